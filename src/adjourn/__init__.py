@@ -1,0 +1,1 @@
+"""A PostgreSQL task queue for Python."""

@@ -1,0 +1,117 @@
+"""The contract between adjourn and a database driver.
+
+Everything that adjourn asks of a database goes through four verbs: one statement (`execute_async`), several in
+one transaction (`execute_batch_async`), a connection of one's own (`session_async`), and open and close. A
+driver is supported by writing these once, in async; the generator writes the other colour.
+
+A statement is text in psycopg's style of parameters, ``%(name)s``, with a name. A connector that talks to
+Postgres sends the text; one that does not (the in-memory one) answers by the name.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
+
+
+class AsyncSession(abc.ABC):
+    """A database connection that belongs to its caller alone: it holds prepared statements, and can listen.
+
+    It commits each statement by itself; ``begin`` and ``commit`` can be executed as statements. It is used by one
+    task or thread at a time. After a `ConnectorException` it may be broken: close it and take another.
+    """
+
+    @abc.abstractmethod
+    async def execute_async(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
+        """Execute one statement and return its rows, an empty list where it returns none.
+
+        Without ``parameters`` the text is sent as it is: it may hold several commands, and percent signs count
+        for themselves.
+        """
+
+    @abc.abstractmethod
+    async def listen_async(self, channel: str) -> None:
+        """Start to receive the notifications of a channel."""
+
+    @abc.abstractmethod
+    async def wait_for_notifications_async(self, timeout: float) -> list[str]:
+        """Wait until a notification arrives and return the payloads of those that are there.
+
+        Parameters
+        ----------
+        timeout
+            Seconds to wait at most; an empty list is returned when nothing came.
+        """
+
+    @abc.abstractmethod
+    async def close_async(self) -> None:
+        """Close the connection. Never raises because the connection is broken; closing twice does nothing."""
+
+
+class AsyncConnector(abc.ABC):
+    """A database driver behind adjourn's contract. Each method may be called by many tasks at once.
+
+    Attributes
+    ----------
+    json_dumps, json_loads
+        How the arguments of jobs become JSON text and back.
+    """
+
+    json_dumps: JSONDumps
+    json_loads: JSONLoads
+
+    @abc.abstractmethod
+    async def open_async(self, pool: Any = None) -> None:
+        """Connect: make the pool, or use the one given, which is then never closed here.
+
+        Raises
+        ------
+        ConnectorException
+            If the database cannot be reached. The connector is then as closed as before.
+        """
+
+    @abc.abstractmethod
+    async def close_async(self) -> None:
+        """Let calls in flight end, then close the connector's own pool, or let go of the one it was given."""
+
+    @abc.abstractmethod
+    async def execute_async(
+        self, statement: Statement, parameters: Parameters | None = None, *, connection: Any = None
+    ) -> list[Row]:
+        """Execute one statement, committed on return, and return its rows as dictionaries.
+
+        Parameters
+        ----------
+        statement
+            The statement to execute.
+        parameters
+            The values of its ``%(name)s``; None sends the text as it is.
+        connection
+            A connection of the caller's, of this driver and this colour: the statement becomes part of whatever
+            transaction is open on it, and is committed or rolled back with it. The connector need not be open.
+
+        Raises
+        ------
+        AppNotOpen
+            If the connector is not open and no ``connection`` was given.
+        InvalidConnection
+            If ``connection`` is of another driver or colour.
+        UniqueViolation
+            If a unique constraint refused.
+        ConnectorException
+            For whatever else the database or the way to it had to say.
+        """
+
+    @abc.abstractmethod
+    async def execute_batch_async(self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
+        """Execute several statements in one transaction, and return the rows of each. All or none take effect."""
+
+    @abc.abstractmethod
+    async def session_async(self) -> AsyncSession:
+        """Connect once more, beside the pool and with its parameters, for the caller alone.
+
+        The connector need not be open.
+        """

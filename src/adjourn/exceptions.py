@@ -1,0 +1,151 @@
+"""Every error that adjourn raises of its own.
+
+One base, so that ``except AdjournException`` catches them all. The docstring of each says the cause and
+the remedy, and is its message where the raiser has nothing more precise to say.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from adjourn.retry import RetryDecision
+
+
+class AdjournException(Exception):
+    """An adjourn operation failed."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or " ".join((inspect.getdoc(type(self)) or "").split()))
+
+
+ProcrastinateException = AdjournException
+"""The name of the base in programs that were written for Procrastinate."""
+
+
+class InvalidOption(AdjournException, ValueError):
+    """An option has a value that adjourn cannot work with; the message names the option and what it takes."""
+
+
+class InvalidTaskArguments(AdjournException, TypeError):
+    """The arguments of a job do not fit its task's function, or cannot be stored as JSON; the message names the
+    task, the argument and what to pass instead."""
+
+
+class InvalidConnection(AdjournException, TypeError):
+    """The ``connection`` that was passed is not one that this call can use; the message says which kind it takes."""
+
+
+class TaskNotFound(AdjournException):
+    """No task is registered under that name. Import the module that declares it before it is used, for instance by
+    naming it in the app's ``import_paths``."""
+
+
+class TaskAlreadyRegistered(AdjournException):
+    """Two tasks have the same name. Give one of them another with ``@app.task(name=...)``."""
+
+
+class UnboundTaskError(AdjournException):
+    """The task belongs to a blueprint that no app has taken in yet. Call ``app.add_tasks_from(blueprint,
+    namespace=...)`` before the task is deferred."""
+
+
+class LoadFromPathError(AdjournException, ImportError):
+    """The dotted path could not be imported. It must read ``package.module.name``, and the package must be on
+    Python's import path."""
+
+
+class CallerModuleUnknown(AdjournException):
+    """The module that creates this object has no ``__name__``. Pass an explicit ``name`` to its tasks."""
+
+
+class FunctionPathError(AdjournException):
+    """The function has no module or qualified name to name its task after. Give the task a name with
+    ``@app.task(name=...)``."""
+
+
+class JobRetry(AdjournException):  # noqa: N818
+    """Raised inside a worker to say that a job is to be run again; carries the ``retry_decision``."""
+
+    def __init__(self, retry_decision: RetryDecision) -> None:
+        super().__init__()
+        self.retry_decision = retry_decision
+
+
+class JobAborted(AdjournException):  # noqa: N818
+    """Raise it inside a task to end the job as ``aborted``, for instance after ``context.should_abort()`` said so."""
+
+
+class ConnectorException(AdjournException):  # noqa: N818
+    """The database could not be reached or refused the statement; the message carries the driver's own words.
+
+    Attributes
+    ----------
+    sqlstate : str or None
+        The five characters by which Postgres names the error, where it named one.
+    """
+
+    def __init__(self, message: str | None = None, *, sqlstate: str | None = None) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
+
+
+class UniqueViolation(ConnectorException):
+    """A unique constraint of the database refused the row.
+
+    Attributes
+    ----------
+    constraint_name : str or None
+        The constraint or unique index that refused.
+    queueing_lock : str or None
+        The queueing lock that was taken, when that was the reason.
+    """
+
+    def __init__(
+        self, message: str | None = None, *, constraint_name: str | None = None, queueing_lock: str | None = None
+    ) -> None:
+        super().__init__(message, sqlstate="23505")
+        self.constraint_name = constraint_name
+        self.queueing_lock = queueing_lock
+
+
+class SchemaOutOfDate(ConnectorException):
+    """The database has no adjourn schema, or an older one than this version of adjourn needs. Run
+    ``adjourn --app=... schema --apply``, or ``app.schema_manager.apply_schema()``."""
+
+
+class AlreadyEnqueued(AdjournException):  # noqa: N818
+    """A job with the same queueing lock is waiting already. Nothing was stored; ignore this error where one waiting
+    job is enough, or defer with another ``queueing_lock``."""
+
+
+class NoResult(AdjournException):  # noqa: N818
+    """A statement that always answers one row answered none."""
+
+
+class AppNotOpen(AdjournException, RuntimeError):  # noqa: N818
+    """The app is not open. Open it first: ``app.open()`` (or ``with app.open():``) in synchronous code, ``await
+    app.open_async()`` (or ``async with app.open_async():``) in asynchronous code."""
+
+
+class WrongCaller(AdjournException, RuntimeError):  # noqa: N818
+    """The call cannot be served where it was made (an event loop's own thread, another loop, a process that did not
+    open the app); the message says what to write instead."""
+
+
+class SyncConnectorConfigurationError(AdjournException):
+    """An asynchronous operation was called on a synchronous connector. Give the app an async connector, such as
+    ``adjourn.PsycopgConnector``, or call the synchronous form of the operation."""
+
+
+class MissingApp(AdjournException):
+    """The command needs an app and none was given. Name it with ``--app=package.module.app`` or ``ADJOURN_APP``."""
+
+
+class RunTaskError(AdjournException):
+    """The worker met jobs that it could not run; the log says which."""
+
+
+class MovedElsewhere(AdjournException):
+    """The name lives in another module now; the message says which."""

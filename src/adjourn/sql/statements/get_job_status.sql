@@ -1,0 +1,1 @@
+select status from @schema.adjourn_all_jobs where id = %(job_id)s

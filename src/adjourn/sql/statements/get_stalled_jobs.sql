@@ -1,0 +1,8 @@
+select j.id, j.queue, j.task_name, j.priority, j.lock, j.queueing_lock, j.args::text as args, j.scheduled_at, j.attempts, j.claim,
+       j.worker_id, j.abort_requested, j.enqueued_at, j.started_at, j.errors::text as errors, 'doing' as status, null::timestamptz as finished_at
+from @schema.adjourn_jobs j left join @schema.adjourn_workers w on w.id = j.worker_id
+where j.worker_id is not null
+  and (w.id is null or w.dead or w.last_heartbeat_at < now() - make_interval(secs => %(seconds)s))
+  and (%(queue)s::text is null or j.queue = %(queue)s)
+  and (%(task_name)s::text is null or j.task_name = %(task_name)s)
+order by j.id

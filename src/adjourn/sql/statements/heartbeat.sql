@@ -1,0 +1,7 @@
+with beat as (
+    update @schema.adjourn_workers set last_heartbeat_at = now(), expires_at = now() + make_interval(secs => %(timeout)s)
+    where id = %(worker_id)s and not dead returning id
+)
+select exists (select from beat) as alive,
+       array(select id from @schema.adjourn_jobs where hold = 0 and worker_id = %(worker_id)s and abort_requested) as aborts,
+       exists (select from @schema.adjourn_workers where id <> %(worker_id)s and (dead or expires_at < now())) as expired

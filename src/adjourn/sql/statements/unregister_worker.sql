@@ -1,0 +1,1 @@
+delete from @schema.adjourn_workers where id = %(worker_id)s
