@@ -1,0 +1,189 @@
+"""The directory of a server, and who may be there.
+
+::
+
+    <path>/                0700, owned by the account that the server runs as
+        lock               held by the supervisor while a server is starting, running or stopping
+        supervisor         the socket that every user of the server is connected to
+        .s.PGSQL.5432      the socket of Postgres
+        data/              the data directory of Postgres
+        server.log         what Postgres had to say
+
+The sockets are in a directory under ``/tmp`` instead if the path is too long for the name of a socket.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import tempfile
+from pathlib import Path
+
+from adjourn.embedded.accounts import Account, account_for_root, account_of, first_out_of_reach, is_root
+from adjourn.embedded.exceptions import EmbeddedServerError
+from adjourn.embedded.supervisor import DATA_DIRECTORY, HALF_MADE_DATA_DIRECTORY, PORT
+
+LOCK_FILE = "lock"
+LONGEST_SOCKET_NAME = 103
+"""Bytes: what macOS allows; Linux allows four more."""
+TEMPORARY_PLACES = ("/tmp", "/var/tmp")  # noqa: S108
+
+
+def make_temporary() -> Path:
+    """Make a directory for one run.
+
+    Raises
+    ------
+    EmbeddedServerError
+        If no temporary directory of the system will do.
+    """
+    if not is_root():
+        return Path(tempfile.mkdtemp(prefix="adjourn-")).resolve()
+    account = account_for_root()
+    for place in (tempfile.gettempdir(), *TEMPORARY_PLACES):
+        parent = Path(place).resolve()
+        if parent.is_dir() and first_out_of_reach(account, [*reversed(parent.parents), parent]) is None:
+            return Path(tempfile.mkdtemp(prefix="adjourn-", dir=parent))
+    raise EmbeddedServerError(
+        f"No temporary directory can be reached by {account.name}, whom root's Postgres server runs as: "
+        "pass a path to Server that can."
+    )
+
+
+def prepare(path: Path) -> tuple[Path, Account | None]:
+    """Make sure of a directory for a server.
+
+    Returns
+    -------
+    tuple
+        The directory's real path, and whom its server runs as if not as us.
+
+    Raises
+    ------
+    EmbeddedServerError
+        If the directory cannot be used; the message says why and what to do.
+    """
+    try:
+        home = path.expanduser().resolve()
+        if is_root():
+            return home, prepare_for_root(home)
+        prepare_for_us(home)
+    except OSError as error:
+        raise EmbeddedServerError(
+            f"The directory {path} cannot be used for the embedded server: {error}. Use another, or change its permissions."
+        ) from error
+    return home, None
+
+
+def prepare_for_us(home: Path) -> None:
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    owner = home.stat().st_uid
+    if owner != os.geteuid():
+        raise EmbeddedServerError(
+            f"The directory {home} belongs to {account_of(owner, 0).name}, so this user cannot run a server in it: use "
+            "another directory, or run this program as that user."
+        )
+    refuse_strange_contents(home)
+    if not os.access(home, os.R_OK | os.W_OK | os.X_OK):
+        raise EmbeddedServerError(f"The directory {home} cannot be written: change its mode to 0700.")
+
+
+def prepare_for_root(home: Path) -> Account:
+    exists = home.exists()
+    status = home.stat() if exists else None
+    is_taken = status is not None and status.st_uid != 0
+    account = account_of(status.st_uid, status.st_gid) if status and is_taken else account_for_root()
+    # Before anything is made: what exists of the way there must be open to the account.
+    way = [parent for parent in reversed(home.parents) if parent.exists()]
+    if (blocked := first_out_of_reach(account, way)) is not None:
+        raise EmbeddedServerError(
+            f"Postgres does not run as root, and {account.name}, whom it would run as, cannot enter {blocked} on the way "
+            f"to {home}: use a directory elsewhere, for instance under /var/lib, or allow it with `chmod o+x {blocked}`."
+        )
+    if exists:
+        refuse_strange_contents(home)
+    else:
+        home.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            home.mkdir(mode=0o700)
+    if not is_taken:
+        hand_over(home, account)
+    return account
+
+
+def hand_over(home: Path, account: Account) -> None:
+    """Give a directory that is root's to the account that the server runs as."""
+    # By descriptor: a name could be exchanged for another file's by whoever may write the directory above.
+    descriptor = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        if os.fstat(descriptor).st_uid == 0:
+            os.fchown(descriptor, account.user, account.group)
+            os.fchmod(descriptor, 0o700)
+    finally:
+        os.close(descriptor)
+
+
+def refuse_strange_contents(home: Path) -> None:
+    """Refuse a directory that something else lives in.
+
+    Raises
+    ------
+    EmbeddedServerError
+        If it is neither empty nor made by us.
+    """
+    names = {entry.name for entry in home.iterdir()}
+    if "PG_VERSION" in names:
+        raise EmbeddedServerError(
+            f"{home} is the data directory of a Postgres server itself: use a new or an empty directory, the server keeps "
+            f"its data in a subdirectory named {DATA_DIRECTORY}."
+        )
+    if names and not names & {LOCK_FILE, DATA_DIRECTORY, HALF_MADE_DATA_DIRECTORY}:
+        raise EmbeddedServerError(f"The directory {home} is not empty: use a new or an empty one for the server.")
+
+
+def major_version(home: Path) -> str | None:
+    """The major version of the Postgres that made the data directory, None if there is none yet.
+
+    Raises
+    ------
+    EmbeddedServerError
+        If the data directory is damaged.
+    """
+    data = home / DATA_DIRECTORY
+    try:
+        return (data / "PG_VERSION").read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        if data.exists():
+            raise EmbeddedServerError(
+                f"{data} is not the data directory of a Postgres server: it has no file PG_VERSION. Remove it if nothing "
+                "in it is needed, or use another directory for the server."
+            ) from None
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise EmbeddedServerError(f"The data directory of the embedded server cannot be read: {error}.") from error
+
+
+def open_lock_file(home: Path) -> int:
+    """Open the lock file, without being led elsewhere by whoever owns the directory."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    return os.open(home / LOCK_FILE, flags, 0o600)
+
+
+def is_lock_file(home: Path, descriptor: int) -> bool:
+    """Whether an open file is still the lock file: a temporary directory may have been removed in the meantime."""
+    try:
+        return os.path.samestat((home / LOCK_FILE).lstat(), os.fstat(descriptor))
+    except OSError:
+        return False
+
+
+def socket_directory(home: Path, account: Account | None) -> Path:
+    """Where the sockets of a server are: the same for all its users, whether it runs or not."""
+    longest = home / f".s.PGSQL.{PORT}"
+    # A comma, a quote or a space has a meaning for Postgres' setting or for libpq's host.
+    if len(os.fsencode(longest)) <= LONGEST_SOCKET_NAME and re.fullmatch(r"[\w/.+-]+", str(home), re.ASCII):
+        return home
+    owner = account.user if account else os.geteuid()
+    return Path("/tmp", f"adjourn-{owner}-{hashlib.sha256(os.fsencode(home)).hexdigest()[:16]}")  # noqa: S108

@@ -1,0 +1,154 @@
+"""The database of the tests.
+
+One server for the whole run, shared by all of its workers: the one that ``ADJOURN_TEST_DSN`` names, or an embedded one
+that is gone afterwards however the run ends. On it each worker has a database of its own, which is emptied before every
+test that asks for it: by DELETE, which takes about a millisecond, where TRUNCATE takes thirty and a new database up to
+three hundred.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import psycopg.conninfo
+import pytest
+
+from adjourn import embedded
+
+SETTINGS = {
+    "max_connections": "200",
+    # Nobody needs the data of a test after the machine has failed.
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+}
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Asynchronous tests run on asyncio."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def server_dsn() -> Iterator[str]:
+    """The address of the server that all workers of the run share."""
+    if dsn := os.environ.get("ADJOURN_TEST_DSN"):
+        yield dsn
+        return
+    # Without workers there is no name for the run.
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"process-{os.getpid()}")
+    path = Path(tempfile.gettempdir(), f"adjourn-tests-{run}")
+    with embedded.Server(path, temporary=True, settings=SETTINGS) as server:
+        yield server.dsn
+
+
+@pytest.fixture(scope="session")
+def dsn(server_dsn: str) -> Iterator[str]:
+    """The address of a database that is this worker's own, and empty when the worker starts."""
+    name = f"adjourn_test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+    with psycopg.connect(server_dsn, autocommit=True) as connection:
+        # Left over by an earlier run on a server that stays.
+        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')
+    yield with_database(server_dsn, name)
+    with psycopg.connect(server_dsn, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+def with_database(dsn: str, name: str) -> str:
+    """The address of another database on the same server; a URI stays one, because some drivers take nothing else."""
+    if "://" in dsn:
+        return urlsplit(dsn)._replace(path=f"/{name}").geturl()
+    return psycopg.conninfo.make_conninfo(dsn, dbname=name)
+
+
+def apply_schema(dsn: str) -> None:
+    """Make adjourn's tables."""
+    # Here, so that tests which need no database do not need the whole package either.
+    import adjourn
+
+    app = adjourn.App(connector=adjourn.SyncPsycopgConnector(conninfo=dsn))
+    with app.open():
+        app.schema_manager.apply_schema()
+
+
+@pytest.fixture(scope="session")
+def observer(dsn: str) -> Iterator[psycopg.Connection]:
+    """A connection that stays open for the run, for what tests do beside the code that is tested."""
+    with psycopg.connect(dsn, autocommit=True, application_name="adjourn tests") as connection:
+        # A test that has left a transaction open shall be the one to be noticed, not the next one's time limit.
+        connection.execute("SET lock_timeout = '10s'")
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def tables(dsn: str, observer: psycopg.Connection) -> list[str]:
+    """Apply the schema; the tables that tests fill."""
+    apply_schema(dsn)
+    rows = observer.execute(
+        "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables"
+        " WHERE schemaname = 'adjourn' AND tablename <> 'adjourn_migrations'"
+    )
+    return [table for (table,) in rows]
+
+
+@pytest.fixture
+def database(dsn: str, tables: list[str], observer: psycopg.Connection) -> str:
+    """The address of this worker's database, with adjourn's schema and no rows."""
+    deletions = [f"DELETE FROM {table};" for table in tables]
+    # The role spares us to find an order that suits the foreign keys, and the triggers' notifications.
+    observer.execute(
+        f"BEGIN; SET LOCAL session_replication_role = replica; {' '.join(deletions)} COMMIT".encode(), prepare=False
+    )
+    return dsn
+
+
+@dataclass
+class Sessions:
+    """Counts who is connected to this worker's database, the tests' own observer excepted."""
+
+    observer: psycopg.Connection
+
+    def count(self) -> int:
+        """How many sessions there are now."""
+        row = self.observer.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        ).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def settle(self, expected: int, timeout: float = 5.0) -> int:
+        """Wait until there are as many as expected, at most so many seconds; how many there are then.
+
+        A session ends a moment after its client has closed it, so tests say
+        ``assert sessions.settle(2) == 2``.
+        """
+        deadline = time.monotonic() + timeout
+        while (found := self.count()) != expected and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return found
+
+
+@pytest.fixture
+def sessions(observer: psycopg.Connection) -> Sessions:
+    """Who is connected to this worker's database."""
+    return Sessions(observer)
+
+
+@pytest.fixture
+def anonymous_directory() -> Iterator[Path]:
+    """A directory with a short name that every user of the system can enter, which pytest's own are not."""
+    with contextlib.ExitStack() as stack:
+        path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="adjourn-")))
+        path.chmod(0o755)
+        yield path
