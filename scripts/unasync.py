@@ -47,6 +47,12 @@ ROOMS = {"src/adjourn/_async": "src/adjourn/_sync", "tests/_async": "tests/_sync
 # Names that do not follow the rule, or are not ours. A row that nothing uses any more is refused.
 RENAMED: dict[str, str] = {
     "get_async_connector": "get_sync_connector",
+    # adjourn._runtime
+    "aio": "threads",
+    # psycopg
+    "AsyncConnection": "Connection",
+    "AsyncConnectionPool": "ConnectionPool",
+    "AsyncCursor": "Cursor",
 }
 
 # Words of docstrings, comments and messages; a capital stays a capital. A row that nothing uses any more is refused.
