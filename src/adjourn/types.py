@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypedDict
+import datetime
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 import attrs
-from typing_extensions import TypeAlias
+
+if TYPE_CHECKING:
+    from adjourn.jobs import DeleteJobCondition
 
 JSONValue: TypeAlias = "dict[str, Any] | list[Any] | str | int | float | bool | None"
 JSONDict: TypeAlias = dict[str, Any]
@@ -34,3 +37,33 @@ class Statement:
 
     name: str
     text: str
+
+
+class ConfigureOptions(TypedDict, total=False):
+    """The options of `Task.configure`."""
+
+    lock: str | None
+    queueing_lock: str | None
+    task_kwargs: JSONDict | None
+    schedule_at: datetime.datetime | None
+    schedule_in: TimeDeltaParams | None
+    queue: str | None
+    priority: int | None
+    connection: Any
+
+
+class WorkerOptions(TypedDict, total=False):
+    """The options of `Worker`, which documents them."""
+
+    queues: Iterable[str] | None
+    name: str
+    concurrency: int
+    wait: bool
+    fetch_job_polling_interval: float
+    shutdown_graceful_timeout: float | None
+    listen_notify: bool
+    delete_jobs: str | DeleteJobCondition
+    additional_context: Mapping[str, Any] | None
+    install_signal_handlers: bool
+    update_heartbeat_interval: float
+    stalled_worker_timeout: float

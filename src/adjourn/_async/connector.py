@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
@@ -115,3 +115,13 @@ class AsyncConnector(abc.ABC):
 
         The connector need not be open.
         """
+
+
+class AsyncConnectorSource(Protocol):
+    """What managers hold: something that says which connector serves asynchronous calls."""
+
+    json_dumps: JSONDumps
+    json_loads: JSONLoads
+
+    def get_async_connector(self) -> AsyncConnector:
+        """Return the connector that serves asynchronous calls."""

@@ -25,7 +25,7 @@ from importlib import resources
 
 import attrs
 
-from adjourn.exceptions import InvalidOption
+from adjourn.exceptions import ConnectorException, InvalidOption, SchemaOutOfDate
 from adjourn.types import Statement
 
 DEFAULT_SCHEMA = "adjourn"
@@ -40,6 +40,11 @@ class Migration:
     version: int
     name: str
     text: str
+
+    @property
+    def statement(self) -> Statement:
+        """The migration as something to execute, without parameters."""
+        return Statement(f"migration_{self.version:04}", self.text)
 
 
 def channel(schema: str) -> str:
@@ -80,7 +85,9 @@ def _checked(schema: str) -> str:
         message = f"schema={schema!r}: pass a non-empty name without NUL or dollar signs, such as 'adjourn'."
         raise InvalidOption(message)
     if len(schema.encode()) > _MAX_IDENTIFIER_BYTES:
-        message = f"schema={schema!r}: Postgres takes names of {_MAX_IDENTIFIER_BYTES} bytes at most; pass a shorter one."
+        message = (
+            f"schema={schema!r}: Postgres takes names of {_MAX_IDENTIFIER_BYTES} bytes at most; pass a shorter one."
+        )
         raise InvalidOption(message)
     return schema
 
@@ -98,7 +105,7 @@ def _read(folder: str) -> Iterator[tuple[str, str]]:
 
 
 def _render(text: str, schema: str, percent: str) -> str:
-    identifier = '"' + schema.replace('"', '""') + '"'
+    identifier = _identifier(schema)
     values = {
         "schema": identifier,
         "schema_name": _literal(identifier),
@@ -109,6 +116,10 @@ def _render(text: str, schema: str, percent: str) -> str:
     return _MARK.sub(lambda mark: values[mark[1]].replace("%", percent), text)
 
 
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
 def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
@@ -116,3 +127,52 @@ def _literal(text: str) -> str:
 def _advisory_key(purpose: str, schema: str) -> int:
     digest = hashlib.sha256(f"adjourn {purpose} {schema}".encode()).digest()
     return int.from_bytes(digest[:8], "big", signed=True)
+
+
+# undefined table, column, function and schema: what a missing or an older schema of ours looks like
+_SCHEMA_SQLSTATES = frozenset({"42P01", "42703", "42883", "3F000"})
+
+
+def latest_version() -> int:
+    """Return the version that this adjourn's migrations lead to."""
+    return int(_templates("migrations")[-1][0].partition("_")[0])
+
+
+def speaks_of_schema(error: ConnectorException) -> bool:
+    """Tell whether an error may mean that the schema is missing or old."""
+    return error.sqlstate in _SCHEMA_SQLSTATES
+
+
+def out_of_date(schema: str, version: int | None) -> SchemaOutOfDate:
+    """Say what is wrong with a schema that a statement did not fit.
+
+    Parameters
+    ----------
+    schema
+        The schema's name.
+    version
+        The version that the database has: 0 for none, None where it is not known.
+    """
+    found = {None: "no, or an older, adjourn schema", 0: "no adjourn schema"}.get(
+        version, f"version {version} of the adjourn schema, which is older than this adjourn"
+    )
+    return SchemaOutOfDate(
+        f"The database has {found} (in {schema!r}; version {latest_version()} is needed). Run "
+        "`adjourn --app=... schema --apply`, or app.schema_manager.apply_schema(); both may be run at any time."
+    )
+
+
+def lacks_right(error: ConnectorException) -> bool:
+    """Tell whether the database refused for want of a right."""
+    return error.sqlstate == "42501"
+
+
+def missing_right(schema: str, error: ConnectorException) -> ConnectorException:
+    """Say which right the role lacks to apply the schema, and how to grant it."""
+    identifier = _identifier(schema)
+    return ConnectorException(
+        f"{error} Applying the schema needs the right to make it: as the owner of the database run "
+        f"`create schema {identifier} authorization <role>`, or `grant create on database <database> to <role>`; in a "
+        f"schema that exists already, `grant usage, create on schema {identifier} to <role>`.",
+        sqlstate=error.sqlstate,
+    )

@@ -1,0 +1,289 @@
+"""Every operation on stored jobs. One operation is one call of the connector: one hop, and atomic."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from typing import Any
+
+from adjourn import exceptions
+from adjourn._async.statements import AsyncStatementRunner
+from adjourn.arguments import dump_arguments
+from adjourn.jobs import Job, Status
+from adjourn.options import check_aware, check_name, check_priority
+from adjourn.types import Row
+
+_QUEUEING_LOCK_INDEX = "adjourn_jobs_queueing_lock"
+_FINISHED = ("succeeded", "failed", "cancelled", "aborted")
+
+
+class AsyncJobManager(AsyncStatementRunner):
+    """Stores, finds and changes jobs."""
+
+    async def defer_job_async(self, job: Job, connection: Any = None) -> Job:
+        """Store one job.
+
+        Parameters
+        ----------
+        job
+            The job, without an id.
+        connection
+            A connection of the caller's: the job is stored in the transaction open on it, or not at all.
+
+        Returns
+        -------
+        Job
+            The same with its id.
+
+        Raises
+        ------
+        AlreadyEnqueued
+            If a job with the same queueing lock waits already. Nothing is stored; with a ``connection``, its
+            transaction has failed.
+        InvalidTaskArguments
+            If the arguments cannot be stored as JSON.
+        """
+        (deferred,) = await self.batch_defer_jobs_async([job], connection=connection)
+        return deferred
+
+    async def batch_defer_jobs_async(self, jobs: Sequence[Job], connection: Any = None) -> list[Job]:
+        """Store several jobs, all or none, and return them with their ids, in the same order.
+
+        Raises
+        ------
+        AlreadyEnqueued
+            If the queueing lock of any is taken, or two of them have the same. Nothing is stored.
+        InvalidTaskArguments
+            If the arguments of any cannot be stored as JSON.
+        """
+        if not jobs:
+            return []
+        dumps = self.connector.json_dumps
+        parameters = {
+            "queues": [job.queue for job in jobs],
+            "task_names": [job.task_name for job in jobs],
+            "priorities": [job.priority for job in jobs],
+            "locks": [job.lock for job in jobs],
+            "queueing_locks": [job.queueing_lock for job in jobs],
+            "args": [dump_arguments(job.task_name, job.task_kwargs, dumps) for job in jobs],
+            "scheduled_at": [job.scheduled_at for job in jobs],
+            "own_transaction": connection is not None,
+        }
+        try:
+            rows = await self.run_async("defer_jobs", parameters, connection)
+        except exceptions.UniqueViolation as error:
+            if error.constraint_name != _QUEUEING_LOCK_INDEX:
+                raise
+            taken = repr(jobs[0].queueing_lock) if len(jobs) == 1 else "of one of the jobs"
+            message = (
+                f"A job with the queueing lock {taken} is waiting already; nothing was stored. Ignore this error "
+                "where one waiting job is enough, or defer with another queueing_lock."
+            )
+            raise exceptions.AlreadyEnqueued(message) from error
+        return [job.evolve(id=row["id"], status=Status.TODO.value) for job, row in zip(jobs, rows, strict=True)]
+
+    async def get_job_status_async(self, job_id: int, connection: Any = None) -> Status:
+        """Return where a job is in its life.
+
+        Raises
+        ------
+        NoResult
+            If there is no such job.
+        """
+        rows = await self.run_async("get_job_status", {"job_id": job_id}, connection)
+        if not rows:
+            raise exceptions.NoResult(f"There is no job {job_id}.")
+        return Status(rows[0]["status"])
+
+    async def cancel_job_by_id_async(
+        self, job_id: int, abort: bool = False, delete_job: bool = False, connection: Any = None
+    ) -> bool:
+        """Take back a job that waits and, with ``abort``, ask for the end of one that runs.
+
+        Parameters
+        ----------
+        job_id
+            The job.
+        abort
+            If it runs, ask its worker to end it. An async task is cancelled; a sync one has to look at
+            ``context.should_abort()``.
+        delete_job
+            Delete the waiting job instead of keeping it as cancelled.
+        connection
+            A connection of the caller's, whose transaction this joins.
+
+        Returns
+        -------
+        bool
+            Whether the job was cancelled, or its end asked for.
+        """
+        rows = await self.run_async("cancel_jobs", {"ids": [job_id], "delete": delete_job}, connection)
+        if not rows and abort:
+            rows = await self.run_async("request_abort", {"ids": [job_id]}, connection)
+        return bool(rows)
+
+    async def retry_job_by_id_async(
+        self,
+        job_id: int,
+        retry_at: datetime.datetime | None = None,
+        priority: int | None = None,
+        queue: str | None = None,
+        lock: str | None = None,
+        connection: Any = None,
+    ) -> None:
+        """Run a job again: one that has ended, one that runs (its worker loses it), or one that waits.
+
+        Parameters
+        ----------
+        job_id
+            The job.
+        retry_at
+            Not before this time, aware; None for at once.
+        priority, queue, lock
+            New values; None leaves the job's own. Its queueing lock is given up unless it still waits.
+        connection
+            A connection of the caller's, whose transaction this joins.
+
+        Raises
+        ------
+        NoResult
+            If there is no such job.
+        InvalidOption
+            If a value is not one that the job could have been deferred with.
+        """
+        if retry_at is not None:
+            check_aware("retry_at", retry_at)
+        if priority is not None:
+            check_priority(priority)
+        check_name("queue", queue, optional=True)
+        check_name("lock", lock, optional=True)
+        parameters = {
+            "job_id": job_id,
+            "retry_at": retry_at,
+            "priority": priority,
+            "queue": queue,
+            "lock": lock,
+            "relock": lock is not None,
+        }
+        (row,) = await self.run_async("retry_job_by_id", parameters, connection)
+        if not row["found"]:
+            raise exceptions.NoResult(f"There is no job {job_id}.")
+
+    async def retry_job_async(
+        self,
+        job: Job,
+        retry_at: datetime.datetime | None = None,
+        priority: int | None = None,
+        queue: str | None = None,
+        lock: str | None = None,
+    ) -> None:
+        """Run a job again, as `retry_job_by_id_async` does."""
+        if job.id is None:
+            raise exceptions.InvalidOption("job has no id: pass one that was stored.")
+        await self.retry_job_by_id_async(job.id, retry_at, priority, queue, lock)
+
+    async def list_jobs_async(
+        self,
+        id: int | None = None,  # noqa: A002 - the public name
+        queue: str | None = None,
+        task: str | None = None,
+        status: str | None = None,
+        lock: str | None = None,
+        queueing_lock: str | None = None,
+        worker_id: int | None = None,
+        *,
+        limit: int | None = None,
+        after_id: int = 0,
+    ) -> list[Job]:
+        """Return jobs, waiting, running and finished alike, in the order of their ids.
+
+        Parameters
+        ----------
+        id, queue, task, status, lock, queueing_lock, worker_id
+            Only jobs with this value. All but ``id`` may have to look at the whole history.
+        limit
+            How many at most; None (the default) for all.
+        after_id
+            Only jobs with a higher id: pass the last one's of a page to get the next page.
+        """
+        rows = await self.run_async(
+            "list_jobs",
+            {
+                "id": id,
+                "queue": queue,
+                "task": task,
+                "status": None if status is None else Status(status).value,
+                "lock": lock,
+                "queueing_lock": queueing_lock,
+                "worker_id": worker_id,
+                # An id is found as a page of one, by the index that pages read.
+                "after_id": after_id if id is None else max(after_id, id - 1),
+                "limit": limit if id is None else 1,
+            },
+        )
+        return self._jobs(rows)
+
+    async def list_queues_async(
+        self, queue: str | None = None, task: str | None = None, status: str | None = None, lock: str | None = None
+    ) -> list[Row]:
+        """Return the queues that have jobs: ``name``, ``jobs_count``, and a count for each status."""
+        return await self._count_async("list_queues", queue, task, status, lock)
+
+    async def list_tasks_async(
+        self, queue: str | None = None, task: str | None = None, status: str | None = None, lock: str | None = None
+    ) -> list[Row]:
+        """Return the tasks that have jobs: ``name``, ``jobs_count``, and a count for each status."""
+        return await self._count_async("list_tasks", queue, task, status, lock)
+
+    async def list_locks_async(
+        self, queue: str | None = None, task: str | None = None, status: str | None = None, lock: str | None = None
+    ) -> list[Row]:
+        """Return the locks that have jobs: ``name``, ``jobs_count``, and a count for each status."""
+        return await self._count_async("list_locks", queue, task, status, lock)
+
+    async def _count_async(
+        self, statement: str, queue: str | None, task: str | None, status: str | None, lock: str | None
+    ) -> list[Row]:
+        wanted = None if status is None else Status(status).value
+        return await self.run_async(statement, {"queue": queue, "task": task, "status": wanted, "lock": lock})
+
+    async def get_stalled_jobs_async(
+        self, queue: str | None = None, task_name: str | None = None, seconds_since_heartbeat: float = 30
+    ) -> list[Job]:
+        """Return running jobs whose worker has not been heard of for so many seconds.
+
+        Workers rescue such jobs by themselves; this is for looking.
+        """
+        parameters = {"queue": queue, "task_name": task_name, "seconds": seconds_since_heartbeat}
+        return self._jobs(await self.run_async("get_stalled_jobs", parameters))
+
+    async def delete_old_jobs_async(
+        self,
+        nb_hours: float,
+        queue: str | None = None,
+        include_failed: bool = False,
+        include_cancelled: bool = False,
+        include_aborted: bool = False,
+    ) -> int:
+        """Delete jobs that finished more than ``nb_hours`` hours ago, and return how many.
+
+        Succeeded jobs are deleted always, the others where asked for; ``queue`` limits it to one queue.
+        """
+        wanted = zip(_FINISHED, (True, include_failed, include_cancelled, include_aborted), strict=True)
+        statuses = [status for status, included in wanted if included]
+        parameters = {"seconds": nb_hours * 3600, "statuses": statuses, "queue": queue}
+        return len(await self.run_async("delete_old_jobs", parameters))
+
+    async def check_connection_async(self) -> bool:
+        """Ask the database whether it has adjourn's tables.
+
+        Raises
+        ------
+        ConnectorException
+            If it cannot be reached.
+        """
+        (row,) = await self.run_async("check_connection", {})
+        return bool(row["exists"])
+
+    def _jobs(self, rows: list[Row]) -> list[Job]:
+        return [Job.from_row(row, self.connector.json_loads) for row in rows]

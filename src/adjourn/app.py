@@ -1,0 +1,223 @@
+"""The app: a connector, a collection of tasks, and everything one does with the two."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any
+
+from typing_extensions import Self, Unpack
+
+from adjourn import blueprints, exceptions, sql, tasks
+from adjourn.connector import BaseConnector
+from adjourn.manager import JobDeferrer, JobManager, SchemaManager
+from adjourn.types import ConfigureOptions, WorkerOptions
+from adjourn.utils import AwaitableContext, import_all, load_from_path
+from adjourn.worker import Worker
+
+logger = logging.getLogger(__name__)
+
+
+class App(blueprints.Blueprint):
+    """The way into adjourn: declares tasks, defers their jobs, and runs workers.
+
+    Parameters
+    ----------
+    connector
+        How to reach the database, such as ``PsycopgConnector("postgresql://...")``.
+    import_paths
+        Modules that declare tasks; a worker imports them before it starts.
+    worker_defaults
+        Options of `run_worker` where the call does not give them.
+    schema
+        The database schema that holds adjourn's tables.
+
+    Raises
+    ------
+    InvalidOption
+        If the connector is not one, or the schema's name cannot be one.
+    """
+
+    def __init__(
+        self,
+        *,
+        connector: BaseConnector,
+        import_paths: Iterable[str] | None = None,
+        worker_defaults: WorkerOptions | None = None,
+        schema: str = sql.DEFAULT_SCHEMA,
+    ) -> None:
+        super().__init__()
+        if not isinstance(connector, BaseConnector):
+            raise exceptions.InvalidOption(
+                f"connector={connector!r}: pass a connector, such as adjourn.PsycopgConnector('postgresql://...')."
+            )
+        self.connector = connector
+        self.import_paths = tuple(import_paths or ())
+        self.worker_defaults: WorkerOptions = worker_defaults or {}
+        self.job_manager = JobManager(connector, schema)
+
+    @classmethod
+    def from_path(cls, dotted_path: str) -> Self:
+        """Import an app by its path, such as ``package.module.app``.
+
+        Raises
+        ------
+        LoadFromPathError
+            If there is no app.
+        """
+        return load_from_path(dotted_path, cls)
+
+    @property
+    def schema_manager(self) -> SchemaManager:
+        """Applies and describes the schema."""
+        return SchemaManager(self.connector, self.job_manager.schema)
+
+    def with_connector(self, connector: BaseConnector) -> Self:
+        """Return another app with the same tasks, now and later, on another connector.
+
+        Each app's tasks are deferred through its own connector; each is opened and closed by itself.
+        """
+        other = type(self).__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other.connector = connector
+        other.job_manager = JobManager(connector, self.job_manager.schema)
+        other._registry = blueprints.TaskRegistry(other, self.tasks.declared())
+        return other
+
+    def job_manager_for(self, task_name: str) -> JobManager:
+        """Return the app's job manager."""
+        return self.job_manager
+
+    def configure_task(self, name: str, *, allow_unknown: bool = True, **options: Unpack[ConfigureOptions]) -> JobDeferrer:
+        """Set options for jobs of a task known by its name, as ``task.configure`` does.
+
+        Parameters
+        ----------
+        name
+            The task's name.
+        allow_unknown
+            Whether a name that is not registered here goes: the workers may know it.
+        **options
+            Those of `Task.configure`.
+
+        Raises
+        ------
+        TaskNotFound
+            If the name is not registered and ``allow_unknown`` is false.
+        """
+        if name in self.tasks:
+            return self.tasks[name].configure(**options)
+        if not allow_unknown:
+            raise exceptions.TaskNotFound(f"There is no task named {name!r} here. Import the module that declares it.")
+        return tasks.make_deferrer(self.job_manager, name=name, **options)
+
+    def open(self, pool_or_engine: Any = None) -> Self:
+        """Open the app for synchronous use, and return it; ``with app.open():`` closes it again.
+
+        Parameters
+        ----------
+        pool_or_engine
+            A pool of the connector's driver to use instead of an own one. It is never closed here.
+
+        Raises
+        ------
+        ConnectorException
+            If the database cannot be reached. The app is then as it was.
+        """
+        self.connector.open(pool_or_engine)
+        return self
+
+    def close(self) -> None:
+        """Close the app: let calls in flight end, and give the connections back. Closing a closed app does nothing."""
+        self.connector.close()
+
+    def open_async(self, pool: Any = None) -> AwaitableContext[Self]:
+        """Open the app for asynchronous use: ``await app.open_async()``, or ``async with app.open_async():``.
+
+        Both give the app. The event loop it is opened on owns its connections; synchronous calls from other threads
+        are brought there.
+
+        Parameters
+        ----------
+        pool
+            A pool of the connector's driver to use instead of an own one. It is never closed here.
+
+        Raises
+        ------
+        ConnectorException
+            If the database cannot be reached. The app is then as it was.
+        SyncConnectorConfigurationError
+            If the connector is a synchronous one.
+        """
+        return AwaitableContext(functools.partial(self.connector.open_async, pool), self.close_async, self)
+
+    async def close_async(self) -> None:
+        """Close the app: let calls in flight end, and give the connections back. Closing a closed app does nothing."""
+        await self.connector.close_async()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def check_connection(self) -> bool:
+        """Ask the database whether it has adjourn's tables. Blocks."""
+        return self.job_manager.check_connection()
+
+    async def check_connection_async(self) -> bool:
+        """Ask the database whether it has adjourn's tables."""
+        return await self.job_manager.check_connection_async()
+
+    def perform_import_paths(self) -> None:
+        """Import the modules named in ``import_paths``, which declare tasks.
+
+        Raises
+        ------
+        LoadFromPathError
+            Naming the module that cannot be imported.
+        """
+        import_all(self.import_paths)
+        logger.debug("Imported %s", ", ".join(self.import_paths) or "nothing", extra={"action": "imported_tasks"})
+
+    async def run_worker_async(self, **options: Unpack[WorkerOptions]) -> None:
+        """Run a worker until it is stopped, or, with ``wait=False``, until no job is left. The app must be open.
+
+        Parameters
+        ----------
+        **options
+            Those of `Worker`; ``worker_defaults`` fill in the rest.
+
+        Raises
+        ------
+        AppNotOpen
+            If the app is not open.
+        SchemaOutOfDate
+            If the database has no adjourn schema, or an older one than this version needs.
+        SyncConnectorConfigurationError
+            If the connector is a synchronous one.
+        InvalidOption
+            If an option is not acceptable.
+        """
+        worker = Worker(self, **{**self.worker_defaults, **options})
+        await self.schema_manager.check_version_async()
+        self.perform_import_paths()
+        await worker.run()
+
+    def run_worker(self, **options: Unpack[WorkerOptions]) -> None:
+        """Open the app on an event loop of its own, run a worker there, and close it again.
+
+        Takes and raises what `run_worker_async` does.
+        """
+        self.connector.get_async_connector()
+
+        async def run() -> None:
+            async with self.open_async():
+                await self.run_worker_async(**options)
+
+        asyncio.run(run())

@@ -1,0 +1,151 @@
+"""The arguments of a job: whether its task takes them, and how they become JSON."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import attrs
+
+from adjourn.exceptions import InvalidOption, InvalidTaskArguments
+from adjourn.options import is_storable
+from adjourn.types import JSONDumps
+
+
+@attrs.frozen
+class Signature:
+    """What a task takes by keyword.
+
+    Attributes
+    ----------
+    task_name
+        The task's name, for messages.
+    known
+        Whether the task's function is known here; if not, every keyword goes.
+    required, optional
+        The names of its arguments.
+    takes_any
+        Whether it has ``**kwargs``.
+    """
+
+    task_name: str
+    known: bool = False
+    required: frozenset[str] = frozenset()
+    optional: frozenset[str] = frozenset()
+    takes_any: bool = True
+
+    @classmethod
+    def of(cls, task_name: str, function: Callable[..., Any], pass_context: bool) -> Signature:
+        """Read it off a function, without the first parameter where that is the job's context.
+
+        Raises
+        ------
+        InvalidOption
+            If the function has a parameter that no job could ever fill, or none for the context.
+        """
+        try:
+            parameters = list(inspect.signature(function).parameters.values())
+        except (TypeError, ValueError):  # a builtin without a signature
+            return cls(task_name)
+        if pass_context:
+            if not parameters or parameters[0].kind in (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD):
+                message = f"Task {task_name}: pass_context=True needs a function whose first parameter is the context."
+                raise InvalidOption(message)
+            if parameters[0].kind is not inspect.Parameter.VAR_POSITIONAL:
+                parameters = parameters[1:]
+        required: set[str] = set()
+        optional: set[str] = set()
+        takes_any = False
+        for parameter in parameters:
+            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                takes_any = True
+            elif parameter.kind is inspect.Parameter.POSITIONAL_ONLY and parameter.default is parameter.empty:
+                message = (
+                    f"Task {task_name}: parameter {parameter.name!r} is positional-only, and jobs pass their arguments "
+                    "by keyword. Remove the `/` from the function's signature."
+                )
+                raise InvalidOption(message)
+            elif parameter.kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY):
+                (required if parameter.default is parameter.empty else optional).add(parameter.name)
+        return cls(task_name, True, frozenset(required), frozenset(optional), takes_any)
+
+    def check(self, positional: tuple[Any, ...], keywords: Any) -> None:
+        """Refuse arguments that the task cannot be called with.
+
+        Raises
+        ------
+        InvalidTaskArguments
+            Naming the task, the argument and what to pass instead.
+        """
+        if positional:
+            hint = f", such as {next(iter(sorted(self.required)))}=..." if self.required else ""
+            self._refuse(f"positional argument {positional[0]!r}: pass every argument by its name{hint}.")
+        if not isinstance(keywords, Mapping):
+            self._refuse(f"{keywords!r} is not a dictionary of arguments: pass one dictionary for each job.")
+        for name in keywords:
+            if not isinstance(name, str):
+                self._refuse(f"argument names are strings, not {name!r}.")
+        if self.known:
+            missing = self.required - keywords.keys()
+            if missing:
+                self._refuse(f"missing argument {_listed(missing)}: pass it by name.")
+            unknown = keywords.keys() - self.required - self.optional
+            if unknown and not self.takes_any:
+                takes = _listed(self.required | self.optional) or "no arguments"
+                self._refuse(f"unknown argument {_listed(unknown)}: it takes {takes}.")
+
+    def _refuse(self, reason: str) -> None:
+        raise InvalidTaskArguments(f"Task {self.task_name}: {reason}")
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(repr(name) for name in sorted(names))
+
+
+def dump_arguments(task_name: str, arguments: Mapping[str, Any], json_dumps: JSONDumps) -> str:
+    """Make JSON of a job's arguments.
+
+    Raises
+    ------
+    InvalidTaskArguments
+        Naming the task and the first argument that cannot be stored.
+    """
+    try:
+        text = json_dumps(dict(arguments))
+    except (TypeError, ValueError, RecursionError) as error:
+        name, reason = _culprit(arguments, json_dumps, error)
+        raise InvalidTaskArguments(
+            f"Task {task_name}: argument {name!r} cannot be stored as JSON ({reason}). "
+            "Pass plain values, or give the connector a json_dumps that knows the type."
+        ) from error
+    # Escapes are rare: only text that holds one is looked at more closely.
+    if "\\u0000" in text or "\\ud" in text or "\0" in text or not text.isascii():
+        for name, value in arguments.items():
+            if not all(map(is_storable, _strings({name: value}))):
+                raise InvalidTaskArguments(
+                    f"Task {task_name}: argument {name!r} holds a NUL character or a lone surrogate, which Postgres "
+                    "cannot store. Encode the value, for instance with base64."
+                )
+    return text
+
+
+def _culprit(arguments: Mapping[str, Any], json_dumps: JSONDumps, error: BaseException) -> tuple[str, BaseException]:
+    for name, value in arguments.items():
+        try:
+            json_dumps({name: value})
+        except (TypeError, ValueError, RecursionError) as reason:
+            return name, reason
+    return next(iter(arguments), ""), error
+
+
+def _strings(value: Any) -> Iterable[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from _strings(key)
+            yield from _strings(each)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _strings(each)

@@ -1,0 +1,228 @@
+"""Where tasks are declared: an app, or a blueprint that an app takes in later."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
+
+from adjourn import exceptions
+from adjourn.job_context import JobContext
+from adjourn.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE
+from adjourn.manager import JobManager
+from adjourn.options import check_name
+from adjourn.retry import BaseRetryStrategy
+from adjourn.tasks import Task
+from adjourn.utils import caller_module
+
+P = ParamSpec("P")
+R = TypeVar("R")
+AnyTask = Task[Any, Any, Any]
+
+
+class TaskRegistry(Mapping[str, AnyTask]):
+    """The tasks of a blueprint by name and alias, each deferring through that blueprint.
+
+    Synchronized apps look at one dictionary, each through a registry of its own.
+    """
+
+    def __init__(self, owner: Blueprint, declared: dict[str, AnyTask]) -> None:
+        self._owner = owner
+        self._declared = declared
+        self._views: dict[str, AnyTask] = {}
+
+    def __getitem__(self, name: str) -> AnyTask:
+        task = self._declared[name]
+        if task.blueprint is self._owner:
+            return task
+        view = self._views.get(name)
+        if view is None or view.func is not task.func or view.name != task.name:
+            view = self._views[name] = task.bound_to(self._owner)
+        return view
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(self._declared))
+
+    def __len__(self) -> int:
+        return len(self._declared)
+
+    def add(self, task: AnyTask) -> None:
+        """Make a task known by its name and aliases, all or none."""
+        self.add_names(task, (task.name, *task.aliases))
+
+    def add_names(self, task: AnyTask, names: Iterable[str]) -> None:
+        """Make a task known by more names, all or none.
+
+        Raises
+        ------
+        TaskAlreadyRegistered
+            If one of the names is taken.
+        """
+        names = tuple(names)
+        for name in names:
+            if name in self._declared or names.count(name) > 1:
+                message = f"There is a task named {name!r} already. Give this one another with @app.task(name=...)."
+                raise exceptions.TaskAlreadyRegistered(message)
+        self._declared.update(dict.fromkeys(names, task))
+
+    def declared(self) -> dict[str, AnyTask]:
+        """Return the dictionary itself, to be shared with a synchronized app."""
+        return self._declared
+
+
+class Blueprint:
+    """A collection of tasks that an app takes in with ``app.add_tasks_from(blueprint, namespace=...)``."""
+
+    def __init__(self) -> None:
+        self._registry = TaskRegistry(self, {})
+        self._warn_in_main()
+
+    def _warn_in_main(self) -> None:
+        if caller_module() == "__main__":
+            warnings.warn(
+                f"This {type(self).__name__} is created in the program's main module, whose name is `__main__` here and "
+                "another in a worker, so that workers will not find its tasks by their default names. Move it to a "
+                "module that is imported, or give its tasks a name.",
+                stacklevel=3,
+            )
+
+    @property
+    def tasks(self) -> TaskRegistry:
+        """The tasks by name and alias."""
+        return self._registry
+
+    def job_manager_for(self, task_name: str) -> JobManager:
+        """Return who stores jobs of this collection's tasks.
+
+        Raises
+        ------
+        UnboundTaskError
+            For a blueprint that no app has taken in.
+        """
+        raise exceptions.UnboundTaskError(
+            f"Task {task_name} belongs to a blueprint that no app has taken in: call "
+            "app.add_tasks_from(blueprint, namespace=...) before it is deferred."
+        )
+
+    def add_tasks_from(self, blueprint: Blueprint, *, namespace: str) -> None:
+        """Take in the tasks of a blueprint, under names that begin with ``namespace:``.
+
+        Raises
+        ------
+        TaskAlreadyRegistered
+            If one of the names is taken; nothing is taken in then.
+        InvalidOption
+            If the namespace is not a name.
+        """
+        check_name("namespace", namespace)
+        renamed = {f"{namespace}:{name}": task for name, task in blueprint.tasks.items()}
+        for name in renamed:
+            check_name("namespace and name", name)
+            if name in self.tasks:
+                message = f"There is a task named {name!r} already. Take the blueprint in under another namespace."
+                raise exceptions.TaskAlreadyRegistered(message)
+        for task in {id(task): task for task in renamed.values()}.values():
+            task.add_namespace(namespace)
+            task.blueprint = self
+        for name, task in renamed.items():
+            self.tasks.add_names(task, [name])
+
+    def add_task_alias(self, task: AnyTask, alias: str) -> None:
+        """Let workers know a task by a further name.
+
+        Raises
+        ------
+        TaskAlreadyRegistered
+            If the name is taken.
+        """
+        check_name("alias", alias)
+        self.tasks.add_names(task, [alias])
+        task.aliases = (*task.aliases, alias)
+
+    @overload
+    def task(self, _func: Callable[P, R]) -> Task[P, R, P]: ...
+
+    @overload
+    def task(
+        self,
+        _func: None = None,
+        *,
+        name: str | None = None,
+        aliases: Iterable[str] | None = None,
+        retry: bool | int | BaseRetryStrategy = False,
+        pass_context: Literal[False] = False,
+        queue: str = DEFAULT_QUEUE,
+        priority: int = DEFAULT_PRIORITY,
+        lock: str | None = None,
+        queueing_lock: str | None = None,
+    ) -> Callable[[Callable[P, R]], Task[P, R, P]]: ...
+
+    @overload
+    def task(
+        self,
+        _func: None = None,
+        *,
+        name: str | None = None,
+        aliases: Iterable[str] | None = None,
+        retry: bool | int | BaseRetryStrategy = False,
+        pass_context: Literal[True],
+        queue: str = DEFAULT_QUEUE,
+        priority: int = DEFAULT_PRIORITY,
+        lock: str | None = None,
+        queueing_lock: str | None = None,
+    ) -> Callable[[Callable[Concatenate[JobContext, P], R]], Task[Concatenate[JobContext, P], R, P]]: ...
+
+    def task(
+        self,
+        _func: Callable[..., Any] | None = None,
+        *,
+        name: str | None = None,
+        aliases: Iterable[str] | None = None,
+        retry: bool | int | BaseRetryStrategy = False,
+        pass_context: bool = False,
+        queue: str = DEFAULT_QUEUE,
+        priority: int = DEFAULT_PRIORITY,
+        lock: str | None = None,
+        queueing_lock: str | None = None,
+    ) -> Any:
+        """Declare a function as a task; use as ``@app.task`` or ``@app.task(...)``.
+
+        Parameters
+        ----------
+        name
+            Its name in the database, ``module.function`` by default.
+        aliases
+            Further names that workers know it by.
+        retry
+            What to do when it raises: ``False`` (the default) lets the job fail, ``True`` runs it again at once
+            without limit, a number that many times at most; a `RetryStrategy` decides for itself.
+        pass_context
+            Whether the function's first parameter is a `JobContext`.
+        queue, priority, lock, queueing_lock
+            What its jobs have unless ``configure`` says otherwise.
+
+        Raises
+        ------
+        InvalidOption
+            If an option is not acceptable, or the function cannot be called by keywords.
+        TaskAlreadyRegistered
+            If the name is taken.
+        """
+
+        def declare(func: Callable[..., Any]) -> AnyTask:
+            task: AnyTask = Task(
+                func,
+                blueprint=self,
+                name=name,
+                aliases=aliases,
+                retry=retry,
+                pass_context=pass_context,
+                queue=queue,
+                priority=priority,
+                lock=lock,
+                queueing_lock=queueing_lock,
+            )
+            self.tasks.add(task)
+            return task
+
+        return declare if _func is None else declare(_func)

@@ -1,0 +1,119 @@
+"""How a run of a job ends, as the database is told of it, and what it answers: plain data and pure rules."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import traceback
+from typing import Any
+
+import attrs
+
+from adjourn.jobs import DeleteJobCondition, Job, Status
+from adjourn.retry import RetryDecision
+
+MAX_TRACEBACK = 20_000
+"""Characters of a traceback that are kept with a failed job, the last ones."""
+MAX_MESSAGE = 2_000
+"""Characters of an exception's message that are kept with a failed job."""
+
+
+@attrs.frozen
+class Ended:
+    """A job that has come to its end. A ``status`` of None deletes it."""
+
+    id: int
+    claim: int
+    status: str | None
+    error: str | None = None
+
+    @classmethod
+    def of(cls, job: Job, status: Status, delete: DeleteJobCondition, error: str | None = None) -> Ended:
+        """Say how a job ended."""
+        return cls(_id(job), job.claim, None if delete.applies_to(status) else status.value, error)
+
+
+@attrs.frozen
+class Retried:
+    """A job that failed and is to be run again. None leaves a value as it is; ``at`` of None is at once."""
+
+    id: int
+    claim: int
+    error: str | None
+    at: datetime.datetime | None
+    priority: int | None
+    queue: str | None
+    lock: str | None
+
+    @classmethod
+    def of(cls, job: Job, decision: RetryDecision, error: str | None, now: datetime.datetime) -> Retried:
+        """Say how a job is to be run again."""
+        at = decision.time(now)
+        return cls(_id(job), job.claim, error, at, decision.priority, decision.queue, decision.lock)
+
+
+@attrs.frozen
+class Exchanged:
+    """What an exchange with the database brought.
+
+    Attributes
+    ----------
+    jobs
+        Claimed now, best first.
+    refused
+        Ids of ended jobs that were not this worker's any more.
+    alive
+        False if this worker was declared dead.
+    repeat
+        The worker has just flagged itself as wanting to be told of jobs, and must look once more before it sleeps.
+    place
+        There are locked jobs to place.
+    due_in
+        Seconds until the next scheduled job is due; None if there is none, or it was not looked for.
+    """
+
+    jobs: list[Job]
+    refused: frozenset[int]
+    alive: bool
+    repeat: bool
+    place: bool
+    due_in: float | None
+
+
+@attrs.frozen
+class Heartbeat:
+    """What a heartbeat brought: whether the worker still counts as alive, which of its jobs are to be aborted, and
+    whether another worker has fallen silent."""
+
+    alive: bool
+    aborts: tuple[int, ...]
+    expired: bool
+
+
+def error_entry(error: BaseException, job: Job, started: datetime.datetime, ended: datetime.datetime) -> str:
+    """Describe a failed attempt as the JSON that is kept with the job: bounded in size, and always storable."""
+    entry: dict[str, Any] = {
+        "exception": f"{type(error).__module__}.{type(error).__qualname__}",
+        "message": _storable(_message(error))[:MAX_MESSAGE],
+        "traceback": _storable("".join(traceback.format_exception(error)))[-MAX_TRACEBACK:],
+        "attempt": job.attempts,
+        "started_at": started.isoformat(),
+        "ended_at": ended.isoformat(),
+    }
+    return json.dumps(entry)
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as broken:  # the exception is the user's, and so is its __str__
+        return f"<no message: its __str__ raised {type(broken).__name__}>"
+
+
+def _storable(text: str) -> str:
+    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _id(job: Job) -> int:
+    assert job.id is not None
+    return job.id

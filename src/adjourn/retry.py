@@ -1,0 +1,163 @@
+"""Whether a failed job is run again, and when: pure rules."""
+
+from __future__ import annotations
+
+import abc
+import datetime
+from collections.abc import Iterable
+from typing import Any
+
+import attrs
+
+from adjourn.exceptions import InvalidOption
+from adjourn.jobs import Job
+from adjourn.options import check_aware, check_name, check_priority, later, time_delta
+from adjourn.types import TimeDeltaParams
+
+LONGEST_WAIT = 365 * 24 * 3600
+"""Seconds beyond which a `RetryStrategy`'s wait does not grow: a year."""
+
+
+class RetryDecision:
+    """Run the job again.
+
+    Parameters
+    ----------
+    retry_at
+        Not before this time; an aware datetime.
+    retry_in
+        Not before this long from now: keywords of `datetime.timedelta`. At most one of the two; with neither, at once.
+    priority, queue, lock
+        New values for the job; None leaves its own.
+
+    Raises
+    ------
+    InvalidOption
+        If a value is not one that the job could have been deferred with.
+    """
+
+    def __init__(
+        self,
+        *,
+        retry_at: datetime.datetime | None = None,
+        retry_in: TimeDeltaParams | None = None,
+        priority: int | None = None,
+        queue: str | None = None,
+        lock: str | None = None,
+    ) -> None:
+        if retry_at is not None and retry_in is not None:
+            raise InvalidOption("retry_at and retry_in exclude each other: pass one of them.")
+        if retry_at is not None:
+            check_aware("retry_at", retry_at)
+        if priority is not None:
+            check_priority(priority)
+        check_name("queue", queue, optional=True)
+        check_name("lock", lock, optional=True)
+        self.retry_at = retry_at
+        self.retry_in = None if retry_in is None else time_delta("retry_in", retry_in)
+        self.priority = priority
+        self.queue = queue
+        self.lock = lock
+
+    def time(self, now: datetime.datetime) -> datetime.datetime | None:
+        """Return when the job is due again, None for at once."""
+        return self.retry_at if self.retry_in is None else later("retry_in", now, self.retry_in)
+
+
+class BaseRetryStrategy(abc.ABC):
+    """Subclass it to decide on retries yourself, and pass an instance as ``@app.task(retry=...)``."""
+
+    @abc.abstractmethod
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+        """Decide what becomes of a job whose task raised.
+
+        Parameters
+        ----------
+        exception
+            What it raised.
+        job
+            The job; ``job.attempts`` is how often it had failed before.
+
+        Returns
+        -------
+        RetryDecision or None
+            None lets the job fail.
+        """
+
+
+def _not_negative(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+        raise InvalidOption(f"{attribute.name}={value!r}: pass a whole number, zero or more.")
+
+
+def _exception_types(value: Iterable[type[BaseException]] | None) -> tuple[type[BaseException], ...] | None:
+    if value is None:
+        return None
+    types = tuple(value) if isinstance(value, Iterable) else (value,)
+    if not all(isinstance(each, type) and issubclass(each, BaseException) for each in types):
+        raise InvalidOption(f"retry_exceptions={value!r}: pass exception classes, such as [ConnectionError].")
+    return types
+
+
+@attrs.frozen(kw_only=True)
+class RetryStrategy(BaseRetryStrategy):
+    """Retry after a wait of ``wait + linear_wait * attempts + exponential_wait ** (attempts + 1)`` seconds, a year
+    at most. ``attempts`` is how often the job had failed before.
+
+    Parameters
+    ----------
+    max_attempts
+        How many retries at most; 0 means none, None (the default) no limit.
+    wait, linear_wait, exponential_wait
+        Seconds, whole numbers of zero or more; 0 by default.
+    retry_exceptions
+        Only these and their subclasses are retried; None (the default) means every `Exception`, an empty list none.
+
+    Raises
+    ------
+    InvalidOption
+        If a value is negative or of another type.
+    """
+
+    max_attempts: int | None = attrs.field(default=None, validator=_not_negative)
+    wait: int = attrs.field(default=0, validator=_not_negative)
+    linear_wait: int = attrs.field(default=0, validator=_not_negative)
+    exponential_wait: int = attrs.field(default=0, validator=_not_negative)
+    retry_exceptions: tuple[type[BaseException], ...] | None = attrs.field(default=None, converter=_exception_types)
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+        """Decide by the number of attempts and the type of the exception."""
+        if self.max_attempts is not None and job.attempts >= self.max_attempts:
+            return None
+        if self.retry_exceptions is not None and not isinstance(exception, self.retry_exceptions):
+            return None
+        seconds = self.wait_seconds(job.attempts)
+        return RetryDecision(retry_in={"seconds": seconds}) if seconds else RetryDecision()
+
+    def wait_seconds(self, attempts: int) -> int:
+        """Return the wait before the next run, in seconds, after ``attempts`` earlier failures."""
+        waited = self.wait + self.linear_wait * attempts
+        # Beyond this exponent any base of two or more is past the longest wait: the power is not worth computing.
+        exponential: int = self.exponential_wait ** min(attempts + 1, LONGEST_WAIT.bit_length())
+        return min(waited + exponential, LONGEST_WAIT)
+
+    @classmethod
+    def of(cls, retry: bool | int | BaseRetryStrategy) -> BaseRetryStrategy | None:
+        """Return the strategy that a task's ``retry`` option stands for.
+
+        ``False`` is none, ``True`` retries for ever at once, a number retries that many times at once.
+
+        Raises
+        ------
+        InvalidOption
+            If it is none of these.
+        """
+        if isinstance(retry, BaseRetryStrategy):
+            return retry
+        if retry is True:
+            return cls()
+        if retry is False:
+            return None
+        if isinstance(retry, int):
+            return cls(max_attempts=retry)
+        raise InvalidOption(f"retry={retry!r}: pass True, False, a number of retries or a RetryStrategy.")

@@ -1,0 +1,267 @@
+"""A task: a function, and the options that its jobs are deferred with."""
+
+from __future__ import annotations
+
+import datetime
+import inspect
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
+
+from adjourn import exceptions
+from adjourn.arguments import Signature
+from adjourn.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE, Job
+from adjourn.manager import JobDeferrer, JobManager
+from adjourn.options import check_name, check_priority, scheduled_time
+from adjourn.retry import BaseRetryStrategy, RetryDecision, RetryStrategy
+from adjourn.types import JSONDict, TimeDeltaParams
+
+if TYPE_CHECKING:
+    from adjourn.blueprints import Blueprint
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Args = ParamSpec("Args")
+
+
+def make_deferrer(
+    job_manager: JobManager,
+    *,
+    name: str,
+    signature: Signature | None = None,
+    queue: str | None = None,
+    priority: int | None = None,
+    lock: str | None = None,
+    queueing_lock: str | None = None,
+    task_kwargs: JSONDict | None = None,
+    schedule_at: datetime.datetime | None = None,
+    schedule_in: TimeDeltaParams | None = None,
+    connection: Any = None,
+) -> JobDeferrer:
+    """Check the options of a job, and return what stores jobs with them.
+
+    Raises
+    ------
+    InvalidOption
+        Naming the option that is not acceptable.
+    """
+    check_name("name", name)
+    check_name("queue", queue, optional=True)
+    check_name("lock", lock, optional=True)
+    check_name("queueing_lock", queueing_lock, optional=True)
+    if priority is not None:
+        check_priority(priority)
+    if task_kwargs is not None and not isinstance(task_kwargs, dict):
+        raise exceptions.InvalidOption(f"task_kwargs={task_kwargs!r}: pass a dictionary of arguments.")
+    job = Job(
+        queue=DEFAULT_QUEUE if queue is None else queue,
+        priority=DEFAULT_PRIORITY if priority is None else priority,
+        lock=lock,
+        queueing_lock=queueing_lock,
+        task_name=name,
+        task_kwargs=task_kwargs or {},
+        scheduled_at=scheduled_time(schedule_at, schedule_in, datetime.datetime.now(datetime.timezone.utc)),
+    )
+    return JobDeferrer(job_manager, job, connection, signature)
+
+
+class Task(Generic[P, R, Args]):
+    """A function that workers can be asked to call. ``@app.task`` makes one.
+
+    Attributes
+    ----------
+    func
+        The function. Calling the task calls it, here and now.
+    name
+        Its name in the database, ``module.function`` unless given.
+    aliases
+        Further names under which workers know it, for jobs that were deferred under an older one.
+    queue, priority, lock, queueing_lock
+        What its jobs have unless ``configure`` says otherwise.
+    retry_strategy
+        Decides whether a failed job is run again; None for never.
+    pass_context
+        Whether the function takes a `JobContext` first.
+    blueprint
+        The app or blueprint that its jobs are deferred through.
+    """
+
+    def __init__(
+        self,
+        func: Callable[P, R],
+        *,
+        blueprint: Blueprint,
+        name: str | None = None,
+        aliases: Iterable[str] | None = None,
+        retry: bool | int | BaseRetryStrategy = False,
+        pass_context: bool = False,
+        queue: str = DEFAULT_QUEUE,
+        priority: int = DEFAULT_PRIORITY,
+        lock: str | None = None,
+        queueing_lock: str | None = None,
+    ) -> None:
+        if not callable(func):
+            raise exceptions.InvalidOption(f"{func!r} is not callable: decorate a function.")
+        if isinstance(aliases, str):
+            raise exceptions.InvalidOption(f"aliases={aliases!r}: pass a list of names.")
+        self.blueprint = blueprint
+        self.func: Callable[P, R] = func
+        self.full_path = _full_path(func) if name is None else name
+        self.name = self.full_path
+        self.aliases = tuple(aliases or ())
+        for argument, value in (("name", self.name), *(("aliases", alias) for alias in self.aliases), ("queue", queue)):
+            check_name(argument, value)
+        check_name("lock", lock, optional=True)
+        check_name("queueing_lock", queueing_lock, optional=True)
+        check_priority(priority)
+        self.queue = queue
+        self.priority = priority
+        self.lock = lock
+        self.queueing_lock = queueing_lock
+        self.retry_strategy = RetryStrategy.of(retry)
+        self.pass_context = pass_context
+        self.is_async = inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(
+            getattr(func, "__call__", None)  # noqa: B004 - an instance may have an async __call__
+        )
+        self.signature = Signature.of(self.name, func, pass_context)
+        self.__doc__ = func.__doc__
+        self.__name__ = getattr(func, "__name__", type(func).__name__)
+        self.__module__ = func.__module__
+        self.__wrapped__ = func
+
+    def __repr__(self) -> str:
+        return f"<Task {self.name}>"
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function here and now; nothing is deferred."""
+        return self.func(*args, **kwargs)
+
+    def add_namespace(self, namespace: str) -> None:
+        """Put ``namespace:`` before the task's name and aliases."""
+        self.rename(f"{namespace}:{self.name}", [f"{namespace}:{alias}" for alias in self.aliases])
+
+    def rename(self, name: str, aliases: Iterable[str]) -> None:
+        """Give the task another name, and other aliases."""
+        check_name("name", name)
+        self.name = name
+        self.aliases = tuple(aliases)
+        self.signature = Signature.of(name, self.func, self.pass_context)
+
+    def bound_to(self, blueprint: Blueprint) -> Task[P, R, Args]:
+        """Return a view of the task whose jobs are deferred through another app."""
+        view = cast("Task[P, R, Args]", object.__new__(type(self)))
+        view.__dict__.update(self.__dict__)
+        view.blueprint = blueprint
+        return view
+
+    def configure(
+        self,
+        *,
+        lock: str | None = None,
+        queueing_lock: str | None = None,
+        task_kwargs: JSONDict | None = None,
+        schedule_at: datetime.datetime | None = None,
+        schedule_in: TimeDeltaParams | None = None,
+        queue: str | None = None,
+        priority: int | None = None,
+        connection: Any = None,
+    ) -> JobDeferrer:
+        """Set options for jobs of this task; call ``defer``, ``batch_defer`` or their async forms on the result.
+
+        Parameters
+        ----------
+        lock
+            Of the jobs with one lock, only one runs at a time, in order of priority and then of deferring.
+        queueing_lock
+            Of the jobs with one queueing lock, only one waits at a time; deferring another raises `AlreadyEnqueued`.
+        task_kwargs
+            Arguments of every job; those passed to ``defer`` go before.
+        schedule_at
+            Do not run before this time, an aware datetime.
+        schedule_in
+            The same as keywords of `datetime.timedelta`, from now: ``{"minutes": 5}``. At most one of the two.
+        queue
+            The queue.
+        priority
+            Higher ones go first.
+        connection
+            Your own database connection, of the connector's driver and of the colour of the call: the job is stored in
+            its transaction, and exists if that commits.
+
+        Raises
+        ------
+        InvalidOption
+            If a value is not acceptable; the message names the option.
+        UnboundTaskError
+            If the task belongs to a blueprint that no app has taken in.
+        """
+        return make_deferrer(
+            self.blueprint.job_manager_for(self.name),
+            name=self.name,
+            signature=self.signature,
+            queue=self.queue if queue is None else queue,
+            priority=self.priority if priority is None else priority,
+            lock=self.lock if lock is None else lock,
+            queueing_lock=self.queueing_lock if queueing_lock is None else queueing_lock,
+            task_kwargs=task_kwargs,
+            schedule_at=schedule_at,
+            schedule_in=schedule_in,
+            connection=connection,
+        )
+
+    def defer(self, *args: Args.args, **kwargs: Args.kwargs) -> int:
+        """Store a job that calls the task with these keyword arguments, and return its id. Blocks.
+
+        Raises
+        ------
+        InvalidTaskArguments
+            If the task does not take these arguments (positional ones are never taken), or they cannot be stored.
+        AlreadyEnqueued
+            If the task's queueing lock is taken.
+        AppNotOpen
+            If the app is not open.
+        WrongCaller
+            On the thread of the event loop that the app was opened on: ``await defer_async(...)`` there.
+        """
+        return self.configure().defer(*args, **kwargs)
+
+    async def defer_async(self, *args: Args.args, **kwargs: Args.kwargs) -> int:
+        """Store a job that calls the task with these keyword arguments, and return its id.
+
+        Raises
+        ------
+        InvalidTaskArguments
+            If the task does not take these arguments (positional ones are never taken), or they cannot be stored.
+        AlreadyEnqueued
+            If the task's queueing lock is taken.
+        AppNotOpen
+            If the app is not open.
+        """
+        return await self.configure().defer_async(*args, **kwargs)
+
+    def batch_defer(self, *task_kwargs: JSONDict) -> list[int]:
+        """Store one job for each dictionary of arguments, all or none, and return their ids in order. Blocks.
+
+        Raises what `defer` raises; nothing is stored then.
+        """
+        return self.configure().batch_defer(*task_kwargs)
+
+    async def batch_defer_async(self, *task_kwargs: JSONDict) -> list[int]:
+        """Store one job for each dictionary of arguments, all or none, and return their ids in order.
+
+        Raises what `defer_async` raises; nothing is stored then.
+        """
+        return await self.configure().batch_defer_async(*task_kwargs)
+
+    def get_retry_exception(self, exception: BaseException, job: Job) -> exceptions.JobRetry | None:
+        """Return the exception that stands for running the job again, or None if it is to fail."""
+        decision: RetryDecision | None = None
+        if self.retry_strategy is not None:
+            decision = self.retry_strategy.get_retry_decision(exception=exception, job=job)
+        return None if decision is None else exceptions.JobRetry(decision)
+
+
+def _full_path(func: Callable[..., Any]) -> str:
+    module, name = getattr(func, "__module__", None), getattr(func, "__qualname__", None)
+    if not module or not name:
+        raise exceptions.FunctionPathError(f"{func!r} has no name to call its task by: pass @app.task(name=...).")
+    return f"{module}.{name}"

@@ -1,0 +1,84 @@
+"""Small helpers that belong to no room of their own."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Awaitable, Callable, Generator, Iterable
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from adjourn import exceptions
+
+T = TypeVar("T")
+
+
+class AwaitableContext(Generic[T]):
+    """The answer of ``app.open_async()``: await it to open, or enter it with ``async with`` to close again, too."""
+
+    def __init__(self, enter: Callable[[], Awaitable[None]], leave: Callable[[], Awaitable[None]], value: T) -> None:
+        self._enter = enter
+        self._leave = leave
+        self._value = value
+
+    def __await__(self) -> Generator[Any, None, T]:
+        yield from self._enter().__await__()
+        return self._value
+
+    async def __aenter__(self) -> T:
+        await self._enter()
+        return self._value
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._leave()
+
+
+def caller_module() -> str | None:
+    """Return the name of the module outside this package that called into it."""
+    package = __name__.partition(".")[0]
+    frame = inspect.currentframe()
+    while frame is not None:
+        name = frame.f_globals.get("__name__")
+        if name is None or name.partition(".")[0] != package:
+            return name
+        frame = frame.f_back
+    return None
+
+
+def load_from_path(path: str, kind: type[T]) -> T:
+    """Import an object by its dotted path, such as ``package.module.app``.
+
+    Raises
+    ------
+    LoadFromPathError
+        If it cannot be imported, or is something else than expected.
+    """
+    module_name, _, name = path.replace(":", ".").rpartition(".")
+    if not module_name or not name:
+        raise exceptions.LoadFromPathError(f"{path!r} is not a path such as package.module.app.")
+    import_all([module_name])
+    module = importlib.import_module(module_name)
+    if not hasattr(module, name):
+        raise exceptions.LoadFromPathError(f"{path!r}: module {module_name} has no {name!r}.")
+    value = getattr(module, name)
+    if not isinstance(value, kind):
+        raise exceptions.LoadFromPathError(f"{path!r} is of type {type(value).__name__}, not {kind.__name__}.")
+    return value
+
+
+def import_all(module_names: Iterable[str]) -> None:
+    """Import modules by name.
+
+    Raises
+    ------
+    LoadFromPathError
+        Naming the module that cannot be imported, and why.
+    """
+    for name in module_names:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            message = f"Module {name!r} could not be imported: {error}. Is its directory on Python's import path?"
+            raise exceptions.LoadFromPathError(message) from error
