@@ -1,1 +1,58 @@
-"""A PostgreSQL task queue for Python."""
+"""adjourn: a PostgreSQL task queue for Python.
+
+Declare tasks on an `App`, defer jobs from synchronous or asynchronous code, and run them in worker processes, with
+nothing more than the Postgres you already have.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from adjourn.app import App
+    from adjourn.blueprints import Blueprint
+    from adjourn.connector import BaseConnector
+    from adjourn.connectors import PsycopgConnector, SyncPsycopgConnector
+    from adjourn.job_context import JobContext
+    from adjourn.retry import BaseRetryStrategy, RetryDecision, RetryStrategy
+
+__all__ = [
+    "App",
+    "BaseConnector",
+    "BaseRetryStrategy",
+    "Blueprint",
+    "JobContext",
+    "PsycopgConnector",
+    "RetryDecision",
+    "RetryStrategy",
+    "SyncPsycopgConnector",
+]
+
+__version__ = importlib.metadata.version("adjourn")
+
+# Imported on first use: a program loads no driver that it does not use, and a cron script starts fast.
+_HOMES = {
+    "App": "adjourn.app",
+    "BaseConnector": "adjourn.connector",
+    "BaseRetryStrategy": "adjourn.retry",
+    "Blueprint": "adjourn.blueprints",
+    "JobContext": "adjourn.job_context",
+    "PsycopgConnector": "adjourn.connectors",
+    "RetryDecision": "adjourn.retry",
+    "RetryStrategy": "adjourn.retry",
+    "SyncPsycopgConnector": "adjourn.connectors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

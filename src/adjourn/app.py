@@ -7,9 +7,9 @@ import functools
 import logging
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any
+from typing import Any, Self, cast
 
-from typing_extensions import Self, Unpack
+from typing_extensions import Unpack
 
 from adjourn import blueprints, exceptions, sql, tasks
 from adjourn.connector import BaseConnector
@@ -91,7 +91,9 @@ class App(blueprints.Blueprint):
         """Return the app's job manager."""
         return self.job_manager
 
-    def configure_task(self, name: str, *, allow_unknown: bool = True, **options: Unpack[ConfigureOptions]) -> JobDeferrer:
+    def configure_task(
+        self, name: str, *, allow_unknown: bool = True, **options: Unpack[ConfigureOptions]
+    ) -> JobDeferrer:
         """Set options for jobs of a task known by its name, as ``task.configure`` does.
 
         Parameters
@@ -204,7 +206,8 @@ class App(blueprints.Blueprint):
         InvalidOption
             If an option is not acceptable.
         """
-        worker = Worker(self, **{**self.worker_defaults, **options})
+        merged = cast("WorkerOptions", {**self.worker_defaults, **options})
+        worker = Worker(self, **merged)
         await self.schema_manager.check_version_async()
         self.perform_import_paths()
         await worker.run()

@@ -65,7 +65,7 @@ class FunctionPathError(AdjournException):
     ``@app.task(name=...)``."""
 
 
-class JobRetry(AdjournException):  # noqa: N818
+class JobRetry(AdjournException):
     """Raised inside a worker to say that a job is to be run again; carries the ``retry_decision``."""
 
     def __init__(self, retry_decision: RetryDecision) -> None:
@@ -73,11 +73,11 @@ class JobRetry(AdjournException):  # noqa: N818
         self.retry_decision = retry_decision
 
 
-class JobAborted(AdjournException):  # noqa: N818
+class JobAborted(AdjournException):
     """Raise it inside a task to end the job as ``aborted``, for instance after ``context.should_abort()`` said so."""
 
 
-class ConnectorException(AdjournException):  # noqa: N818
+class ConnectorException(AdjournException):
     """The database could not be reached or refused the statement; the message carries the driver's own words.
 
     Attributes
@@ -115,21 +115,21 @@ class SchemaOutOfDate(ConnectorException):
     ``adjourn --app=... schema --apply``, or ``app.schema_manager.apply_schema()``."""
 
 
-class AlreadyEnqueued(AdjournException):  # noqa: N818
+class AlreadyEnqueued(AdjournException):
     """A job with the same queueing lock is waiting already. Nothing was stored; ignore this error where one waiting
     job is enough, or defer with another ``queueing_lock``."""
 
 
-class NoResult(AdjournException):  # noqa: N818
+class NoResult(AdjournException):
     """A statement that always answers one row answered none."""
 
 
-class AppNotOpen(AdjournException, RuntimeError):  # noqa: N818
+class AppNotOpen(AdjournException, RuntimeError):
     """The app is not open. Open it first: ``app.open()`` (or ``with app.open():``) in synchronous code, ``await
     app.open_async()`` (or ``async with app.open_async():``) in asynchronous code."""
 
 
-class WrongCaller(AdjournException, RuntimeError):  # noqa: N818
+class WrongCaller(AdjournException, RuntimeError):
     """The call cannot be served where it was made (an event loop's own thread, another loop, a process that did not
     open the app); the message says what to write instead."""
 

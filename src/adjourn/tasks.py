@@ -59,7 +59,7 @@ def make_deferrer(
         queueing_lock=queueing_lock,
         task_name=name,
         task_kwargs=task_kwargs or {},
-        scheduled_at=scheduled_time(schedule_at, schedule_in, datetime.datetime.now(datetime.timezone.utc)),
+        scheduled_at=scheduled_time(schedule_at, schedule_in, datetime.datetime.now(datetime.UTC)),
     )
     return JobDeferrer(job_manager, job, connection, signature)
 

@@ -105,8 +105,7 @@ class AsyncJobManager(AsyncStatementRunner):
         job_id
             The job.
         abort
-            If it runs, ask its worker to end it. An async task is cancelled; a sync one has to look at
-            ``context.should_abort()``.
+            If it runs, ask its worker to end it; what that can promise, `JobContext.should_abort` says.
         delete_job
             Delete the waiting job instead of keeping it as cancelled.
         connection

@@ -1,0 +1,10 @@
+"""The worker: claims jobs in batches, runs them, and stores how they ended. One role a module.
+
+A job's way: `exchange` claims it, `executor` runs it (in `threads` where its task is synchronous), `exchange`
+stores its outcome together with the next claim. Beside it, `heartbeat` says that the worker lives, listens for new
+jobs and keeps house; `shutdown` turns signals into a stop. `worker` puts them together.
+"""
+
+from adjourn.worker.worker import Worker
+
+__all__ = ["Worker"]

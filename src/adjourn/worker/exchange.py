@@ -1,0 +1,360 @@
+"""Claims jobs and stores outcomes, both in one round trip, one at a time.
+
+While a round trip is under way jobs go on ending; what has piled up is the next batch. So batches grow with the
+load, and an idle worker waits for nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from adjourn._async.connector import AsyncSession
+from adjourn._async.worker_manager import AsyncWorkerManager
+from adjourn.exceptions import ConnectorException, SchemaOutOfDate
+from adjourn.job_context import AbortReason
+from adjourn.jobs import Job
+from adjourn.outcomes import Ended, Exchanged, Retried
+from adjourn.worker.executor import Executor
+from adjourn.worker.options import Options
+
+if TYPE_CHECKING:
+    from adjourn.app import App
+
+logger = logging.getLogger("adjourn.worker")
+
+LONGEST_BUFFERED = 0.02
+"""Seconds of work that a worker claims ahead at most: a job of the buffer waits while another worker may be idle."""
+LARGEST_BUFFER = 100
+STALE_BUFFER = 0.25
+"""Seconds after which jobs that still wait in the buffer, behind one that takes long, are handed back."""
+PROBE_INTERVAL = 0.05
+"""Seconds between looks for due and unplaced jobs while there is enough to do."""
+SATURATED = 1.0
+"""Seconds of finding all the work it can take after which a worker need not be told of more."""
+PLACE_LIMIT = 200
+PLACE_RETRY = 0.2
+LONGEST_BACK_OFF = 2.0
+_DATA_ERRORS = ("22", "23", "40", "54", "55")
+
+
+class Exchange:
+    """The worker's conversation with the database.
+
+    Parameters
+    ----------
+    app
+        Whose connector and schema to use.
+    options
+        The worker's.
+    """
+
+    def __init__(self, app: App, options: Options) -> None:
+        self._app = app
+        self._options = options
+        self._wake = asyncio.Event()
+        self._manager: AsyncWorkerManager | None = None
+        self._buffer: deque[Job] = deque()
+        self._buffered_at = 0.0
+        self._ended: list[Ended] = []
+        self._retried: list[Retried] = []
+        self._returned: list[Job] = []
+        self._largest_batch = 1000
+        self._probe_at = 0.0
+        self._due_at: float | None = None
+        self._place_at: float | None = None
+        self._saturated_since: float | None = None
+        self._confirmations: deque[float] = deque()
+        self._failures = 0
+        self._stopping = False
+        self.executor = Executor(app, options, self._on_end)
+        self.worker_id = 0
+
+    # What the other roles call, on the loop's thread
+
+    def notify(self) -> None:
+        """Look for jobs now."""
+        self._probe_at = 0.0
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Claim no more; end when what runs has ended."""
+        self._stopping = True
+        self._wake.set()
+
+    def declared_dead(self) -> None:
+        """Others have been told that this worker is dead: its jobs are not its own any more."""
+        if not self.worker_id:
+            return
+        logger.error(
+            "This worker (id %s) was not heard of for %s s and was declared dead; its %d running jobs are given up and "
+            "run again elsewhere. It registers anew and goes on",
+            self.worker_id,
+            self._options.stalled_worker_timeout,
+            len(self.executor),
+            extra={"action": "declared_dead", "worker": {"name": self._options.name, "worker_id": self.worker_id}},
+        )
+        self.executor.abandon()
+        self._buffer.clear()
+        self._ended, self._retried, self._returned = [], [], []
+        self.worker_id = 0
+        self._wake.set()
+
+    # The loop
+
+    async def register(self) -> None:
+        """Connect and make this worker known.
+
+        Raises
+        ------
+        ConnectorException
+            If the database cannot be reached.
+        """
+        options = self._options
+        manager = await self._connected()
+        self.worker_id = await manager.register_worker_async(
+            options.name, options.queues, options.stalled_worker_timeout
+        )
+
+    async def run(self) -> None:
+        """Exchange until stopped and idle, or, for a worker that does not wait, until no job is left."""
+        while True:
+            self._wake.clear()
+            try:
+                finished = await self._round()
+            except ConnectorException as error:
+                await self._back_off(error)
+                continue
+            if self._failures:
+                logger.info("The database is back", extra={"action": "connector_back"})
+                self._failures = 0
+            if finished:
+                return
+
+    async def _round(self) -> bool:
+        """Do one round trip, or wait for a reason to do one. Return whether there is no more to do."""
+        manager = await self._connected()
+        if not self.worker_id:
+            await self.register()
+        now = time.monotonic()
+        if self._returned:
+            await manager.hand_back_async(self.worker_id, self._returned)
+            self._returned = []
+        if self._buffer and (self._stopping or now - self._buffered_at > STALE_BUFFER):
+            await self._hand_back_buffer(manager)
+        if self._retried:
+            batch = self._retried[: self._largest_batch]
+            await manager.retry_jobs_async(self.worker_id, batch)
+            del self._retried[: len(batch)]
+        limit = 0 if self._stopping else self._room()
+        if not limit and not self._ended:
+            if self._stopping and not len(self.executor):
+                return not (self._retried or self._returned)
+            await self._sleep(None)
+            return False
+        probing = limit > 0 and now >= self._probe_at
+        exchanged = await self._exchange(manager, limit, probing, now)
+        if not exchanged.alive:
+            self.declared_dead()
+            return False
+        placed = False
+        if exchanged.place and now >= (self._place_at or 0.0):
+            placed = await manager.place_async(PLACE_LIMIT)
+            self._place_at = None if placed else now + PLACE_RETRY
+        if placed or exchanged.repeat or len(exchanged.jobs) == limit > 0 or self._ended:
+            if placed or exchanged.repeat:
+                self._probe_at = 0.0
+            if exchanged.repeat:
+                # A job that is being stored just now may not have seen the flag: look again after a moment, twice.
+                self._confirmations.extend((0.02, 0.1))
+            # The bodies that were just started have their turn before the next round trip.
+            await asyncio.sleep(0)
+            return False
+        if limit and not exchanged.jobs and not self._options.wait and not self._has_work():
+            return True
+        if limit and not probing:
+            self._probe_at = 0.0
+            return False
+        await self._sleep(exchanged.due_in)
+        return False
+
+    async def _exchange(self, manager: AsyncWorkerManager, limit: int, probing: bool, now: float) -> Exchanged:
+        batch = self._ended[: self._largest_batch]
+        if probing:
+            self._probe_at = now + PROBE_INTERVAL
+        try:
+            exchanged = await manager.exchange_async(
+                self.worker_id,
+                batch,
+                limit=limit,
+                queues=self._options.queues,
+                busy=self._saturated_since is not None and now - self._saturated_since > SATURATED,
+                probe=probing,
+            )
+        except ConnectorException as error:
+            if batch and error.sqlstate and error.sqlstate[:2] in _DATA_ERRORS:
+                self._narrow_down(batch, error)
+            raise
+        del self._ended[: len(batch)]
+        self._largest_batch = 1000
+        for job_id in exchanged.refused:
+            logger.warning(
+                "Job %s is not this worker's any more: how it ended here is not stored",
+                job_id,
+                extra={"action": "stale_job"},
+            )
+        if limit:
+            if len(exchanged.jobs) < limit:
+                self._saturated_since = None
+            elif self._saturated_since is None:
+                self._saturated_since = now
+        for job in exchanged.jobs:
+            self._take(job, now)
+        return exchanged
+
+    def _narrow_down(self, batch: list[Ended], error: ConnectorException) -> None:
+        """Keep an outcome that cannot be stored from blocking those that can: halve the batch, down to that one."""
+        if len(batch) > 1:
+            self._largest_batch = len(batch) // 2
+        elif batch[0].error is not None and error.sqlstate is not None and error.sqlstate.startswith("22"):
+            logger.error(
+                "The error of job %s cannot be stored (%s); it ends without",
+                batch[0].id,
+                error,
+                extra={"action": "error_dropped"},
+            )
+            self._ended[0] = Ended(batch[0].id, batch[0].claim, batch[0].status)
+
+    # Jobs in and out
+
+    def _room(self) -> int:
+        """Return how many jobs to claim: those that can run at once, and few enough ahead to be run within moments."""
+        concurrency = self._options.concurrency
+        ahead = min(int(LONGEST_BUFFERED * concurrency / max(self.executor.mean_duration, 1e-6)), LARGEST_BUFFER)
+        if concurrency + ahead > LARGEST_BUFFER:
+            ahead = max(0, LARGEST_BUFFER - concurrency)
+        return max(0, concurrency + ahead - len(self.executor) - len(self._buffer))
+
+    def _take(self, job: Job, now: float) -> None:
+        if len(self.executor) < self._options.concurrency and not self._buffer:
+            self.executor.start(job)
+        else:
+            if not self._buffer:
+                self._buffered_at = now
+            self._buffer.append(job)
+
+    def _on_end(self, outcome: Ended | Retried | Job) -> None:
+        if isinstance(outcome, Ended):
+            self._ended.append(outcome)
+        elif isinstance(outcome, Retried):
+            self._retried.append(outcome)
+        else:
+            self._returned.append(outcome)
+        if self._buffer and not self._stopping and len(self.executor) < self._options.concurrency:
+            self._buffered_at = time.monotonic()
+            self.executor.start(self._buffer.popleft())
+        self._wake.set()
+
+    def _has_work(self) -> bool:
+        return bool(len(self.executor) or self._buffer or self._ended or self._retried or self._returned)
+
+    async def _hand_back_buffer(self, manager: AsyncWorkerManager) -> None:
+        jobs = list(self._buffer)
+        self._buffer.clear()
+        try:
+            await manager.hand_back_async(self.worker_id, jobs)
+        except ConnectorException:
+            self._returned.extend(jobs)
+            raise
+
+    # Time, and the connection
+
+    async def _sleep(self, due_in: float | None) -> None:
+        """Wait until woken, until the next job is due, or for the polling interval."""
+        timeout = self._options.fetch_job_polling_interval
+        if due_in is not None:
+            timeout = min(timeout, max(due_in, 0.001))
+        if self._place_at is not None:
+            timeout = min(timeout, max(self._place_at - time.monotonic(), 0.001))
+        if self._confirmations:
+            timeout = min(timeout, self._confirmations.popleft())
+        if self._buffer:
+            timeout = min(timeout, STALE_BUFFER)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._wake.wait()
+                return
+        self._probe_at = 0.0
+
+    async def _connected(self) -> AsyncWorkerManager:
+        if self._manager is None:
+            session: AsyncSession = await self._app.connector.get_async_connector().session_async()
+            manager = AsyncWorkerManager(session, self._app.connector.json_loads, self._app.job_manager.schema)
+            self._manager = manager
+            if self.worker_id:
+                # The answer to a claim may have been lost with the old connection.
+                held: list[Job | Ended | Retried] = [*self._buffer, *self._returned, *self._ended, *self._retried]
+                known = {*self.executor.running, *(each.id or 0 for each in held)}
+                await manager.disown_async(self.worker_id, known)
+        return self._manager
+
+    async def _back_off(self, error: ConnectorException) -> None:
+        self._failures += 1
+        delay = min(0.05 * 2**self._failures, LONGEST_BACK_OFF)
+        level = logging.ERROR if self._failures == 1 or isinstance(error, SchemaOutOfDate) else logging.WARNING
+        logger.log(
+            level,
+            "The database did not serve this worker (%s); %d outcomes wait. Trying again in %.1f s",
+            error,
+            len(self._ended) + len(self._retried) + len(self._returned),
+            delay,
+            extra={"action": "connector_lost", "failures": self._failures},
+        )
+        await self._disconnect()
+        await asyncio.sleep(delay)
+
+    async def _disconnect(self) -> None:
+        if self._manager is not None:
+            manager, self._manager = self._manager, None
+            await manager.session.close_async()
+
+    async def close(self, timeout: float) -> None:
+        """Give back whatever is left and leave. Never raises for the database's sake, never takes longer.
+
+        Parameters
+        ----------
+        timeout
+            Seconds.
+        """
+        left = [*self.executor.abandon(), *self._buffer, *self._returned]
+        self._buffer.clear()
+        self.executor.close()
+        try:
+            async with asyncio.timeout(timeout):
+                if self.worker_id:
+                    manager = await self._connected()
+                    if self._ended:
+                        await manager.exchange_async(self.worker_id, self._ended, limit=0, queues=None, probe=False)
+                    if self._retried:
+                        await manager.retry_jobs_async(self.worker_id, self._retried)
+                    await manager.hand_back_async(self.worker_id, left)
+                    await manager.unregister_worker_async(self.worker_id)
+        except (ConnectorException, TimeoutError) as error:
+            logger.warning(
+                "The worker could not take its leave of the database (%s); another worker will rescue its %d jobs",
+                str(error) or "it took too long",
+                len(left) + len(self._ended) + len(self._retried),
+                extra={"action": "stop_worker"},
+            )
+        finally:
+            self.worker_id = 0
+            await self._disconnect()
+
+    def cut_short(self) -> None:
+        """Ask everything that runs to end because the worker does."""
+        for job_id in list(self.executor.running):
+            self.executor.abort(job_id, AbortReason.SHUTDOWN)

@@ -1,0 +1,214 @@
+"""The only room that calls user code: runs claimed jobs and says how each ended."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import functools
+import inspect
+import logging
+import time
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from adjourn import exceptions
+from adjourn.job_context import AbortReason, JobContext
+from adjourn.jobs import Job, Status
+from adjourn.outcomes import Ended, Retried, error_entry
+from adjourn.worker.options import Options
+from adjourn.worker.threads import ThreadPool
+
+if TYPE_CHECKING:
+    from adjourn.app import App
+
+logger = logging.getLogger("adjourn.worker")
+
+
+@attrs.define(eq=False)
+class Run:
+    """One run of a job that is under way."""
+
+    job: Job
+    started: float
+    handle: asyncio.Task[None] | None = None
+    abort_reason: AbortReason | None = None
+
+
+class Executor:
+    """Runs jobs, async ones as tasks on the loop and sync ones in threads.
+
+    Parameters
+    ----------
+    app
+        Knows the tasks.
+    options
+        The worker's.
+    on_end
+        Called with the outcome of each run: what to store, or the job itself where it was cut short and is to be
+        handed back.
+    """
+
+    def __init__(self, app: App, options: Options, on_end: Callable[[Ended | Retried | Job], None]) -> None:
+        self._app = app
+        self._options = options
+        self._on_end = on_end
+        self._loop = asyncio.get_running_loop()
+        self._threads = ThreadPool(options.concurrency, self._loop)
+        self._runs: dict[int, Run] = {}
+        self.mean_duration = 1.0
+        """Seconds that a run takes on average of late; the first guess is long, so that nothing is hoarded."""
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    @property
+    def running(self) -> Collection[int]:
+        """The ids of the jobs that run."""
+        return self._runs.keys()
+
+    def start(self, job: Job) -> None:
+        """Begin to run a job."""
+        assert job.id is not None
+        run = self._runs[job.id] = Run(job, time.time())
+        task = self._app.tasks.get(job.task_name)
+        if task is None:
+            self._end(
+                run, self._failed(run, exceptions.TaskNotFound(_unknown_task(job)), retry=False), "task_not_found"
+            )
+            return
+        if job.abort_requested:
+            self._end(run, self._ended(run, Status.ABORTED), "job_aborted")
+            return
+        if logger.isEnabledFor(logging.INFO):
+            self._log(logging.INFO, "start_job", f"Starting job {job.call_string}", run)
+        arguments: tuple[Any, ...] = (self._context(run, task),) if task.pass_context else ()
+        body = functools.partial(task.func, *arguments, **job.task_kwargs)
+        if task.is_async:
+            run.handle = self._loop.create_task(self._await(run, body), name=f"adjourn job {job.id}")
+        else:
+            self._threads.submit(functools.partial(self._call, body), functools.partial(self._finish, run))
+
+    def abort(self, job_id: int, reason: AbortReason) -> None:
+        """Ask a run to end: cancel an async one, flag a sync one. Once is enough; more does nothing."""
+        run = self._runs.get(job_id)
+        if run is None or run.abort_reason is not None:
+            return
+        self._log(logging.INFO, "abort_job", f"Asking job {run.job.call_string} to end ({reason})", run)
+        run.abort_reason = reason
+        if run.handle is not None:
+            run.handle.cancel()
+
+    def abandon(self) -> list[Job]:
+        """Stop following whatever still runs, and return those jobs. What they end with is not stored."""
+        runs = list(self._runs.values())
+        self._runs.clear()
+        for run in runs:
+            run.abort_reason = run.abort_reason or AbortReason.SHUTDOWN
+            if run.handle is not None:
+                run.handle.cancel()
+        return [run.job for run in runs]
+
+    def close(self) -> None:
+        """Let the threads end."""
+        self._threads.close()
+
+    def _call(self, body: Callable[[], Any]) -> Any:
+        result = body()
+        if inspect.isawaitable(result):  # a synchronous wrapper around an async function
+            return asyncio.run_coroutine_threadsafe(_awaited(result), self._loop).result()
+        return result
+
+    async def _await(self, run: Run, body: Callable[[], Any]) -> None:
+        try:
+            result = await body()
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:  # whatever else it raises, SystemExit too, is the job's outcome, not ours
+            self._finish(run, None, error)
+        else:
+            self._finish(run, result, None)
+
+    def _finish(self, run: Run, result: Any, error: BaseException | None) -> None:
+        if error is None:
+            self._end(run, self._ended(run, Status.SUCCEEDED), "job_success")
+            return
+        cancelled = run.abort_reason if isinstance(error, asyncio.CancelledError) else None
+        if cancelled is AbortReason.USER_REQUEST or isinstance(error, exceptions.JobAborted):
+            self._end(run, self._ended(run, Status.ABORTED), "job_aborted")
+        elif cancelled is AbortReason.SHUTDOWN:
+            self._end(run, run.job, "job_handed_back")
+        else:
+            self._end(run, self._failed(run, error), "job_error", error)
+
+    def _ended(self, run: Run, status: Status) -> Ended:
+        return Ended.of(run.job, status, self._options.delete_jobs)
+
+    def _failed(self, run: Run, error: BaseException, *, retry: bool = True) -> Ended | Retried:
+        now = datetime.datetime.now(datetime.UTC)
+        entry = error_entry(error, run.job, datetime.datetime.fromtimestamp(run.started, datetime.UTC), now)
+        if retry and run.abort_reason is not AbortReason.USER_REQUEST:
+            try:
+                decision = self._app.tasks[run.job.task_name].get_retry_exception(error, run.job)
+                if decision is not None:
+                    return Retried.of(run.job, decision.retry_decision, entry, now)
+            except Exception:  # the strategy is user code; without its decision the job fails
+                self._log(logging.ERROR, "job_error", "The retry strategy raised; the job fails", run, exc_info=True)
+        return Ended.of(run.job, Status.FAILED, self._options.delete_jobs, entry)
+
+    def _end(self, run: Run, outcome: Ended | Retried | Job, action: str, error: BaseException | None = None) -> None:
+        assert run.job.id is not None
+        if self._runs.pop(run.job.id, None) is not run:
+            return  # abandoned
+        duration = time.time() - run.started
+        self.mean_duration += (duration - self.mean_duration) * 0.1
+        if error is not None:
+            retried = isinstance(outcome, Retried)
+            message = f"Job {run.job.call_string} raised {type(error).__name__}" + (
+                ", to be retried" if retried else ""
+            )
+            action = "job_error_retry" if retried else action
+            self._log(logging.INFO if retried else logging.ERROR, action, message, run, duration, exc_info=error)
+        elif action == "task_not_found":
+            self._log(logging.ERROR, action, _unknown_task(run.job), run, duration)
+        elif logger.isEnabledFor(logging.INFO):
+            what = action.removeprefix("job_").replace("_", " ")
+            self._log(logging.INFO, action, f"Job {run.job.call_string}: {what} in {duration:.3f} s", run, duration)
+        self._on_end(outcome)
+
+    def _context(self, run: Run, task: Any) -> JobContext:
+        return JobContext(
+            app=self._app,
+            worker_name=self._options.name,
+            worker_queues=self._options.queues,
+            job=run.job,
+            task=task,
+            start_timestamp=run.started,
+            additional_context=self._options.additional_context,
+            abort_reason=lambda: run.abort_reason,
+        )
+
+    def _log(
+        self, level: int, action: str, message: str, run: Run, duration: float | None = None, exc_info: Any = None
+    ) -> None:
+        extra = {
+            "action": action,
+            "job": run.job.log_context(),
+            "worker": {"name": self._options.name, "worker_id": run.job.worker_id, "job_id": run.job.id},
+            "start_timestamp": run.started,
+        }
+        if duration is not None:
+            extra |= {"duration": duration, "end_timestamp": run.started + duration}
+        logger.log(level, message, extra=extra, exc_info=exc_info)
+
+
+async def _awaited(awaitable: Any) -> Any:
+    return await awaitable
+
+
+def _unknown_task(job: Job) -> str:
+    return (
+        f"No task named {job.task_name!r} is known to this worker, so job {job.id} failed. Name the module that declares "
+        "it in the app's import_paths, or give a renamed task its old name as an alias."
+    )

@@ -1,0 +1,205 @@
+"""Puts the roles of a worker together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from adjourn.job_context import AbortReason
+from adjourn.jobs import DeleteJobCondition
+from adjourn.outcomes import Heartbeat
+from adjourn.worker.exchange import Exchange
+from adjourn.worker.heartbeat import HeartbeatThread
+from adjourn.worker.options import Options
+from adjourn.worker.shutdown import on_signals
+
+if TYPE_CHECKING:
+    from adjourn.app import App
+
+logger = logging.getLogger("adjourn.worker")
+
+LEAVE_TIMEOUT = 10.0
+"""Seconds within which a stopping worker stores what is left; after that its jobs are rescued by others."""
+CANCEL_TIMEOUT = 5.0
+"""Seconds that cancelled jobs have to clean up in."""
+
+
+class Worker:
+    """Runs an app's jobs in this process.
+
+    Parameters
+    ----------
+    app
+        The app, opened asynchronously.
+    queues
+        Serve only these; None (the default) for all.
+    name
+        For logs and lists.
+    concurrency
+        How many jobs to run at once, 1 by default.
+    wait
+        Wait for jobs (the default), or end when none is left.
+    fetch_job_polling_interval
+        Seconds between looks for jobs when nothing announces them, 5 by default.
+    shutdown_graceful_timeout
+        Seconds that running jobs have to end in once the worker is stopped; then async ones are cancelled, and what
+        was cut short goes back to its queue. None (the default) waits for them.
+    listen_notify
+        Be told of new jobs by Postgres (the default) instead of by polling alone. Needs a connection that is not
+        shared by a pooler in transaction mode.
+    delete_jobs
+        Which finished jobs to delete: ``"never"`` (the default), ``"successful"`` or ``"always"``.
+    additional_context
+        What tasks find in ``context.additional_context``.
+    install_signal_handlers
+        Stop gracefully on SIGINT and SIGTERM (the default).
+    update_heartbeat_interval
+        Seconds between signs of life, 10 by default.
+    stalled_worker_timeout
+        Seconds of silence after which others take this worker's jobs over, 30 by default.
+
+    Raises
+    ------
+    InvalidOption
+        If an option is not acceptable.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        queues: Iterable[str] | None = None,
+        name: str = "worker",
+        concurrency: int = 1,
+        wait: bool = True,
+        fetch_job_polling_interval: float = 5.0,
+        shutdown_graceful_timeout: float | None = None,
+        listen_notify: bool = True,
+        delete_jobs: str | DeleteJobCondition = DeleteJobCondition.NEVER,
+        additional_context: Mapping[str, Any] | None = None,
+        install_signal_handlers: bool = True,
+        update_heartbeat_interval: float = 10.0,
+        stalled_worker_timeout: float = 30.0,
+    ) -> None:
+        self.app = app
+        self.options = Options(
+            queues=queues,
+            name=name,
+            concurrency=concurrency,
+            wait=wait,
+            fetch_job_polling_interval=fetch_job_polling_interval,
+            shutdown_graceful_timeout=shutdown_graceful_timeout,
+            listen_notify=listen_notify,
+            delete_jobs=delete_jobs,
+            additional_context=additional_context,
+            install_signal_handlers=install_signal_handlers,
+            update_heartbeat_interval=update_heartbeat_interval,
+            stalled_worker_timeout=stalled_worker_timeout,
+        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop_asked: asyncio.Event | None = None
+
+    def stop(self) -> None:
+        """Stop gracefully: claim no more jobs, and end when those that run have ended. From any thread or signal."""
+        if self._loop is not None and self._stop_asked is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the worker has ended
+                self._loop.call_soon_threadsafe(self._stop_asked.set)
+
+    async def run(self) -> None:
+        """Run until stopped, or until no job is left for a worker that does not wait.
+
+        Raises
+        ------
+        ConnectorException
+            If the database cannot be reached at the start. Later it is waited for.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._stop_asked = asyncio.Event()
+        exchange = Exchange(self.app, self.options)
+        try:
+            await exchange.register()
+            self._log("start_worker", "Starting", exchange)
+            with self._signals(), self._heartbeat(exchange):
+                await self._run_until_stopped(exchange, self._stop_asked)
+        finally:
+            await _uncancelled(exchange.close(LEAVE_TIMEOUT))
+            self._log("stop_worker", "Stopped", exchange)
+
+    async def _run_until_stopped(self, exchange: Exchange, stop_asked: asyncio.Event) -> None:
+        running = asyncio.create_task(exchange.run(), name="adjourn exchange")
+        stopping = asyncio.create_task(stop_asked.wait(), name="adjourn stop")
+        try:
+            await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not running.done():
+                exchange.stop()
+                await asyncio.wait({running}, timeout=self.options.shutdown_graceful_timeout)
+            if not running.done():
+                exchange.cut_short()
+                await asyncio.wait({running}, timeout=CANCEL_TIMEOUT)
+            if running.done():
+                running.result()
+        finally:
+            for task in (running, stopping):
+                task.cancel()
+            await asyncio.wait({running, stopping})
+
+    @contextlib.contextmanager
+    def _heartbeat(self, exchange: Exchange) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+
+        def beat(worker_id: int, heartbeat: Heartbeat) -> None:
+            if worker_id != exchange.worker_id:
+                return  # it has registered anew meanwhile
+            if not heartbeat.alive:
+                exchange.declared_dead()
+            for job_id in heartbeat.aborts:
+                exchange.executor.abort(job_id, AbortReason.USER_REQUEST)
+
+        thread = HeartbeatThread(
+            self.app,
+            self.options,
+            worker_id=lambda: exchange.worker_id,
+            on_beat=lambda *args: loop.call_soon_threadsafe(beat, *args),
+            on_notified=lambda: loop.call_soon_threadsafe(exchange.notify),
+        )
+        thread.start()
+        try:
+            yield
+        finally:
+            thread.stop()
+
+    def _signals(self) -> contextlib.AbstractContextManager[None]:
+        return on_signals(self.stop) if self.options.install_signal_handlers else contextlib.nullcontext()
+
+    def _log(self, action: str, what: str, exchange: Exchange) -> None:
+        queues = "all queues" if self.options.queues is None else "queues " + ", ".join(self.options.queues)
+        logger.info(
+            "%s worker %s on %s, %d jobs at once",
+            what,
+            self.options.name,
+            queues,
+            self.options.concurrency,
+            extra={
+                "action": action,
+                "worker": {"name": self.options.name, "worker_id": exchange.worker_id, "queues": self.options.queues},
+            },
+        )
+
+
+async def _uncancelled(coroutine: Any) -> None:
+    """Await to the end even if this task is cancelled meanwhile, and be cancelled then."""
+    task = asyncio.ensure_future(coroutine)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():
+                break
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError
+    task.result()
