@@ -62,8 +62,8 @@ WORDS: dict[str, str] = {
 }
 
 # What taking `async` and `await` away can leave for ruff to tidy: imports out of order, imports that only the hints
-# of coroutines needed, a `with` in a `with`, a comprehension that only copies, a `noqa` that lost its cause.
-TIDIED = "I001,F401,SIM117,C416,RUF100"
+# of coroutines needed, a `with` in a `with`, a loop or a comprehension that only copies, a `noqa` without a cause.
+TIDIED = "I001,F401,SIM117,UP028,C416,RUF100"
 
 
 def generate(root: Path, renamed: Mapping[str, str] = RENAMED, words: Mapping[str, str] = WORDS) -> dict[str, str]:
@@ -137,12 +137,13 @@ def differences(root: Path, twins: Mapping[str, str]) -> Iterator[str]:
     for path in sorted({*present(root), *twins}):
         there = (root / path).read_bytes() if (root / path).exists() else None
         wanted = twins[path].encode() if path in twins else None
-        if there != wanted:
-            # Each line shows its end, for two files may differ in nothing else.
-            old, new = ((content or b"").decode(errors="replace").splitlines(True) for content in (there, wanted))
-            names = (path if there is not None else "/dev/null", path if wanted is not None else "/dev/null")
-            for line in difflib.unified_diff(old, new, *names):
-                yield line.removesuffix("\n").replace("\r", "\\r") if line.endswith("\n") else f"{line} (no line end)"
+        if there == wanted:
+            continue
+        yield f"{path}: {'has no source' if wanted is None else 'is missing' if there is None else 'differs'}"
+        # Each line shows its end, for two files may differ in nothing else.
+        old, new = ((content or b"").decode(errors="replace").splitlines(True) for content in (there, wanted))
+        for line in difflib.unified_diff(old, new, path, f"{path} as generated"):
+            yield line.removesuffix("\n").replace("\r", "\\r") if line.endswith("\n") else f"{line} (no line end)"
 
 
 def main(
