@@ -1,0 +1,105 @@
+"""Which arguments a job may have."""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import Any
+
+import pytest
+
+from adjourn.arguments import Signature, dump_arguments
+from adjourn.exceptions import InvalidOption, InvalidTaskArguments
+
+
+def add(a: int, b: int = 0, *, c: int = 0) -> int:
+    return a + b + c
+
+
+def test_arguments_that_the_function_takes_are_accepted() -> None:
+    signature = Signature.of("add", add, pass_context=False)
+    signature.check((), {"a": 1})
+    signature.check((), {"a": 1, "b": 2, "c": 3})
+
+
+@pytest.mark.parametrize(
+    ("positional", "keywords", "words"),
+    [
+        ((1,), {}, ["Task add", "positional argument 1", "a=..."]),
+        ((), {}, ["Task add", "missing argument 'a'"]),
+        ((), {"a": 1, "d": 2}, ["Task add", "unknown argument 'd'", "'a', 'b', 'c'"]),
+        ((), {"a": 1, 2: 3}, ["Task add", "strings, not 2"]),
+        ((), [1], ["Task add", "[1] is not a dictionary"]),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused_by_name(
+    positional: tuple[Any, ...], keywords: Any, words: list[str]
+) -> None:
+    with pytest.raises(InvalidTaskArguments) as refusal:
+        Signature.of("add", add, pass_context=False).check(positional, keywords)
+    for word in words:
+        assert word in str(refusal.value)
+
+
+def test_the_context_is_no_argument_of_the_job() -> None:
+    signature = Signature.of("add", add, pass_context=True)
+    signature.check((), {"b": 1})
+    with pytest.raises(InvalidTaskArguments, match="unknown argument 'a'"):
+        signature.check((), {"a": 1})
+
+
+def test_a_function_with_any_keywords_takes_any() -> None:
+    def anything(**options: int) -> None: ...
+
+    Signature.of("anything", anything, pass_context=False).check((), {"x": 1, "y": 2})
+
+
+def test_a_partial_needs_no_argument_that_it_brings_itself() -> None:
+    signature = Signature.of("add", functools.partial(add, a=1), pass_context=False)
+    signature.check((), {})
+
+
+def test_a_task_that_is_known_by_name_only_takes_any_keywords_but_no_positional_argument() -> None:
+    Signature("elsewhere").check((), {"x": 1})
+    with pytest.raises(InvalidTaskArguments, match="pass every argument by its name"):
+        Signature("elsewhere").check((1,), {})
+
+
+def test_a_function_that_no_job_can_call_is_refused_when_it_is_declared() -> None:
+    def positional(a: int, /) -> None: ...
+
+    with pytest.raises(InvalidOption, match="'a' is positional-only"):
+        Signature.of("positional", positional, pass_context=False)
+    with pytest.raises(InvalidOption, match="first parameter is the context"):
+        Signature.of("keywords", lambda **options: None, pass_context=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (object(), "not JSON serializable"),
+        ({1, 2}, "not JSON serializable"),
+        (float("nan"), "not JSON compliant"),
+        (float("inf"), "not JSON compliant"),
+        ("a\0b", "NUL"),
+        (["fine", {"deep": "\ud800"}], "surrogate"),
+        ({"a\0": 1}, "NUL"),
+    ],
+)
+def test_a_value_that_cannot_be_stored_is_refused_naming_its_argument(value: Any, reason: str) -> None:
+    with pytest.raises(InvalidTaskArguments, match=reason) as refusal:
+        dump_arguments("store", {"good": 1, "bad": value}, functools.partial(json.dumps, allow_nan=False))
+    assert "Task store" in str(refusal.value)
+    assert "'bad'" in str(refusal.value)
+
+
+def test_a_value_that_contains_itself_is_refused() -> None:
+    loop: list[Any] = []
+    loop.append(loop)
+    with pytest.raises(InvalidTaskArguments, match="'loop'"):
+        dump_arguments("store", {"loop": loop}, json.dumps)
+
+
+def test_text_that_only_looks_like_an_escape_is_stored() -> None:
+    text = dump_arguments("store", {"path": "C:\\u0000"}, json.dumps)
+    assert json.loads(text) == {"path": "C:\\u0000"}

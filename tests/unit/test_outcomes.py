@@ -1,0 +1,61 @@
+"""How the end of a run is told to the database."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from typing import Any
+
+from adjourn.jobs import DeleteJobCondition, Job, Status
+from adjourn.outcomes import MAX_MESSAGE, MAX_TRACEBACK, Ended, Retried, error_entry
+from adjourn.retry import RetryDecision
+
+NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+JOB = Job(id=7, queue="default", task_name="task", claim=3, attempts=2)
+
+
+def entry(error: BaseException) -> dict[str, Any]:
+    try:
+        raise error
+    except BaseException as raised:
+        return dict(json.loads(error_entry(raised, JOB, NOW, NOW)))
+
+
+def test_an_error_is_kept_with_its_type_message_traceback_and_times() -> None:
+    kept = entry(ValueError("no such thing"))
+    assert kept["exception"] == "builtins.ValueError"
+    assert kept["message"] == "no such thing"
+    assert "test_outcomes.py" in kept["traceback"]
+    assert kept["started_at"] == kept["ended_at"] == NOW.isoformat()
+    assert kept["attempt"] == 2
+
+
+def test_an_error_is_bounded_in_size_and_keeps_the_end_of_its_traceback() -> None:
+    kept = entry(ValueError("x" * 100_000))
+    assert len(kept["message"]) == MAX_MESSAGE
+    assert len(kept["traceback"]) == MAX_TRACEBACK
+
+
+def test_an_error_that_postgres_could_not_store_is_made_storable() -> None:
+    kept = entry(ValueError("nul \0 and half a pair \ud800"))
+    assert kept["message"] == "nul \\0 and half a pair \\ud800"
+
+
+def test_an_error_whose_text_cannot_be_had_is_kept_all_the_same() -> None:
+    class Broken(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    assert "RuntimeError" in entry(Broken())["message"]
+
+
+def test_an_ended_job_that_is_to_be_deleted_has_no_status() -> None:
+    assert Ended.of(JOB, Status.SUCCEEDED, DeleteJobCondition.SUCCESSFUL).status is None
+    assert Ended.of(JOB, Status.FAILED, DeleteJobCondition.SUCCESSFUL) == Ended(7, 3, "failed")
+
+
+def test_a_retry_carries_the_decision_and_the_fence() -> None:
+    decision = RetryDecision(retry_in={"seconds": 5}, queue="slow")
+    retried = Retried.of(JOB, decision, None, NOW)
+    assert (retried.id, retried.claim, retried.queue, retried.lock) == (7, 3, "slow", None)
+    assert retried.at == NOW + datetime.timedelta(seconds=5)

@@ -1,0 +1,111 @@
+"""Whether a failed job is run again, and when."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import pytest
+
+from adjourn.exceptions import InvalidOption
+from adjourn.jobs import Job
+from adjourn.retry import LONGEST_WAIT, BaseRetryStrategy, RetryDecision, RetryStrategy
+
+NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+
+
+def job(attempts: int = 0) -> Job:
+    return Job(id=1, queue="default", task_name="task", attempts=attempts)
+
+
+def decide(strategy: BaseRetryStrategy | None, error: BaseException, attempts: int = 0) -> RetryDecision | None:
+    assert strategy is not None
+    return strategy.get_retry_decision(exception=error, job=job(attempts))
+
+
+def test_no_retry_is_the_default_of_false() -> None:
+    assert RetryStrategy.of(False) is None
+
+
+def test_true_retries_at_once_without_limit() -> None:
+    decision = decide(RetryStrategy.of(True), ValueError(), attempts=10_000)
+    assert decision is not None
+    assert decision.time(NOW) is None
+
+
+def test_a_number_retries_that_many_times() -> None:
+    strategy = RetryStrategy.of(2)
+    assert decide(strategy, ValueError(), attempts=1) is not None
+    assert decide(strategy, ValueError(), attempts=2) is None
+
+
+def test_zero_attempts_means_never() -> None:
+    assert decide(RetryStrategy(max_attempts=0), ValueError()) is None
+
+
+def test_an_empty_list_of_exceptions_retries_none_of_them() -> None:
+    assert decide(RetryStrategy(retry_exceptions=[]), ValueError()) is None
+
+
+def test_only_the_named_exceptions_and_their_subclasses_are_retried() -> None:
+    strategy = RetryStrategy(retry_exceptions=[OSError])
+    assert decide(strategy, ConnectionError()) is not None
+    assert decide(strategy, ValueError()) is None
+
+
+def test_the_wait_grows_as_the_documentation_says() -> None:
+    strategy = RetryStrategy(wait=1, linear_wait=10, exponential_wait=3)
+    assert [strategy.wait_seconds(attempts) for attempts in range(3)] == [1 + 3, 1 + 10 + 9, 1 + 20 + 27]
+
+
+def test_a_strategy_of_ones_own_is_asked() -> None:
+    class Never(BaseRetryStrategy):
+        def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+            return None
+
+    assert decide(RetryStrategy.of(Never()), ValueError()) is None
+
+
+@pytest.mark.parametrize("value", ["yes", 1.5, None, [1]])
+def test_a_retry_option_of_another_type_is_refused(value: Any) -> None:
+    with pytest.raises(InvalidOption, match="retry="):
+        RetryStrategy.of(value)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_attempts": -1},
+        {"wait": -1},
+        {"wait": 0.5},
+        {"linear_wait": True},
+        {"exponential_wait": "2"},
+        {"retry_exceptions": [1]},
+        {"retry_exceptions": ["ValueError"]},
+    ],
+)
+def test_a_strategy_that_makes_no_sense_is_refused_by_name(options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidOption, match=next(iter(options))):
+        RetryStrategy(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"retry_at": datetime.datetime(2026, 1, 1)}, "retry_at"),
+        ({"retry_at": NOW, "retry_in": {"seconds": 1}}, "exclude each other"),
+        ({"retry_in": {"second": 1}}, "retry_in"),
+        ({"priority": "high"}, "priority"),
+        ({"queue": ""}, "queue"),
+        ({"lock": ""}, "lock"),
+    ],
+)
+def test_a_decision_that_could_not_be_stored_is_refused(options: dict[str, Any], word: str) -> None:
+    with pytest.raises(InvalidOption, match=word):
+        RetryDecision(**options)
+
+
+def test_a_decision_counts_its_time_from_now() -> None:
+    assert RetryDecision(retry_in={"minutes": 1}).time(NOW) == NOW + datetime.timedelta(minutes=1)
+    assert RetryDecision(retry_at=NOW).time(NOW) == NOW
+    assert LONGEST_WAIT == 365 * 24 * 3600
