@@ -58,11 +58,6 @@ class Operation(enum.Enum):
         """Whether it is a coroutine, which gives way to others while it waits."""
         return self in (Operation.CALL_ASYNC, Operation.OPEN_ASYNC, Operation.CLOSE_ASYNC)
 
-    @property
-    def is_call(self) -> bool:
-        """Whether it is work for an open connector."""
-        return self in (Operation.CALL, Operation.CALL_ASYNC)
-
 
 @attrs.frozen
 class Owner:
@@ -71,10 +66,6 @@ class Owner:
     loop: Hashable
     thread: int
     state: LoopState
-
-    def is_here(self, caller: Caller) -> bool:
-        """Whether the caller would stop this loop by waiting."""
-        return self.loop == caller.loop or (self.state is LoopState.RUNNING and self.thread == caller.thread)
 
 
 @attrs.frozen
@@ -219,21 +210,18 @@ class Situation(enum.Enum):
 
 def situation(view: View, caller: Caller) -> Situation:
     """Say what the view amounts to for this caller."""
+    if view.life is Life.CLOSED:
+        return Situation.CLOSED
     if view.process != caller.process:
-        return Situation.CLOSED if view.life is Life.CLOSED and not view.is_changing else Situation.FORKED
+        return Situation.FORKED
+    if view.life is Life.SYNC:
+        return Situation.SYNC_OPEN
     if view.owner is not None and view.owner.state is LoopState.CLOSED:
-        # Whatever the loop owned, or was about to open or close, it never will.
         return Situation.LOOP_DEAD
-    match view.life:
-        case Life.CLOSED:
-            return Situation.CLOSED
-        case Life.SYNC:
-            return Situation.SYNC_OPEN
-        case Life.CLOSING:
-            return Situation.CLOSING
-        case Life.ASYNC:
-            is_idle = view.owner is not None and view.owner.state is LoopState.IDLE
-            return Situation.LOOP_IDLE if is_idle else Situation.ASYNC_OPEN
+    if view.life is Life.CLOSING:
+        return Situation.CLOSING
+    is_idle = view.owner is not None and view.owner.state is LoopState.IDLE
+    return Situation.LOOP_IDLE if is_idle else Situation.ASYNC_OPEN
 
 
 def select(view: View, caller: Caller, operation: Operation) -> Plan:
@@ -259,8 +247,19 @@ def select(view: View, caller: Caller, operation: Operation) -> Plan:
             return _call(view, caller, now)
         case Operation.CALL_ASYNC:
             return _call_async(view, caller, now)
-        case _:
-            return _change(view, caller, now, operation)
+    if now is Situation.LOOP_DEAD or now is Situation.FORKED or _is_stuck(view, caller):
+        return Do(Action.DISCARD)
+    if now is Situation.CLOSING or (view.is_changing and not _is_open_already(now, operation)):
+        return _wait(view, caller, operation)
+    match operation:
+        case Operation.OPEN:
+            return _open(now)
+        case Operation.CLOSE:
+            return _close(view, caller, now)
+        case Operation.OPEN_ASYNC:
+            return _open_async(view, caller, now)
+        case Operation.CLOSE_ASYNC:
+            return _close_async(view, caller, now)
 
 
 def _call(view: View, caller: Caller, now: Situation) -> Plan:
@@ -270,11 +269,11 @@ def _call(view: View, caller: Caller, now: Situation) -> Plan:
         case Situation.SYNC_OPEN:
             return Do(Action.USE_TWIN)
         case Situation.ASYNC_OPEN:
-            return Refuse(Reason.ON_LOOP) if _is_at_owner(view, caller) else Do(Action.BRIDGE)
+            return Refuse(Reason.ON_LOOP) if _would_stop_owner(view, caller) else Do(Action.BRIDGE)
         case Situation.LOOP_IDLE:
             return Do(Action.DRIVE) if _can_drive(view, caller) else Refuse(Reason.LOOP_IDLE)
         case Situation.LOOP_DEAD:
-            return Refuse(Reason.LOOP_GONE if view.life is Life.ASYNC else Reason.NOT_OPEN)
+            return Refuse(Reason.LOOP_GONE)
         case Situation.FORKED:
             # The twin's parameters are known here too; the user's own pool stays with the process that made it.
             is_known = view.life is Life.SYNC and not view.is_external
@@ -288,26 +287,111 @@ def _call_async(view: View, caller: Caller, now: Situation) -> Plan:
         case Situation.SYNC_OPEN:
             return Refuse(Reason.NOT_OPEN_ASYNC)
         case Situation.ASYNC_OPEN:
-            return Do(Action.AWAIT if _is_at_owner(view, caller) else Action.HOP)
+            return _on_owner(view, caller, Action.AWAIT)
         case Situation.LOOP_IDLE:
             return Refuse(Reason.OTHER_LOOP)
         case Situation.LOOP_DEAD:
-            return Refuse(Reason.LOOP_GONE if view.life is Life.ASYNC else Reason.NOT_OPEN)
+            return Refuse(Reason.LOOP_GONE)
         case Situation.FORKED:
             return Refuse(Reason.FORKED)
 
 
-def _change(view: View, caller: Caller, now: Situation, operation: Operation) -> Plan:
-    if now in (Situation.LOOP_DEAD, Situation.FORKED):
-        return Do(Action.DISCARD)
-    if view.is_changing and not (now is Situation.SYNC_OPEN and operation is Operation.OPEN):
-        return _wait(view, caller, operation)
-    match operation:
-        case Operation.OPEN:
-            return Do(_OPEN[now])
-        case Operation.OPEN_ASYNC:
-            return _open_async(view, caller, now)
-        case Operation.CLOSE:
-            return _close(view, caller, now)
+def _open(now: Situation) -> Plan:
+    match now:
+        case Situation.CLOSED:
+            return Do(Action.OPEN_TWIN)
+        case Situation.SYNC_OPEN:
+            return Do(Action.NOTHING)
         case _:
-            return _close_async(view, caller, now)
+            # Whoever opens a borrowed connector closes it too, and must not take it away from the loop by that.
+            return Do(Action.BORROW)
+
+
+def _close(view: View, caller: Caller, now: Situation) -> Plan:
+    if now is Situation.CLOSED:
+        return Do(Action.NOTHING)
+    if now is Situation.SYNC_OPEN:
+        return Do(Action.CLOSE_TWIN)
+    if view.borrowed:
+        return Do(Action.RETURN)
+    if now is Situation.LOOP_IDLE:
+        return Do(Action.DRIVE) if _can_drive(view, caller) else Refuse(Reason.LOOP_IDLE)
+    return Refuse(Reason.ON_LOOP_CLOSE) if _would_stop_owner(view, caller) else Do(Action.BRIDGE)
+
+
+def _open_async(view: View, caller: Caller, now: Situation) -> Plan:
+    match now:
+        case Situation.CLOSED:
+            return Do(Action.OPEN_POOL)
+        case Situation.SYNC_OPEN:
+            return Do(Action.SWITCH)
+        case Situation.LOOP_IDLE if _has_left_owner(view, caller):
+            return Do(Action.DISCARD)
+        case _:
+            is_owner = view.owner is not None and view.owner.loop == caller.loop
+            return Do(Action.NOTHING) if is_owner else Refuse(Reason.OTHER_LOOP)
+
+
+def _close_async(view: View, caller: Caller, now: Situation) -> Plan:
+    match now:
+        case Situation.CLOSED:
+            return Do(Action.NOTHING)
+        case Situation.SYNC_OPEN:
+            return Do(Action.CLOSE_TWIN)
+        case Situation.LOOP_IDLE:
+            return Do(Action.DISCARD) if _has_left_owner(view, caller) else Refuse(Reason.LOOP_IDLE)
+        case _:
+            return _on_owner(view, caller, Action.CLOSE_POOL)
+
+
+def _on_owner(view: View, caller: Caller, here: Action) -> Plan:
+    if view.owner is not None and view.owner.loop == caller.loop:
+        return Do(here)
+    # A loop that runs inside of the owner, on the same thread, keeps it from running.
+    return Refuse(Reason.OTHER_LOOP) if _would_stop_owner(view, caller) else Do(Action.HOP)
+
+
+def _wait(view: View, caller: Caller, operation: Operation) -> Plan:
+    if view.owner is None:
+        return Do(Action.WAIT)
+    if view.owner.state is LoopState.IDLE:
+        return Refuse(Reason.LOOP_IDLE)
+    if _would_stop_owner(view, caller) and not (operation.is_awaited and view.owner.loop == caller.loop):
+        return Refuse(_REFUSED_ON_LOOP[operation])
+    return Do(Action.WAIT)
+
+
+_REFUSED_ON_LOOP = {
+    Operation.OPEN: Reason.ON_LOOP_OPEN,
+    Operation.CLOSE: Reason.ON_LOOP_CLOSE,
+    Operation.OPEN_ASYNC: Reason.OTHER_LOOP,
+    Operation.CLOSE_ASYNC: Reason.OTHER_LOOP,
+}
+
+
+def _is_stuck(view: View, caller: Caller) -> bool:
+    """Whether a change is under way that nobody will ever finish."""
+    is_carrier_dead = view.owner is not None and view.owner.state is LoopState.CLOSED
+    return view.is_changing and (view.process != caller.process or is_carrier_dead)
+
+
+def _is_open_already(now: Situation, operation: Operation) -> bool:
+    return operation is Operation.OPEN and now is not Situation.CLOSED
+
+
+def _would_stop_owner(view: View, caller: Caller) -> bool:
+    """Whether the owner's loop cannot run while the caller waits."""
+    if view.owner is None:
+        return False
+    is_its_thread = view.owner.state is LoopState.RUNNING and view.owner.thread == caller.thread
+    return is_its_thread or view.owner.loop == caller.loop
+
+
+def _can_drive(view: View, caller: Caller) -> bool:
+    """Whether the caller may run the owner's loop, which is idle: from any other thread that would be a race."""
+    return view.owner is not None and view.owner.thread == caller.thread and caller.loop is None
+
+
+def _has_left_owner(view: View, caller: Caller) -> bool:
+    """Whether the caller's loop runs where the owner's has stopped, which therefore cannot run meanwhile."""
+    return view.owner is not None and view.owner.thread == caller.thread

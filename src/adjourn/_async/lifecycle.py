@@ -109,13 +109,27 @@ class AsyncPooledConnector(AsyncConnector, Generic[PoolT]):
         InvalidOption
             If the pool given cannot be used.
         """
+        await self._ensure_open_async(pool)
+
+    async def _ensure_open_async(self, pool: Any = None) -> None:
         async with self._changing:
             if self.is_open:
                 return
-            self.forget()
-            external = pool is not None
-            own = self.accept_pool(pool) if external else await runtime.guarded(self.make_pool_async)
-            self._opened = AsyncOpened(own, external, os.getpid(), runtime.Gate())
+            inherited = self._opened
+            try:
+                await runtime.guarded(self._open_pool_async, pool)
+            except BaseException:
+                # A cancellation can come when it has just succeeded.
+                opened, self._opened = self._opened, inherited
+                if opened is not None and opened is not inherited:
+                    await runtime.uninterrupted(self._close_opened_async, opened)
+                raise
+            forks.keep(inherited)
+
+    async def _open_pool_async(self, pool: Any) -> None:
+        external = pool is not None
+        opened = self.accept_pool(pool) if external else await self.make_pool_async()
+        self._opened = AsyncOpened(opened, external, os.getpid(), runtime.Gate())
 
     async def close_async(self) -> None:
         """Let calls in flight end, then close the connector's own pool, or let go of the one it was given.
@@ -131,9 +145,11 @@ class AsyncPooledConnector(AsyncConnector, Generic[PoolT]):
                 await runtime.uninterrupted(self._close_opened_async, opened)
 
     async def _close_opened_async(self, opened: AsyncOpened[PoolT]) -> None:
-        await opened.gate.close(self.timeout)
-        if not opened.external:
-            await self.close_pool_async(opened.pool)
+        try:
+            await opened.gate.close(self.timeout)
+        finally:
+            if not opened.external:
+                await self.close_pool_async(opened.pool)
 
     async def enter_async(self) -> AsyncOpened[PoolT]:
         """Begin to use the pool. Whoever has entered calls ``gate.leave()`` on what this returns when done.
@@ -152,7 +168,7 @@ class AsyncPooledConnector(AsyncConnector, Generic[PoolT]):
                     "The app was opened in another process, with a pool that belongs to that process. Open it again "
                     "in this one."
                 )
-            await self.open_async()
+            await self._ensure_open_async()
             opened = self._opened
         if opened is None or not opened.gate.enter():
             raise exceptions.AppNotOpen()

@@ -162,7 +162,7 @@ class AsyncPsycopgConnector(AsyncPooledConnector[AsyncConnectionPool[Any]]):
         """
         return await runtime.guarded(self._execute_batch_pooled_async, batch)
 
-    async def session_async(self) -> AsyncPsycopgSession:
+    async def session_async(self) -> AsyncSession:
         """Connect once more, beside the pool and with its parameters, for the caller alone.
 
         The connector need not be open. The connection is in autocommit mode, and prepares every statement when it is
@@ -176,8 +176,19 @@ class AsyncPsycopgConnector(AsyncPooledConnector[AsyncConnectionPool[Any]]):
         options = self.options
         if self._opened is not None and self._opened.external and self.is_open:
             options = driver.options_of_pool(self._opened.pool)
-        connection = await runtime.guarded(self._connect_async, options, prepare_threshold=0)
-        return AsyncPsycopgSession(connection)
+        connected: list[AsyncConnection[Any]] = []
+
+        async def connect_async() -> None:
+            connected.append(await self._connect_async(options, prepare_threshold=0))
+
+        try:
+            await runtime.guarded(connect_async)
+        except BaseException:
+            # A cancellation can come when it has just succeeded.
+            for connection in connected:
+                await runtime.uninterrupted(connection.close)
+            raise
+        return AsyncPsycopgSession(connected[0])
 
     async def _execute_pooled_async(self, statement: Statement, parameters: Parameters | None) -> list[Row]:
         opened = await self.enter_async()

@@ -1,0 +1,198 @@
+"""What both colours of the psycopg connector share: its options, its errors, a look at a socket."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+import os
+import select
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import attrs
+import psycopg
+import psycopg.conninfo
+import psycopg.errors
+import psycopg.pq
+import psycopg_pool
+
+from adjourn import exceptions
+
+# Options of the pool that are adjourn's to decide.
+RESERVED = {"self", "conninfo", "open", "close_returns"}
+
+
+@attrs.frozen
+class Options:
+    """The keywords given to a connector, sorted by whom they are for."""
+
+    conninfo: Any
+    connection: Any = attrs.field(repr=False)
+    """For each connection: a mapping, or the caller's own function that returns one."""
+    pool: Mapping[str, Any]
+
+    @property
+    def timeout(self) -> float:
+        """Seconds to wait for a connection."""
+        return float(self.pool.get("timeout", 30.0))
+
+
+def sorted_options(name: str, conninfo: Any, keywords: Mapping[str, Any], pool_factory: Callable[..., Any]) -> Options:
+    """Tell the pool's options from libpq's, and refuse what is neither.
+
+    Parameters
+    ----------
+    name
+        The connector's, for the message.
+
+    Raises
+    ------
+    InvalidOption
+        If a keyword is unknown, or the connection string cannot be read. No value is ever part of the message.
+    """
+    known_to_pool = pool_options(pool_factory)
+    known_to_libpq = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
+    pool = {keyword: value for keyword, value in keywords.items() if keyword in known_to_pool}
+    libpq = {keyword: value for keyword, value in keywords.items() if keyword in known_to_libpq and keyword not in pool}
+    for keyword in keywords:
+        if keyword not in pool and keyword not in libpq:
+            raise exceptions.InvalidOption(_unknown(name, keyword, {*known_to_pool, *known_to_libpq}))
+    connection = pool.pop("kwargs", None) or {}
+    if callable(connection):
+        if libpq:
+            raise exceptions.InvalidOption(
+                f"{name}: {next(iter(libpq))!r} cannot be combined with a function as `kwargs`. Let the function "
+                "return it."
+            )
+    else:
+        connection = {**libpq, **connection}
+    if isinstance(conninfo, str):
+        _check_conninfo(name, conninfo, connection)
+    elif not callable(conninfo):
+        raise exceptions.InvalidOption(f"{name}: conninfo must be a string or a function that returns one.")
+    return Options(conninfo, connection, pool)
+
+
+def pool_options(pool_factory: Callable[..., Any]) -> set[str]:
+    """Return the names of the options that a pool takes from the user."""
+    parameters = inspect.signature(pool_factory).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        parameters = inspect.signature(psycopg_pool.ConnectionPool).parameters
+    return set(parameters) - RESERVED
+
+
+def _unknown(name: str, keyword: str, known: Iterable[str]) -> str:
+    if keyword in RESERVED:
+        return f"{name}: {keyword!r} is not an option, adjourn decides it."
+    similar = difflib.get_close_matches(keyword, [*known, "conninfo"], n=1)
+    hint = f" Did you mean {similar[0]!r}?" if similar else ""
+    return (
+        f"{name} has no option {keyword!r}.{hint} It takes the options of psycopg_pool's pool (min_size, max_size, "
+        "timeout, configure, ...) and the connection parameters of libpq (host, port, dbname, user, ...)."
+    )
+
+
+def _check_conninfo(name: str, conninfo: str, connection: Any) -> None:
+    try:
+        psycopg.conninfo.conninfo_to_dict(conninfo)
+    except psycopg.Error:
+        # libpq quotes the text that it could not read, and that may be the password.
+        raise exceptions.InvalidOption(
+            f"{name}: the conninfo cannot be read. Write 'postgresql://user@host:5432/dbname' or "
+            "'host=... port=... dbname=... user=...', and quote special characters."
+        ) from None
+
+
+def whereabouts(conninfo: Any, connection: Any) -> str:
+    """Describe where a connection goes to, without any secret."""
+    try:
+        found = psycopg.conninfo.conninfo_to_dict(conninfo, **{k: v for k, v in connection.items() if k in _PLACE})
+    except (psycopg.Error, AttributeError, TypeError):
+        return "the database"
+    host = found.get("host") or found.get("hostaddr") or os.environ.get("PGHOST") or "the local socket"
+    parts = [f"{host}"]
+    if port := found.get("port"):
+        parts.append(f"port {port}")
+    if dbname := found.get("dbname"):
+        parts.append(f"database {dbname!r}")
+    if user := found.get("user"):
+        parts.append(f"user {user!r}")
+    return ", ".join(parts)
+
+
+_PLACE = {"host", "hostaddr", "port", "dbname", "user", "service"}
+
+
+def translated(error: psycopg.Error) -> exceptions.ConnectorException:
+    """Return adjourn's error for one of psycopg's."""
+    message = str(error).strip() or type(error).__name__
+    if isinstance(error, psycopg.errors.UniqueViolation):
+        return exceptions.UniqueViolation(message, constraint_name=error.diag.constraint_name)
+    if isinstance(error, psycopg_pool.PoolTimeout):
+        message += (
+            ": all connections of the pool are in use, or the database cannot be reached. Raise max_size or timeout, "
+            "or hold connections for a shorter time."
+        )
+    return exceptions.ConnectorException(message, sqlstate=error.sqlstate)
+
+
+def unreachable(error: psycopg.Error, place: str) -> exceptions.ConnectorException:
+    """Return adjourn's error for a connection that could not be made."""
+    return exceptions.ConnectorException(
+        f"Cannot connect to PostgreSQL ({place}): {str(error).strip()}. Check that the server runs there, and the "
+        "connector's host, port, dbname, user and password.",
+        sqlstate=error.sqlstate,
+    )
+
+
+def readable(descriptor: int) -> bool:
+    """Say whether something has arrived at a socket, be it only the news that the other side is gone."""
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        return bool(poll.poll(0))
+    return bool(select.select([descriptor], [], [], 0)[0])
+
+
+def other_colour(connection: Any) -> str:
+    """Return the remedy for a connection that was passed to the wrong call."""
+    if isinstance(connection, psycopg.AsyncConnection):
+        return "With this connection await the form of the call that ends in `_async`."
+    if isinstance(connection, psycopg.Connection):
+        return "With this connection use the blocking form of the call, the one without `_async`."
+    return "Pass a connection of psycopg, or give the app the connector of the driver that the connection is from."
+
+
+def options_of_pool(pool: Any) -> Options:
+    """Return the parameters with which the user's own pool connects."""
+    taken = {"connection_class": pool.connection_class, "timeout": pool.timeout}
+    # The pool has no public name for it, and a session without it may, for instance, look into another schema.
+    if (configure := getattr(pool, "_configure", None)) is not None:
+        taken["configure"] = configure
+    return Options(pool.conninfo, pool.kwargs or {}, taken)
+
+
+def quiet(pool_factory: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the same kind of pool, but one that is not finalised where that would wait for threads that are gone.
+
+    A blocking pool stops its threads when it is deleted. At the interpreter's exit and in a forked child they do not
+    run any more, and the program would wait for them in vain.
+    """
+    is_finalised = isinstance(pool_factory, type) and hasattr(pool_factory, "__del__")
+    return _quiet_class(pool_factory) if is_finalised else pool_factory
+
+
+@functools.cache
+def _quiet_class(pool_class: Any) -> Callable[..., Any]:
+    class QuietPool(pool_class):  # type: ignore[misc]
+        def __init__(self, *arguments: Any, **keywords: Any) -> None:
+            self._process = os.getpid()
+            super().__init__(*arguments, **keywords)
+
+        def __del__(self) -> None:
+            if not sys.is_finalizing() and self._process == os.getpid():
+                super().__del__()
+
+    return QuietPool

@@ -1,0 +1,131 @@
+"""Waiting on an asyncio event loop. The same names as in `adjourn._runtime.threads`."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import inspect
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Lock = asyncio.Lock
+
+
+class Gate:
+    """Lets calls in while it is open, and waits for those inside when it is closed.
+
+    It belongs to one event loop, so counting needs no lock.
+    """
+
+    def __init__(self) -> None:
+        self._inside = 0
+        self._closed = False
+        self._empty = asyncio.Event()
+
+    def enter(self) -> bool:
+        """Go in, and say whether the gate was open."""
+        if self._closed:
+            return False
+        self._inside += 1
+        return True
+
+    def leave(self) -> None:
+        """Go out again."""
+        self._inside -= 1
+        if self._closed and not self._inside:
+            self._empty.set()
+
+    async def close(self, timeout: float) -> bool:
+        """Let nobody in any more, wait at most so many seconds, and say whether all have left."""
+        self._closed = True
+        if self._inside:
+            try:
+                await asyncio.wait_for(self._empty.wait(), timeout)
+            except TimeoutError:
+                return False
+        return True
+
+
+async def guarded(call: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a coroutine function so that a cancellation reaches it exactly once, and wait until it has cleaned up.
+
+    An anyio cancel scope cancels the task inside it again and again until it ends; a driver whose own clean-up waits
+    for the server is broken by that. So the call runs in a task of its own, outside of the scope.
+    """
+    _require_asyncio()
+    # Only anyio cancels more than once, so a program without it is spared the task.
+    if "anyio" not in sys.modules:
+        return await call(*args, **kwargs)
+    task = asyncio.ensure_future(call(*args, **kwargs))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        task.cancel()
+        await _ended(task)
+        raise
+
+
+async def uninterrupted(call: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a coroutine function to its end, and pass a cancellation on only then. The call must be bounded by itself."""
+    _require_asyncio()
+    task = asyncio.ensure_future(call(*args, **kwargs))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await _ended(task)
+        raise
+
+
+async def _ended(task: asyncio.Future[Any]) -> None:
+    # Imported late: that it has been imported is how `guarded` knows that there may be cancel scopes.
+    import anyio
+
+    with anyio.CancelScope(shield=True):
+        while not task.done():
+            try:
+                await asyncio.wait([task])
+            except asyncio.CancelledError:
+                continue
+    if not task.cancelled():
+        task.exception()  # fetched, so that asyncio does not report it as overlooked
+
+
+async def run_sync(call: Callable[[], T]) -> T:
+    """Call a blocking function in a thread of its own, and wait for it without blocking the event loop.
+
+    Unlike those of `asyncio.to_thread`, the thread is there at once, however many of the program's are busy.
+    """
+    outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
+    outcome.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            outcome.set_result(call())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, name="adjourn", daemon=True).start()
+    return await asyncio.wrap_future(outcome)
+
+
+def _require_asyncio() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(
+            "adjourn's asynchronous operations run on asyncio, and no asyncio event loop is running here. Trio is not "
+            "supported: run the program with asyncio, or call the synchronous form of the operation."
+        ) from None
+
+
+async def answer(question: Callable[[], T | Awaitable[T]]) -> T:
+    """Call a function of the user's, and await what it returns if that can be awaited."""
+    result = question()
+    if inspect.isawaitable(result):
+        return await result
+    return result

@@ -1,0 +1,511 @@
+"""An asynchronous connector that serves synchronous calls as well: the executor of the plans of `adjourn.selection`.
+
+`SelectingConnector` has two halves. The asynchronous one works on the event loop that opened it. The other is its
+synchronous *twin*, made with the same parameters when it is first needed. Each operation takes a snapshot of the
+state, asks the rule for a plan, and carries it out. There are two principles:
+
+* the state is replaced, never modified, and only by whoever still has the latest in hand: a plan that was made for a
+  state that is no more is thrown away, and the rule is asked again;
+* a state is published when what it promises is true, and taken back before it is not any more. Whoever comes in
+  between opening and closing waits for the change that is under way.
+"""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import concurrent.futures
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, TypeVar, cast
+
+import attrs
+
+from adjourn import bridge, exceptions
+from adjourn._async.connector import AsyncSession
+from adjourn._async.lifecycle import AsyncPooledConnector
+from adjourn._runtime import aio, forks
+from adjourn._sync.connector import SyncSession
+from adjourn._sync.lifecycle import SyncPooledConnector
+from adjourn.connector import BaseAsyncConnector, BaseConnector, BaseSyncConnector
+from adjourn.selection import Action, Caller, Life, LoopState, Operation, Owner, Refuse, View, select
+from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
+
+T = TypeVar("T")
+
+ASK_AGAIN_AFTER = 0.5
+"""Seconds after which someone who waits for a change looks whether anybody is still at work on it."""
+
+SLACK = 15.0
+"""Seconds that an opening or closing may take beyond the pool's ``timeout``."""
+
+
+@attrs.frozen(eq=False)
+class State:
+    """What `adjourn.selection.View` is a picture of."""
+
+    process: int
+    life: Life = Life.CLOSED
+    loop: asyncio.AbstractEventLoop | None = None
+    thread: int = 0
+    is_external: bool = False
+    borrowed: int = 0
+    change: concurrent.futures.Future[None] | None = None
+
+    def view(self) -> View:
+        """Take a picture for the rule."""
+        owner = None
+        if self.loop is not None:
+            # A loop can be run by another thread than the one that opened the connector. asyncio's own loops say so.
+            thread = getattr(self.loop, "_thread_id", None) or self.thread
+            owner = Owner(self.loop, thread, loop_state(self.loop))
+        return View(self.life, self.process, owner, self.is_external, self.borrowed, self.change is not None)
+
+
+def loop_state(loop: asyncio.AbstractEventLoop) -> LoopState:
+    """Say what an event loop is doing at this moment."""
+    if loop.is_closed():
+        return LoopState.CLOSED
+    return LoopState.RUNNING if loop.is_running() else LoopState.IDLE
+
+
+class SelectingConnector(BaseAsyncConnector):
+    """An asynchronous connector and its synchronous twin, one of which serves each call.
+
+    Parameters
+    ----------
+    half
+        The asynchronous half.
+    """
+
+    def __init__(self, half: AsyncPooledConnector[Any]) -> None:
+        self.json_dumps: JSONDumps = half.json_dumps
+        self.json_loads: JSONLoads = half.json_loads
+        self._half = half
+        self._made_twin: SummonedConnector | None = None
+        self._state = State(os.getpid())
+        self._mutex = threading.Lock()
+        forks.watch(self)
+
+    @abc.abstractmethod
+    def summon(self) -> SummonedConnector:
+        """Make the synchronous twin, with the parameters of this connector.
+
+        Raises
+        ------
+        InvalidOption
+            If something of them has no synchronous counterpart.
+        """
+
+    @abc.abstractmethod
+    def session_beside(self, pool: Any) -> SyncSession:
+        """Connect, blocking, with the parameters of an asynchronous pool of the user's."""
+
+    @property
+    def pool(self) -> Any:
+        """The pool that is in use.
+
+        Raises
+        ------
+        AppNotOpen
+            If the app is not open.
+        """
+        return self._twin.here.pool if self._state.life is Life.SYNC else self._half.pool
+
+    def get_sync_connector(self) -> BaseConnector:
+        """Return the connector that serves synchronous calls.
+
+        That is the synchronous twin, always the same one, unless the app is open on an event loop: then it is this
+        connector itself, whose blocking calls are served by that loop.
+        """
+        return self if self._plan(self._state, Operation.GET_SYNC) is Action.GIVE_ITSELF else self._twin
+
+    # Calls
+
+    def execute(
+        self, statement: Statement, parameters: Parameters | None = None, *, connection: Any = None
+    ) -> list[Row]:
+        """Execute one statement, committed on return, and return its rows. See `execute_async`."""
+        if connection is not None:
+            return self._twin.here.execute(statement, parameters, connection=connection)
+        return self._call(
+            lambda twin: twin.execute(statement, parameters), lambda half: half.execute_async(statement, parameters)
+        )
+
+    def execute_batch(self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
+        """Execute several statements in one transaction, and return the rows of each. All or none take effect."""
+        return self._call(lambda twin: twin.execute_batch(batch), lambda half: half.execute_batch_async(batch))
+
+    def session(self) -> SyncSession:
+        """Connect once more, beside the pool and from this very thread, for the caller alone.
+
+        The connector need not be open.
+        """
+        if self._half.is_external:
+            return self.session_beside(self._half.pool)
+        return self._twin.here.session()
+
+    async def execute_async(
+        self, statement: Statement, parameters: Parameters | None = None, *, connection: Any = None
+    ) -> list[Row]:
+        """Execute one statement, committed on return, and return its rows as dictionaries.
+
+        Parameters
+        ----------
+        statement
+            The statement to execute.
+        parameters
+            The values of its ``%(name)s``; None sends the text as it is.
+        connection
+            A connection of the caller's, of this driver and this colour: the statement becomes part of whatever
+            transaction is open on it. The connector need not be open.
+
+        Raises
+        ------
+        AppNotOpen
+            If the connector is not open and no ``connection`` was given.
+        WrongCaller
+            If the event loop that the app was opened on cannot serve the call.
+        InvalidConnection
+            If ``connection`` is of another driver or colour.
+        UniqueViolation
+            If a unique constraint refused.
+        ConnectorException
+            For whatever else the database or the way to it had to say.
+        """
+        if connection is not None:
+            return await self._half.execute_async(statement, parameters, connection=connection)
+        return await self._call_async(lambda half: half.execute_async(statement, parameters))
+
+    async def execute_batch_async(self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
+        """Execute several statements in one transaction, and return the rows of each. All or none take effect."""
+        return await self._call_async(lambda half: half.execute_batch_async(batch))
+
+    async def session_async(self) -> AsyncSession:
+        """Connect once more, beside the pool and with its parameters, for the caller alone.
+
+        The connector need not be open.
+        """
+        return await self._half.session_async()
+
+    def _call(
+        self,
+        blocking: Callable[[SyncPooledConnector[Any]], T],
+        awaited: Callable[[AsyncPooledConnector[Any]], Coroutine[Any, Any, T]],
+    ) -> T:
+        while True:
+            state = self._state
+            match self._plan(state, Operation.CALL):
+                case Action.BRIDGE:
+                    return bridge.run(owner_of(state), awaited, self._half, timeout=self._half.timeout)
+                case Action.DRIVE:
+                    return drive(owner_of(state), awaited(self._half))
+                case Action.REBUILD_TWIN:
+                    # The twin itself notices that its pool is another process's, and makes a new one.
+                    self._replace(state, State(os.getpid(), Life.SYNC))
+                case _:
+                    try:
+                        return blocking(self._twin.here)
+                    except exceptions.AppNotOpen:
+                        # The twin was closed between the plan and the call: the rule knows who serves it now.
+                        if self._state is state:
+                            raise
+
+    async def _call_async(self, awaited: Callable[[AsyncPooledConnector[Any]], Coroutine[Any, Any, T]]) -> T:
+        state = self._state
+        if self._plan(state, Operation.CALL_ASYNC) is Action.HOP:
+            return await bridge.hop(owner_of(state), awaited, self._half, timeout=self._half.timeout)
+        return await awaited(self._half)
+
+    # Opening and closing
+
+    def open(self, pool: Any = None) -> None:
+        """Open for synchronous calls, from any thread.
+
+        A connector that is open on an event loop stays as it is, and the next `close` leaves it open too.
+
+        Parameters
+        ----------
+        pool
+            An open pool of the user's, which is never closed here.
+
+        Raises
+        ------
+        ConnectorException
+            If the database cannot be reached. The connector is then as it was.
+        InvalidOption
+            If the pool given cannot be used, or an option has no synchronous counterpart.
+        """
+        deadline = self._deadline()
+        while True:
+            state = self._state
+            match self._plan(state, Operation.OPEN):
+                case Action.NOTHING:
+                    return
+                case Action.BORROW:
+                    if self._replace(state, attrs.evolve(state, borrowed=state.borrowed + 1)):
+                        return
+                case Action.DISCARD:
+                    self._discard(state)
+                case Action.WAIT:
+                    self._wait(state, deadline)
+                case Action.OPEN_TWIN:
+                    if begun := self._begin(state, state.life):
+                        self._open_twin(state, begun, pool)
+                        return
+
+    def _open_twin(self, state: State, begun: State, pool: Any) -> None:
+        published = state
+        try:
+            self._twin.here.open(pool)
+            published = State(os.getpid(), Life.SYNC, is_external=self._twin.here.is_external)
+        finally:
+            self._end(begun, published)
+
+    def close(self) -> None:
+        """Let calls in flight end, then close the connector's own pool, or let go of the one it was given.
+
+        Closing what is closed does nothing. A connector that is open on an event loop can be closed from any other
+        thread.
+
+        Raises
+        ------
+        WrongCaller
+            If this is the thread of the event loop that the connector was opened on: await `close_async` there.
+        """
+        deadline = self._deadline()
+        while True:
+            state = self._state
+            match self._plan(state, Operation.CLOSE):
+                case Action.NOTHING:
+                    return None
+                case Action.RETURN:
+                    if self._replace(state, attrs.evolve(state, borrowed=state.borrowed - 1)):
+                        return None
+                case Action.DISCARD:
+                    self._discard(state)
+                case Action.WAIT:
+                    self._wait(state, deadline)
+                case Action.BRIDGE:
+                    return bridge.run(owner_of(state), self.close_async, timeout=self._half.timeout)
+                case Action.DRIVE:
+                    return drive(owner_of(state), self.close_async())
+                case Action.CLOSE_TWIN:
+                    if begun := self._begin(state, Life.CLOSING):
+                        try:
+                            return self._twin.here.close()
+                        finally:
+                            self._end(begun, State(os.getpid()))
+
+    async def open_async(self, pool: Any = None) -> None:
+        """Open on this event loop, which owns the connections from then on.
+
+        Synchronous calls are served too: by this loop, from any thread but its own. If the connector was open for
+        synchronous calls, those in flight end first.
+
+        Parameters
+        ----------
+        pool
+            An open pool of the user's, which is never closed here.
+
+        Raises
+        ------
+        ConnectorException
+            If the database cannot be reached. The connector is then as it was.
+        WrongCaller
+            If it is open on another event loop.
+        InvalidOption
+            If the pool given cannot be used.
+        """
+        deadline = self._deadline()
+        while True:
+            state = self._state
+            match self._plan(state, Operation.OPEN_ASYNC):
+                case Action.NOTHING:
+                    return
+                case Action.DISCARD:
+                    self._discard(state)
+                case Action.WAIT:
+                    await self._wait_async(state, deadline)
+                case Action.OPEN_POOL | Action.SWITCH:
+                    if begun := self._begin(state, state.life, asyncio.get_running_loop()):
+                        await self._open_pool_async(state, begun, pool)
+                        return
+
+    async def _open_pool_async(self, state: State, begun: State, pool: Any) -> None:
+        published = state
+        try:
+            await self._half.open_async(pool)
+            published = attrs.evolve(begun, life=Life.ASYNC, is_external=self._half.is_external, change=None)
+        finally:
+            self._end(begun, published)
+        if state.life is Life.SYNC:
+            try:
+                await aio.run_sync(self._twin.here.close)
+            except BaseException:
+                await aio.uninterrupted(self.close_async)
+                raise
+
+    async def close_async(self) -> None:
+        """Let calls in flight end, then close the connector's own pool, or let go of the one it was given.
+
+        Closing what is closed does nothing. A connector that was opened for synchronous calls is closed too.
+        """
+        deadline = self._deadline()
+        while True:
+            state = self._state
+            match self._plan(state, Operation.CLOSE_ASYNC):
+                case Action.NOTHING:
+                    return None
+                case Action.DISCARD:
+                    self._discard(state)
+                case Action.WAIT:
+                    await self._wait_async(state, deadline)
+                case Action.HOP:
+                    return await bridge.hop(owner_of(state), self.close_async, timeout=self._half.timeout)
+                case Action.CLOSE_TWIN:
+                    return await aio.run_sync(self.close)
+                case Action.CLOSE_POOL:
+                    if begun := self._begin(state, Life.CLOSING, state.loop):
+                        try:
+                            return await self._half.close_async()
+                        finally:
+                            self._end(begun, State(os.getpid()))
+
+    # The state
+
+    def _plan(self, state: State, operation: Operation) -> Action:
+        caller = Caller(os.getpid(), threading.get_ident(), asyncio._get_running_loop())
+        plan = select(state.view(), caller, operation)
+        if isinstance(plan, Refuse):
+            raise plan.reason.error()
+        return plan.action
+
+    def _replace(self, state: State, new: State) -> bool:
+        """Replace the state, if it is still the one that the plan was made for."""
+        with self._mutex:
+            if self._state is not state:
+                return False
+            self._state = new
+            return True
+
+    def _begin(self, state: State, life: Life, loop: asyncio.AbstractEventLoop | None = None) -> State | None:
+        """Announce a change, which this loop carries or else this thread; None if someone else was faster."""
+        change: concurrent.futures.Future[None] = concurrent.futures.Future()
+        # So that nobody who waits for it can cancel it.
+        change.set_running_or_notify_cancel()
+        begun = attrs.evolve(
+            state, process=os.getpid(), life=life, loop=loop, thread=threading.get_ident(), change=change
+        )
+        return begun if self._replace(state, begun) else None
+
+    def _end(self, begun: State, published: State) -> None:
+        """Publish the outcome of a change, and wake those who wait for it."""
+        self._replace(begun, published)
+        if begun.change is not None:
+            begun.change.set_result(None)
+
+    def _discard(self, state: State) -> None:
+        """Let go of what cannot be used any more: a pool of a dead loop or of another process, a change nobody ends."""
+        is_ours = state.process == os.getpid()
+        new = State(os.getpid())
+        if is_ours and state.life is Life.SYNC:
+            new = attrs.evolve(state, loop=None, change=None)
+        with self._mutex:
+            if self._state is not state:
+                return
+            self._state = new
+            self._half.forget()
+            if not is_ours and self._made_twin is not None:
+                self._made_twin.here.forget()
+
+    def _deadline(self) -> float:
+        return time.monotonic() + self._half.timeout + SLACK
+
+    def _wait(self, state: State, deadline: float) -> None:
+        """Wait for the change that is under way, or until it is time to ask again."""
+        if state.change is not None:
+            concurrent.futures.wait([state.change], ASK_AGAIN_AFTER)
+        check_deadline(deadline)
+
+    async def _wait_async(self, state: State, deadline: float) -> None:
+        if state.change is not None:
+            waiting = asyncio.wrap_future(state.change)
+            try:
+                await asyncio.wait([waiting], timeout=ASK_AGAIN_AFTER)
+            finally:
+                waiting.cancel()
+        check_deadline(deadline)
+
+    @property
+    def _twin(self) -> SummonedConnector:
+        if self._made_twin is None:
+            twin = self.summon()
+            with self._mutex:
+                self._made_twin = self._made_twin or twin
+        return self._made_twin
+
+    def renew_locks(self) -> None:
+        """Make the locks anew, in a forked child."""
+        self._mutex = threading.Lock()
+
+
+class SummonedConnector(BaseSyncConnector):
+    """The synchronous twin of an asynchronous connector.
+
+    Users may hold it for as long as they like, so what it is asked goes through the rule: when the app is open on an
+    event loop, that loop serves the call. Inherit it before the synchronous half, which is then to be found as `here`.
+    """
+
+    principal: SelectingConnector
+
+    @property
+    def here(self) -> SyncPooledConnector[Any]:
+        """The synchronous half itself, without the rule."""
+        return cast(SyncPooledConnector[Any], super())
+
+    def open(self, pool: Any = None) -> None:
+        """Open the app for synchronous calls."""
+        self.principal.open(pool)
+
+    def close(self) -> None:
+        """Close the app."""
+        self.principal.close()
+
+    def execute(
+        self, statement: Statement, parameters: Parameters | None = None, *, connection: Any = None
+    ) -> list[Row]:
+        """Execute one statement, committed on return, and return its rows."""
+        return self.principal.execute(statement, parameters, connection=connection)
+
+    def execute_batch(self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
+        """Execute several statements in one transaction, and return the rows of each."""
+        return self.principal.execute_batch(batch)
+
+    def session(self) -> SyncSession:
+        """Connect once more, beside the pool, for the caller alone."""
+        return self.principal.session()
+
+
+def owner_of(state: State) -> asyncio.AbstractEventLoop:
+    """Return the event loop that owns the pool."""
+    assert state.loop is not None
+    return state.loop
+
+
+def drive(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run an idle loop of this thread until a coroutine has ended."""
+    with contextlib.closing(coroutine):
+        return loop.run_until_complete(coroutine)
+
+
+def check_deadline(deadline: float) -> None:
+    """Raise if it has passed."""
+    if time.monotonic() > deadline:
+        raise exceptions.WrongCaller(
+            "The app is being opened or closed elsewhere, and that has not ended in time. Look for the thread or event "
+            "loop that is at it: it may be blocked, perhaps by waiting for this very thread."
+        )
