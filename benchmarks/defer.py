@@ -1,0 +1,152 @@
+"""Jobs per second that one process defers."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import psycopg_pool
+from common import empty, make_adjourn, make_procrastinate, server, show, spread
+
+INSERT = (
+    "insert into adjourn.adjourn_jobs (queue, task_name, priority, args, hold) "
+    "values ('default', 'raw', 0, '{}', 1) returning id"
+)
+
+
+def one_thread(defer: Callable[[], Any], count: int) -> float:
+    """Return calls per second, one after the other."""
+    began = time.perf_counter()
+    for _ in range(count):
+        defer()
+    return count / (time.perf_counter() - began)
+
+
+def threads(defer: Callable[[], Any], count: int, number: int) -> float:
+    """Return calls per second by several threads together."""
+
+    def work() -> None:
+        for _ in range(count // number):
+            defer()
+
+    workers = [threading.Thread(target=work) for _ in range(number)]
+    began = time.perf_counter()
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return count / (time.perf_counter() - began)
+
+
+async def coroutines(defer: Callable[[], Any], count: int, number: int) -> float:
+    """Return calls per second by several coroutines together."""
+
+    async def work() -> None:
+        for _ in range(count // number):
+            await defer()
+
+    began = time.perf_counter()
+    await asyncio.gather(*(work() for _ in range(number)))
+    return count / (time.perf_counter() - began)
+
+
+def blocking(app: Any, count: int) -> dict[str, float]:
+    """Measure the synchronous calls of an app."""
+    with app.open():
+        task = app.tasks["sync_noop"]
+        task.defer()
+        return {
+            "defer, 1 thread": one_thread(task.defer, count),
+            "defer, 8 threads": threads(task.defer, count, 8),
+            "batch_defer of 10,000": 10_000 * one_thread(lambda: task.batch_defer(*[{}] * 10_000), 1),
+        }
+
+
+async def awaited(app: Any, count: int) -> dict[str, float]:
+    """Measure the asynchronous calls of an app, and synchronous ones that are brought to its loop."""
+    async with app.open_async():
+        task = app.tasks["sync_noop"]
+        await task.defer_async()
+        return {
+            "defer_async, 1 coroutine": await coroutines(task.defer_async, count, 1),
+            "defer_async, 32 coroutines": await coroutines(task.defer_async, count, 32),
+            "defer, bridged from 1 thread": await asyncio.to_thread(one_thread, task.defer, count),
+        }
+
+
+def raw(dsn: str, count: int) -> dict[str, float]:
+    """Measure what psycopg does without a library on top: one insert and commit a call, on a pool."""
+    with psycopg_pool.ConnectionPool(dsn, kwargs={"autocommit": True}, min_size=8, max_size=10, open=True) as pool:
+        pool.wait()
+
+        def insert() -> None:
+            with pool.connection() as connection:
+                connection.execute(INSERT).fetchone()
+
+        insert()
+        blocking = {"defer, 1 thread": one_thread(insert, count), "defer, 8 threads": threads(insert, count, 8)}
+
+    async def measure() -> dict[str, float]:
+        connection = await psycopg.AsyncConnection.connect(dsn, autocommit=True)
+        async with connection:
+
+            async def insert() -> None:
+                await (await connection.execute(INSERT)).fetchone()
+
+            await insert()
+            one = await coroutines(insert, count, 1)
+        async with psycopg_pool.AsyncConnectionPool(
+            dsn, kwargs={"autocommit": True}, min_size=10, max_size=10, open=False
+        ) as pool:
+            await pool.wait()
+
+            async def insert_from_pool() -> None:
+                async with pool.connection() as connection:
+                    await (await connection.execute(INSERT)).fetchone()
+
+            many = await coroutines(insert_from_pool, count, 32)
+        return {"defer_async, 1 coroutine": one, "defer_async, 32 coroutines": many}
+
+    return blocking | asyncio.run(measure())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeat", type=int, default=3, help="runs of each (default: %(default)s)")
+    parser.add_argument("--count", type=int, default=2_000, help="calls in each run (default: %(default)s)")
+    arguments = parser.parse_args()
+    found: dict[str, dict[str, list[float]]] = {}
+    with server() as dsn:
+        for _ in range(arguments.repeat):
+            sides: list[tuple[str, Callable[[], dict[str, float]]]] = [
+                ("adjourn", lambda: blocking(make_adjourn(dsn), arguments.count)),
+                ("adjourn", lambda: asyncio.run(awaited(make_adjourn(dsn), arguments.count))),
+                ("psycopg", lambda: raw(dsn, arguments.count)),
+                ("Procrastinate", lambda: blocking(make_procrastinate(dsn), arguments.count)),
+                ("Procrastinate", lambda: asyncio.run(awaited(make_procrastinate(dsn), arguments.count))),
+            ]
+            for side, measure in sides:
+                empty(dsn)
+                for name, rate in measure().items():
+                    found.setdefault(name, {}).setdefault(side, []).append(rate)
+    rows = []
+    for name, by_side in found.items():
+        ours = statistics.median(by_side["adjourn"])
+        row = [name]
+        for side in ("adjourn", "psycopg", "Procrastinate"):
+            rates = by_side.get(side)
+            row.append(spread(rates) if rates else "-")
+            if side != "adjourn":
+                row.append(f"{ours / statistics.median(rates):.2f} x" if rates else "-")
+        rows.append(row)
+    show("Jobs deferred per second", ["call", "adjourn", "raw psycopg", "ratio", "Procrastinate", "ratio"], rows)
+
+
+if __name__ == "__main__":
+    main()
