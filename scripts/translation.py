@@ -33,7 +33,7 @@ _WRAPPERS = {"Awaitable", "Coroutine"}
 _RUNTIME = "'from adjourn._runtime import aio as runtime'"
 
 
-class Refused(Exception):  # noqa: N818
+class Refused(Exception):
     """The asynchronous half holds something that has no honest twin. Reword it as the message says."""
 
 
