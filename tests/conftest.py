@@ -8,7 +8,6 @@ three hundred.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import tempfile
 import time
@@ -94,9 +93,10 @@ def observer(dsn: str) -> Iterator[psycopg.Connection]:
 def tables(dsn: str, observer: psycopg.Connection) -> list[str]:
     """Apply the schema; the tables that tests fill."""
     apply_schema(dsn)
+    # A partition is emptied with its table.
     rows = observer.execute(
-        "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables"
-        " WHERE schemaname = 'adjourn' AND tablename <> 'adjourn_migrations'"
+        "SELECT oid::regclass::text FROM pg_class WHERE relnamespace = 'adjourn'::regnamespace"
+        " AND relkind IN ('r', 'p') AND NOT relispartition AND relname <> 'adjourn_migrations'"
     )
     return [table for (table,) in rows]
 
@@ -143,12 +143,3 @@ class Sessions:
 def sessions(observer: psycopg.Connection) -> Sessions:
     """Who is connected to this worker's database."""
     return Sessions(observer)
-
-
-@pytest.fixture
-def anonymous_directory() -> Iterator[Path]:
-    """A directory with a short name that every user of the system can enter, which pytest's own are not."""
-    with contextlib.ExitStack() as stack:
-        path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="adjourn-")))
-        path.chmod(0o755)
-        yield path

@@ -112,7 +112,19 @@ def run_as(account: Account | None, *command: str | Path, timeout: float) -> sub
 
 def first_out_of_reach(account: Account, directories: Iterable[Path]) -> Path | None:
     """The first of these directories that the account cannot enter; asked of the kernel, which knows of more rules
-    than the mode."""
+    than the mode.
+
+    Raises
+    ------
+    EmbeddedServerError
+        If we cannot become that account.
+    """
     script = 'for directory do [ -x "$directory" ] || { printf %s "$directory"; exit; }; done'
-    answer = run_as(account, "/bin/sh", "-c", script, "sh", *directories, timeout=30.0).stdout
+    try:
+        answer = run_as(account, "/bin/sh", "-c", script, "sh", *directories, timeout=30.0).stdout
+    except (OSError, subprocess.SubprocessError) as error:
+        raise EmbeddedServerError(
+            f"Postgres does not run as root, and this root cannot run it as {account.name}: {error}. Run this program as "
+            "an ordinary user."
+        ) from error
     return Path(answer) if answer else None

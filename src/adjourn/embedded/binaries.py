@@ -122,7 +122,8 @@ def path_places() -> Iterator[Path]:
             yield Path(found).resolve().parent
     if found := shutil.which("pg_config"):
         with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-            yield Path(run_as(None, found, "--bindir", timeout=PROGRAM_TIMEOUT).stdout.strip())
+            if directory := run_as(None, found, "--bindir", timeout=PROGRAM_TIMEOUT).stdout.strip():
+                yield Path(directory)
 
 
 def newest_first(places: Iterator[Path]) -> list[Path]:
@@ -181,7 +182,9 @@ def copy_of_wheel(directory: Path) -> Path:
     refusals = []
     for cache in map(Path, CACHES):
         try:
-            cache.mkdir(mode=0o755, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                cache.mkdir()
+                cache.chmod(0o755)
             if not is_safe_for_others(cache):
                 refusals.append(f"{cache} can be written by others than root")
                 continue

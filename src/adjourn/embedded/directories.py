@@ -22,8 +22,8 @@ import tempfile
 from pathlib import Path
 
 from adjourn.embedded.accounts import Account, account_for_root, account_of, first_out_of_reach, is_root
+from adjourn.embedded.cluster import DATA_DIRECTORY, HALF_MADE_DATA_DIRECTORY, PORT
 from adjourn.embedded.exceptions import EmbeddedServerError
-from adjourn.embedded.supervisor import DATA_DIRECTORY, HALF_MADE_DATA_DIRECTORY, PORT
 
 LOCK_FILE = "lock"
 LONGEST_SOCKET_NAME = 103
@@ -65,15 +65,10 @@ def prepare(path: Path) -> tuple[Path, Account | None]:
     EmbeddedServerError
         If the directory cannot be used; the message says why and what to do.
     """
-    try:
-        home = path.expanduser().resolve()
-        if is_root():
-            return home, prepare_for_root(home)
-        prepare_for_us(home)
-    except OSError as error:
-        raise EmbeddedServerError(
-            f"The directory {path} cannot be used for the embedded server: {error}. Use another, or change its permissions."
-        ) from error
+    home = path.expanduser().resolve()
+    if is_root():
+        return home, prepare_for_root(home)
+    prepare_for_us(home)
     return home, None
 
 
@@ -96,7 +91,7 @@ def prepare_for_root(home: Path) -> Account:
     is_taken = status is not None and status.st_uid != 0
     account = account_of(status.st_uid, status.st_gid) if status and is_taken else account_for_root()
     # Before anything is made: what exists of the way there must be open to the account.
-    way = [parent for parent in reversed(home.parents) if parent.exists()]
+    way = [parent for parent in reversed(home.parents) if parent.is_dir()]
     if (blocked := first_out_of_reach(account, way)) is not None:
         raise EmbeddedServerError(
             f"Postgres does not run as root, and {account.name}, whom it would run as, cannot enter {blocked} on the way "
@@ -105,9 +100,11 @@ def prepare_for_root(home: Path) -> Account:
     if exists:
         refuse_strange_contents(home)
     else:
-        home.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            home.mkdir(mode=0o700)
+        for directory in reversed([home, *home.parents]):
+            with contextlib.suppress(FileExistsError):
+                directory.mkdir()
+                # Whatever the umask says, the account must be able to get there.
+                directory.chmod(0o755)
     if not is_taken:
         hand_over(home, account)
     return account
@@ -165,18 +162,16 @@ def major_version(home: Path) -> str | None:
         raise EmbeddedServerError(f"The data directory of the embedded server cannot be read: {error}.") from error
 
 
-def open_lock_file(home: Path) -> int:
-    """Open the lock file, without being led elsewhere by whoever owns the directory."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    return os.open(home / LOCK_FILE, flags, 0o600)
-
-
-def is_lock_file(home: Path, descriptor: int) -> bool:
-    """Whether an open file is still the lock file: a temporary directory may have been removed in the meantime."""
+def open_lock_file(home: Path, account: Account | None) -> int:
+    """Open the lock file for whoever the server runs as, without being led elsewhere by the owner of the directory."""
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        return os.path.samestat((home / LOCK_FILE).lstat(), os.fstat(descriptor))
-    except OSError:
-        return False
+        descriptor = os.open(home / LOCK_FILE, flags | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return os.open(home / LOCK_FILE, flags)
+    if account is not None:
+        os.fchown(descriptor, account.user, account.group)
+    return descriptor
 
 
 def socket_directory(home: Path, account: Account | None) -> Path:

@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import platform
 import shutil
-import socket
-import subprocess
-import sys
-import tempfile
 import time
-import weakref
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
 from adjourn.embedded import binaries as installations
-from adjourn.embedded import directories, supervisor
-from adjourn.embedded.accounts import Account, environment
+from adjourn.embedded import directories
+from adjourn.embedded.accounts import Account
+from adjourn.embedded.cluster import POLL_INTERVAL, PORT, SUPERUSER
 from adjourn.embedded.exceptions import EmbeddedServerError
-
-try:
-    import fcntl
-except ImportError:  # Windows, where Server refuses to start
-    fcntl = None  # type: ignore[assignment]
+from adjourn.embedded.presence import Presence
+from adjourn.embedded.supervisor import Greeting, Order
 
 OWN_SETTINGS = frozenset({"data_directory", "port", "unix_socket_directories", "unix_socket_permissions"})
 
-_servers: weakref.WeakSet[Server] = weakref.WeakSet()
+
+@dataclass(frozen=True)
+class Running:
+    """What is known of a server that was started.
+
+    Parameters
+    ----------
+    dsn
+        Its address.
+    pid
+        Its process number.
+    version
+        Its version of Postgres.
+    """
+
+    dsn: str
+    pid: int
+    version: str
 
 
 class Server:
@@ -42,6 +51,8 @@ class Server:
     ``kill -9``, has left. A process that is forked off a user is not itself a user: it may connect to `dsn`, but the
     server does not wait for it.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     path
@@ -49,7 +60,8 @@ class Server:
         for temporary files.
     temporary
         Whether the directory is removed, with all data, when the server stops. None stands for yes if there is no path,
-        and for no if there is one. It counts if this user is the one who starts the server.
+        and for no if there is one. It counts if this user is the one who starts the server. (An empty directory stays
+        behind where the account that the server runs as may not remove it.)
     settings
         Settings of Postgres, as in ``{"max_connections": "200"}``. They count if this user is the one who starts the
         server. The defaults keep what was committed even if the machine fails; there is no TCP unless
@@ -70,9 +82,6 @@ class Server:
     Postgres refuses to run as root. For root the server runs as the owner of the directory, a new one being given to
     the user ``postgres``, or to ``nobody`` if there is no such user.
 
-    Versions
-    --------
-    .. versionadded:: 0.1
     """
 
     def __init__(
@@ -93,16 +102,12 @@ class Server:
             raise EmbeddedServerError(f"The embedded server chooses {', '.join(sorted(own))} itself: leave it out.")
         self._path = None if path is None else Path(path)
         self._temporary = path is None if temporary is None else temporary
-        self._settings = dict(settings or {})
-        self._binaries = None if binaries is None else Path(binaries)
+        self._settings = {name.lower(): value for name, value in (settings or {}).items()}
+        self._binaries = None if binaries is None else Path(binaries).absolute()
         self._start_timeout = start_timeout
         self._home: Path | None = None
-        self._sockets: Path | None = None
-        self._dsn: str | None = None
-        self._connection: socket.socket | None = None
-        self._lock: int | None = None
-        self._pid = 0
-        self._version = ""
+        self._presence: Presence | None = None
+        self._running: Running | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -124,23 +129,24 @@ class Server:
         EmbeddedServerError
             If the server was never started.
         """
-        if self._dsn is None:
-            raise EmbeddedServerError(
-                "The embedded server was not started: use it in a with statement, or call start()."
-            )
-        return self._dsn
+        return self._known().dsn
 
     @property
     def pid(self) -> int:
         """The process number of the server that was joined or started last."""
-        self.dsn  # noqa: B018  # refuses if there was none
-        return self._pid
+        return self._known().pid
 
     @property
     def version(self) -> str:
         """The version of Postgres, for instance ``18.4``."""
-        self.dsn  # noqa: B018  # refuses if there was none
-        return self._version
+        return self._known().version
+
+    def _known(self) -> Running:
+        if self._running is None:
+            raise EmbeddedServerError(
+                "The embedded server was not started: use it in a with statement, or call start()."
+            )
+        return self._running
 
     def start(self) -> None:
         """Join the running server, or start it.
@@ -150,21 +156,23 @@ class Server:
         EmbeddedServerError
             If that is not possible, or not within the start timeout; the message says why and what to do.
         """
-        if self._connection is not None:
+        if self._presence is not None and self._presence.connection is not None:
             raise EmbeddedServerError(
                 "This embedded server is started already: stop() it first, or make another Server."
             )
-        _servers.add(self)
+        # In a forked child it is still the parent's.
+        self._home = None
         try:
-            greeting = self._enter(time.monotonic() + self._start_timeout)
-        except BaseException:
-            self._forget()
-            self._remove_own_directory()
+            # Nobody else knows the name of a new directory.
+            self._home = self._path or directories.make_temporary()
+            self._enter(self._home, time.monotonic() + self._start_timeout)
+        except BaseException as error:
+            self._drop()
+            if isinstance(error, OSError):
+                raise EmbeddedServerError(
+                    f"The embedded server cannot use its directory: {error}. Use another, or change its permissions."
+                ) from error
             raise
-        self._pid = greeting["pid"]
-        self._version = greeting["version"]
-        host = quote(str(self._sockets))
-        self._dsn = f"postgresql://{supervisor.SUPERUSER}@/{supervisor.SUPERUSER}?host={host}&port={supervisor.PORT}"
 
     def stop(self) -> None:
         """Leave the server, which stops it if nobody else uses it; wait until it is gone in that case.
@@ -176,153 +184,64 @@ class Server:
         EmbeddedServerError
             If the server did not stop in time.
         """
-        if self._connection is None:
-            return
-        try:
-            self._connection.settimeout(supervisor.STOP_TIMEOUT)
-            # The other side closes its end in answer: now if there are other users, else when all is done.
-            with contextlib.suppress(ConnectionError):
-                self._connection.shutdown(socket.SHUT_WR)
-                while self._connection.recv(4096):
-                    pass
-        except TimeoutError:
-            raise EmbeddedServerError(f"The embedded server in {self._home} did not stop in time.") from None
-        except OSError:  # not connected any more: the supervisor is gone
-            pass
-        finally:
-            self._forget()
-        self._remove_own_directory()
+        if self._presence is not None and self._presence.connection is not None:
+            try:
+                self._presence.leave()
+            finally:
+                self._drop()
 
-    def _remove_own_directory(self) -> None:
-        # The supervisor has done it, unless it never came to it, or its account may not write the directory above.
-        if self._path is None and self._home is not None:
-            shutil.rmtree(self._home, ignore_errors=True)
-
-    def _enter(self, deadline: float) -> supervisor.Greeting:
-        path = self._path
-        if path is None:
-            # Nobody else knows it.
-            path = self._home = directories.make_temporary()
+    def _enter(self, path: Path, deadline: float) -> None:
         while True:
-            # Each time anew: a temporary server that ends takes its directory along.
-            self._home, account = directories.prepare(path)
-            self._sockets = directories.socket_directory(self._home, account)
-            if (greeting := self._join(self._sockets, deadline)) is not None:
+            try:
+                home, account = directories.prepare(path)
+                sockets = directories.socket_directory(home, account)
+                self._presence = presence = Presence(home, sockets)
+                greeting = self._join_or_start(presence, account, deadline)
+            except FileNotFoundError:
+                # A temporary server has ended under our hands, and taken the directory along.
+                self._drop_presence()
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(2 * POLL_INTERVAL)
+            else:
+                dsn = f"postgresql://{SUPERUSER}@/{SUPERUSER}?host={quote(str(sockets))}&port={PORT}"
+                self._running = Running(dsn, greeting["pid"], greeting["version"])
+                return
+
+    def _join_or_start(self, presence: Presence, account: Account | None, deadline: float) -> Greeting:
+        while True:
+            remaining = max(deadline - time.monotonic(), 0.1)
+            if (greeting := presence.join(remaining)) is not None:
                 return greeting
-            # Who has the lock may start a supervisor, and hands the lock over to it. While it is taken, another one is
-            # starting, or stopping.
-            if self._take_lock(self._home):
-                return self._start_supervisor(self._home, self._sockets, account, deadline)
+            if presence.take_lock(account):
+                found = installations.find(self._binaries, directories.major_version(presence.home), account)
+                return presence.start_supervisor(
+                    Order(
+                        home=str(presence.home),
+                        socket_directory=str(presence.sockets),
+                        binaries=str(found.directory),
+                        version=found.version,
+                        settings=self._settings,
+                        account=(account.user, account.group) if account else None,
+                        temporary=self._temporary,
+                        start_timeout=remaining,
+                    )
+                )
             if time.monotonic() > deadline:
                 raise EmbeddedServerError(
-                    f"The embedded server in {self._home} is being started or stopped by another process, and that took "
+                    f"The embedded server in {presence.home} is being started or stopped by another process, which took "
                     f"more than {self._start_timeout:g} s (start_timeout)."
                 )
-            time.sleep(2 * supervisor.POLL_INTERVAL)
+            time.sleep(2 * POLL_INTERVAL)
 
-    def _join(self, sockets: Path, deadline: float) -> supervisor.Greeting | None:
-        self._connection = connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(max(deadline - time.monotonic(), 0.1))
-        try:
-            connection.connect(str(sockets / supervisor.SUPERVISOR_SOCKET))
-            line = supervisor.read_line(connection)
-        except TimeoutError:
-            raise EmbeddedServerError(
-                f"The supervisor of the embedded server does not answer on its socket in {sockets}."
-            ) from None
-        except PermissionError as error:
-            raise EmbeddedServerError(f"The sockets of the embedded server are out of reach: {error}.") from error
-        except OSError:
-            line = b""
-        if not line.endswith(b"\n"):  # nobody there, or about to end
-            self._forget()
-            return None
-        return self._greeting(line)
+    def _drop_presence(self) -> None:
+        if self._presence is not None:
+            self._presence.drop()
+            self._presence = None
 
-    def _take_lock(self, home: Path) -> bool:
-        try:
-            self._lock = directories.open_lock_file(home)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (FileNotFoundError, BlockingIOError):
-            self._forget()
-            return False
-        if not directories.is_lock_file(home, self._lock):
-            self._forget()
-            return False
-        return True
-
-    def _start_supervisor(
-        self, home: Path, sockets: Path, account: Account | None, deadline: float
-    ) -> supervisor.Greeting:
-        found = installations.find(self._binaries, directories.major_version(home), account)
-        order = supervisor.Order(
-            home=str(home),
-            socket_directory=str(sockets),
-            binaries=str(found.directory),
-            version=found.version,
-            settings=self._settings,
-            account=(account.user, account.group) if account else None,
-            temporary=self._temporary,
-            start_timeout=max(deadline - time.monotonic(), 0.1),
-        )
-        self._connection, theirs = socket.socketpair()
-        assert self._lock is not None
-        with theirs, tempfile.TemporaryFile() as complaints:
-            process = subprocess.Popen(  # noqa: S603
-                # Its own last argument tells which server it belongs to.
-                [sys.executable, "-I", "-S", supervisor.__file__, str(home)],
-                cwd="/",
-                env=environment(),
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                stderr=complaints,
-                pass_fds=[self._lock],
-                start_new_session=True,
-            )
-            theirs.close()
-            os.close(self._lock)
-            self._lock = None
-            self._connection.settimeout(self._start_timeout + supervisor.STOP_TIMEOUT)
-            try:
-                self._connection.sendall(json.dumps(order).encode() + b"\n")
-                line = supervisor.read_line(self._connection)
-            except TimeoutError:
-                raise EmbeddedServerError(f"The supervisor of the embedded server in {home} does not answer.") from None
-            except ConnectionError:
-                line = b""
-            finally:
-                # It has detached itself before it answers.
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(5.0)
-            if line.endswith(b"\n"):
-                return self._greeting(line)
-            complaints.seek(0)
-            raise EmbeddedServerError(
-                f"The supervisor of the embedded server in {home} ended before the server had started; see "
-                f"{home / supervisor.LOG_FILE}. {complaints.read(4000).decode(errors='replace').strip()}"
-            )
-
-    def _greeting(self, line: bytes) -> supervisor.Greeting:
-        greeting: supervisor.Greeting = json.loads(line)
-        if "error" in greeting:
-            raise EmbeddedServerError(greeting["error"])
-        return greeting
-
-    def _forget(self) -> None:
-        """Close what is ours, which leaves the other holders of the same files, in other processes, as they are."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
-
-
-def _forget_all() -> None:
-    # What a child inherits would keep the server running for it, and the lock taken, after its parent has left.
-    for server in list(_servers):
-        server._forget()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_all)
+    def _drop(self) -> None:
+        self._drop_presence()
+        if self._path is None and self._home is not None:
+            # The supervisor has done this, unless it never came to it, or may not write the directory above.
+            shutil.rmtree(self._home, ignore_errors=True)
+        self._home = None
