@@ -90,7 +90,7 @@ def translate(root: Path, scratch: Path, sources: Sequence[Source], rules: Rules
     names = {name: new for source in sources for name in source.names() if (new := rules.name(name)) != name}
     found, twins = [], []
     for source in sources:
-        file, path = scratch / source.path, source.path.replace("/_async/", "/_sync/", 1)
+        file, path = scratch / source.path, source.path.replace("/_async/", "/_sync/")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(source.edited(rules), encoding="utf-8")
         unasync.unasync_files([str(file)], [unasync.Rule("/_async/", "/_sync/", names)])
