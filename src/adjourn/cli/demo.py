@@ -1,0 +1,41 @@
+"""``adjourn demo``: see adjourn work, on a database server that is there for the occasion."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from adjourn.cli import flags
+from adjourn.exceptions import AdjournException
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    parser: flags.Parser = commands.add_parser(
+        "demo",
+        help="see adjourn work, without a database of your own",
+        description="Start a temporary Postgres server, defer one job for each source file of Python's standard "
+        "library from a synchronous and an asynchronous program, run the jobs in two workers, kill one of them in the "
+        "middle, and check that every file was counted exactly once. Leaves nothing behind.",
+    )
+    parser.set_defaults(run=run, parser=parser)
+    parser.add_flag(
+        "--files",
+        variable="DEMO_FILES",
+        convert=flags.count,
+        metavar="NUMBER",
+        help="count so many of the files, for a shorter demo; default: all",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the demo."""
+    try:
+        # Here, because what it needs is installed with an extra.
+        from adjourn.demo import show
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "adjourn":
+            raise
+        message = f'The demo needs {error.name}, which is not installed: pip install "adjourn[demo]"'
+        raise AdjournException(message) from error
+    return show.run(getattr(options, "files", None))

@@ -1,0 +1,32 @@
+"""``adjourn healthchecks``: is everything there that jobs need?"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from adjourn.cli import applications, flags
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    parser: flags.Parser = commands.add_parser(
+        "healthchecks",
+        help="check the app, its database and its schema",
+        description="Check that the app can be imported, its database reached, and that the schema there is the one "
+        "that this version needs. Exits with 1 at the first thing that is not so, saying what it is.",
+    )
+    parser.set_defaults(run=run, parser=parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check one after the other."""
+    app = applications.load(options)
+    app.perform_import_paths()
+    print("App: OK")
+    with app.open():
+        version = app.schema_manager.get_version()
+        print("Database connection: OK")
+        app.schema_manager.check_version()
+        print(f"Schema version {version}: OK")
+    return 0

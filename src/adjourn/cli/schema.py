@@ -1,0 +1,76 @@
+"""``adjourn schema``: make the database's schema what this version needs, or show it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from adjourn import sql
+from adjourn.cli import applications, flags
+from adjourn.connectors import PsycopgConnector
+from adjourn.manager import SchemaManager
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    parser: flags.Parser = commands.add_parser(
+        "schema",
+        help="apply or show the database schema",
+        description="Apply or show the tables that adjourn needs in the app's database.",
+    )
+    parser.set_defaults(run=run, parser=parser)
+    actions = parser.add_mutually_exclusive_group(required=True)
+    for name, action, text in (
+        (
+            "--apply",
+            _apply,
+            "bring the schema up to date and say what was done; may be run at any time, also by several at once",
+        ),
+        (
+            "--read",
+            _read,
+            "print the SQL of the whole schema; needs no database, and no app unless it names its schema",
+        ),
+        ("--version", _version, "print the version that the database has, 0 for none"),
+        ("--migrations-path", _migrations_path, "print the directory of the migrations; needs no database and no app"),
+    ):
+        actions.add_argument(name, dest="action", action="store_const", const=action, help=text)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do what was asked for."""
+    options.action(options)
+    return 0
+
+
+def _apply(options: argparse.Namespace) -> None:
+    with applications.load(options).open() as app:
+        done = app.schema_manager.apply_schema()
+        for line in done:
+            print(line[:1].upper() + line[1:])
+        if not done:
+            print(f"The schema is up to date, version {app.schema_manager.get_version()}")
+
+
+def _read(options: argparse.Namespace) -> None:
+    print(_offline(options).get_schema().strip())
+
+
+def _migrations_path(options: argparse.Namespace) -> None:
+    print(_offline(options).get_migrations_path())
+
+
+def _version(options: argparse.Namespace) -> None:
+    with applications.load(options).open() as app:
+        version = app.schema_manager.get_version()
+        print(version)
+        if version < sql.latest_version():
+            print(sql.out_of_date(app.job_manager.schema, version), file=sys.stderr)
+
+
+def _offline(options: argparse.Namespace) -> SchemaManager:
+    if applications.is_named(options):
+        # It is asked for the name of its schema alone.
+        return applications.load(options).schema_manager
+    return SchemaManager(PsycopgConnector())

@@ -1,0 +1,112 @@
+"""The programs of the demo, each a process of its own, with a log file that is looked at if it fails."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from adjourn.exceptions import AdjournException
+
+LOG_LINES = 15
+STOP_TIMEOUT = 30.0
+
+
+class Programs:
+    """Starts programs that work with one database; on leaving the context none of them is left.
+
+    Parameters
+    ----------
+    dsn
+        The address of the database.
+    """
+
+    def __init__(self, dsn: str) -> None:
+        # What the user has set for workers of their own is not meant for these.
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("ADJOURN_")}
+        # Python has things to say about some files that it parses.
+        self._environment = {**inherited, "ADJOURN_DEMO_DSN": dsn, "PYTHONWARNINGS": "ignore"}
+        self._logs = tempfile.TemporaryDirectory(prefix="adjourn-demo-")
+        self._running: dict[str, subprocess.Popen[str]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in self._running.values():
+            process.kill()
+            process.wait()
+        self._logs.cleanup()
+
+    def start(self, name: str, *arguments: str, text: str = "") -> None:
+        """Start ``python -m ...`` under a name.
+
+        Parameters
+        ----------
+        name
+            What it is called here.
+        *arguments
+            Its module, and the arguments of its command line.
+        text
+            What it is to read from its standard input.
+        """
+        # A file for the text as well: nobody has to stand by until it is read.
+        given = self._path(name, "in")
+        given.write_text(text, "utf-8")
+        with given.open() as stdin, self._path(name, "log").open("w") as log:
+            self._running[name] = subprocess.Popen(  # noqa: S603 - our own programs
+                [sys.executable, "-m", *arguments],
+                stdin=stdin,
+                stdout=log,
+                stderr=log,
+                env=self._environment,
+                text=True,
+            )
+
+    def send(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to a program."""
+        self._running[name].send_signal(number)
+
+    def kill(self, name: str) -> None:
+        """End a program as ``kill -9`` does; nothing is expected of it any more."""
+        process = self._running.pop(name)
+        process.kill()
+        process.wait()
+
+    def stop(self, name: str) -> None:
+        """Ask a program to end, and wait for it.
+
+        Raises
+        ------
+        AdjournException
+            If it does not, or fails.
+        """
+        self.send(name, signal.SIGTERM)
+        try:
+            self._running[name].wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            raise AdjournException(f"{name} was still running {STOP_TIMEOUT:g} s after it was told to stop.") from None
+        self.check()
+
+    def check(self) -> None:
+        """Look whether the programs are well.
+
+        Raises
+        ------
+        AdjournException
+            If one has failed, with the end of its log.
+        """
+        for name, process in self._running.items():
+            if process.poll():
+                log = self._path(name, "log").read_text("utf-8", "replace").splitlines()[-LOG_LINES:]
+                raise AdjournException("\n".join([f"{name} failed with exit code {process.returncode}.", *log]))
+
+    def _path(self, name: str, suffix: str) -> Path:
+        return Path(self._logs.name, f"{name}.{suffix}".replace(" ", "-"))

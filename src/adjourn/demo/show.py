@@ -1,0 +1,168 @@
+"""The course of the demo."""
+
+from __future__ import annotations
+
+import signal
+import time
+from types import FrameType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+import adjourn
+from adjourn import embedded
+from adjourn.demo import library, report, tasks
+from adjourn.demo.programs import Programs
+from adjourn.exceptions import AdjournException
+
+VICTIM, SURVIVOR = WORKERS = ("worker 1", "worker 2")
+CONCURRENCY = 4
+HEARTBEAT_INTERVAL = 0.5
+STALLED_WORKER_TIMEOUT = 3.0
+"""Seconds: a tenth of the default, for the sake of those who watch."""
+POLL_INTERVAL = 0.05
+PATIENCE = 60.0
+"""Seconds without any progress after which the demo has failed."""
+MOMENT = 0.1
+"""Seconds in which the database does what it was asked for last."""
+
+
+def run(limit: int | None = None) -> int:
+    """Run the demo; return 0 if every file was counted exactly once, 1 if not.
+
+    Parameters
+    ----------
+    limit
+        How many files to count; None for all.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # As Ctrl-C does: whatever was started is stopped on the way out.
+        signal.signal(number, _interrupt)
+    console = Console(highlight=False)
+    paths = library.source_files(limit)
+    console.print("Starting a Postgres server")
+    with embedded.Server() as server:
+        app = tasks.app.with_connector(adjourn.SyncPsycopgConnector(server.dsn))
+        with app.open(), Programs(server.dsn) as programs:
+            app.schema_manager.apply_schema()
+            app.connector.execute_query(tasks.CREATE_TABLE)
+            console.print(
+                f"PostgreSQL {server.version} is running; deferring one job for each of {len(paths):,} files, half of "
+                f"them synchronously and half asynchronously; two workers run {CONCURRENCY} jobs at once each"
+            )
+            return Show(app, programs, console, paths).run()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+class Show:
+    """The programs, the workers and the accident.
+
+    Parameters
+    ----------
+    app
+        The app, open.
+    programs
+        What starts and ends processes.
+    console
+        Where to tell of it.
+    paths
+        The files to count.
+    """
+
+    def __init__(self, app: adjourn.App, programs: Programs, console: Console, paths: list[str]) -> None:
+        self.app = app
+        self.programs = programs
+        self.console = console
+        self.paths = paths
+        self.workers = list(WORKERS)
+
+    def run(self) -> int:
+        """Play, and report."""
+        for name in self.workers:
+            self.start_worker(name)
+        began = time.monotonic()
+        self.start_deferring()
+        self.watch()
+        seconds = time.monotonic() - began
+        for name in self.workers:
+            self.programs.stop(name)
+        return self.report(seconds)
+
+    def report(self, seconds: float) -> int:
+        """Print the results of so many seconds, and check them."""
+        jobs = self.app.job_manager.list_jobs()
+        rescued = sum(job.attempts > 0 for job in jobs)
+        killed = VICTIM not in self.workers
+        self.console.print(report.results(report.counts_by_package(self.app)))
+        self.console.print(
+            f"{len(jobs):,} jobs in {seconds:.1f} s, {len(jobs) / seconds:,.0f} jobs a second; "
+            + (f"{rescued} jobs of the killed worker were rescued." if killed else "too short to kill a worker.")
+        )
+        found = report.problems(self.app, self.paths, jobs)
+        report.print_verdict(self.console, found, len(self.paths))
+        return 1 if found else 0
+
+    def start_worker(self, name: str) -> None:
+        """Run ``adjourn worker``."""
+        command = ["adjourn", "--app=adjourn.demo.tasks.app", "--log-level=WARNING", "worker"]
+        options = [
+            f"--name={name}",
+            f"--concurrency={CONCURRENCY}",
+            f"--update-heartbeat-interval={HEARTBEAT_INTERVAL}",
+            f"--stalled-worker-timeout={STALLED_WORKER_TIMEOUT}",
+        ]
+        self.programs.start(name, *command, *options)
+
+    def start_deferring(self) -> None:
+        """Run the two programs that defer jobs, with half of the files each."""
+        programs = ("synchronous_program", "asynchronous_program")
+        for name, half in zip(programs, (self.paths[::2], self.paths[1::2]), strict=True):
+            self.programs.start(name, f"adjourn.demo.{name}", text="\n".join(half))
+
+    def watch(self) -> None:
+        """Show how the work goes on until it is done, and kill a worker on the way."""
+        total = len(self.paths)
+        done, progress_at = 0, time.monotonic()
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=self.console) as progress:
+            bar = progress.add_task("counting", total=total)
+            while done < total:
+                time.sleep(POLL_INTERVAL)
+                self.programs.check()
+                before, done = done, self.finished()
+                progress.update(bar, completed=done)
+                if done > before:
+                    progress_at = time.monotonic()
+                if time.monotonic() > progress_at + PATIENCE:
+                    raise AdjournException(f"No job has ended for {PATIENCE:g} s; {total - done} are left.")
+                if VICTIM in self.workers and total / 2 <= done < total:
+                    self.kill_if_busy(VICTIM)
+
+    def finished(self) -> int:
+        """Count the jobs that have ended, however they did."""
+        return sum(row["succeeded"] + row["failed"] for row in self.app.job_manager.list_queues())
+
+    def kill_if_busy(self, name: str) -> None:
+        """Kill a worker if it has jobs in hand."""
+        # Frozen first, so that what is counted is what it takes to its grave.
+        self.programs.send(name, signal.SIGSTOP)
+        time.sleep(MOMENT)
+        held = self.jobs_in_hand(name)
+        if not held:
+            self.programs.send(name, signal.SIGCONT)
+            return
+        self.programs.kill(name)
+        self.workers.remove(name)
+        self.console.print(
+            f"[red]kill -9[/] of {name}, which has {held} jobs in hand; {SURVIVOR} will take them over when it has not "
+            f"been heard of for {STALLED_WORKER_TIMEOUT:g} s"
+        )
+
+    def jobs_in_hand(self, name: str) -> int:
+        """Count the jobs that a worker runs."""
+        query = "select id from adjourn.adjourn_workers where name = %(name)s"
+        ids = [row["id"] for row in self.app.connector.execute_query_all(query, name=name)]
+        return sum(len(self.app.job_manager.list_jobs(worker_id=each, status="doing")) for each in ids)
