@@ -1,8 +1,8 @@
 """The contract between adjourn and a database driver.
 
 Everything that adjourn asks of a database goes through four verbs: one statement (`execute_async`), several in
-one transaction (`execute_batch_async`), a connection of one's own (`session_async`), and open and close. A
-driver is supported by writing these once, in async; the generator writes the other colour.
+one transaction (`execute_batch_async`), a connection of one's own (`session_async`), and open and close. To
+support a driver is to write these.
 
 A statement is text in psycopg's style of parameters, ``%(name)s``, with a name. A connector that talks to
 Postgres sends the text; one that does not (the in-memory one) answers by the name.

@@ -297,7 +297,8 @@ class AsyncPsycopgSession(AsyncSession):
 async def run_async(connection: AsyncConnection[Any], statement: Statement, parameters: Parameters | None) -> list[Row]:
     """Execute a statement on a connection and return its rows."""
     cursor = connection.cursor(row_factory=dict_row)
-    await cursor.execute(statement.text, parameters)
+    # Text without parameters may hold several commands, which cannot be prepared.
+    await cursor.execute(statement.text, parameters, prepare=False if parameters is None else None)
     return await rows_async(cursor)
 
 

@@ -296,7 +296,8 @@ class SyncPsycopgSession(SyncSession):
 def run(connection: Connection[Any], statement: Statement, parameters: Parameters | None) -> list[Row]:
     """Execute a statement on a connection and return its rows."""
     cursor = connection.cursor(row_factory=dict_row)
-    cursor.execute(statement.text, parameters)
+    # Text without parameters may hold several commands, which cannot be prepared.
+    cursor.execute(statement.text, parameters, prepare=False if parameters is None else None)
     return rows(cursor)
 
 

@@ -146,6 +146,7 @@ class Exchange:
             self._returned = []
         if self._buffer and (self._stopping or now - self._buffered_at > STALE_BUFFER):
             await self._hand_back_buffer(manager)
+            self.executor.forget_durations()
         if self._retried:
             batch = self._retried[: self._largest_batch]
             await manager.retry_jobs_async(self.worker_id, batch)
@@ -174,12 +175,12 @@ class Exchange:
             # The bodies that were just started have their turn before the next round trip.
             await asyncio.sleep(0)
             return False
-        if limit and not exchanged.jobs and not self._options.wait and not self._has_work():
+        if not self._options.wait and not exchanged.jobs and not exchanged.place and not self._has_work():
             return True
         if limit and not probing:
             self._probe_at = 0.0
-            return False
-        await self._sleep(exchanged.due_in)
+        elif not self._stopping:
+            await self._sleep(exchanged.due_in)
         return False
 
     async def _exchange(self, manager: AsyncWorkerManager, limit: int, probing: bool, now: float) -> Exchanged:

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger("adjourn.worker")
 
 
+FIRST_GUESS = 1.0
+"""Seconds that a run is taken to last while nothing is known: long, so that no worker claims ahead of need."""
+
+
 @attrs.define(eq=False)
 class Run:
     """One run of a job that is under way."""
@@ -57,8 +61,8 @@ class Executor:
         self._loop = asyncio.get_running_loop()
         self._threads = ThreadPool(options.concurrency, self._loop)
         self._runs: dict[int, Run] = {}
-        self.mean_duration = 1.0
-        """Seconds that a run takes on average of late; the first guess is long, so that nothing is hoarded."""
+        self.mean_duration = FIRST_GUESS
+        """Seconds that a run takes on average of late."""
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -67,6 +71,10 @@ class Executor:
     def running(self) -> Collection[int]:
         """The ids of the jobs that run."""
         return self._runs.keys()
+
+    def forget_durations(self) -> None:
+        """Guess the mean duration anew: of late it was no guide."""
+        self.mean_duration = FIRST_GUESS
 
     def start(self, job: Job) -> None:
         """Begin to run a job."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from adjourn.job_context import AbortReason
@@ -122,8 +122,9 @@ class Worker:
         try:
             await exchange.register()
             self._log("start_worker", "Starting", exchange)
-            with self._signals(), self._heartbeat(exchange):
-                await self._run_until_stopped(exchange, self._stop_asked)
+            with self._signals():
+                async with self._heartbeat(exchange):
+                    await self._run_until_stopped(exchange, self._stop_asked)
         finally:
             await _uncancelled(exchange.close(LEAVE_TIMEOUT))
             self._log("stop_worker", "Stopped", exchange)
@@ -146,8 +147,8 @@ class Worker:
                 task.cancel()
             await asyncio.wait({running, stopping})
 
-    @contextlib.contextmanager
-    def _heartbeat(self, exchange: Exchange) -> Iterator[None]:
+    @contextlib.asynccontextmanager
+    async def _heartbeat(self, exchange: Exchange) -> AsyncIterator[None]:
         loop = asyncio.get_running_loop()
 
         def beat(worker_id: int, heartbeat: Heartbeat) -> None:
@@ -170,6 +171,7 @@ class Worker:
             yield
         finally:
             thread.stop()
+            await _uncancelled(asyncio.to_thread(thread.join, LEAVE_TIMEOUT))
 
     def _signals(self) -> contextlib.AbstractContextManager[None]:
         return on_signals(self.stop) if self.options.install_signal_handlers else contextlib.nullcontext()

@@ -1,0 +1,118 @@
+"""Signs of life, and what happens without them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import psycopg
+import pytest
+
+import adjourn
+from adjourn.types import Statement
+from worker.conftest import Bench
+
+pytestmark = pytest.mark.anyio
+
+
+async def execute(app: adjourn.App, text: str) -> list[dict[str, object]]:
+    return await app.connector.get_async_connector().execute_async(Statement("test", text))
+
+
+async def test_a_job_of_a_worker_that_fell_silent_is_run_by_another(app: adjourn.App, bench: Bench) -> None:
+    @app.task(lock="one")
+    async def work() -> None: ...
+
+    first, second = await work.batch_defer_async({}, {})
+    await execute(app, "select * from adjourn.adjourn_place_v1(10, false)")
+    await execute(
+        app,
+        "with w as (insert into adjourn.adjourn_workers (name, expires_at) values ('gone', now() - interval '1 h') returning id) "
+        f"update adjourn.adjourn_jobs set worker_id = (select id from w), claim = 1 where id = {first}",
+    )
+    assert await bench.status(first) == "doing"
+    await execute(app, "select 1")
+    async with bench.working(update_heartbeat_interval=0.1, stalled_worker_timeout=0.3):
+        job = await bench.ended(first)
+        await bench.ended(second)
+    assert job.attempts == 1
+    assert job.claim == 2
+    assert await execute(app, "select * from adjourn.adjourn_workers where name = 'gone'") == []
+
+
+async def test_a_job_that_loses_every_worker_fails_with_that_as_its_error(app: adjourn.App, bench: Bench) -> None:
+    @app.task
+    async def deadly() -> None: ...
+
+    job_id = await deadly.defer_async()
+    await execute(
+        app,
+        "with w as (insert into adjourn.adjourn_workers (name, expires_at) values ('gone', now() - interval '1 h') returning id) "
+        f"update adjourn.adjourn_jobs set worker_id = (select id from w), claim = 9, losses = 4 where id = {job_id}",
+    )
+    async with bench.working(update_heartbeat_interval=0.1, stalled_worker_timeout=0.3):
+        job = await bench.ended(job_id, "failed")
+    assert "lost 5 times" in job.errors[0]["message"]
+
+
+async def test_a_task_that_blocks_the_loop_does_not_make_its_worker_look_dead(app: adjourn.App, bench: Bench) -> None:
+    @app.task
+    async def rude() -> None:
+        time.sleep(2)
+
+    job_id = await rude.defer_async()
+    async with bench.working(update_heartbeat_interval=0.1, stalled_worker_timeout=0.5):
+        job = await bench.ended(job_id)
+    assert (job.attempts, job.claim) == (0, 1)
+
+
+async def test_a_worker_that_was_declared_dead_gives_up_its_jobs_and_goes_on(
+    app: adjourn.App, bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun = asyncio.Event()
+    runs = []
+
+    @app.task(pass_context=True)
+    async def work(context: adjourn.JobContext) -> None:
+        runs.append(context.job.claim)
+        begun.set()
+        if context.job.claim == 1:
+            await asyncio.sleep(600)
+
+    job_id = await work.defer_async()
+    async with bench.working(update_heartbeat_interval=0.1, stalled_worker_timeout=0.5, fetch_job_polling_interval=0.2):
+        async with asyncio.timeout(10):
+            await begun.wait()
+        await execute(app, "update adjourn.adjourn_workers set dead = true")
+        job = await bench.ended(job_id)
+    assert runs == [1, 2]
+    assert job.attempts == 1
+    assert "declared dead" in caplog.text
+
+
+async def test_a_worker_survives_the_loss_of_all_its_connections(
+    app: adjourn.App, bench: Bench, database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    release = asyncio.Event()
+    ran = []
+
+    @app.task
+    async def slow(n: int) -> None:
+        ran.append(n)
+        await release.wait()
+
+    async with bench.working(concurrency=3, fetch_job_polling_interval=0.2):
+        ids = await slow.batch_defer_async({"n": 0}, {"n": 1}, {"n": 2})
+        await bench.until(lambda: len(ran) == 3)
+        with psycopg.connect(database, autocommit=True, application_name="adjourn tests") as connection:
+            connection.execute(
+                "select pg_terminate_backend(pid, 5000) from pg_stat_activity "
+                "where datname = current_database() and application_name <> 'adjourn tests'"
+            )
+        release.set()
+        for job_id in ids:
+            job = await bench.ended(job_id)
+            assert (job.attempts, job.claim) == (0, 1)
+        last = await slow.defer_async(n=3)
+        await bench.ended(last)
+    assert sorted(ran) == [0, 1, 2, 3]

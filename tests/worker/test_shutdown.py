@@ -1,0 +1,129 @@
+"""Stopping a worker: gracefully, in time, and without losing a job."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+import adjourn
+from adjourn.worker import Worker
+from worker.conftest import Bench
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_stopped_worker_lets_running_jobs_end(app: adjourn.App, bench: Bench) -> None:
+    begun = asyncio.Event()
+
+    @app.task
+    async def work() -> None:
+        begun.set()
+        await asyncio.sleep(0.5)
+
+    job_id = await work.defer_async()
+    async with bench.working():
+        await begun.wait()
+    assert await bench.status(job_id) == "succeeded"
+    assert await app.connector.get_async_connector().execute_async(_workers(app)) == []
+
+
+def _workers(app: adjourn.App) -> adjourn.types.Statement:
+    return adjourn.types.Statement("workers", "select id from adjourn.adjourn_workers")
+
+
+async def test_jobs_claimed_and_not_begun_are_handed_back_without_an_attempt(app: adjourn.App, bench: Bench) -> None:
+    begun, release = threading.Event(), threading.Event()
+
+    @app.task
+    def work(n: int) -> None:
+        if n >= 300:
+            begun.set()
+            release.wait(20)
+
+    ids = await work.batch_defer_async(*({"n": n} for n in range(330)))
+    worker = Worker(app, install_signal_handlers=False)
+    running = asyncio.create_task(worker.run())
+    assert await asyncio.to_thread(begun.wait, 20)
+    worker.stop()
+    await asyncio.sleep(0.2)
+    release.set()
+    async with asyncio.timeout(20):
+        await running
+    jobs = {job.id: job for job in await app.job_manager.list_jobs_async()}
+    assert {jobs[job_id].status for job_id in ids} == {"succeeded", "todo"}
+    assert {job.attempts for job in jobs.values()} == {0}
+
+
+async def test_async_jobs_that_outlast_the_time_out_go_back_to_their_queue(app: adjourn.App, bench: Bench) -> None:
+    begun, cleaned_up = asyncio.Event(), asyncio.Event()
+
+    @app.task
+    async def endless() -> None:
+        begun.set()
+        try:
+            await asyncio.sleep(600)
+        finally:
+            cleaned_up.set()
+
+    job_id = await endless.defer_async()
+    async with bench.working(shutdown_graceful_timeout=0.1):
+        await begun.wait()
+    assert cleaned_up.is_set()
+    job = await bench.job(job_id)
+    assert (job.status, job.attempts, job.worker_id) == ("todo", 0, None)
+
+
+async def test_sync_jobs_that_outlast_the_time_out_go_back_to_their_queue_and_cannot_end_there(
+    app: adjourn.App, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adjourn.worker.worker.CANCEL_TIMEOUT", 0.2)
+    begun, release = threading.Event(), threading.Event()
+
+    @app.task
+    def stubborn() -> None:
+        begun.set()
+        release.wait(20)
+
+    job_id = await stubborn.defer_async()
+    async with bench.working(shutdown_graceful_timeout=0.1):
+        assert await asyncio.to_thread(begun.wait, 10)
+    release.set()
+    await asyncio.sleep(0.2)
+    assert await bench.status(job_id) == "todo"
+
+
+async def test_a_worker_whose_task_is_cancelled_hands_its_jobs_back(app: adjourn.App, bench: Bench) -> None:
+    begun = asyncio.Event()
+
+    @app.task
+    async def endless() -> None:
+        begun.set()
+        await asyncio.sleep(600)
+
+    job_id = await endless.defer_async()
+    running = asyncio.create_task(app.run_worker_async(install_signal_handlers=False))
+    async with asyncio.timeout(10):
+        await begun.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    assert await bench.status(job_id) == "todo"
+
+
+async def test_a_worker_that_does_not_wait_ends_though_jobs_are_scheduled(app: adjourn.App, bench: Bench) -> None:
+    @app.task
+    async def work() -> None: ...
+
+    await work.configure(schedule_in={"hours": 1}).defer_async()
+    began = time.monotonic()
+    await bench.drain()
+    assert time.monotonic() - began < 20
+
+
+async def test_a_worker_needs_an_open_app(database: str) -> None:
+    closed = adjourn.App(connector=adjourn.PsycopgConnector(database))
+    with pytest.raises(adjourn.exceptions.AppNotOpen, match="open_async"):
+        await closed.run_worker_async()
