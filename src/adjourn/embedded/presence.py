@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from adjourn.embedded import directories, launcher, supervisor
 from adjourn.embedded.accounts import Account, environment
-from adjourn.embedded.cluster import STOP_TIMEOUT
+from adjourn.embedded.cluster import PORT, STOP_TIMEOUT
 from adjourn.embedded.exceptions import EmbeddedServerError
 
 try:
@@ -28,6 +29,9 @@ except ImportError:  # Windows, where Server refuses to start
 
 LEAVE_TIMEOUT = STOP_TIMEOUT + 5.0
 """How many seconds a user waits for a supervisor that has to stop its server."""
+
+QUESTION = struct.pack("!ii", 8, 80877103)
+"""Postgres' request for encryption, which a server answers with a letter for yes or no."""
 
 _all: weakref.WeakSet[Presence] = weakref.WeakSet()
 
@@ -65,19 +69,21 @@ class Presence:
         try:
             connection.connect(str(self.sockets / supervisor.SUPERVISOR_SOCKET))
             line = supervisor.read_line(connection)
+            # The supervisor may not know yet that its server was killed.
+            is_alive = line.endswith(b"\n") and answers(self.sockets, timeout)
         except TimeoutError:
             raise EmbeddedServerError(
-                f"The supervisor of the embedded server in {self.home} does not answer: end the process whose command "
+                f"The embedded server in {self.home} does not answer: end the process whose command "
                 f"line ends in {self.home}, with all it has started."
             ) from None
         except PermissionError as error:
             raise PermissionError(error.errno, error.strerror, str(self.sockets)) from error
-        except OSError:
-            line = b""
-        if not line.endswith(b"\n"):  # nobody there, or about to end
-            self.drop()
-            return None
-        return checked(line)
+        except OSError:  # nobody there
+            is_alive, line = False, b""
+        if is_alive:
+            return checked(line)
+        self.drop()
+        return None
 
     def take_lock(self, account: Account | None) -> bool:
         """Try to get the right to start a supervisor: nobody has it while one starts, serves, or ends.
@@ -186,6 +192,26 @@ class Presence:
         if self.lock is not None:
             os.close(self.lock)
             self.lock = None
+
+
+def answers(sockets: Path, timeout: float) -> bool:
+    """Whether a living server takes connections: it is asked a question that needs no authentication.
+
+    Raises
+    ------
+    TimeoutError
+        If it takes them, but says nothing.
+    """
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(timeout)
+        try:
+            connection.connect(str(sockets / f".s.PGSQL.{PORT}"))
+            connection.sendall(QUESTION)
+            return connection.recv(1) != b""
+        except TimeoutError:
+            raise
+        except OSError:
+            return False
 
 
 def checked(line: bytes) -> supervisor.Greeting:

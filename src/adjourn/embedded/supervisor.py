@@ -102,6 +102,7 @@ class Supervisor:
         )
         self.users = {first_user}
         self.last_leavers: list[socket.socket] = []
+        self.has_socket_directory = False
         self.must_end = False
         self.alarm, self.alarm_trigger = socket.socketpair()
 
@@ -149,6 +150,7 @@ class Supervisor:
                     f"{self.home} is too long for one, but it exists and is not a private directory of this user. "
                     "Remove it, or use a shorter path for the server."
                 ) from None
+        self.has_socket_directory = True
 
     def serve(self, server: subprocess.Popen[bytes]) -> None:
         """Count users until there are none, or no server."""
@@ -198,7 +200,7 @@ class Supervisor:
         return user
 
     def clean_up(self) -> None:
-        if self.socket_directory != self.home:
+        if self.has_socket_directory:
             with contextlib.suppress(OSError):
                 self.socket_directory.rmdir()
         if not self.order["temporary"]:
