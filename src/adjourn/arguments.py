@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -113,28 +114,42 @@ def dump_arguments(task_name: str, arguments: Mapping[str, Any], json_dumps: JSO
     """
     try:
         text = json_dumps(dict(arguments))
-    except (TypeError, ValueError, RecursionError) as error:
+        # What Postgres refuses leaves a mark in the text; only text with such a mark is looked at more closely.
+        if any(mark in text for mark in _MARKS) or not text.isascii():
+            check_storable(text)
+    except Exception as error:  # the encoder may be the user's own
         name, reason = _culprit(arguments, json_dumps, error)
         raise InvalidTaskArguments(
-            f"Task {task_name}: argument {name!r} cannot be stored as JSON ({reason}). "
-            "Pass plain values, or give the connector a json_dumps that knows the type."
+            f"Task {task_name}: argument {name!r} cannot be stored as JSON ({reason}). Pass plain values, or give the "
+            "connector a json_dumps that knows the type."
         ) from error
-    # Escapes are rare: only text that holds one is looked at more closely.
-    if "\\u0000" in text or "\\ud" in text or "\0" in text or not text.isascii():
-        for name, value in arguments.items():
-            if not all(map(is_storable, _strings({name: value}))):
-                raise InvalidTaskArguments(
-                    f"Task {task_name}: argument {name!r} holds a NUL character or a lone surrogate, which Postgres "
-                    "cannot store. Encode the value, for instance with base64."
-                )
     return text
 
 
-def _culprit(arguments: Mapping[str, Any], json_dumps: JSONDumps, error: BaseException) -> tuple[str, BaseException]:
+_MARKS = ("\\u0000", "\\ud", "\0", "NaN", "Infinity")
+
+
+def check_storable(text: str) -> None:
+    """Refuse JSON that Python writes and Postgres does not take.
+
+    Raises
+    ------
+    ValueError
+        If it holds NaN or an infinity, a NUL character or half of a surrogate pair.
+    """
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is not JSON compliant")
+
+    if not all(map(is_storable, _strings(json.loads(text, parse_constant=refuse)))):
+        raise ValueError("it holds a NUL character or a lone surrogate; encode the value, for instance with base64")
+
+
+def _culprit(arguments: Mapping[str, Any], json_dumps: JSONDumps, error: Exception) -> tuple[str, Exception]:
     for name, value in arguments.items():
         try:
-            json_dumps({name: value})
-        except (TypeError, ValueError, RecursionError) as reason:
+            check_storable(json_dumps({name: value}))
+        except Exception as reason:
             return name, reason
     return next(iter(arguments), ""), error
 
@@ -142,10 +157,10 @@ def _culprit(arguments: Mapping[str, Any], json_dumps: JSONDumps, error: BaseExc
 def _strings(value: Any) -> Iterable[str]:
     if isinstance(value, str):
         yield value
-    elif isinstance(value, Mapping):
+    elif isinstance(value, dict):
         for key, each in value.items():
-            yield from _strings(key)
+            yield key
             yield from _strings(each)
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, list):
         for each in value:
             yield from _strings(each)

@@ -1,0 +1,251 @@
+"""What a worker says to the database, and the fence that every write of it has to pass."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+import adjourn
+from adjourn import exceptions
+from adjourn._async.worker_manager import AsyncWorkerManager
+from adjourn.jobs import Job
+from adjourn.outcomes import Ended, Exchanged, Retried
+from adjourn.types import Statement
+
+
+@pytest.fixture
+async def app(database: str) -> AsyncIterator[adjourn.App]:
+    app = adjourn.App(connector=adjourn.PsycopgConnector(database))
+    await app.open_async()
+    yield app
+    await app.close_async()
+
+
+@pytest.fixture
+async def manager(app: adjourn.App) -> AsyncIterator[AsyncWorkerManager]:
+    session = await app.connector.session_async()
+    yield AsyncWorkerManager(session, app.connector.json_loads)
+    await session.close_async()
+
+
+@pytest.fixture
+async def worker(manager: AsyncWorkerManager) -> int:
+    return await manager.register_worker_async("one", None, 60)
+
+
+async def claim_async(
+    manager: AsyncWorkerManager, worker: int, limit: int = 10, ended: tuple[Ended, ...] = ()
+) -> Exchanged:
+    return await manager.exchange_async(worker, ended, limit=limit, queues=None)
+
+
+def ended(job: Job, status: str | None = "succeeded", claim: int | None = None) -> Ended:
+    assert job.id is not None
+    return Ended(job.id, job.claim if claim is None else claim, status)
+
+
+def retried(job: Job, lock: str | None = None) -> Retried:
+    assert job.id is not None
+    return Retried(job.id, job.claim, '{"message": "m"}', None, None, None, lock)
+
+
+async def test_a_claim_gives_each_job_to_one_worker(app: adjourn.App, manager: AsyncWorkerManager, worker: int) -> None:
+    ids = await app.configure_task("any", task_kwargs={"x": 1}).batch_defer_async({}, {}, {})
+    first = await claim_async(manager, worker, limit=2)
+    other = await manager.register_worker_async("two", None, 60)
+    second = await claim_async(manager, other)
+    assert [job.id for job in first.jobs] == ids[:2]
+    assert [job.id for job in second.jobs] == ids[2:]
+    assert (await claim_async(manager, worker)).jobs == []
+    job = first.jobs[0]
+    assert (job.status, job.worker_id, job.claim, job.attempts, job.task_kwargs) == ("doing", worker, 1, 0, {"x": 1})
+
+
+async def test_only_the_claim_that_is_held_can_end_a_job(
+    app: adjourn.App, manager: AsyncWorkerManager, worker: int
+) -> None:
+    await app.configure_task("any").defer_async()
+    (job,) = (await claim_async(manager, worker)).jobs
+    other = await manager.register_worker_async("two", None, 60)
+    assert (await claim_async(manager, other, 0, (ended(job),))).refused == {job.id}
+    assert (await claim_async(manager, worker, 0, (ended(job, claim=0),))).refused == {job.id}
+    assert await manager.hand_back_async(other, [job]) == set()
+    assert await manager.retry_jobs_async(other, [retried(job)]) == set()
+    assert await manager.hand_back_async(worker, [job]) == {job.id}
+    (again,) = (await claim_async(manager, worker)).jobs
+    assert (again.claim, again.attempts) == (2, 0)
+    assert (await claim_async(manager, worker, 0, (ended(job),))).refused == {job.id}
+    assert (await claim_async(manager, worker, 0, (ended(again),))).refused == set()
+    assert (await claim_async(manager, worker, 0, (ended(again),))).refused == {job.id}
+    (stored,) = await app.job_manager.list_jobs_async()
+    assert (stored.status, stored.claim) == ("succeeded", 2)
+
+
+async def test_a_worker_that_was_declared_dead_claims_nothing_and_cannot_come_back(
+    app: adjourn.App, manager: AsyncWorkerManager, worker: int
+) -> None:
+    await app.configure_task("any").batch_defer_async({}, {})
+    (held,) = (await claim_async(manager, worker, limit=1)).jobs
+    await manager.session.execute_async(
+        Statement("expire", "update adjourn.adjourn_workers set expires_at = now() - interval '1 s'")
+    )
+    exchanged = await claim_async(manager, worker)
+    assert (exchanged.alive, exchanged.jobs) == (False, [])
+    other = await manager.register_worker_async("two", None, 60)
+    assert (await manager.heartbeat_async(other, 60)).expired is True
+    assert await manager.rescue_async(5, 0) == (1, 0)
+    assert (await manager.heartbeat_async(other, 60)).expired is False
+    assert (await manager.heartbeat_async(worker, 60)).alive is False
+    assert (await claim_async(manager, worker, 0, (ended(held),))).refused == {held.id}
+    jobs = (await claim_async(manager, other)).jobs
+    assert [(job.attempts, job.claim) for job in jobs] == [(1, 2), (0, 1)]
+
+
+async def test_nobody_is_declared_dead_just_after_the_server_has_started(
+    app: adjourn.App, manager: AsyncWorkerManager, worker: int
+) -> None:
+    await app.configure_task("any").defer_async()
+    await claim_async(manager, worker)
+    await manager.session.execute_async(
+        Statement("expire", "update adjourn.adjourn_workers set expires_at = now() - interval '1 s'")
+    )
+    assert await manager.rescue_async(5, 10**6) == (0, 0)
+    assert (await manager.heartbeat_async(worker, 60)).alive is True
+    assert await manager.rescue_async(5, 0) == (0, 0)
+
+
+async def test_a_claim_whose_answer_was_lost_is_put_back(
+    app: adjourn.App, manager: AsyncWorkerManager, worker: int
+) -> None:
+    ids = await app.configure_task("any").batch_defer_async({}, {}, {})
+    await claim_async(manager, worker)
+    assert await manager.disown_async(worker, ids[:1]) == ids[1:]
+    assert [job.id for job in (await claim_async(manager, worker)).jobs] == ids[1:]
+
+
+async def test_a_locked_job_is_placed_before_it_can_be_claimed(
+    app: adjourn.App, manager: AsyncWorkerManager, worker: int
+) -> None:
+    first, second = await app.configure_task("any", lock="l").batch_defer_async({}, {})
+    exchanged = await claim_async(manager, worker)
+    assert (exchanged.jobs, exchanged.place) == ([], True)
+    assert await manager.place_async(200) is True
+    exchanged = await claim_async(manager, worker)
+    assert ([job.id for job in exchanged.jobs], exchanged.place) == ([first], False)
+    exchanged = await claim_async(manager, worker, 10, (ended(exchanged.jobs[0]),))
+    assert [job.id for job in exchanged.jobs] == [second]
+
+
+async def test_a_better_newcomer_takes_the_place_of_a_head_that_has_not_begun(
+    app: adjourn.App, manager: AsyncWorkerManager, worker: int
+) -> None:
+    low = await app.configure_task("any", lock="l").defer_async()
+    await manager.place_async(200)
+    high = await app.configure_task("any", lock="l", priority=9).defer_async()
+    await manager.place_async(200)
+    (job,) = (await claim_async(manager, worker)).jobs
+    assert job.id == high
+    higher = await app.configure_task("any", lock="l", priority=10).defer_async()
+    await manager.place_async(200)
+    exchanged = await claim_async(manager, worker)
+    assert exchanged.jobs == []
+    (job,) = (await claim_async(manager, worker, 10, (ended(job),))).jobs
+    assert job.id == higher
+    (job,) = (await claim_async(manager, worker, 10, (ended(job),))).jobs
+    assert job.id == low
+
+
+async def test_a_lock_that_lost_its_head_gets_another(
+    app: adjourn.App, manager: AsyncWorkerManager, worker: int
+) -> None:
+    first, second = await app.configure_task("any", lock="l").batch_defer_async({}, {})
+    await manager.place_async(200)
+    await app.job_manager.cancel_job_by_id_async(first)
+    assert (await claim_async(manager, worker)).place is True
+    assert await manager.place_async(200) is True
+    assert [job.id for job in (await claim_async(manager, worker)).jobs] == [second]
+
+
+async def test_a_lock_that_lost_its_head_unnoticed_is_healed(
+    app: adjourn.App, manager: AsyncWorkerManager, worker: int
+) -> None:
+    first, second = await app.configure_task("any", lock="l").batch_defer_async({}, {})
+    await manager.place_async(200)
+    await manager.session.execute_async(
+        Statement("delete", "delete from adjourn.adjourn_jobs where id = (select min(id) from adjourn.adjourn_jobs)")
+    )
+    assert await manager.place_async(200) is False
+    assert await manager.place_async(200, heal=True) is True
+    assert [job.id for job in (await claim_async(manager, worker)).jobs] == [second]
+    assert first < second
+
+
+async def test_a_retry_with_another_lock_frees_the_old_one(
+    app: adjourn.App, manager: AsyncWorkerManager, worker: int
+) -> None:
+    first, second = await app.configure_task("any", lock="l").batch_defer_async({}, {})
+    await manager.place_async(200)
+    (job,) = (await claim_async(manager, worker)).jobs
+    assert await manager.retry_jobs_async(worker, [retried(job, lock="m")]) == {first}
+    assert [job.id for job in (await claim_async(manager, worker)).jobs] == [second]
+    await manager.place_async(200)
+    (job,) = (await claim_async(manager, worker)).jobs
+    assert (job.id, job.lock, job.attempts) == (first, "m", 1)
+
+
+async def test_a_worker_that_finds_too_little_is_told_of_new_jobs(
+    app: adjourn.App, manager: AsyncWorkerManager, worker: int
+) -> None:
+    listener = await app.connector.session_async()
+    await listener.listen_async(adjourn.sql.channel("adjourn"))
+    await app.configure_task("any").defer_async()
+    assert await listener.wait_for_notifications_async(0.1) == []
+    exchanged = await claim_async(manager, worker)
+    assert (len(exchanged.jobs), exchanged.repeat) == (1, True)
+    assert (await claim_async(manager, worker)).repeat is False
+    await app.configure_task("any").defer_async()
+    assert await listener.wait_for_notifications_async(5) == [""]
+    exchanged = await manager.exchange_async(worker, (), limit=1, queues=None, busy=True)
+    assert len(exchanged.jobs) == 1
+    await app.configure_task("any").defer_async()
+    assert await listener.wait_for_notifications_async(0.1) == []
+    await listener.close_async()
+
+
+async def test_due_jobs_are_found_and_the_next_is_announced(
+    app: adjourn.App, manager: AsyncWorkerManager, worker: int
+) -> None:
+    due = await app.configure_task("any", schedule_in={"milliseconds": 50}).defer_async()
+    await app.configure_task("any", schedule_in={"hours": 1}).defer_async()
+    exchanged = await claim_async(manager, worker)
+    assert exchanged.jobs == []
+    assert exchanged.due_in is not None
+    assert exchanged.due_in <= 0.05
+    time.sleep(0.06)
+    exchanged = await claim_async(manager, worker)
+    assert [job.id for job in exchanged.jobs] == [due]
+    assert exchanged.due_in is not None
+    assert 3500 < exchanged.due_in <= 3600
+
+
+async def test_an_error_is_appended_to_those_of_earlier_attempts(
+    app: adjourn.App, manager: AsyncWorkerManager, worker: int
+) -> None:
+    await app.configure_task("any").defer_async()
+    (job,) = (await claim_async(manager, worker)).jobs
+    await manager.retry_jobs_async(worker, [retried(job)])
+    (job,) = (await claim_async(manager, worker)).jobs
+    assert job.id is not None
+    await claim_async(manager, worker, 0, (Ended(job.id, job.claim, "failed", '{"message": "n"}'),))
+    (stored,) = await app.job_manager.list_jobs_async()
+    assert stored.errors == ({"message": "m"}, {"message": "n"})
+
+
+async def test_a_worker_is_refused_by_a_database_without_the_schema(app: adjourn.App) -> None:
+    session = await app.connector.session_async()
+    manager = AsyncWorkerManager(session, app.connector.json_loads, "nowhere")
+    with pytest.raises(exceptions.SchemaOutOfDate, match="schema --apply"):
+        await manager.register_worker_async("one", None, 60)
+    await session.close_async()
