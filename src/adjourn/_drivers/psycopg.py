@@ -191,8 +191,13 @@ def _quiet_class(pool_class: Any) -> Callable[..., Any]:
             self._process = os.getpid()
             super().__init__(*arguments, **keywords)
 
-        def __del__(self) -> None:
-            if not sys.is_finalizing() and self._process == os.getpid():
+        # At the exit the names of this module may be gone before the last pool is, so they are kept here.
+        def __del__(
+            self,
+            is_finalizing: Callable[[], bool] = sys.is_finalizing,
+            process: Callable[[], int] = os.getpid,
+        ) -> None:
+            if not is_finalizing() and self._process == process():
                 super().__del__()
 
     return QuietPool
