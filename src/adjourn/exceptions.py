@@ -90,6 +90,12 @@ class ConnectorException(AdjournException):
         super().__init__(message)
         self.sqlstate = sqlstate
 
+    @property
+    def was_refused(self) -> bool:
+        """Whether the server itself refused the statement, so that it surely had no effect; a connection that broke
+        leaves that open."""
+        return self.sqlstate is not None and self.sqlstate[:2] not in ("08", "57")
+
 
 class UniqueViolation(ConnectorException):
     """A unique constraint of the database refused the row.

@@ -43,8 +43,23 @@ class AsyncJobManager(AsyncStatementRunner):
         InvalidTaskArguments
             If the arguments cannot be stored as JSON.
         """
-        (deferred,) = await self.batch_defer_jobs_async([job], connection=connection)
-        return deferred
+        parameters = {
+            "queue": job.queue,
+            "task_name": job.task_name,
+            "priority": job.priority,
+            "lock": job.lock,
+            "queueing_lock": job.queueing_lock,
+            "args": dump_arguments(job.task_name, job.task_kwargs, self.connector.json_dumps),
+            "scheduled_at": job.scheduled_at,
+            "own_transaction": connection is not None,
+        }
+        try:
+            (row,) = await self.run_async("defer_job", parameters, connection)
+        except exceptions.UniqueViolation as error:
+            if error.constraint_name != _QUEUEING_LOCK_INDEX:
+                raise
+            raise _already_enqueued(repr(job.queueing_lock)) from error
+        return job.evolve(id=row["id"], status=Status.TODO.value)
 
     async def batch_defer_jobs_async(self, jobs: Sequence[Job], connection: Any = None) -> list[Job]:
         """Store several jobs, all or none, and return them with their ids, in the same order.
@@ -74,12 +89,7 @@ class AsyncJobManager(AsyncStatementRunner):
         except exceptions.UniqueViolation as error:
             if error.constraint_name != _QUEUEING_LOCK_INDEX:
                 raise
-            taken = repr(jobs[0].queueing_lock) if len(jobs) == 1 else "of one of the jobs"
-            message = (
-                f"A job with the queueing lock {taken} is waiting already; nothing was stored. Ignore this error "
-                "where one waiting job is enough, or defer with another queueing_lock."
-            )
-            raise exceptions.AlreadyEnqueued(message) from error
+            raise _already_enqueued("of one of the jobs") from error
         return [job.evolve(id=row["id"], status=Status.TODO.value) for job, row in zip(jobs, rows, strict=True)]
 
     async def get_job_status_async(self, job_id: int, connection: Any = None) -> Status:
@@ -286,3 +296,10 @@ class AsyncJobManager(AsyncStatementRunner):
 
     def _jobs(self, rows: list[Row]) -> list[Job]:
         return [Job.from_row(row, self.connector.json_loads) for row in rows]
+
+
+def _already_enqueued(lock: str) -> exceptions.AlreadyEnqueued:
+    return exceptions.AlreadyEnqueued(
+        f"A job with the queueing lock {lock} is waiting already; nothing was stored. Ignore this error where one "
+        "waiting job is enough, or defer with another queueing_lock."
+    )

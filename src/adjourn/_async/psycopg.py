@@ -21,6 +21,7 @@ from adjourn import exceptions
 from adjourn._async.connector import AsyncSession
 from adjourn._async.lifecycle import AsyncPooledConnector
 from adjourn._drivers import psycopg as driver
+from adjourn._drivers.psycopg_pools import fit_to_be_left
 from adjourn._runtime import aio as runtime
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
@@ -75,7 +76,7 @@ class AsyncPsycopgConnector(AsyncPooledConnector[AsyncConnectionPool[Any]]):
         connection = await self._connect_async(options)
         await connection.close()
         arguments = self._arguments_async if callable(options.connection) else await self._arguments_async()
-        pool: AsyncConnectionPool[Any] = driver.quiet(self.pool_factory)(
+        pool: AsyncConnectionPool[Any] = fit_to_be_left(self.pool_factory)(
             options.conninfo,
             **{**options.pool, "open": False, "kwargs": arguments, "configure": self._configure_async},
         )

@@ -20,6 +20,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from adjourn import exceptions
 from adjourn._drivers import psycopg as driver
+from adjourn._drivers.psycopg_pools import fit_to_be_left
 from adjourn._runtime import threads as runtime
 from adjourn._sync.connector import SyncSession
 from adjourn._sync.lifecycle import SyncPooledConnector
@@ -76,7 +77,7 @@ class SyncPsycopgConnector(SyncPooledConnector[ConnectionPool[Any]]):
         connection = self._connect(options)
         connection.close()
         arguments = self._arguments if callable(options.connection) else self._arguments()
-        pool: ConnectionPool[Any] = driver.quiet(self.pool_factory)(
+        pool: ConnectionPool[Any] = fit_to_be_left(self.pool_factory)(
             options.conninfo,
             **{**options.pool, "open": False, "kwargs": arguments, "configure": self._configure},
         )

@@ -1,0 +1,107 @@
+"""Lets asynchronous calls that come at the same time share a commit.
+
+A commit costs far more than an insert. A call that finds nothing under way is served at once, alone. Those that come
+while one is under way wait for it to end and are then served together: under load the groups grow by themselves, and
+without load nobody waits for company. A thread has no such moment to wait for, so this has no synchronous twin.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+
+from adjourn.exceptions import AdjournException, ConnectorException
+from adjourn.jobs import Job
+
+LARGEST_GROUP = 1000
+
+
+class DeferGroup:
+    """Stores jobs of several callers, who know nothing of each other, together.
+
+    Parameters
+    ----------
+    defer_one, defer_many
+        Store one job, or several in one transaction, and return them with their ids.
+    """
+
+    def __init__(
+        self, defer_one: Callable[[Job], Awaitable[Job]], defer_many: Callable[[Sequence[Job]], Awaitable[list[Job]]]
+    ) -> None:
+        self._defer_one = defer_one
+        self._defer_many = defer_many
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._under_way = False
+        self._waiting: deque[tuple[Job, asyncio.Future[Job]]] = deque()
+        self._task: asyncio.Task[None] | None = None
+
+    async def defer(self, job: Job) -> Job:
+        """Store a job, alone or with others, and return it with its id.
+
+        The caller's cancellation is its own affair: it never touches the others of its group.
+        """
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            if self._loop is not None and self._loop.is_running():
+                return await self._defer_one(job)  # futures do not travel between loops
+            self._loop, self._under_way = loop, False
+            self._waiting.clear()
+        if self._under_way:
+            future: asyncio.Future[Job] = loop.create_future()
+            self._waiting.append((job, future))
+            return await future
+        self._under_way = True
+        try:
+            return await self._defer_one(job)
+        finally:
+            self._next()
+
+    def _next(self) -> None:
+        """Serve those who wait, or be ready for the next call."""
+        group: list[tuple[Job, asyncio.Future[Job]]] = []
+        while self._waiting and len(group) < LARGEST_GROUP:
+            job, future = self._waiting.popleft()
+            if not future.done():  # its caller was cancelled
+                group.append((job, future))
+        self._under_way = bool(group)
+        if group:
+            self._task = asyncio.ensure_future(self._serve(group))
+
+    async def _serve(self, group: list[tuple[Job, asyncio.Future[Job]]]) -> None:
+        try:
+            await self._defer_group(group)
+        except BaseException as error:
+            for _, future in group:
+                if not future.done():
+                    future.set_exception(error)
+            if not isinstance(error, AdjournException):
+                raise
+        finally:
+            # Not at once: the callers just served may ask again, and shall be in the next group.
+            asyncio.get_running_loop().call_soon(self._next)
+
+    async def _defer_group(self, group: list[tuple[Job, asyncio.Future[Job]]]) -> None:
+        if len(group) > 1:
+            try:
+                deferred = await self._defer_many([job for job, _ in group])
+            except AdjournException as error:
+                if isinstance(error, ConnectorException) and not error.was_refused:
+                    raise
+            else:
+                for (_, future), job in zip(group, deferred, strict=True):
+                    if not future.done():
+                        future.set_result(job)
+                return
+        # Of a group of which surely nothing is stored each is to hear of its own fault alone.
+        for job, future in group:
+            if future.done():
+                continue
+            try:
+                stored = await self._defer_one(job)
+            except AdjournException as error:
+                if not future.done():
+                    future.set_exception(error)
+            else:
+                if not future.done():
+                    future.set_result(stored)
