@@ -177,7 +177,7 @@ class Cluster:
             lines = (self.home / LOG_FILE).read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError as error:
             return f"(no log: {error})"
-        return "\n".join(lines[-LINES_OF_LOG_IN_ERROR:])
+        return "\n".join(lines[-LINES_OF_LOG_IN_ERROR:]) or "(its log is empty)"
 
     def remaining(self) -> float:
         return self.deadline - time.monotonic()
