@@ -8,7 +8,6 @@ from typing import Any
 
 from adjourn import sql
 from adjourn.cli import applications, flags
-from adjourn.connectors import PsycopgConnector
 from adjourn.manager import SchemaManager
 
 
@@ -54,11 +53,12 @@ def _apply(options: argparse.Namespace) -> None:
 
 
 def _read(options: argparse.Namespace) -> None:
-    print(_offline(options).get_schema().strip())
+    schema = applications.load(options).job_manager.schema if applications.is_named(options) else sql.DEFAULT_SCHEMA
+    print("\n".join(migration.text for migration in sql.migrations(schema)).strip())
 
 
 def _migrations_path(options: argparse.Namespace) -> None:
-    print(_offline(options).get_migrations_path())
+    print(SchemaManager.get_migrations_path())
 
 
 def _version(options: argparse.Namespace) -> None:
@@ -67,10 +67,3 @@ def _version(options: argparse.Namespace) -> None:
         print(version)
         if version < sql.latest_version():
             print(sql.out_of_date(app.job_manager.schema, version), file=sys.stderr)
-
-
-def _offline(options: argparse.Namespace) -> SchemaManager:
-    if applications.is_named(options):
-        # It is asked for the name of its schema alone.
-        return applications.load(options).schema_manager
-    return SchemaManager(PsycopgConnector())

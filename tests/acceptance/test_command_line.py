@@ -1,0 +1,470 @@
+"""The command line as its users meet it: a process with arguments, an environment, an answer and an exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+import pytest
+
+import adjourn
+
+HERE = Path(__file__).parent
+SCRIPT = Path(sys.executable).parent / "adjourn"
+TIMEOUT = 30
+SECRET = "hunter2"
+UNREACHABLE = f"postgresql://someone:{SECRET}@127.0.0.1:1/nothing?connect_timeout=2"
+
+
+@dataclass
+class Outcome:
+    """What a command left behind."""
+
+    code: int
+    output: str
+    errors: str
+
+    @property
+    def complaint(self) -> str:
+        """The one line on stderr that says what is wrong."""
+        assert "Traceback" not in self.errors
+        (line,) = (line for line in self.errors.splitlines() if line.startswith("adjourn: "))
+        return line
+
+
+@dataclass
+class CommandLine:
+    """Runs ``adjourn`` in the directory of the sample app."""
+
+    environment: dict[str, str]
+    directory: Path = HERE
+    command: list[str] = field(default_factory=lambda: [str(SCRIPT)])
+
+    def __call__(self, *arguments: str, given: str = "", **environment: str) -> Outcome:
+        """Run a command to its end."""
+        process = subprocess.run(
+            [*self.command, *arguments],
+            cwd=self.directory,
+            env={**self.environment, **environment},
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+        return Outcome(process.returncode, process.stdout, process.stderr)
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Start a command."""
+        return subprocess.Popen(
+            [*self.command, *arguments],
+            cwd=self.directory,
+            env={**self.environment, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+
+@pytest.fixture
+def offline() -> CommandLine:
+    """The command line without an app."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("ADJOURN_")}
+    return CommandLine({**inherited, "COLUMNS": "200"})
+
+
+@pytest.fixture
+def command(offline: CommandLine, database: str) -> CommandLine:
+    """The command line with the sample app, on this worker's database."""
+    return CommandLine({**offline.environment, "ADJOURN_APP": "sample_app.app", "SAMPLE_DSN": database})
+
+
+@pytest.fixture
+def bare_schema(command: CommandLine, observer: psycopg.Connection) -> Iterator[str]:
+    """The name of a schema that does not exist yet."""
+    name = "command_line"
+    yield name
+    observer.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
+
+
+def statuses(observer: psycopg.Connection) -> list[str]:
+    """The statuses of all jobs, oldest job first."""
+    return [status for (status,) in observer.execute("SELECT status FROM adjourn.adjourn_all_jobs ORDER BY id")]
+
+
+def wait_until_doing(observer: psycopg.Connection) -> None:
+    """Wait until a worker has a job."""
+    deadline = time.monotonic() + TIMEOUT
+    while "doing" not in statuses(observer):
+        assert time.monotonic() < deadline, "no worker has taken the job"
+        time.sleep(0.02)
+
+
+# The program
+
+
+def test_the_version_is_that_of_the_package(offline: CommandLine) -> None:
+    outcome = offline("--version")
+    assert (outcome.code, outcome.output) == (0, f"adjourn {adjourn.__version__}\n")
+
+
+def test_the_module_is_the_same_program(offline: CommandLine) -> None:
+    module = CommandLine(offline.environment, command=[sys.executable, "-m", "adjourn"])
+    assert module("--version") == offline("--version")
+    assert module("--help").output == offline("--help").output
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("worker", ["ADJOURN_WORKER_CONCURRENCY", "SECONDS", "default: 5", "SIGTERM", "worker_defaults"]),
+        ("schema", ["--apply", "--read", "--version", "may be run at any time"]),
+        ("defer", ["ADJOURN_DEFER_QUEUEING_LOCK", "ISO 8601", "JSON", "standard input"]),
+        ("healthchecks", ["database", "schema"]),
+        ("demo", ["ADJOURN_DEMO_FILES", "Leaves nothing behind"]),
+    ],
+)
+def test_each_command_explains_itself(offline: CommandLine, name: str, told: list[str]) -> None:
+    outcome = offline(name, "--help")
+    text = " ".join(outcome.output.split())
+    assert outcome.code == 0
+    assert [words for words in told if words not in text] == []
+    assert name in offline("--help").output
+
+
+@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["worker", "--nonsense"], ["schema"], ["defer"]])
+def test_a_command_line_that_makes_no_sense_exits_with_2(offline: CommandLine, arguments: list[str]) -> None:
+    outcome = offline(*arguments)
+    assert outcome.code == 2
+    assert "usage: adjourn" in outcome.errors
+
+
+@pytest.mark.parametrize("arguments", [["worker"], ["defer", "x"], ["healthchecks"], ["schema", "--apply"]])
+def test_without_an_app_each_command_says_how_to_name_it(offline: CommandLine, arguments: list[str]) -> None:
+    outcome = offline(*arguments)
+    assert outcome.code == 2
+    assert "--app=package.module.app or ``ADJOURN_APP``" in outcome.errors or "ADJOURN_APP" in outcome.errors
+    assert "Traceback" not in outcome.errors
+
+
+@pytest.mark.parametrize(
+    ("path", "complaint"),
+    [
+        ("nowhere.app", "'nowhere' could not be imported"),
+        ("sample_app.nothing", "has no 'nothing'"),
+        ("sample_app.not_an_app", "is of type str, not App"),
+        ("app", "is not a path such as package.module.app"),
+    ],
+)
+def test_an_app_path_that_leads_nowhere_is_explained(command: CommandLine, path: str, complaint: str) -> None:
+    outcome = command("--app", path, "healthchecks")
+    assert outcome.code == 1
+    assert complaint in outcome.complaint
+
+
+def test_the_app_can_be_named_after_the_command(command: CommandLine) -> None:
+    assert command("healthchecks", "--app", "sample_app.app", ADJOURN_APP="nowhere.app").code == 0
+
+
+def test_an_app_in_another_directory_is_not_found(command: CommandLine, tmp_path: Path) -> None:
+    elsewhere = CommandLine(command.environment, directory=tmp_path)
+    assert "'sample_app' could not be imported" in elsewhere("healthchecks").complaint
+
+
+def test_a_database_that_cannot_be_reached_is_named_without_its_password(command: CommandLine) -> None:
+    for level in ("INFO", "DEBUG"):
+        for arguments in (["healthchecks"], ["worker"], ["defer", "sample_app.clean"], ["schema", "--apply"]):
+            outcome = command("--log-level", level, *arguments, SAMPLE_DSN=UNREACHABLE)
+            assert outcome.code == 1
+            assert "127.0.0.1" in outcome.errors
+            assert SECRET not in outcome.errors + outcome.output
+            assert ("Traceback" in outcome.errors) == (level == "DEBUG")
+
+
+def test_a_reader_that_goes_away_is_no_reason_to_complain(offline: CommandLine) -> None:
+    with offline.start("schema", "--read") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.wait(TIMEOUT) == 1
+        assert process.stderr.read() == ""
+
+
+# schema
+
+
+def test_the_schema_is_applied_once_and_says_so(command: CommandLine, bare_schema: str) -> None:
+    assert command("schema", "--version", SAMPLE_SCHEMA=bare_schema).output == "0\n"
+    first = command("schema", "--apply", SAMPLE_SCHEMA=bare_schema)
+    assert first.code == 0
+    assert f"Applied migration 1 (initial) to schema {bare_schema}" in first.output
+    second = command("schema", "--apply", SAMPLE_SCHEMA=bare_schema)
+    assert (second.code, second.output) == (0, "The schema is up to date, version 1\n")
+    assert command("schema", "--version", SAMPLE_SCHEMA=bare_schema).output == "1\n"
+
+
+def test_the_version_of_a_missing_schema_tells_how_to_make_it(command: CommandLine) -> None:
+    assert "schema --apply" in command("schema", "--version", SAMPLE_SCHEMA="nowhere").errors
+
+
+def test_the_schema_can_be_read_without_app_and_database(offline: CommandLine) -> None:
+    outcome = offline("schema", "--read")
+    assert outcome.code == 0
+    assert 'create table "adjourn".adjourn_jobs' in outcome.output
+
+
+def test_the_schema_is_read_under_the_name_that_the_app_gives_it(command: CommandLine) -> None:
+    outcome = command("schema", "--read", SAMPLE_SCHEMA="elsewhere", SAMPLE_DSN=UNREACHABLE)
+    assert 'create table "elsewhere".adjourn_jobs' in outcome.output
+
+
+def test_the_path_of_the_migrations_exists(offline: CommandLine) -> None:
+    assert list(Path(offline("schema", "--migrations-path").output.strip()).glob("0001_*.sql"))
+
+
+# healthchecks
+
+
+def test_healthchecks_of_what_is_healthy_are_all_ok(command: CommandLine) -> None:
+    outcome = command("healthchecks")
+    assert (outcome.code, outcome.output) == (0, "App: OK\nDatabase connection: OK\nSchema version 1: OK\n")
+
+
+def test_healthchecks_stop_at_what_is_missing(command: CommandLine) -> None:
+    outcome = command("healthchecks", SAMPLE_SCHEMA="nowhere")
+    assert (outcome.code, outcome.output) == (1, "App: OK\nDatabase connection: OK\n")
+    assert "schema --apply" in outcome.complaint
+
+
+# defer
+
+
+def test_a_deferred_job_is_stored_and_its_id_printed(command: CommandLine, observer: psycopg.Connection) -> None:
+    outcome = command("defer", "sample_app.add", '{"a": 1, "b": 2}')
+    row = observer.execute("SELECT id, queue, task_name, args FROM adjourn.adjourn_jobs").fetchone()
+    assert outcome.code == 0
+    assert row == (int(outcome.output), "default", "sample_app.add", {"a": 1, "b": 2})
+
+
+def test_a_job_is_deferred_with_all_options(command: CommandLine, observer: psycopg.Connection) -> None:
+    options = ["--queue=q", "--lock=l", "--queueing-lock=u", "--priority=-3", "--at=2090-01-01T00:00:00+00:00"]
+    assert command("defer", "sample_app.clean", *options).code == 0
+    row = observer.execute(
+        "SELECT queue, lock, queueing_lock, priority, extract(year FROM scheduled_at)::int FROM adjourn.adjourn_jobs"
+    ).fetchone()
+    assert row == ("q", "l", "u", -3, 2090)
+
+
+def test_a_job_is_deferred_for_later(command: CommandLine, observer: psycopg.Connection) -> None:
+    assert command("defer", "sample_app.clean", "--in=3600").code == 0
+    row = observer.execute("SELECT round(extract(epoch FROM scheduled_at - now()) / 60) FROM adjourn.adjourn_jobs")
+    assert row.fetchone() == (60,)
+
+
+def test_the_environment_stands_in_for_flags(command: CommandLine, observer: psycopg.Connection) -> None:
+    assert command("defer", "sample_app.clean", ADJOURN_DEFER_QUEUE="of the environment").code == 0
+    assert command("defer", "sample_app.add", '{"a": 1, "b": 1}', "--queue=own", ADJOURN_DEFER_QUEUE="other").code == 0
+    rows = observer.execute("SELECT queue FROM adjourn.adjourn_jobs ORDER BY id").fetchall()
+    assert rows == [("of the environment",), ("own",)]
+
+
+def test_arguments_are_read_from_standard_input(command: CommandLine, observer: psycopg.Connection) -> None:
+    assert command("defer", "sample_app.add", "-", given='{"a": 3, "b": 4}').code == 0
+    assert observer.execute("SELECT args FROM adjourn.adjourn_jobs").fetchall() == [({"a": 3, "b": 4},)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["nowhere.task"], "no task named 'nowhere.task'"),
+        (["sample_app.add"], "missing argument 'a', 'b'"),
+        (["sample_app.add", '{"a": 1, "b": 1, "c": 1}'], "unknown argument 'c'"),
+        (["sample_app.add", "[1, 2]"], "is no JSON object"),
+        (["sample_app.add", "{a: 1}"], "as a JSON object"),
+        (["sample_app.clean", "--queue", "x" * 300], "queue="),
+        (["sample_app.clean", "--priority", str(2**40)], "priority="),
+    ],
+)
+def test_a_job_that_cannot_be_is_refused_and_nothing_stored(
+    command: CommandLine, observer: psycopg.Connection, arguments: list[str], complaint: str
+) -> None:
+    outcome = command("defer", *arguments)
+    assert (outcome.code, outcome.output) == (1, "")
+    assert complaint in outcome.complaint
+    assert statuses(observer) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--at", "2090-01-01T00:00:00"], "add the offset from UTC"),
+        (["--at", "tomorrow"], "'tomorrow' is not a time"),
+        (["--in", "soon"], "'soon' is not a number of seconds"),
+        (["--at", "2090-01-01T00:00:00Z", "--in", "5"], "not allowed with"),
+        (["--priority", "high"], "'high' is not a whole number"),
+    ],
+)
+def test_a_flag_that_makes_no_sense_is_a_usage_error(
+    command: CommandLine, observer: psycopg.Connection, options: list[str], complaint: str
+) -> None:
+    outcome = command("defer", "sample_app.clean", *options)
+    assert outcome.code == 2
+    assert complaint in outcome.errors
+    assert statuses(observer) == []
+
+
+def test_an_unknown_task_is_deferred_on_request(command: CommandLine, observer: psycopg.Connection) -> None:
+    assert command("defer", "nowhere.task", '{"any": "thing"}', "--unknown").code == 0
+    assert statuses(observer) == ["todo"]
+
+
+def test_a_taken_queueing_lock_is_an_error_unless_ignored(command: CommandLine, observer: psycopg.Connection) -> None:
+    assert command("defer", "sample_app.clean").code == 0
+    refused = command("defer", "sample_app.clean")
+    assert refused.code == 1
+    assert "'only one'" in refused.complaint
+    ignored = command("defer", "sample_app.clean", "--ignore-already-enqueued")
+    assert (ignored.code, ignored.output) == (0, "")
+    assert "(ignored)" in ignored.errors
+    assert statuses(observer) == ["todo"]
+
+
+# worker
+
+
+def test_a_one_shot_worker_runs_what_there_is_and_ends(command: CommandLine, observer: psycopg.Connection) -> None:
+    command("defer", "sample_app.add", '{"a": 1, "b": 2}')
+    command("defer", "sample_app.fail")
+    outcome = command("worker", "--one-shot")
+    assert outcome.code == 0
+    assert statuses(observer) == ["succeeded", "failed"]
+    assert "sample_app.add" in outcome.errors
+    assert "RuntimeError: on purpose" in outcome.errors
+
+
+def test_a_worker_serves_only_its_queues(command: CommandLine, observer: psycopg.Connection) -> None:
+    command("defer", "sample_app.clean", "--queue=other")
+    assert command("worker", "--one-shot", "--queues=slow, default").code == 0
+    assert statuses(observer) == ["todo"]
+    assert command("worker", "--queues", "", ADJOURN_WORKER_WAIT="no", ADJOURN_WORKER_QUEUES="slow").code == 0
+    assert statuses(observer) == ["succeeded"]
+
+
+def test_a_worker_deletes_finished_jobs_on_request(command: CommandLine, observer: psycopg.Connection) -> None:
+    command("defer", "sample_app.clean")
+    assert command("worker", "--one-shot", "--delete-jobs=always").code == 0
+    assert statuses(observer) == []
+
+
+def test_flags_go_before_the_environment_and_that_before_the_app(command: CommandLine) -> None:
+    assert "3 jobs at once" in command("worker", "--one-shot").errors
+    assert "4 jobs at once" in command("worker", "--one-shot", ADJOURN_WORKER_CONCURRENCY="4").errors
+    assert "5 jobs at once" in command("worker", "--one-shot", "-c5", ADJOURN_WORKER_CONCURRENCY="4").errors
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_that_is_told_to_stop_ends_its_job_and_exits_with_0(
+    command: CommandLine, observer: psycopg.Connection, number: signal.Signals
+) -> None:
+    command("defer", "sample_app.sleep", '{"seconds": 1}')
+    command("defer", "sample_app.clean")
+    with command.start("worker", "--concurrency=1") as process:
+        wait_until_doing(observer)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 0
+    assert number.name in errors
+    assert statuses(observer) == ["succeeded", "todo"]
+
+
+def test_a_worker_hands_back_what_it_has_no_time_for(command: CommandLine, observer: psycopg.Connection) -> None:
+    command("defer", "sample_app.sleep", '{"seconds": 60}')
+    with command.start("worker", "--shutdown-graceful-timeout=0.1") as process:
+        wait_until_doing(observer)
+        process.terminate()
+        process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 0
+    assert statuses(observer) == ["todo"]
+
+
+def test_a_worker_on_a_missing_schema_tells_how_to_make_it(command: CommandLine) -> None:
+    outcome = command("worker", SAMPLE_SCHEMA="nowhere")
+    assert outcome.code == 1
+    assert "schema --apply" in outcome.complaint
+
+
+def test_a_worker_of_a_synchronous_app_is_refused(command: CommandLine) -> None:
+    outcome = command("--app=sample_app.synchronous_app", "worker")
+    assert outcome.code == 1
+    assert "SyncPsycopgConnector, is synchronous" in outcome.complaint
+
+
+def test_commands_beside_the_worker_take_a_synchronous_app(command: CommandLine, observer: psycopg.Connection) -> None:
+    assert command("--app=sample_app.synchronous_app", "defer", "sample_app.clean").code == 0
+    assert command("--app=sample_app.synchronous_app", "healthchecks").code == 0
+    assert statuses(observer) == ["todo"]
+
+
+def test_a_worker_option_that_cannot_be_is_explained(command: CommandLine) -> None:
+    assert "stalled_worker_timeout" in command("worker", "--stalled-worker-timeout=5").complaint
+    outcome = command("worker", ADJOURN_WORKER_CONCURRENCY="many")
+    assert outcome.code == 2
+    assert "environment variable ADJOURN_WORKER_CONCURRENCY: 'many' is not a whole number" in outcome.errors
+
+
+# Log records
+
+
+def test_log_records_are_written_as_json_with_all_that_they_carry(command: CommandLine) -> None:
+    command("defer", "sample_app.add", '{"a": 1, "b": 2}')
+    outcome = command("--log-format=json", "worker", "--one-shot", "--name=somebody")
+    records = [json.loads(line) for line in outcome.errors.splitlines()]
+    by_action = {record["action"]: record for record in records if "action" in record}
+    assert by_action["start_worker"]["worker"]["name"] == "somebody"
+    assert by_action["job_success"]["job"]["task_kwargs"] == {"a": 1, "b": 2}
+    assert by_action["job_success"]["level"] == "INFO"
+    assert by_action["job_success"]["duration"] >= 0
+
+
+def test_a_log_format_can_name_what_only_some_records_carry(command: CommandLine) -> None:
+    outcome = command("--log-format={levelname}|{action}|{job}", "--log-format-style={", "worker", "--one-shot")
+    assert "INFO|start_worker|\n" in outcome.errors
+    assert "Logging error" not in outcome.errors
+
+
+def test_a_quiet_log_says_nothing(command: CommandLine) -> None:
+    assert command("--log-level=error", "worker", "--one-shot").errors == ""
+
+
+@pytest.mark.parametrize(
+    ("environment", "complaint"),
+    [
+        ({"ADJOURN_LOG_LEVEL": "LOUD"}, "environment variable ADJOURN_LOG_LEVEL: 'LOUD' is not one of DEBUG"),
+        ({"ADJOURN_LOG_FORMAT_STYLE": "!"}, "environment variable ADJOURN_LOG_FORMAT_STYLE: '!' is not one of"),
+        ({"ADJOURN_LOG_FORMAT": "plain words"}, "Invalid format 'plain words'"),
+    ],
+)
+def test_log_settings_that_make_no_sense_are_usage_errors(
+    command: CommandLine, environment: dict[str, str], complaint: str
+) -> None:
+    outcome = command("healthchecks", **environment)
+    assert outcome.code == 2
+    assert complaint in outcome.errors
+
+
+# demo
+
+
+def test_the_demo_without_its_extra_tells_how_to_install_it(offline: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "rich.py").write_text("raise ModuleNotFoundError(\"No module named 'rich'\", name='rich')")
+    outcome = offline("demo", PYTHONPATH=str(tmp_path))
+    assert outcome.code == 1
+    assert 'pip install "adjourn[demo]"' in outcome.complaint

@@ -1,0 +1,93 @@
+"""The demo, from beginning to end and interrupted in the middle."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+FILES = 250
+TIMEOUT = 60
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """A directory with a short name, as sockets need it, that the server's user can enter, as pytest's own are not."""
+    with tempfile.TemporaryDirectory(prefix="adjourn-") as path:
+        Path(path).chmod(0o755)
+        yield Path(path)
+
+
+@pytest.fixture
+def environment(directory: Path) -> dict[str, str]:
+    """An environment whose temporary files are all in one directory, and whose settings for workers are in the way."""
+    return {
+        **os.environ,
+        "TMPDIR": str(directory),
+        "ADJOURN_WORKER_QUEUES": "none-of-these",
+        "PYTHONUNBUFFERED": "1",
+        "COLUMNS": "300",
+    }
+
+
+def start(environment: dict[str, str]) -> subprocess.Popen[str]:
+    """Start the demo as the leader of a process group."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "adjourn", "demo", "--files", str(FILES)],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def assert_nothing_is_left(process: subprocess.Popen[str], directory: Path) -> None:
+    """Neither a process of the demo's group nor a file in its directory."""
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+    deadline = time.monotonic() + 10
+    # An interrupted server takes its directory along a moment later.
+    while list(directory.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert list(directory.iterdir()) == []
+
+
+def test_the_demo_counts_every_file_exactly_once_although_a_worker_is_killed(
+    environment: dict[str, str], directory: Path
+) -> None:
+    with start(environment) as process:
+        output, errors = process.communicate(timeout=TIMEOUT)
+    assert (process.returncode, errors) == (0, "")
+    killed = re.search(r"kill -9 of worker 1, which has (\d+) jobs in hand", output)
+    rescued = re.search(r"(\d+) jobs of the killed worker were rescued", output)
+    assert killed is not None
+    assert rescued is not None
+    assert int(rescued[1]) >= int(killed[1]) > 0
+    assert re.search(rf"all +│ +{FILES} │", output)
+    assert f"each of the {FILES} files was counted exactly once" in output
+    assert_nothing_is_left(process, directory)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demo_leaves_nothing_behind(
+    environment: dict[str, str], directory: Path, number: signal.Signals
+) -> None:
+    with start(environment) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "is running" in line:
+                break
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=TIMEOUT)
+    assert (process.returncode, errors) == (130, "")
+    assert_nothing_is_left(process, directory)
