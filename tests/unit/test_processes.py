@@ -115,6 +115,29 @@ def test_a_program_that_never_closes_on_its_loop_ends_promptly_and_silently(prog
     )
 
 
+def test_a_program_whose_loop_ends_while_the_pool_connects_ends_too(program: Program) -> None:
+    program(
+        """
+        import logging
+        logging.disable()
+
+        async def configure(connection):
+            await asyncio.sleep(20 * connecting)
+
+        async def main():
+            global connecting
+            await connector.open_async()
+            connecting = True
+            waiting = [asyncio.create_task(connector.execute_query_async("SELECT pg_sleep(0.5)")) for _ in range(2)]
+            await asyncio.sleep(0.2)
+
+        connecting = False
+        connector = PsycopgConnector(DSN, min_size=1, max_size=2, configure=configure, kwargs={"autocommit": True})
+        asyncio.run(main())
+        """
+    )
+
+
 @pytest.mark.parametrize("connector", ["SyncPsycopgConnector", "PsycopgConnector"])
 def test_a_forked_child_works_on_connections_of_its_own(program: Program, connector: str) -> None:
     program(

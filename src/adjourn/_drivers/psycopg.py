@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import functools
 import inspect
 import os
 import select
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -172,32 +170,3 @@ def options_of_pool(pool: Any) -> Options:
     if (configure := getattr(pool, "_configure", None)) is not None:
         taken["configure"] = configure
     return Options(pool.conninfo, pool.kwargs or {}, taken)
-
-
-def quiet(pool_factory: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the same kind of pool, but one that is not finalised where that would wait for threads that are gone.
-
-    A blocking pool stops its threads when it is deleted. At the interpreter's exit and in a forked child they do not
-    run any more, and the program would wait for them in vain.
-    """
-    is_finalised = isinstance(pool_factory, type) and hasattr(pool_factory, "__del__")
-    return _quiet_class(pool_factory) if is_finalised else pool_factory
-
-
-@functools.cache
-def _quiet_class(pool_class: Any) -> Callable[..., Any]:
-    class QuietPool(pool_class):  # type: ignore[misc]
-        def __init__(self, *arguments: Any, **keywords: Any) -> None:
-            self._process = os.getpid()
-            super().__init__(*arguments, **keywords)
-
-        # At the exit the names of this module may be gone before the last pool is, so they are kept here.
-        def __del__(
-            self,
-            is_finalizing: Callable[[], bool] = sys.is_finalizing,
-            process: Callable[[], int] = os.getpid,
-        ) -> None:
-            if not is_finalizing() and self._process == process():
-                super().__del__()
-
-    return QuietPool
