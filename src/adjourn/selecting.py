@@ -2,19 +2,14 @@
 
 `SelectingConnector` has two halves. The asynchronous one works on the event loop that opened it. The other is its
 synchronous *twin*, made with the same parameters when it is first needed. Each operation takes a snapshot of the
-state, asks the rule for a plan, and carries it out. There are two principles:
-
-* the state is replaced, never modified, and only by whoever still has the latest in hand: a plan that was made for a
-  state that is no more is thrown away, and the rule is asked again;
-* a state is published when what it promises is true, and taken back before it is not any more. Whoever comes in
-  between opening and closing waits for the change that is under way.
+state, asks the rule for a plan, and carries it out. A state is published when what it promises is true, and taken
+back before it is not any more.
 """
 
 from __future__ import annotations
 
 import abc
 import asyncio
-import concurrent.futures
 import contextlib
 import os
 import threading
@@ -31,45 +26,11 @@ from adjourn._runtime import aio, forks
 from adjourn._sync.connector import SyncSession
 from adjourn._sync.lifecycle import SyncPooledConnector
 from adjourn.connector import BaseAsyncConnector, BaseConnector, BaseSyncConnector
-from adjourn.selection import Action, Caller, Life, LoopState, Operation, Owner, Refuse, View, select
+from adjourn.connector_state import SLACK, State, StateKeeper
+from adjourn.selection import Action, Life, Operation
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 T = TypeVar("T")
-
-ASK_AGAIN_AFTER = 0.5
-"""Seconds after which someone who waits for a change looks whether anybody is still at work on it."""
-
-SLACK = 15.0
-"""Seconds that an opening or closing may take beyond the pool's ``timeout``."""
-
-
-@attrs.frozen(eq=False)
-class State:
-    """What `adjourn.selection.View` is a picture of."""
-
-    process: int
-    life: Life = Life.CLOSED
-    loop: asyncio.AbstractEventLoop | None = None
-    thread: int = 0
-    is_external: bool = False
-    borrowed: int = 0
-    change: concurrent.futures.Future[None] | None = None
-
-    def view(self) -> View:
-        """Take a picture for the rule."""
-        owner = None
-        if self.loop is not None:
-            # A loop can be run by another thread than the one that opened the connector. asyncio's own loops say so.
-            thread = getattr(self.loop, "_thread_id", None) or self.thread
-            owner = Owner(self.loop, thread, loop_state(self.loop))
-        return View(self.life, self.process, owner, self.is_external, self.borrowed, self.change is not None)
-
-
-def loop_state(loop: asyncio.AbstractEventLoop) -> LoopState:
-    """Say what an event loop is doing at this moment."""
-    if loop.is_closed():
-        return LoopState.CLOSED
-    return LoopState.RUNNING if loop.is_running() else LoopState.IDLE
 
 
 class SelectingConnector(BaseAsyncConnector):
@@ -86,8 +47,8 @@ class SelectingConnector(BaseAsyncConnector):
         self.json_loads: JSONLoads = half.json_loads
         self._half = half
         self._made_twin: SummonedConnector | None = None
-        self._state = State(os.getpid())
-        self._mutex = threading.Lock()
+        self._keeper = StateKeeper()
+        self._summoning = threading.Lock()
         forks.watch(self)
 
     @abc.abstractmethod
@@ -113,7 +74,7 @@ class SelectingConnector(BaseAsyncConnector):
         AppNotOpen
             If the app is not open.
         """
-        return self._twin.here.pool if self._state.life is Life.SYNC else self._half.pool
+        return self._twin.here.pool if self._keeper.state.life is Life.SYNC else self._half.pool
 
     def get_sync_connector(self) -> BaseConnector:
         """Return the connector that serves synchronous calls.
@@ -121,7 +82,7 @@ class SelectingConnector(BaseAsyncConnector):
         That is the synchronous twin, always the same one, unless the app is open on an event loop: then it is this
         connector itself, whose blocking calls are served by that loop.
         """
-        return self if self._plan(self._state, Operation.GET_SYNC) is Action.GIVE_ITSELF else self._twin
+        return self if self._keeper.plan(self._keeper.state, Operation.GET_SYNC) is Action.GIVE_ITSELF else self._twin
 
     # Calls
 
@@ -197,26 +158,26 @@ class SelectingConnector(BaseAsyncConnector):
         awaited: Callable[[AsyncPooledConnector[Any]], Coroutine[Any, Any, T]],
     ) -> T:
         while True:
-            state = self._state
-            match self._plan(state, Operation.CALL):
+            state = self._keeper.state
+            match self._keeper.plan(state, Operation.CALL):
                 case Action.BRIDGE:
                     return bridge.run(owner_of(state), awaited, self._half, timeout=self._half.timeout)
                 case Action.DRIVE:
                     return drive(owner_of(state), awaited(self._half))
                 case Action.REBUILD_TWIN:
                     # The twin itself notices that its pool is another process's, and makes a new one.
-                    self._replace(state, State(os.getpid(), Life.SYNC))
+                    self._keeper.replace(state, State(os.getpid(), Life.SYNC))
                 case _:
                     try:
                         return blocking(self._twin.here)
                     except exceptions.AppNotOpen:
                         # The twin was closed between the plan and the call: the rule knows who serves it now.
-                        if self._state is state:
+                        if self._keeper.state is state:
                             raise
 
     async def _call_async(self, awaited: Callable[[AsyncPooledConnector[Any]], Coroutine[Any, Any, T]]) -> T:
-        state = self._state
-        if self._plan(state, Operation.CALL_ASYNC) is Action.HOP:
+        state = self._keeper.state
+        if self._keeper.plan(state, Operation.CALL_ASYNC) is Action.HOP:
             return await bridge.hop(owner_of(state), awaited, self._half, timeout=self._half.timeout)
         return await awaited(self._half)
 
@@ -241,19 +202,19 @@ class SelectingConnector(BaseAsyncConnector):
         """
         deadline = self._deadline()
         while True:
-            state = self._state
-            match self._plan(state, Operation.OPEN):
+            state = self._keeper.state
+            match self._keeper.plan(state, Operation.OPEN):
                 case Action.NOTHING:
                     return
                 case Action.BORROW:
-                    if self._replace(state, attrs.evolve(state, borrowed=state.borrowed + 1)):
+                    if self._keeper.replace(state, attrs.evolve(state, borrowed=state.borrowed + 1)):
                         return
                 case Action.DISCARD:
                     self._discard(state)
                 case Action.WAIT:
-                    self._wait(state, deadline)
+                    self._keeper.wait(state, deadline)
                 case Action.OPEN_TWIN:
-                    if begun := self._begin(state, state.life):
+                    if begun := self._keeper.begin(state, state.life):
                         self._open_twin(state, begun, pool)
                         return
 
@@ -263,7 +224,7 @@ class SelectingConnector(BaseAsyncConnector):
             self._twin.here.open(pool)
             published = State(os.getpid(), Life.SYNC, is_external=self._twin.here.is_external)
         finally:
-            self._end(begun, published)
+            self._keeper.end(begun, published)
 
     def close(self) -> None:
         """Let calls in flight end, then close the connector's own pool, or let go of the one it was given.
@@ -278,27 +239,27 @@ class SelectingConnector(BaseAsyncConnector):
         """
         deadline = self._deadline()
         while True:
-            state = self._state
-            match self._plan(state, Operation.CLOSE):
+            state = self._keeper.state
+            match self._keeper.plan(state, Operation.CLOSE):
                 case Action.NOTHING:
                     return None
                 case Action.RETURN:
-                    if self._replace(state, attrs.evolve(state, borrowed=state.borrowed - 1)):
+                    if self._keeper.replace(state, attrs.evolve(state, borrowed=state.borrowed - 1)):
                         return None
                 case Action.DISCARD:
                     self._discard(state)
                 case Action.WAIT:
-                    self._wait(state, deadline)
+                    self._keeper.wait(state, deadline)
                 case Action.BRIDGE:
                     return bridge.run(owner_of(state), self.close_async, timeout=self._half.timeout)
                 case Action.DRIVE:
                     return drive(owner_of(state), self.close_async())
                 case Action.CLOSE_TWIN:
-                    if begun := self._begin(state, Life.CLOSING):
+                    if begun := self._keeper.begin(state, Life.CLOSING):
                         try:
                             return self._twin.here.close()
                         finally:
-                            self._end(begun, State(os.getpid()))
+                            self._keeper.end(begun, State(os.getpid()))
 
     async def open_async(self, pool: Any = None) -> None:
         """Open on this event loop, which owns the connections from then on.
@@ -322,16 +283,16 @@ class SelectingConnector(BaseAsyncConnector):
         """
         deadline = self._deadline()
         while True:
-            state = self._state
-            match self._plan(state, Operation.OPEN_ASYNC):
+            state = self._keeper.state
+            match self._keeper.plan(state, Operation.OPEN_ASYNC):
                 case Action.NOTHING:
                     return
                 case Action.DISCARD:
                     self._discard(state)
                 case Action.WAIT:
-                    await self._wait_async(state, deadline)
+                    await self._keeper.wait_async(state, deadline)
                 case Action.OPEN_POOL | Action.SWITCH:
-                    if begun := self._begin(state, state.life, asyncio.get_running_loop()):
+                    if begun := self._keeper.begin(state, state.life, asyncio.get_running_loop()):
                         await self._open_pool_async(state, begun, pool)
                         return
 
@@ -341,7 +302,7 @@ class SelectingConnector(BaseAsyncConnector):
             await self._half.open_async(pool)
             published = attrs.evolve(begun, life=Life.ASYNC, is_external=self._half.is_external, change=None)
         finally:
-            self._end(begun, published)
+            self._keeper.end(begun, published)
         if state.life is Life.SYNC:
             try:
                 await aio.run_sync(self._twin.here.close)
@@ -356,101 +317,52 @@ class SelectingConnector(BaseAsyncConnector):
         """
         deadline = self._deadline()
         while True:
-            state = self._state
-            match self._plan(state, Operation.CLOSE_ASYNC):
+            state = self._keeper.state
+            match self._keeper.plan(state, Operation.CLOSE_ASYNC):
                 case Action.NOTHING:
                     return None
                 case Action.DISCARD:
                     self._discard(state)
                 case Action.WAIT:
-                    await self._wait_async(state, deadline)
+                    await self._keeper.wait_async(state, deadline)
                 case Action.HOP:
                     return await bridge.hop(owner_of(state), self.close_async, timeout=self._half.timeout)
                 case Action.CLOSE_TWIN:
                     return await aio.run_sync(self.close)
                 case Action.CLOSE_POOL:
-                    if begun := self._begin(state, Life.CLOSING, state.loop):
+                    if begun := self._keeper.begin(state, Life.CLOSING, state.loop):
                         try:
                             return await self._half.close_async()
                         finally:
-                            self._end(begun, State(os.getpid()))
-
-    # The state
-
-    def _plan(self, state: State, operation: Operation) -> Action:
-        caller = Caller(os.getpid(), threading.get_ident(), asyncio._get_running_loop())
-        plan = select(state.view(), caller, operation)
-        if isinstance(plan, Refuse):
-            raise plan.reason.error()
-        return plan.action
-
-    def _replace(self, state: State, new: State) -> bool:
-        """Replace the state, if it is still the one that the plan was made for."""
-        with self._mutex:
-            if self._state is not state:
-                return False
-            self._state = new
-            return True
-
-    def _begin(self, state: State, life: Life, loop: asyncio.AbstractEventLoop | None = None) -> State | None:
-        """Announce a change, which this loop carries or else this thread; None if someone else was faster."""
-        change: concurrent.futures.Future[None] = concurrent.futures.Future()
-        # So that nobody who waits for it can cancel it.
-        change.set_running_or_notify_cancel()
-        begun = attrs.evolve(
-            state, process=os.getpid(), life=life, loop=loop, thread=threading.get_ident(), change=change
-        )
-        return begun if self._replace(state, begun) else None
-
-    def _end(self, begun: State, published: State) -> None:
-        """Publish the outcome of a change, and wake those who wait for it."""
-        self._replace(begun, published)
-        if begun.change is not None:
-            begun.change.set_result(None)
+                            self._keeper.end(begun, State(os.getpid()))
 
     def _discard(self, state: State) -> None:
         """Let go of what cannot be used any more: a pool of a dead loop or of another process, a change nobody ends."""
         is_ours = state.process == os.getpid()
-        new = State(os.getpid())
-        if is_ours and state.life is Life.SYNC:
-            new = attrs.evolve(state, loop=None, change=None)
-        with self._mutex:
-            if self._state is not state:
-                return
-            self._state = new
+
+        def forget() -> None:
             self._half.forget()
             if not is_ours and self._made_twin is not None:
                 self._made_twin.here.forget()
 
+        is_twin_alive = is_ours and state.life is Life.SYNC
+        left = attrs.evolve(state, loop=None, change=None) if is_twin_alive else State(os.getpid())
+        self._keeper.replace(state, left, forget)
+
     def _deadline(self) -> float:
         return time.monotonic() + self._half.timeout + SLACK
-
-    def _wait(self, state: State, deadline: float) -> None:
-        """Wait for the change that is under way, or until it is time to ask again."""
-        if state.change is not None:
-            concurrent.futures.wait([state.change], ASK_AGAIN_AFTER)
-        check_deadline(deadline)
-
-    async def _wait_async(self, state: State, deadline: float) -> None:
-        if state.change is not None:
-            waiting = asyncio.wrap_future(state.change)
-            try:
-                await asyncio.wait([waiting], timeout=ASK_AGAIN_AFTER)
-            finally:
-                waiting.cancel()
-        check_deadline(deadline)
 
     @property
     def _twin(self) -> SummonedConnector:
         if self._made_twin is None:
             twin = self.summon()
-            with self._mutex:
+            with self._summoning:
                 self._made_twin = self._made_twin or twin
         return self._made_twin
 
     def renew_locks(self) -> None:
-        """Make the locks anew, in a forked child."""
-        self._mutex = threading.Lock()
+        """Make the lock anew, in a forked child."""
+        self._summoning = threading.Lock()
 
 
 class SummonedConnector(BaseSyncConnector):
@@ -500,12 +412,3 @@ def drive(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) ->
     """Run an idle loop of this thread until a coroutine has ended."""
     with contextlib.closing(coroutine):
         return loop.run_until_complete(coroutine)
-
-
-def check_deadline(deadline: float) -> None:
-    """Raise if it has passed."""
-    if time.monotonic() > deadline:
-        raise exceptions.WrongCaller(
-            "The app is being opened or closed elsewhere, and that has not ended in time. Look for the thread or event "
-            "loop that is at it: it may be blocked, perhaps by waiting for this very thread."
-        )

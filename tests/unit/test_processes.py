@@ -138,6 +138,37 @@ def test_a_program_whose_loop_ends_while_the_pool_connects_ends_too(program: Pro
     )
 
 
+def test_an_interrupt_reaches_a_thread_that_waits_for_a_loop_at_once_and_nothing_is_stored(program: Program) -> None:
+    program(
+        """
+        import signal
+        connector = PsycopgConnector(DSN, min_size=1, timeout=50)
+        loop = asyncio.new_event_loop()
+        loop.slow_callback_duration = 100
+        thread = threading.Thread(target=loop.run_forever)
+        thread.start()
+        asyncio.run_coroutine_threadsafe(connector.open_async(), loop).result(20)
+        go_on = threading.Event()
+        loop.call_soon_threadsafe(go_on.wait, 40)
+        threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+        began = time.monotonic()
+        try:
+            connector.execute(ADD, {"name": "never"})
+        except KeyboardInterrupt:
+            assert time.monotonic() - began < 20
+        else:
+            raise AssertionError
+        finally:
+            go_on.set()
+        assert connector.execute_query_all("SELECT * FROM scratch") == []
+        connector.close()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+        """
+    )
+
+
 @pytest.mark.parametrize("connector", ["SyncPsycopgConnector", "PsycopgConnector"])
 def test_a_forked_child_works_on_connections_of_its_own(program: Program, connector: str) -> None:
     program(

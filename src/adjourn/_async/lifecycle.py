@@ -76,8 +76,8 @@ class AsyncPooledConnector(AsyncConnector, Generic[PoolT]):
 
     @property
     def is_external(self) -> bool:
-        """Whether the pool is the user's own."""
-        return self._opened is not None and self._opened.external
+        """Whether there is a pool that this process may use, and it is the user's own."""
+        return self._opened is not None and self._opened.external and self.is_open
 
     @property
     def pool(self) -> PoolT:

@@ -175,8 +175,8 @@ class AsyncPsycopgConnector(AsyncPooledConnector[AsyncConnectionPool[Any]]):
             If the database cannot be reached.
         """
         options = self.options
-        if self._opened is not None and self._opened.external and self.is_open:
-            options = driver.options_of_pool(self._opened.pool)
+        if self.is_external:
+            options = driver.options_of_pool(self.pool)
         connected: list[AsyncConnection[Any]] = []
 
         async def connect_async() -> None:
