@@ -1,0 +1,29 @@
+"""The app of workers that are killed: its task notes when each run of a job begins and ends."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+import psycopg
+
+import adjourn
+
+app = adjourn.App(
+    connector=adjourn.PsycopgConnector(os.environ["CRASH_DSN"], min_size=1, max_size=2), import_paths=[__name__]
+)
+own = threading.local()
+
+
+@app.task(name="crash", pass_context=True)
+def crash(context: adjourn.JobContext, seconds: float) -> None:
+    """Note the begin, work for so many seconds, note the end."""
+    if not hasattr(own, "connection"):
+        own.connection = psycopg.connect(os.environ["CRASH_DSN"], autocommit=True, application_name="crash")
+    run = {"id": context.job.id, "claim": context.job.claim, "lock": context.job.lock}
+    own.connection.execute("insert into crash_runs (id, claim, lock) values (%(id)s, %(claim)s, %(lock)s)", run)
+    time.sleep(seconds)
+    own.connection.execute(
+        "update crash_runs set ended_at = clock_timestamp() where (id, claim) = (%(id)s, %(claim)s)", run
+    )

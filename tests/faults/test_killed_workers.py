@@ -1,0 +1,148 @@
+"""Workers that are killed, or stopped and woken when their jobs are somebody else's."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+import adjourn
+
+JOBS = 400
+KILLS = 12
+
+
+class Workers:
+    """Worker processes on the crash app."""
+
+    def __init__(self, dsn: str) -> None:
+        self.environment = {**os.environ, "CRASH_DSN": dsn, "PYTHONPATH": str(Path(__file__).parent)}
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> None:
+        command = [
+            *(sys.executable, "-m", "adjourn", "--app=crash_app.app", "--log-level=ERROR", "worker", "--concurrency=4"),
+            *("--update-heartbeat-interval=0.2", "--stalled-worker-timeout=1", "--fetch-job-polling-interval=0.2"),
+        ]
+        self.processes.append(subprocess.Popen(command, env=self.environment))
+
+    def kill_one(self) -> None:
+        """Kill one at random, and start another in its place."""
+        process = self.processes.pop(random.randrange(len(self.processes)))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        self.start()
+
+    def end(self) -> list[int]:
+        """Stop all gracefully, and return their exit codes."""
+        for process in self.processes:
+            process.send_signal(signal.SIGCONT)
+            process.send_signal(signal.SIGTERM)
+        return [process.wait(timeout=30) for process in self.processes]
+
+
+@pytest.fixture
+def workers(database: str, observer: psycopg.Connection) -> Iterator[Workers]:
+    observer.execute("drop table if exists crash_runs")
+    observer.execute(
+        "create table crash_runs (id bigint, claim int, lock text, started_at timestamptz default clock_timestamp(), "
+        "ended_at timestamptz, primary key (id, claim))"
+    )
+    workers = Workers(database)
+    yield workers
+    for process in workers.processes:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        process.wait()
+    observer.execute("drop table crash_runs")
+
+
+def defer(database: str) -> list[int]:
+    """Store jobs, a third of them on five locks, and return their ids."""
+    app = adjourn.App(connector=adjourn.SyncPsycopgConnector(database))
+    with app.open():
+        locks = [f"lock {n % 5}" if n % 3 == 0 else None for n in range(JOBS)]
+        deferrers = [app.configure_task("crash", lock=lock, task_kwargs={"seconds": 0.02}) for lock in locks]
+        return [job.id or 0 for job in app.job_manager.batch_defer_jobs([each.job for each in deferrers])]
+
+
+def wait_until_finished(observer: psycopg.Connection, timeout: float = 60.0) -> None:
+    """Wait until no live job is left."""
+    deadline = time.monotonic() + timeout
+    while (left := counted(observer, "select count(*) from adjourn.adjourn_jobs")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert left == 0
+
+
+def wait_for(observer: psycopg.Connection, query: str, number: int, timeout: float = 30.0) -> None:
+    """Wait until a count is as high as this."""
+    deadline = time.monotonic() + timeout
+    while (found := counted(observer, query)) < number:
+        assert time.monotonic() < deadline, f"{query}: {found}"
+        time.sleep(0.02)
+
+
+def counted(observer: psycopg.Connection, query: str) -> int:
+    row = observer.execute(query.encode()).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_no_job_is_lost_doubled_or_out_of_order_when_workers_are_killed(
+    database: str, observer: psycopg.Connection, workers: Workers
+) -> None:
+    ids = defer(database)
+    for _ in range(3):
+        workers.start()
+    wait_for(observer, "select count(*) from crash_runs", 1)
+    for _ in range(KILLS):
+        time.sleep(random.uniform(0.05, 0.5))
+        workers.kill_one()
+    wait_until_finished(observer)
+    wait_for(observer, "select count(*) from adjourn.adjourn_workers where expires_at > now()", 3)
+    assert workers.end() == [0, 0, 0]
+
+    finished = observer.execute("select id, status, claim from adjourn.adjourn_finished_jobs order by id").fetchall()
+    assert [(id_, status) for id_, status, _ in finished] == [(id_, "succeeded") for id_ in ids]
+    last_runs = dict(observer.execute("select id, max(claim) from crash_runs where ended_at is not null group by id"))
+    assert last_runs == {id_: claim for id_, _, claim in finished}, "a job was ended by a run that had lost it"
+    overlaps = """
+        select count(*) from crash_runs a join crash_runs b on a.lock = b.lock and (a.id, a.claim) < (b.id, b.claim)
+        where a.ended_at is not null and b.ended_at is not null
+          and tstzrange(a.started_at, a.ended_at) && tstzrange(b.started_at, b.ended_at)
+    """
+    assert counted(observer, overlaps) == 0
+    inversions = """
+        select count(*) from crash_runs a join crash_runs b on a.lock = b.lock and a.id < b.id
+        where a.ended_at is not null and b.ended_at is not null and b.started_at < a.started_at
+    """
+    assert counted(observer, inversions) == 0
+    assert counted(observer, "select count(*) from adjourn.adjourn_workers") == 0
+
+
+def test_a_worker_that_wakes_after_its_jobs_were_rescued_cannot_end_them(
+    database: str, observer: psycopg.Connection, workers: Workers
+) -> None:
+    app = adjourn.App(connector=adjourn.SyncPsycopgConnector(database))
+    with app.open():
+        job_id = app.configure_task("crash", task_kwargs={"seconds": 1.5}).defer()
+    workers.start()
+    wait_for(observer, "select count(*) from crash_runs", 1)
+    (zombie,) = workers.processes
+    zombie.send_signal(signal.SIGSTOP)
+    workers.start()
+    wait_for(observer, "select count(*) from crash_runs", 2)
+    zombie.send_signal(signal.SIGCONT)
+    wait_until_finished(observer)
+    assert workers.end() == [0, 0]
+    finished = observer.execute("select id, status, claim, attempts from adjourn.adjourn_finished_jobs").fetchall()
+    assert finished == [(job_id, "succeeded", 2, 1)]
