@@ -18,6 +18,7 @@ import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from psycopg_pool import AsyncConnectionPool, AsyncNullConnectionPool, ConnectionPool, NullConnectionPool
 
+from adjourn.connector_state import State
 from adjourn.connectors import BaseConnector, PsycopgConnector, SyncPsycopgConnector
 from adjourn.exceptions import (
     AppNotOpen,
@@ -29,6 +30,7 @@ from adjourn.exceptions import (
     UniqueViolation,
     WrongCaller,
 )
+from adjourn.selection import Action, Operation
 from adjourn.types import Statement
 from conftest import Sessions
 
@@ -290,6 +292,25 @@ class TestOpenedSynchronously:
         assert sessions.settle(2) == 2
         await connector.close_async()
         assert stored() == sorted(added)
+
+    async def test_a_call_planned_for_the_twin_just_before_a_loop_takes_over_is_served_by_that_loop(
+        self, connector: PsycopgConnector, monkeypatch: pytest.MonkeyPatch, stored: Callable[[], list[str]]
+    ) -> None:
+        connector.open()
+        loop, plan = asyncio.get_running_loop(), connector._keeper.plan
+
+        def plan_and_be_overtaken(state: State, operation: Operation) -> Action:
+            action = plan(state, operation)
+            if action is Action.USE_TWIN:
+                monkeypatch.undo()
+                asyncio.run_coroutine_threadsafe(connector.open_async(), loop).result(30)
+            return action
+
+        monkeypatch.setattr(connector._keeper, "plan", plan_and_be_overtaken)
+        await asyncio.to_thread(connector.execute, ADD, {"name": "ann"})
+        assert connector.get_sync_connector() is connector
+        await connector.close_async()
+        assert stored() == ["ann"]
 
     def test_a_twin_held_since_before_opening_obeys_the_rule(
         self, connector: PsycopgConnector, stored: Callable[[], list[str]]

@@ -72,12 +72,13 @@ class AsyncPooledConnector(AsyncConnector, Generic[PoolT]):
     @property
     def is_open(self) -> bool:
         """Whether there is a pool that this process may use."""
-        return self._opened is not None and self._opened.process == os.getpid()
+        return self._usable() is not None
 
     @property
     def is_external(self) -> bool:
         """Whether there is a pool that this process may use, and it is the user's own."""
-        return self._opened is not None and self._opened.external and self.is_open
+        opened = self._usable()
+        return opened is not None and opened.external
 
     @property
     def pool(self) -> PoolT:
@@ -88,9 +89,14 @@ class AsyncPooledConnector(AsyncConnector, Generic[PoolT]):
         AppNotOpen
             If the connector is not open.
         """
-        if self._opened is None or not self.is_open:
+        opened = self._usable()
+        if opened is None:
             raise exceptions.AppNotOpen()
-        return self._opened.pool
+        return opened.pool
+
+    def _usable(self) -> AsyncOpened[PoolT] | None:
+        opened = self._opened
+        return opened if opened is not None and opened.process == os.getpid() else None
 
     async def open_async(self, pool: Any = None) -> None:
         """Connect: make the pool, or use the one given, which is then never closed here.
@@ -138,10 +144,11 @@ class AsyncPooledConnector(AsyncConnector, Generic[PoolT]):
         closed does nothing.
         """
         async with self._changing:
-            if not self.is_open:
+            opened = self._usable()
+            if opened is None:
                 self.forget()
-            elif self._opened is not None:
-                opened, self._opened = self._opened, None
+            else:
+                self._opened = None
                 await runtime.uninterrupted(self._close_opened_async, opened)
 
     async def _close_opened_async(self, opened: AsyncOpened[PoolT]) -> None:

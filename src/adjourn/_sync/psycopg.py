@@ -68,7 +68,8 @@ class SyncPsycopgConnector(SyncPooledConnector[ConnectionPool[Any]]):
     @property
     def timeout(self) -> float:
         """Seconds: how long a call waits for a connection at most, and closing for calls in flight."""
-        return self._opened.pool.timeout if self._opened is not None else self.options.timeout
+        opened = self._opened
+        return opened.pool.timeout if opened is not None else self.options.timeout
 
     def make_pool(self) -> ConnectionPool[Any]:
         """Make a pool that is connected."""
