@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from adjourn.demo import interrupts
 from adjourn.exceptions import AdjournException
 
 LOG_LINES = 15
@@ -40,10 +41,11 @@ class Programs:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for process in self._running.values():
-            process.kill()
-            process.wait()
-        self._logs.cleanup()
+        with interrupts.postponed():
+            for process in self._running.values():
+                process.kill()
+                process.wait()
+            self._logs.cleanup()
 
     def start(self, name: str, *arguments: str, text: str = "") -> None:
         """Start ``python -m ...`` under a name.
@@ -60,7 +62,8 @@ class Programs:
         # A file for the text as well: nobody has to stand by until it is read.
         given = self._path(name, "in")
         given.write_text(text, "utf-8")
-        with given.open() as stdin, self._path(name, "log").open("w") as log:
+        # A process that is not known here would not be ended by us.
+        with interrupts.postponed(), given.open() as stdin, self._path(name, "log").open("w") as log:
             self._running[name] = subprocess.Popen(  # noqa: S603 - our own programs
                 [sys.executable, "-m", *arguments],
                 stdin=stdin,
@@ -76,9 +79,9 @@ class Programs:
 
     def kill(self, name: str) -> None:
         """End a program as ``kill -9`` does; nothing is expected of it any more."""
-        process = self._running.pop(name)
-        process.kill()
-        process.wait()
+        self._running[name].kill()
+        self._running[name].wait()
+        del self._running[name]
 
     def stop(self, name: str) -> None:
         """Ask a program to end, and wait for it.

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import signal
 import time
-from types import FrameType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 import adjourn
 from adjourn import embedded
-from adjourn.demo import library, report, tasks
+from adjourn.demo import interrupts, library, report, tasks
 from adjourn.demo.programs import Programs
 from adjourn.exceptions import AdjournException
 
@@ -35,13 +34,10 @@ def run(limit: int | None = None) -> int:
     limit
         How many files to count; None for all.
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        # As Ctrl-C does: whatever was started is stopped on the way out.
-        signal.signal(number, _interrupt)
     console = Console(highlight=False)
     paths = library.source_files(limit)
     console.print("Starting a Postgres server")
-    with embedded.Server() as server:
+    with interrupts.raised(), embedded.Server() as server:
         app = tasks.app.with_connector(adjourn.SyncPsycopgConnector(server.dsn))
         with app.open(), Programs(server.dsn) as programs:
             app.schema_manager.apply_schema()
@@ -51,10 +47,6 @@ def run(limit: int | None = None) -> int:
                 f"them synchronously and half asynchronously; two workers run {CONCURRENCY} jobs at once each"
             )
             return Show(app, programs, console, paths).run()
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 class Show:
