@@ -31,7 +31,8 @@ class SyncPsycopgConnector(BaseSyncConnector, SyncPsycopgHalf):
     json_dumps, json_loads
         How the arguments of jobs become JSON text and back; `json.dumps` and `json.loads` unless given.
     **options
-        The pool's options (``min_size``, ``max_size``, ``timeout`` in seconds, ``configure``, ``kwargs``, ...), and
+        The pool's options (``min_size``, 1 by default, ``max_size``, 10 by default, ``timeout`` in seconds, 30 by
+        default, ``configure``, ``kwargs``, ...), and
         the parameters of libpq (``host``, ``port``, ``dbname``, ``user``, ``password``, ...).
 
     Raises
@@ -61,7 +62,8 @@ class PsycopgConnector(SelectingConnector):
     pool_factory
         The class of the pool, or a function with the arguments of `psycopg_pool.AsyncConnectionPool`.
     **options
-        The pool's options (``min_size``, ``max_size``, ``timeout`` in seconds, ``configure``, ``kwargs``, ...), and
+        The pool's options (``min_size``, 1 by default, ``max_size``, 10 by default, ``timeout`` in seconds, 30 by
+        default, ``configure``, ``kwargs``, ...), and
         the parameters of libpq (``host``, ``port``, ``dbname``, ``user``, ``password``, ...). Connections are in
         autocommit mode unless ``kwargs`` says otherwise.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import inspect
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from adjourn import exceptions
 from adjourn.arguments import Signature
@@ -148,7 +148,7 @@ class Task(Generic[P, R, Args]):
 
     def bound_to(self, blueprint: Blueprint) -> Task[P, R, Args]:
         """Return a view of the task whose jobs are deferred through another app."""
-        view = cast("Task[P, R, Args]", object.__new__(type(self)))
+        view = object.__new__(type(self))
         view.__dict__.update(self.__dict__)
         view.blueprint = blueprint
         return view

@@ -27,11 +27,14 @@ class Workers:
     def __init__(self, dsn: str) -> None:
         self.environment = {**os.environ, "CRASH_DSN": dsn, "PYTHONPATH": str(Path(__file__).parent)}
         self.processes: list[subprocess.Popen[bytes]] = []
+        self.started = 0
 
     def start(self) -> None:
+        self.started += 1
         command = [
             *(sys.executable, "-m", "adjourn", "--app=crash_app.app", "--log-level=ERROR", "worker", "--concurrency=4"),
             *("--update-heartbeat-interval=0.2", "--stalled-worker-timeout=1", "--fetch-job-polling-interval=0.2"),
+            f"--name={self.started}",
         ]
         self.processes.append(subprocess.Popen(command, env=self.environment))
 
@@ -108,12 +111,15 @@ def test_no_job_is_lost_doubled_or_out_of_order_when_workers_are_killed(
         time.sleep(random.uniform(0.05, 0.5))
         workers.kill_one()
     wait_until_finished(observer)
-    wait_for(observer, "select count(*) from adjourn.adjourn_workers where expires_at > now()", 3)
+    for name in range(KILLS + 1, KILLS + 4):
+        wait_for(observer, f"select count(*) from adjourn.adjourn_workers where name = '{name}'", 1)
     assert workers.end() == [0, 0, 0]
 
     finished = observer.execute("select id, status, claim from adjourn.adjourn_finished_jobs order by id").fetchall()
     assert [(id_, status) for id_, status, _ in finished] == [(id_, "succeeded") for id_ in ids]
-    last_runs = dict(observer.execute("select id, max(claim) from crash_runs where ended_at is not null group by id"))
+    last_runs: dict[int, int] = dict(
+        observer.execute("select id, max(claim) from crash_runs where ended_at is not null group by id")
+    )
     assert last_runs == {id_: claim for id_, _, claim in finished}, "a job was ended by a run that had lost it"
     overlaps = """
         select count(*) from crash_runs a join crash_runs b on a.lock = b.lock and (a.id, a.claim) < (b.id, b.claim)
@@ -126,7 +132,8 @@ def test_no_job_is_lost_doubled_or_out_of_order_when_workers_are_killed(
         where a.ended_at is not null and b.ended_at is not null and b.started_at < a.started_at
     """
     assert counted(observer, inversions) == 0
-    assert counted(observer, "select count(*) from adjourn.adjourn_workers") == 0
+    gone = f"select count(*) from adjourn.adjourn_workers where name::int > {KILLS}"
+    assert counted(observer, gone) == 0, "a worker that ended in order has left its name behind"
 
 
 def test_a_worker_that_wakes_after_its_jobs_were_rescued_cannot_end_them(

@@ -704,3 +704,20 @@ class TestFailures:
         thread.join(10)
         loop.close()
         assert stored() == ["ann"]
+
+
+@pytest.mark.parametrize(
+    ("options", "sizes"),
+    [({}, (1, 10)), ({"max_size": 2}, (1, 2)), ({"min_size": 20}, (20, 20)), ({"min_size": 2, "max_size": 3}, (2, 3))],
+)
+def test_a_pool_is_small_unless_the_user_says_otherwise(options: dict[str, int], sizes: tuple[int, int]) -> None:
+    pool = SyncPsycopgConnector(**options).options.pool
+    assert (pool["min_size"], pool["max_size"]) == sizes
+
+
+@pytest.mark.parametrize(
+    "options", [{"min_size": 3, "max_size": 2}, {"max_size": 0}, {"min_size": -1}, {"max_size": "5"}]
+)
+def test_sizes_that_no_pool_can_have_are_refused_when_the_connector_is_made(options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidOption, match=next(reversed(options))):
+        SyncPsycopgConnector(**options)

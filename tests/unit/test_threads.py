@@ -41,14 +41,15 @@ def finish(done: asyncio.Event, result: Any, error: BaseException | None) -> Non
 
 
 async def test_no_more_threads_are_started_than_are_needed() -> None:
+    before = threading.enumerate()
     pool = ThreadPool(50, asyncio.get_running_loop())
-    before = threading.active_count()
     for _ in range(10):
         done = asyncio.Event()
         pool.submit(int, functools.partial(finish, done))
         await done.wait()
-    assert threading.active_count() == before + 1
+    own = [thread for thread in threading.enumerate() if thread not in before]
     pool.close()
+    assert [thread.name for thread in own if thread.name.startswith("adjourn-task")] == ["adjourn-task-1"]
 
 
 def test_a_body_that_never_ends_does_not_keep_the_interpreter_from_exiting() -> None:

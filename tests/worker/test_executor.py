@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import functools
 import sys
 import threading
 import time
@@ -231,20 +230,13 @@ async def test_a_sync_wrapper_around_an_async_function_is_awaited(app: adjourn.A
         await asyncio.sleep(0)
         done.append(True)
 
-    @functools.wraps(work)
     def wrapper() -> Awaitable[None]:
         return work()
 
-    del wrapper.__dict__["__wrapped__"]
-    job_id = await app.task(wrapper, name="wrapped").defer_async() if False else await _declare(app, wrapper)
+    job_id = await app.task(name="wrapped")(wrapper).defer_async()
     await bench.drain()
     assert await bench.status(job_id) == "succeeded"
     assert done == [True]
-
-
-async def _declare(app: adjourn.App, function: object) -> int:
-    task = app.task(name="wrapped")(function)  # type: ignore[arg-type]
-    return await task.defer_async()
 
 
 async def test_a_sync_task_defers_another_job(app: adjourn.App, bench: Bench) -> None:

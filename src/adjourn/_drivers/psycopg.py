@@ -18,6 +18,9 @@ import psycopg_pool
 
 from adjourn import exceptions
 
+LARGEST_POOL = 10
+"""How many connections a pool has at most unless the user says otherwise."""
+
 # Options of the pool that are adjourn's to decide.
 RESERVED = {"self", "conninfo", "open", "close_returns"}
 
@@ -70,7 +73,26 @@ def sorted_options(name: str, conninfo: Any, keywords: Mapping[str, Any], pool_f
         _check_conninfo(name, conninfo, connection)
     elif not callable(conninfo):
         raise exceptions.InvalidOption(f"{name}: conninfo must be a string or a function that returns one.")
-    return Options(conninfo, connection, pool)
+    return Options(conninfo, connection, pool | _sizes(name, pool, pool_factory))
+
+
+def _sizes(name: str, pool: Mapping[str, Any], pool_factory: Callable[..., Any]) -> dict[str, Any]:
+    """Return the pool's sizes: one connection at first and ten at most, unless the user says otherwise.
+
+    A program that defers now and then, and a worker, which has connections of its own, need no more than one.
+    """
+    keeps_connections = bool(getattr(inspect.signature(pool_factory).parameters.get("min_size"), "default", 1))
+    smallest, largest = pool.get("min_size", 1 if keeps_connections else 0), pool.get("max_size")
+    for keyword, value in (("min_size", smallest), ("max_size", largest)):
+        if isinstance(value, bool) or not isinstance(value, int | None) or (value or 0) < 0:
+            raise exceptions.InvalidOption(f"{name}: {keyword}={value!r} must be a number of connections.")
+    if largest is None:
+        largest = max(LARGEST_POOL, smallest)
+    if largest < max(smallest, 1):
+        raise exceptions.InvalidOption(
+            f"{name}: max_size={largest!r} must be at least one, and not below min_size ({smallest!r})."
+        )
+    return {"min_size": smallest, "max_size": largest}
 
 
 def pool_options(pool_factory: Callable[..., Any]) -> set[str]:

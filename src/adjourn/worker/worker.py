@@ -120,9 +120,9 @@ class Worker:
         self._stop_asked = asyncio.Event()
         exchange = Exchange(self.app, self.options)
         try:
-            await exchange.register()
-            self._log("start_worker", "Starting", exchange)
             with self._signals():
+                await exchange.register()
+                self._log("start_worker", "Starting", exchange)
                 async with self._heartbeat(exchange):
                     await self._run_until_stopped(exchange, self._stop_asked)
         finally:
