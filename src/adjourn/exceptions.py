@@ -17,7 +17,7 @@ class AdjournException(Exception):
     """An adjourn operation failed."""
 
     def __init__(self, message: str | None = None) -> None:
-        super().__init__(message or " ".join((inspect.getdoc(type(self)) or "").split()))
+        super().__init__(message or " ".join((inspect.getdoc(type(self)) or "").replace("``", "`").split()))
 
 
 ProcrastinateException = AdjournException

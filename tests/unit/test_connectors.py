@@ -710,7 +710,7 @@ class TestFailures:
     ("options", "sizes"),
     [({}, (1, 10)), ({"max_size": 2}, (1, 2)), ({"min_size": 20}, (20, 20)), ({"min_size": 2, "max_size": 3}, (2, 3))],
 )
-def test_a_pool_is_small_unless_the_user_says_otherwise(options: dict[str, int], sizes: tuple[int, int]) -> None:
+def test_a_pool_is_small_unless_the_user_says_otherwise(options: dict[str, Any], sizes: tuple[int, int]) -> None:
     pool = SyncPsycopgConnector(**options).options.pool
     assert (pool["min_size"], pool["max_size"]) == sizes
 

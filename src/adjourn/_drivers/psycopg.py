@@ -53,6 +53,7 @@ def sorted_options(name: str, conninfo: Any, keywords: Mapping[str, Any], pool_f
     InvalidOption
         If a keyword is unknown, or the connection string cannot be read. No value is ever part of the message.
     """
+    name = name.removeprefix("Async")  # the class that users write
     known_to_pool = pool_options(pool_factory)
     known_to_libpq = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
     pool = {keyword: value for keyword, value in keywords.items() if keyword in known_to_pool}
@@ -161,7 +162,7 @@ def translated(error: psycopg.Error) -> exceptions.ConnectorException:
 def unreachable(error: psycopg.Error, place: str) -> exceptions.ConnectorException:
     """Return adjourn's error for a connection that could not be made."""
     return exceptions.ConnectorException(
-        f"Cannot connect to PostgreSQL ({place}): {str(error).strip()}. Check that the server runs there, and the "
+        f"Cannot connect to PostgreSQL ({place}): {str(error).strip().rstrip('.?')}. Check that the server runs there, and the "
         "connector's host, port, dbname, user and password.",
         sqlstate=error.sqlstate,
     )

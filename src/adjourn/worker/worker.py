@@ -126,8 +126,8 @@ class Worker:
                 async with self._heartbeat(exchange):
                     await self._run_until_stopped(exchange, self._stop_asked)
         finally:
+            self._log("stop_worker", "Stopping", exchange)
             await _uncancelled(exchange.close(LEAVE_TIMEOUT))
-            self._log("stop_worker", "Stopped", exchange)
 
     async def _run_until_stopped(self, exchange: Exchange, stop_asked: asyncio.Event) -> None:
         running = asyncio.create_task(exchange.run(), name="adjourn exchange")
