@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import statistics
 import threading
 import time
@@ -14,10 +15,22 @@ import psycopg
 import psycopg_pool
 from common import empty, make_adjourn, make_procrastinate, server, show, spread
 
-INSERT = (
-    "insert into adjourn.adjourn_jobs (queue, task_name, priority, args, hold) "
-    "values ('default', 'raw', 0, '{}', 1) returning id"
-)
+INSERT = """
+    insert into adjourn.adjourn_jobs
+        (queue, task_name, priority, lock, queueing_lock, waiting_queueing_lock, args, scheduled_at, hold)
+    values (%(queue)s, %(task_name)s, %(priority)s, %(lock)s, %(queueing_lock)s, %(queueing_lock)s, %(args)s,
+            %(scheduled_at)s, 1)
+    returning id
+"""
+JOB = {
+    "queue": "default",
+    "task_name": "raw",
+    "priority": 0,
+    "lock": None,
+    "queueing_lock": None,
+    "args": "{}",
+    "scheduled_at": None,
+}
 
 
 def one_thread(defer: Callable[[], Any], count: int) -> float:
@@ -87,7 +100,7 @@ def raw(dsn: str, count: int) -> dict[str, float]:
 
         def insert() -> None:
             with pool.connection() as connection:
-                connection.execute(INSERT).fetchone()
+                connection.execute(INSERT, JOB).fetchone()
 
         insert()
         blocking = {"defer, 1 thread": one_thread(insert, count), "defer, 8 threads": threads(insert, count, 8)}
@@ -97,7 +110,7 @@ def raw(dsn: str, count: int) -> dict[str, float]:
         async with connection:
 
             async def insert() -> None:
-                await (await connection.execute(INSERT)).fetchone()
+                await (await connection.execute(INSERT, JOB)).fetchone()
 
             await insert()
             one = await coroutines(insert, count, 1)
@@ -108,7 +121,7 @@ def raw(dsn: str, count: int) -> dict[str, float]:
 
             async def insert_from_pool() -> None:
                 async with pool.connection() as connection:
-                    await (await connection.execute(INSERT)).fetchone()
+                    await (await connection.execute(INSERT, JOB)).fetchone()
 
             many = await coroutines(insert_from_pool, count, 32)
         return {"defer_async, 1 coroutine": one, "defer_async, 32 coroutines": many}
@@ -121,6 +134,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3, help="runs of each (default: %(default)s)")
     parser.add_argument("--count", type=int, default=2_000, help="calls in each run (default: %(default)s)")
     arguments = parser.parse_args()
+    logging.disable(logging.WARNING)
     found: dict[str, dict[str, list[float]]] = {}
     with server() as dsn:
         for _ in range(arguments.repeat):

@@ -7,9 +7,8 @@ import functools
 import logging
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self, Unpack, cast
 
-from typing_extensions import Unpack
 
 from adjourn import blueprints, exceptions, sql, tasks
 from adjourn.connector import BaseConnector

@@ -128,4 +128,6 @@ def check_aware(argument: str, value: Any) -> None:
 
 def is_storable(text: str) -> bool:
     """Tell whether Postgres can store a text: not NUL, nor half of a surrogate pair."""
-    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+    if "\0" in text:
+        return False
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)

@@ -52,6 +52,9 @@ def make_deferrer(
         check_priority(priority)
     if task_kwargs is not None and not isinstance(task_kwargs, dict):
         raise exceptions.InvalidOption(f"task_kwargs={task_kwargs!r}: pass a dictionary of arguments.")
+    scheduled_at = None
+    if schedule_at is not None or schedule_in is not None:
+        scheduled_at = scheduled_time(schedule_at, schedule_in, datetime.datetime.now(datetime.UTC))
     job = Job(
         queue=DEFAULT_QUEUE if queue is None else queue,
         priority=DEFAULT_PRIORITY if priority is None else priority,
@@ -59,7 +62,7 @@ def make_deferrer(
         queueing_lock=queueing_lock,
         task_name=name,
         task_kwargs=task_kwargs or {},
-        scheduled_at=scheduled_time(schedule_at, schedule_in, datetime.datetime.now(datetime.UTC)),
+        scheduled_at=scheduled_at,
     )
     return JobDeferrer(job_manager, job, connection, signature)
 

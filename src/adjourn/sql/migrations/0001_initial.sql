@@ -117,24 +117,6 @@ begin
 end $$;
 
 
--- Store a new job and return its id. The same as below for one, without the cost of arrays.
-create function @schema.adjourn_defer_job_v1(
-    p_queue text, p_task_name text, p_priority integer, p_lock text, p_queueing_lock text, p_args jsonb,
-    p_scheduled_at timestamptz, p_own_transaction boolean
-) returns bigint
-language plpgsql as $$
-declare
-    v_id bigint;
-begin
-    insert into @schema.adjourn_jobs (queue, task_name, priority, lock, queueing_lock, waiting_queueing_lock, args, scheduled_at, hold)
-    values (p_queue, p_task_name, p_priority, p_lock, p_queueing_lock, p_queueing_lock, p_args, p_scheduled_at,
-            case when p_scheduled_at > now() then 1 when p_lock is not null then 3 else 0 end)
-    returning id into v_id;
-    perform @schema.adjourn_wake_v1(p_own_transaction, null);
-    return v_id;
-end $$;
-
-
 -- Store new jobs and return their ids, in the order given.
 -- p_own_transaction says that the caller commits later: a worker may fall asleep meanwhile, so it is told in any case.
 create function @schema.adjourn_defer_jobs_v1(
