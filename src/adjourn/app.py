@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self, Unpack, cast
 
-
 from adjourn import blueprints, exceptions, sql, tasks
 from adjourn.connector import BaseConnector
 from adjourn.manager import JobDeferrer, JobManager, SchemaManager

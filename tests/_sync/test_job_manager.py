@@ -174,7 +174,7 @@ def test_jobs_are_listed_by_what_they_are(app: adjourn.App) -> None:
     assert [job.id for job in manager.list_jobs(worker_id=1)] == []
     assert [job.id for job in manager.list_jobs(limit=2)] == [first, second]
     assert [job.id for job in manager.list_jobs(limit=2, after_id=second)] == [third]
-    with pytest.raises(ValueError, match="finished"):
+    with pytest.raises(exceptions.InvalidOption, match=r"status='finished': pass one of 'todo'"):
         manager.list_jobs(status="finished")
 
 

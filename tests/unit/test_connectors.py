@@ -721,3 +721,14 @@ def test_a_pool_is_small_unless_the_user_says_otherwise(options: dict[str, Any],
 def test_sizes_that_no_pool_can_have_are_refused_when_the_connector_is_made(options: dict[str, Any]) -> None:
     with pytest.raises(InvalidOption, match=next(reversed(options))):
         SyncPsycopgConnector(**options)
+
+
+def test_a_session_notices_a_lost_network_unless_the_user_says_otherwise(dsn: str) -> None:
+    with_default = SyncPsycopgConnector(dsn).session()
+    with_other = SyncPsycopgConnector(dsn, keepalives_idle=77).session()
+    with_conninfo = SyncPsycopgConnector(psycopg.conninfo.make_conninfo(dsn, keepalives_idle=88)).session()
+    sessions = (with_default, with_other, with_conninfo)
+    idle = [session.connection.info.get_parameters().get("keepalives_idle") for session in sessions]
+    for session in sessions:
+        session.close()
+    assert idle == ["10", "77", "88"]

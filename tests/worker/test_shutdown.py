@@ -113,6 +113,45 @@ async def test_a_worker_whose_task_is_cancelled_hands_its_jobs_back(app: adjourn
     assert await bench.status(job_id) == "todo"
 
 
+async def test_a_one_shot_worker_runs_what_is_due_before_it_ends(app: adjourn.App, bench: Bench) -> None:
+    @app.task
+    async def work() -> None: ...
+
+    job_id = await work.configure(schedule_in={"milliseconds": 20}).defer_async()
+    await work.batch_defer_async(*[{}] * 200)
+    await asyncio.sleep(0.05)
+    await bench.drain(concurrency=100)
+    assert await bench.status(job_id) == "succeeded"
+
+
+async def test_a_stop_is_bounded_though_the_database_is_gone(
+    app: adjourn.App, bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("adjourn.worker.exchange.LEAVE_TIMEOUT", 0.5)
+    begun, release = asyncio.Event(), asyncio.Event()
+
+    @app.task
+    async def work() -> None:
+        begun.set()
+        await release.wait()
+
+    async def refuse() -> None:
+        raise adjourn.exceptions.ConnectorException("the database is gone")
+
+    job_id = await work.defer_async()
+    async with bench.working(fetch_job_polling_interval=0.1) as worker:
+        await begun.wait()
+        monkeypatch.setattr(app.connector, "session_async", refuse)
+        await app.connector.execute_query_async(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity "
+            "where datname = current_database() and pid <> pg_backend_pid() and application_name <> 'adjourn tests'"
+        )
+        release.set()
+        worker.stop()
+    assert "could not take its leave" in caplog.text
+    assert await bench.status(job_id) == "doing"
+
+
 async def test_a_worker_that_does_not_wait_ends_though_jobs_are_scheduled(app: adjourn.App, bench: Bench) -> None:
     @app.task
     async def work() -> None: ...

@@ -221,7 +221,7 @@ class AsyncJobManager(AsyncStatementRunner):
                 "id": id,
                 "queue": queue,
                 "task": task,
-                "status": None if status is None else Status(status).value,
+                "status": _status(status),
                 "lock": lock,
                 "queueing_lock": queueing_lock,
                 "worker_id": worker_id,
@@ -253,8 +253,8 @@ class AsyncJobManager(AsyncStatementRunner):
     async def _count_async(
         self, statement: str, queue: str | None, task: str | None, status: str | None, lock: str | None
     ) -> list[Row]:
-        wanted = None if status is None else Status(status).value
-        return await self.run_async(statement, {"queue": queue, "task": task, "status": wanted, "lock": lock})
+        parameters = {"queue": queue, "task": task, "status": _status(status), "lock": lock}
+        return await self.run_async(statement, parameters)
 
     async def get_stalled_jobs_async(
         self, queue: str | None = None, task_name: str | None = None, seconds_since_heartbeat: float = 30
@@ -303,3 +303,13 @@ def _already_enqueued(lock: str) -> exceptions.AlreadyEnqueued:
         f"A job with the queueing lock {lock} is waiting already; nothing was stored. Ignore this error where one "
         "waiting job is enough, or defer with another queueing_lock."
     )
+
+
+def _status(value: str | None) -> str | None:
+    if value is None:
+        return None
+    try:
+        return Status(value).value
+    except ValueError as error:
+        choices = ", ".join(repr(each.value) for each in Status)
+        raise exceptions.InvalidOption(f"status={value!r}: pass one of {choices}.") from error

@@ -181,7 +181,7 @@ class AsyncPsycopgConnector(AsyncPooledConnector[AsyncConnectionPool[Any]]):
         connected: list[AsyncConnection[Any]] = []
 
         async def connect_async() -> None:
-            connected.append(await self._connect_async(options, prepare_threshold=0))
+            connected.append(await self._connect_async(options, **driver.SESSION_DEFAULTS))
 
         try:
             await runtime.guarded(connect_async)
@@ -242,9 +242,10 @@ class AsyncPsycopgConnector(AsyncPooledConnector[AsyncConnectionPool[Any]]):
             given = options.connection
             given = await runtime.answer(given) if callable(given) else given
             place = driver.whereabouts(conninfo, given)
-            arguments = {**defaults, **given, "autocommit": True}
-            if "connect_timeout" not in {**conninfo_to_dict(conninfo), **arguments}:
-                arguments["connect_timeout"] = max(1, math.ceil(options.timeout))
+            defaults["connect_timeout"] = max(1, math.ceil(options.timeout))
+            said = conninfo_to_dict(conninfo)
+            unsaid = {name: value for name, value in defaults.items() if name not in said}
+            arguments = {**unsaid, **given, "autocommit": True}
             connection_class = options.pool.get("connection_class", AsyncConnection)
             connection: AsyncConnection[Any] = await connection_class.connect(conninfo, **arguments)
         except psycopg.Error as error:

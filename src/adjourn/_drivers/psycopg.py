@@ -21,6 +21,16 @@ from adjourn import exceptions
 LARGEST_POOL = 10
 """How many connections a pool has at most unless the user says otherwise."""
 
+SESSION_DEFAULTS = {
+    "prepare_threshold": 0,
+    # A session waits for a long time, and must notice within half a minute that nobody is there any more.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+"""How a session connects unless the user says otherwise; libpq's own defaults wait for hours."""
+
 # Options of the pool that are adjourn's to decide.
 RESERVED = {"self", "conninfo", "open", "close_returns"}
 

@@ -182,7 +182,7 @@ class SyncPsycopgConnector(SyncPooledConnector[ConnectionPool[Any]]):
         connected: list[Connection[Any]] = []
 
         def connect() -> None:
-            connected.append(self._connect(options, prepare_threshold=0))
+            connected.append(self._connect(options, **driver.SESSION_DEFAULTS))
 
         try:
             runtime.guarded(connect)
@@ -241,9 +241,10 @@ class SyncPsycopgConnector(SyncPooledConnector[ConnectionPool[Any]]):
             given = options.connection
             given = runtime.answer(given) if callable(given) else given
             place = driver.whereabouts(conninfo, given)
-            arguments = {**defaults, **given, "autocommit": True}
-            if "connect_timeout" not in {**conninfo_to_dict(conninfo), **arguments}:
-                arguments["connect_timeout"] = max(1, math.ceil(options.timeout))
+            defaults["connect_timeout"] = max(1, math.ceil(options.timeout))
+            said = conninfo_to_dict(conninfo)
+            unsaid = {name: value for name, value in defaults.items() if name not in said}
+            arguments = {**unsaid, **given, "autocommit": True}
             connection_class = options.pool.get("connection_class", Connection)
             connection: Connection[Any] = connection_class.connect(conninfo, **arguments)
         except psycopg.Error as error:

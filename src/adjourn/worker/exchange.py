@@ -9,9 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections import deque
 from typing import TYPE_CHECKING
+
+import attrs
 
 from adjourn._async.connector import AsyncSession
 from adjourn._async.worker_manager import AsyncWorkerManager
@@ -39,6 +42,8 @@ SATURATED = 1.0
 PLACE_LIMIT = 200
 PLACE_RETRY = 0.2
 LONGEST_BACK_OFF = 2.0
+LEAVE_TIMEOUT = 10.0
+"""Seconds within which a stopping worker stores what is left; after that its jobs are rescued by others."""
 _DATA_ERRORS = ("22", "23", "40", "54", "55")
 
 
@@ -71,6 +76,7 @@ class Exchange:
         self._confirmations: deque[float] = deque()
         self._failures = 0
         self._stopping = False
+        self._leave_at = math.inf
         self.executor = Executor(app, options, self._on_end)
         self.worker_id = 0
 
@@ -82,8 +88,9 @@ class Exchange:
         self._wake.set()
 
     def stop(self) -> None:
-        """Claim no more; end when what runs has ended."""
+        """Claim no more; end when what runs has ended and is stored, or cannot be stored for `LEAVE_TIMEOUT`."""
         self._stopping = True
+        self._leave_at = time.monotonic() + LEAVE_TIMEOUT
         self._wake.set()
 
     def declared_dead(self) -> None:
@@ -128,6 +135,8 @@ class Exchange:
                 finished = await self._round()
             except ConnectorException as error:
                 await self._back_off(error)
+                if time.monotonic() > self._leave_at and not len(self.executor):
+                    return
                 continue
             if self._failures:
                 logger.info("The database is back", extra={"action": "connector_back"})
@@ -141,9 +150,9 @@ class Exchange:
         if not self.worker_id:
             await self.register()
         now = time.monotonic()
-        if self._returned:
-            await manager.hand_back_async(self.worker_id, self._returned)
-            self._returned = []
+        if returned := list(self._returned):
+            await manager.hand_back_async(self.worker_id, returned)
+            del self._returned[: len(returned)]
         if self._buffer and (self._stopping or now - self._buffered_at > STALE_BUFFER):
             await self._hand_back_buffer(manager)
             self.executor.forget_durations()
@@ -175,21 +184,23 @@ class Exchange:
             # The bodies that were just started have their turn before the next round trip.
             await asyncio.sleep(0)
             return False
-        if not self._options.wait and not exchanged.jobs and not exchanged.place and not self._has_work():
-            return True
         if limit and not probing:
             self._probe_at = 0.0
-        elif not self._stopping:
+            return False
+        if not self._options.wait and not exchanged.jobs and not exchanged.place and not self._has_work():
+            return True
+        if not self._stopping:
             await self._sleep(exchanged.due_in)
         return False
 
     async def _exchange(self, manager: AsyncWorkerManager, limit: int, probing: bool, now: float) -> Exchanged:
         batch = self._ended[: self._largest_batch]
+        worker_id = self.worker_id
         if probing:
             self._probe_at = now + PROBE_INTERVAL
         try:
             exchanged = await manager.exchange_async(
-                self.worker_id,
+                worker_id,
                 batch,
                 limit=limit,
                 queues=self._options.queues,
@@ -200,6 +211,9 @@ class Exchange:
             if batch and error.sqlstate and error.sqlstate[:2] in _DATA_ERRORS:
                 self._narrow_down(batch, error)
             raise
+        if worker_id != self.worker_id:
+            # Declared dead meanwhile: what was claimed just before is being rescued, and must not run here.
+            return attrs.evolve(exchanged, jobs=[], alive=True)
         del self._ended[: len(batch)]
         self._largest_batch = 1000
         for job_id in exchanged.refused:
@@ -229,6 +243,8 @@ class Exchange:
                 extra={"action": "error_dropped"},
             )
             self._ended[0] = Ended(batch[0].id, batch[0].claim, batch[0].status)
+        else:
+            self._ended.append(self._ended.pop(0))
 
     # Jobs in and out
 
@@ -323,19 +339,15 @@ class Exchange:
             manager, self._manager = self._manager, None
             await manager.session.close_async()
 
-    async def close(self, timeout: float) -> None:
-        """Give back whatever is left and leave. Never raises for the database's sake, never takes longer.
-
-        Parameters
-        ----------
-        timeout
-            Seconds.
+    async def close(self) -> None:
+        """Give back whatever is left and leave. Never raises for the database's sake, nor takes more than
+        `LEAVE_TIMEOUT`.
         """
         left = [*self.executor.abandon(), *self._buffer, *self._returned]
         self._buffer.clear()
         self.executor.close()
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(LEAVE_TIMEOUT):
                 if self.worker_id:
                     manager = await self._connected()
                     if self._ended:

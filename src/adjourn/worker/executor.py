@@ -35,7 +35,8 @@ class Run:
     """One run of a job that is under way."""
 
     job: Job
-    started: float
+    started: float = attrs.field(factory=time.time)
+    began: float = attrs.field(factory=time.perf_counter)
     handle: asyncio.Task[None] | None = None
     abort_reason: AbortReason | None = None
 
@@ -79,7 +80,7 @@ class Executor:
     def start(self, job: Job) -> None:
         """Begin to run a job."""
         assert job.id is not None
-        run = self._runs[job.id] = Run(job, time.time())
+        run = self._runs[job.id] = Run(job)
         task = self._app.tasks.get(job.task_name)
         if task is None:
             self._end(
@@ -169,7 +170,7 @@ class Executor:
         assert run.job.id is not None
         if self._runs.pop(run.job.id, None) is not run:
             return  # abandoned
-        duration = time.time() - run.started
+        duration = time.perf_counter() - run.began
         self.mean_duration += (duration - self.mean_duration) * 0.1
         if error is not None:
             retried = isinstance(outcome, Retried)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from adjourn.job_context import AbortReason
 from adjourn.jobs import DeleteJobCondition
 from adjourn.outcomes import Heartbeat
-from adjourn.worker.exchange import Exchange
+from adjourn.worker.exchange import LEAVE_TIMEOUT, Exchange
 from adjourn.worker.heartbeat import HeartbeatThread
 from adjourn.worker.options import Options
 from adjourn.worker.shutdown import on_signals
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("adjourn.worker")
 
-LEAVE_TIMEOUT = 10.0
-"""Seconds within which a stopping worker stores what is left; after that its jobs are rescued by others."""
 CANCEL_TIMEOUT = 5.0
 """Seconds that cancelled jobs have to clean up in."""
 
@@ -127,7 +125,7 @@ class Worker:
                     await self._run_until_stopped(exchange, self._stop_asked)
         finally:
             self._log("stop_worker", "Stopping", exchange)
-            await _uncancelled(exchange.close(LEAVE_TIMEOUT))
+            await _uncancelled(exchange.close())
 
     async def _run_until_stopped(self, exchange: Exchange, stop_asked: asyncio.Event) -> None:
         running = asyncio.create_task(exchange.run(), name="adjourn exchange")
