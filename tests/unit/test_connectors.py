@@ -18,6 +18,7 @@ import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from psycopg_pool import AsyncConnectionPool, AsyncNullConnectionPool, ConnectionPool, NullConnectionPool
 
+from adjourn._sync.psycopg import SyncPsycopgSession
 from adjourn.connector_state import State
 from adjourn.connectors import BaseConnector, PsycopgConnector, SyncPsycopgConnector
 from adjourn.exceptions import (
@@ -728,7 +729,10 @@ def test_a_session_notices_a_lost_network_unless_the_user_says_otherwise(dsn: st
     with_other = SyncPsycopgConnector(dsn, keepalives_idle=77).session()
     with_conninfo = SyncPsycopgConnector(psycopg.conninfo.make_conninfo(dsn, keepalives_idle=88)).session()
     sessions = (with_default, with_other, with_conninfo)
-    idle = [session.connection.info.get_parameters().get("keepalives_idle") for session in sessions]
+    idle = []
+    for session in sessions:
+        assert isinstance(session, SyncPsycopgSession)
+        idle.append(session.connection.info.get_parameters().get("keepalives_idle"))
     for session in sessions:
         session.close()
     assert idle == ["10", "77", "88"]
