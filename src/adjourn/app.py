@@ -12,7 +12,8 @@ from typing import Any, Self, Unpack, cast
 from adjourn import blueprints, exceptions, sql, tasks
 from adjourn.connector import BaseConnector
 from adjourn.manager import JobDeferrer, JobManager, SchemaManager
-from adjourn.types import ConfigureOptions, WorkerOptions
+from adjourn.periodic import DEFAULT_MAX_DELAY
+from adjourn.types import ConfigureOptions, PeriodicDefaults, WorkerOptions
 from adjourn.utils import AwaitableContext, import_all, load_from_path
 from adjourn.worker import Worker
 
@@ -30,6 +31,9 @@ class App(blueprints.Blueprint):
         Modules that declare tasks; a worker imports them before it starts.
     worker_defaults
         Options of `run_worker` where the call does not give them.
+    periodic_defaults
+        Options of periodic tasks: ``max_delay``, seconds after its time for which a tick is still deferred, 600 by
+        default.
     schema
         The database schema that holds adjourn's tables.
 
@@ -45,6 +49,7 @@ class App(blueprints.Blueprint):
         connector: BaseConnector,
         import_paths: Iterable[str] | None = None,
         worker_defaults: WorkerOptions | None = None,
+        periodic_defaults: PeriodicDefaults | None = None,
         schema: str = sql.DEFAULT_SCHEMA,
     ) -> None:
         super().__init__()
@@ -55,6 +60,7 @@ class App(blueprints.Blueprint):
         self.connector = connector
         self.import_paths = tuple(import_paths or ())
         self.worker_defaults: WorkerOptions = worker_defaults or {}
+        self.periodic_defaults: PeriodicDefaults = {"max_delay": DEFAULT_MAX_DELAY, **(periodic_defaults or {})}
         self.job_manager = JobManager(connector, schema)
 
     @classmethod
@@ -112,7 +118,9 @@ class App(blueprints.Blueprint):
             return self.tasks[name].configure(**options)
         if not allow_unknown:
             raise exceptions.TaskNotFound(f"There is no task named {name!r} here. Import the module that declares it.")
-        return tasks.make_deferrer(self.job_manager, name=name, **options)
+        configured = cast("dict[str, Any]", options)
+        connection = configured.pop("connection", None)
+        return JobDeferrer(self.job_manager, tasks.make_job(name, **configured), connection)
 
     def open(self, pool_or_engine: Any = None) -> Self:
         """Open the app for synchronous use, and return it; ``with app.open():`` closes it again.

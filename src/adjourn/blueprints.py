@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, Unpack, overload
 
 from adjourn import exceptions
+from adjourn.cron import Cron
 from adjourn.job_context import JobContext
 from adjourn.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE
 from adjourn.manager import JobManager
 from adjourn.options import check_name
+from adjourn.periodic import (
+    MissedRuns,
+    PeriodicRegistry,
+    PeriodicTask,
+    checked_max_delay,
+    checked_missed,
+    checked_options,
+    checked_periodic_id,
+)
 from adjourn.retry import BaseRetryStrategy
 from adjourn.tasks import Task
+from adjourn.types import PeriodicOptions
 from adjourn.utils import caller_module
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Args = ParamSpec("Args")
 AnyTask = Task[Any, Any, Any]
 
 
@@ -75,6 +87,7 @@ class Blueprint:
 
     def __init__(self) -> None:
         self._registry = TaskRegistry(self, {})
+        self.periodic_registry = PeriodicRegistry()
         self._warn_in_main()
 
     def _warn_in_main(self) -> None:
@@ -126,6 +139,8 @@ class Blueprint:
             task.blueprint = self
         for name, task in renamed.items():
             self.tasks.add_names(task, [name])
+        for periodic_task in blueprint.periodic_registry.periodic_tasks:
+            self.periodic_registry.add(periodic_task)
 
     def add_task_alias(self, task: AnyTask, alias: str) -> None:
         """Let workers know a task by a further name.
@@ -138,6 +153,61 @@ class Blueprint:
         check_name("alias", alias)
         self.tasks.add_names(task, [alias])
         task.aliases = (*task.aliases, alias)
+
+    def periodic(
+        self,
+        *,
+        cron: str,
+        periodic_id: str = "",
+        timezone: str = "UTC",
+        missed: str | MissedRuns = MissedRuns.LATEST,
+        max_delay: float | None = None,
+        **configure_kwargs: Unpack[PeriodicOptions],
+    ) -> Callable[[Task[P, R, Args]], Task[P, R, Args]]:
+        """Have a task deferred by the clock, by whichever worker comes first; use it above ``@app.task``.
+
+        The task is called with ``timestamp``, the time that it was due, in whole seconds since the epoch.
+
+        Parameters
+        ----------
+        cron
+            Five fields, a sixth for seconds, or an alias such as ``@hourly``.
+        periodic_id
+            Tells several schedules of one task apart.
+        timezone
+            The IANA name of the time zone that the fields are in, UTC by default.
+        missed
+            What becomes of ticks that came while no worker was there: ``"latest"`` (the default) defers the latest of
+            them, ``"all"`` each, ``"skip"`` none.
+        max_delay
+            Seconds after its time for which a tick is still deferred; the app's ``periodic_defaults`` (600) by default.
+        **configure_kwargs
+            Options of the jobs, as for `Task.configure`; those of time and connection excepted.
+
+        Raises
+        ------
+        InvalidOption
+            If an option is not acceptable, or the task does not take ``timestamp``.
+        TaskAlreadyRegistered
+            If the task has a schedule with this ``periodic_id`` already.
+        """
+
+        def declare(task: Task[P, R, Args]) -> Task[P, R, Args]:
+            if not isinstance(task, Task):
+                raise exceptions.InvalidOption(f"{task!r} is no task: write @app.periodic(...) above @app.task.")
+            self.periodic_registry.add(
+                PeriodicTask(
+                    task=task,
+                    cron=Cron(cron, timezone),
+                    periodic_id=checked_periodic_id(periodic_id),
+                    missed=checked_missed(missed),
+                    max_delay=checked_max_delay(max_delay),
+                    options=checked_options(task, configure_kwargs),
+                )
+            )
+            return task
+
+        return declare
 
     @overload
     def task(self, _func: Callable[P, R]) -> Task[P, R, P]: ...

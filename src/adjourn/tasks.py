@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 from adjourn import exceptions
 from adjourn.arguments import Signature
 from adjourn.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE, Job
-from adjourn.manager import JobDeferrer, JobManager
+from adjourn.manager import JobDeferrer
 from adjourn.options import check_name, check_priority, scheduled_time
 from adjourn.retry import BaseRetryStrategy, RetryDecision, RetryStrategy
 from adjourn.types import JSONDict, TimeDeltaParams
@@ -23,11 +23,9 @@ R = TypeVar("R")
 Args = ParamSpec("Args")
 
 
-def make_deferrer(
-    job_manager: JobManager,
-    *,
+def make_job(
     name: str,
-    signature: Signature | None = None,
+    *,
     queue: str | None = None,
     priority: int | None = None,
     lock: str | None = None,
@@ -35,9 +33,8 @@ def make_deferrer(
     task_kwargs: JSONDict | None = None,
     schedule_at: datetime.datetime | None = None,
     schedule_in: TimeDeltaParams | None = None,
-    connection: Any = None,
-) -> JobDeferrer:
-    """Check the options of a job, and return what stores jobs with them.
+) -> Job:
+    """Check the options of a job, and return it.
 
     Raises
     ------
@@ -55,7 +52,7 @@ def make_deferrer(
     scheduled_at = None
     if schedule_at is not None or schedule_in is not None:
         scheduled_at = scheduled_time(schedule_at, schedule_in, datetime.datetime.now(datetime.UTC))
-    job = Job(
+    return Job(
         queue=DEFAULT_QUEUE if queue is None else queue,
         priority=DEFAULT_PRIORITY if priority is None else priority,
         lock=lock,
@@ -64,7 +61,6 @@ def make_deferrer(
         task_kwargs=task_kwargs or {},
         scheduled_at=scheduled_at,
     )
-    return JobDeferrer(job_manager, job, connection, signature)
 
 
 class Task(Generic[P, R, Args]):
@@ -197,18 +193,35 @@ class Task(Generic[P, R, Args]):
         UnboundTaskError
             If the task belongs to a blueprint that no app has taken in.
         """
-        return make_deferrer(
-            self.blueprint.job_manager_for(self.name),
-            name=self.name,
-            signature=self.signature,
+        job_manager = self.blueprint.job_manager_for(self.name)
+        job = self.make_job(
+            queue=queue,
+            priority=priority,
+            lock=lock,
+            queueing_lock=queueing_lock,
+            task_kwargs=task_kwargs,
+            schedule_at=schedule_at,
+            schedule_in=schedule_in,
+        )
+        return JobDeferrer(job_manager, job, connection, self.signature)
+
+    def make_job(
+        self,
+        *,
+        queue: str | None = None,
+        priority: int | None = None,
+        lock: str | None = None,
+        queueing_lock: str | None = None,
+        **options: Any,
+    ) -> Job:
+        """Return a job with these options, and the task's own for the rest."""
+        return make_job(
+            self.name,
             queue=self.queue if queue is None else queue,
             priority=self.priority if priority is None else priority,
             lock=self.lock if lock is None else lock,
             queueing_lock=self.queueing_lock if queueing_lock is None else queueing_lock,
-            task_kwargs=task_kwargs,
-            schedule_at=schedule_at,
-            schedule_in=schedule_in,
-            connection=connection,
+            **options,
         )
 
     def defer(self, *args: Args.args, **kwargs: Args.kwargs) -> int:

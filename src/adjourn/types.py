@@ -52,6 +52,28 @@ class ConfigureOptions(TypedDict, total=False):
     connection: Any
 
 
+class PeriodicOptions(TypedDict, total=False):
+    """The options of `Task.configure` that jobs of periodic tasks can have."""
+
+    lock: str | None
+    queueing_lock: str | None
+    task_kwargs: JSONDict | None
+    queue: str | None
+    priority: int | None
+
+
+class PeriodicDefaults(TypedDict, total=False):
+    """The options of periodic tasks that an app sets for all of them.
+
+    Attributes
+    ----------
+    max_delay
+        Seconds after its time for which a tick is still deferred, 600 by default.
+    """
+
+    max_delay: float
+
+
 class WorkerOptions(TypedDict, total=False):
     """The options of `Worker`, which documents them."""
 

@@ -10,6 +10,7 @@ from typing import Any
 from adjourn import exceptions
 from adjourn._sync.statements import SyncStatementRunner
 from adjourn.arguments import dump_arguments
+from adjourn.cron import Cron
 from adjourn.jobs import Job, Status
 from adjourn.options import check_aware, check_name, check_priority
 from adjourn.types import Row
@@ -61,6 +62,88 @@ class SyncJobManager(SyncStatementRunner):
                 raise
             raise _already_enqueued(repr(job.queueing_lock)) from error
         return job.evolve(id=row["id"], status=Status.TODO.value)
+
+    def defer_periodic_job(
+        self, job: Job, periodic_id: str, defer_timestamp: int, *, cron: str = "", timezone: str = "UTC"
+    ) -> int | None:
+        """Store the job of one tick of a periodic task, unless that tick or a later one was deferred already.
+
+        However many workers try, one of them succeeds.
+
+        Parameters
+        ----------
+        job
+            The job, without an id.
+        periodic_id
+            Tells several schedules of one task apart.
+        defer_timestamp
+            The tick: seconds since the epoch.
+        cron, timezone
+            The schedule, for lists.
+
+        Returns
+        -------
+        int or None
+            The job's id; None if the tick was deferred already.
+
+        Raises
+        ------
+        AlreadyEnqueued
+            If a job with the same queueing lock waits already. The tick then counts as deferred.
+        """
+        parameters = {
+            "periodic_id": periodic_id,
+            "cron": cron,
+            "timezone": timezone,
+            "tick": datetime.datetime.fromtimestamp(defer_timestamp, datetime.UTC),
+            "queue": job.queue,
+            "task_name": job.task_name,
+            "priority": job.priority,
+            "lock": job.lock,
+            "queueing_lock": job.queueing_lock,
+            "args": dump_arguments(job.task_name, job.task_kwargs, self.connector.json_dumps),
+        }
+        (row,) = self.run("defer_periodic_job", parameters)
+        if row["is_new"] and row["job_id"] is None:
+            raise _already_enqueued(repr(job.queueing_lock))
+        return None if row["job_id"] is None else int(row["job_id"])
+
+    def list_schedules(self) -> list[Row]:
+        """Return what is known of the schedules of periodic tasks that have been due at least once.
+
+        Returns
+        -------
+        list of dict
+            ``task_name``, ``periodic_id``, ``cron``, ``timezone``, ``last_tick``, ``last_job_id``, ``seen_at`` (when a
+            worker last knew it) and ``next_tick``.
+        """
+        rows = self.run("list_schedules", {})
+        for row in rows:
+            row["next_tick"] = Cron(row["cron"], row["timezone"]).next(row.pop("now"))
+        return rows
+
+    def keep_schedules(self, known: Sequence[tuple[str, str]], seconds: float) -> list[tuple[str, str]]:
+        """Note that schedules, given by task name and ``periodic_id``, are still in use, and forget others.
+
+        Parameters
+        ----------
+        known
+            The schedules in use here.
+        seconds
+            Others are forgotten when nobody has known them for so long.
+
+        Returns
+        -------
+        list of tuple
+            The schedules that were forgotten.
+        """
+        parameters = {
+            "task_names": [task_name for task_name, _ in known],
+            "periodic_ids": [periodic_id for _, periodic_id in known],
+            "seconds": seconds,
+        }
+        rows = self.run("keep_schedules", parameters)
+        return [(row["task_name"], row["periodic_id"]) for row in rows]
 
     def batch_defer_jobs(self, jobs: Sequence[Job], connection: Any = None) -> list[Job]:
         """Store several jobs, all or none, and return them with their ids, in the same order.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from adjourn.outcomes import Heartbeat
 from adjourn.worker.exchange import LEAVE_TIMEOUT, Exchange
 from adjourn.worker.heartbeat import HeartbeatThread
 from adjourn.worker.options import Options
+from adjourn.worker.scheduler import Scheduler
 from adjourn.worker.shutdown import on_signals
 
 if TYPE_CHECKING:
@@ -128,11 +130,17 @@ class Worker:
             await _uncancelled(exchange.close())
 
     async def _run_until_stopped(self, exchange: Exchange, stop_asked: asyncio.Event) -> None:
+        scheduler = Scheduler(self.app)
+        if not self.options.wait:
+            # There may be no later moment.
+            await scheduler.defer_due(datetime.datetime.now(datetime.UTC))
+        scheduling = asyncio.create_task(scheduler.run(), name="adjourn scheduler")
         running = asyncio.create_task(exchange.run(), name="adjourn exchange")
         stopping = asyncio.create_task(stop_asked.wait(), name="adjourn stop")
         try:
             await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not running.done():
+                scheduling.cancel()
                 exchange.stop()
                 await asyncio.wait({running}, timeout=self.options.shutdown_graceful_timeout)
             if not running.done():
@@ -141,9 +149,9 @@ class Worker:
             if running.done():
                 running.result()
         finally:
-            for task in (running, stopping):
+            for task in (running, stopping, scheduling):
                 task.cancel()
-            await asyncio.wait({running, stopping})
+            await asyncio.wait({running, stopping, scheduling})
 
     @contextlib.asynccontextmanager
     async def _heartbeat(self, exchange: Exchange) -> AsyncIterator[None]:

@@ -1,0 +1,82 @@
+"""When a cron expression is due: a pure rule on top of croniter."""
+
+from __future__ import annotations
+
+import datetime
+import zoneinfo
+
+import attrs
+from croniter import croniter
+
+from adjourn.exceptions import InvalidOption
+
+_MOST_FIELDS = 6
+_HOUR = 1
+
+
+@attrs.frozen
+class Cron:
+    """A cron expression in a time zone.
+
+    Parameters
+    ----------
+    expression
+        Five fields (minute, hour, day of the month, month, day of the week), a sixth for seconds, or an alias such as
+        ``@hourly``.
+    timezone
+        The IANA name of the time zone that the fields are in, UTC by default.
+
+    Raises
+    ------
+    InvalidOption
+        If the expression cannot be read or is never due, or the time zone is not known.
+
+    Notes
+    -----
+    When clocks are put forward, a time that they skip is due at the next that exists. When they are put back, a time
+    that they show twice is due once if the expression names its hours, and twice if it does not (``*`` or ``*/2``):
+    the rule of Vixie's cron.
+    """
+
+    expression: str
+    timezone: str = "UTC"
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self.expression, str) or not croniter.is_valid(self.expression):
+            raise InvalidOption(f"cron={self.expression!r} is not a cron expression, such as '*/5 * * * *'.")
+        if len(self.expression.split()) > _MOST_FIELDS:
+            raise InvalidOption(f"cron={self.expression!r} has more than {_MOST_FIELDS} fields.")
+        try:
+            zoneinfo.ZoneInfo(self.timezone)
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError, TypeError, OSError) as error:
+            message = f"timezone={self.timezone!r}: pass an IANA name, such as 'UTC' or 'Europe/Berlin'."
+            raise InvalidOption(message) from error
+        try:
+            self.next(datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC))
+        except ValueError as error:
+            raise InvalidOption(f"cron={self.expression!r} is never due; no such date exists.") from error
+
+    def next(self, after: datetime.datetime) -> datetime.datetime:
+        """Return when it is due next, later than the aware datetime ``after``; in UTC."""
+        zone = zoneinfo.ZoneInfo(self.timezone)
+        times = croniter(self.expression, after.astimezone(zone))
+        while True:
+            found: datetime.datetime = times.get_next(datetime.datetime)
+            if not self._is_repeated(found):
+                return found.astimezone(datetime.UTC)
+
+    def between(self, after: datetime.datetime, until: datetime.datetime) -> list[datetime.datetime]:
+        """Return when it is due later than ``after`` and not later than ``until``, in order; in UTC."""
+        found = []
+        tick = self.next(after)
+        while tick <= until:
+            found.append(tick)
+            tick = self.next(tick)
+        return found
+
+    def _is_repeated(self, local: datetime.datetime) -> bool:
+        """Tell whether the clocks show this time for the second time, and once was meant."""
+        first = local.replace(fold=0)
+        if first.utcoffset() == local.utcoffset() or self.expression.startswith("@"):
+            return False
+        return not self.expression.split()[_HOUR].startswith("*")

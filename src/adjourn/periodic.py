@@ -1,0 +1,142 @@
+"""Periodic tasks: which tasks are deferred by the clock, and which of their ticks are due."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from adjourn import exceptions
+from adjourn.cron import Cron
+from adjourn.options import check_name
+from adjourn.types import PeriodicOptions
+
+if TYPE_CHECKING:
+    from adjourn.tasks import Task
+
+DEFAULT_MAX_DELAY = 600.0
+"""Seconds after its time for which a tick is still deferred."""
+ON_TIME = 60.0
+"""Seconds after its time for which a tick does not count as missed."""
+
+
+class MissedRuns(enum.StrEnum):
+    """What becomes of ticks that came while no worker was there to defer them."""
+
+    SKIP = "skip"
+    """Nothing."""
+    LATEST = "latest"
+    """The latest of them is deferred, if it is not older than ``max_delay``."""
+    ALL = "all"
+    """All of them are deferred that are not older than ``max_delay``."""
+
+
+@attrs.frozen(kw_only=True)
+class PeriodicTask:
+    """A task with one of its schedules.
+
+    Attributes
+    ----------
+    task
+        The task.
+    cron
+        When it is due.
+    periodic_id
+        Tells several schedules of one task apart.
+    missed
+        What becomes of missed ticks.
+    max_delay
+        Seconds after its time for which a tick is still deferred; None takes the app's.
+    options
+        The options of its jobs, as for `Task.configure`.
+    """
+
+    task: Task[Any, Any, Any]
+    cron: Cron
+    periodic_id: str
+    missed: MissedRuns
+    max_delay: float | None
+    options: Mapping[str, Any]
+
+    def due(self, since: datetime.datetime, now: datetime.datetime, max_delay: float) -> list[datetime.datetime]:
+        """Return the ticks to defer now, in order.
+
+        Parameters
+        ----------
+        since
+            Ticks up to this time have been seen to.
+        now
+            The time.
+        max_delay
+            Seconds, the app's default.
+        """
+        longest = self.max_delay if self.max_delay is not None else max_delay
+        if self.missed is MissedRuns.SKIP:
+            longest = min(longest, ON_TIME)
+        oldest = max(since, now - datetime.timedelta(seconds=longest))
+        ticks = self.cron.between(oldest, now)
+        return ticks[-1:] if self.missed is MissedRuns.LATEST else ticks
+
+
+class PeriodicRegistry:
+    """The periodic tasks of an app or blueprint."""
+
+    def __init__(self) -> None:
+        self.periodic_tasks: list[PeriodicTask] = []
+
+    def add(self, periodic_task: PeriodicTask) -> None:
+        """Take in a periodic task.
+
+        Raises
+        ------
+        TaskAlreadyRegistered
+            If the task has a schedule with the same ``periodic_id`` already.
+        """
+        for other in self.periodic_tasks:
+            if other.task is periodic_task.task and other.periodic_id == periodic_task.periodic_id:
+                raise exceptions.TaskAlreadyRegistered(
+                    f"Task {other.task.name} has a schedule with periodic_id={other.periodic_id!r} already. Give each of "
+                    "its schedules one of its own."
+                )
+        self.periodic_tasks.append(periodic_task)
+
+
+def checked_periodic_id(value: Any) -> str:
+    """Return a ``periodic_id`` that can be stored; unlike other names it may be empty."""
+    if value != "":
+        check_name("periodic_id", value)
+    return str(value)
+
+
+def checked_missed(value: Any) -> MissedRuns:
+    """Return the policy that a ``missed`` option names."""
+    try:
+        return MissedRuns(value)
+    except ValueError as error:
+        choices = ", ".join(repr(each.value) for each in MissedRuns)
+        raise exceptions.InvalidOption(f"missed={value!r}: pass one of {choices}.") from error
+
+
+def checked_max_delay(value: Any) -> float | None:
+    """Return a ``max_delay`` in seconds, None for the app's."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0):
+        raise exceptions.InvalidOption(f"max_delay={value!r}: pass a number of seconds, zero or more.")
+    return value
+
+
+def checked_options(task: Task[Any, Any, Any], options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the options of a periodic task's jobs, if the task can be called with what they bring and ``timestamp``."""
+    for name in options:
+        if name not in PeriodicOptions.__annotations__:
+            known = ", ".join(PeriodicOptions.__annotations__)
+            raise exceptions.InvalidOption(f"{name!r} is not an option of periodic tasks; these are: {known}.")
+    job = task.make_job(**options)
+    try:
+        task.signature.check((), {**job.task_kwargs, "timestamp": 0})
+    except exceptions.InvalidTaskArguments as error:
+        message = f"{error} A periodic task is called with `timestamp`, and with task_kwargs."
+        raise exceptions.InvalidOption(message) from error
+    return dict(options)

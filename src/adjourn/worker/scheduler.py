@@ -1,0 +1,117 @@
+"""Defers periodic tasks when they are due. Every worker tries; the database lets one of them succeed."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import logging
+from typing import TYPE_CHECKING
+
+from adjourn.exceptions import AlreadyEnqueued, ConnectorException
+from adjourn.periodic import DEFAULT_MAX_DELAY, PeriodicTask
+
+if TYPE_CHECKING:
+    from adjourn.app import App
+
+logger = logging.getLogger("adjourn.worker")
+
+LONGEST_SLEEP = 60.0
+"""Seconds after which the clock is looked at again, in case it was set."""
+LONGEST_BACK_OFF = 5.0
+KEEP_INTERVAL = 24 * 3600.0
+FORGET_AFTER = 7 * 24 * 3600.0
+"""Seconds after which a schedule that no program has any more is forgotten."""
+
+
+class Scheduler:
+    """Defers the jobs of an app's periodic tasks.
+
+    Parameters
+    ----------
+    app
+        Its periodic tasks, and where their jobs go.
+    """
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._seen: dict[int, datetime.datetime] = {}
+        self._keep_at = datetime.datetime.min.replace(tzinfo=datetime.UTC)
+
+    async def run(self) -> None:
+        """Defer until cancelled."""
+        failures = 0
+        while self._app.periodic_registry.periodic_tasks:
+            try:
+                await self.defer_due(_now())
+                await self._keep(_now())
+                failures = 0
+            except ConnectorException as error:
+                failures += 1
+                delay = min(0.1 * 2**failures, LONGEST_BACK_OFF)
+                logger.warning(
+                    "Periodic tasks could not be deferred (%s); trying again in %.1f s",
+                    error,
+                    delay,
+                    extra={"action": "side_task_failed"},
+                )
+                await asyncio.sleep(delay)
+            else:
+                await self._sleep()
+        logger.debug("There are no periodic tasks", extra={"action": "ignore_periodic_task"})
+
+    async def defer_due(self, now: datetime.datetime) -> None:
+        """Defer every tick that is due and has not been seen to."""
+        max_delay = self._app.periodic_defaults.get("max_delay", DEFAULT_MAX_DELAY)
+        beginning = datetime.datetime.min.replace(tzinfo=datetime.UTC)
+        for periodic_task in self._app.periodic_registry.periodic_tasks:
+            since = self._seen.get(id(periodic_task), beginning)
+            for tick in periodic_task.due(since, now, max_delay):
+                await self._defer(periodic_task, tick)
+                self._seen[id(periodic_task)] = tick
+            self._seen[id(periodic_task)] = max(since, now)
+
+    async def _defer(self, periodic_task: PeriodicTask, tick: datetime.datetime) -> None:
+        timestamp = int(tick.timestamp())
+        task, cron = periodic_task.task, periodic_task.cron
+        job = task.make_job(**periodic_task.options)
+        job = job.evolve(task_kwargs={**job.task_kwargs, "timestamp": timestamp})
+        extra = {"periodic_id": periodic_task.periodic_id, "timestamp": timestamp, "task": task.name}
+        try:
+            job_id = await self._app.job_manager.defer_periodic_job_async(
+                job, periodic_task.periodic_id, timestamp, cron=cron.expression, timezone=cron.timezone
+            )
+        except AlreadyEnqueued as error:
+            action = "skip_periodic_task_queueing_lock"
+            logger.info("Periodic task %s is not deferred: %s", task.name, error, extra={"action": action, **extra})
+            return
+        if job_id is None:
+            action = "periodic_task_already_deferred"
+            logger.debug("Periodic task %s was deferred already", task.name, extra={"action": action, **extra})
+        else:
+            action = "periodic_task_deferred"
+            extra["job_id"] = job_id
+            logger.info("Periodic task %s is deferred, for %s", task.name, tick, extra={"action": action, **extra})
+
+    async def _keep(self, now: datetime.datetime) -> None:
+        if now < self._keep_at:
+            return
+        known = [(each.task.name, each.periodic_id) for each in self._app.periodic_registry.periodic_tasks]
+        for task_name, periodic_id in await self._app.job_manager.keep_schedules_async(known, FORGET_AFTER):
+            logger.info(
+                "Schedule %r of periodic task %s is forgotten: no program has it any more",
+                periodic_id,
+                task_name,
+                extra={"action": "schedule_forgotten"},
+            )
+        self._keep_at = now + datetime.timedelta(seconds=KEEP_INTERVAL)
+
+    async def _sleep(self) -> None:
+        now = _now()
+        tick = min(each.cron.next(now) for each in self._app.periodic_registry.periodic_tasks)
+        delay = min(max((tick - now).total_seconds(), 0.0), LONGEST_SLEEP)
+        logger.debug("Next periodic task in %.1f s", delay, extra={"action": "wait_next_tick", "tick": tick})
+        await asyncio.sleep(delay)
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)

@@ -1,0 +1,111 @@
+"""Declaring periodic tasks, and which of their ticks are due."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import pytest
+
+import adjourn
+from adjourn import exceptions
+from adjourn.periodic import PeriodicTask
+
+NOW = datetime.datetime(2026, 1, 1, 12, 0, 30, tzinfo=datetime.UTC)
+LONG_AGO = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
+
+
+@pytest.fixture
+def app() -> adjourn.App:
+    return adjourn.App(connector=adjourn.PsycopgConnector("host=nowhere.invalid"))
+
+
+def declared(app: adjourn.App, **options: Any) -> PeriodicTask:
+    @app.periodic(**{"cron": "* * * * *", **options})
+    @app.task(name="tick")
+    def tick(timestamp: int, x: int = 0) -> None: ...
+
+    (periodic_task,) = app.periodic_registry.periodic_tasks
+    return periodic_task
+
+
+def clock(ticks: list[datetime.datetime]) -> list[str]:
+    return [f"{tick:%H:%M}" for tick in ticks]
+
+
+def test_the_latest_missed_tick_is_due_unless_it_is_too_old(app: adjourn.App) -> None:
+    periodic_task = declared(app)
+    assert clock(periodic_task.due(LONG_AGO, NOW, 600)) == ["12:00"]
+    assert clock(periodic_task.due(LONG_AGO, NOW, 20)) == []
+    assert clock(periodic_task.due(NOW, NOW, 600)) == []
+
+
+def test_all_missed_ticks_are_due_where_asked_for(app: adjourn.App) -> None:
+    periodic_task = declared(app, missed="all", max_delay=160)
+    assert clock(periodic_task.due(LONG_AGO, NOW, 600)) == ["11:58", "11:59", "12:00"]
+    assert clock(periodic_task.due(NOW - datetime.timedelta(seconds=60), NOW, 600)) == ["12:00"]
+
+
+def test_missed_ticks_are_skipped_where_asked_for(app: adjourn.App) -> None:
+    periodic_task = declared(app, missed="skip", cron="55 * * * *")
+    assert clock(periodic_task.due(LONG_AGO, NOW, 600)) == []
+    on_time = NOW.replace(hour=11, minute=55)
+    assert clock(periodic_task.due(LONG_AGO, on_time, 600)) == ["11:55"]
+
+
+def test_a_task_may_have_several_schedules_that_differ_in_their_id(app: adjourn.App) -> None:
+    task = declared(app, periodic_id="a").task
+    app.periodic(cron="@daily", periodic_id="b", queue="slow")(task)
+    assert [each.periodic_id for each in app.periodic_registry.periodic_tasks] == ["a", "b"]
+    with pytest.raises(exceptions.TaskAlreadyRegistered, match="periodic_id='b'"):
+        app.periodic(cron="@hourly", periodic_id="b")(task)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"cron": "often"}, "cron='often'"),
+        ({"timezone": "Mars"}, "timezone='Mars'"),
+        ({"missed": "sometimes"}, "missed='sometimes'"),
+        ({"max_delay": -1}, "max_delay=-1"),
+        ({"periodic_id": 5}, "periodic_id=5"),
+        ({"queue": ""}, "queue="),
+        ({"task_kwargs": {"y": 1}}, "unknown argument 'y'"),
+        ({"schedule_in": {"seconds": 1}}, "'schedule_in' is not an option of periodic tasks"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused_when_the_task_is_declared(
+    app: adjourn.App, options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(exceptions.InvalidOption, match=words):
+        declared(app, **options)
+    assert not app.periodic_registry.periodic_tasks
+
+
+def test_a_periodic_task_takes_a_timestamp(app: adjourn.App) -> None:
+    with pytest.raises(exceptions.InvalidOption, match="called with `timestamp`"):
+
+        @app.periodic(cron="* * * * *")
+        @app.task
+        def without() -> None: ...
+
+
+def test_the_decorators_are_to_be_in_the_right_order(app: adjourn.App) -> None:
+    with pytest.raises(exceptions.InvalidOption, match=r"above @app\.task"):
+
+        @app.task
+        @app.periodic(cron="* * * * *")  # type: ignore[arg-type]
+        def tick(timestamp: int) -> None: ...
+
+
+def test_a_blueprint_brings_its_periodic_tasks_along(app: adjourn.App) -> None:
+    blueprint = adjourn.Blueprint()
+
+    @blueprint.periodic(cron="* * * * *")
+    @blueprint.task(name="tick")
+    def tick(timestamp: int) -> None: ...
+
+    app.add_tasks_from(blueprint, namespace="ns")
+    (periodic_task,) = app.periodic_registry.periodic_tasks
+    assert periodic_task.task is tick
+    assert tick.name == "ns:tick"

@@ -1,0 +1,107 @@
+"""Deferring periodic tasks, once a tick over any number of workers."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+
+import pytest
+
+import adjourn
+from adjourn.worker.scheduler import Scheduler
+from worker.conftest import Bench
+
+NOON = datetime.datetime(2026, 1, 1, 12, 0, 30, tzinfo=datetime.UTC)
+MINUTE = datetime.timedelta(minutes=1)
+
+
+async def timestamps(app: adjourn.App) -> list[str]:
+    jobs = await app.job_manager.list_jobs_async()
+    times = [datetime.datetime.fromtimestamp(job.task_kwargs["timestamp"], datetime.UTC) for job in jobs]
+    return [f"{time:%H:%M}" for time in times]
+
+
+async def test_each_tick_is_deferred_once_by_whichever_worker_comes_first(app: adjourn.App) -> None:
+    @app.periodic(cron="* * * * *", queue="clock", task_kwargs={"x": 5}, missed="all")
+    @app.task(name="tick")
+    async def tick(timestamp: int, x: int) -> None: ...
+
+    app.periodic_defaults["max_delay"] = 200
+    schedulers = [Scheduler(app) for _ in range(5)]
+    await asyncio.gather(*(scheduler.defer_due(NOON) for scheduler in schedulers))
+    assert sorted(await timestamps(app)) == ["11:58", "11:59", "12:00"]
+    await asyncio.gather(*(scheduler.defer_due(NOON + 2 * MINUTE) for scheduler in [*schedulers, Scheduler(app)]))
+    assert sorted(await timestamps(app)) == ["11:58", "11:59", "12:00", "12:01", "12:02"]
+    job = (await app.job_manager.list_jobs_async())[0]
+    assert (job.queue, job.task_kwargs["x"]) == ("clock", 5)
+
+
+async def test_a_tick_whose_queueing_lock_is_taken_is_skipped_and_not_tried_again(
+    app: adjourn.App, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+
+    @app.periodic(cron="* * * * *", queueing_lock="one")
+    @app.task(name="tick")
+    async def tick(timestamp: int) -> None: ...
+
+    await Scheduler(app).defer_due(NOON)
+    await Scheduler(app).defer_due(NOON + MINUTE)
+    assert await timestamps(app) == ["12:00"]
+    assert "skip_periodic_task_queueing_lock" in {record.__dict__.get("action") for record in caplog.records}
+    (job,) = await app.job_manager.list_jobs_async()
+    assert job.id is not None
+    await app.job_manager.cancel_job_by_id_async(job.id, delete_job=True)
+    await Scheduler(app).defer_due(NOON + MINUTE)
+    assert await timestamps(app) == []
+
+
+async def test_schedules_are_listed_with_their_last_and_next_tick(app: adjourn.App) -> None:
+    @app.periodic(cron="0 * * * *", periodic_id="hourly", timezone="Europe/Berlin")
+    @app.task(name="tick")
+    async def tick(timestamp: int) -> None: ...
+
+    await Scheduler(app).defer_due(NOON)
+    (schedule,) = await app.job_manager.list_schedules_async()
+    (job,) = await app.job_manager.list_jobs_async()
+    assert (schedule["task_name"], schedule["periodic_id"]) == ("tick", "hourly")
+    assert (schedule["cron"], schedule["timezone"]) == ("0 * * * *", "Europe/Berlin")
+    assert (schedule["last_tick"], schedule["last_job_id"]) == (NOON.replace(second=0), job.id)
+    assert schedule["next_tick"] > datetime.datetime.now(datetime.UTC)
+
+
+async def test_a_schedule_that_the_code_has_no_more_is_forgotten(app: adjourn.App) -> None:
+    @app.periodic(cron="* * * * *", periodic_id="old")
+    @app.task(name="tick")
+    async def tick(timestamp: int) -> None: ...
+
+    await Scheduler(app).defer_due(NOON)
+    assert await app.job_manager.keep_schedules_async([("tick", "old")], 0) == []
+    assert await app.job_manager.keep_schedules_async([("tick", "new")], 3600) == []
+    assert await app.job_manager.keep_schedules_async([("tick", "new")], 0) == [("tick", "old")]
+    assert await app.job_manager.list_schedules_async() == []
+
+
+async def test_a_worker_runs_periodic_tasks_with_the_tick_s_time(app: adjourn.App, bench: Bench) -> None:
+    ran: list[int] = []
+
+    @app.periodic(cron="* * * * * *")
+    @app.task(name="tick")
+    async def tick(timestamp: int) -> None:
+        ran.append(timestamp)
+
+    async with bench.working(), bench.working():
+        await bench.until(lambda: len(ran) >= 3)
+    assert len(ran) == len(set(ran))
+
+
+async def test_a_one_shot_worker_defers_what_is_due(app: adjourn.App, bench: Bench) -> None:
+    ran: list[int] = []
+
+    @app.periodic(cron="* * * * *")
+    @app.task(name="tick")
+    async def tick(timestamp: int) -> None:
+        ran.append(timestamp)
+
+    await bench.drain()
+    assert len(ran) == 1
