@@ -8,6 +8,7 @@ without load nobody waits for company. A thread has no such moment to wait for, 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -31,24 +32,44 @@ class DeferGroup:
     ) -> None:
         self._defer_one = defer_one
         self._defer_many = defer_many
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._here = threading.local()
+
+    async def defer(self, job: Job) -> Job:
+        """Store a job, alone or with others of this event loop, and return it with its id.
+
+        The caller's cancellation is its own affair: it never touches the others of its group.
+        """
+        return await self._queue().defer(job)
+
+    def _queue(self) -> Queue:
+        # Futures do not travel between loops, so each loop has a queue. A thread runs one at a time.
+        loop = asyncio.get_running_loop()
+        queue: Queue | None = getattr(self._here, "queue", None)
+        if queue is None or queue.loop is not loop:
+            queue = self._here.queue = Queue(loop, self._defer_one, self._defer_many)
+        return queue
+
+
+class Queue:
+    """The calls of one event loop, which alone touches it."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        defer_one: Callable[[Job], Awaitable[Job]],
+        defer_many: Callable[[Sequence[Job]], Awaitable[list[Job]]],
+    ) -> None:
+        self.loop = loop
+        self._defer_one = defer_one
+        self._defer_many = defer_many
         self._under_way = False
         self._waiting: deque[tuple[Job, asyncio.Future[Job]]] = deque()
         self._task: asyncio.Task[None] | None = None
 
     async def defer(self, job: Job) -> Job:
-        """Store a job, alone or with others, and return it with its id.
-
-        The caller's cancellation is its own affair: it never touches the others of its group.
-        """
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            if self._loop is not None and self._loop.is_running():
-                return await self._defer_one(job)  # futures do not travel between loops
-            self._loop, self._under_way = loop, False
-            self._waiting.clear()
+        """Store a job, at once if nothing is under way, or else with those that wait."""
         if self._under_way:
-            future: asyncio.Future[Job] = loop.create_future()
+            future: asyncio.Future[Job] = self.loop.create_future()
             self._waiting.append((job, future))
             return await future
         self._under_way = True
@@ -79,7 +100,7 @@ class DeferGroup:
                 raise
         finally:
             # Not at once: the callers just served may ask again, and shall be in the next group.
-            asyncio.get_running_loop().call_soon(self._next)
+            self.loop.call_soon(self._next)
 
     async def _defer_group(self, group: list[tuple[Job, asyncio.Future[Job]]]) -> None:
         if len(group) > 1:

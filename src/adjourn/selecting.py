@@ -342,6 +342,8 @@ class SelectingConnector(BaseAsyncConnector):
 
         def forget() -> None:
             self._half.forget()
+            if is_ours and state.change is not None:
+                self._half.forget_change()
             if not is_ours and self._made_twin is not None:
                 self._made_twin.here.forget()
 

@@ -69,6 +69,9 @@ class AsyncPooledConnector(AsyncConnector, Generic[PoolT]):
     def discard_pool(self, pool: PoolT) -> None:
         """Give back the connections of a pool that was made here and that nobody can wait for any more."""
 
+    def discard_unfinished(self) -> None:
+        """Give back the connections of a pool whose making or closing was cut off."""
+
     @property
     def is_open(self) -> bool:
         """Whether there is a pool that this process may use."""
@@ -121,21 +124,25 @@ class AsyncPooledConnector(AsyncConnector, Generic[PoolT]):
         async with self._changing:
             if self.is_open:
                 return
-            inherited = self._opened
+            made: list[AsyncOpened[PoolT]] = []
+
+            async def make_async() -> None:
+                made.append(await self._opened_pool_async(pool))
+
             try:
-                await runtime.guarded(self._open_pool_async, pool)
+                await runtime.guarded(make_async)
             except BaseException:
                 # A cancellation can come when it has just succeeded.
-                opened, self._opened = self._opened, inherited
-                if opened is not None and opened is not inherited:
+                for opened in made:
                     await runtime.uninterrupted(self._close_opened_async, opened)
                 raise
-            forks.keep(inherited)
+            forks.keep(self._opened)
+            self._opened = made[0]
 
-    async def _open_pool_async(self, pool: Any) -> None:
+    async def _opened_pool_async(self, pool: Any) -> AsyncOpened[PoolT]:
         external = pool is not None
         opened = self.accept_pool(pool) if external else await self.make_pool_async()
-        self._opened = AsyncOpened(opened, external, os.getpid(), runtime.Gate())
+        return AsyncOpened(opened, external, os.getpid(), runtime.Gate())
 
     async def close_async(self) -> None:
         """Let calls in flight end, then close the connector's own pool, or let go of the one it was given.
@@ -194,6 +201,11 @@ class AsyncPooledConnector(AsyncConnector, Generic[PoolT]):
             forks.keep(opened)
         elif not opened.external:
             self.discard_pool(opened.pool)
+
+    def forget_change(self) -> None:
+        """Let go of an opening or closing that nobody will finish, because whoever carried it is gone."""
+        self._changing = runtime.Lock()
+        self.discard_unfinished()
 
     def renew_locks(self) -> None:
         """Make the locks anew, in a forked child."""

@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import attrs
 import psycopg
 from psycopg import AsyncConnection, AsyncCursor
 from psycopg.conninfo import conninfo_to_dict
@@ -22,6 +23,8 @@ from adjourn._async.connector import AsyncSession
 from adjourn._async.lifecycle import AsyncPooledConnector
 from adjourn._drivers import psycopg as driver
 from adjourn._drivers.psycopg_pools import fit_to_be_left
+from adjourn._drivers.sockets import readable
+from adjourn._drivers.wrappers import unwrapped
 from adjourn._runtime import aio as runtime
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
@@ -74,7 +77,8 @@ class AsyncPsycopgConnector(AsyncPooledConnector[AsyncConnectionPool[Any]]):
         """Make a pool that is connected."""
         options = self.options
         # The pool tries again in the background and keeps the reason to itself, so ask for the reason first.
-        connection = await self._connect_async(options)
+        configured = attrs.evolve(options, pool={**options.pool, "configure": self._configure_async})
+        connection = await self._connect_async(configured)
         await connection.close()
         arguments = self._arguments_async if callable(options.connection) else await self._arguments_async()
         pool: AsyncConnectionPool[Any] = fit_to_be_left(self.pool_factory)(
@@ -101,8 +105,17 @@ class AsyncPsycopgConnector(AsyncPooledConnector[AsyncConnectionPool[Any]]):
 
     def discard_pool(self, pool: AsyncConnectionPool[Any]) -> None:
         """Close the connections of a pool without waiting, on the side of libpq."""
+        self.discard_unfinished()
+
+    def discard_unfinished(self) -> None:
+        """Close the connections of a pool whose making or closing was cut off."""
         for connection in list(self._made):
             connection.pgconn.finish()
+
+    def renew_locks(self) -> None:
+        """Make the locks anew, in a forked child, to which the connections made so far do not belong."""
+        super().renew_locks()
+        self._made = weakref.WeakSet()
 
     def accept_pool(self, pool: Any) -> AsyncConnectionPool[Any]:
         """Check the user's own pool."""
@@ -368,7 +381,7 @@ async def checked_out_async(pool: AsyncConnectionPool[Any]) -> AsyncConnection[A
 def is_quiet(connection: AsyncConnection[Any]) -> bool:
     """Say whether nothing has arrived at a connection since it was used."""
     try:
-        return not driver.readable(connection.fileno())
+        return not readable(connection.fileno())
     except psycopg.Error:
         return False
 
@@ -381,6 +394,9 @@ def checked_connection(connection: Any) -> AsyncConnection[Any]:
     InvalidConnection
         If it is of another kind.
     """
+    # A framework's connection belongs to its thread, so it is of use only where the call is made in it.
+    if runtime.IS_BLOCKING:
+        connection = unwrapped(connection)
     if isinstance(connection, AsyncConnection):
         return connection
     wanted, kind = AsyncConnection.__name__, type(connection)

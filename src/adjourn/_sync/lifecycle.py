@@ -70,6 +70,9 @@ class SyncPooledConnector(SyncConnector, Generic[PoolT]):
     def discard_pool(self, pool: PoolT) -> None:
         """Give back the connections of a pool that was made here and that nobody can wait for any more."""
 
+    def discard_unfinished(self) -> None:
+        """Give back the connections of a pool whose making or closing was cut off."""
+
     @property
     def is_open(self) -> bool:
         """Whether there is a pool that this process may use."""
@@ -122,21 +125,25 @@ class SyncPooledConnector(SyncConnector, Generic[PoolT]):
         with self._changing:
             if self.is_open:
                 return
-            inherited = self._opened
+            made: list[SyncOpened[PoolT]] = []
+
+            def make() -> None:
+                made.append(self._opened_pool(pool))
+
             try:
-                runtime.guarded(self._open_pool, pool)
+                runtime.guarded(make)
             except BaseException:
                 # A cancellation can come when it has just succeeded.
-                opened, self._opened = self._opened, inherited
-                if opened is not None and opened is not inherited:
+                for opened in made:
                     runtime.uninterrupted(self._close_opened, opened)
                 raise
-            forks.keep(inherited)
+            forks.keep(self._opened)
+            self._opened = made[0]
 
-    def _open_pool(self, pool: Any) -> None:
+    def _opened_pool(self, pool: Any) -> SyncOpened[PoolT]:
         external = pool is not None
         opened = self.accept_pool(pool) if external else self.make_pool()
-        self._opened = SyncOpened(opened, external, os.getpid(), runtime.Gate())
+        return SyncOpened(opened, external, os.getpid(), runtime.Gate())
 
     def close(self) -> None:
         """Let calls in flight end, then close the connector's own pool, or let go of the one it was given.
@@ -195,6 +202,11 @@ class SyncPooledConnector(SyncConnector, Generic[PoolT]):
             forks.keep(opened)
         elif not opened.external:
             self.discard_pool(opened.pool)
+
+    def forget_change(self) -> None:
+        """Let go of an opening or closing that nobody will finish, because whoever carried it is gone."""
+        self._changing = runtime.Lock()
+        self.discard_unfinished()
 
     def renew_locks(self) -> None:
         """Make the locks anew, in a forked child."""

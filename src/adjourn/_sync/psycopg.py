@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import attrs
 import psycopg
 from psycopg import Connection, Cursor
 from psycopg.conninfo import conninfo_to_dict
@@ -21,6 +22,8 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from adjourn import exceptions
 from adjourn._drivers import psycopg as driver
 from adjourn._drivers.psycopg_pools import fit_to_be_left
+from adjourn._drivers.sockets import readable
+from adjourn._drivers.wrappers import unwrapped
 from adjourn._runtime import threads as runtime
 from adjourn._sync.connector import SyncSession
 from adjourn._sync.lifecycle import SyncPooledConnector
@@ -75,7 +78,8 @@ class SyncPsycopgConnector(SyncPooledConnector[ConnectionPool[Any]]):
         """Make a pool that is connected."""
         options = self.options
         # The pool tries again in the background and keeps the reason to itself, so ask for the reason first.
-        connection = self._connect(options)
+        configured = attrs.evolve(options, pool={**options.pool, "configure": self._configure})
+        connection = self._connect(configured)
         connection.close()
         arguments = self._arguments if callable(options.connection) else self._arguments()
         pool: ConnectionPool[Any] = fit_to_be_left(self.pool_factory)(
@@ -102,8 +106,17 @@ class SyncPsycopgConnector(SyncPooledConnector[ConnectionPool[Any]]):
 
     def discard_pool(self, pool: ConnectionPool[Any]) -> None:
         """Close the connections of a pool without waiting, on the side of libpq."""
+        self.discard_unfinished()
+
+    def discard_unfinished(self) -> None:
+        """Close the connections of a pool whose making or closing was cut off."""
         for connection in list(self._made):
             connection.pgconn.finish()
+
+    def renew_locks(self) -> None:
+        """Make the locks anew, in a forked child, to which the connections made so far do not belong."""
+        super().renew_locks()
+        self._made = weakref.WeakSet()
 
     def accept_pool(self, pool: Any) -> ConnectionPool[Any]:
         """Check the user's own pool."""
@@ -363,7 +376,7 @@ def checked_out(pool: ConnectionPool[Any]) -> Connection[Any]:
 def is_quiet(connection: Connection[Any]) -> bool:
     """Say whether nothing has arrived at a connection since it was used."""
     try:
-        return not driver.readable(connection.fileno())
+        return not readable(connection.fileno())
     except psycopg.Error:
         return False
 
@@ -376,6 +389,9 @@ def checked_connection(connection: Any) -> Connection[Any]:
     InvalidConnection
         If it is of another kind.
     """
+    # A framework's connection belongs to its thread, so it is of use only where the call is made in it.
+    if runtime.IS_BLOCKING:
+        connection = unwrapped(connection)
     if isinstance(connection, Connection):
         return connection
     wanted, kind = Connection.__name__, type(connection)

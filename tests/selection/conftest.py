@@ -1,0 +1,84 @@
+"""An app to defer through, and what has become of the jobs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import psycopg
+import pytest
+
+import adjourn
+from conftest import Sessions
+from selection.pairs import PSYCOPG, make_app
+from selection.places import Hurried, LoopThread, until
+
+Stored = Callable[[], list[str]]
+"""The names that jobs in the database were given, in alphabetical order."""
+
+
+@pytest.fixture
+def app(database: str, sessions: Sessions) -> Iterator[adjourn.App]:
+    """An app that is closed, on two connections at most, and has given back every one when the test is over."""
+    yield make_app(PSYCOPG.connector(database, 2, 10))
+    assert sessions.settle(0) == 0
+
+
+@pytest.fixture
+async def opened(app: adjourn.App) -> AsyncIterator[adjourn.App]:
+    """The app, open on this event loop."""
+    async with app.open_async():
+        yield app
+
+
+@pytest.fixture
+def stored(observer: psycopg.Connection) -> Stored:
+    """Read the names of the jobs that are waiting."""
+
+    def read() -> list[str]:
+        rows = observer.execute("SELECT args->>'name' FROM adjourn.adjourn_jobs ORDER BY 1").fetchall()
+        return [name for (name,) in rows]
+
+    return read
+
+
+@pytest.fixture
+def thread() -> Iterator[LoopThread]:
+    """An event loop in a thread of its own."""
+    thread = LoopThread()
+    yield thread
+    thread.end()
+
+
+@pytest.fixture
+def hurried() -> Iterator[None]:
+    """Threads give way to one another very often."""
+    with Hurried():
+        yield
+
+
+class Bar:
+    """Keeps jobs from being stored: whoever defers waits until it is lifted."""
+
+    def __init__(self, dsn: str, observer: psycopg.Connection) -> None:
+        self._dsn = dsn
+        self._observer = observer
+
+    @contextlib.contextmanager
+    def down(self) -> Iterator[None]:
+        """Bar the way for as long as the block lasts."""
+        with psycopg.connect(self._dsn) as connection:
+            connection.execute("LOCK TABLE adjourn.adjourn_jobs IN EXCLUSIVE MODE")
+            yield
+            connection.rollback()
+
+    def wait_for(self, number: int) -> None:
+        """Wait until that many stand before it."""
+        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        until(lambda: self._observer.execute(query).fetchone() == (number,))
+
+
+@pytest.fixture
+def bar(database: str, observer: psycopg.Connection) -> Bar:
+    """What keeps jobs from being stored, when a test wants that."""
+    return Bar(database, observer)

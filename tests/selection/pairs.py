@@ -1,0 +1,82 @@
+"""The pairs of connectors that are tested: an asynchronous one, and the synchronous one for the same driver.
+
+To have another pair tested against the model (`properties.test_connectors`) and by the tests that say what holds for
+each connector, append it to `PAIRS`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+from psycopg_pool import AsyncConnectionPool, ConnectionPool
+
+import adjourn
+from adjourn.connector import BaseConnector
+from adjourn.selecting import SelectingConnector
+
+
+@attrs.frozen
+class Pair:
+    """An asynchronous connector that serves synchronous calls, and the synchronous one beside it.
+
+    Attributes
+    ----------
+    name
+        What the tests are called after.
+    connector, synchronous
+        Make either, given the database's address, the most connections that it may have, and seconds to wait.
+    pool
+        Makes an open pool of the user's own for synchronous opening, and whatever closes it; None where there is none.
+    pool_async
+        The same for asynchronous opening, on the event loop it is called on.
+    is_in_memory
+        Whether there is no database: jobs are counted through the connector, sessions are not, and a child of a fork
+        has jobs of its own.
+    """
+
+    name: str
+    connector: Callable[[str, int, float], SelectingConnector]
+    synchronous: Callable[[str, int, float], BaseConnector]
+    pool: Callable[[str], contextlib.AbstractContextManager[Any]] | None = None
+    pool_async: Callable[[str], contextlib.AbstractAsyncContextManager[Any]] | None = None
+    is_in_memory: bool = False
+
+    def __str__(self) -> str:
+        return self.name
+
+
+PSYCOPG = Pair(
+    name="psycopg",
+    connector=lambda dsn, size, timeout: adjourn.PsycopgConnector(dsn, min_size=1, max_size=size, timeout=timeout),
+    synchronous=lambda dsn, size, timeout: adjourn.SyncPsycopgConnector(
+        dsn, min_size=1, max_size=size, timeout=timeout
+    ),
+    pool=lambda dsn: ConnectionPool(dsn, min_size=1, max_size=2, open=True),
+    pool_async=lambda dsn: AsyncConnectionPool(dsn, min_size=1, max_size=2, open=False),
+)
+
+PAIRS = [PSYCOPG]
+
+
+def make_app(connector: BaseConnector) -> adjourn.App:
+    """Return an app with a task to defer: ``add``, which is told a name."""
+    app = adjourn.App(connector=connector)
+
+    @app.task(name="add")
+    def add(name: str) -> None:
+        """Do nothing: what counts is the job."""
+
+    return app
+
+
+def add(app: adjourn.App, name: str) -> int:
+    """Defer a job with a name, blocking."""
+    return app.tasks["add"].defer(name=name)
+
+
+async def add_async(app: adjourn.App, name: str) -> int:
+    """Defer a job with a name."""
+    return await app.tasks["add"].defer_async(name=name)
