@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, Unpack, overload
@@ -11,6 +12,7 @@ from adjourn.cron import Cron
 from adjourn.job_context import JobContext
 from adjourn.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE
 from adjourn.manager import JobManager
+from adjourn.middleware import TaskMiddleware
 from adjourn.options import check_name
 from adjourn.periodic import (
     MissedRuns,
@@ -30,6 +32,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Args = ParamSpec("Args")
 AnyTask = Task[Any, Any, Any]
+
+logger = logging.getLogger("adjourn.blueprints")
 
 
 class TaskRegistry(Mapping[str, AnyTask]):
@@ -104,6 +108,16 @@ class Blueprint:
         """The tasks by name and alias."""
         return self._registry
 
+    def will_configure_task(self) -> None:
+        """Raise if jobs of this collection's tasks cannot be deferred yet.
+
+        Raises
+        ------
+        UnboundTaskError
+            For a blueprint that no app has taken in.
+        """
+        self.job_manager_for("")
+
     def job_manager_for(self, task_name: str) -> JobManager:
         """Return who stores jobs of this collection's tasks.
 
@@ -113,7 +127,7 @@ class Blueprint:
             For a blueprint that no app has taken in.
         """
         raise exceptions.UnboundTaskError(
-            f"Task {task_name} belongs to a blueprint that no app has taken in: call "
+            f"{f'Task {task_name}' if task_name else 'A task'} belongs to a blueprint that no app has taken in: call "
             "app.add_tasks_from(blueprint, namespace=...) before it is deferred."
         )
 
@@ -139,6 +153,12 @@ class Blueprint:
             task.blueprint = self
         for name, task in renamed.items():
             self.tasks.add_names(task, [name])
+        logger.debug(
+            "Taking in %d tasks under %r",
+            len(renamed),
+            namespace,
+            extra={"action": "loading_blueprint", "namespace": namespace, "tasks": list(renamed)},
+        )
         for periodic_task in blueprint.periodic_registry.periodic_tasks:
             self.periodic_registry.add(periodic_task)
 
@@ -225,6 +245,8 @@ class Blueprint:
         priority: int = DEFAULT_PRIORITY,
         lock: str | None = None,
         queueing_lock: str | None = None,
+        timeout: float | None = None,
+        task_middleware: Iterable[TaskMiddleware] | None = None,
     ) -> Callable[[Callable[P, R]], Task[P, R, P]]: ...
 
     @overload
@@ -240,6 +262,8 @@ class Blueprint:
         priority: int = DEFAULT_PRIORITY,
         lock: str | None = None,
         queueing_lock: str | None = None,
+        timeout: float | None = None,
+        task_middleware: Iterable[TaskMiddleware] | None = None,
     ) -> Callable[[Callable[Concatenate[JobContext, P], R]], Task[Concatenate[JobContext, P], R, P]]: ...
 
     def task(
@@ -254,6 +278,8 @@ class Blueprint:
         priority: int = DEFAULT_PRIORITY,
         lock: str | None = None,
         queueing_lock: str | None = None,
+        timeout: float | None = None,
+        task_middleware: Iterable[TaskMiddleware] | None = None,
     ) -> Any:
         """Declare a function as a task; use as ``@app.task`` or ``@app.task(...)``.
 
@@ -270,11 +296,21 @@ class Blueprint:
             Whether the function's first parameter is a `JobContext`.
         queue, priority, lock, queueing_lock
             What its jobs have unless ``configure`` says otherwise.
+        timeout
+            Seconds that a run may take; None (the default) takes the worker's. An async task is then cancelled, and its
+            job fails with `JobTimeout`. A thread cannot be cancelled: a synchronous task that takes a context finds
+            ``context.should_abort()`` true from then on; its job fails with `JobTimeout` if it then raises, and
+            succeeds, late, if it returns.
+        task_middleware
+            What wraps each run, the first outermost: functions of ``(call_next, context, worker)``, plain ones for a
+            synchronous task and async ones for an async task.
 
         Raises
         ------
         InvalidOption
             If an option is not acceptable, or the function cannot be called by keywords.
+        MiddlewareKindMismatch
+            If a middleware is of another kind than the task.
         TaskAlreadyRegistered
             If the name is taken.
         """
@@ -291,6 +327,8 @@ class Blueprint:
                 priority=priority,
                 lock=lock,
                 queueing_lock=queueing_lock,
+                timeout=timeout,
+                task_middleware=task_middleware,
             )
             self.tasks.add(task)
             return task

@@ -46,6 +46,15 @@ class TaskAlreadyRegistered(AdjournException):
     """Two tasks have the same name. Give one of them another with ``@app.task(name=...)``."""
 
 
+class MiddlewareKindMismatch(AdjournException):
+    """A middleware is of another kind than what it wraps: plain functions wrap synchronous tasks, async functions wrap
+    async tasks and, as worker middleware, every job."""
+
+
+class JobTimeout(AdjournException):
+    """A job took longer than its task's ``timeout``."""
+
+
 class UnboundTaskError(AdjournException):
     """The task belongs to a blueprint that no app has taken in yet. Call ``app.add_tasks_from(blueprint,
     namespace=...)`` before the task is deferred."""

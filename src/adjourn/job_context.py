@@ -22,6 +22,8 @@ class AbortReason(enum.StrEnum):
     """Somebody called ``cancel_job_by_id(..., abort=True)``."""
     SHUTDOWN = "shutdown"
     """The worker is stopping."""
+    TIMEOUT = "timeout"
+    """It has run for longer than its task's ``timeout``."""
 
 
 def _not_aborted() -> AbortReason | None:

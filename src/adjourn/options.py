@@ -50,6 +50,18 @@ def check_priority(value: Any) -> None:
         )
 
 
+def check_timeout(value: Any) -> None:
+    """Refuse what is not a time-out: a number of seconds above zero, or None.
+
+    Raises
+    ------
+    InvalidOption
+        If it is something else.
+    """
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
+        raise InvalidOption(f"timeout={value!r}: pass a number of seconds above zero, or None for no limit.")
+
+
 def scheduled_time(
     schedule_at: datetime.datetime | None, schedule_in: TimeDeltaParams | None, now: datetime.datetime
 ) -> datetime.datetime | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import datetime
+import random
 from collections.abc import Iterable
 from typing import Any
 
@@ -90,6 +91,11 @@ def _not_negative(instance: Any, attribute: attrs.Attribute[Any], value: Any) ->
         raise InvalidOption(f"{attribute.name}={value!r}: pass a whole number, zero or more.")
 
 
+def _fraction(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise InvalidOption(f"{attribute.name}={value!r}: pass a number between 0 and 1.")
+
+
 def _exception_types(value: Iterable[type[BaseException]] | None) -> tuple[type[BaseException], ...] | None:
     if value is None:
         return None
@@ -110,6 +116,11 @@ class RetryStrategy(BaseRetryStrategy):
         How many retries at most; 0 means none, None (the default) no limit.
     wait, linear_wait, exponential_wait
         Seconds, whole numbers of zero or more; 0 by default.
+    max_wait
+        Seconds that a wait is at most; None (the default) for a year.
+    jitter
+        How much of a wait is left to chance, between 0 (the default) and 1: with 0.5 it is between half of the wait and
+        the whole, so that jobs which failed together do not come back together.
     retry_exceptions
         Only these and their subclasses are retried; None (the default) means every `Exception`, an empty list none.
 
@@ -124,6 +135,8 @@ class RetryStrategy(BaseRetryStrategy):
     linear_wait: int = attrs.field(default=0, validator=_not_negative)
     exponential_wait: int = attrs.field(default=0, validator=_not_negative)
     retry_exceptions: tuple[type[BaseException], ...] | None = attrs.field(default=None, converter=_exception_types)
+    max_wait: int | None = attrs.field(default=None, validator=_not_negative)
+    jitter: float = attrs.field(default=0.0, validator=_fraction)
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
         """Decide by the number of attempts and the type of the exception."""
@@ -131,15 +144,15 @@ class RetryStrategy(BaseRetryStrategy):
             return None
         if self.retry_exceptions is not None and not isinstance(exception, self.retry_exceptions):
             return None
-        seconds = self.wait_seconds(job.attempts)
+        seconds = self.wait_seconds(job.attempts) * (1 - self.jitter * random.random())  # noqa: S311 - no secret
         return RetryDecision(retry_in={"seconds": seconds}) if seconds else RetryDecision()
 
     def wait_seconds(self, attempts: int) -> int:
-        """Return the wait before the next run, in seconds, after ``attempts`` earlier failures."""
+        """Return the wait before the next run, in seconds and without jitter, after ``attempts`` earlier failures."""
         waited = self.wait + self.linear_wait * attempts
         # Beyond this exponent any base of two or more is past the longest wait: the power is not worth computing.
         exponential: int = self.exponential_wait ** min(attempts + 1, LONGEST_WAIT.bit_length())
-        return min(waited + exponential, LONGEST_WAIT)
+        return min(waited + exponential, LONGEST_WAIT if self.max_wait is None else min(self.max_wait, LONGEST_WAIT))
 
     @classmethod
     def of(cls, retry: bool | int | BaseRetryStrategy) -> BaseRetryStrategy | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import inspect
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
@@ -11,7 +10,8 @@ from adjourn import exceptions
 from adjourn.arguments import Signature
 from adjourn.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE, Job
 from adjourn.manager import JobDeferrer
-from adjourn.options import check_name, check_priority, scheduled_time
+from adjourn.middleware import TaskMiddleware, checked_for_task, is_async
+from adjourn.options import check_name, check_priority, check_timeout, scheduled_time
 from adjourn.retry import BaseRetryStrategy, RetryDecision, RetryStrategy
 from adjourn.types import JSONDict, TimeDeltaParams
 
@@ -80,6 +80,12 @@ class Task(Generic[P, R, Args]):
         Decides whether a failed job is run again; None for never.
     pass_context
         Whether the function takes a `JobContext` first.
+    is_async
+        Whether the function is to be awaited.
+    timeout
+        Seconds that a run may take; None for the worker's.
+    task_middleware
+        What wraps each run, the first outermost.
     blueprint
         The app or blueprint that its jobs are deferred through.
     """
@@ -97,6 +103,8 @@ class Task(Generic[P, R, Args]):
         priority: int = DEFAULT_PRIORITY,
         lock: str | None = None,
         queueing_lock: str | None = None,
+        timeout: float | None = None,
+        task_middleware: Iterable[TaskMiddleware] | None = None,
     ) -> None:
         if not callable(func):
             raise exceptions.InvalidOption(f"{func!r} is not callable: decorate a function.")
@@ -118,9 +126,10 @@ class Task(Generic[P, R, Args]):
         self.queueing_lock = queueing_lock
         self.retry_strategy = RetryStrategy.of(retry)
         self.pass_context = pass_context
-        self.is_async = inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(
-            getattr(func, "__call__", None)  # noqa: B004 - an instance may have an async __call__
-        )
+        check_timeout(timeout)
+        self.timeout = timeout
+        self.is_async = is_async(func)
+        self.task_middleware = checked_for_task(self.name, self.is_async, task_middleware)
         self.signature = Signature.of(self.name, func, pass_context)
         self.__doc__ = func.__doc__
         self.__name__ = getattr(func, "__name__", type(func).__name__)

@@ -10,6 +10,7 @@ import attrs
 
 if TYPE_CHECKING:
     from adjourn.jobs import DeleteJobCondition
+    from adjourn.middleware import TaskMiddleware, WorkerMiddleware
 
 JSONValue: TypeAlias = "dict[str, Any] | list[Any] | str | int | float | bool | None"
 JSONDict: TypeAlias = dict[str, Any]
@@ -89,3 +90,7 @@ class WorkerOptions(TypedDict, total=False):
     install_signal_handlers: bool
     update_heartbeat_interval: float
     stalled_worker_timeout: float
+    abort_job_polling_interval: float
+    timeout: float | None
+    task_middleware: Iterable[TaskMiddleware] | None
+    worker_middleware: Iterable[WorkerMiddleware] | None

@@ -109,3 +109,25 @@ def test_a_decision_counts_its_time_from_now() -> None:
     assert RetryDecision(retry_in={"minutes": 1}).time(NOW) == NOW + datetime.timedelta(minutes=1)
     assert RetryDecision(retry_at=NOW).time(NOW) == NOW
     assert LONGEST_WAIT == 365 * 24 * 3600
+
+
+def test_a_wait_can_be_capped() -> None:
+    strategy = RetryStrategy(exponential_wait=3, max_wait=50)
+    assert [strategy.wait_seconds(attempts) for attempts in range(5)] == [3, 9, 27, 50, 50]
+
+
+def test_jitter_leaves_part_of_the_wait_to_chance() -> None:
+    waits = set()
+    for _ in range(200):
+        decision = decide(RetryStrategy(wait=100, jitter=0.5), ValueError())
+        assert decision is not None
+        assert decision.retry_in is not None
+        waits.add(decision.retry_in.total_seconds())
+    assert len(waits) > 100
+    assert 50 <= min(waits) <= max(waits) <= 100
+
+
+@pytest.mark.parametrize("options", [{"max_wait": -1}, {"jitter": 1.5}, {"jitter": "some"}])
+def test_a_cap_or_jitter_that_makes_no_sense_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidOption, match=next(iter(options))):
+        RetryStrategy(**options)

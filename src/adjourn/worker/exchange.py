@@ -23,10 +23,9 @@ from adjourn.job_context import AbortReason
 from adjourn.jobs import Job
 from adjourn.outcomes import Ended, Exchanged, Retried
 from adjourn.worker.executor import Executor
-from adjourn.worker.options import Options
 
 if TYPE_CHECKING:
-    from adjourn.app import App
+    from adjourn.worker.worker import Worker
 
 logger = logging.getLogger("adjourn.worker")
 
@@ -52,15 +51,13 @@ class Exchange:
 
     Parameters
     ----------
-    app
-        Whose connector and schema to use.
-    options
-        The worker's.
+    worker
+        Whose app and options to use.
     """
 
-    def __init__(self, app: App, options: Options) -> None:
-        self._app = app
-        self._options = options
+    def __init__(self, worker: Worker) -> None:
+        self._app = worker.app
+        self._options = worker.options
         self._wake = asyncio.Event()
         self._manager: AsyncWorkerManager | None = None
         self._buffer: deque[Job] = deque()
@@ -77,7 +74,7 @@ class Exchange:
         self._failures = 0
         self._stopping = False
         self._leave_at = math.inf
-        self.executor = Executor(app, options, self._on_end)
+        self.executor = Executor(worker, self._on_end)
         self.worker_id = 0
 
     # What the other roles call, on the loop's thread

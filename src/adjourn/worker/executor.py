@@ -16,12 +16,13 @@ import attrs
 from adjourn import exceptions
 from adjourn.job_context import AbortReason, JobContext
 from adjourn.jobs import Job, Status
+from adjourn.middleware import compose, is_async
 from adjourn.outcomes import Ended, Retried, error_entry
-from adjourn.worker.options import Options
 from adjourn.worker.threads import ThreadPool
 
 if TYPE_CHECKING:
-    from adjourn.app import App
+    from adjourn.tasks import Task
+    from adjourn.worker.worker import Worker
 
 logger = logging.getLogger("adjourn.worker")
 
@@ -38,6 +39,9 @@ class Run:
     started: float = attrs.field(factory=time.time)
     began: float = attrs.field(factory=time.perf_counter)
     handle: asyncio.Task[None] | None = None
+    is_cancellable: bool = False
+    timeout: float | None = None
+    timer: asyncio.TimerHandle | None = None
     abort_reason: AbortReason | None = None
 
 
@@ -46,18 +50,17 @@ class Executor:
 
     Parameters
     ----------
-    app
-        Knows the tasks.
-    options
-        The worker's.
+    worker
+        Whose app and options to use.
     on_end
         Called with the outcome of each run: what to store, or the job itself where it was cut short and is to be
         handed back.
     """
 
-    def __init__(self, app: App, options: Options, on_end: Callable[[Ended | Retried | Job], None]) -> None:
-        self._app = app
-        self._options = options
+    def __init__(self, worker: Worker, on_end: Callable[[Ended | Retried | Job], None]) -> None:
+        self._worker = worker
+        self._app = worker.app
+        self._options = options = worker.options
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
         self._threads = ThreadPool(options.concurrency, self._loop)
@@ -92,21 +95,56 @@ class Executor:
             return
         if logger.isEnabledFor(logging.INFO):
             self._log(logging.INFO, "start_job", f"Starting job {job.call_string}", run)
-        arguments: tuple[Any, ...] = (self._context(run, task),) if task.pass_context else ()
-        body = functools.partial(task.func, *arguments, **job.task_kwargs)
-        if task.is_async:
+        run.timeout = task.timeout or self._options.timeout
+        if run.timeout is not None:
+            run.timer = self._loop.call_later(run.timeout, self.abort, job.id, AbortReason.TIMEOUT)
+        run.is_cancellable = task.is_async
+        body = self._body(run, task)
+        if task.is_async or self._options.worker_middleware:
             run.handle = self._loop.create_task(self._await(run, body), name=f"adjourn job {job.id}")
         else:
             self._threads.submit(functools.partial(self._call, body), functools.partial(self._finish, run))
 
+    def _body(self, run: Run, task: Task[Any, Any, Any]) -> Callable[[], Any]:
+        """Return what runs a job: its function, wrapped in all the middleware there is for it."""
+        options = self._options
+        if not (task.pass_context or task.task_middleware or options.task_middleware or options.worker_middleware):
+            return functools.partial(task.func, **run.job.task_kwargs)
+        context = self._context(run, task)
+        arguments = (context,) if task.pass_context else ()
+        body: Callable[[], Any] = functools.partial(task.func, *arguments, **run.job.task_kwargs)
+        own_kind = [each for each in options.task_middleware if is_async(each) is task.is_async]
+        body = compose([*own_kind, *task.task_middleware], body, context, self._worker)
+        if not options.worker_middleware:
+            return body
+        if not task.is_async:
+            body = functools.partial(self._in_thread, body)
+        return compose(options.worker_middleware, body, context, self._worker)
+
+    async def _in_thread(self, body: Callable[[], Any]) -> Any:
+        future: asyncio.Future[Any] = self._loop.create_future()
+
+        def done(result: Any, error: BaseException | None) -> None:
+            if future.done():
+                return
+            if error is None:
+                future.set_result(result)
+            elif isinstance(error, StopIteration):  # a future does not take it
+                future.set_exception(RuntimeError("the task raised StopIteration"))
+            else:
+                future.set_exception(error)
+
+        self._threads.submit(functools.partial(self._call, body), done)
+        return await future
+
     def abort(self, job_id: int, reason: AbortReason) -> None:
-        """Ask a run to end: cancel an async one, flag a sync one. Once is enough; more does nothing."""
+        """Ask a run to end: cancel an async one, flag a sync one. The first reason counts."""
         run = self._runs.get(job_id)
         if run is None or run.abort_reason is not None:
             return
         self._log(logging.INFO, "abort_job", f"Asking job {run.job.call_string} to end ({reason})", run)
         run.abort_reason = reason
-        if run.handle is not None:
+        if run.handle is not None and run.is_cancellable:
             run.handle.cancel()
 
     def abandon(self) -> list[Job]:
@@ -115,6 +153,8 @@ class Executor:
         self._runs.clear()
         for run in runs:
             run.abort_reason = run.abort_reason or AbortReason.SHUTDOWN
+            if run.timer is not None:
+                run.timer.cancel()
             if run.handle is not None:
                 run.handle.cancel()
         return [run.job for run in runs]
@@ -143,6 +183,10 @@ class Executor:
         if error is None:
             self._end(run, self._ended(run, Status.SUCCEEDED), "job_success")
             return
+        if run.abort_reason is AbortReason.TIMEOUT:
+            message = f"The job took longer than its time-out of {run.timeout:g} s."
+            error, cause = exceptions.JobTimeout(message), error
+            error.__cause__ = cause
         cancelled = run.abort_reason if isinstance(error, asyncio.CancelledError) else None
         if cancelled is AbortReason.USER_REQUEST or isinstance(error, exceptions.JobAborted):
             self._end(run, self._ended(run, Status.ABORTED), "job_aborted")
@@ -170,6 +214,8 @@ class Executor:
         assert run.job.id is not None
         if self._runs.pop(run.job.id, None) is not run:
             return  # abandoned
+        if run.timer is not None:
+            run.timer.cancel()
         duration = time.perf_counter() - run.began
         self.mean_duration += (duration - self.mean_duration) * 0.1
         if error is not None:
@@ -186,7 +232,7 @@ class Executor:
             self._log(logging.INFO, action, f"Job {run.job.call_string}: {what} in {duration:.3f} s", run, duration)
         self._on_end(outcome)
 
-    def _context(self, run: Run, task: Any) -> JobContext:
+    def _context(self, run: Run, task: Task[Any, Any, Any]) -> JobContext:
         return JobContext(
             app=self._app,
             worker_name=self._options.name,

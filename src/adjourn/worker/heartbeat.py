@@ -62,6 +62,8 @@ class HeartbeatThread(threading.Thread):
         self._on_beat = on_beat
         self._on_notified = on_notified
         self._stop_asked = threading.Event()
+        # A heartbeat also asks which jobs are to be aborted.
+        self._interval = min(options.update_heartbeat_interval, options.abort_job_polling_interval)
         self._heal_at = 0.0
         self._partition_at = 0.0
 
@@ -95,7 +97,7 @@ class HeartbeatThread(threading.Thread):
                 worker_id = self._worker_id()
                 if worker_id:
                     self._beat(manager, worker_id)
-                self._wait(session, self._options.update_heartbeat_interval if worker_id else _SLICE)
+                self._wait(session, self._interval if worker_id else _SLICE)
         finally:
             session.close()
 

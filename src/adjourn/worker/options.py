@@ -9,7 +9,8 @@ import attrs
 
 from adjourn.exceptions import InvalidOption
 from adjourn.jobs import DeleteJobCondition
-from adjourn.options import check_name
+from adjourn.middleware import TaskMiddleware, WorkerMiddleware, checked, checked_for_worker
+from adjourn.options import check_name, check_timeout
 
 
 def _queues(value: Iterable[str] | None) -> tuple[str, ...] | None:
@@ -56,6 +57,14 @@ def _name(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     check_name(attribute.name, value)
 
 
+def _timeout(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    check_timeout(value)
+
+
+def _task_middleware(value: Any) -> tuple[Any, ...]:
+    return checked("task_middleware", value)
+
+
 @attrs.frozen(kw_only=True)
 class Options:
     """What `Worker` documents, with its defaults."""
@@ -72,6 +81,10 @@ class Options:
     install_signal_handlers: bool = True
     update_heartbeat_interval: float = attrs.field(default=10.0, validator=_positive)
     stalled_worker_timeout: float = attrs.field(default=30.0, validator=_positive)
+    abort_job_polling_interval: float = attrs.field(default=5.0, validator=_positive)
+    timeout: float | None = attrs.field(default=None, validator=_timeout)
+    task_middleware: tuple[TaskMiddleware, ...] = attrs.field(default=None, converter=_task_middleware)
+    worker_middleware: tuple[WorkerMiddleware, ...] = attrs.field(default=None, converter=checked_for_worker)
 
     def __attrs_post_init__(self) -> None:
         if self.stalled_worker_timeout <= self.update_heartbeat_interval:

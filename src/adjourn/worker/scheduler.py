@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from adjourn.exceptions import AlreadyEnqueued, ConnectorException
 from adjourn.periodic import DEFAULT_MAX_DELAY, PeriodicTask
@@ -75,7 +75,12 @@ class Scheduler:
         task, cron = periodic_task.task, periodic_task.cron
         job = task.make_job(**periodic_task.options)
         job = job.evolve(task_kwargs={**job.task_kwargs, "timestamp": timestamp})
-        extra = {"periodic_id": periodic_task.periodic_id, "timestamp": timestamp, "task": task.name}
+        extra: dict[str, Any] = {
+            "task_name": task.name,
+            "periodic_id": periodic_task.periodic_id,
+            "defer_timestamp": timestamp,
+            "job": job.log_context(),
+        }
         try:
             job_id = await self._app.job_manager.defer_periodic_job_async(
                 job, periodic_task.periodic_id, timestamp, cron=cron.expression, timezone=cron.timezone
@@ -89,7 +94,7 @@ class Scheduler:
             logger.debug("Periodic task %s was deferred already", task.name, extra={"action": action, **extra})
         else:
             action = "periodic_task_deferred"
-            extra["job_id"] = job_id
+            extra["job"] = job.evolve(id=job_id).log_context()
             logger.info("Periodic task %s is deferred, for %s", task.name, tick, extra={"action": action, **extra})
 
     async def _keep(self, now: datetime.datetime) -> None:
@@ -109,7 +114,7 @@ class Scheduler:
         now = _now()
         tick = min(each.cron.next(now) for each in self._app.periodic_registry.periodic_tasks)
         delay = min(max((tick - now).total_seconds(), 0.0), LONGEST_SLEEP)
-        logger.debug("Next periodic task in %.1f s", delay, extra={"action": "wait_next_tick", "tick": tick})
+        logger.debug("Next periodic task in %.1f s", delay, extra={"action": "wait_next_tick", "next_tick": delay})
         await asyncio.sleep(delay)
 
 

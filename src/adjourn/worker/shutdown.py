@@ -37,9 +37,11 @@ def on_signals(stop: Callable[[], object]) -> Iterator[None]:
         logger.info("Stop asked for by %s", name, extra={"action": "stopping_worker", "signal": name})
         stop()
 
+    logger.debug("Installing signal handlers", extra={"action": "install_signal_handlers"})
     for number in SIGNALS:
         signal.signal(number, handle)
     try:
         yield
     finally:
         restore()
+        logger.debug("Signal handlers are as they were", extra={"action": "uninstall_signal_handlers"})

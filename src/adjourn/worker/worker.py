@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from adjourn.job_context import AbortReason
 from adjourn.jobs import DeleteJobCondition
+from adjourn.middleware import TaskMiddleware, WorkerMiddleware
 from adjourn.outcomes import Heartbeat
 from adjourn.worker.exchange import LEAVE_TIMEOUT, Exchange
 from adjourn.worker.heartbeat import HeartbeatThread
@@ -60,6 +61,14 @@ class Worker:
         Seconds between signs of life, 10 by default.
     stalled_worker_timeout
         Seconds of silence after which others take this worker's jobs over, 30 by default.
+    abort_job_polling_interval
+        Seconds between looks for running jobs that are to be aborted, when nothing announces them, 5 by default.
+    timeout
+        Seconds that a run of a job may take, for tasks that do not say so themselves; None (the default) for no limit.
+    task_middleware
+        What wraps the runs of all tasks of its kind, outside of the tasks' own.
+    worker_middleware
+        Async functions that wrap every run, outside of all others.
 
     Raises
     ------
@@ -83,6 +92,10 @@ class Worker:
         install_signal_handlers: bool = True,
         update_heartbeat_interval: float = 10.0,
         stalled_worker_timeout: float = 30.0,
+        abort_job_polling_interval: float = 5.0,
+        timeout: float | None = None,
+        task_middleware: Iterable[TaskMiddleware] | None = None,
+        worker_middleware: Iterable[WorkerMiddleware] | None = None,
     ) -> None:
         self.app = app
         self.options = Options(
@@ -98,6 +111,10 @@ class Worker:
             install_signal_handlers=install_signal_handlers,
             update_heartbeat_interval=update_heartbeat_interval,
             stalled_worker_timeout=stalled_worker_timeout,
+            abort_job_polling_interval=abort_job_polling_interval,
+            timeout=timeout,
+            task_middleware=task_middleware,
+            worker_middleware=worker_middleware,
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop_asked: asyncio.Event | None = None
@@ -118,7 +135,7 @@ class Worker:
         """
         self._loop = asyncio.get_running_loop()
         self._stop_asked = asyncio.Event()
-        exchange = Exchange(self.app, self.options)
+        exchange = Exchange(self)
         try:
             with self._signals():
                 await exchange.register()
