@@ -191,7 +191,11 @@ class App(blueprints.Blueprint):
             Naming the module that cannot be imported.
         """
         import_all(self.import_paths)
-        logger.debug("Imported %s", ", ".join(self.import_paths) or "nothing", extra={"action": "imported_tasks"})
+        logger.debug(
+            "All modules are imported; tasks known: %d",
+            len(self.tasks),
+            extra={"action": "imported_tasks", "tasks": list(self.tasks)},
+        )
 
     async def run_worker_async(self, **options: Unpack[WorkerOptions]) -> None:
         """Run a worker until it is stopped, or, with ``wait=False``, until no job is left. The app must be open.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import enum
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from adjourn.types import PeriodicOptions
 
 if TYPE_CHECKING:
     from adjourn.tasks import Task
+
+logger = logging.getLogger("adjourn.periodic")
 
 DEFAULT_MAX_DELAY = 600.0
 """Seconds after its time for which a tick is still deferred."""
@@ -102,6 +105,19 @@ class PeriodicRegistry:
                     "its schedules one of its own."
                 )
         self.periodic_tasks.append(periodic_task)
+        logger.debug(
+            "Task %s is periodic: %s (%s)",
+            periodic_task.task.name,
+            periodic_task.cron.expression,
+            periodic_task.cron.timezone,
+            extra={
+                "action": "registering_periodic_task",
+                "task": periodic_task.task.name,
+                "cron": periodic_task.cron.expression,
+                "periodic_id": periodic_task.periodic_id,
+                "kwargs": str(dict(periodic_task.options)),
+            },
+        )
 
 
 def checked_periodic_id(value: Any) -> str:

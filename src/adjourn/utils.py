@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import logging
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -11,6 +12,8 @@ from typing import Any, Generic, TypeVar
 from adjourn import exceptions
 
 T = TypeVar("T")
+
+logger = logging.getLogger("adjourn.utils")
 
 
 class AwaitableContext(Generic[T]):
@@ -77,6 +80,7 @@ def import_all(module_names: Iterable[str]) -> None:
         Naming the module that cannot be imported, and why.
     """
     for name in module_names:
+        logger.debug("Importing module %s", name, extra={"action": "import_module", "module_name": name})
         try:
             importlib.import_module(name)
         except ImportError as error:

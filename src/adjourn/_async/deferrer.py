@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from typing import Any
 
 from adjourn._async.job_manager import AsyncJobManager
 from adjourn.arguments import Signature
 from adjourn.jobs import Job
 from adjourn.types import JSONDict
+
+logger = logging.getLogger("adjourn.jobs")
 
 
 class AsyncJobDeferrer:
@@ -50,8 +54,11 @@ class AsyncJobDeferrer:
         AppNotOpen
             If the app is not open, and no connection was given.
         """
-        deferred = await self.job_manager.defer_job_async(self.make_job(args, task_kwargs), self.connection)
+        job = self.make_job(args, task_kwargs)
+        _log(logging.DEBUG, "about_to_defer_jobs", "About to defer", [job])
+        deferred = await self.job_manager.defer_job_async(job, self.connection)
         assert deferred.id is not None
+        _log(logging.INFO, "jobs_deferred", "Deferred", [deferred])
         return deferred.id
 
     async def batch_defer_async(self, *task_kwargs: JSONDict) -> list[int]:
@@ -67,7 +74,9 @@ class AsyncJobDeferrer:
             If the app is not open, and no connection was given.
         """
         jobs = [self.make_job((), each) for each in task_kwargs]
+        _log(logging.DEBUG, "about_to_defer_jobs", "About to defer", jobs)
         deferred = await self.job_manager.batch_defer_jobs_async(jobs, self.connection)
+        _log(logging.INFO, "jobs_deferred", "Deferred", deferred)
         return [job.id for job in deferred if job.id is not None]
 
     def make_job(self, args: tuple[Any, ...], task_kwargs: JSONDict) -> Job:
@@ -75,3 +84,13 @@ class AsyncJobDeferrer:
         merged = {**self.job.task_kwargs, **task_kwargs} if isinstance(task_kwargs, dict) else task_kwargs
         self.signature.check(args, merged)
         return self.job.evolve(task_kwargs=merged)
+
+
+def _log(level: int, action: str, what: str, jobs: Sequence[Job]) -> None:
+    # Describing a job costs about as much as storing it in a large batch: only who listens pays.
+    if not logger.isEnabledFor(level):
+        return
+    named = (
+        jobs[0].call_string if len(jobs) == 1 else f"{len(jobs)} jobs of task {jobs[0].task_name}" if jobs else "no job"
+    )
+    logger.log(level, "%s %s", what, named, extra={"action": action, "jobs": [job.log_context() for job in jobs]})

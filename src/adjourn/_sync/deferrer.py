@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from typing import Any
 
 from adjourn._sync.job_manager import SyncJobManager
 from adjourn.arguments import Signature
 from adjourn.jobs import Job
 from adjourn.types import JSONDict
+
+logger = logging.getLogger("adjourn.jobs")
 
 
 class SyncJobDeferrer:
@@ -51,8 +55,11 @@ class SyncJobDeferrer:
         AppNotOpen
             If the app is not open, and no connection was given.
         """
-        deferred = self.job_manager.defer_job(self.make_job(args, task_kwargs), self.connection)
+        job = self.make_job(args, task_kwargs)
+        _log(logging.DEBUG, "about_to_defer_jobs", "About to defer", [job])
+        deferred = self.job_manager.defer_job(job, self.connection)
         assert deferred.id is not None
+        _log(logging.INFO, "jobs_deferred", "Deferred", [deferred])
         return deferred.id
 
     def batch_defer(self, *task_kwargs: JSONDict) -> list[int]:
@@ -68,7 +75,9 @@ class SyncJobDeferrer:
             If the app is not open, and no connection was given.
         """
         jobs = [self.make_job((), each) for each in task_kwargs]
+        _log(logging.DEBUG, "about_to_defer_jobs", "About to defer", jobs)
         deferred = self.job_manager.batch_defer_jobs(jobs, self.connection)
+        _log(logging.INFO, "jobs_deferred", "Deferred", deferred)
         return [job.id for job in deferred if job.id is not None]
 
     def make_job(self, args: tuple[Any, ...], task_kwargs: JSONDict) -> Job:
@@ -76,3 +85,13 @@ class SyncJobDeferrer:
         merged = {**self.job.task_kwargs, **task_kwargs} if isinstance(task_kwargs, dict) else task_kwargs
         self.signature.check(args, merged)
         return self.job.evolve(task_kwargs=merged)
+
+
+def _log(level: int, action: str, what: str, jobs: Sequence[Job]) -> None:
+    # Describing a job costs about as much as storing it in a large batch: only who listens pays.
+    if not logger.isEnabledFor(level):
+        return
+    named = (
+        jobs[0].call_string if len(jobs) == 1 else f"{len(jobs)} jobs of task {jobs[0].task_name}" if jobs else "no job"
+    )
+    logger.log(level, "%s %s", what, named, extra={"action": action, "jobs": [job.log_context() for job in jobs]})

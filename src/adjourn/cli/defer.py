@@ -101,7 +101,6 @@ def run(options: argparse.Namespace) -> int:
                 raise
             logger.warning("%s (ignored)", error, extra={"action": "already_enqueued"})
             return 0
-    logger.info("Deferred job %s of task %s", job_id, options.task, extra={"action": "jobs_deferred"})
     print(job_id)
     return 0
 
