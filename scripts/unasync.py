@@ -53,6 +53,8 @@ RENAMED: dict[str, str] = {
     "AsyncConnection": "Connection",
     "AsyncConnectionPool": "ConnectionPool",
     "AsyncCursor": "Cursor",
+    # SQLAlchemy
+    "AsyncEngine": "Engine",
 }
 
 # Words of docstrings, comments and messages; a capital stays a capital. A row that nothing uses any more is refused.

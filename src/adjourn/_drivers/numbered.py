@@ -1,0 +1,64 @@
+"""Statements in psycopg's style of parameters, for drivers that number theirs.
+
+adjourn writes ``%(name)s``. asyncpg sends text to the server as it is, so it has to read ``$1`` there.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+
+from adjourn import exceptions
+
+_PLACEHOLDER = re.compile(r"%(?:%|\((?P<name>[^)]+)\)[sbt]|(?P<wrong>.?))", re.DOTALL)
+
+# What may hold a semicolon that does not end a command: strings, quoted names, comments, bodies of functions.
+_QUOTED = re.compile(
+    r"""
+      \b[eE]'(?:[^'\\]|''|\\.)*'
+    | '(?:[^']|'')*'
+    | "(?:[^"]|"")*"
+    | --[^\n]*
+    | /\*.*?\*/
+    | (?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+
+
+@functools.lru_cache(maxsize=512)
+def numbered(text: str) -> tuple[str, tuple[str, ...]]:
+    """Replace ``%(name)s`` by ``$1``, ``$2``, ... and ``%%`` by a percent sign, wherever they are, as psycopg does.
+
+    Returns
+    -------
+    tuple of str and tuple of str
+        The new text, and the names of its parameters in the order of their numbers. A name that occurs several times
+        has one number.
+
+    Raises
+    ------
+    ConnectorException
+        If there is a percent sign that is neither.
+    """
+    numbers: dict[str, int] = {}
+
+    def number(match: re.Match[str]) -> str:
+        if (wrong := match["wrong"]) is not None:
+            raise exceptions.ConnectorException(
+                f"The statement has a percent sign before {wrong!r}. Write %(name)s where a value goes, and double the "
+                "percent signs of the statement's own."
+            )
+        if (name := match["name"]) is None:
+            return "%"
+        return f"${numbers.setdefault(name, len(numbers) + 1)}"
+
+    return _PLACEHOLDER.sub(number, text), tuple(numbers)
+
+
+@functools.lru_cache(maxsize=512)
+def has_several_commands(text: str) -> bool:
+    """Say whether text holds more than one SQL command, or may: where it is hard to tell, the answer is yes."""
+    if ";" not in text:
+        return False
+    return ";" in _QUOTED.sub(" ", text).rstrip("; \t\r\n")

@@ -1,0 +1,32 @@
+"""What SQLAlchemy calls things for code on an event loop. The same names as in `adjourn._drivers.sqlalchemy_names`.
+
+They have a module of their own because SQLAlchemy's half of them needs greenlet, which blocking programs may lack.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncSession as AsyncOrmSession
+from sqlalchemy.ext.asyncio import async_scoped_session as AsyncScopedSession  # noqa: N812
+from sqlalchemy.ext.asyncio import create_async_engine as create_engine_async
+
+from adjourn._drivers import sqlalchemy as driver
+from adjourn.types import Parameters, Row, Statement
+
+__all__ = [
+    "AsyncConnection",
+    "AsyncEngine",
+    "AsyncOrmSession",
+    "AsyncScopedSession",
+    "create_engine_async",
+    "drivers_async",
+    "run_async",
+]
+
+drivers_async = ("psycopg", "asyncpg")
+"""The drivers that can be used, the one to take first."""
+
+
+async def run_async(connection: AsyncConnection, statement: Statement, parameters: Parameters | None) -> list[Row]:
+    """Execute a statement on a connection and return its rows."""
+    return await connection.run_sync(driver.run, statement, parameters)

@@ -1,0 +1,1 @@
+"""Connectors and integrations for what adjourn does not depend on. Each says which extra it needs."""
