@@ -1,0 +1,101 @@
+"""What several statements do: waking workers, giving locks their head, and what becomes of JSON."""
+
+from __future__ import annotations
+
+import decimal
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from adjourn import exceptions
+from adjourn._memory.tables import BEHIND, READY, SCHEDULED, UNPLACED, JobRow, Tables
+
+
+def wake(tables: Tables, always: bool = False, besides: int | None = None) -> bool:
+    """Tell the workers of new jobs, if anybody but one wants to know or it is to be done in any case; say whether."""
+    is_wanted = always or any(
+        worker.hungry and not worker.dead and worker.expires_at > tables.now and worker.id != besides
+        for worker in tables.workers.values()
+    )
+    if is_wanted:
+        tables.payloads[""] = None
+    return is_wanted
+
+
+def has_head(tables: Tables, lock: str) -> bool:
+    """Say whether a job of the lock is ready or runs."""
+    return any(job.lock == lock for job in tables.held(READY))
+
+
+def promote(tables: Tables, locks: Iterable[str]) -> list[JobRow]:
+    """Give each of these locks, which have no head, the best job that waits for it; return the new heads."""
+    heads = []
+    for lock in sorted(set(locks)):
+        waiting = (job for job in tables.held(BEHIND, UNPLACED) if job.lock == lock)
+        if best := min(waiting, key=lambda job: job.order, default=None):
+            heads.append(tables.change(best, hold=READY))
+    return heads
+
+
+def first_hold(tables: Tables, scheduled_at: Any, lock: str | None) -> int:
+    """Say where a job goes that is new, or scheduled anew."""
+    if scheduled_at is not None and scheduled_at > tables.now:
+        return SCHEDULED
+    return READY if lock is None else UNPLACED
+
+
+def is_queueing_lock_taken(tables: Tables, queueing_lock: str | None) -> bool:
+    """Say whether a job with this queueing lock waits already."""
+    return queueing_lock is not None and any(job.waiting_queueing_lock == queueing_lock for job in tables.jobs.values())
+
+
+def check_queueing_locks(tables: Tables, queueing_locks: Iterable[str | None]) -> None:
+    """Refuse new jobs whose queueing lock is taken, or would be by two of them.
+
+    Raises
+    ------
+    UniqueViolation
+        As the unique index would.
+    """
+    asked: set[str] = set()
+    for lock in queueing_locks:
+        if lock is not None and (lock in asked or is_queueing_lock_taken(tables, lock)):
+            constraint = "adjourn_jobs_queueing_lock"
+            raise exceptions.UniqueViolation(
+                f'duplicate key value violates unique constraint "{constraint}": '
+                f"Key (waiting_queueing_lock)=({lock}) already exists.",
+                constraint_name=constraint,
+            )
+        asked |= set() if lock is None else {lock}
+
+
+def stored_json(text: str) -> str:
+    """Return what a column of type jsonb makes of a text.
+
+    Raises
+    ------
+    ConnectorException
+        If the text is not JSON.
+    """
+    try:
+        return _written(json.loads(text, parse_float=decimal.Decimal, parse_constant=_refuse))
+    except ValueError as error:
+        message = f"invalid input syntax for type json: {error}"
+        raise exceptions.ConnectorException(message, sqlstate="22P02") from error
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, dict):
+        # Shorter keys come first, and equally long ones in the order of their bytes.
+        keys = sorted(value, key=lambda key: (len(key.encode()), key.encode()))
+        return "{" + ", ".join(f"{_written(key)}: {_written(value[key])}" for key in keys) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_written, value)) + "]"
+    if isinstance(value, decimal.Decimal):
+        # There is no negative zero, and no exponent.
+        return format(abs(value) if value.is_zero() else value, "f")
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,319 @@
+"""What each statement does that the managers of jobs and of the schema know by name."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import attrs
+
+from adjourn import sql
+from adjourn._memory.rules import check_queueing_locks, first_hold, stored_json, wake
+from adjourn._memory.tables import READY, JobRow, Tables
+from adjourn.types import Row
+
+Answer = Callable[..., list[Row]]
+STATUSES = ("todo", "doing", "succeeded", "failed", "cancelled", "aborted")
+
+ANSWERS: dict[str, Answer] = {}
+"""The functions by the name of the statement that each answers. Their keywords are the statement's parameters."""
+
+
+def answers(function: Answer) -> Answer:
+    """Let a function answer the statement that it is named after."""
+    ANSWERS[function.__name__] = function
+    return function
+
+
+# Storing jobs
+
+
+@answers
+def defer_job(
+    tables: Tables,
+    *,
+    queue: str,
+    task_name: str,
+    priority: int,
+    lock: str | None,
+    queueing_lock: str | None,
+    args: str,
+    scheduled_at: datetime.datetime | None,
+    own_transaction: bool,
+) -> list[Row]:
+    """Store a new job."""
+    check_queueing_locks(tables, [queueing_lock])
+    id_ = add_job(tables, queue, task_name, priority, lock, queueing_lock, stored_json(args), scheduled_at)
+    return [{"id": id_, "woken": "" if wake(tables, own_transaction) else None}]
+
+
+def add_job(
+    tables: Tables,
+    queue: str,
+    task_name: str,
+    priority: int,
+    lock: str | None,
+    queueing_lock: str | None,
+    args: str,
+    scheduled_at: datetime.datetime | None,
+) -> int:
+    """Store a job that nothing speaks against, and return its id."""
+    tables.last_job_id += 1
+    at = scheduled_at and scheduled_at.astimezone(datetime.UTC)
+    tables.jobs[tables.last_job_id] = JobRow(
+        id=tables.last_job_id,
+        queue=queue,
+        task_name=task_name,
+        priority=priority,
+        lock=lock,
+        queueing_lock=queueing_lock,
+        waiting_queueing_lock=queueing_lock,
+        args=args,
+        scheduled_at=at,
+        hold=first_hold(tables, at, lock),
+        enqueued_at=tables.now,
+    )
+    return tables.last_job_id
+
+
+@answers
+def defer_jobs(
+    tables: Tables,
+    *,
+    queues: Sequence[str],
+    task_names: Sequence[str],
+    priorities: Sequence[int],
+    locks: Sequence[str | None],
+    queueing_locks: Sequence[str | None],
+    args: Sequence[str],
+    scheduled_at: Sequence[datetime.datetime | None],
+    own_transaction: bool,
+) -> list[Row]:
+    """Store new jobs, all or none."""
+    check_queueing_locks(tables, queueing_locks)
+    stored = [stored_json(text) for text in args]
+    columns = zip(queues, task_names, priorities, locks, queueing_locks, stored, scheduled_at, strict=True)
+    rows: list[Row] = [{"id": add_job(tables, *values)} for values in columns]
+    wake(tables, own_transaction)
+    return rows
+
+
+# Changing jobs
+
+
+@answers
+def cancel_jobs(tables: Tables, *, ids: Sequence[int], delete: bool) -> list[Row]:
+    """Take back jobs that wait."""
+    waiting = [job for id_ in sorted(set(ids)) if (job := tables.jobs.get(id_)) and job.worker_id is None]
+    for job in waiting:
+        tables.finish(job, None if delete else "cancelled")
+        if job.lock is not None and job.hold == READY:
+            tables.headless.add(job.lock)
+    return [{"id": job.id} for job in waiting]
+
+
+@answers
+def request_abort(tables: Tables, *, ids: Sequence[int]) -> list[Row]:
+    """Ask for the end of jobs that run."""
+    running = [job for id_ in sorted(set(ids)) if (job := tables.jobs.get(id_)) and job.worker_id is not None]
+    for job in running:
+        tables.change(job, abort_requested=True)
+        tables.payloads["abort"] = None
+    return [{"id": job.id, "notified": ""} for job in running]
+
+
+@answers
+def retry_job_by_id(
+    tables: Tables,
+    *,
+    job_id: int,
+    retry_at: datetime.datetime | None,
+    priority: int | None,
+    queue: str | None,
+    relock: bool,
+    lock: str | None,
+) -> list[Row]:
+    """Run a job again that has ended, runs or waits."""
+    is_finished = job_id in tables.finished
+    old = tables.finished.get(job_id) or tables.jobs.get(job_id)
+    if old is None:
+        return [{"found": False}]
+    at = retry_at and retry_at.astimezone(datetime.UTC)
+    new_lock = lock if relock else old.lock
+    again = attrs.evolve(
+        old,
+        worker_id=None,
+        started_at=None,
+        scheduled_at=at,
+        priority=old.priority if priority is None else priority,
+        queue=old.queue if queue is None else queue,
+        lock=new_lock,
+        hold=first_hold(tables, at, new_lock),
+    )
+    if is_finished:
+        del tables.finished[job_id]
+        tables.jobs[job_id] = attrs.evolve(
+            again,
+            attempts=old.attempts + 1,
+            losses=0,
+            abort_requested=False,
+            queueing_lock=None,
+            waiting_queueing_lock=None,
+            finished_as=None,
+            finished_at=None,
+        )
+    else:
+        was_running = old.worker_id is not None
+        tables.change(
+            again,
+            attempts=old.attempts + was_running,
+            queueing_lock=None if was_running else old.queueing_lock,
+        )
+        if old.lock is not None and old.hold == READY:
+            tables.headless.add(old.lock)
+    wake(tables, always=True)
+    return [{"found": True}]
+
+
+@answers
+def delete_old_jobs(tables: Tables, *, seconds: float, statuses: Sequence[str], queue: str | None) -> list[Row]:
+    """Delete jobs that ended a while ago."""
+    before = tables.now - datetime.timedelta(seconds=seconds)
+    gone = [
+        job.id
+        for job in tables.finished.values()
+        if job.finished_at is not None
+        and job.finished_at < before
+        and job.status in statuses
+        and queue in (None, job.queue)
+    ]
+    for id_ in gone:
+        del tables.finished[id_]
+    return [{"id": id_} for id_ in gone]
+
+
+# Looking at jobs
+
+
+@answers
+def get_job_status(tables: Tables, *, job_id: int) -> list[Row]:
+    """Say where a job is in its life."""
+    job = tables.jobs.get(job_id) or tables.finished.get(job_id)
+    return [] if job is None else [{"status": job.status}]
+
+
+@answers
+def list_jobs(
+    tables: Tables,
+    *,
+    id: int | None,  # noqa: A002 - the statement's parameter
+    queue: str | None,
+    task: str | None,
+    status: str | None,
+    lock: str | None,
+    queueing_lock: str | None,
+    worker_id: int | None,
+    after_id: int,
+    limit: int | None,
+) -> list[Row]:
+    """List jobs by what they are."""
+    found = [
+        job.columns()
+        for job in _matching(tables, queue, task, status, lock)
+        if id in (None, job.id)
+        and queueing_lock in (None, job.queueing_lock)
+        and worker_id in (None, job.worker_id)
+        and job.id > after_id
+    ]
+    return found[:limit]
+
+
+@answers
+def list_queues(
+    tables: Tables, *, queue: str | None, task: str | None, status: str | None, lock: str | None
+) -> list[Row]:
+    """Count the jobs of each queue."""
+    return _counted("queue", _matching(tables, queue, task, status, lock))
+
+
+@answers
+def list_tasks(
+    tables: Tables, *, queue: str | None, task: str | None, status: str | None, lock: str | None
+) -> list[Row]:
+    """Count the jobs of each task."""
+    return _counted("task_name", _matching(tables, queue, task, status, lock))
+
+
+@answers
+def list_locks(
+    tables: Tables, *, queue: str | None, task: str | None, status: str | None, lock: str | None
+) -> list[Row]:
+    """Count the jobs of each lock."""
+    return _counted("lock", _matching(tables, queue, task, status, lock))
+
+
+def _matching(
+    tables: Tables, queue: str | None, task: str | None, status: str | None, lock: str | None
+) -> list[JobRow]:
+    return [
+        job
+        for job in tables.all_jobs()
+        if queue in (None, job.queue)
+        and task in (None, job.task_name)
+        and status in (None, job.status)
+        and lock in (None, job.lock)
+    ]
+
+
+def _counted(column: str, jobs: list[JobRow]) -> list[Row]:
+    rows = []
+    for name in sorted({getattr(job, column) for job in jobs} - {None}):
+        statuses = [job.status for job in jobs if getattr(job, column) == name]
+        counts = {status: statuses.count(status) for status in STATUSES}
+        rows.append({"name": name, "jobs_count": len(statuses), **counts})
+    return rows
+
+
+@answers
+def get_stalled_jobs(tables: Tables, *, seconds: float, queue: str | None, task_name: str | None) -> list[Row]:
+    """List running jobs whose worker has fallen silent."""
+    silent = tables.now - datetime.timedelta(seconds=seconds)
+
+    def is_stalled(job: JobRow) -> bool:
+        worker = tables.workers.get(job.worker_id or 0)
+        return worker is None or worker.dead or worker.last_heartbeat_at < silent
+
+    running = [job for job in _matching(tables, queue, task_name, "doing", None) if is_stalled(job)]
+    return [job.columns() for job in running]
+
+
+# The schema, which is always applied and up to date
+
+
+@answers
+def check_connection(tables: Tables) -> list[Row]:
+    """Say that there are tables."""
+    return [{"exists": True}]
+
+
+@answers
+def schema_exists(tables: Tables) -> list[Row]:
+    """Say that there is a schema."""
+    return [{"exists": True}]
+
+
+@answers
+def get_schema_version(tables: Tables) -> list[Row]:
+    """Say that the schema is the latest."""
+    return [{"version": sql.latest_version()}]
+
+
+def _nothing(tables: Tables, **parameters: Any) -> list[Row]:
+    return []
+
+
+for _name in ("create_migrations", "create_schema", "lock_migrations", "make_partitions", "record_migration"):
+    ANSWERS[_name] = _nothing
+for _migration in sql.migrations():
+    ANSWERS[_migration.statement.name] = _nothing

@@ -1,0 +1,261 @@
+"""One store of jobs in memory: everything that a connector asks of a database, from whichever thread."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import datetime
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from adjourn import exceptions
+from adjourn._memory import schedule_statements, worker_statements  # noqa: F401 - they answer statements, too
+from adjourn._memory.statements import ANSWERS
+from adjourn._memory.tables import Tables
+from adjourn._runtime import forks
+from adjourn.types import Parameters, Row, Statement
+
+TRANSACTIONS = frozenset({"begin", "commit", "rollback"})
+LONGEST_LOG = 10_000
+"""How many statements are remembered for `MemoryStore.queries`."""
+TICK = datetime.timedelta(microseconds=1)
+
+
+def real_time() -> datetime.datetime:
+    """Return the time of the machine."""
+    return datetime.datetime.now(datetime.UTC)
+
+
+class MemoryStore:
+    """Jobs and workers in memory. Statements are executed one after the other.
+
+    Parameters
+    ----------
+    now
+        Called for the time, an aware datetime; the machine's clock unless given. No two transactions happen at the
+        same time, nor any before an earlier one, whatever this says.
+    """
+
+    def __init__(self, now: Callable[[], datetime.datetime] = real_time) -> None:
+        self._clock = now
+        self._lock = threading.RLock()
+        self._mailboxes: weakref.WeakSet[Mailbox] = weakref.WeakSet()
+        self._log: deque[tuple[str, dict[str, Any]]] = deque(maxlen=LONGEST_LOG)
+        self._version = 0
+        self.reset()
+        forks.watch(self)
+
+    def reset(self) -> None:
+        """Forget all jobs, workers and statements, and go by the clock again."""
+        with self._lock:
+            self._offset = datetime.timedelta()
+            now = self._clock().astimezone(datetime.UTC)
+            self._tables = Tables(now, now)
+            self._version += 1
+            self._log.clear()
+
+    def now(self) -> datetime.datetime:
+        """Return the time: the clock's, and what it was advanced by."""
+        return self._clock().astimezone(datetime.UTC) + self._offset
+
+    def advance(self, delta: datetime.timedelta) -> None:
+        """Let time pass at once, and have the workers look what has become due."""
+        with self._lock:
+            self._offset += delta
+            self._deliver([""])
+
+    @property
+    def queries(self) -> list[tuple[str, dict[str, Any]]]:
+        """The statements executed so far: the name and the parameters of each, the last 10,000."""
+        with self._lock:
+            return list(self._log)
+
+    def rows(self) -> list[Row]:
+        """Return all jobs as lists of jobs show them, in the order of their ids."""
+        with self._lock:
+            return [job.columns() for job in self._tables.all_jobs()]
+
+    def execute(self, statement: Statement, parameters: Parameters | None) -> list[Row]:
+        """Execute one statement, and return its rows.
+
+        Raises
+        ------
+        UniqueViolation
+            If a unique index of the schema would refuse.
+        ConnectorException
+            If it is not one of adjourn's own statements, or lacks a parameter.
+        """
+        return self.execute_batch([(statement, parameters or {})])[0]
+
+    def execute_batch(self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
+        """Execute several statements, and return the rows of each. All or none take effect."""
+        with self._lock:
+            tables = self._tables.copy(self._moment())
+            found = [self.answer(tables, statement, parameters) for statement, parameters in batch]
+            self._commit(tables)
+            return found
+
+    def begin(self) -> tuple[Tables, int]:
+        """Begin a transaction: return what it sees, and which version of the data that is."""
+        with self._lock:
+            return self._tables.copy(self._moment()), self._version
+
+    def commit(self, tables: Tables, version: int) -> None:
+        """Let a transaction take effect, unless another has meanwhile.
+
+        Raises
+        ------
+        ConnectorException
+            If one has.
+        """
+        with self._lock:
+            if version != self._version:
+                message = "could not serialize access due to concurrent update: run the transaction again"
+                raise exceptions.ConnectorException(message, sqlstate="40001")
+            self._commit(tables)
+
+    def answer(self, tables: Tables, statement: Statement, parameters: Parameters) -> list[Row]:
+        """Do to some tables what a statement says, and return its rows."""
+        answer = ANSWERS.get(statement.name)
+        if answer is None or statement.name in TRANSACTIONS:
+            raise exceptions.ConnectorException(
+                f"The in-memory connector does not know the statement {statement.name!r}: it answers adjourn's own "
+                "statements, and cannot execute SQL. For queries of your own use a connector to Postgres.",
+                sqlstate="0A000",
+            )
+        self._log.append((statement.name, dict(parameters)))
+        try:
+            return answer(tables, **parameters)
+        except TypeError as error:
+            if not str(error).startswith(f"{answer.__name__}()"):
+                raise
+            message = f"The statement {statement.name!r} was not given its parameters: {error}"
+            raise exceptions.ConnectorException(message) from error
+
+    def connect(self) -> MemoryConnection:
+        """Return a connection for one caller."""
+        return MemoryConnection(self)
+
+    def open_mailbox(self) -> Mailbox:
+        """Return a mailbox that receives every notification from now on."""
+        with self._lock:
+            mailbox = Mailbox(self)
+            self._mailboxes.add(mailbox)
+            return mailbox
+
+    def exclusively(self) -> threading.RLock:
+        """Return the lock under which everything happens."""
+        return self._lock
+
+    def renew_locks(self) -> None:
+        """Make the lock anew, in a forked child, whose jobs are its own from then on."""
+        self._lock = threading.RLock()
+
+    def _moment(self) -> datetime.datetime:
+        return max(self.now(), self._tables.now + TICK)
+
+    def _commit(self, tables: Tables) -> None:
+        payloads, tables.payloads = list(tables.payloads), {}
+        self._tables = tables
+        self._version += 1
+        self._deliver(payloads)
+
+    def _deliver(self, payloads: list[str]) -> None:
+        if payloads:
+            for mailbox in list(self._mailboxes):
+                mailbox.put(payloads)
+
+
+class Mailbox:
+    """Notifications that a listener has not read yet."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self._payloads: list[str] = []
+        self._arrival: concurrent.futures.Future[None] | None = None
+
+    def put(self, payloads: list[str]) -> None:
+        """Add notifications, and wake who waits for them."""
+        with self._store.exclusively():
+            self._payloads += payloads
+            arrival, self._arrival = self._arrival, None
+        if arrival is not None:
+            arrival.set_result(None)
+
+    def take(self) -> list[str]:
+        """Return what has arrived, and forget it."""
+        with self._store.exclusively():
+            taken, self._payloads = self._payloads, []
+            return taken
+
+    def arrival(self) -> concurrent.futures.Future[None]:
+        """Return a future that is done when something has arrived."""
+        with self._store.exclusively():
+            if self._payloads or self._arrival is None:
+                arrival: concurrent.futures.Future[None] = concurrent.futures.Future()
+                # So that nobody who stops waiting for it can cancel it.
+                arrival.set_running_or_notify_cancel()
+                if self._payloads:
+                    arrival.set_result(None)
+                    return arrival
+                self._arrival = arrival
+            return self._arrival
+
+
+class MemoryConnection:
+    """What one caller has to itself: a transaction that is open, and notifications."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self._transaction: tuple[Tables, int] | None = None
+        self._mailbox: Mailbox | None = None
+        self._is_closed = False
+
+    def execute(self, statement: Statement, parameters: Parameters | None) -> list[Row]:
+        """Execute one statement, in the transaction that was begun or by itself.
+
+        Raises
+        ------
+        ConnectorException
+            If the connection is closed, or for whatever `MemoryStore.execute` has to say.
+        """
+        self._check_open()
+        if statement.name in TRANSACTIONS:
+            self._change_transaction(statement.name)
+            return []
+        if self._transaction is not None:
+            tables, _ = self._transaction
+            with self._store.exclusively():
+                return self._store.answer(tables, statement, parameters or {})
+        return self._store.execute(statement, parameters)
+
+    def _change_transaction(self, what: str) -> None:
+        transaction, self._transaction = self._transaction, None
+        if what == "begin":
+            self._transaction = self._store.begin()
+        elif what == "commit" and transaction is not None:
+            self._store.commit(*transaction)
+
+    def listen(self) -> None:
+        """Start to receive notifications."""
+        self._check_open()
+        if self._mailbox is None:
+            self._mailbox = self._store.open_mailbox()
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """Where notifications arrive; nothing does before `listen`."""
+        self._check_open()
+        return self._mailbox or Mailbox(self._store)
+
+    def close(self) -> None:
+        """Close the connection; a transaction that is open is rolled back."""
+        self._is_closed = True
+        self._transaction = None
+        self._mailbox = None
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise exceptions.ConnectorException("The connection is closed.")

@@ -1,0 +1,174 @@
+"""The tables of adjourn's schema, as plain data.
+
+Rows are immutable, so a copy of the tables costs no more than copies of a few dictionaries: that is how a transaction
+sees what was there when it began, and how one that fails leaves no trace.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Iterator
+
+import attrs
+
+from adjourn.types import Row
+
+READY, SCHEDULED, BEHIND, UNPLACED = range(4)
+"""The column ``hold``: ready or running, not due yet, behind its lock's head, with a lock and not placed yet."""
+
+
+@attrs.frozen(kw_only=True)
+class JobRow:
+    """A job, waiting, running or finished."""
+
+    id: int
+    queue: str
+    task_name: str
+    priority: int
+    lock: str | None
+    queueing_lock: str | None
+    waiting_queueing_lock: str | None
+    args: str
+    scheduled_at: datetime.datetime | None
+    hold: int
+    enqueued_at: datetime.datetime
+    attempts: int = 0
+    losses: int = 0
+    claim: int = 0
+    worker_id: int | None = None
+    abort_requested: bool = False
+    started_at: datetime.datetime | None = None
+    errors: tuple[str, ...] = ()
+    finished_as: str | None = None
+    finished_at: datetime.datetime | None = None
+
+    @property
+    def status(self) -> str:
+        """Where the job is in its life."""
+        if self.finished_as is not None:
+            return self.finished_as
+        return "todo" if self.worker_id is None else "doing"
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """What jobs are sorted by: higher priorities first, then older ones."""
+        return (-self.priority, self.id)
+
+    def columns(self) -> Row:
+        """Return the row as lists of jobs show it."""
+        return {
+            "id": self.id,
+            "queue": self.queue,
+            "task_name": self.task_name,
+            "priority": self.priority,
+            "lock": self.lock,
+            "queueing_lock": self.queueing_lock,
+            "args": self.args,
+            "scheduled_at": self.scheduled_at,
+            "attempts": self.attempts,
+            "claim": self.claim,
+            "worker_id": self.worker_id,
+            "abort_requested": self.abort_requested,
+            "enqueued_at": self.enqueued_at,
+            "started_at": self.started_at,
+            "errors": f"[{', '.join(self.errors)}]" if self.errors else None,
+            "status": self.status,
+            "finished_at": self.finished_at,
+        }
+
+
+@attrs.frozen(kw_only=True)
+class WorkerRow:
+    """A worker that has registered."""
+
+    id: int
+    name: str
+    queues: tuple[str, ...] | None
+    last_heartbeat_at: datetime.datetime
+    expires_at: datetime.datetime
+    hungry: bool = False
+    dead: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class ScheduleRow:
+    """A schedule of a periodic task that has been due at least once."""
+
+    cron: str
+    timezone: str
+    last_tick: datetime.datetime
+    last_job_id: int | None
+    seen_at: datetime.datetime
+
+
+@attrs.define
+class Tables:
+    """All that is stored, and the moment at which a statement looks at it.
+
+    Attributes
+    ----------
+    now
+        The time of the transaction.
+    started_at
+        When the data began to exist, which is what the start of the server is elsewhere.
+    jobs, finished
+        Jobs that wait or run, and those that have ended, by id.
+    schedules
+        By the task's name and the ``periodic_id``.
+    headless
+        Locks that may have lost their head.
+    payloads
+        The notifications of the transaction; of equal ones only one.
+    """
+
+    now: datetime.datetime
+    started_at: datetime.datetime
+    jobs: dict[int, JobRow] = attrs.field(factory=dict)
+    finished: dict[int, JobRow] = attrs.field(factory=dict)
+    workers: dict[int, WorkerRow] = attrs.field(factory=dict)
+    schedules: dict[tuple[str, str], ScheduleRow] = attrs.field(factory=dict)
+    headless: set[str] = attrs.field(factory=set)
+    last_job_id: int = 0
+    last_worker_id: int = 0
+    payloads: dict[str, None] = attrs.field(factory=dict)
+
+    def copy(self, now: datetime.datetime) -> Tables:
+        """Return tables with the same rows, for a transaction that begins now."""
+        return attrs.evolve(
+            self,
+            now=now,
+            jobs=dict(self.jobs),
+            finished=dict(self.finished),
+            workers=dict(self.workers),
+            schedules=dict(self.schedules),
+            headless=set(self.headless),
+            payloads={},
+        )
+
+    def all_jobs(self) -> list[JobRow]:
+        """Return all jobs in the order of their ids."""
+        return sorted([*self.jobs.values(), *self.finished.values()], key=lambda job: job.id)
+
+    def held(self, *holds: int) -> Iterator[JobRow]:
+        """Find the jobs with one of these values of ``hold``."""
+        return (job for job in self.jobs.values() if job.hold in holds)
+
+    def of_worker(self, worker_ids: Iterable[int]) -> list[JobRow]:
+        """Return the jobs that these workers run, in the order of their ids."""
+        wanted = set(worker_ids)
+        return sorted((job for job in self.jobs.values() if job.worker_id in wanted), key=lambda job: job.id)
+
+    def change(self, job: JobRow, **changes: object) -> JobRow:
+        """Store a job with some columns changed, and return it."""
+        # mypy knows the columns of a call to evolve, but not of one with names that are computed.
+        changed: JobRow = attrs.evolve(job, **changes)  # type: ignore[arg-type]
+        self.jobs[job.id] = changed
+        return changed
+
+    def finish(self, job: JobRow, status: str | None, error: str | None = None, **changes: object) -> None:
+        """Move a job to those that have ended; a status of None deletes it without a trace."""
+        del self.jobs[job.id]
+        if status is not None:
+            errors = job.errors if error is None else (*job.errors, error)
+            ended: JobRow = attrs.evolve(job, **changes)  # type: ignore[arg-type]
+            self.finished[job.id] = attrs.evolve(ended, errors=errors, finished_as=status, finished_at=self.now)

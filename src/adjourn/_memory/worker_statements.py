@@ -1,0 +1,282 @@
+"""What each statement does that a worker's manager knows by name."""
+
+from __future__ import annotations
+
+import datetime
+import heapq
+import json
+from collections.abc import Sequence
+
+import attrs
+
+from adjourn._memory.rules import first_hold, has_head, promote, stored_json, wake
+from adjourn._memory.statements import answers
+from adjourn._memory.tables import BEHIND, READY, SCHEDULED, UNPLACED, JobRow, Tables, WorkerRow
+from adjourn.types import Row
+
+DUE_LIMIT = 1000
+CLAIMED = (
+    *("id", "queue", "task_name", "priority", "lock", "queueing_lock", "args", "scheduled_at", "attempts", "claim"),
+    *("abort_requested", "enqueued_at", "started_at"),
+)
+"""The columns of a job that a worker gets to see."""
+
+
+@answers
+def register_worker(tables: Tables, *, name: str, queues: Sequence[str] | None, timeout: float) -> list[Row]:
+    """Make a worker known."""
+    tables.last_worker_id += 1
+    tables.workers[tables.last_worker_id] = WorkerRow(
+        id=tables.last_worker_id,
+        name=name,
+        queues=None if queues is None else tuple(queues),
+        last_heartbeat_at=tables.now,
+        expires_at=tables.now + datetime.timedelta(seconds=timeout),
+    )
+    return [{"id": tables.last_worker_id}]
+
+
+@answers
+def unregister_worker(tables: Tables, *, worker_id: int) -> list[Row]:
+    """Forget a worker."""
+    tables.workers.pop(worker_id, None)
+    return []
+
+
+@answers
+def heartbeat(tables: Tables, *, worker_id: int, timeout: float) -> list[Row]:
+    """Let a worker say that it lives, and tell it what is asked of it."""
+    worker = tables.workers.get(worker_id)
+    is_alive = worker is not None and not worker.dead
+    if worker is not None and is_alive:
+        expires_at = tables.now + datetime.timedelta(seconds=timeout)
+        tables.workers[worker_id] = attrs.evolve(worker, last_heartbeat_at=tables.now, expires_at=expires_at)
+    return [
+        {
+            "alive": is_alive,
+            "aborts": [job.id for job in tables.of_worker([worker_id]) if job.abort_requested],
+            "expired": any(_is_silent(other, tables) for other in tables.workers.values() if other.id != worker_id),
+        }
+    ]
+
+
+def _is_silent(worker: WorkerRow, tables: Tables) -> bool:
+    return worker.dead or worker.expires_at < tables.now
+
+
+@answers
+def exchange(
+    tables: Tables,
+    *,
+    worker_id: int,
+    ids: Sequence[int],
+    claims: Sequence[int],
+    statuses: Sequence[str | None],
+    errors: Sequence[str | None],
+    limit: int,
+    queues: Sequence[str] | None,
+    busy: bool,
+    probe: bool,
+) -> list[Row]:
+    """Store what has ended, and claim what is next."""
+    stored_errors = [None if error is None else stored_json(error) for error in errors]
+    due_at = _make_due(tables) if probe else None
+    finished: set[int] = set()
+    freed: list[str] = []
+    for id_, claim, status, error in zip(ids, claims, statuses, stored_errors, strict=True):
+        if job := _held(tables, worker_id, id_, claim):
+            tables.finish(job, status, error)
+            finished.add(id_)
+            freed += [job.lock] if job.lock is not None else []
+    promoted = {job.id for job in promote(tables, freed)}
+    claimed, is_alive, is_to_repeat = _claim(tables, worker_id, limit, queues, busy)
+    if not promoted <= {job.id for job in claimed}:
+        wake(tables, besides=worker_id)
+    report = {
+        "refused": [id_ for id_ in ids if id_ not in finished] or None,
+        "alive": is_alive,
+        "repeat": is_to_repeat,
+        "place": (any(tables.held(UNPLACED)) or bool(tables.headless)) if probe else None,
+        "due_in": None if due_at is None else (due_at - tables.now).total_seconds(),
+    }
+    rows: list[Row] = [{column: getattr(job, column) for column in CLAIMED} for job in claimed]
+    return [*rows, {**dict.fromkeys(CLAIMED), "args": json.dumps(report)}]
+
+
+def _held(tables: Tables, worker_id: int, id_: int, claim: int) -> JobRow | None:
+    """Return the job if the worker still holds it by this claim."""
+    job = tables.jobs.get(id_)
+    return job if job is not None and (job.worker_id, job.claim) == (worker_id, claim) else None
+
+
+def _make_due(tables: Tables) -> datetime.datetime | None:
+    """Let jobs go whose time has come, and return the time of the next."""
+    scheduled = sorted((job.scheduled_at, job.id) for job in tables.held(SCHEDULED) if job.scheduled_at is not None)
+    due = [id_ for at, id_ in scheduled if at <= tables.now][:DUE_LIMIT]
+    for id_ in due:
+        job = tables.jobs[id_]
+        tables.change(job, hold=READY if job.lock is None else UNPLACED)
+    left = scheduled[len(due) :]
+    return left[0][0] if left else None
+
+
+def _claim(
+    tables: Tables, worker_id: int, limit: int, queues: Sequence[str] | None, busy: bool
+) -> tuple[list[JobRow], bool, bool]:
+    """Claim jobs; return them, whether the worker lives, and whether it has to look once more before it sleeps."""
+    if limit <= 0:
+        return [], True, False
+    worker = tables.workers.get(worker_id)
+    if worker is None or worker.dead or worker.expires_at <= tables.now:
+        return [], False, False
+    ready = (job for job in tables.held(READY) if job.worker_id is None and (queues is None or job.queue in queues))
+    claimed = [
+        tables.change(job, worker_id=worker_id, claim=job.claim + 1, started_at=tables.now, waiting_queueing_lock=None)
+        for job in heapq.nsmallest(limit, ready, key=lambda job: job.order)
+    ]
+    is_new_to_hunger = not worker.hungry and len(claimed) < limit
+    if is_new_to_hunger or (worker.hungry and busy):
+        tables.workers[worker_id] = attrs.evolve(worker, hungry=is_new_to_hunger)
+    return claimed, True, is_new_to_hunger
+
+
+@answers
+def place(tables: Tables, *, limit: int, heal: bool) -> list[Row]:
+    """Place jobs that have a lock, and give locks that lost their head a new one."""
+    new = [job.id for job in heapq.nsmallest(limit, tables.held(UNPLACED), key=lambda job: job.id)]
+    looked_at = [tables.jobs[id_].lock for id_ in new] + list(tables.headless)
+    tables.headless.clear()
+    if heal:
+        looked_at += [job.lock for job in tables.held(BEHIND, UNPLACED)]
+    promoted = promote(tables, [lock for lock in looked_at if lock is not None and not has_head(tables, lock)])
+
+    # A head that is placed but not claimed gives way to a better newcomer.
+    undecided = set()
+    for better, head in _rivals(tables, new):
+        tables.change(head, hold=BEHIND)
+        promote(tables, [head.lock] if head.lock is not None else [])
+        if tables.jobs[better.id].hold == UNPLACED:
+            undecided.add(better.id)
+
+    for id_ in new:
+        if tables.jobs[id_].hold == UNPLACED and id_ not in undecided:
+            tables.change(tables.jobs[id_], hold=BEHIND)
+    if promoted:
+        wake(tables)
+    placed, waiting = len(new) - len(undecided), len(undecided)
+    return [{"elected": True, "placed": placed, "promoted": len(promoted), "waiting": waiting}]
+
+
+def _rivals(tables: Tables, new: Sequence[int]) -> list[tuple[JobRow, JobRow]]:
+    """Find the best newcomer of each lock whose head has not begun and is worse, with that head."""
+    newcomers: dict[str | None, JobRow] = {}
+    for job in sorted((tables.jobs[id_] for id_ in new), key=lambda job: job.order):
+        if job.hold == UNPLACED:
+            newcomers.setdefault(job.lock, job)
+    return [
+        (newcomers[head.lock], head)
+        for head in tables.held(READY)
+        if head.worker_id is None and head.lock in newcomers and newcomers[head.lock].order < head.order
+    ]
+
+
+@answers
+def retry_jobs(
+    tables: Tables,
+    *,
+    worker_id: int,
+    ids: Sequence[int],
+    claims: Sequence[int],
+    errors: Sequence[str | None],
+    at: Sequence[datetime.datetime | None],
+    priorities: Sequence[int | None],
+    queues: Sequence[str | None],
+    relock: Sequence[bool],
+    locks: Sequence[str | None],
+) -> list[Row]:
+    """Put jobs of a worker that failed back, to be run again."""
+    stored_errors = [None if error is None else stored_json(error) for error in errors]
+    decisions = zip(ids, claims, stored_errors, at, priorities, queues, relock, locks, strict=True)
+    rows: list[Row] = []
+    for id_, claim, error, when, priority, queue, is_relocked, lock in sorted(decisions, key=lambda each: each[0]):
+        old = _held(tables, worker_id, id_, claim)
+        if old is None:
+            continue
+        scheduled_at = when and when.astimezone(datetime.UTC)
+        new_lock = lock if is_relocked else old.lock
+        hold = first_hold(tables, scheduled_at, new_lock)
+        if hold == UNPLACED and new_lock == old.lock:
+            hold = READY  # it keeps its place
+        tables.change(
+            old,
+            worker_id=None,
+            attempts=old.attempts + 1,
+            started_at=None,
+            scheduled_at=scheduled_at,
+            priority=old.priority if priority is None else priority,
+            queue=old.queue if queue is None else queue,
+            lock=new_lock,
+            queueing_lock=None,
+            waiting_queueing_lock=None,
+            hold=hold,
+            errors=old.errors if error is None else (*old.errors, error),
+        )
+        if old.lock is not None and (hold != READY or new_lock != old.lock):
+            promote(tables, [old.lock])
+        rows.append({"id": id_})
+    wake(tables, besides=worker_id)
+    return rows
+
+
+@answers
+def hand_back(tables: Tables, *, worker_id: int, ids: Sequence[int], claims: Sequence[int]) -> list[Row]:
+    """Put claimed jobs back as if they had not been claimed."""
+    mine = [job for id_, claim in zip(ids, claims, strict=True) if (job := _held(tables, worker_id, id_, claim))]
+    for job in mine:
+        tables.change(job, worker_id=None, started_at=None)
+        wake(tables, besides=worker_id)
+    return [{"id": job.id, "woken": ""} for job in mine]
+
+
+@answers
+def disown(tables: Tables, *, worker_id: int, known: Sequence[int]) -> list[Row]:
+    """Put back what a worker holds besides the jobs it knows of."""
+    lost = [job for job in tables.of_worker([worker_id]) if job.id not in known]
+    for job in lost:
+        tables.change(job, worker_id=None, started_at=None)
+    return [{"id": job.id} for job in lost]
+
+
+@answers
+def rescue(tables: Tables, *, max_losses: int, grace: float) -> list[Row]:
+    """Declare silent workers dead, and free their jobs."""
+    nothing: list[Row] = [{"rescued": 0, "failed": 0}]
+    if tables.now < tables.started_at + datetime.timedelta(seconds=grace):
+        return nothing
+    dead = [worker.id for worker in tables.workers.values() if _is_silent(worker, tables)]
+    if not dead:
+        return nothing
+    jobs = tables.of_worker(dead)
+    failing = [job for job in jobs if job.losses + 1 >= max_losses]
+    for job in failing:
+        tables.finish(job, "failed", _worker_lost(job, tables.now), attempts=job.attempts + 1, losses=job.losses + 1)
+    promote(tables, [job.lock for job in failing if job.lock is not None])
+    rescued = [job for job in jobs if job.id in tables.jobs]
+    for job in rescued:
+        tables.change(job, worker_id=None, started_at=None, attempts=job.attempts + 1, losses=job.losses + 1)
+    for id_ in dead:
+        del tables.workers[id_]
+    if jobs:
+        wake(tables)
+    return [{"rescued": len(rescued), "failed": len(failing)}]
+
+
+def _worker_lost(job: JobRow, now: datetime.datetime) -> str:
+    entry = {
+        "exception": "WorkerLost",
+        "message": f"the worker was lost {job.losses + 1} times while it ran this job",
+        "attempt": job.attempts,
+        "started_at": job.started_at and job.started_at.isoformat(),
+        "ended_at": now.isoformat(),
+    }
+    return stored_json(json.dumps(entry))

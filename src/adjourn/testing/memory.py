@@ -1,0 +1,122 @@
+"""The public in-memory connectors: an app's jobs without Postgres."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any, NoReturn
+
+from adjourn._async.memory import AsyncInMemoryConnector
+from adjourn._memory.store import MemoryStore
+from adjourn._sync.memory import SyncInMemoryConnector as SyncInMemoryHalf
+from adjourn.connector import BaseSyncConnector
+from adjourn.selecting import SelectingConnector, SummonedConnector
+from adjourn.types import JSONDumps, JSONLoads, Row
+
+
+class SyncInMemoryConnector(BaseSyncConnector, SyncInMemoryHalf):
+    """A synchronous connector to a store in memory.
+
+    Every operation that is to be awaited raises `SyncConnectorConfigurationError`, as on any synchronous connector.
+
+    Parameters
+    ----------
+    store
+        The store, for several connectors to share; one of its own unless given.
+    json_dumps, json_loads
+        How the arguments of jobs become JSON text and back; `json.dumps` and `json.loads` unless given.
+    """
+
+
+class SummonedInMemoryConnector(SummonedConnector, SyncInMemoryConnector):
+    """The synchronous twin of an `InMemoryConnector`."""
+
+    def __init__(self, principal: InMemoryConnector) -> None:
+        super().__init__(store=principal.store, json_dumps=principal.json_dumps, json_loads=principal.json_loads)
+        self.principal = principal
+
+
+class InMemoryConnector(SelectingConnector):
+    """An asynchronous connector without a database, for tests; it serves synchronous calls as well.
+
+    Jobs behave as they do in Postgres: priorities, locks, queueing locks, schedules, retries, cancelling and rescue.
+    A worker runs on it (``app.run_worker_async(wait=False)``), and it is opened, closed and refused like any other
+    connector. It executes adjourn's own statements and no other SQL, and takes no ``connection``.
+
+    Jobs outlive `close`, as they would in a database; `reset` forgets them.
+
+    Parameters
+    ----------
+    store
+        The store, for several connectors to share, or one with a clock of your own: ``MemoryStore(now=...)``.
+    json_dumps, json_loads
+        How the arguments of jobs become JSON text and back; `json.dumps` and `json.loads` unless given.
+
+    Attributes
+    ----------
+    store
+        Where the jobs are.
+
+    Examples
+    --------
+    >>> import adjourn
+    >>> from adjourn.testing import InMemoryConnector
+    >>> app = adjourn.App(connector=InMemoryConnector())
+    >>> with app.open():
+    ...     app.configure_task("greet", schedule_in={"hours": 1}).defer(name="Ann")
+    1
+    >>> app.connector.jobs[1]["args"]
+    {'name': 'Ann'}
+    """
+
+    def __init__(
+        self,
+        *,
+        store: MemoryStore | None = None,
+        json_dumps: JSONDumps | None = None,
+        json_loads: JSONLoads | None = None,
+    ) -> None:
+        half = AsyncInMemoryConnector(store=store, json_dumps=json_dumps, json_loads=json_loads)
+        self.store = half.store
+        super().__init__(half)
+
+    @property
+    def jobs(self) -> dict[int, Row]:
+        """All jobs by id, waiting, running and finished alike, each with its columns; ``args`` is a dictionary."""
+        rows = self.store.rows()
+        # `queue_name` is what programs that come from Procrastinate know the queue by.
+        return {row["id"]: {**row, "queue_name": row["queue"], "args": self.json_loads(row["args"])} for row in rows}
+
+    @property
+    def queries(self) -> list[tuple[str, dict[str, Any]]]:
+        """The statements executed so far, each as its name and its parameters; only the last 10,000 are remembered."""
+        return self.store.queries
+
+    def reset(self) -> None:
+        """Forget all jobs, workers and statements, and go by the clock again."""
+        self.store.reset()
+
+    def now(self) -> datetime.datetime:
+        """Return the time by which jobs become due, and workers silent."""
+        return self.store.now()
+
+    def advance(self, **delta: float) -> None:
+        """Let time pass at once, so that what is scheduled meanwhile is due.
+
+        What is counted outside of the database goes by the machine's clock all the same: ``schedule_in``, and the
+        waits of a `RetryStrategy`. A worker that runs meanwhile has not given a sign of life for as long, and may
+        count as dead; it registers anew then, as it would in production.
+
+        Parameters
+        ----------
+        **delta
+            Keywords of `datetime.timedelta`: ``advance(hours=1)``.
+        """
+        self.store.advance(datetime.timedelta(**delta))
+
+    def summon(self) -> SummonedInMemoryConnector:
+        """Make the synchronous twin, on the same store."""
+        return SummonedInMemoryConnector(self)
+
+    def session_beside(self, pool: Any) -> NoReturn:
+        """Do nothing: no pool of the user's is ever accepted."""
+        raise AssertionError

@@ -1,0 +1,445 @@
+"""The in-memory connector does what Postgres does: the same random operations on both, and what can be seen of them."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import itertools
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
+
+import psycopg
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from adjourn import sql
+from adjourn._sync.worker_manager import SyncWorkerManager
+from adjourn.connector import BaseConnector
+from adjourn.connectors import SyncPsycopgConnector
+from adjourn.exceptions import AdjournException
+from adjourn.jobs import Job
+from adjourn.manager import JobManager
+from adjourn.outcomes import Ended, Exchanged, Retried
+from adjourn.testing import SyncInMemoryConnector
+from adjourn.types import Row
+from properties import memory_strategies as strategies
+
+CHANNEL = sql.channel(sql.DEFAULT_SCHEMA)
+End: TypeAlias = tuple[int, int, str | None, str | None]
+"""The number of a job, the claim that it is held by, and how it ends."""
+NOBODY = 10**9
+"""An id that nothing has."""
+
+
+class Side:
+    """One of the two databases, and how its ids translate: the nth job of one is the nth job of the other."""
+
+    def __init__(self, connector: BaseConnector) -> None:
+        self.connector = connector
+        connector.open()
+        self.manager = JobManager(connector)
+        self.session = connector.session()
+        self.worker = SyncWorkerManager(self.session, connector.json_loads)
+        self.listener = connector.session()
+        self.listener.listen(CHANNEL)
+        self.jobs: list[int] = []
+        self.workers: list[int] = []
+
+    def now(self) -> datetime.datetime:
+        """The time of the database."""
+        return datetime.datetime.now(datetime.UTC)
+
+    def at(self, seconds: float | None) -> datetime.datetime | None:
+        """A time so many seconds from now."""
+        return None if seconds is None else self.now() + datetime.timedelta(seconds=seconds)
+
+    def job(self, number: int) -> int:
+        """The id of a job by its number."""
+        return self.jobs[number] if 0 <= number < len(self.jobs) else NOBODY
+
+    def number(self, job_id: int | None) -> int | None:
+        """The number of a job by its id."""
+        return None if job_id is None else self.jobs.index(job_id)
+
+    def numbers(self, job_ids: Iterable[int]) -> list[int]:
+        """The numbers of jobs, in order."""
+        return sorted(map(self.jobs.index, job_ids))
+
+    def worker_id(self, number: int) -> int:
+        """The id of a worker by its number."""
+        return self.workers[number] if 0 <= number < len(self.workers) else NOBODY
+
+    def seen(self, job: Job) -> Job:
+        """A job without what may differ: its ids become numbers, and times, whether there is one."""
+        times = {
+            name: getattr(job, name) and datetime.datetime.min
+            for name in ("scheduled_at", "enqueued_at", "started_at", "finished_at")
+        }
+        errors = tuple({**each, "started_at": None, "ended_at": None} for each in job.errors)
+        worker_id = None if job.worker_id is None else self.workers.index(job.worker_id)
+        return job.evolve(id=self.number(job.id), worker_id=worker_id, errors=errors, **times)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass at once."""
+        raise NotImplementedError
+
+    def heard(self) -> list[str]:
+        """What was notified since the last time."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.session.close()
+        self.listener.close()
+        self.connector.close()
+
+
+class InMemory(Side):
+    """The store in memory."""
+
+    connector: SyncInMemoryConnector
+
+    def now(self) -> datetime.datetime:
+        return self.connector.store.now()
+
+    def pass_time(self, seconds: float) -> None:
+        self.connector.store.advance(datetime.timedelta(seconds=seconds))
+        self.heard()
+
+    def heard(self) -> list[str]:
+        return self.listener.wait_for_notifications(0)
+
+
+class InPostgres(Side):
+    """Postgres, where it is not the time that passes but everything that happened earlier."""
+
+    def __init__(self, dsn: str, observer: psycopg.Connection) -> None:
+        super().__init__(SyncPsycopgConnector(dsn, min_size=1, max_size=2))
+        self.observer = observer
+        self.marks = map(str, itertools.count())
+
+    def pass_time(self, seconds: float) -> None:
+        columns = {
+            "adjourn_jobs": ("scheduled_at", "enqueued_at", "started_at"),
+            "adjourn_finished_jobs": ("scheduled_at", "enqueued_at", "started_at", "finished_at"),
+            "adjourn_schedules": ("seen_at",),
+            "adjourn_workers": ("started_at", "last_heartbeat_at", "expires_at"),
+        }
+        for table, names in columns.items():
+            changes = ", ".join(f"{name} = {name} - interval '{seconds} s'" for name in names)
+            self.observer.execute(f"update adjourn.{table} set {changes}".encode())
+
+    def heard(self) -> list[str]:
+        mark = next(self.marks)
+        heard: list[str] = []
+        self.observer.execute("select pg_notify(%s, %s)", [CHANNEL, mark])
+        while True:
+            for payload in self.listener.wait_for_notifications(10):
+                if payload == mark:
+                    return heard
+                heard.append(payload)
+
+
+class Databases(RuleBasedStateMachine):
+    """A program and its workers, who ask both databases the same."""
+
+    dsn: str
+    observer: psycopg.Connection
+    deletions: bytes
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.observer.execute(self.deletions)
+        self.sides: list[Side] = [InMemory(SyncInMemoryConnector()), InPostgres(self.dsn, self.observer)]
+        self.claims: list[tuple[int, int, int]] = []
+        """The number of the job, the claim, the number of the worker; most of them held no more."""
+
+    def both(self, ask: Callable[[Side], Any]) -> Any:
+        """Ask both; return the answer if it is the same."""
+        in_memory, in_postgres = [self.answer(side, ask) for side in self.sides]
+        assert in_memory == in_postgres
+        return in_memory
+
+    def answer(self, side: Side, ask: Callable[[Side], Any]) -> Any:
+        try:
+            return ask(side)
+        except AdjournException as error:
+            return type(error)
+
+    # A program
+
+    @rule(new=strategies.jobs())
+    def defer(self, new: tuple[Job, float | None]) -> None:
+        job, seconds = new
+
+        def ask(side: Side) -> Job:
+            stored = side.manager.defer_job(job.evolve(scheduled_at=side.at(seconds)))
+            assert stored.id is not None
+            side.jobs.append(stored.id)
+            return side.seen(stored)
+
+        self.both(ask)
+
+    @rule(new=st.lists(strategies.jobs(), min_size=1, max_size=6))
+    def defer_batch(self, new: list[tuple[Job, float | None]]) -> None:
+        def ask(side: Side) -> list[Job]:
+            jobs = [job.evolve(scheduled_at=side.at(seconds)) for job, seconds in new]
+            stored = side.manager.batch_defer_jobs(jobs)
+            side.jobs += [job.id for job in stored if job.id is not None]
+            return [side.seen(job) for job in stored]
+
+        self.both(ask)
+
+    @rule(data=st.data(), abort=st.booleans(), delete=st.booleans())
+    def cancel(self, data: st.DataObject, abort: bool, delete: bool) -> None:
+        number = self.draw_job(data)
+        self.both(lambda side: side.manager.cancel_job_by_id(side.job(number), abort, delete))
+
+    @rule(data=st.data(), seconds=strategies.SECONDS, decision=strategies.decisions())
+    def retry_by_id(self, data: st.DataObject, seconds: float | None, decision: dict[str, Any]) -> None:
+        number = self.draw_job(data)
+        self.both(lambda side: side.manager.retry_job_by_id(side.job(number), side.at(seconds), **decision))
+
+    @rule(
+        hours=st.sampled_from([0, 1]),
+        queue=st.none() | strategies.QUEUES,
+        failed=st.booleans(),
+        cancelled=st.booleans(),
+        aborted=st.booleans(),
+    )
+    def delete_old(self, hours: int, queue: str | None, failed: bool, cancelled: bool, aborted: bool) -> None:
+        self.both(lambda side: side.manager.delete_old_jobs(hours, queue, failed, cancelled, aborted))
+
+    # Workers
+
+    @initialize()
+    def begin(self) -> None:
+        """Two workers are there from the beginning, and are not easily taken for dead."""
+        for _ in range(2):
+            self.register(100_000)
+
+    @rule(timeout=st.sampled_from([60, 100_000]))
+    def register(self, timeout: float) -> None:
+        for side in self.sides:
+            side.workers.append(side.worker.register_worker("one", None, timeout))
+
+    @rule(data=st.data(), is_sure=st.booleans())
+    def unregister(self, data: st.DataObject, is_sure: bool) -> None:
+        number = self.draw_worker(data)
+        if is_sure and number > 1:
+            self.both(lambda side: side.worker.unregister_worker(side.worker_id(number)))
+
+    @rule(data=st.data(), timeout=st.sampled_from([60, 100_000]))
+    def beat(self, data: st.DataObject, timeout: float) -> None:
+        number = self.draw_worker(data)
+
+        def ask(side: Side) -> Any:
+            heartbeat = side.worker.heartbeat(side.worker_id(number), timeout)
+            return heartbeat.alive, side.numbers(heartbeat.aborts), heartbeat.expired
+
+        self.both(ask)
+
+    @rule(
+        data=st.data(),
+        limit=st.integers(0, 4),
+        queues=st.none() | st.lists(strategies.QUEUES, min_size=1, max_size=2, unique=True),
+        busy=st.booleans(),
+        probe=st.sampled_from([True, True, False]),
+    )
+    def exchange(self, data: st.DataObject, limit: int, queues: list[str] | None, busy: bool, probe: bool) -> None:
+        worker = self.draw_worker(data)
+        ends = [self.draw_end(data, claim) for claim in self.draw_claims(data, worker)]
+        self.exchange_at_both(worker, ends, limit, queues, busy, probe)
+
+    @rule(data=st.data(), limit=st.integers(1, 4), ends=st.booleans())
+    def work(self, data: st.DataObject, limit: int, ends: bool) -> None:
+        """What a worker does: end what it has, place what is to be placed, claim more."""
+        worker = self.draw_worker(data)
+        held = {claim[0]: claim for claim in self.claims if claim[2] == worker} if ends else {}
+        self.exchange_at_both(worker, [self.draw_end(data, claim) for claim in held.values()], 0, None, False, True)
+        self.both(lambda side: side.worker.place(200))
+        self.exchange_at_both(worker, [], limit, None, False, True)
+
+    def exchange_at_both(
+        self, worker: int, ends: list[End], limit: int, queues: list[str] | None, busy: bool, probe: bool
+    ) -> None:
+        due_in: list[float | None] = []
+
+        def ask(side: Side) -> Any:
+            ended = [Ended(side.job(number), claim, status, error) for number, claim, status, error in ends]
+            exchanged: Exchanged = side.worker.exchange(
+                side.worker_id(worker), ended, limit=limit, queues=queues, busy=busy, probe=probe
+            )
+            due_in.append(exchanged.due_in)
+            jobs = [side.seen(job) for job in exchanged.jobs]
+            return jobs, side.numbers(exchanged.refused), exchanged.alive, exchanged.repeat, exchanged.place
+
+        jobs, *_ = self.both(ask)
+        self.claims += [(job.id, job.claim, worker) for job in jobs]
+        in_memory, in_postgres = due_in
+        assert (in_memory is None) == (in_postgres is None)
+        assert in_memory is None or in_postgres is None or abs(in_memory - in_postgres) < 30
+
+    @rule(data=st.data())
+    def retry(self, data: st.DataObject) -> None:
+        worker = self.draw_worker(data)
+        times = [data.draw(strategies.SECONDS) for _ in range(5)]
+        chosen = [
+            (*claim, data.draw(strategies.ERRORS), times[n % 5], data.draw(strategies.decisions()))
+            for n, claim in enumerate(self.draw_claims(data, worker))
+        ]
+
+        def ask(side: Side) -> list[int]:
+            retried = []
+            for number, claim, _, error, seconds, decision in chosen:
+                values = {"priority": None, "queue": None, "lock": None, **decision}
+                retried.append(Retried(side.job(number), claim, error, side.at(seconds), **values))
+            return side.numbers(side.worker.retry_jobs(side.worker_id(worker), retried))
+
+        self.both(ask)
+
+    @rule(data=st.data())
+    def hand_back(self, data: st.DataObject) -> None:
+        worker = self.draw_worker(data)
+        given = self.draw_claims(data, worker)
+
+        def ask(side: Side) -> list[int]:
+            jobs = [Job(id=side.job(number), claim=claim, queue="", task_name="") for number, claim, _ in given]
+            return side.numbers(side.worker.hand_back(side.worker_id(worker), jobs))
+
+        self.both(ask)
+
+    @rule(data=st.data())
+    def disown(self, data: st.DataObject) -> None:
+        worker = self.draw_worker(data)
+        known = [number for number, _, _ in self.draw_claims(data, worker)]
+        self.both(
+            lambda side: side.numbers(
+                side.worker.disown(side.worker_id(worker), [side.job(number) for number in known])
+            )
+        )
+
+    @rule(limit=st.integers(1, 4) | st.just(200), heal=st.booleans())
+    def place(self, limit: int, heal: bool) -> None:
+        self.both(lambda side: side.worker.place(limit, heal))
+
+    @rule(max_losses=st.integers(1, 3), grace=st.sampled_from([0, 0, 10**8]))
+    def rescue(self, max_losses: int, grace: float) -> None:
+        self.both(lambda side: side.worker.rescue(max_losses, grace))
+
+    @rule(max_losses=st.integers(2, 3), timeout=st.sampled_from([60, 100_000]))
+    def lose_every_worker(self, max_losses: int, timeout: float) -> None:
+        """All fall silent, and another comes and frees their jobs."""
+        self.pass_time(200_000)
+        self.register(timeout)
+        self.rescue(max_losses, 0)
+
+    @rule(seconds=st.sampled_from([1000, 7200]))
+    def pass_time(self, seconds: float) -> None:
+        for side in self.sides:
+            side.pass_time(seconds)
+
+    # The clock
+
+    @rule(
+        job=strategies.jobs(), periodic_id=st.sampled_from(["", "x"]), tick=st.integers(0, 3), timezone=st.just("UTC")
+    )
+    def defer_tick(self, job: tuple[Job, float | None], periodic_id: str, tick: int, timezone: str) -> None:
+        def ask(side: Side) -> int | None:
+            job_id = side.manager.defer_periodic_job(
+                job[0], periodic_id, tick, cron=f"{tick} * * * *", timezone=timezone
+            )
+            if job_id is not None:
+                side.jobs.append(job_id)
+            return side.number(job_id)
+
+        self.both(ask)
+
+    @rule(known=st.lists(st.tuples(strategies.TASKS, st.sampled_from(["", "x", "y"])), unique=True, max_size=3))
+    def keep_schedules(self, known: list[tuple[str, str]]) -> None:
+        self.both(lambda side: sorted(side.manager.keep_schedules(known, 5000)))
+
+    # Looking
+
+    @rule(data=st.data(), filters=strategies.filters(), limit=st.none() | st.integers(0, 3))
+    def look(self, data: st.DataObject, filters: dict[str, Any], limit: int | None) -> None:
+        number, worker = self.draw_job(data), self.draw_worker(data)
+        queueing_lock = data.draw(strategies.QUEUEING_LOCKS)
+        is_of_worker = data.draw(st.booleans())
+
+        def list_jobs(side: Side) -> list[Job]:
+            after_id = side.job(number) if number >= 0 else 0
+            worker_id = side.worker_id(worker) if is_of_worker else None
+            jobs = side.manager.list_jobs(
+                **filters, queueing_lock=queueing_lock, worker_id=worker_id, limit=limit, after_id=after_id
+            )
+            return [side.seen(job) for job in jobs]
+
+        def list_schedules(side: Side) -> list[Row]:
+            times = {"seen_at": None, "next_tick": None}
+            rows = side.manager.list_schedules()
+            return [{**row, **times, "last_job_id": side.number(row["last_job_id"])} for row in rows]
+
+        self.both(list_jobs)
+        self.both(list_schedules)
+        self.both(lambda side: side.manager.get_job_status(side.job(number)))
+        self.both(lambda side: [side.seen(job) for job in side.manager.list_jobs(id=side.job(number))])
+        self.both(lambda side: side.manager.list_queues(**filters))
+        self.both(lambda side: side.manager.list_tasks(**filters))
+        self.both(lambda side: side.manager.list_locks(**filters))
+
+    @rule(seconds=st.sampled_from([30, 3000]), queue=st.none() | strategies.QUEUES, task=st.none() | strategies.TASKS)
+    def look_for_stalled_jobs(self, seconds: float, queue: str | None, task: str | None) -> None:
+        self.both(lambda side: [side.seen(job) for job in side.manager.get_stalled_jobs(queue, task, seconds)])
+
+    @invariant()
+    def every_job_is_the_same_in_both(self) -> None:
+        self.both(lambda side: [side.seen(job) for job in side.manager.list_jobs()])
+
+    @invariant()
+    def workers_were_told_the_same(self) -> None:
+        self.both(lambda side: side.heard())
+
+    def teardown(self) -> None:
+        with contextlib.ExitStack() as closing:
+            for side in self.sides:
+                closing.callback(side.close)
+
+    # Choosing
+
+    def draw_job(self, data: st.DataObject) -> int:
+        """Choose the number of a job, or of none: the latest are likely to wait or run still."""
+        jobs = len(self.sides[0].jobs)
+        return data.draw(st.integers(max(-1, jobs - 6), jobs - 1) | st.integers(-1, jobs - 1), "job")
+
+    def draw_worker(self, data: st.DataObject) -> int:
+        """Choose the number of a worker; at the beginning there is none."""
+        workers = len(self.sides[0].workers)
+        return data.draw(st.integers(max(0, workers - 2), max(0, workers - 1)), "worker")
+
+    def draw_end(self, data: st.DataObject, claim: tuple[int, int, int]) -> End:
+        """Choose how a claimed job ends."""
+        number, fence, _ = claim
+        return number, fence, data.draw(strategies.FINISHED), data.draw(strategies.ERRORS)
+
+    def draw_claims(self, data: st.DataObject, worker: int) -> list[tuple[int, int, int]]:
+        """Choose jobs that were claimed, each once: this worker's latest claims are likely to be held still."""
+        if not self.claims:
+            return []
+        latest = [claim for claim in self.claims if claim[2] == worker][-4:] or self.claims[-4:]
+        claims = st.sampled_from(latest) | st.sampled_from(latest) | st.sampled_from(self.claims)
+        return data.draw(st.lists(claims, max_size=4, unique_by=lambda claim: claim[0]), "claims")
+
+
+def test_the_same_operations_lead_to_the_same_in_memory_and_in_postgres(
+    dsn: str, tables: list[str], observer: psycopg.Connection
+) -> None:
+    deletions = "".join(f"delete from {table};" for table in tables).encode()
+    machine = type("Machine", (Databases,), {"dsn": dsn, "observer": observer, "deletions": deletions})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=80, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
