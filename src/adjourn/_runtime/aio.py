@@ -13,6 +13,9 @@ from typing import Any, ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
+IS_BLOCKING: bool = False
+"""Whether a call of this colour blocks the thread that makes it."""
+
 Lock = asyncio.Lock
 
 
@@ -49,6 +52,26 @@ class Gate:
             except TimeoutError:
                 return False
         return True
+
+
+class Turns:
+    """Lets so many go ahead at a time, and the others after them, in the order in which they came."""
+
+    def __init__(self, number: int) -> None:
+        self._semaphore = asyncio.Semaphore(number)
+
+    async def take(self, timeout: float) -> bool:
+        """Wait for a turn, at most so many seconds, and say whether it has come. Whoever got one gives it back."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self._semaphore.acquire()
+        except TimeoutError:
+            return False
+        return True
+
+    def give(self) -> None:
+        """Give a turn back, to whoever has waited longest."""
+        self._semaphore.release()
 
 
 async def guarded(call: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -129,3 +152,23 @@ async def answer(question: Callable[[], T | Awaitable[T]]) -> T:
     if inspect.isawaitable(result):
         return await result
     return result
+
+
+async def readable(descriptor: int, timeout: float) -> bool:
+    """Wait until something arrives at a socket, at most so many seconds, and say whether it has."""
+    loop = asyncio.get_running_loop()
+    arrived: asyncio.Future[None] = loop.create_future()
+
+    def arrive() -> None:
+        if not arrived.done():
+            arrived.set_result(None)
+
+    loop.add_reader(descriptor, arrive)
+    try:
+        async with asyncio.timeout(timeout):
+            await arrived
+    except TimeoutError:
+        return False
+    finally:
+        loop.remove_reader(descriptor)
+    return True

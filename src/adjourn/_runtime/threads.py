@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import selectors
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+IS_BLOCKING: bool = True
+"""Whether a call of this colour blocks the thread that makes it."""
 
 Lock = threading.Lock
 
@@ -42,6 +47,47 @@ class Gate:
             return self._changed.wait_for(lambda: not self._inside, timeout)
 
 
+class Turns:
+    """Lets so many go ahead at a time, and the others after them, in the order in which they came."""
+
+    def __init__(self, number: int) -> None:
+        self._free = number
+        self._waiting: deque[threading.Event] = deque()
+        self._changing = threading.Lock()
+
+    def take(self, timeout: float) -> bool:
+        """Wait for a turn, at most so many seconds, and say whether it has come. Whoever got one gives it back."""
+        with self._changing:
+            if self._free:
+                self._free -= 1
+                return True
+            turn = threading.Event()
+            self._waiting.append(turn)
+        try:
+            if turn.wait(timeout):
+                return True
+        except BaseException:
+            if not self._withdraw(turn):
+                self.give()
+            raise
+        # It can come at the very last moment.
+        return not self._withdraw(turn)
+
+    def give(self) -> None:
+        """Give a turn back, to whoever has waited longest."""
+        with self._changing:
+            if self._waiting:
+                self._waiting.popleft().set()
+            else:
+                self._free += 1
+
+    def _withdraw(self, turn: threading.Event) -> bool:
+        with self._changing:
+            if is_waiting := turn in self._waiting:
+                self._waiting.remove(turn)
+            return is_waiting
+
+
 def guarded(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call a function. Nothing can cancel it, so there is nothing to guard against."""
     return call(*args, **kwargs)
@@ -55,3 +101,15 @@ def uninterrupted(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 def answer(question: Callable[[], T]) -> T:
     """Call a function of the user's."""
     return question()
+
+
+def run_sync(call: Callable[[], T]) -> T:
+    """Call a blocking function."""
+    return call()
+
+
+def readable(descriptor: int, timeout: float) -> bool:
+    """Wait until something arrives at a socket, at most so many seconds, and say whether it has."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(descriptor, selectors.EVENT_READ)
+        return bool(selector.select(timeout))
