@@ -23,6 +23,7 @@ from adjourn._async.connector import AsyncSession
 from adjourn._async.lifecycle import AsyncPooledConnector
 from adjourn._drivers import psycopg as driver
 from adjourn._drivers.psycopg_pools import fit_to_be_left
+from adjourn._drivers.wrappers import unwrapped
 from adjourn._runtime import aio as runtime
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
@@ -392,6 +393,9 @@ def checked_connection(connection: Any) -> AsyncConnection[Any]:
     InvalidConnection
         If it is of another kind.
     """
+    # A framework's connection belongs to its thread, so it is of use only where the call is made in it.
+    if runtime.IS_BLOCKING:
+        connection = unwrapped(connection)
     if isinstance(connection, AsyncConnection):
         return connection
     wanted, kind = AsyncConnection.__name__, type(connection)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import inspect
 import os
-import select
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -17,6 +16,8 @@ import psycopg.pq
 import psycopg_pool
 
 from adjourn import exceptions
+from adjourn._drivers.sockets import readable as readable
+from adjourn._drivers.wrappers import is_wrapper
 
 LARGEST_POOL = 10
 """How many connections a pool has at most unless the user says otherwise."""
@@ -178,20 +179,11 @@ def unreachable(error: psycopg.Error, place: str) -> exceptions.ConnectorExcepti
     )
 
 
-def readable(descriptor: int) -> bool:
-    """Say whether something has arrived at a socket, be it only the news that the other side is gone."""
-    if hasattr(select, "poll"):
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        return bool(poll.poll(0))
-    return bool(select.select([descriptor], [], [], 0)[0])
-
-
 def other_colour(connection: Any) -> str:
     """Return the remedy for a connection that was passed to the wrong call."""
     if isinstance(connection, psycopg.AsyncConnection):
         return "With this connection await the form of the call that ends in `_async`."
-    if isinstance(connection, psycopg.Connection):
+    if isinstance(connection, psycopg.Connection) or is_wrapper(connection):
         return "With this connection use the blocking form of the call, the one without `_async`."
     return "Pass a connection of psycopg, or give the app the connector of the driver that the connection is from."
 

@@ -22,6 +22,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from adjourn import exceptions
 from adjourn._drivers import psycopg as driver
 from adjourn._drivers.psycopg_pools import fit_to_be_left
+from adjourn._drivers.wrappers import unwrapped
 from adjourn._runtime import threads as runtime
 from adjourn._sync.connector import SyncSession
 from adjourn._sync.lifecycle import SyncPooledConnector
@@ -387,6 +388,9 @@ def checked_connection(connection: Any) -> Connection[Any]:
     InvalidConnection
         If it is of another kind.
     """
+    # A framework's connection belongs to its thread, so it is of use only where the call is made in it.
+    if runtime.IS_BLOCKING:
+        connection = unwrapped(connection)
     if isinstance(connection, Connection):
         return connection
     wanted, kind = Connection.__name__, type(connection)
