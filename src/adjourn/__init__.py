@@ -15,15 +15,18 @@ if TYPE_CHECKING:
     from adjourn.blueprints import Blueprint
     from adjourn.connector import BaseConnector
     from adjourn.connectors import PsycopgConnector, SyncPsycopgConnector
+    from adjourn.contrib.psycopg2 import AsyncPsycopg2Connector, Psycopg2Connector
     from adjourn.job_context import JobContext
     from adjourn.retry import BaseRetryStrategy, RetryDecision, RetryStrategy
 
 __all__ = [
     "App",
+    "AsyncPsycopg2Connector",
     "BaseConnector",
     "BaseRetryStrategy",
     "Blueprint",
     "JobContext",
+    "Psycopg2Connector",
     "PsycopgConnector",
     "RetryDecision",
     "RetryStrategy",
@@ -35,10 +38,12 @@ __version__ = importlib.metadata.version("adjourn")
 # Imported on first use: a program loads no driver that it does not use, and a cron script starts fast.
 _HOMES = {
     "App": "adjourn.app",
+    "AsyncPsycopg2Connector": "adjourn.contrib.psycopg2",
     "BaseConnector": "adjourn.connector",
     "BaseRetryStrategy": "adjourn.retry",
     "Blueprint": "adjourn.blueprints",
     "JobContext": "adjourn.job_context",
+    "Psycopg2Connector": "adjourn.contrib.psycopg2",
     "PsycopgConnector": "adjourn.connectors",
     "RetryDecision": "adjourn.retry",
     "RetryStrategy": "adjourn.retry",

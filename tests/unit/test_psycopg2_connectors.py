@@ -1,0 +1,755 @@
+"""The pair of psycopg2 connectors on a real Postgres: who serves whom, pools that are waited for, what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import anyio
+import psycopg
+import psycopg2
+import pytest
+from asgiref.sync import async_to_sync, sync_to_async
+from psycopg2.pool import ThreadedConnectionPool
+
+import adjourn
+from adjourn._drivers import psycopg2_pools
+from adjourn.connector import BaseConnector
+from adjourn.contrib.psycopg2 import AsyncPsycopg2Connector, Psycopg2Connector
+from adjourn.exceptions import (
+    AppNotOpen,
+    ConnectorException,
+    InvalidConnection,
+    InvalidOption,
+    NoResult,
+    SyncConnectorConfigurationError,
+    UniqueViolation,
+    WrongCaller,
+)
+from adjourn.types import Statement
+from conftest import Sessions
+
+ADD = Statement("add", "INSERT INTO scratch (name) VALUES (%(name)s) RETURNING id")
+SLOW = Statement("slow", "INSERT INTO scratch (name) SELECT %(name)s FROM pg_sleep(0.3) RETURNING id")
+MINE = Statement("mine", "SELECT pg_backend_pid() AS pid")
+
+Stored = Callable[[], list[str]]
+
+
+@pytest.fixture
+def scratch(dsn: str, observer: psycopg.Connection) -> str:
+    """A table to play with; the address of the database."""
+    observer.execute("DROP TABLE IF EXISTS scratch")
+    observer.execute("CREATE TABLE scratch (id integer GENERATED ALWAYS AS IDENTITY, name text UNIQUE)")
+    return dsn
+
+
+@pytest.fixture
+def connector(scratch: str, sessions: Sessions) -> Iterator[AsyncPsycopg2Connector]:
+    """A connector that is closed, and has given back every connection when the test is over."""
+    yield AsyncPsycopg2Connector(scratch, maxconn=2, timeout=10)
+    assert sessions.settle(0) == 0
+
+
+@pytest.fixture
+async def opened(connector: AsyncPsycopg2Connector) -> AsyncIterator[AsyncPsycopg2Connector]:
+    """A connector that is open on this event loop."""
+    await connector.open_async()
+    yield connector
+    await connector.close_async()
+
+
+@pytest.fixture
+def stored(observer: psycopg.Connection) -> Stored:
+    """What is in the table, in alphabetical order."""
+
+    def read() -> list[str]:
+        return [name for (name,) in observer.execute("SELECT name FROM scratch ORDER BY name").fetchall()]
+
+    return read
+
+
+@contextlib.contextmanager
+def own_pool(minconn: int, maxconn: int, dsn: str) -> Iterator[ThreadedConnectionPool]:
+    """A pool of the user's, who closes it in the end."""
+    pool = ThreadedConnectionPool(minconn, maxconn, dsn)
+    yield pool
+    assert not pool.closed
+    pool.closeall()
+
+
+def add(connector: BaseConnector, name: str) -> None:
+    """What a manager does in synchronous code."""
+    connector.get_sync_connector().execute(ADD, {"name": name})
+
+
+async def add_async(connector: BaseConnector, name: str) -> None:
+    """What a manager does in asynchronous code."""
+    await connector.get_async_connector().execute_async(ADD, {"name": name})
+
+
+def in_threads(number: int, call: Callable[[int], Any]) -> list[Any]:
+    """Call something in so many threads that begin together, and return the results."""
+    start = threading.Barrier(number)
+
+    def run(index: int) -> Any:
+        start.wait(10)
+        return call(index)
+
+    with ThreadPoolExecutor(number) as executor:
+        return list(executor.map(run, range(number), timeout=60))
+
+
+class TestImporting:
+    """Where the connectors are found."""
+
+    def test_both_are_public_names(self) -> None:
+        assert adjourn.Psycopg2Connector is Psycopg2Connector
+        assert adjourn.AsyncPsycopg2Connector is AsyncPsycopg2Connector
+        assert {"Psycopg2Connector", "AsyncPsycopg2Connector"} <= set(adjourn.__all__)
+
+    def test_psycopg2_is_imported_only_by_those_who_use_it(self) -> None:
+        program = "import sys, adjourn; adjourn.PsycopgConnector; assert 'psycopg2' not in sys.modules"
+        subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+    @pytest.mark.parametrize("name", ["Psycopg2Connector", "AsyncPsycopg2Connector"])
+    def test_without_the_driver_the_error_names_the_extra(self, name: str) -> None:
+        program = f"""
+import sys
+sys.modules["psycopg2"] = None
+import adjourn
+try:
+    adjourn.{name}
+except ImportError as error:
+    assert "adjourn[psycopg2]" in str(error), error
+else:
+    raise AssertionError
+"""
+        subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+class TestPsycopg2Connector:
+    """A connector that is synchronous and nothing else."""
+
+    def test_it_returns_itself_as_the_synchronous_connector(self) -> None:
+        connector = Psycopg2Connector()
+        assert connector.get_sync_connector() is connector
+
+    @pytest.mark.parametrize(
+        "name",
+        [name for name, _ in inspect.getmembers(Psycopg2Connector, inspect.isfunction) if name.endswith("_async")],
+    )
+    async def test_every_awaited_operation_is_refused_even_before_opening(self, name: str) -> None:
+        arguments: dict[str, tuple[Any, ...]] = {"execute_async": (ADD,), "execute_batch_async": ([],)}
+        arguments |= {f"execute_query{form}_async": ("SELECT 1",) for form in ("", "_one", "_all")}
+        with pytest.raises(SyncConnectorConfigurationError, match="async connector"):
+            await getattr(Psycopg2Connector(), name)(*arguments.get(name, ()))
+
+    def test_asking_it_for_the_asynchronous_connector_is_refused(self) -> None:
+        with pytest.raises(SyncConnectorConfigurationError, match="async connector"):
+            Psycopg2Connector().get_async_connector()
+
+    def test_options_are_refused_in_the_name_that_users_write(self) -> None:
+        with pytest.raises(InvalidOption, match=r"^Psycopg2Connector has no option 'min_size'"):
+            Psycopg2Connector(min_size=1)
+        with pytest.raises(InvalidOption, match="adjourn decides"):
+            AsyncPsycopg2Connector(async_=True)
+
+    def test_queries_of_the_users_own(self, scratch: str) -> None:
+        connector = Psycopg2Connector(scratch)
+        connector.open()
+        connector.execute_query("INSERT INTO scratch (name) VALUES (%(name)s)", name="ann")
+        assert connector.execute_query_all("SELECT name FROM scratch WHERE name LIKE 'a%'") == [{"name": "ann"}]
+        assert connector.execute_query_one("SELECT %(number)s::int AS number", number=3) == {"number": 3}
+        with pytest.raises(NoResult):
+            connector.execute_query_one("SELECT 1 WHERE false")
+        connector.close()
+
+    def test_more_threads_than_connections_wait_for_one(self, scratch: str, sessions: Sessions, stored: Stored) -> None:
+        connector = Psycopg2Connector(scratch, maxconn=2)
+        connector.open()
+
+        def add_ten(index: int) -> None:
+            for number in range(10):
+                add(connector, f"{index:02}-{number}")
+
+        in_threads(16, add_ten)
+        assert sessions.count() <= 2
+        connector.close()
+        assert len(stored()) == 160
+
+    def test_more_threads_than_connections_of_the_users_own_pool_wait_for_one_too(
+        self, scratch: str, sessions: Sessions, stored: Stored
+    ) -> None:
+        with own_pool(1, 2, scratch) as pool:
+            # Two apps on one pool, and its owner beside them.
+            connectors = Psycopg2Connector(), Psycopg2Connector()
+            for connector in connectors:
+                connector.open(pool)
+                assert connector.pool is pool
+            held = pool.getconn()
+            giving_back = threading.Timer(0.3, pool.putconn, [held])
+            giving_back.start()
+
+            def add_five(index: int) -> None:
+                for number in range(5):
+                    add(connectors[index % 2], f"{index}-{number}")
+
+            in_threads(16, add_five)
+            assert sessions.count() <= 2
+            giving_back.join()
+            for connector in connectors:
+                connector.close()
+                with pytest.raises(AppNotOpen):
+                    add(connector, "ann")
+        assert len(stored()) == 80
+
+    def test_who_came_first_gets_a_connection_first(self, scratch: str) -> None:
+        connector = Psycopg2Connector(scratch, maxconn=1)
+        connector.open()
+        order: list[int] = []
+
+        def wait_in_line(index: int) -> None:
+            connector.execute(Statement("sleep", "SELECT pg_sleep(0.02)"))
+            order.append(index)
+
+        held = connector.pool.getconn()
+        threads = [threading.Thread(target=wait_in_line, args=[index]) for index in range(8)]
+        for thread in threads:
+            thread.start()
+            time.sleep(0.02)
+        connector.pool.putconn(held)
+        for thread in threads:
+            thread.join(30)
+        assert order == list(range(8))
+        connector.close()
+
+    def test_who_waits_too_long_is_told_what_to_raise(self, scratch: str) -> None:
+        connector = Psycopg2Connector(scratch, maxconn=1, timeout=0.5)
+        connector.open()
+        with ThreadPoolExecutor(1) as executor:
+            sleeping = executor.submit(connector.execute, Statement("sleep", "SELECT pg_sleep(2)"))
+            time.sleep(0.1)
+            began = time.monotonic()
+            with pytest.raises(ConnectorException, match=r"maxconn=1.*0\.5 seconds"):
+                add(connector, "ann")
+            assert time.monotonic() - began < 1.5
+            sleeping.result(10)
+        add(connector, "bob")
+        connector.close()
+
+    def test_connections_beyond_minconn_stay_for_a_while(
+        self, scratch: str, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        connector = Psycopg2Connector(scratch, maxconn=4)
+        connector.open()
+        in_threads(8, lambda index: connector.execute(SLOW, {"name": f"{index}"}))
+        assert sessions.settle(4) == 4
+        monkeypatch.setattr(psycopg2_pools, "LONGEST_IDLE", 0.0)
+        connector.execute(MINE)
+        assert sessions.settle(1) == 1
+        connector.execute(MINE)
+        connector.close()
+        assert sessions.settle(0) == 0
+
+    def test_a_thread_that_connects_does_not_keep_the_others_from_working(self, scratch: str, stored: Stored) -> None:
+        is_slow, go_on = False, threading.Event()
+
+        def factory(dsn: str) -> Any:
+            if is_slow:
+                go_on.wait(20)
+            return psycopg2.extensions.connection(dsn)
+
+        connector = Psycopg2Connector(scratch, maxconn=2, connection_factory=factory)
+        connector.open()
+        is_slow = True
+        held = connector.pool.getconn()
+        with ThreadPoolExecutor(1) as executor:
+            connecting = executor.submit(add, connector, "late")
+            time.sleep(0.1)
+            connector.pool.putconn(held)
+            add(connector, "early")
+            assert stored() == ["early"]
+            go_on.set()
+            connecting.result(10)
+        connector.close()
+
+    def test_twelve_threads_that_open_make_one_pool_and_can_all_work_at_once(
+        self, scratch: str, sessions: Sessions, stored: Stored
+    ) -> None:
+        connector = Psycopg2Connector(scratch, minconn=2, maxconn=2)
+
+        def open_and_add(index: int) -> None:
+            connector.open()
+            add(connector, f"{index:02}")
+
+        in_threads(12, open_and_add)
+        assert sessions.settle(2) == 2
+        connector.close()
+        assert sessions.settle(0) == 0
+        assert stored() == [f"{index:02}" for index in range(12)]
+
+    def test_closing_waits_for_calls_in_flight(self, scratch: str, stored: Stored) -> None:
+        connector = Psycopg2Connector(scratch, maxconn=1)
+        connector.open()
+        with ThreadPoolExecutor(3) as executor:
+            calls = [executor.submit(connector.execute, SLOW, {"name": name}) for name in "abc"]
+            time.sleep(0.1)
+            connector.close()
+            for call in calls:
+                assert call.result(10)
+        assert stored() == ["a", "b", "c"]
+
+    def test_closing_does_not_wait_for_ever_and_a_late_connection_is_closed_when_it_comes_back(
+        self, scratch: str, sessions: Sessions
+    ) -> None:
+        connector = Psycopg2Connector(scratch, timeout=0.2)
+        connector.open()
+        with ThreadPoolExecutor(1) as executor:
+            call = executor.submit(connector.execute, Statement("sleep", "SELECT pg_sleep(2)"))
+            time.sleep(0.1)
+            began = time.monotonic()
+            connector.close()
+            assert time.monotonic() - began < 1.5
+            call.result(10)
+        assert sessions.settle(0) == 0
+
+    def test_closing_a_session_ends_a_wait_in_another_thread(self, scratch: str) -> None:
+        session = Psycopg2Connector(scratch).session()
+        session.listen("channel")
+        with ThreadPoolExecutor(1) as executor:
+            waiting = executor.submit(session.wait_for_notifications, 30)
+            time.sleep(0.2)
+            session.close()
+            with pytest.raises(ConnectorException):
+                waiting.result(5)
+
+
+class TestBeforeOpening:
+    """Nothing has been opened yet."""
+
+    def test_the_synchronous_connector_is_a_twin_and_always_the_same(self, connector: AsyncPsycopg2Connector) -> None:
+        twin = connector.get_sync_connector()
+        assert isinstance(twin, Psycopg2Connector)
+        assert twin is connector.get_sync_connector()
+        assert twin.get_sync_connector() is twin
+        assert len(set(in_threads(16, lambda _: id(connector.get_sync_connector())))) == 1
+
+    async def test_calls_of_either_colour_say_that_the_app_is_not_open(self, connector: AsyncPsycopg2Connector) -> None:
+        for _ in range(2):
+            with pytest.raises(AppNotOpen, match="Open it first"):
+                add(connector, "ann")
+            with pytest.raises(AppNotOpen, match="Open it first"):
+                await add_async(connector, "ann")
+            with pytest.raises(AppNotOpen):
+                connector.pool  # noqa: B018
+            await connector.open_async()
+            await connector.close_async()
+
+    def test_the_twin_is_made_after_the_original(self, scratch: str) -> None:
+        def dumps(value: Any) -> str:
+            return json.dumps(value)
+
+        connector = AsyncPsycopg2Connector(
+            scratch, json_dumps=dumps, minconn=2, maxconn=3, timeout=7, application_name="carried over"
+        )
+        twin = connector.get_sync_connector()
+        assert isinstance(twin, Psycopg2Connector)
+        assert twin.json_dumps is dumps
+        assert twin.timeout == 7
+        connector.open()
+        assert (connector.pool.minconn, connector.pool.maxconn) == (2, 3)
+        (row,) = connector.execute_query_all("SELECT current_setting('application_name') AS name")
+        assert row == {"name": "carried over"}
+        connector.close()
+
+
+class TestOpenedSynchronously:
+    """`open()`, in a thread or wherever."""
+
+    def test_opening_calling_and_closing_is_all_it_takes(
+        self, connector: AsyncPsycopg2Connector, stored: Stored
+    ) -> None:
+        connector.open()
+        connector.open()
+        assert isinstance(connector.pool, ThreadedConnectionPool)
+        add(connector, "ann")
+        connector.execute_batch([(ADD, {"name": "bob"})])
+        connector.close()
+        connector.close()
+        assert stored() == ["ann", "bob"]
+
+    async def test_an_awaited_call_is_refused_and_names_open_async(self, connector: AsyncPsycopg2Connector) -> None:
+        connector.open()
+        with pytest.raises(AppNotOpen, match="open_async"):
+            await add_async(connector, "ann")
+        await connector.close_async()
+        with pytest.raises(AppNotOpen):
+            add(connector, "ann")
+
+    async def test_opening_on_a_loop_takes_over_without_dropping_work_in_flight(
+        self, connector: AsyncPsycopg2Connector, sessions: Sessions, stored: Stored
+    ) -> None:
+        connector.open()
+        twin = connector.get_sync_connector()
+        goes_on = True
+        added: list[str] = []
+
+        def keep_adding(index: int) -> None:
+            number = 0
+            while goes_on:
+                name = f"{index}-{number:04}"
+                (twin if number % 2 else connector.get_sync_connector()).execute(ADD, {"name": name})
+                added.append(name)
+                number += 1
+
+        adding = asyncio.create_task(asyncio.to_thread(in_threads, 8, keep_adding))
+        await asyncio.sleep(0.3)
+        await connector.open_async()
+        await asyncio.sleep(0.3)
+        goes_on = False
+        await adding
+        assert sessions.settle(2) == 2
+        await connector.close_async()
+        assert stored() == sorted(added)
+
+    def test_a_pool_of_the_users_is_used_and_let_go_and_another_can_follow(
+        self, scratch: str, sessions: Sessions
+    ) -> None:
+        connector = AsyncPsycopg2Connector(scratch)
+        for _ in range(2):
+            with own_pool(1, 1, scratch) as pool:
+                connector.open(pool)
+                assert connector.pool is pool
+                assert sessions.settle(1) == 1
+                connector.close()
+                with pytest.raises(AppNotOpen):
+                    add(connector, "bob")
+        connector.open()
+        assert sessions.settle(1) == 1
+        connector.close()
+        assert sessions.settle(0) == 0
+
+
+class TestOpenedOnALoop:
+    """`await open_async()`."""
+
+    async def test_the_connector_answers_itself_as_the_synchronous_one(self, opened: AsyncPsycopg2Connector) -> None:
+        assert opened.get_sync_connector() is opened
+        assert isinstance(opened.pool, ThreadedConnectionPool)
+
+    async def test_sixteen_threads_are_served_by_the_loops_own_pool(
+        self, opened: AsyncPsycopg2Connector, sessions: Sessions, stored: Stored
+    ) -> None:
+        def add_ten(index: int) -> None:
+            for number in range(10):
+                add(opened, f"{index:02}-{number}")
+
+        await asyncio.to_thread(in_threads, 16, add_ten)
+        assert sessions.count() <= 2
+        assert len(stored()) == 160
+
+    async def test_tasks_beyond_the_connections_wait_without_threads(
+        self, opened: AsyncPsycopg2Connector, stored: Stored
+    ) -> None:
+        before = threading.active_count()
+        adding = [asyncio.create_task(opened.execute_async(SLOW, {"name": f"{index}"})) for index in range(6)]
+        await asyncio.sleep(0.1)
+        assert threading.active_count() <= before + 2
+        await asyncio.gather(*adding)
+        assert len(stored()) == 6
+
+    @pytest.mark.parametrize("thread_sensitive", [True, False])
+    async def test_forty_calls_in_sync_to_async_at_once(
+        self, opened: AsyncPsycopg2Connector, stored: Stored, thread_sensitive: bool
+    ) -> None:
+        call = sync_to_async(add, thread_sensitive=thread_sensitive)
+        await asyncio.gather(*(call(opened, f"{number:02}") for number in range(40)))
+        assert len(stored()) == 40
+
+    def test_sync_to_async_within_async_to_sync(self, connector: AsyncPsycopg2Connector, stored: Stored) -> None:
+        async def main() -> None:
+            await connector.open_async()
+            await sync_to_async(add)(connector, "ann")
+            await connector.close_async()
+
+        async_to_sync(main)()
+        assert stored() == ["ann"]
+
+    async def test_a_blocking_call_on_the_loops_own_thread_is_refused_and_nothing_stored(
+        self, opened: AsyncPsycopg2Connector, stored: Stored
+    ) -> None:
+        with pytest.raises(WrongCaller, match="_async"):
+            add(opened, "ann")
+        assert stored() == []
+
+    async def test_errors_keep_their_type_over_the_bridge(self, opened: AsyncPsycopg2Connector) -> None:
+        await add_async(opened, "ann")
+        with pytest.raises(UniqueViolation):
+            await asyncio.to_thread(add, opened, "ann")
+
+    async def test_a_pool_of_the_users_serves_threads_and_is_let_go(
+        self, connector: AsyncPsycopg2Connector, scratch: str, sessions: Sessions, stored: Stored
+    ) -> None:
+        with own_pool(1, 1, scratch) as pool:
+            await connector.open_async(pool)
+            assert connector.pool is pool
+            await asyncio.to_thread(add, connector, "ann")
+            await asyncio.gather(*(add_async(connector, f"ben {number}") for number in range(5)))
+            assert sessions.settle(1) == 1
+            await connector.close_async()
+            with pytest.raises(AppNotOpen):
+                await add_async(connector, "bob")
+        await connector.open_async()
+        await add_async(connector, "cy")
+        await connector.close_async()
+        assert len(stored()) == 7
+
+    async def test_a_thread_gets_a_session_of_its_own_in_every_state(
+        self, connector: AsyncPsycopg2Connector, scratch: str
+    ) -> None:
+        def use_a_session() -> None:
+            session = connector.get_sync_connector().session()
+            assert session.execute(Statement("one", "SELECT 1 AS one")) == [{"one": 1}]
+            session.close()
+
+        use_a_session()
+        await connector.open_async()
+        await asyncio.to_thread(use_a_session)
+        use_a_session()
+        await connector.close_async()
+        with own_pool(1, 1, scratch) as pool:
+            beside = AsyncPsycopg2Connector("host=nowhere")
+            await beside.open_async(pool)
+            session = await asyncio.to_thread(beside.session)
+            session.close()
+            await beside.close_async()
+
+    async def test_six_cycles_leave_no_connection(
+        self, connector: AsyncPsycopg2Connector, sessions: Sessions, stored: Stored
+    ) -> None:
+        for number in range(6):
+            if number % 2:
+                connector.open()
+                add(connector, f"{number}")
+                connector.close()
+            else:
+                await connector.open_async()
+                await add_async(connector, f"{number}")
+                await connector.close_async()
+            assert sessions.settle(0) == 0
+        assert len(stored()) == 6
+
+
+class TestCancelledCalls:
+    """Nobody waits any more."""
+
+    async def test_a_cancelled_statement_is_cancelled_on_the_server_and_the_pool_stays_whole(
+        self, opened: AsyncPsycopg2Connector, stored: Stored, sessions: Sessions
+    ) -> None:
+        for _ in range(4):
+            with anyio.move_on_after(0.05) as scope:
+                await opened.execute_async(SLOW, {"name": "never"})
+            assert scope.cancelled_caught
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(opened.execute_async(SLOW, {"name": "never"}), 0.05)
+        await asyncio.sleep(0.4)
+        await asyncio.gather(*(add_async(opened, f"{number}") for number in range(8)))
+        assert stored() == [f"{number}" for number in range(8)]
+        assert sessions.count() <= 2
+
+    async def test_a_call_cancelled_while_it_waits_for_its_turn_never_happens(
+        self, opened: AsyncPsycopg2Connector, stored: Stored
+    ) -> None:
+        slow = [asyncio.create_task(opened.execute_async(SLOW, {"name": f"{number}"})) for number in range(2)]
+        await asyncio.sleep(0.05)
+        waiting = [asyncio.create_task(add_async(opened, f"never {number}")) for number in range(4)]
+        await asyncio.sleep(0.05)
+        for task in waiting:
+            task.cancel()
+        assert all(
+            isinstance(each, asyncio.CancelledError) for each in await asyncio.gather(*waiting, return_exceptions=True)
+        )
+        await asyncio.gather(*slow)
+        await add_async(opened, "last")
+        assert stored() == ["0", "1", "last"]
+
+    async def test_a_server_that_does_not_answer_keeps_nobody_for_long_who_has_given_up(
+        self, opened: AsyncPsycopg2Connector, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("adjourn._drivers.psycopg2_calls.answers", lambda family, address: False)
+        began = time.monotonic()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(opened.execute_query_async("SELECT pg_sleep(4)"), 0.1)
+        assert time.monotonic() - began < 3
+        # The connection was lost over it, and is replaced.
+        await asyncio.gather(*(add_async(opened, f"{number}") for number in range(4)))
+
+    async def test_a_cancelled_statement_on_the_callers_connection_leaves_it_to_the_caller(
+        self, scratch: str, stored: Stored
+    ) -> None:
+        connector = AsyncPsycopg2Connector()
+        with contextlib.closing(psycopg2.connect(scratch)) as connection:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(connector.execute_async(SLOW, {"name": "never"}, connection=connection), 0.05)
+            connection.rollback()
+            await connector.execute_async(ADD, {"name": "ann"}, connection=connection)
+            connection.commit()
+        assert stored() == ["ann"]
+
+    async def test_opening_that_is_cancelled_leaves_nothing_behind(
+        self, connector: AsyncPsycopg2Connector, sessions: Sessions
+    ) -> None:
+        for delay in (0.0, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032):
+            with anyio.move_on_after(delay):
+                await connector.open_async()
+            if connector._half.is_open:
+                await connector.close_async()
+            with pytest.raises(AppNotOpen):
+                await add_async(connector, "ann")
+            assert sessions.settle(0) == 0
+
+    async def test_a_session_that_is_cancelled_can_be_closed_at_once(self, scratch: str, sessions: Sessions) -> None:
+        session = await AsyncPsycopg2Connector(scratch).session_async()
+        await session.listen_async("channel")
+        for wait in (
+            session.wait_for_notifications_async(30),
+            session.execute_async(Statement("sleep", "SELECT pg_sleep(30)")),
+        ):
+            began = time.monotonic()
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(wait, 0.1)
+            assert time.monotonic() - began < 3
+        await session.close_async()
+        assert sessions.settle(0) == 0
+
+
+class TestConnectionsOfTheCallers:
+    """`connection=`."""
+
+    async def test_both_colours_take_one_wherever_the_caller_is_and_open_or_not(
+        self, connector: AsyncPsycopg2Connector, scratch: str, stored: Stored
+    ) -> None:
+        with contextlib.closing(psycopg2.connect(scratch)) as connection:
+            for state in ("closed", "opened"):
+                twin = connector.get_sync_connector()
+                for name in ("blocking", "awaited"):
+                    for end in (connection.rollback, connection.commit):
+                        if name == "blocking":
+                            twin.execute(ADD, {"name": f"{name}, {state}"}, connection=connection)
+                        else:
+                            await connector.execute_async(ADD, {"name": f"{name}, {state}"}, connection=connection)
+                        end()
+                await connector.open_async()
+            await connector.close_async()
+        assert stored() == ["awaited, closed", "awaited, opened", "blocking, closed", "blocking, opened"]
+
+    async def test_one_in_asynchronous_mode_is_refused(self, connector: AsyncPsycopg2Connector, scratch: str) -> None:
+        with contextlib.closing(psycopg2.connect(scratch, async_=True)) as connection:
+            with pytest.raises(InvalidConnection, match="async_"):
+                await connector.execute_async(ADD, {"name": "ann"}, connection=connection)
+            with pytest.raises(InvalidConnection, match="async_"):
+                connector.execute(ADD, {"name": "ann"}, connection=connection)
+
+
+class TestJobs:
+    """An app on the connectors."""
+
+    def test_a_job_is_committed_and_rolled_back_with_the_callers_transaction(self, database: str) -> None:
+        app = adjourn.App(connector=Psycopg2Connector(database))
+
+        @app.task(name="job")
+        def job(number: int) -> None:
+            """Do nothing."""
+
+        with app.open(), contextlib.closing(psycopg2.connect(database)) as connection:
+            job.configure(connection=connection).defer(number=1)
+            connection.rollback()
+            kept = job.configure(connection=connection).defer(number=2)
+            assert [each.id for each in app.job_manager.list_jobs()] == []
+            connection.commit()
+            assert [each.id for each in app.job_manager.list_jobs()] == [kept]
+            assert app.job_manager.cancel_job_by_id(kept, connection=connection)
+            connection.rollback()
+            assert app.job_manager.get_job_status(kept).value == "todo"
+
+    def test_managing_works_in_both_colours(self, database: str) -> None:
+        app = adjourn.App(connector=AsyncPsycopg2Connector(database))
+
+        @app.task(name="job", lock="lock", queueing_lock=None)
+        def job(number: int) -> None:
+            """Do nothing."""
+
+        with app.open():
+            ids = job.batch_defer(*({"number": number} for number in range(3)))
+            assert [each.task_kwargs for each in app.job_manager.list_jobs()] == [{"number": n} for n in range(3)]
+            assert next(iter(app.job_manager.list_jobs(id=ids[0]))).scheduled_at is None
+            assert app.job_manager.cancel_job_by_id(ids[0])
+
+        async def main() -> None:
+            async with app.open_async():
+                assert (await app.job_manager.get_job_status_async(ids[0])).value == "cancelled"
+                assert await app.job_manager.cancel_job_by_id_async(ids[1], delete_job=True)
+                assert [lock["name"] for lock in await app.job_manager.list_locks_async()] == ["lock"]
+                assert await app.check_connection_async()
+                assert await app.schema_manager.get_version_async() > 0
+
+        asyncio.run(main())
+
+
+class TestFailures:
+    """The server, or the loop, is not there."""
+
+    async def test_a_failed_opening_leaves_the_connector_closed_and_the_next_one_works(
+        self, scratch: str, tmp_path: Path, stored: Stored
+    ) -> None:
+        is_there = False
+
+        def factory(dsn: str) -> Any:
+            return psycopg2.extensions.connection(dsn if is_there else f"host={tmp_path}")
+
+        connector = AsyncPsycopg2Connector(scratch, connection_factory=factory, timeout=5)
+        for _ in range(2):
+            with pytest.raises(ConnectorException, match=str(tmp_path)):
+                connector.open()
+            with pytest.raises(ConnectorException, match=str(tmp_path)):
+                await connector.open_async()
+            with pytest.raises(AppNotOpen):
+                add(connector, "ann")
+        is_there = True
+        connector.open()
+        add(connector, "ann")
+        is_there = False
+        with pytest.raises(ConnectorException):
+            await connector.open_async()
+        add(connector, "bob")
+        is_there = True
+        await connector.open_async()
+        await add_async(connector, "cy")
+        await connector.close_async()
+        assert stored() == ["ann", "bob", "cy"]
+
+    def test_a_dead_loop_is_named_and_the_next_opening_gives_its_connections_back(
+        self, connector: AsyncPsycopg2Connector, sessions: Sessions, stored: Stored
+    ) -> None:
+        asyncio.run(connector.open_async())
+        with pytest.raises(WrongCaller, match="closed"):
+            connector.execute(ADD, {"name": "ann"})
+        connector.open()
+        assert sessions.settle(1) == 1
+        add(connector, "cy")
+        connector.close()
+        asyncio.run(connector.open_async())
+        connector.close()
+        assert sessions.settle(0) == 0
+        assert stored() == ["cy"]
