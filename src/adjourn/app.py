@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any, Self, Unpack, cast
 
@@ -53,15 +55,12 @@ class App(blueprints.Blueprint):
         schema: str = sql.DEFAULT_SCHEMA,
     ) -> None:
         super().__init__()
-        if not isinstance(connector, BaseConnector):
-            raise exceptions.InvalidOption(
-                f"connector={connector!r}: pass a connector, such as adjourn.PsycopgConnector('postgresql://...')."
-            )
-        self.connector = connector
+        self.connector = _checked(connector)
         self.import_paths = tuple(import_paths or ())
         self.worker_defaults: WorkerOptions = worker_defaults or {}
         self.periodic_defaults: PeriodicDefaults = {"max_delay": DEFAULT_MAX_DELAY, **(periodic_defaults or {})}
         self.job_manager = JobManager(connector, schema)
+        self._replacing = threading.Lock()
 
     @classmethod
     def from_path(cls, dotted_path: str) -> Self:
@@ -86,10 +85,42 @@ class App(blueprints.Blueprint):
         """
         other = type(self).__new__(type(self))
         other.__dict__.update(self.__dict__)
-        other.connector = connector
+        other.connector = _checked(connector)
         other.job_manager = JobManager(connector, self.job_manager.schema)
         other._registry = blueprints.TaskRegistry(other, self.tasks.declared())
+        other._replacing = threading.Lock()
         return other
+
+    @contextlib.contextmanager
+    def replace_connector(self, connector: BaseConnector) -> Iterator[Self]:
+        """Let this very app use another connector for the length of a ``with`` block, everywhere in the program.
+
+        This is for tests: ``with app.replace_connector(InMemoryConnector()) as app, app.open(): ...``. Whatever is
+        done with the app or its tasks meanwhile, in any thread or task, goes through the new connector; what
+        `with_connector` returned is not affected. The new connector is opened and closed like any other, and the
+        former one is left as it is. A worker must not be running.
+
+        Raises
+        ------
+        InvalidOption
+            If the connector is not one.
+        WrongCaller
+            If the connector is replaced already, here or elsewhere in the program.
+        """
+        _checked(connector)
+        if not self._replacing.acquire(blocking=False):
+            raise exceptions.WrongCaller(
+                f"The app's connector is replaced already, by a {type(self.connector).__name__}, and replacements cannot "
+                "overlap. Leave that `with` block first, or use `app.with_connector(...)`, which returns another app "
+                "with the same tasks."
+            )
+        former = self.connector, self.job_manager
+        try:
+            self.connector, self.job_manager = connector, JobManager(connector, self.job_manager.schema)
+            yield self
+        finally:
+            self.connector, self.job_manager = former
+            self._replacing.release()
 
     def job_manager_for(self, task_name: str) -> JobManager:
         """Return the app's job manager."""
@@ -234,3 +265,11 @@ class App(blueprints.Blueprint):
                 await self.run_worker_async(**options)
 
         asyncio.run(run())
+
+
+def _checked(connector: Any) -> BaseConnector:
+    if not isinstance(connector, BaseConnector):
+        raise exceptions.InvalidOption(
+            f"connector={connector!r}: pass a connector, such as adjourn.PsycopgConnector('postgresql://...')."
+        )
+    return connector
