@@ -10,6 +10,7 @@ from adjourn.exceptions import InvalidOption
 from adjourn.types import TimeDeltaParams
 
 MAX_NAME_LENGTH = 255
+MAX_HOURS = 1000 * 366 * 24
 _INTEGER_RANGE = range(-(2**31), 2**31)
 
 
@@ -143,3 +144,27 @@ def is_storable(text: str) -> bool:
     if "\0" in text:
         return False
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def check_count(argument: str, value: Any) -> None:
+    """Refuse what is not a whole number of things, zero or more.
+
+    Raises
+    ------
+    InvalidOption
+        Naming the argument.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
+        raise InvalidOption(f"{argument}={value!r}: pass an integer, zero or more.")
+
+
+def check_hours(argument: str, value: Any) -> None:
+    """Refuse what is not an age in hours: zero or more, and within the calendar.
+
+    Raises
+    ------
+    InvalidOption
+        Naming the argument.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_HOURS:
+        raise InvalidOption(f"{argument}={value!r}: pass a number of hours between 0 and {MAX_HOURS:,}.")

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from adjourn import exceptions
-from adjourn._async.statements import AsyncStatementRunner
+from adjourn._async.lists import AsyncJobLists
+from adjourn._async.retention import AsyncRetention
 from adjourn.arguments import dump_arguments
 from adjourn.cron import Cron
 from adjourn.jobs import Job, Status
@@ -15,11 +16,10 @@ from adjourn.options import check_aware, check_name, check_priority
 from adjourn.types import Row
 
 _QUEUEING_LOCK_INDEX = "adjourn_jobs_queueing_lock"
-_FINISHED = ("succeeded", "failed", "cancelled", "aborted")
 
 
-class AsyncJobManager(AsyncStatementRunner):
-    """Stores, finds and changes jobs."""
+class AsyncJobManager(AsyncJobLists, AsyncRetention):
+    """Stores, finds, changes and deletes jobs."""
 
     async def defer_job_async(self, job: Job, connection: Any = None) -> Job:
         """Store one job.
@@ -175,19 +175,6 @@ class AsyncJobManager(AsyncStatementRunner):
             raise _already_enqueued("of one of the jobs") from error
         return [job.evolve(id=row["id"], status=Status.TODO.value) for job, row in zip(jobs, rows, strict=True)]
 
-    async def get_job_status_async(self, job_id: int, connection: Any = None) -> Status:
-        """Return where a job is in its life.
-
-        Raises
-        ------
-        NoResult
-            If there is no such job.
-        """
-        rows = await self.run_async("get_job_status", {"job_id": job_id}, connection)
-        if not rows:
-            raise exceptions.NoResult(f"There is no job {job_id}.")
-        return Status(rows[0]["status"])
-
     async def cancel_job_by_id_async(
         self, job_id: int, abort: bool = False, delete_job: bool = False, connection: Any = None
     ) -> bool:
@@ -274,98 +261,6 @@ class AsyncJobManager(AsyncStatementRunner):
             raise exceptions.InvalidOption("job has no id: pass one that was stored.")
         await self.retry_job_by_id_async(job.id, retry_at, priority, queue, lock)
 
-    async def list_jobs_async(
-        self,
-        id: int | None = None,  # noqa: A002 - the public name
-        queue: str | None = None,
-        task: str | None = None,
-        status: str | None = None,
-        lock: str | None = None,
-        queueing_lock: str | None = None,
-        worker_id: int | None = None,
-        *,
-        limit: int | None = None,
-        after_id: int = 0,
-    ) -> list[Job]:
-        """Return jobs, waiting, running and finished alike, in the order of their ids.
-
-        Parameters
-        ----------
-        id, queue, task, status, lock, queueing_lock, worker_id
-            Only jobs with this value. All but ``id`` may have to look at the whole history.
-        limit
-            How many at most; None (the default) for all.
-        after_id
-            Only jobs with a higher id: pass the last one's of a page to get the next page.
-        """
-        rows = await self.run_async(
-            "list_jobs",
-            {
-                "id": id,
-                "queue": queue,
-                "task": task,
-                "status": _status(status),
-                "lock": lock,
-                "queueing_lock": queueing_lock,
-                "worker_id": worker_id,
-                # An id is found as a page of one, by the index that pages read.
-                "after_id": after_id if id is None else max(after_id, id - 1),
-                "limit": limit if id is None else 1,
-            },
-        )
-        return self._jobs(rows)
-
-    async def list_queues_async(
-        self, queue: str | None = None, task: str | None = None, status: str | None = None, lock: str | None = None
-    ) -> list[Row]:
-        """Return the queues that have jobs: ``name``, ``jobs_count``, and a count for each status."""
-        return await self._count_async("list_queues", queue, task, status, lock)
-
-    async def list_tasks_async(
-        self, queue: str | None = None, task: str | None = None, status: str | None = None, lock: str | None = None
-    ) -> list[Row]:
-        """Return the tasks that have jobs: ``name``, ``jobs_count``, and a count for each status."""
-        return await self._count_async("list_tasks", queue, task, status, lock)
-
-    async def list_locks_async(
-        self, queue: str | None = None, task: str | None = None, status: str | None = None, lock: str | None = None
-    ) -> list[Row]:
-        """Return the locks that have jobs: ``name``, ``jobs_count``, and a count for each status."""
-        return await self._count_async("list_locks", queue, task, status, lock)
-
-    async def _count_async(
-        self, statement: str, queue: str | None, task: str | None, status: str | None, lock: str | None
-    ) -> list[Row]:
-        parameters = {"queue": queue, "task": task, "status": _status(status), "lock": lock}
-        return await self.run_async(statement, parameters)
-
-    async def get_stalled_jobs_async(
-        self, queue: str | None = None, task_name: str | None = None, seconds_since_heartbeat: float = 30
-    ) -> list[Job]:
-        """Return running jobs whose worker has not been heard of for so many seconds.
-
-        Workers rescue such jobs by themselves; this is for looking.
-        """
-        parameters = {"queue": queue, "task_name": task_name, "seconds": seconds_since_heartbeat}
-        return self._jobs(await self.run_async("get_stalled_jobs", parameters))
-
-    async def delete_old_jobs_async(
-        self,
-        nb_hours: float,
-        queue: str | None = None,
-        include_failed: bool = False,
-        include_cancelled: bool = False,
-        include_aborted: bool = False,
-    ) -> int:
-        """Delete jobs that finished more than ``nb_hours`` hours ago, and return how many.
-
-        Succeeded jobs are deleted always, the others where asked for; ``queue`` limits it to one queue.
-        """
-        wanted = zip(_FINISHED, (True, include_failed, include_cancelled, include_aborted), strict=True)
-        statuses = [status for status, included in wanted if included]
-        parameters = {"seconds": nb_hours * 3600, "statuses": statuses, "queue": queue}
-        return len(await self.run_async("delete_old_jobs", parameters))
-
     async def check_connection_async(self) -> bool:
         """Ask the database whether it has adjourn's tables.
 
@@ -377,22 +272,9 @@ class AsyncJobManager(AsyncStatementRunner):
         (row,) = await self.run_async("check_connection", {})
         return bool(row["exists"])
 
-    def _jobs(self, rows: list[Row]) -> list[Job]:
-        return [Job.from_row(row, self.connector.json_loads) for row in rows]
-
 
 def _already_enqueued(lock: str) -> exceptions.AlreadyEnqueued:
     return exceptions.AlreadyEnqueued(
         f"A job with the queueing lock {lock} is waiting already; nothing was stored. Ignore this error where one "
         "waiting job is enough, or defer with another queueing_lock."
     )
-
-
-def _status(value: str | None) -> str | None:
-    if value is None:
-        return None
-    try:
-        return Status(value).value
-    except ValueError as error:
-        choices = ", ".join(repr(each.value) for each in Status)
-        raise exceptions.InvalidOption(f"status={value!r}: pass one of {choices}.") from error

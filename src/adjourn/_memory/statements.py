@@ -177,20 +177,36 @@ def retry_job_by_id(
 
 
 @answers
-def delete_old_jobs(tables: Tables, *, seconds: float, statuses: Sequence[str], queue: str | None) -> list[Row]:
-    """Delete jobs that ended a while ago."""
+def list_old_partitions(tables: Tables, *, seconds: float) -> list[Row]:
+    """List nothing: finished jobs are all in one place."""
+    return []
+
+
+@answers
+def drop_partition(
+    tables: Tables, *, name: str, seconds: float, statuses: Sequence[str], queue: str | None
+) -> list[Row]:
+    """Say that there is no such partition."""
+    return [{"outcome": "missing", "jobs": 0}]
+
+
+@answers
+def delete_old_jobs(
+    tables: Tables, *, seconds: float, statuses: Sequence[str], queue: str | None, after_id: int, limit: int
+) -> list[Row]:
+    """Look at so many jobs that ended a while ago, and delete those that are not wanted any more."""
     before = tables.now - datetime.timedelta(seconds=seconds)
+    old = [
+        id_
+        for id_, job in sorted(tables.finished.items())
+        if id_ > after_id and job.finished_at is not None and job.finished_at < before
+    ][:limit]
     gone = [
-        job.id
-        for job in tables.finished.values()
-        if job.finished_at is not None
-        and job.finished_at < before
-        and job.status in statuses
-        and queue in (None, job.queue)
+        id_ for id_ in old if tables.finished[id_].status in statuses and queue in (None, tables.finished[id_].queue)
     ]
     for id_ in gone:
         del tables.finished[id_]
-    return [{"id": id_} for id_ in gone]
+    return [{"deleted": len(gone), "last_id": old[-1] if len(old) == limit else None}]
 
 
 # Looking at jobs
@@ -231,35 +247,41 @@ def list_jobs(
 
 @answers
 def list_queues(
-    tables: Tables, *, queue: str | None, task: str | None, status: str | None, lock: str | None
+    tables: Tables, *, queue: str | None, task: str | None, status: str | None, lock: str | None, live_only: bool
 ) -> list[Row]:
     """Count the jobs of each queue."""
-    return _counted("queue", _matching(tables, queue, task, status, lock))
+    return _counted("queue", _matching(tables, queue, task, status, lock, live_only))
 
 
 @answers
 def list_tasks(
-    tables: Tables, *, queue: str | None, task: str | None, status: str | None, lock: str | None
+    tables: Tables, *, queue: str | None, task: str | None, status: str | None, lock: str | None, live_only: bool
 ) -> list[Row]:
     """Count the jobs of each task."""
-    return _counted("task_name", _matching(tables, queue, task, status, lock))
+    return _counted("task_name", _matching(tables, queue, task, status, lock, live_only))
 
 
 @answers
 def list_locks(
-    tables: Tables, *, queue: str | None, task: str | None, status: str | None, lock: str | None
+    tables: Tables, *, queue: str | None, task: str | None, status: str | None, lock: str | None, live_only: bool
 ) -> list[Row]:
     """Count the jobs of each lock."""
-    return _counted("lock", _matching(tables, queue, task, status, lock))
+    return _counted("lock", _matching(tables, queue, task, status, lock, live_only))
 
 
 def _matching(
-    tables: Tables, queue: str | None, task: str | None, status: str | None, lock: str | None
+    tables: Tables,
+    queue: str | None,
+    task: str | None,
+    status: str | None,
+    lock: str | None,
+    live_only: bool = False,
 ) -> list[JobRow]:
     return [
         job
         for job in tables.all_jobs()
-        if queue in (None, job.queue)
+        if not (live_only and job.finished_as)
+        and queue in (None, job.queue)
         and task in (None, job.task_name)
         and status in (None, job.status)
         and lock in (None, job.lock)

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from adjourn import exceptions
-from adjourn._sync.statements import SyncStatementRunner
+from adjourn._sync.lists import SyncJobLists
+from adjourn._sync.retention import SyncRetention
 from adjourn.arguments import dump_arguments
 from adjourn.cron import Cron
 from adjourn.jobs import Job, Status
@@ -16,11 +17,10 @@ from adjourn.options import check_aware, check_name, check_priority
 from adjourn.types import Row
 
 _QUEUEING_LOCK_INDEX = "adjourn_jobs_queueing_lock"
-_FINISHED = ("succeeded", "failed", "cancelled", "aborted")
 
 
-class SyncJobManager(SyncStatementRunner):
-    """Stores, finds and changes jobs."""
+class SyncJobManager(SyncJobLists, SyncRetention):
+    """Stores, finds, changes and deletes jobs."""
 
     def defer_job(self, job: Job, connection: Any = None) -> Job:
         """Store one job.
@@ -176,19 +176,6 @@ class SyncJobManager(SyncStatementRunner):
             raise _already_enqueued("of one of the jobs") from error
         return [job.evolve(id=row["id"], status=Status.TODO.value) for job, row in zip(jobs, rows, strict=True)]
 
-    def get_job_status(self, job_id: int, connection: Any = None) -> Status:
-        """Return where a job is in its life.
-
-        Raises
-        ------
-        NoResult
-            If there is no such job.
-        """
-        rows = self.run("get_job_status", {"job_id": job_id}, connection)
-        if not rows:
-            raise exceptions.NoResult(f"There is no job {job_id}.")
-        return Status(rows[0]["status"])
-
     def cancel_job_by_id(
         self, job_id: int, abort: bool = False, delete_job: bool = False, connection: Any = None
     ) -> bool:
@@ -275,98 +262,6 @@ class SyncJobManager(SyncStatementRunner):
             raise exceptions.InvalidOption("job has no id: pass one that was stored.")
         self.retry_job_by_id(job.id, retry_at, priority, queue, lock)
 
-    def list_jobs(
-        self,
-        id: int | None = None,  # noqa: A002 - the public name
-        queue: str | None = None,
-        task: str | None = None,
-        status: str | None = None,
-        lock: str | None = None,
-        queueing_lock: str | None = None,
-        worker_id: int | None = None,
-        *,
-        limit: int | None = None,
-        after_id: int = 0,
-    ) -> list[Job]:
-        """Return jobs, waiting, running and finished alike, in the order of their ids.
-
-        Parameters
-        ----------
-        id, queue, task, status, lock, queueing_lock, worker_id
-            Only jobs with this value. All but ``id`` may have to look at the whole history.
-        limit
-            How many at most; None (the default) for all.
-        after_id
-            Only jobs with a higher id: pass the last one's of a page to get the next page.
-        """
-        rows = self.run(
-            "list_jobs",
-            {
-                "id": id,
-                "queue": queue,
-                "task": task,
-                "status": _status(status),
-                "lock": lock,
-                "queueing_lock": queueing_lock,
-                "worker_id": worker_id,
-                # An id is found as a page of one, by the index that pages read.
-                "after_id": after_id if id is None else max(after_id, id - 1),
-                "limit": limit if id is None else 1,
-            },
-        )
-        return self._jobs(rows)
-
-    def list_queues(
-        self, queue: str | None = None, task: str | None = None, status: str | None = None, lock: str | None = None
-    ) -> list[Row]:
-        """Return the queues that have jobs: ``name``, ``jobs_count``, and a count for each status."""
-        return self._count("list_queues", queue, task, status, lock)
-
-    def list_tasks(
-        self, queue: str | None = None, task: str | None = None, status: str | None = None, lock: str | None = None
-    ) -> list[Row]:
-        """Return the tasks that have jobs: ``name``, ``jobs_count``, and a count for each status."""
-        return self._count("list_tasks", queue, task, status, lock)
-
-    def list_locks(
-        self, queue: str | None = None, task: str | None = None, status: str | None = None, lock: str | None = None
-    ) -> list[Row]:
-        """Return the locks that have jobs: ``name``, ``jobs_count``, and a count for each status."""
-        return self._count("list_locks", queue, task, status, lock)
-
-    def _count(
-        self, statement: str, queue: str | None, task: str | None, status: str | None, lock: str | None
-    ) -> list[Row]:
-        parameters = {"queue": queue, "task": task, "status": _status(status), "lock": lock}
-        return self.run(statement, parameters)
-
-    def get_stalled_jobs(
-        self, queue: str | None = None, task_name: str | None = None, seconds_since_heartbeat: float = 30
-    ) -> list[Job]:
-        """Return running jobs whose worker has not been heard of for so many seconds.
-
-        Workers rescue such jobs by themselves; this is for looking.
-        """
-        parameters = {"queue": queue, "task_name": task_name, "seconds": seconds_since_heartbeat}
-        return self._jobs(self.run("get_stalled_jobs", parameters))
-
-    def delete_old_jobs(
-        self,
-        nb_hours: float,
-        queue: str | None = None,
-        include_failed: bool = False,
-        include_cancelled: bool = False,
-        include_aborted: bool = False,
-    ) -> int:
-        """Delete jobs that finished more than ``nb_hours`` hours ago, and return how many.
-
-        Succeeded jobs are deleted always, the others where asked for; ``queue`` limits it to one queue.
-        """
-        wanted = zip(_FINISHED, (True, include_failed, include_cancelled, include_aborted), strict=True)
-        statuses = [status for status, included in wanted if included]
-        parameters = {"seconds": nb_hours * 3600, "statuses": statuses, "queue": queue}
-        return len(self.run("delete_old_jobs", parameters))
-
     def check_connection(self) -> bool:
         """Ask the database whether it has adjourn's tables.
 
@@ -378,22 +273,9 @@ class SyncJobManager(SyncStatementRunner):
         (row,) = self.run("check_connection", {})
         return bool(row["exists"])
 
-    def _jobs(self, rows: list[Row]) -> list[Job]:
-        return [Job.from_row(row, self.connector.json_loads) for row in rows]
-
 
 def _already_enqueued(lock: str) -> exceptions.AlreadyEnqueued:
     return exceptions.AlreadyEnqueued(
         f"A job with the queueing lock {lock} is waiting already; nothing was stored. Ignore this error where one "
         "waiting job is enough, or defer with another queueing_lock."
     )
-
-
-def _status(value: str | None) -> str | None:
-    if value is None:
-        return None
-    try:
-        return Status(value).value
-    except ValueError as error:
-        choices = ", ".join(repr(each.value) for each in Status)
-        raise exceptions.InvalidOption(f"status={value!r}: pass one of {choices}.") from error

@@ -75,11 +75,13 @@ create table @schema.adjourn_finished_jobs_default partition of @schema.adjourn_
 
 create view @schema.adjourn_all_jobs as
 select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, claim, worker_id, abort_requested,
-       enqueued_at, started_at, errors, case when worker_id is null then 'todo' else 'doing' end as status, null::timestamptz as finished_at
+       enqueued_at, started_at, errors, case when worker_id is null then 'todo' else 'doing' end as status, null::timestamptz as finished_at,
+       true as is_live
 from @schema.adjourn_jobs
 union all
 select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, claim, worker_id, abort_requested,
-       enqueued_at, started_at, errors, status, finished_at
+       enqueued_at, started_at, errors, status, finished_at,
+       false as is_live
 from @schema.adjourn_finished_jobs;
 
 

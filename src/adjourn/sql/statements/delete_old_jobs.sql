@@ -1,5 +1,3 @@
-delete from @schema.adjourn_finished_jobs
-where finished_at < now() - make_interval(secs => %(seconds)s)
-  and status = any(%(statuses)s::text[])
-  and (%(queue)s::text is null or queue = %(queue)s)
-returning id
+select * from @schema.adjourn_delete_old_jobs_v1(
+    make_interval(secs => %(seconds)s), %(statuses)s::text[], %(queue)s::text, %(after_id)s::bigint, %(limit)s
+)

@@ -1,1 +1,1 @@
-select status from @schema.adjourn_all_jobs where id = %(job_id)s
+select status from @schema.adjourn_job_status_v1(%(job_id)s) status

@@ -3,7 +3,8 @@ select queue as name, count(*) as jobs_count,
        count(*) filter (where status = 'succeeded') as succeeded, count(*) filter (where status = 'failed') as failed,
        count(*) filter (where status = 'cancelled') as cancelled, count(*) filter (where status = 'aborted') as aborted
 from @schema.adjourn_all_jobs
-where (%(queue)s::text is null or queue = %(queue)s)
+where (not %(live_only)s::boolean or is_live)
+  and (%(queue)s::text is null or queue = %(queue)s)
   and (%(task)s::text is null or task_name = %(task)s)
   and (%(status)s::text is null or status = %(status)s)
   and (%(lock)s::text is null or lock = %(lock)s)
