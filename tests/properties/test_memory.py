@@ -21,7 +21,7 @@ from adjourn.exceptions import AdjournException
 from adjourn.jobs import Job
 from adjourn.manager import JobManager
 from adjourn.outcomes import Ended, Exchanged, Retried
-from adjourn.testing import SyncInMemoryConnector
+from adjourn.testing import MemoryStore, SyncInMemoryConnector
 from adjourn.types import Row
 from properties import memory_strategies as strategies
 
@@ -151,7 +151,9 @@ class Databases(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.observer.execute(self.deletions)
-        self.sides: list[Side] = [InMemory(SyncInMemoryConnector()), InPostgres(self.dsn, self.observer)]
+        self.store = MemoryStore()
+        in_memory = InMemory(SyncInMemoryConnector(store=self.store))
+        self.sides: list[Side] = [in_memory, InPostgres(self.dsn, self.observer)]
         self.claims: list[tuple[int, int, int]] = []
         """The number of the job, the claim, the number of the worker; most of them held no more."""
 
@@ -191,14 +193,20 @@ class Databases(RuleBasedStateMachine):
 
         self.both(ask)
 
-    @rule(data=st.data(), abort=st.booleans(), delete=st.booleans())
-    def cancel(self, data: st.DataObject, abort: bool, delete: bool) -> None:
+    @rule(data=st.data(), abort=st.booleans(), delete=st.booleans(), is_placed=st.booleans())
+    def cancel(self, data: st.DataObject, abort: bool, delete: bool, is_placed: bool) -> None:
         number = self.draw_job(data)
+        if is_placed:
+            self.place(200, True)
         self.both(lambda side: side.manager.cancel_job_by_id(side.job(number), abort, delete))
 
-    @rule(data=st.data(), seconds=strategies.SECONDS, decision=strategies.decisions())
-    def retry_by_id(self, data: st.DataObject, seconds: float | None, decision: dict[str, Any]) -> None:
+    @rule(data=st.data(), seconds=strategies.SECONDS, decision=strategies.decisions(), is_placed=st.booleans())
+    def retry_by_id(
+        self, data: st.DataObject, seconds: float | None, decision: dict[str, Any], is_placed: bool
+    ) -> None:
         number = self.draw_job(data)
+        if is_placed:
+            self.place(200, True)
         self.both(lambda side: side.manager.retry_job_by_id(side.job(number), side.at(seconds), **decision))
 
     @rule(
@@ -281,9 +289,11 @@ class Databases(RuleBasedStateMachine):
         assert (in_memory is None) == (in_postgres is None)
         assert in_memory is None or in_postgres is None or abs(in_memory - in_postgres) < 30
 
-    @rule(data=st.data())
-    def retry(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), is_fresh=st.booleans())
+    def retry(self, data: st.DataObject, is_fresh: bool) -> None:
         worker = self.draw_worker(data)
+        if is_fresh:
+            self.work(data, 4, False)
         times = [data.draw(strategies.SECONDS) for _ in range(5)]
         chosen = [
             (*claim, data.draw(strategies.ERRORS), times[n % 5], data.draw(strategies.decisions()))
@@ -330,7 +340,8 @@ class Databases(RuleBasedStateMachine):
 
     @rule(max_losses=st.integers(2, 3), timeout=st.sampled_from([60, 100_000]))
     def lose_every_worker(self, max_losses: int, timeout: float) -> None:
-        """All fall silent, and another comes and frees their jobs."""
+        """One claims what it can, all fall silent, and another comes and frees their jobs."""
+        self.exchange_at_both(len(self.sides[0].workers) - 1, [], 4, None, False, True)
         self.pass_time(200_000)
         self.register(timeout)
         self.rescue(max_losses, 0)
@@ -409,9 +420,11 @@ class Databases(RuleBasedStateMachine):
     # Choosing
 
     def draw_job(self, data: st.DataObject) -> int:
-        """Choose the number of a job, or of none: the latest are likely to wait or run still."""
-        jobs = len(self.sides[0].jobs)
-        return data.draw(st.integers(max(-1, jobs - 6), jobs - 1) | st.integers(-1, jobs - 1), "job")
+        """Choose the number of a job, or of none: rather of one that waits or runs."""
+        side = self.sides[0]
+        live = [side.jobs.index(row["id"]) for row in self.store.rows() if row["finished_at"] is None]
+        anyone = st.integers(-1, len(side.jobs) - 1)
+        return data.draw(st.sampled_from(live) | st.sampled_from(live) | anyone if live else anyone, "job")
 
     def draw_worker(self, data: st.DataObject) -> int:
         """Choose the number of a worker; at the beginning there is none."""
@@ -440,6 +453,6 @@ def test_the_same_operations_lead_to_the_same_in_memory_and_in_postgres(
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=80, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=100, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )

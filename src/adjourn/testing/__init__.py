@@ -1,11 +1,13 @@
-"""For tests: an app without Postgres, with jobs in memory.
+"""For tests: an app without Postgres, and the contract of connectors as a suite of tests.
 
-`InMemoryConnector` stands in for a connector to Postgres in the tests of a program that uses adjourn.
+* `InMemoryConnector` stands in for a connector to Postgres in the tests of a program that uses adjourn;
+* `ConnectorContract` checks a connector that somebody has written for another driver.
 """
 
 from __future__ import annotations
 
 from adjourn._memory.store import MemoryStore
+from adjourn.testing.contract import ConnectorContract
 from adjourn.testing.memory import InMemoryConnector, SyncInMemoryConnector
 
-__all__ = ["InMemoryConnector", "MemoryStore", "SyncInMemoryConnector"]
+__all__ = ["ConnectorContract", "InMemoryConnector", "MemoryStore", "SyncInMemoryConnector"]

@@ -1,0 +1,40 @@
+"""What the tests of the contract are made of; they need no test framework."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+ErrorT = TypeVar("ErrorT", bound=BaseException)
+
+
+def unique() -> str:
+    """Return a name that nobody else uses."""
+    return f"contract {uuid.uuid4()}"
+
+
+def new_job(**changes: Any) -> dict[str, Any]:
+    """Return the parameters that store a job in a queue of its own."""
+    plain = {"lock": None, "queueing_lock": None, "args": "{}", "scheduled_at": None, "own_transaction": False}
+    return {"queue": unique(), "task_name": "any", "priority": 0, **plain, **changes}
+
+
+def check_that(is_true: bool, promise: str) -> None:
+    """Fail with what was promised, if it is not so."""
+    if not is_true:
+        raise AssertionError(promise)
+
+
+def check_equal(found: Any, expected: Any) -> None:
+    """Fail if two values differ."""
+    check_that(found == expected, f"expected {expected!r}, found {found!r}")
+
+
+async def check_raises(kind: type[ErrorT], call: Awaitable[Any]) -> ErrorT:
+    """Fail if a call does not raise, and return the exception; one of another kind goes through."""
+    try:
+        result = await call
+    except kind as error:
+        return error
+    raise AssertionError(f"expected {kind.__name__} to be raised, found the result {result!r}")

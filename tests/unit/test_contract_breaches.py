@@ -1,0 +1,110 @@
+"""The tests of the connectors' contract notice what is wrong with a connector."""
+
+from __future__ import annotations
+
+import unittest
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from adjourn import exceptions
+from adjourn.connector import BaseConnector
+from adjourn.testing import ConnectorContract, SyncInMemoryConnector
+from adjourn.types import Parameters, Row, Statement
+
+EVERY_TEST = sorted(name for name in vars(ConnectorContract) if name.startswith("test_"))
+
+
+class OpensByItself(SyncInMemoryConnector):
+    def execute(
+        self, statement: Statement, parameters: Parameters | None = None, *, connection: Any = None
+    ) -> list[Row]:
+        self.open()
+        return super().execute(statement, parameters, connection=connection)
+
+
+class StaysOpen(SyncInMemoryConnector):
+    def close(self) -> None: ...
+
+
+class NoTransactions(SyncInMemoryConnector):
+    def execute_batch(self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
+        return [self.execute(statement, parameters) for statement, parameters in batch]
+
+
+class RowsAreTuples(SyncInMemoryConnector):
+    def execute(
+        self, statement: Statement, parameters: Parameters | None = None, *, connection: Any = None
+    ) -> list[Row]:
+        rows = super().execute(statement, parameters, connection=connection)
+        return [tuple(row.values()) for row in rows]  # type: ignore[misc]
+
+
+class BareErrors(SyncInMemoryConnector):
+    def execute(
+        self, statement: Statement, parameters: Parameters | None = None, *, connection: Any = None
+    ) -> list[Row]:
+        try:
+            return super().execute(statement, parameters, connection=connection)
+        except exceptions.UniqueViolation as error:
+            raise exceptions.ConnectorException(str(error)) from error
+
+
+class AnyConnection(SyncInMemoryConnector):
+    def execute(
+        self, statement: Statement, parameters: Parameters | None = None, *, connection: Any = None
+    ) -> list[Row]:
+        return super().execute(statement, parameters)
+
+
+def outcomes(make: Callable[[], BaseConnector]) -> dict[str, list[str]]:
+    """Run the contract without any framework; the names of its tests by what came of them."""
+
+    class Contract(ConnectorContract):
+        executes_sql = False
+
+        def make_connector(self) -> BaseConnector:
+            return make()
+
+    found: dict[str, list[str]] = {"kept": [], "broken": [], "skipped": []}
+    for name in EVERY_TEST:
+        try:
+            getattr(Contract(), name)()
+        except unittest.SkipTest:
+            found["skipped"].append(name)
+        except Exception:
+            found["broken"].append(name)
+        else:
+            found["kept"].append(name)
+    return found
+
+
+def test_a_connector_that_keeps_the_contract_passes_without_a_framework() -> None:
+    found = outcomes(SyncInMemoryConnector)
+    assert found["broken"] == []
+    assert len(found["kept"]) >= 10
+
+
+@pytest.mark.parametrize(
+    ("connector", "word"),
+    [
+        (OpensByItself, "before_opening"),
+        (StaysOpen, "after_closing"),
+        (NoTransactions, "batch"),
+        (RowsAreTuples, "dictionaries"),
+        (BareErrors, "errors_are_ours"),
+        (AnyConnection, "connection_of_another_kind"),
+    ],
+)
+def test_a_breach_is_noticed(connector: type[BaseConnector], word: str) -> None:
+    assert any(word in name for name in outcomes(connector)["broken"])
+
+
+def test_a_failure_names_the_connector_and_the_colour() -> None:
+    class Contract(ConnectorContract):
+        def make_connector(self) -> BaseConnector:
+            return NoTransactions()
+
+    with pytest.raises(AssertionError, match="NoTransactions, blocking calls: expected"):
+        Contract().test_a_batch_takes_effect_as_a_whole_or_not_at_all()
