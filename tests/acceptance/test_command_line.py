@@ -129,6 +129,7 @@ def test_the_module_is_the_same_program(offline: CommandLine) -> None:
         ("schema", ["--apply", "--read", "--version", "may be run at any time"]),
         ("defer", ["ADJOURN_DEFER_QUEUEING_LOCK", "ISO 8601", "JSON", "standard input"]),
         ("healthchecks", ["database", "schema"]),
+        ("shell", ["list_jobs", "show ID", "abort ID", "limit=NUMBER", "after=VALUE"]),
         ("demo", ["ADJOURN_DEMO_FILES", "Leaves nothing behind"]),
     ],
 )

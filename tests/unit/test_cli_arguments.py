@@ -36,6 +36,9 @@ def root_logger() -> Iterator[logging.Logger]:
     logger.setLevel(level)
 
 
+GLOBAL = {"app", "verbose", "log_level", "log_format", "log_format_style"}
+
+
 def given(*arguments: str) -> dict[str, Any]:
     """What a command line says, without what every command line says."""
     options = vars(parse(arguments))
@@ -50,6 +53,7 @@ def test_a_flag_that_is_not_given_is_absent() -> None:
 def test_every_flag_of_a_worker_is_an_option_of_a_worker() -> None:
     everything = given(
         *("worker", "-n", "name", "-q", "a, b", "-c", "2", "-p", "0.5", "--shutdown-graceful-timeout", "0"),
+        *("-a", "0.7", "--timeout", "60"),
         *("--one-shot", "--no-listen-notify", "--delete-jobs", "Successful"),
         *("--update-heartbeat-interval", "1", "--stalled-worker-timeout", "3"),
     )
@@ -58,6 +62,8 @@ def test_every_flag_of_a_worker_is_an_option_of_a_worker() -> None:
         "queues": ["a", "b"],
         "concurrency": 2,
         "fetch_job_polling_interval": 0.5,
+        "abort_job_polling_interval": 0.7,
+        "timeout": 60.0,
         "shutdown_graceful_timeout": 0.0,
         "wait": False,
         "listen_notify": False,
@@ -73,6 +79,8 @@ def test_every_option_of_a_worker_that_can_be_written_down_is_a_flag() -> None:
     assert WorkerOptions.__annotations__.keys() - worker.variables.keys() == {
         "additional_context",
         "install_signal_handlers",
+        "task_middleware",
+        "worker_middleware",
     }
 
 
@@ -85,7 +93,7 @@ def test_every_option_of_a_job_that_can_be_written_down_is_a_flag() -> None:
 def test_every_flag_tells_its_variable_and_the_variable_its_flag(command: str) -> None:
     parser = make_parser().parse_args([command, *(["task"] if command == "defer" else [])]).parser
     shown = parser.format_help()
-    own = {name: variable for name, variable in parser.variables.items() if name != "app" and "log_" not in name}
+    own = {name: variable for name, variable in parser.variables.items() if name not in GLOBAL}
     assert own
     for variable in own.values():
         assert variable.name.startswith(f"ADJOURN_{command.upper()}_")
@@ -108,6 +116,12 @@ def test_global_flags_go_before_and_after_the_command() -> None:
     assert given("--app", "a.b", "worker")["app"] == "a.b"
     assert given("worker", "--app", "a.b")["app"] == "a.b"
     assert given("--app", "a.b", "worker", "--app", "c.d")["app"] == "c.d"
+    assert given("-a", "a.b", "defer", "task")["app"] == given("defer", "task", "-a", "a.b")["app"] == "a.b"
+
+
+def test_behind_worker_the_letter_of_app_means_the_abort_interval() -> None:
+    options = given("-a", "a.b", "worker", "-a", "3")
+    assert (options["app"], options["abort_job_polling_interval"]) == ("a.b", 3)
 
 
 def test_the_environment_fills_in_what_is_not_given(environment: pytest.MonkeyPatch) -> None:

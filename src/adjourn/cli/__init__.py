@@ -13,12 +13,12 @@ import sys
 from collections.abc import Sequence
 
 import adjourn
-from adjourn.cli import defer, demo, flags, healthchecks, logs, schema, worker
+from adjourn.cli import defer, demo, flags, healthchecks, logs, schema, shell, worker
 from adjourn.exceptions import AdjournException, MissingApp
 
 logger = logging.getLogger(__name__)
 
-COMMANDS = (worker, defer, schema, healthchecks, demo)
+COMMANDS = (worker, defer, schema, healthchecks, shell, demo)
 EPILOG = """\
 Exit codes: 0 done, 1 failed (stderr says why), 2 a command line or an environment that makes no sense.
 `adjourn COMMAND --help` tells more of a command.
@@ -49,11 +49,20 @@ def _add_global_flags(parser: flags.Parser, *, hidden: bool = False) -> None:
         return argparse.SUPPRESS if hidden else text
 
     parser.add_flag(
-        "-a",
+        # Behind `worker`, -a has another meaning.
+        *([] if "-a" in parser.names else ["-a"]),
         "--app",
         variable="APP",
         metavar="PATH",
         help=told("where the app is, such as package.module.app; modules in the current directory are found"),
+    )
+    parser.add_flag(
+        "-v",
+        "--verbose",
+        variable="VERBOSE",
+        convert=flags.integer,
+        action="count",
+        help=told("the same as --log-level=DEBUG, which has the last word; deprecated"),
     )
     parser.add_flag(
         "--log-level",
@@ -106,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     try:
         logs.configure(
-            getattr(options, "log_level", "INFO"),
+            getattr(options, "log_level", "DEBUG" if getattr(options, "verbose", 0) else "INFO"),
             getattr(options, "log_format", logs.DEFAULT_FORMAT),
             getattr(options, "log_format_style", "%"),
         )

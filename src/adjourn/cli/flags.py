@@ -46,6 +46,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, argument_default=argparse.SUPPRESS, **options)
         self.variables: dict[str, Variable] = {}
+        self.names: set[str] = set()
 
     def add_flag(
         self,
@@ -76,6 +77,7 @@ class Parser(argparse.ArgumentParser):
         **options
             Further options of `argparse.ArgumentParser.add_argument`.
         """
+        self.names.update(names)
         if "action" not in options:
             options["type"] = convert
         text = help if help == argparse.SUPPRESS else f"{help} (environment: {PREFIX}{variable})"

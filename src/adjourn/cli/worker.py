@@ -55,6 +55,22 @@ def add_parser(commands: Any) -> None:
         help="how long to wait between looks for jobs when nothing announces them; default: 5",
     )
     parser.add_flag(
+        "-a",
+        "--abort-job-polling-interval",
+        variable="WORKER_ABORT_JOB_POLLING_INTERVAL",
+        convert=flags.interval,
+        metavar="SECONDS",
+        help="how long to wait between looks for running jobs that are to be aborted when nothing announces them; "
+        "default: 5",
+    )
+    parser.add_flag(
+        "--timeout",
+        variable="WORKER_TIMEOUT",
+        convert=flags.interval,
+        metavar="SECONDS",
+        help="how long a run of a task may take that has no time-out of its own; default: without limit",
+    )
+    parser.add_flag(
         "--shutdown-graceful-timeout",
         variable="WORKER_SHUTDOWN_GRACEFUL_TIMEOUT",
         convert=flags.seconds,

@@ -1,0 +1,313 @@
+"""``adjourn shell``: look at jobs, and change what becomes of them, at a prompt or by one command."""
+
+from __future__ import annotations
+
+import argparse
+import cmd
+import datetime
+import shlex
+import sys
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from adjourn.app import App
+from adjourn.cli import applications, flags
+from adjourn.exceptions import AdjournException
+from adjourn.jobs import Status
+from adjourn.types import Row
+
+if TYPE_CHECKING:
+    from adjourn.cli.tables import Screen
+
+DEFAULT_LIMIT = 50
+"""Rows that a list shows unless told otherwise."""
+JOB_FILTERS = ("id", "queue", "task", "status", "lock", "queueing_lock", "worker_id")
+COUNT_FILTERS = ("queue", "task", "status", "lock")
+PAGING = ("limit", "after")
+NUMBERS = ("id", "worker_id", "limit")
+
+USAGES = {
+    "list_jobs": ("[FILTER=VALUE...] [details]", f"jobs in order of their ids; filters: {', '.join(JOB_FILTERS)}"),
+    "list_queues": ("[FILTER=VALUE...]", f"queues and how many jobs they have; filters: {', '.join(COUNT_FILTERS)}"),
+    "list_tasks": ("[FILTER=VALUE...]", "tasks and how many jobs they have; the same filters"),
+    "list_locks": ("[FILTER=VALUE...]", "locks and how many jobs they have; the same filters"),
+    "list_schedules": ("", "periodic tasks, with their last and next run"),
+    "show": ("ID", "all about a job, with the error and traceback of each failed attempt"),
+    "retry": ("ID...", "run jobs again, at once"),
+    "cancel": ("ID...", "take back jobs that wait"),
+    "abort": ("ID...", "take back jobs that wait, and ask running ones to end"),
+    "help": ("", "this list"),
+    "exit": ("", "end the shell, as the end of the input does"),
+}
+"""What each command takes, and what it does."""
+
+DESCRIPTION = """\
+Look at jobs, and change what becomes of them. Without COMMAND it asks for one after the other, until `exit` or the end
+of the input; with one, it does that and exits.
+"""
+EPILOG = """\
+commands:
+{commands}
+
+Filters read queue=mail, with quotes where the value has blanks. Lists show {limit} rows; limit=NUMBER shows more or
+fewer, and after=VALUE, with what the first column of the last row says, goes on from there. Words such as
+status=failed are {statuses}.
+
+examples:
+  adjourn shell list_jobs queue=mail status=failed details
+  adjourn shell show 42
+  adjourn shell retry 42 43
+"""
+
+
+class UsageError(Exception):
+    """What was typed makes no sense."""
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    width = max(len(usage) for usage, _ in _usages())
+    parser: flags.Parser = commands.add_parser(
+        "shell",
+        help="look at jobs, retry, cancel and abort them",
+        description=DESCRIPTION,
+        epilog=EPILOG.format(
+            commands="\n".join(f"  {usage:{width}}  {text}" for usage, text in _usages()),
+            limit=DEFAULT_LIMIT,
+            statuses=", ".join(status.value for status in Status if status is not Status.ABORTING),
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run, parser=parser)
+    parser.add_argument("words", metavar="COMMAND", nargs="*", default=[], help="what to do, such as list_jobs")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do the one command, or ask for them."""
+    try:
+        # Here, because rich is installed with an extra.
+        from adjourn.cli.tables import Screen
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "rich":
+            raise
+        raise AdjournException('The shell needs rich, which is not installed: pip install "adjourn[cli]"') from error
+    app = applications.load(options)
+    app.perform_import_paths()
+    with app.open():
+        shell = Shell(app, Screen())
+        if not options.words:
+            return shell.ask()
+        try:
+            shell.do(options.words)
+        except UsageError as error:
+            options.parser.error(str(error))
+    return 0
+
+
+class Shell(cmd.Cmd):
+    """The commands, one method each, named after `USAGES`.
+
+    Parameters
+    ----------
+    app
+        An open app.
+    screen
+        Where answers go.
+    """
+
+    def __init__(self, app: App, screen: Screen) -> None:
+        super().__init__()
+        self._app = app
+        self._screen = screen
+        self._failed = False
+        self._interactive = sys.stdin.isatty()
+        self.prompt = "adjourn> " if self._interactive else ""
+
+    def ask(self) -> int:
+        """Read commands until the end; the exit code. Of commands that nobody types, one that fails makes it 1."""
+        if self._interactive:
+            self._screen.say("`help` lists the commands, `exit` or Ctrl-D ends.")
+        while True:
+            try:
+                self.cmdloop()
+            except KeyboardInterrupt:
+                self._screen.say("")
+            else:
+                return 1 if self._failed and not self._interactive else 0
+
+    def do(self, words: list[str]) -> bool:
+        """Carry out one command; True for the last one.
+
+        Raises
+        ------
+        UsageError
+            If it makes no sense.
+        """
+        name, *arguments = words
+        if name not in USAGES:
+            raise UsageError(f"there is no command {name!r}; these are: {', '.join(USAGES)}")
+        action: Callable[[list[str]], bool | None] = getattr(self, f"on_{name}")
+        return bool(action(arguments))
+
+    # What `cmd` calls
+
+    def onecmd(self, line: str) -> bool:
+        """Carry out a line, and say in one line what is wrong with it."""
+        try:
+            words = ["exit"] if line == "EOF" else shlex.split(line)
+            return bool(words) and self.do(words)
+        except (UsageError, ValueError) as error:
+            problem = str(error)
+        except AdjournException as error:
+            problem = " ".join(str(error).split())
+        self._failed = True
+        sys.stdout.flush()
+        print("adjourn:", problem, file=sys.stderr)
+        return False
+
+    def completenames(self, text: str, *ignored: Any) -> list[str]:
+        """Complete a command's name."""
+        return [name for name in USAGES if name.startswith(text)]
+
+    def completedefault(self, *ignored: Any) -> list[str]:
+        """Complete the names of filters, and the words for a status."""
+        text, line = str(ignored[0]), str(ignored[1])
+        known = JOB_FILTERS if line.startswith("list_jobs") else COUNT_FILTERS
+        if line.rpartition(" ")[2].startswith("status="):
+            return [status.value for status in Status if status.value.startswith(text)]
+        return [f"{name}=" for name in (*known, *PAGING) if name.startswith(text)]
+
+    # The commands
+
+    def on_list_jobs(self, words: list[str]) -> None:
+        """List jobs."""
+        details = "details" in words
+        given = _filters([word for word in words if word != "details"], (*JOB_FILTERS, *PAGING))
+        limit = given.pop("limit", DEFAULT_LIMIT)
+        after = _number("after", str(given.pop("after", 0)))
+        # One more than is shown tells whether there are more.
+        jobs = self._app.job_manager.list_jobs(**given, limit=limit + 1, after_id=after)
+        self._screen.jobs(jobs[:limit], details=details)
+        self._hint(len(jobs) > limit, jobs[:limit][-1].id if jobs[:limit] else after)
+
+    def on_list_queues(self, words: list[str]) -> None:
+        """Count jobs by queue."""
+        self._counts(self._app.job_manager.list_queues, words)
+
+    def on_list_tasks(self, words: list[str]) -> None:
+        """Count jobs by task."""
+        self._counts(self._app.job_manager.list_tasks, words)
+
+    def on_list_locks(self, words: list[str]) -> None:
+        """Count jobs by lock."""
+        self._counts(self._app.job_manager.list_locks, words)
+
+    def on_list_schedules(self, words: list[str]) -> None:
+        """List what is known of schedules, and those of this app that never ran."""
+        _filters(words, ())
+        rows = self._app.job_manager.list_schedules()
+        known = {(row["task_name"], row["periodic_id"]) for row in rows}
+        rows += [row for row in self._declared() if (row["task_name"], row["periodic_id"]) not in known]
+        self._screen.schedules(sorted(rows, key=lambda row: (row["task_name"], row["periodic_id"])))
+
+    def on_show(self, words: list[str]) -> None:
+        """Show a job."""
+        (job_id,) = _ids("show", words, most=1)
+        jobs = self._app.job_manager.list_jobs(id=job_id)
+        if not jobs:
+            raise AdjournException(f"There is no job {job_id}.")
+        self._screen.job(jobs[0])
+
+    def on_retry(self, words: list[str]) -> None:
+        """Run jobs again."""
+        for job_id in _ids("retry", words):
+            self._app.job_manager.retry_job_by_id(job_id)
+            self._screen.say(f"Job {job_id} is run again")
+
+    def on_cancel(self, words: list[str]) -> None:
+        """Take back jobs that wait."""
+        for job_id in _ids("cancel", words):
+            self._end(job_id, abort=False)
+
+    def on_abort(self, words: list[str]) -> None:
+        """Take back jobs that wait, and ask running ones to end."""
+        for job_id in _ids("abort", words):
+            self._end(job_id, abort=True)
+
+    def on_help(self, words: list[str]) -> None:
+        """List the commands."""
+        self._screen.usage(_usages())
+
+    def on_exit(self, words: list[str]) -> bool:
+        """End."""
+        return True
+
+    # What they share
+
+    def _counts(self, method: Callable[..., list[Row]], words: list[str]) -> None:
+        given = _filters(words, (*COUNT_FILTERS, *PAGING))
+        limit, after = given.pop("limit", DEFAULT_LIMIT), given.pop("after", "")
+        # The database sorts names by its own rules, which are not Python's: look for the name instead of comparing.
+        rows = method(**given)
+        names = [row["name"] for row in rows]
+        rest = rows[names.index(after) + 1 :] if after in names else rows
+        self._screen.counts(rest[:limit])
+        self._hint(len(rest) > limit, rest[:limit][-1]["name"] if rest[:limit] else after)
+
+    def _hint(self, more: bool, last: Any) -> None:
+        if more:
+            self._screen.say(f"There are more: add after={shlex.quote(str(last))}")
+
+    def _declared(self) -> Iterable[Row]:
+        now = datetime.datetime.now(datetime.UTC)
+        for each in self._app.periodic_registry.periodic_tasks:
+            yield {
+                "task_name": each.task.name,
+                "periodic_id": each.periodic_id,
+                "cron": each.cron.expression,
+                "timezone": each.cron.timezone,
+                "next_tick": each.cron.next(now),
+            }
+
+    def _end(self, job_id: int, *, abort: bool) -> None:
+        manager = self._app.job_manager
+        if not manager.cancel_job_by_id(job_id, abort=abort):
+            status = manager.get_job_status(job_id)
+            remedy = f": `abort {job_id}` asks it to end" if status is Status.DOING else ", and is not changed"
+            raise AdjournException(f"Job {job_id} is {status.value}{remedy}.")
+        status = manager.get_job_status(job_id)
+        done = "is asked to end" if status is Status.DOING else "is cancelled"
+        self._screen.say(f"Job {job_id} {done}")
+
+
+def _usages() -> list[tuple[str, str]]:
+    return [(f"{name} {takes}".strip(), text) for name, (takes, text) in USAGES.items()]
+
+
+def _filters(words: Iterable[str], known: tuple[str, ...]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or name not in known:
+            takes = f"it takes {', '.join(f'{each}=...' for each in known)}" if known else "it takes none"
+            raise UsageError(f"{word!r} is no filter of this command; {takes}")
+        given[name] = _number(name, value) if name in NUMBERS else value
+    if given.get("limit", 1) < 1:
+        raise UsageError(f"limit={given['limit']}: pass a whole number of one or more")
+    return given
+
+
+def _ids(name: str, words: list[str], most: int | None = None) -> list[int]:
+    if not words or (most is not None and len(words) > most):
+        raise UsageError(f"write {name} {USAGES[name][0]}")
+    return [_number("ID", word) for word in words]
+
+
+def _number(name: str, text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        raise UsageError(f"{name}={text!r} is not a whole number") from None
+    if not 0 <= number < 2**63:
+        raise UsageError(f"{name}={text!r} is not the number of anything")
+    return number

@@ -1,0 +1,116 @@
+"""What the shell prints: tables of whatever the database holds, made harmless for a terminal. Needs rich."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from adjourn.jobs import Job, Status
+from adjourn.types import Row
+
+STYLES = {
+    Status.DOING: "cyan",
+    Status.SUCCEEDED: "green",
+    Status.FAILED: "red",
+    Status.CANCELLED: "yellow",
+    Status.ABORTED: "yellow",
+}
+JOB_COLUMNS = ("id", "status", "queue", "task_name", "task_kwargs", "attempts", "scheduled_at")
+JOB_DETAILS = (
+    *("id", "status", "queue", "task_name", "task_kwargs", "priority", "lock", "queueing_lock", "attempts"),
+    *("worker_id", "abort_requested", "scheduled_at", "enqueued_at", "started_at", "finished_at"),
+)
+COUNT_COLUMNS = ("name", "jobs_count", "todo", "doing", "succeeded", "failed", "cancelled", "aborted")
+SCHEDULE_COLUMNS = (
+    *("task_name", "periodic_id", "cron", "timezone", "last_tick", "last_job_id", "next_tick", "seen_at"),
+)
+UNBOUNDED = 100_000
+"""Columns of what is no terminal: who reads it by a program wants each row on one line."""
+
+
+class Screen:
+    """Prints to standard output: for a terminal as wide as that is, elsewhere one line a row."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else UNBOUNDED)
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        self._console.print(Text(shown(text)), soft_wrap=True)
+
+    def jobs(self, jobs: Iterable[Job], *, details: bool) -> None:
+        """Print jobs, one a row."""
+        columns = JOB_DETAILS if details else JOB_COLUMNS
+        self._table(columns, ([getattr(job, column) for column in columns] for job in jobs))
+
+    def counts(self, rows: Iterable[Row]) -> None:
+        """Print counts of jobs, as `JobManager.list_queues` and its like return them."""
+        self._table(COUNT_COLUMNS, ([row[column] for column in COUNT_COLUMNS] for row in rows))
+
+    def schedules(self, rows: Iterable[Row]) -> None:
+        """Print schedules of periodic tasks, as `JobManager.list_schedules` returns them."""
+        self._table(SCHEDULE_COLUMNS, ([row.get(column) for column in SCHEDULE_COLUMNS] for row in rows))
+
+    def job(self, job: Job) -> None:
+        """Print all that is known of a job, with what went wrong in each of its attempts."""
+        table = Table(box=None, show_header=False, pad_edge=False)
+        for column in JOB_DETAILS:
+            table.add_row(Text(column, style="bold"), _cell(column, getattr(job, column)))
+        self._console.print(table)
+        for error in job.errors:
+            self._error(error)
+
+    def usage(self, lines: Sequence[tuple[str, str]]) -> None:
+        """Print what can be typed, and what it does."""
+        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+        for command, text in lines:
+            table.add_row(Text(command, style="bold"), Text(text))
+        self._console.print(table)
+
+    def _error(self, error: Mapping[str, Any]) -> None:
+        times = " to ".join(_time(str(error[name])) for name in ("started_at", "ended_at") if error.get(name))
+        heading = f"Attempt {error.get('attempt', '?')}, {times}: {error.get('exception')}: {error.get('message')}"
+        self._console.print()
+        self._console.print(Text(shown(heading), style="red"), soft_wrap=True)
+        if trace := error.get("traceback"):
+            self._console.print(Text(shown(str(trace).rstrip())), soft_wrap=True)
+
+    def _table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        table = Table(box=box.SIMPLE_HEAD if self._console.is_terminal else None, pad_edge=False)
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*(_cell(column, value) for column, value in zip(columns, row, strict=True)))
+        self._console.print(table if table.row_count else Text("(none)"))
+
+
+def _cell(column: str, value: Any) -> Text:
+    if value is None:
+        return Text("-", style="dim")
+    if isinstance(value, datetime.datetime):
+        return Text(value.astimezone().isoformat(" ", "seconds"))
+    if column == "status":
+        return Text(str(value), style=STYLES.get(Status(value), ""))
+    if isinstance(value, str):
+        return Text(shown(value))
+    return Text(shown(json.dumps(value, ensure_ascii=False, default=str)))
+
+
+def _time(text: str) -> str:
+    try:
+        return datetime.datetime.fromisoformat(text).astimezone().isoformat(" ", "seconds")
+    except ValueError:
+        return text
+
+
+def shown(text: str) -> str:
+    """Return a text with its control characters spelled out: what a job holds shall not command the terminal."""
+    return "".join(each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in text)

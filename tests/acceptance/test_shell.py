@@ -1,0 +1,309 @@
+"""The shell: what its commands answer, in process; and as a program, its prompt and its exit codes."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+import adjourn
+from adjourn.cli.shell import Shell, UsageError
+from adjourn.cli.tables import Screen
+
+HERE = Path(__file__).parent
+SCRIPT = Path(sys.executable).parent / "adjourn"
+
+
+@pytest.fixture
+def app(database: str) -> Iterator[adjourn.App]:
+    """A synchronous app, open, with a few tasks."""
+    app = adjourn.App(connector=adjourn.SyncPsycopgConnector(database, min_size=1))
+
+    @app.task(name="mail", queue="mail")
+    def mail(to: str) -> None: ...
+
+    @app.periodic(cron="0 3 * * *", periodic_id="nightly", timezone="Europe/Paris")
+    @app.task(name="clean")
+    def clean(timestamp: int) -> None: ...
+
+    with app.open():
+        yield app
+
+
+class Typed:
+    """Types commands into a shell, and reads what it prints."""
+
+    def __init__(self, app: adjourn.App, capsys: pytest.CaptureFixture[str]) -> None:
+        self.shell = Shell(app, Screen())
+        self.capsys = capsys
+
+    def __call__(self, line: str) -> list[list[str]]:
+        """Type a line; the answer's lines, each in its words."""
+        self.shell.do(line.split(" "))
+        return [
+            words for line in self.capsys.readouterr().out.splitlines() if (words := line.split()) and line[0] != "─"
+        ]
+
+
+@pytest.fixture
+def typed(app: adjourn.App, capsys: pytest.CaptureFixture[str]) -> Typed:
+    """Types into a shell on the app."""
+    return Typed(app, capsys)
+
+
+def fail(observer: psycopg.Connection, job_id: int) -> None:
+    """Have a job fail once, with an error that wants to write on the terminal."""
+    error = {
+        "exception": "builtins.ValueError",
+        "message": "\x1b[31mno address",
+        "traceback": "Traceback (most recent call last):\n  File mail.py\nValueError: no address\n",
+        "attempt": 0,
+        "started_at": "2030-01-01T00:00:00+00:00",
+        "ended_at": "2030-01-01T00:00:01+00:00",
+    }
+    observer.execute(
+        "UPDATE adjourn.adjourn_jobs SET errors = %s, attempts = 1 WHERE id = %s", [json.dumps([error]), job_id]
+    )
+
+
+def claim(observer: psycopg.Connection, job_id: int) -> None:
+    """Make a job one that runs."""
+    observer.execute(
+        "WITH worker AS (INSERT INTO adjourn.adjourn_workers (name, expires_at) VALUES ('w', now() + '1 hour') RETURNING id)"
+        " UPDATE adjourn.adjourn_jobs SET worker_id = worker.id FROM worker WHERE adjourn_jobs.id = %s",
+        [job_id],
+    )
+
+
+# Lists
+
+
+def test_jobs_are_listed_by_what_they_have_in_common(app: adjourn.App, typed: Typed) -> None:
+    first, second = app.tasks["mail"].batch_defer({"to": "a"}, {"to": "b"})
+    app.tasks["mail"].configure(queue="other", lock="l").defer(to="c")
+    header, *rows = typed("list_jobs queue=mail status=todo")
+    assert header == ["id", "status", "queue", "task_name", "task_kwargs", "attempts", "scheduled_at"]
+    assert rows == [
+        [str(first), "todo", "mail", "mail", '{"to":', '"a"}', "0", "-"],
+        [str(second), "todo", "mail", "mail", '{"to":', '"b"}', "0", "-"],
+    ]
+    assert [row[2] for row in typed("list_jobs lock=l")[1:]] == ["other"]
+    assert typed("list_jobs status=failed") == [["(none)"]]
+
+
+def test_details_are_told_on_demand(app: adjourn.App, typed: Typed) -> None:
+    when = datetime.datetime(2031, 2, 3, tzinfo=datetime.UTC)
+    app.tasks["mail"].configure(lock="l", queueing_lock="q", priority=7, schedule_at=when).defer(to="a")
+    header, row = typed("list_jobs details")
+    assert {"priority", "lock", "queueing_lock", "worker_id", "enqueued_at", "finished_at"} <= set(header)
+    assert {"7", "l", "q", *when.astimezone().isoformat(" ", "seconds").split()} <= set(row)
+
+
+def test_long_lists_come_in_pages(app: adjourn.App, typed: Typed) -> None:
+    ids = app.tasks["mail"].batch_defer(*({"to": str(number)} for number in range(5)))
+    seen, line = [], "list_jobs limit=2"
+    for _ in range(3):
+        _, *rows = typed(line)
+        more = rows.pop() if rows[-1][0] == "There" else None
+        seen += [int(row[0]) for row in rows]
+        if more is None:
+            break
+        line = f"list_jobs limit=2 {more[-1]}"
+    assert seen == ids
+
+
+@pytest.mark.parametrize(("command", "option"), [("list_queues", "queue"), ("list_locks", "lock")])
+def test_jobs_are_counted_and_counts_come_in_pages(app: adjourn.App, typed: Typed, command: str, option: str) -> None:
+    for name in ("a", "b", "c", "c"):
+        app.configure_task("mail", **{option: name}).defer(to="x")  # type: ignore[arg-type]
+    header, *rows = typed(command)
+    assert header == ["name", "jobs_count", "todo", "doing", "succeeded", "failed", "cancelled", "aborted"]
+    assert [row[:3] for row in rows] == [["a", "1", "1"], ["b", "1", "1"], ["c", "2", "2"]]
+    _, first, hint = typed(f"{command} limit=1")
+    assert (first[0], hint[-1]) == ("a", "after=a")
+    assert [row[0] for row in typed(f"{command} limit=5 after=a")[1:]] == ["b", "c"]
+    assert [row[0] for row in typed(f"{command} {option}=b status=todo")[1:]] == ["b"]
+
+
+def test_tasks_are_counted(app: adjourn.App, typed: Typed) -> None:
+    app.tasks["mail"].defer(to="a")
+    assert typed("list_tasks queue=mail")[1][:2] == ["mail", "1"]
+
+
+def test_schedules_are_listed_whether_they_have_run_or_not(app: adjourn.App, typed: Typed) -> None:
+    (_, before) = typed("list_schedules")
+    assert before[:2] == ["clean", "nightly"]
+    assert "Europe/Paris" in before
+    assert before.count("-") == 3  # no last run, no job of it, and no worker that has seen it
+    job = app.tasks["clean"].make_job().evolve(task_kwargs={"timestamp": 1})
+    app.job_manager.defer_periodic_job(job, "nightly", 1, cron="0 3 * * *", timezone="Europe/Paris")
+    (_, after) = typed("list_schedules")
+    assert after[:2] == ["clean", "nightly"]
+    assert "-" not in after
+
+
+# One job
+
+
+def test_a_job_is_shown_with_its_errors_and_commands_no_terminal(
+    app: adjourn.App, typed: Typed, observer: psycopg.Connection
+) -> None:
+    job_id = app.tasks["mail"].defer(to="\x1b[2J")
+    fail(observer, job_id)
+    lines = [" ".join(words) for words in typed(f"show {job_id}")]
+    assert f"id {job_id}" in lines
+    assert 'task_kwargs {"to": "\\u001b[2J"}' in lines
+    assert any(line.endswith("builtins.ValueError: \\x1b[31mno address") for line in lines)
+    assert "File mail.py" in lines
+    assert "\x1b" not in "".join(lines)
+
+
+def test_a_job_is_cancelled_and_retried(app: adjourn.App, typed: Typed) -> None:
+    job_id = app.tasks["mail"].defer(to="a")
+    assert typed(f"cancel {job_id}") == [["Job", str(job_id), "is", "cancelled"]]
+    assert app.job_manager.get_job_status(job_id) == "cancelled"
+    with pytest.raises(adjourn.exceptions.AdjournException, match="is cancelled, and is not changed"):
+        typed(f"cancel {job_id}")
+    typed(f"retry {job_id}")
+    assert app.job_manager.get_job_status(job_id) == "todo"
+
+
+def test_a_running_job_is_aborted_but_not_cancelled(
+    app: adjourn.App, typed: Typed, observer: psycopg.Connection
+) -> None:
+    job_id = app.tasks["mail"].defer(to="a")
+    claim(observer, job_id)
+    with pytest.raises(adjourn.exceptions.AdjournException, match=f"is doing: `abort {job_id}` asks it to end"):
+        typed(f"cancel {job_id}")
+    assert typed(f"abort {job_id}") == [["Job", str(job_id), "is", "asked", "to", "end"]]
+    assert app.job_manager.list_jobs(id=job_id)[0].abort_requested
+
+
+@pytest.mark.parametrize("command", ["show", "retry", "cancel", "abort"])
+def test_a_job_that_does_not_exist_is_an_error(typed: Typed, command: str) -> None:
+    with pytest.raises(adjourn.exceptions.AdjournException, match="There is no job 987654321"):
+        typed(f"{command} 987654321")
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("dance", "there is no command 'dance'; these are: list_jobs"),
+        ("list_jobs colour=red", "'colour=red' is no filter of this command; it takes id="),
+        ("list_queues details", "'details' is no filter"),
+        ("list_schedules queue=a", "it takes none"),
+        ("list_jobs limit=many", "limit='many' is not a whole number"),
+        ("list_jobs limit=0", "limit=0: pass a whole number of one or more"),
+        ("list_jobs after=x", "after='x' is not a whole number"),
+        ("list_jobs id=-1", "id='-1' is not the number of anything"),
+        ("show 1 2", "write show ID"),
+        ("retry", "write retry ID..."),
+        ("cancel one", "ID='one' is not a whole number"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_what_does(typed: Typed, line: str, complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint.replace("...", r"\.\.\.")):
+        typed(line)
+
+
+def test_help_names_every_command(typed: Typed) -> None:
+    text = str(typed("help"))
+    assert all(name.removeprefix("on_") in text for name in vars(Shell) if name.startswith("on_"))
+
+
+# The program
+
+
+@pytest.fixture
+def environment(database: str) -> dict[str, str]:
+    """The environment of a shell on the sample app."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("ADJOURN_")}
+    return {**inherited, "ADJOURN_APP": "sample_app.app", "SAMPLE_DSN": database}
+
+
+def shell(environment: dict[str, str], *words: str, given: str = "") -> subprocess.CompletedProcess[str]:
+    """Run the shell to its end."""
+    return subprocess.run(
+        [str(SCRIPT), "shell", *words],
+        cwd=HERE,
+        env=environment,
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_one_command_is_a_program_and_a_synchronous_connector_is_enough(environment: dict[str, str]) -> None:
+    outcome = shell({**environment, "ADJOURN_APP": "sample_app.synchronous_app"}, "list_jobs", "queue=slow")
+    assert (outcome.returncode, outcome.stdout, outcome.stderr) == (0, "(none)\n", "")
+
+
+def test_what_fails_exits_with_one_and_one_line(environment: dict[str, str]) -> None:
+    outcome = shell(environment, "show", "987654321")
+    assert (outcome.returncode, outcome.stdout) == (1, "")
+    assert outcome.stderr == "adjourn: There is no job 987654321.\n"
+
+
+def test_what_makes_no_sense_exits_with_two(environment: dict[str, str]) -> None:
+    outcome = shell(environment, "list_jobs", "colour=red")
+    assert (outcome.returncode, outcome.stdout) == (2, "")
+    assert outcome.stderr.splitlines()[-1].startswith("adjourn shell: error: 'colour=red' is no filter")
+
+
+def test_commands_are_read_from_a_file_and_one_that_fails_stops_none(environment: dict[str, str]) -> None:
+    outcome = shell(environment, given="show 987654321\n\nlist_jobs queue='a b\nlist_jobs 'queue=a b'\nexit\nhelp\n")
+    assert outcome.returncode == 1
+    assert outcome.stdout == "(none)\n"
+    assert outcome.stderr.splitlines() == ["adjourn: There is no job 987654321.", "adjourn: No closing quotation"]
+
+
+def read_until_prompt(terminal: int) -> bytes:
+    """What a program on a terminal says up to its prompt."""
+    said = b""
+    while not said.endswith(b"adjourn> "):
+        assert select.select([terminal], [], [], 30)[0], said
+        said += os.read(terminal, 4096)
+    return said
+
+
+def test_a_prompt_is_answered_until_the_end_of_the_input(environment: dict[str, str]) -> None:
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [str(SCRIPT), "shell"], cwd=HERE, env=environment, stdin=follower, stdout=follower, stderr=follower
+    )
+    os.close(follower)
+    try:
+        said = b""
+        for answer in (b"list_jobs\n", b"show 987654321\n", b"\x04"):
+            said += read_until_prompt(leader)
+            os.write(leader, answer)
+        process.wait(30)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(leader)
+    assert process.returncode == 0
+    assert b"`help` lists the commands" in said
+    assert b"adjourn> " in said
+    assert b"(none)" in said
+    assert b"adjourn: There is no job 987654321." in said
+
+
+def test_without_rich_the_message_names_the_extra(environment: dict[str, str], tmp_path: Path) -> None:
+    blocked = tmp_path / "rich"
+    blocked.mkdir()
+    (blocked / "__init__.py").write_text("raise ModuleNotFoundError(\"No module named 'rich'\", name='rich')")
+    outcome = shell({**environment, "PYTHONPATH": str(tmp_path)}, "list_jobs")
+    assert outcome.returncode == 1
+    assert outcome.stderr == ('adjourn: The shell needs rich, which is not installed: pip install "adjourn[cli]"\n')
