@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any, Self, Unpack, cast
 
-from adjourn import blueprints, exceptions, sql, tasks
+from adjourn import blueprints, builtin_tasks, exceptions, sql, tasks
 from adjourn.connector import BaseConnector
 from adjourn.manager import JobDeferrer, JobManager, SchemaManager
 from adjourn.periodic import DEFAULT_MAX_DELAY
@@ -55,6 +55,7 @@ class App(blueprints.Blueprint):
         schema: str = sql.DEFAULT_SCHEMA,
     ) -> None:
         super().__init__()
+        self.tasks.declared().update(builtin_tasks.builtin.tasks.declared())
         self.connector = _checked(connector)
         self.import_paths = tuple(import_paths or ())
         self.worker_defaults: WorkerOptions = worker_defaults or {}

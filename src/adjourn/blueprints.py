@@ -89,6 +89,9 @@ class TaskRegistry(Mapping[str, AnyTask]):
 class Blueprint:
     """A collection of tasks that an app takes in with ``app.add_tasks_from(blueprint, namespace=...)``."""
 
+    is_everyones: bool = False
+    """Whether every app has the tasks already, and none may change them."""
+
     def __init__(self) -> None:
         self._registry = TaskRegistry(self, {})
         self.periodic_registry = PeriodicRegistry()
@@ -139,9 +142,11 @@ class Blueprint:
         TaskAlreadyRegistered
             If one of the names is taken; nothing is taken in then.
         InvalidOption
-            If the namespace is not a name.
+            If the namespace is not a name, or every app has the tasks already.
         """
         check_name("namespace", namespace)
+        if blueprint.is_everyones:
+            raise exceptions.InvalidOption(f"{blueprint!r} need not be taken in: every app has its tasks already.")
         renamed = {f"{namespace}:{name}": task for name, task in blueprint.tasks.items()}
         for name in renamed:
             check_name("namespace and name", name)
@@ -172,7 +177,8 @@ class Blueprint:
         """
         check_name("alias", alias)
         self.tasks.add_names(task, [alias])
-        task.aliases = (*task.aliases, alias)
+        if not task.blueprint.is_everyones:
+            task.aliases = (*task.aliases, alias)
 
     def periodic(
         self,

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 import adjourn
+from adjourn import builtin_tasks
 from adjourn.exceptions import AppNotOpen
 from conftest import Sessions
 from selection.conftest import Stored
@@ -51,7 +52,7 @@ def test_s8_another_app_has_the_tasks_known_so_far_on_a_connector_of_its_own(
     assert other is not app
     assert other.connector is not app.connector
     assert isinstance(other.connector, adjourn.SyncPsycopgConnector)
-    assert set(other.tasks) == set(app.tasks) == {"add"}
+    assert set(other.tasks) == set(app.tasks) == {"add", *builtin_tasks.builtin.tasks}
 
 
 def test_s9_tasks_that_are_registered_later_are_known_to_both(app: adjourn.App, other: adjourn.App) -> None:
@@ -68,7 +69,8 @@ def test_s9_tasks_that_are_registered_later_are_known_to_both(app: adjourn.App, 
 
     other.add_tasks_from(blueprint, namespace="space")
     app.add_task_alias(first, "alias")
-    assert set(app.tasks) == set(other.tasks) == {"add", "first", "second", "space:third", "alias"}
+    declared = {"add", "first", "second", "space:third", "alias"}
+    assert set(app.tasks) == set(other.tasks) == {*declared, *builtin_tasks.builtin.tasks}
 
 
 def test_s10_each_app_defers_through_its_own_connector_also_when_it_alone_is_open(

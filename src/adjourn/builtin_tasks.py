@@ -1,0 +1,93 @@
+"""Tasks that every app has, for keeping house.
+
+Each is known under ``builtin:`` and its path, such as ``builtin:adjourn.builtin_tasks.remove_old_jobs``: no function of a
+program's own has such a path, and lists and logs tell at a glance that the job is not one of the program's. Its path
+alone, and the names under which Procrastinate has stored such jobs, are aliases.
+
+The jobs are in the queue ``builtin``: a worker that serves only some queues has to name it.
+"""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from adjourn import exceptions
+from adjourn.blueprints import Blueprint
+from adjourn.job_context import JobContext
+
+QUEUE = "builtin"
+
+
+class Builtins(Blueprint):
+    """Whose the tasks are: nobody's. An app has views of them and never changes them."""
+
+    is_everyones = True
+
+    def job_manager_for(self, task_name: str) -> NoReturn:
+        """Refuse to say who stores the jobs: that is up to the app.
+
+        Raises
+        ------
+        UnboundTaskError
+            In any case.
+        """
+        raise exceptions.UnboundTaskError(
+            f"Task {task_name} is every app's: defer it by way of one, as in app.configure_task({task_name!r})."
+        )
+
+
+builtin = Builtins()
+"""All of them."""
+
+
+@builtin.task(
+    name="builtin:adjourn.builtin_tasks.remove_old_jobs",
+    aliases=(
+        "adjourn.builtin_tasks.remove_old_jobs",
+        "builtin:procrastinate.builtin_tasks.remove_old_jobs",
+        "procrastinate.builtin_tasks.remove_old_jobs",
+    ),
+    pass_context=True,
+    queue=QUEUE,
+)
+async def remove_old_jobs(
+    context: JobContext,
+    *,
+    max_hours: float,
+    queue: str | None = None,
+    remove_failed: bool = False,
+    remove_cancelled: bool = False,
+    remove_aborted: bool = False,
+    timestamp: int | None = None,
+) -> None:
+    """Delete jobs that finished a while ago: by default those that succeeded, and the others on request.
+
+    Defer it by the clock with ``app.periodic(cron="0 4 * * *", task_kwargs={"max_hours": 72})(remove_old_jobs)``, once
+    with ``app.configure_task("builtin:adjourn.builtin_tasks.remove_old_jobs").defer(max_hours=72)``, or await it in a
+    task of your own. What it does, and what it needs, `JobManager.delete_old_jobs_async` says.
+
+    Parameters
+    ----------
+    context
+        The circumstances of the run; its app's jobs are deleted.
+    max_hours
+        The age in hours from which on jobs are deleted.
+    queue
+        Only jobs of this queue; None (the default) for all.
+    remove_failed, remove_cancelled, remove_aborted
+        Which jobs to delete besides those that succeeded.
+    timestamp
+        When it was due, as periodic tasks are told; it makes no difference.
+
+    Raises
+    ------
+    InvalidOption
+        If ``max_hours`` is not a number of hours, zero or more.
+    """
+    await context.app.job_manager.delete_old_jobs_async(
+        nb_hours=max_hours,
+        queue=queue,
+        include_failed=remove_failed,
+        include_cancelled=remove_cancelled,
+        include_aborted=remove_aborted,
+    )
