@@ -103,6 +103,40 @@ async def test_a_worker_that_was_declared_dead_claims_nothing_and_cannot_come_ba
     assert [(job.attempts, job.claim) for job in jobs] == [(1, 2), (0, 1)]
 
 
+async def test_a_worker_that_leaves_with_jobs_is_dead_until_they_are_rescued(
+    app: adjourn.App, manager: AsyncWorkerManager, worker: int
+) -> None:
+    await app.configure_task("any").defer_async()
+    (held,) = (await claim_async(manager, worker)).jobs
+    other = await manager.register_worker_async("two", None, 60)
+    await manager.unregister_worker_async(worker)
+    assert (await manager.heartbeat_async(worker, 60)).alive is False
+    assert (await manager.heartbeat_async(other, 60)).expired is True
+    assert await manager.rescue_async(5, 0) == (1, 0)
+    assert (await manager.heartbeat_async(other, 60)).expired is False
+    assert [job.id for job in (await claim_async(manager, other)).jobs] == [held.id]
+
+
+async def test_a_worker_that_leaves_without_jobs_is_forgotten(
+    app: adjourn.App, manager: AsyncWorkerManager, worker: int
+) -> None:
+    other = await manager.register_worker_async("two", None, 60)
+    await manager.unregister_worker_async(worker)
+    await manager.unregister_worker_async(worker)
+    assert (await manager.heartbeat_async(other, 60)).expired is False
+
+
+async def test_a_job_that_is_to_run_again_is_not_aborted_for_an_earlier_request(
+    app: adjourn.App, manager: AsyncWorkerManager, worker: int
+) -> None:
+    job_id = await app.configure_task("any").defer_async()
+    await claim_async(manager, worker)
+    assert await app.job_manager.cancel_job_by_id_async(job_id, abort=True)
+    await app.job_manager.retry_job_by_id_async(job_id)
+    (job,) = (await claim_async(manager, worker)).jobs
+    assert (job.id, job.abort_requested, job.attempts) == (job_id, False, 1)
+
+
 async def test_nobody_is_declared_dead_just_after_the_server_has_started(
     app: adjourn.App, manager: AsyncWorkerManager, worker: int
 ) -> None:

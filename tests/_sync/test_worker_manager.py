@@ -100,6 +100,40 @@ def test_a_worker_that_was_declared_dead_claims_nothing_and_cannot_come_back(
     assert [(job.attempts, job.claim) for job in jobs] == [(1, 2), (0, 1)]
 
 
+def test_a_worker_that_leaves_with_jobs_is_dead_until_they_are_rescued(
+    app: adjourn.App, manager: SyncWorkerManager, worker: int
+) -> None:
+    app.configure_task("any").defer()
+    (held,) = claim(manager, worker).jobs
+    other = manager.register_worker("two", None, 60)
+    manager.unregister_worker(worker)
+    assert manager.heartbeat(worker, 60).alive is False
+    assert manager.heartbeat(other, 60).expired is True
+    assert manager.rescue(5, 0) == (1, 0)
+    assert manager.heartbeat(other, 60).expired is False
+    assert [job.id for job in claim(manager, other).jobs] == [held.id]
+
+
+def test_a_worker_that_leaves_without_jobs_is_forgotten(
+    app: adjourn.App, manager: SyncWorkerManager, worker: int
+) -> None:
+    other = manager.register_worker("two", None, 60)
+    manager.unregister_worker(worker)
+    manager.unregister_worker(worker)
+    assert manager.heartbeat(other, 60).expired is False
+
+
+def test_a_job_that_is_to_run_again_is_not_aborted_for_an_earlier_request(
+    app: adjourn.App, manager: SyncWorkerManager, worker: int
+) -> None:
+    job_id = app.configure_task("any").defer()
+    claim(manager, worker)
+    assert app.job_manager.cancel_job_by_id(job_id, abort=True)
+    app.job_manager.retry_job_by_id(job_id)
+    (job,) = claim(manager, worker).jobs
+    assert (job.id, job.abort_requested, job.attempts) == (job_id, False, 1)
+
+
 def test_nobody_is_declared_dead_just_after_the_server_has_started(
     app: adjourn.App, manager: SyncWorkerManager, worker: int
 ) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 import psycopg
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -445,6 +446,7 @@ class Databases(RuleBasedStateMachine):
         return data.draw(st.lists(claims, max_size=4, unique_by=lambda claim: claim[0]), "claims")
 
 
+@pytest.mark.timeout(600)
 def test_the_same_operations_lead_to_the_same_in_memory_and_in_postgres(
     dsn: str, tables: list[str], observer: psycopg.Connection
 ) -> None:
@@ -453,6 +455,6 @@ def test_the_same_operations_lead_to_the_same_in_memory_and_in_postgres(
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=100, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )

@@ -168,6 +168,7 @@ def retry_job_by_id(
         tables.change(
             again,
             attempts=old.attempts + was_running,
+            abort_requested=False,
             queueing_lock=None if was_running else old.queueing_lock,
         )
         if old.lock is not None and old.hold == READY:

@@ -38,8 +38,11 @@ def register_worker(tables: Tables, *, name: str, queues: Sequence[str] | None, 
 
 @answers
 def unregister_worker(tables: Tables, *, worker_id: int) -> list[Row]:
-    """Forget a worker."""
-    tables.workers.pop(worker_id, None)
+    """Forget a worker; one that still has jobs stays, as dead, until they are rescued."""
+    if tables.of_worker([worker_id]) and worker_id in tables.workers:
+        tables.workers[worker_id] = attrs.evolve(tables.workers[worker_id], dead=True)
+    else:
+        tables.workers.pop(worker_id, None)
     return []
 
 

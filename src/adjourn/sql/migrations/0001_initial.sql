@@ -517,6 +517,8 @@ begin
             worker_id = null, started_at = null, scheduled_at = p_at, priority = coalesce(p_priority, j.priority),
             attempts = j.attempts + (v_old.worker_id is not null)::integer, queue = coalesce(p_queue, j.queue), lock = v_new,
             queueing_lock = case when v_old.worker_id is null then j.queueing_lock end,
+            -- Whoever wants it to run again does not want its end any more.
+            abort_requested = false,
             hold = case when p_at > now() then 1 when v_new is null then 0 else 3 end
         where j.id = p_id;
         if v_old.lock is not null and v_old.hold = 0 then
