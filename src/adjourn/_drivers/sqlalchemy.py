@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL, Dialect, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
@@ -156,7 +157,7 @@ class Made:
 def _finish(raw: Any, idle_only: bool) -> None:
     if hasattr(raw, "pgconn"):  # psycopg
         # Somebody may be waiting on it in another thread at the end of the program.
-        if not idle_only or raw.pgconn.transaction_status != raw.pgconn.transaction_status.ACTIVE:
+        if not idle_only or raw.pgconn.transaction_status != TransactionStatus.ACTIVE:
             raw.pgconn.finish()
     elif hasattr(raw, "terminate"):  # asyncpg
         transport: Any = getattr(raw, "_transport", None)
