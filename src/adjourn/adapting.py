@@ -21,6 +21,8 @@ from adjourn.connector import BaseSyncConnector
 from adjourn.selecting import SelectingConnector, SummonedConnector
 from adjourn.types import Parameters, Row, Statement
 
+__all__ = ["AdaptedConnector", "AsyncPooledConnector", "AsyncSession"]
+
 T = TypeVar("T")
 
 STOP_TIMEOUT = 5.0
