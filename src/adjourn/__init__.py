@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from adjourn.contrib.psycopg2 import AsyncPsycopg2Connector, Psycopg2Connector
     from adjourn.job_context import JobContext
     from adjourn.retry import BaseRetryStrategy, RetryDecision, RetryStrategy
+    from adjourn.utils import AiopgConnector
 
 __all__ = [
+    "AiopgConnector",
     "App",
     "AsyncPsycopg2Connector",
     "BaseConnector",
@@ -34,9 +36,14 @@ __all__ = [
 ]
 
 __version__ = importlib.metadata.version("adjourn")
+__author__ = "The adjourn developers"
+__author_email__ = ""
+__license__ = "MIT"
+__url__ = "https://pypi.org/project/adjourn/"
 
 # Imported on first use: a program loads no driver that it does not use, and a cron script starts fast.
 _HOMES = {
+    "AiopgConnector": "adjourn.utils",
     "App": "adjourn.app",
     "AsyncPsycopg2Connector": "adjourn.contrib.psycopg2",
     "BaseConnector": "adjourn.connector",

@@ -135,7 +135,7 @@ class AlreadyEnqueued(AdjournException):
     job is enough, or defer with another ``queueing_lock``."""
 
 
-class NoResult(AdjournException):
+class NoResult(ConnectorException):
     """A statement that always answers one row answered none."""
 
 
@@ -156,6 +156,10 @@ class SyncConnectorConfigurationError(AdjournException):
 
 class MissingApp(AdjournException):
     """The command needs an app and none was given. Name it with ``--app=package.module.app`` or ``ADJOURN_APP``."""
+
+
+class InvalidTimestamp(AdjournException):
+    """A periodic task was called with a time that is not one of its schedule's."""
 
 
 class RunTaskError(AdjournException):

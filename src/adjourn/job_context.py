@@ -26,6 +26,39 @@ class AbortReason(enum.StrEnum):
     """It has run for longer than its task's ``timeout``."""
 
 
+@attrs.frozen(kw_only=True)
+class JobResult:
+    """How a run went, as log records tell it.
+
+    Attributes
+    ----------
+    start_timestamp, end_timestamp
+        When it began and ended: seconds since the epoch; None for the end while it runs.
+    result
+        What the task returned.
+    """
+
+    start_timestamp: float
+    end_timestamp: float | None = None
+    result: Any = None
+
+    def duration(self, current_timestamp: float) -> float:
+        """Return how many seconds it took, or, while it runs, has taken until ``current_timestamp``."""
+        end = current_timestamp if self.end_timestamp is None else self.end_timestamp
+        return end - self.start_timestamp
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the attributes, and the duration of a run that has ended, as a dictionary."""
+        values = attrs.asdict(self, recurse=False)
+        if self.end_timestamp is not None:
+            values["duration"] = self.duration(self.end_timestamp)
+        return values
+
+
+def _task_of_job(context: JobContext) -> Task[Any, Any, Any]:
+    return context.app.tasks[context.job.task_name]
+
+
 def _not_aborted() -> AbortReason | None:
     return None
 
@@ -53,12 +86,12 @@ class JobContext:
     """
 
     app: App
-    worker_name: str
-    worker_queues: Iterable[str] | None
+    worker_name: str | None = None
+    worker_queues: Iterable[str] | None = None
     job: Job
-    task: Task[Any, Any, Any]
+    task: Task[Any, Any, Any] = attrs.field(default=attrs.Factory(_task_of_job, takes_self=True))
     start_timestamp: float
-    additional_context: Mapping[str, Any]
+    additional_context: Mapping[str, Any] = attrs.field(factory=dict)
     abort_reason: Callable[[], AbortReason | None] = _not_aborted
 
     def should_abort(self) -> bool:

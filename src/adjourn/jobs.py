@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import datetime
 import enum
-from typing import Any
+import importlib
+import json
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from adjourn.types import JSONDict, JSONLoads, Row
+
+if TYPE_CHECKING:
+    from adjourn.manager import JobDeferrer as JobDeferrer
 
 DEFAULT_QUEUE = "default"
 DEFAULT_PRIORITY = 0
@@ -93,7 +98,7 @@ class Job:
     errors: tuple[JSONDict, ...] = ()
 
     @classmethod
-    def from_row(cls, row: Row, json_loads: JSONLoads) -> Job:
+    def from_row(cls, row: Row, json_loads: JSONLoads = json.loads) -> Job:
         """Make a job of a row as the statements return it."""
         errors = row.get("errors")
         return cls(
@@ -137,3 +142,10 @@ class Job:
         """The job as a call, such as ``tasks.add[7](a=1, b=2)``, for people to read."""
         arguments = ", ".join(f"{name}={value!r}" for name, value in self.task_kwargs.items())
         return f"{self.task_name}[{self.id}]({arguments})"
+
+
+def __getattr__(name: str) -> Any:
+    # Programs import it from here; it lives upstairs, because it stores jobs.
+    if name == "JobDeferrer":
+        return importlib.import_module("adjourn.manager").JobDeferrer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 from adjourn import sql
 from adjourn._async.connector import AsyncConnectorSource
@@ -13,18 +16,56 @@ from adjourn._sync.connector import SyncConnectorSource
 from adjourn._sync.deferrer import SyncJobDeferrer
 from adjourn._sync.job_manager import SyncJobManager
 from adjourn._sync.schema_manager import SyncSchemaManager
+from adjourn.exceptions import WrongCaller
 from adjourn.grouping import DeferGroup
 from adjourn.jobs import Job
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class ConnectorSource(AsyncConnectorSource, SyncConnectorSource, Protocol):
     """A connector, as managers see it: it says who serves calls of either colour."""
 
 
+def _awaited_on_a_loop(
+    blocking: Callable[Concatenate[JobManager, P], R], asynchronous: Callable[Concatenate[JobManager, P], Awaitable[R]]
+) -> Callable[Concatenate[JobManager, P], R]:
+    """Return the blocking operation, in whose place the other is returned, to be awaited, where blocking is refused.
+
+    The types say that it blocks: whoever has them checked is told to write the name that ends in ``_async``.
+    """
+
+    @functools.wraps(blocking)
+    def operation(self: JobManager, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return blocking(self, *args, **kwargs)
+        except WrongCaller:
+            try:
+                asyncio.get_running_loop()
+            except RuntimeError:
+                pass
+            else:
+                return cast("R", asynchronous(self, *args, **kwargs))
+            raise
+
+    return operation
+
+
 class JobManager(AsyncJobManager, SyncJobManager):
-    """Every operation on jobs, in both colours."""
+    """Every operation on jobs, in both colours.
+
+    Programs that were written for Procrastinate await some operations by the names that block here. On the thread of the
+    event loop that an app was opened on, where nothing may block, these names therefore do what their ``_async`` forms
+    do: ``get_stalled_jobs``, ``delete_old_jobs``, ``retry_job`` and ``defer_periodic_job``.
+    """
 
     connector: ConnectorSource
+
+    get_stalled_jobs = _awaited_on_a_loop(SyncJobManager.get_stalled_jobs, AsyncJobManager.get_stalled_jobs_async)
+    delete_old_jobs = _awaited_on_a_loop(SyncJobManager.delete_old_jobs, AsyncJobManager.delete_old_jobs_async)
+    retry_job = _awaited_on_a_loop(SyncJobManager.retry_job, AsyncJobManager.retry_job_async)
+    defer_periodic_job = _awaited_on_a_loop(SyncJobManager.defer_periodic_job, AsyncJobManager.defer_periodic_job_async)
 
     def __init__(self, connector: ConnectorSource, schema: str = sql.DEFAULT_SCHEMA) -> None:
         super().__init__(connector, schema)

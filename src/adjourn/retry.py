@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import abc
 import datetime
 import random
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
 import attrs
 
-from adjourn.exceptions import InvalidOption
+from adjourn.exceptions import InvalidOption, JobRetry
 from adjourn.jobs import Job
 from adjourn.options import check_aware, check_name, check_priority, later, time_delta
 from adjourn.types import TimeDeltaParams
@@ -65,10 +65,9 @@ class RetryDecision:
         return self.retry_at if self.retry_in is None else later("retry_in", now, self.retry_in)
 
 
-class BaseRetryStrategy(abc.ABC):
+class BaseRetryStrategy:
     """Subclass it to decide on retries yourself, and pass an instance as ``@app.task(retry=...)``."""
 
-    @abc.abstractmethod
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
         """Decide what becomes of a job whose task raised.
 
@@ -84,6 +83,19 @@ class BaseRetryStrategy(abc.ABC):
         RetryDecision or None
             None lets the job fail.
         """
+        seconds = self.get_schedule_in(exception=exception, attempts=job.attempts)
+        return None if seconds is None else RetryDecision(retry_in={"seconds": seconds})
+
+    def get_schedule_in(self, *, exception: BaseException, attempts: int) -> int | None:
+        """Decide in how many seconds the job is run again; None lets it fail. Deprecated: `get_retry_decision` is asked
+        first, and can say more.
+        """
+        raise NotImplementedError("define get_retry_decision")
+
+    def get_retry_exception(self, exception: BaseException, job: Job) -> JobRetry | None:
+        """Return the exception that stands for running the job again, or None if it is to fail."""
+        decision = self.get_retry_decision(exception=exception, job=job)
+        return None if decision is None else JobRetry(decision)
 
 
 def _not_negative(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -166,6 +178,12 @@ class RetryStrategy(BaseRetryStrategy):
             If it is none of these.
         """
         if isinstance(retry, BaseRetryStrategy):
+            kind = type(retry)
+            if kind.get_retry_decision is BaseRetryStrategy.get_retry_decision:
+                if kind.get_schedule_in is BaseRetryStrategy.get_schedule_in:
+                    raise InvalidOption(f"retry={retry!r}: {kind.__name__} does not define get_retry_decision.")
+                message = f"{kind.__name__}.get_schedule_in is deprecated: define get_retry_decision instead."
+                warnings.warn(message, DeprecationWarning, stacklevel=2)
             return retry
         if retry is True:
             return cls()

@@ -403,7 +403,7 @@ class Databases(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([30, 3000]), queue=st.none() | strategies.QUEUES, task=st.none() | strategies.TASKS)
     def look_for_stalled_jobs(self, seconds: float, queue: str | None, task: str | None) -> None:
-        self.both(lambda side: [side.seen(job) for job in side.manager.get_stalled_jobs(queue, task, seconds)])
+        self.both(lambda side: [side.seen(job) for job in side.manager.get_stalled_jobs(None, queue, task, seconds)])
 
     @invariant()
     def every_job_is_the_same_in_both(self) -> None:

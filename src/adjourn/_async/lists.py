@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import warnings
 from typing import Any
 
 from adjourn import exceptions
@@ -140,12 +142,33 @@ class AsyncJobLists(AsyncStatementRunner):
         return await self.run_async(statement, parameters)
 
     async def get_stalled_jobs_async(
-        self, queue: str | None = None, task_name: str | None = None, seconds_since_heartbeat: float = 30
+        self,
+        nb_seconds: float | None = None,
+        queue: str | None = None,
+        task_name: str | None = None,
+        seconds_since_heartbeat: float = 30,
     ) -> list[Job]:
         """Return running jobs whose worker has not been heard of for so many seconds.
 
         Workers rescue such jobs by themselves; this is for looking.
+
+        Parameters
+        ----------
+        nb_seconds
+            Deprecated: return the jobs that have run for more than so many seconds instead, whether or not their workers
+            live.
+        queue, task_name
+            Only jobs with this value; None (the default) does not limit.
+        seconds_since_heartbeat
+            Seconds of silence, 30 by default.
         """
+        if nb_seconds is not None:
+            message = "nb_seconds finds jobs that merely take long: pass seconds_since_heartbeat instead."
+            warnings.warn(message, DeprecationWarning, stacklevel=2)
+            longest = datetime.timedelta(seconds=nb_seconds)
+            now = datetime.datetime.now(datetime.UTC)
+            jobs = await self.list_jobs_async(queue=queue, task=task_name, status=Status.DOING)
+            return [job for job in jobs if job.started_at is not None and now - job.started_at > longest]
         parameters = {"queue": queue, "task_name": task_name, "seconds": seconds_since_heartbeat}
         return self._jobs(await self.run_async("get_stalled_jobs", parameters))
 

@@ -1,0 +1,5 @@
+"""The home of `SchemaManager` in programs that were written for Procrastinate."""
+
+from adjourn.manager import SchemaManager
+
+__all__ = ["SchemaManager"]
