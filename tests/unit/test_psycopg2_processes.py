@@ -254,6 +254,7 @@ def test_a_child_forked_from_an_app_that_is_open_on_a_loop_is_refused_until_it_o
         async def main():
             await connector.open_async()
             pids.update([(await connector.execute_async(PID))[0]["pid"] for _ in range(4)])
+            asyncio.get_running_loop().slow_callback_duration = 100
             if {place!r} == "on the loop":
                 in_child(child)
             else:

@@ -180,7 +180,7 @@ class AsyncPsycopg2Session(AsyncSession):
     def __init__(self, connection: driver.Connection) -> None:
         self.connection = connection
         self._process = os.getpid()
-        self._is_waiting = False
+        self._waiting = runtime.Lock()
 
     async def execute_async(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
         """Execute one statement and return its rows, an empty list where it returns none."""
@@ -206,15 +206,12 @@ class AsyncPsycopg2Session(AsyncSession):
 
     async def _wait_async(self, timeout: float) -> list[str]:
         deadline = time.monotonic() + timeout
-        self._is_waiting = True
-        try:
+        async with self._waiting:
             while not (arrived := driver.notifications(self.connection)):
                 left = deadline - time.monotonic()
                 if left <= 0 or not await runtime.readable(self.connection.fileno(), left):
                     break
             return arrived
-        finally:
-            self._is_waiting = False
 
     async def close_async(self) -> None:
         """Close the connection. Closing twice does nothing."""
@@ -222,9 +219,14 @@ class AsyncPsycopg2Session(AsyncSession):
             # The socket is the parent's too, who would be told that the session is over.
             forks.keep(self.connection)
             return
-        if self._is_waiting:
+        if self._waiting.locked():
             hang_up(self.connection)
-        await runtime.uninterrupted(close_async, self.connection)
+        await runtime.uninterrupted(self._close_async)
+
+    async def _close_async(self) -> None:
+        # Nobody learns of a socket that is closed while he waits for it.
+        async with self._waiting:
+            await runtime.run_sync(self.connection.close)
 
 
 async def connected_session_async(options: driver.Options) -> AsyncPsycopg2Session:
@@ -233,11 +235,6 @@ async def connected_session_async(options: driver.Options) -> AsyncPsycopg2Sessi
         lambda _: driver.connected(options, driver.SESSION_DEFAULTS), undo=driver.Connection.close
     )
     return AsyncPsycopg2Session(await runtime.guarded(made_async, call))
-
-
-async def close_async(connection: driver.Connection) -> None:
-    """Close a connection, which waits for a statement that is still being executed on it."""
-    await runtime.run_sync(connection.close)
 
 
 async def on_async(connection: driver.Connection, run: Callable[..., T], *arguments: Any, is_owner: bool) -> T:
@@ -260,6 +257,10 @@ async def made_async(call: Call[T]) -> T:
     """Make a call that blocks, and give it up when this one is cancelled."""
     try:
         return await runtime.run_sync(call.run)
+    except GeneratorExit:
+        # Thrown away half-way, because there is nobody left who would run it: it cannot wait for anything either.
+        call.let_go()
+        raise
     except BaseException:
         if not call.has_ended:
             await runtime.uninterrupted(given_up_async, call)

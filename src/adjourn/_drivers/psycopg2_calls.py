@@ -89,12 +89,17 @@ class Call(Generic[T]):
         """Whether there is nothing left to give up."""
         return self._ended.is_set() and not self._results
 
-    def give_up(self) -> None:
-        """End a call that nobody waits for any more, within a few seconds. What it has not begun never happens."""
+    def let_go(self) -> None:
+        """Say that nobody waits any more. What the call has not begun never happens; what it has begun ends by itself."""
         with self._changing:
             self._is_given_up = True
         if self._ended.is_set():
             self._undo_result()
+
+    def give_up(self) -> None:
+        """End a call that nobody waits for any more, within a few seconds. What it has not begun never happens."""
+        self.let_go()
+        if self._ended.is_set():
             return
         with self._changing:
             address = peer(self._connection) if self._connection is not None else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import inspect
 import sys
 import threading
@@ -71,7 +72,9 @@ class Turns:
 
     def give(self) -> None:
         """Give a turn back, to whoever has waited longest."""
-        self._semaphore.release()
+        # An event loop that was closed before its time has left tasks that wait, and cannot wake them any more.
+        with contextlib.suppress(RuntimeError):
+            self._semaphore.release()
 
 
 async def guarded(call: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> T:

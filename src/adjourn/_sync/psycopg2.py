@@ -181,7 +181,7 @@ class SyncPsycopg2Session(SyncSession):
     def __init__(self, connection: driver.Connection) -> None:
         self.connection = connection
         self._process = os.getpid()
-        self._is_waiting = False
+        self._waiting = runtime.Lock()
 
     def execute(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
         """Execute one statement and return its rows, an empty list where it returns none."""
@@ -207,15 +207,12 @@ class SyncPsycopg2Session(SyncSession):
 
     def _wait(self, timeout: float) -> list[str]:
         deadline = time.monotonic() + timeout
-        self._is_waiting = True
-        try:
+        with self._waiting:
             while not (arrived := driver.notifications(self.connection)):
                 left = deadline - time.monotonic()
                 if left <= 0 or not runtime.readable(self.connection.fileno(), left):
                     break
             return arrived
-        finally:
-            self._is_waiting = False
 
     def close(self) -> None:
         """Close the connection. Closing twice does nothing."""
@@ -223,9 +220,14 @@ class SyncPsycopg2Session(SyncSession):
             # The socket is the parent's too, who would be told that the session is over.
             forks.keep(self.connection)
             return
-        if self._is_waiting:
+        if self._waiting.locked():
             hang_up(self.connection)
-        runtime.uninterrupted(close, self.connection)
+        runtime.uninterrupted(self._close)
+
+    def _close(self) -> None:
+        # Nobody learns of a socket that is closed while he waits for it.
+        with self._waiting:
+            runtime.run_sync(self.connection.close)
 
 
 def connected_session(options: driver.Options) -> SyncPsycopg2Session:
@@ -234,11 +236,6 @@ def connected_session(options: driver.Options) -> SyncPsycopg2Session:
         lambda _: driver.connected(options, driver.SESSION_DEFAULTS), undo=driver.Connection.close
     )
     return SyncPsycopg2Session(runtime.guarded(made, call))
-
-
-def close(connection: driver.Connection) -> None:
-    """Close a connection, which waits for a statement that is still being executed on it."""
-    runtime.run_sync(connection.close)
 
 
 def on(connection: driver.Connection, run: Callable[..., T], *arguments: Any, is_owner: bool) -> T:
@@ -261,6 +258,10 @@ def made(call: Call[T]) -> T:
     """Make a call that blocks, and give it up when this one is cancelled."""
     try:
         return runtime.run_sync(call.run)
+    except GeneratorExit:
+        # Thrown away half-way, because there is nobody left who would run it: it cannot wait for anything either.
+        call.let_go()
+        raise
     except BaseException:
         if not call.has_ended:
             runtime.uninterrupted(given_up, call)
