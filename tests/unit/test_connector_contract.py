@@ -13,7 +13,10 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 import adjourn
 from adjourn.connector import BaseConnector
+from adjourn.contrib.psycopg2 import AsyncPsycopg2Connector, Psycopg2Connector
+from adjourn.contrib.sqlalchemy import SQLAlchemyConnector, SQLAlchemyPsycopg2Connector, SQLAlchemyPsycopgConnector
 from adjourn.testing import ConnectorContract, InMemoryConnector, SyncInMemoryConnector
+from sqlalchemy_addresses import address
 
 
 class TestInMemoryConnector(ConnectorContract):
@@ -69,3 +72,46 @@ class TestSyncPsycopgConnector(OnPostgres):
 
     def make_pool(self) -> AbstractContextManager[Any]:
         return self._made_pool()
+
+
+class TestAsyncPsycopg2Connector(OnPostgres):
+    def make_connector(self) -> BaseConnector:
+        return AsyncPsycopg2Connector(self.dsn, maxconn=2)
+
+    def make_unreachable_connector(self) -> BaseConnector:
+        return AsyncPsycopg2Connector(host=self.nowhere)
+
+
+class TestPsycopg2Connector(OnPostgres):
+    def make_connector(self) -> BaseConnector:
+        return Psycopg2Connector(self.dsn, maxconn=2)
+
+    def make_unreachable_connector(self) -> BaseConnector:
+        return Psycopg2Connector(host=self.nowhere)
+
+
+class OnSQLAlchemy(OnPostgres):
+    driver: str
+    connector: type[BaseConnector]
+
+    def make_connector(self) -> BaseConnector:
+        return self.connector(dsn=address(self.dsn, self.driver), pool_size=2, max_overflow=0)  # type: ignore[call-arg]
+
+    def make_unreachable_connector(self) -> BaseConnector:
+        return self.connector(dsn=f"postgresql+{self.driver}://localhost:1/nowhere")  # type: ignore[call-arg]
+
+
+class TestSQLAlchemyConnectorOnPsycopg(OnSQLAlchemy):
+    driver, connector = "psycopg", SQLAlchemyConnector
+
+
+class TestSQLAlchemyConnectorOnAsyncpg(OnSQLAlchemy):
+    driver, connector = "asyncpg", SQLAlchemyConnector
+
+
+class TestSQLAlchemyPsycopgConnector(OnSQLAlchemy):
+    driver, connector = "psycopg", SQLAlchemyPsycopgConnector
+
+
+class TestSQLAlchemyPsycopg2Connector(OnSQLAlchemy):
+    driver, connector = "psycopg2", SQLAlchemyPsycopg2Connector
