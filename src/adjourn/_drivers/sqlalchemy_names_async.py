@@ -5,6 +5,8 @@ They have a module of their own because SQLAlchemy's half of them needs greenlet
 
 from __future__ import annotations
 
+# Imported here because SQLAlchemy 2.0 misses it only when it connects.
+import greenlet  # type: ignore[import-untyped]  # noqa: F401
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.ext.asyncio import AsyncSession as AsyncOrmSession
 from sqlalchemy.ext.asyncio import async_scoped_session as AsyncScopedSession  # noqa: N812
