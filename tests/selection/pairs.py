@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
+from psycopg2.pool import ThreadedConnectionPool
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 import adjourn
@@ -58,7 +59,32 @@ PSYCOPG = Pair(
     pool_async=lambda dsn: AsyncConnectionPool(dsn, min_size=1, max_size=2, open=False),
 )
 
-PAIRS = [PSYCOPG]
+
+class OwnPool(ThreadedConnectionPool):
+    """A pool of the user's, which a block closes."""
+
+    def __enter__(self) -> OwnPool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.closeall()
+
+    async def __aenter__(self) -> OwnPool:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.closeall()
+
+
+PSYCOPG2 = Pair(
+    name="psycopg2",
+    connector=lambda dsn, size, timeout: adjourn.AsyncPsycopg2Connector(dsn, maxconn=size, timeout=timeout),
+    synchronous=lambda dsn, size, timeout: adjourn.Psycopg2Connector(dsn, maxconn=size, timeout=timeout),
+    pool=lambda dsn: OwnPool(1, 2, dsn),
+    pool_async=lambda dsn: OwnPool(1, 2, dsn),
+)
+
+PAIRS = [PSYCOPG, PSYCOPG2]
 
 
 def make_app(connector: BaseConnector) -> adjourn.App:
