@@ -45,8 +45,41 @@ ENDED = (
 )
 
 
+class Pulse:
+    """Tells whether an event loop has begun to end, for as long as an app is open on it. Made on that loop.
+
+    `asyncio.run` ends a loop by cancelling every task and waiting for them, once. A call that begins after that would
+    be cut off in the middle without a word, so it must not begin.
+    """
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._task = loop.create_task(_wait_for_ever(loop), name="adjourn")
+        # It never ends by itself, which is nothing to be warned of when a loop is closed without ado.
+        self._task._log_destroy_pending = False  # type: ignore[attr-defined]
+        self._is_over = False
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the loop has begun to end."""
+        return not self._is_over and (self._task.done() or self._task.cancelling() > 0)
+
+    def stop(self) -> None:
+        """Watch the loop no longer. Called on it."""
+        self._is_over = True
+        self._task.cancel()
+
+
+async def _wait_for_ever(loop: asyncio.AbstractEventLoop) -> None:
+    await loop.create_future()
+
+
 def run(
-    loop: asyncio.AbstractEventLoop, function: Callable[..., Coroutine[Any, Any, T]], *arguments: Any, timeout: float
+    loop: asyncio.AbstractEventLoop,
+    function: Callable[..., Coroutine[Any, Any, T]],
+    *arguments: Any,
+    timeout: float,
+    pulse: Pulse | None = None,
 ) -> T:
     """Run a coroutine function on a loop that another thread runs, and wait for its result.
 
@@ -61,6 +94,8 @@ def run(
     timeout
         Seconds that the loop may keep the call waiting, or be blocked in the middle of it. The call itself may take
         longer.
+    pulse
+        Tells whether the loop has begun to end.
 
     Raises
     ------
@@ -69,7 +104,7 @@ def run(
     """
     if asyncio._get_running_loop() is loop:
         raise Reason.ON_LOOP.error()
-    call = Call(loop, function, arguments, timeout)
+    call = Call(loop, function, arguments, timeout, pulse)
     call.submit()
     try:
         while True:
@@ -83,10 +118,14 @@ def run(
 
 
 async def hop(
-    loop: asyncio.AbstractEventLoop, function: Callable[..., Coroutine[Any, Any, T]], *arguments: Any, timeout: float
+    loop: asyncio.AbstractEventLoop,
+    function: Callable[..., Coroutine[Any, Any, T]],
+    *arguments: Any,
+    timeout: float,
+    pulse: Pulse | None = None,
 ) -> T:
     """Run a coroutine function on another loop, and await its result on this one. See `run`."""
-    call = Call(loop, function, arguments, timeout)
+    call = Call(loop, function, arguments, timeout, pulse)
     call.submit()
     waiting = asyncio.wrap_future(call.outcome)
     try:
@@ -111,12 +150,14 @@ class Call(Generic[T]):
         function: Callable[..., Coroutine[Any, Any, T]],
         arguments: tuple[Any, ...],
         timeout: float,
+        pulse: Pulse | None = None,
     ) -> None:
         self.outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
         self._loop = loop
         self._function = function
         self._arguments = arguments
         self._timeout = timeout
+        self._pulse = pulse
         self._context = contextvars.copy_context()
         self._task: asyncio.Task[T] | None = None
         self._answered = time.monotonic()
@@ -158,7 +199,11 @@ class Call(Generic[T]):
                 self._loop.call_soon_threadsafe(self._cancel)
 
     def _start(self) -> None:
-        if self.outcome.set_running_or_notify_cancel():
+        if not self.outcome.set_running_or_notify_cancel():
+            return
+        if self._pulse is not None and self._pulse.is_failing:
+            self.outcome.set_exception(Reason.LOOP_GONE.error())
+        else:
             self._answered = time.monotonic()
             self._task = self._loop.create_task(self._function(*self._arguments), context=self._context)
             self._task.add_done_callback(self._finish)

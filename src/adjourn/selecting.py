@@ -48,6 +48,7 @@ class SelectingConnector(BaseAsyncConnector):
         self._half = half
         self._made_twin: SummonedConnector | None = None
         self._keeper = StateKeeper()
+        self._pulse: bridge.Pulse | None = None
         self._summoning = threading.Lock()
         forks.watch(self)
 
@@ -161,7 +162,9 @@ class SelectingConnector(BaseAsyncConnector):
             state = self._keeper.state
             match self._keeper.plan(state, Operation.CALL):
                 case Action.BRIDGE:
-                    return bridge.run(owner_of(state), awaited, self._half, timeout=self._half.timeout)
+                    return bridge.run(
+                        owner_of(state), awaited, self._half, timeout=self._half.timeout, pulse=self._pulse
+                    )
                 case Action.DRIVE:
                     return drive(owner_of(state), awaited(self._half))
                 case Action.REBUILD_TWIN:
@@ -178,7 +181,7 @@ class SelectingConnector(BaseAsyncConnector):
     async def _call_async(self, awaited: Callable[[AsyncPooledConnector[Any]], Coroutine[Any, Any, T]]) -> T:
         state = self._keeper.state
         if self._keeper.plan(state, Operation.CALL_ASYNC) is Action.HOP:
-            return await bridge.hop(owner_of(state), awaited, self._half, timeout=self._half.timeout)
+            return await bridge.hop(owner_of(state), awaited, self._half, timeout=self._half.timeout, pulse=self._pulse)
         return await awaited(self._half)
 
     # Opening and closing
@@ -300,6 +303,7 @@ class SelectingConnector(BaseAsyncConnector):
         published = state
         try:
             await self._half.open_async(pool)
+            self._pulse = bridge.Pulse()
             published = attrs.evolve(begun, life=Life.ASYNC, is_external=self._half.is_external, change=None)
         finally:
             self._keeper.end(begun, published)
@@ -334,6 +338,8 @@ class SelectingConnector(BaseAsyncConnector):
                         try:
                             return await self._half.close_async()
                         finally:
+                            if self._pulse is not None:
+                                self._pulse.stop()
                             self._keeper.end(begun, State(os.getpid()))
 
     def _discard(self, state: State) -> None:

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import os
+import subprocess
+import sys
+import textwrap
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -12,6 +18,8 @@ import adjourn
 from conftest import Sessions
 from selection.pairs import PSYCOPG, make_app
 from selection.places import Hurried, LoopThread, until
+
+TESTS = Path(__file__).parents[1]
 
 Stored = Callable[[], list[str]]
 """The names that jobs in the database were given, in alphabetical order."""
@@ -55,6 +63,34 @@ def hurried() -> Iterator[None]:
     """Threads give way to one another very often."""
     with Hurried():
         yield
+
+
+@pytest.fixture
+def unlogged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep psycopg's pools from logging: pytest would keep the errors, and the connections that they refer to."""
+    monkeypatch.setattr(logging.getLogger("psycopg.pool"), "disabled", True)
+
+
+Program = Callable[[str], None]
+
+
+@pytest.fixture
+def program(database: str, sessions: Sessions) -> Program:
+    """Run a program, which must end soon, with code 0, in silence, and leave no connection."""
+
+    def run(text: str) -> None:
+        result = subprocess.run(
+            [sys.executable, "-X", "dev", "-c", "from selection.program import *\n" + textwrap.dedent(text)],
+            env={**os.environ, "PROGRAM_DSN": database, "PYTHONPATH": str(TESTS)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+        assert sessions.settle(0) == 0
+
+    return run
 
 
 class Bar:

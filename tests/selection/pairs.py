@@ -33,9 +33,9 @@ class Pair:
         Makes an open pool of the user's own for synchronous opening, and whatever closes it; None where there is none.
     pool_async
         The same for asynchronous opening, on the event loop it is called on.
-    is_in_memory
-        Whether there is no database: jobs are counted through the connector, sessions are not, and a child of a fork
-        has jobs of its own.
+    names
+        Reads the names of the jobs that a connector holds itself, where there is no database. Sessions are not counted
+        then, and a child of a fork has jobs of its own.
     """
 
     name: str
@@ -43,7 +43,12 @@ class Pair:
     synchronous: Callable[[str, int, float], BaseConnector]
     pool: Callable[[str], contextlib.AbstractContextManager[Any]] | None = None
     pool_async: Callable[[str], contextlib.AbstractAsyncContextManager[Any]] | None = None
-    is_in_memory: bool = False
+    names: Callable[[BaseConnector], list[str]] | None = None
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether there is no database."""
+        return self.names is not None
 
     def __str__(self) -> str:
         return self.name

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import anyio
 import pytest
 
 import adjourn
@@ -357,3 +358,16 @@ def test_b22_a_failed_opening_of_a_synchronous_connector_leaves_it_closed(
     with app.open():
         add(app, "ann")
     assert stored() == ["ann"]
+
+
+async def test_b22_an_opening_that_is_cancelled_at_any_moment_leaves_nothing_behind(
+    app: adjourn.App, sessions: Sessions
+) -> None:
+    for delay in (0.0, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032):
+        with anyio.move_on_after(delay) as scope:
+            await app.open_async()
+        if not scope.cancelled_caught:
+            await app.close_async()
+        with pytest.raises(AppNotOpen):
+            await add_async(app, "never")
+        assert sessions.settle(0) == 0

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import logging
+import threading
 import time
 import warnings
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -179,6 +182,31 @@ def test_b30_after_its_loop_died_an_app_can_be_opened_and_closed_and_gives_its_c
     assert stored() == (["ann"] if way_out == "open" else [])
 
 
+@pytest.mark.usefixtures("unlogged")
+def test_b30_a_loop_that_dies_at_any_moment_of_many_calls_gives_every_connection_back(
+    app: adjourn.App, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def attempt(index: int) -> None:
+        with contextlib.suppress(RuntimeError):
+            add(app, f"{index}")
+
+    asyncio_says: list[str] = []
+    monkeypatch.setattr(logging.getLogger("asyncio"), "error", lambda message, **_: asyncio_says.append(message))
+    for round_number in range(24):
+        thread = LoopThread()
+        thread.wait(app.connector.open_async)
+        with ThreadPoolExecutor(16) as executor:
+            calls = [executor.submit(attempt, index) for index in range(16)]
+            time.sleep(0.0003 * round_number)
+            thread.end()
+            for call in calls:
+                call.result(BOUND)
+        app.close()
+        assert sessions.settle(0) == 0
+    gc.collect()
+    assert asyncio_says == []
+
+
 def test_b30_a_loop_that_dies_in_the_middle_of_opening_leaves_a_way_out(
     database: str, stored: Stored, sessions: Sessions
 ) -> None:
@@ -314,3 +342,34 @@ def test_b31_awaited_calls_on_a_loop_that_pauses_are_served_when_it_runs_again_w
     calls.result(BOUND)
     thread.wait(app.close_async)
     assert stored() == list("abcd")
+
+
+def test_b31_a_loop_that_was_left_idle_gives_way_to_the_next_one_in_its_thread(
+    app: adjourn.App, thread: LoopThread, stored: Stored, sessions: Sessions
+) -> None:
+    async def next_loop() -> None:
+        async with app.open_async():
+            await add_async(app, "ann")
+            assert sessions.settle(1) == 1
+
+    thread.wait(app.connector.open_async)
+    thread.pause()
+    thread.do(lambda: asyncio.run(next_loop()))
+    assert sessions.settle(0) == 0
+    assert stored() == ["ann"]
+
+
+def test_b31_a_loop_that_another_thread_runs_on_serves_the_thread_that_opened_it(
+    app: adjourn.App, stored: Stored
+) -> None:
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(app.connector.open_async())
+    runner = threading.Thread(target=loop.run_forever, daemon=True)
+    runner.start()
+    until(loop.is_running)
+    add(app, "ann")
+    app.close()
+    loop.call_soon_threadsafe(loop.stop)
+    runner.join(BOUND)
+    loop.close()
+    assert stored() == ["ann"]

@@ -195,6 +195,26 @@ def test_a_call_to_an_idle_loop_is_refused_and_never_happens() -> None:
     assert not happened
 
 
+def test_a_call_that_comes_when_the_loop_has_begun_to_end_is_refused_and_never_begins(thread: LoopThread) -> None:
+    happened: list[int] = []
+
+    async def make_pulse() -> bridge.Pulse:
+        return bridge.Pulse()
+
+    async def note() -> None:
+        happened.append(1)
+
+    beating, stopped = (bridge.run(thread.loop, make_pulse, timeout=5) for _ in range(2))
+    bridge.run(thread.loop, note, timeout=5, pulse=beating)
+    thread.loop.call_soon_threadsafe(stopped.stop)
+    bridge.run(thread.loop, cancel_the_others, timeout=5)
+    with pytest.raises(WrongCaller, match="closed"):
+        bridge.run(thread.loop, note, timeout=5, pulse=beating)
+    # A pulse that nobody watches any more says nothing of the loop.
+    bridge.run(thread.loop, note, timeout=5, pulse=stopped)
+    assert happened == [1, 1]
+
+
 def test_a_caller_is_told_when_the_loop_ends_in_the_middle_of_the_call() -> None:
     thread = LoopThread()
     has_begun = threading.Event()
