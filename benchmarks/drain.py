@@ -8,6 +8,7 @@ import logging
 import resource
 import statistics
 import time
+from collections.abc import Callable
 from typing import Any
 
 from common import empty, make_adjourn, make_procrastinate, server, show, spread
@@ -25,10 +26,19 @@ PEER_JOBS = 600
 
 
 async def drain(
-    app: Any, dsn: str, task: str, concurrency: int, locks: int, jobs: int, **options: Any
+    app: Any,
+    dsn: str,
+    task: str,
+    concurrency: int,
+    locks: int,
+    jobs: int,
+    prepare: Callable[[], None] | None = None,
+    **options: Any,
 ) -> tuple[float, float]:
     """Return jobs per second, and microseconds of this process's CPU for each."""
     empty(dsn)
+    if prepare is not None:
+        prepare()
     async with app.open_async():
         for start in range(0, jobs, 5_000):
             numbers = range(start, min(start + 5_000, jobs))
@@ -37,7 +47,7 @@ async def drain(
         began, cpu = time.perf_counter(), _cpu()
         await app.run_worker_async(concurrency=concurrency, wait=False, install_signal_handlers=False, **options)
         seconds, cpu = time.perf_counter() - began, _cpu() - cpu
-        finished = len(list(await app.job_manager.list_jobs_async(status="succeeded")))
+        finished = len(list(await app.job_manager.list_jobs_async(task=task, status="succeeded")))
     assert finished == jobs, f"{finished} of {jobs} jobs succeeded"
     return jobs / seconds, cpu / jobs * 1e6
 

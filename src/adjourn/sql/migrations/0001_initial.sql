@@ -39,12 +39,17 @@ create table @schema.adjourn_jobs (
     autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 50000
 );
 create index adjourn_jobs_ready on @schema.adjourn_jobs (priority desc, id) where hold = 0;
+-- A worker of few queues must not walk past all the others' jobs.
+create index adjourn_jobs_ready_by_queue on @schema.adjourn_jobs (queue, priority desc, id) where hold = 0;
 create index adjourn_jobs_scheduled on @schema.adjourn_jobs (scheduled_at) where hold = 1;
 create index adjourn_jobs_unplaced on @schema.adjourn_jobs (id) where hold = 3;
 create index adjourn_jobs_chain on @schema.adjourn_jobs (lock, priority desc, id) where hold in (2, 3);
 -- At most one ready or running job a lock, by construction.
 create unique index adjourn_jobs_head on @schema.adjourn_jobs (lock) where hold = 0 and lock is not null;
 create unique index adjourn_jobs_queueing_lock on @schema.adjourn_jobs (waiting_queueing_lock) where waiting_queueing_lock is not null;
+
+-- Workers ask often which of their jobs are to be aborted, and there are few.
+create index adjourn_jobs_abort_requested on @schema.adjourn_jobs (id) where abort_requested;
 
 -- Locks that may have lost their head. No index, so that noting one never waits.
 create table @schema.adjourn_headless_locks (lock text collate "C" not null);
@@ -256,9 +261,15 @@ begin
                     order by j.priority desc, j.id limit p_limit for update skip locked
                 );
             else
+                -- A range of one queue, and an order that begins with it, leave the planner no index but the one by
+                -- queue; an equality lets it take the other and walk past every job that waits in other queues.
                 v_picked := array(
-                    select j.id from @schema.adjourn_jobs j where j.hold = 0 and j.worker_id is null and j.queue = any(p_queues)
-                    order by j.priority desc, j.id limit p_limit for update skip locked
+                    select best.id from (select distinct unnest(p_queues)) q(queue) cross join lateral (
+                        select j.id, j.priority from @schema.adjourn_jobs j
+                        where j.hold = 0 and j.worker_id is null and j.queue >= q.queue and j.queue <= q.queue
+                        order by j.queue, j.priority desc, j.id limit p_limit for update skip locked
+                    ) best
+                    order by best.priority desc, best.id limit p_limit
                 );
             end if;
             if v_picked <> '{}' then

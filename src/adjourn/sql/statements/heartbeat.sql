@@ -3,5 +3,5 @@ with beat as (
     where id = %(worker_id)s and not dead returning id
 )
 select exists (select from beat) as alive,
-       array(select id from @schema.adjourn_jobs where hold = 0 and worker_id = %(worker_id)s and abort_requested) as aborts,
+       array(select id from @schema.adjourn_jobs where abort_requested and worker_id = %(worker_id)s) as aborts,
        exists (select from @schema.adjourn_workers where id <> %(worker_id)s and (dead or expires_at < now())) as expired
