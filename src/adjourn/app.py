@@ -56,11 +56,11 @@ class App(blueprints.Blueprint):
     ) -> None:
         super().__init__()
         self.tasks.declared().update(builtin_tasks.builtin.tasks.declared())
-        self.connector = _checked(connector)
-        self.import_paths = tuple(import_paths or ())
+        self.connector: BaseConnector = _checked(connector)
+        self.import_paths: tuple[str, ...] = tuple(import_paths or ())
         self.worker_defaults: WorkerOptions = worker_defaults or {}
         self.periodic_defaults: PeriodicDefaults = {"max_delay": DEFAULT_MAX_DELAY, **(periodic_defaults or {})}
-        self.job_manager = JobManager(connector, schema)
+        self.job_manager: JobManager = JobManager(connector, schema)
         self._replacing = threading.Lock()
 
     @classmethod

@@ -94,7 +94,7 @@ class Blueprint:
 
     def __init__(self) -> None:
         self._registry = TaskRegistry(self, {})
-        self.periodic_registry = PeriodicRegistry()
+        self.periodic_registry: PeriodicRegistry = PeriodicRegistry()
         self._warn_in_main()
 
     def _warn_in_main(self) -> None:

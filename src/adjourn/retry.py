@@ -55,7 +55,7 @@ class RetryDecision:
         check_name("queue", queue, optional=True)
         check_name("lock", lock, optional=True)
         self.retry_at = retry_at
-        self.retry_in = None if retry_in is None else time_delta("retry_in", retry_in)
+        self.retry_in: datetime.timedelta | None = None if retry_in is None else time_delta("retry_in", retry_in)
         self.priority = priority
         self.queue = queue
         self.lock = lock

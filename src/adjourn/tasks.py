@@ -112,9 +112,9 @@ class Task(Generic[P, R, Args]):
             raise exceptions.InvalidOption(f"aliases={aliases!r}: pass a list of names.")
         self.blueprint = blueprint
         self.func: Callable[P, R] = func
-        self.full_path = _full_path(func) if name is None else name
-        self.name = self.full_path
-        self.aliases = tuple(aliases or ())
+        self.full_path: str = _full_path(func) if name is None else name
+        self.name: str = self.full_path
+        self.aliases: tuple[str, ...] = tuple(aliases or ())
         for argument, value in (("name", self.name), *(("aliases", alias) for alias in self.aliases), ("queue", queue)):
             check_name(argument, value)
         check_name("lock", lock, optional=True)
@@ -124,15 +124,15 @@ class Task(Generic[P, R, Args]):
         self.priority = priority
         self.lock = lock
         self.queueing_lock = queueing_lock
-        self.retry_strategy = RetryStrategy.of(retry)
+        self.retry_strategy: BaseRetryStrategy | None = RetryStrategy.of(retry)
         self.pass_context = pass_context
         check_timeout(timeout)
         self.timeout = timeout
-        self.is_async = is_async(func)
-        self.task_middleware = checked_for_task(self.name, self.is_async, task_middleware)
-        self.signature = Signature.of(self.name, func, pass_context)
+        self.is_async: bool = is_async(func)
+        self.task_middleware: tuple[TaskMiddleware, ...] = checked_for_task(self.name, self.is_async, task_middleware)
+        self.signature: Signature = Signature.of(self.name, func, pass_context)
         self.__doc__ = func.__doc__
-        self.__name__ = getattr(func, "__name__", type(func).__name__)
+        self.__name__: str = getattr(func, "__name__", type(func).__name__)
         self.__module__ = func.__module__
         self.__wrapped__ = func
 

@@ -67,7 +67,7 @@ class MovedElsewhere:
         self()
 
 
-AiopgConnector = MovedElsewhere("AiopgConnector", "adjourn.AsyncPsycopg2Connector")
+AiopgConnector: MovedElsewhere = MovedElsewhere("AiopgConnector", "adjourn.AsyncPsycopg2Connector")
 """aiopg is psycopg2 on an event loop, and so is the connector that stands in for it."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from adjourn import exceptions, sql
@@ -30,7 +31,7 @@ class AsyncStatementRunner:
     def __init__(self, connector: AsyncConnectorSource, schema: str = sql.DEFAULT_SCHEMA) -> None:
         self.connector = connector
         self.schema = schema
-        self.statements = sql.statements(schema)
+        self.statements: Mapping[str, Statement] = sql.statements(schema)
 
     async def run_async(self, name: str, parameters: Parameters, connection: Any = None) -> list[Row]:
         """Run a statement by its name, and return its rows.

@@ -36,7 +36,7 @@ class SyncJobDeferrer:
         self.job_manager = job_manager
         self.job = job
         self.connection = connection
-        self.signature = signature or Signature(job.task_name)
+        self.signature: Signature = signature or Signature(job.task_name)
 
     def defer(self, *args: Any, **task_kwargs: Any) -> int:
         """Store one job, and return its id.

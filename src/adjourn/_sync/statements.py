@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from adjourn import exceptions, sql
@@ -31,7 +32,7 @@ class SyncStatementRunner:
     def __init__(self, connector: SyncConnectorSource, schema: str = sql.DEFAULT_SCHEMA) -> None:
         self.connector = connector
         self.schema = schema
-        self.statements = sql.statements(schema)
+        self.statements: Mapping[str, Statement] = sql.statements(schema)
 
     def run(self, name: str, parameters: Parameters, connection: Any = None) -> list[Row]:
         """Run a statement by its name, and return its rows.

@@ -98,7 +98,7 @@ class Worker:
         worker_middleware: Iterable[WorkerMiddleware] | None = None,
     ) -> None:
         self.app = app
-        self.options = Options(
+        self.options: Options = Options(
             queues=queues,
             name=name,
             concurrency=concurrency,
