@@ -7,7 +7,6 @@ nothing more than the Postgres you already have.
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
     from adjourn.job_context import JobContext
     from adjourn.retry import BaseRetryStrategy, RetryDecision, RetryStrategy
     from adjourn.utils import AiopgConnector
+
+    __version__: str
 
 __all__ = [
     "AiopgConnector",
@@ -35,11 +36,10 @@ __all__ = [
     "SyncPsycopgConnector",
 ]
 
-__version__ = importlib.metadata.version("adjourn")
 __author__ = "The adjourn developers"
 __author_email__ = ""
 __license__ = "MIT"
-__url__ = "https://pypi.org/project/adjourn/"
+__url__ = ""
 
 # Imported on first use: a program loads no driver that it does not use, and a cron script starts fast.
 _HOMES = {
@@ -59,9 +59,13 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    value: Any
+    if name == "__version__":
+        value = importlib.import_module("importlib.metadata").version("adjourn")
+    elif name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
 
