@@ -108,10 +108,13 @@ def run(
     call.submit()
     try:
         while True:
-            concurrent.futures.wait([call.outcome], WATCH_INTERVAL)
-            if call.outcome.done():
+            try:
+                # Not `result()`, whose own TimeoutError could not be told from one that the call has ended with.
+                call.outcome.exception(WATCH_INTERVAL)
+            except TimeoutError:
+                call.watch()
+            else:
                 return call.outcome.result()
-            call.watch()
     except BaseException:
         call.abandon()
         raise
