@@ -212,9 +212,7 @@ async def test_a_server_that_is_not_there_is_named_with_the_drivers_words(tmp_pa
             await connector.execute_async(ALL)
 
 
-async def test_a_pool_that_cannot_be_filled_leaves_nothing_behind(
-    scratch: str, sessions: Sessions, observer: psycopg.Connection
-) -> None:
+async def test_a_pool_that_cannot_be_filled_leaves_nothing_behind(scratch: str, sessions: Sessions) -> None:
     calls = 0
 
     def factory(dsn: str) -> Any:
@@ -239,7 +237,8 @@ async def test_a_pool_of_the_users_is_used_and_never_closed(
     connection = pool.getconn()
     connection.autocommit = is_autocommit
     pool.putconn(connection)
-    with contextlib.closing(AlwaysOpen(pool)):
+    with contextlib.ExitStack() as stack:
+        stack.callback(pool.closeall)
         connector = AsyncPsycopg2Connector()
         await connector.open_async(pool)
         assert connector.pool is pool
@@ -258,17 +257,6 @@ async def test_a_pool_of_the_users_is_used_and_never_closed(
         assert await names_async(connector) == ["ann", "bob"]
         await connector.close_async()
     assert sessions.settle(0) == 0
-
-
-class AlwaysOpen:
-    """A pool of the user's, closed in the end."""
-
-    def __init__(self, pool: ThreadedConnectionPool) -> None:
-        self.pool = pool
-
-    def close(self) -> None:
-        """Close the pool, which fails if somebody has closed it already."""
-        self.pool.closeall()
 
 
 async def test_a_pool_that_cannot_be_used_is_refused(scratch: str) -> None:

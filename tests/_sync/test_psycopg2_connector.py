@@ -211,9 +211,7 @@ def test_a_server_that_is_not_there_is_named_with_the_drivers_words(tmp_path: An
             connector.execute(ALL)
 
 
-def test_a_pool_that_cannot_be_filled_leaves_nothing_behind(
-    scratch: str, sessions: Sessions, observer: psycopg.Connection
-) -> None:
+def test_a_pool_that_cannot_be_filled_leaves_nothing_behind(scratch: str, sessions: Sessions) -> None:
     calls = 0
 
     def factory(dsn: str) -> Any:
@@ -236,7 +234,8 @@ def test_a_pool_of_the_users_is_used_and_never_closed(scratch: str, sessions: Se
     connection = pool.getconn()
     connection.autocommit = is_autocommit
     pool.putconn(connection)
-    with contextlib.closing(AlwaysOpen(pool)):
+    with contextlib.ExitStack() as stack:
+        stack.callback(pool.closeall)
         connector = SyncPsycopg2Connector()
         connector.open(pool)
         assert connector.pool is pool
@@ -255,17 +254,6 @@ def test_a_pool_of_the_users_is_used_and_never_closed(scratch: str, sessions: Se
         assert names(connector) == ["ann", "bob"]
         connector.close()
     assert sessions.settle(0) == 0
-
-
-class AlwaysOpen:
-    """A pool of the user's, closed in the end."""
-
-    def __init__(self, pool: ThreadedConnectionPool) -> None:
-        self.pool = pool
-
-    def close(self) -> None:
-        """Close the pool, which fails if somebody has closed it already."""
-        self.pool.closeall()
 
 
 def test_a_pool_that_cannot_be_used_is_refused(scratch: str) -> None:
