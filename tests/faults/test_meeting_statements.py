@@ -1,0 +1,362 @@
+"""Statements that meet: every two of them, and all of them, on a few jobs and locks, from several connections."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import psycopg
+import psycopg.rows
+import pytest
+
+from adjourn import sql
+
+PAIR_SECONDS = float(os.environ.get("ADJOURN_TEST_PAIR_SECONDS", "0.03"))
+MELEE_SECONDS = 50 * PAIR_SECONDS
+LOCKS = ["a", "b", None]
+STATEMENTS = sql.statements()
+OLD_WEEK = """
+    do $$ declare v_from timestamptz := (date_trunc('week', now() at time zone 'UTC') - interval '9 weeks') at time zone 'UTC'; begin
+        execute format('create table adjourn.old_week partition of adjourn.adjourn_finished_jobs for values from (%L) to (%L)',
+            v_from, v_from + interval '1 week');
+        insert into adjourn.adjourn_finished_jobs (
+            id, queue, task_name, priority, lock, args, attempts, losses, claim, abort_requested, enqueued_at, status, finished_at
+        )
+        select nextval('adjourn.adjourn_jobs_id_seq'), 'default', 'old', 0, case when n % 2 = 0 then 'a' end, '{}', 0, 0, 0, false,
+               now(), 'succeeded', v_from + interval '1 hour'
+        from generate_series(1, 20) n;
+    end $$
+"""
+JOBS = """
+    insert into adjourn.adjourn_jobs (queue, task_name, priority, lock, args, hold)
+    select 'default', 't', n % 3, lock, '{}', case when lock is null then 0 else 3 end
+    from generate_series(1, 12) n, lateral (select (array['a', 'b', null])[1 + n % 3] as lock) l
+"""
+
+
+class Actor:
+    """Somebody with a connection who does one kind of thing, again and again."""
+
+    def __init__(self, dsn: str, seed: str) -> None:
+        self.random = random.Random(seed)
+        self.connection = psycopg.connect(dsn, autocommit=True, row_factory=psycopg.rows.dict_row)
+        # A deadlock is to be found before anything that waits gives up, but for the drop of a partition: that gives up in
+        # half of this time, so as not to be in one.
+        self.connection.execute("set deadlock_timeout = '100ms'")
+        self.worker_id = 0
+        self.jobs: dict[int, int] = {}
+        """The jobs that it runs: the claim of each by its id."""
+        self.deferred = 0
+        self.deleted = 0
+        self.too_slow = 0
+
+    def run(self, statement: str, /, **parameters: Any) -> list[dict[str, Any]]:
+        cursor = self.connection.execute(STATEMENTS[statement].text.encode(), parameters, prepare=True)
+        return cursor.fetchall() if cursor.description else []
+
+    def act_until(self, kind: Callable[[Actor], None], stop: float) -> None:
+        while time.monotonic() < stop:
+            try:
+                # Now and then a new job, and its place, so that there is always something to do.
+                self.random.choice([kind, kind, kind, kind, defer, place])(self)
+            except psycopg.errors.LockNotAvailable:
+                self.too_slow += 1
+            except psycopg.errors.UniqueViolation as error:
+                # Of all unique indexes this is the one that callers are meant to run into.
+                assert error.diag.constraint_name == "adjourn_jobs_queueing_lock"  # noqa: PT017
+
+    def some_ids(self) -> list[int]:
+        """A few ids of jobs, waiting, running or finished."""
+        table = self.random.choice(["adjourn_jobs", "adjourn_finished_jobs"])
+        ids = [row["id"] for row in self.connection.execute(f"select id from adjourn.{table} limit 100".encode())]
+        return self.random.sample(ids, min(3, len(ids)))
+
+    def pause(self) -> None:
+        time.sleep(self.random.choice([0, 0, 0.001, 0.004]))
+
+    def exchange(self, ends: dict[int, str | None], limit: int) -> None:
+        """End some jobs, and claim others."""
+        if not self.worker_id:
+            (row,) = self.run("register_worker", name="w", queues=None, timeout=60)
+            self.worker_id = row["id"]
+        ids = sorted(ends)
+        rows = self.run(
+            "exchange",
+            worker_id=self.worker_id,
+            ids=ids,
+            claims=[self.jobs.pop(id_) for id_ in ids],
+            statuses=[ends[id_] for id_ in ids],
+            errors=[self.random.choice([None, '{"message": "m"}']) for _ in ids],
+            limit=limit,
+            queues=self.random.choice([None, ["default"]]),
+            busy=self.random.random() < 0.5,
+            probe=True,
+        )
+        report = json.loads(rows.pop()["args"])
+        self.deleted += sum(ends[id_] is None for id_ in set(ids) - set(report["refused"] or ()))
+        self.jobs |= {row["id"]: row["claim"] for row in rows}
+        if not report["alive"]:
+            self.worker_id, self.jobs = 0, {}
+
+    def held(self) -> tuple[list[int], list[int]]:
+        """Claim, and return the ids and claims of some of the jobs that it runs, which it then forgets."""
+        self.exchange({}, 3)
+        self.pause()
+        ids = sorted(self.random.sample(list(self.jobs), self.random.randint(0, len(self.jobs))))
+        return ids, [self.jobs.pop(id_) for id_ in ids]
+
+
+def finish_and_claim(actor: Actor) -> None:
+    statuses = ["succeeded", "failed", "aborted", None]
+    actor.exchange({id_: actor.random.choice(statuses) for id_ in actor.jobs if actor.random.random() < 0.7}, 3)
+    actor.pause()
+
+
+def retry(actor: Actor) -> None:
+    ids, claims = actor.held()
+    choices: list[tuple[str, list[Any]]] = [
+        ("at", [None, None, "2100-01-01", "2001-01-01"]),
+        ("priorities", [None, 1]),
+        ("queues", [None, "other"]),
+        ("relock", [True, False, False]),
+        ("locks", LOCKS),
+        ("errors", [None, "{}"]),
+    ]
+    columns = {name: [actor.random.choice(values) for _ in ids] for name, values in choices}
+    actor.run("retry_jobs", worker_id=actor.worker_id, ids=ids, claims=claims, **columns)
+
+
+def hand_back(actor: Actor) -> None:
+    ids, claims = actor.held()
+    actor.run("hand_back", worker_id=actor.worker_id, ids=ids, claims=claims)
+
+
+def disown(actor: Actor) -> None:
+    actor.held()
+    actor.run("disown", worker_id=actor.worker_id, known=list(actor.jobs))
+
+
+def beat(actor: Actor) -> None:
+    actor.held()
+    actor.run("heartbeat", worker_id=actor.worker_id, timeout=60)
+
+
+def leave(actor: Actor) -> None:
+    actor.held()
+    actor.run("unregister_worker", worker_id=actor.worker_id)
+    actor.worker_id, actor.jobs = 0, {}
+
+
+def place(actor: Actor) -> None:
+    actor.run("place", limit=5, heal=False)
+
+
+def place_and_heal(actor: Actor) -> None:
+    actor.run("place", limit=1000, heal=True)
+
+
+def rescue(actor: Actor) -> None:
+    actor.connection.execute(
+        "update adjourn.adjourn_workers set expires_at = now() - interval '1 s' where id in "
+        "(select id from adjourn.adjourn_workers order by random() limit 1 for update skip locked)"
+    )
+    actor.run("rescue", max_losses=2, grace=0)
+
+
+def cancel(actor: Actor) -> None:
+    delete = actor.random.random() < 0.2
+    with actor.connection.transaction():
+        rows = actor.run("cancel_jobs", ids=actor.some_ids(), delete=delete)
+        actor.pause()
+    actor.deleted += len(rows) * delete
+
+
+def give_up_a_cancel(actor: Actor) -> None:
+    with actor.connection.transaction(force_rollback=True):
+        actor.run("cancel_jobs", ids=actor.some_ids(), delete=False)
+        actor.pause()
+
+
+def request_abort(actor: Actor) -> None:
+    with actor.connection.transaction():
+        actor.run("request_abort", ids=actor.some_ids())
+        actor.pause()
+
+
+def retry_by_id(actor: Actor) -> None:
+    for job_id in actor.some_ids()[:1]:
+        with actor.connection.transaction():
+            actor.run(
+                "retry_job_by_id",
+                job_id=job_id,
+                retry_at=actor.random.choice([None, None, "2100-01-01"]),
+                priority=actor.random.choice([None, 2]),
+                queue=None,
+                relock=actor.random.random() < 0.3,
+                lock=actor.random.choice(LOCKS),
+            )
+            actor.pause()
+
+
+def defer(actor: Actor) -> None:
+    one = {"queue": "default", "task_name": "t", "priority": actor.random.randint(0, 2), "args": "{}"}
+    when = actor.random.choice([None, None, "2100-01-01", "2001-01-01"])
+    queueing_lock = actor.random.choice(["x", None, None])
+    lock = actor.random.choice(LOCKS)
+    with actor.connection.transaction():
+        actor.run("defer_job", **one, lock=lock, queueing_lock=queueing_lock, scheduled_at=when, own_transaction=False)
+        actor.pause()
+    actor.deferred += 1
+
+
+def defer_several(actor: Actor) -> None:
+    queueing_locks = actor.random.sample(["x", "y", "z"], 3)
+    with actor.connection.transaction():
+        rows = actor.run(
+            "defer_jobs",
+            queues=["default"] * 3,
+            task_names=["t"] * 3,
+            priorities=[0, 1, 2],
+            locks=[actor.random.choice(LOCKS) for _ in range(3)],
+            queueing_locks=queueing_locks,
+            args=["{}"] * 3,
+            scheduled_at=[None] * 3,
+            own_transaction=True,
+        )
+        actor.pause()
+    actor.deferred += len(rows)
+
+
+def delete_old(actor: Actor) -> None:
+    what = {"seconds": 0, "statuses": ["succeeded", "failed", "cancelled", "aborted"], "queue": None}
+    after_id = 0
+    while after_id is not None:
+        (row,) = actor.run("delete_old_jobs", **what, after_id=after_id, limit=5)
+        actor.deleted += row["deleted"]
+        after_id = row["last_id"]
+
+
+def drop_old(actor: Actor) -> None:
+    what = {"seconds": 0, "statuses": ["succeeded", "failed", "cancelled", "aborted"], "queue": None}
+    for row in actor.run("list_old_partitions", seconds=0):
+        (outcome,) = actor.run("drop_partition", **what, name=row["name"])
+        actor.deleted += outcome["jobs"]
+    actor.pause()
+
+
+def look(actor: Actor) -> None:
+    nothing = dict.fromkeys(("id", "queue", "task", "status", "lock", "queueing_lock", "worker_id", "limit"))
+    actor.run("list_jobs", **nothing, after_id=0)
+    for job_id in actor.some_ids():
+        actor.run("get_job_status", job_id=job_id)
+    actor.pause()
+
+
+KINDS = [
+    *(finish_and_claim, retry, hand_back, disown, beat, leave, place, place_and_heal, rescue, cancel, give_up_a_cancel),
+    *(request_abort, retry_by_id, defer, defer_several, delete_old, drop_old, look),
+]
+
+
+class Arena:
+    """Where statements meet."""
+
+    def __init__(self, dsn: str, observer: psycopg.Connection, seed: int) -> None:
+        self.observer = observer
+        self.actors = [Actor(dsn, f"{seed} {n}") for n in range(4)]
+        self.executor = ThreadPoolExecutor(len(self.actors))
+
+    def close(self) -> None:
+        self.executor.shutdown()
+        for actor in self.actors:
+            actor.connection.close()
+        self.observer.execute("drop table if exists adjourn.old_week")
+
+    def count(self, query: str) -> int:
+        row = self.observer.execute(query.encode()).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def prepare(self, has_old_week: bool) -> None:
+        """Begin with a few jobs of each sort."""
+        self.observer.execute(
+            "delete from adjourn.adjourn_jobs; delete from adjourn.adjourn_finished_jobs; delete from adjourn.adjourn_workers; "
+            "delete from adjourn.adjourn_headless_locks; drop table if exists adjourn.old_week"
+        )
+        if has_old_week:
+            self.observer.execute(OLD_WEEK)
+        for actor in self.actors:
+            actor.worker_id, actor.jobs, actor.deferred, actor.deleted = 0, {}, 0, 0
+        self.observer.execute(JOBS)
+        place_and_heal(self.actors[0])
+
+    def meet(self, kinds: list[Callable[[Actor], None]], seconds: float) -> None:
+        """Let each actor do one of these kinds of things for so long, and see what is left."""
+        began = self.count("select count(*) from adjourn.adjourn_all_jobs")
+        stop = time.monotonic() + seconds
+        futures = [
+            self.executor.submit(actor.act_until, kind, stop)
+            for actor, kind in zip(self.actors, itertools.cycle(kinds), strict=False)
+        ]
+        for future in futures:
+            future.result(timeout=seconds + 30)
+        for _ in range(3):
+            place_and_heal(self.actors[0])
+        rules = self.rules(began + sum(actor.deferred - actor.deleted for actor in self.actors))
+        (found,) = self.observer.execute("select " + ", ".join(f"({query})" for query in rules.values())).fetchall()
+        assert [wrong for wrong, count in zip(rules, found, strict=True) if count] == []
+
+    def rules(self, expected: int) -> dict[str, str]:
+        """What must not be, each with a query that counts it, if so many jobs are to be there."""
+        return {
+            "an id twice": "select count(*) - count(distinct id) from adjourn.adjourn_all_jobs",
+            "jobs lost or invented": f"select count(*) - {expected} from adjourn.adjourn_all_jobs",
+            "a lock without a head": """
+                select count(*) from (select lock from adjourn.adjourn_jobs where hold in (2, 3)
+                except select lock from adjourn.adjourn_jobs where hold = 0) headless
+            """,
+            "a lock with two heads": """
+                select count(*) from (select from adjourn.adjourn_jobs where hold = 0 and lock is not null
+                group by lock having count(*) > 1) heads
+            """,
+            "a job not placed": "select count(*) from adjourn.adjourn_jobs where hold = 3",
+            "a job behind no lock": "select count(*) from adjourn.adjourn_jobs where hold = 2 and lock is null",
+            "a job that runs and is not ready": """
+                select count(*) from adjourn.adjourn_jobs where worker_id is not null and hold <> 0
+            """,
+        }
+
+
+@pytest.fixture
+def arena(database: str, observer: psycopg.Connection) -> Iterator[Arena]:
+    seed = random.randrange(10**6)
+    print("seed", seed)
+    arena = Arena(database, observer, seed)
+    yield arena
+    arena.close()
+
+
+@pytest.mark.timeout(0)
+def test_every_two_statements_may_meet(arena: Arena) -> None:
+    for pair in itertools.combinations_with_replacement(KINDS, 2):
+        arena.prepare(has_old_week=drop_old in pair)
+        try:
+            arena.meet([*pair], PAIR_SECONDS)
+        except (psycopg.Error, AssertionError) as error:
+            error.add_note(f"{pair[0].__name__} met {pair[1].__name__}")
+            raise
+
+
+@pytest.mark.timeout(0)
+def test_all_statements_may_meet(arena: Arena) -> None:
+    def anything(actor: Actor) -> None:
+        actor.random.choice(KINDS)(actor)
+
+    arena.prepare(has_old_week=True)
+    arena.meet([anything], MELEE_SECONDS)
