@@ -80,6 +80,8 @@ class Queue:
 
     def _next(self) -> None:
         """Serve those who wait, or be ready for the next call."""
+        if self.loop.is_closed():
+            return  # a task that was left behind is being destroyed
         group: list[tuple[Job, asyncio.Future[Job]]] = []
         while self._waiting and len(group) < LARGEST_GROUP:
             job, future = self._waiting.popleft()
@@ -100,7 +102,8 @@ class Queue:
                 raise
         finally:
             # Not at once: the callers just served may ask again, and shall be in the next group.
-            self.loop.call_soon(self._next)
+            if not self.loop.is_closed():
+                self.loop.call_soon(self._next)
 
     async def _defer_group(self, group: list[tuple[Job, asyncio.Future[Job]]]) -> None:
         if len(group) > 1:

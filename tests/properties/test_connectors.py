@@ -50,6 +50,10 @@ PLACES = st.sampled_from([*BESIDE_THE_LOOP, *ON_THE_LOOP])
 Refusal = type[Exception] | None
 
 
+async def nothing() -> None:
+    """Show that the loop has got to what came before."""
+
+
 class Connectors(RuleBasedStateMachine):
     """What an app does, and what the model says that it should do.
 
@@ -317,6 +321,10 @@ class Connectors(RuleBasedStateMachine):
         ]
         for name, thread in zip(names[16:], itertools.cycle(self.loops.values()), strict=False):
             calls.append((thread.submit(partial(add_async, self.app, name)), thread))
+        for thread in self.loops.values():
+            if not thread.is_idle:
+                # What asyncio begins when a loop has begun to end it destroys in the end, and complains.
+                thread.wait(nothing)
         match change:
             case "open" | "close":
                 getattr(self, change)(in_plain_thread, loop, **({"external": False} if change == "open" else {}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections.abc import Sequence
 
 import pytest
@@ -108,3 +109,22 @@ def test_the_next_event_loop_starts_afresh() -> None:
     store = Store()
     assert ids(asyncio.run(store.defer(1, 2))) == [1, 2]
     assert ids(asyncio.run(store.defer(3, 4))) == [3, 4]
+
+
+def test_a_call_that_its_loop_has_left_behind_is_destroyed_in_silence() -> None:
+    store = Store()
+    loop = asyncio.new_event_loop()
+    calls = [store.group.defer(Job(queue="q", task_name=str(name))) for name in range(3)]
+    for call in calls[:2]:
+        loop.call_soon(loop.create_task, call)
+    loop.call_soon(loop.call_soon, loop.stop)
+    loop.run_forever()
+    left = asyncio.all_tasks(loop)
+    loop.close()
+    calls[2].close()
+    for task in left:
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            task.get_coro().close()
+    assert store.calls == [["0"]]
