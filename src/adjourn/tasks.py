@@ -112,8 +112,7 @@ class Task(Generic[P, R, Args]):
             raise exceptions.InvalidOption(f"aliases={aliases!r}: pass a list of names.")
         self.blueprint = blueprint
         self.func: Callable[P, R] = func
-        self.full_path: str = _full_path(func) if name is None else name
-        self.name: str = self.full_path
+        self.name: str = _full_path(func) if name is None else name
         self.aliases: tuple[str, ...] = tuple(aliases or ())
         for argument, value in (("name", self.name), *(("aliases", alias) for alias in self.aliases), ("queue", queue)):
             check_name(argument, value)
@@ -142,6 +141,11 @@ class Task(Generic[P, R, Args]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function here and now; nothing is deferred."""
         return self.func(*args, **kwargs)
+
+    @property
+    def full_path(self) -> str:
+        """Where the function is: its module and qualified name."""
+        return _full_path(self.func)
 
     def add_namespace(self, namespace: str) -> None:
         """Put ``namespace:`` before the task's name and aliases."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib
 import inspect
 import logging
@@ -69,6 +70,11 @@ class MovedElsewhere:
 
 AiopgConnector: MovedElsewhere = MovedElsewhere("AiopgConnector", "adjourn.AsyncPsycopg2Connector")
 """aiopg is psycopg2 on an event loop, and so is the connector that stands in for it."""
+
+
+def utcnow() -> datetime.datetime:
+    """Return the time, aware, in UTC."""
+    return datetime.datetime.now(datetime.UTC)
 
 
 def caller_module() -> str | None:

@@ -36,7 +36,7 @@ NAMES = {
     "tasks": "Task",
     "testing": "InMemoryConnector",
     "types": "JSONDict JSONValue TimeDeltaParams",
-    "utils": "AwaitableContext MovedElsewhere",
+    "utils": "AwaitableContext MovedElsewhere utcnow",
     "worker": "Worker",
     "contrib.psycopg2": "Psycopg2Connector",
     "contrib.sqlalchemy": "SQLAlchemyPsycopg2Connector",
