@@ -219,6 +219,11 @@ class Exchange:
                 job_id,
                 extra={"action": "stale_job"},
             )
+        if logger.isEnabledFor(logging.DEBUG):
+            for each in batch:
+                if each.id not in exchanged.refused:
+                    extra = {"action": "finish_task", "job": {"id": each.id}, "status": each.status}
+                    logger.debug("It is stored how job %s ended", each.id, extra=extra)
         if limit:
             if len(exchanged.jobs) < limit:
                 self._saturated_since = None

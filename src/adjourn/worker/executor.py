@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("adjourn.worker")
 
 
+ENDINGS = {"job_success": "success", "job_aborted": "aborted", "job_aborted_retry": "cut short, to be run again,"}
+"""How log records call the ways in which a run can end without an error."""
 FIRST_GUESS = 1.0
 """Seconds that a run is taken to last while nothing is known: long, so that no worker claims ahead of need."""
 
@@ -93,6 +95,8 @@ class Executor:
         if job.abort_requested:
             self._end(run, self._ended(run, Status.ABORTED), "job_aborted")
             return
+        if logger.isEnabledFor(logging.DEBUG):
+            self._log(logging.DEBUG, "loaded_job_info", f"About to start job {job.call_string}", run)
         if logger.isEnabledFor(logging.INFO):
             self._log(logging.INFO, "start_job", f"Starting job {job.call_string}", run)
         run.timeout = task.timeout or self._options.timeout
@@ -147,6 +151,13 @@ class Executor:
         if run.handle is not None and run.is_cancellable:
             run.handle.cancel()
 
+    def tell_what_is_waited_for(self) -> None:
+        """Log each run that a stop has to wait for."""
+        for run in self._runs.values():
+            waited = time.perf_counter() - run.began
+            message = f"Waiting for job {run.job.call_string}, which began {waited:.3f} s ago"
+            self._log(logging.INFO, "ending_job", message, run)
+
     def abandon(self) -> list[Job]:
         """Stop following whatever still runs, and return those jobs. What they end with is not stored."""
         runs = list(self._runs.values())
@@ -181,7 +192,7 @@ class Executor:
 
     def _finish(self, run: Run, result: Any, error: BaseException | None) -> None:
         if error is None:
-            self._end(run, self._ended(run, Status.SUCCEEDED), "job_success")
+            self._end(run, self._ended(run, Status.SUCCEEDED), "job_success", result=result)
             return
         if run.abort_reason is AbortReason.TIMEOUT:
             message = f"The job took longer than its time-out of {run.timeout:g} s."
@@ -191,7 +202,7 @@ class Executor:
         if cancelled is AbortReason.USER_REQUEST or isinstance(error, exceptions.JobAborted):
             self._end(run, self._ended(run, Status.ABORTED), "job_aborted")
         elif cancelled is AbortReason.SHUTDOWN:
-            self._end(run, run.job, "job_handed_back")
+            self._end(run, run.job, "job_aborted_retry")
         else:
             self._end(run, self._failed(run, error), "job_error", error)
 
@@ -210,7 +221,14 @@ class Executor:
                 self._log(logging.ERROR, "job_error", "The retry strategy raised; the job fails", run, exc_info=True)
         return Ended.of(run.job, Status.FAILED, self._options.delete_jobs, entry)
 
-    def _end(self, run: Run, outcome: Ended | Retried | Job, action: str, error: BaseException | None = None) -> None:
+    def _end(
+        self,
+        run: Run,
+        outcome: Ended | Retried | Job,
+        action: str,
+        error: BaseException | None = None,
+        result: Any = None,
+    ) -> None:
         assert run.job.id is not None
         if self._runs.pop(run.job.id, None) is not run:
             return  # abandoned
@@ -228,8 +246,8 @@ class Executor:
         elif action == "task_not_found":
             self._log(logging.ERROR, action, _unknown_task(run.job), run, duration)
         elif logger.isEnabledFor(logging.INFO):
-            what = action.removeprefix("job_").replace("_", " ")
-            self._log(logging.INFO, action, f"Job {run.job.call_string}: {what} in {duration:.3f} s", run, duration)
+            message = f"Job {run.job.call_string}: {ENDINGS[action]} in {duration:.3f} s"
+            self._log(logging.INFO, action, message, run, duration, result=result)
         self._on_end(outcome)
 
     def _context(self, run: Run, task: Task[Any, Any, Any]) -> JobContext:
@@ -245,16 +263,28 @@ class Executor:
         )
 
     def _log(
-        self, level: int, action: str, message: str, run: Run, duration: float | None = None, exc_info: Any = None
+        self,
+        level: int,
+        action: str,
+        message: str,
+        run: Run,
+        duration: float | None = None,
+        exc_info: Any = None,
+        result: Any = None,
     ) -> None:
-        extra = {
+        extra: dict[str, Any] = {
             "action": action,
             "job": run.job.log_context(),
-            "worker": {"name": self._options.name, "worker_id": run.job.worker_id, "job_id": run.job.id},
+            "worker": {
+                "name": self._options.name,
+                "worker_id": run.job.worker_id,
+                "job_id": run.job.id,
+                "queues": self._options.queues,
+            },
             "start_timestamp": run.started,
         }
         if duration is not None:
-            extra |= {"duration": duration, "end_timestamp": run.started + duration}
+            extra |= {"duration": duration, "end_timestamp": run.started + duration, "result": result}
         logger.log(level, message, extra=extra, exc_info=exc_info)
 
 

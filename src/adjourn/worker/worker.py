@@ -159,6 +159,7 @@ class Worker:
             if not running.done():
                 scheduling.cancel()
                 exchange.stop()
+                exchange.executor.tell_what_is_waited_for()
                 await asyncio.wait({running}, timeout=self.options.shutdown_graceful_timeout)
             if not running.done():
                 exchange.cut_short()
@@ -209,7 +210,13 @@ class Worker:
             self.options.concurrency,
             extra={
                 "action": action,
-                "worker": {"name": self.options.name, "worker_id": exchange.worker_id, "queues": self.options.queues},
+                "worker": {
+                    "name": self.options.name,
+                    "worker_id": exchange.worker_id,
+                    "job_id": None,
+                    "queues": self.options.queues,
+                },
+                "queues": self.options.queues,
             },
         )
 
