@@ -119,6 +119,13 @@ def test_global_flags_go_before_and_after_the_command() -> None:
     assert given("-a", "a.b", "defer", "task")["app"] == given("defer", "task", "-a", "a.b")["app"] == "a.b"
 
 
+def test_verbose_is_a_number_that_the_environment_can_say(environment: pytest.MonkeyPatch) -> None:
+    assert given("-v", "worker")["verbose"] == 1
+    assert given("worker", "-vv")["verbose"] == 2
+    environment.setenv("ADJOURN_VERBOSE", "1")
+    assert given("worker")["verbose"] == 1
+
+
 def test_behind_worker_the_letter_of_app_means_the_abort_interval() -> None:
     options = given("-a", "a.b", "worker", "-a", "3")
     assert (options["app"], options["abort_job_polling_interval"]) == ("a.b", 3)
