@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from adjourn import exceptions
-from adjourn._async.lists import AsyncJobLists
 from adjourn._async.retention import AsyncRetention
+from adjourn._async.workers import AsyncWorkers
 from adjourn.arguments import dump_arguments
 from adjourn.cron import Cron
 from adjourn.jobs import Job, Status
@@ -18,7 +18,7 @@ from adjourn.types import Row
 _QUEUEING_LOCK_INDEX = "adjourn_jobs_queueing_lock"
 
 
-class AsyncJobManager(AsyncJobLists, AsyncRetention):
+class AsyncJobManager(AsyncWorkers, AsyncRetention):
     """Stores, finds, changes and deletes jobs."""
 
     async def defer_job_async(self, job: Job, connection: Any = None) -> Job:

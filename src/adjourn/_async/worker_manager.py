@@ -9,8 +9,7 @@ from typing import Any
 import attrs
 
 from adjourn import exceptions, sql
-from adjourn._async.connector import AsyncSession
-from adjourn._async.statements import schema_version_async
+from adjourn._async.statements import AsyncExecutes, schema_version_async
 from adjourn.jobs import Job
 from adjourn.outcomes import Ended, Exchanged, Heartbeat, Retried
 from adjourn.types import JSONLoads, Row
@@ -23,14 +22,14 @@ class AsyncWorkerManager:
     Parameters
     ----------
     session
-        The worker's connection. Only one call at a time may be under way.
+        The worker's connection, on which only one call at a time may be under way; or a connector.
     json_loads
         How arguments are read.
     schema
         The database schema that holds adjourn's tables.
     """
 
-    session: AsyncSession
+    session: AsyncExecutes
     json_loads: JSONLoads
     schema: str = sql.DEFAULT_SCHEMA
 

@@ -47,6 +47,24 @@ def unregister_worker(tables: Tables, *, worker_id: int) -> list[Row]:
 
 
 @answers
+def declare_dead(tables: Tables, *, seconds: float) -> list[Row]:
+    """Declare workers dead that have been silent for so long."""
+    oldest = tables.now - datetime.timedelta(seconds=seconds)
+    silent = [worker for worker in tables.workers.values() if worker.last_heartbeat_at < oldest]
+    for worker in silent:
+        tables.workers[worker.id] = attrs.evolve(worker, dead=True)
+    return [{"id": worker.id} for worker in silent]
+
+
+@answers
+def list_jobs_to_abort(tables: Tables, *, queue: str | None) -> list[Row]:
+    """Return the running jobs whose end was asked for."""
+    running = tables.of_worker(list(tables.workers))
+    found = [job.id for job in running if job.abort_requested and queue in (None, job.queue)]
+    return [{"id": job_id} for job_id in sorted(found)]
+
+
+@answers
 def heartbeat(tables: Tables, *, worker_id: int, timeout: float) -> list[Row]:
     """Let a worker say that it lives, and tell it what is asked of it."""
     worker = tables.workers.get(worker_id)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from adjourn import exceptions
-from adjourn._sync.lists import SyncJobLists
 from adjourn._sync.retention import SyncRetention
+from adjourn._sync.workers import SyncWorkers
 from adjourn.arguments import dump_arguments
 from adjourn.cron import Cron
 from adjourn.jobs import Job, Status
@@ -19,7 +19,7 @@ from adjourn.types import Row
 _QUEUEING_LOCK_INDEX = "adjourn_jobs_queueing_lock"
 
 
-class SyncJobManager(SyncJobLists, SyncRetention):
+class SyncJobManager(SyncWorkers, SyncRetention):
     """Stores, finds, changes and deletes jobs."""
 
     def defer_job(self, job: Job, connection: Any = None) -> Job:

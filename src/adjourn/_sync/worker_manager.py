@@ -10,8 +10,7 @@ from typing import Any
 import attrs
 
 from adjourn import exceptions, sql
-from adjourn._sync.connector import SyncSession
-from adjourn._sync.statements import schema_version
+from adjourn._sync.statements import SyncExecutes, schema_version
 from adjourn.jobs import Job
 from adjourn.outcomes import Ended, Exchanged, Heartbeat, Retried
 from adjourn.types import JSONLoads, Row
@@ -24,14 +23,14 @@ class SyncWorkerManager:
     Parameters
     ----------
     session
-        The worker's connection. Only one call at a time may be under way.
+        The worker's connection, on which only one call at a time may be under way; or a connector.
     json_loads
         How arguments are read.
     schema
         The database schema that holds adjourn's tables.
     """
 
-    session: SyncSession
+    session: SyncExecutes
     json_loads: JSONLoads
     schema: str = sql.DEFAULT_SCHEMA
 

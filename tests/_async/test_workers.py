@@ -1,0 +1,85 @@
+"""A worker's operations one by one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+import adjourn
+from adjourn import exceptions
+from adjourn.jobs import Status
+
+
+@pytest.fixture
+async def app(database: str) -> AsyncIterator[adjourn.App]:
+    app = adjourn.App(connector=adjourn.PsycopgConnector(database))
+    await app.open_async()
+    yield app
+    await app.close_async()
+
+
+async def test_jobs_are_fetched_and_finished_one_at_a_time(app: adjourn.App) -> None:
+    manager = app.job_manager
+    ids = await app.configure_task("any").batch_defer_async({}, {})
+    locked = await app.configure_task("any", lock="l", queue="other").defer_async()
+    worker = await manager.register_worker_async()
+    first = await manager.fetch_job_async(["default"], worker)
+    second = await manager.fetch_job_async(["default"], worker)
+    assert first is not None
+    assert second is not None
+    assert [first.id, second.id] == ids
+    assert await manager.fetch_job_async(["default"], worker) is None
+    third = await manager.fetch_job_async(None, worker)
+    assert third is not None
+    assert third.id == locked
+    assert await manager.finish_job_async(first, Status.SUCCEEDED) is True
+    assert await manager.finish_job_async(first, Status.FAILED) is False
+    assert await manager.finish_job_async(second, Status.SUCCEEDED, delete_job=True) is True
+    assert await manager.finish_job_by_id_async(locked, Status.FAILED) is True
+    assert [(job.id, job.status) for job in await manager.list_jobs_async()] == [
+        (first.id, "succeeded"),
+        (locked, "failed"),
+    ]
+    await manager.unregister_worker_async(worker)
+
+
+async def test_what_cannot_be_finished_is_refused(app: adjourn.App) -> None:
+    manager = app.job_manager
+    job_id = await app.configure_task("any").defer_async()
+    (waiting,) = await manager.list_jobs_async()
+    with pytest.raises(exceptions.InvalidOption, match="was not fetched"):
+        await manager.finish_job_async(waiting, Status.SUCCEEDED)
+    with pytest.raises(exceptions.InvalidOption, match="does not run, it is todo"):
+        await manager.finish_job_by_id_async(job_id, Status.SUCCEEDED)
+    with pytest.raises(exceptions.NoResult, match="no job 999999"):
+        await manager.finish_job_by_id_async(999_999, Status.SUCCEEDED)
+    worker = await manager.register_worker_async()
+    job = await manager.fetch_job_async(None, worker)
+    assert job is not None
+    with pytest.raises(exceptions.InvalidOption, match="status="):
+        await manager.finish_job_async(job, Status.TODO)
+
+
+async def test_silent_workers_are_pruned_and_their_jobs_freed(app: adjourn.App) -> None:
+    manager = app.job_manager
+    await app.configure_task("any").defer_async()
+    worker = await manager.register_worker_async(timeout=60)
+    assert await manager.fetch_job_async(None, worker) is not None
+    assert await manager.update_heartbeat_async(worker) is True
+    assert await manager.prune_stalled_workers_async(60) == []
+    assert await manager.prune_stalled_workers_async(0) == [worker]
+    assert await manager.update_heartbeat_async(worker) is False
+    (job,) = await manager.list_jobs_async()
+    assert (job.status, job.attempts) == ("todo", 1)
+
+
+async def test_jobs_to_abort_are_listed(app: adjourn.App) -> None:
+    manager = app.job_manager
+    job_id = await app.configure_task("any").defer_async()
+    worker = await manager.register_worker_async()
+    await manager.fetch_job_async(None, worker)
+    assert await manager.list_jobs_to_abort_async() == []
+    await manager.cancel_job_by_id_async(job_id, abort=True)
+    assert await manager.list_jobs_to_abort_async() == [job_id]
+    assert await manager.list_jobs_to_abort_async(queue="other") == []
