@@ -112,6 +112,9 @@ def database(dsn: str, tables: list[str], observer: psycopg.Connection) -> str:
     return dsn
 
 
+OTHER_SESSIONS = "datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+
+
 @dataclass
 class Sessions:
     """Counts who is connected to this worker's database, the tests' own observer excepted."""
@@ -120,10 +123,7 @@ class Sessions:
 
     def count(self) -> int:
         """How many sessions there are now."""
-        row = self.observer.execute(
-            "SELECT count(*) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
-        ).fetchone()
+        row = self.observer.execute(f"SELECT count(*) FROM pg_stat_activity WHERE {OTHER_SESSIONS}").fetchone()
         assert row is not None
         return int(row[0])
 
@@ -136,6 +136,11 @@ class Sessions:
         deadline = time.monotonic() + timeout
         while (found := self.count()) != expected and time.monotonic() < deadline:
             time.sleep(0.01)
+        if found > expected:
+            # Shown with the test that fails: whose they are, and since when they do nothing.
+            left = "SELECT application_name, backend_start, state, state_change, query FROM pg_stat_activity"
+            for row in self.observer.execute(f"{left} WHERE {OTHER_SESSIONS}").fetchall():
+                print("still connected:", *row)
         return found
 
 
