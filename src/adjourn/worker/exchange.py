@@ -59,6 +59,7 @@ class Exchange:
         self._app = worker.app
         self._options = worker.options
         self._wake = asyncio.Event()
+        self._session: AsyncSession | None = None
         self._manager: AsyncWorkerManager | None = None
         self._buffer: deque[Job] = deque()
         self._buffered_at = 0.0
@@ -311,8 +312,8 @@ class Exchange:
 
     async def _connected(self) -> AsyncWorkerManager:
         if self._manager is None:
-            session: AsyncSession = await self._app.connector.get_async_connector().session_async()
-            manager = AsyncWorkerManager(session, self._app.connector.json_loads, self._app.job_manager.schema)
+            self._session = await self._app.connector.get_async_connector().session_async()
+            manager = AsyncWorkerManager(self._session, self._app.connector.json_loads, self._app.job_manager.schema)
             self._manager = manager
             if self.worker_id:
                 # The answer to a claim may have been lost with the old connection.
@@ -337,9 +338,10 @@ class Exchange:
         await asyncio.sleep(delay)
 
     async def _disconnect(self) -> None:
-        if self._manager is not None:
-            manager, self._manager = self._manager, None
-            await manager.session.close_async()
+        self._manager = None
+        if self._session is not None:
+            session, self._session = self._session, None
+            await session.close_async()
 
     async def close(self) -> None:
         """Give back whatever is left and leave. Never raises for the database's sake, nor takes more than
