@@ -7,20 +7,16 @@ each connector, append it to `PAIRS`.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import attrs
 from psycopg2.pool import ThreadedConnectionPool
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
-from sqlalchemy import Engine, create_engine
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 import adjourn
 from adjourn.connector import BaseConnector
-from adjourn.contrib.sqlalchemy import SQLAlchemyConnector, SQLAlchemyPsycopgConnector
 from adjourn.selecting import SelectingConnector
-from sqlalchemy_addresses import address
 
 
 @attrs.frozen
@@ -93,45 +89,7 @@ PSYCOPG2 = Pair(
     pool_async=lambda dsn: OwnPool(1, 2, dsn),
 )
 
-
-@contextlib.contextmanager
-def engine(dsn: str) -> Iterator[Engine]:
-    """An engine of the user's, which a block disposes of."""
-    made = create_engine(address(dsn, "psycopg"), pool_size=1, max_overflow=1)
-    yield made
-    made.dispose()
-
-
-class OwnAsyncEngine(AsyncEngine):
-    """An asynchronous engine of the user's, which a block disposes of."""
-
-    async def __aenter__(self) -> OwnAsyncEngine:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.dispose()
-
-
-def on_sqlalchemy(driver: str) -> Pair:
-    """Return the pair for one of SQLAlchemy's asynchronous drivers."""
-
-    def async_engine(dsn: str) -> OwnAsyncEngine:
-        return OwnAsyncEngine(create_async_engine(address(dsn, driver), pool_size=1, max_overflow=1).sync_engine)
-
-    return Pair(
-        name=f"sqlalchemy-{driver}",
-        connector=lambda dsn, size, timeout: SQLAlchemyConnector(
-            dsn=address(dsn, driver), pool_size=size, max_overflow=0, pool_timeout=timeout
-        ),
-        synchronous=lambda dsn, size, timeout: SQLAlchemyPsycopgConnector(
-            dsn=address(dsn, "psycopg"), pool_size=size, max_overflow=0, pool_timeout=timeout
-        ),
-        pool=engine,
-        pool_async=async_engine,
-    )
-
-
-PAIRS = [PSYCOPG, PSYCOPG2, on_sqlalchemy("psycopg"), on_sqlalchemy("asyncpg")]
+PAIRS = [PSYCOPG, PSYCOPG2]
 
 
 def make_app(connector: BaseConnector) -> adjourn.App:
