@@ -8,6 +8,7 @@ three hundred.
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
 import time
