@@ -14,6 +14,11 @@ from adjourn.jobs import Job
 from adjourn.outcomes import Ended, Exchanged, Heartbeat, Retried
 from adjourn.types import JSONLoads, Row
 
+PLACE_LIMIT = 200
+"""How many locked jobs one transaction places: promotions wait for it."""
+MAX_LOSSES = 5
+"""A job that has lost its worker so many times fails."""
+
 
 @attrs.define
 class AsyncWorkerManager:

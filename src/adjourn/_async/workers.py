@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from adjourn._async.lists import AsyncJobLists
-from adjourn._async.worker_manager import AsyncWorkerManager
+from adjourn._async.worker_manager import MAX_LOSSES, PLACE_LIMIT, AsyncWorkerManager
 from adjourn.exceptions import InvalidOption, NoResult
 from adjourn.jobs import DeleteJobCondition, Job, Status
 from adjourn.outcomes import Ended
-
-PLACE_LIMIT = 200
 
 
 class AsyncWorkers(AsyncJobLists):
@@ -46,7 +44,7 @@ class AsyncWorkers(AsyncJobLists):
         Workers do this for each other by themselves.
         """
         rows = await self.run_async("declare_dead", {"seconds": seconds_since_heartbeat})
-        await _manager_of(self).rescue_async(max_losses=5, grace=0)
+        await _manager_of(self).rescue_async(max_losses=MAX_LOSSES, grace=0)
         return [row["id"] for row in rows]
 
     async def fetch_job_async(self, queues: Sequence[str] | None, worker_id: int) -> Job | None:

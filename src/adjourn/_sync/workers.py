@@ -6,12 +6,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from adjourn._sync.lists import SyncJobLists
-from adjourn._sync.worker_manager import SyncWorkerManager
+from adjourn._sync.worker_manager import MAX_LOSSES, PLACE_LIMIT, SyncWorkerManager
 from adjourn.exceptions import InvalidOption, NoResult
 from adjourn.jobs import DeleteJobCondition, Job, Status
 from adjourn.outcomes import Ended
-
-PLACE_LIMIT = 200
 
 
 class SyncWorkers(SyncJobLists):
@@ -45,7 +43,7 @@ class SyncWorkers(SyncJobLists):
         Workers do this for each other by themselves.
         """
         rows = self.run("declare_dead", {"seconds": seconds_since_heartbeat})
-        _manager_of(self).rescue(max_losses=5, grace=0)
+        _manager_of(self).rescue(max_losses=MAX_LOSSES, grace=0)
         return [row["id"] for row in rows]
 
     def fetch_job(self, queues: Sequence[str] | None, worker_id: int) -> Job | None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from adjourn._async.connector import AsyncSession
-from adjourn._async.worker_manager import AsyncWorkerManager
+from adjourn._async.worker_manager import PLACE_LIMIT, AsyncWorkerManager
 from adjourn.exceptions import ConnectorException, SchemaOutOfDate
 from adjourn.job_context import AbortReason
 from adjourn.jobs import Job
@@ -38,7 +38,6 @@ PROBE_INTERVAL = 0.05
 """Seconds between looks for due and unplaced jobs while there is enough to do."""
 SATURATED = 1.0
 """Seconds of finding all the work it can take after which a worker need not be told of more."""
-PLACE_LIMIT = 200
 PLACE_RETRY = 0.2
 LONGEST_BACK_OFF = 2.0
 LEAVE_TIMEOUT = 10.0

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from adjourn import sql
 from adjourn._sync.schema_manager import WEEKS_AHEAD
-from adjourn._sync.worker_manager import SyncWorkerManager
+from adjourn._sync.worker_manager import MAX_LOSSES, PLACE_LIMIT, SyncWorkerManager
 from adjourn.exceptions import AdjournException, ConnectorException
 from adjourn.outcomes import Heartbeat
 from adjourn.worker.options import Options
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("adjourn.worker")
 
-MAX_LOSSES = 5
-"""A job that has lost its worker so many times fails."""
 HEAL_INTERVAL = 60.0
 PARTITION_INTERVAL = 24 * 3600.0
 _SLICE = 0.25
@@ -119,7 +117,7 @@ class HeartbeatThread(threading.Thread):
                 self._on_notified()
         now = time.monotonic()
         if now >= self._heal_at:
-            manager.place(200, heal=True)
+            manager.place(PLACE_LIMIT, heal=True)
             # Looking at every lock takes longer the more there are; it may cost a twentieth of the time at most.
             self._heal_at = now + max(HEAL_INTERVAL, 20 * (time.monotonic() - now))
         if now >= self._partition_at:
