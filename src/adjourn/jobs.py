@@ -66,7 +66,8 @@ class Job:
     scheduled_at
         It does not run before then; aware, None for at once.
     attempts
-        How often it has failed or lost its worker so far: 0 during its first run.
+        How many attempts have ended, with success, failure or the loss of the worker: 0 during its first run, 1 when that
+        has succeeded.
     abort_requested
         Whether somebody asked for its end while it ran.
     worker_id

@@ -55,7 +55,7 @@ async def test_a_schema_of_any_name_holds_jobs(app: adjourn.App) -> None:
 async def test_an_older_schema_is_told_from_a_missing_one(app: adjourn.App) -> None:
     await app.schema_manager.apply_schema_async()
     await execute_async(app, f"update {identifier()}.adjourn_migrations set version = version - 1")
-    await execute_async(app, f"drop function {identifier()}.adjourn_exchange_v1")
+    await execute_async(app, f"drop function {identifier()}.adjourn_exchange_v2")
     await execute_async(app, f"insert into {identifier()}.adjourn_migrations (version, name) values (-1, 'older')")
     with pytest.raises(exceptions.SchemaOutOfDate, match=r"schema --apply"):
         await app.schema_manager.check_version_async()

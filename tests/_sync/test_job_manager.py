@@ -148,7 +148,7 @@ def test_a_finished_job_comes_back_with_its_id(app: adjourn.App) -> None:
     (cancelled,) = app.job_manager.list_jobs()
     app.job_manager.retry_job(cancelled)
     (job,) = app.job_manager.list_jobs()
-    assert (job.id, job.status, job.attempts, job.task_kwargs) == (job_id, "todo", 1, {"x": 1})
+    assert (job.id, job.status, job.attempts, job.task_kwargs) == (job_id, "todo", 0, {"x": 1})
 
 
 def test_retrying_what_is_not_there_is_refused(app: adjourn.App) -> None:

@@ -56,7 +56,7 @@ def test_a_schema_of_any_name_holds_jobs(app: adjourn.App) -> None:
 def test_an_older_schema_is_told_from_a_missing_one(app: adjourn.App) -> None:
     app.schema_manager.apply_schema()
     execute(app, f"update {identifier()}.adjourn_migrations set version = version - 1")
-    execute(app, f"drop function {identifier()}.adjourn_exchange_v1")
+    execute(app, f"drop function {identifier()}.adjourn_exchange_v2")
     execute(app, f"insert into {identifier()}.adjourn_migrations (version, name) values (-1, 'older')")
     with pytest.raises(exceptions.SchemaOutOfDate, match=r"schema --apply"):
         app.schema_manager.check_version()

@@ -153,4 +153,4 @@ def test_a_worker_that_wakes_after_its_jobs_were_rescued_cannot_end_them(
     wait_until_finished(observer)
     assert workers.end() == [0, 0]
     finished = observer.execute("select id, status, claim, attempts from adjourn.adjourn_finished_jobs").fetchall()
-    assert finished == [(job_id, "succeeded", 2, 1)]
+    assert finished == [(job_id, "succeeded", 2, 2)]

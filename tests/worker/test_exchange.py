@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 import adjourn
+from adjourn._async.worker_manager import AsyncWorkerManager
 from adjourn.exceptions import AlreadyEnqueued
 from worker.conftest import Bench
 
@@ -214,7 +215,7 @@ async def test_a_job_can_be_retried_while_its_queueing_lock_is_taken(app: adjour
     first = await work.defer_async()
     await bench.drain()
     job = await bench.job(first)
-    assert (job.status, job.attempts) == ("succeeded", 1)
+    assert (job.status, job.attempts) == ("succeeded", 2)
 
 
 async def test_cancelled_jobs_do_not_run_and_free_their_lock(app: adjourn.App, bench: Bench) -> None:
@@ -282,7 +283,7 @@ async def test_a_finished_job_can_be_run_again_by_hand(app: adjourn.App, bench: 
     await app.job_manager.retry_job_by_id_async(job_id)
     await bench.drain()
     job = await bench.job(job_id)
-    assert (job.status, job.attempts, len(job.errors)) == ("succeeded", 1, 1)
+    assert (job.status, job.attempts, len(job.errors)) == ("succeeded", 2, 1)
 
 
 async def test_a_short_claim_ahead_is_handed_back_when_a_long_job_is_in_the_way(app: adjourn.App, bench: Bench) -> None:
@@ -310,3 +311,26 @@ async def test_a_short_claim_ahead_is_handed_back_when_a_long_job_is_in_the_way(
 
             await bench.until(rest_is_done)
         release.set()
+
+
+async def test_a_job_placed_by_another_worker_during_a_claim_is_claimed_or_announced(
+    app: adjourn.App, database: str
+) -> None:
+    job_id = await app.configure_task("any", lock="l").defer_async()
+    worker_id = await app.job_manager.register_worker_async()
+    one, other = [
+        AsyncWorkerManager(await app.connector.get_async_connector().session_async(), app.connector.json_loads)
+        for _ in range(2)
+    ]
+    with psycopg.connect(database) as barrier:
+        # The claim finds nothing, and waits where it notes that its worker wants to be told of new jobs.
+        barrier.execute("SELECT FROM adjourn.adjourn_workers FOR SHARE")
+        claiming = asyncio.create_task(one.exchange_async(worker_id, (), limit=1, queues=None))
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        while barrier.execute(waiting).fetchone() != (1,):
+            await asyncio.sleep(0.01)
+        assert await other.place_async(10)
+    exchanged = await claiming
+    assert exchanged.place or [job.id for job in exchanged.jobs] == [job_id]
+    for manager in (one, other):
+        await manager.session.close_async()

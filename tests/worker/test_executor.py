@@ -37,7 +37,7 @@ async def test_async_tasks_run_on_the_loop_and_sync_ones_in_threads(app: adjourn
     assert threads["sync"][1] == 2
     for job_id in ids:
         job = await bench.job(job_id)
-        assert (job.status, job.attempts, job.claim) == ("succeeded", 0, 1)
+        assert (job.status, job.attempts, job.claim) == ("succeeded", 1, 1)
         assert job.enqueued_at is not None
         assert job.started_at is not None
         assert job.finished_at is not None
@@ -90,7 +90,7 @@ async def test_a_job_that_fails_is_retried_as_often_as_its_task_says(app: adjour
     await bench.drain()
     job = await bench.job(job_id)
     assert attempts == [0, 1, 2]
-    assert (job.status, job.attempts) == ("failed", 2)
+    assert (job.status, job.attempts) == ("failed", 3)
     assert [error["attempt"] for error in job.errors] == [0, 1, 2]
 
 
@@ -103,7 +103,7 @@ async def test_a_retried_job_that_succeeds_keeps_its_earlier_errors(app: adjourn
     job_id = await second_time_lucky.defer_async()
     await bench.drain()
     job = await bench.job(job_id)
-    assert (job.status, job.attempts, len(job.errors)) == ("succeeded", 1, 1)
+    assert (job.status, job.attempts, len(job.errors)) == ("succeeded", 2, 1)
 
 
 async def test_a_retry_may_change_queue_priority_and_lock(app: adjourn.App, bench: Bench) -> None:

@@ -35,7 +35,7 @@ async def test_a_job_of_a_worker_that_fell_silent_is_run_by_another(app: adjourn
     async with bench.working(update_heartbeat_interval=0.1, stalled_worker_timeout=0.3):
         job = await bench.ended(first)
         await bench.ended(second)
-    assert job.attempts == 1
+    assert job.attempts == 2
     assert job.claim == 2
     assert await execute(app, "select * from adjourn.adjourn_workers where name = 'gone'") == []
 
@@ -63,7 +63,7 @@ async def test_a_task_that_blocks_the_loop_does_not_make_its_worker_look_dead(ap
     job_id = await rude.defer_async()
     async with bench.working(update_heartbeat_interval=0.1, stalled_worker_timeout=0.5):
         job = await bench.ended(job_id)
-    assert (job.attempts, job.claim) == (0, 1)
+    assert (job.attempts, job.claim) == (1, 1)
 
 
 async def test_a_worker_that_was_declared_dead_gives_up_its_jobs_and_goes_on(
@@ -86,7 +86,7 @@ async def test_a_worker_that_was_declared_dead_gives_up_its_jobs_and_goes_on(
         await execute(app, "update adjourn.adjourn_workers set dead = true")
         job = await bench.ended(job_id)
     assert runs == [1, 2]
-    assert job.attempts == 1
+    assert job.attempts == 2
     assert "declared dead" in caplog.text
 
 
@@ -112,7 +112,7 @@ async def test_a_worker_survives_the_loss_of_all_its_connections(
         release.set()
         for job_id in ids:
             job = await bench.ended(job_id)
-            assert (job.attempts, job.claim) == (0, 1)
+            assert (job.attempts, job.claim) == (1, 1)
         last = await slow.defer_async(n=3)
         await bench.ended(last)
     assert sorted(ran) == [0, 1, 2, 3]

@@ -39,7 +39,7 @@ async def test_a_worker_runs_what_there_is_and_ends(bench: Bench, connector: InM
     await bench.drain(concurrency=5)
     assert sorted(done) == list(range(200))
     job = await bench.job(failing)
-    assert (job.status, job.attempts, [error["message"] for error in job.errors]) == ("failed", 1, ["no", "no"])
+    assert (job.status, job.attempts, [error["message"] for error in job.errors]) == ("failed", 2, ["no", "no"])
     assert {row["status"] for row in connector.jobs.values()} == {"succeeded", "failed"}
 
 
@@ -101,4 +101,4 @@ async def test_a_worker_that_falls_silent_loses_its_jobs(bench: Bench, connector
         connector.advance(minutes=1)
         async with bench.working(update_heartbeat_interval=0.1):
             job = await bench.ended(job_id)
-    assert job.attempts == 1
+    assert job.attempts == 2

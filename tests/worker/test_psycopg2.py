@@ -54,7 +54,7 @@ async def test_a_failure_is_kept_and_a_retry_waits_its_time(app: adjourn.App, be
     job_id = await fails.defer_async()
     await bench.drain()
     job = await bench.job(job_id)
-    assert (job.status, job.attempts) == ("failed", 2)
+    assert (job.status, job.attempts) == ("failed", 3)
 
 
 async def test_a_notification_wakes_an_idle_worker_long_before_it_would_look_by_itself(

@@ -155,7 +155,6 @@ def retry_job_by_id(
         del tables.finished[job_id]
         tables.jobs[job_id] = attrs.evolve(
             again,
-            attempts=old.attempts + 1,
             losses=0,
             abort_requested=False,
             queueing_lock=None,

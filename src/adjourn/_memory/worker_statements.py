@@ -106,7 +106,7 @@ def exchange(
     freed: list[str] = []
     for id_, claim, status, error in zip(ids, claims, statuses, stored_errors, strict=True):
         if job := _held(tables, worker_id, id_, claim):
-            tables.finish(job, status, error)
+            tables.finish(job, status, error, attempts=job.attempts + 1)
             finished.add(id_)
             freed += [job.lock] if job.lock is not None else []
     promoted = {job.id for job in promote(tables, freed)}

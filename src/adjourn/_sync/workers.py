@@ -50,7 +50,9 @@ class SyncWorkers(SyncJobLists):
         """Claim the best job for a registered worker, and return it; None if there is none to run now."""
         manager = _manager_of(self)
         exchanged = manager.exchange(worker_id, (), limit=1, queues=queues)
-        if not exchanged.jobs and exchanged.place and manager.place(PLACE_LIMIT):
+        if not exchanged.jobs and exchanged.place:
+            # Whoever places it, this caller or a worker that was faster.
+            manager.place(PLACE_LIMIT)
             exchanged = manager.exchange(worker_id, (), limit=1, queues=queues)
         return exchanged.jobs[0] if exchanged.jobs else None
 
