@@ -76,7 +76,7 @@ class Connectors(RuleBasedStateMachine):
         self.loops: dict[str, LoopThread] = {}
         self.pools = contextlib.ExitStack()
         self.pool: Any = None
-        self.pools_async: dict[str, Any] = {}
+        self.pools_async: dict[str, tuple[contextlib.AsyncExitStack, Any]] = {}
         self.names = (f"{number:04}" for number in itertools.count())
         self.acknowledged: set[str] = set()
         self.unknown: set[str] = set()
@@ -201,10 +201,10 @@ class Connectors(RuleBasedStateMachine):
         async def call() -> None:
             pool = None
             if external and self.pair.pool_async is not None:
-                pool = self.pools_async.get(loop)
-                if pool is None:
-                    pool = self.pools_async[loop] = self.pair.pool_async(self.dsn)
-                    await pool.__aenter__()
+                if loop not in self.pools_async:
+                    own = contextlib.AsyncExitStack()
+                    self.pools_async[loop] = own, await own.enter_async_context(self.pair.pool_async(self.dsn))
+                _, pool = self.pools_async[loop]
             await self.app.open_async(pool)
 
         is_elsewhere = self.state in self.loops and self.state != loop
@@ -244,13 +244,14 @@ class Connectors(RuleBasedStateMachine):
 
     def let_go_of_pool(self, loop: str) -> None:
         """Close the user's own pool on a loop, which lives as long as its loop."""
-        if (pool := self.pools_async.pop(loop, None)) is not None:
+        if found := self.pools_async.pop(loop, None):
             if self.loops[loop].is_idle:
                 self.loops[loop].resume()
             if self.state == loop:
                 self.loops[loop].wait(self.app.close_async)
                 self.state, self.borrowed = "closed", 0
-            self.loops[loop].wait(lambda: pool.__aexit__(None, None, None))
+            own, _ = found
+            self.loops[loop].wait(own.aclose)
 
     @rule(loop=LOOPS, closes=st.booleans())
     def run_another_loop_in_the_thread_of_one_that_pauses(self, loop: str, closes: bool) -> None:

@@ -7,16 +7,22 @@ each connector, append it to `PAIRS`.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import attrs
 from psycopg2.pool import ThreadedConnectionPool
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 import adjourn
 from adjourn.connector import BaseConnector
+from adjourn.contrib.sqlalchemy import SQLAlchemyConnector, SQLAlchemyPsycopgConnector
 from adjourn.selecting import SelectingConnector
+from adjourn.testing import InMemoryConnector
+from adjourn.testing.memory import SyncInMemoryConnector
+from sqlalchemy_addresses import address
 
 
 @attrs.frozen
@@ -89,7 +95,55 @@ PSYCOPG2 = Pair(
     pool_async=lambda dsn: OwnPool(1, 2, dsn),
 )
 
-PAIRS = [PSYCOPG, PSYCOPG2]
+
+def sqlalchemy_pair(driver: str) -> Pair:
+    """Return SQLAlchemy's pair on a driver of its asynchronous engines."""
+
+    def connector(dsn: str, size: int, timeout: float) -> SelectingConnector:
+        url = address(dsn, driver)
+        return SQLAlchemyConnector(dsn=url, pool_size=size, max_overflow=0, pool_timeout=timeout)
+
+    def synchronous(dsn: str, size: int, timeout: float) -> BaseConnector:
+        url = address(dsn, "psycopg")
+        return SQLAlchemyPsycopgConnector(dsn=url, pool_size=size, max_overflow=0, pool_timeout=timeout)
+
+    @contextlib.contextmanager
+    def engine(dsn: str) -> Iterator[Engine]:
+        engine = create_engine(address(dsn, "psycopg"), pool_size=2, max_overflow=0)
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+
+    @contextlib.asynccontextmanager
+    async def engine_async(dsn: str) -> AsyncIterator[AsyncEngine]:
+        engine = create_async_engine(address(dsn, driver), pool_size=2, max_overflow=0)
+        try:
+            yield engine
+        finally:
+            await engine.dispose()
+
+    return Pair(f"sqlalchemy-{driver}", connector, synchronous, engine, engine_async)
+
+
+SQLALCHEMY_PSYCOPG = sqlalchemy_pair("psycopg")
+SQLALCHEMY_ASYNCPG = sqlalchemy_pair("asyncpg")
+
+
+def names_in_memory(connector: BaseConnector) -> list[str]:
+    """Return the names of the jobs that an in-memory connector holds."""
+    assert isinstance(connector, InMemoryConnector)
+    return [row["args"]["name"] for row in connector.jobs.values()]
+
+
+MEMORY = Pair(
+    name="memory",
+    connector=lambda dsn, size, timeout: InMemoryConnector(),
+    synchronous=lambda dsn, size, timeout: SyncInMemoryConnector(),
+    names=names_in_memory,
+)
+
+PAIRS = [PSYCOPG, PSYCOPG2, SQLALCHEMY_PSYCOPG, SQLALCHEMY_ASYNCPG, MEMORY]
 
 
 def make_app(connector: BaseConnector) -> adjourn.App:

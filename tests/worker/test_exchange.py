@@ -318,19 +318,19 @@ async def test_a_job_placed_by_another_worker_during_a_claim_is_claimed_or_annou
 ) -> None:
     job_id = await app.configure_task("any", lock="l").defer_async()
     worker_id = await app.job_manager.register_worker_async()
-    one, other = [
-        AsyncWorkerManager(await app.connector.get_async_connector().session_async(), app.connector.json_loads)
-        for _ in range(2)
-    ]
+    sessions = [await app.connector.get_async_connector().session_async() for _ in range(2)]
+    one, other = (AsyncWorkerManager(session, app.connector.json_loads) for session in sessions)
     with psycopg.connect(database) as barrier:
         # The claim finds nothing, and waits where it notes that its worker wants to be told of new jobs.
         barrier.execute("SELECT FROM adjourn.adjourn_workers FOR SHARE")
         claiming = asyncio.create_task(one.exchange_async(worker_id, (), limit=1, queues=None))
-        waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
         while barrier.execute(waiting).fetchone() != (1,):
             await asyncio.sleep(0.01)
         assert await other.place_async(10)
     exchanged = await claiming
     assert exchanged.place or [job.id for job in exchanged.jobs] == [job_id]
-    for manager in (one, other):
-        await manager.session.close_async()
+    for session in sessions:
+        await session.close_async()
