@@ -19,7 +19,7 @@ from adjourn._sync.connector import SyncSession
 from adjourn._sync.lifecycle import SyncPooledConnector
 from adjourn.connector import BaseSyncConnector
 from adjourn.selecting import SelectingConnector, SummonedConnector
-from adjourn.types import Parameters, Row, Statement
+from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 __all__ = ["AdaptedConnector", "AsyncPooledConnector", "AsyncSession"]
 
@@ -150,7 +150,8 @@ class LoopedConnector(SyncPooledConnector[LoopedPool]):
         self._make_half = make_half
         # Never opened: it connects sessions.
         self._half = make_half()
-        self.json_dumps, self.json_loads = self._half.json_dumps, self._half.json_loads
+        self.json_dumps: JSONDumps = self._half.json_dumps
+        self.json_loads: JSONLoads = self._half.json_loads
 
     @property
     def timeout(self) -> float:
@@ -210,7 +211,7 @@ class SummonedAdaptedConnector(SummonedConnector, BaseSyncConnector, LoopedConne
 
     def __init__(self, principal: AdaptedConnector) -> None:
         super().__init__(principal.make_half)
-        self.principal = principal
+        self.principal: AdaptedConnector = principal
 
 
 class AdaptedConnector(SelectingConnector):

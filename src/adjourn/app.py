@@ -19,7 +19,7 @@ from adjourn.types import ConfigureOptions, PeriodicDefaults, WorkerOptions
 from adjourn.utils import AwaitableContext, import_all, load_from_path
 from adjourn.worker import Worker
 
-logger = logging.getLogger(__name__)
+logger: logging.Logger = logging.getLogger(__name__)
 
 
 class App(blueprints.Blueprint):

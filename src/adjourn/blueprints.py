@@ -33,7 +33,7 @@ R = TypeVar("R")
 Args = ParamSpec("Args")
 AnyTask = Task[Any, Any, Any]
 
-logger = logging.getLogger("adjourn.blueprints")
+logger: logging.Logger = logging.getLogger("adjourn.blueprints")
 
 
 class TaskRegistry(Mapping[str, AnyTask]):

@@ -36,7 +36,7 @@ class Builtins(Blueprint):
         )
 
 
-builtin = Builtins()
+builtin: Builtins = Builtins()
 """All of them."""
 
 

@@ -60,7 +60,7 @@ class StateKeeper:
     """Keeps the state of one connector, and asks the rule what to do about it."""
 
     def __init__(self) -> None:
-        self.state = State(os.getpid())
+        self.state: State = State(os.getpid())
         self._mutex = threading.Lock()
         forks.watch(self)
 

@@ -47,7 +47,7 @@ class SummonedPsycopgConnector(SummonedConnector, SyncPsycopgConnector):
 
     def __init__(self, principal: PsycopgConnector, options: dict[str, Any]) -> None:
         super().__init__(json_dumps=principal.json_dumps, json_loads=principal.json_loads, **options)
-        self.principal = principal
+        self.principal: PsycopgConnector = principal
 
 
 class PsycopgConnector(SelectingConnector):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 from adjourn import sql
 from adjourn._async.connector import AsyncConnectorSource
@@ -62,10 +62,14 @@ class JobManager(AsyncJobManager, SyncJobManager):
 
     connector: ConnectorSource
 
-    get_stalled_jobs = _awaited_on_a_loop(SyncJobManager.get_stalled_jobs, AsyncJobManager.get_stalled_jobs_async)
-    delete_old_jobs = _awaited_on_a_loop(SyncJobManager.delete_old_jobs, AsyncJobManager.delete_old_jobs_async)
-    retry_job = _awaited_on_a_loop(SyncJobManager.retry_job, AsyncJobManager.retry_job_async)
-    defer_periodic_job = _awaited_on_a_loop(SyncJobManager.defer_periodic_job, AsyncJobManager.defer_periodic_job_async)
+    # For checkers of types these block, as they are inherited.
+    if not TYPE_CHECKING:
+        get_stalled_jobs = _awaited_on_a_loop(SyncJobManager.get_stalled_jobs, AsyncJobManager.get_stalled_jobs_async)
+        delete_old_jobs = _awaited_on_a_loop(SyncJobManager.delete_old_jobs, AsyncJobManager.delete_old_jobs_async)
+        retry_job = _awaited_on_a_loop(SyncJobManager.retry_job, AsyncJobManager.retry_job_async)
+        defer_periodic_job = _awaited_on_a_loop(
+            SyncJobManager.defer_periodic_job, AsyncJobManager.defer_periodic_job_async
+        )
 
     def __init__(self, connector: ConnectorSource, schema: str = sql.DEFAULT_SCHEMA) -> None:
         super().__init__(connector, schema)

@@ -18,7 +18,7 @@ from adjourn.types import PeriodicOptions
 if TYPE_CHECKING:
     from adjourn.tasks import Task
 
-logger = logging.getLogger("adjourn.periodic")
+logger: logging.Logger = logging.getLogger("adjourn.periodic")
 
 DEFAULT_MAX_DELAY = 600.0
 """Seconds after its time for which a tick is still deferred."""

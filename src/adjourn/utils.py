@@ -14,7 +14,7 @@ from adjourn import exceptions
 
 T = TypeVar("T")
 
-logger = logging.getLogger("adjourn.utils")
+logger: logging.Logger = logging.getLogger("adjourn.utils")
 
 
 class AwaitableContext(Generic[T]):

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,23 +59,36 @@ def test_mypy_refuses_what_is_marked_and_nothing_else(tmp_path: Path) -> None:
     assert found == expected("mypy"), process.stdout
 
 
-def test_pyright_refuses_what_is_marked_and_nothing_else(tmp_path: Path) -> None:
+def run_pyright(directory: Path, *arguments: str) -> dict[str, Any]:
+    """What pyright reports; the test is skipped where it does not run."""
     try:
         process = subprocess.run(
-            [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable, *map(str, SAMPLES)],
-            cwd=tmp_path,
+            [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable, *arguments],
+            cwd=directory,
             capture_output=True,
             text=True,
             timeout=110,
             check=False,
         )
-        answer = json.loads(process.stdout)
+        report: dict[str, Any] = json.loads(process.stdout)
     except (json.JSONDecodeError, subprocess.TimeoutExpired) as error:
         # Its Python package brings no pyright: it fetches that from npm when it is first run.
         pytest.skip(f"pyright does not run here, perhaps because it could not be fetched: {error}")
+    return report
+
+
+def test_pyright_refuses_what_is_marked_and_nothing_else(tmp_path: Path) -> None:
+    report = run_pyright(tmp_path, *map(str, SAMPLES))
     found = {
         (Path(each["file"]).name, each["range"]["start"]["line"] + 1, each.get("rule", ""))
-        for each in answer["generalDiagnostics"]
+        for each in report["generalDiagnostics"]
         if each["severity"] == "error"
     }
-    assert found == expected("pyright"), process.stdout
+    assert found == expected("pyright"), report
+
+
+def test_every_public_name_has_a_type(tmp_path: Path) -> None:
+    completeness = run_pyright(tmp_path, "--verifytypes", "adjourn", "--ignoreexternal")["typeCompleteness"]
+    symbols = [each for each in completeness["symbols"] if each["isExported"]]
+    assert len(symbols) > 1000
+    assert [each["name"] for each in symbols if not each["isTypeKnown"] or each["isTypeAmbiguous"]] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import os
 import subprocess
@@ -454,6 +455,31 @@ class TestSelection:
         app.close()
         assert sessions.settle(0) == 0
         assert stored() == [1, 1, 1, 3]
+
+    @pytest.mark.parametrize("is_closed", [True, False])
+    def test_a_loop_that_died_in_the_middle_of_a_call_leaves_nothing_for_sqlalchemy_to_complain_of(
+        self, asynchronous: SQLAlchemyConnector, observer: psycopg.Connection, is_closed: bool
+    ) -> None:
+        app, _ = with_task(asynchronous)
+        loop = asyncio.new_event_loop()
+
+        async def begin() -> None:
+            await app.open_async()
+            pending.append(asyncio.create_task(asynchronous.execute_query_async("SELECT pg_sleep(2)")))
+            sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(2)' AND state = 'active'"
+            while observer.execute(sleeping).fetchone() != (1,):
+                await asyncio.sleep(0.01)
+
+        pending: list[asyncio.Task[None]] = []
+        loop.run_until_complete(begin())
+        pending[0]._log_destroy_pending = False  # type: ignore[attr-defined]
+        loop.close()
+        if is_closed:
+            app.close()
+        pending.clear()
+        # A complaint would come from a finaliser here, and is an error.
+        gc.collect()
+        app.close()
 
     def test_a_loop_that_was_left_idle_gives_way_to_the_next_one(
         self, asynchronous: SQLAlchemyConnector, sessions: Sessions, stored: Callable[[], list[Any]]

@@ -60,10 +60,10 @@ class AsyncPsycopgConnector(AsyncPooledConnector[AsyncConnectionPool[Any]]):
         **options: Any,
     ) -> None:
         super().__init__()
-        self.json_dumps = json_dumps or json.dumps
-        self.json_loads = json_loads or json.loads
+        self.json_dumps: JSONDumps = json_dumps or json.dumps
+        self.json_loads: JSONLoads = json_loads or json.loads
         self.pool_factory = pool_factory
-        self.options = driver.sorted_options(type(self).__name__, conninfo, options, pool_factory)
+        self.options: driver.Options = driver.sorted_options(type(self).__name__, conninfo, options, pool_factory)
         self._made: weakref.WeakSet[AsyncConnection[Any]] = weakref.WeakSet()
 
     @property

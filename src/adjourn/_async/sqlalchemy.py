@@ -59,9 +59,9 @@ class AsyncSQLAlchemyConnector(AsyncPooledConnector[AsyncEngine]):
         **options: Any,
     ) -> None:
         super().__init__()
-        self.json_dumps = json_dumps or json.dumps
-        self.json_loads = json_loads or json.loads
-        self.url = driver.address(type(self).__name__, dsn, self.drivers)
+        self.json_dumps: JSONDumps = json_dumps or json.dumps
+        self.json_loads: JSONLoads = json_loads or json.loads
+        self.url: URL = driver.address(type(self).__name__, dsn, self.drivers)
         self.options = options
         self._made: driver.Made | None = None
         # So that what SQLAlchemy does not know is refused now. It connects when it is asked to.

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL, Dialect, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from adjourn import exceptions
 from adjourn._drivers import psycopg as libpq
@@ -128,7 +129,7 @@ class Made:
 
     def __init__(self, engine: Any) -> None:
         self._process = os.getpid()
-        self._connections: dict[int, tuple[Any, Any]] = {}
+        self._connections: dict[int, tuple[Any, Any, ConnectionPoolEntry]] = {}
         pool = getattr(engine, "sync_engine", engine).pool
         event.listen(pool, "connect", self._remember)
         event.listen(pool, "close", self._forget)
@@ -138,19 +139,22 @@ class Made:
     def finish(self, idle_only: bool = False) -> None:
         """Close the connections of this process without waiting for anything."""
         if self._process == os.getpid():
-            for _, raw in list(self._connections.values()):
+            for _, raw, entry in list(self._connections.values()):
                 with contextlib.suppress(Exception):
                     _finish(raw, idle_only)
+                if not idle_only:
+                    # Where a loop has died in the middle of a call the pool believes it in use for ever, and complains.
+                    entry.dbapi_connection = None
 
     def keep_for_ever(self) -> None:
         """Keep the connections alive, in a forked child: to delete them would be to reach into the parent."""
-        for pair in self._connections.values():
-            _keep_for_ever(pair)
+        for made in self._connections.values():
+            _keep_for_ever(made)
 
-    def _remember(self, connection: Any, record: Any) -> None:
-        self._connections[id(connection)] = (connection, getattr(connection, "driver_connection", connection))
+    def _remember(self, connection: Any, entry: ConnectionPoolEntry) -> None:
+        self._connections[id(connection)] = (connection, getattr(connection, "driver_connection", connection), entry)
 
-    def _forget(self, connection: Any, record: Any) -> None:
+    def _forget(self, connection: Any, entry: ConnectionPoolEntry) -> None:
         self._connections.pop(id(connection), None)
 
 

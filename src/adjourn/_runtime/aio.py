@@ -97,7 +97,14 @@ async def guarded(call: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kw
 
 
 async def uninterrupted(call: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a coroutine function to its end, and pass a cancellation on only then. The call must be bounded by itself."""
+    """Run a coroutine function to its end, and pass a cancellation on only then. The call must be bounded by itself.
+
+    In a coroutine that is being destroyed, because its event loop has died, nothing can be waited for: there the call is
+    left out.
+    """
+    error = sys.exception()
+    if isinstance(error, GeneratorExit) or (error is not None and asyncio._get_running_loop() is None):
+        raise error
     _require_asyncio()
     task = asyncio.ensure_future(call(*args, **kwargs))
     try:

@@ -34,9 +34,9 @@ class SyncInMemoryConnector(SyncPooledConnector[MemoryStore]):
         json_loads: JSONLoads | None = None,
     ) -> None:
         super().__init__()
-        self.json_dumps = json_dumps or json.dumps
-        self.json_loads = json_loads or json.loads
-        self.store = store or MemoryStore()
+        self.json_dumps: JSONDumps = json_dumps or json.dumps
+        self.json_loads: JSONLoads = json_loads or json.loads
+        self.store: MemoryStore = store or MemoryStore()
 
     @property
     def timeout(self) -> float:

@@ -55,9 +55,9 @@ class SyncPsycopg2Connector(SyncPooledConnector[ThreadedConnectionPool]):
         **options: Any,
     ) -> None:
         super().__init__()
-        self.json_dumps = json_dumps or json.dumps
-        self.json_loads = json_loads or json.loads
-        self.options = driver.sorted_options(type(self).__name__, dsn, options)
+        self.json_dumps: JSONDumps = json_dumps or json.dumps
+        self.json_loads: JSONLoads = json_loads or json.loads
+        self.options: driver.Options = driver.sorted_options(type(self).__name__, dsn, options)
         self._turns = runtime.Turns(self.options.maxconn)
 
     @property

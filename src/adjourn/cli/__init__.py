@@ -16,7 +16,7 @@ import adjourn
 from adjourn.cli import defer, demo, flags, healthchecks, logs, schema, shell, worker
 from adjourn.exceptions import AdjournException, MissingApp
 
-logger = logging.getLogger(__name__)
+logger: logging.Logger = logging.getLogger(__name__)
 
 COMMANDS = (worker, defer, schema, healthchecks, shell, demo)
 EPILOG = """\

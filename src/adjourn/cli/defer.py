@@ -12,7 +12,7 @@ from adjourn.cli import applications, flags
 from adjourn.exceptions import AlreadyEnqueued, InvalidTaskArguments
 from adjourn.types import ConfigureOptions, JSONDict
 
-logger = logging.getLogger(__name__)
+logger: logging.Logger = logging.getLogger(__name__)
 
 DESCRIPTION = "Store a job that calls a task, and print its id. What is not said is taken from the task."
 

@@ -69,7 +69,7 @@ class Show:
         self.programs = programs
         self.console = console
         self.paths = paths
-        self.workers = list(WORKERS)
+        self.workers: list[str] = list(WORKERS)
 
     def run(self) -> int:
         """Play, and report."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import adjourn
 
-app = adjourn.App(connector=adjourn.PsycopgConnector(os.environ.get("ADJOURN_DEMO_DSN", "")))
+app: adjourn.App = adjourn.App(connector=adjourn.PsycopgConnector(os.environ.get("ADJOURN_DEMO_DSN", "")))
 
 CREATE_TABLE = """
     create table demo_files (

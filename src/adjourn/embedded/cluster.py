@@ -73,13 +73,13 @@ class Cluster:
         start_timeout: float,
     ) -> None:
         self.home = home
-        self.data = home / DATA_DIRECTORY
+        self.data: Path = home / DATA_DIRECTORY
         self.socket_directory = socket_directory
         self.binaries = binaries
         self.settings = settings
         self.temporary = temporary
         self.start_timeout = start_timeout
-        self.deadline = time.monotonic() + start_timeout
+        self.deadline: float = time.monotonic() + start_timeout
         self.server: subprocess.Popen[bytes] | None = None
 
     def start(self) -> subprocess.Popen[bytes]:

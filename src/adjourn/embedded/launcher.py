@@ -9,7 +9,9 @@ import sys
 import types
 from pathlib import Path
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Put the packages in place, and start."""
     here = Path(__file__).resolve().parent
     for name, directory in (("adjourn", here.parent), ("adjourn.embedded", here)):
         package = types.ModuleType(name)
@@ -19,3 +21,7 @@ if __name__ == "__main__":
     from adjourn.embedded import supervisor
 
     supervisor.main()
+
+
+if __name__ == "__main__":
+    main()

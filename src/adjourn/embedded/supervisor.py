@@ -90,9 +90,9 @@ class Supervisor:
 
     def __init__(self, order: Order, first_user: socket.socket) -> None:
         self.order = order
-        self.home = Path(order["home"])
-        self.socket_directory = Path(order["socket_directory"])
-        self.cluster = Cluster(
+        self.home: Path = Path(order["home"])
+        self.socket_directory: Path = Path(order["socket_directory"])
+        self.cluster: Cluster = Cluster(
             self.home,
             socket_directory=self.socket_directory,
             binaries=Path(order["binaries"]),
@@ -100,10 +100,12 @@ class Supervisor:
             temporary=order["temporary"],
             start_timeout=order["start_timeout"],
         )
-        self.users = {first_user}
+        self.users: set[socket.socket] = {first_user}
         self.last_leavers: list[socket.socket] = []
-        self.has_socket_directory = False
-        self.must_end = False
+        self.has_socket_directory: bool = False
+        self.must_end: bool = False
+        self.alarm: socket.socket
+        self.alarm_trigger: socket.socket
         self.alarm, self.alarm_trigger = socket.socketpair()
 
     def run(self) -> None:

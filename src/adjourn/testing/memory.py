@@ -32,7 +32,7 @@ class SummonedInMemoryConnector(SummonedConnector, SyncInMemoryConnector):
 
     def __init__(self, principal: InMemoryConnector) -> None:
         super().__init__(store=principal.store, json_dumps=principal.json_dumps, json_loads=principal.json_loads)
-        self.principal = principal
+        self.principal: InMemoryConnector = principal
 
 
 class InMemoryConnector(SelectingConnector):
@@ -76,7 +76,7 @@ class InMemoryConnector(SelectingConnector):
         json_loads: JSONLoads | None = None,
     ) -> None:
         half = AsyncInMemoryConnector(store=store, json_dumps=json_dumps, json_loads=json_loads)
-        self.store = half.store
+        self.store: MemoryStore = half.store
         super().__init__(half)
 
     @property

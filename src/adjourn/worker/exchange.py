@@ -27,7 +27,7 @@ from adjourn.worker.executor import Executor
 if TYPE_CHECKING:
     from adjourn.worker.worker import Worker
 
-logger = logging.getLogger("adjourn.worker")
+logger: logging.Logger = logging.getLogger("adjourn.worker")
 
 LONGEST_BUFFERED = 0.02
 """Seconds of work that a worker claims ahead at most: a job of the buffer waits while another worker may be idle."""
@@ -74,8 +74,8 @@ class Exchange:
         self._failures = 0
         self._stopping = False
         self._leave_at = math.inf
-        self.executor = Executor(worker, self._on_end)
-        self.worker_id = 0
+        self.executor: Executor = Executor(worker, self._on_end)
+        self.worker_id: int = 0
 
     # What the other roles call, on the loop's thread
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from adjourn.tasks import Task
     from adjourn.worker.worker import Worker
 
-logger = logging.getLogger("adjourn.worker")
+logger: logging.Logger = logging.getLogger("adjourn.worker")
 
 
 ENDINGS = {"job_success": "success", "job_aborted": "aborted", "job_aborted_retry": "cut short, to be run again,"}
@@ -67,7 +67,7 @@ class Executor:
         self._loop = asyncio.get_running_loop()
         self._threads = ThreadPool(options.concurrency, self._loop)
         self._runs: dict[int, Run] = {}
-        self.mean_duration = FIRST_GUESS
+        self.mean_duration: float = FIRST_GUESS
         """Seconds that a run takes on average of late."""
 
     def __len__(self) -> int:

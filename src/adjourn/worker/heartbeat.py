@@ -22,7 +22,7 @@ from adjourn.worker.options import Options
 if TYPE_CHECKING:
     from adjourn.app import App
 
-logger = logging.getLogger("adjourn.worker")
+logger: logging.Logger = logging.getLogger("adjourn.worker")
 
 HEAL_INTERVAL = 60.0
 PARTITION_INTERVAL = 24 * 3600.0

@@ -13,7 +13,7 @@ from adjourn.periodic import DEFAULT_MAX_DELAY, PeriodicTask
 if TYPE_CHECKING:
     from adjourn.app import App
 
-logger = logging.getLogger("adjourn.worker")
+logger: logging.Logger = logging.getLogger("adjourn.worker")
 
 LONGEST_SLEEP = 60.0
 """Seconds after which the clock is looked at again, in case it was set."""

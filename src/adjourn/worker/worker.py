@@ -22,7 +22,7 @@ from adjourn.worker.shutdown import on_signals
 if TYPE_CHECKING:
     from adjourn.app import App
 
-logger = logging.getLogger("adjourn.worker")
+logger: logging.Logger = logging.getLogger("adjourn.worker")
 
 CANCEL_TIMEOUT = 5.0
 """Seconds that cancelled jobs have to clean up in."""

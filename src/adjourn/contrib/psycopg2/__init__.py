@@ -46,7 +46,7 @@ class SummonedPsycopg2Connector(SummonedConnector, Psycopg2Connector):
     def __init__(self, principal: AsyncPsycopg2Connector, options: Options) -> None:
         super().__init__(json_dumps=principal.json_dumps, json_loads=principal.json_loads)
         self.options = options
-        self.principal = principal
+        self.principal: AsyncPsycopg2Connector = principal
 
 
 class AsyncPsycopg2Connector(SelectingConnector):

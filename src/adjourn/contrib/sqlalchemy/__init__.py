@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 try:
     from adjourn.contrib.sqlalchemy.blocking import SQLAlchemyPsycopg2Connector, SQLAlchemyPsycopgConnector
-except ImportError as error:
-    if not (error.name or "").startswith("sqlalchemy"):
+except ImportError as _error:
+    if not (_error.name or "").startswith("sqlalchemy"):
         raise
     raise ImportError(
-        f"adjourn.contrib.sqlalchemy needs SQLAlchemy 2.0 or later: pip install 'adjourn[sqlalchemy]' ({error}).",
-        name=error.name,
+        f"adjourn.contrib.sqlalchemy needs SQLAlchemy 2.0 or later: pip install 'adjourn[sqlalchemy]' ({_error}).",
+        name=_error.name,
     ) from None
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
         from adjourn.contrib.sqlalchemy.asynchronous import SQLAlchemyConnector
-    except ImportError as error:
-        raise ImportError(f"SQLAlchemyConnector needs greenlet: pip install 'adjourn[sqlalchemy]' ({error}).") from None
+    except ImportError as _error:
+        raise ImportError(
+            f"SQLAlchemyConnector needs greenlet: pip install 'adjourn[sqlalchemy]' ({_error})."
+        ) from None
     return SQLAlchemyConnector

@@ -41,7 +41,7 @@ class SummonedSQLAlchemyConnector(SummonedConnector, SQLAlchemyPsycopgConnector)
 
     def __init__(self, principal: SQLAlchemyConnector, url: URL, options: Mapping[str, Any]) -> None:
         super().__init__(dsn=url, json_dumps=principal.json_dumps, json_loads=principal.json_loads, **options)
-        self.principal = principal
+        self.principal: SQLAlchemyConnector = principal
 
 
 class SQLAlchemyConnector(SelectingConnector):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from adjourn._sync.sqlalchemy import SyncSQLAlchemyConnector
 from adjourn.connector import BaseSyncConnector
 
@@ -31,7 +33,7 @@ class SQLAlchemyPsycopgConnector(BaseSyncConnector, SyncSQLAlchemyConnector):
         If ``dsn`` is for another driver, or SQLAlchemy does not know an option.
     """
 
-    drivers = ("psycopg",)
+    drivers: Sequence[str] = ("psycopg",)
 
 
 class SQLAlchemyPsycopg2Connector(BaseSyncConnector, SyncSQLAlchemyConnector):
@@ -57,4 +59,4 @@ class SQLAlchemyPsycopg2Connector(BaseSyncConnector, SyncSQLAlchemyConnector):
         If ``dsn`` is for another driver, or SQLAlchemy does not know an option.
     """
 
-    drivers = ("psycopg2",)
+    drivers: Sequence[str] = ("psycopg2",)
