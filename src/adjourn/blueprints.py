@@ -178,7 +178,7 @@ class Blueprint:
         check_name("alias", alias)
         self.tasks.add_names(task, [alias])
         if not task.blueprint.is_everyones:
-            task.aliases = (*task.aliases, alias)
+            task.aliases.append(alias)
 
     def periodic(
         self,

@@ -46,10 +46,9 @@ class Retried:
     lock: str | None
 
     @classmethod
-    def of(cls, job: Job, decision: RetryDecision, error: str | None, now: datetime.datetime) -> Retried:
+    def of(cls, job: Job, decision: RetryDecision, error: str | None) -> Retried:
         """Say how a job is to be run again."""
-        at = decision.time(now)
-        return cls(_id(job), job.claim, error, at, decision.priority, decision.queue, decision.lock)
+        return cls(_id(job), job.claim, error, decision.retry_at, decision.priority, decision.queue, decision.lock)
 
 
 @attrs.frozen

@@ -31,6 +31,11 @@ class RetryDecision:
     priority, queue, lock
         New values for the job; None leaves its own.
 
+    Attributes
+    ----------
+    retry_at
+        When the job is due again, whichever of the two was given; None for at once.
+
     Raises
     ------
     InvalidOption
@@ -54,15 +59,12 @@ class RetryDecision:
             check_priority(priority)
         check_name("queue", queue, optional=True)
         check_name("lock", lock, optional=True)
+        if retry_in is not None:
+            retry_at = later("retry_in", datetime.datetime.now(datetime.UTC), time_delta("retry_in", retry_in))
         self.retry_at = retry_at
-        self.retry_in: datetime.timedelta | None = None if retry_in is None else time_delta("retry_in", retry_in)
         self.priority = priority
         self.queue = queue
         self.lock = lock
-
-    def time(self, now: datetime.datetime) -> datetime.datetime | None:
-        """Return when the job is due again, None for at once."""
-        return self.retry_at if self.retry_in is None else later("retry_in", now, self.retry_in)
 
 
 class BaseRetryStrategy:

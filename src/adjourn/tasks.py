@@ -113,7 +113,7 @@ class Task(Generic[P, R, Args]):
         self.blueprint = blueprint
         self.func: Callable[P, R] = func
         self.name: str = _full_path(func) if name is None else name
-        self.aliases: tuple[str, ...] = tuple(aliases or ())
+        self.aliases: list[str] = list(aliases or ())
         for argument, value in (("name", self.name), *(("aliases", alias) for alias in self.aliases), ("queue", queue)):
             check_name(argument, value)
         check_name("lock", lock, optional=True)
@@ -155,7 +155,7 @@ class Task(Generic[P, R, Args]):
         """Give the task another name, and other aliases."""
         check_name("name", name)
         self.name = name
-        self.aliases = tuple(aliases)
+        self.aliases = list(aliases)
         self.signature = Signature.of(name, self.func, self.pass_context)
 
     def bound_to(self, blueprint: Blueprint) -> Task[P, R, Args]:

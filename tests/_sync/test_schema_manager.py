@@ -84,5 +84,7 @@ def test_a_role_without_the_right_is_told_which_grant_it_lacks(app: adjourn.App,
 
 
 def test_the_schema_can_be_read_as_text(app: adjourn.App) -> None:
-    assert "create table" in app.schema_manager.get_schema()
+    assert 'create table "adjourn".adjourn_jobs' in type(app.schema_manager).get_schema()
+    elsewhere = adjourn.App(connector=app.connector, schema="elsewhere")
+    assert 'create table "elsewhere".adjourn_jobs' in elsewhere.schema_manager.get_schema()
     assert app.schema_manager.get_migrations_path().endswith("migrations")

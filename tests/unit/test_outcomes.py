@@ -55,7 +55,7 @@ def test_an_ended_job_that_is_to_be_deleted_has_no_status() -> None:
 
 
 def test_a_retry_carries_the_decision_and_the_fence() -> None:
-    decision = RetryDecision(retry_in={"seconds": 5}, queue="slow")
-    retried = Retried.of(JOB, decision, None, NOW)
+    decision = RetryDecision(retry_at=NOW, queue="slow")
+    retried = Retried.of(JOB, decision, None)
     assert (retried.id, retried.claim, retried.queue, retried.lock) == (7, 3, "slow", None)
-    assert retried.at == NOW + datetime.timedelta(seconds=5)
+    assert retried.at == NOW

@@ -93,10 +93,6 @@ class AsyncSchemaManager:
         if version < sql.latest_version():
             raise sql.out_of_date(self.schema, version)
 
-    def get_schema(self) -> str:
-        """Return the SQL of the whole schema, as text for people and for other tools."""
-        return "\n".join(migration.text for migration in sql.migrations(self.schema))
-
     @staticmethod
     def get_migrations_path() -> str:
         """Return the directory of the migrations' files, which are templates in the schema's name."""

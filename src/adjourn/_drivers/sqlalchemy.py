@@ -144,7 +144,7 @@ class Made:
                     _finish(raw, idle_only)
                 if not idle_only:
                     # Where a loop has died in the middle of a call the pool believes it in use for ever, and complains.
-                    entry.dbapi_connection = None
+                    entry.dbapi_connection = None  # type: ignore[misc]
 
     def keep_for_ever(self) -> None:
         """Keep the connections alive, in a forked child: to delete them would be to reach into the parent."""

@@ -80,6 +80,11 @@ def migrations(schema: str = DEFAULT_SCHEMA) -> list[Migration]:
     return found
 
 
+def whole_schema(schema: str = DEFAULT_SCHEMA) -> str:
+    """Return the SQL of the whole schema, as text for people and for other tools."""
+    return "\n".join(migration.text for migration in migrations(schema))
+
+
 def _checked(schema: str) -> str:
     if not isinstance(schema, str) or not schema or "\0" in schema or "$" in schema:
         message = f"schema={schema!r}: pass a non-empty name without NUL or dollar signs, such as 'adjourn'."

@@ -216,7 +216,7 @@ class Executor:
             try:
                 decision = self._app.tasks[run.job.task_name].get_retry_exception(error, run.job)
                 if decision is not None:
-                    return Retried.of(run.job, decision.retry_decision, entry, now)
+                    return Retried.of(run.job, decision.retry_decision, entry)
             except Exception:  # the strategy is user code; without its decision the job fails
                 self._log(logging.ERROR, "job_error", "The retry strategy raised; the job fails", run, exc_info=True)
         return Ended.of(run.job, Status.FAILED, self._options.delete_jobs, entry)
