@@ -129,19 +129,26 @@ async def hop(
 ) -> T:
     """Run a coroutine function on another loop, and await its result on this one. See `run`."""
     call = Call(loop, function, arguments, timeout, pulse)
+    here, ended = asyncio.get_running_loop(), asyncio.Event()
+
+    def wake(outcome: concurrent.futures.Future[T]) -> None:
+        # A loop that was closed before its time has destroyed who waited.
+        with contextlib.suppress(RuntimeError):
+            here.call_soon_threadsafe(ended.set)
+
+    call.outcome.add_done_callback(wake)
     call.submit()
-    waiting = asyncio.wrap_future(call.outcome)
     try:
-        while True:
-            await asyncio.wait([waiting], timeout=WATCH_INTERVAL)
-            if waiting.done():
-                return await waiting
-            call.watch()
+        while not call.outcome.done():
+            try:
+                async with asyncio.timeout(WATCH_INTERVAL):
+                    await ended.wait()
+            except TimeoutError:
+                call.watch()
+        return call.outcome.result()
     except BaseException:
         call.abandon()
         raise
-    finally:
-        waiting.cancel()
 
 
 class Call(Generic[T]):

@@ -310,3 +310,30 @@ def test_a_hop_to_a_blocked_loop_is_given_up_and_never_happens(thread: LoopThrea
         in_thread(lambda: asyncio.run(main()))
     bridge.run(thread.loop, double, 1, timeout=5)
     assert not happened
+
+
+def test_a_hop_whose_own_loop_is_closed_is_destroyed_in_silence(
+    thread: LoopThread, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    async def last() -> None:
+        begun.set()
+        await asyncio.to_thread(go_on.wait, 10)
+
+    async def begin() -> asyncio.Task[None]:
+        task = asyncio.create_task(bridge.hop(thread.loop, last, timeout=10))
+        await asyncio.to_thread(begun.wait, 10)
+        return task
+
+    loop = asyncio.new_event_loop()
+    task = loop.run_until_complete(begin())
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+    del task
+    go_on.set()
+    thread.close()
+    # A complaint would come from a finaliser here, and is an error.
+    gc.collect()
+    assert caplog.records == []
