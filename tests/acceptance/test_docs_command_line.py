@@ -13,8 +13,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
 COMMANDS = ("", "worker", "defer", "schema", "healthchecks", "shell", "demo")
 HEAD = """# The command line
 
-`adjourn` has a command for each thing to be done beside your program. What `--help` says of them is below. Each flag
-has an environment variable, named beside it; the flag has the last word, and what neither says is taken from the app.
+`adjourn` has a command for each thing to be done beside your program. What `--help` says of them is below. A flag names
+its environment variable where it has one; the flag has the last word, and what neither says is taken from the app.
 """
 
 
