@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 import logging
@@ -17,7 +16,7 @@ from adjourn.manager import JobDeferrer, JobManager, SchemaManager
 from adjourn.periodic import DEFAULT_MAX_DELAY
 from adjourn.types import ConfigureOptions, PeriodicDefaults, WorkerOptions
 from adjourn.utils import AwaitableContext, import_all, load_from_path
-from adjourn.worker import Worker
+from adjourn.worker import Worker, shutdown
 
 logger: logging.Logger = logging.getLogger(__name__)
 
@@ -265,7 +264,7 @@ class App(blueprints.Blueprint):
             async with self.open_async():
                 await self.run_worker_async(**options)
 
-        asyncio.run(run())
+        shutdown.run(run)
 
 
 def _checked(connector: Any) -> BaseConnector:
