@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
+import json
 import os
 import subprocess
 import sys
@@ -627,6 +628,17 @@ class TestConnectionsOfTheCallers:
             await session.run_sync(defer, 2)
             await session.commit()
         assert stored() == [2]
+
+    async def test_a_connection_of_asyncpgs_own_may_have_codecs_of_its_own(
+        self, database: str, stored: Callable[[], list[Any]]
+    ) -> None:
+        _, work = with_task(SQLAlchemyConnector())
+        connection = await asyncpg.connect(database)
+        await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
+        await work.configure(connection=connection).defer_async(n=1)
+        await work.configure(connection=connection).batch_defer_async({"n": 2}, {"n": 3})
+        await connection.close()
+        assert stored() == [1, 2, 3]
 
     @pytest.mark.parametrize("pooled", [False, True])
     async def test_a_connection_of_asyncpgs_own(

@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 import psycopg
-from psycopg import AsyncConnection, AsyncCursor
+from psycopg import AsyncConnection, AsyncCursor, AsyncRawCursor
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 from psycopg.sql import SQL, Identifier
@@ -311,10 +311,17 @@ class AsyncPsycopgSession(AsyncSession):
 
 async def run_async(connection: AsyncConnection[Any], statement: Statement, parameters: Parameters | None) -> list[Row]:
     """Execute a statement on a connection and return its rows."""
-    cursor = connection.cursor(row_factory=dict_row)
+    cursor = own_cursor_async(connection)
     # Text without parameters may hold several commands, which cannot be prepared.
     await cursor.execute(statement.text, parameters, prepare=False if parameters is None else None)
     return await rows_async(cursor)
+
+
+def own_cursor_async(connection: AsyncConnection[Any]) -> AsyncCursor[Row]:
+    """Return a cursor that takes named parameters, also where the user's own do not."""
+    if issubclass(connection.cursor_factory, AsyncRawCursor):
+        return AsyncCursor(connection, row_factory=dict_row)
+    return connection.cursor(row_factory=dict_row)
 
 
 async def translated_run_async(
@@ -331,7 +338,7 @@ async def run_batch_async(
     connection: AsyncConnection[Any], batch: Sequence[tuple[Statement, Mapping[str, Any]]]
 ) -> list[list[Row]]:
     """Execute statements in a transaction, in one round trip where libpq can, and return the rows of each."""
-    cursors = [connection.cursor(row_factory=dict_row) for _ in batch]
+    cursors = [own_cursor_async(connection) for _ in batch]
     try:
         async with connection.pipeline() if psycopg.Pipeline.is_supported() else contextlib.nullcontext():
             if connection.autocommit:

@@ -98,6 +98,10 @@ class SQLAlchemyConnector(SelectingConnector):
         """Make the synchronous twin, with the address and the options of this connector."""
         return SummonedSQLAlchemyConnector(self, *twin_options(self._url, self._options))
 
+    def summon_plain(self) -> SummonedSQLAlchemyConnector:
+        """Make a twin that is never opened, for calls on connections of the callers' own."""
+        return SummonedSQLAlchemyConnector(self, URL.create("postgresql+psycopg"), {})
+
     def session_beside(self, pool: AsyncEngine) -> SyncSession:
         """Connect, blocking, to where an asynchronous engine of the user's does."""
         arguments = connection_arguments(pool.url, self._options.get("connect_args"))
