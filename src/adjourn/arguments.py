@@ -115,6 +115,18 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(repr(name) for name in sorted(names))
 
 
+def check_is_job(argument: str, job: Any) -> None:
+    """Refuse what is not a job.
+
+    Raises
+    ------
+    InvalidOption
+        Naming the argument.
+    """
+    if not isinstance(job, Job):
+        raise InvalidOption(f"{argument}={job!r}: pass a Job, such as list_jobs() returns or task.configure(...).job.")
+
+
 def check_job(argument: str, job: Any) -> None:
     """Refuse what is not a job, and a job that was made by hand of values that no task's job could have.
 
@@ -123,13 +135,15 @@ def check_job(argument: str, job: Any) -> None:
     InvalidOption
         Naming the argument, and the attribute.
     """
-    if not isinstance(job, Job):
-        raise InvalidOption(f"{argument}={job!r}: pass a Job, such as task.configure(...).job.")
+    check_is_job(argument, job)
     try:
         check_name("queue", job.queue)
         check_name("task_name", job.task_name)
-        check_name("lock", job.lock, optional=True)
-        check_name("queueing_lock", job.queueing_lock, optional=True)
+        # Whatever is deferred comes by here, so nothing is asked that need not be.
+        if job.lock is not None:
+            check_name("lock", job.lock)
+        if job.queueing_lock is not None:
+            check_name("queueing_lock", job.queueing_lock)
         check_priority(job.priority)
         if job.scheduled_at is not None:
             check_aware("scheduled_at", job.scheduled_at)

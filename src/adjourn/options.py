@@ -16,6 +16,7 @@ MAX_NAME_LENGTH = 255
 MAX_HOURS = 1000 * 366 * 24
 MAX_SECONDS = 100 * 366 * 24 * 3600
 """The longest duration: what is counted from now is within the calendar, and every clock and lock can wait for it."""
+MAX_PORT = 65_535
 MIDDLEWARE_PARAMETERS = ("call_next", "context", "worker")
 _INTEGER_RANGE = range(-(2**31), 2**31)
 _BIGINT_RANGE = range(-(2**63), 2**63)
@@ -371,3 +372,17 @@ def check_connector(value: Any) -> None:
         raise InvalidOption(
             f"connector={value!r}: pass a connector, such as adjourn.PsycopgConnector('postgresql://...')."
         )
+
+
+def check_port(argument: str, value: Any) -> None:
+    """Refuse what is not a port, or a list of ports with commas between them, as libpq takes for several hosts.
+
+    Raises
+    ------
+    InvalidOption
+        Naming the argument.
+    """
+    ports = str(value).split(",") if isinstance(value, int | str) and not isinstance(value, bool) else ["?"]
+    # An empty one stands for the default.
+    if value is not None and not all(not port or (port.isdecimal() and 0 < int(port) <= MAX_PORT) for port in ports):
+        raise InvalidOption(f"{argument}={value!r}: pass a number between 1 and {MAX_PORT}.")

@@ -149,7 +149,7 @@ def test_a_wait_is_a_whole_number(option: str, value: Any) -> None:
 
 
 def test_a_negative_number_of_retries_is_refused_by_the_task_s_name_for_it() -> None:
-    with pytest.raises(InvalidOption, match="^retry=-1: "):
+    with pytest.raises(InvalidOption, match=r"^retry=-1: "):
         RetryStrategy.of(-1)
 
 

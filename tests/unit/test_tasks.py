@@ -91,7 +91,7 @@ class Numbers:
 
 @pytest.mark.parametrize("function", [numbers, numbers_async, functools.partial(numbers), Numbers()])
 def test_a_generator_is_no_task(app: adjourn.App, function: Any) -> None:
-    with pytest.raises(exceptions.InvalidOption, match="generator, whose body nobody would run.*defer a job for"):
+    with pytest.raises(exceptions.InvalidOption, match=r"generator, whose body nobody would run.*defer a job for"):
         app.task(name="w")(function)
 
 
@@ -123,11 +123,12 @@ def test_an_alias_is_for_a_task_of_this_app(app: adjourn.App) -> None:
 
 def test_arguments_that_every_job_has_are_checked_when_they_are_configured(app: adjourn.App) -> None:
     task = app.task(name="w")(work)
-    for arguments in ({"y": 1}, {5: 1}, {"x": object()}):
+    refused: list[Any] = [{"y": 1}, {5: 1}, {"x": object()}]
+    for arguments in refused:
         for configure in (task.configure, functools.partial(app.configure_task, "w")):
-            with pytest.raises(exceptions.InvalidTaskArguments, match="^Task w: "):
+            with pytest.raises(exceptions.InvalidTaskArguments, match=r"^Task w: "):
                 configure(task_kwargs=arguments)
-    with pytest.raises(exceptions.InvalidTaskArguments, match="^Task any: argument 'x' cannot be stored"):
+    with pytest.raises(exceptions.InvalidTaskArguments, match=r"^Task any: argument 'x' cannot be stored"):
         app.configure_task("any", task_kwargs={"x": object()})
 
 
@@ -136,7 +137,7 @@ def test_options_that_make_no_sense_are_refused_when_a_task_is_configured(app: a
         app.configure_task("any", bogus=1)  # type: ignore[call-arg]
     with pytest.raises(exceptions.InvalidOption, match=r"^name=\[\]"):
         app.configure_task([])  # type: ignore[arg-type]
-    with pytest.raises(exceptions.InvalidOption, match="^allow_unknown='no'"):
+    with pytest.raises(exceptions.InvalidOption, match=r"^allow_unknown='no'"):
         app.configure_task("any", allow_unknown="no")  # type: ignore[arg-type]
 
 
@@ -167,7 +168,7 @@ def test_a_blueprint_whose_names_are_taken_is_refused_whole(app: adjourn.App) ->
 
 def test_only_a_blueprint_can_be_taken_in(app: adjourn.App) -> None:
     for other in (5, adjourn.App(connector=adjourn.PsycopgConnector(NOWHERE))):
-        with pytest.raises(exceptions.InvalidOption, match="^blueprint="):
+        with pytest.raises(exceptions.InvalidOption, match=r"^blueprint="):
             app.add_tasks_from(other, namespace="ns")  # type: ignore[arg-type]
 
 
@@ -229,11 +230,11 @@ def test_an_option_of_an_app_s_that_makes_no_sense_is_refused_by_name(option: st
 
 
 def test_a_worker_s_options_are_checked_before_anything_is_opened(app: adjourn.App) -> None:
-    with pytest.raises(exceptions.InvalidOption, match="^run_worker: there is no option 'bogus'"):
+    with pytest.raises(exceptions.InvalidOption, match=r"^run_worker: there is no option 'bogus'"):
         app.run_worker(bogus=1)  # type: ignore[call-arg]
     assert Worker(app, ["q"]).options.queues == ("q",)
     for other in (5, adjourn.Blueprint()):
-        with pytest.raises(exceptions.InvalidOption, match="^app="):
+        with pytest.raises(exceptions.InvalidOption, match=r"^app="):
             Worker(other)  # type: ignore[arg-type]
 
 
@@ -285,7 +286,7 @@ def test_a_path_that_leads_to_no_app_is_refused_with_the_reason(path: str, words
 
 
 def test_what_is_no_path_is_refused() -> None:
-    with pytest.raises(exceptions.InvalidOption, match="^dotted_path=5"):
+    with pytest.raises(exceptions.InvalidOption, match=r"^dotted_path=5"):
         adjourn.App.from_path(5)  # type: ignore[arg-type]
 
 

@@ -7,7 +7,6 @@ from typing import Any, cast
 
 import attrs
 
-from adjourn.blueprints import Blueprint
 from adjourn.exceptions import InvalidOption
 from adjourn.jobs import DeleteJobCondition
 from adjourn.middleware import TaskMiddleware, WorkerMiddleware, checked, checked_for_worker
@@ -144,5 +143,6 @@ def check_app(value: Any) -> None:
     InvalidOption
         If it is something else.
     """
-    if not isinstance(value, Blueprint) or not value.is_app:
+    # By its looks: apps are built on top of workers.
+    if getattr(value, "is_app", False) is not True:
         raise InvalidOption(f"app={value!r}: pass an app, as in Worker(app), or call app.run_worker().")
