@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 import logging
@@ -18,7 +17,7 @@ from adjourn.options import check_flag, check_known, check_name, checked_list
 from adjourn.periodic import checked_defaults
 from adjourn.types import ConfigureOptions, JSONDumps, PeriodicDefaults, WorkerOptions
 from adjourn.utils import AwaitableContext, import_all, load_from_path
-from adjourn.worker import Worker
+from adjourn.worker import Worker, shutdown
 from adjourn.worker.options import checked_options
 
 logger: logging.Logger = logging.getLogger(__name__)
@@ -285,7 +284,7 @@ class App(blueprints.Blueprint):
             async with self.open_async():
                 await self.run_worker_async(**options)
 
-        asyncio.run(run())
+        shutdown.run(run)
 
 
 def _checked(connector: Any) -> BaseConnector:

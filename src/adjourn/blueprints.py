@@ -338,7 +338,7 @@ class Blueprint:
             What its jobs have unless ``configure`` says otherwise.
         timeout
             Seconds that a run may take; None (the default) takes the worker's. An async task is then cancelled, and its
-            job fails with `JobTimeout`. A thread cannot be cancelled: a synchronous task that takes a context finds
+            job fails with `JobTimeout` unless the task catches the cancellation and returns. A thread cannot be cancelled: a synchronous task that takes a context finds
             ``context.should_abort()`` true from then on; its job fails with `JobTimeout` if it then raises, and
             succeeds, late, if it returns.
         task_middleware

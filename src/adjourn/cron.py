@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import re
 import zoneinfo
+from collections.abc import Iterator
 
 import attrs
 from croniter import croniter
@@ -12,6 +14,7 @@ from adjourn.exceptions import InvalidOption
 
 _MOST_FIELDS = 6
 _HOUR = 1
+_BY_CHANCE = re.compile(r"(?<![a-z])[hr](?![a-z])", re.IGNORECASE)
 
 
 @attrs.frozen
@@ -44,6 +47,8 @@ class Cron:
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.expression, str) or not croniter.is_valid(self.expression):
             raise InvalidOption(f"cron={self.expression!r} is not a cron expression, such as '*/5 * * * *'.")
+        if _BY_CHANCE.search(self.expression):
+            raise InvalidOption(f"cron={self.expression!r}: H and R leave the time to chance; write numbers.")
         if len(self.expression.split()) > _MOST_FIELDS:
             raise InvalidOption(f"cron={self.expression!r} has more than {_MOST_FIELDS} fields.")
         try:
@@ -65,18 +70,28 @@ class Cron:
             if not self._is_repeated(found):
                 return found.astimezone(datetime.UTC)
 
-    def between(self, after: datetime.datetime, until: datetime.datetime) -> list[datetime.datetime]:
-        """Return when it is due later than ``after`` and not later than ``until``, in order; in UTC."""
-        found = []
+    def between(self, after: datetime.datetime, until: datetime.datetime) -> Iterator[datetime.datetime]:
+        """Find when it is due later than ``after`` and not later than ``until``, in order; in UTC."""
         tick = self.next(after)
         while tick <= until:
-            found.append(tick)
+            yield tick
             tick = self.next(tick)
-        return found
+
+    def latest(self, after: datetime.datetime, until: datetime.datetime) -> datetime.datetime | None:
+        """Return the last of the times that `between` finds, without looking at all of them; None if there is none."""
+        distance = datetime.timedelta(minutes=1)
+        while True:
+            since = max(after, until - distance)
+            times = list(self.between(since, until))
+            if times or since == after:
+                return times[-1] if times else None
+            distance = min(8 * distance, until - after)
 
     def _is_repeated(self, local: datetime.datetime) -> bool:
         """Tell whether the clocks show this time for the second time, and once was meant."""
         first = local.replace(fold=0)
-        if first.utcoffset() == local.utcoffset() or self.expression.startswith("@"):
+        if first.utcoffset() == local.utcoffset():
             return False
+        if self.expression.startswith("@"):
+            return self.expression.lower() != "@hourly"
         return not self.expression.split()[_HOUR].startswith("*")

@@ -119,7 +119,7 @@ class Job:
             enqueued_at=row["enqueued_at"],
             started_at=row["started_at"],
             finished_at=row.get("finished_at"),
-            errors=tuple(json_loads(errors)) if errors else (),
+            errors=tuple(json.loads(errors)) if errors else (),
         )
 
     def evolve(self, **changes: Any) -> Job:
@@ -141,8 +141,15 @@ class Job:
     @property
     def call_string(self) -> str:
         """The job as a call, such as ``tasks.add[7](a=1, b=2)``, for people to read."""
-        arguments = ", ".join(f"{name}={value!r}" for name, value in self.task_kwargs.items())
+        arguments = ", ".join(f"{name}={_shown(value)}" for name, value in self.task_kwargs.items())
         return f"{self.task_name}[{self.id}]({arguments})"
+
+
+def _shown(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception:  # what a decoder of the user's has made may be anything
+        return f"<{type(value).__name__}>"
 
 
 def __getattr__(name: str) -> Any:

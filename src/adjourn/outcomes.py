@@ -5,15 +5,17 @@ from __future__ import annotations
 import datetime
 import json
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 import attrs
 
 from adjourn.jobs import DeleteJobCondition, Job, Status
+from adjourn.options import check_aware, check_name, check_priority
 from adjourn.retry import RetryDecision
 
 MAX_TRACEBACK = 20_000
-"""Characters of a traceback that are kept with a failed job, the last ones."""
+"""Characters of a traceback that are kept with a failed job: the first and the last ones."""
 MAX_MESSAGE = 2_000
 """Characters of an exception's message that are kept with a failed job."""
 
@@ -47,7 +49,19 @@ class Retried:
 
     @classmethod
     def of(cls, job: Job, decision: RetryDecision, error: str | None) -> Retried:
-        """Say how a job is to be run again."""
+        """Say how a job is to be run again.
+
+        Raises
+        ------
+        InvalidOption
+            If a value of the decision, which is the user's own, is not one that can be stored.
+        """
+        if decision.retry_at is not None:
+            check_aware("retry_at", decision.retry_at)
+        if decision.priority is not None:
+            check_priority(decision.priority)
+        check_name("queue", decision.queue, optional=True)
+        check_name("lock", decision.lock, optional=True)
         return cls(_id(job), job.claim, error, decision.retry_at, decision.priority, decision.queue, decision.lock)
 
 
@@ -59,6 +73,8 @@ class Exchanged:
     ----------
     jobs
         Claimed now, best first.
+    unreadable
+        Claimed now as well, but what is stored as their arguments cannot be read; with the reason.
     refused
         Ids of ended jobs that were not this worker's any more.
     alive
@@ -72,11 +88,17 @@ class Exchanged:
     """
 
     jobs: list[Job]
+    unreadable: list[tuple[Job, Exception]]
     refused: frozenset[int]
     alive: bool
     repeat: bool
     place: bool
     due_in: float | None
+
+    @property
+    def claimed(self) -> int:
+        """How many jobs were claimed."""
+        return len(self.jobs) + len(self.unreadable)
 
 
 @attrs.frozen
@@ -92,21 +114,31 @@ class Heartbeat:
 def error_entry(error: BaseException, job: Job, started: datetime.datetime, ended: datetime.datetime) -> str:
     """Describe a failed attempt as the JSON that is kept with the job: bounded in size, and always storable."""
     entry: dict[str, Any] = {
-        "exception": f"{type(error).__module__}.{type(error).__qualname__}",
-        "message": _storable(_message(error))[:MAX_MESSAGE],
-        "traceback": _storable("".join(traceback.format_exception(error)))[-MAX_TRACEBACK:],
-        "attempt": job.attempts,
+        "exception": _described(lambda: f"{type(error).__module__}.{type(error).__qualname__}", "no name"),
+        "message": _described(lambda: str(error), "no message")[:MAX_MESSAGE],
+        "traceback": _shortened(_described(lambda: "".join(traceback.format_exception(error)), "no traceback")),
+        "attempt": job.attempts + 1,
         "started_at": started.isoformat(),
         "ended_at": ended.isoformat(),
     }
     return json.dumps(entry)
 
 
-def _message(error: BaseException) -> str:
+def _described(describe: Callable[[], str], otherwise: str) -> str:
     try:
-        return str(error)
-    except Exception as broken:  # the exception is the user's, and so is its __str__
-        return f"<no message: its __str__ raised {type(broken).__name__}>"
+        return _storable(describe())
+    except BaseException as broken:  # the exception is the user's, and so are its class and its __str__
+        if isinstance(broken, KeyboardInterrupt):
+            raise
+        return f"<{otherwise}: it raised {type(broken).__name__}>"
+
+
+def _shortened(text: str) -> str:
+    """Leave out the middle of a long traceback: its beginning says where, its end says what."""
+    if len(text) <= MAX_TRACEBACK:
+        return text
+    half = MAX_TRACEBACK // 2
+    return f"{text[:half]}\n... {len(text) - 2 * half} characters are left out here ...\n{text[-half:]}"
 
 
 def _storable(text: str) -> str:

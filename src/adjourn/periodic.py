@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import enum
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -31,7 +31,7 @@ class MissedRuns(enum.StrEnum):
     """What becomes of ticks that came while no worker was there to defer them."""
 
     SKIP = "skip"
-    """Nothing."""
+    """Nothing, unless the worker is late by less than a minute."""
     LATEST = "latest"
     """The latest of them is deferred, if it is not older than ``max_delay``."""
     ALL = "all"
@@ -65,8 +65,8 @@ class PeriodicTask:
     max_delay: float | None
     options: Mapping[str, Any]
 
-    def due(self, since: datetime.datetime, now: datetime.datetime, max_delay: float) -> list[datetime.datetime]:
-        """Return the ticks to defer now, in order.
+    def due(self, since: datetime.datetime, now: datetime.datetime, max_delay: float) -> Iterator[datetime.datetime]:
+        """Find the ticks to defer now, in order.
 
         Parameters
         ----------
@@ -78,11 +78,23 @@ class PeriodicTask:
             Seconds, the app's default.
         """
         longest = self.max_delay if self.max_delay is not None else max_delay
+        return self.cron.between(max(since, now - datetime.timedelta(seconds=longest)), now)
+
+    def overdue(
+        self, since: datetime.datetime | None, now: datetime.datetime, max_delay: float
+    ) -> Iterable[datetime.datetime]:
+        """Find the ticks to defer when a worker begins, in order: which of those that were missed, `missed` decides.
+
+        Takes what `due` does; ``since`` is None where the schedule is new, so that none was missed.
+        """
+        if self.missed is MissedRuns.ALL and since is not None:
+            return self.due(since, now, max_delay)
+        longest = self.max_delay if self.max_delay is not None else max_delay
         if self.missed is MissedRuns.SKIP:
             longest = min(longest, ON_TIME)
-        oldest = max(since, now - datetime.timedelta(seconds=longest))
-        ticks = self.cron.between(oldest, now)
-        return ticks[-1:] if self.missed is MissedRuns.LATEST else ticks
+        oldest = now - datetime.timedelta(seconds=longest)
+        latest = self.cron.latest(oldest if since is None else max(since, oldest), now)
+        return [] if latest is None else [latest]
 
 
 class PeriodicRegistry:

@@ -37,12 +37,13 @@ def test_looking_in_steps_finds_each_time_exactly_once(
     expression: str, zone: str, start: datetime.datetime, hours: list[int]
 ) -> None:
     cron = Cron(expression, zone)
-    found, at = [], start
+    found: list[datetime.datetime] = []
+    at = start
     for step in hours:
         until = at + datetime.timedelta(hours=step)
         found += cron.between(at, until)
         at = until
-    assert found == cron.between(start, at)
+    assert found == list(cron.between(start, at))
     assert found == sorted(set(found))
 
 
@@ -57,3 +58,12 @@ def test_a_daily_time_is_due_once_on_every_calendar_day(
         following = cron.next(tick)
         assert datetime.timedelta(hours=20) < following - tick < datetime.timedelta(hours=28)
         tick = following
+
+
+@given(expression=expressions, zone=zones, start=times, minutes=st.integers(0, 20_000))
+@settings(deadline=None, max_examples=50)
+def test_the_latest_time_is_the_last_of_those_between(
+    expression: str, zone: str, start: datetime.datetime, minutes: int
+) -> None:
+    cron, until = Cron(expression, zone), start + datetime.timedelta(minutes=minutes)
+    assert cron.latest(start, until) == next(reversed(list(cron.between(start, until))), None)

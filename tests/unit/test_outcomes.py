@@ -27,13 +27,15 @@ def test_an_error_is_kept_with_its_type_message_traceback_and_times() -> None:
     assert kept["message"] == "no such thing"
     assert "test_outcomes.py" in kept["traceback"]
     assert kept["started_at"] == kept["ended_at"] == NOW.isoformat()
-    assert kept["attempt"] == 2
+    assert kept["attempt"] == 3
 
 
-def test_an_error_is_bounded_in_size_and_keeps_the_end_of_its_traceback() -> None:
-    kept = entry(ValueError("x" * 100_000))
+def test_an_error_is_bounded_in_size_and_keeps_both_ends_of_its_traceback() -> None:
+    kept = entry(ValueError("x" * 100_000 + "end"))
     assert len(kept["message"]) == MAX_MESSAGE
-    assert len(kept["traceback"]) == MAX_TRACEBACK
+    assert MAX_TRACEBACK < len(kept["traceback"]) < MAX_TRACEBACK + 100
+    assert "test_outcomes.py" in kept["traceback"]
+    assert kept["traceback"].endswith("xend\n")
 
 
 def test_an_error_that_postgres_could_not_store_is_made_storable() -> None:

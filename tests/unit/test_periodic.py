@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import adjourn
 from adjourn import exceptions
 from adjourn.periodic import PeriodicTask
+from adjourn.testing import InMemoryConnector
 
 NOW = datetime.datetime(2026, 1, 1, 12, 0, 30, tzinfo=datetime.UTC)
 LONG_AGO = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
@@ -29,28 +31,46 @@ def declared(app: adjourn.App, **options: Any) -> PeriodicTask:
     return periodic_task
 
 
-def clock(ticks: list[datetime.datetime]) -> list[str]:
+def clock(ticks: Iterable[datetime.datetime]) -> list[str]:
     return [f"{tick:%H:%M}" for tick in ticks]
 
 
-def test_the_latest_missed_tick_is_due_unless_it_is_too_old(app: adjourn.App) -> None:
+def test_of_what_was_missed_the_latest_tick_is_due_unless_it_is_too_old(app: adjourn.App) -> None:
     periodic_task = declared(app)
-    assert clock(periodic_task.due(LONG_AGO, NOW, 600)) == ["12:00"]
-    assert clock(periodic_task.due(LONG_AGO, NOW, 20)) == []
-    assert clock(periodic_task.due(NOW, NOW, 600)) == []
+    for since in (LONG_AGO, None):
+        assert clock(periodic_task.overdue(since, NOW, 600)) == ["12:00"]
+        assert clock(periodic_task.overdue(since, NOW, 20)) == []
+    assert clock(periodic_task.overdue(NOW, NOW, 600)) == []
 
 
-def test_all_missed_ticks_are_due_where_asked_for(app: adjourn.App) -> None:
+def test_all_missed_ticks_are_due_where_asked_for_but_none_was_missed_before_there_was_a_schedule(
+    app: adjourn.App,
+) -> None:
     periodic_task = declared(app, missed="all", max_delay=160)
-    assert clock(periodic_task.due(LONG_AGO, NOW, 600)) == ["11:58", "11:59", "12:00"]
-    assert clock(periodic_task.due(NOW - datetime.timedelta(seconds=60), NOW, 600)) == ["12:00"]
+    assert clock(periodic_task.overdue(LONG_AGO, NOW, 600)) == ["11:58", "11:59", "12:00"]
+    assert clock(periodic_task.overdue(NOW - datetime.timedelta(seconds=60), NOW, 600)) == ["12:00"]
+    assert clock(periodic_task.overdue(None, NOW, 600)) == ["12:00"]
 
 
 def test_missed_ticks_are_skipped_where_asked_for(app: adjourn.App) -> None:
     periodic_task = declared(app, missed="skip", cron="55 * * * *")
-    assert clock(periodic_task.due(LONG_AGO, NOW, 600)) == []
+    assert clock(periodic_task.overdue(LONG_AGO, NOW, 600)) == []
     on_time = NOW.replace(hour=11, minute=55)
-    assert clock(periodic_task.due(LONG_AGO, on_time, 600)) == ["11:55"]
+    assert clock(periodic_task.overdue(LONG_AGO, on_time, 600)) == ["11:55"]
+    often = declared(adjourn.App(connector=InMemoryConnector()), missed="skip", cron="* * * * * */10")
+    assert len(list(often.overdue(LONG_AGO, NOW, 600))) == 1
+
+
+@pytest.mark.parametrize("missed", ["skip", "latest", "all"])
+def test_every_tick_since_the_last_look_is_due(app: adjourn.App, missed: str) -> None:
+    periodic_task = declared(app, missed=missed, max_delay=160)
+    assert clock(periodic_task.due(NOW - datetime.timedelta(seconds=100), NOW, 600)) == ["11:59", "12:00"]
+    assert clock(periodic_task.due(LONG_AGO, NOW, 600)) == ["11:58", "11:59", "12:00"]
+
+
+def test_the_latest_of_many_ticks_is_found_without_looking_at_all_of_them(app: adjourn.App) -> None:
+    periodic_task = declared(app, cron="* * * * * *", max_delay=10 * 365 * 24 * 3600)
+    assert clock(periodic_task.overdue(None, NOW, 600)) == [f"{NOW:%H:%M}"]
 
 
 def test_a_task_may_have_several_schedules_that_differ_in_their_id(app: adjourn.App) -> None:

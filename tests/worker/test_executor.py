@@ -91,7 +91,7 @@ async def test_a_job_that_fails_is_retried_as_often_as_its_task_says(app: adjour
     job = await bench.job(job_id)
     assert attempts == [0, 1, 2]
     assert (job.status, job.attempts) == ("failed", 3)
-    assert [error["attempt"] for error in job.errors] == [0, 1, 2]
+    assert [error["attempt"] for error in job.errors] == [1, 2, 3]
 
 
 async def test_a_retried_job_that_succeeds_keeps_its_earlier_errors(app: adjourn.App, bench: Bench) -> None:

@@ -27,11 +27,12 @@ async def test_each_tick_is_deferred_once_by_whichever_worker_comes_first(app: a
     async def tick(timestamp: int, x: int) -> None: ...
 
     app.periodic_defaults["max_delay"] = 200
+    await Scheduler(app).defer_due(NOON - 3 * MINUTE)
     schedulers = [Scheduler(app) for _ in range(5)]
     await asyncio.gather(*(scheduler.defer_due(NOON) for scheduler in schedulers))
-    assert sorted(await timestamps(app)) == ["11:58", "11:59", "12:00"]
+    assert sorted(await timestamps(app)) == ["11:57", "11:58", "11:59", "12:00"]
     await asyncio.gather(*(scheduler.defer_due(NOON + 2 * MINUTE) for scheduler in [*schedulers, Scheduler(app)]))
-    assert sorted(await timestamps(app)) == ["11:58", "11:59", "12:00", "12:01", "12:02"]
+    assert sorted(await timestamps(app)) == ["11:57", "11:58", "11:59", "12:00", "12:01", "12:02"]
     job = (await app.job_manager.list_jobs_async())[0]
     assert (job.queue, job.task_kwargs["x"]) == ("clock", 5)
 
@@ -105,3 +106,59 @@ async def test_a_one_shot_worker_defers_what_is_due(app: adjourn.App, bench: Ben
 
     await bench.drain()
     assert len(ran) == 1
+
+
+@pytest.mark.parametrize("missed", ["skip", "latest", "all"])
+async def test_a_worker_that_is_up_defers_every_tick_however_late_it_looks(app: adjourn.App, missed: str) -> None:
+    @app.periodic(cron="* * * * *", missed=missed)
+    @app.task(name="tick")
+    async def tick(timestamp: int) -> None: ...
+
+    scheduler = Scheduler(app)
+    await scheduler.defer_due(NOON - 2 * MINUTE)
+    await scheduler.defer_due(NOON)
+    assert await timestamps(app) == ["11:58", "11:59", "12:00"]
+
+
+async def test_a_schedule_that_is_new_has_missed_nothing(app: adjourn.App) -> None:
+    @app.periodic(cron="* * * * *", missed="all")
+    @app.task(name="tick")
+    async def tick(timestamp: int) -> None: ...
+
+    await Scheduler(app).defer_due(NOON)
+    assert await timestamps(app) == ["12:00"]
+
+
+async def test_a_periodic_task_that_cannot_be_deferred_harms_no_other(
+    app: adjourn.App, caplog: pytest.LogCaptureFixture
+) -> None:
+    @app.periodic(cron="* * * * *")
+    @app.task(name="bad")
+    async def bad(timestamp: int) -> None: ...
+
+    @app.periodic(cron="* * * * *")
+    @app.task(name="good")
+    async def good(timestamp: int) -> None: ...
+
+    # Nothing that a declaration lets pass does that, as far as anybody knows.
+    bad.queue = object()  # type: ignore[assignment]
+    scheduler = Scheduler(app)
+    await scheduler.defer_due(NOON)
+    await scheduler.defer_due(NOON + MINUTE)
+    assert [job.task_name for job in await app.job_manager.list_jobs_async()] == ["good", "good"]
+    assert "side_task_failed" in {record.__dict__.get("action") for record in caplog.records}
+
+
+async def test_schedules_are_forgotten_although_the_code_has_none_left(app: adjourn.App, bench: Bench) -> None:
+    @app.task(name="tick")
+    async def tick(timestamp: int) -> None: ...
+
+    job = app.configure_task("tick").make_job((), {"timestamp": 0})
+    await app.job_manager.defer_periodic_job_async(job, "old", 0, cron="* * * * *")
+    await app.connector.execute_query_async("update adjourn.adjourn_schedules set seen_at = now() - interval '30 days'")
+
+    async def is_forgotten() -> bool:
+        return await app.job_manager.list_schedules_async() == []
+
+    async with bench.working():
+        await bench.until(is_forgotten)

@@ -230,7 +230,7 @@ class AsyncSQLAlchemyConnector(AsyncPooledConnector[AsyncEngine]):
                     connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
                     return await names.run_async(connection, statement, parameters)
                 finally:
-                    await runtime.uninterrupted(connection.close)
+                    await self._given_back_async(connection)
         finally:
             opened.gate.leave()
 
@@ -247,9 +247,17 @@ class AsyncSQLAlchemyConnector(AsyncPooledConnector[AsyncEngine]):
                     async with connection.begin():
                         return [await names.run_async(connection, *each) for each in batch]
                 finally:
-                    await runtime.uninterrupted(connection.close)
+                    await self._given_back_async(connection)
         finally:
             opened.gate.leave()
+
+    async def _given_back_async(self, connection: AsyncConnection) -> None:
+        try:
+            await runtime.uninterrupted(connection.close)
+        except GeneratorExit:
+            if self._made is not None:
+                self._made.left_behind.append(connection)
+            raise
 
     def _place(self) -> str:
         _, arguments = self.url.get_dialect()().create_connect_args(self.url)

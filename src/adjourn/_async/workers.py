@@ -67,10 +67,13 @@ class AsyncWorkers(AsyncJobLists):
         check_id("worker_id", worker_id)
         manager = _manager_of(self)
         exchanged = await manager.exchange_async(worker_id, (), limit=1, queues=queues)
-        if not exchanged.jobs and exchanged.place:
+        if not exchanged.claimed and exchanged.place:
             # Whoever places it, this caller or a worker that was faster.
             await manager.place_async(PLACE_LIMIT)
             exchanged = await manager.exchange_async(worker_id, (), limit=1, queues=queues)
+        for job, error in exchanged.unreadable:
+            await self.finish_job_async(job, Status.FAILED)
+            raise error
         return exchanged.jobs[0] if exchanged.jobs else None
 
     async def finish_job_async(self, job: Job, status: Status, delete_job: bool = False) -> bool:

@@ -5,6 +5,7 @@ SQLAlchemy's asynchronous connections are its blocking ones inside of a greenlet
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -137,6 +138,8 @@ class Made:
     def __init__(self, engine: Any) -> None:
         self._process = os.getpid()
         self._connections: dict[int, tuple[Any, Any, ConnectionPoolEntry]] = {}
+        # What a dying event loop has left checked out: SQLAlchemy complains if it is deleted before it is closed here.
+        self.left_behind: list[Any] = []
         pool = getattr(engine, "sync_engine", engine).pool
         event.listen(pool, "connect", self._remember)
         event.listen(pool, "close", self._forget)
@@ -150,8 +153,8 @@ class Made:
                 with contextlib.suppress(Exception):
                     _finish(raw, idle_only)
                 if not idle_only:
-                    # Where a loop has died in the middle of a call the pool believes it in use for ever, and complains.
                     entry.dbapi_connection = None  # type: ignore[misc]
+            self.left_behind.clear()
 
     def keep_for_ever(self) -> None:
         """Keep the connections alive, in a forked child: to delete them would be to reach into the parent."""
@@ -171,18 +174,28 @@ def _finish(raw: Any, idle_only: bool) -> None:
         if not idle_only or raw.pgconn.transaction_status != TransactionStatus.ACTIVE:
             raw.pgconn.finish()
     elif hasattr(raw, "terminate"):  # asyncpg
-        transport: Any = getattr(raw, "_transport", None)
-        if transport is not None and (found := transport.get_extra_info("socket")) is not None:
-            with socket.socket(fileno=os.dup(found.fileno())) as own:
-                own.shutdown(socket.SHUT_RDWR)
-        # Its loop may be closed, and would complain.
-        with contextlib.suppress(RuntimeError):
-            raw.terminate()
-        if (left := getattr(transport, "_sock", None)) is not None:
-            left.close()
-            transport._sock = None
+        _finish_asyncpg(raw, idle_only)
     elif not idle_only:
         raw.close()
+
+
+def _finish_asyncpg(raw: Any, idle_only: bool) -> None:
+    transport: Any = getattr(raw, "_transport", None)
+    loop: asyncio.AbstractEventLoop = raw._loop
+    if transport is not None and (found := transport.get_extra_info("socket")) is not None:
+        with socket.socket(fileno=os.dup(found.fileno())) as own:
+            own.shutdown(socket.SHUT_RDWR)
+    if loop.is_running():
+        loop.call_soon_threadsafe(raw.terminate)
+        return
+    # A loop that is closed complains, when the connection is marked as closed already.
+    with contextlib.suppress(RuntimeError):
+        raw.terminate()
+    if not loop.is_closed() and not idle_only:
+        return  # should the loop run again, it closes the socket
+    if (left := getattr(transport, "_sock", None)) is not None:
+        left.close()
+        transport._sock = None
 
 
 def _keep_for_ever(connection: Any) -> None:

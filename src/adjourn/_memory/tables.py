@@ -13,6 +13,9 @@ import attrs
 
 from adjourn.types import Row
 
+MOST_ERRORS = 10
+"""How many errors of a job are kept."""
+
 READY, SCHEDULED, BEHIND, UNPLACED = range(4)
 """The column ``hold``: ready or running, not due yet, behind its lock's head, with a lock and not placed yet."""
 
@@ -101,6 +104,13 @@ class ScheduleRow:
     seen_at: datetime.datetime
 
 
+def with_error(errors: tuple[str, ...], error: str | None) -> tuple[str, ...]:
+    """Return a job's errors with one more: the first and the last nine are kept."""
+    if error is None:
+        return errors
+    return (*errors, error) if len(errors) < MOST_ERRORS else (*errors[:1], *errors[2:], error)
+
+
 @attrs.define
 class Tables:
     """All that is stored, and the moment at which a statement looks at it.
@@ -169,6 +179,6 @@ class Tables:
         """Move a job to those that have ended; a status of None deletes it without a trace."""
         del self.jobs[job.id]
         if status is not None:
-            errors = job.errors if error is None else (*job.errors, error)
+            errors = with_error(job.errors, error)
             ended: JobRow = attrs.evolve(job, **changes)  # type: ignore[arg-type]
             self.finished[job.id] = attrs.evolve(ended, errors=errors, finished_as=status, finished_at=self.now)

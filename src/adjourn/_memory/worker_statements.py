@@ -11,7 +11,7 @@ import attrs
 
 from adjourn._memory.rules import first_hold, has_head, promote, stored_json, wake
 from adjourn._memory.statements import answers
-from adjourn._memory.tables import BEHIND, READY, SCHEDULED, UNPLACED, JobRow, Tables, WorkerRow
+from adjourn._memory.tables import BEHIND, READY, SCHEDULED, UNPLACED, JobRow, Tables, WorkerRow, with_error
 from adjourn.types import Row
 
 DUE_LIMIT = 1000
@@ -240,7 +240,7 @@ def retry_jobs(
             queueing_lock=None,
             waiting_queueing_lock=None,
             hold=hold,
-            errors=old.errors if error is None else (*old.errors, error),
+            errors=with_error(old.errors, error),
         )
         if old.lock is not None and (hold != READY or new_lock != old.lock):
             promote(tables, [old.lock])
@@ -296,7 +296,7 @@ def _worker_lost(job: JobRow, now: datetime.datetime) -> str:
     entry = {
         "exception": "WorkerLost",
         "message": f"the worker was lost {job.losses + 1} times while it ran this job",
-        "attempt": job.attempts,
+        "attempt": job.attempts + 1,
         "started_at": job.started_at and job.started_at.isoformat(),
         "ended_at": now.isoformat(),
     }

@@ -255,7 +255,10 @@ class SyncJobManager(SyncWorkers, SyncRetention):
         lock: str | None = None,
         connection: Any = None,
     ) -> None:
-        """Run a job again: one that has ended, one that runs (its worker loses it), or one that waits.
+        """Run a job again: one that has ended, one that runs, or one that waits.
+
+        One that runs its worker loses: how that run ends is not stored. Its body is not stopped, so that the two may
+        overlap, also under a lock; where that matters, abort the job first and wait for its end.
 
         Parameters
         ----------

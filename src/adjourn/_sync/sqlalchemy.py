@@ -228,7 +228,7 @@ class SyncSQLAlchemyConnector(SyncPooledConnector[Engine]):
                     connection = connection.execution_options(isolation_level="AUTOCOMMIT")
                     return names.run(connection, statement, parameters)
                 finally:
-                    runtime.uninterrupted(connection.close)
+                    self._given_back(connection)
         finally:
             opened.gate.leave()
 
@@ -243,9 +243,17 @@ class SyncSQLAlchemyConnector(SyncPooledConnector[Engine]):
                     with connection.begin():
                         return [names.run(connection, *each) for each in batch]
                 finally:
-                    runtime.uninterrupted(connection.close)
+                    self._given_back(connection)
         finally:
             opened.gate.leave()
+
+    def _given_back(self, connection: Connection) -> None:
+        try:
+            runtime.uninterrupted(connection.close)
+        except GeneratorExit:
+            if self._made is not None:
+                self._made.left_behind.append(connection)
+            raise
 
     def _place(self) -> str:
         _, arguments = self.url.get_dialect()().create_connect_args(self.url)

@@ -114,10 +114,12 @@ class SyncWorkerManager:
             probe=probe,
         )
         report = json.loads(rows.pop()["args"])
-        jobs = [self._claimed(row, worker_id) for row in rows]
+        claimed = [self._claimed(row, worker_id) for row in rows]
+        jobs = [job for job, reason in claimed if reason is None]
         jobs.sort(key=lambda job: (-job.priority, job.id))
         return Exchanged(
             jobs=jobs,
+            unreadable=[(job, reason) for job, reason in claimed if reason is not None],
             refused=frozenset(report["refused"] or ()),
             alive=report["alive"],
             repeat=report["repeat"],
@@ -200,7 +202,19 @@ class SyncWorkerManager:
     def _run(self, statement: str, **parameters: Any) -> list[Row]:
         return self.session.execute(sql.statements(self.schema)[statement], parameters)
 
-    def _claimed(self, row: Row, worker_id: int) -> Job:
+    def _claimed(self, row: Row, worker_id: int) -> tuple[Job, Exception | None]:
+        """Return a claimed job, and why it cannot be run where its arguments cannot be read."""
         row["status"] = "doing"
         row["worker_id"] = worker_id
-        return Job.from_row(row, self.json_loads)
+        try:
+            job = Job.from_row(row, self.json_loads)
+        except Exception as error:
+            return Job.from_row({**row, "args": "{}"}), error
+        arguments: Any = job.task_kwargs
+        if not isinstance(arguments, dict):
+            kind = type(arguments).__name__
+            reason = exceptions.InvalidTaskArguments(
+                f"The arguments are decoded to a {kind}; json_loads must give a dictionary."
+            )
+            return job.evolve(task_kwargs={}), reason
+        return job, None

@@ -66,10 +66,13 @@ class SyncWorkers(SyncJobLists):
         check_id("worker_id", worker_id)
         manager = _manager_of(self)
         exchanged = manager.exchange(worker_id, (), limit=1, queues=queues)
-        if not exchanged.jobs and exchanged.place:
+        if not exchanged.claimed and exchanged.place:
             # Whoever places it, this caller or a worker that was faster.
             manager.place(PLACE_LIMIT)
             exchanged = manager.exchange(worker_id, (), limit=1, queues=queues)
+        for job, error in exchanged.unreadable:
+            self.finish_job(job, Status.FAILED)
+            raise error
         return exchanged.jobs[0] if exchanged.jobs else None
 
     def finish_job(self, job: Job, status: Status, delete_job: bool = False) -> bool:

@@ -20,7 +20,7 @@ from adjourn._async.connector import AsyncSession
 from adjourn._async.worker_manager import PLACE_LIMIT, AsyncWorkerManager
 from adjourn.exceptions import ConnectorException, SchemaOutOfDate
 from adjourn.job_context import AbortReason
-from adjourn.jobs import Job
+from adjourn.jobs import Job, Status
 from adjourn.outcomes import Ended, Exchanged, Retried
 from adjourn.worker.executor import Executor
 
@@ -154,9 +154,7 @@ class Exchange:
             await self._hand_back_buffer(manager)
             self.executor.forget_durations()
         if self._retried:
-            batch = self._retried[: self._largest_batch]
-            await manager.retry_jobs_async(self.worker_id, batch)
-            del self._retried[: len(batch)]
+            await self._store_retried(manager)
         limit = 0 if self._stopping else self._room()
         if not limit and not self._ended:
             if self._stopping and not len(self.executor):
@@ -172,7 +170,7 @@ class Exchange:
         if exchanged.place and now >= (self._place_at or 0.0):
             placed = await manager.place_async(PLACE_LIMIT)
             self._place_at = None if placed else now + PLACE_RETRY
-        if placed or exchanged.repeat or len(exchanged.jobs) == limit > 0 or self._ended:
+        if placed or exchanged.repeat or exchanged.claimed == limit > 0 or self._ended:
             if placed or exchanged.repeat:
                 self._probe_at = 0.0
             if exchanged.repeat:
@@ -184,11 +182,21 @@ class Exchange:
         if limit and not probing:
             self._probe_at = 0.0
             return False
-        if not self._options.wait and not exchanged.jobs and not exchanged.place and not self._has_work():
+        if not self._options.wait and not exchanged.claimed and not exchanged.place and not self._has_work():
             return True
         if not self._stopping:
             await self._sleep(exchanged.due_in)
         return False
+
+    async def _store_retried(self, manager: AsyncWorkerManager) -> None:
+        batch = self._retried[: self._largest_batch]
+        try:
+            await manager.retry_jobs_async(self.worker_id, batch)
+        except ConnectorException as error:
+            if _is_of_data(error):
+                self._narrow_down_retried(batch, error)
+            raise
+        del self._retried[: len(batch)]
 
     async def _exchange(self, manager: AsyncWorkerManager, limit: int, probing: bool, now: float) -> Exchanged:
         batch = self._ended[: self._largest_batch]
@@ -205,12 +213,12 @@ class Exchange:
                 probe=probing,
             )
         except ConnectorException as error:
-            if batch and error.sqlstate and error.sqlstate[:2] in _DATA_ERRORS:
+            if batch and _is_of_data(error):
                 self._narrow_down(batch, error)
             raise
         if worker_id != self.worker_id:
             # Declared dead meanwhile: what was claimed just before is being rescued, and must not run here.
-            return attrs.evolve(exchanged, jobs=[], alive=True)
+            return attrs.evolve(exchanged, jobs=[], unreadable=[], alive=True)
         del self._ended[: len(batch)]
         self._largest_batch = 1000
         for job_id in exchanged.refused:
@@ -225,12 +233,14 @@ class Exchange:
                     extra = {"action": "finish_task", "job": {"id": each.id}, "status": each.status}
                     logger.debug("It is stored how job %s ended", each.id, extra=extra)
         if limit:
-            if len(exchanged.jobs) < limit:
+            if exchanged.claimed < limit:
                 self._saturated_since = None
             elif self._saturated_since is None:
                 self._saturated_since = now
         for job in exchanged.jobs:
             self._take(job, now)
+        for job, reason in exchanged.unreadable:
+            self.executor.refuse(job, reason)
         return exchanged
 
     def _narrow_down(self, batch: list[Ended], error: ConnectorException) -> None:
@@ -247,6 +257,22 @@ class Exchange:
             self._ended[0] = Ended(batch[0].id, batch[0].claim, batch[0].status)
         else:
             self._ended.append(self._ended.pop(0))
+
+    def _narrow_down_retried(self, batch: list[Retried], error: ConnectorException) -> None:
+        """The same for a retry: the one that cannot be stored fails instead."""
+        if len(batch) > 1:
+            self._largest_batch = len(batch) // 2
+        elif error.sqlstate is not None and error.sqlstate.startswith("22"):
+            retried = self._retried.pop(0)
+            logger.error(
+                "The retry of job %s cannot be stored (%s); the job fails",
+                retried.id,
+                error,
+                extra={"action": "retry_dropped"},
+            )
+            self._ended.append(Ended(retried.id, retried.claim, Status.FAILED.value, retried.error))
+        else:
+            self._retried.append(self._retried.pop(0))
 
     # Jobs in and out
 
@@ -374,3 +400,8 @@ class Exchange:
         """Ask everything that runs to end because the worker does."""
         for job_id in list(self.executor.running):
             self.executor.abort(job_id, AbortReason.SHUTDOWN)
+
+
+def _is_of_data(error: ConnectorException) -> bool:
+    """Tell whether the database refused what it was given, rather than failed."""
+    return error.sqlstate is not None and error.sqlstate[:2] in _DATA_ERRORS

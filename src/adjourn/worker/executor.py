@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import datetime
 import functools
 import inspect
@@ -42,9 +43,18 @@ class Run:
     began: float = attrs.field(factory=time.perf_counter)
     handle: asyncio.Task[None] | None = None
     is_cancellable: bool = False
+    awaitable: concurrent.futures.Future[Any] | None = None
     timeout: float | None = None
     timer: asyncio.TimerHandle | None = None
     abort_reason: AbortReason | None = None
+
+    def let_go(self) -> None:
+        """Follow it no longer, and ask it to end."""
+        self.abort_reason = self.abort_reason or AbortReason.SHUTDOWN
+        if self.timer is not None:
+            self.timer.cancel()
+        if self.handle is not None:
+            self.handle.cancel()
 
 
 class Executor:
@@ -83,14 +93,32 @@ class Executor:
         self.mean_duration = FIRST_GUESS
 
     def start(self, job: Job) -> None:
-        """Begin to run a job."""
+        """Begin to run a job. Whatever is wrong with it is its outcome."""
+        run = self._begun(job)
+        try:
+            self._start(run)
+        except Exception as error:
+            self._end(run, self._failed(run, error), "job_error", error)
+
+    def refuse(self, job: Job, error: Exception) -> None:
+        """Let a job fail that cannot be run."""
+        run = self._begun(job)
+        self._end(run, self._failed(run, error, retry=False), "job_error", error)
+
+    def _begun(self, job: Job) -> Run:
         assert job.id is not None
+        if older := self._runs.get(job.id):
+            # It was taken away and has come back while its body ran.
+            older.let_go()
         run = self._runs[job.id] = Run(job)
+        return run
+
+    def _start(self, run: Run) -> None:
+        job = run.job
         task = self._app.tasks.get(job.task_name)
         if task is None:
-            self._end(
-                run, self._failed(run, exceptions.TaskNotFound(_unknown_task(job)), retry=False), "task_not_found"
-            )
+            error = exceptions.TaskNotFound(_unknown_task(job))
+            self._end(run, self._failed(run, error, retry=False), "task_not_found", error)
             return
         if job.abort_requested:
             self._end(run, self._ended(run, Status.ABORTED), "job_aborted")
@@ -101,13 +129,13 @@ class Executor:
             self._log(logging.INFO, "start_job", f"Starting job {job.call_string}", run)
         run.timeout = task.timeout or self._options.timeout
         if run.timeout is not None:
-            run.timer = self._loop.call_later(run.timeout, self.abort, job.id, AbortReason.TIMEOUT)
+            run.timer = self._loop.call_later(run.timeout, self._abort, run, AbortReason.TIMEOUT)
         run.is_cancellable = task.is_async
         body = self._body(run, task)
         if task.is_async or self._options.worker_middleware:
             run.handle = self._loop.create_task(self._await(run, body), name=f"adjourn job {job.id}")
         else:
-            self._threads.submit(functools.partial(self._call, body), functools.partial(self._finish, run))
+            self._threads.submit(functools.partial(self._call, run, body), functools.partial(self._finish, run))
 
     def _body(self, run: Run, task: Task[Any, Any, Any]) -> Callable[[], Any]:
         """Return what runs a job: its function, wrapped in all the middleware there is for it."""
@@ -122,10 +150,10 @@ class Executor:
         if not options.worker_middleware:
             return body
         if not task.is_async:
-            body = functools.partial(self._in_thread, body)
+            body = functools.partial(self._in_thread, run, body)
         return compose(options.worker_middleware, body, context, self._worker)
 
-    async def _in_thread(self, body: Callable[[], Any]) -> Any:
+    async def _in_thread(self, run: Run, body: Callable[[], Any]) -> Any:
         future: asyncio.Future[Any] = self._loop.create_future()
 
         def done(result: Any, error: BaseException | None) -> None:
@@ -133,23 +161,31 @@ class Executor:
                 return
             if error is None:
                 future.set_result(result)
-            elif isinstance(error, StopIteration):  # a future does not take it
-                future.set_exception(RuntimeError("the task raised StopIteration"))
+            elif isinstance(error, StopIteration | GeneratorExit | KeyboardInterrupt):
+                # A future does not take the one, and on the loop the others would mean something else.
+                raised = RuntimeError(f"the task raised {type(error).__name__}")
+                raised.__cause__ = error
+                future.set_exception(raised)
             else:
                 future.set_exception(error)
 
-        self._threads.submit(functools.partial(self._call, body), done)
+        self._threads.submit(functools.partial(self._call, run, body), done)
         return await future
 
     def abort(self, job_id: int, reason: AbortReason) -> None:
         """Ask a run to end: cancel an async one, flag a sync one. The first reason counts."""
-        run = self._runs.get(job_id)
-        if run is None or run.abort_reason is not None:
+        if run := self._runs.get(job_id):
+            self._abort(run, reason)
+
+    def _abort(self, run: Run, reason: AbortReason) -> None:
+        if run.abort_reason is not None:
             return
         self._log(logging.INFO, "abort_job", f"Asking job {run.job.call_string} to end ({reason})", run)
         run.abort_reason = reason
         if run.handle is not None and run.is_cancellable:
             run.handle.cancel()
+        elif run.awaitable is not None:
+            run.awaitable.cancel()
 
     def tell_what_is_waited_for(self) -> None:
         """Log each run that a stop has to wait for."""
@@ -163,63 +199,88 @@ class Executor:
         runs = list(self._runs.values())
         self._runs.clear()
         for run in runs:
-            run.abort_reason = run.abort_reason or AbortReason.SHUTDOWN
-            if run.timer is not None:
-                run.timer.cancel()
-            if run.handle is not None:
-                run.handle.cancel()
+            run.let_go()
         return [run.job for run in runs]
 
     def close(self) -> None:
         """Let the threads end."""
         self._threads.close()
 
-    def _call(self, body: Callable[[], Any]) -> Any:
+    def _call(self, run: Run, body: Callable[[], Any]) -> Any:
         result = body()
-        if inspect.isawaitable(result):  # a synchronous wrapper around an async function
-            return asyncio.run_coroutine_threadsafe(_awaited(result), self._loop).result()
-        return result
+        if not inspect.isawaitable(result):
+            return result
+        # A synchronous wrapper around an async function.
+        run.awaitable = asyncio.run_coroutine_threadsafe(_awaited(result), self._loop)
+        if run.abort_reason is not None:
+            run.awaitable.cancel()
+        try:
+            return run.awaitable.result()
+        except concurrent.futures.CancelledError:
+            raise asyncio.CancelledError from None
 
     async def _await(self, run: Run, body: Callable[[], Any]) -> None:
         try:
             result = await body()
-        except (KeyboardInterrupt, GeneratorExit):
-            raise
-        except BaseException as error:  # whatever else it raises, SystemExit too, is the job's outcome, not ours
+            while inspect.isawaitable(result):  # middleware that did not await what it called
+                result = await result
+        except BaseException as error:  # whatever it raises, SystemExit too, is the job's outcome, not ours
+            if self._is_interrupt(error):
+                raise
             self._finish(run, None, error)
         else:
             self._finish(run, result, None)
 
+    def _is_interrupt(self, error: BaseException) -> bool:
+        """Tell whether an error comes from outside of the job: from a signal, or because its loop is gone."""
+        if isinstance(error, KeyboardInterrupt):
+            return self._worker.may_be_interrupted
+        return isinstance(error, GeneratorExit) and not self._loop.is_running()
+
     def _finish(self, run: Run, result: Any, error: BaseException | None) -> None:
         if error is None:
+            if run.abort_reason is AbortReason.TIMEOUT:
+                message = f"Job {run.job.call_string} went on past its time-out of {run.timeout:g} s, and succeeded"
+                self._log(logging.WARNING, "timeout_ignored", message, run)
             self._end(run, self._ended(run, Status.SUCCEEDED), "job_success", result=result)
             return
         if run.abort_reason is AbortReason.TIMEOUT:
             message = f"The job took longer than its time-out of {run.timeout:g} s."
             error, cause = exceptions.JobTimeout(message), error
             error.__cause__ = cause
-        cancelled = run.abort_reason if isinstance(error, asyncio.CancelledError) else None
-        if cancelled is AbortReason.USER_REQUEST or isinstance(error, exceptions.JobAborted):
-            self._end(run, self._ended(run, Status.ABORTED), "job_aborted")
-        elif cancelled is AbortReason.SHUTDOWN:
+        is_cancelled = isinstance(error, asyncio.CancelledError)
+        is_aborted = isinstance(error, exceptions.JobAborted)
+        if is_cancelled and run.abort_reason is None and run.handle is not None and run.handle.cancelling():
+            # Nobody asked for its end: its event loop is ending.
+            run.abort_reason = AbortReason.SHUTDOWN
+        if run.abort_reason is AbortReason.SHUTDOWN and (is_cancelled or is_aborted):
             self._end(run, run.job, "job_aborted_retry")
+        elif is_aborted:
+            self._end(run, self._ended(run, Status.ABORTED, self._entry(run, error)), "job_aborted", error)
+        elif is_cancelled and run.abort_reason is AbortReason.USER_REQUEST:
+            self._end(run, self._ended(run, Status.ABORTED), "job_aborted")
         else:
             self._end(run, self._failed(run, error), "job_error", error)
 
-    def _ended(self, run: Run, status: Status) -> Ended:
-        return Ended.of(run.job, status, self._options.delete_jobs)
+    def _ended(self, run: Run, status: Status, entry: str | None = None) -> Ended:
+        return Ended.of(run.job, status, self._options.delete_jobs, entry)
+
+    def _entry(self, run: Run, error: BaseException) -> str:
+        started = datetime.datetime.fromtimestamp(run.started, datetime.UTC)
+        return error_entry(error, run.job, started, datetime.datetime.now(datetime.UTC))
 
     def _failed(self, run: Run, error: BaseException, *, retry: bool = True) -> Ended | Retried:
-        now = datetime.datetime.now(datetime.UTC)
-        entry = error_entry(error, run.job, datetime.datetime.fromtimestamp(run.started, datetime.UTC), now)
+        entry = self._entry(run, error)
         if retry and run.abort_reason is not AbortReason.USER_REQUEST:
             try:
                 decision = self._app.tasks[run.job.task_name].get_retry_exception(error, run.job)
                 if decision is not None:
                     return Retried.of(run.job, decision.retry_decision, entry)
-            except Exception:  # the strategy is user code; without its decision the job fails
+            except BaseException as broken:  # the strategy is user code; without its decision the job fails
+                if self._is_interrupt(broken):
+                    raise
                 self._log(logging.ERROR, "job_error", "The retry strategy raised; the job fails", run, exc_info=True)
-        return Ended.of(run.job, Status.FAILED, self._options.delete_jobs, entry)
+        return self._ended(run, Status.FAILED, entry)
 
     def _end(
         self,
@@ -230,24 +291,25 @@ class Executor:
         result: Any = None,
     ) -> None:
         assert run.job.id is not None
-        if self._runs.pop(run.job.id, None) is not run:
-            return  # abandoned
+        if self._runs.get(run.job.id) is not run:
+            return  # let go of
+        del self._runs[run.job.id]
         if run.timer is not None:
             run.timer.cancel()
         duration = time.perf_counter() - run.began
         self.mean_duration += (duration - self.mean_duration) * 0.1
-        if error is not None:
+        if action == "task_not_found":
+            self._log(logging.ERROR, action, _unknown_task(run.job), run, duration, exc_info=error)
+        elif action == "job_error":
             retried = isinstance(outcome, Retried)
             message = f"Job {run.job.call_string} raised {type(error).__name__}" + (
                 ", to be retried" if retried else ""
             )
             action = "job_error_retry" if retried else action
             self._log(logging.INFO if retried else logging.ERROR, action, message, run, duration, exc_info=error)
-        elif action == "task_not_found":
-            self._log(logging.ERROR, action, _unknown_task(run.job), run, duration)
         elif logger.isEnabledFor(logging.INFO):
             message = f"Job {run.job.call_string}: {ENDINGS[action]} in {duration:.3f} s"
-            self._log(logging.INFO, action, message, run, duration, result=result)
+            self._log(logging.INFO, action, message, run, duration, exc_info=error, result=result)
         self._on_end(outcome)
 
     def _context(self, run: Run, task: Task[Any, Any, Any]) -> JobContext:
@@ -258,7 +320,8 @@ class Executor:
             job=run.job,
             task=task,
             start_timestamp=run.started,
-            additional_context=self._options.additional_context,
+            # One for each job: middleware puts its own into it.
+            additional_context=dict(self._options.additional_context),
             abort_reason=lambda: run.abort_reason,
         )
 
@@ -285,7 +348,11 @@ class Executor:
         }
         if duration is not None:
             extra |= {"duration": duration, "end_timestamp": run.started + duration, "result": result}
-        logger.log(level, message, extra=extra, exc_info=exc_info)
+        try:
+            logger.log(level, message, extra=extra, exc_info=exc_info)
+        except Exception as error:  # handlers are the user's, and must not cost a job
+            what = f"A log handler raised {type(error).__name__} for job {run.job.id}: {error}"
+            self._loop.call_exception_handler({"message": what})
 
 
 async def _awaited(awaitable: Any) -> Any:

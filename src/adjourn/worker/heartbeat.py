@@ -43,6 +43,8 @@ class HeartbeatThread(threading.Thread):
         Called, tells under which id it is registered now; 0 while it is not.
     on_beat, on_notified
         Called with each heartbeat's answer, and whenever there may be new jobs; both in this thread.
+    is_over
+        Called, tells whether nobody is left to be told.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class HeartbeatThread(threading.Thread):
         worker_id: Callable[[], int],
         on_beat: Callable[[int, Heartbeat], Any],
         on_notified: Callable[[], Any],
+        is_over: Callable[[], bool],
     ) -> None:
         super().__init__(name=f"adjourn-heartbeat-{options.name}", daemon=True)
         self._app = app
@@ -59,6 +62,7 @@ class HeartbeatThread(threading.Thread):
         self._worker_id = worker_id
         self._on_beat = on_beat
         self._on_notified = on_notified
+        self._is_over = is_over
         self._stop_asked = threading.Event()
         # A heartbeat also asks which jobs are to be aborted.
         self._interval = min(options.update_heartbeat_interval, options.abort_job_polling_interval)
@@ -75,13 +79,20 @@ class HeartbeatThread(threading.Thread):
         while not self._stop_asked.is_set():
             try:
                 self._converse()
-            except AdjournException as error:
+            except Exception as error:
+                if self._is_over():
+                    return
                 failures = 1 if self._beaten else failures + 1
                 level = logging.DEBUG if failures > 1 else logging.WARNING
-                logger.log(level, "No heartbeat: %s", error, extra={"action": "heartbeat_failed", "failures": failures})
+                expected = isinstance(error, AdjournException)
+                logger.log(
+                    level if expected else logging.ERROR,
+                    "No heartbeat: %s",
+                    error,
+                    exc_info=not expected,
+                    extra={"action": "heartbeat_failed", "failures": failures},
+                )
                 self._stop_asked.wait(min(0.1 * 2**failures, _LONGEST_BACK_OFF))
-            except RuntimeError:
-                return  # the loop that is to be told has gone
 
     def _converse(self) -> None:
         self._beaten = False

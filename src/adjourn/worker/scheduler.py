@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import logging
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from adjourn.exceptions import AlreadyEnqueued, ConnectorException
@@ -34,16 +35,19 @@ class Scheduler:
 
     def __init__(self, app: App) -> None:
         self._app = app
-        self._seen: dict[int, datetime.datetime] = {}
+        self._seen: dict[tuple[str, str], datetime.datetime] = {}
         self._keep_at = datetime.datetime.min.replace(tzinfo=datetime.UTC)
 
     async def run(self) -> None:
         """Defer until cancelled."""
+        if not self._app.periodic_registry.periodic_tasks:
+            logger.debug("There are no periodic tasks", extra={"action": "ignore_periodic_task"})
         failures = 0
-        while self._app.periodic_registry.periodic_tasks:
+        while True:
             try:
-                await self.defer_due(_now())
-                await self._keep(_now())
+                now = _now()
+                await self.defer_due(now)
+                await self._keep(now)
                 failures = 0
             except ConnectorException as error:
                 failures += 1
@@ -56,19 +60,33 @@ class Scheduler:
                 )
                 await asyncio.sleep(delay)
             else:
-                await self._sleep()
-        logger.debug("There are no periodic tasks", extra={"action": "ignore_periodic_task"})
+                await self._sleep(now)
 
     async def defer_due(self, now: datetime.datetime) -> None:
-        """Defer every tick that is due and has not been seen to."""
-        max_delay = self._app.periodic_defaults.get("max_delay", DEFAULT_MAX_DELAY)
-        beginning = datetime.datetime.min.replace(tzinfo=datetime.UTC)
+        """Defer every tick that is due and has not been seen to. What is wrong with one task harms no other."""
+        new = [each for each in self._app.periodic_registry.periodic_tasks if _key(each) not in self._seen]
+        rows = await self._app.job_manager.list_schedules_async() if new else []
+        known = {(row["task_name"], row["periodic_id"]): row["last_tick"] for row in rows}
         for periodic_task in self._app.periodic_registry.periodic_tasks:
-            since = self._seen.get(id(periodic_task), beginning)
-            for tick in periodic_task.due(since, now, max_delay):
-                await self._defer(periodic_task, tick)
-                self._seen[id(periodic_task)] = tick
-            self._seen[id(periodic_task)] = max(since, now)
+            max_delay = self._app.periodic_defaults.get("max_delay", DEFAULT_MAX_DELAY)
+            key = _key(periodic_task)
+            try:
+                if key in self._seen:
+                    ticks: Iterable[datetime.datetime] = periodic_task.due(self._seen[key], now, max_delay)
+                else:
+                    ticks = periodic_task.overdue(known.get(key), now, max_delay)
+                for tick in ticks:
+                    await self._defer(periodic_task, tick)
+                    self._seen[key] = tick
+            except ConnectorException:
+                raise
+            except Exception:
+                logger.exception(
+                    "Periodic task %s cannot be deferred",
+                    periodic_task.task.name,
+                    extra={"action": "side_task_failed", "task_name": periodic_task.task.name},
+                )
+            self._seen[key] = max(self._seen.get(key, now), now)
 
     async def _defer(self, periodic_task: PeriodicTask, tick: datetime.datetime) -> None:
         timestamp = int(tick.timestamp())
@@ -100,7 +118,7 @@ class Scheduler:
     async def _keep(self, now: datetime.datetime) -> None:
         if now < self._keep_at:
             return
-        known = [(each.task.name, each.periodic_id) for each in self._app.periodic_registry.periodic_tasks]
+        known = [_key(each) for each in self._app.periodic_registry.periodic_tasks]
         for task_name, periodic_id in await self._app.job_manager.keep_schedules_async(known, FORGET_AFTER):
             logger.info(
                 "Schedule %r of periodic task %s is forgotten: no program has it any more",
@@ -110,12 +128,18 @@ class Scheduler:
             )
         self._keep_at = now + datetime.timedelta(seconds=KEEP_INTERVAL)
 
-    async def _sleep(self) -> None:
-        now = _now()
-        tick = min(each.cron.next(now) for each in self._app.periodic_registry.periodic_tasks)
-        delay = min(max((tick - now).total_seconds(), 0.0), LONGEST_SLEEP)
-        logger.debug("Next periodic task in %.1f s", delay, extra={"action": "wait_next_tick", "next_tick": delay})
+    async def _sleep(self, since: datetime.datetime) -> None:
+        """Wait for the first tick after the last look, which may be past by now."""
+        delay = LONGEST_SLEEP
+        if periodic_tasks := self._app.periodic_registry.periodic_tasks:
+            tick = min(each.cron.next(since) for each in periodic_tasks)
+            delay = min(max((tick - _now()).total_seconds(), 0.0), delay)
+            logger.debug("Next periodic task in %.1f s", delay, extra={"action": "wait_next_tick", "next_tick": delay})
         await asyncio.sleep(delay)
+
+
+def _key(periodic_task: PeriodicTask) -> tuple[str, str]:
+    return periodic_task.task.name, periodic_task.periodic_id
 
 
 def _now() -> datetime.datetime:

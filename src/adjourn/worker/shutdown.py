@@ -1,17 +1,24 @@
-"""Turns SIGINT and SIGTERM into a graceful stop; a second one does what it does by default."""
+"""Turns SIGINT and SIGTERM into a graceful stop, and has every stop come to an end.
+
+A second signal does what it does by default.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from types import FrameType
+from typing import Any
 
 logger: logging.Logger = logging.getLogger("adjourn.worker")
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+CANCEL_TIMEOUT = 5.0
+"""Seconds that cancelled jobs have to clean up in."""
 
 
 @contextlib.contextmanager
@@ -45,3 +52,33 @@ def on_signals(stop: Callable[[], object]) -> Iterator[None]:
     finally:
         restore()
         logger.debug("Signal handlers are as they were", extra={"action": "uninstall_signal_handlers"})
+
+
+def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a coroutine function on an event loop of its own, as `asyncio.run` does, but end within bounds.
+
+    `asyncio.run` waits for ever for tasks that do not end when they are cancelled. They are left behind here.
+    """
+    runner = asyncio.Runner()
+    loop = runner.get_loop()
+    try:
+        runner.run(main())
+    finally:
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            _, left = loop.run_until_complete(asyncio.wait(left, timeout=CANCEL_TIMEOUT))
+        for task in left:
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+            name = task.get_name()
+            logger.error(
+                "%s does not end although it was cancelled; it is left behind. Let CancelledError through in async tasks",
+                name,
+                extra={"action": "left_behind", "task": name},
+            )
+        if left:
+            loop.close()
+            asyncio.set_event_loop(None)
+        else:
+            runner.close()

@@ -17,15 +17,12 @@ from adjourn.worker.exchange import LEAVE_TIMEOUT, Exchange
 from adjourn.worker.heartbeat import HeartbeatThread
 from adjourn.worker.options import Options, check_app
 from adjourn.worker.scheduler import Scheduler
-from adjourn.worker.shutdown import on_signals
+from adjourn.worker.shutdown import CANCEL_TIMEOUT, on_signals
 
 if TYPE_CHECKING:
     from adjourn.app import App
 
 logger: logging.Logger = logging.getLogger("adjourn.worker")
-
-CANCEL_TIMEOUT = 5.0
-"""Seconds that cancelled jobs have to clean up in."""
 
 
 class Worker:
@@ -45,6 +42,8 @@ class Worker:
         Wait for jobs (the default), or end when none is left.
     fetch_job_polling_interval
         Seconds between looks for jobs when nothing announces them, 5 by default.
+    abort_job_polling_interval
+        Seconds between looks for running jobs that are to be aborted, when nothing announces them, 5 by default.
     shutdown_graceful_timeout
         Seconds that running jobs have to end in once the worker is stopped; then async ones are cancelled, and what
         was cut short goes back to its queue. None (the default) waits for them.
@@ -61,14 +60,19 @@ class Worker:
         Seconds between signs of life, 10 by default.
     stalled_worker_timeout
         Seconds of silence after which others take this worker's jobs over, 30 by default.
-    abort_job_polling_interval
-        Seconds between looks for running jobs that are to be aborted, when nothing announces them, 5 by default.
     timeout
         Seconds that a run of a job may take, for tasks that do not say so themselves; None (the default) for no limit.
     task_middleware
         What wraps the runs of all tasks of its kind, outside of the tasks' own.
     worker_middleware
         Async functions that wrap every run, outside of all others.
+
+    Attributes
+    ----------
+    worker_name, worker_id
+        The name, and the number that the database knows it by; None while it is not registered.
+    queues, concurrency, wait
+        As given.
 
     Raises
     ------
@@ -80,11 +84,11 @@ class Worker:
         self,
         app: App,
         queues: Iterable[str] | None = None,
-        *,
         name: str = "worker",
         concurrency: int = 1,
         wait: bool = True,
         fetch_job_polling_interval: float = 5.0,
+        abort_job_polling_interval: float = 5.0,
         shutdown_graceful_timeout: float | None = None,
         listen_notify: bool = True,
         delete_jobs: str | DeleteJobCondition = DeleteJobCondition.NEVER,
@@ -92,7 +96,7 @@ class Worker:
         install_signal_handlers: bool = True,
         update_heartbeat_interval: float = 10.0,
         stalled_worker_timeout: float = 30.0,
-        abort_job_polling_interval: float = 5.0,
+        *,
         timeout: float | None = None,
         task_middleware: Iterable[TaskMiddleware] | None = None,
         worker_middleware: Iterable[WorkerMiddleware] | None = None,
@@ -117,17 +121,38 @@ class Worker:
             task_middleware=task_middleware,
             worker_middleware=worker_middleware,
         )
+        # What middleware is told of the worker, by the names that Procrastinate has for it.
+        self.worker_name: str = self.options.name
+        self.queues: tuple[str, ...] | None = self.options.queues
+        self.concurrency: int = self.options.concurrency
+        self.wait: bool = self.options.wait
+        self._exchange: Exchange | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop_asked: asyncio.Event | None = None
+        self._is_stopping = False
+
+    @property
+    def worker_id(self) -> int | None:
+        """The number that the database knows it by; None while it is not registered."""
+        return self._exchange.worker_id or None if self._exchange is not None else None
+
+    @property
+    def may_be_interrupted(self) -> bool:
+        """Whether a `KeyboardInterrupt` can be a signal's: the first signal is taken for a request to stop."""
+        return self._is_stopping or not self.options.install_signal_handlers
 
     def stop(self) -> None:
         """Stop gracefully: claim no more jobs, and end when those that run have ended. From any thread or signal."""
+        self._is_stopping = True
         if self._loop is not None and self._stop_asked is not None:
             with contextlib.suppress(RuntimeError):  # the loop is closed: the worker has ended
                 self._loop.call_soon_threadsafe(self._stop_asked.set)
 
     async def run(self) -> None:
         """Run until stopped, or until no job is left for a worker that does not wait.
+
+        Cancelling it stops it, too, and is passed on when it has ended; cancelling it once more ends it as if its
+        ``shutdown_graceful_timeout`` had passed.
 
         Raises
         ------
@@ -136,7 +161,7 @@ class Worker:
         """
         self._loop = asyncio.get_running_loop()
         self._stop_asked = asyncio.Event()
-        exchange = Exchange(self)
+        exchange = self._exchange = Exchange(self)
         try:
             with self._signals():
                 await exchange.register()
@@ -155,13 +180,21 @@ class Worker:
         scheduling = asyncio.create_task(scheduler.run(), name="adjourn scheduler")
         running = asyncio.create_task(exchange.run(), name="adjourn exchange")
         stopping = asyncio.create_task(stop_asked.wait(), name="adjourn stop")
+        is_cancelled = False
         try:
-            await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            try:
+                await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            except asyncio.CancelledError:
+                # Whoever cancels a worker wants it to stop; whoever does so again wants it to stop now.
+                is_cancelled = True
             if not running.done():
                 scheduling.cancel()
                 exchange.stop()
                 exchange.executor.tell_what_is_waited_for()
-                await asyncio.wait({running}, timeout=self.options.shutdown_graceful_timeout)
+                try:
+                    await asyncio.wait({running}, timeout=self.options.shutdown_graceful_timeout)
+                except asyncio.CancelledError:
+                    is_cancelled = True
             if not running.done():
                 exchange.cut_short()
                 await asyncio.wait({running}, timeout=CANCEL_TIMEOUT)
@@ -171,6 +204,8 @@ class Worker:
             for task in (running, stopping, scheduling):
                 task.cancel()
             await asyncio.wait({running, stopping, scheduling})
+        if is_cancelled:
+            raise asyncio.CancelledError
 
     @contextlib.asynccontextmanager
     async def _heartbeat(self, exchange: Exchange) -> AsyncIterator[None]:
@@ -190,6 +225,7 @@ class Worker:
             worker_id=lambda: exchange.worker_id,
             on_beat=lambda *args: loop.call_soon_threadsafe(beat, *args),
             on_notified=lambda: loop.call_soon_threadsafe(exchange.notify),
+            is_over=loop.is_closed,
         )
         thread.start()
         try:

@@ -1,4 +1,16 @@
--- `attempts` counts the attempts that have ended, the last one included. And a claim asks for unplaced work before it claims.
+-- `attempts` counts the attempts that have ended, the last one included, and so does the number of an error. Of a job's
+-- errors the first and the last nine are kept. A claim asks for unplaced work before it claims.
+
+create function @schema.adjourn_with_error_v1(p_errors jsonb, p_error jsonb) returns jsonb
+language sql immutable as $$
+    select case
+        when p_error is null then p_errors
+        when p_errors is null then jsonb_build_array(p_error)
+        when jsonb_array_length(p_errors) < 10 then p_errors || p_error
+        else (p_errors - 1) || p_error
+    end
+$$;
+
 
 -- One round trip of a worker: store what has ended, and claim what is next.
 --   p_ids, p_claims, p_statuses, p_errors: what has ended, ids ascending; a null status deletes the job without a trace.
@@ -53,7 +65,7 @@ begin
             )
             select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts + 1, losses, claim, worker_id,
                    abort_requested, enqueued_at, started_at,
-                   case when error is null then errors else coalesce(errors, '[]') || error end, status, now()
+                   @schema.adjourn_with_error_v1(errors, error), status, now()
             from gone where status is not null
         )
         select coalesce(array_agg(id), '{}'), array_agg(lock) filter (where lock is not null) into v_finished, v_locks from gone;
@@ -160,4 +172,105 @@ begin
     end if;
     perform @schema.adjourn_wake_v1(true, null);
     return true;
+end $$;
+
+
+-- Put jobs of a worker that failed back, to be run again. Returns the ids whose claim was still the worker's.
+--   p_at: not before then, null for at once. p_priorities, p_queues: null leaves them. p_relock: take the new lock, which may be null.
+-- A retry gives up its queueing lock, so that it can always be stored. Without delay it stays its lock's head.
+create function @schema.adjourn_retry_v2(
+    p_worker bigint, p_ids bigint[], p_claims integer[], p_errors jsonb[], p_at timestamptz[], p_priorities integer[],
+    p_queues text[], p_relock boolean[], p_locks text[]
+) returns setof bigint
+language plpgsql set lock_timeout = '10s' as $$
+declare
+    v_row record;
+    v_old text;
+    v_new text;
+    v_hold integer;
+begin
+    for v_row in
+        select * from unnest(p_ids, p_claims, p_errors, p_at, p_priorities, p_queues, p_relock, p_locks)
+            u(id, claim, error, at, priority, queue, relock, lock) order by u.id
+    loop
+        select j.lock into v_old from @schema.adjourn_jobs j
+        where j.id = v_row.id and j.claim = v_row.claim and j.worker_id = p_worker for update;
+        continue when not found;
+        v_new := case when v_row.relock then v_row.lock else v_old end;
+        v_hold := case when v_row.at > now() then 1 when v_new is null or v_new is not distinct from v_old then 0 else 3 end;
+        update @schema.adjourn_jobs j set
+            worker_id = null, attempts = j.attempts + 1, started_at = null, scheduled_at = v_row.at,
+            priority = coalesce(v_row.priority, j.priority), queue = coalesce(v_row.queue, j.queue), lock = v_new,
+            queueing_lock = null, waiting_queueing_lock = null, hold = v_hold,
+            errors = @schema.adjourn_with_error_v1(j.errors, v_row.error)
+        where j.id = v_row.id;
+        if v_old is not null and (v_hold <> 0 or v_new is distinct from v_old) then
+            perform @schema.adjourn_promote_v1(array[v_old]);
+        end if;
+        return next v_row.id;
+    end loop;
+    perform @schema.adjourn_wake_v1(false, p_worker);
+end $$;
+
+
+-- Declare workers dead that have not been heard of, and free their jobs. A job that lost its worker p_max_losses times fails.
+-- Returns how many jobs were freed and how many failed.
+create function @schema.adjourn_rescue_v2(p_max_losses integer, p_grace interval) returns table (rescued integer, failed integer)
+language plpgsql as $$
+declare
+    v_dead bigint[];
+    v_ids bigint[];
+    v_locks text[];
+begin
+    rescued := 0; failed := 0;
+    -- After a restart of the server every worker looks silent: give them time to be heard.
+    if now() < pg_postmaster_start_time() + p_grace then
+        return next;
+        return;
+    end if;
+    v_dead := array(
+        select w.id from @schema.adjourn_workers w where w.dead or w.expires_at < now() order by w.id for update skip locked
+    );
+    if v_dead = '{}' then
+        return next;
+        return;
+    end if;
+    update @schema.adjourn_workers w set dead = true where w.id = any(v_dead) and not w.dead;
+
+    v_ids := array(
+        select j.id from @schema.adjourn_jobs j
+        where j.hold = 0 and j.worker_id = any(v_dead) and j.losses + 1 >= p_max_losses order by j.id for update skip locked
+    );
+    with gone as (
+        delete from @schema.adjourn_jobs j where j.id = any(v_ids) returning j.*
+    ), stored as (
+        insert into @schema.adjourn_finished_jobs (
+            id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, losses, claim, worker_id,
+            abort_requested, enqueued_at, started_at, errors, status, finished_at
+        )
+        select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts + 1, losses + 1, claim, worker_id,
+               abort_requested, enqueued_at, started_at,
+               @schema.adjourn_with_error_v1(errors, jsonb_build_object(
+                   'exception', 'WorkerLost', 'message', format('the worker was lost %s times while it ran this job', losses + 1),
+                   'attempt', attempts + 1, 'started_at', started_at, 'ended_at', now()
+               )), 'failed', now()
+        from gone
+    )
+    select count(*), array_agg(lock) filter (where lock is not null) into failed, v_locks from gone;
+    if v_locks is not null then
+        perform @schema.adjourn_promote_v1(v_locks);
+    end if;
+
+    update @schema.adjourn_jobs j set worker_id = null, started_at = null, attempts = j.attempts + 1, losses = j.losses + 1
+    where j.id = any(array(
+        select l.id from @schema.adjourn_jobs l where l.hold = 0 and l.worker_id = any(v_dead) order by l.id for update skip locked
+    ));
+    get diagnostics rescued = row_count;
+    -- A job in the hands of another transaction was passed over: its worker's row stays until the next round.
+    delete from @schema.adjourn_workers w
+    where w.id = any(v_dead) and not exists (select from @schema.adjourn_jobs j where j.hold = 0 and j.worker_id = w.id);
+    if rescued + failed > 0 then
+        perform @schema.adjourn_wake_v1(false, null);
+    end if;
+    return next;
 end $$;
