@@ -549,6 +549,12 @@ class TestSelection:
         with pytest.raises(InvalidOption, match=name):
             connector.open()
 
+    def test_options_are_refused_in_the_name_that_users_write(self) -> None:
+        with pytest.raises(InvalidOption, match=r"^SQLAlchemyConnector: .*bogus"):
+            SQLAlchemyConnector(bogus=1)
+        with pytest.raises(InvalidOption, match=r"^SQLAlchemyConnector: the dsn cannot be read"):
+            SQLAlchemyConnector(dsn="postgresql:/nowhere")
+
     def test_what_psycopg_cannot_be_told_of_asyncpgs_arguments_is_refused_by_name(self) -> None:
         connector = SQLAlchemyConnector(dsn="postgresql+asyncpg://", connect_args={"ssl": object()})
         with pytest.raises(InvalidOption, match="ssl"):
