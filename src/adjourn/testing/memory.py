@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any, NoReturn
+from collections.abc import Callable, Coroutine
+from typing import Any, NoReturn, TypeVar
 
+from adjourn import exceptions
+from adjourn._async.lifecycle import AsyncPooledConnector
 from adjourn._async.memory import AsyncInMemoryConnector
 from adjourn._memory.store import MemoryStore
+from adjourn._sync.lifecycle import SyncPooledConnector
 from adjourn._sync.memory import SyncInMemoryConnector as SyncInMemoryHalf
 from adjourn.connector import BaseSyncConnector
 from adjourn.selecting import SelectingConnector, SummonedConnector
 from adjourn.types import JSONDumps, JSONLoads, Row
 
+T = TypeVar("T")
+
 
 class SyncInMemoryConnector(BaseSyncConnector, SyncInMemoryHalf):
-    """A synchronous connector to a store in memory.
+    """A synchronous connector to a store in memory. It serves calls whether or not it is open.
 
     Every operation that is to be awaited raises `SyncConnectorConfigurationError`, as on any synchronous connector.
 
@@ -39,9 +45,11 @@ class InMemoryConnector(SelectingConnector):
     """An asynchronous connector without a database, for tests; it serves synchronous calls as well.
 
     Jobs behave as they do in Postgres: priorities, locks, queueing locks, schedules, retries, cancelling and rescue.
-    A worker runs on it (``app.run_worker_async(wait=False)``), and it is opened, closed and refused like any other
-    connector. It executes adjourn's own statements and no other SQL, and takes no ``connection``.
+    A worker runs on it (``app.run_worker_async(wait=False)``). It executes adjourn's own statements and no other SQL,
+    and takes no ``connection``.
 
+    It need not be opened: there is nothing to connect to, so where another connector says that it is not open, this one
+    serves the call. Once it is open on an event loop, who serves which call is decided, and refused, as for any other.
     Jobs outlive `close`, as they would in a database; `reset` forgets them.
 
     Parameters
@@ -61,8 +69,7 @@ class InMemoryConnector(SelectingConnector):
     >>> import adjourn
     >>> from adjourn.testing import InMemoryConnector
     >>> app = adjourn.App(connector=InMemoryConnector())
-    >>> with app.open():
-    ...     app.configure_task("greet", schedule_in={"hours": 1}).defer(name="Ann")
+    >>> app.configure_task("greet", schedule_in={"hours": 1}).defer(name="Ann")
     1
     >>> app.connector.jobs[1]["args"]
     {'name': 'Ann'}
@@ -112,6 +119,22 @@ class InMemoryConnector(SelectingConnector):
             Keywords of `datetime.timedelta`: ``advance(hours=1)``.
         """
         self.store.advance(datetime.timedelta(**delta))
+
+    def _call(
+        self,
+        blocking: Callable[[SyncPooledConnector[Any]], T],
+        awaited: Callable[[AsyncPooledConnector[Any]], Coroutine[Any, Any, T]],
+    ) -> T:
+        try:
+            return super()._call(blocking, awaited)
+        except exceptions.AppNotOpen:
+            return blocking(self._twin.here)
+
+    async def _call_async(self, awaited: Callable[[AsyncPooledConnector[Any]], Coroutine[Any, Any, T]]) -> T:
+        try:
+            return await super()._call_async(awaited)
+        except exceptions.AppNotOpen:
+            return await awaited(self._half)
 
     def summon(self) -> SummonedInMemoryConnector:
         """Make the synchronous twin, on the same store."""
