@@ -251,7 +251,7 @@ class Shell(cmd.Cmd):
 
     def _declared(self) -> Iterable[Row]:
         now = datetime.datetime.now(datetime.UTC)
-        for each in self._app.periodic_registry.periodic_tasks:
+        for each in self._app.periodic_registry.periodic_tasks.values():
             yield {
                 "task_name": each.task.name,
                 "periodic_id": each.periodic_id,

@@ -32,6 +32,8 @@ class SyncInMemoryConnector(BaseSyncConnector, SyncInMemoryHalf):
         How the arguments of jobs become JSON text and back; `json.dumps` and `json.loads` unless given.
     """
 
+    needs_opening: bool = False
+
 
 class SummonedInMemoryConnector(SummonedConnector, SyncInMemoryConnector):
     """The synchronous twin of an `InMemoryConnector`."""
@@ -74,6 +76,8 @@ class InMemoryConnector(SelectingConnector):
     >>> app.connector.jobs[1]["args"]
     {'name': 'Ann'}
     """
+
+    needs_opening: bool = False
 
     def __init__(
         self,
