@@ -88,7 +88,7 @@ class AsyncInMemoryConnector(AsyncPooledConnector[MemoryStore]):
                 f"The in-memory connector cannot use a {kind.__module__}.{kind.__qualname__}: it has no database to "
                 "have a transaction in. Leave `connection` out, or test this with a connector to Postgres."
             )
-        (rows,) = await self.execute_batch_async([(statement, parameters or {})])
+        (rows,) = await self._answer_async([(statement, parameters or {})])
         return rows
 
     async def execute_batch_async(self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
@@ -101,6 +101,9 @@ class AsyncInMemoryConnector(AsyncPooledConnector[MemoryStore]):
         ConnectorException
             If a statement is not one of adjourn's own.
         """
+        return await self._answer_async(batch)
+
+    async def _answer_async(self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
         gate = None
         with contextlib.suppress(exceptions.AppNotOpen):
             gate = (await self.enter_async()).gate

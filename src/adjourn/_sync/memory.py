@@ -89,7 +89,7 @@ class SyncInMemoryConnector(SyncPooledConnector[MemoryStore]):
                 f"The in-memory connector cannot use a {kind.__module__}.{kind.__qualname__}: it has no database to "
                 "have a transaction in. Leave `connection` out, or test this with a connector to Postgres."
             )
-        (rows,) = self.execute_batch([(statement, parameters or {})])
+        (rows,) = self._answer([(statement, parameters or {})])
         return rows
 
     def execute_batch(self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
@@ -102,6 +102,9 @@ class SyncInMemoryConnector(SyncPooledConnector[MemoryStore]):
         ConnectorException
             If a statement is not one of adjourn's own.
         """
+        return self._answer(batch)
+
+    def _answer(self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
         gate = None
         with contextlib.suppress(exceptions.AppNotOpen):
             gate = self.enter().gate

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
+from types import MappingProxyType
 from typing import Any, NoReturn, TypeVar
 
 from adjourn import exceptions
@@ -65,6 +66,8 @@ class InMemoryConnector(SelectingConnector):
     ----------
     store
         Where the jobs are.
+    states
+        How it was opened and closed so far: ``open``, ``open_async``, ``closed`` and ``closed_async``.
 
     Examples
     --------
@@ -88,14 +91,40 @@ class InMemoryConnector(SelectingConnector):
     ) -> None:
         half = AsyncInMemoryConnector(store=store, json_dumps=json_dumps, json_loads=json_loads)
         self.store: MemoryStore = half.store
+        self.states: list[str] = []
         super().__init__(half)
 
     @property
-    def jobs(self) -> dict[int, Row]:
-        """All jobs by id, waiting, running and finished alike, each with its columns; ``args`` is a dictionary."""
-        rows = self.store.rows()
+    def jobs(self) -> Mapping[int, Mapping[str, Any]]:
+        """All jobs by id, waiting, running and finished alike, each with its columns; ``args`` is a dictionary.
+
+        They are a picture of the moment and can only be read: change jobs by way of the app.
+        """
         # `queue_name` is what programs that come from Procrastinate know the queue by.
-        return {row["id"]: {**row, "queue_name": row["queue"], "args": self.json_loads(row["args"])} for row in rows}
+        rows: list[Row] = [
+            {**row, "queue_name": row["queue"], "args": self.json_loads(row["args"])} for row in self.store.rows()
+        ]
+        return MappingProxyType({row["id"]: MappingProxyType(row) for row in rows})
+
+    @property
+    def finished_jobs(self) -> list[Mapping[str, Any]]:
+        """The jobs that have succeeded or failed, in the order of their ids."""
+        return [job for job in self.jobs.values() if job["status"] in ("succeeded", "failed")]
+
+    @property
+    def events(self) -> dict[int, list[dict[str, Any]]]:
+        """What has happened to each job, by its id, also to those that were deleted.
+
+        Each event has a ``type`` and the time ``at`` which it happened. The types are ``deferred``, ``scheduled`` (for
+        that time), ``started``, ``deferred_for_retry``, ``abort_requested``, ``retried`` (one that had ended), and the
+        statuses that a job can end with.
+        """
+        return self.store.events()
+
+    @property
+    def workers(self) -> dict[int, datetime.datetime]:
+        """When each worker that lives was last heard of, by the worker's id."""
+        return self.store.heartbeats()
 
     @property
     def queries(self) -> list[tuple[str, dict[str, Any]]]:
@@ -103,7 +132,8 @@ class InMemoryConnector(SelectingConnector):
         return self.store.queries
 
     def reset(self) -> None:
-        """Forget all jobs, workers and statements, and go by the clock again."""
+        """Forget all jobs, workers, statements and states, and go by the clock again."""
+        self.states.clear()
         self.store.reset()
 
     def now(self) -> datetime.datetime:
@@ -123,6 +153,26 @@ class InMemoryConnector(SelectingConnector):
             Keywords of `datetime.timedelta`: ``advance(hours=1)``.
         """
         self.store.advance(datetime.timedelta(**delta))
+
+    def open(self, pool: Any = None) -> None:
+        """Open for synchronous calls, from any thread. ``pool`` must be None."""
+        super().open(pool)
+        self.states.append("open")
+
+    def close(self) -> None:
+        """Let calls in flight end, and close. Jobs stay as they are."""
+        super().close()
+        self.states.append("closed")
+
+    async def open_async(self, pool: Any = None) -> None:
+        """Open on this event loop. ``pool`` must be None."""
+        await super().open_async(pool)
+        self.states.append("open_async")
+
+    async def close_async(self) -> None:
+        """Let calls in flight end, and close. Jobs stay as they are."""
+        await super().close_async()
+        self.states.append("closed_async")
 
     def _call(
         self,
