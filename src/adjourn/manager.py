@@ -56,6 +56,9 @@ class JobManager(AsyncJobManager, SyncJobManager):
     do: ``defer_periodic_job``, ``delete_old_jobs``, ``fetch_job``, ``finish_job``, ``get_stalled_jobs``,
     ``prune_stalled_workers``, ``register_worker``, ``retry_job``, ``unregister_worker`` and ``update_heartbeat``. On a
     connector that needs no opening, the in-memory one, they do so on the thread of any event loop.
+
+    There is no ``listen_for_jobs``: new jobs are announced only while a worker is hungry, so a listener that is none would
+    hear of few. ``connector.listen_notify`` listens on channels of your own.
     """
 
     connector: ConnectorSource

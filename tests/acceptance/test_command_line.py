@@ -143,7 +143,9 @@ def test_each_command_explains_itself(offline: CommandLine, name: str, told: lis
     assert name in offline("--help").output
 
 
-@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["worker", "--nonsense"], ["schema", "--read", "--apply"], ["defer"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["nonsense"], ["worker", "--nonsense"], ["schema", "--read", "--apply"], ["defer"]]
+)
 def test_a_command_line_that_makes_no_sense_exits_with_2(offline: CommandLine, arguments: list[str]) -> None:
     outcome = offline(*arguments)
     assert outcome.code == 2

@@ -109,7 +109,13 @@ def test_text_that_only_looks_like_an_escape_is_stored() -> None:
 
 @pytest.mark.parametrize(
     ("made", "words"),
-    [(b"[1]", "a JSON object"), (5, "return str, or bytes"), (None, "return str"), ("[1]", "a JSON object"), ("", "object")],
+    [
+        (b"[1]", "a JSON object"),
+        (5, "return str, or bytes"),
+        (None, "return str"),
+        ("[1]", "a JSON object"),
+        ("", "object"),
+    ],
 )
 def test_an_encoder_that_makes_no_json_object_is_refused(made: Any, words: str) -> None:
     with pytest.raises(InvalidOption, match=rf"^json_dumps made .* of task add: .*{words}"):
