@@ -204,7 +204,7 @@ async def test_notifications_can_be_listened_to(kind: Any, database: str, observ
         await heard.put((channel, payload))
 
     listening = asyncio.create_task(kind(database).listen_notify(on_notification, ["one", "two"]))
-    found = set()
+    found: set[tuple[str, str]] = set()
     async with asyncio.timeout(30):
         while len(found) < 2:
             observer.execute("SELECT pg_notify('one', 'a'), pg_notify('two', 'b'), pg_notify('three', 'c')")

@@ -39,7 +39,7 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do what was asked for."""
-    (options.action or _apply)(options)
+    getattr(options, "action", _apply)(options)
     return 0
 
 
