@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import random
 import warnings
 from collections.abc import Iterable
@@ -12,7 +13,7 @@ import attrs
 
 from adjourn.exceptions import InvalidOption, JobRetry
 from adjourn.jobs import Job
-from adjourn.options import check_aware, check_count, check_name, check_priority, check_seconds, later, time_delta
+from adjourn.options import check_aware, check_count, check_name, check_priority, later, time_delta
 from adjourn.types import TimeDeltaParams
 
 LONGEST_WAIT = 365 * 24 * 3600
@@ -110,11 +111,14 @@ def _count_or_none(instance: Any, attribute: attrs.Attribute[Any], value: Any) -
 
 
 def _seconds(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    check_seconds(attribute.name, value)
+    # However long: `LONGEST_WAIT` limits what comes of it.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise InvalidOption(f"{attribute.name}={value!r}: pass a number of seconds, zero or more.")
 
 
 def _seconds_or_none(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    check_seconds(attribute.name, value, optional=True)
+    if value is not None:
+        _seconds(instance, attribute, value)
 
 
 def _fraction(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -176,9 +180,11 @@ class RetryStrategy(BaseRetryStrategy):
 
     def wait_seconds(self, attempts: int) -> float:
         """Return the wait before the next run, in seconds and without jitter, after ``attempts`` earlier failures."""
-        waited = self.wait + self.linear_wait * attempts
+        # None of them need be more than the longest wait, and then all fit into floating point.
+        wait, linear, base = (min(each, LONGEST_WAIT) for each in (self.wait, self.linear_wait, self.exponential_wait))
+        waited = wait + linear * attempts
         try:
-            exponential = float(self.exponential_wait) ** (attempts + 1)
+            exponential = float(base) ** (attempts + 1)
         except OverflowError:
             exponential = LONGEST_WAIT
         return min(waited + exponential, LONGEST_WAIT if self.max_wait is None else min(self.max_wait, LONGEST_WAIT))
