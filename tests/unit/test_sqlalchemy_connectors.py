@@ -304,6 +304,15 @@ class TestLife:
             assert sessions.settle(1) == 1
         engine.dispose()
 
+    def test_an_engine_can_be_passed_by_its_name(self, database: str, sessions: Sessions) -> None:
+        connector = SQLAlchemyPsycopg2Connector(dsn=address(database, "psycopg2"))
+        engine = create_engine(connector.url, pool_size=1)
+        connector.open(engine=engine)
+        assert connector.engine is engine
+        connector.close()
+        engine.dispose()
+        assert sessions.settle(0) == 0
+
     async def test_synchronized_apps_have_states_of_their_own(
         self, asynchronous: SQLAlchemyConnector, synchronous: Any, stored: Callable[[], list[Any]]
     ) -> None:
