@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,7 @@ from adjourn._drivers import psycopg as driver
 from adjourn._drivers.psycopg_pools import fit_to_be_left
 from adjourn._drivers.wrappers import unwrapped
 from adjourn._runtime import aio as runtime
+from adjourn._runtime import forks
 from adjourn.options import function_or
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
@@ -277,6 +279,7 @@ class AsyncPsycopgSession(AsyncSession):
 
     def __init__(self, connection: AsyncConnection[Any]) -> None:
         self.connection = connection
+        self._process = os.getpid()
 
     async def execute_async(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
         """Execute one statement and return its rows, an empty list where it returns none."""
@@ -307,6 +310,10 @@ class AsyncPsycopgSession(AsyncSession):
 
     async def close_async(self) -> None:
         """Close the connection. Closing twice does nothing."""
+        if self._process != os.getpid():
+            # The socket is the parent's too, who would be told that the session is over.
+            forks.keep(self.connection)
+            return
         await runtime.uninterrupted(self.connection.close)
 
 

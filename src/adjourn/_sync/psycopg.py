@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,7 @@ from adjourn import exceptions
 from adjourn._drivers import psycopg as driver
 from adjourn._drivers.psycopg_pools import fit_to_be_left
 from adjourn._drivers.wrappers import unwrapped
+from adjourn._runtime import forks
 from adjourn._runtime import threads as runtime
 from adjourn._sync.connector import SyncSession
 from adjourn._sync.lifecycle import SyncPooledConnector
@@ -276,6 +278,7 @@ class SyncPsycopgSession(SyncSession):
 
     def __init__(self, connection: Connection[Any]) -> None:
         self.connection = connection
+        self._process = os.getpid()
 
     def execute(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
         """Execute one statement and return its rows, an empty list where it returns none."""
@@ -306,6 +309,10 @@ class SyncPsycopgSession(SyncSession):
 
     def close(self) -> None:
         """Close the connection. Closing twice does nothing."""
+        if self._process != os.getpid():
+            # The socket is the parent's too, who would be told that the session is over.
+            forks.keep(self.connection)
+            return
         runtime.uninterrupted(self.connection.close)
 
 
