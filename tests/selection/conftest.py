@@ -16,7 +16,7 @@ import pytest
 
 import adjourn
 from conftest import Sessions
-from selection.pairs import PSYCOPG, make_app
+from selection.pairs import DRIVERS, PSYCOPG, Pair, make_app
 from selection.places import Hurried, LoopThread, until
 
 TESTS = Path(__file__).parents[1]
@@ -25,11 +25,37 @@ Stored = Callable[[], list[str]]
 """The names that jobs in the database were given, in alphabetical order."""
 
 
+ON_PSYCOPG = pytest.mark.parametrize("pair", [PSYCOPG], ids=str, indirect=True)
+"""For what has to do with psycopg's own pool, or not with any driver."""
+
+
+@pytest.fixture(params=DRIVERS, ids=str)
+def pair(request: pytest.FixtureRequest) -> Pair:
+    """The connector that a test is about: each of adjourn's own."""
+    assert isinstance(request.param, Pair)
+    return request.param
+
+
 @pytest.fixture
-def app(database: str, sessions: Sessions) -> Iterator[adjourn.App]:
+def app(pair: Pair, database: str, sessions: Sessions) -> Iterator[adjourn.App]:
     """An app that is closed, on two connections at most, and has given back every one when the test is over."""
-    yield make_app(PSYCOPG.connector(database, 2, 10))
+    yield make_app(pair.connector(database, 2, 10))
     assert sessions.settle(0) == 0
+
+
+@pytest.fixture
+def connections_made(observer: psycopg.Connection) -> Callable[[], int]:
+    """Read how many sessions the database has had so far: the server counts, so that none is overlooked.
+
+    Of a session that is not at work, or has ended, it knows for certain.
+    """
+
+    def read() -> int:
+        row = observer.execute("SELECT sessions FROM pg_stat_database WHERE datname = current_database()").fetchone()
+        assert row is not None
+        return int(row[0])
+
+    return read
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
-"""The pairs of connectors that are tested: an asynchronous one, and the synchronous one for the same driver.
+"""The connectors that are tested: asynchronous ones with the twin that each summons, and those that are synchronous only.
 
-To have another pair tested against the model (`properties.test_connectors`) and by the tests that say what holds for
-each connector, append it to `PAIRS`.
+To have another one tested against the model (`properties.test_connectors`) and by the tests that say what holds for
+each connector, append it to `PAIRS`; by all other tests of this directory too, to `DRIVERS`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 import adjourn
 from adjourn.connector import BaseConnector
-from adjourn.contrib.sqlalchemy import SQLAlchemyConnector, SQLAlchemyPsycopgConnector
+from adjourn.contrib.sqlalchemy import SQLAlchemyConnector, SQLAlchemyPsycopg2Connector, SQLAlchemyPsycopgConnector
 from adjourn.selecting import SelectingConnector
 from adjourn.testing import InMemoryConnector
 from adjourn.testing.memory import SyncInMemoryConnector
@@ -27,14 +27,16 @@ from sqlalchemy_addresses import address
 
 @attrs.frozen
 class Pair:
-    """An asynchronous connector that serves synchronous calls, and the synchronous one beside it.
+    """An asynchronous connector that serves synchronous calls, by a twin or by its event loop.
 
     Attributes
     ----------
     name
         What the tests are called after.
-    connector, synchronous
-        Make either, given the database's address, the most connections that it may have, and seconds to wait.
+    connector
+        Makes one, given the database's address, the most connections that it may have, and seconds to wait.
+    twin
+        What it summons for synchronous calls.
     pool
         Makes an open pool of the user's own for synchronous opening, and whatever closes it; None where there is none.
     pool_async
@@ -46,7 +48,7 @@ class Pair:
 
     name: str
     connector: Callable[[str, int, float], SelectingConnector]
-    synchronous: Callable[[str, int, float], BaseConnector]
+    twin: type[BaseConnector]
     pool: Callable[[str], contextlib.AbstractContextManager[Any]] | None = None
     pool_async: Callable[[str], contextlib.AbstractAsyncContextManager[Any]] | None = None
     names: Callable[[BaseConnector], list[str]] | None = None
@@ -63,9 +65,7 @@ class Pair:
 PSYCOPG = Pair(
     name="psycopg",
     connector=lambda dsn, size, timeout: adjourn.PsycopgConnector(dsn, min_size=1, max_size=size, timeout=timeout),
-    synchronous=lambda dsn, size, timeout: adjourn.SyncPsycopgConnector(
-        dsn, min_size=1, max_size=size, timeout=timeout
-    ),
+    twin=adjourn.SyncPsycopgConnector,
     pool=lambda dsn: ConnectionPool(dsn, min_size=1, max_size=2, open=True),
     pool_async=lambda dsn: AsyncConnectionPool(dsn, min_size=1, max_size=2, open=False),
 )
@@ -90,7 +90,7 @@ class OwnPool(ThreadedConnectionPool):
 PSYCOPG2 = Pair(
     name="psycopg2",
     connector=lambda dsn, size, timeout: adjourn.AsyncPsycopg2Connector(dsn, maxconn=size, timeout=timeout),
-    synchronous=lambda dsn, size, timeout: adjourn.Psycopg2Connector(dsn, maxconn=size, timeout=timeout),
+    twin=adjourn.Psycopg2Connector,
     pool=lambda dsn: OwnPool(1, 2, dsn),
     pool_async=lambda dsn: OwnPool(1, 2, dsn),
 )
@@ -102,10 +102,6 @@ def sqlalchemy_pair(driver: str) -> Pair:
     def connector(dsn: str, size: int, timeout: float) -> SelectingConnector:
         url = address(dsn, driver)
         return SQLAlchemyConnector(dsn=url, pool_size=size, max_overflow=0, pool_timeout=timeout)
-
-    def synchronous(dsn: str, size: int, timeout: float) -> BaseConnector:
-        url = address(dsn, "psycopg")
-        return SQLAlchemyPsycopgConnector(dsn=url, pool_size=size, max_overflow=0, pool_timeout=timeout)
 
     @contextlib.contextmanager
     def engine(dsn: str) -> Iterator[Engine]:
@@ -123,7 +119,7 @@ def sqlalchemy_pair(driver: str) -> Pair:
         finally:
             await engine.dispose()
 
-    return Pair(f"sqlalchemy-{driver}", connector, synchronous, engine, engine_async)
+    return Pair(f"sqlalchemy-{driver}", connector, SQLAlchemyPsycopgConnector, engine, engine_async)
 
 
 SQLALCHEMY_PSYCOPG = sqlalchemy_pair("psycopg")
@@ -139,11 +135,37 @@ def names_in_memory(connector: BaseConnector) -> list[str]:
 MEMORY = Pair(
     name="memory",
     connector=lambda dsn, size, timeout: InMemoryConnector(),
-    synchronous=lambda dsn, size, timeout: SyncInMemoryConnector(),
+    twin=SyncInMemoryConnector,
     names=names_in_memory,
 )
 
-PAIRS = [PSYCOPG, PSYCOPG2, SQLALCHEMY_PSYCOPG, SQLALCHEMY_ASYNCPG, MEMORY]
+DRIVERS = [PSYCOPG, PSYCOPG2, SQLALCHEMY_PSYCOPG, SQLALCHEMY_ASYNCPG]
+"""What adjourn itself brings along for Postgres."""
+
+PAIRS = [*DRIVERS, MEMORY]
+
+
+def sqlalchemy_synchronous(kind: type[Any], driver: str) -> Callable[[str, int, float], BaseConnector]:
+    """Return what makes a synchronous connector of SQLAlchemy's."""
+
+    def make(dsn: str, size: int, timeout: float) -> BaseConnector:
+        url = address(dsn, driver)
+        connector: BaseConnector = kind(dsn=url, pool_size=size, max_overflow=0, pool_timeout=timeout)
+        return connector
+
+    return make
+
+
+SYNCHRONOUS: dict[str, Callable[[str, int, float], BaseConnector]] = {
+    "SyncPsycopgConnector": lambda dsn, size, timeout: adjourn.SyncPsycopgConnector(
+        dsn, min_size=1, max_size=size, timeout=timeout
+    ),
+    "Psycopg2Connector": lambda dsn, size, timeout: adjourn.Psycopg2Connector(dsn, maxconn=size, timeout=timeout),
+    "SQLAlchemyPsycopgConnector": sqlalchemy_synchronous(SQLAlchemyPsycopgConnector, "psycopg"),
+    "SQLAlchemyPsycopg2Connector": sqlalchemy_synchronous(SQLAlchemyPsycopg2Connector, "psycopg2"),
+    "SyncInMemoryConnector": lambda dsn, size, timeout: SyncInMemoryConnector(),
+}
+"""Connectors that are synchronous and nothing else, made as `Pair.connector` makes its own."""
 
 
 def make_app(connector: BaseConnector) -> adjourn.App:

@@ -17,7 +17,7 @@ from adjourn.exceptions import AppNotOpen, ConnectorException, WrongCaller
 from adjourn.selection import Action, Operation
 from conftest import Sessions
 from selection.conftest import Bar, Stored
-from selection.pairs import PAIRS, Pair, add, add_async, make_app
+from selection.pairs import PAIRS, SYNCHRONOUS, Pair, add, add_async, make_app
 from selection.places import BOUND, LoopThread, in_to_thread, on_another_loop, together, until
 
 CYCLES = ["sync", "async", "alternating"]
@@ -33,20 +33,49 @@ async def cycle(app: adjourn.App, name: str, is_async: bool) -> None:
             add(app, name)
 
 
+async def check_that_it_is_not_open(app: adjourn.App) -> None:
+    """Every call of synchronous code says so, from wherever it comes."""
+    for call in (
+        lambda: add(app, "never"),
+        lambda: app.tasks["add"].batch_defer({"name": "never"}, {"name": "nor this"}),
+        lambda: list(app.job_manager.list_jobs()),
+        lambda: app.job_manager.cancel_job_by_id(1),
+        lambda: app.connector.pool,  # type: ignore[attr-defined]
+    ):
+        with pytest.raises(AppNotOpen, match=r"open"):
+            call()
+    with pytest.raises(AppNotOpen):
+        await asyncio.to_thread(app.check_connection)
+
+
 @pytest.mark.parametrize("pair", PAIRS, ids=str)
-@pytest.mark.parametrize("kind", ["connector", "synchronous"])
-async def test_b10_before_opening_and_after_closing_an_app_is_not_open(pair: Pair, kind: str, database: str) -> None:
-    app = make_app(getattr(pair, kind)(database, 2, 10))
+async def test_b10_before_opening_and_after_closing_an_app_is_not_open(pair: Pair, database: str) -> None:
+    app = make_app(pair.connector(database, 2, 10))
+    for is_async in (False, True, False):
+        await check_that_it_is_not_open(app)
+        with pytest.raises(AppNotOpen, match="open_async"):
+            await add_async(app, "never")
+        with pytest.raises(AppNotOpen, match="open_async"):
+            await app.tasks["add"].batch_defer_async({"name": "never"})
+        if is_async:
+            async with app.open_async():
+                assert list(await app.job_manager.list_jobs_async()) == []
+        else:
+            with app.open():
+                assert list(app.job_manager.list_jobs()) == []
+    await check_that_it_is_not_open(app)
+
+
+@pytest.mark.parametrize("synchronous", SYNCHRONOUS)
+async def test_b10_before_opening_and_after_closing_an_app_on_a_synchronous_connector_is_not_open(
+    synchronous: str, database: str
+) -> None:
+    app = make_app(SYNCHRONOUS[synchronous](database, 2, 10))
     for _ in range(2):
-        with pytest.raises(AppNotOpen, match="open"):
-            add(app, "never")
-        if kind == "connector":
-            with pytest.raises(AppNotOpen, match="open_async"):
-                await add_async(app, "never")
-        with pytest.raises(AppNotOpen):
-            await asyncio.to_thread(app.check_connection)
+        await check_that_it_is_not_open(app)
         with app.open():
             assert list(app.job_manager.list_jobs()) == []
+    await check_that_it_is_not_open(app)
 
 
 @pytest.mark.parametrize("colours", CYCLES)
