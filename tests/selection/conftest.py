@@ -144,3 +144,32 @@ class Bar:
 def bar(database: str, observer: psycopg.Connection) -> Bar:
     """What keeps jobs from being stored, when a test wants that."""
     return Bar(database, observer)
+
+
+class Access:
+    """Whether the server lets anybody connect to the database; those who are connected already stay."""
+
+    def __init__(self, observer: psycopg.Connection) -> None:
+        self._observer = observer
+
+    def permit(self, is_permitted: bool) -> None:
+        """Open or bar the way for new connections, of superusers too."""
+        change = "UPDATE pg_database SET datallowconn = %s WHERE datname = current_database()"
+        self._observer.execute(change, [is_permitted])
+
+    @contextlib.contextmanager
+    def barred(self) -> Iterator[None]:
+        """Bar the way for as long as the block lasts."""
+        self.permit(False)
+        try:
+            yield
+        finally:
+            self.permit(True)
+
+
+@pytest.fixture
+def access(observer: psycopg.Connection) -> Iterator[Access]:
+    """Lets a test take the server away, as far as new connections are concerned."""
+    access = Access(observer)
+    yield access
+    access.permit(True)

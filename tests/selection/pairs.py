@@ -96,20 +96,22 @@ PSYCOPG2 = Pair(
 )
 
 
+@contextlib.contextmanager
+def own_engine(dsn: str, driver: str = "psycopg") -> Iterator[Engine]:
+    """Make an engine of the user's, which a block disposes of."""
+    engine = create_engine(address(dsn, driver), pool_size=2, max_overflow=0)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
 def sqlalchemy_pair(driver: str) -> Pair:
     """Return SQLAlchemy's pair on a driver of its asynchronous engines."""
 
     def connector(dsn: str, size: int, timeout: float) -> SelectingConnector:
         url = address(dsn, driver)
         return SQLAlchemyConnector(dsn=url, pool_size=size, max_overflow=0, pool_timeout=timeout)
-
-    @contextlib.contextmanager
-    def engine(dsn: str) -> Iterator[Engine]:
-        engine = create_engine(address(dsn, "psycopg"), pool_size=2, max_overflow=0)
-        try:
-            yield engine
-        finally:
-            engine.dispose()
 
     @contextlib.asynccontextmanager
     async def engine_async(dsn: str) -> AsyncIterator[AsyncEngine]:
@@ -119,7 +121,7 @@ def sqlalchemy_pair(driver: str) -> Pair:
         finally:
             await engine.dispose()
 
-    return Pair(f"sqlalchemy-{driver}", connector, SQLAlchemyPsycopgConnector, engine, engine_async)
+    return Pair(f"sqlalchemy-{driver}", connector, SQLAlchemyPsycopgConnector, own_engine, engine_async)
 
 
 SQLALCHEMY_PSYCOPG = sqlalchemy_pair("psycopg")
@@ -166,6 +168,14 @@ SYNCHRONOUS: dict[str, Callable[[str, int, float], BaseConnector]] = {
     "SyncInMemoryConnector": lambda dsn, size, timeout: SyncInMemoryConnector(),
 }
 """Connectors that are synchronous and nothing else, made as `Pair.connector` makes its own."""
+
+POOLS: dict[str, Callable[[str], contextlib.AbstractContextManager[Any]]] = {
+    "SyncPsycopgConnector": lambda dsn: ConnectionPool(dsn, min_size=1, max_size=2, open=True),
+    "Psycopg2Connector": lambda dsn: OwnPool(1, 2, dsn),
+    "SQLAlchemyPsycopgConnector": own_engine,
+    "SQLAlchemyPsycopg2Connector": lambda dsn: own_engine(dsn, "psycopg2"),
+}
+"""An open pool of the user's own for each of them that takes one, as in `Pair.pool`."""
 
 
 def make_app(connector: BaseConnector) -> adjourn.App:
