@@ -66,8 +66,8 @@ PSYCOPG = Pair(
     name="psycopg",
     connector=lambda dsn, size, timeout: adjourn.PsycopgConnector(dsn, min_size=1, max_size=size, timeout=timeout),
     twin=adjourn.SyncPsycopgConnector,
-    pool=lambda dsn: ConnectionPool(dsn, min_size=1, max_size=2, open=True),
-    pool_async=lambda dsn: AsyncConnectionPool(dsn, min_size=1, max_size=2, open=False),
+    pool=lambda dsn: ConnectionPool(dsn, min_size=1, max_size=1, open=True),
+    pool_async=lambda dsn: AsyncConnectionPool(dsn, min_size=1, max_size=1, open=False),
 )
 
 
@@ -170,7 +170,7 @@ SYNCHRONOUS: dict[str, Callable[[str, int, float], BaseConnector]] = {
 """Connectors that are synchronous and nothing else, made as `Pair.connector` makes its own."""
 
 POOLS: dict[str, Callable[[str], contextlib.AbstractContextManager[Any]]] = {
-    "SyncPsycopgConnector": lambda dsn: ConnectionPool(dsn, min_size=1, max_size=2, open=True),
+    "SyncPsycopgConnector": lambda dsn: ConnectionPool(dsn, min_size=1, max_size=1, open=True),
     "Psycopg2Connector": lambda dsn: OwnPool(1, 2, dsn),
     "SQLAlchemyPsycopgConnector": own_engine,
     "SQLAlchemyPsycopg2Connector": lambda dsn: own_engine(dsn, "psycopg2"),

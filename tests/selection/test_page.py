@@ -65,6 +65,10 @@ def blocking_operations(app: adjourn.App) -> dict[str, Callable[[], object]]:
         job_id = app.tasks["add"].defer(name="a")
         return isinstance(job_id, int)
 
+    def retry() -> adjourn.jobs.Status:
+        manager.retry_job_by_id(job_id)
+        return manager.get_job_status(job_id)
+
     return {
         "defer": defer,
         "batch_defer": lambda: len(set(app.tasks["add"].batch_defer({"name": "b"}, {"name": "c"}))) == 2,
@@ -76,7 +80,7 @@ def blocking_operations(app: adjourn.App) -> dict[str, Callable[[], object]]:
         "list_locks": lambda: isinstance(list(manager.list_locks()), list),
         "get_job_status": lambda: manager.get_job_status(job_id).value == "todo",
         "cancel_job_by_id": lambda: manager.cancel_job_by_id(job_id),
-        "retry_job_by_id": lambda: manager.retry_job_by_id(job_id) or manager.get_job_status(job_id).value == "todo",
+        "retry_job_by_id": lambda: retry().value == "todo",
         "abort": lambda: manager.cancel_job_by_id(job_id, abort=True),
         "get_stalled_jobs": lambda: list(manager.get_stalled_jobs()) == [],
         "get_version": lambda: app.schema_manager.get_version() > 0,
