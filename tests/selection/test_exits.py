@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 
 from selection.conftest import Program, Stored
+from selection.program import ASYNCHRONOUS, KINDS, SYNCHRONOUS
+
+EACH_ASYNCHRONOUS = pytest.mark.parametrize("kind", ASYNCHRONOUS)
 
 
-@pytest.mark.parametrize("kind", ["SyncPsycopgConnector", "PsycopgConnector"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("scope", ["global", "local"])
 def test_b34_a_program_that_never_closes_the_app_ends_promptly_and_silently(
     program: Program, kind: str, scope: str, stored: Stored
@@ -28,12 +31,13 @@ def test_b34_a_program_that_never_closes_the_app_ends_promptly_and_silently(
     assert stored() == ["ann"]
 
 
+@EACH_ASYNCHRONOUS
 def test_b34_a_program_that_never_closes_the_app_on_its_loop_ends_promptly_and_silently(
-    program: Program, stored: Stored
+    program: Program, kind: str, stored: Stored
 ) -> None:
     program(
-        """
-        app = app_on("PsycopgConnector")
+        f"""
+        app = app_on({kind!r})
 
         async def main():
             await app.open_async()
@@ -46,10 +50,11 @@ def test_b34_a_program_that_never_closes_the_app_on_its_loop_ends_promptly_and_s
     assert stored() == ["awaited", "bridged"]
 
 
-def test_b34_a_program_whose_threads_still_wait_for_a_connection_ends_silently(program: Program) -> None:
+@pytest.mark.parametrize("kind", SYNCHRONOUS)
+def test_b34_a_program_whose_threads_still_wait_for_a_connection_ends_silently(program: Program, kind: str) -> None:
     program(
-        """
-        app = app_on("SyncPsycopgConnector", min_size=1, max_size=1)
+        f"""
+        app = app_on({kind!r}, min_size=1, max_size=1)
         app.open()
         for _ in range(4):
             threading.Thread(target=app.connector.execute_query, args=("SELECT pg_sleep(0.2)",), daemon=True).start()
@@ -58,12 +63,14 @@ def test_b34_a_program_whose_threads_still_wait_for_a_connection_ends_silently(p
     )
 
 
+@EACH_ASYNCHRONOUS
 def test_b34_a_program_whose_daemon_threads_still_wait_for_a_loop_that_has_ended_ends_silently(
     program: Program,
+    kind: str,
 ) -> None:
     program(
-        """
-        app = app_on("PsycopgConnector", min_size=1, max_size=1)
+        f"""
+        app = app_on({kind!r}, min_size=1, max_size=1)
 
         def wait_in_vain():
             try:
@@ -106,12 +113,13 @@ def test_b34_a_program_whose_loop_ends_while_the_pool_connects_ends_too(program:
     )
 
 
+@EACH_ASYNCHRONOUS
 def test_b8_an_interrupt_reaches_a_thread_that_waits_for_a_loop_at_once_and_the_job_is_not_deferred(
-    program: Program, stored: Stored
+    program: Program, kind: str, stored: Stored
 ) -> None:
     program(
-        """
-        app = app_on("PsycopgConnector", min_size=1, timeout=50)
+        f"""
+        app = app_on({kind!r}, min_size=1, timeout=50)
         loop = asyncio.new_event_loop()
         loop.slow_callback_duration = 100
         thread = threading.Thread(target=loop.run_forever)
@@ -139,15 +147,15 @@ def test_b8_an_interrupt_reaches_a_thread_that_waits_for_a_loop_at_once_and_the_
     assert stored() == ["later"]
 
 
+@EACH_ASYNCHRONOUS
 def test_b8_an_interrupt_in_the_middle_of_a_call_cancels_it_and_the_job_is_not_deferred(
-    program: Program, stored: Stored
+    program: Program, kind: str, stored: Stored
 ) -> None:
     program(
-        """
+        f"""
         import psycopg
-        from selection.program import DSN
 
-        app = app_on("PsycopgConnector", min_size=1, timeout=50)
+        app = app_on({kind!r}, min_size=1, timeout=50)
         loop = asyncio.new_event_loop()
         thread = threading.Thread(target=loop.run_forever)
         thread.start()
