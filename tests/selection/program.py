@@ -6,6 +6,7 @@ Drivers are imported when a connector needs them, for programs that are over soo
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -51,6 +52,8 @@ BACKEND = "SELECT pg_backend_pid() AS pid"
 
 PID = Statement("pid", BACKEND)
 
+# What takes long on an event loop is of no interest here; asyncio's errors are.
+logging.getLogger("asyncio").setLevel(logging.ERROR)
 # Newer Pythons warn of forks beside threads; to survive them is what is tested.
 warnings.filterwarnings("ignore", r".*fork\(\) may lead to deadlocks", DeprecationWarning)
 
@@ -105,7 +108,7 @@ def own_pool(kind: str) -> Iterator[Any]:
     if kind in ("SyncPsycopgConnector", "PsycopgConnector"):
         from psycopg_pool import ConnectionPool
 
-        with ConnectionPool(DSN, min_size=1, max_size=2, open=True) as pool:
+        with ConnectionPool(DSN, min_size=1, max_size=1, open=True) as pool:
             yield pool
     elif kind in ("Psycopg2Connector", "AsyncPsycopg2Connector"):
         from psycopg2.pool import ThreadedConnectionPool
@@ -168,9 +171,6 @@ def together(number: int, call: Callable[[], object]) -> None:
 
 def in_child(call: Callable[[], object], *, at_once: bool = False) -> None:
     """Fork, call something in the child, and end it as a program ends, or at once; it must end soon, and with code 0."""
-    if (loop := asyncio._get_running_loop()) is not None:
-        # It blocks its loop for as long as the child lives, of which asyncio's debug mode would complain.
-        loop.slow_callback_duration = 100
     child = os.fork()
     if child == 0:
         code = 0

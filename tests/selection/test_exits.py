@@ -32,19 +32,23 @@ def test_b34_a_program_that_never_closes_the_app_ends_promptly_and_silently(
 
 
 @EACH_ASYNCHRONOUS
+@pytest.mark.parametrize("scope", ["global", "local"])
 def test_b34_a_program_that_never_closes_the_app_on_its_loop_ends_promptly_and_silently(
-    program: Program, kind: str, stored: Stored
+    program: Program, kind: str, scope: str, stored: Stored
 ) -> None:
     program(
         f"""
-        app = app_on({kind!r})
-
         async def main():
+            app = app_on({kind!r})
             await app.open_async()
             await app.tasks["add"].defer_async(name="awaited")
+            await asyncio.gather(*(app.check_connection_async() for _ in range(4)))
             await asyncio.to_thread(add, app, "bridged")
+            return app
 
-        asyncio.run(main())
+        kept = asyncio.run(main())
+        if {scope!r} == "local":
+            del kept
         """
     )
     assert stored() == ["awaited", "bridged"]
@@ -59,6 +63,22 @@ def test_b34_a_program_whose_threads_still_wait_for_a_connection_ends_silently(p
         for _ in range(4):
             threading.Thread(target=app.connector.execute_query, args=("SELECT pg_sleep(0.2)",), daemon=True).start()
         time.sleep(0.05)
+        """
+    )
+
+
+@EACH_ASYNCHRONOUS
+def test_b34_a_program_whose_loop_ends_in_the_middle_of_a_call_ends_silently(program: Program, kind: str) -> None:
+    program(
+        f"""
+        app = app_on({kind!r})
+
+        async def main():
+            await app.open_async()
+            sleeping = asyncio.create_task(app.connector.execute_query_async("SELECT pg_sleep(50)"))
+            await asyncio.sleep(0.1)
+
+        asyncio.run(main())
         """
     )
 

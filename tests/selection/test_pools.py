@@ -26,8 +26,8 @@ from adjourn.exceptions import AppNotOpen, InvalidOption, WrongCaller
 from adjourn.types import Statement
 from conftest import Sessions
 from selection.conftest import Stored
-from selection.pairs import DRIVERS, POOLS, PSYCOPG2, SYNCHRONOUS, Pair, add, add_async, make_app
-from selection.places import until
+from selection.pairs import DRIVERS, POOLS, PSYCOPG2, SYNCHRONOUS, OwnPool, Pair, add, add_async, make_app
+from selection.places import together, until
 from sqlalchemy_addresses import address
 
 
@@ -189,6 +189,52 @@ async def test_b20_a_pool_of_another_colour_or_driver_is_refused_and_nothing_is_
                 await app.open_async(pool)
     with pytest.raises(AppNotOpen):
         add(app, "never")
+
+
+@pytest.mark.parametrize("synchronous", ["Psycopg2Connector", "SQLAlchemyPsycopg2Connector"])
+def test_b23_more_threads_than_psycopg2_has_connections_wait_for_one(
+    synchronous: str, database: str, stored: Stored, sessions: Sessions, connections_made: Callable[[], int]
+) -> None:
+    app = make_app(SYNCHRONOUS[synchronous](database, 2, 10))
+
+    def add_ten(index: int) -> None:
+        for number in range(10):
+            add(app, f"{index:02}-{number}")
+
+    with app.open():
+        assert sessions.settle(1) == 1
+        made = connections_made()
+        together(16, add_ten)
+    assert sessions.settle(0) == 0
+    assert connections_made() - made == 1
+    assert len(stored()) == 160
+
+
+def test_b23_more_threads_than_the_users_own_pool_has_connections_wait_for_one_too(
+    database: str, stored: Stored, sessions: Sessions, connections_made: Callable[[], int]
+) -> None:
+    with OwnPool(1, 2, database) as pool:
+        made = connections_made()
+        # Two apps on one pool, and its owner beside them.
+        apps = [make_app(adjourn.Psycopg2Connector()) for _ in range(2)]
+        for app in apps:
+            app.open(pool)
+        held = pool.getconn()
+        giving_back = threading.Timer(0.3, pool.putconn, [held])
+        giving_back.start()
+
+        def add_five(index: int) -> None:
+            for number in range(5):
+                add(apps[index % 2], f"{index:02}-{number}")
+
+        together(16, add_five)
+        giving_back.join()
+        for app in apps:
+            app.close()
+    assert sessions.settle(0) == 0
+    # All on one while the other was held, and one connection more was all that there was room for.
+    assert connections_made() - made <= 20
+    assert len(stored()) == 80
 
 
 def test_b24_the_twin_is_made_after_the_original(database: str) -> None:
