@@ -53,6 +53,7 @@ RENAMED: dict[str, str] = {
     "AsyncConnection": "Connection",
     "AsyncConnectionPool": "ConnectionPool",
     "AsyncCursor": "Cursor",
+    "AsyncRawCursor": "RawCursor",
     # SQLAlchemy
     "AsyncEngine": "Engine",
 }

@@ -13,10 +13,12 @@ from typing import Any, Self, Unpack, cast
 from adjourn import blueprints, builtin_tasks, exceptions, sql, tasks
 from adjourn.connector import BaseConnector
 from adjourn.manager import JobDeferrer, JobManager, SchemaManager
-from adjourn.periodic import DEFAULT_MAX_DELAY
-from adjourn.types import ConfigureOptions, PeriodicDefaults, WorkerOptions
+from adjourn.options import check_flag, check_known, check_name, checked_list
+from adjourn.periodic import checked_defaults
+from adjourn.types import ConfigureOptions, JSONDumps, PeriodicDefaults, WorkerOptions
 from adjourn.utils import AwaitableContext, import_all, load_from_path
 from adjourn.worker import Worker, shutdown
+from adjourn.worker.options import checked_options
 
 logger: logging.Logger = logging.getLogger(__name__)
 
@@ -41,8 +43,10 @@ class App(blueprints.Blueprint):
     Raises
     ------
     InvalidOption
-        If the connector is not one, or the schema's name cannot be one.
+        If the connector is not one, the schema's name cannot be one, or another option is not acceptable.
     """
+
+    is_app: bool = True
 
     def __init__(
         self,
@@ -56,9 +60,10 @@ class App(blueprints.Blueprint):
         super().__init__()
         self.tasks.declared().update(builtin_tasks.builtin.tasks.declared())
         self.connector: BaseConnector = _checked(connector)
-        self.import_paths: tuple[str, ...] = tuple(import_paths or ())
-        self.worker_defaults: WorkerOptions = worker_defaults or {}
-        self.periodic_defaults: PeriodicDefaults = {"max_delay": DEFAULT_MAX_DELAY, **(periodic_defaults or {})}
+        self.import_paths: tuple[str, ...] = _checked_paths(import_paths)
+        defaults = {} if worker_defaults is None else worker_defaults
+        self.worker_defaults: WorkerOptions = checked_options("worker_defaults", defaults)
+        self.periodic_defaults: PeriodicDefaults = checked_defaults(periodic_defaults)
         self.job_manager: JobManager = JobManager(connector, schema)
         self._replacing = threading.Lock()
 
@@ -70,7 +75,10 @@ class App(blueprints.Blueprint):
         ------
         LoadFromPathError
             If there is no app.
+        InvalidOption
+            If the path is not text.
         """
+        check_name("dotted_path", dotted_path)
         return load_from_path(dotted_path, cls)
 
     @property
@@ -126,6 +134,10 @@ class App(blueprints.Blueprint):
         """Return the app's job manager."""
         return self.job_manager
 
+    def json_dumps_of_jobs(self) -> JSONDumps:
+        """Return how the connector makes JSON of arguments."""
+        return self.connector.json_dumps
+
     def configure_task(
         self, name: str, *, allow_unknown: bool = True, **options: Unpack[ConfigureOptions]
     ) -> JobDeferrer:
@@ -144,7 +156,14 @@ class App(blueprints.Blueprint):
         ------
         TaskNotFound
             If the name is not registered and ``allow_unknown`` is false.
+        InvalidOption
+            If an option is not acceptable, or there is none of that name.
+        InvalidTaskArguments
+            If the task does not take the arguments in ``task_kwargs``, or they cannot be stored.
         """
+        check_name("name", name)
+        check_flag("allow_unknown", allow_unknown)
+        check_known("configure_task", options, ConfigureOptions.__annotations__)
         if name in self.tasks:
             return self.tasks[name].configure(**options)
         if not allow_unknown:
@@ -247,7 +266,7 @@ class App(blueprints.Blueprint):
         InvalidOption
             If an option is not acceptable.
         """
-        merged = cast("WorkerOptions", {**self.worker_defaults, **options})
+        merged = cast("WorkerOptions", {**self.worker_defaults, **checked_options("run_worker", options)})
         worker = Worker(self, **merged)
         await self.schema_manager.check_version_async()
         self.perform_import_paths()
@@ -258,6 +277,7 @@ class App(blueprints.Blueprint):
 
         Takes and raises what `run_worker_async` does.
         """
+        options = checked_options("run_worker", options)
         self.connector.get_async_connector()
 
         async def run() -> None:
@@ -273,3 +293,10 @@ def _checked(connector: Any) -> BaseConnector:
             f"connector={connector!r}: pass a connector, such as adjourn.PsycopgConnector('postgresql://...')."
         )
     return connector
+
+
+def _checked_paths(value: Any) -> tuple[str, ...]:
+    paths = () if value is None else checked_list("import_paths", value, "modules' names")
+    for path in paths:
+        check_name("import_paths", path)
+    return paths

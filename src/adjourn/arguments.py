@@ -1,16 +1,18 @@
-"""The arguments of a job: whether its task takes them, and how they become JSON."""
+"""The arguments of a job: whether its task takes them, how they become JSON, and whether a job can be stored at all."""
 
 from __future__ import annotations
 
 import inspect
 import json
+import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import attrs
 
 from adjourn.exceptions import InvalidOption, InvalidTaskArguments
-from adjourn.options import is_storable
+from adjourn.jobs import Job
+from adjourn.options import check_aware, check_name, check_priority, is_storable
 from adjourn.types import JSONDumps
 
 
@@ -84,13 +86,22 @@ class Signature:
             self._refuse(f"positional argument {positional[0]!r}: pass every argument by its name{hint}.")
         if not isinstance(keywords, Mapping):
             self._refuse(f"{keywords!r} is not a dictionary of arguments: pass one dictionary for each job.")
+        if self.known and (missing := self.required - keywords.keys()):
+            self._refuse(f"missing argument {_listed(missing)}: pass it by name.")
+        self.check_names(keywords)
+
+    def check_names(self, keywords: Mapping[Any, Any]) -> None:
+        """Refuse arguments that the task does not take; others may be missing yet.
+
+        Raises
+        ------
+        InvalidTaskArguments
+            Naming the task, the argument and what the task takes.
+        """
         for name in keywords:
             if not isinstance(name, str):
                 self._refuse(f"argument names are strings, not {name!r}.")
         if self.known:
-            missing = self.required - keywords.keys()
-            if missing:
-                self._refuse(f"missing argument {_listed(missing)}: pass it by name.")
             unknown = keywords.keys() - self.required - self.optional
             if unknown and not self.takes_any:
                 takes = _listed(self.required | self.optional) or "no arguments"
@@ -104,6 +115,44 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(repr(name) for name in sorted(names))
 
 
+def check_is_job(argument: str, job: Any) -> None:
+    """Refuse what is not a job.
+
+    Raises
+    ------
+    InvalidOption
+        Naming the argument.
+    """
+    if not isinstance(job, Job):
+        raise InvalidOption(f"{argument}={job!r}: pass a Job, such as list_jobs() returns or task.configure(...).job.")
+
+
+def check_job(argument: str, job: Any) -> None:
+    """Refuse what is not a job, and a job that was made by hand of values that no task's job could have.
+
+    Raises
+    ------
+    InvalidOption
+        Naming the argument, and the attribute.
+    """
+    check_is_job(argument, job)
+    try:
+        check_name("queue", job.queue)
+        check_name("task_name", job.task_name)
+        # Whatever is deferred comes by here, so nothing is asked that need not be.
+        if job.lock is not None:
+            check_name("lock", job.lock)
+        if job.queueing_lock is not None:
+            check_name("queueing_lock", job.queueing_lock)
+        check_priority(job.priority)
+        if job.scheduled_at is not None:
+            check_aware("scheduled_at", job.scheduled_at)
+        if not isinstance(job.task_kwargs, dict):
+            raise InvalidOption(f"task_kwargs={job.task_kwargs!r}: pass a dictionary of arguments.")
+    except InvalidOption as error:
+        raise InvalidOption(f"{argument}.{error}") from None
+
+
 def dump_arguments(task_name: str, arguments: Mapping[str, Any], json_dumps: JSONDumps) -> str:
     """Make JSON of a job's arguments.
 
@@ -111,11 +160,14 @@ def dump_arguments(task_name: str, arguments: Mapping[str, Any], json_dumps: JSO
     ------
     InvalidTaskArguments
         Naming the task and the first argument that cannot be stored.
+    InvalidOption
+        If ``json_dumps`` makes something else than the text of a JSON object.
     """
     try:
         text = json_dumps(dict(arguments))
+        is_object = isinstance(text, str) and text.lstrip().startswith("{")
         # What Postgres refuses leaves a mark in the text; only text with such a mark is looked at more closely.
-        if any(mark in text for mark in _MARKS) or not text.isascii():
+        if is_object and (any(mark in text for mark in _MARKS) or not text.isascii()):
             check_storable(text)
     except Exception as error:  # the encoder may be the user's own
         name, reason = _culprit(arguments, json_dumps, error)
@@ -123,6 +175,13 @@ def dump_arguments(task_name: str, arguments: Mapping[str, Any], json_dumps: JSO
             f"Task {task_name}: argument {name!r} cannot be stored as JSON ({reason}). Pass plain values, or give the "
             "connector a json_dumps that knows the type."
         ) from error
+    if not is_object:
+        remedy = (
+            "return a JSON object for a dictionary"
+            if isinstance(text, str)
+            else "return str, as in lambda value: orjson.dumps(value).decode()"
+        )
+        raise InvalidOption(f"json_dumps made {reprlib.repr(text)} of the arguments of task {task_name}: {remedy}.")
     return text
 
 

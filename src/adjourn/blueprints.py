@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, Unpack, overload
 
+import attrs
+
 from adjourn import exceptions
 from adjourn.cron import Cron
 from adjourn.job_context import JobContext
@@ -25,7 +27,7 @@ from adjourn.periodic import (
 )
 from adjourn.retry import BaseRetryStrategy
 from adjourn.tasks import Task
-from adjourn.types import PeriodicOptions
+from adjourn.types import JSONDumps, PeriodicOptions
 from adjourn.utils import caller_module
 
 P = ParamSpec("P")
@@ -91,6 +93,8 @@ class Blueprint:
 
     is_everyones: bool = False
     """Whether every app has the tasks already, and none may change them."""
+    is_app: bool = False
+    """Whether it has a connector."""
 
     def __init__(self) -> None:
         self._registry = TaskRegistry(self, {})
@@ -134,38 +138,54 @@ class Blueprint:
             "app.add_tasks_from(blueprint, namespace=...) before it is deferred."
         )
 
+    def json_dumps_of_jobs(self) -> JSONDumps | None:
+        """Return how the arguments of this collection's jobs become JSON; None where no app says it yet."""
+        return None
+
     def add_tasks_from(self, blueprint: Blueprint, *, namespace: str) -> None:
         """Take in the tasks of a blueprint, under names that begin with ``namespace:``.
+
+        The tasks themselves are then deferred through this app. If another has taken them in before, they stay that
+        one's, and this app has tasks of its own for them, by name: ``app.tasks["namespace:name"]``.
 
         Raises
         ------
         TaskAlreadyRegistered
             If one of the names is taken; nothing is taken in then.
         InvalidOption
-            If the namespace is not a name, or every app has the tasks already.
+            If the namespace is not a name, or every app has the tasks already, or arguments of a periodic task cannot
+            be stored.
         """
         check_name("namespace", namespace)
+        if not isinstance(blueprint, Blueprint) or blueprint.is_app:
+            raise exceptions.InvalidOption(f"blueprint={blueprint!r}: pass an adjourn.Blueprint.")
         if blueprint.is_everyones:
             raise exceptions.InvalidOption(f"{blueprint!r} need not be taken in: every app has its tasks already.")
-        renamed = {f"{namespace}:{name}": task for name, task in blueprint.tasks.items()}
+        renamed = {f"{namespace}:{name}": task for name, task in blueprint.tasks.declared().items()}
         for name in renamed:
             check_name("namespace and name", name)
             if name in self.tasks:
                 message = f"There is a task named {name!r} already. Take the blueprint in under another namespace."
                 raise exceptions.TaskAlreadyRegistered(message)
-        for task in {id(task): task for task in renamed.values()}.values():
-            task.add_namespace(namespace)
-            task.blueprint = self
+        for each in blueprint.periodic_registry.periodic_tasks:
+            checked_options(each.task, each.options, self.json_dumps_of_jobs())
+        taken: dict[int, AnyTask] = {}
+        for task in renamed.values():
+            if id(task) not in taken:
+                name, *aliases = (each for each, other in renamed.items() if other is task)
+                taken[id(task)] = task if task.blueprint is blueprint else task.bound_to(self)
+                taken[id(task)].blueprint = self
+                taken[id(task)].rename(name, aliases)
         for name, task in renamed.items():
-            self.tasks.add_names(task, [name])
+            self.tasks.add_names(taken[id(task)], [name])
         logger.debug(
             "Taking in %d tasks under %r",
             len(renamed),
             namespace,
             extra={"action": "loading_blueprint", "namespace": namespace, "tasks": list(renamed)},
         )
-        for periodic_task in blueprint.periodic_registry.periodic_tasks:
-            self.periodic_registry.add(periodic_task)
+        for each in blueprint.periodic_registry.periodic_tasks:
+            self.periodic_registry.add(attrs.evolve(each, task=taken.get(id(each.task), each.task)))
 
     def add_task_alias(self, task: AnyTask, alias: str) -> None:
         """Let workers know a task by a further name.
@@ -174,11 +194,24 @@ class Blueprint:
         ------
         TaskAlreadyRegistered
             If the name is taken.
+        InvalidOption
+            If it is no task, or not one of this collection, or the alias is not a name.
         """
+        self._check_own(task)
         check_name("alias", alias)
         self.tasks.add_names(task, [alias])
         if not task.blueprint.is_everyones:
             task.aliases.append(alias)
+
+    def _check_own(self, task: Any) -> None:
+        if not isinstance(task, Task):
+            raise exceptions.InvalidOption(f"task={task!r}: pass a task, such as @app.task makes of a function.")
+        known = self.tasks.declared().get(task.name)
+        if known is None or known.func is not task.func:
+            raise exceptions.InvalidOption(
+                f"{task!r} is a task of another {type(task.blueprint).__name__}: pass one of this "
+                f"{type(self).__name__}, such as its `tasks` hold by their names."
+            )
 
     def periodic(
         self,
@@ -213,7 +246,7 @@ class Blueprint:
         Raises
         ------
         InvalidOption
-            If an option is not acceptable, or the task does not take ``timestamp``.
+            If an option is not acceptable, the task does not take ``timestamp``, or it is not one of this collection.
         TaskAlreadyRegistered
             If the task has a schedule with this ``periodic_id`` already.
         """
@@ -221,6 +254,7 @@ class Blueprint:
         def declare(task: Task[P, R, Args]) -> Task[P, R, Args]:
             if not isinstance(task, Task):
                 raise exceptions.InvalidOption(f"{task!r} is no task: write @app.periodic(...) above @app.task.")
+            self._check_own(task)
             self.periodic_registry.add(
                 PeriodicTask(
                     task=task,
@@ -228,7 +262,7 @@ class Blueprint:
                     periodic_id=checked_periodic_id(periodic_id),
                     missed=checked_missed(missed),
                     max_delay=checked_max_delay(max_delay),
-                    options=checked_options(task, configure_kwargs),
+                    options=checked_options(task, configure_kwargs, self.json_dumps_of_jobs()),
                 )
             )
             return task

@@ -14,6 +14,7 @@ from typing import NoReturn
 from adjourn import exceptions
 from adjourn.blueprints import Blueprint
 from adjourn.job_context import JobContext
+from adjourn.options import check_filter, check_flags, check_hours
 
 QUEUE = "builtin"
 
@@ -82,8 +83,11 @@ async def remove_old_jobs(
     Raises
     ------
     InvalidOption
-        If ``max_hours`` is not a number of hours, zero or more.
+        If ``max_hours`` is not a number of hours, zero or more, or another argument not of its type.
     """
+    check_hours("max_hours", max_hours)
+    check_filter("queue", queue)
+    check_flags(remove_failed=remove_failed, remove_cancelled=remove_cancelled, remove_aborted=remove_aborted)
     await context.app.job_manager.delete_old_jobs_async(
         nb_hours=max_hours,
         queue=queue,

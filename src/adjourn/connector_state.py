@@ -43,9 +43,12 @@ class State:
         """Take a picture for the rule."""
         owner = None
         if self.loop is not None:
-            # A loop can be run by another thread than the one that opened the connector. asyncio's own loops say so.
-            thread = getattr(self.loop, "_thread_id", None) or self.thread
-            owner = Owner(self.loop, thread, loop_state(self.loop))
+            found = loop_state(self.loop)
+            # A loop can be run by another thread than the one that opened the connector. asyncio's own loops say by
+            # which. Of others that run nobody knows; but whoever calls on it has that very loop.
+            unknown = None if found is LoopState.IDLE else 0
+            thread = getattr(self.loop, "_thread_id", unknown)
+            owner = Owner(self.loop, self.thread if thread is None else thread, found)
         return View(self.life, self.process, owner, self.is_external, self.borrowed, self.change is not None)
 
 

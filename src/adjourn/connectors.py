@@ -93,6 +93,19 @@ class PsycopgConnector(SelectingConnector):
         """Make the synchronous twin, with the parameters of this connector."""
         return SummonedPsycopgConnector(self, twin_options(self._options, self._pool_factory))
 
+    def summon_plain(self) -> SummonedPsycopgConnector:
+        """Make a twin that is never opened, for calls on connections of the callers' own."""
+        return SummonedPsycopgConnector(self, {})
+
+    def session(self) -> SyncSession:
+        """Connect once more, beside the pool and from this very thread, for the caller alone.
+
+        The connector need not be open. How its pool is made does not matter here.
+        """
+        if self._half.is_external:
+            return self.session_beside(self._half.pool)
+        return SyncPsycopgHalf(**connecting_options(self._options)).session()
+
     def session_beside(self, pool: AsyncConnectionPool[Any]) -> SyncSession:
         """Connect, blocking, with the parameters of an asynchronous pool of the user's."""
         return SyncPsycopgHalf(**connecting_options(options_of_pool(pool))).session()

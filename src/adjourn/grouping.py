@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
-from adjourn.exceptions import AdjournException, ConnectorException
+from adjourn.exceptions import AdjournException, ConnectorException, WrongCaller
 from adjourn.jobs import Job
 
 LARGEST_GROUP = 1000
@@ -110,7 +110,8 @@ class Queue:
             try:
                 deferred = await self._defer_many([job for job, _ in group])
             except AdjournException as error:
-                if isinstance(error, ConnectorException) and not error.was_refused:
+                # Nobody knows what became of a group whose connection was lost, or whose loop was, in the middle.
+                if isinstance(error, WrongCaller) or (isinstance(error, ConnectorException) and not error.was_refused):
                     raise
             else:
                 for (_, future), job in zip(group, deferred, strict=True):

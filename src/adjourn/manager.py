@@ -81,9 +81,9 @@ class JobManager(AsyncJobManager, SyncJobManager):
         Takes and raises what `AsyncJobManager.defer_job_async` does. A job with a queueing lock, or on the caller's
         connection, is stored by itself.
         """
-        if connection is not None or job.queueing_lock is not None:
-            return await super().defer_job_async(job, connection)
-        return await self._group.defer(job)
+        if connection is None and isinstance(job, Job) and job.queueing_lock is None:
+            return await self._group.defer(job)
+        return await super().defer_job_async(job, connection)
 
 
 class _GetSchema:

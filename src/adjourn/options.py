@@ -1,17 +1,28 @@
-"""Which values the options of a job may have. Each check names the option and says what to pass instead."""
+"""Which values options may have. Each check names the option and says what to pass instead."""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
-from typing import Any
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 from adjourn.exceptions import InvalidOption
 from adjourn.types import TimeDeltaParams
 
+T = TypeVar("T")
+
 MAX_NAME_LENGTH = 255
 MAX_HOURS = 1000 * 366 * 24
+MAX_SECONDS = 100 * 366 * 24 * 3600
+"""The longest duration: what is counted from now is within the calendar, and every clock and lock can wait for it."""
+MAX_PORT = 65_535
+MIDDLEWARE_PARAMETERS = ("call_next", "context", "worker")
 _INTEGER_RANGE = range(-(2**31), 2**31)
+_BIGINT_RANGE = range(-(2**63), 2**63)
+# A day from the ends of the calendar a time is within it in every time zone.
+_FIRST_TIME = datetime.datetime(1, 1, 2, tzinfo=datetime.UTC)
+_LAST_TIME = datetime.datetime(9999, 12, 30, tzinfo=datetime.UTC)
 
 
 def check_name(argument: str, value: Any, *, optional: bool = False) -> None:
@@ -59,8 +70,29 @@ def check_timeout(value: Any) -> None:
     InvalidOption
         If it is something else.
     """
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
-        raise InvalidOption(f"timeout={value!r}: pass a number of seconds above zero, or None for no limit.")
+    check_seconds("timeout", value, above_zero=True, optional=True)
+
+
+def check_seconds(argument: str, value: Any, *, above_zero: bool = False, optional: bool = False) -> None:
+    """Refuse what is not a duration in seconds: a number, zero or more, and at most a hundred years.
+
+    Raises
+    ------
+    InvalidOption
+        Naming the argument.
+    """
+    if value is None and optional:
+        return
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not 0 <= value <= MAX_SECONDS
+        or (above_zero and not value)
+    ):
+        least = "above zero" if above_zero else "from zero"
+        raise InvalidOption(
+            f"{argument}={value!r}: pass a number of seconds {least} to {MAX_SECONDS:,}{', or None' if optional else ''}."
+        )
 
 
 def scheduled_time(
@@ -124,18 +156,23 @@ def later(argument: str, now: datetime.datetime, delta: datetime.timedelta) -> d
 
 
 def check_aware(argument: str, value: Any) -> None:
-    """Refuse a datetime that does not say which instant it means.
+    """Refuse a datetime that does not say which instant it means, or one that not every time zone has.
 
     Raises
     ------
     InvalidOption
-        If the value is not a datetime, or has no time zone.
+        If the value is not a datetime, has no time zone, or is at an end of the calendar.
     """
     if not isinstance(value, datetime.datetime):
         raise InvalidOption(f"{argument}={value!r}: pass a datetime with a time zone.")
     if value.utcoffset() is None:
         raise InvalidOption(
             f"{argument}={value!r} has no time zone: pass an aware datetime, such as datetime.now(timezone.utc)."
+        )
+    # Comparing does not overflow where converting would.
+    if not _FIRST_TIME <= value <= _LAST_TIME:
+        raise InvalidOption(
+            f"{argument}={value!r}: pass a time between {_FIRST_TIME.date()} and {_LAST_TIME.date()} in UTC."
         )
 
 
@@ -168,3 +205,184 @@ def check_hours(argument: str, value: Any) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_HOURS:
         raise InvalidOption(f"{argument}={value!r}: pass a number of hours between 0 and {MAX_HOURS:,}.")
+
+
+def check_id(argument: str, value: Any) -> None:
+    """Refuse what cannot be the id of a job or a worker: an integer of 64 bits.
+
+    Raises
+    ------
+    InvalidOption
+        Naming the argument.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value not in _BIGINT_RANGE:
+        raise InvalidOption(f"{argument}={value!r}: pass an id, an integer of 64 bits.")
+
+
+def check_filter(argument: str, value: Any) -> None:
+    """Refuse what nothing stored can be compared with: it is a string, or None for no filter.
+
+    Raises
+    ------
+    InvalidOption
+        Naming the argument.
+    """
+    if value is None:
+        return
+    if not isinstance(value, str):
+        raise InvalidOption(f"{argument}={value!r}: pass a string, or None for all.")
+    if not is_storable(value):
+        raise InvalidOption(f"{argument}={value!r}: nothing with NUL characters or lone surrogates is ever stored.")
+
+
+def check_flag(argument: str, value: Any) -> None:
+    """Refuse what is neither True nor False: ``"no"`` would count as yes.
+
+    Raises
+    ------
+    InvalidOption
+        Naming the argument.
+    """
+    if not isinstance(value, bool):
+        raise InvalidOption(f"{argument}={value!r}: pass True or False.")
+
+
+def check_flags(**flags: Any) -> None:
+    """Refuse, by name, whatever is neither True nor False."""
+    for argument, value in flags.items():
+        check_flag(argument, value)
+
+
+def check_filters(**filters: Any) -> None:
+    """Refuse, by name, whatever is neither a string nor None."""
+    for argument, value in filters.items():
+        check_filter(argument, value)
+
+
+def checked_list(argument: str, value: Any, of_what: str) -> tuple[Any, ...]:
+    """Return the elements of a list, or of anything else that has elements and is no string.
+
+    Parameters
+    ----------
+    of_what
+        What its elements are, for the message.
+
+    Raises
+    ------
+    InvalidOption
+        Naming the argument.
+    """
+    if isinstance(value, str | bytes):
+        raise InvalidOption(f"{argument}={value!r}: pass a list of {of_what}, such as [{value!r}].")
+    if not isinstance(value, Iterable):
+        raise InvalidOption(f"{argument}={value!r}: pass a list of {of_what}.")
+    return tuple(value)
+
+
+def checked_names(argument: str, value: Any) -> tuple[str, ...] | None:
+    """Return a list of names, of queues for instance, or None.
+
+    Raises
+    ------
+    InvalidOption
+        Naming the argument.
+    """
+    if value is None:
+        return None
+    names = checked_list(argument, value, "names")
+    for name in names:
+        check_name(argument, name)
+    return names
+
+
+def check_known(argument: str, given: Any, known: Iterable[str]) -> None:
+    """Refuse options that are not in a dictionary, and those that do not exist.
+
+    Parameters
+    ----------
+    argument
+        What holds the options, for the message.
+    known
+        The names of those that exist.
+
+    Raises
+    ------
+    InvalidOption
+        Naming the first that does not, and all that do.
+    """
+    known = tuple(known)
+    if not isinstance(given, Mapping):
+        raise InvalidOption(f"{argument}={given!r}: pass a dictionary of options.")
+    for name in given:
+        if name not in known:
+            raise InvalidOption(f"{argument}: there is no option {name!r}; these are: {', '.join(known)}.")
+
+
+def function_or(argument: str, value: Any, default: T) -> T:
+    """Return the function that was passed, or the default where it is None.
+
+    Raises
+    ------
+    InvalidOption
+        If something was passed that cannot be called.
+    """
+    if value is None:
+        return default
+    if not callable(value):
+        raise InvalidOption(f"{argument}={value!r}: pass a function, or None for the default.")
+    function: T = value
+    return function
+
+
+def check_takes(argument: str, function: Callable[..., Any], parameters: Iterable[str]) -> None:
+    """Refuse a function that cannot be called with so many positional arguments.
+
+    Parameters
+    ----------
+    parameters
+        The names that they have in the message.
+
+    Raises
+    ------
+    InvalidOption
+        Naming the argument and the function. One that does not tell its signature passes.
+    """
+    names = tuple(parameters)
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(*names)
+    except TypeError as error:
+        raise InvalidOption(
+            f"{argument}: {function!r} cannot be called with ({', '.join(names)}): {error}. Declare these parameters."
+        ) from error
+
+
+def check_connector(value: Any) -> None:
+    """Refuse what is no connector, by the looks of it.
+
+    Raises
+    ------
+    InvalidOption
+        If it is something else.
+    """
+    if not (hasattr(value, "get_sync_connector") or hasattr(value, "get_async_connector")):
+        raise InvalidOption(
+            f"connector={value!r}: pass a connector, such as adjourn.PsycopgConnector('postgresql://...')."
+        )
+
+
+def check_port(argument: str, value: Any) -> None:
+    """Refuse what is not a port, or a list of ports with commas between them, as libpq takes for several hosts.
+
+    Raises
+    ------
+    InvalidOption
+        Naming the argument.
+    """
+    ports = str(value).split(",") if isinstance(value, int | str) and not isinstance(value, bool) else ["?"]
+    # An empty one stands for the default.
+    if value is not None and not all(not port or (port.isdecimal() and 0 < int(port) <= MAX_PORT) for port in ports):
+        raise InvalidOption(f"{argument}={value!r}: pass a number between 1 and {MAX_PORT}.")

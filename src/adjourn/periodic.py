@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from adjourn import exceptions
+from adjourn.arguments import dump_arguments
 from adjourn.cron import Cron
-from adjourn.options import check_name
-from adjourn.types import PeriodicOptions
+from adjourn.options import check_known, check_name, check_seconds
+from adjourn.types import JSONDumps, PeriodicDefaults, PeriodicOptions
 
 if TYPE_CHECKING:
     from adjourn.tasks import Task
@@ -111,7 +112,8 @@ class PeriodicRegistry:
             If the task has a schedule with the same ``periodic_id`` already.
         """
         for other in self.periodic_tasks:
-            if other.task is periodic_task.task and other.periodic_id == periodic_task.periodic_id:
+            # By name: each app that shares the tasks has its own view of them.
+            if other.task.name == periodic_task.task.name and other.periodic_id == periodic_task.periodic_id:
                 raise exceptions.TaskAlreadyRegistered(
                     f"Task {other.task.name} has a schedule with periodic_id={other.periodic_id!r} already. Give each of "
                     "its schedules one of its own."
@@ -150,20 +152,41 @@ def checked_missed(value: Any) -> MissedRuns:
 
 def checked_max_delay(value: Any) -> float | None:
     """Return a ``max_delay`` in seconds, None for the app's."""
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0):
-        raise exceptions.InvalidOption(f"max_delay={value!r}: pass a number of seconds, zero or more.")
-    return value
+    check_seconds("max_delay", value, optional=True)
+    seconds: float | None = value
+    return seconds
 
 
-def checked_options(task: Task[Any, Any, Any], options: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the options of a periodic task's jobs, if the task can be called with what they bring and ``timestamp``."""
+def checked_defaults(value: Any) -> PeriodicDefaults:
+    """Return an app's options for all periodic tasks, with what they leave unsaid."""
+    given = {} if value is None else value
+    check_known("periodic_defaults", given, PeriodicDefaults.__annotations__)
+    defaults: PeriodicDefaults = {"max_delay": DEFAULT_MAX_DELAY, **given}
+    check_seconds("periodic_defaults: max_delay", defaults["max_delay"])
+    return defaults
+
+
+def checked_options(
+    task: Task[Any, Any, Any], options: Mapping[str, Any], json_dumps: JSONDumps | None
+) -> Mapping[str, Any]:
+    """Return the options of a periodic task's jobs, if the task can be called with what they bring and ``timestamp``.
+
+    Parameters
+    ----------
+    json_dumps
+        How arguments become JSON; None where that is not known yet.
+    """
     for name in options:
         if name not in PeriodicOptions.__annotations__:
             known = ", ".join(PeriodicOptions.__annotations__)
             raise exceptions.InvalidOption(f"{name!r} is not an option of periodic tasks; these are: {known}.")
     job = task.make_job(**options)
+    if "timestamp" in job.task_kwargs:
+        raise exceptions.InvalidOption("task_kwargs: leave `timestamp` out, it is the time that the task was due.")
     try:
         task.signature.check((), {**job.task_kwargs, "timestamp": 0})
+        if json_dumps is not None:
+            dump_arguments(task.name, job.task_kwargs, json_dumps)
     except exceptions.InvalidTaskArguments as error:
         message = f"{error} A periodic task is called with `timestamp`, and with task_kwargs."
         raise exceptions.InvalidOption(message) from error

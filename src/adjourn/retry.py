@@ -12,7 +12,7 @@ import attrs
 
 from adjourn.exceptions import InvalidOption, JobRetry
 from adjourn.jobs import Job
-from adjourn.options import check_aware, check_name, check_priority, later, time_delta
+from adjourn.options import check_aware, check_count, check_name, check_priority, later, time_delta
 from adjourn.types import TimeDeltaParams
 
 LONGEST_WAIT = 365 * 24 * 3600
@@ -100,9 +100,13 @@ class BaseRetryStrategy:
         return None if decision is None else JobRetry(decision)
 
 
-def _not_negative(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-        raise InvalidOption(f"{attribute.name}={value!r}: pass a whole number, zero or more.")
+def _count(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    check_count(attribute.name, value)
+
+
+def _count_or_none(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None:
+        check_count(attribute.name, value)
 
 
 def _fraction(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -144,19 +148,19 @@ class RetryStrategy(BaseRetryStrategy):
         If a value is negative or of another type.
     """
 
-    max_attempts: int | None = attrs.field(default=None, validator=_not_negative)
-    wait: int = attrs.field(default=0, validator=_not_negative)
-    linear_wait: int = attrs.field(default=0, validator=_not_negative)
-    exponential_wait: int = attrs.field(default=0, validator=_not_negative)
+    max_attempts: int | None = attrs.field(default=None, validator=_count_or_none)
+    wait: int = attrs.field(default=0, validator=_count)
+    linear_wait: int = attrs.field(default=0, validator=_count)
+    exponential_wait: int = attrs.field(default=0, validator=_count)
     retry_exceptions: tuple[type[BaseException], ...] | None = attrs.field(default=None, converter=_exception_types)
-    max_wait: int | None = attrs.field(default=None, validator=_not_negative)
+    max_wait: int | None = attrs.field(default=None, validator=_count_or_none)
     jitter: float = attrs.field(default=0.0, validator=_fraction)
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
         """Decide by the number of attempts and the type of the exception."""
         if self.max_attempts is not None and job.attempts >= self.max_attempts:
             return None
-        if self.retry_exceptions is not None and not isinstance(exception, self.retry_exceptions):
+        if not isinstance(exception, Exception if self.retry_exceptions is None else self.retry_exceptions):
             return None
         seconds = self.wait_seconds(job.attempts) * (1 - self.jitter * random.random())  # noqa: S311 - no secret
         return RetryDecision(retry_in={"seconds": seconds}) if seconds else RetryDecision()
@@ -191,6 +195,8 @@ class RetryStrategy(BaseRetryStrategy):
             return cls()
         if retry is False:
             return None
-        if isinstance(retry, int):
+        if isinstance(retry, int) and retry >= 0:
             return cls(max_attempts=retry)
-        raise InvalidOption(f"retry={retry!r}: pass True, False, a number of retries or a RetryStrategy.")
+        raise InvalidOption(
+            f"retry={retry!r}: pass True, False, a number of retries, zero or more, or a RetryStrategy."
+        )

@@ -62,6 +62,13 @@ class SelectingConnector(BaseAsyncConnector):
             If something of them has no synchronous counterpart.
         """
 
+    def summon_plain(self) -> SummonedConnector | None:
+        """Make a twin without the parameters that have no synchronous counterpart, which is never opened.
+
+        It serves calls on connections of the callers' own. None where there is no such twin.
+        """
+        return None
+
     @abc.abstractmethod
     def session_beside(self, pool: Any) -> SyncSession:
         """Connect, blocking, with the parameters of an asynchronous pool of the user's."""
@@ -108,7 +115,7 @@ class SelectingConnector(BaseAsyncConnector):
         """
         if self._half.is_external:
             return self.session_beside(self._half.pool)
-        return self._twin.here.session()
+        return self._openable_twin.here.session()
 
     async def execute_async(
         self, statement: Statement, parameters: Parameters | None = None, *, connection: Any = None
@@ -224,7 +231,7 @@ class SelectingConnector(BaseAsyncConnector):
     def _open_twin(self, state: State, begun: State, pool: Any) -> None:
         published = state
         try:
-            self._twin.here.open(pool)
+            self._openable_twin.here.open(pool)
             published = State(os.getpid(), Life.SYNC, is_external=self._twin.here.is_external)
         finally:
             self._keeper.end(begun, published)
@@ -304,14 +311,19 @@ class SelectingConnector(BaseAsyncConnector):
         try:
             await self._half.open_async(pool)
             self._pulse = bridge.Pulse()
-            published = attrs.evolve(begun, life=Life.ASYNC, is_external=self._half.is_external, change=None)
+            # Whoever had opened it in synchronous code closes it there, and must not take it away from the loop by that.
+            borrowed = 1 if state.life is Life.SYNC else 0
+            published = attrs.evolve(
+                begun, life=Life.ASYNC, is_external=self._half.is_external, borrowed=borrowed, change=None
+            )
         finally:
             self._keeper.end(begun, published)
         if state.life is Life.SYNC:
             try:
-                await aio.run_sync(self._twin.here.close)
+                await aio.uninterrupted(aio.run_sync, self._twin.here.close)
             except BaseException:
-                await aio.uninterrupted(self.close_async)
+                # It stays open here, but nobody here has it in hand: it is closed by those who had opened it before.
+                self._keeper.replace(published, attrs.evolve(published, borrowed=0))
                 raise
 
     async def close_async(self) -> None:
@@ -363,10 +375,22 @@ class SelectingConnector(BaseAsyncConnector):
     @property
     def _twin(self) -> SummonedConnector:
         if self._made_twin is None:
-            twin = self.summon()
+            try:
+                twin = self.summon()
+            except exceptions.InvalidOption as error:
+                plain = self.summon_plain()
+                if plain is None:
+                    raise
+                twin, twin.refusal = plain, error
             with self._summoning:
                 self._made_twin = self._made_twin or twin
         return self._made_twin
+
+    @property
+    def _openable_twin(self) -> SummonedConnector:
+        if self._twin.refusal is not None:
+            raise self._twin.refusal
+        return self._twin
 
     def renew_locks(self) -> None:
         """Make the lock anew, in a forked child."""
@@ -381,6 +405,8 @@ class SummonedConnector(BaseSyncConnector):
     """
 
     principal: SelectingConnector
+    refusal: exceptions.InvalidOption | None = None
+    """Why it cannot be opened."""
 
     @property
     def here(self) -> SyncPooledConnector[Any]:

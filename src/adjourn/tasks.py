@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import inspect
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
@@ -11,7 +12,16 @@ from adjourn.arguments import Signature
 from adjourn.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE, Job
 from adjourn.manager import JobDeferrer
 from adjourn.middleware import TaskMiddleware, checked_for_task, is_async
-from adjourn.options import check_name, check_priority, check_timeout, scheduled_time
+from adjourn.options import (
+    MIDDLEWARE_PARAMETERS,
+    check_flag,
+    check_name,
+    check_priority,
+    check_takes,
+    check_timeout,
+    checked_names,
+    scheduled_time,
+)
 from adjourn.retry import BaseRetryStrategy, RetryDecision, RetryStrategy
 from adjourn.types import JSONDict, TimeDeltaParams
 
@@ -108,14 +118,14 @@ class Task(Generic[P, R, Args]):
     ) -> None:
         if not callable(func):
             raise exceptions.InvalidOption(f"{func!r} is not callable: decorate a function.")
-        if isinstance(aliases, str):
-            raise exceptions.InvalidOption(f"aliases={aliases!r}: pass a list of names.")
+        _check_not_a_generator(func)
+        check_flag("pass_context", pass_context)
         self.blueprint = blueprint
         self.func: Callable[P, R] = func
         self.name: str = _full_path(func) if name is None else name
-        self.aliases: list[str] = list(aliases or ())
-        for argument, value in (("name", self.name), *(("aliases", alias) for alias in self.aliases), ("queue", queue)):
-            check_name(argument, value)
+        self.aliases: list[str] = list(checked_names("aliases", aliases) or ())
+        check_name("name", self.name)
+        check_name("queue", queue)
         check_name("lock", lock, optional=True)
         check_name("queueing_lock", queueing_lock, optional=True)
         check_priority(priority)
@@ -129,6 +139,8 @@ class Task(Generic[P, R, Args]):
         self.timeout = timeout
         self.is_async: bool = is_async(func)
         self.task_middleware: tuple[TaskMiddleware, ...] = checked_for_task(self.name, self.is_async, task_middleware)
+        for each in self.task_middleware:
+            check_takes("task_middleware", each, MIDDLEWARE_PARAMETERS)
         self.signature: Signature = Signature.of(self.name, func, pass_context)
         self.__doc__ = func.__doc__
         self.__name__: str = getattr(func, "__name__", type(func).__name__)
@@ -203,6 +215,8 @@ class Task(Generic[P, R, Args]):
         ------
         InvalidOption
             If a value is not acceptable; the message names the option.
+        InvalidTaskArguments
+            If the task does not take the arguments in ``task_kwargs``, or they cannot be stored.
         UnboundTaskError
             If the task belongs to a blueprint that no app has taken in.
         """
@@ -294,3 +308,13 @@ def _full_path(func: Callable[..., Any]) -> str:
     if not module or not name:
         raise exceptions.FunctionPathError(f"{func!r} has no name to call its task by: pass @app.task(name=...).")
     return f"{module}.{name}"
+
+
+def _check_not_a_generator(func: Callable[..., Any]) -> None:
+    # An object's call may be one, too.
+    for each in (func, getattr(func, "__call__", None)):  # noqa: B004
+        if inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each):
+            raise exceptions.InvalidOption(
+                f"{func!r} is a generator, whose body nobody would run: return instead of `yield`, or defer a job for "
+                "each item."
+            )

@@ -185,7 +185,17 @@ async def test_an_unknown_option_is_refused_with_the_one_that_was_meant(given: s
 
 @pytest.mark.parametrize(
     "options",
-    [{"minconn": 3, "maxconn": 2}, {"maxconn": 0}, {"minconn": -1}, {"maxconn": "5"}, {"timeout": 0}],
+    [
+        {"minconn": 3, "maxconn": 2},
+        {"maxconn": 0},
+        {"minconn": -1},
+        {"maxconn": "5"},
+        {"timeout": 0},
+        {"port": "x"},
+        {"cursor_factory": 5},
+        {"json_dumps": 5},
+        {"json_loads": "x"},
+    ],
 )
 async def test_values_that_no_pool_can_have_are_refused_when_the_connector_is_made(options: dict[str, Any]) -> None:
     with pytest.raises(exceptions.InvalidOption, match=next(reversed(options))):

@@ -146,6 +146,41 @@ def test_an_unknown_option_is_refused_with_the_one_that_was_meant() -> None:
         SyncPsycopgConnector(min_sise=1)
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("timeout", "x"),
+        ("timeout", -1),
+        ("timeout", float("inf")),
+        ("max_lifetime", "x"),
+        ("max_idle", -1),
+        ("num_workers", 0),
+        ("max_waiting", -1),
+        ("check", 5),
+        ("configure", 5),
+        ("kwargs", 5),
+        ("kwargs", {"bogus": 1}),
+        ("port", "x"),
+        ("port", 70_000),
+        ("pool_factory", 5),
+        ("json_dumps", 5),
+        ("json_loads", "x"),
+    ],
+)
+def test_a_value_that_an_option_cannot_have_is_refused_when_the_connector_is_made(option: str, value: Any) -> None:
+    with pytest.raises(exceptions.InvalidOption, match=rf"\b{option}\b"):
+        SyncPsycopgConnector(**{option: value})
+
+
+def test_what_psycopg_and_its_pool_can_work_with_is_accepted() -> None:
+    SyncPsycopgConnector(
+        kwargs={"autocommit": False, "row_factory": None, "application_name": "a", "prepare_threshold": None},
+        max_lifetime=float("inf"),
+        port="5432,,5433",
+        configure=None,
+    )
+
+
 def test_an_unreadable_conninfo_is_refused_without_being_quoted() -> None:
     with pytest.raises(exceptions.InvalidOption) as caught:
         SyncPsycopgConnector("postgresql:/me:secret@host/db")

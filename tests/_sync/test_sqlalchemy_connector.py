@@ -189,6 +189,13 @@ def test_an_address_for_another_driver_is_refused(dsn: str) -> None:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("option", "value"), [("json_dumps", 5), ("json_loads", "x"), ("pool_timeout", "x")])
+def test_a_value_that_an_option_cannot_have_is_refused_when_the_connector_is_made(option: str, value: Any) -> None:
+    options: dict[str, Any] = {option: value}
+    with pytest.raises(exceptions.InvalidOption, match=rf"\b{option}="):
+        SyncSQLAlchemyConnector(**options)
+
+
 def test_an_unreadable_address_is_refused_without_being_quoted() -> None:
     with pytest.raises(exceptions.InvalidOption, match="cannot be read") as caught:
         SyncSQLAlchemyConnector(dsn="postgresql:/me:secret@host/db")

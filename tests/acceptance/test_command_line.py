@@ -174,6 +174,42 @@ def test_an_app_path_that_leads_nowhere_is_explained(command: CommandLine, path:
     assert complaint in outcome.complaint
 
 
+BROKEN = {
+    "syntax": ("import os\n\ndef app(:\n", "SyntaxError: ", 3),
+    "missing": ("import os\nDSN = os.environ['NO_SUCH_VARIABLE']\n", "KeyError: 'NO_SUCH_VARIABLE'", 2),
+    "wrong": ("import adjourn\napp = adjourn.App(connector=5)\n", "InvalidOption: connector=5", 2),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_module_that_cannot_be_carried_out_is_told_in_one_line(
+    offline: CommandLine, tmp_path: Path, name: str
+) -> None:
+    text, told, line = BROKEN[name]
+    path = tmp_path / f"{name}.py"
+    path.write_text(text)
+    there = CommandLine(offline.environment, directory=tmp_path)
+    for words in (["healthchecks"], ["worker"], ["defer", "any"]):
+        outcome = there("--app", f"{name}.app", *words)
+        assert outcome.code == 1
+        assert outcome.complaint.startswith(f"adjourn: {name}.app: {told}")
+        assert outcome.complaint.endswith(f"({path}, line {line})")
+    assert "Traceback" in there("--app", f"{name}.app", "healthchecks", "--log-level=DEBUG").errors
+
+
+def test_a_module_of_the_import_paths_that_raises_is_told_in_one_line(offline: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "whole.py").write_text(
+        "import adjourn\napp = adjourn.App(connector=adjourn.PsycopgConnector(), import_paths=['broken'])\n"
+    )
+    (tmp_path / "broken.py").write_text("\n1 / 0\n")
+    there = CommandLine(offline.environment, directory=tmp_path)
+    for words in (["worker"], ["defer", "any"], ["shell", "list_jobs"]):
+        outcome = there("--app", "whole.app", *words)
+        assert outcome.code == 1
+        told = f"adjourn: import_paths of whole.app: ZeroDivisionError: division by zero ({tmp_path}/broken.py, line 2)"
+        assert outcome.complaint == told
+
+
 def test_the_app_can_be_named_after_the_command(command: CommandLine) -> None:
     assert command("healthchecks", "--app", "sample_app.app", ADJOURN_APP="nowhere.app").code == 0
 
@@ -312,6 +348,8 @@ def test_a_job_that_cannot_be_is_refused_and_nothing_stored(
         (["--at", "2090-01-01T00:00:00"], "add the offset from UTC"),
         (["--at", "tomorrow"], "'tomorrow' is not a time"),
         (["--in", "soon"], "'soon' is not a number of seconds"),
+        (["--in", "1e300"], "--in: '1e300' is not a number of seconds between 0 and 3,162,240,000"),
+        (["--at", "9999-12-31T23:00:00-05:00"], "--at: '9999-12-31T23:00:00-05:00' is at an end of the calendar"),
         (["--at", "2090-01-01T00:00:00Z", "--in", "5"], "not allowed with"),
         (["--priority", "high"], "'high' is not a whole number"),
     ],
@@ -418,7 +456,9 @@ def test_commands_beside_the_worker_take_a_synchronous_app(command: CommandLine,
 
 
 def test_a_worker_option_that_cannot_be_is_explained(command: CommandLine) -> None:
-    assert "stalled_worker_timeout" in command("worker", "--stalled-worker-timeout=5").complaint
+    outcome = command("worker", "--stalled-worker-timeout=5")
+    assert outcome.code == 2
+    assert "error: --stalled-worker-timeout=5.0: pass more seconds than --update-heartbeat-interval" in outcome.errors
     outcome = command("worker", ADJOURN_WORKER_CONCURRENCY="many")
     assert outcome.code == 2
     assert "environment variable ADJOURN_WORKER_CONCURRENCY: 'many' is not a whole number" in outcome.errors

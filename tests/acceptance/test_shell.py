@@ -255,6 +255,18 @@ def test_what_fails_exits_with_one_and_one_line(environment: dict[str, str]) -> 
     assert outcome.stderr == "adjourn: There is no job 987654321.\n"
 
 
+def test_of_several_jobs_each_is_seen_to_and_each_failure_is_told(
+    environment: dict[str, str], app: adjourn.App
+) -> None:
+    first, last = app.tasks["mail"].batch_defer({"to": "a"}, {"to": "b"})
+    for command, done in (("cancel", "cancelled"), ("retry", "todo"), ("abort", "cancelled")):
+        outcome = shell(environment, command, str(first), "987654321", "987654322", str(last))
+        assert outcome.returncode == 1
+        assert [line.split()[1] for line in outcome.stdout.splitlines()] == [str(first), str(last)]
+        assert outcome.stderr == "adjourn: There is no job 987654321.\nadjourn: There is no job 987654322.\n"
+        assert [job.status for job in app.job_manager.list_jobs()] == [done, done]
+
+
 def test_what_makes_no_sense_exits_with_two(environment: dict[str, str]) -> None:
     outcome = shell(environment, "list_jobs", "colour=red")
     assert (outcome.returncode, outcome.stdout) == (2, "")

@@ -55,13 +55,14 @@ def is_same(sent: Any, received: Any) -> bool:
 @quick
 def test_arguments_arrive_as_they_were_sent_or_are_refused(app: adjourn.App, arguments: dict[str, Any]) -> None:
     before = len(app.job_manager.list_jobs())
-    deferrer = app.configure_task("any", task_kwargs=arguments)
     if is_faithful(arguments):
-        (job,) = app.job_manager.list_jobs(id=deferrer.defer())
+        (job,) = app.job_manager.list_jobs(id=app.configure_task("any", task_kwargs=arguments).defer())
         assert is_same(arguments, job.task_kwargs)
     else:
         with pytest.raises(InvalidTaskArguments, match="Task any: argument"):
-            deferrer.defer()
+            app.configure_task("any", task_kwargs=arguments)
+        with pytest.raises(InvalidTaskArguments, match="Task any: argument"):
+            app.configure_task("any").batch_defer(arguments)
         assert len(app.job_manager.list_jobs()) == before
 
 

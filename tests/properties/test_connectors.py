@@ -210,7 +210,8 @@ class Connectors(RuleBasedStateMachine):
         is_elsewhere = self.state in self.loops and self.state != loop
         was_open = self.state == loop
         if self.check(WrongCaller if is_elsewhere else None, lambda: thread.wait(call)) and not was_open:
-            self.state, self.borrowed = loop, 0
+            # Who has opened it in synchronous code closes it there, too, and takes nothing away from the loop.
+            self.state, self.borrowed = loop, int(self.state == "sync")
 
     @rule(loop=LOOPS)
     def close_async(self, loop: str) -> None:

@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
 import pytest
+import uvloop
 
 import adjourn
 from adjourn.exceptions import AlreadyEnqueued, AppNotOpen, ConnectorException, WrongCaller
@@ -383,10 +384,11 @@ def test_b31_a_loop_that_was_left_idle_gives_way_to_the_next_one_in_its_thread(
     assert stored() == ["ann"]
 
 
+@pytest.mark.parametrize("make_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 def test_b31_a_loop_that_another_thread_runs_on_serves_the_thread_that_opened_it(
-    app: adjourn.App, stored: Stored
+    app: adjourn.App, stored: Stored, make_loop: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
-    loop = asyncio.new_event_loop()
+    loop = make_loop()
     loop.run_until_complete(app.connector.open_async())
     runner = threading.Thread(target=loop.run_forever, daemon=True)
     runner.start()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
 import json
 from typing import Any
 
 import pytest
 
-from adjourn.arguments import Signature, dump_arguments
+from adjourn.arguments import Signature, check_job, dump_arguments
 from adjourn.exceptions import InvalidOption, InvalidTaskArguments
+from adjourn.jobs import Job
 
 
 def add(a: int, b: int = 0, *, c: int = 0) -> int:
@@ -103,3 +105,41 @@ def test_a_value_that_contains_itself_is_refused() -> None:
 def test_text_that_only_looks_like_an_escape_is_stored() -> None:
     text = dump_arguments("store", {"path": "C:\\u0000"}, json.dumps)
     assert json.loads(text) == {"path": "C:\\u0000"}
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [(b"{}", "return str, as in lambda value: orjson"), (None, "return str"), ("[1]", "a JSON object"), ("", "object")],
+)
+def test_an_encoder_that_makes_no_json_object_is_refused(made: Any, words: str) -> None:
+    with pytest.raises(InvalidOption, match=rf"^json_dumps made .* of task add: .*{words}"):
+        dump_arguments("add", {"a": 1}, lambda value: made)
+
+
+def test_an_encoder_may_begin_with_blanks() -> None:
+    assert dump_arguments("add", {}, lambda value: " {}") == " {}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"queue": ""}, "queue=''"),
+        ({"queue": 5}, "queue=5"),
+        ({"task_name": None}, "task_name=None"),
+        ({"lock": ""}, "lock=''"),
+        ({"queueing_lock": 5}, "queueing_lock=5"),
+        ({"priority": "high"}, "priority='high'"),
+        ({"task_kwargs": 5}, "task_kwargs=5"),
+        ({"scheduled_at": datetime.datetime(2026, 1, 1)}, "scheduled_at=.*no time zone"),
+    ],
+)
+def test_a_job_made_by_hand_has_what_a_task_s_job_could_have(changes: dict[str, Any], words: str) -> None:
+    job = Job(queue="q", task_name="t")
+    check_job("job", job)
+    with pytest.raises(InvalidOption, match=rf"^job\.{words}"):
+        check_job("job", job.evolve(**changes))
+
+
+def test_what_is_no_job_is_refused() -> None:
+    with pytest.raises(InvalidOption, match=r"^jobs\[1\]=5: pass a Job"):
+        check_job("jobs[1]", 5)

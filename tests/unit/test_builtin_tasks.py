@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 import adjourn
@@ -63,3 +66,12 @@ def test_arguments_are_checked_when_the_job_is_deferred(apps: list[adjourn.App])
         apps[0].configure_task(NAME).defer(remove_failed=True)
     with pytest.raises(exceptions.InvalidOption, match="max_hours"):
         apps[0].periodic(cron="0 4 * * *")(builtin_tasks.remove_old_jobs)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"max_hours": "x"}, {"max_hours": -1}, {"max_hours": 1, "queue": 5}, {"max_hours": 1, "remove_failed": 0}],
+)
+async def test_what_makes_no_sense_is_refused_in_the_words_of_the_task(arguments: dict[str, Any]) -> None:
+    with pytest.raises(exceptions.InvalidOption, match=rf"^{list(arguments)[-1]}="):
+        await builtin_tasks.remove_old_jobs(SimpleNamespace(), **arguments)  # type: ignore[arg-type]

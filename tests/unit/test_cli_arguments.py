@@ -199,6 +199,8 @@ def test_text_becomes_a_value(convert: Callable[[str], object], text: str, value
         (flags.seconds, "-1"),
         (flags.seconds, "nan"),
         (flags.seconds, "inf"),
+        (flags.seconds, "1e300"),
+        (flags.moment, "9999-12-31T23:00:00-05:00"),
         (flags.seconds, "5s"),
         (flags.interval, "0"),
         (flags.boolean, "maybe"),

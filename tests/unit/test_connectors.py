@@ -15,6 +15,7 @@ from psycopg_pool import AsyncConnectionPool
 from adjourn._sync.psycopg import SyncPsycopgSession
 from adjourn.connectors import BaseConnector, PsycopgConnector, SyncPsycopgConnector
 from adjourn.exceptions import (
+    AppNotOpen,
     InvalidConnection,
     InvalidOption,
     NoResult,
@@ -26,6 +27,10 @@ from conftest import Sessions
 
 ADD = Statement("add", "INSERT INTO scratch (name) VALUES (%(name)s) RETURNING id")
 SLOW = Statement("slow", "INSERT INTO scratch (name) SELECT %(name)s FROM pg_sleep(0.3) RETURNING id")
+
+
+class OwnAsyncPool(AsyncConnectionPool[Any]):
+    """A kind of pool that has no blocking counterpart."""
 
 
 @pytest.fixture
@@ -155,6 +160,37 @@ class TestConnectionsOfTheCallers:
             await connector.open_async()
         await connector.close_async()
         assert stored() == ["awaited, closed", "awaited, opened", "blocking, closed", "blocking, opened"]
+
+    async def test_the_connector_need_not_be_one_that_can_be_opened_for_blocking_calls(
+        self, scratch: str, stored: Callable[[], list[str]]
+    ) -> None:
+        connector = PsycopgConnector(scratch, pool_factory=OwnAsyncPool)
+        with pytest.raises(AppNotOpen):
+            connector.get_sync_connector().execute(ADD, {"name": "never"})
+        with pytest.raises(InvalidOption, match="pool_factory"):
+            connector.open()
+        session = connector.session()
+        assert session.execute(Statement("one", "SELECT 1 AS one")) == [{"one": 1}]
+        session.close()
+        for name in ("closed", "opened"):
+            with psycopg.connect(scratch) as blocking:
+                connector.get_sync_connector().execute(ADD, {"name": name}, connection=blocking)
+            await connector.open_async()
+        await asyncio.to_thread(connector.execute, ADD, {"name": "bridged"})
+        await connector.close_async()
+        assert stored() == ["bridged", "closed", "opened"]
+
+    async def test_cursors_of_the_users_need_not_take_named_parameters(
+        self, scratch: str, stored: Callable[[], list[str]]
+    ) -> None:
+        raw = PsycopgConnector(scratch, kwargs={"cursor_factory": psycopg.AsyncRawCursor})
+        await raw.open_async()
+        await raw.execute_async(ADD, {"name": "pooled"})
+        await raw.execute_batch_async([(ADD, {"name": "batch"})])
+        await raw.close_async()
+        with psycopg.connect(scratch, cursor_factory=psycopg.RawCursor) as blocking:
+            raw.execute(ADD, {"name": "blocking"}, connection=blocking)
+        assert stored() == ["batch", "blocking", "pooled"]
 
     async def test_the_wrong_kind_is_refused_with_the_remedy(self, connector: PsycopgConnector, scratch: str) -> None:
         with psycopg.connect(scratch) as blocking, pytest.raises(InvalidConnection, match="blocking form"):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from adjourn.exceptions import ConnectorException
+from adjourn.exceptions import AdjournException, ConnectorException, WrongCaller
 from adjourn.grouping import LARGEST_GROUP, DeferGroup
 from adjourn.jobs import Job
 
@@ -19,7 +19,7 @@ class Store:
     def __init__(self) -> None:
         self.calls: list[list[str]] = []
         self.bad: set[str] = set()
-        self.lost = False
+        self.lost: AdjournException | None = None
         self.group = DeferGroup(self.one, self.many)
 
     async def one(self, job: Job) -> Job:
@@ -30,7 +30,7 @@ class Store:
         self.calls.append([job.task_name for job in jobs])
         await asyncio.sleep(0.01)
         if self.lost:
-            raise ConnectorException("connection lost")
+            raise self.lost
         if any(job.task_name in self.bad for job in jobs):
             raise ConnectorException("refused", sqlstate="22P02")
         return [job.evolve(id=int(job.task_name)) for job in jobs]
@@ -80,12 +80,13 @@ async def test_a_job_that_is_refused_fails_its_own_caller_alone() -> None:
     assert ids(await store.defer(*range(5))) == [0, 1, 2, "refused", 4]
 
 
-async def test_a_group_whose_fate_is_unknown_fails_whole_and_is_not_stored_again() -> None:
+@pytest.mark.parametrize("error", [ConnectorException("lost"), WrongCaller("lost")])
+async def test_a_group_whose_fate_is_unknown_fails_whole_and_is_not_stored_again(error: AdjournException) -> None:
     store = Store()
-    store.lost = True
-    assert ids(await store.defer(*range(4))) == ["connection lost"] * 4
+    store.lost = error
+    assert ids(await store.defer(*range(4))) == ["lost"] * 4
     assert [len(call) for call in store.calls] == [1, 3]
-    store.lost = False
+    store.lost = None
     assert ids(await store.defer(7)) == [7]
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -33,6 +34,13 @@ def connector() -> InMemoryConnector:
 @pytest.fixture
 def app(connector: InMemoryConnector) -> adjourn.App:
     return adjourn.App(connector=connector)
+
+
+@pytest.mark.parametrize("kind", [InMemoryConnector, SyncInMemoryConnector])
+@pytest.mark.parametrize(("option", "value"), [("json_dumps", 5), ("json_loads", "x")])
+def test_what_is_no_function_cannot_read_or_write_json(kind: Any, option: str, value: Any) -> None:
+    with pytest.raises(exceptions.InvalidOption, match=rf"^{option}="):
+        kind(**{option: value})
 
 
 def test_it_answers_every_statement_and_migration_and_no_other() -> None:

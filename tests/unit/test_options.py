@@ -9,9 +9,17 @@ import pytest
 
 from adjourn.exceptions import InvalidOption
 from adjourn.jobs import DeleteJobCondition, Status
-from adjourn.options import check_name, check_priority, scheduled_time
-from adjourn.worker.options import Options
+from adjourn.options import check_filter, check_id, check_name, check_priority, scheduled_time
+from adjourn.worker.options import Options, checked_options
 
+SECONDS = [
+    "fetch_job_polling_interval",
+    "shutdown_graceful_timeout",
+    "update_heartbeat_interval",
+    "stalled_worker_timeout",
+    "abort_job_polling_interval",
+    "timeout",
+]
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
 
@@ -63,6 +71,7 @@ def test_a_time_from_now_is_counted_from_now() -> None:
     ("option", "value"),
     [
         ("queues", "one"),
+        ("queues", 5),
         ("queues", ["fine", ""]),
         ("name", ""),
         ("concurrency", 0),
@@ -80,6 +89,77 @@ def test_a_time_from_now_is_counted_from_now() -> None:
 def test_a_worker_option_that_makes_no_sense_is_refused_by_name(option: str, value: Any) -> None:
     with pytest.raises(InvalidOption, match=option):
         Options(**{option: value})
+
+
+NOT_SECONDS = [float("nan"), float("inf"), 1e300, "10", True, -1]
+
+
+@pytest.mark.parametrize("value", NOT_SECONDS)
+@pytest.mark.parametrize("option", SECONDS)
+def test_what_is_no_duration_of_a_worker_s_is_refused_by_name(option: str, value: Any) -> None:
+    with pytest.raises(InvalidOption, match=rf"^{option}=.*number of seconds"):
+        Options(**{option: value})
+
+
+@pytest.mark.parametrize("option", ["wait", "listen_notify", "install_signal_handlers"])
+def test_a_flag_of_a_worker_s_is_true_or_false(option: str) -> None:
+    given: dict[str, Any] = {option: "no"}
+    with pytest.raises(InvalidOption, match=rf"^{option}='no': pass True or False"):
+        Options(**given)
+
+
+async def _too_few(call_next: Any) -> None: ...
+
+
+async def _as_many(*arguments: Any) -> None: ...
+
+
+def test_middleware_that_takes_another_number_of_arguments_is_refused() -> None:
+    for option in ("task_middleware", "worker_middleware"):
+        given: dict[str, Any] = {option: [_too_few]}
+        with pytest.raises(InvalidOption, match=rf"^{option}: .*_too_few.*\(call_next, context, worker\)"):
+            Options(**given)
+        given[option] = [_as_many]
+        assert getattr(Options(**given), option) == (_as_many,)
+    with pytest.raises(InvalidOption, match=r"^task_middleware: "):
+        Options(task_middleware=[lambda call_next: call_next()])
+
+
+def test_a_worker_s_options_may_be_checked_before_all_are_known() -> None:
+    given = {"queues": iter(["a"]), "stalled_worker_timeout": 5}
+    assert checked_options("worker_defaults", given) == {"queues": ("a",), "stalled_worker_timeout": 5}
+    with pytest.raises(InvalidOption, match=r"^run_worker: there is no option 'bogus'; these are: queues, name"):
+        checked_options("run_worker", {"bogus": 1})
+    with pytest.raises(InvalidOption, match=r"^concurrency="):
+        checked_options("run_worker", {"concurrency": "all"})
+
+
+EARLY, LATE = datetime.datetime.min, datetime.datetime.max
+
+
+@pytest.mark.parametrize("time", [EARLY, LATE])
+@pytest.mark.parametrize("hours", [-1, 0, 1])
+def test_a_time_at_an_end_of_the_calendar_is_refused(time: datetime.datetime, hours: int) -> None:
+    zone = datetime.timezone(datetime.timedelta(hours=hours))
+    with pytest.raises(InvalidOption, match=r"^schedule_at=.*between 0001-01-02 and 9999-12-30"):
+        scheduled_time(time.replace(tzinfo=zone), None, NOW)
+
+
+def test_a_time_close_to_the_end_of_the_calendar_is_accepted() -> None:
+    time = datetime.datetime(9999, 12, 29, tzinfo=datetime.UTC)
+    assert scheduled_time(time, None, NOW) is time
+
+
+@pytest.mark.parametrize("value", ["7", 7.0, [7], True, None, 2**63, -(2**63) - 1])
+def test_what_is_no_id_is_refused_by_name(value: Any) -> None:
+    with pytest.raises(InvalidOption, match=r"^job_id=.*64 bits"):
+        check_id("job_id", value)
+
+
+@pytest.mark.parametrize("value", [5, b"q", "a\0", "\ud800", True])
+def test_what_nothing_can_be_filtered_by_is_refused_by_name(value: Any) -> None:
+    with pytest.raises(InvalidOption, match=r"^queue="):
+        check_filter("queue", value)
 
 
 def test_no_queues_means_all_queues() -> None:

@@ -88,9 +88,14 @@ def test_a_task_may_have_several_schedules_that_differ_in_their_id(app: adjourn.
         ({"timezone": "Mars"}, "timezone='Mars'"),
         ({"missed": "sometimes"}, "missed='sometimes'"),
         ({"max_delay": -1}, "max_delay=-1"),
+        ({"max_delay": float("inf")}, "max_delay=inf"),
+        ({"max_delay": float("nan")}, "max_delay=nan"),
+        ({"max_delay": 1e12}, "max_delay=1000000000000.0"),
         ({"periodic_id": 5}, "periodic_id=5"),
         ({"queue": ""}, "queue="),
         ({"task_kwargs": {"y": 1}}, "unknown argument 'y'"),
+        ({"task_kwargs": {"timestamp": 1}}, "leave `timestamp` out"),
+        ({"task_kwargs": {"x": object()}}, "'x' cannot be stored as JSON"),
         ({"schedule_in": {"seconds": 1}}, "'schedule_in' is not an option of periodic tasks"),
     ],
 )
@@ -129,3 +134,40 @@ def test_a_blueprint_brings_its_periodic_tasks_along(app: adjourn.App) -> None:
     (periodic_task,) = app.periodic_registry.periodic_tasks
     assert periodic_task.task is tick
     assert tick.name == "ns:tick"
+
+
+def test_arguments_of_a_blueprint_s_are_checked_when_an_app_takes_it_in(app: adjourn.App) -> None:
+    blueprint = adjourn.Blueprint()
+
+    @blueprint.periodic(cron="* * * * *", task_kwargs={"x": object()})
+    @blueprint.task(name="tick")
+    def tick(timestamp: int, x: object) -> None: ...
+
+    with pytest.raises(exceptions.InvalidOption, match="'x' cannot be stored as JSON"):
+        app.add_tasks_from(blueprint, namespace="ns")
+    assert "ns:tick" not in app.tasks
+    assert tick.name == "tick"
+
+
+def test_a_task_of_another_app_is_refused(app: adjourn.App) -> None:
+    other, blueprint = adjourn.App(connector=app.connector), adjourn.Blueprint()
+
+    @blueprint.task(name="tick")
+    def tick(timestamp: int) -> None: ...
+
+    with pytest.raises(exceptions.InvalidOption, match="is a task of another Blueprint"):
+        app.periodic(cron="* * * * *")(tick)
+    app.add_tasks_from(blueprint, namespace="ns")
+    for stranger in (other, blueprint):
+        with pytest.raises(exceptions.InvalidOption, match="is a task of another App"):
+            stranger.periodic(cron="* * * * *")(tick)
+    app.periodic(cron="* * * * *")(tick)
+
+
+def test_one_schedule_cannot_be_declared_twice_by_way_of_apps_that_share_their_tasks(app: adjourn.App) -> None:
+    task = declared(app).task
+    view = app.with_connector(app.connector)
+    for each in (task, view.tasks[task.name]):
+        with pytest.raises(exceptions.TaskAlreadyRegistered, match="periodic_id=''"):
+            view.periodic(cron="@hourly")(each)
+    view.periodic(cron="@hourly", periodic_id="b")(view.tasks[task.name])

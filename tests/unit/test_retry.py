@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 from typing import Any
 
@@ -138,3 +139,21 @@ def test_jitter_leaves_part_of_the_wait_to_chance() -> None:
 def test_a_cap_or_jitter_that_makes_no_sense_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(InvalidOption, match=next(iter(options))):
         RetryStrategy(**options)
+
+
+@pytest.mark.parametrize("option", ["wait", "linear_wait", "exponential_wait"])
+@pytest.mark.parametrize("value", [None, -1, 1.5, "1"])
+def test_a_wait_is_a_whole_number(option: str, value: Any) -> None:
+    with pytest.raises(InvalidOption, match=rf"^{option}="):
+        RetryStrategy(**{option: value})
+
+
+def test_a_negative_number_of_retries_is_refused_by_the_task_s_name_for_it() -> None:
+    with pytest.raises(InvalidOption, match=r"^retry=-1: "):
+        RetryStrategy.of(-1)
+
+
+def test_what_ends_a_program_or_a_coroutine_is_not_retried_unless_named() -> None:
+    for error in (SystemExit(), KeyboardInterrupt(), asyncio.CancelledError()):
+        assert decide(RetryStrategy(), error) is None
+        assert decide(RetryStrategy(retry_exceptions=[type(error)]), error) is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
+import json
 import os
 import subprocess
 import sys
@@ -185,6 +186,12 @@ class TestSelection:
         assert observer.execute("SELECT count(*) FROM slow").fetchall() == [(0,)]
         await asynchronous.close_async()
 
+    def test_options_are_refused_in_the_name_that_users_write(self) -> None:
+        with pytest.raises(InvalidOption, match=r"^SQLAlchemyConnector: .*bogus"):
+            SQLAlchemyConnector(bogus=1)
+        with pytest.raises(InvalidOption, match=r"^SQLAlchemyConnector: the dsn cannot be read"):
+            SQLAlchemyConnector(dsn="postgresql:/nowhere")
+
 
 class TestConnectionsOfTheCallers:
     """`configure(connection=...)`: committed together, rolled back together."""
@@ -259,6 +266,17 @@ class TestConnectionsOfTheCallers:
             await session.run_sync(defer, 2)
             await session.commit()
         assert stored() == [2]
+
+    async def test_a_connection_of_asyncpgs_own_may_have_codecs_of_its_own(
+        self, database: str, stored: Callable[[], list[Any]]
+    ) -> None:
+        _, work = with_task(SQLAlchemyConnector())
+        connection = await asyncpg.connect(database)
+        await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
+        await work.configure(connection=connection).defer_async(n=1)
+        await work.configure(connection=connection).batch_defer_async({"n": 2}, {"n": 3})
+        await connection.close()
+        assert stored() == [1, 2, 3]
 
     @pytest.mark.parametrize("pooled", [False, True])
     async def test_a_connection_of_asyncpgs_own(

@@ -9,10 +9,20 @@ from typing import Any
 from adjourn import exceptions
 from adjourn._async.retention import AsyncRetention
 from adjourn._async.workers import AsyncWorkers
-from adjourn.arguments import dump_arguments
+from adjourn.arguments import check_is_job, check_job, dump_arguments
 from adjourn.cron import Cron
 from adjourn.jobs import Job, Status
-from adjourn.options import check_aware, check_name, check_priority
+from adjourn.options import (
+    check_aware,
+    check_filter,
+    check_flags,
+    check_id,
+    check_name,
+    check_priority,
+    check_seconds,
+    checked_list,
+)
+from adjourn.periodic import checked_periodic_id
 from adjourn.types import Row
 
 _QUEUEING_LOCK_INDEX = "adjourn_jobs_queueing_lock"
@@ -43,7 +53,10 @@ class AsyncJobManager(AsyncWorkers, AsyncRetention):
             transaction has failed.
         InvalidTaskArguments
             If the arguments cannot be stored as JSON.
+        InvalidOption
+            If it is not a job, or has a value that no task's job could have.
         """
+        check_job("job", job)
         parameters = {
             "queue": job.queue,
             "task_name": job.task_name,
@@ -78,7 +91,7 @@ class AsyncJobManager(AsyncWorkers, AsyncRetention):
         defer_timestamp
             The tick: seconds since the epoch.
         cron, timezone
-            The schedule, for lists.
+            The schedule, for lists; an empty one is not known.
 
         Returns
         -------
@@ -89,12 +102,19 @@ class AsyncJobManager(AsyncWorkers, AsyncRetention):
         ------
         AlreadyEnqueued
             If a job with the same queueing lock waits already. The tick then counts as deferred.
+        InvalidOption
+            If it is not a job, or the tick or the schedule not one.
         """
+        check_job("job", job)
+        checked_periodic_id(periodic_id)
+        tick = _tick(defer_timestamp)
+        if cron or timezone != "UTC":
+            Cron(cron or "@hourly", timezone)  # refuses what cannot be read
         parameters = {
             "periodic_id": periodic_id,
             "cron": cron,
             "timezone": timezone,
-            "tick": datetime.datetime.fromtimestamp(defer_timestamp, datetime.UTC),
+            "tick": tick,
             "queue": job.queue,
             "task_name": job.task_name,
             "priority": job.priority,
@@ -114,11 +134,11 @@ class AsyncJobManager(AsyncWorkers, AsyncRetention):
         -------
         list of dict
             ``task_name``, ``periodic_id``, ``cron``, ``timezone``, ``last_tick``, ``last_job_id``, ``seen_at`` (when a
-            worker last knew it) and ``next_tick``.
+            worker last knew it) and ``next_tick``, None where the schedule is not known or cannot be read.
         """
         rows = await self.run_async("list_schedules", {})
         for row in rows:
-            row["next_tick"] = Cron(row["cron"], row["timezone"]).next(row.pop("now"))
+            row["next_tick"] = _next_tick(row["cron"], row["timezone"], row.pop("now"))
         return rows
 
     async def keep_schedules_async(self, known: Sequence[tuple[str, str]], seconds: float) -> list[tuple[str, str]]:
@@ -135,7 +155,19 @@ class AsyncJobManager(AsyncWorkers, AsyncRetention):
         -------
         list of tuple
             The schedules that were forgotten.
+
+        Raises
+        ------
+        InvalidOption
+            If ``known`` is not a list of pairs, or ``seconds`` not a duration.
         """
+        known = checked_list("known", known, "pairs of a task's name and a periodic_id")
+        for each in known:
+            if not isinstance(each, tuple | list) or len(each) != 2 or not all(isinstance(name, str) for name in each):
+                raise exceptions.InvalidOption(f"known: {each!r} is no pair of a task's name and a periodic_id.")
+            for name in each:
+                check_filter("known", name)
+        check_seconds("seconds", seconds)
         parameters = {
             "task_names": [task_name for task_name, _ in known],
             "periodic_ids": [periodic_id for _, periodic_id in known],
@@ -153,7 +185,12 @@ class AsyncJobManager(AsyncWorkers, AsyncRetention):
             If the queueing lock of any is taken, or two of them have the same. Nothing is stored.
         InvalidTaskArguments
             If the arguments of any cannot be stored as JSON.
+        InvalidOption
+            If one is not a job, or has a value that no task's job could have.
         """
+        jobs = checked_list("jobs", jobs, "jobs")
+        for number, job in enumerate(jobs):
+            check_job(f"jobs[{number}]", job)
         if not jobs:
             return []
         dumps = self.connector.json_dumps
@@ -195,7 +232,14 @@ class AsyncJobManager(AsyncWorkers, AsyncRetention):
         -------
         bool
             Whether the job was cancelled, or its end asked for.
+
+        Raises
+        ------
+        InvalidOption
+            If ``job_id`` is not an integer, or a flag neither True nor False.
         """
+        check_id("job_id", job_id)
+        check_flags(abort=abort, delete_job=delete_job)
         rows = await self.run_async("cancel_jobs", {"ids": [job_id], "delete": delete_job}, connection)
         if not rows and abort:
             rows = await self.run_async("request_abort", {"ids": [job_id]}, connection)
@@ -233,6 +277,7 @@ class AsyncJobManager(AsyncWorkers, AsyncRetention):
         InvalidOption
             If a value is not one that the job could have been deferred with.
         """
+        check_id("job_id", job_id)
         if retry_at is not None:
             check_aware("retry_at", retry_at)
         if priority is not None:
@@ -260,6 +305,7 @@ class AsyncJobManager(AsyncWorkers, AsyncRetention):
         lock: str | None = None,
     ) -> None:
         """Run a job again, as `retry_job_by_id_async` does."""
+        check_is_job("job", job)
         if job.id is None:
             raise exceptions.InvalidOption("job has no id: pass one that was stored.")
         await self.retry_job_by_id_async(job.id, retry_at, priority, queue, lock)
@@ -281,3 +327,22 @@ def _already_enqueued(lock: str) -> exceptions.AlreadyEnqueued:
         f"A job with the queueing lock {lock} is waiting already; nothing was stored. Ignore this error where one "
         "waiting job is enough, or defer with another queueing_lock."
     )
+
+
+def _tick(defer_timestamp: int) -> datetime.datetime:
+    check_id("defer_timestamp", defer_timestamp)
+    try:
+        tick = datetime.datetime.fromtimestamp(defer_timestamp, datetime.UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        message = f"defer_timestamp={defer_timestamp!r}: pass seconds since the epoch, within the calendar."
+        raise exceptions.InvalidOption(message) from error
+    check_aware("defer_timestamp", tick)
+    return tick
+
+
+def _next_tick(cron: str, timezone: str, now: datetime.datetime) -> datetime.datetime | None:
+    # A program that was written for Procrastinate, or knows other time zones, may have stored it.
+    try:
+        return Cron(cron, timezone).next(now)
+    except ValueError:
+        return None

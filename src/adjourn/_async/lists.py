@@ -9,7 +9,7 @@ from typing import Any
 from adjourn import exceptions
 from adjourn._async.statements import AsyncStatementRunner
 from adjourn.jobs import Job, Status
-from adjourn.options import check_count
+from adjourn.options import check_count, check_filters, check_flag, check_id, check_seconds
 from adjourn.types import Row
 
 
@@ -23,7 +23,10 @@ class AsyncJobLists(AsyncStatementRunner):
         ------
         NoResult
             If there is no such job.
+        InvalidOption
+            If ``job_id`` is not an integer.
         """
+        check_id("job_id", job_id)
         rows = await self.run_async("get_job_status", {"job_id": job_id}, connection)
         if not rows:
             raise exceptions.NoResult(f"There is no job {job_id}.")
@@ -58,8 +61,12 @@ class AsyncJobLists(AsyncStatementRunner):
         Raises
         ------
         InvalidOption
-            If the status is none, or ``limit`` or ``after_id`` not an integer, zero or more.
+            If the status is none, ``limit`` or ``after_id`` not an integer, zero or more, or a filter of another type.
         """
+        for argument, value in (("id", id), ("worker_id", worker_id)):
+            if value is not None:
+                check_id(argument, value)
+        check_filters(queue=queue, task=task, lock=lock, queueing_lock=queueing_lock)
         check_count("after_id", after_id)
         if limit is not None:
             check_count("limit", limit)
@@ -96,6 +103,11 @@ class AsyncJobLists(AsyncStatementRunner):
             Count only jobs with this value; None (the default) does not limit.
         live_only
             Count only jobs that wait or run. This is fast always; else the whole history is read.
+
+        Raises
+        ------
+        InvalidOption
+            If the status is none, or another value not of its type.
         """
         return await self._count_async("list_queues", queue, task, status, lock, live_only)
 
@@ -138,6 +150,8 @@ class AsyncJobLists(AsyncStatementRunner):
         lock: str | None,
         live_only: bool,
     ) -> list[Row]:
+        check_filters(queue=queue, task=task, lock=lock)
+        check_flag("live_only", live_only)
         parameters = {"queue": queue, "task": task, "status": _status(status), "lock": lock, "live_only": live_only}
         return await self.run_async(statement, parameters)
 
@@ -161,7 +175,15 @@ class AsyncJobLists(AsyncStatementRunner):
             Only jobs with this value; None (the default) does not limit.
         seconds_since_heartbeat
             Seconds of silence, 30 by default.
+
+        Raises
+        ------
+        InvalidOption
+            If a value is not of its type.
         """
+        check_seconds("nb_seconds", nb_seconds, optional=True)
+        check_seconds("seconds_since_heartbeat", seconds_since_heartbeat)
+        check_filters(queue=queue, task_name=task_name)
         if nb_seconds is not None:
             message = "nb_seconds finds jobs that merely take long: pass seconds_since_heartbeat instead."
             warnings.warn(message, DeprecationWarning, stacklevel=2)

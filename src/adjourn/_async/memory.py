@@ -11,6 +11,7 @@ from adjourn._async.connector import AsyncSession
 from adjourn._async.lifecycle import AsyncPooledConnector
 from adjourn._memory.store import MemoryConnection, MemoryStore
 from adjourn._memory.waiting import done_async, give_way_async
+from adjourn.options import function_or
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 
@@ -33,8 +34,8 @@ class AsyncInMemoryConnector(AsyncPooledConnector[MemoryStore]):
         json_loads: JSONLoads | None = None,
     ) -> None:
         super().__init__()
-        self.json_dumps: JSONDumps = json_dumps or json.dumps
-        self.json_loads: JSONLoads = json_loads or json.loads
+        self.json_dumps: JSONDumps = function_or("json_dumps", json_dumps, json.dumps)
+        self.json_loads: JSONLoads = function_or("json_loads", json_loads, json.loads)
         self.store: MemoryStore = store or MemoryStore()
 
     @property

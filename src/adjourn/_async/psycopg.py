@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 import psycopg
-from psycopg import AsyncConnection, AsyncCursor
+from psycopg import AsyncConnection, AsyncCursor, AsyncRawCursor
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 from psycopg.sql import SQL, Identifier
@@ -25,6 +25,7 @@ from adjourn._drivers import psycopg as driver
 from adjourn._drivers.psycopg_pools import fit_to_be_left
 from adjourn._drivers.wrappers import unwrapped
 from adjourn._runtime import aio as runtime
+from adjourn.options import function_or
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 
@@ -60,8 +61,8 @@ class AsyncPsycopgConnector(AsyncPooledConnector[AsyncConnectionPool[Any]]):
         **options: Any,
     ) -> None:
         super().__init__()
-        self.json_dumps: JSONDumps = json_dumps or json.dumps
-        self.json_loads: JSONLoads = json_loads or json.loads
+        self.json_dumps: JSONDumps = function_or("json_dumps", json_dumps, json.dumps)
+        self.json_loads: JSONLoads = function_or("json_loads", json_loads, json.loads)
         self.pool_factory = pool_factory
         self.options: driver.Options = driver.sorted_options(type(self).__name__, conninfo, options, pool_factory)
         self._made: weakref.WeakSet[AsyncConnection[Any]] = weakref.WeakSet()
@@ -311,10 +312,17 @@ class AsyncPsycopgSession(AsyncSession):
 
 async def run_async(connection: AsyncConnection[Any], statement: Statement, parameters: Parameters | None) -> list[Row]:
     """Execute a statement on a connection and return its rows."""
-    cursor = connection.cursor(row_factory=dict_row)
+    cursor = own_cursor_async(connection)
     # Text without parameters may hold several commands, which cannot be prepared.
     await cursor.execute(statement.text, parameters, prepare=False if parameters is None else None)
     return await rows_async(cursor)
+
+
+def own_cursor_async(connection: AsyncConnection[Any]) -> AsyncCursor[Row]:
+    """Return a cursor that takes named parameters, also where the user's own do not."""
+    if issubclass(connection.cursor_factory, AsyncRawCursor):
+        return AsyncCursor(connection, row_factory=dict_row)
+    return connection.cursor(row_factory=dict_row)
 
 
 async def translated_run_async(
@@ -331,7 +339,7 @@ async def run_batch_async(
     connection: AsyncConnection[Any], batch: Sequence[tuple[Statement, Mapping[str, Any]]]
 ) -> list[list[Row]]:
     """Execute statements in a transaction, in one round trip where libpq can, and return the rows of each."""
-    cursors = [connection.cursor(row_factory=dict_row) for _ in batch]
+    cursors = [own_cursor_async(connection) for _ in batch]
     try:
         async with connection.pipeline() if psycopg.Pipeline.is_supported() else contextlib.nullcontext():
             if connection.autocommit:

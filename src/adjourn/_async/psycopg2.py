@@ -19,6 +19,7 @@ from adjourn._drivers.psycopg2_calls import Call, hang_up
 from adjourn._drivers.wrappers import unwrapped
 from adjourn._runtime import aio as runtime
 from adjourn._runtime import forks
+from adjourn.options import function_or
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 T = TypeVar("T")
@@ -54,8 +55,8 @@ class AsyncPsycopg2Connector(AsyncPooledConnector[ThreadedConnectionPool]):
         **options: Any,
     ) -> None:
         super().__init__()
-        self.json_dumps: JSONDumps = json_dumps or json.dumps
-        self.json_loads: JSONLoads = json_loads or json.loads
+        self.json_dumps: JSONDumps = function_or("json_dumps", json_dumps, json.dumps)
+        self.json_loads: JSONLoads = function_or("json_loads", json_loads, json.loads)
         self.options: driver.Options = driver.sorted_options(type(self).__name__, dsn, options)
         self._turns = runtime.Turns(self.options.maxconn)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from adjourn._async.statements import AsyncStatementRunner
-from adjourn.options import check_hours
+from adjourn.options import check_filter, check_flags, check_hours
 from adjourn.types import Parameters
 
 logger = logging.getLogger("adjourn.retention")
@@ -52,9 +52,11 @@ class AsyncRetention(AsyncStatementRunner):
         Raises
         ------
         InvalidOption
-            If ``nb_hours`` is not a number of hours, zero or more.
+            If ``nb_hours`` is not a number of hours, zero or more, or another value not of its type.
         """
         check_hours("nb_hours", nb_hours)
+        check_filter("queue", queue)
+        check_flags(include_failed=include_failed, include_cancelled=include_cancelled, include_aborted=include_aborted)
         wanted = zip(_FINISHED, (True, include_failed, include_cancelled, include_aborted), strict=True)
         statuses = [status for status, included in wanted if included]
         what = {"seconds": nb_hours * 3600, "statuses": statuses, "queue": queue}

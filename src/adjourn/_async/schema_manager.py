@@ -8,6 +8,7 @@ from adjourn import sql
 from adjourn._async.connector import AsyncConnectorSource, AsyncSession
 from adjourn._async.statements import schema_version_async
 from adjourn.exceptions import ConnectorException
+from adjourn.options import check_connector
 
 WEEKS_AHEAD = 8
 """For how many weeks partitions of finished jobs are made ahead."""
@@ -22,9 +23,16 @@ class AsyncSchemaManager:
         The database.
     schema
         The name of the schema that holds adjourn's tables.
+
+    Raises
+    ------
+    InvalidOption
+        If the connector is not one, or the schema's name cannot be one.
     """
 
     def __init__(self, connector: AsyncConnectorSource, schema: str = sql.DEFAULT_SCHEMA) -> None:
+        check_connector(connector)
+        sql.statements(schema)  # refuses what cannot be a schema's name
         self.connector = connector
         self.schema = schema
 

@@ -25,6 +25,7 @@ from adjourn._drivers import sqlalchemy_names_async as names
 from adjourn._drivers.sqlalchemy_libpq import connection_arguments
 from adjourn._drivers.sqlalchemy_names_async import AsyncConnection, AsyncEngine, AsyncOrmSession, AsyncScopedSession
 from adjourn._runtime import aio as runtime
+from adjourn.options import function_or
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 
@@ -59,8 +60,8 @@ class AsyncSQLAlchemyConnector(AsyncPooledConnector[AsyncEngine]):
         **options: Any,
     ) -> None:
         super().__init__()
-        self.json_dumps: JSONDumps = json_dumps or json.dumps
-        self.json_loads: JSONLoads = json_loads or json.loads
+        self.json_dumps: JSONDumps = function_or("json_dumps", json_dumps, json.dumps)
+        self.json_loads: JSONLoads = function_or("json_loads", json_loads, json.loads)
         self.url: URL = driver.address(type(self).__name__, dsn, self.drivers)
         self.options = options
         self._made: driver.Made | None = None

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from adjourn._async.lists import AsyncJobLists
 from adjourn._async.worker_manager import MAX_LOSSES, PLACE_LIMIT, AsyncWorkerManager
+from adjourn.arguments import check_is_job
 from adjourn.exceptions import InvalidOption, NoResult
 from adjourn.jobs import DeleteJobCondition, Job, Status
+from adjourn.options import check_filter, check_flag, check_id, check_name, check_seconds, checked_names
 from adjourn.outcomes import Ended
 
 
@@ -27,15 +29,26 @@ class AsyncWorkers(AsyncJobLists):
             Which it serves, None for all.
         timeout
             Seconds without a heartbeat after which it counts as dead.
+
+        Raises
+        ------
+        InvalidOption
+            If a value is not of its type.
         """
+        check_name("name", name)
+        queues = checked_names("queues", queues)
+        check_seconds("timeout", timeout, above_zero=True)
         return await _manager_of(self).register_worker_async(name, queues, timeout)
 
     async def unregister_worker_async(self, worker_id: int) -> None:
         """Forget a worker. Jobs it still has are rescued."""
+        check_id("worker_id", worker_id)
         await _manager_of(self).unregister_worker_async(worker_id)
 
     async def update_heartbeat_async(self, worker_id: int, timeout: float = 30.0) -> bool:
         """Say that a worker lives, for ``timeout`` seconds more; False if it was declared dead."""
+        check_id("worker_id", worker_id)
+        check_seconds("timeout", timeout, above_zero=True)
         return (await _manager_of(self).heartbeat_async(worker_id, timeout)).alive
 
     async def prune_stalled_workers_async(self, seconds_since_heartbeat: float) -> list[int]:
@@ -43,12 +56,15 @@ class AsyncWorkers(AsyncJobLists):
 
         Workers do this for each other by themselves.
         """
+        check_seconds("seconds_since_heartbeat", seconds_since_heartbeat)
         rows = await self.run_async("declare_dead", {"seconds": seconds_since_heartbeat})
         await _manager_of(self).rescue_async(max_losses=MAX_LOSSES, grace=0)
         return [row["id"] for row in rows]
 
     async def fetch_job_async(self, queues: Sequence[str] | None, worker_id: int) -> Job | None:
         """Claim the best job for a registered worker, and return it; None if there is none to run now."""
+        queues = checked_names("queues", queues)
+        check_id("worker_id", worker_id)
         manager = _manager_of(self)
         exchanged = await manager.exchange_async(worker_id, (), limit=1, queues=queues)
         if not exchanged.claimed and exchanged.place:
@@ -68,6 +84,8 @@ class AsyncWorkers(AsyncJobLists):
         InvalidOption
             If the job was not fetched, or the status is not one to end with.
         """
+        check_is_job("job", job)
+        check_flag("delete_job", delete_job)
         if job.id is None or job.worker_id is None:
             raise InvalidOption(f"job {job.id} was not fetched by a worker: pass what fetch_job has returned.")
         if status not in (Status.SUCCEEDED, Status.FAILED, Status.ABORTED, Status.CANCELLED):
@@ -87,6 +105,7 @@ class AsyncWorkers(AsyncJobLists):
         InvalidOption
             If it does not run.
         """
+        check_id("job_id", job_id)
         jobs = await self.list_jobs_async(id=job_id)
         if not jobs:
             raise NoResult(f"There is no job {job_id}.")
@@ -96,6 +115,7 @@ class AsyncWorkers(AsyncJobLists):
 
     async def list_jobs_to_abort_async(self, queue: str | None = None) -> list[int]:
         """Return the ids of running jobs whose end was asked for."""
+        check_filter("queue", queue)
         return [row["id"] for row in await self.run_async("list_jobs_to_abort", {"queue": queue})]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -18,6 +19,7 @@ import psycopg_pool
 from adjourn import exceptions
 from adjourn._drivers.connections import remedy
 from adjourn._drivers.sockets import readable as readable
+from adjourn.options import check_port, check_seconds, function_or
 
 LARGEST_POOL = 10
 """How many connections a pool has at most unless the user says otherwise."""
@@ -64,7 +66,9 @@ def sorted_options(name: str, conninfo: Any, keywords: Mapping[str, Any], pool_f
     InvalidOption
         If a keyword is unknown, or the connection string cannot be read. No value is ever part of the message.
     """
-    name = name.removeprefix("Async")  # the class that users write
+    name = name.removeprefix("Summoned").removeprefix("Async")  # the class that users write
+    if not callable(pool_factory):
+        raise exceptions.InvalidOption(f"{name}: pool_factory={pool_factory!r} must be a class of pools or a function.")
     known_to_pool = pool_options(pool_factory)
     known_to_libpq = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
     pool = {keyword: value for keyword, value in keywords.items() if keyword in known_to_pool}
@@ -72,6 +76,7 @@ def sorted_options(name: str, conninfo: Any, keywords: Mapping[str, Any], pool_f
     for keyword in keywords:
         if keyword not in pool and keyword not in libpq:
             raise exceptions.InvalidOption(_unknown(name, keyword, {*known_to_pool, *known_to_libpq}))
+    _check_pool(name, pool)
     connection = pool.pop("kwargs", None) or {}
     if callable(connection):
         if libpq:
@@ -80,12 +85,44 @@ def sorted_options(name: str, conninfo: Any, keywords: Mapping[str, Any], pool_f
                 "return it."
             )
     else:
+        _check_kwargs(name, connection, known_to_libpq, pool.get("connection_class"))
         connection = {**libpq, **connection}
+        check_port(f"{name}: port", connection.get("port"))
     if isinstance(conninfo, str):
         _check_conninfo(name, conninfo, connection)
     elif not callable(conninfo):
         raise exceptions.InvalidOption(f"{name}: conninfo must be a string or a function that returns one.")
     return Options(conninfo, connection, pool | _sizes(name, pool, pool_factory))
+
+
+def _check_pool(name: str, pool: Mapping[str, Any]) -> None:
+    for keyword in _SECONDS:
+        # Infinite ones let connections live for ever.
+        if keyword in pool and (keyword == "timeout" or pool[keyword] != math.inf):
+            check_seconds(f"{name}: {keyword}", pool[keyword], above_zero=keyword == "timeout")
+    for keyword, least in (("num_workers", 1), ("max_waiting", 0)):
+        value = pool.get(keyword, least)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise exceptions.InvalidOption(f"{name}: {keyword}={value!r} must be a whole number, at least {least}.")
+    for keyword in ("configure", "check", "reset", "reconnect_failed"):
+        function_or(f"{name}: {keyword}", pool.get(keyword), None)
+
+
+def _check_kwargs(name: str, given: Any, known_to_libpq: Iterable[str], connection_class: Any) -> None:
+    if not isinstance(given, Mapping):
+        raise exceptions.InvalidOption(f"{name}: kwargs must be a dictionary, not of type {type(given).__name__}.")
+    if connection_class not in (None, psycopg.Connection, psycopg.AsyncConnection):
+        return  # it may take anything
+    known = {*known_to_libpq, *inspect.signature(psycopg.Connection.connect).parameters} - {"conninfo", "kwargs"}
+    for keyword in given:
+        if keyword not in known:
+            raise exceptions.InvalidOption(
+                f"{name}: kwargs has {keyword!r}, which psycopg.connect does not take. It takes autocommit, "
+                "prepare_threshold, row_factory, ... and the connection parameters of libpq (host, port, dbname, ...)."
+            )
+
+
+_SECONDS = ("timeout", "max_lifetime", "max_idle", "reconnect_timeout")
 
 
 def _sizes(name: str, pool: Mapping[str, Any], pool_factory: Callable[..., Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import attrs
 from adjourn import exceptions
 from adjourn._drivers.connections import remedy
 from adjourn._drivers.sockets import readable
+from adjourn.options import check_port, check_seconds, function_or
 from adjourn.types import Parameters, Row, Statement
 
 try:
@@ -90,6 +91,9 @@ def sorted_options(name: str, dsn: str, keywords: Mapping[str, Any]) -> Options:
     _check_pool(name, pool)
     connection = {keyword: value for keyword, value in keywords.items() if keyword not in POOL_OPTIONS}
     _check_dsn(name, dsn)
+    check_port(f"{name}: port", connection.get("port"))
+    for keyword in CONNECT_OPTIONS:
+        function_or(f"{name}: {keyword}", connection.get(keyword), None)
     return Options({"dsn": dsn, **connection}, pool["minconn"], pool["maxconn"], float(pool["timeout"]))
 
 
@@ -102,9 +106,7 @@ def _check_pool(name: str, pool: Mapping[str, Any]) -> None:
         raise exceptions.InvalidOption(
             f"{name}: maxconn={pool['maxconn']!r} must be at least one, and not below minconn ({pool['minconn']!r})."
         )
-    timeout = pool["timeout"]
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < math.inf:
-        raise exceptions.InvalidOption(f"{name}: timeout={timeout!r} must be a positive number of seconds.")
+    check_seconds(f"{name}: timeout", pool["timeout"], above_zero=True)
 
 
 def _check_dsn(name: str, dsn: Any) -> None:

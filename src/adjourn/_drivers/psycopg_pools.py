@@ -6,6 +6,7 @@ import asyncio
 import functools
 import os
 import sys
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -52,30 +53,73 @@ def _blocking(pool_class: Any) -> Callable[..., Any]:
 @functools.cache
 def _asynchronous(pool_class: Any) -> Callable[..., Any]:
     class Pool(pool_class):  # type: ignore[misc]
-        """A pool whose workers end when they are cancelled.
+        """A pool whose tasks end when they are cancelled, and are left without a word when their loop is."""
 
-        Theirs forget a cancellation that reaches them while they connect. `asyncio.run` cancels each task once and
-        waits for it, so it would wait for ever.
-        """
-
-        @classmethod
-        async def worker(cls, q: asyncio.Queue[Any]) -> None:
-            await super().worker(_Cancellable(q))
+        def _start_workers(self) -> None:
+            self._tasks = _Queue()
+            _wait_in_silence(self._sched._event)
+            super()._start_workers()
+            for task in (*self._workers, self._sched_runner):
+                _leave_in_silence(task)
 
     return _named_after(pool_class, Pool)
 
 
-class _Cancellable:
-    """A queue that remembers what its reader has forgotten."""
+class _Queue:
+    """What the pool's workers read.
 
-    def __init__(self, queue: asyncio.Queue[Any]) -> None:
-        self._queue = queue
+    Those of psycopg forget a cancellation that reaches them while they connect. `asyncio.run` cancels each task once and
+    waits for it, so it would wait for ever: this queue remembers. And where a loop was left, its tasks are destroyed;
+    asyncio's own queue complains of that.
+    """
+
+    def __init__(self) -> None:
+        self._items: deque[Any] = deque()
+        self._readers: deque[asyncio.Future[None]] = deque()
+
+    def put_nowait(self, item: Any) -> None:
+        """Append an item."""
+        self._items.append(item)
+        self._wake()
 
     async def get(self) -> Any:
+        """Wait for an item and take it."""
         reader = asyncio.current_task()
-        if reader is not None and reader.cancelling():
-            raise asyncio.CancelledError
-        return await self._queue.get()
+        while reader is None or not reader.cancelling():
+            if self._items:
+                return self._items.popleft()
+            waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._readers.append(waiting)
+            try:
+                await waiting
+            except asyncio.CancelledError:
+                if waiting.done() and self._items:
+                    self._wake()  # it was this one's turn
+                raise
+        raise asyncio.CancelledError
+
+    def _wake(self) -> None:
+        while self._readers:
+            if not (waiting := self._readers.popleft()).done():
+                waiting.set_result(None)
+                return
+
+
+def _wait_in_silence(event: Any) -> None:
+    """Leave what waits for an event in silence; on some Pythons that is a task of its own."""
+    wait = event.wait
+
+    async def wait_in_silence() -> Any:
+        _leave_in_silence(asyncio.current_task())
+        return await wait()
+
+    event.wait = wait_in_silence
+
+
+def _leave_in_silence(task: asyncio.Task[Any] | None) -> None:
+    """Have asyncio say nothing of a task that never ends by itself when its loop was left without ado."""
+    if task is not None:
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
 
 
 def _named_after(pool_class: Any, adapted: Any) -> Callable[..., Any]:

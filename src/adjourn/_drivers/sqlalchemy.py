@@ -25,6 +25,7 @@ from adjourn._drivers import psycopg as libpq
 from adjourn._drivers.connections import remedy
 from adjourn._drivers.numbered import has_several_commands, numbered
 from adjourn._drivers.wrappers import is_wrapper
+from adjourn.options import check_seconds
 from adjourn.types import Parameters, Row, Statement
 
 WAIT = 30.0
@@ -51,7 +52,7 @@ def address(name: str, dsn: str | URL, drivers: Sequence[str]) -> URL:
     InvalidOption
         If it cannot be read, or is for something else. The address is never part of the message.
     """
-    name = name.removeprefix("Async")  # the class that users write
+    name = public_name(name)
     try:
         url = make_url(dsn)
     except (ArgumentError, TypeError, ValueError):
@@ -66,6 +67,11 @@ def address(name: str, dsn: str | URL, drivers: Sequence[str]) -> URL:
     return url.set(drivername=f"postgresql+{driver or drivers[0]}")
 
 
+def public_name(name: str) -> str:
+    """Return the name of the class that users write, for one of those that it is made of."""
+    return name.removeprefix("Summoned").removeprefix("Async")
+
+
 def make_engine(name: str, create: Callable[..., Any], url: URL, options: Mapping[str, Any]) -> Any:
     """Make an engine, which does not connect yet.
 
@@ -74,7 +80,8 @@ def make_engine(name: str, create: Callable[..., Any], url: URL, options: Mappin
     InvalidOption
         If SQLAlchemy does not know an option.
     """
-    name = name.removeprefix("Async")
+    name = public_name(name)
+    check_seconds(f"{name}: pool_timeout", options.get("pool_timeout", WAIT))
     arguments = dict(options.get("connect_args") or {})
     waiting = "timeout" if url.get_driver_name() == "asyncpg" else "connect_timeout"
     if not (waiting in arguments or waiting in url.query or (waiting[0] == "c" and "PGCONNECT_TIMEOUT" in os.environ)):

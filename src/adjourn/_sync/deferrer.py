@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from adjourn._sync.job_manager import SyncJobManager
-from adjourn.arguments import Signature
+from adjourn.arguments import Signature, dump_arguments
 from adjourn.jobs import Job
 from adjourn.types import JSONDict
 
@@ -28,6 +28,11 @@ class SyncJobDeferrer:
         A connection of the caller's: jobs are stored in the transaction open on it. None uses the app's.
     signature
         What the task takes; None where the task is not known here.
+
+    Raises
+    ------
+    InvalidTaskArguments
+        If the task does not take the arguments that are in the job already, or they cannot be stored.
     """
 
     job_manager: SyncJobManager
@@ -37,6 +42,9 @@ class SyncJobDeferrer:
         self.job = job
         self.connection = connection
         self.signature: Signature = signature or Signature(job.task_name)
+        if job.task_kwargs:
+            self.signature.check_names(job.task_kwargs)
+            dump_arguments(job.task_name, job.task_kwargs, job_manager.connector.json_dumps)
 
     def defer(self, *args: Any, **task_kwargs: Any) -> int:
         """Store one job, and return its id.

@@ -12,6 +12,7 @@ from adjourn._memory.store import MemoryConnection, MemoryStore
 from adjourn._memory.waiting import done, give_way
 from adjourn._sync.connector import SyncSession
 from adjourn._sync.lifecycle import SyncPooledConnector
+from adjourn.options import function_or
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 
@@ -34,8 +35,8 @@ class SyncInMemoryConnector(SyncPooledConnector[MemoryStore]):
         json_loads: JSONLoads | None = None,
     ) -> None:
         super().__init__()
-        self.json_dumps: JSONDumps = json_dumps or json.dumps
-        self.json_loads: JSONLoads = json_loads or json.loads
+        self.json_dumps: JSONDumps = function_or("json_dumps", json_dumps, json.dumps)
+        self.json_loads: JSONLoads = function_or("json_loads", json_loads, json.loads)
         self.store: MemoryStore = store or MemoryStore()
 
     @property

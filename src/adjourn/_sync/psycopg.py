@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 import psycopg
-from psycopg import Connection, Cursor
+from psycopg import Connection, Cursor, RawCursor
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 from psycopg.sql import SQL, Identifier
@@ -26,6 +26,7 @@ from adjourn._drivers.wrappers import unwrapped
 from adjourn._runtime import threads as runtime
 from adjourn._sync.connector import SyncSession
 from adjourn._sync.lifecycle import SyncPooledConnector
+from adjourn.options import function_or
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 
@@ -61,8 +62,8 @@ class SyncPsycopgConnector(SyncPooledConnector[ConnectionPool[Any]]):
         **options: Any,
     ) -> None:
         super().__init__()
-        self.json_dumps: JSONDumps = json_dumps or json.dumps
-        self.json_loads: JSONLoads = json_loads or json.loads
+        self.json_dumps: JSONDumps = function_or("json_dumps", json_dumps, json.dumps)
+        self.json_loads: JSONLoads = function_or("json_loads", json_loads, json.loads)
         self.pool_factory = pool_factory
         self.options: driver.Options = driver.sorted_options(type(self).__name__, conninfo, options, pool_factory)
         self._made: weakref.WeakSet[Connection[Any]] = weakref.WeakSet()
@@ -310,10 +311,17 @@ class SyncPsycopgSession(SyncSession):
 
 def run(connection: Connection[Any], statement: Statement, parameters: Parameters | None) -> list[Row]:
     """Execute a statement on a connection and return its rows."""
-    cursor = connection.cursor(row_factory=dict_row)
+    cursor = own_cursor(connection)
     # Text without parameters may hold several commands, which cannot be prepared.
     cursor.execute(statement.text, parameters, prepare=False if parameters is None else None)
     return rows(cursor)
+
+
+def own_cursor(connection: Connection[Any]) -> Cursor[Row]:
+    """Return a cursor that takes named parameters, also where the user's own do not."""
+    if issubclass(connection.cursor_factory, RawCursor):
+        return Cursor(connection, row_factory=dict_row)
+    return connection.cursor(row_factory=dict_row)
 
 
 def translated_run(connection: Connection[Any], statement: Statement, parameters: Parameters | None) -> list[Row]:
@@ -326,7 +334,7 @@ def translated_run(connection: Connection[Any], statement: Statement, parameters
 
 def run_batch(connection: Connection[Any], batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
     """Execute statements in a transaction, in one round trip where libpq can, and return the rows of each."""
-    cursors = [connection.cursor(row_factory=dict_row) for _ in batch]
+    cursors = [own_cursor(connection) for _ in batch]
     try:
         with connection.pipeline() if psycopg.Pipeline.is_supported() else contextlib.nullcontext():
             if connection.autocommit:

@@ -20,6 +20,7 @@ from adjourn._runtime import forks
 from adjourn._runtime import threads as runtime
 from adjourn._sync.connector import SyncSession
 from adjourn._sync.lifecycle import SyncPooledConnector
+from adjourn.options import function_or
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 T = TypeVar("T")
@@ -55,8 +56,8 @@ class SyncPsycopg2Connector(SyncPooledConnector[ThreadedConnectionPool]):
         **options: Any,
     ) -> None:
         super().__init__()
-        self.json_dumps: JSONDumps = json_dumps or json.dumps
-        self.json_loads: JSONLoads = json_loads or json.loads
+        self.json_dumps: JSONDumps = function_or("json_dumps", json_dumps, json.dumps)
+        self.json_loads: JSONLoads = function_or("json_loads", json_loads, json.loads)
         self.options: driver.Options = driver.sorted_options(type(self).__name__, dsn, options)
         self._turns = runtime.Turns(self.options.maxconn)
 

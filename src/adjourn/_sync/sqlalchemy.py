@@ -26,6 +26,7 @@ from adjourn._runtime import threads as runtime
 from adjourn._sync import psycopg as psycopg_half
 from adjourn._sync.connector import SyncSession
 from adjourn._sync.lifecycle import SyncPooledConnector
+from adjourn.options import function_or
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 
@@ -60,8 +61,8 @@ class SyncSQLAlchemyConnector(SyncPooledConnector[Engine]):
         **options: Any,
     ) -> None:
         super().__init__()
-        self.json_dumps: JSONDumps = json_dumps or json.dumps
-        self.json_loads: JSONLoads = json_loads or json.loads
+        self.json_dumps: JSONDumps = function_or("json_dumps", json_dumps, json.dumps)
+        self.json_loads: JSONLoads = function_or("json_loads", json_loads, json.loads)
         self.url: URL = driver.address(type(self).__name__, dsn, self.drivers)
         self.options = options
         self._made: driver.Made | None = None

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from adjourn import exceptions, sql
 from adjourn._sync.connector import SyncConnectorSource
+from adjourn.options import check_connector
 from adjourn.types import Parameters, Row, Statement
 
 
@@ -27,9 +28,15 @@ class SyncStatementRunner:
         Where the statements go.
     schema
         The database schema that holds adjourn's tables.
+
+    Raises
+    ------
+    InvalidOption
+        If the connector is not one, or the schema's name cannot be one.
     """
 
     def __init__(self, connector: SyncConnectorSource, schema: str = sql.DEFAULT_SCHEMA) -> None:
+        check_connector(connector)
         self.connector = connector
         self.schema = schema
         self.statements: Mapping[str, Statement] = sql.statements(schema)

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 from adjourn._sync.lists import SyncJobLists
 from adjourn._sync.worker_manager import MAX_LOSSES, PLACE_LIMIT, SyncWorkerManager
+from adjourn.arguments import check_is_job
 from adjourn.exceptions import InvalidOption, NoResult
 from adjourn.jobs import DeleteJobCondition, Job, Status
+from adjourn.options import check_filter, check_flag, check_id, check_name, check_seconds, checked_names
 from adjourn.outcomes import Ended
 
 
@@ -26,15 +28,26 @@ class SyncWorkers(SyncJobLists):
             Which it serves, None for all.
         timeout
             Seconds without a heartbeat after which it counts as dead.
+
+        Raises
+        ------
+        InvalidOption
+            If a value is not of its type.
         """
+        check_name("name", name)
+        queues = checked_names("queues", queues)
+        check_seconds("timeout", timeout, above_zero=True)
         return _manager_of(self).register_worker(name, queues, timeout)
 
     def unregister_worker(self, worker_id: int) -> None:
         """Forget a worker. Jobs it still has are rescued."""
+        check_id("worker_id", worker_id)
         _manager_of(self).unregister_worker(worker_id)
 
     def update_heartbeat(self, worker_id: int, timeout: float = 30.0) -> bool:
         """Say that a worker lives, for ``timeout`` seconds more; False if it was declared dead."""
+        check_id("worker_id", worker_id)
+        check_seconds("timeout", timeout, above_zero=True)
         return _manager_of(self).heartbeat(worker_id, timeout).alive
 
     def prune_stalled_workers(self, seconds_since_heartbeat: float) -> list[int]:
@@ -42,12 +55,15 @@ class SyncWorkers(SyncJobLists):
 
         Workers do this for each other by themselves.
         """
+        check_seconds("seconds_since_heartbeat", seconds_since_heartbeat)
         rows = self.run("declare_dead", {"seconds": seconds_since_heartbeat})
         _manager_of(self).rescue(max_losses=MAX_LOSSES, grace=0)
         return [row["id"] for row in rows]
 
     def fetch_job(self, queues: Sequence[str] | None, worker_id: int) -> Job | None:
         """Claim the best job for a registered worker, and return it; None if there is none to run now."""
+        queues = checked_names("queues", queues)
+        check_id("worker_id", worker_id)
         manager = _manager_of(self)
         exchanged = manager.exchange(worker_id, (), limit=1, queues=queues)
         if not exchanged.claimed and exchanged.place:
@@ -67,6 +83,8 @@ class SyncWorkers(SyncJobLists):
         InvalidOption
             If the job was not fetched, or the status is not one to end with.
         """
+        check_is_job("job", job)
+        check_flag("delete_job", delete_job)
         if job.id is None or job.worker_id is None:
             raise InvalidOption(f"job {job.id} was not fetched by a worker: pass what fetch_job has returned.")
         if status not in (Status.SUCCEEDED, Status.FAILED, Status.ABORTED, Status.CANCELLED):
@@ -86,6 +104,7 @@ class SyncWorkers(SyncJobLists):
         InvalidOption
             If it does not run.
         """
+        check_id("job_id", job_id)
         jobs = self.list_jobs(id=job_id)
         if not jobs:
             raise NoResult(f"There is no job {job_id}.")
@@ -95,6 +114,7 @@ class SyncWorkers(SyncJobLists):
 
     def list_jobs_to_abort(self, queue: str | None = None) -> list[int]:
         """Return the ids of running jobs whose end was asked for."""
+        check_filter("queue", queue)
         return [row["id"] for row in self.run("list_jobs_to_abort", {"queue": queue})]
 
 

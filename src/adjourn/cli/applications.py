@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
+import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 from adjourn.app import App
-from adjourn.exceptions import MissingApp
+from adjourn.exceptions import LoadFromPathError, MissingApp
 
 
 def load(options: argparse.Namespace) -> App:
@@ -18,7 +21,7 @@ def load(options: argparse.Namespace) -> App:
     MissingApp
         If none was named.
     LoadFromPathError
-        If there is no such app.
+        If there is no such app, or its module raises: then with what, and where.
     """
     if not is_named(options):
         raise MissingApp()
@@ -26,7 +29,40 @@ def load(options: argparse.Namespace) -> App:
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path and not sys.flags.safe_path:
         sys.path.insert(0, here)
-    return App.from_path(options.app)
+    with _telling_where(options.app):
+        return App.from_path(options.app)
+
+
+def load_with_tasks(options: argparse.Namespace) -> App:
+    """Import the app that ``--app`` names, and the modules that declare its tasks.
+
+    Raises
+    ------
+    MissingApp
+        If no app was named.
+    LoadFromPathError
+        If there is no such app or module, or it raises: then with what, and where.
+    """
+    app = load(options)
+    with _telling_where(f"import_paths of {options.app}"):
+        app.perform_import_paths()
+    return app
+
+
+@contextlib.contextmanager
+def _telling_where(what: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # the modules are the user's
+        if isinstance(error, SyntaxError):
+            reason, where = error.msg, f"{error.filename}, line {error.lineno}"
+        else:
+            # The last line of a module that was carried out: what it called may be anybody's.
+            lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name == "<module>"]
+            if not lines:
+                raise
+            reason, where = str(error), f"{lines[-1].filename}, line {lines[-1].lineno}"
+        raise LoadFromPathError(f"{what}: {type(error).__name__}: {reason} ({where})") from error
 
 
 def is_named(options: argparse.Namespace) -> bool:

@@ -84,8 +84,7 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Store the job."""
     given = vars(options)
-    app = applications.load(options)
-    app.perform_import_paths()
+    app = applications.load_with_tasks(options)
     configuration = {name: value for name, value in given.items() if name in ConfigureOptions.__annotations__}
     if "schedule_in" in configuration:
         configuration["schedule_in"] = {"seconds": configuration["schedule_in"]}

@@ -15,6 +15,9 @@ from typing import Any
 
 import attrs
 
+from adjourn.exceptions import InvalidOption
+from adjourn.options import MAX_SECONDS, check_aware
+
 PREFIX = "ADJOURN_"
 
 TRUE = ("1", "y", "yes", "t", "true", "on")
@@ -117,13 +120,13 @@ def integer(text: str) -> int:
 
 
 def seconds(text: str) -> float:
-    """Read a duration in seconds, zero or more."""
+    """Read a duration in seconds, from zero to a hundred years."""
     try:
         number = float(text)
     except ValueError:
         number = math.nan
-    if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, zero or more")
+    if not 0 <= number <= MAX_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds between 0 and {MAX_SECONDS:,}")
     return number
 
 
@@ -160,6 +163,12 @@ def moment(text: str) -> datetime.datetime:
         raise argparse.ArgumentTypeError(
             f"{text!r} does not say in which time zone: add the offset from UTC, as in {value.isoformat()}+00:00"
         )
+    try:
+        check_aware("TIME", value)
+    except InvalidOption:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is at an end of the calendar, which not every time zone has"
+        ) from None
     return value
 
 

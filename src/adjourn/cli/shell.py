@@ -91,8 +91,7 @@ def run(options: argparse.Namespace) -> int:
         if (error.name or "").partition(".")[0] != "rich":
             raise
         raise AdjournException('The shell needs rich, which is not installed: pip install "adjourn[cli]"') from error
-    app = applications.load(options)
-    app.perform_import_paths()
+    app = applications.load_with_tasks(options)
     with app.open():
         shell = Shell(app, Screen())
         if not options.words:
@@ -156,13 +155,9 @@ class Shell(cmd.Cmd):
         try:
             words = ["exit"] if line == "EOF" else shlex.split(line)
             return bool(words) and self.do(words)
-        except (UsageError, ValueError) as error:
-            problem = str(error)
-        except AdjournException as error:
-            problem = " ".join(str(error).split())
-        self._failed = True
-        sys.stdout.flush()
-        print("adjourn:", problem, file=sys.stderr)
+        except (UsageError, ValueError, AdjournException) as error:
+            self._failed = True
+            _complain(error)
         return False
 
     def completenames(self, text: str, *ignored: Any) -> list[str]:
@@ -220,19 +215,15 @@ class Shell(cmd.Cmd):
 
     def on_retry(self, words: list[str]) -> None:
         """Run jobs again."""
-        for job_id in _ids("retry", words):
-            self._app.job_manager.retry_job_by_id(job_id)
-            self._screen.say(f"Job {job_id} is run again")
+        self._each("retry", words, self._retry)
 
     def on_cancel(self, words: list[str]) -> None:
         """Take back jobs that wait."""
-        for job_id in _ids("cancel", words):
-            self._end(job_id, abort=False)
+        self._each("cancel", words, self._cancel)
 
     def on_abort(self, words: list[str]) -> None:
         """Take back jobs that wait, and ask running ones to end."""
-        for job_id in _ids("abort", words):
-            self._end(job_id, abort=True)
+        self._each("abort", words, self._abort)
 
     def on_help(self, words: list[str]) -> None:
         """List the commands."""
@@ -269,6 +260,29 @@ class Shell(cmd.Cmd):
                 "next_tick": each.cron.next(now),
             }
 
+    def _each(self, name: str, words: list[str], action: Callable[[int], None]) -> None:
+        """Do something to each of some jobs, whatever becomes of the others, and say of which it failed."""
+        failures = []
+        for job_id in _ids(name, words):
+            try:
+                action(job_id)
+            except AdjournException as error:
+                failures.append(error)
+        for failure in failures[:-1]:
+            _complain(failure)
+        if failures:
+            raise failures[-1]
+
+    def _retry(self, job_id: int) -> None:
+        self._app.job_manager.retry_job_by_id(job_id)
+        self._screen.say(f"Job {job_id} is run again")
+
+    def _cancel(self, job_id: int) -> None:
+        self._end(job_id, abort=False)
+
+    def _abort(self, job_id: int) -> None:
+        self._end(job_id, abort=True)
+
     def _end(self, job_id: int, *, abort: bool) -> None:
         manager = self._app.job_manager
         if not manager.cancel_job_by_id(job_id, abort=abort):
@@ -278,6 +292,11 @@ class Shell(cmd.Cmd):
         status = manager.get_job_status(job_id)
         done = "is asked to end" if status is Status.DOING else "is cancelled"
         self._screen.say(f"Job {job_id} {done}")
+
+
+def _complain(error: Exception) -> None:
+    sys.stdout.flush()
+    print("adjourn:", " ".join(str(error).split()), file=sys.stderr)
 
 
 def _usages() -> list[tuple[str, str]]:

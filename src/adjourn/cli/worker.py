@@ -6,8 +6,10 @@ import argparse
 from typing import Any, cast
 
 from adjourn.cli import applications, flags
+from adjourn.exceptions import InvalidOption
 from adjourn.jobs import DeleteJobCondition
 from adjourn.types import WorkerOptions
+from adjourn.worker.options import Options
 
 DESCRIPTION = """\
 Run the app's jobs in this process, until it is stopped.
@@ -136,5 +138,19 @@ def _add_listening(parser: flags.Parser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run a worker until it is stopped, or until no job is left for one that does not wait."""
     given = {name: value for name, value in vars(options).items() if name in WorkerOptions.__annotations__}
-    applications.load(options).run_worker(**cast("WorkerOptions", given))
+    app = applications.load_with_tasks(options)
+    try:
+        # Each by itself has been looked at by now, but not whether they go together.
+        Options(**{**app.worker_defaults, **given})
+    except InvalidOption as error:
+        options.parser.error(_in_flags(str(error)))
+    app.run_worker(**cast("WorkerOptions", given))
     return 0
+
+
+def _in_flags(message: str) -> str:
+    """Return a message that names the flags instead of the options."""
+    for name in WorkerOptions.__annotations__:
+        if "_" in name:
+            message = message.replace(name, "--" + name.replace("_", "-"))
+    return message

@@ -20,9 +20,10 @@ from adjourn._async.connector import AsyncSession
 from adjourn._async.worker_manager import PLACE_LIMIT, AsyncWorkerManager
 from adjourn.exceptions import ConnectorException, SchemaOutOfDate
 from adjourn.job_context import AbortReason
-from adjourn.jobs import Job, Status
+from adjourn.jobs import Job
 from adjourn.outcomes import Ended, Exchanged, Retried
 from adjourn.worker.executor import Executor
+from adjourn.worker.outbox import Outbox
 
 if TYPE_CHECKING:
     from adjourn.worker.worker import Worker
@@ -42,7 +43,6 @@ PLACE_RETRY = 0.2
 LONGEST_BACK_OFF = 2.0
 LEAVE_TIMEOUT = 10.0
 """Seconds within which a stopping worker stores what is left; after that its jobs are rescued by others."""
-_DATA_ERRORS = ("22", "23", "40", "54", "55")
 
 
 class Exchange:
@@ -62,10 +62,7 @@ class Exchange:
         self._manager: AsyncWorkerManager | None = None
         self._buffer: deque[Job] = deque()
         self._buffered_at = 0.0
-        self._ended: list[Ended] = []
-        self._retried: list[Retried] = []
-        self._returned: list[Job] = []
-        self._largest_batch = 1000
+        self._outbox = Outbox()
         self._probe_at = 0.0
         self._due_at: float | None = None
         self._place_at: float | None = None
@@ -104,7 +101,7 @@ class Exchange:
         )
         self.executor.abandon()
         self._buffer.clear()
-        self._ended, self._retried, self._returned = [], [], []
+        self._outbox.clear()
         self.worker_id = 0
         self._wake.set()
 
@@ -147,18 +144,15 @@ class Exchange:
         if not self.worker_id:
             await self.register()
         now = time.monotonic()
-        if returned := list(self._returned):
-            await manager.hand_back_async(self.worker_id, returned)
-            del self._returned[: len(returned)]
+        await self._outbox.hand_back(manager, self.worker_id)
         if self._buffer and (self._stopping or now - self._buffered_at > STALE_BUFFER):
             await self._hand_back_buffer(manager)
             self.executor.forget_durations()
-        if self._retried:
-            await self._store_retried(manager)
+        await self._outbox.store_retried(manager, self.worker_id)
         limit = 0 if self._stopping else self._room()
-        if not limit and not self._ended:
+        if not limit and not self._outbox.ended:
             if self._stopping and not len(self.executor):
-                return not (self._retried or self._returned)
+                return not len(self._outbox)
             await self._sleep(None)
             return False
         probing = limit > 0 and now >= self._probe_at
@@ -170,7 +164,7 @@ class Exchange:
         if exchanged.place and now >= (self._place_at or 0.0):
             placed = await manager.place_async(PLACE_LIMIT)
             self._place_at = None if placed else now + PLACE_RETRY
-        if placed or exchanged.repeat or exchanged.claimed == limit > 0 or self._ended:
+        if placed or exchanged.repeat or exchanged.claimed == limit > 0 or self._outbox.ended:
             if placed or exchanged.repeat:
                 self._probe_at = 0.0
             if exchanged.repeat:
@@ -188,18 +182,8 @@ class Exchange:
             await self._sleep(exchanged.due_in)
         return False
 
-    async def _store_retried(self, manager: AsyncWorkerManager) -> None:
-        batch = self._retried[: self._largest_batch]
-        try:
-            await manager.retry_jobs_async(self.worker_id, batch)
-        except ConnectorException as error:
-            if _is_of_data(error):
-                self._narrow_down_retried(batch, error)
-            raise
-        del self._retried[: len(batch)]
-
     async def _exchange(self, manager: AsyncWorkerManager, limit: int, probing: bool, now: float) -> Exchanged:
-        batch = self._ended[: self._largest_batch]
+        batch = self._outbox.next_ended()
         worker_id = self.worker_id
         if probing:
             self._probe_at = now + PROBE_INTERVAL
@@ -213,14 +197,12 @@ class Exchange:
                 probe=probing,
             )
         except ConnectorException as error:
-            if batch and _is_of_data(error):
-                self._narrow_down(batch, error)
+            self._outbox.not_stored(batch, error)
             raise
         if worker_id != self.worker_id:
             # Declared dead meanwhile: what was claimed just before is being rescued, and must not run here.
             return attrs.evolve(exchanged, jobs=[], unreadable=[], alive=True)
-        del self._ended[: len(batch)]
-        self._largest_batch = 1000
+        self._outbox.stored(batch)
         for job_id in exchanged.refused:
             logger.warning(
                 "Job %s is not this worker's any more: how it ended here is not stored",
@@ -243,37 +225,6 @@ class Exchange:
             self.executor.refuse(job, reason)
         return exchanged
 
-    def _narrow_down(self, batch: list[Ended], error: ConnectorException) -> None:
-        """Keep an outcome that cannot be stored from blocking those that can: halve the batch, down to that one."""
-        if len(batch) > 1:
-            self._largest_batch = len(batch) // 2
-        elif batch[0].error is not None and error.sqlstate is not None and error.sqlstate.startswith("22"):
-            logger.error(
-                "The error of job %s cannot be stored (%s); it ends without",
-                batch[0].id,
-                error,
-                extra={"action": "error_dropped"},
-            )
-            self._ended[0] = Ended(batch[0].id, batch[0].claim, batch[0].status)
-        else:
-            self._ended.append(self._ended.pop(0))
-
-    def _narrow_down_retried(self, batch: list[Retried], error: ConnectorException) -> None:
-        """The same for a retry: the one that cannot be stored fails instead."""
-        if len(batch) > 1:
-            self._largest_batch = len(batch) // 2
-        elif error.sqlstate is not None and error.sqlstate.startswith("22"):
-            retried = self._retried.pop(0)
-            logger.error(
-                "The retry of job %s cannot be stored (%s); the job fails",
-                retried.id,
-                error,
-                extra={"action": "retry_dropped"},
-            )
-            self._ended.append(Ended(retried.id, retried.claim, Status.FAILED.value, retried.error))
-        else:
-            self._retried.append(self._retried.pop(0))
-
     # Jobs in and out
 
     def _room(self) -> int:
@@ -293,19 +244,14 @@ class Exchange:
             self._buffer.append(job)
 
     def _on_end(self, outcome: Ended | Retried | Job) -> None:
-        if isinstance(outcome, Ended):
-            self._ended.append(outcome)
-        elif isinstance(outcome, Retried):
-            self._retried.append(outcome)
-        else:
-            self._returned.append(outcome)
+        self._outbox.add(outcome)
         if self._buffer and not self._stopping and len(self.executor) < self._options.concurrency:
             self._buffered_at = time.monotonic()
             self.executor.start(self._buffer.popleft())
         self._wake.set()
 
     def _has_work(self) -> bool:
-        return bool(len(self.executor) or self._buffer or self._ended or self._retried or self._returned)
+        return bool(len(self.executor) or self._buffer or len(self._outbox))
 
     async def _hand_back_buffer(self, manager: AsyncWorkerManager) -> None:
         jobs = list(self._buffer)
@@ -313,7 +259,7 @@ class Exchange:
         try:
             await manager.hand_back_async(self.worker_id, jobs)
         except ConnectorException:
-            self._returned.extend(jobs)
+            self._outbox.returned.extend(jobs)
             raise
 
     # Time, and the connection
@@ -342,9 +288,8 @@ class Exchange:
             self._manager = manager
             if self.worker_id:
                 # The answer to a claim may have been lost with the old connection.
-                held: list[Job | Ended | Retried] = [*self._buffer, *self._returned, *self._ended, *self._retried]
-                known = {*self.executor.running, *(each.id or 0 for each in held)}
-                await manager.disown_async(self.worker_id, known)
+                held = {job.id or 0 for job in self._buffer}
+                await manager.disown_async(self.worker_id, {*self.executor.running, *held, *self._outbox.job_ids})
         return self._manager
 
     async def _back_off(self, error: ConnectorException) -> None:
@@ -355,7 +300,7 @@ class Exchange:
             level,
             "The database did not serve this worker (%s); %d outcomes wait. Trying again in %.1f s",
             error,
-            len(self._ended) + len(self._retried) + len(self._returned),
+            len(self._outbox),
             delay,
             extra={"action": "connector_lost", "failures": self._failures},
         )
@@ -372,24 +317,25 @@ class Exchange:
         """Give back whatever is left and leave. Never raises for the database's sake, nor takes more than
         `LEAVE_TIMEOUT`.
         """
-        left = [*self.executor.abandon(), *self._buffer, *self._returned]
+        for job in (*self.executor.abandon(), *self._buffer):
+            self._outbox.add(job)
         self._buffer.clear()
         self.executor.close()
         try:
             async with asyncio.timeout(LEAVE_TIMEOUT):
                 if self.worker_id:
                     manager = await self._connected()
-                    if self._ended:
-                        await manager.exchange_async(self.worker_id, self._ended, limit=0, queues=None, probe=False)
-                    if self._retried:
-                        await manager.retry_jobs_async(self.worker_id, self._retried)
-                    await manager.hand_back_async(self.worker_id, left)
+                    if ended := self._outbox.ended:
+                        await manager.exchange_async(self.worker_id, ended, limit=0, queues=None, probe=False)
+                    if retried := self._outbox.retried:
+                        await manager.retry_jobs_async(self.worker_id, retried)
+                    await self._outbox.hand_back(manager, self.worker_id)
                     await manager.unregister_worker_async(self.worker_id)
         except (ConnectorException, TimeoutError) as error:
             logger.warning(
                 "The worker could not take its leave of the database (%s); another worker will rescue its %d jobs",
                 str(error) or "it took too long",
-                len(left) + len(self._ended) + len(self._retried),
+                len(self._outbox),
                 extra={"action": "stop_worker"},
             )
         finally:
@@ -400,8 +346,3 @@ class Exchange:
         """Ask everything that runs to end because the worker does."""
         for job_id in list(self.executor.running):
             self.executor.abort(job_id, AbortReason.SHUTDOWN)
-
-
-def _is_of_data(error: ConnectorException) -> bool:
-    """Tell whether the database refused what it was given, rather than failed."""
-    return error.sqlstate is not None and error.sqlstate[:2] in _DATA_ERRORS

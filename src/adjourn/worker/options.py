@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import attrs
 
 from adjourn.exceptions import InvalidOption
 from adjourn.jobs import DeleteJobCondition
 from adjourn.middleware import TaskMiddleware, WorkerMiddleware, checked, checked_for_worker
-from adjourn.options import check_name, check_timeout
+from adjourn.options import (
+    MIDDLEWARE_PARAMETERS,
+    check_flag,
+    check_known,
+    check_name,
+    check_seconds,
+    check_takes,
+    check_timeout,
+    checked_names,
+)
+from adjourn.types import WorkerOptions
 
 
 def _queues(value: Iterable[str] | None) -> tuple[str, ...] | None:
-    if value is None:
-        return None
-    if isinstance(value, str):
-        raise InvalidOption(f"queues={value!r}: pass a list of names, such as [{value!r}], or None for all queues.")
-    queues = tuple(value)
-    for queue in queues:
-        check_name("queues", queue)
-    return queues or None
+    return checked_names("queues", value) or None
 
 
 def _mapping(value: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -44,13 +47,20 @@ def _at_least_one(instance: Any, attribute: attrs.Attribute[Any], value: Any) ->
 
 
 def _positive(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise InvalidOption(f"{attribute.name}={value!r}: pass a number of seconds above zero.")
+    check_seconds(attribute.name, value, above_zero=True)
 
 
 def _not_negative_or_none(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0):
-        raise InvalidOption(f"{attribute.name}={value!r}: pass a number of seconds, zero or more, or None.")
+    check_seconds(attribute.name, value, optional=True)
+
+
+def _flag(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    check_flag(attribute.name, value)
+
+
+def _middleware(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    for each in value:
+        check_takes(attribute.name, each, MIDDLEWARE_PARAMETERS)
 
 
 def _name(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -72,19 +82,23 @@ class Options:
     queues: tuple[str, ...] | None = attrs.field(default=None, converter=_queues)
     name: str = attrs.field(default="worker", validator=_name)
     concurrency: int = attrs.field(default=1, validator=_at_least_one)
-    wait: bool = True
+    wait: bool = attrs.field(default=True, validator=_flag)
     fetch_job_polling_interval: float = attrs.field(default=5.0, validator=_positive)
     shutdown_graceful_timeout: float | None = attrs.field(default=None, validator=_not_negative_or_none)
-    listen_notify: bool = True
+    listen_notify: bool = attrs.field(default=True, validator=_flag)
     delete_jobs: DeleteJobCondition = attrs.field(default=DeleteJobCondition.NEVER, converter=_delete_jobs)
     additional_context: Mapping[str, Any] = attrs.field(default=None, converter=_mapping)
-    install_signal_handlers: bool = True
+    install_signal_handlers: bool = attrs.field(default=True, validator=_flag)
     update_heartbeat_interval: float = attrs.field(default=10.0, validator=_positive)
     stalled_worker_timeout: float = attrs.field(default=30.0, validator=_positive)
     abort_job_polling_interval: float = attrs.field(default=5.0, validator=_positive)
     timeout: float | None = attrs.field(default=None, validator=_timeout)
-    task_middleware: tuple[TaskMiddleware, ...] = attrs.field(default=None, converter=_task_middleware)
-    worker_middleware: tuple[WorkerMiddleware, ...] = attrs.field(default=None, converter=checked_for_worker)
+    task_middleware: tuple[TaskMiddleware, ...] = attrs.field(
+        default=None, converter=_task_middleware, validator=_middleware
+    )
+    worker_middleware: tuple[WorkerMiddleware, ...] = attrs.field(
+        default=None, converter=checked_for_worker, validator=_middleware
+    )
 
     def __attrs_post_init__(self) -> None:
         if self.stalled_worker_timeout <= self.update_heartbeat_interval:
@@ -92,3 +106,43 @@ class Options:
                 f"stalled_worker_timeout={self.stalled_worker_timeout!r}: pass more seconds than "
                 f"update_heartbeat_interval ({self.update_heartbeat_interval!r}), or a live worker counts as dead."
             )
+
+
+def checked_options(argument: str, given: Any) -> WorkerOptions:
+    """Return some of a worker's options, if there are such options and they take these values.
+
+    Parameters
+    ----------
+    argument
+        What holds the options, for the message.
+    given
+        The options, by name.
+
+    Raises
+    ------
+    InvalidOption
+        Naming the option.
+    """
+    fields: dict[str, Any] = {field.name: field for field in attrs.fields(Options)}
+    check_known(argument, given, fields)
+    options = {}
+    for name, value in given.items():
+        # One by one: how they go together is known when all of them are.
+        field = fields[name]
+        options[name] = value if field.converter is None else field.converter(value)
+        if field.validator is not None:
+            field.validator(None, field, options[name])
+    return cast("WorkerOptions", options)
+
+
+def check_app(value: Any) -> None:
+    """Refuse what is not an app.
+
+    Raises
+    ------
+    InvalidOption
+        If it is something else.
+    """
+    # By its looks: apps are built on top of workers.
+    if getattr(value, "is_app", False) is not True:
+        raise InvalidOption(f"app={value!r}: pass an app, as in Worker(app), or call app.run_worker().")

@@ -15,7 +15,7 @@ from adjourn.middleware import TaskMiddleware, WorkerMiddleware
 from adjourn.outcomes import Heartbeat
 from adjourn.worker.exchange import LEAVE_TIMEOUT, Exchange
 from adjourn.worker.heartbeat import HeartbeatThread
-from adjourn.worker.options import Options
+from adjourn.worker.options import Options, check_app
 from adjourn.worker.scheduler import Scheduler
 from adjourn.worker.shutdown import CANCEL_TIMEOUT, on_signals
 
@@ -101,6 +101,7 @@ class Worker:
         task_middleware: Iterable[TaskMiddleware] | None = None,
         worker_middleware: Iterable[WorkerMiddleware] | None = None,
     ) -> None:
+        check_app(app)
         self.app = app
         self.options: Options = Options(
             queues=queues,

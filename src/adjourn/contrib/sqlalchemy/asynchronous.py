@@ -11,7 +11,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adjourn import exceptions
-from adjourn._async.sqlalchemy import AsyncSQLAlchemyConnector
+from adjourn._async import sqlalchemy as half
 from adjourn._drivers.sqlalchemy_libpq import connection_arguments
 from adjourn._sync.connector import SyncSession
 from adjourn._sync.psycopg import SyncPsycopgConnector
@@ -24,7 +24,7 @@ from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 __all__ = ["SQLAlchemyConnector"]
 
 
-class AsynchronousHalf(AsyncSQLAlchemyConnector):
+class AsyncSQLAlchemyConnector(half.AsyncSQLAlchemyConnector):
     """The asynchronous half, which knows asyncpg's own connections too: those have no blocking counterpart."""
 
     async def execute_on_driver_async(
@@ -79,9 +79,9 @@ class SQLAlchemyConnector(SelectingConnector):
         json_loads: JSONLoads | None = None,
         **options: Any,
     ) -> None:
-        half = AsynchronousHalf(dsn=dsn, json_dumps=json_dumps, json_loads=json_loads, **options)
-        self._url, self._options = half.url, options
-        super().__init__(half)
+        asynchronous = AsyncSQLAlchemyConnector(dsn=dsn, json_dumps=json_dumps, json_loads=json_loads, **options)
+        self._url, self._options = asynchronous.url, options
+        super().__init__(asynchronous)
 
     @property
     def engine(self) -> Any:
@@ -97,6 +97,10 @@ class SQLAlchemyConnector(SelectingConnector):
     def summon(self) -> SummonedSQLAlchemyConnector:
         """Make the synchronous twin, with the address and the options of this connector."""
         return SummonedSQLAlchemyConnector(self, *twin_options(self._url, self._options))
+
+    def summon_plain(self) -> SummonedSQLAlchemyConnector:
+        """Make a twin that is never opened, for calls on connections of the callers' own."""
+        return SummonedSQLAlchemyConnector(self, URL.create("postgresql+psycopg"), {})
 
     def session_beside(self, pool: AsyncEngine) -> SyncSession:
         """Connect, blocking, to where an asynchronous engine of the user's does."""

@@ -2,7 +2,7 @@
 with job as (
     insert into @schema.adjourn_jobs (queue, task_name, priority, lock, queueing_lock, waiting_queueing_lock, args, scheduled_at, hold)
     values (
-        %(queue)s, %(task_name)s, %(priority)s, %(lock)s, %(queueing_lock)s, %(queueing_lock)s, %(args)s::jsonb,
+        %(queue)s, %(task_name)s, %(priority)s, %(lock)s, %(queueing_lock)s, %(queueing_lock)s, %(args)s::text::jsonb,
         %(scheduled_at)s::timestamptz,
         case when %(scheduled_at)s::timestamptz > now() then 1 when %(lock)s::text is not null then 3 else 0 end
     )
