@@ -10,6 +10,25 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from adjourn import app as app
+    from adjourn import blueprints as blueprints
+    from adjourn import builtin_tasks as builtin_tasks
+    from adjourn import connector as connector
+    from adjourn import connectors as connectors
+    from adjourn import contrib as contrib
+    from adjourn import exceptions as exceptions
+    from adjourn import job_context as job_context
+    from adjourn import jobs as jobs
+    from adjourn import manager as manager
+    from adjourn import middleware as middleware
+    from adjourn import periodic as periodic
+    from adjourn import retry as retry
+    from adjourn import schema as schema
+    from adjourn import tasks as tasks
+    from adjourn import testing as testing
+    from adjourn import types as types
+    from adjourn import utils as utils
+    from adjourn import worker as worker
     from adjourn.app import App
     from adjourn.blueprints import Blueprint
     from adjourn.connector import BaseConnector
@@ -57,6 +76,15 @@ _HOMES = {
     "SyncPsycopgConnector": "adjourn.connectors",
 }
 
+# They are there after a bare `import adjourn`, too.
+_MODULES = frozenset(
+    (
+        *("app", "blueprints", "builtin_tasks", "connector", "connectors", "contrib", "exceptions", "job_context"),
+        *("jobs", "manager", "middleware", "periodic", "retry", "schema", "tasks", "testing", "types", "utils"),
+        "worker",
+    )
+)
+
 
 def __getattr__(name: str) -> Any:
     value: Any
@@ -64,6 +92,8 @@ def __getattr__(name: str) -> Any:
         value = importlib.import_module("importlib.metadata").version("adjourn")
     elif name in _HOMES:
         value = getattr(importlib.import_module(_HOMES[name]), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f"adjourn.{name}")
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value
@@ -71,4 +101,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted({*globals(), *_HOMES, *_MODULES})

@@ -66,6 +66,7 @@ class App(blueprints.Blueprint):
         self.periodic_defaults: PeriodicDefaults = checked_defaults(periodic_defaults)
         self.job_manager: JobManager = JobManager(connector, schema)
         self._replacing = threading.Lock()
+        builtin_tasks.builtin.apps.add(self)
 
     @classmethod
     def from_path(cls, dotted_path: str) -> Self:
@@ -103,7 +104,7 @@ class App(blueprints.Blueprint):
     def replace_connector(self, connector: BaseConnector) -> Iterator[Self]:
         """Let this very app use another connector for the length of a ``with`` block, everywhere in the program.
 
-        This is for tests: ``with app.replace_connector(InMemoryConnector()) as app, app.open(): ...``. Whatever is
+        This is for tests: ``with app.replace_connector(InMemoryConnector()) as app: ...``. Whatever is
         done with the app or its tasks meanwhile, in any thread or task, goes through the new connector; what
         `with_connector` returned is not affected. The new connector is opened and closed like any other, and the
         former one is left as it is. A worker must not be running.

@@ -48,7 +48,8 @@ class Signature:
             If the function has a parameter that no job could ever fill, or none for the context.
         """
         try:
-            parameters = list(inspect.signature(function).parameters.values())
+            # Of what is called: a decorator may take other arguments than the function inside of it.
+            parameters = list(inspect.signature(function, follow_wrapped=False).parameters.values())
         except (TypeError, ValueError):  # a builtin without a signature
             return cls(task_name)
         if pass_context:
@@ -164,7 +165,7 @@ def dump_arguments(task_name: str, arguments: Mapping[str, Any], json_dumps: JSO
         If ``json_dumps`` makes something else than the text of a JSON object.
     """
     try:
-        text = json_dumps(dict(arguments))
+        text = _text(json_dumps(dict(arguments)))
         is_object = isinstance(text, str) and text.lstrip().startswith("{")
         # What Postgres refuses leaves a mark in the text; only text with such a mark is looked at more closely.
         if is_object and (any(mark in text for mark in _MARKS) or not text.isascii()):
@@ -176,13 +177,9 @@ def dump_arguments(task_name: str, arguments: Mapping[str, Any], json_dumps: JSO
             "connector a json_dumps that knows the type."
         ) from error
     if not is_object:
-        remedy = (
-            "return a JSON object for a dictionary"
-            if isinstance(text, str)
-            else "return str, as in lambda value: orjson.dumps(value).decode()"
-        )
+        remedy = "return a JSON object for a dictionary" if isinstance(text, str) else "return str, or bytes of UTF-8"
         raise InvalidOption(f"json_dumps made {reprlib.repr(text)} of the arguments of task {task_name}: {remedy}.")
-    return text
+    return str(text)
 
 
 _MARKS = ("\\u0000", "\\ud", "\0", "NaN", "Infinity")
@@ -204,10 +201,15 @@ def check_storable(text: str) -> None:
         raise ValueError("it holds a NUL character or a lone surrogate; encode the value, for instance with base64")
 
 
+def _text(dumped: Any) -> Any:
+    # orjson, msgspec and others make bytes.
+    return dumped.decode() if isinstance(dumped, bytes) else dumped
+
+
 def _culprit(arguments: Mapping[str, Any], json_dumps: JSONDumps, error: Exception) -> tuple[str, Exception]:
     for name, value in arguments.items():
         try:
-            check_storable(json_dumps({name: value}))
+            check_storable(_text(json_dumps({name: value})))
         except Exception as reason:
             return name, reason
     return next(iter(arguments), ""), error

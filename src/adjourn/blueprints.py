@@ -25,10 +25,10 @@ from adjourn.periodic import (
     checked_options,
     checked_periodic_id,
 )
-from adjourn.retry import BaseRetryStrategy
+from adjourn.retry import RetryValue
 from adjourn.tasks import Task
 from adjourn.types import JSONDumps, PeriodicOptions
-from adjourn.utils import caller_module
+from adjourn.utils import caller_module, caller_stacklevel
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -107,7 +107,7 @@ class Blueprint:
                 f"This {type(self).__name__} is created in the program's main module, whose name is `__main__` here and "
                 "another in a worker, so that workers will not find its tasks by their default names. Move it to a "
                 "module that is imported, or give its tasks a name.",
-                stacklevel=3,
+                stacklevel=caller_stacklevel(),
             )
 
     @property
@@ -167,8 +167,8 @@ class Blueprint:
             if name in self.tasks:
                 message = f"There is a task named {name!r} already. Take the blueprint in under another namespace."
                 raise exceptions.TaskAlreadyRegistered(message)
-        for each in blueprint.periodic_registry.periodic_tasks:
-            checked_options(each.task, each.options, self.json_dumps_of_jobs())
+        for each in blueprint.periodic_registry.periodic_tasks.values():
+            checked_options(each.task, each.configure_kwargs, self.json_dumps_of_jobs())
         taken: dict[int, AnyTask] = {}
         for task in renamed.values():
             if id(task) not in taken:
@@ -184,7 +184,7 @@ class Blueprint:
             namespace,
             extra={"action": "loading_blueprint", "namespace": namespace, "tasks": list(renamed)},
         )
-        for each in blueprint.periodic_registry.periodic_tasks:
+        for each in blueprint.periodic_registry.periodic_tasks.values():
             self.periodic_registry.add(attrs.evolve(each, task=taken.get(id(each.task), each.task)))
 
     def add_task_alias(self, task: AnyTask, alias: str) -> None:
@@ -262,7 +262,7 @@ class Blueprint:
                     periodic_id=checked_periodic_id(periodic_id),
                     missed=checked_missed(missed),
                     max_delay=checked_max_delay(max_delay),
-                    options=checked_options(task, configure_kwargs, self.json_dumps_of_jobs()),
+                    configure_kwargs=checked_options(task, configure_kwargs, self.json_dumps_of_jobs()),
                 )
             )
             return task
@@ -279,7 +279,7 @@ class Blueprint:
         *,
         name: str | None = None,
         aliases: Iterable[str] | None = None,
-        retry: bool | int | BaseRetryStrategy = False,
+        retry: RetryValue | None = False,
         pass_context: Literal[False] = False,
         queue: str = DEFAULT_QUEUE,
         priority: int = DEFAULT_PRIORITY,
@@ -296,7 +296,7 @@ class Blueprint:
         *,
         name: str | None = None,
         aliases: Iterable[str] | None = None,
-        retry: bool | int | BaseRetryStrategy = False,
+        retry: RetryValue | None = False,
         pass_context: Literal[True],
         queue: str = DEFAULT_QUEUE,
         priority: int = DEFAULT_PRIORITY,
@@ -312,7 +312,7 @@ class Blueprint:
         *,
         name: str | None = None,
         aliases: Iterable[str] | None = None,
-        retry: bool | int | BaseRetryStrategy = False,
+        retry: RetryValue | None = False,
         pass_context: bool = False,
         queue: str = DEFAULT_QUEUE,
         priority: int = DEFAULT_PRIORITY,
@@ -330,7 +330,7 @@ class Blueprint:
         aliases
             Further names that workers know it by.
         retry
-            What to do when it raises: ``False`` (the default) lets the job fail, ``True`` runs it again at once
+            What to do when it raises: ``False`` (the default) or None lets the job fail, ``True`` runs it again at once
             without limit, a number that many times at most; a `RetryStrategy` decides for itself.
         pass_context
             Whether the function's first parameter is a `JobContext`.

@@ -9,32 +9,50 @@ The jobs are in the queue ``builtin``: a worker that serves only some queues has
 
 from __future__ import annotations
 
-from typing import NoReturn
+import gc
+import weakref
 
 from adjourn import exceptions
 from adjourn.blueprints import Blueprint
 from adjourn.job_context import JobContext
+from adjourn.manager import JobManager
 from adjourn.options import check_filter, check_flags, check_hours
 
 QUEUE = "builtin"
 
 
 class Builtins(Blueprint):
-    """Whose the tasks are: nobody's. An app has views of them and never changes them."""
+    """Whose the tasks are: every app's. An app has views of them and never changes them.
+
+    Attributes
+    ----------
+    apps
+        Those of the program. Synchronized ones, which `App.with_connector` returns, count as the one they come from.
+    """
 
     is_everyones = True
 
-    def job_manager_for(self, task_name: str) -> NoReturn:
-        """Refuse to say who stores the jobs: that is up to the app.
+    def __init__(self) -> None:
+        super().__init__()
+        self.apps: weakref.WeakSet[Blueprint] = weakref.WeakSet()
+
+    def job_manager_for(self, task_name: str) -> JobManager:
+        """Return who stores jobs of a program's only app.
 
         Raises
         ------
         UnboundTaskError
-            In any case.
+            If there are several apps, or none: then it is to be said whose jobs they are.
         """
-        raise exceptions.UnboundTaskError(
-            f"Task {task_name} is every app's: defer it by way of one, as in app.configure_task({task_name!r})."
-        )
+        if len(self.apps) > 1:
+            gc.collect()  # an app is part of a cycle, and those that nobody has any more do not count
+        apps = list(self.apps)
+        if len(apps) != 1:
+            raise exceptions.UnboundTaskError(
+                f"Task {task_name} is every app's, and this program has {len(apps)} apps: defer it by way of one, as in "
+                f"app.configure_task({task_name!r}), or app.tasks[{task_name!r}]."
+            )
+        return apps[0].job_manager_for(task_name)
 
 
 builtin: Builtins = Builtins()
@@ -64,8 +82,8 @@ async def remove_old_jobs(
     """Delete jobs that finished a while ago: by default those that succeeded, and the others on request.
 
     Defer it by the clock with ``app.periodic(cron="0 4 * * *", task_kwargs={"max_hours": 72})(remove_old_jobs)``, once
-    with ``app.configure_task("builtin:adjourn.builtin_tasks.remove_old_jobs").defer(max_hours=72)``, or await it in a
-    task of your own. What it does, and what it needs, `JobManager.delete_old_jobs_async` says.
+    with ``remove_old_jobs.defer(max_hours=72)`` (in a program of several apps with
+    ``app.configure_task("builtin:adjourn.builtin_tasks.remove_old_jobs")``), or await it in a task of your own. What it does, and what it needs, `JobManager.delete_old_jobs_async` says.
 
     Parameters
     ----------

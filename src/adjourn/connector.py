@@ -3,19 +3,42 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+import asyncio
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from typing import Any, NoReturn, Protocol, TypeAlias
 
 from adjourn import exceptions
 from adjourn._async.queries import AsyncQueries
 from adjourn._sync.queries import SyncQueries
 from adjourn.types import Parameters, Statement
 
-__all__ = ["BaseAsyncConnector", "BaseConnector", "BaseSyncConnector"]
+__all__ = ["BaseAsyncConnector", "BaseConnector", "BaseSyncConnector", "Engine", "Notify", "Pool"]
+
+Pool: TypeAlias = Any
+"""A pool of connections, of whichever driver."""
+Engine: TypeAlias = Any
+"""An engine of SQLAlchemy's."""
+LISTEN_TIMEOUT = 30.0
+"""Seconds between looks whether a connection that listens still lives."""
+
+
+class Notify(Protocol):
+    """What `BaseConnector.listen_notify` calls."""
+
+    def __call__(self, *, channel: str, payload: str) -> Awaitable[None]:
+        """Receive one notification."""
 
 
 class BaseConnector(SyncQueries, AsyncQueries):
-    """A connector: the app's way to the database, in both colours."""
+    """A connector: the app's way to the database, in both colours.
+
+    Attributes
+    ----------
+    needs_opening
+        Whether calls are refused while it is not open.
+    """
+
+    needs_opening: bool = True
 
     @abc.abstractmethod
     def get_sync_connector(self) -> BaseConnector:
@@ -31,6 +54,25 @@ class BaseConnector(SyncQueries, AsyncQueries):
             If this is a synchronous connector.
         """
 
+    @abc.abstractmethod
+    async def listen_notify(self, on_notification: Notify, channels: Iterable[str]) -> None:
+        """Receive notifications of PostgreSQL until cancelled, over a connection for each channel.
+
+        Parameters
+        ----------
+        on_notification
+            Called with ``channel`` and ``payload``, and awaited, for one notification of a channel after the other.
+        channels
+            The channels to listen on.
+
+        Raises
+        ------
+        SyncConnectorConfigurationError
+            If this is a synchronous connector.
+        ConnectorException
+            If the database cannot be reached, or a connection breaks: call it again.
+        """
+
 
 class BaseAsyncConnector(BaseConnector):
     """An asynchronous connector, which serves synchronous calls as well."""
@@ -38,6 +80,27 @@ class BaseAsyncConnector(BaseConnector):
     def get_async_connector(self) -> BaseConnector:
         """Return this connector."""
         return self
+
+    async def listen_notify(self, on_notification: Notify, channels: Iterable[str]) -> None:
+        """Receive notifications of PostgreSQL until cancelled, over a connection for each channel."""
+        listening = [asyncio.create_task(self._listen(on_notification, channel)) for channel in channels]
+        try:
+            for ended in asyncio.as_completed(listening):
+                await ended
+        finally:
+            for task in listening:
+                task.cancel()
+            await asyncio.gather(*listening, return_exceptions=True)
+
+    async def _listen(self, on_notification: Notify, channel: str) -> None:
+        session = await self.session_async()
+        try:
+            await session.listen_async(channel)
+            while True:
+                for payload in await session.wait_for_notifications_async(LISTEN_TIMEOUT):
+                    await on_notification(channel=channel, payload=payload)
+        finally:
+            await session.close_async()
 
 
 class BaseSyncConnector(BaseConnector):
@@ -72,6 +135,10 @@ class BaseSyncConnector(BaseConnector):
     async def session_async(self) -> NoReturn:
         """Refuse: use `session`."""
         raise self._refusal("`session_async` was called, but")
+
+    async def listen_notify(self, on_notification: Notify, channels: Iterable[str]) -> NoReturn:
+        """Refuse: there is no asynchronous session."""
+        raise self._refusal("`listen_notify` was called, but")
 
     def _refusal(self, what: str) -> exceptions.SyncConnectorConfigurationError:
         return exceptions.SyncConnectorConfigurationError(

@@ -95,6 +95,8 @@ class Queue:
         try:
             await self._defer_group(group)
         except BaseException as error:
+            if self.loop.is_closed():
+                raise  # it was left behind and is being destroyed, as are those who wait
             for _, future in group:
                 if not future.done():
                     future.set_exception(error)

@@ -55,10 +55,6 @@ class JobResult:
         return values
 
 
-def _task_of_job(context: JobContext) -> Task[Any, Any, Any]:
-    return context.app.tasks[context.job.task_name]
-
-
 def _not_aborted() -> AbortReason | None:
     return None
 
@@ -89,10 +85,16 @@ class JobContext:
     worker_name: str | None = None
     worker_queues: Iterable[str] | None = None
     job: Job
-    task: Task[Any, Any, Any] = attrs.field(default=attrs.Factory(_task_of_job, takes_self=True))
+    # Looked up when it is asked for: a context may be made by hand, in a test of a task.
+    _task: Task[Any, Any, Any] | None = None
     start_timestamp: float
     additional_context: Mapping[str, Any] = attrs.field(factory=dict)
     abort_reason: Callable[[], AbortReason | None] = _not_aborted
+
+    @property
+    def task(self) -> Task[Any, Any, Any]:
+        """The job's task."""
+        return self.app.tasks[self.job.task_name] if self._task is None else self._task
 
     def should_abort(self) -> bool:
         """Tell whether the job is asked to end. Async tasks are cancelled besides; sync ones have to ask."""

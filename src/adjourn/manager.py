@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
 
 from adjourn import sql
 from adjourn._async.connector import AsyncConnectorSource
@@ -20,33 +20,29 @@ from adjourn.exceptions import WrongCaller
 from adjourn.grouping import DeferGroup
 from adjourn.jobs import Job
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
 
 class ConnectorSource(AsyncConnectorSource, SyncConnectorSource, Protocol):
     """A connector, as managers see it: it says who serves calls of either colour."""
 
 
-def _awaited_on_a_loop(
-    blocking: Callable[Concatenate[JobManager, P], R], asynchronous: Callable[Concatenate[JobManager, P], Awaitable[R]]
-) -> Callable[Concatenate[JobManager, P], R]:
+def _awaited_on_a_loop(name: str) -> Callable[..., Any]:
     """Return the blocking operation, in whose place the other is returned, to be awaited, where blocking is refused.
 
     The types say that it blocks: whoever has them checked is told to write the name that ends in ``_async``.
     """
+    blocking = getattr(SyncJobManager, name)
+    asynchronous = getattr(AsyncJobManager, f"{name}_async")
 
     @functools.wraps(blocking)
-    def operation(self: JobManager, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def operation(self: JobManager, /, *args: Any, **kwargs: Any) -> Any:
+        is_on_a_loop = asyncio._get_running_loop() is not None
+        if is_on_a_loop and not getattr(self.connector, "needs_opening", True):
+            return asynchronous(self, *args, **kwargs)
         try:
             return blocking(self, *args, **kwargs)
         except WrongCaller:
-            try:
-                asyncio.get_running_loop()
-            except RuntimeError:
-                pass
-            else:
-                return cast("R", asynchronous(self, *args, **kwargs))
+            if is_on_a_loop:
+                return asynchronous(self, *args, **kwargs)
             raise
 
     return operation
@@ -57,19 +53,28 @@ class JobManager(AsyncJobManager, SyncJobManager):
 
     Programs that were written for Procrastinate await some operations by the names that block here. On the thread of the
     event loop that an app was opened on, where nothing may block, these names therefore do what their ``_async`` forms
-    do: ``get_stalled_jobs``, ``delete_old_jobs``, ``retry_job`` and ``defer_periodic_job``.
+    do: ``defer_periodic_job``, ``delete_old_jobs``, ``fetch_job``, ``finish_job``, ``get_stalled_jobs``,
+    ``prune_stalled_workers``, ``register_worker``, ``retry_job``, ``unregister_worker`` and ``update_heartbeat``. On a
+    connector that needs no opening, the in-memory one, they do so on the thread of any event loop.
+
+    There is no ``listen_for_jobs``: new jobs are announced only while a worker is hungry, so a listener that is none would
+    hear of few. ``connector.listen_notify`` listens on channels of your own.
     """
 
     connector: ConnectorSource
 
     # For checkers of types these block, as they are inherited.
     if not TYPE_CHECKING:
-        get_stalled_jobs = _awaited_on_a_loop(SyncJobManager.get_stalled_jobs, AsyncJobManager.get_stalled_jobs_async)
-        delete_old_jobs = _awaited_on_a_loop(SyncJobManager.delete_old_jobs, AsyncJobManager.delete_old_jobs_async)
-        retry_job = _awaited_on_a_loop(SyncJobManager.retry_job, AsyncJobManager.retry_job_async)
-        defer_periodic_job = _awaited_on_a_loop(
-            SyncJobManager.defer_periodic_job, AsyncJobManager.defer_periodic_job_async
-        )
+        defer_periodic_job = _awaited_on_a_loop("defer_periodic_job")
+        delete_old_jobs = _awaited_on_a_loop("delete_old_jobs")
+        fetch_job = _awaited_on_a_loop("fetch_job")
+        finish_job = _awaited_on_a_loop("finish_job")
+        get_stalled_jobs = _awaited_on_a_loop("get_stalled_jobs")
+        prune_stalled_workers = _awaited_on_a_loop("prune_stalled_workers")
+        register_worker = _awaited_on_a_loop("register_worker")
+        retry_job = _awaited_on_a_loop("retry_job")
+        unregister_worker = _awaited_on_a_loop("unregister_worker")
+        update_heartbeat = _awaited_on_a_loop("update_heartbeat")
 
     def __init__(self, connector: ConnectorSource, schema: str = sql.DEFAULT_SCHEMA) -> None:
         super().__init__(connector, schema)

@@ -33,6 +33,10 @@ def is_async(function: Any) -> bool:
     )
 
 
+is_async_middleware = is_async
+"""The same, by the name that it has in Procrastinate."""
+
+
 def compose(
     middleware: Iterable[Callable[..., Any]], body: Callable[[], Any], context: JobContext, worker: Worker
 ) -> Callable[[], Any]:

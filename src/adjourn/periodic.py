@@ -23,6 +23,8 @@ logger: logging.Logger = logging.getLogger("adjourn.periodic")
 
 DEFAULT_MAX_DELAY = 600.0
 """Seconds after its time for which a tick is still deferred."""
+MAX_DELAY = DEFAULT_MAX_DELAY
+"""The same, by the name that it has in Procrastinate."""
 ON_TIME = 60.0
 """Seconds after its time for which a tick does not count as missed."""
 
@@ -54,7 +56,7 @@ class PeriodicTask:
         What becomes of missed ticks.
     max_delay
         Seconds after its time for which a tick is still deferred; None takes the app's.
-    options
+    configure_kwargs
         The options of its jobs, as for `Task.configure`.
     """
 
@@ -63,7 +65,7 @@ class PeriodicTask:
     periodic_id: str
     missed: MissedRuns
     max_delay: float | None
-    options: Mapping[str, Any]
+    configure_kwargs: Mapping[str, Any]
 
     def due(self, since: datetime.datetime, now: datetime.datetime, max_delay: float) -> Iterator[datetime.datetime]:
         """Find the ticks to defer now, in order.
@@ -98,10 +100,16 @@ class PeriodicTask:
 
 
 class PeriodicRegistry:
-    """The periodic tasks of an app or blueprint."""
+    """The periodic tasks of an app or blueprint.
+
+    Attributes
+    ----------
+    periodic_tasks
+        By the task's name and the ``periodic_id``.
+    """
 
     def __init__(self) -> None:
-        self.periodic_tasks: list[PeriodicTask] = []
+        self.periodic_tasks: dict[tuple[str, str], PeriodicTask] = {}
 
     def add(self, periodic_task: PeriodicTask) -> None:
         """Take in a periodic task.
@@ -111,14 +119,14 @@ class PeriodicRegistry:
         TaskAlreadyRegistered
             If the task has a schedule with the same ``periodic_id`` already.
         """
-        for other in self.periodic_tasks:
-            # By name: each app that shares the tasks has its own view of them.
-            if other.task.name == periodic_task.task.name and other.periodic_id == periodic_task.periodic_id:
-                raise exceptions.TaskAlreadyRegistered(
-                    f"Task {other.task.name} has a schedule with periodic_id={other.periodic_id!r} already. Give each of "
-                    "its schedules one of its own."
-                )
-        self.periodic_tasks.append(periodic_task)
+        # By name: each app that shares the tasks has its own view of them.
+        key = (periodic_task.task.name, periodic_task.periodic_id)
+        if key in self.periodic_tasks:
+            raise exceptions.TaskAlreadyRegistered(
+                f"Task {key[0]} has a schedule with periodic_id={key[1]!r} already. Give each of its schedules one of its "
+                "own."
+            )
+        self.periodic_tasks[key] = periodic_task
         logger.debug(
             "Task %s is periodic: %s (%s)",
             periodic_task.task.name,
@@ -129,7 +137,7 @@ class PeriodicRegistry:
                 "task": periodic_task.task.name,
                 "cron": periodic_task.cron.expression,
                 "periodic_id": periodic_task.periodic_id,
-                "kwargs": str(dict(periodic_task.options)),
+                "kwargs": str(dict(periodic_task.configure_kwargs)),
             },
         )
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import math
 import random
 import warnings
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
 
@@ -100,13 +101,24 @@ class BaseRetryStrategy:
         return None if decision is None else JobRetry(decision)
 
 
-def _count(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    check_count(attribute.name, value)
+RetryValue: TypeAlias = bool | int | BaseRetryStrategy
+"""What a task's ``retry`` option can be."""
 
 
 def _count_or_none(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     if value is not None:
         check_count(attribute.name, value)
+
+
+def _seconds(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    # However long: `LONGEST_WAIT` limits what comes of it.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise InvalidOption(f"{attribute.name}={value!r}: pass a number of seconds, zero or more.")
+
+
+def _seconds_or_none(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None:
+        _seconds(instance, attribute, value)
 
 
 def _fraction(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -123,7 +135,8 @@ def _exception_types(value: Iterable[type[BaseException]] | None) -> tuple[type[
     return types
 
 
-@attrs.frozen(kw_only=True)
+# Programs derive from it and set attributes of their own, and may change these.
+@attrs.define(kw_only=True, slots=False)
 class RetryStrategy(BaseRetryStrategy):
     """Retry after a wait of ``wait + linear_wait * attempts + exponential_wait ** (attempts + 1)`` seconds, a year
     at most. ``attempts`` is how often the job had failed before.
@@ -133,7 +146,7 @@ class RetryStrategy(BaseRetryStrategy):
     max_attempts
         How many retries at most; 0 means none, None (the default) no limit.
     wait, linear_wait, exponential_wait
-        Seconds, whole numbers of zero or more; 0 by default.
+        Seconds, zero or more; 0 by default.
     max_wait
         Seconds that a wait is at most; None (the default) for a year.
     jitter
@@ -149,11 +162,11 @@ class RetryStrategy(BaseRetryStrategy):
     """
 
     max_attempts: int | None = attrs.field(default=None, validator=_count_or_none)
-    wait: int = attrs.field(default=0, validator=_count)
-    linear_wait: int = attrs.field(default=0, validator=_count)
-    exponential_wait: int = attrs.field(default=0, validator=_count)
+    wait: float = attrs.field(default=0, validator=_seconds)
+    linear_wait: float = attrs.field(default=0, validator=_seconds)
+    exponential_wait: float = attrs.field(default=0, validator=_seconds)
     retry_exceptions: tuple[type[BaseException], ...] | None = attrs.field(default=None, converter=_exception_types)
-    max_wait: int | None = attrs.field(default=None, validator=_count_or_none)
+    max_wait: float | None = attrs.field(default=None, validator=_seconds_or_none)
     jitter: float = attrs.field(default=0.0, validator=_fraction)
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
@@ -165,18 +178,23 @@ class RetryStrategy(BaseRetryStrategy):
         seconds = self.wait_seconds(job.attempts) * (1 - self.jitter * random.random())  # noqa: S311 - no secret
         return RetryDecision(retry_in={"seconds": seconds}) if seconds else RetryDecision()
 
-    def wait_seconds(self, attempts: int) -> int:
+    def wait_seconds(self, attempts: int) -> float:
         """Return the wait before the next run, in seconds and without jitter, after ``attempts`` earlier failures."""
-        waited = self.wait + self.linear_wait * attempts
-        # Beyond this exponent any base of two or more is past the longest wait: the power is not worth computing.
-        exponential: int = self.exponential_wait ** min(attempts + 1, LONGEST_WAIT.bit_length())
+        # None of them need be more than the longest wait, and then all fit into floating point.
+        wait, linear, base = (min(each, LONGEST_WAIT) for each in (self.wait, self.linear_wait, self.exponential_wait))
+        waited = wait + linear * attempts
+        try:
+            exponential = float(base) ** (attempts + 1)
+        except OverflowError:
+            exponential = LONGEST_WAIT
         return min(waited + exponential, LONGEST_WAIT if self.max_wait is None else min(self.max_wait, LONGEST_WAIT))
 
     @classmethod
-    def of(cls, retry: bool | int | BaseRetryStrategy) -> BaseRetryStrategy | None:
+    def of(cls, retry: RetryValue | None) -> BaseRetryStrategy | None:
         """Return the strategy that a task's ``retry`` option stands for.
 
-        ``False`` is none, ``True`` retries for ever at once, a number retries that many times at once.
+        ``False`` and None are none, ``True`` retries for ever at once, a number retries that many times at once. An
+        object of another kind is a strategy if it has ``get_retry_decision`` or ``get_retry_exception``.
 
         Raises
         ------
@@ -185,18 +203,33 @@ class RetryStrategy(BaseRetryStrategy):
         """
         if isinstance(retry, BaseRetryStrategy):
             kind = type(retry)
-            if kind.get_retry_decision is BaseRetryStrategy.get_retry_decision:
-                if kind.get_schedule_in is BaseRetryStrategy.get_schedule_in:
+            base = BaseRetryStrategy
+            if (
+                kind.get_retry_decision is base.get_retry_decision
+                and kind.get_retry_exception is base.get_retry_exception
+            ):
+                if kind.get_schedule_in is base.get_schedule_in:
                     raise InvalidOption(f"retry={retry!r}: {kind.__name__} does not define get_retry_decision.")
                 message = f"{kind.__name__}.get_schedule_in is deprecated: define get_retry_decision instead."
                 warnings.warn(message, DeprecationWarning, stacklevel=2)
             return retry
         if retry is True:
             return cls()
-        if retry is False:
+        if retry is None or retry is False:
             return None
         if isinstance(retry, int) and retry >= 0:
             return cls(max_attempts=retry)
+        other: Any = retry
+        if not isinstance(other, type) and any(
+            callable(getattr(other, name, None)) for name in ("get_retry_decision", "get_retry_exception")
+        ):
+            strategy: BaseRetryStrategy = other
+            return strategy
         raise InvalidOption(
             f"retry={retry!r}: pass True, False, a number of retries, zero or more, or a RetryStrategy."
         )
+
+
+def get_retry_strategy(retry: RetryValue | None) -> BaseRetryStrategy | None:
+    """Return the strategy that a task's ``retry`` option stands for; see `RetryStrategy.of`."""
+    return RetryStrategy.of(retry)

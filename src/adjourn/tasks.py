@@ -22,11 +22,14 @@ from adjourn.options import (
     checked_names,
     scheduled_time,
 )
-from adjourn.retry import BaseRetryStrategy, RetryDecision, RetryStrategy
+from adjourn.retry import BaseRetryStrategy, RetryStrategy, RetryValue
+from adjourn.types import ConfigureOptions as ConfigureTaskOptions
 from adjourn.types import JSONDict, TimeDeltaParams
 
 if TYPE_CHECKING:
     from adjourn.blueprints import Blueprint
+
+__all__ = ["ConfigureTaskOptions", "Task", "make_job"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -107,7 +110,7 @@ class Task(Generic[P, R, Args]):
         blueprint: Blueprint,
         name: str | None = None,
         aliases: Iterable[str] | None = None,
-        retry: bool | int | BaseRetryStrategy = False,
+        retry: RetryValue | None = False,
         pass_context: bool = False,
         queue: str = DEFAULT_QUEUE,
         priority: int = DEFAULT_PRIORITY,
@@ -156,7 +159,7 @@ class Task(Generic[P, R, Args]):
 
     @property
     def full_path(self) -> str:
-        """Where the function is: its module and qualified name."""
+        """Where the function is: its module and name."""
         return _full_path(self.func)
 
     def add_namespace(self, namespace: str) -> None:
@@ -297,14 +300,17 @@ class Task(Generic[P, R, Args]):
 
     def get_retry_exception(self, exception: BaseException, job: Job) -> exceptions.JobRetry | None:
         """Return the exception that stands for running the job again, or None if it is to fail."""
-        decision: RetryDecision | None = None
-        if self.retry_strategy is not None:
-            decision = self.retry_strategy.get_retry_decision(exception=exception, job=job)
+        strategy = self.retry_strategy
+        if strategy is None:
+            return None
+        if hasattr(strategy, "get_retry_exception"):
+            return strategy.get_retry_exception(exception=exception, job=job)
+        decision = strategy.get_retry_decision(exception=exception, job=job)
         return None if decision is None else exceptions.JobRetry(decision)
 
 
 def _full_path(func: Callable[..., Any]) -> str:
-    module, name = getattr(func, "__module__", None), getattr(func, "__qualname__", None)
+    module, name = getattr(func, "__module__", None), getattr(func, "__name__", None)
     if not module or not name:
         raise exceptions.FunctionPathError(f"{func!r} has no name to call its task by: pass @app.task(name=...).")
     return f"{module}.{name}"

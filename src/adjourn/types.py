@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict
 
 import attrs
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 JSONValue: TypeAlias = "dict[str, Any] | list[Any] | str | int | float | bool | None"
 JSONDict: TypeAlias = dict[str, Any]
-JSONDumps: TypeAlias = Callable[[Any], str]
+JSONDumps: TypeAlias = Callable[[Any], str | bytes]
 JSONLoads: TypeAlias = Callable[[str], Any]
 Parameters: TypeAlias = Mapping[str, Any]
 Row: TypeAlias = dict[str, Any]
@@ -30,6 +30,20 @@ class TimeDeltaParams(TypedDict, total=False):
     seconds: float
     milliseconds: float
     microseconds: float
+
+
+class JobToDefer(NamedTuple):
+    """The columns of a new job, by the names that programs written for Procrastinate know them by. Nothing here makes
+    or takes one.
+    """
+
+    queue_name: str
+    task_name: str
+    priority: int
+    lock: str | None
+    queueing_lock: str | None
+    args: JSONDict
+    scheduled_at: datetime.datetime | None
 
 
 @attrs.frozen
@@ -79,13 +93,13 @@ class WorkerOptions(TypedDict, total=False):
     """The options of `Worker`, which documents them."""
 
     queues: Iterable[str] | None
-    name: str
+    name: str | None
     concurrency: int
     wait: bool
     fetch_job_polling_interval: float
     shutdown_graceful_timeout: float | None
     listen_notify: bool
-    delete_jobs: str | DeleteJobCondition
+    delete_jobs: str | DeleteJobCondition | None
     additional_context: Mapping[str, Any] | None
     install_signal_handlers: bool
     update_heartbeat_interval: float

@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime
 import importlib
 import inspect
+import itertools
 import logging
-from collections.abc import Awaitable, Callable, Generator, Iterable
-from types import TracebackType
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
+from types import FrameType, TracebackType
 from typing import Any, Generic, NoReturn, TypeVar
 
 from adjourn import exceptions
+from adjourn.types import TimeDeltaParams as TimeDeltaParams
 
 T = TypeVar("T")
 
@@ -79,14 +81,29 @@ def utcnow() -> datetime.datetime:
 
 def caller_module() -> str | None:
     """Return the name of the module outside this package that called into it."""
-    package = __name__.partition(".")[0]
-    frame = inspect.currentframe()
-    while frame is not None:
-        name = frame.f_globals.get("__name__")
-        if name is None or name.partition(".")[0] != package:
+    for frame in _frames():
+        if not _is_ours(frame):
+            name: str | None = frame.f_globals.get("__name__")
             return name
-        frame = frame.f_back
     return None
+
+
+def caller_stacklevel() -> int:
+    """Return the ``stacklevel`` with which a warning, issued by whoever calls this, points outside this package."""
+    return sum(1 for _ in itertools.takewhile(_is_ours, _frames())) - 1
+
+
+def _frames() -> Iterator[FrameType]:
+    frame = inspect.currentframe()
+    frame = frame and frame.f_back  # this generator's own is no caller
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _is_ours(frame: FrameType) -> bool:
+    package = __name__.partition(".")[0]
+    return str(frame.f_globals.get("__name__")).partition(".")[0] == package
 
 
 def load_from_path(path: str, kind: type[T]) -> T:

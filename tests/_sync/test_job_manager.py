@@ -10,6 +10,7 @@ import pytest
 
 import adjourn
 from adjourn import exceptions
+from adjourn.jobs import Job
 from adjourn.types import Statement
 
 FUTURE = datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC)
@@ -117,8 +118,15 @@ def test_bad_arguments_and_options_are_refused_and_nothing_is_stored(
 def test_a_queueing_lock_is_taken_while_its_job_waits(app: adjourn.App) -> None:
     once = app.configure_task("any", queueing_lock="one")
     first = once.defer()
-    with pytest.raises(exceptions.AlreadyEnqueued, match="queueing lock 'one'"):
+    with pytest.raises(exceptions.AlreadyEnqueued, match="queueing lock 'one'") as refused:
         once.defer()
+    assert isinstance(refused.value.__cause__, exceptions.UniqueViolation)
+    assert refused.value.__cause__.queueing_lock == "one"
+    jobs = [Job(queue="q", task_name="any", queueing_lock=lock) for lock in ("on", "one", None)]
+    with pytest.raises(exceptions.AlreadyEnqueued) as refused:
+        app.job_manager.batch_defer_jobs(jobs)
+    assert isinstance(refused.value.__cause__, exceptions.UniqueViolation)
+    assert refused.value.__cause__.queueing_lock == "one"
     assert app.job_manager.cancel_job_by_id(first)
     assert once.defer() > first
 

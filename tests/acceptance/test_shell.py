@@ -249,6 +249,13 @@ def test_one_command_is_a_program_and_a_synchronous_connector_is_enough(environm
     assert (outcome.returncode, outcome.stdout, outcome.stderr) == (0, "(none)\n", "")
 
 
+def test_one_command_may_be_one_word(environment: dict[str, str]) -> None:
+    environment = {**environment, "ADJOURN_APP": "sample_app.synchronous_app"}
+    assert shell(environment, "list_jobs 'queue=any other'").returncode == 0
+    outcome = shell(environment, "list_jobs 'queue")
+    assert (outcome.returncode, "quotation" in outcome.stderr) == (2, True)
+
+
 def test_what_fails_exits_with_one_and_one_line(environment: dict[str, str]) -> None:
     outcome = shell(environment, "show", "987654321")
     assert (outcome.returncode, outcome.stdout) == (1, "")

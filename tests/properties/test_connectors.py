@@ -107,6 +107,11 @@ class Connectors(RuleBasedStateMachine):
         """Whether a place is on the thread of the loop that the app is open on."""
         return place in ON_THE_LOOP and loop == self.state
 
+    @property
+    def not_open(self) -> Refusal:
+        """What is said where nobody serves a call because the app is not open."""
+        return AppNotOpen if self.pair.needs_opening else None
+
     def check(self, refusal: Refusal, call: Callable[[], Any]) -> bool:
         """Do something that is to be refused, or not, and say whether it was done."""
         if refusal is None:
@@ -122,7 +127,7 @@ class Connectors(RuleBasedStateMachine):
         """What the model says of a blocking call."""
         owner = self.owner()
         if owner is None:
-            return {"closed": AppNotOpen, "dead": WrongCaller}.get(self.state)
+            return {"closed": self.not_open, "dead": WrongCaller}.get(self.state)
         # On its own thread a loop serves nobody while it runs, and nobody else while it pauses.
         return WrongCaller if owner.is_idle != self.is_owners_thread(place, loop) else None
 
@@ -130,7 +135,7 @@ class Connectors(RuleBasedStateMachine):
         """What the model says of an awaited call."""
         owner = self.owner()
         if owner is None:
-            return {"closed": AppNotOpen, "sync": AppNotOpen, "dead": WrongCaller}[self.state]
+            return {"closed": self.not_open, "sync": self.not_open, "dead": WrongCaller}[self.state]
         return WrongCaller if owner.is_idle else None
 
     @rule(place=PLACES, loop=LOOPS, held=st.booleans(), number=st.integers(1, 3))
@@ -292,7 +297,7 @@ class Connectors(RuleBasedStateMachine):
     def fork(self, place: Place, loop: str) -> None:
         """Use the app in a forked child: as it is, opened anew, and on a loop of the child's own."""
         as_it_is, opened, awaited = itertools.islice(self.names, 3)
-        refusal: Refusal = None if self.state == "sync" and not self.is_external else AppNotOpen
+        refusal: Refusal = None if self.state == "sync" and not self.is_external else self.not_open
 
         async def main() -> None:
             async with self.app.open_async():

@@ -58,6 +58,11 @@ class Pair:
         """Whether there is no database."""
         return self.names is not None
 
+    @property
+    def needs_opening(self) -> bool:
+        """Whether calls are refused while the app is not open."""
+        return not self.is_in_memory
+
     def __str__(self) -> str:
         return self.name
 

@@ -268,7 +268,6 @@ def test_b7_awaited_calls_of_another_loop_that_were_given_up_never_happen_later(
 
 
 @ON_PSYCOPG
-@pytest.mark.xfail(strict=True, reason="a group that a blocked loop has refused is tried again, one after the other")
 def test_b7_many_awaited_calls_of_another_loop_are_given_up_within_the_time_of_two(
     pair: Pair, database: str, thread: LoopThread, stored: Stored
 ) -> None:

@@ -109,11 +109,28 @@ def test_text_that_only_looks_like_an_escape_is_stored() -> None:
 
 @pytest.mark.parametrize(
     ("made", "words"),
-    [(b"{}", "return str, as in lambda value: orjson"), (None, "return str"), ("[1]", "a JSON object"), ("", "object")],
+    [
+        (b"[1]", "a JSON object"),
+        (5, "return str, or bytes"),
+        (None, "return str"),
+        ("[1]", "a JSON object"),
+        ("", "object"),
+    ],
 )
 def test_an_encoder_that_makes_no_json_object_is_refused(made: Any, words: str) -> None:
     with pytest.raises(InvalidOption, match=rf"^json_dumps made .* of task add: .*{words}"):
         dump_arguments("add", {"a": 1}, lambda value: made)
+
+
+def test_an_encoder_may_make_bytes() -> None:
+    def dumps(value: Any) -> bytes:
+        return json.dumps(value, ensure_ascii=False).encode()
+
+    assert dump_arguments("add", {"ü": "é"}, dumps) == '{"ü": "é"}'
+    with pytest.raises(InvalidTaskArguments, match=r"'b' cannot be stored.*NUL"):
+        dump_arguments("add", {"a": 1, "b": "\0"}, dumps)
+    with pytest.raises(InvalidTaskArguments, match="cannot be stored"):
+        dump_arguments("add", {"a": 1}, lambda value: b'{"a": "\xff"}')
 
 
 def test_an_encoder_may_begin_with_blanks() -> None:

@@ -48,7 +48,7 @@ def test_no_app_changes_them(apps: list[adjourn.App]) -> None:
     assert set(second.tasks) == set(NAMES)
     assert set(first.tasks) == {*NAMES, "clean", "tidy"}
     assert first.tasks["clean"].configure().job_manager is first.job_manager
-    assert second.periodic_registry.periodic_tasks == []
+    assert second.periodic_registry.periodic_tasks == {}
 
 
 def test_a_task_cannot_take_their_names(apps: list[adjourn.App]) -> None:

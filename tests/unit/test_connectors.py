@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from psycopg_pool import AsyncConnectionPool
 
+import adjourn
 from adjourn._sync.psycopg import SyncPsycopgSession
 from adjourn.connectors import BaseConnector, PsycopgConnector, SyncPsycopgConnector
 from adjourn.exceptions import (
@@ -229,3 +230,24 @@ def test_a_session_notices_a_lost_network_unless_the_user_says_otherwise(dsn: st
     for session in sessions:
         session.close()
     assert idle == ["10", "77", "88"]
+
+
+@pytest.mark.parametrize("kind", [adjourn.PsycopgConnector, adjourn.AsyncPsycopg2Connector])
+async def test_notifications_can_be_listened_to(kind: Any, database: str, observer: psycopg.Connection) -> None:
+    heard: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+
+    async def on_notification(*, channel: str, payload: str) -> None:
+        await heard.put((channel, payload))
+
+    listening = asyncio.create_task(kind(database).listen_notify(on_notification, ["one", "two"]))
+    found: set[tuple[str, str]] = set()
+    async with asyncio.timeout(30):
+        while len(found) < 2:
+            observer.execute("SELECT pg_notify('one', 'a'), pg_notify('two', 'b'), pg_notify('three', 'c')")
+            await asyncio.sleep(0.05)
+            while not heard.empty():
+                found.add(heard.get_nowait())
+    assert found == {("one", "a"), ("two", "b")}
+    listening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await listening

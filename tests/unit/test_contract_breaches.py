@@ -17,6 +17,8 @@ EVERY_TEST = sorted(name for name in vars(ConnectorContract) if name.startswith(
 
 
 class OpensByItself(SyncInMemoryConnector):
+    needs_opening = True
+
     def execute(
         self, statement: Statement, parameters: Parameters | None = None, *, connection: Any = None
     ) -> list[Row]:
@@ -25,6 +27,8 @@ class OpensByItself(SyncInMemoryConnector):
 
 
 class StaysOpen(SyncInMemoryConnector):
+    needs_opening = True
+
     def close(self) -> None: ...
 
 

@@ -129,3 +129,22 @@ def test_a_call_that_its_loop_has_left_behind_is_destroyed_in_silence() -> None:
             warnings.simplefilter("error")
             task.get_coro().close()
     assert store.calls == [["0"]]
+
+
+def test_a_group_that_its_loop_has_left_behind_is_destroyed_in_silence() -> None:
+    store = Store()
+    loop = asyncio.new_event_loop()
+    for name in range(3):
+        loop.call_soon(loop.create_task, store.group.defer(Job(queue="q", task_name=str(name))))
+    while len(store.calls) < 2:
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+    left = asyncio.all_tasks(loop)
+    loop.close()
+    serving = [task for task in left if "_serve" in repr(task)]
+    assert len(serving) == 1
+    for task in [*serving, *(left - {*serving})]:
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            task.get_coro().close()

@@ -116,11 +116,11 @@ async def test_a_connection_of_the_callers_is_refused_when_awaited_too(app: adjo
         await app.configure_task("any", connection="mine").defer_async()
 
 
-def test_a_pool_is_refused_and_leaves_it_closed(app: adjourn.App) -> None:
+def test_a_pool_is_refused_and_leaves_it_closed(app: adjourn.App, connector: InMemoryConnector) -> None:
     with pytest.raises(exceptions.InvalidOption, match=r"has no pool.*Open it without one"):
         app.open("pool")
     with pytest.raises(exceptions.AppNotOpen):
-        app.configure_task("any").defer()
+        _ = connector.pool
 
 
 def test_sql_of_the_users_own_is_refused_with_the_remedy(connector: InMemoryConnector) -> None:
@@ -156,16 +156,41 @@ async def test_a_synchronous_one_refuses_what_is_awaited() -> None:
         await app.configure_task("any").defer_async()
 
 
-def test_before_and_after_it_is_open_every_call_says_so(app: adjourn.App) -> None:
+def test_before_and_after_it_is_open_every_call_is_served_for_there_is_nothing_to_open(
+    app: adjourn.App, connector: InMemoryConnector
+) -> None:
     for _ in range(2):
-        with pytest.raises(exceptions.AppNotOpen, match="Open it first"):
-            app.configure_task("any").defer()
-        with pytest.raises(exceptions.AppNotOpen):
-            asyncio.run(app.configure_task("any").defer_async())
-        app.open()
-        app.open()
+        app.configure_task("any").defer()
+        asyncio.run(app.configure_task("any").defer_async())
+        with app.open():
+            asyncio.run(app.configure_task("any").batch_defer_async({}, {}))
         app.close()
-        app.close()
+    assert list(connector.jobs) == [*range(1, 9)]
+
+
+def test_a_synchronous_one_need_not_be_opened_either() -> None:
+    app = adjourn.App(connector=SyncInMemoryConnector())
+    app.configure_task("any").defer()
+    with app.open():
+        app.configure_task("any").defer()
+    assert len(app.job_manager.list_jobs()) == 2
+
+
+async def test_a_worker_runs_though_nobody_opened_the_app(app: adjourn.App) -> None:
+    done: list[int] = []
+
+    @app.task(name="add")
+    def add(n: int) -> None:
+        done.append(n)
+        if n:
+            add.defer(n=n - 1)
+
+    with app.replace_connector(InMemoryConnector()) as replaced:
+        await add.defer_async(n=1)
+        await replaced.run_worker_async(wait=False, install_signal_handlers=False)
+        (first, second) = await replaced.job_manager.list_jobs_async()
+    assert done == [1, 0]
+    assert (first.status, second.status) == ("succeeded", "succeeded")
 
 
 def test_several_connectors_can_share_a_store(connector: InMemoryConnector) -> None:

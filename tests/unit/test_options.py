@@ -77,7 +77,7 @@ def test_a_time_from_now_is_counted_from_now() -> None:
         ("concurrency", 0),
         ("concurrency", 1.5),
         ("concurrency", True),
-        ("fetch_job_polling_interval", 0),
+        ("fetch_job_polling_interval", -1),
         ("fetch_job_polling_interval", float("nan")),
         ("shutdown_graceful_timeout", -1),
         ("delete_jobs", "sometimes"),

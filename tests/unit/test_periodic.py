@@ -27,7 +27,7 @@ def declared(app: adjourn.App, **options: Any) -> PeriodicTask:
     @app.task(name="tick")
     def tick(timestamp: int, x: int = 0) -> None: ...
 
-    (periodic_task,) = app.periodic_registry.periodic_tasks
+    (periodic_task,) = app.periodic_registry.periodic_tasks.values()
     return periodic_task
 
 
@@ -76,7 +76,7 @@ def test_the_latest_of_many_ticks_is_found_without_looking_at_all_of_them(app: a
 def test_a_task_may_have_several_schedules_that_differ_in_their_id(app: adjourn.App) -> None:
     task = declared(app, periodic_id="a").task
     app.periodic(cron="@daily", periodic_id="b", queue="slow")(task)
-    assert [each.periodic_id for each in app.periodic_registry.periodic_tasks] == ["a", "b"]
+    assert [each.periodic_id for each in app.periodic_registry.periodic_tasks.values()] == ["a", "b"]
     with pytest.raises(exceptions.TaskAlreadyRegistered, match="periodic_id='b'"):
         app.periodic(cron="@hourly", periodic_id="b")(task)
 
@@ -131,7 +131,7 @@ def test_a_blueprint_brings_its_periodic_tasks_along(app: adjourn.App) -> None:
     def tick(timestamp: int) -> None: ...
 
     app.add_tasks_from(blueprint, namespace="ns")
-    (periodic_task,) = app.periodic_registry.periodic_tasks
+    (periodic_task,) = app.periodic_registry.periodic_tasks.values()
     assert periodic_task.task is tick
     assert tick.name == "ns:tick"
 

@@ -82,9 +82,14 @@ async def test_it_works_in_asynchronous_code_and_with_a_worker(app: adjourn.App)
 def test_the_former_connector_is_back_after_an_exception_and_stays_open(
     app: adjourn.App, connector: InMemoryConnector
 ) -> None:
-    with app.open():
-        with pytest.raises(exceptions.AppNotOpen), app.replace_connector(InMemoryConnector()):
+    def fail() -> None:
+        with app.replace_connector(InMemoryConnector()):
             app.tasks["any"].defer()
+            raise ZeroDivisionError
+
+    with app.open():
+        with pytest.raises(ZeroDivisionError):
+            fail()
         app.tasks["any"].defer()
     assert names(connector) == ["any"]
 

@@ -128,6 +128,15 @@ class TestThePage:
 class TestLife:
     """Opened, closed, opened again."""
 
+    def test_an_engine_can_be_passed_by_its_name(self, database: str, sessions: Sessions) -> None:
+        connector = SQLAlchemyPsycopg2Connector(dsn=address(database, "psycopg2"))
+        engine = create_engine(connector.url, pool_size=1)
+        connector.open(engine=engine)
+        assert connector.engine is engine
+        connector.close()
+        engine.dispose()
+        assert sessions.settle(0) == 0
+
     async def test_the_wrong_engine_is_refused_with_the_remedy(
         self, engine: AsyncEngine, asynchronous: SQLAlchemyConnector
     ) -> None:

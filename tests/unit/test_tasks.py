@@ -189,8 +189,8 @@ def test_a_blueprint_taken_in_twice_leaves_the_first_app_s_tasks_alone(app: adjo
         assert (there.name, there.aliases, there.blueprint) == (f"{name}:w", [f"{name}:v"], owner)
         assert there.configure().job_manager is owner.job_manager
         assert there.configure().job.task_name == f"{name}:w"
-    assert [each.task.name for each in app.periodic_registry.periodic_tasks] == ["one:tick", "three:tick"]
-    assert [each.task.name for each in second.periodic_registry.periodic_tasks] == ["two:tick"]
+    assert [each.task.name for each in app.periodic_registry.periodic_tasks.values()] == ["one:tick", "three:tick"]
+    assert [each.task.name for each in second.periodic_registry.periodic_tasks.values()] == ["two:tick"]
 
 
 def test_an_app_in_the_main_module_is_warned_about() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +17,8 @@ from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 
 class AsyncInMemoryConnector(AsyncPooledConnector[MemoryStore]):
-    """Works with a store in memory, which stays as it is when the connector is closed.
+    """Works with a store in memory, which stays as it is when the connector is closed, and serves calls then too: there
+    is nothing to connect to.
 
     Parameters
     ----------
@@ -73,8 +75,6 @@ class AsyncInMemoryConnector(AsyncPooledConnector[MemoryStore]):
 
         Raises
         ------
-        AppNotOpen
-            If the connector is not open.
         InvalidConnection
             If a ``connection`` was given.
         UniqueViolation
@@ -88,31 +88,31 @@ class AsyncInMemoryConnector(AsyncPooledConnector[MemoryStore]):
                 f"The in-memory connector cannot use a {kind.__module__}.{kind.__qualname__}: it has no database to "
                 "have a transaction in. Leave `connection` out, or test this with a connector to Postgres."
             )
-        opened = await self.enter_async()
-        try:
-            await give_way_async()
-            return opened.pool.execute(statement, parameters)
-        finally:
-            opened.gate.leave()
+        (rows,) = await self._answer_async([(statement, parameters or {})])
+        return rows
 
     async def execute_batch_async(self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
         """Execute several statements in one transaction, and return the rows of each. All or none take effect.
 
         Raises
         ------
-        AppNotOpen
-            If the connector is not open.
         UniqueViolation
             If a unique index of adjourn's schema would refuse.
         ConnectorException
             If a statement is not one of adjourn's own.
         """
-        opened = await self.enter_async()
+        return await self._answer_async(batch)
+
+    async def _answer_async(self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
+        gate = None
+        with contextlib.suppress(exceptions.AppNotOpen):
+            gate = (await self.enter_async()).gate
         try:
             await give_way_async()
-            return opened.pool.execute_batch(batch)
+            return self.store.execute_batch(batch)
         finally:
-            opened.gate.leave()
+            if gate is not None:
+                gate.leave()
 
     async def session_async(self) -> AsyncSession:
         """Return a session for the caller alone. The connector need not be open."""

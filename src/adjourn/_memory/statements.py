@@ -60,6 +60,7 @@ def add_job(
 ) -> int:
     """Store a job that nothing speaks against, and return its id."""
     tables.last_job_id += 1
+    tables.touched.add(tables.last_job_id)
     at = scheduled_at and scheduled_at.astimezone(datetime.UTC)
     tables.jobs[tables.last_job_id] = JobRow(
         id=tables.last_job_id,
@@ -153,6 +154,7 @@ def retry_job_by_id(
     )
     if is_finished:
         del tables.finished[job_id]
+        tables.touched.add(job_id)
         tables.jobs[job_id] = attrs.evolve(
             again,
             losses=0,

@@ -12,6 +12,7 @@ from typing import Any
 
 from adjourn import exceptions
 from adjourn._memory import schedule_statements, worker_statements  # noqa: F401 - they answer statements, too
+from adjourn._memory.events import Event, events_between
 from adjourn._memory.statements import ANSWERS
 from adjourn._memory.tables import Tables
 from adjourn._runtime import forks
@@ -55,6 +56,7 @@ class MemoryStore:
             self._tables = Tables(now, now)
             self._version += 1
             self._log.clear()
+            self._events: dict[int, list[Event]] = {}
 
     def now(self) -> datetime.datetime:
         """Return the time: the clock's, and what it was advanced by."""
@@ -76,6 +78,16 @@ class MemoryStore:
         """Return all jobs as lists of jobs show them, in the order of their ids."""
         with self._lock:
             return [job.columns() for job in self._tables.all_jobs()]
+
+    def events(self) -> dict[int, list[Event]]:
+        """Return what has happened to each job, in order, by the job's id."""
+        with self._lock:
+            return {id_: [dict(event) for event in events] for id_, events in self._events.items()}
+
+    def heartbeats(self) -> dict[int, datetime.datetime]:
+        """Return when each worker that lives was last heard of, by the worker's id."""
+        with self._lock:
+            return {worker.id: worker.last_heartbeat_at for worker in self._tables.workers.values() if not worker.dead}
 
     def execute(self, statement: Statement, parameters: Parameters | None) -> list[Row]:
         """Execute one statement, and return its rows.
@@ -158,6 +170,8 @@ class MemoryStore:
 
     def _commit(self, tables: Tables) -> None:
         payloads, tables.payloads = list(tables.payloads), {}
+        for id_, event in events_between(self._tables, tables):
+            self._events.setdefault(id_, []).append(event)
         self._tables = tables
         self._version += 1
         self._deliver(payloads)

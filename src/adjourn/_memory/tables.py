@@ -129,6 +129,8 @@ class Tables:
         Locks that may have lost their head.
     payloads
         The notifications of the transaction; of equal ones only one.
+    touched
+        The ids of the jobs that the transaction has stored, changed or moved.
     """
 
     now: datetime.datetime
@@ -141,6 +143,7 @@ class Tables:
     last_job_id: int = 0
     last_worker_id: int = 0
     payloads: dict[str, None] = attrs.field(factory=dict)
+    touched: set[int] = attrs.field(factory=set)
 
     def copy(self, now: datetime.datetime) -> Tables:
         """Return tables with the same rows, for a transaction that begins now."""
@@ -153,6 +156,7 @@ class Tables:
             schedules=dict(self.schedules),
             headless=set(self.headless),
             payloads={},
+            touched=set(),
         )
 
     def all_jobs(self) -> list[JobRow]:
@@ -173,11 +177,13 @@ class Tables:
         # mypy knows the columns of a call to evolve, but not of one with names that are computed.
         changed: JobRow = attrs.evolve(job, **changes)  # type: ignore[arg-type]
         self.jobs[job.id] = changed
+        self.touched.add(job.id)
         return changed
 
     def finish(self, job: JobRow, status: str | None, error: str | None = None, **changes: object) -> None:
         """Move a job to those that have ended; a status of None deletes it without a trace."""
         del self.jobs[job.id]
+        self.touched.add(job.id)
         if status is not None:
             errors = with_error(job.errors, error)
             ended: JobRow = attrs.evolve(job, **changes)  # type: ignore[arg-type]

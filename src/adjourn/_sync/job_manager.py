@@ -73,6 +73,7 @@ class SyncJobManager(SyncWorkers, SyncRetention):
         except exceptions.UniqueViolation as error:
             if error.constraint_name != _QUEUEING_LOCK_INDEX:
                 raise
+            error.queueing_lock = job.queueing_lock
             raise _already_enqueued(repr(job.queueing_lock)) from error
         return job.evolve(id=row["id"], status=Status.TODO.value)
 
@@ -125,7 +126,8 @@ class SyncJobManager(SyncWorkers, SyncRetention):
         }
         (row,) = self.run("defer_periodic_job", parameters)
         if row["is_new"] and row["job_id"] is None:
-            raise _already_enqueued(repr(job.queueing_lock))
+            cause = exceptions.UniqueViolation(constraint_name=_QUEUEING_LOCK_INDEX, queueing_lock=job.queueing_lock)
+            raise _already_enqueued(repr(job.queueing_lock)) from cause
         return None if row["job_id"] is None else int(row["job_id"])
 
     def list_schedules(self) -> list[Row]:
@@ -210,6 +212,9 @@ class SyncJobManager(SyncWorkers, SyncRetention):
         except exceptions.UniqueViolation as error:
             if error.constraint_name != _QUEUEING_LOCK_INDEX:
                 raise
+            locks = {job.queueing_lock for job in jobs} - {None}
+            said = (lock for lock in locks if len(locks) == 1 or f"=({lock})" in str(error))
+            error.queueing_lock = next(said, None)
             raise _already_enqueued("of one of the jobs") from error
         return [job.evolve(id=row["id"], status=Status.TODO.value) for job, row in zip(jobs, rows, strict=True)]
 

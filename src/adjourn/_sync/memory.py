@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,7 +18,8 @@ from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 
 class SyncInMemoryConnector(SyncPooledConnector[MemoryStore]):
-    """Works with a store in memory, which stays as it is when the connector is closed.
+    """Works with a store in memory, which stays as it is when the connector is closed, and serves calls then too: there
+    is nothing to connect to.
 
     Parameters
     ----------
@@ -74,8 +76,6 @@ class SyncInMemoryConnector(SyncPooledConnector[MemoryStore]):
 
         Raises
         ------
-        AppNotOpen
-            If the connector is not open.
         InvalidConnection
             If a ``connection`` was given.
         UniqueViolation
@@ -89,31 +89,31 @@ class SyncInMemoryConnector(SyncPooledConnector[MemoryStore]):
                 f"The in-memory connector cannot use a {kind.__module__}.{kind.__qualname__}: it has no database to "
                 "have a transaction in. Leave `connection` out, or test this with a connector to Postgres."
             )
-        opened = self.enter()
-        try:
-            give_way()
-            return opened.pool.execute(statement, parameters)
-        finally:
-            opened.gate.leave()
+        (rows,) = self._answer([(statement, parameters or {})])
+        return rows
 
     def execute_batch(self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
         """Execute several statements in one transaction, and return the rows of each. All or none take effect.
 
         Raises
         ------
-        AppNotOpen
-            If the connector is not open.
         UniqueViolation
             If a unique index of adjourn's schema would refuse.
         ConnectorException
             If a statement is not one of adjourn's own.
         """
-        opened = self.enter()
+        return self._answer(batch)
+
+    def _answer(self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
+        gate = None
+        with contextlib.suppress(exceptions.AppNotOpen):
+            gate = self.enter().gate
         try:
             give_way()
-            return opened.pool.execute_batch(batch)
+            return self.store.execute_batch(batch)
         finally:
-            opened.gate.leave()
+            if gate is not None:
+                gate.leave()
 
     def session(self) -> SyncSession:
         """Return a session for the caller alone. The connector need not be open."""

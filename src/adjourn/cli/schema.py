@@ -19,12 +19,12 @@ def add_parser(commands: Any) -> None:
         description="Apply or show the tables that adjourn needs in the app's database.",
     )
     parser.set_defaults(run=run, parser=parser)
-    actions = parser.add_mutually_exclusive_group(required=True)
+    actions = parser.add_mutually_exclusive_group()
     for name, action, text in (
         (
             "--apply",
             _apply,
-            "bring the schema up to date and say what was done; may be run at any time, also by several at once",
+            "bring the schema up to date and say what was done; the default; may be run at any time, also by several at once",
         ),
         (
             "--read",
@@ -39,7 +39,7 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do what was asked for."""
-    options.action(options)
+    getattr(options, "action", _apply)(options)
     return 0
 
 

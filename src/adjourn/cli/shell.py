@@ -97,7 +97,7 @@ def run(options: argparse.Namespace) -> int:
         if not options.words:
             return shell.ask()
         try:
-            shell.do(options.words)
+            shell.do(_split(options.words))
         except UsageError as error:
             options.parser.error(str(error))
     return 0
@@ -251,7 +251,7 @@ class Shell(cmd.Cmd):
 
     def _declared(self) -> Iterable[Row]:
         now = datetime.datetime.now(datetime.UTC)
-        for each in self._app.periodic_registry.periodic_tasks:
+        for each in self._app.periodic_registry.periodic_tasks.values():
             yield {
                 "task_name": each.task.name,
                 "periodic_id": each.periodic_id,
@@ -297,6 +297,16 @@ class Shell(cmd.Cmd):
 def _complain(error: Exception) -> None:
     sys.stdout.flush()
     print("adjourn:", " ".join(str(error).split()), file=sys.stderr)
+
+
+def _split(words: list[str]) -> list[str]:
+    """Take apart a command that was quoted as a whole: ``adjourn shell "list_jobs queue=mail"``."""
+    if len(words) != 1:
+        return words
+    try:
+        return shlex.split(words[0]) or words
+    except ValueError as error:
+        raise UsageError(f"{words[0]!r}: {error}") from None
 
 
 def _usages() -> list[tuple[str, str]]:

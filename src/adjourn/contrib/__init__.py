@@ -1,1 +1,18 @@
 """Connectors and integrations for what adjourn does not depend on. Each says which extra it needs."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from adjourn.contrib import psycopg2 as psycopg2
+    from adjourn.contrib import sqlalchemy as sqlalchemy
+
+_MODULES = ("psycopg2", "sqlalchemy")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return importlib.import_module(f"adjourn.contrib.{name}")

@@ -5,6 +5,18 @@ stores its outcome together with the next claim. Beside it, `heartbeat` says tha
 jobs and keeps house; `shutdown` turns signals into a stop. `worker` puts them together.
 """
 
+from adjourn.worker.options import (
+    ABORT_JOB_POLLING_INTERVAL,
+    FETCH_JOB_POLLING_INTERVAL,
+    WORKER_CONCURRENCY,
+    WORKER_NAME,
+)
 from adjourn.worker.worker import Worker
 
-__all__ = ["Worker"]
+__all__ = [
+    "ABORT_JOB_POLLING_INTERVAL",
+    "FETCH_JOB_POLLING_INTERVAL",
+    "WORKER_CONCURRENCY",
+    "WORKER_NAME",
+    "Worker",
+]

@@ -22,6 +22,14 @@ from adjourn.options import (
 )
 from adjourn.types import WorkerOptions
 
+WORKER_NAME = "worker"
+WORKER_CONCURRENCY = 1
+"""How many jobs run at once."""
+FETCH_JOB_POLLING_INTERVAL = 5.0
+ABORT_JOB_POLLING_INTERVAL = 5.0
+SHORTEST_INTERVAL = 0.01
+"""Seconds that a polling interval is at least, whatever was asked for."""
+
 
 def _queues(value: Iterable[str] | None) -> tuple[str, ...] | None:
     return checked_names("queues", value) or None
@@ -33,7 +41,19 @@ def _mapping(value: Mapping[str, Any] | None) -> Mapping[str, Any]:
     return value or {}
 
 
-def _delete_jobs(value: str | DeleteJobCondition) -> DeleteJobCondition:
+def _worker_name(value: str | None) -> str:
+    return WORKER_NAME if value is None else value
+
+
+def _interval(value: Any) -> Any:
+    # Zero is "as soon as possible", and nothing may spin.
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return SHORTEST_INTERVAL if is_number and 0 <= value < SHORTEST_INTERVAL else value
+
+
+def _delete_jobs(value: str | DeleteJobCondition | None) -> DeleteJobCondition:
+    if value is None:
+        return DeleteJobCondition.NEVER
     try:
         return DeleteJobCondition(value)
     except ValueError as error:
@@ -80,10 +100,12 @@ class Options:
     """What `Worker` documents, with its defaults."""
 
     queues: tuple[str, ...] | None = attrs.field(default=None, converter=_queues)
-    name: str = attrs.field(default="worker", validator=_name)
-    concurrency: int = attrs.field(default=1, validator=_at_least_one)
+    name: str = attrs.field(default=WORKER_NAME, converter=_worker_name, validator=_name)
+    concurrency: int = attrs.field(default=WORKER_CONCURRENCY, validator=_at_least_one)
     wait: bool = attrs.field(default=True, validator=_flag)
-    fetch_job_polling_interval: float = attrs.field(default=5.0, validator=_positive)
+    fetch_job_polling_interval: float = attrs.field(
+        default=FETCH_JOB_POLLING_INTERVAL, converter=_interval, validator=_positive
+    )
     shutdown_graceful_timeout: float | None = attrs.field(default=None, validator=_not_negative_or_none)
     listen_notify: bool = attrs.field(default=True, validator=_flag)
     delete_jobs: DeleteJobCondition = attrs.field(default=DeleteJobCondition.NEVER, converter=_delete_jobs)
@@ -91,7 +113,9 @@ class Options:
     install_signal_handlers: bool = attrs.field(default=True, validator=_flag)
     update_heartbeat_interval: float = attrs.field(default=10.0, validator=_positive)
     stalled_worker_timeout: float = attrs.field(default=30.0, validator=_positive)
-    abort_job_polling_interval: float = attrs.field(default=5.0, validator=_positive)
+    abort_job_polling_interval: float = attrs.field(
+        default=ABORT_JOB_POLLING_INTERVAL, converter=_interval, validator=_positive
+    )
     timeout: float | None = attrs.field(default=None, validator=_timeout)
     task_middleware: tuple[TaskMiddleware, ...] = attrs.field(
         default=None, converter=_task_middleware, validator=_middleware

@@ -64,10 +64,10 @@ class Scheduler:
 
     async def defer_due(self, now: datetime.datetime) -> None:
         """Defer every tick that is due and has not been seen to. What is wrong with one task harms no other."""
-        new = [each for each in self._app.periodic_registry.periodic_tasks if _key(each) not in self._seen]
+        new = [each for each in self._app.periodic_registry.periodic_tasks.values() if _key(each) not in self._seen]
         rows = await self._app.job_manager.list_schedules_async() if new else []
         known = {(row["task_name"], row["periodic_id"]): row["last_tick"] for row in rows}
-        for periodic_task in self._app.periodic_registry.periodic_tasks:
+        for periodic_task in list(self._app.periodic_registry.periodic_tasks.values()):
             max_delay = self._app.periodic_defaults.get("max_delay", DEFAULT_MAX_DELAY)
             key = _key(periodic_task)
             try:
@@ -91,7 +91,7 @@ class Scheduler:
     async def _defer(self, periodic_task: PeriodicTask, tick: datetime.datetime) -> None:
         timestamp = int(tick.timestamp())
         task, cron = periodic_task.task, periodic_task.cron
-        job = task.make_job(**periodic_task.options)
+        job = task.make_job(**periodic_task.configure_kwargs)
         job = job.evolve(task_kwargs={**job.task_kwargs, "timestamp": timestamp})
         extra: dict[str, Any] = {
             "task_name": task.name,
@@ -118,7 +118,7 @@ class Scheduler:
     async def _keep(self, now: datetime.datetime) -> None:
         if now < self._keep_at:
             return
-        known = [_key(each) for each in self._app.periodic_registry.periodic_tasks]
+        known = [_key(each) for each in self._app.periodic_registry.periodic_tasks.values()]
         for task_name, periodic_id in await self._app.job_manager.keep_schedules_async(known, FORGET_AFTER):
             logger.info(
                 "Schedule %r of periodic task %s is forgotten: no program has it any more",
@@ -131,7 +131,7 @@ class Scheduler:
     async def _sleep(self, since: datetime.datetime) -> None:
         """Wait for the first tick after the last look, which may be past by now."""
         delay = LONGEST_SLEEP
-        if periodic_tasks := self._app.periodic_registry.periodic_tasks:
+        if periodic_tasks := self._app.periodic_registry.periodic_tasks.values():
             tick = min(each.cron.next(since) for each in periodic_tasks)
             delay = min(max((tick - _now()).total_seconds(), 0.0), delay)
             logger.debug("Next periodic task in %.1f s", delay, extra={"action": "wait_next_tick", "next_tick": delay})

@@ -41,7 +41,7 @@ class Worker:
     wait
         Wait for jobs (the default), or end when none is left.
     fetch_job_polling_interval
-        Seconds between looks for jobs when nothing announces them, 5 by default.
+        Seconds between looks for jobs when nothing announces them, 5 by default; 0 is as often as is sensible.
     abort_job_polling_interval
         Seconds between looks for running jobs that are to be aborted, when nothing announces them, 5 by default.
     shutdown_graceful_timeout
@@ -84,14 +84,14 @@ class Worker:
         self,
         app: App,
         queues: Iterable[str] | None = None,
-        name: str = "worker",
+        name: str | None = "worker",
         concurrency: int = 1,
         wait: bool = True,
         fetch_job_polling_interval: float = 5.0,
         abort_job_polling_interval: float = 5.0,
         shutdown_graceful_timeout: float | None = None,
         listen_notify: bool = True,
-        delete_jobs: str | DeleteJobCondition = DeleteJobCondition.NEVER,
+        delete_jobs: str | DeleteJobCondition | None = DeleteJobCondition.NEVER,
         additional_context: Mapping[str, Any] | None = None,
         install_signal_handlers: bool = True,
         update_heartbeat_interval: float = 10.0,

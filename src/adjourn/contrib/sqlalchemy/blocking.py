@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from adjourn._sync.sqlalchemy import SyncSQLAlchemyConnector
 from adjourn.connector import BaseSyncConnector
@@ -60,3 +61,15 @@ class SQLAlchemyPsycopg2Connector(BaseSyncConnector, SyncSQLAlchemyConnector):
     """
 
     drivers: Sequence[str] = ("psycopg2",)
+
+    def open(self, pool: Any = None, *, engine: Any = None) -> None:
+        """Make an engine, or use the one given, as ``open(engine)`` or ``open(engine=engine)``; it is never disposed of.
+
+        Raises
+        ------
+        ConnectorException
+            If the database cannot be reached. The connector is then as closed as before.
+        InvalidOption
+            If the engine given cannot be used.
+        """
+        super().open(engine if pool is None else pool)
