@@ -7,16 +7,22 @@ each connector, append it to `PAIRS`; by all other tests of this directory too, 
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import attrs
+import psycopg
+import psycopg2
 from psycopg2.pool import ThreadedConnectionPool
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.orm import Session
 
 import adjourn
+from adjourn.adapting import SummonedAdaptedConnector
 from adjourn.connector import BaseConnector
 from adjourn.contrib.sqlalchemy import SQLAlchemyConnector, SQLAlchemyPsycopg2Connector, SQLAlchemyPsycopgConnector
 from adjourn.selecting import SelectingConnector
@@ -41,6 +47,9 @@ class Pair:
         Makes an open pool of the user's own for synchronous opening, and whatever closes it; None where there is none.
     pool_async
         The same for asynchronous opening, on the event loop it is called on.
+    connect, connect_async
+        Make a connection of the user's own on which a transaction begins with the first statement, for calls of either
+        colour; None where such calls take none.
     names
         Reads the names of the jobs that a connector holds itself, where there is no database. Sessions are not counted
         then, and a child of a fork has jobs of its own.
@@ -51,6 +60,8 @@ class Pair:
     twin: type[BaseConnector]
     pool: Callable[[str], contextlib.AbstractContextManager[Any]] | None = None
     pool_async: Callable[[str], contextlib.AbstractAsyncContextManager[Any]] | None = None
+    connect: Callable[[str], contextlib.AbstractContextManager[Any]] | None = None
+    connect_async: Callable[[str], contextlib.AbstractAsyncContextManager[Any]] | None = None
     names: Callable[[BaseConnector], list[str]] | None = None
 
     @property
@@ -67,12 +78,21 @@ class Pair:
         return self.name
 
 
+@contextlib.asynccontextmanager
+async def own_connection(dsn: str) -> AsyncIterator[psycopg.AsyncConnection]:
+    """Make a connection of psycopg's that is awaited."""
+    async with await psycopg.AsyncConnection.connect(dsn) as connection:
+        yield connection
+
+
 PSYCOPG = Pair(
     name="psycopg",
     connector=lambda dsn, size, timeout: adjourn.PsycopgConnector(dsn, min_size=1, max_size=size, timeout=timeout),
     twin=adjourn.SyncPsycopgConnector,
     pool=lambda dsn: ConnectionPool(dsn, min_size=1, max_size=1, open=True),
     pool_async=lambda dsn: AsyncConnectionPool(dsn, min_size=1, max_size=1, open=False),
+    connect=psycopg.connect,
+    connect_async=own_connection,
 )
 
 
@@ -92,12 +112,26 @@ class OwnPool(ThreadedConnectionPool):
         self.closeall()
 
 
+def own_psycopg2_connection(dsn: str) -> contextlib.AbstractContextManager[Any]:
+    """Make a connection of psycopg2's, which a block closes."""
+    return contextlib.closing(psycopg2.connect(dsn))
+
+
+@contextlib.asynccontextmanager
+async def own_psycopg2_connection_async(dsn: str) -> AsyncIterator[Any]:
+    """Make such a connection on an event loop."""
+    with own_psycopg2_connection(dsn) as connection:
+        yield connection
+
+
 PSYCOPG2 = Pair(
     name="psycopg2",
     connector=lambda dsn, size, timeout: adjourn.AsyncPsycopg2Connector(dsn, maxconn=size, timeout=timeout),
     twin=adjourn.Psycopg2Connector,
     pool=lambda dsn: OwnPool(1, 2, dsn),
     pool_async=lambda dsn: OwnPool(1, 2, dsn),
+    connect=own_psycopg2_connection,
+    connect_async=own_psycopg2_connection_async,
 )
 
 
@@ -126,7 +160,25 @@ def sqlalchemy_pair(driver: str) -> Pair:
         finally:
             await engine.dispose()
 
-    return Pair(f"sqlalchemy-{driver}", connector, SQLAlchemyPsycopgConnector, own_engine, engine_async)
+    @contextlib.contextmanager
+    def session(dsn: str) -> Iterator[Session]:
+        with own_engine(dsn) as engine, Session(engine) as session:
+            yield session
+
+    @contextlib.asynccontextmanager
+    async def connection_async(dsn: str) -> AsyncIterator[Any]:
+        async with engine_async(dsn) as engine, engine.connect() as connection:
+            yield connection
+
+    return Pair(
+        name=f"sqlalchemy-{driver}",
+        connector=connector,
+        twin=SQLAlchemyPsycopgConnector,
+        pool=own_engine,
+        pool_async=engine_async,
+        connect=session,
+        connect_async=connection_async,
+    )
 
 
 SQLALCHEMY_PSYCOPG = sqlalchemy_pair("psycopg")
@@ -149,7 +201,31 @@ MEMORY = Pair(
 DRIVERS = [PSYCOPG, PSYCOPG2, SQLALCHEMY_PSYCOPG, SQLALCHEMY_ASYNCPG]
 """What adjourn itself brings along for Postgres."""
 
-PAIRS = [*DRIVERS, MEMORY]
+
+def adapted_pair() -> Pair:
+    """Return a third party's connector, the one that the documentation shows: blocking calls hop to a thread of it."""
+    page = (Path(__file__).parents[2] / "docs" / "connectors.md").read_text("utf-8")
+    example = next(text for text in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "AdaptedConnector" in text)
+    names: dict[str, Any] = {"__name__": "example"}
+    exec(compile(example, "docs/connectors.md", "exec"), names)  # as a reader would
+
+    @contextlib.asynccontextmanager
+    async def shared(dsn: str) -> AsyncIterator[Any]:
+        async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+            yield names["Shared"](connection)
+
+    return Pair(
+        name="adapted",
+        connector=lambda dsn, size, timeout: names["TinyConnector"](dsn),
+        twin=SummonedAdaptedConnector,
+        pool_async=shared,
+        connect_async=own_connection,
+    )
+
+
+ADAPTED = adapted_pair()
+
+PAIRS = [*DRIVERS, ADAPTED, MEMORY]
 
 
 def sqlalchemy_synchronous(kind: type[Any], driver: str) -> Callable[[str, int, float], BaseConnector]:
