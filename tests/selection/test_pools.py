@@ -167,6 +167,25 @@ def test_b19_a_pool_of_a_loop_that_has_died_is_not_touched(
     assert stored() == ["ann", "bob"]
 
 
+async def test_b20_a_pool_that_is_given_to_an_app_that_is_open_is_not_looked_at(
+    app: adjourn.App, pair: Pair, database: str, stored: Stored
+) -> None:
+    connector: Any = app.connector
+    assert pair.pool is not None
+    assert pair.pool_async is not None
+    with pair.pool(database) as pool, app.open():
+        own = connector.pool
+        app.open(pool)
+        assert connector.pool is own
+        add(app, "sync")
+    async with pair.pool_async(database) as pool, app.open_async():
+        own = connector.pool
+        await app.open_async(pool)
+        assert connector.pool is own
+        await add_async(app, "async")
+    assert stored() == ["async", "sync"]
+
+
 async def test_b20_a_pool_of_another_colour_or_driver_is_refused_and_nothing_is_opened(
     app: adjourn.App, pair: Pair, database: str
 ) -> None:

@@ -95,7 +95,8 @@ def test_s8_another_app_is_of_the_same_class_and_has_the_same_defaults(pair: Pai
         assert other.label == "mine"
         assert other.connector is connector
         assert other.import_paths == ("json",)
-        assert other.worker_defaults == {"concurrency": 7, "queues": ["q"]}
+        assert other.worker_defaults == app.worker_defaults
+        assert other.worker_defaults["concurrency"] == 7
         assert other.periodic_defaults == {"max_delay": 5}
         assert other.job_manager.schema == other.schema_manager.schema == "other"
 
