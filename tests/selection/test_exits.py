@@ -147,6 +147,8 @@ def test_b8_an_interrupt_reaches_a_thread_that_waits_for_a_loop_at_once_and_the_
         asyncio.run_coroutine_threadsafe(app.connector.open_async(), loop).result(20)
         go_on = threading.Event()
         loop.call_soon_threadsafe(go_on.wait, 40)
+        # Where the tests run in the background, the shell has it ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
         began = time.monotonic()
         try:
@@ -180,6 +182,8 @@ def test_b8_an_interrupt_in_the_middle_of_a_call_cancels_it_and_the_job_is_not_d
         thread = threading.Thread(target=loop.run_forever)
         thread.start()
         asyncio.run_coroutine_threadsafe(app.connector.open_async(), loop).result(20)
+        # Where the tests run in the background, the shell has it ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
         with psycopg.connect(DSN) as connection:
             connection.execute("LOCK TABLE adjourn.adjourn_jobs IN EXCLUSIVE MODE")
