@@ -23,7 +23,7 @@ _LEFT_OVER = re.compile(
     r"|\b[Aa]n[\s#]+[Ss]ync\w*"  # an article that a comment's new line has parted from its word
 )
 _PROSE = re.compile(
-    r"(?P<article>\b[Aa]n\b[\s`*'\"]+)?"
+    r"(?P<article>\b[Aa]n\b[\s`*'\"]+(?![Aa]n\b))?"
     r"(?P<keyword>\bawait (?=[\w.]+\()|\basync (?=(?:with|for|def)\b))?"
     r"(?P<word>\b\w+)"
 )

@@ -77,7 +77,7 @@ class Job:
     enqueued_at, started_at, finished_at
         When it was stored, last begun and ended, by the database's clock.
     errors
-        What went wrong in each failed attempt, oldest first.
+        What went wrong in the failed attempts, oldest first; of more than ten, in the first and the last nine.
     """
 
     id: int | None = None

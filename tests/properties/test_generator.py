@@ -190,6 +190,7 @@ def test_a_check_notices_a_twin_whose_lines_were_tampered_with(lines: list[str],
 @given(
     words=st.lists(st.sampled_from(["an", "An", "`", " ", "\n", "AsyncX", "x_async", "(", "await ", "async ", "with "]))
 )
+@example(words=["an", "`", "an", "`", "AsyncX"])
 def test_prose_that_has_changed_once_does_not_change_again(words: list[str]) -> None:
     rules = Rules({}, {"async": "sync"})
     once = rules.prose("".join(words))
