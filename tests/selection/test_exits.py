@@ -204,11 +204,12 @@ def test_b8_an_interrupt_in_the_middle_of_a_call_cancels_it_and_the_job_is_not_d
     assert stored() == ["later"]
 
 
+@EACH_ASYNCHRONOUS
 @pytest.mark.parametrize("end", ["loop.close()", "loop.close(); app.open(); add(app, 'ben'); app.close()"])
-def test_b34_a_program_that_leaves_the_loop_without_ado_ends_silently(program: Program, end: str) -> None:
+def test_b34_a_program_that_leaves_the_loop_without_ado_ends_silently(program: Program, kind: str, end: str) -> None:
     program(
         f"""
-        app = app_on("PsycopgConnector")
+        app = app_on({kind!r})
         loop = asyncio.new_event_loop()
         loop.run_until_complete(app.connector.open_async())
         loop.run_until_complete(app.tasks["add"].defer_async(name="ann"))
@@ -217,10 +218,13 @@ def test_b34_a_program_that_leaves_the_loop_without_ado_ends_silently(program: P
     )
 
 
-def test_b34_a_program_whose_loop_runs_in_a_thread_of_its_own_to_the_end_ends_silently(program: Program) -> None:
+@EACH_ASYNCHRONOUS
+def test_b34_a_program_whose_loop_runs_in_a_thread_of_its_own_to_the_end_ends_silently(
+    program: Program, kind: str
+) -> None:
     program(
-        """
-        app = app_on("PsycopgConnector")
+        f"""
+        app = app_on({kind!r})
         loop = asyncio.new_event_loop()
         threading.Thread(target=loop.run_forever, daemon=True).start()
         asyncio.run_coroutine_threadsafe(app.connector.open_async(), loop).result(10)
