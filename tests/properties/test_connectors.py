@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import itertools
 import logging
 import os
@@ -27,7 +28,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from adjourn.exceptions import AppNotOpen, WrongCaller
+from adjourn.exceptions import AlreadyEnqueued, AppNotOpen, InvalidConnection, WrongCaller
 from conftest import Sessions
 from selection.pairs import PAIRS, Pair, add, add_async, make_app
 from selection.places import (
@@ -163,6 +164,83 @@ class Connectors(RuleBasedStateMachine):
         if not self.loops[loop].is_idle and self.check(self.refusal_async(), lambda: self.loops[loop].wait(call)):
             self.acknowledged.update(names)
 
+    @rule(place=PLACES, loop=LOOPS, is_awaited=st.booleans(), task=st.sampled_from(["add", "declared nowhere"]))
+    def configure_task(self, place: Place, loop: str, is_awaited: bool, task: str) -> None:
+        """Defer by a task's name, from code of either colour."""
+        name = next(self.names)
+
+        async def call() -> None:
+            await self.app.configure_task(task, queue="other").defer_async(name=name)
+
+        if not is_awaited:
+            blocking = partial(self.app.configure_task(task, priority=3).defer, name=name)
+            if self.check(self.refusal(place, loop), lambda: self.at(place, loop, blocking)):
+                self.acknowledged.add(name)
+        elif not self.loops[loop].is_idle and self.check(self.refusal_async(), lambda: self.loops[loop].wait(call)):
+            self.acknowledged.add(name)
+
+    @rule(place=PLACES, loop=LOOPS, is_awaited=st.booleans(), number=st.integers(1, 3))
+    def batch_with_a_queueing_lock(self, place: Place, loop: str, is_awaited: bool, number: int) -> None:
+        """Defer a batch of which no two jobs may wait: one alone is stored, and of several none."""
+        names = list(itertools.islice(self.names, number))
+        deferrer = self.app.tasks["add"].configure(queueing_lock=f"of {names[0]}")
+        jobs = [{"name": name} for name in names]
+        if is_awaited and self.loops[loop].is_idle:
+            return
+        refusal = self.refusal_async() if is_awaited else self.refusal(place, loop)
+
+        async def call_async() -> None:
+            await deferrer.batch_defer_async(*jobs)
+
+        def call() -> None:
+            if is_awaited:
+                self.loops[loop].wait(call_async)
+            else:
+                self.at(place, loop, lambda: deferrer.batch_defer(*jobs))
+
+        if self.check(refusal or (AlreadyEnqueued if number > 1 else None), call):
+            self.acknowledged.update(names)
+            self.check(AlreadyEnqueued, call)
+
+    @rule(place=PLACES, loop=LOOPS, commits=st.booleans())
+    def defer_on_a_connection_of_the_callers(self, place: Place, loop: str, commits: bool) -> None:
+        """Defer in a transaction of the caller's, which works wherever the call is made, and open or not."""
+        name = next(self.names)
+        connect = self.pair.connect
+
+        def call() -> None:
+            assert connect is not None
+            with connect(self.dsn) as connection:
+                self.app.tasks["add"].configure(connection=connection).defer(name=name)
+                connection.commit() if commits else connection.rollback()
+
+        def refused() -> None:
+            with pytest.raises(InvalidConnection):
+                self.app.tasks["add"].configure(connection=object()).defer(name=name)
+
+        self.at(place, loop, refused if connect is None else call)
+        if commits and connect is not None:
+            self.acknowledged.add(name)
+
+    @rule(loop=LOOPS, commits=st.booleans())
+    def defer_on_a_connection_of_the_callers_async(self, loop: str, commits: bool) -> None:
+        """Do the same on an event loop."""
+        name = next(self.names)
+        connect = self.pair.connect_async
+        if self.loops[loop].is_idle or connect is None:
+            return
+
+        async def call() -> None:
+            async with connect(self.dsn) as connection:
+                await self.app.tasks["add"].configure(connection=connection).defer_async(name=name)
+                ended = connection.commit() if commits else connection.rollback()
+                if inspect.isawaitable(ended):
+                    await ended
+
+        self.loops[loop].wait(call)
+        if commits:
+            self.acknowledged.add(name)
+
     @rule(place=PLACES, loop=LOOPS)
     def get_sync_connector(self, place: Place, loop: str) -> None:
         """Ask who serves synchronous calls."""
@@ -217,6 +295,32 @@ class Connectors(RuleBasedStateMachine):
         if self.check(WrongCaller if is_elsewhere else None, lambda: thread.wait(call)) and not was_open:
             # Who has opened it in synchronous code closes it there, too, and takes nothing away from the loop.
             self.state, self.borrowed = loop, int(self.state == "sync")
+
+    @rule(loop=LOOPS, seconds=st.sampled_from([0.0, 0.001, 0.002, 0.004, 0.008, 0.016]))
+    def open_async_with_little_time(self, loop: str, seconds: float) -> None:
+        """Open on an event loop, and give it up when it takes too long."""
+        thread = self.loops[loop]
+        is_done = False
+        if thread.is_idle:
+            return
+
+        async def call() -> None:
+            nonlocal is_done
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self.app.open_async()
+                    is_done = True
+
+        is_elsewhere = self.state in self.loops and self.state != loop
+        if not self.check(WrongCaller if is_elsewhere else None, lambda: thread.wait(call)) or self.state == loop:
+            return
+        if self.app.connector.get_sync_connector() is self.app.connector:
+            # Whoever had opened it in synchronous code has it in hand if the loop has.
+            self.state, self.borrowed = loop, int(self.state == "sync" and is_done)
+        else:
+            assert not is_done
+            # What a dead loop has left is gone in any case.
+            self.state = "sync" if self.state == "sync" else "closed"
 
     @rule(loop=LOOPS)
     def close_async(self, loop: str) -> None:

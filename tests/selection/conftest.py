@@ -16,7 +16,7 @@ import pytest
 
 import adjourn
 from conftest import Sessions
-from selection.pairs import PSYCOPG, make_app
+from selection.pairs import DRIVERS, PSYCOPG, Pair, make_app
 from selection.places import Hurried, LoopThread, until
 
 TESTS = Path(__file__).parents[1]
@@ -25,11 +25,37 @@ Stored = Callable[[], list[str]]
 """The names that jobs in the database were given, in alphabetical order."""
 
 
+ON_PSYCOPG = pytest.mark.parametrize("pair", [PSYCOPG], ids=str, indirect=True)
+"""For what has to do with psycopg's own pool, or not with any driver."""
+
+
+@pytest.fixture(params=DRIVERS, ids=str)
+def pair(request: pytest.FixtureRequest) -> Pair:
+    """The connector that a test is about: each of adjourn's own."""
+    assert isinstance(request.param, Pair)
+    return request.param
+
+
 @pytest.fixture
-def app(database: str, sessions: Sessions) -> Iterator[adjourn.App]:
+def app(pair: Pair, database: str, sessions: Sessions) -> Iterator[adjourn.App]:
     """An app that is closed, on two connections at most, and has given back every one when the test is over."""
-    yield make_app(PSYCOPG.connector(database, 2, 10))
+    yield make_app(pair.connector(database, 2, 10))
     assert sessions.settle(0) == 0
+
+
+@pytest.fixture
+def connections_made(observer: psycopg.Connection) -> Callable[[], int]:
+    """Read how many sessions the database has had so far: the server counts, so that none is overlooked.
+
+    Of a session that is not at work, or has ended, it knows for certain.
+    """
+
+    def read() -> int:
+        row = observer.execute("SELECT sessions FROM pg_stat_database WHERE datname = current_database()").fetchone()
+        assert row is not None
+        return int(row[0])
+
+    return read
 
 
 @pytest.fixture
@@ -118,3 +144,32 @@ class Bar:
 def bar(database: str, observer: psycopg.Connection) -> Bar:
     """What keeps jobs from being stored, when a test wants that."""
     return Bar(database, observer)
+
+
+class Access:
+    """Whether the server lets anybody connect to the database; those who are connected already stay."""
+
+    def __init__(self, observer: psycopg.Connection) -> None:
+        self._observer = observer
+
+    def permit(self, is_permitted: bool) -> None:
+        """Open or bar the way for new connections, of superusers too."""
+        change = "UPDATE pg_database SET datallowconn = %s WHERE datname = current_database()"
+        self._observer.execute(change, [is_permitted])
+
+    @contextlib.contextmanager
+    def barred(self) -> Iterator[None]:
+        """Bar the way for as long as the block lasts."""
+        self.permit(False)
+        try:
+            yield
+        finally:
+            self.permit(True)
+
+
+@pytest.fixture
+def access(observer: psycopg.Connection) -> Iterator[Access]:
+    """Lets a test take the server away, as far as new connections are concerned."""
+    access = Access(observer)
+    yield access
+    access.permit(True)

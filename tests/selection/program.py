@@ -1,26 +1,34 @@
-"""What the programs of `test_forks` and `test_exits` begin with: they say ``from selection.program import *``."""
+"""What the programs of `test_forks` and `test_exits` begin with: they say ``from selection.program import *``.
+
+Drivers are imported when a connector needs them, for programs that are over soon.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import sys
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from adjourn import App, PsycopgConnector, SyncPsycopgConnector
+import adjourn
+from adjourn import App
+from adjourn.connector import BaseConnector
 from adjourn.exceptions import AppNotOpen
+from adjourn.types import Statement
 
 __all__ = [
+    "DSN",
+    "PID",
     "App",
     "AppNotOpen",
-    "PsycopgConnector",
-    "SyncPsycopgConnector",
     "add",
     "app_on",
     "asyncio",
@@ -29,6 +37,7 @@ __all__ = [
     "backends",
     "in_child",
     "os",
+    "own_pool",
     "refused",
     "signal",
     "sys",
@@ -41,16 +50,80 @@ DSN = os.environ.get("PROGRAM_DSN", "")
 BACKEND = "SELECT pg_backend_pid() AS pid"
 
 
+PID = Statement("pid", BACKEND)
+
+# What takes long on an event loop is of no interest here; asyncio's errors are.
+logging.getLogger("asyncio").setLevel(logging.ERROR)
+# Newer Pythons warn of forks beside threads; to survive them is what is tested.
+warnings.filterwarnings("ignore", r".*fork\(\) may lead to deadlocks", DeprecationWarning)
+
+SYNCHRONOUS = [
+    "SyncPsycopgConnector",
+    "Psycopg2Connector",
+    "SQLAlchemyPsycopgConnector",
+    "SQLAlchemyPsycopg2Connector",
+]
+ASYNCHRONOUS = [
+    "PsycopgConnector",
+    "AsyncPsycopg2Connector",
+    "SQLAlchemyConnector on psycopg",
+    "SQLAlchemyConnector on asyncpg",
+]
+KINDS = [*SYNCHRONOUS, *ASYNCHRONOUS]
+
+
+def connector_of(kind: str, min_size: int, max_size: int, options: dict[str, Any]) -> BaseConnector:
+    """Return a connector of a kind."""
+    name, _, driver = kind.partition(" on ")
+    if name.endswith("Psycopg2Connector") and not name.startswith("SQLAlchemy"):
+        on_psycopg2: BaseConnector = getattr(adjourn, name)(DSN, minconn=min_size, maxconn=max_size, **options)
+        return on_psycopg2
+    if name.startswith("SQLAlchemy"):
+        from adjourn.contrib import sqlalchemy as engines
+        from sqlalchemy_addresses import address
+
+        options = {"pool_timeout": options["timeout"]} if "timeout" in options else {}
+        driver = driver or ("psycopg2" if "2" in name else "psycopg")
+        url = address(DSN, driver)
+        on_engine: BaseConnector = getattr(engines, name)(dsn=url, pool_size=max_size, max_overflow=0, **options)
+        return on_engine
+    on_psycopg: BaseConnector = getattr(adjourn, name)(DSN, min_size=min_size, max_size=max_size, **options)
+    return on_psycopg
+
+
 def app_on(kind: str, *, min_size: int = 2, max_size: int = 2, **options: Any) -> App:
     """Return an app on a connector of that kind, with a task to defer."""
-    connectors = {"PsycopgConnector": PsycopgConnector, "SyncPsycopgConnector": SyncPsycopgConnector}
-    app = App(connector=connectors[kind](DSN, min_size=min_size, max_size=max_size, **options))
+    app = App(connector=connector_of(kind, min_size, max_size, options))
 
     @app.task(name="add")
     def add(name: str) -> None:
         """Do nothing: what counts is the job."""
 
     return app
+
+
+@contextmanager
+def own_pool(kind: str) -> Iterator[Any]:
+    """Make a pool of the user's for synchronous opening of an app on a connector of that kind."""
+    if kind in ("SyncPsycopgConnector", "PsycopgConnector"):
+        from psycopg_pool import ConnectionPool
+
+        with ConnectionPool(DSN, min_size=1, max_size=1, open=True) as pool:
+            yield pool
+    elif kind in ("Psycopg2Connector", "AsyncPsycopg2Connector"):
+        from psycopg2.pool import ThreadedConnectionPool
+
+        threaded = ThreadedConnectionPool(1, 2, DSN)
+        yield threaded
+        threaded.closeall()
+    else:
+        from sqlalchemy import create_engine
+
+        from sqlalchemy_addresses import address
+
+        engine = create_engine(address(DSN, "psycopg2" if "2" in kind else "psycopg"), pool_size=2, max_overflow=0)
+        yield engine
+        engine.dispose()
 
 
 def add(app: App, name: str) -> int:
@@ -98,9 +171,6 @@ def together(number: int, call: Callable[[], object]) -> None:
 
 def in_child(call: Callable[[], object], *, at_once: bool = False) -> None:
     """Fork, call something in the child, and end it as a program ends, or at once; it must end soon, and with code 0."""
-    if (loop := asyncio._get_running_loop()) is not None:
-        # It blocks its loop for as long as the child lives, of which asyncio's debug mode would complain.
-        loop.slow_callback_duration = 100
     child = os.fork()
     if child == 0:
         code = 0

@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 
 from selection.conftest import Program, Stored
+from selection.program import ASYNCHRONOUS, KINDS, SYNCHRONOUS
+
+EACH_ASYNCHRONOUS = pytest.mark.parametrize("kind", ASYNCHRONOUS)
 
 
-@pytest.mark.parametrize("kind", ["SyncPsycopgConnector", "PsycopgConnector"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("scope", ["global", "local"])
 def test_b34_a_program_that_never_closes_the_app_ends_promptly_and_silently(
     program: Program, kind: str, scope: str, stored: Stored
@@ -28,28 +31,34 @@ def test_b34_a_program_that_never_closes_the_app_ends_promptly_and_silently(
     assert stored() == ["ann"]
 
 
+@EACH_ASYNCHRONOUS
+@pytest.mark.parametrize("scope", ["global", "local"])
 def test_b34_a_program_that_never_closes_the_app_on_its_loop_ends_promptly_and_silently(
-    program: Program, stored: Stored
+    program: Program, kind: str, scope: str, stored: Stored
 ) -> None:
     program(
-        """
-        app = app_on("PsycopgConnector")
-
+        f"""
         async def main():
+            app = app_on({kind!r})
             await app.open_async()
             await app.tasks["add"].defer_async(name="awaited")
+            await asyncio.gather(*(app.check_connection_async() for _ in range(4)))
             await asyncio.to_thread(add, app, "bridged")
+            return app
 
-        asyncio.run(main())
+        kept = asyncio.run(main())
+        if {scope!r} == "local":
+            del kept
         """
     )
     assert stored() == ["awaited", "bridged"]
 
 
-def test_b34_a_program_whose_threads_still_wait_for_a_connection_ends_silently(program: Program) -> None:
+@pytest.mark.parametrize("kind", SYNCHRONOUS)
+def test_b34_a_program_whose_threads_still_wait_for_a_connection_ends_silently(program: Program, kind: str) -> None:
     program(
-        """
-        app = app_on("SyncPsycopgConnector", min_size=1, max_size=1)
+        f"""
+        app = app_on({kind!r}, min_size=1, max_size=1)
         app.open()
         for _ in range(4):
             threading.Thread(target=app.connector.execute_query, args=("SELECT pg_sleep(0.2)",), daemon=True).start()
@@ -58,12 +67,30 @@ def test_b34_a_program_whose_threads_still_wait_for_a_connection_ends_silently(p
     )
 
 
+@EACH_ASYNCHRONOUS
+def test_b34_a_program_whose_loop_ends_in_the_middle_of_a_call_ends_silently(program: Program, kind: str) -> None:
+    program(
+        f"""
+        app = app_on({kind!r})
+
+        async def main():
+            await app.open_async()
+            sleeping = asyncio.create_task(app.connector.execute_query_async("SELECT pg_sleep(50)"))
+            await asyncio.sleep(0.1)
+
+        asyncio.run(main())
+        """
+    )
+
+
+@EACH_ASYNCHRONOUS
 def test_b34_a_program_whose_daemon_threads_still_wait_for_a_loop_that_has_ended_ends_silently(
     program: Program,
+    kind: str,
 ) -> None:
     program(
-        """
-        app = app_on("PsycopgConnector", min_size=1, max_size=1)
+        f"""
+        app = app_on({kind!r}, min_size=1, max_size=1)
 
         def wait_in_vain():
             try:
@@ -106,12 +133,13 @@ def test_b34_a_program_whose_loop_ends_while_the_pool_connects_ends_too(program:
     )
 
 
+@EACH_ASYNCHRONOUS
 def test_b8_an_interrupt_reaches_a_thread_that_waits_for_a_loop_at_once_and_the_job_is_not_deferred(
-    program: Program, stored: Stored
+    program: Program, kind: str, stored: Stored
 ) -> None:
     program(
-        """
-        app = app_on("PsycopgConnector", min_size=1, timeout=50)
+        f"""
+        app = app_on({kind!r}, min_size=1, timeout=50)
         loop = asyncio.new_event_loop()
         loop.slow_callback_duration = 100
         thread = threading.Thread(target=loop.run_forever)
@@ -119,6 +147,8 @@ def test_b8_an_interrupt_reaches_a_thread_that_waits_for_a_loop_at_once_and_the_
         asyncio.run_coroutine_threadsafe(app.connector.open_async(), loop).result(20)
         go_on = threading.Event()
         loop.call_soon_threadsafe(go_on.wait, 40)
+        # Where the tests run in the background, the shell has it ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
         began = time.monotonic()
         try:
@@ -139,19 +169,21 @@ def test_b8_an_interrupt_reaches_a_thread_that_waits_for_a_loop_at_once_and_the_
     assert stored() == ["later"]
 
 
+@EACH_ASYNCHRONOUS
 def test_b8_an_interrupt_in_the_middle_of_a_call_cancels_it_and_the_job_is_not_deferred(
-    program: Program, stored: Stored
+    program: Program, kind: str, stored: Stored
 ) -> None:
     program(
-        """
+        f"""
         import psycopg
-        from selection.program import DSN
 
-        app = app_on("PsycopgConnector", min_size=1, timeout=50)
+        app = app_on({kind!r}, min_size=1, timeout=50)
         loop = asyncio.new_event_loop()
         thread = threading.Thread(target=loop.run_forever)
         thread.start()
         asyncio.run_coroutine_threadsafe(app.connector.open_async(), loop).result(20)
+        # Where the tests run in the background, the shell has it ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
         with psycopg.connect(DSN) as connection:
             connection.execute("LOCK TABLE adjourn.adjourn_jobs IN EXCLUSIVE MODE")
@@ -172,11 +204,12 @@ def test_b8_an_interrupt_in_the_middle_of_a_call_cancels_it_and_the_job_is_not_d
     assert stored() == ["later"]
 
 
+@EACH_ASYNCHRONOUS
 @pytest.mark.parametrize("end", ["loop.close()", "loop.close(); app.open(); add(app, 'ben'); app.close()"])
-def test_b34_a_program_that_leaves_the_loop_without_ado_ends_silently(program: Program, end: str) -> None:
+def test_b34_a_program_that_leaves_the_loop_without_ado_ends_silently(program: Program, kind: str, end: str) -> None:
     program(
         f"""
-        app = app_on("PsycopgConnector")
+        app = app_on({kind!r})
         loop = asyncio.new_event_loop()
         loop.run_until_complete(app.connector.open_async())
         loop.run_until_complete(app.tasks["add"].defer_async(name="ann"))
@@ -185,10 +218,13 @@ def test_b34_a_program_that_leaves_the_loop_without_ado_ends_silently(program: P
     )
 
 
-def test_b34_a_program_whose_loop_runs_in_a_thread_of_its_own_to_the_end_ends_silently(program: Program) -> None:
+@EACH_ASYNCHRONOUS
+def test_b34_a_program_whose_loop_runs_in_a_thread_of_its_own_to_the_end_ends_silently(
+    program: Program, kind: str
+) -> None:
     program(
-        """
-        app = app_on("PsycopgConnector")
+        f"""
+        app = app_on({kind!r})
         loop = asyncio.new_event_loop()
         threading.Thread(target=loop.run_forever, daemon=True).start()
         asyncio.run_coroutine_threadsafe(app.connector.open_async(), loop).result(10)

@@ -7,13 +7,15 @@ import os
 import pytest
 
 from selection.conftest import Program, Stored
+from selection.program import ASYNCHRONOUS, KINDS
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 
-EITHER = pytest.mark.parametrize("kind", ["SyncPsycopgConnector", "PsycopgConnector"])
+EACH = pytest.mark.parametrize("kind", KINDS)
+EACH_ASYNCHRONOUS = pytest.mark.parametrize("kind", ASYNCHRONOUS)
 
 
-@EITHER
+@EACH
 def test_b32_a_forked_child_works_on_connections_of_its_own(program: Program, kind: str, stored: Stored) -> None:
     program(
         f"""
@@ -35,7 +37,31 @@ def test_b32_a_forked_child_works_on_connections_of_its_own(program: Program, ki
     assert stored() == ["child"] * 8 + ["parent"]
 
 
-@EITHER
+@pytest.mark.parametrize(
+    "kind",
+    [
+        kind
+        if kind in ("Psycopg2Connector", "AsyncPsycopg2Connector")
+        else pytest.param(
+            kind, marks=pytest.mark.xfail(strict=True, reason="a psycopg session that a child closes ends its parent's")
+        )
+        for kind in KINDS
+    ],
+)
+def test_b32_a_session_that_a_forked_child_closes_goes_on_in_the_parent(program: Program, kind: str) -> None:
+    program(
+        f"""
+        app = app_on({kind!r})
+        session = app.connector.get_sync_connector().session()
+        alone = session.execute(PID)
+        in_child(session.close)
+        assert session.execute(PID) == alone
+        session.close()
+        """
+    )
+
+
+@EACH
 def test_b32_a_forked_child_can_close_and_open_and_the_parent_does_not_notice(program: Program, kind: str) -> None:
     program(
         f"""
@@ -58,10 +84,11 @@ def test_b32_a_forked_child_can_close_and_open_and_the_parent_does_not_notice(pr
     )
 
 
-def test_b32_the_child_of_a_child_has_connections_of_its_own_too(program: Program, stored: Stored) -> None:
+@EACH_ASYNCHRONOUS
+def test_b32_the_child_of_a_child_has_connections_of_its_own_too(program: Program, kind: str, stored: Stored) -> None:
     program(
-        """
-        app = app_on("PsycopgConnector")
+        f"""
+        app = app_on({kind!r})
         app.open()
         inherited = backends(app)
 
@@ -83,10 +110,11 @@ def test_b32_the_child_of_a_child_has_connections_of_its_own_too(program: Progra
     assert stored() == ["grandchild"]
 
 
-def test_b32_a_child_can_open_what_its_parent_had_open_on_a_loop_of_its_own(program: Program) -> None:
+@EACH_ASYNCHRONOUS
+def test_b32_a_child_can_open_what_its_parent_had_open_on_a_loop_of_its_own(program: Program, kind: str) -> None:
     program(
-        """
-        app = app_on("PsycopgConnector")
+        f"""
+        app = app_on({kind!r})
         app.open()
         inherited = backends(app)
 
@@ -102,15 +130,12 @@ def test_b32_a_child_can_open_what_its_parent_had_open_on_a_loop_of_its_own(prog
     )
 
 
-@EITHER
+@EACH
 def test_b32_a_pool_of_the_users_stays_with_the_process_that_made_it(program: Program, kind: str) -> None:
     program(
         f"""
-        from psycopg_pool import ConnectionPool
-        from selection.program import DSN
-
         app = app_on({kind!r})
-        with ConnectionPool(DSN, min_size=1, open=True) as pool:
+        with own_pool({kind!r}) as pool:
             app.open(pool)
             inherited = backends(app)
 
@@ -128,10 +153,11 @@ def test_b32_a_pool_of_the_users_stays_with_the_process_that_made_it(program: Pr
     )
 
 
-def test_b32_a_fork_while_the_pool_is_busy_does_not_hang_the_child(program: Program, stored: Stored) -> None:
+@EACH_ASYNCHRONOUS
+def test_b32_a_fork_while_the_pool_is_busy_does_not_hang_the_child(program: Program, kind: str, stored: Stored) -> None:
     program(
-        """
-        app = app_on("PsycopgConnector", min_size=1)
+        f"""
+        app = app_on({kind!r}, min_size=1)
         app.open()
         is_over = threading.Event()
 
@@ -142,7 +168,7 @@ def test_b32_a_fork_while_the_pool_is_busy_does_not_hang_the_child(program: Prog
         threads = [threading.Thread(target=work) for _ in range(6)]
         for thread in threads: thread.start()
         for number in range(10):
-            in_child(lambda: add(app, f"{number}"))
+            in_child(lambda: add(app, f"{{number}}"))
         is_over.set()
         for thread in threads: thread.join()
         app.close()
@@ -151,10 +177,13 @@ def test_b32_a_fork_while_the_pool_is_busy_does_not_hang_the_child(program: Prog
     assert stored() == list("0123456789")
 
 
-def test_b32_a_fork_of_a_program_that_is_opening_and_closing_does_not_hang_the_child(program: Program) -> None:
+@EACH_ASYNCHRONOUS
+def test_b32_a_fork_of_a_program_that_is_opening_and_closing_does_not_hang_the_child(
+    program: Program, kind: str
+) -> None:
     program(
-        """
-        app = app_on("PsycopgConnector", min_size=1)
+        f"""
+        app = app_on({kind!r}, min_size=1)
         is_over = threading.Event()
 
         def open_and_close():
@@ -177,11 +206,14 @@ def test_b32_a_fork_of_a_program_that_is_opening_and_closing_does_not_hang_the_c
     )
 
 
+@EACH_ASYNCHRONOUS
 @pytest.mark.parametrize("place", ["on the loop", "beside the loop"])
-def test_b33_a_child_of_an_app_that_is_open_on_a_loop_is_refused_until_it_opens(program: Program, place: str) -> None:
+def test_b33_a_child_of_an_app_that_is_open_on_a_loop_is_refused_until_it_opens(
+    program: Program, kind: str, place: str
+) -> None:
     program(
         f"""
-        app = app_on("PsycopgConnector")
+        app = app_on({kind!r})
         inherited = set()
 
         def child():
@@ -215,10 +247,11 @@ def test_b33_a_child_of_an_app_that_is_open_on_a_loop_is_refused_until_it_opens(
     )
 
 
-def test_b33_a_child_whose_own_loop_dies_leaves_the_parents_connections_alone(program: Program) -> None:
+@EACH_ASYNCHRONOUS
+def test_b33_a_child_whose_own_loop_dies_leaves_the_parents_connections_alone(program: Program, kind: str) -> None:
     program(
-        """
-        app = app_on("PsycopgConnector")
+        f"""
+        app = app_on({kind!r})
         inherited = set()
 
         def child():
@@ -239,12 +272,13 @@ def test_b33_a_child_whose_own_loop_dies_leaves_the_parents_connections_alone(pr
     )
 
 
+@EACH_ASYNCHRONOUS
 def test_b33_a_fork_amid_bridged_calls_and_awaited_ones_does_not_hang_the_child(
-    program: Program, stored: Stored
+    program: Program, kind: str, stored: Stored
 ) -> None:
     program(
-        """
-        app = app_on("PsycopgConnector")
+        f"""
+        app = app_on({kind!r})
 
         def child(name):
             asyncio._set_running_loop(None)
@@ -273,7 +307,7 @@ def test_b33_a_fork_amid_bridged_calls_and_awaited_ones_does_not_hang_the_child(
                 working += [asyncio.create_task(await_work()) for _ in range(4)]
                 for number in range(8):
                     await asyncio.sleep(0.01)
-                    in_child(lambda: child(f"{number}"), at_once=True)
+                    in_child(lambda: child(f"{{number}}"), at_once=True)
                 is_over.set()
                 await asyncio.gather(*working)
 

@@ -6,20 +6,20 @@ import asyncio
 import itertools
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 import anyio
 import pytest
 
 import adjourn
 from adjourn.connector_state import State
-from adjourn.exceptions import AppNotOpen, ConnectorException, WrongCaller
+from adjourn.exceptions import AppNotOpen, ConnectorException, InvalidOption, WrongCaller
 from adjourn.selection import Action, Operation
 from conftest import Sessions
-from selection.conftest import Bar, Stored
-from selection.pairs import PAIRS, Pair, add, add_async, make_app
+from selection.conftest import Access, Bar, Stored
+from selection.pairs import PAIRS, PSYCOPG, PSYCOPG2, SYNCHRONOUS, Pair, add, add_async, make_app
 from selection.places import BOUND, LoopThread, in_to_thread, on_another_loop, together, until
 
+ON_POSTGRES = pytest.mark.parametrize("synchronous", [name for name in SYNCHRONOUS if "Memory" not in name])
 CYCLES = ["sync", "async", "alternating"]
 
 
@@ -33,22 +33,49 @@ async def cycle(app: adjourn.App, name: str, is_async: bool) -> None:
             add(app, name)
 
 
-@pytest.mark.parametrize("pair", PAIRS, ids=str)
-@pytest.mark.parametrize("kind", ["connector", "synchronous"])
-async def test_b10_before_opening_and_after_closing_an_app_is_not_open(pair: Pair, kind: str, database: str) -> None:
-    app = make_app(getattr(pair, kind)(database, 2, 10))
-    if not pair.needs_opening:
-        pytest.skip("it need not be opened")
+async def check_that_it_is_not_open(app: adjourn.App) -> None:
+    """Every call of synchronous code says so, from wherever it comes."""
+    for call in (
+        lambda: add(app, "never"),
+        lambda: app.tasks["add"].batch_defer({"name": "never"}, {"name": "nor this"}),
+        lambda: list(app.job_manager.list_jobs()),
+        lambda: app.job_manager.cancel_job_by_id(1),
+        lambda: app.connector.pool,  # type: ignore[attr-defined]
+    ):
+        with pytest.raises(AppNotOpen, match=r"open"):
+            call()
+    with pytest.raises(AppNotOpen):
+        await asyncio.to_thread(app.check_connection)
+
+
+@pytest.mark.parametrize("pair", [pair for pair in PAIRS if pair.needs_opening], ids=str)
+async def test_b10_before_opening_and_after_closing_an_app_is_not_open(pair: Pair, database: str) -> None:
+    app = make_app(pair.connector(database, 2, 10))
+    for is_async in (False, True, False):
+        await check_that_it_is_not_open(app)
+        with pytest.raises(AppNotOpen, match="open_async"):
+            await add_async(app, "never")
+        with pytest.raises(AppNotOpen, match="open_async"):
+            await app.tasks["add"].batch_defer_async({"name": "never"})
+        if is_async:
+            async with app.open_async():
+                assert list(await app.job_manager.list_jobs_async()) == []
+        else:
+            with app.open():
+                assert list(app.job_manager.list_jobs()) == []
+    await check_that_it_is_not_open(app)
+
+
+@ON_POSTGRES
+async def test_b10_before_opening_and_after_closing_an_app_on_a_synchronous_connector_is_not_open(
+    synchronous: str, database: str
+) -> None:
+    app = make_app(SYNCHRONOUS[synchronous](database, 2, 10))
     for _ in range(2):
-        with pytest.raises(AppNotOpen, match="open"):
-            add(app, "never")
-        if kind == "connector":
-            with pytest.raises(AppNotOpen, match="open_async"):
-                await add_async(app, "never")
-        with pytest.raises(AppNotOpen):
-            await asyncio.to_thread(app.check_connection)
+        await check_that_it_is_not_open(app)
         with app.open():
             assert list(app.job_manager.list_jobs()) == []
+    await check_that_it_is_not_open(app)
 
 
 @pytest.mark.parametrize("colours", CYCLES)
@@ -199,6 +226,74 @@ async def test_b16_the_pool_of_the_twin_is_closed_after_the_calls_that_are_in_it
     await app.close_async()
 
 
+async def test_b16_a_takeover_that_is_cancelled_after_it_was_published_leaves_the_app_open_on_the_loop(
+    app: adjourn.App, bar: Bar, stored: Stored, sessions: Sessions
+) -> None:
+    app.open()
+    with bar.down():
+        calls = [asyncio.create_task(asyncio.to_thread(add, app, f"{number}")) for number in range(2)]
+        await asyncio.to_thread(bar.wait_for, 2)
+        opening = asyncio.create_task(app.connector.open_async())
+        while app.connector.get_sync_connector() is not app.connector:
+            await asyncio.sleep(0.002)
+        assert not opening.done()
+        opening.cancel()
+        await asyncio.sleep(0.05)
+    await asyncio.gather(*calls)
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert app.connector.get_sync_connector() is app.connector
+    await add_async(app, "awaited")
+    await asyncio.to_thread(add, app, "bridged")
+    until(lambda: sessions.count() <= 2)
+    await app.close_async()
+    assert stored() == ["0", "1", "awaited", "bridged"]
+
+
+async def test_b16_a_takeover_that_is_cancelled_at_any_moment_leaves_the_app_open_in_one_way_or_the_other(
+    app: adjourn.App, stored: Stored, sessions: Sessions
+) -> None:
+    names = []
+    for number, delay in enumerate((0.0, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032)):
+        app.open()
+        with anyio.move_on_after(delay):
+            await app.open_async()
+        # Open for threads in either case: on the twin, or on the loop. Before it was published, on the twin.
+        is_on_loop = app.connector.get_sync_connector() is app.connector
+        if is_on_loop:
+            await add_async(app, f"{number}")
+        else:
+            add(app, f"{number}")
+        names.append(f"{number}")
+        await app.close_async()
+        assert sessions.settle(0) == 0
+    assert stored() == names
+
+
+async def test_b16_a_block_that_was_entered_before_the_takeover_gives_back_only_what_it_has_borrowed(
+    app: adjourn.App, stored: Stored, sessions: Sessions
+) -> None:
+    entered, go_on = threading.Event(), threading.Event()
+
+    def library_code() -> None:
+        with app.open():
+            add(app, "before")
+            entered.set()
+            assert go_on.wait(BOUND)
+            add(app, "after")
+
+    block = asyncio.create_task(asyncio.to_thread(library_code))
+    await asyncio.to_thread(entered.wait, BOUND)
+    await app.open_async()
+    go_on.set()
+    await block
+    await add_async(app, "awaited")
+    await asyncio.to_thread(add, app, "bridged")
+    await app.close_async()
+    assert sessions.settle(0) == 0
+    assert stored() == ["after", "awaited", "before", "bridged"]
+
+
 async def test_b16_a_call_planned_for_the_twin_just_before_a_loop_takes_over_is_served_by_that_loop(
     app: adjourn.App, monkeypatch: pytest.MonkeyPatch, stored: Stored
 ) -> None:
@@ -263,6 +358,24 @@ async def test_b18_closing_with_bridged_calls_in_flight_answers_every_one(
     assert len(acknowledged) >= 2
 
 
+async def test_b18_closing_with_awaited_calls_that_wait_for_each_other_answers_every_one(
+    app: adjourn.App, bar: Bar, stored: Stored
+) -> None:
+    names = list("abcdefgh")
+    await app.open_async()
+    with bar.down():
+        calls = [asyncio.create_task(add_async(app, name)) for name in names]
+        await asyncio.to_thread(bar.wait_for, 1)
+        closing = asyncio.create_task(app.close_async())
+        await asyncio.sleep(0.05)
+    async with asyncio.timeout(BOUND):
+        await closing
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert all(isinstance(outcome, int | AppNotOpen) for outcome in outcomes)
+    assert stored() == [name for name, outcome in zip(names, outcomes, strict=True) if isinstance(outcome, int)]
+    assert stored()[0] == "a"
+
+
 @pytest.mark.parametrize("way", ["await close_async()", "close() in a thread", "close_async() on another loop"])
 async def test_b18_closing_at_any_moment_of_many_calls_loses_and_doubles_none(
     app: adjourn.App, stored: Stored, way: str
@@ -311,52 +424,98 @@ def test_b18_closing_a_synchronously_opened_app_waits_for_calls_in_flight(
 
 
 async def test_b22_a_failed_opening_is_the_librarys_error_and_the_next_one_works_when_the_server_is_back(
-    database: str, tmp_path: Path, stored: Stored, sessions: Sessions
+    app: adjourn.App, access: Access, stored: Stored, sessions: Sessions
 ) -> None:
-    address = f"host={tmp_path}"
-    app = make_app(adjourn.PsycopgConnector(lambda: address, min_size=1, timeout=5))
-    for _ in range(2):
-        with pytest.raises(ConnectorException, match=str(tmp_path)):
-            app.open()
-        with pytest.raises(ConnectorException, match=str(tmp_path)):
-            await app.open_async()
-        with pytest.raises(AppNotOpen):
-            add(app, "never")
-        with pytest.raises(AppNotOpen):
-            await add_async(app, "never")
-    address = database
+    with access.barred():
+        for _ in range(2):
+            with pytest.raises(ConnectorException, match="not currently accepting connections"):
+                app.open()
+            with pytest.raises(ConnectorException, match="not currently accepting connections"):
+                await app.open_async()
+            with pytest.raises(AppNotOpen):
+                add(app, "never")
+            with pytest.raises(AppNotOpen):
+                await add_async(app, "never")
+        assert sessions.settle(0) == 0
     with app.open():
         add(app, "sync")
     async with app.open_async():
         await add_async(app, "async")
     assert stored() == ["async", "sync"]
-    assert sessions.settle(0) == 0
 
 
 async def test_b22_a_loop_that_fails_to_take_over_leaves_the_app_open_as_it_was(
-    database: str, tmp_path: Path, stored: Stored, sessions: Sessions
+    app: adjourn.App, access: Access, stored: Stored, sessions: Sessions
 ) -> None:
-    address = database
-    app = make_app(adjourn.PsycopgConnector(lambda: address, min_size=1, timeout=5))
     with app.open():
-        address = f"host={tmp_path}"
-        with pytest.raises(ConnectorException):
+        with access.barred(), pytest.raises(ConnectorException, match="not currently accepting connections"):
             await app.open_async()
+        add(app, "ann")
+        with pytest.raises(AppNotOpen, match="open_async"):
+            await add_async(app, "never")
+        assert sessions.settle(1) == 1
+    assert stored() == ["ann"]
+
+
+@ON_POSTGRES
+def test_b22_a_failed_opening_of_a_synchronous_connector_leaves_it_closed(
+    synchronous: str, database: str, access: Access, stored: Stored, sessions: Sessions
+) -> None:
+    app = make_app(SYNCHRONOUS[synchronous](database, 2, 10))
+    with access.barred():
+        with pytest.raises(ConnectorException, match="not currently accepting connections"):
+            app.open()
+        with pytest.raises(AppNotOpen):
+            add(app, "never")
+    with app.open():
         add(app, "ann")
     assert stored() == ["ann"]
     assert sessions.settle(0) == 0
 
 
-def test_b22_a_failed_opening_of_a_synchronous_connector_leaves_it_closed(
-    database: str, tmp_path: Path, stored: Stored
+async def test_b22_an_opening_with_a_pool_that_cannot_be_used_leaves_the_app_as_it_was(
+    app: adjourn.App, pair: Pair, database: str, stored: Stored
 ) -> None:
-    address = f"host={tmp_path}"
-    app = make_app(adjourn.SyncPsycopgConnector(lambda: address, min_size=1, timeout=5))
-    with pytest.raises(ConnectorException, match=str(tmp_path)):
-        app.open()
+    assert pair.pool is not None
+    assert pair.pool_async is not None
+    for nonsense in (object(), database, 5):
+        with pytest.raises(InvalidOption, match=r"Pass|takes"):
+            app.open(nonsense)
+        with pytest.raises(InvalidOption, match=r"Pass|takes"):
+            await app.open_async(nonsense)
+        with pytest.raises(AppNotOpen):
+            add(app, "never")
+    with pair.pool(database) as pool:
+        app.open(pool)
+        with pytest.raises(InvalidOption):
+            await app.open_async(object())
+        # The loop has not taken over, and the pool is in use still.
+        assert app.connector.pool is pool  # type: ignore[attr-defined]
+        add(app, "sync")
+        app.close()
+    async with pair.pool_async(database) as pool:
+        await app.open_async(pool)
+        await add_async(app, "async")
+        await app.close_async()
+    assert stored() == ["async", "sync"]
+
+
+@pytest.mark.parametrize("pair", [PSYCOPG, PSYCOPG2], ids=str, indirect=True)
+async def test_b22_a_pool_that_is_closed_is_refused_and_the_app_stays_closed(
+    app: adjourn.App, pair: Pair, database: str, stored: Stored
+) -> None:
+    assert pair.pool is not None
+    assert pair.pool_async is not None
+    with pair.pool(database) as pool:
+        pass
+    with pytest.raises(InvalidOption, match=r"closed|not open"):
+        app.open(pool)
+    async with pair.pool_async(database) as pool:
+        pass
+    with pytest.raises(InvalidOption, match=r"closed|not open"):
+        await app.open_async(pool)
     with pytest.raises(AppNotOpen):
         add(app, "never")
-    address = database
     with app.open():
         add(app, "ann")
     assert stored() == ["ann"]

@@ -5,21 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-import json
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import anyio
 import psycopg
 import psycopg2
 import pytest
-from asgiref.sync import async_to_sync, sync_to_async
 from psycopg2.pool import ThreadedConnectionPool
 
 import adjourn
@@ -27,14 +24,11 @@ from adjourn._drivers import psycopg2_pools
 from adjourn.connector import BaseConnector
 from adjourn.contrib.psycopg2 import AsyncPsycopg2Connector, Psycopg2Connector
 from adjourn.exceptions import (
-    AppNotOpen,
     ConnectorException,
     InvalidConnection,
     InvalidOption,
     NoResult,
     SyncConnectorConfigurationError,
-    UniqueViolation,
-    WrongCaller,
 )
 from adjourn.types import Statement
 from conftest import Sessions
@@ -141,10 +135,6 @@ else:
 class TestPsycopg2Connector:
     """A connector that is synchronous and nothing else."""
 
-    def test_it_returns_itself_as_the_synchronous_connector(self) -> None:
-        connector = Psycopg2Connector()
-        assert connector.get_sync_connector() is connector
-
     @pytest.mark.parametrize(
         "name",
         [name for name, _ in inspect.getmembers(Psycopg2Connector, inspect.isfunction) if name.endswith("_async")],
@@ -174,45 +164,6 @@ class TestPsycopg2Connector:
         with pytest.raises(NoResult):
             connector.execute_query_one("SELECT 1 WHERE false")
         connector.close()
-
-    def test_more_threads_than_connections_wait_for_one(self, scratch: str, sessions: Sessions, stored: Stored) -> None:
-        connector = Psycopg2Connector(scratch, maxconn=2)
-        connector.open()
-
-        def add_ten(index: int) -> None:
-            for number in range(10):
-                add(connector, f"{index:02}-{number}")
-
-        in_threads(16, add_ten)
-        assert sessions.count() <= 2
-        connector.close()
-        assert len(stored()) == 160
-
-    def test_more_threads_than_connections_of_the_users_own_pool_wait_for_one_too(
-        self, scratch: str, sessions: Sessions, stored: Stored
-    ) -> None:
-        with own_pool(1, 2, scratch) as pool:
-            # Two apps on one pool, and its owner beside them.
-            connectors = Psycopg2Connector(), Psycopg2Connector()
-            for connector in connectors:
-                connector.open(pool)
-                assert connector.pool is pool
-            held = pool.getconn()
-            giving_back = threading.Timer(0.3, pool.putconn, [held])
-            giving_back.start()
-
-            def add_five(index: int) -> None:
-                for number in range(5):
-                    add(connectors[index % 2], f"{index}-{number}")
-
-            in_threads(16, add_five)
-            assert sessions.count() <= 2
-            giving_back.join()
-            for connector in connectors:
-                connector.close()
-                with pytest.raises(AppNotOpen):
-                    add(connector, "ann")
-        assert len(stored()) == 80
 
     def test_who_came_first_gets_a_connection_first(self, scratch: str) -> None:
         connector = Psycopg2Connector(scratch, maxconn=1)
@@ -284,21 +235,6 @@ class TestPsycopg2Connector:
             connecting.result(10)
         connector.close()
 
-    def test_twelve_threads_that_open_make_one_pool_and_can_all_work_at_once(
-        self, scratch: str, sessions: Sessions, stored: Stored
-    ) -> None:
-        connector = Psycopg2Connector(scratch, minconn=2, maxconn=2)
-
-        def open_and_add(index: int) -> None:
-            connector.open()
-            add(connector, f"{index:02}")
-
-        in_threads(12, open_and_add)
-        assert sessions.settle(2) == 2
-        connector.close()
-        assert sessions.settle(0) == 0
-        assert stored() == [f"{index:02}" for index in range(12)]
-
     def test_closing_waits_for_calls_in_flight(self, scratch: str, stored: Stored) -> None:
         connector = Psycopg2Connector(scratch, maxconn=1)
         connector.open()
@@ -335,129 +271,8 @@ class TestPsycopg2Connector:
                 waiting.result(5)
 
 
-class TestBeforeOpening:
-    """Nothing has been opened yet."""
-
-    def test_the_synchronous_connector_is_a_twin_and_always_the_same(self, connector: AsyncPsycopg2Connector) -> None:
-        twin = connector.get_sync_connector()
-        assert isinstance(twin, Psycopg2Connector)
-        assert twin is connector.get_sync_connector()
-        assert twin.get_sync_connector() is twin
-        assert len(set(in_threads(16, lambda _: id(connector.get_sync_connector())))) == 1
-
-    async def test_calls_of_either_colour_say_that_the_app_is_not_open(self, connector: AsyncPsycopg2Connector) -> None:
-        for _ in range(2):
-            with pytest.raises(AppNotOpen, match="Open it first"):
-                add(connector, "ann")
-            with pytest.raises(AppNotOpen, match="Open it first"):
-                await add_async(connector, "ann")
-            with pytest.raises(AppNotOpen):
-                connector.pool  # noqa: B018
-            await connector.open_async()
-            await connector.close_async()
-
-    def test_the_twin_is_made_after_the_original(self, scratch: str) -> None:
-        def dumps(value: Any) -> str:
-            return json.dumps(value)
-
-        connector = AsyncPsycopg2Connector(
-            scratch, json_dumps=dumps, minconn=2, maxconn=3, timeout=7, application_name="carried over"
-        )
-        twin = connector.get_sync_connector()
-        assert isinstance(twin, Psycopg2Connector)
-        assert twin.json_dumps is dumps
-        assert twin.timeout == 7
-        connector.open()
-        assert (connector.pool.minconn, connector.pool.maxconn) == (2, 3)
-        (row,) = connector.execute_query_all("SELECT current_setting('application_name') AS name")
-        assert row == {"name": "carried over"}
-        connector.close()
-
-
-class TestOpenedSynchronously:
-    """`open()`, in a thread or wherever."""
-
-    def test_opening_calling_and_closing_is_all_it_takes(
-        self, connector: AsyncPsycopg2Connector, stored: Stored
-    ) -> None:
-        connector.open()
-        connector.open()
-        assert isinstance(connector.pool, ThreadedConnectionPool)
-        add(connector, "ann")
-        connector.execute_batch([(ADD, {"name": "bob"})])
-        connector.close()
-        connector.close()
-        assert stored() == ["ann", "bob"]
-
-    async def test_an_awaited_call_is_refused_and_names_open_async(self, connector: AsyncPsycopg2Connector) -> None:
-        connector.open()
-        with pytest.raises(AppNotOpen, match="open_async"):
-            await add_async(connector, "ann")
-        await connector.close_async()
-        with pytest.raises(AppNotOpen):
-            add(connector, "ann")
-
-    async def test_opening_on_a_loop_takes_over_without_dropping_work_in_flight(
-        self, connector: AsyncPsycopg2Connector, sessions: Sessions, stored: Stored
-    ) -> None:
-        connector.open()
-        twin = connector.get_sync_connector()
-        goes_on = True
-        added: list[str] = []
-
-        def keep_adding(index: int) -> None:
-            number = 0
-            while goes_on:
-                name = f"{index}-{number:04}"
-                (twin if number % 2 else connector.get_sync_connector()).execute(ADD, {"name": name})
-                added.append(name)
-                number += 1
-
-        adding = asyncio.create_task(asyncio.to_thread(in_threads, 8, keep_adding))
-        await asyncio.sleep(0.3)
-        await connector.open_async()
-        await asyncio.sleep(0.3)
-        goes_on = False
-        await adding
-        assert sessions.settle(2) == 2
-        await connector.close_async()
-        assert stored() == sorted(added)
-
-    def test_a_pool_of_the_users_is_used_and_let_go_and_another_can_follow(
-        self, scratch: str, sessions: Sessions
-    ) -> None:
-        connector = AsyncPsycopg2Connector(scratch)
-        for _ in range(2):
-            with own_pool(1, 1, scratch) as pool:
-                connector.open(pool)
-                assert connector.pool is pool
-                assert sessions.settle(1) == 1
-                connector.close()
-                with pytest.raises(AppNotOpen):
-                    add(connector, "bob")
-        connector.open()
-        assert sessions.settle(1) == 1
-        connector.close()
-        assert sessions.settle(0) == 0
-
-
 class TestOpenedOnALoop:
     """`await open_async()`."""
-
-    async def test_the_connector_answers_itself_as_the_synchronous_one(self, opened: AsyncPsycopg2Connector) -> None:
-        assert opened.get_sync_connector() is opened
-        assert isinstance(opened.pool, ThreadedConnectionPool)
-
-    async def test_sixteen_threads_are_served_by_the_loops_own_pool(
-        self, opened: AsyncPsycopg2Connector, sessions: Sessions, stored: Stored
-    ) -> None:
-        def add_ten(index: int) -> None:
-            for number in range(10):
-                add(opened, f"{index:02}-{number}")
-
-        await asyncio.to_thread(in_threads, 16, add_ten)
-        assert sessions.count() <= 2
-        assert len(stored()) == 160
 
     async def test_tasks_beyond_the_connections_wait_without_threads(
         self, opened: AsyncPsycopg2Connector, stored: Stored
@@ -468,52 +283,6 @@ class TestOpenedOnALoop:
         assert threading.active_count() <= before + 2
         await asyncio.gather(*adding)
         assert len(stored()) == 6
-
-    @pytest.mark.parametrize("thread_sensitive", [True, False])
-    async def test_forty_calls_in_sync_to_async_at_once(
-        self, opened: AsyncPsycopg2Connector, stored: Stored, thread_sensitive: bool
-    ) -> None:
-        call = sync_to_async(add, thread_sensitive=thread_sensitive)
-        await asyncio.gather(*(call(opened, f"{number:02}") for number in range(40)))
-        assert len(stored()) == 40
-
-    def test_sync_to_async_within_async_to_sync(self, connector: AsyncPsycopg2Connector, stored: Stored) -> None:
-        async def main() -> None:
-            await connector.open_async()
-            await sync_to_async(add)(connector, "ann")
-            await connector.close_async()
-
-        async_to_sync(main)()
-        assert stored() == ["ann"]
-
-    async def test_a_blocking_call_on_the_loops_own_thread_is_refused_and_nothing_stored(
-        self, opened: AsyncPsycopg2Connector, stored: Stored
-    ) -> None:
-        with pytest.raises(WrongCaller, match="_async"):
-            add(opened, "ann")
-        assert stored() == []
-
-    async def test_errors_keep_their_type_over_the_bridge(self, opened: AsyncPsycopg2Connector) -> None:
-        await add_async(opened, "ann")
-        with pytest.raises(UniqueViolation):
-            await asyncio.to_thread(add, opened, "ann")
-
-    async def test_a_pool_of_the_users_serves_threads_and_is_let_go(
-        self, connector: AsyncPsycopg2Connector, scratch: str, sessions: Sessions, stored: Stored
-    ) -> None:
-        with own_pool(1, 1, scratch) as pool:
-            await connector.open_async(pool)
-            assert connector.pool is pool
-            await asyncio.to_thread(add, connector, "ann")
-            await asyncio.gather(*(add_async(connector, f"ben {number}") for number in range(5)))
-            assert sessions.settle(1) == 1
-            await connector.close_async()
-            with pytest.raises(AppNotOpen):
-                await add_async(connector, "bob")
-        await connector.open_async()
-        await add_async(connector, "cy")
-        await connector.close_async()
-        assert len(stored()) == 7
 
     async def test_a_thread_gets_a_session_of_its_own_in_every_state(
         self, connector: AsyncPsycopg2Connector, scratch: str
@@ -534,21 +303,6 @@ class TestOpenedOnALoop:
             session = await asyncio.to_thread(beside.session)
             session.close()
             await beside.close_async()
-
-    async def test_six_cycles_leave_no_connection(
-        self, connector: AsyncPsycopg2Connector, sessions: Sessions, stored: Stored
-    ) -> None:
-        for number in range(6):
-            if number % 2:
-                connector.open()
-                add(connector, f"{number}")
-                connector.close()
-            else:
-                await connector.open_async()
-                await add_async(connector, f"{number}")
-                await connector.close_async()
-            assert sessions.settle(0) == 0
-        assert len(stored()) == 6
 
 
 class TestCancelledCalls:
@@ -606,18 +360,6 @@ class TestCancelledCalls:
             await connector.execute_async(ADD, {"name": "ann"}, connection=connection)
             connection.commit()
         assert stored() == ["ann"]
-
-    async def test_opening_that_is_cancelled_leaves_nothing_behind(
-        self, connector: AsyncPsycopg2Connector, sessions: Sessions
-    ) -> None:
-        for delay in (0.0, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032):
-            with anyio.move_on_after(delay):
-                await connector.open_async()
-            if connector._half.is_open:
-                await connector.close_async()
-            with pytest.raises(AppNotOpen):
-                await add_async(connector, "ann")
-            assert sessions.settle(0) == 0
 
     async def test_a_session_that_is_cancelled_can_be_closed_at_once(self, scratch: str, sessions: Sessions) -> None:
         session = await AsyncPsycopg2Connector(scratch).session_async()
@@ -705,51 +447,3 @@ class TestJobs:
                 assert await app.schema_manager.get_version_async() > 0
 
         asyncio.run(main())
-
-
-class TestFailures:
-    """The server, or the loop, is not there."""
-
-    async def test_a_failed_opening_leaves_the_connector_closed_and_the_next_one_works(
-        self, scratch: str, tmp_path: Path, stored: Stored
-    ) -> None:
-        is_there = False
-
-        def factory(dsn: str) -> Any:
-            return psycopg2.extensions.connection(dsn if is_there else f"host={tmp_path}")
-
-        connector = AsyncPsycopg2Connector(scratch, connection_factory=factory, timeout=5)
-        for _ in range(2):
-            with pytest.raises(ConnectorException, match=str(tmp_path)):
-                connector.open()
-            with pytest.raises(ConnectorException, match=str(tmp_path)):
-                await connector.open_async()
-            with pytest.raises(AppNotOpen):
-                add(connector, "ann")
-        is_there = True
-        connector.open()
-        add(connector, "ann")
-        is_there = False
-        with pytest.raises(ConnectorException):
-            await connector.open_async()
-        add(connector, "bob")
-        is_there = True
-        await connector.open_async()
-        await add_async(connector, "cy")
-        await connector.close_async()
-        assert stored() == ["ann", "bob", "cy"]
-
-    def test_a_dead_loop_is_named_and_the_next_opening_gives_its_connections_back(
-        self, connector: AsyncPsycopg2Connector, sessions: Sessions, stored: Stored
-    ) -> None:
-        asyncio.run(connector.open_async())
-        with pytest.raises(WrongCaller, match="closed"):
-            connector.execute(ADD, {"name": "ann"})
-        connector.open()
-        assert sessions.settle(1) == 1
-        add(connector, "cy")
-        connector.close()
-        asyncio.run(connector.open_async())
-        connector.close()
-        assert sessions.settle(0) == 0
-        assert stored() == ["cy"]

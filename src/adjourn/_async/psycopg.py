@@ -416,5 +416,5 @@ def checked_connection(connection: Any) -> AsyncConnection[Any]:
     wanted, kind = AsyncConnection.__name__, type(connection)
     raise exceptions.InvalidConnection(
         f"This call takes a psycopg.{wanted} as `connection`, not a {kind.__module__}.{kind.__qualname__}. "
-        + driver.other_colour(connection)
+        + driver.other_colour(connection, is_blocking=runtime.IS_BLOCKING)
     )

@@ -128,7 +128,7 @@ class AsyncSQLAlchemyConnector(AsyncPooledConnector[AsyncEngine]):
         if not isinstance(pool, AsyncEngine):
             raise exceptions.InvalidOption(
                 f"This call takes a SQLAlchemy {wanted}, not a {kind.__module__}.{kind.__qualname__}. "
-                + driver.other_colour(pool)
+                + driver.other_engine(pool)
             )
         driver.check_dialect(pool.dialect, wanted, exceptions.InvalidOption)
         return pool
@@ -218,7 +218,8 @@ class AsyncSQLAlchemyConnector(AsyncPooledConnector[AsyncEngine]):
         wanted, kind = AsyncConnection.__name__, type(connection)
         raise exceptions.InvalidConnection(
             f"This call takes a SQLAlchemy {wanted} or ORM session as `connection`, not a "
-            f"{kind.__module__}.{kind.__qualname__}. " + driver.other_colour(connection)
+            f"{kind.__module__}.{kind.__qualname__}. "
+            + driver.other_colour(connection, is_blocking=runtime.IS_BLOCKING)
         )
 
     async def _execute_pooled_async(self, statement: Statement, parameters: Parameters | None) -> list[Row]:

@@ -17,8 +17,8 @@ import psycopg.pq
 import psycopg_pool
 
 from adjourn import exceptions
+from adjourn._drivers.connections import remedy
 from adjourn._drivers.sockets import readable as readable
-from adjourn._drivers.wrappers import is_wrapper
 from adjourn.options import check_port, check_seconds, function_or
 
 LARGEST_POOL = 10
@@ -216,13 +216,9 @@ def unreachable(error: psycopg.Error, place: str) -> exceptions.ConnectorExcepti
     )
 
 
-def other_colour(connection: Any) -> str:
-    """Return the remedy for a connection that was passed to the wrong call."""
-    if isinstance(connection, psycopg.AsyncConnection):
-        return "With this connection await the form of the call that ends in `_async`."
-    if isinstance(connection, psycopg.Connection) or is_wrapper(connection):
-        return "With this connection use the blocking form of the call, the one without `_async`."
-    return "Pass a connection of psycopg, or give the app the connector of the driver that the connection is from."
+def other_colour(connection: Any, *, is_blocking: bool) -> str:
+    """Return the remedy for a connection that was passed to the wrong call, which blocks or is awaited."""
+    return remedy(connection, "a connection of psycopg", {"psycopg"}, is_blocking=is_blocking)
 
 
 def options_of_pool(pool: Any) -> Options:

@@ -13,8 +13,8 @@ from typing import Any, TypeAlias, TypeVar
 import attrs
 
 from adjourn import exceptions
+from adjourn._drivers.connections import remedy
 from adjourn._drivers.sockets import readable
-from adjourn._drivers.wrappers import is_wrapper
 from adjourn.options import check_port, check_seconds, function_or
 from adjourn.types import Parameters, Row, Statement
 
@@ -291,8 +291,8 @@ def notifications(connection: Connection) -> list[str]:
         return arrived
 
 
-def checked_connection(connection: Any) -> Connection:
-    """Check the connection that a caller has passed.
+def checked_connection(connection: Any, *, is_blocking: bool) -> Connection:
+    """Check the connection that a caller has passed to a call which blocks or is awaited.
 
     Raises
     ------
@@ -307,13 +307,8 @@ def checked_connection(connection: Any) -> Connection:
             "made without `async_`."
         )
     kind = type(connection)
-    remedy = (
-        "Use Django's connection in synchronous code, with the form of the call without `_async`: it belongs to its "
-        "thread."
-        if is_wrapper(connection)
-        else "Pass a connection of psycopg2, or give the app the connector of the driver that the connection is from."
-    )
     raise exceptions.InvalidConnection(
         "This call takes a psycopg2 connection (psycopg2.extensions.connection) as `connection`, not a "
-        f"{kind.__module__}.{kind.__qualname__}. {remedy}"
+        f"{kind.__module__}.{kind.__qualname__}. "
+        + remedy(connection, "a connection of psycopg2", {"psycopg2"}, is_blocking=is_blocking)
     )

@@ -22,7 +22,9 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from adjourn import exceptions
 from adjourn._drivers import psycopg as libpq
+from adjourn._drivers.connections import remedy
 from adjourn._drivers.numbered import has_several_commands, numbered
+from adjourn._drivers.wrappers import is_wrapper
 from adjourn.options import check_seconds
 from adjourn.types import Parameters, Row, Statement
 
@@ -114,18 +116,25 @@ def check_dialect(dialect: Dialect, what: str, error: type[exceptions.AdjournExc
         )
 
 
-def other_colour(given: Any) -> str:
-    """Return the remedy for an engine or a connection that was passed to the wrong call."""
+def other_engine(given: Any) -> str:
+    """Return the remedy for something that was passed to the wrong call as an engine."""
     homes = [each.__module__ for each in type(given).__mro__]
-    if any(home.startswith(("sqlalchemy.ext.asyncio", "asyncpg")) for home in homes):
-        return "With this one await the form of the call that ends in `_async`."
-    if any(home.startswith(("sqlalchemy.engine", "sqlalchemy.orm")) for home in homes):
+    if any(home.startswith("sqlalchemy.ext.asyncio") for home in homes):
+        return (
+            "With this one await the form of the call that ends in `_async`, on an asynchronous connector: "
+            "adjourn.contrib.sqlalchemy.SQLAlchemyConnector."
+        )
+    if any(home.startswith("sqlalchemy.engine") for home in homes):
         return "With this one use the blocking form of the call, the one without `_async`."
-    return (
-        "Pass what SQLAlchemy gave you, or give the app the connector of the driver that this is from."
-        if libpq.other_colour(given).startswith("Pass")
-        else libpq.other_colour(given)
-    )
+    return "Pass an engine of SQLAlchemy's, or give the app the connector of the driver that this is from."
+
+
+def other_colour(connection: Any, *, is_blocking: bool) -> str:
+    """Return the remedy for a connection that was passed to the wrong call, which blocks or is awaited."""
+    drivers = {"sqlalchemy", "psycopg", "asyncpg"}
+    if is_wrapper(connection):
+        drivers = {"sqlalchemy"}  # what is inside of it is another framework's affair
+    return remedy(connection, "a connection or session of SQLAlchemy's", drivers, is_blocking=is_blocking)
 
 
 class Made:

@@ -124,7 +124,10 @@ class SyncPsycopg2Connector(SyncPooledConnector[ThreadedConnectionPool]):
         """
         if connection is not None:
             # A framework's connection belongs to its thread, so it is of use only where the call is made in it.
-            given = driver.checked_connection(unwrapped(connection) if runtime.IS_BLOCKING else connection)
+            is_blocking = runtime.IS_BLOCKING
+            given = driver.checked_connection(
+                unwrapped(connection) if is_blocking else connection, is_blocking=is_blocking
+            )
             return on(given, driver.run, statement, parameters, is_owner=False)
         return runtime.guarded(
             self._on_pooled, functools.partial(driver.run_committed, statement=statement, parameters=parameters)

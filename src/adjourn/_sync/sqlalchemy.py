@@ -128,7 +128,7 @@ class SyncSQLAlchemyConnector(SyncPooledConnector[Engine]):
         if not isinstance(pool, Engine):
             raise exceptions.InvalidOption(
                 f"This call takes a SQLAlchemy {wanted}, not a {kind.__module__}.{kind.__qualname__}. "
-                + driver.other_colour(pool)
+                + driver.other_engine(pool)
             )
         driver.check_dialect(pool.dialect, wanted, exceptions.InvalidOption)
         return pool
@@ -216,7 +216,8 @@ class SyncSQLAlchemyConnector(SyncPooledConnector[Engine]):
         wanted, kind = Connection.__name__, type(connection)
         raise exceptions.InvalidConnection(
             f"This call takes a SQLAlchemy {wanted} or ORM session as `connection`, not a "
-            f"{kind.__module__}.{kind.__qualname__}. " + driver.other_colour(connection)
+            f"{kind.__module__}.{kind.__qualname__}. "
+            + driver.other_colour(connection, is_blocking=runtime.IS_BLOCKING)
         )
 
     def _execute_pooled(self, statement: Statement, parameters: Parameters | None) -> list[Row]:

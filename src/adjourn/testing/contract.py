@@ -380,6 +380,31 @@ class ConnectorContract:
 
         asyncio.run(_bounded(check, AsyncFace(connector)))
 
+    def test_the_connections_of_an_event_loop_that_has_ended_are_given_back(self) -> None:
+        """Where a program has not closed it before its loop ended, the next opening ends the server's sessions."""
+        connector = self.make_connector()
+        if isinstance(connector, BaseSyncConnector):
+            raise unittest.SkipTest("it is a synchronous connector")
+        if not self.executes_sql:
+            raise unittest.SkipTest("it executes adjourn's own statements only")
+        mine = Statement("mine", "SELECT pg_backend_pid() AS pid")
+        is_there = Statement("is there", "SELECT count(*) AS count FROM pg_stat_activity WHERE pid = %(pid)s")
+
+        async def abandon() -> Row:
+            await connector.open_async()
+            (session,) = await connector.execute_async(mine, {})
+            return session
+
+        async def check(face: Face) -> None:
+            async with face.opened():
+                deadline = time.monotonic() + BOUND / 3
+                while await face.execute_statement(is_there, session) != [{"count": 0}]:
+                    check_that(time.monotonic() < deadline, "the sessions of a loop that has ended end too")
+                    await asyncio.sleep(0.02)
+
+        session = asyncio.run(abandon())
+        asyncio.run(_bounded(check, SyncFace(connector)))
+
     # How it is done
 
     def _in_each_colour(

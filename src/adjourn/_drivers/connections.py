@@ -1,0 +1,106 @@
+"""Whose a connection is that a caller has passed, and which call of which connector takes it.
+
+It is known by its class, whose driver is not imported for that.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from adjourn._drivers.wrappers import is_wrapper
+
+
+@attrs.frozen
+class Kind:
+    """What a connection is.
+
+    Attributes
+    ----------
+    is_awaited
+        Whether it is asynchronous.
+    connectors
+        The connectors that take it.
+    """
+
+    driver: str
+    is_awaited: bool
+    connectors: str
+
+
+_PSYCOPG = "adjourn.PsycopgConnector"
+_ON_ENGINES = "adjourn.contrib.sqlalchemy.SQLAlchemyConnector"
+_PLAIN = Kind("psycopg", False, f"{_PSYCOPG} or adjourn.SyncPsycopgConnector")
+_PLAIN_PSYCOPG2 = Kind("psycopg2", False, "adjourn.Psycopg2Connector, or adjourn.AsyncPsycopg2Connector")
+_BLOCKING_ON_ENGINES = Kind(
+    "sqlalchemy",
+    False,
+    f"{_ON_ENGINES}, or the SQLAlchemyPsycopgConnector or SQLAlchemyPsycopg2Connector beside it",
+)
+_AWAITED_ON_ENGINES = Kind("sqlalchemy", True, _ON_ENGINES)
+
+_KINDS = {
+    "psycopg.Connection": _PLAIN,
+    "psycopg.AsyncConnection": Kind("psycopg", True, _PSYCOPG),
+    "psycopg2.extensions.connection": _PLAIN_PSYCOPG2,
+    "sqlalchemy.engine.base.Connection": _BLOCKING_ON_ENGINES,
+    "sqlalchemy.orm.session.Session": _BLOCKING_ON_ENGINES,
+    "sqlalchemy.orm.scoping.scoped_session": _BLOCKING_ON_ENGINES,
+    "sqlalchemy.ext.asyncio.engine.AsyncConnection": _AWAITED_ON_ENGINES,
+    "sqlalchemy.ext.asyncio.session.AsyncSession": _AWAITED_ON_ENGINES,
+    "sqlalchemy.ext.asyncio.scoping.async_scoped_session": _AWAITED_ON_ENGINES,
+    "asyncpg.connection.Connection": Kind("asyncpg", True, _ON_ENGINES),
+    "asyncpg.pool.PoolConnectionProxy": Kind("asyncpg", True, _ON_ENGINES),
+}
+
+
+def kind_of(connection: Any) -> Kind | None:
+    """Say what a connection is, or None for what is not known here. Django's is that of its driver."""
+    if is_wrapper(connection):
+        database = getattr(getattr(connection, "Database", None), "__name__", "")
+        return _PLAIN_PSYCOPG2 if database == "psycopg2" else _PLAIN
+    for each in type(connection).__mro__:
+        if kind := _KINDS.get(f"{each.__module__}.{each.__qualname__}"):
+            return kind
+    return None
+
+
+def remedy(connection: Any, taken: str, drivers: set[str], *, is_blocking: bool) -> str:
+    """Say what to do with a connection that a call has refused.
+
+    Parameters
+    ----------
+    connection
+        The connection.
+    taken
+        What the connector takes, for one that is none at all.
+    drivers
+        Those whose connections this connector takes, in a call of the right colour.
+    is_blocking
+        Whether the call that has refused it blocks.
+    """
+    kind = kind_of(connection)
+    if kind is None:
+        return f"Pass {taken}, or give the app the connector of the driver that the connection is from."
+    if kind.driver in drivers and not kind.is_awaited:
+        if is_wrapper(connection):
+            return (
+                "Use Django's connection in synchronous code, with the form of the call without `_async`: it belongs "
+                "to its thread."
+            )
+        return "With this connection use the blocking form of the call, the one without `_async`."
+    if kind.driver in drivers:
+        # A connector that is synchronous and nothing else has that form only to refuse it.
+        return (
+            "With this connection await the form of the call that ends in `_async`, on an asynchronous connector: "
+            f"{kind.connectors}."
+        )
+    form = "await the form of the call that ends in `_async`" if kind.is_awaited else "use the one without `_async`"
+    # psycopg2's connections are taken by the calls of both colours.
+    is_other_colour = kind.is_awaited == is_blocking and kind.driver != "psycopg2"
+    and_form = f" There {form}." if is_other_colour or is_wrapper(connection) else ""
+    return (
+        f"Give the app the connector of the driver that the connection is from, {kind.connectors}; "
+        f"`app.with_connector(...)` returns an app with the same tasks.{and_form}"
+    )
