@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -65,6 +66,8 @@ def run_pyright(directory: Path, *arguments: str) -> dict[str, Any]:
         process = subprocess.run(
             [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable, *arguments],
             cwd=directory,
+            # For --verifytypes it is the `python` of the path that says where packages are.
+            env={**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])},
             capture_output=True,
             text=True,
             timeout=110,
