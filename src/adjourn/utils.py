@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import importlib
 import inspect
@@ -142,3 +143,14 @@ def import_all(module_names: Iterable[str]) -> None:
         except ImportError as error:
             message = f"Module {name!r} could not be imported: {error}. Is its directory on Python's import path?"
             raise exceptions.LoadFromPathError(message) from error
+
+
+def keep_for_ever(inherited: Any) -> None:
+    """Keep something that a fork has copied from being deleted, even at the end of the process.
+
+    To delete it would be to talk to the parent's database sessions, or to complain that nobody has closed them.
+    """
+    with contextlib.suppress(ImportError, AttributeError):
+        import ctypes
+
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(inherited))

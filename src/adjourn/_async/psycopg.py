@@ -26,9 +26,9 @@ from adjourn._drivers import psycopg as driver
 from adjourn._drivers.psycopg_pools import fit_to_be_left
 from adjourn._drivers.wrappers import unwrapped
 from adjourn._runtime import aio as runtime
-from adjourn._runtime import forks
 from adjourn.options import function_or
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
+from adjourn.utils import keep_for_ever
 
 
 class AsyncPsycopgConnector(AsyncPooledConnector[AsyncConnectionPool[Any]]):
@@ -312,7 +312,7 @@ class AsyncPsycopgSession(AsyncSession):
         """Close the connection. Closing twice does nothing."""
         if self._process != os.getpid():
             # The socket is the parent's too, who would be told that the session is over.
-            forks.keep(self.connection)
+            keep_for_ever(self.connection)
             return
         await runtime.uninterrupted(self.connection.close)
 

@@ -27,6 +27,7 @@ from adjourn._drivers.numbered import has_several_commands, numbered
 from adjourn._drivers.wrappers import is_wrapper
 from adjourn.options import check_seconds
 from adjourn.types import Parameters, Row, Statement
+from adjourn.utils import keep_for_ever
 
 WAIT = 30.0
 """Seconds to wait for a connection where the pool does not say."""
@@ -168,7 +169,7 @@ class Made:
     def keep_for_ever(self) -> None:
         """Keep the connections alive, in a forked child: to delete them would be to reach into the parent."""
         for made in self._connections.values():
-            _keep_for_ever(made)
+            keep_for_ever(made)
 
     def _remember(self, connection: Any, entry: ConnectionPoolEntry) -> None:
         self._connections[id(connection)] = (connection, getattr(connection, "driver_connection", connection), entry)
@@ -205,13 +206,6 @@ def _finish_asyncpg(raw: Any, idle_only: bool) -> None:
     if (left := getattr(transport, "_sock", None)) is not None:
         left.close()
         transport._sock = None
-
-
-def _keep_for_ever(connection: Any) -> None:
-    with contextlib.suppress(ImportError, AttributeError):
-        import ctypes
-
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 
 
 # Statements

@@ -24,12 +24,12 @@ from adjourn import exceptions
 from adjourn._drivers import psycopg as driver
 from adjourn._drivers.psycopg_pools import fit_to_be_left
 from adjourn._drivers.wrappers import unwrapped
-from adjourn._runtime import forks
 from adjourn._runtime import threads as runtime
 from adjourn._sync.connector import SyncSession
 from adjourn._sync.lifecycle import SyncPooledConnector
 from adjourn.options import function_or
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
+from adjourn.utils import keep_for_ever
 
 
 class SyncPsycopgConnector(SyncPooledConnector[ConnectionPool[Any]]):
@@ -311,7 +311,7 @@ class SyncPsycopgSession(SyncSession):
         """Close the connection. Closing twice does nothing."""
         if self._process != os.getpid():
             # The socket is the parent's too, who would be told that the session is over.
-            forks.keep(self.connection)
+            keep_for_ever(self.connection)
             return
         runtime.uninterrupted(self.connection.close)
 
