@@ -37,24 +37,15 @@ def test_b32_a_forked_child_works_on_connections_of_its_own(program: Program, ki
     assert stored() == ["child"] * 8 + ["parent"]
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        kind
-        if kind in ("Psycopg2Connector", "AsyncPsycopg2Connector")
-        else pytest.param(
-            kind, marks=pytest.mark.xfail(strict=True, reason="a psycopg session that a child closes ends its parent's")
-        )
-        for kind in KINDS
-    ],
-)
+@EACH
 def test_b32_a_session_that_a_forked_child_closes_goes_on_in_the_parent(program: Program, kind: str) -> None:
     program(
         f"""
         app = app_on({kind!r})
         session = app.connector.get_sync_connector().session()
         alone = session.execute(PID)
-        in_child(session.close)
+        # At once: psycopg itself warns at the end of a program of a connection that was not closed.
+        in_child(session.close, at_once=True)
         assert session.execute(PID) == alone
         session.close()
         """
