@@ -42,7 +42,7 @@ from selection.places import (
     in_plain_thread,
 )
 
-EXAMPLES = int(os.environ.get("ADJOURN_TEST_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("ADJOURN_TEST_EXAMPLES", "20"))
 """How many sequences of steps are tried."""
 
 LOOPS = st.sampled_from(["loop a", "loop b"])
