@@ -79,7 +79,8 @@ def test_the_demo_counts_every_file_exactly_once_although_a_worker_is_killed(
     assert killed is not None
     assert rescued is not None
     assert int(killed[1]) > 0
-    assert int(rescued[1]) > 0
+    # It had a few in hand; the others ran once.
+    assert 0 < int(rescued[1]) < FILES / 2
     assert re.search(rf"all +│ +{FILES} │", output)
     assert f"each of the {FILES} files was counted exactly once" in output
     assert_nothing_is_left(process, directory)

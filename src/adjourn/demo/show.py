@@ -86,7 +86,7 @@ class Show:
     def report(self, seconds: float) -> int:
         """Print the results of so many seconds, and check them."""
         jobs = self.app.job_manager.list_jobs()
-        rescued = sum(job.attempts > 0 for job in jobs)
+        rescued = sum(job.attempts > 1 for job in jobs)
         killed = VICTIM not in self.workers
         self.console.print(report.results(report.counts_by_package(self.app)))
         self.console.print(
