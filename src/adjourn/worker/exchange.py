@@ -64,7 +64,6 @@ class Exchange:
         self._buffered_at = 0.0
         self._outbox = Outbox()
         self._probe_at = 0.0
-        self._due_at: float | None = None
         self._place_at: float | None = None
         self._saturated_since: float | None = None
         self._confirmations: deque[float] = deque()
