@@ -14,7 +14,7 @@ import psycopg
 from asgiref.sync import async_to_sync, sync_to_async
 from common import empty, make_adjourn, server, show
 
-from adjourn import bridge
+from adjourn._dispatch import bridge
 
 BLOCK = 20
 """Calls of one kind before it is another's turn, so that all see the same machine."""

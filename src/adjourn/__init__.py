@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from adjourn import types as types
     from adjourn import utils as utils
     from adjourn import worker as worker
+    from adjourn._compat.moved import AiopgConnector
     from adjourn.app import App
     from adjourn.blueprints import Blueprint
-    from adjourn.connector import BaseConnector
-    from adjourn.connectors import PsycopgConnector, SyncPsycopgConnector
-    from adjourn.contrib.psycopg2 import AsyncPsycopg2Connector, Psycopg2Connector
+    from adjourn.connectors.base import BaseConnector
+    from adjourn.connectors.psycopg import PsycopgConnector, SyncPsycopgConnector
+    from adjourn.connectors.psycopg2 import AsyncPsycopg2Connector, Psycopg2Connector
     from adjourn.job_context import JobContext
     from adjourn.retry import BaseRetryStrategy, RetryDecision, RetryStrategy
-    from adjourn.utils import AiopgConnector
 
     __version__: str
 
@@ -62,18 +62,18 @@ __url__ = ""
 
 # Imported on first use: a program loads no driver that it does not use, and a cron script starts fast.
 _HOMES = {
-    "AiopgConnector": "adjourn.utils",
+    "AiopgConnector": "adjourn._compat.moved",
     "App": "adjourn.app",
-    "AsyncPsycopg2Connector": "adjourn.contrib.psycopg2",
-    "BaseConnector": "adjourn.connector",
+    "AsyncPsycopg2Connector": "adjourn.connectors.psycopg2",
+    "BaseConnector": "adjourn.connectors.base",
     "BaseRetryStrategy": "adjourn.retry",
     "Blueprint": "adjourn.blueprints",
     "JobContext": "adjourn.job_context",
-    "Psycopg2Connector": "adjourn.contrib.psycopg2",
-    "PsycopgConnector": "adjourn.connectors",
+    "Psycopg2Connector": "adjourn.connectors.psycopg2",
+    "PsycopgConnector": "adjourn.connectors.psycopg",
     "RetryDecision": "adjourn.retry",
     "RetryStrategy": "adjourn.retry",
-    "SyncPsycopgConnector": "adjourn.connectors",
+    "SyncPsycopgConnector": "adjourn.connectors.psycopg",
 }
 
 # They are there after a bare `import adjourn`, too.

@@ -11,12 +11,13 @@ from types import TracebackType
 from typing import Any, Self, Unpack, cast
 
 from adjourn import blueprints, builtin_tasks, exceptions, sql, tasks
-from adjourn.connector import BaseConnector
+from adjourn._domain.checks import check_flag, check_known, check_name, checked_list
+from adjourn._runtime.contexts import AwaitableContext
+from adjourn._runtime.imports import import_all, load_from_path
+from adjourn.connectors.base import BaseConnector
 from adjourn.manager import JobDeferrer, JobManager, SchemaManager
-from adjourn.options import check_flag, check_known, check_name, checked_list
 from adjourn.periodic import checked_defaults
 from adjourn.types import ConfigureOptions, JSONDumps, PeriodicDefaults, WorkerOptions
-from adjourn.utils import AwaitableContext, import_all, load_from_path
 from adjourn.worker import Worker, shutdown
 from adjourn.worker.options import checked_options
 

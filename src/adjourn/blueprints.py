@@ -10,12 +10,13 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, Unpack, overlo
 import attrs
 
 from adjourn import exceptions
-from adjourn.cron import Cron
+from adjourn._domain.checks import check_name
+from adjourn._domain.cron import Cron
+from adjourn._runtime.callers import caller_module, caller_stacklevel
 from adjourn.job_context import JobContext
 from adjourn.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE
 from adjourn.manager import JobManager
 from adjourn.middleware import TaskMiddleware
-from adjourn.options import check_name
 from adjourn.periodic import (
     MissedRuns,
     PeriodicRegistry,
@@ -28,7 +29,6 @@ from adjourn.periodic import (
 from adjourn.retry import RetryValue
 from adjourn.tasks import Task
 from adjourn.types import JSONDumps, PeriodicOptions
-from adjourn.utils import caller_module, caller_stacklevel
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -13,10 +13,10 @@ import gc
 import weakref
 
 from adjourn import exceptions
+from adjourn._domain.checks import check_filter, check_flags, check_hours
 from adjourn.blueprints import Blueprint
 from adjourn.job_context import JobContext
 from adjourn.manager import JobManager
-from adjourn.options import check_filter, check_flags, check_hours
 
 QUEUE = "builtin"
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from adjourn import exceptions
-from adjourn.arguments import dump_arguments
-from adjourn.cron import Cron
-from adjourn.options import check_known, check_name, check_seconds
+from adjourn._domain.arguments import dump_arguments
+from adjourn._domain.checks import check_known, check_name, check_seconds
+from adjourn._domain.cron import Cron
 from adjourn.types import JSONDumps, PeriodicDefaults, PeriodicOptions
 
 if TYPE_CHECKING:

@@ -8,11 +8,8 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from adjourn import exceptions
-from adjourn.arguments import Signature
-from adjourn.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE, Job
-from adjourn.manager import JobDeferrer
-from adjourn.middleware import TaskMiddleware, checked_for_task, is_async
-from adjourn.options import (
+from adjourn._domain.arguments import Signature
+from adjourn._domain.checks import (
     MIDDLEWARE_PARAMETERS,
     check_flag,
     check_name,
@@ -22,6 +19,9 @@ from adjourn.options import (
     checked_names,
     scheduled_time,
 )
+from adjourn.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE, Job
+from adjourn.manager import JobDeferrer
+from adjourn.middleware import TaskMiddleware, checked_for_task, is_async
 from adjourn.retry import BaseRetryStrategy, RetryStrategy, RetryValue
 from adjourn.types import ConfigureOptions as ConfigureTaskOptions
 from adjourn.types import JSONDict, TimeDeltaParams

@@ -10,8 +10,8 @@ import pytest
 
 import adjourn
 from adjourn import exceptions
-from adjourn._async.connector import AsyncSession
-from adjourn._async.job_manager import AsyncJobManager
+from adjourn._async.connectors.contract import AsyncSession
+from adjourn._async.managers.jobs import AsyncJobManager
 from adjourn.types import JSONDumps, JSONLoads, Row, Statement
 
 SCHEMA = "many_jobs"

@@ -14,7 +14,7 @@ from psycopg2.extras import NamedTupleCursor, RealDictCursor
 from psycopg2.pool import ThreadedConnectionPool
 
 from adjourn import exceptions
-from adjourn._async.psycopg2 import AsyncPsycopg2Connector
+from adjourn._async.connectors.psycopg2 import AsyncPsycopg2Connector
 from adjourn.types import Statement
 from conftest import Sessions
 

@@ -13,7 +13,7 @@ from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 
 from adjourn import exceptions
-from adjourn._async.psycopg import AsyncPsycopgConnector
+from adjourn._async.connectors.psycopg import AsyncPsycopgConnector
 from adjourn.types import Statement
 from conftest import Sessions
 

@@ -10,8 +10,8 @@ import pytest
 
 import adjourn
 from adjourn import exceptions
-from adjourn._async.job_manager import AsyncJobManager
-from adjourn._async.schema_manager import AsyncSchemaManager
+from adjourn._async.managers.jobs import AsyncJobManager
+from adjourn._async.managers.schema import AsyncSchemaManager
 from adjourn.jobs import Job, Status
 from adjourn.testing import InMemoryConnector
 

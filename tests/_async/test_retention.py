@@ -9,7 +9,7 @@ import pytest
 
 import adjourn
 from adjourn import exceptions
-from adjourn._async import retention
+from adjourn._async.managers import retention
 from adjourn.types import Statement
 
 WEEK = 7 * 24

@@ -12,8 +12,8 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
 from adjourn import exceptions
-from adjourn._async.sqlalchemy import AsyncSQLAlchemyConnector
-from adjourn._drivers.sqlalchemy_names_async import (
+from adjourn._async.connectors.sqlalchemy import AsyncSQLAlchemyConnector
+from adjourn._drivers.sqlalchemy.names_async import (
     AsyncConnection,
     AsyncEngine,
     AsyncOrmSession,

@@ -9,9 +9,9 @@ import pytest
 
 import adjourn
 from adjourn import exceptions
-from adjourn._async.worker_manager import AsyncWorkerManager
+from adjourn._async.managers.exchange import AsyncWorkerManager
+from adjourn._domain.outcomes import Ended, Exchanged, Retried
 from adjourn.jobs import Job
-from adjourn.outcomes import Ended, Exchanged, Retried
 from adjourn.types import Statement
 
 

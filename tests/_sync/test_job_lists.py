@@ -11,8 +11,8 @@ import pytest
 
 import adjourn
 from adjourn import exceptions
-from adjourn._sync.connector import SyncSession
-from adjourn._sync.job_manager import SyncJobManager
+from adjourn._sync.connectors.contract import SyncSession
+from adjourn._sync.managers.jobs import SyncJobManager
 from adjourn.types import JSONDumps, JSONLoads, Row, Statement
 
 SCHEMA = "many_jobs"

@@ -15,7 +15,7 @@ from psycopg2.extras import NamedTupleCursor, RealDictCursor
 from psycopg2.pool import ThreadedConnectionPool
 
 from adjourn import exceptions
-from adjourn._sync.psycopg2 import SyncPsycopg2Connector
+from adjourn._sync.connectors.psycopg2 import SyncPsycopg2Connector
 from adjourn.types import Statement
 from conftest import Sessions
 

@@ -14,7 +14,7 @@ from psycopg.rows import tuple_row
 from psycopg_pool import ConnectionPool
 
 from adjourn import exceptions
-from adjourn._sync.psycopg import SyncPsycopgConnector
+from adjourn._sync.connectors.psycopg import SyncPsycopgConnector
 from adjourn.types import Statement
 from conftest import Sessions
 

@@ -11,8 +11,8 @@ import pytest
 
 import adjourn
 from adjourn import exceptions
-from adjourn._sync.job_manager import SyncJobManager
-from adjourn._sync.schema_manager import SyncSchemaManager
+from adjourn._sync.managers.jobs import SyncJobManager
+from adjourn._sync.managers.schema import SyncSchemaManager
 from adjourn.jobs import Job, Status
 from adjourn.testing import InMemoryConnector
 

@@ -10,7 +10,7 @@ import pytest
 
 import adjourn
 from adjourn import exceptions
-from adjourn._sync import retention
+from adjourn._sync.managers import retention
 from adjourn.types import Statement
 
 WEEK = 7 * 24

@@ -13,14 +13,14 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
 from adjourn import exceptions
-from adjourn._drivers.sqlalchemy_names import (
+from adjourn._drivers.sqlalchemy.names import (
     Connection,
     Engine,
     SyncOrmSession,
     create_engine,
     drivers,
 )
-from adjourn._sync.sqlalchemy import SyncSQLAlchemyConnector
+from adjourn._sync.connectors.sqlalchemy import SyncSQLAlchemyConnector
 from adjourn.types import Statement
 from conftest import Sessions
 from sqlalchemy_addresses import address

@@ -10,9 +10,9 @@ import pytest
 
 import adjourn
 from adjourn import exceptions
-from adjourn._sync.worker_manager import SyncWorkerManager
+from adjourn._domain.outcomes import Ended, Exchanged, Retried
+from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.jobs import Job
-from adjourn.outcomes import Ended, Exchanged, Retried
 from adjourn.types import Statement
 
 

@@ -1,6 +1,6 @@
 """Opening, closing and deferring in any order and from anywhere, against a model, on a real Postgres.
 
-The machine is run for each pair of connectors in `selection.pairs.PAIRS`: another pair is one more entry there. It
+The machine is run for each pair of connectors in `dispatch.pairs.PAIRS`: another pair is one more entry there. It
 needs to say how its two connectors are made and, where its driver has them, how a user's own pools are; the model is
 the same for all. A pair without a database says how its jobs are read instead.
 
@@ -30,8 +30,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from adjourn.exceptions import AlreadyEnqueued, AppNotOpen, InvalidConnection, WrongCaller
 from conftest import Sessions
-from selection.pairs import PAIRS, Pair, add, add_async, make_app
-from selection.places import (
+from dispatch.pairs import PAIRS, Pair, add, add_async, make_app
+from dispatch.places import (
     BESIDE_THE_LOOP,
     BOUND,
     ON_THE_LOOP,

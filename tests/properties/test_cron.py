@@ -7,7 +7,7 @@ import datetime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adjourn.cron import Cron
+from adjourn._domain.cron import Cron
 
 minutes = st.integers(0, 59).map(str) | st.sampled_from(["*", "*/7", "*/15", "5,35", "10-20/5"])
 hours = st.integers(0, 23).map(str) | st.sampled_from(["*", "*/3", "2", "1-3"])

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from adjourn import sql
-from adjourn._sync.worker_manager import SyncWorkerManager
+from adjourn._domain.outcomes import Ended, Exchanged, Retried
+from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.connector import BaseConnector
 from adjourn.connectors import SyncPsycopgConnector
 from adjourn.exceptions import AdjournException
 from adjourn.jobs import Job
 from adjourn.manager import JobManager
-from adjourn.outcomes import Ended, Exchanged, Retried
 from adjourn.testing import MemoryStore, SyncInMemoryConnector
 from adjourn.types import Row
 from properties import memory_strategies as strategies

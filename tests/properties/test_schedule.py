@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adjourn._domain.checks import scheduled_time
 from adjourn.exceptions import InvalidOption
-from adjourn.options import scheduled_time
 from adjourn.types import TimeDeltaParams
 
 # Times at an end of the calendar are refused, for not every time zone has them.

@@ -16,9 +16,9 @@ from psycopg_pool import AsyncConnectionPool
 
 import adjourn
 from adjourn import exceptions
-from adjourn._async.psycopg import AsyncPsycopgConnector
-from adjourn.adapting import AdaptedConnector
+from adjourn._async.connectors.psycopg import AsyncPsycopgConnector
 from adjourn.connector import BaseConnector
+from adjourn.connectors.adapted import AdaptedConnector
 from adjourn.testing import ConnectorContract
 from conftest import Sessions
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adjourn.arguments import Signature, check_job, dump_arguments
+from adjourn._domain.arguments import Signature, check_job, dump_arguments
 from adjourn.exceptions import InvalidOption, InvalidTaskArguments
 from adjourn.jobs import Job
 

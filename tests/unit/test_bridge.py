@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from adjourn import bridge
+from adjourn._dispatch import bridge
 from adjourn.exceptions import WrongCaller
 
 variable = contextvars.ContextVar("variable", default="default")

@@ -1,4 +1,4 @@
-"""What psycopg's connectors do by themselves, on a real Postgres. Who serves whom is shown in `tests/selection`."""
+"""What psycopg's connectors do by themselves, on a real Postgres. Who serves whom is shown in `tests/dispatch`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from psycopg_pool import AsyncConnectionPool
 
 import adjourn
-from adjourn._sync.psycopg import SyncPsycopgSession
+from adjourn._sync.connectors.psycopg import SyncPsycopgSession
 from adjourn.connectors import BaseConnector, PsycopgConnector, SyncPsycopgConnector
 from adjourn.exceptions import (
     AppNotOpen,

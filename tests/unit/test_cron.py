@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from adjourn.cron import Cron
+from adjourn._domain.cron import Cron
 from adjourn.exceptions import InvalidOption
 
 BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 import adjourn
 from adjourn.contrib.sqlalchemy import SQLAlchemyConnector, SQLAlchemyPsycopg2Connector, SQLAlchemyPsycopgConnector
 from adjourn.exceptions import InvalidConnection
-from selection.pairs import make_app
+from dispatch.pairs import make_app
 from sqlalchemy_addresses import address
 
 TAKEN = {

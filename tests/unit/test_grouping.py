@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import pytest
 
 from adjourn.exceptions import AdjournException, ConnectorException, WrongCaller
-from adjourn.grouping import LARGEST_GROUP, DeferGroup
 from adjourn.jobs import Job
+from adjourn.manager.grouping import LARGEST_GROUP, DeferGroup
 
 
 class Store:

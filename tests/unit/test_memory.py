@@ -18,7 +18,7 @@ import adjourn
 from adjourn import exceptions, sql
 from adjourn._memory.statements import ANSWERS
 from adjourn._memory.store import TRANSACTIONS
-from adjourn._sync.memory import SyncInMemorySession
+from adjourn._sync.connectors.memory import SyncInMemorySession
 from adjourn.testing import InMemoryConnector, MemoryStore, SyncInMemoryConnector
 from adjourn.types import Statement
 

@@ -6,8 +6,8 @@ import datetime
 import json
 from typing import Any
 
+from adjourn._domain.outcomes import MAX_MESSAGE, MAX_TRACEBACK, Ended, Retried, error_entry
 from adjourn.jobs import DeleteJobCondition, Job, Status
-from adjourn.outcomes import MAX_MESSAGE, MAX_TRACEBACK, Ended, Retried, error_entry
 from adjourn.retry import RetryDecision
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)

@@ -20,7 +20,7 @@ import pytest
 from psycopg2.pool import ThreadedConnectionPool
 
 import adjourn
-from adjourn._drivers import psycopg2_pools
+from adjourn._drivers.psycopg2 import pools as psycopg2_pools
 from adjourn.connector import BaseConnector
 from adjourn.contrib.psycopg2 import AsyncPsycopg2Connector, Psycopg2Connector
 from adjourn.exceptions import (
@@ -341,7 +341,7 @@ class TestCancelledCalls:
     async def test_a_server_that_does_not_answer_keeps_nobody_for_long_who_has_given_up(
         self, opened: AsyncPsycopg2Connector, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("adjourn._drivers.psycopg2_calls.answers", lambda family, address: False)
+        monkeypatch.setattr("adjourn._drivers.psycopg2.calls.answers", lambda family, address: False)
         began = time.monotonic()
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(opened.execute_query_async("SELECT pg_sleep(4)"), 0.1)

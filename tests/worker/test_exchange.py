@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 import adjourn
-from adjourn._async.worker_manager import AsyncWorkerManager
+from adjourn._async.managers.exchange import AsyncWorkerManager
 from adjourn.exceptions import AlreadyEnqueued
 from worker.conftest import Bench
 

@@ -6,6 +6,7 @@ thread does not exist there. So whoever owns locks makes new ones in the child.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import weakref
 from typing import Any, Protocol
@@ -34,6 +35,17 @@ def keep(inherited: Any) -> None:
     """
     if inherited is not None:
         _inherited.append(inherited)
+
+
+def keep_for_ever(inherited: Any) -> None:
+    """Keep something that a fork has copied from being deleted, even at the end of the process.
+
+    To delete it would be to talk to the parent's database sessions, or to complain that nobody has closed them.
+    """
+    with contextlib.suppress(ImportError, AttributeError):
+        import ctypes
+
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(inherited))
 
 
 def _renew_locks() -> None:

@@ -15,8 +15,8 @@ from typing import Any
 
 import attrs
 
+from adjourn._domain.checks import MAX_SECONDS, check_aware
 from adjourn.exceptions import InvalidOption
-from adjourn.options import MAX_SECONDS, check_aware
 
 PREFIX = "ADJOURN_"
 

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from adjourn._memory.store import MemoryStore
+from adjourn.connectors.memory import InMemoryConnector, SyncInMemoryConnector
 from adjourn.testing.contract import ConnectorContract
-from adjourn.testing.memory import InMemoryConnector, SyncInMemoryConnector
 
 __all__ = ["ConnectorContract", "InMemoryConnector", "MemoryStore", "SyncInMemoryConnector"]

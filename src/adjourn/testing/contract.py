@@ -1,6 +1,6 @@
 """The contract of connectors, as a suite of tests for a connector that somebody has written.
 
-Each test speaks of one promise of `adjourn._async.connector`, makes it of both colours, and knows nothing of the
+Each test speaks of one promise of `adjourn._async.connectors.contract`, makes it of both colours, and knows nothing of the
 driver. It asks for adjourn's own statements, so the database needs adjourn's schema and nothing else.
 """
 
@@ -16,7 +16,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any
 
 from adjourn import exceptions, sql
-from adjourn.connector import BaseConnector, BaseSyncConnector
+from adjourn.connectors.base import BaseConnector, BaseSyncConnector
 from adjourn.testing.checks import check_equal, check_raises, check_that, new_job, unique
 from adjourn.testing.faces import AsyncFace, Face, SyncFace
 from adjourn.types import Row, Statement

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from adjourn import sql
-from adjourn._async.connector import AsyncSession
-from adjourn._sync.connector import SyncSession
-from adjourn.connector import BaseConnector
+from adjourn._async.connectors.contract import AsyncSession
+from adjourn._sync.connectors.contract import SyncSession
+from adjourn.connectors.base import BaseConnector
 from adjourn.types import Parameters, Row, Statement
 
 STATEMENTS = sql.statements()

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from adjourn._async.connector import AsyncSession
-from adjourn._async.worker_manager import PLACE_LIMIT, AsyncWorkerManager
+from adjourn._async.connectors.contract import AsyncSession
+from adjourn._async.managers.exchange import PLACE_LIMIT, AsyncWorkerManager
+from adjourn._domain.outcomes import Ended, Exchanged, Retried
 from adjourn.exceptions import ConnectorException, SchemaOutOfDate
 from adjourn.job_context import AbortReason
 from adjourn.jobs import Job
-from adjourn.outcomes import Ended, Exchanged, Retried
 from adjourn.worker.executor import Executor
 from adjourn.worker.outbox import Outbox
 

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from adjourn import sql
-from adjourn._sync.schema_manager import WEEKS_AHEAD
-from adjourn._sync.worker_manager import MAX_LOSSES, PLACE_LIMIT, SyncWorkerManager
+from adjourn._domain.outcomes import Heartbeat
+from adjourn._sync.managers.exchange import MAX_LOSSES, PLACE_LIMIT, SyncWorkerManager
+from adjourn._sync.managers.schema import WEEKS_AHEAD
 from adjourn.exceptions import AdjournException, ConnectorException
-from adjourn.outcomes import Heartbeat
 from adjourn.worker.options import Options
 
 if TYPE_CHECKING:

@@ -7,10 +7,7 @@ from typing import Any, cast
 
 import attrs
 
-from adjourn.exceptions import InvalidOption
-from adjourn.jobs import DeleteJobCondition
-from adjourn.middleware import TaskMiddleware, WorkerMiddleware, checked, checked_for_worker
-from adjourn.options import (
+from adjourn._domain.checks import (
     MIDDLEWARE_PARAMETERS,
     check_flag,
     check_known,
@@ -20,6 +17,9 @@ from adjourn.options import (
     check_timeout,
     checked_names,
 )
+from adjourn.exceptions import InvalidOption
+from adjourn.jobs import DeleteJobCondition
+from adjourn.middleware import TaskMiddleware, WorkerMiddleware, checked, checked_for_worker
 from adjourn.types import WorkerOptions
 
 WORKER_NAME = "worker"

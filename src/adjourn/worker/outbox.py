@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 
-from adjourn._async.worker_manager import AsyncWorkerManager
+from adjourn._async.managers.exchange import AsyncWorkerManager
+from adjourn._domain.outcomes import Ended, Retried
 from adjourn.exceptions import ConnectorException
 from adjourn.jobs import Job, Status
-from adjourn.outcomes import Ended, Retried
 
 logger: logging.Logger = logging.getLogger("adjourn.worker")
 

@@ -1,0 +1,1 @@
+"""One connector a driver, and the contract that they keep."""

@@ -1,0 +1,212 @@
+"""The life of a connector that works with a pool of connections: opened, used, drained, closed.
+
+Whoever supports a driver says how its pool is made and closed, and what is a pool that a user may bring along. Here
+is what is the same for each of them:
+
+* opening twice makes one pool, also when it is done at the same time; a failed opening leaves nothing behind;
+* closing lets nobody in any more, waits for the calls that are inside, and then closes the pool, or lets go of the
+  user's own;
+* a pool that a fork copied is another process's: it is kept, unused, and a new one is made in the child.
+"""
+
+from __future__ import annotations
+
+import abc
+import os
+from typing import Any, Generic, TypeVar
+
+import attrs
+
+from adjourn import exceptions
+from adjourn._async.connectors.contract import AsyncConnector
+from adjourn._runtime import aio as runtime
+from adjourn._runtime import forks
+
+PoolT = TypeVar("PoolT")
+
+
+@attrs.frozen(eq=False)
+class AsyncOpened(Generic[PoolT]):
+    """One pool while it is open, and the count of those who use it."""
+
+    pool: PoolT
+    external: bool
+    process: int
+    gate: runtime.Gate
+
+
+class AsyncPooledConnector(AsyncConnector, Generic[PoolT]):
+    """A connector on top of a pool."""
+
+    def __init__(self) -> None:
+        self._changing = runtime.Lock()
+        self._opened: AsyncOpened[PoolT] | None = None
+        forks.watch(self)
+
+    @property
+    @abc.abstractmethod
+    def timeout(self) -> float:
+        """Seconds: how long a call waits for a connection at most, and closing for calls in flight."""
+
+    @abc.abstractmethod
+    async def make_pool_async(self) -> PoolT:
+        """Make a pool that is connected. Leave nothing behind when that fails."""
+
+    @abc.abstractmethod
+    async def close_pool_async(self, pool: PoolT) -> None:
+        """Close a pool that was made here."""
+
+    @abc.abstractmethod
+    def accept_pool(self, pool: Any) -> PoolT:
+        """Check the user's own pool: its kind, and that it is open.
+
+        Raises
+        ------
+        InvalidOption
+            If it cannot be used; the message says what can.
+        """
+
+    def discard_pool(self, pool: PoolT) -> None:
+        """Give back the connections of a pool that was made here and that nobody can wait for any more."""
+
+    def discard_unfinished(self) -> None:
+        """Give back the connections of a pool whose making or closing was cut off."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a pool that this process may use."""
+        return self._usable() is not None
+
+    @property
+    def is_external(self) -> bool:
+        """Whether there is a pool that this process may use, and it is the user's own."""
+        opened = self._usable()
+        return opened is not None and opened.external
+
+    @property
+    def pool(self) -> PoolT:
+        """The pool that is in use.
+
+        Raises
+        ------
+        AppNotOpen
+            If the connector is not open.
+        """
+        opened = self._usable()
+        if opened is None:
+            raise exceptions.AppNotOpen()
+        return opened.pool
+
+    def _usable(self) -> AsyncOpened[PoolT] | None:
+        opened = self._opened
+        return opened if opened is not None and opened.process == os.getpid() else None
+
+    async def open_async(self, pool: Any = None) -> None:
+        """Connect: make the pool, or use the one given, which is then never closed here.
+
+        Opening a connector that is open does nothing.
+
+        Parameters
+        ----------
+        pool
+            An open pool of the user's. It stays the user's, who closes it after the connector.
+
+        Raises
+        ------
+        ConnectorException
+            If the database cannot be reached. The connector is then as closed as before.
+        InvalidOption
+            If the pool given cannot be used.
+        """
+        await self._ensure_open_async(pool)
+
+    async def _ensure_open_async(self, pool: Any = None) -> None:
+        async with self._changing:
+            if self.is_open:
+                return
+            made: list[AsyncOpened[PoolT]] = []
+
+            async def make_async() -> None:
+                made.append(await self._opened_pool_async(pool))
+
+            try:
+                await runtime.guarded(make_async)
+            except BaseException:
+                # A cancellation can come when it has just succeeded.
+                for opened in made:
+                    await runtime.uninterrupted(self._close_opened_async, opened)
+                raise
+            forks.keep(self._opened)
+            self._opened = made[0]
+
+    async def _opened_pool_async(self, pool: Any) -> AsyncOpened[PoolT]:
+        external = pool is not None
+        opened = self.accept_pool(pool) if external else await self.make_pool_async()
+        return AsyncOpened(opened, external, os.getpid(), runtime.Gate())
+
+    async def close_async(self) -> None:
+        """Let calls in flight end, then close the connector's own pool, or let go of the one it was given.
+
+        Calls in flight are waited for as long as the pool's ``timeout`` says, in seconds. Closing a connector that is
+        closed does nothing.
+        """
+        async with self._changing:
+            opened = self._usable()
+            if opened is None:
+                self.forget()
+            else:
+                self._opened = None
+                await runtime.uninterrupted(self._close_opened_async, opened)
+
+    async def _close_opened_async(self, opened: AsyncOpened[PoolT]) -> None:
+        try:
+            await opened.gate.close(self.timeout)
+        finally:
+            if not opened.external:
+                await self.close_pool_async(opened.pool)
+
+    async def enter_async(self) -> AsyncOpened[PoolT]:
+        """Begin to use the pool. Whoever has entered calls ``gate.leave()`` on what this returns when done.
+
+        A pool of our own that a fork has copied is made anew, for its parameters are known.
+
+        Raises
+        ------
+        AppNotOpen
+            If the connector is not open.
+        """
+        opened = self._opened
+        if opened is not None and opened.process != os.getpid():
+            if opened.external:
+                raise exceptions.AppNotOpen(
+                    "The app was opened in another process, with a pool that belongs to that process. Open it again "
+                    "in this one."
+                )
+            await self._ensure_open_async()
+            opened = self._opened
+        if opened is None or not opened.gate.enter():
+            raise exceptions.AppNotOpen()
+        return opened
+
+    def forget(self) -> None:
+        """Be closed from now on, without waiting for anything.
+
+        This is for a pool that cannot be closed any more: its connections are given back, or, where a fork has copied
+        them, left to the process that they belong to.
+        """
+        opened, self._opened = self._opened, None
+        if opened is None:
+            return
+        if opened.process != os.getpid():
+            forks.keep(opened)
+        elif not opened.external:
+            self.discard_pool(opened.pool)
+
+    def forget_change(self) -> None:
+        """Let go of an opening or closing that nobody will finish, because whoever carried it is gone."""
+        self._changing = runtime.Lock()
+        self.discard_unfinished()
+
+    def renew_locks(self) -> None:
+        """Make the locks anew, in a forked child."""
+        self._changing = runtime.Lock()

@@ -1,0 +1,154 @@
+"""The in-memory connector: no Postgres and no driver, for tests."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from adjourn import exceptions
+from adjourn._async.connectors.contract import AsyncSession
+from adjourn._async.connectors.lifecycle import AsyncPooledConnector
+from adjourn._domain.checks import function_or
+from adjourn._memory.store import MemoryConnection, MemoryStore
+from adjourn._runtime.waiting import done_async, give_way_async
+from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
+
+
+class AsyncInMemoryConnector(AsyncPooledConnector[MemoryStore]):
+    """Works with a store in memory, which stays as it is when the connector is closed, and serves calls then too: there
+    is nothing to connect to.
+
+    Parameters
+    ----------
+    store
+        The store, for several connectors to share; one of its own unless given.
+    json_dumps, json_loads
+        How the arguments of jobs become JSON text and back; `json.dumps` and `json.loads` unless given.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: MemoryStore | None = None,
+        json_dumps: JSONDumps | None = None,
+        json_loads: JSONLoads | None = None,
+    ) -> None:
+        super().__init__()
+        self.json_dumps: JSONDumps = function_or("json_dumps", json_dumps, json.dumps)
+        self.json_loads: JSONLoads = function_or("json_loads", json_loads, json.loads)
+        self.store: MemoryStore = store or MemoryStore()
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that closing waits for calls in flight."""
+        return 10.0
+
+    async def make_pool_async(self) -> MemoryStore:
+        """Return the store: there is nothing to connect to."""
+        return self.store
+
+    async def close_pool_async(self, pool: MemoryStore) -> None:
+        """Leave the store as it is."""
+
+    def accept_pool(self, pool: Any) -> MemoryStore:
+        """Refuse a pool: there is none to bring along."""
+        raise exceptions.InvalidOption(
+            f"The in-memory connector has no pool, so it cannot be opened with a {type(pool).__name__}. Open it "
+            "without one."
+        )
+
+    async def execute_async(
+        self, statement: Statement, parameters: Parameters | None = None, *, connection: Any = None
+    ) -> list[Row]:
+        """Execute one statement, and return its rows as dictionaries.
+
+        Parameters
+        ----------
+        statement
+            One of adjourn's own; it is known by its name, and its text is not read.
+        parameters
+            The values of its ``%(name)s``.
+        connection
+            Must be None: there are no transactions of the caller's to join.
+
+        Raises
+        ------
+        InvalidConnection
+            If a ``connection`` was given.
+        UniqueViolation
+            If a unique index of adjourn's schema would refuse.
+        ConnectorException
+            If the statement is not one of adjourn's own.
+        """
+        if connection is not None:
+            kind = type(connection)
+            raise exceptions.InvalidConnection(
+                f"The in-memory connector cannot use a {kind.__module__}.{kind.__qualname__}: it has no database to "
+                "have a transaction in. Leave `connection` out, or test this with a connector to Postgres."
+            )
+        (rows,) = await self._answer_async([(statement, parameters or {})])
+        return rows
+
+    async def execute_batch_async(self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
+        """Execute several statements in one transaction, and return the rows of each. All or none take effect.
+
+        Raises
+        ------
+        UniqueViolation
+            If a unique index of adjourn's schema would refuse.
+        ConnectorException
+            If a statement is not one of adjourn's own.
+        """
+        return await self._answer_async(batch)
+
+    async def _answer_async(self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
+        gate = None
+        with contextlib.suppress(exceptions.AppNotOpen):
+            gate = (await self.enter_async()).gate
+        try:
+            await give_way_async()
+            return self.store.execute_batch(batch)
+        finally:
+            if gate is not None:
+                gate.leave()
+
+    async def session_async(self) -> AsyncSession:
+        """Return a session for the caller alone. The connector need not be open."""
+        await give_way_async()
+        return AsyncInMemorySession(self.store.connect())
+
+
+class AsyncInMemorySession(AsyncSession):
+    """A session with a store in memory."""
+
+    def __init__(self, connection: MemoryConnection) -> None:
+        self.connection = connection
+
+    async def execute_async(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
+        """Execute one statement and return its rows, an empty list where it returns none."""
+        await give_way_async()
+        return self.connection.execute(statement, parameters)
+
+    async def listen_async(self, channel: str) -> None:
+        """Start to receive notifications; there is one channel, whatever its name."""
+        await give_way_async()
+        self.connection.listen()
+
+    async def wait_for_notifications_async(self, timeout: float) -> list[str]:
+        """Wait until a notification arrives and return the payloads of those that are there.
+
+        Parameters
+        ----------
+        timeout
+            Seconds to wait at most; an empty list is returned when nothing came.
+        """
+        mailbox = self.connection.mailbox
+        await done_async(mailbox.arrival(), timeout)
+        return mailbox.take()
+
+    async def close_async(self) -> None:
+        """Close the session. Closing twice does nothing."""
+        await give_way_async()
+        self.connection.close()

@@ -1,0 +1,420 @@
+"""The psycopg connector: statements on a pool's connections, batches in one transaction, sessions of one's own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import time
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+import psycopg
+from psycopg import AsyncConnection, AsyncCursor, AsyncRawCursor
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import dict_row
+from psycopg.sql import SQL, Identifier
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from adjourn import exceptions
+from adjourn._async.connectors.contract import AsyncSession
+from adjourn._async.connectors.lifecycle import AsyncPooledConnector
+from adjourn._domain.checks import function_or
+from adjourn._drivers.psycopg import options as driver
+from adjourn._drivers.psycopg.pools import fit_to_be_left
+from adjourn._drivers.wrappers import unwrapped
+from adjourn._runtime import aio as runtime
+from adjourn._runtime.forks import keep_for_ever
+from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
+
+
+class AsyncPsycopgConnector(AsyncPooledConnector[AsyncConnectionPool[Any]]):
+    """Works with a `psycopg_pool.AsyncConnectionPool`.
+
+    Parameters
+    ----------
+    conninfo
+        A connection string or URL, or a function that returns one.
+    json_dumps, json_loads
+        How the arguments of jobs become JSON text and back; `json.dumps` and `json.loads` unless given.
+    pool_factory
+        The class of the pool, or a function with the arguments of `psycopg_pool.AsyncConnectionPool`.
+    **options
+        The pool's options (``min_size``, ``max_size``, ``timeout`` in seconds, ``configure``, ``kwargs``, ...), and
+        the parameters of libpq (``host``, ``port``, ``dbname``, ``user``, ``password``, ...). Connections are in
+        autocommit mode unless ``kwargs`` says otherwise.
+
+    Raises
+    ------
+    InvalidOption
+        If an option is known to neither.
+    """
+
+    def __init__(
+        self,
+        conninfo: str | Callable[[], Any] = "",
+        *,
+        json_dumps: JSONDumps | None = None,
+        json_loads: JSONLoads | None = None,
+        pool_factory: Callable[..., AsyncConnectionPool[Any]] = AsyncConnectionPool,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        self.json_dumps: JSONDumps = function_or("json_dumps", json_dumps, json.dumps)
+        self.json_loads: JSONLoads = function_or("json_loads", json_loads, json.loads)
+        self.pool_factory = pool_factory
+        self.options: driver.Options = driver.sorted_options(type(self).__name__, conninfo, options, pool_factory)
+        self._made: weakref.WeakSet[AsyncConnection[Any]] = weakref.WeakSet()
+
+    @property
+    def timeout(self) -> float:
+        """Seconds: how long a call waits for a connection at most, and closing for calls in flight."""
+        opened = self._opened
+        return opened.pool.timeout if opened is not None else self.options.timeout
+
+    async def make_pool_async(self) -> AsyncConnectionPool[Any]:
+        """Make a pool that is connected."""
+        options = self.options
+        # The pool tries again in the background and keeps the reason to itself, so ask for the reason first.
+        configured = attrs.evolve(options, pool={**options.pool, "configure": self._configure_async})
+        connection = await self._connect_async(configured)
+        await connection.close()
+        arguments = self._arguments_async if callable(options.connection) else await self._arguments_async()
+        pool: AsyncConnectionPool[Any] = fit_to_be_left(self.pool_factory)(
+            options.conninfo,
+            **{**options.pool, "open": False, "kwargs": arguments, "configure": self._configure_async},
+        )
+        try:
+            await pool.open(wait=True, timeout=self.timeout)
+        except PoolTimeout:
+            place = driver.whereabouts(options.conninfo, options.connection)
+            raise exceptions.ConnectorException(
+                f"The pool did not get its {pool.min_size} connections (min_size) to PostgreSQL ({place}) within "
+                f"{self.timeout:g} seconds, although one can be made. Check the limits of the server, the database "
+                "and the user, and that `configure` works."
+            ) from None
+        except BaseException:
+            await pool.close()
+            raise
+        return pool
+
+    async def close_pool_async(self, pool: AsyncConnectionPool[Any]) -> None:
+        """Close a pool that was made here."""
+        await pool.close()
+
+    def discard_pool(self, pool: AsyncConnectionPool[Any]) -> None:
+        """Close the connections of a pool without waiting, on the side of libpq."""
+        self.discard_unfinished()
+
+    def discard_unfinished(self) -> None:
+        """Close the connections of a pool whose making or closing was cut off."""
+        for connection in list(self._made):
+            connection.pgconn.finish()
+
+    def renew_locks(self) -> None:
+        """Make the locks anew, in a forked child, to which the connections made so far do not belong."""
+        super().renew_locks()
+        self._made = weakref.WeakSet()
+
+    def accept_pool(self, pool: Any) -> AsyncConnectionPool[Any]:
+        """Check the user's own pool."""
+        wanted = AsyncConnectionPool.__name__
+        if not isinstance(pool, AsyncConnectionPool):
+            raise exceptions.InvalidOption(
+                f"This app is opened with a psycopg_pool.{wanted}, not with a {type(pool).__name__}. Pass one, or "
+                "nothing to have it made."
+            )
+        if pool.closed:
+            raise exceptions.InvalidOption(f"The {wanted} is not open. Open it before the app, and close it after.")
+        return pool
+
+    async def execute_async(
+        self, statement: Statement, parameters: Parameters | None = None, *, connection: Any = None
+    ) -> list[Row]:
+        """Execute one statement, committed on return, and return its rows as dictionaries.
+
+        Parameters
+        ----------
+        statement
+            The statement to execute.
+        parameters
+            The values of its ``%(name)s``; None sends the text as it is.
+        connection
+            A `psycopg.AsyncConnection` of the caller's: the statement becomes part of whatever transaction is open on
+            it. As with any statement of the caller's own, an error ends that transaction unless a savepoint was made
+            before. The connector need not be open.
+
+        Raises
+        ------
+        AppNotOpen
+            If the connector is not open and no ``connection`` was given.
+        InvalidConnection
+            If ``connection`` is of another kind.
+        UniqueViolation
+            If a unique constraint refused.
+        ConnectorException
+            For whatever else the database or the way to it had to say.
+        """
+        if connection is not None:
+            given = checked_connection(connection)
+            return await runtime.guarded(translated_run_async, given, statement, parameters)
+        return await runtime.guarded(self._execute_pooled_async, statement, parameters)
+
+    async def execute_batch_async(self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
+        """Execute several statements in one transaction, and return the rows of each. All or none take effect.
+
+        Where libpq can, everything is sent at once and takes one round trip.
+
+        Raises
+        ------
+        AppNotOpen
+            If the connector is not open.
+        UniqueViolation
+            If a unique constraint refused.
+        ConnectorException
+            For whatever else the database or the way to it had to say.
+        """
+        return await runtime.guarded(self._execute_batch_pooled_async, batch)
+
+    async def session_async(self) -> AsyncSession:
+        """Connect once more, beside the pool and with its parameters, for the caller alone.
+
+        The connector need not be open. The connection is in autocommit mode, and prepares every statement when it is
+        first used unless ``kwargs`` has a ``prepare_threshold``: None is right behind pgbouncer.
+
+        Raises
+        ------
+        ConnectorException
+            If the database cannot be reached.
+        """
+        options = self.options
+        if self.is_external:
+            options = driver.options_of_pool(self.pool)
+        connected: list[AsyncConnection[Any]] = []
+
+        async def connect_async() -> None:
+            connected.append(await self._connect_async(options, **driver.SESSION_DEFAULTS))
+
+        try:
+            await runtime.guarded(connect_async)
+        except BaseException:
+            # A cancellation can come when it has just succeeded.
+            for connection in connected:
+                await runtime.uninterrupted(connection.close)
+            raise
+        return AsyncPsycopgSession(connected[0])
+
+    async def _execute_pooled_async(self, statement: Statement, parameters: Parameters | None) -> list[Row]:
+        opened = await self.enter_async()
+        try:
+            connection = await checked_out_async(opened.pool)
+            try:
+                if connection.autocommit:
+                    return await run_async(connection, statement, parameters)
+                async with connection:
+                    return await run_async(connection, statement, parameters)
+            finally:
+                await opened.pool.putconn(connection)
+        except psycopg.Error as error:
+            raise driver.translated(error) from error
+        finally:
+            opened.gate.leave()
+
+    async def _execute_batch_pooled_async(
+        self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]
+    ) -> list[list[Row]]:
+        opened = await self.enter_async()
+        try:
+            connection = await checked_out_async(opened.pool)
+            try:
+                return await run_batch_async(connection, batch)
+            finally:
+                await opened.pool.putconn(connection)
+        except psycopg.Error as error:
+            raise driver.translated(error) from error
+        finally:
+            opened.gate.leave()
+
+    async def _arguments_async(self) -> dict[str, Any]:
+        given = self.options.connection
+        arguments = await runtime.answer(given) if callable(given) else given
+        return {"autocommit": True, **arguments}
+
+    async def _configure_async(self, connection: AsyncConnection[Any]) -> None:
+        # Remembered weakly, for the day when the pool cannot close them any more.
+        self._made.add(connection)
+        if configure := self.options.pool.get("configure"):
+            await configure(connection)
+
+    async def _connect_async(self, options: driver.Options, **defaults: Any) -> AsyncConnection[Any]:
+        """Connect once, in autocommit mode, within the pool's ``timeout`` in seconds."""
+        place = "the database"
+        try:
+            conninfo = await runtime.answer(options.conninfo) if callable(options.conninfo) else options.conninfo
+            given = options.connection
+            given = await runtime.answer(given) if callable(given) else given
+            place = driver.whereabouts(conninfo, given)
+            defaults["connect_timeout"] = max(1, math.ceil(options.timeout))
+            said = conninfo_to_dict(conninfo)
+            unsaid = {name: value for name, value in defaults.items() if name not in said}
+            arguments = {**unsaid, **given, "autocommit": True}
+            connection_class = options.pool.get("connection_class", AsyncConnection)
+            connection: AsyncConnection[Any] = await connection_class.connect(conninfo, **arguments)
+        except psycopg.Error as error:
+            raise driver.unreachable(error, place) from error
+        try:
+            if configure := options.pool.get("configure"):
+                await configure(connection)
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
+
+
+class AsyncPsycopgSession(AsyncSession):
+    """A psycopg connection that belongs to its caller alone."""
+
+    def __init__(self, connection: AsyncConnection[Any]) -> None:
+        self.connection = connection
+        self._process = os.getpid()
+
+    async def execute_async(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
+        """Execute one statement and return its rows, an empty list where it returns none."""
+        return await runtime.guarded(translated_run_async, self.connection, statement, parameters)
+
+    async def listen_async(self, channel: str) -> None:
+        """Start to receive the notifications of a channel."""
+        text = SQL("LISTEN {}").format(Identifier(channel)).as_string()
+        await self.execute_async(Statement("listen", text))
+
+    async def wait_for_notifications_async(self, timeout: float) -> list[str]:
+        """Wait until a notification arrives and return the payloads of those that are there.
+
+        Those that arrived while a statement was executed are not lost: psycopg keeps them for the next wait.
+
+        Parameters
+        ----------
+        timeout
+            Seconds to wait at most; an empty list is returned when nothing came.
+        """
+        return await runtime.guarded(self._wait_async, timeout)
+
+    async def _wait_async(self, timeout: float) -> list[str]:
+        try:
+            return [note.payload async for note in self.connection.notifies(timeout=timeout, stop_after=1)]
+        except psycopg.Error as error:
+            raise driver.translated(error) from error
+
+    async def close_async(self) -> None:
+        """Close the connection. Closing twice does nothing."""
+        if self._process != os.getpid():
+            # The socket is the parent's too, who would be told that the session is over.
+            keep_for_ever(self.connection)
+            return
+        await runtime.uninterrupted(self.connection.close)
+
+
+async def run_async(connection: AsyncConnection[Any], statement: Statement, parameters: Parameters | None) -> list[Row]:
+    """Execute a statement on a connection and return its rows."""
+    cursor = own_cursor_async(connection)
+    # Text without parameters may hold several commands, which cannot be prepared.
+    await cursor.execute(statement.text, parameters, prepare=False if parameters is None else None)
+    return await rows_async(cursor)
+
+
+def own_cursor_async(connection: AsyncConnection[Any]) -> AsyncCursor[Row]:
+    """Return a cursor that takes named parameters, also where the user's own do not."""
+    if issubclass(connection.cursor_factory, AsyncRawCursor):
+        return AsyncCursor(connection, row_factory=dict_row)
+    return connection.cursor(row_factory=dict_row)
+
+
+async def translated_run_async(
+    connection: AsyncConnection[Any], statement: Statement, parameters: Parameters | None
+) -> list[Row]:
+    """Execute a statement on a connection and return its rows; errors are adjourn's."""
+    try:
+        return await run_async(connection, statement, parameters)
+    except psycopg.Error as error:
+        raise driver.translated(error) from error
+
+
+async def run_batch_async(
+    connection: AsyncConnection[Any], batch: Sequence[tuple[Statement, Mapping[str, Any]]]
+) -> list[list[Row]]:
+    """Execute statements in a transaction, in one round trip where libpq can, and return the rows of each."""
+    cursors = [own_cursor_async(connection) for _ in batch]
+    try:
+        async with connection.pipeline() if psycopg.Pipeline.is_supported() else contextlib.nullcontext():
+            if connection.autocommit:
+                await connection.execute("BEGIN")
+            for cursor, (statement, parameters) in zip(cursors, batch, strict=True):
+                await cursor.execute(statement.text, parameters)
+            await connection.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(psycopg.Error):
+            await connection.rollback()
+        raise
+    return [await rows_async(cursor) for cursor in cursors]
+
+
+async def rows_async(cursor: AsyncCursor[Row]) -> list[Row]:
+    """Return the rows of a statement that has been executed, an empty list where it returns none."""
+    return await cursor.fetchall() if cursor.description is not None else []
+
+
+async def checked_out_async(pool: AsyncConnectionPool[Any]) -> AsyncConnection[Any]:
+    """Take a connection that works out of the pool, which wants it back.
+
+    Asking the server each time would double the cost of a statement. A connection whose server is gone has something
+    to read, the end of the stream, and only then is the server asked.
+    """
+    connection: AsyncConnection[Any] = await pool.getconn()
+    if is_quiet(connection):
+        return connection
+    deadline = time.monotonic() + pool.timeout
+    while True:
+        try:
+            await pool.check_connection(connection)
+        except psycopg.Error:
+            # The pool replaces a broken connection that comes back.
+            await pool.putconn(connection)
+        except BaseException:
+            await pool.putconn(connection)
+            raise
+        else:
+            return connection
+        connection = await pool.getconn(timeout=deadline - time.monotonic())
+        if is_quiet(connection):
+            return connection
+
+
+def is_quiet(connection: AsyncConnection[Any]) -> bool:
+    """Say whether nothing has arrived at a connection since it was used."""
+    try:
+        return not driver.readable(connection.fileno())
+    except psycopg.Error:
+        return False
+
+
+def checked_connection(connection: Any) -> AsyncConnection[Any]:
+    """Check the connection that a caller has passed.
+
+    Raises
+    ------
+    InvalidConnection
+        If it is of another kind.
+    """
+    # A framework's connection belongs to its thread, so it is of use only where the call is made in it.
+    if runtime.IS_BLOCKING:
+        connection = unwrapped(connection)
+    if isinstance(connection, AsyncConnection):
+        return connection
+    wanted, kind = AsyncConnection.__name__, type(connection)
+    raise exceptions.InvalidConnection(
+        f"This call takes a psycopg.{wanted} as `connection`, not a {kind.__module__}.{kind.__qualname__}. "
+        + driver.other_colour(connection, is_blocking=runtime.IS_BLOCKING)
+    )

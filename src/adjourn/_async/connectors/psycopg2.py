@@ -1,0 +1,276 @@
+"""The psycopg2 connector: psycopg2 blocks, so whatever it is asked is asked in a place where it may."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from adjourn import exceptions
+from adjourn._async.connectors.contract import AsyncSession
+from adjourn._async.connectors.lifecycle import AsyncPooledConnector
+from adjourn._domain.checks import function_or
+from adjourn._drivers.psycopg2 import options as driver
+from adjourn._drivers.psycopg2 import pools
+from adjourn._drivers.psycopg2.calls import Call, hang_up
+from adjourn._drivers.psycopg2.options import ThreadedConnectionPool
+from adjourn._drivers.wrappers import unwrapped
+from adjourn._runtime import aio as runtime
+from adjourn._runtime import forks
+from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
+
+T = TypeVar("T")
+
+
+class AsyncPsycopg2Connector(AsyncPooledConnector[ThreadedConnectionPool]):
+    """Works with a `psycopg2.pool.ThreadedConnectionPool`. Calls beyond its connections wait, in their order.
+
+    Parameters
+    ----------
+    dsn
+        A connection string or URL.
+    json_dumps, json_loads
+        How the arguments of jobs become JSON text and back; `json.dumps` and `json.loads` unless given.
+    **options
+        ``minconn`` (1 by default) and ``maxconn`` (10 by default), the numbers of connections; ``timeout``, the
+        seconds to wait for one (30 by default); ``connection_factory`` and ``cursor_factory`` of psycopg2; and the
+        parameters of libpq (``host``, ``port``, ``dbname``, ``user``, ``password``, ...). Connections are in
+        autocommit mode.
+
+    Raises
+    ------
+    InvalidOption
+        If an option is unknown.
+    """
+
+    def __init__(
+        self,
+        dsn: str = "",
+        *,
+        json_dumps: JSONDumps | None = None,
+        json_loads: JSONLoads | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        self.json_dumps: JSONDumps = function_or("json_dumps", json_dumps, json.dumps)
+        self.json_loads: JSONLoads = function_or("json_loads", json_loads, json.loads)
+        self.options: driver.Options = driver.sorted_options(type(self).__name__, dsn, options)
+        self._turns = runtime.Turns(self.options.maxconn)
+
+    @property
+    def timeout(self) -> float:
+        """Seconds: how long a call waits for a connection at most, and closing for calls in flight."""
+        return self.options.timeout
+
+    async def make_pool_async(self) -> ThreadedConnectionPool:
+        """Make a pool that is connected."""
+        call = Call[ThreadedConnectionPool](lambda _: pools.Pool(self.options), undo=pools.close)
+        pool = await made_async(call)
+        self._turns = runtime.Turns(pool.maxconn)
+        return pool
+
+    async def close_pool_async(self, pool: ThreadedConnectionPool) -> None:
+        """Close a pool that was made here."""
+        await runtime.run_sync(pool.closeall)
+
+    def discard_pool(self, pool: ThreadedConnectionPool) -> None:
+        """Close the connections of a pool that nobody uses; the others are closed when they come back."""
+        pool.closeall()
+
+    def accept_pool(self, pool: Any) -> ThreadedConnectionPool:
+        """Check the user's own pool."""
+        if not isinstance(pool, ThreadedConnectionPool):
+            raise exceptions.InvalidOption(
+                f"This app is opened with a psycopg2.pool.ThreadedConnectionPool, not with a {type(pool).__name__}. "
+                "Pass one, or nothing to have it made."
+            )
+        if pool.closed:
+            raise exceptions.InvalidOption(
+                "The ThreadedConnectionPool is closed. Make a new one, and close it after the app."
+            )
+        self._turns = runtime.Turns(pool.maxconn)
+        return pool
+
+    async def execute_async(
+        self, statement: Statement, parameters: Parameters | None = None, *, connection: Any = None
+    ) -> list[Row]:
+        """Execute one statement, committed on return, and return its rows as dictionaries.
+
+        Parameters
+        ----------
+        statement
+            The statement to execute.
+        parameters
+            The values of its ``%(name)s``; None sends the text as it is.
+        connection
+            A psycopg2 connection of the caller's: the statement becomes part of whatever transaction is open on it.
+            As with any statement of the caller's own, an error ends that transaction unless a savepoint was made
+            before. The connector need not be open.
+
+        Raises
+        ------
+        AppNotOpen
+            If the connector is not open and no ``connection`` was given.
+        InvalidConnection
+            If ``connection`` is of another kind.
+        UniqueViolation
+            If a unique constraint refused.
+        ConnectorException
+            For whatever else the database or the way to it had to say.
+        """
+        if connection is not None:
+            # A framework's connection belongs to its thread, so it is of use only where the call is made in it.
+            is_blocking = runtime.IS_BLOCKING
+            given = driver.checked_connection(
+                unwrapped(connection) if is_blocking else connection, is_blocking=is_blocking
+            )
+            return await on_async(given, driver.run, statement, parameters, is_owner=False)
+        return await runtime.guarded(
+            self._on_pooled_async, functools.partial(driver.run_committed, statement=statement, parameters=parameters)
+        )
+
+    async def execute_batch_async(self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
+        """Execute several statements in one transaction, and return the rows of each. All or none take effect.
+
+        Raises
+        ------
+        AppNotOpen
+            If the connector is not open.
+        UniqueViolation
+            If a unique constraint refused.
+        ConnectorException
+            For whatever else the database or the way to it had to say.
+        """
+        return await runtime.guarded(self._on_pooled_async, functools.partial(driver.run_batch, batch=batch))
+
+    async def session_async(self) -> AsyncSession:
+        """Connect once more, beside the pool and with its parameters, for the caller alone.
+
+        The connector need not be open. The connection is in autocommit mode.
+
+        Raises
+        ------
+        ConnectorException
+            If the database cannot be reached.
+        """
+        options = self.options
+        if self.is_external:
+            options = driver.options_of_pool(self.pool, self.timeout)
+        return await connected_session_async(options)
+
+    async def _on_pooled_async(self, body: Callable[[driver.Connection], T]) -> T:
+        opened = await self.enter_async()
+        try:
+            deadline = time.monotonic() + self.timeout
+            turns = self._turns
+            if not await turns.take(self.timeout):
+                raise pools.exhausted(opened.pool, self.timeout)
+            try:
+                left = deadline - time.monotonic()
+                call = Call[T](lambda call: pools.on_connection(call, opened.pool, left, body))
+                return await made_async(call)
+            finally:
+                turns.give()
+        finally:
+            opened.gate.leave()
+
+
+class AsyncPsycopg2Session(AsyncSession):
+    """A psycopg2 connection that belongs to its caller alone."""
+
+    def __init__(self, connection: driver.Connection) -> None:
+        self.connection = connection
+        self._process = os.getpid()
+        self._waiting = runtime.Lock()
+
+    async def execute_async(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
+        """Execute one statement and return its rows, an empty list where it returns none."""
+        return await on_async(self.connection, driver.run, statement, parameters, is_owner=True)
+
+    async def listen_async(self, channel: str) -> None:
+        """Start to receive the notifications of a channel."""
+        with driver.translating():
+            text = f"LISTEN {driver.quote_ident(channel, self.connection)}"
+        await self.execute_async(Statement("listen", text))
+
+    async def wait_for_notifications_async(self, timeout: float) -> list[str]:
+        """Wait until a notification arrives and return the payloads of those that are there.
+
+        Those that arrived while a statement was executed are not lost: psycopg2 keeps them for the next wait.
+
+        Parameters
+        ----------
+        timeout
+            Seconds to wait at most; an empty list is returned when nothing came.
+        """
+        return await runtime.guarded(self._wait_async, timeout)
+
+    async def _wait_async(self, timeout: float) -> list[str]:
+        deadline = time.monotonic() + timeout
+        async with self._waiting:
+            while not (arrived := driver.notifications(self.connection)):
+                left = deadline - time.monotonic()
+                if left <= 0 or not await runtime.readable(self.connection.fileno(), left):
+                    break
+            return arrived
+
+    async def close_async(self) -> None:
+        """Close the connection. Closing twice does nothing."""
+        if self._process != os.getpid():
+            # The socket is the parent's too, who would be told that the session is over.
+            forks.keep(self.connection)
+            return
+        if self._waiting.locked():
+            hang_up(self.connection)
+        await runtime.uninterrupted(self._close_async)
+
+    async def _close_async(self) -> None:
+        # Nobody learns of a socket that is closed while he waits for it.
+        async with self._waiting:
+            await runtime.run_sync(self.connection.close)
+
+
+async def connected_session_async(options: driver.Options) -> AsyncPsycopg2Session:
+    """Connect for one caller alone."""
+    call = Call[driver.Connection](
+        lambda _: driver.connected(options, driver.SESSION_DEFAULTS), undo=driver.Connection.close
+    )
+    return AsyncPsycopg2Session(await runtime.guarded(made_async, call))
+
+
+async def on_async(connection: driver.Connection, run: Callable[..., T], *arguments: Any, is_owner: bool) -> T:
+    """Do something on a connection; errors are adjourn's.
+
+    Parameters
+    ----------
+    is_owner
+        Whether the connection may be lost when the call is cancelled and the server does not answer.
+    """
+
+    def body(call: Call[T]) -> T:
+        with driver.translating(), call.holding(connection):
+            return run(connection, *arguments)
+
+    return await runtime.guarded(made_async, Call(body, is_owner=is_owner))
+
+
+async def made_async(call: Call[T]) -> T:
+    """Make a call that blocks, and give it up when this one is cancelled."""
+    try:
+        return await runtime.run_sync(call.run)
+    except GeneratorExit:
+        # Thrown away half-way, because there is nobody left who would run it: it cannot wait for anything either.
+        call.let_go()
+        raise
+    except BaseException:
+        if not call.has_ended:
+            await runtime.uninterrupted(given_up_async, call)
+        raise
+
+
+async def given_up_async(call: Call[Any]) -> None:
+    """End a call that nobody waits for any more."""
+    await runtime.run_sync(call.give_up)

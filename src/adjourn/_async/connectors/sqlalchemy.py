@@ -1,0 +1,290 @@
+"""The SQLAlchemy connector: statements on the connections of an engine, which may be the application's own.
+
+What is sent is text, by way of ``exec_driver_sql``: SQLAlchemy begins its transaction there, so that a statement on a
+connection of the caller's is part of it with every driver. Sessions are connections beside the engine's pool, made by
+psycopg with the engine's address.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import psycopg
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
+
+from adjourn import exceptions
+from adjourn._async.connectors import psycopg as psycopg_half
+from adjourn._async.connectors.contract import AsyncSession
+from adjourn._async.connectors.lifecycle import AsyncPooledConnector
+from adjourn._domain.checks import function_or
+from adjourn._drivers.psycopg import options as libpq
+from adjourn._drivers.sqlalchemy import engines as driver
+from adjourn._drivers.sqlalchemy import names_async as names
+from adjourn._drivers.sqlalchemy.libpq import connection_arguments
+from adjourn._drivers.sqlalchemy.names_async import AsyncConnection, AsyncEngine, AsyncOrmSession, AsyncScopedSession
+from adjourn._runtime import aio as runtime
+from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
+
+
+class AsyncSQLAlchemyConnector(AsyncPooledConnector[AsyncEngine]):
+    """Works with a SQLAlchemy `AsyncEngine`, the application's or one of its own.
+
+    Parameters
+    ----------
+    dsn
+        The address for an engine of its own, which is made when no other is given to open with.
+    json_dumps, json_loads
+        How the arguments of jobs become JSON text and back; `json.dumps` and `json.loads` unless given.
+    **options
+        The options of SQLAlchemy's function that makes such an engine (``pool_size``, ``max_overflow``,
+        ``pool_timeout`` in seconds, ``connect_args``, ``echo``, ...).
+
+    Raises
+    ------
+    InvalidOption
+        If the address is for another driver, or SQLAlchemy does not know an option.
+    """
+
+    drivers: Sequence[str] = names.drivers_async
+    """The drivers that ``dsn`` may name, the one to take first."""
+
+    def __init__(
+        self,
+        *,
+        dsn: str | URL = "postgresql://",
+        json_dumps: JSONDumps | None = None,
+        json_loads: JSONLoads | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        self.json_dumps: JSONDumps = function_or("json_dumps", json_dumps, json.dumps)
+        self.json_loads: JSONLoads = function_or("json_loads", json_loads, json.loads)
+        self.url: URL = driver.address(type(self).__name__, dsn, self.drivers)
+        self.options = options
+        self._made: driver.Made | None = None
+        # So that what SQLAlchemy does not know is refused now. It connects when it is asked to.
+        self._make_engine()
+
+    @property
+    def timeout(self) -> float:
+        """Seconds: how long a call waits for a connection at most, and closing for calls in flight."""
+        opened = self._opened
+        return driver.timeout_of(opened.pool.pool) if opened is not None else driver.pool_timeout(self.options)
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """The engine that is in use.
+
+        Raises
+        ------
+        AppNotOpen
+            If the connector is not open.
+        """
+        return self.pool
+
+    def _make_engine(self) -> AsyncEngine:
+        engine: AsyncEngine = driver.make_engine(type(self).__name__, names.create_engine_async, self.url, self.options)
+        return engine
+
+    async def make_pool_async(self) -> AsyncEngine:
+        """Make an engine, and have it connect once."""
+        engine = self._make_engine()
+        self._made = driver.Made(engine)
+        try:
+            with driver.translating(place=self._place()):
+                async with engine.connect():
+                    pass
+        except BaseException:
+            await engine.dispose()
+            raise
+        return engine
+
+    async def close_pool_async(self, pool: AsyncEngine) -> None:
+        """Dispose of an engine that was made here."""
+        await pool.dispose()
+
+    def discard_pool(self, pool: AsyncEngine) -> None:
+        """Close the connections of an engine without waiting."""
+        self.discard_unfinished()
+
+    def discard_unfinished(self) -> None:
+        """Close the connections of an engine whose making or closing was cut off."""
+        if self._made is not None:
+            self._made.finish()
+
+    def renew_locks(self) -> None:
+        """Make the locks anew, in a forked child, to which the connections made so far do not belong."""
+        super().renew_locks()
+        if self._made is not None:
+            self._made.keep_for_ever()
+            self._made = None
+
+    def accept_pool(self, pool: Any) -> AsyncEngine:
+        """Check the user's own engine."""
+        wanted, kind = AsyncEngine.__name__, type(pool)
+        if not isinstance(pool, AsyncEngine):
+            raise exceptions.InvalidOption(
+                f"This call takes a SQLAlchemy {wanted}, not a {kind.__module__}.{kind.__qualname__}. "
+                + driver.other_engine(pool)
+            )
+        driver.check_dialect(pool.dialect, wanted, exceptions.InvalidOption)
+        return pool
+
+    async def execute_async(
+        self, statement: Statement, parameters: Parameters | None = None, *, connection: Any = None
+    ) -> list[Row]:
+        """Execute one statement, committed on return, and return its rows as dictionaries.
+
+        Parameters
+        ----------
+        statement
+            The statement to execute.
+        parameters
+            The values of its ``%(name)s``; None sends the text as it is. Text of several commands returns no rows
+            where the driver has none for it.
+        connection
+            An `AsyncConnection` or an ORM session of SQLAlchemy's: the statement becomes part of whatever
+            transaction is open on it, or begins one, as any statement of the caller's own. A connection of the driver
+            itself is taken as well where that driver has one of this kind. The connector need not be open.
+
+        Raises
+        ------
+        AppNotOpen
+            If the connector is not open and no ``connection`` was given.
+        InvalidConnection
+            If ``connection`` is of another kind.
+        UniqueViolation
+            If a unique constraint refused.
+        ConnectorException
+            For whatever else the database or the way to it had to say.
+        """
+        if connection is not None:
+            if isinstance(connection, AsyncScopedSession):
+                # Whose it is may depend on the task, and the guard has a task of its own.
+                connection = connection()
+            return await runtime.guarded(self._execute_given_async, connection, statement, parameters)
+        return await runtime.guarded(self._execute_pooled_async, statement, parameters)
+
+    async def execute_batch_async(self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
+        """Execute several statements in one transaction, and return the rows of each. All or none take effect.
+
+        Raises
+        ------
+        AppNotOpen
+            If the connector is not open.
+        UniqueViolation
+            If a unique constraint refused.
+        ConnectorException
+            For whatever else the database or the way to it had to say.
+        """
+        return await runtime.guarded(self._execute_batch_pooled_async, batch)
+
+    async def session_async(self) -> AsyncSession:
+        """Connect once more, beside the pool, for the caller alone.
+
+        The connection is psycopg's whatever the engine's driver is, with the address of the engine in use, or else of
+        ``dsn``, and the ``connect_args`` of this connector: SQLAlchemy does not tell those of an engine that was made
+        elsewhere. The connector need not be open.
+
+        Raises
+        ------
+        ConnectorException
+            If the database cannot be reached.
+        InvalidOption
+            If something of the address has no counterpart in libpq.
+        """
+        url = self.pool.url if self.is_external else self.url
+        arguments = connection_arguments(url, self.options.get("connect_args"))
+        half = psycopg_half.AsyncPsycopgConnector(kwargs=arguments, timeout=self.timeout)
+        return await half.session_async()
+
+    async def _execute_given_async(self, given: Any, statement: Statement, parameters: Parameters | None) -> list[Row]:
+        with driver.translating():
+            connection = await given.connection() if isinstance(given, AsyncOrmSession) else given
+            if isinstance(connection, AsyncConnection):
+                driver.check_dialect(connection.dialect, "connection", exceptions.InvalidConnection)
+                return await names.run_async(connection, statement, parameters)
+        return await self.execute_on_driver_async(given, statement, parameters)
+
+    async def execute_on_driver_async(
+        self, connection: Any, statement: Statement, parameters: Parameters | None
+    ) -> list[Row]:
+        """Execute a statement on a connection that is not SQLAlchemy's but a driver's."""
+        if isinstance(connection, psycopg.AsyncConnection):
+            return await psycopg_half.translated_run_async(connection, statement, parameters)
+        wanted, kind = AsyncConnection.__name__, type(connection)
+        raise exceptions.InvalidConnection(
+            f"This call takes a SQLAlchemy {wanted} or ORM session as `connection`, not a "
+            f"{kind.__module__}.{kind.__qualname__}. "
+            + driver.other_colour(connection, is_blocking=runtime.IS_BLOCKING)
+        )
+
+    async def _execute_pooled_async(self, statement: Statement, parameters: Parameters | None) -> list[Row]:
+        opened = await self.enter_async()
+        try:
+            with driver.translating():
+                connection = await checked_out_async(opened.pool)
+                try:
+                    connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
+                    return await names.run_async(connection, statement, parameters)
+                finally:
+                    await self._given_back_async(connection)
+        finally:
+            opened.gate.leave()
+
+    async def _execute_batch_pooled_async(
+        self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]
+    ) -> list[list[Row]]:
+        opened = await self.enter_async()
+        try:
+            with driver.translating():
+                connection = await checked_out_async(opened.pool)
+                try:
+                    # The application's engine may have any other, even none.
+                    connection = await connection.execution_options(isolation_level="READ COMMITTED")
+                    async with connection.begin():
+                        return [await names.run_async(connection, *each) for each in batch]
+                finally:
+                    await self._given_back_async(connection)
+        finally:
+            opened.gate.leave()
+
+    async def _given_back_async(self, connection: AsyncConnection) -> None:
+        try:
+            await runtime.uninterrupted(connection.close)
+        except GeneratorExit:
+            if self._made is not None:
+                self._made.left_behind.append(connection)
+            raise
+
+    def _place(self) -> str:
+        _, arguments = self.url.get_dialect()().create_connect_args(self.url)
+        found = {**arguments, **(self.options.get("connect_args") or {})}
+        return libpq.whereabouts("", {**found, "dbname": found.get("dbname", found.get("database"))})
+
+
+async def checked_out_async(engine: AsyncEngine) -> AsyncConnection:
+    """Take a connection that works out of the engine's pool.
+
+    Asking the server each time (``pool_pre_ping``, which is the user's to choose) would double the cost of a
+    statement. A connection whose server is gone has something to read, the end of the stream, and only then is the
+    server asked. Nothing is ever sent twice.
+    """
+    connection = await engine.connect()
+    if driver.is_quiet(connection):
+        return connection
+    try:
+        await connection.exec_driver_sql("SELECT 1")
+        await connection.rollback()
+    except DBAPIError:
+        # SQLAlchemy takes the whole pool for broken then, and connects anew.
+        await connection.invalidate()
+        await runtime.uninterrupted(connection.close)
+        return await engine.connect()
+    except BaseException:
+        await runtime.uninterrupted(connection.close)
+        raise
+    return connection

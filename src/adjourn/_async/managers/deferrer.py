@@ -1,0 +1,104 @@
+"""The last step before a job is stored: a task's name and options wait here for the arguments."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from adjourn._async.managers.jobs import AsyncJobManager
+from adjourn._domain.arguments import Signature, dump_arguments
+from adjourn.jobs import Job
+from adjourn.types import JSONDict
+
+logger = logging.getLogger("adjourn.jobs")
+
+
+class AsyncJobDeferrer:
+    """Makes and stores jobs of one task with fixed options; ``task.configure(...)`` returns one.
+
+    Parameters
+    ----------
+    job_manager
+        Who stores the jobs.
+    job
+        The options; arguments already in it are those of every job.
+    connection
+        A connection of the caller's: jobs are stored in the transaction open on it. None uses the app's.
+    signature
+        What the task takes; None where the task is not known here.
+
+    Raises
+    ------
+    InvalidTaskArguments
+        If the task does not take the arguments that are in the job already, or they cannot be stored.
+    """
+
+    job_manager: AsyncJobManager
+
+    def __init__(self, job_manager: Any, job: Job, connection: Any = None, signature: Signature | None = None) -> None:
+        self.job_manager = job_manager
+        self.job = job
+        self.connection = connection
+        self.signature: Signature = signature or Signature(job.task_name)
+        if job.task_kwargs:
+            self.signature.check_names(job.task_kwargs)
+            dump_arguments(job.task_name, job.task_kwargs, job_manager.connector.json_dumps)
+
+    async def defer_async(self, *args: Any, **task_kwargs: Any) -> int:
+        """Store one job, and return its id.
+
+        Parameters
+        ----------
+        **task_kwargs
+            The arguments to call the task with; they must be storable as JSON.
+
+        Raises
+        ------
+        InvalidTaskArguments
+            If the task does not take these arguments (positional ones are never taken), or they cannot be stored.
+        AlreadyEnqueued
+            If the queueing lock is taken.
+        AppNotOpen
+            If the app is not open, and no connection was given.
+        """
+        job = self.make_job(args, task_kwargs)
+        _log(logging.DEBUG, "about_to_defer_jobs", "About to defer", [job])
+        deferred = await self.job_manager.defer_job_async(job, self.connection)
+        assert deferred.id is not None
+        _log(logging.INFO, "jobs_deferred", "Deferred", [deferred])
+        return deferred.id
+
+    async def batch_defer_async(self, *task_kwargs: JSONDict) -> list[int]:
+        """Store one job for each dictionary of arguments, all or none, and return their ids in the same order.
+
+        Raises
+        ------
+        InvalidTaskArguments
+            If any of the dictionaries does not fit the task or cannot be stored.
+        AlreadyEnqueued
+            If the queueing lock is taken, or would be by two of the jobs.
+        AppNotOpen
+            If the app is not open, and no connection was given.
+        """
+        jobs = [self.make_job((), each) for each in task_kwargs]
+        _log(logging.DEBUG, "about_to_defer_jobs", "About to defer", jobs)
+        deferred = await self.job_manager.batch_defer_jobs_async(jobs, self.connection)
+        _log(logging.INFO, "jobs_deferred", "Deferred", deferred)
+        return [job.id for job in deferred if job.id is not None]
+
+    def make_job(self, args: tuple[Any, ...], task_kwargs: JSONDict) -> Job:
+        """Return the job that these arguments make, checked against the task."""
+        merged = {**self.job.task_kwargs, **task_kwargs} if isinstance(task_kwargs, dict) else task_kwargs
+        self.signature.check(args, merged)
+        return self.job.evolve(task_kwargs=merged)
+
+
+def _log(level: int, action: str, what: str, jobs: Sequence[Job]) -> None:
+    # Describing a job costs about as much as storing it in a large batch: only who listens pays.
+    if not logger.isEnabledFor(level):
+        return
+    named = (
+        jobs[0].call_string if len(jobs) == 1 else f"{len(jobs)} jobs of task {jobs[0].task_name}" if jobs else "no job"
+    )
+    logger.log(level, "%s %s", what, named, extra={"action": action, "jobs": [job.log_context() for job in jobs]})

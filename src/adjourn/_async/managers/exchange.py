@@ -1,0 +1,219 @@
+"""What a worker says to the database, each over a connection of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import attrs
+
+from adjourn import exceptions, sql
+from adjourn._async.managers.statements import AsyncExecutes, schema_version_async
+from adjourn._domain.outcomes import Ended, Exchanged, Heartbeat, Retried
+from adjourn.jobs import Job
+from adjourn.types import JSONLoads, Row
+
+PLACE_LIMIT = 200
+"""How many locked jobs one transaction places: promotions wait for it."""
+MAX_LOSSES = 5
+"""A job that has lost its worker so many times fails."""
+
+
+@attrs.define
+class AsyncWorkerManager:
+    """The operations of one worker, over one session.
+
+    Parameters
+    ----------
+    session
+        The worker's connection, on which only one call at a time may be under way; or a connector.
+    json_loads
+        How arguments are read.
+    schema
+        The database schema that holds adjourn's tables.
+    """
+
+    session: AsyncExecutes
+    json_loads: JSONLoads
+    schema: str = sql.DEFAULT_SCHEMA
+
+    async def register_worker_async(self, name: str, queues: Sequence[str] | None, timeout: float) -> int:
+        """Make this worker known, and return its id.
+
+        Parameters
+        ----------
+        name
+            For people.
+        queues
+            Which it serves, None for all.
+        timeout
+            Seconds without a heartbeat after which it counts as dead.
+
+        Raises
+        ------
+        SchemaOutOfDate
+            If the database has no adjourn schema, or an older one.
+        """
+        version = await schema_version_async(self.session, self.schema)
+        if version < sql.latest_version():
+            raise sql.out_of_date(self.schema, version)
+        queues_list = None if queues is None else list(queues)
+        (row,) = await self._run_async("register_worker", name=name, queues=queues_list, timeout=timeout)
+        return int(row["id"])
+
+    async def unregister_worker_async(self, worker_id: int) -> None:
+        """Forget this worker. Jobs it still has are rescued."""
+        await self._run_async("unregister_worker", worker_id=worker_id)
+
+    async def heartbeat_async(self, worker_id: int, timeout: float) -> Heartbeat:
+        """Say that this worker lives, and learn what is asked of it."""
+        (row,) = await self._run_async("heartbeat", worker_id=worker_id, timeout=timeout)
+        return Heartbeat(row["alive"], tuple(row["aborts"]), row["expired"])
+
+    async def exchange_async(
+        self,
+        worker_id: int,
+        ended: Iterable[Ended],
+        *,
+        limit: int,
+        queues: Sequence[str] | None,
+        busy: bool = False,
+        probe: bool = True,
+    ) -> Exchanged:
+        """Store what has ended and claim what is next, in one round trip and one commit.
+
+        Parameters
+        ----------
+        worker_id
+            The worker; only jobs that it still holds, by the claim it holds them by, are ended.
+        ended
+            The jobs that ended.
+        limit
+            How many jobs to claim at most.
+        queues
+            From which queues, None for all.
+        busy
+            This worker has been saturated for a while: it need not be told of new jobs.
+        probe
+            Also look for due, unplaced and headless work.
+        """
+        # Ascending ids: two transactions that take the same rows take them in the same order.
+        stored = sorted(ended, key=lambda each: each.id)
+        rows = await self._run_async(
+            "exchange",
+            worker_id=worker_id,
+            ids=[each.id for each in stored],
+            claims=[each.claim for each in stored],
+            statuses=[each.status for each in stored],
+            errors=[each.error for each in stored],
+            limit=limit,
+            queues=None if queues is None else list(queues),
+            busy=busy,
+            probe=probe,
+        )
+        report = json.loads(rows.pop()["args"])
+        claimed = [self._claimed(row, worker_id) for row in rows]
+        jobs = [job for job, reason in claimed if reason is None]
+        jobs.sort(key=lambda job: (-job.priority, job.id))
+        return Exchanged(
+            jobs=jobs,
+            unreadable=[(job, reason) for job, reason in claimed if reason is not None],
+            refused=frozenset(report["refused"] or ()),
+            alive=report["alive"],
+            repeat=report["repeat"],
+            place=bool(report["place"]),
+            due_in=report["due_in"],
+        )
+
+    async def retry_jobs_async(self, worker_id: int, retried: Iterable[Retried]) -> set[int]:
+        """Put failed jobs back, each by the decision taken, and return the ids that were still this worker's."""
+        stored = sorted(retried, key=lambda each: each.id)
+        rows = await self._run_async(
+            "retry_jobs",
+            worker_id=worker_id,
+            ids=[each.id for each in stored],
+            claims=[each.claim for each in stored],
+            errors=[each.error for each in stored],
+            at=[each.at for each in stored],
+            priorities=[each.priority for each in stored],
+            queues=[each.queue for each in stored],
+            relock=[each.lock is not None for each in stored],
+            locks=[each.lock for each in stored],
+        )
+        return {row["id"] for row in rows}
+
+    async def hand_back_async(self, worker_id: int, jobs: Iterable[Job]) -> set[int]:
+        """Put claimed jobs back as if they had not been claimed, and return the ids that were still this worker's."""
+        given = sorted((job.id or 0, job.claim) for job in jobs)
+        ids = [id_ for id_, _ in given]
+        rows = await self._run_async("hand_back", worker_id=worker_id, ids=ids, claims=[claim for _, claim in given])
+        return {row["id"] for row in rows}
+
+    async def disown_async(self, worker_id: int, known: Iterable[int]) -> list[int]:
+        """Put back whatever this worker holds besides the jobs it knows of, and return their ids.
+
+        For after a lost connection: the answer to a claim may have been lost with it.
+        """
+        rows = await self._run_async("disown", worker_id=worker_id, known=sorted(known))
+        return [row["id"] for row in rows]
+
+    async def place_async(self, limit: int, heal: bool = False) -> bool:
+        """Place locked jobs, and say whether that made progress (another worker may be at it).
+
+        Parameters
+        ----------
+        limit
+            How many new jobs at most.
+        heal
+            Also look at every lock that has waiting jobs for one that lost its head.
+        """
+        (row,) = await self._run_async("place", limit=limit, heal=heal)
+        return bool(row["placed"] or row["promoted"])
+
+    async def rescue_async(self, max_losses: int, grace: float) -> tuple[int, int]:
+        """Declare silent workers dead and free their jobs.
+
+        Parameters
+        ----------
+        max_losses
+            A job that lost its worker so many times fails.
+        grace
+            Seconds after the database server's start in which nobody is declared dead.
+
+        Returns
+        -------
+        tuple of int
+            How many jobs were freed, how many failed.
+        """
+        (row,) = await self._run_async("rescue", max_losses=max_losses, grace=grace)
+        return row["rescued"], row["failed"]
+
+    async def make_partitions_async(self, weeks: int) -> list[str]:
+        """Make partitions of finished jobs ahead, and return the new ones' names; none where the right is missing."""
+        try:
+            return [row["name"] for row in await self._run_async("make_partitions", weeks=weeks)]
+        except exceptions.ConnectorException as error:
+            if sql.lacks_right(error):
+                return []
+            raise
+
+    async def _run_async(self, statement: str, **parameters: Any) -> list[Row]:
+        return await self.session.execute_async(sql.statements(self.schema)[statement], parameters)
+
+    def _claimed(self, row: Row, worker_id: int) -> tuple[Job, Exception | None]:
+        """Return a claimed job, and why it cannot be run where its arguments cannot be read."""
+        row["status"] = "doing"
+        row["worker_id"] = worker_id
+        try:
+            job = Job.from_row(row, self.json_loads)
+        except Exception as error:
+            return Job.from_row({**row, "args": "{}"}), error
+        arguments: Any = job.task_kwargs
+        if not isinstance(arguments, dict):
+            kind = type(arguments).__name__
+            reason = exceptions.InvalidTaskArguments(
+                f"The arguments are decoded to a {kind}; json_loads must give a dictionary."
+            )
+            return job.evolve(task_kwargs={}), reason
+        return job, None

@@ -1,0 +1,208 @@
+"""Looking at stored jobs: one by one, in pages, and counted."""
+
+from __future__ import annotations
+
+import datetime
+import warnings
+from typing import Any
+
+from adjourn import exceptions
+from adjourn._async.managers.statements import AsyncStatementRunner
+from adjourn._domain.checks import check_count, check_filters, check_flag, check_id, check_seconds
+from adjourn.jobs import Job, Status
+from adjourn.types import Row
+
+
+class AsyncJobLists(AsyncStatementRunner):
+    """Finds jobs, those that wait or run and those that have finished alike."""
+
+    async def get_job_status_async(self, job_id: int, connection: Any = None) -> Status:
+        """Return where a job is in its life.
+
+        Raises
+        ------
+        NoResult
+            If there is no such job.
+        InvalidOption
+            If ``job_id`` is not an integer.
+        """
+        check_id("job_id", job_id)
+        rows = await self.run_async("get_job_status", {"job_id": job_id}, connection)
+        if not rows:
+            raise exceptions.NoResult(f"There is no job {job_id}.")
+        return Status(rows[0]["status"])
+
+    async def list_jobs_async(
+        self,
+        id: int | None = None,  # noqa: A002 - the public name
+        queue: str | None = None,
+        task: str | None = None,
+        status: str | None = None,
+        lock: str | None = None,
+        queueing_lock: str | None = None,
+        worker_id: int | None = None,
+        *,
+        limit: int | None = None,
+        after_id: int = 0,
+    ) -> list[Job]:
+        """Return jobs, waiting, running and finished alike, in the order of their ids.
+
+        Parameters
+        ----------
+        id, queue, task, status, lock, queueing_lock, worker_id
+            Only jobs with this value; None (the default) does not limit. A page is read in the order of the ids until it
+            is full, so few matches in a long history take long; ``id``, and the statuses ``"todo"`` and ``"doing"``,
+            which spare the history, are fast always.
+        limit
+            How many at most; None (the default) for all.
+        after_id
+            Only jobs with a higher id: pass the last one's of a page to get the next page.
+
+        Raises
+        ------
+        InvalidOption
+            If the status is none, ``limit`` or ``after_id`` not an integer, zero or more, or a filter of another type.
+        """
+        for argument, value in (("id", id), ("worker_id", worker_id)):
+            if value is not None:
+                check_id(argument, value)
+        check_filters(queue=queue, task=task, lock=lock, queueing_lock=queueing_lock)
+        check_count("after_id", after_id)
+        if limit is not None:
+            check_count("limit", limit)
+        rows = await self.run_async(
+            "list_jobs",
+            {
+                "id": id,
+                "queue": queue,
+                "task": task,
+                "status": _status(status),
+                "lock": lock,
+                "queueing_lock": queueing_lock,
+                "worker_id": worker_id,
+                "after_id": after_id,
+                "limit": limit,
+            },
+        )
+        return self._jobs(rows)
+
+    async def list_queues_async(
+        self,
+        queue: str | None = None,
+        task: str | None = None,
+        status: str | None = None,
+        lock: str | None = None,
+        *,
+        live_only: bool = False,
+    ) -> list[Row]:
+        """Return the queues that have jobs: ``name``, ``jobs_count``, and a count for each status.
+
+        Parameters
+        ----------
+        queue, task, status, lock
+            Count only jobs with this value; None (the default) does not limit.
+        live_only
+            Count only jobs that wait or run. This is fast always; else the whole history is read.
+
+        Raises
+        ------
+        InvalidOption
+            If the status is none, or another value not of its type.
+        """
+        return await self._count_async("list_queues", queue, task, status, lock, live_only)
+
+    async def list_tasks_async(
+        self,
+        queue: str | None = None,
+        task: str | None = None,
+        status: str | None = None,
+        lock: str | None = None,
+        *,
+        live_only: bool = False,
+    ) -> list[Row]:
+        """Return the tasks that have jobs: ``name``, ``jobs_count``, and a count for each status.
+
+        Takes what `list_queues_async` does.
+        """
+        return await self._count_async("list_tasks", queue, task, status, lock, live_only)
+
+    async def list_locks_async(
+        self,
+        queue: str | None = None,
+        task: str | None = None,
+        status: str | None = None,
+        lock: str | None = None,
+        *,
+        live_only: bool = False,
+    ) -> list[Row]:
+        """Return the locks that have jobs: ``name``, ``jobs_count``, and a count for each status.
+
+        Takes what `list_queues_async` does.
+        """
+        return await self._count_async("list_locks", queue, task, status, lock, live_only)
+
+    async def _count_async(
+        self,
+        statement: str,
+        queue: str | None,
+        task: str | None,
+        status: str | None,
+        lock: str | None,
+        live_only: bool,
+    ) -> list[Row]:
+        check_filters(queue=queue, task=task, lock=lock)
+        check_flag("live_only", live_only)
+        parameters = {"queue": queue, "task": task, "status": _status(status), "lock": lock, "live_only": live_only}
+        return await self.run_async(statement, parameters)
+
+    async def get_stalled_jobs_async(
+        self,
+        nb_seconds: float | None = None,
+        queue: str | None = None,
+        task_name: str | None = None,
+        seconds_since_heartbeat: float = 30,
+    ) -> list[Job]:
+        """Return running jobs whose worker has not been heard of for so many seconds.
+
+        Workers rescue such jobs by themselves; this is for looking.
+
+        Parameters
+        ----------
+        nb_seconds
+            Deprecated: return the jobs that have run for more than so many seconds instead, whether or not their workers
+            live.
+        queue, task_name
+            Only jobs with this value; None (the default) does not limit.
+        seconds_since_heartbeat
+            Seconds of silence, 30 by default.
+
+        Raises
+        ------
+        InvalidOption
+            If a value is not of its type.
+        """
+        check_seconds("nb_seconds", nb_seconds, optional=True)
+        check_seconds("seconds_since_heartbeat", seconds_since_heartbeat)
+        check_filters(queue=queue, task_name=task_name)
+        if nb_seconds is not None:
+            message = "nb_seconds finds jobs that merely take long: pass seconds_since_heartbeat instead."
+            warnings.warn(message, DeprecationWarning, stacklevel=2)
+            longest = datetime.timedelta(seconds=nb_seconds)
+            now = datetime.datetime.now(datetime.UTC)
+            jobs = await self.list_jobs_async(queue=queue, task=task_name, status=Status.DOING)
+            return [job for job in jobs if job.started_at is not None and now - job.started_at > longest]
+        parameters = {"queue": queue, "task_name": task_name, "seconds": seconds_since_heartbeat}
+        return self._jobs(await self.run_async("get_stalled_jobs", parameters))
+
+    def _jobs(self, rows: list[Row]) -> list[Job]:
+        return [Job.from_row(row, self.connector.json_loads) for row in rows]
+
+
+def _status(value: str | None) -> str | None:
+    if value is None:
+        return None
+    try:
+        return Status(value).value
+    except ValueError as error:
+        choices = ", ".join(repr(each.value) for each in Status)
+        raise exceptions.InvalidOption(f"status={value!r}: pass one of {choices}.") from error

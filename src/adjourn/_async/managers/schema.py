@@ -1,0 +1,107 @@
+"""Make the database's schema what this version of adjourn needs, from whatever it is."""
+
+from __future__ import annotations
+
+import pathlib
+
+from adjourn import sql
+from adjourn._async.connectors.contract import AsyncConnectorSource, AsyncSession
+from adjourn._async.managers.statements import schema_version_async
+from adjourn._domain.checks import check_connector
+from adjourn.exceptions import ConnectorException
+
+WEEKS_AHEAD = 8
+"""For how many weeks partitions of finished jobs are made ahead."""
+
+
+class AsyncSchemaManager:
+    """Applies and describes the schema.
+
+    Parameters
+    ----------
+    connector
+        The database.
+    schema
+        The name of the schema that holds adjourn's tables.
+
+    Raises
+    ------
+    InvalidOption
+        If the connector is not one, or the schema's name cannot be one.
+    """
+
+    def __init__(self, connector: AsyncConnectorSource, schema: str = sql.DEFAULT_SCHEMA) -> None:
+        check_connector(connector)
+        sql.statements(schema)  # refuses what cannot be a schema's name
+        self.connector = connector
+        self.schema = schema
+
+    async def apply_schema_async(self) -> list[str]:
+        """Bring the schema up to date, and say what was done.
+
+        It may be run at any time, also by several at once: it is one transaction under an advisory lock, and does
+        nothing where nothing is to be done.
+
+        Returns
+        -------
+        list of str
+            One line for each thing done, an empty list for nothing.
+
+        Raises
+        ------
+        ConnectorException
+            If the database refuses; nothing has been changed then. A missing right is answered with the GRANT that
+            mends it.
+        """
+        session = await self.connector.get_async_connector().session_async()
+        try:
+            return await self._apply_async(session)
+        finally:
+            # An open transaction ends with its connection.
+            await session.close_async()
+
+    async def _apply_async(self, session: AsyncSession) -> list[str]:
+        statements = sql.statements(self.schema)
+        done = []
+        await session.execute_async(statements["begin"])
+        try:
+            await session.execute_async(statements["lock_migrations"], {})
+            version = await schema_version_async(session, self.schema)
+            if version == 0:
+                await session.execute_async(statements["create_schema"], {})
+                await session.execute_async(statements["create_migrations"], {})
+            for migration in sql.migrations(self.schema):
+                if migration.version > version:
+                    await session.execute_async(migration.statement)
+                    record = {"version": migration.version, "name": migration.name}
+                    await session.execute_async(statements["record_migration"], record)
+                    done.append(f"applied migration {migration.version} ({migration.name}) to schema {self.schema}")
+            rows = await session.execute_async(statements["make_partitions"], {"weeks": WEEKS_AHEAD})
+            done += [f"made partition {row['name']}" for row in rows]
+        except ConnectorException as error:
+            if sql.lacks_right(error):
+                raise sql.missing_right(self.schema, error) from error
+            raise
+        await session.execute_async(statements["commit"])
+        return done
+
+    async def get_version_async(self) -> int:
+        """Return the version of the schema that the database has, 0 for none."""
+        return await schema_version_async(self.connector.get_async_connector(), self.schema)
+
+    async def check_version_async(self) -> None:
+        """Refuse a database whose schema is missing or older than this version of adjourn needs.
+
+        Raises
+        ------
+        SchemaOutOfDate
+            Saying which, and the command that mends it.
+        """
+        version = await self.get_version_async()
+        if version < sql.latest_version():
+            raise sql.out_of_date(self.schema, version)
+
+    @staticmethod
+    def get_migrations_path() -> str:
+        """Return the directory of the migrations' files, which are templates in the schema's name."""
+        return str(pathlib.Path(sql.__file__).parent / "migrations")

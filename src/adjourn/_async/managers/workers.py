@@ -1,0 +1,125 @@
+"""A worker's operations one by one, for tools and tests; real workers speak through `AsyncWorkerManager`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from adjourn._async.managers.exchange import MAX_LOSSES, PLACE_LIMIT, AsyncWorkerManager
+from adjourn._async.managers.lists import AsyncJobLists
+from adjourn._domain.arguments import check_is_job
+from adjourn._domain.checks import check_filter, check_flag, check_id, check_name, check_seconds, checked_names
+from adjourn._domain.outcomes import Ended
+from adjourn.exceptions import InvalidOption, NoResult
+from adjourn.jobs import DeleteJobCondition, Job, Status
+
+
+class AsyncWorkers(AsyncJobLists):
+    """Registers workers, and fetches and finishes jobs for them one at a time."""
+
+    async def register_worker_async(
+        self, name: str = "worker", queues: Sequence[str] | None = None, timeout: float = 30.0
+    ) -> int:
+        """Make a worker known, and return its id.
+
+        Parameters
+        ----------
+        name
+            For people.
+        queues
+            Which it serves, None for all.
+        timeout
+            Seconds without a heartbeat after which it counts as dead.
+
+        Raises
+        ------
+        InvalidOption
+            If a value is not of its type.
+        """
+        check_name("name", name)
+        queues = checked_names("queues", queues)
+        check_seconds("timeout", timeout, above_zero=True)
+        return await _manager_of(self).register_worker_async(name, queues, timeout)
+
+    async def unregister_worker_async(self, worker_id: int) -> None:
+        """Forget a worker. Jobs it still has are rescued."""
+        check_id("worker_id", worker_id)
+        await _manager_of(self).unregister_worker_async(worker_id)
+
+    async def update_heartbeat_async(self, worker_id: int, timeout: float = 30.0) -> bool:
+        """Say that a worker lives, for ``timeout`` seconds more; False if it was declared dead."""
+        check_id("worker_id", worker_id)
+        check_seconds("timeout", timeout, above_zero=True)
+        return (await _manager_of(self).heartbeat_async(worker_id, timeout)).alive
+
+    async def prune_stalled_workers_async(self, seconds_since_heartbeat: float) -> list[int]:
+        """Declare workers dead that have not been heard of for so many seconds, free their jobs, and return their ids.
+
+        Workers do this for each other by themselves.
+        """
+        check_seconds("seconds_since_heartbeat", seconds_since_heartbeat)
+        rows = await self.run_async("declare_dead", {"seconds": seconds_since_heartbeat})
+        await _manager_of(self).rescue_async(max_losses=MAX_LOSSES, grace=0)
+        return [row["id"] for row in rows]
+
+    async def fetch_job_async(self, queues: Sequence[str] | None, worker_id: int) -> Job | None:
+        """Claim the best job for a registered worker, and return it; None if there is none to run now."""
+        queues = checked_names("queues", queues)
+        check_id("worker_id", worker_id)
+        manager = _manager_of(self)
+        exchanged = await manager.exchange_async(worker_id, (), limit=1, queues=queues)
+        if not exchanged.claimed and exchanged.place:
+            # Whoever places it, this caller or a worker that was faster.
+            await manager.place_async(PLACE_LIMIT)
+            exchanged = await manager.exchange_async(worker_id, (), limit=1, queues=queues)
+        for job, error in exchanged.unreadable:
+            await self.finish_job_async(job, Status.FAILED)
+            raise error
+        return exchanged.jobs[0] if exchanged.jobs else None
+
+    async def finish_job_async(self, job: Job, status: Status, delete_job: bool = False) -> bool:
+        """End a job that was fetched; False if it is not that worker's any more, and nothing was changed.
+
+        Raises
+        ------
+        InvalidOption
+            If the job was not fetched, or the status is not one to end with.
+        """
+        check_is_job("job", job)
+        check_flag("delete_job", delete_job)
+        if job.id is None or job.worker_id is None:
+            raise InvalidOption(f"job {job.id} was not fetched by a worker: pass what fetch_job has returned.")
+        if status not in (Status.SUCCEEDED, Status.FAILED, Status.ABORTED, Status.CANCELLED):
+            raise InvalidOption(f"status={status!r}: pass succeeded, failed, aborted or cancelled.")
+        delete = DeleteJobCondition.ALWAYS if delete_job else DeleteJobCondition.NEVER
+        ended = Ended.of(job, Status(status), delete)
+        exchanged = await _manager_of(self).exchange_async(job.worker_id, [ended], limit=0, queues=None, probe=False)
+        return not exchanged.refused
+
+    async def finish_job_by_id_async(self, job_id: int, status: Status, delete_job: bool = False) -> bool:
+        """End a running job, whichever worker has it, as `finish_job_async` does.
+
+        Raises
+        ------
+        NoResult
+            If there is no such job.
+        InvalidOption
+            If it does not run.
+        """
+        check_id("job_id", job_id)
+        jobs = await self.list_jobs_async(id=job_id)
+        if not jobs:
+            raise NoResult(f"There is no job {job_id}.")
+        if jobs[0].status != Status.DOING:
+            raise InvalidOption(f"job_id={job_id!r}: the job does not run, it is {jobs[0].status}.")
+        return await self.finish_job_async(jobs[0], status, delete_job)
+
+    async def list_jobs_to_abort_async(self, queue: str | None = None) -> list[int]:
+        """Return the ids of running jobs whose end was asked for."""
+        check_filter("queue", queue)
+        return [row["id"] for row in await self.run_async("list_jobs_to_abort", {"queue": queue})]
+
+
+def _manager_of(workers: AsyncWorkers) -> AsyncWorkerManager:
+    # Not a method: inherited beside its twin it would serve both.
+    connector = workers.connector
+    return AsyncWorkerManager(connector.get_async_connector(), connector.json_loads, workers.schema)

@@ -1,0 +1,397 @@
+"""Which connector serves a call, and what opening and closing do: the whole rule, and nothing but the rule.
+
+An app on an asynchronous connector can be opened from synchronous code or from an event loop, and used from both.
+What is right depends on how the app was opened (the *view*), on where the call is made (the *caller*) and on what is
+asked for (the *operation*). `select` answers with a *plan*: something to do, or a reason to refuse.
+
+It is a pure function: no locks, no clocks, no I/O. So it can be tried in every situation there is, and three things
+can be shown of it:
+
+* nobody waits for himself or for nobody: a call is handed to the event loop that owns the pool only where that loop
+  runs, in this process, and somewhere else than here;
+* an asynchronous pool is touched on its own loop only, and nothing that a fork has copied is touched at all;
+* opening and closing always have a way out.
+
+The plans are carried out in `adjourn._dispatch.dispatcher`.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Hashable
+
+import attrs
+
+from adjourn import exceptions
+
+
+class Life(enum.Enum):
+    """How far the connector is in its life."""
+
+    CLOSED = "closed"
+    SYNC = "open, on the synchronous twin's pool"
+    ASYNC = "open, on the pool of an event loop"
+    CLOSING = "closing"
+
+
+class LoopState(enum.Enum):
+    """What an event loop is doing at this moment."""
+
+    RUNNING = "running"
+    IDLE = "not running"
+    CLOSED = "closed"
+
+
+class Operation(enum.Enum):
+    """What is asked for."""
+
+    GET_SYNC = "get_sync_connector()"
+    CALL = "a blocking call"
+    CALL_ASYNC = "an awaited call"
+    OPEN = "open()"
+    CLOSE = "close()"
+    OPEN_ASYNC = "await open_async()"
+    CLOSE_ASYNC = "await close_async()"
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether it is a coroutine, which gives way to others while it waits."""
+        return self in (Operation.CALL_ASYNC, Operation.OPEN_ASYNC, Operation.CLOSE_ASYNC)
+
+
+@attrs.frozen
+class Owner:
+    """The event loop that owns the pool, or that carries an opening or closing which is under way."""
+
+    loop: Hashable
+    thread: int
+    state: LoopState
+
+
+@attrs.frozen
+class View:
+    """A connector at one moment.
+
+    Attributes
+    ----------
+    process
+        The process that the rest of the view was made in.
+    owner
+        The loop that owns the pool while `life` is ASYNC, or that carries the change that is under way; None if a
+        thread does.
+    is_external
+        Whether the pool is the user's own.
+    borrowed
+        How often synchronous code has opened what an event loop had opened before.
+    is_changing
+        Whether an opening or closing is under way.
+    """
+
+    life: Life
+    process: int
+    owner: Owner | None = None
+    is_external: bool = False
+    borrowed: int = 0
+    is_changing: bool = False
+
+
+@attrs.frozen
+class Caller:
+    """Where a call is made: the process, the thread, and the event loop that runs in this thread, if any."""
+
+    process: int
+    thread: int
+    loop: Hashable = None
+
+
+class Action(enum.Enum):
+    """What there is to do."""
+
+    NOTHING = "nothing"
+    GIVE_ITSELF = "answer the connector itself"
+    GIVE_TWIN = "answer the synchronous twin, which is made the first time"
+    USE_TWIN = "call the twin"
+    REBUILD_TWIN = "open the twin anew in this process, then call it"
+    BRIDGE = "run it on the owner's loop, which runs in another thread, and wait"
+    DRIVE = "run the owner's loop, which is idle, for as long as it takes"
+    AWAIT = "await it here, on the owner's loop"
+    HOP = "run it on the owner's loop, and await the outcome on this one"
+    OPEN_TWIN = "open the twin"
+    CLOSE_TWIN = "close the twin, after the calls in flight"
+    OPEN_POOL = "open a pool on this loop"
+    SWITCH = "open a pool on this loop, publish it, then close the twin after the calls in flight"
+    CLOSE_POOL = "close the pool here, on its loop"
+    BORROW = "count one more who has opened it"
+    RETURN = "count one less"
+    DISCARD = "let go of what cannot be used any more, and ask again"
+    WAIT = "wait for the change that is under way, and ask again"
+
+
+class Reason(enum.Enum):
+    """Why a call is refused; the value says what to do instead."""
+
+    NOT_OPEN = (
+        "The app is not open. Open it first: `app.open()` or `with app.open():` in synchronous code, "
+        "`await app.open_async()` or `async with app.open_async():` in asynchronous code."
+    )
+    NOT_OPEN_ASYNC = (
+        "The app is open for synchronous calls only. Call `await app.open_async()` to use it in asynchronous code too, "
+        "or call the blocking form, the one without `_async`."
+    )
+    FORKED = (
+        "The app was opened in another process, and connections cannot be shared between processes. Open it again in "
+        "this one, after the fork: `app.open()` or `await app.open_async()`."
+    )
+    ON_LOOP = (
+        "A blocking call was made on the thread of the event loop that the app was opened on: it would wait for itself. "
+        "Await the `_async` form here (such as `await task.defer_async(...)`), or make the call in a thread "
+        "(`await asyncio.to_thread(...)`)."
+    )
+    ON_LOOP_OPEN = (
+        "The event loop of this thread is in the middle of opening or closing the app, so `open()` would wait for "
+        "itself here. Use `await app.open_async()`."
+    )
+    ON_LOOP_CLOSE = (
+        "The app was opened on the event loop of this thread, so `close()` would wait for itself here. Use "
+        "`await app.close_async()`, or leave the `async with app.open_async():` block."
+    )
+    LOOP_IDLE = (
+        "The app was opened on an event loop that is not running now, so there is nothing to serve the call. Make it "
+        "while that loop runs, or close the app in the thread of that loop and open it with `app.open()`."
+    )
+    LOOP_GONE = (
+        "The app was opened on an event loop that has been closed. Open the app again (`app.open()` or `await "
+        "app.open_async()`), and close it before its event loop ends."
+    )
+    OTHER_LOOP = (
+        "The app was opened on another event loop, which owns its connections. Use it there, close it there first, "
+        "or give this loop an app of its own with `app.with_connector(...)`."
+    )
+    NO_LOOP = (
+        "adjourn's asynchronous operations run on asyncio, and no asyncio event loop runs here. Trio is not supported: "
+        "run the program with asyncio, or call the blocking form, the one without `_async`."
+    )
+
+    def error(self) -> exceptions.AdjournException:
+        """Return the error to raise."""
+        if self in (Reason.NOT_OPEN, Reason.NOT_OPEN_ASYNC, Reason.FORKED):
+            return exceptions.AppNotOpen(self.value)
+        return exceptions.WrongCaller(self.value)
+
+
+@attrs.frozen
+class Do:
+    """A plan to do something."""
+
+    action: Action
+
+
+@attrs.frozen
+class Refuse:
+    """A plan to refuse."""
+
+    reason: Reason
+
+
+Plan = Do | Refuse
+
+
+class Situation(enum.Enum):
+    """What a view amounts to for a caller. The last three are never stored: they come to pass by themselves."""
+
+    CLOSED = enum.auto()
+    SYNC_OPEN = enum.auto()
+    ASYNC_OPEN = enum.auto()
+    CLOSING = enum.auto()
+    LOOP_IDLE = enum.auto()
+    LOOP_DEAD = enum.auto()
+    FORKED = enum.auto()
+
+
+def situation(view: View, caller: Caller) -> Situation:
+    """Say what the view amounts to for this caller."""
+    if view.life is Life.CLOSED:
+        return Situation.CLOSED
+    if view.process != caller.process:
+        return Situation.FORKED
+    if view.life is Life.SYNC:
+        return Situation.SYNC_OPEN
+    if view.owner is not None and view.owner.state is LoopState.CLOSED:
+        return Situation.LOOP_DEAD
+    if view.life is Life.CLOSING:
+        return Situation.CLOSING
+    is_idle = view.owner is not None and view.owner.state is LoopState.IDLE
+    return Situation.LOOP_IDLE if is_idle else Situation.ASYNC_OPEN
+
+
+def select(view: View, caller: Caller, operation: Operation) -> Plan:
+    """Decide what an operation does.
+
+    Parameters
+    ----------
+    view
+        The connector at this moment.
+    caller
+        Where the operation was called.
+    operation
+        What was asked for.
+    """
+    if operation.is_awaited and caller.loop is None:
+        return Refuse(Reason.NO_LOOP)
+    now = situation(view, caller)
+    match operation:
+        case Operation.GET_SYNC:
+            is_async = now in (Situation.ASYNC_OPEN, Situation.LOOP_IDLE)
+            return Do(Action.GIVE_ITSELF if is_async else Action.GIVE_TWIN)
+        case Operation.CALL:
+            return _call(view, caller, now)
+        case Operation.CALL_ASYNC:
+            return _call_async(view, caller, now)
+    if now is Situation.LOOP_DEAD or now is Situation.FORKED or _is_stuck(view, caller):
+        return Do(Action.DISCARD)
+    if now is Situation.CLOSING or (view.is_changing and not _is_open_already(now, operation)):
+        return _wait(view, caller, operation)
+    match operation:
+        case Operation.OPEN:
+            return _open(now)
+        case Operation.CLOSE:
+            return _close(view, caller, now)
+        case Operation.OPEN_ASYNC:
+            return _open_async(view, caller, now)
+        case Operation.CLOSE_ASYNC:
+            return _close_async(view, caller, now)
+
+
+def _call(view: View, caller: Caller, now: Situation) -> Plan:
+    match now:
+        case Situation.CLOSED | Situation.CLOSING:
+            return Refuse(Reason.NOT_OPEN)
+        case Situation.SYNC_OPEN:
+            return Do(Action.USE_TWIN)
+        case Situation.ASYNC_OPEN:
+            return Refuse(Reason.ON_LOOP) if _would_stop_owner(view, caller) else Do(Action.BRIDGE)
+        case Situation.LOOP_IDLE:
+            return Do(Action.DRIVE) if _can_drive(view, caller) else Refuse(Reason.LOOP_IDLE)
+        case Situation.LOOP_DEAD:
+            return Refuse(Reason.LOOP_GONE)
+        case Situation.FORKED:
+            # The twin's parameters are known here too; the user's own pool stays with the process that made it.
+            is_known = view.life is Life.SYNC and not view.is_external
+            return Do(Action.REBUILD_TWIN) if is_known else Refuse(Reason.FORKED)
+
+
+def _call_async(view: View, caller: Caller, now: Situation) -> Plan:
+    match now:
+        case Situation.CLOSED | Situation.CLOSING:
+            return Refuse(Reason.NOT_OPEN)
+        case Situation.SYNC_OPEN:
+            return Refuse(Reason.NOT_OPEN_ASYNC)
+        case Situation.ASYNC_OPEN:
+            return _on_owner(view, caller, Action.AWAIT)
+        case Situation.LOOP_IDLE:
+            return Refuse(Reason.OTHER_LOOP)
+        case Situation.LOOP_DEAD:
+            return Refuse(Reason.LOOP_GONE)
+        case Situation.FORKED:
+            return Refuse(Reason.FORKED)
+
+
+def _open(now: Situation) -> Plan:
+    match now:
+        case Situation.CLOSED:
+            return Do(Action.OPEN_TWIN)
+        case Situation.SYNC_OPEN:
+            return Do(Action.NOTHING)
+        case _:
+            # Whoever opens a borrowed connector closes it too, and must not take it away from the loop by that.
+            return Do(Action.BORROW)
+
+
+def _close(view: View, caller: Caller, now: Situation) -> Plan:
+    if now is Situation.CLOSED:
+        return Do(Action.NOTHING)
+    if now is Situation.SYNC_OPEN:
+        return Do(Action.CLOSE_TWIN)
+    if view.borrowed:
+        return Do(Action.RETURN)
+    if now is Situation.LOOP_IDLE:
+        return Do(Action.DRIVE) if _can_drive(view, caller) else Refuse(Reason.LOOP_IDLE)
+    return Refuse(Reason.ON_LOOP_CLOSE) if _would_stop_owner(view, caller) else Do(Action.BRIDGE)
+
+
+def _open_async(view: View, caller: Caller, now: Situation) -> Plan:
+    match now:
+        case Situation.CLOSED:
+            return Do(Action.OPEN_POOL)
+        case Situation.SYNC_OPEN:
+            return Do(Action.SWITCH)
+        case Situation.LOOP_IDLE if _has_left_owner(view, caller):
+            return Do(Action.DISCARD)
+        case _:
+            is_owner = view.owner is not None and view.owner.loop == caller.loop
+            return Do(Action.NOTHING) if is_owner else Refuse(Reason.OTHER_LOOP)
+
+
+def _close_async(view: View, caller: Caller, now: Situation) -> Plan:
+    match now:
+        case Situation.CLOSED:
+            return Do(Action.NOTHING)
+        case Situation.SYNC_OPEN:
+            return Do(Action.CLOSE_TWIN)
+        case Situation.LOOP_IDLE:
+            return Do(Action.DISCARD) if _has_left_owner(view, caller) else Refuse(Reason.LOOP_IDLE)
+        case _:
+            return _on_owner(view, caller, Action.CLOSE_POOL)
+
+
+def _on_owner(view: View, caller: Caller, here: Action) -> Plan:
+    if view.owner is not None and view.owner.loop == caller.loop:
+        return Do(here)
+    # A loop that runs inside of the owner, on the same thread, keeps it from running.
+    return Refuse(Reason.OTHER_LOOP) if _would_stop_owner(view, caller) else Do(Action.HOP)
+
+
+def _wait(view: View, caller: Caller, operation: Operation) -> Plan:
+    if view.owner is None:
+        return Do(Action.WAIT)
+    if view.owner.state is LoopState.IDLE:
+        return Refuse(Reason.LOOP_IDLE)
+    if _would_stop_owner(view, caller) and not (operation.is_awaited and view.owner.loop == caller.loop):
+        return Refuse(_REFUSED_ON_LOOP[operation])
+    return Do(Action.WAIT)
+
+
+_REFUSED_ON_LOOP = {
+    Operation.OPEN: Reason.ON_LOOP_OPEN,
+    Operation.CLOSE: Reason.ON_LOOP_CLOSE,
+    Operation.OPEN_ASYNC: Reason.OTHER_LOOP,
+    Operation.CLOSE_ASYNC: Reason.OTHER_LOOP,
+}
+
+
+def _is_stuck(view: View, caller: Caller) -> bool:
+    """Whether a change is under way that nobody will ever finish."""
+    is_carrier_dead = view.owner is not None and view.owner.state is LoopState.CLOSED
+    return view.is_changing and (view.process != caller.process or is_carrier_dead)
+
+
+def _is_open_already(now: Situation, operation: Operation) -> bool:
+    return operation is Operation.OPEN and now is not Situation.CLOSED
+
+
+def _would_stop_owner(view: View, caller: Caller) -> bool:
+    """Whether the owner's loop cannot run while the caller waits."""
+    if view.owner is None:
+        return False
+    is_its_thread = view.owner.state is LoopState.RUNNING and view.owner.thread == caller.thread
+    return is_its_thread or view.owner.loop == caller.loop
+
+
+def _can_drive(view: View, caller: Caller) -> bool:
+    """Whether the caller may run the owner's loop, which is idle: from any other thread that would be a race."""
+    return view.owner is not None and view.owner.thread == caller.thread and caller.loop is None
+
+
+def _has_left_owner(view: View, caller: Caller) -> bool:
+    """Whether the caller's loop runs where the owner's has stopped, which therefore cannot run meanwhile."""
+    return view.owner is not None and view.owner.thread == caller.thread

@@ -1,0 +1,140 @@
+"""The state of a selecting connector, and how it changes hands.
+
+The state is replaced, never modified, and only by whoever still has the latest in hand: a plan that was made for a
+state that is no more is thrown away, and the rule is asked again. Only one opening or closing is under way at a time;
+the others wait for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import os
+import threading
+import time
+from collections.abc import Callable
+
+import attrs
+
+from adjourn import exceptions
+from adjourn._dispatch.rule import Action, Caller, Life, LoopState, Operation, Owner, Refuse, View, select
+from adjourn._runtime import forks
+
+ASK_AGAIN_AFTER = 0.5
+"""Seconds after which someone who waits for a change looks whether anybody is still at work on it."""
+
+SLACK = 15.0
+"""Seconds that an opening or closing may take beyond the pool's ``timeout``."""
+
+
+@attrs.frozen(eq=False)
+class State:
+    """What `adjourn._dispatch.rule.View` is a picture of."""
+
+    process: int
+    life: Life = Life.CLOSED
+    loop: asyncio.AbstractEventLoop | None = None
+    thread: int = 0
+    is_external: bool = False
+    borrowed: int = 0
+    change: concurrent.futures.Future[None] | None = None
+
+    def view(self) -> View:
+        """Take a picture for the rule."""
+        owner = None
+        if self.loop is not None:
+            found = loop_state(self.loop)
+            # A loop can be run by another thread than the one that opened the connector. asyncio's own loops say by
+            # which. Of others that run nobody knows; but whoever calls on it has that very loop.
+            unknown = None if found is LoopState.IDLE else 0
+            thread = getattr(self.loop, "_thread_id", unknown)
+            owner = Owner(self.loop, self.thread if thread is None else thread, found)
+        return View(self.life, self.process, owner, self.is_external, self.borrowed, self.change is not None)
+
+
+def loop_state(loop: asyncio.AbstractEventLoop) -> LoopState:
+    """Say what an event loop is doing at this moment."""
+    if loop.is_closed():
+        return LoopState.CLOSED
+    return LoopState.RUNNING if loop.is_running() else LoopState.IDLE
+
+
+class StateKeeper:
+    """Keeps the state of one connector, and asks the rule what to do about it."""
+
+    def __init__(self) -> None:
+        self.state: State = State(os.getpid())
+        self._mutex = threading.Lock()
+        forks.watch(self)
+
+    def plan(self, state: State, operation: Operation) -> Action:
+        """Ask the rule what an operation does here and now.
+
+        Raises
+        ------
+        AppNotOpen, WrongCaller
+            If it is refused.
+        """
+        caller = Caller(os.getpid(), threading.get_ident(), asyncio._get_running_loop())
+        plan = select(state.view(), caller, operation)
+        if isinstance(plan, Refuse):
+            raise plan.reason.error()
+        return plan.action
+
+    def replace(self, state: State, new: State, meanwhile: Callable[[], None] | None = None) -> bool:
+        """Replace the state if it is still the one that the plan was made for, and say whether it was.
+
+        Nobody gets to replace it again before ``meanwhile`` has returned, which must not wait for anything.
+        """
+        with self._mutex:
+            if self.state is not state:
+                return False
+            self.state = new
+            if meanwhile is not None:
+                meanwhile()
+            return True
+
+    def begin(self, state: State, life: Life, loop: asyncio.AbstractEventLoop | None = None) -> State | None:
+        """Announce a change, which this loop carries or else this thread; None if someone else was faster."""
+        change: concurrent.futures.Future[None] = concurrent.futures.Future()
+        # So that nobody who waits for it can cancel it.
+        change.set_running_or_notify_cancel()
+        begun = attrs.evolve(
+            state, process=os.getpid(), life=life, loop=loop, thread=threading.get_ident(), change=change
+        )
+        return begun if self.replace(state, begun) else None
+
+    def end(self, begun: State, published: State) -> None:
+        """Publish the outcome of a change, and wake those who wait for it."""
+        self.replace(begun, published)
+        if begun.change is not None:
+            begun.change.set_result(None)
+
+    def wait(self, state: State, deadline: float) -> None:
+        """Wait for the change that is under way, or until it is time to ask again."""
+        if state.change is not None:
+            concurrent.futures.wait([state.change], ASK_AGAIN_AFTER)
+        check_deadline(deadline)
+
+    async def wait_async(self, state: State, deadline: float) -> None:
+        """Wait for the change that is under way, or until it is time to ask again."""
+        if state.change is not None:
+            waiting = asyncio.wrap_future(state.change)
+            try:
+                await asyncio.wait([waiting], timeout=ASK_AGAIN_AFTER)
+            finally:
+                waiting.cancel()
+        check_deadline(deadline)
+
+    def renew_locks(self) -> None:
+        """Make the lock anew, in a forked child."""
+        self._mutex = threading.Lock()
+
+
+def check_deadline(deadline: float) -> None:
+    """Raise if it has passed."""
+    if time.monotonic() > deadline:
+        raise exceptions.WrongCaller(
+            "The app is being opened or closed elsewhere, and that has not ended in time. Look for the thread or event "
+            "loop that is at it: it may be blocked, perhaps by waiting for this very thread."
+        )

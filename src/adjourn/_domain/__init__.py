@@ -1,0 +1,1 @@
+"""Pure rules, and the plain data that they are about. No clock, no driver, no event loop."""

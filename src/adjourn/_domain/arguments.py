@@ -1,0 +1,227 @@
+"""The arguments of a job: whether its task takes them, how they become JSON, and whether a job can be stored at all."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import reprlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import attrs
+
+from adjourn._domain.checks import check_aware, check_name, check_priority, is_storable
+from adjourn.exceptions import InvalidOption, InvalidTaskArguments
+from adjourn.jobs import Job
+from adjourn.types import JSONDumps
+
+
+@attrs.frozen
+class Signature:
+    """What a task takes by keyword.
+
+    Attributes
+    ----------
+    task_name
+        The task's name, for messages.
+    known
+        Whether the task's function is known here; if not, every keyword goes.
+    required, optional
+        The names of its arguments.
+    takes_any
+        Whether it has ``**kwargs``.
+    """
+
+    task_name: str
+    known: bool = False
+    required: frozenset[str] = frozenset()
+    optional: frozenset[str] = frozenset()
+    takes_any: bool = True
+
+    @classmethod
+    def of(cls, task_name: str, function: Callable[..., Any], pass_context: bool) -> Signature:
+        """Read it off a function, without the first parameter where that is the job's context.
+
+        Raises
+        ------
+        InvalidOption
+            If the function has a parameter that no job could ever fill, or none for the context.
+        """
+        try:
+            # Of what is called: a decorator may take other arguments than the function inside of it.
+            parameters = list(inspect.signature(function, follow_wrapped=False).parameters.values())
+        except (TypeError, ValueError):  # a builtin without a signature
+            return cls(task_name)
+        if pass_context:
+            if not parameters or parameters[0].kind in (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD):
+                message = f"Task {task_name}: pass_context=True needs a function whose first parameter is the context."
+                raise InvalidOption(message)
+            if parameters[0].kind is not inspect.Parameter.VAR_POSITIONAL:
+                parameters = parameters[1:]
+        required: set[str] = set()
+        optional: set[str] = set()
+        takes_any = False
+        for parameter in parameters:
+            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                takes_any = True
+            elif parameter.kind is inspect.Parameter.POSITIONAL_ONLY and parameter.default is parameter.empty:
+                message = (
+                    f"Task {task_name}: parameter {parameter.name!r} is positional-only, and jobs pass their arguments "
+                    "by keyword. Remove the `/` from the function's signature."
+                )
+                raise InvalidOption(message)
+            elif parameter.kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY):
+                (required if parameter.default is parameter.empty else optional).add(parameter.name)
+        return cls(task_name, True, frozenset(required), frozenset(optional), takes_any)
+
+    def check(self, positional: tuple[Any, ...], keywords: Any) -> None:
+        """Refuse arguments that the task cannot be called with.
+
+        Raises
+        ------
+        InvalidTaskArguments
+            Naming the task, the argument and what to pass instead.
+        """
+        if positional:
+            hint = f", such as {next(iter(sorted(self.required)))}=..." if self.required else ""
+            self._refuse(f"positional argument {positional[0]!r}: pass every argument by its name{hint}.")
+        if not isinstance(keywords, Mapping):
+            self._refuse(f"{keywords!r} is not a dictionary of arguments: pass one dictionary for each job.")
+        if self.known and (missing := self.required - keywords.keys()):
+            self._refuse(f"missing argument {_listed(missing)}: pass it by name.")
+        self.check_names(keywords)
+
+    def check_names(self, keywords: Mapping[Any, Any]) -> None:
+        """Refuse arguments that the task does not take; others may be missing yet.
+
+        Raises
+        ------
+        InvalidTaskArguments
+            Naming the task, the argument and what the task takes.
+        """
+        for name in keywords:
+            if not isinstance(name, str):
+                self._refuse(f"argument names are strings, not {name!r}.")
+        if self.known:
+            unknown = keywords.keys() - self.required - self.optional
+            if unknown and not self.takes_any:
+                takes = _listed(self.required | self.optional) or "no arguments"
+                self._refuse(f"unknown argument {_listed(unknown)}: it takes {takes}.")
+
+    def _refuse(self, reason: str) -> None:
+        raise InvalidTaskArguments(f"Task {self.task_name}: {reason}")
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(repr(name) for name in sorted(names))
+
+
+def check_is_job(argument: str, job: Any) -> None:
+    """Refuse what is not a job.
+
+    Raises
+    ------
+    InvalidOption
+        Naming the argument.
+    """
+    if not isinstance(job, Job):
+        raise InvalidOption(f"{argument}={job!r}: pass a Job, such as list_jobs() returns or task.configure(...).job.")
+
+
+def check_job(argument: str, job: Any) -> None:
+    """Refuse what is not a job, and a job that was made by hand of values that no task's job could have.
+
+    Raises
+    ------
+    InvalidOption
+        Naming the argument, and the attribute.
+    """
+    check_is_job(argument, job)
+    try:
+        check_name("queue", job.queue)
+        check_name("task_name", job.task_name)
+        # Whatever is deferred comes by here, so nothing is asked that need not be.
+        if job.lock is not None:
+            check_name("lock", job.lock)
+        if job.queueing_lock is not None:
+            check_name("queueing_lock", job.queueing_lock)
+        check_priority(job.priority)
+        if job.scheduled_at is not None:
+            check_aware("scheduled_at", job.scheduled_at)
+        if not isinstance(job.task_kwargs, dict):
+            raise InvalidOption(f"task_kwargs={job.task_kwargs!r}: pass a dictionary of arguments.")
+    except InvalidOption as error:
+        raise InvalidOption(f"{argument}.{error}") from None
+
+
+def dump_arguments(task_name: str, arguments: Mapping[str, Any], json_dumps: JSONDumps) -> str:
+    """Make JSON of a job's arguments.
+
+    Raises
+    ------
+    InvalidTaskArguments
+        Naming the task and the first argument that cannot be stored.
+    InvalidOption
+        If ``json_dumps`` makes something else than the text of a JSON object.
+    """
+    try:
+        text = _text(json_dumps(dict(arguments)))
+        is_object = isinstance(text, str) and text.lstrip().startswith("{")
+        # What Postgres refuses leaves a mark in the text; only text with such a mark is looked at more closely.
+        if is_object and (any(mark in text for mark in _MARKS) or not text.isascii()):
+            check_storable(text)
+    except Exception as error:  # the encoder may be the user's own
+        name, reason = _culprit(arguments, json_dumps, error)
+        raise InvalidTaskArguments(
+            f"Task {task_name}: argument {name!r} cannot be stored as JSON ({reason}). Pass plain values, or give the "
+            "connector a json_dumps that knows the type."
+        ) from error
+    if not is_object:
+        remedy = "return a JSON object for a dictionary" if isinstance(text, str) else "return str, or bytes of UTF-8"
+        raise InvalidOption(f"json_dumps made {reprlib.repr(text)} of the arguments of task {task_name}: {remedy}.")
+    return str(text)
+
+
+_MARKS = ("\\u0000", "\\ud", "\0", "NaN", "Infinity")
+
+
+def check_storable(text: str) -> None:
+    """Refuse JSON that Python writes and Postgres does not take.
+
+    Raises
+    ------
+    ValueError
+        If it holds NaN or an infinity, a NUL character or half of a surrogate pair.
+    """
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is not JSON compliant")
+
+    if not all(map(is_storable, _strings(json.loads(text, parse_constant=refuse)))):
+        raise ValueError("it holds a NUL character or a lone surrogate; encode the value, for instance with base64")
+
+
+def _text(dumped: Any) -> Any:
+    # orjson, msgspec and others make bytes.
+    return dumped.decode() if isinstance(dumped, bytes) else dumped
+
+
+def _culprit(arguments: Mapping[str, Any], json_dumps: JSONDumps, error: Exception) -> tuple[str, Exception]:
+    for name, value in arguments.items():
+        try:
+            check_storable(_text(json_dumps({name: value})))
+        except Exception as reason:
+            return name, reason
+    return next(iter(arguments), ""), error
+
+
+def _strings(value: Any) -> Iterable[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            yield key
+            yield from _strings(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _strings(each)

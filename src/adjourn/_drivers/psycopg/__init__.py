@@ -1,0 +1,1 @@
+"""What both colours of the psycopg connector share."""

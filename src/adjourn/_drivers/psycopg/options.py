@@ -1,0 +1,230 @@
+"""What both colours of the psycopg connector share: its options, its errors, a look at a socket."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import attrs
+import psycopg
+import psycopg.conninfo
+import psycopg.errors
+import psycopg.pq
+import psycopg_pool
+
+from adjourn import exceptions
+from adjourn._domain.checks import check_port, check_seconds, function_or
+from adjourn._drivers.connections import remedy
+from adjourn._drivers.sockets import readable as readable
+
+LARGEST_POOL = 10
+"""How many connections a pool has at most unless the user says otherwise."""
+
+SESSION_DEFAULTS = {
+    "prepare_threshold": 0,
+    # A session waits for a long time, and must notice within half a minute that nobody is there any more.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+"""How a session connects unless the user says otherwise; libpq's own defaults wait for hours."""
+
+# Options of the pool that are adjourn's to decide.
+RESERVED = {"self", "conninfo", "open", "close_returns"}
+
+
+@attrs.frozen
+class Options:
+    """The keywords given to a connector, sorted by whom they are for."""
+
+    conninfo: Any
+    connection: Any = attrs.field(repr=False)
+    """For each connection: a mapping, or the caller's own function that returns one."""
+    pool: Mapping[str, Any]
+
+    @property
+    def timeout(self) -> float:
+        """Seconds to wait for a connection."""
+        return float(self.pool.get("timeout", 30.0))
+
+
+def sorted_options(name: str, conninfo: Any, keywords: Mapping[str, Any], pool_factory: Callable[..., Any]) -> Options:
+    """Tell the pool's options from libpq's, and refuse what is neither.
+
+    Parameters
+    ----------
+    name
+        The connector's, for the message.
+
+    Raises
+    ------
+    InvalidOption
+        If a keyword is unknown, or the connection string cannot be read. No value is ever part of the message.
+    """
+    name = name.removeprefix("Summoned").removeprefix("Async")  # the class that users write
+    if not callable(pool_factory):
+        raise exceptions.InvalidOption(f"{name}: pool_factory={pool_factory!r} must be a class of pools or a function.")
+    known_to_pool = pool_options(pool_factory)
+    known_to_libpq = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
+    pool = {keyword: value for keyword, value in keywords.items() if keyword in known_to_pool}
+    libpq = {keyword: value for keyword, value in keywords.items() if keyword in known_to_libpq and keyword not in pool}
+    for keyword in keywords:
+        if keyword not in pool and keyword not in libpq:
+            raise exceptions.InvalidOption(_unknown(name, keyword, {*known_to_pool, *known_to_libpq}))
+    _check_pool(name, pool)
+    connection = pool.pop("kwargs", None) or {}
+    if callable(connection):
+        if libpq:
+            raise exceptions.InvalidOption(
+                f"{name}: {next(iter(libpq))!r} cannot be combined with a function as `kwargs`. Let the function "
+                "return it."
+            )
+    else:
+        _check_kwargs(name, connection, known_to_libpq, pool.get("connection_class"))
+        connection = {**libpq, **connection}
+        check_port(f"{name}: port", connection.get("port"))
+    if isinstance(conninfo, str):
+        _check_conninfo(name, conninfo, connection)
+    elif not callable(conninfo):
+        raise exceptions.InvalidOption(f"{name}: conninfo must be a string or a function that returns one.")
+    return Options(conninfo, connection, pool | _sizes(name, pool, pool_factory))
+
+
+def _check_pool(name: str, pool: Mapping[str, Any]) -> None:
+    for keyword in _SECONDS:
+        # Infinite ones let connections live for ever.
+        if keyword in pool and (keyword == "timeout" or pool[keyword] != math.inf):
+            check_seconds(f"{name}: {keyword}", pool[keyword], above_zero=keyword == "timeout")
+    for keyword, least in (("num_workers", 1), ("max_waiting", 0)):
+        value = pool.get(keyword, least)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise exceptions.InvalidOption(f"{name}: {keyword}={value!r} must be a whole number, at least {least}.")
+    for keyword in ("configure", "check", "reset", "reconnect_failed"):
+        function_or(f"{name}: {keyword}", pool.get(keyword), None)
+
+
+def _check_kwargs(name: str, given: Any, known_to_libpq: Iterable[str], connection_class: Any) -> None:
+    if not isinstance(given, Mapping):
+        raise exceptions.InvalidOption(f"{name}: kwargs must be a dictionary, not of type {type(given).__name__}.")
+    if connection_class not in (None, psycopg.Connection, psycopg.AsyncConnection):
+        return  # it may take anything
+    known = {*known_to_libpq, *inspect.signature(psycopg.Connection.connect).parameters} - {"conninfo", "kwargs"}
+    for keyword in given:
+        if keyword not in known:
+            raise exceptions.InvalidOption(
+                f"{name}: kwargs has {keyword!r}, which psycopg.connect does not take. It takes autocommit, "
+                "prepare_threshold, row_factory, ... and the connection parameters of libpq (host, port, dbname, ...)."
+            )
+
+
+_SECONDS = ("timeout", "max_lifetime", "max_idle", "reconnect_timeout")
+
+
+def _sizes(name: str, pool: Mapping[str, Any], pool_factory: Callable[..., Any]) -> dict[str, Any]:
+    """Return the pool's sizes: one connection at first and ten at most, unless the user says otherwise.
+
+    A program that defers now and then, and a worker, which has connections of its own, need no more than one.
+    """
+    keeps_connections = bool(getattr(inspect.signature(pool_factory).parameters.get("min_size"), "default", 1))
+    smallest, largest = pool.get("min_size", 1 if keeps_connections else 0), pool.get("max_size")
+    for keyword, value in (("min_size", smallest), ("max_size", largest)):
+        if isinstance(value, bool) or not isinstance(value, int | None) or (value or 0) < 0:
+            raise exceptions.InvalidOption(f"{name}: {keyword}={value!r} must be a number of connections.")
+    if largest is None:
+        largest = max(LARGEST_POOL, smallest)
+    if largest < max(smallest, 1):
+        raise exceptions.InvalidOption(
+            f"{name}: max_size={largest!r} must be at least one, and not below min_size ({smallest!r})."
+        )
+    return {"min_size": smallest, "max_size": largest}
+
+
+def pool_options(pool_factory: Callable[..., Any]) -> set[str]:
+    """Return the names of the options that a pool takes from the user."""
+    parameters = inspect.signature(pool_factory).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        parameters = inspect.signature(psycopg_pool.ConnectionPool).parameters
+    return set(parameters) - RESERVED
+
+
+def _unknown(name: str, keyword: str, known: Iterable[str]) -> str:
+    if keyword in RESERVED:
+        return f"{name}: {keyword!r} is not an option, adjourn decides it."
+    similar = difflib.get_close_matches(keyword, [*known, "conninfo"], n=1)
+    hint = f" Did you mean {similar[0]!r}?" if similar else ""
+    return (
+        f"{name} has no option {keyword!r}.{hint} It takes the options of psycopg_pool's pool (min_size, max_size, "
+        "timeout, configure, ...) and the connection parameters of libpq (host, port, dbname, user, ...)."
+    )
+
+
+def _check_conninfo(name: str, conninfo: str, connection: Any) -> None:
+    try:
+        psycopg.conninfo.conninfo_to_dict(conninfo)
+    except psycopg.Error:
+        # libpq quotes the text that it could not read, and that may be the password.
+        raise exceptions.InvalidOption(
+            f"{name}: the conninfo cannot be read. Write 'postgresql://user@host:5432/dbname' or "
+            "'host=... port=... dbname=... user=...', and quote special characters."
+        ) from None
+
+
+def whereabouts(conninfo: Any, connection: Any) -> str:
+    """Describe where a connection goes to, without any secret."""
+    try:
+        found = psycopg.conninfo.conninfo_to_dict(conninfo, **{k: v for k, v in connection.items() if k in _PLACE})
+    except (psycopg.Error, AttributeError, TypeError):
+        return "the database"
+    host = found.get("host") or found.get("hostaddr") or os.environ.get("PGHOST") or "the local socket"
+    parts = [f"{host}"]
+    if port := found.get("port"):
+        parts.append(f"port {port}")
+    if dbname := found.get("dbname"):
+        parts.append(f"database {dbname!r}")
+    if user := found.get("user"):
+        parts.append(f"user {user!r}")
+    return ", ".join(parts)
+
+
+_PLACE = {"host", "hostaddr", "port", "dbname", "user", "service"}
+
+
+def translated(error: psycopg.Error) -> exceptions.ConnectorException:
+    """Return adjourn's error for one of psycopg's."""
+    message = str(error).strip() or type(error).__name__
+    if isinstance(error, psycopg.errors.UniqueViolation):
+        return exceptions.UniqueViolation(message, constraint_name=error.diag.constraint_name)
+    if isinstance(error, psycopg_pool.PoolTimeout):
+        message += (
+            ": all connections of the pool are in use, or the database cannot be reached. Raise max_size or timeout, "
+            "or hold connections for a shorter time."
+        )
+    return exceptions.ConnectorException(message, sqlstate=error.sqlstate)
+
+
+def unreachable(error: psycopg.Error, place: str) -> exceptions.ConnectorException:
+    """Return adjourn's error for a connection that could not be made."""
+    return exceptions.ConnectorException(
+        f"Cannot connect to PostgreSQL ({place}): {str(error).strip().rstrip('.?')}. Check that the server runs there, and the "
+        "connector's host, port, dbname, user and password.",
+        sqlstate=error.sqlstate,
+    )
+
+
+def other_colour(connection: Any, *, is_blocking: bool) -> str:
+    """Return the remedy for a connection that was passed to the wrong call, which blocks or is awaited."""
+    return remedy(connection, "a connection of psycopg", {"psycopg"}, is_blocking=is_blocking)
+
+
+def options_of_pool(pool: Any) -> Options:
+    """Return the parameters with which the user's own pool connects."""
+    taken = {"connection_class": pool.connection_class, "timeout": pool.timeout}
+    # The pool has no public name for it, and a session without it may, for instance, look into another schema.
+    if (configure := getattr(pool, "_configure", None)) is not None:
+        taken["configure"] = configure
+    return Options(pool.conninfo, pool.kwargs or {}, taken)

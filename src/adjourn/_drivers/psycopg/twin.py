@@ -1,0 +1,157 @@
+"""How the options of an asynchronous psycopg connector become those of its synchronous twin.
+
+Numbers and strings are the same for both. The user's own coroutine functions (``configure``, ``check``, ``reset``)
+are written for an asynchronous connection, and are given one: `Borrowed` speaks to the same server through the same
+libpq connection, but blocks where another would wait. So the coroutine never has to wait, and runs to its end in one
+go, without an event loop. What cannot be carried over is refused by name.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import psycopg
+import psycopg_pool
+from psycopg.abc import PQGen
+from psycopg.waiting import wait
+
+from adjourn import exceptions
+from adjourn._drivers.psycopg.options import Options
+
+T = TypeVar("T")
+
+ON_CONNECTIONS = ("configure", "check", "reset")
+
+
+class Borrowed(psycopg.AsyncConnection[Any]):
+    """An asynchronous face of a blocking connection, for as long as a callback lasts."""
+
+    def __init__(self, lender: psycopg.Connection[Any]) -> None:
+        handlers = lender.pgconn.notice_handler, lender.pgconn.notify_handler
+        super().__init__(lender.pgconn)
+        lender.pgconn.notice_handler, lender.pgconn.notify_handler = handlers
+        self._autocommit = lender.autocommit
+        # One map of types for both faces, so that what a callback registers stays registered.
+        self._adapters = lender.adapters
+        self.prepare_threshold = lender.prepare_threshold
+
+    async def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        """Wait for the server, blocking."""
+        return wait(gen, self.pgconn.socket, interval=interval, timeout=timeout)
+
+    def __del__(self, *_: Any) -> None:
+        """Do nothing: the lender closes the connection."""
+
+
+def twin_options(options: Options, pool_factory: Callable[..., Any]) -> dict[str, Any]:
+    """Return the arguments with which the synchronous connector is made.
+
+    Raises
+    ------
+    InvalidOption
+        If something has no synchronous counterpart.
+    """
+    return {
+        "pool_factory": counterpart("pool_factory", pool_factory, psycopg_pool),
+        **connecting_options(options),
+    }
+
+
+def connecting_options(options: Options) -> dict[str, Any]:
+    """Return the arguments of a synchronous connector that makes the same connections."""
+    return {
+        "conninfo": blocking(options.conninfo) if callable(options.conninfo) else options.conninfo,
+        "kwargs": _connection_arguments(options.connection),
+        **{name: _pool_option(name, value) for name, value in options.pool.items()},
+    }
+
+
+def _connection_arguments(given: Any) -> Any:
+    if callable(given):
+        answer = blocking(given)
+        return lambda: _connection_arguments(answer())
+    arguments = dict(given)
+    if factory := arguments.get("cursor_factory"):
+        arguments["cursor_factory"] = counterpart("cursor_factory", factory, psycopg)
+    return arguments
+
+
+def _pool_option(name: str, value: Any) -> Any:
+    if value is None:
+        return None
+    if name in ON_CONNECTIONS:
+        return on_borrowed(name, value)
+    if name == "connection_class":
+        return counterpart(name, value, psycopg)
+    return blocking(value) if callable(value) else value
+
+
+def counterpart(name: str, asynchronous: Any, library: Any) -> Any:
+    """Return the blocking class that a library has beside an asynchronous one.
+
+    Raises
+    ------
+    InvalidOption
+        If it has none, as for a class of the user's own.
+    """
+    plain = getattr(asynchronous, "__name__", "").removeprefix("Async")
+    if getattr(library, f"Async{plain}", None) is asynchronous:
+        return getattr(library, plain)
+    raise exceptions.InvalidOption(
+        f"{name}={asynchronous!r} has no synchronous counterpart, so this connector cannot be opened for synchronous "
+        "calls. Open it with `await app.open_async()`, or give synchronous code an app of its own: "
+        "`app.with_connector(SyncPsycopgConnector(...))`."
+    )
+
+
+def on_borrowed(name: str, callback: Callable[[Any], Any]) -> Callable[[psycopg.Connection[Any]], None]:
+    """Return a callback for blocking connections that does what one for asynchronous connections does."""
+
+    @functools.wraps(callback)
+    def call(connection: psycopg.Connection[Any]) -> None:
+        borrowed = Borrowed(connection)
+        finish(name, callback(borrowed))
+        connection.prepare_threshold = borrowed.prepare_threshold
+        if connection.autocommit != borrowed.autocommit:
+            connection.autocommit = borrowed.autocommit
+
+    return call
+
+
+def blocking(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that does not return coroutines but what they return."""
+
+    @functools.wraps(function)
+    def call(*arguments: Any) -> Any:
+        return finish(getattr(function, "__name__", repr(function)), function(*arguments))
+
+    return call
+
+
+def finish(name: str, result: Any) -> Any:
+    """Run a coroutine that never has to wait, and return its result; anything else is returned as it is.
+
+    Raises
+    ------
+    InvalidOption
+        If it does wait, for something that needs an event loop.
+    """
+    if not inspect.iscoroutine(result):
+        return result
+    try:
+        result.send(None)
+    except StopIteration as stop:
+        return stop.value
+    except RuntimeError as error:
+        if "event loop" not in str(error):
+            raise
+    finally:
+        result.close()
+    raise exceptions.InvalidOption(
+        f"{name} waits for something that needs an event loop, so it cannot be used for synchronous calls. Await only "
+        "the connection in it, or give synchronous code an app of its own: "
+        "`app.with_connector(SyncPsycopgConnector(...))`."
+    )

@@ -1,0 +1,314 @@
+"""What both colours of the psycopg2 connector share: its options, its errors, statements on a connection."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import functools
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
+
+import attrs
+
+from adjourn import exceptions
+from adjourn._domain.checks import check_port, check_seconds, function_or
+from adjourn._drivers.connections import remedy
+from adjourn._drivers.sockets import readable
+from adjourn.types import Parameters, Row, Statement
+
+try:
+    import psycopg2
+    import psycopg2.errors
+    import psycopg2.extensions
+    import psycopg2.pool
+except ImportError as error:
+    raise ImportError(
+        f"The psycopg2 connectors need psycopg2, which cannot be imported ({error}). Install it with "
+        "`pip install 'adjourn[psycopg2]'`."
+    ) from error
+
+T = TypeVar("T")
+
+# Others import them from here, where it is explained what is missing if psycopg2 is.
+Connection: TypeAlias = psycopg2.extensions.connection
+ThreadedConnectionPool: TypeAlias = psycopg2.pool.ThreadedConnectionPool
+quote_ident = psycopg2.extensions.quote_ident
+
+LARGEST_POOL = 10
+"""How many connections a pool has at most unless the user says otherwise."""
+
+POOL_OPTIONS = {"minconn": 1, "maxconn": LARGEST_POOL, "timeout": 30.0}
+CONNECT_OPTIONS = {"connection_factory", "cursor_factory"}
+RESERVED = {"async", "async_"}
+
+# For suggestions only: libpq itself knows which of its parameters there are.
+_COMMON = ["dsn", "host", "hostaddr", "port", "dbname", "user", "password", "passfile", "service", "sslmode", "options"]
+_PLACE = {"host", "hostaddr", "port", "dbname", "database", "user", "service"}
+
+SESSION_DEFAULTS = {
+    # A session waits for a long time, and must notice within half a minute that nobody is there any more.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+"""How a session connects unless the user says otherwise; libpq's own defaults wait for hours."""
+
+
+@attrs.frozen
+class Options:
+    """The keywords given to a connector, sorted by whom they are for."""
+
+    connection: Mapping[str, Any] = attrs.field(repr=False)
+    """What `psycopg2.connect` takes."""
+    minconn: int = 1
+    maxconn: int = LARGEST_POOL
+    timeout: float = 30.0
+    """Seconds to wait for a connection."""
+
+
+def sorted_options(name: str, dsn: str, keywords: Mapping[str, Any]) -> Options:
+    """Tell the pool's options from psycopg2's and libpq's, and refuse what is neither.
+
+    Parameters
+    ----------
+    name
+        The connector's, for the message.
+
+    Raises
+    ------
+    InvalidOption
+        If a keyword is unknown, or the connection string cannot be read. No value is ever part of the message.
+    """
+    for keyword in keywords:
+        if keyword in RESERVED:
+            raise exceptions.InvalidOption(f"{name}: {keyword!r} is not an option, adjourn decides it.")
+        if not (keyword in POOL_OPTIONS or keyword in CONNECT_OPTIONS or is_known_to_libpq(keyword)):
+            raise exceptions.InvalidOption(_unknown(name, keyword))
+    pool = {**POOL_OPTIONS, **{keyword: value for keyword, value in keywords.items() if keyword in POOL_OPTIONS}}
+    _check_pool(name, pool)
+    connection = {keyword: value for keyword, value in keywords.items() if keyword not in POOL_OPTIONS}
+    _check_dsn(name, dsn)
+    check_port(f"{name}: port", connection.get("port"))
+    for keyword in CONNECT_OPTIONS:
+        function_or(f"{name}: {keyword}", connection.get(keyword), None)
+    return Options({"dsn": dsn, **connection}, pool["minconn"], pool["maxconn"], float(pool["timeout"]))
+
+
+def _check_pool(name: str, pool: Mapping[str, Any]) -> None:
+    for keyword in ("minconn", "maxconn"):
+        value = pool[keyword]
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise exceptions.InvalidOption(f"{name}: {keyword}={value!r} must be a number of connections.")
+    if pool["maxconn"] < max(pool["minconn"], 1):
+        raise exceptions.InvalidOption(
+            f"{name}: maxconn={pool['maxconn']!r} must be at least one, and not below minconn ({pool['minconn']!r})."
+        )
+    check_seconds(f"{name}: timeout", pool["timeout"], above_zero=True)
+
+
+def _check_dsn(name: str, dsn: Any) -> None:
+    if not isinstance(dsn, str):
+        raise exceptions.InvalidOption(f"{name}: dsn must be a string.")
+    try:
+        psycopg2.extensions.parse_dsn(dsn)
+    except psycopg2.Error:
+        # libpq quotes the text that it could not read, and that may be the password.
+        raise exceptions.InvalidOption(
+            f"{name}: the dsn cannot be read. Write 'postgresql://user@host:5432/dbname' or "
+            "'host=... port=... dbname=... user=...', and quote special characters."
+        ) from None
+
+
+@functools.cache
+def is_known_to_libpq(keyword: str) -> bool:
+    """Say whether a keyword is a connection parameter of the libpq that psycopg2 works with."""
+    try:
+        psycopg2.extensions.make_dsn(**{keyword: "1"})
+    except psycopg2.Error:
+        return False
+    return True
+
+
+def _unknown(name: str, keyword: str) -> str:
+    similar = difflib.get_close_matches(keyword, [*POOL_OPTIONS, *CONNECT_OPTIONS, *_COMMON], n=1)
+    hint = f" Did you mean {similar[0]!r}?" if similar else ""
+    return (
+        f"{name} has no option {keyword!r}.{hint} It takes minconn, maxconn and timeout (seconds), connection_factory "
+        "and cursor_factory, and the connection parameters of libpq (host, port, dbname, user, ...)."
+    )
+
+
+def connected(options: Options, defaults: Mapping[str, Any] | None = None) -> Connection:
+    """Connect once, in autocommit mode, within the pool's ``timeout`` in seconds.
+
+    Parameters
+    ----------
+    defaults
+        Parameters of libpq for what the user has said nothing about.
+
+    Raises
+    ------
+    ConnectorException
+        If the database cannot be reached.
+    """
+    given = options.connection
+    try:
+        said = {**psycopg2.extensions.parse_dsn(given.get("dsn") or ""), **given}
+        unsaid = {
+            keyword: value
+            for keyword, value in {"connect_timeout": max(1, math.ceil(options.timeout)), **(defaults or {})}.items()
+            if keyword not in said and is_known_to_libpq(keyword)
+        }
+        connection: Connection = psycopg2.connect(**{**unsaid, **given})
+        connection.autocommit = True
+    except psycopg2.Error as error:
+        raise unreachable(error, given) from error
+    return connection
+
+
+def options_of_pool(pool: Any, timeout: float) -> Options:
+    """Return the parameters with which the user's own pool connects, which it has no public names for."""
+    positional = dict(zip(("dsn", "connection_factory", "cursor_factory"), pool._args, strict=False))
+    return Options({**positional, **pool._kwargs}, timeout=timeout)
+
+
+def whereabouts(connection: Mapping[str, Any]) -> str:
+    """Describe where a connection goes to, without any secret."""
+    try:
+        place = {keyword: value for keyword, value in connection.items() if keyword in _PLACE}
+        found = psycopg2.extensions.parse_dsn(psycopg2.extensions.make_dsn(connection.get("dsn") or "", **place))
+    except (psycopg2.Error, TypeError):
+        return "the database"
+    host = found.get("host") or found.get("hostaddr") or os.environ.get("PGHOST") or "the local socket"
+    parts = [f"{host}"]
+    if port := found.get("port"):
+        parts.append(f"port {port}")
+    if dbname := found.get("dbname"):
+        parts.append(f"database {dbname!r}")
+    if user := found.get("user"):
+        parts.append(f"user {user!r}")
+    return ", ".join(parts)
+
+
+def unreachable(error: psycopg2.Error, connection: Mapping[str, Any]) -> exceptions.ConnectorException:
+    """Return adjourn's error for a connection that could not be made."""
+    return exceptions.ConnectorException(
+        f"Cannot connect to PostgreSQL ({whereabouts(connection)}): {str(error).strip().rstrip('.?')}. Check that the "
+        "server runs there, and the connector's host, port, dbname, user and password.",
+        sqlstate=error.pgcode,
+    )
+
+
+def translated(error: psycopg2.Error) -> exceptions.ConnectorException:
+    """Return adjourn's error for one of psycopg2's."""
+    message = str(error).strip() or type(error).__name__
+    if isinstance(error, psycopg2.errors.UniqueViolation):
+        return exceptions.UniqueViolation(message, constraint_name=error.diag.constraint_name)
+    return exceptions.ConnectorException(message, sqlstate=error.pgcode)
+
+
+@contextlib.contextmanager
+def translating() -> Iterator[None]:
+    """Turn psycopg2's errors into adjourn's."""
+    try:
+        yield
+    except psycopg2.Error as error:
+        raise translated(error) from error
+    except ValueError as error:
+        if "NUL" not in str(error):
+            raise
+        # psycopg2 refuses it before Postgres would, with this very code.
+        raise exceptions.ConnectorException(str(error), sqlstate="22021") from error
+
+
+def run(connection: Connection, statement: Statement, parameters: Parameters | None) -> list[Row]:
+    """Execute a statement, in the transaction that is open or begins by it, and return its rows."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement.text, parameters)
+        return rows(cursor)
+
+
+def run_committed(connection: Connection, statement: Statement, parameters: Parameters | None) -> list[Row]:
+    """Execute a statement, commit it, and return its rows."""
+    if connection.autocommit:
+        return run(connection, statement, parameters)
+    return _in_transaction(connection, lambda: run(connection, statement, parameters))
+
+
+def run_batch(connection: Connection, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
+    """Execute statements in a transaction of their own, and return the rows of each."""
+    return _in_transaction(
+        connection, lambda: [run(connection, statement, parameters) for statement, parameters in batch]
+    )
+
+
+def _in_transaction(connection: Connection, body: Callable[[], T]) -> T:
+    # In autocommit mode psycopg2 begins no transaction and its `commit` does nothing, so both are sent as text.
+    with connection.cursor() as cursor:
+        if is_bare := connection.autocommit:
+            cursor.execute("BEGIN")
+        try:
+            result = body()
+            cursor.execute("COMMIT") if is_bare else connection.commit()
+        except BaseException:
+            with contextlib.suppress(psycopg2.Error):
+                cursor.execute("ROLLBACK") if is_bare else connection.rollback()
+            raise
+    return result
+
+
+def rows(cursor: Any) -> list[Row]:
+    """Return the rows of a statement as dictionaries, whatever the user's kind of cursor makes of them."""
+    if cursor.description is None:
+        return []
+    names = [column[0] for column in cursor.description]
+    return [dict(row) if isinstance(row, Mapping) else dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def is_alive(connection: Connection) -> bool:
+    """Say whether a connection that nobody uses still has its server, without asking the server.
+
+    One whose server is gone has something to read: the end of the stream.
+    """
+    try:
+        while not connection.closed and readable(connection.fileno()):
+            connection.poll()
+    except psycopg2.Error:
+        return False
+    return not connection.closed
+
+
+def notifications(connection: Connection) -> list[str]:
+    """Return the payloads of the notifications that have arrived by now, and forget them."""
+    with translating():
+        if not connection.notifies:
+            connection.poll()
+        arrived = [note.payload or "" for note in connection.notifies]
+        del connection.notifies[:]
+        return arrived
+
+
+def checked_connection(connection: Any, *, is_blocking: bool) -> Connection:
+    """Check the connection that a caller has passed to a call which blocks or is awaited.
+
+    Raises
+    ------
+    InvalidConnection
+        If it is of another kind.
+    """
+    if isinstance(connection, psycopg2.extensions.connection):
+        if not connection.async_:
+            return connection
+        raise exceptions.InvalidConnection(
+            "This psycopg2 connection is in asynchronous mode, in which there are no transactions. Pass one that was "
+            "made without `async_`."
+        )
+    kind = type(connection)
+    raise exceptions.InvalidConnection(
+        "This call takes a psycopg2 connection (psycopg2.extensions.connection) as `connection`, not a "
+        f"{kind.__module__}.{kind.__qualname__}. "
+        + remedy(connection, "a connection of psycopg2", {"psycopg2"}, is_blocking=is_blocking)
+    )

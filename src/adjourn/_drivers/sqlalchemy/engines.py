@@ -1,0 +1,323 @@
+"""What both colours of the SQLAlchemy connector share: addresses, errors, and how a statement is sent.
+
+SQLAlchemy's asynchronous connections are its blocking ones inside of a greenlet, so `run` is written once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from psycopg.pq import TransactionStatus
+from sqlalchemy import Connection, event
+from sqlalchemy.engine import URL, Dialect, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from adjourn import exceptions
+from adjourn._domain.checks import check_seconds
+from adjourn._drivers.connections import remedy
+from adjourn._drivers.numbered import has_several_commands, numbered
+from adjourn._drivers.psycopg import options as libpq
+from adjourn._drivers.wrappers import is_wrapper
+from adjourn._runtime.forks import keep_for_ever
+from adjourn.types import Parameters, Row, Statement
+
+WAIT = 30.0
+"""Seconds to wait for a connection where the pool does not say."""
+
+_DRIVERS = frozenset({"asyncpg", "psycopg", "psycopg2"})
+
+
+# Engines
+
+
+def address(name: str, dsn: str | URL, drivers: Sequence[str]) -> URL:
+    """Return the address of a database, with the driver to use.
+
+    Parameters
+    ----------
+    name
+        The connector's, for the message.
+    drivers
+        Those that may be named in it; the first is taken where it names none.
+
+    Raises
+    ------
+    InvalidOption
+        If it cannot be read, or is for something else. The address is never part of the message.
+    """
+    name = public_name(name)
+    try:
+        url = make_url(dsn)
+    except (ArgumentError, TypeError, ValueError):
+        # The text may hold the password.
+        raise exceptions.InvalidOption(
+            f"{name}: the dsn cannot be read. Write 'postgresql://user@host:5432/dbname', and quote special characters."
+        ) from None
+    backend, _, driver = url.drivername.partition("+")
+    if backend not in ("postgres", "postgresql") or (driver or drivers[0]) not in drivers:
+        wanted = " or ".join(f"'postgresql+{each}://...'" for each in drivers)
+        raise exceptions.InvalidOption(f"{name}: the dsn is for {url.drivername!r}. This connector takes {wanted}.")
+    return url.set(drivername=f"postgresql+{driver or drivers[0]}")
+
+
+def public_name(name: str) -> str:
+    """Return the name of the class that users write, for one of those that it is made of."""
+    return name.removeprefix("Summoned").removeprefix("Async")
+
+
+def make_engine(name: str, create: Callable[..., Any], url: URL, options: Mapping[str, Any]) -> Any:
+    """Make an engine, which does not connect yet.
+
+    Raises
+    ------
+    InvalidOption
+        If SQLAlchemy does not know an option.
+    """
+    name = public_name(name)
+    check_seconds(f"{name}: pool_timeout", options.get("pool_timeout", WAIT))
+    arguments = dict(options.get("connect_args") or {})
+    waiting = "timeout" if url.get_driver_name() == "asyncpg" else "connect_timeout"
+    if not (waiting in arguments or waiting in url.query or (waiting[0] == "c" and "PGCONNECT_TIMEOUT" in os.environ)):
+        arguments[waiting] = max(1, round(pool_timeout(options)))
+    try:
+        return create(url, **{**options, "connect_args": arguments})
+    except (ArgumentError, TypeError) as error:
+        raise exceptions.InvalidOption(
+            f"{name}: {error}. It takes the options of SQLAlchemy's create_engine (pool_size, max_overflow, ...)."
+        ) from None
+    except (ImportError, NoSuchModuleError) as error:
+        driver = url.get_driver_name()
+        raise ImportError(f"{name} needs {driver}: pip install 'adjourn[sqlalchemy,{driver}]' ({error}).") from error
+
+
+def pool_timeout(options: Mapping[str, Any]) -> float:
+    """Seconds to wait for a connection, as the options of an engine say."""
+    return float(options.get("pool_timeout", WAIT))
+
+
+def timeout_of(pool: Any) -> float:
+    """Seconds to wait for a connection, as a pool says."""
+    timeout = getattr(pool, "timeout", None)
+    return float(timeout()) if callable(timeout) else WAIT
+
+
+def check_dialect(dialect: Dialect, what: str, error: type[exceptions.AdjournException]) -> None:
+    """Refuse what is not on Postgres, or on a driver that is not known here."""
+    if dialect.name != "postgresql" or dialect.driver not in _DRIVERS:
+        raise error(
+            f"This {what} is on {dialect.name}+{dialect.driver}. Use one on PostgreSQL and psycopg, psycopg2 or asyncpg."
+        )
+
+
+def other_engine(given: Any) -> str:
+    """Return the remedy for something that was passed to the wrong call as an engine."""
+    homes = [each.__module__ for each in type(given).__mro__]
+    if any(home.startswith("sqlalchemy.ext.asyncio") for home in homes):
+        return (
+            "With this one await the form of the call that ends in `_async`, on an asynchronous connector: "
+            "adjourn.contrib.sqlalchemy.SQLAlchemyConnector."
+        )
+    if any(home.startswith("sqlalchemy.engine") for home in homes):
+        return "With this one use the blocking form of the call, the one without `_async`."
+    return "Pass an engine of SQLAlchemy's, or give the app the connector of the driver that this is from."
+
+
+def other_colour(connection: Any, *, is_blocking: bool) -> str:
+    """Return the remedy for a connection that was passed to the wrong call, which blocks or is awaited."""
+    drivers = {"sqlalchemy", "psycopg", "asyncpg"}
+    if is_wrapper(connection):
+        drivers = {"sqlalchemy"}  # what is inside of it is another framework's affair
+    return remedy(connection, "a connection or session of SQLAlchemy's", drivers, is_blocking=is_blocking)
+
+
+class Made:
+    """The connections that an engine of ours has made, for when it cannot be waited for that they are closed.
+
+    That is so when their event loop is dead, at the end of the program, and when an engine is deleted. In a forked
+    child they are not to be touched at all, not even by Python's clearing up.
+    """
+
+    def __init__(self, engine: Any) -> None:
+        self._process = os.getpid()
+        self._connections: dict[int, tuple[Any, Any, ConnectionPoolEntry]] = {}
+        # What a dying event loop has left checked out: SQLAlchemy complains if it is deleted before it is closed here.
+        self.left_behind: list[Any] = []
+        pool = getattr(engine, "sync_engine", engine).pool
+        event.listen(pool, "connect", self._remember)
+        event.listen(pool, "close", self._forget)
+        # It must not hold the engine itself, which would never be deleted then.
+        weakref.finalize(engine, self.finish, idle_only=True)
+
+    def finish(self, idle_only: bool = False) -> None:
+        """Close the connections of this process without waiting for anything."""
+        if self._process == os.getpid():
+            for _, raw, entry in list(self._connections.values()):
+                with contextlib.suppress(Exception):
+                    _finish(raw, idle_only)
+                if not idle_only:
+                    entry.dbapi_connection = None  # type: ignore[misc]
+            self.left_behind.clear()
+
+    def keep_for_ever(self) -> None:
+        """Keep the connections alive, in a forked child: to delete them would be to reach into the parent."""
+        for made in self._connections.values():
+            keep_for_ever(made)
+
+    def _remember(self, connection: Any, entry: ConnectionPoolEntry) -> None:
+        self._connections[id(connection)] = (connection, getattr(connection, "driver_connection", connection), entry)
+
+    def _forget(self, connection: Any, entry: ConnectionPoolEntry) -> None:
+        self._connections.pop(id(connection), None)
+
+
+def _finish(raw: Any, idle_only: bool) -> None:
+    if hasattr(raw, "pgconn"):  # psycopg
+        # Somebody may be waiting on it in another thread at the end of the program.
+        if not idle_only or raw.pgconn.transaction_status != TransactionStatus.ACTIVE:
+            raw.pgconn.finish()
+    elif hasattr(raw, "terminate"):  # asyncpg
+        _finish_asyncpg(raw, idle_only)
+    elif not idle_only:
+        raw.close()
+
+
+def _finish_asyncpg(raw: Any, idle_only: bool) -> None:
+    transport: Any = getattr(raw, "_transport", None)
+    loop: asyncio.AbstractEventLoop = raw._loop
+    if transport is not None and (found := transport.get_extra_info("socket")) is not None:
+        with socket.socket(fileno=os.dup(found.fileno())) as own:
+            own.shutdown(socket.SHUT_RDWR)
+    if loop.is_running():
+        loop.call_soon_threadsafe(raw.terminate)
+        return
+    # A loop that is closed complains, when the connection is marked as closed already.
+    with contextlib.suppress(RuntimeError):
+        raw.terminate()
+    if not loop.is_closed() and not idle_only:
+        return  # should the loop run again, it closes the socket
+    if (left := getattr(transport, "_sock", None)) is not None:
+        left.close()
+        transport._sock = None
+
+
+# Statements
+
+
+def run(connection: Connection, statement: Statement, parameters: Parameters | None) -> list[Row]:
+    """Execute a statement on a connection and return its rows."""
+    text, options = statement.text, {}
+    values: Any = parameters
+    if connection.dialect.driver == "asyncpg":
+        if parameters is None and has_several_commands(text):
+            return _run_several_on_asyncpg(connection, text)
+        if parameters is not None:
+            text, names = numbered(text)
+            values = tuple(map(parameters.__getitem__, names)) or None
+    elif parameters is None:
+        options["no_parameters"] = True
+    else:
+        values = dict(parameters)
+    with _unprepared(connection, parameters):
+        result = connection.exec_driver_sql(text, values, execution_options=options)
+        return [dict(row) for row in result.mappings()] if result.returns_rows else []
+
+
+def _run_several_on_asyncpg(connection: Connection, text: str) -> list[Row]:
+    # SQLAlchemy begins its transaction with its first statement, and knows nothing of what goes past it.
+    connection.exec_driver_sql("SELECT 1")
+    adapted: Any = connection.connection.dbapi_connection
+    adapted.run_async(lambda raw: raw.execute(text))
+    return []
+
+
+@contextlib.contextmanager
+def _unprepared(connection: Connection, parameters: Parameters | None) -> Iterator[None]:
+    """Keep psycopg from preparing text that may hold several commands, which cannot be prepared."""
+    if parameters is not None or connection.dialect.driver != "psycopg":
+        yield
+        return
+    raw: Any = connection.connection.driver_connection
+    threshold, raw.prepare_threshold = raw.prepare_threshold, None
+    try:
+        yield
+    finally:
+        raw.prepare_threshold = threshold
+
+
+def is_quiet(connection: Any) -> bool:
+    """Say whether nothing has arrived at a connection since it was used, so that its server is most likely there."""
+    raw = getattr(connection, "sync_connection", connection).connection.driver_connection
+    if not hasattr(raw, "fileno"):  # asyncpg
+        transport = getattr(raw, "_transport", None)
+        if raw.is_closed() or transport is None:
+            return not raw.is_closed()
+        raw = transport.get_extra_info("socket")
+    try:
+        return not libpq.readable(raw.fileno())
+    except Exception:  # each driver has its own for a connection that is closed
+        return False
+
+
+# Errors
+
+
+@contextlib.contextmanager
+def translating(place: str = "") -> Iterator[None]:
+    """Make adjourn's errors of SQLAlchemy's and the driver's.
+
+    Parameters
+    ----------
+    place
+        Where the connection goes to, if it is only being made.
+    """
+    try:
+        yield
+    except Exception as error:
+        if (found := translated(error, place)) is None:
+            raise
+        raise found from error
+
+
+def translated(error: Exception, place: str = "") -> exceptions.ConnectorException | None:
+    """Return adjourn's error for one of SQLAlchemy's or of a driver, or None for any other."""
+    cause = driver_error(error)
+    if not isinstance(cause, SQLAlchemyError | OSError) and not _is_drivers(cause):
+        return None
+    message = str(cause).strip() or type(cause).__name__
+    state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
+    if state == "23505":
+        constraint = getattr(getattr(cause, "diag", cause), "constraint_name", None)
+        return exceptions.UniqueViolation(message, constraint_name=constraint)
+    if isinstance(cause, PoolTimeoutError):
+        message += (
+            ": all connections of the engine's pool are in use. Raise pool_size, max_overflow or pool_timeout, or hold "
+            "connections for a shorter time."
+        )
+    elif place:
+        message = (
+            f"Cannot connect to PostgreSQL ({place}): {message.rstrip('.?')}. Check that the server runs there, and "
+            "the host, port, database, user and password of the dsn."
+        )
+    return exceptions.ConnectorException(message, sqlstate=state)
+
+
+def driver_error(error: BaseException) -> BaseException:
+    """Return the error of the driver that SQLAlchemy has wrapped, or the error itself."""
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        error = error.orig
+        # asyncpg's are wrapped twice.
+        if type(error).__module__.startswith("sqlalchemy") and error.__cause__ is not None:
+            error = error.__cause__
+    return error
+
+
+def _is_drivers(error: BaseException) -> bool:
+    return any(each.__module__.split(".")[0] in _DRIVERS for each in type(error).__mro__)

@@ -1,0 +1,34 @@
+"""What SQLAlchemy calls things for code on an event loop. The same names as in `adjourn._drivers.sqlalchemy.names`.
+
+They have a module of their own because SQLAlchemy's half of them needs greenlet, which blocking programs may lack.
+"""
+
+from __future__ import annotations
+
+# Imported here because SQLAlchemy 2.0 misses it only when it connects.
+import greenlet  # type: ignore[import-untyped]  # noqa: F401
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncSession as AsyncOrmSession
+from sqlalchemy.ext.asyncio import async_scoped_session as AsyncScopedSession  # noqa: N812
+from sqlalchemy.ext.asyncio import create_async_engine as create_engine_async
+
+from adjourn._drivers.sqlalchemy import engines as driver
+from adjourn.types import Parameters, Row, Statement
+
+__all__ = [
+    "AsyncConnection",
+    "AsyncEngine",
+    "AsyncOrmSession",
+    "AsyncScopedSession",
+    "create_engine_async",
+    "drivers_async",
+    "run_async",
+]
+
+drivers_async = ("psycopg", "asyncpg")
+"""The drivers that can be used, the one to take first."""
+
+
+async def run_async(connection: AsyncConnection, statement: Statement, parameters: Parameters | None) -> list[Row]:
+    """Execute a statement on a connection and return its rows."""
+    return await connection.run_sync(driver.run, statement, parameters)

@@ -1,0 +1,31 @@
+"""A call that can be awaited, or entered with ``async with``."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class AwaitableContext(Generic[T]):
+    """The answer of ``app.open_async()``: await it to open, or enter it with ``async with`` to close again, too."""
+
+    def __init__(self, enter: Callable[[], Awaitable[None]], leave: Callable[[], Awaitable[None]], value: T) -> None:
+        self._enter = enter
+        self._leave = leave
+        self._value = value
+
+    def __await__(self) -> Generator[Any, None, T]:
+        yield from self._enter().__await__()
+        return self._value
+
+    async def __aenter__(self) -> T:
+        await self._enter()
+        return self._value
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._leave()

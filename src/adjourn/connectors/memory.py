@@ -1,0 +1,199 @@
+"""The public in-memory connectors: an app's jobs without Postgres."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Coroutine, Mapping
+from types import MappingProxyType
+from typing import Any, NoReturn, TypeVar
+
+from adjourn import exceptions
+from adjourn._async.connectors.lifecycle import AsyncPooledConnector
+from adjourn._async.connectors.memory import AsyncInMemoryConnector
+from adjourn._dispatch.dispatcher import SelectingConnector, SummonedConnector
+from adjourn._memory.store import MemoryStore
+from adjourn._sync.connectors.lifecycle import SyncPooledConnector
+from adjourn._sync.connectors.memory import SyncInMemoryConnector as SyncInMemoryHalf
+from adjourn.connectors.base import BaseSyncConnector
+from adjourn.types import JSONDumps, JSONLoads, Row
+
+T = TypeVar("T")
+
+
+class SyncInMemoryConnector(BaseSyncConnector, SyncInMemoryHalf):
+    """A synchronous connector to a store in memory. It serves calls whether or not it is open.
+
+    Every operation that is to be awaited raises `SyncConnectorConfigurationError`, as on any synchronous connector.
+
+    Parameters
+    ----------
+    store
+        The store, for several connectors to share; one of its own unless given.
+    json_dumps, json_loads
+        How the arguments of jobs become JSON text and back; `json.dumps` and `json.loads` unless given.
+    """
+
+    needs_opening: bool = False
+
+
+class SummonedInMemoryConnector(SummonedConnector, SyncInMemoryConnector):
+    """The synchronous twin of an `InMemoryConnector`."""
+
+    def __init__(self, principal: InMemoryConnector) -> None:
+        super().__init__(store=principal.store, json_dumps=principal.json_dumps, json_loads=principal.json_loads)
+        self.principal: InMemoryConnector = principal
+
+
+class InMemoryConnector(SelectingConnector):
+    """An asynchronous connector without a database, for tests; it serves synchronous calls as well.
+
+    Jobs behave as they do in Postgres: priorities, locks, queueing locks, schedules, retries, cancelling and rescue.
+    A worker runs on it (``app.run_worker_async(wait=False)``). It executes adjourn's own statements and no other SQL,
+    and takes no ``connection``.
+
+    It need not be opened: there is nothing to connect to, so where another connector says that it is not open, this one
+    serves the call. Once it is open on an event loop, who serves which call is decided, and refused, as for any other.
+    Jobs outlive `close`, as they would in a database; `reset` forgets them.
+
+    Parameters
+    ----------
+    store
+        The store, for several connectors to share, or one with a clock of your own: ``MemoryStore(now=...)``.
+    json_dumps, json_loads
+        How the arguments of jobs become JSON text and back; `json.dumps` and `json.loads` unless given.
+
+    Attributes
+    ----------
+    store
+        Where the jobs are.
+    states
+        How it was opened and closed so far: ``open``, ``open_async``, ``closed`` and ``closed_async``.
+
+    Examples
+    --------
+    >>> import adjourn
+    >>> from adjourn.testing import InMemoryConnector
+    >>> app = adjourn.App(connector=InMemoryConnector())
+    >>> app.configure_task("greet", schedule_in={"hours": 1}).defer(name="Ann")
+    1
+    >>> app.connector.jobs[1]["args"]
+    {'name': 'Ann'}
+    """
+
+    needs_opening: bool = False
+
+    def __init__(
+        self,
+        *,
+        store: MemoryStore | None = None,
+        json_dumps: JSONDumps | None = None,
+        json_loads: JSONLoads | None = None,
+    ) -> None:
+        half = AsyncInMemoryConnector(store=store, json_dumps=json_dumps, json_loads=json_loads)
+        self.store: MemoryStore = half.store
+        self.states: list[str] = []
+        super().__init__(half)
+
+    @property
+    def jobs(self) -> Mapping[int, Mapping[str, Any]]:
+        """All jobs by id, waiting, running and finished alike, each with its columns; ``args`` is a dictionary.
+
+        They are a picture of the moment and can only be read: change jobs by way of the app.
+        """
+        # `queue_name` is what programs that come from Procrastinate know the queue by.
+        rows: list[Row] = [
+            {**row, "queue_name": row["queue"], "args": self.json_loads(row["args"])} for row in self.store.rows()
+        ]
+        return MappingProxyType({row["id"]: MappingProxyType(row) for row in rows})
+
+    @property
+    def finished_jobs(self) -> list[Mapping[str, Any]]:
+        """The jobs that have succeeded or failed, in the order of their ids."""
+        return [job for job in self.jobs.values() if job["status"] in ("succeeded", "failed")]
+
+    @property
+    def events(self) -> dict[int, list[dict[str, Any]]]:
+        """What has happened to each job, by its id, also to those that were deleted.
+
+        Each event has a ``type`` and the time ``at`` which it happened. The types are ``deferred``, ``scheduled`` (for
+        that time), ``started``, ``deferred_for_retry``, ``abort_requested``, ``retried`` (one that had ended), and the
+        statuses that a job can end with.
+        """
+        return self.store.events()
+
+    @property
+    def workers(self) -> dict[int, datetime.datetime]:
+        """When each worker that lives was last heard of, by the worker's id."""
+        return self.store.heartbeats()
+
+    @property
+    def queries(self) -> list[tuple[str, dict[str, Any]]]:
+        """The statements executed so far, each as its name and its parameters; only the last 10,000 are remembered."""
+        return self.store.queries
+
+    def reset(self) -> None:
+        """Forget all jobs, workers, statements and states, and go by the clock again."""
+        self.states.clear()
+        self.store.reset()
+
+    def now(self) -> datetime.datetime:
+        """Return the time by which jobs become due, and workers silent."""
+        return self.store.now()
+
+    def advance(self, **delta: float) -> None:
+        """Let time pass at once, so that what is scheduled meanwhile is due.
+
+        What is counted outside of the database goes by the machine's clock all the same: ``schedule_in``, and the
+        waits of a `RetryStrategy`. A worker that runs meanwhile has not given a sign of life for as long, and may
+        count as dead; it registers anew then, as it would in production.
+
+        Parameters
+        ----------
+        **delta
+            Keywords of `datetime.timedelta`: ``advance(hours=1)``.
+        """
+        self.store.advance(datetime.timedelta(**delta))
+
+    def open(self, pool: Any = None) -> None:
+        """Open for synchronous calls, from any thread. ``pool`` must be None."""
+        super().open(pool)
+        self.states.append("open")
+
+    def close(self) -> None:
+        """Let calls in flight end, and close. Jobs stay as they are."""
+        super().close()
+        self.states.append("closed")
+
+    async def open_async(self, pool: Any = None) -> None:
+        """Open on this event loop. ``pool`` must be None."""
+        await super().open_async(pool)
+        self.states.append("open_async")
+
+    async def close_async(self) -> None:
+        """Let calls in flight end, and close. Jobs stay as they are."""
+        await super().close_async()
+        self.states.append("closed_async")
+
+    def _call(
+        self,
+        blocking: Callable[[SyncPooledConnector[Any]], T],
+        awaited: Callable[[AsyncPooledConnector[Any]], Coroutine[Any, Any, T]],
+    ) -> T:
+        try:
+            return super()._call(blocking, awaited)
+        except exceptions.AppNotOpen:
+            return blocking(self._twin.here)
+
+    async def _call_async(self, awaited: Callable[[AsyncPooledConnector[Any]], Coroutine[Any, Any, T]]) -> T:
+        try:
+            return await super()._call_async(awaited)
+        except exceptions.AppNotOpen:
+            return await awaited(self._half)
+
+    def summon(self) -> SummonedInMemoryConnector:
+        """Make the synchronous twin, on the same store."""
+        return SummonedInMemoryConnector(self)
+
+    def session_beside(self, pool: Any) -> NoReturn:
+        """Do nothing: no pool of the user's is ever accepted."""
+        raise AssertionError

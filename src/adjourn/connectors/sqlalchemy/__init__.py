@@ -1,0 +1,45 @@
+"""Connectors that share an application's SQLAlchemy engine, and with it the engine's pool of connections.
+
+==============================  =============================================  ======================
+connector                       engine                                         drivers
+==============================  =============================================  ======================
+`SQLAlchemyConnector`           `sqlalchemy.ext.asyncio.AsyncEngine`           psycopg, asyncpg
+`SQLAlchemyPsycopgConnector`    `sqlalchemy.Engine`                            psycopg
+`SQLAlchemyPsycopg2Connector`   `sqlalchemy.Engine`                            psycopg2
+==============================  =============================================  ======================
+
+Pass the engine when the app is opened: ``app.open(engine)``, ``await app.open_async(engine)``. It is never disposed of
+here. Without one the connector makes an engine of its own from its ``dsn``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+try:
+    from adjourn.connectors.sqlalchemy.blocking import SQLAlchemyPsycopg2Connector, SQLAlchemyPsycopgConnector
+except ImportError as _error:
+    if not (_error.name or "").startswith("sqlalchemy"):
+        raise
+    raise ImportError(
+        f"adjourn.contrib.sqlalchemy needs SQLAlchemy 2.0 or later: pip install 'adjourn[sqlalchemy]' ({_error}).",
+        name=_error.name,
+    ) from None
+
+if TYPE_CHECKING:
+    from adjourn.connectors.sqlalchemy.asynchronous import SQLAlchemyConnector
+
+__all__ = ["SQLAlchemyConnector", "SQLAlchemyPsycopg2Connector", "SQLAlchemyPsycopgConnector"]
+
+
+def __getattr__(name: str) -> Any:
+    # SQLAlchemy's asynchronous half needs greenlet, which a blocking program can do without.
+    if name != "SQLAlchemyConnector":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        from adjourn.connectors.sqlalchemy.asynchronous import SQLAlchemyConnector
+    except ImportError as _error:
+        raise ImportError(
+            f"SQLAlchemyConnector needs greenlet: pip install 'adjourn[sqlalchemy]' ({_error})."
+        ) from None
+    return SQLAlchemyConnector

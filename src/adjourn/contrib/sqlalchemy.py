@@ -1,0 +1,21 @@
+"""The home of the connectors for SQLAlchemy in programs that were written for Procrastinate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from adjourn.connectors.sqlalchemy import SQLAlchemyPsycopg2Connector, SQLAlchemyPsycopgConnector
+
+if TYPE_CHECKING:
+    from adjourn.connectors.sqlalchemy import SQLAlchemyConnector
+
+__all__ = ["SQLAlchemyConnector", "SQLAlchemyPsycopg2Connector", "SQLAlchemyPsycopgConnector"]
+
+
+def __getattr__(name: str) -> Any:
+    # It needs greenlet, which a blocking program can do without.
+    if name != "SQLAlchemyConnector":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from adjourn.connectors import sqlalchemy
+
+    return sqlalchemy.SQLAlchemyConnector

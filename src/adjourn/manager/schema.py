@@ -1,0 +1,32 @@
+"""The manager of the schema, in both colours."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+from adjourn import sql
+from adjourn._async.managers.schema import AsyncSchemaManager
+from adjourn._sync.managers.schema import SyncSchemaManager
+from adjourn.manager.source import ConnectorSource
+
+
+class _GetSchema:
+    """A method of objects and of their class alike."""
+
+    def __get__(self, manager: SchemaManager | None, owner: type[SchemaManager]) -> Callable[[], str]:
+        return functools.partial(sql.whole_schema, sql.DEFAULT_SCHEMA if manager is None else manager.schema)
+
+
+class SchemaManager(AsyncSchemaManager, SyncSchemaManager):
+    """Applies and describes the schema, in both colours.
+
+    Attributes
+    ----------
+    get_schema
+        Called, returns the SQL of the whole schema, as text for people and for other tools. Called on the class it
+        speaks of the schema ``adjourn``, else of the manager's own.
+    """
+
+    connector: ConnectorSource
+    get_schema: _GetSchema = _GetSchema()

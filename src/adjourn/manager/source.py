@@ -1,0 +1,12 @@
+"""What managers know of a connector."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from adjourn._async.connectors.contract import AsyncConnectorSource
+from adjourn._sync.connectors.contract import SyncConnectorSource
+
+
+class ConnectorSource(AsyncConnectorSource, SyncConnectorSource, Protocol):
+    """A connector, as managers see it: it says who serves calls of either colour."""
