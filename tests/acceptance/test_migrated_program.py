@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from conftest import with_database
+from support.databases import with_database
 
 PROGRAM = Path(__file__).parent / "migrated_program.py"
 EXPECTED = PROGRAM.with_suffix(".txt")

@@ -15,9 +15,10 @@ import psycopg
 import pytest
 
 import adjourn
-from conftest import Sessions
 from dispatch.pairs import DRIVERS, PSYCOPG, Pair, make_app
-from dispatch.places import Hurried, LoopThread, until
+from support.places import Hurried, LoopThread
+from support.sessions import Sessions
+from support.waiting import until
 
 TESTS = Path(__file__).parents[1]
 
@@ -106,7 +107,7 @@ def program(database: str, sessions: Sessions) -> Program:
 
     def run(text: str) -> None:
         result = subprocess.run(
-            [sys.executable, "-X", "dev", "-c", "from dispatch.program import *\n" + textwrap.dedent(text)],
+            [sys.executable, "-X", "dev", "-c", "from support.program import *\n" + textwrap.dedent(text)],
             env={**os.environ, "PROGRAM_DSN": database, "PYTHONPATH": str(TESTS)},
             capture_output=True,
             text=True,

@@ -28,7 +28,7 @@ from adjourn.connectors.adapted import SummonedAdaptedConnector
 from adjourn.connectors.memory import SyncInMemoryConnector
 from adjourn.contrib.sqlalchemy import SQLAlchemyConnector, SQLAlchemyPsycopg2Connector, SQLAlchemyPsycopgConnector
 from adjourn.testing import InMemoryConnector
-from sqlalchemy_addresses import address
+from support.addresses import address
 
 
 @attrs.frozen

@@ -12,7 +12,7 @@ import pytest
 import adjourn
 from adjourn.contrib.psycopg2 import AsyncPsycopg2Connector, Psycopg2Connector
 from adjourn.exceptions import SyncConnectorConfigurationError
-from conftest import Sessions
+from support.sessions import Sessions
 from worker.conftest import Bench
 
 

@@ -19,7 +19,7 @@ import adjourn
 from adjourn.contrib.sqlalchemy import SQLAlchemyConnector, SQLAlchemyPsycopg2Connector, SQLAlchemyPsycopgConnector
 from adjourn.exceptions import InvalidConnection
 from dispatch.pairs import make_app
-from sqlalchemy_addresses import address
+from support.addresses import address
 
 TAKEN = {
     ("psycopg", "blocking"): {"psycopg", "Django on psycopg"},

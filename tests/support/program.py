@@ -1,4 +1,4 @@
-"""What the programs of `test_forks` and `test_exits` begin with: they say ``from dispatch.program import *``.
+"""What the programs of `test_forks` and `test_exits` begin with: they say ``from support.program import *``.
 
 Drivers are imported when a connector needs them, for programs that are over soon.
 """
@@ -80,7 +80,7 @@ def connector_of(kind: str, min_size: int, max_size: int, options: dict[str, Any
         return on_psycopg2
     if name.startswith("SQLAlchemy"):
         from adjourn.contrib import sqlalchemy as engines
-        from sqlalchemy_addresses import address
+        from support.addresses import address
 
         options = {"pool_timeout": options["timeout"]} if "timeout" in options else {}
         driver = driver or ("psycopg2" if "2" in name else "psycopg")
@@ -119,7 +119,7 @@ def own_pool(kind: str) -> Iterator[Any]:
     else:
         from sqlalchemy import create_engine
 
-        from sqlalchemy_addresses import address
+        from support.addresses import address
 
         engine = create_engine(address(DSN, "psycopg2" if "2" in kind else "psycopg"), pool_size=2, max_overflow=0)
         yield engine

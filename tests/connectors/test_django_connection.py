@@ -14,7 +14,7 @@ from collections.abc import Callable
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from conftest import Sessions
+from support.sessions import Sessions
 
 PREAMBLE = """
 import asyncio, json, sys

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from conftest import Sessions
-from sqlalchemy_addresses import address
+from support.addresses import address
+from support.sessions import Sessions
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 
