@@ -17,7 +17,7 @@ import psycopg
 import pytest
 
 from adjourn import embedded
-from support.databases import apply_schema, with_database
+from support.databases import apply_schema, new_database
 from support.sessions import Sessions
 
 SETTINGS = {
@@ -51,14 +51,8 @@ def server_dsn() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def dsn(server_dsn: str) -> Iterator[str]:
     """The address of a database that is this worker's own, and empty when the worker starts."""
-    name = f"adjourn_test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
-    with psycopg.connect(server_dsn, autocommit=True) as connection:
-        # Left over by an earlier run on a server that stays.
-        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')
-    yield with_database(server_dsn, name)
-    with psycopg.connect(server_dsn, autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    with new_database(server_dsn, f"adjourn_test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}") as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from support.processes import run_python
 
 README = Path(__file__).parents[2] / "README.md"
 ADDRESS = "postgresql://localhost/mydb"
@@ -25,16 +25,7 @@ def program(tmp_path: Path, database: str) -> Path:
 
 
 def run(program: Path, *command: str) -> str:
-    environment = {**os.environ, "PYTHONWARNINGS": "error"}
-    done = subprocess.run(
-        [sys.executable, *command],
-        cwd=program,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_python(*command, cwd=program, environment={"PYTHONWARNINGS": "error"})
     assert done.returncode == 0, done.stderr
     return done.stdout
 

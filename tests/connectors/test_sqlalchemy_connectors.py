@@ -42,8 +42,8 @@ from adjourn.exceptions import (
 )
 from adjourn.types import Statement
 from support.addresses import address
+from support.bench import Bench
 from support.sessions import Sessions
-from worker.conftest import Bench
 
 PID = Statement("pid", "SELECT pg_backend_pid() AS pid")
 SLOW = "INSERT INTO slow SELECT 1 FROM pg_sleep(0.3)"

@@ -15,7 +15,8 @@ from adjourn._dispatch.rule import Action, Operation
 from adjourn._dispatch.state import State
 from adjourn.exceptions import AppNotOpen, ConnectorException, InvalidOption, WrongCaller
 from dispatch.conftest import Access, Bar, Stored
-from dispatch.pairs import PAIRS, PSYCOPG, PSYCOPG2, SYNCHRONOUS, Pair, add, add_async, make_app
+from dispatch.pairs import PAIRS, PSYCOPG, PSYCOPG2, SYNCHRONOUS, Pair
+from support.apps import add, add_async, make_app
 from support.places import LoopThread, in_to_thread, on_another_loop, together
 from support.sessions import Sessions
 from support.waiting import BOUND, until

@@ -20,8 +20,9 @@ from adjourn.connector import BaseConnector
 from adjourn.contrib.sqlalchemy import SQLAlchemyPsycopg2Connector, SQLAlchemyPsycopgConnector
 from adjourn.exceptions import AppNotOpen, SyncConnectorConfigurationError
 from dispatch.conftest import Stored
-from dispatch.pairs import PAIRS, SYNCHRONOUS, Pair, add, make_app
+from dispatch.pairs import PAIRS, SYNCHRONOUS, Pair
 from support.addresses import address
+from support.apps import add, make_app
 from support.places import together
 from support.sessions import Sessions
 from support.waiting import BOUND

@@ -25,8 +25,9 @@ from adjourn.contrib.sqlalchemy import SQLAlchemyConnector
 from adjourn.exceptions import AppNotOpen, InvalidOption, WrongCaller
 from adjourn.types import Statement
 from dispatch.conftest import Stored
-from dispatch.pairs import DRIVERS, POOLS, PSYCOPG2, SYNCHRONOUS, OwnPool, Pair, add, add_async, make_app
+from dispatch.pairs import DRIVERS, POOLS, PSYCOPG2, SYNCHRONOUS, OwnPool, Pair
 from support.addresses import address
+from support.apps import add, add_async, make_app
 from support.places import together
 from support.sessions import Sessions
 from support.waiting import until

@@ -14,7 +14,8 @@ import adjourn
 from adjourn import builtin_tasks
 from adjourn.exceptions import AppNotOpen
 from dispatch.conftest import Stored
-from dispatch.pairs import DRIVERS, SYNCHRONOUS, Pair, add, add_async, make_app
+from dispatch.pairs import DRIVERS, SYNCHRONOUS, Pair
+from support.apps import add, add_async, make_app
 from support.sessions import Sessions
 from support.waiting import BOUND
 
