@@ -4,7 +4,6 @@ it from here, or a test compares them with it.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,8 +35,8 @@ class Option:
         For a `bool`: the flag that sets it to False, and what that does.
     metavar
         What stands for the value in ``--help``, where it is not the unit.
-    as_text
-        What only the command line has to add.
+    as_value, as_text
+        What only Python, or only the command line, has to add about the value.
     """
 
     sentence: str
@@ -48,6 +47,7 @@ class Option:
     letter: str = ""
     off: tuple[str, str] | None = None
     metavar: str = ""
+    as_value: str = ""
     as_text: str = ""
 
     def flag_for(self, name: str) -> str:
@@ -57,14 +57,6 @@ class Option:
     def variable_for(self, name: str, command: str) -> str:
         """Return the option's environment variable without its prefix, such as ``WORKER_STALLED_WORKER_TIMEOUT``."""
         return f"{command}_{self.flag_for(name).lstrip('-')}".replace("-", "_").upper()
-
-    def in_words(self, default: Any) -> str:
-        """Return a default as the command line shows it."""
-        if default is None:
-            return self.none
-        if isinstance(default, enum.Enum):
-            return str(default.value)
-        return f"{default:g}" if isinstance(default, float) else str(default)
 
 
 def told(sentence: str, **said: Any) -> Mapping[str, Option]:

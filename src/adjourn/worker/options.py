@@ -150,7 +150,7 @@ class Options:
         converter=_interval,
         validator=_is_above_zero,
         metadata=told(
-            "how often to look for jobs that no notification announced; 0 is as often as is sensible",
+            "how often to look for jobs that no notification announced; 0 stands for the shortest interval, 0.01",
             unit="seconds",
             reads=float,
             letter="p",
@@ -161,7 +161,7 @@ class Options:
         converter=_interval,
         validator=_is_above_zero,
         metadata=told(
-            "how often to look for running jobs to abort that no notification announced; 0 is as often as is sensible",
+            "how often to look for running jobs to abort that no notification announced; 0 stands for the shortest interval, 0.01",
             unit="seconds",
             reads=float,
             letter="a",
@@ -192,7 +192,8 @@ class Options:
         default=DeleteJobCondition.NEVER,
         converter=_condition,
         metadata=told(
-            "which finished jobs to delete instead of keeping them: never, successful or always",
+            "which finished jobs to delete instead of keeping them",
+            as_value='``"never"``, ``"successful"`` or ``"always"``',
             reads=DeleteJobCondition,
         ),
     )
@@ -238,7 +239,8 @@ class Options:
         converter=_task_middleware,
         validator=_is_middleware,
         metadata=told(
-            "functions that wrap the runs of all tasks of their kind, outside of the tasks' own middleware", none="no middleware"
+            "functions that wrap the runs of all tasks of their kind, outside of the tasks' own middleware",
+            none="no middleware",
         ),
     )
     worker_middleware: tuple[WorkerMiddleware, ...] = attrs.field(

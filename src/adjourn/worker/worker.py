@@ -41,10 +41,11 @@ class Worker:
     wait
         Wait for more jobs when none is left. False: end when no job is left to run now. Default: True.
     fetch_job_polling_interval
-        How often to look for jobs that no notification announced; 0 is as often as is sensible. In seconds. Default: 5.
+        How often to look for jobs that no notification announced; 0 stands for the shortest interval, 0.01. In seconds.
+        Default: 5.
     abort_job_polling_interval
-        How often to look for running jobs to abort that no notification announced; 0 is as often as is sensible. In
-        seconds. Default: 5.
+        How often to look for running jobs to abort that no notification announced; 0 stands for the shortest interval,
+        0.01. In seconds. Default: 5.
     shutdown_graceful_timeout
         How long running jobs may take to end once the worker is stopped; after that, async jobs are cancelled, and jobs
         that were cut short go back to their queue. In seconds. Default: None, no limit.
@@ -52,7 +53,8 @@ class Worker:
         Have Postgres announce new jobs at once. False: only poll for jobs, as is needed behind a pooler in transaction
         mode. Default: True.
     delete_jobs
-        Which finished jobs to delete instead of keeping them: never, successful or always. Default: "never".
+        Which finished jobs to delete instead of keeping them: ``"never"``, ``"successful"`` or ``"always"``. Default:
+        "never".
     additional_context
         What tasks find in ``context.additional_context``. Default: None, an empty dictionary.
     install_signal_handlers

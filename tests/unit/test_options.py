@@ -12,7 +12,8 @@ import inspect
 import re
 import sys
 import textwrap
-from collections.abc import Iterator
+import typing
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,18 @@ import attrs
 import pytest
 
 import adjourn
+from adjourn._domain.job_options import JOB_OPTIONS
 from adjourn._domain.options import Option, option_of
+from adjourn.blueprints import Blueprint
+from adjourn.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE
+from adjourn.tasks import Task, make_job
+from adjourn.types import ConfigureOptions, PeriodicOptions
 from adjourn.worker import Worker
 from adjourn.worker.options import Options
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = Path(adjourn.__file__).parent
 WIDTH = 120
-DECLARED = "src/adjourn/worker/options.py"
 
 PLACES = {
     "the signature of Worker": (
@@ -37,13 +42,18 @@ PLACES = {
     ),
     "the docstring of Worker": (
         "worker/worker.py",
-        r"    Parameters\n    -+\n    app\n        [^\n]+\n",
+        r"class Worker:\n.*?    Parameters\n    -+\n    app\n        [^\n]+\n",
         r"\n    [A-Z]",
     ),
-    "the typed dictionary": (
+    "the type WorkerOptions": (
         "types.py",
         r'class WorkerOptions\(TypedDict, total=False\):\n    """[^\n]+"""\n\n',
         r"\n\n|\Z",
+    ),
+    "the docstring of Task.configure": (
+        "tasks.py",
+        r"    def configure\(.*?        Parameters\n        -+\n",
+        r"\n        [A-Z]",
     ),
 }
 """Where options are written down: a file, and what stands before and after them."""
@@ -64,7 +74,7 @@ def in_python(value: Any) -> str:
 
 def described(option: Option, default: Any) -> str:
     """What a docstring says of an option."""
-    sentences = [option.sentence]
+    sentences = [": ".join(filter(None, (option.sentence, option.as_value)))]
     if option.off is not None:
         sentences.append(f"False: {option.off[1]}")
     if option.unit:
@@ -84,13 +94,24 @@ def signature() -> Iterator[str]:
         yield f"        {parameter.name}: {parameter.annotation} = {in_python(parameter.default)},"
 
 
-def docstring() -> Iterator[str]:
+def section(indent: int, options: Iterable[tuple[str, Option, Any]]) -> Iterator[str]:
     """The lines of a docstring's section."""
-    for parameter, option in declared():
-        yield f"    {parameter.name}"
+    for name, option, default in options:
+        yield " " * indent + name
+        margin = " " * (indent + 4)
         yield from textwrap.wrap(
-            described(option, parameter.default), WIDTH, initial_indent=" " * 8, subsequent_indent=" " * 8
+            described(option, default), WIDTH, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False
         )
+
+
+def docstring() -> Iterator[str]:
+    """The lines of the worker's docstring."""
+    return section(4, ((parameter.name, option, parameter.default) for parameter, option in declared()))
+
+
+def docstring_of_jobs() -> Iterator[str]:
+    """The lines of the docstring of what configures jobs."""
+    return section(8, ((name, option, None) for name, option in JOB_OPTIONS.items()))
 
 
 def typed_dictionary() -> Iterator[str]:
@@ -99,7 +120,7 @@ def typed_dictionary() -> Iterator[str]:
         yield f"    {parameter.name}: {parameter.annotation}"
 
 
-WRITTEN = dict(zip(PLACES, (signature, docstring, typed_dictionary), strict=True))
+WRITTEN = dict(zip(PLACES, (signature, docstring, typed_dictionary, docstring_of_jobs), strict=True))
 
 
 def found(place: str) -> tuple[Path, str, int, int]:
@@ -107,7 +128,7 @@ def found(place: str) -> tuple[Path, str, int, int]:
     name, before, after = PLACES[place]
     path = PACKAGE / name
     text = path.read_text()
-    begin = re.search(before, text)
+    begin = re.search(before, text, re.DOTALL)
     assert begin is not None, f"{path}: the lines above the options are not what this test looks for: {before}"
     end = re.compile(after).search(text, begin.end() - 1)
     assert end is not None, f"{path}: the line below the options is not what this test looks for: {after}"
@@ -133,7 +154,7 @@ def test_what_is_written_of_the_options_is_what_is_declared(place: str) -> None:
     told = differences(place)
     if told:
         this = Path(__file__).relative_to(ROOT)
-        told.insert(0, f"{place} is not what {DECLARED} declares. Change this, or run `python {this}`, which does it:")
+        told.insert(0, f"{place} is not what is declared. Change this, or run `python {this}`, which does it:")
         pytest.fail("\n".join(told), pytrace=False)
 
 
@@ -153,6 +174,41 @@ def test_options_are_passed_as_they_are_declared() -> None:
     ours = inspect.signature(Options).parameters.values()
     _, *theirs = inspect.signature(Worker).parameters.values()
     assert list(ours) == theirs
+
+
+def parameters(function: Callable[..., Any], *but: str) -> list[tuple[str, Any, Any]]:
+    """Name, type and default of what a function takes, except for itself and some others."""
+    taken = inspect.signature(function).parameters.values()
+    return [(each.name, each.annotation, each.default) for each in taken if each.name not in ("self", *but)]
+
+
+def types_of(typed_dictionary: Any) -> list[tuple[str, Any]]:
+    """The keys of a typed dictionary with their types, as they are written."""
+    return [(name, kind.__forward_arg__) for name, kind in typed_dictionary.__annotations__.items()]
+
+
+def test_the_options_of_a_job_are_the_same_wherever_they_are_passed() -> None:
+    """Their types are declared in `ConfigureOptions`, and what they do in `JOB_OPTIONS`, in the same order."""
+    expected = types_of(ConfigureOptions)
+    assert list(JOB_OPTIONS) == [name for name, _ in expected]
+    assert parameters(Task.configure) == [(name, kind, None) for name, kind in expected]
+    assert set(parameters(make_job, "name")) == {(name, kind, None) for name, kind in expected if name != "connection"}
+    without_time = [each for each in expected if each[0] not in ("schedule_at", "schedule_in", "connection")]
+    assert types_of(PeriodicOptions) == without_time
+
+
+def test_the_options_of_a_task_are_the_same_wherever_they_are_passed() -> None:
+    expected = parameters(Task.__init__, "func", "blueprint")
+    assert parameters(Blueprint.task, "_func") == expected
+    _, *overloads = typing.get_overloads(Blueprint.task)
+    assert len(overloads) == 2
+    for each in overloads:
+        # Which of the two it is depends on this one.
+        assert parameters(each, "_func", "pass_context") == [kind for kind in expected if kind[0] != "pass_context"]
+    defaults = {name: default for name, _, default in expected}
+    shared = {"queue": DEFAULT_QUEUE, "priority": DEFAULT_PRIORITY, "lock": None, "queueing_lock": None}
+    assert {name: defaults[name] for name in shared} == shared
+    assert shared.keys() <= JOB_OPTIONS.keys()
 
 
 if __name__ == "__main__":
