@@ -12,6 +12,7 @@ import datetime
 import enum
 import math
 import re
+import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
@@ -49,11 +50,27 @@ class Variable:
     rivals: tuple[str, ...] = ()
 
 
+class Formatter(argparse.HelpFormatter):
+    """Wraps each paragraph, and each line that begins with a blank, such as those of a list, by itself."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        paragraphs = (re.split(r"\n(?= )", each) for each in text.strip().split("\n\n"))
+        return "\n\n".join("\n".join(_wrapped(line, width) for line in lines) for lines in paragraphs)
+
+
+def _wrapped(text: str, width: int) -> str:
+    # Two blanks or more begin a second column.
+    columns = re.match(r" +\S.*?  +", text)
+    hang = " " * len(columns[0]) if columns else ""
+    words = text if text.startswith(" ") else " ".join(text.split())
+    return textwrap.fill(words, width, subsequent_indent=hang)
+
+
 class Parser(argparse.ArgumentParser):
     """A parser that knows which environment variable stands behind each flag."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(allow_abbrev=False, argument_default=argparse.SUPPRESS, **options)
+        super().__init__(allow_abbrev=False, argument_default=argparse.SUPPRESS, formatter_class=Formatter, **options)
         self.variables: dict[str, Variable] = {}
         self.names: set[str] = set()
         self.spellings: dict[str, str] = {}
