@@ -167,6 +167,7 @@ def test_the_sentence_of_an_option_fits_both_a_docstring_and_a_flag(
         assert not sentence[:1].isupper() or sentence.startswith("Postgres")
     assert option.sentence
     assert bool(option.none) == (parameter.default is None), f"{parameter.name}: what does None stand for?"
+    assert (option.off is not None) == (option.reads is bool), f"{parameter.name}: which flag says False?"
     assert option.unit or "float" not in parameter.annotation, f"{parameter.name}: in which unit?"
 
 
