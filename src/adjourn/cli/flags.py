@@ -283,6 +283,7 @@ def one_of(*choices: str, fold: Callable[[str], str] = str) -> Callable[[str], s
     return choice
 
 
+NUMBERS = (int, float)
 READERS: dict[type, Callable[[str], Any]] = {
     str: str,
     int: integer,
@@ -301,7 +302,7 @@ def reader(option: Option) -> Callable[[str], Any]:
     if issubclass(option.reads, enum.StrEnum):
         return one_of(*option.reads, fold=str.lower)
     read = READERS[option.reads]
-    if option.reads is float and option.none:
+    if option.none and option.reads in NUMBERS:
         return lambda text: None if text.lower() == NONE else read(text)
     return read
 
@@ -317,7 +318,7 @@ def help_of(option: Option, default: Any) -> str:
     """Return what ``--help`` says of an option that takes a value."""
     what = ": ".join(filter(None, (option.sentence, option.as_text)))
     if default is None:
-        shown = f"{NONE} ({option.none})" if option.reads is float else option.none
+        shown = f"{NONE} ({option.none})" if option.reads in NUMBERS else option.none
     else:
         shown = f"{default:g}" if isinstance(default, float) else str(default)
     return f"{what}; default: {shown}".replace("``", "").replace("%", "%%")
