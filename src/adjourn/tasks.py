@@ -197,17 +197,17 @@ class Task(Generic[P, R, Args]):
         Parameters
         ----------
         lock
-            Of the jobs with one lock only one runs at a time, in order of priority and then of deferring. Default:
-            None, the task's.
+            Of the jobs with the same lock, only one runs at a time, in order of priority and then of deferring.
+            Default: None, the task's.
         queueing_lock
-            Of the jobs with one queueing lock only one waits at a time; deferring another fails: it raises
+            Of the jobs with the same queueing lock, only one waits at a time; deferring another fails: it raises
             `AlreadyEnqueued`. Default: None, the task's.
         task_kwargs
             Arguments of every job; those passed to ``defer`` go before. Default: None, no arguments.
         schedule_at
             Do not run the job before this time: an aware datetime. Default: None, at once.
         schedule_in
-            Do not run the job before so much time has passed: keywords of `datetime.timedelta`, such as ``{"minutes":
+            Do not run the job before this much time has passed: keywords of `datetime.timedelta`, such as ``{"minutes":
             5}``; not together with ``schedule_at``. Default: None, at once.
         queue
             The queue that the job waits in. Default: None, the task's.

@@ -111,12 +111,12 @@ class Options:
         default=None,
         converter=_queues,
         metadata=told(
-            "serve only these queues",
+            "run only the jobs of these queues",
             none="all queues",
             reads=list,
             letter="q",
             metavar="QUEUE,...",
-            as_text="separated by commas; an empty text stands for all queues",
+            as_text="names separated by commas; an empty text means all queues",
         ),
     )
     name: str = attrs.field(
@@ -150,7 +150,7 @@ class Options:
         converter=_interval,
         validator=_is_above_zero,
         metadata=told(
-            "how often to look for jobs that no notification announced; 0 stands for the shortest interval, 0.01",
+            "how often to look for jobs that no notification announced; 0 means 0.01",
             unit="seconds",
             reads=float,
             letter="p",
@@ -161,7 +161,7 @@ class Options:
         converter=_interval,
         validator=_is_above_zero,
         metadata=told(
-            "how often to look for running jobs to abort that no notification announced; 0 stands for the shortest interval, 0.01",
+            "how often to look for running jobs to abort that no notification announced; 0 means 0.01",
             unit="seconds",
             reads=float,
             letter="a",

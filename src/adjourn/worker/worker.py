@@ -33,7 +33,7 @@ class Worker:
     app
         The app, opened asynchronously.
     queues
-        Serve only these queues. Default: None, all queues.
+        Run only the jobs of these queues. Default: None, all queues.
     name
         The worker's name in logs and lists, to tell workers apart. Default: "worker".
     concurrency
@@ -41,11 +41,10 @@ class Worker:
     wait
         Wait for more jobs when none is left. False: end when no job is left to run now. Default: True.
     fetch_job_polling_interval
-        How often to look for jobs that no notification announced; 0 stands for the shortest interval, 0.01. In seconds.
-        Default: 5.
+        How often to look for jobs that no notification announced; 0 means 0.01. In seconds. Default: 5.
     abort_job_polling_interval
-        How often to look for running jobs to abort that no notification announced; 0 stands for the shortest interval,
-        0.01. In seconds. Default: 5.
+        How often to look for running jobs to abort that no notification announced; 0 means 0.01. In seconds. Default:
+        5.
     shutdown_graceful_timeout
         How long running jobs may take to end once the worker is stopped; after that, async jobs are cancelled, and jobs
         that were cut short go back to their queue. In seconds. Default: None, no limit.
