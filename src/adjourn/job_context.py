@@ -86,7 +86,7 @@ class JobContext:
     worker_queues: Iterable[str] | None = None
     job: Job
     # Looked up when it is asked for: a context may be made by hand, in a test of a task.
-    _task: Task[Any, Any, Any] | None = None
+    _task: Task[Any, Any, Any] | None = attrs.field(default=None, alias="task")
     start_timestamp: float
     additional_context: Mapping[str, Any] = attrs.field(factory=dict)
     abort_reason: Callable[[], AbortReason | None] = _not_aborted

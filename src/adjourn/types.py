@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypedDict
 
 import attrs
 
@@ -14,8 +14,22 @@ if TYPE_CHECKING:
 
 JSONValue: TypeAlias = "dict[str, Any] | list[Any] | str | int | float | bool | None"
 JSONDict: TypeAlias = dict[str, Any]
-JSONDumps: TypeAlias = Callable[[Any], str | bytes]
-JSONLoads: TypeAlias = Callable[[str], Any]
+
+
+class JSONDumps(Protocol):
+    """Writes JSON, such as `json.dumps`."""
+
+    def __call__(self, value: Any, /) -> str | bytes:
+        """Return a value as JSON."""
+
+
+class JSONLoads(Protocol):
+    """Reads JSON, such as `json.loads`."""
+
+    def __call__(self, text: str, /) -> Any:
+        """Return the value that JSON stands for."""
+
+
 Parameters: TypeAlias = Mapping[str, Any]
 Row: TypeAlias = dict[str, Any]
 

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from adjourn.embedded.exceptions import EmbeddedServerError
 
-try:
+if sys.platform != "win32":  # where Server refuses to start
     import pwd
-except ImportError:  # Windows, where Server refuses to start
-    pwd = None  # type: ignore[assignment]
 
 ACCOUNTS_FOR_ROOT = ("postgres", "_postgres", "nobody")
 

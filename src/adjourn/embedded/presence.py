@@ -22,10 +22,8 @@ from adjourn.embedded.accounts import Account, environment
 from adjourn.embedded.cluster import PORT, STOP_TIMEOUT
 from adjourn.embedded.exceptions import EmbeddedServerError
 
-try:
+if sys.platform != "win32":  # where Server refuses to start
     import fcntl
-except ImportError:  # Windows, where Server refuses to start
-    fcntl = None  # type: ignore[assignment]
 
 LEAVE_TIMEOUT = STOP_TIMEOUT + 5.0
 """How many seconds a user waits for a supervisor that has to stop its server."""
@@ -222,9 +220,10 @@ def checked(line: bytes) -> supervisor.Greeting:
     EmbeddedServerError
         If it had to say why it cannot serve.
     """
-    greeting: supervisor.Greeting = json.loads(line)
-    if "error" in greeting:
-        raise EmbeddedServerError(greeting["error"])
+    answer = json.loads(line)
+    if "error" in answer:
+        raise EmbeddedServerError(answer["error"])
+    greeting: supervisor.Greeting = answer
     return greeting
 
 

@@ -51,11 +51,16 @@ class Order(TypedDict):
     start_timeout: float
 
 
-class Greeting(TypedDict, total=False):
+class Greeting(TypedDict):
     """What every user is told: one line of JSON."""
 
     pid: int
     version: str
+
+
+class Failure(TypedDict):
+    """What users are told instead when there is no server."""
+
     error: str
 
 
@@ -70,7 +75,7 @@ def read_line(connection: socket.socket) -> bytes:
     return received
 
 
-def greet(users: Iterable[socket.socket], greeting: Greeting) -> None:
+def greet(users: Iterable[socket.socket], greeting: Greeting | Failure) -> None:
     """Say the one thing that there is to say to a user."""
     for user in users:
         with contextlib.suppress(OSError):
@@ -115,9 +120,9 @@ class Supervisor:
             self.make_socket_directory()
             self.serve(self.cluster.start())
         except StartError as error:
-            greet(self.users, Greeting(error=str(error)))
+            greet(self.users, Failure(error=str(error)))
         except Exception as error:
-            greet(self.users, Greeting(error=f"The embedded server failed: {type(error).__name__}: {error}"))
+            greet(self.users, Failure(error=f"The embedded server failed: {type(error).__name__}: {error}"))
         finally:
             self.cluster.stop()
             self.clean_up()

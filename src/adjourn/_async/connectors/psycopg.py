@@ -240,7 +240,7 @@ class AsyncPsycopgConnector(AsyncPooledConnector[AsyncConnectionPool[Any]]):
 
     async def _arguments_async(self) -> dict[str, Any]:
         given = self.options.connection
-        arguments = await runtime.answer(given) if callable(given) else given
+        arguments = given if isinstance(given, Mapping) else await runtime.answer(given)
         return {"autocommit": True, **arguments}
 
     async def _configure_async(self, connection: AsyncConnection[Any]) -> None:
@@ -253,9 +253,11 @@ class AsyncPsycopgConnector(AsyncPooledConnector[AsyncConnectionPool[Any]]):
         """Connect once, in autocommit mode, within the pool's ``timeout`` in seconds."""
         place = "the database"
         try:
-            conninfo = await runtime.answer(options.conninfo) if callable(options.conninfo) else options.conninfo
+            conninfo: str = (
+                options.conninfo if isinstance(options.conninfo, str) else await runtime.answer(options.conninfo)
+            )
             given = options.connection
-            given = await runtime.answer(given) if callable(given) else given
+            given = given if isinstance(given, Mapping) else await runtime.answer(given)
             place = driver.whereabouts(conninfo, given)
             defaults["connect_timeout"] = max(1, math.ceil(options.timeout))
             said = conninfo_to_dict(conninfo)
@@ -321,7 +323,7 @@ async def run_async(connection: AsyncConnection[Any], statement: Statement, para
     """Execute a statement on a connection and return its rows."""
     cursor = own_cursor_async(connection)
     # Text without parameters may hold several commands, which cannot be prepared.
-    await cursor.execute(statement.text, parameters, prepare=False if parameters is None else None)
+    await cursor.execute(statement.text, parameters, prepare=False if parameters is None else None)  # pyright: ignore[reportArgumentType]
     return await rows_async(cursor)
 
 
@@ -352,7 +354,7 @@ async def run_batch_async(
             if connection.autocommit:
                 await connection.execute("BEGIN")
             for cursor, (statement, parameters) in zip(cursors, batch, strict=True):
-                await cursor.execute(statement.text, parameters)
+                await cursor.execute(statement.text, parameters)  # pyright: ignore[reportArgumentType]
             await connection.execute("COMMIT")
     except BaseException:
         with contextlib.suppress(psycopg.Error):

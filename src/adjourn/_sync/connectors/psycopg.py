@@ -239,7 +239,7 @@ class SyncPsycopgConnector(SyncPooledConnector[ConnectionPool[Any]]):
 
     def _arguments(self) -> dict[str, Any]:
         given = self.options.connection
-        arguments = runtime.answer(given) if callable(given) else given
+        arguments = given if isinstance(given, Mapping) else runtime.answer(given)
         return {"autocommit": True, **arguments}
 
     def _configure(self, connection: Connection[Any]) -> None:
@@ -252,9 +252,9 @@ class SyncPsycopgConnector(SyncPooledConnector[ConnectionPool[Any]]):
         """Connect once, in autocommit mode, within the pool's ``timeout`` in seconds."""
         place = "the database"
         try:
-            conninfo = runtime.answer(options.conninfo) if callable(options.conninfo) else options.conninfo
+            conninfo: str = options.conninfo if isinstance(options.conninfo, str) else runtime.answer(options.conninfo)
             given = options.connection
-            given = runtime.answer(given) if callable(given) else given
+            given = given if isinstance(given, Mapping) else runtime.answer(given)
             place = driver.whereabouts(conninfo, given)
             defaults["connect_timeout"] = max(1, math.ceil(options.timeout))
             said = conninfo_to_dict(conninfo)
@@ -320,7 +320,7 @@ def run(connection: Connection[Any], statement: Statement, parameters: Parameter
     """Execute a statement on a connection and return its rows."""
     cursor = own_cursor(connection)
     # Text without parameters may hold several commands, which cannot be prepared.
-    cursor.execute(statement.text, parameters, prepare=False if parameters is None else None)
+    cursor.execute(statement.text, parameters, prepare=False if parameters is None else None)  # pyright: ignore[reportArgumentType]
     return rows(cursor)
 
 
@@ -347,7 +347,7 @@ def run_batch(connection: Connection[Any], batch: Sequence[tuple[Statement, Mapp
             if connection.autocommit:
                 connection.execute("BEGIN")
             for cursor, (statement, parameters) in zip(cursors, batch, strict=True):
-                cursor.execute(statement.text, parameters)
+                cursor.execute(statement.text, parameters)  # pyright: ignore[reportArgumentType]
             connection.execute("COMMIT")
     except BaseException:
         with contextlib.suppress(psycopg.Error):
