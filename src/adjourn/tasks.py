@@ -197,22 +197,26 @@ class Task(Generic[P, R, Args]):
         Parameters
         ----------
         lock
-            Of the jobs with one lock, only one runs at a time, in order of priority and then of deferring.
+            Of the jobs with one lock only one runs at a time, in order of priority and then of deferring. Default:
+            None, the task's.
         queueing_lock
-            Of the jobs with one queueing lock, only one waits at a time; deferring another raises `AlreadyEnqueued`.
+            Of the jobs with one queueing lock only one waits at a time; deferring another fails: it raises
+            `AlreadyEnqueued`. Default: None, the task's.
         task_kwargs
-            Arguments of every job; those passed to ``defer`` go before.
+            Arguments of every job; those passed to ``defer`` go before. Default: None, no arguments.
         schedule_at
-            Do not run before this time, an aware datetime.
+            Do not run the job before this time: an aware datetime. Default: None, at once.
         schedule_in
-            The same as keywords of `datetime.timedelta`, from now: ``{"minutes": 5}``. At most one of the two.
+            Do not run the job before so much time has passed: keywords of `datetime.timedelta`, such as ``{"minutes":
+            5}``; not together with ``schedule_at``. Default: None, at once.
         queue
-            The queue.
+            The queue that the job waits in. Default: None, the task's.
         priority
-            Higher ones go first.
+            Jobs with a higher priority go first; it may be negative. Default: None, the task's.
         connection
-            Your own database connection, of the connector's driver and of the colour of the call: the job is stored in
-            its transaction, and exists if that commits.
+            Your own database connection, to store the job in its transaction: the job exists if that commits; of the
+            connector's driver, synchronous for ``defer`` and asynchronous for ``defer_async``. Default: None, one of
+            the app's.
 
         Raises
         ------

@@ -97,6 +97,7 @@ class WorkerOptions(TypedDict, total=False):
     concurrency: int
     wait: bool
     fetch_job_polling_interval: float
+    abort_job_polling_interval: float
     shutdown_graceful_timeout: float | None
     listen_notify: bool
     delete_jobs: str | DeleteJobCondition | None
@@ -104,7 +105,6 @@ class WorkerOptions(TypedDict, total=False):
     install_signal_handlers: bool
     update_heartbeat_interval: float
     stalled_worker_timeout: float
-    abort_job_polling_interval: float
     timeout: float | None
     task_middleware: Iterable[TaskMiddleware] | None
     worker_middleware: Iterable[WorkerMiddleware] | None

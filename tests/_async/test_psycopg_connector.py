@@ -15,18 +15,10 @@ from psycopg_pool import AsyncConnectionPool
 from adjourn import exceptions
 from adjourn._async.connectors.psycopg import AsyncPsycopgConnector
 from adjourn.types import Statement
-from conftest import Sessions
+from support.sessions import Sessions
 
 ADD = Statement("add", "INSERT INTO scratch (name) VALUES (%(name)s) RETURNING id, name")
 ALL = Statement("all", "SELECT name FROM scratch ORDER BY id")
-
-
-@pytest.fixture
-def scratch(dsn: str, observer: psycopg.Connection) -> str:
-    """A table to play with; the address of the database."""
-    observer.execute("DROP TABLE IF EXISTS scratch")
-    observer.execute("CREATE TABLE scratch (id integer GENERATED ALWAYS AS IDENTITY, name text UNIQUE)")
-    return dsn
 
 
 @pytest.fixture

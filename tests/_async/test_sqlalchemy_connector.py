@@ -21,8 +21,8 @@ from adjourn._drivers.sqlalchemy.names_async import (
     drivers_async,
 )
 from adjourn.types import Statement
-from conftest import Sessions
-from sqlalchemy_addresses import address
+from support.addresses import address
+from support.sessions import Sessions
 
 ADD = Statement("add", "INSERT INTO scratch (name) VALUES (%(name)s) RETURNING id, name")
 ALL = Statement("all", "SELECT name FROM scratch ORDER BY id")
@@ -30,11 +30,9 @@ PID = Statement("pid", "SELECT pg_backend_pid() AS pid")
 
 
 @pytest.fixture(params=drivers_async)
-def url(request: pytest.FixtureRequest, dsn: str, observer: psycopg.Connection) -> URL:
+def url(request: pytest.FixtureRequest, scratch: str) -> URL:
     """A database with a table to play with, for each driver."""
-    observer.execute("DROP TABLE IF EXISTS scratch")
-    observer.execute("CREATE TABLE scratch (id integer GENERATED ALWAYS AS IDENTITY, name text UNIQUE)")
-    return address(dsn, request.param)
+    return address(scratch, request.param)
 
 
 @pytest.fixture

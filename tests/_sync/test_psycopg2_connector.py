@@ -17,19 +17,11 @@ from psycopg2.pool import ThreadedConnectionPool
 from adjourn import exceptions
 from adjourn._sync.connectors.psycopg2 import SyncPsycopg2Connector
 from adjourn.types import Statement
-from conftest import Sessions
+from support.sessions import Sessions
 
 ADD = Statement("add", "INSERT INTO scratch (name) VALUES (%(name)s) RETURNING id, name")
 ALL = Statement("all", "SELECT name FROM scratch ORDER BY id")
 MINE = Statement("mine", "SELECT pg_backend_pid() AS pid")
-
-
-@pytest.fixture
-def scratch(dsn: str, observer: psycopg.Connection) -> str:
-    """A table to play with; the address of the database."""
-    observer.execute("DROP TABLE IF EXISTS scratch")
-    observer.execute("CREATE TABLE scratch (id integer GENERATED ALWAYS AS IDENTITY, name text UNIQUE)")
-    return dsn
 
 
 @pytest.fixture

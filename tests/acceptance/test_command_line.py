@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 
 import adjourn
 from adjourn import sql
+from support.waiting import until
 
 VERSION = sql.latest_version()
 HERE = Path(__file__).parent
@@ -104,10 +104,7 @@ def statuses(observer: psycopg.Connection) -> list[str]:
 
 def wait_until_doing(observer: psycopg.Connection) -> None:
     """Wait until a worker has a job."""
-    deadline = time.monotonic() + TIMEOUT
-    while "doing" not in statuses(observer):
-        assert time.monotonic() < deadline, "no worker has taken the job"
-        time.sleep(0.02)
+    until(lambda: "doing" in statuses(observer), TIMEOUT)
 
 
 # The program

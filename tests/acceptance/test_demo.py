@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from support.waiting import until
 
 FILES = 250
 TIMEOUT = 100
@@ -53,10 +54,7 @@ def start(environment: dict[str, str]) -> subprocess.Popen[str]:
 
 def assert_nothing_is_left(process: subprocess.Popen[str], directory: Path) -> None:
     """Neither a process of the demo's group nor a file in its directory, a moment after its end."""
-    deadline = time.monotonic() + 10
-    while left := [*members(process.pid), *directory.iterdir()]:
-        assert time.monotonic() < deadline, left
-        time.sleep(0.05)
+    until(lambda: not [*members(process.pid), *directory.iterdir()])
 
 
 def members(group: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""The code of the documentation does what the pages say. `acceptance.pages` tells how they are written."""
+"""The code of the documentation does what the pages say. `support.pages` tells how they are written."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.pages import CODE, DATA, ROOT, Block, every_page, read, tabs
+from support.pages import CODE, DATA, ROOT, Block, every_page, read, tabs
 
 PAGES = every_page()
 BLOCKS = [block for page in PAGES for block in read(page)]
@@ -45,7 +45,7 @@ def test_the_code_of_a_page_runs_as_it_says(page: Path, tab: str, database: str,
         "PYTHONWARNINGS": "error",
     }
     done = subprocess.run(
-        [sys.executable, "-m", "acceptance.run_page", page, tab, database],
+        [sys.executable, "-m", "support.run_page", page, tab, database],
         cwd=directory,
         env=environment,
         capture_output=True,

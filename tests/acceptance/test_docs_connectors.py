@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 import adjourn
-from acceptance.pages import ROOT, read
 from adjourn.connector import BaseConnector
 from adjourn.testing import ConnectorContract
+from support.pages import ROOT, read
 
 PAGE = ROOT / "docs" / "how-to" / "connectors.md"
 EXAMPLE, *_ = (block.text for block in read(PAGE) if block.language == "python")

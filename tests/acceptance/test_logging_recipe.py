@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 
-from acceptance.pages import ROOT, read
+from support.pages import ROOT, read
 
 RECIPE = ROOT / "docs" / "how-to" / "logging.md"
 RECORDS = ROOT / "docs" / "reference" / "logging.md"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from acceptance.pages import ROOT
+from support.pages import ROOT
 
 
 def test_each_command_that_the_readme_names_exists() -> None:

@@ -28,7 +28,7 @@ from adjourn.connectors.adapted import SummonedAdaptedConnector
 from adjourn.connectors.memory import SyncInMemoryConnector
 from adjourn.contrib.sqlalchemy import SQLAlchemyConnector, SQLAlchemyPsycopg2Connector, SQLAlchemyPsycopgConnector
 from adjourn.testing import InMemoryConnector
-from sqlalchemy_addresses import address
+from support.addresses import address
 
 
 @attrs.frozen
@@ -257,24 +257,3 @@ POOLS: dict[str, Callable[[str], contextlib.AbstractContextManager[Any]]] = {
     "SQLAlchemyPsycopg2Connector": lambda dsn: own_engine(dsn, "psycopg2"),
 }
 """An open pool of the user's own for each of them that takes one, as in `Pair.pool`."""
-
-
-def make_app(connector: BaseConnector) -> adjourn.App:
-    """Return an app with a task to defer: ``add``, which is told a name."""
-    app = adjourn.App(connector=connector)
-
-    @app.task(name="add")
-    def add(name: str) -> None:
-        """Do nothing: what counts is the job."""
-
-    return app
-
-
-def add(app: adjourn.App, name: str) -> int:
-    """Defer a job with a name, blocking."""
-    return app.tasks["add"].defer(name=name)
-
-
-async def add_async(app: adjourn.App, name: str) -> int:
-    """Defer a job with a name."""
-    return await app.tasks["add"].defer_async(name=name)

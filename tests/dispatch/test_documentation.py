@@ -26,9 +26,9 @@ from adjourn._dispatch import bridge
 from adjourn._dispatch.rule import Reason
 from adjourn._dispatch.state import check_deadline
 from adjourn.exceptions import AppNotOpen, WrongCaller
-from conftest import Sessions
 from dispatch.conftest import Stored
-from dispatch.places import BOUND, until
+from support.sessions import Sessions
+from support.waiting import BOUND, until
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "explanation" / "synchronous-calls.md"

@@ -14,10 +14,12 @@ import adjourn
 from adjourn._dispatch.rule import Action, Operation
 from adjourn._dispatch.state import State
 from adjourn.exceptions import AppNotOpen, ConnectorException, InvalidOption, WrongCaller
-from conftest import Sessions
 from dispatch.conftest import Access, Bar, Stored
-from dispatch.pairs import PAIRS, PSYCOPG, PSYCOPG2, SYNCHRONOUS, Pair, add, add_async, make_app
-from dispatch.places import BOUND, LoopThread, in_to_thread, on_another_loop, together, until
+from dispatch.pairs import PAIRS, PSYCOPG, PSYCOPG2, SYNCHRONOUS, Pair
+from support.apps import add, add_async, make_app
+from support.places import LoopThread, in_to_thread, on_another_loop, together
+from support.sessions import Sessions
+from support.waiting import BOUND, until
 
 ON_POSTGRES = pytest.mark.parametrize("synchronous", [name for name in SYNCHRONOUS if "Memory" not in name])
 CYCLES = ["sync", "async", "alternating"]

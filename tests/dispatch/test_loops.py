@@ -18,21 +18,12 @@ import uvloop
 
 import adjourn
 from adjourn.exceptions import AlreadyEnqueued, AppNotOpen, ConnectorException, WrongCaller
-from conftest import Sessions
 from dispatch.conftest import Bar, Stored
-from dispatch.pairs import Pair, add, add_async, make_app
-from dispatch.places import (
-    BOUND,
-    ON_THE_LOOP,
-    Hurried,
-    LoopThread,
-    Place,
-    in_plain_thread,
-    on_another_loop,
-    settle,
-    together,
-    until,
-)
+from dispatch.pairs import Pair
+from support.apps import add, add_async, make_app
+from support.places import ON_THE_LOOP, Hurried, LoopThread, Place, in_plain_thread, on_another_loop, settle, together
+from support.sessions import Sessions
+from support.waiting import BOUND, until
 
 ON_THE_LOOPS_THREAD = pytest.mark.parametrize("place", ON_THE_LOOP, ids=lambda place: place.__name__)
 

@@ -18,10 +18,12 @@ from adjourn._dispatch.dispatcher import SelectingConnector
 from adjourn._dispatch.rule import Life
 from adjourn.connector import BaseConnector
 from adjourn.exceptions import AppNotOpen, WrongCaller
-from conftest import Sessions
 from dispatch.conftest import ON_PSYCOPG, Bar, Stored
-from dispatch.pairs import Pair, add, add_async, make_app
-from dispatch.places import BESIDE_THE_LOOP, BOUND, ON_THE_LOOP, LoopThread, Place, on_another_loop, together, until
+from dispatch.pairs import Pair
+from support.apps import add, add_async, make_app
+from support.places import BESIDE_THE_LOOP, ON_THE_LOOP, LoopThread, Place, on_another_loop, together
+from support.sessions import Sessions
+from support.waiting import BOUND, until
 
 EVERY_PLACE: list[Place] = [*BESIDE_THE_LOOP, *ON_THE_LOOP]
 

@@ -12,8 +12,8 @@ import pytest
 import adjourn
 from adjourn.contrib.psycopg2 import AsyncPsycopg2Connector, Psycopg2Connector
 from adjourn.exceptions import SyncConnectorConfigurationError
-from conftest import Sessions
-from worker.conftest import Bench
+from support.bench import Bench
+from support.sessions import Sessions
 
 
 @pytest.fixture

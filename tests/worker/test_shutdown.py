@@ -10,7 +10,7 @@ import pytest
 
 import adjourn
 from adjourn.worker import Worker
-from worker.conftest import Bench
+from support.bench import Bench
 
 pytestmark = pytest.mark.anyio
 

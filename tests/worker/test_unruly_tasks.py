@@ -21,7 +21,7 @@ import adjourn
 from adjourn.exceptions import JobAborted
 from adjourn.job_context import JobContext
 from adjourn.retry import RetryDecision
-from worker.conftest import Bench
+from support.bench import Bench
 
 pytestmark = pytest.mark.anyio
 

@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import anyio
-import psycopg
 import psycopg2
 import pytest
 from psycopg2.pool import ThreadedConnectionPool
@@ -31,21 +30,14 @@ from adjourn.exceptions import (
     SyncConnectorConfigurationError,
 )
 from adjourn.types import Statement
-from conftest import Sessions
+from support.places import together
+from support.sessions import Sessions
 
 ADD = Statement("add", "INSERT INTO scratch (name) VALUES (%(name)s) RETURNING id")
 SLOW = Statement("slow", "INSERT INTO scratch (name) SELECT %(name)s FROM pg_sleep(0.3) RETURNING id")
 MINE = Statement("mine", "SELECT pg_backend_pid() AS pid")
 
 Stored = Callable[[], list[str]]
-
-
-@pytest.fixture
-def scratch(dsn: str, observer: psycopg.Connection) -> str:
-    """A table to play with; the address of the database."""
-    observer.execute("DROP TABLE IF EXISTS scratch")
-    observer.execute("CREATE TABLE scratch (id integer GENERATED ALWAYS AS IDENTITY, name text UNIQUE)")
-    return dsn
 
 
 @pytest.fixture
@@ -61,16 +53,6 @@ async def opened(connector: AsyncPsycopg2Connector) -> AsyncIterator[AsyncPsycop
     await connector.open_async()
     yield connector
     await connector.close_async()
-
-
-@pytest.fixture
-def stored(observer: psycopg.Connection) -> Stored:
-    """What is in the table, in alphabetical order."""
-
-    def read() -> list[str]:
-        return [name for (name,) in observer.execute("SELECT name FROM scratch ORDER BY name").fetchall()]
-
-    return read
 
 
 @contextlib.contextmanager
@@ -90,18 +72,6 @@ def add(connector: BaseConnector, name: str) -> None:
 async def add_async(connector: BaseConnector, name: str) -> None:
     """What a manager does in asynchronous code."""
     await connector.get_async_connector().execute_async(ADD, {"name": name})
-
-
-def in_threads(number: int, call: Callable[[int], Any]) -> list[Any]:
-    """Call something in so many threads that begin together, and return the results."""
-    start = threading.Barrier(number)
-
-    def run(index: int) -> Any:
-        start.wait(10)
-        return call(index)
-
-    with ThreadPoolExecutor(number) as executor:
-        return list(executor.map(run, range(number), timeout=60))
 
 
 class TestImporting:
@@ -204,7 +174,7 @@ class TestPsycopg2Connector:
     ) -> None:
         connector = Psycopg2Connector(scratch, maxconn=4)
         connector.open()
-        in_threads(8, lambda index: connector.execute(SLOW, {"name": f"{index}"}))
+        together(8, lambda index: connector.execute(SLOW, {"name": f"{index}"}))
         assert sessions.settle(4) == 4
         monkeypatch.setattr(psycopg2_pools, "LONGEST_IDLE", 0.0)
         connector.execute(MINE)

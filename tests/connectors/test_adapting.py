@@ -20,7 +20,7 @@ from adjourn._async.connectors.psycopg import AsyncPsycopgConnector
 from adjourn.connector import BaseConnector
 from adjourn.connectors.adapted import AdaptedConnector
 from adjourn.testing import ConnectorContract
-from conftest import Sessions
+from support.sessions import Sessions
 
 
 class Adapted(AdaptedConnector):

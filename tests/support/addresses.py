@@ -1,4 +1,4 @@
-"""The tests' database in SQLAlchemy's words."""
+"""The address of a database, in SQLAlchemy's words."""
 
 from __future__ import annotations
 

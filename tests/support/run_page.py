@@ -1,6 +1,6 @@
 """Runs the code of one page of the documentation, in the order of the page, as a reader would.
 
-Usage: ``python -m acceptance.run_page PAGE TAB ADDRESS``, in an empty directory. `acceptance.pages` tells how pages are written.
+Usage: ``python -m support.run_page PAGE TAB ADDRESS``, in an empty directory. `support.pages` tells how pages are written.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from acceptance.pages import ADDRESS, Block, read
+from support.pages import ADDRESS, Block, read
 
 BOUND = 60.0
 """Seconds that a command may take."""

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
@@ -21,6 +21,7 @@ import pytest
 
 from adjourn import embedded
 from adjourn.embedded import accounts, binaries, cluster, directories
+from support.waiting import until
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -98,16 +99,6 @@ def is_alive(pid: int) -> bool:
         return platform.system() != "Linux"
 
 
-def is_over(condition: Callable[[], object], timeout: float = 10.0) -> bool:
-    """Wait until something has stopped being true; whether it has."""
-    deadline = time.monotonic() + timeout
-    while condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
-
-
 def processes_of(home: Path) -> list[str]:
     """What runs for a server: its supervisor and Postgres, with all sessions."""
     found = []
@@ -148,7 +139,7 @@ def home(public_directory: Path) -> Iterator[Path]:
     path = public_directory / "server"
     yield path
     if platform.system() == "Linux":
-        assert is_over(lambda: processes_of(path)), processes_of(path)
+        until(lambda: not processes_of(path))
 
 
 def installations() -> list[Path]:
@@ -254,7 +245,7 @@ def test_users_that_come_and_go_all_at_once_find_a_server_each_time(home: Path) 
     with contextlib.ExitStack() as stack:
         users = [stack.enter_context(user(home, "\n".join(lines))) for _ in range(2)]
         assert [one.hear() for one in users] == [["well"]] * 2
-    assert is_over(home.exists)
+    until(lambda: not home.exists())
 
 
 # Whatever is killed
@@ -269,15 +260,16 @@ def test_when_every_user_is_killed_nothing_is_left_running(home: Path, temporary
         first.kill()
         assert value(dsn, "select 1") == 1
         second.kill()
-    assert is_over(lambda: processes_of(home))
-    assert is_over(home.exists) if temporary else (home / "data").exists()
+    until(lambda: not processes_of(home))
+    until(lambda: home.exists() != temporary)
+    assert (home / "data").exists() != temporary
 
 
 def test_a_user_that_is_killed_while_the_server_starts_leaves_nothing_running(home: Path) -> None:
     with user(home, USE.replace("settings", "temporary=True, settings")) as one:
-        assert is_over(lambda: not (home / "data.new").exists())
+        until(lambda: (home / "data.new").exists())
         one.kill()
-    assert is_over(lambda: processes_of(home) or home.exists())
+    until(lambda: not (processes_of(home) or home.exists()))
 
 
 @pytest.mark.skipif(platform.system() != "Linux", reason="asks the kernel for a signal at the death of a parent")
@@ -286,7 +278,7 @@ def test_when_even_the_supervisor_is_killed_nothing_is_left_running(home: Path) 
         pid, _ = one.hear()
         os.kill(supervisor_of(home), signal.SIGKILL)
         one.kill()
-        assert is_over(lambda: is_alive(int(pid)))
+        until(lambda: not is_alive(int(pid)))
 
 
 def test_a_user_whose_supervisor_was_killed_can_leave_and_the_next_one_finds_a_server(home: Path) -> None:
@@ -301,7 +293,7 @@ def test_a_user_whose_supervisor_was_killed_can_leave_and_the_next_one_finds_a_s
 def test_a_supervisor_that_is_asked_to_end_stops_its_server(home: Path) -> None:
     with embedded.Server(home, settings=QUICK) as server:
         os.kill(supervisor_of(home), signal.SIGTERM)
-        assert is_over(lambda: is_alive(server.pid))
+        until(lambda: not is_alive(server.pid))
 
 
 def test_a_server_that_was_killed_is_not_handed_out_and_its_sessions_end(home: Path) -> None:
@@ -609,7 +601,7 @@ def test_a_server_that_another_process_starts_too_slowly_is_not_waited_for_longe
 ) -> None:
     script = "embedded.Server(sys.argv[1], binaries=os.path.dirname(sys.argv[1]) + '/bin', start_timeout=1.5).start()"
     with user(home, script):
-        assert is_over(lambda: not (home / "server.log").exists())
+        until(lambda: (home / "server.log").exists())
         with pytest.raises(embedded.EmbeddedServerError, match="being started or stopped by another process"):
             embedded.Server(home, start_timeout=0.2).start()
 

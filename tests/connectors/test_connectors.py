@@ -24,7 +24,7 @@ from adjourn.exceptions import (
     WrongCaller,
 )
 from adjourn.types import Statement
-from conftest import Sessions
+from support.sessions import Sessions
 
 ADD = Statement("add", "INSERT INTO scratch (name) VALUES (%(name)s) RETURNING id")
 SLOW = Statement("slow", "INSERT INTO scratch (name) SELECT %(name)s FROM pg_sleep(0.3) RETURNING id")
@@ -32,14 +32,6 @@ SLOW = Statement("slow", "INSERT INTO scratch (name) SELECT %(name)s FROM pg_sle
 
 class OwnAsyncPool(AsyncConnectionPool[Any]):
     """A kind of pool that has no blocking counterpart."""
-
-
-@pytest.fixture
-def scratch(dsn: str, observer: psycopg.Connection) -> str:
-    """A table to play with; the address of the database."""
-    observer.execute("DROP TABLE IF EXISTS scratch")
-    observer.execute("CREATE TABLE scratch (id integer GENERATED ALWAYS AS IDENTITY, name text UNIQUE)")
-    return dsn
 
 
 @pytest.fixture
@@ -55,16 +47,6 @@ async def opened(connector: PsycopgConnector) -> AsyncIterator[PsycopgConnector]
     await connector.open_async()
     yield connector
     await connector.close_async()
-
-
-@pytest.fixture
-def stored(observer: psycopg.Connection) -> Callable[[], list[str]]:
-    """What is in the table, in alphabetical order."""
-
-    def read() -> list[str]:
-        return [name for (name,) in observer.execute("SELECT name FROM scratch ORDER BY name").fetchall()]
-
-    return read
 
 
 async def add_async(connector: BaseConnector, name: str) -> None:

@@ -6,15 +6,14 @@ Each in a program of its own: Django is set up once in a process, and takes psyc
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import textwrap
 from collections.abc import Callable
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from conftest import Sessions
+from support.processes import run_python
+from support.sessions import Sessions
 
 PREAMBLE = """
 import asyncio, json, sys
@@ -66,9 +65,8 @@ def program(database: str, sessions: Sessions) -> Program:
 
     def run(connectors: str, text: str) -> None:
         source = PREAMBLE + textwrap.indent(textwrap.dedent(text), "    ")
-        command = [sys.executable, "-c", source, connectors, database, json.dumps(parameters)]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        assert (result.returncode, result.stderr) == (0, "")
+        done = run_python("-c", source, connectors, database, json.dumps(parameters))
+        assert (done.returncode, done.stderr) == (0, "")
         assert sessions.settle(0) == 0
 
     return run

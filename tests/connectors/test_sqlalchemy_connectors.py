@@ -10,9 +10,7 @@ import os
 import subprocess
 import sys
 import textwrap
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +41,9 @@ from adjourn.exceptions import (
     SyncConnectorConfigurationError,
 )
 from adjourn.types import Statement
-from conftest import Sessions
-from sqlalchemy_addresses import address
-from worker.conftest import Bench
+from support.addresses import address
+from support.bench import Bench
+from support.sessions import Sessions
 
 PID = Statement("pid", "SELECT pg_backend_pid() AS pid")
 SLOW = "INSERT INTO slow SELECT 1 FROM pg_sleep(0.3)"
@@ -97,18 +95,6 @@ def with_task(connector: Any) -> tuple[adjourn.App, Any]:
     def work(n: int) -> None: ...
 
     return app, work
-
-
-def in_threads(number: int, call: Callable[[int], Any]) -> list[Any]:
-    """Call something in so many threads that begin together, and return the results."""
-    start = threading.Barrier(number)
-
-    def run(index: int) -> Any:
-        start.wait(10)
-        return call(index)
-
-    with ThreadPoolExecutor(number) as executor:
-        return list(executor.map(run, range(number), timeout=60))
 
 
 class TestThePage:

@@ -9,7 +9,6 @@ import queue
 import signal
 import sys
 import threading
-import time
 import traceback
 import warnings
 from collections.abc import Callable, Coroutine
@@ -19,10 +18,9 @@ from typing import Any, TypeVar
 import anyio.to_thread
 from asgiref.sync import sync_to_async
 
-T = TypeVar("T")
+from support.waiting import BOUND
 
-BOUND = 30.0
-"""Seconds after which something hangs."""
+T = TypeVar("T")
 
 
 class LoopThread:
@@ -200,14 +198,6 @@ def in_child(call: Callable[[], str]) -> str:
         finally:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-
-
-def until(condition: Callable[[], Any]) -> None:
-    """Wait until a condition holds."""
-    deadline = time.monotonic() + BOUND
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.002)
 
 
 class Hurried:

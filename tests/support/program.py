@@ -1,4 +1,4 @@
-"""What the programs of `test_forks` and `test_exits` begin with: they say ``from dispatch.program import *``.
+"""What programs about forks and exits begin with: they say ``from support.program import *``.
 
 Drivers are imported when a connector needs them, for programs that are over soon.
 """
@@ -23,6 +23,8 @@ from adjourn import App
 from adjourn.connector import BaseConnector
 from adjourn.exceptions import AppNotOpen
 from adjourn.types import Statement
+from support.apps import add, make_app
+from support.waiting import BOUND, until
 
 __all__ = [
     "DSN",
@@ -80,7 +82,7 @@ def connector_of(kind: str, min_size: int, max_size: int, options: dict[str, Any
         return on_psycopg2
     if name.startswith("SQLAlchemy"):
         from adjourn.contrib import sqlalchemy as engines
-        from sqlalchemy_addresses import address
+        from support.addresses import address
 
         options = {"pool_timeout": options["timeout"]} if "timeout" in options else {}
         driver = driver or ("psycopg2" if "2" in name else "psycopg")
@@ -93,13 +95,7 @@ def connector_of(kind: str, min_size: int, max_size: int, options: dict[str, Any
 
 def app_on(kind: str, *, min_size: int = 2, max_size: int = 2, **options: Any) -> App:
     """Return an app on a connector of that kind, with a task to defer."""
-    app = App(connector=connector_of(kind, min_size, max_size, options))
-
-    @app.task(name="add")
-    def add(name: str) -> None:
-        """Do nothing: what counts is the job."""
-
-    return app
+    return make_app(connector_of(kind, min_size, max_size, options))
 
 
 @contextmanager
@@ -119,16 +115,11 @@ def own_pool(kind: str) -> Iterator[Any]:
     else:
         from sqlalchemy import create_engine
 
-        from sqlalchemy_addresses import address
+        from support.addresses import address
 
         engine = create_engine(address(DSN, "psycopg2" if "2" in kind else "psycopg"), pool_size=2, max_overflow=0)
         yield engine
         engine.dispose()
-
-
-def add(app: App, name: str) -> int:
-    """Defer a job with a name."""
-    return app.tasks["add"].defer(name=name)
 
 
 def backend(app: App) -> int:
@@ -165,7 +156,7 @@ def together(number: int, call: Callable[[], object]) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(BOUND)
     assert len(done) == number
 
 
@@ -182,12 +173,16 @@ def in_child(call: Callable[[], object], *, at_once: bool = False) -> None:
         if at_once:
             os._exit(code)
         sys.exit(code)
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
+    status = 0
+
+    def has_ended() -> bool:
+        nonlocal status
         ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            assert os.waitstatus_to_exitcode(status) == 0, status
-            return
-        time.sleep(0.01)
-    os.kill(child, signal.SIGKILL)
-    raise AssertionError("the child hangs")
+        return ended == child
+
+    try:
+        until(has_ended)
+    except BaseException:
+        os.kill(child, signal.SIGKILL)
+        raise
+    assert os.waitstatus_to_exitcode(status) == 0, status

@@ -13,7 +13,7 @@ from typing import Any
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from properties.generator_strategies import programs
+from generator.programs import programs
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 

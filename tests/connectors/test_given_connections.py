@@ -18,8 +18,8 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 import adjourn
 from adjourn.contrib.sqlalchemy import SQLAlchemyConnector, SQLAlchemyPsycopg2Connector, SQLAlchemyPsycopgConnector
 from adjourn.exceptions import InvalidConnection
-from dispatch.pairs import make_app
-from sqlalchemy_addresses import address
+from support.addresses import address
+from support.apps import make_app
 
 TAKEN = {
     ("psycopg", "blocking"): {"psycopg", "Django on psycopg"},

@@ -3,55 +3,25 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import textwrap
 from collections.abc import Callable
 
-import psycopg
 import pytest
 
-from conftest import Sessions
-from sqlalchemy_addresses import address
+from support.addresses import address
+from support.processes import run_silently
+from support.sessions import Sessions
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 
 PREAMBLE = """
-import asyncio, logging, os, sys, threading, time, warnings
+from support.program import *
 from sqlalchemy import create_engine
 from adjourn.contrib.sqlalchemy import SQLAlchemyConnector, SQLAlchemyPsycopgConnector, SQLAlchemyPsycopg2Connector
-from adjourn.exceptions import AppNotOpen
 from adjourn.types import Statement
 
 PSYCOPG, PSYCOPG2, ASYNCPG = sys.argv[1:4]
-# What takes long on an event loop is of no interest here.
-logging.getLogger("asyncio").setLevel(logging.ERROR)
-# Newer Pythons warn of forks beside threads; to survive them is what is tested.
-warnings.filterwarnings("ignore", r".*fork\\(\\) may lead to deadlocks", DeprecationWarning)
 ADD = Statement("add", "INSERT INTO scratch (name) VALUES (%(name)s)")
-PID = Statement("pid", "SELECT pg_backend_pid() AS pid")
-
-def in_child(function):
-    pid = os.fork()
-    if pid == 0:
-        try:
-            function()
-            code = 0
-        except BaseException:
-            import traceback
-            traceback.print_exc()
-            code = 1
-        # As a program ends, with everything that Python does then.
-        sys.exit(code)
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        ended, status = os.waitpid(pid, os.WNOHANG)
-        if ended:
-            assert os.waitstatus_to_exitcode(status) == 0, status
-            return
-        time.sleep(0.01)
-    os.kill(pid, 9)
-    raise AssertionError("the child hangs")
 """
 
 ASYNCHRONOUS = ["SQLAlchemyConnector(dsn=PSYCOPG, {})", "SQLAlchemyConnector(dsn=ASYNCPG, {})"]
@@ -61,18 +31,14 @@ Program = Callable[[str], None]
 
 
 @pytest.fixture
-def program(dsn: str, observer: psycopg.Connection, sessions: Sessions) -> Program:
+def program(scratch: str, sessions: Sessions) -> Program:
     """Run a program, which must end soon, with code 0, in silence, and leave no connection."""
-    observer.execute("DROP TABLE IF EXISTS scratch")
-    observer.execute("CREATE TABLE scratch (id integer GENERATED ALWAYS AS IDENTITY, name text UNIQUE)")
-    urls = [address(dsn, driver).render_as_string(hide_password=False) for driver in ("psycopg", "psycopg2", "asyncpg")]
+    urls = [
+        address(scratch, driver).render_as_string(hide_password=False) for driver in ("psycopg", "psycopg2", "asyncpg")
+    ]
 
     def run(text: str) -> None:
-        source = PREAMBLE + textwrap.dedent(text)
-        result = subprocess.run(
-            [sys.executable, "-X", "dev", "-c", source, *urls], capture_output=True, text=True, timeout=60, check=False
-        )
-        assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+        run_silently(PREAMBLE + textwrap.dedent(text), *urls)
         assert sessions.settle(0) == 0
 
     return run

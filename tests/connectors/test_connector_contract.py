@@ -16,7 +16,7 @@ from adjourn.connector import BaseConnector
 from adjourn.contrib.psycopg2 import AsyncPsycopg2Connector, Psycopg2Connector
 from adjourn.contrib.sqlalchemy import SQLAlchemyConnector, SQLAlchemyPsycopg2Connector, SQLAlchemyPsycopgConnector
 from adjourn.testing import ConnectorContract, InMemoryConnector, SyncInMemoryConnector
-from sqlalchemy_addresses import address
+from support.addresses import address
 
 
 class TestInMemoryConnector(ConnectorContract):
