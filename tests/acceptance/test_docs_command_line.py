@@ -15,12 +15,14 @@ from adjourn._domain.options import option_of
 from adjourn.cli.flags import PREFIX
 from adjourn.worker.options import Options
 
-PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "command-line.md"
 COMMANDS = ("", "worker", "defer", "schema", "healthchecks", "shell", "demo")
-HEAD = """# The command line
+HEAD = """<!-- not run: tests/acceptance/test_docs_command_line.py compares command-line.md with what is printed -->
 
-`adjourn` has a command for each thing to be done beside your program. What `--help` says of them is below. A flag names
-its environment variable where it has one; the flag has the last word, and what neither says is taken from the app.
+# The command line
+
+`adjourn` runs workers, applies the schema, and shows and changes jobs. This page shows what `--help` prints for each command.
+Most flags have an environment variable, which the help names. A flag wins over its variable, and the variable over the app.
 """
 TABLE = """
 ## The options of a worker
