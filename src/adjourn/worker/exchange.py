@@ -12,21 +12,18 @@ import logging
 import math
 import time
 from collections import deque
-from typing import TYPE_CHECKING
 
 import attrs
 
-from adjourn._async.connectors.contract import AsyncSession
 from adjourn._async.managers.exchange import PLACE_LIMIT, AsyncWorkerManager
+from adjourn._domain.jobs import Job
 from adjourn._domain.outcomes import Ended, Exchanged, Retried
+from adjourn._domain.protocols import AsyncSessionLike, WorkerLike
+from adjourn._domain.runs import AbortReason
 from adjourn.exceptions import ConnectorException, SchemaOutOfDate
-from adjourn.job_context import AbortReason
-from adjourn.jobs import Job
 from adjourn.worker.executor import Executor
+from adjourn.worker.options import Options
 from adjourn.worker.outbox import Outbox
-
-if TYPE_CHECKING:
-    from adjourn.worker.worker import Worker
 
 logger: logging.Logger = logging.getLogger("adjourn.worker")
 
@@ -54,11 +51,11 @@ class Exchange:
         Whose app and options to use.
     """
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: WorkerLike[Options]) -> None:
         self._app = worker.app
         self._options = worker.options
         self._wake = asyncio.Event()
-        self._session: AsyncSession | None = None
+        self._session: AsyncSessionLike | None = None
         self._manager: AsyncWorkerManager | None = None
         self._buffer: deque[Job] = deque()
         self._buffered_at = 0.0

@@ -10,20 +10,18 @@ import inspect
 import logging
 import time
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
 from adjourn import exceptions
+from adjourn._domain.jobs import Job, Status
+from adjourn._domain.middleware import compose, is_async
 from adjourn._domain.outcomes import Ended, Retried, error_entry
-from adjourn.job_context import AbortReason, JobContext
-from adjourn.jobs import Job, Status
-from adjourn.middleware import compose, is_async
+from adjourn._domain.protocols import ContextLike, TaskLike, WorkerLike
+from adjourn._domain.runs import AbortReason
+from adjourn.worker.options import Options
 from adjourn.worker.threads import ThreadPool
-
-if TYPE_CHECKING:
-    from adjourn.tasks import Task
-    from adjourn.worker.worker import Worker
 
 logger: logging.Logger = logging.getLogger("adjourn.worker")
 
@@ -69,7 +67,7 @@ class Executor:
         handed back.
     """
 
-    def __init__(self, worker: Worker, on_end: Callable[[Ended | Retried | Job], None]) -> None:
+    def __init__(self, worker: WorkerLike[Options], on_end: Callable[[Ended | Retried | Job], None]) -> None:
         self._worker = worker
         self._app = worker.app
         self._options = options = worker.options
@@ -137,12 +135,12 @@ class Executor:
         else:
             self._threads.submit(functools.partial(self._call, run, body), functools.partial(self._finish, run))
 
-    def _body(self, run: Run, task: Task[Any, Any, Any]) -> Callable[[], Any]:
+    def _body(self, run: Run, task: TaskLike) -> Callable[[], Any]:
         """Return what runs a job: its function, wrapped in all the middleware there is for it."""
         options = self._options
         if not (task.pass_context or task.task_middleware or options.task_middleware or options.worker_middleware):
             return functools.partial(task.func, **run.job.task_kwargs)
-        context = self._context(run, task)
+        context = self._context(run)
         arguments = (context,) if task.pass_context else ()
         body: Callable[[], Any] = functools.partial(task.func, *arguments, **run.job.task_kwargs)
         own_kind = [each for each in options.task_middleware if is_async(each) is task.is_async]
@@ -312,13 +310,11 @@ class Executor:
             self._log(logging.INFO, action, message, run, duration, exc_info=error, result=result)
         self._on_end(outcome)
 
-    def _context(self, run: Run, task: Task[Any, Any, Any]) -> JobContext:
-        return JobContext(
-            app=self._app,
+    def _context(self, run: Run) -> ContextLike:
+        return self._app.make_context(
+            run.job,
             worker_name=self._options.name,
             worker_queues=self._options.queues,
-            job=run.job,
-            task=task,
             start_timestamp=run.started,
             # One for each job: middleware puts its own into it.
             additional_context=dict(self._options.additional_context),

@@ -10,17 +10,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from adjourn import sql
 from adjourn._domain.outcomes import Heartbeat
+from adjourn._domain.protocols import AppLike
 from adjourn._sync.managers.exchange import MAX_LOSSES, PLACE_LIMIT, SyncWorkerManager
 from adjourn._sync.managers.schema import WEEKS_AHEAD
 from adjourn.exceptions import AdjournException, ConnectorException
 from adjourn.worker.options import Options
-
-if TYPE_CHECKING:
-    from adjourn.app import App
 
 logger: logging.Logger = logging.getLogger("adjourn.worker")
 
@@ -49,7 +47,7 @@ class HeartbeatThread(threading.Thread):
 
     def __init__(
         self,
-        app: App,
+        app: AppLike,
         options: Options,
         worker_id: Callable[[], int],
         on_beat: Callable[[int, Heartbeat], Any],

@@ -16,11 +16,11 @@ from adjourn._domain.checks import (
     check_takes,
     checked_names,
 )
+from adjourn._domain.jobs import DeleteJobCondition
+from adjourn._domain.middleware import checked, checked_for_worker
 from adjourn._domain.options import told
 from adjourn.exceptions import InvalidOption
-from adjourn.jobs import DeleteJobCondition
-from adjourn.middleware import TaskMiddleware, WorkerMiddleware, checked, checked_for_worker
-from adjourn.types import WorkerOptions
+from adjourn.types import AnyTaskMiddleware, AnyWorkerMiddleware, WorkerOptions
 
 WORKER_NAME = "worker"
 WORKER_CONCURRENCY = 1
@@ -61,11 +61,11 @@ def _mapping(value: Mapping[str, Any] | None) -> Mapping[str, Any]:
     return value or {}
 
 
-def _task_middleware(value: Iterable[TaskMiddleware] | None) -> tuple[TaskMiddleware, ...]:
+def _task_middleware(value: Iterable[AnyTaskMiddleware] | None) -> tuple[AnyTaskMiddleware, ...]:
     return checked("task_middleware", value)
 
 
-def _worker_middleware(value: Iterable[WorkerMiddleware] | None) -> tuple[WorkerMiddleware, ...]:
+def _worker_middleware(value: Iterable[AnyWorkerMiddleware] | None) -> tuple[AnyWorkerMiddleware, ...]:
     return checked_for_worker(value)
 
 
@@ -233,7 +233,7 @@ class Options:
             reads=float,
         ),
     )
-    task_middleware: tuple[TaskMiddleware, ...] = attrs.field(
+    task_middleware: tuple[AnyTaskMiddleware, ...] = attrs.field(
         default=None,
         kw_only=True,
         converter=_task_middleware,
@@ -243,7 +243,7 @@ class Options:
             none="no middleware",
         ),
     )
-    worker_middleware: tuple[WorkerMiddleware, ...] = attrs.field(
+    worker_middleware: tuple[AnyWorkerMiddleware, ...] = attrs.field(
         default=None,
         kw_only=True,
         converter=_worker_middleware,
