@@ -18,10 +18,10 @@ import attrs
 
 from adjourn._async.connectors.contract import AsyncSession
 from adjourn._async.managers.exchange import PLACE_LIMIT, AsyncWorkerManager
+from adjourn._domain.jobs import Job
 from adjourn._domain.outcomes import Ended, Exchanged, Retried
 from adjourn.exceptions import ConnectorException, SchemaOutOfDate
 from adjourn.job_context import AbortReason
-from adjourn.jobs import Job
 from adjourn.worker.executor import Executor
 from adjourn.worker.outbox import Outbox
 

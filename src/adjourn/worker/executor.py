@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from adjourn import exceptions
+from adjourn._domain.jobs import Job, Status
 from adjourn._domain.outcomes import Ended, Retried, error_entry
 from adjourn.job_context import AbortReason, JobContext
-from adjourn.jobs import Job, Status
 from adjourn.middleware import compose, is_async
 from adjourn.worker.threads import ThreadPool
 

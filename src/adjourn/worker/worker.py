@@ -9,9 +9,9 @@ import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from adjourn._domain.jobs import DeleteJobCondition
 from adjourn._domain.outcomes import Heartbeat
 from adjourn.job_context import AbortReason
-from adjourn.jobs import DeleteJobCondition
 from adjourn.middleware import TaskMiddleware, WorkerMiddleware
 from adjourn.worker.exchange import LEAVE_TIMEOUT, Exchange
 from adjourn.worker.heartbeat import HeartbeatThread
