@@ -53,7 +53,7 @@ class AsyncSession(abc.ABC):
             Seconds to wait at most; an empty list is returned when nothing came.
         """
 
-    def wake(self) -> None:
+    def wake(self) -> None:  # noqa: B027 - a session need not be wakeable
         """End the wait for notifications that is under way, or else the next one. From any thread, at any time.
 
         A session that implements it says so with ``is_wakeable = True``. Then a worker ends at once; otherwise it
