@@ -21,9 +21,9 @@ from adjourn._async.managers.exchange import PLACE_LIMIT, AsyncWorkerManager
 from adjourn._domain.jobs import Job
 from adjourn._domain.outcomes import Ended, Exchanged, Retried
 from adjourn._domain.protocols import AsyncSessionLike, WorkerLike
+from adjourn._domain.runs import AbortReason
 from adjourn._domain.upkeep import timetable_of
 from adjourn.exceptions import ConnectorException, SchemaOutOfDate
-from adjourn.job_context import AbortReason
 from adjourn.worker.executor import Executor
 from adjourn.worker.options import Options
 from adjourn.worker.outbox import Outbox

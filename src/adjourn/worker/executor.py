@@ -10,16 +10,16 @@ import inspect
 import logging
 import time
 from collections.abc import Callable, Collection
-from typing import Any, cast
+from typing import Any
 
 import attrs
 
 from adjourn import exceptions
 from adjourn._domain.jobs import Job, Status
+from adjourn._domain.middleware import compose, is_async
 from adjourn._domain.outcomes import Ended, Retried, error_entry
-from adjourn._domain.protocols import TaskLike, WorkerLike
+from adjourn._domain.protocols import ContextLike, TaskLike, WorkerLike
 from adjourn._domain.runs import AbortReason
-from adjourn.middleware import compose, is_async
 from adjourn.worker.options import Options
 from adjourn.worker.threads import ThreadPool
 
@@ -151,12 +151,12 @@ class Executor:
         arguments = (context,) if task.pass_context else ()
         body: Callable[[], Any] = functools.partial(task.func, *arguments, **run.job.task_kwargs)
         own_kind = [each for each in options.task_middleware if is_async(each) is task.is_async]
-        body = compose([*own_kind, *task.task_middleware], body, context, cast("Any", self._worker))
+        body = compose([*own_kind, *task.task_middleware], body, context, self._worker)
         if not options.worker_middleware:
             return body
         if not task.is_async:
             body = functools.partial(self._in_thread, run, body)
-        return compose(options.worker_middleware, body, context, cast("Any", self._worker))
+        return compose(options.worker_middleware, body, context, self._worker)
 
     async def _in_thread(self, run: Run, body: Callable[[], Any]) -> Any:
         future: asyncio.Future[Any] = self._loop.create_future()
@@ -327,7 +327,7 @@ class Executor:
             self._log(logging.INFO, action, message, run, duration, exc_info=error, result=result)
         self._on_end(outcome)
 
-    def _context(self, run: Run) -> Any:
+    def _context(self, run: Run) -> ContextLike:
         return self._app.make_context(
             run.job,
             start_timestamp=run.started,

@@ -18,9 +18,9 @@ from adjourn._domain.checks import (
     checked_names,
 )
 from adjourn._domain.jobs import DeleteJobCondition
+from adjourn._domain.middleware import checked, checked_for_worker
 from adjourn.exceptions import InvalidOption
-from adjourn.middleware import TaskMiddleware, WorkerMiddleware, checked, checked_for_worker
-from adjourn.types import WorkerOptions
+from adjourn.types import AnyTaskMiddleware, AnyWorkerMiddleware, WorkerOptions
 
 WORKER_NAME = "worker"
 WORKER_CONCURRENCY = 1
@@ -117,10 +117,10 @@ class Options:
         default=ABORT_JOB_POLLING_INTERVAL, converter=_interval, validator=_positive
     )
     timeout: float | None = attrs.field(default=None, validator=_timeout)
-    task_middleware: tuple[TaskMiddleware, ...] = attrs.field(
+    task_middleware: tuple[AnyTaskMiddleware, ...] = attrs.field(
         default=None, converter=_task_middleware, validator=_middleware
     )
-    worker_middleware: tuple[WorkerMiddleware, ...] = attrs.field(
+    worker_middleware: tuple[AnyWorkerMiddleware, ...] = attrs.field(
         default=None, converter=checked_for_worker, validator=_middleware
     )
 

@@ -7,20 +7,18 @@ import contextlib
 import datetime
 import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from adjourn._domain.jobs import DeleteJobCondition
 from adjourn._domain.outcomes import Heartbeat
-from adjourn.job_context import AbortReason
-from adjourn.middleware import TaskMiddleware, WorkerMiddleware
+from adjourn._domain.protocols import AppLike
+from adjourn._domain.runs import AbortReason
+from adjourn.types import AnyTaskMiddleware, AnyWorkerMiddleware
 from adjourn.worker.exchange import LEAVE_TIMEOUT, Exchange
 from adjourn.worker.heartbeat import HeartbeatThread
 from adjourn.worker.options import Options, check_app
 from adjourn.worker.scheduler import Scheduler
 from adjourn.worker.shutdown import CANCEL_TIMEOUT, on_signals
-
-if TYPE_CHECKING:
-    from adjourn.app import App
 
 logger: logging.Logger = logging.getLogger("adjourn.worker")
 
@@ -82,7 +80,7 @@ class Worker:
 
     def __init__(
         self,
-        app: App,
+        app: AppLike,
         queues: Iterable[str] | None = None,
         name: str | None = "worker",
         concurrency: int = 1,
@@ -98,11 +96,11 @@ class Worker:
         stalled_worker_timeout: float = 30.0,
         *,
         timeout: float | None = None,
-        task_middleware: Iterable[TaskMiddleware] | None = None,
-        worker_middleware: Iterable[WorkerMiddleware] | None = None,
+        task_middleware: Iterable[AnyTaskMiddleware] | None = None,
+        worker_middleware: Iterable[AnyWorkerMiddleware] | None = None,
     ) -> None:
         check_app(app)
-        self.app = app
+        self.app: AppLike = app
         self.options: Options = Options(
             queues=queues,
             name=name,
