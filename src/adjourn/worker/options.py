@@ -45,7 +45,7 @@ def _interval(value: float) -> float:
     return SHORTEST_INTERVAL if is_number and 0 <= value < SHORTEST_INTERVAL else value
 
 
-def _condition(value: str | DeleteJobCondition | None) -> DeleteJobCondition:
+def _condition(value: str | None) -> DeleteJobCondition:
     if value is None:
         return DeleteJobCondition.NEVER
     try:

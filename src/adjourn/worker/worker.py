@@ -94,7 +94,7 @@ class Worker:
         abort_job_polling_interval: float = 5.0,
         shutdown_graceful_timeout: float | None = None,
         listen_notify: bool = True,
-        delete_jobs: str | DeleteJobCondition | None = DeleteJobCondition.NEVER,
+        delete_jobs: str | None = DeleteJobCondition.NEVER,
         additional_context: Mapping[str, Any] | None = None,
         install_signal_handlers: bool = True,
         update_heartbeat_interval: float = 10.0,
