@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from adjourn import sql
 from adjourn._domain.outcomes import Heartbeat
 from adjourn._sync.managers.exchange import MAX_LOSSES, PLACE_LIMIT, SyncWorkerManager
-from adjourn._sync.managers.schema import WEEKS_AHEAD
 from adjourn.exceptions import AdjournException, ConnectorException
+from adjourn.sql.constants import WEEKS_AHEAD
 from adjourn.worker.options import Options
 
 if TYPE_CHECKING:
