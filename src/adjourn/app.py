@@ -6,15 +6,18 @@ import contextlib
 import functools
 import logging
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self, Unpack, cast
 
 from adjourn import blueprints, builtin_tasks, exceptions, sql, tasks
 from adjourn._domain.checks import check_flag, check_known, check_name, checked_list
+from adjourn._domain.jobs import Job
+from adjourn._domain.runs import AbortReason
 from adjourn._runtime.contexts import AwaitableContext
 from adjourn._runtime.imports import import_all, load_from_path
 from adjourn.connectors.base import BaseConnector
+from adjourn.job_context import JobContext, not_aborted
 from adjourn.manager import JobDeferrer, JobManager, SchemaManager
 from adjourn.periodic import checked_defaults
 from adjourn.types import ConfigureOptions, JSONDumps, PeriodicDefaults, WorkerOptions
@@ -135,6 +138,30 @@ class App(blueprints.Blueprint):
     def job_manager_for(self, task_name: str) -> JobManager:
         """Return the app's job manager."""
         return self.job_manager
+
+    def make_context(
+        self,
+        job: Job,
+        *,
+        start_timestamp: float,
+        worker_name: str | None = None,
+        worker_queues: Iterable[str] | None = None,
+        additional_context: Mapping[str, Any] | None = None,
+        abort_reason: Callable[[], AbortReason | None] | None = None,
+    ) -> JobContext:
+        """Return what a task is told about one run of a job; a worker calls this.
+
+        Takes the attributes of `JobContext`.
+        """
+        return JobContext(
+            app=self,
+            worker_name=worker_name,
+            worker_queues=worker_queues,
+            job=job,
+            start_timestamp=start_timestamp,
+            additional_context={} if additional_context is None else additional_context,
+            abort_reason=not_aborted if abort_reason is None else abort_reason,
+        )
 
     def json_dumps_of_jobs(self) -> JSONDumps:
         """Return how the connector makes JSON of arguments."""

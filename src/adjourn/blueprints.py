@@ -12,9 +12,9 @@ import attrs
 from adjourn import exceptions
 from adjourn._domain.checks import check_name
 from adjourn._domain.cron import Cron
+from adjourn._domain.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE
 from adjourn._runtime.callers import caller_module, caller_stacklevel
 from adjourn.job_context import JobContext
-from adjourn.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE
 from adjourn.manager import JobManager
 from adjourn.middleware import TaskMiddleware
 from adjourn.periodic import (

@@ -2,60 +2,23 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from adjourn.jobs import Job
+from adjourn._domain.jobs import Job
+from adjourn._domain.runs import AbortReason, JobResult
 
 if TYPE_CHECKING:
     from adjourn.app import App
     from adjourn.tasks import Task
 
-
-class AbortReason(enum.StrEnum):
-    """Why a running job is asked to end."""
-
-    USER_REQUEST = "user_request"
-    """Somebody called ``cancel_job_by_id(..., abort=True)``."""
-    SHUTDOWN = "shutdown"
-    """The worker is stopping."""
-    TIMEOUT = "timeout"
-    """It has run for longer than its task's ``timeout``."""
+__all__ = ["AbortReason", "JobContext", "JobResult"]
 
 
-@attrs.frozen(kw_only=True)
-class JobResult:
-    """How a run went, as log records tell it.
-
-    Attributes
-    ----------
-    start_timestamp, end_timestamp
-        When it began and ended: seconds since the epoch; None for the end while it runs.
-    result
-        What the task returned.
-    """
-
-    start_timestamp: float
-    end_timestamp: float | None = None
-    result: Any = None
-
-    def duration(self, current_timestamp: float) -> float:
-        """Return how many seconds it took, or, while it runs, has taken until ``current_timestamp``."""
-        end = current_timestamp if self.end_timestamp is None else self.end_timestamp
-        return end - self.start_timestamp
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the attributes, and the duration of a run that has ended, as a dictionary."""
-        values = attrs.asdict(self, recurse=False)
-        if self.end_timestamp is not None:
-            values["duration"] = self.duration(self.end_timestamp)
-        return values
-
-
-def _not_aborted() -> AbortReason | None:
+def not_aborted() -> AbortReason | None:
+    """Return None: nobody has asked for the end of a run."""
     return None
 
 
@@ -89,7 +52,7 @@ class JobContext:
     _task: Task[Any, Any, Any] | None = None
     start_timestamp: float
     additional_context: Mapping[str, Any] = attrs.field(factory=dict)
-    abort_reason: Callable[[], AbortReason | None] = _not_aborted
+    abort_reason: Callable[[], AbortReason | None] = not_aborted
 
     @property
     def task(self) -> Task[Any, Any, Any]:

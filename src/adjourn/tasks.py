@@ -19,7 +19,7 @@ from adjourn._domain.checks import (
     checked_names,
     scheduled_time,
 )
-from adjourn.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE, Job
+from adjourn._domain.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE, Job
 from adjourn.manager import JobDeferrer
 from adjourn.middleware import TaskMiddleware, checked_for_task, is_async
 from adjourn.retry import BaseRetryStrategy, RetryStrategy, RetryValue

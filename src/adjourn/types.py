@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict
 import attrs
 
 if TYPE_CHECKING:
-    from adjourn.jobs import DeleteJobCondition
+    from adjourn._domain.jobs import DeleteJobCondition
     from adjourn.middleware import TaskMiddleware, WorkerMiddleware
 
 JSONValue: TypeAlias = "dict[str, Any] | list[Any] | str | int | float | bool | None"

@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from adjourn._domain.checks import check_aware, check_name, check_priority
-from adjourn.jobs import DeleteJobCondition, Job, Status
+from adjourn._domain.jobs import DeleteJobCondition, Job, Status
 from adjourn.retry import RetryDecision
 
 MAX_TRACEBACK = 20_000

@@ -17,8 +17,8 @@ from adjourn._domain.checks import (
     check_timeout,
     checked_names,
 )
+from adjourn._domain.jobs import DeleteJobCondition
 from adjourn.exceptions import InvalidOption
-from adjourn.jobs import DeleteJobCondition
 from adjourn.middleware import TaskMiddleware, WorkerMiddleware, checked, checked_for_worker
 from adjourn.types import WorkerOptions
 

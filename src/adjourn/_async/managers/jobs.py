@@ -21,7 +21,7 @@ from adjourn._domain.checks import (
     checked_list,
 )
 from adjourn._domain.cron import Cron
-from adjourn.jobs import Job, Status
+from adjourn._domain.jobs import Job, Status
 from adjourn.periodic import checked_periodic_id
 from adjourn.types import Row
 

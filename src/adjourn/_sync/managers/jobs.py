@@ -20,9 +20,9 @@ from adjourn._domain.checks import (
     checked_list,
 )
 from adjourn._domain.cron import Cron
+from adjourn._domain.jobs import Job, Status
 from adjourn._sync.managers.retention import SyncRetention
 from adjourn._sync.managers.workers import SyncWorkers
-from adjourn.jobs import Job, Status
 from adjourn.periodic import checked_periodic_id
 from adjourn.types import Row
 
