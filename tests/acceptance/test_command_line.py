@@ -244,7 +244,7 @@ def test_the_schema_is_applied_once_and_says_so(command: CommandLine, bare_schem
     assert command("schema", "--version", SAMPLE_SCHEMA=bare_schema).output == "0\n"
     first = command("schema", "--apply", SAMPLE_SCHEMA=bare_schema)
     assert first.code == 0
-    assert f"Applied migration 1 (initial) to schema {bare_schema}" in first.output
+    assert f"Applied version 1 (initial) to schema {bare_schema}" in first.output
     second = command("schema", SAMPLE_SCHEMA=bare_schema)
     assert (second.code, second.output) == (0, f"The schema is up to date, version {VERSION}\n")
     assert command("schema", "--version", SAMPLE_SCHEMA=bare_schema).output == f"{VERSION}\n"

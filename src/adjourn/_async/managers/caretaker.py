@@ -10,9 +10,9 @@ import logging
 import time
 
 from adjourn._async.managers.exchange import MAX_LOSSES, PLACE_LIMIT, AsyncWorkerManager
-from adjourn._async.managers.schema import WEEKS_AHEAD
 from adjourn._domain.upkeep import Timetable
 from adjourn.exceptions import ConnectorException
+from adjourn.sql.constants import WEEKS_AHEAD
 
 logger: logging.Logger = logging.getLogger("adjourn.worker")
 

@@ -12,8 +12,8 @@ import time
 
 from adjourn._domain.upkeep import Timetable
 from adjourn._sync.managers.exchange import MAX_LOSSES, PLACE_LIMIT, SyncWorkerManager
-from adjourn._sync.managers.schema import WEEKS_AHEAD
 from adjourn.exceptions import ConnectorException
+from adjourn.sql.constants import WEEKS_AHEAD
 
 logger: logging.Logger = logging.getLogger("adjourn.worker")
 
