@@ -357,6 +357,7 @@ def test_the_in_memory_connectors_jobs_cannot_be_written_to(app: adjourn.App, co
 # Managers on a loop
 
 
+@pytest.mark.filterwarnings("ignore:JobManager:DeprecationWarning")
 @pytest.mark.parametrize("is_open", [True, False])
 async def test_a_worker_can_be_written_on_the_names_that_block(app: adjourn.App, is_open: bool) -> None:
     manager: Any = app.job_manager
