@@ -53,6 +53,13 @@ class SyncSessionLike(Protocol):
     def wait_for_notifications(self, timeout: float) -> list[str]:
         """Wait at most ``timeout`` seconds for notifications, and return their payloads."""
 
+    @property
+    def is_wakeable(self) -> bool:
+        """Whether `wake` ends a wait."""
+
+    def wake(self) -> None:
+        """End the wait that is under way, or else the next one. May be called from any thread."""
+
     def close(self) -> None:
         """Close the connection; never raises because it is broken."""
 

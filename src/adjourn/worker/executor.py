@@ -37,6 +37,7 @@ class Run:
     """One run of a job that is under way."""
 
     job: Job
+    has_begun: bool = False
     started: float = attrs.field(factory=time.time)
     began: float = attrs.field(factory=time.perf_counter)
     handle: asyncio.Task[None] | None = None
@@ -53,6 +54,10 @@ class Run:
             self.timer.cancel()
         if self.handle is not None:
             self.handle.cancel()
+
+
+class NotBegun(Exception):
+    """The worker was stopped before the run had begun, so the job is handed back."""
 
 
 class Executor:
@@ -75,6 +80,8 @@ class Executor:
         self._loop = asyncio.get_running_loop()
         self._threads = ThreadPool(options.concurrency, self._loop)
         self._runs: dict[int, Run] = {}
+        self.is_stopping: bool = False
+        """Whether no further job is to begin; set from any thread."""
         self.mean_duration: float = FIRST_GUESS
         """Seconds that a run takes on average of late."""
 
@@ -204,7 +211,13 @@ class Executor:
         """Let the threads end."""
         self._threads.close()
 
+    def _begin(self, run: Run) -> None:
+        if self.is_stopping and not run.has_begun:
+            raise NotBegun
+        run.has_begun = True
+
     def _call(self, run: Run, body: Callable[[], Any]) -> Any:
+        self._begin(run)
         result = body()
         if not inspect.isawaitable(result):
             return result
@@ -219,6 +232,7 @@ class Executor:
 
     async def _await(self, run: Run, body: Callable[[], Any]) -> None:
         try:
+            self._begin(run)
             result = await body()
             while inspect.isawaitable(result):  # middleware that did not await what it called
                 result = await result
@@ -241,6 +255,9 @@ class Executor:
                 message = f"Job {run.job.call_string} went on past its time-out of {run.timeout:g} s, and succeeded"
                 self._log(logging.WARNING, "timeout_ignored", message, run)
             self._end(run, self._ended(run, Status.SUCCEEDED), "job_success", result=result)
+            return
+        if isinstance(error, NotBegun):
+            self._end(run, run.job, "job_aborted_retry")
             return
         if run.abort_reason is AbortReason.TIMEOUT:
             message = f"The job took longer than its time-out of {run.timeout:g} s."
@@ -313,9 +330,9 @@ class Executor:
     def _context(self, run: Run) -> ContextLike:
         return self._app.make_context(
             run.job,
+            start_timestamp=run.started,
             worker_name=self._options.name,
             worker_queues=self._options.queues,
-            start_timestamp=run.started,
             # One for each job: middleware puts its own into it.
             additional_context=dict(self._options.additional_context),
             abort_reason=lambda: run.abort_reason,

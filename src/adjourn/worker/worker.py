@@ -128,6 +128,7 @@ class Worker:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop_asked: asyncio.Event | None = None
         self._is_stopping = False
+        self._has_ended = False
 
     @property
     def worker_id(self) -> int | None:
@@ -140,8 +141,17 @@ class Worker:
         return self._is_stopping or not self.options.install_signal_handlers
 
     def stop(self) -> None:
-        """Stop gracefully: claim no more jobs, and end when those that run have ended. From any thread or signal."""
+        """Stop gracefully: start no further job, and end when those that run have ended.
+
+        Jobs that were claimed and have not begun are handed back. It may be called from any thread, in a task, in a
+        middleware or in a signal handler; a worker that has not begun ends as soon as it does.
+        """
+        if self._has_ended:
+            return
         self._is_stopping = True
+        if self._exchange is not None:
+            # At once, while this very job runs: another may be started before the loop gets to the rest.
+            self._exchange.start_no_more()
         if self._loop is not None and self._stop_asked is not None:
             with contextlib.suppress(RuntimeError):  # the loop is closed: the worker has ended
                 self._loop.call_soon_threadsafe(self._stop_asked.set)
@@ -159,16 +169,21 @@ class Worker:
         """
         self._loop = asyncio.get_running_loop()
         self._stop_asked = asyncio.Event()
-        exchange = self._exchange = Exchange(self)
+        self._has_ended = False
+        exchange = self._exchange = Exchange(self, on_registered=lambda: heartbeat.beat())
+        heartbeat = self._make_heartbeat(exchange)
         try:
             with self._signals():
                 await exchange.register()
                 self._log("start_worker", "Starting", exchange)
-                async with self._heartbeat(exchange):
+                if self._is_stopping:
+                    self.stop()  # asked for before there was anything to stop
+                async with self._beating(heartbeat):
                     await self._run_until_stopped(exchange, self._stop_asked)
         finally:
             self._log("stop_worker", "Stopping", exchange)
             await _uncancelled(exchange.close())
+            self._is_stopping, self._has_ended = False, True
 
     async def _run_until_stopped(self, exchange: Exchange, stop_asked: asyncio.Event) -> None:
         scheduler = Scheduler(self.app)
@@ -205,8 +220,7 @@ class Worker:
         if is_cancelled:
             raise asyncio.CancelledError
 
-    @contextlib.asynccontextmanager
-    async def _heartbeat(self, exchange: Exchange) -> AsyncIterator[None]:
+    def _make_heartbeat(self, exchange: Exchange) -> HeartbeatThread:
         loop = asyncio.get_running_loop()
 
         def beat(worker_id: int, heartbeat: Heartbeat) -> None:
@@ -217,7 +231,7 @@ class Worker:
             for job_id in heartbeat.aborts:
                 exchange.executor.abort(job_id, AbortReason.USER_REQUEST)
 
-        thread = HeartbeatThread(
+        return HeartbeatThread(
             self.app,
             self.options,
             worker_id=lambda: exchange.worker_id,
@@ -225,12 +239,15 @@ class Worker:
             on_notified=lambda: loop.call_soon_threadsafe(exchange.notify),
             is_over=loop.is_closed,
         )
-        thread.start()
+
+    @contextlib.asynccontextmanager
+    async def _beating(self, heartbeat: HeartbeatThread) -> AsyncIterator[None]:
+        heartbeat.start()
         try:
             yield
         finally:
-            thread.stop()
-            await _uncancelled(asyncio.to_thread(thread.join, LEAVE_TIMEOUT))
+            heartbeat.stop()
+            await _uncancelled(asyncio.to_thread(heartbeat.join, LEAVE_TIMEOUT))
 
     def _signals(self) -> contextlib.AbstractContextManager[None]:
         return on_signals(self.stop) if self.options.install_signal_handlers else contextlib.nullcontext()
