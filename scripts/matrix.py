@@ -131,7 +131,7 @@ def pip(python: str, *arguments: str) -> None:
     subprocess.SubprocessError
         If that fails, or takes too long.
     """
-    command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments]
+    command = [python, "-m", "pip", "install", "-qq", "--disable-pip-version-check", *arguments]
     subprocess.run(command, check=True, timeout=INSTALL_BOUND, cwd=PROJECT)
 
 

@@ -349,7 +349,7 @@ class TestCancelledCalls:
             began = time.monotonic()
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(wait, 0.1)
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < 20
         await session.close_async()
         assert sessions.settle(0) == 0
 
