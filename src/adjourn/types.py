@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypedDict
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypedDict
 
 import attrs
 
-if TYPE_CHECKING:
-    from adjourn.jobs import DeleteJobCondition
-    from adjourn.middleware import TaskMiddleware, WorkerMiddleware
-
 JSONValue: TypeAlias = "dict[str, Any] | list[Any] | str | int | float | bool | None"
 JSONDict: TypeAlias = dict[str, Any]
+Parameters: TypeAlias = Mapping[str, Any]
+Row: TypeAlias = dict[str, Any]
+
+SyncCallNext: TypeAlias = Callable[[], Any]
+AsyncCallNext: TypeAlias = Callable[[], Awaitable[Any]]
+# With the types of the context and of the worker, which are made of what is here, they are in `adjourn.middleware`.
+AnyWorkerMiddleware: TypeAlias = Callable[[AsyncCallNext, Any, Any], Awaitable[Any]]
+AnyTaskMiddleware: TypeAlias = Callable[[SyncCallNext, Any, Any], Any] | AnyWorkerMiddleware
 
 
+# Protocols and no aliases of `Callable`: a type checker may take a class's attribute of that type for a method.
 class JSONDumps(Protocol):
-    """Writes JSON, such as `json.dumps`."""
+    """A function that makes JSON of a value, as text or as its UTF-8."""
 
     def __call__(self, value: Any, /) -> str | bytes:
-        """Return a value as JSON."""
+        """Return the JSON."""
 
 
 class JSONLoads(Protocol):
-    """Reads JSON, such as `json.loads`."""
+    """A function that reads JSON."""
 
     def __call__(self, text: str, /) -> Any:
-        """Return the value that JSON stands for."""
-
-
-Parameters: TypeAlias = Mapping[str, Any]
-Row: TypeAlias = dict[str, Any]
+        """Return the value."""
 
 
 class TimeDeltaParams(TypedDict, total=False):
@@ -111,14 +112,14 @@ class WorkerOptions(TypedDict, total=False):
     concurrency: int
     wait: bool
     fetch_job_polling_interval: float
+    abort_job_polling_interval: float
     shutdown_graceful_timeout: float | None
     listen_notify: bool
-    delete_jobs: str | DeleteJobCondition | None
+    delete_jobs: str | None
     additional_context: Mapping[str, Any] | None
     install_signal_handlers: bool
     update_heartbeat_interval: float
     stalled_worker_timeout: float
-    abort_job_polling_interval: float
     timeout: float | None
-    task_middleware: Iterable[TaskMiddleware] | None
-    worker_middleware: Iterable[WorkerMiddleware] | None
+    task_middleware: Iterable[AnyTaskMiddleware] | None
+    worker_middleware: Iterable[AnyWorkerMiddleware] | None

@@ -204,10 +204,10 @@ DRIVERS = [PSYCOPG, PSYCOPG2, SQLALCHEMY_PSYCOPG, SQLALCHEMY_ASYNCPG]
 
 def adapted_pair() -> Pair:
     """Return a third party's connector, the one that the documentation shows: blocking calls hop to a thread of it."""
-    page = (Path(__file__).parents[2] / "docs" / "connectors.md").read_text("utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "connectors.md").read_text("utf-8")
     example = next(text for text in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "AdaptedConnector" in text)
     names: dict[str, Any] = {"__name__": "example"}
-    exec(compile(example, "docs/connectors.md", "exec"), names)  # as a reader would
+    exec(compile(example, "docs/how-to/connectors.md", "exec"), names)  # as a reader would
 
     @contextlib.asynccontextmanager
     async def shared(dsn: str) -> AsyncIterator[Any]:

@@ -46,6 +46,13 @@ def check_name(argument: str, value: Any, *, optional: bool = False) -> None:
         )
 
 
+def checked_periodic_id(value: Any) -> str:
+    """Return a ``periodic_id`` that can be stored; unlike other names it may be empty."""
+    if value != "":
+        check_name("periodic_id", value)
+    return str(value)
+
+
 def check_priority(value: Any) -> None:
     """Refuse what is not a priority: an integer of 32 bits.
 

@@ -279,8 +279,14 @@ class AsyncPsycopgConnector(AsyncPooledConnector[AsyncConnectionPool[Any]]):
 class AsyncPsycopgSession(AsyncSession):
     """A psycopg connection that belongs to its caller alone."""
 
+    is_wakeable = True
+
     def __init__(self, connection: AsyncConnection[Any]) -> None:
         self.connection = connection
+        self._waker = runtime.Waker()
+        arrived = self._arrived = list[str]()
+        # Without a reference to the session, which would then be freed with its connection by the garbage collector only.
+        connection.add_notify_handler(lambda note: arrived.append(note.payload))
         self._process = os.getpid()
 
     async def execute_async(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
@@ -295,7 +301,7 @@ class AsyncPsycopgSession(AsyncSession):
     async def wait_for_notifications_async(self, timeout: float) -> list[str]:
         """Wait until a notification arrives and return the payloads of those that are there.
 
-        Those that arrived while a statement was executed are not lost: psycopg keeps them for the next wait.
+        Those that arrived while a statement was executed are not lost: they are kept for the next wait.
 
         Parameters
         ----------
@@ -305,10 +311,25 @@ class AsyncPsycopgSession(AsyncSession):
         return await runtime.guarded(self._wait_async, timeout)
 
     async def _wait_async(self, timeout: float) -> list[str]:
+        deadline = time.monotonic() + timeout
         try:
-            return [note.payload async for note in self.connection.notifies(timeout=timeout, stop_after=1)]
+            while not (arrived := self._taken()):
+                left = deadline - time.monotonic()
+                if left <= 0 or not await self._waker.readable(self.connection.fileno(), left):
+                    break
+            return arrived
         except psycopg.Error as error:
             raise driver.translated(error) from error
+
+    def _taken(self) -> list[str]:
+        """Return the payloads of the notifications that have arrived by now, and forget them."""
+        arrived = [*self._arrived, *driver.notifications(self.connection)]
+        self._arrived.clear()
+        return arrived
+
+    def wake(self) -> None:
+        """End the wait for notifications that is under way, or else the next one. From any thread, at any time."""
+        self._waker.set()
 
     async def close_async(self) -> None:
         """Close the connection. Closing twice does nothing."""
@@ -317,6 +338,7 @@ class AsyncPsycopgSession(AsyncSession):
             keep_for_ever(self.connection)
             return
         await runtime.uninterrupted(self.connection.close)
+        self._waker.close()
 
 
 async def run_async(connection: AsyncConnection[Any], statement: Statement, parameters: Parameters | None) -> list[Row]:

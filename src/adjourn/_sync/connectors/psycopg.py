@@ -276,8 +276,14 @@ class SyncPsycopgConnector(SyncPooledConnector[ConnectionPool[Any]]):
 class SyncPsycopgSession(SyncSession):
     """A psycopg connection that belongs to its caller alone."""
 
+    is_wakeable = True
+
     def __init__(self, connection: Connection[Any]) -> None:
         self.connection = connection
+        self._waker = runtime.Waker()
+        arrived = self._arrived = list[str]()
+        # Without a reference to the session, which would then be freed with its connection by the garbage collector only.
+        connection.add_notify_handler(lambda note: arrived.append(note.payload))
         self._process = os.getpid()
 
     def execute(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
@@ -292,7 +298,7 @@ class SyncPsycopgSession(SyncSession):
     def wait_for_notifications(self, timeout: float) -> list[str]:
         """Wait until a notification arrives and return the payloads of those that are there.
 
-        Those that arrived while a statement was executed are not lost: psycopg keeps them for the next wait.
+        Those that arrived while a statement was executed are not lost: they are kept for the next wait.
 
         Parameters
         ----------
@@ -302,10 +308,25 @@ class SyncPsycopgSession(SyncSession):
         return runtime.guarded(self._wait, timeout)
 
     def _wait(self, timeout: float) -> list[str]:
+        deadline = time.monotonic() + timeout
         try:
-            return [note.payload for note in self.connection.notifies(timeout=timeout, stop_after=1)]
+            while not (arrived := self._taken()):
+                left = deadline - time.monotonic()
+                if left <= 0 or not self._waker.readable(self.connection.fileno(), left):
+                    break
+            return arrived
         except psycopg.Error as error:
             raise driver.translated(error) from error
+
+    def _taken(self) -> list[str]:
+        """Return the payloads of the notifications that have arrived by now, and forget them."""
+        arrived = [*self._arrived, *driver.notifications(self.connection)]
+        self._arrived.clear()
+        return arrived
+
+    def wake(self) -> None:
+        """End the wait for notifications that is under way, or else the next one. From any thread, at any time."""
+        self._waker.set()
 
     def close(self) -> None:
         """Close the connection. Closing twice does nothing."""
@@ -314,6 +335,7 @@ class SyncPsycopgSession(SyncSession):
             keep_for_ever(self.connection)
             return
         runtime.uninterrupted(self.connection.close)
+        self._waker.close()
 
 
 def run(connection: Connection[Any], statement: Statement, parameters: Parameters | None) -> list[Row]:
