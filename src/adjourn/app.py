@@ -1,4 +1,4 @@
-"""The app: a connector, a collection of tasks, and everything one does with the two."""
+"""The app: a connector, a collection of tasks, and what you do with the two; and what its tasks are told of their runs."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ import contextlib
 import functools
 import logging
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self, Unpack, cast
 
+import attrs
+
 from adjourn import blueprints, builtin_tasks, exceptions, sql, tasks
 from adjourn._domain.checks import check_flag, check_known, check_name, checked_list
+from adjourn._domain.jobs import Job
+from adjourn._domain.runs import AbortReason, not_aborted
+from adjourn._domain.schedules import checked_defaults
 from adjourn._runtime.contexts import AwaitableContext
 from adjourn._runtime.imports import import_all, load_from_path
 from adjourn.connectors.base import BaseConnector
 from adjourn.manager import JobDeferrer, JobManager, SchemaManager
-from adjourn.periodic import checked_defaults
 from adjourn.types import ConfigureOptions, JSONDumps, PeriodicDefaults, WorkerOptions
 from adjourn.worker import Worker, shutdown
 from adjourn.worker.options import checked_options
@@ -135,6 +139,30 @@ class App(blueprints.Blueprint):
     def job_manager_for(self, task_name: str) -> JobManager:
         """Return the app's job manager."""
         return self.job_manager
+
+    def make_context(
+        self,
+        job: Job,
+        *,
+        start_timestamp: float,
+        worker_name: str | None = None,
+        worker_queues: Iterable[str] | None = None,
+        additional_context: Mapping[str, Any] | None = None,
+        abort_reason: Callable[[], AbortReason | None] | None = None,
+    ) -> JobContext:
+        """Return what a task is told about one run of a job; a worker calls this.
+
+        Takes the attributes of `JobContext`.
+        """
+        return JobContext(
+            app=self,
+            worker_name=worker_name,
+            worker_queues=worker_queues,
+            job=job,
+            start_timestamp=start_timestamp,
+            additional_context={} if additional_context is None else additional_context,
+            abort_reason=not_aborted if abort_reason is None else abort_reason,
+        )
 
     def json_dumps_of_jobs(self) -> JSONDumps:
         """Return how the connector makes JSON of arguments."""
@@ -287,6 +315,55 @@ class App(blueprints.Blueprint):
                 await self.run_worker_async(**options)
 
         shutdown.run(run)
+
+
+@attrs.frozen(kw_only=True)
+class JobContext:
+    """The circumstances of one run of a job.
+
+    Attributes
+    ----------
+    app
+        The app whose worker runs the job.
+    worker_name, worker_queues
+        The worker's name, and the queues it serves, None for all.
+    job
+        The job.
+    task
+        Its task.
+    start_timestamp
+        When the run began: seconds since the epoch.
+    additional_context
+        What the worker was started with, for its tasks.
+    abort_reason
+        A function that returns why the job is asked to end, or None.
+    """
+
+    app: App
+    worker_name: str | None = None
+    worker_queues: Iterable[str] | None = None
+    job: Job
+    start_timestamp: float
+    additional_context: Mapping[str, Any] = attrs.field(factory=dict)
+    abort_reason: Callable[[], AbortReason | None] = not_aborted
+
+    @property
+    def task(self) -> tasks.Task[Any, Any, Any]:
+        """The job's task."""
+        return self.app.tasks[self.job.task_name]
+
+    def should_abort(self) -> bool:
+        """Return whether the job is asked to end. Async tasks are also cancelled; synchronous ones have to ask."""
+        return self.abort_reason() is not None
+
+    def evolve(self, **changes: Any) -> JobContext:
+        """Return a copy with some attributes changed."""
+        return attrs.evolve(self, **changes)
+
+    @property
+    def queues_display(self) -> str:
+        """The worker's queues, for people to read."""
+        return "all queues" if self.worker_queues is None else "queues " + ", ".join(self.worker_queues)
 
 
 def _checked(connector: Any) -> BaseConnector:

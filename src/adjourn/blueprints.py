@@ -10,30 +10,24 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, Unpack, overlo
 import attrs
 
 from adjourn import exceptions
-from adjourn._domain.checks import check_name
+from adjourn._domain.checks import check_name, checked_periodic_id
 from adjourn._domain.cron import Cron
+from adjourn._domain.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE
+from adjourn._domain.protocols import ContextLike
+from adjourn._domain.schedules import MissedRuns, checked_max_delay, checked_missed
 from adjourn._runtime.callers import caller_module, caller_stacklevel
-from adjourn.job_context import JobContext
-from adjourn.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE
 from adjourn.manager import JobManager
-from adjourn.middleware import TaskMiddleware
-from adjourn.periodic import (
-    MissedRuns,
-    PeriodicRegistry,
-    PeriodicTask,
-    checked_max_delay,
-    checked_missed,
-    checked_options,
-    checked_periodic_id,
-)
+from adjourn.periodic import PeriodicRegistry, PeriodicTask, checked_options
 from adjourn.retry import RetryValue
 from adjourn.tasks import Task
-from adjourn.types import JSONDumps, PeriodicOptions
+from adjourn.types import AnyTaskMiddleware, JSONDumps, PeriodicOptions
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Args = ParamSpec("Args")
 AnyTask = Task[Any, Any, Any]
+# A `JobContext`, which is made of an app. A function may say so, or name what it takes by a type that it derives from it.
+Context = TypeVar("Context", bound=ContextLike)
 
 logger: logging.Logger = logging.getLogger("adjourn.blueprints")
 
@@ -286,7 +280,7 @@ class Blueprint:
         lock: str | None = None,
         queueing_lock: str | None = None,
         timeout: float | None = None,
-        task_middleware: Iterable[TaskMiddleware] | None = None,
+        task_middleware: Iterable[AnyTaskMiddleware] | None = None,
     ) -> Callable[[Callable[P, R]], Task[P, R, P]]: ...
 
     @overload
@@ -303,8 +297,8 @@ class Blueprint:
         lock: str | None = None,
         queueing_lock: str | None = None,
         timeout: float | None = None,
-        task_middleware: Iterable[TaskMiddleware] | None = None,
-    ) -> Callable[[Callable[Concatenate[JobContext, P], R]], Task[Concatenate[JobContext, P], R, P]]: ...
+        task_middleware: Iterable[AnyTaskMiddleware] | None = None,
+    ) -> Callable[[Callable[Concatenate[Context, P], R]], Task[Concatenate[Context, P], R, P]]: ...
 
     def task(
         self,
@@ -319,7 +313,7 @@ class Blueprint:
         lock: str | None = None,
         queueing_lock: str | None = None,
         timeout: float | None = None,
-        task_middleware: Iterable[TaskMiddleware] | None = None,
+        task_middleware: Iterable[AnyTaskMiddleware] | None = None,
     ) -> Any:
         """Declare a function as a task; use as ``@app.task`` or ``@app.task(...)``.
 

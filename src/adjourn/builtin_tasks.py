@@ -14,8 +14,8 @@ import weakref
 
 from adjourn import exceptions
 from adjourn._domain.checks import check_filter, check_flags, check_hours
+from adjourn._domain.protocols import ContextLike
 from adjourn.blueprints import Blueprint
-from adjourn.job_context import JobContext
 from adjourn.manager import JobManager
 
 QUEUE = "builtin"
@@ -70,7 +70,7 @@ builtin: Builtins = Builtins()
     queue=QUEUE,
 )
 async def remove_old_jobs(
-    context: JobContext,
+    context: ContextLike,
     *,
     max_hours: float,
     queue: str | None = None,

@@ -6,11 +6,9 @@ the remedy, and is its message where the raiser has nothing more precise to say.
 
 from __future__ import annotations
 
+import datetime
 import inspect
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from adjourn.retry import RetryDecision
+from typing import Protocol
 
 
 class AdjournException(Exception):
@@ -74,10 +72,30 @@ class FunctionPathError(AdjournException):
     ``@app.task(name=...)``."""
 
 
+class RetryDecisionLike(Protocol):
+    """What is known here of a `RetryDecision`, which is built on these errors."""
+
+    @property
+    def retry_at(self) -> datetime.datetime | None:
+        """Not before this time; None for at once."""
+
+    @property
+    def priority(self) -> int | None:
+        """The job's new priority; None leaves its own."""
+
+    @property
+    def queue(self) -> str | None:
+        """The job's new queue; None leaves its own."""
+
+    @property
+    def lock(self) -> str | None:
+        """The job's new lock; None leaves its own."""
+
+
 class JobRetry(AdjournException):
     """Raised inside a worker to say that a job is to be run again; carries the ``retry_decision``."""
 
-    def __init__(self, retry_decision: RetryDecision) -> None:
+    def __init__(self, retry_decision: RetryDecisionLike) -> None:
         super().__init__()
         self.retry_decision = retry_decision
 

@@ -1,4 +1,4 @@
-"""Code around tasks: what a middleware is, and how several are nested.
+"""Code around tasks: what a middleware is.
 
 A middleware is called with ``(call_next, context, worker)`` and returns what it makes of ``call_next()``'s result. A
 *task middleware* is of its task's kind: a plain function wraps a synchronous task, in its thread, and an async one
@@ -7,95 +7,29 @@ wraps an async task. A *worker middleware* is async and wraps every job, on the 
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
 
-from adjourn.exceptions import InvalidOption, MiddlewareKindMismatch
+from adjourn._compat.names import is_async_middleware
+from adjourn.app import JobContext
+from adjourn.types import AsyncCallNext, SyncCallNext
+from adjourn.worker import Worker
 
-if TYPE_CHECKING:
-    from adjourn.job_context import JobContext
-    from adjourn.worker import Worker
+__all__ = [
+    "AsyncCallNext",
+    "AsyncTaskMiddleware",
+    "SyncCallNext",
+    "SyncTaskMiddleware",
+    "TaskMiddleware",
+    "WorkerMiddleware",
+    "is_async_middleware",
+]
 
-SyncCallNext: TypeAlias = Callable[[], Any]
-AsyncCallNext: TypeAlias = Callable[[], Awaitable[Any]]
-SyncTaskMiddleware: TypeAlias = "Callable[[SyncCallNext, JobContext, Worker], Any]"
-AsyncTaskMiddleware: TypeAlias = "Callable[[AsyncCallNext, JobContext, Worker], Awaitable[Any]]"
-TaskMiddleware: TypeAlias = "SyncTaskMiddleware | AsyncTaskMiddleware"
+SyncTaskMiddleware: TypeAlias = Callable[[SyncCallNext, JobContext, Worker], Any]
+"""What wraps a synchronous task."""
+AsyncTaskMiddleware: TypeAlias = Callable[[AsyncCallNext, JobContext, Worker], Awaitable[Any]]
+"""What wraps an async task."""
+TaskMiddleware: TypeAlias = SyncTaskMiddleware | AsyncTaskMiddleware
+"""What an item of ``@app.task(task_middleware=[...])`` and of a worker's ``task_middleware`` can be."""
 WorkerMiddleware: TypeAlias = AsyncTaskMiddleware
-
-
-def is_async(function: Any) -> bool:
-    """Tell whether calling this has to be awaited: an async function, a partial of one, or an object whose call is."""
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004 - an instance may have an async __call__
-    )
-
-
-is_async_middleware = is_async
-"""The same, by the name that it has in Procrastinate."""
-
-
-def compose(
-    middleware: Iterable[Callable[..., Any]], body: Callable[[], Any], context: JobContext, worker: Worker
-) -> Callable[[], Any]:
-    """Nest middleware around a body, the first outermost."""
-    for each in reversed(tuple(middleware)):
-        body = functools.partial(each, body, context, worker)
-    return body
-
-
-def checked(argument: str, value: Any) -> tuple[Any, ...]:
-    """Return a list of middleware, which must be callable.
-
-    Raises
-    ------
-    InvalidOption
-        Naming the argument.
-    """
-    if value is None:
-        return ()
-    if not isinstance(value, Iterable) or isinstance(value, str):
-        raise InvalidOption(f"{argument}={value!r}: pass a list of functions.")
-    middleware = tuple(value)
-    for each in middleware:
-        if not callable(each):
-            raise InvalidOption(
-                f"{argument}: {each!r} cannot be called; pass functions of (call_next, context, worker)."
-            )
-    return middleware
-
-
-def checked_for_task(task_name: str, is_async_task: bool, value: Any) -> tuple[Any, ...]:
-    """Return the middleware of one task, which must be of the task's kind.
-
-    Raises
-    ------
-    MiddlewareKindMismatch
-        If one is not.
-    """
-    middleware = checked("task_middleware", value)
-    for each in middleware:
-        if is_async(each) is not is_async_task:
-            kinds = ("an async", "a plain") if is_async_task else ("a plain", "an async")
-            raise MiddlewareKindMismatch(
-                f"Task {task_name} is {'async' if is_async_task else 'synchronous'} and needs {kinds[0]} function as its "
-                f"middleware; {each!r} is {kinds[1]} one."
-            )
-    return middleware
-
-
-def checked_for_worker(value: Any) -> tuple[Any, ...]:
-    """Return the middleware that wraps every job of a worker, which must be async.
-
-    Raises
-    ------
-    MiddlewareKindMismatch
-        If one is not.
-    """
-    middleware = checked("worker_middleware", value)
-    for each in middleware:
-        if not is_async(each):
-            raise MiddlewareKindMismatch(f"worker_middleware: {each!r} must be an async function: it runs on the loop.")
-    return middleware
+"""What an item of a worker's ``worker_middleware`` can be."""

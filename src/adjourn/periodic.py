@@ -2,101 +2,40 @@
 
 from __future__ import annotations
 
-import datetime
-import enum
 import logging
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import attrs
 
 from adjourn import exceptions
+from adjourn._compat.names import MAX_DELAY
 from adjourn._domain.arguments import dump_arguments
-from adjourn._domain.checks import check_known, check_name, check_seconds
-from adjourn._domain.cron import Cron
-from adjourn.types import JSONDumps, PeriodicDefaults, PeriodicOptions
+from adjourn._domain.schedules import DEFAULT_MAX_DELAY, MissedRuns, Schedule
+from adjourn.tasks import Task
+from adjourn.types import JSONDumps, PeriodicOptions
 
-if TYPE_CHECKING:
-    from adjourn.tasks import Task
+__all__ = ["DEFAULT_MAX_DELAY", "MAX_DELAY", "MissedRuns", "PeriodicRegistry", "PeriodicTask", "checked_options"]
 
 logger: logging.Logger = logging.getLogger("adjourn.periodic")
 
-DEFAULT_MAX_DELAY = 600.0
-"""Seconds after its time for which a tick is still deferred."""
-MAX_DELAY = DEFAULT_MAX_DELAY
-"""The same, by the name that it has in Procrastinate."""
-ON_TIME = 60.0
-"""Seconds after its time for which a tick does not count as missed."""
-
-
-class MissedRuns(enum.StrEnum):
-    """What becomes of ticks that came while no worker was there to defer them."""
-
-    SKIP = "skip"
-    """Nothing, unless the worker is late by less than a minute."""
-    LATEST = "latest"
-    """The latest of them is deferred, if it is not older than ``max_delay``."""
-    ALL = "all"
-    """All of them are deferred that are not older than ``max_delay``."""
-
 
 @attrs.frozen(kw_only=True)
-class PeriodicTask:
+class PeriodicTask(Schedule):
     """A task with one of its schedules.
 
     Attributes
     ----------
     task
         The task.
-    cron
-        When it is due.
-    periodic_id
-        Tells several schedules of one task apart.
-    missed
-        What becomes of missed ticks.
-    max_delay
-        Seconds after its time for which a tick is still deferred; None takes the app's.
+    cron, periodic_id, missed, max_delay
+        The schedule: see `Blueprint.periodic`.
     configure_kwargs
         The options of its jobs, as for `Task.configure`.
     """
 
     task: Task[Any, Any, Any]
-    cron: Cron
-    periodic_id: str
-    missed: MissedRuns
-    max_delay: float | None
     configure_kwargs: Mapping[str, Any]
-
-    def due(self, since: datetime.datetime, now: datetime.datetime, max_delay: float) -> Iterator[datetime.datetime]:
-        """Find the ticks to defer now, in order.
-
-        Parameters
-        ----------
-        since
-            Ticks up to this time have been seen to.
-        now
-            The time.
-        max_delay
-            Seconds, the app's default.
-        """
-        longest = self.max_delay if self.max_delay is not None else max_delay
-        return self.cron.between(max(since, now - datetime.timedelta(seconds=longest)), now)
-
-    def overdue(
-        self, since: datetime.datetime | None, now: datetime.datetime, max_delay: float
-    ) -> Iterable[datetime.datetime]:
-        """Find the ticks to defer when a worker begins, in order: which of those that were missed, `missed` decides.
-
-        Takes what `due` does; ``since`` is None where the schedule is new, so that none was missed.
-        """
-        if self.missed is MissedRuns.ALL and since is not None:
-            return self.due(since, now, max_delay)
-        longest = self.max_delay if self.max_delay is not None else max_delay
-        if self.missed is MissedRuns.SKIP:
-            longest = min(longest, ON_TIME)
-        oldest = now - datetime.timedelta(seconds=longest)
-        latest = self.cron.latest(oldest if since is None else max(since, oldest), now)
-        return [] if latest is None else [latest]
 
 
 class PeriodicRegistry:
@@ -140,38 +79,6 @@ class PeriodicRegistry:
                 "kwargs": str(dict(periodic_task.configure_kwargs)),
             },
         )
-
-
-def checked_periodic_id(value: Any) -> str:
-    """Return a ``periodic_id`` that can be stored; unlike other names it may be empty."""
-    if value != "":
-        check_name("periodic_id", value)
-    return str(value)
-
-
-def checked_missed(value: Any) -> MissedRuns:
-    """Return the policy that a ``missed`` option names."""
-    try:
-        return MissedRuns(value)
-    except ValueError as error:
-        choices = ", ".join(repr(each.value) for each in MissedRuns)
-        raise exceptions.InvalidOption(f"missed={value!r}: pass one of {choices}.") from error
-
-
-def checked_max_delay(value: Any) -> float | None:
-    """Return a ``max_delay`` in seconds, None for the app's."""
-    check_seconds("max_delay", value, optional=True)
-    seconds: float | None = value
-    return seconds
-
-
-def checked_defaults(value: Any) -> PeriodicDefaults:
-    """Return an app's options for all periodic tasks, with what they leave unsaid."""
-    given = {} if value is None else value
-    check_known("periodic_defaults", given, PeriodicDefaults.__annotations__)
-    defaults: PeriodicDefaults = {"max_delay": DEFAULT_MAX_DELAY, **given}
-    check_seconds("periodic_defaults: max_delay", defaults["max_delay"])
-    return defaults
 
 
 def checked_options(

@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 import attrs
 
 from adjourn._domain.checks import check_aware, check_count, check_name, check_priority, later, time_delta
+from adjourn._domain.jobs import Job
 from adjourn.exceptions import InvalidOption, JobRetry
-from adjourn.jobs import Job
 from adjourn.types import TimeDeltaParams
 
 LONGEST_WAIT = 365 * 24 * 3600

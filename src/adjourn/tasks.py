@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime
 import inspect
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
 from adjourn import exceptions
 from adjourn._domain.arguments import Signature
@@ -19,17 +19,14 @@ from adjourn._domain.checks import (
     checked_names,
     scheduled_time,
 )
-from adjourn.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE, Job
-from adjourn.manager import JobDeferrer
-from adjourn.middleware import TaskMiddleware, checked_for_task, is_async
+from adjourn._domain.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE, Job
+from adjourn._domain.middleware import checked_for_task, is_async
+from adjourn.manager import JobDeferrer, JobManager
 from adjourn.retry import BaseRetryStrategy, RetryStrategy, RetryValue
+from adjourn.types import AnyTaskMiddleware, JSONDict, TimeDeltaParams
 from adjourn.types import ConfigureOptions as ConfigureTaskOptions
-from adjourn.types import JSONDict, TimeDeltaParams
 
-if TYPE_CHECKING:
-    from adjourn.blueprints import Blueprint
-
-__all__ = ["ConfigureTaskOptions", "Task", "make_job"]
+__all__ = ["BlueprintLike", "ConfigureTaskOptions", "Task", "make_job"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -76,6 +73,27 @@ def make_job(
     )
 
 
+class BlueprintLike(Protocol):
+    """What a task needs of the app or blueprint that it belongs to. `Blueprint`, which is made of tasks, is one."""
+
+    @property
+    def is_everyones(self) -> bool:
+        """Whether every app has its tasks."""
+
+    @property
+    def tasks(self) -> Mapping[str, Task[Any, Any, Any]]:
+        """Its tasks by name and alias."""
+
+    def job_manager_for(self, task_name: str) -> JobManager:
+        """Return the job manager that stores jobs of its tasks.
+
+        Raises
+        ------
+        UnboundTaskError
+            For a blueprint that no app has taken in.
+        """
+
+
 class Task(Generic[P, R, Args]):
     """A function that workers can be asked to call. ``@app.task`` makes one.
 
@@ -107,7 +125,7 @@ class Task(Generic[P, R, Args]):
         self,
         func: Callable[P, R],
         *,
-        blueprint: Blueprint,
+        blueprint: BlueprintLike,
         name: str | None = None,
         aliases: Iterable[str] | None = None,
         retry: RetryValue | None = False,
@@ -117,13 +135,13 @@ class Task(Generic[P, R, Args]):
         lock: str | None = None,
         queueing_lock: str | None = None,
         timeout: float | None = None,
-        task_middleware: Iterable[TaskMiddleware] | None = None,
+        task_middleware: Iterable[AnyTaskMiddleware] | None = None,
     ) -> None:
         if not callable(func):
             raise exceptions.InvalidOption(f"{func!r} is not callable: decorate a function.")
         _check_not_a_generator(func)
         check_flag("pass_context", pass_context)
-        self.blueprint = blueprint
+        self.blueprint: BlueprintLike = blueprint
         self.func: Callable[P, R] = func
         self.name: str = _full_path(func) if name is None else name
         self.aliases: list[str] = list(checked_names("aliases", aliases) or ())
@@ -141,7 +159,9 @@ class Task(Generic[P, R, Args]):
         check_timeout(timeout)
         self.timeout = timeout
         self.is_async: bool = is_async(func)
-        self.task_middleware: tuple[TaskMiddleware, ...] = checked_for_task(self.name, self.is_async, task_middleware)
+        self.task_middleware: tuple[AnyTaskMiddleware, ...] = checked_for_task(
+            self.name, self.is_async, task_middleware
+        )
         for each in self.task_middleware:
             check_takes("task_middleware", each, MIDDLEWARE_PARAMETERS)
         self.signature: Signature = Signature.of(self.name, func, pass_context)
@@ -173,7 +193,7 @@ class Task(Generic[P, R, Args]):
         self.aliases = list(aliases)
         self.signature = Signature.of(name, self.func, self.pass_context)
 
-    def bound_to(self, blueprint: Blueprint) -> Task[P, R, Args]:
+    def bound_to(self, blueprint: BlueprintLike) -> Task[P, R, Args]:
         """Return a view of the task whose jobs are deferred through another app."""
         view = object.__new__(type(self))
         view.__dict__.update(self.__dict__)
@@ -197,17 +217,17 @@ class Task(Generic[P, R, Args]):
         Parameters
         ----------
         lock
-            Of the jobs with one lock only one runs at a time, in order of priority and then of deferring. Default:
-            None, the task's.
+            Of the jobs with the same lock, only one runs at a time, in order of priority and then of deferring.
+            Default: None, the task's.
         queueing_lock
-            Of the jobs with one queueing lock only one waits at a time; deferring another fails: it raises
+            Of the jobs with the same queueing lock, only one waits at a time; deferring another fails: it raises
             `AlreadyEnqueued`. Default: None, the task's.
         task_kwargs
             Arguments of every job; those passed to ``defer`` go before. Default: None, no arguments.
         schedule_at
             Do not run the job before this time: an aware datetime. Default: None, at once.
         schedule_in
-            Do not run the job before so much time has passed: keywords of `datetime.timedelta`, such as ``{"minutes":
+            Do not run the job before this much time has passed: keywords of `datetime.timedelta`, such as ``{"minutes":
             5}``; not together with ``schedule_at``. Default: None, at once.
         queue
             The queue that the job waits in. Default: None, the task's.

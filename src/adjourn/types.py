@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypedDict
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypedDict
 
 import attrs
 
-if TYPE_CHECKING:
-    from adjourn.jobs import DeleteJobCondition
-    from adjourn.middleware import TaskMiddleware, WorkerMiddleware
-
 JSONValue: TypeAlias = "dict[str, Any] | list[Any] | str | int | float | bool | None"
 JSONDict: TypeAlias = dict[str, Any]
-JSONDumps: TypeAlias = Callable[[Any], str | bytes]
-JSONLoads: TypeAlias = Callable[[str], Any]
 Parameters: TypeAlias = Mapping[str, Any]
 Row: TypeAlias = dict[str, Any]
+
+SyncCallNext: TypeAlias = Callable[[], Any]
+AsyncCallNext: TypeAlias = Callable[[], Awaitable[Any]]
+# With the types of the context and of the worker, which are made of what is here, they are in `adjourn.middleware`.
+AnyWorkerMiddleware: TypeAlias = Callable[[AsyncCallNext, Any, Any], Awaitable[Any]]
+AnyTaskMiddleware: TypeAlias = Callable[[SyncCallNext, Any, Any], Any] | AnyWorkerMiddleware
+
+
+# Protocols and no aliases of `Callable`: a type checker may take a class's attribute of that type for a method.
+class JSONDumps(Protocol):
+    """A function that makes JSON of a value, as text or as its UTF-8."""
+
+    def __call__(self, value: Any, /) -> str | bytes:
+        """Return the JSON."""
+
+
+class JSONLoads(Protocol):
+    """A function that reads JSON."""
+
+    def __call__(self, text: str, /) -> Any:
+        """Return the value."""
 
 
 class TimeDeltaParams(TypedDict, total=False):
@@ -100,11 +115,11 @@ class WorkerOptions(TypedDict, total=False):
     abort_job_polling_interval: float
     shutdown_graceful_timeout: float | None
     listen_notify: bool
-    delete_jobs: str | DeleteJobCondition | None
+    delete_jobs: str | None
     additional_context: Mapping[str, Any] | None
     install_signal_handlers: bool
     update_heartbeat_interval: float
     stalled_worker_timeout: float
     timeout: float | None
-    task_middleware: Iterable[TaskMiddleware] | None
-    worker_middleware: Iterable[WorkerMiddleware] | None
+    task_middleware: Iterable[AnyTaskMiddleware] | None
+    worker_middleware: Iterable[AnyWorkerMiddleware] | None

@@ -46,6 +46,7 @@ __all__ = [
     "threading",
     "time",
     "together",
+    "warnings",
 ]
 
 DSN = os.environ.get("PROGRAM_DSN", "")

@@ -8,6 +8,10 @@ from typing import Any, assert_type
 
 import adjourn
 from adjourn.jobs import Job
+from adjourn.manager import JobManager
+from adjourn.middleware import TaskMiddleware, WorkerMiddleware
+from adjourn.schema import SchemaManager
+from adjourn.tasks import Task
 from adjourn.worker import Worker
 
 connector = adjourn.SyncPsycopgConnector(conninfo="", min_size=1)
@@ -23,6 +27,10 @@ adjourn.App(connector=connector, worker_defaults={"speed": 3})  # refused: arg-t
 adjourn.App(connector=connector, worker_defaults={"concurrency": "3"})  # refused: arg-type | reportArgumentType
 assert_type(adjourn.App.from_path("tasks.app"), adjourn.App)
 assert_type(app.with_connector(adjourn.PsycopgConnector()), adjourn.App)
+
+
+assert_type(JobManager(app.connector).list_jobs(), list[Job])
+assert_type(SchemaManager(connector).get_version(), int)
 
 
 # Retries
@@ -63,12 +71,17 @@ adjourn.RetryDecision(retry_in={"fortnights": 5})  # refused: arg-type | reportA
 def with_context(context: adjourn.JobContext, a: int) -> int:
     assert_type(context.job, Job)
     assert_type(context.app, adjourn.App)
+    assert_type(context.task, Task[Any, Any, Any])
     assert_type(context.job.task_kwargs, dict[str, Any])
     assert_type(context.job.scheduled_at, datetime.datetime | None)
     assert_type(context.start_timestamp, float)
     print(context.colour)  # refused: attr-defined | reportAttributeAccessIssue
     context.job.id = 1  # refused: misc | reportAttributeAccessIssue
     return a
+
+
+@app.task(pass_context=True)  # refused: type-var | reportArgumentType
+def without_context(a: int) -> None: ...
 
 
 assert_type(with_context(adjourn.JobContext(app=app, job=Job(queue="q", task_name="t"), start_timestamp=1.0), 1), int)
@@ -94,6 +107,15 @@ async def wrapped_async() -> None: ...
 
 
 app.run_worker(worker_middleware=[around_async], task_middleware=[around, around_async], concurrency=2)
+around_this_task: TaskMiddleware = around
+around_every_job: WorkerMiddleware = around_async
+app.run_worker(worker_middleware=[around_every_job], task_middleware=[around_this_task])
+
+
+def around_another(call_next: Callable[[], Any], context: int, worker: Worker) -> Any: ...
+
+
+around_this_task = around_another  # refused: assignment | reportAssignmentType
 app.run_worker(worker_middleware=[1])  # refused: list-item | reportArgumentType
 app.run_worker(speed=2)  # refused: call-arg | reportCallIssue
 app.run_worker(concurrency="2")  # refused: arg-type | reportArgumentType

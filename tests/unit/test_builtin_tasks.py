@@ -73,5 +73,6 @@ def test_arguments_are_checked_when_the_job_is_deferred(apps: list[adjourn.App])
     [{"max_hours": "x"}, {"max_hours": -1}, {"max_hours": 1, "queue": 5}, {"max_hours": 1, "remove_failed": 0}],
 )
 async def test_what_makes_no_sense_is_refused_in_the_words_of_the_task(arguments: dict[str, Any]) -> None:
+    context: Any = SimpleNamespace()
     with pytest.raises(exceptions.InvalidOption, match=rf"^{list(arguments)[-1]}="):
-        await builtin_tasks.remove_old_jobs(SimpleNamespace(), **arguments)  # type: ignore[arg-type]
+        await builtin_tasks.remove_old_jobs(context, **arguments)

@@ -43,9 +43,9 @@ def test_what_is_no_function_cannot_read_or_write_json(kind: Any, option: str, v
         kind(**{option: value})
 
 
-def test_it_answers_every_statement_and_migration_and_no_other() -> None:
-    migrations = {migration.statement.name for migration in sql.migrations()}
-    assert ANSWERS.keys() | TRANSACTIONS == STATEMENTS.keys() | migrations
+def test_it_answers_every_statement_and_version_of_the_schema_and_no_other() -> None:
+    versions = {version.statement.name for version in sql.versions()}
+    assert ANSWERS.keys() | TRANSACTIONS == STATEMENTS.keys() | versions
 
 
 def test_each_answer_takes_the_parameters_of_its_statement() -> None:

@@ -27,7 +27,6 @@ from adjourn.blueprints import Blueprint
 from adjourn.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE
 from adjourn.tasks import Task, make_job
 from adjourn.types import ConfigureOptions, PeriodicOptions
-from adjourn.worker import Worker
 from adjourn.worker.options import Options
 
 ROOT = Path(__file__).parents[2]
@@ -167,13 +166,8 @@ def test_the_sentence_of_an_option_fits_both_a_docstring_and_a_flag(
         assert not sentence[:1].isupper() or sentence.startswith("Postgres")
     assert option.sentence
     assert bool(option.none) == (parameter.default is None), f"{parameter.name}: what does None stand for?"
+    assert (option.off is not None) == (option.reads is bool), f"{parameter.name}: which flag says False?"
     assert option.unit or "float" not in parameter.annotation, f"{parameter.name}: in which unit?"
-
-
-def test_options_are_passed_as_they_are_declared() -> None:
-    ours = inspect.signature(Options).parameters.values()
-    _, *theirs = inspect.signature(Worker).parameters.values()
-    assert list(ours) == theirs
 
 
 def parameters(function: Callable[..., Any], *but: str) -> list[tuple[str, Any, Any]]:

@@ -11,8 +11,8 @@ from typing import Any
 import attrs
 
 from adjourn._domain.checks import check_aware, check_name, check_priority, is_storable
+from adjourn._domain.jobs import Job
 from adjourn.exceptions import InvalidOption, InvalidTaskArguments
-from adjourn.jobs import Job
 from adjourn.types import JSONDumps
 
 

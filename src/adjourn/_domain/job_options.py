@@ -14,12 +14,12 @@ _AS_OF_THE_TASK = "the task's"
 
 JOB_OPTIONS: Mapping[str, Option] = {
     "lock": Option(
-        sentence="of the jobs with one lock only one runs at a time, in order of priority and then of deferring",
+        sentence="of the jobs with the same lock, only one runs at a time, in order of priority and then of deferring",
         none=_AS_OF_THE_TASK,
         reads=str,
     ),
     "queueing_lock": Option(
-        sentence="of the jobs with one queueing lock only one waits at a time; deferring another fails",
+        sentence="of the jobs with the same queueing lock, only one waits at a time; deferring another fails",
         as_value="it raises `AlreadyEnqueued`",
         none=_AS_OF_THE_TASK,
         reads=str,
@@ -35,7 +35,7 @@ JOB_OPTIONS: Mapping[str, Option] = {
         as_text="ISO 8601 with the offset from UTC, such as 2030-12-31T23:59:00+01:00",
     ),
     "schedule_in": Option(
-        sentence="do not run the job before so much time has passed",
+        sentence="do not run the job before this much time has passed",
         as_value='keywords of `datetime.timedelta`, such as ``{"minutes": 5}``; not together with ``schedule_at``',
         none="at once",
         reads=datetime.timedelta,

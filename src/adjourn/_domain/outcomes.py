@@ -11,8 +11,8 @@ from typing import Any
 import attrs
 
 from adjourn._domain.checks import check_aware, check_name, check_priority
-from adjourn.jobs import DeleteJobCondition, Job, Status
-from adjourn.retry import RetryDecision
+from adjourn._domain.jobs import DeleteJobCondition, Job, Status
+from adjourn.exceptions import RetryDecisionLike
 
 MAX_TRACEBACK = 20_000
 """Characters of a traceback that are kept with a failed job: the first and the last ones."""
@@ -48,7 +48,7 @@ class Retried:
     lock: str | None
 
     @classmethod
-    def of(cls, job: Job, decision: RetryDecision, error: str | None) -> Retried:
+    def of(cls, job: Job, decision: RetryDecisionLike, error: str | None) -> Retried:
         """Say how a job is to be run again.
 
         Raises

@@ -150,12 +150,10 @@ class MemoryStore:
         """Return a connection for one caller."""
         return MemoryConnection(self)
 
-    def open_mailbox(self) -> Mailbox:
-        """Return a mailbox that receives every notification from now on."""
+    def deliver_to(self, mailbox: Mailbox) -> None:
+        """Have a mailbox receive every notification from now on."""
         with self._lock:
-            mailbox = Mailbox(self)
             self._mailboxes.add(mailbox)
-            return mailbox
 
     def exclusively(self) -> threading.RLock:
         """Return the lock under which everything happens."""
@@ -188,6 +186,7 @@ class Mailbox:
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
         self._payloads: list[str] = []
+        self._is_woken = False
         self._arrival: concurrent.futures.Future[None] | None = None
 
     def put(self, payloads: list[str]) -> None:
@@ -198,20 +197,28 @@ class Mailbox:
         if arrival is not None:
             arrival.set_result(None)
 
+    def wake(self) -> None:
+        """Wake who waits, or is the next to wait, though nothing has arrived."""
+        with self._store.exclusively():
+            self._is_woken = True
+        self.put([])
+
     def take(self) -> list[str]:
         """Return what has arrived, and forget it."""
         with self._store.exclusively():
+            self._is_woken = False
             taken, self._payloads = self._payloads, []
             return taken
 
     def arrival(self) -> concurrent.futures.Future[None]:
-        """Return a future that is done when something has arrived."""
+        """Return a future that is done when something has arrived, or the wait is to end without."""
         with self._store.exclusively():
-            if self._payloads or self._arrival is None:
+            has_ended = self._is_woken or bool(self._payloads)
+            if has_ended or self._arrival is None:
                 arrival: concurrent.futures.Future[None] = concurrent.futures.Future()
                 # So that nobody who stops waiting for it can cancel it.
                 arrival.set_running_or_notify_cancel()
-                if self._payloads:
+                if has_ended:
                     arrival.set_result(None)
                     return arrival
                 self._arrival = arrival
@@ -224,7 +231,7 @@ class MemoryConnection:
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
         self._transaction: tuple[Tables, int] | None = None
-        self._mailbox: Mailbox | None = None
+        self._mailbox = Mailbox(store)
         self._is_closed = False
 
     def execute(self, statement: Statement, parameters: Parameters | None) -> list[Row]:
@@ -255,20 +262,23 @@ class MemoryConnection:
     def listen(self) -> None:
         """Start to receive notifications."""
         self._check_open()
-        if self._mailbox is None:
-            self._mailbox = self._store.open_mailbox()
+        self._store.deliver_to(self._mailbox)
 
     @property
     def mailbox(self) -> Mailbox:
         """Where notifications arrive; nothing does before `listen`."""
         self._check_open()
-        return self._mailbox or Mailbox(self._store)
+        return self._mailbox
+
+    def wake(self) -> None:
+        """End the wait for notifications that is under way, or else the next one."""
+        self._mailbox.wake()
 
     def close(self) -> None:
         """Close the connection; a transaction that is open is rolled back."""
         self._is_closed = True
         self._transaction = None
-        self._mailbox = None
+        self._mailbox = Mailbox(self._store)
 
     def _check_open(self) -> None:
         if self._is_closed:

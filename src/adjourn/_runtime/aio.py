@@ -164,21 +164,47 @@ async def answer(question: Callable[[], T | Awaitable[T]]) -> T:
     return result
 
 
-async def readable(descriptor: int, timeout: float) -> bool:
-    """Wait until something arrives at a socket, at most so many seconds, and say whether it has."""
-    loop = asyncio.get_running_loop()
-    arrived: asyncio.Future[None] = loop.create_future()
+class Waker:
+    """Ends a wait for a socket, from any thread: the one under way, or else the next."""
 
-    def arrive() -> None:
-        if not arrived.done():
-            arrived.set_result(None)
+    def __init__(self) -> None:
+        self._changing = threading.Lock()
+        self._is_set = False
+        self._waiting: tuple[asyncio.AbstractEventLoop, Callable[[], None]] | None = None
 
-    loop.add_reader(descriptor, arrive)
-    try:
-        async with asyncio.timeout(timeout):
-            await arrived
-    except TimeoutError:
-        return False
-    finally:
-        loop.remove_reader(descriptor)
-    return True
+    def set(self) -> None:
+        """End the wait."""
+        with self._changing:
+            self._is_set = True
+            if self._waiting is not None:
+                loop, end = self._waiting
+                with contextlib.suppress(RuntimeError):  # the loop is closed, and the wait over with it
+                    loop.call_soon_threadsafe(end)
+
+    async def readable(self, descriptor: int, timeout: float) -> bool:
+        """Wait until something arrives at a socket, at most so many seconds, and say whether it has."""
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[bool] = loop.create_future()
+
+        def end(has_arrived: bool = False) -> None:
+            if not ended.done():
+                ended.set_result(has_arrived)
+
+        with self._changing:
+            self._waiting = loop, end
+            if self._is_set:
+                end()
+        loop.add_reader(descriptor, end, True)
+        try:
+            async with asyncio.timeout(timeout):
+                return await ended
+        except TimeoutError:
+            return False
+        finally:
+            loop.remove_reader(descriptor)
+            with self._changing:
+                self._is_set = False
+                self._waiting = None
+
+    def close(self) -> None:
+        """Do nothing: it took nothing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import selectors
+import socket
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -108,8 +109,47 @@ def run_sync(call: Callable[[], T]) -> T:
     return call()
 
 
-def readable(descriptor: int, timeout: float) -> bool:
-    """Wait until something arrives at a socket, at most so many seconds, and say whether it has."""
-    with selectors.DefaultSelector() as selector:
-        selector.register(descriptor, selectors.EVENT_READ)
-        return bool(selector.select(timeout))
+class Waker:
+    """Ends a wait for a socket, from any thread: the one under way, or else the next."""
+
+    def __init__(self) -> None:
+        self._changing = threading.Lock()
+        self._is_set = False
+        self._ends: tuple[socket.socket, socket.socket] | None = None
+
+    def set(self) -> None:
+        """End the wait."""
+        with self._changing:
+            if not self._is_set:
+                self._is_set = True
+                if self._ends is not None:
+                    self._ends[1].send(b"\0")
+
+    def readable(self, descriptor: int, timeout: float) -> bool:
+        """Wait until something arrives at a socket, at most so many seconds, and say whether it has."""
+        receiver = self._receiver()
+        with selectors.DefaultSelector() as selector:
+            selector.register(descriptor, selectors.EVENT_READ)
+            selector.register(receiver, selectors.EVENT_READ)
+            ready = {key.fd for key, _ in selector.select(timeout)}
+        with self._changing:
+            if self._is_set:
+                self._is_set = False
+                receiver.recv(1)
+        return descriptor in ready
+
+    def _receiver(self) -> socket.socket:
+        with self._changing:
+            if self._ends is None:
+                # Most sessions never wait, so the pair is made for those that do.
+                self._ends = socket.socketpair()
+                if self._is_set:
+                    self._ends[1].send(b"\0")
+            return self._ends[0]
+
+    def close(self) -> None:
+        """Give back what it took, when nobody waits any more."""
+        with self._changing:
+            ends, self._ends = self._ends, None
+        for end in ends or ():
+            end.close()

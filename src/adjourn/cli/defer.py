@@ -17,7 +17,11 @@ logger: logging.Logger = logging.getLogger(__name__)
 
 TIMES = frozenset({"schedule_at", "schedule_in"})
 """Options of which a job has one at most."""
-DESCRIPTION = "Store a job that calls a task, and print its id. What is not said is taken from the task."
+DESCRIPTION = """\
+Store a job for a task, for a worker to run, and print the job's id.
+
+A flag overrides its environment variable, which overrides the options that the task was declared with.
+"""
 
 
 def add_parser(commands: Any) -> None:
@@ -31,7 +35,7 @@ def add_parser(commands: Any) -> None:
         metavar="JSON",
         nargs="?",
         variable="DEFER_JSON_ARGS",
-        help="the arguments as a JSON object, such as '{\"number\": 1}', or - to read it from standard input; default: {}",
+        help="the task's arguments as a JSON object, such as '{\"number\": 1}'; - reads it from standard input; default: {}",
     )
     times = parser.add_mutually_exclusive_group()
     for name, option in JOB_OPTIONS.items():
@@ -44,26 +48,27 @@ def add_parser(commands: Any) -> None:
         variable="DEFER_IGNORE_ALREADY_ENQUEUED",
         convert=flags.boolean,
         action=argparse.BooleanOptionalAction,
-        help="exit with 0 where the queueing lock is taken, saying so; default: exit with 1",
+        help="if the queueing lock is taken, log a warning and exit with 0; default: exit with 1",
     )
     parser.add_flag(
         "--unknown",
         variable="DEFER_UNKNOWN",
         convert=flags.boolean,
         action=argparse.BooleanOptionalAction,
-        help="defer a task that the app does not know, unchecked: its workers may; default: refuse",
+        help="store the job even if the app has no such task, since its workers may have it; default: exit with 1",
     )
 
 
 def run(options: argparse.Namespace) -> int:
     """Store the job."""
+    parser: flags.Parser = options.parser
     given = vars(options)
     app = applications.load_with_tasks(options)
     configuration = cast("ConfigureOptions", {name: given[name] for name in JOB_OPTIONS if name in given})
     try:
         deferrer = app.configure_task(options.task, allow_unknown=given.get("unknown", False), **configuration)
     except InvalidOption as error:
-        options.parser.refuse(error)
+        parser.refuse(error)
     arguments = _arguments(app, given.get("json_arguments") or "{}")
     with app.open():
         try:

@@ -12,6 +12,7 @@ import datetime
 import enum
 import math
 import re
+import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
@@ -49,11 +50,27 @@ class Variable:
     rivals: tuple[str, ...] = ()
 
 
+class Formatter(argparse.HelpFormatter):
+    """Wraps each paragraph, and each line that begins with a blank, such as those of a list, by itself."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        paragraphs = (re.split(r"\n(?= )", each) for each in text.strip().split("\n\n"))
+        return "\n\n".join("\n".join(_wrapped(line, width) for line in lines) for lines in paragraphs)
+
+
+def _wrapped(text: str, width: int) -> str:
+    # Two blanks or more begin a second column.
+    columns = re.match(r" +\S.*?  +", text)
+    hang = " " * len(columns[0]) if columns else ""
+    words = text if text.startswith(" ") else " ".join(text.split())
+    return textwrap.fill(words, width, subsequent_indent=hang)
+
+
 class Parser(argparse.ArgumentParser):
     """A parser that knows which environment variable stands behind each flag."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(allow_abbrev=False, argument_default=argparse.SUPPRESS, **options)
+        super().__init__(allow_abbrev=False, argument_default=argparse.SUPPRESS, formatter_class=Formatter, **options)
         self.variables: dict[str, Variable] = {}
         self.names: set[str] = set()
         self.spellings: dict[str, str] = {}
@@ -266,6 +283,7 @@ def one_of(*choices: str, fold: Callable[[str], str] = str) -> Callable[[str], s
     return choice
 
 
+NUMBERS = (int, float)
 READERS: dict[type, Callable[[str], Any]] = {
     str: str,
     int: integer,
@@ -284,7 +302,7 @@ def reader(option: Option) -> Callable[[str], Any]:
     if issubclass(option.reads, enum.StrEnum):
         return one_of(*option.reads, fold=str.lower)
     read = READERS[option.reads]
-    if option.reads is float and option.none:
+    if option.none and option.reads in NUMBERS:
         return lambda text: None if text.lower() == NONE else read(text)
     return read
 
@@ -300,7 +318,7 @@ def help_of(option: Option, default: Any) -> str:
     """Return what ``--help`` says of an option that takes a value."""
     what = ": ".join(filter(None, (option.sentence, option.as_text)))
     if default is None:
-        shown = f"{NONE} ({option.none})" if option.reads is float else option.none
+        shown = f"{NONE} ({option.none})" if option.reads in NUMBERS else option.none
     else:
         shown = f"{default:g}" if isinstance(default, float) else str(default)
     return f"{what}; default: {shown}".replace("``", "").replace("%", "%%")

@@ -15,22 +15,18 @@ from adjourn.exceptions import InvalidOption
 from adjourn.worker.options import Options, checked_options
 
 DESCRIPTION = """\
-Run the app's jobs in this process, until it is stopped.
+Run the app's jobs in this process until it is stopped.
 
-The first SIGINT (Ctrl-C) or SIGTERM stops it gracefully: it takes no more jobs, lets those that run end, and exits
-with 0. A second one ends it at once; other workers then rescue its jobs. What is said neither by a flag nor by the
-environment is taken from the app's worker_defaults, and then from the defaults below.
+The first SIGINT (Ctrl-C) or SIGTERM stops the worker gracefully: it starts no more jobs, waits for the running ones, and
+exits with 0. The second one ends it at once; other workers then run its jobs again.
+
+A flag overrides its environment variable, which overrides the app's worker_defaults, which override the defaults below.
 """
 
 
 def add_parser(commands: Any) -> None:
     """Add the command."""
-    parser: flags.Parser = commands.add_parser(
-        "worker",
-        help="run jobs until stopped",
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser: flags.Parser = commands.add_parser("worker", help="run jobs until stopped", description=DESCRIPTION)
     parser.set_defaults(run=run, parser=parser)
     for field in attrs.fields(Options):
         option = option_of(field)

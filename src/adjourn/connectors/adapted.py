@@ -126,6 +126,15 @@ class LoopedSession(SyncSession):
         """Wait until a notification arrives, at most so many seconds, and return the payloads of those there are."""
         return self._run(self._session.wait_for_notifications_async, timeout)
 
+    @property
+    def is_wakeable(self) -> bool:  # type: ignore[override]
+        """Whether the session on the loop is."""
+        return self._session.is_wakeable
+
+    def wake(self) -> None:
+        """End the wait for notifications that is under way, or else the next one. From any thread, at any time."""
+        self._session.wake()
+
     def close(self) -> None:
         """Close the connection, and end the thread. Closing twice does nothing."""
         if self._is_closed:

@@ -12,8 +12,8 @@ import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
+from adjourn._domain.jobs import Job
 from adjourn.exceptions import AdjournException, ConnectorException, WrongCaller
-from adjourn.jobs import Job
 
 LARGEST_GROUP = 1000
 

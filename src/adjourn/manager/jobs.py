@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from adjourn import sql
 from adjourn._async.managers.jobs import AsyncJobManager
+from adjourn._domain.jobs import Job
 from adjourn._sync.managers.jobs import SyncJobManager
 from adjourn.exceptions import WrongCaller
-from adjourn.jobs import Job
 from adjourn.manager.grouping import DeferGroup
 from adjourn.manager.source import ConnectorSource
 

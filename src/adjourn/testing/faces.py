@@ -42,16 +42,14 @@ class SessionFace(abc.ABC):
 class Face(abc.ABC):
     """A connector, in one of its colours."""
 
+    colour: str
+    """Which methods are called."""
+
     def __init__(self, connector: BaseConnector) -> None:
         self.connector = connector
 
     def __str__(self) -> str:
         return f"{type(self.connector).__name__}, {self.colour} calls"
-
-    @property
-    @abc.abstractmethod
-    def colour(self) -> str:
-        """Which methods are called."""
 
     @abc.abstractmethod
     async def open(self, pool: Any = None) -> None:

@@ -12,21 +12,21 @@ import logging
 import math
 import time
 from collections import deque
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import attrs
 
-from adjourn._async.connectors.contract import AsyncSession
+from adjourn._async.managers.caretaker import AsyncCaretaker
 from adjourn._async.managers.exchange import PLACE_LIMIT, AsyncWorkerManager
+from adjourn._domain.jobs import Job
 from adjourn._domain.outcomes import Ended, Exchanged, Retried
+from adjourn._domain.protocols import AsyncSessionLike, WorkerLike
+from adjourn._domain.runs import AbortReason
+from adjourn._domain.upkeep import timetable_of
 from adjourn.exceptions import ConnectorException, SchemaOutOfDate
-from adjourn.job_context import AbortReason
-from adjourn.jobs import Job
 from adjourn.worker.executor import Executor
+from adjourn.worker.options import Options
 from adjourn.worker.outbox import Outbox
-
-if TYPE_CHECKING:
-    from adjourn.worker.worker import Worker
 
 logger: logging.Logger = logging.getLogger("adjourn.worker")
 
@@ -52,13 +52,16 @@ class Exchange:
     ----------
     worker
         Whose app and options to use.
+    on_registered
+        Called when it has been made known to the database again.
     """
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: WorkerLike[Options], on_registered: Callable[[], object]) -> None:
         self._app = worker.app
         self._options = worker.options
+        self._on_registered = on_registered
         self._wake = asyncio.Event()
-        self._session: AsyncSession | None = None
+        self._session: AsyncSessionLike | None = None
         self._manager: AsyncWorkerManager | None = None
         self._buffer: deque[Job] = deque()
         self._buffered_at = 0.0
@@ -69,6 +72,8 @@ class Exchange:
         self._confirmations: deque[float] = deque()
         self._failures = 0
         self._stopping = False
+        # A worker that does not wait may end before its first heartbeat, and be the only kind there is.
+        self._keeps_house = not worker.options.wait
         self._leave_at = math.inf
         self.executor: Executor = Executor(worker, self._on_end)
         self.worker_id: int = 0
@@ -80,9 +85,14 @@ class Exchange:
         self._probe_at = 0.0
         self._wake.set()
 
+    def start_no_more(self) -> None:
+        """Start no further job, though it may have been claimed. May be called from any thread."""
+        self._stopping = True
+        self.executor.is_stopping = True
+
     def stop(self) -> None:
         """Claim no more; end when what runs has ended and is stored, or cannot be stored for `LEAVE_TIMEOUT`."""
-        self._stopping = True
+        self.start_no_more()
         self._leave_at = time.monotonic() + LEAVE_TIMEOUT
         self._wake.set()
 
@@ -142,6 +152,9 @@ class Exchange:
         manager = await self._connected()
         if not self.worker_id:
             await self.register()
+            self._on_registered()
+        if self._keeps_house:
+            await self._keep_house(manager)
         now = time.monotonic()
         await self._outbox.hand_back(manager, self.worker_id)
         if self._buffer and (self._stopping or now - self._buffered_at > STALE_BUFFER):
@@ -224,6 +237,13 @@ class Exchange:
             self.executor.refuse(job, reason)
         return exchanged
 
+    async def _keep_house(self, manager: AsyncWorkerManager) -> None:
+        timetable = timetable_of(self._app.job_manager)
+        caretaker = AsyncCaretaker(manager, timetable, self._options.stalled_worker_timeout)
+        await caretaker.rescue_async()
+        await caretaker.keep_up_async()
+        self._keeps_house = False
+
     # Jobs in and out
 
     def _room(self) -> int:
@@ -235,7 +255,7 @@ class Exchange:
         return max(0, concurrency + ahead - len(self.executor) - len(self._buffer))
 
     def _take(self, job: Job, now: float) -> None:
-        if len(self.executor) < self._options.concurrency and not self._buffer:
+        if len(self.executor) < self._options.concurrency and not self._buffer and not self._stopping:
             self.executor.start(job)
         else:
             if not self._buffer:

@@ -10,20 +10,18 @@ import inspect
 import logging
 import time
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
 from adjourn import exceptions
+from adjourn._domain.jobs import Job, Status
+from adjourn._domain.middleware import compose, is_async
 from adjourn._domain.outcomes import Ended, Retried, error_entry
-from adjourn.job_context import AbortReason, JobContext
-from adjourn.jobs import Job, Status
-from adjourn.middleware import compose, is_async
+from adjourn._domain.protocols import ContextLike, TaskLike, WorkerLike
+from adjourn._domain.runs import AbortReason
+from adjourn.worker.options import Options
 from adjourn.worker.threads import ThreadPool
-
-if TYPE_CHECKING:
-    from adjourn.tasks import Task
-    from adjourn.worker.worker import Worker
 
 logger: logging.Logger = logging.getLogger("adjourn.worker")
 
@@ -39,6 +37,7 @@ class Run:
     """One run of a job that is under way."""
 
     job: Job
+    has_begun: bool = False
     started: float = attrs.field(factory=time.time)
     began: float = attrs.field(factory=time.perf_counter)
     handle: asyncio.Task[None] | None = None
@@ -57,6 +56,10 @@ class Run:
             self.handle.cancel()
 
 
+class NotBegun(Exception):
+    """The worker was stopped before the run had begun, so the job is handed back."""
+
+
 class Executor:
     """Runs jobs, async ones as tasks on the loop and sync ones in threads.
 
@@ -69,7 +72,7 @@ class Executor:
         handed back.
     """
 
-    def __init__(self, worker: Worker, on_end: Callable[[Ended | Retried | Job], None]) -> None:
+    def __init__(self, worker: WorkerLike[Options], on_end: Callable[[Ended | Retried | Job], None]) -> None:
         self._worker = worker
         self._app = worker.app
         self._options = options = worker.options
@@ -77,6 +80,8 @@ class Executor:
         self._loop = asyncio.get_running_loop()
         self._threads = ThreadPool(options.concurrency, self._loop)
         self._runs: dict[int, Run] = {}
+        self.is_stopping: bool = False
+        """Whether no further job is to begin; set from any thread."""
         self.mean_duration: float = FIRST_GUESS
         """Seconds that a run takes on average of late."""
 
@@ -137,12 +142,12 @@ class Executor:
         else:
             self._threads.submit(functools.partial(self._call, run, body), functools.partial(self._finish, run))
 
-    def _body(self, run: Run, task: Task[Any, Any, Any]) -> Callable[[], Any]:
+    def _body(self, run: Run, task: TaskLike) -> Callable[[], Any]:
         """Return what runs a job: its function, wrapped in all the middleware there is for it."""
         options = self._options
         if not (task.pass_context or task.task_middleware or options.task_middleware or options.worker_middleware):
             return functools.partial(task.func, **run.job.task_kwargs)
-        context = self._context(run, task)
+        context = self._context(run)
         arguments = (context,) if task.pass_context else ()
         body: Callable[[], Any] = functools.partial(task.func, *arguments, **run.job.task_kwargs)
         own_kind = [each for each in options.task_middleware if is_async(each) is task.is_async]
@@ -206,7 +211,13 @@ class Executor:
         """Let the threads end."""
         self._threads.close()
 
+    def _begin(self, run: Run) -> None:
+        if self.is_stopping and not run.has_begun:
+            raise NotBegun
+        run.has_begun = True
+
     def _call(self, run: Run, body: Callable[[], Any]) -> Any:
+        self._begin(run)
         result = body()
         if not inspect.isawaitable(result):
             return result
@@ -221,6 +232,7 @@ class Executor:
 
     async def _await(self, run: Run, body: Callable[[], Any]) -> None:
         try:
+            self._begin(run)
             result = await body()
             while inspect.isawaitable(result):  # middleware that did not await what it called
                 result = await result
@@ -243,6 +255,9 @@ class Executor:
                 message = f"Job {run.job.call_string} went on past its time-out of {run.timeout:g} s, and succeeded"
                 self._log(logging.WARNING, "timeout_ignored", message, run)
             self._end(run, self._ended(run, Status.SUCCEEDED), "job_success", result=result)
+            return
+        if isinstance(error, NotBegun):
+            self._end(run, run.job, "job_aborted_retry")
             return
         if run.abort_reason is AbortReason.TIMEOUT:
             message = f"The job took longer than its time-out of {run.timeout:g} s."
@@ -312,14 +327,12 @@ class Executor:
             self._log(logging.INFO, action, message, run, duration, exc_info=error, result=result)
         self._on_end(outcome)
 
-    def _context(self, run: Run, task: Task[Any, Any, Any]) -> JobContext:
-        return JobContext(
-            app=self._app,
+    def _context(self, run: Run) -> ContextLike:
+        return self._app.make_context(
+            run.job,
+            start_timestamp=run.started,
             worker_name=self._options.name,
             worker_queues=self._options.queues,
-            job=run.job,
-            task=task,
-            start_timestamp=run.started,
             # One for each job: middleware puts its own into it.
             additional_context=dict(self._options.additional_context),
             abort_reason=lambda: run.abort_reason,

@@ -1,4 +1,4 @@
-"""A thread that says the worker lives, hears of new jobs, and keeps house.
+"""A thread that says the worker lives, and hears of new jobs and of those to abort.
 
 A thread of its own, with a connection of its own: a task that blocks the event loop must not make a live worker look
 dead. It decides nothing about jobs; it wakes those who do.
@@ -10,23 +10,23 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from adjourn import sql
 from adjourn._domain.outcomes import Heartbeat
-from adjourn._sync.managers.exchange import MAX_LOSSES, PLACE_LIMIT, SyncWorkerManager
-from adjourn._sync.managers.schema import WEEKS_AHEAD
-from adjourn.exceptions import AdjournException, ConnectorException
+from adjourn._domain.protocols import AppLike, SyncSessionLike
+from adjourn._domain.upkeep import timetable_of
+from adjourn._sync.managers.caretaker import SyncCaretaker
+from adjourn._sync.managers.exchange import SyncWorkerManager
+from adjourn.exceptions import AdjournException
 from adjourn.worker.options import Options
-
-if TYPE_CHECKING:
-    from adjourn.app import App
 
 logger: logging.Logger = logging.getLogger("adjourn.worker")
 
-HEAL_INTERVAL = 60.0
-PARTITION_INTERVAL = 24 * 3600.0
-_SLICE = 0.25
+ONE_SHOT_DELAY = 0.25
+"""Seconds that a worker which does not wait has for its jobs before it connects once more for its heartbeat."""
+_UNWAKEABLE_WAIT = 0.25
+"""Seconds of one wait for notifications on a session that a stop cannot wake."""
 _LONGEST_BACK_OFF = 2.0
 
 
@@ -40,16 +40,16 @@ class HeartbeatThread(threading.Thread):
     options
         The worker's.
     worker_id
-        Called, tells under which id it is registered now; 0 while it is not.
+        Returns the id that it is registered under now; 0 while it is not.
     on_beat, on_notified
         Called with each heartbeat's answer, and whenever there may be new jobs; both in this thread.
     is_over
-        Called, tells whether nobody is left to be told.
+        Returns whether nobody is left to be told.
     """
 
     def __init__(
         self,
-        app: App,
+        app: AppLike,
         options: Options,
         worker_id: Callable[[], int],
         on_beat: Callable[[int, Heartbeat], Any],
@@ -63,20 +63,30 @@ class HeartbeatThread(threading.Thread):
         self._on_beat = on_beat
         self._on_notified = on_notified
         self._is_over = is_over
-        self._stop_asked = threading.Event()
+        self._stop_asked = False
+        self._woken = threading.Event()
+        self._session: SyncSessionLike | None = None
         # A heartbeat also asks which jobs are to be aborted.
         self._interval = min(options.update_heartbeat_interval, options.abort_job_polling_interval)
-        self._heal_at = 0.0
-        self._partition_at = 0.0
 
     def stop(self) -> None:
-        """End soon, within a second unless the database hangs."""
-        self._stop_asked.set()
+        """End at once, or, where the database is being asked something, as soon as it has answered."""
+        self._stop_asked = True
+        self.beat()
+
+    def beat(self) -> None:
+        """Beat now, because the worker has registered anew."""
+        self._woken.set()
+        if session := self._session:
+            session.wake()
 
     def run(self) -> None:
         """Beat until stopped, whatever happens to the database."""
+        if not self._options.wait:
+            # Registering was a sign of life, and the jobs may be done by then.
+            self._pause(min(ONE_SHOT_DELAY, self._interval / 2))
         failures = 0
-        while not self._stop_asked.is_set():
+        while not self._has_to_stop():
             try:
                 self._converse()
             except Exception as error:
@@ -92,66 +102,55 @@ class HeartbeatThread(threading.Thread):
                     exc_info=not expected,
                     extra={"action": "heartbeat_failed", "failures": failures},
                 )
-                self._stop_asked.wait(min(0.1 * 2**failures, _LONGEST_BACK_OFF))
+                self._pause(min(0.1 * 2**failures, _LONGEST_BACK_OFF))
 
     def _converse(self) -> None:
         self._beaten = False
-        session = self._app.connector.session()
+        connector = self._app.connector
+        session = connector.session()
         try:
-            manager = SyncWorkerManager(session, self._app.connector.json_loads, self._app.job_manager.schema)
+            self._session = session
+            manager = SyncWorkerManager(session, connector.json_loads, self._app.job_manager.schema)
+            caretaker = SyncCaretaker(
+                manager, timetable_of(self._app.job_manager), self._options.stalled_worker_timeout
+            )
             if self._options.listen_notify:
                 session.listen(sql.channel(self._app.job_manager.schema))
                 self._on_notified()  # what came while nobody listened
-            while not self._stop_asked.is_set():
-                worker_id = self._worker_id()
-                if worker_id:
-                    self._beat(manager, worker_id)
-                self._wait(session, self._interval if worker_id else _SLICE)
+            while not self._has_to_stop():
+                if worker_id := self._worker_id():
+                    self._beat(manager, caretaker, worker_id)
+                self._wait(session)
         finally:
+            self._session = None
             session.close()
 
-    def _beat(self, manager: SyncWorkerManager, worker_id: int) -> None:
-        timeout = self._options.stalled_worker_timeout
-        heartbeat = manager.heartbeat(worker_id, timeout)
+    def _beat(self, manager: SyncWorkerManager, caretaker: SyncCaretaker, worker_id: int) -> None:
+        heartbeat = manager.heartbeat(worker_id, self._options.stalled_worker_timeout)
         self._beaten = True
         self._on_beat(worker_id, heartbeat)
-        if heartbeat.expired:
-            rescued, failed = manager.rescue(MAX_LOSSES, timeout)
-            if rescued or failed:
-                logger.warning(
-                    "Rescued %d jobs of workers that fell silent; %d more failed, having lost %d workers each",
-                    rescued,
-                    failed,
-                    MAX_LOSSES,
-                    extra={"action": "rescued_jobs", "rescued": rescued, "failed": failed},
-                )
-                self._on_notified()
-        now = time.monotonic()
-        if now >= self._heal_at:
-            manager.place(PLACE_LIMIT, heal=True)
-            # Looking at every lock takes longer the more there are; it may cost a twentieth of the time at most.
-            self._heal_at = now + max(HEAL_INTERVAL, 20 * (time.monotonic() - now))
-        if now >= self._partition_at:
-            self._partition_at = now + PARTITION_INTERVAL
-            self._make_partitions(manager)
+        if heartbeat.expired and caretaker.rescue():
+            self._on_notified()
+        caretaker.keep_up()
 
-    def _make_partitions(self, manager: SyncWorkerManager) -> None:
-        try:
-            manager.make_partitions(WEEKS_AHEAD)
-        except ConnectorException as error:
-            # Somebody holds the table: finished jobs go to the default partition until the next try.
-            logger.info("No partitions made: %s", error, extra={"action": "partitions_not_made"})
-            if error.sqlstate is None:
-                raise
-
-    def _wait(self, session: Any, interval: float) -> None:
-        deadline = time.monotonic() + interval
-        while not self._stop_asked.is_set() and (remaining := deadline - time.monotonic()) > 0:
-            if not self._options.listen_notify:
-                self._stop_asked.wait(remaining)
-                continue
-            payloads = session.wait_for_notifications(min(remaining, _SLICE))
+    def _wait(self, session: SyncSessionLike) -> None:
+        """Wait until the next heartbeat, and pass on what is heard meanwhile."""
+        if not self._options.listen_notify:
+            self._pause(self._interval)
+            return
+        deadline = time.monotonic() + self._interval
+        longest = self._interval if session.is_wakeable else _UNWAKEABLE_WAIT
+        while not self._woken.is_set() and (remaining := deadline - time.monotonic()) > 0:
+            payloads = session.wait_for_notifications(min(remaining, longest))
             if payloads:
                 self._on_notified()
             if "abort" in payloads:
                 return  # the next beat tells whose
+
+    def _has_to_stop(self) -> bool:
+        # In this order: whoever asks says so first, and wakes then.
+        self._woken.clear()
+        return self._stop_asked
+
+    def _pause(self, seconds: float) -> None:
+        self._woken.wait(seconds)

@@ -16,11 +16,11 @@ from adjourn._domain.checks import (
     check_takes,
     checked_names,
 )
+from adjourn._domain.jobs import DeleteJobCondition
+from adjourn._domain.middleware import checked, checked_for_worker
 from adjourn._domain.options import told
 from adjourn.exceptions import InvalidOption
-from adjourn.jobs import DeleteJobCondition
-from adjourn.middleware import TaskMiddleware, WorkerMiddleware, checked, checked_for_worker
-from adjourn.types import WorkerOptions
+from adjourn.types import AnyTaskMiddleware, AnyWorkerMiddleware, WorkerOptions
 
 WORKER_NAME = "worker"
 WORKER_CONCURRENCY = 1
@@ -45,7 +45,7 @@ def _interval(value: float) -> float:
     return SHORTEST_INTERVAL if is_number and 0 <= value < SHORTEST_INTERVAL else value
 
 
-def _condition(value: str | DeleteJobCondition | None) -> DeleteJobCondition:
+def _condition(value: str | None) -> DeleteJobCondition:
     if value is None:
         return DeleteJobCondition.NEVER
     try:
@@ -61,11 +61,11 @@ def _mapping(value: Mapping[str, Any] | None) -> Mapping[str, Any]:
     return value or {}
 
 
-def _task_middleware(value: Iterable[TaskMiddleware] | None) -> tuple[TaskMiddleware, ...]:
+def _task_middleware(value: Iterable[AnyTaskMiddleware] | None) -> tuple[AnyTaskMiddleware, ...]:
     return checked("task_middleware", value)
 
 
-def _worker_middleware(value: Iterable[WorkerMiddleware] | None) -> tuple[WorkerMiddleware, ...]:
+def _worker_middleware(value: Iterable[AnyWorkerMiddleware] | None) -> tuple[AnyWorkerMiddleware, ...]:
     return checked_for_worker(value)
 
 
@@ -111,12 +111,12 @@ class Options:
         default=None,
         converter=_queues,
         metadata=told(
-            "serve only these queues",
+            "run only the jobs of these queues",
             none="all queues",
             reads=list,
             letter="q",
             metavar="QUEUE,...",
-            as_text="separated by commas; an empty text stands for all queues",
+            as_text="names separated by commas; an empty text means all queues",
         ),
     )
     name: str = attrs.field(
@@ -150,7 +150,7 @@ class Options:
         converter=_interval,
         validator=_is_above_zero,
         metadata=told(
-            "how often to look for jobs that no notification announced; 0 stands for the shortest interval, 0.01",
+            "how often to look for jobs that no notification announced; 0 means 0.01",
             unit="seconds",
             reads=float,
             letter="p",
@@ -161,7 +161,7 @@ class Options:
         converter=_interval,
         validator=_is_above_zero,
         metadata=told(
-            "how often to look for running jobs to abort that no notification announced; 0 stands for the shortest interval, 0.01",
+            "how often to look for running jobs to abort that no notification announced; 0 means 0.01",
             unit="seconds",
             reads=float,
             letter="a",
@@ -233,7 +233,7 @@ class Options:
             reads=float,
         ),
     )
-    task_middleware: tuple[TaskMiddleware, ...] = attrs.field(
+    task_middleware: tuple[AnyTaskMiddleware, ...] = attrs.field(
         default=None,
         kw_only=True,
         converter=_task_middleware,
@@ -243,7 +243,7 @@ class Options:
             none="no middleware",
         ),
     )
-    worker_middleware: tuple[WorkerMiddleware, ...] = attrs.field(
+    worker_middleware: tuple[AnyWorkerMiddleware, ...] = attrs.field(
         default=None,
         kw_only=True,
         converter=_worker_middleware,

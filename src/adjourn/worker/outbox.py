@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 
 from adjourn._async.managers.exchange import AsyncWorkerManager
+from adjourn._domain.jobs import Job, Status
 from adjourn._domain.outcomes import Ended, Retried
 from adjourn.exceptions import ConnectorException
-from adjourn.jobs import Job, Status
 
 logger: logging.Logger = logging.getLogger("adjourn.worker")
 

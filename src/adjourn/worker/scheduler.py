@@ -6,13 +6,11 @@ import asyncio
 import datetime
 import logging
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from adjourn._domain.protocols import AppLike, PeriodicTaskLike
+from adjourn._domain.schedules import DEFAULT_MAX_DELAY
 from adjourn.exceptions import AlreadyEnqueued, ConnectorException
-from adjourn.periodic import DEFAULT_MAX_DELAY, PeriodicTask
-
-if TYPE_CHECKING:
-    from adjourn.app import App
 
 logger: logging.Logger = logging.getLogger("adjourn.worker")
 
@@ -33,7 +31,7 @@ class Scheduler:
         Its periodic tasks, and where their jobs go.
     """
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: AppLike) -> None:
         self._app = app
         self._seen: dict[tuple[str, str], datetime.datetime] = {}
         self._keep_at = datetime.datetime.min.replace(tzinfo=datetime.UTC)
@@ -88,7 +86,7 @@ class Scheduler:
                 )
             self._seen[key] = max(self._seen.get(key, now), now)
 
-    async def _defer(self, periodic_task: PeriodicTask, tick: datetime.datetime) -> None:
+    async def _defer(self, periodic_task: PeriodicTaskLike, tick: datetime.datetime) -> None:
         timestamp = int(tick.timestamp())
         task, cron = periodic_task.task, periodic_task.cron
         job = task.make_job(**periodic_task.configure_kwargs)
@@ -138,7 +136,7 @@ class Scheduler:
         await asyncio.sleep(delay)
 
 
-def _key(periodic_task: PeriodicTask) -> tuple[str, str]:
+def _key(periodic_task: PeriodicTaskLike) -> tuple[str, str]:
     return periodic_task.task.name, periodic_task.periodic_id
 
 

@@ -7,20 +7,18 @@ import contextlib
 import datetime
 import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from adjourn._domain.jobs import DeleteJobCondition
 from adjourn._domain.outcomes import Heartbeat
-from adjourn.job_context import AbortReason
-from adjourn.jobs import DeleteJobCondition
-from adjourn.middleware import TaskMiddleware, WorkerMiddleware
+from adjourn._domain.protocols import AppLike
+from adjourn._domain.runs import AbortReason
+from adjourn.types import AnyTaskMiddleware, AnyWorkerMiddleware
 from adjourn.worker.exchange import LEAVE_TIMEOUT, Exchange
 from adjourn.worker.heartbeat import HeartbeatThread
 from adjourn.worker.options import Options, check_app
 from adjourn.worker.scheduler import Scheduler
 from adjourn.worker.shutdown import CANCEL_TIMEOUT, on_signals
-
-if TYPE_CHECKING:
-    from adjourn.app import App
 
 logger: logging.Logger = logging.getLogger("adjourn.worker")
 
@@ -33,7 +31,7 @@ class Worker:
     app
         The app, opened asynchronously.
     queues
-        Serve only these queues. Default: None, all queues.
+        Run only the jobs of these queues. Default: None, all queues.
     name
         The worker's name in logs and lists, to tell workers apart. Default: "worker".
     concurrency
@@ -41,11 +39,10 @@ class Worker:
     wait
         Wait for more jobs when none is left. False: end when no job is left to run now. Default: True.
     fetch_job_polling_interval
-        How often to look for jobs that no notification announced; 0 stands for the shortest interval, 0.01. In seconds.
-        Default: 5.
+        How often to look for jobs that no notification announced; 0 means 0.01. In seconds. Default: 5.
     abort_job_polling_interval
-        How often to look for running jobs to abort that no notification announced; 0 stands for the shortest interval,
-        0.01. In seconds. Default: 5.
+        How often to look for running jobs to abort that no notification announced; 0 means 0.01. In seconds. Default:
+        5.
     shutdown_graceful_timeout
         How long running jobs may take to end once the worker is stopped; after that, async jobs are cancelled, and jobs
         that were cut short go back to their queue. In seconds. Default: None, no limit.
@@ -88,7 +85,7 @@ class Worker:
 
     def __init__(
         self,
-        app: App,
+        app: AppLike,
         queues: Iterable[str] | None = None,
         name: str | None = "worker",
         concurrency: int = 1,
@@ -97,18 +94,18 @@ class Worker:
         abort_job_polling_interval: float = 5.0,
         shutdown_graceful_timeout: float | None = None,
         listen_notify: bool = True,
-        delete_jobs: str | DeleteJobCondition | None = DeleteJobCondition.NEVER,
+        delete_jobs: str | None = DeleteJobCondition.NEVER,
         additional_context: Mapping[str, Any] | None = None,
         install_signal_handlers: bool = True,
         update_heartbeat_interval: float = 10.0,
         stalled_worker_timeout: float = 30.0,
         *,
         timeout: float | None = None,
-        task_middleware: Iterable[TaskMiddleware] | None = None,
-        worker_middleware: Iterable[WorkerMiddleware] | None = None,
+        task_middleware: Iterable[AnyTaskMiddleware] | None = None,
+        worker_middleware: Iterable[AnyWorkerMiddleware] | None = None,
     ) -> None:
         check_app(app)
-        self.app = app
+        self.app: AppLike = app
         self.options: Options = Options.among(locals())
         # What middleware is told of the worker, by the names that Procrastinate has for it.
         self.worker_name: str = self.options.name
@@ -119,6 +116,7 @@ class Worker:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop_asked: asyncio.Event | None = None
         self._is_stopping = False
+        self._has_ended = False
 
     @property
     def worker_id(self) -> int | None:
@@ -131,8 +129,17 @@ class Worker:
         return self._is_stopping or not self.options.install_signal_handlers
 
     def stop(self) -> None:
-        """Stop gracefully: claim no more jobs, and end when those that run have ended. From any thread or signal."""
+        """Stop gracefully: start no further job, and end when those that run have ended.
+
+        Jobs that were claimed and have not begun are handed back. It may be called from any thread, in a task, in a
+        middleware or in a signal handler; a worker that has not begun ends as soon as it does.
+        """
+        if self._has_ended:
+            return
         self._is_stopping = True
+        if self._exchange is not None:
+            # At once, while this very job runs: another may be started before the loop gets to the rest.
+            self._exchange.start_no_more()
         if self._loop is not None and self._stop_asked is not None:
             with contextlib.suppress(RuntimeError):  # the loop is closed: the worker has ended
                 self._loop.call_soon_threadsafe(self._stop_asked.set)
@@ -150,16 +157,21 @@ class Worker:
         """
         self._loop = asyncio.get_running_loop()
         self._stop_asked = asyncio.Event()
-        exchange = self._exchange = Exchange(self)
+        self._has_ended = False
+        exchange = self._exchange = Exchange(self, on_registered=lambda: heartbeat.beat())
+        heartbeat = self._make_heartbeat(exchange)
         try:
             with self._signals():
                 await exchange.register()
                 self._log("start_worker", "Starting", exchange)
-                async with self._heartbeat(exchange):
+                if self._is_stopping:
+                    self.stop()  # asked for before there was anything to stop
+                async with self._beating(heartbeat):
                     await self._run_until_stopped(exchange, self._stop_asked)
         finally:
             self._log("stop_worker", "Stopping", exchange)
             await _uncancelled(exchange.close())
+            self._is_stopping, self._has_ended = False, True
 
     async def _run_until_stopped(self, exchange: Exchange, stop_asked: asyncio.Event) -> None:
         scheduler = Scheduler(self.app)
@@ -196,8 +208,7 @@ class Worker:
         if is_cancelled:
             raise asyncio.CancelledError
 
-    @contextlib.asynccontextmanager
-    async def _heartbeat(self, exchange: Exchange) -> AsyncIterator[None]:
+    def _make_heartbeat(self, exchange: Exchange) -> HeartbeatThread:
         loop = asyncio.get_running_loop()
 
         def beat(worker_id: int, heartbeat: Heartbeat) -> None:
@@ -208,7 +219,7 @@ class Worker:
             for job_id in heartbeat.aborts:
                 exchange.executor.abort(job_id, AbortReason.USER_REQUEST)
 
-        thread = HeartbeatThread(
+        return HeartbeatThread(
             self.app,
             self.options,
             worker_id=lambda: exchange.worker_id,
@@ -216,12 +227,15 @@ class Worker:
             on_notified=lambda: loop.call_soon_threadsafe(exchange.notify),
             is_over=loop.is_closed,
         )
-        thread.start()
+
+    @contextlib.asynccontextmanager
+    async def _beating(self, heartbeat: HeartbeatThread) -> AsyncIterator[None]:
+        heartbeat.start()
         try:
             yield
         finally:
-            thread.stop()
-            await _uncancelled(asyncio.to_thread(thread.join, LEAVE_TIMEOUT))
+            heartbeat.stop()
+            await _uncancelled(asyncio.to_thread(heartbeat.join, LEAVE_TIMEOUT))
 
     def _signals(self) -> contextlib.AbstractContextManager[None]:
         return on_signals(self.stop) if self.options.install_signal_handlers else contextlib.nullcontext()

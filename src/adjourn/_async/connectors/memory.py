@@ -123,6 +123,8 @@ class AsyncInMemoryConnector(AsyncPooledConnector[MemoryStore]):
 class AsyncInMemorySession(AsyncSession):
     """A session with a store in memory."""
 
+    is_wakeable = True
+
     def __init__(self, connection: MemoryConnection) -> None:
         self.connection = connection
 
@@ -147,6 +149,10 @@ class AsyncInMemorySession(AsyncSession):
         mailbox = self.connection.mailbox
         await done_async(mailbox.arrival(), timeout)
         return mailbox.take()
+
+    def wake(self) -> None:
+        """End the wait for notifications that is under way, or else the next one. From any thread, at any time."""
+        self.connection.wake()
 
     async def close_async(self) -> None:
         """Close the session. Closing twice does nothing."""

@@ -240,7 +240,7 @@ class AsyncPsycopgConnector(AsyncPooledConnector[AsyncConnectionPool[Any]]):
 
     async def _arguments_async(self) -> dict[str, Any]:
         given = self.options.connection
-        arguments = await runtime.answer(given) if callable(given) else given
+        arguments = given if isinstance(given, Mapping) else await runtime.answer(given)
         return {"autocommit": True, **arguments}
 
     async def _configure_async(self, connection: AsyncConnection[Any]) -> None:
@@ -253,9 +253,11 @@ class AsyncPsycopgConnector(AsyncPooledConnector[AsyncConnectionPool[Any]]):
         """Connect once, in autocommit mode, within the pool's ``timeout`` in seconds."""
         place = "the database"
         try:
-            conninfo = await runtime.answer(options.conninfo) if callable(options.conninfo) else options.conninfo
+            conninfo: str = (
+                options.conninfo if isinstance(options.conninfo, str) else await runtime.answer(options.conninfo)
+            )
             given = options.connection
-            given = await runtime.answer(given) if callable(given) else given
+            given = given if isinstance(given, Mapping) else await runtime.answer(given)
             place = driver.whereabouts(conninfo, given)
             defaults["connect_timeout"] = max(1, math.ceil(options.timeout))
             said = conninfo_to_dict(conninfo)
@@ -277,8 +279,14 @@ class AsyncPsycopgConnector(AsyncPooledConnector[AsyncConnectionPool[Any]]):
 class AsyncPsycopgSession(AsyncSession):
     """A psycopg connection that belongs to its caller alone."""
 
+    is_wakeable = True
+
     def __init__(self, connection: AsyncConnection[Any]) -> None:
         self.connection = connection
+        self._waker = runtime.Waker()
+        arrived = self._arrived = list[str]()
+        # Without a reference to the session, which would then be freed with its connection by the garbage collector only.
+        connection.add_notify_handler(lambda note: arrived.append(note.payload))
         self._process = os.getpid()
 
     async def execute_async(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
@@ -293,7 +301,7 @@ class AsyncPsycopgSession(AsyncSession):
     async def wait_for_notifications_async(self, timeout: float) -> list[str]:
         """Wait until a notification arrives and return the payloads of those that are there.
 
-        Those that arrived while a statement was executed are not lost: psycopg keeps them for the next wait.
+        Those that arrived while a statement was executed are not lost: they are kept for the next wait.
 
         Parameters
         ----------
@@ -303,10 +311,25 @@ class AsyncPsycopgSession(AsyncSession):
         return await runtime.guarded(self._wait_async, timeout)
 
     async def _wait_async(self, timeout: float) -> list[str]:
+        deadline = time.monotonic() + timeout
         try:
-            return [note.payload async for note in self.connection.notifies(timeout=timeout, stop_after=1)]
+            while not (arrived := self._taken()):
+                left = deadline - time.monotonic()
+                if left <= 0 or not await self._waker.readable(self.connection.fileno(), left):
+                    break
+            return arrived
         except psycopg.Error as error:
             raise driver.translated(error) from error
+
+    def _taken(self) -> list[str]:
+        """Return the payloads of the notifications that have arrived by now, and forget them."""
+        arrived = [*self._arrived, *driver.notifications(self.connection)]
+        self._arrived.clear()
+        return arrived
+
+    def wake(self) -> None:
+        """End the wait for notifications that is under way, or else the next one. From any thread, at any time."""
+        self._waker.set()
 
     async def close_async(self) -> None:
         """Close the connection. Closing twice does nothing."""
@@ -315,13 +338,14 @@ class AsyncPsycopgSession(AsyncSession):
             keep_for_ever(self.connection)
             return
         await runtime.uninterrupted(self.connection.close)
+        self._waker.close()
 
 
 async def run_async(connection: AsyncConnection[Any], statement: Statement, parameters: Parameters | None) -> list[Row]:
     """Execute a statement on a connection and return its rows."""
     cursor = own_cursor_async(connection)
     # Text without parameters may hold several commands, which cannot be prepared.
-    await cursor.execute(statement.text, parameters, prepare=False if parameters is None else None)
+    await cursor.execute(statement.text, parameters, prepare=False if parameters is None else None)  # pyright: ignore[reportArgumentType]
     return await rows_async(cursor)
 
 
@@ -352,7 +376,7 @@ async def run_batch_async(
             if connection.autocommit:
                 await connection.execute("BEGIN")
             for cursor, (statement, parameters) in zip(cursors, batch, strict=True):
-                await cursor.execute(statement.text, parameters)
+                await cursor.execute(statement.text, parameters)  # pyright: ignore[reportArgumentType]
             await connection.execute("COMMIT")
     except BaseException:
         with contextlib.suppress(psycopg.Error):

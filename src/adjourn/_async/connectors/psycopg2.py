@@ -181,8 +181,11 @@ class AsyncPsycopg2Connector(AsyncPooledConnector[ThreadedConnectionPool]):
 class AsyncPsycopg2Session(AsyncSession):
     """A psycopg2 connection that belongs to its caller alone."""
 
+    is_wakeable = True
+
     def __init__(self, connection: driver.Connection) -> None:
         self.connection = connection
+        self._waker = runtime.Waker()
         self._process = os.getpid()
         self._waiting = runtime.Lock()
 
@@ -213,9 +216,13 @@ class AsyncPsycopg2Session(AsyncSession):
         async with self._waiting:
             while not (arrived := driver.notifications(self.connection)):
                 left = deadline - time.monotonic()
-                if left <= 0 or not await runtime.readable(self.connection.fileno(), left):
+                if left <= 0 or not await self._waker.readable(self.connection.fileno(), left):
                     break
             return arrived
+
+    def wake(self) -> None:
+        """End the wait for notifications that is under way, or else the next one. From any thread, at any time."""
+        self._waker.set()
 
     async def close_async(self) -> None:
         """Close the connection. Closing twice does nothing."""
@@ -230,6 +237,7 @@ class AsyncPsycopg2Session(AsyncSession):
     async def _close_async(self) -> None:
         # Nobody learns of a socket that is closed while he waits for it.
         async with self._waiting:
+            self._waker.close()
             await runtime.run_sync(self.connection.close)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from adjourn._async.managers.jobs import AsyncJobManager
 from adjourn._domain.arguments import Signature, dump_arguments
-from adjourn.jobs import Job
+from adjourn._domain.jobs import Job
 from adjourn.types import JSONDict
 
 logger = logging.getLogger("adjourn.jobs")

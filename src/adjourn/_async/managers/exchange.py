@@ -10,8 +10,8 @@ import attrs
 
 from adjourn import exceptions, sql
 from adjourn._async.managers.statements import AsyncExecutes, schema_version_async
+from adjourn._domain.jobs import Job
 from adjourn._domain.outcomes import Ended, Exchanged, Heartbeat, Retried
-from adjourn.jobs import Job
 from adjourn.types import JSONLoads, Row
 
 PLACE_LIMIT = 200

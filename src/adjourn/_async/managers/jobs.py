@@ -19,10 +19,10 @@ from adjourn._domain.checks import (
     check_priority,
     check_seconds,
     checked_list,
+    checked_periodic_id,
 )
 from adjourn._domain.cron import Cron
-from adjourn.jobs import Job, Status
-from adjourn.periodic import checked_periodic_id
+from adjourn._domain.jobs import Job, Status
 from adjourn.types import Row
 
 _QUEUEING_LOCK_INDEX = "adjourn_jobs_queueing_lock"

@@ -8,9 +8,9 @@ from adjourn._async.managers.exchange import MAX_LOSSES, PLACE_LIMIT, AsyncWorke
 from adjourn._async.managers.lists import AsyncJobLists
 from adjourn._domain.arguments import check_is_job
 from adjourn._domain.checks import check_filter, check_flag, check_id, check_name, check_seconds, checked_names
+from adjourn._domain.jobs import DeleteJobCondition, Job, Status
 from adjourn._domain.outcomes import Ended
 from adjourn.exceptions import InvalidOption, NoResult
-from adjourn.jobs import DeleteJobCondition, Job, Status
 
 
 class AsyncWorkers(AsyncJobLists):

@@ -207,6 +207,16 @@ def translated(error: psycopg.Error) -> exceptions.ConnectorException:
     return exceptions.ConnectorException(message, sqlstate=error.sqlstate)
 
 
+def notifications(connection: psycopg.BaseConnection[Any]) -> list[str]:
+    """Return the payloads of the notifications that have arrived since the last statement, and forget them."""
+    encoding, libpq = connection.info.encoding, connection.pgconn
+    libpq.consume_input()
+    arrived = []
+    while note := libpq.notifies():
+        arrived.append(note.extra.decode(encoding))
+    return arrived
+
+
 def unreachable(error: psycopg.Error, place: str) -> exceptions.ConnectorException:
     """Return adjourn's error for a connection that could not be made."""
     return exceptions.ConnectorException(

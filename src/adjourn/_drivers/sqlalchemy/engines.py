@@ -105,7 +105,7 @@ def pool_timeout(options: Mapping[str, Any]) -> float:
 
 def timeout_of(pool: Any) -> float:
     """Seconds to wait for a connection, as a pool says."""
-    timeout = getattr(pool, "timeout", None)
+    timeout: Callable[[], float] | None = getattr(pool, "timeout", None)
     return float(timeout()) if callable(timeout) else WAIT
 
 
@@ -203,7 +203,7 @@ def _finish_asyncpg(raw: Any, idle_only: bool) -> None:
         raw.terminate()
     if not loop.is_closed() and not idle_only:
         return  # should the loop run again, it closes the socket
-    if (left := getattr(transport, "_sock", None)) is not None:
+    if transport is not None and (left := getattr(transport, "_sock", None)) is not None:
         left.close()
         transport._sock = None
 

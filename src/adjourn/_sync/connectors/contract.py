@@ -23,7 +23,14 @@ class SyncSession(abc.ABC):
 
     It commits each statement by itself; ``begin`` and ``commit`` can be executed as statements. It is used by one
     task or thread at a time. After a `ConnectorException` it may be broken: close it and take another.
+
+    Attributes
+    ----------
+    is_wakeable
+        Whether `wake` ends a wait. False unless a session says otherwise: it is then waited with in short turns.
     """
+
+    is_wakeable: bool = False
 
     @abc.abstractmethod
     def execute(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
@@ -45,6 +52,13 @@ class SyncSession(abc.ABC):
         ----------
         timeout
             Seconds to wait at most; an empty list is returned when nothing came.
+        """
+
+    def wake(self) -> None:  # noqa: B027 - a session need not be wakeable
+        """End the wait for notifications that is under way, or else the next one. From any thread, at any time.
+
+        A session that implements it says so with ``is_wakeable = True``. Then a worker ends at once; otherwise it
+        takes up to a quarter of a second.
         """
 
     @abc.abstractmethod

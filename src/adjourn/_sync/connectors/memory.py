@@ -124,6 +124,8 @@ class SyncInMemoryConnector(SyncPooledConnector[MemoryStore]):
 class SyncInMemorySession(SyncSession):
     """A session with a store in memory."""
 
+    is_wakeable = True
+
     def __init__(self, connection: MemoryConnection) -> None:
         self.connection = connection
 
@@ -148,6 +150,10 @@ class SyncInMemorySession(SyncSession):
         mailbox = self.connection.mailbox
         done(mailbox.arrival(), timeout)
         return mailbox.take()
+
+    def wake(self) -> None:
+        """End the wait for notifications that is under way, or else the next one. From any thread, at any time."""
+        self.connection.wake()
 
     def close(self) -> None:
         """Close the session. Closing twice does nothing."""

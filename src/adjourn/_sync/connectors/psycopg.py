@@ -239,7 +239,7 @@ class SyncPsycopgConnector(SyncPooledConnector[ConnectionPool[Any]]):
 
     def _arguments(self) -> dict[str, Any]:
         given = self.options.connection
-        arguments = runtime.answer(given) if callable(given) else given
+        arguments = given if isinstance(given, Mapping) else runtime.answer(given)
         return {"autocommit": True, **arguments}
 
     def _configure(self, connection: Connection[Any]) -> None:
@@ -252,9 +252,9 @@ class SyncPsycopgConnector(SyncPooledConnector[ConnectionPool[Any]]):
         """Connect once, in autocommit mode, within the pool's ``timeout`` in seconds."""
         place = "the database"
         try:
-            conninfo = runtime.answer(options.conninfo) if callable(options.conninfo) else options.conninfo
+            conninfo: str = options.conninfo if isinstance(options.conninfo, str) else runtime.answer(options.conninfo)
             given = options.connection
-            given = runtime.answer(given) if callable(given) else given
+            given = given if isinstance(given, Mapping) else runtime.answer(given)
             place = driver.whereabouts(conninfo, given)
             defaults["connect_timeout"] = max(1, math.ceil(options.timeout))
             said = conninfo_to_dict(conninfo)
@@ -276,8 +276,14 @@ class SyncPsycopgConnector(SyncPooledConnector[ConnectionPool[Any]]):
 class SyncPsycopgSession(SyncSession):
     """A psycopg connection that belongs to its caller alone."""
 
+    is_wakeable = True
+
     def __init__(self, connection: Connection[Any]) -> None:
         self.connection = connection
+        self._waker = runtime.Waker()
+        arrived = self._arrived = list[str]()
+        # Without a reference to the session, which would then be freed with its connection by the garbage collector only.
+        connection.add_notify_handler(lambda note: arrived.append(note.payload))
         self._process = os.getpid()
 
     def execute(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
@@ -292,7 +298,7 @@ class SyncPsycopgSession(SyncSession):
     def wait_for_notifications(self, timeout: float) -> list[str]:
         """Wait until a notification arrives and return the payloads of those that are there.
 
-        Those that arrived while a statement was executed are not lost: psycopg keeps them for the next wait.
+        Those that arrived while a statement was executed are not lost: they are kept for the next wait.
 
         Parameters
         ----------
@@ -302,10 +308,25 @@ class SyncPsycopgSession(SyncSession):
         return runtime.guarded(self._wait, timeout)
 
     def _wait(self, timeout: float) -> list[str]:
+        deadline = time.monotonic() + timeout
         try:
-            return [note.payload for note in self.connection.notifies(timeout=timeout, stop_after=1)]
+            while not (arrived := self._taken()):
+                left = deadline - time.monotonic()
+                if left <= 0 or not self._waker.readable(self.connection.fileno(), left):
+                    break
+            return arrived
         except psycopg.Error as error:
             raise driver.translated(error) from error
+
+    def _taken(self) -> list[str]:
+        """Return the payloads of the notifications that have arrived by now, and forget them."""
+        arrived = [*self._arrived, *driver.notifications(self.connection)]
+        self._arrived.clear()
+        return arrived
+
+    def wake(self) -> None:
+        """End the wait for notifications that is under way, or else the next one. From any thread, at any time."""
+        self._waker.set()
 
     def close(self) -> None:
         """Close the connection. Closing twice does nothing."""
@@ -314,13 +335,14 @@ class SyncPsycopgSession(SyncSession):
             keep_for_ever(self.connection)
             return
         runtime.uninterrupted(self.connection.close)
+        self._waker.close()
 
 
 def run(connection: Connection[Any], statement: Statement, parameters: Parameters | None) -> list[Row]:
     """Execute a statement on a connection and return its rows."""
     cursor = own_cursor(connection)
     # Text without parameters may hold several commands, which cannot be prepared.
-    cursor.execute(statement.text, parameters, prepare=False if parameters is None else None)
+    cursor.execute(statement.text, parameters, prepare=False if parameters is None else None)  # pyright: ignore[reportArgumentType]
     return rows(cursor)
 
 
@@ -347,7 +369,7 @@ def run_batch(connection: Connection[Any], batch: Sequence[tuple[Statement, Mapp
             if connection.autocommit:
                 connection.execute("BEGIN")
             for cursor, (statement, parameters) in zip(cursors, batch, strict=True):
-                cursor.execute(statement.text, parameters)
+                cursor.execute(statement.text, parameters)  # pyright: ignore[reportArgumentType]
             connection.execute("COMMIT")
     except BaseException:
         with contextlib.suppress(psycopg.Error):

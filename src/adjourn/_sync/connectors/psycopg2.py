@@ -182,8 +182,11 @@ class SyncPsycopg2Connector(SyncPooledConnector[ThreadedConnectionPool]):
 class SyncPsycopg2Session(SyncSession):
     """A psycopg2 connection that belongs to its caller alone."""
 
+    is_wakeable = True
+
     def __init__(self, connection: driver.Connection) -> None:
         self.connection = connection
+        self._waker = runtime.Waker()
         self._process = os.getpid()
         self._waiting = runtime.Lock()
 
@@ -214,9 +217,13 @@ class SyncPsycopg2Session(SyncSession):
         with self._waiting:
             while not (arrived := driver.notifications(self.connection)):
                 left = deadline - time.monotonic()
-                if left <= 0 or not runtime.readable(self.connection.fileno(), left):
+                if left <= 0 or not self._waker.readable(self.connection.fileno(), left):
                     break
             return arrived
+
+    def wake(self) -> None:
+        """End the wait for notifications that is under way, or else the next one. From any thread, at any time."""
+        self._waker.set()
 
     def close(self) -> None:
         """Close the connection. Closing twice does nothing."""
@@ -231,6 +238,7 @@ class SyncPsycopg2Session(SyncSession):
     def _close(self) -> None:
         # Nobody learns of a socket that is closed while he waits for it.
         with self._waiting:
+            self._waker.close()
             runtime.run_sync(self.connection.close)
 
 

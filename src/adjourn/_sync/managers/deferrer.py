@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from adjourn._domain.arguments import Signature, dump_arguments
+from adjourn._domain.jobs import Job
 from adjourn._sync.managers.jobs import SyncJobManager
-from adjourn.jobs import Job
 from adjourn.types import JSONDict
 
 logger = logging.getLogger("adjourn.jobs")

@@ -10,9 +10,9 @@ from typing import Any
 import attrs
 
 from adjourn import exceptions, sql
+from adjourn._domain.jobs import Job
 from adjourn._domain.outcomes import Ended, Exchanged, Heartbeat, Retried
 from adjourn._sync.managers.statements import SyncExecutes, schema_version
-from adjourn.jobs import Job
 from adjourn.types import JSONLoads, Row
 
 PLACE_LIMIT = 200

@@ -9,8 +9,8 @@ from typing import Any
 
 from adjourn import exceptions
 from adjourn._domain.checks import check_count, check_filters, check_flag, check_id, check_seconds
+from adjourn._domain.jobs import Job, Status
 from adjourn._sync.managers.statements import SyncStatementRunner
-from adjourn.jobs import Job, Status
 from adjourn.types import Row
 
 

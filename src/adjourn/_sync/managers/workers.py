@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from adjourn._domain.arguments import check_is_job
 from adjourn._domain.checks import check_filter, check_flag, check_id, check_name, check_seconds, checked_names
+from adjourn._domain.jobs import DeleteJobCondition, Job, Status
 from adjourn._domain.outcomes import Ended
 from adjourn._sync.managers.exchange import MAX_LOSSES, PLACE_LIMIT, SyncWorkerManager
 from adjourn._sync.managers.lists import SyncJobLists
 from adjourn.exceptions import InvalidOption, NoResult
-from adjourn.jobs import DeleteJobCondition, Job, Status
 
 
 class SyncWorkers(SyncJobLists):

@@ -1,16 +1,6 @@
--- Looking at jobs, where there are ten millions of them. The settings make plans that read by the indexes on ids, even
--- if they are made and kept while a table is empty.
-
--- Where a job is in its life; no row if there is no such job.
-create function @schema.adjourn_job_status_v1(p_id bigint) returns setof text
-language plpgsql stable set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
-begin
-    return query select j.status from @schema.adjourn_all_jobs j where j.id = p_id;
-end $$;
-
-
 -- Jobs in the order of their ids, from the one after p_after_id on, p_limit of them (null: all). A null does not limit.
 -- A status that only live jobs have, or only finished ones, spares a look at the others.
+-- The settings make plans that read by the indexes on ids, even if they are made and kept while a table is empty.
 create function @schema.adjourn_list_jobs_v1(
     p_id bigint, p_queue text, p_task_name text, p_status text, p_lock text, p_queueing_lock text, p_worker_id bigint,
     p_after_id bigint, p_limit bigint
@@ -31,7 +21,7 @@ begin
            j.attempts, j.claim, j.worker_id, j.abort_requested, j.enqueued_at, j.started_at,
            j.errors::text, j.status, j.finished_at
     from @schema.adjourn_all_jobs j
-    where j.id > p_after_id and j.id >= coalesce(p_id, 0) and j.id <= coalesce(p_id, 9223372036854775807)
+    where j.id > p_after_id and j.id >= coalesce(p_id, 0) and j.id <= coalesce(p_id, @largest_id)
       and (v_is_live is null or j.is_live = v_is_live)
       and (p_queue is null or j.queue = p_queue)
       and (p_task_name is null or j.task_name = p_task_name)

@@ -1,15 +1,3 @@
--- What is known of each schedule of each periodic task: the last tick that was deferred.
-create table @schema.adjourn_schedules (
-    task_name text not null,
-    periodic_id text not null,
-    cron text not null,
-    timezone text not null,
-    last_tick timestamptz not null,
-    last_job_id bigint,
-    seen_at timestamptz not null default now(),       -- when a worker last knew this schedule
-    primary key (task_name, periodic_id)
-);
-
 -- Defer the job of one tick, unless that tick or a later one was deferred already: the tick is recorded and the job is
 -- stored, or neither is.
 -- Returns whether the tick was new, and the job's id, which is null where its queueing lock was taken.
@@ -28,7 +16,7 @@ begin
     if is_new then
         insert into @schema.adjourn_jobs (queue, task_name, priority, lock, queueing_lock, waiting_queueing_lock, args, hold)
         values (p_queue, p_task_name, p_priority, p_lock, p_queueing_lock, p_queueing_lock, p_args,
-                case when p_lock is not null then 3 else 0 end)
+                case when p_lock is not null then @unplaced else @ready end)
         on conflict (waiting_queueing_lock) where waiting_queueing_lock is not null do nothing
         returning id into job_id;
         update @schema.adjourn_schedules s set last_job_id = coalesce(adjourn_defer_periodic_v1.job_id, s.last_job_id)

@@ -1,0 +1,69 @@
+"""The caretaker: what any worker does for all of them, besides running jobs.
+
+It frees the jobs of workers that fell silent, promotes those that wait behind a lock whose holder is gone, and makes
+the partitions of the weeks ahead.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from adjourn._async.managers.exchange import MAX_LOSSES, PLACE_LIMIT, AsyncWorkerManager
+from adjourn._domain.upkeep import Timetable
+from adjourn.exceptions import ConnectorException
+from adjourn.sql.constants import WEEKS_AHEAD
+
+logger: logging.Logger = logging.getLogger("adjourn.worker")
+
+
+class AsyncCaretaker:
+    """Keeps the house of one database.
+
+    Parameters
+    ----------
+    manager
+        How to reach it.
+    timetable
+        When which part of the upkeep is due.
+    timeout
+        Seconds of silence after which workers count as dead.
+    """
+
+    def __init__(self, manager: AsyncWorkerManager, timetable: Timetable, timeout: float) -> None:
+        self._manager = manager
+        self._timetable = timetable
+        self._timeout = timeout
+
+    async def rescue_async(self) -> bool:
+        """Free the jobs of workers that fell silent, and return whether there were any."""
+        rescued, failed = await self._manager.rescue_async(MAX_LOSSES, self._timeout)
+        if not rescued and not failed:
+            return False
+        logger.warning(
+            "Rescued %d jobs of workers that fell silent; %d more failed, having lost %d workers each",
+            rescued,
+            failed,
+            MAX_LOSSES,
+            extra={"action": "rescued_jobs", "rescued": rescued, "failed": failed},
+        )
+        return True
+
+    async def keep_up_async(self) -> None:
+        """Do what is due."""
+        now = time.monotonic()
+        if now >= self._timetable.heal_at:
+            await self._manager.place_async(PLACE_LIMIT, heal=True)
+            self._timetable.has_healed(now, time.monotonic())
+        if now >= self._timetable.partition_at:
+            self._timetable.makes_partitions(now)
+            await self._make_partitions_async()
+
+    async def _make_partitions_async(self) -> None:
+        try:
+            await self._manager.make_partitions_async(WEEKS_AHEAD)
+        except ConnectorException as error:
+            # Somebody holds the table: finished jobs go to the default partition until the next try.
+            logger.info("No partitions made: %s", error, extra={"action": "partitions_not_made"})
+            if error.sqlstate is None:
+                raise

@@ -1,0 +1,148 @@
+"""What a job is: plain data."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import json
+from typing import Any
+
+import attrs
+
+from adjourn.types import JSONDict, JSONLoads, Row
+
+DEFAULT_QUEUE = "default"
+DEFAULT_PRIORITY = 0
+
+
+class Status(enum.StrEnum):
+    """Where a job is in its life."""
+
+    TODO = "todo"
+    """It waits for a worker: at once, for its time, or for its lock."""
+    DOING = "doing"
+    """A worker has it."""
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    """It was taken back before it ran."""
+    ABORTING = "aborting"
+    """Never set; kept for programs that name it. A running job whose end was asked for is ``doing`` with
+    ``abort_requested``."""
+    ABORTED = "aborted"
+    """It was ended while it ran."""
+
+
+class DeleteJobCondition(enum.StrEnum):
+    """Which finished jobs a worker deletes instead of keeping them."""
+
+    NEVER = "never"
+    SUCCESSFUL = "successful"
+    ALWAYS = "always"
+
+    def applies_to(self, status: Status) -> bool:
+        """Tell whether a job that ends with this status is deleted."""
+        return self is self.ALWAYS or (self is self.SUCCESSFUL and status is Status.SUCCEEDED)
+
+
+@attrs.frozen(kw_only=True)
+class Job:
+    """One piece of work: a task's name, its arguments, and where it stands.
+
+    Attributes
+    ----------
+    id
+        The job's number, None until it is stored.
+    status
+        Where it is in its life, None until it is stored.
+    queue, priority, lock, queueing_lock
+        As it was deferred. Higher priorities go first.
+    task_name, task_kwargs
+        What to call, with which arguments.
+    scheduled_at
+        It does not run before then; aware, None for at once.
+    attempts
+        How many attempts have ended, with success, failure or the loss of the worker: 0 during its first run, 1 when that
+        has succeeded.
+    abort_requested
+        Whether somebody asked for its end while it ran.
+    worker_id
+        The worker that has or had it.
+    claim
+        How often a worker has taken it. Every write of a worker names it, so that one that lost the job cannot end it.
+    enqueued_at, started_at, finished_at
+        When it was stored, last begun and ended, by the database's clock.
+    errors
+        What went wrong in the failed attempts, oldest first; of more than ten, in the first and the last nine.
+    """
+
+    id: int | None = None
+    status: str | None = None
+    queue: str
+    priority: int = DEFAULT_PRIORITY
+    lock: str | None = None
+    queueing_lock: str | None = None
+    task_name: str
+    task_kwargs: JSONDict = attrs.field(factory=dict)
+    scheduled_at: datetime.datetime | None = None
+    attempts: int = 0
+    abort_requested: bool = False
+    worker_id: int | None = None
+    claim: int = 0
+    enqueued_at: datetime.datetime | None = None
+    started_at: datetime.datetime | None = None
+    finished_at: datetime.datetime | None = None
+    errors: tuple[JSONDict, ...] = ()
+
+    @classmethod
+    def from_row(cls, row: Row, json_loads: JSONLoads = json.loads) -> Job:
+        """Make a job of a row as the statements return it."""
+        errors = row.get("errors")
+        return cls(
+            id=row["id"],
+            status=row.get("status"),
+            queue=row["queue"],
+            priority=row["priority"],
+            lock=row["lock"],
+            queueing_lock=row["queueing_lock"],
+            task_name=row["task_name"],
+            task_kwargs=json_loads(row["args"]),
+            scheduled_at=row["scheduled_at"],
+            attempts=row["attempts"],
+            abort_requested=row["abort_requested"],
+            worker_id=row.get("worker_id"),
+            claim=row["claim"],
+            enqueued_at=row["enqueued_at"],
+            started_at=row["started_at"],
+            finished_at=row.get("finished_at"),
+            errors=tuple(json.loads(errors)) if errors else (),
+        )
+
+    def evolve(self, **changes: Any) -> Job:
+        """Return a copy with some attributes changed."""
+        return attrs.evolve(self, **changes)
+
+    def asdict(self) -> dict[str, Any]:
+        """Return the attributes as a dictionary."""
+        return attrs.asdict(self, recurse=False)
+
+    def log_context(self) -> JSONDict:
+        """Return what log records carry of the job."""
+        context = self.asdict()
+        for name in ("scheduled_at", "enqueued_at", "started_at", "finished_at"):
+            context[name] = context[name] and context[name].isoformat()
+        context["call_string"] = self.call_string
+        return context
+
+    @property
+    def call_string(self) -> str:
+        """The job as a call, such as ``tasks.add[7](a=1, b=2)``, for people to read."""
+        arguments = ", ".join(f"{name}={_shown(value)}" for name, value in self.task_kwargs.items())
+        return f"{self.task_name}[{self.id}]({arguments})"
+
+
+def _shown(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception:  # what a decoder of the user's has made may be anything
+        return f"<{type(value).__name__}>"

@@ -1,0 +1,260 @@
+"""What the lower rooms know of the objects that users hold: an app, its tasks and schedules, a context, a worker.
+
+An app makes workers, a worker runs an app's tasks, a task is told of both. Modules that imported each other for that
+would form a circle, so the lower of two knows the upper one by a protocol from here, which offers what it uses and no
+more. Users hold the classes themselves (`App`, `Task`, `JobContext`, `Worker`), with everything that they can do.
+
+Everything is read only, so that a class may have an attribute of a more precise type than the protocol asks for.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+from adjourn._domain.cron import Cron
+from adjourn._domain.jobs import Job
+from adjourn._domain.runs import AbortReason
+from adjourn.exceptions import JobRetry
+from adjourn.types import JSONLoads, Parameters, PeriodicDefaults, Row, Statement
+
+OptionsT_co = TypeVar("OptionsT_co", covariant=True)
+
+
+# The database
+
+
+class AsyncSessionLike(Protocol):
+    """A connection of a worker's own, to be awaited. Each connector's `AsyncSession` is one."""
+
+    async def execute_async(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
+        """Execute one statement and return its rows."""
+
+    async def listen_async(self, channel: str) -> None:
+        """Start to receive the notifications of a channel."""
+
+    async def wait_for_notifications_async(self, timeout: float) -> list[str]:
+        """Wait at most ``timeout`` seconds for notifications, and return their payloads."""
+
+    async def close_async(self) -> None:
+        """Close the connection; never raises because it is broken."""
+
+
+class SyncSessionLike(Protocol):
+    """A connection of a worker's own that blocks, for its threads. Each connector's `SyncSession` is one."""
+
+    def execute(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
+        """Execute one statement and return its rows."""
+
+    def listen(self, channel: str) -> None:
+        """Start to receive the notifications of a channel."""
+
+    def wait_for_notifications(self, timeout: float) -> list[str]:
+        """Wait at most ``timeout`` seconds for notifications, and return their payloads."""
+
+    @property
+    def is_wakeable(self) -> bool:
+        """Whether `wake` ends a wait."""
+
+    def wake(self) -> None:
+        """End the wait that is under way, or else the next one. May be called from any thread."""
+
+    def close(self) -> None:
+        """Close the connection; never raises because it is broken."""
+
+
+class ConnectorLike(Protocol):
+    """What a worker needs of a connector. Each `BaseConnector` is one."""
+
+    @property
+    def json_loads(self) -> JSONLoads:
+        """How the arguments of jobs are read."""
+
+    def get_async_connector(self) -> ConnectorLike:
+        """Return the connector that serves asynchronous calls."""
+
+    async def session_async(self) -> AsyncSessionLike:
+        """Connect once more, for the caller alone."""
+
+    def session(self) -> SyncSessionLike:
+        """Connect once more, for the calling thread alone. Blocks."""
+
+
+class JobManagerLike(Protocol):
+    """What workers and their tasks need of the job manager. `JobManager` is one."""
+
+    @property
+    def schema(self) -> str:
+        """The database schema that holds adjourn's tables."""
+
+    async def list_schedules_async(self) -> list[Row]:
+        """Return what is known of the schedules of periodic tasks."""
+
+    async def keep_schedules_async(self, known: Sequence[tuple[str, str]], seconds: float) -> list[tuple[str, str]]:
+        """Note that schedules are still in use, and forget others."""
+
+    async def defer_periodic_job_async(
+        self, job: Job, periodic_id: str, defer_timestamp: int, *, cron: str = "", timezone: str = "UTC"
+    ) -> int | None:
+        """Store the job of one tick of a periodic task."""
+
+    async def delete_old_jobs_async(
+        self,
+        nb_hours: float,
+        queue: str | None = None,
+        include_failed: bool = False,
+        include_cancelled: bool = False,
+        include_aborted: bool = False,
+    ) -> int:
+        """Delete jobs that finished more than ``nb_hours`` hours ago."""
+
+
+# Tasks
+
+
+class TaskLike(Protocol):
+    """What a worker needs of a task. `Task` is one."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the database."""
+
+    @property
+    def func(self) -> Callable[..., Any]:
+        """The function to call."""
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the function is to be awaited."""
+
+    @property
+    def pass_context(self) -> bool:
+        """Whether the function takes a `JobContext` first."""
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that a run may take; None for the worker's."""
+
+    @property
+    def task_middleware(self) -> tuple[Callable[..., Any], ...]:
+        """What wraps each run, the first outermost."""
+
+    def make_job(self, **options: Any) -> Job:
+        """Return a job with these options, and the task's own for the rest."""
+
+    def get_retry_exception(self, exception: BaseException, job: Job) -> JobRetry | None:
+        """Return the exception that stands for running the job again, or None if it is to fail."""
+
+
+class PeriodicTaskLike(Protocol):
+    """What a scheduler needs of a task with one of its schedules. `PeriodicTask` is one."""
+
+    @property
+    def task(self) -> TaskLike:
+        """The task."""
+
+    @property
+    def cron(self) -> Cron:
+        """When it is due."""
+
+    @property
+    def periodic_id(self) -> str:
+        """Tells several schedules of one task apart."""
+
+    @property
+    def configure_kwargs(self) -> Mapping[str, Any]:
+        """The options of its jobs."""
+
+    def due(self, since: datetime.datetime, now: datetime.datetime, max_delay: float) -> Iterable[datetime.datetime]:
+        """Find the ticks to defer now, in order."""
+
+    def overdue(
+        self, since: datetime.datetime | None, now: datetime.datetime, max_delay: float
+    ) -> Iterable[datetime.datetime]:
+        """Find the ticks to defer when a worker begins, in order."""
+
+
+class PeriodicRegistryLike(Protocol):
+    """The periodic tasks of an app. `PeriodicRegistry` is one."""
+
+    @property
+    def periodic_tasks(self) -> Mapping[tuple[str, str], PeriodicTaskLike]:
+        """By the task's name and the ``periodic_id``."""
+
+
+# What users hold
+
+
+class AppLike(Protocol):
+    """What a worker, its roles and the builtin tasks need of an app. `App` is one."""
+
+    @property
+    def connector(self) -> ConnectorLike:
+        """How to reach the database."""
+
+    @property
+    def job_manager(self) -> JobManagerLike:
+        """The operations on jobs."""
+
+    @property
+    def tasks(self) -> Mapping[str, TaskLike]:
+        """The tasks by name and alias."""
+
+    @property
+    def periodic_registry(self) -> PeriodicRegistryLike:
+        """The periodic tasks."""
+
+    @property
+    def periodic_defaults(self) -> PeriodicDefaults:
+        """The options of periodic tasks that do not say so themselves."""
+
+    def make_context(
+        self,
+        job: Job,
+        *,
+        start_timestamp: float,
+        worker_name: str | None = None,
+        worker_queues: Iterable[str] | None = None,
+        additional_context: Mapping[str, Any] | None = None,
+        abort_reason: Callable[[], AbortReason | None] | None = None,
+    ) -> ContextLike:
+        """Return what a task is told about one run of a job."""
+
+
+class ContextLike(Protocol):
+    """What the builtin tasks, and the declaration of a task, need of a context. `JobContext` is one."""
+
+    @property
+    def app(self) -> AppLike:
+        """The app whose worker runs the job."""
+
+    @property
+    def job(self) -> Job:
+        """The job."""
+
+    def should_abort(self) -> bool:
+        """Return whether the job is asked to end."""
+
+
+class WorkerLike(Protocol[OptionsT_co]):
+    """What a worker's roles need of the worker that they belong to. `Worker` is one, of its `Options`."""
+
+    @property
+    def app(self) -> AppLike:
+        """The app whose jobs it runs."""
+
+    @property
+    def options(self) -> OptionsT_co:
+        """Its options, checked."""
+
+    @property
+    def worker_id(self) -> int | None:
+        """The number that the database knows it by; None while it is not registered."""
+
+    @property
+    def may_be_interrupted(self) -> bool:
+        """Whether a `KeyboardInterrupt` can be a signal's."""
+
+    def stop(self) -> None:
+        """Stop gracefully. May be called from any thread."""

@@ -1,0 +1,21 @@
+"""One run of a job, and why it may be asked to end."""
+
+from __future__ import annotations
+
+import enum
+
+
+class AbortReason(enum.StrEnum):
+    """Why a running job is asked to end."""
+
+    USER_REQUEST = "user_request"
+    """Somebody called ``cancel_job_by_id(..., abort=True)``."""
+    SHUTDOWN = "shutdown"
+    """The worker is stopping."""
+    TIMEOUT = "timeout"
+    """It has run for longer than its task's ``timeout``."""
+
+
+def not_aborted() -> AbortReason | None:
+    """Return None: nobody has asked for the end of a run."""
+    return None
