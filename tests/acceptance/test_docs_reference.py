@@ -16,7 +16,8 @@ from numpydoc.docscrape import NumpyDocString
 from support.reference import Entry, described, members, public_modules, public_names
 
 ENTRIES = described()
-MEMBERS = {path: value for entry in ENTRIES for path, value in members(entry)}
+# What several classes inherit counts once.
+MEMBERS = {path: value for value, path in {value: path for entry in ENTRIES for path, value in members(entry)}.items()}
 SELF_EXPLAINING = (BaseException, enum.Enum, dict, tuple, typing.Protocol)  # type: ignore[arg-type]
 """Classes whose arguments are those of Python's own, or described as keys or fields."""
 
