@@ -64,7 +64,7 @@ class LoadFromPathError(AdjournException, ImportError):
 
 
 class CallerModuleUnknown(AdjournException):
-    """The module that creates this object has no ``__name__``. Pass an explicit ``name`` to its tasks."""
+    """Never raised: programs written for Procrastinate may catch it."""
 
 
 class FunctionPathError(AdjournException):
@@ -177,11 +177,11 @@ class MissingApp(AdjournException):
 
 
 class InvalidTimestamp(AdjournException):
-    """A periodic task was called with a time that is not one of its schedule's."""
+    """Never raised: programs written for Procrastinate may catch it."""
 
 
 class RunTaskError(AdjournException):
-    """The worker met jobs that it could not run; the log says which."""
+    """Never raised: programs written for Procrastinate may catch it."""
 
 
 class MovedElsewhere(AdjournException):

@@ -231,5 +231,8 @@ class RetryStrategy(BaseRetryStrategy):
 
 
 def get_retry_strategy(retry: RetryValue | None) -> BaseRetryStrategy | None:
-    """Return the strategy that a task's ``retry`` option stands for; see `RetryStrategy.of`."""
+    """Return the strategy that a task's ``retry`` option stands for, as `RetryStrategy.of` does.
+
+    It is for programs written for Procrastinate.
+    """
     return RetryStrategy.of(retry)

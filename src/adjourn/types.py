@@ -48,8 +48,8 @@ class TimeDeltaParams(TypedDict, total=False):
 
 
 class JobToDefer(NamedTuple):
-    """The columns of a new job, by the names that programs written for Procrastinate know them by. Nothing here makes
-    or takes one.
+    """The columns of a new job, by the names that programs written for Procrastinate know. Nothing here makes or takes
+    one.
     """
 
     queue_name: str

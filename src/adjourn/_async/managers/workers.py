@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from adjourn._async.managers.exchange import MAX_LOSSES, PLACE_LIMIT, AsyncWorkerManager
 from adjourn._async.managers.lists import AsyncJobLists
+from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._domain.arguments import check_is_job
 from adjourn._domain.checks import check_filter, check_flag, check_id, check_name, check_seconds, checked_names
 from adjourn._domain.jobs import DeleteJobCondition, Job, Status
@@ -13,7 +14,7 @@ from adjourn._domain.outcomes import Ended
 from adjourn.exceptions import InvalidOption, NoResult
 
 
-class AsyncWorkers(AsyncJobLists):
+class AsyncWorkers(AsyncStatementRunner):
     """Registers workers, and fetches and finishes jobs for them one at a time."""
 
     async def register_worker_async(
@@ -106,7 +107,7 @@ class AsyncWorkers(AsyncJobLists):
             If it does not run.
         """
         check_id("job_id", job_id)
-        jobs = await self.list_jobs_async(id=job_id)
+        jobs = await AsyncJobLists(self.connector, self.schema).list_jobs_async(id=job_id)
         if not jobs:
             raise NoResult(f"There is no job {job_id}.")
         if jobs[0].status != Status.DOING:

@@ -11,10 +11,11 @@ from adjourn._domain.jobs import DeleteJobCondition, Job, Status
 from adjourn._domain.outcomes import Ended
 from adjourn._sync.managers.exchange import MAX_LOSSES, PLACE_LIMIT, SyncWorkerManager
 from adjourn._sync.managers.lists import SyncJobLists
+from adjourn._sync.managers.statements import SyncStatementRunner
 from adjourn.exceptions import InvalidOption, NoResult
 
 
-class SyncWorkers(SyncJobLists):
+class SyncWorkers(SyncStatementRunner):
     """Registers workers, and fetches and finishes jobs for them one at a time."""
 
     def register_worker(self, name: str = "worker", queues: Sequence[str] | None = None, timeout: float = 30.0) -> int:
@@ -105,7 +106,7 @@ class SyncWorkers(SyncJobLists):
             If it does not run.
         """
         check_id("job_id", job_id)
-        jobs = self.list_jobs(id=job_id)
+        jobs = SyncJobLists(self.connector, self.schema).list_jobs(id=job_id)
         if not jobs:
             raise NoResult(f"There is no job {job_id}.")
         if jobs[0].status != Status.DOING:
