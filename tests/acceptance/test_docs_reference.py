@@ -7,26 +7,28 @@ import enum
 import importlib
 import inspect
 import re
-import typing
-from typing import Any
 
 import pytest
 from numpydoc.docscrape import NumpyDocString
 
-from support.reference import Entry, described, members, public_modules, public_names
+from support.reference import Entry, Member, described, members, public_modules, public_names
 
 ENTRIES = described()
 # What several classes inherit counts once.
-MEMBERS = {path: value for value, path in {value: path for entry in ENTRIES for path, value in members(entry)}.items()}
-SELF_EXPLAINING = (BaseException, enum.Enum, dict, tuple, typing.Protocol)  # type: ignore[arg-type]
-"""Classes whose arguments are those of Python's own, or described as keys or fields."""
+MEMBERS = list({member.value: member for entry in ENTRIES for member in members(entry)}.values())
+FIELDS = (BaseException, enum.Enum, dict, tuple)
+"""What these classes are made of is described as attributes, or is Python's own."""
+REFERENCE = re.compile(r"[Tt]akes|[Ss]ee `|as `[\w.]+` does|^Refuse: ")
+"""How a docstring leads to another that describes the same parameters."""
 
 
-def parameters(value: Any) -> list[str]:
-    """Return the names of what is passed to a function or class."""
-    found = [name for name in inspect.signature(value).parameters if name not in ("self", "cls") and name[0] != "_"]
-    # A name that the class fills in by a leading underscore is not for users.
-    return found
+def parameters(member: Member) -> list[str]:
+    """Return the names of what is passed to a function or class. A name with an underscore is not for users."""
+    return [
+        name
+        for name in inspect.signature(member.value).parameters
+        if name not in ("self", "cls") and not name.startswith("_")
+    ]
 
 
 def documented(docstring: str, *sections: str) -> set[str]:
@@ -62,32 +64,32 @@ def test_nothing_is_described_twice() -> None:
 
 
 def test_everything_has_a_docstring() -> None:
-    assert [path for path, value in MEMBERS.items() if not inspect.getdoc(value)] == []
+    assert [member.path for member in MEMBERS if not member.docstring and not any(member.inherited)] == []
 
 
 def test_docstrings_describe_no_parameter_that_does_not_exist() -> None:
+    functions = [member for member in MEMBERS if inspect.isfunction(member.value)]
     wrong = {
-        path: names
-        for path, value in MEMBERS.items()
-        if inspect.isfunction(value)
-        and (names := documented(inspect.getdoc(value) or "", "Parameters") - set(parameters(value)))
+        member.path: names
+        for member in functions
+        if (names := documented(member.docstring, "Parameters") - set(parameters(member)))
     }
     assert wrong == {}
 
 
 def test_docstrings_tell_what_each_of_several_parameters_is() -> None:
     silent = {}
-    for path, value in MEMBERS.items():
-        docstring = inspect.getdoc(value) or ""
-        is_class = inspect.isclass(value)
-        if isinstance(value, property) or (is_class and issubclass(value, SELF_EXPLAINING)) or re.search("[Tt]akes", docstring):
+    for member in MEMBERS:
+        is_made_of_fields = inspect.isclass(member.value) and (
+            issubclass(member.value, FIELDS) or getattr(member.value, "_is_protocol", False)
+        )
+        if isinstance(member.value, property) or is_made_of_fields or REFERENCE.search(member.docstring):
             continue
-        names = [
-            name
-            for name in parameters(value)
-            if name not in documented(docstring, "Parameters", "Attributes") and f"``{name}``" not in docstring
-        ]
+        told = documented(member.docstring, "Parameters", "Attributes")
+        for inherited in member.inherited:
+            told |= documented(inherited, "Parameters")
+        names = [name for name in parameters(member) if name not in told and f"``{name}``" not in member.docstring]
         # With a single one the first sentence does.
-        if names and len(parameters(value)) > 1:
-            silent[path] = names
+        if names and len(parameters(member)) > 1:
+            silent[member.path] = names
     assert silent == {}, "describe them under Parameters, or write: Takes what `...` does"

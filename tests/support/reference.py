@@ -8,7 +8,7 @@ import pkgutil
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import adjourn
@@ -76,21 +76,35 @@ def described() -> list[Entry]:
     return found
 
 
-def members(entry: Entry) -> Iterator[tuple[str, Any]]:
-    """Yield a described class's or function's callables, each with its path."""
+@dataclass(frozen=True)
+class Member:
+    """A class, or something to call, that the reference describes; with its docstring and those of what it overrides or extends."""
+
+    path: str
+    value: Any
+    docstring: str
+    inherited: tuple[str, ...] = ()
+
+
+def members(entry: Entry) -> Iterator[Member]:
+    """Yield a function, or a class with its methods and properties; what Python's own classes have is left out."""
     value = entry.value
-    if inspect.isfunction(value):
-        yield entry.path, value
+    if not getattr(value, "__module__", "").startswith("adjourn") or not (
+        inspect.isclass(value) or inspect.isfunction(value)
+    ):
+        return
+    parents = value.__mro__[1:] if inspect.isclass(value) else ()
+    yield Member(
+        entry.path, value, inspect.getdoc(value) or "", tuple(inspect.cleandoc(each.__doc__ or "") for each in parents)
+    )
     if not inspect.isclass(value):
         return
-    yield entry.path, value
-    for name, member in inspect.getmembers_static(value):
+    for name in dir(value):
         if name.startswith(("_", "test_")):
             continue
-        owner = next(cls for cls in value.__mro__ if name in vars(cls))
-        if not owner.__module__.startswith("adjourn"):
-            continue
-        if isinstance(member, staticmethod | classmethod):
-            member = member.__func__
-        if inspect.isfunction(member) or isinstance(member, property):
-            yield f"{entry.path}.{name}", member
+        definitions = [vars(cls)[name] for cls in value.__mro__ if name in vars(cls)]
+        owner = next(cls for cls in value.__mro__ if name in vars(cls)) if definitions else object
+        found, *overridden = (getattr(each, "__func__", each) for each in definitions or [None])
+        if owner.__module__.startswith("adjourn") and isinstance(found, FunctionType | property):
+            inherited = tuple(inspect.cleandoc(each.__doc__ or "") for each in overridden)
+            yield Member(f"{entry.path}.{name}", found, inspect.cleandoc(found.__doc__ or ""), inherited)
