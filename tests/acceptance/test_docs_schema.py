@@ -14,7 +14,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from adjourn import sql
-from conftest import with_database
+from support.databases import with_database
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "schema.md").read_text("utf-8")
 FILES = {name: text for text, name in re.findall(r"```python\n(# (\S+\.py)\n.*?)```", PAGE, re.DOTALL)}

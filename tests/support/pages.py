@@ -25,7 +25,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 ADDRESS = "postgresql://localhost/mydb"
-CODE = ("python", "console")
+CODE = ("python", "console", "sql")
 DATA = ("ini", "mermaid", "text")
 _PARTS = re.compile(
     r"^<!-- not run: (?P<why>.*?) -->$"
