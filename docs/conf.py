@@ -29,7 +29,8 @@ nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(?!adjourn\.).*"),
     # Signatures name internal classes and variables of types.
-    ("py:.*", r"adjourn\..*\b(_\w+|P|R|T|Args|PoolT)\b.*"),
+    ("py:.*", r"adjourn\..*\b(_\w+|P|R|T|Args|Context|PoolT)\b.*"),
+    ("py:class", r"adjourn\..*\.Summoned\w+"),
     ("py:.*", r"adjourn\.manager\.source\..*"),
 ]
 
@@ -47,7 +48,6 @@ copybutton_exclude = ".linenos, .gp, .go"
 autodoc_default_options = {
     "members": True,
     "undoc-members": True,
-    "show-inheritance": True,
     # Managers and connectors are made of two halves, whose operations are theirs. What Python's own classes have is not
     # repeated.
     "inherited-members": "BaseException,Generic,Protocol,dict,str,tuple",
@@ -62,6 +62,7 @@ default_role = "py:obj"
 html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_show_copyright = False
 html_show_sphinx = False
 html_copy_source = False
 
@@ -98,6 +99,18 @@ def describe_attribute(app: Sphinx, what: str, name: str, value: Any, options: A
             lines[:] = described_attributes(owner).get(attribute, [])
 
 
+def leave_out_attributes(app: Sphinx, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
+    """Leave out of a class's docstring the section on attributes, where each of them is described by itself below."""
+    if what != "class" or "Attributes" not in lines:
+        return
+    start = lines.index("Attributes")
+    ends = (line for line in range(start + 3, len(lines)) if lines[line].startswith("---"))
+    end = next(ends, len(lines) + 1) - 1
+    listed = {each for names, _, _ in NumpyDocString("\n".join(lines))["Attributes"] for each in names.split(", ")}
+    if all(hasattr(value, each) or each in inspect.get_annotations(value) for each in listed):
+        del lines[start:end]
+
+
 def skip_member(app: Sphinx, what: str, name: str, value: Any, skip: bool, options: Any) -> bool | None:
     """Leave out the tests of the contract, which are described by what they check."""
     return True if name.startswith("test_") else None
@@ -108,4 +121,5 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-bases", show_public_bases)
     # Before numpydoc, which shapes the docstring of a class.
     app.connect("autodoc-process-docstring", describe_attribute, priority=400)
+    app.connect("autodoc-process-docstring", leave_out_attributes, priority=401)
     app.connect("autodoc-skip-member", skip_member)

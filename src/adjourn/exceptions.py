@@ -10,6 +10,37 @@ import datetime
 import inspect
 from typing import Protocol
 
+__all__ = [
+    "AdjournException",
+    "AlreadyEnqueued",
+    "AppNotOpen",
+    "CallerModuleUnknown",
+    "ConnectorException",
+    "FunctionPathError",
+    "InvalidConnection",
+    "InvalidOption",
+    "InvalidTaskArguments",
+    "InvalidTimestamp",
+    "JobAborted",
+    "JobRetry",
+    "JobTimeout",
+    "LoadFromPathError",
+    "MiddlewareKindMismatch",
+    "MissingApp",
+    "MovedElsewhere",
+    "NoResult",
+    "ProcrastinateException",
+    "RetryDecisionLike",
+    "RunTaskError",
+    "SchemaOutOfDate",
+    "SyncConnectorConfigurationError",
+    "TaskAlreadyRegistered",
+    "TaskNotFound",
+    "UnboundTaskError",
+    "UniqueViolation",
+    "WrongCaller",
+]
+
 
 class AdjournException(Exception):
     """An adjourn operation failed."""

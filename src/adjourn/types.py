@@ -8,6 +8,26 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, TypedDict
 
 import attrs
 
+__all__ = [
+    "AnyTaskMiddleware",
+    "AnyWorkerMiddleware",
+    "AsyncCallNext",
+    "ConfigureOptions",
+    "JSONDict",
+    "JSONDumps",
+    "JSONLoads",
+    "JSONValue",
+    "JobToDefer",
+    "Parameters",
+    "PeriodicDefaults",
+    "PeriodicOptions",
+    "Row",
+    "Statement",
+    "SyncCallNext",
+    "TimeDeltaParams",
+    "WorkerOptions",
+]
+
 JSONValue: TypeAlias = "dict[str, Any] | list[Any] | str | int | float | bool | None"
 JSONDict: TypeAlias = dict[str, Any]
 Parameters: TypeAlias = Mapping[str, Any]
@@ -63,7 +83,15 @@ class JobToDefer(NamedTuple):
 
 @attrs.frozen
 class Statement:
-    """One SQL command, and the name by which people, logs and the in-memory connector know it."""
+    """One SQL command, and the name by which people, logs and the in-memory connector know it.
+
+    Parameters
+    ----------
+    name
+        The name.
+    text
+        The SQL.
+    """
 
     name: str
     text: str

@@ -92,6 +92,13 @@ class MemoryStore:
     def execute(self, statement: Statement, parameters: Parameters | None) -> list[Row]:
         """Execute one statement, and return its rows.
 
+        Parameters
+        ----------
+        statement
+            One of adjourn's own statements.
+        parameters
+            Its parameters, by name.
+
         Raises
         ------
         UniqueViolation
@@ -117,6 +124,13 @@ class MemoryStore:
     def commit(self, tables: Tables, version: int) -> None:
         """Let a transaction take effect, unless another has meanwhile.
 
+        Parameters
+        ----------
+        tables
+            The tables that the transaction has changed.
+        version
+            The version of the data that it began with.
+
         Raises
         ------
         ConnectorException
@@ -129,7 +143,17 @@ class MemoryStore:
             self._commit(tables)
 
     def answer(self, tables: Tables, statement: Statement, parameters: Parameters) -> list[Row]:
-        """Do to some tables what a statement says, and return its rows."""
+        """Do to some tables what a statement says, and return its rows.
+
+        Parameters
+        ----------
+        tables
+            The tables, which are changed.
+        statement
+            One of adjourn's own statements.
+        parameters
+            Its parameters, by name.
+        """
         answer = ANSWERS.get(statement.name)
         if answer is None or statement.name in TRANSACTIONS:
             raise exceptions.ConnectorException(

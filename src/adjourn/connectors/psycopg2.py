@@ -54,7 +54,7 @@ class AsyncPsycopg2Connector(SelectingConnector):
 
     psycopg2 itself knows nothing of event loops, so what is awaited happens in threads, at most one for each
     connection. A call that is cancelled has the server cancel its statement. A new program is better served by
-    `adjourn.PsycopgConnector`.
+    `PsycopgConnector`.
 
     Parameters
     ----------

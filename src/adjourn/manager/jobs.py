@@ -27,6 +27,13 @@ class JobManager(AsyncJobManager, SyncJobManager):
 
     There is no ``listen_for_jobs``: new jobs are announced only while a worker has nothing to do, so another listener
     would hear of few. ``connector.listen_notify`` listens on channels of your own.
+
+    Parameters
+    ----------
+    connector
+        How to reach the database.
+    schema
+        The database schema that holds adjourn's tables.
     """
 
     connector: ConnectorSource

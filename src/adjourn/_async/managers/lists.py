@@ -20,6 +20,13 @@ class AsyncJobLists(AsyncStatementRunner):
     async def get_job_status_async(self, job_id: int, connection: Any = None) -> Status:
         """Return where a job is in its life.
 
+        Parameters
+        ----------
+        job_id
+            The job.
+        connection
+            A connection of the caller's, whose transaction this joins.
+
         Raises
         ------
         NoResult

@@ -47,7 +47,15 @@ class AsyncWorkers(AsyncStatementRunner):
         await _manager_of(self).unregister_worker_async(worker_id)
 
     async def update_heartbeat_async(self, worker_id: int, timeout: float = 30.0) -> bool:
-        """Say that a worker lives, for ``timeout`` seconds more; False if it was declared dead."""
+        """Say that a worker lives, for ``timeout`` seconds more; False if it was declared dead.
+
+        Parameters
+        ----------
+        worker_id
+            The worker.
+        timeout
+            Seconds without another heartbeat after which it counts as dead, 30 by default.
+        """
         check_id("worker_id", worker_id)
         check_seconds("timeout", timeout, above_zero=True)
         return (await _manager_of(self).heartbeat_async(worker_id, timeout)).alive
@@ -63,7 +71,15 @@ class AsyncWorkers(AsyncStatementRunner):
         return [row["id"] for row in rows]
 
     async def fetch_job_async(self, queues: Sequence[str] | None, worker_id: int) -> Job | None:
-        """Claim the best job for a registered worker, and return it; None if there is none to run now."""
+        """Claim the best job for a registered worker, and return it; None if there is none to run now.
+
+        Parameters
+        ----------
+        queues
+            Claim from these only; None for all.
+        worker_id
+            The worker, as `register_worker_async` has returned it.
+        """
         queues = checked_names("queues", queues)
         check_id("worker_id", worker_id)
         manager = _manager_of(self)
@@ -79,6 +95,15 @@ class AsyncWorkers(AsyncStatementRunner):
 
     async def finish_job_async(self, job: Job, status: Status, delete_job: bool = False) -> bool:
         """End a job that was fetched; False if it is not that worker's any more, and nothing was changed.
+
+        Parameters
+        ----------
+        job
+            The job, as `fetch_job_async` has returned it.
+        status
+            How it ended: succeeded, failed, aborted or cancelled.
+        delete_job
+            Delete it instead of keeping it.
 
         Raises
         ------

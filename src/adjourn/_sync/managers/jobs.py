@@ -167,6 +167,13 @@ class SyncJobManager(SyncStatementRunner):
     def batch_defer_jobs(self, jobs: Sequence[Job], connection: Any = None) -> list[Job]:
         """Store several jobs, all or none, and return them with their ids, in the same order.
 
+        Parameters
+        ----------
+        jobs
+            The jobs, without ids.
+        connection
+            A connection of the caller's: the jobs are stored in the transaction open on it, or not at all.
+
         Raises
         ------
         AlreadyEnqueued
