@@ -11,6 +11,8 @@ from adjourn import sql
 from adjourn._async.managers.jobs import AsyncJobManager
 from adjourn._domain.jobs import Job
 from adjourn._sync.managers.jobs import SyncJobManager
+from adjourn.events import Events
+from adjourn.events.log import LOGGED
 from adjourn.exceptions import WrongCaller
 from adjourn.manager.grouping import DeferGroup
 from adjourn.manager.source import ConnectorSource
@@ -53,6 +55,7 @@ class JobManager(AsyncJobManager, SyncJobManager):
     """
 
     connector: ConnectorSource
+    events: Events = LOGGED
 
     # For checkers of types these block, as they are inherited.
     if not TYPE_CHECKING:
