@@ -6,6 +6,7 @@ import asyncio
 import functools
 import inspect
 import logging
+import sys
 import threading
 import traceback
 import weakref
@@ -98,9 +99,12 @@ class Events:
 
     def wants(self, kind: type[Event]) -> bool:
         """Return whether anybody is to be told of events of this very class. Only then is it worth making one."""
-        for each in self._subscriptions(kind):  # noqa: SIM110 - a generator would take longer than all the rest
-            if each.when is None or each.when(kind):
-                return True
+        for each in self._subscriptions(kind):
+            try:
+                if each.when is None or each.when(kind):
+                    return True
+            except Exception as error:  # of the user's, as in `emit`
+                _report(kind, error)
         return False
 
     def emit(self, event: Event) -> None:
@@ -111,7 +115,7 @@ class Events:
                 if each.when is None or each.when(kind):
                     each.subscriber(event)
             except Exception as error:  # subscribers are the user's, and must not cost a job
-                _report(f"A subscriber to {kind.__name__} raised {type(error).__name__}: {error}", error)
+                _report(kind, error)
 
     def _subscriptions(self, kind: type[Event]) -> tuple[_Subscription, ...]:
         found = self._found
@@ -135,13 +139,20 @@ class Events:
             child._forget()
 
 
-def _report(message: str, error: Exception) -> None:
+def _report(kind: type[Event], error: Exception) -> None:
+    """Say what a subscriber raised: as text, for what it has to do with may not even be printable."""
+    message = f"A subscriber to {kind.__name__} raised {type(error).__name__}. {_traceback(error)}"
     try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
+        asyncio.get_running_loop().call_exception_handler({"message": message})
+    except RuntimeError:  # there is no loop here
         try:
-            logger.error(message, exc_info=error)
+            logger.error(message)
         except Exception:  # it is the log that has failed
-            traceback.print_exception(error)
-    else:
-        loop.call_exception_handler({"message": message, "exception": error})
+            print(message, file=sys.stderr)
+
+
+def _traceback(error: Exception) -> str:
+    try:
+        return "".join(traceback.format_exception(error, chain=False))
+    except Exception as unprintable:
+        return f"It cannot be printed: {type(unprintable).__name__}"
