@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -160,12 +161,14 @@ class TestSelection:
     ) -> None:
         app, _ = with_task(asynchronous)
         loop = asyncio.new_event_loop()
+        # Other tests sleep on the same server, and a session whose client is gone sleeps to the end.
+        sleep = f"SELECT pg_sleep(2) AS mine_{uuid.uuid4().hex}"
+        sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query = %s AND state = 'active'"
 
         async def begin() -> None:
             await app.open_async()
-            pending.append(asyncio.create_task(asynchronous.execute_query_async("SELECT pg_sleep(2)")))
-            sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(2)' AND state = 'active'"
-            while observer.execute(sleeping).fetchone() != (1,):
+            pending.append(asyncio.create_task(asynchronous.execute_query_async(sleep)))
+            while observer.execute(sleeping, [sleep]).fetchone() != (1,):
                 await asyncio.sleep(0.01)
 
         pending: list[asyncio.Task[None]] = []
