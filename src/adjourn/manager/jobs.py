@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from adjourn import sql
 from adjourn._async.managers.jobs import AsyncJobManager
+from adjourn._runtime.private import running_loop
 from adjourn._sync.managers.jobs import SyncJobManager
 from adjourn.exceptions import WrongCaller
 from adjourn.jobs import Job
@@ -26,7 +26,7 @@ def _awaited_on_a_loop(name: str) -> Callable[..., Any]:
 
     @functools.wraps(blocking)
     def operation(self: JobManager, /, *args: Any, **kwargs: Any) -> Any:
-        is_on_a_loop = asyncio._get_running_loop() is not None
+        is_on_a_loop = running_loop() is not None
         if is_on_a_loop and not getattr(self.connector, "needs_opening", True):
             return asynchronous(self, *args, **kwargs)
         try:
