@@ -26,16 +26,6 @@ STATEMENTS = sql.statements()
 NOON = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)
 
 
-@pytest.fixture
-def connector() -> InMemoryConnector:
-    return InMemoryConnector()
-
-
-@pytest.fixture
-def app(connector: InMemoryConnector) -> adjourn.App:
-    return adjourn.App(connector=connector)
-
-
 @pytest.mark.parametrize("kind", [InMemoryConnector, SyncInMemoryConnector])
 @pytest.mark.parametrize(("option", "value"), [("json_dumps", 5), ("json_loads", "x")])
 def test_what_is_no_function_cannot_read_or_write_json(kind: Any, option: str, value: Any) -> None:

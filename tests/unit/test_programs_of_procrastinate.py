@@ -19,16 +19,6 @@ from adjourn.jobs import Job
 from adjourn.testing import InMemoryConnector, SyncInMemoryConnector
 
 
-@pytest.fixture
-def connector() -> InMemoryConnector:
-    return InMemoryConnector()
-
-
-@pytest.fixture
-def app(connector: InMemoryConnector) -> adjourn.App:
-    return adjourn.App(connector=connector)
-
-
 def run(app: adjourn.App) -> None:
     app.run_worker(wait=False, install_signal_handlers=False)
 

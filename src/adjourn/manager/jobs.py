@@ -10,6 +10,8 @@ from adjourn._async.managers.jobs import AsyncJobManager
 from adjourn._compat.awaited import awaitable_on_a_loop
 from adjourn._domain.jobs import Job
 from adjourn._sync.managers.jobs import SyncJobManager
+from adjourn.events import Events
+from adjourn.events.log import LOGGED
 from adjourn.manager.grouping import DeferGroup
 from adjourn.manager.lists import JobLists
 from adjourn.manager.retention import Retention
@@ -37,6 +39,7 @@ class JobManager(AsyncJobManager, SyncJobManager):
     """
 
     connector: ConnectorSource
+    events: Events = LOGGED
 
     def __init__(self, connector: ConnectorSource, schema: str = sql.DEFAULT_SCHEMA) -> None:
         super().__init__(connector, schema)
