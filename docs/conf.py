@@ -29,7 +29,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(?!adjourn\.).*"),
     # Signatures name internal classes and variables of types.
-    ("py:.*", r"adjourn\..*\b(_\w+|P|R|T|Args|Context|PoolT)\b.*"),
+    ("py:.*", r"adjourn\..*\b(_\w+|P|R|T|Args|Context|EventT|PoolT)\b.*"),
     ("py:class", r"adjourn\..*\.Summoned\w+"),
     ("py:.*", r"adjourn\.manager\.source\..*"),
 ]
