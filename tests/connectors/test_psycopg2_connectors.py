@@ -112,7 +112,7 @@ class TestPsycopg2Connector:
         [name for name, _ in inspect.getmembers(Psycopg2Connector, inspect.isfunction) if name.endswith("_async")],
     )
     async def test_every_awaited_operation_is_refused_even_before_opening(self, name: str) -> None:
-        arguments: dict[str, tuple[Any, ...]] = {"execute_async": (ADD,), "execute_batch_async": ([],)}
+        arguments: dict[str, tuple[Any, ...]] = {"execute_async": (ADD,)}
         arguments |= {f"execute_query{form}_async": ("SELECT 1",) for form in ("", "_one", "_all")}
         with pytest.raises(SyncConnectorConfigurationError, match="async connector"):
             await getattr(Psycopg2Connector(), name)(*arguments.get(name, ()))

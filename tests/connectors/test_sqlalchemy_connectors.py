@@ -102,7 +102,7 @@ class TestThePage:
 
     @pytest.mark.parametrize("kind", SYNCHRONOUS)
     def test_every_awaited_operation_is_refused_even_before_opening(self, kind: Any) -> None:
-        arguments: dict[str, tuple[Any, ...]] = {"execute_async": (PID,), "execute_batch_async": ([],)}
+        arguments: dict[str, tuple[Any, ...]] = {"execute_async": (PID,)}
         arguments |= {f"execute_query{form}_async": ("SELECT 1",) for form in ("", "_one", "_all")}
         names = [name for name, _ in inspect.getmembers(kind, inspect.isfunction) if name.endswith("_async")]
         assert len(names) > 5
@@ -115,8 +115,8 @@ class TestLife:
     """Opened, closed, opened again."""
 
     def test_an_engine_can_be_passed_by_its_name(self, database: str, sessions: Sessions) -> None:
-        connector = SQLAlchemyPsycopg2Connector(dsn=address(database, "psycopg2"))
-        engine = create_engine(connector.url, pool_size=1)
+        connector = SQLAlchemyPsycopg2Connector()
+        engine = create_engine(address(database, "psycopg2"), pool_size=1)
         connector.open(engine=engine)
         assert connector.engine is engine
         connector.close()

@@ -7,7 +7,7 @@ import datetime
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from adjourn import exceptions
@@ -106,15 +106,11 @@ class MemoryStore:
         ConnectorException
             If it is not one of adjourn's own statements, or lacks a parameter.
         """
-        return self.execute_batch([(statement, parameters or {})])[0]
-
-    def execute_batch(self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
-        """Execute several statements, and return the rows of each. All or none take effect."""
         with self._lock:
             tables = self._tables.copy(self._moment())
-            found = [self.answer(tables, statement, parameters) for statement, parameters in batch]
+            rows = self.answer(tables, statement, parameters or {})
             self._commit(tables)
-            return found
+            return rows
 
     def begin(self) -> tuple[Tables, int]:
         """Begin a transaction: return what it sees, and which version of the data that is."""

@@ -148,7 +148,7 @@ def _report(kind: type[Event], error: Exception) -> None:
         try:
             logger.error(message)
         except Exception:  # it is the log that has failed
-            print(message, file=sys.stderr)
+            sys.stderr.write(f"{message}\n")
 
 
 def _traceback(error: Exception) -> str:
