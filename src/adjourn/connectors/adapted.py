@@ -23,8 +23,8 @@ from adjourn._async.connectors.lifecycle import AsyncPooledHalf
 from adjourn._dispatch import bridge
 from adjourn._dispatch.dispatcher import Dispatcher
 from adjourn._sync.connectors.lifecycle import SyncPooledHalf
+from adjourn.connectors._faces import AsynchronousConnector, SynchronousConnector
 from adjourn.connectors.base import AsyncSession, SyncSession
-from adjourn.connectors.faces import AsynchronousConnector, SynchronousConnector
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 __all__ = ["AdaptedConnector", "Driver", "DriverSession", "SyncAdaptedConnector"]
@@ -179,6 +179,15 @@ class Driver(abc.ABC, Generic[PoolT]):
         """Execute one statement on a connection of the caller's, and return its rows. By default none is taken.
 
         The statement becomes part of whatever transaction is open on it; nothing is committed.
+
+        Parameters
+        ----------
+        connection
+            The caller's connection.
+        statement
+            The statement to execute.
+        parameters
+            Its parameters, by name; None where it has none.
 
         Raises
         ------
