@@ -1,4 +1,4 @@
-"""Whether a worker is slowed by what it has nothing to do with: finished, scheduled and other queues' jobs."""
+"""Whether other jobs slow a worker down: finished ones, scheduled ones, ones behind a lock, ones of another queue."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from common import make_adjourn, server, show, spread
 from drain import drain
 
 BACKLOGS = {
-    "nothing else": "",
+    "none": "",
     "finished jobs": """
         insert into adjourn.adjourn_finished_jobs (id, queue, task_name, priority, args, attempts, losses, claim,
             abort_requested, enqueued_at, status, finished_at)
@@ -62,11 +62,12 @@ def main() -> None:
             ratio = sorted(rates)[len(rates) // 2] / empty_rate
             rows.append([name, spread(rates), f"{ratio:.2f}"])
             print(*rows[-1], sep=" | ", flush=True)
-    show(f"Drain beside {arguments.backlog:,} other jobs", ["beside", "jobs/s", "of nothing else"], rows)
+    title = f"Drain of jobs by one worker process, with {arguments.backlog:,} other jobs in the database"
+    show(title, ["other jobs", "jobs/s", "ratio to none"], rows)
 
 
 def fill(dsn: str, insert: str, number: int) -> None:
-    """Store the other jobs, as a table looks that autovacuum has seen."""
+    """Store the other jobs, and vacuum their tables, as autovacuum would have done by then."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         if insert:
             connection.execute(insert, (number,))  # type: ignore[arg-type]

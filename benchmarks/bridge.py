@@ -1,4 +1,4 @@
-"""Microseconds that a blocking call costs on its way to the event loop, and what opening and closing leave behind."""
+"""Microseconds of a blocking call that runs on the event loop, and the sessions that opening and closing leave open."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from common import empty, make_adjourn, server, show
 from adjourn._dispatch import bridge
 
 BLOCK = 20
-"""Calls of one kind before it is another's turn, so that all see the same machine."""
+"""Calls of one kind in a row. The kinds take turns, so that changes in the machine's speed affect all of them."""
 
 Blocking = Callable[[], Any]
 
 
 async def nothing() -> None:
-    """Be a call that takes no time."""
+    """Do nothing, so that the measured time is that of the call itself."""
 
 
 def timed(call: Blocking) -> list[float]:
@@ -47,17 +47,17 @@ async def timed_async(call: Callable[[], Awaitable[Any]]) -> list[float]:
 
 
 async def compare(awaited: Callable[[], Awaitable[Any]], bridged: Blocking, count: int) -> list[float]:
-    """Return the median microseconds of a call that is awaited, bridged, and brought to the loop by asgiref."""
+    """Return the median microseconds of a call: awaited, through our bridge, and through asgiref."""
     by_asgiref = async_to_sync(awaited)
     times: list[list[float]] = [[], [], []]
     for number in range(count // BLOCK + 1):
         blocks = [
             await timed_async(awaited),
             await asyncio.to_thread(timed, bridged),
-            # Only a thread that asgiref itself has started knows the way back to the loop.
+            # asgiref finds the loop only from a thread that it has started itself.
             await sync_to_async(timed, thread_sensitive=False)(by_asgiref),
         ]
-        if number:  # the first block finds everything cold
+        if number:  # the first block only warms up
             for kind, block in zip(times, blocks, strict=True):
                 kind.extend(block)
     return [statistics.median(kind) for kind in times]
@@ -88,7 +88,8 @@ async def measure(dsn: str, count: int) -> list[list[str]]:
 
 
 def sessions(observer: psycopg.Connection[Any]) -> int:
-    """Return how many others are connected, once those that are leaving have left."""
+    """Return the number of other sessions."""
+    # Sessions that are being closed may be listed a little longer.
     time.sleep(0.5)
     row = observer.execute(
         "select count(*) from pg_stat_activity where datname = current_database()"
@@ -130,14 +131,14 @@ def cycles(dsn: str, count: int) -> list[list[str]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=1_000, help="calls of each kind (default: %(default)s)")
-    parser.add_argument("--cycles", type=int, default=0, help="also open and close so many times (default: do not)")
+    parser.add_argument("--cycles", type=int, default=0, help="also open and close an app this often (default: do not)")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
     with server() as dsn:
         empty(dsn)
         show(
             "A call from a thread to the event loop, us",
-            ["call", "awaited", "bridged", "by asgiref", "bridge adds", "asgiref adds"],
+            ["call", "awaited", "by the bridge", "by asgiref", "bridge adds", "asgiref adds"],
             asyncio.run(measure(dsn, arguments.count)),
         )
         if arguments.cycles:

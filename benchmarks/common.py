@@ -22,7 +22,7 @@ SETTINGS = {"shared_buffers": "1GB", "max_connections": "100", "autovacuum_napti
 
 @contextlib.contextmanager
 def server() -> Iterator[str]:
-    """Give the address of a server with both libraries' schemas."""
+    """Yield the address of a database that has the schemas of both libraries and no jobs."""
     with contextlib.ExitStack() as stack:
         dsn = os.environ.get("ADJOURN_BENCH_DSN")
         if dsn is None:
@@ -40,7 +40,7 @@ def server() -> Iterator[str]:
 
 
 def make_adjourn(dsn: str, max_size: int = 10) -> adjourn.App:
-    """Return an app of ours with the tasks that are measured."""
+    """Return an adjourn app with the tasks that are measured."""
     app = adjourn.App(connector=adjourn.PsycopgConnector(dsn, max_size=max_size))
     app.task(_async_noop, name="async_noop")
     app.task(_sync_noop, name="sync_noop")
@@ -48,7 +48,7 @@ def make_adjourn(dsn: str, max_size: int = 10) -> adjourn.App:
 
 
 def make_procrastinate(dsn: str, max_size: int = 10) -> procrastinate.App:
-    """Return the peer's app with the same tasks."""
+    """Return a Procrastinate app with the same tasks."""
     app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=dsn, max_size=max_size))
     app.task(_async_noop, name="async_noop")
     app.task(_sync_noop, name="sync_noop")
@@ -64,7 +64,7 @@ def _sync_noop() -> None:
 
 
 def empty(dsn: str) -> None:
-    """Remove all jobs of both, and let the server catch up with its housekeeping."""
+    """Remove all jobs of both libraries, and write a checkpoint now, so that none falls into a measurement."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(
             "truncate adjourn.adjourn_jobs, adjourn.adjourn_finished_jobs, adjourn.adjourn_headless_locks, procrastinate_jobs cascade"

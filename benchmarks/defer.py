@@ -34,7 +34,7 @@ JOB = {
 
 
 def one_thread(defer: Callable[[], Any], count: int) -> float:
-    """Return calls per second, one after the other."""
+    """Return the calls per second of one thread."""
     began = time.perf_counter()
     for _ in range(count):
         defer()
@@ -42,7 +42,7 @@ def one_thread(defer: Callable[[], Any], count: int) -> float:
 
 
 def threads(defer: Callable[[], Any], count: int, number: int) -> float:
-    """Return calls per second by several threads together."""
+    """Return the calls per second of several threads together."""
 
     def work() -> None:
         for _ in range(count // number):
@@ -58,7 +58,7 @@ def threads(defer: Callable[[], Any], count: int, number: int) -> float:
 
 
 async def coroutines(defer: Callable[[], Any], count: int, number: int) -> float:
-    """Return calls per second by several coroutines together."""
+    """Return the calls per second of several coroutines together."""
 
     async def work() -> None:
         for _ in range(count // number):
@@ -82,7 +82,7 @@ def blocking(app: Any, count: int) -> dict[str, float]:
 
 
 async def awaited(app: Any, count: int) -> dict[str, float]:
-    """Measure the asynchronous calls of an app, and synchronous ones that are brought to its loop."""
+    """Measure the asynchronous calls of an app, and synchronous ones that the bridge runs on its loop."""
     async with app.open_async():
         task = app.tasks["sync_noop"]
         await task.defer_async()
@@ -94,7 +94,7 @@ async def awaited(app: Any, count: int) -> dict[str, float]:
 
 
 def raw(dsn: str, count: int) -> dict[str, float]:
-    """Measure what psycopg does without a library on top: one insert and commit a call, on a pool."""
+    """Measure psycopg alone: each call inserts one job and commits it."""
     with psycopg_pool.ConnectionPool(dsn, kwargs={"autocommit": True}, min_size=8, max_size=10, open=True) as pool:
         pool.wait()
 

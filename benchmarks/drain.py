@@ -22,7 +22,7 @@ SHAPES = [
     ("async, concurrency 100, one lock", "async_noop", 100, 1, 500),
 ]
 PEER_JOBS = 600
-"""The peer is measured on fewer jobs, so that the run ends the same day."""
+"""Procrastinate drains fewer jobs, because as many as adjourn does would take it hours."""
 
 
 async def drain(
@@ -61,7 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeat", type=int, default=3, help="runs of each shape (default: %(default)s)")
     parser.add_argument("--only", default="", help="only shapes whose name contains this")
-    parser.add_argument("--without-peer", action="store_true", help="measure adjourn alone")
+    parser.add_argument("--without-peer", action="store_true", help="do not measure Procrastinate")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
     rows = []
@@ -72,7 +72,8 @@ def main() -> None:
             ours, peers = [], []
             for _ in range(arguments.repeat):
                 ours.append(asyncio.run(drain(make_adjourn(dsn), dsn, task, concurrency, locks, jobs)))
-                # The peer's one-shot worker ends as soon as the lock lets it find no job, so one lock is ours alone.
+                # Procrastinate's worker without `wait` ends as soon as the lock blocks all jobs that are left, so only
+                # adjourn is measured with one lock.
                 if not arguments.without_peer and locks != 1:
                     count = min(jobs, PEER_JOBS)
                     app = make_procrastinate(dsn)

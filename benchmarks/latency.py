@@ -15,7 +15,7 @@ from common import empty, make_adjourn, make_procrastinate, server, show
 
 
 async def latencies(app: Any, dsn: str, count: int) -> list[float]:
-    """Defer jobs now and then, and return how long each waited, in milliseconds."""
+    """Defer jobs at random intervals, and return how long each waited, in milliseconds."""
     empty(dsn)
     waited: list[float] = []
 

@@ -1,4 +1,4 @@
-"""Milliseconds that a look at the jobs takes where there is much history."""
+"""Milliseconds that it takes to list jobs or look one up, with a year of finished jobs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ LIVE = """
 
 
 def fill(dsn: str, rows: int, live: int) -> None:
-    """Store a year of finished jobs, in weekly partitions, and some that wait."""
+    """Store a year of finished jobs, in weekly partitions, and some that are ready to run."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(PARTITION.format(weeks=WEEKS - 1).encode())
         connection.execute(FINISHED, {"rows": rows, "weeks": WEEKS})
@@ -57,7 +57,7 @@ def fill(dsn: str, rows: int, live: int) -> None:
 
 
 def calls(app: adjourn.App, rows: int, live: int) -> dict[str, Callable[[], Any]]:
-    """Return what is measured, by name."""
+    """Return the calls that are measured, by name."""
     manager = app.job_manager
 
     def missing() -> None:
@@ -87,7 +87,7 @@ def calls(app: adjourn.App, rows: int, live: int) -> dict[str, Callable[[], Any]
 
 
 def measure(call: Callable[[], Any], repeat: int, longest: float) -> list[float]:
-    """Return the milliseconds of so many calls, or of as many as fit into a time in seconds."""
+    """Return the milliseconds of `repeat` calls, or of fewer if they take more than `longest` seconds together."""
     taken: list[float] = []
     deadline = time.perf_counter() + longest
     while len(taken) < repeat and (not taken or time.perf_counter() < deadline):
@@ -100,7 +100,7 @@ def measure(call: Callable[[], Any], repeat: int, longest: float) -> list[float]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000, help="finished jobs, over a year (default: %(default)s)")
-    parser.add_argument("--live", type=int, default=10_000, help="jobs that wait (default: %(default)s)")
+    parser.add_argument("--live", type=int, default=10_000, help="jobs that are ready to run (default: %(default)s)")
     parser.add_argument("--repeat", type=int, default=50, help="calls of each kind (default: %(default)s)")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
@@ -108,7 +108,7 @@ def main() -> None:
         began = time.perf_counter()
         fill(dsn, arguments.rows, arguments.live)
         title = (
-            f"Milliseconds a call, {arguments.rows:,} finished jobs (stored in {time.perf_counter() - began:,.0f} s)"
+            f"Milliseconds per call, {arguments.rows:,} finished jobs (stored in {time.perf_counter() - began:,.0f} s)"
         )
         rows = []
         with make_adjourn(dsn).open() as app:

@@ -1,8 +1,8 @@
-"""How the asynchronous half of adjourn reads in the blocking half, and what of it cannot be read there.
+"""Translate the asynchronous half of adjourn into the blocking half, and refuse what cannot be translated.
 
-The package `unasync` knows the tokens of code, so it takes away `async` and `await` and changes names. Here is what it
-has to be told and what it leaves alone: which names change, prose, the hints that wrap a coroutine's result, and every
-reason to refuse.
+The package `unasync` removes `async` and `await` from code and changes names. This module tells it which names change,
+translates what it leaves alone (prose, and the type hints that wrap a coroutine's result), and finds whatever would be
+wrong in the twin.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from pathlib import Path
 
 import unasync  # type: ignore[import-untyped]
 
-# What no line of a twin may say. The code of a lint, ASYNC109, may stay.
+# What no line of a twin may contain. The code of a lint rule, such as ASYNC109, is allowed.
 _LEFT_OVER = re.compile(
     r"\w*(?i:async(?!\d)|await|coroutine)\w*|(?i:event\s+loops?)|\b(?:anyio|trio)\w*|\b(?:aclose|aiter|anext|aio)\b"
-    r"|\b[Aa]n[\s#]+[Ss]ync\w*"  # an article that a comment's new line has parted from its word
+    r"|\b[Aa]n[\s#]+[Ss]ync\w*"  # an article at the end of a line, its word on the next
 )
 _PROSE = re.compile(
     r"(?P<article>\b[Aa]n\b[\s`*'\"]+(?![Aa]n\b))?"
@@ -34,18 +34,18 @@ _RUNTIME = "'from adjourn._runtime import aio as runtime'"
 
 
 class Refused(Exception):
-    """The asynchronous half holds something that has no honest twin. Reword it as the message says."""
+    """Something in the asynchronous half cannot be translated correctly. The message says what to write instead."""
 
 
 class Rules:
-    """What names and words become in the blocking half, and which rows of the tables are of no use.
+    """What names and words become in the blocking half, and which rows of the tables are not used.
 
     Parameters
     ----------
     renamed
-        Names that do not follow the rule of the suffix and the prefix, with what they become.
+        Names that do not follow the rule of the suffix and the prefix, and what they become.
     words
-        Words of prose, in lower case, with what they become.
+        Words of prose in lower case, and what they become.
     """
 
     def __init__(self, renamed: Mapping[str, str], words: Mapping[str, str]) -> None:
@@ -80,7 +80,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Source:
-    """A hand-written file, its line ends made LF."""
+    """A hand-written file, with its line ends changed to LF."""
 
     path: str  # relative to the root of the tree
     text: str
@@ -128,7 +128,7 @@ class Source:
                 yield token.start[0], token.string
 
     def edited(self, rules: Rules) -> str:
-        """Return the text with everything changed that `unasync` does not know how to change."""
+        """Return the text with the changes that `unasync` does not make."""
         edits = [edit for node in ast.walk(self.tree) for edit in self._unwrapped(node)]
         edits += [
             (self._offset(*token.start), self._offset(*token.end), rules.prose(token.string)) for token in self.prose()
@@ -139,7 +139,7 @@ class Source:
         return text
 
     def _unwrapped(self, node: ast.AST) -> Iterator[tuple[int, int, str]]:
-        """Take off the hints that wrap a coroutine's result, and the parentheses that only `await` needed."""
+        """Remove type hints that wrap a coroutine's result, and parentheses that only `await` needed."""
         match node:
             case ast.Attribute(value=ast.Await() as call) | ast.Subscript(value=ast.Await() as call):
                 first, last = self._span(call)
@@ -165,14 +165,14 @@ class Source:
 
 
 def refusals(source: Source, rules: Rules, ours: Collection[str]) -> list[str]:
-    """Say what in a source has no honest twin, where it is, and what to write instead.
+    """List what cannot be translated correctly in a source: the line, the reason, and what to write instead.
 
     Parameters
     ----------
     ours
         The names of the project's own modules, and of the classes in its asynchronous half.
     """
-    found = [*_coroutines(source), *_strangers(source, rules, ours), *_collisions(source, rules), *_text(source, rules)]
+    found = [*_coroutines(source), *_foreign(source, rules, ours), *_collisions(source, rules), *_text(source, rules)]
     return [f"{source.path}:{line}: {message}" for line, message in sorted(found)]
 
 
@@ -181,11 +181,11 @@ def _coroutines(source: Source) -> Iterator[tuple[int, str]]:
         if isinstance(node, ast.AsyncFunctionDef) and not node.name.endswith(("_async", "__")):
             is_fixture = any("fixture" in ast.unparse(decorator) for decorator in node.decorator_list)
             if not (source.path.startswith("tests/") and (is_fixture or node.name.startswith("test_"))):
-                yield node.lineno, f"{node.name!r} is a coroutine and must say so: call it '{node.name}_async'"
+                yield node.lineno, f"{node.name!r} is a coroutine without the suffix: call it '{node.name}_async'"
 
 
-def _strangers(source: Source, rules: Rules, ours: Collection[str]) -> Iterator[tuple[int, str]]:
-    """Find the other colour, what only `_runtime` may import, and names of other libraries that no row speaks of."""
+def _foreign(source: Source, rules: Rules, ours: Collection[str]) -> Iterator[tuple[int, str]]:
+    """Find imports of the twin, imports that only `_runtime` may have, and other libraries' names that have no row."""
 
     def unknown(name: str) -> bool:
         return name not in ours and name not in rules.renamed and rules.name(name) != name
@@ -197,13 +197,13 @@ def _strangers(source: Source, rules: Rules, ours: Collection[str]) -> Iterator[
             for name in [alias.name for alias in node.names]:
                 first, *others = parts = f"{origin}.{name}".lstrip(".").split(".")
                 if first in {"asyncio", "anyio", "trio"} and not is_ours:
-                    yield node.lineno, f"{first} has no twin: write {_RUNTIME}, and add to it what is missing"
+                    yield node.lineno, f"{first} has no twin: write {_RUNTIME}, and add what is missing there"
                 elif "_sync" in parts:
-                    yield node.lineno, "the asynchronous half does not know its twin: import from '_async'"
+                    yield node.lineno, "the asynchronous half must not import its twin: import from '_async'"
                 elif others and first not in ours and not is_ours and unknown(name):
-                    yield node.lineno, f"{name!r} is not ours: say in RENAMED what its twin is called"
+                    yield node.lineno, f"{name!r} is not ours: add it to RENAMED, with the name of its twin"
         elif isinstance(node, ast.Attribute) and node.attr.startswith("Async") and unknown(node.attr):
-            yield node.lineno, f"{node.attr!r} is not ours: say in RENAMED what its twin is called"
+            yield node.lineno, f"{node.attr!r} is not ours: add it to RENAMED, with the name of its twin"
 
 
 def _collisions(source: Source, rules: Rules) -> Iterator[tuple[int, str]]:
@@ -216,7 +216,7 @@ def _collisions(source: Source, rules: Rules) -> Iterator[tuple[int, str]]:
 
 
 def _bound(scope: ast.AST) -> Iterator[tuple[int, str]]:
-    """Find the names that a scope binds, a class's attributes of `self` among them."""
+    """Find the names that a scope binds; in a class also the attributes of `self`."""
     for node in ast.iter_child_nodes(scope):
         match node:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
@@ -235,17 +235,17 @@ def _bound(scope: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def _text(source: Source, rules: Rules) -> Iterator[tuple[int, str]]:
-    """Find what is written in a way that no replacement of text can be trusted with."""
+    """Find text that cannot be replaced reliably."""
     lines = source.text.split("\n")
     for token in source.tokens:
         line, column = token.end
         if token.string in ("async", "await") and not re.match(r" +[^\s\\#]", lines[line - 1][column:]):
-            yield line, f"write one space after {token.string!r}, and what it belongs to on the same line"
+            yield line, f"write one space after {token.string!r}, and the next word on the same line"
     for line, text in source.formatted_strings():
         if rules.prose(text) != text or re.search(r"\b(async|await)\b", text):
             yield (
                 line,
-                "an f-string holds what changes: name the value first, and put words in a plain string beside it",
+                "an f-string may hold nothing that changes: name the value first, and put words into a plain string",
             )
     for token in source.prose():
         words = [match[0] for colour in _COLOURS if (match := colour.search(token.string))]
@@ -254,12 +254,12 @@ def _text(source: Source, rules: Rules) -> Iterator[tuple[int, str]]:
 
 
 def left_over(path: str, text: str) -> list[str]:
-    """Say what is still asynchronous in a twin after every rule was applied, or is no longer Python.
+    """List what is still asynchronous in a twin after all rules were applied, or is no longer Python.
 
     Parameters
     ----------
     path
-        The file that the twin was generated from, which has the same lines.
+        The file that the twin was generated from; its lines have the same numbers.
     text
         The twin.
     """
@@ -268,7 +268,7 @@ def left_over(path: str, text: str) -> list[str]:
         compile(tree, path, "exec", dont_inherit=True)
     except SyntaxError as error:
         return [f"{path}:{error.lineno}: the twin of this would not be Python: {error.msg}"]
-    # The uses of these were unwrapped or are found here; then ruff removes the import.
+    # These imports are allowed: their uses were unwrapped or are found below, and ruff then removes the imports.
     imported = {
         alias.lineno
         for node in ast.walk(tree)
@@ -284,6 +284,6 @@ def left_over(path: str, text: str) -> list[str]:
             continue
         remedy = "reword it, or give it a row in RENAMED or WORDS in scripts/unasync.py"
         if word.startswith("anyio"):
-            remedy = f"write {_RUNTIME}; a test needs no mark, for pytest is told to run every coroutine"
+            remedy = f"write {_RUNTIME}; a test needs no mark, because pytest is configured to run every coroutine"
         found.append(f"{path}:{max(line, 1)}: {word!r} would be left in the twin: {remedy}")
     return found

@@ -1,26 +1,26 @@
 #!/usr/bin/env python3
-"""Write the blocking half of adjourn from the asynchronous half, or check that it is as it would be written.
+"""Generate the blocking half of adjourn from the asynchronous half, or check that it is up to date.
 
     scripts/unasync.py            write src/adjourn/_sync and tests/_sync
     scripts/unasync.py --check    write nothing, show what differs, and exit with 1 if anything does
 
-There is one idea: **a name that ends in `_async` is a coroutine, and its twin has the same name without the suffix,
-and blocks.** So `x_async` becomes `x`, `AsyncX` becomes `SyncX`, and `await` disappears. The package `unasync` does
-this to the code, token by token; `translation.py`, beside this file, tells it the names and sees to what it leaves
-alone: prose (a docstring that says `await` in a method that blocks is as wrong as code that does), and the hints that
-wrap a coroutine's result. Last, ruff formats the outcome, so that it reads like code that a person wrote.
+There is one rule: **a name that ends in `_async` is a coroutine, and its twin has the same name without the suffix,
+and blocks.** So `x_async` becomes `x`, `AsyncX` becomes `SyncX`, and `await` disappears. The package `unasync` changes
+the code, token by token. `translation.py`, beside this file, tells it the names, and changes what it leaves alone:
+prose (the docstring of a method that blocks must not say `await`) and the type hints that wrap a coroutine's result.
+Last, ruff formats the twins, so that they read like code that a person wrote.
 
-A replacement of text is only as good as what it refuses. Whatever has no honest twin is reported with its file and
-line, and nothing is written (exit code 2). What to keep in mind when writing in a room called `_async`:
+Replacing text is safe only if the script refuses what it cannot replace correctly. It then prints the file and line of
+everything that it refuses, writes nothing, and exits with 2. When you write in a directory called `_async`:
 
-* every `async def` has the suffix; dunders, and in tests `test_*` and fixtures, need none;
-* `asyncio` and `anyio` are reached through ``from adjourn._runtime import aio as runtime``, and a test carries no
-  `anyio` mark, for pytest is told to run every coroutine;
-* another library's asynchronous name, and a name of ours that follows no rule, has a row in `RENAMED`;
-* an f-string holds nothing that changes (Python 3.11 does not look into it, 3.12 does): name the value first, and
-  put words in a plain string beside it;
-* docstrings, comments and messages must be true of both colours once their words have changed: write "waits until"
-  and not "is a coroutine that", and speak of one colour at a time.
+* give every `async def` the suffix; only dunders and, in tests, `test_*` and fixtures need none;
+* use `asyncio` and `anyio` only through ``from adjourn._runtime import aio as runtime``; do not mark a test with
+  `anyio`, because pytest is configured to run every coroutine;
+* add a row to `RENAMED` for each asynchronous name of another library, and for each name of ours that breaks the rule;
+* put nothing that changes into an f-string (Python 3.11 does not look into it, 3.12 does): give the value a name first,
+  and put words into a plain string beside it;
+* write docstrings, comments and messages that are true of both halves once their words have changed: "waits until",
+  not "is a coroutine that"; and do not mention async and sync in the same one.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
-# Python looks beside a script first, where this file has the name of the package that it is built on.
+# Python searches a script's own directory first, where this file would hide the package `unasync`.
 sys.path[:] = [str(PROJECT) if Path(folder).resolve() == PROJECT / "scripts" else folder for folder in sys.path]
 
 from scripts.translation import Refused, Rules, Source, left_over, refusals  # noqa: E402
@@ -44,7 +44,7 @@ import unasync  # type: ignore[import-untyped]  # noqa: E402
 
 ROOMS = {"src/adjourn/_async": "src/adjourn/_sync", "tests/_async": "tests/_sync"}
 
-# Names that do not follow the rule, or are not ours. A row that nothing uses any more is refused.
+# Names that do not follow the rule, or are not ours. The script refuses a row that nothing uses.
 RENAMED: dict[str, str] = {
     "get_async_connector": "get_sync_connector",
     # adjourn._runtime
@@ -58,14 +58,14 @@ RENAMED: dict[str, str] = {
     "AsyncEngine": "Engine",
 }
 
-# Words of docstrings, comments and messages; a capital stays a capital. A row that nothing uses any more is refused.
+# Words of docstrings, comments and messages; a capital stays a capital. The script refuses a row that nothing uses.
 WORDS: dict[str, str] = {
     "async": "sync",
     "asynchronous": "synchronous",
 }
 
-# What taking `async` and `await` away can leave for ruff to tidy: imports out of order, imports that only the hints
-# of coroutines needed, a `with` in a `with`, a loop or a comprehension that only copies, a `noqa` without a cause.
+# The rules by which ruff tidies a twin: unsorted imports, imports that only the type hints of coroutines needed, a
+# `with` directly inside a `with`, a loop or a comprehension that only copies, a `noqa` that suppresses nothing.
 TIDIED = "I001,F401,SIM117,UP028,C416,RUF100"
 
 
@@ -75,7 +75,7 @@ def generate(root: Path, renamed: Mapping[str, str] = RENAMED, words: Mapping[st
     Raises
     ------
     Refused
-        If anything in the asynchronous half has no honest twin, or a row of a table is of no use.
+        If anything in the asynchronous half cannot be translated correctly, or a row of a table is not used.
     """
     rules = Rules(renamed, words)
     sources = [Source.read(root, file) for room in ROOMS for file in sorted((root / room).rglob("*.py"))]
@@ -87,7 +87,7 @@ def generate(root: Path, renamed: Mapping[str, str] = RENAMED, words: Mapping[st
 
 
 def translate(root: Path, scratch: Path, sources: Sequence[Source], rules: Rules) -> list[str]:
-    """Write the twins of all sources to a scratch folder, not yet tidy, and return their paths in it."""
+    """Write the twins of all sources to a scratch folder, before they are tidied, and return their paths in it."""
     ours = {file.stem for folder in ("src", "tests") for file in (root / folder).glob("*")}
     ours |= {node.name for source in sources for node in ast.walk(source.tree) if isinstance(node, ast.ClassDef)}
     names = {name: new for source in sources for name in source.names() if (new := rules.name(name)) != name}
@@ -119,7 +119,7 @@ def tidy(root: Path, scratch: Path) -> None:
 
 
 def present(root: Path) -> Iterator[str]:
-    """Find the files of the blocking half that are there."""
+    """Find the existing files of the blocking half."""
     for twin in ROOMS.values():
         for file in (root / twin).rglob("*"):
             if file.is_file() and "__pycache__" not in file.parts:
@@ -127,7 +127,7 @@ def present(root: Path) -> Iterator[str]:
 
 
 def write(root: Path, twins: Mapping[str, str]) -> None:
-    """Write the blocking half, and remove from it what has no source any more."""
+    """Write the blocking half, and remove its files that have no source."""
     for path in set(present(root)) - twins.keys():
         (root / path).unlink()
     for path, text in twins.items():
@@ -136,14 +136,14 @@ def write(root: Path, twins: Mapping[str, str]) -> None:
 
 
 def differences(root: Path, twins: Mapping[str, str]) -> Iterator[str]:
-    """Compare the blocking half that is there with the one that should be: whole files, and the set of files."""
+    """Compare the existing blocking half with the generated one: whole files, and the set of files."""
     for path in sorted({*present(root), *twins}):
         there = (root / path).read_bytes() if (root / path).exists() else None
         wanted = twins[path].encode() if path in twins else None
         if there == wanted:
             continue
         yield f"{path}: {'has no source' if wanted is None else 'is missing' if there is None else 'differs'}"
-        # Each line shows its end, for two files may differ in nothing else.
+        # Each line shows its end, because two files may differ in nothing else.
         old, new = ((content or b"").decode(errors="replace").splitlines(True) for content in (there, wanted))
         for line in difflib.unified_diff(old, new, path, f"{path} as generated"):
             yield line.removesuffix("\n").replace("\r", "\\r") if line.endswith("\n") else f"{line} (no line end)"
@@ -152,10 +152,10 @@ def differences(root: Path, twins: Mapping[str, str]) -> Iterator[str]:
 def main(
     arguments: Sequence[str] | None = None, renamed: Mapping[str, str] = RENAMED, words: Mapping[str, str] = WORDS
 ) -> int:
-    """Do what the command line says, and return 0, 1 where a check finds a difference, or 2 for a refusal."""
+    """Run the command line and return the exit code: 1 if a check finds a difference, 2 if anything is refused."""
     parser = argparse.ArgumentParser(description="Write the blocking half of adjourn from the asynchronous half.")
     parser.add_argument("--check", action="store_true", help="write nothing, and fail if the blocking half differs")
-    parser.add_argument("--root", type=Path, default=PROJECT, help="the tree to work on, if not this project")
+    parser.add_argument("--root", type=Path, default=PROJECT, help="the tree to work on (default: this project)")
     options = parser.parse_args(arguments)
     root: Path = options.root.resolve()
     try:
@@ -166,7 +166,7 @@ def main(
     if not options.check:
         write(root, twins)
     elif report := list(differences(root, twins)):
-        print(*report, "The blocking half is not as generated: run scripts/unasync.py.", sep="\n", file=sys.stderr)
+        print(*report, "The blocking half is out of date: run scripts/unasync.py.", sep="\n", file=sys.stderr)
         return 1
     return 0
 

@@ -8,34 +8,23 @@ three hundred.
 
 from __future__ import annotations
 
-import gc
 import os
 import tempfile
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import psycopg
-import psycopg.conninfo
 import pytest
 
 from adjourn import embedded
-
-SETTINGS = {
-    "max_connections": "200",
-    # Nobody needs the data of a test after the machine has failed.
-    "fsync": "off",
-    "full_page_writes": "off",
-    "synchronous_commit": "off",
-}
+from support.databases import SETTINGS, apply_schema, new_database
+from support.sessions import Sessions
 
 
 @pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    """Asynchronous tests run on asyncio."""
-    return "asyncio"
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    """Asynchronous tests run on asyncio, by default on its own event loop."""
+    return "asyncio", {"use_uvloop": os.environ.get("ADJOURN_TEST_LOOP") == "uvloop"}
 
 
 @pytest.fixture(scope="session")
@@ -54,31 +43,8 @@ def server_dsn() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def dsn(server_dsn: str) -> Iterator[str]:
     """The address of a database that is this worker's own, and empty when the worker starts."""
-    name = f"adjourn_test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
-    with psycopg.connect(server_dsn, autocommit=True) as connection:
-        # Left over by an earlier run on a server that stays.
-        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')
-    yield with_database(server_dsn, name)
-    with psycopg.connect(server_dsn, autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-
-
-def with_database(dsn: str, name: str) -> str:
-    """The address of another database on the same server; a URI stays one, because some drivers take nothing else."""
-    if "://" in dsn:
-        return urlsplit(dsn)._replace(path=f"/{name}").geturl()
-    return psycopg.conninfo.make_conninfo(dsn, dbname=name)
-
-
-def apply_schema(dsn: str) -> None:
-    """Make adjourn's tables."""
-    # Here, so that tests which need no database do not need the whole package either.
-    import adjourn
-
-    app = adjourn.App(connector=adjourn.SyncPsycopgConnector(conninfo=dsn))
-    with app.open():
-        app.schema_manager.apply_schema()
+    with new_database(server_dsn, f"adjourn_test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}") as address:
+        yield address
 
 
 @pytest.fixture(scope="session")
@@ -113,38 +79,12 @@ def database(dsn: str, tables: list[str], observer: psycopg.Connection) -> str:
     return dsn
 
 
-OTHER_SESSIONS = "datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
-
-
-@dataclass
-class Sessions:
-    """Counts who is connected to this worker's database, the tests' own observer excepted."""
-
-    observer: psycopg.Connection
-
-    def count(self) -> int:
-        """How many sessions there are now."""
-        row = self.observer.execute(f"SELECT count(*) FROM pg_stat_activity WHERE {OTHER_SESSIONS}").fetchone()
-        assert row is not None
-        return int(row[0])
-
-    def settle(self, expected: int, timeout: float = 5.0) -> int:
-        """Wait until there are as many as expected, at most so many seconds; how many there are then.
-
-        A session ends a moment after its client has closed it, so tests say
-        ``assert sessions.settle(2) == 2``.
-        """
-        deadline = time.monotonic() + timeout
-        while (found := self.count()) != expected and time.monotonic() < deadline:
-            # What an earlier test on purpose left to the garbage collector is not this one's.
-            gc.collect()
-            time.sleep(0.01)
-        if found > expected:
-            # Shown with the test that fails: whose they are, and since when they do nothing.
-            left = "SELECT application_name, backend_start, state, state_change, query FROM pg_stat_activity"
-            for row in self.observer.execute(f"{left} WHERE {OTHER_SESSIONS}").fetchall():
-                print("still connected:", *row)
-        return found
+@pytest.fixture
+def scratch(dsn: str, observer: psycopg.Connection) -> str:
+    """The address of this worker's database, with an empty table to play with."""
+    observer.execute("DROP TABLE IF EXISTS scratch")
+    observer.execute("CREATE TABLE scratch (id integer GENERATED ALWAYS AS IDENTITY, name text UNIQUE)")
+    return dsn
 
 
 @pytest.fixture

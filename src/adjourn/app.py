@@ -27,6 +27,8 @@ from adjourn.types import ConfigureOptions, JSONDumps, PeriodicDefaults, WorkerO
 from adjourn.worker import Worker, shutdown
 from adjourn.worker.options import checked_options
 
+__all__ = ["App"]
+
 logger: logging.Logger = logging.getLogger(__name__)
 
 

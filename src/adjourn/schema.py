@@ -1,5 +1,49 @@
-"""The home of `SchemaManager` in programs that were written for Procrastinate."""
+"""The schema's SQL, for whoever applies it by other means than adjourn's: a DBA, Django, Alembic.
 
+Also the home of `SchemaManager` in programs that were written for Procrastinate.
+"""
+
+from __future__ import annotations
+
+from adjourn import sql
+from adjourn.exceptions import InvalidOption
 from adjourn.manager import SchemaManager
+from adjourn.sql import SchemaVersion
 
-__all__ = ["SchemaManager"]
+__all__ = ["SchemaManager", "SchemaVersion", "versions"]
+
+
+def versions(schema: str = sql.DEFAULT_SCHEMA, *, after: int = 0, through: int | None = None) -> list[SchemaVersion]:
+    """Return the versions of adjourn's schema in order, with the SQL of each.
+
+    Execute the text of each in this order, without parameters, in whatever transactions: each is one statement, records
+    itself in the table ``adjourn_migrations``, and does nothing where it has been applied already. A database that has
+    the last one is what this adjourn needs, and what `SchemaManager.check_version` accepts.
+
+    Parameters
+    ----------
+    schema
+        The name of the database schema that holds adjourn's tables.
+    after
+        Leave out the versions up to this one, which the database has. Default: 0, none of them.
+    through
+        Leave out the versions after this one. Migrations that are kept name it, so that they do the same after an
+        upgrade of adjourn. Default: None, up to the latest.
+
+    Returns
+    -------
+    list of SchemaVersion
+        Each with its ``number``, ``name`` and ``sql``.
+
+    Raises
+    ------
+    InvalidOption
+        If the name cannot be a schema's, or a version is not a number or not one that this adjourn knows.
+    """
+    latest = sql.latest_version()
+    last = latest if through is None else through
+    for argument, value in (("after", after), ("through", last)):
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= latest:
+            message = f"{argument}={value!r}: pass a version of the schema; this adjourn knows those up to {latest}."
+            raise InvalidOption(message)
+    return [version for version in sql.versions(schema) if after < version.number <= last]

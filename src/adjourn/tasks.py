@@ -46,6 +46,13 @@ def make_job(
 ) -> Job:
     """Check the options of a job, and return it.
 
+    Parameters
+    ----------
+    name
+        The task's name.
+    queue, priority, lock, queueing_lock, task_kwargs, schedule_at, schedule_in
+        The options, as `Task.configure` takes them.
+
     Raises
     ------
     InvalidOption
@@ -187,7 +194,15 @@ class Task(Generic[P, R, Args]):
         self.rename(f"{namespace}:{self.name}", [f"{namespace}:{alias}" for alias in self.aliases])
 
     def rename(self, name: str, aliases: Iterable[str]) -> None:
-        """Give the task another name, and other aliases."""
+        """Give the task another name, and other aliases.
+
+        Parameters
+        ----------
+        name
+            The name.
+        aliases
+            Further names under which workers know it.
+        """
         check_name("name", name)
         self.name = name
         self.aliases = list(aliases)
@@ -217,22 +232,26 @@ class Task(Generic[P, R, Args]):
         Parameters
         ----------
         lock
-            Of the jobs with one lock, only one runs at a time, in order of priority and then of deferring.
+            Of the jobs with the same lock, only one runs at a time, in order of priority and then of deferring.
+            Default: None, the task's.
         queueing_lock
-            Of the jobs with one queueing lock, only one waits at a time; deferring another raises `AlreadyEnqueued`.
+            Of the jobs with the same queueing lock, only one waits at a time; deferring another fails: it raises
+            `AlreadyEnqueued`. Default: None, the task's.
         task_kwargs
-            Arguments of every job; those passed to ``defer`` go before.
+            Arguments of every job; those passed to ``defer`` go before. Default: None, no arguments.
         schedule_at
-            Do not run before this time, an aware datetime.
+            Do not run the job before this time: an aware datetime. Default: None, at once.
         schedule_in
-            The same as keywords of `datetime.timedelta`, from now: ``{"minutes": 5}``. At most one of the two.
+            Do not run the job before this much time has passed: keywords of `datetime.timedelta`, such as ``{"minutes":
+            5}``; not together with ``schedule_at``. Default: None, at once.
         queue
-            The queue.
+            The queue that the job waits in. Default: None, the task's.
         priority
-            Higher ones go first.
+            Jobs with a higher priority go first; it may be negative. Default: None, the task's.
         connection
-            Your own database connection, of the connector's driver and of the colour of the call: the job is stored in
-            its transaction, and exists if that commits.
+            Your own database connection, to store the job in its transaction: the job exists if that commits; of the
+            connector's driver, synchronous for ``defer`` and asynchronous for ``defer_async``. Default: None, one of
+            the app's.
 
         Raises
         ------
@@ -264,7 +283,13 @@ class Task(Generic[P, R, Args]):
         queueing_lock: str | None = None,
         **options: Any,
     ) -> Job:
-        """Return a job with these options, and the task's own for the rest."""
+        """Return a job with these options, and the task's own for the rest.
+
+        Parameters
+        ----------
+        queue, priority, lock, queueing_lock, **options
+            The options, as `Task.configure` takes them.
+        """
         return make_job(
             self.name,
             queue=self.queue if queue is None else queue,
@@ -276,6 +301,13 @@ class Task(Generic[P, R, Args]):
 
     def defer(self, *args: Args.args, **kwargs: Args.kwargs) -> int:
         """Store a job that calls the task with these keyword arguments, and return its id. Blocks.
+
+        Parameters
+        ----------
+        *args
+            None: pass every argument by its name.
+        **kwargs
+            The arguments to call the task with; they must be storable as JSON.
 
         Raises
         ------
@@ -292,6 +324,13 @@ class Task(Generic[P, R, Args]):
 
     async def defer_async(self, *args: Args.args, **kwargs: Args.kwargs) -> int:
         """Store a job that calls the task with these keyword arguments, and return its id.
+
+        Parameters
+        ----------
+        *args
+            None: pass every argument by its name.
+        **kwargs
+            The arguments to call the task with; they must be storable as JSON.
 
         Raises
         ------
@@ -319,7 +358,15 @@ class Task(Generic[P, R, Args]):
         return await self.configure().batch_defer_async(*task_kwargs)
 
     def get_retry_exception(self, exception: BaseException, job: Job) -> exceptions.JobRetry | None:
-        """Return the exception that stands for running the job again, or None if it is to fail."""
+        """Return the exception that stands for running the job again, or None if it is to fail.
+
+        Parameters
+        ----------
+        exception
+            What the task raised.
+        job
+            The job.
+        """
         strategy = self.retry_strategy
         if strategy is None:
             return None

@@ -8,6 +8,26 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, TypedDict
 
 import attrs
 
+__all__ = [
+    "AnyTaskMiddleware",
+    "AnyWorkerMiddleware",
+    "AsyncCallNext",
+    "ConfigureOptions",
+    "JSONDict",
+    "JSONDumps",
+    "JSONLoads",
+    "JSONValue",
+    "JobToDefer",
+    "Parameters",
+    "PeriodicDefaults",
+    "PeriodicOptions",
+    "Row",
+    "Statement",
+    "SyncCallNext",
+    "TimeDeltaParams",
+    "WorkerOptions",
+]
+
 JSONValue: TypeAlias = "dict[str, Any] | list[Any] | str | int | float | bool | None"
 JSONDict: TypeAlias = dict[str, Any]
 Parameters: TypeAlias = Mapping[str, Any]
@@ -48,8 +68,8 @@ class TimeDeltaParams(TypedDict, total=False):
 
 
 class JobToDefer(NamedTuple):
-    """The columns of a new job, by the names that programs written for Procrastinate know them by. Nothing here makes
-    or takes one.
+    """The columns of a new job, by the names that programs written for Procrastinate know. Nothing here makes or takes
+    one.
     """
 
     queue_name: str
@@ -63,7 +83,15 @@ class JobToDefer(NamedTuple):
 
 @attrs.frozen
 class Statement:
-    """One SQL command, and the name by which people, logs and the in-memory connector know it."""
+    """One SQL command, and the name by which people, logs and the in-memory connector know it.
+
+    Parameters
+    ----------
+    name
+        The name.
+    text
+        The SQL.
+    """
 
     name: str
     text: str
@@ -112,6 +140,7 @@ class WorkerOptions(TypedDict, total=False):
     concurrency: int
     wait: bool
     fetch_job_polling_interval: float
+    abort_job_polling_interval: float
     shutdown_graceful_timeout: float | None
     listen_notify: bool
     delete_jobs: str | None
@@ -119,7 +148,6 @@ class WorkerOptions(TypedDict, total=False):
     install_signal_handlers: bool
     update_heartbeat_interval: float
     stalled_worker_timeout: float
-    abort_job_polling_interval: float
     timeout: float | None
     task_middleware: Iterable[AnyTaskMiddleware] | None
     worker_middleware: Iterable[AnyWorkerMiddleware] | None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -13,14 +12,6 @@ from adjourn.jobs import Job
 from adjourn.types import Statement
 
 FUTURE = datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC)
-
-
-@pytest.fixture
-async def app(database: str) -> AsyncIterator[adjourn.App]:
-    app = adjourn.App(connector=adjourn.PsycopgConnector(database))
-    await app.open_async()
-    yield app
-    await app.close_async()
 
 
 @pytest.fixture

@@ -16,14 +16,6 @@ from adjourn.types import Statement
 
 
 @pytest.fixture
-async def app(database: str) -> AsyncIterator[adjourn.App]:
-    app = adjourn.App(connector=adjourn.PsycopgConnector(database))
-    await app.open_async()
-    yield app
-    await app.close_async()
-
-
-@pytest.fixture
 async def manager(app: adjourn.App) -> AsyncIterator[AsyncWorkerManager]:
     session = await app.connector.session_async()
     yield AsyncWorkerManager(session, app.connector.json_loads)

@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 import adjourn
 from adjourn import exceptions
 from adjourn.jobs import Status
-
-
-@pytest.fixture
-async def app(database: str) -> AsyncIterator[adjourn.App]:
-    app = adjourn.App(connector=adjourn.PsycopgConnector(database))
-    await app.open_async()
-    yield app
-    await app.close_async()
 
 
 async def test_jobs_are_fetched_and_finished_one_at_a_time(app: adjourn.App) -> None:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
 
 import pytest
 
@@ -14,14 +13,6 @@ from adjourn.jobs import Job
 from adjourn.types import Statement
 
 FUTURE = datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC)
-
-
-@pytest.fixture
-def app(database: str) -> Iterator[adjourn.App]:
-    app = adjourn.App(connector=adjourn.PsycopgConnector(database))
-    app.open()
-    yield app
-    app.close()
 
 
 @pytest.fixture

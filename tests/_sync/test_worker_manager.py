@@ -17,14 +17,6 @@ from adjourn.types import Statement
 
 
 @pytest.fixture
-def app(database: str) -> Iterator[adjourn.App]:
-    app = adjourn.App(connector=adjourn.PsycopgConnector(database))
-    app.open()
-    yield app
-    app.close()
-
-
-@pytest.fixture
 def manager(app: adjourn.App) -> Iterator[SyncWorkerManager]:
     session = app.connector.session()
     yield SyncWorkerManager(session, app.connector.json_loads)

@@ -3,21 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 import adjourn
 from adjourn import exceptions
 from adjourn.jobs import Status
-
-
-@pytest.fixture
-def app(database: str) -> Iterator[adjourn.App]:
-    app = adjourn.App(connector=adjourn.PsycopgConnector(database))
-    app.open()
-    yield app
-    app.close()
 
 
 def test_jobs_are_fetched_and_finished_one_at_a_time(app: adjourn.App) -> None:

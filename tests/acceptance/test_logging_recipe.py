@@ -6,9 +6,11 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 
-PAGE = Path(__file__).parents[2] / "docs" / "logging.md"
+from support.pages import ROOT, read
+
+RECIPE = ROOT / "docs" / "how-to" / "logging.md"
+RECORDS = ROOT / "docs" / "reference" / "logging.md"
 USE = """
 import asyncio
 import types
@@ -42,7 +44,7 @@ assert asyncio.run(bound()) == {"job_id": 7, "task": "add"}
 
 
 def test_the_structlog_recipe_writes_what_adjourn_and_the_program_log() -> None:
-    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.S)
+    blocks = [block.text for block in read(RECIPE) if "structlog" in block.text]
     assert len(blocks) == 2
     process = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", "\n".join([*blocks, USE])],
@@ -64,11 +66,11 @@ def test_the_structlog_recipe_writes_what_adjourn_and_the_program_log() -> None:
 
 
 def test_the_page_names_every_action_that_is_logged() -> None:
-    source = Path(__file__).parents[2] / "src" / "adjourn"
+    source = ROOT / "src" / "adjourn"
     found = set()
     for path in source.rglob("*.py"):
         if "cli" not in path.parts:
             text = path.read_text()
             found |= set(re.findall(r'"action": "(\w+)"', text)) | set(re.findall(r'\baction = "(\w+)"', text))
     assert len(found) > 15
-    assert sorted(action for action in found if f"`{action}`" not in PAGE.read_text()) == []
+    assert sorted(action for action in found if f"`{action}`" not in RECORDS.read_text()) == []

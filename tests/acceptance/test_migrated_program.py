@@ -9,10 +9,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 
-from conftest import with_database
+from support.databases import new_database
 
 PROGRAM = Path(__file__).parent / "migrated_program.py"
 EXPECTED = PROGRAM.with_suffix(".txt")
@@ -35,12 +34,8 @@ def run(dsn: str, migrated_to: str) -> list[str]:
 @pytest.fixture
 def empty_database(server_dsn: str) -> Iterator[str]:
     """The address of a database for another library's tables."""
-    name = f"migrated_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
-    with psycopg.connect(server_dsn, autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')
-        yield with_database(server_dsn, name)
-        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    with new_database(server_dsn, f"migrated_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}") as address:
+        yield address
 
 
 def test_the_program_does_on_adjourn_what_it_was_written_to_do(database: str) -> None:

@@ -1,58 +1,20 @@
-"""What the README shows, done as it says."""
+"""The commands that the README names exist. What it shows is run by ``test_docs_code``."""
 
 from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
-import pytest
-
-README = Path(__file__).parents[2] / "README.md"
-ADDRESS = "postgresql://localhost/mydb"
-
-
-@pytest.fixture
-def program(tmp_path: Path, database: str) -> Path:
-    """A directory with the README's files, on this test's database."""
-    blocks = re.findall(r"```python\n(# (\w+\.py)\n.*?)```", README.read_text("utf-8"), re.DOTALL)
-    for text, name in blocks:
-        (tmp_path / name).write_text(text.replace(ADDRESS, database), "utf-8")
-    assert {name for _, name in blocks} == {"tasks.py", "sync_program.py", "async_program.py"}
-    return tmp_path
-
-
-def run(program: Path, *command: str) -> str:
-    environment = {**os.environ, "PYTHONWARNINGS": "error"}
-    done = subprocess.run(
-        [sys.executable, *command],
-        cwd=program,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def test_the_readme_s_programs_defer_jobs_that_its_worker_runs(program: Path) -> None:
-    adjourn = ("-m", "adjourn", "--app=tasks.app")
-    run(program, *adjourn, "schema", "--apply")
-    run(program, "sync_program.py")
-    run(program, "async_program.py")
-    printed = run(program, *adjourn, "worker", "--concurrency=10", "--one-shot")
-    assert sorted(printed.splitlines()) == ["Welcome, ada@example.org!", "Welcome, eve@example.org!"]
+from support.pages import ROOT
 
 
 def test_each_command_that_the_readme_names_exists() -> None:
-    text = README.read_text("utf-8")
-    commands = set(re.findall(r"(?:\./)?scripts/(\w+)", text))
-    assert commands == {"demo", "test", "bench", "unasync"}
-    for command in commands - {"unasync"}:
-        assert os.access(README.parent / "scripts" / command, os.X_OK)
-    for name in re.findall(r"scripts/bench (\w+)", text):
-        assert (README.parent / "benchmarks" / f"{name}.py").exists()
+    text = (ROOT / "README.md").read_text("utf-8")
+    commands = set(re.findall(r"(?:\./)?scripts/([\w-]+)", text))
+    assert {"bench", "demo", "docs", "test"} <= commands
+    for command in commands:
+        assert os.access(ROOT / "scripts" / command, os.X_OK), command
+    benchmarks = re.findall(r"scripts/bench (\w+)", text)
+    assert benchmarks
+    for name in benchmarks:
+        assert (ROOT / "benchmarks" / f"{name}.py").exists()

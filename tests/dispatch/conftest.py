@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import subprocess
-import sys
 import textwrap
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 
 import psycopg
 import pytest
 
 import adjourn
-from conftest import Sessions
-from dispatch.pairs import DRIVERS, PSYCOPG, Pair, make_app
-from dispatch.places import Hurried, LoopThread, until
-
-TESTS = Path(__file__).parents[1]
+from dispatch.pairs import DRIVERS, PSYCOPG, Pair
+from support.apps import make_app
+from support.places import Hurried, LoopThread
+from support.processes import run_silently
+from support.sessions import Sessions
+from support.waiting import until
 
 Stored = Callable[[], list[str]]
 """The names that jobs in the database were given, in alphabetical order."""
@@ -105,15 +102,8 @@ def program(database: str, sessions: Sessions) -> Program:
     """Run a program, which must end soon, with code 0, in silence, and leave no connection."""
 
     def run(text: str) -> None:
-        result = subprocess.run(
-            [sys.executable, "-X", "dev", "-c", "from dispatch.program import *\n" + textwrap.dedent(text)],
-            env={**os.environ, "PROGRAM_DSN": database, "PYTHONPATH": str(TESTS)},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+        text = "from support.program import *\n" + textwrap.dedent(text)
+        run_silently(text, PROGRAM_DSN=database)
         assert sessions.settle(0) == 0
 
     return run

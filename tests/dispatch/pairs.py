@@ -1,4 +1,4 @@
-"""The connectors that are tested: asynchronous ones with the twin that each summons, and those that are synchronous only.
+"""The connectors that are tested: asynchronous ones with the synchronous twin of each, and those that are synchronous only.
 
 To have another one tested against the model (`properties.test_connectors`) and by the tests that say what holds for
 each connector, append it to `PAIRS`; by all other tests of this directory too, to `DRIVERS`.
@@ -22,13 +22,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.orm import Session
 
 import adjourn
-from adjourn._dispatch.dispatcher import SelectingConnector
 from adjourn.connector import BaseConnector
-from adjourn.connectors.adapted import SummonedAdaptedConnector
+from adjourn.connectors.adapted import SyncAdaptedConnector
+from adjourn.connectors.faces import AsynchronousConnector
 from adjourn.connectors.memory import SyncInMemoryConnector
 from adjourn.contrib.sqlalchemy import SQLAlchemyConnector, SQLAlchemyPsycopg2Connector, SQLAlchemyPsycopgConnector
 from adjourn.testing import InMemoryConnector
-from sqlalchemy_addresses import address
+from support.addresses import address
 
 
 @attrs.frozen
@@ -42,7 +42,7 @@ class Pair:
     connector
         Makes one, given the database's address, the most connections that it may have, and seconds to wait.
     twin
-        What it summons for synchronous calls.
+        The class of its synchronous twin.
     pool
         Makes an open pool of the user's own for synchronous opening, and whatever closes it; None where there is none.
     pool_async
@@ -56,7 +56,7 @@ class Pair:
     """
 
     name: str
-    connector: Callable[[str, int, float], SelectingConnector]
+    connector: Callable[[str, int, float], AsynchronousConnector]
     twin: type[BaseConnector]
     pool: Callable[[str], contextlib.AbstractContextManager[Any]] | None = None
     pool_async: Callable[[str], contextlib.AbstractAsyncContextManager[Any]] | None = None
@@ -148,7 +148,7 @@ def own_engine(dsn: str, driver: str = "psycopg") -> Iterator[Engine]:
 def sqlalchemy_pair(driver: str) -> Pair:
     """Return SQLAlchemy's pair on a driver of its asynchronous engines."""
 
-    def connector(dsn: str, size: int, timeout: float) -> SelectingConnector:
+    def connector(dsn: str, size: int, timeout: float) -> AsynchronousConnector:
         url = address(dsn, driver)
         return SQLAlchemyConnector(dsn=url, pool_size=size, max_overflow=0, pool_timeout=timeout)
 
@@ -204,10 +204,10 @@ DRIVERS = [PSYCOPG, PSYCOPG2, SQLALCHEMY_PSYCOPG, SQLALCHEMY_ASYNCPG]
 
 def adapted_pair() -> Pair:
     """Return a third party's connector, the one that the documentation shows: blocking calls hop to a thread of it."""
-    page = (Path(__file__).parents[2] / "docs" / "connectors.md").read_text("utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "connectors.md").read_text("utf-8")
     example = next(text for text in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "AdaptedConnector" in text)
     names: dict[str, Any] = {"__name__": "example"}
-    exec(compile(example, "docs/connectors.md", "exec"), names)  # as a reader would
+    exec(compile(example, "docs/how-to/connectors.md", "exec"), names)  # as a reader would
 
     @contextlib.asynccontextmanager
     async def shared(dsn: str) -> AsyncIterator[Any]:
@@ -217,7 +217,7 @@ def adapted_pair() -> Pair:
     return Pair(
         name="adapted",
         connector=lambda dsn, size, timeout: names["TinyConnector"](dsn),
-        twin=SummonedAdaptedConnector,
+        twin=SyncAdaptedConnector,
         pool_async=shared,
         connect_async=own_connection,
     )
@@ -257,24 +257,3 @@ POOLS: dict[str, Callable[[str], contextlib.AbstractContextManager[Any]]] = {
     "SQLAlchemyPsycopg2Connector": lambda dsn: own_engine(dsn, "psycopg2"),
 }
 """An open pool of the user's own for each of them that takes one, as in `Pair.pool`."""
-
-
-def make_app(connector: BaseConnector) -> adjourn.App:
-    """Return an app with a task to defer: ``add``, which is told a name."""
-    app = adjourn.App(connector=connector)
-
-    @app.task(name="add")
-    def add(name: str) -> None:
-        """Do nothing: what counts is the job."""
-
-    return app
-
-
-def add(app: adjourn.App, name: str) -> int:
-    """Defer a job with a name, blocking."""
-    return app.tasks["add"].defer(name=name)
-
-
-async def add_async(app: adjourn.App, name: str) -> int:
-    """Defer a job with a name."""
-    return await app.tasks["add"].defer_async(name=name)

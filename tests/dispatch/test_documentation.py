@@ -1,6 +1,6 @@
-"""The page for users: its messages are those that are raised, and its recipes do what they say.
+"""The pages on synchronous calls: the messages are those that are raised, and the recipes do what they say.
 
-Every block of Python on the page is run here. The commands in its text are not, but for gunicorn's, which are run with
+Every block of Python in frameworks.md is run here. The commands in its text are not, but for gunicorn's, which are run with
 a socket of the test's.
 """
 
@@ -26,11 +26,13 @@ from adjourn._dispatch import bridge
 from adjourn._dispatch.rule import Reason
 from adjourn._dispatch.state import check_deadline
 from adjourn.exceptions import AppNotOpen, WrongCaller
-from conftest import Sessions
 from dispatch.conftest import Stored
-from dispatch.places import BOUND, until
+from support.sessions import Sessions
+from support.waiting import BOUND, until
 
-PAGE = Path(__file__).parents[2] / "docs" / "synchronous-calls.md"
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = DOCS / "explanation" / "synchronous-calls.md"
+RECIPES_PAGE = DOCS / "how-to" / "frameworks.md"
 ADDRESS = "postgresql://localhost/mydb"
 RECIPES = {
     "tasks.py",
@@ -110,8 +112,8 @@ class Recipes:
 @pytest.fixture
 def recipes(tmp_path: Path, database: str) -> Recipes:
     """Write down what is on the page."""
-    blocks = re.findall(r"```python\n# (\S+)\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
-    assert len(blocks) == PAGE.read_text("utf-8").count("```python")
+    blocks = re.findall(r"```python\n# (\S+)\n(.*?)```", RECIPES_PAGE.read_text("utf-8"), re.DOTALL)
+    assert len(blocks) == RECIPES_PAGE.read_text("utf-8").count("```python")
     assert {name for name, _ in blocks} == RECIPES
     for name, text in blocks:
         path = tmp_path / name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dispatch.conftest import Program, Stored
-from dispatch.program import ASYNCHRONOUS, KINDS, SYNCHRONOUS
+from support.program import ASYNCHRONOUS, KINDS, SYNCHRONOUS
 
 EACH_ASYNCHRONOUS = pytest.mark.parametrize("kind", ASYNCHRONOUS)
 

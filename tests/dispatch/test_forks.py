@@ -7,7 +7,7 @@ import os
 import pytest
 
 from dispatch.conftest import Program, Stored
-from dispatch.program import ASYNCHRONOUS, KINDS
+from support.program import ASYNCHRONOUS, KINDS
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 

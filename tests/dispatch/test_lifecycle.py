@@ -14,10 +14,12 @@ import adjourn
 from adjourn._dispatch.rule import Action, Operation
 from adjourn._dispatch.state import State
 from adjourn.exceptions import AppNotOpen, ConnectorException, InvalidOption, WrongCaller
-from conftest import Sessions
 from dispatch.conftest import Access, Bar, Stored
-from dispatch.pairs import PAIRS, PSYCOPG, PSYCOPG2, SYNCHRONOUS, Pair, add, add_async, make_app
-from dispatch.places import BOUND, LoopThread, in_to_thread, on_another_loop, together, until
+from dispatch.pairs import PAIRS, PSYCOPG, PSYCOPG2, SYNCHRONOUS, Pair
+from support.apps import add, add_async, make_app
+from support.places import LoopThread, in_to_thread, on_another_loop, together
+from support.sessions import Sessions
+from support.waiting import BOUND, until
 
 ON_POSTGRES = pytest.mark.parametrize("synchronous", [name for name in SYNCHRONOUS if "Memory" not in name])
 CYCLES = ["sync", "async", "alternating"]
@@ -298,7 +300,7 @@ async def test_b16_a_call_planned_for_the_twin_just_before_a_loop_takes_over_is_
     app: adjourn.App, monkeypatch: pytest.MonkeyPatch, stored: Stored
 ) -> None:
     app.open()
-    keeper = app.connector._keeper  # type: ignore[attr-defined]
+    keeper = app.connector._dispatcher.keeper  # type: ignore[attr-defined]
     loop, plan = asyncio.get_running_loop(), keeper.plan
 
     def plan_and_be_overtaken(state: State, operation: Operation) -> Action:

@@ -19,11 +19,13 @@ import adjourn
 from adjourn.connector import BaseConnector
 from adjourn.contrib.sqlalchemy import SQLAlchemyPsycopg2Connector, SQLAlchemyPsycopgConnector
 from adjourn.exceptions import AppNotOpen, SyncConnectorConfigurationError
-from conftest import Sessions
 from dispatch.conftest import Stored
-from dispatch.pairs import PAIRS, SYNCHRONOUS, Pair, add, make_app
-from dispatch.places import BOUND, together
-from sqlalchemy_addresses import address
+from dispatch.pairs import PAIRS, SYNCHRONOUS, Pair
+from support.addresses import address
+from support.apps import add, make_app
+from support.places import together
+from support.sessions import Sessions
+from support.waiting import BOUND
 
 EACH_SYNCHRONOUS = pytest.mark.parametrize("synchronous", SYNCHRONOUS)
 BACKEND = "SELECT pg_backend_pid() AS pid"

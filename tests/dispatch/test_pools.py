@@ -24,11 +24,13 @@ import adjourn
 from adjourn.contrib.sqlalchemy import SQLAlchemyConnector
 from adjourn.exceptions import AppNotOpen, InvalidOption, WrongCaller
 from adjourn.types import Statement
-from conftest import Sessions
 from dispatch.conftest import Stored
-from dispatch.pairs import DRIVERS, POOLS, PSYCOPG2, SYNCHRONOUS, OwnPool, Pair, add, add_async, make_app
-from dispatch.places import together, until
-from sqlalchemy_addresses import address
+from dispatch.pairs import DRIVERS, POOLS, PSYCOPG2, SYNCHRONOUS, OwnPool, Pair
+from support.addresses import address
+from support.apps import add, add_async, make_app
+from support.places import together
+from support.sessions import Sessions
+from support.waiting import until
 
 
 def is_whole(pool: Any) -> Callable[[], bool]:

@@ -13,10 +13,11 @@ import pytest
 import adjourn
 from adjourn import builtin_tasks
 from adjourn.exceptions import AppNotOpen
-from conftest import Sessions
 from dispatch.conftest import Stored
-from dispatch.pairs import DRIVERS, SYNCHRONOUS, Pair, add, add_async, make_app
-from dispatch.places import BOUND
+from dispatch.pairs import DRIVERS, SYNCHRONOUS, Pair
+from support.apps import add, add_async, make_app
+from support.sessions import Sessions
+from support.waiting import BOUND
 
 BACKEND = "SELECT pg_backend_pid() AS pid"
 SYNCHRONOUS_BESIDE = dict(zip([pair.name for pair in DRIVERS], SYNCHRONOUS, strict=False))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,6 +10,7 @@ import psycopg
 import pytest
 
 import adjourn
+from support.waiting import until
 
 HOURS = 24 * 14
 OLD_WEEK = """
@@ -67,11 +67,8 @@ def is_there(observer: psycopg.Connection) -> bool:
 
 
 def wait_until_it_waits(observer: psycopg.Connection, table: str) -> None:
-    """Wait until somebody waits for a table, and give up after some seconds."""
-    deadline = time.monotonic() + 10
-    while observer.execute(WAITING, [table]).fetchone() == (0,):
-        assert time.monotonic() < deadline, "nobody waits"
-        time.sleep(0.005)
+    """Wait until somebody waits for a table."""
+    until(lambda: observer.execute(WAITING, [table]).fetchone() != (0,))
 
 
 def test_a_job_that_is_stored_late_is_seen_before_its_week_is_dropped(

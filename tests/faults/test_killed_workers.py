@@ -16,6 +16,7 @@ import psycopg
 import pytest
 
 import adjourn
+from support.waiting import until
 
 JOBS = 400
 KILLS = 12
@@ -78,20 +79,14 @@ def defer(database: str) -> list[int]:
         return [job.id or 0 for job in app.job_manager.batch_defer_jobs([each.job for each in deferrers])]
 
 
-def wait_until_finished(observer: psycopg.Connection, timeout: float = 60.0) -> None:
+def wait_until_finished(observer: psycopg.Connection) -> None:
     """Wait until no live job is left."""
-    deadline = time.monotonic() + timeout
-    while (left := counted(observer, "select count(*) from adjourn.adjourn_jobs")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert left == 0
+    until(lambda: counted(observer, "select count(*) from adjourn.adjourn_jobs") == 0, 60)
 
 
-def wait_for(observer: psycopg.Connection, query: str, number: int, timeout: float = 30.0) -> None:
+def wait_for(observer: psycopg.Connection, query: str, number: int) -> None:
     """Wait until a count is as high as this."""
-    deadline = time.monotonic() + timeout
-    while (found := counted(observer, query)) < number:
-        assert time.monotonic() < deadline, f"{query}: {found}"
-        time.sleep(0.02)
+    until(lambda: counted(observer, query) >= number)
 
 
 def counted(observer: psycopg.Connection, query: str) -> int:

@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import adjourn
 from adjourn import embedded
 from adjourn.exceptions import AppNotOpen, ConnectorException
 from adjourn.worker import Worker
+from support.waiting import until
 
 DEATHS = 3
 
@@ -33,9 +33,7 @@ def kill(server: embedded.Server) -> None:
     pid = server.pid
     assert pid is not None
     os.kill(pid, signal.SIGQUIT)
-    deadline = time.monotonic() + 30
-    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until(lambda: not Path(f"/proc/{pid}").exists())
     server.stop()
 
 

@@ -29,18 +29,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from adjourn.exceptions import AlreadyEnqueued, AppNotOpen, InvalidConnection, WrongCaller
-from conftest import Sessions
-from dispatch.pairs import PAIRS, Pair, add, add_async, make_app
-from dispatch.places import (
-    BESIDE_THE_LOOP,
-    BOUND,
-    ON_THE_LOOP,
-    LoopThread,
-    Place,
-    in_child,
-    in_coroutine,
-    in_plain_thread,
-)
+from dispatch.pairs import PAIRS, Pair
+from support.apps import add, add_async, make_app
+from support.places import BESIDE_THE_LOOP, ON_THE_LOOP, LoopThread, Place, in_child, in_coroutine, in_plain_thread
+from support.sessions import Sessions
+from support.waiting import BOUND
 
 EXAMPLES = int(os.environ.get("ADJOURN_TEST_EXAMPLES", "20"))
 """How many sequences of steps are tried."""

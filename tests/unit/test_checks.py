@@ -121,8 +121,9 @@ def test_middleware_that_takes_another_number_of_arguments_is_refused() -> None:
             Options(**given)
         given[option] = [_as_many]
         assert getattr(Options(**given), option) == (_as_many,)
+    given = {"task_middleware": [lambda call_next: call_next()]}
     with pytest.raises(InvalidOption, match=r"^task_middleware: "):
-        Options(task_middleware=[lambda call_next: call_next()])
+        Options(**given)
 
 
 def test_a_worker_s_options_may_be_checked_before_all_are_known() -> None:

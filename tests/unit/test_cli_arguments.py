@@ -9,12 +9,15 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from adjourn.cli import flags, logs, main, make_parser, parse
-from adjourn.types import ConfigureOptions, WorkerOptions
+from adjourn.types import ConfigureOptions
+from adjourn.worker.options import Options
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +53,7 @@ def test_a_flag_that_is_not_given_is_absent() -> None:
     assert given("defer", "task") == {"task": "task"}
 
 
-def test_every_flag_of_a_worker_is_an_option_of_a_worker() -> None:
+def test_flags_of_a_worker_are_options_of_a_worker() -> None:
     everything = given(
         *("worker", "-n", "name", "-q", "a, b", "-c", "2", "-p", "0.5", "--shutdown-graceful-timeout", "0"),
         *("-a", "0.7", "--timeout", "60"),
@@ -71,17 +74,25 @@ def test_every_flag_of_a_worker_is_an_option_of_a_worker() -> None:
         "update_heartbeat_interval": 1.0,
         "stalled_worker_timeout": 3.0,
     }
-    assert everything.keys() <= WorkerOptions.__annotations__.keys()
 
 
-def test_every_option_of_a_worker_that_can_be_written_down_is_a_flag() -> None:
+def test_options_that_no_text_can_say_have_no_flag() -> None:
     worker = make_parser().parse_args(["worker"]).parser
-    assert WorkerOptions.__annotations__.keys() - worker.variables.keys() == {
+    assert {field.name for field in attrs.fields(Options)} - worker.variables.keys() == {
         "additional_context",
         "install_signal_handlers",
         "task_middleware",
         "worker_middleware",
     }
+
+
+def test_no_limit_can_be_said_on_the_command_line() -> None:
+    assert given("worker", "--timeout=none", "--shutdown-graceful-timeout", "None") == {
+        "timeout": None,
+        "shutdown_graceful_timeout": None,
+    }
+    with pytest.raises(SystemExit):
+        parse(["worker", "--concurrency=none"])
 
 
 def test_every_option_of_a_job_that_can_be_written_down_is_a_flag() -> None:
@@ -98,6 +109,19 @@ def test_every_flag_tells_its_variable_and_the_variable_its_flag(command: str) -
     for variable in own.values():
         assert variable.name.startswith(f"ADJOURN_{command.upper()}_")
         assert variable.name in shown
+
+
+@pytest.mark.parametrize("command", ["", "worker", "defer", "schema", "healthchecks", "shell", "demo"])
+def test_help_fits_into_a_narrow_terminal(
+    command: str, environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environment.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        parse([*([command] if command else []), "--help"])
+    text = capsys.readouterr().out
+    # argparse does not break a group of flags of which one goes at most.
+    assert [line for line in text.splitlines() if len(line) > 80 and "|" not in line] == []
+    assert "\n\n" in text
 
 
 def test_negative_and_positive_forms_of_a_switch_go_to_one_place() -> None:
@@ -159,7 +183,7 @@ def test_a_command_reads_its_own_variables_alone(environment: pytest.MonkeyPatch
 
 def test_a_flag_silences_the_variable_of_its_rival(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("ADJOURN_DEFER_IN", "5")
-    assert given("defer", "task") == {"task": "task", "schedule_in": 5.0}
+    assert given("defer", "task") == {"task": "task", "schedule_in": {"seconds": 5.0}}
     assert given("defer", "task", "--at=2090-01-01T00:00Z").keys() == {"task", "schedule_at"}
 
 
@@ -171,13 +195,96 @@ def test_a_wrong_variable_is_named(environment: pytest.MonkeyPatch, capsys: pyte
     assert "ADJOURN_WORKER_WAIT: 'perhaps' is neither yes" in capsys.readouterr().err
 
 
+SIMPLE_APP = """
+import adjourn
+from adjourn.testing import InMemoryConnector
+
+app = adjourn.App(connector=InMemoryConnector(), worker_defaults={"update_heartbeat_interval": 20})
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "complaint"),
+    [
+        (["-c", "0"], {}, "--concurrency=0: pass a whole number, one or more."),
+        ([], {"CONCURRENCY": "0"}, "ADJOURN_WORKER_CONCURRENCY=0: pass a whole number, one or more."),
+        (["--timeout=0"], {}, "--timeout=0.0: pass a number of seconds above zero"),
+        (["--timeout=nan"], {}, "--timeout=nan: pass a number of seconds above zero"),
+        (["--name", ""], {}, "--name='' has 0 characters"),
+        ([], {"NAME": "x" * 300}, f"ADJOURN_WORKER_NAME='{'x' * 40}...' has 300 characters"),
+        (["-q", "wait," + "x" * 300], {}, f"--queues='{'x' * 40}...' has 300 characters"),
+        (["-p-1"], {}, "--fetch-job-polling-interval=-1.0: pass a number of seconds"),
+        (
+            ["--stalled-worker-timeout=15"],
+            {},
+            "--stalled-worker-timeout=15.0: pass more seconds than worker_defaults: update_heartbeat_interval (20)",
+        ),
+        (
+            ["--update-heartbeat-interval=5"],
+            {"STALLED_WORKER_TIMEOUT": "4"},
+            "ADJOURN_WORKER_STALLED_WORKER_TIMEOUT=4.0: pass more seconds than --update-heartbeat-interval (5.0)",
+        ),
+    ],
+)
+def test_a_value_that_is_refused_is_named_as_it_was_given(
+    arguments: list[str],
+    variables: dict[str, str],
+    complaint: str,
+    environment: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    root_logger: logging.Logger,
+) -> None:
+    (tmp_path / "simple_app.py").write_text(SIMPLE_APP)
+    environment.syspath_prepend(tmp_path)
+    for name, value in variables.items():
+        environment.setenv(f"ADJOURN_WORKER_{name}", value)
+    with pytest.raises(SystemExit) as caught:
+        main(["--app=simple_app.app", "worker", "--one-shot", *arguments])
+    assert caught.value.code == 2
+    assert f"adjourn worker: error: {complaint}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "complaint"),
+    [
+        (["task", "--queue="], {}, "--queue='' has 0 characters"),
+        (["task"], {"PRIORITY": str(2**40)}, f"ADJOURN_DEFER_PRIORITY={2**40}: pass an integer between"),
+        (
+            ["task"],
+            {"IN": "5", "AT": "2090-01-01T00:00Z"},
+            "ADJOURN_DEFER_AT and ADJOURN_DEFER_IN exclude each other",
+        ),
+        ([""], {}, "TASK='' has 0 characters"),
+    ],
+)
+def test_an_option_of_a_job_that_is_refused_is_named_as_it_was_given(
+    arguments: list[str],
+    variables: dict[str, str],
+    complaint: str,
+    environment: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    root_logger: logging.Logger,
+) -> None:
+    (tmp_path / "simple_app.py").write_text(SIMPLE_APP)
+    environment.syspath_prepend(tmp_path)
+    for name, value in variables.items():
+        environment.setenv(f"ADJOURN_DEFER_{name}", value)
+    with pytest.raises(SystemExit) as caught:
+        main(["--app=simple_app.app", "defer", "--unknown", *arguments])
+    assert caught.value.code == 2
+    assert f"adjourn defer: error: {complaint}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("convert", "text", "value"),
     [
         (flags.count, "3", 3),
         (flags.integer, "-3", -3),
         (flags.seconds, "0", 0.0),
-        (flags.interval, "1e-3", 0.001),
+        (flags.number, "1e-3", 0.001),
+        (flags.later, "1.5", {"seconds": 1.5}),
         (flags.boolean, " Yes", True),
         (flags.boolean, "F", False),
         (flags.names, "a,, b ,", ["a", "b"]),
@@ -202,7 +309,7 @@ def test_text_becomes_a_value(convert: Callable[[str], object], text: str, value
         (flags.seconds, "1e300"),
         (flags.moment, "9999-12-31T23:00:00-05:00"),
         (flags.seconds, "5s"),
-        (flags.interval, "0"),
+        (flags.number, "ten"),
         (flags.boolean, "maybe"),
         (flags.moment, "2030-01-01"),
         (flags.moment, "next week"),

@@ -10,7 +10,7 @@ import adjourn
 from adjourn import builtin_tasks
 from adjourn.tasks import make_job
 from adjourn.worker.scheduler import Scheduler
-from worker.conftest import Bench
+from support.bench import Bench
 
 NAME = "builtin:adjourn.builtin_tasks.remove_old_jobs"
 

@@ -14,7 +14,7 @@ import pytest
 import adjourn
 from adjourn._async.managers.exchange import AsyncWorkerManager
 from adjourn.exceptions import AlreadyEnqueued
-from worker.conftest import Bench
+from support.bench import Bench
 
 pytestmark = pytest.mark.anyio
 

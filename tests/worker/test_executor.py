@@ -14,7 +14,7 @@ import pytest
 import adjourn
 from adjourn.exceptions import JobAborted
 from adjourn.retry import RetryDecision
-from worker.conftest import Bench
+from support.bench import Bench
 
 pytestmark = pytest.mark.anyio
 

@@ -10,7 +10,7 @@ import pytest
 
 import adjourn
 from adjourn.types import Statement
-from worker.conftest import Bench
+from support.bench import Bench
 
 pytestmark = pytest.mark.anyio
 

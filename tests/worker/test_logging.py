@@ -11,7 +11,7 @@ import pytest
 
 import adjourn
 from adjourn import exceptions
-from worker.conftest import Bench
+from support.bench import Bench
 
 
 class Records(logging.Handler):

@@ -8,7 +8,7 @@ import pytest
 
 import adjourn
 from adjourn.testing import InMemoryConnector
-from worker.conftest import Bench
+from support.bench import Bench
 
 
 @pytest.fixture

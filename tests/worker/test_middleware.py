@@ -11,7 +11,7 @@ import pytest
 import adjourn
 from adjourn import exceptions
 from adjourn.worker import Worker
-from worker.conftest import Bench
+from support.bench import Bench
 
 
 def plain(name: str, log: list[str]) -> Callable[..., Any]:

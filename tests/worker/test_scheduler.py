@@ -9,7 +9,7 @@ import pytest
 
 import adjourn
 from adjourn.worker.scheduler import Scheduler
-from worker.conftest import Bench
+from support.bench import Bench
 
 NOON = datetime.datetime(2026, 1, 1, 12, 0, 30, tzinfo=datetime.UTC)
 MINUTE = datetime.timedelta(minutes=1)

@@ -12,7 +12,7 @@ import pytest
 import adjourn
 from adjourn.testing import InMemoryConnector
 from adjourn.worker import Worker
-from worker.conftest import Bench
+from support.bench import Bench
 
 JOBS, BEFORE = 200, 60
 """How many jobs there are, and how many of them are begun before the one that stops the worker: enough that it has

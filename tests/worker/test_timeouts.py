@@ -10,7 +10,7 @@ import pytest
 import adjourn
 from adjourn import exceptions
 from adjourn.job_context import AbortReason
-from worker.conftest import Bench
+from support.bench import Bench
 
 
 async def test_an_async_job_that_takes_too_long_is_cancelled_and_fails(app: adjourn.App, bench: Bench) -> None:

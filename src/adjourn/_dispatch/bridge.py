@@ -104,7 +104,7 @@ def run(
     """
     if asyncio._get_running_loop() is loop:
         raise Reason.ON_LOOP.error()
-    call = Call(loop, function, arguments, timeout, pulse)
+    call = BridgedCall(loop, function, arguments, timeout, pulse)
     call.submit()
     try:
         while True:
@@ -128,7 +128,7 @@ async def hop(
     pulse: Pulse | None = None,
 ) -> T:
     """Run a coroutine function on another loop, and await its result on this one. See `run`."""
-    call = Call(loop, function, arguments, timeout, pulse)
+    call = BridgedCall(loop, function, arguments, timeout, pulse)
     here, ended = asyncio.get_running_loop(), asyncio.Event()
 
     def wake(outcome: concurrent.futures.Future[T]) -> None:
@@ -151,7 +151,7 @@ async def hop(
         raise
 
 
-class Call(Generic[T]):
+class BridgedCall(Generic[T]):
     """One coroutine function on its way to another thread's loop."""
 
     def __init__(

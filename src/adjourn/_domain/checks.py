@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from adjourn.exceptions import InvalidOption
 from adjourn.types import TimeDeltaParams
@@ -337,8 +337,7 @@ def function_or(argument: str, value: Any, default: T) -> T:
         return default
     if not callable(value):
         raise InvalidOption(f"{argument}={value!r}: pass a function, or None for the default.")
-    function: T = value
-    return function
+    return cast("T", value)
 
 
 def check_takes(argument: str, function: Callable[..., Any], parameters: Iterable[str]) -> None:

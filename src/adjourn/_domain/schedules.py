@@ -102,8 +102,8 @@ def checked_max_delay(value: Any) -> float | None:
 
 def checked_defaults(value: Any) -> PeriodicDefaults:
     """Return an app's options for all periodic tasks, with what they leave unsaid."""
-    given = {} if value is None else value
+    given: PeriodicDefaults = {} if value is None else value
     check_known("periodic_defaults", given, PeriodicDefaults.__annotations__)
     defaults: PeriodicDefaults = {"max_delay": DEFAULT_MAX_DELAY, **given}
-    check_seconds("periodic_defaults: max_delay", defaults["max_delay"])
+    check_seconds("periodic_defaults: max_delay", defaults.get("max_delay"))
     return defaults

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from adjourn import exceptions
-from adjourn._memory.tables import BEHIND, READY, SCHEDULED, UNPLACED, JobRow, Tables
+from adjourn._memory.tables import JobRow, Tables
+from adjourn.sql.constants import Hold
 
 
 def wake(tables: Tables, always: bool = False, besides: int | None = None) -> bool:
@@ -24,24 +25,24 @@ def wake(tables: Tables, always: bool = False, besides: int | None = None) -> bo
 
 def has_head(tables: Tables, lock: str) -> bool:
     """Say whether a job of the lock is ready or runs."""
-    return any(job.lock == lock for job in tables.held(READY))
+    return any(job.lock == lock for job in tables.held(Hold.READY))
 
 
 def promote(tables: Tables, locks: Iterable[str]) -> list[JobRow]:
     """Give each of these locks, which have no head, the best job that waits for it; return the new heads."""
     heads = []
     for lock in sorted(set(locks)):
-        waiting = (job for job in tables.held(BEHIND, UNPLACED) if job.lock == lock)
+        waiting = (job for job in tables.held(Hold.BEHIND, Hold.UNPLACED) if job.lock == lock)
         if best := min(waiting, key=lambda job: job.order, default=None):
-            heads.append(tables.change(best, hold=READY))
+            heads.append(tables.change(best, hold=Hold.READY))
     return heads
 
 
-def first_hold(tables: Tables, scheduled_at: Any, lock: str | None) -> int:
+def first_hold(tables: Tables, scheduled_at: Any, lock: str | None) -> Hold:
     """Say where a job goes that is new, or scheduled anew."""
     if scheduled_at is not None and scheduled_at > tables.now:
-        return SCHEDULED
-    return READY if lock is None else UNPLACED
+        return Hold.SCHEDULED
+    return Hold.READY if lock is None else Hold.UNPLACED
 
 
 def is_queueing_lock_taken(tables: Tables, queueing_lock: str | None) -> bool:

@@ -10,7 +10,8 @@ import attrs
 
 from adjourn import sql
 from adjourn._memory.rules import check_queueing_locks, first_hold, stored_json, wake
-from adjourn._memory.tables import READY, JobRow, Tables
+from adjourn._memory.tables import JobRow, Tables
+from adjourn.sql.constants import Hold
 from adjourn.types import Row
 
 Answer = Callable[..., list[Row]]
@@ -109,7 +110,7 @@ def cancel_jobs(tables: Tables, *, ids: Sequence[int], delete: bool) -> list[Row
     waiting = [job for id_ in sorted(set(ids)) if (job := tables.jobs.get(id_)) and job.worker_id is None]
     for job in waiting:
         tables.finish(job, None if delete else "cancelled")
-        if job.lock is not None and job.hold == READY:
+        if job.lock is not None and job.hold == Hold.READY:
             tables.headless.add(job.lock)
     return [{"id": job.id} for job in waiting]
 
@@ -172,7 +173,7 @@ def retry_job_by_id(
             abort_requested=False,
             queueing_lock=None if was_running else old.queueing_lock,
         )
-        if old.lock is not None and old.hold == READY:
+        if old.lock is not None and old.hold == Hold.READY:
             tables.headless.add(old.lock)
     wake(tables, always=True)
     return [{"found": True}]
@@ -337,7 +338,7 @@ def _nothing(tables: Tables, **parameters: Any) -> list[Row]:
     return []
 
 
-for _name in ("create_migrations", "create_schema", "lock_migrations", "make_partitions", "record_migration"):
+for _name in ("lock_migrations", "make_partitions"):
     ANSWERS[_name] = _nothing
-for _migration in sql.migrations():
-    ANSWERS[_migration.statement.name] = _nothing
+for _version in sql.versions():
+    ANSWERS[_version.statement.name] = _nothing

@@ -11,13 +11,8 @@ from collections.abc import Iterable, Iterator
 
 import attrs
 
+from adjourn.sql.constants import MOST_ERRORS, Hold
 from adjourn.types import Row
-
-MOST_ERRORS = 10
-"""How many errors of a job are kept."""
-
-READY, SCHEDULED, BEHIND, UNPLACED = range(4)
-"""The column ``hold``: ready or running, not due yet, behind its lock's head, with a lock and not placed yet."""
 
 
 @attrs.frozen(kw_only=True)
@@ -33,7 +28,7 @@ class JobRow:
     waiting_queueing_lock: str | None
     args: str
     scheduled_at: datetime.datetime | None
-    hold: int
+    hold: Hold
     enqueued_at: datetime.datetime
     attempts: int = 0
     losses: int = 0
@@ -105,7 +100,7 @@ class ScheduleRow:
 
 
 def with_error(errors: tuple[str, ...], error: str | None) -> tuple[str, ...]:
-    """Return a job's errors with one more: the first and the last nine are kept."""
+    """Return a job's errors with one more: the first and the last ones are kept."""
     if error is None:
         return errors
     return (*errors, error) if len(errors) < MOST_ERRORS else (*errors[:1], *errors[2:], error)
@@ -163,7 +158,7 @@ class Tables:
         """Return all jobs in the order of their ids."""
         return sorted([*self.jobs.values(), *self.finished.values()], key=lambda job: job.id)
 
-    def held(self, *holds: int) -> Iterator[JobRow]:
+    def held(self, *holds: Hold) -> Iterator[JobRow]:
         """Find the jobs with one of these values of ``hold``."""
         return (job for job in self.jobs.values() if job.hold in holds)
 

@@ -11,10 +11,10 @@ import attrs
 
 from adjourn._memory.rules import first_hold, has_head, promote, stored_json, wake
 from adjourn._memory.statements import answers
-from adjourn._memory.tables import BEHIND, READY, SCHEDULED, UNPLACED, JobRow, Tables, WorkerRow, with_error
+from adjourn._memory.tables import JobRow, Tables, WorkerRow, with_error
+from adjourn.sql.constants import DUE_LIMIT, Hold
 from adjourn.types import Row
 
-DUE_LIMIT = 1000
 CLAIMED = (
     *("id", "queue", "task_name", "priority", "lock", "queueing_lock", "args", "scheduled_at", "attempts", "claim"),
     *("abort_requested", "enqueued_at", "started_at"),
@@ -117,7 +117,7 @@ def exchange(
         "refused": [id_ for id_ in ids if id_ not in finished] or None,
         "alive": is_alive,
         "repeat": is_to_repeat,
-        "place": (any(tables.held(UNPLACED)) or bool(tables.headless)) if probe else None,
+        "place": (any(tables.held(Hold.UNPLACED)) or bool(tables.headless)) if probe else None,
         "due_in": None if due_at is None else (due_at - tables.now).total_seconds(),
     }
     rows: list[Row] = [{column: getattr(job, column) for column in CLAIMED} for job in claimed]
@@ -132,11 +132,13 @@ def _held(tables: Tables, worker_id: int, id_: int, claim: int) -> JobRow | None
 
 def _make_due(tables: Tables) -> datetime.datetime | None:
     """Let jobs go whose time has come, and return the time of the next."""
-    scheduled = sorted((job.scheduled_at, job.id) for job in tables.held(SCHEDULED) if job.scheduled_at is not None)
+    scheduled = sorted(
+        (job.scheduled_at, job.id) for job in tables.held(Hold.SCHEDULED) if job.scheduled_at is not None
+    )
     due = [id_ for at, id_ in scheduled if at <= tables.now][:DUE_LIMIT]
     for id_ in due:
         job = tables.jobs[id_]
-        tables.change(job, hold=READY if job.lock is None else UNPLACED)
+        tables.change(job, hold=Hold.READY if job.lock is None else Hold.UNPLACED)
     left = scheduled[len(due) :]
     return left[0][0] if left else None
 
@@ -150,7 +152,9 @@ def _claim(
     worker = tables.workers.get(worker_id)
     if worker is None or worker.dead or worker.expires_at <= tables.now:
         return [], False, False
-    ready = (job for job in tables.held(READY) if job.worker_id is None and (queues is None or job.queue in queues))
+    ready = (
+        job for job in tables.held(Hold.READY) if job.worker_id is None and (queues is None or job.queue in queues)
+    )
     claimed = [
         tables.change(job, worker_id=worker_id, claim=job.claim + 1, started_at=tables.now, waiting_queueing_lock=None)
         for job in heapq.nsmallest(limit, ready, key=lambda job: job.order)
@@ -164,24 +168,24 @@ def _claim(
 @answers
 def place(tables: Tables, *, limit: int, heal: bool) -> list[Row]:
     """Place jobs that have a lock, and give locks that lost their head a new one."""
-    new = [job.id for job in heapq.nsmallest(limit, tables.held(UNPLACED), key=lambda job: job.id)]
+    new = [job.id for job in heapq.nsmallest(limit, tables.held(Hold.UNPLACED), key=lambda job: job.id)]
     looked_at = [tables.jobs[id_].lock for id_ in new] + list(tables.headless)
     tables.headless.clear()
     if heal:
-        looked_at += [job.lock for job in tables.held(BEHIND, UNPLACED)]
+        looked_at += [job.lock for job in tables.held(Hold.BEHIND, Hold.UNPLACED)]
     promoted = promote(tables, [lock for lock in looked_at if lock is not None and not has_head(tables, lock)])
 
     # A head that is placed but not claimed gives way to a better newcomer.
     undecided = set()
     for better, head in _rivals(tables, new):
-        tables.change(head, hold=BEHIND)
+        tables.change(head, hold=Hold.BEHIND)
         promote(tables, [head.lock] if head.lock is not None else [])
-        if tables.jobs[better.id].hold == UNPLACED:
+        if tables.jobs[better.id].hold == Hold.UNPLACED:
             undecided.add(better.id)
 
     for id_ in new:
-        if tables.jobs[id_].hold == UNPLACED and id_ not in undecided:
-            tables.change(tables.jobs[id_], hold=BEHIND)
+        if tables.jobs[id_].hold == Hold.UNPLACED and id_ not in undecided:
+            tables.change(tables.jobs[id_], hold=Hold.BEHIND)
     if promoted:
         wake(tables)
     placed, waiting = len(new) - len(undecided), len(undecided)
@@ -192,11 +196,11 @@ def _rivals(tables: Tables, new: Sequence[int]) -> list[tuple[JobRow, JobRow]]:
     """Find the best newcomer of each lock whose head has not begun and is worse, with that head."""
     newcomers: dict[str | None, JobRow] = {}
     for job in sorted((tables.jobs[id_] for id_ in new), key=lambda job: job.order):
-        if job.hold == UNPLACED:
+        if job.hold == Hold.UNPLACED:
             newcomers.setdefault(job.lock, job)
     return [
         (newcomers[head.lock], head)
-        for head in tables.held(READY)
+        for head in tables.held(Hold.READY)
         if head.worker_id is None and head.lock in newcomers and newcomers[head.lock].order < head.order
     ]
 
@@ -226,8 +230,8 @@ def retry_jobs(
         scheduled_at = when and when.astimezone(datetime.UTC)
         new_lock = lock if is_relocked else old.lock
         hold = first_hold(tables, scheduled_at, new_lock)
-        if hold == UNPLACED and new_lock == old.lock:
-            hold = READY  # it keeps its place
+        if hold == Hold.UNPLACED and new_lock == old.lock:
+            hold = Hold.READY  # it keeps its place
         tables.change(
             old,
             worker_id=None,
@@ -242,7 +246,7 @@ def retry_jobs(
             hold=hold,
             errors=with_error(old.errors, error),
         )
-        if old.lock is not None and (hold != READY or new_lock != old.lock):
+        if old.lock is not None and (hold != Hold.READY or new_lock != old.lock):
             promote(tables, [old.lock])
         rows.append({"id": id_})
     wake(tables, besides=worker_id)

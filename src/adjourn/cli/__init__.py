@@ -1,7 +1,7 @@
 """The command ``adjourn``: one module a command, `flags` for what they take, `logs` for what they say.
 
-Exit codes: 0 for done, 1 for what failed (with one line on stderr that says why), 2 for a command line or an
-environment that makes no sense.
+Exit codes: 0 for done, 1 for failed (with one line on stderr that says why), 2 for an invalid command line or
+environment.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ logger: logging.Logger = logging.getLogger(__name__)
 
 COMMANDS = (worker, defer, schema, healthchecks, shell, demo)
 EPILOG = """\
-Exit codes: 0 done, 1 failed (stderr says why), 2 a command line or an environment that makes no sense.
-`adjourn COMMAND --help` tells more of a command.
+`adjourn COMMAND --help` explains a command. The options above can also be given after the command.
+
+Exit codes: 0 done, 1 failed (stderr says why), 2 invalid command line or environment.
 """
 
 
@@ -31,7 +32,6 @@ def make_parser() -> flags.Parser:
         prog="adjourn",
         description="A PostgreSQL task queue for Python.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("-V", "--version", action="version", version=f"adjourn {adjourn.__version__}")
     _add_global_flags(parser)
@@ -54,7 +54,7 @@ def _add_global_flags(parser: flags.Parser, *, hidden: bool = False) -> None:
         "--app",
         variable="APP",
         metavar="PATH",
-        help=told("where the app is, such as package.module.app; modules in the current directory are found"),
+        help=told("where to import the app from, such as package.module.app; the current directory is searched, too"),
     )
     parser.add_flag(
         "-v",
@@ -62,22 +62,22 @@ def _add_global_flags(parser: flags.Parser, *, hidden: bool = False) -> None:
         variable="VERBOSE",
         convert=flags.integer,
         action="count",
-        help=told("the same as --log-level=DEBUG, which has the last word; deprecated"),
+        help=told("the same as --log-level=DEBUG; --log-level overrides it; deprecated"),
     )
     parser.add_flag(
         "--log-level",
         variable="LOG_LEVEL",
         convert=flags.one_of(*logs.LEVELS, fold=str.upper),
         metavar="{" + ",".join(logs.LEVELS) + "}",
-        help=told("how important a message must be to be shown; DEBUG shows tracebacks, too; default: INFO"),
+        help=told("show messages of this level and above; DEBUG shows tracebacks, too; default: INFO"),
     )
     parser.add_flag(
         "--log-format",
         variable="LOG_FORMAT",
         metavar="FORMAT",
         help=told(
-            "the format of messages, as of Python's logging, or `json` for one JSON object a line with all that a "
-            "message carries; besides logging's own, formats can name the fields action, job, worker and duration; "
+            "a format string as of Python's logging, or `json` for one JSON object a line with all fields of a message; "
+            "besides the fields of logging, a format can name action, job, worker and duration; "
             f"default: {logs.DEFAULT_FORMAT}".replace("%", "%%")
         ),
     )
@@ -86,12 +86,12 @@ def _add_global_flags(parser: flags.Parser, *, hidden: bool = False) -> None:
         variable="LOG_FORMAT_STYLE",
         convert=flags.one_of(*logs.STYLES),
         metavar="STYLE",
-        help=told("the style of that format, as of Python's logging: %%, { or $; default: %%"),
+        help=told("how the format marks fields, as in Python's logging: %%, { or $; default: %%"),
     )
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line and the environment; what makes no sense ends the program with exit code 2.
+    """Read the command line and the environment; if they are invalid, the program ends with exit code 2.
 
     Parameters
     ----------

@@ -7,90 +7,68 @@ import logging
 import sys
 from typing import Any, cast
 
+from adjourn._domain.job_options import JOB_OPTIONS
 from adjourn.app import App
 from adjourn.cli import applications, flags
-from adjourn.exceptions import AlreadyEnqueued, InvalidTaskArguments
+from adjourn.exceptions import AlreadyEnqueued, InvalidOption, InvalidTaskArguments
 from adjourn.types import ConfigureOptions, JSONDict
 
 logger: logging.Logger = logging.getLogger(__name__)
 
-DESCRIPTION = "Store a job that calls a task, and print its id. What is not said is taken from the task."
+TIMES = frozenset({"schedule_at", "schedule_in"})
+"""Options of which a job has one at most."""
+DESCRIPTION = """\
+Store a job for a task, for a worker to run, and print the job's id.
+
+A flag overrides its environment variable, which overrides the options that the task was declared with.
+"""
 
 
 def add_parser(commands: Any) -> None:
     """Add the command."""
     parser: flags.Parser = commands.add_parser("defer", help="store a job", description=DESCRIPTION)
     parser.set_defaults(run=run, parser=parser)
+    parser.spellings["name"] = "TASK"
     parser.add_argument("task", metavar="TASK", help="the task's name, such as package.module.function")
     parser.add_flag(
         "json_arguments",
         metavar="JSON",
         nargs="?",
         variable="DEFER_JSON_ARGS",
-        help="the arguments as a JSON object, such as '{\"number\": 1}', or - to read it from standard input; default: {}",
+        help="the task's arguments as a JSON object, such as '{\"number\": 1}'; - reads it from standard input; default: {}",
     )
-    parser.add_flag("--queue", variable="DEFER_QUEUE", help="the queue")
-    parser.add_flag("--lock", variable="DEFER_LOCK", help="of the jobs with one lock only one runs at a time, in order")
-    parser.add_flag(
-        "--queueing-lock",
-        variable="DEFER_QUEUEING_LOCK",
-        help="of the jobs with one queueing lock only one waits at a time; deferring another fails",
-    )
+    times = parser.add_mutually_exclusive_group()
+    for name, option in JOB_OPTIONS.items():
+        if option.reads is not None:
+            is_time, rivals = name in TIMES, tuple(TIMES - {name}) if name in TIMES else ()
+            parser.add_option(name, option, "defer", group=times if is_time else None, rivals=rivals)
     parser.add_flag(
         "-i",
         "--ignore-already-enqueued",
         variable="DEFER_IGNORE_ALREADY_ENQUEUED",
         convert=flags.boolean,
         action=argparse.BooleanOptionalAction,
-        help="exit with 0 where the queueing lock is taken, saying so; default: exit with 1",
-    )
-    times = parser.add_mutually_exclusive_group()
-    parser.add_flag(
-        "--at",
-        group=times,
-        rivals=("schedule_in",),
-        dest="schedule_at",
-        variable="DEFER_AT",
-        convert=flags.moment,
-        metavar="TIME",
-        help="do not run the job before this time, ISO 8601 with the offset from UTC: 2030-12-31T23:59:00+01:00",
-    )
-    parser.add_flag(
-        "--in",
-        group=times,
-        rivals=("schedule_at",),
-        dest="schedule_in",
-        variable="DEFER_IN",
-        convert=flags.seconds,
-        metavar="SECONDS",
-        help="do not run the job before so many seconds have passed",
-    )
-    parser.add_flag(
-        "--priority",
-        variable="DEFER_PRIORITY",
-        convert=flags.integer,
-        metavar="NUMBER",
-        help="higher ones go first, and negative ones go; default: the task's, or 0",
+        help="if the queueing lock is taken, log a warning and exit with 0; default: exit with 1",
     )
     parser.add_flag(
         "--unknown",
         variable="DEFER_UNKNOWN",
         convert=flags.boolean,
         action=argparse.BooleanOptionalAction,
-        help="defer a task that the app does not know, unchecked: its workers may; default: refuse",
+        help="store the job even if the app has no such task, since its workers may have it; default: exit with 1",
     )
 
 
 def run(options: argparse.Namespace) -> int:
     """Store the job."""
+    parser: flags.Parser = options.parser
     given = vars(options)
     app = applications.load_with_tasks(options)
-    configuration = {name: value for name, value in given.items() if name in ConfigureOptions.__annotations__}
-    if "schedule_in" in configuration:
-        configuration["schedule_in"] = {"seconds": configuration["schedule_in"]}
-    deferrer = app.configure_task(
-        options.task, allow_unknown=given.get("unknown", False), **cast("ConfigureOptions", configuration)
-    )
+    configuration = cast("ConfigureOptions", {name: given[name] for name in JOB_OPTIONS if name in given})
+    try:
+        deferrer = app.configure_task(options.task, allow_unknown=given.get("unknown", False), **configuration)
+    except InvalidOption as error:
+        parser.refuse(error)
     arguments = _arguments(app, given.get("json_arguments") or "{}")
     with app.open():
         try:

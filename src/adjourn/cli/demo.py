@@ -24,7 +24,7 @@ def add_parser(commands: Any) -> None:
         variable="DEMO_FILES",
         convert=flags.count,
         metavar="NUMBER",
-        help="count so many of the files, for a shorter demo; default: all",
+        help="count only this many of the files, for a shorter demo; default: all",
     )
 
 

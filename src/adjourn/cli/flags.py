@@ -9,17 +9,24 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import enum
 import math
+import re
+import textwrap
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import attrs
 
 from adjourn._domain.checks import MAX_SECONDS, check_aware
+from adjourn._domain.options import Option
 from adjourn.exceptions import InvalidOption
+from adjourn.types import TimeDeltaParams
 
 PREFIX = "ADJOURN_"
 
+NONE = "none"
+"""What stands for None where a number is expected."""
 TRUE = ("1", "y", "yes", "t", "true", "on")
 FALSE = ("0", "n", "no", "f", "false", "off")
 
@@ -43,13 +50,31 @@ class Variable:
     rivals: tuple[str, ...] = ()
 
 
+class Formatter(argparse.HelpFormatter):
+    """Wraps each paragraph, and each line that begins with a blank, such as those of a list, by itself."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        paragraphs = (re.split(r"\n(?= )", each) for each in text.strip().split("\n\n"))
+        return "\n\n".join("\n".join(_wrapped(line, width) for line in lines) for lines in paragraphs)
+
+
+def _wrapped(text: str, width: int) -> str:
+    # Two blanks or more begin a second column.
+    columns = re.match(r" +\S.*?  +", text)
+    hang = " " * len(columns[0]) if columns else ""
+    words = text if text.startswith(" ") else " ".join(text.split())
+    return textwrap.fill(words, width, subsequent_indent=hang)
+
+
 class Parser(argparse.ArgumentParser):
     """A parser that knows which environment variable stands behind each flag."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(allow_abbrev=False, argument_default=argparse.SUPPRESS, **options)
+        super().__init__(allow_abbrev=False, argument_default=argparse.SUPPRESS, formatter_class=Formatter, **options)
         self.variables: dict[str, Variable] = {}
         self.names: set[str] = set()
+        self.spellings: dict[str, str] = {}
+        """How each value was given: the flag, or the variable that it was read from."""
 
     def add_flag(
         self,
@@ -83,9 +108,77 @@ class Parser(argparse.ArgumentParser):
         self.names.update(names)
         if "action" not in options:
             options["type"] = convert
-        text = help if help == argparse.SUPPRESS else f"{help} (environment: {PREFIX}{variable})"
+        words = ", yes or no" if convert is boolean else ""
+        text = help if help == argparse.SUPPRESS else f"{help} (environment: {PREFIX}{variable}{words})"
         action = (group or self).add_argument(*names, help=text, **options)
         self.variables[action.dest] = Variable(PREFIX + variable, convert, rivals)
+        self.spellings[action.dest] = action.option_strings[-1] if action.option_strings else str(action.metavar)
+
+    def add_option(
+        self,
+        name: str,
+        option: Option,
+        command: str,
+        *,
+        default: Any = None,
+        group: Any = None,
+        rivals: tuple[str, ...] = (),
+    ) -> None:
+        """Add the flag of an option that is declared elsewhere. Text becomes a value here; its owner checks the value.
+
+        Parameters
+        ----------
+        name
+            The option's name in Python, and in the parsed options.
+        option
+            What is said of it.
+        command
+            The command, which the name of the environment variable begins with.
+        default
+            What holds if it is not given, for the help.
+        group
+            A group of this parser to add the flag to.
+        rivals
+            Names of options that cannot go with this one.
+        """
+        flag = option.flag_for(name)
+        spelled = [f"-{option.letter}", flag] if option.letter else [flag]
+        variable = option.variable_for(name, command)
+        if option.off is None:
+            self.add_flag(
+                *spelled,
+                dest=name,
+                variable=variable,
+                convert=reader(option),
+                group=group,
+                rivals=rivals,
+                metavar=metavar_of(option),
+                help=help_of(option, default),
+            )
+        else:
+            group = group or self.add_mutually_exclusive_group()
+            on_text, off_text = (
+                f"{text}; the default" if default is value else text
+                for value, text in ((True, option.sentence), (False, option.off[1]))
+            )
+            self.add_flag(
+                *spelled,
+                dest=name,
+                variable=variable,
+                convert=boolean,
+                group=group,
+                action="store_const",
+                const=True,
+                help=on_text,
+            )
+            group.add_argument(option.off[0], dest=name, action="store_const", const=False, help=off_text)
+
+    def refuse(self, error: InvalidOption) -> NoReturn:
+        """End the program with what is wrong with an option, which is named as it was given: its flag or variable."""
+        # One word is the option's name only where the message begins with it.
+        anywhere = "|".join(name for name in self.spellings if "_" in name) or "(?!)"
+        name = re.compile(rf"^(?:{'|'.join(self.spellings)})\b|(?<![\w'\"])(?:{anywhere})(?![\w'\"])")
+        self.error(name.sub(lambda match: self.spellings[match[0]], str(error)))
 
     def read_environment(self, options: argparse.Namespace, environment: Mapping[str, str]) -> None:
         """Add what the environment says of flags that were not given. An empty variable says nothing.
@@ -99,6 +192,7 @@ class Parser(argparse.ArgumentParser):
                 continue
             try:
                 setattr(options, destination, variable.convert(text))
+                self.spellings[destination] = variable.name
             except argparse.ArgumentTypeError as error:
                 self.error(f"environment variable {variable.name}: {error}")
 
@@ -119,6 +213,14 @@ def integer(text: str) -> int:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
 
 
+def number(text: str) -> float:
+    """Read a number."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+
+
 def seconds(text: str) -> float:
     """Read a duration in seconds, from zero to a hundred years."""
     try:
@@ -130,14 +232,6 @@ def seconds(text: str) -> float:
     return number
 
 
-def interval(text: str) -> float:
-    """Read a duration in seconds, more than zero."""
-    number = seconds(text)
-    if not number:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above zero")
-    return number
-
-
 def boolean(text: str) -> bool:
     """Read yes or no, as environment variables spell them."""
     word = text.strip().lower()
@@ -146,6 +240,11 @@ def boolean(text: str) -> bool:
     if word in FALSE:
         return False
     raise argparse.ArgumentTypeError(f"{text!r} is neither yes ({', '.join(TRUE)}) nor no ({', '.join(FALSE)})")
+
+
+def later(text: str) -> TimeDeltaParams:
+    """Read a duration in seconds as keywords of `datetime.timedelta`."""
+    return {"seconds": seconds(text)}
 
 
 def names(text: str) -> list[str] | None:
@@ -182,3 +281,44 @@ def one_of(*choices: str, fold: Callable[[str], str] = str) -> Callable[[str], s
         return word
 
     return choice
+
+
+NUMBERS = (int, float)
+READERS: dict[type, Callable[[str], Any]] = {
+    str: str,
+    int: integer,
+    float: number,
+    bool: boolean,
+    list: names,
+    datetime.datetime: moment,
+    datetime.timedelta: later,
+}
+
+
+def reader(option: Option) -> Callable[[str], Any]:
+    """Return what makes a value of an option's text."""
+    if option.reads is None:
+        raise TypeError("an option that no text can say has no flag")
+    if issubclass(option.reads, enum.StrEnum):
+        return one_of(*option.reads, fold=str.lower)
+    read = READERS[option.reads]
+    if option.none and option.reads in NUMBERS:
+        return lambda text: None if text.lower() == NONE else read(text)
+    return read
+
+
+def metavar_of(option: Option) -> str | None:
+    """Return what stands for an option's value in ``--help``; None for the option's name."""
+    if option.reads is not None and issubclass(option.reads, enum.StrEnum):
+        return "{" + ",".join(option.reads) + "}"
+    return option.metavar or option.unit.upper() or None
+
+
+def help_of(option: Option, default: Any) -> str:
+    """Return what ``--help`` says of an option that takes a value."""
+    what = ": ".join(filter(None, (option.sentence, option.as_text)))
+    if default is None:
+        shown = f"{NONE} ({option.none})" if option.reads in NUMBERS else option.none
+    else:
+        shown = f"{default:g}" if isinstance(default, float) else str(default)
+    return f"{what}; default: {shown}".replace("``", "").replace("%", "%%")

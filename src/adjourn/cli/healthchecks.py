@@ -13,8 +13,8 @@ def add_parser(commands: Any) -> None:
     parser: flags.Parser = commands.add_parser(
         "healthchecks",
         help="check the app, its database and its schema",
-        description="Check that the app can be imported, its database reached, and that the schema there is the one "
-        "that this version needs. Exits with 1 at the first thing that is not so, saying what it is.",
+        description="Check that the app can be imported, that its database can be reached, and that the database has the "
+        "schema that this version needs. Exits with 1 at the first check that fails, and says why.",
     )
     parser.set_defaults(run=run, parser=parser)
 

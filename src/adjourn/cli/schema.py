@@ -29,17 +29,23 @@ def add_parser(commands: Any) -> None:
         (
             "--read",
             _read,
-            "print the SQL of the whole schema; needs no database, and no app unless it names its schema",
+            "print the SQL of the whole schema, which psql can execute; needs no database, and an app only for its schema's name",
         ),
         ("--version", _version, "print the version that the database has, 0 for none"),
         ("--migrations-path", _migrations_path, "print the directory of the migrations; needs no database and no app"),
     ):
         actions.add_argument(name, dest="action", action="store_const", const=action, help=text)
+    parser.add_argument(
+        "--schema", metavar="NAME", help="the name of the schema to print with --read; default: the app's"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Do what was asked for."""
-    getattr(options, "action", _apply)(options)
+    action = getattr(options, "action", _apply)
+    if action is not _read and hasattr(options, "schema"):
+        options.parser.error("--schema goes with --read only: elsewhere the app says which schema is its own")
+    action(options)
     return 0
 
 
@@ -53,8 +59,11 @@ def _apply(options: argparse.Namespace) -> None:
 
 
 def _read(options: argparse.Namespace) -> None:
-    schema = applications.load(options).job_manager.schema if applications.is_named(options) else sql.DEFAULT_SCHEMA
-    print("\n".join(migration.text for migration in sql.migrations(schema)).strip())
+    schema = getattr(options, "schema", None)
+    if schema is None:
+        is_named = applications.is_named(options)
+        schema = applications.load(options).job_manager.schema if is_named else sql.DEFAULT_SCHEMA
+    print(sql.whole_schema(schema), end="")
 
 
 def _migrations_path(options: argparse.Namespace) -> None:

@@ -27,31 +27,32 @@ PAGING = ("limit", "after")
 NUMBERS = ("id", "worker_id", "limit")
 
 USAGES = {
-    "list_jobs": ("[FILTER=VALUE...] [details]", f"jobs in order of their ids; filters: {', '.join(JOB_FILTERS)}"),
-    "list_queues": ("[FILTER=VALUE...]", f"queues and how many jobs they have; filters: {', '.join(COUNT_FILTERS)}"),
-    "list_tasks": ("[FILTER=VALUE...]", "tasks and how many jobs they have; the same filters"),
-    "list_locks": ("[FILTER=VALUE...]", "locks and how many jobs they have; the same filters"),
-    "list_schedules": ("", "periodic tasks, with their last and next run"),
-    "show": ("ID", "all about a job, with the error and traceback of each failed attempt"),
+    "list_jobs": ("[FILTER=VALUE...] [details]", f"list jobs by id; filters: {', '.join(JOB_FILTERS)}"),
+    "list_queues": ("[FILTER=VALUE...]", f"count the jobs of each queue; filters: {', '.join(COUNT_FILTERS)}"),
+    "list_tasks": ("[FILTER=VALUE...]", "count the jobs of each task; the same filters"),
+    "list_locks": ("[FILTER=VALUE...]", "count the jobs of each lock; the same filters"),
+    "list_schedules": ("", "list periodic tasks with their last and next run"),
+    "show": ("ID", "show everything about a job, with the traceback of each failed attempt"),
     "retry": ("ID...", "run jobs again, at once"),
-    "cancel": ("ID...", "take back jobs that wait"),
-    "abort": ("ID...", "take back jobs that wait, and ask running ones to end"),
-    "help": ("", "this list"),
-    "exit": ("", "end the shell, as the end of the input does"),
+    "cancel": ("ID...", "cancel jobs that have not started"),
+    "abort": ("ID...", "cancel jobs that have not started, and ask running ones to stop"),
+    "help": ("", "list these commands"),
+    "exit": ("", "leave the shell, as Ctrl-D does"),
 }
 """What each command takes, and what it does."""
 
 DESCRIPTION = """\
-Look at jobs, and change what becomes of them. Without COMMAND it asks for one after the other, until `exit` or the end
-of the input; with one, it does that and exits.
+Look at jobs; retry, cancel or abort them. With COMMAND, the shell runs that one command and exits. Without, it asks for
+commands until `exit` or the end of the input.
 """
 EPILOG = """\
 commands:
 {commands}
 
-Filters read queue=mail, with quotes where the value has blanks. Lists show {limit} rows; limit=NUMBER shows more or
-fewer, and after=VALUE, with what the first column of the last row says, goes on from there. Words such as
-status=failed are {statuses}.
+A filter is written queue=mail, with quotes if the value contains blanks. A status is one of {statuses}.
+
+A list shows {limit} rows. limit=NUMBER shows more or fewer; after=VALUE, with the first column of the last row that you
+saw, shows the rows that follow.
 
 examples:
   adjourn shell list_jobs queue=mail status=failed details
@@ -76,10 +77,11 @@ def add_parser(commands: Any) -> None:
             limit=DEFAULT_LIMIT,
             statuses=", ".join(status.value for status in Status if status is not Status.ABORTING),
         ),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run, parser=parser)
-    parser.add_argument("words", metavar="COMMAND", nargs="*", default=[], help="what to do, such as list_jobs")
+    parser.add_argument(
+        "words", metavar="COMMAND", nargs="*", default=[], help="one of the commands below, with what it takes"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

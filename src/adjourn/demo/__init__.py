@@ -1,6 +1,6 @@
-"""``adjourn demo``: real work on real input, with an accident in the middle.
+"""``adjourn demo``: run real jobs, kill a worker half-way, and check that every job is done exactly once.
 
-Read `tasks` first: it is an app with one task, as yours would be. `synchronous_program` and `asynchronous_program`
-defer its jobs, half of them each. `show` is the stage around them: it starts a database server, those two programs and
-two workers, kills one of the workers, and checks what came out.
+Read `tasks` first: it is an app with one task, like one of your own. `synchronous_program` and `asynchronous_program`
+defer half of the jobs each. `show` runs the demo: it starts a database server, those two programs and two workers,
+kills one of the workers, and checks the results.
 """

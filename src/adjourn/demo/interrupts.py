@@ -1,4 +1,4 @@
-"""Ctrl-C and its kin: each ends the demo by way of its ``with`` statements, and none comes at a bad moment."""
+"""Ctrl-C and similar signals: they end the demo by way of its ``with`` statements, and never in mid-step."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:
-    """Handle a signal as Ctrl-C is handled."""
+    """Handle a signal like Ctrl-C."""
     raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
 def raised() -> Iterator[None]:
-    """Have the signals raise `KeyboardInterrupt` while the context is entered."""
+    """Make the signals raise `KeyboardInterrupt` within this context."""
     with _handled(interrupt):
         yield
 
 
 @contextlib.contextmanager
 def postponed() -> Iterator[None]:
-    """Let a signal wait until a step is done that must not be left half-way."""
+    """Delay signals until the end of this context, so that they do not interrupt it half-way."""
     arrived = []
 
     def remember(number: int, frame: FrameType | None) -> None:
@@ -38,7 +38,7 @@ def postponed() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    # What is ignored, as by nohup, stays so.
+    # A signal that is ignored, for instance because of nohup, stays ignored.
     numbers = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, handler) for number in numbers}
     try:

@@ -10,7 +10,7 @@ SINGLE_MODULES = "(single modules)"
 
 
 def source_files(limit: int | None = None) -> list[str]:
-    """Return the paths of the source files, sorted; with a limit, so many of them from all over."""
+    """Return the sorted paths of the source files; with a limit, only that many, evenly spread."""
     paths = sorted(str(path) for path in ROOT.rglob("*.py") if not _is_installed(path))
     if limit is None or limit >= len(paths):
         return paths

@@ -1,4 +1,4 @@
-"""The programs of the demo, each a process of its own, with a log file that is looked at if it fails."""
+"""The programs of the demo. Each is a process with a log file, the end of which is shown if the program fails."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STOP_TIMEOUT = 30.0
 
 
 class Programs:
-    """Starts programs that work with one database; on leaving the context none of them is left.
+    """Starts programs that use one database, and kills those that still run when the context ends.
 
     Parameters
     ----------
@@ -28,9 +28,9 @@ class Programs:
     """
 
     def __init__(self, dsn: str) -> None:
-        # What the user has set for workers of their own is not meant for these.
+        # Settings that the user made for their own workers must not change these.
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("ADJOURN_")}
-        # Python has things to say about some files that it parses.
+        # Python warns about some of the files that it parses.
         self._environment = {**inherited, "ADJOURN_DEMO_DSN": dsn, "PYTHONWARNINGS": "ignore"}
         self._logs = tempfile.TemporaryDirectory(prefix="adjourn-demo-")
         self._running: dict[str, subprocess.Popen[str]] = {}
@@ -53,16 +53,16 @@ class Programs:
         Parameters
         ----------
         name
-            What it is called here.
+            The name that the other methods take.
         *arguments
-            Its module, and the arguments of its command line.
+            The module, and its command-line arguments.
         text
-            What it is to read from its standard input.
+            What the program reads from standard input.
         """
-        # A file for the text as well: nobody has to stand by until it is read.
+        # The text is in a file too, so that we need not wait until the program has read it.
         given = self._path(name, "in")
         given.write_text(text, "utf-8")
-        # A process that is not known here would not be ended by us.
+        # A signal before the process is stored would leave it running.
         with interrupts.postponed(), given.open() as stdin, self._path(name, "log").open("w") as log:
             self._running[name] = subprocess.Popen(  # noqa: S603 - our own programs
                 [sys.executable, "-m", *arguments],
@@ -78,7 +78,7 @@ class Programs:
         self._running[name].send_signal(number)
 
     def kill(self, name: str) -> None:
-        """End a program as ``kill -9`` does; nothing is expected of it any more."""
+        """Kill a program with SIGKILL, and forget it."""
         self._running[name].kill()
         self._running[name].wait()
         del self._running[name]
@@ -89,7 +89,7 @@ class Programs:
         Raises
         ------
         AdjournException
-            If it does not, or fails.
+            If it does not end within `STOP_TIMEOUT` seconds, or fails.
         """
         self.send(name, signal.SIGTERM)
         try:
@@ -99,12 +99,12 @@ class Programs:
         self.check()
 
     def check(self) -> None:
-        """Look whether the programs are well.
+        """Check that no program has failed.
 
         Raises
         ------
         AdjournException
-            If one has failed, with the end of its log.
+            If one has failed; the message has the end of its log.
         """
         for name, process in self._running.items():
             if process.poll():

@@ -1,4 +1,4 @@
-"""What came out: the table of results, and the check that every file was counted exactly once."""
+"""The table of results, and the check that every file was counted exactly once."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from adjourn.demo import library
 from adjourn.jobs import Job, Status
 
 LARGEST = 12
-"""How many packages have a line of their own."""
+"""How many packages have their own line in the table."""
 
 
 @attrs.define
 class Counts:
-    """What a package holds."""
+    """What was counted in a package."""
 
     files: int = 0
     lines: int = 0
@@ -28,7 +28,7 @@ class Counts:
     imports: int = 0
 
     def add(self, other: Counts) -> None:
-        """Add another package's."""
+        """Add the counts of another package."""
         for name in attrs.fields_dict(Counts):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
@@ -43,7 +43,7 @@ def counts_by_package(app: adjourn.App) -> dict[str, Counts]:
 
 
 def results(packages: dict[str, Counts]) -> Table:
-    """Make the table of results: the largest packages, the others together, and all."""
+    """Make the table of results: the largest packages, the sum of the others, and the total."""
     table = Table("package", title="What Python's standard library defines")
     for name in attrs.fields_dict(Counts):
         table.add_column(name, justify="right")
@@ -69,7 +69,7 @@ def _add_row(table: Table, name: str, counts: Counts) -> None:
 
 
 def problems(app: adjourn.App, paths: list[str], jobs: list[Job]) -> list[str]:
-    """Compare the files with the jobs that succeeded and with what these stored; an empty list if all is well."""
+    """Compare the files with the jobs that succeeded and with what these stored; return what is wrong."""
     found = []
     succeeded = Counter(job.task_kwargs["path"] for job in jobs if job.status == Status.SUCCEEDED)
     stored = {row["path"] for row in app.connector.execute_query_all("select path from demo_files")}
@@ -77,7 +77,7 @@ def problems(app: adjourn.App, paths: list[str], jobs: list[Job]) -> list[str]:
         ("were not counted", [path for path in paths if not succeeded[path]]),
         ("were counted more than once", [path for path in paths if succeeded[path] > 1]),
         ("are not in the table", [path for path in paths if path not in stored]),
-        ("are in the table and were not asked for", sorted(stored.difference(paths))),
+        ("are in the table, but no job was deferred for them", sorted(stored.difference(paths))),
     ):
         if wrong:
             found.append(f"{len(wrong)} files {what}, such as {wrong[0]}")
@@ -91,4 +91,4 @@ def print_verdict(console: Console, found: list[str], total: int) -> None:
     if not found:
         console.print(f"[green]Checked: each of the {total:,} files was counted exactly once.[/]")
     for problem in found:
-        console.print(f"[red]Not right: {problem}.[/]")
+        console.print(f"[red]Wrong: {problem}.[/]")

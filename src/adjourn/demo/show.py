@@ -1,4 +1,4 @@
-"""The course of the demo."""
+"""The steps of the demo."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ VICTIM, SURVIVOR = WORKERS = ("worker 1", "worker 2")
 CONCURRENCY = 4
 HEARTBEAT_INTERVAL = 0.5
 STALLED_WORKER_TIMEOUT = 3.0
-"""Seconds: a tenth of the default, for the sake of those who watch."""
+"""In seconds: a tenth of the default, so that nobody has to watch for long."""
 POLL_INTERVAL = 0.05
-PATIENCE = 60.0
-"""Seconds without any progress after which the demo has failed."""
-MOMENT = 0.1
-"""Seconds in which the database does what it was asked for last."""
+PROGRESS_TIMEOUT = 60.0
+"""Seconds without any progress after which the demo fails."""
+SETTLING_TIME = 0.1
+"""Seconds within which the database completes the last statement of a worker that was paused."""
 
 
 def run(limit: int | None = None) -> int:
@@ -32,7 +32,7 @@ def run(limit: int | None = None) -> int:
     Parameters
     ----------
     limit
-        How many files to count; None for all.
+        How many files to count; None means all.
     """
     console = Console(highlight=False)
     paths = library.source_files(limit)
@@ -50,16 +50,16 @@ def run(limit: int | None = None) -> int:
 
 
 class Show:
-    """The programs, the workers and the accident.
+    """Runs the programs and the workers, and kills a worker.
 
     Parameters
     ----------
     app
-        The app, open.
+        The app, which must be open.
     programs
-        What starts and ends processes.
+        Starts and ends the processes.
     console
-        Where to tell of it.
+        Where to print.
     paths
         The files to count.
     """
@@ -72,7 +72,7 @@ class Show:
         self.workers: list[str] = list(WORKERS)
 
     def run(self) -> int:
-        """Play, and report."""
+        """Run the demo, print the results, and return the exit code."""
         for name in self.workers:
             self.start_worker(name)
         began = time.monotonic()
@@ -84,14 +84,14 @@ class Show:
         return self.report(seconds)
 
     def report(self, seconds: float) -> int:
-        """Print the results of so many seconds, and check them."""
+        """Print and check the results of a run that took this many seconds, and return the exit code."""
         jobs = self.app.job_manager.list_jobs()
         rescued = sum(job.attempts > 1 for job in jobs)
         killed = VICTIM not in self.workers
         self.console.print(report.results(report.counts_by_package(self.app)))
         self.console.print(
             f"{len(jobs):,} jobs in {seconds:.1f} s, {len(jobs) / seconds:,.0f} jobs a second; "
-            + (f"{rescued} jobs of the killed worker were rescued." if killed else "too short to kill a worker.")
+            + (f"{rescued} jobs of the killed worker were rescued." if killed else "too few jobs to kill a worker.")
         )
         found = report.problems(self.app, self.paths, jobs)
         report.print_verdict(self.console, found, len(self.paths))
@@ -115,7 +115,7 @@ class Show:
             self.programs.start(name, f"adjourn.demo.{name}", text="\n".join(half))
 
     def watch(self) -> None:
-        """Show how the work goes on until it is done, and kill a worker on the way."""
+        """Show the progress until all jobs have ended, and kill a worker half-way."""
         total = len(self.paths)
         done, progress_at = 0, time.monotonic()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -128,33 +128,33 @@ class Show:
                 progress.update(bar, completed=done)
                 if done > before:
                     progress_at = time.monotonic()
-                if time.monotonic() > progress_at + PATIENCE:
-                    raise AdjournException(f"No job has ended for {PATIENCE:g} s; {total - done} are left.")
+                if time.monotonic() > progress_at + PROGRESS_TIMEOUT:
+                    raise AdjournException(f"No job has ended for {PROGRESS_TIMEOUT:g} s; {total - done} are left.")
                 if VICTIM in self.workers and total / 2 <= done < total:
                     self.kill_if_busy(VICTIM)
 
     def finished(self) -> int:
-        """Count the jobs that have ended, however they did."""
+        """Count the jobs that have succeeded or failed."""
         return sum(row["succeeded"] + row["failed"] for row in self.app.job_manager.list_queues())
 
     def kill_if_busy(self, name: str) -> None:
-        """Kill a worker if it has jobs in hand."""
-        # Frozen first, so that what is counted is what it takes to its grave.
+        """Kill a worker if it is running jobs."""
+        # Paused first, so that the jobs that are counted are still running when it is killed.
         self.programs.send(name, signal.SIGSTOP)
-        time.sleep(MOMENT)
-        held = self.jobs_in_hand(name)
-        if not held:
+        time.sleep(SETTLING_TIME)
+        running = self.running_jobs(name)
+        if not running:
             self.programs.send(name, signal.SIGCONT)
             return
         self.programs.kill(name)
         self.workers.remove(name)
         self.console.print(
-            f"[red]kill -9[/] of {name}, which has {held} jobs in hand; {SURVIVOR} will take them over when it has not "
-            f"been heard of for {STALLED_WORKER_TIMEOUT:g} s"
+            f"[red]kill -9[/] of {name}, which was running {running} jobs; {SURVIVOR} will take them over "
+            f"{STALLED_WORKER_TIMEOUT:g} s after the last heartbeat of {name}"
         )
 
-    def jobs_in_hand(self, name: str) -> int:
-        """Count the jobs that a worker runs."""
+    def running_jobs(self, name: str) -> int:
+        """Count the jobs that a worker is running."""
         query = "select id from adjourn.adjourn_workers where name = %(name)s"
         ids = [row["id"] for row in self.app.connector.execute_query_all(query, name=name)]
         return sum(len(self.app.job_manager.list_jobs(worker_id=each, status="doing")) for each in ids)

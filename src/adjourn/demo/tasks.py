@@ -1,4 +1,4 @@
-"""The app, and its one task."""
+"""The app and its only task."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ CREATE_TABLE = """
         path text primary key, lines integer, functions integer, classes integer, imports integer
     )
 """
-# Where a worker is killed after this and before it could say so, the job runs again: then this changes nothing.
+# If a worker is killed after this statement but before it has recorded the outcome, the job runs again. The second
+# run changes nothing.
 STORE = """
     insert into demo_files (path, lines, functions, classes, imports)
     values (%(path)s, %(lines)s, %(functions)s, %(classes)s, %(imports)s)
@@ -39,9 +40,9 @@ def count_definitions(path: str) -> None:
 
 
 def parse(source: bytes) -> ast.AST:
-    """Parse a file; one that is no valid Python defines nothing."""
+    """Parse a file; treat one that is not valid Python as empty."""
     try:
         return ast.parse(source)
     except (SyntaxError, ValueError, RecursionError):
-        # The standard library has such files, to test Python itself with.
+        # The standard library has such files, for the tests of Python itself.
         return ast.Module(body=[], type_ignores=[])

@@ -1,43 +1,43 @@
-"""Whom the server runs as.
+"""The system user that the server runs as.
 
-Postgres refuses to run as root. An ordinary user's server runs as that user; root's runs as the owner of its directory,
-or for a new directory as the user ``postgres`` where there is one, else as ``nobody``.
+Postgres refuses to run as root. If an ordinary user starts the server, it runs as that user. If root starts it, it runs
+as the owner of its directory; a new directory, or one that root owns, is given to one of `ACCOUNTS_FOR_ROOT`.
 """
 
 from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from adjourn.embedded.exceptions import EmbeddedServerError
 
-try:
+if sys.platform != "win32":  # where Server refuses to start
     import pwd
-except ImportError:  # Windows, where Server refuses to start
-    pwd = None  # type: ignore[assignment]
 
 ACCOUNTS_FOR_ROOT = ("postgres", "_postgres", "nobody")
+"""The first of these that exists is taken."""
 
 VARIABLES_FOR_THE_SERVER = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TZ", "TMPDIR")
-"""What the server's processes get from our environment. Not PG*, which would change its settings, nor LANG and LC_*,
-which would change its language, nor anybody's secrets."""
+"""The environment variables that the server's processes inherit. PG* is missing because it would change the server's
+settings, LANG and LC_* because they would change its language, and all others because they may hold secrets."""
 
 
 @dataclass(frozen=True)
 class Account:
-    """A user of the system other than the one we run as.
+    """A system user other than the one that this process runs as.
 
     Parameters
     ----------
     name
-        For messages.
+        The user's name, for messages.
     user
-        The number of the user.
+        The user ID.
     group
-        The number of the user's group.
+        The ID of the user's group.
     """
 
     name: str
@@ -46,17 +46,17 @@ class Account:
 
 
 def environment() -> dict[str, str]:
-    """The environment of the server's processes."""
+    """Return the environment of the server's processes."""
     return {name: os.environ[name] for name in VARIABLES_FOR_THE_SERVER if name in os.environ}
 
 
 def is_root() -> bool:
-    """Whether Postgres would refuse to run as us."""
+    """Whether this process runs as root, as which Postgres refuses to run."""
     return os.geteuid() == 0
 
 
 def account_of(user: int, group: int) -> Account:
-    """The account with this number, which need not have a name."""
+    """Return the account with this user ID, even if the system has no name for it."""
     try:
         entry = pwd.getpwuid(user)
     except KeyError:
@@ -65,12 +65,12 @@ def account_of(user: int, group: int) -> Account:
 
 
 def account_for_root() -> Account:
-    """The account that root's server runs as in a directory that is nobody's yet.
+    """Return the account that runs root's server in a new directory, or in one that root owns.
 
     Raises
     ------
     EmbeddedServerError
-        If the system has none of the accounts that are meant for such things.
+        If none of `ACCOUNTS_FOR_ROOT` exists.
     """
     for name in ACCOUNTS_FOR_ROOT:
         try:
@@ -85,14 +85,14 @@ def account_for_root() -> Account:
 
 
 def run_as(account: Account | None, *command: str | Path, timeout: float) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end as another user, from a directory that everybody can enter.
+    """Run a command until it ends, as another user if `account` is given, in a directory that everybody can enter.
 
     Raises
     ------
     OSError
-        If it cannot be run, for instance because that user cannot reach it.
+        If the command cannot be run, for instance because that user may not enter its directory.
     subprocess.TimeoutExpired
-        If it took longer than `timeout`, in seconds.
+        If it takes longer than `timeout` seconds.
     """
     return subprocess.run(  # noqa: S603
         command,
@@ -111,20 +111,21 @@ def run_as(account: Account | None, *command: str | Path, timeout: float) -> sub
 
 
 def first_out_of_reach(account: Account, directories: Iterable[Path]) -> Path | None:
-    """The first of these directories that the account cannot enter; asked of the kernel, which knows of more rules
-    than the mode.
+    """Return the first of these directories that the account cannot enter, or None.
+
+    The account itself tries, because the kernel applies more rules than a directory's mode.
 
     Raises
     ------
     EmbeddedServerError
-        If we cannot become that account.
+        If this process cannot switch to that account.
     """
     script = 'for directory do [ -x "$directory" ] || { printf %s "$directory"; exit; }; done'
     try:
         answer = run_as(account, "/bin/sh", "-c", script, "sh", *directories, timeout=30.0).stdout
     except (OSError, subprocess.SubprocessError) as error:
         raise EmbeddedServerError(
-            f"Postgres does not run as root, and this root cannot run it as {account.name}: {error}. Run this program as "
-            "an ordinary user."
+            f"Postgres does not run as root, and root cannot switch to the user {account.name} here: {error}. Run this "
+            "program as an ordinary user."
         ) from error
     return Path(answer) if answer else None

@@ -1,8 +1,8 @@
-"""Where the Postgres programs are.
+"""Find the Postgres programs.
 
-The wheel's are found without importing it: its own start-up code is not wanted. Then those on the PATH, then the usual
-places of Debian, Red Hat, Homebrew and Postgres.app, the newest first. A data directory can only be served by the major
-version that made it, so the choice may depend on one.
+The wheel comes first, then the PATH, then the usual directories of Debian, Red Hat, Homebrew and Postgres.app, newest
+version first. The wheel is located without importing it, so that its own start-up code does not run. Only the major
+version that made a data directory can serve it, so the search can be limited to one major version.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SYSTEM_PLACES = (
     "/Applications/Postgres.app/Contents/Versions/*/bin",
 )
 CACHES = ("/var/cache/adjourn", "/var/tmp/adjourn-root", "/tmp/adjourn-root")  # noqa: S108
-"""Where root keeps copies for other users; is_safe_for_others() says which of them can be trusted."""
+"""Directories in which root may put copies for other users; only those that pass is_safe_for_others() are used."""
 
 PROGRAM_TIMEOUT = 30.0
 REMEDY = 'install them with `pip install "adjourn[embedded]"`, or install Postgres on the system'
@@ -47,7 +47,7 @@ class Binaries:
     directory
         The directory of the programs ``postgres`` and ``initdb``.
     version
-        For instance ``18.4``.
+        The version, for instance ``18.4``.
     """
 
     directory: Path
@@ -55,7 +55,7 @@ class Binaries:
 
     @property
     def major(self) -> str:
-        """The part of the version that a data directory is bound to."""
+        """The major version; a data directory works only with the one that made it."""
         return self.version.partition(".")[0]
 
 
@@ -65,16 +65,16 @@ def find(directory: Path | None, major: str | None, account: Account | None) -> 
     Parameters
     ----------
     directory
-        Where to look, instead of everywhere.
+        The only directory to search; None searches all places.
     major
-        The major version they must have, if any.
+        The major version that the programs must have; None accepts any.
     account
-        Whom they will run as, if not as us.
+        The account that will run them; None stands for the user of this process.
 
     Raises
     ------
     EmbeddedServerError
-        If there are none; the message says what was tried.
+        If there are none; the message lists what was tried.
     """
     failures = []
     for candidate in [directory] if directory else candidates():
@@ -88,8 +88,8 @@ def find(directory: Path | None, major: str | None, account: Account | None) -> 
         failures.append(f"{candidate} has version {binaries.version}.")
     if major is not None and failures:
         raise EmbeddedServerError(
-            f"The data directory was made by Postgres {major}, and only Postgres {major} can serve it: install that, or "
-            f"use another directory for the server. Tried: {' '.join(failures)}"
+            f"The data directory was made by Postgres {major}, and only Postgres {major} can serve it: install that "
+            f"version, or use another directory for the server. Tried: {' '.join(failures)}"
         )
     if failures:
         raise EmbeddedServerError(f"No usable Postgres binaries: {REMEDY}. Tried: {' '.join(failures)}")
@@ -97,7 +97,7 @@ def find(directory: Path | None, major: str | None, account: Account | None) -> 
 
 
 def candidates() -> Iterator[Path]:
-    """Every directory that has the programs, the preferred one first."""
+    """Find every directory that has both programs, in order of preference."""
     places = [*wheel_places(), *path_places()]
     for pattern in SYSTEM_PLACES:
         places += newest_first(Path("/").glob(pattern.removeprefix("/")))
@@ -109,7 +109,7 @@ def candidates() -> Iterator[Path]:
 
 
 def wheel_places() -> list[Path]:
-    """The wheel has one installation a major version."""
+    """Return the wheel's directories of programs: one for each major version, newest first."""
     specification = importlib.util.find_spec(WHEEL)
     if specification is None or specification.origin is None:
         return []
@@ -127,17 +127,17 @@ def path_places() -> Iterator[Path]:
 
 
 def newest_first(places: Iterator[Path]) -> list[Path]:
-    """Sort directories that differ in a version number."""
+    """Sort directories by the version numbers in their paths."""
     return sorted(places, key=lambda place: [int(number) for number in re.findall(r"\d+", str(place))], reverse=True)
 
 
 def examine(directory: Path, account: Account | None) -> Binaries:
-    """Run the programs of a directory as the account, copied to a place within its reach if that is needed.
+    """Check that the account can run the programs of a directory; if it cannot, copy the wheel's to where it can.
 
     Raises
     ------
     EmbeddedServerError
-        If they cannot be run.
+        If the account cannot run them.
     """
     missing = [program for program in ("postgres", "initdb") if not (directory / program).exists()]
     if missing:
@@ -153,7 +153,7 @@ def examine(directory: Path, account: Account | None) -> Binaries:
 
 def version_of(directory: Path, account: Account | None) -> str:
     versions = []
-    # The second program needs the libraries too.
+    # Both are tried, because each has shared libraries to find.
     for program in ("postgres", "initdb"):
         try:
             finished = run_as(account, directory / program, "--version", timeout=PROGRAM_TIMEOUT)
@@ -168,12 +168,12 @@ def version_of(directory: Path, account: Account | None) -> str:
 
 
 def copy_of_wheel(directory: Path) -> Path:
-    """Copy an installation of the wheel to where every user can read it and only root can write it.
+    """Copy one of the wheel's installations to a directory that every user can read and only root can write.
 
     Raises
     ------
     EmbeddedServerError
-        If there is no such place.
+        If none of `CACHES` is such a directory.
     """
     package = directory.parent.parent
     postgres = (directory / "postgres").stat()
@@ -186,7 +186,7 @@ def copy_of_wheel(directory: Path) -> Path:
                 cache.mkdir()
                 cache.chmod(0o755)
             if not is_safe_for_others(cache):
-                refusals.append(f"{cache} can be written by others than root")
+                refusals.append(f"{cache} is not a directory that only root can write")
                 continue
             copy = cache / name
             if not copy.exists():
@@ -195,11 +195,11 @@ def copy_of_wheel(directory: Path) -> Path:
             refusals.append(str(error))
             continue
         return copy / WHEEL / directory.parent.name / "bin"
-    raise EmbeddedServerError(f"There is no place to copy {directory.parent} to: {'; '.join(refusals)}.")
+    raise EmbeddedServerError(f"There is no directory to copy {directory.parent} to: {'; '.join(refusals)}.")
 
 
 def is_safe_for_others(directory: Path) -> bool:
-    """Whether nobody but root can have put anything there."""
+    """Whether root alone can have put files into this directory."""
     found = directory.lstat()
     return stat.S_ISDIR(found.st_mode) and found.st_uid == 0 and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
@@ -209,19 +209,19 @@ def make_copy(package: Path, installation: str, copy: Path) -> None:
     try:
         for part in ("bin", "lib", "share"):
             shutil.copytree(package / installation / part, unfinished / WHEEL / installation / part, symlinks=True)
-        # The programs look for these beside the package.
+        # The programs look for these shared libraries beside the package.
         libraries = package.with_name(f"{WHEEL}.libs")
         if libraries.exists():
             shutil.copytree(libraries, unfinished / libraries.name, symlinks=True)
         make_readable(unfinished)
-        with contextlib.suppress(OSError):  # another process was faster
+        with contextlib.suppress(OSError):  # another process has made the copy
             unfinished.rename(copy)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def make_readable(directory: Path) -> None:
-    """Undo the umask of whoever installed the wheel."""
+    """Let every user read the copy, whatever umask the wheel was installed with."""
     for path in [directory, *directory.rglob("*")]:
         if not path.is_symlink():
             mode = path.stat().st_mode

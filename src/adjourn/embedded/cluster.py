@@ -1,4 +1,4 @@
-"""A data directory of Postgres and the server on it: made, started, stopped, and cleared of what was left over.
+"""A data directory of Postgres and its server: make it, start it, stop it, and remove what a dead server left behind.
 
 The supervisor uses it in a bare interpreter (see `adjourn.embedded.launcher`), so it imports the standard library only.
 """
@@ -29,14 +29,14 @@ LINES_OF_LOG_IN_ERROR = 20
 
 SUPERUSER = "postgres"
 PORT = 5432
-"""Only a part of the socket's name: there is no TCP."""
+"""A part of the socket's file name; the server does not listen on TCP unless its settings ask for it."""
 
 POLL_INTERVAL = 0.005
 FAST_SHUTDOWN_TIMEOUT = 20.0
 IMMEDIATE_SHUTDOWN_TIMEOUT = 10.0
 KILL_TIMEOUT = 5.0
 STOP_TIMEOUT = FAST_SHUTDOWN_TIMEOUT + IMMEDIATE_SHUTDOWN_TIMEOUT + 2 * KILL_TIMEOUT
-"""How many seconds it takes at most until even a server that hangs is gone."""
+"""The most seconds that it takes to stop a server, even one that hangs."""
 
 
 class StartError(Exception):
@@ -44,7 +44,7 @@ class StartError(Exception):
 
 
 class Cluster:
-    """The data directory in a server's directory.
+    """The data directory of an embedded server, and the Postgres that runs on it.
 
     Parameters
     ----------
@@ -55,11 +55,11 @@ class Cluster:
     binaries
         The directory of the programs ``postgres`` and ``initdb``.
     settings
-        The user's settings of Postgres.
+        The user's Postgres settings.
     temporary
-        Whether the data will be removed with the server.
+        Whether the data is removed when the server stops.
     start_timeout
-        How many seconds all that is needed for the start may take together.
+        Seconds that the whole start may take, including the creation of the data directory.
     """
 
     def __init__(
@@ -83,12 +83,12 @@ class Cluster:
         self.server: subprocess.Popen[bytes] | None = None
 
     def start(self) -> subprocess.Popen[bytes]:
-        """Start the server on its data directory, which is made if there is none, and wait until it takes connections.
+        """Make the data directory if there is none, start the server, and wait until it accepts connections.
 
         Raises
         ------
         StartError
-            If that fails, or takes too long.
+            If that fails, or takes longer than the start timeout.
         """
         with contextlib.suppress(FileNotFoundError):
             (self.home / LOG_FILE).replace(self.home / OLD_LOG_FILE)
@@ -98,7 +98,7 @@ class Cluster:
         while True:
             self.server = server = self.run(
                 [str(self.binaries / "postgres"), "-D", str(self.data), *self.options()],
-                # The signal for a fast shutdown: sessions are ended, the data is made durable.
+                # The signal for a fast shutdown: Postgres ends its sessions and writes the data to disk.
                 signal_at_death_of_parent=signal.SIGINT,
             )
             while server.poll() is None:
@@ -107,18 +107,18 @@ class Cluster:
                 if self.remaining() <= 0:
                     raise StartError(f"Postgres was not ready in {self.allowed}:\n{self.end_of_log()}")
                 time.sleep(POLL_INTERVAL)
-            # The sessions of a server that was killed notice a little later, and hold its shared memory until then.
+            # The sessions of a killed server hold its shared memory until they notice its end, so try again.
             if "shared memory block" not in self.end_of_log() or self.remaining() <= 0:
                 raise StartError(f"Postgres did not start in {self.data}:\n{self.end_of_log()}")
             time.sleep(20 * POLL_INTERVAL)
 
     def initialize(self) -> None:
-        """Make the data directory; under another name at first, so that there is a whole one or none."""
+        """Make the data directory under another name, then rename it, so that it never exists half made."""
         half_made = self.home / HALF_MADE_DATA_DIRECTORY
-        # Left over from an attempt that was interrupted.
+        # An attempt that was interrupted may have left one.
         shutil.rmtree(half_made, ignore_errors=True)
         command = [str(self.binaries / "initdb"), "--pgdata", str(half_made), "--username", SUPERUSER]
-        # The second kind of authentication counts only where the settings ask for TCP.
+        # --auth-host matters only if the settings turn on TCP.
         command += ["--encoding=UTF8", "--locale=C", "--auth-local=trust", "--auth-host=scram-sha-256"]
         if self.temporary or self.settings.get("fsync", "on").lower() in ("off", "false", "no", "0"):
             command.append("--no-sync")
@@ -134,7 +134,7 @@ class Cluster:
         half_made.rename(self.data)
 
     def options(self) -> list[str]:
-        """The settings as arguments; what others rely on comes last, where it prevails."""
+        """Return the settings as arguments; those that adjourn relies on come last, because the last value counts."""
         settings = {
             "listen_addresses": "",
             **self.settings,
@@ -145,7 +145,7 @@ class Cluster:
         return [argument for name, value in settings.items() for argument in ("-c", f"{name}={value}")]
 
     def run(self, command: list[str], *, signal_at_death_of_parent: signal.Signals) -> subprocess.Popen[bytes]:
-        """Start a program of Postgres, out of reach of any terminal."""
+        """Start a Postgres program in a session of its own, where no terminal can interrupt it."""
         descriptor = os.open(self.home / LOG_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             return subprocess.Popen(  # noqa: S603
@@ -155,13 +155,13 @@ class Cluster:
                 stdout=descriptor,
                 stderr=descriptor,
                 start_new_session=True,
-                preexec_fn=wish_at_death_of_parent(signal_at_death_of_parent),
+                preexec_fn=parent_death_signal(signal_at_death_of_parent),
             )
         finally:
             os.close(descriptor)
 
     def is_ready(self, pid: int) -> bool:
-        """Whether the server's own file says that it takes connections."""
+        """Whether the server's pid file says that it accepts connections."""
         lines = self.lines_of_pid_file()
         return len(lines) > LINE_OF_STATUS and lines[0] == str(pid) and lines[LINE_OF_STATUS] == "ready"
 
@@ -187,16 +187,16 @@ class Cluster:
         return f"{self.start_timeout:g} s (start_timeout)"
 
     def stop(self) -> None:
-        """Stop the server, in order if it will, and whatever outlives it."""
+        """Stop the server, by force if it does not stop in order, and then the sessions that outlive it."""
         if self.server is None:
             return
-        # What is about to be removed need not be made durable.
+        # Data that is about to be removed need not be written to disk.
         if not self.temporary:
             self.end(self.server, signal.SIGINT, FAST_SHUTDOWN_TIMEOUT)
         self.end(self.server, signal.SIGQUIT, IMMEDIATE_SHUTDOWN_TIMEOUT)
         self.end(self.server, signal.SIGKILL, KILL_TIMEOUT)
         if self.server.returncode != 0:
-            # It did not end in order, so its sessions may still be at work.
+            # The server did not stop in order, so its sessions may still run.
             self.deadline = time.monotonic() + KILL_TIMEOUT
             with contextlib.suppress(StartError):
                 self.stop_orphans()
@@ -208,12 +208,12 @@ class Cluster:
                 server.wait(timeout)
 
     def stop_orphans(self) -> None:
-        """Stop a server that outlived its supervisor, and what outlived a server that was killed.
+        """Stop a server that outlived its supervisor, and the sessions that outlived a server.
 
         Raises
         ------
         StartError
-            If they do not stop in time.
+            If they do not stop within the start timeout.
         """
         asked: set[int] = set()
         while orphans := self.orphans():
@@ -222,30 +222,30 @@ class Cluster:
                     f"A Postgres server that adjourn did not start, or whose supervisor was killed, runs in {self.data} "
                     f"(process {orphans[0]}) and did not stop in {self.allowed}. Stop it by hand."
                 )
-            # The server first, in order; sessions without a server can only be ended.
+            # A server is asked first, and stops its sessions in order. Sessions without a server are ended at once.
             servers = [orphan for orphan in orphans if [str(orphan)] == self.lines_of_pid_file()[:1]]
             for orphan in {*(servers or orphans)} - asked:
                 asked.add(orphan)
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(orphan, signal.SIGINT if servers else signal.SIGQUIT)
             time.sleep(POLL_INTERVAL)
-        # Postgres removes the lock files of a dead server by itself, but takes any living process that has got its
-        # number, and even a zombie, for the server.
+        # Postgres removes a dead server's lock files itself, but not if another process, even a zombie, has its pid by
+        # now: Postgres mistakes that process for the server.
         (self.data / PID_FILE).unlink(missing_ok=True)
         (self.socket_directory / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Remove all that belongs to this cluster."""
+        """Remove everything that belongs to this cluster."""
         shutil.rmtree(self.data, ignore_errors=True)
         shutil.rmtree(self.home / HALF_MADE_DATA_DIRECTORY, ignore_errors=True)
         for log in (LOG_FILE, OLD_LOG_FILE):
             (self.home / log).unlink(missing_ok=True)
 
     def orphans(self) -> list[int]:
-        """The processes of a server on this data directory; without Linux' list of them only the first."""
+        """Return the pids of the server on this data directory and its sessions; except on Linux, only the server's."""
         if os.uname().sysname == "Linux":
             processes = [entry for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
-            return [int(process.name) for process in processes if self.has_as_server(process)]
+            return [int(process.name) for process in processes if self.is_ours(process)]
         lines = self.lines_of_pid_file()
         if not lines or not lines[0].isdecimal():
             return []
@@ -253,27 +253,27 @@ class Cluster:
         found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=KILL_TIMEOUT)  # noqa: S603
         return [int(lines[0])] if f"-D {self.data}" in found.stdout else []
 
-    def has_as_server(self, process: Path) -> bool:
-        """Whether a process is the server or one of its sessions: they all work in the data directory."""
+    def is_ours(self, process: Path) -> bool:
+        """Whether a process is the server or one of its sessions: the data directory is their working directory."""
         try:
             program = (process / "exe").readlink().name.removesuffix(" (deleted)")
             return program == "postgres" and (process / "cwd").readlink() == self.data
-        except OSError:  # gone, a zombie, or somebody else's
+        except OSError:  # it has ended, is a zombie, or belongs to another user
             return False
 
 
-def wish_at_death_of_parent(number: signal.Signals) -> Callable[[], None] | None:
-    """What a child has to do before it becomes another program, to be sent a signal when we die; Linux only."""
+def parent_death_signal(number: signal.Signals) -> Callable[[], None] | None:
+    """Return a `preexec_fn` that asks the kernel to signal the child when its parent dies; None except on Linux."""
     if os.uname().sysname != "Linux" or ctypes is None:
         return None
     parent = os.getpid()
     prctl = ctypes.CDLL(None).prctl
     set_parent_death_signal = 1
 
-    def wish() -> None:
+    def request() -> None:
         prctl(set_parent_death_signal, int(number), 0, 0, 0)
-        # We may have died before the wish was made.
+        # The parent may have died before the request.
         if os.getppid() != parent:
             os._exit(1)
 
-    return wish
+    return request

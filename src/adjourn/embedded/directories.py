@@ -1,4 +1,4 @@
-"""The directory of a server, and who may be there.
+"""The directory of a server: its contents, its owner and who may enter it.
 
 ::
 
@@ -7,9 +7,9 @@
         supervisor         the socket that every user of the server is connected to
         .s.PGSQL.5432      the socket of Postgres
         data/              the data directory of Postgres
-        server.log         what Postgres had to say
+        server.log         the log of Postgres
 
-The sockets are in a directory under ``/tmp`` instead if the path is too long for the name of a socket.
+If the path is too long or too unusual for the name of a socket, the sockets are in a directory under ``/tmp`` instead.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from adjourn.embedded.exceptions import EmbeddedServerError
 
 LOCK_FILE = "lock"
 LONGEST_SOCKET_NAME = 103
-"""Bytes: what macOS allows; Linux allows four more."""
+"""In bytes, the limit of macOS; Linux allows four more."""
 TEMPORARY_PLACES = ("/tmp", "/var/tmp")  # noqa: S108
 
 
 def make_temporary() -> Path:
-    """Make a directory for one run.
+    """Make a directory for a temporary server.
 
     Raises
     ------
     EmbeddedServerError
-        If no temporary directory of the system will do.
+        If the server's account can enter none of the system's temporary directories.
     """
     if not is_root():
         return Path(tempfile.mkdtemp(prefix="adjourn-")).resolve()
@@ -47,18 +47,18 @@ def make_temporary() -> Path:
         if parent.is_dir() and first_out_of_reach(account, [*reversed(parent.parents), parent]) is None:
             return Path(tempfile.mkdtemp(prefix="adjourn-", dir=parent))
     raise EmbeddedServerError(
-        f"No temporary directory can be reached by {account.name}, whom root's Postgres server runs as: "
-        "pass a path to Server that can."
+        f"For root, Postgres runs as the user {account.name}, who can enter none of the temporary directories: "
+        "pass Server a path that this user can reach."
     )
 
 
 def prepare(path: Path) -> tuple[Path, Account | None]:
-    """Make sure of a directory for a server.
+    """Make the directory of a server, or check the one that exists.
 
     Returns
     -------
     tuple
-        The directory's real path, and whom its server runs as if not as us.
+        The directory's real path, and the account that its server runs as; None stands for the user of this process.
 
     Raises
     ------
@@ -90,12 +90,12 @@ def prepare_for_root(home: Path) -> Account:
     status = home.stat() if exists else None
     is_taken = status is not None and status.st_uid != 0
     account = account_of(status.st_uid, status.st_gid) if status and is_taken else account_for_root()
-    # Before anything is made: what exists of the way there must be open to the account.
+    # Before anything is made, check that the account can enter every parent directory that exists.
     way = [parent for parent in reversed(home.parents) if parent.is_dir()]
     if (blocked := first_out_of_reach(account, way)) is not None:
         raise EmbeddedServerError(
-            f"Postgres does not run as root, and {account.name}, whom it would run as, cannot enter {blocked} on the way "
-            f"to {home}: use a directory elsewhere, for instance under /var/lib, or allow it with `chmod o+x {blocked}`."
+            f"For root, Postgres runs as the user {account.name}, who cannot enter {blocked} on the way to {home}: use "
+            f"a directory elsewhere, for instance under /var/lib, or allow it with `chmod o+x {blocked}`."
         )
     if exists:
         refuse_strange_contents(home)
@@ -103,7 +103,7 @@ def prepare_for_root(home: Path) -> Account:
         for directory in reversed([home, *home.parents]):
             with contextlib.suppress(FileExistsError):
                 directory.mkdir()
-                # Whatever the umask says, the account must be able to get there.
+                # The account must be able to enter it, whatever the umask.
                 directory.chmod(0o755)
     if not is_taken:
         hand_over(home, account)
@@ -111,8 +111,8 @@ def prepare_for_root(home: Path) -> Account:
 
 
 def hand_over(home: Path, account: Account) -> None:
-    """Give a directory that is root's to the account that the server runs as."""
-    # By descriptor: a name could be exchanged for another file's by whoever may write the directory above.
+    """If root owns the directory, give it to the account that the server runs as."""
+    # By descriptor, not by name: a user who may write to the parent directory could exchange what has that name.
     descriptor = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         if os.fstat(descriptor).st_uid == 0:
@@ -123,25 +123,25 @@ def hand_over(home: Path, account: Account) -> None:
 
 
 def refuse_strange_contents(home: Path) -> None:
-    """Refuse a directory that something else lives in.
+    """Refuse a directory that is used for something else.
 
     Raises
     ------
     EmbeddedServerError
-        If it is neither empty nor made by us.
+        If it is neither empty nor the directory of an embedded server.
     """
     names = {entry.name for entry in home.iterdir()}
     if "PG_VERSION" in names:
         raise EmbeddedServerError(
-            f"{home} is the data directory of a Postgres server itself: use a new or an empty directory, the server keeps "
-            f"its data in a subdirectory named {DATA_DIRECTORY}."
+            f"{home} is the data directory of a Postgres server itself: use a new or an empty directory. The embedded "
+            f"server keeps its data in a subdirectory named {DATA_DIRECTORY}."
         )
     if names and not names & {LOCK_FILE, DATA_DIRECTORY, HALF_MADE_DATA_DIRECTORY}:
         raise EmbeddedServerError(f"The directory {home} is not empty: use a new or an empty one for the server.")
 
 
 def major_version(home: Path) -> str | None:
-    """The major version of the Postgres that made the data directory, None if there is none yet.
+    """Return the major version of the Postgres that made the data directory; None if there is no data directory yet.
 
     Raises
     ------
@@ -163,7 +163,10 @@ def major_version(home: Path) -> str | None:
 
 
 def open_lock_file(home: Path, account: Account | None) -> int:
-    """Open the lock file for whoever the server runs as, without being led elsewhere by the owner of the directory."""
+    """Open the lock file; if there is none, make one that belongs to the account that the server runs as.
+
+    A symbolic link is not followed, because the directory's owner could point it at any file.
+    """
     flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         descriptor = os.open(home / LOCK_FILE, flags | os.O_CREAT | os.O_EXCL, 0o600)
@@ -175,9 +178,9 @@ def open_lock_file(home: Path, account: Account | None) -> int:
 
 
 def socket_directory(home: Path, account: Account | None) -> Path:
-    """Where the sockets of a server are: the same for all its users, whether it runs or not."""
+    """Return the directory of a server's sockets: the same for all users, whether the server runs or not."""
     longest = home / f".s.PGSQL.{PORT}"
-    # A comma, a quote or a space has a meaning for Postgres' setting or for libpq's host.
+    # Postgres' setting and libpq's host give commas, quotes and spaces a meaning of their own.
     if len(os.fsencode(longest)) <= LONGEST_SOCKET_NAME and re.fullmatch(r"[\w/.+-]+", str(home), re.ASCII):
         return home
     owner = account.user if account else os.geteuid()

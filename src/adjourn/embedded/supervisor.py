@@ -1,22 +1,22 @@
-"""The process that owns one Postgres server for as long as anybody uses it.
+"""A process that owns one Postgres server as long as any other process, called a user here, uses it.
 
-Who starts the server must not be the one who has to stop it: a user can be killed at any moment, and then there is
-nobody left to clean up. So the first user starts *this* process, detached from every terminal, and it alone starts
-and stops Postgres. Three facts that the kernel keeps, whatever is killed, carry the whole arrangement:
+A user must not own the server, because it can be killed at any moment, and then nobody would stop the server. So the
+first user starts *this* process, detached from every terminal, and it alone starts and stops Postgres. The design rests
+on three things that the kernel does, whatever process is killed:
 
-* A user is a **connection** to the supervisor's socket. The kernel closes it when the user ends, however it ends. When
-  the last one is gone the supervisor stops the server and itself.
-* The supervisor holds an exclusive **flock** on the lock file of the directory. The first user took it and handed the
-  descriptor over, so there is never a moment in which two supervisors could start. While it is held, a server is
-  starting, running or stopping; once it is free, whatever is still there belongs to a dead supervisor.
-* On Linux the server asks for a signal at its **parent's death**, so even a supervisor that was killed leaves nothing
-  behind. Elsewhere the next supervisor of that directory stops what it finds.
+* Each user has a **connection** to the supervisor's socket. The kernel closes it when the user ends, however it ends.
+  When the last one is closed, the supervisor stops the server and ends.
+* The supervisor holds an exclusive **flock** on the lock file of the directory. The first user takes it and passes the
+  descriptor on, so two supervisors can never start at once. While the lock is held, a server is starting, running or
+  stopping; when it is free, anything that is still there was left by a dead supervisor.
+* On Linux the kernel signals the server when its **parent dies**, so even a supervisor that is killed leaves nothing
+  running. Elsewhere the next supervisor of that directory stops the server that it finds.
 
-Nothing is asked of the supervisor in words: to leave is to close one's end. It closes its own end in answer, at once
-if other users are left, otherwise at its very end. So a user who waits for that knows that the server is gone.
+A user leaves by closing its end of the connection. The supervisor then closes the other end: at once if there are other
+users, otherwise when it ends itself. So a user that waits for that knows that the server is gone.
 
-It runs in a bare interpreter (see `adjourn.embedded.launcher`): the standard library only, and all of it imported
-before root's privileges are given up, because afterwards the interpreter's own files may be out of reach.
+It runs in a bare interpreter (see `adjourn.embedded.launcher`) and uses the standard library only. It imports all of it
+before it gives up root's privileges, because afterwards it may not be able to read the interpreter's own files.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SUPERVISOR_SOCKET = "supervisor"
 
 
 class Order(TypedDict):
-    """What the first user asks for: one line of JSON, sent over the connection that the supervisor starts with."""
+    """What the first user asks for: one line of JSON, sent over the connection that is the supervisor's stdin."""
 
     home: str
     socket_directory: str
@@ -51,16 +51,21 @@ class Order(TypedDict):
     start_timeout: float
 
 
-class Greeting(TypedDict, total=False):
-    """What every user is told: one line of JSON."""
+class Greeting(TypedDict):
+    """What the supervisor tells every user: one line of JSON."""
 
     pid: int
     version: str
+
+
+class Failure(TypedDict):
+    """What users are told instead when there is no server."""
+
     error: str
 
 
 def read_line(connection: socket.socket) -> bytes:
-    """Read up to the first newline; what was received so far if the other side has closed."""
+    """Read up to the first newline, or until the other side closes."""
     received = b""
     while not received.endswith(b"\n"):
         chunk = connection.recv(65536)
@@ -70,15 +75,15 @@ def read_line(connection: socket.socket) -> bytes:
     return received
 
 
-def greet(users: Iterable[socket.socket], greeting: Greeting) -> None:
-    """Say the one thing that there is to say to a user."""
+def greet(users: Iterable[socket.socket], greeting: Greeting | Failure) -> None:
+    """Send the greeting to each user that is still there."""
     for user in users:
         with contextlib.suppress(OSError):
             user.sendall(json.dumps(greeting).encode() + b"\n")
 
 
 class Supervisor:
-    """Starts one server, counts its users, stops it when there are none.
+    """Starts one server, counts its users, and stops it when the last one has left.
 
     Parameters
     ----------
@@ -109,21 +114,21 @@ class Supervisor:
         self.alarm, self.alarm_trigger = socket.socketpair()
 
     def run(self) -> None:
-        """Start, serve, stop. The exit of the process tells the last users that all is done."""
+        """Start the server, serve its users, stop it. The end of this process tells the last users that it is gone."""
         self.listen_to_signals()
         try:
             self.make_socket_directory()
             self.serve(self.cluster.start())
         except StartError as error:
-            greet(self.users, Greeting(error=str(error)))
+            greet(self.users, Failure(error=str(error)))
         except Exception as error:
-            greet(self.users, Greeting(error=f"The embedded server failed: {type(error).__name__}: {error}"))
+            greet(self.users, Failure(error=f"The embedded server failed: {type(error).__name__}: {error}"))
         finally:
             self.cluster.stop()
             self.clean_up()
 
     def listen_to_signals(self) -> None:
-        # The first user may have been started with signals blocked or ignored; that is not meant for the server.
+        # The first user may block or ignore signals; the server must not inherit that.
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.end)
@@ -132,7 +137,7 @@ class Supervisor:
             signal.signal(number, lambda *_: None)
         self.alarm.setblocking(False)
         self.alarm_trigger.setblocking(False)
-        # A signal becomes something to select on, so that waiting for users and for the server is one wait.
+        # A signal makes the alarm readable, so that one select() waits for users, signals and the end of the server.
         signal.set_wakeup_fd(self.alarm_trigger.fileno(), warn_on_full_buffer=False)
 
     def end(self, *_: object) -> None:
@@ -141,21 +146,21 @@ class Supervisor:
     def make_socket_directory(self) -> None:
         if self.socket_directory == self.home:
             return
-        # The name is known to everybody, and the directory above is everybody's.
+        # Anybody can work out this name and write to the parent directory, so check what is there.
         try:
             self.socket_directory.mkdir(mode=0o700)
         except FileExistsError:
             found = self.socket_directory.lstat()
             if found.st_uid != os.geteuid() or found.st_mode != 0o40700:
                 raise StartError(
-                    f"The embedded server needs {self.socket_directory} for its socket, because the path of "
-                    f"{self.home} is too long for one, but it exists and is not a private directory of this user. "
-                    "Remove it, or use a shorter path for the server."
+                    f"The embedded server needs {self.socket_directory} for its socket, because the path {self.home} "
+                    "is too long or too unusual for one. But it exists and is not a private directory of this user. "
+                    "Remove it, or use a shorter path of plain letters and digits for the server."
                 ) from None
         self.has_socket_directory = True
 
     def serve(self, server: subprocess.Popen[bytes]) -> None:
-        """Count users until there are none, or no server."""
+        """Accept and count users until the last one leaves, the server ends, or a signal asks to end."""
         address = self.socket_directory / SUPERVISOR_SOCKET
         address.unlink(missing_ok=True)
         greeting = Greeting(pid=server.pid, version=self.order["version"])
@@ -168,14 +173,14 @@ class Supervisor:
             greet(self.users, greeting)
             while self.users and not self.must_end and server.poll() is None:
                 leavers = []
-                # All that happened meanwhile is heard before anything is decided: who comes while the last one goes
-                # finds the server running.
+                # Handle all events before deciding to end, so that a user who joins while the last one leaves keeps the
+                # server running.
                 for key, _ in selector.select():
                     found = key.fileobj
                     assert isinstance(found, socket.socket)
                     if found is listener:
                         user = self.accept(listener)
-                        if server.poll() is not None:  # a dead server is not handed out
+                        if server.poll() is not None:  # a dead server is of no use to a user
                             break
                         if user is not None:
                             selector.register(user, selectors.EVENT_READ)
@@ -188,14 +193,14 @@ class Supervisor:
                     for leaver in leavers:
                         leaver.close()
                 else:
-                    # They are answered by our own end.
+                    # Left open: the end of this process answers them.
                     self.last_leavers = leavers
             address.unlink(missing_ok=True)
 
     def accept(self, listener: socket.socket) -> socket.socket | None:
         try:
             user, _ = listener.accept()
-        except OSError:  # gone already
+        except OSError:  # the user has left already
             return None
         user.setblocking(False)
         self.users.add(user)
@@ -207,19 +212,19 @@ class Supervisor:
                 self.socket_directory.rmdir()
         if not self.order["temporary"]:
             return
-        # All at once, because whoever comes meanwhile must find either the whole or nothing.
+        # Rename first, so that a new user finds either the whole directory or none.
         removed = self.home.with_name(f".{self.home.name}.{os.getpid()}")
         try:
             self.home.rename(removed)
         except OSError:
-            # The directory above is closed to us. The lock must stay, others may be waiting for it.
+            # This account may not write to the parent directory. Keep the lock file: others may be waiting for it.
             self.cluster.remove()
         else:
             shutil.rmtree(removed, ignore_errors=True)
 
 
 def has_ended(source: socket.socket) -> bool:
-    """Read what there is, which is only noise; whether the other side has closed."""
+    """Whether the other side has closed; anything that it has sent is read and ignored."""
     try:
         return not source.recv(4096)
     except BlockingIOError:
@@ -229,7 +234,7 @@ def has_ended(source: socket.socket) -> bool:
 
 
 def give_up_privileges(account: tuple[int, int] | None) -> None:
-    """Become the account that the server runs as, for good."""
+    """Switch to the account that the server runs as. There is no way back."""
     if account is not None:
         user, group = account
         os.setgroups([])
@@ -238,10 +243,10 @@ def give_up_privileges(account: tuple[int, int] | None) -> None:
 
 
 def main() -> NoReturn:
-    """Take the first user's order from standard input, detach, and supervise."""
+    """Read the first user's order from standard input, detach from that user, and supervise."""
     first_user = socket.socket(fileno=os.dup(0))
     order: Order = json.loads(read_line(first_user))
-    # The first user waits for this process only; its child belongs to nobody, so nobody has to reap it.
+    # The first user waits for this process only. The child carries on, and init reaps it when it ends.
     if os.fork():
         os._exit(0)
     null = os.open(os.devnull, os.O_RDWR)

@@ -1,4 +1,4 @@
-"""The options of a worker, checked."""
+"""The options of a worker: declared once, and checked."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from adjourn._domain.checks import (
     check_name,
     check_seconds,
     check_takes,
-    check_timeout,
     checked_names,
 )
 from adjourn._domain.jobs import DeleteJobCondition
 from adjourn._domain.middleware import checked, checked_for_worker
+from adjourn._domain.options import told
 from adjourn.exceptions import InvalidOption
 from adjourn.types import AnyTaskMiddleware, AnyWorkerMiddleware, WorkerOptions
 
@@ -35,23 +35,17 @@ def _queues(value: Iterable[str] | None) -> tuple[str, ...] | None:
     return checked_names("queues", value) or None
 
 
-def _mapping(value: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    if value is not None and not isinstance(value, Mapping):
-        raise InvalidOption(f"additional_context={value!r}: pass a dictionary or None.")
-    return value or {}
-
-
-def _worker_name(value: str | None) -> str:
+def _name(value: str | None) -> str:
     return WORKER_NAME if value is None else value
 
 
-def _interval(value: Any) -> Any:
+def _interval(value: float) -> float:
     # Zero is "as soon as possible", and nothing may spin.
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return SHORTEST_INTERVAL if is_number and 0 <= value < SHORTEST_INTERVAL else value
 
 
-def _delete_jobs(value: str | DeleteJobCondition | None) -> DeleteJobCondition:
+def _condition(value: str | None) -> DeleteJobCondition:
     if value is None:
         return DeleteJobCondition.NEVER
     try:
@@ -61,68 +55,212 @@ def _delete_jobs(value: str | DeleteJobCondition | None) -> DeleteJobCondition:
         raise InvalidOption(f"delete_jobs={value!r}: pass one of {choices}.") from error
 
 
-def _at_least_one(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+def _mapping(value: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    if value is not None and not isinstance(value, Mapping):
+        raise InvalidOption(f"additional_context={value!r}: pass a dictionary or None.")
+    return value or {}
+
+
+def _task_middleware(value: Iterable[AnyTaskMiddleware] | None) -> tuple[AnyTaskMiddleware, ...]:
+    return checked("task_middleware", value)
+
+
+def _worker_middleware(value: Iterable[AnyWorkerMiddleware] | None) -> tuple[AnyWorkerMiddleware, ...]:
+    return checked_for_worker(value)
+
+
+def _is_name(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    check_name(attribute.name, value)
+
+
+def _is_at_least_one(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise InvalidOption(f"{attribute.name}={value!r}: pass a whole number, one or more.")
 
 
-def _positive(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    check_seconds(attribute.name, value, above_zero=True)
-
-
-def _not_negative_or_none(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    check_seconds(attribute.name, value, optional=True)
-
-
-def _flag(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+def _is_flag(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     check_flag(attribute.name, value)
 
 
-def _middleware(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+def _is_above_zero(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    check_seconds(attribute.name, value, above_zero=True)
+
+
+def _is_above_zero_or_none(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    check_seconds(attribute.name, value, above_zero=True, optional=True)
+
+
+def _is_not_negative_or_none(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    check_seconds(attribute.name, value, optional=True)
+
+
+def _is_middleware(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     for each in value:
         check_takes(attribute.name, each, MIDDLEWARE_PARAMETERS)
 
 
-def _name(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    check_name(attribute.name, value)
-
-
-def _timeout(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    check_timeout(value)
-
-
-def _task_middleware(value: Any) -> tuple[Any, ...]:
-    return checked("task_middleware", value)
-
-
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class Options:
-    """What `Worker` documents, with its defaults."""
+    """The options of a worker: each is declared here, and checked.
 
-    queues: tuple[str, ...] | None = attrs.field(default=None, converter=_queues)
-    name: str = attrs.field(default=WORKER_NAME, converter=_worker_name, validator=_name)
-    concurrency: int = attrs.field(default=WORKER_CONCURRENCY, validator=_at_least_one)
-    wait: bool = attrs.field(default=True, validator=_flag)
+    A converter's parameter has the type that may be passed; the field has the type that the worker sees. What
+    Procrastinate has, too, can be passed by position, in this order; what is ours, by keyword only.
+    """
+
+    queues: tuple[str, ...] | None = attrs.field(
+        default=None,
+        converter=_queues,
+        metadata=told(
+            "run only the jobs of these queues",
+            none="all queues",
+            reads=list,
+            letter="q",
+            metavar="QUEUE,...",
+            as_text="names separated by commas; an empty text means all queues",
+        ),
+    )
+    name: str = attrs.field(
+        default=WORKER_NAME,
+        converter=_name,
+        validator=_is_name,
+        metadata=told("the worker's name in logs and lists, to tell workers apart", reads=str, letter="n"),
+    )
+    concurrency: int = attrs.field(
+        default=WORKER_CONCURRENCY,
+        validator=_is_at_least_one,
+        metadata=told(
+            "how many jobs to run at once, async ones as coroutines and sync ones in threads",
+            reads=int,
+            letter="c",
+            metavar="JOBS",
+        ),
+    )
+    wait: bool = attrs.field(
+        default=True,
+        validator=_is_flag,
+        metadata=told(
+            "wait for more jobs when none is left",
+            reads=bool,
+            letter="w",
+            off=("--one-shot", "end when no job is left to run now"),
+        ),
+    )
     fetch_job_polling_interval: float = attrs.field(
-        default=FETCH_JOB_POLLING_INTERVAL, converter=_interval, validator=_positive
+        default=FETCH_JOB_POLLING_INTERVAL,
+        converter=_interval,
+        validator=_is_above_zero,
+        metadata=told(
+            "how often to look for jobs that no notification announced; 0 means 0.01",
+            unit="seconds",
+            reads=float,
+            letter="p",
+        ),
     )
-    shutdown_graceful_timeout: float | None = attrs.field(default=None, validator=_not_negative_or_none)
-    listen_notify: bool = attrs.field(default=True, validator=_flag)
-    delete_jobs: DeleteJobCondition = attrs.field(default=DeleteJobCondition.NEVER, converter=_delete_jobs)
-    additional_context: Mapping[str, Any] = attrs.field(default=None, converter=_mapping)
-    install_signal_handlers: bool = attrs.field(default=True, validator=_flag)
-    update_heartbeat_interval: float = attrs.field(default=10.0, validator=_positive)
-    stalled_worker_timeout: float = attrs.field(default=30.0, validator=_positive)
     abort_job_polling_interval: float = attrs.field(
-        default=ABORT_JOB_POLLING_INTERVAL, converter=_interval, validator=_positive
+        default=ABORT_JOB_POLLING_INTERVAL,
+        converter=_interval,
+        validator=_is_above_zero,
+        metadata=told(
+            "how often to look for running jobs to abort that no notification announced; 0 means 0.01",
+            unit="seconds",
+            reads=float,
+            letter="a",
+        ),
     )
-    timeout: float | None = attrs.field(default=None, validator=_timeout)
+    shutdown_graceful_timeout: float | None = attrs.field(
+        default=None,
+        validator=_is_not_negative_or_none,
+        metadata=told(
+            "how long running jobs may take to end once the worker is stopped; after that, async jobs are cancelled, and "
+            "jobs that were cut short go back to their queue",
+            none="no limit",
+            unit="seconds",
+            reads=float,
+        ),
+    )
+    listen_notify: bool = attrs.field(
+        default=True,
+        validator=_is_flag,
+        metadata=told(
+            "have Postgres announce new jobs at once",
+            reads=bool,
+            letter="l",
+            off=("--no-listen-notify", "only poll for jobs, as is needed behind a pooler in transaction mode"),
+        ),
+    )
+    delete_jobs: DeleteJobCondition = attrs.field(
+        default=DeleteJobCondition.NEVER,
+        converter=_condition,
+        metadata=told(
+            "which finished jobs to delete instead of keeping them",
+            as_value='``"never"``, ``"successful"`` or ``"always"``',
+            reads=DeleteJobCondition,
+        ),
+    )
+    additional_context: Mapping[str, Any] = attrs.field(
+        default=None,
+        converter=_mapping,
+        metadata=told("what tasks find in ``context.additional_context``", none="an empty dictionary"),
+    )
+    install_signal_handlers: bool = attrs.field(
+        default=True,
+        validator=_is_flag,
+        metadata=told("stop gracefully on SIGINT and SIGTERM"),
+    )
+    update_heartbeat_interval: float = attrs.field(
+        default=10.0,
+        validator=_is_above_zero,
+        metadata=told("how often to tell the database that this worker is alive", unit="seconds", reads=float),
+    )
+    stalled_worker_timeout: float = attrs.field(
+        default=30.0,
+        validator=_is_above_zero,
+        metadata=told(
+            "how long this worker may be silent before it counts as dead and others run its jobs again; more than the "
+            "heartbeat interval",
+            unit="seconds",
+            reads=float,
+        ),
+    )
+    timeout: float | None = attrs.field(
+        default=None,
+        kw_only=True,
+        validator=_is_above_zero_or_none,
+        metadata=told(
+            "how long a run of a job may take, for tasks that have no timeout of their own",
+            none="no limit",
+            unit="seconds",
+            reads=float,
+        ),
+    )
     task_middleware: tuple[AnyTaskMiddleware, ...] = attrs.field(
-        default=None, converter=_task_middleware, validator=_middleware
+        default=None,
+        kw_only=True,
+        converter=_task_middleware,
+        validator=_is_middleware,
+        metadata=told(
+            "functions that wrap the runs of all tasks of their kind, outside of the tasks' own middleware",
+            none="no middleware",
+        ),
     )
     worker_middleware: tuple[AnyWorkerMiddleware, ...] = attrs.field(
-        default=None, converter=checked_for_worker, validator=_middleware
+        default=None,
+        kw_only=True,
+        converter=_worker_middleware,
+        validator=_is_middleware,
+        metadata=told("async functions that wrap every run, outside of all other middleware", none="no middleware"),
     )
+
+    @classmethod
+    def among(cls, arguments: Mapping[str, Any]) -> Options:
+        """Return the options that are among a function's arguments.
+
+        Raises
+        ------
+        InvalidOption
+            Naming the option that is not acceptable.
+        """
+        return cls(**{field.name: arguments[field.name] for field in attrs.fields(cls)})
 
     def __attrs_post_init__(self) -> None:
         if self.stalled_worker_timeout <= self.update_heartbeat_interval:

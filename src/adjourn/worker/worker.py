@@ -29,39 +29,44 @@ class Worker:
     app
         The app, opened asynchronously.
     queues
-        Serve only these; None (the default) for all.
+        Run only the jobs of these queues. Default: None, all queues.
     name
-        For logs and lists.
+        The worker's name in logs and lists, to tell workers apart. Default: "worker".
     concurrency
-        How many jobs to run at once, 1 by default.
+        How many jobs to run at once, async ones as coroutines and sync ones in threads. Default: 1.
     wait
-        Wait for jobs (the default), or end when none is left.
+        Wait for more jobs when none is left. False: end when no job is left to run now. Default: True.
     fetch_job_polling_interval
-        Seconds between looks for jobs when nothing announces them, 5 by default; 0 is as often as is sensible.
+        How often to look for jobs that no notification announced; 0 means 0.01. In seconds. Default: 5.
     abort_job_polling_interval
-        Seconds between looks for running jobs that are to be aborted, when nothing announces them, 5 by default.
+        How often to look for running jobs to abort that no notification announced; 0 means 0.01. In seconds. Default:
+        5.
     shutdown_graceful_timeout
-        Seconds that running jobs have to end in once the worker is stopped; then async ones are cancelled, and what
-        was cut short goes back to its queue. None (the default) waits for them.
+        How long running jobs may take to end once the worker is stopped; after that, async jobs are cancelled, and jobs
+        that were cut short go back to their queue. In seconds. Default: None, no limit.
     listen_notify
-        Be told of new jobs by Postgres (the default) instead of by polling alone. Needs a connection that is not
-        shared by a pooler in transaction mode.
+        Have Postgres announce new jobs at once. False: only poll for jobs, as is needed behind a pooler in transaction
+        mode. Default: True.
     delete_jobs
-        Which finished jobs to delete: ``"never"`` (the default), ``"successful"`` or ``"always"``.
+        Which finished jobs to delete instead of keeping them: ``"never"``, ``"successful"`` or ``"always"``. Default:
+        "never".
     additional_context
-        What tasks find in ``context.additional_context``.
+        What tasks find in ``context.additional_context``. Default: None, an empty dictionary.
     install_signal_handlers
-        Stop gracefully on SIGINT and SIGTERM (the default).
+        Stop gracefully on SIGINT and SIGTERM. Default: True.
     update_heartbeat_interval
-        Seconds between signs of life, 10 by default.
+        How often to tell the database that this worker is alive. In seconds. Default: 10.
     stalled_worker_timeout
-        Seconds of silence after which others take this worker's jobs over, 30 by default.
+        How long this worker may be silent before it counts as dead and others run its jobs again; more than the
+        heartbeat interval. In seconds. Default: 30.
     timeout
-        Seconds that a run of a job may take, for tasks that do not say so themselves; None (the default) for no limit.
+        How long a run of a job may take, for tasks that have no timeout of their own. In seconds. Default: None, no
+        limit.
     task_middleware
-        What wraps the runs of all tasks of its kind, outside of the tasks' own.
+        Functions that wrap the runs of all tasks of their kind, outside of the tasks' own middleware. Default: None, no
+        middleware.
     worker_middleware
-        Async functions that wrap every run, outside of all others.
+        Async functions that wrap every run, outside of all other middleware. Default: None, no middleware.
 
     Attributes
     ----------
@@ -87,7 +92,7 @@ class Worker:
         abort_job_polling_interval: float = 5.0,
         shutdown_graceful_timeout: float | None = None,
         listen_notify: bool = True,
-        delete_jobs: str | DeleteJobCondition | None = DeleteJobCondition.NEVER,
+        delete_jobs: str | None = DeleteJobCondition.NEVER,
         additional_context: Mapping[str, Any] | None = None,
         install_signal_handlers: bool = True,
         update_heartbeat_interval: float = 10.0,
@@ -99,24 +104,7 @@ class Worker:
     ) -> None:
         check_app(app)
         self.app: AppLike = app
-        self.options: Options = Options(
-            queues=queues,
-            name=name,
-            concurrency=concurrency,
-            wait=wait,
-            fetch_job_polling_interval=fetch_job_polling_interval,
-            shutdown_graceful_timeout=shutdown_graceful_timeout,
-            listen_notify=listen_notify,
-            delete_jobs=delete_jobs,
-            additional_context=additional_context,
-            install_signal_handlers=install_signal_handlers,
-            update_heartbeat_interval=update_heartbeat_interval,
-            stalled_worker_timeout=stalled_worker_timeout,
-            abort_job_polling_interval=abort_job_polling_interval,
-            timeout=timeout,
-            task_middleware=task_middleware,
-            worker_middleware=worker_middleware,
-        )
+        self.options: Options = Options.among(locals())
         # What middleware is told of the worker, by the names that Procrastinate has for it.
         self.worker_name: str = self.options.name
         self.queues: tuple[str, ...] | None = self.options.queues

@@ -9,12 +9,12 @@ from __future__ import annotations
 import time
 
 from adjourn._async.managers.exchange import MAX_LOSSES, PLACE_LIMIT, AsyncWorkerManager
-from adjourn._async.managers.schema import WEEKS_AHEAD
 from adjourn._domain.protocols import EventsLike
 from adjourn._domain.upkeep import Timetable
 from adjourn.events.jobs import JobsRescued
 from adjourn.events.workers import PartitionsNotMade
 from adjourn.exceptions import ConnectorException
+from adjourn.sql.constants import WEEKS_AHEAD
 
 
 class AsyncCaretaker:

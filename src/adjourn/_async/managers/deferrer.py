@@ -50,6 +50,8 @@ class AsyncJobDeferrer:
 
         Parameters
         ----------
+        *args
+            None: pass every argument by its name.
         **task_kwargs
             The arguments to call the task with; they must be storable as JSON.
 
@@ -88,7 +90,15 @@ class AsyncJobDeferrer:
         return [job.id for job in deferred if job.id is not None]
 
     def make_job(self, args: tuple[Any, ...], task_kwargs: JSONDict) -> Job:
-        """Return the job that these arguments make, checked against the task."""
+        """Return the job that these arguments make, checked against the task.
+
+        Parameters
+        ----------
+        args
+            Positional arguments, which are refused.
+        task_kwargs
+            The arguments to call the task with.
+        """
         merged = {**self.job.task_kwargs, **task_kwargs} if isinstance(task_kwargs, dict) else task_kwargs
         self.signature.check(args, merged)
         return self.job.evolve(task_kwargs=merged)

@@ -9,9 +9,7 @@ from adjourn._async.connectors.contract import AsyncConnectorSource, AsyncSessio
 from adjourn._async.managers.statements import schema_version_async
 from adjourn._domain.checks import check_connector
 from adjourn.exceptions import ConnectorException
-
-WEEKS_AHEAD = 8
-"""For how many weeks partitions of finished jobs are made ahead."""
+from adjourn.sql.constants import WEEKS_AHEAD
 
 
 class AsyncSchemaManager:
@@ -66,16 +64,11 @@ class AsyncSchemaManager:
         await session.execute_async(statements["begin"])
         try:
             await session.execute_async(statements["lock_migrations"], {})
-            version = await schema_version_async(session, self.schema)
-            if version == 0:
-                await session.execute_async(statements["create_schema"], {})
-                await session.execute_async(statements["create_migrations"], {})
-            for migration in sql.migrations(self.schema):
-                if migration.version > version:
-                    await session.execute_async(migration.statement)
-                    record = {"version": migration.version, "name": migration.name}
-                    await session.execute_async(statements["record_migration"], record)
-                    done.append(f"applied migration {migration.version} ({migration.name}) to schema {self.schema}")
+            applied = await schema_version_async(session, self.schema)
+            for version in sql.versions(self.schema):
+                if version.number > applied:
+                    await session.execute_async(version.statement)
+                    done.append(f"applied version {version.number} ({version.name}) to schema {self.schema}")
             rows = await session.execute_async(statements["make_partitions"], {"weeks": WEEKS_AHEAD})
             done += [f"made partition {row['name']}" for row in rows]
         except ConnectorException as error:
@@ -103,5 +96,8 @@ class AsyncSchemaManager:
 
     @staticmethod
     def get_migrations_path() -> str:
-        """Return the directory of the migrations' files, which are templates in the schema's name."""
+        """Return the directory of the migrations' files.
+
+        They are templates, for people to read. What can be executed, `adjourn.schema.versions` returns.
+        """
         return str(pathlib.Path(sql.__file__).parent / "migrations")

@@ -19,7 +19,7 @@ from psycopg.abc import PQGen
 from psycopg.waiting import wait
 
 from adjourn import exceptions
-from adjourn._drivers.psycopg.options import Options
+from adjourn._drivers.psycopg.options import PsycopgOptions
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ class Borrowed(psycopg.AsyncConnection[Any]):
         """Do nothing: the lender closes the connection."""
 
 
-def twin_options(options: Options, pool_factory: Callable[..., Any]) -> dict[str, Any]:
+def twin_options(options: PsycopgOptions, pool_factory: Callable[..., Any]) -> dict[str, Any]:
     """Return the arguments with which the synchronous connector is made.
 
     Raises
@@ -60,7 +60,7 @@ def twin_options(options: Options, pool_factory: Callable[..., Any]) -> dict[str
     }
 
 
-def connecting_options(options: Options) -> dict[str, Any]:
+def connecting_options(options: PsycopgOptions) -> dict[str, Any]:
     """Return the arguments of a synchronous connector that makes the same connections."""
     return {
         "conninfo": blocking(options.conninfo) if callable(options.conninfo) else options.conninfo,

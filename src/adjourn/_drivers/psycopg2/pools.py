@@ -36,7 +36,7 @@ class Pool(ThreadedConnectionPool):
     _rused: dict[int, Hashable]
     _lock: Any
 
-    def __init__(self, options: driver.Options) -> None:
+    def __init__(self, options: driver.Psycopg2Options) -> None:
         super().__init__(0, options.maxconn, **options.connection)
         self.minconn = options.minconn
         self._options = options

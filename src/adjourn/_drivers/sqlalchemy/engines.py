@@ -53,7 +53,6 @@ def address(name: str, dsn: str | URL, drivers: Sequence[str]) -> URL:
     InvalidOption
         If it cannot be read, or is for something else. The address is never part of the message.
     """
-    name = public_name(name)
     try:
         url = make_url(dsn)
     except (ArgumentError, TypeError, ValueError):
@@ -68,11 +67,6 @@ def address(name: str, dsn: str | URL, drivers: Sequence[str]) -> URL:
     return url.set(drivername=f"postgresql+{driver or drivers[0]}")
 
 
-def public_name(name: str) -> str:
-    """Return the name of the class that users write, for one of those that it is made of."""
-    return name.removeprefix("Summoned").removeprefix("Async")
-
-
 def make_engine(name: str, create: Callable[..., Any], url: URL, options: Mapping[str, Any]) -> Any:
     """Make an engine, which does not connect yet.
 
@@ -81,7 +75,6 @@ def make_engine(name: str, create: Callable[..., Any], url: URL, options: Mappin
     InvalidOption
         If SQLAlchemy does not know an option.
     """
-    name = public_name(name)
     check_seconds(f"{name}: pool_timeout", options.get("pool_timeout", WAIT))
     arguments = dict(options.get("connect_args") or {})
     waiting = "timeout" if url.get_driver_name() == "asyncpg" else "connect_timeout"
@@ -105,7 +98,7 @@ def pool_timeout(options: Mapping[str, Any]) -> float:
 
 def timeout_of(pool: Any) -> float:
     """Seconds to wait for a connection, as a pool says."""
-    timeout = getattr(pool, "timeout", None)
+    timeout: Callable[[], float] | None = getattr(pool, "timeout", None)
     return float(timeout()) if callable(timeout) else WAIT
 
 
@@ -203,7 +196,7 @@ def _finish_asyncpg(raw: Any, idle_only: bool) -> None:
         raw.terminate()
     if not loop.is_closed() and not idle_only:
         return  # should the loop run again, it closes the socket
-    if (left := getattr(transport, "_sock", None)) is not None:
+    if transport is not None and (left := getattr(transport, "_sock", None)) is not None:
         left.close()
         transport._sock = None
 

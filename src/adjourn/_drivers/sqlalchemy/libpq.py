@@ -66,11 +66,11 @@ def _from_asyncpg(given: Mapping[str, Any]) -> dict[str, Any]:
         elif name == "database":
             arguments["dbname"] = value
         elif name == "timeout":
-            arguments["connect_timeout"] = max(1, math.ceil(float(value)))
+            arguments["connect_timeout"] = max(1, math.ceil(float(given[name])))
         elif name == "ssl" and (isinstance(value, str) or value is False):
             arguments["sslmode"] = value or "disable"
         elif name == "server_settings":
-            arguments["options"] = " ".join(_settings(value.items()))
+            arguments["options"] = " ".join(_settings(given[name].items()))
         elif name not in _ASYNCPGS_OWN:
             raise exceptions.InvalidOption(
                 f"The engine connects with {name}={type(value).__name__} of asyncpg, which psycopg has no counterpart "

@@ -12,10 +12,10 @@ import time
 from adjourn._domain.protocols import EventsLike
 from adjourn._domain.upkeep import Timetable
 from adjourn._sync.managers.exchange import MAX_LOSSES, PLACE_LIMIT, SyncWorkerManager
-from adjourn._sync.managers.schema import WEEKS_AHEAD
 from adjourn.events.jobs import JobsRescued
 from adjourn.events.workers import PartitionsNotMade
 from adjourn.exceptions import ConnectorException
+from adjourn.sql.constants import WEEKS_AHEAD
 
 
 class SyncCaretaker:

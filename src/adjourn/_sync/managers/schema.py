@@ -10,9 +10,7 @@ from adjourn._domain.checks import check_connector
 from adjourn._sync.connectors.contract import SyncConnectorSource, SyncSession
 from adjourn._sync.managers.statements import schema_version
 from adjourn.exceptions import ConnectorException
-
-WEEKS_AHEAD = 8
-"""For how many weeks partitions of finished jobs are made ahead."""
+from adjourn.sql.constants import WEEKS_AHEAD
 
 
 class SyncSchemaManager:
@@ -67,16 +65,11 @@ class SyncSchemaManager:
         session.execute(statements["begin"])
         try:
             session.execute(statements["lock_migrations"], {})
-            version = schema_version(session, self.schema)
-            if version == 0:
-                session.execute(statements["create_schema"], {})
-                session.execute(statements["create_migrations"], {})
-            for migration in sql.migrations(self.schema):
-                if migration.version > version:
-                    session.execute(migration.statement)
-                    record = {"version": migration.version, "name": migration.name}
-                    session.execute(statements["record_migration"], record)
-                    done.append(f"applied migration {migration.version} ({migration.name}) to schema {self.schema}")
+            applied = schema_version(session, self.schema)
+            for version in sql.versions(self.schema):
+                if version.number > applied:
+                    session.execute(version.statement)
+                    done.append(f"applied version {version.number} ({version.name}) to schema {self.schema}")
             rows = session.execute(statements["make_partitions"], {"weeks": WEEKS_AHEAD})
             done += [f"made partition {row['name']}" for row in rows]
         except ConnectorException as error:
@@ -104,5 +97,8 @@ class SyncSchemaManager:
 
     @staticmethod
     def get_migrations_path() -> str:
-        """Return the directory of the migrations' files, which are templates in the schema's name."""
+        """Return the directory of the migrations' files.
+
+        They are templates, for people to read. What can be executed, `adjourn.schema.versions` returns.
+        """
         return str(pathlib.Path(sql.__file__).parent / "migrations")

@@ -4,6 +4,18 @@
 --   * what is not ready is not in the index that claims read, and therefore costs them nothing;
 --   * `claim` is the fence: each claim raises it, and every write of a worker names it.
 
+-- A schema that is there already is used: making one needs a right that its owner may not have.
+if not exists (select from pg_namespace where nspname = @schema_bare) then
+    create schema @schema;
+end if;
+
+-- The versions of this schema that have been applied; each records itself.
+create table @schema.adjourn_migrations (
+    version integer primary key,
+    name text not null,
+    applied_at timestamptz not null default now()
+);
+
 create table @schema.adjourn_workers (
     id bigint generated always as identity primary key,
     name text not null,
@@ -25,7 +37,9 @@ create table @schema.adjourn_jobs (
     waiting_queueing_lock text collate "C",           -- the queueing lock, until the first claim
     args jsonb not null,
     scheduled_at timestamptz,
-    hold smallint not null,                           -- 0 ready or running, 1 scheduled, 2 behind its lock's head, 3 has a lock and is not placed yet
+    -- Why it is not ready: @ready it is, or it runs; @scheduled it is not due yet; @behind it waits behind its lock's head;
+    -- @unplaced it has a lock, and nobody has looked yet whether that is free.
+    hold smallint not null,
     attempts integer not null default 0,              -- public: raised by a retry and by the loss of a worker
     losses smallint not null default 0,               -- how often its worker was lost
     claim integer not null default 0,                 -- the fence: raised by each claim, never lowered
@@ -38,14 +52,14 @@ create table @schema.adjourn_jobs (
     fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0,
     autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 50000
 );
-create index adjourn_jobs_ready on @schema.adjourn_jobs (priority desc, id) where hold = 0;
+create index adjourn_jobs_ready on @schema.adjourn_jobs (priority desc, id) where hold = @ready;
 -- A worker of few queues must not walk past all the others' jobs.
-create index adjourn_jobs_ready_by_queue on @schema.adjourn_jobs (queue, priority desc, id) where hold = 0;
-create index adjourn_jobs_scheduled on @schema.adjourn_jobs (scheduled_at) where hold = 1;
-create index adjourn_jobs_unplaced on @schema.adjourn_jobs (id) where hold = 3;
-create index adjourn_jobs_chain on @schema.adjourn_jobs (lock, priority desc, id) where hold in (2, 3);
+create index adjourn_jobs_ready_by_queue on @schema.adjourn_jobs (queue, priority desc, id) where hold = @ready;
+create index adjourn_jobs_scheduled on @schema.adjourn_jobs (scheduled_at) where hold = @scheduled;
+create index adjourn_jobs_unplaced on @schema.adjourn_jobs (id) where hold = @unplaced;
+create index adjourn_jobs_chain on @schema.adjourn_jobs (lock, priority desc, id) where hold in (@behind, @unplaced);
 -- At most one ready or running job a lock, by construction.
-create unique index adjourn_jobs_head on @schema.adjourn_jobs (lock) where hold = 0 and lock is not null;
+create unique index adjourn_jobs_head on @schema.adjourn_jobs (lock) where hold = @ready and lock is not null;
 create unique index adjourn_jobs_queueing_lock on @schema.adjourn_jobs (waiting_queueing_lock) where waiting_queueing_lock is not null;
 
 -- Workers ask often which of their jobs are to be aborted, and there are few.
@@ -89,466 +103,41 @@ select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, 
        false as is_live
 from @schema.adjourn_finished_jobs;
 
+-- What is known of each schedule of each periodic task: the last tick that was deferred.
+create table @schema.adjourn_schedules (
+    task_name text not null,
+    periodic_id text not null,
+    cron text not null,
+    timezone text not null,
+    last_tick timestamptz not null,
+    last_job_id bigint,
+    seen_at timestamptz not null default now(),       -- when a worker last knew this schedule
+    primary key (task_name, periodic_id)
+);
 
--- Make the partitions of finished jobs for this week and the weeks ahead, and return the names of the new ones.
--- A week that already has rows in the default partition is left to it.
-create function @schema.adjourn_partition_v1(p_weeks integer) returns setof text
-language plpgsql set lock_timeout = '500ms' as $$
-declare
-    v_from timestamptz;
-    v_name text;
-begin
-    for v_from in
-        select (date_trunc('week', now() at time zone 'UTC') + n * interval '1 week') at time zone 'UTC'
-        from generate_series(0, p_weeks) n
-    loop
-        v_name := 'adjourn_finished_jobs_' || to_char(v_from at time zone 'UTC', 'YYYYMMDD');
-        continue when exists (select from pg_class where relname = v_name and relnamespace = @schema_name::regnamespace);
-        continue when exists (select from @schema.adjourn_finished_jobs_default where finished_at >= v_from and finished_at < v_from + interval '1 week');
-        execute format('create table %s.%I partition of %s.adjourn_finished_jobs for values from (%L) to (%L)',
-            @schema_name, v_name, @schema_name, v_from, v_from + interval '1 week');
-        return next v_name;
-    end loop;
-end $$;
+\ir ../functions/wake_v1.sql
 
+-- Storing jobs
+\ir ../functions/defer_jobs_v1.sql
+\ir ../functions/defer_periodic_v1.sql
 
--- Tell the workers that want to know. Notifying costs every commit a lock of the whole server, so busy ones are not told.
-create function @schema.adjourn_wake_v1(p_always boolean, p_except bigint) returns void
-language plpgsql as $$
-begin
-    if p_always or exists (
-        select from @schema.adjourn_workers where hungry and not dead and expires_at > now() and id is distinct from p_except
-    ) then
-        perform pg_notify(@channel, '');
-    end if;
-end $$;
+-- What workers do: `promote` and `with_error` are called by the others.
+\ir ../functions/promote_v1.sql
+\ir ../functions/with_error_v1.sql
+\ir ../functions/exchange_v1.sql
+\ir ../functions/retry_v1.sql
+\ir ../functions/place_v1.sql
+\ir ../functions/rescue_v1.sql
 
+-- Looking at jobs, and changing them by hand
+\ir ../functions/retry_by_id_v1.sql
+\ir ../functions/job_status_v1.sql
+\ir ../functions/list_jobs_v1.sql
 
--- Store new jobs and return their ids, in the order given.
--- p_own_transaction says that the caller commits later: a worker may fall asleep meanwhile, so it is told in any case.
-create function @schema.adjourn_defer_jobs_v1(
-    p_queues text[], p_task_names text[], p_priorities integer[], p_locks text[], p_queueing_locks text[], p_args jsonb[],
-    p_scheduled_at timestamptz[], p_own_transaction boolean
-) returns setof bigint
-language plpgsql as $$
-begin
-    if exists (select from unnest(p_queueing_locks) q where q is not null) and cardinality(p_queueing_locks) > 1 then
-        -- Two batches with the same queueing locks must insert them in one order, or they may wait for each other.
-        return query
-        with new as materialized (
-            select nextval(pg_get_serial_sequence(@schema_name || '.adjourn_jobs', 'id')) as id, u.*
-            from unnest(p_queues, p_task_names, p_priorities, p_locks, p_queueing_locks, p_args, p_scheduled_at)
-                with ordinality u(queue, task_name, priority, lock, queueing_lock, args, scheduled_at, position)
-        ), stored as (
-            insert into @schema.adjourn_jobs (id, queue, task_name, priority, lock, queueing_lock, waiting_queueing_lock, args, scheduled_at, hold)
-            select n.id, n.queue, n.task_name, n.priority, n.lock, n.queueing_lock, n.queueing_lock, n.args, n.scheduled_at,
-                   case when n.scheduled_at > now() then 1 when n.lock is not null then 3 else 0 end
-            from new n order by n.queueing_lock
-        )
-        select n.id from new n order by n.position;
-    else
-        return query
-        insert into @schema.adjourn_jobs (queue, task_name, priority, lock, queueing_lock, waiting_queueing_lock, args, scheduled_at, hold)
-        select u.queue, u.task_name, u.priority, u.lock, u.queueing_lock, u.queueing_lock, u.args, u.scheduled_at,
-               case when u.scheduled_at > now() then 1 when u.lock is not null then 3 else 0 end
-        from unnest(p_queues, p_task_names, p_priorities, p_locks, p_queueing_locks, p_args, p_scheduled_at)
-            u(queue, task_name, priority, lock, queueing_lock, args, scheduled_at)
-        returning adjourn_jobs.id;
-    end if;
-    perform @schema.adjourn_wake_v1(p_own_transaction, null);
-end $$;
+-- Weeks of finished jobs: making them, and deleting old ones
+\ir ../functions/partition_v1.sql
+\ir ../functions/old_partitions_v1.sql
+\ir ../functions/drop_partition_v1.sql
+\ir ../functions/delete_old_jobs_v1.sql
 
-
--- The caller has freed these locks in this transaction: each gets as its head the best waiting job that nobody holds.
-create function @schema.adjourn_promote_v1(p_locks text[]) returns bigint[]
-language plpgsql as $$
-declare
-    v_ids bigint[];
-    v_locks text[];
-begin
-    perform pg_advisory_xact_lock_shared(@placing_key);
-    with freed as (
-        select distinct lock from unnest(p_locks) lock
-    ), best as materialized (
-        select candidate.id from freed cross join lateral (
-            select j.id from @schema.adjourn_jobs j where j.hold in (2, 3) and j.lock = freed.lock
-            order by j.priority desc, j.id limit 1 for update skip locked
-        ) candidate
-    ), promoted as (
-        update @schema.adjourn_jobs j set hold = 0 where j.id = any(array(select id from best)) returning j.id, j.lock
-    )
-    select coalesce(array_agg(id), '{}'), coalesce(array_agg(lock), '{}') into v_ids, v_locks from promoted;
-    if cardinality(v_ids) < cardinality(p_locks) then
-        -- Every candidate was in the hands of another transaction: leave a note for the placer.
-        insert into @schema.adjourn_headless_locks (lock)
-        select distinct lock from unnest(p_locks) lock
-        where lock <> all(v_locks) and exists (select from @schema.adjourn_jobs b where b.hold in (2, 3) and b.lock = lock.lock);
-    end if;
-    return v_ids;
-end $$;
-
-
--- One round trip of a worker: store what has ended, and claim what is next.
---   p_ids, p_claims, p_statuses, p_errors: what has ended, ids ascending; a null status deletes the job without a trace.
---   p_limit: how many jobs to claim. p_queues: from which queues, null for all.
---   p_busy: the worker has been saturated for a while and need not be told of new jobs.
---   p_probe: look for due, unplaced and headless work too.
--- Returns the claimed jobs, then a last row without id whose args is a report, as JSON.
-create function @schema.adjourn_exchange_v1(
-    p_worker bigint, p_ids bigint[], p_claims integer[], p_statuses text[], p_errors jsonb[],
-    p_limit integer, p_queues text[], p_busy boolean, p_probe boolean
-) returns table (
-    id bigint, queue text, task_name text, priority integer, lock text, queueing_lock text, args text, scheduled_at timestamptz,
-    attempts integer, claim integer, abort_requested boolean, enqueued_at timestamptz, started_at timestamptz
-)
-language plpgsql
-set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_sort = off set jit = off set lock_timeout = '10s' as $$
-#variable_conflict use_column
-declare
-    v_finished bigint[] := '{}';
-    v_locks text[];
-    v_promoted bigint[] := '{}';
-    v_picked bigint[] := '{}';
-    v_alive boolean := true;
-    v_hungry boolean;
-    v_repeat boolean := false;
-    v_place boolean;
-    v_due timestamptz;
-begin
-    if p_probe then
-        v_due := (select j.scheduled_at from @schema.adjourn_jobs j where j.hold = 1 order by j.scheduled_at limit 1);
-        if v_due <= now() then
-            update @schema.adjourn_jobs set hold = case when lock is null then 0 else 3 end
-            where id = any(array(
-                select j.id from @schema.adjourn_jobs j where j.hold = 1 and j.scheduled_at <= now()
-                order by j.scheduled_at limit 1000 for update skip locked
-            ));
-            v_due := (select j.scheduled_at from @schema.adjourn_jobs j where j.hold = 1 order by j.scheduled_at limit 1);
-        end if;
-    end if;
-
-    if cardinality(p_ids) > 0 then
-        with ended as materialized (
-            select * from unnest(p_ids, p_claims, p_statuses, p_errors) u(id, claim, status, error)
-        ), gone as (
-            delete from @schema.adjourn_jobs j using ended
-            where j.id = ended.id and j.claim = ended.claim and j.worker_id = p_worker
-            returning j.*, ended.status, ended.error
-        ), stored as (
-            insert into @schema.adjourn_finished_jobs (
-                id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, losses, claim, worker_id,
-                abort_requested, enqueued_at, started_at, errors, status, finished_at
-            )
-            select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, losses, claim, worker_id,
-                   abort_requested, enqueued_at, started_at,
-                   case when error is null then errors else coalesce(errors, '[]') || error end, status, now()
-            from gone where status is not null
-        )
-        select coalesce(array_agg(id), '{}'), array_agg(lock) filter (where lock is not null) into v_finished, v_locks from gone;
-        if v_locks is not null then
-            v_promoted := @schema.adjourn_promote_v1(v_locks);
-        end if;
-    end if;
-
-    if p_limit > 0 then
-        select w.hungry into v_hungry from @schema.adjourn_workers w
-        where w.id = p_worker and not w.dead and w.expires_at > now() for key share;
-        v_alive := found;
-        if v_alive then
-            if p_queues is null then
-                v_picked := array(
-                    select j.id from @schema.adjourn_jobs j where j.hold = 0 and j.worker_id is null
-                    order by j.priority desc, j.id limit p_limit for update skip locked
-                );
-            else
-                -- A range of one queue, and an order that begins with it, leave the planner no index but the one by
-                -- queue; an equality lets it take the other and walk past every job that waits in other queues.
-                v_picked := array(
-                    select best.id from (select distinct unnest(p_queues)) q(queue) cross join lateral (
-                        select j.id, j.priority from @schema.adjourn_jobs j
-                        where j.hold = 0 and j.worker_id is null and j.queue >= q.queue and j.queue <= q.queue
-                        order by j.queue, j.priority desc, j.id limit p_limit for update skip locked
-                    ) best
-                    order by best.priority desc, best.id limit p_limit
-                );
-            end if;
-            if v_picked <> '{}' then
-                return query
-                update @schema.adjourn_jobs j
-                set worker_id = p_worker, claim = j.claim + 1, started_at = now(), waiting_queueing_lock = null
-                where j.id = any(v_picked)
-                returning j.id, j.queue, j.task_name, j.priority, j.lock, j.queueing_lock, j.args::text, j.scheduled_at,
-                          j.attempts, j.claim, j.abort_requested, j.enqueued_at, j.started_at;
-            end if;
-            if not v_hungry and cardinality(v_picked) < p_limit then
-                -- A job stored meanwhile did not see the flag: the worker asks once more after this commit.
-                update @schema.adjourn_workers set hungry = true where id = p_worker;
-                v_repeat := true;
-            elsif v_hungry and p_busy then
-                update @schema.adjourn_workers set hungry = false where id = p_worker;
-            end if;
-        end if;
-    end if;
-    if not v_promoted <@ v_picked then
-        perform @schema.adjourn_wake_v1(false, p_worker);
-    end if;
-    if p_probe then
-        v_place := exists (select from @schema.adjourn_jobs j where j.hold = 3) or exists (select from @schema.adjourn_headless_locks);
-    end if;
-
-    return query select null::bigint, null::text, null::text, null::integer, null::text, null::text, json_build_object(
-        'refused', case when cardinality(v_finished) < cardinality(p_ids) then
-            array(select u from unnest(p_ids) u where u <> all(v_finished)) end,
-        'alive', v_alive, 'repeat', v_repeat, 'place', v_place,
-        'due_in', extract(epoch from v_due - now())
-    )::text, null::timestamptz, null::integer, null::integer, null::boolean, null::timestamptz, null::timestamptz;
-end $$;
-
-
--- Place jobs that have a lock: one of each lock becomes its head, the rest wait behind it. Also gives locks that lost
--- their head a new one. One placer at a time, elected by a try-lock; it then waits only for workers' promotions.
-create function @schema.adjourn_place_v1(p_limit integer, p_heal boolean) returns table (
-    elected boolean, placed integer, promoted integer, waiting integer
-)
-language plpgsql
-set lock_timeout = '200ms' set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
-declare
-    v_new bigint[];
-    v_noted text[];
-    v_free text[];
-    v_heads bigint[];
-    v_headed text[];
-    v_better bigint[];
-    v_worse bigint[];
-    v_demoted text[];
-    v_undecided bigint[];
-begin
-    elected := pg_try_advisory_xact_lock(@electing_key);
-    placed := 0; promoted := 0; waiting := 0;
-    if not elected
-        or not p_heal and not exists (select from @schema.adjourn_jobs where hold = 3)
-           and not exists (select from @schema.adjourn_headless_locks) then
-        return next;
-        return;
-    end if;
-    perform pg_advisory_xact_lock(@placing_key);
-    -- What to look at: new jobs, locks noted as headless and, on request, every chain without a head.
-    v_new := array(select j.id from @schema.adjourn_jobs j where j.hold = 3 order by j.id limit p_limit for update skip locked);
-    with noted as (delete from @schema.adjourn_headless_locks returning lock)
-    select coalesce(array_agg(distinct lock), '{}') into v_noted from noted;
-    if p_heal then
-        with recursive chain(lock) as (
-            (select j.lock from @schema.adjourn_jobs j where j.hold in (2, 3) order by j.lock limit 1)
-            union all
-            select (select j.lock from @schema.adjourn_jobs j where j.hold in (2, 3) and j.lock > chain.lock order by j.lock limit 1)
-            from chain where chain.lock is not null
-        )
-        select v_noted || coalesce(array_agg(chain.lock), '{}') into v_noted from chain
-        where chain.lock is not null
-          and not exists (select from @schema.adjourn_jobs h where h.hold = 0 and h.lock = chain.lock);
-    end if;
-
-    -- 1. A lock without a head gets the best waiting job that nobody holds.
-    v_free := array(
-        select x.lock from (
-            select j.lock from @schema.adjourn_jobs j where j.id = any(v_new) union select unnest(v_noted)
-        ) x
-        where not exists (select from @schema.adjourn_jobs h where h.hold = 0 and h.lock = x.lock)
-    );
-    v_heads := array(
-        select candidate.id from unnest(v_free) free(lock) cross join lateral (
-            select b.id from @schema.adjourn_jobs b where b.hold in (2, 3) and b.lock = free.lock
-            order by b.priority desc, b.id limit 1 for update skip locked
-        ) candidate
-    );
-    with headed as (update @schema.adjourn_jobs j set hold = 0 where j.id = any(v_heads) returning j.lock)
-    select coalesce(array_agg(lock), '{}'), count(*) into v_headed, promoted from headed;
-    if promoted < cardinality(v_free) then
-        insert into @schema.adjourn_headless_locks (lock)
-        select free.lock from unnest(v_free) free(lock)
-        where free.lock <> all(v_headed)
-          and exists (select from @schema.adjourn_jobs b where b.hold = 2 and b.lock = free.lock);
-        get diagnostics waiting = row_count;
-    end if;
-
-    -- 2. A head that is placed but not claimed gives way to a better newcomer.
-    with best as (
-        select distinct on (j.lock) j.lock, j.id, j.priority from @schema.adjourn_jobs j
-        where j.id = any(v_new) and j.hold = 3 order by j.lock, j.priority desc, j.id
-    )
-    select array_agg(best.id), array_agg(head.id) into v_better, v_worse
-    from best join @schema.adjourn_jobs head on head.hold = 0 and head.lock = best.lock
-    where head.worker_id is null and (best.priority > head.priority or (best.priority = head.priority and best.id < head.id));
-    if v_better is not null then
-        with demoted as (
-            update @schema.adjourn_jobs j set hold = 2 where j.id = any(array(
-                select l.id from @schema.adjourn_jobs l
-                where l.id = any(v_worse) and l.hold = 0 and l.worker_id is null for update skip locked
-            )) returning j.lock
-        )
-        select coalesce(array_agg(lock), '{}') into v_demoted from demoted;
-        v_heads := array(
-            select candidate.id from unnest(v_demoted) free(lock) cross join lateral (
-                select b.id from @schema.adjourn_jobs b where b.hold in (2, 3) and b.lock = free.lock
-                order by b.priority desc, b.id limit 1 for update skip locked
-            ) candidate
-        );
-        update @schema.adjourn_jobs j set hold = 0 where j.id = any(v_heads);
-        -- Where the rival was in somebody's hands, the next round decides.
-        v_undecided := array(select j.id from @schema.adjourn_jobs j where j.id = any(v_better) and j.hold = 3);
-    end if;
-
-    -- 3. The rest waits.
-    update @schema.adjourn_jobs j set hold = 2
-    where j.id = any(v_new) and j.hold = 3 and j.id <> all(coalesce(v_undecided, '{}'));
-    placed := cardinality(v_new) - coalesce(cardinality(v_undecided), 0);
-    waiting := waiting + coalesce(cardinality(v_undecided), 0);
-    if promoted > 0 then
-        perform @schema.adjourn_wake_v1(false, null);
-    end if;
-    return next;
-end $$;
-
-
--- Put jobs of a worker that failed back, to be run again. Returns the ids whose claim was still the worker's.
---   p_at: not before then, null for at once. p_priorities, p_queues: null leaves them. p_relock: take the new lock, which may be null.
--- A retry gives up its queueing lock, so that it can always be stored. Without delay it stays its lock's head.
-create function @schema.adjourn_retry_v1(
-    p_worker bigint, p_ids bigint[], p_claims integer[], p_errors jsonb[], p_at timestamptz[], p_priorities integer[],
-    p_queues text[], p_relock boolean[], p_locks text[]
-) returns setof bigint
-language plpgsql set lock_timeout = '10s' as $$
-declare
-    v_row record;
-    v_old text;
-    v_new text;
-    v_hold integer;
-begin
-    for v_row in
-        select * from unnest(p_ids, p_claims, p_errors, p_at, p_priorities, p_queues, p_relock, p_locks)
-            u(id, claim, error, at, priority, queue, relock, lock) order by u.id
-    loop
-        select j.lock into v_old from @schema.adjourn_jobs j
-        where j.id = v_row.id and j.claim = v_row.claim and j.worker_id = p_worker for update;
-        continue when not found;
-        v_new := case when v_row.relock then v_row.lock else v_old end;
-        v_hold := case when v_row.at > now() then 1 when v_new is null or v_new is not distinct from v_old then 0 else 3 end;
-        update @schema.adjourn_jobs j set
-            worker_id = null, attempts = j.attempts + 1, started_at = null, scheduled_at = v_row.at,
-            priority = coalesce(v_row.priority, j.priority), queue = coalesce(v_row.queue, j.queue), lock = v_new,
-            queueing_lock = null, waiting_queueing_lock = null, hold = v_hold,
-            errors = case when v_row.error is null then j.errors else coalesce(j.errors, '[]') || v_row.error end
-        where j.id = v_row.id;
-        if v_old is not null and (v_hold <> 0 or v_new is distinct from v_old) then
-            perform @schema.adjourn_promote_v1(array[v_old]);
-        end if;
-        return next v_row.id;
-    end loop;
-    perform @schema.adjourn_wake_v1(false, p_worker);
-end $$;
-
-
--- Declare workers dead that have not been heard of, and free their jobs. A job that lost its worker p_max_losses times fails.
--- Returns how many jobs were freed and how many failed.
-create function @schema.adjourn_rescue_v1(p_max_losses integer, p_grace interval) returns table (rescued integer, failed integer)
-language plpgsql as $$
-declare
-    v_dead bigint[];
-    v_ids bigint[];
-    v_locks text[];
-begin
-    rescued := 0; failed := 0;
-    -- After a restart of the server every worker looks silent: give them time to be heard.
-    if now() < pg_postmaster_start_time() + p_grace then
-        return next;
-        return;
-    end if;
-    v_dead := array(
-        select w.id from @schema.adjourn_workers w where w.dead or w.expires_at < now() order by w.id for update skip locked
-    );
-    if v_dead = '{}' then
-        return next;
-        return;
-    end if;
-    update @schema.adjourn_workers w set dead = true where w.id = any(v_dead) and not w.dead;
-
-    v_ids := array(
-        select j.id from @schema.adjourn_jobs j
-        where j.hold = 0 and j.worker_id = any(v_dead) and j.losses + 1 >= p_max_losses order by j.id for update skip locked
-    );
-    with gone as (
-        delete from @schema.adjourn_jobs j where j.id = any(v_ids) returning j.*
-    ), stored as (
-        insert into @schema.adjourn_finished_jobs (
-            id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, losses, claim, worker_id,
-            abort_requested, enqueued_at, started_at, errors, status, finished_at
-        )
-        select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts + 1, losses + 1, claim, worker_id,
-               abort_requested, enqueued_at, started_at,
-               coalesce(errors, '[]') || jsonb_build_object(
-                   'exception', 'WorkerLost', 'message', format('the worker was lost %s times while it ran this job', losses + 1),
-                   'attempt', attempts, 'started_at', started_at, 'ended_at', now()
-               ), 'failed', now()
-        from gone
-    )
-    select count(*), array_agg(lock) filter (where lock is not null) into failed, v_locks from gone;
-    if v_locks is not null then
-        perform @schema.adjourn_promote_v1(v_locks);
-    end if;
-
-    update @schema.adjourn_jobs j set worker_id = null, started_at = null, attempts = j.attempts + 1, losses = j.losses + 1
-    where j.id = any(array(
-        select l.id from @schema.adjourn_jobs l where l.hold = 0 and l.worker_id = any(v_dead) order by l.id for update skip locked
-    ));
-    get diagnostics rescued = row_count;
-    -- A job in the hands of another transaction was passed over: its worker's row stays until the next round.
-    delete from @schema.adjourn_workers w
-    where w.id = any(v_dead) and not exists (select from @schema.adjourn_jobs j where j.hold = 0 and j.worker_id = w.id);
-    if rescued + failed > 0 then
-        perform @schema.adjourn_wake_v1(false, null);
-    end if;
-    return next;
-end $$;
-
-
--- Run a job again, by hand: one that has ended comes back with its id, one that runs is taken from its worker, one
--- that waits is rescheduled. Returns false if there is no such job.
-create function @schema.adjourn_retry_by_id_v1(
-    p_id bigint, p_at timestamptz, p_priority integer, p_queue text, p_relock boolean, p_lock text
-) returns boolean
-language plpgsql as $$
-declare
-    v_old record;
-    v_new text;
-begin
-    select * into v_old from @schema.adjourn_jobs j where j.id = p_id for update;
-    if found then
-        v_new := case when p_relock then p_lock else v_old.lock end;
-        update @schema.adjourn_jobs j set
-            worker_id = null, started_at = null, scheduled_at = p_at, priority = coalesce(p_priority, j.priority),
-            attempts = j.attempts + (v_old.worker_id is not null)::integer, queue = coalesce(p_queue, j.queue), lock = v_new,
-            queueing_lock = case when v_old.worker_id is null then j.queueing_lock end,
-            -- Whoever wants it to run again does not want its end any more.
-            abort_requested = false,
-            hold = case when p_at > now() then 1 when v_new is null then 0 else 3 end
-        where j.id = p_id;
-        if v_old.lock is not null and v_old.hold = 0 then
-            insert into @schema.adjourn_headless_locks (lock) values (v_old.lock);
-        end if;
-    else
-        with gone as (
-            delete from @schema.adjourn_finished_jobs f where f.id = p_id returning f.*
-        )
-        insert into @schema.adjourn_jobs (id, queue, task_name, priority, lock, args, scheduled_at, attempts, claim, enqueued_at, errors, hold)
-            overriding system value
-        select g.id, coalesce(p_queue, g.queue), g.task_name, coalesce(p_priority, g.priority),
-               case when p_relock then p_lock else g.lock end, g.args, p_at, g.attempts + 1, g.claim, g.enqueued_at, g.errors,
-               case when p_at > now() then 1 when (case when p_relock then p_lock else g.lock end) is null then 0 else 3 end
-        from gone g;
-        if not found then
-            return false;
-        end if;
-    end if;
-    perform @schema.adjourn_wake_v1(true, null);
-    return true;
-end $$;
+perform @schema.adjourn_partition_v1(@weeks_ahead);

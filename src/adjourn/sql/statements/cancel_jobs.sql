@@ -12,6 +12,6 @@ with waiting as materialized (
            abort_requested, enqueued_at, started_at, errors, 'cancelled', now()
     from gone where not %(delete)s::boolean
 ), noted as (
-    insert into @schema.adjourn_headless_locks (lock) select distinct lock from gone where lock is not null and hold = 0
+    insert into @schema.adjourn_headless_locks (lock) select distinct lock from gone where lock is not null and hold = @ready
 )
 select id from gone

@@ -4,7 +4,7 @@ with job as (
     values (
         %(queue)s, %(task_name)s, %(priority)s, %(lock)s, %(queueing_lock)s, %(queueing_lock)s, %(args)s::text::jsonb,
         %(scheduled_at)s::timestamptz,
-        case when %(scheduled_at)s::timestamptz > now() then 1 when %(lock)s::text is not null then 3 else 0 end
+        case when %(scheduled_at)s::timestamptz > now() then @scheduled when %(lock)s::text is not null then @unplaced else @ready end
     )
     returning id
 )

@@ -1,6 +1,6 @@
 -- Claims of this worker whose answer never reached it.
 with lost as materialized (
     select id from @schema.adjourn_jobs
-    where hold = 0 and worker_id = %(worker_id)s and id <> all(%(known)s::bigint[]) order by id for update skip locked
+    where hold = @ready and worker_id = %(worker_id)s and id <> all(%(known)s::bigint[]) order by id for update skip locked
 )
 update @schema.adjourn_jobs j set worker_id = null, started_at = null from lost where j.id = lost.id returning j.id

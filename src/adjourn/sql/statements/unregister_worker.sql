@@ -2,7 +2,7 @@
 with gone as (
     delete from @schema.adjourn_workers w
     where w.id = %(worker_id)s
-      and not exists (select from @schema.adjourn_jobs j where j.hold = 0 and j.worker_id = %(worker_id)s)
+      and not exists (select from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id = %(worker_id)s)
     returning w.id
 )
 update @schema.adjourn_workers set dead = true where id = %(worker_id)s and not exists (select from gone)

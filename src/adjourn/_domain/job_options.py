@@ -1,0 +1,57 @@
+"""The options that a job is deferred with. `ConfigureOptions` has their types; what they do is said here, once.
+
+`make_job` checks them, `Task.configure` documents them, ``adjourn defer`` has a flag for each that a text can say.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+
+from adjourn._domain.options import Option
+
+_AS_OF_THE_TASK = "the task's"
+
+JOB_OPTIONS: Mapping[str, Option] = {
+    "lock": Option(
+        sentence="of the jobs with the same lock, only one runs at a time, in order of priority and then of deferring",
+        none=_AS_OF_THE_TASK,
+        reads=str,
+    ),
+    "queueing_lock": Option(
+        sentence="of the jobs with the same queueing lock, only one waits at a time; deferring another fails",
+        as_value="it raises `AlreadyEnqueued`",
+        none=_AS_OF_THE_TASK,
+        reads=str,
+    ),
+    "task_kwargs": Option(sentence="arguments of every job; those passed to ``defer`` go before", none="no arguments"),
+    "schedule_at": Option(
+        sentence="do not run the job before this time",
+        none="at once",
+        reads=datetime.datetime,
+        flag="--at",
+        metavar="TIME",
+        as_value="an aware datetime",
+        as_text="ISO 8601 with the offset from UTC, such as 2030-12-31T23:59:00+01:00",
+    ),
+    "schedule_in": Option(
+        sentence="do not run the job before this much time has passed",
+        as_value='keywords of `datetime.timedelta`, such as ``{"minutes": 5}``; not together with ``schedule_at``',
+        none="at once",
+        reads=datetime.timedelta,
+        flag="--in",
+        metavar="SECONDS",
+    ),
+    "queue": Option(sentence="the queue that the job waits in", none=_AS_OF_THE_TASK, reads=str),
+    "priority": Option(
+        sentence="jobs with a higher priority go first; it may be negative",
+        none=_AS_OF_THE_TASK,
+        reads=int,
+        metavar="NUMBER",
+    ),
+    "connection": Option(
+        sentence="your own database connection, to store the job in its transaction: the job exists if that commits; of the "
+        "connector's driver, synchronous for ``defer`` and asynchronous for ``defer_async``",
+        none="one of the app's",
+    ),
+}

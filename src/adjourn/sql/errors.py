@@ -1,0 +1,50 @@
+"""What the database's errors say about the schema: that it is missing or old, or that a right is."""
+
+from __future__ import annotations
+
+from adjourn.exceptions import ConnectorException, SchemaOutOfDate
+from adjourn.sql.history import latest_version
+from adjourn.sql.templates import identifier
+
+# undefined table, column, function and schema: what a missing or an older schema of ours looks like
+_SCHEMA_SQLSTATES = frozenset({"42P01", "42703", "42883", "3F000"})
+
+
+def speaks_of_schema(error: ConnectorException) -> bool:
+    """Tell whether an error may mean that the schema is missing or old."""
+    return error.sqlstate in _SCHEMA_SQLSTATES
+
+
+def out_of_date(schema: str, version: int | None) -> SchemaOutOfDate:
+    """Say what is wrong with a schema that a statement did not fit.
+
+    Parameters
+    ----------
+    schema
+        The schema's name.
+    version
+        The version that the database has: 0 for none, None where it is not known.
+    """
+    found = {None: "no, or an older, adjourn schema", 0: "no adjourn schema"}.get(
+        version, f"version {version} of the adjourn schema, which is older than this adjourn"
+    )
+    return SchemaOutOfDate(
+        f"The database has {found} (in {schema!r}; version {latest_version()} is needed). Run "
+        "`adjourn --app=... schema --apply`, or app.schema_manager.apply_schema(); both may be run at any time."
+    )
+
+
+def lacks_right(error: ConnectorException) -> bool:
+    """Tell whether the database refused for want of a right."""
+    return error.sqlstate == "42501"
+
+
+def missing_right(schema: str, error: ConnectorException) -> ConnectorException:
+    """Say which right the role lacks to apply the schema, and how to grant it."""
+    quoted = identifier(schema)
+    return ConnectorException(
+        f"{error} Applying the schema needs the right to make it: as the owner of the database run "
+        f"`create schema {quoted} authorization <role>`, or `grant create on database <database> to <role>`; in a "
+        f"schema that exists already, `grant usage, create on schema {quoted} to <role>`.",
+        sqlstate=error.sqlstate,
+    )

@@ -1,0 +1,118 @@
+-- One round trip of a worker: store what has ended, and claim what is next.
+--   p_ids, p_claims, p_statuses, p_errors: what has ended, ids ascending; a null status deletes the job without a trace.
+--   p_limit: how many jobs to claim. p_queues: from which queues, null for all.
+--   p_busy: the worker has been saturated for a while and need not be told of new jobs.
+--   p_probe: look for due, unplaced and headless work too.
+-- Returns the claimed jobs, then a last row without id whose args is a report, as JSON.
+create function @schema.adjourn_exchange_v1(
+    p_worker bigint, p_ids bigint[], p_claims integer[], p_statuses text[], p_errors jsonb[],
+    p_limit integer, p_queues text[], p_busy boolean, p_probe boolean
+) returns table (
+    id bigint, queue text, task_name text, priority integer, lock text, queueing_lock text, args text, scheduled_at timestamptz,
+    attempts integer, claim integer, abort_requested boolean, enqueued_at timestamptz, started_at timestamptz
+)
+language plpgsql
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_sort = off set jit = off set lock_timeout = '10s' as $$
+#variable_conflict use_column
+declare
+    v_finished bigint[] := '{}';
+    v_locks text[];
+    v_promoted bigint[] := '{}';
+    v_picked bigint[] := '{}';
+    v_alive boolean := true;
+    v_hungry boolean;
+    v_repeat boolean := false;
+    v_place boolean;
+    v_due timestamptz;
+begin
+    if p_probe then
+        v_due := (select j.scheduled_at from @schema.adjourn_jobs j where j.hold = @scheduled order by j.scheduled_at limit 1);
+        if v_due <= now() then
+            update @schema.adjourn_jobs set hold = case when lock is null then @ready else @unplaced end
+            where id = any(array(
+                select j.id from @schema.adjourn_jobs j where j.hold = @scheduled and j.scheduled_at <= now()
+                order by j.scheduled_at limit @due_limit for update skip locked
+            ));
+            v_due := (select j.scheduled_at from @schema.adjourn_jobs j where j.hold = @scheduled order by j.scheduled_at limit 1);
+        end if;
+    end if;
+
+    if cardinality(p_ids) > 0 then
+        with ended as materialized (
+            select * from unnest(p_ids, p_claims, p_statuses, p_errors) u(id, claim, status, error)
+        ), gone as (
+            delete from @schema.adjourn_jobs j using ended
+            where j.id = ended.id and j.claim = ended.claim and j.worker_id = p_worker
+            returning j.*, ended.status, ended.error
+        ), stored as (
+            insert into @schema.adjourn_finished_jobs (
+                id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, losses, claim, worker_id,
+                abort_requested, enqueued_at, started_at, errors, status, finished_at
+            )
+            select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts + 1, losses, claim, worker_id,
+                   abort_requested, enqueued_at, started_at,
+                   @schema.adjourn_with_error_v1(errors, error), status, now()
+            from gone where status is not null
+        )
+        select coalesce(array_agg(id), '{}'), array_agg(lock) filter (where lock is not null) into v_finished, v_locks from gone;
+        if v_locks is not null then
+            v_promoted := @schema.adjourn_promote_v1(v_locks);
+        end if;
+    end if;
+
+    if p_probe then
+        -- Before the claim: what another worker places in between is found by the claim. The other way round it would be
+        -- seen by neither, and a worker that ends when nothing is left would leave it.
+        v_place := exists (select from @schema.adjourn_jobs j where j.hold = @unplaced) or exists (select from @schema.adjourn_headless_locks);
+    end if;
+
+    if p_limit > 0 then
+        select w.hungry into v_hungry from @schema.adjourn_workers w
+        where w.id = p_worker and not w.dead and w.expires_at > now() for key share;
+        v_alive := found;
+        if v_alive then
+            if p_queues is null then
+                v_picked := array(
+                    select j.id from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id is null
+                    order by j.priority desc, j.id limit p_limit for update skip locked
+                );
+            else
+                -- A range of one queue, and an order that begins with it, leave the planner no index but the one by
+                -- queue; an equality lets it take the other and walk past every job that waits in other queues.
+                v_picked := array(
+                    select best.id from (select distinct unnest(p_queues)) q(queue) cross join lateral (
+                        select j.id, j.priority from @schema.adjourn_jobs j
+                        where j.hold = @ready and j.worker_id is null and j.queue >= q.queue and j.queue <= q.queue
+                        order by j.queue, j.priority desc, j.id limit p_limit for update skip locked
+                    ) best
+                    order by best.priority desc, best.id limit p_limit
+                );
+            end if;
+            if v_picked <> '{}' then
+                return query
+                update @schema.adjourn_jobs j
+                set worker_id = p_worker, claim = j.claim + 1, started_at = now(), waiting_queueing_lock = null
+                where j.id = any(v_picked)
+                returning j.id, j.queue, j.task_name, j.priority, j.lock, j.queueing_lock, j.args::text, j.scheduled_at,
+                          j.attempts, j.claim, j.abort_requested, j.enqueued_at, j.started_at;
+            end if;
+            if not v_hungry and cardinality(v_picked) < p_limit then
+                -- A job stored meanwhile did not see the flag: the worker asks once more after this commit.
+                update @schema.adjourn_workers set hungry = true where id = p_worker;
+                v_repeat := true;
+            elsif v_hungry and p_busy then
+                update @schema.adjourn_workers set hungry = false where id = p_worker;
+            end if;
+        end if;
+    end if;
+    if not v_promoted <@ v_picked then
+        perform @schema.adjourn_wake_v1(false, p_worker);
+    end if;
+
+    return query select null::bigint, null::text, null::text, null::integer, null::text, null::text, json_build_object(
+        'refused', case when cardinality(v_finished) < cardinality(p_ids) then
+            array(select u from unnest(p_ids) u where u <> all(v_finished)) end,
+        'alive', v_alive, 'repeat', v_repeat, 'place', v_place,
+        'due_in', extract(epoch from v_due - now())
+    )::text, null::timestamptz, null::integer, null::integer, null::boolean, null::timestamptz, null::timestamptz;
+end $$;

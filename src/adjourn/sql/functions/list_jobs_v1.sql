@@ -1,0 +1,33 @@
+-- Jobs in the order of their ids, from the one after p_after_id on, p_limit of them (null: all). A null does not limit.
+-- A status that only live jobs have, or only finished ones, spares a look at the others.
+-- The settings make plans that read by the indexes on ids, even if they are made and kept while a table is empty.
+create function @schema.adjourn_list_jobs_v1(
+    p_id bigint, p_queue text, p_task_name text, p_status text, p_lock text, p_queueing_lock text, p_worker_id bigint,
+    p_after_id bigint, p_limit bigint
+) returns table (
+    id bigint, queue text, task_name text, priority integer, lock text, queueing_lock text, args text, scheduled_at timestamptz,
+    attempts integer, claim integer, worker_id bigint, abort_requested boolean, enqueued_at timestamptz, started_at timestamptz,
+    errors text, status text, finished_at timestamptz
+)
+language plpgsql stable
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_sort = off set jit = off as $$
+#variable_conflict use_column
+declare
+    v_is_live boolean := p_status in ('todo', 'doing');
+begin
+    -- An id is found as a page of one, but without an end it would be looked for in all that follows.
+    return query
+    select j.id, j.queue, j.task_name, j.priority, j.lock, j.queueing_lock, j.args::text, j.scheduled_at,
+           j.attempts, j.claim, j.worker_id, j.abort_requested, j.enqueued_at, j.started_at,
+           j.errors::text, j.status, j.finished_at
+    from @schema.adjourn_all_jobs j
+    where j.id > p_after_id and j.id >= coalesce(p_id, 0) and j.id <= coalesce(p_id, @largest_id)
+      and (v_is_live is null or j.is_live = v_is_live)
+      and (p_queue is null or j.queue = p_queue)
+      and (p_task_name is null or j.task_name = p_task_name)
+      and (p_status is null or j.status = p_status)
+      and (p_lock is null or j.lock = p_lock)
+      and (p_queueing_lock is null or j.queueing_lock = p_queueing_lock)
+      and (p_worker_id is null or j.worker_id = p_worker_id)
+    order by j.id limit p_limit;
+end $$;

@@ -1,0 +1,103 @@
+-- Place jobs that have a lock: one of each lock becomes its head, the rest wait behind it. Also gives locks that lost
+-- their head a new one. One placer at a time, elected by a try-lock; it then waits only for workers' promotions.
+create function @schema.adjourn_place_v1(p_limit integer, p_heal boolean) returns table (
+    elected boolean, placed integer, promoted integer, waiting integer
+)
+language plpgsql
+set lock_timeout = '200ms' set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
+declare
+    v_new bigint[];
+    v_noted text[];
+    v_free text[];
+    v_heads bigint[];
+    v_headed text[];
+    v_better bigint[];
+    v_worse bigint[];
+    v_demoted text[];
+    v_undecided bigint[];
+begin
+    elected := pg_try_advisory_xact_lock(@electing_key);
+    placed := 0; promoted := 0; waiting := 0;
+    if not elected
+        or not p_heal and not exists (select from @schema.adjourn_jobs where hold = @unplaced)
+           and not exists (select from @schema.adjourn_headless_locks) then
+        return next;
+        return;
+    end if;
+    perform pg_advisory_xact_lock(@placing_key);
+    -- What to look at: new jobs, locks noted as headless and, on request, every chain without a head.
+    v_new := array(select j.id from @schema.adjourn_jobs j where j.hold = @unplaced order by j.id limit p_limit for update skip locked);
+    with noted as (delete from @schema.adjourn_headless_locks returning lock)
+    select coalesce(array_agg(distinct lock), '{}') into v_noted from noted;
+    if p_heal then
+        with recursive chain(lock) as (
+            (select j.lock from @schema.adjourn_jobs j where j.hold in (@behind, @unplaced) order by j.lock limit 1)
+            union all
+            select (select j.lock from @schema.adjourn_jobs j where j.hold in (@behind, @unplaced) and j.lock > chain.lock order by j.lock limit 1)
+            from chain where chain.lock is not null
+        )
+        select v_noted || coalesce(array_agg(chain.lock), '{}') into v_noted from chain
+        where chain.lock is not null
+          and not exists (select from @schema.adjourn_jobs h where h.hold = @ready and h.lock = chain.lock);
+    end if;
+
+    -- 1. A lock without a head gets the best waiting job that nobody holds.
+    v_free := array(
+        select x.lock from (
+            select j.lock from @schema.adjourn_jobs j where j.id = any(v_new) union select unnest(v_noted)
+        ) x
+        where not exists (select from @schema.adjourn_jobs h where h.hold = @ready and h.lock = x.lock)
+    );
+    v_heads := array(
+        select candidate.id from unnest(v_free) free(lock) cross join lateral (
+            select b.id from @schema.adjourn_jobs b where b.hold in (@behind, @unplaced) and b.lock = free.lock
+            order by b.priority desc, b.id limit 1 for update skip locked
+        ) candidate
+    );
+    with headed as (update @schema.adjourn_jobs j set hold = @ready where j.id = any(v_heads) returning j.lock)
+    select coalesce(array_agg(lock), '{}'), count(*) into v_headed, promoted from headed;
+    if promoted < cardinality(v_free) then
+        insert into @schema.adjourn_headless_locks (lock)
+        select free.lock from unnest(v_free) free(lock)
+        where free.lock <> all(v_headed)
+          and exists (select from @schema.adjourn_jobs b where b.hold = @behind and b.lock = free.lock);
+        get diagnostics waiting = row_count;
+    end if;
+
+    -- 2. A head that is placed but not claimed gives way to a better newcomer.
+    with best as (
+        select distinct on (j.lock) j.lock, j.id, j.priority from @schema.adjourn_jobs j
+        where j.id = any(v_new) and j.hold = @unplaced order by j.lock, j.priority desc, j.id
+    )
+    select array_agg(best.id), array_agg(head.id) into v_better, v_worse
+    from best join @schema.adjourn_jobs head on head.hold = @ready and head.lock = best.lock
+    where head.worker_id is null and (best.priority > head.priority or (best.priority = head.priority and best.id < head.id));
+    if v_better is not null then
+        with demoted as (
+            update @schema.adjourn_jobs j set hold = @behind where j.id = any(array(
+                select l.id from @schema.adjourn_jobs l
+                where l.id = any(v_worse) and l.hold = @ready and l.worker_id is null for update skip locked
+            )) returning j.lock
+        )
+        select coalesce(array_agg(lock), '{}') into v_demoted from demoted;
+        v_heads := array(
+            select candidate.id from unnest(v_demoted) free(lock) cross join lateral (
+                select b.id from @schema.adjourn_jobs b where b.hold in (@behind, @unplaced) and b.lock = free.lock
+                order by b.priority desc, b.id limit 1 for update skip locked
+            ) candidate
+        );
+        update @schema.adjourn_jobs j set hold = @ready where j.id = any(v_heads);
+        -- Where the rival was in somebody's hands, the next round decides.
+        v_undecided := array(select j.id from @schema.adjourn_jobs j where j.id = any(v_better) and j.hold = @unplaced);
+    end if;
+
+    -- 3. The rest waits.
+    update @schema.adjourn_jobs j set hold = @behind
+    where j.id = any(v_new) and j.hold = @unplaced and j.id <> all(coalesce(v_undecided, '{}'));
+    placed := cardinality(v_new) - coalesce(cardinality(v_undecided), 0);
+    waiting := waiting + coalesce(cardinality(v_undecided), 0);
+    if promoted > 0 then
+        perform @schema.adjourn_wake_v1(false, null);
+    end if;
+    return next;
+end $$;

@@ -1,0 +1,27 @@
+-- The caller has freed these locks in this transaction: each gets as its head the best waiting job that nobody holds.
+create function @schema.adjourn_promote_v1(p_locks text[]) returns bigint[]
+language plpgsql as $$
+declare
+    v_ids bigint[];
+    v_locks text[];
+begin
+    perform pg_advisory_xact_lock_shared(@placing_key);
+    with freed as (
+        select distinct lock from unnest(p_locks) lock
+    ), best as materialized (
+        select candidate.id from freed cross join lateral (
+            select j.id from @schema.adjourn_jobs j where j.hold in (@behind, @unplaced) and j.lock = freed.lock
+            order by j.priority desc, j.id limit 1 for update skip locked
+        ) candidate
+    ), promoted as (
+        update @schema.adjourn_jobs j set hold = @ready where j.id = any(array(select id from best)) returning j.id, j.lock
+    )
+    select coalesce(array_agg(id), '{}'), coalesce(array_agg(lock), '{}') into v_ids, v_locks from promoted;
+    if cardinality(v_ids) < cardinality(p_locks) then
+        -- Every candidate was in the hands of another transaction: leave a note for the placer.
+        insert into @schema.adjourn_headless_locks (lock)
+        select distinct lock from unnest(p_locks) lock
+        where lock <> all(v_locks) and exists (select from @schema.adjourn_jobs b where b.hold in (@behind, @unplaced) and b.lock = lock.lock);
+    end if;
+    return v_ids;
+end $$;

@@ -1,0 +1,61 @@
+-- Declare workers dead that have not been heard of, and free their jobs. A job that lost its worker p_max_losses times fails.
+-- Returns how many jobs were freed and how many failed.
+create function @schema.adjourn_rescue_v1(p_max_losses integer, p_grace interval) returns table (rescued integer, failed integer)
+language plpgsql as $$
+declare
+    v_dead bigint[];
+    v_ids bigint[];
+    v_locks text[];
+begin
+    rescued := 0; failed := 0;
+    -- After a restart of the server every worker looks silent: give them time to be heard.
+    if now() < pg_postmaster_start_time() + p_grace then
+        return next;
+        return;
+    end if;
+    v_dead := array(
+        select w.id from @schema.adjourn_workers w where w.dead or w.expires_at < now() order by w.id for update skip locked
+    );
+    if v_dead = '{}' then
+        return next;
+        return;
+    end if;
+    update @schema.adjourn_workers w set dead = true where w.id = any(v_dead) and not w.dead;
+
+    v_ids := array(
+        select j.id from @schema.adjourn_jobs j
+        where j.hold = @ready and j.worker_id = any(v_dead) and j.losses + 1 >= p_max_losses order by j.id for update skip locked
+    );
+    with gone as (
+        delete from @schema.adjourn_jobs j where j.id = any(v_ids) returning j.*
+    ), stored as (
+        insert into @schema.adjourn_finished_jobs (
+            id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, losses, claim, worker_id,
+            abort_requested, enqueued_at, started_at, errors, status, finished_at
+        )
+        select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts + 1, losses + 1, claim, worker_id,
+               abort_requested, enqueued_at, started_at,
+               @schema.adjourn_with_error_v1(errors, jsonb_build_object(
+                   'exception', 'WorkerLost', 'message', 'the worker was lost ' || losses + 1 || ' times while it ran this job',
+                   'attempt', attempts + 1, 'started_at', started_at, 'ended_at', now()
+               )), 'failed', now()
+        from gone
+    )
+    select count(*), array_agg(lock) filter (where lock is not null) into failed, v_locks from gone;
+    if v_locks is not null then
+        perform @schema.adjourn_promote_v1(v_locks);
+    end if;
+
+    update @schema.adjourn_jobs j set worker_id = null, started_at = null, attempts = j.attempts + 1, losses = j.losses + 1
+    where j.id = any(array(
+        select l.id from @schema.adjourn_jobs l where l.hold = @ready and l.worker_id = any(v_dead) order by l.id for update skip locked
+    ));
+    get diagnostics rescued = row_count;
+    -- A job in the hands of another transaction was passed over: its worker's row stays until the next round.
+    delete from @schema.adjourn_workers w
+    where w.id = any(v_dead) and not exists (select from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id = w.id);
+    if rescued + failed > 0 then
+        perform @schema.adjourn_wake_v1(false, null);
+    end if;
+    return next;
+end $$;

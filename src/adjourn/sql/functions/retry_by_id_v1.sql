@@ -1,0 +1,41 @@
+-- Run a job again, by hand: one that has ended comes back with its id, one that runs is taken from its worker, one
+-- that waits is rescheduled. Returns false if there is no such job.
+create function @schema.adjourn_retry_by_id_v1(
+    p_id bigint, p_at timestamptz, p_priority integer, p_queue text, p_relock boolean, p_lock text
+) returns boolean
+language plpgsql as $$
+declare
+    v_old record;
+    v_new text;
+begin
+    select * into v_old from @schema.adjourn_jobs j where j.id = p_id for update;
+    if found then
+        v_new := case when p_relock then p_lock else v_old.lock end;
+        update @schema.adjourn_jobs j set
+            worker_id = null, started_at = null, scheduled_at = p_at, priority = coalesce(p_priority, j.priority),
+            attempts = j.attempts + (v_old.worker_id is not null)::integer, queue = coalesce(p_queue, j.queue), lock = v_new,
+            queueing_lock = case when v_old.worker_id is null then j.queueing_lock end,
+            -- Whoever wants it to run again does not want its end any more.
+            abort_requested = false,
+            hold = case when p_at > now() then @scheduled when v_new is null then @ready else @unplaced end
+        where j.id = p_id;
+        if v_old.lock is not null and v_old.hold = @ready then
+            insert into @schema.adjourn_headless_locks (lock) values (v_old.lock);
+        end if;
+    else
+        with gone as (
+            delete from @schema.adjourn_finished_jobs f where f.id = p_id returning f.*
+        )
+        insert into @schema.adjourn_jobs (id, queue, task_name, priority, lock, args, scheduled_at, attempts, claim, enqueued_at, errors, hold)
+            overriding system value
+        select g.id, coalesce(p_queue, g.queue), g.task_name, coalesce(p_priority, g.priority),
+               case when p_relock then p_lock else g.lock end, g.args, p_at, g.attempts, g.claim, g.enqueued_at, g.errors,
+               case when p_at > now() then @scheduled when (case when p_relock then p_lock else g.lock end) is null then @ready else @unplaced end
+        from gone g;
+        if not found then
+            return false;
+        end if;
+    end if;
+    perform @schema.adjourn_wake_v1(true, null);
+    return true;
+end $$;

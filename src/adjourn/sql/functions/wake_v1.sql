@@ -1,0 +1,10 @@
+-- Tell the workers that want to know. Notifying costs every commit a lock of the whole server, so busy ones are not told.
+create function @schema.adjourn_wake_v1(p_always boolean, p_except bigint) returns void
+language plpgsql as $$
+begin
+    if p_always or exists (
+        select from @schema.adjourn_workers where hungry and not dead and expires_at > now() and id is distinct from p_except
+    ) then
+        perform pg_notify(@channel, '');
+    end if;
+end $$;

@@ -1,0 +1,10 @@
+-- A job's errors with one more, which may be null: the first is kept, and of the others the last ones.
+create function @schema.adjourn_with_error_v1(p_errors jsonb, p_error jsonb) returns jsonb
+language sql immutable as $$
+    select case
+        when p_error is null then p_errors
+        when p_errors is null then jsonb_build_array(p_error)
+        when jsonb_array_length(p_errors) < @most_errors then p_errors || p_error
+        else (p_errors - 1) || p_error
+    end
+$$;

@@ -1,0 +1,133 @@
+"""The versions of the schema: one file of ``migrations/`` each, applied once, in order.
+
+A migration brings in functions by naming their files, as psql would: ``\\ir ../functions/wake_v1.sql``. So a function
+that changes is one new file in ``functions/`` and one line in a new migration, and ``diff`` shows what has changed. The
+old file stays, for workers of the older release go on calling the old function while the new ones call the new one.
+
+Whoever applies a version sends one statement, which ``version.sql`` makes of its migration.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from importlib import resources
+from importlib.resources.abc import Traversable
+
+import attrs
+
+from adjourn.sql import templates
+from adjourn.sql.templates import DEFAULT_SCHEMA
+from adjourn.types import Statement
+
+_INCLUDE = re.compile(r"^\\ir \.\./functions/(\w+)\.sql$", re.MULTILINE)
+
+
+@attrs.frozen
+class SchemaVersion:
+    """One version of the schema, as SQL that leads there from the version before.
+
+    Attributes
+    ----------
+    number
+        1 for the first; each is one more than the one before.
+    name
+        What it is about, a word or two.
+    sql
+        The text to execute, without parameters: one statement, all or nothing. It records the version in the table
+        ``adjourn_migrations``, does nothing where that has been done already, and raises an error where an earlier
+        version is missing.
+    """
+
+    number: int
+    name: str
+    sql: str
+
+    @property
+    def statement(self) -> Statement:
+        """The text as something for a connector to execute."""
+        return Statement(f"schema_version_{self.number}", self.sql)
+
+
+@attrs.frozen
+class Migration:
+    """A file of ``migrations/``, as it is read.
+
+    Attributes
+    ----------
+    number, name
+        Of the version that it leads to, from the file's name.
+    functions
+        The names of the files in ``functions/`` that it brings in, in order.
+    text
+        The text with these files in it, and marks in place of the schema's name.
+    """
+
+    number: int
+    name: str
+    functions: tuple[str, ...]
+    text: str
+
+
+def own_folder() -> Traversable:
+    """Return the folder with adjourn's own SQL."""
+    return resources.files(__package__)
+
+
+def read_migrations(folder: Traversable) -> list[Migration]:
+    """Read the migrations of a folder that holds ``migrations/`` and ``functions/``.
+
+    Raises
+    ------
+    LookupError
+        If one names a function that has no file.
+    """
+    functions = dict(templates.read(folder.joinpath("functions")))
+
+    def function(include: re.Match[str]) -> str:
+        if include[1] not in functions:
+            raise LookupError(f"{include[0]}: there is no such file.")
+        return functions[include[1]].strip() + "\n"
+
+    found = []
+    for stem, text in templates.read(folder.joinpath("migrations")):
+        number, _, name = stem.partition("_")
+        names = tuple(include[1] for include in _INCLUDE.finditer(text))
+        found.append(Migration(int(number), name, names, _INCLUDE.sub(function, text).strip()))
+    return found
+
+
+@functools.cache
+def _own_migrations() -> tuple[Migration, ...]:
+    return tuple(read_migrations(own_folder()))
+
+
+def versions(schema: str = DEFAULT_SCHEMA, folder: Traversable | None = None) -> list[SchemaVersion]:
+    """Return all versions in order, rendered for a schema.
+
+    Parameters
+    ----------
+    schema
+        The name of the schema.
+    folder
+        Where the migrations and functions are; adjourn's own unless given.
+
+    Raises
+    ------
+    InvalidOption
+        If the name cannot be a schema's.
+    """
+    templates.checked(schema)
+    migrations = _own_migrations() if folder is None else read_migrations(folder)
+    frame = own_folder().joinpath("version.sql").read_text("utf-8")
+
+    def rendered(migration: Migration) -> str:
+        more = {"version": str(migration.number), "version_name": migration.name, "changes": migration.text}
+        return templates.render(frame, schema, more=more)
+
+    return [SchemaVersion(each.number, each.name, rendered(each)) for each in migrations]
+
+
+def latest_version() -> int:
+    """Return the number of the version that this adjourn needs."""
+    return _own_migrations()[-1].number

@@ -1,1 +1,0 @@
-insert into @schema.adjourn_migrations (version, name) values (%(version)s, %(name)s)

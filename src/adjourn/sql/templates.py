@@ -1,0 +1,122 @@
+"""Read the files with SQL text, and fill in their marks for the name of a schema.
+
+==================  ====================================================================
+``@schema``         the schema as an identifier, quoted
+``@schema_name``    the same as a string literal, for casts and for SQL that functions build
+``@schema_bare``    the unquoted name as a string literal
+``@channel``        the channel that workers listen to, as a string literal
+``@placing_key``    advisory lock: promotions share it, the placer of locked jobs has it alone
+``@electing_key``   advisory lock: who is the placer
+``@migrating_key``  advisory lock: who applies a version of the schema
+``@ready``, ...     a number by its name, from `constants`
+==================  ====================================================================
+
+Channel and keys derive from the schema's name, so that two installations in one database do not meet. A mark that is
+not known is refused when the file is read.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from importlib.resources.abc import Traversable
+
+from adjourn.exceptions import InvalidOption
+from adjourn.sql.constants import NUMBERS
+
+DEFAULT_SCHEMA = "adjourn"
+_MARK = re.compile(r"@([a-z]\w*)")
+_KEYS = ("placing", "electing", "migrating")
+_MAX_IDENTIFIER_BYTES = 63
+
+
+def channel(schema: str) -> str:
+    """Name the channel on which the workers of a schema are woken."""
+    return "adjourn_" + hashlib.sha256(schema.encode()).hexdigest()[:16]
+
+
+def checked(schema: str) -> str:
+    """Return a schema's name if it can be one.
+
+    Raises
+    ------
+    InvalidOption
+        If it cannot.
+    """
+    if not isinstance(schema, str) or not schema or "\0" in schema or "$" in schema:
+        message = f"schema={schema!r}: pass a non-empty name without NUL or dollar signs, such as 'adjourn'."
+        raise InvalidOption(message)
+    if len(schema.encode()) > _MAX_IDENTIFIER_BYTES:
+        message = (
+            f"schema={schema!r}: Postgres takes names of {_MAX_IDENTIFIER_BYTES} bytes at most; pass a shorter one."
+        )
+        raise InvalidOption(message)
+    return schema
+
+
+def read(folder: Traversable) -> Iterator[tuple[str, str]]:
+    """Find the SQL files of a folder, in order: the name of each without its suffix, and its text."""
+    for file in sorted(folder.iterdir(), key=lambda each: each.name):
+        if file.name.endswith(".sql"):
+            yield file.name.removesuffix(".sql"), file.read_text("utf-8")
+
+
+def render(text: str, schema: str, *, percent: str = "%", more: Mapping[str, str] | None = None) -> str:
+    """Fill in the marks of a text.
+
+    Parameters
+    ----------
+    text
+        The text.
+    schema
+        The name of the schema.
+    percent
+        What becomes of a percent sign in a schema's name: two, for drivers, in text that is sent with parameters.
+    more
+        Marks that only this text has, filled in first: their values may hold marks.
+
+    Raises
+    ------
+    LookupError
+        If a mark is not known.
+    """
+    given = more or {}
+    text = _MARK.sub(lambda mark: given.get(mark[1], mark[0]), text)
+    values = _values(schema)
+
+    def value_of(mark: re.Match[str]) -> str:
+        try:
+            return values[mark[1]].replace("%", percent)
+        except KeyError:
+            raise LookupError(f"SQL text holds {mark[0]}, a mark that sql/templates.py does not know.") from None
+
+    return _MARK.sub(value_of, text)
+
+
+@functools.lru_cache(maxsize=16)
+def _values(schema: str) -> Mapping[str, str]:
+    quoted = identifier(schema)
+    return {
+        "schema": quoted,
+        "schema_name": _literal(quoted),
+        "schema_bare": _literal(schema),
+        "channel": _literal(channel(schema)),
+        **{f"{purpose}_key": str(_advisory_key(purpose, schema)) for purpose in _KEYS},
+        **{name: str(number) for name, number in NUMBERS.items()},
+    }
+
+
+def identifier(name: str) -> str:
+    """Quote a name for SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _advisory_key(purpose: str, schema: str) -> int:
+    digest = hashlib.sha256(f"adjourn {purpose} {schema}".encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)

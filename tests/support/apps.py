@@ -1,0 +1,27 @@
+"""A sample app, and what defers through it."""
+
+from __future__ import annotations
+
+import adjourn
+from adjourn.connector import BaseConnector
+
+
+def make_app(connector: BaseConnector) -> adjourn.App:
+    """Return an app with a task to defer: ``add``, which is told a name."""
+    app = adjourn.App(connector=connector)
+
+    @app.task(name="add")
+    def add(name: str) -> None:
+        """Do nothing: what counts is the job."""
+
+    return app
+
+
+def add(app: adjourn.App, name: str) -> int:
+    """Defer a job with a name, blocking."""
+    return app.tasks["add"].defer(name=name)
+
+
+async def add_async(app: adjourn.App, name: str) -> int:
+    """Defer a job with a name."""
+    return await app.tasks["add"].defer_async(name=name)
