@@ -13,7 +13,7 @@ import adjourn
 from adjourn import events, exceptions
 from adjourn.job_context import AbortReason
 from adjourn.worker import Worker
-from worker.conftest import Bench
+from support.bench import Bench
 
 
 class Told:
