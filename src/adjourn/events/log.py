@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -20,19 +21,9 @@ Writer: TypeAlias = Callable[[Any], None]
 def logged() -> Events:
     """Return the events of an app to which nobody but the log has subscribed."""
     events = Events()
-    events.subscribe(Event, write, when=is_enabled)
+    for kind, (logger, level, write) in WRITERS.items():
+        events.subscribe(kind, write, when=functools.partial(logger.isEnabledFor, level), exactly=True)
     return events
-
-
-def is_enabled(kind: type[Event]) -> bool:
-    """Return whether there would be a record of such an event."""
-    found = WRITERS.get(kind)
-    return found is not None and found[0].isEnabledFor(found[1])
-
-
-def write(event: Event) -> None:
-    """Make the log records of an event."""
-    WRITERS[type(event)][2](event)
 
 
 def _deferred(event: jobs.JobsDeferred) -> None:

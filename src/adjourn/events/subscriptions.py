@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from adjourn._domain.checks import check_flag
 from adjourn.exceptions import InvalidOption
 
 logger: logging.Logger = logging.getLogger("adjourn.events")
@@ -31,7 +32,27 @@ class Event:
 class _Subscription:
     kind: type[Event]
     subscriber: Callable[[Any], object]
-    when: Callable[[type[Event]], bool] | None
+    when: Callable[[], bool]
+    exactly: bool
+
+    def covers(self, kind: type[Event]) -> bool:
+        return kind is self.kind if self.exactly else issubclass(kind, self.kind)
+
+
+def _always() -> bool:
+    return True
+
+
+class _Found(dict[type[Event], tuple[_Subscription, ...]]):
+    """The subscriptions that cover each class of events, looked for when they are first needed."""
+
+    def __init__(self, find: Callable[[type[Event]], tuple[_Subscription, ...]]) -> None:
+        super().__init__()
+        self._find = find
+
+    def __missing__(self, kind: type[Event]) -> tuple[_Subscription, ...]:
+        found = self[kind] = self._find(kind)
+        return found
 
 
 class Events:
@@ -48,7 +69,7 @@ class Events:
         self._children: weakref.WeakSet[Events] = weakref.WeakSet()
         self._changing = threading.RLock()
         self._own: tuple[_Subscription, ...] = ()
-        self._found: dict[type[Event], tuple[_Subscription, ...]] = {}
+        self._found = _Found(self._find)
         if parent is not None:
             parent._children.add(self)
 
@@ -57,7 +78,8 @@ class Events:
         kind: type[EventT],
         subscriber: Callable[[EventT], object],
         *,
-        when: Callable[[type[Event]], bool] | None = None,
+        when: Callable[[], bool] | None = None,
+        exactly: bool = False,
     ) -> Callable[[], None]:
         """Have a function called with every event of a kind. May be called from any thread.
 
@@ -70,8 +92,9 @@ class Events:
             worker's event loop, the thread of its heartbeat, or whoever defers a job. It must not block. What it raises
             is reported, and harms nobody.
         when
-            Called with an event's class before the event is made; if it returns False, this subscriber is not told.
-            None (the default) is always.
+            Asked before an event is made: if it returns False, this subscriber is not told. None (the default) is always.
+        exactly
+            Whether to leave out the events of derived classes; False by default.
 
         Returns
         -------
@@ -92,41 +115,36 @@ class Events:
                 f"subscriber={subscriber!r}: pass a plain function; it can start a task where there is an event loop."
             )
         if when is not None and not callable(when):
-            raise InvalidOption(f"when={when!r}: pass a function that takes a class of events, or None.")
-        subscription = _Subscription(kind, subscriber, when)
+            raise InvalidOption(f"when={when!r}: pass a function without parameters, or None.")
+        check_flag("exactly", exactly)
+        subscription = _Subscription(kind, subscriber, when or _always, exactly)
         self._change(lambda own: (*own, subscription))
         return functools.partial(self._change, lambda own: tuple(each for each in own if each is not subscription))
 
     def wants(self, kind: type[Event]) -> bool:
         """Return whether anybody is to be told of events of this very class. Only then is it worth making one."""
-        for each in self._subscriptions(kind):
+        # Asked twice for each job, so it calls as little as possible.
+        for each in self._found[kind]:
             try:
-                if each.when is None or each.when(kind):
+                if each.when():
                     return True
-            except Exception as error:  # of the user's, as in `emit`
+            except Exception as error:
                 _report(kind, error)
         return False
 
     def emit(self, event: Event) -> None:
         """Tell those who want to be told."""
         kind = type(event)
-        for each in self._subscriptions(kind):
+        for each in self._found[kind]:
             try:
-                if each.when is None or each.when(kind):
+                if each.when():
                     each.subscriber(event)
             except Exception as error:  # subscribers are the user's, and must not cost a job
                 _report(kind, error)
 
-    def _subscriptions(self, kind: type[Event]) -> tuple[_Subscription, ...]:
-        found = self._found
-        try:
-            return found[kind]
-        except KeyError:
-            inherited = () if self._parent is None else self._parent._subscriptions(kind)
-            own = tuple(each for each in self._own if issubclass(kind, each.kind))
-            # Into the dictionary of before: one that has been replaced meanwhile is not read any more.
-            found[kind] = (*inherited, *own)
-            return found[kind]
+    def _find(self, kind: type[Event]) -> tuple[_Subscription, ...]:
+        inherited = () if self._parent is None else self._parent._found[kind]
+        return (*inherited, *(each for each in self._own if each.covers(kind)))
 
     def _change(self, change: Callable[[tuple[_Subscription, ...]], tuple[_Subscription, ...]]) -> None:
         with self._changing:
@@ -134,7 +152,8 @@ class Events:
         self._forget()
 
     def _forget(self) -> None:
-        self._found = {}
+        # Whoever has the former one fills in what is not read any more.
+        self._found = _Found(self._find)
         for child in list(self._children):
             child._forget()
 

@@ -107,7 +107,8 @@ class Executor:
         if job.abort_requested:
             self._end(run, self._ended(run, Status.ABORTED), JobAborted, error=None)
             return
-        self._tell(JobStarted, run)
+        if self._events.wants(JobStarted):
+            self._tell(JobStarted, run)
         run.timeout = task.timeout or self._options.timeout
         if run.timeout is not None:
             loop = asyncio.get_running_loop()
@@ -229,7 +230,8 @@ class Executor:
             run.timer.cancel()
         duration = time.perf_counter() - run.began
         self.mean_duration += (duration - self.mean_duration) * 0.1
-        self._tell(kind, run, duration=duration, **facts)
+        if self._events.wants(kind):
+            self._tell(kind, run, duration=duration, **facts)
         self._on_end(outcome)
 
     # What runs are told, and what is told of them
