@@ -111,6 +111,10 @@ class RetryDecisionLike(Protocol):
         """Not before this time; None for at once."""
 
     @property
+    def retry_in(self) -> float | None:
+        """Not before so many seconds after the database's time, which counts where both are given; None for none."""
+
+    @property
     def priority(self) -> int | None:
         """The job's new priority; None leaves its own."""
 

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from adjourn._domain.checks import check_aware, check_count, check_name, check_priority, later, time_delta
+from adjourn._domain.checks import check_aware, check_count, check_name, check_priority, delay_seconds
 from adjourn._domain.jobs import Job
 from adjourn.exceptions import InvalidOption, JobRetry
 from adjourn.types import TimeDeltaParams
@@ -37,7 +37,9 @@ class RetryDecision:
     Attributes
     ----------
     retry_at
-        When the job is due again, whichever of the two was given; None for at once.
+        When the job is due again; None for at once. Where ``retry_in`` was given, an estimate by this machine's clock.
+    retry_in
+        The seconds that the database adds to its own time; None where ``retry_in`` was not given.
 
     Raises
     ------
@@ -62,8 +64,9 @@ class RetryDecision:
             check_priority(priority)
         check_name("queue", queue, optional=True)
         check_name("lock", lock, optional=True)
-        if retry_in is not None:
-            retry_at = later("retry_in", datetime.datetime.now(datetime.UTC), time_delta("retry_in", retry_in))
+        self.retry_in: float | None = None if retry_in is None else delay_seconds("retry_in", retry_in)
+        if self.retry_in is not None:
+            retry_at = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=self.retry_in)
         self.retry_at = retry_at
         self.priority = priority
         self.queue = queue

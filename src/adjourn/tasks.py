@@ -14,10 +14,10 @@ from adjourn._domain.checks import (
     check_flag,
     check_name,
     check_priority,
+    check_schedule,
     check_takes,
     check_timeout,
     checked_names,
-    scheduled_time,
 )
 from adjourn._domain.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE, Job
 from adjourn._domain.middleware import checked_for_task, is_async
@@ -66,9 +66,7 @@ def make_job(
         check_priority(priority)
     if task_kwargs is not None and not isinstance(task_kwargs, dict):
         raise exceptions.InvalidOption(f"task_kwargs={task_kwargs!r}: pass a dictionary of arguments.")
-    scheduled_at = None
-    if schedule_at is not None or schedule_in is not None:
-        scheduled_at = scheduled_time(schedule_at, schedule_in, datetime.datetime.now(datetime.UTC))
+    delay = check_schedule(schedule_at, schedule_in)
     return Job(
         queue=DEFAULT_QUEUE if queue is None else queue,
         priority=DEFAULT_PRIORITY if priority is None else priority,
@@ -76,7 +74,8 @@ def make_job(
         queueing_lock=queueing_lock,
         task_name=name,
         task_kwargs=task_kwargs or {},
-        scheduled_at=scheduled_at,
+        scheduled_at=schedule_at,
+        schedule_in=delay,
     )
 
 

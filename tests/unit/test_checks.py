@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from adjourn._domain.checks import check_filter, check_id, check_name, check_priority, scheduled_time
+from adjourn._domain.checks import check_filter, check_id, check_name, check_priority, check_schedule
 from adjourn.exceptions import InvalidOption
 from adjourn.jobs import DeleteJobCondition, Status
 from adjourn.worker.options import Options, checked_options
@@ -42,29 +42,30 @@ def test_what_is_not_a_priority_is_refused(value: Any) -> None:
 
 def test_the_two_ways_to_schedule_exclude_each_other() -> None:
     with pytest.raises(InvalidOption, match="schedule_at and schedule_in exclude each other"):
-        scheduled_time(NOW, {"seconds": 1}, NOW)
+        check_schedule(NOW, {"seconds": 1})
 
 
 def test_a_naive_datetime_is_refused_with_the_remedy() -> None:
     with pytest.raises(InvalidOption, match=r"schedule_at=.*no time zone.*aware datetime"):
-        scheduled_time(datetime.datetime(2026, 1, 1), None, NOW)
+        check_schedule(datetime.datetime(2026, 1, 1), None)
 
 
 @pytest.mark.parametrize("value", ["2026-01-01", datetime.date(2026, 1, 1), 5])
 def test_what_is_no_datetime_is_refused(value: Any) -> None:
     with pytest.raises(InvalidOption, match=r"^schedule_at=.*pass a datetime"):
-        scheduled_time(value, None, NOW)
+        check_schedule(value, None)
 
 
 @pytest.mark.parametrize("value", [{"hour": 1}, {"seconds": "1"}, {"days": 10**12}, {"days": 3_000_000}, 5, [1]])
 def test_what_is_no_time_from_now_is_refused(value: Any) -> None:
     with pytest.raises(InvalidOption, match="schedule_in"):
-        scheduled_time(None, value, NOW)
+        check_schedule(None, value)
 
 
-def test_a_time_from_now_is_counted_from_now() -> None:
-    assert scheduled_time(None, {"minutes": 5}, NOW) == NOW + datetime.timedelta(minutes=5)
-    assert scheduled_time(None, None, NOW) is None
+def test_a_time_from_now_is_a_delay_in_seconds() -> None:
+    assert check_schedule(None, {"minutes": 5}) == 300
+    assert check_schedule(None, {"days": -1}) == -86_400
+    assert check_schedule(None, None) is None
 
 
 @pytest.mark.parametrize(
@@ -143,12 +144,12 @@ EARLY, LATE = datetime.datetime.min, datetime.datetime.max
 def test_a_time_at_an_end_of_the_calendar_is_refused(time: datetime.datetime, hours: int) -> None:
     zone = datetime.timezone(datetime.timedelta(hours=hours))
     with pytest.raises(InvalidOption, match=r"^schedule_at=.*between 0001-01-02 and 9999-12-30"):
-        scheduled_time(time.replace(tzinfo=zone), None, NOW)
+        check_schedule(time.replace(tzinfo=zone), None)
 
 
 def test_a_time_close_to_the_end_of_the_calendar_is_accepted() -> None:
     time = datetime.datetime(9999, 12, 29, tzinfo=datetime.UTC)
-    assert scheduled_time(time, None, NOW) is time
+    assert check_schedule(time, None) is None
 
 
 @pytest.mark.parametrize("value", ["7", 7.0, [7], True, None, 2**63, -(2**63) - 1])

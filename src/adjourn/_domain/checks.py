@@ -102,36 +102,40 @@ def check_seconds(argument: str, value: Any, *, above_zero: bool = False, option
         )
 
 
-def scheduled_time(
-    schedule_at: datetime.datetime | None, schedule_in: TimeDeltaParams | None, now: datetime.datetime
-) -> datetime.datetime | None:
-    """Return when a job is due, given its two options, at most one of which may be set.
+LONGEST_DELAY = datetime.timedelta(days=1000 * 365)
+"""A delay is a thousand years at most, in either direction: what it is added to stays within the calendar."""
+
+
+def check_schedule(schedule_at: datetime.datetime | None, schedule_in: TimeDeltaParams | None) -> float | None:
+    """Check the two options that say when a job is due, of which one at most may be set.
 
     Parameters
     ----------
     schedule_at
         An aware datetime.
     schedule_in
-        Keywords of `datetime.timedelta`, counted from ``now``.
-    now
-        The time that ``schedule_in`` counts from.
+        Keywords of `datetime.timedelta`.
+
+    Returns
+    -------
+    float or None
+        ``schedule_in`` in seconds. The database adds them to its own time when it stores the job: the clocks of programs
+        differ.
 
     Raises
     ------
     InvalidOption
-        If both are given, the datetime is naive, or the time cannot be represented.
+        If both are given, the datetime is naive, or a value cannot be represented.
     """
     if schedule_at is not None and schedule_in is not None:
         raise InvalidOption("schedule_at and schedule_in exclude each other: pass one of them.")
-    if schedule_in is not None:
-        return later("schedule_in", now, time_delta("schedule_in", schedule_in))
     if schedule_at is not None:
         check_aware("schedule_at", schedule_at)
-    return schedule_at
+    return None if schedule_in is None else delay_seconds("schedule_in", schedule_in)
 
 
-def time_delta(argument: str, keywords: Any) -> datetime.timedelta:
-    """Make a timedelta of its keywords.
+def delay_seconds(argument: str, keywords: Any) -> float:
+    """Return the seconds that keywords of `datetime.timedelta` make.
 
     Raises
     ------
@@ -142,24 +146,13 @@ def time_delta(argument: str, keywords: Any) -> datetime.timedelta:
         message = f"{argument}={keywords!r}: pass a dictionary of timedelta's keywords, such as {{'minutes': 5}}."
         raise InvalidOption(message)
     try:
-        return datetime.timedelta(**keywords)
+        delay = datetime.timedelta(**keywords)
     except (TypeError, ValueError, OverflowError) as error:
         message = f"{argument}={dict(keywords)!r}: {error}. Pass timedelta's keywords, such as {{'minutes': 5}}."
         raise InvalidOption(message) from error
-
-
-def later(argument: str, now: datetime.datetime, delta: datetime.timedelta) -> datetime.datetime:
-    """Add the two.
-
-    Raises
-    ------
-    InvalidOption
-        Naming the argument, if the sum is outside the calendar.
-    """
-    try:
-        return now + delta
-    except OverflowError as error:
-        raise InvalidOption(f"{argument}: {delta} from now is outside the calendar; pass less.") from error
+    if abs(delay) > LONGEST_DELAY:
+        raise InvalidOption(f"{argument}={dict(keywords)!r}: pass a thousand years at most.")
+    return delay.total_seconds()
 
 
 def check_aware(argument: str, value: Any) -> None:

@@ -61,6 +61,9 @@ class Job:
         What to call, with which arguments.
     scheduled_at
         It does not run before then; aware, None for at once.
+    schedule_in
+        Of a job that is not stored yet: seconds that the database adds to its own time when it stores the job, which is not
+        run before then. None for none.
     attempts
         How many attempts have ended, with success, failure or the loss of the worker: 0 during its first run, 1 when that
         has succeeded.
@@ -85,6 +88,7 @@ class Job:
     task_name: str
     task_kwargs: JSONDict = attrs.field(factory=dict)
     scheduled_at: datetime.datetime | None = None
+    schedule_in: float | None = None
     attempts: int = 0
     abort_requested: bool = False
     worker_id: int | None = None

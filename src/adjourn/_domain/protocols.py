@@ -88,6 +88,9 @@ class JobManagerLike(Protocol):
     def schema(self) -> str:
         """The database schema that holds adjourn's tables."""
 
+    async def get_time_async(self) -> datetime.datetime:
+        """Return the database's time."""
+
     async def list_schedules_async(self) -> list[Row]:
         """Return what is known of the schedules of periodic tasks."""
 

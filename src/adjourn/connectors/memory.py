@@ -170,9 +170,9 @@ class InMemoryConnector(AsynchronousConnector):
     def advance(self, **delta: float) -> None:
         """Let time pass at once, so that what is scheduled meanwhile is due.
 
-        What is counted outside of the database goes by the machine's clock all the same: ``schedule_in``, and the
-        waits of a `RetryStrategy`. A worker that runs meanwhile has not given a sign of life for as long, and may
-        count as dead; it registers anew then, as it would in production.
+        This clock counts for everything that waits: ``schedule_at`` and ``schedule_in``, the waits of a `RetryStrategy`,
+        and periodic tasks, as soon as a worker looks at the time again. A worker that runs meanwhile has not given a sign
+        of life for as long, and may count as dead; it registers anew then, as it would in production.
 
         Parameters
         ----------

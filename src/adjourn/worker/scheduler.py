@@ -44,6 +44,8 @@ class Scheduler:
         self._app = app
         self._seen: dict[tuple[str, str], datetime.datetime] = {}
         self._timetable = timetable_of(app.job_manager)
+        # The database's time at the last look, and what the monotonic clock said then, in seconds.
+        self._looked: tuple[datetime.datetime, float] | None = None
 
     async def run(self) -> None:
         """Defer until cancelled."""
@@ -52,8 +54,7 @@ class Scheduler:
         failures = 0
         while True:
             try:
-                now = _now()
-                await self.defer_due(now)
+                await self.defer_now()
                 await self._keep()
                 failures = 0
             except ConnectorException as error:
@@ -62,7 +63,15 @@ class Scheduler:
                 self._tell(SchedulingFailed, error=error, retry_in=delay)
                 await asyncio.sleep(delay)
             else:
-                await self._sleep(now)
+                await self._sleep()
+
+    async def defer_now(self) -> None:
+        """Defer every tick that is due by the database's clock, which is the same for all workers."""
+        self._looked = None
+        if self._app.periodic_registry.periodic_tasks:
+            now = await self._app.job_manager.get_time_async()
+            self._looked = now, time.monotonic()
+            await self.defer_due(now)
 
     async def defer_due(self, now: datetime.datetime) -> None:
         """Defer every tick that is due and has not been seen to. What is wrong with one task harms no other."""
@@ -117,19 +126,17 @@ class Scheduler:
         if self._app.events.wants(kind):
             self._app.events.emit(kind(**facts))
 
-    async def _sleep(self, since: datetime.datetime) -> None:
+    async def _sleep(self) -> None:
         """Wait for the first tick after the last look, which may be past by now."""
         delay = LONGEST_SLEEP
-        if periodic_tasks := self._app.periodic_registry.periodic_tasks.values():
-            tick = min(each.cron.next(since) for each in periodic_tasks)
-            delay = min(max((tick - _now()).total_seconds(), 0.0), delay)
+        if self._looked is not None:
+            now, looked_at = self._looked
+            tick = min(each.cron.next(now) for each in self._app.periodic_registry.periodic_tasks.values())
+            passed = time.monotonic() - looked_at
+            delay = min(max((tick - now).total_seconds() - passed, 0.0), delay)
             logger.debug("Next periodic task in %.1f s", delay, extra={"action": "wait_next_tick", "next_tick": delay})
         await asyncio.sleep(delay)
 
 
 def _key(periodic_task: PeriodicTaskLike) -> tuple[str, str]:
     return periodic_task.task.name, periodic_task.periodic_id
-
-
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)

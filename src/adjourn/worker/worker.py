@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
@@ -176,7 +175,7 @@ class Worker:
         scheduler = Scheduler(self.app)
         if not self.options.wait:
             # There may be no later moment.
-            await scheduler.defer_due(datetime.datetime.now(datetime.UTC))
+            await scheduler.defer_now()
         scheduling = asyncio.create_task(scheduler.run(), name="adjourn scheduler")
         running = asyncio.create_task(exchange.run(), name="adjourn exchange")
         stopping = asyncio.create_task(stop_asked.wait(), name="adjourn stop")

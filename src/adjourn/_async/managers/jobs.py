@@ -110,6 +110,10 @@ class AsyncJobManager(AsyncStatementRunner):
     def defer_periodic_job_async(self) -> AsyncSchedules:
         return self.schedules
 
+    @forwards_to(AsyncSchedules.get_time_async)
+    def get_time_async(self) -> AsyncSchedules:
+        return self.schedules
+
     @forwards_to(AsyncSchedules.list_schedules_async)
     def list_schedules_async(self) -> AsyncSchedules:
         return self.schedules

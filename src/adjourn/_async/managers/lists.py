@@ -196,9 +196,9 @@ class AsyncJobLists(AsyncStatementRunner):
             message = "nb_seconds finds jobs that merely take long: pass seconds_since_heartbeat instead."
             warnings.warn(message, DeprecationWarning, stacklevel=caller_stacklevel())
             longest = datetime.timedelta(seconds=nb_seconds)
-            now = datetime.datetime.now(datetime.UTC)
+            (row,) = await self.run_async("get_time", {})
             jobs = await self.list_jobs_async(queue=queue, task=task_name, status=Status.DOING)
-            return [job for job in jobs if job.started_at is not None and now - job.started_at > longest]
+            return [job for job in jobs if job.started_at is not None and row["now"] - job.started_at > longest]
         parameters = {"queue": queue, "task_name": task_name, "seconds": seconds_since_heartbeat}
         return self._jobs(await self.run_async("get_stalled_jobs", parameters))
 

@@ -78,6 +78,18 @@ class AsyncSchedules(AsyncStatementRunner):
             raise already_enqueued(repr(job.queueing_lock)) from cause
         return None if row["job_id"] is None else int(row["job_id"])
 
+    async def get_time_async(self) -> datetime.datetime:
+        """Return the database's time, which decides what is due wherever clocks differ.
+
+        Returns
+        -------
+        datetime.datetime
+            Aware.
+        """
+        (row,) = await self.run_async("get_time", {})
+        now: datetime.datetime = row["now"]
+        return now
+
     async def list_schedules_async(self) -> list[Row]:
         """Return what is known of the schedules of periodic tasks that have been due at least once.
 

@@ -111,6 +111,10 @@ class SyncJobManager(SyncStatementRunner):
     def defer_periodic_job(self) -> SyncSchedules:
         return self.schedules
 
+    @forwards_to(SyncSchedules.get_time)
+    def get_time(self) -> SyncSchedules:
+        return self.schedules
+
     @forwards_to(SyncSchedules.list_schedules)
     def list_schedules(self) -> SyncSchedules:
         return self.schedules

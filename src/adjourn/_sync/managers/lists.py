@@ -197,9 +197,9 @@ class SyncJobLists(SyncStatementRunner):
             message = "nb_seconds finds jobs that merely take long: pass seconds_since_heartbeat instead."
             warnings.warn(message, DeprecationWarning, stacklevel=caller_stacklevel())
             longest = datetime.timedelta(seconds=nb_seconds)
-            now = datetime.datetime.now(datetime.UTC)
+            (row,) = self.run("get_time", {})
             jobs = self.list_jobs(queue=queue, task=task_name, status=Status.DOING)
-            return [job for job in jobs if job.started_at is not None and now - job.started_at > longest]
+            return [job for job in jobs if job.started_at is not None and row["now"] - job.started_at > longest]
         parameters = {"queue": queue, "task_name": task_name, "seconds": seconds_since_heartbeat}
         return self._jobs(self.run("get_stalled_jobs", parameters))
 

@@ -79,6 +79,18 @@ class SyncSchedules(SyncStatementRunner):
             raise already_enqueued(repr(job.queueing_lock)) from cause
         return None if row["job_id"] is None else int(row["job_id"])
 
+    def get_time(self) -> datetime.datetime:
+        """Return the database's time, which decides what is due wherever clocks differ.
+
+        Returns
+        -------
+        datetime.datetime
+            Aware.
+        """
+        (row,) = self.run("get_time", {})
+        now: datetime.datetime = row["now"]
+        return now
+
     def list_schedules(self) -> list[Row]:
         """Return what is known of the schedules of periodic tasks that have been due at least once.
 
