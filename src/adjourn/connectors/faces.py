@@ -130,7 +130,7 @@ class AsynchronousConnector(BaseAsyncConnector):
         That is the synchronous twin, always the same one, unless the app is open on an event loop: then it is this
         connector itself, whose blocking calls are served by that loop.
         """
-        return self if self._dispatcher.keeper.is_on_loop else self._twin
+        return self if self._dispatcher.keeper.state.is_on_loop else self._twin
 
     def open(self, pool: Any = None) -> None:
         """Open for synchronous calls, from any thread. See `BaseConnector.open`."""
