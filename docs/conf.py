@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import inspect
 import pydoc
+import sys
 from typing import Any
 
 from numpydoc.docscrape import NumpyDocString
@@ -29,8 +30,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(?!adjourn\.).*"),
     # Signatures name internal classes and variables of types.
-    ("py:.*", r"adjourn\..*\b(_\w+|P|R|T|Args|Context|PoolT)\b.*"),
-    ("py:class", r"adjourn\..*\.Summoned\w+"),
+    ("py:.*", r"adjourn\..*\b(_\w+|P|R|T|Args|Context|EventT|PoolT)\b.*"),
     ("py:.*", r"adjourn\.manager\.source\..*"),
 ]
 
@@ -67,12 +67,19 @@ html_show_sphinx = False
 html_copy_source = False
 
 
+def is_public(cls: type) -> bool:
+    """Return whether a class is Python's, or one that adjourn offers to users."""
+    package, _, _ = cls.__module__.rpartition(".")
+    homes = [sys.modules[name] for name in (cls.__module__, package) if name in sys.modules]
+    offered = any(cls.__name__ in getattr(home, "__all__", ()) for home in homes)
+    return not cls.__module__.startswith("adjourn.") or ("._" not in cls.__module__ and offered)
+
+
 def public_bases(cls: type) -> list[type]:
     """Return the classes that users know of those that a class inherits from."""
     found: list[type] = []
     for base in cls.__bases__:
-        is_internal = "._" in base.__module__ or base.__name__.startswith("_")
-        found += public_bases(base) if is_internal else [base]
+        found += [base] if is_public(base) else public_bases(base)
     return [base for base in dict.fromkeys(found) if base is not object]
 
 

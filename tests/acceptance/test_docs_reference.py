@@ -87,7 +87,7 @@ def test_docstrings_tell_what_each_of_several_parameters_is() -> None:
             continue
         told = documented(member.docstring, "Parameters", "Attributes")
         for inherited in member.inherited:
-            told |= documented(inherited, "Parameters")
+            told |= documented(inherited, "Parameters", "Attributes")
         names = [name for name in parameters(member) if name not in told and f"``{name}``" not in member.docstring]
         # With a single one the first sentence does.
         if names and len(parameters(member)) > 1:

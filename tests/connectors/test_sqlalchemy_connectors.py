@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -146,11 +147,13 @@ class TestSelection:
     ) -> None:
         app, _ = with_task(asynchronous)
         loop = asyncio.new_event_loop()
+        # Other tests sleep on the same server, and a session whose client is gone sleeps to the end.
+        sleep = f"SELECT pg_sleep(2) AS mine_{uuid.uuid4().hex}"
 
         async def begin() -> None:
             await app.open_async()
-            pending.append(asyncio.create_task(asynchronous.execute_query_async("SELECT pg_sleep(60)")))
-            await asyncio.to_thread(sessions.wait_for, "SELECT pg_sleep(60)")
+            pending.append(asyncio.create_task(asynchronous.execute_query_async(sleep)))
+            await asyncio.to_thread(sessions.wait_for, sleep)
 
         pending: list[asyncio.Task[None]] = []
         loop.run_until_complete(begin())

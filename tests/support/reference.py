@@ -105,6 +105,7 @@ def members(entry: Entry) -> Iterator[Member]:
         definitions = [vars(cls)[name] for cls in value.__mro__ if name in vars(cls)]
         owner = next(cls for cls in value.__mro__ if name in vars(cls)) if definitions else object
         found, *overridden = (getattr(each, "__func__", each) for each in definitions or [None])
-        if owner.__module__.startswith("adjourn") and isinstance(found, FunctionType | property):
+        is_borrowed = isinstance(found, FunctionType) and not found.__module__.startswith("adjourn")
+        if owner.__module__.startswith("adjourn") and isinstance(found, FunctionType | property) and not is_borrowed:
             inherited = tuple(inspect.cleandoc(each.__doc__ or "") for each in overridden)
             yield Member(f"{entry.path}.{name}", found, inspect.cleandoc(found.__doc__ or ""), inherited)

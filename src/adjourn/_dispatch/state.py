@@ -30,6 +30,7 @@ from adjourn._dispatch.rule import (
     select,
 )
 from adjourn._runtime import forks
+from adjourn._runtime.private import running_loop, thread_of
 
 ASK_AGAIN_AFTER = 0.5
 """Seconds after which someone who waits for a change looks whether anybody is still at work on it."""
@@ -54,19 +55,16 @@ class State:
         """Take a picture for the rule."""
         owner = None
         if self.loop is not None:
-            found = loop_state(self.loop)
-            # A loop can be run by another thread than the one that opened the connector. asyncio's own loops say by
-            # which. Of others that run nobody knows; but whoever calls on it has that very loop.
-            unknown = None if found is LoopState.IDLE else 0
-            thread = getattr(self.loop, "_thread_id", unknown)
-            owner = Owner(self.loop, self.thread if thread is None else thread, found)
+            # A loop can be run by another thread than the one that opened the connector.
+            thread = thread_of(self.loop)
+            owner = Owner(self.loop, self.thread if thread is None else thread, loop_state(self.loop))
         is_changing = self.change is not None
         return View(self.life, self.process, owner, self.is_external, self.borrowed, is_changing, needs_opening)
 
 
 def here() -> Caller:
     """Say where the code that calls this runs."""
-    return Caller(os.getpid(), threading.get_ident(), asyncio._get_running_loop())
+    return Caller(os.getpid(), threading.get_ident(), running_loop())
 
 
 def loop_state(loop: asyncio.AbstractEventLoop) -> LoopState:

@@ -32,8 +32,13 @@ class AsyncSession(Protocol):
     async def execute_async(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
         """Execute one statement and return its rows, an empty list where it returns none.
 
-        Without ``parameters`` the text is sent as it is: it may hold several commands, and percent signs count
-        for themselves.
+        Parameters
+        ----------
+        statement
+            The statement to execute.
+        parameters
+            Its parameters, by name. None sends the text as it is: it may hold several commands, and percent signs are
+            literal.
         """
 
     @abc.abstractmethod

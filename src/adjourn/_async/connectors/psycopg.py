@@ -23,7 +23,7 @@ from adjourn._async.connectors.contract import AsyncSession
 from adjourn._async.connectors.lifecycle import AsyncPooledHalf
 from adjourn._domain.checks import function_or
 from adjourn._drivers.psycopg import options as driver
-from adjourn._drivers.psycopg.pools import fit_to_be_left
+from adjourn._drivers.psycopg.private import fit_to_be_left
 from adjourn._drivers.wrappers import unwrapped
 from adjourn._runtime import aio as runtime
 from adjourn._runtime.forks import keep_for_ever

@@ -67,7 +67,7 @@ class AsyncPsycopg2Half(AsyncPooledHalf[ThreadedConnectionPool]):
 
     async def make_pool_async(self) -> ThreadedConnectionPool:
         """Make a pool that is connected."""
-        call = Call[ThreadedConnectionPool](lambda _: pools.Pool(self.options), undo=pools.close)
+        call = Call[ThreadedConnectionPool](lambda _: pools.opened(self.options), undo=pools.close)
         pool = await made_async(call)
         self._turns = runtime.Turns(pool.maxconn)
         return pool

@@ -19,6 +19,7 @@ import psycopg_pool
 from adjourn import exceptions
 from adjourn._domain.checks import check_port, check_seconds, function_or
 from adjourn._drivers.connections import remedy
+from adjourn._drivers.psycopg.private import configure_of
 from adjourn._drivers.sockets import readable as readable
 
 LARGEST_POOL = 10
@@ -236,7 +237,7 @@ def other_colour(connection: Any, *, is_blocking: bool) -> str:
 def options_of_pool(pool: Any) -> PsycopgOptions:
     """Return the parameters with which the user's own pool connects."""
     taken = {"connection_class": pool.connection_class, "timeout": pool.timeout}
-    # The pool has no public name for it, and a session without it may, for instance, look into another schema.
-    if (configure := getattr(pool, "_configure", None)) is not None:
+    # A session without it may, for instance, look into another schema.
+    if (configure := configure_of(pool)) is not None:
         taken["configure"] = configure
     return PsycopgOptions(pool.conninfo, pool.kwargs or {}, taken)

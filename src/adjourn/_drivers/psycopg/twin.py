@@ -11,39 +11,16 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import psycopg
 import psycopg_pool
-from psycopg.abc import PQGen
-from psycopg.waiting import wait
 
 from adjourn import exceptions
 from adjourn._drivers.psycopg.options import PsycopgOptions
-
-T = TypeVar("T")
+from adjourn._drivers.psycopg.private import Borrowed
 
 ON_CONNECTIONS = ("configure", "check", "reset")
-
-
-class Borrowed(psycopg.AsyncConnection[Any]):
-    """An asynchronous face of a blocking connection, for as long as a callback lasts."""
-
-    def __init__(self, lender: psycopg.Connection[Any]) -> None:
-        handlers = lender.pgconn.notice_handler, lender.pgconn.notify_handler
-        super().__init__(lender.pgconn)
-        lender.pgconn.notice_handler, lender.pgconn.notify_handler = handlers
-        self._autocommit = lender.autocommit
-        # One map of types for both faces, so that what a callback registers stays registered.
-        self._adapters = lender.adapters
-        self.prepare_threshold = lender.prepare_threshold
-
-    async def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
-        """Wait for the server, blocking."""
-        return wait(gen, self.pgconn.socket, interval=interval, timeout=timeout)
-
-    def __del__(self, *_: Any) -> None:
-        """Do nothing: the lender closes the connection."""
 
 
 def twin_options(options: PsycopgOptions, pool_factory: Callable[..., Any]) -> dict[str, Any]:

@@ -11,27 +11,20 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias, TypeVar
 
 import attrs
+import psycopg2
+import psycopg2.errors
+import psycopg2.extensions
+import psycopg2.pool
 
 from adjourn import exceptions
 from adjourn._domain.checks import check_port, check_seconds, function_or
 from adjourn._drivers.connections import remedy
+from adjourn._drivers.psycopg2.private import arguments_of
 from adjourn._drivers.sockets import readable
 from adjourn.types import Parameters, Row, Statement
 
-try:
-    import psycopg2
-    import psycopg2.errors
-    import psycopg2.extensions
-    import psycopg2.pool
-except ImportError as error:
-    raise ImportError(
-        f"The psycopg2 connectors need psycopg2, which cannot be imported ({error}). Install it with "
-        "`pip install 'adjourn[psycopg2]'`."
-    ) from error
-
 T = TypeVar("T")
 
-# Others import them from here, where it is explained what is missing if psycopg2 is.
 Connection: TypeAlias = psycopg2.extensions.connection
 ThreadedConnectionPool: TypeAlias = psycopg2.pool.ThreadedConnectionPool
 quote_ident = psycopg2.extensions.quote_ident
@@ -171,9 +164,8 @@ def connected(options: Psycopg2Options, defaults: Mapping[str, Any] | None = Non
 
 
 def options_of_pool(pool: Any, timeout: float) -> Psycopg2Options:
-    """Return the parameters with which the user's own pool connects, which it has no public names for."""
-    positional = dict(zip(("dsn", "connection_factory", "cursor_factory"), pool._args, strict=False))
-    return Psycopg2Options({**positional, **pool._kwargs}, timeout=timeout)
+    """Return the parameters with which the user's own pool connects."""
+    return Psycopg2Options(arguments_of(pool), timeout=timeout)
 
 
 def whereabouts(connection: Mapping[str, Any]) -> str:

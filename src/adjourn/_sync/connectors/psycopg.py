@@ -22,7 +22,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from adjourn import exceptions
 from adjourn._domain.checks import function_or
 from adjourn._drivers.psycopg import options as driver
-from adjourn._drivers.psycopg.pools import fit_to_be_left
+from adjourn._drivers.psycopg.private import fit_to_be_left
 from adjourn._drivers.wrappers import unwrapped
 from adjourn._runtime import threads as runtime
 from adjourn._runtime.forks import keep_for_ever

@@ -68,7 +68,7 @@ class SyncPsycopg2Half(SyncPooledHalf[ThreadedConnectionPool]):
 
     def make_pool(self) -> ThreadedConnectionPool:
         """Make a pool that is connected."""
-        call = Call[ThreadedConnectionPool](lambda _: pools.Pool(self.options), undo=pools.close)
+        call = Call[ThreadedConnectionPool](lambda _: pools.opened(self.options), undo=pools.close)
         pool = made(call)
         self._turns = runtime.Turns(pool.maxconn)
         return pool

@@ -15,10 +15,11 @@ from adjourn._async.connectors.sqlalchemy import AsyncSQLAlchemyHalf
 from adjourn._dispatch.dispatcher import Dispatcher
 from adjourn._drivers.psycopg.twin import counterpart
 from adjourn._drivers.sqlalchemy.libpq import connection_arguments
+from adjourn._drivers.sqlalchemy.private import is_for_event_loops
 from adjourn._sync.connectors.contract import SyncSession
 from adjourn._sync.connectors.psycopg import SyncPsycopgHalf
 from adjourn._sync.connectors.sqlalchemy import SyncSQLAlchemyHalf
-from adjourn.connectors.faces import AsynchronousConnector
+from adjourn.connectors._faces import AsynchronousConnector
 from adjourn.connectors.sqlalchemy.blocking import SQLAlchemyPsycopgConnector
 from adjourn.types import JSONDumps, JSONLoads
 
@@ -117,7 +118,7 @@ def twin_options(url: URL, options: Mapping[str, Any]) -> tuple[URL, dict[str, A
 def _poolclass(given: Any) -> Any:
     if given is sqlalchemy.pool.AsyncAdaptedQueuePool:
         return sqlalchemy.pool.QueuePool
-    if getattr(given, "_is_asyncio", False) is True:
+    if is_for_event_loops(given):
         raise _without_counterpart("poolclass", given)
     return given
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.engine import URL
 
 from adjourn._sync.connectors.sqlalchemy import SyncSQLAlchemyHalf
-from adjourn.connectors.faces import SynchronousConnector
+from adjourn.connectors._faces import SynchronousConnector
 from adjourn.types import JSONDumps, JSONLoads
 
 __all__ = ["SQLAlchemyPsycopg2Connector", "SQLAlchemyPsycopgConnector"]
@@ -115,6 +115,11 @@ class SQLAlchemyPsycopg2Connector(EngineConnector):
 
     def open(self, pool: Any = None, *, engine: Any = None) -> None:
         """Make an engine, or use the one given, as ``open(engine)`` or ``open(engine=engine)``; it is never disposed of.
+
+        Parameters
+        ----------
+        pool, engine
+            The engine, which is used and never disposed of; pass one of the two, or none.
 
         Raises
         ------

@@ -19,8 +19,10 @@ from adjourn.types import Statement
 SOURCES = Path(adjourn.__file__).parent
 TWINNED = [{"_runtime/aio.py", "_runtime/threads.py"}]
 """Modules that have the same names, so that the code that uses them reads the same in both colours."""
-IN_PROCRASTINATE = {"MovedElsewhere"}
-"""Names that Procrastinate has twice, so programs may import either."""
+SHARED = {
+    "JobAborted",  # the exception that a task raises, and the event that tells of it
+    "MovedElsewhere",  # Procrastinate has it twice, so programs may import either
+}
 
 
 @pytest.fixture
@@ -102,7 +104,7 @@ def test_a_class_name_is_used_once() -> None:
     found = classes()
     assert len(found) > 100
     several = {name: files for name, files in found.items() if len(files) > 1 and files not in TWINNED}
-    assert several.keys() == IN_PROCRASTINATE
+    assert several.keys() == SHARED
 
 
 @pytest.mark.parametrize("word", ["summon", "principal"])
