@@ -19,7 +19,7 @@ import pytest
 from psycopg2.pool import ThreadedConnectionPool
 
 import adjourn
-from adjourn._drivers.psycopg2 import pools as psycopg2_pools
+from adjourn._drivers.psycopg2 import private as psycopg2_private
 from adjourn.connector import BaseConnector
 from adjourn.contrib.psycopg2 import AsyncPsycopg2Connector, Psycopg2Connector
 from adjourn.exceptions import (
@@ -112,7 +112,7 @@ class TestPsycopg2Connector:
         [name for name, _ in inspect.getmembers(Psycopg2Connector, inspect.isfunction) if name.endswith("_async")],
     )
     async def test_every_awaited_operation_is_refused_even_before_opening(self, name: str) -> None:
-        arguments: dict[str, tuple[Any, ...]] = {"execute_async": (ADD,), "execute_batch_async": ([],)}
+        arguments: dict[str, tuple[Any, ...]] = {"execute_async": (ADD,)}
         arguments |= {f"execute_query{form}_async": ("SELECT 1",) for form in ("", "_one", "_all")}
         with pytest.raises(SyncConnectorConfigurationError, match="async connector"):
             await getattr(Psycopg2Connector(), name)(*arguments.get(name, ()))
@@ -179,7 +179,7 @@ class TestPsycopg2Connector:
         connector.open()
         together(8, lambda index: connector.execute(SLOW, {"name": f"{index}"}))
         assert sessions.settle(4) == 4
-        monkeypatch.setattr(psycopg2_pools, "LONGEST_IDLE", 0.0)
+        monkeypatch.setattr(psycopg2_private, "LONGEST_IDLE", 0.0)
         connector.execute(MINE)
         assert sessions.settle(1) == 1
         connector.execute(MINE)

@@ -201,10 +201,10 @@ def test_an_interrupted_caller_abandons_a_call_that_has_not_begun(
     async def note() -> None:
         happened.append(1)
 
-    def interrupt(call: bridge.Call[None]) -> None:
+    def interrupt(call: bridge.BridgedCall[None]) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(bridge.Call, "watch", interrupt)
+    monkeypatch.setattr(bridge.BridgedCall, "watch", interrupt)
     with thread.blocked(), pytest.raises(KeyboardInterrupt):
         bridge.run(thread.loop, note, timeout=20)
     monkeypatch.undo()
@@ -224,10 +224,10 @@ def test_an_interrupted_caller_cancels_a_call_that_has_begun(
             was_cancelled.set()
             raise
 
-    def interrupt(call: bridge.Call[None]) -> None:
+    def interrupt(call: bridge.BridgedCall[None]) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(bridge.Call, "watch", interrupt)
+    monkeypatch.setattr(bridge.BridgedCall, "watch", interrupt)
     with pytest.raises(KeyboardInterrupt):
         bridge.run(thread.loop, begin, timeout=20)
     assert was_cancelled.wait(10)

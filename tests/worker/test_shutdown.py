@@ -160,7 +160,7 @@ async def test_a_stop_is_bounded_though_the_database_is_gone(
         )
         release.set()
         worker.stop()
-    assert "could not take its leave" in caplog.text
+    assert "could not unregister" in caplog.text
     assert await bench.status(job_id) == "doing"
 
 

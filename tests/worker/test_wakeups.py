@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 import adjourn
-from adjourn._async.connectors.psycopg import AsyncPsycopgConnector
 from adjourn._async.managers.exchange import AsyncWorkerManager
 from adjourn._sync.connectors.memory import SyncInMemorySession
 from adjourn.connectors.adapted import AdaptedConnector
 from adjourn.contrib.psycopg2 import AsyncPsycopg2Connector
 from adjourn.testing import InMemoryConnector
 from adjourn.worker import Worker
+from support.drivers import PsycopgDriver
 
 LONG, BOUND = 60.0, 10.0
 
@@ -26,7 +26,7 @@ CONNECTORS: dict[str, Callable[[str], Any]] = {
     "psycopg": adjourn.PsycopgConnector,
     "psycopg2": AsyncPsycopg2Connector,
     "memory": lambda dsn: InMemoryConnector(),
-    "adapted": lambda dsn: AdaptedConnector(lambda: AsyncPsycopgConnector(dsn)),
+    "adapted": lambda dsn: AdaptedConnector(lambda: PsycopgDriver(dsn)),
 }
 
 

@@ -1,4 +1,4 @@
-"""Threads for synchronous tasks, which must not keep a worker from ending.
+"""Runs synchronous bodies in threads, which must not keep a worker from ending.
 
 `concurrent.futures` joins its threads when the interpreter exits, so that one body which never ends hangs the
 process. These threads are daemons, and results are brought to the event loop many at a time.
@@ -7,14 +7,18 @@ process. These threads are daemons, and results are brought to the event loop ma
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextvars
+import functools
+import inspect
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
-Body: TypeAlias = Callable[[], Any]
+from adjourn.worker.runners.contract import Body, OnEnd, Run
+
 Done: TypeAlias = Callable[[Any, BaseException | None], None]
 
 
@@ -75,3 +79,73 @@ class ThreadPool:
             done, result, error = self._finished.popleft()
             self._busy -= 1
             done(result, error)
+
+
+class ThreadRunner:
+    """Runs bodies that block. It cannot end one in the middle, unless that awaits something.
+
+    Parameters
+    ----------
+    size
+        How many threads there are at most.
+    on_end
+        Called when a run has ended.
+    """
+
+    interrupts = False
+
+    def __init__(self, size: int, on_end: OnEnd) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._on_end = on_end
+        self._threads = ThreadPool(size, self._loop)
+
+    def start(self, run: Run, body: Body) -> None:
+        """Call a body in a thread."""
+        self._threads.submit(functools.partial(self._call, run, body), functools.partial(self._on_end, run))
+
+    async def call(self, run: Run, body: Body) -> Any:
+        """Call a body in a thread, and return or raise what it does."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+
+        def done(result: Any, error: BaseException | None) -> None:
+            if future.done():
+                return
+            if error is None:
+                future.set_result(result)
+            elif isinstance(error, StopIteration | GeneratorExit | KeyboardInterrupt):
+                # A future does not take the one, and on the loop the others would mean something else.
+                raised = RuntimeError(f"the task raised {type(error).__name__}")
+                raised.__cause__ = error
+                future.set_exception(raised)
+            else:
+                future.set_exception(error)
+
+        self._threads.submit(functools.partial(self._call, run, body), done)
+        return await future
+
+    def abort(self, run: Run) -> None:
+        """Cancel what the body awaits, where it does."""
+        if run.awaitable is not None:
+            run.awaitable.cancel()
+
+    def close(self) -> None:
+        """Let the threads end, each after the body it is in, if that ever ends."""
+        self._threads.close()
+
+    def _call(self, run: Run, body: Body) -> Any:
+        run.begin()
+        result = body()
+        if not inspect.isawaitable(result):
+            return result
+        # A synchronous wrapper around an async function.
+        run.awaitable = asyncio.run_coroutine_threadsafe(_awaited(result), self._loop)
+        if run.abort_reason is not None:
+            run.awaitable.cancel()
+        try:
+            return run.awaitable.result()
+        except concurrent.futures.CancelledError:
+            raise asyncio.CancelledError from None
+
+
+async def _awaited(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable

@@ -1,0 +1,291 @@
+"""The two faces of a dispatcher: the asynchronous connector, and its synchronous twin.
+
+Both are thin. Who serves a call is decided below them, by one dispatcher that the two have in common.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, Self
+
+from adjourn._dispatch.dispatcher import Dispatcher
+from adjourn.connectors.base import AsyncSession, BaseAsyncConnector, BaseConnector, BaseSyncConnector, SyncSession
+from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
+
+
+class Blocking(Protocol):
+    """What is behind a synchronous connector: a synchronous half, or a dispatcher."""
+
+    json_dumps: JSONDumps
+    json_loads: JSONLoads
+
+    @property
+    def pool(self) -> Any:
+        """The pool that is in use."""
+
+    @property
+    def timeout(self) -> float:
+        """Seconds: how long a call waits for a connection at most, and closing for calls in flight."""
+
+    def open(self, pool: Any = None) -> None:
+        """Open it."""
+
+    def close(self) -> None:
+        """Close it."""
+
+    def execute(
+        self, statement: Statement, parameters: Parameters | None = None, *, connection: Any = None
+    ) -> list[Row]:
+        """Execute one statement."""
+
+    def session(self) -> SyncSession:
+        """Connect once more."""
+
+
+class SynchronousConnector(BaseSyncConnector):
+    """A synchronous connector: a face of its synchronous half or, as the twin of another connector, of a dispatcher.
+
+    Users may hold a twin for as long as they like. It obeys the rule: when the app is open on an event loop, that loop
+    serves its calls.
+    """
+
+    def __init__(self, behind: Blocking) -> None:
+        self._behind = behind
+        self.json_dumps: JSONDumps = behind.json_dumps
+        self.json_loads: JSONLoads = behind.json_loads
+
+    @classmethod
+    def twin_of(cls, dispatcher: Dispatcher) -> Self:
+        """Make the synchronous twin of the connector that a dispatcher serves."""
+        # The classes that users make take a driver's options; a twin has those of the other connector.
+        twin = cls.__new__(cls)
+        SynchronousConnector.__init__(twin, dispatcher)
+        return twin
+
+    @property
+    def pool(self) -> Any:
+        """The pool that is in use.
+
+        Raises
+        ------
+        AppNotOpen
+            If the app is not open.
+        """
+        return self._behind.pool
+
+    @property
+    def timeout(self) -> float:
+        """Seconds: how long a call waits for a connection at most, and closing for calls in flight."""
+        return self._behind.timeout
+
+    def open(self, pool: Any = None) -> None:
+        """Connect: make a pool, or use the one given, which is never closed here.
+
+        Opening what is open does nothing.
+
+        Parameters
+        ----------
+        pool
+            An open pool of the user's. It stays the user's, who closes it after the connector.
+
+        Raises
+        ------
+        ConnectorException
+            If the database cannot be reached. The connector is then as closed as before.
+        InvalidOption
+            If the pool given cannot be used.
+        """
+        self._behind.open(pool)
+
+    def close(self) -> None:
+        """Let calls in flight end, then close the connector's own pool, or let go of the one it was given.
+
+        Calls in flight are waited for as long as the pool's ``timeout`` says, in seconds. Closing what is closed does
+        nothing.
+        """
+        self._behind.close()
+
+    def execute(
+        self, statement: Statement, parameters: Parameters | None = None, *, connection: Any = None
+    ) -> list[Row]:
+        """Execute one statement, committed on return, and return its rows as dictionaries.
+
+        Parameters
+        ----------
+        statement
+            The statement to execute.
+        parameters
+            The values of its ``%(name)s``; None sends the text as it is.
+        connection
+            A blocking connection of the caller's, of this driver: the statement becomes part of whatever transaction is
+            open on it. The connector need not be open.
+
+        Raises
+        ------
+        AppNotOpen
+            If the connector is not open and no ``connection`` was given.
+        InvalidConnection
+            If ``connection`` is of another driver or colour.
+        UniqueViolation
+            If a unique constraint refused.
+        ConnectorException
+            For whatever else the database or the way to it had to say.
+        """
+        return self._behind.execute(statement, parameters, connection=connection)
+
+    def session(self) -> SyncSession:
+        """Connect once more, beside the pool, for the caller alone. The connector need not be open.
+
+        Raises
+        ------
+        ConnectorException
+            If the database cannot be reached.
+        """
+        return self._behind.session()
+
+
+class AsynchronousConnector(BaseAsyncConnector):
+    """An asynchronous connector that serves synchronous calls as well: a face of a dispatcher.
+
+    Parameters
+    ----------
+    dispatcher
+        Chooses who serves each call.
+    twin
+        The synchronous twin, a face of the same dispatcher.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, twin: SynchronousConnector) -> None:
+        self._dispatcher = dispatcher
+        self._twin = twin
+        self.json_dumps: JSONDumps = dispatcher.json_dumps
+        self.json_loads: JSONLoads = dispatcher.json_loads
+
+    @property
+    def pool(self) -> Any:
+        """The pool that is in use.
+
+        Raises
+        ------
+        AppNotOpen
+            If the app is not open.
+        """
+        return self._dispatcher.pool
+
+    def get_sync_connector(self) -> BaseConnector:
+        """Return the connector that serves synchronous calls.
+
+        That is the synchronous twin, always the same one, unless the app is open on an event loop: then it is this
+        connector itself, whose blocking calls are served by that loop.
+        """
+        return self if self._dispatcher.keeper.is_on_loop else self._twin
+
+    def open(self, pool: Any = None) -> None:
+        """Open for synchronous calls, from any thread.
+
+        A connector that is open on an event loop stays as it is, and the next `close` leaves it open too.
+
+        Parameters
+        ----------
+        pool
+            An open pool of the user's, which is never closed here.
+
+        Raises
+        ------
+        ConnectorException
+            If the database cannot be reached. The connector is then as it was.
+        InvalidOption
+            If the pool given cannot be used, or an option has no synchronous counterpart.
+        """
+        self._dispatcher.open(pool)
+
+    def close(self) -> None:
+        """Let calls in flight end, then close the connector's own pool, or let go of the one it was given.
+
+        Closing what is closed does nothing. A connector that is open on an event loop can be closed from any other
+        thread.
+
+        Raises
+        ------
+        WrongCaller
+            If this is the thread of the event loop that the connector was opened on: await `close_async` there.
+        """
+        self._dispatcher.close()
+
+    def execute(
+        self, statement: Statement, parameters: Parameters | None = None, *, connection: Any = None
+    ) -> list[Row]:
+        """Execute one statement, committed on return, and return its rows as dictionaries. See `execute_async`."""
+        return self._dispatcher.execute(statement, parameters, connection=connection)
+
+    def session(self) -> SyncSession:
+        """Connect once more, beside the pool and from this very thread, for the caller alone.
+
+        The connector need not be open.
+        """
+        return self._dispatcher.session()
+
+    async def open_async(self, pool: Any = None) -> None:
+        """Open on this event loop, which owns the connections from then on.
+
+        Synchronous calls are served too: by this loop, from any thread but its own. If the connector was open for
+        synchronous calls, those in flight end first.
+
+        Parameters
+        ----------
+        pool
+            An open pool of the user's, which is never closed here.
+
+        Raises
+        ------
+        ConnectorException
+            If the database cannot be reached. The connector is then as it was.
+        WrongCaller
+            If it is open on another event loop.
+        InvalidOption
+            If the pool given cannot be used.
+        """
+        await self._dispatcher.open_async(pool)
+
+    async def close_async(self) -> None:
+        """Let calls in flight end, then close the connector's own pool, or let go of the one it was given.
+
+        Closing what is closed does nothing. A connector that was opened for synchronous calls is closed too.
+        """
+        await self._dispatcher.close_async()
+
+    async def execute_async(
+        self, statement: Statement, parameters: Parameters | None = None, *, connection: Any = None
+    ) -> list[Row]:
+        """Execute one statement, committed on return, and return its rows as dictionaries.
+
+        Parameters
+        ----------
+        statement
+            The statement to execute.
+        parameters
+            The values of its ``%(name)s``; None sends the text as it is.
+        connection
+            A connection of the caller's, of this driver and this colour: the statement becomes part of whatever
+            transaction is open on it. The connector need not be open.
+
+        Raises
+        ------
+        AppNotOpen
+            If the connector is not open and no ``connection`` was given.
+        WrongCaller
+            If the event loop that the app was opened on cannot serve the call.
+        InvalidConnection
+            If ``connection`` is of another driver or colour.
+        UniqueViolation
+            If a unique constraint refused.
+        ConnectorException
+            For whatever else the database or the way to it had to say.
+        """
+        return await self._dispatcher.execute_async(statement, parameters, connection=connection)
+
+    async def session_async(self) -> AsyncSession:
+        """Connect once more, beside the pool and with its parameters, for the caller alone.
+
+        The connector need not be open.
+        """
+        return await self._dispatcher.session_async()
