@@ -264,7 +264,7 @@ def test_a_store_can_have_a_clock_of_the_users() -> None:
 def test_a_batch_takes_effect_as_a_whole_or_not_at_all(connector: InMemoryConnector) -> None:
     connector.open()
     job = {"queue": "q", "task_name": "t", "priority": 0, "lock": None, "queueing_lock": "one", "args": "{}"}
-    parameters = {**job, "scheduled_at": None, "own_transaction": False}
+    parameters = {**job, "scheduled_at": None, "schedule_in": None, "own_transaction": False}
     with pytest.raises(exceptions.UniqueViolation) as caught:
         connector.execute_batch([(STATEMENTS["defer_job"], parameters)] * 2)
     assert caught.value.constraint_name == "adjourn_jobs_queueing_lock"
@@ -283,7 +283,9 @@ def test_the_schema_is_applied(app: adjourn.App) -> None:
 
 def defer_in(session: SyncInMemorySession, queue: str) -> None:
     job = {"queue": queue, "task_name": "t", "priority": 0, "lock": None, "queueing_lock": None, "args": "{}"}
-    session.execute(STATEMENTS["defer_job"], {**job, "scheduled_at": None, "own_transaction": True})
+    session.execute(
+        STATEMENTS["defer_job"], {**job, "scheduled_at": None, "schedule_in": None, "own_transaction": True}
+    )
 
 
 @pytest.fixture

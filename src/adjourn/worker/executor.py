@@ -17,7 +17,7 @@ import attrs
 from adjourn import exceptions
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.middleware import compose, is_async
-from adjourn._domain.outcomes import Ended, Retried, error_entry
+from adjourn._domain.outcomes import Ended, HandedBack, Outcome, Retried, error_entry
 from adjourn._domain.protocols import ContextLike, TaskLike, WorkerLike
 from adjourn._domain.runs import AbortReason
 from adjourn.worker.options import Options
@@ -68,11 +68,10 @@ class Executor:
     worker
         Whose app and options to use.
     on_end
-        Called with the outcome of each run: what to store, or the job itself where it was cut short and is to be
-        handed back.
+        Called with the outcome of each run.
     """
 
-    def __init__(self, worker: WorkerLike[Options], on_end: Callable[[Ended | Retried | Job], None]) -> None:
+    def __init__(self, worker: WorkerLike[Options], on_end: Callable[[Outcome], None]) -> None:
         self._worker = worker
         self._app = worker.app
         self._options = options = worker.options
@@ -257,7 +256,7 @@ class Executor:
             self._end(run, self._ended(run, Status.SUCCEEDED), "job_success", result=result)
             return
         if isinstance(error, NotBegun):
-            self._end(run, run.job, "job_aborted_retry")
+            self._end(run, HandedBack.of(run.job), "job_aborted_retry")
             return
         if run.abort_reason is AbortReason.TIMEOUT:
             message = f"The job took longer than its time-out of {run.timeout:g} s."
@@ -269,7 +268,7 @@ class Executor:
             # Nobody asked for its end: its event loop is ending.
             run.abort_reason = AbortReason.SHUTDOWN
         if run.abort_reason is AbortReason.SHUTDOWN and (is_cancelled or is_aborted):
-            self._end(run, run.job, "job_aborted_retry")
+            self._end(run, HandedBack.of(run.job), "job_aborted_retry")
         elif is_aborted:
             self._end(run, self._ended(run, Status.ABORTED, self._entry(run, error)), "job_aborted", error)
         elif is_cancelled and run.abort_reason is AbortReason.USER_REQUEST:
@@ -300,7 +299,7 @@ class Executor:
     def _end(
         self,
         run: Run,
-        outcome: Ended | Retried | Job,
+        outcome: Outcome,
         action: str,
         error: BaseException | None = None,
         result: Any = None,
