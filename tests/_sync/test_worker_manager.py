@@ -10,7 +10,7 @@ import pytest
 
 import adjourn
 from adjourn import exceptions
-from adjourn._domain.outcomes import Ended, Exchanged, HandedBack, Outcome, Retried
+from adjourn._domain.outcomes import Ended, Exchanged, HandedBack, Outcome, Retried, dump_outcomes
 from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.jobs import Job
 from adjourn.types import Statement
@@ -349,3 +349,39 @@ def test_a_delay_is_added_to_the_time_of_the_database(app: adjourn.App) -> None:
     text = "select round(extract(epoch from scheduled_at - enqueued_at), 1)::float as wait from adjourn.adjourn_jobs"
     rows = connector.execute(Statement("waits", text + " order by id"))
     assert [row["wait"] for row in rows] == [60, None, None, 120, 0.5, None, 120, 0.5]
+
+
+def test_outcomes_find_their_jobs_one_by_one_however_many_there_are(
+    app: adjourn.App, manager: SyncWorkerManager, worker: int
+) -> None:
+    statements = adjourn.sql.statements()
+    explain = Statement("explain", f"explain (analyze, buffers, format json) {statements['exchange'].text}")
+
+    def pages_read(outcomes: tuple[Outcome, ...]) -> int:
+        parameters = {
+            "worker_id": worker,
+            "outcomes": dump_outcomes(outcomes),
+            "limit": 0,
+            "queues": None,
+            "busy": False,
+            "probe": False,
+        }
+        (row,) = manager.session.execute(explain, parameters)
+        return int(row["QUERY PLAN"][0]["Plan"]["Shared Hit Blocks"])
+
+    def outcomes_of(jobs: list[Job]) -> tuple[Outcome, ...]:
+        return tuple([ended, retried, HandedBack.of][n % 3](job) for n, job in enumerate(jobs))
+
+    # Plans are made, and kept, while there are few jobs.
+    app.configure_task("any").batch_defer(*[{}] * 300)
+    jobs = claim(manager, worker, 30).jobs
+    for n in range(8):
+        pages_read(outcomes_of(jobs[n * 3 : n * 3 + 3]))
+    manager.session.execute(
+        Statement(
+            "fill",
+            "insert into adjourn.adjourn_jobs (queue, task_name, priority, args, hold)"
+            " select 'other', 't', 0, '{}', 0 from generate_series(1, 20000)",
+        )
+    )
+    assert pages_read(outcomes_of(jobs[24:30])) < 200

@@ -131,7 +131,7 @@ def dump_outcomes(outcomes: Iterable[Outcome]) -> str | None:
     """Return outcomes as an exchange sends them: a JSON array in the order of the ids; None for no outcome."""
     # Ascending ids: two transactions that take the same rows take them in the same order.
     rows = [each.row() for each in sorted(outcomes, key=lambda each: each.id)]
-    return json.dumps(rows, allow_nan=False) if rows else None
+    return json.dumps(rows, allow_nan=False, separators=(",", ":")) if rows else None
 
 
 @attrs.frozen

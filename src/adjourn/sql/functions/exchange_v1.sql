@@ -17,7 +17,9 @@ set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_sor
 #variable_conflict use_column
 declare
     v_ids bigint[] := '{}';
-    v_are_back boolean;
+    v_claims integer[];
+    v_outcomes text[];
+    v_errors text[];
     v_back bigint[] := '{}';
     v_ended bigint[] := '{}';
     v_locks text[];
@@ -31,15 +33,18 @@ declare
     v_due timestamptz;
 begin
     if p_outcomes is not null then
-        select array_agg(o.id), bool_or(o.outcome in ('retried', 'handed_back')) into v_ids, v_are_back
-        from json_to_recordset(p_outcomes) o(id bigint, outcome text);
-        if v_are_back then
+        -- Of arrays the planner expects few rows, and looks each up by its id. Of JSON it expects a hundred, and would
+        -- rather read the whole index.
+        select array_agg(o.id), array_agg(o.claim), array_agg(o.outcome), array_agg(o.error)
+        into v_ids, v_claims, v_outcomes, v_errors
+        from json_to_recordset(p_outcomes) o(id bigint, claim integer, outcome text, error text);
+        if v_outcomes && array['retried', 'handed_back'] then
             -- More than one statement takes these rows. Whoever takes several does so in the order of their ids.
             perform from @schema.adjourn_jobs j where j.id = any(v_ids) and j.worker_id = p_worker order by j.id for update;
             select back.ids, back.freed into v_back, v_freed from @schema.adjourn_put_back_v1(p_worker, p_outcomes) back;
         end if;
         with outcome as materialized (
-            select * from json_to_recordset(p_outcomes) o(id bigint, claim integer, outcome text, error text)
+            select * from unnest(v_ids, v_claims, v_outcomes, v_errors) o(id, claim, outcome, error)
         ), gone as (
             delete from @schema.adjourn_jobs j using outcome
             where j.id = outcome.id and j.claim = outcome.claim and j.worker_id = p_worker

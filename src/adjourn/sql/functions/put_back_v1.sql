@@ -3,7 +3,7 @@
 --   'retried': they failed. `retry_at` says not before when, `retry_in` not before so many seconds from now; neither is
 --     at once. `priority`, `queue` and `lock` are new values. A retry gives up its queueing lock, so that it can always
 --     be stored. Without delay and new lock it stays its lock's head.
--- The caller has locked the rows, and promotes. Returns the ids whose claim was still the worker's, and the locks that
+-- The caller has locked the rows, and promotes; its settings hold here, too. Returns the ids whose claim was still the worker's, and the locks that
 -- these jobs have left without a head.
 create function @schema.adjourn_put_back_v1(p_worker bigint, p_outcomes json) returns table (ids bigint[], freed text[])
 language plpgsql as $$
