@@ -381,7 +381,7 @@ async def test_outcomes_find_their_jobs_one_by_one_however_many_there_are(
         return int(row["QUERY PLAN"][0]["Plan"]["Shared Hit Blocks"])
 
     def outcomes_of(jobs: list[Job]) -> tuple[Outcome, ...]:
-        return tuple([ended, retried, HandedBack.of][n % 3](job) for n, job in enumerate(jobs))
+        return tuple((ended(job), retried(job), HandedBack.of(job))[n % 3] for n, job in enumerate(jobs))
 
     # Plans are made, and kept, while there are few jobs.
     await app.configure_task("any").batch_defer_async(*[{}] * 300)

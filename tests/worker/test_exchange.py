@@ -206,7 +206,7 @@ async def test_of_the_jobs_with_one_queueing_lock_one_waits(app: adjourn.App, be
 
 
 async def test_a_job_can_be_retried_while_its_queueing_lock_is_taken(app: adjourn.App, bench: Bench) -> None:
-    others = []
+    others: list[int] = []
 
     @app.task(queueing_lock="one", retry=1, pass_context=True)
     async def work(context: adjourn.JobContext) -> None:
