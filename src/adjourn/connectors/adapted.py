@@ -79,10 +79,8 @@ class DriverSession(abc.ABC):
             Seconds to wait at most; an empty list is returned when nothing came.
         """
 
-    @property
-    def is_wakeable(self) -> bool:
-        """Whether `wake` ends a wait; False unless you write both."""
-        return False
+    is_wakeable: bool = False
+    """Whether `wake` ends a wait; False unless you write both."""
 
     def wake(self) -> None:  # noqa: B027 - a session need not be wakeable
         """End the wait for notifications that is under way, or else the next one. From any thread, at any time.

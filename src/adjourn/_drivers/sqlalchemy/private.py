@@ -38,7 +38,7 @@ def finish_asyncpg(raw: Any, idle_only: bool) -> None:
         raw.terminate()
     if not loop.is_closed() and not idle_only:
         return  # should the loop run again, it closes the socket
-    if (left := getattr(transport, "_sock", None)) is not None:
+    if transport is not None and (left := getattr(transport, "_sock", None)) is not None:
         left.close()
         transport._sock = None
 
