@@ -60,6 +60,8 @@ numpydoc_show_class_members = False
 default_role = "py:obj"
 
 html_theme = "furo"
+# Its own style for the dark underlines names, as if they were links.
+pygments_dark_style = "github-dark"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_copyright = False

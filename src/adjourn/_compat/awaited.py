@@ -7,13 +7,13 @@ does what its ``_async`` form does, and a warning says so.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import warnings
 from collections.abc import Awaitable, Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from adjourn._runtime.callers import caller_stacklevel
+from adjourn._runtime.private import running_loop
 from adjourn.exceptions import WrongCaller
 
 Kind = TypeVar("Kind", bound=type)
@@ -55,7 +55,7 @@ def _blocking_or_awaitable(
 ) -> Callable[Concatenate[Any, P], R | Awaitable[R]]:
     @functools.wraps(blocking)
     def operation(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R | Awaitable[R]:
-        if asyncio._get_running_loop() is None:
+        if running_loop() is None:
             return blocking(self, *args, **kwargs)
         # A connector that needs no opening, the in-memory one, would serve either.
         if getattr(self.connector, "needs_opening", True):

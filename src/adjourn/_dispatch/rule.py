@@ -244,7 +244,9 @@ def select(view: View, caller: Caller, operation: Operation) -> Plan:
     now = situation(view, caller)
     match operation:
         case Operation.GET_SYNC:
-            return Do(Action.GIVE_ITSELF if is_on_loop(view, caller) else Action.GIVE_TWIN)
+            # Either obeys the rule when it is called, so this decides about no call: `State.is_on_loop` has it too.
+            is_async = now in (Situation.ASYNC_OPEN, Situation.LOOP_IDLE)
+            return Do(Action.GIVE_ITSELF if is_async else Action.GIVE_TWIN)
         case Operation.CALL:
             return _call(view, caller, now)
         case Operation.CALL_ASYNC:
@@ -262,15 +264,6 @@ def select(view: View, caller: Caller, operation: Operation) -> Plan:
             return _open_async(view, caller, now)
         case Operation.CLOSE_ASYNC:
             return _close_async(view, caller, now)
-
-
-def is_on_loop(view: View, caller: Caller) -> bool:
-    """Say whether an event loop owns the pool, one that has not ended, in the caller's process.
-
-    `get_sync_connector()` answers the connector itself then, and its synchronous twin otherwise. That decides nothing
-    about a call: whichever of the two is called asks `select` who serves it.
-    """
-    return situation(view, caller) in (Situation.ASYNC_OPEN, Situation.LOOP_IDLE)
 
 
 def _call(view: View, caller: Caller, now: Situation) -> Plan:

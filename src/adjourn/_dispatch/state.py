@@ -26,7 +26,6 @@ from adjourn._dispatch.rule import (
     Owner,
     Refuse,
     View,
-    is_on_loop,
     select,
 )
 from adjourn._runtime import forks
@@ -50,6 +49,16 @@ class State:
     is_external: bool = False
     borrowed: int = 0
     change: concurrent.futures.Future[None] | None = None
+
+    @property
+    def is_on_loop(self) -> bool:
+        """Whether an event loop owns the pool, one that has not ended, in this process.
+
+        Then `get_sync_connector()` hands out the connector itself, and otherwise its synchronous twin. Managers ask for
+        it before each blocking call, and the call itself asks the rule; so this is the rule's answer, known without it.
+        """
+        loop = self.loop
+        return self.life is Life.ASYNC and self.process == os.getpid() and loop is not None and not loop.is_closed()
 
     def view(self, *, needs_opening: bool) -> View:
         """Take a picture for the rule."""
@@ -101,11 +110,6 @@ class StateKeeper:
         if isinstance(plan, Refuse):
             raise plan.reason.error()
         return plan.action
-
-    @property
-    def is_on_loop(self) -> bool:
-        """Whether an event loop owns the pool, one that has not ended, in this process."""
-        return is_on_loop(self.state.view(needs_opening=self._needs_opening), here())
 
     def replace(self, state: State, new: State, meanwhile: Callable[[], None] | None = None) -> bool:
         """Replace the state if it is still the one that the plan was made for, and say whether it was.

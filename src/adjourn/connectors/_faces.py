@@ -78,68 +78,21 @@ class SynchronousConnector(BaseSyncConnector):
         return self._behind.timeout
 
     def open(self, pool: Any = None) -> None:
-        """Connect: make a pool, or use the one given, which is never closed here.
-
-        Opening what is open does nothing.
-
-        Parameters
-        ----------
-        pool
-            An open pool of the user's. It stays the user's, who closes it after the connector.
-
-        Raises
-        ------
-        ConnectorException
-            If the database cannot be reached. The connector is then as closed as before.
-        InvalidOption
-            If the pool given cannot be used.
-        """
+        """Connect: make a pool, or use the one given, which is never closed here. See `BaseConnector.open`."""
         self._behind.open(pool)
 
     def close(self) -> None:
-        """Let calls in flight end, then close the connector's own pool, or let go of the one it was given.
-
-        Calls in flight are waited for as long as the pool's ``timeout`` says, in seconds. Closing what is closed does
-        nothing.
-        """
+        """Let calls in flight end, and close. See `BaseConnector.close`."""
         self._behind.close()
 
     def execute(
         self, statement: Statement, parameters: Parameters | None = None, *, connection: Any = None
     ) -> list[Row]:
-        """Execute one statement, committed on return, and return its rows as dictionaries.
-
-        Parameters
-        ----------
-        statement
-            The statement to execute.
-        parameters
-            The values of its ``%(name)s``; None sends the text as it is.
-        connection
-            A blocking connection of the caller's, of this driver: the statement becomes part of whatever transaction is
-            open on it. The connector need not be open.
-
-        Raises
-        ------
-        AppNotOpen
-            If the connector is not open and no ``connection`` was given.
-        InvalidConnection
-            If ``connection`` is of another driver or colour.
-        UniqueViolation
-            If a unique constraint refused.
-        ConnectorException
-            For whatever else the database or the way to it had to say.
-        """
+        """Execute one statement, committed on return, and return its rows. See `BaseConnector.execute_async`."""
         return self._behind.execute(statement, parameters, connection=connection)
 
     def session(self) -> SyncSession:
-        """Connect once more, beside the pool, for the caller alone. The connector need not be open.
-
-        Raises
-        ------
-        ConnectorException
-            If the database cannot be reached.
-        """
+        """Connect once more, for the caller alone. See `BaseConnector.session`."""
         return self._behind.session()
 
 
@@ -177,115 +130,40 @@ class AsynchronousConnector(BaseAsyncConnector):
         That is the synchronous twin, always the same one, unless the app is open on an event loop: then it is this
         connector itself, whose blocking calls are served by that loop.
         """
-        return self if self._dispatcher.keeper.is_on_loop else self._twin
+        return self if self._dispatcher.keeper.state.is_on_loop else self._twin
 
     def open(self, pool: Any = None) -> None:
-        """Open for synchronous calls, from any thread.
-
-        A connector that is open on an event loop stays as it is, and the next `close` leaves it open too.
-
-        Parameters
-        ----------
-        pool
-            An open pool of the user's, which is never closed here.
-
-        Raises
-        ------
-        ConnectorException
-            If the database cannot be reached. The connector is then as it was.
-        InvalidOption
-            If the pool given cannot be used, or an option has no synchronous counterpart.
-        """
+        """Open for synchronous calls, from any thread. See `BaseConnector.open`."""
         self._dispatcher.open(pool)
 
     def close(self) -> None:
-        """Let calls in flight end, then close the connector's own pool, or let go of the one it was given.
-
-        Closing what is closed does nothing. A connector that is open on an event loop can be closed from any other
-        thread.
-
-        Raises
-        ------
-        WrongCaller
-            If this is the thread of the event loop that the connector was opened on: await `close_async` there.
-        """
+        """Let calls in flight end, and close. See `BaseConnector.close`."""
         self._dispatcher.close()
 
     def execute(
         self, statement: Statement, parameters: Parameters | None = None, *, connection: Any = None
     ) -> list[Row]:
-        """Execute one statement, committed on return, and return its rows as dictionaries. See `execute_async`."""
+        """Execute one statement, committed on return, and return its rows. See `BaseConnector.execute_async`."""
         return self._dispatcher.execute(statement, parameters, connection=connection)
 
     def session(self) -> SyncSession:
-        """Connect once more, beside the pool and from this very thread, for the caller alone.
-
-        The connector need not be open.
-        """
+        """Connect once more, for the caller alone. See `BaseConnector.session`."""
         return self._dispatcher.session()
 
     async def open_async(self, pool: Any = None) -> None:
-        """Open on this event loop, which owns the connections from then on.
-
-        Synchronous calls are served too: by this loop, from any thread but its own. If the connector was open for
-        synchronous calls, those in flight end first.
-
-        Parameters
-        ----------
-        pool
-            An open pool of the user's, which is never closed here.
-
-        Raises
-        ------
-        ConnectorException
-            If the database cannot be reached. The connector is then as it was.
-        WrongCaller
-            If it is open on another event loop.
-        InvalidOption
-            If the pool given cannot be used.
-        """
+        """Open on this event loop, which owns the connections from then on. See `BaseConnector.open_async`."""
         await self._dispatcher.open_async(pool)
 
     async def close_async(self) -> None:
-        """Let calls in flight end, then close the connector's own pool, or let go of the one it was given.
-
-        Closing what is closed does nothing. A connector that was opened for synchronous calls is closed too.
-        """
+        """Let calls in flight end, and close. See `BaseConnector.close_async`."""
         await self._dispatcher.close_async()
 
     async def execute_async(
         self, statement: Statement, parameters: Parameters | None = None, *, connection: Any = None
     ) -> list[Row]:
-        """Execute one statement, committed on return, and return its rows as dictionaries.
-
-        Parameters
-        ----------
-        statement
-            The statement to execute.
-        parameters
-            The values of its ``%(name)s``; None sends the text as it is.
-        connection
-            A connection of the caller's, of this driver and this colour: the statement becomes part of whatever
-            transaction is open on it. The connector need not be open.
-
-        Raises
-        ------
-        AppNotOpen
-            If the connector is not open and no ``connection`` was given.
-        WrongCaller
-            If the event loop that the app was opened on cannot serve the call.
-        InvalidConnection
-            If ``connection`` is of another driver or colour.
-        UniqueViolation
-            If a unique constraint refused.
-        ConnectorException
-            For whatever else the database or the way to it had to say.
-        """
+        """Execute one statement, committed on return, and return its rows. See `BaseConnector.execute_async`."""
         return await self._dispatcher.execute_async(statement, parameters, connection=connection)
 
     async def session_async(self) -> AsyncSession:
-        """Connect once more, beside the pool and with its parameters, for the caller alone.
-
-        The connector need not be open.
-        """
+        """Connect once more, for the caller alone. See `BaseConnector.session_async`."""
         return await self._dispatcher.session_async()

@@ -19,8 +19,8 @@ from typing import Any, Generic, TypeVar
 from adjourn import exceptions
 from adjourn._async.connectors.lifecycle import AsyncPooledHalf
 from adjourn._dispatch.dispatcher import Dispatcher
+from adjourn._dispatch.looped import LoopedHalf, LoopedSession
 from adjourn.connectors._faces import AsynchronousConnector, SynchronousConnector
-from adjourn.connectors._looped import LoopedHalf, LoopedSession
 from adjourn.connectors.base import AsyncSession, SyncSession
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 

@@ -56,11 +56,11 @@ class Executor:
         self._options = options = worker.options
         self._events = worker.app.events
         self._on_end = on_end
-        self._on_loop = LoopRunner(self._finish, lambda: worker.may_be_interrupted)
-        self._in_threads = ThreadRunner(options.concurrency, self._finish)
-        self._runs: dict[int, Run] = {}
         self.halt: Halt = Halt()
         """Whether no further job is to begin."""
+        self._on_loop = LoopRunner(self._finish, self.halt, lambda: worker.may_be_interrupted)
+        self._in_threads = ThreadRunner(options.concurrency, self._finish, self.halt)
+        self._runs: dict[int, Run] = {}
         self.mean_duration: float = FIRST_GUESS
         """Seconds that a run takes on average of late."""
 
@@ -94,7 +94,7 @@ class Executor:
         if older := self._runs.get(job.id):
             # It was taken away and has come back while its body ran.
             older.let_go()
-        run = self._runs[job.id] = Run(job, self.halt)
+        run = self._runs[job.id] = Run(job)
         return run
 
     def _start(self, run: Run) -> None:

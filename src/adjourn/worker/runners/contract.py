@@ -35,7 +35,6 @@ class Run:
     """One run of a job that is under way."""
 
     job: Job
-    halt: Halt
     started: float = attrs.field(factory=time.time)
     began: float = attrs.field(factory=time.perf_counter)
     runner: Runner | None = None
@@ -46,19 +45,6 @@ class Run:
     timeout: float | None = None
     timer: asyncio.TimerHandle | None = None
     abort_reason: AbortReason | None = None
-    has_begun: bool = False
-
-    def begin(self) -> None:
-        """Note that it begins.
-
-        Raises
-        ------
-        NotBegun
-            If nothing is to begin any more.
-        """
-        if self.halt.is_set and not self.has_begun:
-            raise NotBegun
-        self.has_begun = True
 
     def abort(self, reason: AbortReason) -> None:
         """Ask it to end, as far as its runner can."""

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from adjourn.worker.runners.contract import Body, OnEnd, Run
+from adjourn.worker.runners.contract import Body, Halt, NotBegun, OnEnd, Run
 
 
 class LoopRunner:
@@ -17,15 +17,18 @@ class LoopRunner:
     ----------
     on_end
         Called when a run has ended.
+    halt
+        Whether no further run is to begin.
     may_be_interrupted
         Returns whether a `KeyboardInterrupt` can be a signal's, rather than the job's own.
     """
 
     interrupts = True
 
-    def __init__(self, on_end: OnEnd, may_be_interrupted: Callable[[], bool]) -> None:
+    def __init__(self, on_end: OnEnd, halt: Halt, may_be_interrupted: Callable[[], bool]) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_end = on_end
+        self._halt = halt
         self._may_be_interrupted = may_be_interrupted
 
     def start(self, run: Run, body: Body) -> None:
@@ -53,7 +56,8 @@ class LoopRunner:
 
     async def _await(self, run: Run, body: Body) -> None:
         try:
-            run.begin()
+            if self._halt.is_set:
+                raise NotBegun
             result = await body()
             while inspect.isawaitable(result):  # middleware that did not await what it called
                 result = await result

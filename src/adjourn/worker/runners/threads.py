@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
-from adjourn.worker.runners.contract import Body, OnEnd, Run
+from adjourn.worker.runners.contract import Body, Halt, NotBegun, OnEnd, Run
 
 Done: TypeAlias = Callable[[Any, BaseException | None], None]
 
@@ -90,18 +90,21 @@ class ThreadRunner:
         How many threads there are at most.
     on_end
         Called when a run has ended.
+    halt
+        Whether no further run is to begin.
     """
 
     interrupts = False
 
-    def __init__(self, size: int, on_end: OnEnd) -> None:
+    def __init__(self, size: int, on_end: OnEnd, halt: Halt) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_end = on_end
+        self._halt = halt
         self._threads = ThreadPool(size, self._loop)
 
     def start(self, run: Run, body: Body) -> None:
         """Call a body in a thread."""
-        self._threads.submit(functools.partial(self._call, run, body), functools.partial(self._on_end, run))
+        self._threads.submit(functools.partial(self._begin, run, body), functools.partial(self._on_end, run))
 
     async def call(self, run: Run, body: Body) -> Any:
         """Call a body in a thread, and return or raise what it does."""
@@ -132,8 +135,12 @@ class ThreadRunner:
         """Let the threads end, each after the body it is in, if that ever ends."""
         self._threads.close()
 
+    def _begin(self, run: Run, body: Body) -> Any:
+        if self._halt.is_set:
+            raise NotBegun
+        return self._call(run, body)
+
     def _call(self, run: Run, body: Body) -> Any:
-        run.begin()
         result = body()
         if not inspect.isawaitable(result):
             return result

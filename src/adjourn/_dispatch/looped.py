@@ -1,4 +1,7 @@
-"""Blocking calls of a driver that is written in async alone: the driver runs on an event loop in a thread of its own."""
+"""A synchronous half made of an asynchronous one, on an event loop in a thread.
+
+A blocking call costs a hop to that thread and back.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn, TypeVar
 
 from adjourn import exceptions
+from adjourn._async.connectors.contract import AsyncSession
 from adjourn._async.connectors.lifecycle import AsyncPooledHalf
 from adjourn._dispatch import bridge
+from adjourn._sync.connectors.contract import SyncSession
 from adjourn._sync.connectors.lifecycle import SyncPooledHalf
-from adjourn.connectors.base import AsyncSession, SyncSession
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 T = TypeVar("T")
