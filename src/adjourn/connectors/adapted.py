@@ -20,8 +20,8 @@ from adjourn import exceptions
 from adjourn._async.connectors.lifecycle import AsyncPooledHalf
 from adjourn._dispatch.dispatcher import Dispatcher
 from adjourn._dispatch.looped import LoopedHalf, LoopedSession
-from adjourn.connectors._faces import AsynchronousConnector, SynchronousConnector
 from adjourn.connectors.base import AsyncSession, SyncSession
+from adjourn.connectors.faces import AsynchronousConnector, SynchronousConnector
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 __all__ = ["AdaptedConnector", "Driver", "DriverSession", "SyncAdaptedConnector"]
