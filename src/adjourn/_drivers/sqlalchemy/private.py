@@ -6,7 +6,7 @@
 * ``Pool._is_asyncio`` of SQLAlchemy. Without it a ``poolclass`` that works on event loops alone is refused by SQLAlchemy
   in its own words, and not by us with the remedy.
 
-A release that drops one of these is noticed by `tests/unit/test_private_parts.py`.
+A release that drops one of these is noticed by `tests/connectors/test_private_parts.py`.
 """
 
 from __future__ import annotations
