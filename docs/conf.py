@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import inspect
 import pydoc
+import sys
 from typing import Any
 
 from numpydoc.docscrape import NumpyDocString
@@ -29,15 +30,15 @@ nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(?!adjourn\.).*"),
     # Signatures name internal classes and variables of types.
-    ("py:.*", r"adjourn\..*\b(_\w+|P|R|T|Args|PoolT)\b.*"),
+    ("py:.*", r"adjourn\..*\b(_\w+|P|R|T|Args|Context|EventT|PoolT)\b.*"),
     ("py:.*", r"adjourn\.manager\.source\..*"),
+    ("py:.*", r"adjourn\.connectors\.faces\.Blocking"),
 ]
 
 # Prose. A fence of Mermaid is a diagram here and on code hosts, too.
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_fence_as_directive = ["mermaid"]
 myst_heading_anchors = 3
-mermaid_use_local = "mermaid/mermaid.mjs"
 mermaid_height = "auto"
 mermaid_fullscreen = False
 mermaid_light_theme = "neutral"
@@ -47,7 +48,6 @@ copybutton_exclude = ".linenos, .gp, .go"
 autodoc_default_options = {
     "members": True,
     "undoc-members": True,
-    "show-inheritance": True,
     # Managers and connectors are made of two halves, whose operations are theirs. What Python's own classes have is not
     # repeated.
     "inherited-members": "BaseException,Generic,Protocol,dict,str,tuple",
@@ -60,18 +60,28 @@ numpydoc_show_class_members = False
 default_role = "py:obj"
 
 html_theme = "furo"
+# Its own style for the dark underlines names, as if they were links.
+pygments_dark_style = "github-dark"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_show_copyright = False
 html_show_sphinx = False
 html_copy_source = False
+
+
+def is_public(cls: type) -> bool:
+    """Return whether a class is Python's, or one that adjourn offers to users."""
+    package, _, _ = cls.__module__.rpartition(".")
+    homes = [sys.modules[name] for name in (cls.__module__, package) if name in sys.modules]
+    offered = any(cls.__name__ in getattr(home, "__all__", ()) for home in homes)
+    return not cls.__module__.startswith("adjourn.") or ("._" not in cls.__module__ and offered)
 
 
 def public_bases(cls: type) -> list[type]:
     """Return the classes that users know of those that a class inherits from."""
     found: list[type] = []
     for base in cls.__bases__:
-        is_internal = "._" in base.__module__ or base.__name__.startswith("_")
-        found += public_bases(base) if is_internal else [base]
+        found += [base] if is_public(base) else public_bases(base)
     return [base for base in dict.fromkeys(found) if base is not object]
 
 
@@ -98,6 +108,18 @@ def describe_attribute(app: Sphinx, what: str, name: str, value: Any, options: A
             lines[:] = described_attributes(owner).get(attribute, [])
 
 
+def leave_out_attributes(app: Sphinx, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
+    """Leave out of a class's docstring the section on attributes, where each of them is described by itself below."""
+    if what != "class" or "Attributes" not in lines:
+        return
+    start = lines.index("Attributes")
+    ends = (line for line in range(start + 3, len(lines)) if lines[line].startswith("---"))
+    end = next(ends, len(lines) + 1) - 1
+    listed = {each for names, _, _ in NumpyDocString("\n".join(lines))["Attributes"] for each in names.split(", ")}
+    if all(hasattr(value, each) or each in inspect.get_annotations(value) for each in listed):
+        del lines[start:end]
+
+
 def skip_member(app: Sphinx, what: str, name: str, value: Any, skip: bool, options: Any) -> bool | None:
     """Leave out the tests of the contract, which are described by what they check."""
     return True if name.startswith("test_") else None
@@ -108,4 +130,5 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-bases", show_public_bases)
     # Before numpydoc, which shapes the docstring of a class.
     app.connect("autodoc-process-docstring", describe_attribute, priority=400)
+    app.connect("autodoc-process-docstring", leave_out_attributes, priority=401)
     app.connect("autodoc-skip-member", skip_member)

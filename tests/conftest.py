@@ -17,22 +17,14 @@ import psycopg
 import pytest
 
 from adjourn import embedded
-from support.databases import apply_schema, new_database
+from support.databases import SETTINGS, apply_schema, new_database
 from support.sessions import Sessions
-
-SETTINGS = {
-    "max_connections": "200",
-    # Nobody needs the data of a test after the machine has failed.
-    "fsync": "off",
-    "full_page_writes": "off",
-    "synchronous_commit": "off",
-}
 
 
 @pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    """Asynchronous tests run on asyncio."""
-    return "asyncio"
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    """Asynchronous tests run on asyncio, by default on its own event loop."""
+    return "asyncio", {"use_uvloop": os.environ.get("ADJOURN_TEST_LOOP") == "uvloop"}
 
 
 @pytest.fixture(scope="session")

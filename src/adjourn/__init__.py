@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from adjourn import connector as connector
     from adjourn import connectors as connectors
     from adjourn import contrib as contrib
+    from adjourn import embedded as embedded
     from adjourn import exceptions as exceptions
     from adjourn import job_context as job_context
     from adjourn import jobs as jobs
@@ -29,30 +30,45 @@ if TYPE_CHECKING:
     from adjourn import types as types
     from adjourn import utils as utils
     from adjourn import worker as worker
-    from adjourn._compat.moved import AiopgConnector
-    from adjourn.app import App
+    from adjourn._compat.moved import AiopgConnector as AiopgConnector
+    from adjourn._domain.jobs import DeleteJobCondition, Job, Status
+    from adjourn._domain.runs import AbortReason
+    from adjourn._domain.schedules import MissedRuns
+    from adjourn.app import App, JobContext
     from adjourn.blueprints import Blueprint
     from adjourn.connectors.base import BaseConnector
     from adjourn.connectors.psycopg import PsycopgConnector, SyncPsycopgConnector
     from adjourn.connectors.psycopg2 import AsyncPsycopg2Connector, Psycopg2Connector
-    from adjourn.job_context import JobContext
+    from adjourn.exceptions import AdjournException
+    from adjourn.manager import JobManager, SchemaManager
     from adjourn.retry import BaseRetryStrategy, RetryDecision, RetryStrategy
+    from adjourn.tasks import Task
+    from adjourn.worker import Worker
 
     __version__: str
 
 __all__ = [
-    "AiopgConnector",
+    "AbortReason",
+    "AdjournException",
     "App",
     "AsyncPsycopg2Connector",
     "BaseConnector",
     "BaseRetryStrategy",
     "Blueprint",
+    "DeleteJobCondition",
+    "Job",
     "JobContext",
+    "JobManager",
+    "MissedRuns",
     "Psycopg2Connector",
     "PsycopgConnector",
     "RetryDecision",
     "RetryStrategy",
+    "SchemaManager",
+    "Status",
     "SyncPsycopgConnector",
+    "Task",
+    "Worker",
 ]
 
 __author__ = "The adjourn developers"
@@ -62,27 +78,55 @@ __url__ = ""
 
 # Imported on first use: a program loads no driver that it does not use, and a cron script starts fast.
 _HOMES = {
-    "AiopgConnector": "adjourn._compat.moved",
+    "AbortReason": "adjourn._domain.runs",
+    "AdjournException": "adjourn.exceptions",
     "App": "adjourn.app",
     "AsyncPsycopg2Connector": "adjourn.connectors.psycopg2",
     "BaseConnector": "adjourn.connectors.base",
     "BaseRetryStrategy": "adjourn.retry",
     "Blueprint": "adjourn.blueprints",
-    "JobContext": "adjourn.job_context",
+    "DeleteJobCondition": "adjourn._domain.jobs",
+    "Job": "adjourn._domain.jobs",
+    "JobContext": "adjourn.app",
+    "JobManager": "adjourn.manager",
+    "MissedRuns": "adjourn._domain.schedules",
     "Psycopg2Connector": "adjourn.connectors.psycopg2",
     "PsycopgConnector": "adjourn.connectors.psycopg",
     "RetryDecision": "adjourn.retry",
     "RetryStrategy": "adjourn.retry",
+    "SchemaManager": "adjourn.manager",
+    "Status": "adjourn._domain.jobs",
     "SyncPsycopgConnector": "adjourn.connectors.psycopg",
+    "Task": "adjourn.tasks",
+    "Worker": "adjourn.worker",
+    # It only says where to go; a program of Procrastinate that is being migrated may import it.
+    "AiopgConnector": "adjourn._compat.moved",
 }
 
 # They are there after a bare `import adjourn`, too.
 _MODULES = frozenset(
-    (
-        *("app", "blueprints", "builtin_tasks", "connector", "connectors", "contrib", "exceptions", "job_context"),
-        *("jobs", "manager", "middleware", "periodic", "retry", "schema", "tasks", "testing", "types", "utils"),
+    [
+        "app",
+        "blueprints",
+        "builtin_tasks",
+        "connector",
+        "connectors",
+        "contrib",
+        "embedded",
+        "exceptions",
+        "job_context",
+        "jobs",
+        "manager",
+        "middleware",
+        "periodic",
+        "retry",
+        "schema",
+        "tasks",
+        "testing",
+        "types",
+        "utils",
         "worker",
-    )
+    ]
 )
 
 

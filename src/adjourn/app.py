@@ -20,10 +20,14 @@ from adjourn._domain.schedules import checked_defaults
 from adjourn._runtime.contexts import AwaitableContext
 from adjourn._runtime.imports import import_all, load_from_path
 from adjourn.connectors.base import BaseConnector
+from adjourn.events import Events
+from adjourn.events.log import logged
 from adjourn.manager import JobDeferrer, JobManager, SchemaManager
 from adjourn.types import ConfigureOptions, JSONDumps, PeriodicDefaults, WorkerOptions
 from adjourn.worker import Worker, shutdown
 from adjourn.worker.options import checked_options
+
+__all__ = ["App"]
 
 logger: logging.Logger = logging.getLogger(__name__)
 
@@ -70,6 +74,8 @@ class App(blueprints.Blueprint):
         self.worker_defaults: WorkerOptions = checked_options("worker_defaults", defaults)
         self.periodic_defaults: PeriodicDefaults = checked_defaults(periodic_defaults)
         self.job_manager: JobManager = JobManager(connector, schema)
+        self.events: Events = logged()
+        self.job_manager.events = self.events
         self._replacing = threading.Lock()
         builtin_tasks.builtin.apps.add(self)
 
@@ -101,6 +107,7 @@ class App(blueprints.Blueprint):
         other.__dict__.update(self.__dict__)
         other.connector = _checked(connector)
         other.job_manager = JobManager(connector, self.job_manager.schema)
+        other.events = other.job_manager.events = Events(self.events)
         other._registry = blueprints.TaskRegistry(other, self.tasks.declared())
         other._replacing = threading.Lock()
         return other
@@ -131,6 +138,7 @@ class App(blueprints.Blueprint):
         former = self.connector, self.job_manager
         try:
             self.connector, self.job_manager = connector, JobManager(connector, self.job_manager.schema)
+            self.job_manager.events = self.events
             yield self
         finally:
             self.connector, self.job_manager = former

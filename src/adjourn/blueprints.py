@@ -22,6 +22,8 @@ from adjourn.retry import RetryValue
 from adjourn.tasks import Task
 from adjourn.types import AnyTaskMiddleware, JSONDumps, PeriodicOptions
 
+__all__ = ["Blueprint", "TaskRegistry"]
+
 P = ParamSpec("P")
 R = TypeVar("R")
 Args = ParamSpec("Args")
@@ -36,6 +38,13 @@ class TaskRegistry(Mapping[str, AnyTask]):
     """The tasks of a blueprint by name and alias, each deferring through that blueprint.
 
     Synchronized apps look at one dictionary, each through a registry of its own.
+
+    Parameters
+    ----------
+    owner
+        The blueprint or app that jobs are deferred through.
+    declared
+        The tasks by name and alias.
     """
 
     def __init__(self, owner: Blueprint, declared: dict[str, AnyTask]) -> None:
@@ -64,6 +73,13 @@ class TaskRegistry(Mapping[str, AnyTask]):
 
     def add_names(self, task: AnyTask, names: Iterable[str]) -> None:
         """Make a task known by more names, all or none.
+
+        Parameters
+        ----------
+        task
+            The task.
+        names
+            The names.
 
         Raises
         ------
@@ -142,6 +158,13 @@ class Blueprint:
         The tasks themselves are then deferred through this app. If another has taken them in before, they stay that
         one's, and this app has tasks of its own for them, by name: ``app.tasks["namespace:name"]``.
 
+        Parameters
+        ----------
+        blueprint
+            The blueprint.
+        namespace
+            What the names of its tasks begin with here, before a colon.
+
         Raises
         ------
         TaskAlreadyRegistered
@@ -183,6 +206,13 @@ class Blueprint:
 
     def add_task_alias(self, task: AnyTask, alias: str) -> None:
         """Let workers know a task by a further name.
+
+        Parameters
+        ----------
+        task
+            A task of this collection.
+        alias
+            The further name.
 
         Raises
         ------

@@ -18,6 +18,8 @@ from adjourn._domain.protocols import ContextLike
 from adjourn.blueprints import Blueprint
 from adjourn.manager import JobManager
 
+__all__ = ["Builtins", "builtin", "remove_old_jobs"]
+
 QUEUE = "builtin"
 
 

@@ -10,6 +10,37 @@ import datetime
 import inspect
 from typing import Protocol
 
+__all__ = [
+    "AdjournException",
+    "AlreadyEnqueued",
+    "AppNotOpen",
+    "CallerModuleUnknown",
+    "ConnectorException",
+    "FunctionPathError",
+    "InvalidConnection",
+    "InvalidOption",
+    "InvalidTaskArguments",
+    "InvalidTimestamp",
+    "JobAborted",
+    "JobRetry",
+    "JobTimeout",
+    "LoadFromPathError",
+    "MiddlewareKindMismatch",
+    "MissingApp",
+    "MovedElsewhere",
+    "NoResult",
+    "ProcrastinateException",
+    "RetryDecisionLike",
+    "RunTaskError",
+    "SchemaOutOfDate",
+    "SyncConnectorConfigurationError",
+    "TaskAlreadyRegistered",
+    "TaskNotFound",
+    "UnboundTaskError",
+    "UniqueViolation",
+    "WrongCaller",
+]
+
 
 class AdjournException(Exception):
     """An adjourn operation failed."""
@@ -64,7 +95,7 @@ class LoadFromPathError(AdjournException, ImportError):
 
 
 class CallerModuleUnknown(AdjournException):
-    """The module that creates this object has no ``__name__``. Pass an explicit ``name`` to its tasks."""
+    """Never raised: programs written for Procrastinate may catch it."""
 
 
 class FunctionPathError(AdjournException):
@@ -177,11 +208,11 @@ class MissingApp(AdjournException):
 
 
 class InvalidTimestamp(AdjournException):
-    """A periodic task was called with a time that is not one of its schedule's."""
+    """Never raised: programs written for Procrastinate may catch it."""
 
 
 class RunTaskError(AdjournException):
-    """The worker met jobs that it could not run; the log says which."""
+    """Never raised: programs written for Procrastinate may catch it."""
 
 
 class MovedElsewhere(AdjournException):

@@ -88,6 +88,10 @@ def checked_options(
 
     Parameters
     ----------
+    task
+        The task.
+    options
+        The options, as `Task.configure` takes them.
     json_dumps
         How arguments become JSON; None where that is not known yet.
     """

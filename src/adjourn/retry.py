@@ -16,6 +16,8 @@ from adjourn._domain.jobs import Job
 from adjourn.exceptions import InvalidOption, JobRetry
 from adjourn.types import TimeDeltaParams
 
+__all__ = ["BaseRetryStrategy", "RetryDecision", "RetryStrategy", "RetryValue", "get_retry_strategy"]
+
 LONGEST_WAIT = 365 * 24 * 3600
 """Seconds beyond which a `RetryStrategy`'s wait does not grow: a year."""
 
@@ -92,11 +94,26 @@ class BaseRetryStrategy:
     def get_schedule_in(self, *, exception: BaseException, attempts: int) -> int | None:
         """Decide in how many seconds the job is run again; None lets it fail. Deprecated: `get_retry_decision` is asked
         first, and can say more.
+
+        Parameters
+        ----------
+        exception
+            What the task raised.
+        attempts
+            How often the job had failed before.
         """
         raise NotImplementedError("define get_retry_decision")
 
     def get_retry_exception(self, exception: BaseException, job: Job) -> JobRetry | None:
-        """Return the exception that stands for running the job again, or None if it is to fail."""
+        """Return the exception that stands for running the job again, or None if it is to fail.
+
+        Parameters
+        ----------
+        exception
+            What the task raised.
+        job
+            The job.
+        """
         decision = self.get_retry_decision(exception=exception, job=job)
         return None if decision is None else JobRetry(decision)
 
@@ -170,7 +187,15 @@ class RetryStrategy(BaseRetryStrategy):
     jitter: float = attrs.field(default=0.0, validator=_fraction)
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
-        """Decide by the number of attempts and the type of the exception."""
+        """Decide by the number of attempts and the type of the exception.
+
+        Parameters
+        ----------
+        exception
+            What the task raised.
+        job
+            The job; ``job.attempts`` is how often it had failed before.
+        """
         if self.max_attempts is not None and job.attempts >= self.max_attempts:
             return None
         if not isinstance(exception, Exception if self.retry_exceptions is None else self.retry_exceptions):
@@ -231,5 +256,8 @@ class RetryStrategy(BaseRetryStrategy):
 
 
 def get_retry_strategy(retry: RetryValue | None) -> BaseRetryStrategy | None:
-    """Return the strategy that a task's ``retry`` option stands for; see `RetryStrategy.of`."""
+    """Return the strategy that a task's ``retry`` option stands for, as `RetryStrategy.of` does.
+
+    It is for programs written for Procrastinate.
+    """
     return RetryStrategy.of(retry)

@@ -46,6 +46,13 @@ def make_job(
 ) -> Job:
     """Check the options of a job, and return it.
 
+    Parameters
+    ----------
+    name
+        The task's name.
+    queue, priority, lock, queueing_lock, task_kwargs, schedule_at, schedule_in
+        The options, as `Task.configure` takes them.
+
     Raises
     ------
     InvalidOption
@@ -187,7 +194,15 @@ class Task(Generic[P, R, Args]):
         self.rename(f"{namespace}:{self.name}", [f"{namespace}:{alias}" for alias in self.aliases])
 
     def rename(self, name: str, aliases: Iterable[str]) -> None:
-        """Give the task another name, and other aliases."""
+        """Give the task another name, and other aliases.
+
+        Parameters
+        ----------
+        name
+            The name.
+        aliases
+            Further names under which workers know it.
+        """
         check_name("name", name)
         self.name = name
         self.aliases = list(aliases)
@@ -268,7 +283,13 @@ class Task(Generic[P, R, Args]):
         queueing_lock: str | None = None,
         **options: Any,
     ) -> Job:
-        """Return a job with these options, and the task's own for the rest."""
+        """Return a job with these options, and the task's own for the rest.
+
+        Parameters
+        ----------
+        queue, priority, lock, queueing_lock, **options
+            The options, as `Task.configure` takes them.
+        """
         return make_job(
             self.name,
             queue=self.queue if queue is None else queue,
@@ -280,6 +301,13 @@ class Task(Generic[P, R, Args]):
 
     def defer(self, *args: Args.args, **kwargs: Args.kwargs) -> int:
         """Store a job that calls the task with these keyword arguments, and return its id. Blocks.
+
+        Parameters
+        ----------
+        *args
+            None: pass every argument by its name.
+        **kwargs
+            The arguments to call the task with; they must be storable as JSON.
 
         Raises
         ------
@@ -296,6 +324,13 @@ class Task(Generic[P, R, Args]):
 
     async def defer_async(self, *args: Args.args, **kwargs: Args.kwargs) -> int:
         """Store a job that calls the task with these keyword arguments, and return its id.
+
+        Parameters
+        ----------
+        *args
+            None: pass every argument by its name.
+        **kwargs
+            The arguments to call the task with; they must be storable as JSON.
 
         Raises
         ------
@@ -323,7 +358,15 @@ class Task(Generic[P, R, Args]):
         return await self.configure().batch_defer_async(*task_kwargs)
 
     def get_retry_exception(self, exception: BaseException, job: Job) -> exceptions.JobRetry | None:
-        """Return the exception that stands for running the job again, or None if it is to fail."""
+        """Return the exception that stands for running the job again, or None if it is to fail.
+
+        Parameters
+        ----------
+        exception
+            What the task raised.
+        job
+            The job.
+        """
         strategy = self.retry_strategy
         if strategy is None:
             return None

@@ -8,6 +8,26 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, TypedDict
 
 import attrs
 
+__all__ = [
+    "AnyTaskMiddleware",
+    "AnyWorkerMiddleware",
+    "AsyncCallNext",
+    "ConfigureOptions",
+    "JSONDict",
+    "JSONDumps",
+    "JSONLoads",
+    "JSONValue",
+    "JobToDefer",
+    "Parameters",
+    "PeriodicDefaults",
+    "PeriodicOptions",
+    "Row",
+    "Statement",
+    "SyncCallNext",
+    "TimeDeltaParams",
+    "WorkerOptions",
+]
+
 JSONValue: TypeAlias = "dict[str, Any] | list[Any] | str | int | float | bool | None"
 JSONDict: TypeAlias = dict[str, Any]
 Parameters: TypeAlias = Mapping[str, Any]
@@ -48,8 +68,8 @@ class TimeDeltaParams(TypedDict, total=False):
 
 
 class JobToDefer(NamedTuple):
-    """The columns of a new job, by the names that programs written for Procrastinate know them by. Nothing here makes
-    or takes one.
+    """The columns of a new job, by the names that programs written for Procrastinate know. Nothing here makes or takes
+    one.
     """
 
     queue_name: str
@@ -63,7 +83,15 @@ class JobToDefer(NamedTuple):
 
 @attrs.frozen
 class Statement:
-    """One SQL command, and the name by which people, logs and the in-memory connector know it."""
+    """One SQL command, and the name by which people, logs and the in-memory connector know it.
+
+    Parameters
+    ----------
+    name
+        The name.
+    text
+        The SQL.
+    """
 
     name: str
     text: str

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
-
 from adjourn._compat.moved import AiopgConnector, MovedElsewhere
+from adjourn._compat.names import utcnow
 from adjourn._runtime.callers import caller_module
 from adjourn._runtime.contexts import AwaitableContext
 from adjourn._runtime.imports import import_all, load_from_path
@@ -20,8 +19,3 @@ __all__ = [
     "load_from_path",
     "utcnow",
 ]
-
-
-def utcnow() -> datetime.datetime:
-    """Return the time, aware, in UTC."""
-    return datetime.datetime.now(datetime.UTC)

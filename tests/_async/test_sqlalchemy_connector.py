@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
 from adjourn import exceptions
-from adjourn._async.connectors.sqlalchemy import AsyncSQLAlchemyConnector
+from adjourn._async.connectors.sqlalchemy import AsyncSQLAlchemyHalf
 from adjourn._drivers.sqlalchemy.names_async import (
     AsyncConnection,
     AsyncEngine,
@@ -36,9 +36,9 @@ def url(request: pytest.FixtureRequest, scratch: str) -> URL:
 
 
 @pytest.fixture
-async def connector(url: URL, sessions: Sessions) -> AsyncIterator[AsyncSQLAlchemyConnector]:
+async def connector(url: URL, sessions: Sessions) -> AsyncIterator[AsyncSQLAlchemyHalf]:
     """A connector that is open, and has given back every connection when the test is over."""
-    connector = AsyncSQLAlchemyConnector(dsn=url, pool_size=2, max_overflow=0, pool_timeout=10)
+    connector = AsyncSQLAlchemyHalf(dsn=url, pool_size=2, max_overflow=0, pool_timeout=10)
     await connector.open_async()
     yield connector
     await connector.close_async()
@@ -53,23 +53,23 @@ async def engine(url: URL) -> AsyncIterator[AsyncEngine]:
     await engine.dispose()
 
 
-async def names_async(connector: AsyncSQLAlchemyConnector) -> list[str]:
+async def names_async(connector: AsyncSQLAlchemyHalf) -> list[str]:
     """What is in the table."""
     return [row["name"] for row in await connector.execute_async(ALL)]
 
 
 async def test_rows_are_dictionaries_and_a_statement_is_committed_on_return(
-    connector: AsyncSQLAlchemyConnector, observer: psycopg.Connection
+    connector: AsyncSQLAlchemyHalf, observer: psycopg.Connection
 ) -> None:
     assert await connector.execute_async(ADD, {"name": "ann"}) == [{"id": 1, "name": "ann"}]
     assert observer.execute("SELECT name FROM scratch").fetchall() == [("ann",)]
 
 
-async def test_a_statement_without_rows_returns_none(connector: AsyncSQLAlchemyConnector) -> None:
+async def test_a_statement_without_rows_returns_none(connector: AsyncSQLAlchemyHalf) -> None:
     assert await connector.execute_async(Statement("set", "SET application_name = 'adjourn'")) == []
 
 
-async def test_without_parameters_the_text_is_sent_as_it_is(connector: AsyncSQLAlchemyConnector) -> None:
+async def test_without_parameters_the_text_is_sent_as_it_is(connector: AsyncSQLAlchemyHalf) -> None:
     several = "CREATE TEMP TABLE one (x text); INSERT INTO one VALUES ('100%'); DROP TABLE one"
     # More often than after which a driver prepares what it sends.
     for _ in range(8):
@@ -77,7 +77,7 @@ async def test_without_parameters_the_text_is_sent_as_it_is(connector: AsyncSQLA
     assert await connector.execute_async(Statement("percent", "SELECT '%s' AS x;")) == [{"x": "%s"}]
 
 
-async def test_with_parameters_a_percent_sign_is_doubled(connector: AsyncSQLAlchemyConnector) -> None:
+async def test_with_parameters_a_percent_sign_is_doubled(connector: AsyncSQLAlchemyHalf) -> None:
     text = "SELECT '100%%' AS much, %(one)s::text AS one, %(one)s::text AS again"
     assert await connector.execute_async(Statement("percent", text), {"one": "1", "unused": 2}) == [
         {"much": "100%", "one": "1", "again": "1"}
@@ -85,7 +85,7 @@ async def test_with_parameters_a_percent_sign_is_doubled(connector: AsyncSQLAlch
     assert await connector.execute_async(Statement("percent", "SELECT '100%%' AS much"), {}) == [{"much": "100%"}]
 
 
-async def test_values_of_every_kind_that_adjourn_uses_arrive(connector: AsyncSQLAlchemyConnector) -> None:
+async def test_values_of_every_kind_that_adjourn_uses_arrive(connector: AsyncSQLAlchemyHalf) -> None:
     now = datetime.datetime.now(datetime.UTC)
     values = {
         "json": '{"a": 1}',
@@ -108,7 +108,7 @@ async def test_values_of_every_kind_that_adjourn_uses_arrive(connector: AsyncSQL
     assert await connector.execute_async(Statement("values", text), values) == [values]
 
 
-async def test_a_unique_violation_carries_the_constraints_name(connector: AsyncSQLAlchemyConnector) -> None:
+async def test_a_unique_violation_carries_the_constraints_name(connector: AsyncSQLAlchemyHalf) -> None:
     await connector.execute_async(ADD, {"name": "ann"})
     with pytest.raises(exceptions.UniqueViolation, match="ann") as caught:
         await connector.execute_async(ADD, {"name": "ann"})
@@ -116,7 +116,7 @@ async def test_a_unique_violation_carries_the_constraints_name(connector: AsyncS
     assert caught.value.sqlstate == "23505"
 
 
-async def test_other_errors_carry_the_drivers_words_and_the_state(connector: AsyncSQLAlchemyConnector) -> None:
+async def test_other_errors_carry_the_drivers_words_and_the_state(connector: AsyncSQLAlchemyHalf) -> None:
     ways: list[dict[str, Any] | None] = [None, {}]
     for parameters in ways:
         with pytest.raises(exceptions.ConnectorException, match=r'^relation "nowhere" does not exist') as caught:
@@ -127,41 +127,23 @@ async def test_other_errors_carry_the_drivers_words_and_the_state(connector: Asy
     assert caught.value.sqlstate == "42P01"
 
 
-async def test_a_batch_is_one_transaction(connector: AsyncSQLAlchemyConnector, observer: psycopg.Connection) -> None:
-    mine = Statement("mine", "SELECT txid_current() AS id")
-    first, second, added = await connector.execute_batch_async([(mine, {}), (mine, {}), (ADD, {"name": "ann"})])
-    assert first == second
-    assert added[0]["name"] == "ann"
-    assert observer.execute("SELECT count(*) FROM scratch").fetchall() == [(1,)]
-
-
-async def test_a_batch_takes_effect_as_a_whole_or_not_at_all(connector: AsyncSQLAlchemyConnector) -> None:
-    with pytest.raises(exceptions.UniqueViolation):
-        await connector.execute_batch_async([(ADD, {"name": "ann"}), (ADD, {"name": "ann"})])
-    assert await names_async(connector) == []
-    await connector.execute_batch_async([(ADD, {"name": "ann"}), (ADD, {"name": "bob"})])
-    assert await names_async(connector) == ["ann", "bob"]
-
-
 async def test_a_connector_that_is_not_open_says_so_before_and_after(url: URL) -> None:
-    connector = AsyncSQLAlchemyConnector(dsn=url)
+    connector = AsyncSQLAlchemyHalf(dsn=url)
     for _ in range(2):
         with pytest.raises(exceptions.AppNotOpen, match="Open it first"):
             await connector.execute_async(ALL)
         with pytest.raises(exceptions.AppNotOpen):
-            await connector.execute_batch_async([(ALL, {})])
-        with pytest.raises(exceptions.AppNotOpen):
-            connector.engine  # noqa: B018
+            connector.pool  # noqa: B018
         await connector.open_async()
         await connector.open_async()
-        assert isinstance(connector.engine, AsyncEngine)
+        assert isinstance(connector.pool, AsyncEngine)
         assert await connector.execute_async(ALL) == []
         await connector.close_async()
         await connector.close_async()
 
 
 async def test_closing_gives_every_connection_back(url: URL, sessions: Sessions) -> None:
-    connector = AsyncSQLAlchemyConnector(dsn=url)
+    connector = AsyncSQLAlchemyHalf(dsn=url)
     for _ in range(3):
         await connector.open_async()
         assert sessions.settle(1) == 1
@@ -170,19 +152,19 @@ async def test_closing_gives_every_connection_back(url: URL, sessions: Sessions)
 
 
 async def test_options_are_those_of_sqlalchemys_engine(url: URL, sessions: Sessions) -> None:
-    connector = AsyncSQLAlchemyConnector(dsn=url, poolclass=NullPool)
+    connector = AsyncSQLAlchemyHalf(dsn=url, poolclass=NullPool)
     await connector.open_async()
     assert await connector.execute_async(ALL) == []
     assert sessions.settle(0) == 0
     await connector.close_async()
     with pytest.raises(exceptions.InvalidOption, match="pool_sise"):
-        AsyncSQLAlchemyConnector(dsn=url, pool_sise=1)
+        AsyncSQLAlchemyHalf(dsn=url, pool_sise=1)
 
 
 @pytest.mark.parametrize("dsn", ["mysql://me:secret@host/db", "postgresql+pg8000://me:secret@host/db"])
 async def test_an_address_for_another_driver_is_refused(dsn: str) -> None:
     with pytest.raises(exceptions.InvalidOption, match="This connector takes") as caught:
-        AsyncSQLAlchemyConnector(dsn=dsn)
+        AsyncSQLAlchemyHalf(dsn=dsn)
     assert "secret" not in str(caught.value)
 
 
@@ -192,19 +174,19 @@ async def test_a_value_that_an_option_cannot_have_is_refused_when_the_connector_
 ) -> None:
     options: dict[str, Any] = {option: value}
     with pytest.raises(exceptions.InvalidOption, match=rf"\b{option}="):
-        AsyncSQLAlchemyConnector(**options)
+        AsyncSQLAlchemyHalf(**options)
 
 
 async def test_an_unreadable_address_is_refused_without_being_quoted() -> None:
     with pytest.raises(exceptions.InvalidOption, match="cannot be read") as caught:
-        AsyncSQLAlchemyConnector(dsn="postgresql:/me:secret@host/db")
+        AsyncSQLAlchemyHalf(dsn="postgresql:/me:secret@host/db")
     assert "secret" not in str(caught.value)
     assert caught.value.__suppress_context__
 
 
 async def test_a_server_that_is_not_there_is_named_with_the_drivers_words(url: URL, tmp_path: Any) -> None:
     nowhere = URL.create(url.drivername, "me", "secret", database="mine", query={"host": str(tmp_path)})
-    connector = AsyncSQLAlchemyConnector(dsn=nowhere)
+    connector = AsyncSQLAlchemyHalf(dsn=nowhere)
     for _ in range(2):
         with pytest.raises(exceptions.ConnectorException, match="No such file or directory") as caught:
             await connector.open_async()
@@ -218,11 +200,11 @@ async def test_a_server_that_is_not_there_is_named_with_the_drivers_words(url: U
 async def test_an_engine_of_the_users_is_used_and_never_disposed_of(
     engine: AsyncEngine, sessions: Sessions, observer: psycopg.Connection
 ) -> None:
-    connector = AsyncSQLAlchemyConnector()
+    connector = AsyncSQLAlchemyHalf()
     await connector.open_async(engine)
-    assert connector.engine is engine
+    assert connector.pool is engine
     pids = {(await connector.execute_async(PID))[0]["pid"] for _ in range(5)}
-    await connector.execute_batch_async([(ADD, {"name": "bob"})])
+    await connector.execute_async(ADD, {"name": "bob"})
     assert len(pids) == 1
     assert sessions.settle(1) == 1
     await connector.close_async()
@@ -239,10 +221,10 @@ async def test_an_engines_connection_is_given_back_as_it_was(engine: AsyncEngine
     level = "SHOW transaction_isolation"
     mine = Statement("mine", "SELECT txid_current() AS id")
     serializable = create_engine_async(engine.url, isolation_level="SERIALIZABLE", pool_size=1, max_overflow=0)
-    connector = AsyncSQLAlchemyConnector()
+    connector = AsyncSQLAlchemyHalf()
     await connector.open_async(serializable)
     await connector.execute_async(ADD, {"name": "ann"})
-    await connector.execute_batch_async([(ADD, {"name": "bob"})])
+    await connector.execute_async(ADD, {"name": "bob"})
     async with serializable.begin() as connection:
         assert (await connection.exec_driver_sql(level)).scalar() == "serializable"
         first, second = [(await connection.exec_driver_sql(mine.text)).scalar() for _ in range(2)]
@@ -251,19 +233,8 @@ async def test_an_engines_connection_is_given_back_as_it_was(engine: AsyncEngine
     await serializable.dispose()
 
 
-async def test_a_batch_is_one_transaction_on_an_engine_that_commits_by_itself_too(url: URL) -> None:
-    engine = create_engine_async(url, isolation_level="AUTOCOMMIT")
-    connector = AsyncSQLAlchemyConnector()
-    await connector.open_async(engine)
-    with pytest.raises(exceptions.UniqueViolation):
-        await connector.execute_batch_async([(ADD, {"name": "ann"}), (ADD, {"name": "ann"})])
-    assert await names_async(connector) == []
-    await connector.close_async()
-    await engine.dispose()
-
-
 async def test_an_engine_that_cannot_be_used_is_refused() -> None:
-    connector = AsyncSQLAlchemyConnector()
+    connector = AsyncSQLAlchemyHalf()
     with pytest.raises(exceptions.InvalidOption, match=r"takes a SQLAlchemy \w*Engine, not a builtins\.str"):
         await connector.open_async("postgresql://")
     assert not connector.is_open
@@ -272,7 +243,7 @@ async def test_an_engine_that_cannot_be_used_is_refused() -> None:
 async def test_a_statement_on_the_callers_connection_is_part_of_its_transaction(
     engine: AsyncEngine, observer: psycopg.Connection
 ) -> None:
-    closed = AsyncSQLAlchemyConnector()
+    closed = AsyncSQLAlchemyHalf()
     count = "SELECT count(*) FROM scratch"
     async with engine.connect() as connection:
         await closed.execute_async(ADD, {"name": "ann"}, connection=connection)
@@ -293,7 +264,7 @@ async def test_several_commands_on_the_callers_connection_are_part_of_its_transa
 ) -> None:
     several = Statement("several", "INSERT INTO scratch (name) VALUES ('ann'); INSERT INTO scratch (name) VALUES ('b')")
     async with engine.connect() as connection:
-        await AsyncSQLAlchemyConnector().execute_async(several, connection=connection)
+        await AsyncSQLAlchemyHalf().execute_async(several, connection=connection)
         await connection.rollback()
     assert observer.execute("SELECT name FROM scratch").fetchall() == []
 
@@ -301,7 +272,7 @@ async def test_several_commands_on_the_callers_connection_are_part_of_its_transa
 async def test_a_statement_on_the_callers_orm_session_is_part_of_its_transaction(
     engine: AsyncEngine, observer: psycopg.Connection
 ) -> None:
-    closed = AsyncSQLAlchemyConnector()
+    closed = AsyncSQLAlchemyHalf()
     async with AsyncOrmSession(engine) as session:
         await closed.execute_async(ADD, {"name": "ann"}, connection=session)
         assert observer.execute("SELECT count(*) FROM scratch").fetchall() == [(0,)]
@@ -320,37 +291,37 @@ async def test_a_statement_on_the_callers_orm_session_is_part_of_its_transaction
 async def test_an_orm_session_without_an_engine_is_refused_in_sqlalchemys_words() -> None:
     async with AsyncOrmSession() as session:
         with pytest.raises(exceptions.ConnectorException, match="bind"):
-            await AsyncSQLAlchemyConnector().execute_async(ALL, connection=session)
+            await AsyncSQLAlchemyHalf().execute_async(ALL, connection=session)
 
 
 async def test_a_connection_of_psycopgs_own_is_taken_too(dsn: str, url: URL, observer: psycopg.Connection) -> None:
     async with await psycopg.AsyncConnection.connect(dsn) as connection:
-        await AsyncSQLAlchemyConnector(dsn=url).execute_async(ADD, {"name": "ann"}, connection=connection)
+        await AsyncSQLAlchemyHalf(dsn=url).execute_async(ADD, {"name": "ann"}, connection=connection)
         await connection.rollback()
-        await AsyncSQLAlchemyConnector(dsn=url).execute_async(ADD, {"name": "bob"}, connection=connection)
+        await AsyncSQLAlchemyHalf(dsn=url).execute_async(ADD, {"name": "bob"}, connection=connection)
     assert observer.execute("SELECT name FROM scratch").fetchall() == [("bob",)]
 
 
-async def test_a_connection_of_another_kind_is_refused_with_the_remedy(connector: AsyncSQLAlchemyConnector) -> None:
+async def test_a_connection_of_another_kind_is_refused_with_the_remedy(connector: AsyncSQLAlchemyHalf) -> None:
     with pytest.raises(exceptions.InvalidConnection, match=r"takes a SQLAlchemy \w*Connection.*not a builtins\.str"):
         await connector.execute_async(ALL, connection="postgresql://")
 
 
 async def test_a_connection_that_the_server_has_ended_is_replaced_without_an_error(
-    connector: AsyncSQLAlchemyConnector, observer: psycopg.Connection
+    connector: AsyncSQLAlchemyHalf, observer: psycopg.Connection
 ) -> None:
     for _ in range(3):
         (row,) = await connector.execute_async(PID)
         observer.execute("SELECT pg_terminate_backend(%s, 5000)", [row["pid"]])
         assert (await connector.execute_async(PID))[0]["pid"] != row["pid"]
         observer.execute("SELECT pg_terminate_backend(%s, 5000)", [(await connector.execute_async(PID))[0]["pid"]])
-        await connector.execute_batch_async([(PID, {})])
+        assert await names_async(connector) == []
 
 
 async def test_an_exhausted_pool_is_an_error_that_names_pool_size(url: URL) -> None:
-    connector = AsyncSQLAlchemyConnector(dsn=url, pool_size=1, max_overflow=0, pool_timeout=0.5)
+    connector = AsyncSQLAlchemyHalf(dsn=url, pool_size=1, max_overflow=0, pool_timeout=0.5)
     await connector.open_async()
-    async with connector.engine.connect():
+    async with connector.pool.connect():
         with pytest.raises(exceptions.ConnectorException, match="pool_size"):
             await connector.execute_async(ALL)
     await connector.close_async()
@@ -359,7 +330,7 @@ async def test_an_exhausted_pool_is_an_error_that_names_pool_size(url: URL) -> N
 async def test_a_session_is_beside_the_pool_and_needs_no_open_connector(
     url: URL, engine: AsyncEngine, sessions: Sessions, observer: psycopg.Connection
 ) -> None:
-    connector = AsyncSQLAlchemyConnector(dsn=url)
+    connector = AsyncSQLAlchemyHalf(dsn=url)
     for _ in range(2):
         session = await connector.session_async()
         await session.execute_async(ADD, {"name": "ann"})
@@ -369,21 +340,21 @@ async def test_a_session_is_beside_the_pool_and_needs_no_open_connector(
         await session.close_async()
         observer.execute("DELETE FROM scratch")
         # Of the engine that is in use it is the address.
-        connector = AsyncSQLAlchemyConnector(dsn="postgresql:///nowhere?host=/nowhere")
+        connector = AsyncSQLAlchemyHalf(dsn="postgresql:///nowhere?host=/nowhere")
         await connector.open_async(engine)
     await connector.close_async()
 
 
 async def test_a_session_that_cannot_connect_says_why(url: URL, tmp_path: Any) -> None:
     with pytest.raises(exceptions.ConnectorException, match="No such file or directory"):
-        await AsyncSQLAlchemyConnector(dsn=url.set(query={"host": str(tmp_path)})).session_async()
+        await AsyncSQLAlchemyHalf(dsn=url.set(query={"host": str(tmp_path)})).session_async()
 
 
 async def test_an_engines_connection_that_is_in_use_keeps_its_own_transaction(
-    connector: AsyncSQLAlchemyConnector, observer: psycopg.Connection
+    connector: AsyncSQLAlchemyHalf, observer: psycopg.Connection
 ) -> None:
     connection: AsyncConnection
-    async with connector.engine.connect() as connection:
+    async with connector.pool.connect() as connection:
         await connection.exec_driver_sql("INSERT INTO scratch (name) VALUES ('mine')")
         await connector.execute_async(ADD, {"name": "ann"})
         await connection.rollback()

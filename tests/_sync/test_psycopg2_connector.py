@@ -15,7 +15,7 @@ from psycopg2.extras import NamedTupleCursor, RealDictCursor
 from psycopg2.pool import ThreadedConnectionPool
 
 from adjourn import exceptions
-from adjourn._sync.connectors.psycopg2 import SyncPsycopg2Connector
+from adjourn._sync.connectors.psycopg2 import SyncPsycopg2Half
 from adjourn.types import Statement
 from support.sessions import Sessions
 
@@ -25,32 +25,32 @@ MINE = Statement("mine", "SELECT pg_backend_pid() AS pid")
 
 
 @pytest.fixture
-def connector(scratch: str, sessions: Sessions) -> Iterator[SyncPsycopg2Connector]:
+def connector(scratch: str, sessions: Sessions) -> Iterator[SyncPsycopg2Half]:
     """A connector that is open, and has given every connection back when the test is over."""
-    connector = SyncPsycopg2Connector(scratch, maxconn=2, timeout=10)
+    connector = SyncPsycopg2Half(scratch, maxconn=2, timeout=10)
     connector.open()
     yield connector
     connector.close()
     assert sessions.settle(0) == 0
 
 
-def names(connector: SyncPsycopg2Connector) -> list[str]:
+def names(connector: SyncPsycopg2Half) -> list[str]:
     """What is in the table."""
     return [row["name"] for row in connector.execute(ALL)]
 
 
 def test_rows_are_dictionaries_and_a_statement_is_committed_on_return(
-    connector: SyncPsycopg2Connector, observer: psycopg.Connection
+    connector: SyncPsycopg2Half, observer: psycopg.Connection
 ) -> None:
     assert connector.execute(ADD, {"name": "ann"}) == [{"id": 1, "name": "ann"}]
     assert observer.execute("SELECT name FROM scratch").fetchall() == [("ann",)]
 
 
-def test_a_statement_without_rows_returns_none(connector: SyncPsycopg2Connector) -> None:
+def test_a_statement_without_rows_returns_none(connector: SyncPsycopg2Half) -> None:
     assert connector.execute(Statement("set", "SET application_name = 'adjourn'")) == []
 
 
-def test_without_parameters_the_text_is_sent_as_it_is(connector: SyncPsycopg2Connector) -> None:
+def test_without_parameters_the_text_is_sent_as_it_is(connector: SyncPsycopg2Half) -> None:
     several = "CREATE TEMP TABLE one (x text); INSERT INTO one VALUES ('100%'); DROP TABLE one"
     connector.execute(Statement("several", several))
     assert connector.execute(Statement("percent", "SELECT '%s' AS x")) == [{"x": "%s"}]
@@ -58,7 +58,7 @@ def test_without_parameters_the_text_is_sent_as_it_is(connector: SyncPsycopg2Con
 
 
 @pytest.mark.parametrize("cast", ["text", "bigint", "boolean", "timestamptz", "jsonb"])
-def test_lists_become_arrays_also_empty_ones_and_those_of_nothing(connector: SyncPsycopg2Connector, cast: str) -> None:
+def test_lists_become_arrays_also_empty_ones_and_those_of_nothing(connector: SyncPsycopg2Half, cast: str) -> None:
     statement = Statement("lists", f"SELECT %(values)s::{'text' if cast == 'jsonb' else cast}[]::{cast}[] AS values")
     moment = datetime.datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=datetime.timezone(datetime.timedelta(hours=2)))
     value: dict[str, Any] = {
@@ -74,12 +74,12 @@ def test_lists_become_arrays_also_empty_ones_and_those_of_nothing(connector: Syn
             assert row["values"] == values
 
 
-def test_timestamps_are_aware(connector: SyncPsycopg2Connector) -> None:
+def test_timestamps_are_aware(connector: SyncPsycopg2Half) -> None:
     (row,) = connector.execute(Statement("now", "SELECT now() AS now"))
     assert abs(row["now"] - datetime.datetime.now(datetime.UTC)) < datetime.timedelta(minutes=5)
 
 
-def test_a_unique_violation_carries_the_constraints_name(connector: SyncPsycopg2Connector) -> None:
+def test_a_unique_violation_carries_the_constraints_name(connector: SyncPsycopg2Half) -> None:
     connector.execute(ADD, {"name": "ann"})
     with pytest.raises(exceptions.UniqueViolation, match="ann") as caught:
         connector.execute(ADD, {"name": "ann"})
@@ -87,7 +87,7 @@ def test_a_unique_violation_carries_the_constraints_name(connector: SyncPsycopg2
     assert caught.value.sqlstate == "23505"
 
 
-def test_other_errors_carry_the_drivers_words_and_the_state(connector: SyncPsycopg2Connector) -> None:
+def test_other_errors_carry_the_drivers_words_and_the_state(connector: SyncPsycopg2Half) -> None:
     with pytest.raises(exceptions.ConnectorException, match='relation "nowhere" does not exist') as caught:
         connector.execute(Statement("wrong", "SELECT * FROM nowhere"))
     assert caught.value.sqlstate == "42P01"
@@ -97,26 +97,10 @@ def test_other_errors_carry_the_drivers_words_and_the_state(connector: SyncPsyco
     assert caught.value.was_refused
 
 
-def test_a_batch_is_one_transaction(connector: SyncPsycopg2Connector, observer: psycopg.Connection) -> None:
-    mine = Statement("mine", "SELECT txid_current() AS id")
-    first, second, added = connector.execute_batch([(mine, {}), (mine, {}), (ADD, {"name": "ann"})])
-    assert first == second
-    assert added[0]["name"] == "ann"
-    assert observer.execute("SELECT count(*) FROM scratch").fetchall() == [(1,)]
-
-
-def test_a_batch_takes_effect_as_a_whole_or_not_at_all(connector: SyncPsycopg2Connector) -> None:
-    with pytest.raises(exceptions.UniqueViolation):
-        connector.execute_batch([(ADD, {"name": "ann"}), (ADD, {"name": "ann"})])
-    assert names(connector) == []
-    connector.execute_batch([(ADD, {"name": "ann"}), (ADD, {"name": "bob"})])
-    assert names(connector) == ["ann", "bob"]
-
-
 def test_a_transaction_left_open_by_a_statement_ends_when_its_connection_comes_back(
     scratch: str, observer: psycopg.Connection
 ) -> None:
-    connector = SyncPsycopg2Connector(scratch, maxconn=1)
+    connector = SyncPsycopg2Half(scratch, maxconn=1)
     connector.open()
     connector.execute(Statement("begin", "BEGIN"))
     connector.execute(ADD, {"name": "ann"})
@@ -125,12 +109,10 @@ def test_a_transaction_left_open_by_a_statement_ends_when_its_connection_comes_b
 
 
 def test_a_connector_that_is_not_open_says_so_before_and_after(scratch: str) -> None:
-    connector = SyncPsycopg2Connector(scratch)
+    connector = SyncPsycopg2Half(scratch)
     for _ in range(2):
         with pytest.raises(exceptions.AppNotOpen, match="Open it first"):
             connector.execute(ALL)
-        with pytest.raises(exceptions.AppNotOpen):
-            connector.execute_batch([(ALL, {})])
         with pytest.raises(exceptions.AppNotOpen):
             connector.pool.getconn()
         connector.open()
@@ -141,7 +123,7 @@ def test_a_connector_that_is_not_open_says_so_before_and_after(scratch: str) -> 
 
 
 def test_closing_gives_every_connection_back(scratch: str, sessions: Sessions) -> None:
-    connector = SyncPsycopg2Connector(scratch, minconn=2, maxconn=3)
+    connector = SyncPsycopg2Half(scratch, minconn=2, maxconn=3)
     for _ in range(3):
         connector.open()
         assert isinstance(connector.pool, ThreadedConnectionPool)
@@ -152,7 +134,7 @@ def test_closing_gives_every_connection_back(scratch: str, sessions: Sessions) -
 
 def test_libpq_keywords_go_straight_to_the_connector(scratch: str) -> None:
     keywords: dict[str, Any] = psycopg.conninfo.conninfo_to_dict(scratch)
-    connector = SyncPsycopg2Connector(**keywords, application_name="keyword")
+    connector = SyncPsycopg2Half(**keywords, application_name="keyword")
     connector.open()
     name = Statement("name", "SELECT current_setting('application_name') AS name")
     assert connector.execute(name) == [{"name": "keyword"}]
@@ -161,7 +143,7 @@ def test_libpq_keywords_go_straight_to_the_connector(scratch: str) -> None:
 
 @pytest.mark.parametrize("cursor_factory", [RealDictCursor, NamedTupleCursor])
 def test_the_users_own_kind_of_cursor_makes_no_difference(scratch: str, cursor_factory: Any) -> None:
-    connector = SyncPsycopg2Connector(scratch, cursor_factory=cursor_factory)
+    connector = SyncPsycopg2Half(scratch, cursor_factory=cursor_factory)
     connector.open()
     assert connector.execute(ADD, {"name": "ann"}) == [{"id": 1, "name": "ann"}]
     connector.close()
@@ -171,7 +153,7 @@ def test_the_users_own_kind_of_cursor_makes_no_difference(scratch: str, cursor_f
 def test_an_unknown_option_is_refused_with_the_one_that_was_meant(given: str, meant: str) -> None:
     options: dict[str, Any] = {given: 1}
     with pytest.raises(exceptions.InvalidOption, match=rf"'{given}'.*'{meant}'"):
-        SyncPsycopg2Connector(**options)
+        SyncPsycopg2Half(**options)
 
 
 @pytest.mark.parametrize(
@@ -190,19 +172,19 @@ def test_an_unknown_option_is_refused_with_the_one_that_was_meant(given: str, me
 )
 def test_values_that_no_pool_can_have_are_refused_when_the_connector_is_made(options: dict[str, Any]) -> None:
     with pytest.raises(exceptions.InvalidOption, match=next(reversed(options))):
-        SyncPsycopg2Connector(**options)
+        SyncPsycopg2Half(**options)
 
 
 def test_an_unreadable_dsn_is_refused_without_being_quoted() -> None:
     for dsn in ("postgresql:/me:secret@host/db", 3):
         with pytest.raises(exceptions.InvalidOption, match="dsn") as caught:
-            SyncPsycopg2Connector(dsn)  # type: ignore[arg-type]
+            SyncPsycopg2Half(dsn)  # type: ignore[arg-type]
         assert "secret" not in str(caught.value)
         assert caught.value.__suppress_context__ or dsn == 3
 
 
 def test_a_server_that_is_not_there_is_named_with_the_drivers_words(tmp_path: Any) -> None:
-    connector = SyncPsycopg2Connector(host=str(tmp_path), user="me", password="secret", dbname="mine", timeout=20)
+    connector = SyncPsycopg2Half(host=str(tmp_path), user="me", password="secret", dbname="mine", timeout=20)
     for _ in range(2):
         with pytest.raises(exceptions.ConnectorException, match="No such file or directory") as caught:
             connector.open()
@@ -223,7 +205,7 @@ def test_a_pool_that_cannot_be_filled_leaves_nothing_behind(scratch: str, sessio
             raise psycopg2.OperationalError("no more")
         return psycopg2.extensions.connection(dsn)
 
-    connector = SyncPsycopg2Connector(scratch, connection_factory=factory, minconn=3)
+    connector = SyncPsycopg2Half(scratch, connection_factory=factory, minconn=3)
     with pytest.raises(exceptions.ConnectorException, match="no more"):
         connector.open()
     assert not connector.is_open
@@ -238,15 +220,13 @@ def test_a_pool_of_the_users_is_used_and_never_closed(scratch: str, sessions: Se
     pool.putconn(connection)
     with contextlib.ExitStack() as stack:
         stack.callback(pool.closeall)
-        connector = SyncPsycopg2Connector()
+        connector = SyncPsycopg2Half()
         connector.open(pool)
         assert connector.pool is pool
         connector.execute(ADD, {"name": "ann"})
-        connector.execute_batch([(ADD, {"name": "bob"})])
+        connector.execute(ADD, {"name": "bob"})
         with pytest.raises(exceptions.UniqueViolation):
             connector.execute(ADD, {"name": "ann"})
-        with pytest.raises(exceptions.UniqueViolation):
-            connector.execute_batch([(ADD, {"name": "cy"}), (ADD, {"name": "ann"})])
         assert sessions.settle(1) == 1
         connector.close()
         assert not pool.closed
@@ -259,7 +239,7 @@ def test_a_pool_of_the_users_is_used_and_never_closed(scratch: str, sessions: Se
 
 
 def test_a_pool_that_cannot_be_used_is_refused(scratch: str) -> None:
-    connector = SyncPsycopg2Connector(scratch)
+    connector = SyncPsycopg2Half(scratch)
     with pytest.raises(exceptions.InvalidOption, match="ThreadedConnectionPool"):
         connector.open("postgresql://")
     pool = ThreadedConnectionPool(0, 1, scratch)
@@ -270,7 +250,7 @@ def test_a_pool_that_cannot_be_used_is_refused(scratch: str) -> None:
 
 
 def test_a_pool_of_the_users_that_is_closed_under_the_app_is_an_error(scratch: str) -> None:
-    connector = SyncPsycopg2Connector()
+    connector = SyncPsycopg2Half()
     pool = ThreadedConnectionPool(1, 1, scratch)
     connector.open(pool)
     pool.closeall()
@@ -280,7 +260,7 @@ def test_a_pool_of_the_users_that_is_closed_under_the_app_is_an_error(scratch: s
 
 
 def test_a_statement_on_the_callers_connection_is_part_of_its_transaction(scratch: str) -> None:
-    closed = SyncPsycopg2Connector()
+    closed = SyncPsycopg2Half()
     connection = psycopg2.connect(scratch)
     closed.execute(ADD, {"name": "ann"}, connection=connection)
     connection.rollback()
@@ -295,9 +275,7 @@ def test_a_statement_on_the_callers_connection_is_part_of_its_transaction(scratc
         closed.execute(ALL, connection=connection)
 
 
-def test_a_connection_of_another_kind_is_refused_with_the_remedy(
-    connector: SyncPsycopg2Connector, scratch: str
-) -> None:
+def test_a_connection_of_another_kind_is_refused_with_the_remedy(connector: SyncPsycopg2Half, scratch: str) -> None:
     with pytest.raises(exceptions.InvalidConnection, match=r"takes a psycopg2 connection.*not a builtins\.str"):
         connector.execute(ALL, connection="postgresql://")
     with (
@@ -308,7 +286,7 @@ def test_a_connection_of_another_kind_is_refused_with_the_remedy(
 
 
 def test_a_connection_that_the_server_has_ended_is_replaced_without_an_error(
-    connector: SyncPsycopg2Connector, observer: psycopg.Connection
+    connector: SyncPsycopg2Half, observer: psycopg.Connection
 ) -> None:
     for _ in range(3):
         (row,) = connector.execute(MINE)
@@ -317,7 +295,7 @@ def test_a_connection_that_the_server_has_ended_is_replaced_without_an_error(
 
 
 def test_a_connection_on_which_something_has_arrived_is_used_again(scratch: str, observer: psycopg.Connection) -> None:
-    connector = SyncPsycopg2Connector(scratch, maxconn=1)
+    connector = SyncPsycopg2Half(scratch, maxconn=1)
     connector.open()
     connector.execute(Statement("listen", "LISTEN noise"))
     (row,) = connector.execute(MINE)
@@ -327,7 +305,7 @@ def test_a_connection_on_which_something_has_arrived_is_used_again(scratch: str,
 
 
 def test_an_exhausted_pool_is_an_error_that_names_maxconn(scratch: str) -> None:
-    connector = SyncPsycopg2Connector(scratch, maxconn=1, timeout=0.5)
+    connector = SyncPsycopg2Half(scratch, maxconn=1, timeout=0.5)
     connector.open()
     connection = connector.pool.getconn()
     with pytest.raises(exceptions.ConnectorException, match="maxconn"):
@@ -340,7 +318,7 @@ def test_an_exhausted_pool_is_an_error_that_names_maxconn(scratch: str) -> None:
 def test_a_session_commits_by_itself_and_needs_no_open_connector(
     scratch: str, sessions: Sessions, observer: psycopg.Connection
 ) -> None:
-    session = SyncPsycopg2Connector(scratch).session()
+    session = SyncPsycopg2Half(scratch).session()
     session.execute(ADD, {"name": "ann"})
     assert observer.execute("SELECT name FROM scratch").fetchall() == [("ann",)]
     with pytest.raises(exceptions.UniqueViolation):
@@ -360,7 +338,7 @@ def test_a_session_beside_a_pool_of_the_users_has_the_pools_parameters(scratch: 
         ThreadedConnectionPool(1, 1, scratch, application_name="beside"),
         ThreadedConnectionPool(1, 1, dsn=scratch, application_name="beside"),
     ):
-        connector = SyncPsycopg2Connector("host=nowhere")
+        connector = SyncPsycopg2Half("host=nowhere")
         connector.open(pool)
         session = connector.session()
         assert session.execute(name) == [{"name": "beside"}]
@@ -371,11 +349,11 @@ def test_a_session_beside_a_pool_of_the_users_has_the_pools_parameters(scratch: 
 
 def test_a_session_that_cannot_connect_says_why(tmp_path: Any) -> None:
     with pytest.raises(exceptions.ConnectorException, match="No such file or directory"):
-        SyncPsycopg2Connector(host=str(tmp_path)).session()
+        SyncPsycopg2Half(host=str(tmp_path)).session()
 
 
 def test_notifications_arrive(scratch: str, observer: psycopg.Connection) -> None:
-    session = SyncPsycopg2Connector(scratch).session()
+    session = SyncPsycopg2Half(scratch).session()
     session.listen('a "quoted" channel')
     assert session.wait_for_notifications(0) == []
     assert session.wait_for_notifications(0.05) == []
@@ -388,7 +366,7 @@ def test_notifications_arrive(scratch: str, observer: psycopg.Connection) -> Non
 
 
 def test_a_notification_that_comes_during_a_statement_is_not_lost(scratch: str, observer: psycopg.Connection) -> None:
-    session = SyncPsycopg2Connector(scratch).session()
+    session = SyncPsycopg2Half(scratch).session()
     session.listen("channel")
     observer.execute("SELECT pg_notify('channel', 'kept')")
     session.execute(Statement("sleep", "SELECT pg_sleep(0.05)"))
@@ -400,7 +378,7 @@ def test_a_notification_that_comes_during_a_statement_is_not_lost(scratch: str, 
 def test_a_session_whose_server_is_gone_fails_clearly_and_closes_quietly(
     scratch: str, observer: psycopg.Connection
 ) -> None:
-    session = SyncPsycopg2Connector(scratch).session()
+    session = SyncPsycopg2Half(scratch).session()
     session.listen("channel")
     (row,) = session.execute(MINE)
     observer.execute("SELECT pg_terminate_backend(%s, 5000)", [row["pid"]])

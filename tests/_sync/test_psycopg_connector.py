@@ -14,7 +14,7 @@ from psycopg.rows import tuple_row
 from psycopg_pool import ConnectionPool
 
 from adjourn import exceptions
-from adjourn._sync.connectors.psycopg import SyncPsycopgConnector
+from adjourn._sync.connectors.psycopg import SyncPsycopgHalf
 from adjourn.types import Statement
 from support.sessions import Sessions
 
@@ -23,37 +23,37 @@ ALL = Statement("all", "SELECT name FROM scratch ORDER BY id")
 
 
 @pytest.fixture
-def connector(scratch: str) -> Iterator[SyncPsycopgConnector]:
+def connector(scratch: str) -> Iterator[SyncPsycopgHalf]:
     """A connector that is open."""
-    connector = SyncPsycopgConnector(scratch, min_size=1, max_size=2, timeout=10)
+    connector = SyncPsycopgHalf(scratch, min_size=1, max_size=2, timeout=10)
     connector.open()
     yield connector
     connector.close()
 
 
-def names(connector: SyncPsycopgConnector) -> list[str]:
+def names(connector: SyncPsycopgHalf) -> list[str]:
     """What is in the table."""
     return [row["name"] for row in connector.execute(ALL)]
 
 
 def test_rows_are_dictionaries_and_a_statement_is_committed_on_return(
-    connector: SyncPsycopgConnector, observer: psycopg.Connection
+    connector: SyncPsycopgHalf, observer: psycopg.Connection
 ) -> None:
     assert connector.execute(ADD, {"name": "ann"}) == [{"id": 1, "name": "ann"}]
     assert observer.execute("SELECT name FROM scratch").fetchall() == [("ann",)]
 
 
-def test_a_statement_without_rows_returns_none(connector: SyncPsycopgConnector) -> None:
+def test_a_statement_without_rows_returns_none(connector: SyncPsycopgHalf) -> None:
     assert connector.execute(Statement("set", "SET application_name = 'adjourn'")) == []
 
 
-def test_without_parameters_the_text_is_sent_as_it_is(connector: SyncPsycopgConnector) -> None:
+def test_without_parameters_the_text_is_sent_as_it_is(connector: SyncPsycopgHalf) -> None:
     several = "CREATE TEMP TABLE one (x text); INSERT INTO one VALUES ('100%'); DROP TABLE one"
     connector.execute(Statement("several", several))
     assert connector.execute(Statement("percent", "SELECT '%s' AS x")) == [{"x": "%s"}]
 
 
-def test_a_unique_violation_carries_the_constraints_name(connector: SyncPsycopgConnector) -> None:
+def test_a_unique_violation_carries_the_constraints_name(connector: SyncPsycopgHalf) -> None:
     connector.execute(ADD, {"name": "ann"})
     with pytest.raises(exceptions.UniqueViolation, match="ann") as caught:
         connector.execute(ADD, {"name": "ann"})
@@ -61,51 +61,33 @@ def test_a_unique_violation_carries_the_constraints_name(connector: SyncPsycopgC
     assert caught.value.sqlstate == "23505"
 
 
-def test_other_errors_carry_the_drivers_words_and_the_state(connector: SyncPsycopgConnector) -> None:
+def test_other_errors_carry_the_drivers_words_and_the_state(connector: SyncPsycopgHalf) -> None:
     with pytest.raises(exceptions.ConnectorException, match='relation "nowhere" does not exist') as caught:
         connector.execute(Statement("wrong", "SELECT * FROM nowhere"))
     assert caught.value.sqlstate == "42P01"
     assert isinstance(caught.value.__cause__, psycopg.Error)
 
 
-def test_a_batch_is_one_transaction(connector: SyncPsycopgConnector, observer: psycopg.Connection) -> None:
-    mine = Statement("mine", "SELECT txid_current() AS id")
-    first, second, added = connector.execute_batch([(mine, {}), (mine, {}), (ADD, {"name": "ann"})])
-    assert first == second
-    assert added[0]["name"] == "ann"
-    assert observer.execute("SELECT count(*) FROM scratch").fetchall() == [(1,)]
-
-
-def test_a_batch_takes_effect_as_a_whole_or_not_at_all(connector: SyncPsycopgConnector) -> None:
-    with pytest.raises(exceptions.UniqueViolation):
-        connector.execute_batch([(ADD, {"name": "ann"}), (ADD, {"name": "ann"})])
-    assert names(connector) == []
-    connector.execute_batch([(ADD, {"name": "ann"}), (ADD, {"name": "bob"})])
-    assert names(connector) == ["ann", "bob"]
-
-
 def test_connections_that_are_not_in_autocommit_mode_work_too(scratch: str, sessions: Sessions) -> None:
-    connector = SyncPsycopgConnector(scratch, kwargs={"autocommit": False}, min_size=1)
+    connector = SyncPsycopgHalf(scratch, kwargs={"autocommit": False}, min_size=1)
     connector.open()
     connector.execute(ADD, {"name": "ann"})
-    connector.execute_batch([(ADD, {"name": "bob"}), (ADD, {"name": "cy"})])
+    connector.execute(ADD, {"name": "bob"})
     with pytest.raises(exceptions.UniqueViolation):
         connector.execute(ADD, {"name": "ann"})
     connector.close()
-    reader = SyncPsycopgConnector(scratch, min_size=1)
+    reader = SyncPsycopgHalf(scratch, min_size=1)
     reader.open()
-    assert names(reader) == ["ann", "bob", "cy"]
+    assert names(reader) == ["ann", "bob"]
     reader.close()
     assert sessions.settle(0) == 0
 
 
 def test_a_connector_that_is_not_open_says_so_before_and_after(scratch: str) -> None:
-    connector = SyncPsycopgConnector(scratch, min_size=1)
+    connector = SyncPsycopgHalf(scratch, min_size=1)
     for _ in range(2):
         with pytest.raises(exceptions.AppNotOpen, match="Open it first"):
             connector.execute(ALL)
-        with pytest.raises(exceptions.AppNotOpen):
-            connector.execute_batch([(ALL, {})])
         with pytest.raises(exceptions.AppNotOpen):
             connector.pool.get_stats()
         connector.open()
@@ -116,7 +98,7 @@ def test_a_connector_that_is_not_open_says_so_before_and_after(scratch: str) -> 
 
 
 def test_closing_gives_every_connection_back(scratch: str, sessions: Sessions) -> None:
-    connector = SyncPsycopgConnector(scratch, min_size=2, max_size=3)
+    connector = SyncPsycopgHalf(scratch, min_size=2, max_size=3)
     for _ in range(3):
         connector.open()
         assert sessions.settle(2) == 2
@@ -126,7 +108,7 @@ def test_closing_gives_every_connection_back(scratch: str, sessions: Sessions) -
 
 def test_libpq_keywords_go_straight_to_the_connector(scratch: str) -> None:
     keywords: dict[str, Any] = psycopg.conninfo.conninfo_to_dict(scratch)
-    connector = SyncPsycopgConnector(**keywords, application_name="keyword", min_size=1)
+    connector = SyncPsycopgHalf(**keywords, application_name="keyword", min_size=1)
     connector.open()
     name = Statement("name", "SELECT current_setting('application_name') AS name")
     assert connector.execute(name) == [{"name": "keyword"}]
@@ -135,7 +117,7 @@ def test_libpq_keywords_go_straight_to_the_connector(scratch: str) -> None:
 
 def test_an_unknown_option_is_refused_with_the_one_that_was_meant() -> None:
     with pytest.raises(exceptions.InvalidOption, match=r"'min_sise'.*'min_size'"):
-        SyncPsycopgConnector(min_sise=1)
+        SyncPsycopgHalf(min_sise=1)
 
 
 @pytest.mark.parametrize(
@@ -161,11 +143,11 @@ def test_an_unknown_option_is_refused_with_the_one_that_was_meant() -> None:
 )
 def test_a_value_that_an_option_cannot_have_is_refused_when_the_connector_is_made(option: str, value: Any) -> None:
     with pytest.raises(exceptions.InvalidOption, match=rf"\b{option}\b"):
-        SyncPsycopgConnector(**{option: value})
+        SyncPsycopgHalf(**{option: value})
 
 
 def test_what_psycopg_and_its_pool_can_work_with_is_accepted() -> None:
-    SyncPsycopgConnector(
+    SyncPsycopgHalf(
         kwargs={"autocommit": False, "row_factory": None, "application_name": "a", "prepare_threshold": None},
         max_lifetime=float("inf"),
         port="5432,,5433",
@@ -175,13 +157,13 @@ def test_what_psycopg_and_its_pool_can_work_with_is_accepted() -> None:
 
 def test_an_unreadable_conninfo_is_refused_without_being_quoted() -> None:
     with pytest.raises(exceptions.InvalidOption) as caught:
-        SyncPsycopgConnector("postgresql:/me:secret@host/db")
+        SyncPsycopgHalf("postgresql:/me:secret@host/db")
     assert "secret" not in str(caught.value)
     assert caught.value.__suppress_context__
 
 
 def test_a_server_that_is_not_there_is_named_with_the_drivers_words(tmp_path: Any) -> None:
-    connector = SyncPsycopgConnector(host=str(tmp_path), user="me", password="secret", dbname="mine", timeout=20)
+    connector = SyncPsycopgHalf(host=str(tmp_path), user="me", password="secret", dbname="mine", timeout=20)
     for _ in range(2):
         with pytest.raises(exceptions.ConnectorException, match="No such file or directory") as caught:
             connector.open()
@@ -204,7 +186,7 @@ def test_a_pool_that_cannot_be_filled_leaves_nothing_behind(
             raise ValueError("no more")
 
     caplog.set_level(logging.CRITICAL, "psycopg.pool")
-    connector = SyncPsycopgConnector(scratch, configure=configure, min_size=3, timeout=1)
+    connector = SyncPsycopgHalf(scratch, configure=configure, min_size=3, timeout=1)
     with pytest.raises(exceptions.ConnectorException, match=r"3 connections \(min_size\)"):
         connector.open()
     assert not connector.is_open
@@ -214,11 +196,11 @@ def test_a_pool_that_cannot_be_filled_leaves_nothing_behind(
 def test_a_pool_of_the_users_is_used_and_never_closed(scratch: str, sessions: Sessions) -> None:
     with ConnectionPool(scratch, min_size=1, max_size=1, open=False) as pool:
         pool.wait()
-        connector = SyncPsycopgConnector()
+        connector = SyncPsycopgHalf()
         connector.open(pool)
         assert connector.pool is pool
         connector.execute(ADD, {"name": "ann"})
-        connector.execute_batch([(ADD, {"name": "bob"})])
+        connector.execute(ADD, {"name": "bob"})
         assert sessions.settle(1) == 1
         connector.close()
         assert not pool.closed
@@ -230,7 +212,7 @@ def test_a_pool_of_the_users_is_used_and_never_closed(scratch: str, sessions: Se
 
 
 def test_a_pool_that_cannot_be_used_is_refused(scratch: str) -> None:
-    connector = SyncPsycopgConnector(scratch)
+    connector = SyncPsycopgHalf(scratch)
     with pytest.raises(exceptions.InvalidOption, match="ConnectionPool"):
         connector.open("postgresql://")
     with pytest.raises(exceptions.InvalidOption, match="is not open"):
@@ -239,7 +221,7 @@ def test_a_pool_that_cannot_be_used_is_refused(scratch: str) -> None:
 
 
 def test_a_statement_on_the_callers_connection_is_part_of_its_transaction(scratch: str) -> None:
-    closed = SyncPsycopgConnector()
+    closed = SyncPsycopgHalf()
     for autocommit in (False, True):
         connection = Connection.connect(scratch, autocommit=autocommit, row_factory=tuple_row)
         with connection.transaction(force_rollback=True):
@@ -249,13 +231,13 @@ def test_a_statement_on_the_callers_connection_is_part_of_its_transaction(scratc
         connection.close()
 
 
-def test_a_connection_of_another_kind_is_refused_with_the_remedy(connector: SyncPsycopgConnector) -> None:
+def test_a_connection_of_another_kind_is_refused_with_the_remedy(connector: SyncPsycopgHalf) -> None:
     with pytest.raises(exceptions.InvalidConnection, match=r"takes a psycopg\.\w*Connection.*not a builtins\.str"):
         connector.execute(ALL, connection="postgresql://")
 
 
 def test_a_connection_that_the_server_has_ended_is_replaced_without_an_error(
-    connector: SyncPsycopgConnector, observer: psycopg.Connection
+    connector: SyncPsycopgHalf, observer: psycopg.Connection
 ) -> None:
     mine = Statement("mine", "SELECT pg_backend_pid() AS pid")
     for _ in range(3):
@@ -265,7 +247,7 @@ def test_a_connection_that_the_server_has_ended_is_replaced_without_an_error(
 
 
 def test_an_exhausted_pool_is_an_error_that_names_max_size(scratch: str) -> None:
-    connector = SyncPsycopgConnector(scratch, min_size=1, max_size=1, timeout=0.5)
+    connector = SyncPsycopgHalf(scratch, min_size=1, max_size=1, timeout=0.5)
     connector.open()
     with connector.pool.connection(), pytest.raises(exceptions.ConnectorException, match="max_size"):
         connector.execute(ALL)
@@ -275,7 +257,7 @@ def test_an_exhausted_pool_is_an_error_that_names_max_size(scratch: str) -> None
 def test_a_session_commits_by_itself_and_needs_no_open_connector(
     scratch: str, sessions: Sessions, observer: psycopg.Connection
 ) -> None:
-    session = SyncPsycopgConnector(scratch).session()
+    session = SyncPsycopgHalf(scratch).session()
     session.execute(ADD, {"name": "ann"})
     assert observer.execute("SELECT name FROM scratch").fetchall() == [("ann",)]
     with pytest.raises(exceptions.UniqueViolation):
@@ -289,7 +271,7 @@ def test_a_session_commits_by_itself_and_needs_no_open_connector(
 def test_a_session_prepares_at_the_first_use_unless_told_otherwise(
     scratch: str, kwargs: dict[str, Any], is_prepared: bool
 ) -> None:
-    session = SyncPsycopgConnector(scratch, kwargs=kwargs).session()
+    session = SyncPsycopgHalf(scratch, kwargs=kwargs).session()
     session.execute(ALL, {})
     prepared = session.execute(Statement("prepared", "SELECT name FROM pg_prepared_statements"))
     assert bool(prepared) is is_prepared
@@ -303,11 +285,11 @@ def test_a_session_is_configured_like_the_pools_connections(scratch: str) -> Non
             connection.commit()
 
     name = Statement("name", "SELECT current_setting('application_name') AS name")
-    own = SyncPsycopgConnector(scratch, configure=configure).session()
+    own = SyncPsycopgHalf(scratch, configure=configure).session()
     assert own.execute(name) == [{"name": "configured"}]
     own.close()
     with ConnectionPool(scratch, min_size=1, configure=configure, open=False) as pool:
-        connector = SyncPsycopgConnector()
+        connector = SyncPsycopgHalf()
         connector.open(pool)
         beside = connector.session()
         assert beside.execute(name) == [{"name": "configured"}]
@@ -317,11 +299,11 @@ def test_a_session_is_configured_like_the_pools_connections(scratch: str) -> Non
 
 def test_a_session_that_cannot_connect_says_why(tmp_path: Any) -> None:
     with pytest.raises(exceptions.ConnectorException, match="No such file or directory"):
-        SyncPsycopgConnector(host=str(tmp_path)).session()
+        SyncPsycopgHalf(host=str(tmp_path)).session()
 
 
 def test_notifications_arrive(scratch: str, observer: psycopg.Connection) -> None:
-    session = SyncPsycopgConnector(scratch).session()
+    session = SyncPsycopgHalf(scratch).session()
     session.listen('a "quoted" channel')
     assert session.wait_for_notifications(0) == []
     observer.execute("SELECT pg_notify('a \"quoted\" channel', 'one'), pg_notify('a \"quoted\" channel', 'two')")
@@ -333,7 +315,7 @@ def test_notifications_arrive(scratch: str, observer: psycopg.Connection) -> Non
 
 
 def test_a_notification_that_comes_during_a_statement_is_not_lost(scratch: str, observer: psycopg.Connection) -> None:
-    session = SyncPsycopgConnector(scratch).session()
+    session = SyncPsycopgHalf(scratch).session()
     session.listen("channel")
     observer.execute("SELECT pg_notify('channel', 'kept')")
     session.execute(Statement("sleep", "SELECT pg_sleep(0.05)"))
@@ -345,7 +327,7 @@ def test_a_notification_that_comes_during_a_statement_is_not_lost(scratch: str, 
 def test_a_session_whose_server_is_gone_fails_clearly_and_closes_quietly(
     scratch: str, observer: psycopg.Connection
 ) -> None:
-    session = SyncPsycopgConnector(scratch).session()
+    session = SyncPsycopgHalf(scratch).session()
     session.listen("channel")
     (row,) = session.execute(Statement("mine", "SELECT pg_backend_pid() AS pid"))
     observer.execute("SELECT pg_terminate_backend(%s, 5000)", [row["pid"]])

@@ -20,7 +20,7 @@ from adjourn._drivers.sqlalchemy.names import (
     create_engine,
     drivers,
 )
-from adjourn._sync.connectors.sqlalchemy import SyncSQLAlchemyConnector
+from adjourn._sync.connectors.sqlalchemy import SyncSQLAlchemyHalf
 from adjourn.types import Statement
 from support.addresses import address
 from support.sessions import Sessions
@@ -37,9 +37,9 @@ def url(request: pytest.FixtureRequest, scratch: str) -> URL:
 
 
 @pytest.fixture
-def connector(url: URL, sessions: Sessions) -> Iterator[SyncSQLAlchemyConnector]:
+def connector(url: URL, sessions: Sessions) -> Iterator[SyncSQLAlchemyHalf]:
     """A connector that is open, and has given back every connection when the test is over."""
-    connector = SyncSQLAlchemyConnector(dsn=url, pool_size=2, max_overflow=0, pool_timeout=10)
+    connector = SyncSQLAlchemyHalf(dsn=url, pool_size=2, max_overflow=0, pool_timeout=10)
     connector.open()
     yield connector
     connector.close()
@@ -54,23 +54,23 @@ def engine(url: URL) -> Iterator[Engine]:
     engine.dispose()
 
 
-def names(connector: SyncSQLAlchemyConnector) -> list[str]:
+def names(connector: SyncSQLAlchemyHalf) -> list[str]:
     """What is in the table."""
     return [row["name"] for row in connector.execute(ALL)]
 
 
 def test_rows_are_dictionaries_and_a_statement_is_committed_on_return(
-    connector: SyncSQLAlchemyConnector, observer: psycopg.Connection
+    connector: SyncSQLAlchemyHalf, observer: psycopg.Connection
 ) -> None:
     assert connector.execute(ADD, {"name": "ann"}) == [{"id": 1, "name": "ann"}]
     assert observer.execute("SELECT name FROM scratch").fetchall() == [("ann",)]
 
 
-def test_a_statement_without_rows_returns_none(connector: SyncSQLAlchemyConnector) -> None:
+def test_a_statement_without_rows_returns_none(connector: SyncSQLAlchemyHalf) -> None:
     assert connector.execute(Statement("set", "SET application_name = 'adjourn'")) == []
 
 
-def test_without_parameters_the_text_is_sent_as_it_is(connector: SyncSQLAlchemyConnector) -> None:
+def test_without_parameters_the_text_is_sent_as_it_is(connector: SyncSQLAlchemyHalf) -> None:
     several = "CREATE TEMP TABLE one (x text); INSERT INTO one VALUES ('100%'); DROP TABLE one"
     # More often than after which a driver prepares what it sends.
     for _ in range(8):
@@ -78,7 +78,7 @@ def test_without_parameters_the_text_is_sent_as_it_is(connector: SyncSQLAlchemyC
     assert connector.execute(Statement("percent", "SELECT '%s' AS x;")) == [{"x": "%s"}]
 
 
-def test_with_parameters_a_percent_sign_is_doubled(connector: SyncSQLAlchemyConnector) -> None:
+def test_with_parameters_a_percent_sign_is_doubled(connector: SyncSQLAlchemyHalf) -> None:
     text = "SELECT '100%%' AS much, %(one)s::text AS one, %(one)s::text AS again"
     assert connector.execute(Statement("percent", text), {"one": "1", "unused": 2}) == [
         {"much": "100%", "one": "1", "again": "1"}
@@ -86,7 +86,7 @@ def test_with_parameters_a_percent_sign_is_doubled(connector: SyncSQLAlchemyConn
     assert connector.execute(Statement("percent", "SELECT '100%%' AS much"), {}) == [{"much": "100%"}]
 
 
-def test_values_of_every_kind_that_adjourn_uses_arrive(connector: SyncSQLAlchemyConnector) -> None:
+def test_values_of_every_kind_that_adjourn_uses_arrive(connector: SyncSQLAlchemyHalf) -> None:
     now = datetime.datetime.now(datetime.UTC)
     values = {
         "json": '{"a": 1}',
@@ -109,7 +109,7 @@ def test_values_of_every_kind_that_adjourn_uses_arrive(connector: SyncSQLAlchemy
     assert connector.execute(Statement("values", text), values) == [values]
 
 
-def test_a_unique_violation_carries_the_constraints_name(connector: SyncSQLAlchemyConnector) -> None:
+def test_a_unique_violation_carries_the_constraints_name(connector: SyncSQLAlchemyHalf) -> None:
     connector.execute(ADD, {"name": "ann"})
     with pytest.raises(exceptions.UniqueViolation, match="ann") as caught:
         connector.execute(ADD, {"name": "ann"})
@@ -117,7 +117,7 @@ def test_a_unique_violation_carries_the_constraints_name(connector: SyncSQLAlche
     assert caught.value.sqlstate == "23505"
 
 
-def test_other_errors_carry_the_drivers_words_and_the_state(connector: SyncSQLAlchemyConnector) -> None:
+def test_other_errors_carry_the_drivers_words_and_the_state(connector: SyncSQLAlchemyHalf) -> None:
     ways: list[dict[str, Any] | None] = [None, {}]
     for parameters in ways:
         with pytest.raises(exceptions.ConnectorException, match=r'^relation "nowhere" does not exist') as caught:
@@ -128,41 +128,23 @@ def test_other_errors_carry_the_drivers_words_and_the_state(connector: SyncSQLAl
     assert caught.value.sqlstate == "42P01"
 
 
-def test_a_batch_is_one_transaction(connector: SyncSQLAlchemyConnector, observer: psycopg.Connection) -> None:
-    mine = Statement("mine", "SELECT txid_current() AS id")
-    first, second, added = connector.execute_batch([(mine, {}), (mine, {}), (ADD, {"name": "ann"})])
-    assert first == second
-    assert added[0]["name"] == "ann"
-    assert observer.execute("SELECT count(*) FROM scratch").fetchall() == [(1,)]
-
-
-def test_a_batch_takes_effect_as_a_whole_or_not_at_all(connector: SyncSQLAlchemyConnector) -> None:
-    with pytest.raises(exceptions.UniqueViolation):
-        connector.execute_batch([(ADD, {"name": "ann"}), (ADD, {"name": "ann"})])
-    assert names(connector) == []
-    connector.execute_batch([(ADD, {"name": "ann"}), (ADD, {"name": "bob"})])
-    assert names(connector) == ["ann", "bob"]
-
-
 def test_a_connector_that_is_not_open_says_so_before_and_after(url: URL) -> None:
-    connector = SyncSQLAlchemyConnector(dsn=url)
+    connector = SyncSQLAlchemyHalf(dsn=url)
     for _ in range(2):
         with pytest.raises(exceptions.AppNotOpen, match="Open it first"):
             connector.execute(ALL)
         with pytest.raises(exceptions.AppNotOpen):
-            connector.execute_batch([(ALL, {})])
-        with pytest.raises(exceptions.AppNotOpen):
-            connector.engine  # noqa: B018
+            connector.pool  # noqa: B018
         connector.open()
         connector.open()
-        assert isinstance(connector.engine, Engine)
+        assert isinstance(connector.pool, Engine)
         assert connector.execute(ALL) == []
         connector.close()
         connector.close()
 
 
 def test_closing_gives_every_connection_back(url: URL, sessions: Sessions) -> None:
-    connector = SyncSQLAlchemyConnector(dsn=url)
+    connector = SyncSQLAlchemyHalf(dsn=url)
     for _ in range(3):
         connector.open()
         assert sessions.settle(1) == 1
@@ -171,19 +153,19 @@ def test_closing_gives_every_connection_back(url: URL, sessions: Sessions) -> No
 
 
 def test_options_are_those_of_sqlalchemys_engine(url: URL, sessions: Sessions) -> None:
-    connector = SyncSQLAlchemyConnector(dsn=url, poolclass=NullPool)
+    connector = SyncSQLAlchemyHalf(dsn=url, poolclass=NullPool)
     connector.open()
     assert connector.execute(ALL) == []
     assert sessions.settle(0) == 0
     connector.close()
     with pytest.raises(exceptions.InvalidOption, match="pool_sise"):
-        SyncSQLAlchemyConnector(dsn=url, pool_sise=1)
+        SyncSQLAlchemyHalf(dsn=url, pool_sise=1)
 
 
 @pytest.mark.parametrize("dsn", ["mysql://me:secret@host/db", "postgresql+pg8000://me:secret@host/db"])
 def test_an_address_for_another_driver_is_refused(dsn: str) -> None:
     with pytest.raises(exceptions.InvalidOption, match="This connector takes") as caught:
-        SyncSQLAlchemyConnector(dsn=dsn)
+        SyncSQLAlchemyHalf(dsn=dsn)
     assert "secret" not in str(caught.value)
 
 
@@ -191,19 +173,19 @@ def test_an_address_for_another_driver_is_refused(dsn: str) -> None:
 def test_a_value_that_an_option_cannot_have_is_refused_when_the_connector_is_made(option: str, value: Any) -> None:
     options: dict[str, Any] = {option: value}
     with pytest.raises(exceptions.InvalidOption, match=rf"\b{option}="):
-        SyncSQLAlchemyConnector(**options)
+        SyncSQLAlchemyHalf(**options)
 
 
 def test_an_unreadable_address_is_refused_without_being_quoted() -> None:
     with pytest.raises(exceptions.InvalidOption, match="cannot be read") as caught:
-        SyncSQLAlchemyConnector(dsn="postgresql:/me:secret@host/db")
+        SyncSQLAlchemyHalf(dsn="postgresql:/me:secret@host/db")
     assert "secret" not in str(caught.value)
     assert caught.value.__suppress_context__
 
 
 def test_a_server_that_is_not_there_is_named_with_the_drivers_words(url: URL, tmp_path: Any) -> None:
     nowhere = URL.create(url.drivername, "me", "secret", database="mine", query={"host": str(tmp_path)})
-    connector = SyncSQLAlchemyConnector(dsn=nowhere)
+    connector = SyncSQLAlchemyHalf(dsn=nowhere)
     for _ in range(2):
         with pytest.raises(exceptions.ConnectorException, match="No such file or directory") as caught:
             connector.open()
@@ -217,11 +199,11 @@ def test_a_server_that_is_not_there_is_named_with_the_drivers_words(url: URL, tm
 def test_an_engine_of_the_users_is_used_and_never_disposed_of(
     engine: Engine, sessions: Sessions, observer: psycopg.Connection
 ) -> None:
-    connector = SyncSQLAlchemyConnector()
+    connector = SyncSQLAlchemyHalf()
     connector.open(engine)
-    assert connector.engine is engine
+    assert connector.pool is engine
     pids = {connector.execute(PID)[0]["pid"] for _ in range(5)}
-    connector.execute_batch([(ADD, {"name": "bob"})])
+    connector.execute(ADD, {"name": "bob"})
     assert len(pids) == 1
     assert sessions.settle(1) == 1
     connector.close()
@@ -238,10 +220,10 @@ def test_an_engines_connection_is_given_back_as_it_was(engine: Engine) -> None:
     level = "SHOW transaction_isolation"
     mine = Statement("mine", "SELECT txid_current() AS id")
     serializable = create_engine(engine.url, isolation_level="SERIALIZABLE", pool_size=1, max_overflow=0)
-    connector = SyncSQLAlchemyConnector()
+    connector = SyncSQLAlchemyHalf()
     connector.open(serializable)
     connector.execute(ADD, {"name": "ann"})
-    connector.execute_batch([(ADD, {"name": "bob"})])
+    connector.execute(ADD, {"name": "bob"})
     with serializable.begin() as connection:
         assert connection.exec_driver_sql(level).scalar() == "serializable"
         first, second = [connection.exec_driver_sql(mine.text).scalar() for _ in range(2)]
@@ -250,19 +232,8 @@ def test_an_engines_connection_is_given_back_as_it_was(engine: Engine) -> None:
     serializable.dispose()
 
 
-def test_a_batch_is_one_transaction_on_an_engine_that_commits_by_itself_too(url: URL) -> None:
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
-    connector = SyncSQLAlchemyConnector()
-    connector.open(engine)
-    with pytest.raises(exceptions.UniqueViolation):
-        connector.execute_batch([(ADD, {"name": "ann"}), (ADD, {"name": "ann"})])
-    assert names(connector) == []
-    connector.close()
-    engine.dispose()
-
-
 def test_an_engine_that_cannot_be_used_is_refused() -> None:
-    connector = SyncSQLAlchemyConnector()
+    connector = SyncSQLAlchemyHalf()
     with pytest.raises(exceptions.InvalidOption, match=r"takes a SQLAlchemy \w*Engine, not a builtins\.str"):
         connector.open("postgresql://")
     assert not connector.is_open
@@ -271,7 +242,7 @@ def test_an_engine_that_cannot_be_used_is_refused() -> None:
 def test_a_statement_on_the_callers_connection_is_part_of_its_transaction(
     engine: Engine, observer: psycopg.Connection
 ) -> None:
-    closed = SyncSQLAlchemyConnector()
+    closed = SyncSQLAlchemyHalf()
     count = "SELECT count(*) FROM scratch"
     with engine.connect() as connection:
         closed.execute(ADD, {"name": "ann"}, connection=connection)
@@ -292,7 +263,7 @@ def test_several_commands_on_the_callers_connection_are_part_of_its_transaction(
 ) -> None:
     several = Statement("several", "INSERT INTO scratch (name) VALUES ('ann'); INSERT INTO scratch (name) VALUES ('b')")
     with engine.connect() as connection:
-        SyncSQLAlchemyConnector().execute(several, connection=connection)
+        SyncSQLAlchemyHalf().execute(several, connection=connection)
         connection.rollback()
     assert observer.execute("SELECT name FROM scratch").fetchall() == []
 
@@ -300,7 +271,7 @@ def test_several_commands_on_the_callers_connection_are_part_of_its_transaction(
 def test_a_statement_on_the_callers_orm_session_is_part_of_its_transaction(
     engine: Engine, observer: psycopg.Connection
 ) -> None:
-    closed = SyncSQLAlchemyConnector()
+    closed = SyncSQLAlchemyHalf()
     with SyncOrmSession(engine) as session:
         closed.execute(ADD, {"name": "ann"}, connection=session)
         assert observer.execute("SELECT count(*) FROM scratch").fetchall() == [(0,)]
@@ -318,37 +289,37 @@ def test_a_statement_on_the_callers_orm_session_is_part_of_its_transaction(
 
 def test_an_orm_session_without_an_engine_is_refused_in_sqlalchemys_words() -> None:
     with SyncOrmSession() as session, pytest.raises(exceptions.ConnectorException, match="bind"):
-        SyncSQLAlchemyConnector().execute(ALL, connection=session)
+        SyncSQLAlchemyHalf().execute(ALL, connection=session)
 
 
 def test_a_connection_of_psycopgs_own_is_taken_too(dsn: str, url: URL, observer: psycopg.Connection) -> None:
     with psycopg.Connection.connect(dsn) as connection:
-        SyncSQLAlchemyConnector(dsn=url).execute(ADD, {"name": "ann"}, connection=connection)
+        SyncSQLAlchemyHalf(dsn=url).execute(ADD, {"name": "ann"}, connection=connection)
         connection.rollback()
-        SyncSQLAlchemyConnector(dsn=url).execute(ADD, {"name": "bob"}, connection=connection)
+        SyncSQLAlchemyHalf(dsn=url).execute(ADD, {"name": "bob"}, connection=connection)
     assert observer.execute("SELECT name FROM scratch").fetchall() == [("bob",)]
 
 
-def test_a_connection_of_another_kind_is_refused_with_the_remedy(connector: SyncSQLAlchemyConnector) -> None:
+def test_a_connection_of_another_kind_is_refused_with_the_remedy(connector: SyncSQLAlchemyHalf) -> None:
     with pytest.raises(exceptions.InvalidConnection, match=r"takes a SQLAlchemy \w*Connection.*not a builtins\.str"):
         connector.execute(ALL, connection="postgresql://")
 
 
 def test_a_connection_that_the_server_has_ended_is_replaced_without_an_error(
-    connector: SyncSQLAlchemyConnector, observer: psycopg.Connection
+    connector: SyncSQLAlchemyHalf, observer: psycopg.Connection
 ) -> None:
     for _ in range(3):
         (row,) = connector.execute(PID)
         observer.execute("SELECT pg_terminate_backend(%s, 5000)", [row["pid"]])
         assert connector.execute(PID)[0]["pid"] != row["pid"]
         observer.execute("SELECT pg_terminate_backend(%s, 5000)", [connector.execute(PID)[0]["pid"]])
-        connector.execute_batch([(PID, {})])
+        assert names(connector) == []
 
 
 def test_an_exhausted_pool_is_an_error_that_names_pool_size(url: URL) -> None:
-    connector = SyncSQLAlchemyConnector(dsn=url, pool_size=1, max_overflow=0, pool_timeout=0.5)
+    connector = SyncSQLAlchemyHalf(dsn=url, pool_size=1, max_overflow=0, pool_timeout=0.5)
     connector.open()
-    with connector.engine.connect(), pytest.raises(exceptions.ConnectorException, match="pool_size"):
+    with connector.pool.connect(), pytest.raises(exceptions.ConnectorException, match="pool_size"):
         connector.execute(ALL)
     connector.close()
 
@@ -356,7 +327,7 @@ def test_an_exhausted_pool_is_an_error_that_names_pool_size(url: URL) -> None:
 def test_a_session_is_beside_the_pool_and_needs_no_open_connector(
     url: URL, engine: Engine, sessions: Sessions, observer: psycopg.Connection
 ) -> None:
-    connector = SyncSQLAlchemyConnector(dsn=url)
+    connector = SyncSQLAlchemyHalf(dsn=url)
     for _ in range(2):
         session = connector.session()
         session.execute(ADD, {"name": "ann"})
@@ -366,21 +337,21 @@ def test_a_session_is_beside_the_pool_and_needs_no_open_connector(
         session.close()
         observer.execute("DELETE FROM scratch")
         # Of the engine that is in use it is the address.
-        connector = SyncSQLAlchemyConnector(dsn="postgresql:///nowhere?host=/nowhere")
+        connector = SyncSQLAlchemyHalf(dsn="postgresql:///nowhere?host=/nowhere")
         connector.open(engine)
     connector.close()
 
 
 def test_a_session_that_cannot_connect_says_why(url: URL, tmp_path: Any) -> None:
     with pytest.raises(exceptions.ConnectorException, match="No such file or directory"):
-        SyncSQLAlchemyConnector(dsn=url.set(query={"host": str(tmp_path)})).session()
+        SyncSQLAlchemyHalf(dsn=url.set(query={"host": str(tmp_path)})).session()
 
 
 def test_an_engines_connection_that_is_in_use_keeps_its_own_transaction(
-    connector: SyncSQLAlchemyConnector, observer: psycopg.Connection
+    connector: SyncSQLAlchemyHalf, observer: psycopg.Connection
 ) -> None:
     connection: Connection
-    with connector.engine.connect() as connection:
+    with connector.pool.connect() as connection:
         connection.exec_driver_sql("INSERT INTO scratch (name) VALUES ('mine')")
         connector.execute(ADD, {"name": "ann"})
         connection.rollback()

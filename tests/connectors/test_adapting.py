@@ -16,18 +16,19 @@ from psycopg_pool import AsyncConnectionPool
 
 import adjourn
 from adjourn import exceptions
-from adjourn._async.connectors.psycopg import AsyncPsycopgConnector
 from adjourn.connector import BaseConnector
-from adjourn.connectors.adapted import AdaptedConnector
+from adjourn.connectors.adapted import AdaptedConnector, Driver, DriverSession
 from adjourn.testing import ConnectorContract
+from adjourn.types import Parameters, Row, Statement
+from support.drivers import PsycopgDriver
 from support.sessions import Sessions
 
 
 class Adapted(AdaptedConnector):
-    """What a third party writes beside the asynchronous half."""
+    """What a third party writes beside the driver."""
 
     def __init__(self, conninfo: str) -> None:
-        super().__init__(lambda: AsyncPsycopgConnector(conninfo, min_size=1, max_size=2, timeout=10))
+        super().__init__(lambda: PsycopgDriver(conninfo))
 
 
 class TestAdaptedConnector(ConnectorContract):
@@ -122,3 +123,47 @@ def test_a_session_that_cannot_connect_leaves_no_thread(tmp_path: Path) -> None:
     with pytest.raises(exceptions.ConnectorException, match="No such file"):
         Adapted(f"host={tmp_path}").session()
     assert threads() == 0
+
+
+class Bare(Driver[str]):
+    """A driver with nothing but what it has to have."""
+
+    async def make_pool_async(self) -> str:
+        return "pool"
+
+    async def close_pool_async(self, pool: str) -> None: ...
+
+    async def execute_async(self, pool: str, statement: Statement, parameters: Parameters | None) -> list[Row]:
+        return [{"pool": pool, "name": statement.name}]
+
+    async def session_async(self, pool: str | None) -> DriverSession:
+        raise NotImplementedError
+
+
+async def test_a_driver_takes_no_pool_and_no_connection_of_the_users_unless_it_says_so() -> None:
+    connector = AdaptedConnector(Bare)
+    with pytest.raises(exceptions.InvalidOption, match="Bare takes no pool"):
+        await connector.open_async("pool")
+    with pytest.raises(exceptions.InvalidConnection, match="Leave `connection` out"):
+        await connector.execute_async(Statement("any", ""), connection="mine")
+
+
+async def test_a_driver_need_not_know_of_opening_closing_json_and_time() -> None:
+    connector = AdaptedConnector(Bare)
+    assert connector.json_loads(str(connector.json_dumps({"x": 1}))) == {"x": 1}
+    with pytest.raises(exceptions.AppNotOpen):
+        await connector.execute_async(Statement("any", ""))
+    await connector.open_async()
+    found = await asyncio.to_thread(connector.execute, Statement("any", ""))
+    assert found == [{"pool": "pool", "name": "any"}]
+    await connector.close_async()
+    connector.open()
+    assert connector.get_sync_connector().execute(Statement("any", "")) == found
+    connector.close()
+
+
+@pytest.mark.parametrize("contract", [AdaptedConnector, Driver, DriverSession, BaseConnector])
+def test_what_a_third_party_inherits_is_public_and_inherits_nothing_internal(contract: type) -> None:
+    for kind in contract.__mro__:
+        rooms = kind.__module__.split(".")
+        assert rooms[0] != "adjourn" or not any(room.startswith("_") for room in rooms), kind

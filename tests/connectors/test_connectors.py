@@ -13,7 +13,7 @@ import pytest
 from psycopg_pool import AsyncConnectionPool
 
 import adjourn
-from adjourn._sync.connectors.psycopg import SyncPsycopgSession
+from adjourn._sync.connectors.psycopg import SyncPsycopgHalf, SyncPsycopgSession
 from adjourn.connectors import BaseConnector, PsycopgConnector, SyncPsycopgConnector
 from adjourn.exceptions import (
     AppNotOpen,
@@ -62,7 +62,7 @@ class TestSyncPsycopgConnector:
         [name for name, _ in inspect.getmembers(SyncPsycopgConnector, inspect.isfunction) if name.endswith("_async")],
     )
     async def test_every_awaited_operation_is_refused_even_before_opening(self, name: str) -> None:
-        arguments: dict[str, tuple[Any, ...]] = {"execute_async": (ADD,), "execute_batch_async": ([],)}
+        arguments: dict[str, tuple[Any, ...]] = {"execute_async": (ADD,)}
         arguments |= {f"execute_query{form}_async": ("SELECT 1",) for form in ("", "_one", "_all")}
         with pytest.raises(SyncConnectorConfigurationError, match="async connector"):
             await getattr(SyncPsycopgConnector(), name)(*arguments.get(name, ()))
@@ -169,11 +169,10 @@ class TestConnectionsOfTheCallers:
         raw = PsycopgConnector(scratch, kwargs={"cursor_factory": psycopg.AsyncRawCursor})
         await raw.open_async()
         await raw.execute_async(ADD, {"name": "pooled"})
-        await raw.execute_batch_async([(ADD, {"name": "batch"})])
         await raw.close_async()
         with psycopg.connect(scratch, cursor_factory=psycopg.RawCursor) as blocking:
             raw.execute(ADD, {"name": "blocking"}, connection=blocking)
-        assert stored() == ["batch", "blocking", "pooled"]
+        assert stored() == ["blocking", "pooled"]
 
     async def test_the_wrong_kind_is_refused_with_the_remedy(self, connector: PsycopgConnector, scratch: str) -> None:
         with psycopg.connect(scratch) as blocking, pytest.raises(InvalidConnection, match="blocking form"):
@@ -188,7 +187,7 @@ class TestConnectionsOfTheCallers:
     [({}, (1, 10)), ({"max_size": 2}, (1, 2)), ({"min_size": 20}, (20, 20)), ({"min_size": 2, "max_size": 3}, (2, 3))],
 )
 def test_a_pool_is_small_unless_the_user_says_otherwise(options: dict[str, Any], sizes: tuple[int, int]) -> None:
-    pool = SyncPsycopgConnector(**options).options.pool
+    pool = SyncPsycopgHalf(**options).options.pool
     assert (pool["min_size"], pool["max_size"]) == sizes
 
 

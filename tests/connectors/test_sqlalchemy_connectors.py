@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,7 @@ class TestThePage:
 
     @pytest.mark.parametrize("kind", SYNCHRONOUS)
     def test_every_awaited_operation_is_refused_even_before_opening(self, kind: Any) -> None:
-        arguments: dict[str, tuple[Any, ...]] = {"execute_async": (PID,), "execute_batch_async": ([],)}
+        arguments: dict[str, tuple[Any, ...]] = {"execute_async": (PID,)}
         arguments |= {f"execute_query{form}_async": ("SELECT 1",) for form in ("", "_one", "_all")}
         names = [name for name, _ in inspect.getmembers(kind, inspect.isfunction) if name.endswith("_async")]
         assert len(names) > 5
@@ -115,8 +116,8 @@ class TestLife:
     """Opened, closed, opened again."""
 
     def test_an_engine_can_be_passed_by_its_name(self, database: str, sessions: Sessions) -> None:
-        connector = SQLAlchemyPsycopg2Connector(dsn=address(database, "psycopg2"))
-        engine = create_engine(connector.url, pool_size=1)
+        connector = SQLAlchemyPsycopg2Connector()
+        engine = create_engine(address(database, "psycopg2"), pool_size=1)
         connector.open(engine=engine)
         assert connector.engine is engine
         connector.close()
@@ -142,17 +143,17 @@ class TestSelection:
 
     @pytest.mark.parametrize("is_closed", [True, False])
     def test_a_loop_that_died_in_the_middle_of_a_call_leaves_nothing_for_sqlalchemy_to_complain_of(
-        self, asynchronous: SQLAlchemyConnector, observer: psycopg.Connection, is_closed: bool
+        self, asynchronous: SQLAlchemyConnector, sessions: Sessions, is_closed: bool
     ) -> None:
         app, _ = with_task(asynchronous)
         loop = asyncio.new_event_loop()
+        # Other tests sleep on the same server, and a session whose client is gone sleeps to the end.
+        sleep = f"SELECT pg_sleep(2) AS mine_{uuid.uuid4().hex}"
 
         async def begin() -> None:
             await app.open_async()
-            pending.append(asyncio.create_task(asynchronous.execute_query_async("SELECT pg_sleep(2)")))
-            sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(2)' AND state = 'active'"
-            while observer.execute(sleeping).fetchone() != (1,):
-                await asyncio.sleep(0.01)
+            pending.append(asyncio.create_task(asynchronous.execute_query_async(sleep)))
+            await asyncio.to_thread(sessions.wait_for, sleep)
 
         pending: list[asyncio.Task[None]] = []
         loop.run_until_complete(begin())
@@ -164,6 +165,8 @@ class TestSelection:
         # A complaint would come from a finaliser here, and is an error.
         gc.collect()
         app.close()
+        # The server need not go on with what nobody waits for.
+        sessions.cancel("SELECT pg_sleep(60)")
 
     async def test_a_cancel_scope_around_a_statement_leaves_the_engine_whole(
         self, asynchronous: SQLAlchemyConnector, observer: psycopg.Connection

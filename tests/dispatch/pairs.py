@@ -1,4 +1,4 @@
-"""The connectors that are tested: asynchronous ones with the twin that each summons, and those that are synchronous only.
+"""The connectors that are tested: asynchronous ones with the synchronous twin of each, and those that are synchronous only.
 
 To have another one tested against the model (`properties.test_connectors`) and by the tests that say what holds for
 each connector, append it to `PAIRS`; by all other tests of this directory too, to `DRIVERS`.
@@ -22,9 +22,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.orm import Session
 
 import adjourn
-from adjourn._dispatch.dispatcher import SelectingConnector
 from adjourn.connector import BaseConnector
-from adjourn.connectors.adapted import SummonedAdaptedConnector
+from adjourn.connectors.adapted import SyncAdaptedConnector
+from adjourn.connectors.faces import AsynchronousConnector
 from adjourn.connectors.memory import SyncInMemoryConnector
 from adjourn.contrib.sqlalchemy import SQLAlchemyConnector, SQLAlchemyPsycopg2Connector, SQLAlchemyPsycopgConnector
 from adjourn.testing import InMemoryConnector
@@ -42,7 +42,7 @@ class Pair:
     connector
         Makes one, given the database's address, the most connections that it may have, and seconds to wait.
     twin
-        What it summons for synchronous calls.
+        The class of its synchronous twin.
     pool
         Makes an open pool of the user's own for synchronous opening, and whatever closes it; None where there is none.
     pool_async
@@ -56,7 +56,7 @@ class Pair:
     """
 
     name: str
-    connector: Callable[[str, int, float], SelectingConnector]
+    connector: Callable[[str, int, float], AsynchronousConnector]
     twin: type[BaseConnector]
     pool: Callable[[str], contextlib.AbstractContextManager[Any]] | None = None
     pool_async: Callable[[str], contextlib.AbstractAsyncContextManager[Any]] | None = None
@@ -148,7 +148,7 @@ def own_engine(dsn: str, driver: str = "psycopg") -> Iterator[Engine]:
 def sqlalchemy_pair(driver: str) -> Pair:
     """Return SQLAlchemy's pair on a driver of its asynchronous engines."""
 
-    def connector(dsn: str, size: int, timeout: float) -> SelectingConnector:
+    def connector(dsn: str, size: int, timeout: float) -> AsynchronousConnector:
         url = address(dsn, driver)
         return SQLAlchemyConnector(dsn=url, pool_size=size, max_overflow=0, pool_timeout=timeout)
 
@@ -217,7 +217,7 @@ def adapted_pair() -> Pair:
     return Pair(
         name="adapted",
         connector=lambda dsn, size, timeout: names["TinyConnector"](dsn),
-        twin=SummonedAdaptedConnector,
+        twin=SyncAdaptedConnector,
         pool_async=shared,
         connect_async=own_connection,
     )

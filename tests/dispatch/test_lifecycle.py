@@ -300,7 +300,7 @@ async def test_b16_a_call_planned_for_the_twin_just_before_a_loop_takes_over_is_
     app: adjourn.App, monkeypatch: pytest.MonkeyPatch, stored: Stored
 ) -> None:
     app.open()
-    keeper = app.connector._keeper  # type: ignore[attr-defined]
+    keeper = app.connector._dispatcher.keeper  # type: ignore[attr-defined]
     loop, plan = asyncio.get_running_loop(), keeper.plan
 
     def plan_and_be_overtaken(state: State, operation: Operation) -> Action:

@@ -28,17 +28,24 @@ from support.waiting import BOUND, until
 ON_THE_LOOPS_THREAD = pytest.mark.parametrize("place", ON_THE_LOOP, ids=lambda place: place.__name__)
 
 
+def quickest(call: Callable[[], object]) -> float:
+    """Return the seconds of the quickest of five calls: one that waits takes long each time, on a busy machine one may."""
+    took = []
+    for _ in range(5):
+        began = time.monotonic()
+        call()
+        took.append(time.monotonic() - began)
+    return min(took)
+
+
 def test_s17_a_blocking_call_on_the_loops_own_thread_is_a_runtime_error_at_once_and_harms_nothing(
     app: adjourn.App, thread: LoopThread, bar: Bar, stored: Stored
 ) -> None:
     thread.wait(app.connector.open_async)
-    took: list[float] = []
 
     def attempt(call: Callable[[], object]) -> None:
-        began = time.monotonic()
         with pytest.raises(RuntimeError):
             call()
-        took.append(time.monotonic() - began)
 
     # Every connection is taken, so that there is something that it could wait for.
     with ThreadPoolExecutor(2) as executor, bar.down():
@@ -52,8 +59,7 @@ def test_s17_a_blocking_call_on_the_loops_own_thread_is_a_runtime_error_at_once_
                 app.check_connection,
                 lambda: list(app.job_manager.list_jobs()),
             ):
-                place(thread, partial(attempt, call))
-        assert max(took) < 0.5
+                assert quickest(partial(place, thread, partial(attempt, call))) < 0.5
         assert not any(call.done() for call in calls)
     assert stored() == ["before a", "before b"]
     in_plain_thread(thread, lambda: add(app, "blocking"))
@@ -67,20 +73,15 @@ def test_b4_that_refusal_is_immediate_says_what_to_write_instead_and_leaves_noth
     app: adjourn.App, thread: LoopThread, place: Place
 ) -> None:
     thread.wait(app.connector.open_async)
-    took = []
 
     def attempt() -> None:
-        began = time.monotonic()
         with pytest.raises(WrongCaller, match=r"_async.*thread"):
             add(app, "never")
-        took.append(time.monotonic() - began)
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        for _ in range(3):
-            place(thread, attempt)
+        assert quickest(partial(place, thread, attempt)) < 0.5
         gc.collect()
-    assert max(took) < 0.5
     assert [str(warning.message) for warning in caught if "never awaited" in str(warning.message)] == []
     thread.wait(app.close_async)
 

@@ -14,9 +14,9 @@ import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 
 import adjourn
-from adjourn._dispatch.dispatcher import SelectingConnector
 from adjourn._dispatch.rule import Life
 from adjourn.connector import BaseConnector
+from adjourn.connectors.faces import AsynchronousConnector
 from adjourn.exceptions import AppNotOpen, WrongCaller
 from dispatch.conftest import ON_PSYCOPG, Bar, Stored
 from dispatch.pairs import Pair
@@ -100,7 +100,7 @@ def test_s18_a_call_from_anywhere_while_the_app_is_closing_is_refused_and_never_
             calls = [executor.submit(add, app, name) for name in "ab"]
             bar.wait_for(2)
             closing = executor.submit(app.close)
-            until(lambda: app.connector._keeper.state.life is Life.CLOSING)  # type: ignore[attr-defined]
+            until(lambda: app.connector._dispatcher.keeper.state.life is Life.CLOSING)  # type: ignore[attr-defined]
             for place in EVERY_PLACE:
                 with pytest.raises(AppNotOpen):
                     place(thread, partial(add, app, "never"))
@@ -312,7 +312,7 @@ async def test_b7_an_awaited_call_that_is_given_up_while_it_waits_for_others_nev
     assert stored() == ["first", "kept 0", "kept 1", "last"]
 
 
-def first_use(connectors: list[SelectingConnector], index: int) -> BaseConnector:
+def first_use(connectors: list[AsynchronousConnector], index: int) -> BaseConnector:
     """Ask a connector for its twin."""
     return connectors[index].get_sync_connector()
 

@@ -593,7 +593,7 @@ def test_programs_that_hang_are_given_up_after_the_start_timeout(home: Path, fak
     (made / "PG_VERSION").write_text("18\n")
     with pytest.raises(embedded.EmbeddedServerError, match=r"Postgres was not ready in 0\.\d+ s"):
         embedded.Server(home, binaries=fake_binaries, start_timeout=0.5).start()
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 30
 
 
 def test_a_server_that_another_process_starts_too_slowly_is_not_waited_for_longer_than_asked(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -283,20 +282,6 @@ def test_helpers_of_the_tests_are_sorted_as_our_own_from_the_first_time_on(tree:
     expected = dedent(imports).strip().replace("_async.", "_sync.").replace("near_async", "near")
     assert tree.read("tests/_sync/far.py").partition("\n")[2].strip() == expected
     assert tree.run("--check") == 0
-
-
-@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
-def test_every_python_writes_the_same(tree: Tree, version: str) -> None:
-    is_this = version == ".".join(map(str, sys.version_info[:2]))
-    interpreter = sys.executable if is_this else shutil.which(f"python{version}") or "false"
-    if subprocess.run([interpreter, "-c", "import ruff, unasync"], capture_output=True).returncode:
-        pytest.skip(f"there is no python{version} here that has ruff and unasync")
-    tree.put("src/adjourn/__init__.py", "")
-    tree.put("src/adjourn/_async/reader.py", SOURCE)
-    tree.put("src/adjourn/_async/writer.py", "class AsyncWriter: ...")
-    code = f"from scripts import unasync; unasync.main(['--root', {str(tree.root)!r}], {RENAMED}, {WORDS})"
-    subprocess.run([interpreter, "-c", code], cwd=PROJECT, check=True)
-    assert tree.read("src/adjourn/_sync/reader.py") == dedent(TWIN).lstrip()
 
 
 @pytest.mark.parametrize(

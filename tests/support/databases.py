@@ -9,6 +9,14 @@ from urllib.parse import urlsplit
 import psycopg
 import psycopg.conninfo
 
+SETTINGS = {
+    "max_connections": "200",
+    # Nobody needs the data of a test after the machine has failed.
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+}
+
 
 def with_database(dsn: str, name: str) -> str:
     """The address of another database on the same server; a URI stays one, because some drivers take nothing else."""

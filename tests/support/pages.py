@@ -25,8 +25,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 ADDRESS = "postgresql://localhost/mydb"
-CODE = ("python", "console")
-DATA = ("ini", "mermaid", "sql", "text")
+CODE = ("python", "console", "sql")
+DATA = ("ini", "mermaid", "text")
 _PARTS = re.compile(
     r"^<!-- not run: (?P<why>.*?) -->$"
     r"|^<!-- python\n(?P<hidden>.*?)^-->$"
@@ -69,7 +69,7 @@ class Block:
 
 def every_page() -> list[Path]:
     """Return the pages of the site, and the README."""
-    return [ROOT / "README.md", *sorted(page for page in (ROOT / "docs").rglob("*.md") if "_static" not in page.parts)]
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def read(page: Path) -> list[Block]:

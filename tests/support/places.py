@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import os
 import queue
 import signal
@@ -11,7 +12,7 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -71,6 +72,22 @@ class LoopThread:
     def wait(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run a coroutine function on the loop, and wait."""
         return self.submit(call).result(BOUND)
+
+    @contextlib.contextmanager
+    def blocked(self) -> Iterator[None]:
+        """Keep the loop busy with something that does not give way."""
+        is_blocked, go_on = threading.Event(), threading.Event()
+
+        def block() -> None:
+            is_blocked.set()
+            go_on.wait(BOUND)
+
+        self.loop.call_soon_threadsafe(block)
+        assert is_blocked.wait(BOUND)
+        try:
+            yield
+        finally:
+            go_on.set()
 
     def end(self) -> None:
         """End the loop, after cancelling what it still does. Ending it twice does nothing."""

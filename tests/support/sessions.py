@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 import psycopg
 
+from support.waiting import until
+
 OTHER_SESSIONS = "datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+AT_WORK = f"FROM pg_stat_activity WHERE {OTHER_SESSIONS} AND state = 'active' AND query = %s"
 
 
 @dataclass
@@ -22,6 +25,14 @@ class Sessions:
         row = self.observer.execute(f"SELECT count(*) FROM pg_stat_activity WHERE {OTHER_SESSIONS}").fetchone()
         assert row is not None
         return int(row[0])
+
+    def wait_for(self, query: str) -> None:
+        """Wait until a session is at work on this query, to the letter."""
+        until(lambda: self.observer.execute(f"SELECT 1 {AT_WORK}", [query]).fetchone())
+
+    def cancel(self, query: str) -> None:
+        """Cancel this query in every session that is at work on it."""
+        self.observer.execute(f"SELECT pg_cancel_backend(pid) {AT_WORK}", [query])
 
     def settle(self, expected: int, timeout: float = 5.0) -> int:
         """Wait until there are as many as expected, at most so many seconds; how many there are then.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -66,8 +65,6 @@ def run_pyright(directory: Path, *arguments: str) -> dict[str, Any]:
         process = subprocess.run(
             [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable, *arguments],
             cwd=directory,
-            # For --verifytypes it is the `python` of the path that says where packages are.
-            env={**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])},
             capture_output=True,
             text=True,
             timeout=110,
@@ -88,10 +85,3 @@ def test_pyright_refuses_what_is_marked_and_nothing_else(tmp_path: Path) -> None
         if each["severity"] == "error"
     }
     assert found == expected("pyright"), report
-
-
-def test_every_public_name_has_a_type(tmp_path: Path) -> None:
-    completeness = run_pyright(tmp_path, "--verifytypes", "adjourn", "--ignoreexternal")["typeCompleteness"]
-    symbols = [each for each in completeness["symbols"] if each["isExported"]]
-    assert len(symbols) > 1000
-    assert [each["name"] for each in symbols if not each["isTypeKnown"] or each["isTypeAmbiguous"]] == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import gc
 import threading
@@ -15,46 +14,9 @@ import pytest
 
 from adjourn._dispatch import bridge
 from adjourn.exceptions import WrongCaller
+from support.places import LoopThread
 
 variable = contextvars.ContextVar("variable", default="default")
-
-
-class LoopThread:
-    """An event loop that runs in a thread of its own."""
-
-    def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Let the loop become idle."""
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join(10)
-
-    def close(self) -> None:
-        """End everything."""
-        if self.loop.is_running():
-            self.stop()
-        if not self.loop.is_closed():
-            self.loop.run_until_complete(cancel_the_others())
-            self.loop.close()
-
-    @contextlib.contextmanager
-    def blocked(self) -> Iterator[None]:
-        """Keep the loop busy with something that does not give way."""
-        is_blocked, go_on = threading.Event(), threading.Event()
-
-        def block() -> None:
-            is_blocked.set()
-            go_on.wait(20)
-
-        self.loop.call_soon_threadsafe(block)
-        assert is_blocked.wait(10)
-        try:
-            yield
-        finally:
-            go_on.set()
 
 
 async def cancel_the_others() -> None:
@@ -70,7 +32,7 @@ def thread() -> Iterator[LoopThread]:
     """A loop in a thread of its own."""
     thread = LoopThread()
     yield thread
-    thread.close()
+    thread.end()
 
 
 @pytest.fixture(autouse=True)
@@ -226,7 +188,7 @@ def test_a_caller_is_told_when_the_loop_ends_in_the_middle_of_the_call() -> None
     with ThreadPoolExecutor(1) as executor:
         call = executor.submit(bridge.run, thread.loop, begin, timeout=20)
         assert has_begun.wait(10)
-        thread.close()
+        thread.end()
         with pytest.raises(WrongCaller, match="not known"):
             call.result(20)
 
@@ -239,10 +201,10 @@ def test_an_interrupted_caller_abandons_a_call_that_has_not_begun(
     async def note() -> None:
         happened.append(1)
 
-    def interrupt(call: bridge.Call[None]) -> None:
+    def interrupt(call: bridge.BridgedCall[None]) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(bridge.Call, "watch", interrupt)
+    monkeypatch.setattr(bridge.BridgedCall, "watch", interrupt)
     with thread.blocked(), pytest.raises(KeyboardInterrupt):
         bridge.run(thread.loop, note, timeout=20)
     monkeypatch.undo()
@@ -262,10 +224,10 @@ def test_an_interrupted_caller_cancels_a_call_that_has_begun(
             was_cancelled.set()
             raise
 
-    def interrupt(call: bridge.Call[None]) -> None:
+    def interrupt(call: bridge.BridgedCall[None]) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(bridge.Call, "watch", interrupt)
+    monkeypatch.setattr(bridge.BridgedCall, "watch", interrupt)
     with pytest.raises(KeyboardInterrupt):
         bridge.run(thread.loop, begin, timeout=20)
     assert was_cancelled.wait(10)
@@ -333,7 +295,7 @@ def test_a_hop_whose_own_loop_is_closed_is_destroyed_in_silence(
     loop.close()
     del task
     go_on.set()
-    thread.close()
+    thread.end()
     # A complaint would come from a finaliser here, and is an error.
     gc.collect()
     assert caplog.records == []

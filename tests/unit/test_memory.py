@@ -26,16 +26,6 @@ STATEMENTS = sql.statements()
 NOON = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)
 
 
-@pytest.fixture
-def connector() -> InMemoryConnector:
-    return InMemoryConnector()
-
-
-@pytest.fixture
-def app(connector: InMemoryConnector) -> adjourn.App:
-    return adjourn.App(connector=connector)
-
-
 @pytest.mark.parametrize("kind", [InMemoryConnector, SyncInMemoryConnector])
 @pytest.mark.parametrize(("option", "value"), [("json_dumps", 5), ("json_loads", "x")])
 def test_what_is_no_function_cannot_read_or_write_json(kind: Any, option: str, value: Any) -> None:
@@ -261,13 +251,13 @@ def test_a_store_can_have_a_clock_of_the_users() -> None:
     assert connector.jobs[third]["enqueued_at"] - NOON < datetime.timedelta(milliseconds=1)
 
 
-def test_a_batch_takes_effect_as_a_whole_or_not_at_all(connector: InMemoryConnector) -> None:
+def test_a_statement_takes_effect_as_a_whole_or_not_at_all(app: adjourn.App, connector: InMemoryConnector) -> None:
     connector.open()
+    with pytest.raises(exceptions.AlreadyEnqueued):
+        app.configure_task("any", queueing_lock="one").batch_defer({}, {})
+    assert connector.jobs == {}
     job = {"queue": "q", "task_name": "t", "priority": 0, "lock": None, "queueing_lock": "one", "args": "{}"}
     parameters = {**job, "scheduled_at": None, "schedule_in": None, "own_transaction": False}
-    with pytest.raises(exceptions.UniqueViolation) as caught:
-        connector.execute_batch([(STATEMENTS["defer_job"], parameters)] * 2)
-    assert caught.value.constraint_name == "adjourn_jobs_queueing_lock"
     with pytest.raises(exceptions.ConnectorException, match="json"):
         connector.execute(STATEMENTS["defer_job"], {**parameters, "args": "{"})
     assert connector.jobs == {}

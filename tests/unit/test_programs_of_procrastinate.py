@@ -19,16 +19,6 @@ from adjourn.jobs import Job
 from adjourn.testing import InMemoryConnector, SyncInMemoryConnector
 
 
-@pytest.fixture
-def connector() -> InMemoryConnector:
-    return InMemoryConnector()
-
-
-@pytest.fixture
-def app(connector: InMemoryConnector) -> adjourn.App:
-    return adjourn.App(connector=connector)
-
-
 def run(app: adjourn.App) -> None:
     app.run_worker(wait=False, install_signal_handlers=False)
 
@@ -45,10 +35,11 @@ def output(program: str) -> str:
 def test_modules_are_attributes_after_a_bare_import_and_no_driver_is_imported() -> None:
     program = """
 import sys, adjourn
+assert [name for name in sys.modules if name.startswith("adjourn.")] == []
 adjourn.exceptions.AlreadyEnqueued, adjourn.types.JSONDict, adjourn.schema.SchemaManager, adjourn.retry.RetryDecision
 adjourn.app, adjourn.blueprints, adjourn.builtin_tasks, adjourn.connector, adjourn.job_context, adjourn.jobs
 adjourn.manager, adjourn.middleware, adjourn.periodic, adjourn.tasks, adjourn.testing, adjourn.utils, adjourn.worker
-adjourn.contrib
+adjourn.contrib, adjourn.embedded.Server, adjourn.Status.TODO, adjourn.MissedRuns.ALL, adjourn.Worker, adjourn.App
 assert {"exceptions", "contrib", "App"} <= set(dir(adjourn))
 print([name for name in sys.modules if name.startswith(("psycopg", "sqlalchemy", "asyncpg"))])
 adjourn.contrib.psycopg2.Psycopg2Connector, adjourn.contrib.sqlalchemy.SQLAlchemyPsycopg2Connector
@@ -357,6 +348,7 @@ def test_the_in_memory_connectors_jobs_cannot_be_written_to(app: adjourn.App, co
 # Managers on a loop
 
 
+@pytest.mark.filterwarnings("ignore:JobManager:DeprecationWarning")
 @pytest.mark.parametrize("is_open", [True, False])
 async def test_a_worker_can_be_written_on_the_names_that_block(app: adjourn.App, is_open: bool) -> None:
     manager: Any = app.job_manager

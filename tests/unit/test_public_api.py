@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import inspect
 import re
@@ -263,26 +262,6 @@ def test_how_a_run_went_is_a_dictionary_for_log_records() -> None:
     assert JobResult(start_timestamp=1.0).as_dict() == {"start_timestamp": 1.0, "end_timestamp": None, "result": None}
     ended = JobResult(start_timestamp=1.0, end_timestamp=2.5, result="x")
     assert ended.as_dict() == {"start_timestamp": 1.0, "end_timestamp": 2.5, "result": "x", "duration": 1.5}
-
-
-def test_what_programs_await_by_a_name_that_blocks_is_awaited_on_a_loop_and_blocks_elsewhere() -> None:
-    app = adjourn.App(connector=InMemoryConnector())
-
-    @app.task(name="add")
-    def add() -> None: ...
-
-    async def main() -> None:
-        manager: Any = app.job_manager
-        async with app.open_async():
-            job_id = await add.defer_async()
-            (job,) = await manager.list_jobs_async()
-            await manager.retry_job(job)
-            assert await manager.get_stalled_jobs(seconds_since_heartbeat=1) == []
-            assert await manager.delete_old_jobs(nb_hours=1, include_failed=True) == 0
-            assert await manager.defer_periodic_job(job.evolve(id=None), "", 1) > job_id
-            assert await asyncio.to_thread(manager.get_stalled_jobs) == []
-
-    asyncio.run(main())
 
 
 def test_jobs_that_take_long_are_found_as_before() -> None:

@@ -14,11 +14,6 @@ from adjourn.testing import InMemoryConnector, SyncInMemoryConnector
 
 
 @pytest.fixture
-def connector() -> InMemoryConnector:
-    return InMemoryConnector()
-
-
-@pytest.fixture
 def app(connector: InMemoryConnector) -> adjourn.App:
     app = adjourn.App(connector=connector, schema="elsewhere")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
 from adjourn._dispatch.rule import (
@@ -216,3 +217,17 @@ def test_a_refusal_to_close_on_the_loop_names_the_awaited_form() -> None:
 
 def test_an_awaited_call_on_an_app_that_is_open_for_synchronous_calls_names_open_async() -> None:
     assert "open_async" in str(Reason.NOT_OPEN_ASYNC.error())
+
+
+@pytest.mark.parametrize("view", [CLOSED, SYNC, CLOSING, OPENING, FORKED_SYNC_EXTERNAL, FORKED_ASYNC])
+def test_where_nothing_needs_to_be_opened_a_call_is_served_where_others_refuse_it_as_not_open(view: View) -> None:
+    view = attrs.evolve(view, needs_opening=False)
+    assert select(view, THREAD, Operation.CALL) == Do(Action.USE_TWIN)
+    assert select(view, OTHER_LOOP, Operation.CALL_ASYNC) == Do(Action.AWAIT)
+
+
+@pytest.mark.parametrize("view", [ASYNC, EXTERNAL, BORROWED, LOOP_IDLE, LOOP_DEAD, FORKED_SYNC])
+def test_on_a_loop_it_does_not_matter_whether_anything_needs_to_be_opened(view: View) -> None:
+    for caller in (THREAD, ON_LOOP, OTHER_LOOP, OWNERS_THREAD, NEXT_LOOP):
+        relaxed = attrs.evolve(view, needs_opening=False)
+        assert select(relaxed, caller, Operation.CALL) == select(view, caller, Operation.CALL)

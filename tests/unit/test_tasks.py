@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import adjourn
-from adjourn import builtin_tasks, exceptions
+from adjourn import builtin_tasks, exceptions, utils
 from adjourn.worker import Worker
 
 NOWHERE = "host=nowhere.invalid"
@@ -302,5 +302,8 @@ def test_the_public_names_are_importable_and_no_others_are_promised() -> None:
     for name in adjourn.__all__:
         assert getattr(adjourn, name) is not None
         assert name in dir(adjourn)
+        assert not isinstance(getattr(adjourn, name), utils.MovedElsewhere)
+    for name in ("Status", "Worker", "MissedRuns", "Job", "Task", "SchemaManager"):
+        assert name in adjourn.__all__
     with pytest.raises(AttributeError, match="no_such_name"):
         adjourn.no_such_name  # noqa: B018

@@ -9,7 +9,7 @@ import sys
 import threading
 from typing import Any
 
-from adjourn.worker.threads import ThreadPool
+from adjourn.worker.runners.threads import ThreadPool
 
 
 async def test_results_and_errors_come_back_on_the_loop_s_thread() -> None:
@@ -55,7 +55,7 @@ async def test_no_more_threads_are_started_than_are_needed() -> None:
 def test_a_body_that_never_ends_does_not_keep_the_interpreter_from_exiting() -> None:
     program = """
 import asyncio, threading
-from adjourn.worker.threads import ThreadPool
+from adjourn.worker.runners.threads import ThreadPool
 async def main():
     pool = ThreadPool(1, asyncio.get_running_loop())
     begun = threading.Event()

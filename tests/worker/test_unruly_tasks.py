@@ -393,7 +393,9 @@ async def test_a_job_on_a_loop_that_ends_goes_back_to_its_queue(database: str, a
 
 STUBBORN = """
 import asyncio, os, adjourn
+from adjourn.worker import shutdown, worker
 
+shutdown.CANCEL_TIMEOUT = worker.CANCEL_TIMEOUT = 0.5
 app = adjourn.App(connector=adjourn.PsycopgConnector(os.environ["STUBBORN_DSN"]))
 
 @app.task(name="stubborn")

@@ -1,6 +1,8 @@
-"""Further names of things, by which programs written for Procrastinate import them."""
+"""Names by which programs written for Procrastinate import what is called otherwise here, or not needed."""
 
 from __future__ import annotations
+
+import datetime
 
 from adjourn._domain.middleware import is_async
 from adjourn._domain.schedules import DEFAULT_MAX_DELAY
@@ -10,3 +12,8 @@ MAX_DELAY = DEFAULT_MAX_DELAY
 
 is_async_middleware = is_async
 """Returns whether calling a middleware has to be awaited."""
+
+
+def utcnow() -> datetime.datetime:
+    """Return the time, aware, in UTC."""
+    return datetime.datetime.now(datetime.UTC)

@@ -23,6 +23,7 @@ from typing import Any, Generic, TypeVar
 
 from adjourn import exceptions
 from adjourn._dispatch.rule import Reason
+from adjourn._runtime.private import leave_in_silence, running_loop
 
 T = TypeVar("T")
 
@@ -56,7 +57,7 @@ class Pulse:
         loop = asyncio.get_running_loop()
         self._task = loop.create_task(_wait_for_ever(loop), name="adjourn")
         # It never ends by itself, which is nothing to be warned of when a loop is closed without ado.
-        self._task._log_destroy_pending = False  # type: ignore[attr-defined]
+        leave_in_silence(self._task)
         self._is_over = False
 
     @property
@@ -102,9 +103,9 @@ def run(
     WrongCaller
         If the loop cannot serve the call: it runs in this thread, it has ended, or it is blocked.
     """
-    if asyncio._get_running_loop() is loop:
+    if running_loop() is loop:
         raise Reason.ON_LOOP.error()
-    call = Call(loop, function, arguments, timeout, pulse)
+    call = BridgedCall(loop, function, arguments, timeout, pulse)
     call.submit()
     try:
         while True:
@@ -128,7 +129,7 @@ async def hop(
     pulse: Pulse | None = None,
 ) -> T:
     """Run a coroutine function on another loop, and await its result on this one. See `run`."""
-    call = Call(loop, function, arguments, timeout, pulse)
+    call = BridgedCall(loop, function, arguments, timeout, pulse)
     here, ended = asyncio.get_running_loop(), asyncio.Event()
 
     def wake(outcome: concurrent.futures.Future[T]) -> None:
@@ -151,7 +152,7 @@ async def hop(
         raise
 
 
-class Call(Generic[T]):
+class BridgedCall(Generic[T]):
     """One coroutine function on its way to another thread's loop."""
 
     def __init__(

@@ -1,78 +1,80 @@
-"""An asynchronous connector that serves synchronous calls as well: the executor of the plans of `adjourn._dispatch.rule`.
+"""The dispatcher: carries out the plans of `adjourn._dispatch.rule`.
 
-`SelectingConnector` has two halves. The asynchronous one works on the event loop that opened it. The other is its
-synchronous *twin*, made with the same parameters when it is first needed. Each operation takes a snapshot of the
-state, asks the rule for a plan, and carries it out. A state is published when what it promises is true, and taken
+A dispatcher has two halves. The asynchronous one works on the event loop that opened it. The synchronous one is made
+with the same parameters when it is first needed, and works in any thread. Each operation takes a snapshot of the
+state, asks the rule for a plan, once, and carries it out. A state is published when what it promises is true, and taken
 back before it is not any more.
+
+It is no connector: those of `adjourn.connectors` are its faces.
 """
 
 from __future__ import annotations
 
-import abc
 import asyncio
 import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 import attrs
 
 from adjourn import exceptions
 from adjourn._async.connectors.contract import AsyncSession
-from adjourn._async.connectors.lifecycle import AsyncPooledConnector
+from adjourn._async.connectors.lifecycle import AsyncPooledHalf
 from adjourn._dispatch import bridge
 from adjourn._dispatch.rule import Action, Life, Operation
 from adjourn._dispatch.state import SLACK, State, StateKeeper
 from adjourn._runtime import aio, forks
 from adjourn._sync.connectors.contract import SyncSession
-from adjourn._sync.connectors.lifecycle import SyncPooledConnector
-from adjourn.connectors.base import BaseAsyncConnector, BaseConnector, BaseSyncConnector
+from adjourn._sync.connectors.lifecycle import SyncPooledHalf
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 T = TypeVar("T")
 
 
-class SelectingConnector(BaseAsyncConnector):
-    """An asynchronous connector and its synchronous twin, one of which serves each call.
+class Dispatcher:
+    """An asynchronous half and a synchronous one, of which the rule chooses who serves each call.
 
     Parameters
     ----------
     half
         The asynchronous half.
+    make_sync_half
+        Makes the synchronous half, with the same parameters. It raises `InvalidOption` if something of them has no
+        synchronous counterpart.
+    connect
+        Makes a session, blocking: to where the user's own asynchronous pool connects, which it is given; given None, to
+        where the half would.
+    make_plain_half
+        Makes a synchronous half without parameters, for calls on connections of the callers' own, which need none; None
+        if the synchronous half serves them.
+    needs_opening
+        Whether calls are refused while nothing is open.
     """
 
-    def __init__(self, half: AsyncPooledConnector[Any]) -> None:
+    def __init__(
+        self,
+        half: AsyncPooledHalf[Any],
+        make_sync_half: Callable[[], SyncPooledHalf[Any]],
+        connect: Callable[[Any], SyncSession],
+        *,
+        make_plain_half: Callable[[], SyncPooledHalf[Any]] | None = None,
+        needs_opening: bool = True,
+    ) -> None:
         self.json_dumps: JSONDumps = half.json_dumps
         self.json_loads: JSONLoads = half.json_loads
-        self._half = half
-        self._made_twin: SummonedConnector | None = None
-        self._keeper = StateKeeper()
+        self.keeper: StateKeeper = StateKeeper(needs_opening=needs_opening)
+        self._async_half = half
+        self._make_sync_half = make_sync_half
+        self._make_plain_half = make_plain_half or (lambda: self._sync_half)
+        self._connect = connect
+        self._made: SyncPooledHalf[Any] | None = None
+        self._made_plain: SyncPooledHalf[Any] | None = None
+        self._making = threading.Lock()
         self._pulse: bridge.Pulse | None = None
-        self._summoning = threading.Lock()
         forks.watch(self)
-
-    @abc.abstractmethod
-    def summon(self) -> SummonedConnector:
-        """Make the synchronous twin, with the parameters of this connector.
-
-        Raises
-        ------
-        InvalidOption
-            If something of them has no synchronous counterpart.
-        """
-
-    def summon_plain(self) -> SummonedConnector | None:
-        """Make a twin without the parameters that have no synchronous counterpart, which is never opened.
-
-        It serves calls on connections of the callers' own. None where there is no such twin.
-        """
-        return None
-
-    @abc.abstractmethod
-    def session_beside(self, pool: Any) -> SyncSession:
-        """Connect, blocking, with the parameters of an asynchronous pool of the user's."""
 
     @property
     def pool(self) -> Any:
@@ -81,360 +83,234 @@ class SelectingConnector(BaseAsyncConnector):
         Raises
         ------
         AppNotOpen
-            If the app is not open.
+            If nothing is open.
         """
-        return self._twin.here.pool if self._keeper.state.life is Life.SYNC else self._half.pool
+        return self._serving.pool
 
-    def get_sync_connector(self) -> BaseConnector:
-        """Return the connector that serves synchronous calls.
+    @property
+    def timeout(self) -> float:
+        """Seconds: how long a call waits for a connection at most, and closing for calls in flight."""
+        return self._serving.timeout
 
-        That is the synchronous twin, always the same one, unless the app is open on an event loop: then it is this
-        connector itself, whose blocking calls are served by that loop.
-        """
-        return self if self._keeper.plan(self._keeper.state, Operation.GET_SYNC) is Action.GIVE_ITSELF else self._twin
+    @property
+    def _serving(self) -> AsyncPooledHalf[Any] | SyncPooledHalf[Any]:
+        return self._sync_half if self.keeper.state.life is Life.SYNC else self._async_half
 
     # Calls
 
     def execute(
         self, statement: Statement, parameters: Parameters | None = None, *, connection: Any = None
     ) -> list[Row]:
-        """Execute one statement, committed on return, and return its rows. See `execute_async`."""
+        """Execute one statement, blocking, wherever the rule says."""
         if connection is not None:
-            return self._twin.here.execute(statement, parameters, connection=connection)
-        return self._call(
-            lambda twin: twin.execute(statement, parameters), lambda half: half.execute_async(statement, parameters)
-        )
-
-    def execute_batch(self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
-        """Execute several statements in one transaction, and return the rows of each. All or none take effect."""
-        return self._call(lambda twin: twin.execute_batch(batch), lambda half: half.execute_batch_async(batch))
-
-    def session(self) -> SyncSession:
-        """Connect once more, beside the pool and from this very thread, for the caller alone.
-
-        The connector need not be open.
-        """
-        if self._half.is_external:
-            return self.session_beside(self._half.pool)
-        return self._openable_twin.here.session()
+            return self._plain_half.execute(statement, parameters, connection=connection)
+        half = self._async_half
+        while True:
+            state = self.keeper.state
+            match self.keeper.plan(state, Operation.CALL):
+                case Action.BRIDGE:
+                    return bridge.run(
+                        owner_of(state),
+                        half.execute_async,
+                        statement,
+                        parameters,
+                        timeout=half.timeout,
+                        pulse=self._pulse,
+                    )
+                case Action.DRIVE:
+                    return drive(owner_of(state), half.execute_async(statement, parameters))
+                case Action.REBUILD_TWIN:
+                    # The half itself notices that its pool is another process's, and makes a new one.
+                    self.keeper.replace(state, State(os.getpid(), Life.SYNC))
+                case _:
+                    try:
+                        return self._sync_half.execute(statement, parameters)
+                    except exceptions.AppNotOpen:
+                        # The half was closed between the plan and the call: the rule knows who serves it now.
+                        if self.keeper.state is state:
+                            raise
 
     async def execute_async(
         self, statement: Statement, parameters: Parameters | None = None, *, connection: Any = None
     ) -> list[Row]:
-        """Execute one statement, committed on return, and return its rows as dictionaries.
-
-        Parameters
-        ----------
-        statement
-            The statement to execute.
-        parameters
-            The values of its ``%(name)s``; None sends the text as it is.
-        connection
-            A connection of the caller's, of this driver and this colour: the statement becomes part of whatever
-            transaction is open on it. The connector need not be open.
-
-        Raises
-        ------
-        AppNotOpen
-            If the connector is not open and no ``connection`` was given.
-        WrongCaller
-            If the event loop that the app was opened on cannot serve the call.
-        InvalidConnection
-            If ``connection`` is of another driver or colour.
-        UniqueViolation
-            If a unique constraint refused.
-        ConnectorException
-            For whatever else the database or the way to it had to say.
-        """
+        """Execute one statement on the owner's loop."""
+        half = self._async_half
         if connection is not None:
-            return await self._half.execute_async(statement, parameters, connection=connection)
-        return await self._call_async(lambda half: half.execute_async(statement, parameters))
+            return await half.execute_async(statement, parameters, connection=connection)
+        state = self.keeper.state
+        if self.keeper.plan(state, Operation.CALL_ASYNC) is Action.HOP:
+            return await bridge.hop(
+                owner_of(state), half.execute_async, statement, parameters, timeout=half.timeout, pulse=self._pulse
+            )
+        return await half.execute_async(statement, parameters)
 
-    async def execute_batch_async(self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
-        """Execute several statements in one transaction, and return the rows of each. All or none take effect."""
-        return await self._call_async(lambda half: half.execute_batch_async(batch))
+    def session(self) -> SyncSession:
+        """Connect once more, beside the pool and from this very thread, for the caller alone. Nothing need be open."""
+        if self._async_half.is_external:
+            return self._connect(self._async_half.pool)
+        if self._made is not None and self._made.is_external:
+            return self._made.session()
+        return self._connect(None)
 
     async def session_async(self) -> AsyncSession:
-        """Connect once more, beside the pool and with its parameters, for the caller alone.
-
-        The connector need not be open.
-        """
-        return await self._half.session_async()
-
-    def _call(
-        self,
-        blocking: Callable[[SyncPooledConnector[Any]], T],
-        awaited: Callable[[AsyncPooledConnector[Any]], Coroutine[Any, Any, T]],
-    ) -> T:
-        while True:
-            state = self._keeper.state
-            match self._keeper.plan(state, Operation.CALL):
-                case Action.BRIDGE:
-                    return bridge.run(
-                        owner_of(state), awaited, self._half, timeout=self._half.timeout, pulse=self._pulse
-                    )
-                case Action.DRIVE:
-                    return drive(owner_of(state), awaited(self._half))
-                case Action.REBUILD_TWIN:
-                    # The twin itself notices that its pool is another process's, and makes a new one.
-                    self._keeper.replace(state, State(os.getpid(), Life.SYNC))
-                case _:
-                    try:
-                        return blocking(self._twin.here)
-                    except exceptions.AppNotOpen:
-                        # The twin was closed between the plan and the call: the rule knows who serves it now.
-                        if self._keeper.state is state:
-                            raise
-
-    async def _call_async(self, awaited: Callable[[AsyncPooledConnector[Any]], Coroutine[Any, Any, T]]) -> T:
-        state = self._keeper.state
-        if self._keeper.plan(state, Operation.CALL_ASYNC) is Action.HOP:
-            return await bridge.hop(owner_of(state), awaited, self._half, timeout=self._half.timeout, pulse=self._pulse)
-        return await awaited(self._half)
+        """Connect once more, beside the pool, for the caller alone. Nothing need be open."""
+        return await self._async_half.session_async()
 
     # Opening and closing
 
     def open(self, pool: Any = None) -> None:
-        """Open for synchronous calls, from any thread.
-
-        A connector that is open on an event loop stays as it is, and the next `close` leaves it open too.
-
-        Parameters
-        ----------
-        pool
-            An open pool of the user's, which is never closed here.
-
-        Raises
-        ------
-        ConnectorException
-            If the database cannot be reached. The connector is then as it was.
-        InvalidOption
-            If the pool given cannot be used, or an option has no synchronous counterpart.
-        """
+        """Open the synchronous half, or borrow what is open on an event loop."""
         deadline = self._deadline()
         while True:
-            state = self._keeper.state
-            match self._keeper.plan(state, Operation.OPEN):
+            state = self.keeper.state
+            match self.keeper.plan(state, Operation.OPEN):
                 case Action.NOTHING:
                     return
                 case Action.BORROW:
-                    if self._keeper.replace(state, attrs.evolve(state, borrowed=state.borrowed + 1)):
+                    if self.keeper.replace(state, attrs.evolve(state, borrowed=state.borrowed + 1)):
                         return
                 case Action.DISCARD:
                     self._discard(state)
                 case Action.WAIT:
-                    self._keeper.wait(state, deadline)
+                    self.keeper.wait(state, deadline)
                 case Action.OPEN_TWIN:
-                    if begun := self._keeper.begin(state, state.life):
-                        self._open_twin(state, begun, pool)
+                    if begun := self.keeper.begin(state, state.life):
+                        self._open_sync_half(state, begun, pool)
                         return
 
-    def _open_twin(self, state: State, begun: State, pool: Any) -> None:
+    def _open_sync_half(self, state: State, begun: State, pool: Any) -> None:
         published = state
         try:
-            self._openable_twin.here.open(pool)
-            published = State(os.getpid(), Life.SYNC, is_external=self._twin.here.is_external)
+            self._sync_half.open(pool)
+            published = State(os.getpid(), Life.SYNC, is_external=self._sync_half.is_external)
         finally:
-            self._keeper.end(begun, published)
+            self.keeper.end(begun, published)
 
     def close(self) -> None:
-        """Let calls in flight end, then close the connector's own pool, or let go of the one it was given.
-
-        Closing what is closed does nothing. A connector that is open on an event loop can be closed from any other
-        thread.
-
-        Raises
-        ------
-        WrongCaller
-            If this is the thread of the event loop that the connector was opened on: await `close_async` there.
-        """
+        """Give back what was borrowed, or close whichever half is open, after the calls in flight."""
         deadline = self._deadline()
         while True:
-            state = self._keeper.state
-            match self._keeper.plan(state, Operation.CLOSE):
+            state = self.keeper.state
+            match self.keeper.plan(state, Operation.CLOSE):
                 case Action.NOTHING:
                     return None
                 case Action.RETURN:
-                    if self._keeper.replace(state, attrs.evolve(state, borrowed=state.borrowed - 1)):
+                    if self.keeper.replace(state, attrs.evolve(state, borrowed=state.borrowed - 1)):
                         return None
                 case Action.DISCARD:
                     self._discard(state)
                 case Action.WAIT:
-                    self._keeper.wait(state, deadline)
+                    self.keeper.wait(state, deadline)
                 case Action.BRIDGE:
-                    return bridge.run(owner_of(state), self.close_async, timeout=self._half.timeout)
+                    return bridge.run(owner_of(state), self.close_async, timeout=self._async_half.timeout)
                 case Action.DRIVE:
                     return drive(owner_of(state), self.close_async())
                 case Action.CLOSE_TWIN:
-                    if begun := self._keeper.begin(state, Life.CLOSING):
+                    if begun := self.keeper.begin(state, Life.CLOSING):
                         try:
-                            return self._twin.here.close()
+                            return self._sync_half.close()
                         finally:
-                            self._keeper.end(begun, State(os.getpid()))
+                            self.keeper.end(begun, State(os.getpid()))
 
     async def open_async(self, pool: Any = None) -> None:
-        """Open on this event loop, which owns the connections from then on.
-
-        Synchronous calls are served too: by this loop, from any thread but its own. If the connector was open for
-        synchronous calls, those in flight end first.
-
-        Parameters
-        ----------
-        pool
-            An open pool of the user's, which is never closed here.
-
-        Raises
-        ------
-        ConnectorException
-            If the database cannot be reached. The connector is then as it was.
-        WrongCaller
-            If it is open on another event loop.
-        InvalidOption
-            If the pool given cannot be used.
-        """
+        """Open the asynchronous half on this event loop, which takes over from the synchronous one."""
         deadline = self._deadline()
         while True:
-            state = self._keeper.state
-            match self._keeper.plan(state, Operation.OPEN_ASYNC):
+            state = self.keeper.state
+            match self.keeper.plan(state, Operation.OPEN_ASYNC):
                 case Action.NOTHING:
                     return
                 case Action.DISCARD:
                     self._discard(state)
                 case Action.WAIT:
-                    await self._keeper.wait_async(state, deadline)
+                    await self.keeper.wait_async(state, deadline)
                 case Action.OPEN_POOL | Action.SWITCH:
-                    if begun := self._keeper.begin(state, state.life, asyncio.get_running_loop()):
-                        await self._open_pool_async(state, begun, pool)
+                    if begun := self.keeper.begin(state, state.life, asyncio.get_running_loop()):
+                        await self._open_async_half_async(state, begun, pool)
                         return
 
-    async def _open_pool_async(self, state: State, begun: State, pool: Any) -> None:
+    async def _open_async_half_async(self, state: State, begun: State, pool: Any) -> None:
         published = state
         try:
-            await self._half.open_async(pool)
+            await self._async_half.open_async(pool)
             self._pulse = bridge.Pulse()
             # Whoever had opened it in synchronous code closes it there, and must not take it away from the loop by that.
             borrowed = 1 if state.life is Life.SYNC else 0
             published = attrs.evolve(
-                begun, life=Life.ASYNC, is_external=self._half.is_external, borrowed=borrowed, change=None
+                begun, life=Life.ASYNC, is_external=self._async_half.is_external, borrowed=borrowed, change=None
             )
         finally:
-            self._keeper.end(begun, published)
+            self.keeper.end(begun, published)
         if state.life is Life.SYNC:
             try:
-                await aio.uninterrupted(aio.run_sync, self._twin.here.close)
+                await aio.uninterrupted(aio.run_sync, self._sync_half.close)
             except BaseException:
                 # It stays open here, but nobody here has it in hand: it is closed by those who had opened it before.
-                self._keeper.replace(published, attrs.evolve(published, borrowed=0))
+                self.keeper.replace(published, attrs.evolve(published, borrowed=0))
                 raise
 
     async def close_async(self) -> None:
-        """Let calls in flight end, then close the connector's own pool, or let go of the one it was given.
-
-        Closing what is closed does nothing. A connector that was opened for synchronous calls is closed too.
-        """
+        """Close whichever half is open, after the calls in flight."""
         deadline = self._deadline()
         while True:
-            state = self._keeper.state
-            match self._keeper.plan(state, Operation.CLOSE_ASYNC):
+            state = self.keeper.state
+            match self.keeper.plan(state, Operation.CLOSE_ASYNC):
                 case Action.NOTHING:
                     return None
                 case Action.DISCARD:
                     self._discard(state)
                 case Action.WAIT:
-                    await self._keeper.wait_async(state, deadline)
+                    await self.keeper.wait_async(state, deadline)
                 case Action.HOP:
-                    return await bridge.hop(owner_of(state), self.close_async, timeout=self._half.timeout)
+                    return await bridge.hop(owner_of(state), self.close_async, timeout=self._async_half.timeout)
                 case Action.CLOSE_TWIN:
                     return await aio.run_sync(self.close)
                 case Action.CLOSE_POOL:
-                    if begun := self._keeper.begin(state, Life.CLOSING, state.loop):
+                    if begun := self.keeper.begin(state, Life.CLOSING, state.loop):
                         try:
-                            return await self._half.close_async()
+                            return await self._async_half.close_async()
                         finally:
                             if self._pulse is not None:
                                 self._pulse.stop()
-                            self._keeper.end(begun, State(os.getpid()))
+                            self.keeper.end(begun, State(os.getpid()))
 
     def _discard(self, state: State) -> None:
         """Let go of what cannot be used any more: a pool of a dead loop or of another process, a change nobody ends."""
         is_ours = state.process == os.getpid()
 
         def forget() -> None:
-            self._half.forget()
+            self._async_half.forget()
             if is_ours and state.change is not None:
-                self._half.forget_change()
-            if not is_ours and self._made_twin is not None:
-                self._made_twin.here.forget()
+                self._async_half.forget_change()
+            if not is_ours and self._made is not None:
+                self._made.forget()
 
-        is_twin_alive = is_ours and state.life is Life.SYNC
-        left = attrs.evolve(state, loop=None, change=None) if is_twin_alive else State(os.getpid())
-        self._keeper.replace(state, left, forget)
+        is_sync_half_alive = is_ours and state.life is Life.SYNC
+        left = attrs.evolve(state, loop=None, change=None) if is_sync_half_alive else State(os.getpid())
+        self.keeper.replace(state, left, forget)
 
     def _deadline(self) -> float:
-        return time.monotonic() + self._half.timeout + SLACK
+        return time.monotonic() + self._async_half.timeout + SLACK
+
+    # The synchronous halves, made when they are needed
 
     @property
-    def _twin(self) -> SummonedConnector:
-        if self._made_twin is None:
-            try:
-                twin = self.summon()
-            except exceptions.InvalidOption as error:
-                plain = self.summon_plain()
-                if plain is None:
-                    raise
-                twin, twin.refusal = plain, error
-            with self._summoning:
-                self._made_twin = self._made_twin or twin
-        return self._made_twin
+    def _sync_half(self) -> SyncPooledHalf[Any]:
+        if self._made is None:
+            made = self._make_sync_half()
+            with self._making:
+                self._made = self._made or made
+        return self._made
 
     @property
-    def _openable_twin(self) -> SummonedConnector:
-        if self._twin.refusal is not None:
-            raise self._twin.refusal
-        return self._twin
+    def _plain_half(self) -> SyncPooledHalf[Any]:
+        if self._made_plain is None:
+            self._made_plain = self._make_plain_half()
+        return self._made_plain
 
     def renew_locks(self) -> None:
         """Make the lock anew, in a forked child."""
-        self._summoning = threading.Lock()
-
-
-class SummonedConnector(BaseSyncConnector):
-    """The synchronous twin of an asynchronous connector.
-
-    Users may hold it for as long as they like, so what it is asked goes through the rule: when the app is open on an
-    event loop, that loop serves the call. Inherit it before the synchronous half, which is then to be found as `here`.
-    """
-
-    principal: SelectingConnector
-    refusal: exceptions.InvalidOption | None = None
-    """Why it cannot be opened."""
-
-    @property
-    def here(self) -> SyncPooledConnector[Any]:
-        """The synchronous half itself, without the rule."""
-        return cast(SyncPooledConnector[Any], super())
-
-    def open(self, pool: Any = None) -> None:
-        """Open the app for synchronous calls."""
-        self.principal.open(pool)
-
-    def close(self) -> None:
-        """Close the app."""
-        self.principal.close()
-
-    def execute(
-        self, statement: Statement, parameters: Parameters | None = None, *, connection: Any = None
-    ) -> list[Row]:
-        """Execute one statement, committed on return, and return its rows."""
-        return self.principal.execute(statement, parameters, connection=connection)
-
-    def execute_batch(self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
-        """Execute several statements in one transaction, and return the rows of each."""
-        return self.principal.execute_batch(batch)
-
-    def session(self) -> SyncSession:
-        """Connect once more, beside the pool, for the caller alone."""
-        return self.principal.session()
+        self._making = threading.Lock()
 
 
 def owner_of(state: State) -> asyncio.AbstractEventLoop:

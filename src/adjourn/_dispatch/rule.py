@@ -85,6 +85,8 @@ class View:
         How often synchronous code has opened what an event loop had opened before.
     is_changing
         Whether an opening or closing is under way.
+    needs_opening
+        Whether calls are refused while nothing is open: not where there is nothing to connect to.
     """
 
     life: Life
@@ -93,6 +95,7 @@ class View:
     is_external: bool = False
     borrowed: int = 0
     is_changing: bool = False
+    needs_opening: bool = True
 
 
 @attrs.frozen
@@ -241,6 +244,7 @@ def select(view: View, caller: Caller, operation: Operation) -> Plan:
     now = situation(view, caller)
     match operation:
         case Operation.GET_SYNC:
+            # Either obeys the rule when it is called, so this decides about no call: `State.is_on_loop` has it too.
             is_async = now in (Situation.ASYNC_OPEN, Situation.LOOP_IDLE)
             return Do(Action.GIVE_ITSELF if is_async else Action.GIVE_TWIN)
         case Operation.CALL:
@@ -265,7 +269,7 @@ def select(view: View, caller: Caller, operation: Operation) -> Plan:
 def _call(view: View, caller: Caller, now: Situation) -> Plan:
     match now:
         case Situation.CLOSED | Situation.CLOSING:
-            return Refuse(Reason.NOT_OPEN)
+            return Refuse(Reason.NOT_OPEN) if view.needs_opening else Do(Action.USE_TWIN)
         case Situation.SYNC_OPEN:
             return Do(Action.USE_TWIN)
         case Situation.ASYNC_OPEN:
@@ -276,12 +280,15 @@ def _call(view: View, caller: Caller, now: Situation) -> Plan:
             return Refuse(Reason.LOOP_GONE)
         case Situation.FORKED:
             # The twin's parameters are known here too; the user's own pool stays with the process that made it.
-            is_known = view.life is Life.SYNC and not view.is_external
-            return Do(Action.REBUILD_TWIN) if is_known else Refuse(Reason.FORKED)
+            if view.life is Life.SYNC and not view.is_external:
+                return Do(Action.REBUILD_TWIN)
+            return Refuse(Reason.FORKED) if view.needs_opening else Do(Action.USE_TWIN)
 
 
 def _call_async(view: View, caller: Caller, now: Situation) -> Plan:
     match now:
+        case Situation.CLOSED | Situation.CLOSING | Situation.SYNC_OPEN | Situation.FORKED if not view.needs_opening:
+            return Do(Action.AWAIT)
         case Situation.CLOSED | Situation.CLOSING:
             return Refuse(Reason.NOT_OPEN)
         case Situation.SYNC_OPEN:

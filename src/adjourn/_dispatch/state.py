@@ -1,4 +1,4 @@
-"""The state of a selecting connector, and how it changes hands.
+"""The state of a dispatcher, and how it changes hands.
 
 The state is replaced, never modified, and only by whoever still has the latest in hand: a plan that was made for a
 state that is no more is thrown away, and the rule is asked again. Only one opening or closing is under way at a time;
@@ -17,8 +17,19 @@ from collections.abc import Callable
 import attrs
 
 from adjourn import exceptions
-from adjourn._dispatch.rule import Action, Caller, Life, LoopState, Operation, Owner, Refuse, View, select
+from adjourn._dispatch.rule import (
+    Action,
+    Caller,
+    Life,
+    LoopState,
+    Operation,
+    Owner,
+    Refuse,
+    View,
+    select,
+)
 from adjourn._runtime import forks
+from adjourn._runtime.private import running_loop, thread_of
 
 ASK_AGAIN_AFTER = 0.5
 """Seconds after which someone who waits for a change looks whether anybody is still at work on it."""
@@ -39,17 +50,30 @@ class State:
     borrowed: int = 0
     change: concurrent.futures.Future[None] | None = None
 
-    def view(self) -> View:
+    @property
+    def is_on_loop(self) -> bool:
+        """Whether an event loop owns the pool, one that has not ended, in this process.
+
+        Then `get_sync_connector()` hands out the connector itself, and otherwise its synchronous twin. Managers ask for
+        it before each blocking call, and the call itself asks the rule; so this is the rule's answer, known without it.
+        """
+        loop = self.loop
+        return self.life is Life.ASYNC and self.process == os.getpid() and loop is not None and not loop.is_closed()
+
+    def view(self, *, needs_opening: bool) -> View:
         """Take a picture for the rule."""
         owner = None
         if self.loop is not None:
-            found = loop_state(self.loop)
-            # A loop can be run by another thread than the one that opened the connector. asyncio's own loops say by
-            # which. Of others that run nobody knows; but whoever calls on it has that very loop.
-            unknown = None if found is LoopState.IDLE else 0
-            thread = getattr(self.loop, "_thread_id", unknown)
-            owner = Owner(self.loop, self.thread if thread is None else thread, found)
-        return View(self.life, self.process, owner, self.is_external, self.borrowed, self.change is not None)
+            # A loop can be run by another thread than the one that opened the connector.
+            thread = thread_of(self.loop)
+            owner = Owner(self.loop, self.thread if thread is None else thread, loop_state(self.loop))
+        is_changing = self.change is not None
+        return View(self.life, self.process, owner, self.is_external, self.borrowed, is_changing, needs_opening)
+
+
+def here() -> Caller:
+    """Say where the code that calls this runs."""
+    return Caller(os.getpid(), threading.get_ident(), running_loop())
 
 
 def loop_state(loop: asyncio.AbstractEventLoop) -> LoopState:
@@ -60,10 +84,17 @@ def loop_state(loop: asyncio.AbstractEventLoop) -> LoopState:
 
 
 class StateKeeper:
-    """Keeps the state of one connector, and asks the rule what to do about it."""
+    """Keeps the state of one dispatcher, and asks the rule what to do about it.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    needs_opening
+        Whether calls are refused while nothing is open.
+    """
+
+    def __init__(self, *, needs_opening: bool = True) -> None:
         self.state: State = State(os.getpid())
+        self._needs_opening = needs_opening
         self._mutex = threading.Lock()
         forks.watch(self)
 
@@ -75,8 +106,7 @@ class StateKeeper:
         AppNotOpen, WrongCaller
             If it is refused.
         """
-        caller = Caller(os.getpid(), threading.get_ident(), asyncio._get_running_loop())
-        plan = select(state.view(), caller, operation)
+        plan = select(state.view(needs_opening=self._needs_opening), here(), operation)
         if isinstance(plan, Refuse):
             raise plan.reason.error()
         return plan.action

@@ -96,7 +96,15 @@ class Job:
 
     @classmethod
     def from_row(cls, row: Row, json_loads: JSONLoads = json.loads) -> Job:
-        """Make a job of a row as the statements return it."""
+        """Make a job of a row as the statements return it.
+
+        Parameters
+        ----------
+        row
+            The columns by name.
+        json_loads
+            How JSON text becomes the arguments.
+        """
         errors = row.get("errors")
         return cls(
             id=row["id"],

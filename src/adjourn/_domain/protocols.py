@@ -110,6 +110,16 @@ class JobManagerLike(Protocol):
         """Delete jobs that finished more than ``nb_hours`` hours ago."""
 
 
+class EventsLike(Protocol):
+    """Where what happens is told. `Events` is one."""
+
+    def wants(self, kind: type[Any]) -> bool:
+        """Return whether anybody is to be told of events of this class. Only then is one made."""
+
+    def emit(self, event: Any) -> None:
+        """Tell those who want to be told."""
+
+
 # Tasks
 
 
@@ -196,6 +206,10 @@ class AppLike(Protocol):
     @property
     def job_manager(self) -> JobManagerLike:
         """The operations on jobs."""
+
+    @property
+    def events(self) -> EventsLike:
+        """Where what happens is told."""
 
     @property
     def tasks(self) -> Mapping[str, TaskLike]:

@@ -7,7 +7,7 @@ import datetime
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from adjourn import exceptions
@@ -92,6 +92,13 @@ class MemoryStore:
     def execute(self, statement: Statement, parameters: Parameters | None) -> list[Row]:
         """Execute one statement, and return its rows.
 
+        Parameters
+        ----------
+        statement
+            One of adjourn's own statements.
+        parameters
+            Its parameters, by name.
+
         Raises
         ------
         UniqueViolation
@@ -99,15 +106,11 @@ class MemoryStore:
         ConnectorException
             If it is not one of adjourn's own statements, or lacks a parameter.
         """
-        return self.execute_batch([(statement, parameters or {})])[0]
-
-    def execute_batch(self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
-        """Execute several statements, and return the rows of each. All or none take effect."""
         with self._lock:
             tables = self._tables.copy(self._moment())
-            found = [self.answer(tables, statement, parameters) for statement, parameters in batch]
+            rows = self.answer(tables, statement, parameters or {})
             self._commit(tables)
-            return found
+            return rows
 
     def begin(self) -> tuple[Tables, int]:
         """Begin a transaction: return what it sees, and which version of the data that is."""
@@ -116,6 +119,13 @@ class MemoryStore:
 
     def commit(self, tables: Tables, version: int) -> None:
         """Let a transaction take effect, unless another has meanwhile.
+
+        Parameters
+        ----------
+        tables
+            The tables that the transaction has changed.
+        version
+            The version of the data that it began with.
 
         Raises
         ------
@@ -129,7 +139,17 @@ class MemoryStore:
             self._commit(tables)
 
     def answer(self, tables: Tables, statement: Statement, parameters: Parameters) -> list[Row]:
-        """Do to some tables what a statement says, and return its rows."""
+        """Do to some tables what a statement says, and return its rows.
+
+        Parameters
+        ----------
+        tables
+            The tables, which are changed.
+        statement
+            One of adjourn's own statements.
+        parameters
+            Its parameters, by name.
+        """
         answer = ANSWERS.get(statement.name)
         if answer is None or statement.name in TRANSACTIONS:
             raise exceptions.ConnectorException(

@@ -11,6 +11,8 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
+from adjourn._runtime.private import running_loop
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -103,7 +105,7 @@ async def uninterrupted(call: Callable[P, Coroutine[Any, Any, T]], *args: P.args
     left out.
     """
     error = sys.exception()
-    if isinstance(error, GeneratorExit) or (error is not None and asyncio._get_running_loop() is None):
+    if isinstance(error, GeneratorExit) or (error is not None and running_loop() is None):
         raise error
     _require_asyncio()
     task = asyncio.ensure_future(call(*args, **kwargs))

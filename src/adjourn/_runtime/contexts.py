@@ -10,7 +10,17 @@ T = TypeVar("T")
 
 
 class AwaitableContext(Generic[T]):
-    """The answer of ``app.open_async()``: await it to open, or enter it with ``async with`` to close again, too."""
+    """The answer of ``app.open_async()``: await it to open, or enter it with ``async with`` to close again, too.
+
+    Parameters
+    ----------
+    enter
+        Opens.
+    leave
+        Closes.
+    value
+        What the call gives.
+    """
 
     def __init__(self, enter: Callable[[], Awaitable[None]], leave: Callable[[], Awaitable[None]], value: T) -> None:
         self._enter = enter

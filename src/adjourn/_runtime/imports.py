@@ -17,6 +17,13 @@ logger: logging.Logger = logging.getLogger("adjourn.utils")
 def load_from_path(path: str, kind: type[T]) -> T:
     """Import an object by its dotted path, such as ``package.module.app``.
 
+    Parameters
+    ----------
+    path
+        The path.
+    kind
+        The class that the object must be of.
+
     Raises
     ------
     LoadFromPathError

@@ -1,18 +1,30 @@
-"""What every connector can do, whichever driver it is for and however it waits."""
+"""What every connector can do, whichever driver it is for and however it waits: the contract of connectors.
+
+A connector of your own is best made by `adjourn.connectors.adapted`, from a driver that is written once, in async.
+"""
 
 from __future__ import annotations
 
 import abc
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable
 from typing import Any, NoReturn, Protocol, TypeAlias
 
 from adjourn import exceptions
-from adjourn._async.managers.queries import AsyncQueries
-from adjourn._sync.managers.queries import SyncQueries
-from adjourn.types import Parameters, Statement
+from adjourn._async.connectors.contract import AsyncSession
+from adjourn._sync.connectors.contract import SyncSession
+from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
-__all__ = ["BaseAsyncConnector", "BaseConnector", "BaseSyncConnector", "Engine", "Notify", "Pool"]
+__all__ = [
+    "AsyncSession",
+    "BaseAsyncConnector",
+    "BaseConnector",
+    "BaseSyncConnector",
+    "Engine",
+    "Notify",
+    "Pool",
+    "SyncSession",
+]
 
 Pool: TypeAlias = Any
 """A pool of connections, of whichever driver."""
@@ -29,16 +41,24 @@ class Notify(Protocol):
         """Receive one notification."""
 
 
-class BaseConnector(SyncQueries, AsyncQueries):
+class BaseConnector(abc.ABC):
     """A connector: the app's way to the database, in both colours.
+
+    Each method may be called by many threads and tasks at once.
 
     Attributes
     ----------
     needs_opening
         Whether calls are refused while it is not open.
+    json_dumps, json_loads
+        How the arguments of jobs become JSON text and back.
     """
 
     needs_opening: bool = True
+    json_dumps: JSONDumps
+    json_loads: JSONLoads
+
+    # Who serves a call
 
     @abc.abstractmethod
     def get_sync_connector(self) -> BaseConnector:
@@ -52,6 +72,134 @@ class BaseConnector(SyncQueries, AsyncQueries):
         ------
         SyncConnectorConfigurationError
             If this is a synchronous connector.
+        """
+
+    # Blocking
+
+    @abc.abstractmethod
+    def open(self, pool: Any = None) -> None:
+        """Open for synchronous calls, from any thread.
+
+        Opening what is open does nothing. A connector that is open on an event loop stays as it is, and the next
+        `close` leaves it open too.
+
+        Parameters
+        ----------
+        pool
+            An open pool of the user's, which is never closed here. None has a pool made.
+
+        Raises
+        ------
+        ConnectorException
+            If the database cannot be reached. The connector is then as it was.
+        InvalidOption
+            If the pool given cannot be used, or an option has no synchronous counterpart.
+        """
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Let calls in flight end, then close the connector's own pool, or let go of the one it was given.
+
+        Closing what is closed does nothing. A connector that is open on an event loop can be closed from any other
+        thread.
+
+        Raises
+        ------
+        WrongCaller
+            If this is the thread of the event loop that the connector was opened on: await `close_async` there.
+        """
+
+    @abc.abstractmethod
+    def execute(
+        self, statement: Statement, parameters: Parameters | None = None, *, connection: Any = None
+    ) -> list[Row]:
+        """Execute one statement, committed on return, and return its rows as dictionaries. See `execute_async`."""
+
+    @abc.abstractmethod
+    def session(self) -> SyncSession:
+        """Connect once more, beside the pool and from this very thread, for the caller alone.
+
+        The connector need not be open.
+        """
+
+    # To be awaited
+
+    @abc.abstractmethod
+    async def open_async(self, pool: Any = None) -> None:
+        """Open on this event loop, which owns the connections from then on.
+
+        Synchronous calls are served too: by this loop, from any thread but its own. If the connector was open for
+        synchronous calls, those in flight end first.
+
+        Parameters
+        ----------
+        pool
+            An open pool of the user's, which is never closed here. None has a pool made.
+
+        Raises
+        ------
+        ConnectorException
+            If the database cannot be reached. The connector is then as it was.
+        WrongCaller
+            If it is open on another event loop.
+        InvalidOption
+            If the pool given cannot be used.
+        SyncConnectorConfigurationError
+            If this is a synchronous connector.
+        """
+
+    @abc.abstractmethod
+    async def close_async(self) -> None:
+        """Let calls in flight end, then close the connector's own pool, or let go of the one it was given.
+
+        Closing what is closed does nothing. A connector that was opened for synchronous calls is closed too.
+
+        Raises
+        ------
+        SyncConnectorConfigurationError
+            If this is a synchronous connector.
+        """
+
+    @abc.abstractmethod
+    async def execute_async(
+        self, statement: Statement, parameters: Parameters | None = None, *, connection: Any = None
+    ) -> list[Row]:
+        """Execute one statement, committed on return, and return its rows as dictionaries.
+
+        Parameters
+        ----------
+        statement
+            The statement to execute.
+        parameters
+            The values of its ``%(name)s``; None sends the text as it is.
+        connection
+            A connection of the caller's, of this driver and this colour: the statement becomes part of whatever
+            transaction is open on it. The connector need not be open.
+
+        Raises
+        ------
+        AppNotOpen
+            If the connector is not open and no ``connection`` was given.
+        WrongCaller
+            If the event loop that the app was opened on cannot serve the call.
+        InvalidConnection
+            If ``connection`` is of another driver or colour.
+        UniqueViolation
+            If a unique constraint refused.
+        ConnectorException
+            For whatever else the database or the way to it had to say.
+        """
+
+    @abc.abstractmethod
+    async def session_async(self) -> AsyncSession:
+        """Connect once more, beside the pool and with its parameters, for the caller alone.
+
+        The connector need not be open.
+
+        Raises
+        ------
+        ConnectorException
+            If the database cannot be reached.
         """
 
     @abc.abstractmethod
@@ -72,6 +220,60 @@ class BaseConnector(SyncQueries, AsyncQueries):
         ConnectorException
             If the database cannot be reached, or a connection breaks: call it again.
         """
+
+    # Queries of the user's own
+
+    def execute_query(self, query: str, /, **arguments: Any) -> None:
+        """Execute a query, blocking. See `execute_query_async`."""
+        self.execute_query_all(query, **arguments)
+
+    def execute_query_one(self, query: str, /, **arguments: Any) -> Row:
+        """Execute a query, blocking, and return its first row. See `execute_query_one_async`."""
+        return _first(self.execute_query_all(query, **arguments))
+
+    def execute_query_all(self, query: str, /, **arguments: Any) -> list[Row]:
+        """Execute a query, blocking, and return its rows. See `execute_query_all_async`."""
+        return self.execute(Statement("query", query), arguments or None)
+
+    async def execute_query_async(self, query: str, /, **arguments: Any) -> None:
+        """Execute a query on the connection that adjourn uses.
+
+        Parameters
+        ----------
+        query
+            SQL text with ``%(name)s`` where a value goes. Percent signs of its own are doubled, but only if there are
+            arguments.
+        **arguments
+            The values, by name.
+
+        Raises
+        ------
+        AppNotOpen
+            If the app is not open.
+        ConnectorException
+            For whatever the database had to say.
+        """
+        await self.execute_query_all_async(query, **arguments)
+
+    async def execute_query_one_async(self, query: str, /, **arguments: Any) -> Row:
+        """Execute a query and return its first row. See `execute_query_async`.
+
+        Raises
+        ------
+        NoResult
+            If there is no row.
+        """
+        return _first(await self.execute_query_all_async(query, **arguments))
+
+    async def execute_query_all_async(self, query: str, /, **arguments: Any) -> list[Row]:
+        """Execute a query and return its rows, an empty list where it returns none. See `execute_query_async`."""
+        return await self.execute_async(Statement("query", query), arguments or None)
+
+
+def _first(rows: list[Row]) -> Row:
+    if not rows:
+        raise exceptions.NoResult()
+    return rows[0]
 
 
 class BaseAsyncConnector(BaseConnector):
@@ -127,10 +329,6 @@ class BaseSyncConnector(BaseConnector):
     ) -> NoReturn:
         """Refuse: use `execute`."""
         raise self._refusal("`execute_async` was called, but")
-
-    async def execute_batch_async(self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> NoReturn:
-        """Refuse: use `execute_batch`."""
-        raise self._refusal("`execute_batch_async` was called, but")
 
     async def session_async(self) -> NoReturn:
         """Refuse: use `session`."""

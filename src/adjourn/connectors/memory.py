@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, NoReturn, TypeVar
+from typing import Any
 
-from adjourn import exceptions
-from adjourn._async.connectors.lifecycle import AsyncPooledConnector
-from adjourn._async.connectors.memory import AsyncInMemoryConnector
-from adjourn._dispatch.dispatcher import SelectingConnector, SummonedConnector
+from adjourn._async.connectors.memory import AsyncInMemoryHalf
+from adjourn._dispatch.dispatcher import Dispatcher
 from adjourn._memory.store import MemoryStore
-from adjourn._sync.connectors.lifecycle import SyncPooledConnector
-from adjourn._sync.connectors.memory import SyncInMemoryConnector as SyncInMemoryHalf
-from adjourn.connectors.base import BaseSyncConnector
+from adjourn._sync.connectors.contract import SyncSession
+from adjourn._sync.connectors.memory import SyncInMemoryHalf
+from adjourn.connectors.faces import AsynchronousConnector, SynchronousConnector
 from adjourn.types import JSONDumps, JSONLoads, Row
 
-T = TypeVar("T")
 
-
-class SyncInMemoryConnector(BaseSyncConnector, SyncInMemoryHalf):
+class SyncInMemoryConnector(SynchronousConnector):
     """A synchronous connector to a store in memory. It serves calls whether or not it is open.
 
     Every operation that is to be awaited raises `SyncConnectorConfigurationError`, as on any synchronous connector.
@@ -31,20 +27,41 @@ class SyncInMemoryConnector(BaseSyncConnector, SyncInMemoryHalf):
         The store, for several connectors to share; one of its own unless given.
     json_dumps, json_loads
         How the arguments of jobs become JSON text and back; `json.dumps` and `json.loads` unless given.
+
+    Attributes
+    ----------
+    store
+        Where the jobs are.
+    states
+        How it was opened and closed so far: ``open`` and ``closed``.
     """
 
     needs_opening: bool = False
 
+    def __init__(
+        self,
+        *,
+        store: MemoryStore | None = None,
+        json_dumps: JSONDumps | None = None,
+        json_loads: JSONLoads | None = None,
+    ) -> None:
+        half = SyncInMemoryHalf(store=store, json_dumps=json_dumps, json_loads=json_loads)
+        self.store: MemoryStore = half.store
+        self.states: list[str] = []
+        super().__init__(half)
 
-class SummonedInMemoryConnector(SummonedConnector, SyncInMemoryConnector):
-    """The synchronous twin of an `InMemoryConnector`."""
+    def open(self, pool: Any = None) -> None:
+        """Open for synchronous calls, from any thread. ``pool`` must be None."""
+        super().open(pool)
+        self.states.append("open")
 
-    def __init__(self, principal: InMemoryConnector) -> None:
-        super().__init__(store=principal.store, json_dumps=principal.json_dumps, json_loads=principal.json_loads)
-        self.principal: InMemoryConnector = principal
+    def close(self) -> None:
+        """Let calls in flight end, and close. Jobs stay as they are."""
+        super().close()
+        self.states.append("closed")
 
 
-class InMemoryConnector(SelectingConnector):
+class InMemoryConnector(AsynchronousConnector):
     """An asynchronous connector without a database, for tests; it serves synchronous calls as well.
 
     Jobs behave as they do in Postgres: priorities, locks, queueing locks, schedules, retries, cancelling and rescue.
@@ -89,10 +106,20 @@ class InMemoryConnector(SelectingConnector):
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
     ) -> None:
-        half = AsyncInMemoryConnector(store=store, json_dumps=json_dumps, json_loads=json_loads)
+        half = AsyncInMemoryHalf(store=store, json_dumps=json_dumps, json_loads=json_loads)
+
+        def make_sync_half() -> SyncInMemoryHalf:
+            return SyncInMemoryHalf(store=half.store, json_dumps=half.json_dumps, json_loads=half.json_loads)
+
+        def connect(pool: None) -> SyncSession:
+            return make_sync_half().session()
+
+        dispatcher = Dispatcher(half, make_sync_half, connect, needs_opening=self.needs_opening)
+        twin = SyncInMemoryConnector.twin_of(dispatcher)
+        super().__init__(dispatcher, twin)
         self.store: MemoryStore = half.store
         self.states: list[str] = []
-        super().__init__(half)
+        twin.store, twin.states = self.store, self.states
 
     @property
     def jobs(self) -> Mapping[int, Mapping[str, Any]]:
@@ -173,27 +200,3 @@ class InMemoryConnector(SelectingConnector):
         """Let calls in flight end, and close. Jobs stay as they are."""
         await super().close_async()
         self.states.append("closed_async")
-
-    def _call(
-        self,
-        blocking: Callable[[SyncPooledConnector[Any]], T],
-        awaited: Callable[[AsyncPooledConnector[Any]], Coroutine[Any, Any, T]],
-    ) -> T:
-        try:
-            return super()._call(blocking, awaited)
-        except exceptions.AppNotOpen:
-            return blocking(self._twin.here)
-
-    async def _call_async(self, awaited: Callable[[AsyncPooledConnector[Any]], Coroutine[Any, Any, T]]) -> T:
-        try:
-            return await super()._call_async(awaited)
-        except exceptions.AppNotOpen:
-            return await awaited(self._half)
-
-    def summon(self) -> SummonedInMemoryConnector:
-        """Make the synchronous twin, on the same store."""
-        return SummonedInMemoryConnector(self)
-
-    def session_beside(self, pool: Any) -> NoReturn:
-        """Do nothing: no pool of the user's is ever accepted."""
-        raise AssertionError

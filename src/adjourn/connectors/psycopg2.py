@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from adjourn._async.connectors.psycopg2 import AsyncPsycopg2Connector as AsyncPsycopg2Half
-from adjourn._dispatch.dispatcher import SelectingConnector, SummonedConnector
-from adjourn._drivers.psycopg2.options import Options, ThreadedConnectionPool, options_of_pool
+from adjourn._async.connectors.psycopg2 import AsyncPsycopg2Half
+from adjourn._dispatch.dispatcher import Dispatcher
+from adjourn._drivers.psycopg2.options import ThreadedConnectionPool, options_of_pool
 from adjourn._sync.connectors.contract import SyncSession
-from adjourn._sync.connectors.psycopg2 import SyncPsycopg2Connector as SyncPsycopg2Half
-from adjourn._sync.connectors.psycopg2 import connected_session
-from adjourn.connectors.base import BaseSyncConnector
+from adjourn._sync.connectors.psycopg2 import SyncPsycopg2Half, connected_session
+from adjourn.connectors.faces import AsynchronousConnector, SynchronousConnector
 from adjourn.types import JSONDumps, JSONLoads
 
 __all__ = ["AsyncPsycopg2Connector", "Psycopg2Connector"]
 
 
-class Psycopg2Connector(BaseSyncConnector, SyncPsycopg2Half):
+class Psycopg2Connector(SynchronousConnector):
     """A synchronous connector, on a `psycopg2.pool.ThreadedConnectionPool`.
 
     More threads than connections wait for one, in the order in which they came. Every operation that is to be awaited
@@ -39,22 +38,23 @@ class Psycopg2Connector(BaseSyncConnector, SyncPsycopg2Half):
         If an option is unknown.
     """
 
+    def __init__(
+        self,
+        dsn: str = "",
+        *,
+        json_dumps: JSONDumps | None = None,
+        json_loads: JSONLoads | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(SyncPsycopg2Half(dsn, json_dumps=json_dumps, json_loads=json_loads, **options))
 
-class SummonedPsycopg2Connector(SummonedConnector, Psycopg2Connector):
-    """The synchronous twin of an `AsyncPsycopg2Connector`."""
 
-    def __init__(self, principal: AsyncPsycopg2Connector, options: Options) -> None:
-        super().__init__(json_dumps=principal.json_dumps, json_loads=principal.json_loads)
-        self.options = options
-        self.principal: AsyncPsycopg2Connector = principal
-
-
-class AsyncPsycopg2Connector(SelectingConnector):
+class AsyncPsycopg2Connector(AsynchronousConnector):
     """An asynchronous connector, on a `psycopg2.pool.ThreadedConnectionPool`, that serves synchronous calls as well.
 
     psycopg2 itself knows nothing of event loops, so what is awaited happens in threads, at most one for each
     connection. A call that is cancelled has the server cancel its statement. A new program is better served by
-    `adjourn.PsycopgConnector`.
+    `PsycopgConnector`.
 
     Parameters
     ----------
@@ -82,13 +82,14 @@ class AsyncPsycopg2Connector(SelectingConnector):
         **options: Any,
     ) -> None:
         half = AsyncPsycopg2Half(dsn, json_dumps=json_dumps, json_loads=json_loads, **options)
-        self._options = half.options
-        super().__init__(half)
 
-    def summon(self) -> SummonedPsycopg2Connector:
-        """Make the synchronous twin, with the parameters of this connector."""
-        return SummonedPsycopg2Connector(self, self._options)
+        def make_sync_half() -> SyncPsycopg2Half:
+            made = SyncPsycopg2Half(json_dumps=half.json_dumps, json_loads=half.json_loads)
+            made.options = half.options
+            return made
 
-    def session_beside(self, pool: ThreadedConnectionPool) -> SyncSession:
-        """Connect, blocking, with the parameters of a pool of the user's."""
-        return connected_session(options_of_pool(pool, self._options.timeout))
+        def connect(pool: ThreadedConnectionPool | None) -> SyncSession:
+            return connected_session(half.options if pool is None else options_of_pool(pool, half.timeout))
+
+        dispatcher = Dispatcher(half, make_sync_half, connect, make_plain_half=SyncPsycopg2Half)
+        super().__init__(dispatcher, Psycopg2Connector.twin_of(dispatcher))

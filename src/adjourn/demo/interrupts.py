@@ -1,4 +1,4 @@
-"""Ctrl-C and similar signals: they end the demo by way of its ``with`` statements, and never in mid-step."""
+"""Ctrl-C and similar signals: they end the demo through its ``with`` statements, and never in mid-step."""
 
 from __future__ import annotations
 

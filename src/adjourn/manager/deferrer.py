@@ -8,6 +8,23 @@ from adjourn.manager.jobs import JobManager
 
 
 class JobDeferrer(AsyncJobDeferrer, SyncJobDeferrer):
-    """Makes and stores jobs of one task with fixed options, in both colours."""
+    """Makes and stores jobs of one task with fixed options, in both colours.
+
+    Parameters
+    ----------
+    job_manager
+        What stores the jobs.
+    job
+        The options, as a job without an id.
+    connection
+        A connection of the caller's, or None.
+    signature
+        What the task takes; None does not check it.
+
+    Attributes
+    ----------
+    job_manager, job, connection
+        As given.
+    """
 
     job_manager: JobManager

@@ -21,6 +21,13 @@ class _GetSchema:
 class SchemaManager(AsyncSchemaManager, SyncSchemaManager):
     """Applies and describes the schema, in both colours.
 
+    Parameters
+    ----------
+    connector
+        How to reach the database.
+    schema
+        The database schema that holds adjourn's tables.
+
     Attributes
     ----------
     get_schema

@@ -71,7 +71,7 @@ class Migration:
 
 def own_folder() -> Traversable:
     """Return the folder with adjourn's own SQL."""
-    return resources.files(__package__)
+    return resources.files("adjourn.sql")
 
 
 def read_migrations(folder: Traversable) -> list[Migration]:

@@ -1,6 +1,6 @@
 """The contract of connectors, as a suite of tests for a connector that somebody has written.
 
-Each test speaks of one promise of `adjourn._async.connectors.contract`, makes it of both colours, and knows nothing of the
+Each test speaks of one promise of `adjourn.connectors.base.BaseConnector`, in both colours, and knows nothing of the
 driver. It asks for adjourn's own statements, so the database needs adjourn's schema and nothing else.
 """
 
@@ -94,8 +94,6 @@ class ConnectorContract:
         async def check(face: Face) -> None:
             for _ in range(2):
                 await check_closed(face)
-                if face.connector.needs_opening:
-                    await check_raises(exceptions.AppNotOpen, face.execute_batch([("check_connection", {})]))
                 await face.open()
                 await face.close()
 
@@ -219,25 +217,6 @@ class ConnectorContract:
                     error = await check_raises(exceptions.ConnectorException, face.execute("defer_job", broken))
                     check_equal(error.sqlstate, "22P02")
                 check_equal(len(await self._stored(face, job["queue"])), 1)
-
-        self._in_each_colour(check)
-
-    def test_a_batch_takes_effect_as_a_whole_or_not_at_all(self) -> None:
-        """Its rows come back statement by statement; an error of one undoes all."""
-
-        async def check(face: Face) -> None:
-            async with face.opened():
-                job = new_job(queueing_lock=unique())
-                other = {**job, "queueing_lock": None}
-                batch = [("defer_job", other), ("defer_job", job), ("defer_job", job)]
-                await check_raises(exceptions.UniqueViolation, face.execute_batch(batch))
-                check_equal(await self._stored(face, job["queue"]), [])
-                (first,), (second,), status = await face.execute_batch(
-                    [("defer_job", job), ("defer_job", other), ("get_job_status", {"job_id": 0})]
-                )
-                check_equal(status, [])
-                ids = [row["id"] for row in await self._stored(face, job["queue"])]
-                check_equal(ids, sorted([first["id"], second["id"]]))
 
         self._in_each_colour(check)
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import abc
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
 from adjourn import sql
-from adjourn._async.connectors.contract import AsyncSession
-from adjourn._sync.connectors.contract import SyncSession
-from adjourn.connectors.base import BaseConnector
+from adjourn.connectors.base import AsyncSession, BaseConnector, SyncSession
 from adjourn.types import Parameters, Row, Statement
 
 STATEMENTS = sql.statements()
@@ -66,10 +64,6 @@ class Face(abc.ABC):
         """Execute a statement."""
 
     @abc.abstractmethod
-    async def execute_batch(self, batch: Sequence[tuple[str, Parameters]]) -> list[list[Row]]:
-        """Execute statements by their names, in one transaction."""
-
-    @abc.abstractmethod
     async def session(self) -> SessionFace:
         """Take a session."""
 
@@ -102,9 +96,6 @@ class AsyncFace(Face):
         self, statement: Statement, parameters: Parameters | None = None, connection: Any = None
     ) -> list[Row]:
         return await self.connector.execute_async(statement, parameters, connection=connection)
-
-    async def execute_batch(self, batch: Sequence[tuple[str, Parameters]]) -> list[list[Row]]:
-        return await self.connector.execute_batch_async([(STATEMENTS[name], each) for name, each in batch])
 
     async def session(self) -> SessionFace:
         return AsyncSessionFace(await self.connector.session_async())
@@ -145,10 +136,6 @@ class SyncFace(Face):
     ) -> list[Row]:
         serving = self.connector.get_sync_connector()
         return await asyncio.to_thread(serving.execute, statement, parameters, connection=connection)
-
-    async def execute_batch(self, batch: Sequence[tuple[str, Parameters]]) -> list[list[Row]]:
-        serving = self.connector.get_sync_connector()
-        return await asyncio.to_thread(serving.execute_batch, [(STATEMENTS[name], each) for name, each in batch])
 
     async def session(self) -> SessionFace:
         return SyncSessionFace(await asyncio.to_thread(self.connector.session))

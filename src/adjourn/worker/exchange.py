@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
 
 import attrs
 
@@ -23,12 +23,20 @@ from adjourn._domain.outcomes import Ended, Exchanged, HandedBack, Outcome
 from adjourn._domain.protocols import AsyncSessionLike, WorkerLike
 from adjourn._domain.runs import AbortReason
 from adjourn._domain.upkeep import timetable_of
-from adjourn.exceptions import ConnectorException, SchemaOutOfDate
+from adjourn.events import (
+    ConnectionLost,
+    ConnectionRestored,
+    OutcomeRefused,
+    OutcomeStored,
+    UnregisteringFailed,
+    WorkerDeclaredDead,
+    WorkerEvent,
+    WorkerIdentity,
+)
+from adjourn.exceptions import ConnectorException
 from adjourn.worker.executor import Executor
 from adjourn.worker.options import Options
 from adjourn.worker.outbox import Outbox
-
-logger: logging.Logger = logging.getLogger("adjourn.worker")
 
 LONGEST_BUFFERED = 0.02
 """Seconds of work that a worker claims ahead at most: a job of the buffer waits while another worker may be idle."""
@@ -59,6 +67,7 @@ class Exchange:
     def __init__(self, worker: WorkerLike[Options], on_registered: Callable[[], object]) -> None:
         self._app = worker.app
         self._options = worker.options
+        self._events = worker.app.events
         self._on_registered = on_registered
         self._wake = asyncio.Event()
         self._session: AsyncSessionLike | None = None
@@ -87,8 +96,7 @@ class Exchange:
 
     def start_no_more(self) -> None:
         """Start no further job, though it may have been claimed. May be called from any thread."""
-        self._stopping = True
-        self.executor.is_stopping = True
+        self._stopping = self.executor.halt.is_set = True
 
     def stop(self) -> None:
         """Claim no more; end when what runs has ended and is stored, or cannot be stored for `LEAVE_TIMEOUT`."""
@@ -100,19 +108,30 @@ class Exchange:
         """Others have been told that this worker is dead: its jobs are not its own any more."""
         if not self.worker_id:
             return
-        logger.error(
-            "This worker (id %s) was not heard of for %s s and was declared dead; its %d running jobs are given up and "
-            "run again elsewhere. It registers anew and goes on",
-            self.worker_id,
-            self._options.stalled_worker_timeout,
-            len(self.executor),
-            extra={"action": "declared_dead", "worker": {"name": self._options.name, "worker_id": self.worker_id}},
-        )
+        self._tell(WorkerDeclaredDead, silence=self._options.stalled_worker_timeout, given_up=len(self.executor))
         self.executor.abandon()
         self._buffer.clear()
         self._outbox.clear()
         self.worker_id = 0
         self._wake.set()
+
+    @property
+    def identity(self) -> WorkerIdentity:
+        """Which worker this is."""
+        return WorkerIdentity(name=self._options.name, id=self.worker_id, queues=self._options.queues)
+
+    def _tell(self, kind: type[WorkerEvent], **facts: Any) -> None:
+        if self._events.wants(kind):
+            self._events.emit(kind(worker=self.identity, **facts))
+
+    def _tell_stored(self, batch: Iterable[Outcome], refused: Collection[int]) -> None:
+        if refused and self._events.wants(OutcomeRefused):
+            for job_id in refused:
+                self._events.emit(OutcomeRefused(job_id=job_id))
+        if self._events.wants(OutcomeStored):
+            for each in batch:
+                if isinstance(each, Ended) and each.id not in refused:
+                    self._events.emit(OutcomeStored(job_id=each.id, status=each.status))
 
     # The loop
 
@@ -142,7 +161,7 @@ class Exchange:
                     return
                 continue
             if self._failures:
-                logger.info("The database is back", extra={"action": "connector_back"})
+                self._tell(ConnectionRestored)
                 self._failures = 0
             if finished:
                 return
@@ -213,17 +232,7 @@ class Exchange:
             # Declared dead meanwhile: what was claimed just before is being rescued, and must not run here.
             return attrs.evolve(exchanged, jobs=[], unreadable=[], alive=True)
         self._outbox.stored(batch)
-        for job_id in exchanged.refused:
-            logger.warning(
-                "Job %s is not this worker's any more: what became of it here is not stored",
-                job_id,
-                extra={"action": "stale_job"},
-            )
-        if logger.isEnabledFor(logging.DEBUG):
-            for each in batch:
-                if isinstance(each, Ended) and each.id not in exchanged.refused:
-                    extra = {"action": "finish_task", "job": {"id": each.id}, "status": each.status}
-                    logger.debug("It is stored how job %s ended", each.id, extra=extra)
+        self._tell_stored(batch, exchanged.refused)
         if limit:
             if exchanged.claimed < limit:
                 self._saturated_since = None
@@ -237,7 +246,7 @@ class Exchange:
 
     async def _keep_house(self, manager: AsyncWorkerManager) -> None:
         timetable = timetable_of(self._app.job_manager)
-        caretaker = AsyncCaretaker(manager, timetable, self._options.stalled_worker_timeout)
+        caretaker = AsyncCaretaker(manager, timetable, self._options.stalled_worker_timeout, self._events)
         await caretaker.rescue_async()
         await caretaker.keep_up_async()
         self._keeps_house = False
@@ -308,15 +317,8 @@ class Exchange:
     async def _back_off(self, error: ConnectorException) -> None:
         self._failures += 1
         delay = min(0.05 * 2**self._failures, LONGEST_BACK_OFF)
-        level = logging.ERROR if self._failures == 1 or isinstance(error, SchemaOutOfDate) else logging.WARNING
-        logger.log(
-            level,
-            "The database did not serve this worker (%s); %d outcomes wait. Trying again in %.1f s",
-            error,
-            len(self._outbox),
-            delay,
-            extra={"action": "connector_lost", "failures": self._failures},
-        )
+        waiting = len(self._outbox)
+        self._tell(ConnectionLost, error=error, failures=self._failures, retry_in=delay, waiting=waiting)
         await self._disconnect()
         await asyncio.sleep(delay)
 
@@ -342,12 +344,7 @@ class Exchange:
                         await manager.exchange_async(self.worker_id, outcomes, limit=0, queues=None, probe=False)
                     await manager.unregister_worker_async(self.worker_id)
         except (ConnectorException, TimeoutError) as error:
-            logger.warning(
-                "The worker could not take its leave of the database (%s); another worker will rescue its %d jobs",
-                str(error) or "it took too long",
-                len(self._outbox),
-                extra={"action": "stop_worker"},
-            )
+            self._tell(UnregisteringFailed, error=error, waiting=len(self._outbox))
         finally:
             self.worker_id = 0
             await self._disconnect()

@@ -6,7 +6,6 @@ dead. It decides nothing about jobs; it wakes those who do.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -18,10 +17,7 @@ from adjourn._domain.protocols import AppLike, SyncSessionLike
 from adjourn._domain.upkeep import timetable_of
 from adjourn._sync.managers.caretaker import SyncCaretaker
 from adjourn._sync.managers.exchange import SyncWorkerManager
-from adjourn.exceptions import AdjournException
 from adjourn.worker.options import Options
-
-logger: logging.Logger = logging.getLogger("adjourn.worker")
 
 ONE_SHOT_DELAY = 0.25
 """Seconds that a worker which does not wait has for its jobs before it connects once more for its heartbeat."""
@@ -41,8 +37,9 @@ class HeartbeatThread(threading.Thread):
         The worker's.
     worker_id
         Returns the id that it is registered under now; 0 while it is not.
-    on_beat, on_notified
-        Called with each heartbeat's answer, and whenever there may be new jobs; both in this thread.
+    on_beat, on_notified, on_failure
+        Called in this thread: with each heartbeat's answer, whenever there may be new jobs, and with what prevents a
+        heartbeat and how often in a row it was prevented.
     is_over
         Returns whether nobody is left to be told.
     """
@@ -54,6 +51,7 @@ class HeartbeatThread(threading.Thread):
         worker_id: Callable[[], int],
         on_beat: Callable[[int, Heartbeat], Any],
         on_notified: Callable[[], Any],
+        on_failure: Callable[[Exception, int], Any],
         is_over: Callable[[], bool],
     ) -> None:
         super().__init__(name=f"adjourn-heartbeat-{options.name}", daemon=True)
@@ -62,6 +60,7 @@ class HeartbeatThread(threading.Thread):
         self._worker_id = worker_id
         self._on_beat = on_beat
         self._on_notified = on_notified
+        self._on_failure = on_failure
         self._is_over = is_over
         self._stop_asked = False
         self._woken = threading.Event()
@@ -93,15 +92,7 @@ class HeartbeatThread(threading.Thread):
                 if self._is_over():
                     return
                 failures = 1 if self._beaten else failures + 1
-                level = logging.DEBUG if failures > 1 else logging.WARNING
-                expected = isinstance(error, AdjournException)
-                logger.log(
-                    level if expected else logging.ERROR,
-                    "No heartbeat: %s",
-                    error,
-                    exc_info=not expected,
-                    extra={"action": "heartbeat_failed", "failures": failures},
-                )
+                self._on_failure(error, failures)
                 self._pause(min(0.1 * 2**failures, _LONGEST_BACK_OFF))
 
     def _converse(self) -> None:
@@ -111,9 +102,8 @@ class HeartbeatThread(threading.Thread):
         try:
             self._session = session
             manager = SyncWorkerManager(session, connector.json_loads, self._app.job_manager.schema)
-            caretaker = SyncCaretaker(
-                manager, timetable_of(self._app.job_manager), self._options.stalled_worker_timeout
-            )
+            timetable, timeout = timetable_of(self._app.job_manager), self._options.stalled_worker_timeout
+            caretaker = SyncCaretaker(manager, timetable, timeout, self._app.events)
             if self._options.listen_notify:
                 session.listen(sql.channel(self._app.job_manager.schema))
                 self._on_notified()  # what came while nobody listened

@@ -5,11 +5,21 @@ from __future__ import annotations
 import asyncio
 import datetime
 import logging
+import time
 from collections.abc import Iterable
 from typing import Any
 
 from adjourn._domain.protocols import AppLike, PeriodicTaskLike
 from adjourn._domain.schedules import DEFAULT_MAX_DELAY
+from adjourn._domain.upkeep import timetable_of
+from adjourn.events import (
+    Event,
+    PeriodicJobAlreadyDeferred,
+    PeriodicJobDeferred,
+    PeriodicJobSkipped,
+    ScheduleForgotten,
+    SchedulingFailed,
+)
 from adjourn.exceptions import AlreadyEnqueued, ConnectorException
 
 logger: logging.Logger = logging.getLogger("adjourn.worker")
@@ -17,7 +27,6 @@ logger: logging.Logger = logging.getLogger("adjourn.worker")
 LONGEST_SLEEP = 60.0
 """Seconds after which the clock is looked at again, in case it was set."""
 LONGEST_BACK_OFF = 5.0
-KEEP_INTERVAL = 24 * 3600.0
 FORGET_AFTER = 7 * 24 * 3600.0
 """Seconds after which a schedule that no program has any more is forgotten."""
 
@@ -34,7 +43,7 @@ class Scheduler:
     def __init__(self, app: AppLike) -> None:
         self._app = app
         self._seen: dict[tuple[str, str], datetime.datetime] = {}
-        self._keep_at = datetime.datetime.min.replace(tzinfo=datetime.UTC)
+        self._timetable = timetable_of(app.job_manager)
 
     async def run(self) -> None:
         """Defer until cancelled."""
@@ -45,17 +54,12 @@ class Scheduler:
             try:
                 now = _now()
                 await self.defer_due(now)
-                await self._keep(now)
+                await self._keep()
                 failures = 0
             except ConnectorException as error:
                 failures += 1
                 delay = min(0.1 * 2**failures, LONGEST_BACK_OFF)
-                logger.warning(
-                    "Periodic tasks could not be deferred (%s); trying again in %.1f s",
-                    error,
-                    delay,
-                    extra={"action": "side_task_failed"},
-                )
+                self._tell(SchedulingFailed, error=error, retry_in=delay)
                 await asyncio.sleep(delay)
             else:
                 await self._sleep(now)
@@ -78,12 +82,8 @@ class Scheduler:
                     self._seen[key] = tick
             except ConnectorException:
                 raise
-            except Exception:
-                logger.exception(
-                    "Periodic task %s cannot be deferred",
-                    periodic_task.task.name,
-                    extra={"action": "side_task_failed", "task_name": periodic_task.task.name},
-                )
+            except Exception as error:
+                self._tell(SchedulingFailed, error=error, task_name=periodic_task.task.name)
             self._seen[key] = max(self._seen.get(key, now), now)
 
     async def _defer(self, periodic_task: PeriodicTaskLike, tick: datetime.datetime) -> None:
@@ -91,40 +91,31 @@ class Scheduler:
         task, cron = periodic_task.task, periodic_task.cron
         job = task.make_job(**periodic_task.configure_kwargs)
         job = job.evolve(task_kwargs={**job.task_kwargs, "timestamp": timestamp})
-        extra: dict[str, Any] = {
-            "task_name": task.name,
-            "periodic_id": periodic_task.periodic_id,
-            "defer_timestamp": timestamp,
-            "job": job.log_context(),
-        }
+        facts: dict[str, Any] = {"periodic_id": periodic_task.periodic_id, "tick": tick}
         try:
             job_id = await self._app.job_manager.defer_periodic_job_async(
                 job, periodic_task.periodic_id, timestamp, cron=cron.expression, timezone=cron.timezone
             )
         except AlreadyEnqueued as error:
-            action = "skip_periodic_task_queueing_lock"
-            logger.info("Periodic task %s is not deferred: %s", task.name, error, extra={"action": action, **extra})
+            self._tell(PeriodicJobSkipped, job=job, error=error, **facts)
             return
         if job_id is None:
-            action = "periodic_task_already_deferred"
-            logger.debug("Periodic task %s was deferred already", task.name, extra={"action": action, **extra})
+            self._tell(PeriodicJobAlreadyDeferred, job=job, **facts)
         else:
-            action = "periodic_task_deferred"
-            extra["job"] = job.evolve(id=job_id).log_context()
-            logger.info("Periodic task %s is deferred, for %s", task.name, tick, extra={"action": action, **extra})
+            self._tell(PeriodicJobDeferred, jobs=[job.evolve(id=job_id)], **facts)
 
-    async def _keep(self, now: datetime.datetime) -> None:
-        if now < self._keep_at:
+    async def _keep(self) -> None:
+        now = time.monotonic()
+        if now < self._timetable.keep_at:
             return
         known = [_key(each) for each in self._app.periodic_registry.periodic_tasks.values()]
         for task_name, periodic_id in await self._app.job_manager.keep_schedules_async(known, FORGET_AFTER):
-            logger.info(
-                "Schedule %r of periodic task %s is forgotten: no program has it any more",
-                periodic_id,
-                task_name,
-                extra={"action": "schedule_forgotten"},
-            )
-        self._keep_at = now + datetime.timedelta(seconds=KEEP_INTERVAL)
+            self._tell(ScheduleForgotten, task_name=task_name, periodic_id=periodic_id)
+        self._timetable.keeps_schedules(now)
+
+    def _tell(self, kind: type[Event], **facts: Any) -> None:
+        if self._app.events.wants(kind):
+            self._app.events.emit(kind(**facts))
 
     async def _sleep(self, since: datetime.datetime) -> None:
         """Wait for the first tick after the last look, which may be past by now."""

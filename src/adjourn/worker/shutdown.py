@@ -14,6 +14,8 @@ from collections.abc import Callable, Coroutine, Iterator
 from types import FrameType
 from typing import Any
 
+from adjourn._runtime.private import leave_in_silence
+
 logger: logging.Logger = logging.getLogger("adjourn.worker")
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -70,7 +72,7 @@ def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
         if left:
             _, left = loop.run_until_complete(asyncio.wait(left, timeout=CANCEL_TIMEOUT))
         for task in left:
-            task._log_destroy_pending = False  # type: ignore[attr-defined]
+            leave_in_silence(task)
             name = task.get_name()
             logger.error(
                 "%s does not end although it was cancelled; it is left behind. Let CancelledError through in async tasks",

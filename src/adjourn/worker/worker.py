@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
-import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
@@ -13,14 +12,13 @@ from adjourn._domain.jobs import DeleteJobCondition
 from adjourn._domain.outcomes import Heartbeat
 from adjourn._domain.protocols import AppLike
 from adjourn._domain.runs import AbortReason
+from adjourn.events import HeartbeatFailed, WorkerEvent, WorkerStarted, WorkerStopped, WorkerStopping
 from adjourn.types import AnyTaskMiddleware, AnyWorkerMiddleware
 from adjourn.worker.exchange import LEAVE_TIMEOUT, Exchange
 from adjourn.worker.heartbeat import HeartbeatThread
 from adjourn.worker.options import Options, check_app
 from adjourn.worker.scheduler import Scheduler
 from adjourn.worker.shutdown import CANCEL_TIMEOUT, on_signals
-
-logger: logging.Logger = logging.getLogger("adjourn.worker")
 
 
 class Worker:
@@ -163,15 +161,16 @@ class Worker:
         try:
             with self._signals():
                 await exchange.register()
-                self._log("start_worker", "Starting", exchange)
+                self._tell(WorkerStarted, exchange, concurrency=self.concurrency)
                 if self._is_stopping:
                     self.stop()  # asked for before there was anything to stop
                 async with self._beating(heartbeat):
                     await self._run_until_stopped(exchange, self._stop_asked)
         finally:
-            self._log("stop_worker", "Stopping", exchange)
+            self._tell(WorkerStopping, exchange, concurrency=self.concurrency)
             await _uncancelled(exchange.close())
             self._is_stopping, self._has_ended = False, True
+            self._tell(WorkerStopped, exchange)
 
     async def _run_until_stopped(self, exchange: Exchange, stop_asked: asyncio.Event) -> None:
         scheduler = Scheduler(self.app)
@@ -225,6 +224,7 @@ class Worker:
             worker_id=lambda: exchange.worker_id,
             on_beat=lambda *args: loop.call_soon_threadsafe(beat, *args),
             on_notified=lambda: loop.call_soon_threadsafe(exchange.notify),
+            on_failure=lambda error, failures: self._tell(HeartbeatFailed, exchange, error=error, failures=failures),
             is_over=loop.is_closed,
         )
 
@@ -240,25 +240,9 @@ class Worker:
     def _signals(self) -> contextlib.AbstractContextManager[None]:
         return on_signals(self.stop) if self.options.install_signal_handlers else contextlib.nullcontext()
 
-    def _log(self, action: str, what: str, exchange: Exchange) -> None:
-        queues = "all queues" if self.options.queues is None else "queues " + ", ".join(self.options.queues)
-        logger.info(
-            "%s worker %s on %s, %d jobs at once",
-            what,
-            self.options.name,
-            queues,
-            self.options.concurrency,
-            extra={
-                "action": action,
-                "worker": {
-                    "name": self.options.name,
-                    "worker_id": exchange.worker_id,
-                    "job_id": None,
-                    "queues": self.options.queues,
-                },
-                "queues": self.options.queues,
-            },
-        )
+    def _tell(self, kind: type[WorkerEvent], exchange: Exchange, **facts: Any) -> None:
+        if self.app.events.wants(kind):
+            self.app.events.emit(kind(worker=exchange.identity, **facts))
 
 
 async def _uncancelled(coroutine: Any) -> None:

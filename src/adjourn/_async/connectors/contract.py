@@ -1,8 +1,8 @@
 """The contract between adjourn and a database driver.
 
-Everything that adjourn asks of a database goes through four verbs: one statement (`execute_async`), several in
-one transaction (`execute_batch_async`), a connection of one's own (`session_async`), and open and close. To
-support a driver is to write these.
+Everything that adjourn asks of a database goes through three verbs: one statement (`execute_async`), a connection of
+one's own (`session_async`), and open and close. These are protocols: what is public, and inherited elsewhere, is in
+`adjourn.connectors.base` and `adjourn.connectors.adapted`.
 
 A statement is text in psycopg's style of parameters, ``%(name)s``, with a name. A connector that talks to
 Postgres sends the text; one that does not (the in-memory one) answers by the name.
@@ -11,32 +11,32 @@ Postgres sends the text; one that does not (the in-memory one) answers by the na
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 
-class AsyncSession(abc.ABC):
+class AsyncSession(Protocol):
     """A database connection that belongs to its caller alone: it holds prepared statements, and can listen.
 
     It commits each statement by itself; ``begin`` and ``commit`` can be executed as statements. It is used by one
     task or thread at a time. After a `ConnectorException` it may be broken: close it and take another.
-
-    Attributes
-    ----------
-    is_wakeable
-        Whether `wake` ends a wait. False unless a session says otherwise: it is then waited with in short turns.
     """
 
     is_wakeable: bool = False
+    """Whether `wake` ends a wait. If it does not, a worker waits in short turns."""
 
     @abc.abstractmethod
     async def execute_async(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
         """Execute one statement and return its rows, an empty list where it returns none.
 
-        Without ``parameters`` the text is sent as it is: it may hold several commands, and percent signs count
-        for themselves.
+        Parameters
+        ----------
+        statement
+            The statement to execute.
+        parameters
+            Its parameters, by name. None sends the text as it is: it may hold several commands, and percent signs are
+            literal.
         """
 
     @abc.abstractmethod
@@ -53,7 +53,7 @@ class AsyncSession(abc.ABC):
             Seconds to wait at most; an empty list is returned when nothing came.
         """
 
-    def wake(self) -> None:  # noqa: B027 - a session need not be wakeable
+    def wake(self) -> None:
         """End the wait for notifications that is under way, or else the next one. From any thread, at any time.
 
         A session that implements it says so with ``is_wakeable = True``. Then a worker ends at once; otherwise it
@@ -65,7 +65,7 @@ class AsyncSession(abc.ABC):
         """Close the connection. Never raises because the connection is broken; closing twice does nothing."""
 
 
-class AsyncConnector(abc.ABC):
+class AsyncConnector(Protocol):
     """A database driver behind adjourn's contract. Each method may be called by many tasks at once.
 
     Attributes
@@ -118,10 +118,6 @@ class AsyncConnector(abc.ABC):
         ConnectorException
             For whatever else the database or the way to it had to say.
         """
-
-    @abc.abstractmethod
-    async def execute_batch_async(self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
-        """Execute several statements in one transaction, and return the rows of each. All or none take effect."""
 
     @abc.abstractmethod
     async def session_async(self) -> AsyncSession:

@@ -35,7 +35,7 @@ class AsyncOpened(Generic[PoolT]):
     gate: runtime.Gate
 
 
-class AsyncPooledConnector(AsyncConnector, Generic[PoolT]):
+class AsyncPooledHalf(AsyncConnector, Generic[PoolT]):
     """A connector on top of a pool."""
 
     def __init__(self) -> None:

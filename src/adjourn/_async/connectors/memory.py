@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adjourn import exceptions
 from adjourn._async.connectors.contract import AsyncSession
-from adjourn._async.connectors.lifecycle import AsyncPooledConnector
+from adjourn._async.connectors.lifecycle import AsyncPooledHalf
 from adjourn._domain.checks import function_or
 from adjourn._memory.store import MemoryConnection, MemoryStore
 from adjourn._runtime.waiting import done_async, give_way_async
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 
-class AsyncInMemoryConnector(AsyncPooledConnector[MemoryStore]):
+class AsyncInMemoryHalf(AsyncPooledHalf[MemoryStore]):
     """Works with a store in memory, which stays as it is when the connector is closed, and serves calls then too: there
     is nothing to connect to.
 
@@ -88,28 +87,12 @@ class AsyncInMemoryConnector(AsyncPooledConnector[MemoryStore]):
                 f"The in-memory connector cannot use a {kind.__module__}.{kind.__qualname__}: it has no database to "
                 "have a transaction in. Leave `connection` out, or test this with a connector to Postgres."
             )
-        (rows,) = await self._answer_async([(statement, parameters or {})])
-        return rows
-
-    async def execute_batch_async(self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
-        """Execute several statements in one transaction, and return the rows of each. All or none take effect.
-
-        Raises
-        ------
-        UniqueViolation
-            If a unique index of adjourn's schema would refuse.
-        ConnectorException
-            If a statement is not one of adjourn's own.
-        """
-        return await self._answer_async(batch)
-
-    async def _answer_async(self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
         gate = None
         with contextlib.suppress(exceptions.AppNotOpen):
             gate = (await self.enter_async()).gate
         try:
             await give_way_async()
-            return self.store.execute_batch(batch)
+            return self.store.execute(statement, parameters)
         finally:
             if gate is not None:
                 gate.leave()

@@ -1,14 +1,13 @@
-"""The psycopg connector: statements on a pool's connections, batches in one transaction, sessions of one's own."""
+"""The psycopg connector: statements on a pool's connections, and sessions of one's own."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
@@ -21,17 +20,17 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from adjourn import exceptions
 from adjourn._async.connectors.contract import AsyncSession
-from adjourn._async.connectors.lifecycle import AsyncPooledConnector
+from adjourn._async.connectors.lifecycle import AsyncPooledHalf
 from adjourn._domain.checks import function_or
 from adjourn._drivers.psycopg import options as driver
-from adjourn._drivers.psycopg.pools import fit_to_be_left
+from adjourn._drivers.psycopg.private import fit_to_be_left
 from adjourn._drivers.wrappers import unwrapped
 from adjourn._runtime import aio as runtime
 from adjourn._runtime.forks import keep_for_ever
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 
-class AsyncPsycopgConnector(AsyncPooledConnector[AsyncConnectionPool[Any]]):
+class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
     """Works with a `psycopg_pool.AsyncConnectionPool`.
 
     Parameters
@@ -66,7 +65,9 @@ class AsyncPsycopgConnector(AsyncPooledConnector[AsyncConnectionPool[Any]]):
         self.json_dumps: JSONDumps = function_or("json_dumps", json_dumps, json.dumps)
         self.json_loads: JSONLoads = function_or("json_loads", json_loads, json.loads)
         self.pool_factory = pool_factory
-        self.options: driver.Options = driver.sorted_options(type(self).__name__, conninfo, options, pool_factory)
+        self.options: driver.PsycopgOptions = driver.sorted_options(
+            conninfo, options, pool_factory, is_blocking=runtime.IS_BLOCKING
+        )
         self._made: weakref.WeakSet[AsyncConnection[Any]] = weakref.WeakSet()
 
     @property
@@ -163,22 +164,6 @@ class AsyncPsycopgConnector(AsyncPooledConnector[AsyncConnectionPool[Any]]):
             return await runtime.guarded(translated_run_async, given, statement, parameters)
         return await runtime.guarded(self._execute_pooled_async, statement, parameters)
 
-    async def execute_batch_async(self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
-        """Execute several statements in one transaction, and return the rows of each. All or none take effect.
-
-        Where libpq can, everything is sent at once and takes one round trip.
-
-        Raises
-        ------
-        AppNotOpen
-            If the connector is not open.
-        UniqueViolation
-            If a unique constraint refused.
-        ConnectorException
-            For whatever else the database or the way to it had to say.
-        """
-        return await runtime.guarded(self._execute_batch_pooled_async, batch)
-
     async def session_async(self) -> AsyncSession:
         """Connect once more, beside the pool and with its parameters, for the caller alone.
 
@@ -223,21 +208,6 @@ class AsyncPsycopgConnector(AsyncPooledConnector[AsyncConnectionPool[Any]]):
         finally:
             opened.gate.leave()
 
-    async def _execute_batch_pooled_async(
-        self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]
-    ) -> list[list[Row]]:
-        opened = await self.enter_async()
-        try:
-            connection = await checked_out_async(opened.pool)
-            try:
-                return await run_batch_async(connection, batch)
-            finally:
-                await opened.pool.putconn(connection)
-        except psycopg.Error as error:
-            raise driver.translated(error) from error
-        finally:
-            opened.gate.leave()
-
     async def _arguments_async(self) -> dict[str, Any]:
         given = self.options.connection
         arguments = given if isinstance(given, Mapping) else await runtime.answer(given)
@@ -249,7 +219,7 @@ class AsyncPsycopgConnector(AsyncPooledConnector[AsyncConnectionPool[Any]]):
         if configure := self.options.pool.get("configure"):
             await configure(connection)
 
-    async def _connect_async(self, options: driver.Options, **defaults: Any) -> AsyncConnection[Any]:
+    async def _connect_async(self, options: driver.PsycopgOptions, **defaults: Any) -> AsyncConnection[Any]:
         """Connect once, in autocommit mode, within the pool's ``timeout`` in seconds."""
         place = "the database"
         try:
@@ -364,25 +334,6 @@ async def translated_run_async(
         return await run_async(connection, statement, parameters)
     except psycopg.Error as error:
         raise driver.translated(error) from error
-
-
-async def run_batch_async(
-    connection: AsyncConnection[Any], batch: Sequence[tuple[Statement, Mapping[str, Any]]]
-) -> list[list[Row]]:
-    """Execute statements in a transaction, in one round trip where libpq can, and return the rows of each."""
-    cursors = [own_cursor_async(connection) for _ in batch]
-    try:
-        async with connection.pipeline() if psycopg.Pipeline.is_supported() else contextlib.nullcontext():
-            if connection.autocommit:
-                await connection.execute("BEGIN")
-            for cursor, (statement, parameters) in zip(cursors, batch, strict=True):
-                await cursor.execute(statement.text, parameters)  # pyright: ignore[reportArgumentType]
-            await connection.execute("COMMIT")
-    except BaseException:
-        with contextlib.suppress(psycopg.Error):
-            await connection.rollback()
-        raise
-    return [await rows_async(cursor) for cursor in cursors]
 
 
 async def rows_async(cursor: AsyncCursor[Row]) -> list[Row]:

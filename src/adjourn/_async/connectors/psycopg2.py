@@ -6,12 +6,12 @@ import functools
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from adjourn import exceptions
 from adjourn._async.connectors.contract import AsyncSession
-from adjourn._async.connectors.lifecycle import AsyncPooledConnector
+from adjourn._async.connectors.lifecycle import AsyncPooledHalf
 from adjourn._domain.checks import function_or
 from adjourn._drivers.psycopg2 import options as driver
 from adjourn._drivers.psycopg2 import pools
@@ -25,7 +25,7 @@ from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 T = TypeVar("T")
 
 
-class AsyncPsycopg2Connector(AsyncPooledConnector[ThreadedConnectionPool]):
+class AsyncPsycopg2Half(AsyncPooledHalf[ThreadedConnectionPool]):
     """Works with a `psycopg2.pool.ThreadedConnectionPool`. Calls beyond its connections wait, in their order.
 
     Parameters
@@ -57,7 +57,7 @@ class AsyncPsycopg2Connector(AsyncPooledConnector[ThreadedConnectionPool]):
         super().__init__()
         self.json_dumps: JSONDumps = function_or("json_dumps", json_dumps, json.dumps)
         self.json_loads: JSONLoads = function_or("json_loads", json_loads, json.loads)
-        self.options: driver.Options = driver.sorted_options(type(self).__name__, dsn, options)
+        self.options: driver.Psycopg2Options = driver.sorted_options(dsn, options, is_blocking=runtime.IS_BLOCKING)
         self._turns = runtime.Turns(self.options.maxconn)
 
     @property
@@ -67,7 +67,7 @@ class AsyncPsycopg2Connector(AsyncPooledConnector[ThreadedConnectionPool]):
 
     async def make_pool_async(self) -> ThreadedConnectionPool:
         """Make a pool that is connected."""
-        call = Call[ThreadedConnectionPool](lambda _: pools.Pool(self.options), undo=pools.close)
+        call = Call[ThreadedConnectionPool](lambda _: pools.opened(self.options), undo=pools.close)
         pool = await made_async(call)
         self._turns = runtime.Turns(pool.maxconn)
         return pool
@@ -131,20 +131,6 @@ class AsyncPsycopg2Connector(AsyncPooledConnector[ThreadedConnectionPool]):
         return await runtime.guarded(
             self._on_pooled_async, functools.partial(driver.run_committed, statement=statement, parameters=parameters)
         )
-
-    async def execute_batch_async(self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
-        """Execute several statements in one transaction, and return the rows of each. All or none take effect.
-
-        Raises
-        ------
-        AppNotOpen
-            If the connector is not open.
-        UniqueViolation
-            If a unique constraint refused.
-        ConnectorException
-            For whatever else the database or the way to it had to say.
-        """
-        return await runtime.guarded(self._on_pooled_async, functools.partial(driver.run_batch, batch=batch))
 
     async def session_async(self) -> AsyncSession:
         """Connect once more, beside the pool and with its parameters, for the caller alone.
@@ -241,7 +227,7 @@ class AsyncPsycopg2Session(AsyncSession):
             await runtime.run_sync(self.connection.close)
 
 
-async def connected_session_async(options: driver.Options) -> AsyncPsycopg2Session:
+async def connected_session_async(options: driver.Psycopg2Options) -> AsyncPsycopg2Session:
     """Connect for one caller alone."""
     call = Call[driver.Connection](
         lambda _: driver.connected(options, driver.SESSION_DEFAULTS), undo=driver.Connection.close

@@ -8,7 +8,7 @@ psycopg with the engine's address.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from adjourn import exceptions
 from adjourn._async.connectors import psycopg as psycopg_half
 from adjourn._async.connectors.contract import AsyncSession
-from adjourn._async.connectors.lifecycle import AsyncPooledConnector
+from adjourn._async.connectors.lifecycle import AsyncPooledHalf
 from adjourn._domain.checks import function_or
 from adjourn._drivers.psycopg import options as libpq
 from adjourn._drivers.sqlalchemy import engines as driver
@@ -29,11 +29,15 @@ from adjourn._runtime import aio as runtime
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 
-class AsyncSQLAlchemyConnector(AsyncPooledConnector[AsyncEngine]):
+class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
     """Works with a SQLAlchemy `AsyncEngine`, the application's or one of its own.
 
     Parameters
     ----------
+    name
+        The connector's, for messages.
+    drivers
+        The drivers that ``dsn`` may name, the one to take first.
     dsn
         The address for an engine of its own, which is made when no other is given to open with.
     json_dumps, json_loads
@@ -48,11 +52,11 @@ class AsyncSQLAlchemyConnector(AsyncPooledConnector[AsyncEngine]):
         If the address is for another driver, or SQLAlchemy does not know an option.
     """
 
-    drivers: Sequence[str] = names.drivers_async
-    """The drivers that ``dsn`` may name, the one to take first."""
-
     def __init__(
         self,
+        name: str = "SQLAlchemyConnector",
+        drivers: Sequence[str] = names.drivers_async,
+        /,
         *,
         dsn: str | URL = "postgresql://",
         json_dumps: JSONDumps | None = None,
@@ -62,7 +66,8 @@ class AsyncSQLAlchemyConnector(AsyncPooledConnector[AsyncEngine]):
         super().__init__()
         self.json_dumps: JSONDumps = function_or("json_dumps", json_dumps, json.dumps)
         self.json_loads: JSONLoads = function_or("json_loads", json_loads, json.loads)
-        self.url: URL = driver.address(type(self).__name__, dsn, self.drivers)
+        self._name = name
+        self.url: URL = driver.address(name, dsn, drivers)
         self.options = options
         self._made: driver.Made | None = None
         # So that what SQLAlchemy does not know is refused now. It connects when it is asked to.
@@ -74,19 +79,8 @@ class AsyncSQLAlchemyConnector(AsyncPooledConnector[AsyncEngine]):
         opened = self._opened
         return driver.timeout_of(opened.pool.pool) if opened is not None else driver.pool_timeout(self.options)
 
-    @property
-    def engine(self) -> AsyncEngine:
-        """The engine that is in use.
-
-        Raises
-        ------
-        AppNotOpen
-            If the connector is not open.
-        """
-        return self.pool
-
     def _make_engine(self) -> AsyncEngine:
-        engine: AsyncEngine = driver.make_engine(type(self).__name__, names.create_engine_async, self.url, self.options)
+        engine: AsyncEngine = driver.make_engine(self._name, names.create_engine_async, self.url, self.options)
         return engine
 
     async def make_pool_async(self) -> AsyncEngine:
@@ -168,20 +162,6 @@ class AsyncSQLAlchemyConnector(AsyncPooledConnector[AsyncEngine]):
             return await runtime.guarded(self._execute_given_async, connection, statement, parameters)
         return await runtime.guarded(self._execute_pooled_async, statement, parameters)
 
-    async def execute_batch_async(self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
-        """Execute several statements in one transaction, and return the rows of each. All or none take effect.
-
-        Raises
-        ------
-        AppNotOpen
-            If the connector is not open.
-        UniqueViolation
-            If a unique constraint refused.
-        ConnectorException
-            For whatever else the database or the way to it had to say.
-        """
-        return await runtime.guarded(self._execute_batch_pooled_async, batch)
-
     async def session_async(self) -> AsyncSession:
         """Connect once more, beside the pool, for the caller alone.
 
@@ -198,7 +178,7 @@ class AsyncSQLAlchemyConnector(AsyncPooledConnector[AsyncEngine]):
         """
         url = self.pool.url if self.is_external else self.url
         arguments = connection_arguments(url, self.options.get("connect_args"))
-        half = psycopg_half.AsyncPsycopgConnector(kwargs=arguments, timeout=self.timeout)
+        half = psycopg_half.AsyncPsycopgHalf(kwargs=arguments, timeout=self.timeout)
         return await half.session_async()
 
     async def _execute_given_async(self, given: Any, statement: Statement, parameters: Parameters | None) -> list[Row]:
@@ -207,19 +187,14 @@ class AsyncSQLAlchemyConnector(AsyncPooledConnector[AsyncEngine]):
             if isinstance(connection, AsyncConnection):
                 driver.check_dialect(connection.dialect, "connection", exceptions.InvalidConnection)
                 return await names.run_async(connection, statement, parameters)
-        return await self.execute_on_driver_async(given, statement, parameters)
-
-    async def execute_on_driver_async(
-        self, connection: Any, statement: Statement, parameters: Parameters | None
-    ) -> list[Row]:
-        """Execute a statement on a connection that is not SQLAlchemy's but a driver's."""
-        if isinstance(connection, psycopg.AsyncConnection):
-            return await psycopg_half.translated_run_async(connection, statement, parameters)
-        wanted, kind = AsyncConnection.__name__, type(connection)
+        if isinstance(given, psycopg.AsyncConnection):
+            return await psycopg_half.translated_run_async(given, statement, parameters)
+        if names.is_drivers_own(given):
+            return await names.run_on_drivers_own_async(given, statement, parameters)
+        wanted, kind = AsyncConnection.__name__, type(given)
         raise exceptions.InvalidConnection(
             f"This call takes a SQLAlchemy {wanted} or ORM session as `connection`, not a "
-            f"{kind.__module__}.{kind.__qualname__}. "
-            + driver.other_colour(connection, is_blocking=runtime.IS_BLOCKING)
+            f"{kind.__module__}.{kind.__qualname__}. " + driver.other_colour(given, is_blocking=runtime.IS_BLOCKING)
         )
 
     async def _execute_pooled_async(self, statement: Statement, parameters: Parameters | None) -> list[Row]:
@@ -230,23 +205,6 @@ class AsyncSQLAlchemyConnector(AsyncPooledConnector[AsyncEngine]):
                 try:
                     connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
                     return await names.run_async(connection, statement, parameters)
-                finally:
-                    await self._given_back_async(connection)
-        finally:
-            opened.gate.leave()
-
-    async def _execute_batch_pooled_async(
-        self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]
-    ) -> list[list[Row]]:
-        opened = await self.enter_async()
-        try:
-            with driver.translating():
-                connection = await checked_out_async(opened.pool)
-                try:
-                    # The application's engine may have any other, even none.
-                    connection = await connection.execution_options(isolation_level="READ COMMITTED")
-                    async with connection.begin():
-                        return [await names.run_async(connection, *each) for each in batch]
                 finally:
                     await self._given_back_async(connection)
         finally:

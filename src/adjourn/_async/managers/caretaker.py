@@ -6,15 +6,15 @@ the partitions of the weeks ahead.
 
 from __future__ import annotations
 
-import logging
 import time
 
 from adjourn._async.managers.exchange import MAX_LOSSES, PLACE_LIMIT, AsyncWorkerManager
+from adjourn._domain.protocols import EventsLike
 from adjourn._domain.upkeep import Timetable
+from adjourn.events.jobs import JobsRescued
+from adjourn.events.workers import PartitionsNotMade
 from adjourn.exceptions import ConnectorException
 from adjourn.sql.constants import WEEKS_AHEAD
-
-logger: logging.Logger = logging.getLogger("adjourn.worker")
 
 
 class AsyncCaretaker:
@@ -28,25 +28,23 @@ class AsyncCaretaker:
         When which part of the upkeep is due.
     timeout
         Seconds of silence after which workers count as dead.
+    events
+        Where what it has done is told.
     """
 
-    def __init__(self, manager: AsyncWorkerManager, timetable: Timetable, timeout: float) -> None:
+    def __init__(self, manager: AsyncWorkerManager, timetable: Timetable, timeout: float, events: EventsLike) -> None:
         self._manager = manager
         self._timetable = timetable
         self._timeout = timeout
+        self._events = events
 
     async def rescue_async(self) -> bool:
         """Free the jobs of workers that fell silent, and return whether there were any."""
         rescued, failed = await self._manager.rescue_async(MAX_LOSSES, self._timeout)
         if not rescued and not failed:
             return False
-        logger.warning(
-            "Rescued %d jobs of workers that fell silent; %d more failed, having lost %d workers each",
-            rescued,
-            failed,
-            MAX_LOSSES,
-            extra={"action": "rescued_jobs", "rescued": rescued, "failed": failed},
-        )
+        if self._events.wants(JobsRescued):
+            self._events.emit(JobsRescued(rescued=rescued, failed=failed, max_losses=MAX_LOSSES))
         return True
 
     async def keep_up_async(self) -> None:
@@ -64,6 +62,7 @@ class AsyncCaretaker:
             await self._manager.make_partitions_async(WEEKS_AHEAD)
         except ConnectorException as error:
             # Somebody holds the table: finished jobs go to the default partition until the next try.
-            logger.info("No partitions made: %s", error, extra={"action": "partitions_not_made"})
+            if self._events.wants(PartitionsNotMade):
+                self._events.emit(PartitionsNotMade(error=error))
             if error.sqlstate is None:
                 raise

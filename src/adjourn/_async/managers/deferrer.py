@@ -9,9 +9,9 @@ from typing import Any
 from adjourn._async.managers.jobs import AsyncJobManager
 from adjourn._domain.arguments import Signature, dump_arguments
 from adjourn._domain.jobs import Job
+from adjourn.events.jobs import JobsDeferred
+from adjourn.events.log import LOGGED, log_jobs
 from adjourn.types import JSONDict
-
-logger = logging.getLogger("adjourn.jobs")
 
 
 class AsyncJobDeferrer:
@@ -50,6 +50,8 @@ class AsyncJobDeferrer:
 
         Parameters
         ----------
+        *args
+            None: pass every argument by its name.
         **task_kwargs
             The arguments to call the task with; they must be storable as JSON.
 
@@ -63,10 +65,10 @@ class AsyncJobDeferrer:
             If the app is not open, and no connection was given.
         """
         job = self.make_job(args, task_kwargs)
-        _log(logging.DEBUG, "about_to_defer_jobs", "About to defer", [job])
+        log_jobs(logging.DEBUG, "about_to_defer_jobs", "About to defer", [job])
         deferred = await self.job_manager.defer_job_async(job, self.connection)
         assert deferred.id is not None
-        _log(logging.INFO, "jobs_deferred", "Deferred", [deferred])
+        self._tell_deferred([deferred])
         return deferred.id
 
     async def batch_defer_async(self, *task_kwargs: JSONDict) -> list[int]:
@@ -82,23 +84,26 @@ class AsyncJobDeferrer:
             If the app is not open, and no connection was given.
         """
         jobs = [self.make_job((), each) for each in task_kwargs]
-        _log(logging.DEBUG, "about_to_defer_jobs", "About to defer", jobs)
+        log_jobs(logging.DEBUG, "about_to_defer_jobs", "About to defer", jobs)
         deferred = await self.job_manager.batch_defer_jobs_async(jobs, self.connection)
-        _log(logging.INFO, "jobs_deferred", "Deferred", deferred)
+        self._tell_deferred(deferred)
         return [job.id for job in deferred if job.id is not None]
 
     def make_job(self, args: tuple[Any, ...], task_kwargs: JSONDict) -> Job:
-        """Return the job that these arguments make, checked against the task."""
+        """Return the job that these arguments make, checked against the task.
+
+        Parameters
+        ----------
+        args
+            Positional arguments, which are refused.
+        task_kwargs
+            The arguments to call the task with.
+        """
         merged = {**self.job.task_kwargs, **task_kwargs} if isinstance(task_kwargs, dict) else task_kwargs
         self.signature.check(args, merged)
         return self.job.evolve(task_kwargs=merged)
 
-
-def _log(level: int, action: str, what: str, jobs: Sequence[Job]) -> None:
-    # Describing a job costs about as much as storing it in a large batch: only who listens pays.
-    if not logger.isEnabledFor(level):
-        return
-    named = (
-        jobs[0].call_string if len(jobs) == 1 else f"{len(jobs)} jobs of task {jobs[0].task_name}" if jobs else "no job"
-    )
-    logger.log(level, "%s %s", what, named, extra={"action": action, "jobs": [job.log_context() for job in jobs]})
+    def _tell_deferred(self, jobs: Sequence[Job]) -> None:
+        events = getattr(self.job_manager, "events", LOGGED)
+        if events.wants(JobsDeferred):
+            events.emit(JobsDeferred(jobs=jobs, in_transaction=self.connection is not None))

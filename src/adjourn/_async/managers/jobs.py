@@ -3,33 +3,120 @@
 from __future__ import annotations
 
 import datetime
+import functools
 from collections.abc import Sequence
 from typing import Any
 
 from adjourn import exceptions
+from adjourn._async.managers.forwarding import forwards_to
+from adjourn._async.managers.lists import AsyncJobLists
 from adjourn._async.managers.retention import AsyncRetention
+from adjourn._async.managers.schedules import AsyncSchedules
+from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._async.managers.workers import AsyncWorkers
 from adjourn._domain.arguments import check_is_job, check_job, dump_arguments
-from adjourn._domain.checks import (
-    check_aware,
-    check_filter,
-    check_flags,
-    check_id,
-    check_name,
-    check_priority,
-    check_seconds,
-    checked_list,
-    checked_periodic_id,
-)
-from adjourn._domain.cron import Cron
+from adjourn._domain.checks import check_aware, check_flags, check_id, check_name, check_priority, checked_list
+from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued
 from adjourn._domain.jobs import Job, Status
-from adjourn.types import Row
-
-_QUEUEING_LOCK_INDEX = "adjourn_jobs_queueing_lock"
 
 
-class AsyncJobManager(AsyncWorkers, AsyncRetention):
-    """Stores, finds, changes and deletes jobs."""
+class AsyncJobManager(AsyncStatementRunner):
+    """Stores and changes jobs, and has a manager for each other kind of operation on them.
+
+    The operations of those managers have names here as well: ``list_jobs_async`` is ``lists.list_jobs_async``.
+    """
+
+    @functools.cached_property
+    def lists(self) -> AsyncJobLists:
+        """Finds jobs, and counts them."""
+        return AsyncJobLists(self.connector, self.schema)
+
+    @functools.cached_property
+    def workers(self) -> AsyncWorkers:
+        """A worker's operations one by one."""
+        return AsyncWorkers(self.connector, self.schema)
+
+    @functools.cached_property
+    def retention(self) -> AsyncRetention:
+        """Deletes old finished jobs."""
+        return AsyncRetention(self.connector, self.schema)
+
+    @functools.cached_property
+    def schedules(self) -> AsyncSchedules:
+        """Defers the ticks of periodic tasks."""
+        return AsyncSchedules(self.connector, self.schema)
+
+    @forwards_to(AsyncJobLists.get_job_status_async)
+    def get_job_status_async(self) -> AsyncJobLists:
+        return self.lists
+
+    @forwards_to(AsyncJobLists.list_jobs_async)
+    def list_jobs_async(self) -> AsyncJobLists:
+        return self.lists
+
+    @forwards_to(AsyncJobLists.list_queues_async)
+    def list_queues_async(self) -> AsyncJobLists:
+        return self.lists
+
+    @forwards_to(AsyncJobLists.list_tasks_async)
+    def list_tasks_async(self) -> AsyncJobLists:
+        return self.lists
+
+    @forwards_to(AsyncJobLists.list_locks_async)
+    def list_locks_async(self) -> AsyncJobLists:
+        return self.lists
+
+    @forwards_to(AsyncJobLists.get_stalled_jobs_async)
+    def get_stalled_jobs_async(self) -> AsyncJobLists:
+        return self.lists
+
+    @forwards_to(AsyncWorkers.register_worker_async)
+    def register_worker_async(self) -> AsyncWorkers:
+        return self.workers
+
+    @forwards_to(AsyncWorkers.unregister_worker_async)
+    def unregister_worker_async(self) -> AsyncWorkers:
+        return self.workers
+
+    @forwards_to(AsyncWorkers.update_heartbeat_async)
+    def update_heartbeat_async(self) -> AsyncWorkers:
+        return self.workers
+
+    @forwards_to(AsyncWorkers.prune_stalled_workers_async)
+    def prune_stalled_workers_async(self) -> AsyncWorkers:
+        return self.workers
+
+    @forwards_to(AsyncWorkers.fetch_job_async)
+    def fetch_job_async(self) -> AsyncWorkers:
+        return self.workers
+
+    @forwards_to(AsyncWorkers.finish_job_async)
+    def finish_job_async(self) -> AsyncWorkers:
+        return self.workers
+
+    @forwards_to(AsyncWorkers.finish_job_by_id_async)
+    def finish_job_by_id_async(self) -> AsyncWorkers:
+        return self.workers
+
+    @forwards_to(AsyncWorkers.list_jobs_to_abort_async)
+    def list_jobs_to_abort_async(self) -> AsyncWorkers:
+        return self.workers
+
+    @forwards_to(AsyncRetention.delete_old_jobs_async)
+    def delete_old_jobs_async(self) -> AsyncRetention:
+        return self.retention
+
+    @forwards_to(AsyncSchedules.defer_periodic_job_async)
+    def defer_periodic_job_async(self) -> AsyncSchedules:
+        return self.schedules
+
+    @forwards_to(AsyncSchedules.list_schedules_async)
+    def list_schedules_async(self) -> AsyncSchedules:
+        return self.schedules
+
+    @forwards_to(AsyncSchedules.keep_schedules_async)
+    def keep_schedules_async(self) -> AsyncSchedules:
+        return self.schedules
 
     async def defer_job_async(self, job: Job, connection: Any = None) -> Job:
         """Store one job.
@@ -71,116 +158,21 @@ class AsyncJobManager(AsyncWorkers, AsyncRetention):
         try:
             (row,) = await self.run_async("defer_job", parameters, connection)
         except exceptions.UniqueViolation as error:
-            if error.constraint_name != _QUEUEING_LOCK_INDEX:
+            if error.constraint_name != QUEUEING_LOCK_INDEX:
                 raise
             error.queueing_lock = job.queueing_lock
-            raise _already_enqueued(repr(job.queueing_lock)) from error
+            raise already_enqueued(repr(job.queueing_lock)) from error
         return job.evolve(id=row["id"], status=Status.TODO.value)
-
-    async def defer_periodic_job_async(
-        self, job: Job, periodic_id: str, defer_timestamp: int, *, cron: str = "", timezone: str = "UTC"
-    ) -> int | None:
-        """Store the job of one tick of a periodic task, unless that tick or a later one was deferred already.
-
-        However many workers try, one of them succeeds.
-
-        Parameters
-        ----------
-        job
-            The job, without an id.
-        periodic_id
-            Tells several schedules of one task apart.
-        defer_timestamp
-            The tick: seconds since the epoch.
-        cron, timezone
-            The schedule, for lists; an empty one is not known.
-
-        Returns
-        -------
-        int or None
-            The job's id; None if the tick was deferred already.
-
-        Raises
-        ------
-        AlreadyEnqueued
-            If a job with the same queueing lock waits already. The tick then counts as deferred.
-        InvalidOption
-            If it is not a job, or the tick or the schedule not one.
-        """
-        check_job("job", job)
-        checked_periodic_id(periodic_id)
-        tick = _tick(defer_timestamp)
-        if cron or timezone != "UTC":
-            Cron(cron or "@hourly", timezone)  # refuses what cannot be read
-        parameters = {
-            "periodic_id": periodic_id,
-            "cron": cron,
-            "timezone": timezone,
-            "tick": tick,
-            "queue": job.queue,
-            "task_name": job.task_name,
-            "priority": job.priority,
-            "lock": job.lock,
-            "queueing_lock": job.queueing_lock,
-            "args": dump_arguments(job.task_name, job.task_kwargs, self.connector.json_dumps),
-        }
-        (row,) = await self.run_async("defer_periodic_job", parameters)
-        if row["is_new"] and row["job_id"] is None:
-            cause = exceptions.UniqueViolation(constraint_name=_QUEUEING_LOCK_INDEX, queueing_lock=job.queueing_lock)
-            raise _already_enqueued(repr(job.queueing_lock)) from cause
-        return None if row["job_id"] is None else int(row["job_id"])
-
-    async def list_schedules_async(self) -> list[Row]:
-        """Return what is known of the schedules of periodic tasks that have been due at least once.
-
-        Returns
-        -------
-        list of dict
-            ``task_name``, ``periodic_id``, ``cron``, ``timezone``, ``last_tick``, ``last_job_id``, ``seen_at`` (when a
-            worker last knew it) and ``next_tick``, None where the schedule is not known or cannot be read.
-        """
-        rows = await self.run_async("list_schedules", {})
-        for row in rows:
-            row["next_tick"] = _next_tick(row["cron"], row["timezone"], row.pop("now"))
-        return rows
-
-    async def keep_schedules_async(self, known: Sequence[tuple[str, str]], seconds: float) -> list[tuple[str, str]]:
-        """Note that schedules, given by task name and ``periodic_id``, are still in use, and forget others.
-
-        Parameters
-        ----------
-        known
-            The schedules in use here.
-        seconds
-            Others are forgotten when nobody has known them for so long.
-
-        Returns
-        -------
-        list of tuple
-            The schedules that were forgotten.
-
-        Raises
-        ------
-        InvalidOption
-            If ``known`` is not a list of pairs, or ``seconds`` not a duration.
-        """
-        known = checked_list("known", known, "pairs of a task's name and a periodic_id")
-        for each in known:
-            if not isinstance(each, tuple | list) or len(each) != 2 or not all(isinstance(name, str) for name in each):
-                raise exceptions.InvalidOption(f"known: {each!r} is no pair of a task's name and a periodic_id.")
-            for name in each:
-                check_filter("known", name)
-        check_seconds("seconds", seconds)
-        parameters = {
-            "task_names": [task_name for task_name, _ in known],
-            "periodic_ids": [periodic_id for _, periodic_id in known],
-            "seconds": seconds,
-        }
-        rows = await self.run_async("keep_schedules", parameters)
-        return [(row["task_name"], row["periodic_id"]) for row in rows]
 
     async def batch_defer_jobs_async(self, jobs: Sequence[Job], connection: Any = None) -> list[Job]:
         """Store several jobs, all or none, and return them with their ids, in the same order.
+
+        Parameters
+        ----------
+        jobs
+            The jobs, without ids.
+        connection
+            A connection of the caller's: the jobs are stored in the transaction open on it, or not at all.
 
         Raises
         ------
@@ -211,12 +203,12 @@ class AsyncJobManager(AsyncWorkers, AsyncRetention):
         try:
             rows = await self.run_async("defer_jobs", parameters, connection)
         except exceptions.UniqueViolation as error:
-            if error.constraint_name != _QUEUEING_LOCK_INDEX:
+            if error.constraint_name != QUEUEING_LOCK_INDEX:
                 raise
             locks = {job.queueing_lock for job in jobs} - {None}
             said = (lock for lock in locks if len(locks) == 1 or f"=({lock})" in str(error))
             error.queueing_lock = next(said, None)
-            raise _already_enqueued("of one of the jobs") from error
+            raise already_enqueued("of one of the jobs") from error
         return [job.evolve(id=row["id"], status=Status.TODO.value) for job, row in zip(jobs, rows, strict=True)]
 
     async def cancel_job_by_id_async(
@@ -327,29 +319,3 @@ class AsyncJobManager(AsyncWorkers, AsyncRetention):
         """
         (row,) = await self.run_async("check_connection", {})
         return bool(row["exists"])
-
-
-def _already_enqueued(lock: str) -> exceptions.AlreadyEnqueued:
-    return exceptions.AlreadyEnqueued(
-        f"A job with the queueing lock {lock} is waiting already; nothing was stored. Ignore this error where one "
-        "waiting job is enough, or defer with another queueing_lock."
-    )
-
-
-def _tick(defer_timestamp: int) -> datetime.datetime:
-    check_id("defer_timestamp", defer_timestamp)
-    try:
-        tick = datetime.datetime.fromtimestamp(defer_timestamp, datetime.UTC)
-    except (ValueError, OverflowError, OSError) as error:
-        message = f"defer_timestamp={defer_timestamp!r}: pass seconds since the epoch, within the calendar."
-        raise exceptions.InvalidOption(message) from error
-    check_aware("defer_timestamp", tick)
-    return tick
-
-
-def _next_tick(cron: str, timezone: str, now: datetime.datetime) -> datetime.datetime | None:
-    # A program that was written for Procrastinate, or knows other time zones, may have stored it.
-    try:
-        return Cron(cron, timezone).next(now)
-    except ValueError:
-        return None

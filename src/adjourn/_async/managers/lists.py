@@ -10,6 +10,7 @@ from adjourn import exceptions
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._domain.checks import check_count, check_filters, check_flag, check_id, check_seconds
 from adjourn._domain.jobs import Job, Status
+from adjourn._runtime.callers import caller_stacklevel
 from adjourn.types import Row
 
 
@@ -18,6 +19,13 @@ class AsyncJobLists(AsyncStatementRunner):
 
     async def get_job_status_async(self, job_id: int, connection: Any = None) -> Status:
         """Return where a job is in its life.
+
+        Parameters
+        ----------
+        job_id
+            The job.
+        connection
+            A connection of the caller's, whose transaction this joins.
 
         Raises
         ------
@@ -186,7 +194,7 @@ class AsyncJobLists(AsyncStatementRunner):
         check_filters(queue=queue, task_name=task_name)
         if nb_seconds is not None:
             message = "nb_seconds finds jobs that merely take long: pass seconds_since_heartbeat instead."
-            warnings.warn(message, DeprecationWarning, stacklevel=2)
+            warnings.warn(message, DeprecationWarning, stacklevel=caller_stacklevel())
             longest = datetime.timedelta(seconds=nb_seconds)
             now = datetime.datetime.now(datetime.UTC)
             jobs = await self.list_jobs_async(queue=queue, task=task_name, status=Status.DOING)

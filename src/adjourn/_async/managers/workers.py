@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from adjourn._async.managers.exchange import MAX_LOSSES, PLACE_LIMIT, AsyncWorkerManager
 from adjourn._async.managers.lists import AsyncJobLists
+from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._domain.arguments import check_is_job
 from adjourn._domain.checks import check_filter, check_flag, check_id, check_name, check_seconds, checked_names
 from adjourn._domain.jobs import DeleteJobCondition, Job, Status
@@ -13,7 +14,7 @@ from adjourn._domain.outcomes import Ended
 from adjourn.exceptions import InvalidOption, NoResult
 
 
-class AsyncWorkers(AsyncJobLists):
+class AsyncWorkers(AsyncStatementRunner):
     """Registers workers, and fetches and finishes jobs for them one at a time."""
 
     async def register_worker_async(
@@ -46,7 +47,15 @@ class AsyncWorkers(AsyncJobLists):
         await _manager_of(self).unregister_worker_async(worker_id)
 
     async def update_heartbeat_async(self, worker_id: int, timeout: float = 30.0) -> bool:
-        """Say that a worker lives, for ``timeout`` seconds more; False if it was declared dead."""
+        """Say that a worker lives, for ``timeout`` seconds more; False if it was declared dead.
+
+        Parameters
+        ----------
+        worker_id
+            The worker.
+        timeout
+            Seconds without another heartbeat after which it counts as dead, 30 by default.
+        """
         check_id("worker_id", worker_id)
         check_seconds("timeout", timeout, above_zero=True)
         return (await _manager_of(self).heartbeat_async(worker_id, timeout)).alive
@@ -62,7 +71,15 @@ class AsyncWorkers(AsyncJobLists):
         return [row["id"] for row in rows]
 
     async def fetch_job_async(self, queues: Sequence[str] | None, worker_id: int) -> Job | None:
-        """Claim the best job for a registered worker, and return it; None if there is none to run now."""
+        """Claim the best job for a registered worker, and return it; None if there is none to run now.
+
+        Parameters
+        ----------
+        queues
+            Claim from these only; None for all.
+        worker_id
+            The worker, as `register_worker_async` has returned it.
+        """
         queues = checked_names("queues", queues)
         check_id("worker_id", worker_id)
         manager = _manager_of(self)
@@ -78,6 +95,15 @@ class AsyncWorkers(AsyncJobLists):
 
     async def finish_job_async(self, job: Job, status: Status, delete_job: bool = False) -> bool:
         """End a job that was fetched; False if it is not that worker's any more, and nothing was changed.
+
+        Parameters
+        ----------
+        job
+            The job, as `fetch_job_async` has returned it.
+        status
+            How it ended: succeeded, failed, aborted or cancelled.
+        delete_job
+            Delete it instead of keeping it.
 
         Raises
         ------
@@ -106,7 +132,7 @@ class AsyncWorkers(AsyncJobLists):
             If it does not run.
         """
         check_id("job_id", job_id)
-        jobs = await self.list_jobs_async(id=job_id)
+        jobs = await AsyncJobLists(self.connector, self.schema).list_jobs_async(id=job_id)
         if not jobs:
             raise NoResult(f"There is no job {job_id}.")
         if jobs[0].status != Status.DOING:

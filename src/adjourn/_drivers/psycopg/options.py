@@ -19,6 +19,7 @@ import psycopg_pool
 from adjourn import exceptions
 from adjourn._domain.checks import check_port, check_seconds, function_or
 from adjourn._drivers.connections import remedy
+from adjourn._drivers.psycopg.private import configure_of
 from adjourn._drivers.sockets import readable as readable
 
 LARGEST_POOL = 10
@@ -39,7 +40,7 @@ RESERVED = {"self", "conninfo", "open", "close_returns"}
 
 
 @attrs.frozen
-class Options:
+class PsycopgOptions:
     """The keywords given to a connector, sorted by whom they are for."""
 
     conninfo: Any
@@ -53,20 +54,22 @@ class Options:
         return float(self.pool.get("timeout", 30.0))
 
 
-def sorted_options(name: str, conninfo: Any, keywords: Mapping[str, Any], pool_factory: Callable[..., Any]) -> Options:
+def sorted_options(
+    conninfo: Any, keywords: Mapping[str, Any], pool_factory: Callable[..., Any], *, is_blocking: bool
+) -> PsycopgOptions:
     """Tell the pool's options from libpq's, and refuse what is neither.
 
     Parameters
     ----------
-    name
-        The connector's, for the message.
+    is_blocking
+        Which connector they were given to, for the message.
 
     Raises
     ------
     InvalidOption
         If a keyword is unknown, or the connection string cannot be read. No value is ever part of the message.
     """
-    name = name.removeprefix("Summoned").removeprefix("Async")  # the class that users write
+    name = "SyncPsycopgConnector" if is_blocking else "PsycopgConnector"
     if not callable(pool_factory):
         raise exceptions.InvalidOption(f"{name}: pool_factory={pool_factory!r} must be a class of pools or a function.")
     known_to_pool = pool_options(pool_factory)
@@ -92,7 +95,7 @@ def sorted_options(name: str, conninfo: Any, keywords: Mapping[str, Any], pool_f
         _check_conninfo(name, conninfo, connection)
     elif not callable(conninfo):
         raise exceptions.InvalidOption(f"{name}: conninfo must be a string or a function that returns one.")
-    return Options(conninfo, connection, pool | _sizes(name, pool, pool_factory))
+    return PsycopgOptions(conninfo, connection, pool | _sizes(name, pool, pool_factory))
 
 
 def _check_pool(name: str, pool: Mapping[str, Any]) -> None:
@@ -231,10 +234,10 @@ def other_colour(connection: Any, *, is_blocking: bool) -> str:
     return remedy(connection, "a connection of psycopg", {"psycopg"}, is_blocking=is_blocking)
 
 
-def options_of_pool(pool: Any) -> Options:
+def options_of_pool(pool: Any) -> PsycopgOptions:
     """Return the parameters with which the user's own pool connects."""
     taken = {"connection_class": pool.connection_class, "timeout": pool.timeout}
-    # The pool has no public name for it, and a session without it may, for instance, look into another schema.
-    if (configure := getattr(pool, "_configure", None)) is not None:
+    # A session without it may, for instance, look into another schema.
+    if (configure := configure_of(pool)) is not None:
         taken["configure"] = configure
-    return Options(pool.conninfo, pool.kwargs or {}, taken)
+    return PsycopgOptions(pool.conninfo, pool.kwargs or {}, taken)

@@ -11,42 +11,19 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import psycopg
 import psycopg_pool
-from psycopg.abc import PQGen
-from psycopg.waiting import wait
 
 from adjourn import exceptions
-from adjourn._drivers.psycopg.options import Options
-
-T = TypeVar("T")
+from adjourn._drivers.psycopg.options import PsycopgOptions
+from adjourn._drivers.psycopg.private import Borrowed
 
 ON_CONNECTIONS = ("configure", "check", "reset")
 
 
-class Borrowed(psycopg.AsyncConnection[Any]):
-    """An asynchronous face of a blocking connection, for as long as a callback lasts."""
-
-    def __init__(self, lender: psycopg.Connection[Any]) -> None:
-        handlers = lender.pgconn.notice_handler, lender.pgconn.notify_handler
-        super().__init__(lender.pgconn)
-        lender.pgconn.notice_handler, lender.pgconn.notify_handler = handlers
-        self._autocommit = lender.autocommit
-        # One map of types for both faces, so that what a callback registers stays registered.
-        self._adapters = lender.adapters
-        self.prepare_threshold = lender.prepare_threshold
-
-    async def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
-        """Wait for the server, blocking."""
-        return wait(gen, self.pgconn.socket, interval=interval, timeout=timeout)
-
-    def __del__(self, *_: Any) -> None:
-        """Do nothing: the lender closes the connection."""
-
-
-def twin_options(options: Options, pool_factory: Callable[..., Any]) -> dict[str, Any]:
+def twin_options(options: PsycopgOptions, pool_factory: Callable[..., Any]) -> dict[str, Any]:
     """Return the arguments with which the synchronous connector is made.
 
     Raises
@@ -60,7 +37,7 @@ def twin_options(options: Options, pool_factory: Callable[..., Any]) -> dict[str
     }
 
 
-def connecting_options(options: Options) -> dict[str, Any]:
+def connecting_options(options: PsycopgOptions) -> dict[str, Any]:
     """Return the arguments of a synchronous connector that makes the same connections."""
     return {
         "conninfo": blocking(options.conninfo) if callable(options.conninfo) else options.conninfo,

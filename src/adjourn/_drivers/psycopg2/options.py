@@ -7,31 +7,24 @@ import difflib
 import functools
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias, TypeVar
 
 import attrs
+import psycopg2
+import psycopg2.errors
+import psycopg2.extensions
+import psycopg2.pool
 
 from adjourn import exceptions
 from adjourn._domain.checks import check_port, check_seconds, function_or
 from adjourn._drivers.connections import remedy
+from adjourn._drivers.psycopg2.private import arguments_of
 from adjourn._drivers.sockets import readable
 from adjourn.types import Parameters, Row, Statement
 
-try:
-    import psycopg2
-    import psycopg2.errors
-    import psycopg2.extensions
-    import psycopg2.pool
-except ImportError as error:
-    raise ImportError(
-        f"The psycopg2 connectors need psycopg2, which cannot be imported ({error}). Install it with "
-        "`pip install 'adjourn[psycopg2]'`."
-    ) from error
-
 T = TypeVar("T")
 
-# Others import them from here, where it is explained what is missing if psycopg2 is.
 Connection: TypeAlias = psycopg2.extensions.connection
 ThreadedConnectionPool: TypeAlias = psycopg2.pool.ThreadedConnectionPool
 quote_ident = psycopg2.extensions.quote_ident
@@ -58,7 +51,7 @@ SESSION_DEFAULTS = {
 
 
 @attrs.frozen
-class Options:
+class Psycopg2Options:
     """The keywords given to a connector, sorted by whom they are for."""
 
     connection: Mapping[str, Any] = attrs.field(repr=False)
@@ -69,19 +62,20 @@ class Options:
     """Seconds to wait for a connection."""
 
 
-def sorted_options(name: str, dsn: str, keywords: Mapping[str, Any]) -> Options:
+def sorted_options(dsn: str, keywords: Mapping[str, Any], *, is_blocking: bool) -> Psycopg2Options:
     """Tell the pool's options from psycopg2's and libpq's, and refuse what is neither.
 
     Parameters
     ----------
-    name
-        The connector's, for the message.
+    is_blocking
+        Which connector they were given to, for the message.
 
     Raises
     ------
     InvalidOption
         If a keyword is unknown, or the connection string cannot be read. No value is ever part of the message.
     """
+    name = "Psycopg2Connector" if is_blocking else "AsyncPsycopg2Connector"
     for keyword in keywords:
         if keyword in RESERVED:
             raise exceptions.InvalidOption(f"{name}: {keyword!r} is not an option, adjourn decides it.")
@@ -94,7 +88,7 @@ def sorted_options(name: str, dsn: str, keywords: Mapping[str, Any]) -> Options:
     check_port(f"{name}: port", connection.get("port"))
     for keyword in CONNECT_OPTIONS:
         function_or(f"{name}: {keyword}", connection.get(keyword), None)
-    return Options({"dsn": dsn, **connection}, pool["minconn"], pool["maxconn"], float(pool["timeout"]))
+    return Psycopg2Options({"dsn": dsn, **connection}, pool["minconn"], pool["maxconn"], float(pool["timeout"]))
 
 
 def _check_pool(name: str, pool: Mapping[str, Any]) -> None:
@@ -141,7 +135,7 @@ def _unknown(name: str, keyword: str) -> str:
     )
 
 
-def connected(options: Options, defaults: Mapping[str, Any] | None = None) -> Connection:
+def connected(options: Psycopg2Options, defaults: Mapping[str, Any] | None = None) -> Connection:
     """Connect once, in autocommit mode, within the pool's ``timeout`` in seconds.
 
     Parameters
@@ -169,10 +163,9 @@ def connected(options: Options, defaults: Mapping[str, Any] | None = None) -> Co
     return connection
 
 
-def options_of_pool(pool: Any, timeout: float) -> Options:
-    """Return the parameters with which the user's own pool connects, which it has no public names for."""
-    positional = dict(zip(("dsn", "connection_factory", "cursor_factory"), pool._args, strict=False))
-    return Options({**positional, **pool._kwargs}, timeout=timeout)
+def options_of_pool(pool: Any, timeout: float) -> Psycopg2Options:
+    """Return the parameters with which the user's own pool connects."""
+    return Psycopg2Options(arguments_of(pool), timeout=timeout)
 
 
 def whereabouts(connection: Mapping[str, Any]) -> str:
@@ -235,29 +228,14 @@ def run_committed(connection: Connection, statement: Statement, parameters: Para
     """Execute a statement, commit it, and return its rows."""
     if connection.autocommit:
         return run(connection, statement, parameters)
-    return _in_transaction(connection, lambda: run(connection, statement, parameters))
-
-
-def run_batch(connection: Connection, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
-    """Execute statements in a transaction of their own, and return the rows of each."""
-    return _in_transaction(
-        connection, lambda: [run(connection, statement, parameters) for statement, parameters in batch]
-    )
-
-
-def _in_transaction(connection: Connection, body: Callable[[], T]) -> T:
-    # In autocommit mode psycopg2 begins no transaction and its `commit` does nothing, so both are sent as text.
-    with connection.cursor() as cursor:
-        if is_bare := connection.autocommit:
-            cursor.execute("BEGIN")
-        try:
-            result = body()
-            cursor.execute("COMMIT") if is_bare else connection.commit()
-        except BaseException:
-            with contextlib.suppress(psycopg2.Error):
-                cursor.execute("ROLLBACK") if is_bare else connection.rollback()
-            raise
-    return result
+    try:
+        found = run(connection, statement, parameters)
+        connection.commit()
+    except BaseException:
+        with contextlib.suppress(psycopg2.Error):
+            connection.rollback()
+        raise
+    return found
 
 
 def rows(cursor: Any) -> list[Row]:

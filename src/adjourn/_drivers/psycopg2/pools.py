@@ -3,132 +3,33 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import psycopg2
-from psycopg2.extensions import TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_UNKNOWN
 from psycopg2.pool import PoolError, ThreadedConnectionPool
 
 from adjourn import exceptions
 from adjourn._drivers.psycopg2 import options as driver
 from adjourn._drivers.psycopg2.calls import Call
+from adjourn._drivers.psycopg2.private import Pool
 
 T = TypeVar("T")
-
-LONGEST_IDLE = 60.0
-"""Seconds for which a connection beyond `minconn` is kept that nobody uses."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.05
 
 
-class Pool(ThreadedConnectionPool):
-    """A pool whose connections commit each statement, and stay for a while when they come back.
+def opened(options: driver.Psycopg2Options) -> Pool:
+    """Make a pool that is connected.
 
-    psycopg2's own closes each one beyond ``minconn`` when it comes back, only to connect again a moment later, and
-    lets nobody in while it connects.
+    Raises
+    ------
+    ConnectorException
+        If the database cannot be reached.
     """
-
-    # psycopg2 has no other names for these.
-    _pool: list[driver.Connection]
-    _used: dict[Hashable, driver.Connection | None]
-    _rused: dict[int, Hashable]
-    _lock: Any
-
-    def __init__(self, options: driver.Options) -> None:
-        super().__init__(0, options.maxconn, **options.connection)
-        self.minconn = options.minconn
-        self._options = options
-        self._idle_since: dict[int, float] = {}
-        try:
-            # One in any case, for whether the database can be reached is to be known by now.
-            for _ in range(max(options.minconn, 1)):
-                self._keep(driver.connected(options))
-        except BaseException:
-            self.closeall()
-            raise
-
-    def getconn(self, key: Hashable | None = None) -> driver.Connection:
-        """Take a connection out of the pool, a new one if none is left and there may be more.
-
-        Raises
-        ------
-        psycopg2.pool.PoolError
-            If all are in use.
-        """
-        with self._lock:
-            if self.closed or self._pool or key in self._used or len(self._used) >= self.maxconn:
-                taken: driver.Connection = self._getconn(key)  # type: ignore[attr-defined]
-                return taken
-            if key is None:
-                key = self._getkey()  # type: ignore[attr-defined]
-            self._used[key] = None  # the place is taken while the connection is made
-        try:
-            connection = driver.connected(self._options)
-        except BaseException:
-            with self._lock:
-                self._used.pop(key, None)
-            raise
-        with self._lock:
-            self._used[key] = connection
-            self._rused[id(connection)] = key
-        return connection
-
-    def putconn(self, conn: driver.Connection | None = None, key: Hashable | None = None, close: bool = False) -> None:
-        """Give a connection back. In a pool that is closed by now it is closed too."""
-        if conn is None:
-            raise PoolError("no connection given")
-        is_sound = not close and _settled(conn)
-        with self._lock:
-            known = self._rused.pop(id(conn), key)
-            if self._used.pop(known, None) is None and not self.closed:
-                raise PoolError("this connection is not of this pool")
-            is_kept = is_sound and not self.closed
-            if is_kept:
-                self._keep(conn)
-            surplus = self._take_surplus()
-        for each in surplus if is_kept else [*surplus, conn]:
-            each.close()
-
-    def closeall(self) -> None:
-        """Close every connection that nobody uses; the others are closed when they come back."""
-        with self._lock:
-            self.closed = True
-            idle, self._pool = self._pool, []
-        for connection in idle:
-            with contextlib.suppress(psycopg2.Error):
-                connection.close()
-
-    def _keep(self, connection: driver.Connection) -> None:
-        self._pool.append(connection)
-        self._idle_since[id(connection)] = time.monotonic()
-
-    def _take_surplus(self) -> list[driver.Connection]:
-        """Take out those that nobody has needed for a while: the last to come back is the first to be used."""
-        surplus: list[driver.Connection] = []
-        too_long_ago = time.monotonic() - LONGEST_IDLE
-        while self._pool and len(self._pool) + len(self._used) > self.minconn:
-            if self._idle_since[id(self._pool[0])] > too_long_ago:
-                break
-            surplus.append(self._pool.pop(0))
-        return surplus
-
-
-def _settled(connection: driver.Connection) -> bool:
-    """End the transaction that is left open on a connection, and say whether the connection can be used again."""
-    try:
-        if connection.closed or connection.info.transaction_status == TRANSACTION_STATUS_UNKNOWN:
-            return False
-        if connection.info.transaction_status != TRANSACTION_STATUS_IDLE:
-            connection.rollback()
-            if connection.info.transaction_status != TRANSACTION_STATUS_IDLE:
-                # In autocommit mode psycopg2 knows nothing of a transaction that was begun by text.
-                with connection.cursor() as cursor:
-                    cursor.execute("ROLLBACK")
-    except psycopg2.Error:
-        return False
-    return True
+    return Pool(functools.partial(driver.connected, options), options.connection, options.minconn, options.maxconn)
 
 
 def on_connection(

@@ -5,10 +5,8 @@ SQLAlchemy's asynchronous connections are its blocking ones inside of a greenlet
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
-import socket
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -25,6 +23,7 @@ from adjourn._domain.checks import check_seconds
 from adjourn._drivers.connections import remedy
 from adjourn._drivers.numbered import has_several_commands, numbered
 from adjourn._drivers.psycopg import options as libpq
+from adjourn._drivers.sqlalchemy.private import finish_asyncpg, transport_of
 from adjourn._drivers.wrappers import is_wrapper
 from adjourn._runtime.forks import keep_for_ever
 from adjourn.types import Parameters, Row, Statement
@@ -53,7 +52,6 @@ def address(name: str, dsn: str | URL, drivers: Sequence[str]) -> URL:
     InvalidOption
         If it cannot be read, or is for something else. The address is never part of the message.
     """
-    name = public_name(name)
     try:
         url = make_url(dsn)
     except (ArgumentError, TypeError, ValueError):
@@ -68,11 +66,6 @@ def address(name: str, dsn: str | URL, drivers: Sequence[str]) -> URL:
     return url.set(drivername=f"postgresql+{driver or drivers[0]}")
 
 
-def public_name(name: str) -> str:
-    """Return the name of the class that users write, for one of those that it is made of."""
-    return name.removeprefix("Summoned").removeprefix("Async")
-
-
 def make_engine(name: str, create: Callable[..., Any], url: URL, options: Mapping[str, Any]) -> Any:
     """Make an engine, which does not connect yet.
 
@@ -81,7 +74,6 @@ def make_engine(name: str, create: Callable[..., Any], url: URL, options: Mappin
     InvalidOption
         If SQLAlchemy does not know an option.
     """
-    name = public_name(name)
     check_seconds(f"{name}: pool_timeout", options.get("pool_timeout", WAIT))
     arguments = dict(options.get("connect_args") or {})
     waiting = "timeout" if url.get_driver_name() == "asyncpg" else "connect_timeout"
@@ -184,28 +176,9 @@ def _finish(raw: Any, idle_only: bool) -> None:
         if not idle_only or raw.pgconn.transaction_status != TransactionStatus.ACTIVE:
             raw.pgconn.finish()
     elif hasattr(raw, "terminate"):  # asyncpg
-        _finish_asyncpg(raw, idle_only)
+        finish_asyncpg(raw, idle_only)
     elif not idle_only:
         raw.close()
-
-
-def _finish_asyncpg(raw: Any, idle_only: bool) -> None:
-    transport: Any = getattr(raw, "_transport", None)
-    loop: asyncio.AbstractEventLoop = raw._loop
-    if transport is not None and (found := transport.get_extra_info("socket")) is not None:
-        with socket.socket(fileno=os.dup(found.fileno())) as own:
-            own.shutdown(socket.SHUT_RDWR)
-    if loop.is_running():
-        loop.call_soon_threadsafe(raw.terminate)
-        return
-    # A loop that is closed complains, when the connection is marked as closed already.
-    with contextlib.suppress(RuntimeError):
-        raw.terminate()
-    if not loop.is_closed() and not idle_only:
-        return  # should the loop run again, it closes the socket
-    if transport is not None and (left := getattr(transport, "_sock", None)) is not None:
-        left.close()
-        transport._sock = None
 
 
 # Statements
@@ -256,7 +229,7 @@ def is_quiet(connection: Any) -> bool:
     """Say whether nothing has arrived at a connection since it was used, so that its server is most likely there."""
     raw = getattr(connection, "sync_connection", connection).connection.driver_connection
     if not hasattr(raw, "fileno"):  # asyncpg
-        transport = getattr(raw, "_transport", None)
+        transport = transport_of(raw)
         if raw.is_closed() or transport is None:
             return not raw.is_closed()
         raw = transport.get_extra_info("socket")

@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.orm import Session as SyncOrmSession
 from sqlalchemy.orm import scoped_session as SyncScopedSession  # noqa: N812
 
 from adjourn._drivers.sqlalchemy.engines import run
+from adjourn.types import Parameters, Row, Statement
 
-__all__ = ["Connection", "Engine", "SyncOrmSession", "SyncScopedSession", "create_engine", "drivers", "run"]
+__all__ = [
+    "Connection",
+    "Engine",
+    "SyncOrmSession",
+    "SyncScopedSession",
+    "create_engine",
+    "drivers",
+    "is_drivers_own",
+    "run",
+    "run_on_drivers_own",
+]
 
 drivers = ("psycopg", "psycopg2")
 """The drivers that can be used, the one to take first."""
+
+
+def is_drivers_own(connection: Any) -> bool:
+    """Say that no driver is left whose own connections are taken: only asyncpg's are, and those do not block."""
+    return False
+
+
+def run_on_drivers_own(connection: Any, statement: Statement, parameters: Parameters | None) -> list[Row]:
+    """Do nothing: no driver's own connection gets here."""
+    raise AssertionError

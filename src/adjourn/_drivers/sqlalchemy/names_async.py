@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import async_scoped_session as AsyncScopedSession  #
 from sqlalchemy.ext.asyncio import create_async_engine as create_engine_async
 
 from adjourn._drivers.sqlalchemy import engines as driver
+from adjourn._drivers.sqlalchemy.asyncpg import is_drivers_own, run_on_drivers_own_async
 from adjourn.types import Parameters, Row, Statement
 
 __all__ = [
@@ -22,7 +23,9 @@ __all__ = [
     "AsyncScopedSession",
     "create_engine_async",
     "drivers_async",
+    "is_drivers_own",
     "run_async",
+    "run_on_drivers_own_async",
 ]
 
 drivers_async = ("psycopg", "asyncpg")

@@ -36,7 +36,7 @@ class SyncOpened(Generic[PoolT]):
     gate: runtime.Gate
 
 
-class SyncPooledConnector(SyncConnector, Generic[PoolT]):
+class SyncPooledHalf(SyncConnector, Generic[PoolT]):
     """A connector on top of a pool."""
 
     def __init__(self) -> None:

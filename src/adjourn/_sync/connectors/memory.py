@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adjourn import exceptions
@@ -13,11 +12,11 @@ from adjourn._domain.checks import function_or
 from adjourn._memory.store import MemoryConnection, MemoryStore
 from adjourn._runtime.waiting import done, give_way
 from adjourn._sync.connectors.contract import SyncSession
-from adjourn._sync.connectors.lifecycle import SyncPooledConnector
+from adjourn._sync.connectors.lifecycle import SyncPooledHalf
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 
-class SyncInMemoryConnector(SyncPooledConnector[MemoryStore]):
+class SyncInMemoryHalf(SyncPooledHalf[MemoryStore]):
     """Works with a store in memory, which stays as it is when the connector is closed, and serves calls then too: there
     is nothing to connect to.
 
@@ -89,28 +88,12 @@ class SyncInMemoryConnector(SyncPooledConnector[MemoryStore]):
                 f"The in-memory connector cannot use a {kind.__module__}.{kind.__qualname__}: it has no database to "
                 "have a transaction in. Leave `connection` out, or test this with a connector to Postgres."
             )
-        (rows,) = self._answer([(statement, parameters or {})])
-        return rows
-
-    def execute_batch(self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
-        """Execute several statements in one transaction, and return the rows of each. All or none take effect.
-
-        Raises
-        ------
-        UniqueViolation
-            If a unique index of adjourn's schema would refuse.
-        ConnectorException
-            If a statement is not one of adjourn's own.
-        """
-        return self._answer(batch)
-
-    def _answer(self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
         gate = None
         with contextlib.suppress(exceptions.AppNotOpen):
             gate = self.enter().gate
         try:
             give_way()
-            return self.store.execute_batch(batch)
+            return self.store.execute(statement, parameters)
         finally:
             if gate is not None:
                 gate.leave()

@@ -7,7 +7,7 @@ import functools
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from adjourn import exceptions
@@ -20,13 +20,13 @@ from adjourn._drivers.wrappers import unwrapped
 from adjourn._runtime import forks
 from adjourn._runtime import threads as runtime
 from adjourn._sync.connectors.contract import SyncSession
-from adjourn._sync.connectors.lifecycle import SyncPooledConnector
+from adjourn._sync.connectors.lifecycle import SyncPooledHalf
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 T = TypeVar("T")
 
 
-class SyncPsycopg2Connector(SyncPooledConnector[ThreadedConnectionPool]):
+class SyncPsycopg2Half(SyncPooledHalf[ThreadedConnectionPool]):
     """Works with a `psycopg2.pool.ThreadedConnectionPool`. Calls beyond its connections wait, in their order.
 
     Parameters
@@ -58,7 +58,7 @@ class SyncPsycopg2Connector(SyncPooledConnector[ThreadedConnectionPool]):
         super().__init__()
         self.json_dumps: JSONDumps = function_or("json_dumps", json_dumps, json.dumps)
         self.json_loads: JSONLoads = function_or("json_loads", json_loads, json.loads)
-        self.options: driver.Options = driver.sorted_options(type(self).__name__, dsn, options)
+        self.options: driver.Psycopg2Options = driver.sorted_options(dsn, options, is_blocking=runtime.IS_BLOCKING)
         self._turns = runtime.Turns(self.options.maxconn)
 
     @property
@@ -68,7 +68,7 @@ class SyncPsycopg2Connector(SyncPooledConnector[ThreadedConnectionPool]):
 
     def make_pool(self) -> ThreadedConnectionPool:
         """Make a pool that is connected."""
-        call = Call[ThreadedConnectionPool](lambda _: pools.Pool(self.options), undo=pools.close)
+        call = Call[ThreadedConnectionPool](lambda _: pools.opened(self.options), undo=pools.close)
         pool = made(call)
         self._turns = runtime.Turns(pool.maxconn)
         return pool
@@ -132,20 +132,6 @@ class SyncPsycopg2Connector(SyncPooledConnector[ThreadedConnectionPool]):
         return runtime.guarded(
             self._on_pooled, functools.partial(driver.run_committed, statement=statement, parameters=parameters)
         )
-
-    def execute_batch(self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
-        """Execute several statements in one transaction, and return the rows of each. All or none take effect.
-
-        Raises
-        ------
-        AppNotOpen
-            If the connector is not open.
-        UniqueViolation
-            If a unique constraint refused.
-        ConnectorException
-            For whatever else the database or the way to it had to say.
-        """
-        return runtime.guarded(self._on_pooled, functools.partial(driver.run_batch, batch=batch))
 
     def session(self) -> SyncSession:
         """Connect once more, beside the pool and with its parameters, for the caller alone.
@@ -242,7 +228,7 @@ class SyncPsycopg2Session(SyncSession):
             runtime.run_sync(self.connection.close)
 
 
-def connected_session(options: driver.Options) -> SyncPsycopg2Session:
+def connected_session(options: driver.Psycopg2Options) -> SyncPsycopg2Session:
     """Connect for one caller alone."""
     call = Call[driver.Connection](
         lambda _: driver.connected(options, driver.SESSION_DEFAULTS), undo=driver.Connection.close

@@ -9,7 +9,7 @@ psycopg with the engine's address.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
@@ -26,15 +26,19 @@ from adjourn._drivers.sqlalchemy.names import Connection, Engine, SyncOrmSession
 from adjourn._runtime import threads as runtime
 from adjourn._sync.connectors import psycopg as psycopg_half
 from adjourn._sync.connectors.contract import SyncSession
-from adjourn._sync.connectors.lifecycle import SyncPooledConnector
+from adjourn._sync.connectors.lifecycle import SyncPooledHalf
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 
-class SyncSQLAlchemyConnector(SyncPooledConnector[Engine]):
+class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
     """Works with a SQLAlchemy `Engine`, the application's or one of its own.
 
     Parameters
     ----------
+    name
+        The connector's, for messages.
+    drivers
+        The drivers that ``dsn`` may name, the one to take first.
     dsn
         The address for an engine of its own, which is made when no other is given to open with.
     json_dumps, json_loads
@@ -49,11 +53,11 @@ class SyncSQLAlchemyConnector(SyncPooledConnector[Engine]):
         If the address is for another driver, or SQLAlchemy does not know an option.
     """
 
-    drivers: Sequence[str] = names.drivers
-    """The drivers that ``dsn`` may name, the one to take first."""
-
     def __init__(
         self,
+        name: str = "SQLAlchemyConnector",
+        drivers: Sequence[str] = names.drivers,
+        /,
         *,
         dsn: str | URL = "postgresql://",
         json_dumps: JSONDumps | None = None,
@@ -63,7 +67,8 @@ class SyncSQLAlchemyConnector(SyncPooledConnector[Engine]):
         super().__init__()
         self.json_dumps: JSONDumps = function_or("json_dumps", json_dumps, json.dumps)
         self.json_loads: JSONLoads = function_or("json_loads", json_loads, json.loads)
-        self.url: URL = driver.address(type(self).__name__, dsn, self.drivers)
+        self._name = name
+        self.url: URL = driver.address(name, dsn, drivers)
         self.options = options
         self._made: driver.Made | None = None
         # So that what SQLAlchemy does not know is refused now. It connects when it is asked to.
@@ -75,19 +80,8 @@ class SyncSQLAlchemyConnector(SyncPooledConnector[Engine]):
         opened = self._opened
         return driver.timeout_of(opened.pool.pool) if opened is not None else driver.pool_timeout(self.options)
 
-    @property
-    def engine(self) -> Engine:
-        """The engine that is in use.
-
-        Raises
-        ------
-        AppNotOpen
-            If the connector is not open.
-        """
-        return self.pool
-
     def _make_engine(self) -> Engine:
-        engine: Engine = driver.make_engine(type(self).__name__, names.create_engine, self.url, self.options)
+        engine: Engine = driver.make_engine(self._name, names.create_engine, self.url, self.options)
         return engine
 
     def make_pool(self) -> Engine:
@@ -168,20 +162,6 @@ class SyncSQLAlchemyConnector(SyncPooledConnector[Engine]):
             return runtime.guarded(self._execute_given, connection, statement, parameters)
         return runtime.guarded(self._execute_pooled, statement, parameters)
 
-    def execute_batch(self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
-        """Execute several statements in one transaction, and return the rows of each. All or none take effect.
-
-        Raises
-        ------
-        AppNotOpen
-            If the connector is not open.
-        UniqueViolation
-            If a unique constraint refused.
-        ConnectorException
-            For whatever else the database or the way to it had to say.
-        """
-        return runtime.guarded(self._execute_batch_pooled, batch)
-
     def session(self) -> SyncSession:
         """Connect once more, beside the pool, for the caller alone.
 
@@ -198,7 +178,7 @@ class SyncSQLAlchemyConnector(SyncPooledConnector[Engine]):
         """
         url = self.pool.url if self.is_external else self.url
         arguments = connection_arguments(url, self.options.get("connect_args"))
-        half = psycopg_half.SyncPsycopgConnector(kwargs=arguments, timeout=self.timeout)
+        half = psycopg_half.SyncPsycopgHalf(kwargs=arguments, timeout=self.timeout)
         return half.session()
 
     def _execute_given(self, given: Any, statement: Statement, parameters: Parameters | None) -> list[Row]:
@@ -207,17 +187,14 @@ class SyncSQLAlchemyConnector(SyncPooledConnector[Engine]):
             if isinstance(connection, Connection):
                 driver.check_dialect(connection.dialect, "connection", exceptions.InvalidConnection)
                 return names.run(connection, statement, parameters)
-        return self.execute_on_driver(given, statement, parameters)
-
-    def execute_on_driver(self, connection: Any, statement: Statement, parameters: Parameters | None) -> list[Row]:
-        """Execute a statement on a connection that is not SQLAlchemy's but a driver's."""
-        if isinstance(connection, psycopg.Connection):
-            return psycopg_half.translated_run(connection, statement, parameters)
-        wanted, kind = Connection.__name__, type(connection)
+        if isinstance(given, psycopg.Connection):
+            return psycopg_half.translated_run(given, statement, parameters)
+        if names.is_drivers_own(given):
+            return names.run_on_drivers_own(given, statement, parameters)
+        wanted, kind = Connection.__name__, type(given)
         raise exceptions.InvalidConnection(
             f"This call takes a SQLAlchemy {wanted} or ORM session as `connection`, not a "
-            f"{kind.__module__}.{kind.__qualname__}. "
-            + driver.other_colour(connection, is_blocking=runtime.IS_BLOCKING)
+            f"{kind.__module__}.{kind.__qualname__}. " + driver.other_colour(given, is_blocking=runtime.IS_BLOCKING)
         )
 
     def _execute_pooled(self, statement: Statement, parameters: Parameters | None) -> list[Row]:
@@ -228,21 +205,6 @@ class SyncSQLAlchemyConnector(SyncPooledConnector[Engine]):
                 try:
                     connection = connection.execution_options(isolation_level="AUTOCOMMIT")
                     return names.run(connection, statement, parameters)
-                finally:
-                    self._given_back(connection)
-        finally:
-            opened.gate.leave()
-
-    def _execute_batch_pooled(self, batch: Sequence[tuple[Statement, Mapping[str, Any]]]) -> list[list[Row]]:
-        opened = self.enter()
-        try:
-            with driver.translating():
-                connection = checked_out(opened.pool)
-                try:
-                    # The application's engine may have any other, even none.
-                    connection = connection.execution_options(isolation_level="READ COMMITTED")
-                    with connection.begin():
-                        return [names.run(connection, *each) for each in batch]
                 finally:
                     self._given_back(connection)
         finally:

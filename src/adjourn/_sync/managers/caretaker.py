@@ -7,15 +7,15 @@ the partitions of the weeks ahead.
 
 from __future__ import annotations
 
-import logging
 import time
 
+from adjourn._domain.protocols import EventsLike
 from adjourn._domain.upkeep import Timetable
 from adjourn._sync.managers.exchange import MAX_LOSSES, PLACE_LIMIT, SyncWorkerManager
+from adjourn.events.jobs import JobsRescued
+from adjourn.events.workers import PartitionsNotMade
 from adjourn.exceptions import ConnectorException
 from adjourn.sql.constants import WEEKS_AHEAD
-
-logger: logging.Logger = logging.getLogger("adjourn.worker")
 
 
 class SyncCaretaker:
@@ -29,25 +29,23 @@ class SyncCaretaker:
         When which part of the upkeep is due.
     timeout
         Seconds of silence after which workers count as dead.
+    events
+        Where what it has done is told.
     """
 
-    def __init__(self, manager: SyncWorkerManager, timetable: Timetable, timeout: float) -> None:
+    def __init__(self, manager: SyncWorkerManager, timetable: Timetable, timeout: float, events: EventsLike) -> None:
         self._manager = manager
         self._timetable = timetable
         self._timeout = timeout
+        self._events = events
 
     def rescue(self) -> bool:
         """Free the jobs of workers that fell silent, and return whether there were any."""
         rescued, failed = self._manager.rescue(MAX_LOSSES, self._timeout)
         if not rescued and not failed:
             return False
-        logger.warning(
-            "Rescued %d jobs of workers that fell silent; %d more failed, having lost %d workers each",
-            rescued,
-            failed,
-            MAX_LOSSES,
-            extra={"action": "rescued_jobs", "rescued": rescued, "failed": failed},
-        )
+        if self._events.wants(JobsRescued):
+            self._events.emit(JobsRescued(rescued=rescued, failed=failed, max_losses=MAX_LOSSES))
         return True
 
     def keep_up(self) -> None:
@@ -65,6 +63,7 @@ class SyncCaretaker:
             self._manager.make_partitions(WEEKS_AHEAD)
         except ConnectorException as error:
             # Somebody holds the table: finished jobs go to the default partition until the next try.
-            logger.info("No partitions made: %s", error, extra={"action": "partitions_not_made"})
+            if self._events.wants(PartitionsNotMade):
+                self._events.emit(PartitionsNotMade(error=error))
             if error.sqlstate is None:
                 raise

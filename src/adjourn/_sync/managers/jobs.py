@@ -4,33 +4,120 @@
 from __future__ import annotations
 
 import datetime
+import functools
 from collections.abc import Sequence
 from typing import Any
 
 from adjourn import exceptions
 from adjourn._domain.arguments import check_is_job, check_job, dump_arguments
-from adjourn._domain.checks import (
-    check_aware,
-    check_filter,
-    check_flags,
-    check_id,
-    check_name,
-    check_priority,
-    check_seconds,
-    checked_list,
-    checked_periodic_id,
-)
-from adjourn._domain.cron import Cron
+from adjourn._domain.checks import check_aware, check_flags, check_id, check_name, check_priority, checked_list
+from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued
 from adjourn._domain.jobs import Job, Status
+from adjourn._sync.managers.forwarding import forwards_to
+from adjourn._sync.managers.lists import SyncJobLists
 from adjourn._sync.managers.retention import SyncRetention
+from adjourn._sync.managers.schedules import SyncSchedules
+from adjourn._sync.managers.statements import SyncStatementRunner
 from adjourn._sync.managers.workers import SyncWorkers
-from adjourn.types import Row
-
-_QUEUEING_LOCK_INDEX = "adjourn_jobs_queueing_lock"
 
 
-class SyncJobManager(SyncWorkers, SyncRetention):
-    """Stores, finds, changes and deletes jobs."""
+class SyncJobManager(SyncStatementRunner):
+    """Stores and changes jobs, and has a manager for each other kind of operation on them.
+
+    The operations of those managers have names here as well: ``list_jobs`` is ``lists.list_jobs``.
+    """
+
+    @functools.cached_property
+    def lists(self) -> SyncJobLists:
+        """Finds jobs, and counts them."""
+        return SyncJobLists(self.connector, self.schema)
+
+    @functools.cached_property
+    def workers(self) -> SyncWorkers:
+        """A worker's operations one by one."""
+        return SyncWorkers(self.connector, self.schema)
+
+    @functools.cached_property
+    def retention(self) -> SyncRetention:
+        """Deletes old finished jobs."""
+        return SyncRetention(self.connector, self.schema)
+
+    @functools.cached_property
+    def schedules(self) -> SyncSchedules:
+        """Defers the ticks of periodic tasks."""
+        return SyncSchedules(self.connector, self.schema)
+
+    @forwards_to(SyncJobLists.get_job_status)
+    def get_job_status(self) -> SyncJobLists:
+        return self.lists
+
+    @forwards_to(SyncJobLists.list_jobs)
+    def list_jobs(self) -> SyncJobLists:
+        return self.lists
+
+    @forwards_to(SyncJobLists.list_queues)
+    def list_queues(self) -> SyncJobLists:
+        return self.lists
+
+    @forwards_to(SyncJobLists.list_tasks)
+    def list_tasks(self) -> SyncJobLists:
+        return self.lists
+
+    @forwards_to(SyncJobLists.list_locks)
+    def list_locks(self) -> SyncJobLists:
+        return self.lists
+
+    @forwards_to(SyncJobLists.get_stalled_jobs)
+    def get_stalled_jobs(self) -> SyncJobLists:
+        return self.lists
+
+    @forwards_to(SyncWorkers.register_worker)
+    def register_worker(self) -> SyncWorkers:
+        return self.workers
+
+    @forwards_to(SyncWorkers.unregister_worker)
+    def unregister_worker(self) -> SyncWorkers:
+        return self.workers
+
+    @forwards_to(SyncWorkers.update_heartbeat)
+    def update_heartbeat(self) -> SyncWorkers:
+        return self.workers
+
+    @forwards_to(SyncWorkers.prune_stalled_workers)
+    def prune_stalled_workers(self) -> SyncWorkers:
+        return self.workers
+
+    @forwards_to(SyncWorkers.fetch_job)
+    def fetch_job(self) -> SyncWorkers:
+        return self.workers
+
+    @forwards_to(SyncWorkers.finish_job)
+    def finish_job(self) -> SyncWorkers:
+        return self.workers
+
+    @forwards_to(SyncWorkers.finish_job_by_id)
+    def finish_job_by_id(self) -> SyncWorkers:
+        return self.workers
+
+    @forwards_to(SyncWorkers.list_jobs_to_abort)
+    def list_jobs_to_abort(self) -> SyncWorkers:
+        return self.workers
+
+    @forwards_to(SyncRetention.delete_old_jobs)
+    def delete_old_jobs(self) -> SyncRetention:
+        return self.retention
+
+    @forwards_to(SyncSchedules.defer_periodic_job)
+    def defer_periodic_job(self) -> SyncSchedules:
+        return self.schedules
+
+    @forwards_to(SyncSchedules.list_schedules)
+    def list_schedules(self) -> SyncSchedules:
+        return self.schedules
+
+    @forwards_to(SyncSchedules.keep_schedules)
+    def keep_schedules(self) -> SyncSchedules:
+        return self.schedules
 
     def defer_job(self, job: Job, connection: Any = None) -> Job:
         """Store one job.
@@ -72,116 +159,21 @@ class SyncJobManager(SyncWorkers, SyncRetention):
         try:
             (row,) = self.run("defer_job", parameters, connection)
         except exceptions.UniqueViolation as error:
-            if error.constraint_name != _QUEUEING_LOCK_INDEX:
+            if error.constraint_name != QUEUEING_LOCK_INDEX:
                 raise
             error.queueing_lock = job.queueing_lock
-            raise _already_enqueued(repr(job.queueing_lock)) from error
+            raise already_enqueued(repr(job.queueing_lock)) from error
         return job.evolve(id=row["id"], status=Status.TODO.value)
-
-    def defer_periodic_job(
-        self, job: Job, periodic_id: str, defer_timestamp: int, *, cron: str = "", timezone: str = "UTC"
-    ) -> int | None:
-        """Store the job of one tick of a periodic task, unless that tick or a later one was deferred already.
-
-        However many workers try, one of them succeeds.
-
-        Parameters
-        ----------
-        job
-            The job, without an id.
-        periodic_id
-            Tells several schedules of one task apart.
-        defer_timestamp
-            The tick: seconds since the epoch.
-        cron, timezone
-            The schedule, for lists; an empty one is not known.
-
-        Returns
-        -------
-        int or None
-            The job's id; None if the tick was deferred already.
-
-        Raises
-        ------
-        AlreadyEnqueued
-            If a job with the same queueing lock waits already. The tick then counts as deferred.
-        InvalidOption
-            If it is not a job, or the tick or the schedule not one.
-        """
-        check_job("job", job)
-        checked_periodic_id(periodic_id)
-        tick = _tick(defer_timestamp)
-        if cron or timezone != "UTC":
-            Cron(cron or "@hourly", timezone)  # refuses what cannot be read
-        parameters = {
-            "periodic_id": periodic_id,
-            "cron": cron,
-            "timezone": timezone,
-            "tick": tick,
-            "queue": job.queue,
-            "task_name": job.task_name,
-            "priority": job.priority,
-            "lock": job.lock,
-            "queueing_lock": job.queueing_lock,
-            "args": dump_arguments(job.task_name, job.task_kwargs, self.connector.json_dumps),
-        }
-        (row,) = self.run("defer_periodic_job", parameters)
-        if row["is_new"] and row["job_id"] is None:
-            cause = exceptions.UniqueViolation(constraint_name=_QUEUEING_LOCK_INDEX, queueing_lock=job.queueing_lock)
-            raise _already_enqueued(repr(job.queueing_lock)) from cause
-        return None if row["job_id"] is None else int(row["job_id"])
-
-    def list_schedules(self) -> list[Row]:
-        """Return what is known of the schedules of periodic tasks that have been due at least once.
-
-        Returns
-        -------
-        list of dict
-            ``task_name``, ``periodic_id``, ``cron``, ``timezone``, ``last_tick``, ``last_job_id``, ``seen_at`` (when a
-            worker last knew it) and ``next_tick``, None where the schedule is not known or cannot be read.
-        """
-        rows = self.run("list_schedules", {})
-        for row in rows:
-            row["next_tick"] = _next_tick(row["cron"], row["timezone"], row.pop("now"))
-        return rows
-
-    def keep_schedules(self, known: Sequence[tuple[str, str]], seconds: float) -> list[tuple[str, str]]:
-        """Note that schedules, given by task name and ``periodic_id``, are still in use, and forget others.
-
-        Parameters
-        ----------
-        known
-            The schedules in use here.
-        seconds
-            Others are forgotten when nobody has known them for so long.
-
-        Returns
-        -------
-        list of tuple
-            The schedules that were forgotten.
-
-        Raises
-        ------
-        InvalidOption
-            If ``known`` is not a list of pairs, or ``seconds`` not a duration.
-        """
-        known = checked_list("known", known, "pairs of a task's name and a periodic_id")
-        for each in known:
-            if not isinstance(each, tuple | list) or len(each) != 2 or not all(isinstance(name, str) for name in each):
-                raise exceptions.InvalidOption(f"known: {each!r} is no pair of a task's name and a periodic_id.")
-            for name in each:
-                check_filter("known", name)
-        check_seconds("seconds", seconds)
-        parameters = {
-            "task_names": [task_name for task_name, _ in known],
-            "periodic_ids": [periodic_id for _, periodic_id in known],
-            "seconds": seconds,
-        }
-        rows = self.run("keep_schedules", parameters)
-        return [(row["task_name"], row["periodic_id"]) for row in rows]
 
     def batch_defer_jobs(self, jobs: Sequence[Job], connection: Any = None) -> list[Job]:
         """Store several jobs, all or none, and return them with their ids, in the same order.
+
+        Parameters
+        ----------
+        jobs
+            The jobs, without ids.
+        connection
+            A connection of the caller's: the jobs are stored in the transaction open on it, or not at all.
 
         Raises
         ------
@@ -212,12 +204,12 @@ class SyncJobManager(SyncWorkers, SyncRetention):
         try:
             rows = self.run("defer_jobs", parameters, connection)
         except exceptions.UniqueViolation as error:
-            if error.constraint_name != _QUEUEING_LOCK_INDEX:
+            if error.constraint_name != QUEUEING_LOCK_INDEX:
                 raise
             locks = {job.queueing_lock for job in jobs} - {None}
             said = (lock for lock in locks if len(locks) == 1 or f"=({lock})" in str(error))
             error.queueing_lock = next(said, None)
-            raise _already_enqueued("of one of the jobs") from error
+            raise already_enqueued("of one of the jobs") from error
         return [job.evolve(id=row["id"], status=Status.TODO.value) for job, row in zip(jobs, rows, strict=True)]
 
     def cancel_job_by_id(
@@ -328,29 +320,3 @@ class SyncJobManager(SyncWorkers, SyncRetention):
         """
         (row,) = self.run("check_connection", {})
         return bool(row["exists"])
-
-
-def _already_enqueued(lock: str) -> exceptions.AlreadyEnqueued:
-    return exceptions.AlreadyEnqueued(
-        f"A job with the queueing lock {lock} is waiting already; nothing was stored. Ignore this error where one "
-        "waiting job is enough, or defer with another queueing_lock."
-    )
-
-
-def _tick(defer_timestamp: int) -> datetime.datetime:
-    check_id("defer_timestamp", defer_timestamp)
-    try:
-        tick = datetime.datetime.fromtimestamp(defer_timestamp, datetime.UTC)
-    except (ValueError, OverflowError, OSError) as error:
-        message = f"defer_timestamp={defer_timestamp!r}: pass seconds since the epoch, within the calendar."
-        raise exceptions.InvalidOption(message) from error
-    check_aware("defer_timestamp", tick)
-    return tick
-
-
-def _next_tick(cron: str, timezone: str, now: datetime.datetime) -> datetime.datetime | None:
-    # A program that was written for Procrastinate, or knows other time zones, may have stored it.
-    try:
-        return Cron(cron, timezone).next(now)
-    except ValueError:
-        return None

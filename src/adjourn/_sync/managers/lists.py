@@ -10,6 +10,7 @@ from typing import Any
 from adjourn import exceptions
 from adjourn._domain.checks import check_count, check_filters, check_flag, check_id, check_seconds
 from adjourn._domain.jobs import Job, Status
+from adjourn._runtime.callers import caller_stacklevel
 from adjourn._sync.managers.statements import SyncStatementRunner
 from adjourn.types import Row
 
@@ -19,6 +20,13 @@ class SyncJobLists(SyncStatementRunner):
 
     def get_job_status(self, job_id: int, connection: Any = None) -> Status:
         """Return where a job is in its life.
+
+        Parameters
+        ----------
+        job_id
+            The job.
+        connection
+            A connection of the caller's, whose transaction this joins.
 
         Raises
         ------
@@ -187,7 +195,7 @@ class SyncJobLists(SyncStatementRunner):
         check_filters(queue=queue, task_name=task_name)
         if nb_seconds is not None:
             message = "nb_seconds finds jobs that merely take long: pass seconds_since_heartbeat instead."
-            warnings.warn(message, DeprecationWarning, stacklevel=2)
+            warnings.warn(message, DeprecationWarning, stacklevel=caller_stacklevel())
             longest = datetime.timedelta(seconds=nb_seconds)
             now = datetime.datetime.now(datetime.UTC)
             jobs = self.list_jobs(queue=queue, task=task_name, status=Status.DOING)

@@ -44,6 +44,15 @@ class SyncStatementRunner:
     def run(self, name: str, parameters: Parameters, connection: Any = None) -> list[Row]:
         """Run a statement by its name, and return its rows.
 
+        Parameters
+        ----------
+        name
+            The name of one of adjourn's own statements.
+        parameters
+            Its parameters, by name.
+        connection
+            A connection of the caller's, whose transaction this joins.
+
         Raises
         ------
         SchemaOutOfDate

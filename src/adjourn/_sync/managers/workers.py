@@ -11,10 +11,11 @@ from adjourn._domain.jobs import DeleteJobCondition, Job, Status
 from adjourn._domain.outcomes import Ended
 from adjourn._sync.managers.exchange import MAX_LOSSES, PLACE_LIMIT, SyncWorkerManager
 from adjourn._sync.managers.lists import SyncJobLists
+from adjourn._sync.managers.statements import SyncStatementRunner
 from adjourn.exceptions import InvalidOption, NoResult
 
 
-class SyncWorkers(SyncJobLists):
+class SyncWorkers(SyncStatementRunner):
     """Registers workers, and fetches and finishes jobs for them one at a time."""
 
     def register_worker(self, name: str = "worker", queues: Sequence[str] | None = None, timeout: float = 30.0) -> int:
@@ -45,7 +46,15 @@ class SyncWorkers(SyncJobLists):
         _manager_of(self).unregister_worker(worker_id)
 
     def update_heartbeat(self, worker_id: int, timeout: float = 30.0) -> bool:
-        """Say that a worker lives, for ``timeout`` seconds more; False if it was declared dead."""
+        """Say that a worker lives, for ``timeout`` seconds more; False if it was declared dead.
+
+        Parameters
+        ----------
+        worker_id
+            The worker.
+        timeout
+            Seconds without another heartbeat after which it counts as dead, 30 by default.
+        """
         check_id("worker_id", worker_id)
         check_seconds("timeout", timeout, above_zero=True)
         return _manager_of(self).heartbeat(worker_id, timeout).alive
@@ -61,7 +70,15 @@ class SyncWorkers(SyncJobLists):
         return [row["id"] for row in rows]
 
     def fetch_job(self, queues: Sequence[str] | None, worker_id: int) -> Job | None:
-        """Claim the best job for a registered worker, and return it; None if there is none to run now."""
+        """Claim the best job for a registered worker, and return it; None if there is none to run now.
+
+        Parameters
+        ----------
+        queues
+            Claim from these only; None for all.
+        worker_id
+            The worker, as `register_worker` has returned it.
+        """
         queues = checked_names("queues", queues)
         check_id("worker_id", worker_id)
         manager = _manager_of(self)
@@ -77,6 +94,15 @@ class SyncWorkers(SyncJobLists):
 
     def finish_job(self, job: Job, status: Status, delete_job: bool = False) -> bool:
         """End a job that was fetched; False if it is not that worker's any more, and nothing was changed.
+
+        Parameters
+        ----------
+        job
+            The job, as `fetch_job` has returned it.
+        status
+            How it ended: succeeded, failed, aborted or cancelled.
+        delete_job
+            Delete it instead of keeping it.
 
         Raises
         ------
@@ -105,7 +131,7 @@ class SyncWorkers(SyncJobLists):
             If it does not run.
         """
         check_id("job_id", job_id)
-        jobs = self.list_jobs(id=job_id)
+        jobs = SyncJobLists(self.connector, self.schema).list_jobs(id=job_id)
         if not jobs:
             raise NoResult(f"There is no job {job_id}.")
         if jobs[0].status != Status.DOING:

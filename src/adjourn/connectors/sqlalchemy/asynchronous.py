@@ -1,4 +1,4 @@
-"""The asynchronous connector on a SQLAlchemy engine, and the synchronous twin that it summons."""
+"""The asynchronous connector on a SQLAlchemy engine."""
 
 from __future__ import annotations
 
@@ -11,40 +11,24 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adjourn import exceptions
-from adjourn._async.connectors import sqlalchemy as half
-from adjourn._dispatch.dispatcher import SelectingConnector, SummonedConnector
+from adjourn._async.connectors.sqlalchemy import AsyncSQLAlchemyHalf
+from adjourn._dispatch.dispatcher import Dispatcher
 from adjourn._drivers.psycopg.twin import counterpart
 from adjourn._drivers.sqlalchemy.libpq import connection_arguments
+from adjourn._drivers.sqlalchemy.private import is_for_event_loops
 from adjourn._sync.connectors.contract import SyncSession
-from adjourn._sync.connectors.psycopg import SyncPsycopgConnector
-from adjourn.connectors.sqlalchemy import asyncpg
+from adjourn._sync.connectors.psycopg import SyncPsycopgHalf
+from adjourn._sync.connectors.sqlalchemy import SyncSQLAlchemyHalf
+from adjourn.connectors.faces import AsynchronousConnector
 from adjourn.connectors.sqlalchemy.blocking import SQLAlchemyPsycopgConnector
-from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
+from adjourn.types import JSONDumps, JSONLoads
 
 __all__ = ["SQLAlchemyConnector"]
 
-
-class AsyncSQLAlchemyConnector(half.AsyncSQLAlchemyConnector):
-    """The asynchronous half, which knows asyncpg's own connections too: those have no blocking counterpart."""
-
-    async def execute_on_driver_async(
-        self, connection: Any, statement: Statement, parameters: Parameters | None
-    ) -> list[Row]:
-        """Execute a statement on a connection that is not SQLAlchemy's but a driver's."""
-        if asyncpg.is_connection(connection):
-            return await asyncpg.execute_async(connection, statement, parameters)
-        return await super().execute_on_driver_async(connection, statement, parameters)
+TWIN = ("SQLAlchemyPsycopgConnector", ("psycopg",))
 
 
-class SummonedSQLAlchemyConnector(SummonedConnector, SQLAlchemyPsycopgConnector):
-    """The synchronous twin of a `SQLAlchemyConnector`."""
-
-    def __init__(self, principal: SQLAlchemyConnector, url: URL, options: Mapping[str, Any]) -> None:
-        super().__init__(dsn=url, json_dumps=principal.json_dumps, json_loads=principal.json_loads, **options)
-        self.principal: SQLAlchemyConnector = principal
-
-
-class SQLAlchemyConnector(SelectingConnector):
+class SQLAlchemyConnector(AsynchronousConnector):
     """An asynchronous connector on a SQLAlchemy `AsyncEngine`, that serves synchronous calls as well.
 
     ``await app.open_async(engine)`` shares the application's engine and its pool, and never disposes of it; ``await
@@ -79,9 +63,22 @@ class SQLAlchemyConnector(SelectingConnector):
         json_loads: JSONLoads | None = None,
         **options: Any,
     ) -> None:
-        asynchronous = AsyncSQLAlchemyConnector(dsn=dsn, json_dumps=json_dumps, json_loads=json_loads, **options)
-        self._url, self._options = asynchronous.url, options
-        super().__init__(asynchronous)
+        half = AsyncSQLAlchemyHalf(dsn=dsn, json_dumps=json_dumps, json_loads=json_loads, **options)
+
+        def make_sync_half() -> SyncSQLAlchemyHalf:
+            url, same = twin_options(half.url, options)
+            return SyncSQLAlchemyHalf(*TWIN, dsn=url, json_dumps=half.json_dumps, json_loads=half.json_loads, **same)
+
+        def make_plain_half() -> SyncSQLAlchemyHalf:
+            return SyncSQLAlchemyHalf(*TWIN)
+
+        def connect(engine: AsyncEngine | None) -> SyncSession:
+            url = half.url if engine is None else engine.url
+            arguments = connection_arguments(url, options.get("connect_args"))
+            return SyncPsycopgHalf(kwargs=arguments, timeout=half.timeout).session()
+
+        dispatcher = Dispatcher(half, make_sync_half, connect, make_plain_half=make_plain_half)
+        super().__init__(dispatcher, SQLAlchemyPsycopgConnector.twin_of(dispatcher))
 
     @property
     def engine(self) -> Any:
@@ -93,19 +90,6 @@ class SQLAlchemyConnector(SelectingConnector):
             If the app is not open.
         """
         return self.pool
-
-    def summon(self) -> SummonedSQLAlchemyConnector:
-        """Make the synchronous twin, with the address and the options of this connector."""
-        return SummonedSQLAlchemyConnector(self, *twin_options(self._url, self._options))
-
-    def summon_plain(self) -> SummonedSQLAlchemyConnector:
-        """Make a twin that is never opened, for calls on connections of the callers' own."""
-        return SummonedSQLAlchemyConnector(self, URL.create("postgresql+psycopg"), {})
-
-    def session_beside(self, pool: AsyncEngine) -> SyncSession:
-        """Connect, blocking, to where an asynchronous engine of the user's does."""
-        arguments = connection_arguments(pool.url, self._options.get("connect_args"))
-        return SyncPsycopgConnector(kwargs=arguments, timeout=self._half.timeout).session()
 
 
 def twin_options(url: URL, options: Mapping[str, Any]) -> tuple[URL, dict[str, Any]]:
@@ -134,7 +118,7 @@ def twin_options(url: URL, options: Mapping[str, Any]) -> tuple[URL, dict[str, A
 def _poolclass(given: Any) -> Any:
     if given is sqlalchemy.pool.AsyncAdaptedQueuePool:
         return sqlalchemy.pool.QueuePool
-    if getattr(given, "_is_asyncio", False) is True:
+    if is_for_event_loops(given):
         raise _without_counterpart("poolclass", given)
     return given
 

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from adjourn._sync.connectors.sqlalchemy import SyncSQLAlchemyConnector
-from adjourn.connectors.base import BaseSyncConnector
+from sqlalchemy.engine import URL
+
+from adjourn._sync.connectors.sqlalchemy import SyncSQLAlchemyHalf
+from adjourn.connectors.faces import SynchronousConnector
+from adjourn.types import JSONDumps, JSONLoads
 
 __all__ = ["SQLAlchemyPsycopg2Connector", "SQLAlchemyPsycopgConnector"]
 
 
-class SQLAlchemyPsycopgConnector(BaseSyncConnector, SyncSQLAlchemyConnector):
+class EngineConnector(SynchronousConnector):
+    """What the synchronous connectors on an engine have in common."""
+
+    @property
+    def engine(self) -> Any:
+        """The engine that is in use.
+
+        Raises
+        ------
+        AppNotOpen
+            If the app is not open.
+        """
+        return self.pool
+
+
+class SQLAlchemyPsycopgConnector(EngineConnector):
     """A synchronous connector on a SQLAlchemy engine with psycopg 3.
 
     ``app.open(engine)`` shares the application's engine and its pool, and never disposes of it. ``app.open()`` makes an
@@ -34,10 +51,27 @@ class SQLAlchemyPsycopgConnector(BaseSyncConnector, SyncSQLAlchemyConnector):
         If ``dsn`` is for another driver, or SQLAlchemy does not know an option.
     """
 
-    drivers: Sequence[str] = ("psycopg",)
+    def __init__(
+        self,
+        *,
+        dsn: str | URL = "postgresql://",
+        json_dumps: JSONDumps | None = None,
+        json_loads: JSONLoads | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            SyncSQLAlchemyHalf(
+                "SQLAlchemyPsycopgConnector",
+                ("psycopg",),
+                dsn=dsn,
+                json_dumps=json_dumps,
+                json_loads=json_loads,
+                **options,
+            )
+        )
 
 
-class SQLAlchemyPsycopg2Connector(BaseSyncConnector, SyncSQLAlchemyConnector):
+class SQLAlchemyPsycopg2Connector(EngineConnector):
     """A synchronous connector on a SQLAlchemy engine with psycopg2.
 
     ``app.open(engine)`` shares the application's engine and its pool, and never disposes of it. ``app.open()`` makes an
@@ -60,10 +94,32 @@ class SQLAlchemyPsycopg2Connector(BaseSyncConnector, SyncSQLAlchemyConnector):
         If ``dsn`` is for another driver, or SQLAlchemy does not know an option.
     """
 
-    drivers: Sequence[str] = ("psycopg2",)
+    def __init__(
+        self,
+        *,
+        dsn: str | URL = "postgresql://",
+        json_dumps: JSONDumps | None = None,
+        json_loads: JSONLoads | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            SyncSQLAlchemyHalf(
+                "SQLAlchemyPsycopg2Connector",
+                ("psycopg2",),
+                dsn=dsn,
+                json_dumps=json_dumps,
+                json_loads=json_loads,
+                **options,
+            )
+        )
 
     def open(self, pool: Any = None, *, engine: Any = None) -> None:
         """Make an engine, or use the one given, as ``open(engine)`` or ``open(engine=engine)``; it is never disposed of.
+
+        Parameters
+        ----------
+        pool, engine
+            The engine, which is used and never disposed of; pass one of the two, or none.
 
         Raises
         ------

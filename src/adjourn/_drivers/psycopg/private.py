@@ -1,4 +1,15 @@
-"""What psycopg's pools do wrong at the end of a program, and in a forked child, if nobody has closed them."""
+"""Every reach into private parts of psycopg and psycopg_pool, as seen in psycopg 3.3.9 and psycopg_pool 3.3.3.
+
+* What pools do wrong at the end of a program, in a forked child, or when their loop has died, if nobody has closed them:
+  ``AsyncConnectionPool._start_workers``, ``_tasks``, ``_sched._event``, ``_workers`` and ``_sched_runner``. Without these
+  a program whose `asyncio.run` is interrupted while the pool connects never ends, and one that has not closed the app
+  logs errors of asyncio's when it ends.
+* ``_configure`` of a user's pool. Without it sessions beside that pool are not configured.
+* ``_autocommit`` and ``_adapters`` of a connection, which `Borrowed` takes over from the one that lends it. Without these
+  coroutine functions (``configure=`` and the like) cannot be carried over to synchronous calls.
+
+A release that drops one of these is noticed by `tests/connectors/test_private_parts.py`.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +19,16 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
+import psycopg
+from psycopg.abc import PQGen
+from psycopg.waiting import wait
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
+
+from adjourn._runtime.private import leave_in_silence
+
+T = TypeVar("T")
 
 
 def fit_to_be_left(pool_factory: Callable[..., Any]) -> Callable[..., Any]:
@@ -60,7 +78,7 @@ def _asynchronous(pool_class: Any) -> Callable[..., Any]:
             _wait_in_silence(self._sched._event)
             super()._start_workers()
             for task in (*self._workers, self._sched_runner):
-                _leave_in_silence(task)
+                leave_in_silence(task)
 
     return _named_after(pool_class, Pool)
 
@@ -110,16 +128,10 @@ def _wait_in_silence(event: Any) -> None:
     wait = event.wait
 
     async def wait_in_silence() -> Any:
-        _leave_in_silence(asyncio.current_task())
+        leave_in_silence(asyncio.current_task())
         return await wait()
 
     event.wait = wait_in_silence
-
-
-def _leave_in_silence(task: asyncio.Task[Any] | None) -> None:
-    """Have asyncio say nothing of a task that never ends by itself when its loop was left without ado."""
-    if task is not None:
-        task._log_destroy_pending = False  # type: ignore[attr-defined]
 
 
 def _named_after(pool_class: Any, adapted: Any) -> Callable[..., Any]:
@@ -127,3 +139,29 @@ def _named_after(pool_class: Any, adapted: Any) -> Callable[..., Any]:
     adapted.__module__ = pool_class.__module__
     factory: Callable[..., Any] = adapted
     return factory
+
+
+class Borrowed(psycopg.AsyncConnection[Any]):
+    """An asynchronous face of a blocking connection, for as long as a callback lasts."""
+
+    def __init__(self, lender: psycopg.Connection[Any]) -> None:
+        handlers = lender.pgconn.notice_handler, lender.pgconn.notify_handler
+        super().__init__(lender.pgconn)
+        lender.pgconn.notice_handler, lender.pgconn.notify_handler = handlers
+        self._autocommit = lender.autocommit
+        # One map of types for both faces, so that what a callback registers stays registered.
+        self._adapters = lender.adapters
+        self.prepare_threshold = lender.prepare_threshold
+
+    async def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        """Wait for the server, blocking."""
+        return wait(gen, self.pgconn.socket, interval=interval, timeout=timeout)
+
+    def __del__(self, *_: Any) -> None:
+        """Do nothing: the lender closes the connection."""
+
+
+def configure_of(pool: Any) -> Callable[[Any], Any] | None:
+    """Return what a pool does to each connection that it makes, or None."""
+    configure: Callable[[Any], Any] | None = getattr(pool, "_configure", None)
+    return configure

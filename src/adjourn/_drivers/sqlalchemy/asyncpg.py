@@ -10,7 +10,7 @@ from adjourn._drivers.sqlalchemy import engines as driver
 from adjourn.types import Parameters, Row, Statement
 
 
-def is_connection(connection: Any) -> bool:
+def is_drivers_own(connection: Any) -> bool:
     """Say whether this is a connection of asyncpg's, also one out of its pool."""
     # Whoever has one has imported it.
     if (asyncpg := sys.modules.get("asyncpg")) is None:
@@ -18,7 +18,7 @@ def is_connection(connection: Any) -> bool:
     return isinstance(connection, asyncpg.Connection | asyncpg.pool.PoolConnectionProxy)
 
 
-async def execute_async(connection: Any, statement: Statement, parameters: Parameters | None) -> list[Row]:
+async def run_on_drivers_own_async(connection: Any, statement: Statement, parameters: Parameters | None) -> list[Row]:
     """Execute a statement on a connection and return its rows; errors are adjourn's."""
     with driver.translating():
         if parameters is not None:

@@ -1,0 +1,147 @@
+"""The schedules of periodic tasks: their ticks, and which of them are still in use."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+
+from adjourn import exceptions
+from adjourn._async.managers.statements import AsyncStatementRunner
+from adjourn._domain.arguments import check_job, dump_arguments
+from adjourn._domain.checks import (
+    check_aware,
+    check_filter,
+    check_id,
+    check_seconds,
+    checked_list,
+    checked_periodic_id,
+)
+from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued
+from adjourn._domain.cron import Cron
+from adjourn._domain.jobs import Job
+from adjourn.types import Row
+
+
+class AsyncSchedules(AsyncStatementRunner):
+    """Defers the ticks of periodic tasks, each once, and knows their schedules."""
+
+    async def defer_periodic_job_async(
+        self, job: Job, periodic_id: str, defer_timestamp: int, *, cron: str = "", timezone: str = "UTC"
+    ) -> int | None:
+        """Store the job of one tick of a periodic task, unless that tick or a later one was deferred already.
+
+        However many workers try, one of them succeeds.
+
+        Parameters
+        ----------
+        job
+            The job, without an id.
+        periodic_id
+            Tells several schedules of one task apart.
+        defer_timestamp
+            The tick: seconds since the epoch.
+        cron, timezone
+            The schedule, for lists; an empty one is not known.
+
+        Returns
+        -------
+        int or None
+            The job's id; None if the tick was deferred already.
+
+        Raises
+        ------
+        AlreadyEnqueued
+            If a job with the same queueing lock waits already. The tick then counts as deferred.
+        InvalidOption
+            If it is not a job, or the tick or the schedule not one.
+        """
+        check_job("job", job)
+        checked_periodic_id(periodic_id)
+        tick = _tick(defer_timestamp)
+        if cron or timezone != "UTC":
+            Cron(cron or "@hourly", timezone)  # refuses what cannot be read
+        parameters = {
+            "periodic_id": periodic_id,
+            "cron": cron,
+            "timezone": timezone,
+            "tick": tick,
+            "queue": job.queue,
+            "task_name": job.task_name,
+            "priority": job.priority,
+            "lock": job.lock,
+            "queueing_lock": job.queueing_lock,
+            "args": dump_arguments(job.task_name, job.task_kwargs, self.connector.json_dumps),
+        }
+        (row,) = await self.run_async("defer_periodic_job", parameters)
+        if row["is_new"] and row["job_id"] is None:
+            cause = exceptions.UniqueViolation(constraint_name=QUEUEING_LOCK_INDEX, queueing_lock=job.queueing_lock)
+            raise already_enqueued(repr(job.queueing_lock)) from cause
+        return None if row["job_id"] is None else int(row["job_id"])
+
+    async def list_schedules_async(self) -> list[Row]:
+        """Return what is known of the schedules of periodic tasks that have been due at least once.
+
+        Returns
+        -------
+        list of dict
+            ``task_name``, ``periodic_id``, ``cron``, ``timezone``, ``last_tick``, ``last_job_id``, ``seen_at`` (when a
+            worker last knew it) and ``next_tick``, None where the schedule is not known or cannot be read.
+        """
+        rows = await self.run_async("list_schedules", {})
+        for row in rows:
+            row["next_tick"] = _next_tick(row["cron"], row["timezone"], row.pop("now"))
+        return rows
+
+    async def keep_schedules_async(self, known: Sequence[tuple[str, str]], seconds: float) -> list[tuple[str, str]]:
+        """Note that schedules, given by task name and ``periodic_id``, are still in use, and forget others.
+
+        Parameters
+        ----------
+        known
+            The schedules in use here.
+        seconds
+            Others are forgotten when nobody has known them for so long.
+
+        Returns
+        -------
+        list of tuple
+            The schedules that were forgotten.
+
+        Raises
+        ------
+        InvalidOption
+            If ``known`` is not a list of pairs, or ``seconds`` not a duration.
+        """
+        known = checked_list("known", known, "pairs of a task's name and a periodic_id")
+        for each in known:
+            if not isinstance(each, tuple | list) or len(each) != 2 or not all(isinstance(name, str) for name in each):
+                raise exceptions.InvalidOption(f"known: {each!r} is no pair of a task's name and a periodic_id.")
+            for name in each:
+                check_filter("known", name)
+        check_seconds("seconds", seconds)
+        parameters = {
+            "task_names": [task_name for task_name, _ in known],
+            "periodic_ids": [periodic_id for _, periodic_id in known],
+            "seconds": seconds,
+        }
+        rows = await self.run_async("keep_schedules", parameters)
+        return [(row["task_name"], row["periodic_id"]) for row in rows]
+
+
+def _tick(defer_timestamp: int) -> datetime.datetime:
+    check_id("defer_timestamp", defer_timestamp)
+    try:
+        tick = datetime.datetime.fromtimestamp(defer_timestamp, datetime.UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        message = f"defer_timestamp={defer_timestamp!r}: pass seconds since the epoch, within the calendar."
+        raise exceptions.InvalidOption(message) from error
+    check_aware("defer_timestamp", tick)
+    return tick
+
+
+def _next_tick(cron: str, timezone: str, now: datetime.datetime) -> datetime.datetime | None:
+    # A program that was written for Procrastinate, or knows other time zones, may have stored it.
+    try:
+        return Cron(cron, timezone).next(now)
+    except ValueError:
+        return None

@@ -1,0 +1,231 @@
+"""What happens to jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from adjourn._domain.jobs import Job
+from adjourn._domain.runs import AbortReason
+from adjourn.events.subscriptions import Event
+from adjourn.events.workers import WorkerIdentity
+
+
+@attrs.frozen(kw_only=True)
+class JobsDeferred(Event):
+    """Jobs were stored, by one call: all of them or none.
+
+    Attributes
+    ----------
+    jobs
+        The jobs, with their ids.
+    in_transaction
+        Whether they are part of a transaction of the caller's, with which they can still be rolled back.
+    """
+
+    jobs: Sequence[Job]
+    in_transaction: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class JobEvent(Event):
+    """Something happened to a job in a worker of this process.
+
+    Attributes
+    ----------
+    job
+        The job as it was claimed.
+    worker
+        The worker that runs it.
+    started_at
+        When this run began: seconds since the epoch, by this machine's clock.
+    """
+
+    job: Job
+    worker: WorkerIdentity
+    started_at: float
+
+
+@attrs.frozen(kw_only=True)
+class JobStarted(JobEvent):
+    """A run is about to begin."""
+
+
+@attrs.frozen(kw_only=True)
+class JobEnded(JobEvent):
+    """A run has ended, in one of the ways that the derived classes name. How it ended is stored a moment later.
+
+    Attributes
+    ----------
+    duration
+        Seconds that it took.
+    """
+
+    duration: float
+
+
+@attrs.frozen(kw_only=True)
+class JobSucceeded(JobEnded):
+    """The task returned.
+
+    Attributes
+    ----------
+    result
+        What it returned.
+    """
+
+    result: Any
+
+
+@attrs.frozen(kw_only=True)
+class JobFailed(JobEnded):
+    """The task raised, or could not be called, and will not be run again.
+
+    Attributes
+    ----------
+    error
+        What was raised.
+    """
+
+    error: BaseException
+
+
+@attrs.frozen(kw_only=True)
+class TaskUnknown(JobFailed):
+    """The job failed because no task of this worker's app has its name."""
+
+
+@attrs.frozen(kw_only=True)
+class JobRetried(JobEnded):
+    """The task raised, and the job will be run again.
+
+    Attributes
+    ----------
+    error
+        What was raised.
+    """
+
+    error: BaseException
+
+
+@attrs.frozen(kw_only=True)
+class JobAborted(JobEnded):
+    """The run was ended before its time, because somebody asked for it or by the task itself.
+
+    Attributes
+    ----------
+    error
+        The exception by which the task ended itself, `adjourn.exceptions.JobAborted`; None if it was cancelled.
+    """
+
+    error: BaseException | None
+
+
+@attrs.frozen(kw_only=True)
+class JobHandedBack(JobEnded):
+    """The worker stopped before the job had ended. It goes back to its queue as if it had not been run."""
+
+
+@attrs.frozen(kw_only=True)
+class JobAbortRequested(JobEvent):
+    """A running job is asked to end.
+
+    Attributes
+    ----------
+    reason
+        Why.
+    """
+
+    reason: AbortReason
+
+
+@attrs.frozen(kw_only=True)
+class JobTimeoutIgnored(JobEvent):
+    """A task was asked to end because it took too long, and went on until it succeeded.
+
+    Attributes
+    ----------
+    duration
+        Seconds that it took.
+    timeout
+        Seconds that it was to take at most.
+    """
+
+    duration: float
+    timeout: float
+
+
+@attrs.frozen(kw_only=True)
+class JobWaitedFor(JobEvent):
+    """The worker was asked to stop, and waits for this job.
+
+    Attributes
+    ----------
+    duration
+        Seconds that it has taken so far.
+    """
+
+    duration: float
+
+
+@attrs.frozen(kw_only=True)
+class RetryStrategyFailed(JobEvent):
+    """The retry strategy of the job's task raised, so the job fails.
+
+    Attributes
+    ----------
+    error
+        What it raised.
+    """
+
+    error: BaseException
+
+
+@attrs.frozen(kw_only=True)
+class OutcomeStored(Event):
+    """The database was told how a run ended.
+
+    Attributes
+    ----------
+    job_id
+        Of which job.
+    status
+        The job's status; None if the job was deleted, as the worker's ``delete_jobs`` says.
+    """
+
+    job_id: int
+    status: str | None
+
+
+@attrs.frozen(kw_only=True)
+class OutcomeRefused(Event):
+    """A run ended when its job had been given to another worker, so how it ended is not stored.
+
+    Attributes
+    ----------
+    job_id
+        Of which job.
+    """
+
+    job_id: int
+
+
+@attrs.frozen(kw_only=True)
+class JobsRescued(Event):
+    """Jobs were taken from workers that fell silent.
+
+    Attributes
+    ----------
+    rescued
+        How many will be run again.
+    failed
+        How many failed, because they have lost too many workers.
+    max_losses
+        How many workers are too many.
+    """
+
+    rescued: int
+    failed: int
+    max_losses: int

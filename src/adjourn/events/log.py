@@ -1,0 +1,301 @@
+"""The first subscriber: makes log records of events. What they carry is documented on the page about logging."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from adjourn._domain.jobs import Job
+from adjourn.events import jobs, schedules, workers
+from adjourn.events.subscriptions import Event, Events
+from adjourn.exceptions import AdjournException, SchemaOutOfDate
+
+JOBS: logging.Logger = logging.getLogger("adjourn.jobs")
+WORKER: logging.Logger = logging.getLogger("adjourn.worker")
+
+Writer: TypeAlias = Callable[[Any], None]
+
+
+def logged() -> Events:
+    """Return the events of an app to which nobody but the log has subscribed."""
+    events = Events()
+    for kind, (logger, level, write) in WRITERS.items():
+        events.subscribe(kind, write, when=functools.partial(logger.isEnabledFor, level), exactly=True)
+    return events
+
+
+def _deferred(event: jobs.JobsDeferred) -> None:
+    log_jobs(logging.INFO, "jobs_deferred", "Deferred", event.jobs)
+
+
+def log_jobs(level: int, action: str, what: str, concerned: Any) -> None:
+    """Make one record of all the jobs of a call."""
+    # Describing a job costs about as much as storing it in a large batch, so only those who listen pay for it.
+    if not JOBS.isEnabledFor(level):
+        return
+    count = len(concerned)
+    named = "no job" if not count else f"{count} jobs of task {concerned[0].task_name}"
+    if count == 1:
+        named = concerned[0].call_string
+    extra = {"action": action, "jobs": [job.log_context() for job in concerned]}
+    JOBS.log(level, "%s %s", what, named, extra=extra)
+
+
+def _started(event: jobs.JobStarted) -> None:
+    if WORKER.isEnabledFor(logging.DEBUG):
+        _of_job(event, logging.DEBUG, "loaded_job_info", f"About to start job {event.job.call_string}")
+    _of_job(event, logging.INFO, "start_job", f"Starting job {event.job.call_string}")
+
+
+def _succeeded(event: jobs.JobSucceeded) -> None:
+    _ended(event, "job_success", "success", result=event.result)
+
+
+def _aborted(event: jobs.JobAborted) -> None:
+    _ended(event, "job_aborted", "aborted", error=event.error)
+
+
+def _handed_back(event: jobs.JobHandedBack) -> None:
+    _ended(event, "job_aborted_retry", "cut short, to be run again,")
+
+
+def _ended(
+    event: jobs.JobEnded, action: str, how: str, *, error: BaseException | None = None, result: Any = None
+) -> None:
+    message = f"Job {event.job.call_string}: {how} in {event.duration:.3f} s"
+    _of_job(event, logging.INFO, action, message, duration=event.duration, error=error, result=result)
+
+
+def _failed(event: jobs.JobFailed) -> None:
+    message = f"Job {event.job.call_string} raised {type(event.error).__name__}"
+    _of_job(event, logging.ERROR, "job_error", message, duration=event.duration, error=event.error)
+
+
+def _retried(event: jobs.JobRetried) -> None:
+    message = f"Job {event.job.call_string} raised {type(event.error).__name__}, to be retried"
+    _of_job(event, logging.INFO, "job_error_retry", message, duration=event.duration, error=event.error)
+
+
+def _unknown(event: jobs.TaskUnknown) -> None:
+    _of_job(event, logging.ERROR, "task_not_found", str(event.error), duration=event.duration, error=event.error)
+
+
+def _abort_requested(event: jobs.JobAbortRequested) -> None:
+    _of_job(event, logging.INFO, "abort_job", f"Asking job {event.job.call_string} to end ({event.reason})")
+
+
+def _timeout_ignored(event: jobs.JobTimeoutIgnored) -> None:
+    message = f"Job {event.job.call_string} went on past its time-out of {event.timeout:g} s, and succeeded"
+    _of_job(event, logging.WARNING, "timeout_ignored", message)
+
+
+def _waited_for(event: jobs.JobWaitedFor) -> None:
+    message = f"Waiting for job {event.job.call_string}, which began {event.duration:.3f} s ago"
+    _of_job(event, logging.INFO, "ending_job", message)
+
+
+def _strategy_failed(event: jobs.RetryStrategyFailed) -> None:
+    _of_job(event, logging.ERROR, "job_error", "The retry strategy raised; the job fails", error=event.error)
+
+
+def _of_job(
+    event: jobs.JobEvent,
+    level: int,
+    action: str,
+    message: str,
+    *,
+    duration: float | None = None,
+    error: BaseException | None = None,
+    result: Any = None,
+) -> None:
+    extra: dict[str, Any] = {
+        "action": action,
+        "job": event.job.log_context(),
+        "worker": _identity(event.worker, event.job),
+        "start_timestamp": event.started_at,
+    }
+    if duration is not None:
+        extra |= {"duration": duration, "end_timestamp": event.started_at + duration, "result": result}
+    WORKER.log(level, message, extra=extra, exc_info=error)
+
+
+def _identity(worker: workers.WorkerIdentity, job: Job | None = None) -> dict[str, Any]:
+    return {
+        "name": worker.name,
+        "worker_id": worker.id,
+        "job_id": None if job is None else job.id,
+        "queues": worker.queues,
+    }
+
+
+def _stored(event: jobs.OutcomeStored) -> None:
+    extra = {"action": "finish_task", "job": {"id": event.job_id}, "status": event.status}
+    WORKER.debug("It is stored how job %s ended", event.job_id, extra=extra)
+
+
+def _refused(event: jobs.OutcomeRefused) -> None:
+    WORKER.warning(
+        "Job %s is not this worker's any more: how it ended here is not stored",
+        event.job_id,
+        extra={"action": "stale_job"},
+    )
+
+
+def _rescued(event: jobs.JobsRescued) -> None:
+    WORKER.warning(
+        "Rescued %d jobs of workers that fell silent; %d more failed, having lost %d workers each",
+        event.rescued,
+        event.failed,
+        event.max_losses,
+        extra={"action": "rescued_jobs", "rescued": event.rescued, "failed": event.failed},
+    )
+
+
+def _periodic_deferred(event: schedules.PeriodicJobDeferred) -> None:
+    (job,) = event.jobs
+    extra = _tick(event, job, "periodic_task_deferred")
+    WORKER.info("Periodic task %s is deferred, for %s", job.task_name, event.tick, extra=extra)
+
+
+def _skipped(event: schedules.PeriodicJobSkipped) -> None:
+    extra = _tick(event, event.job, "skip_periodic_task_queueing_lock")
+    WORKER.info("Periodic task %s is not deferred: %s", event.job.task_name, event.error, extra=extra)
+
+
+def _already_deferred(event: schedules.PeriodicJobAlreadyDeferred) -> None:
+    extra = _tick(event, event.job, "periodic_task_already_deferred")
+    WORKER.debug("Periodic task %s was deferred already", event.job.task_name, extra=extra)
+
+
+def _tick(event: Any, job: Job, action: str) -> dict[str, Any]:
+    return {
+        "action": action,
+        "task_name": job.task_name,
+        "periodic_id": event.periodic_id,
+        "defer_timestamp": int(event.tick.timestamp()),
+        "job": job.log_context(),
+    }
+
+
+def _forgotten(event: schedules.ScheduleForgotten) -> None:
+    WORKER.info(
+        "Schedule %r of periodic task %s is forgotten: no program has it any more",
+        event.periodic_id,
+        event.task_name,
+        extra={"action": "schedule_forgotten"},
+    )
+
+
+def _scheduling_failed(event: schedules.SchedulingFailed) -> None:
+    extra: dict[str, Any] = {"action": "side_task_failed"}
+    if event.task_name is None:
+        message = "Periodic tasks could not be deferred (%s); trying again in %.1f s"
+        WORKER.warning(message, event.error, event.retry_in, extra=extra)
+    else:
+        extra["task_name"] = event.task_name
+        WORKER.error("Periodic task %s cannot be deferred", event.task_name, exc_info=event.error, extra=extra)
+
+
+def _worker_started(event: workers.WorkerStarted) -> None:
+    _of_worker(event, "start_worker", "Starting")
+
+
+def _worker_stopping(event: workers.WorkerStopping) -> None:
+    _of_worker(event, "stop_worker", "Stopping")
+
+
+def _of_worker(event: workers.WorkerStarted | workers.WorkerStopping, action: str, what: str) -> None:
+    worker = event.worker
+    queues = "all queues" if worker.queues is None else "queues " + ", ".join(worker.queues)
+    extra = {"action": action, "worker": _identity(worker), "queues": worker.queues}
+    WORKER.info("%s worker %s on %s, %d jobs at once", what, worker.name, queues, event.concurrency, extra=extra)
+
+
+def _declared_dead(event: workers.WorkerDeclaredDead) -> None:
+    WORKER.error(
+        "This worker (id %s) was not heard of for %s s and was declared dead; its %d running jobs are given up and "
+        "run again elsewhere. It registers anew and goes on",
+        event.worker.id,
+        event.silence,
+        event.given_up,
+        extra={"action": "declared_dead", "worker": _identity(event.worker)},
+    )
+
+
+def _heartbeat_failed(event: workers.HeartbeatFailed) -> None:
+    expected = isinstance(event.error, AdjournException)
+    level = logging.DEBUG if event.failures > 1 else logging.WARNING
+    WORKER.log(
+        level if expected else logging.ERROR,
+        "No heartbeat: %s",
+        event.error,
+        exc_info=None if expected else event.error,
+        extra={"action": "heartbeat_failed", "failures": event.failures},
+    )
+
+
+def _connection_lost(event: workers.ConnectionLost) -> None:
+    is_news = event.failures == 1 or isinstance(event.error, SchemaOutOfDate)
+    WORKER.log(
+        logging.ERROR if is_news else logging.WARNING,
+        "The database did not serve this worker (%s); %d outcomes wait. Trying again in %.1f s",
+        event.error,
+        event.waiting,
+        event.retry_in,
+        extra={"action": "connector_lost", "failures": event.failures},
+    )
+
+
+def _connection_restored(event: workers.ConnectionRestored) -> None:
+    WORKER.info("The database is back", extra={"action": "connector_back"})
+
+
+def _unregistering_failed(event: workers.UnregisteringFailed) -> None:
+    WORKER.warning(
+        "The worker could not unregister (%s); another worker will rescue its %d jobs",
+        str(event.error) or "it took too long",
+        event.waiting,
+        extra={"action": "stop_worker"},
+    )
+
+
+def _partitions_not_made(event: workers.PartitionsNotMade) -> None:
+    WORKER.info("No partitions made: %s", event.error, extra={"action": "partitions_not_made"})
+
+
+WRITERS: dict[type[Event], tuple[logging.Logger, int, Writer]] = {
+    jobs.JobsDeferred: (JOBS, logging.INFO, _deferred),
+    jobs.JobStarted: (WORKER, logging.INFO, _started),
+    jobs.JobSucceeded: (WORKER, logging.INFO, _succeeded),
+    jobs.JobFailed: (WORKER, logging.ERROR, _failed),
+    jobs.TaskUnknown: (WORKER, logging.ERROR, _unknown),
+    jobs.JobRetried: (WORKER, logging.INFO, _retried),
+    jobs.JobAborted: (WORKER, logging.INFO, _aborted),
+    jobs.JobHandedBack: (WORKER, logging.INFO, _handed_back),
+    jobs.JobAbortRequested: (WORKER, logging.INFO, _abort_requested),
+    jobs.JobTimeoutIgnored: (WORKER, logging.WARNING, _timeout_ignored),
+    jobs.JobWaitedFor: (WORKER, logging.INFO, _waited_for),
+    jobs.RetryStrategyFailed: (WORKER, logging.ERROR, _strategy_failed),
+    jobs.OutcomeStored: (WORKER, logging.DEBUG, _stored),
+    jobs.OutcomeRefused: (WORKER, logging.WARNING, _refused),
+    jobs.JobsRescued: (WORKER, logging.WARNING, _rescued),
+    schedules.PeriodicJobDeferred: (WORKER, logging.INFO, _periodic_deferred),
+    schedules.PeriodicJobSkipped: (WORKER, logging.INFO, _skipped),
+    schedules.PeriodicJobAlreadyDeferred: (WORKER, logging.DEBUG, _already_deferred),
+    schedules.ScheduleForgotten: (WORKER, logging.INFO, _forgotten),
+    schedules.SchedulingFailed: (WORKER, logging.ERROR, _scheduling_failed),
+    workers.WorkerStarted: (WORKER, logging.INFO, _worker_started),
+    workers.WorkerStopping: (WORKER, logging.INFO, _worker_stopping),
+    workers.WorkerDeclaredDead: (WORKER, logging.ERROR, _declared_dead),
+    workers.HeartbeatFailed: (WORKER, logging.ERROR, _heartbeat_failed),
+    workers.ConnectionLost: (WORKER, logging.ERROR, _connection_lost),
+    workers.ConnectionRestored: (WORKER, logging.INFO, _connection_restored),
+    workers.UnregisteringFailed: (WORKER, logging.WARNING, _unregistering_failed),
+    workers.PartitionsNotMade: (WORKER, logging.INFO, _partitions_not_made),
+}
+"""Where the records of each kind of event go, the highest level that one can have, and what makes it."""
+
+LOGGED: Events = logged()
+"""For what belongs to no app."""

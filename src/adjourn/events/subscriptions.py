@@ -1,0 +1,177 @@
+"""Who is told what has happened: subscribers by kind of event, and a question that is asked before an event is made."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import logging
+import sys
+import threading
+import traceback
+import weakref
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import attrs
+
+from adjourn._domain.checks import check_flag
+from adjourn.exceptions import InvalidOption
+
+logger: logging.Logger = logging.getLogger("adjourn.events")
+
+EventT = TypeVar("EventT", bound="Event")
+
+
+@attrs.frozen(kw_only=True)
+class Event:
+    """Something that has happened. A subscriber to this class is told of everything."""
+
+
+@attrs.frozen(eq=False)
+class _Subscription:
+    kind: type[Event]
+    subscriber: Callable[[Any], object]
+    when: Callable[[], bool]
+    exactly: bool
+
+    def covers(self, kind: type[Event]) -> bool:
+        return kind is self.kind if self.exactly else issubclass(kind, self.kind)
+
+
+def _always() -> bool:
+    return True
+
+
+class _Found(dict[type[Event], tuple[_Subscription, ...]]):
+    """The subscriptions that cover each class of events, looked for when they are first needed."""
+
+    def __init__(self, find: Callable[[type[Event]], tuple[_Subscription, ...]]) -> None:
+        super().__init__()
+        self._find = find
+
+    def __missing__(self, kind: type[Event]) -> tuple[_Subscription, ...]:
+        found = self[kind] = self._find(kind)
+        return found
+
+
+class Events:
+    """What happens in one app, for those who want to be told. Every app has one, as ``app.events``.
+
+    Parameters
+    ----------
+    parent
+        Whose subscribers are told of these events as well.
+    """
+
+    def __init__(self, parent: Events | None = None) -> None:
+        self._parent = parent
+        self._children: weakref.WeakSet[Events] = weakref.WeakSet()
+        self._changing = threading.RLock()
+        self._own: tuple[_Subscription, ...] = ()
+        self._found = _Found(self._find)
+        if parent is not None:
+            parent._children.add(self)
+
+    def subscribe(
+        self,
+        kind: type[EventT],
+        subscriber: Callable[[EventT], object],
+        *,
+        when: Callable[[], bool] | None = None,
+        exactly: bool = False,
+    ) -> Callable[[], None]:
+        """Have a function called with every event of a kind. May be called from any thread.
+
+        Parameters
+        ----------
+        kind
+            A class of `adjourn.events`; events of the classes derived from it are of this kind, too.
+        subscriber
+            A plain function that takes the event. It is called at once, in the thread where the event happens: a
+            worker's event loop, the thread of its heartbeat, or whoever defers a job. It must not block. What it raises
+            is reported, and harms nobody.
+        when
+            Asked before an event is made: if it returns False, this subscriber is not told. None (the default) is always.
+        exactly
+            Whether to leave out the events of derived classes; False by default.
+
+        Returns
+        -------
+        callable
+            Ends the subscription. Calling it twice does nothing.
+
+        Raises
+        ------
+        InvalidOption
+            If ``kind`` is not such a class, ``subscriber`` cannot be called or is async, or ``when`` cannot be called.
+        """
+        if not isinstance(kind, type) or not issubclass(kind, Event):
+            raise InvalidOption(f"kind={kind!r}: pass a class of adjourn.events, such as JobFailed.")
+        if not callable(subscriber):
+            raise InvalidOption(f"subscriber={subscriber!r}: pass a function that takes an event.")
+        if inspect.iscoroutinefunction(subscriber):
+            raise InvalidOption(
+                f"subscriber={subscriber!r}: pass a plain function; it can start a task where there is an event loop."
+            )
+        if when is not None and not callable(when):
+            raise InvalidOption(f"when={when!r}: pass a function without parameters, or None.")
+        check_flag("exactly", exactly)
+        subscription = _Subscription(kind, subscriber, when or _always, exactly)
+        self._change(lambda own: (*own, subscription))
+        return functools.partial(self._change, lambda own: tuple(each for each in own if each is not subscription))
+
+    def wants(self, kind: type[Event]) -> bool:
+        """Return whether anybody is to be told of events of this very class. Only then is it worth making one."""
+        # Asked twice for each job, so it calls as little as possible.
+        for each in self._found[kind]:
+            try:
+                if each.when():
+                    return True
+            except Exception as error:
+                _report(kind, error)
+        return False
+
+    def emit(self, event: Event) -> None:
+        """Tell those who want to be told."""
+        kind = type(event)
+        for each in self._found[kind]:
+            try:
+                if each.when():
+                    each.subscriber(event)
+            except Exception as error:  # subscribers are the user's, and must not cost a job
+                _report(kind, error)
+
+    def _find(self, kind: type[Event]) -> tuple[_Subscription, ...]:
+        inherited = () if self._parent is None else self._parent._found[kind]
+        return (*inherited, *(each for each in self._own if each.covers(kind)))
+
+    def _change(self, change: Callable[[tuple[_Subscription, ...]], tuple[_Subscription, ...]]) -> None:
+        with self._changing:
+            self._own = change(self._own)
+        self._forget()
+
+    def _forget(self) -> None:
+        # Whoever has the former one fills in what is not read any more.
+        self._found = _Found(self._find)
+        for child in list(self._children):
+            child._forget()
+
+
+def _report(kind: type[Event], error: Exception) -> None:
+    """Say what a subscriber raised: as text, for what it has to do with may not even be printable."""
+    message = f"A subscriber to {kind.__name__} raised {type(error).__name__}. {_traceback(error)}"
+    try:
+        asyncio.get_running_loop().call_exception_handler({"message": message})
+    except RuntimeError:  # there is no loop here
+        try:
+            logger.error(message)
+        except Exception:  # it is the log that has failed
+            sys.stderr.write(f"{message}\n")
+
+
+def _traceback(error: Exception) -> str:
+    try:
+        return "".join(traceback.format_exception(error, chain=False))
+    except Exception as unprintable:
+        return f"It cannot be printed: {type(unprintable).__name__}"

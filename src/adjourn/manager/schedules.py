@@ -1,0 +1,13 @@
+"""The manager of the schedules of periodic tasks, in both colours."""
+
+from __future__ import annotations
+
+from adjourn._async.managers.schedules import AsyncSchedules
+from adjourn._sync.managers.schedules import SyncSchedules
+from adjourn.manager.source import ConnectorSource
+
+
+class Schedules(AsyncSchedules, SyncSchedules):
+    """Defers the ticks of periodic tasks, and knows their schedules, in both colours."""
+
+    connector: ConnectorSource

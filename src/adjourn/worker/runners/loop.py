@@ -1,0 +1,69 @@
+"""Runs async bodies as tasks on the worker's event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from adjourn.worker.runners.contract import Body, Halt, NotBegun, OnEnd, Run
+
+
+class LoopRunner:
+    """Runs bodies that are awaited, and can cancel them.
+
+    Parameters
+    ----------
+    on_end
+        Called when a run has ended.
+    halt
+        Whether no further run is to begin.
+    may_be_interrupted
+        Returns whether a `KeyboardInterrupt` can be a signal's, rather than the job's own.
+    """
+
+    interrupts = True
+
+    def __init__(self, on_end: OnEnd, halt: Halt, may_be_interrupted: Callable[[], bool]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._on_end = on_end
+        self._halt = halt
+        self._may_be_interrupted = may_be_interrupted
+
+    def start(self, run: Run, body: Body) -> None:
+        """Await a body in a task of its own."""
+        run.task = self._loop.create_task(self._await(run, body), name=f"adjourn job {run.job.id}")
+
+    def call(self, run: Run, body: Body) -> Awaitable[Any]:
+        """Call a body, which makes what is to be awaited."""
+        awaitable: Awaitable[Any] = body()
+        return awaitable
+
+    def abort(self, run: Run) -> None:
+        """Cancel the task."""
+        if run.task is not None:
+            run.task.cancel()
+
+    def close(self) -> None:
+        """Do nothing: a loop cancels what is left on it when it ends."""
+
+    def is_interrupt(self, error: BaseException) -> bool:
+        """Return whether an error comes from outside of the job: from a signal, or because its loop is gone."""
+        if isinstance(error, KeyboardInterrupt):
+            return self._may_be_interrupted()
+        return isinstance(error, GeneratorExit) and not self._loop.is_running()
+
+    async def _await(self, run: Run, body: Body) -> None:
+        try:
+            if self._halt.is_set:
+                raise NotBegun
+            result = await body()
+            while inspect.isawaitable(result):  # middleware that did not await what it called
+                result = await result
+        except BaseException as error:  # whatever it raises, SystemExit too, is the job's outcome, not ours
+            if self.is_interrupt(error):
+                raise
+            self._on_end(run, None, error)
+        else:
+            self._on_end(run, result, None)

@@ -1,0 +1,158 @@
+"""Runs synchronous bodies in threads, which must not keep a worker from ending.
+
+`concurrent.futures` joins its threads when the interpreter exits, so that one body which never ends hangs the
+process. These threads are daemons, and results are brought to the event loop many at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextvars
+import functools
+import inspect
+import queue
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
+
+from adjourn.worker.runners.contract import Body, Halt, NotBegun, OnEnd, Run
+
+Done: TypeAlias = Callable[[Any, BaseException | None], None]
+
+
+class ThreadPool:
+    """Runs functions in threads, at most ``size`` at once, and calls back on the event loop.
+
+    Parameters
+    ----------
+    size
+        How many threads there are at most; they are started as they are needed.
+    loop
+        Where the callbacks are called.
+    """
+
+    def __init__(self, size: int, loop: asyncio.AbstractEventLoop) -> None:
+        self._size = size
+        self._loop = loop
+        self._waiting: queue.SimpleQueue[tuple[contextvars.Context, Body, Done] | None] = queue.SimpleQueue()
+        self._finished: deque[tuple[Done, Any, BaseException | None]] = deque()
+        self._collecting = False
+        self._threads = 0
+        self._busy = 0
+
+    def submit(self, body: Body, done: Done) -> None:
+        """Call ``body`` in a thread, then ``done`` with its result or its exception on the loop's thread."""
+        self._busy += 1
+        if self._busy > self._threads and self._threads < self._size:
+            self._threads += 1
+            threading.Thread(target=self._work, name=f"adjourn-task-{self._threads}", daemon=True).start()
+        self._waiting.put((contextvars.copy_context(), body, done))
+
+    def close(self) -> None:
+        """Let the threads end, each after the body it is in, if that ever ends."""
+        for _ in range(self._threads):
+            self._waiting.put(None)
+
+    def _work(self) -> None:
+        while (item := self._waiting.get()) is not None:
+            context, body, done = item
+            try:
+                outcome: tuple[Done, Any, BaseException | None] = (done, context.run(body), None)
+            except BaseException as error:  # whatever the body raises is its outcome
+                outcome = (done, None, error)
+            del context, body, done, item
+            self._finished.append(outcome)
+            del outcome
+            if not self._collecting:
+                self._collecting = True
+                try:
+                    self._loop.call_soon_threadsafe(self._collect)
+                except RuntimeError:
+                    return  # the loop is closed: the worker has gone without waiting for this body
+
+    def _collect(self) -> None:
+        # First the flag: what is appended from here on either is seen below or calls again.
+        self._collecting = False
+        while self._finished:
+            done, result, error = self._finished.popleft()
+            self._busy -= 1
+            done(result, error)
+
+
+class ThreadRunner:
+    """Runs bodies that block. It cannot end one in the middle, unless that awaits something.
+
+    Parameters
+    ----------
+    size
+        How many threads there are at most.
+    on_end
+        Called when a run has ended.
+    halt
+        Whether no further run is to begin.
+    """
+
+    interrupts = False
+
+    def __init__(self, size: int, on_end: OnEnd, halt: Halt) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._on_end = on_end
+        self._halt = halt
+        self._threads = ThreadPool(size, self._loop)
+
+    def start(self, run: Run, body: Body) -> None:
+        """Call a body in a thread."""
+        self._threads.submit(functools.partial(self._begin, run, body), functools.partial(self._on_end, run))
+
+    async def call(self, run: Run, body: Body) -> Any:
+        """Call a body in a thread, and return or raise what it does."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+
+        def done(result: Any, error: BaseException | None) -> None:
+            if future.done():
+                return
+            if error is None:
+                future.set_result(result)
+            elif isinstance(error, StopIteration | GeneratorExit | KeyboardInterrupt):
+                # A future does not take the one, and on the loop the others would mean something else.
+                raised = RuntimeError(f"the task raised {type(error).__name__}")
+                raised.__cause__ = error
+                future.set_exception(raised)
+            else:
+                future.set_exception(error)
+
+        self._threads.submit(functools.partial(self._call, run, body), done)
+        return await future
+
+    def abort(self, run: Run) -> None:
+        """Cancel what the body awaits, where it does."""
+        if run.awaitable is not None:
+            run.awaitable.cancel()
+
+    def close(self) -> None:
+        """Let the threads end, each after the body it is in, if that ever ends."""
+        self._threads.close()
+
+    def _begin(self, run: Run, body: Body) -> Any:
+        if self._halt.is_set:
+            raise NotBegun
+        return self._call(run, body)
+
+    def _call(self, run: Run, body: Body) -> Any:
+        result = body()
+        if not inspect.isawaitable(result):
+            return result
+        # A synchronous wrapper around an async function.
+        run.awaitable = asyncio.run_coroutine_threadsafe(_awaited(result), self._loop)
+        if run.abort_reason is not None:
+            run.awaitable.cancel()
+        try:
+            return run.awaitable.result()
+        except concurrent.futures.CancelledError:
+            raise asyncio.CancelledError from None
+
+
+async def _awaited(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable

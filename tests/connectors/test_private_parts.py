@@ -1,0 +1,130 @@
+"""The private parts of other libraries that adjourn uses are there, and are used in one file for each library."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg  # type: ignore[import-untyped]
+import psycopg
+import psycopg_pool
+import pytest
+import sqlalchemy.pool
+from psycopg2.pool import ThreadedConnectionPool
+
+import adjourn
+
+SOURCES = Path(adjourn.__file__).parent
+
+
+def check(library: str, file: str, missing: list[str]) -> None:
+    """Fail with a sentence that tells what to do."""
+    assert not missing, f"This release of {library} has dropped {', '.join(missing)}: mend adjourn/{file}."
+
+
+def missing(thing: Any, *names: str) -> list[str]:
+    """Return the attributes that something lacks."""
+    return [f"{type(thing).__name__}.{name}" for name in names if not hasattr(thing, name)]
+
+
+async def test_asyncio_has_what_is_used_of_it() -> None:
+    loop = asyncio.new_event_loop()
+    lost = [*missing(asyncio, "_get_running_loop"), *missing(loop, "_thread_id")]
+    task = loop.create_task(asyncio.sleep(0))
+    try:
+        task._log_destroy_pending = task._log_destroy_pending  # type: ignore[attr-defined]
+    except AttributeError:
+        lost.append("Task._log_destroy_pending")
+    task.cancel()
+    await asyncio.to_thread(loop.run_until_complete, asyncio.wait([task]))
+    loop.close()
+    check("Python", "_runtime/private.py", lost)
+
+
+async def test_psycopgs_pool_has_what_is_used_of_it(dsn: str) -> None:
+    async with psycopg_pool.AsyncConnectionPool(dsn, min_size=1, open=False) as pool:
+        lost = missing(pool, "_configure", "_start_workers", "_tasks", "_sched", "_workers", "_sched_runner")
+        lost += missing(pool._sched, "_event") if not lost else []
+    check("psycopg_pool", "_drivers/psycopg/private.py", lost)
+
+
+def test_psycopgs_connection_has_what_is_used_of_it(dsn: str) -> None:
+    with psycopg.connect(dsn) as connection:
+        lost = missing(connection, "_autocommit", "_adapters")
+    check("psycopg", "_drivers/psycopg/private.py", lost)
+
+
+def test_psycopg2s_pool_has_what_is_used_of_it() -> None:
+    pool = ThreadedConnectionPool(0, 1, "host=nowhere.invalid", user="anybody")
+    lost = missing(pool, "_pool", "_used", "_rused", "_lock", "_getconn", "_getkey", "_args", "_kwargs")
+    check("psycopg2", "_drivers/psycopg2/private.py", lost)
+    assert (pool._args, pool._kwargs) == (("host=nowhere.invalid",), {"user": "anybody"})  # type: ignore[attr-defined]
+
+
+async def test_asyncpgs_connection_has_what_is_used_of_it(dsn: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    lost = missing(connection, "_transport", "_loop")
+    lost += missing(connection._transport, "_sock") if not lost else []
+    await connection.close()
+    check("asyncpg", "_drivers/sqlalchemy/private.py", lost)
+
+
+def test_sqlalchemys_pools_have_what_is_used_of_them() -> None:
+    assert sqlalchemy.pool.AsyncAdaptedQueuePool._is_asyncio is True, "mend adjourn/_drivers/sqlalchemy/private.py"
+    assert sqlalchemy.pool.QueuePool._is_asyncio is False, "mend adjourn/_drivers/sqlalchemy/private.py"
+
+
+def trees() -> Iterator[tuple[Path, ast.Module]]:
+    """Return each module of ours, parsed."""
+    for file in SOURCES.rglob("*.py"):
+        yield file, ast.parse(file.read_text("utf-8"))
+
+
+def is_private(name: str) -> bool:
+    """Whether a name begins with one underscore."""
+    return name.startswith("_") and not name.startswith("__")
+
+
+def ours() -> set[str]:
+    """Return the private names that we give ourselves."""
+    found: set[str] = set()
+    for _, tree in trees():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                found.add(node.name)
+            elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+                if isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"):
+                    found.add(node.attr)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                found.add(node.id)
+    return found
+
+
+def reaches(tree: ast.Module, known: set[str]) -> Iterator[str]:
+    """Return the private names of others that a module uses."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and is_private(node.attr) and node.attr not in known:
+            yield node.attr
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("getattr", "hasattr"):
+            name = node.args[1]
+            if isinstance(name, ast.Constant) and is_private(str(name.value)) and name.value not in known:
+                yield str(name.value)
+
+
+OF_OS = {"_exit"}
+"""Private by its name alone: Python documents it."""
+
+
+def test_nothing_but_one_file_a_library_uses_private_parts_of_others() -> None:
+    known = ours() | OF_OS
+    found = {(file.relative_to(SOURCES).as_posix(), name) for file, tree in trees() for name in reaches(tree, known)}
+    assert {"_transport", "_log_destroy_pending", "_is_asyncio"} <= {name for _, name in found}
+    assert sorted(each for each in found if not each[0].endswith("/private.py")) == []
+
+
+@pytest.mark.parametrize("file", sorted(SOURCES.rglob("private.py")), ids=lambda file: file.parent.name)
+def test_each_of_these_files_says_which_release_it_was_seen_in(file: Path) -> None:
+    assert " as seen in " in (ast.get_docstring(ast.parse(file.read_text("utf-8"))) or "")
