@@ -32,13 +32,13 @@ nitpick_ignore_regex = [
     # Signatures name internal classes and variables of types.
     ("py:.*", r"adjourn\..*\b(_\w+|P|R|T|Args|Context|EventT|PoolT)\b.*"),
     ("py:.*", r"adjourn\.manager\.source\..*"),
+    ("py:.*", r"adjourn\.connectors\.faces\.Blocking"),
 ]
 
 # Prose. A fence of Mermaid is a diagram here and on code hosts, too.
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_fence_as_directive = ["mermaid"]
 myst_heading_anchors = 3
-mermaid_use_local = "mermaid/mermaid.mjs"
 mermaid_height = "auto"
 mermaid_fullscreen = False
 mermaid_light_theme = "neutral"

@@ -10,7 +10,7 @@ import pytest
 
 import adjourn
 from adjourn import exceptions
-from adjourn._domain.outcomes import Ended, Exchanged, Retried
+from adjourn._domain.outcomes import Ended, Exchanged, HandedBack, Outcome, Retried, dump_outcomes
 from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.jobs import Job
 from adjourn.types import Statement
@@ -28,8 +28,8 @@ def worker(manager: SyncWorkerManager) -> int:
     return manager.register_worker("one", None, 60)
 
 
-def claim(manager: SyncWorkerManager, worker: int, limit: int = 10, ended: tuple[Ended, ...] = ()) -> Exchanged:
-    return manager.exchange(worker, ended, limit=limit, queues=None)
+def claim(manager: SyncWorkerManager, worker: int, limit: int = 10, outcomes: tuple[Outcome, ...] = ()) -> Exchanged:
+    return manager.exchange(worker, outcomes, limit=limit, queues=None)
 
 
 def ended(job: Job, status: str | None = "succeeded", claim: int | None = None) -> Ended:
@@ -39,7 +39,7 @@ def ended(job: Job, status: str | None = "succeeded", claim: int | None = None) 
 
 def retried(job: Job, lock: str | None = None) -> Retried:
     assert job.id is not None
-    return Retried(job.id, job.claim, '{"message": "m"}', None, None, None, lock)
+    return Retried(job.id, job.claim, '{"message": "m"}', lock=lock)
 
 
 def test_a_claim_gives_each_job_to_one_worker(app: adjourn.App, manager: SyncWorkerManager, worker: int) -> None:
@@ -60,9 +60,10 @@ def test_only_the_claim_that_is_held_can_end_a_job(app: adjourn.App, manager: Sy
     other = manager.register_worker("two", None, 60)
     assert claim(manager, other, 0, (ended(job),)).refused == {job.id}
     assert claim(manager, worker, 0, (ended(job, claim=0),)).refused == {job.id}
-    assert manager.hand_back(other, [job]) == set()
-    assert manager.retry_jobs(other, [retried(job)]) == set()
-    assert manager.hand_back(worker, [job]) == {job.id}
+    assert claim(manager, other, 0, (HandedBack.of(job),)).refused == {job.id}
+    assert claim(manager, other, 0, (retried(job),)).refused == {job.id}
+    assert claim(manager, worker, 0, (HandedBack.of(job),)).refused == set()
+    assert claim(manager, worker, 0, (HandedBack.of(job),)).refused == {job.id}
     (again,) = claim(manager, worker).jobs
     assert (again.claim, again.attempts) == (2, 0)
     assert claim(manager, worker, 0, (ended(job),)).refused == {job.id}
@@ -205,8 +206,9 @@ def test_a_retry_with_another_lock_frees_the_old_one(app: adjourn.App, manager: 
     first, second = app.configure_task("any", lock="l").batch_defer({}, {})
     manager.place(200)
     (job,) = claim(manager, worker).jobs
-    assert manager.retry_jobs(worker, [retried(job, lock="m")]) == {first}
-    assert [job.id for job in claim(manager, worker).jobs] == [second]
+    exchanged = claim(manager, worker, 10, (retried(job, lock="m"),))
+    assert exchanged.refused == set()
+    assert [job.id for job in exchanged.jobs] == [second]
     manager.place(200)
     (job,) = claim(manager, worker).jobs
     assert (job.id, job.lock, job.attempts) == (first, "m", 1)
@@ -252,8 +254,7 @@ def test_an_error_is_appended_to_those_of_earlier_attempts(
 ) -> None:
     app.configure_task("any").defer()
     (job,) = claim(manager, worker).jobs
-    manager.retry_jobs(worker, [retried(job)])
-    (job,) = claim(manager, worker).jobs
+    (job,) = claim(manager, worker, 10, (retried(job),)).jobs
     assert job.id is not None
     claim(manager, worker, 0, (Ended(job.id, job.claim, "failed", '{"message": "n"}'),))
     (stored,) = app.job_manager.list_jobs()
@@ -266,3 +267,121 @@ def test_a_worker_is_refused_by_a_database_without_the_schema(app: adjourn.App) 
     with pytest.raises(exceptions.SchemaOutOfDate, match="schema --apply"):
         manager.register_worker("one", None, 60)
     session.close()
+
+
+def test_one_exchange_stores_whatever_has_become_of_jobs(
+    app: adjourn.App, manager: SyncWorkerManager, worker: int
+) -> None:
+    ids = app.configure_task("any").batch_defer(*[{}] * 6)
+    jobs = claim(manager, worker).jobs
+    outcomes = (
+        ended(jobs[0]),
+        retried(jobs[1]),
+        HandedBack.of(jobs[2]),
+        ended(jobs[3], None),
+        ended(jobs[4], claim=7),
+        Retried(ids[5], jobs[5].claim, retry_in=3600),
+    )
+    exchanged = claim(manager, worker, 0, outcomes)
+    assert exchanged.refused == {ids[4]}
+    assert exchanged.due_in is not None
+    assert 3500 < exchanged.due_in <= 3600
+    stored = {job.id: (job.status, job.attempts) for job in app.job_manager.list_jobs()}
+    assert stored == {
+        ids[0]: ("succeeded", 1),
+        ids[1]: ("todo", 1),
+        ids[2]: ("todo", 0),
+        ids[4]: ("doing", 0),
+        ids[5]: ("todo", 1),
+    }
+    again = claim(manager, worker).jobs
+    assert [(job.id, job.claim) for job in again] == [(ids[1], 2), (ids[2], 2)]
+
+
+def test_an_outcome_that_cannot_be_stored_leaves_all_of_them_unstored(
+    app: adjourn.App, manager: SyncWorkerManager, worker: int
+) -> None:
+    app.configure_task("any").batch_defer({}, {}, {})
+    first, second, third = claim(manager, worker).jobs
+    assert third.id is not None
+    broken = Ended(third.id, third.claim, "failed", '{"message": "\\u0000"}')
+    with pytest.raises(exceptions.ConnectorException) as caught:
+        claim(manager, worker, 0, (retried(first), HandedBack.of(second), broken))
+    assert caught.value.sqlstate == "22P05"
+    assert {job.status for job in app.job_manager.list_jobs()} == {"doing"}
+    assert claim(manager, worker, 0, (retried(first), HandedBack.of(second))).refused == set()
+
+
+def test_a_retry_waits_by_the_clock_of_the_database(app: adjourn.App, manager: SyncWorkerManager, worker: int) -> None:
+    app.configure_task("any").defer()
+    (job,) = claim(manager, worker).jobs
+    assert job.id is not None
+    exchanged = claim(manager, worker, 10, (Retried(job.id, job.claim, retry_in=0.5),))
+    assert exchanged.jobs == []
+    assert exchanged.due_in is not None
+    assert 0 < exchanged.due_in <= 0.5
+    rows = manager.session.execute(
+        Statement("wait", "select extract(epoch from scheduled_at - now())::float as left from adjourn.adjourn_jobs")
+    )
+    assert 0 < rows[0]["left"] <= 0.5
+
+
+def test_a_delay_is_added_to_the_time_of_the_database(app: adjourn.App) -> None:
+    statements = adjourn.sql.statements()
+    one = {"queue": "q", "task_name": "t", "priority": 0, "lock": None, "queueing_lock": None, "args": "{}"}
+    common = {**one, "scheduled_at": None, "own_transaction": False}
+    connector = app.connector.get_sync_connector()
+    connector.execute(statements["defer_job"], {**common, "schedule_in": 60})
+    connector.execute(statements["defer_job"], {**common, "schedule_in": None})
+    for queueing_locks in ([None, None, None], ["a", "b", "c"]):  # stored by two texts
+        many = {
+            "queues": ["q"] * 3,
+            "task_names": ["t"] * 3,
+            "priorities": [0] * 3,
+            "locks": [None] * 3,
+            "queueing_locks": queueing_locks,
+            "args": ["{}"] * 3,
+            "scheduled_at": [None] * 3,
+            "schedule_in": [None, 120.0, 0.5],
+            "own_transaction": False,
+        }
+        connector.execute(statements["defer_jobs"], many)
+    text = "select round(extract(epoch from scheduled_at - enqueued_at), 1)::float as wait from adjourn.adjourn_jobs"
+    rows = connector.execute(Statement("waits", text + " order by id"))
+    assert [row["wait"] for row in rows] == [60, None, None, 120, 0.5, None, 120, 0.5]
+
+
+def test_outcomes_find_their_jobs_one_by_one_however_many_there_are(
+    app: adjourn.App, manager: SyncWorkerManager, worker: int
+) -> None:
+    statements = adjourn.sql.statements()
+    explain = Statement("explain", f"explain (analyze, buffers, format json) {statements['exchange'].text}")
+
+    def pages_read(outcomes: tuple[Outcome, ...]) -> int:
+        parameters = {
+            "worker_id": worker,
+            "outcomes": dump_outcomes(outcomes),
+            "limit": 0,
+            "queues": None,
+            "busy": False,
+            "probe": False,
+        }
+        (row,) = manager.session.execute(explain, parameters)
+        return int(row["QUERY PLAN"][0]["Plan"]["Shared Hit Blocks"])
+
+    def outcomes_of(jobs: list[Job]) -> tuple[Outcome, ...]:
+        return tuple((ended(job), retried(job), HandedBack.of(job))[n % 3] for n, job in enumerate(jobs))
+
+    # Plans are made, and kept, while there are few jobs.
+    app.configure_task("any").batch_defer(*[{}] * 300)
+    jobs = claim(manager, worker, 30).jobs
+    for n in range(8):
+        pages_read(outcomes_of(jobs[n * 3 : n * 3 + 3]))
+    manager.session.execute(
+        Statement(
+            "fill",
+            "insert into adjourn.adjourn_jobs (queue, task_name, priority, args, hold)"
+            " select 'other', 't', 0, '{}', 0 from generate_series(1, 20000)",
+        )
+    )
+    assert pages_read(outcomes_of(jobs[24:30])) < 200

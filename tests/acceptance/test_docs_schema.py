@@ -14,7 +14,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from adjourn import sql
-from support.databases import with_database
+from support.databases import new_database
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "schema.md").read_text("utf-8")
 FILES = {name: text for text, name in re.findall(r"```python\n(# (\S+\.py)\n.*?)```", PAGE, re.DOTALL)}
@@ -35,11 +35,8 @@ def work():
 @pytest.fixture
 def bare(server_dsn: str) -> Iterator[str]:
     """The address of a database without adjourn's schema."""
-    name = f"adjourn_docs_schema_{os.getpid()}"
-    with psycopg.connect(server_dsn, autocommit=True) as connection:
-        connection.execute(f'create database "{name}" template template0'.encode())
-        yield with_database(server_dsn, name)
-        connection.execute(f'drop database "{name}" with (force)'.encode())
+    with new_database(server_dsn, f"adjourn_docs_schema_{os.getpid()}") as dsn:
+        yield dsn
 
 
 @pytest.fixture

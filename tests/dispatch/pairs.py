@@ -23,8 +23,8 @@ from sqlalchemy.orm import Session
 
 import adjourn
 from adjourn.connector import BaseConnector
-from adjourn.connectors._faces import AsynchronousConnector
 from adjourn.connectors.adapted import SyncAdaptedConnector
+from adjourn.connectors.faces import AsynchronousConnector
 from adjourn.connectors.memory import SyncInMemoryConnector
 from adjourn.contrib.sqlalchemy import SQLAlchemyConnector, SQLAlchemyPsycopg2Connector, SQLAlchemyPsycopgConnector
 from adjourn.testing import InMemoryConnector

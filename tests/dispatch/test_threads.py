@@ -16,7 +16,7 @@ from asgiref.sync import async_to_sync, sync_to_async
 import adjourn
 from adjourn._dispatch.rule import Life
 from adjourn.connector import BaseConnector
-from adjourn.connectors._faces import AsynchronousConnector
+from adjourn.connectors.faces import AsynchronousConnector
 from adjourn.exceptions import AppNotOpen, WrongCaller
 from dispatch.conftest import ON_PSYCOPG, Bar, Stored
 from dispatch.pairs import Pair

@@ -80,75 +80,82 @@ class Actor:
     def pause(self) -> None:
         time.sleep(self.random.choice([0, 0, 0.001, 0.004]))
 
-    def exchange(self, ends: dict[int, str | None], limit: int) -> None:
-        """End some jobs, and claim others."""
+    def exchange(self, outcomes: dict[int, dict[str, Any]], limit: int) -> None:
+        """Tell what has become of some jobs, and claim others."""
         if not self.worker_id:
             (row,) = self.run("register_worker", name="w", queues=None, timeout=60)
             self.worker_id = row["id"]
-        ids = sorted(ends)
+        told = [{"id": id_, "claim": self.jobs.pop(id_), **outcome} for id_, outcome in sorted(outcomes.items())]
         rows = self.run(
             "exchange",
             worker_id=self.worker_id,
-            ids=ids,
-            claims=[self.jobs.pop(id_) for id_ in ids],
-            statuses=[ends[id_] for id_ in ids],
-            errors=[self.random.choice([None, '{"message": "m"}']) for _ in ids],
+            outcomes=json.dumps(told) if told else None,
             limit=limit,
             queues=self.random.choice([None, ["default"]]),
             busy=self.random.random() < 0.5,
             probe=True,
         )
         report = json.loads(rows.pop()["args"])
-        self.deleted += sum(ends[id_] is None for id_ in set(ids) - set(report["refused"] or ()))
+        refused = report["refused"] or ()
+        self.deleted += sum(each["outcome"] == "deleted" and each["id"] not in refused for each in told)
         self.jobs |= {row["id"]: row["claim"] for row in rows}
         if not report["alive"]:
             self.worker_id, self.jobs = 0, {}
 
-    def held(self) -> tuple[list[int], list[int]]:
-        """Claim, and return the ids and claims of some of the jobs that it runs, which it then forgets."""
+    def some_jobs(self) -> list[int]:
+        """Claim, and return the ids of some of the jobs that it runs."""
         self.exchange({}, 3)
         self.pause()
-        ids = sorted(self.random.sample(list(self.jobs), self.random.randint(0, len(self.jobs))))
-        return ids, [self.jobs.pop(id_) for id_ in ids]
+        return self.random.sample(list(self.jobs), self.random.randint(0, len(self.jobs)))
+
+    def end(self) -> dict[str, Any]:
+        """Choose how a job ends."""
+        outcome = self.random.choice(["succeeded", "failed", "aborted", "deleted"])
+        return {"outcome": outcome, **self.random.choice([{}, {"error": '{"message": "m"}'}])}
+
+    def retry(self) -> dict[str, Any]:
+        """Choose how a job is to be run again."""
+        times: list[dict[str, Any]] = [{}, {"retry_at": "2100-01-01"}, {"retry_at": "2001-01-01"}, {"retry_in": 9}]
+        changes = [times, [{}, {"priority": 1}], [{}, {"queue": "other"}], [{}, {"lock": "a"}, {"lock": "b"}]]
+        chosen: dict[str, Any] = {"outcome": "retried"}
+        for choices in changes:
+            chosen |= self.random.choice(choices)
+        return chosen
 
 
 def finish_and_claim(actor: Actor) -> None:
-    statuses = ["succeeded", "failed", "aborted", None]
-    actor.exchange({id_: actor.random.choice(statuses) for id_ in actor.jobs if actor.random.random() < 0.7}, 3)
+    actor.exchange({id_: actor.end() for id_ in actor.jobs if actor.random.random() < 0.7}, 3)
     actor.pause()
 
 
 def retry(actor: Actor) -> None:
-    ids, claims = actor.held()
-    choices: list[tuple[str, list[Any]]] = [
-        ("at", [None, None, "2100-01-01", "2001-01-01"]),
-        ("priorities", [None, 1]),
-        ("queues", [None, "other"]),
-        ("relock", [True, False, False]),
-        ("locks", LOCKS),
-        ("errors", [None, "{}"]),
-    ]
-    columns = {name: [actor.random.choice(values) for _ in ids] for name, values in choices}
-    actor.run("retry_jobs", worker_id=actor.worker_id, ids=ids, claims=claims, **columns)
+    actor.exchange({id_: actor.retry() for id_ in actor.some_jobs()}, 0)
 
 
 def hand_back(actor: Actor) -> None:
-    ids, claims = actor.held()
-    actor.run("hand_back", worker_id=actor.worker_id, ids=ids, claims=claims)
+    actor.exchange({id_: {"outcome": "handed_back"} for id_ in actor.some_jobs()}, 0)
+
+
+def tell_all_and_claim(actor: Actor) -> None:
+    told: dict[int, dict[str, Any]] = {}
+    for id_ in actor.some_jobs():
+        told[id_] = actor.random.choice([actor.end(), actor.retry(), {"outcome": "handed_back"}])
+    actor.exchange(told, 3)
 
 
 def disown(actor: Actor) -> None:
-    actor.held()
+    for id_ in actor.some_jobs():
+        del actor.jobs[id_]
     actor.run("disown", worker_id=actor.worker_id, known=list(actor.jobs))
 
 
 def beat(actor: Actor) -> None:
-    actor.held()
+    actor.some_jobs()
     actor.run("heartbeat", worker_id=actor.worker_id, timeout=60)
 
 
 def leave(actor: Actor) -> None:
-    actor.held()
+    actor.some_jobs()
     actor.run("unregister_worker", worker_id=actor.worker_id)
     actor.worker_id, actor.jobs = 0, {}
 
@@ -210,7 +217,8 @@ def defer(actor: Actor) -> None:
     queueing_lock = actor.random.choice(["x", None, None])
     lock = actor.random.choice(LOCKS)
     with actor.connection.transaction():
-        actor.run("defer_job", **one, lock=lock, queueing_lock=queueing_lock, scheduled_at=when, own_transaction=False)
+        times = {"scheduled_at": when, "schedule_in": actor.random.choice([None, None, 60])}
+        actor.run("defer_job", **one, **times, lock=lock, queueing_lock=queueing_lock, own_transaction=False)
         actor.pause()
     actor.deferred += 1
 
@@ -227,6 +235,7 @@ def defer_several(actor: Actor) -> None:
             queueing_locks=queueing_locks,
             args=["{}"] * 3,
             scheduled_at=[None] * 3,
+            schedule_in=actor.random.choice([None, [None, 60, None]]),
             own_transaction=True,
         )
         actor.pause()
@@ -259,7 +268,8 @@ def look(actor: Actor) -> None:
 
 
 KINDS = [
-    *(finish_and_claim, retry, hand_back, disown, beat, leave, place, place_and_heal, rescue, cancel, give_up_a_cancel),
+    *(finish_and_claim, retry, hand_back, tell_all_and_claim, disown, beat, leave, place, place_and_heal, rescue),
+    *(cancel, give_up_a_cancel),
     *(request_abort, retry_by_id, defer, defer_several, delete_old, drop_old, look),
 ]
 

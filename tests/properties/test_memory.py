@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from adjourn import sql
-from adjourn._domain.outcomes import Ended, Exchanged, Retried
+from adjourn._domain.outcomes import Ended, Exchanged, HandedBack, Outcome, Retried
 from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.connector import BaseConnector
 from adjourn.connectors import SyncPsycopgConnector
@@ -27,8 +27,8 @@ from adjourn.types import Row
 from properties import memory_strategies as strategies
 
 CHANNEL = sql.channel(sql.DEFAULT_SCHEMA)
-End: TypeAlias = tuple[int, int, str | None, str | None]
-"""The number of a job, the claim that it is held by, and how it ends."""
+Told: TypeAlias = Callable[["Side"], Outcome]
+"""What has become of a job, in the words of one of the two databases."""
 NOBODY = 10**9
 """An id that nothing has."""
 
@@ -194,6 +194,37 @@ class Databases(RuleBasedStateMachine):
 
         self.both(ask)
 
+    @rule(new=st.lists(strategies.jobs(), min_size=1, max_size=4), is_alone=st.booleans())
+    def defer_with_delays(self, new: list[tuple[Job, float | None]], is_alone: bool) -> None:
+        """Delays count from the database's now, and before times."""
+
+        def ask(side: Side) -> list[int]:
+            rows = [
+                {
+                    "queue": job.queue,
+                    "task_name": job.task_name,
+                    "priority": job.priority,
+                    "lock": job.lock,
+                    "queueing_lock": job.queueing_lock,
+                    "args": "{}",
+                    "scheduled_at": side.at(-10),
+                    "schedule_in": None if seconds is None else float(seconds),
+                }
+                for job, seconds in new
+            ]
+            statements = sql.statements()
+            if is_alone:
+                stored = side.connector.execute(statements["defer_job"], {**rows[0], "own_transaction": False})
+            else:
+                names = {"queue": "queues", "task_name": "task_names", "priority": "priorities", "lock": "locks"}
+                names["queueing_lock"] = "queueing_locks"
+                columns = {names.get(name, name): [row[name] for row in rows] for name in rows[0]}
+                stored = side.connector.execute(statements["defer_jobs"], {**columns, "own_transaction": True})
+            side.jobs += [row["id"] for row in stored]
+            return side.numbers(row["id"] for row in stored)
+
+        self.both(ask)
+
     @rule(data=st.data(), abort=st.booleans(), delete=st.booleans(), is_placed=st.booleans())
     def cancel(self, data: st.DataObject, abort: bool, delete: bool, is_placed: bool) -> None:
         number = self.draw_job(data)
@@ -258,8 +289,8 @@ class Databases(RuleBasedStateMachine):
     )
     def exchange(self, data: st.DataObject, limit: int, queues: list[str] | None, busy: bool, probe: bool) -> None:
         worker = self.draw_worker(data)
-        ends = [self.draw_end(data, claim) for claim in self.draw_claims(data, worker)]
-        self.exchange_at_both(worker, ends, limit, queues, busy, probe)
+        told = [self.draw_outcome(data, claim) for claim in self.draw_claims(data, worker)]
+        self.exchange_at_both(worker, told, limit, queues, busy, probe)
 
     @rule(data=st.data(), limit=st.integers(1, 4), ends=st.booleans())
     def work(self, data: st.DataObject, limit: int, ends: bool) -> None:
@@ -271,14 +302,14 @@ class Databases(RuleBasedStateMachine):
         self.exchange_at_both(worker, [], limit, None, False, True)
 
     def exchange_at_both(
-        self, worker: int, ends: list[End], limit: int, queues: list[str] | None, busy: bool, probe: bool
+        self, worker: int, told: list[Told], limit: int, queues: list[str] | None, busy: bool, probe: bool
     ) -> None:
         due_in: list[float | None] = []
 
         def ask(side: Side) -> Any:
-            ended = [Ended(side.job(number), claim, status, error) for number, claim, status, error in ends]
+            outcomes = [outcome(side) for outcome in told]
             exchanged: Exchanged = side.worker.exchange(
-                side.worker_id(worker), ended, limit=limit, queues=queues, busy=busy, probe=probe
+                side.worker_id(worker), outcomes, limit=limit, queues=queues, busy=busy, probe=probe
             )
             due_in.append(exchanged.due_in)
             jobs = [side.seen(job) for job in exchanged.jobs]
@@ -290,36 +321,13 @@ class Databases(RuleBasedStateMachine):
         assert (in_memory is None) == (in_postgres is None)
         assert in_memory is None or in_postgres is None or abs(in_memory - in_postgres) < 30
 
-    @rule(data=st.data(), is_fresh=st.booleans())
-    def retry(self, data: st.DataObject, is_fresh: bool) -> None:
+    @rule(data=st.data(), is_fresh=st.booleans(), limit=st.integers(0, 2))
+    def retry(self, data: st.DataObject, is_fresh: bool, limit: int) -> None:
         worker = self.draw_worker(data)
         if is_fresh:
             self.work(data, 4, False)
-        times = [data.draw(strategies.SECONDS) for _ in range(5)]
-        chosen = [
-            (*claim, data.draw(strategies.ERRORS), times[n % 5], data.draw(strategies.decisions()))
-            for n, claim in enumerate(self.draw_claims(data, worker))
-        ]
-
-        def ask(side: Side) -> list[int]:
-            retried = []
-            for number, claim, _, error, seconds, decision in chosen:
-                values = {"priority": None, "queue": None, "lock": None, **decision}
-                retried.append(Retried(side.job(number), claim, error, side.at(seconds), **values))
-            return side.numbers(side.worker.retry_jobs(side.worker_id(worker), retried))
-
-        self.both(ask)
-
-    @rule(data=st.data())
-    def hand_back(self, data: st.DataObject) -> None:
-        worker = self.draw_worker(data)
-        given = self.draw_claims(data, worker)
-
-        def ask(side: Side) -> list[int]:
-            jobs = [Job(id=side.job(number), claim=claim, queue="", task_name="") for number, claim, _ in given]
-            return side.numbers(side.worker.hand_back(side.worker_id(worker), jobs))
-
-        self.both(ask)
+        told = [self.draw_retry(data, claim) for claim in self.draw_claims(data, worker)]
+        self.exchange_at_both(worker, told, limit, None, False, True)
 
     @rule(data=st.data())
     def disown(self, data: st.DataObject) -> None:
@@ -432,10 +440,33 @@ class Databases(RuleBasedStateMachine):
         workers = len(self.sides[0].workers)
         return data.draw(st.integers(max(0, workers - 2), max(0, workers - 1)), "worker")
 
-    def draw_end(self, data: st.DataObject, claim: tuple[int, int, int]) -> End:
+    def draw_outcome(self, data: st.DataObject, claim: tuple[int, int, int]) -> Told:
+        """Choose what has become of a claimed job."""
+        draw = data.draw(st.sampled_from([self.draw_end, self.draw_end, self.draw_retry, self.draw_hand_back]))
+        return draw(data, claim)
+
+    def draw_end(self, data: st.DataObject, claim: tuple[int, int, int]) -> Told:
         """Choose how a claimed job ends."""
         number, fence, _ = claim
-        return number, fence, data.draw(strategies.FINISHED), data.draw(strategies.ERRORS)
+        status, error = data.draw(strategies.FINISHED), data.draw(strategies.ERRORS)
+        return lambda side: Ended(side.job(number), fence, status, error)
+
+    def draw_retry(self, data: st.DataObject, claim: tuple[int, int, int]) -> Told:
+        """Choose how a claimed job is to be run again."""
+        number, fence, _ = claim
+        seconds, is_delay = data.draw(strategies.SECONDS), data.draw(st.booleans())
+        error, values = data.draw(strategies.ERRORS), data.draw(strategies.decisions())
+
+        def retried(side: Side) -> Outcome:
+            when: dict[str, Any] = {"retry_in": seconds} if is_delay else {"retry_at": side.at(seconds)}
+            return Retried(side.job(number), fence, error, **when, **values)
+
+        return retried
+
+    def draw_hand_back(self, data: st.DataObject, claim: tuple[int, int, int]) -> Told:
+        """Hand a claimed job back."""
+        number, fence, _ = claim
+        return lambda side: HandedBack(side.job(number), fence)
 
     def draw_claims(self, data: st.DataObject, worker: int) -> list[tuple[int, int, int]]:
         """Choose jobs that were claimed, each once: this worker's latest claims are likely to be held still."""

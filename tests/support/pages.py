@@ -69,7 +69,7 @@ class Block:
 
 def every_page() -> list[Path]:
     """Return the pages of the site, and the README."""
-    return [ROOT / "README.md", *sorted(page for page in (ROOT / "docs").rglob("*.md") if "_static" not in page.parts)]
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def read(page: Path) -> list[Block]:

@@ -257,7 +257,7 @@ def test_a_statement_takes_effect_as_a_whole_or_not_at_all(app: adjourn.App, con
         app.configure_task("any", queueing_lock="one").batch_defer({}, {})
     assert connector.jobs == {}
     job = {"queue": "q", "task_name": "t", "priority": 0, "lock": None, "queueing_lock": "one", "args": "{}"}
-    parameters = {**job, "scheduled_at": None, "own_transaction": False}
+    parameters = {**job, "scheduled_at": None, "schedule_in": None, "own_transaction": False}
     with pytest.raises(exceptions.ConnectorException, match="json"):
         connector.execute(STATEMENTS["defer_job"], {**parameters, "args": "{"})
     assert connector.jobs == {}
@@ -273,7 +273,9 @@ def test_the_schema_is_applied(app: adjourn.App) -> None:
 
 def defer_in(session: SyncInMemorySession, queue: str) -> None:
     job = {"queue": queue, "task_name": "t", "priority": 0, "lock": None, "queueing_lock": None, "args": "{}"}
-    session.execute(STATEMENTS["defer_job"], {**job, "scheduled_at": None, "own_transaction": True})
+    session.execute(
+        STATEMENTS["defer_job"], {**job, "scheduled_at": None, "schedule_in": None, "own_transaction": True}
+    )
 
 
 @pytest.fixture

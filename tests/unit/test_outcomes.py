@@ -6,7 +6,16 @@ import datetime
 import json
 from typing import Any
 
-from adjourn._domain.outcomes import MAX_MESSAGE, MAX_TRACEBACK, Ended, Retried, error_entry
+from adjourn._domain.outcomes import (
+    MAX_MESSAGE,
+    MAX_TRACEBACK,
+    Ended,
+    HandedBack,
+    Outcome,
+    Retried,
+    dump_outcomes,
+    error_entry,
+)
 from adjourn.jobs import DeleteJobCondition, Job, Status
 from adjourn.retry import RetryDecision
 
@@ -60,4 +69,22 @@ def test_a_retry_carries_the_decision_and_the_fence() -> None:
     decision = RetryDecision(retry_at=NOW, queue="slow")
     retried = Retried.of(JOB, decision, None)
     assert (retried.id, retried.claim, retried.queue, retried.lock) == (7, 3, "slow", None)
-    assert retried.at == NOW
+    assert (retried.retry_at, retried.retry_in) == (NOW, None)
+
+
+def test_outcomes_are_sent_as_one_array_in_the_order_of_their_ids_without_what_is_none() -> None:
+    outcomes: list[Outcome] = [
+        Retried(9, 1, '{"a": 1}', retry_at=NOW, priority=0),
+        HandedBack(8, 2),
+        Ended(7, 3, None),
+        Ended(6, 1, "x"),
+    ]
+    sent = dump_outcomes(outcomes)
+    assert sent is not None
+    assert json.loads(sent) == [
+        {"id": 6, "claim": 1, "outcome": "x"},
+        {"id": 7, "claim": 3, "outcome": "deleted"},
+        {"id": 8, "claim": 2, "outcome": "handed_back"},
+        {"id": 9, "claim": 1, "outcome": "retried", "error": '{"a": 1}', "retry_at": NOW.isoformat(), "priority": 0},
+    ]
+    assert dump_outcomes([]) is None

@@ -186,3 +186,21 @@ async def test_a_worker_that_does_not_wait_keeps_house_before_it_runs_anything()
             await app.run_worker_async(wait=False, install_signal_handlers=False)
     assert ran == [1]
     assert {"rescue", "place", "make_partitions"} <= {name for name, _ in connector.queries}
+
+
+async def test_a_worker_that_does_not_wait_hears_of_aborts_too() -> None:
+    app = adjourn.App(connector=InMemoryConnector())
+    begun = asyncio.Event()
+
+    @app.task(name="sleep")
+    async def sleep() -> None:
+        begun.set()
+        await asyncio.sleep(LONG)
+
+    async with app.open_async(), asyncio.timeout(BOUND):
+        job_id = await sleep.defer_async()
+        running = asyncio.create_task(app.run_worker_async(wait=False, install_signal_handlers=False))
+        await begun.wait()
+        await app.job_manager.cancel_job_by_id_async(job_id, abort=True)
+        await running
+        assert (await app.job_manager.get_job_status_async(job_id)).value == "aborted"

@@ -65,7 +65,7 @@ class Dispatcher:
     ) -> None:
         self.json_dumps: JSONDumps = half.json_dumps
         self.json_loads: JSONLoads = half.json_loads
-        self.keeper = StateKeeper(needs_opening=needs_opening)
+        self.keeper: StateKeeper = StateKeeper(needs_opening=needs_opening)
         self._async_half = half
         self._make_sync_half = make_sync_half
         self._make_plain_half = make_plain_half or (lambda: self._sync_half)

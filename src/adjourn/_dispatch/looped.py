@@ -103,6 +103,7 @@ class LoopedSession:
         except BaseException:
             self._thread.close()
             raise
+        self.is_wakeable: bool = self._session.is_wakeable
         self._is_closed = False
 
     def _run(self, function: Callable[..., Coroutine[Any, Any, T]], *arguments: Any) -> T:
@@ -119,11 +120,6 @@ class LoopedSession:
     def wait_for_notifications(self, timeout: float) -> list[str]:
         """Wait until a notification arrives, at most so many seconds, and return the payloads of those there are."""
         return self._run(self._session.wait_for_notifications_async, timeout)
-
-    @property
-    def is_wakeable(self) -> bool:
-        """Whether the session on the loop is."""
-        return self._session.is_wakeable
 
     def wake(self) -> None:
         """End the wait for notifications that is under way, or else the next one. From any thread, at any time."""

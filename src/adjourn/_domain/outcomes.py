@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime
 import json
 import traceback
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
 
 import attrs
 
@@ -34,18 +34,36 @@ class Ended:
         """Say how a job ended."""
         return cls(_id(job), job.claim, None if delete.applies_to(status) else status.value, error)
 
+    def row(self) -> dict[str, Any]:
+        """Return what the database is told. What is None is left out."""
+        row: dict[str, Any] = {"id": self.id, "claim": self.claim, "outcome": self.status or "deleted"}
+        if self.error is not None:
+            row["error"] = self.error
+        return row
+
 
 @attrs.frozen
 class Retried:
-    """A job that failed and is to be run again. None leaves a value as it is; ``at`` of None is at once."""
+    """A job that failed and is to be run again.
+
+    Attributes
+    ----------
+    retry_at
+        Not before this time; None for at once.
+    retry_in
+        Not before so many seconds after the database's now, which counts where both are given; None for no delay.
+    priority, queue, lock
+        New values; None leaves the job's own.
+    """
 
     id: int
     claim: int
-    error: str | None
-    at: datetime.datetime | None
-    priority: int | None
-    queue: str | None
-    lock: str | None
+    error: str | None = None
+    retry_at: datetime.datetime | None = None
+    retry_in: float | None = None
+    priority: int | None = None
+    queue: str | None = None
+    lock: str | None = None
 
     @classmethod
     def of(cls, job: Job, decision: RetryDecisionLike, error: str | None) -> Retried:
@@ -62,7 +80,58 @@ class Retried:
             check_priority(decision.priority)
         check_name("queue", decision.queue, optional=True)
         check_name("lock", decision.lock, optional=True)
-        return cls(_id(job), job.claim, error, decision.retry_at, decision.priority, decision.queue, decision.lock)
+        return cls(
+            _id(job),
+            job.claim,
+            error,
+            retry_at=decision.retry_at,
+            priority=decision.priority,
+            queue=decision.queue,
+            lock=decision.lock,
+        )
+
+    def row(self) -> dict[str, Any]:
+        """Return what the database is told. What is None is left out."""
+        row = {
+            "id": self.id,
+            "claim": self.claim,
+            "outcome": "retried",
+            "error": self.error,
+            "retry_at": None if self.retry_at is None else self.retry_at.isoformat(),
+            "retry_in": self.retry_in,
+            "priority": self.priority,
+            "queue": self.queue,
+            "lock": self.lock,
+        }
+        return {key: value for key, value in row.items() if value is not None}
+
+
+@attrs.frozen
+class HandedBack:
+    """A job that was claimed and never started, or cut short by its worker's end: as if it had not been claimed."""
+
+    id: int
+    claim: int
+
+    @classmethod
+    def of(cls, job: Job) -> HandedBack:
+        """Hand a claimed job back."""
+        return cls(_id(job), job.claim)
+
+    def row(self) -> dict[str, Any]:
+        """Return what the database is told."""
+        return {"id": self.id, "claim": self.claim, "outcome": "handed_back"}
+
+
+Outcome: TypeAlias = Ended | Retried | HandedBack
+"""What can become of a job that a worker has claimed."""
+
+
+def dump_outcomes(outcomes: Iterable[Outcome]) -> str | None:
+    """Return outcomes as an exchange sends them: a JSON array in the order of the ids; None for no outcome."""
+    # Ascending ids: two transactions that take the same rows take them in the same order.
+    rows = [each.row() for each in sorted(outcomes, key=lambda each: each.id)]
+    return json.dumps(rows, allow_nan=False, separators=(",", ":")) if rows else None
 
 
 @attrs.frozen
@@ -76,7 +145,7 @@ class Exchanged:
     unreadable
         Claimed now as well, but what is stored as their arguments cannot be read; with the reason.
     refused
-        Ids of ended jobs that were not this worker's any more.
+        Ids of jobs that were not this worker's any more: what became of them here is not stored.
     alive
         False if this worker was declared dead.
     repeat

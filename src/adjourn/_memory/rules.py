@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import decimal
 import json
 from collections.abc import Iterable
@@ -36,6 +37,14 @@ def promote(tables: Tables, locks: Iterable[str]) -> list[JobRow]:
         if best := min(waiting, key=lambda job: job.order, default=None):
             heads.append(tables.change(best, hold=Hold.READY))
     return heads
+
+
+def due_at(tables: Tables, at: Any, seconds: float | None) -> datetime.datetime | None:
+    """Return when a job is due that was given a time, as a datetime or in ISO's form, or a delay, which counts first."""
+    if seconds is not None:
+        return tables.now + datetime.timedelta(seconds=seconds)
+    at = datetime.datetime.fromisoformat(at) if isinstance(at, str) else at
+    return None if at is None else at.astimezone(datetime.UTC)
 
 
 def first_hold(tables: Tables, scheduled_at: Any, lock: str | None) -> Hold:

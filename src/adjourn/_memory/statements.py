@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from adjourn import sql
-from adjourn._memory.rules import check_queueing_locks, first_hold, stored_json, wake
+from adjourn._memory.rules import check_queueing_locks, due_at, first_hold, stored_json, wake
 from adjourn._memory.tables import JobRow, Tables
 from adjourn.sql.constants import Hold
 from adjourn.types import Row
@@ -41,11 +41,13 @@ def defer_job(
     queueing_lock: str | None,
     args: str,
     scheduled_at: datetime.datetime | None,
+    schedule_in: float | None,
     own_transaction: bool,
 ) -> list[Row]:
     """Store a new job."""
     check_queueing_locks(tables, [queueing_lock])
-    id_ = add_job(tables, queue, task_name, priority, lock, queueing_lock, stored_json(args), scheduled_at)
+    at = due_at(tables, scheduled_at, schedule_in)
+    id_ = add_job(tables, queue, task_name, priority, lock, queueing_lock, stored_json(args), at)
     return [{"id": id_, "woken": "" if wake(tables, own_transaction) else None}]
 
 
@@ -57,12 +59,11 @@ def add_job(
     lock: str | None,
     queueing_lock: str | None,
     args: str,
-    scheduled_at: datetime.datetime | None,
+    at: datetime.datetime | None,
 ) -> int:
     """Store a job that nothing speaks against, and return its id."""
     tables.last_job_id += 1
     tables.touched.add(tables.last_job_id)
-    at = scheduled_at and scheduled_at.astimezone(datetime.UTC)
     tables.jobs[tables.last_job_id] = JobRow(
         id=tables.last_job_id,
         queue=queue,
@@ -90,12 +91,15 @@ def defer_jobs(
     queueing_locks: Sequence[str | None],
     args: Sequence[str],
     scheduled_at: Sequence[datetime.datetime | None],
+    schedule_in: Sequence[float | None] | None,
     own_transaction: bool,
 ) -> list[Row]:
     """Store new jobs, all or none."""
     check_queueing_locks(tables, queueing_locks)
     stored = [stored_json(text) for text in args]
-    columns = zip(queues, task_names, priorities, locks, queueing_locks, stored, scheduled_at, strict=True)
+    delays = [None] * len(stored) if schedule_in is None else schedule_in
+    due = [due_at(tables, *times) for times in zip(scheduled_at, delays, strict=True)]
+    columns = zip(queues, task_names, priorities, locks, queueing_locks, stored, due, strict=True)
     rows: list[Row] = [{"id": add_job(tables, *values)} for values in columns]
     wake(tables, own_transaction)
     return rows
@@ -141,7 +145,7 @@ def retry_job_by_id(
     old = tables.finished.get(job_id) or tables.jobs.get(job_id)
     if old is None:
         return [{"found": False}]
-    at = retry_at and retry_at.astimezone(datetime.UTC)
+    at = due_at(tables, retry_at, None)
     new_lock = lock if relock else old.lock
     again = attrs.evolve(
         old,

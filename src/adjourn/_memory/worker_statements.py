@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from adjourn._memory.rules import first_hold, has_head, promote, stored_json, wake
+from adjourn._memory.rules import due_at, first_hold, has_head, promote, stored_json, wake
 from adjourn._memory.statements import answers
 from adjourn._memory.tables import JobRow, Tables, WorkerRow, with_error
 from adjourn.sql.constants import DUE_LIMIT, Hold
@@ -20,6 +20,8 @@ CLAIMED = (
     *("abort_requested", "enqueued_at", "started_at"),
 )
 """The columns of a job that a worker gets to see."""
+BACK = ("retried", "handed_back")
+"""The outcomes after which a job is run again."""
 
 
 @answers
@@ -90,38 +92,76 @@ def exchange(
     tables: Tables,
     *,
     worker_id: int,
-    ids: Sequence[int],
-    claims: Sequence[int],
-    statuses: Sequence[str | None],
-    errors: Sequence[str | None],
+    outcomes: str | None,
     limit: int,
     queues: Sequence[str] | None,
     busy: bool,
     probe: bool,
 ) -> list[Row]:
-    """Store what has ended, and claim what is next."""
-    stored_errors = [None if error is None else stored_json(error) for error in errors]
-    due_at = _make_due(tables) if probe else None
-    finished: set[int] = set()
-    freed: list[str] = []
-    for id_, claim, status, error in zip(ids, claims, statuses, stored_errors, strict=True):
-        if job := _held(tables, worker_id, id_, claim):
-            tables.finish(job, status, error, attempts=job.attempts + 1)
-            finished.add(id_)
+    """Store what has become of jobs, and claim what is next."""
+    told = [_read(row) for row in json.loads(outcomes or "[]")]
+    back, freed = _put_back(tables, worker_id, told)
+    stored = set(back)
+    for row in told:
+        if row["outcome"] not in BACK and (job := _held(tables, worker_id, row["id"], row["claim"])):
+            status = None if row["outcome"] == "deleted" else row["outcome"]
+            tables.finish(job, status, row.get("error"), attempts=job.attempts + 1)
+            stored.add(job.id)
             freed += [job.lock] if job.lock is not None else []
-    promoted = {job.id for job in promote(tables, freed)}
+    ready = {*back, *(job.id for job in promote(tables, freed))}
+    next_at = _make_due(tables) if probe else None
     claimed, is_alive, is_to_repeat = _claim(tables, worker_id, limit, queues, busy)
-    if not promoted <= {job.id for job in claimed}:
+    if not ready <= {job.id for job in claimed}:
         wake(tables, besides=worker_id)
     report = {
-        "refused": [id_ for id_ in ids if id_ not in finished] or None,
+        "refused": [row["id"] for row in told if row["id"] not in stored] or None,
         "alive": is_alive,
         "repeat": is_to_repeat,
         "place": (any(tables.held(Hold.UNPLACED)) or bool(tables.headless)) if probe else None,
-        "due_in": None if due_at is None else (due_at - tables.now).total_seconds(),
+        "due_in": None if next_at is None else (next_at - tables.now).total_seconds(),
     }
     rows: list[Row] = [{column: getattr(job, column) for column in CLAIMED} for job in claimed]
     return [*rows, {**dict.fromkeys(CLAIMED), "args": json.dumps(report)}]
+
+
+def _read(row: Row) -> Row:
+    """Return what one outcome says, with the error as it is stored."""
+    return {**row, "error": stored_json(row["error"])} if "error" in row else row
+
+
+def _put_back(tables: Tables, worker_id: int, told: Sequence[Row]) -> tuple[list[int], list[str]]:
+    """Put jobs back that are to be run again; return their ids, and the locks that they leave without a head."""
+    ids, freed = [], []
+    for row in told:
+        job = _held(tables, worker_id, row["id"], row["claim"])
+        if job is None or row["outcome"] not in BACK:
+            continue
+        ids.append(job.id)
+        if row["outcome"] == "handed_back":
+            tables.change(job, worker_id=None, started_at=None)
+            continue
+        scheduled_at = due_at(tables, row.get("retry_at"), row.get("retry_in"))
+        lock = row.get("lock", job.lock)
+        hold = first_hold(tables, scheduled_at, lock)
+        if hold == Hold.UNPLACED and lock == job.lock:
+            hold = Hold.READY  # it keeps its place
+        tables.change(
+            job,
+            worker_id=None,
+            attempts=job.attempts + 1,
+            started_at=None,
+            scheduled_at=scheduled_at,
+            priority=row.get("priority", job.priority),
+            queue=row.get("queue", job.queue),
+            lock=lock,
+            queueing_lock=None,
+            waiting_queueing_lock=None,
+            hold=hold,
+            errors=with_error(job.errors, row.get("error")),
+        )
+        if job.lock is not None and (hold != Hold.READY or lock != job.lock):
+            freed.append(job.lock)
+    return ids, freed
 
 
 def _held(tables: Tables, worker_id: int, id_: int, claim: int) -> JobRow | None:
@@ -203,64 +243,6 @@ def _rivals(tables: Tables, new: Sequence[int]) -> list[tuple[JobRow, JobRow]]:
         for head in tables.held(Hold.READY)
         if head.worker_id is None and head.lock in newcomers and newcomers[head.lock].order < head.order
     ]
-
-
-@answers
-def retry_jobs(
-    tables: Tables,
-    *,
-    worker_id: int,
-    ids: Sequence[int],
-    claims: Sequence[int],
-    errors: Sequence[str | None],
-    at: Sequence[datetime.datetime | None],
-    priorities: Sequence[int | None],
-    queues: Sequence[str | None],
-    relock: Sequence[bool],
-    locks: Sequence[str | None],
-) -> list[Row]:
-    """Put jobs of a worker that failed back, to be run again."""
-    stored_errors = [None if error is None else stored_json(error) for error in errors]
-    decisions = zip(ids, claims, stored_errors, at, priorities, queues, relock, locks, strict=True)
-    rows: list[Row] = []
-    for id_, claim, error, when, priority, queue, is_relocked, lock in sorted(decisions, key=lambda each: each[0]):
-        old = _held(tables, worker_id, id_, claim)
-        if old is None:
-            continue
-        scheduled_at = when and when.astimezone(datetime.UTC)
-        new_lock = lock if is_relocked else old.lock
-        hold = first_hold(tables, scheduled_at, new_lock)
-        if hold == Hold.UNPLACED and new_lock == old.lock:
-            hold = Hold.READY  # it keeps its place
-        tables.change(
-            old,
-            worker_id=None,
-            attempts=old.attempts + 1,
-            started_at=None,
-            scheduled_at=scheduled_at,
-            priority=old.priority if priority is None else priority,
-            queue=old.queue if queue is None else queue,
-            lock=new_lock,
-            queueing_lock=None,
-            waiting_queueing_lock=None,
-            hold=hold,
-            errors=with_error(old.errors, error),
-        )
-        if old.lock is not None and (hold != Hold.READY or new_lock != old.lock):
-            promote(tables, [old.lock])
-        rows.append({"id": id_})
-    wake(tables, besides=worker_id)
-    return rows
-
-
-@answers
-def hand_back(tables: Tables, *, worker_id: int, ids: Sequence[int], claims: Sequence[int]) -> list[Row]:
-    """Put claimed jobs back as if they had not been claimed."""
-    mine = [job for id_, claim in zip(ids, claims, strict=True) if (job := _held(tables, worker_id, id_, claim))]
-    for job in mine:
-        tables.change(job, worker_id=None, started_at=None)
-        wake(tables, besides=worker_id)
-    return [{"id": job.id, "woken": ""} for job in mine]
 
 
 @answers

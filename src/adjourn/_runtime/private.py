@@ -1,6 +1,6 @@
 """Every reach into private parts of asyncio, as seen in CPython 3.11 to 3.14.
 
-A release that drops one of these is noticed by `tests/unit/test_private_parts.py`.
+A release that drops one of these is noticed by `tests/connectors/test_private_parts.py`.
 """
 
 from __future__ import annotations

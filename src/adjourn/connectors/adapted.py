@@ -20,8 +20,8 @@ from adjourn import exceptions
 from adjourn._async.connectors.lifecycle import AsyncPooledHalf
 from adjourn._dispatch.dispatcher import Dispatcher
 from adjourn._dispatch.looped import LoopedHalf, LoopedSession
-from adjourn.connectors._faces import AsynchronousConnector, SynchronousConnector
 from adjourn.connectors.base import AsyncSession, SyncSession
+from adjourn.connectors.faces import AsynchronousConnector, SynchronousConnector
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 __all__ = ["AdaptedConnector", "Driver", "DriverSession", "SyncAdaptedConnector"]
@@ -79,10 +79,8 @@ class DriverSession(abc.ABC):
             Seconds to wait at most; an empty list is returned when nothing came.
         """
 
-    @property
-    def is_wakeable(self) -> bool:
-        """Whether `wake` ends a wait; False unless you write both."""
-        return False
+    is_wakeable: bool = False
+    """Whether `wake` ends a wait; False unless you write both."""
 
     def wake(self) -> None:  # noqa: B027 - a session need not be wakeable
         """End the wait for notifications that is under way, or else the next one. From any thread, at any time.

@@ -12,7 +12,7 @@ from adjourn._dispatch.dispatcher import Dispatcher
 from adjourn._memory.store import MemoryStore
 from adjourn._sync.connectors.contract import SyncSession
 from adjourn._sync.connectors.memory import SyncInMemoryHalf
-from adjourn.connectors._faces import AsynchronousConnector, SynchronousConnector
+from adjourn.connectors.faces import AsynchronousConnector, SynchronousConnector
 from adjourn.types import JSONDumps, JSONLoads, Row
 
 

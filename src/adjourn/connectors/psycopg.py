@@ -13,8 +13,8 @@ from adjourn._drivers.psycopg.options import options_of_pool
 from adjourn._drivers.psycopg.twin import connecting_options, twin_options
 from adjourn._sync.connectors.contract import SyncSession
 from adjourn._sync.connectors.psycopg import SyncPsycopgHalf
-from adjourn.connectors._faces import AsynchronousConnector, SynchronousConnector
 from adjourn.connectors.base import BaseAsyncConnector, BaseConnector, BaseSyncConnector
+from adjourn.connectors.faces import AsynchronousConnector, SynchronousConnector
 from adjourn.types import JSONDumps, JSONLoads
 
 __all__ = ["BaseAsyncConnector", "BaseConnector", "BaseSyncConnector", "PsycopgConnector", "SyncPsycopgConnector"]

@@ -9,7 +9,7 @@ from adjourn._dispatch.dispatcher import Dispatcher
 from adjourn._drivers.psycopg2.options import ThreadedConnectionPool, options_of_pool
 from adjourn._sync.connectors.contract import SyncSession
 from adjourn._sync.connectors.psycopg2 import SyncPsycopg2Half, connected_session
-from adjourn.connectors._faces import AsynchronousConnector, SynchronousConnector
+from adjourn.connectors.faces import AsynchronousConnector, SynchronousConnector
 from adjourn.types import JSONDumps, JSONLoads
 
 __all__ = ["AsyncPsycopg2Connector", "Psycopg2Connector"]

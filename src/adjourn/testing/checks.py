@@ -16,8 +16,8 @@ def unique() -> str:
 
 def new_job(**changes: Any) -> dict[str, Any]:
     """Return the parameters that store a job in a queue of its own."""
-    plain = {"lock": None, "queueing_lock": None, "args": "{}", "scheduled_at": None, "own_transaction": False}
-    return {"queue": unique(), "task_name": "any", "priority": 0, **plain, **changes}
+    plain = {"priority": 0, "lock": None, "queueing_lock": None, "args": "{}", "own_transaction": False}
+    return {"queue": unique(), "task_name": "any", **plain, "scheduled_at": None, "schedule_in": None, **changes}
 
 
 def check_that(is_true: bool, promise: str) -> None:

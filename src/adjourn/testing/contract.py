@@ -171,6 +171,7 @@ class ConnectorContract:
             "queueing_locks": [None] * len(texts),
             "args": ["{}"] * len(texts),
             "scheduled_at": [LATER, *[None] * (len(texts) - 1)],
+            "schedule_in": None,
             "own_transaction": False,
         }
 

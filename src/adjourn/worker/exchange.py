@@ -19,7 +19,7 @@ import attrs
 from adjourn._async.managers.caretaker import AsyncCaretaker
 from adjourn._async.managers.exchange import PLACE_LIMIT, AsyncWorkerManager
 from adjourn._domain.jobs import Job
-from adjourn._domain.outcomes import Ended, Exchanged, Retried
+from adjourn._domain.outcomes import Ended, Exchanged, HandedBack, Outcome
 from adjourn._domain.protocols import AsyncSessionLike, WorkerLike
 from adjourn._domain.runs import AbortReason
 from adjourn._domain.upkeep import timetable_of
@@ -124,13 +124,13 @@ class Exchange:
         if self._events.wants(kind):
             self._events.emit(kind(worker=self.identity, **facts))
 
-    def _tell_stored(self, batch: Iterable[Ended], refused: Collection[int]) -> None:
+    def _tell_stored(self, batch: Iterable[Outcome], refused: Collection[int]) -> None:
         if refused and self._events.wants(OutcomeRefused):
             for job_id in refused:
                 self._events.emit(OutcomeRefused(job_id=job_id))
         if self._events.wants(OutcomeStored):
             for each in batch:
-                if each.id not in refused:
+                if isinstance(each, Ended) and each.id not in refused:
                     self._events.emit(OutcomeStored(job_id=each.id, status=each.status))
 
     # The loop
@@ -175,15 +175,13 @@ class Exchange:
         if self._keeps_house:
             await self._keep_house(manager)
         now = time.monotonic()
-        await self._outbox.hand_back(manager, self.worker_id)
         if self._buffer and (self._stopping or now - self._buffered_at > STALE_BUFFER):
-            await self._hand_back_buffer(manager)
+            self._hand_back_buffer()
             self.executor.forget_durations()
-        await self._outbox.store_retried(manager, self.worker_id)
         limit = 0 if self._stopping else self._room()
-        if not limit and not self._outbox.ended:
+        if not limit and not len(self._outbox):
             if self._stopping and not len(self.executor):
-                return not len(self._outbox)
+                return True
             await self._sleep(None)
             return False
         probing = limit > 0 and now >= self._probe_at
@@ -195,7 +193,7 @@ class Exchange:
         if exchanged.place and now >= (self._place_at or 0.0):
             placed = await manager.place_async(PLACE_LIMIT)
             self._place_at = None if placed else now + PLACE_RETRY
-        if placed or exchanged.repeat or exchanged.claimed == limit > 0 or self._outbox.ended:
+        if placed or exchanged.repeat or exchanged.claimed == limit > 0 or len(self._outbox):
             if placed or exchanged.repeat:
                 self._probe_at = 0.0
             if exchanged.repeat:
@@ -214,7 +212,7 @@ class Exchange:
         return False
 
     async def _exchange(self, manager: AsyncWorkerManager, limit: int, probing: bool, now: float) -> Exchanged:
-        batch = self._outbox.next_ended()
+        batch = self._outbox.next_batch()
         worker_id = self.worker_id
         if probing:
             self._probe_at = now + PROBE_INTERVAL
@@ -271,7 +269,7 @@ class Exchange:
                 self._buffered_at = now
             self._buffer.append(job)
 
-    def _on_end(self, outcome: Ended | Retried | Job) -> None:
+    def _on_end(self, outcome: Outcome) -> None:
         self._outbox.add(outcome)
         if self._buffer and not self._stopping and len(self.executor) < self._options.concurrency:
             self._buffered_at = time.monotonic()
@@ -281,14 +279,10 @@ class Exchange:
     def _has_work(self) -> bool:
         return bool(len(self.executor) or self._buffer or len(self._outbox))
 
-    async def _hand_back_buffer(self, manager: AsyncWorkerManager) -> None:
-        jobs = list(self._buffer)
+    def _hand_back_buffer(self) -> None:
+        for job in self._buffer:
+            self._outbox.add(HandedBack.of(job))
         self._buffer.clear()
-        try:
-            await manager.hand_back_async(self.worker_id, jobs)
-        except ConnectorException:
-            self._outbox.returned.extend(jobs)
-            raise
 
     # Time, and the connection
 
@@ -339,18 +333,15 @@ class Exchange:
         `LEAVE_TIMEOUT`.
         """
         for job in (*self.executor.abandon(), *self._buffer):
-            self._outbox.add(job)
+            self._outbox.add(HandedBack.of(job))
         self._buffer.clear()
         self.executor.close()
         try:
             async with asyncio.timeout(LEAVE_TIMEOUT):
                 if self.worker_id:
                     manager = await self._connected()
-                    if ended := self._outbox.ended:
-                        await manager.exchange_async(self.worker_id, ended, limit=0, queues=None, probe=False)
-                    if retried := self._outbox.retried:
-                        await manager.retry_jobs_async(self.worker_id, retried)
-                    await self._outbox.hand_back(manager, self.worker_id)
+                    if outcomes := self._outbox.outcomes:
+                        await manager.exchange_async(self.worker_id, outcomes, limit=0, queues=None, probe=False)
                     await manager.unregister_worker_async(self.worker_id)
         except (ConnectorException, TimeoutError) as error:
             self._tell(UnregisteringFailed, error=error, waiting=len(self._outbox))

@@ -12,7 +12,7 @@ from typing import Any
 from adjourn import exceptions
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.middleware import compose, is_async
-from adjourn._domain.outcomes import Ended, Retried, error_entry
+from adjourn._domain.outcomes import Ended, HandedBack, Outcome, Retried, error_entry
 from adjourn._domain.protocols import ContextLike, TaskLike, WorkerLike
 from adjourn._domain.runs import AbortReason
 from adjourn.events import (
@@ -46,11 +46,10 @@ class Executor:
     worker
         Whose app and options to use.
     on_end
-        Called with the outcome of each run: what to store, or the job itself where it was cut short and is to be
-        handed back.
+        Called with the outcome of each run.
     """
 
-    def __init__(self, worker: WorkerLike[Options], on_end: Callable[[Ended | Retried | Job], None]) -> None:
+    def __init__(self, worker: WorkerLike[Options], on_end: Callable[[Outcome], None]) -> None:
         self._worker = worker
         self._app = worker.app
         self._options = options = worker.options
@@ -172,7 +171,7 @@ class Executor:
             self._end(run, self._ended(run, Status.SUCCEEDED), JobSucceeded, result=result)
             return
         if isinstance(error, NotBegun):
-            self._end(run, run.job, JobHandedBack)
+            self._end(run, HandedBack.of(run.job), JobHandedBack)
             return
         if run.abort_reason is AbortReason.TIMEOUT:
             message = f"The job took longer than its time-out of {run.timeout:g} s."
@@ -184,7 +183,7 @@ class Executor:
             # Nobody asked for its end: its event loop is ending.
             run.abort_reason = AbortReason.SHUTDOWN
         if run.abort_reason is AbortReason.SHUTDOWN and (is_cancelled or is_aborted):
-            self._end(run, run.job, JobHandedBack)
+            self._end(run, HandedBack.of(run.job), JobHandedBack)
         elif is_aborted:
             self._end(run, self._ended(run, Status.ABORTED, error), JobAborted, error=error)
         elif is_cancelled and run.abort_reason is AbortReason.USER_REQUEST:
@@ -221,7 +220,7 @@ class Executor:
         started = datetime.datetime.fromtimestamp(run.started, datetime.UTC)
         return error_entry(error, run.job, started, datetime.datetime.now(datetime.UTC))
 
-    def _end(self, run: Run, outcome: Ended | Retried | Job, kind: type[JobEnded], **facts: Any) -> None:
+    def _end(self, run: Run, outcome: Outcome, kind: type[JobEnded], **facts: Any) -> None:
         assert run.job.id is not None
         if self._runs.get(run.job.id) is not run:
             return  # let go of

@@ -23,10 +23,8 @@ class AsyncSession(Protocol):
     task or thread at a time. After a `ConnectorException` it may be broken: close it and take another.
     """
 
-    @property
-    def is_wakeable(self) -> bool:
-        """Whether `wake` ends a wait. If it does not, a worker waits in short turns."""
-        return False
+    is_wakeable: bool = False
+    """Whether `wake` ends a wait. If it does not, a worker waits in short turns."""
 
     @abc.abstractmethod
     async def execute_async(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:

@@ -11,7 +11,7 @@ import attrs
 from adjourn import exceptions, sql
 from adjourn._async.managers.statements import AsyncExecutes, schema_version_async
 from adjourn._domain.jobs import Job
-from adjourn._domain.outcomes import Ended, Exchanged, Heartbeat, Retried
+from adjourn._domain.outcomes import Exchanged, Heartbeat, Outcome, dump_outcomes
 from adjourn.types import JSONLoads, Row
 
 PLACE_LIMIT = 200
@@ -74,21 +74,21 @@ class AsyncWorkerManager:
     async def exchange_async(
         self,
         worker_id: int,
-        ended: Iterable[Ended],
+        outcomes: Iterable[Outcome],
         *,
         limit: int,
         queues: Sequence[str] | None,
         busy: bool = False,
         probe: bool = True,
     ) -> Exchanged:
-        """Store what has ended and claim what is next, in one round trip and one commit.
+        """Store what has become of jobs and claim what is next, in one round trip and one commit.
 
         Parameters
         ----------
         worker_id
-            The worker; only jobs that it still holds, by the claim it holds them by, are ended.
-        ended
-            The jobs that ended.
+            The worker; only what became of jobs that it still holds, by the claim it holds them by, is stored.
+        outcomes
+            What has become of jobs.
         limit
             How many jobs to claim at most.
         queues
@@ -98,15 +98,10 @@ class AsyncWorkerManager:
         probe
             Also look for due, unplaced and headless work.
         """
-        # Ascending ids: two transactions that take the same rows take them in the same order.
-        stored = sorted(ended, key=lambda each: each.id)
         rows = await self._run_async(
             "exchange",
             worker_id=worker_id,
-            ids=[each.id for each in stored],
-            claims=[each.claim for each in stored],
-            statuses=[each.status for each in stored],
-            errors=[each.error for each in stored],
+            outcomes=dump_outcomes(outcomes),
             limit=limit,
             queues=None if queues is None else list(queues),
             busy=busy,
@@ -125,30 +120,6 @@ class AsyncWorkerManager:
             place=bool(report["place"]),
             due_in=report["due_in"],
         )
-
-    async def retry_jobs_async(self, worker_id: int, retried: Iterable[Retried]) -> set[int]:
-        """Put failed jobs back, each by the decision taken, and return the ids that were still this worker's."""
-        stored = sorted(retried, key=lambda each: each.id)
-        rows = await self._run_async(
-            "retry_jobs",
-            worker_id=worker_id,
-            ids=[each.id for each in stored],
-            claims=[each.claim for each in stored],
-            errors=[each.error for each in stored],
-            at=[each.at for each in stored],
-            priorities=[each.priority for each in stored],
-            queues=[each.queue for each in stored],
-            relock=[each.lock is not None for each in stored],
-            locks=[each.lock for each in stored],
-        )
-        return {row["id"] for row in rows}
-
-    async def hand_back_async(self, worker_id: int, jobs: Iterable[Job]) -> set[int]:
-        """Put claimed jobs back as if they had not been claimed, and return the ids that were still this worker's."""
-        given = sorted((job.id or 0, job.claim) for job in jobs)
-        ids = [id_ for id_, _ in given]
-        rows = await self._run_async("hand_back", worker_id=worker_id, ids=ids, claims=[claim for _, claim in given])
-        return {row["id"] for row in rows}
 
     async def disown_async(self, worker_id: int, known: Iterable[int]) -> list[int]:
         """Put back whatever this worker holds besides the jobs it knows of, and return their ids.

@@ -156,6 +156,7 @@ class AsyncJobManager(AsyncStatementRunner):
             "queueing_lock": job.queueing_lock,
             "args": dump_arguments(job.task_name, job.task_kwargs, self.connector.json_dumps),
             "scheduled_at": job.scheduled_at,
+            "schedule_in": None,
             "own_transaction": connection is not None,
         }
         try:
@@ -200,6 +201,7 @@ class AsyncJobManager(AsyncStatementRunner):
             "queueing_locks": [job.queueing_lock for job in jobs],
             "args": [dump_arguments(job.task_name, job.task_kwargs, dumps) for job in jobs],
             "scheduled_at": [job.scheduled_at for job in jobs],
+            "schedule_in": None,
             "own_transaction": connection is not None,
         }
         try:

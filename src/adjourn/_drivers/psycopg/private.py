@@ -8,7 +8,7 @@
 * ``_autocommit`` and ``_adapters`` of a connection, which `Borrowed` takes over from the one that lends it. Without these
   coroutine functions (``configure=`` and the like) cannot be carried over to synchronous calls.
 
-A release that drops one of these is noticed by `tests/unit/test_private_parts.py`.
+A release that drops one of these is noticed by `tests/connectors/test_private_parts.py`.
 """
 
 from __future__ import annotations

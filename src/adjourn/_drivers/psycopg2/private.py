@@ -5,7 +5,7 @@
 * ``_args`` and ``_kwargs`` of a user's pool: where it connects to. Without these a user's pool cannot be used, for a
   worker needs connections of its own beside it.
 
-A release that drops one of these is noticed by `tests/unit/test_private_parts.py`.
+A release that drops one of these is noticed by `tests/connectors/test_private_parts.py`.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@
 * ``Pool._is_asyncio`` of SQLAlchemy. Without it a ``poolclass`` that works on event loops alone is refused by SQLAlchemy
   in its own words, and not by us with the remedy.
 
-A release that drops one of these is noticed by `tests/unit/test_private_parts.py`.
+A release that drops one of these is noticed by `tests/connectors/test_private_parts.py`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def finish_asyncpg(raw: Any, idle_only: bool) -> None:
         raw.terminate()
     if not loop.is_closed() and not idle_only:
         return  # should the loop run again, it closes the socket
-    if (left := getattr(transport, "_sock", None)) is not None:
+    if transport is not None and (left := getattr(transport, "_sock", None)) is not None:
         left.close()
         transport._sock = None
 

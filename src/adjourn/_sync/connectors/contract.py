@@ -24,10 +24,8 @@ class SyncSession(Protocol):
     task or thread at a time. After a `ConnectorException` it may be broken: close it and take another.
     """
 
-    @property
-    def is_wakeable(self) -> bool:
-        """Whether `wake` ends a wait. If it does not, a worker waits in short turns."""
-        return False
+    is_wakeable: bool = False
+    """Whether `wake` ends a wait. If it does not, a worker waits in short turns."""
 
     @abc.abstractmethod
     def execute(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:

@@ -11,7 +11,7 @@ import attrs
 
 from adjourn import exceptions, sql
 from adjourn._domain.jobs import Job
-from adjourn._domain.outcomes import Ended, Exchanged, Heartbeat, Retried
+from adjourn._domain.outcomes import Exchanged, Heartbeat, Outcome, dump_outcomes
 from adjourn._sync.managers.statements import SyncExecutes, schema_version
 from adjourn.types import JSONLoads, Row
 
@@ -75,21 +75,21 @@ class SyncWorkerManager:
     def exchange(
         self,
         worker_id: int,
-        ended: Iterable[Ended],
+        outcomes: Iterable[Outcome],
         *,
         limit: int,
         queues: Sequence[str] | None,
         busy: bool = False,
         probe: bool = True,
     ) -> Exchanged:
-        """Store what has ended and claim what is next, in one round trip and one commit.
+        """Store what has become of jobs and claim what is next, in one round trip and one commit.
 
         Parameters
         ----------
         worker_id
-            The worker; only jobs that it still holds, by the claim it holds them by, are ended.
-        ended
-            The jobs that ended.
+            The worker; only what became of jobs that it still holds, by the claim it holds them by, is stored.
+        outcomes
+            What has become of jobs.
         limit
             How many jobs to claim at most.
         queues
@@ -99,15 +99,10 @@ class SyncWorkerManager:
         probe
             Also look for due, unplaced and headless work.
         """
-        # Ascending ids: two transactions that take the same rows take them in the same order.
-        stored = sorted(ended, key=lambda each: each.id)
         rows = self._run(
             "exchange",
             worker_id=worker_id,
-            ids=[each.id for each in stored],
-            claims=[each.claim for each in stored],
-            statuses=[each.status for each in stored],
-            errors=[each.error for each in stored],
+            outcomes=dump_outcomes(outcomes),
             limit=limit,
             queues=None if queues is None else list(queues),
             busy=busy,
@@ -126,30 +121,6 @@ class SyncWorkerManager:
             place=bool(report["place"]),
             due_in=report["due_in"],
         )
-
-    def retry_jobs(self, worker_id: int, retried: Iterable[Retried]) -> set[int]:
-        """Put failed jobs back, each by the decision taken, and return the ids that were still this worker's."""
-        stored = sorted(retried, key=lambda each: each.id)
-        rows = self._run(
-            "retry_jobs",
-            worker_id=worker_id,
-            ids=[each.id for each in stored],
-            claims=[each.claim for each in stored],
-            errors=[each.error for each in stored],
-            at=[each.at for each in stored],
-            priorities=[each.priority for each in stored],
-            queues=[each.queue for each in stored],
-            relock=[each.lock is not None for each in stored],
-            locks=[each.lock for each in stored],
-        )
-        return {row["id"] for row in rows}
-
-    def hand_back(self, worker_id: int, jobs: Iterable[Job]) -> set[int]:
-        """Put claimed jobs back as if they had not been claimed, and return the ids that were still this worker's."""
-        given = sorted((job.id or 0, job.claim) for job in jobs)
-        ids = [id_ for id_, _ in given]
-        rows = self._run("hand_back", worker_id=worker_id, ids=ids, claims=[claim for _, claim in given])
-        return {row["id"] for row in rows}
 
     def disown(self, worker_id: int, known: Iterable[int]) -> list[int]:
         """Put back whatever this worker holds besides the jobs it knows of, and return their ids.

@@ -157,6 +157,7 @@ class SyncJobManager(SyncStatementRunner):
             "queueing_lock": job.queueing_lock,
             "args": dump_arguments(job.task_name, job.task_kwargs, self.connector.json_dumps),
             "scheduled_at": job.scheduled_at,
+            "schedule_in": None,
             "own_transaction": connection is not None,
         }
         try:
@@ -201,6 +202,7 @@ class SyncJobManager(SyncStatementRunner):
             "queueing_locks": [job.queueing_lock for job in jobs],
             "args": [dump_arguments(job.task_name, job.task_kwargs, dumps) for job in jobs],
             "scheduled_at": [job.scheduled_at for job in jobs],
+            "schedule_in": None,
             "own_transaction": connection is not None,
         }
         try:

@@ -19,7 +19,7 @@ from adjourn._drivers.sqlalchemy.private import is_for_event_loops
 from adjourn._sync.connectors.contract import SyncSession
 from adjourn._sync.connectors.psycopg import SyncPsycopgHalf
 from adjourn._sync.connectors.sqlalchemy import SyncSQLAlchemyHalf
-from adjourn.connectors._faces import AsynchronousConnector
+from adjourn.connectors.faces import AsynchronousConnector
 from adjourn.connectors.sqlalchemy.blocking import SQLAlchemyPsycopgConnector
 from adjourn.types import JSONDumps, JSONLoads
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.engine import URL
 
 from adjourn._sync.connectors.sqlalchemy import SyncSQLAlchemyHalf
-from adjourn.connectors._faces import SynchronousConnector
+from adjourn.connectors.faces import SynchronousConnector
 from adjourn.types import JSONDumps, JSONLoads
 
 __all__ = ["SQLAlchemyPsycopg2Connector", "SQLAlchemyPsycopgConnector"]

@@ -1,11 +1,18 @@
 -- Store new jobs and return their ids, in the order given.
--- p_own_transaction says that the caller commits later: a worker may fall asleep meanwhile, so it is told in any case.
+--   p_schedule_in: in how many seconds from now a job is due; it counts before p_scheduled_at. Null for none at all.
+--   p_own_transaction: the caller commits later. A worker may fall asleep meanwhile, so it is told in any case.
 create function @schema.adjourn_defer_jobs_v1(
     p_queues text[], p_task_names text[], p_priorities integer[], p_locks text[], p_queueing_locks text[], p_args jsonb[],
-    p_scheduled_at timestamptz[], p_own_transaction boolean
+    p_scheduled_at timestamptz[], p_schedule_in double precision[], p_own_transaction boolean
 ) returns setof bigint
 language plpgsql as $$
 begin
+    if p_schedule_in is not null then
+        p_scheduled_at := array(
+            select coalesce(now() + make_interval(secs => u.seconds), u.at)
+            from unnest(p_scheduled_at, p_schedule_in) with ordinality u(at, seconds, position) order by u.position
+        );
+    end if;
     if exists (select from unnest(p_queueing_locks) q where q is not null) and cardinality(p_queueing_locks) > 1 then
         -- Two batches with the same queueing locks must insert them in one order, or they may wait for each other.
         return query

@@ -1,12 +1,13 @@
--- One round trip of a worker: store what has ended, and claim what is next.
---   p_ids, p_claims, p_statuses, p_errors: what has ended, ids ascending; a null status deletes the job without a trace.
+-- One round trip of a worker: store what has become of its jobs, and claim what is next.
+--   p_outcomes: an array of objects, or null for none. `id` and `claim` say which run of which job, and `outcome` what
+--     has become of it: the status of a job that has ended, 'deleted' if it ends without a trace, 'retried' or
+--     'handed_back'. `error` is added to the job's errors; what a retry may say besides, adjourn_put_back_v1 tells.
 --   p_limit: how many jobs to claim. p_queues: from which queues, null for all.
 --   p_busy: the worker has been saturated for a while and need not be told of new jobs.
 --   p_probe: look for due, unplaced and headless work too.
 -- Returns the claimed jobs, then a last row without id whose args is a report, as JSON.
 create function @schema.adjourn_exchange_v1(
-    p_worker bigint, p_ids bigint[], p_claims integer[], p_statuses text[], p_errors jsonb[],
-    p_limit integer, p_queues text[], p_busy boolean, p_probe boolean
+    p_worker bigint, p_outcomes json, p_limit integer, p_queues text[], p_busy boolean, p_probe boolean
 ) returns table (
     id bigint, queue text, task_name text, priority integer, lock text, queueing_lock text, args text, scheduled_at timestamptz,
     attempts integer, claim integer, abort_requested boolean, enqueued_at timestamptz, started_at timestamptz
@@ -15,8 +16,14 @@ language plpgsql
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_sort = off set jit = off set lock_timeout = '10s' as $$
 #variable_conflict use_column
 declare
-    v_finished bigint[] := '{}';
+    v_ids bigint[] := '{}';
+    v_claims integer[];
+    v_outcomes text[];
+    v_errors text[];
+    v_back bigint[] := '{}';
+    v_ended bigint[] := '{}';
     v_locks text[];
+    v_freed text[] := '{}';
     v_promoted bigint[] := '{}';
     v_picked bigint[] := '{}';
     v_alive boolean := true;
@@ -25,6 +32,41 @@ declare
     v_place boolean;
     v_due timestamptz;
 begin
+    if p_outcomes is not null then
+        -- Of arrays the planner expects few rows, and looks each up by its id. Of JSON it expects a hundred, and would
+        -- rather read the whole index.
+        select array_agg(o.id), array_agg(o.claim), array_agg(o.outcome), array_agg(o.error)
+        into v_ids, v_claims, v_outcomes, v_errors
+        from json_to_recordset(p_outcomes) o(id bigint, claim integer, outcome text, error text);
+        if v_outcomes && array['retried', 'handed_back'] then
+            -- More than one statement takes these rows. Whoever takes several does so in the order of their ids.
+            perform from @schema.adjourn_jobs j where j.id = any(v_ids) and j.worker_id = p_worker order by j.id for update;
+            select back.ids, back.freed into v_back, v_freed from @schema.adjourn_put_back_v1(p_worker, p_outcomes) back;
+        end if;
+        with outcome as materialized (
+            select * from unnest(v_ids, v_claims, v_outcomes, v_errors) o(id, claim, outcome, error)
+        ), gone as (
+            delete from @schema.adjourn_jobs j using outcome
+            where j.id = outcome.id and j.claim = outcome.claim and j.worker_id = p_worker
+              and outcome.outcome not in ('retried', 'handed_back')
+            returning j.*, outcome.outcome, outcome.error
+        ), stored as (
+            insert into @schema.adjourn_finished_jobs (
+                id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, losses, claim, worker_id,
+                abort_requested, enqueued_at, started_at, errors, status, finished_at
+            )
+            select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts + 1, losses, claim, worker_id,
+                   abort_requested, enqueued_at, started_at,
+                   @schema.adjourn_with_error_v1(errors, error::jsonb), outcome, now()
+            from gone where outcome <> 'deleted'
+        )
+        select coalesce(array_agg(id), '{}'), array_agg(lock) filter (where lock is not null) into v_ended, v_locks from gone;
+        v_freed := v_freed || v_locks;
+        if v_freed <> '{}' then
+            v_promoted := @schema.adjourn_promote_v1(v_freed);
+        end if;
+    end if;
+
     if p_probe then
         v_due := (select j.scheduled_at from @schema.adjourn_jobs j where j.hold = @scheduled order by j.scheduled_at limit 1);
         if v_due <= now() then
@@ -35,32 +77,6 @@ begin
             ));
             v_due := (select j.scheduled_at from @schema.adjourn_jobs j where j.hold = @scheduled order by j.scheduled_at limit 1);
         end if;
-    end if;
-
-    if cardinality(p_ids) > 0 then
-        with ended as materialized (
-            select * from unnest(p_ids, p_claims, p_statuses, p_errors) u(id, claim, status, error)
-        ), gone as (
-            delete from @schema.adjourn_jobs j using ended
-            where j.id = ended.id and j.claim = ended.claim and j.worker_id = p_worker
-            returning j.*, ended.status, ended.error
-        ), stored as (
-            insert into @schema.adjourn_finished_jobs (
-                id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, losses, claim, worker_id,
-                abort_requested, enqueued_at, started_at, errors, status, finished_at
-            )
-            select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts + 1, losses, claim, worker_id,
-                   abort_requested, enqueued_at, started_at,
-                   @schema.adjourn_with_error_v1(errors, error), status, now()
-            from gone where status is not null
-        )
-        select coalesce(array_agg(id), '{}'), array_agg(lock) filter (where lock is not null) into v_finished, v_locks from gone;
-        if v_locks is not null then
-            v_promoted := @schema.adjourn_promote_v1(v_locks);
-        end if;
-    end if;
-
-    if p_probe then
         -- Before the claim: what another worker places in between is found by the claim. The other way round it would be
         -- seen by neither, and a worker that ends when nothing is left would leave it.
         v_place := exists (select from @schema.adjourn_jobs j where j.hold = @unplaced) or exists (select from @schema.adjourn_headless_locks);
@@ -105,13 +121,13 @@ begin
             end if;
         end if;
     end if;
-    if not v_promoted <@ v_picked then
+    if not (v_promoted || v_back) <@ v_picked then
         perform @schema.adjourn_wake_v1(false, p_worker);
     end if;
 
     return query select null::bigint, null::text, null::text, null::integer, null::text, null::text, json_build_object(
-        'refused', case when cardinality(v_finished) < cardinality(p_ids) then
-            array(select u from unnest(p_ids) u where u <> all(v_finished)) end,
+        'refused', case when cardinality(v_ended) + cardinality(v_back) < cardinality(v_ids) then
+            array(select u from unnest(v_ids) u where u <> all(v_ended || v_back)) end,
         'alive', v_alive, 'repeat', v_repeat, 'place', v_place,
         'due_in', extract(epoch from v_due - now())
     )::text, null::timestamptz, null::integer, null::integer, null::boolean, null::timestamptz, null::timestamptz;

@@ -121,11 +121,11 @@ create table @schema.adjourn_schedules (
 \ir ../functions/defer_jobs_v1.sql
 \ir ../functions/defer_periodic_v1.sql
 
--- What workers do: `promote` and `with_error` are called by the others.
+-- What workers do: the first three are called by the others.
 \ir ../functions/promote_v1.sql
 \ir ../functions/with_error_v1.sql
+\ir ../functions/put_back_v1.sql
 \ir ../functions/exchange_v1.sql
-\ir ../functions/retry_v1.sql
 \ir ../functions/place_v1.sql
 \ir ../functions/rescue_v1.sql
 

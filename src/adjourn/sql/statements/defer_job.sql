@@ -1,11 +1,12 @@
 -- One job, as adjourn_defer_jobs_v1 and adjourn_wake_v1 would do it; without them it costs no more than a bare insert.
-with job as (
+with due as (
+    select coalesce(now() + make_interval(secs => %(schedule_in)s::double precision), %(scheduled_at)s::timestamptz) as at
+), job as (
     insert into @schema.adjourn_jobs (queue, task_name, priority, lock, queueing_lock, waiting_queueing_lock, args, scheduled_at, hold)
-    values (
-        %(queue)s, %(task_name)s, %(priority)s, %(lock)s, %(queueing_lock)s, %(queueing_lock)s, %(args)s::text::jsonb,
-        %(scheduled_at)s::timestamptz,
-        case when %(scheduled_at)s::timestamptz > now() then @scheduled when %(lock)s::text is not null then @unplaced else @ready end
-    )
+    select %(queue)s::text, %(task_name)s::text, %(priority)s::integer, %(lock)s::text, %(queueing_lock)s::text,
+           %(queueing_lock)s::text, %(args)s::text::jsonb, due.at,
+           case when due.at > now() then @scheduled when %(lock)s::text is not null then @unplaced else @ready end
+    from due
     returning id
 )
 select id, case when %(own_transaction)s::boolean or exists (

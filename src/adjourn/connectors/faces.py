@@ -1,6 +1,7 @@
-"""The two faces of a dispatcher: the asynchronous connector, and its synchronous twin.
+"""What the connectors of this package have in common: the asynchronous connector, and its synchronous twin.
 
-Both are thin. Who serves a call is decided below them, by one dispatcher that the two have in common.
+Both are thin faces of one dispatcher, which decides who serves a call. Programs do not make or inherit them: use the connector
+of your driver, or `AdaptedConnector`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from typing import Any, Protocol, Self
 from adjourn._dispatch.dispatcher import Dispatcher
 from adjourn.connectors.base import AsyncSession, BaseAsyncConnector, BaseConnector, BaseSyncConnector, SyncSession
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
+
+__all__ = ["AsynchronousConnector", "SynchronousConnector"]
 
 
 class Blocking(Protocol):

@@ -1,0 +1,39 @@
+-- Put jobs of a worker back, to be run again: those of p_outcomes, as adjourn_exchange_v1 takes them, that are
+--   'handed_back': as if they had not been claimed, at the same place in their lock;
+--   'retried': they failed. `retry_at` says not before when, `retry_in` not before so many seconds from now; neither is
+--     at once. `priority`, `queue` and `lock` are new values. A retry gives up its queueing lock, so that it can always
+--     be stored. Without delay and new lock it stays its lock's head.
+-- The caller has locked the rows, and promotes; its settings hold here, too. Returns the ids whose claim was still the worker's, and the locks that
+-- these jobs have left without a head.
+create function @schema.adjourn_put_back_v1(p_worker bigint, p_outcomes json) returns table (ids bigint[], freed text[])
+language plpgsql as $$
+begin
+    with outcome as materialized (
+        select o.*, coalesce(o.retry_at, now() + make_interval(secs => o.retry_in)) as due_at
+        from json_to_recordset(p_outcomes) o(
+            id bigint, claim integer, outcome text, error text,
+            retry_at timestamptz, retry_in double precision, priority integer, queue text, lock text
+        )
+        where o.outcome in ('retried', 'handed_back')
+    ), mine as materialized (
+        select o.*, j.lock as old_lock from outcome o join @schema.adjourn_jobs j on j.id = o.id and j.claim = o.claim
+        where j.worker_id = p_worker
+    ), handed_back as (
+        update @schema.adjourn_jobs j set worker_id = null, started_at = null
+        from mine where mine.outcome = 'handed_back' and j.id = mine.id
+        returning j.id, null::text as freed
+    ), retried as (
+        update @schema.adjourn_jobs j set
+            worker_id = null, attempts = j.attempts + 1, started_at = null, scheduled_at = mine.due_at,
+            priority = coalesce(mine.priority, j.priority), queue = coalesce(mine.queue, j.queue), lock = coalesce(mine.lock, j.lock),
+            queueing_lock = null, waiting_queueing_lock = null,
+            hold = case when mine.due_at > now() then @scheduled when mine.lock is null or mine.lock is not distinct from j.lock then @ready
+                        else @unplaced end,
+            errors = @schema.adjourn_with_error_v1(j.errors, mine.error::jsonb)
+        from mine where mine.outcome = 'retried' and j.id = mine.id
+        returning j.id, case when j.hold <> @ready or j.lock <> mine.old_lock then mine.old_lock end as freed
+    )
+    select coalesce(array_agg(back.id), '{}'), coalesce(array_agg(back.freed) filter (where back.freed is not null), '{}')
+    into ids, freed from (select * from handed_back union all select * from retried) back;
+    return next;
+end $$;
