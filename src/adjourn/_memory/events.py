@@ -29,7 +29,8 @@ def _events(old: JobRow | None, new: JobRow, now: datetime.datetime) -> Iterator
         yield "deferred", now
     elif old.finished_as is not None and new.finished_as is None:
         yield "retried", now
-    elif old.worker_id is not None and new.worker_id is None and new.attempts > old.attempts:
+    elif old.worker_id is not None and new.finished_as is None and new.attempts > old.attempts:
+        # An exchange may have claimed it again at once.
         yield "deferred_for_retry", now
     if old is not None and new.abort_requested and not old.abort_requested:
         yield "abort_requested", now
