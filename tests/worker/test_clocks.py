@@ -12,6 +12,7 @@ import time_machine
 import adjourn
 from adjourn.jobs import Job, Status
 from adjourn.testing import InMemoryConnector, MemoryStore
+from adjourn.types import TimeDeltaParams
 from adjourn.worker.scheduler import Scheduler
 from support.bench import Bench
 
@@ -46,9 +47,10 @@ async def test_a_job_is_due_the_delay_after_the_database_has_stored_it(app: adjo
 
 
 async def test_a_job_on_a_lock_and_one_with_a_queueing_lock_are_delayed_alike(app: adjourn.App) -> None:
-    for options in ({"lock": "a"}, {"queueing_lock": "b"}):
-        job_id = await app.configure_task("work", schedule_in={"hours": 1}, **options).defer_async()
-        assert delay_of(await stored(app, job_id)) == datetime.timedelta(hours=1)
+    hour: TimeDeltaParams = {"hours": 1}
+    locked = await app.configure_task("work", schedule_in=hour, lock="a").defer_async()
+    queued = await app.configure_task("work", schedule_in=hour, queueing_lock="b").defer_async()
+    assert delay_of(await stored(app, locked)) == delay_of(await stored(app, queued)) == datetime.timedelta(hours=1)
 
 
 async def test_what_is_due_runs_and_what_is_not_waits(app: adjourn.App, bench: Bench) -> None:

@@ -80,11 +80,14 @@ class Retried:
             check_priority(decision.priority)
         check_name("queue", decision.queue, optional=True)
         check_name("lock", decision.lock, optional=True)
+        # A strategy's own kind of decision may know no delay.
+        retry_in: float | None = getattr(decision, "retry_in", None)
         return cls(
             _id(job),
             job.claim,
             error,
-            retry_at=decision.retry_at,
+            retry_at=decision.retry_at if retry_in is None else None,
+            retry_in=retry_in,
             priority=decision.priority,
             queue=decision.queue,
             lock=decision.lock,

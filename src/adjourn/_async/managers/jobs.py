@@ -156,7 +156,7 @@ class AsyncJobManager(AsyncStatementRunner):
             "queueing_lock": job.queueing_lock,
             "args": dump_arguments(job.task_name, job.task_kwargs, self.connector.json_dumps),
             "scheduled_at": job.scheduled_at,
-            "schedule_in": None,
+            "schedule_in": job.schedule_in,
             "own_transaction": connection is not None,
         }
         try:
@@ -193,6 +193,7 @@ class AsyncJobManager(AsyncStatementRunner):
         if not jobs:
             return []
         dumps = self.connector.json_dumps
+        delays = [job.schedule_in for job in jobs]
         parameters = {
             "queues": [job.queue for job in jobs],
             "task_names": [job.task_name for job in jobs],
@@ -201,7 +202,7 @@ class AsyncJobManager(AsyncStatementRunner):
             "queueing_locks": [job.queueing_lock for job in jobs],
             "args": [dump_arguments(job.task_name, job.task_kwargs, dumps) for job in jobs],
             "scheduled_at": [job.scheduled_at for job in jobs],
-            "schedule_in": None,
+            "schedule_in": delays if any(delay is not None for delay in delays) else None,
             "own_transaction": connection is not None,
         }
         try:
