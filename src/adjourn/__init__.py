@@ -103,7 +103,7 @@ _HOMES = {
     "AiopgConnector": "adjourn._compat.moved",
 }
 
-# They are there after a bare `import adjourn`, too.
+# Modules that are available after `import adjourn` alone.
 _MODULES = frozenset(
     [
         "app",

@@ -42,17 +42,18 @@ class App(blueprints.Blueprint):
     import_paths
         Modules that declare tasks; a worker imports them before it starts.
     worker_defaults
-        Options of `run_worker` where the call does not give them.
+        Defaults for the options of `run_worker`.
     periodic_defaults
-        Options of periodic tasks: ``max_delay``, seconds after its time for which a tick is still deferred, 600 by
-        default.
+        Options of periodic tasks: ``max_delay``, the seconds after its time within which a tick is still deferred, 600
+        by default.
     schema
         The database schema that holds adjourn's tables.
 
     Raises
     ------
     InvalidOption
-        If the connector is not one, the schema's name cannot be one, or another option is not acceptable.
+        If ``connector`` is not a connector, ``schema`` cannot be the name of a schema, or another option is not
+        acceptable.
     """
 
     is_app: bool = True
@@ -99,7 +100,7 @@ class App(blueprints.Blueprint):
         return SchemaManager(self.connector, self.job_manager.schema)
 
     def with_connector(self, connector: BaseConnector) -> Self:
-        """Return another app with the same tasks, now and later, on another connector.
+        """Return another app on another connector, which has the same tasks, including those declared later.
 
         Each app's tasks are deferred through its own connector; each is opened and closed by itself.
         """
@@ -114,17 +115,17 @@ class App(blueprints.Blueprint):
 
     @contextlib.contextmanager
     def replace_connector(self, connector: BaseConnector) -> Iterator[Self]:
-        """Let this very app use another connector for the length of a ``with`` block, everywhere in the program.
+        """Make this app use another connector within a ``with`` block, everywhere in the program.
 
-        This is for tests: ``with app.replace_connector(InMemoryConnector()) as app: ...``. Whatever is
-        done with the app or its tasks meanwhile, in any thread or task, goes through the new connector; what
-        `with_connector` returned is not affected. The new connector is opened and closed like any other, and the
-        former one is left as it is. A worker must not be running.
+        This is for tests: ``with app.replace_connector(InMemoryConnector()) as app: ...``. Everything that is done with
+        the app or its tasks meanwhile, in any thread or task, goes through the new connector; apps that
+        `with_connector` returned are not affected. Open and close the new connector like any other; the former one
+        stays as it is. A worker must not be running.
 
         Raises
         ------
         InvalidOption
-            If the connector is not one.
+            If ``connector`` is not a connector.
         WrongCaller
             If the connector is replaced already, here or elsewhere in the program.
         """
@@ -173,7 +174,7 @@ class App(blueprints.Blueprint):
         )
 
     def json_dumps_of_jobs(self) -> JSONDumps:
-        """Return how the connector makes JSON of arguments."""
+        """Return the function with which the connector turns arguments into JSON."""
         return self.connector.json_dumps
 
     def configure_task(
@@ -186,9 +187,9 @@ class App(blueprints.Blueprint):
         name
             The task's name.
         allow_unknown
-            Whether a name that is not registered here goes: the workers may know it.
+            Whether to accept a name that is not registered here, because the workers may know it.
         **options
-            Those of `Task.configure`.
+                        The options of `Task.configure`.
 
         Raises
         ------
@@ -216,42 +217,42 @@ class App(blueprints.Blueprint):
         Parameters
         ----------
         pool_or_engine
-            A pool of the connector's driver to use instead of an own one. It is never closed here.
+            A pool of the connector's driver to use instead of making one. The app never closes it.
 
         Raises
         ------
         ConnectorException
-            If the database cannot be reached. The app is then as it was.
+            If the database cannot be reached. The app is then unchanged.
         """
         self.connector.open(pool_or_engine)
         return self
 
     def close(self) -> None:
-        """Close the app: let calls in flight end, and give the connections back. Closing a closed app does nothing."""
+        """Close the app: wait for running calls, then give back the connections. Closing a closed app does nothing."""
         self.connector.close()
 
     def open_async(self, pool: Any = None) -> AwaitableContext[Self]:
         """Open the app for asynchronous use: ``await app.open_async()``, or ``async with app.open_async():``.
 
-        Both give the app. The event loop it is opened on owns its connections; synchronous calls from other threads
-        are brought there.
+        Both return the app. The event loop on which the app is opened owns its connections; synchronous calls from
+        other threads run there.
 
         Parameters
         ----------
         pool
-            A pool of the connector's driver to use instead of an own one. It is never closed here.
+            A pool of the connector's driver to use instead of making one. The app never closes it.
 
         Raises
         ------
         ConnectorException
-            If the database cannot be reached. The app is then as it was.
+            If the database cannot be reached. The app is then unchanged.
         SyncConnectorConfigurationError
             If the connector is a synchronous one.
         """
         return AwaitableContext(functools.partial(self.connector.open_async, pool), self.close_async, self)
 
     async def close_async(self) -> None:
-        """Close the app: let calls in flight end, and give the connections back. Closing a closed app does nothing."""
+        """Close the app: wait for running calls, then give back the connections. Closing a closed app does nothing."""
         await self.connector.close_async()
 
     def __enter__(self) -> Self:
@@ -276,7 +277,7 @@ class App(blueprints.Blueprint):
         Raises
         ------
         LoadFromPathError
-            Naming the module that cannot be imported.
+            If a module cannot be imported; the message names it.
         """
         import_all(self.import_paths)
         logger.debug(
@@ -291,7 +292,7 @@ class App(blueprints.Blueprint):
         Parameters
         ----------
         **options
-            Those of `Worker`; ``worker_defaults`` fill in the rest.
+            The options of `Worker`; ``worker_defaults`` supply the others.
 
         Raises
         ------
@@ -313,7 +314,7 @@ class App(blueprints.Blueprint):
     def run_worker(self, **options: Unpack[WorkerOptions]) -> None:
         """Open the app on an event loop of its own, run a worker there, and close it again.
 
-        Takes and raises what `run_worker_async` does.
+        It takes the same options and raises the same errors as `run_worker_async`.
         """
         options = checked_options("run_worker", options)
         self.connector.get_async_connector()
@@ -327,7 +328,7 @@ class App(blueprints.Blueprint):
 
 @attrs.frozen(kw_only=True)
 class JobContext:
-    """The circumstances of one run of a job.
+    """The context of one run of a job.
 
     Attributes
     ----------
@@ -342,7 +343,7 @@ class JobContext:
     start_timestamp
         When the run began: seconds since the epoch.
     additional_context
-        What the worker was started with, for its tasks.
+        The worker's ``additional_context``, for its tasks.
     abort_reason
         A function that returns why the job is asked to end, or None.
     """

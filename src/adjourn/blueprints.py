@@ -37,7 +37,7 @@ logger: logging.Logger = logging.getLogger("adjourn.blueprints")
 class TaskRegistry(Mapping[str, AnyTask]):
     """The tasks of a blueprint by name and alias, each deferring through that blueprint.
 
-    Synchronized apps look at one dictionary, each through a registry of its own.
+    Apps that share their tasks (see `App.with_connector`) share one dictionary, each through its own registry.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ class TaskRegistry(Mapping[str, AnyTask]):
         self._declared.update(dict.fromkeys(names, task))
 
     def declared(self) -> dict[str, AnyTask]:
-        """Return the dictionary itself, to be shared with a synchronized app."""
+        """Return the dictionary itself, to be shared with another app."""
         return self._declared
 
 
@@ -136,7 +136,7 @@ class Blueprint:
         self.job_manager_for("")
 
     def job_manager_for(self, task_name: str) -> JobManager:
-        """Return who stores jobs of this collection's tasks.
+        """Return the manager that stores jobs of this collection's tasks.
 
         Raises
         ------
@@ -149,14 +149,14 @@ class Blueprint:
         )
 
     def json_dumps_of_jobs(self) -> JSONDumps | None:
-        """Return how the arguments of this collection's jobs become JSON; None where no app says it yet."""
+        """Return the function that turns jobs' arguments into JSON; None if no app has taken this collection in."""
         return None
 
     def add_tasks_from(self, blueprint: Blueprint, *, namespace: str) -> None:
         """Take in the tasks of a blueprint, under names that begin with ``namespace:``.
 
-        The tasks themselves are then deferred through this app. If another has taken them in before, they stay that
-        one's, and this app has tasks of its own for them, by name: ``app.tasks["namespace:name"]``.
+        The blueprint's tasks are then deferred through this app. If another app has taken them in before, they stay
+        with that app, and this app gets tasks of its own, which it has by name: ``app.tasks["namespace:name"]``.
 
         Parameters
         ----------
@@ -247,7 +247,7 @@ class Blueprint:
         max_delay: float | None = None,
         **configure_kwargs: Unpack[PeriodicOptions],
     ) -> Callable[[Task[P, R, Args]], Task[P, R, Args]]:
-        """Have a task deferred by the clock, by whichever worker comes first; use it above ``@app.task``.
+        """Defer a task by the clock; the worker that comes first does it. Use it above ``@app.task``.
 
         The task is called with ``timestamp``, the time that it was due, in whole seconds since the epoch.
 
@@ -260,12 +260,13 @@ class Blueprint:
         timezone
             The IANA name of the time zone that the fields are in, UTC by default.
         missed
-            What becomes of ticks that came while no worker was there: ``"latest"`` (the default) defers the latest of
+            What happens to ticks that came while no worker was running: ``"latest"`` (the default) defers the latest of
             them, ``"all"`` each, ``"skip"`` none.
         max_delay
-            Seconds after its time for which a tick is still deferred; the app's ``periodic_defaults`` (600) by default.
+            Seconds after its time within which a tick is still deferred; the app's ``periodic_defaults`` (600) by
+            default.
         **configure_kwargs
-            Options of the jobs, as for `Task.configure`; those of time and connection excepted.
+            Options of the jobs, as for `Task.configure`, except those for the time and the connection.
 
         Raises
         ------
@@ -359,15 +360,15 @@ class Blueprint:
         pass_context
             Whether the function's first parameter is a `JobContext`.
         queue, priority, lock, queueing_lock
-            What its jobs have unless ``configure`` says otherwise.
+            Defaults for its jobs, which ``configure`` can override.
         timeout
-            Seconds that a run may take; None (the default) takes the worker's. An async task is then cancelled, and its
-            job fails with `JobTimeout` unless the task catches the cancellation and returns. A thread cannot be cancelled: a synchronous task that takes a context finds
-            ``context.should_abort()`` true from then on; its job fails with `JobTimeout` if it then raises, and
-            succeeds, late, if it returns.
+            Seconds that a run may take; None (the default) takes the worker's. After that time, an async task is
+            cancelled, and its job fails with `JobTimeout` unless the task catches the cancellation and returns. A
+            thread cannot be cancelled: for a synchronous task, ``context.should_abort()`` becomes true. Its job fails
+            with `JobTimeout` if the task then raises, and succeeds if it returns.
         task_middleware
-            What wraps each run, the first outermost: functions of ``(call_next, context, worker)``, plain ones for a
-            synchronous task and async ones for an async task.
+            Middleware that wraps each run, the first outermost: functions of ``(call_next, context, worker)``, plain
+            ones for a synchronous task and async ones for an async task.
 
         Raises
         ------

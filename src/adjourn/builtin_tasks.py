@@ -1,7 +1,7 @@
-"""Tasks that every app has, for keeping house.
+"""Maintenance tasks that every app has.
 
-Each is known under ``builtin:`` and its path, such as ``builtin:adjourn.builtin_tasks.remove_old_jobs``: no function of a
-program's own has such a path, and lists and logs tell at a glance that the job is not one of the program's. Its path
+Each is named ``builtin:`` and its path, such as ``builtin:adjourn.builtin_tasks.remove_old_jobs``. No function of a
+program has such a name, so lists and logs show at a glance that the job is not one of the program's own. The path
 alone, and the names under which Procrastinate has stored such jobs, are aliases.
 
 The jobs are in the queue ``builtin``: a worker that serves only some queues has to name it.
@@ -24,12 +24,12 @@ QUEUE = "builtin"
 
 
 class Builtins(Blueprint):
-    """Whose the tasks are: every app's. An app has views of them and never changes them.
+    """The owner of the tasks, for every app. An app has views of them and never changes them.
 
     Attributes
     ----------
     apps
-        Those of the program. Synchronized ones, which `App.with_connector` returns, count as the one they come from.
+        The apps of the program. One that `App.with_connector` returned counts as the one that it comes from.
     """
 
     is_everyones = True
@@ -39,19 +39,19 @@ class Builtins(Blueprint):
         self.apps: weakref.WeakSet[Blueprint] = weakref.WeakSet()
 
     def job_manager_for(self, task_name: str) -> JobManager:
-        """Return who stores jobs of a program's only app.
+        """Return the manager that stores jobs of the program's only app.
 
         Raises
         ------
         UnboundTaskError
-            If there are several apps, or none: then it is to be said whose jobs they are.
+            If there are several apps, or none: the caller must then choose one.
         """
         if len(self.apps) > 1:
-            gc.collect()  # an app is part of a cycle, and those that nobody has any more do not count
+            gc.collect()  # apps are parts of reference cycles, and unused ones must not count
         apps = list(self.apps)
         if len(apps) != 1:
             raise exceptions.UnboundTaskError(
-                f"Task {task_name} is every app's, and this program has {len(apps)} apps: defer it by way of one, as in "
+                f"Task {task_name} is every app's, and this program has {len(apps)} apps: defer it through one, as in "
                 f"app.configure_task({task_name!r}), or app.tasks[{task_name!r}]."
             )
         return apps[0].job_manager_for(task_name)
@@ -85,25 +85,26 @@ async def remove_old_jobs(
 
     Defer it by the clock with ``app.periodic(cron="0 4 * * *", task_kwargs={"max_hours": 72})(remove_old_jobs)``, once
     with ``remove_old_jobs.defer(max_hours=72)`` (in a program of several apps with
-    ``app.configure_task("builtin:adjourn.builtin_tasks.remove_old_jobs")``), or await it in a task of your own. What it does, and what it needs, `JobManager.delete_old_jobs_async` says.
+    ``app.configure_task("builtin:adjourn.builtin_tasks.remove_old_jobs")``), or await it in a task of your own.
+    `JobManager.delete_old_jobs_async` says what it does and what it needs.
 
     Parameters
     ----------
     context
-        The circumstances of the run; its app's jobs are deleted.
+        The context of the run; the jobs of its app are deleted.
     max_hours
-        The age in hours from which on jobs are deleted.
+        The age in hours above which jobs are deleted.
     queue
         Only jobs of this queue; None (the default) for all.
     remove_failed, remove_cancelled, remove_aborted
         Which jobs to delete besides those that succeeded.
     timestamp
-        When it was due, as periodic tasks are told; it makes no difference.
+        When it was due, which every periodic task is told; it is not used.
 
     Raises
     ------
     InvalidOption
-        If ``max_hours`` is not a number of hours, zero or more, or another argument not of its type.
+        If ``max_hours`` is not a number of hours, zero or more, or another argument has the wrong type.
     """
     check_hours("max_hours", max_hours)
     check_filter("queue", queue)

@@ -1,4 +1,4 @@
-"""The home of `BaseConnector` in programs that were written for Procrastinate."""
+"""The address of `BaseConnector` in programs that were written for Procrastinate."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Every error that adjourn raises of its own.
+"""Every exception that adjourn defines.
 
-One base, so that ``except AdjournException`` catches them all. The docstring of each says the cause and
-the remedy, and is its message where the raiser has nothing more precise to say.
+They have one base, so that ``except AdjournException`` catches them all. The docstring of each says the cause and the
+remedy, and is its message if the code that raises it gives no other.
 """
 
 from __future__ import annotations
@@ -140,12 +140,12 @@ class JobAborted(AdjournException):
 
 
 class ConnectorException(AdjournException):
-    """The database could not be reached or refused the statement; the message carries the driver's own words.
+    """The database could not be reached or refused the statement; the message has the driver's own words.
 
     Attributes
     ----------
     sqlstate : str or None
-        The five characters by which Postgres names the error, where it named one.
+        The five characters by which Postgres names the error, if it named one.
     """
 
     def __init__(self, message: str | None = None, *, sqlstate: str | None = None) -> None:
@@ -154,8 +154,8 @@ class ConnectorException(AdjournException):
 
     @property
     def was_refused(self) -> bool:
-        """Whether the server itself refused the statement, so that it surely had no effect; a connection that broke
-        leaves that open."""
+        """Whether the server itself refused the statement, so that it certainly had no effect. If the connection broke,
+        that is not known."""
         return self.sqlstate is not None and self.sqlstate[:2] not in ("08", "57")
 
 
@@ -165,7 +165,7 @@ class UniqueViolation(ConnectorException):
     Attributes
     ----------
     constraint_name : str or None
-        The constraint or unique index that refused.
+        The constraint or unique index that was violated.
     queueing_lock : str or None
         The queueing lock that was taken, when that was the reason.
     """
@@ -184,12 +184,12 @@ class SchemaOutOfDate(ConnectorException):
 
 
 class AlreadyEnqueued(AdjournException):
-    """A job with the same queueing lock is waiting already. Nothing was stored; ignore this error where one waiting
-    job is enough, or defer with another ``queueing_lock``."""
+    """A job with the same queueing lock is waiting already. Nothing was stored; ignore this error if one waiting job is
+    enough, or defer with another ``queueing_lock``."""
 
 
 class NoResult(ConnectorException):
-    """A statement that always answers one row answered none."""
+    """A statement that always returns one row returned none."""
 
 
 class AppNotOpen(AdjournException, RuntimeError):
@@ -220,4 +220,4 @@ class RunTaskError(AdjournException):
 
 
 class MovedElsewhere(AdjournException):
-    """The name lives in another module now; the message says which."""
+    """The name is in another module now; the message says which."""

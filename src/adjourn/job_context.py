@@ -1,4 +1,4 @@
-"""What a task with ``pass_context=True`` is told about its run."""
+"""What a task with ``pass_context=True`` can know about its run."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class PeriodicRegistry:
 def checked_options(
     task: Task[Any, Any, Any], options: Mapping[str, Any], json_dumps: JSONDumps | None
 ) -> Mapping[str, Any]:
-    """Return the options of a periodic task's jobs, if the task can be called with what they bring and ``timestamp``.
+    """Check that a periodic task can be called with these options and ``timestamp``, and return the options.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def checked_options(
     options
         The options, as `Task.configure` takes them.
     json_dumps
-        How arguments become JSON; None where that is not known yet.
+        How arguments become JSON; None if that is not known yet.
     """
     for name in options:
         if name not in PeriodicOptions.__annotations__:

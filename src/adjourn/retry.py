@@ -23,14 +23,15 @@ LONGEST_WAIT = 365 * 24 * 3600
 
 
 class RetryDecision:
-    """Run the job again.
+    """The decision to run a job again.
 
     Parameters
     ----------
     retry_at
-        Not before this time; an aware datetime.
+        The aware datetime before which the job does not run.
     retry_in
-        Not before this long from now: keywords of `datetime.timedelta`. At most one of the two; with neither, at once.
+        The same as keywords of `datetime.timedelta`, from now. Pass at most one of the two; with neither, the job is
+        due at once.
     priority, queue, lock
         New values for the job; None leaves its own.
 
@@ -44,7 +45,7 @@ class RetryDecision:
     Raises
     ------
     InvalidOption
-        If a value is not one that the job could have been deferred with.
+        If a job cannot be deferred with one of the values.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class BaseRetryStrategy:
     """Subclass it to decide on retries yourself, and pass an instance as ``@app.task(retry=...)``."""
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
-        """Decide what becomes of a job whose task raised.
+        """Decide whether a job whose task raised is run again.
 
         Parameters
         ----------
@@ -108,7 +109,7 @@ class BaseRetryStrategy:
         raise NotImplementedError("define get_retry_decision")
 
     def get_retry_exception(self, exception: BaseException, job: Job) -> JobRetry | None:
-        """Return the exception that stands for running the job again, or None if it is to fail.
+        """Return the `JobRetry` with the decision to run the job again, or None if it is to fail.
 
         Parameters
         ----------
@@ -131,7 +132,7 @@ def _count_or_none(instance: Any, attribute: attrs.Attribute[Any], value: Any) -
 
 
 def _seconds(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    # However long: `LONGEST_WAIT` limits what comes of it.
+    # Of any length: `LONGEST_WAIT` limits the resulting wait.
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
         raise InvalidOption(f"{attribute.name}={value!r}: pass a number of seconds, zero or more.")
 
@@ -168,10 +169,10 @@ class RetryStrategy(BaseRetryStrategy):
     wait, linear_wait, exponential_wait
         Seconds, zero or more; 0 by default.
     max_wait
-        Seconds that a wait is at most; None (the default) for a year.
+        The longest wait, in seconds; None (the default) means a year.
     jitter
-        How much of a wait is left to chance, between 0 (the default) and 1: with 0.5 it is between half of the wait and
-        the whole, so that jobs which failed together do not come back together.
+        The random part of a wait, between 0 (the default) and 1: with 0.5 the job waits between half of the wait and
+        all of it, so that jobs that failed together are not retried together.
     retry_exceptions
         Only these and their subclasses are retried; None (the default) means every `Exception`, an empty list none.
 
@@ -208,7 +209,7 @@ class RetryStrategy(BaseRetryStrategy):
 
     def wait_seconds(self, attempts: int) -> float:
         """Return the wait before the next run, in seconds and without jitter, after ``attempts`` earlier failures."""
-        # None of them need be more than the longest wait, and then all fit into floating point.
+        # Limit each to the longest wait, so that floating point does not overflow.
         wait, linear, base = (min(each, LONGEST_WAIT) for each in (self.wait, self.linear_wait, self.exponential_wait))
         waited = wait + linear * attempts
         try:
@@ -221,8 +222,8 @@ class RetryStrategy(BaseRetryStrategy):
     def of(cls, retry: RetryValue | None) -> BaseRetryStrategy | None:
         """Return the strategy that a task's ``retry`` option stands for.
 
-        ``False`` and None are none, ``True`` retries for ever at once, a number retries that many times at once. An
-        object of another kind is a strategy if it has ``get_retry_decision`` or ``get_retry_exception``.
+        ``False`` and None mean none, ``True`` retries at once without limit, a number retries at once that many times.
+        An object of another kind is a strategy if it has ``get_retry_decision`` or ``get_retry_exception``.
 
         Raises
         ------

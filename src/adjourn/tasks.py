@@ -56,7 +56,7 @@ def make_job(
     Raises
     ------
     InvalidOption
-        Naming the option that is not acceptable.
+        If an option is not acceptable; the message names it.
     """
     check_name("name", name)
     check_name("queue", queue, optional=True)
@@ -110,9 +110,9 @@ class Task(Generic[P, R, Args]):
     name
         Its name in the database, ``module.function`` unless given.
     aliases
-        Further names under which workers know it, for jobs that were deferred under an older one.
+        Further names under which workers know it, for jobs that were deferred under an older name.
     queue, priority, lock, queueing_lock
-        What its jobs have unless ``configure`` says otherwise.
+        Defaults for its jobs, which ``configure`` can override.
     retry_strategy
         Decides whether a failed job is run again; None for never.
     pass_context
@@ -122,7 +122,7 @@ class Task(Generic[P, R, Args]):
     timeout
         Seconds that a run may take; None for the worker's.
     task_middleware
-        What wraps each run, the first outermost.
+        Middleware that wraps each run, the first outermost.
     blueprint
         The app or blueprint that its jobs are deferred through.
     """
@@ -311,7 +311,7 @@ class Task(Generic[P, R, Args]):
         Raises
         ------
         InvalidTaskArguments
-            If the task does not take these arguments (positional ones are never taken), or they cannot be stored.
+            If the task does not take these arguments (it never takes positional ones), or they cannot be stored.
         AlreadyEnqueued
             If the task's queueing lock is taken.
         AppNotOpen
@@ -334,7 +334,7 @@ class Task(Generic[P, R, Args]):
         Raises
         ------
         InvalidTaskArguments
-            If the task does not take these arguments (positional ones are never taken), or they cannot be stored.
+            If the task does not take these arguments (it never takes positional ones), or they cannot be stored.
         AlreadyEnqueued
             If the task's queueing lock is taken.
         AppNotOpen
@@ -357,7 +357,7 @@ class Task(Generic[P, R, Args]):
         return await self.configure().batch_defer_async(*task_kwargs)
 
     def get_retry_exception(self, exception: BaseException, job: Job) -> exceptions.JobRetry | None:
-        """Return the exception that stands for running the job again, or None if it is to fail.
+        """Return the `JobRetry` with the decision to run the job again, or None if it is to fail.
 
         Parameters
         ----------
@@ -383,7 +383,7 @@ def _full_path(func: Callable[..., Any]) -> str:
 
 
 def _check_not_a_generator(func: Callable[..., Any]) -> None:
-    # An object's call may be one, too.
+    # The ``__call__`` of an object may be one too.
     for each in (func, getattr(func, "__call__", None)):  # noqa: B004
         if inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each):
             raise exceptions.InvalidOption(

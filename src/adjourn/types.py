@@ -1,4 +1,4 @@
-"""Names for the shapes that travel between the rooms."""
+"""Types that several modules use."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class JobToDefer(NamedTuple):
 
 @attrs.frozen
 class Statement:
-    """One SQL command, and the name by which people, logs and the in-memory connector know it.
+    """One SQL command, and the name that logs and the in-memory connector use for it.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ class PeriodicDefaults(TypedDict, total=False):
     Attributes
     ----------
     max_delay
-        Seconds after its time for which a tick is still deferred, 600 by default.
+        Seconds after its time within which a tick is still deferred, 600 by default.
     """
 
     max_delay: float

@@ -204,7 +204,7 @@ def test_a_job_that_does_not_exist_is_an_error(typed: Typed, command: str) -> No
         ("list_jobs limit=many", "limit='many' is not a whole number"),
         ("list_jobs limit=0", "limit=0: pass a whole number of one or more"),
         ("list_jobs after=x", "after='x' is not a whole number"),
-        ("list_jobs id=-1", "id='-1' is not the number of anything"),
+        ("list_jobs id=-1", "id='-1' is out of range"),
         ("show 1 2", "write show ID"),
         ("retry", "write retry ID..."),
         ("cancel one", "ID='one' is not a whole number"),

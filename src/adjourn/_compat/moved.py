@@ -8,7 +8,7 @@ from adjourn import exceptions
 
 
 class MovedElsewhere:
-    """Stands for something that programs import by an old name, and says on use where to find it.
+    """Stands for a name that programs import from an old place; when used, it raises and names the new place.
 
     Parameters
     ----------
@@ -29,12 +29,10 @@ class MovedElsewhere:
         raise exceptions.MovedElsewhere(f"{self.name} is not here: use {self.new_location}.")
 
     def __getattr__(self, name: str) -> NoReturn:
-        if name.startswith(
-            "__"
-        ):  # whoever looks at an object asks for these, and wants to hear only that there is none
+        if name.startswith("__"):  # whatever inspects an object expects an AttributeError for these
             raise AttributeError(name)
         self()
 
 
 AiopgConnector: MovedElsewhere = MovedElsewhere("AiopgConnector", "adjourn.AsyncPsycopg2Connector")
-"""aiopg is psycopg2 on an event loop, and so is the connector that stands in for it."""
+"""aiopg is psycopg2 on an event loop, and so is the connector that replaces it."""

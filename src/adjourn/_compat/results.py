@@ -24,7 +24,8 @@ class JobResult:
     result: Any = None
 
     def duration(self, current_timestamp: float) -> float:
-        """Return how many seconds it took, or, while it runs, has taken until ``current_timestamp``."""
+        """Return how many seconds the run took; while it is running, how many it has taken until
+        ``current_timestamp``."""
         end = current_timestamp if self.end_timestamp is None else self.end_timestamp
         return end - self.start_timestamp
 

@@ -1,1 +1,1 @@
-"""The choice: which connector serves a call. A pure rule, the state it is about, who carries its plans out, and the bridge to an event loop."""
+"""Which connector serves a call: the rule (pure), the state, the dispatcher that carries plans out, and the bridge."""

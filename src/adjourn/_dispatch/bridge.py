@@ -2,10 +2,10 @@
 
 Two things make this different from `asyncio.run_coroutine_threadsafe`:
 
-* a *claim*: a call is pending until either the loop claims it or the caller abandons it, in one atomic step. So a
-  call that has been given up never happens later, whatever the loop does;
-* a *watch*: while a caller waits, it looks now and then whether the loop still runs and still answers. A loop that
-  has died, or that is blocked by the very thread that waits for it, makes an error and not a deadlock.
+* a *claim*: a call is pending until either the loop claims it or the caller abandons it, in one atomic step. So a call
+  that was given up never happens later, whatever the loop does;
+* a *watch*: while a caller waits, it checks now and then whether the loop still runs and answers. If the loop has died,
+  or is blocked by the thread that waits for it, the result is an error and not a deadlock.
 
 `concurrent.futures.Future` has the claim built in: ``cancel()`` succeeds only until somebody has called
 ``set_running_or_notify_cancel()``.
@@ -28,7 +28,7 @@ from adjourn._runtime.private import leave_in_silence, running_loop
 T = TypeVar("T")
 
 WATCH_INTERVAL = 0.1
-"""Seconds between two looks at the loop that a call waits for."""
+"""Seconds between two checks of the loop that a call waits for."""
 
 BUSY = (
     "The event loop that the app was opened on did not get to this call within {timeout:g} seconds, so nothing was "
@@ -47,16 +47,16 @@ ENDED = (
 
 
 class Pulse:
-    """Tells whether an event loop has begun to end, for as long as an app is open on it. Made on that loop.
+    """Tells whether the event loop that an app is open on has begun to end. It must be created on that loop.
 
-    `asyncio.run` ends a loop by cancelling every task and waiting for them, once. A call that begins after that would
-    be cut off in the middle without a word, so it must not begin.
+    `asyncio.run` ends a loop by cancelling every task once and waiting for them. A call that begins after that would be
+    cut off silently, so it must not begin.
     """
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
         self._task = loop.create_task(_wait_for_ever(loop), name="adjourn")
-        # It never ends by itself, which is nothing to be warned of when a loop is closed without ado.
+        # This task never ends by itself, so asyncio must not warn of it when a loop is closed.
         leave_in_silence(self._task)
         self._is_over = False
 
@@ -66,7 +66,7 @@ class Pulse:
         return not self._is_over and (self._task.done() or self._task.cancelling() > 0)
 
     def stop(self) -> None:
-        """Watch the loop no longer. Called on it."""
+        """Stop watching the loop. Must be called on it."""
         self._is_over = True
         self._task.cancel()
 
@@ -91,9 +91,9 @@ def run(
     function
         Called on the loop, in a copy of this thread's context variables.
     *arguments
-        What it is called with.
+        The function's arguments.
     timeout
-        Seconds that the loop may keep the call waiting, or be blocked in the middle of it. The call itself may take
+        Seconds that the call may wait for the loop to begin it, or to answer during it. The call itself may take
         longer.
     pulse
         Tells whether the loop has begun to end.
@@ -110,7 +110,7 @@ def run(
     try:
         while True:
             try:
-                # Not `result()`, whose own TimeoutError could not be told from one that the call has ended with.
+                # Not `result()`, whose own TimeoutError would look like one that the call has raised.
                 call.outcome.exception(WATCH_INTERVAL)
             except TimeoutError:
                 call.watch()
@@ -133,7 +133,7 @@ async def hop(
     here, ended = asyncio.get_running_loop(), asyncio.Event()
 
     def wake(outcome: concurrent.futures.Future[T]) -> None:
-        # A loop that was closed before its time has destroyed who waited.
+        # If the loop was closed too early, its waiting task has been destroyed.
         with contextlib.suppress(RuntimeError):
             here.call_soon_threadsafe(ended.set)
 
@@ -153,7 +153,7 @@ async def hop(
 
 
 class BridgedCall(Generic[T]):
-    """One coroutine function on its way to another thread's loop."""
+    """One call of a coroutine function on another thread's loop."""
 
     def __init__(
         self,
@@ -175,14 +175,14 @@ class BridgedCall(Generic[T]):
         self._is_asking = False
 
     def submit(self) -> None:
-        """Hand the call over to its loop."""
+        """Pass the call to its loop."""
         try:
             self._loop.call_soon_threadsafe(self._start)
         except RuntimeError:
             raise Reason.LOOP_GONE.error() from None
 
     def watch(self) -> None:
-        """Look whether the loop still serves the call.
+        """Check that the loop still serves the call.
 
         Raises
         ------
@@ -204,7 +204,7 @@ class BridgedCall(Generic[T]):
                 self._loop.call_soon_threadsafe(self._answer)
 
     def abandon(self) -> None:
-        """Give the call up: it does not begin any more, and if it has begun, it is cancelled once."""
+        """Give the call up: if it has not begun it never will; if it has, it is cancelled once."""
         if not self.outcome.cancel() and not self.outcome.done():
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._cancel)

@@ -2,8 +2,8 @@
 
 A dispatcher has two halves. The asynchronous one works on the event loop that opened it. The synchronous one is made
 with the same parameters when it is first needed, and works in any thread. Each operation takes a snapshot of the
-state, asks the rule for a plan, once, and carries it out. A state is published when what it promises is true, and taken
-back before it is not any more.
+state, asks the rule for a plan, once, and carries it out. A state is published when what it says has become true, and
+replaced before that ceases to be true.
 
 It is no connector: those of `adjourn.connectors` are its faces.
 """
@@ -145,7 +145,7 @@ class Dispatcher:
         return await half.execute_async(statement, parameters)
 
     def session(self) -> SyncSession:
-        """Connect once more, beside the pool and from this very thread, for the caller alone. Nothing need be open."""
+        """Open another connection beside the pool, from this thread, for the caller alone. Nothing need be open."""
         if self._async_half.is_external:
             return self._connect(self._async_half.pool)
         if self._made is not None and self._made.is_external:
@@ -153,7 +153,7 @@ class Dispatcher:
         return self._connect(None)
 
     async def session_async(self) -> AsyncSession:
-        """Connect once more, beside the pool, for the caller alone. Nothing need be open."""
+        """Open another connection beside the pool, for the caller alone. Nothing need be open."""
         return await self._async_half.session_async()
 
     # Opening and closing
@@ -234,7 +234,7 @@ class Dispatcher:
         try:
             await self._async_half.open_async(pool)
             self._pulse = bridge.Pulse()
-            # Whoever had opened it in synchronous code closes it there, and must not take it away from the loop by that.
+            # Synchronous code that had opened it will close it, which must not close it for the loop.
             borrowed = 1 if state.life is Life.SYNC else 0
             published = attrs.evolve(
                 begun, life=Life.ASYNC, is_external=self._async_half.is_external, borrowed=borrowed, change=None
@@ -245,7 +245,7 @@ class Dispatcher:
             try:
                 await aio.uninterrupted(aio.run_sync, self._sync_half.close)
             except BaseException:
-                # It stays open here, but nobody here has it in hand: it is closed by those who had opened it before.
+                # It stays open, but this call has failed: the synchronous code that had opened it before closes it.
                 self.keeper.replace(published, attrs.evolve(published, borrowed=0))
                 raise
 
@@ -275,7 +275,8 @@ class Dispatcher:
                             self.keeper.end(begun, State(os.getpid()))
 
     def _discard(self, state: State) -> None:
-        """Let go of what cannot be used any more: a pool of a dead loop or of another process, a change nobody ends."""
+        """Drop what cannot be used any more: a pool of a dead loop or another process, a change that nobody
+        completes."""
         is_ours = state.process == os.getpid()
 
         def forget() -> None:
@@ -309,7 +310,7 @@ class Dispatcher:
         return self._made_plain
 
     def renew_locks(self) -> None:
-        """Make the lock anew, in a forked child."""
+        """Replace the lock in a forked child."""
         self._making = threading.Lock()
 
 
@@ -320,6 +321,6 @@ def owner_of(state: State) -> asyncio.AbstractEventLoop:
 
 
 def drive(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run an idle loop of this thread until a coroutine has ended."""
+    """Run this thread's idle loop until a coroutine has ended."""
     with contextlib.closing(coroutine):
         return loop.run_until_complete(coroutine)

@@ -21,7 +21,7 @@ from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 T = TypeVar("T")
 
 STOP_TIMEOUT = 5.0
-"""Seconds that a thread has to end in once its event loop was stopped."""
+"""Seconds within which a thread must end after its event loop was stopped."""
 
 
 class LoopThread:
@@ -30,7 +30,7 @@ class LoopThread:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
-        # A program that has not closed it ends all the same.
+        # A daemon, so that a program that has not closed it can end.
         self._thread = threading.Thread(target=self._run, name="adjourn connector", daemon=True)
         self._thread.start()
         self._started.wait()
@@ -49,7 +49,7 @@ class LoopThread:
         return bridge.run(self._loop, function, *arguments, timeout=timeout)
 
     def close(self) -> None:
-        """Cancel what still runs, and end."""
+        """Cancel what still runs, and end the thread."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stop_asked.set)
             self._thread.join(STOP_TIMEOUT)
@@ -118,7 +118,7 @@ class LoopedSession:
         self._run(self._session.listen_async, channel)
 
     def wait_for_notifications(self, timeout: float) -> list[str]:
-        """Wait until a notification arrives, at most so many seconds, and return the payloads of those there are."""
+        """Wait at most ``timeout`` seconds for a notification, and return the payloads of those that have arrived."""
         return self._run(self._session.wait_for_notifications_async, timeout)
 
     def wake(self) -> None:

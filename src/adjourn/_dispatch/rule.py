@@ -1,16 +1,15 @@
-"""Which connector serves a call, and what opening and closing do: the whole rule, and nothing but the rule.
+"""Which connector serves a call, and what opening and closing do: the whole rule, as a pure function.
 
 An app on an asynchronous connector can be opened from synchronous code or from an event loop, and used from both.
 What is right depends on how the app was opened (the *view*), on where the call is made (the *caller*) and on what is
 asked for (the *operation*). `select` answers with a *plan*: something to do, or a reason to refuse.
 
-It is a pure function: no locks, no clocks, no I/O. So it can be tried in every situation there is, and three things
-can be shown of it:
+It has no locks, no clocks and no I/O. So tests can try it in every possible situation, and they show three things:
 
-* nobody waits for himself or for nobody: a call is handed to the event loop that owns the pool only where that loop
-  runs, in this process, and somewhere else than here;
-* an asynchronous pool is touched on its own loop only, and nothing that a fork has copied is touched at all;
-* opening and closing always have a way out.
+* no call waits for itself, or for a loop that does not run: a call goes to the event loop that owns the pool only if
+  that loop runs in this process, and not in the calling thread;
+* an asynchronous pool is used only on its own loop, and nothing that a fork has copied is used at all;
+* opening and closing never get stuck.
 
 The plans are carried out in `adjourn._dispatch.dispatcher`.
 """
@@ -26,7 +25,7 @@ from adjourn import exceptions
 
 
 class Life(enum.Enum):
-    """How far the connector is in its life."""
+    """The states in the life of a connector."""
 
     CLOSED = "closed"
     SYNC = "open, on the synchronous twin's pool"
@@ -55,13 +54,13 @@ class Operation(enum.Enum):
 
     @property
     def is_awaited(self) -> bool:
-        """Whether it is a coroutine, which gives way to others while it waits."""
+        """Whether it is a coroutine, which lets other tasks run while it waits."""
         return self in (Operation.CALL_ASYNC, Operation.OPEN_ASYNC, Operation.CLOSE_ASYNC)
 
 
 @attrs.frozen
 class Owner:
-    """The event loop that owns the pool, or that carries an opening or closing which is under way."""
+    """The event loop that owns the pool, or that carries out the current opening or closing."""
 
     loop: Hashable
     thread: int
@@ -75,16 +74,16 @@ class View:
     Attributes
     ----------
     process
-        The process that the rest of the view was made in.
+        The process in which the rest of the view was made.
     owner
-        The loop that owns the pool while `life` is ASYNC, or that carries the change that is under way; None if a
-        thread does.
+        The loop that owns the pool while `life` is ASYNC, or that carries out the current change; None if a thread
+        does.
     is_external
         Whether the pool is the user's own.
     borrowed
-        How often synchronous code has opened what an event loop had opened before.
+        How often synchronous code has opened the connector while it was open on an event loop.
     is_changing
-        Whether an opening or closing is under way.
+        Whether the connector is being opened or closed.
     needs_opening
         Whether calls are refused while nothing is open: not where there is nothing to connect to.
     """
@@ -200,7 +199,7 @@ Plan = Do | Refuse
 
 
 class Situation(enum.Enum):
-    """What a view amounts to for a caller. The last three are never stored: they come to pass by themselves."""
+    """What a view means to a caller. The last three are never stored, because they come about without a call."""
 
     CLOSED = enum.auto()
     SYNC_OPEN = enum.auto()
@@ -212,7 +211,7 @@ class Situation(enum.Enum):
 
 
 def situation(view: View, caller: Caller) -> Situation:
-    """Say what the view amounts to for this caller."""
+    """Return what the view means to this caller."""
     if view.life is Life.CLOSED:
         return Situation.CLOSED
     if view.process != caller.process:
@@ -279,7 +278,7 @@ def _call(view: View, caller: Caller, now: Situation) -> Plan:
         case Situation.LOOP_DEAD:
             return Refuse(Reason.LOOP_GONE)
         case Situation.FORKED:
-            # The twin's parameters are known here too; the user's own pool stays with the process that made it.
+            # This process has the twin's parameters too, but the user's own pool stays with the process that made it.
             if view.life is Life.SYNC and not view.is_external:
                 return Do(Action.REBUILD_TWIN)
             return Refuse(Reason.FORKED) if view.needs_opening else Do(Action.USE_TWIN)
@@ -310,7 +309,7 @@ def _open(now: Situation) -> Plan:
         case Situation.SYNC_OPEN:
             return Do(Action.NOTHING)
         case _:
-            # Whoever opens a borrowed connector closes it too, and must not take it away from the loop by that.
+            # Synchronous code that opens the connector will close it, which must not close it for the loop.
             return Do(Action.BORROW)
 
 
@@ -354,7 +353,7 @@ def _close_async(view: View, caller: Caller, now: Situation) -> Plan:
 def _on_owner(view: View, caller: Caller, here: Action) -> Plan:
     if view.owner is not None and view.owner.loop == caller.loop:
         return Do(here)
-    # A loop that runs inside of the owner, on the same thread, keeps it from running.
+    # A loop that runs inside the owner, on the same thread, keeps the owner from running.
     return Refuse(Reason.OTHER_LOOP) if _would_stop_owner(view, caller) else Do(Action.HOP)
 
 
@@ -377,7 +376,7 @@ _REFUSED_ON_LOOP = {
 
 
 def _is_stuck(view: View, caller: Caller) -> bool:
-    """Whether a change is under way that nobody will ever finish."""
+    """Whether there is a current change that nobody will ever complete."""
     is_carrier_dead = view.owner is not None and view.owner.state is LoopState.CLOSED
     return view.is_changing and (view.process != caller.process or is_carrier_dead)
 
@@ -400,5 +399,5 @@ def _can_drive(view: View, caller: Caller) -> bool:
 
 
 def _has_left_owner(view: View, caller: Caller) -> bool:
-    """Whether the caller's loop runs where the owner's has stopped, which therefore cannot run meanwhile."""
+    """Whether the caller's loop runs in the thread of the owner, which is stopped and cannot run meanwhile."""
     return view.owner is not None and view.owner.thread == caller.thread

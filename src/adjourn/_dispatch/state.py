@@ -1,8 +1,8 @@
 """The state of a dispatcher, and how it changes hands.
 
-The state is replaced, never modified, and only by whoever still has the latest in hand: a plan that was made for a
-state that is no more is thrown away, and the rule is asked again. Only one opening or closing is under way at a time;
-the others wait for it.
+A state is never modified. It is replaced by another, and only if it is still the latest: if the state has changed since
+a plan was made, the plan is dropped and the rule is asked again. Only one opening or closing runs at a time; the others
+wait for it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from adjourn._runtime import forks
 from adjourn._runtime.private import running_loop, thread_of
 
 ASK_AGAIN_AFTER = 0.5
-"""Seconds after which someone who waits for a change looks whether anybody is still at work on it."""
+"""Seconds after which a caller that waits for a change checks whether the change is still being made."""
 
 SLACK = 15.0
 """Seconds that an opening or closing may take beyond the pool's ``timeout``."""
@@ -40,7 +40,7 @@ SLACK = 15.0
 
 @attrs.frozen(eq=False)
 class State:
-    """What `adjourn._dispatch.rule.View` is a picture of."""
+    """The state of a connector, of which `adjourn._dispatch.rule.View` is a snapshot."""
 
     process: int
     life: Life = Life.CLOSED
@@ -61,7 +61,7 @@ class State:
         return self.life is Life.ASYNC and self.process == os.getpid() and loop is not None and not loop.is_closed()
 
     def view(self, *, needs_opening: bool) -> View:
-        """Take a picture for the rule."""
+        """Take a snapshot for the rule."""
         owner = None
         if self.loop is not None:
             # A loop can be run by another thread than the one that opened the connector.
@@ -77,7 +77,7 @@ def here() -> Caller:
 
 
 def loop_state(loop: asyncio.AbstractEventLoop) -> LoopState:
-    """Say what an event loop is doing at this moment."""
+    """Return what an event loop is doing at this moment."""
     if loop.is_closed():
         return LoopState.CLOSED
     return LoopState.RUNNING if loop.is_running() else LoopState.IDLE
@@ -112,9 +112,9 @@ class StateKeeper:
         return plan.action
 
     def replace(self, state: State, new: State, meanwhile: Callable[[], None] | None = None) -> bool:
-        """Replace the state if it is still the one that the plan was made for, and say whether it was.
+        """Replace the state if it is still the one that the plan was made for, and return whether it was.
 
-        Nobody gets to replace it again before ``meanwhile`` has returned, which must not wait for anything.
+        No other thread can replace it before ``meanwhile`` has returned, which must not wait for anything.
         """
         with self._mutex:
             if self.state is not state:
@@ -125,9 +125,9 @@ class StateKeeper:
             return True
 
     def begin(self, state: State, life: Life, loop: asyncio.AbstractEventLoop | None = None) -> State | None:
-        """Announce a change, which this loop carries or else this thread; None if someone else was faster."""
+        """Announce a change, made by this loop or else this thread; return None if another caller was faster."""
         change: concurrent.futures.Future[None] = concurrent.futures.Future()
-        # So that nobody who waits for it can cancel it.
+        # From here on it cannot be cancelled by a waiter that gives up.
         change.set_running_or_notify_cancel()
         begun = attrs.evolve(
             state, process=os.getpid(), life=life, loop=loop, thread=threading.get_ident(), change=change
@@ -141,13 +141,13 @@ class StateKeeper:
             begun.change.set_result(None)
 
     def wait(self, state: State, deadline: float) -> None:
-        """Wait for the change that is under way, or until it is time to ask again."""
+        """Wait for the current change to end, or until it is time to ask again."""
         if state.change is not None:
             concurrent.futures.wait([state.change], ASK_AGAIN_AFTER)
         check_deadline(deadline)
 
     async def wait_async(self, state: State, deadline: float) -> None:
-        """Wait for the change that is under way, or until it is time to ask again."""
+        """Wait for the current change to end, or until it is time to ask again."""
         if state.change is not None:
             waiting = asyncio.wrap_future(state.change)
             try:
@@ -157,12 +157,12 @@ class StateKeeper:
         check_deadline(deadline)
 
     def renew_locks(self) -> None:
-        """Make the lock anew, in a forked child."""
+        """Replace the lock in a forked child."""
         self._mutex = threading.Lock()
 
 
 def check_deadline(deadline: float) -> None:
-    """Raise if it has passed."""
+    """Raise if the deadline has passed."""
     if time.monotonic() > deadline:
         raise exceptions.WrongCaller(
             "The app is being opened or closed elsewhere, and that has not ended in time. Look for the thread or event "

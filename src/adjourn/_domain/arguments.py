@@ -18,14 +18,14 @@ from adjourn.types import JSONDumps
 
 @attrs.frozen
 class Signature:
-    """What a task takes by keyword.
+    """The keyword arguments that a task takes.
 
     Attributes
     ----------
     task_name
         The task's name, for messages.
     known
-        Whether the task's function is known here; if not, every keyword goes.
+        Whether the task's function is known here; if not, every keyword is accepted.
     required, optional
         The names of its arguments.
     takes_any
@@ -40,15 +40,15 @@ class Signature:
 
     @classmethod
     def of(cls, task_name: str, function: Callable[..., Any], pass_context: bool) -> Signature:
-        """Read it off a function, without the first parameter where that is the job's context.
+        """Read the signature of a function, without the first parameter if that is the job's context.
 
         Raises
         ------
         InvalidOption
-            If the function has a parameter that no job could ever fill, or none for the context.
+            If the function has a parameter that no job can fill, or no parameter for the context.
         """
         try:
-            # Of what is called: a decorator may take other arguments than the function inside of it.
+            # Not of the wrapped function: a decorator may take other arguments than the function inside it.
             parameters = list(inspect.signature(function, follow_wrapped=False).parameters.values())
         except (TypeError, ValueError):  # a builtin without a signature
             return cls(task_name)
@@ -80,7 +80,7 @@ class Signature:
         Raises
         ------
         InvalidTaskArguments
-            Naming the task, the argument and what to pass instead.
+            If it cannot; the message names the task, the argument and what to pass instead.
         """
         if positional:
             hint = f", such as {next(iter(sorted(self.required)))}=..." if self.required else ""
@@ -92,12 +92,12 @@ class Signature:
         self.check_names(keywords)
 
     def check_names(self, keywords: Mapping[Any, Any]) -> None:
-        """Refuse arguments that the task does not take; others may be missing yet.
+        """Refuse arguments that the task does not take; required ones may still be missing.
 
         Raises
         ------
         InvalidTaskArguments
-            Naming the task, the argument and what the task takes.
+            If it does not take one; the message names the task, the argument and what the task takes.
         """
         for name in keywords:
             if not isinstance(name, str):
@@ -117,30 +117,30 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def check_is_job(argument: str, job: Any) -> None:
-    """Refuse what is not a job.
+    """Refuse anything that is not a job.
 
     Raises
     ------
     InvalidOption
-        Naming the argument.
+        If it is not one; the message names the argument.
     """
     if not isinstance(job, Job):
         raise InvalidOption(f"{argument}={job!r}: pass a Job, such as list_jobs() returns or task.configure(...).job.")
 
 
 def check_job(argument: str, job: Any) -> None:
-    """Refuse what is not a job, and a job that was made by hand of values that no task's job could have.
+    """Refuse anything that is not a job, and a job that was made by hand with values that a task's job cannot have.
 
     Raises
     ------
     InvalidOption
-        Naming the argument, and the attribute.
+        If it is refused; the message names the argument and the attribute.
     """
     check_is_job(argument, job)
     try:
         check_name("queue", job.queue)
         check_name("task_name", job.task_name)
-        # Whatever is deferred comes by here, so nothing is asked that need not be.
+        # Every deferred job is checked here, so there is no check that is not needed.
         if job.lock is not None:
             check_name("lock", job.lock)
         if job.queueing_lock is not None:
@@ -155,19 +155,19 @@ def check_job(argument: str, job: Any) -> None:
 
 
 def dump_arguments(task_name: str, arguments: Mapping[str, Any], json_dumps: JSONDumps) -> str:
-    """Make JSON of a job's arguments.
+    """Turn a job's arguments into JSON.
 
     Raises
     ------
     InvalidTaskArguments
-        Naming the task and the first argument that cannot be stored.
+        If an argument cannot be stored; the message names the task and the first such argument.
     InvalidOption
-        If ``json_dumps`` makes something else than the text of a JSON object.
+        If ``json_dumps`` does not return the text of a JSON object.
     """
     try:
         text = _text(json_dumps(dict(arguments)))
         is_object = isinstance(text, str) and text.lstrip().startswith("{")
-        # What Postgres refuses leaves a mark in the text; only text with such a mark is looked at more closely.
+        # What Postgres refuses leaves one of these marks in the text, so other text needs no closer look.
         if is_object and (any(mark in text for mark in _MARKS) or not text.isascii()):
             check_storable(text)
     except Exception as error:  # the encoder may be the user's own
@@ -186,7 +186,7 @@ _MARKS = ("\\u0000", "\\ud", "\0", "NaN", "Infinity")
 
 
 def check_storable(text: str) -> None:
-    """Refuse JSON that Python writes and Postgres does not take.
+    """Refuse JSON that Python writes but Postgres does not accept.
 
     Raises
     ------
@@ -202,7 +202,7 @@ def check_storable(text: str) -> None:
 
 
 def _text(dumped: Any) -> Any:
-    # orjson, msgspec and others make bytes.
+    # orjson, msgspec and others return bytes.
     return dumped.decode() if isinstance(dumped, bytes) else dumped
 
 

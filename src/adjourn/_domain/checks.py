@@ -15,23 +15,23 @@ T = TypeVar("T")
 MAX_NAME_LENGTH = 255
 MAX_HOURS = 1000 * 366 * 24
 MAX_SECONDS = 100 * 366 * 24 * 3600
-"""The longest duration: what is counted from now is within the calendar, and every clock and lock can wait for it."""
+"""The longest duration: now plus this is within the calendar, and every clock and lock can wait that long."""
 MAX_PORT = 65_535
 MIDDLEWARE_PARAMETERS = ("call_next", "context", "worker")
 _INTEGER_RANGE = range(-(2**31), 2**31)
 _BIGINT_RANGE = range(-(2**63), 2**63)
-# A day from the ends of the calendar a time is within it in every time zone.
+# A day away from the ends of the calendar, a time exists in every time zone.
 _FIRST_TIME = datetime.datetime(1, 1, 2, tzinfo=datetime.UTC)
 _LAST_TIME = datetime.datetime(9999, 12, 30, tzinfo=datetime.UTC)
 
 
 def check_name(argument: str, value: Any, *, optional: bool = False) -> None:
-    """Refuse what cannot name a queue, a lock or a task.
+    """Refuse anything that cannot be the name of a queue, a lock or a task.
 
     Raises
     ------
     InvalidOption
-        Naming the argument.
+        If it is refused; the message names the argument.
     """
     if value is None and optional:
         return
@@ -54,7 +54,7 @@ def checked_periodic_id(value: Any) -> str:
 
 
 def check_priority(value: Any) -> None:
-    """Refuse what is not a priority: an integer of 32 bits.
+    """Refuse anything that is not a priority: an integer of 32 bits.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def check_priority(value: Any) -> None:
 
 
 def check_timeout(value: Any) -> None:
-    """Refuse what is not a time-out: a number of seconds above zero, or None.
+    """Refuse anything that is not a timeout: a number of seconds above zero, or None.
 
     Raises
     ------
@@ -81,12 +81,12 @@ def check_timeout(value: Any) -> None:
 
 
 def check_seconds(argument: str, value: Any, *, above_zero: bool = False, optional: bool = False) -> None:
-    """Refuse what is not a duration in seconds: a number, zero or more, and at most a hundred years.
+    """Refuse anything that is not a duration in seconds: a number from zero to a hundred years.
 
     Raises
     ------
     InvalidOption
-        Naming the argument.
+        If it is refused; the message names the argument.
     """
     if value is None and optional:
         return
@@ -140,7 +140,7 @@ def delay_seconds(argument: str, keywords: Any) -> float:
     Raises
     ------
     InvalidOption
-        Naming the argument, if the keywords are not timedelta's or their values too large.
+        If the keywords are not timedelta's or their values too large; the message names the argument.
     """
     if not isinstance(keywords, Mapping):
         message = f"{argument}={keywords!r}: pass a dictionary of timedelta's keywords, such as {{'minutes': 5}}."
@@ -156,7 +156,7 @@ def delay_seconds(argument: str, keywords: Any) -> float:
 
 
 def check_aware(argument: str, value: Any) -> None:
-    """Refuse a datetime that does not say which instant it means, or one that not every time zone has.
+    """Refuse a datetime without a time zone, or one that does not exist in every time zone.
 
     Raises
     ------
@@ -177,55 +177,55 @@ def check_aware(argument: str, value: Any) -> None:
 
 
 def is_storable(text: str) -> bool:
-    """Tell whether Postgres can store a text: not NUL, nor half of a surrogate pair."""
+    """Tell whether Postgres can store a text: it must have no NUL and no half of a surrogate pair."""
     if "\0" in text:
         return False
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def check_count(argument: str, value: Any) -> None:
-    """Refuse what is not a whole number of things, zero or more.
+    """Refuse anything that is not a whole number, zero or more.
 
     Raises
     ------
     InvalidOption
-        Naming the argument.
+        If it is refused; the message names the argument.
     """
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
         raise InvalidOption(f"{argument}={value!r}: pass an integer, zero or more.")
 
 
 def check_hours(argument: str, value: Any) -> None:
-    """Refuse what is not an age in hours: zero or more, and within the calendar.
+    """Refuse anything that is not an age in hours: zero or more, and within the calendar.
 
     Raises
     ------
     InvalidOption
-        Naming the argument.
+        If it is refused; the message names the argument.
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_HOURS:
         raise InvalidOption(f"{argument}={value!r}: pass a number of hours between 0 and {MAX_HOURS:,}.")
 
 
 def check_id(argument: str, value: Any) -> None:
-    """Refuse what cannot be the id of a job or a worker: an integer of 64 bits.
+    """Refuse anything that cannot be the id of a job or a worker: an integer of 64 bits.
 
     Raises
     ------
     InvalidOption
-        Naming the argument.
+        If it is refused; the message names the argument.
     """
     if isinstance(value, bool) or not isinstance(value, int) or value not in _BIGINT_RANGE:
         raise InvalidOption(f"{argument}={value!r}: pass an id, an integer of 64 bits.")
 
 
 def check_filter(argument: str, value: Any) -> None:
-    """Refuse what nothing stored can be compared with: it is a string, or None for no filter.
+    """Refuse a filter that cannot match anything stored: it must be a string, or None for no filter.
 
     Raises
     ------
     InvalidOption
-        Naming the argument.
+        If it is refused; the message names the argument.
     """
     if value is None:
         return
@@ -236,31 +236,31 @@ def check_filter(argument: str, value: Any) -> None:
 
 
 def check_flag(argument: str, value: Any) -> None:
-    """Refuse what is neither True nor False: ``"no"`` would count as yes.
+    """Refuse anything but True and False: ``"no"`` would count as true.
 
     Raises
     ------
     InvalidOption
-        Naming the argument.
+        If it is refused; the message names the argument.
     """
     if not isinstance(value, bool):
         raise InvalidOption(f"{argument}={value!r}: pass True or False.")
 
 
 def check_flags(**flags: Any) -> None:
-    """Refuse, by name, whatever is neither True nor False."""
+    """Refuse each value that is neither True nor False; the message names its argument."""
     for argument, value in flags.items():
         check_flag(argument, value)
 
 
 def check_filters(**filters: Any) -> None:
-    """Refuse, by name, whatever is neither a string nor None."""
+    """Refuse each value that is neither a string nor None; the message names its argument."""
     for argument, value in filters.items():
         check_filter(argument, value)
 
 
 def checked_list(argument: str, value: Any, of_what: str) -> tuple[Any, ...]:
-    """Return the elements of a list, or of anything else that has elements and is no string.
+    """Return the elements of a list, or of any other iterable that is not a string.
 
     Parameters
     ----------
@@ -270,7 +270,7 @@ def checked_list(argument: str, value: Any, of_what: str) -> tuple[Any, ...]:
     Raises
     ------
     InvalidOption
-        Naming the argument.
+        If it is refused; the message names the argument.
     """
     if isinstance(value, str | bytes):
         raise InvalidOption(f"{argument}={value!r}: pass a list of {of_what}, such as [{value!r}].")
@@ -285,7 +285,7 @@ def checked_names(argument: str, value: Any) -> tuple[str, ...] | None:
     Raises
     ------
     InvalidOption
-        Naming the argument.
+        If it is refused; the message names the argument.
     """
     if value is None:
         return None
@@ -296,19 +296,19 @@ def checked_names(argument: str, value: Any) -> tuple[str, ...] | None:
 
 
 def check_known(argument: str, given: Any, known: Iterable[str]) -> None:
-    """Refuse options that are not in a dictionary, and those that do not exist.
+    """Refuse options that are not a dictionary, and options that do not exist.
 
     Parameters
     ----------
     argument
         What holds the options, for the message.
     known
-        The names of those that exist.
+        The names of the options that exist.
 
     Raises
     ------
     InvalidOption
-        Naming the first that does not, and all that do.
+        If one does not exist; the message names the first such option, and all that exist.
     """
     known = tuple(known)
     if not isinstance(given, Mapping):
@@ -319,7 +319,7 @@ def check_known(argument: str, given: Any, known: Iterable[str]) -> None:
 
 
 def function_or(argument: str, value: Any, default: T) -> T:
-    """Return the function that was passed, or the default where it is None.
+    """Return the function that was passed, or the default if it is None.
 
     Raises
     ------
@@ -334,17 +334,17 @@ def function_or(argument: str, value: Any, default: T) -> T:
 
 
 def check_takes(argument: str, function: Callable[..., Any], parameters: Iterable[str]) -> None:
-    """Refuse a function that cannot be called with so many positional arguments.
+    """Refuse a function that cannot be called with these positional arguments.
 
     Parameters
     ----------
     parameters
-        The names that they have in the message.
+        The names of the arguments, for the message.
 
     Raises
     ------
     InvalidOption
-        Naming the argument and the function. One that does not tell its signature passes.
+        If it cannot; the message names the argument and the function. A function without a known signature passes.
     """
     names = tuple(parameters)
     try:
@@ -360,7 +360,7 @@ def check_takes(argument: str, function: Callable[..., Any], parameters: Iterabl
 
 
 def check_connector(value: Any) -> None:
-    """Refuse what is no connector, by the looks of it.
+    """Refuse anything that does not look like a connector.
 
     Raises
     ------
@@ -374,12 +374,12 @@ def check_connector(value: Any) -> None:
 
 
 def check_port(argument: str, value: Any) -> None:
-    """Refuse what is not a port, or a list of ports with commas between them, as libpq takes for several hosts.
+    """Refuse anything that is not a port, or several ports separated by commas, as libpq takes them for several hosts.
 
     Raises
     ------
     InvalidOption
-        Naming the argument.
+        If it is refused; the message names the argument.
     """
     ports = str(value).split(",") if isinstance(value, int | str) and not isinstance(value, bool) else ["?"]
     # An empty one stands for the default.

@@ -36,9 +36,9 @@ class Cron:
 
     Notes
     -----
-    When clocks are put forward, a time that they skip is due at the next that exists. When they are put back, a time
-    that they show twice is due once if the expression names its hours, and twice if it does not (``*`` or ``*/2``):
-    the rule of Vixie's cron.
+    When clocks go forward, a skipped time is due at the next time that exists. When clocks go back, a repeated time is
+    due once if the expression names its hours, and twice if it does not (``*`` or ``*/2``). This is the rule of Vixie's
+    cron.
     """
 
     expression: str
@@ -62,7 +62,7 @@ class Cron:
             raise InvalidOption(f"cron={self.expression!r} is never due; no such date exists.") from error
 
     def next(self, after: datetime.datetime) -> datetime.datetime:
-        """Return when it is due next, later than the aware datetime ``after``; in UTC."""
+        """Return the first due time after the aware datetime ``after``, in UTC."""
         zone = zoneinfo.ZoneInfo(self.timezone)
         times = croniter(self.expression, after.astimezone(zone))
         while True:
@@ -71,7 +71,7 @@ class Cron:
                 return found.astimezone(datetime.UTC)
 
     def between(self, after: datetime.datetime, until: datetime.datetime) -> Iterator[datetime.datetime]:
-        """Find when it is due later than ``after`` and not later than ``until``, in order; in UTC."""
+        """Find the due times after ``after``, up to and including ``until``, in order and in UTC."""
         tick = self.next(after)
         while tick <= until:
             yield tick
@@ -88,7 +88,7 @@ class Cron:
             distance = min(8 * distance, until - after)
 
     def _is_repeated(self, local: datetime.datetime) -> bool:
-        """Tell whether the clocks show this time for the second time, and once was meant."""
+        """Tell whether the clocks show this time for the second time although the expression means it once."""
         first = local.replace(fold=0)
         if first.utcoffset() == local.utcoffset():
             return False

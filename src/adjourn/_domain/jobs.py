@@ -16,18 +16,18 @@ DEFAULT_PRIORITY = 0
 
 
 class Status(enum.StrEnum):
-    """Where a job is in its life."""
+    """The status of a job."""
 
     TODO = "todo"
-    """It waits for a worker: at once, for its time, or for its lock."""
+    """It waits: for a worker, for its time, or for its lock."""
     DOING = "doing"
     """A worker has it."""
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
-    """It was taken back before it ran."""
+    """It was cancelled before it ran."""
     ABORTING = "aborting"
-    """Never set; kept for programs that name it. A running job whose end was asked for is ``doing`` with
+    """Never set; kept for programs that name it. A running job that was asked to end is ``doing`` with
     ``abort_requested``."""
     ABORTED = "aborted"
     """It was ended while it ran."""
@@ -47,20 +47,20 @@ class DeleteJobCondition(enum.StrEnum):
 
 @attrs.frozen(kw_only=True)
 class Job:
-    """One piece of work: a task's name, its arguments, and where it stands.
+    """One piece of work: a task's name, its arguments, and its state.
 
     Attributes
     ----------
     id
         The job's number, None until it is stored.
     status
-        Where it is in its life, None until it is stored.
+        Its status, None until it is stored.
     queue, priority, lock, queueing_lock
-        As it was deferred. Higher priorities go first.
+        The options that it was deferred with. Jobs with higher priorities run first.
     task_name, task_kwargs
         What to call, with which arguments.
     scheduled_at
-        It does not run before then; aware, None for at once.
+        The aware datetime before which it does not run; None means at once.
     schedule_in
         Of a job that is not stored yet: seconds that the database adds to its own time when it stores the job, which is not
         run before then. None for none.
@@ -68,15 +68,16 @@ class Job:
         How many attempts have ended, with success, failure or the loss of the worker: 0 during its first run, 1 when that
         has succeeded.
     abort_requested
-        Whether somebody asked for its end while it ran.
+        Whether it was asked to end while it ran.
     worker_id
         The worker that has or had it.
     claim
-        How often a worker has taken it. Every write of a worker names it, so that one that lost the job cannot end it.
+        How often a worker has claimed it. Every write of a worker names it, so that a worker that lost the job cannot
+        end it.
     enqueued_at, started_at, finished_at
-        When it was stored, last begun and ended, by the database's clock.
+        When it was stored, last started and ended, by the database's clock.
     errors
-        What went wrong in the failed attempts, oldest first; of more than ten, in the first and the last nine.
+        The errors of the failed attempts, oldest first; of more than ten, only the first and the last nine.
     """
 
     id: int | None = None
@@ -100,7 +101,7 @@ class Job:
 
     @classmethod
     def from_row(cls, row: Row, json_loads: JSONLoads = json.loads) -> Job:
-        """Make a job of a row as the statements return it.
+        """Make a job from a row that a statement returned.
 
         Parameters
         ----------
@@ -139,7 +140,7 @@ class Job:
         return attrs.asdict(self, recurse=False)
 
     def log_context(self) -> JSONDict:
-        """Return what log records carry of the job."""
+        """Return the fields of the job for log records."""
         context = self.asdict()
         for name in ("scheduled_at", "enqueued_at", "started_at", "finished_at"):
             context[name] = context[name] and context[name].isoformat()
@@ -156,5 +157,5 @@ class Job:
 def _shown(value: Any) -> str:
     try:
         return repr(value)
-    except Exception:  # what a decoder of the user's has made may be anything
+    except Exception:  # the user's own decoder may have made anything
         return f"<{type(value).__name__}>"

@@ -14,7 +14,7 @@ from adjourn.exceptions import InvalidOption, MiddlewareKindMismatch
 
 
 def is_async(function: Any) -> bool:
-    """Tell whether calling this has to be awaited: an async function, a partial of one, or an object whose call is."""
+    """Tell whether a call must be awaited: of an async function, a partial of one, or an object with such a call."""
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         getattr(function, "__call__", None)  # noqa: B004 - an instance may have an async __call__
     )

@@ -1,4 +1,4 @@
-"""How a run of a job ends, as the database is told of it, and what it answers: plain data and pure rules."""
+"""What a worker reports to the database about the end of a run, and what it gets back: plain data and pure rules."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_MESSAGE = 2_000
 
 @attrs.frozen
 class Ended:
-    """A job that has come to its end. A ``status`` of None deletes it."""
+    """A job that has ended. A ``status`` of None deletes it."""
 
     id: int
     claim: int
@@ -31,7 +31,7 @@ class Ended:
 
     @classmethod
     def of(cls, job: Job, status: Status, delete: DeleteJobCondition, error: str | None = None) -> Ended:
-        """Say how a job ended."""
+        """Return the outcome of a job that ended."""
         return cls(_id(job), job.claim, None if delete.applies_to(status) else status.value, error)
 
     def row(self) -> dict[str, Any]:
@@ -67,12 +67,12 @@ class Retried:
 
     @classmethod
     def of(cls, job: Job, decision: RetryDecisionLike, error: str | None) -> Retried:
-        """Say how a job is to be run again.
+        """Return the outcome of a job that is to be run again.
 
         Raises
         ------
         InvalidOption
-            If a value of the decision, which is the user's own, is not one that can be stored.
+            If a value of the decision, which may be the user's own, cannot be stored.
         """
         if decision.retry_at is not None:
             check_aware("retry_at", decision.retry_at)
@@ -132,29 +132,29 @@ Outcome: TypeAlias = Ended | Retried | HandedBack
 
 def dump_outcomes(outcomes: Iterable[Outcome]) -> str | None:
     """Return outcomes as an exchange sends them: a JSON array in the order of the ids; None for no outcome."""
-    # Ascending ids: two transactions that take the same rows take them in the same order.
+    # Ascending ids, so that two transactions lock the same rows in the same order.
     rows = [each.row() for each in sorted(outcomes, key=lambda each: each.id)]
     return json.dumps(rows, allow_nan=False, separators=(",", ":")) if rows else None
 
 
 @attrs.frozen
 class Exchanged:
-    """What an exchange with the database brought.
+    """The result of an exchange with the database.
 
     Attributes
     ----------
     jobs
-        Claimed now, best first.
+        The jobs that were claimed, best first.
     unreadable
-        Claimed now as well, but what is stored as their arguments cannot be read; with the reason.
+        Jobs that were claimed but whose stored arguments cannot be read, each with the reason.
     refused
         Ids of jobs that were not this worker's any more: what became of them here is not stored.
     alive
         False if this worker was declared dead.
     repeat
-        The worker has just flagged itself as wanting to be told of jobs, and must look once more before it sleeps.
+        Whether the worker has just asked to be notified of new jobs, and so must look once more before it sleeps.
     place
-        There are locked jobs to place.
+        Whether there are jobs with a lock to place.
     due_in
         Seconds until the next scheduled job is due; None if there is none, or it was not looked for.
     """
@@ -175,8 +175,8 @@ class Exchanged:
 
 @attrs.frozen
 class Heartbeat:
-    """What a heartbeat brought: whether the worker still counts as alive, which of its jobs are to be aborted, and
-    whether another worker has fallen silent."""
+    """The answer to a heartbeat: whether the worker still counts as alive, which of its jobs are to be aborted, and
+    whether another worker has stopped sending heartbeats."""
 
     alive: bool
     aborts: tuple[int, ...]
@@ -206,7 +206,7 @@ def _described(describe: Callable[[], str], otherwise: str) -> str:
 
 
 def _shortened(text: str) -> str:
-    """Leave out the middle of a long traceback: its beginning says where, its end says what."""
+    """Leave out the middle of a long traceback: its beginning shows where, its end what was raised."""
     if len(text) <= MAX_TRACEBACK:
         return text
     half = MAX_TRACEBACK // 2

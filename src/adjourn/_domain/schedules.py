@@ -15,20 +15,20 @@ from adjourn.exceptions import InvalidOption
 from adjourn.types import PeriodicDefaults
 
 DEFAULT_MAX_DELAY = 600.0
-"""Seconds after its time for which a tick is still deferred."""
+"""Seconds after its time within which a tick is still deferred."""
 ON_TIME = 60.0
-"""Seconds after its time for which a tick does not count as missed."""
+"""Seconds after its time within which a tick does not count as missed."""
 
 
 class MissedRuns(enum.StrEnum):
-    """What becomes of ticks that came while no worker was there to defer them."""
+    """What happens to ticks that came while no worker was running."""
 
     SKIP = "skip"
-    """Nothing, unless the worker is late by less than a minute."""
+    """They are not deferred, unless the worker is less than a minute late."""
     LATEST = "latest"
     """The latest of them is deferred, if it is not older than ``max_delay``."""
     ALL = "all"
-    """All of them are deferred that are not older than ``max_delay``."""
+    """All that are not older than ``max_delay`` are deferred."""
 
 
 @attrs.frozen(kw_only=True)
@@ -44,7 +44,7 @@ class Schedule:
     missed
         What becomes of missed ticks.
     max_delay
-        Seconds after its time for which a tick is still deferred; None takes the app's.
+        Seconds after its time within which a tick is still deferred; None takes the app's.
     """
 
     cron: Cron
@@ -58,7 +58,7 @@ class Schedule:
         Parameters
         ----------
         since
-            Ticks up to this time have been seen to.
+            Ticks up to this time have been handled.
         now
             The time.
         max_delay
@@ -70,9 +70,9 @@ class Schedule:
     def overdue(
         self, since: datetime.datetime | None, now: datetime.datetime, max_delay: float
     ) -> Iterable[datetime.datetime]:
-        """Find the ticks to defer when a worker begins, in order: which of those that were missed, `missed` decides.
+        """Find the ticks to defer when a worker starts, in order; `missed` decides about those that were missed.
 
-        Takes what `due` does; ``since`` is None where the schedule is new, so that none was missed.
+        Takes the same parameters as `due`; ``since`` is None if the schedule is new, so that no tick was missed.
         """
         if self.missed is MissedRuns.ALL and since is not None:
             return self.due(since, now, max_delay)
@@ -101,7 +101,7 @@ def checked_max_delay(value: Any) -> float | None:
 
 
 def checked_defaults(value: Any) -> PeriodicDefaults:
-    """Return an app's options for all periodic tasks, with what they leave unsaid."""
+    """Return an app's options for all periodic tasks, with the defaults added."""
     given: PeriodicDefaults = {} if value is None else value
     check_known("periodic_defaults", given, PeriodicDefaults.__annotations__)
     defaults: PeriodicDefaults = {"max_delay": DEFAULT_MAX_DELAY, **given}

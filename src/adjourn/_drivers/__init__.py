@@ -1,1 +1,1 @@
-"""What both colours of a connector need to know about its driver, and neither waits for."""
+"""What both colours of a connector share about its driver. Nothing here waits."""

@@ -1,6 +1,6 @@
-"""Whose a connection is that a caller has passed, and which call of which connector takes it.
+"""Which driver a caller's connection is from, and which call of which connector takes it.
 
-It is known by its class, whose driver is not imported for that.
+A connection is recognised by the name of its class, so that no driver is imported.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from adjourn._drivers.wrappers import is_wrapper
 
 @attrs.frozen
 class Kind:
-    """What a connection is.
+    """The kind of a connection.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ _KINDS = {
 
 
 def kind_of(connection: Any) -> Kind | None:
-    """Say what a connection is, or None for what is not known here. Django's is that of its driver."""
+    """Return the kind of a connection, or None if it is not known. A Django connection has the kind of its driver."""
     if is_wrapper(connection):
         database = getattr(getattr(connection, "Database", None), "__name__", "")
         return _PLAIN_PSYCOPG2 if database == "psycopg2" else _PLAIN
@@ -67,18 +67,18 @@ def kind_of(connection: Any) -> Kind | None:
 
 
 def remedy(connection: Any, taken: str, drivers: set[str], *, is_blocking: bool) -> str:
-    """Say what to do with a connection that a call has refused.
+    """Return what to do with a connection that a call has refused.
 
     Parameters
     ----------
     connection
         The connection.
     taken
-        What the connector takes, for one that is none at all.
+        What the connector takes, for the message about something that is not a connection.
     drivers
-        Those whose connections this connector takes, in a call of the right colour.
+        The drivers whose connections this connector takes, in a call of the right colour.
     is_blocking
-        Whether the call that has refused it blocks.
+        Whether the call that refused the connection blocks.
     """
     kind = kind_of(connection)
     if kind is None:
@@ -91,13 +91,13 @@ def remedy(connection: Any, taken: str, drivers: set[str], *, is_blocking: bool)
             )
         return "With this connection use the blocking form of the call, the one without `_async`."
     if kind.driver in drivers:
-        # A connector that is synchronous and nothing else has that form only to refuse it.
+        # On a synchronous connector the `_async` form always raises, so name connectors on which it works.
         return (
             "With this connection await the form of the call that ends in `_async`, on an asynchronous connector: "
             f"{kind.connectors}."
         )
     form = "await the form of the call that ends in `_async`" if kind.is_awaited else "use the one without `_async`"
-    # psycopg2's connections are taken by the calls of both colours.
+    # Calls of both colours take psycopg2's connections.
     is_other_colour = kind.is_awaited == is_blocking and kind.driver != "psycopg2"
     and_form = f" There {form}." if is_other_colour or is_wrapper(connection) else ""
     return (

@@ -1,6 +1,6 @@
-"""Statements in psycopg's style of parameters, for drivers that number theirs.
+"""Translate psycopg's named parameters for drivers that number theirs.
 
-adjourn writes ``%(name)s``. asyncpg sends text to the server as it is, so it has to read ``$1`` there.
+adjourn writes ``%(name)s``. asyncpg sends the text to the server as it is, so there it must say ``$1``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def numbered(text: str) -> tuple[str, tuple[str, ...]]:
     Raises
     ------
     ConnectorException
-        If there is a percent sign that is neither.
+        If the text has any other percent sign.
     """
     numbers: dict[str, int] = {}
 
@@ -58,7 +58,7 @@ def numbered(text: str) -> tuple[str, tuple[str, ...]]:
 
 @functools.lru_cache(maxsize=512)
 def has_several_commands(text: str) -> bool:
-    """Say whether text holds more than one SQL command, or may: where it is hard to tell, the answer is yes."""
+    """Tell whether a text has more than one SQL command; if that is hard to tell, return True."""
     if ";" not in text:
         return False
     return ";" in _QUOTED.sub(" ", text).rstrip("; \t\r\n")

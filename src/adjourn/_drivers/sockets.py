@@ -1,4 +1,4 @@
-"""A look at a socket, whichever driver it belongs to."""
+"""Ask whether there is anything to read at a socket, whatever driver it belongs to."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import select
 
 
 def readable(descriptor: int) -> bool:
-    """Say whether something has arrived at a socket, be it only the news that the other side is gone."""
+    """Tell whether something has arrived at a socket; the end of the stream counts too."""
     if hasattr(select, "poll"):
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)

@@ -1,4 +1,4 @@
-"""What happened to jobs in memory, told by how their rows have changed."""
+"""Find out from the changes of a job's row what happened to the job."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from adjourn._memory.tables import JobRow, Tables
 
 Event = dict[str, Any]
-"""``type`` and ``at``."""
+"""A dictionary with ``type`` and ``at``."""
 
 
 def events_between(before: Tables, after: Tables) -> Iterator[tuple[int, Event]]:
-    """Find what has happened to each job that a transaction has touched, by the job's id."""
+    """Find what happened to each job that a transaction has changed, with the job's id."""
     for id_ in sorted(after.touched):
         old = before.jobs.get(id_) or before.finished.get(id_)
         new = after.jobs.get(id_) or after.finished.get(id_)

@@ -1,4 +1,4 @@
-"""What several statements do: waking workers, giving locks their head, and what becomes of JSON."""
+"""What several statements share: waking workers, promoting a lock's next job, and storing JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from adjourn.sql.constants import Hold
 
 
 def wake(tables: Tables, always: bool = False, besides: int | None = None) -> bool:
-    """Tell the workers of new jobs, if anybody but one wants to know or it is to be done in any case; say whether."""
+    """Notify the workers if one other than ``besides`` waits for jobs, or ``always``; return whether it was done."""
     is_wanted = always or any(
         worker.hungry and not worker.dead and worker.expires_at > tables.now and worker.id != besides
         for worker in tables.workers.values()
@@ -25,12 +25,12 @@ def wake(tables: Tables, always: bool = False, besides: int | None = None) -> bo
 
 
 def has_head(tables: Tables, lock: str) -> bool:
-    """Say whether a job of the lock is ready or runs."""
+    """Tell whether a job of the lock is ready or running."""
     return any(job.lock == lock for job in tables.held(Hold.READY))
 
 
 def promote(tables: Tables, locks: Iterable[str]) -> list[JobRow]:
-    """Give each of these locks, which have no head, the best job that waits for it; return the new heads."""
+    """Make the best waiting job of each of these locks, which have no head, its head; return the new heads."""
     heads = []
     for lock in sorted(set(locks)):
         waiting = (job for job in tables.held(Hold.BEHIND, Hold.UNPLACED) if job.lock == lock)
@@ -48,24 +48,24 @@ def due_at(tables: Tables, at: Any, seconds: float | None) -> datetime.datetime 
 
 
 def first_hold(tables: Tables, scheduled_at: Any, lock: str | None) -> Hold:
-    """Say where a job goes that is new, or scheduled anew."""
+    """Return the ``hold`` of a job that is new or rescheduled."""
     if scheduled_at is not None and scheduled_at > tables.now:
         return Hold.SCHEDULED
     return Hold.READY if lock is None else Hold.UNPLACED
 
 
 def is_queueing_lock_taken(tables: Tables, queueing_lock: str | None) -> bool:
-    """Say whether a job with this queueing lock waits already."""
+    """Tell whether a job with this queueing lock is waiting already."""
     return queueing_lock is not None and any(job.waiting_queueing_lock == queueing_lock for job in tables.jobs.values())
 
 
 def check_queueing_locks(tables: Tables, queueing_locks: Iterable[str | None]) -> None:
-    """Refuse new jobs whose queueing lock is taken, or would be by two of them.
+    """Refuse new jobs whose queueing lock is taken, or that have the same queueing lock.
 
     Raises
     ------
     UniqueViolation
-        As the unique index would.
+        If so, as by the unique index in Postgres.
     """
     asked: set[str] = set()
     for lock in queueing_locks:
@@ -80,7 +80,7 @@ def check_queueing_locks(tables: Tables, queueing_locks: Iterable[str | None]) -
 
 
 def stored_json(text: str) -> str:
-    """Return what a column of type jsonb makes of a text.
+    """Return a JSON text as a column of type jsonb stores it.
 
     Raises
     ------
@@ -106,6 +106,6 @@ def _written(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(map(_written, value)) + "]"
     if isinstance(value, decimal.Decimal):
-        # There is no negative zero, and no exponent.
+        # jsonb has no negative zero, and no exponent.
         return format(abs(value) if value.is_zero() else value, "f")
     return json.dumps(value, ensure_ascii=False)

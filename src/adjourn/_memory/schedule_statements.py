@@ -1,4 +1,4 @@
-"""What each statement does that is about the schedules of periodic tasks."""
+"""The statements about the schedules of periodic tasks."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def defer_periodic_job(
 def keep_schedules(
     tables: Tables, *, task_names: Sequence[str], periodic_ids: Sequence[str], seconds: float
 ) -> list[Row]:
-    """Note which schedules are still in use, and forget those that have not been for long."""
+    """Record which schedules are still in use, and forget those that have not been for ``seconds`` seconds."""
     for key in zip(task_names, periodic_ids, strict=True):
         if key in tables.schedules:
             tables.schedules[key] = attrs.evolve(tables.schedules[key], seen_at=tables.now)
@@ -72,7 +72,7 @@ def get_time(tables: Tables) -> list[Row]:
 
 @answers
 def list_schedules(tables: Tables) -> list[Row]:
-    """List what is known of schedules."""
+    """List the known schedules."""
     return [
         {"task_name": task_name, "periodic_id": periodic_id, **attrs.asdict(schedule), "now": tables.now}
         for (task_name, periodic_id), schedule in sorted(tables.schedules.items())

@@ -1,4 +1,4 @@
-"""What each statement does that the managers of jobs and of the schema know by name."""
+"""The statements that the managers of jobs and of the schema use."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Answer = Callable[..., list[Row]]
 STATUSES = ("todo", "doing", "succeeded", "failed", "cancelled", "aborted")
 
 ANSWERS: dict[str, Answer] = {}
-"""The functions by the name of the statement that each answers. Their keywords are the statement's parameters."""
+"""The function for each statement, by the statement's name. Its keywords are the statement's parameters."""
 
 
 def answers(function: Answer) -> Answer:
-    """Let a function answer the statement that it is named after."""
+    """Register a function for the statement that it is named after."""
     ANSWERS[function.__name__] = function
     return function
 
@@ -61,7 +61,7 @@ def add_job(
     args: str,
     at: datetime.datetime | None,
 ) -> int:
-    """Store a job that nothing speaks against, and return its id."""
+    """Store a job that has been checked, and return its id."""
     tables.last_job_id += 1
     tables.touched.add(tables.last_job_id)
     tables.jobs[tables.last_job_id] = JobRow(
@@ -110,7 +110,7 @@ def defer_jobs(
 
 @answers
 def cancel_jobs(tables: Tables, *, ids: Sequence[int], delete: bool) -> list[Row]:
-    """Take back jobs that wait."""
+    """Cancel waiting jobs."""
     waiting = [job for id_ in sorted(set(ids)) if (job := tables.jobs.get(id_)) and job.worker_id is None]
     for job in waiting:
         tables.finish(job, None if delete else "cancelled")
@@ -121,7 +121,7 @@ def cancel_jobs(tables: Tables, *, ids: Sequence[int], delete: bool) -> list[Row
 
 @answers
 def request_abort(tables: Tables, *, ids: Sequence[int]) -> list[Row]:
-    """Ask for the end of jobs that run."""
+    """Ask running jobs to end."""
     running = [job for id_ in sorted(set(ids)) if (job := tables.jobs.get(id_)) and job.worker_id is not None]
     for job in running:
         tables.change(job, abort_requested=True)
@@ -140,7 +140,7 @@ def retry_job_by_id(
     relock: bool,
     lock: str | None,
 ) -> list[Row]:
-    """Run a job again that has ended, runs or waits."""
+    """Run a job again, whether it has ended, is running or is waiting."""
     is_finished = job_id in tables.finished
     old = tables.finished.get(job_id) or tables.jobs.get(job_id)
     if old is None:
@@ -185,7 +185,7 @@ def retry_job_by_id(
 
 @answers
 def list_old_partitions(tables: Tables, *, seconds: float) -> list[Row]:
-    """List nothing: finished jobs are all in one place."""
+    """List nothing: there are no partitions in memory."""
     return []
 
 
@@ -201,7 +201,7 @@ def drop_partition(
 def delete_old_jobs(
     tables: Tables, *, seconds: float, statuses: Sequence[str], queue: str | None, after_id: int, limit: int
 ) -> list[Row]:
-    """Look at so many jobs that ended a while ago, and delete those that are not wanted any more."""
+    """Look at ``limit`` jobs that ended more than ``seconds`` ago, and delete those with one of the statuses."""
     before = tables.now - datetime.timedelta(seconds=seconds)
     old = [
         id_
@@ -221,7 +221,7 @@ def delete_old_jobs(
 
 @answers
 def get_job_status(tables: Tables, *, job_id: int) -> list[Row]:
-    """Say where a job is in its life."""
+    """Return a job's status."""
     job = tables.jobs.get(job_id) or tables.finished.get(job_id)
     return [] if job is None else [{"status": job.status}]
 
@@ -240,7 +240,7 @@ def list_jobs(
     after_id: int,
     limit: int | None,
 ) -> list[Row]:
-    """List jobs by what they are."""
+    """List the jobs that match the filters."""
     found = [
         job.columns()
         for job in _matching(tables, queue, task, status, lock)
@@ -306,7 +306,7 @@ def _counted(column: str, jobs: list[JobRow]) -> list[Row]:
 
 @answers
 def get_stalled_jobs(tables: Tables, *, seconds: float, queue: str | None, task_name: str | None) -> list[Row]:
-    """List running jobs whose worker has fallen silent."""
+    """List running jobs whose worker has sent no heartbeat for ``seconds`` seconds."""
     silent = tables.now - datetime.timedelta(seconds=seconds)
 
     def is_stalled(job: JobRow) -> bool:

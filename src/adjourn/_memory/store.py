@@ -1,4 +1,4 @@
-"""One store of jobs in memory: everything that a connector asks of a database, from whichever thread."""
+"""A store of jobs in memory, which does for a connector what a database does, in any thread."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from adjourn import exceptions
-from adjourn._memory import schedule_statements, worker_statements  # noqa: F401 - they answer statements, too
+from adjourn._memory import schedule_statements, worker_statements  # noqa: F401 - they register statements
 from adjourn._memory.events import Event, events_between
 from adjourn._memory.statements import ANSWERS
 from adjourn._memory.tables import Tables
@@ -35,8 +35,8 @@ class MemoryStore:
     Parameters
     ----------
     now
-        Called for the time, an aware datetime; the machine's clock unless given. No two transactions happen at the
-        same time, nor any before an earlier one, whatever this says.
+        Returns the time, an aware datetime; the machine's clock by default. Whatever it returns, each transaction gets
+        a later time than the one before.
     """
 
     def __init__(self, now: Callable[[], datetime.datetime] = real_time) -> None:
@@ -49,7 +49,7 @@ class MemoryStore:
         forks.watch(self)
 
     def reset(self) -> None:
-        """Forget all jobs, workers and statements, and go by the clock again."""
+        """Forget all jobs, workers and statements, and undo `advance`."""
         with self._lock:
             self._offset = datetime.timedelta()
             now = self._clock().astimezone(datetime.UTC)
@@ -59,11 +59,11 @@ class MemoryStore:
             self._events: dict[int, list[Event]] = {}
 
     def now(self) -> datetime.datetime:
-        """Return the time: the clock's, and what it was advanced by."""
+        """Return the time of the clock plus all that it was advanced by."""
         return self._clock().astimezone(datetime.UTC) + self._offset
 
     def advance(self, delta: datetime.timedelta) -> None:
-        """Let time pass at once, and have the workers look what has become due."""
+        """Move the time forward, and make the workers look for jobs that have become due."""
         with self._lock:
             self._offset += delta
             self._deliver([""])
@@ -85,7 +85,7 @@ class MemoryStore:
             return {id_: [dict(event) for event in events] for id_, events in self._events.items()}
 
     def heartbeats(self) -> dict[int, datetime.datetime]:
-        """Return when each worker that lives was last heard of, by the worker's id."""
+        """Return the time of each living worker's last heartbeat, by the worker's id."""
         with self._lock:
             return {worker.id: worker.last_heartbeat_at for worker in self._tables.workers.values() if not worker.dead}
 
@@ -102,7 +102,7 @@ class MemoryStore:
         Raises
         ------
         UniqueViolation
-            If a unique index of the schema would refuse.
+            If a unique index of the schema would be violated.
         ConnectorException
             If it is not one of adjourn's own statements, or lacks a parameter.
         """
@@ -118,7 +118,7 @@ class MemoryStore:
             return self._tables.copy(self._moment()), self._version
 
     def commit(self, tables: Tables, version: int) -> None:
-        """Let a transaction take effect, unless another has meanwhile.
+        """Commit a transaction, unless another was committed since it began.
 
         Parameters
         ----------
@@ -130,7 +130,7 @@ class MemoryStore:
         Raises
         ------
         ConnectorException
-            If one has.
+            If another was committed.
         """
         with self._lock:
             if version != self._version:
@@ -139,7 +139,7 @@ class MemoryStore:
             self._commit(tables)
 
     def answer(self, tables: Tables, statement: Statement, parameters: Parameters) -> list[Row]:
-        """Do to some tables what a statement says, and return its rows.
+        """Apply a statement to some tables, and return its rows.
 
         Parameters
         ----------
@@ -176,11 +176,11 @@ class MemoryStore:
             self._mailboxes.add(mailbox)
 
     def exclusively(self) -> threading.RLock:
-        """Return the lock under which everything happens."""
+        """Return the lock that every access to the data needs."""
         return self._lock
 
     def renew_locks(self) -> None:
-        """Make the lock anew, in a forked child, whose jobs are its own from then on."""
+        """Replace the lock in a forked child, whose jobs are its own from then on."""
         self._lock = threading.RLock()
 
     def _moment(self) -> datetime.datetime:
@@ -210,7 +210,7 @@ class Mailbox:
         self._arrival: concurrent.futures.Future[None] | None = None
 
     def put(self, payloads: list[str]) -> None:
-        """Add notifications, and wake who waits for them."""
+        """Add notifications, and wake the listener."""
         with self._store.exclusively():
             self._payloads += payloads
             arrival, self._arrival = self._arrival, None
@@ -236,7 +236,7 @@ class Mailbox:
             has_ended = self._is_woken or bool(self._payloads)
             if has_ended or self._arrival is None:
                 arrival: concurrent.futures.Future[None] = concurrent.futures.Future()
-                # So that nobody who stops waiting for it can cancel it.
+                # From here on it cannot be cancelled by a waiter that gives up.
                 arrival.set_running_or_notify_cancel()
                 if has_ended:
                     arrival.set_result(None)
@@ -246,7 +246,7 @@ class Mailbox:
 
 
 class MemoryConnection:
-    """What one caller has to itself: a transaction that is open, and notifications."""
+    """What belongs to one caller: its open transaction, and its notifications."""
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
@@ -260,7 +260,7 @@ class MemoryConnection:
         Raises
         ------
         ConnectorException
-            If the connection is closed, or for whatever `MemoryStore.execute` has to say.
+            If the connection is closed, or if `MemoryStore.execute` raises it.
         """
         self._check_open()
         if statement.name in TRANSACTIONS:
@@ -286,7 +286,7 @@ class MemoryConnection:
 
     @property
     def mailbox(self) -> Mailbox:
-        """Where notifications arrive; nothing does before `listen`."""
+        """The mailbox in which notifications arrive, after `listen` was called."""
         self._check_open()
         return self._mailbox
 

@@ -1,7 +1,7 @@
 """The tables of adjourn's schema, as plain data.
 
-Rows are immutable, so a copy of the tables costs no more than copies of a few dictionaries: that is how a transaction
-sees what was there when it began, and how one that fails leaves no trace.
+Rows are immutable, so a copy of the tables costs no more than copies of a few dictionaries. A transaction works on such
+a copy: it sees the data as it was when it began, and leaves no trace if it fails.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class JobRow:
 
     @property
     def status(self) -> str:
-        """Where the job is in its life."""
+        """The job's status."""
         if self.finished_as is not None:
             return self.finished_as
         return "todo" if self.worker_id is None else "doing"
@@ -108,22 +108,22 @@ def with_error(errors: tuple[str, ...], error: str | None) -> tuple[str, ...]:
 
 @attrs.define
 class Tables:
-    """All that is stored, and the moment at which a statement looks at it.
+    """All stored data, and the time at which a transaction uses it.
 
     Attributes
     ----------
     now
         The time of the transaction.
     started_at
-        When the data began to exist, which is what the start of the server is elsewhere.
+        When the store was created; it stands for the start of the database server.
     jobs, finished
         Jobs that wait or run, and those that have ended, by id.
     schedules
         By the task's name and the ``periodic_id``.
     headless
-        Locks that may have lost their head.
+        Locks that may have no head.
     payloads
-        The notifications of the transaction; of equal ones only one.
+        The notifications of the transaction, without duplicates.
     touched
         The ids of the jobs that the transaction has stored, changed or moved.
     """
@@ -169,14 +169,14 @@ class Tables:
 
     def change(self, job: JobRow, **changes: object) -> JobRow:
         """Store a job with some columns changed, and return it."""
-        # mypy knows the columns of a call to evolve, but not of one with names that are computed.
+        # mypy can check a call of evolve only if the names of the columns are written out.
         changed: JobRow = attrs.evolve(job, **changes)  # type: ignore[arg-type]
         self.jobs[job.id] = changed
         self.touched.add(job.id)
         return changed
 
     def finish(self, job: JobRow, status: str | None, error: str | None = None, **changes: object) -> None:
-        """Move a job to those that have ended; a status of None deletes it without a trace."""
+        """Move a job to the finished ones; a status of None deletes it."""
         del self.jobs[job.id]
         self.touched.add(job.id)
         if status is not None:

@@ -1,4 +1,4 @@
-"""What each statement does that a worker's manager knows by name."""
+"""The statements that a worker's manager uses."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ CLAIMED = (
     *("id", "queue", "task_name", "priority", "lock", "queueing_lock", "args", "scheduled_at", "attempts", "claim"),
     *("abort_requested", "enqueued_at", "started_at"),
 )
-"""The columns of a job that a worker gets to see."""
+"""The columns of a claimed job that are returned to the worker."""
 BACK = ("retried", "handed_back")
 """The outcomes after which a job is run again."""
 
 
 @answers
 def register_worker(tables: Tables, *, name: str, queues: Sequence[str] | None, timeout: float) -> list[Row]:
-    """Make a worker known."""
+    """Register a worker."""
     tables.last_worker_id += 1
     tables.workers[tables.last_worker_id] = WorkerRow(
         id=tables.last_worker_id,
@@ -40,7 +40,7 @@ def register_worker(tables: Tables, *, name: str, queues: Sequence[str] | None, 
 
 @answers
 def unregister_worker(tables: Tables, *, worker_id: int) -> list[Row]:
-    """Forget a worker; one that still has jobs stays, as dead, until they are rescued."""
+    """Remove a worker; if it still has jobs, mark it as dead until they are rescued."""
     if tables.of_worker([worker_id]) and worker_id in tables.workers:
         tables.workers[worker_id] = attrs.evolve(tables.workers[worker_id], dead=True)
     else:
@@ -50,7 +50,7 @@ def unregister_worker(tables: Tables, *, worker_id: int) -> list[Row]:
 
 @answers
 def declare_dead(tables: Tables, *, seconds: float) -> list[Row]:
-    """Declare workers dead that have been silent for so long."""
+    """Declare workers dead that have sent no heartbeat for ``seconds`` seconds."""
     oldest = tables.now - datetime.timedelta(seconds=seconds)
     silent = [worker for worker in tables.workers.values() if worker.last_heartbeat_at < oldest]
     for worker in silent:
@@ -60,7 +60,7 @@ def declare_dead(tables: Tables, *, seconds: float) -> list[Row]:
 
 @answers
 def list_jobs_to_abort(tables: Tables, *, queue: str | None) -> list[Row]:
-    """Return the running jobs whose end was asked for."""
+    """Return the running jobs that were asked to end."""
     running = tables.of_worker(list(tables.workers))
     found = [job.id for job in running if job.abort_requested and queue in (None, job.queue)]
     return [{"id": job_id} for job_id in sorted(found)]
@@ -68,7 +68,7 @@ def list_jobs_to_abort(tables: Tables, *, queue: str | None) -> list[Row]:
 
 @answers
 def heartbeat(tables: Tables, *, worker_id: int, timeout: float) -> list[Row]:
-    """Let a worker say that it lives, and tell it what is asked of it."""
+    """Record a worker's heartbeat, and return what the worker has to know."""
     worker = tables.workers.get(worker_id)
     is_alive = worker is not None and not worker.dead
     if worker is not None and is_alive:
@@ -171,7 +171,7 @@ def _held(tables: Tables, worker_id: int, id_: int, claim: int) -> JobRow | None
 
 
 def _make_due(tables: Tables) -> datetime.datetime | None:
-    """Let jobs go whose time has come, and return the time of the next."""
+    """Release scheduled jobs that are due, and return the time of the next one."""
     scheduled = sorted(
         (job.scheduled_at, job.id) for job in tables.held(Hold.SCHEDULED) if job.scheduled_at is not None
     )
@@ -186,7 +186,7 @@ def _make_due(tables: Tables) -> datetime.datetime | None:
 def _claim(
     tables: Tables, worker_id: int, limit: int, queues: Sequence[str] | None, busy: bool
 ) -> tuple[list[JobRow], bool, bool]:
-    """Claim jobs; return them, whether the worker lives, and whether it has to look once more before it sleeps."""
+    """Claim jobs; return them, whether the worker is alive, and whether it must look once more before it sleeps."""
     if limit <= 0:
         return [], True, False
     worker = tables.workers.get(worker_id)
@@ -215,7 +215,7 @@ def place(tables: Tables, *, limit: int, heal: bool) -> list[Row]:
         looked_at += [job.lock for job in tables.held(Hold.BEHIND, Hold.UNPLACED)]
     promoted = promote(tables, [lock for lock in looked_at if lock is not None and not has_head(tables, lock)])
 
-    # A head that is placed but not claimed gives way to a better newcomer.
+    # A better new job replaces a head that is not claimed yet.
     undecided = set()
     for better, head in _rivals(tables, new):
         tables.change(head, hold=Hold.BEHIND)
@@ -233,7 +233,7 @@ def place(tables: Tables, *, limit: int, heal: bool) -> list[Row]:
 
 
 def _rivals(tables: Tables, new: Sequence[int]) -> list[tuple[JobRow, JobRow]]:
-    """Find the best newcomer of each lock whose head has not begun and is worse, with that head."""
+    """For each lock, find the best new job, if it is better than a head that is not claimed yet, and that head."""
     newcomers: dict[str | None, JobRow] = {}
     for job in sorted((tables.jobs[id_] for id_ in new), key=lambda job: job.order):
         if job.hold == Hold.UNPLACED:
@@ -247,7 +247,7 @@ def _rivals(tables: Tables, new: Sequence[int]) -> list[tuple[JobRow, JobRow]]:
 
 @answers
 def disown(tables: Tables, *, worker_id: int, known: Sequence[int]) -> list[Row]:
-    """Put back what a worker holds besides the jobs it knows of."""
+    """Put back the jobs that a worker holds without knowing it."""
     lost = [job for job in tables.of_worker([worker_id]) if job.id not in known]
     for job in lost:
         tables.change(job, worker_id=None, started_at=None)
@@ -256,7 +256,7 @@ def disown(tables: Tables, *, worker_id: int, known: Sequence[int]) -> list[Row]
 
 @answers
 def rescue(tables: Tables, *, max_losses: int, grace: float) -> list[Row]:
-    """Declare silent workers dead, and free their jobs."""
+    """Declare workers dead that no longer send heartbeats, and free their jobs."""
     nothing: list[Row] = [{"rescued": 0, "failed": 0}]
     if tables.now < tables.started_at + datetime.timedelta(seconds=grace):
         return nothing

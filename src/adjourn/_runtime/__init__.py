@@ -1,5 +1,5 @@
-"""What waiting is made of, in two colours with the same names.
+"""What waiting needs (locks, time limits, threads), in two modules with the same names: one for each colour.
 
-A room that is written once in async says ``from adjourn._runtime import aio as runtime``; its generated twin says
-``threads`` instead, and finds there the same names with the same meaning.
+Code that is written once, in async, imports ``from adjourn._runtime import aio as runtime``. Its generated twin imports
+``threads`` instead, where the same names have the same meaning.
 """

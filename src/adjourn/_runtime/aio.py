@@ -17,13 +17,13 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 IS_BLOCKING: bool = False
-"""Whether a call of this colour blocks the thread that makes it."""
+"""Whether calls of this colour block the calling thread."""
 
 Lock = asyncio.Lock
 
 
 class Gate:
-    """Lets calls in while it is open, and waits for those inside when it is closed.
+    """Admits calls while it is open; closing it waits for the calls inside.
 
     It belongs to one event loop, so counting needs no lock.
     """
@@ -34,20 +34,20 @@ class Gate:
         self._empty = asyncio.Event()
 
     def enter(self) -> bool:
-        """Go in, and say whether the gate was open."""
+        """Enter, and return whether the gate was open."""
         if self._closed:
             return False
         self._inside += 1
         return True
 
     def leave(self) -> None:
-        """Go out again."""
+        """Leave."""
         self._inside -= 1
         if self._closed and not self._inside:
             self._empty.set()
 
     async def close(self, timeout: float) -> bool:
-        """Let nobody in any more, wait at most so many seconds, and say whether all have left."""
+        """Admit no more calls, wait at most ``timeout`` seconds, and return whether all calls have left."""
         self._closed = True
         if self._inside:
             try:
@@ -58,13 +58,13 @@ class Gate:
 
 
 class Turns:
-    """Lets so many go ahead at a time, and the others after them, in the order in which they came."""
+    """Lets ``number`` callers proceed at a time, and the others after them, in the order in which they came."""
 
     def __init__(self, number: int) -> None:
         self._semaphore = asyncio.Semaphore(number)
 
     async def take(self, timeout: float) -> bool:
-        """Wait for a turn, at most so many seconds, and say whether it has come. Whoever got one gives it back."""
+        """Wait at most ``timeout`` seconds for a turn, and return whether it came. If so, `give` it back later."""
         try:
             async with asyncio.timeout(timeout):
                 await self._semaphore.acquire()
@@ -73,8 +73,8 @@ class Turns:
         return True
 
     def give(self) -> None:
-        """Give a turn back, to whoever has waited longest."""
-        # An event loop that was closed before its time has left tasks that wait, and cannot wake them any more.
+        """Give a turn back; the caller that has waited longest gets it."""
+        # An event loop that was closed too early leaves waiting tasks behind, and cannot wake them any more.
         with contextlib.suppress(RuntimeError):
             self._semaphore.release()
 
@@ -82,11 +82,11 @@ class Turns:
 async def guarded(call: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a coroutine function so that a cancellation reaches it exactly once, and wait until it has cleaned up.
 
-    An anyio cancel scope cancels the task inside it again and again until it ends; a driver whose own clean-up waits
-    for the server is broken by that. So the call runs in a task of its own, outside of the scope.
+    An anyio cancel scope cancels the task inside it again and again until it ends, which breaks a driver whose clean-up
+    waits for the server. So the call runs in a task of its own, outside the scope.
     """
     _require_asyncio()
-    # Only anyio cancels more than once, so a program without it is spared the task.
+    # Only anyio cancels more than once, so a program without anyio does not need the task.
     if "anyio" not in sys.modules:
         return await call(*args, **kwargs)
     task = asyncio.ensure_future(call(*args, **kwargs))
@@ -99,10 +99,9 @@ async def guarded(call: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kw
 
 
 async def uninterrupted(call: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a coroutine function to its end, and pass a cancellation on only then. The call must be bounded by itself.
+    """Run a coroutine function to its end, and raise a cancellation only then. The call needs a time limit of its own.
 
-    In a coroutine that is being destroyed, because its event loop has died, nothing can be waited for: there the call is
-    left out.
+    A coroutine that is being destroyed because its event loop has died cannot wait, so the call is skipped there.
     """
     error = sys.exception()
     if isinstance(error, GeneratorExit) or (error is not None and running_loop() is None):
@@ -117,7 +116,7 @@ async def uninterrupted(call: Callable[P, Coroutine[Any, Any, T]], *args: P.args
 
 
 async def _ended(task: asyncio.Future[Any]) -> None:
-    # Imported late: that it has been imported is how `guarded` knows that there may be cancel scopes.
+    # Imported here, because `guarded` takes an imported anyio as the sign that there may be cancel scopes.
     import anyio
 
     with anyio.CancelScope(shield=True):
@@ -127,13 +126,13 @@ async def _ended(task: asyncio.Future[Any]) -> None:
             except asyncio.CancelledError:
                 continue
     if not task.cancelled():
-        task.exception()  # fetched, so that asyncio does not report it as overlooked
+        task.exception()  # retrieved, so that asyncio does not log that nobody did
 
 
 async def run_sync(call: Callable[[], T]) -> T:
     """Call a blocking function in a thread of its own, and wait for it without blocking the event loop.
 
-    Unlike those of `asyncio.to_thread`, the thread is there at once, however many of the program's are busy.
+    Unlike `asyncio.to_thread`, this never waits for a free thread, however many of the program's threads are busy.
     """
     outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
     outcome.set_running_or_notify_cancel()
@@ -159,7 +158,7 @@ def _require_asyncio() -> None:
 
 
 async def answer(question: Callable[[], T | Awaitable[T]]) -> T:
-    """Call a function of the user's, and await what it returns if that can be awaited."""
+    """Call a function of the user's, and await its result if that is awaitable."""
     result = question()
     if inspect.isawaitable(result):
         return await result
@@ -184,7 +183,7 @@ class Waker:
                     loop.call_soon_threadsafe(end)
 
     async def readable(self, descriptor: int, timeout: float) -> bool:
-        """Wait until something arrives at a socket, at most so many seconds, and say whether it has."""
+        """Wait at most ``timeout`` seconds until something arrives at a socket, and return whether it did."""
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[bool] = loop.create_future()
 

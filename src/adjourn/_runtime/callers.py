@@ -1,4 +1,4 @@
-"""Who called into this package: for default task names, and for warnings that point at the caller's line."""
+"""Find out who called into this package, for default task names and for warnings that point at the caller's line."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def caller_module() -> str | None:
 
 
 def caller_stacklevel() -> int:
-    """Return the ``stacklevel`` with which a warning, issued by whoever calls this, points outside this package."""
+    """Return the ``stacklevel`` with which a warning of the calling function points outside this package."""
     return sum(1 for _ in itertools.takewhile(_is_ours, _frames())) - 1
 
 
 def _frames() -> Iterator[FrameType]:
     frame = inspect.currentframe()
-    frame = frame and frame.f_back  # this generator's own is no caller
+    frame = frame and frame.f_back  # skip this generator's own frame
     while frame is not None:
         yield frame
         frame = frame.f_back

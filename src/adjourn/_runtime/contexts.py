@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class AwaitableContext(Generic[T]):
-    """The answer of ``app.open_async()``: await it to open, or enter it with ``async with`` to close again, too.
+    """What ``app.open_async()`` returns: await it to open the app; ``async with`` opens it and closes it again.
 
     Parameters
     ----------

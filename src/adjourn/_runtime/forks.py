@@ -1,7 +1,7 @@
-"""What a forked child has to do to the locks that it inherits.
+"""Replace the locks that a forked child inherits, and keep what else it inherits from being deleted there.
 
-A lock that another thread of the parent held at the moment of the fork stays locked in the child for ever, for that
-thread does not exist there. So whoever owns locks makes new ones in the child.
+If another thread of the parent holds a lock at the moment of the fork, the lock stays locked in the child for ever,
+because that thread does not exist there. So every owner of locks makes new ones in the child.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any, Protocol
 
 
 class OwnsLocks(Protocol):
-    """Something that can make its locks anew."""
+    """An object that can replace its locks."""
 
     def renew_locks(self) -> None:
-        """Make the locks anew. Called in a forked child, before anything else runs there."""
+        """Replace the locks. Called in a forked child, before anything else runs there."""
 
 
 _owners: weakref.WeakSet[OwnsLocks] = weakref.WeakSet()
@@ -24,23 +24,23 @@ _inherited: list[Any] = []
 
 
 def watch(owner: OwnsLocks) -> None:
-    """Have an owner's locks renewed in each forked child, for as long as the owner lives."""
+    """Replace an owner's locks in each forked child, as long as the owner exists."""
     _owners.add(owner)
 
 
 def keep(inherited: Any) -> None:
-    """Keep something that a fork copied alive, unused, for as long as this process lives.
+    """Keep an object that a fork has copied, unused, until this process ends.
 
-    Finalising it would talk to the parent's database sessions, or wait for threads that do not exist here.
+    Its finaliser would talk to the parent's database sessions, or wait for threads that do not exist here.
     """
     if inherited is not None:
         _inherited.append(inherited)
 
 
 def keep_for_ever(inherited: Any) -> None:
-    """Keep something that a fork has copied from being deleted, even at the end of the process.
+    """Keep an object that a fork has copied from being deleted, even at the end of the process.
 
-    To delete it would be to talk to the parent's database sessions, or to complain that nobody has closed them.
+    Deleting it would talk to the parent's database sessions, or warn that nobody has closed them.
     """
     with contextlib.suppress(ImportError, AttributeError):
         import ctypes

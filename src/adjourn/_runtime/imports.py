@@ -27,7 +27,7 @@ def load_from_path(path: str, kind: type[T]) -> T:
     Raises
     ------
     LoadFromPathError
-        If it cannot be imported, or is something else than expected.
+        If it cannot be imported, or is not of this kind.
     """
     module_name, _, name = path.replace(":", ".").rpartition(".")
     if not module_name or not name:
@@ -48,7 +48,7 @@ def import_all(module_names: Iterable[str]) -> None:
     Raises
     ------
     LoadFromPathError
-        Naming the module that cannot be imported, and why.
+        If a module cannot be imported; the message says which, and why.
     """
     for name in module_names:
         logger.debug("Importing module %s", name, extra={"action": "import_module", "module_name": name})

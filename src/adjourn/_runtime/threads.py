@@ -13,13 +13,13 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 IS_BLOCKING: bool = True
-"""Whether a call of this colour blocks the thread that makes it."""
+"""Whether calls of this colour block the calling thread."""
 
 Lock = threading.Lock
 
 
 class Gate:
-    """Lets calls in while it is open, and waits for those inside when it is closed."""
+    """Admits calls while it is open; closing it waits for the calls inside."""
 
     def __init__(self) -> None:
         self._inside = 0
@@ -27,7 +27,7 @@ class Gate:
         self._changed = threading.Condition(threading.Lock())
 
     def enter(self) -> bool:
-        """Go in, and say whether the gate was open."""
+        """Enter, and return whether the gate was open."""
         with self._changed:
             if self._closed:
                 return False
@@ -35,21 +35,21 @@ class Gate:
             return True
 
     def leave(self) -> None:
-        """Go out again."""
+        """Leave."""
         with self._changed:
             self._inside -= 1
             if self._closed and not self._inside:
                 self._changed.notify_all()
 
     def close(self, timeout: float) -> bool:
-        """Let nobody in any more, wait at most so many seconds, and say whether all have left."""
+        """Admit no more calls, wait at most ``timeout`` seconds, and return whether all calls have left."""
         with self._changed:
             self._closed = True
             return self._changed.wait_for(lambda: not self._inside, timeout)
 
 
 class Turns:
-    """Lets so many go ahead at a time, and the others after them, in the order in which they came."""
+    """Lets ``number`` callers proceed at a time, and the others after them, in the order in which they came."""
 
     def __init__(self, number: int) -> None:
         self._free = number
@@ -57,7 +57,7 @@ class Turns:
         self._changing = threading.Lock()
 
     def take(self, timeout: float) -> bool:
-        """Wait for a turn, at most so many seconds, and say whether it has come. Whoever got one gives it back."""
+        """Wait at most ``timeout`` seconds for a turn, and return whether it came. If so, `give` it back later."""
         with self._changing:
             if self._free:
                 self._free -= 1
@@ -71,11 +71,11 @@ class Turns:
             if not self._withdraw(turn):
                 self.give()
             raise
-        # It can come at the very last moment.
+        # The turn may have come just after the time was up.
         return not self._withdraw(turn)
 
     def give(self) -> None:
-        """Give a turn back, to whoever has waited longest."""
+        """Give a turn back; the caller that has waited longest gets it."""
         with self._changing:
             if self._waiting:
                 self._waiting.popleft().set()
@@ -126,7 +126,7 @@ class Waker:
                     self._ends[1].send(b"\0")
 
     def readable(self, descriptor: int, timeout: float) -> bool:
-        """Wait until something arrives at a socket, at most so many seconds, and say whether it has."""
+        """Wait at most ``timeout`` seconds until something arrives at a socket, and return whether it did."""
         receiver = self._receiver()
         with selectors.DefaultSelector() as selector:
             selector.register(descriptor, selectors.EVENT_READ)

@@ -1,4 +1,4 @@
-"""The two things that a connector in memory waits for, in both colours."""
+"""The two ways in which the in-memory connector waits, in both colours."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 async def done_async(future: concurrent.futures.Future[Any], timeout: float) -> None:
-    """Wait until a future is done, at most so many seconds."""
+    """Wait at most ``timeout`` seconds until a future is done."""
     waiting = asyncio.wrap_future(future)
     try:
         await asyncio.wait([waiting], timeout=timeout)
@@ -17,14 +17,14 @@ async def done_async(future: concurrent.futures.Future[Any], timeout: float) -> 
 
 
 def done(future: concurrent.futures.Future[Any], timeout: float) -> None:
-    """Wait until a future is done, at most so many seconds."""
+    """Wait at most ``timeout`` seconds until a future is done."""
     concurrent.futures.wait([future], timeout)
 
 
 async def give_way_async() -> None:
-    """Let others have their turn, as they have while a statement is on its way to a server."""
+    """Let other tasks run, as they do while a statement is on its way to a server."""
     await asyncio.sleep(0)
 
 
 def give_way() -> None:
-    """Do nothing: threads take their turns by themselves."""
+    """Do nothing: other threads run anyway."""

@@ -1,4 +1,4 @@
-"""The command ``adjourn``: one module a command, `flags` for what they take, `logs` for what they say.
+"""The command ``adjourn``: one module for each command, `flags` for their flags, `logs` for their log records.
 
 Exit codes: 0 for done, 1 for failed (with one line on stderr that says why), 2 for an invalid command line or
 environment.
@@ -39,7 +39,7 @@ def make_parser() -> flags.Parser:
     for command in COMMANDS:
         command.add_parser(commands)
     for each in commands.choices.values():
-        # After the command they go as well, where people look for them first.
+        # They are accepted after the command as well, where many people put them.
         _add_global_flags(each, hidden=True)
     return parser
 
@@ -49,7 +49,7 @@ def _add_global_flags(parser: flags.Parser, *, hidden: bool = False) -> None:
         return argparse.SUPPRESS if hidden else text
 
     parser.add_flag(
-        # Behind `worker`, -a has another meaning.
+        # After `worker`, -a has another meaning.
         *([] if "-a" in parser.names else ["-a"]),
         "--app",
         variable="APP",
@@ -126,11 +126,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MissingApp as error:
         options.parser.error(str(error))
     except AdjournException as error:
-        logger.debug("What led to it:", exc_info=error)
+        logger.debug("The cause:", exc_info=error)
         print("adjourn:", " ".join(str(error).split()), file=sys.stderr)
         return 1
     except BrokenPipeError:
-        # Whoever read our answer has read enough. Python would complain once more when it flushes at its end.
+        # The reader has closed the pipe. Without this, Python would report that once more when it flushes at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
@@ -139,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command, and write out what it answered."""
+    """Run the command, and flush its output."""
     code: int = options.run(options)
     sys.stdout.flush()
     return code

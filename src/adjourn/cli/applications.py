@@ -21,11 +21,11 @@ def load(options: argparse.Namespace) -> App:
     MissingApp
         If none was named.
     LoadFromPathError
-        If there is no such app, or its module raises: then with what, and where.
+        If there is no such app, or its module raises; the message then says what, and where.
     """
     if not is_named(options):
         raise MissingApp()
-    # A console script has its own directory on the path instead of the user's; who forbade the latter, meant it.
+    # A console script has its own directory on the path instead of the user's. In safe-path mode the user forbids both.
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path and not sys.flags.safe_path:
         sys.path.insert(0, here)
@@ -41,7 +41,7 @@ def load_with_tasks(options: argparse.Namespace) -> App:
     MissingApp
         If no app was named.
     LoadFromPathError
-        If there is no such app or module, or it raises: then with what, and where.
+        If there is no such app or module, or it raises; the message then says what, and where.
     """
     app = load(options)
     with _telling_where(f"import_paths of {options.app}"):
@@ -57,7 +57,7 @@ def _telling_where(what: str) -> Iterator[None]:
         if isinstance(error, SyntaxError):
             reason, where = error.msg, f"{error.filename}, line {error.lineno}"
         else:
-            # The last line of a module that was carried out: what it called may be anybody's.
+            # The last line that ran at the top level of a module, because the code that it called may be anybody's.
             lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name == "<module>"]
             if not lines:
                 raise

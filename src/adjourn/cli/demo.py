@@ -1,4 +1,4 @@
-"""``adjourn demo``: see adjourn work, on a database server that is there for the occasion."""
+"""``adjourn demo``: see adjourn work, on a temporary database server."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the demo."""
     try:
-        # Here, because what it needs is installed with an extra.
+        # Imported here, because it needs packages that come with an extra.
         from adjourn.demo import show
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "adjourn":

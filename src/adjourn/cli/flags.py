@@ -1,8 +1,8 @@
-"""Flags of the command line, each of which can be set in the environment, too.
+"""Flags of the command line, each of which can be set in the environment as well.
 
-A flag that is not given is absent from the parsed options, so that a command can tell "not said" from any value. The
-environment is read after the command line, for the command that was chosen only: a slip in a worker's variables does
-not keep ``adjourn defer`` from working.
+A flag that is not given is absent from the parsed options, so that a command can tell "not given" from any value. The
+environment is read after the command line, and only for the chosen command: a mistake in a worker's variables does not
+break ``adjourn defer``.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class Variable:
     name
         Its name, prefix included.
     convert
-        Makes the flag's value of the variable's text.
+        Turns the variable's text into the flag's value.
     rivals
-        Destinations of flags that cannot go with this one: where one of them is given, the variable is not read.
+        Destinations of flags that exclude this one: if one of them is given, the variable is not read.
     """
 
     name: str
@@ -67,7 +67,7 @@ def _wrapped(text: str, width: int) -> str:
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that knows which environment variable stands behind each flag."""
+    """A parser that knows which environment variable belongs to each flag."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, argument_default=argparse.SUPPRESS, formatter_class=Formatter, **options)
@@ -91,17 +91,17 @@ class Parser(argparse.ArgumentParser):
         Parameters
         ----------
         *names
-            As the command line spells it.
+            The flag's names on the command line.
         variable
             The variable's name without its prefix.
         help
             What it means; the variable's name is added.
         convert
-            Makes a value of the text, of the command line or of the variable; raises `argparse.ArgumentTypeError`.
+            Turns the text of the command line or of the variable into a value; raises `argparse.ArgumentTypeError`.
         group
             A group of this parser to add the flag to.
         rivals
-            Destinations of flags that cannot go with this one.
+            Destinations of flags that exclude this one.
         **options
             Further options of `argparse.ArgumentParser.add_argument`.
         """
@@ -181,7 +181,7 @@ class Parser(argparse.ArgumentParser):
         self.error(name.sub(lambda match: self.spellings[match[0]], str(error)))
 
     def read_environment(self, options: argparse.Namespace, environment: Mapping[str, str]) -> None:
-        """Add what the environment says of flags that were not given. An empty variable says nothing.
+        """Add the environment's values of flags that were not given. An empty variable counts as not set.
 
         A value that cannot be converted ends the program with a message that names the variable.
         """
@@ -272,7 +272,7 @@ def moment(text: str) -> datetime.datetime:
 
 
 def one_of(*choices: str, fold: Callable[[str], str] = str) -> Callable[[str], str]:
-    """Return what reads one of some words, ``fold`` evening out how they may be spelled."""
+    """Return a function that reads one of some words; ``fold`` is applied to the text first."""
 
     def choice(text: str) -> str:
         word = fold(text)

@@ -1,4 +1,4 @@
-"""``adjourn healthchecks``: is everything there that jobs need?"""
+"""``adjourn healthchecks``: check that everything is there that jobs need."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check one after the other."""
+    """Run the checks, one after the other."""
     app = applications.load(options)
     app.perform_import_paths()
     print("App: OK")

@@ -1,7 +1,7 @@
 """Where the command line's log records go, and what they look like.
 
-They go to stderr; what a command answers goes to stdout. A record carries more than its message: ``action`` says what
-happened in one word, ``job`` and ``worker`` are dictionaries that say to whom. A format can name them, and ``json``
+They go to stderr; a command's output goes to stdout. A record has more fields than its message: ``action`` names what
+happened, and the dictionaries ``job`` and ``worker`` say to which job and worker. A format can name them, and ``json``
 writes all of them.
 """
 
@@ -26,7 +26,7 @@ _STANDARD = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "
 
 
 class ForgivingFormatter(logging.Formatter):
-    """Writes records in a format that names fields which only some of them have; elsewhere they are empty.
+    """Writes records in a format whose fields not all records have; missing fields are empty.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class ForgivingFormatter(logging.Formatter):
         self._fallback = logging.Formatter(DEFAULT_FORMAT)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name of logging
-        """Return the record's line, in the default format if it has nothing of the kind that a field asks for."""
+        """Return the record's line, in the default format if one of its values does not fit the format."""
         try:
             return super().formatMessage(record)
         except (TypeError, ValueError):
@@ -55,7 +55,7 @@ class ForgivingFormatter(logging.Formatter):
 
 
 class JSONFormatter(logging.Formatter):
-    """Writes a record as one line of JSON, with all that it carries."""
+    """Writes a record as one line of JSON, with all its fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record's line."""

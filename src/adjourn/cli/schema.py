@@ -1,4 +1,4 @@
-"""``adjourn schema``: make the database's schema what this version needs, or show it."""
+"""``adjourn schema``: bring the database's schema up to date, or show it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def add_parser(commands: Any) -> None:
         (
             "--apply",
             _apply,
-            "bring the schema up to date and say what was done; the default; may be run at any time, also by several at once",
+            "bring the schema up to date and print what was done; the default; may be run at any time, even twice at once",
         ),
         (
             "--read",

@@ -1,4 +1,4 @@
-"""``adjourn shell``: look at jobs, and change what becomes of them, at a prompt or by one command."""
+"""``adjourn shell``: look at jobs, and retry, cancel or abort them, at a prompt or with one command."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from adjourn.cli.tables import Screen
 
 DEFAULT_LIMIT = 50
-"""Rows that a list shows unless told otherwise."""
+"""How many rows a list shows by default."""
 JOB_FILTERS = ("id", "queue", "task", "status", "lock", "queueing_lock", "worker_id")
 COUNT_FILTERS = ("queue", "task", "status", "lock")
 PAGING = ("limit", "after")
@@ -62,7 +62,7 @@ examples:
 
 
 class UsageError(Exception):
-    """What was typed makes no sense."""
+    """An invalid command was typed."""
 
 
 def add_parser(commands: Any) -> None:
@@ -85,9 +85,9 @@ def add_parser(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do the one command, or ask for them."""
+    """Run the one command, or read commands."""
     try:
-        # Here, because rich is installed with an extra.
+        # Imported here, because rich comes with an extra.
         from adjourn.cli.tables import Screen
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "rich":
@@ -113,7 +113,7 @@ class Shell(cmd.Cmd):
     app
         An open app.
     screen
-        Where answers go.
+        Prints the answers.
     """
 
     def __init__(self, app: App, screen: Screen) -> None:
@@ -125,7 +125,7 @@ class Shell(cmd.Cmd):
         self.prompt = "adjourn> " if self._interactive else ""
 
     def ask(self) -> int:
-        """Read commands until the end; the exit code. Of commands that nobody types, one that fails makes it 1."""
+        """Read commands until the end. Return 1 if one has failed and the input is not a terminal, else 0."""
         if self._interactive:
             self._screen.say("`help` lists the commands, `exit` or Ctrl-D ends.")
         while True:
@@ -137,12 +137,12 @@ class Shell(cmd.Cmd):
                 return 1 if self._failed and not self._interactive else 0
 
     def do(self, words: list[str]) -> bool:
-        """Carry out one command; True for the last one.
+        """Run one command, and return whether it was the last one.
 
         Raises
         ------
         UsageError
-            If it makes no sense.
+            If the command is invalid.
         """
         name, *arguments = words
         if name not in USAGES:
@@ -153,7 +153,7 @@ class Shell(cmd.Cmd):
     # What `cmd` calls
 
     def onecmd(self, line: str) -> bool:
-        """Carry out a line, and say in one line what is wrong with it."""
+        """Run a line; if it fails, print the reason in one line."""
         try:
             words = ["exit"] if line == "EOF" else shlex.split(line)
             return bool(words) and self.do(words)
@@ -182,7 +182,7 @@ class Shell(cmd.Cmd):
         given = _filters([word for word in words if word != "details"], (*JOB_FILTERS, *PAGING))
         limit = given.pop("limit", DEFAULT_LIMIT)
         after = _number("after", str(given.pop("after", 0)))
-        # One more than is shown tells whether there are more.
+        # Ask for one more than is shown, to know whether there are more.
         jobs = self._app.job_manager.list_jobs(**given, limit=limit + 1, after_id=after)
         self._screen.jobs(jobs[:limit], details=details)
         self._hint(len(jobs) > limit, jobs[:limit][-1].id if jobs[:limit] else after)
@@ -200,7 +200,7 @@ class Shell(cmd.Cmd):
         self._counts(self._app.job_manager.list_locks, words)
 
     def on_list_schedules(self, words: list[str]) -> None:
-        """List what is known of schedules, and those of this app that never ran."""
+        """List the known schedules, and this app's schedules that never ran."""
         _filters(words, ())
         rows = self._app.job_manager.list_schedules()
         known = {(row["task_name"], row["periodic_id"]) for row in rows}
@@ -220,11 +220,11 @@ class Shell(cmd.Cmd):
         self._each("retry", words, self._retry)
 
     def on_cancel(self, words: list[str]) -> None:
-        """Take back jobs that wait."""
+        """Cancel waiting jobs."""
         self._each("cancel", words, self._cancel)
 
     def on_abort(self, words: list[str]) -> None:
-        """Take back jobs that wait, and ask running ones to end."""
+        """Cancel waiting jobs, and ask running ones to end."""
         self._each("abort", words, self._abort)
 
     def on_help(self, words: list[str]) -> None:
@@ -263,7 +263,7 @@ class Shell(cmd.Cmd):
             }
 
     def _each(self, name: str, words: list[str], action: Callable[[int], None]) -> None:
-        """Do something to each of some jobs, whatever becomes of the others, and say of which it failed."""
+        """Apply an action to each job, even if it fails for others, and report the failures."""
         failures = []
         for job_id in _ids(name, words):
             try:
@@ -302,7 +302,7 @@ def _complain(error: Exception) -> None:
 
 
 def _split(words: list[str]) -> list[str]:
-    """Take apart a command that was quoted as a whole: ``adjourn shell "list_jobs queue=mail"``."""
+    """Split a command that was quoted as a whole: ``adjourn shell "list_jobs queue=mail"``."""
     if len(words) != 1:
         return words
     try:
@@ -340,5 +340,5 @@ def _number(name: str, text: str) -> int:
     except ValueError:
         raise UsageError(f"{name}={text!r} is not a whole number") from None
     if not 0 <= number < 2**63:
-        raise UsageError(f"{name}={text!r} is not the number of anything")
+        raise UsageError(f"{name}={text!r} is out of range")
     return number

@@ -1,4 +1,4 @@
-"""What the shell prints: tables of whatever the database holds, made harmless for a terminal. Needs rich."""
+"""What the shell prints: tables of what is in the database, with control characters escaped. Needs rich."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ SCHEDULE_COLUMNS = (
     *("task_name", "periodic_id", "cron", "timezone", "last_tick", "last_job_id", "next_tick", "seen_at"),
 )
 UNBOUNDED = 100_000
-"""Columns of what is no terminal: who reads it by a program wants each row on one line."""
+"""The width of output that is not a terminal: a program that reads it needs each row on one line."""
 
 
 class Screen:
-    """Prints to standard output: for a terminal as wide as that is, elsewhere one line a row."""
+    """Prints to standard output: as wide as the terminal, or, if it is not one, one line for each row."""
 
     def __init__(self) -> None:
         self._console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else UNBOUNDED)
@@ -52,7 +52,7 @@ class Screen:
         self._table(columns, ([getattr(job, column) for column in columns] for job in jobs))
 
     def counts(self, rows: Iterable[Row]) -> None:
-        """Print counts of jobs, as `JobManager.list_queues` and its like return them."""
+        """Print counts of jobs, as `JobManager.list_queues` and similar methods return them."""
         self._table(COUNT_COLUMNS, ([row[column] for column in COUNT_COLUMNS] for row in rows))
 
     def schedules(self, rows: Iterable[Row]) -> None:
@@ -60,7 +60,7 @@ class Screen:
         self._table(SCHEDULE_COLUMNS, ([row.get(column) for column in SCHEDULE_COLUMNS] for row in rows))
 
     def job(self, job: Job) -> None:
-        """Print all that is known of a job, with what went wrong in each of its attempts."""
+        """Print all that is known of a job, with the errors of its attempts."""
         table = Table(box=None, show_header=False, pad_edge=False)
         for column in JOB_DETAILS:
             table.add_row(Text(column, style="bold"), _cell(column, getattr(job, column)))
@@ -112,5 +112,5 @@ def _time(text: str) -> str:
 
 
 def shown(text: str) -> str:
-    """Return a text with its control characters spelled out: what a job holds shall not command the terminal."""
+    """Return a text with its control characters escaped, so that a job's data cannot control the terminal."""
     return "".join(each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in text)

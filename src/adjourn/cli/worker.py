@@ -35,7 +35,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run a worker until it is stopped, or until no job is left for one that does not wait."""
+    """Run a worker until it is stopped or, if it does not wait, until no job is left."""
     parser: flags.Parser = options.parser
     given = {field.name: vars(options)[field.name] for field in attrs.fields(Options) if field.name in vars(options)}
     with _refusing(parser):

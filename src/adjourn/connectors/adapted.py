@@ -53,7 +53,7 @@ class DriverSession(abc.ABC):
         UniqueViolation
             If a unique constraint refused.
         ConnectorException
-            For whatever else the database or the way to it had to say. The connection is used again after it, if it
+            For any other error of the database or of the connection to it. The connection is used again after it, if it
             still works.
         """
 
@@ -148,12 +148,12 @@ class Driver(abc.ABC, Generic[PoolT]):
         UniqueViolation
             If a unique constraint refused.
         ConnectorException
-            For whatever else the database or the way to it had to say. The next call works.
+            For any other error of the database or of the connection to it. The next call works.
         """
 
     @abc.abstractmethod
     async def session_async(self, pool: PoolT | None) -> DriverSession:
-        """Connect once more, for the caller alone. It must work on any event loop, open or not.
+        """Open another connection, for the caller alone. It must work on any event loop, open or not.
 
         Parameters
         ----------
@@ -235,7 +235,7 @@ class DriverHalf(AsyncPooledHalf[Any]):
 
     @property
     def timeout(self) -> float:
-        """Seconds: how long a call waits for a connection at most, and closing for calls in flight."""
+        """The most seconds that a call waits for a connection, and that closing waits for running calls."""
         return self._driver.timeout
 
     async def make_pool_async(self) -> Any:
@@ -271,7 +271,7 @@ class DriverHalf(AsyncPooledHalf[Any]):
             opened.gate.leave()
 
     async def session_async(self) -> AsyncSession:
-        """Connect once more, for the caller alone."""
+        """Open another connection, for the caller alone."""
         return await self._driver.session_async(self.pool if self.is_external else None)
 
 

@@ -31,7 +31,7 @@ Pool: TypeAlias = Any
 Engine: TypeAlias = Any
 """An engine of SQLAlchemy's."""
 LISTEN_TIMEOUT = 30.0
-"""Seconds between looks whether a connection that listens still lives."""
+"""Seconds between checks that a listening connection is still alive."""
 
 
 class Notify(Protocol):
@@ -62,7 +62,7 @@ class BaseConnector(abc.ABC):
 
     @abc.abstractmethod
     def get_sync_connector(self) -> BaseConnector:
-        """Return the connector that serves synchronous calls made here and now."""
+        """Return the connector that serves synchronous calls of this thread at this moment."""
 
     @abc.abstractmethod
     def get_async_connector(self) -> BaseConnector:
@@ -91,14 +91,14 @@ class BaseConnector(abc.ABC):
         Raises
         ------
         ConnectorException
-            If the database cannot be reached. The connector is then as it was.
+            If the database cannot be reached. The connector is then unchanged.
         InvalidOption
             If the pool given cannot be used, or an option has no synchronous counterpart.
         """
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Let calls in flight end, then close the connector's own pool, or let go of the one it was given.
+        """Wait until running calls have ended, then close the connector's own pool. A pool of the user's stays open.
 
         Closing what is closed does nothing. A connector that is open on an event loop can be closed from any other
         thread.
@@ -117,7 +117,7 @@ class BaseConnector(abc.ABC):
 
     @abc.abstractmethod
     def session(self) -> SyncSession:
-        """Connect once more, beside the pool and from this very thread, for the caller alone.
+        """Open another connection beside the pool, from this thread, for the caller alone.
 
         The connector need not be open.
         """
@@ -129,7 +129,7 @@ class BaseConnector(abc.ABC):
         """Open on this event loop, which owns the connections from then on.
 
         Synchronous calls are served too: by this loop, from any thread but its own. If the connector was open for
-        synchronous calls, those in flight end first.
+        synchronous calls, those that are running end first.
 
         Parameters
         ----------
@@ -139,7 +139,7 @@ class BaseConnector(abc.ABC):
         Raises
         ------
         ConnectorException
-            If the database cannot be reached. The connector is then as it was.
+            If the database cannot be reached. The connector is then unchanged.
         WrongCaller
             If it is open on another event loop.
         InvalidOption
@@ -150,7 +150,7 @@ class BaseConnector(abc.ABC):
 
     @abc.abstractmethod
     async def close_async(self) -> None:
-        """Let calls in flight end, then close the connector's own pool, or let go of the one it was given.
+        """Wait until running calls have ended, then close the connector's own pool. A pool of the user's stays open.
 
         Closing what is closed does nothing. A connector that was opened for synchronous calls is closed too.
 
@@ -173,8 +173,8 @@ class BaseConnector(abc.ABC):
         parameters
             The values of its ``%(name)s``; None sends the text as it is.
         connection
-            A connection of the caller's, of this driver and this colour: the statement becomes part of whatever
-            transaction is open on it. The connector need not be open.
+            The caller's own connection, of this driver and this colour. The statement becomes part of the transaction
+            that is open on it. The connector need not be open.
 
         Raises
         ------
@@ -187,12 +187,12 @@ class BaseConnector(abc.ABC):
         UniqueViolation
             If a unique constraint refused.
         ConnectorException
-            For whatever else the database or the way to it had to say.
+            For any other error of the database or of the connection to it.
         """
 
     @abc.abstractmethod
     async def session_async(self) -> AsyncSession:
-        """Connect once more, beside the pool and with its parameters, for the caller alone.
+        """Open another connection beside the pool, with its parameters, for the caller alone.
 
         The connector need not be open.
 
@@ -209,7 +209,7 @@ class BaseConnector(abc.ABC):
         Parameters
         ----------
         on_notification
-            Called with ``channel`` and ``payload``, and awaited, for one notification of a channel after the other.
+            Called and awaited with ``channel`` and ``payload``, for each notification of a channel after the other.
         channels
             The channels to listen on.
 
@@ -241,8 +241,7 @@ class BaseConnector(abc.ABC):
         Parameters
         ----------
         query
-            SQL text with ``%(name)s`` where a value goes. Percent signs of its own are doubled, but only if there are
-            arguments.
+            SQL text with ``%(name)s`` where a value goes. If there are arguments, double all other percent signs.
         **arguments
             The values, by name.
 
@@ -251,7 +250,7 @@ class BaseConnector(abc.ABC):
         AppNotOpen
             If the app is not open.
         ConnectorException
-            For whatever the database had to say.
+            For any error of the database.
         """
         await self.execute_query_all_async(query, **arguments)
 
@@ -306,7 +305,7 @@ class BaseAsyncConnector(BaseConnector):
 
 
 class BaseSyncConnector(BaseConnector):
-    """A synchronous connector: everything that is to be awaited is refused, open or not."""
+    """A synchronous connector: every method that ends in ``_async`` raises, whether it is open or not."""
 
     def get_sync_connector(self) -> BaseConnector:
         """Return this connector."""

@@ -19,12 +19,12 @@ from adjourn.types import JSONDumps, JSONLoads, Row
 class SyncInMemoryConnector(SynchronousConnector):
     """A synchronous connector to a store in memory. It serves calls whether or not it is open.
 
-    Every operation that is to be awaited raises `SyncConnectorConfigurationError`, as on any synchronous connector.
+    Every operation that ends in ``_async`` raises `SyncConnectorConfigurationError`, as on any synchronous connector.
 
     Parameters
     ----------
     store
-        The store, for several connectors to share; one of its own unless given.
+        The store, which several connectors may share; by default a new one.
     json_dumps, json_loads
         How the arguments of jobs become JSON text and back; `json.dumps` and `json.loads` unless given.
 
@@ -56,7 +56,7 @@ class SyncInMemoryConnector(SynchronousConnector):
         self.states.append("open")
 
     def close(self) -> None:
-        """Let calls in flight end, and close. Jobs stay as they are."""
+        """Wait until running calls have ended, and close. Jobs stay as they are."""
         super().close()
         self.states.append("closed")
 
@@ -68,14 +68,14 @@ class InMemoryConnector(AsynchronousConnector):
     A worker runs on it (``app.run_worker_async(wait=False)``). It executes adjourn's own statements and no other SQL,
     and takes no ``connection``.
 
-    It need not be opened: there is nothing to connect to, so where another connector says that it is not open, this one
-    serves the call. Once it is open on an event loop, who serves which call is decided, and refused, as for any other.
-    Jobs outlive `close`, as they would in a database; `reset` forgets them.
+    It need not be opened, because there is nothing to connect to: where another connector raises `AppNotOpen`, this one
+    serves the call. Once it is open on an event loop, it serves and refuses the same calls as any other. Jobs stay
+    after `close`, as in a database; `reset` forgets them.
 
     Parameters
     ----------
     store
-        The store, for several connectors to share, or one with a clock of your own: ``MemoryStore(now=...)``.
+        The store, which several connectors may share, or one with a clock of your own: ``MemoryStore(now=...)``.
     json_dumps, json_loads
         How the arguments of jobs become JSON text and back; `json.dumps` and `json.loads` unless given.
 
@@ -123,11 +123,11 @@ class InMemoryConnector(AsynchronousConnector):
 
     @property
     def jobs(self) -> Mapping[int, Mapping[str, Any]]:
-        """All jobs by id, waiting, running and finished alike, each with its columns; ``args`` is a dictionary.
+        """All jobs by id, whether waiting, running or finished, each with its columns; ``args`` is a dictionary.
 
-        They are a picture of the moment and can only be read: change jobs by way of the app.
+        This is a read-only snapshot: change jobs through the app.
         """
-        # `queue_name` is what programs that come from Procrastinate know the queue by.
+        # Programs that were written for Procrastinate use the name `queue_name`.
         rows: list[Row] = [
             {**row, "queue_name": row["queue"], "args": self.json_loads(row["args"])} for row in self.store.rows()
         ]
@@ -140,17 +140,17 @@ class InMemoryConnector(AsynchronousConnector):
 
     @property
     def events(self) -> dict[int, list[dict[str, Any]]]:
-        """What has happened to each job, by its id, also to those that were deleted.
+        """What has happened to each job, by its id; deleted jobs are included.
 
         Each event has a ``type`` and the time ``at`` which it happened. The types are ``deferred``, ``scheduled`` (for
-        that time), ``started``, ``deferred_for_retry``, ``abort_requested``, ``retried`` (one that had ended), and the
+        that time), ``started``, ``deferred_for_retry``, ``abort_requested``, ``retried`` (after it had ended), and the
         statuses that a job can end with.
         """
         return self.store.events()
 
     @property
     def workers(self) -> dict[int, datetime.datetime]:
-        """When each worker that lives was last heard of, by the worker's id."""
+        """The time of each living worker's last heartbeat, by the worker's id."""
         return self.store.heartbeats()
 
     @property
@@ -159,16 +159,16 @@ class InMemoryConnector(AsynchronousConnector):
         return self.store.queries
 
     def reset(self) -> None:
-        """Forget all jobs, workers, statements and states, and go by the clock again."""
+        """Forget all jobs, workers, statements and states, and undo `advance`."""
         self.states.clear()
         self.store.reset()
 
     def now(self) -> datetime.datetime:
-        """Return the time by which jobs become due, and workers silent."""
+        """Return the time that decides which jobs are due, and which workers count as dead."""
         return self.store.now()
 
     def advance(self, **delta: float) -> None:
-        """Let time pass at once, so that what is scheduled meanwhile is due.
+        """Move the time forward, so that jobs that are scheduled up to then are due.
 
         This clock counts for everything that waits: ``schedule_at`` and ``schedule_in``, the waits of a `RetryStrategy`,
         and periodic tasks, as soon as a worker looks at the time again. A worker that runs meanwhile has not given a sign
@@ -187,7 +187,7 @@ class InMemoryConnector(AsynchronousConnector):
         self.states.append("open")
 
     def close(self) -> None:
-        """Let calls in flight end, and close. Jobs stay as they are."""
+        """Wait until running calls have ended, and close. Jobs stay as they are."""
         super().close()
         self.states.append("closed")
 
@@ -197,6 +197,6 @@ class InMemoryConnector(AsynchronousConnector):
         self.states.append("open_async")
 
     async def close_async(self) -> None:
-        """Let calls in flight end, and close. Jobs stay as they are."""
+        """Wait until running calls have ended, and close. Jobs stay as they are."""
         await super().close_async()
         self.states.append("closed_async")

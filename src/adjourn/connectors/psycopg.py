@@ -23,7 +23,7 @@ __all__ = ["BaseAsyncConnector", "BaseConnector", "BaseSyncConnector", "PsycopgC
 class SyncPsycopgConnector(SynchronousConnector):
     """A synchronous connector, on a `psycopg_pool.ConnectionPool`.
 
-    Every operation that is to be awaited raises `SyncConnectorConfigurationError`.
+    Every operation that ends in ``_async`` raises `SyncConnectorConfigurationError`.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class SyncPsycopgConnector(SynchronousConnector):
     Raises
     ------
     InvalidOption
-        If an option is known to neither.
+        If neither the pool nor libpq knows an option.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class PsycopgConnector(AsynchronousConnector):
     Raises
     ------
     InvalidOption
-        If an option is known to neither.
+        If neither the pool nor libpq knows an option.
     """
 
     def __init__(

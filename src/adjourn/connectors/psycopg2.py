@@ -18,8 +18,8 @@ __all__ = ["AsyncPsycopg2Connector", "Psycopg2Connector"]
 class Psycopg2Connector(SynchronousConnector):
     """A synchronous connector, on a `psycopg2.pool.ThreadedConnectionPool`.
 
-    More threads than connections wait for one, in the order in which they came. Every operation that is to be awaited
-    raises `SyncConnectorConfigurationError`.
+    When all connections are in use, threads wait for one in the order in which they came. Every operation that ends in
+    ``_async`` raises `SyncConnectorConfigurationError`.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Connectors and integrations for what adjourn does not depend on. Each says which extra it needs."""
+"""Connectors and integrations for packages that adjourn does not depend on. Each says which extra it needs."""
 
 from __future__ import annotations
 

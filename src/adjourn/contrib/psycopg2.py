@@ -1,4 +1,4 @@
-"""The home of the connectors for psycopg2 in programs that were written for Procrastinate."""
+"""The address of the connectors for psycopg2 in programs that were written for Procrastinate."""
 
 from __future__ import annotations
 

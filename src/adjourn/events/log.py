@@ -132,12 +132,12 @@ def _identity(worker: workers.WorkerIdentity, job: Job | None = None) -> dict[st
 
 def _stored(event: jobs.OutcomeStored) -> None:
     extra = {"action": "finish_task", "job": {"id": event.job_id}, "status": event.status}
-    WORKER.debug("It is stored how job %s ended", event.job_id, extra=extra)
+    WORKER.debug("The outcome of job %s is stored", event.job_id, extra=extra)
 
 
 def _refused(event: jobs.OutcomeRefused) -> None:
     WORKER.warning(
-        "Job %s is not this worker's any more: how it ended here is not stored",
+        "Job %s no longer belongs to this worker: its outcome here is discarded",
         event.job_id,
         extra={"action": "stale_job"},
     )
@@ -145,7 +145,7 @@ def _refused(event: jobs.OutcomeRefused) -> None:
 
 def _rescued(event: jobs.JobsRescued) -> None:
     WORKER.warning(
-        "Rescued %d jobs of workers that fell silent; %d more failed, having lost %d workers each",
+        "Rescued %d jobs of workers without heartbeats; %d more failed, having lost %d workers each",
         event.rescued,
         event.failed,
         event.max_losses,

@@ -1,8 +1,8 @@
 """Lets asynchronous calls that come at the same time share a commit.
 
-A commit costs far more than an insert. A call that finds nothing under way is served at once, alone. Those that come
-while one is under way wait for it to end and are then served together: under load the groups grow by themselves, and
-without load nobody waits for company. A thread has no such moment to wait for, so this has no synchronous twin.
+A commit costs far more than an insert. If no other call is running, a call is served at once, alone. Calls that come
+while one is running wait for it to end, and are then served together: under load the groups grow by themselves, and
+without load no call waits. A thread has no such moment to wait for, so this has no synchronous twin.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LARGEST_GROUP = 1000
 
 
 class DeferGroup:
-    """Stores jobs of several callers, who know nothing of each other, together.
+    """Stores jobs of several independent callers together.
 
     Parameters
     ----------
@@ -37,12 +37,12 @@ class DeferGroup:
     async def defer(self, job: Job) -> Job:
         """Store a job, alone or with others of this event loop, and return it with its id.
 
-        The caller's cancellation is its own affair: it never touches the others of its group.
+        Cancelling one caller never affects the others of its group.
         """
         return await self._queue().defer(job)
 
     def _queue(self) -> Queue:
-        # Futures do not travel between loops, so each loop has a queue. A thread runs one at a time.
+        # A future belongs to one loop, so each loop has a queue. A thread runs one loop at a time.
         loop = asyncio.get_running_loop()
         queue: Queue | None = getattr(self._here, "queue", None)
         if queue is None or queue.loop is not loop:
@@ -51,7 +51,7 @@ class DeferGroup:
 
 
 class Queue:
-    """The calls of one event loop, which alone touches it."""
+    """The calls of one event loop; only that loop uses it."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Queue:
         self._task: asyncio.Task[None] | None = None
 
     async def defer(self, job: Job) -> Job:
-        """Store a job, at once if nothing is under way, or else with those that wait."""
+        """Store a job: at once if no other call is running, otherwise together with those that wait."""
         if self._under_way:
             future: asyncio.Future[Job] = self.loop.create_future()
             self._waiting.append((job, future))
@@ -79,7 +79,7 @@ class Queue:
             self._next()
 
     def _next(self) -> None:
-        """Serve those who wait, or be ready for the next call."""
+        """Serve the waiting calls, if there are any."""
         if self.loop.is_closed():
             return  # a task that was left behind is being destroyed
         group: list[tuple[Job, asyncio.Future[Job]]] = []
@@ -96,14 +96,14 @@ class Queue:
             await self._defer_group(group)
         except BaseException as error:
             if self.loop.is_closed():
-                raise  # it was left behind and is being destroyed, as are those who wait
+                raise  # it was left behind and is being destroyed, like the callers that wait
             for _, future in group:
                 if not future.done():
                     future.set_exception(error)
             if not isinstance(error, AdjournException):
                 raise
         finally:
-            # Not at once: the callers just served may ask again, and shall be in the next group.
+            # Not at once, so that callers just served that call again can join the next group.
             if not self.loop.is_closed():
                 self.loop.call_soon(self._next)
 
@@ -112,7 +112,7 @@ class Queue:
             try:
                 deferred = await self._defer_many([job for job, _ in group])
             except AdjournException as error:
-                # Nobody knows what became of a group whose connection was lost, or whose loop was, in the middle.
+                # If the connection or the loop was lost meanwhile, it is not known whether the group was stored.
                 if isinstance(error, WrongCaller) or (isinstance(error, ConnectorException) and not error.was_refused):
                     raise
             else:
@@ -120,7 +120,7 @@ class Queue:
                     if not future.done():
                         future.set_result(job)
                 return
-        # Of a group of which surely nothing is stored each is to hear of its own fault alone.
+        # Nothing of the group was stored, so store each job alone: each caller then gets only its own error.
         for job, future in group:
             if future.done():
                 continue

@@ -68,8 +68,8 @@ class JobManager(AsyncJobManager, SyncJobManager):
     async def defer_job_async(self, job: Job, connection: Any = None) -> Job:
         """Store one job, in one commit with others that are deferred at the same time.
 
-        Takes and raises what `AsyncJobManager.defer_job_async` does. A job with a queueing lock, or on the caller's
-        connection, is stored by itself.
+        It takes the same parameters and raises the same errors as `AsyncJobManager.defer_job_async`. A job with a
+        queueing lock, or on the caller's connection, is stored by itself.
         """
         if connection is None and isinstance(job, Job) and job.queueing_lock is None:
             return await self._group.defer(job)

@@ -12,7 +12,7 @@ from adjourn.manager.source import ConnectorSource
 
 
 class _GetSchema:
-    """A method of objects and of their class alike."""
+    """A method that can be called on an object and on its class."""
 
     def __get__(self, manager: SchemaManager | None, owner: type[SchemaManager]) -> Callable[[], str]:
         return functools.partial(sql.whole_schema, sql.DEFAULT_SCHEMA if manager is None else manager.schema)
@@ -31,8 +31,8 @@ class SchemaManager(AsyncSchemaManager, SyncSchemaManager):
     Attributes
     ----------
     get_schema
-        Called, returns the SQL of the whole schema, as text for people and for other tools. Called on the class it
-        speaks of the schema ``adjourn``, else of the manager's own.
+        Returns the SQL of the whole schema, as text for people and for other tools. Called on the class, it uses the
+        schema name ``adjourn``; called on a manager, the manager's.
     """
 
     connector: ConnectorSource

@@ -9,4 +9,4 @@ from adjourn._sync.connectors.contract import SyncConnectorSource
 
 
 class ConnectorSource(AsyncConnectorSource, SyncConnectorSource, Protocol):
-    """A connector, as managers see it: it says who serves calls of either colour."""
+    """A connector, as managers see it: it returns the connector that serves the calls of each colour."""

@@ -26,7 +26,7 @@ MOST_ERRORS = 10
 DUE_LIMIT = 1000
 """How many jobs whose time has come one exchange makes ready."""
 WEEKS_AHEAD = 8
-"""For how many weeks partitions of finished jobs are made ahead."""
+"""For how many weeks in advance partitions for finished jobs are made."""
 LARGEST_ID = 2**63 - 1
 """The largest number of type bigint."""
 

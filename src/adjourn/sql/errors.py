@@ -6,7 +6,7 @@ from adjourn.exceptions import ConnectorException, SchemaOutOfDate
 from adjourn.sql.history import latest_version
 from adjourn.sql.templates import identifier
 
-# undefined table, column, function and schema: what a missing or an older schema of ours looks like
+# undefined table, column, function and schema: the errors of a missing or an older adjourn schema
 _SCHEMA_SQLSTATES = frozenset({"42P01", "42703", "42883", "3F000"})
 
 
@@ -16,7 +16,7 @@ def speaks_of_schema(error: ConnectorException) -> bool:
 
 
 def out_of_date(schema: str, version: int | None) -> SchemaOutOfDate:
-    """Say what is wrong with a schema that a statement did not fit.
+    """Return the error for a schema that is missing or too old.
 
     Parameters
     ----------
@@ -35,12 +35,12 @@ def out_of_date(schema: str, version: int | None) -> SchemaOutOfDate:
 
 
 def lacks_right(error: ConnectorException) -> bool:
-    """Tell whether the database refused for want of a right."""
+    """Tell whether the database refused because a right is missing."""
     return error.sqlstate == "42501"
 
 
 def missing_right(schema: str, error: ConnectorException) -> ConnectorException:
-    """Say which right the role lacks to apply the schema, and how to grant it."""
+    """Return the error that says which right the role lacks to apply the schema, and how to grant it."""
     quoted = identifier(schema)
     return ConnectorException(
         f"{error} Applying the schema needs the right to make it: as the owner of the database run "

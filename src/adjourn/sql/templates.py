@@ -5,14 +5,14 @@
 ``@schema_name``    the same as a string literal, for casts and for SQL that functions build
 ``@schema_bare``    the unquoted name as a string literal
 ``@channel``        the channel that workers listen to, as a string literal
-``@placing_key``    advisory lock: promotions share it, the placer of locked jobs has it alone
-``@electing_key``   advisory lock: who is the placer
+``@placing_key``    advisory lock: shared by promotions, exclusive for the worker that places locked jobs
+``@electing_key``   advisory lock: decides which worker places locked jobs
 ``@migrating_key``  advisory lock: who applies a version of the schema
 ``@ready``, ...     a number by its name, from `constants`
 ==================  ====================================================================
 
-Channel and keys derive from the schema's name, so that two installations in one database do not meet. A mark that is
-not known is refused when the file is read.
+Channel and keys derive from the schema's name, so that two installations in one database do not interfere. A mark that
+is not known is refused when the file is read.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _MAX_IDENTIFIER_BYTES = 63
 
 
 def channel(schema: str) -> str:
-    """Name the channel on which the workers of a schema are woken."""
+    """Return the name of the channel on which the workers of a schema are woken."""
     return "adjourn_" + hashlib.sha256(schema.encode()).hexdigest()[:16]
 
 

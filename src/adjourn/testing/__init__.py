@@ -1,7 +1,7 @@
 """For tests: an app without Postgres, and the contract of connectors as a suite of tests.
 
 * `InMemoryConnector` stands in for a connector to Postgres in the tests of a program that uses adjourn;
-* `ConnectorContract` checks a connector that somebody has written for another driver.
+* `ConnectorContract` checks a connector that you have written for another driver.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the tests of the contract are made of; they need no test framework."""
+"""Helpers for the tests of the contract; they need no test framework."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def new_job(**changes: Any) -> dict[str, Any]:
 
 
 def check_that(is_true: bool, promise: str) -> None:
-    """Fail with what was promised, if it is not so."""
+    """Fail with the text of a promise if it is not kept."""
     if not is_true:
         raise AssertionError(promise)
 
@@ -32,7 +32,7 @@ def check_equal(found: Any, expected: Any) -> None:
 
 
 async def check_raises(kind: type[ErrorT], call: Awaitable[Any]) -> ErrorT:
-    """Fail if a call does not raise, and return the exception; one of another kind goes through."""
+    """Return the exception that a call raises; fail if it raises none. Exceptions of another kind pass through."""
     try:
         result = await call
     except kind as error:

@@ -24,18 +24,18 @@ from adjourn.types import Row, Statement
 STATEMENTS = sql.statements()
 CHANNEL = sql.channel(sql.DEFAULT_SCHEMA)
 BOUND = 30.0
-"""Seconds after which something that should have happened is taken to hang."""
+"""Seconds after which a call counts as hanging."""
 LATER = datetime.datetime(2100, 1, 1, 12, 30, 15, 123456, tzinfo=datetime.timezone(datetime.timedelta(hours=2)))
 
 
 class ConnectorContract:
-    """Tests for a connector of your own: inherit them, and say how one is made.
+    """Tests for a connector of your own: inherit from this class, and define how a connector is made.
 
     The methods that begin with ``test_`` are found by pytest in a class whose name begins with ``Test``, and by
-    unittest in one that inherits `unittest.TestCase` too. They need no plugin, and no other test framework than that.
+    unittest in one that inherits `unittest.TestCase` too. They need no plugin.
 
-    Each makes connectors with `make_connector`, to a database with adjourn's schema. It leaves a few jobs there, of
-    queues and locks that it has made up, and is not disturbed by others.
+    Each test makes connectors with `make_connector`, to a database with adjourn's schema. It leaves a few jobs there,
+    in queues and locks with unique names, so that tests do not disturb each other.
 
     Attributes
     ----------
@@ -57,18 +57,18 @@ class ConnectorContract:
     executes_sql = True
 
     def make_connector(self) -> BaseConnector:
-        """Return a new connector that is not open. Let its pool be small: two connections are enough."""
+        """Return a new connector that is not open. Give it a small pool: two connections are enough."""
         raise NotImplementedError
 
     def make_unreachable_connector(self) -> BaseConnector:
-        """Return a connector to a server that is not there. Without it, what happens then is not tested."""
+        """Return a connector to a server that is not there. Without this method, that case is not tested."""
         raise unittest.SkipTest("make_unreachable_connector is not defined")
 
     def make_pool(self) -> AbstractContextManager[Any] | AbstractAsyncContextManager[Any]:
         """Return a context manager around an open pool of the driver, for the connector to use.
 
-        An asynchronous connector wants a pool that lives on the event loop, so there it is an ``async with``. Without
-        it, pools of the user's are not tested.
+        The pool of an asynchronous connector lives on the event loop, so for one return an asynchronous context
+        manager. Without this method, pools of the user's are not tested.
         """
         raise unittest.SkipTest("make_pool is not defined")
 
@@ -89,7 +89,7 @@ class ConnectorContract:
         self._in_each_colour(check)
 
     def test_a_call_before_opening_and_after_closing_says_that_the_app_is_not_open(self) -> None:
-        """No call opens the connector by itself. One that says that it needs no opening serves calls all the same."""
+        """No call opens the connector. A connector that needs no opening serves calls anyway."""
 
         async def check(face: Face) -> None:
             for _ in range(2):
@@ -100,7 +100,7 @@ class ConnectorContract:
         self._in_each_colour(check)
 
     def test_many_may_open_at_once(self) -> None:
-        """Several that open at the same time make one pool, and all can use it."""
+        """Several calls that open at the same time make one pool, and all can use it."""
 
         async def check(face: Face) -> None:
             async def open_and_ask() -> list[Row]:
@@ -115,7 +115,7 @@ class ConnectorContract:
         self._in_each_colour(check)
 
     def test_a_failed_opening_is_our_error_and_leaves_it_closed(self) -> None:
-        """A server that is not there is a `ConnectorException`, each time, and nothing is believed to be open."""
+        """A server that is not there raises `ConnectorException` each time, and the connector stays closed."""
 
         async def check(face: Face) -> None:
             for _ in range(2):
@@ -126,7 +126,7 @@ class ConnectorContract:
         self._in_each_colour(check, self.make_unreachable_connector)
 
     def test_a_pool_of_the_users_is_used_and_never_closed(self) -> None:
-        """It is used until the connector is closed, stays open then, and can be used again."""
+        """The pool is used until the connector is closed, stays open after that, and can be used again."""
 
         async def check(face: Face) -> None:
             async with self._pool() as pool:
@@ -187,7 +187,7 @@ class ConnectorContract:
         self._in_each_colour(check)
 
     def test_without_parameters_the_text_is_sent_as_it_is(self) -> None:
-        """Then percent signs count for themselves, and there may be several commands, as in a migration."""
+        """Then percent signs have no special meaning, and there may be several commands, as in a migration."""
         if not self.executes_sql:
             raise unittest.SkipTest("it executes adjourn's own statements only")
 
@@ -203,7 +203,7 @@ class ConnectorContract:
         self._in_each_colour(check)
 
     def test_errors_are_ours_and_the_next_call_works(self) -> None:
-        """They carry Postgres's state, the constraint's name where one refused, and leave no connection unusable."""
+        """They have Postgres's state, and the name of a violated constraint, and leave no connection unusable."""
 
         async def check(face: Face) -> None:
             async with face.opened():
@@ -233,7 +233,7 @@ class ConnectorContract:
         self._in_each_colour(check)
 
     def test_a_connection_of_another_kind_is_refused(self) -> None:
-        """What is passed as ``connection`` and is none of the driver's is an `InvalidConnection`."""
+        """A ``connection`` that is not one of the driver's raises `InvalidConnection`."""
 
         async def check(face: Face) -> None:
             check_connection = STATEMENTS["check_connection"]
@@ -246,7 +246,7 @@ class ConnectorContract:
     # Sessions
 
     def test_a_session_commits_each_statement_unless_it_has_begun_a_transaction(self) -> None:
-        """It needs no open connector; a transaction that is open when it is closed is rolled back."""
+        """The connector need not be open. A transaction that is open when the session is closed is rolled back."""
 
         async def check(face: Face) -> None:
             job = new_job()
@@ -266,7 +266,7 @@ class ConnectorContract:
         self._in_each_colour(check)
 
     def test_a_session_survives_an_error(self) -> None:
-        """An error of the statement is not one of the connection."""
+        """An error of a statement does not break the connection."""
 
         async def check(face: Face) -> None:
             session = await face.session()
@@ -278,7 +278,7 @@ class ConnectorContract:
         self._in_each_colour(check)
 
     def test_a_session_hears_notifications(self) -> None:
-        """Those that come while it waits end the wait; those that come at other times are kept for the next."""
+        """A notification that comes during a wait ends it; one that comes at another time is kept for the next wait."""
 
         async def check(face: Face) -> None:
             speaker, listener = await face.session(), await face.session()
@@ -291,7 +291,7 @@ class ConnectorContract:
             await asyncio.sleep(0.1)
             await speaker.execute("defer_job", notifying)
             check_that("" in await waiting, "a notification ends the wait")
-            check_that(time.monotonic() - began < BOUND / 2, "it ends it at once")
+            check_that(time.monotonic() - began < BOUND / 2, "it ends the wait at once")
             await speaker.execute("defer_job", notifying)
             await listener.execute("check_connection")
             check_that("" in await listener.wait_for_notifications(BOUND), "a notification during a statement is kept")
@@ -307,7 +307,7 @@ class ConnectorContract:
     # Colours
 
     def test_a_synchronous_connector_refuses_what_is_awaited(self) -> None:
-        """Its errors name the way out, whether it is open or not."""
+        """Its errors say what to do instead, whether it is open or not."""
         connector = self.make_connector()
         if not isinstance(connector, BaseSyncConnector):
             raise unittest.SkipTest("it is an asynchronous connector")
@@ -342,7 +342,7 @@ class ConnectorContract:
         asyncio.run(_bounded(check, AsyncFace(connector)))
 
     def test_a_call_that_is_cancelled_leaves_the_connector_usable(self) -> None:
-        """Whoever cancels an awaited call takes no connection away from the others."""
+        """Cancelling an awaited call takes no connection away from the others."""
         connector = self.make_connector()
         if isinstance(connector, BaseSyncConnector):
             raise unittest.SkipTest("it is a synchronous connector")
@@ -361,7 +361,7 @@ class ConnectorContract:
         asyncio.run(_bounded(check, AsyncFace(connector)))
 
     def test_the_connections_of_an_event_loop_that_has_ended_are_given_back(self) -> None:
-        """Where a program has not closed it before its loop ended, the next opening ends the server's sessions."""
+        """If a program has not closed the connector before its loop ended, the next opening ends the old sessions."""
         connector = self.make_connector()
         if isinstance(connector, BaseSyncConnector):
             raise unittest.SkipTest("it is a synchronous connector")
@@ -390,7 +390,7 @@ class ConnectorContract:
     def _in_each_colour(
         self, check: Callable[[Face], Awaitable[None]], make: Callable[[], BaseConnector] | None = None
     ) -> None:
-        """Check a new connector through its blocking methods and, if it has them, through those to be awaited."""
+        """Check a new connector through its blocking methods and, if it has any, through its awaited ones."""
         make = make or self.make_connector
         connector = make()
         asyncio.run(_bounded(check, SyncFace(connector)))
@@ -414,7 +414,7 @@ class ConnectorContract:
 
 
 def native_face(connector: BaseConnector) -> Face:
-    """Return the colour that a connector's own pool is of."""
+    """Return the face whose colour is that of the connector's own pool."""
     return SyncFace(connector) if isinstance(connector, BaseSyncConnector) else AsyncFace(connector)
 
 

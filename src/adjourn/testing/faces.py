@@ -1,4 +1,4 @@
-"""One way to speak to a connector in either colour, for checks that are written once."""
+"""One interface to the connectors of both colours, for checks that are written once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from adjourn.types import Parameters, Row, Statement
 
 STATEMENTS = sql.statements()
 NO_PARAMETERS: Parameters = {}
-"""Not the same as None, with which the text is sent as it is."""
+"""Not the same as None, which sends the text as it is."""
 
 
 class SessionFace(abc.ABC):
@@ -30,7 +30,7 @@ class SessionFace(abc.ABC):
 
     @abc.abstractmethod
     async def wait_for_notifications(self, timeout: float) -> list[str]:
-        """Wait for notifications, at most so many seconds."""
+        """Wait at most ``timeout`` seconds for notifications."""
 
     @abc.abstractmethod
     async def close(self) -> None:

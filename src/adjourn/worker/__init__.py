@@ -1,8 +1,8 @@
-"""The worker: claims jobs in batches, runs them, and stores how they ended. One role a module.
+"""The worker: claims jobs in batches, runs them, and stores their outcomes. Each module has one role.
 
-A job's way: `exchange` claims it, `executor` runs it (in `threads` where its task is synchronous), `exchange`
-stores its outcome together with the next claim. Beside it, `heartbeat` says that the worker lives, listens for new
-jobs and keeps house; `shutdown` turns signals into a stop. `worker` puts them together.
+The way of a job: `exchange` claims it, `executor` runs it (in `threads` if its task is synchronous), and `exchange`
+stores its outcome together with the next claim. Beside that, `heartbeat` sends heartbeats, listens for new jobs and
+does the maintenance; `shutdown` turns signals into a stop. `worker` puts them together.
 """
 
 from adjourn.worker.options import (

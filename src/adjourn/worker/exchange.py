@@ -1,7 +1,7 @@
-"""Claims jobs and stores outcomes, both in one round trip, one at a time.
+"""Claims jobs and stores outcomes, both in one round trip; there is one round trip at a time.
 
-While a round trip is under way jobs go on ending; what has piled up is the next batch. So batches grow with the
-load, and an idle worker waits for nothing.
+Jobs that end during a round trip are the next batch. So batches grow with the load, and an idle worker does not wait to
+fill one.
 """
 
 from __future__ import annotations
@@ -39,18 +39,19 @@ from adjourn.worker.options import Options
 from adjourn.worker.outbox import Outbox
 
 LONGEST_BUFFERED = 0.02
-"""Seconds of work that a worker claims ahead at most: a job of the buffer waits while another worker may be idle."""
+"""Seconds of work that a worker claims in advance at most, because a job in the buffer waits while other workers may be
+idle."""
 LARGEST_BUFFER = 100
 STALE_BUFFER = 0.25
 """Seconds after which jobs that still wait in the buffer, behind one that takes long, are handed back."""
 PROBE_INTERVAL = 0.05
-"""Seconds between looks for due and unplaced jobs while there is enough to do."""
+"""Seconds between checks for jobs that are due or not placed yet, while there is enough to do."""
 SATURATED = 1.0
-"""Seconds of finding all the work it can take after which a worker need not be told of more."""
+"""Seconds for which a worker has found all the work it can take; after that, it need not be notified of more."""
 PLACE_RETRY = 0.2
 LONGEST_BACK_OFF = 2.0
 LEAVE_TIMEOUT = 10.0
-"""Seconds within which a stopping worker stores what is left; after that its jobs are rescued by others."""
+"""Seconds within which a stopping worker stores what is left; after that, other workers rescue its jobs."""
 
 
 class Exchange:
@@ -59,7 +60,7 @@ class Exchange:
     Parameters
     ----------
     worker
-        Whose app and options to use.
+        The worker, for its app and options.
     on_registered
         Called when it has been made known to the database again.
     """
@@ -99,13 +100,13 @@ class Exchange:
         self._stopping = self.executor.halt.is_set = True
 
     def stop(self) -> None:
-        """Claim no more; end when what runs has ended and is stored, or cannot be stored for `LEAVE_TIMEOUT`."""
+        """Claim no more; end when running jobs have ended and are stored, or cannot be within `LEAVE_TIMEOUT`."""
         self.start_no_more()
         self._leave_at = time.monotonic() + LEAVE_TIMEOUT
         self._wake.set()
 
     def declared_dead(self) -> None:
-        """Others have been told that this worker is dead: its jobs are not its own any more."""
+        """Give up all jobs, because this worker was declared dead and others take them over."""
         if not self.worker_id:
             return
         self._tell(WorkerDeclaredDead, silence=self._options.stalled_worker_timeout, given_up=len(self.executor))
@@ -136,7 +137,7 @@ class Exchange:
     # The loop
 
     async def register(self) -> None:
-        """Connect and make this worker known.
+        """Connect, and register this worker.
 
         Raises
         ------
@@ -197,9 +198,9 @@ class Exchange:
             if placed or exchanged.repeat:
                 self._probe_at = 0.0
             if exchanged.repeat:
-                # A job that is being stored just now may not have seen the flag: look again after a moment, twice.
+                # A transaction that is storing a job right now may not have seen the flag, so look again soon, twice.
                 self._confirmations.extend((0.02, 0.1))
-            # The bodies that were just started have their turn before the next round trip.
+            # Let the tasks that were just started run before the next round trip.
             await asyncio.sleep(0)
             return False
         if limit and not probing:
@@ -229,7 +230,8 @@ class Exchange:
             self._outbox.not_stored(batch, error)
             raise
         if worker_id != self.worker_id:
-            # Declared dead meanwhile: what was claimed just before is being rescued, and must not run here.
+            # This worker was declared dead meanwhile, so other workers rescue the jobs just claimed. They must not run
+            # here.
             return attrs.evolve(exchanged, jobs=[], unreadable=[], alive=True)
         self._outbox.stored(batch)
         self._tell_stored(batch, exchanged.refused)
@@ -254,7 +256,7 @@ class Exchange:
     # Jobs in and out
 
     def _room(self) -> int:
-        """Return how many jobs to claim: those that can run at once, and few enough ahead to be run within moments."""
+        """Return how many jobs to claim: those that can run at once, and a few that can run within moments."""
         concurrency = self._options.concurrency
         ahead = min(int(LONGEST_BUFFERED * concurrency / max(self.executor.mean_duration, 1e-6)), LARGEST_BUFFER)
         if concurrency + ahead > LARGEST_BUFFER:
@@ -329,7 +331,7 @@ class Exchange:
             await session.close_async()
 
     async def close(self) -> None:
-        """Give back whatever is left and leave. Never raises for the database's sake, nor takes more than
+        """Hand back all remaining jobs and unregister. Never raises because of the database, and ends within
         `LEAVE_TIMEOUT`.
         """
         for job in (*self.executor.abandon(), *self._buffer):
@@ -350,6 +352,6 @@ class Exchange:
             await self._disconnect()
 
     def cut_short(self) -> None:
-        """Ask everything that runs to end because the worker does."""
+        """Ask all running jobs to end, because the worker is stopping."""
         for job_id in list(self.executor.running):
             self.executor.abort(job_id, AbortReason.SHUTDOWN)

@@ -35,7 +35,7 @@ from adjourn.worker.options import Options
 from adjourn.worker.runners import Body, Halt, LoopRunner, NotBegun, Run, Runner, ThreadRunner
 
 FIRST_GUESS = 1.0
-"""Seconds that a run is taken to last while nothing is known: long, so that no worker claims ahead of need."""
+"""Seconds that a run is assumed to take at first: long, so that a worker does not claim too much in advance."""
 
 
 class Executor:
@@ -44,7 +44,7 @@ class Executor:
     Parameters
     ----------
     worker
-        Whose app and options to use.
+        The worker, for its app and options.
     on_end
         Called with the outcome of each run.
     """
@@ -61,7 +61,7 @@ class Executor:
         self._in_threads = ThreadRunner(options.concurrency, self._finish, self.halt)
         self._runs: dict[int, Run] = {}
         self.mean_duration: float = FIRST_GUESS
-        """Seconds that a run takes on average of late."""
+        """The average duration of recent runs, in seconds."""
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -72,11 +72,11 @@ class Executor:
         return self._runs.keys()
 
     def forget_durations(self) -> None:
-        """Guess the mean duration anew: of late it was no guide."""
+        """Reset the mean duration to the first guess, because it has proved wrong."""
         self.mean_duration = FIRST_GUESS
 
     def start(self, job: Job) -> None:
-        """Begin to run a job. Whatever is wrong with it is its outcome."""
+        """Begin to run a job. If it cannot be started, that error is its outcome."""
         run = self._new_run(job)
         try:
             self._start(run)
@@ -84,14 +84,14 @@ class Executor:
             self._fail(run, error)
 
     def refuse(self, job: Job, error: Exception) -> None:
-        """Let a job fail that cannot be run."""
+        """Make a job fail that cannot be run."""
         run = self._new_run(job)
         self._end(run, self._ended(run, Status.FAILED, error), JobFailed, error=error)
 
     def _new_run(self, job: Job) -> Run:
         assert job.id is not None
         if older := self._runs.get(job.id):
-            # It was taken away and has come back while its body ran.
+            # The job was taken away and has come back while its first run was going on.
             older.let_go()
         run = self._runs[job.id] = Run(job)
         return run
@@ -150,7 +150,7 @@ class Executor:
             self._tell(JobWaitedFor, run, duration=time.perf_counter() - run.began)
 
     def abandon(self) -> list[Job]:
-        """Stop following whatever still runs, and return those jobs. What they end with is not stored."""
+        """Stop following all running jobs, and return them. Their outcomes are not stored."""
         runs = list(self._runs.values())
         self._runs.clear()
         for run in runs:
@@ -174,13 +174,13 @@ class Executor:
             self._end(run, HandedBack.of(run.job), JobHandedBack)
             return
         if run.abort_reason is AbortReason.TIMEOUT:
-            message = f"The job took longer than its time-out of {run.timeout:g} s."
+            message = f"The job took longer than its timeout of {run.timeout:g} s."
             error, cause = exceptions.JobTimeout(message), error
             error.__cause__ = cause
         is_cancelled = isinstance(error, asyncio.CancelledError)
         is_aborted = isinstance(error, exceptions.JobAborted)
         if is_cancelled and run.abort_reason is None and run.task is not None and run.task.cancelling():
-            # Nobody asked for its end: its event loop is ending.
+            # Nobody asked the job to end, so its event loop is ending.
             run.abort_reason = AbortReason.SHUTDOWN
         if run.abort_reason is AbortReason.SHUTDOWN and (is_cancelled or is_aborted):
             self._end(run, HandedBack.of(run.job), JobHandedBack)
@@ -223,7 +223,7 @@ class Executor:
     def _end(self, run: Run, outcome: Outcome, kind: type[JobEnded], **facts: Any) -> None:
         assert run.job.id is not None
         if self._runs.get(run.job.id) is not run:
-            return  # let go of
+            return  # no longer followed
         del self._runs[run.job.id]
         if run.timer is not None:
             run.timer.cancel()
@@ -241,7 +241,7 @@ class Executor:
             start_timestamp=run.started,
             worker_name=self._options.name,
             worker_queues=self._options.queues,
-            # One for each job: middleware puts its own into it.
+            # A copy for each job, because middleware may add to it.
             additional_context=dict(self._options.additional_context),
             abort_reason=lambda: run.abort_reason,
         )

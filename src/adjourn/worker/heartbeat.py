@@ -1,7 +1,7 @@
 """A thread that says the worker lives, and hears of new jobs and of those to abort.
 
-A thread of its own, with a connection of its own: a task that blocks the event loop must not make a live worker look
-dead. It decides nothing about jobs; it wakes those who do.
+It has a thread and a connection of its own, so that a task that blocks the event loop does not make a live worker look
+dead. It decides nothing about jobs; it wakes the roles that do.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _LONGEST_BACK_OFF = 2.0
 
 
 class HeartbeatThread(threading.Thread):
-    """Keeps one worker alive in the eyes of the others.
+    """Sends the heartbeats of one worker.
 
     Parameters
     ----------
     app
-        Whose connector and schema to use.
+        The app, for its connector and schema.
     options
-        The worker's.
+        The worker's options.
     worker_id
         Returns the id that it is registered under now; 0 while it is not.
     on_beat, on_notified, on_failure
@@ -80,7 +80,7 @@ class HeartbeatThread(threading.Thread):
             session.wake()
 
     def run(self) -> None:
-        """Beat until stopped, whatever happens to the database."""
+        """Send heartbeats until stopped, even if the database fails meanwhile."""
         if not self._options.wait:
             # Registering was a sign of life, and the jobs may be done by then.
             self._pause(min(ONE_SHOT_DELAY, self._interval / 2))
@@ -106,7 +106,7 @@ class HeartbeatThread(threading.Thread):
             caretaker = SyncCaretaker(manager, timetable, timeout, self._app.events)
             if self._options.listen_notify:
                 session.listen(sql.channel(self._app.job_manager.schema))
-                self._on_notified()  # what came while nobody listened
+                self._on_notified()  # jobs may have come before it listened
             while not self._has_to_stop():
                 if worker_id := self._worker_id():
                     self._beat(manager, caretaker, worker_id)
@@ -135,7 +135,7 @@ class HeartbeatThread(threading.Thread):
             if payloads:
                 self._on_notified()
             if "abort" in payloads:
-                return  # the next beat tells whose
+                return  # the next heartbeat returns which jobs
 
     def _has_to_stop(self) -> bool:
         # In this order: whoever asks says so first, and wakes then.

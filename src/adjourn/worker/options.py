@@ -28,7 +28,7 @@ WORKER_CONCURRENCY = 1
 FETCH_JOB_POLLING_INTERVAL = 5.0
 ABORT_JOB_POLLING_INTERVAL = 5.0
 SHORTEST_INTERVAL = 0.01
-"""Seconds that a polling interval is at least, whatever was asked for."""
+"""The shortest polling interval, in seconds; shorter ones are raised to this."""
 
 
 def _queues(value: Iterable[str] | None) -> tuple[str, ...] | None:
@@ -40,7 +40,7 @@ def _name(value: str | None) -> str:
 
 
 def _interval(value: float) -> float:
-    # Zero is "as soon as possible", and nothing may spin.
+    # Zero means "as soon as possible", but polling must not spin.
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return SHORTEST_INTERVAL if is_number and 0 <= value < SHORTEST_INTERVAL else value
 
@@ -271,7 +271,7 @@ class Options:
 
 
 def checked_options(argument: str, given: Any) -> WorkerOptions:
-    """Return some of a worker's options, if there are such options and they take these values.
+    """Check some of a worker's options, and return them.
 
     Parameters
     ----------
@@ -283,13 +283,13 @@ def checked_options(argument: str, given: Any) -> WorkerOptions:
     Raises
     ------
     InvalidOption
-        Naming the option.
+        If an option does not exist, or does not take its value; the message names the option.
     """
     fields: dict[str, Any] = {field.name: field for field in attrs.fields(Options)}
     check_known(argument, given, fields)
     options = {}
     for name, value in given.items():
-        # One by one: how they go together is known when all of them are.
+        # Each by itself. Whether they fit together is checked when all are known.
         field = fields[name]
         options[name] = value if field.converter is None else field.converter(value)
         if field.validator is not None:
@@ -298,13 +298,13 @@ def checked_options(argument: str, given: Any) -> WorkerOptions:
 
 
 def check_app(value: Any) -> None:
-    """Refuse what is not an app.
+    """Refuse anything that is not an app.
 
     Raises
     ------
     InvalidOption
         If it is something else.
     """
-    # By its looks: apps are built on top of workers.
+    # By an attribute, because this module cannot import apps, which import workers.
     if getattr(value, "is_app", False) is not True:
         raise InvalidOption(f"app={value!r}: pass an app, as in Worker(app), or call app.run_worker().")

@@ -1,4 +1,4 @@
-"""How runs have ended of which the database has not been told yet. They wait here through any outage."""
+"""Outcomes of runs that are not stored in the database yet. They are kept here through any outage."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DATA_ERRORS = ("22", "23", "40", "54", "55")
 
 
 class Outbox:
-    """Keeps outcomes until they are stored, and one that cannot be stored from blocking those that can."""
+    """Keeps outcomes until they are stored. One that cannot be stored does not block the others."""
 
     def __init__(self) -> None:
         self.outcomes: list[Outcome] = []
@@ -26,7 +26,7 @@ class Outbox:
 
     @property
     def job_ids(self) -> set[int]:
-        """The jobs that these outcomes are of."""
+        """The ids of the jobs that these outcomes belong to."""
         return {each.id for each in self.outcomes}
 
     def add(self, outcome: Outcome) -> None:
@@ -34,7 +34,7 @@ class Outbox:
         self.outcomes.append(outcome)
 
     def clear(self) -> None:
-        """Forget everything: these jobs are somebody else's."""
+        """Forget everything, because these jobs now belong to other workers."""
         self.outcomes = []
 
     def next_batch(self) -> list[Outcome]:
@@ -47,7 +47,7 @@ class Outbox:
         self._largest_batch = LARGEST_BATCH
 
     def not_stored(self, batch: list[Outcome], error: ConnectorException) -> None:
-        """Where it is their data that was refused, halve the batch, down to the one that cannot be stored."""
+        """If the database refused their data, halve the batch, until the one that cannot be stored is alone."""
         if not batch or not _is_of_data(error):
             return
         if len(batch) > 1:
@@ -71,7 +71,7 @@ def _storable(outcome: Outcome, error: ConnectorException) -> Outcome:
         return Ended(outcome.id, outcome.claim, Status.FAILED.value, outcome.error)
     if isinstance(outcome, Ended) and outcome.error is not None:
         logger.error(
-            "The error of job %s cannot be stored (%s); it ends without",
+            "The error of job %s cannot be stored (%s); the job ends without it",
             outcome.id,
             error,
             extra={"action": "error_dropped"},
@@ -81,10 +81,10 @@ def _storable(outcome: Outcome, error: ConnectorException) -> Outcome:
 
 
 def _is_of_data(error: ConnectorException) -> bool:
-    """Tell whether the database refused what it was given, rather than failed."""
+    """Tell whether the database refused the data that it was given."""
     return error.sqlstate is not None and error.sqlstate[:2] in _DATA_ERRORS
 
 
 def _is_unstorable(error: ConnectorException) -> bool:
-    """Tell whether it will never take it."""
+    """Tell whether the database will never accept the data."""
     return error.sqlstate is not None and error.sqlstate.startswith("22")

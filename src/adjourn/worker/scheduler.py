@@ -25,10 +25,10 @@ from adjourn.exceptions import AlreadyEnqueued, ConnectorException
 logger: logging.Logger = logging.getLogger("adjourn.worker")
 
 LONGEST_SLEEP = 60.0
-"""Seconds after which the clock is looked at again, in case it was set."""
+"""Seconds after which the clock is read again, in case it was changed."""
 LONGEST_BACK_OFF = 5.0
 FORGET_AFTER = 7 * 24 * 3600.0
-"""Seconds after which a schedule that no program has any more is forgotten."""
+"""Seconds after which a schedule is forgotten that no program has had meanwhile."""
 
 
 class Scheduler:
@@ -37,7 +37,7 @@ class Scheduler:
     Parameters
     ----------
     app
-        Its periodic tasks, and where their jobs go.
+        The app, for its periodic tasks and its job manager.
     """
 
     def __init__(self, app: AppLike) -> None:
@@ -74,7 +74,7 @@ class Scheduler:
             await self.defer_due(now)
 
     async def defer_due(self, now: datetime.datetime) -> None:
-        """Defer every tick that is due and has not been seen to. What is wrong with one task harms no other."""
+        """Defer every tick that is due and was not handled yet. An error in one task does not affect the others."""
         new = [each for each in self._app.periodic_registry.periodic_tasks.values() if _key(each) not in self._seen]
         rows = await self._app.job_manager.list_schedules_async() if new else []
         known = {(row["task_name"], row["periodic_id"]): row["last_tick"] for row in rows}
@@ -127,7 +127,7 @@ class Scheduler:
             self._app.events.emit(kind(**facts))
 
     async def _sleep(self) -> None:
-        """Wait for the first tick after the last look, which may be past by now."""
+        """Wait for the first tick after ``since``, which may be in the past by now."""
         delay = LONGEST_SLEEP
         if self._looked is not None:
             now, looked_at = self._looked

@@ -1,6 +1,6 @@
-"""Turns SIGINT and SIGTERM into a graceful stop, and has every stop come to an end.
+"""Turns SIGINT and SIGTERM into a graceful stop, and makes sure that every stop ends.
 
-A second signal does what it does by default.
+A second signal does what it did before the worker was started.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ logger: logging.Logger = logging.getLogger("adjourn.worker")
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 CANCEL_TIMEOUT = 5.0
-"""Seconds that cancelled jobs have to clean up in."""
+"""Seconds that cancelled jobs may take to clean up."""
 
 
 @contextlib.contextmanager
 def on_signals(stop: Callable[[], object]) -> Iterator[None]:
-    """Call ``stop`` on the first of the signals while the context is entered.
+    """Within this context, call ``stop`` on the first of the signals.
 
-    The handlers of before are put back on the first signal, and on the way out. Only a process's main thread can
-    have handlers; elsewhere this does nothing.
+    The earlier handlers are restored on the first signal, and at the end of the context. Only a process's main thread
+    can have handlers; in another thread this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -43,7 +43,7 @@ def on_signals(stop: Callable[[], object]) -> Iterator[None]:
     def handle(number: int, frame: FrameType | None) -> None:
         restore()
         name = signal.Signals(number).name
-        logger.info("Stop asked for by %s", name, extra={"action": "stopping_worker", "signal": name})
+        logger.info("Stopping because of %s", name, extra={"action": "stopping_worker", "signal": name})
         stop()
 
     logger.debug("Installing signal handlers", extra={"action": "install_signal_handlers"})
@@ -53,13 +53,13 @@ def on_signals(stop: Callable[[], object]) -> Iterator[None]:
         yield
     finally:
         restore()
-        logger.debug("Signal handlers are as they were", extra={"action": "uninstall_signal_handlers"})
+        logger.debug("Signal handlers restored", extra={"action": "uninstall_signal_handlers"})
 
 
 def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a coroutine function on an event loop of its own, as `asyncio.run` does, but end within bounds.
+    """Run a coroutine function on an event loop of its own, as `asyncio.run` does, but end within a bounded time.
 
-    `asyncio.run` waits for ever for tasks that do not end when they are cancelled. They are left behind here.
+    `asyncio.run` waits for ever for tasks that do not end when they are cancelled. Here they are left behind.
     """
     runner = asyncio.Runner()
     loop = runner.get_loop()

@@ -70,7 +70,7 @@ class Worker:
     Attributes
     ----------
     worker_name, worker_id
-        The name, and the number that the database knows it by; None while it is not registered.
+        The name, and the id in the database; None while it is not registered.
     queues, concurrency, wait
         As given.
 
@@ -104,7 +104,7 @@ class Worker:
         check_app(app)
         self.app: AppLike = app
         self.options: Options = Options.among(locals())
-        # What middleware is told of the worker, by the names that Procrastinate has for it.
+        # What middleware can read of the worker, by the names that Procrastinate uses.
         self.worker_name: str = self.options.name
         self.queues: tuple[str, ...] | None = self.options.queues
         self.concurrency: int = self.options.concurrency
@@ -117,12 +117,12 @@ class Worker:
 
     @property
     def worker_id(self) -> int | None:
-        """The number that the database knows it by; None while it is not registered."""
+        """The id in the database; None while it is not registered."""
         return self._exchange.worker_id or None if self._exchange is not None else None
 
     @property
     def may_be_interrupted(self) -> bool:
-        """Whether a `KeyboardInterrupt` can be a signal's: the first signal is taken for a request to stop."""
+        """Whether a `KeyboardInterrupt` can come from a signal: the first signal is turned into a stop."""
         return self._is_stopping or not self.options.install_signal_handlers
 
     def stop(self) -> None:
@@ -142,15 +142,15 @@ class Worker:
                 self._loop.call_soon_threadsafe(self._stop_asked.set)
 
     async def run(self) -> None:
-        """Run until stopped, or until no job is left for a worker that does not wait.
+        """Run until stopped or, if the worker does not wait, until no job is left.
 
-        Cancelling it stops it, too, and is passed on when it has ended; cancelling it once more ends it as if its
-        ``shutdown_graceful_timeout`` had passed.
+        Cancelling this stops the worker too, and the cancellation is raised when the worker has ended. A second
+        cancellation ends it as if its ``shutdown_graceful_timeout`` had passed.
 
         Raises
         ------
         ConnectorException
-            If the database cannot be reached at the start. Later it is waited for.
+            If the database cannot be reached at the start. Later, the worker waits for it.
         """
         self._loop = asyncio.get_running_loop()
         self._stop_asked = asyncio.Event()
@@ -174,7 +174,7 @@ class Worker:
     async def _run_until_stopped(self, exchange: Exchange, stop_asked: asyncio.Event) -> None:
         scheduler = Scheduler(self.app)
         if not self.options.wait:
-            # There may be no later moment.
+            # This worker may end before the scheduler's first turn.
             await scheduler.defer_now()
         scheduling = asyncio.create_task(scheduler.run(), name="adjourn scheduler")
         running = asyncio.create_task(exchange.run(), name="adjourn exchange")
@@ -184,7 +184,7 @@ class Worker:
             try:
                 await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
             except asyncio.CancelledError:
-                # Whoever cancels a worker wants it to stop; whoever does so again wants it to stop now.
+                # The first cancellation asks the worker to stop, the second to stop now.
                 is_cancelled = True
             if not running.done():
                 scheduling.cancel()
@@ -211,7 +211,7 @@ class Worker:
 
         def beat(worker_id: int, heartbeat: Heartbeat) -> None:
             if worker_id != exchange.worker_id:
-                return  # it has registered anew meanwhile
+                return  # it has registered again meanwhile
             if not heartbeat.alive:
                 exchange.declared_dead()
             for job_id in heartbeat.aborts:
@@ -245,7 +245,7 @@ class Worker:
 
 
 async def _uncancelled(coroutine: Any) -> None:
-    """Await to the end even if this task is cancelled meanwhile, and be cancelled then."""
+    """Await to the end, even if this task is cancelled meanwhile; raise the cancellation then."""
     task = asyncio.ensure_future(coroutine)
     cancelled = False
     while not task.done():

@@ -1,1 +1,1 @@
-"""One connector a driver, and the contract that they keep."""
+"""The contract for connectors, and one connector for each driver."""

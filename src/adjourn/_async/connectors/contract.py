@@ -50,7 +50,7 @@ class AsyncSession(Protocol):
         Parameters
         ----------
         timeout
-            Seconds to wait at most; an empty list is returned when nothing came.
+            Seconds to wait at most; if nothing arrives, an empty list is returned.
         """
 
     def wake(self) -> None:
@@ -62,7 +62,7 @@ class AsyncSession(Protocol):
 
     @abc.abstractmethod
     async def close_async(self) -> None:
-        """Close the connection. Never raises because the connection is broken; closing twice does nothing."""
+        """Close the connection. Does not raise if the connection is broken; closing twice does nothing."""
 
 
 class AsyncConnector(Protocol):
@@ -84,12 +84,12 @@ class AsyncConnector(Protocol):
         Raises
         ------
         ConnectorException
-            If the database cannot be reached. The connector is then as closed as before.
+            If the database cannot be reached. The connector is then still closed.
         """
 
     @abc.abstractmethod
     async def close_async(self) -> None:
-        """Let calls in flight end, then close the connector's own pool, or let go of the one it was given."""
+        """Wait until running calls have ended, then close the connector's own pool. A pool of the user's stays open."""
 
     @abc.abstractmethod
     async def execute_async(
@@ -104,8 +104,8 @@ class AsyncConnector(Protocol):
         parameters
             The values of its ``%(name)s``; None sends the text as it is.
         connection
-            A connection of the caller's, of this driver and this colour: the statement becomes part of whatever
-            transaction is open on it, and is committed or rolled back with it. The connector need not be open.
+            The caller's own connection, of this driver and this colour. The statement becomes part of the transaction
+            that is open on it, and is committed or rolled back with it. The connector need not be open.
 
         Raises
         ------
@@ -114,21 +114,21 @@ class AsyncConnector(Protocol):
         InvalidConnection
             If ``connection`` is of another driver or colour.
         UniqueViolation
-            If a unique constraint refused.
+            If a unique constraint was violated.
         ConnectorException
-            For whatever else the database or the way to it had to say.
+            For any other error of the database or of the connection to it.
         """
 
     @abc.abstractmethod
     async def session_async(self) -> AsyncSession:
-        """Connect once more, beside the pool and with its parameters, for the caller alone.
+        """Open another connection beside the pool, with its parameters, for the caller alone.
 
         The connector need not be open.
         """
 
 
 class AsyncConnectorSource(Protocol):
-    """What managers hold: something that says which connector serves asynchronous calls."""
+    """What managers hold: an object that returns the connector for asynchronous calls."""
 
     json_dumps: JSONDumps
     json_loads: JSONLoads

@@ -1,12 +1,11 @@
 """The life of a connector that works with a pool of connections: opened, used, drained, closed.
 
-Whoever supports a driver says how its pool is made and closed, and what is a pool that a user may bring along. Here
-is what is the same for each of them:
+The connector for a driver defines how its pool is made and closed, and which pools of the user's it accepts. This
+module has what is the same for all:
 
-* opening twice makes one pool, also when it is done at the same time; a failed opening leaves nothing behind;
-* closing lets nobody in any more, waits for the calls that are inside, and then closes the pool, or lets go of the
-  user's own;
-* a pool that a fork copied is another process's: it is kept, unused, and a new one is made in the child.
+* opening twice makes one pool, even at the same time; a failed opening leaves nothing behind;
+* closing admits no more calls, waits for those that are running, and then closes the pool, unless it is the user's own;
+* a pool that a fork copied belongs to the parent: the child keeps it, unused, and makes a new one.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ PoolT = TypeVar("PoolT")
 
 @attrs.frozen(eq=False)
 class AsyncOpened(Generic[PoolT]):
-    """One pool while it is open, and the count of those who use it."""
+    """An open pool, and the count of the calls that use it."""
 
     pool: PoolT
     external: bool
@@ -46,7 +45,7 @@ class AsyncPooledHalf(AsyncConnector, Generic[PoolT]):
     @property
     @abc.abstractmethod
     def timeout(self) -> float:
-        """Seconds: how long a call waits for a connection at most, and closing for calls in flight."""
+        """The most seconds that a call waits for a connection, and that closing waits for running calls."""
 
     @abc.abstractmethod
     async def make_pool_async(self) -> PoolT:
@@ -67,10 +66,10 @@ class AsyncPooledHalf(AsyncConnector, Generic[PoolT]):
         """
 
     def discard_pool(self, pool: PoolT) -> None:
-        """Give back the connections of a pool that was made here and that nobody can wait for any more."""
+        """Close the connections of a pool that was made here, without waiting."""
 
     def discard_unfinished(self) -> None:
-        """Give back the connections of a pool whose making or closing was cut off."""
+        """Close the connections of a pool whose opening or closing was cut off."""
 
     @property
     def is_open(self) -> bool:
@@ -114,7 +113,7 @@ class AsyncPooledHalf(AsyncConnector, Generic[PoolT]):
         Raises
         ------
         ConnectorException
-            If the database cannot be reached. The connector is then as closed as before.
+            If the database cannot be reached. The connector is then still closed.
         InvalidOption
             If the pool given cannot be used.
         """
@@ -132,7 +131,7 @@ class AsyncPooledHalf(AsyncConnector, Generic[PoolT]):
             try:
                 await runtime.guarded(make_async)
             except BaseException:
-                # A cancellation can come when it has just succeeded.
+                # A cancellation may arrive just after the pool was made.
                 for opened in made:
                     await runtime.uninterrupted(self._close_opened_async, opened)
                 raise
@@ -145,9 +144,9 @@ class AsyncPooledHalf(AsyncConnector, Generic[PoolT]):
         return AsyncOpened(opened, external, os.getpid(), runtime.Gate())
 
     async def close_async(self) -> None:
-        """Let calls in flight end, then close the connector's own pool, or let go of the one it was given.
+        """Wait until running calls have ended, then close the connector's own pool. A pool of the user's stays open.
 
-        Calls in flight are waited for as long as the pool's ``timeout`` says, in seconds. Closing a connector that is
+        It waits for running calls at most as long as the pool's ``timeout``, in seconds. Closing a connector that is
         closed does nothing.
         """
         async with self._changing:
@@ -166,9 +165,9 @@ class AsyncPooledHalf(AsyncConnector, Generic[PoolT]):
                 await self.close_pool_async(opened.pool)
 
     async def enter_async(self) -> AsyncOpened[PoolT]:
-        """Begin to use the pool. Whoever has entered calls ``gate.leave()`` on what this returns when done.
+        """Begin to use the pool. The caller must call ``gate.leave()`` on the result when it is done.
 
-        A pool of our own that a fork has copied is made anew, for its parameters are known.
+        If a fork has copied a pool of our own, a new one is made with the same parameters.
 
         Raises
         ------
@@ -189,10 +188,10 @@ class AsyncPooledHalf(AsyncConnector, Generic[PoolT]):
         return opened
 
     def forget(self) -> None:
-        """Be closed from now on, without waiting for anything.
+        """Close without waiting for anything.
 
-        This is for a pool that cannot be closed any more: its connections are given back, or, where a fork has copied
-        them, left to the process that they belong to.
+        This is for a pool that cannot be closed in the usual way. Its connections are closed, unless a fork has copied
+        them: those are left to the parent.
         """
         opened, self._opened = self._opened, None
         if opened is None:
@@ -203,10 +202,10 @@ class AsyncPooledHalf(AsyncConnector, Generic[PoolT]):
             self.discard_pool(opened.pool)
 
     def forget_change(self) -> None:
-        """Let go of an opening or closing that nobody will finish, because whoever carried it is gone."""
+        """Drop an opening or closing that nobody will complete, because the thread or loop that did it is gone."""
         self._changing = runtime.Lock()
         self.discard_unfinished()
 
     def renew_locks(self) -> None:
-        """Make the locks anew, in a forked child."""
+        """Replace the locks in a forked child."""
         self._changing = runtime.Lock()

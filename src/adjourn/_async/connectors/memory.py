@@ -16,13 +16,13 @@ from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 
 class AsyncInMemoryHalf(AsyncPooledHalf[MemoryStore]):
-    """Works with a store in memory, which stays as it is when the connector is closed, and serves calls then too: there
-    is nothing to connect to.
+    """Works with a store in memory. There is nothing to connect to, so a closed connector serves calls too, and closing
+    leaves the store as it is.
 
     Parameters
     ----------
     store
-        The store, for several connectors to share; one of its own unless given.
+        The store, which several connectors may share; by default a new one.
     json_dumps, json_loads
         How the arguments of jobs become JSON text and back; `json.dumps` and `json.loads` unless given.
     """
@@ -41,7 +41,7 @@ class AsyncInMemoryHalf(AsyncPooledHalf[MemoryStore]):
 
     @property
     def timeout(self) -> float:
-        """Seconds that closing waits for calls in flight."""
+        """Seconds that closing waits for running calls."""
         return 10.0
 
     async def make_pool_async(self) -> MemoryStore:
@@ -52,7 +52,7 @@ class AsyncInMemoryHalf(AsyncPooledHalf[MemoryStore]):
         """Leave the store as it is."""
 
     def accept_pool(self, pool: Any) -> MemoryStore:
-        """Refuse a pool: there is none to bring along."""
+        """Refuse a pool: this connector has none."""
         raise exceptions.InvalidOption(
             f"The in-memory connector has no pool, so it cannot be opened with a {type(pool).__name__}. Open it "
             "without one."
@@ -66,18 +66,18 @@ class AsyncInMemoryHalf(AsyncPooledHalf[MemoryStore]):
         Parameters
         ----------
         statement
-            One of adjourn's own; it is known by its name, and its text is not read.
+            One of adjourn's own statements; it is recognised by its name, and its text is not read.
         parameters
             The values of its ``%(name)s``.
         connection
-            Must be None: there are no transactions of the caller's to join.
+            Must be None: the caller cannot have a transaction here.
 
         Raises
         ------
         InvalidConnection
             If a ``connection`` was given.
         UniqueViolation
-            If a unique index of adjourn's schema would refuse.
+            If a unique index of adjourn's schema would be violated.
         ConnectorException
             If the statement is not one of adjourn's own.
         """
@@ -127,7 +127,7 @@ class AsyncInMemorySession(AsyncSession):
         Parameters
         ----------
         timeout
-            Seconds to wait at most; an empty list is returned when nothing came.
+            Seconds to wait at most; if nothing arrives, an empty list is returned.
         """
         mailbox = self.connection.mailbox
         await done_async(mailbox.arrival(), timeout)

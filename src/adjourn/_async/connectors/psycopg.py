@@ -23,7 +23,7 @@ from adjourn._async.connectors.contract import AsyncSession
 from adjourn._async.connectors.lifecycle import AsyncPooledHalf
 from adjourn._domain.checks import function_or
 from adjourn._drivers.psycopg import options as driver
-from adjourn._drivers.psycopg.private import fit_to_be_left
+from adjourn._drivers.psycopg.private import closing_optional
 from adjourn._drivers.wrappers import unwrapped
 from adjourn._runtime import aio as runtime
 from adjourn._runtime.forks import keep_for_ever
@@ -72,19 +72,20 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
 
     @property
     def timeout(self) -> float:
-        """Seconds: how long a call waits for a connection at most, and closing for calls in flight."""
+        """The most seconds that a call waits for a connection, and that closing waits for running calls."""
         opened = self._opened
         return opened.pool.timeout if opened is not None else self.options.timeout
 
     async def make_pool_async(self) -> AsyncConnectionPool[Any]:
         """Make a pool that is connected."""
         options = self.options
-        # The pool tries again in the background and keeps the reason to itself, so ask for the reason first.
+        # The pool retries in the background and does not report why it fails, so connect once before, to get the
+        # reason.
         configured = attrs.evolve(options, pool={**options.pool, "configure": self._configure_async})
         connection = await self._connect_async(configured)
         await connection.close()
         arguments = self._arguments_async if callable(options.connection) else await self._arguments_async()
-        pool: AsyncConnectionPool[Any] = fit_to_be_left(self.pool_factory)(
+        pool: AsyncConnectionPool[Any] = closing_optional(self.pool_factory)(
             options.conninfo,
             **{**options.pool, "open": False, "kwargs": arguments, "configure": self._configure_async},
         )
@@ -107,16 +108,16 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
         await pool.close()
 
     def discard_pool(self, pool: AsyncConnectionPool[Any]) -> None:
-        """Close the connections of a pool without waiting, on the side of libpq."""
+        """Close the connections of a pool with libpq, without waiting."""
         self.discard_unfinished()
 
     def discard_unfinished(self) -> None:
-        """Close the connections of a pool whose making or closing was cut off."""
+        """Close the connections of a pool whose opening or closing was cut off."""
         for connection in list(self._made):
             connection.pgconn.finish()
 
     def renew_locks(self) -> None:
-        """Make the locks anew, in a forked child, to which the connections made so far do not belong."""
+        """Replace the locks in a forked child, and forget the connections made so far, which belong to the parent."""
         super().renew_locks()
         self._made = weakref.WeakSet()
 
@@ -144,9 +145,9 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
         parameters
             The values of its ``%(name)s``; None sends the text as it is.
         connection
-            A `psycopg.AsyncConnection` of the caller's: the statement becomes part of whatever transaction is open on
-            it. As with any statement of the caller's own, an error ends that transaction unless a savepoint was made
-            before. The connector need not be open.
+            The caller's own `psycopg.AsyncConnection`. The statement becomes part of the transaction that is open on
+            it. As with any other statement, an error ends that transaction unless a savepoint was made before. The
+            connector need not be open.
 
         Raises
         ------
@@ -155,9 +156,9 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
         InvalidConnection
             If ``connection`` is of another kind.
         UniqueViolation
-            If a unique constraint refused.
+            If a unique constraint was violated.
         ConnectorException
-            For whatever else the database or the way to it had to say.
+            For any other error of the database or of the connection to it.
         """
         if connection is not None:
             given = checked_connection(connection)
@@ -165,10 +166,10 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
         return await runtime.guarded(self._execute_pooled_async, statement, parameters)
 
     async def session_async(self) -> AsyncSession:
-        """Connect once more, beside the pool and with its parameters, for the caller alone.
+        """Open another connection beside the pool, with its parameters, for the caller alone.
 
         The connector need not be open. The connection is in autocommit mode, and prepares every statement when it is
-        first used unless ``kwargs`` has a ``prepare_threshold``: None is right behind pgbouncer.
+        first used, unless ``kwargs`` has a ``prepare_threshold``. Behind pgbouncer, set that to None.
 
         Raises
         ------
@@ -186,7 +187,7 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
         try:
             await runtime.guarded(connect_async)
         except BaseException:
-            # A cancellation can come when it has just succeeded.
+            # A cancellation may arrive just after the connection was made.
             for connection in connected:
                 await runtime.uninterrupted(connection.close)
             raise
@@ -214,7 +215,7 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
         return {"autocommit": True, **arguments}
 
     async def _configure_async(self, connection: AsyncConnection[Any]) -> None:
-        # Remembered weakly, for the day when the pool cannot close them any more.
+        # Remembered weakly, in case the pool cannot close them any more.
         self._made.add(connection)
         if configure := self.options.pool.get("configure"):
             await configure(connection)
@@ -276,7 +277,7 @@ class AsyncPsycopgSession(AsyncSession):
         Parameters
         ----------
         timeout
-            Seconds to wait at most; an empty list is returned when nothing came.
+            Seconds to wait at most; if nothing arrives, an empty list is returned.
         """
         return await runtime.guarded(self._wait_async, timeout)
 
@@ -304,7 +305,7 @@ class AsyncPsycopgSession(AsyncSession):
     async def close_async(self) -> None:
         """Close the connection. Closing twice does nothing."""
         if self._process != os.getpid():
-            # The socket is the parent's too, who would be told that the session is over.
+            # The parent uses the same socket, and closing would end its session.
             keep_for_ever(self.connection)
             return
         await runtime.uninterrupted(self.connection.close)
@@ -320,7 +321,7 @@ async def run_async(connection: AsyncConnection[Any], statement: Statement, para
 
 
 def own_cursor_async(connection: AsyncConnection[Any]) -> AsyncCursor[Row]:
-    """Return a cursor that takes named parameters, also where the user's own do not."""
+    """Return a cursor that takes named parameters, even if the user's class of cursors does not."""
     if issubclass(connection.cursor_factory, AsyncRawCursor):
         return AsyncCursor(connection, row_factory=dict_row)
     return connection.cursor(row_factory=dict_row)
@@ -342,10 +343,10 @@ async def rows_async(cursor: AsyncCursor[Row]) -> list[Row]:
 
 
 async def checked_out_async(pool: AsyncConnectionPool[Any]) -> AsyncConnection[Any]:
-    """Take a connection that works out of the pool, which wants it back.
+    """Take a working connection out of the pool; the caller must put it back.
 
-    Asking the server each time would double the cost of a statement. A connection whose server is gone has something
-    to read, the end of the stream, and only then is the server asked.
+    Asking the server each time would double the cost of a statement. If the server is gone, the connection has
+    something to read, the end of the stream. So the server is asked only if there is something to read.
     """
     connection: AsyncConnection[Any] = await pool.getconn()
     if is_quiet(connection):
@@ -368,7 +369,7 @@ async def checked_out_async(pool: AsyncConnectionPool[Any]) -> AsyncConnection[A
 
 
 def is_quiet(connection: AsyncConnection[Any]) -> bool:
-    """Say whether nothing has arrived at a connection since it was used."""
+    """Tell whether nothing has arrived at a connection since its last use."""
     try:
         return not driver.readable(connection.fileno())
     except psycopg.Error:
@@ -383,7 +384,7 @@ def checked_connection(connection: Any) -> AsyncConnection[Any]:
     InvalidConnection
         If it is of another kind.
     """
-    # A framework's connection belongs to its thread, so it is of use only where the call is made in it.
+    # A framework's connection belongs to its thread, so only a call that is made in that thread can use it.
     if runtime.IS_BLOCKING:
         connection = unwrapped(connection)
     if isinstance(connection, AsyncConnection):

@@ -1,4 +1,4 @@
-"""The psycopg2 connector: psycopg2 blocks, so whatever it is asked is asked in a place where it may."""
+"""The psycopg2 connector. psycopg2 blocks, so it is always called in a place where blocking is allowed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class AsyncPsycopg2Half(AsyncPooledHalf[ThreadedConnectionPool]):
-    """Works with a `psycopg2.pool.ThreadedConnectionPool`. Calls beyond its connections wait, in their order.
+    """Works with a `psycopg2.pool.ThreadedConnectionPool`. When all connections are in use, calls wait in order.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class AsyncPsycopg2Half(AsyncPooledHalf[ThreadedConnectionPool]):
 
     @property
     def timeout(self) -> float:
-        """Seconds: how long a call waits for a connection at most, and closing for calls in flight."""
+        """The most seconds that a call waits for a connection, and that closing waits for running calls."""
         return self.options.timeout
 
     async def make_pool_async(self) -> ThreadedConnectionPool:
@@ -77,7 +77,7 @@ class AsyncPsycopg2Half(AsyncPooledHalf[ThreadedConnectionPool]):
         await runtime.run_sync(pool.closeall)
 
     def discard_pool(self, pool: ThreadedConnectionPool) -> None:
-        """Close the connections of a pool that nobody uses; the others are closed when they come back."""
+        """Close the unused connections of a pool; the others are closed when they are given back."""
         pool.closeall()
 
     def accept_pool(self, pool: Any) -> ThreadedConnectionPool:
@@ -106,9 +106,9 @@ class AsyncPsycopg2Half(AsyncPooledHalf[ThreadedConnectionPool]):
         parameters
             The values of its ``%(name)s``; None sends the text as it is.
         connection
-            A psycopg2 connection of the caller's: the statement becomes part of whatever transaction is open on it.
-            As with any statement of the caller's own, an error ends that transaction unless a savepoint was made
-            before. The connector need not be open.
+            The caller's own psycopg2 connection. The statement becomes part of the transaction that is open on it. As
+            with any other statement, an error ends that transaction unless a savepoint was made before. The connector
+            need not be open.
 
         Raises
         ------
@@ -117,12 +117,12 @@ class AsyncPsycopg2Half(AsyncPooledHalf[ThreadedConnectionPool]):
         InvalidConnection
             If ``connection`` is of another kind.
         UniqueViolation
-            If a unique constraint refused.
+            If a unique constraint was violated.
         ConnectorException
-            For whatever else the database or the way to it had to say.
+            For any other error of the database or of the connection to it.
         """
         if connection is not None:
-            # A framework's connection belongs to its thread, so it is of use only where the call is made in it.
+            # A framework's connection belongs to its thread, so only a call that is made in that thread can use it.
             is_blocking = runtime.IS_BLOCKING
             given = driver.checked_connection(
                 unwrapped(connection) if is_blocking else connection, is_blocking=is_blocking
@@ -133,7 +133,7 @@ class AsyncPsycopg2Half(AsyncPooledHalf[ThreadedConnectionPool]):
         )
 
     async def session_async(self) -> AsyncSession:
-        """Connect once more, beside the pool and with its parameters, for the caller alone.
+        """Open another connection beside the pool, with its parameters, for the caller alone.
 
         The connector need not be open. The connection is in autocommit mode.
 
@@ -193,7 +193,7 @@ class AsyncPsycopg2Session(AsyncSession):
         Parameters
         ----------
         timeout
-            Seconds to wait at most; an empty list is returned when nothing came.
+            Seconds to wait at most; if nothing arrives, an empty list is returned.
         """
         return await runtime.guarded(self._wait_async, timeout)
 
@@ -213,7 +213,7 @@ class AsyncPsycopg2Session(AsyncSession):
     async def close_async(self) -> None:
         """Close the connection. Closing twice does nothing."""
         if self._process != os.getpid():
-            # The socket is the parent's too, who would be told that the session is over.
+            # The parent uses the same socket, and closing would end its session.
             forks.keep(self.connection)
             return
         if self._waiting.locked():
@@ -221,7 +221,7 @@ class AsyncPsycopg2Session(AsyncSession):
         await runtime.uninterrupted(self._close_async)
 
     async def _close_async(self) -> None:
-        # Nobody learns of a socket that is closed while he waits for it.
+        # Closing a socket does not wake a call that waits for it, so let that call end first.
         async with self._waiting:
             self._waker.close()
             await runtime.run_sync(self.connection.close)
@@ -236,12 +236,12 @@ async def connected_session_async(options: driver.Psycopg2Options) -> AsyncPsyco
 
 
 async def on_async(connection: driver.Connection, run: Callable[..., T], *arguments: Any, is_owner: bool) -> T:
-    """Do something on a connection; errors are adjourn's.
+    """Call ``run`` with a connection; its errors become adjourn's.
 
     Parameters
     ----------
     is_owner
-        Whether the connection may be lost when the call is cancelled and the server does not answer.
+        Whether the connection may be broken if the call is cancelled and the server does not answer.
     """
 
     def body(call: Call[T]) -> T:
@@ -252,11 +252,11 @@ async def on_async(connection: driver.Connection, run: Callable[..., T], *argume
 
 
 async def made_async(call: Call[T]) -> T:
-    """Make a call that blocks, and give it up when this one is cancelled."""
+    """Make a call that blocks, and give it up if this one is cancelled."""
     try:
         return await runtime.run_sync(call.run)
     except GeneratorExit:
-        # Thrown away half-way, because there is nobody left who would run it: it cannot wait for anything either.
+        # This is being destroyed because nothing will run it any more, so it cannot wait for anything either.
         call.let_go()
         raise
     except BaseException:

@@ -1,8 +1,8 @@
 """The SQLAlchemy connector: statements on the connections of an engine, which may be the application's own.
 
-What is sent is text, by way of ``exec_driver_sql``: SQLAlchemy begins its transaction there, so that a statement on a
-connection of the caller's is part of it with every driver. Sessions are connections beside the engine's pool, made by
-psycopg with the engine's address.
+Statements are sent as text, with ``exec_driver_sql``. SQLAlchemy begins its transaction there, so that a statement on
+the caller's own connection is part of that transaction with every driver. Sessions are psycopg connections beside the
+engine's pool, made with the engine's address.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 
 class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
-    """Works with a SQLAlchemy `AsyncEngine`, the application's or one of its own.
+    """Works with a SQLAlchemy `AsyncEngine`: the application's, or one that it makes.
 
     Parameters
     ----------
     name
         The connector's, for messages.
     drivers
-        The drivers that ``dsn`` may name, the one to take first.
+        The drivers that ``dsn`` may name; the first is the default.
     dsn
-        The address for an engine of its own, which is made when no other is given to open with.
+        The address for an engine of its own, which it makes if it is opened without one.
     json_dumps, json_loads
         How the arguments of jobs become JSON text and back; `json.dumps` and `json.loads` unless given.
     **options
@@ -70,12 +70,12 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
         self.url: URL = driver.address(name, dsn, drivers)
         self.options = options
         self._made: driver.Made | None = None
-        # So that what SQLAlchemy does not know is refused now. It connects when it is asked to.
+        # Made now so that options which SQLAlchemy does not know are refused at once. It does not connect yet.
         self._make_engine()
 
     @property
     def timeout(self) -> float:
-        """Seconds: how long a call waits for a connection at most, and closing for calls in flight."""
+        """The most seconds that a call waits for a connection, and that closing waits for running calls."""
         opened = self._opened
         return driver.timeout_of(opened.pool.pool) if opened is not None else driver.pool_timeout(self.options)
 
@@ -105,12 +105,12 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
         self.discard_unfinished()
 
     def discard_unfinished(self) -> None:
-        """Close the connections of an engine whose making or closing was cut off."""
+        """Close the connections of an engine whose opening or closing was cut off."""
         if self._made is not None:
             self._made.finish()
 
     def renew_locks(self) -> None:
-        """Make the locks anew, in a forked child, to which the connections made so far do not belong."""
+        """Replace the locks in a forked child, and forget the connections made so far, which belong to the parent."""
         super().renew_locks()
         if self._made is not None:
             self._made.keep_for_ever()
@@ -137,12 +137,12 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
         statement
             The statement to execute.
         parameters
-            The values of its ``%(name)s``; None sends the text as it is. Text of several commands returns no rows
-            where the driver has none for it.
+            The values of its ``%(name)s``; None sends the text as it is. Text of several commands returns no rows if
+            the driver returns none for it.
         connection
-            An `AsyncConnection` or an ORM session of SQLAlchemy's: the statement becomes part of whatever
-            transaction is open on it, or begins one, as any statement of the caller's own. A connection of the driver
-            itself is taken as well where that driver has one of this kind. The connector need not be open.
+            An `AsyncConnection` or an ORM session of SQLAlchemy's: the statement becomes part of the transaction that
+            is open on it, or begins one, as any other statement does. A connection of the driver itself is accepted as
+            well, if that driver has one of this kind. The connector need not be open.
 
         Raises
         ------
@@ -151,30 +151,30 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
         InvalidConnection
             If ``connection`` is of another kind.
         UniqueViolation
-            If a unique constraint refused.
+            If a unique constraint was violated.
         ConnectorException
-            For whatever else the database or the way to it had to say.
+            For any other error of the database or of the connection to it.
         """
         if connection is not None:
             if isinstance(connection, AsyncScopedSession):
-                # Whose it is may depend on the task, and the guard has a task of its own.
+                # Which session this is may depend on the current task, and the guard runs the call in another one.
                 connection = connection()
             return await runtime.guarded(self._execute_given_async, connection, statement, parameters)
         return await runtime.guarded(self._execute_pooled_async, statement, parameters)
 
     async def session_async(self) -> AsyncSession:
-        """Connect once more, beside the pool, for the caller alone.
+        """Open another connection beside the pool, for the caller alone.
 
-        The connection is psycopg's whatever the engine's driver is, with the address of the engine in use, or else of
-        ``dsn``, and the ``connect_args`` of this connector: SQLAlchemy does not tell those of an engine that was made
-        elsewhere. The connector need not be open.
+        The connection is psycopg's, whatever the engine's driver is. It uses the address of the engine in use, or else
+        ``dsn``, and the ``connect_args`` of this connector, because SQLAlchemy does not reveal those of an engine that
+        was made elsewhere. The connector need not be open.
 
         Raises
         ------
         ConnectorException
             If the database cannot be reached.
         InvalidOption
-            If something of the address has no counterpart in libpq.
+            If a part of the address has no counterpart in libpq.
         """
         url = self.pool.url if self.is_external else self.url
         arguments = connection_arguments(url, self.options.get("connect_args"))
@@ -225,11 +225,11 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
 
 
 async def checked_out_async(engine: AsyncEngine) -> AsyncConnection:
-    """Take a connection that works out of the engine's pool.
+    """Take a working connection out of the engine's pool.
 
     Asking the server each time (``pool_pre_ping``, which is the user's to choose) would double the cost of a
-    statement. A connection whose server is gone has something to read, the end of the stream, and only then is the
-    server asked. Nothing is ever sent twice.
+    statement. If the server is gone, the connection has something to read, the end of the stream. So the server is
+    asked only if there is something to read. No statement is ever sent twice.
     """
     connection = await engine.connect()
     if driver.is_quiet(connection):
@@ -238,7 +238,7 @@ async def checked_out_async(engine: AsyncEngine) -> AsyncConnection:
         await connection.exec_driver_sql("SELECT 1")
         await connection.rollback()
     except DBAPIError:
-        # SQLAlchemy takes the whole pool for broken then, and connects anew.
+        # SQLAlchemy then treats the whole pool as broken, and connects again.
         await connection.invalidate()
         await runtime.uninterrupted(connection.close)
         return await engine.connect()

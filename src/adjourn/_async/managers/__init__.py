@@ -1,1 +1,1 @@
-"""What is asked of the database: one operation a method."""
+"""The operations on the database, one for each method."""

@@ -1,4 +1,4 @@
-"""The last step before a job is stored: a task's name and options wait here for the arguments."""
+"""The last step before a job is stored: add the arguments to a task's name and options."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class AsyncJobDeferrer:
     Parameters
     ----------
     job_manager
-        Who stores the jobs.
+        The manager that stores the jobs.
     job
-        The options; arguments already in it are those of every job.
+        The options; the arguments in it are part of every job.
     connection
-        A connection of the caller's: jobs are stored in the transaction open on it. None uses the app's.
+        The caller's own connection; jobs are stored in the transaction that is open on it. None uses the app's.
     signature
-        What the task takes; None where the task is not known here.
+        What the task takes; None if the task is not known here.
 
     Raises
     ------
@@ -58,7 +58,7 @@ class AsyncJobDeferrer:
         Raises
         ------
         InvalidTaskArguments
-            If the task does not take these arguments (positional ones are never taken), or they cannot be stored.
+            If the task does not take these arguments (it never takes positional ones), or they cannot be stored.
         AlreadyEnqueued
             If the queueing lock is taken.
         AppNotOpen
@@ -79,7 +79,7 @@ class AsyncJobDeferrer:
         InvalidTaskArguments
             If any of the dictionaries does not fit the task or cannot be stored.
         AlreadyEnqueued
-            If the queueing lock is taken, or would be by two of the jobs.
+            If the queueing lock is taken, or there are two jobs with one.
         AppNotOpen
             If the app is not open, and no connection was given.
         """
@@ -90,7 +90,7 @@ class AsyncJobDeferrer:
         return [job.id for job in deferred if job.id is not None]
 
     def make_job(self, args: tuple[Any, ...], task_kwargs: JSONDict) -> Job:
-        """Return the job that these arguments make, checked against the task.
+        """Return a job with these arguments, after checking them against the task.
 
         Parameters
         ----------

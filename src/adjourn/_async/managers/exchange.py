@@ -1,4 +1,4 @@
-"""What a worker says to the database, each over a connection of its own."""
+"""The operations of a worker on the database, over a connection of its own."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from adjourn._domain.outcomes import Exchanged, Heartbeat, Outcome, dump_outcome
 from adjourn.types import JSONLoads, Row
 
 PLACE_LIMIT = 200
-"""How many locked jobs one transaction places: promotions wait for it."""
+"""How many locked jobs one transaction places; promotions wait until it ends."""
 MAX_LOSSES = 5
-"""A job that has lost its worker so many times fails."""
+"""A job that has lost its worker this many times fails."""
 
 
 @attrs.define
@@ -27,7 +27,7 @@ class AsyncWorkerManager:
     Parameters
     ----------
     session
-        The worker's connection, on which only one call at a time may be under way; or a connector.
+        The worker's connection, on which only one call may run at a time; or a connector.
     json_loads
         How arguments are read.
     schema
@@ -39,14 +39,14 @@ class AsyncWorkerManager:
     schema: str = sql.DEFAULT_SCHEMA
 
     async def register_worker_async(self, name: str, queues: Sequence[str] | None, timeout: float) -> int:
-        """Make this worker known, and return its id.
+        """Register this worker, and return its id.
 
         Parameters
         ----------
         name
-            For people.
+            A name for people to read.
         queues
-            Which it serves, None for all.
+            The queues that it serves; None means all.
         timeout
             Seconds without a heartbeat after which it counts as dead.
 
@@ -63,11 +63,11 @@ class AsyncWorkerManager:
         return int(row["id"])
 
     async def unregister_worker_async(self, worker_id: int) -> None:
-        """Forget this worker. Jobs it still has are rescued."""
+        """Remove this worker. Jobs that it still has are rescued."""
         await self._run_async("unregister_worker", worker_id=worker_id)
 
     async def heartbeat_async(self, worker_id: int, timeout: float) -> Heartbeat:
-        """Say that this worker lives, and learn what is asked of it."""
+        """Send this worker's heartbeat, and return what the worker has to know."""
         (row,) = await self._run_async("heartbeat", worker_id=worker_id, timeout=timeout)
         return Heartbeat(row["alive"], tuple(row["aborts"]), row["expired"])
 
@@ -92,11 +92,11 @@ class AsyncWorkerManager:
         limit
             How many jobs to claim at most.
         queues
-            From which queues, None for all.
+            The queues to claim from; None means all.
         busy
-            This worker has been saturated for a while: it need not be told of new jobs.
+            Whether this worker has been saturated for a while, so that it need not be notified of new jobs.
         probe
-            Also look for due, unplaced and headless work.
+            Whether to look for jobs that are due, jobs that are not placed yet, and locks without a head as well.
         """
         rows = await self._run_async(
             "exchange",
@@ -122,35 +122,35 @@ class AsyncWorkerManager:
         )
 
     async def disown_async(self, worker_id: int, known: Iterable[int]) -> list[int]:
-        """Put back whatever this worker holds besides the jobs it knows of, and return their ids.
+        """Put back the jobs that this worker holds without knowing it, and return their ids.
 
-        For after a lost connection: the answer to a claim may have been lost with it.
+        Use it after a lost connection, because the answer to a claim may have been lost with it.
         """
         rows = await self._run_async("disown", worker_id=worker_id, known=sorted(known))
         return [row["id"] for row in rows]
 
     async def place_async(self, limit: int, heal: bool = False) -> bool:
-        """Place locked jobs, and say whether that made progress (another worker may be at it).
+        """Place locked jobs, and return whether that made progress (another worker may be placing them).
 
         Parameters
         ----------
         limit
-            How many new jobs at most.
+            How many new jobs to place at most.
         heal
-            Also look at every lock that has waiting jobs for one that lost its head.
+            Whether to look through all locks with waiting jobs for one that has no head as well.
         """
         (row,) = await self._run_async("place", limit=limit, heal=heal)
         return bool(row["placed"] or row["promoted"])
 
     async def rescue_async(self, max_losses: int, grace: float) -> tuple[int, int]:
-        """Declare silent workers dead and free their jobs.
+        """Declare workers dead that no longer send heartbeats, and free their jobs.
 
         Parameters
         ----------
         max_losses
-            A job that lost its worker so many times fails.
+            A job that has lost its worker this many times fails.
         grace
-            Seconds after the database server's start in which nobody is declared dead.
+            Seconds after the start of the database server in which no worker is declared dead.
 
         Returns
         -------
@@ -161,7 +161,7 @@ class AsyncWorkerManager:
         return row["rescued"], row["failed"]
 
     async def make_partitions_async(self, weeks: int) -> list[str]:
-        """Make partitions of finished jobs ahead, and return the new ones' names; none where the right is missing."""
+        """Make partitions for finished jobs in advance, and return the new names; none if the right is missing."""
         try:
             return [row["name"] for row in await self._run_async("make_partitions", weeks=weeks)]
         except exceptions.ConnectorException as error:
@@ -173,7 +173,7 @@ class AsyncWorkerManager:
         return await self.session.execute_async(sql.statements(self.schema)[statement], parameters)
 
     def _claimed(self, row: Row, worker_id: int) -> tuple[Job, Exception | None]:
-        """Return a claimed job, and why it cannot be run where its arguments cannot be read."""
+        """Return a claimed job, and the reason if its arguments cannot be read, so that it cannot be run."""
         row["status"] = "doing"
         row["worker_id"] = worker_id
         try:

@@ -1,4 +1,4 @@
-"""Every operation on stored jobs. One operation is one call of the connector: one hop, and atomic."""
+"""Every operation on stored jobs. Each is one call of the connector, so it is atomic and changes threads only once."""
 
 from __future__ import annotations
 
@@ -130,22 +130,22 @@ class AsyncJobManager(AsyncStatementRunner):
         job
             The job, without an id.
         connection
-            A connection of the caller's: the job is stored in the transaction open on it, or not at all.
+            The caller's own connection; the job is stored in the transaction that is open on it, or not at all.
 
         Returns
         -------
         Job
-            The same with its id.
+            The same job with its id.
 
         Raises
         ------
         AlreadyEnqueued
-            If a job with the same queueing lock waits already. Nothing is stored; with a ``connection``, its
+            If a job with the same queueing lock is waiting already. Nothing is stored; with a ``connection``, its
             transaction has failed.
         InvalidTaskArguments
             If the arguments cannot be stored as JSON.
         InvalidOption
-            If it is not a job, or has a value that no task's job could have.
+            If it is not a job, or has a value that a task's job cannot have.
         """
         check_job("job", job)
         parameters = {
@@ -185,7 +185,7 @@ class AsyncJobManager(AsyncStatementRunner):
         InvalidTaskArguments
             If the arguments of any cannot be stored as JSON.
         InvalidOption
-            If one is not a job, or has a value that no task's job could have.
+            If one is not a job, or has a value that a task's job cannot have.
         """
         jobs = checked_list("jobs", jobs, "jobs")
         for number, job in enumerate(jobs):
@@ -219,23 +219,23 @@ class AsyncJobManager(AsyncStatementRunner):
     async def cancel_job_by_id_async(
         self, job_id: int, abort: bool = False, delete_job: bool = False, connection: Any = None
     ) -> bool:
-        """Take back a job that waits and, with ``abort``, ask for the end of one that runs.
+        """Cancel a waiting job or, with ``abort``, ask a running job to end.
 
         Parameters
         ----------
         job_id
             The job.
         abort
-            If it runs, ask its worker to end it; what that can promise, `JobContext.should_abort` says.
+            If it is running, ask its worker to end it; `JobContext.should_abort` says what that can promise.
         delete_job
             Delete the waiting job instead of keeping it as cancelled.
         connection
-            A connection of the caller's, whose transaction this joins.
+            The caller's own connection, whose transaction this joins.
 
         Returns
         -------
         bool
-            Whether the job was cancelled, or its end asked for.
+            Whether the job was cancelled, or was asked to end.
 
         Raises
         ------
@@ -260,26 +260,26 @@ class AsyncJobManager(AsyncStatementRunner):
     ) -> None:
         """Run a job again: one that has ended, one that runs, or one that waits.
 
-        One that runs its worker loses: how that run ends is not stored. Its body is not stopped, so that the two may
-        overlap, also under a lock; where that matters, abort the job first and wait for its end.
+        A running job is taken from its worker, and that run's outcome is discarded. The run itself is not stopped, so
+        the two runs may overlap, even under a lock. If that matters, abort the job first and wait for its end.
 
         Parameters
         ----------
         job_id
             The job.
         retry_at
-            Not before this time, aware; None for at once.
+            The aware datetime before which it does not run; None means at once.
         priority, queue, lock
-            New values; None leaves the job's own. Its queueing lock is given up unless it still waits.
+            New values; None leaves the job's own. The job gives up its queueing lock, unless it is still waiting.
         connection
-            A connection of the caller's, whose transaction this joins.
+            The caller's own connection, whose transaction this joins.
 
         Raises
         ------
         NoResult
             If there is no such job.
         InvalidOption
-            If a value is not one that the job could have been deferred with.
+            If a job cannot be deferred with one of the values.
         """
         check_id("job_id", job_id)
         if retry_at is not None:

@@ -15,10 +15,10 @@ from adjourn.types import Row
 
 
 class AsyncJobLists(AsyncStatementRunner):
-    """Finds jobs, those that wait or run and those that have finished alike."""
+    """Finds jobs, whether waiting, running or finished."""
 
     async def get_job_status_async(self, job_id: int, connection: Any = None) -> Status:
-        """Return where a job is in its life.
+        """Return a job's status.
 
         Parameters
         ----------
@@ -53,23 +53,24 @@ class AsyncJobLists(AsyncStatementRunner):
         limit: int | None = None,
         after_id: int = 0,
     ) -> list[Job]:
-        """Return jobs, waiting, running and finished alike, in the order of their ids.
+        """Return jobs, whether waiting, running or finished, in the order of their ids.
 
         Parameters
         ----------
         id, queue, task, status, lock, queueing_lock, worker_id
-            Only jobs with this value; None (the default) does not limit. A page is read in the order of the ids until it
-            is full, so few matches in a long history take long; ``id``, and the statuses ``"todo"`` and ``"doing"``,
-            which spare the history, are fast always.
+            Only jobs with this value; None (the default) does not limit. Jobs are read in the order of their ids until
+            the page is full, so it takes long to find few matches in a long history. ``id`` and the statuses ``"todo"``
+            and ``"doing"`` never read the history, so they are always fast.
         limit
             How many at most; None (the default) for all.
         after_id
-            Only jobs with a higher id: pass the last one's of a page to get the next page.
+            Only jobs with a higher id: pass the id of a page's last job to get the next page.
 
         Raises
         ------
         InvalidOption
-            If the status is none, ``limit`` or ``after_id`` not an integer, zero or more, or a filter of another type.
+            If the status does not exist, ``limit`` or ``after_id`` is not an integer of zero or more, or a filter has
+            the wrong type.
         """
         for argument, value in (("id", id), ("worker_id", worker_id)):
             if value is not None:
@@ -110,12 +111,12 @@ class AsyncJobLists(AsyncStatementRunner):
         queue, task, status, lock
             Count only jobs with this value; None (the default) does not limit.
         live_only
-            Count only jobs that wait or run. This is fast always; else the whole history is read.
+            Count only waiting and running jobs. That is always fast; otherwise the whole history is read.
 
         Raises
         ------
         InvalidOption
-            If the status is none, or another value not of its type.
+            If the status does not exist, or another value has the wrong type.
         """
         return await self._count_async("list_queues", queue, task, status, lock, live_only)
 
@@ -130,7 +131,7 @@ class AsyncJobLists(AsyncStatementRunner):
     ) -> list[Row]:
         """Return the tasks that have jobs: ``name``, ``jobs_count``, and a count for each status.
 
-        Takes what `list_queues_async` does.
+        Takes the same parameters as `list_queues_async`.
         """
         return await self._count_async("list_tasks", queue, task, status, lock, live_only)
 
@@ -145,7 +146,7 @@ class AsyncJobLists(AsyncStatementRunner):
     ) -> list[Row]:
         """Return the locks that have jobs: ``name``, ``jobs_count``, and a count for each status.
 
-        Takes what `list_queues_async` does.
+        Takes the same parameters as `list_queues_async`.
         """
         return await self._count_async("list_locks", queue, task, status, lock, live_only)
 
@@ -170,24 +171,24 @@ class AsyncJobLists(AsyncStatementRunner):
         task_name: str | None = None,
         seconds_since_heartbeat: float = 30,
     ) -> list[Job]:
-        """Return running jobs whose worker has not been heard of for so many seconds.
+        """Return running jobs whose worker has sent no heartbeat for this many seconds.
 
-        Workers rescue such jobs by themselves; this is for looking.
+        Workers rescue such jobs by themselves; this only shows them.
 
         Parameters
         ----------
         nb_seconds
-            Deprecated: return the jobs that have run for more than so many seconds instead, whether or not their workers
-            live.
+            Deprecated: return the jobs that have run for more than this many seconds instead, whether or not their
+            workers are alive.
         queue, task_name
             Only jobs with this value; None (the default) does not limit.
         seconds_since_heartbeat
-            Seconds of silence, 30 by default.
+            Seconds without a heartbeat, 30 by default.
 
         Raises
         ------
         InvalidOption
-            If a value is not of its type.
+            If a value has the wrong type.
         """
         check_seconds("nb_seconds", nb_seconds, optional=True)
         check_seconds("seconds_since_heartbeat", seconds_since_heartbeat)

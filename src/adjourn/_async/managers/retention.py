@@ -11,7 +11,7 @@ from adjourn.types import Parameters
 logger = logging.getLogger("adjourn.retention")
 
 BATCH = 5_000
-"""How many jobs one transaction looks at: it holds their locks, and a snapshot that keeps dead rows from being cleaned up."""
+"""How many jobs one transaction looks at. It locks them, and its snapshot keeps dead rows from being vacuumed."""
 DROP_ATTEMPTS = 3
 _FINISHED = ("succeeded", "failed", "cancelled", "aborted")
 
@@ -29,17 +29,18 @@ class AsyncRetention(AsyncStatementRunner):
     ) -> int:
         """Delete jobs that finished more than ``nb_hours`` hours ago, and return how many.
 
-        Finished jobs are stored by the week. A week whose jobs are all to be deleted is dropped whole, which takes
-        milliseconds however many they are and leaves nothing to be vacuumed, if this role owns its table and nobody is
-        in the way: workers are held up for a fifth of a second at most. All other jobs are looked at in the order of
-        their ids and deleted in many small transactions. If this is cut short, what has been deleted stays deleted.
+        Finished jobs are stored in one table per week. If all jobs of a week are to be deleted, its table is dropped,
+        provided that this role owns it and no other session is using it. That takes milliseconds, however many jobs
+        there are, leaves nothing to vacuum, and delays workers for a fifth of a second at most. All other jobs are read
+        in the order of their ids and deleted in many small transactions. If interrupted, completed deletions stand.
 
         Parameters
         ----------
         nb_hours
-            The age from which on jobs are deleted, zero or more.
+            The age in hours above which jobs are deleted, zero or more.
         queue
-            Only jobs of this queue; None (the default) for all. A week is then dropped only if it has no others.
+            Only jobs of this queue; None (the default) for all. With a queue, a table is dropped only if it has no
+            other jobs.
         include_failed, include_cancelled, include_aborted
             Which jobs to delete besides those that succeeded.
 
@@ -52,7 +53,7 @@ class AsyncRetention(AsyncStatementRunner):
         Raises
         ------
         InvalidOption
-            If ``nb_hours`` is not a number of hours, zero or more, or another value not of its type.
+            If ``nb_hours`` is not a number of hours, zero or more, or another value has the wrong type.
         """
         check_hours("nb_hours", nb_hours)
         check_filter("queue", queue)
@@ -76,7 +77,7 @@ class AsyncRetention(AsyncStatementRunner):
         return deleted
 
     async def _drop_async(self, name: str, what: Parameters) -> int | None:
-        """Drop a partition if all of its jobs are to go; return how many they were, None if it is still there."""
+        """Drop a partition if all its jobs are to be deleted; return their number, or None if it is still there."""
         for _ in range(DROP_ATTEMPTS):
             (row,) = await self.run_async("drop_partition", {**what, "name": name})
             if row["outcome"] == "dropped":

@@ -1,4 +1,4 @@
-"""Make the database's schema what this version of adjourn needs, from whatever it is."""
+"""Bring the database's schema to the version that this adjourn needs, from any earlier one."""
 
 from __future__ import annotations
 
@@ -25,31 +25,31 @@ class AsyncSchemaManager:
     Raises
     ------
     InvalidOption
-        If the connector is not one, or the schema's name cannot be one.
+        If ``connector`` is not a connector, or ``schema`` cannot be the name of a schema.
     """
 
     def __init__(self, connector: AsyncConnectorSource, schema: str = sql.DEFAULT_SCHEMA) -> None:
         check_connector(connector)
-        sql.statements(schema)  # refuses what cannot be a schema's name
+        sql.statements(schema)  # raises if this cannot be a schema's name
         self.connector = connector
         self.schema = schema
 
     async def apply_schema_async(self) -> list[str]:
-        """Bring the schema up to date, and say what was done.
+        """Bring the schema up to date, and return what was done.
 
-        It may be run at any time, also by several at once: it is one transaction under an advisory lock, and does
-        nothing where nothing is to be done.
+        It may be run at any time, even several times at once: it is one transaction under an advisory lock, and does
+        nothing if the schema is up to date.
 
         Returns
         -------
         list of str
-            One line for each thing done, an empty list for nothing.
+            One line for each change; an empty list if there was none.
 
         Raises
         ------
         ConnectorException
-            If the database refuses; nothing has been changed then. A missing right is answered with the GRANT that
-            mends it.
+            If the database refuses; nothing is changed then. If a right is missing, the message has the GRANT that adds
+            it.
         """
         session = await self.connector.get_async_connector().session_async()
         try:
@@ -88,7 +88,7 @@ class AsyncSchemaManager:
         Raises
         ------
         SchemaOutOfDate
-            Saying which, and the command that mends it.
+            If it is; the message says which of the two, and the command that fixes it.
         """
         version = await self.get_version_async()
         if version < sql.latest_version():

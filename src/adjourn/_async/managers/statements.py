@@ -1,4 +1,4 @@
-"""Run a named statement, and explain a schema that is missing or old."""
+"""Run a statement by its name, and explain the error if the schema is missing or old."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class AsyncStatementRunner:
     Raises
     ------
     InvalidOption
-        If the connector is not one, or the schema's name cannot be one.
+        If ``connector`` is not a connector, or ``schema`` cannot be the name of a schema.
     """
 
     def __init__(self, connector: AsyncConnectorSource, schema: str = sql.DEFAULT_SCHEMA) -> None:
@@ -63,7 +63,7 @@ class AsyncStatementRunner:
         except exceptions.ConnectorException as error:
             if not sql.speaks_of_schema(error):
                 raise
-            # The caller's transaction has just failed: there is no asking more of its connection.
+            # The caller's transaction has just failed, so its connection cannot be asked for the version.
             version = None if connection is not None else await schema_version_async(serving, self.schema)
             if version == sql.latest_version():
                 raise

@@ -1,4 +1,4 @@
-"""A worker's operations one by one, for tools and tests; real workers speak through `AsyncWorkerManager`."""
+"""A worker's operations one by one, for tools and tests; real workers use `AsyncWorkerManager`."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ class AsyncWorkers(AsyncStatementRunner):
     async def register_worker_async(
         self, name: str = "worker", queues: Sequence[str] | None = None, timeout: float = 30.0
     ) -> int:
-        """Make a worker known, and return its id.
+        """Register a worker, and return its id.
 
         Parameters
         ----------
         name
-            For people.
+            A name for people to read.
         queues
-            Which it serves, None for all.
+            The queues that it serves; None means all.
         timeout
             Seconds without a heartbeat after which it counts as dead.
 
         Raises
         ------
         InvalidOption
-            If a value is not of its type.
+            If a value has the wrong type.
         """
         check_name("name", name)
         queues = checked_names("queues", queues)
@@ -42,12 +42,12 @@ class AsyncWorkers(AsyncStatementRunner):
         return await _manager_of(self).register_worker_async(name, queues, timeout)
 
     async def unregister_worker_async(self, worker_id: int) -> None:
-        """Forget a worker. Jobs it still has are rescued."""
+        """Remove a worker. Jobs that it still has are rescued."""
         check_id("worker_id", worker_id)
         await _manager_of(self).unregister_worker_async(worker_id)
 
     async def update_heartbeat_async(self, worker_id: int, timeout: float = 30.0) -> bool:
-        """Say that a worker lives, for ``timeout`` seconds more; False if it was declared dead.
+        """Send a worker's heartbeat, which counts for ``timeout`` seconds; return False if it was declared dead.
 
         Parameters
         ----------
@@ -61,7 +61,8 @@ class AsyncWorkers(AsyncStatementRunner):
         return (await _manager_of(self).heartbeat_async(worker_id, timeout)).alive
 
     async def prune_stalled_workers_async(self, seconds_since_heartbeat: float) -> list[int]:
-        """Declare workers dead that have not been heard of for so many seconds, free their jobs, and return their ids.
+        """Declare workers dead that sent no heartbeat for this many seconds, free their jobs, and return the workers'
+        ids.
 
         Workers do this for each other by themselves.
         """
@@ -85,7 +86,7 @@ class AsyncWorkers(AsyncStatementRunner):
         manager = _manager_of(self)
         exchanged = await manager.exchange_async(worker_id, (), limit=1, queues=queues)
         if not exchanged.claimed and exchanged.place:
-            # Whoever places it, this caller or a worker that was faster.
+            # Either this call places the job, or another worker that was faster has placed it.
             await manager.place_async(PLACE_LIMIT)
             exchanged = await manager.exchange_async(worker_id, (), limit=1, queues=queues)
         for job, error in exchanged.unreadable:
@@ -94,7 +95,7 @@ class AsyncWorkers(AsyncStatementRunner):
         return exchanged.jobs[0] if exchanged.jobs else None
 
     async def finish_job_async(self, job: Job, status: Status, delete_job: bool = False) -> bool:
-        """End a job that was fetched; False if it is not that worker's any more, and nothing was changed.
+        """End a job that was fetched. If it no longer belongs to that worker, change nothing and return False.
 
         Parameters
         ----------
@@ -140,12 +141,12 @@ class AsyncWorkers(AsyncStatementRunner):
         return await self.finish_job_async(jobs[0], status, delete_job)
 
     async def list_jobs_to_abort_async(self, queue: str | None = None) -> list[int]:
-        """Return the ids of running jobs whose end was asked for."""
+        """Return the ids of running jobs that were asked to end."""
         check_filter("queue", queue)
         return [row["id"] for row in await self.run_async("list_jobs_to_abort", {"queue": queue})]
 
 
 def _manager_of(workers: AsyncWorkers) -> AsyncWorkerManager:
-    # Not a method: inherited beside its twin it would serve both.
+    # Not a method: a class that inherits this and its twin would have one of the two for both.
     connector = workers.connector
     return AsyncWorkerManager(connector.get_async_connector(), connector.json_loads, workers.schema)

@@ -1,4 +1,4 @@
-"""What both colours of the psycopg connector share: its options, its errors, a look at a socket."""
+"""What both colours of the psycopg connector share: its options, its errors, its connection parameters."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ from adjourn._drivers.psycopg.private import configure_of
 from adjourn._drivers.sockets import readable as readable
 
 LARGEST_POOL = 10
-"""How many connections a pool has at most unless the user says otherwise."""
+"""How many connections a pool has at most by default."""
 
 SESSION_DEFAULTS = {
     "prepare_threshold": 0,
-    # A session waits for a long time, and must notice within half a minute that nobody is there any more.
+    # A session waits for a long time, and must notice within half a minute that the server is gone.
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
-"""How a session connects unless the user says otherwise; libpq's own defaults wait for hours."""
+"""The default parameters of a session; with libpq's own defaults it would wait for a lost server for hours."""
 
-# Options of the pool that are adjourn's to decide.
+# Options of the pool that adjourn sets itself.
 RESERVED = {"self", "conninfo", "open", "close_returns"}
 
 
 @attrs.frozen
 class PsycopgOptions:
-    """The keywords given to a connector, sorted by whom they are for."""
+    """The keywords given to a connector, split into those for connections and those for the pool."""
 
     conninfo: Any
     connection: Any = attrs.field(repr=False)
-    """For each connection: a mapping, or the caller's own function that returns one."""
+    """The arguments of each connection: a mapping, or a function of the user's that returns one."""
     pool: Mapping[str, Any]
 
     @property
@@ -57,7 +57,7 @@ class PsycopgOptions:
 def sorted_options(
     conninfo: Any, keywords: Mapping[str, Any], pool_factory: Callable[..., Any], *, is_blocking: bool
 ) -> PsycopgOptions:
-    """Tell the pool's options from libpq's, and refuse what is neither.
+    """Separate the pool's options from libpq's, and refuse all others.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def sorted_options(
     Raises
     ------
     InvalidOption
-        If a keyword is unknown, or the connection string cannot be read. No value is ever part of the message.
+        If a keyword is unknown, or the connection string cannot be read. The message never contains a value.
     """
     name = "SyncPsycopgConnector" if is_blocking else "PsycopgConnector"
     if not callable(pool_factory):
@@ -100,7 +100,7 @@ def sorted_options(
 
 def _check_pool(name: str, pool: Mapping[str, Any]) -> None:
     for keyword in _SECONDS:
-        # Infinite ones let connections live for ever.
+        # Other durations may be infinite: connections then live for ever.
         if keyword in pool and (keyword == "timeout" or pool[keyword] != math.inf):
             check_seconds(f"{name}: {keyword}", pool[keyword], above_zero=keyword == "timeout")
     for keyword, least in (("num_workers", 1), ("max_waiting", 0)):
@@ -129,9 +129,9 @@ _SECONDS = ("timeout", "max_lifetime", "max_idle", "reconnect_timeout")
 
 
 def _sizes(name: str, pool: Mapping[str, Any], pool_factory: Callable[..., Any]) -> dict[str, Any]:
-    """Return the pool's sizes: one connection at first and ten at most, unless the user says otherwise.
+    """Return the pool's sizes: by default one connection at first and ten at most.
 
-    A program that defers now and then, and a worker, which has connections of its own, need no more than one.
+    One is enough for a program that defers now and then, and for a worker, which has connections of its own.
     """
     keeps_connections = bool(getattr(inspect.signature(pool_factory).parameters.get("min_size"), "default", 1))
     smallest, largest = pool.get("min_size", 1 if keeps_connections else 0), pool.get("max_size")
@@ -170,7 +170,7 @@ def _check_conninfo(name: str, conninfo: str, connection: Any) -> None:
     try:
         psycopg.conninfo.conninfo_to_dict(conninfo)
     except psycopg.Error:
-        # libpq quotes the text that it could not read, and that may be the password.
+        # libpq's message quotes the text that it could not read, which may be the password.
         raise exceptions.InvalidOption(
             f"{name}: the conninfo cannot be read. Write 'postgresql://user@host:5432/dbname' or "
             "'host=... port=... dbname=... user=...', and quote special characters."
@@ -178,7 +178,7 @@ def _check_conninfo(name: str, conninfo: str, connection: Any) -> None:
 
 
 def whereabouts(conninfo: Any, connection: Any) -> str:
-    """Describe where a connection goes to, without any secret."""
+    """Describe the server that a connection goes to, without any secret."""
     try:
         found = psycopg.conninfo.conninfo_to_dict(conninfo, **{k: v for k, v in connection.items() if k in _PLACE})
     except (psycopg.Error, AttributeError, TypeError):
@@ -230,7 +230,7 @@ def unreachable(error: psycopg.Error, place: str) -> exceptions.ConnectorExcepti
 
 
 def other_colour(connection: Any, *, is_blocking: bool) -> str:
-    """Return the remedy for a connection that was passed to the wrong call, which blocks or is awaited."""
+    """Return the remedy for a connection that was passed to a call of the wrong colour."""
     return remedy(connection, "a connection of psycopg", {"psycopg"}, is_blocking=is_blocking)
 
 

@@ -31,8 +31,8 @@ from adjourn._runtime.private import leave_in_silence
 T = TypeVar("T")
 
 
-def fit_to_be_left(pool_factory: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the same kind of pool, but one that lets a program end that has not closed it."""
+def closing_optional(pool_factory: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the same kind of pool, but one that lets a program end without closing it."""
     if _makes(pool_factory, ConnectionPool):
         return _blocking(pool_factory)
     if _makes(pool_factory, AsyncConnectionPool):
@@ -47,16 +47,16 @@ def _makes(pool_factory: Callable[..., Any], kind: type[Any]) -> bool:
 @functools.cache
 def _blocking(pool_class: Any) -> Callable[..., Any]:
     class Pool(pool_class):  # type: ignore[misc]
-        """A pool that is not finalised where that would wait for its threads in vain.
+        """A pool that is not finalised at the interpreter's exit or in a forked child.
 
-        It stops them when it is deleted. At the interpreter's exit and in a forked child they do not run any more.
+        The finaliser waits for the pool's threads, which no longer run there.
         """
 
         def __init__(self, *arguments: Any, **keywords: Any) -> None:
             self._process = os.getpid()
             super().__init__(*arguments, **keywords)
 
-        # At the exit the names of this module may be gone before the last pool is, so they are kept here.
+        # At exit the names of this module may be gone before the last pool, so default arguments keep them.
         def __del__(
             self,
             is_finalizing: Callable[[], bool] = sys.is_finalizing,
@@ -71,7 +71,7 @@ def _blocking(pool_class: Any) -> Callable[..., Any]:
 @functools.cache
 def _asynchronous(pool_class: Any) -> Callable[..., Any]:
     class Pool(pool_class):  # type: ignore[misc]
-        """A pool whose tasks end when they are cancelled, and are left without a word when their loop is."""
+        """A pool whose tasks end when they are cancelled, and cause no warning when their loop is abandoned."""
 
         def _start_workers(self) -> None:
             self._tasks = _Queue()
@@ -86,9 +86,9 @@ def _asynchronous(pool_class: Any) -> Callable[..., Any]:
 class _Queue:
     """What the pool's workers read.
 
-    Those of psycopg forget a cancellation that reaches them while they connect. `asyncio.run` cancels each task once and
-    waits for it, so it would wait for ever: this queue remembers. And where a loop was left, its tasks are destroyed;
-    asyncio's own queue complains of that.
+    psycopg's workers lose a cancellation that reaches them while they connect. `asyncio.run` cancels each task once and
+    then waits for it, so it would wait for ever; this queue therefore raises a lost cancellation again. And when a loop
+    is abandoned its tasks are destroyed, of which asyncio's own queue would warn.
     """
 
     def __init__(self) -> None:
@@ -124,7 +124,7 @@ class _Queue:
 
 
 def _wait_in_silence(event: Any) -> None:
-    """Leave what waits for an event in silence; on some Pythons that is a task of its own."""
+    """Suppress the warning about what waits for an event; on some Pythons that is a task of its own."""
     wait = event.wait
 
     async def wait_in_silence() -> Any:
@@ -142,14 +142,14 @@ def _named_after(pool_class: Any, adapted: Any) -> Callable[..., Any]:
 
 
 class Borrowed(psycopg.AsyncConnection[Any]):
-    """An asynchronous face of a blocking connection, for as long as a callback lasts."""
+    """A blocking connection that looks like an asynchronous one, for the duration of a callback."""
 
     def __init__(self, lender: psycopg.Connection[Any]) -> None:
         handlers = lender.pgconn.notice_handler, lender.pgconn.notify_handler
         super().__init__(lender.pgconn)
         lender.pgconn.notice_handler, lender.pgconn.notify_handler = handlers
         self._autocommit = lender.autocommit
-        # One map of types for both faces, so that what a callback registers stays registered.
+        # Both share one map of types, so that what a callback registers stays registered.
         self._adapters = lender.adapters
         self.prepare_threshold = lender.prepare_threshold
 

@@ -1,9 +1,9 @@
 """How the options of an asynchronous psycopg connector become those of its synchronous twin.
 
-Numbers and strings are the same for both. The user's own coroutine functions (``configure``, ``check``, ``reset``)
-are written for an asynchronous connection, and are given one: `Borrowed` speaks to the same server through the same
-libpq connection, but blocks where another would wait. So the coroutine never has to wait, and runs to its end in one
-go, without an event loop. What cannot be carried over is refused by name.
+Numbers and strings are the same for both. The user's coroutine functions (``configure``, ``check``, ``reset``) expect
+an asynchronous connection, and get one: `Borrowed` uses the same libpq connection, but blocks instead of waiting on an
+event loop. So the coroutine never has to wait, and runs to its end in one step, without an event loop. An option that
+has no synchronous counterpart is refused by name.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def counterpart(name: str, asynchronous: Any, library: Any) -> Any:
     Raises
     ------
     InvalidOption
-        If it has none, as for a class of the user's own.
+        If there is none, for instance for a class of the user's own.
     """
     plain = getattr(asynchronous, "__name__", "").removeprefix("Async")
     if getattr(library, f"Async{plain}", None) is asynchronous:
@@ -99,7 +99,7 @@ def on_borrowed(name: str, callback: Callable[[Any], Any]) -> Callable[[psycopg.
 
 
 def blocking(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that does not return coroutines but what they return."""
+    """Return a function that runs a coroutine and returns its result, instead of returning the coroutine."""
 
     @functools.wraps(function)
     def call(*arguments: Any) -> Any:
@@ -114,7 +114,7 @@ def finish(name: str, result: Any) -> Any:
     Raises
     ------
     InvalidOption
-        If it does wait, for something that needs an event loop.
+        If it waits for something that needs an event loop.
     """
     if not inspect.iscoroutine(result):
         return result

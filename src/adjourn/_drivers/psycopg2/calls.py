@@ -1,9 +1,8 @@
-"""Calls of psycopg2 that block in one thread while somebody else waits for them, and may stop to.
+"""Calls of psycopg2 that block in one thread while another waits for them, and may give up waiting.
 
 psycopg2 cannot be interrupted. It can ask the server to cancel a statement, but holds the interpreter's lock while it
-waits for the answer, so that a server which is there but does not answer would freeze the whole program. Hence the
-server is asked first whether it answers at all; and a statement that does not end then either fails because its
-socket is shut down.
+waits for the answer, so that a server that does not answer would freeze the whole program. So it is checked first
+whether the server answers at all. If the statement does not end even then, its socket is shut down, so that it fails.
 """
 
 from __future__ import annotations
@@ -35,11 +34,11 @@ class Call(Generic[T]):
     Parameters
     ----------
     function
-        What to call, with this object.
+        The function to call; its argument is this object.
     undo
         Called with the result of a call that was given up.
     is_owner
-        Whether the connection may be lost in order to end the call.
+        Whether the connection may be broken in order to end the call.
     """
 
     def __init__(
@@ -68,13 +67,13 @@ class Call(Generic[T]):
             self._ended.set()
 
     def check(self) -> None:
-        """Go no further if nobody waits any more."""
+        """Raise if nobody waits for the call any more."""
         if self._is_given_up:
             raise exceptions.ConnectorException("The call was given up before it had begun.")
 
     @contextlib.contextmanager
     def holding(self, connection: driver.Connection) -> Iterator[None]:
-        """Say which connection the call works with, for as long as it does."""
+        """Record which connection the call uses, within this context."""
         with self._changing:
             self.check()
             self._connection = connection
@@ -86,18 +85,18 @@ class Call(Generic[T]):
 
     @property
     def has_ended(self) -> bool:
-        """Whether there is nothing left to give up."""
+        """Whether the call has ended and left no result to undo."""
         return self._ended.is_set() and not self._results
 
     def let_go(self) -> None:
-        """Say that nobody waits any more. What the call has not begun never happens; what it has begun ends by itself."""
+        """Record that nobody waits any more. If the call has not begun it never will; if it has, it ends by itself."""
         with self._changing:
             self._is_given_up = True
         if self._ended.is_set():
             self._undo_result()
 
     def give_up(self) -> None:
-        """End a call that nobody waits for any more, within a few seconds. What it has not begun never happens."""
+        """End a call that nobody waits for any more, within a few seconds. A call that has not begun never will."""
         self.let_go()
         if self._ended.is_set():
             return
@@ -123,7 +122,7 @@ class Call(Generic[T]):
 
 
 def peer(connection: driver.Connection) -> tuple[int, Any] | None:
-    """Return the kind and the address of the socket that a connection leads to."""
+    """Return the family and the address of the socket at the server's end of a connection."""
     try:
         with socket.socket(fileno=os.dup(connection.fileno())) as known:
             return known.family, known.getpeername()
@@ -132,7 +131,7 @@ def peer(connection: driver.Connection) -> tuple[int, Any] | None:
 
 
 def answers(family: int, address: Any) -> bool:
-    """Ask the server at an address whether it takes new connections, which it does also while it is busy."""
+    """Tell whether the server at an address takes new connections, as it does even while it is busy."""
     try:
         with socket.socket(family, socket.SOCK_STREAM) as asking:
             asking.settimeout(PATIENCE)
@@ -144,6 +143,6 @@ def answers(family: int, address: Any) -> bool:
 
 
 def hang_up(connection: driver.Connection) -> None:
-    """Shut a connection's socket down, so that whoever waits for its server fails at once."""
+    """Shut a connection's socket down, so that a call that waits for the server fails at once."""
     with contextlib.suppress(OSError, psycopg2.Error), socket.socket(fileno=os.dup(connection.fileno())) as shut:
         shut.shutdown(socket.SHUT_RDWR)

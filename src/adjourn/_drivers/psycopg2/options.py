@@ -30,29 +30,29 @@ ThreadedConnectionPool: TypeAlias = psycopg2.pool.ThreadedConnectionPool
 quote_ident = psycopg2.extensions.quote_ident
 
 LARGEST_POOL = 10
-"""How many connections a pool has at most unless the user says otherwise."""
+"""How many connections a pool has at most by default."""
 
 POOL_OPTIONS = {"minconn": 1, "maxconn": LARGEST_POOL, "timeout": 30.0}
 CONNECT_OPTIONS = {"connection_factory", "cursor_factory"}
 RESERVED = {"async", "async_"}
 
-# For suggestions only: libpq itself knows which of its parameters there are.
+# For suggestions only: libpq itself is asked which parameters exist.
 _COMMON = ["dsn", "host", "hostaddr", "port", "dbname", "user", "password", "passfile", "service", "sslmode", "options"]
 _PLACE = {"host", "hostaddr", "port", "dbname", "database", "user", "service"}
 
 SESSION_DEFAULTS = {
-    # A session waits for a long time, and must notice within half a minute that nobody is there any more.
+    # A session waits for a long time, and must notice within half a minute that the server is gone.
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
-"""How a session connects unless the user says otherwise; libpq's own defaults wait for hours."""
+"""The default parameters of a session; with libpq's own defaults it would wait for a lost server for hours."""
 
 
 @attrs.frozen
 class Psycopg2Options:
-    """The keywords given to a connector, sorted by whom they are for."""
+    """The keywords given to a connector, split into those for connections and those for the pool."""
 
     connection: Mapping[str, Any] = attrs.field(repr=False)
     """What `psycopg2.connect` takes."""
@@ -63,7 +63,7 @@ class Psycopg2Options:
 
 
 def sorted_options(dsn: str, keywords: Mapping[str, Any], *, is_blocking: bool) -> Psycopg2Options:
-    """Tell the pool's options from psycopg2's and libpq's, and refuse what is neither.
+    """Separate the pool's options from those of psycopg2 and libpq, and refuse all others.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def sorted_options(dsn: str, keywords: Mapping[str, Any], *, is_blocking: bool) 
     Raises
     ------
     InvalidOption
-        If a keyword is unknown, or the connection string cannot be read. No value is ever part of the message.
+        If a keyword is unknown, or the connection string cannot be read. The message never contains a value.
     """
     name = "Psycopg2Connector" if is_blocking else "AsyncPsycopg2Connector"
     for keyword in keywords:
@@ -109,7 +109,7 @@ def _check_dsn(name: str, dsn: Any) -> None:
     try:
         psycopg2.extensions.parse_dsn(dsn)
     except psycopg2.Error:
-        # libpq quotes the text that it could not read, and that may be the password.
+        # libpq's message quotes the text that it could not read, which may be the password.
         raise exceptions.InvalidOption(
             f"{name}: the dsn cannot be read. Write 'postgresql://user@host:5432/dbname' or "
             "'host=... port=... dbname=... user=...', and quote special characters."
@@ -118,7 +118,7 @@ def _check_dsn(name: str, dsn: Any) -> None:
 
 @functools.cache
 def is_known_to_libpq(keyword: str) -> bool:
-    """Say whether a keyword is a connection parameter of the libpq that psycopg2 works with."""
+    """Tell whether the libpq that psycopg2 uses has a connection parameter of this name."""
     try:
         psycopg2.extensions.make_dsn(**{keyword: "1"})
     except psycopg2.Error:
@@ -141,7 +141,7 @@ def connected(options: Psycopg2Options, defaults: Mapping[str, Any] | None = Non
     Parameters
     ----------
     defaults
-        Parameters of libpq for what the user has said nothing about.
+        libpq's parameters, for those that the user has not set.
 
     Raises
     ------
@@ -169,7 +169,7 @@ def options_of_pool(pool: Any, timeout: float) -> Psycopg2Options:
 
 
 def whereabouts(connection: Mapping[str, Any]) -> str:
-    """Describe where a connection goes to, without any secret."""
+    """Describe the server that a connection goes to, without any secret."""
     try:
         place = {keyword: value for keyword, value in connection.items() if keyword in _PLACE}
         found = psycopg2.extensions.parse_dsn(psycopg2.extensions.make_dsn(connection.get("dsn") or "", **place))
@@ -213,12 +213,12 @@ def translating() -> Iterator[None]:
     except ValueError as error:
         if "NUL" not in str(error):
             raise
-        # psycopg2 refuses it before Postgres would, with this very code.
+        # psycopg2 refuses NUL characters before Postgres does; Postgres would answer with this code.
         raise exceptions.ConnectorException(str(error), sqlstate="22021") from error
 
 
 def run(connection: Connection, statement: Statement, parameters: Parameters | None) -> list[Row]:
-    """Execute a statement, in the transaction that is open or begins by it, and return its rows."""
+    """Execute a statement, in the open transaction or in one that it begins, and return its rows."""
     with connection.cursor() as cursor:
         cursor.execute(statement.text, parameters)
         return rows(cursor)
@@ -239,7 +239,7 @@ def run_committed(connection: Connection, statement: Statement, parameters: Para
 
 
 def rows(cursor: Any) -> list[Row]:
-    """Return the rows of a statement as dictionaries, whatever the user's kind of cursor makes of them."""
+    """Return the rows of a statement as dictionaries, whatever the user's class of cursor returns."""
     if cursor.description is None:
         return []
     names = [column[0] for column in cursor.description]
@@ -247,9 +247,9 @@ def rows(cursor: Any) -> list[Row]:
 
 
 def is_alive(connection: Connection) -> bool:
-    """Say whether a connection that nobody uses still has its server, without asking the server.
+    """Tell whether the server of an unused connection is still there, without asking the server.
 
-    One whose server is gone has something to read: the end of the stream.
+    If the server is gone there is something to read: the end of the stream.
     """
     try:
         while not connection.closed and readable(connection.fileno()):

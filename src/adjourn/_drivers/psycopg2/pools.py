@@ -1,4 +1,4 @@
-"""Pools of psycopg2 connections under load: whoever finds none waits, where psycopg2's own would fail at once."""
+"""A pool of psycopg2 connections in which a caller waits for a free one; psycopg2's own pool fails at once."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def opened(options: driver.Psycopg2Options) -> Pool:
 def on_connection(
     call: Call[T], pool: ThreadedConnectionPool, timeout: float, body: Callable[[driver.Connection], T]
 ) -> T:
-    """Do something on a connection of a pool, and wait for one at most so many seconds.
+    """Call ``body`` with a connection of a pool, after waiting at most ``timeout`` seconds for one.
 
     Raises
     ------
     ConnectorException
-        If there is none in time, or for whatever the database had to say.
+        If there is none in time, or for any error of the database.
     """
     connection = checked_out(call, pool, timeout)
     try:
@@ -51,10 +51,10 @@ def on_connection(
 
 
 def checked_out(call: Call[Any], pool: ThreadedConnectionPool, timeout: float) -> driver.Connection:
-    """Take a connection that works out of a pool, which wants it back.
+    """Take a working connection out of a pool; the caller must put it back.
 
-    Others may use the user's own pool as well, and it does not tell when one of them has given a connection back. So
-    it is asked now and then.
+    The user's own pool may have other users, and does not announce when one of them gives a connection back. So it is
+    asked now and then.
     """
     deadline = time.monotonic() + timeout
     pause = _FIRST_PAUSE
@@ -80,7 +80,7 @@ def checked_out(call: Call[Any], pool: ThreadedConnectionPool, timeout: float) -
 
 
 def put_back(pool: ThreadedConnectionPool, connection: driver.Connection, close: bool = False) -> None:
-    """Give a connection back to its pool; one that the pool cannot use any more is closed."""
+    """Give a connection back to its pool; if the pool cannot use it any more, close it."""
     try:
         pool.putconn(connection, close=close)
     except psycopg2.Error:
@@ -89,7 +89,7 @@ def put_back(pool: ThreadedConnectionPool, connection: driver.Connection, close:
 
 
 def exhausted(pool: ThreadedConnectionPool, timeout: float) -> exceptions.ConnectorException:
-    """Return the error for a connection that has not come in time."""
+    """Return the error for a pool in which no connection became free in time."""
     return exceptions.ConnectorException(
         f"All connections of the pool (maxconn={pool.maxconn}) were in use for {timeout:g} seconds. Raise maxconn or "
         "timeout, or hold connections for a shorter time."

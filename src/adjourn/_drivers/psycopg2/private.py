@@ -21,14 +21,14 @@ from psycopg2.extensions import connection as Connection  # noqa: N812
 from psycopg2.pool import PoolError, ThreadedConnectionPool
 
 LONGEST_IDLE = 60.0
-"""Seconds for which a connection beyond `minconn` is kept that nobody uses."""
+"""Seconds for which an unused connection beyond `minconn` is kept."""
 
 
 class Pool(ThreadedConnectionPool):
-    """A pool whose connections commit each statement, and stay for a while when they come back.
+    """A pool whose connections commit each statement, and are kept for a while after use.
 
-    psycopg2's own closes each one beyond ``minconn`` when it comes back, only to connect again a moment later, and
-    lets nobody in while it connects.
+    psycopg2's own pool closes each connection beyond ``minconn`` after use, only to connect again a moment later, and
+    admits no other caller while it connects.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Pool(ThreadedConnectionPool):
         self._connect_one = connect
         self._idle_since: dict[int, float] = {}
         try:
-            # One in any case, for whether the database can be reached is to be known by now.
+            # At least one, to find out now whether the database can be reached.
             for _ in range(max(minconn, 1)):
                 self._keep(connect())
         except BaseException:
@@ -63,7 +63,7 @@ class Pool(ThreadedConnectionPool):
             raise
 
     def getconn(self, key: Hashable | None = None) -> Connection:
-        """Take a connection out of the pool, a new one if none is left and there may be more.
+        """Take a connection out of the pool; make a new one if none is free and the pool may grow.
 
         Raises
         ------
@@ -76,7 +76,7 @@ class Pool(ThreadedConnectionPool):
                 return taken
             if key is None:
                 key = self._getkey()  # type: ignore[attr-defined]
-            self._used[key] = None  # the place is taken while the connection is made
+            self._used[key] = None  # reserve the place while the connection is made
         try:
             connection = self._connect_one()
         except BaseException:
@@ -89,7 +89,7 @@ class Pool(ThreadedConnectionPool):
         return connection
 
     def putconn(self, conn: Connection | None = None, key: Hashable | None = None, close: bool = False) -> None:
-        """Give a connection back. In a pool that is closed by now it is closed too."""
+        """Give a connection back. If the pool has been closed in the meantime, close the connection."""
         if conn is None:
             raise PoolError("no connection given")
         is_sound = not close and _settled(conn)
@@ -105,7 +105,7 @@ class Pool(ThreadedConnectionPool):
             each.close()
 
     def closeall(self) -> None:
-        """Close every connection that nobody uses; the others are closed when they come back."""
+        """Close every unused connection; the others are closed when they are given back."""
         with self._lock:
             self.closed = True
             idle, self._pool = self._pool, []
@@ -118,7 +118,7 @@ class Pool(ThreadedConnectionPool):
         self._idle_since[id(connection)] = time.monotonic()
 
     def _take_surplus(self) -> list[Connection]:
-        """Take out those that nobody has needed for a while: the last to come back is the first to be used."""
+        """Take out connections that were not needed for a while; the last one given back is the first used again."""
         surplus: list[Connection] = []
         too_long_ago = time.monotonic() - LONGEST_IDLE
         while self._pool and len(self._pool) + len(self._used) > self.minconn:
@@ -129,14 +129,14 @@ class Pool(ThreadedConnectionPool):
 
 
 def _settled(connection: Connection) -> bool:
-    """End the transaction that is left open on a connection, and say whether the connection can be used again."""
+    """End a transaction that was left open on a connection, and return whether the connection can be used again."""
     try:
         if connection.closed or connection.info.transaction_status == TRANSACTION_STATUS_UNKNOWN:
             return False
         if connection.info.transaction_status != TRANSACTION_STATUS_IDLE:
             connection.rollback()
             if connection.info.transaction_status != TRANSACTION_STATUS_IDLE:
-                # In autocommit mode psycopg2 knows nothing of a transaction that was begun by text.
+                # In autocommit mode psycopg2 does not notice a transaction that was begun with a statement.
                 with connection.cursor() as cursor:
                     cursor.execute("ROLLBACK")
     except psycopg2.Error:

@@ -1,4 +1,4 @@
-"""Statements on a connection of asyncpg's own, which the application may have beside its engine or take out of it."""
+"""Statements on asyncpg's own connections, which the application may have beside its engine or take out of it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from adjourn.types import Parameters, Row, Statement
 
 
 def is_drivers_own(connection: Any) -> bool:
-    """Say whether this is a connection of asyncpg's, also one out of its pool."""
-    # Whoever has one has imported it.
+    """Tell whether this is an asyncpg connection, or one out of asyncpg's pool."""
+    # A program that has such a connection has imported asyncpg.
     if (asyncpg := sys.modules.get("asyncpg")) is None:
         return False
     return isinstance(connection, asyncpg.Connection | asyncpg.pool.PoolConnectionProxy)

@@ -1,6 +1,6 @@
 """What both colours of the SQLAlchemy connector share: addresses, errors, and how a statement is sent.
 
-SQLAlchemy's asynchronous connections are its blocking ones inside of a greenlet, so `run` is written once.
+SQLAlchemy's asynchronous connections run its blocking ones in a greenlet, so `run` is written once.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from adjourn._runtime.forks import keep_for_ever
 from adjourn.types import Parameters, Row, Statement
 
 WAIT = 30.0
-"""Seconds to wait for a connection where the pool does not say."""
+"""Seconds to wait for a connection if the pool has no timeout."""
 
 _DRIVERS = frozenset({"asyncpg", "psycopg", "psycopg2"})
 
@@ -43,14 +43,14 @@ def address(name: str, dsn: str | URL, drivers: Sequence[str]) -> URL:
     Parameters
     ----------
     name
-        The connector's, for the message.
+        The connector's name, for messages.
     drivers
-        Those that may be named in it; the first is taken where it names none.
+        The drivers that the address may name; the first is the default.
 
     Raises
     ------
     InvalidOption
-        If it cannot be read, or is for something else. The address is never part of the message.
+        If it cannot be read, or is for another database or driver. The message never contains the address.
     """
     try:
         url = make_url(dsn)
@@ -91,18 +91,18 @@ def make_engine(name: str, create: Callable[..., Any], url: URL, options: Mappin
 
 
 def pool_timeout(options: Mapping[str, Any]) -> float:
-    """Seconds to wait for a connection, as the options of an engine say."""
+    """Return the seconds to wait for a connection, by the options of an engine."""
     return float(options.get("pool_timeout", WAIT))
 
 
 def timeout_of(pool: Any) -> float:
-    """Seconds to wait for a connection, as a pool says."""
+    """Return the seconds to wait for a connection, by a pool's timeout."""
     timeout: Callable[[], float] | None = getattr(pool, "timeout", None)
     return float(timeout()) if callable(timeout) else WAIT
 
 
 def check_dialect(dialect: Dialect, what: str, error: type[exceptions.AdjournException]) -> None:
-    """Refuse what is not on Postgres, or on a driver that is not known here."""
+    """Refuse anything that is not on Postgres with a known driver."""
     if dialect.name != "postgresql" or dialect.driver not in _DRIVERS:
         raise error(
             f"This {what} is on {dialect.name}+{dialect.driver}. Use one on PostgreSQL and psycopg, psycopg2 or asyncpg."
@@ -110,7 +110,7 @@ def check_dialect(dialect: Dialect, what: str, error: type[exceptions.AdjournExc
 
 
 def other_engine(given: Any) -> str:
-    """Return the remedy for something that was passed to the wrong call as an engine."""
+    """Return the remedy for an engine that was passed to the wrong call."""
     homes = [each.__module__ for each in type(given).__mro__]
     if any(home.startswith("sqlalchemy.ext.asyncio") for home in homes):
         return (
@@ -123,29 +123,29 @@ def other_engine(given: Any) -> str:
 
 
 def other_colour(connection: Any, *, is_blocking: bool) -> str:
-    """Return the remedy for a connection that was passed to the wrong call, which blocks or is awaited."""
+    """Return the remedy for a connection that was passed to a call of the wrong colour."""
     drivers = {"sqlalchemy", "psycopg", "asyncpg"}
     if is_wrapper(connection):
-        drivers = {"sqlalchemy"}  # what is inside of it is another framework's affair
+        drivers = {"sqlalchemy"}  # the connection inside it is managed by another framework
     return remedy(connection, "a connection or session of SQLAlchemy's", drivers, is_blocking=is_blocking)
 
 
 class Made:
-    """The connections that an engine of ours has made, for when it cannot be waited for that they are closed.
+    """The connections that an engine of ours has made, for cases in which nothing can wait until they are closed.
 
-    That is so when their event loop is dead, at the end of the program, and when an engine is deleted. In a forked
-    child they are not to be touched at all, not even by Python's clearing up.
+    These are a dead event loop, the end of the program, and an engine that is deleted. In a forked child the
+    connections must not be touched at all, not even by Python's garbage collection.
     """
 
     def __init__(self, engine: Any) -> None:
         self._process = os.getpid()
         self._connections: dict[int, tuple[Any, Any, ConnectionPoolEntry]] = {}
-        # What a dying event loop has left checked out: SQLAlchemy complains if it is deleted before it is closed here.
+        # Connections that a dying event loop left checked out. SQLAlchemy warns if one is deleted before it is closed.
         self.left_behind: list[Any] = []
         pool = getattr(engine, "sync_engine", engine).pool
         event.listen(pool, "connect", self._remember)
         event.listen(pool, "close", self._forget)
-        # It must not hold the engine itself, which would never be deleted then.
+        # `self` must not refer to the engine, which would then never be deleted.
         weakref.finalize(engine, self.finish, idle_only=True)
 
     def finish(self, idle_only: bool = False) -> None:
@@ -159,7 +159,7 @@ class Made:
             self.left_behind.clear()
 
     def keep_for_ever(self) -> None:
-        """Keep the connections alive, in a forked child: to delete them would be to reach into the parent."""
+        """Keep the connections alive in a forked child, because deleting them would affect the parent's."""
         for made in self._connections.values():
             keep_for_ever(made)
 
@@ -172,7 +172,7 @@ class Made:
 
 def _finish(raw: Any, idle_only: bool) -> None:
     if hasattr(raw, "pgconn"):  # psycopg
-        # Somebody may be waiting on it in another thread at the end of the program.
+        # At the end of the program another thread may still wait on it.
         if not idle_only or raw.pgconn.transaction_status != TransactionStatus.ACTIVE:
             raw.pgconn.finish()
     elif hasattr(raw, "terminate"):  # asyncpg
@@ -204,7 +204,7 @@ def run(connection: Connection, statement: Statement, parameters: Parameters | N
 
 
 def _run_several_on_asyncpg(connection: Connection, text: str) -> list[Row]:
-    # SQLAlchemy begins its transaction with its first statement, and knows nothing of what goes past it.
+    # SQLAlchemy begins its transaction with its first statement, and does not notice what is sent without it.
     connection.exec_driver_sql("SELECT 1")
     adapted: Any = connection.connection.dbapi_connection
     adapted.run_async(lambda raw: raw.execute(text))
@@ -226,7 +226,7 @@ def _unprepared(connection: Connection, parameters: Parameters | None) -> Iterat
 
 
 def is_quiet(connection: Any) -> bool:
-    """Say whether nothing has arrived at a connection since it was used, so that its server is most likely there."""
+    """Tell whether nothing has arrived at a connection since its last use, so that its server is most likely there."""
     raw = getattr(connection, "sync_connection", connection).connection.driver_connection
     if not hasattr(raw, "fileno"):  # asyncpg
         transport = transport_of(raw)
@@ -235,7 +235,7 @@ def is_quiet(connection: Any) -> bool:
         raw = transport.get_extra_info("socket")
     try:
         return not libpq.readable(raw.fileno())
-    except Exception:  # each driver has its own for a connection that is closed
+    except Exception:  # each driver has its own error for a closed connection
         return False
 
 
@@ -244,12 +244,12 @@ def is_quiet(connection: Any) -> bool:
 
 @contextlib.contextmanager
 def translating(place: str = "") -> Iterator[None]:
-    """Make adjourn's errors of SQLAlchemy's and the driver's.
+    """Turn the errors of SQLAlchemy and of the driver into adjourn's.
 
     Parameters
     ----------
     place
-        Where the connection goes to, if it is only being made.
+        The server, if the connection is only being made.
     """
     try:
         yield
@@ -286,7 +286,7 @@ def driver_error(error: BaseException) -> BaseException:
     """Return the error of the driver that SQLAlchemy has wrapped, or the error itself."""
     if isinstance(error, DBAPIError) and error.orig is not None:
         error = error.orig
-        # asyncpg's are wrapped twice.
+        # asyncpg's errors are wrapped twice.
         if type(error).__module__.startswith("sqlalchemy") and error.__cause__ is not None:
             error = error.__cause__
     return error

@@ -1,7 +1,8 @@
-"""An engine's address in the words of libpq, for connections that are made beside its pool.
+"""Translate an engine's address into libpq's parameters, for connections that are made beside its pool.
 
-Those are psycopg's, whatever the engine's driver is. SQLAlchemy itself says what an address is in its driver's words.
-psycopg2 and psycopg take libpq's own; what asyncpg takes is translated here, and what has no counterpart is refused.
+These connections are psycopg's, whatever the engine's driver is. SQLAlchemy turns an address into the arguments of its
+driver. psycopg2 and psycopg take libpq's parameters; the arguments of asyncpg are translated here, and those without a
+counterpart are refused.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from sqlalchemy.engine import URL
 
 from adjourn import exceptions
 
-# How asyncpg goes about statements and results, which is no part of the address.
+# Arguments about asyncpg's statements and results, which are not part of the address.
 _ASYNCPGS_OWN = {
     "command_timeout",
     "connection_class",
@@ -35,9 +36,9 @@ def connection_arguments(url: URL, connect_args: Mapping[str, Any] | None) -> di
     Parameters
     ----------
     url
-        The engine's.
+        The engine's address.
     connect_args
-        What the engine was given besides.
+        The engine's ``connect_args``.
 
     Raises
     ------
@@ -52,7 +53,7 @@ def connection_arguments(url: URL, connect_args: Mapping[str, Any] | None) -> di
     if driver == "psycopg2":
         known = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
         return {name: value for name, value in arguments.items() if name in known}
-    # The class of cursors is the only thing that has a colour, and sessions have their own.
+    # Only the class of cursors differs between the colours, and sessions have their own.
     return {name: value for name, value in arguments.items() if name not in ("context", "cursor_factory")}
 
 
@@ -78,7 +79,7 @@ def _from_asyncpg(given: Mapping[str, Any]) -> dict[str, Any]:
                 "sessions). Name ssl by its mode, such as ssl='verify-full', and a password in the dsn; or use an "
                 "engine on psycopg."
             )
-    # Behind a pooler that keeps no session neither may prepare statements.
+    # Behind a pooler in transaction mode neither driver may prepare statements.
     if any(str(given.get(name, "")) == "0" for name in ("statement_cache_size", "prepared_statement_cache_size")):
         arguments["prepare_threshold"] = None
     return arguments

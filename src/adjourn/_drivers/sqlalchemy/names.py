@@ -1,4 +1,4 @@
-"""What SQLAlchemy calls things for blocking code. The same names as in `adjourn._drivers.sqlalchemy.names_async`."""
+"""SQLAlchemy's names for blocking code: the counterpart of `adjourn._drivers.sqlalchemy.names_async`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 drivers = ("psycopg", "psycopg2")
-"""The drivers that can be used, the one to take first."""
+"""The drivers that can be used; the first is the default."""
 
 
 def is_drivers_own(connection: Any) -> bool:

@@ -1,11 +1,11 @@
-"""What SQLAlchemy calls things for code on an event loop. The same names as in `adjourn._drivers.sqlalchemy.names`.
+"""SQLAlchemy's names for code on an event loop: the counterpart of `adjourn._drivers.sqlalchemy.names`.
 
-They have a module of their own because SQLAlchemy's half of them needs greenlet, which blocking programs may lack.
+They have a module of their own because they need greenlet, which blocking programs may lack.
 """
 
 from __future__ import annotations
 
-# Imported here because SQLAlchemy 2.0 misses it only when it connects.
+# Imported here because SQLAlchemy 2.0 notices only when it connects that greenlet is missing.
 import greenlet  # type: ignore[import-untyped]  # noqa: F401
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.ext.asyncio import AsyncSession as AsyncOrmSession
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 drivers_async = ("psycopg", "asyncpg")
-"""The drivers that can be used, the one to take first."""
+"""The drivers that can be used; the first is the default."""
 
 
 async def run_async(connection: AsyncConnection, statement: Statement, parameters: Parameters | None) -> list[Row]:

@@ -33,11 +33,11 @@ def finish_asyncpg(raw: Any, idle_only: bool) -> None:
     if loop.is_running():
         loop.call_soon_threadsafe(raw.terminate)
         return
-    # A loop that is closed complains, when the connection is marked as closed already.
+    # A closed loop raises here, but only after the connection was marked as closed.
     with contextlib.suppress(RuntimeError):
         raw.terminate()
     if not loop.is_closed() and not idle_only:
-        return  # should the loop run again, it closes the socket
+        return  # if the loop runs again, it closes the socket
     if transport is not None and (left := getattr(transport, "_sock", None)) is not None:
         left.close()
         transport._sock = None

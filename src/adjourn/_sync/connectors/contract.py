@@ -51,7 +51,7 @@ class SyncSession(Protocol):
         Parameters
         ----------
         timeout
-            Seconds to wait at most; an empty list is returned when nothing came.
+            Seconds to wait at most; if nothing arrives, an empty list is returned.
         """
 
     def wake(self) -> None:
@@ -63,7 +63,7 @@ class SyncSession(Protocol):
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Close the connection. Never raises because the connection is broken; closing twice does nothing."""
+        """Close the connection. Does not raise if the connection is broken; closing twice does nothing."""
 
 
 class SyncConnector(Protocol):
@@ -85,12 +85,12 @@ class SyncConnector(Protocol):
         Raises
         ------
         ConnectorException
-            If the database cannot be reached. The connector is then as closed as before.
+            If the database cannot be reached. The connector is then still closed.
         """
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Let calls in flight end, then close the connector's own pool, or let go of the one it was given."""
+        """Wait until running calls have ended, then close the connector's own pool. A pool of the user's stays open."""
 
     @abc.abstractmethod
     def execute(
@@ -105,8 +105,8 @@ class SyncConnector(Protocol):
         parameters
             The values of its ``%(name)s``; None sends the text as it is.
         connection
-            A connection of the caller's, of this driver and this colour: the statement becomes part of whatever
-            transaction is open on it, and is committed or rolled back with it. The connector need not be open.
+            The caller's own connection, of this driver and this colour. The statement becomes part of the transaction
+            that is open on it, and is committed or rolled back with it. The connector need not be open.
 
         Raises
         ------
@@ -115,21 +115,21 @@ class SyncConnector(Protocol):
         InvalidConnection
             If ``connection`` is of another driver or colour.
         UniqueViolation
-            If a unique constraint refused.
+            If a unique constraint was violated.
         ConnectorException
-            For whatever else the database or the way to it had to say.
+            For any other error of the database or of the connection to it.
         """
 
     @abc.abstractmethod
     def session(self) -> SyncSession:
-        """Connect once more, beside the pool and with its parameters, for the caller alone.
+        """Open another connection beside the pool, with its parameters, for the caller alone.
 
         The connector need not be open.
         """
 
 
 class SyncConnectorSource(Protocol):
-    """What managers hold: something that says which connector serves synchronous calls."""
+    """What managers hold: an object that returns the connector for synchronous calls."""
 
     json_dumps: JSONDumps
     json_loads: JSONLoads

@@ -62,7 +62,7 @@ class SyncCaretaker:
         try:
             self._manager.make_partitions(WEEKS_AHEAD)
         except ConnectorException as error:
-            # Somebody holds the table: finished jobs go to the default partition until the next try.
+            # Another session has locked the table. Until the next try, finished jobs go to the default partition.
             if self._events.wants(PartitionsNotMade):
                 self._events.emit(PartitionsNotMade(error=error))
             if error.sqlstate is None:

@@ -31,7 +31,7 @@ class SyncSchedules(SyncStatementRunner):
     ) -> int | None:
         """Store the job of one tick of a periodic task, unless that tick or a later one was deferred already.
 
-        However many workers try, one of them succeeds.
+        If several workers try, exactly one of them succeeds.
 
         Parameters
         ----------
@@ -42,7 +42,7 @@ class SyncSchedules(SyncStatementRunner):
         defer_timestamp
             The tick: seconds since the epoch.
         cron, timezone
-            The schedule, for lists; an empty one is not known.
+            The schedule, to be shown in lists; empty if it is not known.
 
         Returns
         -------
@@ -54,7 +54,7 @@ class SyncSchedules(SyncStatementRunner):
         AlreadyEnqueued
             If a job with the same queueing lock waits already. The tick then counts as deferred.
         InvalidOption
-            If it is not a job, or the tick or the schedule not one.
+            If it is not a job, or the tick or the schedule is not valid.
         """
         check_job("job", job)
         checked_periodic_id(periodic_id)
@@ -92,13 +92,13 @@ class SyncSchedules(SyncStatementRunner):
         return now
 
     def list_schedules(self) -> list[Row]:
-        """Return what is known of the schedules of periodic tasks that have been due at least once.
+        """Return the schedules of periodic tasks that have been due at least once.
 
         Returns
         -------
         list of dict
             ``task_name``, ``periodic_id``, ``cron``, ``timezone``, ``last_tick``, ``last_job_id``, ``seen_at`` (when a
-            worker last knew it) and ``next_tick``, None where the schedule is not known or cannot be read.
+            worker last had it) and ``next_tick``, None if the schedule is not known or cannot be read.
         """
         rows = self.run("list_schedules", {})
         for row in rows:
@@ -106,14 +106,14 @@ class SyncSchedules(SyncStatementRunner):
         return rows
 
     def keep_schedules(self, known: Sequence[tuple[str, str]], seconds: float) -> list[tuple[str, str]]:
-        """Note that schedules, given by task name and ``periodic_id``, are still in use, and forget others.
+        """Record that schedules, given by task name and ``periodic_id``, are still in use, and forget unused ones.
 
         Parameters
         ----------
         known
             The schedules in use here.
         seconds
-            Others are forgotten when nobody has known them for so long.
+            Other schedules are forgotten if no worker has had them for this long.
 
         Returns
         -------
@@ -123,7 +123,7 @@ class SyncSchedules(SyncStatementRunner):
         Raises
         ------
         InvalidOption
-            If ``known`` is not a list of pairs, or ``seconds`` not a duration.
+            If ``known`` is not a list of pairs, or ``seconds`` is not a duration.
         """
         known = checked_list("known", known, "pairs of a task's name and a periodic_id")
         for each in known:
@@ -153,7 +153,7 @@ def _tick(defer_timestamp: int) -> datetime.datetime:
 
 
 def _next_tick(cron: str, timezone: str, now: datetime.datetime) -> datetime.datetime | None:
-    # A program that was written for Procrastinate, or knows other time zones, may have stored it.
+    # A program with another syntax, or with other time zones, may have stored it.
     try:
         return Cron(cron, timezone).next(now)
     except ValueError:

@@ -33,7 +33,7 @@ __all__ = ["SQLAlchemyConnector", "SQLAlchemyPsycopg2Connector", "SQLAlchemyPsyc
 
 
 def __getattr__(name: str) -> Any:
-    # SQLAlchemy's asynchronous half needs greenlet, which a blocking program can do without.
+    # SQLAlchemy's asynchronous half needs greenlet, which a blocking program does not need.
     if name != "SQLAlchemyConnector":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

@@ -36,7 +36,7 @@ class SQLAlchemyConnector(AsynchronousConnector):
     ``app.open()`` instead it works as a `SQLAlchemyPsycopgConnector` with the same address.
 
     A worker can run on it. The worker's own connections are psycopg's, beside the engine's pool, with the engine's
-    address; of an engine that was made with ``connect_args`` the connector has to be told these as well.
+    address. If that engine was made with ``connect_args``, pass them to the connector as well.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ class SQLAlchemyConnector(AsynchronousConnector):
 
 
 def twin_options(url: URL, options: Mapping[str, Any]) -> tuple[URL, dict[str, Any]]:
-    """Return the address and the options of the engine that does, blocking, what an asynchronous one would.
+    """Return the address and the options of a blocking engine that corresponds to an asynchronous one.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def twin_options(url: URL, options: Mapping[str, Any]) -> tuple[URL, dict[str, A
         twin["poolclass"] = _poolclass(poolclass)
     arguments = dict(twin.get("connect_args") or {})
     if url.get_driver_name() == "asyncpg":
-        # Everything that the address says, in libpq's words.
+        # The whole address, translated into libpq's parameters.
         return URL.create("postgresql+psycopg"), {**twin, "connect_args": connection_arguments(url, arguments)}
     if factory := arguments.get("cursor_factory"):
         arguments["cursor_factory"] = counterpart("cursor_factory", factory, psycopg)

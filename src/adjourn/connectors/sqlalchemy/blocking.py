@@ -32,13 +32,13 @@ class SQLAlchemyPsycopgConnector(EngineConnector):
     """A synchronous connector on a SQLAlchemy engine with psycopg 3.
 
     ``app.open(engine)`` shares the application's engine and its pool, and never disposes of it. ``app.open()`` makes an
-    engine from ``dsn``, and ``app.close()`` disposes of that one. Every operation that is to be awaited raises
+    engine from ``dsn``, and ``app.close()`` disposes of that one. Every operation that ends in ``_async`` raises
     `SyncConnectorConfigurationError`.
 
     Parameters
     ----------
     dsn
-        The address for an engine of its own; what it does not say, libpq's environment variables do.
+        The address for an engine of its own; libpq's environment variables supply what is missing in it.
     json_dumps, json_loads
         How the arguments of jobs become JSON text and back; `json.dumps` and `json.loads` unless given.
     **options
@@ -75,13 +75,13 @@ class SQLAlchemyPsycopg2Connector(EngineConnector):
     """A synchronous connector on a SQLAlchemy engine with psycopg2.
 
     ``app.open(engine)`` shares the application's engine and its pool, and never disposes of it. ``app.open()`` makes an
-    engine from ``dsn``, and ``app.close()`` disposes of that one. Every operation that is to be awaited raises
+    engine from ``dsn``, and ``app.close()`` disposes of that one. Every operation that ends in ``_async`` raises
     `SyncConnectorConfigurationError`.
 
     Parameters
     ----------
     dsn
-        The address for an engine of its own; what it does not say, libpq's environment variables do.
+        The address for an engine of its own; libpq's environment variables supply what is missing in it.
     json_dumps, json_loads
         How the arguments of jobs become JSON text and back; `json.dumps` and `json.loads` unless given.
     **options
@@ -124,7 +124,7 @@ class SQLAlchemyPsycopg2Connector(EngineConnector):
         Raises
         ------
         ConnectorException
-            If the database cannot be reached. The connector is then as closed as before.
+            If the database cannot be reached. The connector is then still closed.
         InvalidOption
             If the engine given cannot be used.
         """

@@ -14,7 +14,7 @@ begin
         );
     end if;
     if exists (select from unnest(p_queueing_locks) q where q is not null) and cardinality(p_queueing_locks) > 1 then
-        -- Two batches with the same queueing locks must insert them in one order, or they may wait for each other.
+        -- Two batches with the same queueing locks must insert them in the same order, or they may wait for each other.
         return query
         with new as materialized (
             select nextval(pg_get_serial_sequence(@schema_name || '.adjourn_jobs', 'id')) as id, u.*

@@ -1,6 +1,6 @@
 -- Defer the job of one tick, unless that tick or a later one was deferred already: the tick is recorded and the job is
 -- stored, or neither is.
--- Returns whether the tick was new, and the job's id, which is null where its queueing lock was taken.
+-- Returns whether the tick was new, and the job's id, which is null if its queueing lock was taken.
 create function @schema.adjourn_defer_periodic_v1(
     p_periodic_id text, p_cron text, p_timezone text, p_tick timestamptz,
     p_queue text, p_task_name text, p_priority integer, p_lock text, p_queueing_lock text, p_args jsonb

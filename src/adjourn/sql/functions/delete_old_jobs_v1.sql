@@ -1,6 +1,6 @@
 -- Look at the next p_limit finished jobs older than p_age, and delete those with one of these statuses and this queue
--- (null: any). Jobs in the hands of another transaction stay.
--- Returns how many were deleted, and the id to go on after, null when there are no more.
+-- (null: any). Jobs that another transaction has locked stay.
+-- Returns how many were deleted, and the id to continue after, null if there are no more.
 create function @schema.adjourn_delete_old_jobs_v1(
     p_age interval, p_statuses text[], p_queue text, p_after_id bigint, p_limit integer
 ) returns table (deleted integer, last_id bigint)
@@ -17,7 +17,7 @@ begin
         select f.id, f.finished_at from @schema.adjourn_finished_jobs f
         where f.id > p_after_id and f.finished_at < v_before order by f.id limit p_limit
     ) old;
-    -- Two that delete, or revive, the same jobs in another order must not wait for each other.
+    -- Sessions that delete, or revive, the same jobs in different orders must not wait for each other.
     v_ids := array(
         select f.id from @schema.adjourn_finished_jobs f
         where f.id > p_after_id and f.id <= last_id and f.finished_at between v_from and v_to

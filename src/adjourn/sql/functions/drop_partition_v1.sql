@@ -1,9 +1,9 @@
 -- Drop one of the partitions that adjourn_old_partitions_v1 names, if each of its jobs has one of these statuses and this queue (null: any).
--- Returns what came of it ('dropped', 'kept', 'busy', 'refused' or 'missing'), and how many jobs went with it.
---   A drop has finished_jobs to itself for a moment, and whoever wants to finish a job queues up behind a drop that
--- waits. So what takes long, looking at each job, comes before, under a lock that keeps nothing off but changes of this
--- partition; then the drop waits very briefly, and not at all if somebody waits for the partition already. Such a one
--- may have finished_jobs before us and want the partition after us: the time-out ends that before it counts as a deadlock.
+-- Returns the outcome ('dropped', 'kept', 'busy', 'refused' or 'missing'), and how many jobs were dropped.
+--   A drop locks all of finished_jobs for a moment, and while it waits for that lock, no worker can finish a job. So
+--   the slow part, looking at each job, comes before, under a lock that only blocks changes of this partition. Then the
+--   drop waits very briefly, and not at all if another session waits for the partition already. That session may have
+--   locked finished_jobs and wait for our partition; the timeout ends this before it counts as a deadlock.
 create function @schema.adjourn_drop_partition_v1(p_name text, p_age interval, p_statuses text[], p_queue text)
 returns table (outcome text, jobs bigint)
 language plpgsql set lock_timeout = '2s' set jit = off as $$
@@ -14,7 +14,7 @@ begin
     outcome := 'missing'; jobs := 0;
     if p_name in (select @schema.adjourn_old_partitions_v1(p_age)) then
         outcome := 'kept';
-        -- Under a stricter isolation the look below would be one into the past.
+        -- Under a stricter isolation the query below would not see the latest changes.
         if current_setting('transaction_isolation') = 'read committed' then
             execute 'select exists (select from ' || v_table || ' where status <> all($1) or queue <> $2)'
                 into v_others using p_statuses, p_queue;

@@ -2,9 +2,9 @@
 --   p_outcomes: an array of objects, or null for none. `id` and `claim` say which run of which job, and `outcome` what
 --     has become of it: the status of a job that has ended, 'deleted' if it ends without a trace, 'retried' or
 --     'handed_back'. `error` is added to the job's errors; what a retry may say besides, adjourn_put_back_v1 tells.
---   p_limit: how many jobs to claim. p_queues: from which queues, null for all.
---   p_busy: the worker has been saturated for a while and need not be told of new jobs.
---   p_probe: look for due, unplaced and headless work too.
+--   p_limit: how many jobs to claim. p_queues: the queues to claim from, null for all.
+--   p_busy: the worker has been saturated for a while and need not be notified of new jobs.
+--   p_probe: look also for jobs that are due or not placed yet, and for locks without a head.
 -- Returns the claimed jobs, then a last row without id whose args is a report, as JSON.
 create function @schema.adjourn_exchange_v1(
     p_worker bigint, p_outcomes json, p_limit integer, p_queues text[], p_busy boolean, p_probe boolean
@@ -77,8 +77,8 @@ begin
             ));
             v_due := (select j.scheduled_at from @schema.adjourn_jobs j where j.hold = @scheduled order by j.scheduled_at limit 1);
         end if;
-        -- Before the claim: what another worker places in between is found by the claim. The other way round it would be
-        -- seen by neither, and a worker that ends when nothing is left would leave it.
+        -- This comes before the claim, so that a job that another worker places in between is found by the claim. In
+        -- the other order neither would see it, and a worker that ends when no job is left would miss it.
         v_place := exists (select from @schema.adjourn_jobs j where j.hold = @unplaced) or exists (select from @schema.adjourn_headless_locks);
     end if;
 
@@ -93,8 +93,9 @@ begin
                     order by j.priority desc, j.id limit p_limit for update skip locked
                 );
             else
-                -- A range of one queue, and an order that begins with it, leave the planner no index but the one by
-                -- queue; an equality lets it take the other and walk past every job that waits in other queues.
+                -- With a range of one queue, and an order that begins with the queue, the planner can use only the
+                -- index by queue. With an equality it might use the other index, and read through every waiting job of
+                -- other queues.
                 v_picked := array(
                     select best.id from (select distinct unnest(p_queues)) q(queue) cross join lateral (
                         select j.id, j.priority from @schema.adjourn_jobs j
@@ -113,7 +114,8 @@ begin
                           j.attempts, j.claim, j.abort_requested, j.enqueued_at, j.started_at;
             end if;
             if not v_hungry and cardinality(v_picked) < p_limit then
-                -- A job stored meanwhile did not see the flag: the worker asks once more after this commit.
+                -- A transaction that stored a job meanwhile did not see the flag, so the worker asks once more after
+                -- this commit.
                 update @schema.adjourn_workers set hungry = true where id = p_worker;
                 v_repeat := true;
             elsif v_hungry and p_busy then

@@ -1,5 +1,5 @@
 -- Jobs in the order of their ids, from the one after p_after_id on, p_limit of them (null: all). A null does not limit.
--- A status that only live jobs have, or only finished ones, spares a look at the others.
+-- A status that only live jobs have, or only finished ones, keeps the other table from being read.
 -- The settings make plans that read by the indexes on ids, even if they are made and kept while a table is empty.
 create function @schema.adjourn_list_jobs_v1(
     p_id bigint, p_queue text, p_task_name text, p_status text, p_lock text, p_queueing_lock text, p_worker_id bigint,
@@ -15,7 +15,7 @@ set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_sor
 declare
     v_is_live boolean := p_status in ('todo', 'doing');
 begin
-    -- An id is found as a page of one, but without an end it would be looked for in all that follows.
+    -- A query for one id needs an upper bound too, or it would read everything after that id.
     return query
     select j.id, j.queue, j.task_name, j.priority, j.lock, j.queueing_lock, j.args::text, j.scheduled_at,
            j.attempts, j.claim, j.worker_id, j.abort_requested, j.enqueued_at, j.started_at,

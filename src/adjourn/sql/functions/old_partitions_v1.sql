@@ -1,4 +1,4 @@
--- The names of the partitions of finished jobs that hold nothing younger than p_age, and that this role may drop.
+-- The names of the partitions of finished jobs that have no job younger than p_age, and that this role may drop.
 create function @schema.adjourn_old_partitions_v1(p_age interval) returns setof text
 language sql stable as $$
     select c.relname::text

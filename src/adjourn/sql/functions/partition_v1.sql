@@ -1,5 +1,5 @@
--- Make the partitions of finished jobs for this week and the weeks ahead, and return the names of the new ones.
--- A week that already has rows in the default partition is left to it.
+-- Make the partitions of finished jobs for this week and the coming weeks, and return the names of the new ones.
+-- A week that already has rows in the default partition stays there.
 create function @schema.adjourn_partition_v1(p_weeks integer) returns setof text
 language plpgsql set lock_timeout = '500ms' as $$
 declare

@@ -1,5 +1,5 @@
--- Place jobs that have a lock: one of each lock becomes its head, the rest wait behind it. Also gives locks that lost
--- their head a new one. One placer at a time, elected by a try-lock; it then waits only for workers' promotions.
+-- Place jobs that have a lock: one job of each lock becomes its head, the others wait behind it. Locks without a head
+-- get a new one. There is one placer at a time, elected by a try-lock; it waits only for workers' promotions.
 create function @schema.adjourn_place_v1(p_limit integer, p_heal boolean) returns table (
     elected boolean, placed integer, promoted integer, waiting integer
 )
@@ -25,7 +25,7 @@ begin
         return;
     end if;
     perform pg_advisory_xact_lock(@placing_key);
-    -- What to look at: new jobs, locks noted as headless and, on request, every chain without a head.
+    -- Look at new jobs, at locks that were recorded as headless and, on request, at every lock without a head.
     v_new := array(select j.id from @schema.adjourn_jobs j where j.hold = @unplaced order by j.id limit p_limit for update skip locked);
     with noted as (delete from @schema.adjourn_headless_locks returning lock)
     select coalesce(array_agg(distinct lock), '{}') into v_noted from noted;
@@ -41,7 +41,7 @@ begin
           and not exists (select from @schema.adjourn_jobs h where h.hold = @ready and h.lock = chain.lock);
     end if;
 
-    -- 1. A lock without a head gets the best waiting job that nobody holds.
+    -- 1. The best waiting job that no transaction has locked becomes the head of a lock that has none.
     v_free := array(
         select x.lock from (
             select j.lock from @schema.adjourn_jobs j where j.id = any(v_new) union select unnest(v_noted)
@@ -64,7 +64,7 @@ begin
         get diagnostics waiting = row_count;
     end if;
 
-    -- 2. A head that is placed but not claimed gives way to a better newcomer.
+    -- 2. A better new job replaces a head that is not claimed yet.
     with best as (
         select distinct on (j.lock) j.lock, j.id, j.priority from @schema.adjourn_jobs j
         where j.id = any(v_new) and j.hold = @unplaced order by j.lock, j.priority desc, j.id
@@ -87,11 +87,11 @@ begin
             ) candidate
         );
         update @schema.adjourn_jobs j set hold = @ready where j.id = any(v_heads);
-        -- Where the rival was in somebody's hands, the next round decides.
+        -- If another transaction has locked the head, the next round decides.
         v_undecided := array(select j.id from @schema.adjourn_jobs j where j.id = any(v_better) and j.hold = @unplaced);
     end if;
 
-    -- 3. The rest waits.
+    -- 3. The others wait.
     update @schema.adjourn_jobs j set hold = @behind
     where j.id = any(v_new) and j.hold = @unplaced and j.id <> all(coalesce(v_undecided, '{}'));
     placed := cardinality(v_new) - coalesce(cardinality(v_undecided), 0);

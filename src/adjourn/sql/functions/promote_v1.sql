@@ -1,4 +1,5 @@
--- The caller has freed these locks in this transaction: each gets as its head the best waiting job that nobody holds.
+-- The caller has freed these locks in this transaction. The best waiting job of each that no transaction has locked
+-- becomes its head.
 create function @schema.adjourn_promote_v1(p_locks text[]) returns bigint[]
 language plpgsql as $$
 declare
@@ -18,7 +19,7 @@ begin
     )
     select coalesce(array_agg(id), '{}'), coalesce(array_agg(lock), '{}') into v_ids, v_locks from promoted;
     if cardinality(v_ids) < cardinality(p_locks) then
-        -- Every candidate was in the hands of another transaction: leave a note for the placer.
+        -- Other transactions have locked every candidate, so record the lock for the placer.
         insert into @schema.adjourn_headless_locks (lock)
         select distinct lock from unnest(p_locks) lock
         where lock <> all(v_locks) and exists (select from @schema.adjourn_jobs b where b.hold in (@behind, @unplaced) and b.lock = lock.lock);

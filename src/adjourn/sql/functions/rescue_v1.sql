@@ -1,5 +1,5 @@
--- Declare workers dead that have not been heard of, and free their jobs. A job that lost its worker p_max_losses times fails.
--- Returns how many jobs were freed and how many failed.
+-- Declare workers dead that no longer send heartbeats, and free their jobs. A job that lost its worker p_max_losses
+-- times fails. Returns how many jobs were freed and how many failed.
 create function @schema.adjourn_rescue_v1(p_max_losses integer, p_grace interval) returns table (rescued integer, failed integer)
 language plpgsql as $$
 declare
@@ -8,7 +8,7 @@ declare
     v_locks text[];
 begin
     rescued := 0; failed := 0;
-    -- After a restart of the server every worker looks silent: give them time to be heard.
+    -- After a restart of the server no worker has sent a heartbeat for a while, so give them time to send one.
     if now() < pg_postmaster_start_time() + p_grace then
         return next;
         return;
@@ -51,7 +51,7 @@ begin
         select l.id from @schema.adjourn_jobs l where l.hold = @ready and l.worker_id = any(v_dead) order by l.id for update skip locked
     ));
     get diagnostics rescued = row_count;
-    -- A job in the hands of another transaction was passed over: its worker's row stays until the next round.
+    -- Jobs that another transaction has locked were skipped, so the row of their worker stays until the next round.
     delete from @schema.adjourn_workers w
     where w.id = any(v_dead) and not exists (select from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id = w.id);
     if rescued + failed > 0 then

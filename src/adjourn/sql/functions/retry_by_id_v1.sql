@@ -1,5 +1,5 @@
--- Run a job again, by hand: one that has ended comes back with its id, one that runs is taken from its worker, one
--- that waits is rescheduled. Returns false if there is no such job.
+-- Run a job again, by hand. A job that has ended comes back with its id, a running one is taken from its worker, a
+-- waiting one is rescheduled. Returns false if there is no such job.
 create function @schema.adjourn_retry_by_id_v1(
     p_id bigint, p_at timestamptz, p_priority integer, p_queue text, p_relock boolean, p_lock text
 ) returns boolean
@@ -15,7 +15,7 @@ begin
             worker_id = null, started_at = null, scheduled_at = p_at, priority = coalesce(p_priority, j.priority),
             attempts = j.attempts + (v_old.worker_id is not null)::integer, queue = coalesce(p_queue, j.queue), lock = v_new,
             queueing_lock = case when v_old.worker_id is null then j.queueing_lock end,
-            -- Whoever wants it to run again does not want its end any more.
+            -- A caller who wants it to run again no longer wants it to be aborted.
             abort_requested = false,
             hold = case when p_at > now() then @scheduled when v_new is null then @ready else @unplaced end
         where j.id = p_id;

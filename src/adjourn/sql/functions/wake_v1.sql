@@ -1,4 +1,5 @@
--- Tell the workers that want to know. Notifying costs every commit a lock of the whole server, so busy ones are not told.
+-- Notify the workers that want it. Each commit that notifies takes a lock of the whole server, so busy workers do not
+-- want it.
 create function @schema.adjourn_wake_v1(p_always boolean, p_except bigint) returns void
 language plpgsql as $$
 begin

@@ -1,7 +1,7 @@
--- The tables, indexes and functions of adjourn. CONTRIBUTING.md tells the ideas behind them; in short:
+-- The tables, indexes and functions of adjourn. CONTRIBUTING.md explains the ideas behind them; in short:
 --   * a job is either in adjourn_jobs (waiting or running) or in adjourn_finished_jobs, at any instant;
 --   * no index, and no index predicate, mentions a column that a claim changes, so a claim is a HOT update;
---   * what is not ready is not in the index that claims read, and therefore costs them nothing;
+--   * a job that is not ready is not in the index that claims read, so it costs them nothing;
 --   * `claim` is the fence: each claim raises it, and every write of a worker names it.
 
 -- A schema that is there already is used: making one needs a right that its owner may not have.
@@ -20,7 +20,7 @@ create table @schema.adjourn_workers (
     id bigint generated always as identity primary key,
     name text not null,
     queues text[],                                    -- null: every queue
-    hungry boolean not null default false,            -- wants to be told of new jobs
+    hungry boolean not null default false,            -- wants to be notified of new jobs
     dead boolean not null default false,              -- declared dead: its jobs are being rescued, it may not come back
     started_at timestamptz not null default now(),
     last_heartbeat_at timestamptz not null default now(),
@@ -53,19 +53,19 @@ create table @schema.adjourn_jobs (
     autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 50000
 );
 create index adjourn_jobs_ready on @schema.adjourn_jobs (priority desc, id) where hold = @ready;
--- A worker of few queues must not walk past all the others' jobs.
+-- A worker of few queues must not read through all jobs of the other queues.
 create index adjourn_jobs_ready_by_queue on @schema.adjourn_jobs (queue, priority desc, id) where hold = @ready;
 create index adjourn_jobs_scheduled on @schema.adjourn_jobs (scheduled_at) where hold = @scheduled;
 create index adjourn_jobs_unplaced on @schema.adjourn_jobs (id) where hold = @unplaced;
 create index adjourn_jobs_chain on @schema.adjourn_jobs (lock, priority desc, id) where hold in (@behind, @unplaced);
--- At most one ready or running job a lock, by construction.
+-- At most one ready or running job for each lock.
 create unique index adjourn_jobs_head on @schema.adjourn_jobs (lock) where hold = @ready and lock is not null;
 create unique index adjourn_jobs_queueing_lock on @schema.adjourn_jobs (waiting_queueing_lock) where waiting_queueing_lock is not null;
 
--- Workers ask often which of their jobs are to be aborted, and there are few.
+-- Workers ask often which of their jobs are to be aborted, and there are few such jobs.
 create index adjourn_jobs_abort_requested on @schema.adjourn_jobs (id) where abort_requested;
 
--- Locks that may have lost their head. No index, so that noting one never waits.
+-- Locks that may have no head. There is no index, so that an insert never waits.
 create table @schema.adjourn_headless_locks (lock text collate "C" not null);
 
 create table @schema.adjourn_finished_jobs (
@@ -89,7 +89,7 @@ create table @schema.adjourn_finished_jobs (
     finished_at timestamptz not null
 ) partition by range (finished_at);
 create index adjourn_finished_jobs_id on @schema.adjourn_finished_jobs (id);
--- Without a partition for today a job must still be able to finish.
+-- A job must be able to finish even if there is no partition for today.
 create table @schema.adjourn_finished_jobs_default partition of @schema.adjourn_finished_jobs default;
 
 create view @schema.adjourn_all_jobs as
@@ -103,7 +103,7 @@ select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, 
        false as is_live
 from @schema.adjourn_finished_jobs;
 
--- What is known of each schedule of each periodic task: the last tick that was deferred.
+-- Each schedule of each periodic task, with the last tick that was deferred.
 create table @schema.adjourn_schedules (
     task_name text not null,
     periodic_id text not null,
@@ -111,7 +111,7 @@ create table @schema.adjourn_schedules (
     timezone text not null,
     last_tick timestamptz not null,
     last_job_id bigint,
-    seen_at timestamptz not null default now(),       -- when a worker last knew this schedule
+    seen_at timestamptz not null default now(),       -- when a worker last had this schedule
     primary key (task_name, periodic_id)
 );
 

@@ -1,4 +1,4 @@
--- Only jobs that wait. One that was its lock's head leaves a note, so that the placer finds the lock another.
+-- Only waiting jobs. If one was the head of its lock, record the lock, so that the placer gives it another head.
 with waiting as materialized (
     select id from @schema.adjourn_jobs where id = any(%(ids)s::bigint[]) and worker_id is null order by id for update
 ), gone as (

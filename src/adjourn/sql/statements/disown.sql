@@ -1,4 +1,4 @@
--- Claims of this worker whose answer never reached it.
+-- Jobs that this worker has claimed without receiving the answer.
 with lost as materialized (
     select id from @schema.adjourn_jobs
     where hold = @ready and worker_id = %(worker_id)s and id <> all(%(known)s::bigint[]) order by id for update skip locked

@@ -1,4 +1,4 @@
--- One that still has jobs stays, as dead, until somebody has rescued them.
+-- If it still has jobs, it stays, marked as dead, until they are rescued.
 with gone as (
     delete from @schema.adjourn_workers w
     where w.id = %(worker_id)s

@@ -32,7 +32,7 @@ class Halt:
 
 @attrs.define(eq=False)
 class Run:
-    """One run of a job that is under way."""
+    """One run of a job that has not ended yet."""
 
     job: Job
     started: float = attrs.field(factory=time.time)
@@ -53,7 +53,7 @@ class Run:
             self.runner.abort(self)
 
     def let_go(self) -> None:
-        """Follow it no longer, and ask it to end."""
+        """Stop following it, and ask it to end."""
         if self.timer is not None:
             self.timer.cancel()
         self.abort(self.abort_reason or AbortReason.SHUTDOWN)

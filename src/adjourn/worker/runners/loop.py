@@ -61,7 +61,7 @@ class LoopRunner:
             result = await body()
             while inspect.isawaitable(result):  # middleware that did not await what it called
                 result = await result
-        except BaseException as error:  # whatever it raises, SystemExit too, is the job's outcome, not ours
+        except BaseException as error:  # any exception, even SystemExit, is the job's outcome, not ours
             if self.is_interrupt(error):
                 raise
             self._on_end(run, None, error)

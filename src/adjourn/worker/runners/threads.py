@@ -1,7 +1,7 @@
 """Runs synchronous bodies in threads, which must not keep a worker from ending.
 
-`concurrent.futures` joins its threads when the interpreter exits, so that one body which never ends hangs the
-process. These threads are daemons, and results are brought to the event loop many at a time.
+`concurrent.futures` joins its threads when the interpreter exits, so a function that never ends hangs the process.
+These threads are daemons, and they pass their results to the event loop in batches.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class ThreadPool:
         self._waiting.put((contextvars.copy_context(), body, done))
 
     def close(self) -> None:
-        """Let the threads end, each after the body it is in, if that ever ends."""
+        """End the threads, each after the function that it is running, if that ever ends."""
         for _ in range(self._threads):
             self._waiting.put(None)
 
@@ -60,7 +60,7 @@ class ThreadPool:
             context, body, done = item
             try:
                 outcome: tuple[Done, Any, BaseException | None] = (done, context.run(body), None)
-            except BaseException as error:  # whatever the body raises is its outcome
+            except BaseException as error:  # any exception of the function is its outcome
                 outcome = (done, None, error)
             del context, body, done, item
             self._finished.append(outcome)
@@ -70,10 +70,10 @@ class ThreadPool:
                 try:
                     self._loop.call_soon_threadsafe(self._collect)
                 except RuntimeError:
-                    return  # the loop is closed: the worker has gone without waiting for this body
+                    return  # the loop is closed: the worker has ended without waiting for this function
 
     def _collect(self) -> None:
-        # First the flag: what is appended from here on either is seen below or calls again.
+        # Reset the flag first: what is appended from here on is either seen below or causes another call.
         self._collecting = False
         while self._finished:
             done, result, error = self._finished.popleft()
@@ -116,7 +116,7 @@ class ThreadRunner:
             if error is None:
                 future.set_result(result)
             elif isinstance(error, StopIteration | GeneratorExit | KeyboardInterrupt):
-                # A future does not take the one, and on the loop the others would mean something else.
+                # A future does not accept StopIteration, and on the loop the others would have another meaning.
                 raised = RuntimeError(f"the task raised {type(error).__name__}")
                 raised.__cause__ = error
                 future.set_exception(raised)
@@ -132,7 +132,7 @@ class ThreadRunner:
             run.awaitable.cancel()
 
     def close(self) -> None:
-        """Let the threads end, each after the body it is in, if that ever ends."""
+        """End the threads, each after the function that it is running, if that ever ends."""
         self._threads.close()
 
     def _begin(self, run: Run, body: Body) -> Any:
