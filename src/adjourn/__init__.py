@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from adjourn import connectors as connectors
     from adjourn import contrib as contrib
     from adjourn import embedded as embedded
+    from adjourn import events as events
     from adjourn import exceptions as exceptions
     from adjourn import job_context as job_context
     from adjourn import jobs as jobs
@@ -113,6 +114,7 @@ _MODULES = frozenset(
         "connectors",
         "contrib",
         "embedded",
+        "events",
         "exceptions",
         "job_context",
         "jobs",

@@ -39,7 +39,8 @@ assert [name for name in sys.modules if name.startswith("adjourn.")] == []
 adjourn.exceptions.AlreadyEnqueued, adjourn.types.JSONDict, adjourn.schema.SchemaManager, adjourn.retry.RetryDecision
 adjourn.app, adjourn.blueprints, adjourn.builtin_tasks, adjourn.connector, adjourn.job_context, adjourn.jobs
 adjourn.manager, adjourn.middleware, adjourn.periodic, adjourn.tasks, adjourn.testing, adjourn.utils, adjourn.worker
-adjourn.contrib, adjourn.embedded.Server, adjourn.Status.TODO, adjourn.MissedRuns.ALL, adjourn.Worker, adjourn.App
+adjourn.connectors, adjourn.contrib, adjourn.embedded.Server, adjourn.events.JobEnded
+adjourn.Status.TODO, adjourn.MissedRuns.ALL, adjourn.Worker, adjourn.App
 assert {"exceptions", "contrib", "App"} <= set(dir(adjourn))
 print([name for name in sys.modules if name.startswith(("psycopg", "sqlalchemy", "asyncpg"))])
 adjourn.contrib.psycopg2.Psycopg2Connector, adjourn.contrib.sqlalchemy.SQLAlchemyPsycopg2Connector
