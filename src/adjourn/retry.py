@@ -68,10 +68,19 @@ class RetryDecision:
         self.retry_in: float | None = None if retry_in is None else delay_seconds("retry_in", retry_in)
         if self.retry_in is not None:
             retry_at = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=self.retry_in)
-        self.retry_at = retry_at
+        self._retry_at = retry_at
         self.priority = priority
         self.queue = queue
         self.lock = lock
+
+    @property
+    def retry_at(self) -> datetime.datetime | None:
+        """When the job is due again. A time that is set replaces ``retry_in``."""
+        return self._retry_at
+
+    @retry_at.setter
+    def retry_at(self, value: datetime.datetime | None) -> None:
+        self._retry_at, self.retry_in = value, None
 
 
 class BaseRetryStrategy:

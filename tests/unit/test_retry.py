@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from adjourn._domain.outcomes import Retried
 from adjourn.exceptions import InvalidOption
 from adjourn.jobs import Job
 from adjourn.retry import LONGEST_WAIT, BaseRetryStrategy, RetryDecision, RetryStrategy
@@ -114,6 +115,13 @@ def test_a_decision_counts_its_time_from_now() -> None:
     assert before <= decision.retry_at - datetime.timedelta(minutes=1) <= datetime.datetime.now(datetime.UTC)
     assert RetryDecision(retry_at=NOW).retry_at == NOW
     assert LONGEST_WAIT == 365 * 24 * 3600
+
+
+def test_a_time_that_is_set_on_a_decision_replaces_its_delay() -> None:
+    decision = RetryDecision(retry_in={"hours": 1})
+    decision.retry_at = NOW
+    outcome = Retried.of(job(), decision, None)
+    assert (decision.retry_at, outcome.retry_at, outcome.retry_in) == (NOW, NOW, None)
 
 
 def test_a_wait_can_be_capped() -> None:
