@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import signal
 import tempfile
@@ -15,7 +16,7 @@ import adjourn
 from adjourn import embedded
 from adjourn.exceptions import AppNotOpen, ConnectorException
 from adjourn.worker import Worker
-from support.waiting import until
+from support.waiting import until, until_async
 
 DEATHS = 3
 
@@ -35,6 +36,10 @@ def kill(server: embedded.Server) -> None:
     os.kill(pid, signal.SIGQUIT)
     until(lambda: not Path(f"/proc/{pid}").exists())
     server.stop()
+
+
+def has(acknowledged: set[int], number: int) -> bool:
+    return len(acknowledged) >= number
 
 
 @pytest.mark.timeout(180)
@@ -65,15 +70,17 @@ async def test_every_acknowledged_job_runs_though_the_server_dies_and_comes_back
                 acknowledged.add(n)
             await asyncio.sleep(0.005)
 
+    async def nothing_runs() -> bool:
+        return not await app.job_manager.list_jobs_async(status="doing", limit=1)
+
     async with app.open_async():
         await app.schema_manager.apply_schema_async()
         worker = Worker(app, concurrency=10, install_signal_handlers=False, fetch_job_polling_interval=0.5)
         running = asyncio.create_task(worker.run())
         deferring = asyncio.create_task(defer())
         for _ in range(DEATHS):
-            before = len(acknowledged)
-            while len(acknowledged) < before + 50:
-                await asyncio.sleep(0.05)
+            enough = len(acknowledged) + 50
+            await until_async(functools.partial(has, acknowledged, enough))
             await asyncio.to_thread(kill, server)
             await asyncio.sleep(0.5)
             server = embedded.Server(data)
@@ -82,10 +89,8 @@ async def test_every_acknowledged_job_runs_though_the_server_dies_and_comes_back
         stop.set()
         await deferring
         async with asyncio.timeout(60):
-            while not acknowledged <= ran:
-                await asyncio.sleep(0.05)
-            while await app.job_manager.list_jobs_async(status="doing", limit=1):
-                await asyncio.sleep(0.05)
+            await until_async(lambda: acknowledged <= ran, 60)
+            await until_async(nothing_runs, 60)
             worker.stop()
             await running
         left = [job for job in await app.job_manager.list_jobs_async() if job.status != "succeeded"]

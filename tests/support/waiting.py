@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
@@ -31,7 +31,11 @@ def until(condition: Callable[[], T], timeout: float = BOUND) -> T:
     return found
 
 
-async def until_async(condition: Callable[[], T | Awaitable[T]], timeout: float = BOUND) -> T:
+@overload
+async def until_async(condition: Callable[[], Awaitable[T]], timeout: float = BOUND) -> T: ...
+@overload
+async def until_async(condition: Callable[[], T], timeout: float = BOUND) -> T: ...
+async def until_async(condition: Callable[[], Any], timeout: float = BOUND) -> Any:
     """Wait on the event loop until a condition holds; one that is a coroutine function is awaited."""
     deadline = time.monotonic() + timeout
     while True:

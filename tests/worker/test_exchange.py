@@ -15,6 +15,7 @@ import adjourn
 from adjourn._async.managers.exchange import AsyncWorkerManager
 from adjourn.exceptions import AlreadyEnqueued
 from support.bench import Bench
+from support.waiting import until_async
 
 pytestmark = pytest.mark.anyio
 
@@ -329,8 +330,7 @@ async def test_a_job_placed_by_another_worker_during_a_claim_is_claimed_or_annou
         waiting = (
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         )
-        while barrier.execute(waiting).fetchone() != (1,):
-            await asyncio.sleep(0.01)
+        await until_async(lambda: barrier.execute(waiting).fetchone() == (1,))
         assert await other.place_async(10)
     exchanged = await claiming
     assert exchanged.place or [job.id for job in exchanged.jobs] == [job_id]

@@ -18,6 +18,7 @@ from adjourn.contrib.psycopg2 import AsyncPsycopg2Connector
 from adjourn.testing import InMemoryConnector
 from adjourn.worker import Worker
 from support.drivers import PsycopgDriver
+from support.waiting import until_async
 
 LONG, BOUND = 60.0, 10.0
 
@@ -98,9 +99,7 @@ async def test_a_wait_on_a_loop_ends_when_it_is_woken_from_a_thread(connector: A
 
 async def wait_for_conversation(connector: Any) -> None:
     """Wait until the heartbeat of a worker has beaten on an in-memory connector."""
-    async with asyncio.timeout(BOUND):
-        while "heartbeat" not in {name for name, _ in connector.queries}:
-            await asyncio.sleep(0.01)
+    await until_async(lambda: "heartbeat" in {name for name, _ in connector.queries})
 
 
 async def test_a_stop_wakes_a_heartbeat_that_has_nothing_to_do_for_a_minute() -> None:
@@ -142,12 +141,10 @@ async def test_a_heartbeat_beats_when_its_worker_has_registered_anew() -> None:
         connector.advance(seconds=3 * LONG)
         other = Worker(app, wait=False, install_signal_handlers=False)
         await other.run()
-        while worker.worker_id in (None, former):
-            await asyncio.sleep(0.01)
-        while worker.worker_id not in {
-            parameters["worker_id"] for name, parameters in connector.queries if name == "heartbeat"
-        }:
-            await asyncio.sleep(0.01)
+        await until_async(lambda: worker.worker_id not in (None, former))
+        await until_async(
+            lambda: worker.worker_id in {given["worker_id"] for name, given in connector.queries if name == "heartbeat"}
+        )
         worker.stop()
         await running
 
