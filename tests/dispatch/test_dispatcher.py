@@ -120,8 +120,3 @@ def test_a_class_name_is_used_once() -> None:
     assert len(found) > 100
     several = {name: files for name, files in found.items() if len(files) > 1 and files not in TWINNED}
     assert several.keys() == SHARED
-
-
-@pytest.mark.parametrize("word", ["summon", "principal"])
-def test_the_synchronous_twin_is_called_that(word: str) -> None:
-    assert not [file for file in SOURCES.rglob("*.py") if word in file.read_text("utf-8").lower()]

@@ -127,7 +127,7 @@ class Scheduler:
             self._app.events.emit(kind(**facts))
 
     async def _sleep(self) -> None:
-        """Wait for the first tick after ``since``, which may be in the past by now."""
+        """Wait for the first tick after the last look at the database's time; it may be in the past by now."""
         delay = LONGEST_SLEEP
         if self._looked is not None:
             now, looked_at = self._looked
