@@ -1,7 +1,7 @@
 """What is written down about a worker's options says what `Options` declares.
 
 Signatures, types and docstrings have to be plain text for editors and type checkers. Run as a script, this file writes
-them anew: ``python tests/unit/test_worker_options.py``.
+them anew: ``python tests/unit/test_options.py``.
 """
 
 from __future__ import annotations
