@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -140,22 +140,3 @@ def test_managers_refuse_what_is_no_connector_and_what_is_no_schema() -> None:
         for given in (5, "", "a$b", "\0", "x" * 64):
             with pytest.raises(exceptions.InvalidOption, match=r"^schema="):
                 kind(InMemoryConnector(), given)
-
-
-@pytest.fixture(params=["in memory", "postgres"])
-def app(request: pytest.FixtureRequest, database: str) -> Iterator[adjourn.App]:
-    given = InMemoryConnector() if request.param == "in memory" else adjourn.PsycopgConnector(database)
-    app = adjourn.App(connector=given)
-    app.open()
-    yield app
-    app.close()
-
-
-def test_a_schedule_that_was_stored_without_its_cron_is_listed_all_the_same(app: adjourn.App) -> None:
-    manager = app.job_manager
-    job = Job(queue="q", task_name="t")
-    assert manager.defer_periodic_job(job=job, periodic_id="", defer_timestamp=1_800_000_000) is not None
-    manager.defer_periodic_job(job, "b", 1_800_000_000, cron="@daily")
-    schedules = {row["periodic_id"]: row for row in manager.list_schedules()}
-    assert schedules[""]["next_tick"] is None
-    assert schedules["b"]["next_tick"] is not None

@@ -26,6 +26,19 @@ class Sessions:
         assert row is not None
         return int(row[0])
 
+    def steady(self, timeout: float = 5.0) -> int:
+        """Wait until the number has not changed for a quarter of a second, at most ``timeout`` seconds, and return it.
+
+        A session ends a moment after its client has closed it, and a pool may close what it does not keep.
+        """
+        deadline = time.monotonic() + timeout
+        found, since = self.count(), time.monotonic()
+        while time.monotonic() < min(since + 0.25, deadline):
+            time.sleep(0.02)
+            if (now := self.count()) != found:
+                found, since = now, time.monotonic()
+        return found
+
     def wait_for(self, query: str) -> None:
         """Wait until a session is at work on this query, to the letter."""
         until(lambda: self.observer.execute(f"SELECT 1 {AT_WORK}", [query]).fetchone())

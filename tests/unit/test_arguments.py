@@ -148,6 +148,9 @@ def test_an_encoder_may_begin_with_blanks() -> None:
         ({"priority": "high"}, "priority='high'"),
         ({"task_kwargs": 5}, "task_kwargs=5"),
         ({"scheduled_at": datetime.datetime(2026, 1, 1)}, "scheduled_at=.*no time zone"),
+        ({"schedule_in": "5"}, "schedule_in='5'"),
+        ({"schedule_in": float("nan")}, "schedule_in=nan"),
+        ({"schedule_in": 1e12}, "schedule_in=1000000000000"),
     ],
 )
 def test_a_job_made_by_hand_has_what_a_task_s_job_could_have(changes: dict[str, Any], words: str) -> None:

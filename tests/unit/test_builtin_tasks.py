@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from types import SimpleNamespace
 from typing import Any
 
@@ -57,6 +58,7 @@ def test_a_task_cannot_take_their_names(apps: list[adjourn.App]) -> None:
 
 
 def test_without_an_app_they_say_to_go_by_one() -> None:
+    gc.collect()  # apps of other tests
     with pytest.raises(exceptions.UnboundTaskError, match=r"app\.configure_task"):
         builtin_tasks.remove_old_jobs.configure()
 

@@ -46,6 +46,17 @@ async def test_a_job_is_due_the_delay_after_the_database_has_stored_it(app: adjo
         assert delay_of(await stored(app, job_id)) == datetime.timedelta(seconds=20)
 
 
+async def test_jobs_made_by_hand_have_delays_of_either_kind_of_number(app: adjourn.App) -> None:
+    jobs = [Job(queue="q", task_name="work", schedule_in=seconds) for seconds in (1, 2.5, None)]
+    first, second, third = await app.job_manager.batch_defer_jobs_async(jobs)
+    assert first.id is not None
+    assert second.id is not None
+    assert third.id is not None
+    assert delay_of(await stored(app, first.id)) == datetime.timedelta(seconds=1)
+    assert delay_of(await stored(app, second.id)) == datetime.timedelta(seconds=2.5)
+    assert (await stored(app, third.id)).scheduled_at is None
+
+
 async def test_a_job_on_a_lock_and_one_with_a_queueing_lock_are_delayed_alike(app: adjourn.App) -> None:
     hour: TimeDeltaParams = {"hours": 1}
     locked = await app.configure_task("work", schedule_in=hour, lock="a").defer_async()

@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from adjourn._domain.checks import check_aware, check_name, check_priority, is_storable
+from adjourn._domain.checks import check_aware, check_delay, check_name, check_priority, is_storable
 from adjourn._domain.jobs import Job
 from adjourn.exceptions import InvalidOption, InvalidTaskArguments
 from adjourn.types import JSONDumps
@@ -148,6 +148,8 @@ def check_job(argument: str, job: Any) -> None:
         check_priority(job.priority)
         if job.scheduled_at is not None:
             check_aware("scheduled_at", job.scheduled_at)
+        if job.schedule_in is not None:
+            check_delay("schedule_in", job.schedule_in)
         if not isinstance(job.task_kwargs, dict):
             raise InvalidOption(f"task_kwargs={job.task_kwargs!r}: pass a dictionary of arguments.")
     except InvalidOption as error:

@@ -134,6 +134,13 @@ def check_schedule(schedule_at: datetime.datetime | None, schedule_in: TimeDelta
     return None if schedule_in is None else delay_seconds("schedule_in", schedule_in)
 
 
+def check_delay(argument: str, value: Any) -> None:
+    """Refuse what is not a delay: a number of seconds, within `LONGEST_DELAY`."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not abs(value) <= LONGEST_DELAY.total_seconds():
+        raise InvalidOption(f"{argument}={value!r}: pass a number of seconds, a thousand years at most.")
+
+
 def delay_seconds(argument: str, keywords: Any) -> float:
     """Return the seconds that keywords of `datetime.timedelta` make.
 

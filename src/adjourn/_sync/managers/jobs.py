@@ -194,7 +194,8 @@ class SyncJobManager(SyncStatementRunner):
         if not jobs:
             return []
         dumps = self.connector.json_dumps
-        delays = [job.schedule_in for job in jobs]
+        # psycopg sends no list that holds both int and float.
+        delays = [None if job.schedule_in is None else float(job.schedule_in) for job in jobs]
         parameters = {
             "queues": [job.queue for job in jobs],
             "task_names": [job.task_name for job in jobs],
