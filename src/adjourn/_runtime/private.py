@@ -34,4 +34,4 @@ def leave_in_silence(task: asyncio.Task[object] | None) -> None:
     it is pending!", in a program that has not closed the app.
     """
     if task is not None:
-        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # private

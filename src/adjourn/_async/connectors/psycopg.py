@@ -315,7 +315,8 @@ class AsyncPsycopgSession(AsyncSession):
 async def run_async(connection: AsyncConnection[Any], statement: Statement, parameters: Parameters | None) -> list[Row]:
     """Execute a statement on a connection and return its rows."""
     cursor = own_cursor_async(connection)
-    # Text without parameters may hold several commands, which cannot be prepared.
+    # Text without parameters may hold several commands, which cannot be prepared. psycopg's types want text that stands in
+    # the code; ours comes from files.
     await cursor.execute(statement.text, parameters, prepare=False if parameters is None else None)  # pyright: ignore[reportArgumentType]
     return await rows_async(cursor)
 

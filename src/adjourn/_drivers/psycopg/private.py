@@ -46,7 +46,7 @@ def _makes(pool_factory: Callable[..., Any], kind: type[Any]) -> bool:
 
 @functools.cache
 def _blocking(pool_class: Any) -> Callable[..., Any]:
-    class Pool(pool_class):  # type: ignore[misc]
+    class Pool(pool_class):  # type: ignore[misc]  # a class of the caller's
         """A pool that is not finalised at the interpreter's exit or in a forked child.
 
         The finaliser waits for the pool's threads, which no longer run there.
@@ -70,7 +70,7 @@ def _blocking(pool_class: Any) -> Callable[..., Any]:
 
 @functools.cache
 def _asynchronous(pool_class: Any) -> Callable[..., Any]:
-    class Pool(pool_class):  # type: ignore[misc]
+    class Pool(pool_class):  # type: ignore[misc]  # a class of the caller's
         """A pool whose tasks end when they are cancelled, and cause no warning when their loop is abandoned."""
 
         def _start_workers(self) -> None:

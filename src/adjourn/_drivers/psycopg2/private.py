@@ -72,10 +72,10 @@ class Pool(ThreadedConnectionPool):
         """
         with self._lock:
             if self.closed or self._pool or key in self._used or len(self._used) >= self.maxconn:
-                taken: Connection = self._getconn(key)  # type: ignore[attr-defined]
+                taken: Connection = self._getconn(key)  # type: ignore[attr-defined]  # private
                 return taken
             if key is None:
-                key = self._getkey()  # type: ignore[attr-defined]
+                key = self._getkey()  # type: ignore[attr-defined]  # private
             self._used[key] = None  # reserve the place while the connection is made
         try:
             connection = self._connect_one()

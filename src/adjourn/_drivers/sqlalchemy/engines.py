@@ -155,7 +155,7 @@ class Made:
                 with contextlib.suppress(Exception):
                     _finish(raw, idle_only)
                 if not idle_only:
-                    entry.dbapi_connection = None  # type: ignore[misc]
+                    entry.dbapi_connection = None  # type: ignore[misc]  # a property in its types
             self.left_behind.clear()
 
     def keep_for_ever(self) -> None:

@@ -314,7 +314,8 @@ class SyncPsycopgSession(SyncSession):
 def run(connection: Connection[Any], statement: Statement, parameters: Parameters | None) -> list[Row]:
     """Execute a statement on a connection and return its rows."""
     cursor = own_cursor(connection)
-    # Text without parameters may hold several commands, which cannot be prepared.
+    # Text without parameters may hold several commands, which cannot be prepared. psycopg's types want text that stands in
+    # the code; ours comes from files.
     cursor.execute(statement.text, parameters, prepare=False if parameters is None else None)  # pyright: ignore[reportArgumentType]
     return rows(cursor)
 
