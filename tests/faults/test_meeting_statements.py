@@ -16,6 +16,7 @@ import psycopg.rows
 import pytest
 
 from adjourn import sql
+from adjourn.sql.templates import render
 
 PAIR_SECONDS = float(os.environ.get("ADJOURN_TEST_PAIR_SECONDS", "0.03"))
 MELEE_SECONDS = 50 * PAIR_SECONDS
@@ -35,7 +36,7 @@ OLD_WEEK = """
 """
 JOBS = """
     insert into adjourn.adjourn_jobs (queue, task_name, priority, lock, args, hold)
-    select 'default', 't', n % 3, lock, '{}', case when lock is null then 0 else 3 end
+    select 'default', 't', n % 3, lock, '{}', case when lock is null then @ready else @unplaced end
     from generate_series(1, 12) n, lateral (select (array['a', 'b', null])[1 + n % 3] as lock) l
 """
 
@@ -303,7 +304,7 @@ class Arena:
             self.observer.execute(OLD_WEEK)
         for actor in self.actors:
             actor.worker_id, actor.jobs, actor.deferred, actor.deleted = 0, {}, 0, 0
-        self.observer.execute(JOBS)
+        self.observer.execute(render(JOBS, sql.DEFAULT_SCHEMA).encode())
         place_and_heal(self.actors[0])
 
     def meet(self, kinds: list[Callable[[Actor], None]], seconds: float) -> None:
@@ -319,7 +320,8 @@ class Arena:
         for _ in range(3):
             place_and_heal(self.actors[0])
         rules = self.rules(began + sum(actor.deferred - actor.deleted for actor in self.actors))
-        (found,) = self.observer.execute("select " + ", ".join(f"({query})" for query in rules.values())).fetchall()
+        counts = "select " + ", ".join(f"({query})" for query in rules.values())
+        (found,) = self.observer.execute(render(counts, sql.DEFAULT_SCHEMA).encode()).fetchall()
         assert [wrong for wrong, count in zip(rules, found, strict=True) if count] == []
 
     def rules(self, expected: int) -> dict[str, str]:
@@ -328,17 +330,17 @@ class Arena:
             "an id twice": "select count(*) - count(distinct id) from adjourn.adjourn_all_jobs",
             "jobs lost or invented": f"select count(*) - {expected} from adjourn.adjourn_all_jobs",
             "a lock without a head": """
-                select count(*) from (select lock from adjourn.adjourn_jobs where hold in (2, 3)
-                except select lock from adjourn.adjourn_jobs where hold = 0) headless
+                select count(*) from (select lock from adjourn.adjourn_jobs where hold in (@behind, @unplaced)
+                except select lock from adjourn.adjourn_jobs where hold = @ready) headless
             """,
             "a lock with two heads": """
-                select count(*) from (select from adjourn.adjourn_jobs where hold = 0 and lock is not null
+                select count(*) from (select from adjourn.adjourn_jobs where hold = @ready and lock is not null
                 group by lock having count(*) > 1) heads
             """,
-            "a job not placed": "select count(*) from adjourn.adjourn_jobs where hold = 3",
-            "a job behind no lock": "select count(*) from adjourn.adjourn_jobs where hold = 2 and lock is null",
+            "a job not placed": "select count(*) from adjourn.adjourn_jobs where hold = @unplaced",
+            "a job behind no lock": "select count(*) from adjourn.adjourn_jobs where hold = @behind and lock is null",
             "a job that runs and is not ready": """
-                select count(*) from adjourn.adjourn_jobs where worker_id is not null and hold <> 0
+                select count(*) from adjourn.adjourn_jobs where worker_id is not null and hold <> @ready
             """,
         }
 
