@@ -19,6 +19,7 @@ An event is made only if somebody is to be told of it. The log is the first subs
 from __future__ import annotations
 
 from adjourn.events.jobs import (
+    ErrorDropped,
     JobAborted,
     JobAbortRequested,
     JobEnded,
@@ -32,8 +33,10 @@ from adjourn.events.jobs import (
     JobSucceeded,
     JobTimeoutIgnored,
     JobWaitedFor,
+    OutcomeReduced,
     OutcomeRefused,
     OutcomeStored,
+    RetryDropped,
     RetryStrategyFailed,
     TaskUnknown,
 )
@@ -62,6 +65,7 @@ from adjourn.events.workers import (
 __all__ = [
     "ConnectionLost",
     "ConnectionRestored",
+    "ErrorDropped",
     "Event",
     "Events",
     "HeartbeatFailed",
@@ -78,12 +82,14 @@ __all__ = [
     "JobWaitedFor",
     "JobsDeferred",
     "JobsRescued",
+    "OutcomeReduced",
     "OutcomeRefused",
     "OutcomeStored",
     "PartitionsNotMade",
     "PeriodicJobAlreadyDeferred",
     "PeriodicJobDeferred",
     "PeriodicJobSkipped",
+    "RetryDropped",
     "RetryStrategyFailed",
     "ScheduleForgotten",
     "SchedulingFailed",

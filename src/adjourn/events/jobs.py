@@ -213,6 +213,30 @@ class OutcomeRefused(Event):
 
 
 @attrs.frozen(kw_only=True)
+class OutcomeReduced(Event):
+    """The database will never accept a part of an outcome, which is stored without that part.
+
+    Attributes
+    ----------
+    job_id
+        Of which job.
+    error
+        What the database said.
+    """
+
+    job_id: int
+    error: Exception
+
+
+class ErrorDropped(OutcomeReduced):
+    """The error of an attempt cannot be stored; the job ends without it."""
+
+
+class RetryDropped(OutcomeReduced):
+    """The retry of a job cannot be stored; the job fails."""
+
+
+@attrs.frozen(kw_only=True)
 class JobsRescued(Event):
     """Jobs were taken from workers that fell silent.
 

@@ -143,6 +143,24 @@ def _refused(event: jobs.OutcomeRefused) -> None:
     )
 
 
+def _error_dropped(event: jobs.ErrorDropped) -> None:
+    WORKER.error(
+        "The error of job %s cannot be stored (%s); it ends without",
+        event.job_id,
+        event.error,
+        extra={"action": "error_dropped"},
+    )
+
+
+def _retry_dropped(event: jobs.RetryDropped) -> None:
+    WORKER.error(
+        "The retry of job %s cannot be stored (%s); the job fails",
+        event.job_id,
+        event.error,
+        extra={"action": "retry_dropped"},
+    )
+
+
 def _rescued(event: jobs.JobsRescued) -> None:
     WORKER.warning(
         "Rescued %d jobs of workers without heartbeats; %d more failed, having lost %d workers each",
@@ -280,6 +298,8 @@ WRITERS: dict[type[Event], tuple[logging.Logger, int, Writer]] = {
     jobs.RetryStrategyFailed: (WORKER, logging.ERROR, _strategy_failed),
     jobs.OutcomeStored: (WORKER, logging.DEBUG, _stored),
     jobs.OutcomeRefused: (WORKER, logging.WARNING, _refused),
+    jobs.ErrorDropped: (WORKER, logging.ERROR, _error_dropped),
+    jobs.RetryDropped: (WORKER, logging.ERROR, _retry_dropped),
     jobs.JobsRescued: (WORKER, logging.WARNING, _rescued),
     schedules.PeriodicJobDeferred: (WORKER, logging.INFO, _periodic_deferred),
     schedules.PeriodicJobSkipped: (WORKER, logging.INFO, _skipped),

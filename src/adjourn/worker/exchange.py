@@ -75,7 +75,7 @@ class Exchange:
         self._manager: AsyncWorkerManager | None = None
         self._buffer: deque[Job] = deque()
         self._buffered_at = 0.0
-        self._outbox = Outbox()
+        self._outbox = Outbox(worker.app.events)
         self._probe_at = 0.0
         self._place_at: float | None = None
         self._saturated_since: float | None = None

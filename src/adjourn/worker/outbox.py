@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-
 from adjourn._domain.jobs import Status
 from adjourn._domain.outcomes import Ended, Outcome, Retried
+from adjourn._domain.protocols import EventsLike
+from adjourn.events import ErrorDropped, RetryDropped
 from adjourn.exceptions import ConnectorException
-
-logger: logging.Logger = logging.getLogger("adjourn.worker")
 
 LARGEST_BATCH = 1000
 _DATA_ERRORS = ("22", "23", "40", "54", "55")
@@ -17,7 +15,8 @@ _DATA_ERRORS = ("22", "23", "40", "54", "55")
 class Outbox:
     """Keeps outcomes until they are stored. One that cannot be stored does not block the others."""
 
-    def __init__(self) -> None:
+    def __init__(self, events: EventsLike) -> None:
+        self._events = events
         self.outcomes: list[Outcome] = []
         self._largest_batch = LARGEST_BATCH
 
@@ -55,27 +54,21 @@ class Outbox:
             return
         outcome = self.outcomes.pop(0)
         if _is_unstorable(error):
-            outcome = _storable(outcome, error)
+            self._tell_reduced(outcome, error)
+            outcome = _storable(outcome)
         self.outcomes.append(outcome)
 
+    def _tell_reduced(self, outcome: Outcome, error: ConnectorException) -> None:
+        kind = RetryDropped if isinstance(outcome, Retried) else ErrorDropped
+        if _storable(outcome) != outcome and self._events.wants(kind):
+            self._events.emit(kind(job_id=outcome.id, error=error))
 
-def _storable(outcome: Outcome, error: ConnectorException) -> Outcome:
-    """Return what can be stored of an outcome that the database will never take."""
+
+def _storable(outcome: Outcome) -> Outcome:
+    """Return what can be stored of an outcome that the database will never accept."""
     if isinstance(outcome, Retried):
-        logger.error(
-            "The retry of job %s cannot be stored (%s); the job fails",
-            outcome.id,
-            error,
-            extra={"action": "retry_dropped"},
-        )
         return Ended(outcome.id, outcome.claim, Status.FAILED.value, outcome.error)
-    if isinstance(outcome, Ended) and outcome.error is not None:
-        logger.error(
-            "The error of job %s cannot be stored (%s); the job ends without it",
-            outcome.id,
-            error,
-            extra={"action": "error_dropped"},
-        )
+    if isinstance(outcome, Ended):
         return Ended(outcome.id, outcome.claim, outcome.status)
     return outcome
 
