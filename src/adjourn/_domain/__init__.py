@@ -1,1 +1,1 @@
-"""Pure rules, and the plain data that they are about. No clock, no driver, no event loop."""
+"""Pure rules, and the plain data that they are about. No I/O, no driver, no event loop."""
