@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -53,3 +55,18 @@ def test_the_earlier_handlers_are_back_afterwards(earlier: list[int]) -> None:
         send(signal.SIGINT)
     send(signal.SIGINT)
     assert earlier == [signal.SIGINT]
+
+
+def test_a_second_signal_at_the_same_moment_is_not_lost_where_it_would_end_the_process() -> None:
+    program = """
+import os, signal
+from adjourn.worker.shutdown import SIGNALS, on_signals
+with on_signals(lambda: print("stopping", flush=True)):
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    for number in SIGNALS:
+        os.kill(os.getpid(), number)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    print("not ended")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGTERM, "stopping\n", "")
