@@ -218,7 +218,7 @@ def adapted_pair() -> Pair:
 
     return Pair(
         name="adapted",
-        connector=lambda dsn, size, timeout: names["TinyConnector"](dsn),
+        connector=lambda dsn, size, timeout: names["TinyConnector"](dsn, timeout),
         twin=SyncAdaptedConnector,
         pool_async=shared,
         connect_async=own_connection,
