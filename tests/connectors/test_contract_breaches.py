@@ -143,15 +143,24 @@ def _nothing_is_left_behind() -> Iterator[None]:
     Pool.made.clear()
 
 
-def contract_of(driver: type[Faultless], dsn: str) -> ConnectorContract:
+class IgnoresConnections(AdaptedConnector):
+    def execute(
+        self, statement: Statement, parameters: Parameters | None = None, *, connection: Any = None
+    ) -> list[Row]:
+        return super().execute(statement, parameters)
+
+
+def contract_of(
+    driver: type[Faultless], dsn: str, kind: type[AdaptedConnector] = AdaptedConnector
+) -> ConnectorContract:
     class Contract(ConnectorContract):
         time_limit = 6.0
 
         def make_connector(self) -> BaseConnector:
-            return AdaptedConnector(lambda: driver(dsn, 5))
+            return kind(lambda: driver(dsn, 5))
 
         def make_impatient_connector(self) -> BaseConnector:
-            return AdaptedConnector(lambda: driver(dsn, 0.2))
+            return kind(lambda: driver(dsn, 0.2))
 
         def make_connection(self) -> AbstractAsyncContextManager[Any]:
             return own_connection(dsn)
@@ -184,3 +193,10 @@ def test_a_breach_is_noticed(driver: type[Faultless], test: str, word: str, data
 @pytest.mark.parametrize("test", sorted({test for _, test, _ in BREACHES}))
 def test_a_driver_without_that_fault_passes(test: str, database: str) -> None:
     getattr(contract_of(Faultless, database), test)()
+
+
+def test_a_blocking_call_that_ignores_the_connection_is_noticed(database: str) -> None:
+    contract = contract_of(Faultless, database, IgnoresConnections)
+    with pytest.raises(AssertionError, match=r"expected \[\], found"):
+        contract.test_a_blocking_call_refuses_a_connection_that_it_cannot_use()
+    contract_of(Faultless, database).test_a_blocking_call_refuses_a_connection_that_it_cannot_use()
