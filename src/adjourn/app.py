@@ -132,9 +132,9 @@ class App(blueprints.Blueprint):
         _checked(connector)
         if not self._replacing.acquire(blocking=False):
             raise exceptions.WrongCaller(
-                f"The app's connector is replaced already, by a {type(self.connector).__name__}, and replacements cannot "
-                "overlap. Leave that `with` block first, or use `app.with_connector(...)`, which returns another app "
-                "with the same tasks."
+                f"The app's connector is replaced already (by {type(self.connector).__name__}), and replacements "
+                "cannot overlap. Leave that `with` block first, or use `app.with_connector(...)`, which returns "
+                "another app with the same tasks."
             )
         former = self.connector, self.job_manager
         try:

@@ -281,7 +281,9 @@ async def test_a_statement_on_the_callers_connection_is_part_of_its_transaction(
 async def test_a_connection_of_another_kind_is_refused_with_the_remedy(
     connector: AsyncPsycopg2Half, scratch: str
 ) -> None:
-    with pytest.raises(exceptions.InvalidConnection, match=r"takes a psycopg2 connection.*not a builtins\.str"):
+    with pytest.raises(
+        exceptions.InvalidConnection, match=r"takes a psycopg2 connection.*not an instance of builtins\.str"
+    ):
         await connector.execute_async(ALL, connection="postgresql://")
     with (
         psycopg.connect(scratch) as other,

@@ -233,7 +233,9 @@ async def test_a_statement_on_the_callers_connection_is_part_of_its_transaction(
 
 
 async def test_a_connection_of_another_kind_is_refused_with_the_remedy(connector: AsyncPsycopgHalf) -> None:
-    with pytest.raises(exceptions.InvalidConnection, match=r"takes a psycopg\.\w*Connection.*not a builtins\.str"):
+    with pytest.raises(
+        exceptions.InvalidConnection, match=r"takes a psycopg\.\w*Connection.*not an instance of builtins\.str"
+    ):
         await connector.execute_async(ALL, connection="postgresql://")
 
 

@@ -235,7 +235,9 @@ async def test_an_engines_connection_is_given_back_as_it_was(engine: AsyncEngine
 
 async def test_an_engine_that_cannot_be_used_is_refused() -> None:
     connector = AsyncSQLAlchemyHalf()
-    with pytest.raises(exceptions.InvalidOption, match=r"takes a SQLAlchemy \w*Engine, not a builtins\.str"):
+    with pytest.raises(
+        exceptions.InvalidOption, match=r"takes a SQLAlchemy \w*Engine, not an instance of builtins\.str"
+    ):
         await connector.open_async("postgresql://")
     assert not connector.is_open
 
@@ -303,7 +305,9 @@ async def test_a_connection_of_psycopgs_own_is_taken_too(dsn: str, url: URL, obs
 
 
 async def test_a_connection_of_another_kind_is_refused_with_the_remedy(connector: AsyncSQLAlchemyHalf) -> None:
-    with pytest.raises(exceptions.InvalidConnection, match=r"takes a SQLAlchemy \w*Connection.*not a builtins\.str"):
+    with pytest.raises(
+        exceptions.InvalidConnection, match=r"takes a SQLAlchemy \w*Connection.*not an instance of builtins\.str"
+    ):
         await connector.execute_async(ALL, connection="postgresql://")
 
 

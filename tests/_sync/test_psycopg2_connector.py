@@ -276,7 +276,9 @@ def test_a_statement_on_the_callers_connection_is_part_of_its_transaction(scratc
 
 
 def test_a_connection_of_another_kind_is_refused_with_the_remedy(connector: SyncPsycopg2Half, scratch: str) -> None:
-    with pytest.raises(exceptions.InvalidConnection, match=r"takes a psycopg2 connection.*not a builtins\.str"):
+    with pytest.raises(
+        exceptions.InvalidConnection, match=r"takes a psycopg2 connection.*not an instance of builtins\.str"
+    ):
         connector.execute(ALL, connection="postgresql://")
     with (
         psycopg.connect(scratch) as other,

@@ -234,7 +234,9 @@ def test_an_engines_connection_is_given_back_as_it_was(engine: Engine) -> None:
 
 def test_an_engine_that_cannot_be_used_is_refused() -> None:
     connector = SyncSQLAlchemyHalf()
-    with pytest.raises(exceptions.InvalidOption, match=r"takes a SQLAlchemy \w*Engine, not a builtins\.str"):
+    with pytest.raises(
+        exceptions.InvalidOption, match=r"takes a SQLAlchemy \w*Engine, not an instance of builtins\.str"
+    ):
         connector.open("postgresql://")
     assert not connector.is_open
 
@@ -301,7 +303,9 @@ def test_a_connection_of_psycopgs_own_is_taken_too(dsn: str, url: URL, observer:
 
 
 def test_a_connection_of_another_kind_is_refused_with_the_remedy(connector: SyncSQLAlchemyHalf) -> None:
-    with pytest.raises(exceptions.InvalidConnection, match=r"takes a SQLAlchemy \w*Connection.*not a builtins\.str"):
+    with pytest.raises(
+        exceptions.InvalidConnection, match=r"takes a SQLAlchemy \w*Connection.*not an instance of builtins\.str"
+    ):
         connector.execute(ALL, connection="postgresql://")
 
 

@@ -1,15 +1,10 @@
-"""The connector that the documentation shows keeps the contract."""
+"""A worker runs on the connector that the documentation shows. The page itself checks that it keeps the contract."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import pytest
-
 import adjourn
-from adjourn.connector import BaseConnector
-from adjourn.testing import ConnectorContract
 from support.pages import ROOT, read
 
 PAGE = ROOT / "docs" / "how-to" / "connectors.md"
@@ -21,23 +16,6 @@ def written() -> dict[str, Any]:
     names: dict[str, Any] = {"__name__": "example"}
     exec(compile(EXAMPLE, str(PAGE), "exec"), names)  # as a reader would
     return names
-
-
-class TestTheExample(ConnectorContract):
-    """The connector of the page keeps the contract."""
-
-    @pytest.fixture(autouse=True)
-    def _database(self, database: str, tmp_path: Path) -> None:
-        self.dsn = database
-        self.nowhere = f"host={tmp_path}"
-
-    def make_connector(self) -> BaseConnector:
-        connector: BaseConnector = written()["TinyConnector"](self.dsn)
-        return connector
-
-    def make_unreachable_connector(self) -> BaseConnector:
-        connector: BaseConnector = written()["TinyConnector"](self.nowhere)
-        return connector
 
 
 async def test_a_worker_runs_on_the_example(database: str) -> None:

@@ -20,6 +20,7 @@ from adjourn.connector import BaseConnector
 from adjourn.connectors.adapted import AdaptedConnector, Driver, DriverSession
 from adjourn.testing import ConnectorContract
 from adjourn.types import Parameters, Row, Statement
+from dispatch.pairs import own_connection
 from support.drivers import PsycopgDriver
 from support.sessions import Sessions
 
@@ -27,8 +28,8 @@ from support.sessions import Sessions
 class Adapted(AdaptedConnector):
     """What a third party writes beside the driver."""
 
-    def __init__(self, conninfo: str) -> None:
-        super().__init__(lambda: PsycopgDriver(conninfo))
+    def __init__(self, conninfo: str, timeout: float = 10) -> None:
+        super().__init__(lambda: PsycopgDriver(conninfo, timeout))
 
 
 class TestAdaptedConnector(ConnectorContract):
@@ -42,6 +43,12 @@ class TestAdaptedConnector(ConnectorContract):
 
     def make_unreachable_connector(self) -> BaseConnector:
         return Adapted(self.nowhere)
+
+    def make_impatient_connector(self) -> BaseConnector:
+        return Adapted(self.dsn, timeout=0.2)
+
+    def make_connection(self) -> AbstractAsyncContextManager[Any]:
+        return own_connection(self.dsn)
 
     @contextlib.asynccontextmanager
     async def _made_pool(self) -> AsyncIterator[Any]:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
-import adjourn
 from adjourn.connector import BaseConnector
-from adjourn.contrib.psycopg2 import AsyncPsycopg2Connector, Psycopg2Connector
-from adjourn.contrib.sqlalchemy import SQLAlchemyConnector, SQLAlchemyPsycopg2Connector, SQLAlchemyPsycopgConnector
 from adjourn.testing import ConnectorContract, InMemoryConnector, SyncInMemoryConnector
-from support.addresses import address
+from dispatch import pairs
+
+Managed = AbstractContextManager[Any] | AbstractAsyncContextManager[Any]
 
 
 class TestInMemoryConnector(ConnectorContract):
@@ -39,79 +35,80 @@ class OnPostgres(ConnectorContract):
     @pytest.fixture(autouse=True)
     def _database(self, database: str, tmp_path: Path) -> None:
         self.dsn = database
-        self.nowhere = str(tmp_path)
+        self.nowhere = f"host={tmp_path}"
 
-
-class TestPsycopgConnector(OnPostgres):
-    def make_connector(self) -> BaseConnector:
-        return adjourn.PsycopgConnector(self.dsn, min_size=1, max_size=2)
-
-    def make_unreachable_connector(self) -> BaseConnector:
-        return adjourn.PsycopgConnector(host=self.nowhere)
-
-    @contextlib.asynccontextmanager
-    async def _made_pool(self) -> AsyncIterator[Any]:
-        async with AsyncConnectionPool(self.dsn, min_size=1, max_size=2, open=False) as pool:
-            yield pool
-
-    def make_pool(self) -> AbstractAsyncContextManager[Any]:
-        return self._made_pool()
-
-
-class TestSyncPsycopgConnector(OnPostgres):
-    def make_connector(self) -> BaseConnector:
-        return adjourn.SyncPsycopgConnector(self.dsn, min_size=1, max_size=2)
-
-    def make_unreachable_connector(self) -> BaseConnector:
-        return adjourn.SyncPsycopgConnector(host=self.nowhere)
-
-    @contextlib.contextmanager
-    def _made_pool(self) -> Iterator[Any]:
-        with ConnectionPool(self.dsn, min_size=1, max_size=2, open=True) as pool:
-            yield pool
-
-    def make_pool(self) -> AbstractContextManager[Any]:
-        return self._made_pool()
-
-
-class TestAsyncPsycopg2Connector(OnPostgres):
-    def make_connector(self) -> BaseConnector:
-        return AsyncPsycopg2Connector(self.dsn, maxconn=2)
-
-    def make_unreachable_connector(self) -> BaseConnector:
-        return AsyncPsycopg2Connector(host=self.nowhere)
-
-
-class TestPsycopg2Connector(OnPostgres):
-    def make_connector(self) -> BaseConnector:
-        return Psycopg2Connector(self.dsn, maxconn=2)
-
-    def make_unreachable_connector(self) -> BaseConnector:
-        return Psycopg2Connector(host=self.nowhere)
-
-
-class OnSQLAlchemy(OnPostgres):
-    driver: str
-    connector: type[BaseConnector]
+    def make(self, dsn: str, size: int, timeout: float) -> BaseConnector:
+        raise NotImplementedError
 
     def make_connector(self) -> BaseConnector:
-        return self.connector(dsn=address(self.dsn, self.driver), pool_size=2, max_overflow=0)  # type: ignore[call-arg]
+        return self.make(self.dsn, 2, 30)
 
     def make_unreachable_connector(self) -> BaseConnector:
-        return self.connector(dsn=f"postgresql+{self.driver}://localhost:1/nowhere")  # type: ignore[call-arg]
+        return self.make(self.nowhere, 2, 30)
+
+    def make_impatient_connector(self) -> BaseConnector:
+        return self.make(self.dsn, 2, 0.2)
 
 
-class TestSQLAlchemyConnectorOnPsycopg(OnSQLAlchemy):
-    driver, connector = "psycopg", SQLAlchemyConnector
+class OfPair(OnPostgres):
+    """An asynchronous connector."""
+
+    pair: pairs.Pair
+
+    def make(self, dsn: str, size: int, timeout: float) -> BaseConnector:
+        return self.pair.connector(dsn, size, timeout)
+
+    def make_pool(self) -> Managed:
+        assert self.pair.pool_async is not None
+        return self.pair.pool_async(self.dsn)
+
+    def make_connection(self) -> Managed:
+        assert self.pair.connect_async is not None
+        return self.pair.connect_async(self.dsn)
 
 
-class TestSQLAlchemyConnectorOnAsyncpg(OnSQLAlchemy):
-    driver, connector = "asyncpg", SQLAlchemyConnector
+class TestPsycopgConnector(OfPair):
+    pair = pairs.PSYCOPG
 
 
-class TestSQLAlchemyPsycopgConnector(OnSQLAlchemy):
-    driver, connector = "psycopg", SQLAlchemyPsycopgConnector
+class TestAsyncPsycopg2Connector(OfPair):
+    pair = pairs.PSYCOPG2
 
 
-class TestSQLAlchemyPsycopg2Connector(OnSQLAlchemy):
-    driver, connector = "psycopg2", SQLAlchemyPsycopg2Connector
+class TestSQLAlchemyConnectorOnPsycopg(OfPair):
+    pair = pairs.SQLALCHEMY_PSYCOPG
+
+
+class TestSQLAlchemyConnectorOnAsyncpg(OfPair):
+    pair = pairs.SQLALCHEMY_ASYNCPG
+
+
+class Synchronous(OnPostgres):
+    """A connector that is synchronous and nothing else."""
+
+    name: str
+
+    def make(self, dsn: str, size: int, timeout: float) -> BaseConnector:
+        return pairs.SYNCHRONOUS[self.name](dsn, size, timeout)
+
+    def make_pool(self) -> Managed:
+        return pairs.POOLS[self.name](self.dsn)
+
+    def make_connection(self) -> Managed:
+        return pairs.CONNECTIONS[self.name](self.dsn)
+
+
+class TestSyncPsycopgConnector(Synchronous):
+    name = "SyncPsycopgConnector"
+
+
+class TestPsycopg2Connector(Synchronous):
+    name = "Psycopg2Connector"
+
+
+class TestSQLAlchemyPsycopgConnector(Synchronous):
+    name = "SQLAlchemyPsycopgConnector"
+
+
+class TestSQLAlchemyPsycopg2Connector(Synchronous):
+    name = "SQLAlchemyPsycopg2Connector"

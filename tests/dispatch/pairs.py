@@ -145,6 +145,13 @@ def own_engine(dsn: str, driver: str = "psycopg") -> Iterator[Engine]:
         engine.dispose()
 
 
+@contextlib.contextmanager
+def own_orm_session(dsn: str, driver: str = "psycopg") -> Iterator[Session]:
+    """Make an ORM session of the user's, which a block closes."""
+    with own_engine(dsn, driver) as engine, Session(engine) as session:
+        yield session
+
+
 def sqlalchemy_pair(driver: str) -> Pair:
     """Return SQLAlchemy's pair on a driver of its asynchronous engines."""
 
@@ -160,11 +167,6 @@ def sqlalchemy_pair(driver: str) -> Pair:
         finally:
             await engine.dispose()
 
-    @contextlib.contextmanager
-    def session(dsn: str) -> Iterator[Session]:
-        with own_engine(dsn) as engine, Session(engine) as session:
-            yield session
-
     @contextlib.asynccontextmanager
     async def connection_async(dsn: str) -> AsyncIterator[Any]:
         async with engine_async(dsn) as engine, engine.connect() as connection:
@@ -176,7 +178,7 @@ def sqlalchemy_pair(driver: str) -> Pair:
         twin=SQLAlchemyPsycopgConnector,
         pool=own_engine,
         pool_async=engine_async,
-        connect=session,
+        connect=own_orm_session,
         connect_async=connection_async,
     )
 
@@ -216,7 +218,7 @@ def adapted_pair() -> Pair:
 
     return Pair(
         name="adapted",
-        connector=lambda dsn, size, timeout: names["TinyConnector"](dsn),
+        connector=lambda dsn, size, timeout: names["TinyConnector"](dsn, timeout),
         twin=SyncAdaptedConnector,
         pool_async=shared,
         connect_async=own_connection,
@@ -257,3 +259,11 @@ POOLS: dict[str, Callable[[str], contextlib.AbstractContextManager[Any]]] = {
     "SQLAlchemyPsycopg2Connector": lambda dsn: own_engine(dsn, "psycopg2"),
 }
 """An open pool of the user's own for each of them that takes one, as in `Pair.pool`."""
+
+CONNECTIONS: dict[str, Callable[[str], contextlib.AbstractContextManager[Any]]] = {
+    "SyncPsycopgConnector": psycopg.connect,
+    "Psycopg2Connector": own_psycopg2_connection,
+    "SQLAlchemyPsycopgConnector": own_orm_session,
+    "SQLAlchemyPsycopg2Connector": lambda dsn: own_orm_session(dsn, "psycopg2"),
+}
+"""A connection of the user's own for each of them that takes one, as in `Pair.connect`."""

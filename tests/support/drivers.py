@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from adjourn import exceptions
 from adjourn._async.connectors.psycopg import AsyncPsycopgHalf, AsyncPsycopgSession, translated_run_async
 from adjourn.connectors.adapted import Driver, DriverSession
 from adjourn.types import Parameters, Row, Statement
@@ -18,9 +19,9 @@ class PsycopgSession(AsyncPsycopgSession, DriverSession):
 class PsycopgDriver(Driver[AsyncConnectionPool[Any]]):
     """What a third party writes: here around psycopg's pool, by way of what adjourn itself has for it."""
 
-    def __init__(self, conninfo: str) -> None:
-        self._half = AsyncPsycopgHalf(conninfo, min_size=1, max_size=2, timeout=10)
-        self.timeout = 10
+    def __init__(self, conninfo: str, timeout: float = 10) -> None:
+        self._half = AsyncPsycopgHalf(conninfo, min_size=1, max_size=2, timeout=timeout)
+        self.timeout = timeout
 
     async def make_pool_async(self) -> AsyncConnectionPool[Any]:
         return await self._half.make_pool_async()
@@ -40,8 +41,11 @@ class PsycopgDriver(Driver[AsyncConnectionPool[Any]]):
     async def execute_async(
         self, pool: AsyncConnectionPool[Any], statement: Statement, parameters: Parameters | None
     ) -> list[Row]:
-        async with pool.connection() as connection:
-            return await translated_run_async(connection, statement, parameters)
+        try:
+            async with pool.connection() as connection:
+                return await translated_run_async(connection, statement, parameters)
+        except PoolTimeout as error:
+            raise exceptions.ConnectorException(str(error)) from error
 
     async def execute_on_async(self, connection: Any, statement: Statement, parameters: Parameters | None) -> list[Row]:
         return await self._half.execute_async(statement, parameters, connection=connection)

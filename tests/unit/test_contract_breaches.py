@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import unittest
 from collections.abc import Callable
 from typing import Any
@@ -10,11 +11,12 @@ from typing import Any
 import pytest
 
 from adjourn import exceptions
+from adjourn._sync.connectors.memory import SyncInMemorySession
 from adjourn.connectors.base import BaseConnector, BaseSyncConnector, SyncSession
 from adjourn.testing import ConnectorContract, MemoryStore, SyncInMemoryConnector
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
-EVERY_TEST = sorted(name for name in vars(ConnectorContract) if name.startswith("test_"))
+EVERY_TEST = sorted(name for name in dir(ConnectorContract) if name.startswith("test_"))
 
 
 class OpensByItself(SyncInMemoryConnector):
@@ -58,6 +60,27 @@ class AnyConnection(SyncInMemoryConnector):
         return super().execute(statement, parameters)
 
 
+class AnyPool(SyncInMemoryConnector):
+    needs_opening = True
+
+    def open(self, pool: Any = None) -> None:
+        super().open()
+
+
+class DeafSession(SyncInMemorySession):
+    def wake(self) -> None: ...
+
+
+class IsNotWoken(SyncInMemoryConnector):
+    def session(self) -> SyncSession:
+        return DeafSession(MemoryStore().connect())
+
+
+class HangsAtClosing(SyncInMemoryConnector):
+    def close(self) -> None:
+        threading.Event().wait()
+
+
 class ByHand(BaseSyncConnector):
     """A connector that is made of nothing but the public contract."""
 
@@ -68,7 +91,9 @@ class ByHand(BaseSyncConnector):
         self.json_loads: JSONLoads = json.loads
         self._store = MemoryStore()
 
-    def open(self, pool: Any = None) -> None: ...
+    def open(self, pool: Any = None) -> None:
+        if pool is not None:
+            raise exceptions.InvalidOption("There is no pool to use.")
 
     def close(self) -> None: ...
 
@@ -83,11 +108,12 @@ class ByHand(BaseSyncConnector):
         return SyncInMemoryConnector(store=self._store).session()
 
 
-def outcomes(make: Callable[[], BaseConnector]) -> dict[str, list[str]]:
+def outcomes(make: Callable[[], BaseConnector], seconds: float = 60.0) -> dict[str, list[str]]:
     """Run the contract without any framework; the names of its tests by what came of them."""
 
     class Contract(ConnectorContract):
         executes_sql = False
+        time_limit = seconds
 
         def make_connector(self) -> BaseConnector:
             return make()
@@ -120,10 +146,23 @@ def test_a_connector_that_keeps_the_contract_passes_without_a_framework(connecto
         (RowsAreTuples, "dictionaries"),
         (BareErrors, "errors_are_ours"),
         (AnyConnection, "connection_of_another_kind"),
+        (AnyPool, "pool_of_another_kind"),
+        (IsNotWoken, "can_be_woken"),
     ],
 )
 def test_a_breach_is_noticed(connector: type[BaseConnector], word: str) -> None:
-    assert any(word in name for name in outcomes(connector)["broken"])
+    assert any(word in name for name in outcomes(connector, 3.0)["broken"])
+
+
+def test_a_check_that_hangs_fails_even_at_closing() -> None:
+    class Contract(ConnectorContract):
+        time_limit = 0.2
+
+        def make_connector(self) -> BaseConnector:
+            return HangsAtClosing()
+
+    with pytest.raises(AssertionError, match=r"hangs: this has not ended within 0\.2 seconds"):
+        Contract().test_many_may_open_at_once()
 
 
 def test_a_failure_names_the_connector_and_the_colour() -> None:

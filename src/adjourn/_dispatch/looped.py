@@ -173,8 +173,8 @@ class LoopedHalf(SyncPooledHalf[LoopedPool]):
     def accept_pool(self, pool: Any) -> NoReturn:
         """Refuse a pool: the driver is asynchronous, and so is its pool."""
         raise exceptions.InvalidOption(
-            f"This connector's driver is asynchronous, so a pool of yours (a {type(pool).__name__}) can only be used on "
-            "its event loop: `await app.open_async(pool)`. For blocking calls open the app without one."
+            f"This connector's driver is asynchronous, so a pool of yours (here: {type(pool).__name__}) can only be "
+            "used on its event loop: `await app.open_async(pool)`. For blocking calls open the app without one."
         )
 
     def execute(
@@ -184,8 +184,9 @@ class LoopedHalf(SyncPooledHalf[LoopedPool]):
         if connection is not None:
             kind = type(connection)
             raise exceptions.InvalidConnection(
-                f"This connector's driver is asynchronous, so a blocking call cannot use a {kind.__module__}."
-                f"{kind.__qualname__}. Await the form of the call that ends in `_async`, with a connection of the driver."
+                "This connector's driver is asynchronous, so a blocking call cannot use an instance of "
+                f"{kind.__module__}.{kind.__qualname__}. Await the form of the call that ends in `_async`, with a "
+                "connection of the driver."
             )
         opened = self.enter()
         try:

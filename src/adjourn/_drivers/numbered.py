@@ -26,9 +26,13 @@ _QUOTED = re.compile(
 )
 
 
-@functools.lru_cache(maxsize=512)
 def numbered(text: str) -> tuple[str, tuple[str, ...]]:
     """Replace ``%(name)s`` by ``$1``, ``$2``, ... and ``%%`` by a percent sign, wherever they are, as psycopg does.
+
+    Parameters
+    ----------
+    text
+        The text of a statement that is executed with parameters.
 
     Returns
     -------
@@ -41,6 +45,11 @@ def numbered(text: str) -> tuple[str, tuple[str, ...]]:
     ConnectorException
         If the text has any other percent sign.
     """
+    return _numbered(text)
+
+
+@functools.lru_cache(maxsize=512)
+def _numbered(text: str) -> tuple[str, tuple[str, ...]]:
     numbers: dict[str, int] = {}
 
     def number(match: re.Match[str]) -> str:
@@ -56,9 +65,25 @@ def numbered(text: str) -> tuple[str, tuple[str, ...]]:
     return _PLACEHOLDER.sub(number, text), tuple(numbers)
 
 
-@functools.lru_cache(maxsize=512)
 def has_several_commands(text: str) -> bool:
-    """Tell whether a text has more than one SQL command; if that is hard to tell, return True."""
-    if ";" not in text:
-        return False
+    """Tell whether a text has more than one SQL command; if that is hard to tell, return True.
+
+    Drivers that prepare statements can prepare only one command at a time.
+
+    Parameters
+    ----------
+    text
+        The text of a statement that is executed without parameters.
+
+    Returns
+    -------
+    bool
+        Whether a semicolon ends a command before the last one. Those in strings, quoted names, comments and bodies of
+        functions end none.
+    """
+    return ";" in text and _has_inner_semicolon(text)
+
+
+@functools.lru_cache(maxsize=512)
+def _has_inner_semicolon(text: str) -> bool:
     return ";" in _QUOTED.sub(" ", text).rstrip("; \t\r\n")

@@ -20,11 +20,19 @@ from adjourn import exceptions
 from adjourn._async.connectors.lifecycle import AsyncPooledHalf
 from adjourn._dispatch.dispatcher import Dispatcher
 from adjourn._dispatch.looped import LoopedHalf, LoopedSession
+from adjourn._drivers.numbered import has_several_commands, numbered
 from adjourn.connectors.base import AsyncSession, SyncSession
 from adjourn.connectors.faces import AsynchronousConnector, SynchronousConnector
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
-__all__ = ["AdaptedConnector", "Driver", "DriverSession", "SyncAdaptedConnector"]
+__all__ = [
+    "AdaptedConnector",
+    "Driver",
+    "DriverSession",
+    "SyncAdaptedConnector",
+    "has_several_commands",
+    "numbered",
+]
 
 PoolT = TypeVar("PoolT")
 
@@ -33,7 +41,8 @@ class DriverSession(abc.ABC):
     """A database connection that belongs to its caller alone: it holds prepared statements, and can listen.
 
     It commits each statement by itself; ``begin`` and ``commit`` can be executed as statements. It is used by one task
-    at a time. After a `ConnectorException` it may be broken: it is closed then, and another one taken.
+    at a time. After a `ConnectorException` it may be broken: it is closed then, and another one taken. A worker has
+    two.
     """
 
     @abc.abstractmethod
@@ -45,8 +54,8 @@ class DriverSession(abc.ABC):
         statement
             The statement to execute.
         parameters
-            The values of its ``%(name)s``. None sends the text as it is: it may hold several commands, and percent
-            signs count for themselves.
+            The values of its ``%(name)s``. None sends the text as it is: percent signs count for themselves. There may
+            be several commands, as in a migration, and nobody reads their rows: an empty list will do.
 
         Raises
         ------
@@ -77,6 +86,11 @@ class DriverSession(abc.ABC):
         ----------
         timeout
             Seconds to wait at most; an empty list is returned when nothing came.
+
+        Raises
+        ------
+        ConnectorException
+            If the connection is lost, before the wait or during it. A worker takes another session then.
         """
 
     is_wakeable: bool = False
@@ -91,7 +105,10 @@ class DriverSession(abc.ABC):
 
     @abc.abstractmethod
     async def close_async(self) -> None:
-        """Close the connection. Never raises because the connection is broken; closing twice does nothing."""
+        """Close the connection. Never raises because the connection is broken; closing twice does nothing.
+
+        A transaction that is open is rolled back.
+        """
 
 
 class Driver(abc.ABC, Generic[PoolT]):
@@ -102,7 +119,8 @@ class Driver(abc.ABC, Generic[PoolT]):
     Attributes
     ----------
     timeout
-        Seconds: how long a call waits for a connection at most, and closing for calls in flight; 30 unless set.
+        Seconds: how long a call waits for a connection at most, and closing for calls in flight; 30 unless set. The
+        driver keeps the former itself (`execute_async`); the latter is kept for it.
     json_dumps, json_loads
         How the arguments of jobs become JSON text and back; `json.dumps` and `json.loads` unless set.
     """
@@ -131,7 +149,8 @@ class Driver(abc.ABC, Generic[PoolT]):
     async def execute_async(self, pool: PoolT, statement: Statement, parameters: Parameters | None) -> list[Row]:
         """Execute one statement, committed on return, and return its rows as dictionaries.
 
-        A call that is cancelled takes no connection away from the others. More calls than connections wait.
+        A call that is cancelled takes no connection away from the others. More calls than connections wait, for
+        ``timeout`` seconds at most.
 
         Parameters
         ----------
@@ -140,25 +159,30 @@ class Driver(abc.ABC, Generic[PoolT]):
         statement
             The statement to execute.
         parameters
-            The values of its ``%(name)s``. None sends the text as it is: it may hold several commands, and percent
-            signs count for themselves.
+            The values of its ``%(name)s``. None sends the text as it is: percent signs count for themselves. One
+            command returns its rows. There may be several, and nobody reads their rows: an empty list will do.
 
         Raises
         ------
         UniqueViolation
             If a unique constraint refused.
         ConnectorException
-            For any other error of the database or of the connection to it. The next call works.
+            For any other error of the database or of the connection to it, and if no connection was free for
+            ``timeout`` seconds. The next call works.
         """
 
     @abc.abstractmethod
     async def session_async(self, pool: PoolT | None) -> DriverSession:
-        """Open another connection, for the caller alone. It must work on any event loop, open or not.
+        """Open another connection, for the caller alone. The driver need not have made a pool.
+
+        This may run on another event loop than the pool's, in another thread, at the same time: touch nothing of the
+        pool or of the driver that belongs to an event loop.
 
         Parameters
         ----------
         pool
-            The user's own pool while one is in use: connect to where it does. None otherwise.
+            The user's own pool while one is in use: connect to where that pool connects. If the pool does not tell,
+            connect to where `make_pool_async` does, and tell users to give both the same address. None otherwise.
 
         Raises
         ------
@@ -178,37 +202,43 @@ class Driver(abc.ABC, Generic[PoolT]):
         statement
             The statement to execute.
         parameters
-            Its parameters, by name; None where it has none.
+            Its parameters, by name; None sends the text as it is.
 
         Raises
         ------
         InvalidConnection
-            If it is of another kind; the message says which are taken.
+            If it is of another kind, or belongs to another event loop than the running one; the message says which are
+            taken.
         """
         kind = type(connection)
         raise exceptions.InvalidConnection(
-            f"{type(self).__name__} cannot use a {kind.__module__}.{kind.__qualname__}: it takes no connection of the "
-            "caller's. Leave `connection` out."
+            f"{type(self).__name__} cannot use an instance of {kind.__module__}.{kind.__qualname__}: it takes no "
+            "connection of the caller's. Leave `connection` out."
         )
 
     def accept_pool(self, pool: Any) -> PoolT:
         """Check a pool that a user opens the app with, and return it as the other methods take it. By default none is.
 
+        This runs on the event loop that the app is opened on.
+
         Raises
         ------
         InvalidOption
-            If it is of another kind, or not open; the message says what can be used.
+            If it is of another kind, not open, or belongs to another event loop than the running one; the message says
+            what can be used.
         """
         raise exceptions.InvalidOption(
-            f"{type(self).__name__} takes no pool of the user's, so the app cannot be opened with a "
+            f"{type(self).__name__} takes no pool of the user's, so the app cannot be opened with an instance of "
             f"{type(pool).__name__}. Open it without one."
         )
 
     def discard_pool(self, pool: PoolT) -> None:
         """Give back the connections of a pool that was made here and whose event loop has ended. By default nothing.
 
-        Nothing can be awaited any more. Close the sockets without, for instance on the side of the C library; otherwise
-        the server keeps the sessions for as long as this process lives.
+        Nothing can be awaited any more. Close the connections on the side of the C library, or shut down the socket,
+        which a driver on asyncio has in its transport: ``transport.get_extra_info("socket").shutdown(SHUT_RDWR)``.
+        Otherwise the server keeps the sessions for as long as this process lives. In a forked child this is not called:
+        there the connections are the parent's.
         """
 
     def discard_unfinished(self) -> None:

@@ -339,6 +339,6 @@ class BaseSyncConnector(BaseConnector):
 
     def _refusal(self, what: str) -> exceptions.SyncConnectorConfigurationError:
         return exceptions.SyncConnectorConfigurationError(
-            f"{what} the app's connector, a {type(self).__name__}, is synchronous. Give the app an async connector, "
+            f"{what} the app's connector ({type(self).__name__}) is synchronous. Give the app an async connector, "
             "such as adjourn.PsycopgConnector, or call the blocking form of the operation, the one without `_async`."
         )

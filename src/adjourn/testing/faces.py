@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import abc
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from adjourn import sql
 from adjourn.connectors.base import AsyncSession, BaseConnector, SyncSession
+from adjourn.testing.threads import in_thread
 from adjourn.types import Parameters, Row, Statement
 
 STATEMENTS = sql.statements()
@@ -20,9 +20,17 @@ NO_PARAMETERS: Parameters = {}
 class SessionFace(abc.ABC):
     """A session, in one of its colours."""
 
-    @abc.abstractmethod
+    def __init__(self, session: AsyncSession | SyncSession) -> None:
+        self.is_wakeable: bool = session.is_wakeable
+        self.wake: Callable[[], None] = session.wake
+
     async def execute(self, name: str, parameters: Parameters | None = NO_PARAMETERS) -> list[Row]:
         """Execute a statement by its name."""
+        return await self.execute_statement(STATEMENTS[name], parameters)
+
+    @abc.abstractmethod
+    async def execute_statement(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
+        """Execute a statement."""
 
     @abc.abstractmethod
     async def listen(self, channel: str) -> None:
@@ -45,6 +53,7 @@ class Face(abc.ABC):
 
     def __init__(self, connector: BaseConnector) -> None:
         self.connector = connector
+        self._sessions: list[SessionFace] = []
 
     def __str__(self) -> str:
         return f"{type(self.connector).__name__}, {self.colour} calls"
@@ -64,12 +73,25 @@ class Face(abc.ABC):
         """Execute a statement."""
 
     @abc.abstractmethod
-    async def session(self) -> SessionFace:
+    async def connect(self) -> SessionFace:
         """Take a session."""
 
-    async def execute(self, name: str, parameters: Parameters = NO_PARAMETERS) -> list[Row]:
+    async def session(self) -> SessionFace:
+        """Take a session that is closed at the end, however the check ends."""
+        session = await self.connect()
+        self._sessions.append(session)
+        return session
+
+    async def close_sessions(self) -> None:
+        """Close the sessions that a check has left open."""
+        for session in self._sessions:
+            await session.close()
+
+    async def execute(
+        self, name: str, parameters: Parameters | None = NO_PARAMETERS, connection: Any = None
+    ) -> list[Row]:
         """Execute a statement by its name."""
-        return await self.execute_statement(STATEMENTS[name], parameters)
+        return await self.execute_statement(STATEMENTS[name], parameters, connection)
 
     @contextlib.asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -97,7 +119,7 @@ class AsyncFace(Face):
     ) -> list[Row]:
         return await self.connector.execute_async(statement, parameters, connection=connection)
 
-    async def session(self) -> SessionFace:
+    async def connect(self) -> SessionFace:
         return AsyncSessionFace(await self.connector.session_async())
 
 
@@ -105,10 +127,11 @@ class AsyncSessionFace(SessionFace):
     """A session whose methods are to be awaited."""
 
     def __init__(self, session: AsyncSession) -> None:
+        super().__init__(session)
         self._session = session
 
-    async def execute(self, name: str, parameters: Parameters | None = NO_PARAMETERS) -> list[Row]:
-        return await self._session.execute_async(STATEMENTS[name], parameters)
+    async def execute_statement(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
+        return await self._session.execute_async(statement, parameters)
 
     async def listen(self, channel: str) -> None:
         await self._session.listen_async(channel)
@@ -126,35 +149,36 @@ class SyncFace(Face):
     colour = "blocking"
 
     async def open(self, pool: Any = None) -> None:
-        await asyncio.to_thread(self.connector.open, pool)
+        await in_thread(self.connector.open, pool)
 
     async def close(self) -> None:
-        await asyncio.to_thread(self.connector.close)
+        await in_thread(self.connector.close)
 
     async def execute_statement(
         self, statement: Statement, parameters: Parameters | None = None, connection: Any = None
     ) -> list[Row]:
         serving = self.connector.get_sync_connector()
-        return await asyncio.to_thread(serving.execute, statement, parameters, connection=connection)
+        return await in_thread(serving.execute, statement, parameters, connection=connection)
 
-    async def session(self) -> SessionFace:
-        return SyncSessionFace(await asyncio.to_thread(self.connector.session))
+    async def connect(self) -> SessionFace:
+        return SyncSessionFace(await in_thread(self.connector.session))
 
 
 class SyncSessionFace(SessionFace):
     """A session whose methods block."""
 
     def __init__(self, session: SyncSession) -> None:
+        super().__init__(session)
         self._session = session
 
-    async def execute(self, name: str, parameters: Parameters | None = NO_PARAMETERS) -> list[Row]:
-        return await asyncio.to_thread(self._session.execute, STATEMENTS[name], parameters)
+    async def execute_statement(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
+        return await in_thread(self._session.execute, statement, parameters)
 
     async def listen(self, channel: str) -> None:
-        await asyncio.to_thread(self._session.listen, channel)
+        await in_thread(self._session.listen, channel)
 
     async def wait_for_notifications(self, timeout: float) -> list[str]:
-        return await asyncio.to_thread(self._session.wait_for_notifications, timeout)
+        return await in_thread(self._session.wait_for_notifications, timeout)
 
     async def close(self) -> None:
-        await asyncio.to_thread(self._session.close)
+        await in_thread(self._session.close)

@@ -54,8 +54,8 @@ class AsyncInMemoryHalf(AsyncPooledHalf[MemoryStore]):
     def accept_pool(self, pool: Any) -> MemoryStore:
         """Refuse a pool: this connector has none."""
         raise exceptions.InvalidOption(
-            f"The in-memory connector has no pool, so it cannot be opened with a {type(pool).__name__}. Open it "
-            "without one."
+            "The in-memory connector has no pool, so it cannot be opened with an instance of "
+            f"{type(pool).__name__}. Open it without one."
         )
 
     async def execute_async(
@@ -84,8 +84,9 @@ class AsyncInMemoryHalf(AsyncPooledHalf[MemoryStore]):
         if connection is not None:
             kind = type(connection)
             raise exceptions.InvalidConnection(
-                f"The in-memory connector cannot use a {kind.__module__}.{kind.__qualname__}: it has no database to "
-                "have a transaction in. Leave `connection` out, or test this with a connector to Postgres."
+                f"The in-memory connector cannot use an instance of {kind.__module__}.{kind.__qualname__}: it "
+                "has no database to have a transaction in. Leave `connection` out, or test this with a "
+                "connector to Postgres."
             )
         gate = None
         with contextlib.suppress(exceptions.AppNotOpen):

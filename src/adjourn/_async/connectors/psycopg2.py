@@ -84,8 +84,8 @@ class AsyncPsycopg2Half(AsyncPooledHalf[ThreadedConnectionPool]):
         """Check the user's own pool."""
         if not isinstance(pool, ThreadedConnectionPool):
             raise exceptions.InvalidOption(
-                f"This app is opened with a psycopg2.pool.ThreadedConnectionPool, not with a {type(pool).__name__}. "
-                "Pass one, or nothing to have it made."
+                f"This app is opened with a psycopg2.pool.ThreadedConnectionPool, not with an instance of "
+                f"{type(pool).__name__}. Pass one, or nothing to have it made."
             )
         if pool.closed:
             raise exceptions.InvalidOption(

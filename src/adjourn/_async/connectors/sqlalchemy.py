@@ -121,7 +121,7 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
         wanted, kind = AsyncEngine.__name__, type(pool)
         if not isinstance(pool, AsyncEngine):
             raise exceptions.InvalidOption(
-                f"This call takes a SQLAlchemy {wanted}, not a {kind.__module__}.{kind.__qualname__}. "
+                f"This call takes a SQLAlchemy {wanted}, not an instance of {kind.__module__}.{kind.__qualname__}. "
                 + driver.other_engine(pool)
             )
         driver.check_dialect(pool.dialect, wanted, exceptions.InvalidOption)
@@ -193,7 +193,7 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
             return await names.run_on_drivers_own_async(given, statement, parameters)
         wanted, kind = AsyncConnection.__name__, type(given)
         raise exceptions.InvalidConnection(
-            f"This call takes a SQLAlchemy {wanted} or ORM session as `connection`, not a "
+            f"This call takes a SQLAlchemy {wanted} or ORM session as `connection`, not an instance of "
             f"{kind.__module__}.{kind.__qualname__}. " + driver.other_colour(given, is_blocking=runtime.IS_BLOCKING)
         )
 

@@ -286,7 +286,7 @@ def checked_connection(connection: Any, *, is_blocking: bool) -> Connection:
         )
     kind = type(connection)
     raise exceptions.InvalidConnection(
-        "This call takes a psycopg2 connection (psycopg2.extensions.connection) as `connection`, not a "
+        "This call takes a psycopg2 connection (psycopg2.extensions.connection) as `connection`, not an instance of "
         f"{kind.__module__}.{kind.__qualname__}. "
         + remedy(connection, "a connection of psycopg2", {"psycopg2"}, is_blocking=is_blocking)
     )

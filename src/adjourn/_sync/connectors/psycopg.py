@@ -127,8 +127,8 @@ class SyncPsycopgHalf(SyncPooledHalf[ConnectionPool[Any]]):
         wanted = ConnectionPool.__name__
         if not isinstance(pool, ConnectionPool):
             raise exceptions.InvalidOption(
-                f"This app is opened with a psycopg_pool.{wanted}, not with a {type(pool).__name__}. Pass one, or "
-                "nothing to have it made."
+                f"This app is opened with a psycopg_pool.{wanted}, not with an instance of {type(pool).__name__}. "
+                "Pass one, or nothing to have it made."
             )
         if pool.closed:
             raise exceptions.InvalidOption(f"The {wanted} is not open. Open it before the app, and close it after.")
@@ -389,6 +389,6 @@ def checked_connection(connection: Any) -> Connection[Any]:
         return connection
     wanted, kind = Connection.__name__, type(connection)
     raise exceptions.InvalidConnection(
-        f"This call takes a psycopg.{wanted} as `connection`, not a {kind.__module__}.{kind.__qualname__}. "
-        + driver.other_colour(connection, is_blocking=runtime.IS_BLOCKING)
+        f"This call takes a psycopg.{wanted} as `connection`, not an instance of "
+        f"{kind.__module__}.{kind.__qualname__}. " + driver.other_colour(connection, is_blocking=runtime.IS_BLOCKING)
     )

@@ -1,0 +1,132 @@
+"""Checks of the contract: statements, their parameters, rows and errors."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+
+from adjourn import exceptions
+from adjourn.testing.checks import check_equal, check_raises, check_that, new_job, unique
+from adjourn.testing.faces import Face
+from adjourn.testing.suite import Suite
+from adjourn.types import Statement
+
+LATER = datetime.datetime(2100, 1, 1, 12, 30, 15, 123456, tzinfo=datetime.timezone(datetime.timedelta(hours=2)))
+
+
+class StatementTests(Suite):
+    """Statements on the connections of the pool."""
+
+    def test_rows_are_dictionaries_with_the_types_of_their_columns(self) -> None:
+        """Integers, texts, booleans, aware datetimes and nulls come back as Python's; jsonb cast to text as text."""
+
+        async def check(face: Face) -> None:
+            async with face.opened():
+                job = new_job(lock="l", scheduled_at=LATER, args='{"x": [1, "ü"]}')
+                (stored,) = await face.execute("defer_job", job)
+                check_that(type(stored["id"]) is int, f"an id is an int, not {stored['id']!r}")
+                (row,) = await self._stored(face, job["queue"])
+                expected = {"id": stored["id"], "status": "todo", "abort_requested": False, "worker_id": None}
+                expected |= {name: job[name] for name in ("queue", "task_name", "priority", "lock", "args")}
+                expected |= {"scheduled_at": LATER, "queueing_lock": None, "errors": None, "attempts": 0}
+                check_equal({name: row[name] for name in expected}, expected)
+                check_that(row["scheduled_at"].utcoffset() is not None, "datetimes are aware")
+                check_equal(await face.execute("get_job_status", {"job_id": 0}), [])
+
+        self._in_each_colour(check)
+
+    def test_parameters_reach_the_database_as_they_are(self) -> None:
+        """Quotes, backslashes, percent signs, braces and nulls, alone and in arrays, mean nothing special."""
+        texts = ["plain", "it's", 'a "b"', "c\\d", "100%s %(x)s", "{e,f}", "NULL", "ü€😀", " ", "g\nh"]
+        queue = unique()
+        parameters = {
+            "queues": [queue] * len(texts),
+            "task_names": texts,
+            "priorities": list(range(len(texts))),
+            "locks": [None, *texts[1:]],
+            "queueing_locks": [None] * len(texts),
+            "args": ["{}"] * len(texts),
+            "scheduled_at": [LATER, *[None] * (len(texts) - 1)],
+            "schedule_in": None,
+            "own_transaction": False,
+        }
+
+        async def check(face: Face) -> None:
+            async with face.opened():
+                ids = [row["id"] for row in await face.execute("defer_jobs", parameters)]
+                rows = [row for row in await self._stored(face, queue) if row["id"] in ids]
+                check_equal([row["id"] for row in rows], ids)
+                for column, name in [("task_name", "task_names"), ("priority", "priorities"), ("lock", "locks")]:
+                    check_equal([row[column] for row in rows], parameters[name])
+                check_equal([row["scheduled_at"] for row in rows], parameters["scheduled_at"])
+
+        self._in_each_colour(check)
+
+    def test_without_parameters_the_text_is_sent_as_it_is(self) -> None:
+        """Then percent signs have no special meaning, and there may be several commands, as in a migration."""
+        self._check_executes_sql()
+
+        async def check(face: Face) -> None:
+            async with face.opened():
+                percent = Statement("percent", "select '100%%s' as x, '%(y)s' as y")
+                check_equal(await face.execute_statement(percent), [{"x": "100%%s", "y": "%(y)s"}])
+                semicolon = Statement("semicolon", "select ';'::text as x")
+                check_equal(await face.execute_statement(semicolon), [{"x": ";"}])
+                several = Statement("several", "do $$ begin perform 1; end $$; do $$ begin perform 2; end $$")
+                check_equal(await face.execute_statement(several), [])
+                doubled = Statement("doubled", "select %(x)s::text as x, '100%%' as y")
+                check_equal(await face.execute_statement(doubled, {"x": "%"}), [{"x": "%", "y": "100%"}])
+
+        self._in_each_colour(check)
+
+    def test_errors_are_ours_and_the_next_call_works(self) -> None:
+        """They have Postgres's state, and the name of a violated constraint, and leave no connection unusable."""
+
+        async def check(face: Face) -> None:
+            async with face.opened():
+                job = new_job(queueing_lock=unique())
+                await face.execute("defer_job", job)
+                for _ in range(5):
+                    violation = await check_raises(exceptions.UniqueViolation, face.execute("defer_job", job))
+                    check_equal(violation.constraint_name, "adjourn_jobs_queueing_lock")
+                    check_equal(violation.sqlstate, "23505")
+                    broken = {**job, "queueing_lock": None, "args": "{"}
+                    error = await check_raises(exceptions.ConnectorException, face.execute("defer_job", broken))
+                    check_equal(error.sqlstate, "22P02")
+                check_equal(len(await self._stored(face, job["queue"])), 1)
+
+        self._in_each_colour(check)
+
+    def test_many_calls_at_once_wait_for_connections_instead_of_failing(self) -> None:
+        """More calls than connections are served one after the other, each once."""
+
+        async def check(face: Face) -> None:
+            async with face.opened():
+                job = new_job()
+                rows = await asyncio.gather(*(face.execute("defer_job", job) for _ in range(40)))
+                ids = sorted(row["id"] for (row,) in rows)
+                check_equal([row["id"] for row in await self._stored(face, job["queue"])], ids)
+
+        self._in_each_colour(check)
+
+    def test_a_call_does_not_wait_longer_than_the_timeout_for_a_connection(self) -> None:
+        """When all connections are in use for longer, it raises `ConnectorException`; the next one works."""
+        self._check_executes_sql()
+        slow = Statement("slow", "SELECT 1 AS one FROM pg_sleep(1)")
+
+        async def check(face: Face) -> None:
+            async with face.opened():
+                calls = (face.execute_statement(slow, {}) for _ in range(6))
+                ends = await asyncio.gather(*calls, return_exceptions=True)
+                refusals = [end for end in ends if isinstance(end, BaseException)]
+                check_that(
+                    bool(refusals), "a call is refused when all connections are in use for longer than `timeout`"
+                )
+                for refusal in refusals:
+                    check_that(
+                        isinstance(refusal, exceptions.ConnectorException),
+                        f"expected ConnectorException to be raised, found {refusal!r}",
+                    )
+                check_equal(await face.execute("check_connection"), [{"exists": True}])
+
+        self._in_each_colour(check, self.make_impatient_connector)
