@@ -1,5 +1,6 @@
-"""What exists only so that programs written for Procrastinate keep working. Each module says what it is for.
+"""Code that only keeps programs written for Procrastinate working. Each module says what it is for.
 
-On the ground floor, which cannot import from here, the same is said of a name where it stands: `ProcrastinateException`
-and the errors that are never raised, `JobToDefer`, `get_retry_strategy` and `BaseRetryStrategy.get_schedule_in`.
+`adjourn.exceptions` and `_domain` cannot import from here, so some such names are there instead:
+`ProcrastinateException`, the errors that are never raised, `JobToDefer`, `get_retry_strategy` and
+`BaseRetryStrategy.get_schedule_in`.
 """
