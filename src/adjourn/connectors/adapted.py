@@ -1,12 +1,11 @@
-"""A connector of your own: a driver that is written once, in async, and serves blocking calls too.
+"""Your own connector, from an asynchronous driver that serves blocking calls too.
 
-Write a `Driver`, which makes pools, executes statements and opens sessions (`DriverSession`), and hand it to an
-`AdaptedConnector`. Who may open and close it when, who waits for whom, and what becomes of it in a forked process or
-when an event loop dies, is seen to here, as for adjourn's own connectors.
+Write a `Driver`, which makes pools, executes statements and opens sessions (`DriverSession`), and pass it to an
+`AdaptedConnector`. As for adjourn's own connectors, that handles opening and closing at any time, waiting, forked
+processes and dead event loops.
 
-The connectors of this package have a synchronous half that is generated. Whoever writes a driver elsewhere has no
-generator: blocking calls run another one of the driver on an event loop in a thread. Such a call costs a hop to that
-thread and back.
+adjourn's own connectors have a generated synchronous half. For your driver, blocking calls use a second instance of it,
+on an event loop in a thread, which costs each call a hop to that thread and back.
 """
 
 from __future__ import annotations
@@ -32,8 +31,8 @@ PoolT = TypeVar("PoolT")
 class DriverSession(abc.ABC):
     """A database connection that belongs to its caller alone: it holds prepared statements, and can listen.
 
-    It commits each statement by itself; ``begin`` and ``commit`` can be executed as statements. It is used by one task
-    at a time. After a `ConnectorException` it may be broken: it is closed then, and another one taken.
+    It commits each statement by itself; ``begin`` and ``commit`` can be executed as statements. Only one task uses it
+    at a time. If it is broken after a `ConnectorException`, adjourn closes it and opens another one.
     """
 
     @abc.abstractmethod
@@ -46,14 +45,14 @@ class DriverSession(abc.ABC):
             The statement to execute.
         parameters
             The values of its ``%(name)s``. None sends the text as it is: it may hold several commands, and percent
-            signs count for themselves.
+            signs are literal.
 
         Raises
         ------
         UniqueViolation
-            If a unique constraint refused.
+            If a unique constraint was violated.
         ConnectorException
-            For any other error of the database or of the connection to it. The connection is used again after it, if it
+            For any other error of the database or of the connection to it. adjourn goes on using the connection if it
             still works.
         """
 
@@ -71,12 +70,12 @@ class DriverSession(abc.ABC):
     async def wait_for_notifications_async(self, timeout: float) -> list[str]:
         """Wait until a notification arrives and return the payloads of those that are there.
 
-        Those that arrived while a statement was executed are not lost.
+        It also returns those that arrived while a statement was executed.
 
         Parameters
         ----------
         timeout
-            Seconds to wait at most; an empty list is returned when nothing came.
+            Seconds to wait at most; if nothing arrives, an empty list is returned.
         """
 
     is_wakeable: bool = False
@@ -95,16 +94,16 @@ class DriverSession(abc.ABC):
 
 
 class Driver(abc.ABC, Generic[PoolT]):
-    """A database driver, as adjourn needs it. Each method may be called by many tasks at once, of one event loop.
+    """A database driver for adjourn. Many tasks of one event loop may call each method at the same time.
 
-    Opening and closing are not: one pool is made, used by many, and closed when nobody uses it any more.
+    The exceptions are making and closing a pool: adjourn makes one pool, and closes it when it is no longer in use.
 
     Attributes
     ----------
     timeout
-        Seconds: how long a call waits for a connection at most, and closing for calls in flight; 30 unless set.
+        The most seconds that a call waits for a connection, and that closing waits for calls in flight; 30 unless set.
     json_dumps, json_loads
-        How the arguments of jobs become JSON text and back; `json.dumps` and `json.loads` unless set.
+        Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless set.
     """
 
     timeout: float = 30.0
@@ -115,7 +114,7 @@ class Driver(abc.ABC, Generic[PoolT]):
     async def make_pool_async(self) -> PoolT:
         """Make a pool that is connected. Leave nothing behind when that fails.
 
-        A pool is whatever the other methods need to execute statements: a single connection may do.
+        A pool is any object with which the other methods can execute statements, even a single connection.
 
         Raises
         ------
@@ -125,13 +124,13 @@ class Driver(abc.ABC, Generic[PoolT]):
 
     @abc.abstractmethod
     async def close_pool_async(self, pool: PoolT) -> None:
-        """Close a pool that was made here, which nobody uses any more."""
+        """Close a pool that `make_pool_async` made. It is no longer in use."""
 
     @abc.abstractmethod
     async def execute_async(self, pool: PoolT, statement: Statement, parameters: Parameters | None) -> list[Row]:
         """Execute one statement, committed on return, and return its rows as dictionaries.
 
-        A call that is cancelled takes no connection away from the others. More calls than connections wait.
+        A cancelled call must give its connection back. Calls wait while all connections are in use.
 
         Parameters
         ----------
@@ -141,14 +140,14 @@ class Driver(abc.ABC, Generic[PoolT]):
             The statement to execute.
         parameters
             The values of its ``%(name)s``. None sends the text as it is: it may hold several commands, and percent
-            signs count for themselves.
+            signs are literal.
 
         Raises
         ------
         UniqueViolation
-            If a unique constraint refused.
+            If a unique constraint was violated.
         ConnectorException
-            For any other error of the database or of the connection to it. The next call works.
+            For any other error of the database or of the connection to it. The next call must work.
         """
 
     @abc.abstractmethod
@@ -158,7 +157,7 @@ class Driver(abc.ABC, Generic[PoolT]):
         Parameters
         ----------
         pool
-            The user's own pool while one is in use: connect to where it does. None otherwise.
+            The user's own pool while one is in use: connect to the same database. None otherwise.
 
         Raises
         ------
@@ -167,9 +166,10 @@ class Driver(abc.ABC, Generic[PoolT]):
         """
 
     async def execute_on_async(self, connection: Any, statement: Statement, parameters: Parameters | None) -> list[Row]:
-        """Execute one statement on a connection of the caller's, and return its rows. By default none is taken.
+        """Execute one statement on the caller's own connection, and return its rows. By default this refuses every
+        connection.
 
-        The statement becomes part of whatever transaction is open on it; nothing is committed.
+        The statement becomes part of the transaction that is open on it; nothing is committed.
 
         Parameters
         ----------
@@ -178,21 +178,21 @@ class Driver(abc.ABC, Generic[PoolT]):
         statement
             The statement to execute.
         parameters
-            Its parameters, by name; None where it has none.
+            Its parameters, by name; None if it has none.
 
         Raises
         ------
         InvalidConnection
-            If it is of another kind; the message says which are taken.
+            If it is of another kind; the message says which kinds are accepted.
         """
         kind = type(connection)
         raise exceptions.InvalidConnection(
-            f"{type(self).__name__} cannot use a {kind.__module__}.{kind.__qualname__}: it takes no connection of the "
-            "caller's. Leave `connection` out."
+            f"{type(self).__name__} cannot use a {kind.__module__}.{kind.__qualname__}: it takes no "
+            "connection. Leave `connection` out."
         )
 
     def accept_pool(self, pool: Any) -> PoolT:
-        """Check a pool that a user opens the app with, and return it as the other methods take it. By default none is.
+        """Check a user's pool, and return it as the other methods need it. By default this refuses every pool.
 
         Raises
         ------
@@ -200,26 +200,26 @@ class Driver(abc.ABC, Generic[PoolT]):
             If it is of another kind, or not open; the message says what can be used.
         """
         raise exceptions.InvalidOption(
-            f"{type(self).__name__} takes no pool of the user's, so the app cannot be opened with a "
+            f"{type(self).__name__} takes no pool, so the app cannot be opened with a "
             f"{type(pool).__name__}. Open it without one."
         )
 
     def discard_pool(self, pool: PoolT) -> None:
-        """Give back the connections of a pool that was made here and whose event loop has ended. By default nothing.
+        """Close the connections of a pool of `make_pool_async` whose event loop has ended. By default do nothing.
 
-        Nothing can be awaited any more. Close the sockets without, for instance on the side of the C library; otherwise
-        the server keeps the sessions for as long as this process lives.
+        Nothing can be awaited any more. Close the sockets without waiting, for instance through the C library;
+        otherwise the server keeps the sessions as long as this process lives.
         """
 
     def discard_unfinished(self) -> None:
-        """Give back the connections of a pool whose event loop ended while it was made or closed. By default nothing.
+        """Close the connections of a pool whose event loop ended while making or closing it. By default do nothing.
 
-        These are connections that are made but not in a pool yet, or not any more.
+        These connections are not in a pool yet, or no longer.
         """
 
 
 class DriverHalf(AsyncPooledHalf[Any]):
-    """The asynchronous half: a driver, with the life of its pool.
+    """The asynchronous half: a driver, and the life of its pool.
 
     Parameters
     ----------
@@ -251,17 +251,17 @@ class DriverHalf(AsyncPooledHalf[Any]):
         return self._driver.accept_pool(pool)
 
     def discard_pool(self, pool: Any) -> None:
-        """Give back the connections of a pool."""
+        """Close the connections of a pool."""
         self._driver.discard_pool(pool)
 
     def discard_unfinished(self) -> None:
-        """Give back the connections of a pool that is not finished."""
+        """Close the connections of a pool whose making or closing was cut off."""
         self._driver.discard_unfinished()
 
     async def execute_async(
         self, statement: Statement, parameters: Parameters | None = None, *, connection: Any = None
     ) -> list[Row]:
-        """Execute one statement, on the pool or on a connection of the caller's."""
+        """Execute one statement, on the pool or on the caller's own connection."""
         if connection is not None:
             return await self._driver.execute_on_async(connection, statement, parameters)
         opened = await self.enter_async()
@@ -276,19 +276,19 @@ class DriverHalf(AsyncPooledHalf[Any]):
 
 
 class SyncAdaptedConnector(SynchronousConnector):
-    """The synchronous twin of an `AdaptedConnector`, which is nothing to make or inherit."""
+    """The synchronous twin of an `AdaptedConnector`. Do not make or inherit it."""
 
 
 class AdaptedConnector(AsynchronousConnector):
-    """A connector made of a driver; blocking calls run the driver on an event loop in a thread.
+    """A connector made from a driver. It also serves blocking calls.
 
-    Open on an event loop (``await app.open_async()``), that loop serves blocking calls too; opened with ``app.open()``,
-    an event loop in a thread of its own does.
+    If the app is open on an event loop (``await app.open_async()``), that loop serves blocking calls. If it was opened
+    with ``app.open()``, an event loop in a separate thread does.
 
     Parameters
     ----------
     make_driver
-        Makes the driver: a new one each time, for each event loop has one of its own.
+        Makes a new driver each time, because each event loop needs its own.
 
     Examples
     --------
@@ -304,7 +304,7 @@ class AdaptedConnector(AsynchronousConnector):
             return DriverHalf(make_driver())
 
         def connect(pool: Any) -> SyncSession:
-            # The half knows whether it is open on the user's own pool.
+            # The half knows whether the open pool is the user's own.
             return LoopedSession(half.session_async, half.timeout)
 
         half = make_half()

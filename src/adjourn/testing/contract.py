@@ -1,7 +1,7 @@
-"""The contract of connectors, as a suite of tests for a connector that somebody has written.
+"""The contract of connectors, as a suite of tests for your own connector.
 
-Each test speaks of one promise of `adjourn.connectors.base.BaseConnector`, in both colours, and knows nothing of the
-driver. It asks for adjourn's own statements, so the database needs adjourn's schema and nothing else.
+Each test checks one promise of `adjourn.connectors.base.BaseConnector`, in both colours, with any driver. It executes
+adjourn's own statements, so the database needs only adjourn's schema.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ LATER = datetime.datetime(2100, 1, 1, 12, 30, 15, 123456, tzinfo=datetime.timezo
 
 
 class ConnectorContract:
-    """Tests for a connector of your own: inherit from this class, and define how a connector is made.
+    """Tests for your own connector: inherit from this class, and define how to make a connector.
 
-    The methods that begin with ``test_`` are found by pytest in a class whose name begins with ``Test``, and by
-    unittest in one that inherits `unittest.TestCase` too. They need no plugin.
+    pytest finds the tests in a class whose name begins with ``Test``, unittest in one that also inherits
+    `unittest.TestCase`. They need no plugin.
 
     Each test makes connectors with `make_connector`, to a database with adjourn's schema. It leaves a few jobs there,
     in queues and locks with unique names, so that tests do not disturb each other.
@@ -61,21 +61,21 @@ class ConnectorContract:
         raise NotImplementedError
 
     def make_unreachable_connector(self) -> BaseConnector:
-        """Return a connector to a server that is not there. Without this method, that case is not tested."""
+        """Return a connector to a server that does not exist. Without this method, that case is not tested."""
         raise unittest.SkipTest("make_unreachable_connector is not defined")
 
     def make_pool(self) -> AbstractContextManager[Any] | AbstractAsyncContextManager[Any]:
         """Return a context manager around an open pool of the driver, for the connector to use.
 
         The pool of an asynchronous connector lives on the event loop, so for one return an asynchronous context
-        manager. Without this method, pools of the user's are not tested.
+        manager. Without this method, users' own pools are not tested.
         """
         raise unittest.SkipTest("make_pool is not defined")
 
     # Opening and closing
 
     def test_opening_and_closing_twice_does_nothing_and_it_can_be_opened_again(self) -> None:
-        """Opening what is open and closing what is closed is no error, and every cycle works."""
+        """Opening or closing twice is not an error, and every cycle works."""
 
         async def check(face: Face) -> None:
             for _ in range(3):
@@ -115,7 +115,7 @@ class ConnectorContract:
         self._in_each_colour(check)
 
     def test_a_failed_opening_is_our_error_and_leaves_it_closed(self) -> None:
-        """A server that is not there raises `ConnectorException` each time, and the connector stays closed."""
+        """Without a server, opening raises `ConnectorException` each time, and the connector stays closed."""
 
         async def check(face: Face) -> None:
             for _ in range(2):
@@ -142,7 +142,8 @@ class ConnectorContract:
     # Statements
 
     def test_rows_are_dictionaries_with_the_types_of_their_columns(self) -> None:
-        """Integers, texts, booleans, aware datetimes and nulls come back as Python's; jsonb cast to text as text."""
+        """Integers, texts, booleans, aware datetimes and nulls come back as Python's values; jsonb cast to text as
+        text."""
 
         async def check(face: Face) -> None:
             async with face.opened():
@@ -160,7 +161,8 @@ class ConnectorContract:
         self._in_each_colour(check)
 
     def test_parameters_reach_the_database_as_they_are(self) -> None:
-        """Quotes, backslashes, percent signs, braces and nulls, alone and in arrays, mean nothing special."""
+        """Quotes, backslashes, percent signs, braces and nulls in values, alone and in arrays, have no special
+        meaning."""
         texts = ["plain", "it's", 'a "b"', "c\\d", "100%s %(x)s", "{e,f}", "NULL", "ü€😀", " ", "g\nh"]
         queue = unique()
         parameters = {
@@ -187,7 +189,8 @@ class ConnectorContract:
         self._in_each_colour(check)
 
     def test_without_parameters_the_text_is_sent_as_it_is(self) -> None:
-        """Then percent signs have no special meaning, and there may be several commands, as in a migration."""
+        """Without parameters, percent signs have no special meaning, and there may be several commands, as in a
+        migration."""
         if not self.executes_sql:
             raise unittest.SkipTest("it executes adjourn's own statements only")
 
@@ -203,7 +206,7 @@ class ConnectorContract:
         self._in_each_colour(check)
 
     def test_errors_are_ours_and_the_next_call_works(self) -> None:
-        """They have Postgres's state, and the name of a violated constraint, and leave no connection unusable."""
+        """Errors have Postgres's state and the name of a violated constraint, and leave no connection unusable."""
 
         async def check(face: Face) -> None:
             async with face.opened():
@@ -307,7 +310,7 @@ class ConnectorContract:
     # Colours
 
     def test_a_synchronous_connector_refuses_what_is_awaited(self) -> None:
-        """Its errors say what to do instead, whether it is open or not."""
+        """A synchronous connector's errors say what to do instead, whether it is open or not."""
         connector = self.make_connector()
         if not isinstance(connector, BaseSyncConnector):
             raise unittest.SkipTest("it is an asynchronous connector")
@@ -323,7 +326,7 @@ class ConnectorContract:
         asyncio.run(check())
 
     def test_an_asynchronous_connector_that_is_open_serves_synchronous_calls_from_threads(self) -> None:
-        """On the thread of the event loop itself, a blocking call is done or refused, and never hangs."""
+        """On the thread of the event loop itself, a blocking call succeeds or is refused, and never hangs."""
         connector = self.make_connector()
         if isinstance(connector, BaseSyncConnector):
             raise unittest.SkipTest("it is a synchronous connector")
@@ -385,7 +388,7 @@ class ConnectorContract:
         session = asyncio.run(abandon())
         asyncio.run(_bounded(check, SyncFace(connector)))
 
-    # How it is done
+    # Helpers
 
     def _in_each_colour(
         self, check: Callable[[Face], Awaitable[None]], make: Callable[[], BaseConnector] | None = None
@@ -419,7 +422,7 @@ def native_face(connector: BaseConnector) -> Face:
 
 
 async def check_closed(face: Face) -> None:
-    """Check that a closed connector says so, or serves a call because there is nothing to open."""
+    """Check that a closed connector refuses a call or, if it needs no opening, serves it."""
     if face.connector.needs_opening:
         await check_raises(exceptions.AppNotOpen, face.execute("check_connection"))
     else:

@@ -14,7 +14,7 @@ from adjourn.types import Parameters, Row, Statement
 
 STATEMENTS = sql.statements()
 NO_PARAMETERS: Parameters = {}
-"""Not the same as None, which sends the text as it is."""
+"""Differs from None, which sends the text as it is."""
 
 
 class SessionFace(abc.ABC):
@@ -65,7 +65,7 @@ class Face(abc.ABC):
 
     @abc.abstractmethod
     async def session(self) -> SessionFace:
-        """Take a session."""
+        """Open a session."""
 
     async def execute(self, name: str, parameters: Parameters = NO_PARAMETERS) -> list[Row]:
         """Execute a statement by its name."""
@@ -82,7 +82,7 @@ class Face(abc.ABC):
 
 
 class AsyncFace(Face):
-    """The methods that are to be awaited."""
+    """The methods to await."""
 
     colour = "awaited"
 
@@ -102,7 +102,7 @@ class AsyncFace(Face):
 
 
 class AsyncSessionFace(SessionFace):
-    """A session whose methods are to be awaited."""
+    """A session whose methods are awaited."""
 
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
