@@ -48,8 +48,7 @@ copybutton_exclude = ".linenos, .gp, .go"
 autodoc_default_options = {
     "members": True,
     "undoc-members": True,
-    # Managers and connectors are made of two halves, whose operations are theirs. What Python's own classes have is not
-    # repeated.
+    # Managers and connectors inherit their operations from two halves. Members of Python's own classes are left out.
     "inherited-members": "BaseException,Generic,Protocol,dict,str,tuple",
 }
 autodoc_member_order = "bysource"
@@ -126,7 +125,7 @@ def skip_member(app: Sphinx, what: str, name: str, value: Any, skip: bool, optio
 
 
 def setup(app: Sphinx) -> None:
-    """Connect what is above."""
+    """Connect the functions above."""
     app.connect("autodoc-process-bases", show_public_bases)
     # Before numpydoc, which shapes the docstring of a class.
     app.connect("autodoc-process-docstring", describe_attribute, priority=400)

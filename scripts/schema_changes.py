@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
-"""Show what a migration changes: tables, indexes and whatever else, and functions as a diff of their two files.
+"""Show what a migration changes: tables, indexes and so on, and functions as a diff of their two files.
 
     scripts/migration             the latest migration
     scripts/migration 3           the third
 
-It applies the versions up to the one before to a Postgres, looks at the catalog, applies the migration, looks again,
-and prints what differs; then it rolls everything back. So it shows what the migration does, not what it says. A
-function that is the next version of another is compared with that: ``functions/exchange_v2.sql`` with
-``functions/exchange_v1.sql``.
+It applies the earlier versions to a Postgres, reads the catalog, applies the migration, reads the catalog again, and
+prints the differences; then it rolls everything back. So it shows what the migration really does. It compares a new
+version of a function with the one before: ``functions/exchange_v2.sql`` with ``functions/exchange_v1.sql``.
 """
 
 from __future__ import annotations
@@ -30,7 +29,8 @@ FOLDER = Path(__file__).resolve().parent.parent / "src" / "adjourn" / "sql"
 SCHEMA = "adjourn_shown_by_scripts_migration"
 KINDS = ("type", "table", "index", "view", "function")
 
-# Each thing in the schema, one row a line of its description. The weeks' partitions differ by the day.
+# Each object in the schema, one row for each line of its description. Weekly partitions are left out: they depend on
+# the date.
 CATALOG = """
 with relation as (
     select c.* from pg_class c where c.relnamespace = to_regnamespace(%(schema)s)
@@ -76,7 +76,7 @@ Things = Mapping[str, Sequence[str]]
 
 
 def things(connection: psycopg.Connection) -> Things:
-    """Describe everything that is in the schema: the lines of each thing, by its kind and name."""
+    """Describe everything in the schema: the lines of each object, by its kind and name."""
     found: dict[str, list[str]] = {}
     for name, line, _, _ in connection.execute(CATALOG, {"schema": SCHEMA}):
         found.setdefault(name, []).append(line.replace(f"{SCHEMA}.", ""))
@@ -84,7 +84,7 @@ def things(connection: psycopg.Connection) -> Things:
 
 
 def before_and_after(dsn: str, folder: Path, number: int) -> tuple[Things, Things]:
-    """Return what is in the schema before a migration and after it."""
+    """Return the content of the schema before and after a migration."""
     with psycopg.connect(dsn) as connection:
         connection.execute(sql.SQL("set local search_path = {}").format(sql.Identifier(SCHEMA)))
         before: Things = {}
@@ -97,7 +97,7 @@ def before_and_after(dsn: str, folder: Path, number: int) -> tuple[Things, Thing
 
 
 def report(before: Things, after: Things, folder: Path, migration: Migration) -> Iterator[str]:
-    """Say what differs."""
+    """Print the differences."""
     yield f"Migration {migration.number} ({migration.name})"
     for name in sorted({*before, *after}, key=lambda name: (KINDS.index(name.split()[0]), name)):
         old, new = before.get(name, ()), after.get(name, ())
@@ -114,7 +114,7 @@ def report(before: Things, after: Things, folder: Path, migration: Migration) ->
 
 
 def new_function(functions: Path, name: str, file: str) -> Iterator[str]:
-    """Show a function by its file: by what differs from the version before, where there is one."""
+    """Show a function by its file, as a diff from the version before if there is one."""
     text = (functions / f"{file}.sql").read_text("utf-8").splitlines()
     stem, _, version = file.rpartition("_v")
     earlier = functions / f"{stem}_v{int(version) - 1}.sql"
@@ -129,7 +129,7 @@ def new_function(functions: Path, name: str, file: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def server(dsn: str | None) -> Iterator[str]:
-    """Return the address given, or start a server of our own."""
+    """Return the given address, or start a server."""
     if dsn is not None:
         yield dsn
         return
@@ -138,7 +138,7 @@ def server(dsn: str | None) -> Iterator[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the command line says, and return the exit code."""
+    """Run the command line, and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="scripts/migration", description="Show what a migration of the schema changes."
     )
@@ -147,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--folder", type=Path, default=FOLDER, help="where migrations/ and functions/ are; default: adjourn's"
     )
     parser.add_argument(
-        "--dsn", help="the database to look in, where nothing is left behind; default: an embedded server's"
+        "--dsn", help="the database to use, in which nothing is left behind; default: an embedded server's"
     )
     options = parser.parse_args(arguments)
     try:

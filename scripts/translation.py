@@ -1,8 +1,8 @@
 """Translate the asynchronous half of adjourn into the blocking half, and refuse what cannot be translated.
 
-The package `unasync` removes `async` and `await` from code and changes names. This module tells it which names change,
-translates what it leaves alone (prose, and the type hints that wrap a coroutine's result), and finds whatever would be
-wrong in the twin.
+The package `unasync` removes `async` and `await` from code and changes names. This module gives it the names that
+change, translates the rest (prose, and the type hints that wrap a coroutine's result), and finds everything that would
+be wrong in the twin.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import unasync  # type: ignore[import-untyped]
 
-# What no line of a twin may contain. The code of a lint rule, such as ASYNC109, is allowed.
+# No line of a twin may contain these. The code of a lint rule, such as ASYNC109, is allowed.
 _LEFT_OVER = re.compile(
     r"\w*(?i:async(?!\d)|await|coroutine)\w*|(?i:event\s+loops?)|\b(?:anyio|trio)\w*|\b(?:aclose|aiter|anext|aio)\b"
     r"|\b[Aa]n[\s#]+[Ss]ync\w*"  # an article at the end of a line, its word on the next
@@ -38,7 +38,7 @@ class Refused(Exception):
 
 
 class Rules:
-    """What names and words become in the blocking half, and which rows of the tables are not used.
+    """The translation of names and words for the blocking half, and which rows of the tables are not used.
 
     Parameters
     ----------
@@ -55,14 +55,14 @@ class Rules:
         self.unused = {*renamed, *words}
 
     def name(self, name: str) -> str:
-        """Return what a name is called in the twin."""
+        """Return a name's counterpart in the twin."""
         self.unused.discard(name)
         if name in self.renamed:
             return self.renamed[name]
         return re.sub(r"^(_*)Async(?=[A-Z])", r"\1Sync", name).removesuffix("_async")
 
     def prose(self, text: str) -> str:
-        """Return what a docstring, a comment or a message says in the twin."""
+        """Return the text of a docstring, a comment or a message in the twin."""
         return _PROSE.sub(self._word, text)
 
     def _word(self, match: re.Match[str]) -> str:
@@ -114,7 +114,7 @@ class Source:
                 yield token
 
     def formatted_strings(self) -> Iterator[tuple[int, str]]:
-        """Find f-strings with their lines. Up to Python 3.11 each is one token, from 3.12 it is many."""
+        """Find f-strings with their lines. Up to Python 3.11 each is one token, from 3.12 on several."""
         outermost: list[tokenize.TokenInfo] = []
         for token in self.tokens:
             kind = tokenize.tok_name[token.type]
@@ -185,7 +185,7 @@ def _coroutines(source: Source) -> Iterator[tuple[int, str]]:
 
 
 def _foreign(source: Source, rules: Rules, ours: Collection[str]) -> Iterator[tuple[int, str]]:
-    """Find imports of the twin, imports that only `_runtime` may have, and other libraries' names that have no row."""
+    """Find imports of the twin, imports that only `_runtime` may have, and other libraries' names without a row."""
 
     def unknown(name: str) -> bool:
         return name not in ours and name not in rules.renamed and rules.name(name) != name

@@ -6,9 +6,9 @@
 
 There is one rule: **a name that ends in `_async` is a coroutine, and its twin has the same name without the suffix,
 and blocks.** So `x_async` becomes `x`, `AsyncX` becomes `SyncX`, and `await` disappears. The package `unasync` changes
-the code, token by token. `translation.py`, beside this file, tells it the names, and changes what it leaves alone:
-prose (the docstring of a method that blocks must not say `await`) and the type hints that wrap a coroutine's result.
-Last, ruff formats the twins, so that they read like code that a person wrote.
+the code, token by token. `translation.py`, beside this file, gives it the names, and changes the rest: prose (the
+docstring of a method that blocks must not say `await`) and the type hints that wrap a coroutine's result. Last, ruff
+formats the twins, so that they read like code that a person wrote.
 
 Replacing text is safe only if the script refuses what it cannot replace correctly. It then prints the file and line of
 everything that it refuses, writes nothing, and exits with 2. When you write in a directory called `_async`:
@@ -44,7 +44,7 @@ import unasync  # type: ignore[import-untyped]  # noqa: E402
 
 ROOMS = {"src/adjourn/_async": "src/adjourn/_sync", "tests/_async": "tests/_sync"}
 
-# Names that do not follow the rule, or are not ours. The script refuses a row that nothing uses.
+# Names that do not follow the rule, or that belong to other libraries. The script refuses a row that nothing uses.
 RENAMED: dict[str, str] = {
     "get_async_connector": "get_sync_connector",
     # adjourn._runtime

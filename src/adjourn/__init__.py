@@ -1,7 +1,7 @@
 """adjourn: a PostgreSQL task queue for Python.
 
-Declare tasks on an `App`, defer jobs from synchronous or asynchronous code, and run them in worker processes, with
-nothing more than the Postgres you already have.
+Declare tasks on an `App`, defer jobs from synchronous or asynchronous code, and run them in worker processes. All it
+needs is the Postgres you already have.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ _HOMES = {
     "SyncPsycopgConnector": "adjourn.connectors.psycopg",
     "Task": "adjourn.tasks",
     "Worker": "adjourn.worker",
-    # It only says where to go; a program of Procrastinate that is being migrated may import it.
+    # It only names the new place; programs that move from Procrastinate may import it.
     "AiopgConnector": "adjourn._compat.moved",
 }
 

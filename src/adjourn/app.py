@@ -1,4 +1,4 @@
-"""The app: a connector, a collection of tasks, and what you do with the two; and what its tasks are told of their runs."""
+"""The app, which combines a connector and a collection of tasks, and the context that a task gets for its run."""
 
 from __future__ import annotations
 
@@ -33,27 +33,25 @@ logger: logging.Logger = logging.getLogger(__name__)
 
 
 class App(blueprints.Blueprint):
-    """The way into adjourn: declares tasks, defers their jobs, and runs workers.
+    """The main object of adjourn: declares tasks, defers their jobs, and runs workers.
 
     Parameters
     ----------
     connector
-        How to reach the database, such as ``PsycopgConnector("postgresql://...")``.
+        The connector to the database, such as ``PsycopgConnector("postgresql://...")``.
     import_paths
         Modules that declare tasks; a worker imports them before it starts.
     worker_defaults
         Defaults for the options of `run_worker`.
     periodic_defaults
-        Options of periodic tasks: ``max_delay``, the seconds after its time within which a tick is still deferred, 600
-        by default.
+        Options of periodic tasks: ``max_delay``, how many seconds late a tick is still deferred, 600 by default.
     schema
         The database schema that holds adjourn's tables.
 
     Raises
     ------
     InvalidOption
-        If ``connector`` is not a connector, ``schema`` cannot be the name of a schema, or another option is not
-        acceptable.
+        If ``connector`` is not a connector, ``schema`` cannot be the name of a schema, or another option is not valid.
     """
 
     is_app: bool = True
@@ -100,9 +98,9 @@ class App(blueprints.Blueprint):
         return SchemaManager(self.connector, self.job_manager.schema)
 
     def with_connector(self, connector: BaseConnector) -> Self:
-        """Return another app on another connector, which has the same tasks, including those declared later.
+        """Return another app with the same tasks on another connector. Both have tasks that either declares later.
 
-        Each app's tasks are deferred through its own connector; each is opened and closed by itself.
+        Each app defers through its own connector; open and close each by itself.
         """
         other = type(self).__new__(type(self))
         other.__dict__.update(self.__dict__)
@@ -127,7 +125,7 @@ class App(blueprints.Blueprint):
         InvalidOption
             If ``connector`` is not a connector.
         WrongCaller
-            If the connector is replaced already, here or elsewhere in the program.
+            If the connector is already replaced, by this thread or another.
         """
         _checked(connector)
         if not self._replacing.acquire(blocking=False):
@@ -159,7 +157,7 @@ class App(blueprints.Blueprint):
         additional_context: Mapping[str, Any] | None = None,
         abort_reason: Callable[[], AbortReason | None] | None = None,
     ) -> JobContext:
-        """Return what a task is told about one run of a job; a worker calls this.
+        """Return the context that a task gets for one run of a job. Workers call this.
 
         Takes the attributes of `JobContext`.
         """
@@ -187,7 +185,7 @@ class App(blueprints.Blueprint):
         name
             The task's name.
         allow_unknown
-            Whether to accept a name that is not registered here, because the workers may know it.
+            Whether to accept a name that this app does not know, because its workers may know it.
         **options
                         The options of `Task.configure`.
 
@@ -196,7 +194,7 @@ class App(blueprints.Blueprint):
         TaskNotFound
             If the name is not registered and ``allow_unknown`` is false.
         InvalidOption
-            If an option is not acceptable, or there is none of that name.
+            If an option does not exist, or its value is not valid.
         InvalidTaskArguments
             If the task does not take the arguments in ``task_kwargs``, or they cannot be stored.
         """
@@ -303,7 +301,7 @@ class App(blueprints.Blueprint):
         SyncConnectorConfigurationError
             If the connector is a synchronous one.
         InvalidOption
-            If an option is not acceptable.
+            If an option is not valid.
         """
         merged = cast("WorkerOptions", {**self.worker_defaults, **checked_options("run_worker", options)})
         worker = Worker(self, **merged)
@@ -312,7 +310,7 @@ class App(blueprints.Blueprint):
         await worker.run()
 
     def run_worker(self, **options: Unpack[WorkerOptions]) -> None:
-        """Open the app on an event loop of its own, run a worker there, and close it again.
+        """Open the app on a new event loop, run a worker there, and close the app again.
 
         It takes the same options and raises the same errors as `run_worker_async`.
         """
@@ -362,7 +360,7 @@ class JobContext:
         return self.app.tasks[self.job.task_name]
 
     def should_abort(self) -> bool:
-        """Return whether the job is asked to end. Async tasks are also cancelled; synchronous ones have to ask."""
+        """Return whether the job is asked to end. Async tasks are also cancelled; synchronous ones must check this."""
         return self.abort_reason() is not None
 
     def evolve(self, **changes: Any) -> JobContext:
@@ -371,7 +369,7 @@ class JobContext:
 
     @property
     def queues_display(self) -> str:
-        """The worker's queues, for people to read."""
+        """The worker's queues as text."""
         return "all queues" if self.worker_queues is None else "queues " + ", ".join(self.worker_queues)
 
 

@@ -1,4 +1,4 @@
-"""Where tasks are declared: an app, or a blueprint that an app takes in later."""
+"""Declares tasks, in an app or in a blueprint that is later added to an app."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Args = ParamSpec("Args")
 AnyTask = Task[Any, Any, Any]
-# A `JobContext`, which is made of an app. A function may say so, or name what it takes by a type that it derives from it.
+# A `JobContext`. Functions may annotate the parameter with that class, or with one derived from it.
 Context = TypeVar("Context", bound=ContextLike)
 
 logger: logging.Logger = logging.getLogger("adjourn.blueprints")
@@ -68,11 +68,11 @@ class TaskRegistry(Mapping[str, AnyTask]):
         return len(self._declared)
 
     def add(self, task: AnyTask) -> None:
-        """Make a task known by its name and aliases, all or none."""
+        """Register a task under its name and aliases, all or none."""
         self.add_names(task, (task.name, *task.aliases))
 
     def add_names(self, task: AnyTask, names: Iterable[str]) -> None:
-        """Make a task known by more names, all or none.
+        """Register a task under more names, all or none.
 
         Parameters
         ----------
@@ -99,10 +99,10 @@ class TaskRegistry(Mapping[str, AnyTask]):
 
 
 class Blueprint:
-    """A collection of tasks that an app takes in with ``app.add_tasks_from(blueprint, namespace=...)``."""
+    """A collection of tasks that an app adds with ``app.add_tasks_from(blueprint, namespace=...)``."""
 
     is_everyones: bool = False
-    """Whether every app has the tasks already, and none may change them."""
+    """Whether every app has the tasks already, and no app may change them."""
     is_app: bool = False
     """Whether it has a connector."""
 
@@ -131,7 +131,7 @@ class Blueprint:
         Raises
         ------
         UnboundTaskError
-            For a blueprint that no app has taken in.
+            If no app has added the blueprint.
         """
         self.job_manager_for("")
 
@@ -141,34 +141,34 @@ class Blueprint:
         Raises
         ------
         UnboundTaskError
-            For a blueprint that no app has taken in.
+            If no app has added the blueprint.
         """
         raise exceptions.UnboundTaskError(
-            f"{f'Task {task_name}' if task_name else 'A task'} belongs to a blueprint that no app has taken in: call "
+            f"{f'Task {task_name}' if task_name else 'A task'} belongs to a blueprint that no app has added: call "
             "app.add_tasks_from(blueprint, namespace=...) before it is deferred."
         )
 
     def json_dumps_of_jobs(self) -> JSONDumps | None:
-        """Return the function that turns jobs' arguments into JSON; None if no app has taken this collection in."""
+        """Return the function that turns jobs' arguments into JSON; None if no app has added this collection."""
         return None
 
     def add_tasks_from(self, blueprint: Blueprint, *, namespace: str) -> None:
-        """Take in the tasks of a blueprint, under names that begin with ``namespace:``.
+        """Add the tasks of a blueprint, under names that begin with ``namespace:``.
 
-        The blueprint's tasks are then deferred through this app. If another app has taken them in before, they stay
-        with that app, and this app gets tasks of its own, which it has by name: ``app.tasks["namespace:name"]``.
+        The blueprint's tasks are then deferred through this app. If another app has added them before, they stay with
+        that app, and this app gets its own copies: ``app.tasks["namespace:name"]``.
 
         Parameters
         ----------
         blueprint
             The blueprint.
         namespace
-            What the names of its tasks begin with here, before a colon.
+            The beginning of the names of its tasks in this app, before a colon.
 
         Raises
         ------
         TaskAlreadyRegistered
-            If one of the names is taken; nothing is taken in then.
+            If one of the names is taken; then no task is added.
         InvalidOption
             If the namespace is not a name, or every app has the tasks already, or arguments of a periodic task cannot
             be stored.
@@ -177,12 +177,12 @@ class Blueprint:
         if not isinstance(blueprint, Blueprint) or blueprint.is_app:
             raise exceptions.InvalidOption(f"blueprint={blueprint!r}: pass an adjourn.Blueprint.")
         if blueprint.is_everyones:
-            raise exceptions.InvalidOption(f"{blueprint!r} need not be taken in: every app has its tasks already.")
+            raise exceptions.InvalidOption(f"{blueprint!r} need not be added: every app has its tasks already.")
         renamed = {f"{namespace}:{name}": task for name, task in blueprint.tasks.declared().items()}
         for name in renamed:
             check_name("namespace and name", name)
             if name in self.tasks:
-                message = f"There is a task named {name!r} already. Take the blueprint in under another namespace."
+                message = f"There is a task named {name!r} already. Add the blueprint under another namespace."
                 raise exceptions.TaskAlreadyRegistered(message)
         for each in blueprint.periodic_registry.periodic_tasks.values():
             checked_options(each.task, each.configure_kwargs, self.json_dumps_of_jobs())
@@ -196,7 +196,7 @@ class Blueprint:
         for name, task in renamed.items():
             self.tasks.add_names(taken[id(task)], [name])
         logger.debug(
-            "Taking in %d tasks under %r",
+            "Adding %d tasks under %r",
             len(renamed),
             namespace,
             extra={"action": "loading_blueprint", "namespace": namespace, "tasks": list(renamed)},
@@ -205,7 +205,7 @@ class Blueprint:
             self.periodic_registry.add(attrs.evolve(each, task=taken.get(id(each.task), each.task)))
 
     def add_task_alias(self, task: AnyTask, alias: str) -> None:
-        """Let workers know a task by a further name.
+        """Register a further name for a task, by which workers find it.
 
         Parameters
         ----------
@@ -219,7 +219,7 @@ class Blueprint:
         TaskAlreadyRegistered
             If the name is taken.
         InvalidOption
-            If it is no task, or not one of this collection, or the alias is not a name.
+            If it is not a task of this collection, or the alias is not a name.
         """
         self._check_own(task)
         check_name("alias", alias)
@@ -247,9 +247,9 @@ class Blueprint:
         max_delay: float | None = None,
         **configure_kwargs: Unpack[PeriodicOptions],
     ) -> Callable[[Task[P, R, Args]], Task[P, R, Args]]:
-        """Defer a task by the clock; the worker that comes first does it. Use it above ``@app.task``.
+        """Defer a task on a schedule; the first of the workers does it. Use it above ``@app.task``.
 
-        The task is called with ``timestamp``, the time that it was due, in whole seconds since the epoch.
+        The task is called with ``timestamp``, the time when it was due, in whole seconds since the epoch.
 
         Parameters
         ----------
@@ -264,22 +264,21 @@ class Blueprint:
             them, ``"all"`` each, ``"skip"`` none that is more than a minute old. Of a new schedule, the latest tick
             counts as missed.
         max_delay
-            Seconds after its time within which a tick is still deferred; the app's ``periodic_defaults`` (600) by
-            default.
+            How many seconds late a tick is still deferred; the app's ``periodic_defaults`` (600) by default.
         **configure_kwargs
             Options of the jobs, as for `Task.configure`, except those for the time and the connection.
 
         Raises
         ------
         InvalidOption
-            If an option is not acceptable, the task does not take ``timestamp``, or it is not one of this collection.
+            If an option is not valid, the task does not take ``timestamp``, or it is not one of this collection.
         TaskAlreadyRegistered
             If the task has a schedule with this ``periodic_id`` already.
         """
 
         def declare(task: Task[P, R, Args]) -> Task[P, R, Args]:
             if not isinstance(task, Task):
-                raise exceptions.InvalidOption(f"{task!r} is no task: write @app.periodic(...) above @app.task.")
+                raise exceptions.InvalidOption(f"{task!r} is not a task: write @app.periodic(...) above @app.task.")
             self._check_own(task)
             self.periodic_registry.add(
                 PeriodicTask(
@@ -354,10 +353,10 @@ class Blueprint:
         name
             Its name in the database, ``module.function`` by default.
         aliases
-            Further names that workers know it by.
+            Further names by which workers find it.
         retry
             What to do when it raises: ``False`` (the default) or None lets the job fail, ``True`` runs it again at once
-            without limit, a number that many times at most; a `RetryStrategy` decides for itself.
+            without limit, a number at most that many times; a `RetryStrategy` decides by its own rules.
         pass_context
             Whether the function's first parameter is a `JobContext`.
         queue, priority, lock, queueing_lock
@@ -374,7 +373,7 @@ class Blueprint:
         Raises
         ------
         InvalidOption
-            If an option is not acceptable, or the function cannot be called by keywords.
+            If an option is not valid, or the function cannot be called by keywords.
         MiddlewareKindMismatch
             If a middleware is of another kind than the task.
         TaskAlreadyRegistered

@@ -1,8 +1,8 @@
 """Maintenance tasks that every app has.
 
-Each is named ``builtin:`` and its path, such as ``builtin:adjourn.builtin_tasks.remove_old_jobs``. No function of a
-program has such a name, so lists and logs show at a glance that the job is not one of the program's own. The path
-alone, and the names under which Procrastinate has stored such jobs, are aliases.
+Each is named ``builtin:`` and its path, such as ``builtin:adjourn.builtin_tasks.remove_old_jobs``. No other task has
+such a name, so lists and logs show that the job is a builtin one. The path alone, and Procrastinate's names for these
+tasks, are aliases.
 
 The jobs are in the queue ``builtin``: a worker that serves only some queues has to name it.
 """
@@ -24,12 +24,12 @@ QUEUE = "builtin"
 
 
 class Builtins(Blueprint):
-    """The owner of the tasks, for every app. An app has views of them and never changes them.
+    """The owner of the tasks, for every app. An app has views of the tasks, and never changes them.
 
     Attributes
     ----------
     apps
-        The apps of the program. One that `App.with_connector` returned counts as the one that it comes from.
+        The apps of the program. An app that `App.with_connector` returned counts as the original app.
     """
 
     is_everyones = True
@@ -44,10 +44,10 @@ class Builtins(Blueprint):
         Raises
         ------
         UnboundTaskError
-            If there are several apps, or none: the caller must then choose one.
+            If the program has several apps, or none: the caller must then choose one.
         """
         if len(self.apps) > 1:
-            gc.collect()  # apps are parts of reference cycles, and unused ones must not count
+            gc.collect()  # unused apps must not count, and may still exist in reference cycles
         apps = list(self.apps)
         if len(apps) != 1:
             raise exceptions.UnboundTaskError(
@@ -58,7 +58,7 @@ class Builtins(Blueprint):
 
 
 builtin: Builtins = Builtins()
-"""All of them."""
+"""All builtin tasks."""
 
 
 @builtin.task(
@@ -81,9 +81,9 @@ async def remove_old_jobs(
     remove_aborted: bool = False,
     timestamp: int | None = None,
 ) -> None:
-    """Delete jobs that finished a while ago: by default those that succeeded, and the others on request.
+    """Delete jobs that finished more than ``max_hours`` hours ago; by default only those that succeeded.
 
-    Defer it by the clock with ``app.periodic(cron="0 4 * * *", task_kwargs={"max_hours": 72})(remove_old_jobs)``, once
+    Defer it on a schedule with ``app.periodic(cron="0 4 * * *", task_kwargs={"max_hours": 72})(remove_old_jobs)``, once
     with ``remove_old_jobs.defer(max_hours=72)`` (in a program of several apps with
     ``app.configure_task("builtin:adjourn.builtin_tasks.remove_old_jobs")``), or await it in a task of your own.
     `JobManager.delete_old_jobs_async` says what it does and what it needs.
@@ -99,7 +99,7 @@ async def remove_old_jobs(
     remove_failed, remove_cancelled, remove_aborted
         Which jobs to delete besides those that succeeded.
     timestamp
-        When it was due, which every periodic task is told; it is not used.
+        When it was due; not used, but every periodic task gets it.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The address of `BaseConnector` in programs that were written for Procrastinate."""
+"""`BaseConnector`, where programs that were written for Procrastinate import it from."""
 
 from __future__ import annotations
 

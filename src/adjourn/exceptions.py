@@ -1,7 +1,7 @@
 """Every exception that adjourn defines.
 
-They have one base, so that ``except AdjournException`` catches them all. The docstring of each says the cause and the
-remedy, and is its message if the code that raises it gives no other.
+They have one base, so that ``except AdjournException`` catches them all. Each docstring says the cause and the remedy,
+and is the default message.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class AdjournException(Exception):
 
 
 ProcrastinateException = AdjournException
-"""The name of the base in programs that were written for Procrastinate."""
+"""The name of `AdjournException` in programs that were written for Procrastinate."""
 
 
 class InvalidOption(AdjournException, ValueError):
@@ -85,7 +85,7 @@ class JobTimeout(AdjournException):
 
 
 class UnboundTaskError(AdjournException):
-    """The task belongs to a blueprint that no app has taken in yet. Call ``app.add_tasks_from(blueprint,
+    """The task belongs to a blueprint that no app has added yet. Call ``app.add_tasks_from(blueprint,
     namespace=...)`` before the task is deferred."""
 
 
@@ -104,15 +104,16 @@ class FunctionPathError(AdjournException):
 
 
 class RetryDecisionLike(Protocol):
-    """What is known here of a `RetryDecision`, which is built on these errors."""
+    """The part of `RetryDecision` that this module needs; that class itself needs these errors."""
 
     @property
     def retry_at(self) -> datetime.datetime | None:
-        """Not before this time; None for at once."""
+        """The time before which the job does not run; None for at once."""
 
     @property
     def retry_in(self) -> float | None:
-        """Not before so many seconds after the database's time, which counts where both are given; None for none."""
+        """Seconds from the database's present time before which the job does not run; wins over ``retry_at``; None for
+        no delay."""
 
     @property
     def priority(self) -> int | None:
@@ -128,7 +129,7 @@ class RetryDecisionLike(Protocol):
 
 
 class JobRetry(AdjournException):
-    """Raised inside a worker to say that a job is to be run again; carries the ``retry_decision``."""
+    """Raised inside a worker to run a job again; carries the ``retry_decision``."""
 
     def __init__(self, retry_decision: RetryDecisionLike) -> None:
         super().__init__()
@@ -145,7 +146,7 @@ class ConnectorException(AdjournException):
     Attributes
     ----------
     sqlstate : str or None
-        The five characters by which Postgres names the error, if it named one.
+        Postgres's error code of five characters, if there is one.
     """
 
     def __init__(self, message: str | None = None, *, sqlstate: str | None = None) -> None:
@@ -154,8 +155,8 @@ class ConnectorException(AdjournException):
 
     @property
     def was_refused(self) -> bool:
-        """Whether the server itself refused the statement, so that it certainly had no effect. If the connection broke,
-        that is not known."""
+        """Whether the server itself refused the statement, which then certainly had no effect. If the connection broke,
+        the effect is not known."""
         return self.sqlstate is not None and self.sqlstate[:2] not in ("08", "57")
 
 
@@ -167,7 +168,7 @@ class UniqueViolation(ConnectorException):
     constraint_name : str or None
         The constraint or unique index that was violated.
     queueing_lock : str or None
-        The queueing lock that was taken, when that was the reason.
+        The taken queueing lock, if that was the reason.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What a task with ``pass_context=True`` can know about its run."""
+"""The context that a task with ``pass_context=True`` gets about its run."""
 
 from __future__ import annotations
 

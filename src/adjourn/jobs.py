@@ -1,4 +1,4 @@
-"""Jobs: what they are, where they stand in their lives, and what defers them."""
+"""Jobs, their statuses, and the objects that defer them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Code around tasks: what a middleware is.
+"""Middleware: code around the runs of tasks.
 
-A middleware is called with ``(call_next, context, worker)`` and returns what it makes of ``call_next()``'s result. A
+A middleware is called with ``(call_next, context, worker)`` and returns the result of ``call_next()`` or another one. A
 *task middleware* is of its task's kind: a plain function wraps a synchronous task, in its thread, and an async one
 wraps an async task. A *worker middleware* is async and wraps every job, on the worker's event loop.
 """
@@ -26,10 +26,10 @@ __all__ = [
 ]
 
 SyncTaskMiddleware: TypeAlias = Callable[[SyncCallNext, JobContext, Worker], Any]
-"""What wraps a synchronous task."""
+"""Middleware of a synchronous task."""
 AsyncTaskMiddleware: TypeAlias = Callable[[AsyncCallNext, JobContext, Worker], Awaitable[Any]]
-"""What wraps an async task."""
+"""Middleware of an async task."""
 TaskMiddleware: TypeAlias = SyncTaskMiddleware | AsyncTaskMiddleware
-"""What an item of ``@app.task(task_middleware=[...])`` and of a worker's ``task_middleware`` can be."""
+"""An item of ``@app.task(task_middleware=[...])`` or of a worker's ``task_middleware``."""
 WorkerMiddleware: TypeAlias = AsyncTaskMiddleware
-"""What an item of a worker's ``worker_middleware`` can be."""
+"""An item of a worker's ``worker_middleware``."""

@@ -1,4 +1,4 @@
-"""Periodic tasks: which tasks are deferred by the clock, and which of their ticks are due."""
+"""Periodic tasks: which tasks have schedules, and which of their ticks are due."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ class PeriodicRegistry:
         self.periodic_tasks: dict[tuple[str, str], PeriodicTask] = {}
 
     def add(self, periodic_task: PeriodicTask) -> None:
-        """Take in a periodic task.
+        """Add a periodic task.
 
         Raises
         ------
         TaskAlreadyRegistered
             If the task has a schedule with the same ``periodic_id`` already.
         """
-        # By name: each app that shares the tasks has its own view of them.
+        # Compare names: each app that shares the tasks has its own view of them.
         key = (periodic_task.task.name, periodic_task.periodic_id)
         if key in self.periodic_tasks:
             raise exceptions.TaskAlreadyRegistered(
@@ -93,7 +93,7 @@ def checked_options(
     options
         The options, as `Task.configure` takes them.
     json_dumps
-        How arguments become JSON; None if that is not known yet.
+        The function that turns arguments into JSON; None if it is not known yet.
     """
     for name in options:
         if name not in PeriodicOptions.__annotations__:
@@ -101,7 +101,7 @@ def checked_options(
             raise exceptions.InvalidOption(f"{name!r} is not an option of periodic tasks; these are: {known}.")
     job = task.make_job(**options)
     if "timestamp" in job.task_kwargs:
-        raise exceptions.InvalidOption("task_kwargs: leave `timestamp` out, it is the time that the task was due.")
+        raise exceptions.InvalidOption("task_kwargs: leave `timestamp` out, it is the time when the task was due.")
     try:
         task.signature.check((), {**job.task_kwargs, "timestamp": 0})
         if json_dumps is not None:

@@ -1,4 +1,4 @@
-"""Whether a failed job is run again, and when: pure rules."""
+"""Pure rules for whether and when a failed job runs again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from adjourn.types import TimeDeltaParams
 __all__ = ["BaseRetryStrategy", "RetryDecision", "RetryStrategy", "RetryValue", "get_retry_strategy"]
 
 LONGEST_WAIT = 365 * 24 * 3600
-"""Seconds beyond which a `RetryStrategy`'s wait does not grow: a year."""
+"""The longest wait of a `RetryStrategy` in seconds: a year."""
 
 
 class RetryDecision:
@@ -30,22 +30,22 @@ class RetryDecision:
     retry_at
         The aware datetime before which the job does not run.
     retry_in
-        The same as keywords of `datetime.timedelta`, from now. Pass at most one of the two; with neither, the job is
+        The delay from now, as keywords of `datetime.timedelta`. Pass at most one of the two; with neither, the job is
         due at once.
     priority, queue, lock
-        New values for the job; None leaves its own.
+        New values for the job; None keeps its own.
 
     Attributes
     ----------
     retry_at
-        When the job is due again; None for at once. Where ``retry_in`` was given, an estimate by this machine's clock.
+        When the job is due again; None for at once. With ``retry_in``, an estimate by this machine's clock.
     retry_in
-        The seconds that the database adds to its own time; None where ``retry_in`` was not given.
+        The seconds that the database adds to its own time; None without ``retry_in``.
 
     Raises
     ------
     InvalidOption
-        If a job cannot be deferred with one of the values.
+        If one of the values is not valid for a job.
     """
 
     def __init__(
@@ -87,12 +87,12 @@ class BaseRetryStrategy:
     """Subclass it to decide on retries yourself, and pass an instance as ``@app.task(retry=...)``."""
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
-        """Decide whether a job whose task raised is run again.
+        """Decide whether to run a job again after its task raised.
 
         Parameters
         ----------
         exception
-            What it raised.
+            The exception that the task raised.
         job
             The job; ``job.attempts`` is how often it had failed before.
 
@@ -105,8 +105,8 @@ class BaseRetryStrategy:
         return None if seconds is None else RetryDecision(retry_in={"seconds": seconds})
 
     def get_schedule_in(self, *, exception: BaseException, attempts: int) -> int | None:
-        """Decide in how many seconds the job is run again; None lets it fail. Deprecated: `get_retry_decision` is asked
-        first, and can say more.
+        """Return after how many seconds to run the job again; None lets it fail. Deprecated: `get_retry_decision` is
+        called first, and can decide more.
 
         Parameters
         ----------
@@ -132,7 +132,7 @@ class BaseRetryStrategy:
 
 
 RetryValue: TypeAlias = bool | int | BaseRetryStrategy
-"""What a task's ``retry`` option can be."""
+"""The possible values of a task's ``retry`` option."""
 
 
 def _count_or_none(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -165,7 +165,7 @@ def _exception_types(value: Iterable[type[BaseException]] | None) -> tuple[type[
     return types
 
 
-# Programs derive from it and set attributes of their own, and may change these.
+# Programs may derive from this class, set their own attributes, and change these.
 @attrs.define(kw_only=True, slots=False)
 class RetryStrategy(BaseRetryStrategy):
     """Retry after a wait of ``wait + linear_wait * attempts + exponential_wait ** (attempts + 1)`` seconds, a year
@@ -174,7 +174,7 @@ class RetryStrategy(BaseRetryStrategy):
     Parameters
     ----------
     max_attempts
-        How many retries at most; 0 means none, None (the default) no limit.
+        The most retries; 0 means none, None (the default) no limit.
     wait, linear_wait, exponential_wait
         Seconds, zero or more; 0 by default.
     max_wait
@@ -218,7 +218,7 @@ class RetryStrategy(BaseRetryStrategy):
 
     def wait_seconds(self, attempts: int) -> float:
         """Return the wait before the next run, in seconds and without jitter, after ``attempts`` earlier failures."""
-        # Limit each to the longest wait, so that floating point does not overflow.
+        # Limit each part to the longest wait, so that floats do not overflow.
         wait, linear, base = (min(each, LONGEST_WAIT) for each in (self.wait, self.linear_wait, self.exponential_wait))
         waited = wait + linear * attempts
         try:
@@ -231,8 +231,8 @@ class RetryStrategy(BaseRetryStrategy):
     def of(cls, retry: RetryValue | None) -> BaseRetryStrategy | None:
         """Return the strategy that a task's ``retry`` option stands for.
 
-        ``False`` and None mean none, ``True`` retries at once without limit, a number retries at once that many times.
-        An object of another kind is a strategy if it has ``get_retry_decision`` or ``get_retry_exception``.
+        ``False`` and None mean no retries, ``True`` retries at once without limit, a number retries at once that many
+        times. Any other object is a strategy if it has ``get_retry_decision`` or ``get_retry_exception``.
 
         Raises
         ------

@@ -1,6 +1,6 @@
-"""The schema's SQL, for whoever applies it by other means than adjourn's: a DBA, Django, Alembic.
+"""The schema's SQL, to apply it with other tools than adjourn: psql, Django, Alembic.
 
-Also the home of `SchemaManager` in programs that were written for Procrastinate.
+Programs that were written for Procrastinate also import `SchemaManager` from here.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ __all__ = ["SchemaManager", "SchemaVersion", "versions"]
 def versions(schema: str = sql.DEFAULT_SCHEMA, *, after: int = 0, through: int | None = None) -> list[SchemaVersion]:
     """Return the versions of adjourn's schema in order, with the SQL of each.
 
-    Execute the text of each in this order, without parameters, in whatever transactions: each is one statement, records
-    itself in the table ``adjourn_migrations``, and does nothing where it has been applied already. A database that has
-    the last one is what this adjourn needs, and what `SchemaManager.check_version` accepts.
+    Execute the text of each in this order, without parameters, in any transactions: each is one statement, records
+    itself in the table ``adjourn_migrations``, and does nothing if it has been applied already. This adjourn needs a
+    database with the last one, as `SchemaManager.check_version` checks.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def versions(schema: str = sql.DEFAULT_SCHEMA, *, after: int = 0, through: int |
     after
         Leave out the versions up to this one, which the database has. Default: 0, none of them.
     through
-        Leave out the versions after this one. Migrations that are kept name it, so that they do the same after an
+        Leave out the versions after this one. Pass it in migrations that you keep, so that they do the same after an
         upgrade of adjourn. Default: None, up to the latest.
 
     Returns

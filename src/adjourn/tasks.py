@@ -1,4 +1,4 @@
-"""A task: a function, and the options that its jobs are deferred with."""
+"""A task: a function, and the options for deferring its jobs."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def make_job(
     Raises
     ------
     InvalidOption
-        If an option is not acceptable; the message names it.
+        If an option is not valid; the message names it.
     """
     check_name("name", name)
     check_name("queue", queue, optional=True)
@@ -80,7 +80,7 @@ def make_job(
 
 
 class BlueprintLike(Protocol):
-    """What a task needs of the app or blueprint that it belongs to. `Blueprint`, which is made of tasks, is one."""
+    """The part of an app or blueprint that its tasks need. `Blueprint` is one."""
 
     @property
     def is_everyones(self) -> bool:
@@ -96,7 +96,7 @@ class BlueprintLike(Protocol):
         Raises
         ------
         UnboundTaskError
-            For a blueprint that no app has taken in.
+            If no app has added the blueprint.
         """
 
 
@@ -106,7 +106,7 @@ class Task(Generic[P, R, Args]):
     Attributes
     ----------
     func
-        The function. Calling the task calls it, here and now.
+        The function. Calling the task calls it directly.
     name
         Its name in the database, ``module.function`` unless given.
     aliases
@@ -180,12 +180,12 @@ class Task(Generic[P, R, Args]):
         return f"<Task {self.name}>"
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call the function here and now; nothing is deferred."""
+        """Call the function directly; nothing is deferred."""
         return self.func(*args, **kwargs)
 
     @property
     def full_path(self) -> str:
-        """Where the function is: its module and name."""
+        """The function's path: its module and name."""
         return _full_path(self.func)
 
     def add_namespace(self, namespace: str) -> None:
@@ -255,11 +255,11 @@ class Task(Generic[P, R, Args]):
         Raises
         ------
         InvalidOption
-            If a value is not acceptable; the message names the option.
+            If a value is not valid; the message names the option.
         InvalidTaskArguments
             If the task does not take the arguments in ``task_kwargs``, or they cannot be stored.
         UnboundTaskError
-            If the task belongs to a blueprint that no app has taken in.
+            If no app has added the blueprint that the task belongs to.
         """
         job_manager = self.blueprint.job_manager_for(self.name)
         job = self.make_job(
@@ -317,7 +317,7 @@ class Task(Generic[P, R, Args]):
         AppNotOpen
             If the app is not open.
         WrongCaller
-            On the thread of the event loop that the app was opened on: ``await defer_async(...)`` there.
+            If this is the thread of the event loop that the app was opened on: ``await defer_async(...)`` there.
         """
         return self.configure().defer(*args, **kwargs)
 
@@ -383,7 +383,7 @@ def _full_path(func: Callable[..., Any]) -> str:
 
 
 def _check_not_a_generator(func: Callable[..., Any]) -> None:
-    # The ``__call__`` of an object may be one too.
+    # The ``__call__`` of an object may be a generator too.
     for each in (func, getattr(func, "__call__", None)):  # noqa: B004
         if inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each):
             raise exceptions.InvalidOption(

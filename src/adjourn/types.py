@@ -35,14 +35,16 @@ Row: TypeAlias = dict[str, Any]
 
 SyncCallNext: TypeAlias = Callable[[], Any]
 AsyncCallNext: TypeAlias = Callable[[], Awaitable[Any]]
-# With the types of the context and of the worker, which are made of what is here, they are in `adjourn.middleware`.
+# The precise types, with those of the context and the worker, are in `adjourn.middleware`; those classes import this
+# module.
 AnyWorkerMiddleware: TypeAlias = Callable[[AsyncCallNext, Any, Any], Awaitable[Any]]
 AnyTaskMiddleware: TypeAlias = Callable[[SyncCallNext, Any, Any], Any] | AnyWorkerMiddleware
 
 
-# Protocols and no aliases of `Callable`: a type checker may take a class's attribute of that type for a method.
+# These are protocols, not aliases of `Callable`, because type checkers may take a class's attribute of type `Callable`
+# for a method.
 class JSONDumps(Protocol):
-    """A function that makes JSON of a value, as text or as its UTF-8."""
+    """A function that turns a value into JSON, as text or as UTF-8."""
 
     def __call__(self, value: Any, /) -> str | bytes:
         """Return the JSON."""
@@ -68,8 +70,8 @@ class TimeDeltaParams(TypedDict, total=False):
 
 
 class JobToDefer(NamedTuple):
-    """The columns of a new job, by the names that programs written for Procrastinate know. Nothing here makes or takes
-    one.
+    """The columns of a new job, by the names that programs written for Procrastinate know. adjourn neither makes nor
+    takes one.
     """
 
     queue_name: str
@@ -126,7 +128,7 @@ class PeriodicDefaults(TypedDict, total=False):
     Attributes
     ----------
     max_delay
-        Seconds after its time within which a tick is still deferred, 600 by default.
+        How many seconds late a tick is still deferred, 600 by default.
     """
 
     max_delay: float

@@ -198,8 +198,8 @@ def test_a_job_that_does_not_exist_is_an_error(typed: Typed, command: str) -> No
     ("line", "complaint"),
     [
         ("dance", "there is no command 'dance'; these are: list_jobs"),
-        ("list_jobs colour=red", "'colour=red' is no filter of this command; it takes id="),
-        ("list_queues details", "'details' is no filter"),
+        ("list_jobs colour=red", "'colour=red' is not a filter of this command; it takes id="),
+        ("list_queues details", "'details' is not a filter"),
         ("list_schedules queue=a", "it takes none"),
         ("list_jobs limit=many", "limit='many' is not a whole number"),
         ("list_jobs limit=0", "limit=0: pass a whole number of one or more"),
@@ -277,7 +277,7 @@ def test_of_several_jobs_each_is_seen_to_and_each_failure_is_told(
 def test_what_makes_no_sense_exits_with_two(environment: dict[str, str]) -> None:
     outcome = shell(environment, "list_jobs", "colour=red")
     assert (outcome.returncode, outcome.stdout) == (2, "")
-    assert outcome.stderr.splitlines()[-1].startswith("adjourn shell: error: 'colour=red' is no filter")
+    assert outcome.stderr.splitlines()[-1].startswith("adjourn shell: error: 'colour=red' is not a filter")
 
 
 def test_commands_are_read_from_a_file_and_one_that_fails_stops_none(environment: dict[str, str]) -> None:

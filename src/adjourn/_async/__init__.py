@@ -1,4 +1,4 @@
-"""What waits for the database, in one colour: the contract with drivers, the drivers, and the managers above them.
+"""The code that waits for the database, in one colour: the contract with drivers, the drivers, and the managers.
 
-The other colour is a twin of this, file for file. `adjourn.manager` and `adjourn.connectors` put the two together.
+The other colour has the same files. `adjourn.manager` and `adjourn.connectors` combine the two.
 """

@@ -1,4 +1,4 @@
-"""What exists only so that programs written for Procrastinate keep working. Each module says what it is for.
+"""Code that only keeps programs written for Procrastinate working. Each module says what it is for.
 
 Some names for those programs stand where their classes are, since lower rooms cannot import from here:
 

@@ -1,8 +1,8 @@
-"""Operations that programs written for Procrastinate await by the names that block here.
+"""Operations that block in adjourn, but that programs written for Procrastinate await.
 
-Procrastinate has each of them in one colour, under a name without a suffix, to be awaited. Here a name without a suffix
-blocks. A program that awaits it can only be on the thread of an event loop, where nothing may block, so there the name
-does what its ``_async`` form does, and a warning says so.
+Procrastinate has each of them only in an awaitable form, under a name without a suffix. In adjourn a name without a
+suffix blocks. A program that awaits it runs on the thread of an event loop, where nothing may block, so there the name
+does what its ``_async`` form does, and warns.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _told: set[str] = set()
 def awaitable_on_a_loop(manager: Kind) -> Kind:
     """Let the operations in `AWAITED` be awaited by their blocking names on the thread of an event loop.
 
-    Type checkers go on to say that they block, and tell whoever awaits one to write the name that ends in ``_async``.
+    Type checkers still treat them as blocking, and tell you to write the name that ends in ``_async``.
     """
     for name in AWAITED:
         blocking, asynchronous = getattr(manager, name), getattr(manager, f"{name}_async")
@@ -57,7 +57,7 @@ def _blocking_or_awaitable(
     def operation(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R | Awaitable[R]:
         if running_loop() is None:
             return blocking(self, *args, **kwargs)
-        # A connector that needs no opening, the in-memory one, would serve either.
+        # The in-memory connector, which needs no opening, would serve both forms.
         if getattr(self.connector, "needs_opening", True):
             try:
                 return blocking(self, *args, **kwargs)

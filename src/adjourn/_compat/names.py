@@ -1,4 +1,4 @@
-"""Names by which programs written for Procrastinate import what is called otherwise here, or not needed."""
+"""Names that programs written for Procrastinate import, of things that adjourn names otherwise or does not need."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from adjourn._domain.middleware import is_async
 from adjourn._domain.schedules import DEFAULT_MAX_DELAY
 
 MAX_DELAY = DEFAULT_MAX_DELAY
-"""`adjourn.periodic.DEFAULT_MAX_DELAY`: seconds after its time for which a tick is still deferred."""
+"""`adjourn.periodic.DEFAULT_MAX_DELAY`: how many seconds late a tick is still deferred."""
 
 is_async_middleware = is_async
-"""Returns whether calling a middleware has to be awaited."""
+"""Returns whether a call of a middleware must be awaited."""
 
 
 def utcnow() -> datetime.datetime:

@@ -1,4 +1,4 @@
-"""How a run went, in the shape that programs written for Procrastinate know. Nothing here makes or takes one."""
+"""How a run went, in the shape that programs written for Procrastinate know. adjourn neither makes nor takes one."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ class JobResult:
     result: Any = None
 
     def duration(self, current_timestamp: float) -> float:
-        """Return how many seconds the run took; while it is running, how many it has taken until
-        ``current_timestamp``."""
+        """Return the seconds that the run took or, while it is running, has taken until ``current_timestamp``."""
         end = current_timestamp if self.end_timestamp is None else self.end_timestamp
         return end - self.start_timestamp
 

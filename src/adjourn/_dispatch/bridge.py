@@ -2,13 +2,13 @@
 
 Two things make this different from `asyncio.run_coroutine_threadsafe`:
 
-* a *claim*: a call is pending until either the loop claims it or the caller abandons it, in one atomic step. So a call
-  that was given up never happens later, whatever the loop does;
-* a *watch*: while a caller waits, it checks now and then whether the loop still runs and answers. If the loop has died,
-  or is blocked by the thread that waits for it, the result is an error and not a deadlock.
+* a *claim*: a call is pending until either the loop claims it or the caller abandons it, in one atomic step. So an
+  abandoned call never happens later, whatever the loop does;
+* a *watch*: while a caller waits, it checks from time to time whether the loop still runs and answers. If the loop has
+  died, or is blocked by the thread that waits for it, the result is an error and not a deadlock.
 
-`concurrent.futures.Future` has the claim built in: ``cancel()`` succeeds only until somebody has called
-``set_running_or_notify_cancel()``.
+`concurrent.futures.Future` has the claim built in: ``cancel()`` succeeds only before ``set_running_or_notify_cancel()``
+is called.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ ENDED = (
 
 
 class Pulse:
-    """Tells whether the event loop that an app is open on has begun to end. It must be created on that loop.
+    """Knows whether the event loop that an app is open on has begun to end. It must be created on that loop.
 
     `asyncio.run` ends a loop by cancelling every task once and waiting for them. A call that begins after that would be
     cut off silently, so it must not begin.
@@ -93,10 +93,9 @@ def run(
     *arguments
         The function's arguments.
     timeout
-        Seconds that the call may wait for the loop to begin it, or to answer during it. The call itself may take
-        longer.
+        Seconds that the loop may take to begin the call, or may be blocked during it. The call itself may take longer.
     pulse
-        Tells whether the loop has begun to end.
+        Knows whether the loop has begun to end.
 
     Raises
     ------
@@ -204,7 +203,7 @@ class BridgedCall(Generic[T]):
                 self._loop.call_soon_threadsafe(self._answer)
 
     def abandon(self) -> None:
-        """Give the call up: if it has not begun it never will; if it has, it is cancelled once."""
+        """Abandon the call: if it has not begun, it never will; if it has, it is cancelled once."""
         if not self.outcome.cancel() and not self.outcome.done():
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._cancel)

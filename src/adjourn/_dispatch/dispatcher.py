@@ -1,11 +1,11 @@
 """The dispatcher: carries out the plans of `adjourn._dispatch.rule`.
 
 A dispatcher has two halves. The asynchronous one works on the event loop that opened it. The synchronous one is made
-with the same parameters when it is first needed, and works in any thread. Each operation takes a snapshot of the
-state, asks the rule for a plan, once, and carries it out. A state is published when what it says has become true, and
-replaced before that ceases to be true.
+with the same parameters when it is first needed, and works in any thread. Each operation takes a snapshot of the state,
+asks the rule once for a plan, and carries the plan out. A state is published after it has become true, and replaced
+before it ceases to be true.
 
-It is no connector: those of `adjourn.connectors` are its faces.
+The dispatcher is not a connector itself: the connectors of `adjourn.connectors` are its faces.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ T = TypeVar("T")
 
 
 class Dispatcher:
-    """An asynchronous half and a synchronous one, of which the rule chooses who serves each call.
+    """An asynchronous half and a synchronous one; the rule chooses which of them serves each call.
 
     Parameters
     ----------
     half
         The asynchronous half.
     make_sync_half
-        Makes the synchronous half, with the same parameters. It raises `InvalidOption` if something of them has no
+        Makes the synchronous half, with the same parameters. It raises `InvalidOption` if one of them has no
         synchronous counterpart.
     connect
-        Makes a session, blocking: to where the user's own asynchronous pool connects, which it is given; given None, to
-        where the half would.
+        Makes a session, blocking. Its argument is the user's own asynchronous pool, to whose database it connects; None
+        means the half's database.
     make_plain_half
-        Makes a synchronous half without parameters, for calls on connections of the callers' own, which need none; None
-        if the synchronous half serves them.
+        Makes a synchronous half without parameters, for calls on the callers' own connections; None if the synchronous
+        half serves such calls.
     needs_opening
         Whether calls are refused while nothing is open.
     """
@@ -89,7 +89,7 @@ class Dispatcher:
 
     @property
     def timeout(self) -> float:
-        """Seconds: how long a call waits for a connection at most, and closing for calls in flight."""
+        """The most seconds that a call waits for a connection, and that closing waits for calls in flight."""
         return self._serving.timeout
 
     @property
@@ -120,13 +120,13 @@ class Dispatcher:
                 case Action.DRIVE:
                     return drive(owner_of(state), half.execute_async(statement, parameters))
                 case Action.REBUILD_TWIN:
-                    # The half itself notices that its pool is another process's, and makes a new one.
+                    # The half itself notices that its pool belongs to another process, and makes a new one.
                     self.keeper.replace(state, State(os.getpid(), Life.SYNC))
                 case _:
                     try:
                         return self._sync_half.execute(statement, parameters)
                     except exceptions.AppNotOpen:
-                        # The half was closed between the plan and the call: the rule knows who serves it now.
+                        # The half was closed between the plan and the call, so ask the rule again.
                         if self.keeper.state is state:
                             raise
 
@@ -159,7 +159,7 @@ class Dispatcher:
     # Opening and closing
 
     def open(self, pool: Any = None) -> None:
-        """Open the synchronous half, or borrow what is open on an event loop."""
+        """Open the synchronous half, or share the pool that is open on an event loop."""
         deadline = self._deadline()
         while True:
             state = self.keeper.state
@@ -187,7 +187,7 @@ class Dispatcher:
             self.keeper.end(begun, published)
 
     def close(self) -> None:
-        """Give back what was borrowed, or close whichever half is open, after the calls in flight."""
+        """Stop sharing that pool or, after the calls in flight, close the open half."""
         deadline = self._deadline()
         while True:
             state = self.keeper.state
@@ -234,7 +234,7 @@ class Dispatcher:
         try:
             await self._async_half.open_async(pool)
             self._pulse = bridge.Pulse()
-            # Synchronous code that had opened it will close it, which must not close it for the loop.
+            # The synchronous code that opened it before will call `close`, which must not close the loop's pool.
             borrowed = 1 if state.life is Life.SYNC else 0
             published = attrs.evolve(
                 begun, life=Life.ASYNC, is_external=self._async_half.is_external, borrowed=borrowed, change=None
@@ -245,12 +245,12 @@ class Dispatcher:
             try:
                 await aio.uninterrupted(aio.run_sync, self._sync_half.close)
             except BaseException:
-                # It stays open, but this call has failed: the synchronous code that had opened it before closes it.
+                # It stays open although this call has failed: the synchronous code that opened it before closes it.
                 self.keeper.replace(published, attrs.evolve(published, borrowed=0))
                 raise
 
     async def close_async(self) -> None:
-        """Close whichever half is open, after the calls in flight."""
+        """Close the open half, after the calls in flight."""
         deadline = self._deadline()
         while True:
             state = self.keeper.state
@@ -275,8 +275,8 @@ class Dispatcher:
                             self.keeper.end(begun, State(os.getpid()))
 
     def _discard(self, state: State) -> None:
-        """Drop what cannot be used any more: a pool of a dead loop or another process, a change that nobody
-        completes."""
+        """Drop what is no longer usable: the pool of a dead loop or another process, or a change that will not
+        complete."""
         is_ours = state.process == os.getpid()
 
         def forget() -> None:
@@ -293,7 +293,7 @@ class Dispatcher:
     def _deadline(self) -> float:
         return time.monotonic() + self._async_half.timeout + SLACK
 
-    # The synchronous halves, made when they are needed
+    # The synchronous halves, made on first use
 
     @property
     def _sync_half(self) -> SyncPooledHalf[Any]:

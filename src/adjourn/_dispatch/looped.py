@@ -25,12 +25,12 @@ STOP_TIMEOUT = 5.0
 
 
 class LoopThread:
-    """An event loop in a thread of its own."""
+    """An event loop in its own thread."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
-        # A daemon, so that a program that has not closed it can end.
+        # A daemon thread, so that a program can end without closing it.
         self._thread = threading.Thread(target=self._run, name="adjourn connector", daemon=True)
         self._thread.start()
         self._started.wait()
@@ -49,14 +49,14 @@ class LoopThread:
         return bridge.run(self._loop, function, *arguments, timeout=timeout)
 
     def close(self) -> None:
-        """Cancel what still runs, and end the thread."""
+        """Cancel the tasks that still run, and end the thread."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stop_asked.set)
             self._thread.join(STOP_TIMEOUT)
 
 
 class LoopedPool:
-    """An open asynchronous half, and the thread that it lives in."""
+    """An open asynchronous half, and the thread of its loop."""
 
     def __init__(self, half: AsyncPooledHalf[Any]) -> None:
         self.half = half
@@ -148,14 +148,14 @@ class LoopedHalf(SyncPooledHalf[LoopedPool]):
     def __init__(self, make_half: Callable[[], AsyncPooledHalf[Any]]) -> None:
         super().__init__()
         self._make_half = make_half
-        # Never opened: it connects sessions.
+        # Never opened: it only connects sessions.
         self._half = make_half()
         self.json_dumps: JSONDumps = self._half.json_dumps
         self.json_loads: JSONLoads = self._half.json_loads
 
     @property
     def timeout(self) -> float:
-        """Seconds: how long a call waits for a connection at most, and closing for calls in flight."""
+        """The most seconds that a call waits for a connection, and that closing waits for calls in flight."""
         return self._half.timeout
 
     def make_pool(self) -> LoopedPool:
@@ -195,5 +195,5 @@ class LoopedHalf(SyncPooledHalf[LoopedPool]):
             opened.gate.leave()
 
     def session(self) -> SyncSession:
-        """Connect once more, for the caller alone. The connector need not be open."""
+        """Open another connection, for the caller alone. The connector need not be open."""
         return LoopedSession(self._half.session_async, self.timeout)

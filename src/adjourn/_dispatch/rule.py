@@ -1,10 +1,10 @@
 """Which connector serves a call, and what opening and closing do: the whole rule, as a pure function.
 
 An app on an asynchronous connector can be opened from synchronous code or from an event loop, and used from both.
-What is right depends on how the app was opened (the *view*), on where the call is made (the *caller*) and on what is
-asked for (the *operation*). `select` answers with a *plan*: something to do, or a reason to refuse.
+The decision depends on how the app was opened (the *view*), on where the call is made (the *caller*) and on what is
+asked for (the *operation*). `select` returns a *plan*: an action, or a reason to refuse.
 
-It has no locks, no clocks and no I/O. So tests can try it in every possible situation, and they show three things:
+The rule has no locks, no clocks and no I/O, so tests can check it in every possible situation. They show three things:
 
 * no call waits for itself, or for a loop that does not run: a call goes to the event loop that owns the pool only if
   that loop runs in this process, and not in the calling thread;
@@ -34,7 +34,7 @@ class Life(enum.Enum):
 
 
 class LoopState(enum.Enum):
-    """What an event loop is doing at this moment."""
+    """The present state of an event loop."""
 
     RUNNING = "running"
     IDLE = "not running"
@@ -42,7 +42,7 @@ class LoopState(enum.Enum):
 
 
 class Operation(enum.Enum):
-    """What is asked for."""
+    """The operations."""
 
     GET_SYNC = "get_sync_connector()"
     CALL = "a blocking call"
@@ -54,7 +54,7 @@ class Operation(enum.Enum):
 
     @property
     def is_awaited(self) -> bool:
-        """Whether it is a coroutine, which lets other tasks run while it waits."""
+        """Whether the operation is a coroutine, which lets other tasks run while it waits."""
         return self in (Operation.CALL_ASYNC, Operation.OPEN_ASYNC, Operation.CLOSE_ASYNC)
 
 
@@ -85,7 +85,7 @@ class View:
     is_changing
         Whether the connector is being opened or closed.
     needs_opening
-        Whether calls are refused while nothing is open: not where there is nothing to connect to.
+        Whether calls are refused while nothing is open: False if there is nothing to connect to.
     """
 
     life: Life
@@ -107,7 +107,7 @@ class Caller:
 
 
 class Action(enum.Enum):
-    """What there is to do."""
+    """What to do."""
 
     NOTHING = "nothing"
     GIVE_ITSELF = "answer the connector itself"
@@ -199,7 +199,7 @@ Plan = Do | Refuse
 
 
 class Situation(enum.Enum):
-    """What a view means to a caller. The last three are never stored, because they come about without a call."""
+    """What a view means to a caller. The last three are never stored, because no call leads to them."""
 
     CLOSED = enum.auto()
     SYNC_OPEN = enum.auto()
@@ -236,14 +236,15 @@ def select(view: View, caller: Caller, operation: Operation) -> Plan:
     caller
         Where the operation was called.
     operation
-        What was asked for.
+        The operation.
     """
     if operation.is_awaited and caller.loop is None:
         return Refuse(Reason.NO_LOOP)
     now = situation(view, caller)
     match operation:
         case Operation.GET_SYNC:
-            # Either obeys the rule when it is called, so this decides about no call: `State.is_on_loop` has it too.
+            # Both connectors ask the rule when they are called, so this choice decides nothing: `State.is_on_loop`
+            # repeats it.
             is_async = now in (Situation.ASYNC_OPEN, Situation.LOOP_IDLE)
             return Do(Action.GIVE_ITSELF if is_async else Action.GIVE_TWIN)
         case Operation.CALL:
@@ -278,7 +279,7 @@ def _call(view: View, caller: Caller, now: Situation) -> Plan:
         case Situation.LOOP_DEAD:
             return Refuse(Reason.LOOP_GONE)
         case Situation.FORKED:
-            # This process has the twin's parameters too, but the user's own pool stays with the process that made it.
+            # A fork copies the twin's parameters, but the user's own pool belongs to the process that made it.
             if view.life is Life.SYNC and not view.is_external:
                 return Do(Action.REBUILD_TWIN)
             return Refuse(Reason.FORKED) if view.needs_opening else Do(Action.USE_TWIN)
@@ -309,7 +310,7 @@ def _open(now: Situation) -> Plan:
         case Situation.SYNC_OPEN:
             return Do(Action.NOTHING)
         case _:
-            # Synchronous code that opens the connector will close it, which must not close it for the loop.
+            # Synchronous code that opens the connector will also close it, which must not close the loop's pool.
             return Do(Action.BORROW)
 
 
@@ -353,7 +354,7 @@ def _close_async(view: View, caller: Caller, now: Situation) -> Plan:
 def _on_owner(view: View, caller: Caller, here: Action) -> Plan:
     if view.owner is not None and view.owner.loop == caller.loop:
         return Do(here)
-    # A loop that runs inside the owner, on the same thread, keeps the owner from running.
+    # Another loop that runs on the owner's thread keeps the owner from running.
     return Refuse(Reason.OTHER_LOOP) if _would_stop_owner(view, caller) else Do(Action.HOP)
 
 
@@ -376,7 +377,7 @@ _REFUSED_ON_LOOP = {
 
 
 def _is_stuck(view: View, caller: Caller) -> bool:
-    """Whether there is a current change that nobody will ever complete."""
+    """Whether there is a current change that will never complete."""
     is_carrier_dead = view.owner is not None and view.owner.state is LoopState.CLOSED
     return view.is_changing and (view.process != caller.process or is_carrier_dead)
 
@@ -399,5 +400,5 @@ def _can_drive(view: View, caller: Caller) -> bool:
 
 
 def _has_left_owner(view: View, caller: Caller) -> bool:
-    """Whether the caller's loop runs in the thread of the owner, which is stopped and cannot run meanwhile."""
+    """Whether the caller's loop runs in the thread of the owner, which is paused and cannot run meanwhile."""
     return view.owner is not None and view.owner.thread == caller.thread

@@ -1,4 +1,4 @@
-"""The state of a dispatcher, and how it changes hands.
+"""The state of a dispatcher, and how it changes.
 
 A state is never modified. It is replaced by another, and only if it is still the latest: if the state has changed since
 a plan was made, the plan is dropped and the rule is asked again. Only one opening or closing runs at a time; the others
@@ -52,10 +52,10 @@ class State:
 
     @property
     def is_on_loop(self) -> bool:
-        """Whether an event loop owns the pool, one that has not ended, in this process.
+        """Whether an event loop of this process that has not ended owns the pool.
 
-        Then `get_sync_connector()` hands out the connector itself, and otherwise its synchronous twin. Managers ask for
-        it before each blocking call, and the call itself asks the rule; so this is the rule's answer, known without it.
+        Then `get_sync_connector()` returns the connector itself, and otherwise its synchronous twin. Managers ask for
+        it before each blocking call, and the call itself asks the rule; so this gives the same answer faster.
         """
         loop = self.loop
         return self.life is Life.ASYNC and self.process == os.getpid() and loop is not None and not loop.is_closed()
@@ -64,7 +64,7 @@ class State:
         """Take a snapshot for the rule."""
         owner = None
         if self.loop is not None:
-            # A loop can be run by another thread than the one that opened the connector.
+            # Another thread than the one that opened the connector may run the loop.
             thread = thread_of(self.loop)
             owner = Owner(self.loop, self.thread if thread is None else thread, loop_state(self.loop))
         is_changing = self.change is not None
@@ -72,7 +72,7 @@ class State:
 
 
 def here() -> Caller:
-    """Say where the code that calls this runs."""
+    """Return where the calling code runs."""
     return Caller(os.getpid(), threading.get_ident(), running_loop())
 
 
@@ -99,7 +99,7 @@ class StateKeeper:
         forks.watch(self)
 
     def plan(self, state: State, operation: Operation) -> Action:
-        """Ask the rule what an operation does here and now.
+        """Ask the rule what an operation does for this caller now.
 
         Raises
         ------
@@ -114,7 +114,7 @@ class StateKeeper:
     def replace(self, state: State, new: State, meanwhile: Callable[[], None] | None = None) -> bool:
         """Replace the state if it is still the one that the plan was made for, and return whether it was.
 
-        No other thread can replace it before ``meanwhile`` has returned, which must not wait for anything.
+        No other thread can replace it before ``meanwhile`` returns, so ``meanwhile`` must not wait for anything.
         """
         with self._mutex:
             if self.state is not state:
@@ -125,9 +125,9 @@ class StateKeeper:
             return True
 
     def begin(self, state: State, life: Life, loop: asyncio.AbstractEventLoop | None = None) -> State | None:
-        """Announce a change, made by this loop or else this thread; return None if another caller was faster."""
+        """Announce a change by this loop or this thread; return None if another caller was faster."""
         change: concurrent.futures.Future[None] = concurrent.futures.Future()
-        # From here on it cannot be cancelled by a waiter that gives up.
+        # From here on, a waiter that gives up cannot cancel it.
         change.set_running_or_notify_cancel()
         begun = attrs.evolve(
             state, process=os.getpid(), life=life, loop=loop, thread=threading.get_ident(), change=change
@@ -166,5 +166,5 @@ def check_deadline(deadline: float) -> None:
     if time.monotonic() > deadline:
         raise exceptions.WrongCaller(
             "The app is being opened or closed elsewhere, and that has not ended in time. Look for the thread or event "
-            "loop that is at it: it may be blocked, perhaps by waiting for this very thread."
+            "loop that does it: it may be blocked, perhaps by waiting for this very thread."
         )

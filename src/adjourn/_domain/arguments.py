@@ -48,7 +48,7 @@ class Signature:
             If the function has a parameter that no job can fill, or no parameter for the context.
         """
         try:
-            # Not of the wrapped function: a decorator may take other arguments than the function inside it.
+            # Do not follow ``__wrapped__``: a decorator may take other arguments than the function inside it.
             parameters = list(inspect.signature(function, follow_wrapped=False).parameters.values())
         except (TypeError, ValueError):  # a builtin without a signature
             return cls(task_name)
@@ -80,7 +80,7 @@ class Signature:
         Raises
         ------
         InvalidTaskArguments
-            If it cannot; the message names the task, the argument and what to pass instead.
+            If it cannot be called; the message names the task, the argument and what to pass instead.
         """
         if positional:
             hint = f", such as {next(iter(sorted(self.required)))}=..." if self.required else ""
@@ -97,7 +97,7 @@ class Signature:
         Raises
         ------
         InvalidTaskArguments
-            If it does not take one; the message names the task, the argument and what the task takes.
+            If it does not take an argument; the message names the task, the argument and what the task takes.
         """
         for name in keywords:
             if not isinstance(name, str):
@@ -140,7 +140,7 @@ def check_job(argument: str, job: Any) -> None:
     try:
         check_name("queue", job.queue)
         check_name("task_name", job.task_name)
-        # Every deferred job is checked here, so there is no check that is not needed.
+        # This runs for every deferred job, so it checks only what is necessary.
         if job.lock is not None:
             check_name("lock", job.lock)
         if job.queueing_lock is not None:
@@ -169,7 +169,7 @@ def dump_arguments(task_name: str, arguments: Mapping[str, Any], json_dumps: JSO
     try:
         text = _text(json_dumps(dict(arguments)))
         is_object = isinstance(text, str) and text.lstrip().startswith("{")
-        # What Postgres refuses leaves one of these marks in the text, so other text needs no closer look.
+        # Text that Postgres refuses contains one of these marks, so other text needs no further check.
         if is_object and (any(mark in text for mark in _MARKS) or not text.isascii()):
             check_storable(text)
     except Exception as error:  # the encoder may be the user's own

@@ -15,12 +15,12 @@ T = TypeVar("T")
 MAX_NAME_LENGTH = 255
 MAX_HOURS = 1000 * 366 * 24
 MAX_SECONDS = 100 * 366 * 24 * 3600
-"""The longest duration: now plus this is within the calendar, and every clock and lock can wait that long."""
+"""The longest duration: now plus this is a valid datetime, and every clock and lock can wait that long."""
 MAX_PORT = 65_535
 MIDDLEWARE_PARAMETERS = ("call_next", "context", "worker")
 _INTEGER_RANGE = range(-(2**31), 2**31)
 _BIGINT_RANGE = range(-(2**63), 2**63)
-# A day away from the ends of the calendar, a time exists in every time zone.
+# Times at least a day from the ends of the calendar exist in every time zone.
 _FIRST_TIME = datetime.datetime(1, 1, 2, tzinfo=datetime.UTC)
 _LAST_TIME = datetime.datetime(9999, 12, 30, tzinfo=datetime.UTC)
 
@@ -103,11 +103,11 @@ def check_seconds(argument: str, value: Any, *, above_zero: bool = False, option
 
 
 LONGEST_DELAY = datetime.timedelta(days=1000 * 365)
-"""A delay is a thousand years at most, in either direction: what it is added to stays within the calendar."""
+"""A delay is a thousand years at most, in either direction, so that adding it gives a valid datetime."""
 
 
 def check_schedule(schedule_at: datetime.datetime | None, schedule_in: TimeDeltaParams | None) -> float | None:
-    """Check the two options that say when a job is due, of which one at most may be set.
+    """Check the two options that say when a job is due; at most one may be set.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def check_delay(argument: str, value: Any) -> None:
 
 
 def delay_seconds(argument: str, keywords: Any) -> float:
-    """Return the seconds that keywords of `datetime.timedelta` make.
+    """Convert keywords of `datetime.timedelta` to seconds.
 
     Raises
     ------
@@ -184,7 +184,7 @@ def check_aware(argument: str, value: Any) -> None:
 
 
 def is_storable(text: str) -> bool:
-    """Tell whether Postgres can store a text: it must have no NUL and no half of a surrogate pair."""
+    """Return whether Postgres can store a text: it must have no NUL and no half of a surrogate pair."""
     if "\0" in text:
         return False
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
@@ -308,14 +308,14 @@ def check_known(argument: str, given: Any, known: Iterable[str]) -> None:
     Parameters
     ----------
     argument
-        What holds the options, for the message.
+        The name of the argument that holds the options, for the message.
     known
         The names of the options that exist.
 
     Raises
     ------
     InvalidOption
-        If one does not exist; the message names the first such option, and all that exist.
+        If an option does not exist; the message names the first such option, and all that exist.
     """
     known = tuple(known)
     if not isinstance(given, Mapping):
@@ -331,7 +331,7 @@ def function_or(argument: str, value: Any, default: T) -> T:
     Raises
     ------
     InvalidOption
-        If something was passed that cannot be called.
+        If the value cannot be called.
     """
     if value is None:
         return default
@@ -389,6 +389,6 @@ def check_port(argument: str, value: Any) -> None:
         If it is refused; the message names the argument.
     """
     ports = str(value).split(",") if isinstance(value, int | str) and not isinstance(value, bool) else ["?"]
-    # An empty one stands for the default.
+    # An empty port means the default.
     if value is not None and not all(not port or (port.isdecimal() and 0 < int(port) <= MAX_PORT) for port in ports):
         raise InvalidOption(f"{argument}={value!r}: pass a number between 1 and {MAX_PORT}.")

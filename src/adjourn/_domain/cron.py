@@ -78,7 +78,7 @@ class Cron:
             tick = self.next(tick)
 
     def latest(self, after: datetime.datetime, until: datetime.datetime) -> datetime.datetime | None:
-        """Return the last of the times that `between` finds, without looking at all of them; None if there is none."""
+        """Return the last of the times that `between` finds, without computing the others; None if there is none."""
         distance = datetime.timedelta(minutes=1)
         while True:
             since = max(after, until - distance)
@@ -88,7 +88,7 @@ class Cron:
             distance = min(8 * distance, until - after)
 
     def _is_repeated(self, local: datetime.datetime) -> bool:
-        """Tell whether the clocks show this time for the second time although the expression means it once."""
+        """Return whether the clocks show this time for the second time although the expression means it once."""
         first = local.replace(fold=0)
         if first.utcoffset() == local.utcoffset():
             return False

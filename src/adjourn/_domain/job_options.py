@@ -1,4 +1,4 @@
-"""The options that a job is deferred with. `ConfigureOptions` has their types; what they do is said here, once.
+"""The options that a job is deferred with: only this module says what they do; `ConfigureOptions` has their types.
 
 `make_job` checks them, `Task.configure` documents them, ``adjourn defer`` has a flag for each that a text can say.
 """

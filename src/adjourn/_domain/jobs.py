@@ -19,9 +19,9 @@ class Status(enum.StrEnum):
     """The status of a job."""
 
     TODO = "todo"
-    """It waits: for a worker, for its time, or for its lock."""
+    """The job waits: for a worker, for its time, or for its lock."""
     DOING = "doing"
-    """A worker has it."""
+    """A worker has the job."""
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -41,7 +41,7 @@ class DeleteJobCondition(enum.StrEnum):
     ALWAYS = "always"
 
     def applies_to(self, status: Status) -> bool:
-        """Tell whether a job that ends with this status is deleted."""
+        """Return whether a job that ends with this status is deleted."""
         return self is self.ALWAYS or (self is self.SUCCESSFUL and status is Status.SUCCEEDED)
 
 
@@ -62,18 +62,18 @@ class Job:
     scheduled_at
         The aware datetime before which it does not run; None means at once.
     schedule_in
-        Of a job that is not stored yet: seconds that the database adds to its own time when it stores the job, which is not
-        run before then. None for none.
+        For a job that is not stored yet: seconds from when the database stores the job until it may run; None for no
+        delay.
     attempts
-        How many attempts have ended, with success, failure or the loss of the worker: 0 during its first run, 1 when that
-        has succeeded.
+        How many attempts have ended, with success, failure or the death of the worker: 0 during the first run, 1 after
+        its success.
     abort_requested
         Whether it was asked to end while it ran.
     worker_id
         The worker that has or had it.
     claim
-        How often a worker has claimed it. Every write of a worker names it, so that a worker that lost the job cannot
-        end it.
+        How often workers have claimed the job. Every write of a worker names this number, so that a worker that lost
+        the job cannot end it.
     enqueued_at, started_at, finished_at
         When it was stored, last started and ended, by the database's clock.
     errors
@@ -108,7 +108,7 @@ class Job:
         row
             The columns by name.
         json_loads
-            How JSON text becomes the arguments.
+            The function that turns JSON text into the arguments.
         """
         errors = row.get("errors")
         return cls(
@@ -149,7 +149,7 @@ class Job:
 
     @property
     def call_string(self) -> str:
-        """The job as a call, such as ``tasks.add[7](a=1, b=2)``, for people to read."""
+        """The job as a call to show in messages, such as ``tasks.add[7](a=1, b=2)``."""
         arguments = ", ".join(f"{name}={_shown(value)}" for name, value in self.task_kwargs.items())
         return f"{self.task_name}[{self.id}]({arguments})"
 

@@ -1,4 +1,4 @@
-"""Which functions can wrap a task, and how several are nested: pure rules.
+"""Pure rules for which functions can wrap a task, and how several are nested.
 
 `adjourn.middleware` says what a middleware is.
 """
@@ -14,7 +14,8 @@ from adjourn.exceptions import InvalidOption, MiddlewareKindMismatch
 
 
 def is_async(function: Any) -> bool:
-    """Tell whether a call must be awaited: of an async function, a partial of one, or an object with such a call."""
+    """Return whether calling this must be awaited: an async function, a partial of one, or an object with an async
+    call."""
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         getattr(function, "__call__", None)  # noqa: B004 - an instance may have an async __call__
     )

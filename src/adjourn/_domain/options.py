@@ -1,5 +1,5 @@
-"""What is said of an option, once: signatures, docstrings, the command line, the environment and the documentation take
-it from here, or a test compares them with it.
+"""The single description of an option: signatures, docstrings, the command line, the environment and the documentation
+take it from here, or a test compares them with it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _KEY = "adjourn.option"
 
 @attrs.frozen(kw_only=True)
 class Option:
-    """What people read about an option, and how the command line spells it.
+    """The text about an option, and how the command line spells the option.
 
     Attributes
     ----------
@@ -25,18 +25,19 @@ class Option:
     unit
         What a number counts, as in "seconds".
     reads
-        What the command line makes of a text: `str`, `int`, `float`, `bool`, `list` (of names), `datetime.datetime`,
-        `datetime.timedelta` or an enumeration of words. None if a text cannot say it: then it has no flag.
+        The type to which the command line converts a text: `str`, `int`, `float`, `bool`, `list` (of names),
+        `datetime.datetime`, `datetime.timedelta` or an enumeration of words. None if text cannot express the value:
+        then the option has no flag.
     flag
-        The flag, where it is not the name with dashes.
+        The flag, if it is not the name with dashes.
     letter
         The letter of its short flag.
     off
         For a `bool`: the flag that sets it to False, and what that does.
     metavar
-        What stands for the value in ``--help``, where it is not the unit.
+        The placeholder for the value in ``--help``, if it is not the unit.
     as_value, as_text
-        What only Python, or only the command line, has to add about the value.
+        Text about the value for Python only, or for the command line only.
     """
 
     sentence: str
@@ -65,6 +66,6 @@ def told(sentence: str, **said: Any) -> Mapping[str, Option]:
 
 
 def option_of(field: attrs.Attribute[Any]) -> Option:
-    """Return what is said of an attrs field that is an option."""
+    """Return the description of an attrs field that is an option."""
     option: Option = field.metadata[_KEY]
     return option

@@ -35,7 +35,7 @@ class Ended:
         return cls(_id(job), job.claim, None if delete.applies_to(status) else status.value, error)
 
     def row(self) -> dict[str, Any]:
-        """Return what the database is told. What is None is left out."""
+        """Return the data for the database, without fields that are None."""
         row: dict[str, Any] = {"id": self.id, "claim": self.claim, "outcome": self.status or "deleted"}
         if self.error is not None:
             row["error"] = self.error
@@ -49,9 +49,10 @@ class Retried:
     Attributes
     ----------
     retry_at
-        Not before this time; None for at once.
+        The time before which the job does not run again; None for at once.
     retry_in
-        Not before so many seconds after the database's now, which counts where both are given; None for no delay.
+        Seconds from the database's present time before which it does not run; wins over ``retry_at``; None for no
+        delay.
     priority, queue, lock
         New values; None leaves the job's own.
     """
@@ -72,7 +73,7 @@ class Retried:
         Raises
         ------
         InvalidOption
-            If a value of the decision, which may be the user's own, cannot be stored.
+            If a value of the decision, which may be a user's own class, cannot be stored.
         """
         if decision.retry_at is not None:
             check_aware("retry_at", decision.retry_at)
@@ -80,7 +81,7 @@ class Retried:
             check_priority(decision.priority)
         check_name("queue", decision.queue, optional=True)
         check_name("lock", decision.lock, optional=True)
-        # A strategy's own kind of decision may know no delay.
+        # A strategy's own class of decisions may have no delay.
         retry_in: float | None = getattr(decision, "retry_in", None)
         return cls(
             _id(job),
@@ -94,7 +95,7 @@ class Retried:
         )
 
     def row(self) -> dict[str, Any]:
-        """Return what the database is told. What is None is left out."""
+        """Return the data for the database, without fields that are None."""
         row = {
             "id": self.id,
             "claim": self.claim,
@@ -111,7 +112,7 @@ class Retried:
 
 @attrs.frozen
 class HandedBack:
-    """A job that was claimed and never started, or cut short by its worker's end: as if it had not been claimed."""
+    """A job to put back as if it had not been claimed: it never started, or was cut short by its worker's end."""
 
     id: int
     claim: int
@@ -122,12 +123,12 @@ class HandedBack:
         return cls(_id(job), job.claim)
 
     def row(self) -> dict[str, Any]:
-        """Return what the database is told."""
+        """Return the data for the database."""
         return {"id": self.id, "claim": self.claim, "outcome": "handed_back"}
 
 
 Outcome: TypeAlias = Ended | Retried | HandedBack
-"""What can become of a job that a worker has claimed."""
+"""The outcomes of a job that a worker has claimed."""
 
 
 def dump_outcomes(outcomes: Iterable[Outcome]) -> str | None:
@@ -148,15 +149,15 @@ class Exchanged:
     unreadable
         Jobs that were claimed but whose stored arguments cannot be read, each with the reason.
     refused
-        Ids of jobs that were not this worker's any more: what became of them here is not stored.
+        Ids of jobs that this worker no longer held: their outcomes are not stored.
     alive
         False if this worker was declared dead.
     repeat
-        Whether the worker has just asked to be notified of new jobs, and so must look once more before it sleeps.
+        Whether the worker has just asked to be notified of new jobs, and so must claim again before it sleeps.
     place
         Whether there are jobs with a lock to place.
     due_in
-        Seconds until the next scheduled job is due; None if there is none, or it was not looked for.
+        Seconds until the next scheduled job is due; None if there is none, or the exchange did not look for one.
     """
 
     jobs: list[Job]
@@ -206,7 +207,8 @@ def _described(describe: Callable[[], str], otherwise: str) -> str:
 
 
 def _shortened(text: str) -> str:
-    """Leave out the middle of a long traceback: its beginning shows where, its end what was raised."""
+    """Leave out the middle of a long traceback: the beginning shows where the error happened, the end what was
+    raised."""
     if len(text) <= MAX_TRACEBACK:
         return text
     half = MAX_TRACEBACK // 2

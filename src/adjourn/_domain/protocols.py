@@ -1,8 +1,8 @@
-"""What the lower rooms know of the objects that users hold: an app, its tasks and schedules, a context, a worker.
+"""Protocols for the objects that users hold: an app, its tasks and schedules, a context, a worker.
 
-An app makes workers, a worker runs an app's tasks, a task is told of both. Modules that imported each other for that
-would form a circle, so the lower of two knows the upper one by a protocol from here, which offers what it uses and no
-more. Users hold the classes themselves (`App`, `Task`, `JobContext`, `Worker`), with everything that they can do.
+An app makes workers, a worker runs an app's tasks, and a task gets both. To avoid import cycles, the lower of two
+modules uses a protocol from here, which has only what that module needs. Users hold the classes themselves (`App`,
+`Task`, `JobContext`, `Worker`).
 
 Everything is read only, so that a class may have an attribute of a more precise type than the protocol asks for.
 """
@@ -26,7 +26,7 @@ OptionsT_co = TypeVar("OptionsT_co", covariant=True)
 
 
 class AsyncSessionLike(Protocol):
-    """A connection of a worker's own, to be awaited. Each connector's `AsyncSession` is one."""
+    """A worker's own connection, whose calls are awaited. Each connector's `AsyncSession` is one."""
 
     async def execute_async(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
         """Execute one statement and return its rows."""
@@ -42,7 +42,7 @@ class AsyncSessionLike(Protocol):
 
 
 class SyncSessionLike(Protocol):
-    """A connection of a worker's own that blocks, for its threads. Each connector's `SyncSession` is one."""
+    """A worker's own connection that blocks, for its threads. Each connector's `SyncSession` is one."""
 
     def execute(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
         """Execute one statement and return its rows."""
@@ -69,16 +69,16 @@ class ConnectorLike(Protocol):
 
     @property
     def json_loads(self) -> JSONLoads:
-        """How the arguments of jobs are read."""
+        """The function that reads the arguments of jobs."""
 
     def get_async_connector(self) -> ConnectorLike:
         """Return the connector that serves asynchronous calls."""
 
     async def session_async(self) -> AsyncSessionLike:
-        """Connect once more, for the caller alone."""
+        """Open another connection, for the caller alone."""
 
     def session(self) -> SyncSessionLike:
-        """Connect once more, for the calling thread alone. Blocks."""
+        """Open another connection, for the calling thread alone. Blocks."""
 
 
 class JobManagerLike(Protocol):
@@ -92,10 +92,10 @@ class JobManagerLike(Protocol):
         """Return the database's time."""
 
     async def list_schedules_async(self) -> list[Row]:
-        """Return what is known of the schedules of periodic tasks."""
+        """Return the stored schedules of periodic tasks."""
 
     async def keep_schedules_async(self, known: Sequence[tuple[str, str]], seconds: float) -> list[tuple[str, str]]:
-        """Note that schedules are still in use, and forget others."""
+        """Record that schedules are still in use, and forget others."""
 
     async def defer_periodic_job_async(
         self, job: Job, periodic_id: str, defer_timestamp: int, *, cron: str = "", timezone: str = "UTC"
@@ -114,13 +114,13 @@ class JobManagerLike(Protocol):
 
 
 class EventsLike(Protocol):
-    """Where what happens is told. `Events` is one."""
+    """Passes events to subscribers. `Events` is one."""
 
     def wants(self, kind: type[Any]) -> bool:
-        """Return whether anybody is to be told of events of this class. Only then is one made."""
+        """Return whether this class of events has subscribers. If not, no event is made."""
 
     def emit(self, event: Any) -> None:
-        """Tell those who want to be told."""
+        """Call the subscribers."""
 
 
 # Tasks
@@ -157,7 +157,7 @@ class TaskLike(Protocol):
         """Return a job with these options, and the task's own for the rest."""
 
     def get_retry_exception(self, exception: BaseException, job: Job) -> JobRetry | None:
-        """Return the exception that stands for running the job again, or None if it is to fail."""
+        """Return the exception that means to run the job again, or None if the job is to fail."""
 
 
 class PeriodicTaskLike(Protocol):
@@ -212,7 +212,7 @@ class AppLike(Protocol):
 
     @property
     def events(self) -> EventsLike:
-        """Where what happens is told."""
+        """Passes events to subscribers."""
 
     @property
     def tasks(self) -> Mapping[str, TaskLike]:
@@ -224,7 +224,7 @@ class AppLike(Protocol):
 
     @property
     def periodic_defaults(self) -> PeriodicDefaults:
-        """The options of periodic tasks that do not say so themselves."""
+        """The options of periodic tasks that do not set their own."""
 
     def make_context(
         self,
@@ -236,7 +236,7 @@ class AppLike(Protocol):
         additional_context: Mapping[str, Any] | None = None,
         abort_reason: Callable[[], AbortReason | None] | None = None,
     ) -> ContextLike:
-        """Return what a task is told about one run of a job."""
+        """Return the context that a task gets for one run of a job."""
 
 
 class ContextLike(Protocol):
@@ -267,11 +267,11 @@ class WorkerLike(Protocol[OptionsT_co]):
 
     @property
     def worker_id(self) -> int | None:
-        """The number that the database knows it by; None while it is not registered."""
+        """The worker's id in the database; None while it is not registered."""
 
     @property
     def may_be_interrupted(self) -> bool:
-        """Whether a `KeyboardInterrupt` can be a signal's."""
+        """Whether a `KeyboardInterrupt` can come from a signal."""
 
     def stop(self) -> None:
         """Stop gracefully. May be called from any thread."""

@@ -9,7 +9,7 @@ class AbortReason(enum.StrEnum):
     """Why a running job is asked to end."""
 
     USER_REQUEST = "user_request"
-    """Somebody called ``cancel_job_by_id(..., abort=True)``."""
+    """A program called ``cancel_job_by_id(..., abort=True)``."""
     SHUTDOWN = "shutdown"
     """The worker is stopping."""
     TIMEOUT = "timeout"
@@ -17,5 +17,5 @@ class AbortReason(enum.StrEnum):
 
 
 def not_aborted() -> AbortReason | None:
-    """Return None: nobody has asked for the end of a run."""
+    """Return None: the run has not been asked to end."""
     return None

@@ -1,4 +1,4 @@
-"""When a schedule is due, and what becomes of the ticks that were missed: pure rules."""
+"""Pure rules for when a schedule is due, and what happens to missed ticks."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from adjourn.exceptions import InvalidOption
 from adjourn.types import PeriodicDefaults
 
 DEFAULT_MAX_DELAY = 600.0
-"""Seconds after its time within which a tick is still deferred."""
+"""How many seconds late a tick is still deferred."""
 ON_TIME = 60.0
-"""Seconds after its time within which a tick does not count as missed."""
+"""How many seconds late a tick does not count as missed."""
 
 
 class MissedRuns(enum.StrEnum):
@@ -33,7 +33,7 @@ class MissedRuns(enum.StrEnum):
 
 @attrs.frozen(kw_only=True)
 class Schedule:
-    """When something is due, and what becomes of missed ticks.
+    """When something is due, and what happens to missed ticks.
 
     Attributes
     ----------
@@ -42,9 +42,9 @@ class Schedule:
     periodic_id
         Tells several schedules of one task apart.
     missed
-        What becomes of missed ticks.
+        What happens to missed ticks.
     max_delay
-        Seconds after its time within which a tick is still deferred; None takes the app's.
+        How many seconds late a tick is still deferred; None takes the app's value.
     """
 
     cron: Cron

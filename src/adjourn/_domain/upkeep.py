@@ -1,4 +1,4 @@
-"""When the upkeep of a queue is due, that is what any worker does now and then for all of them."""
+"""When upkeep is due: the work that any worker does from time to time for all workers."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import weakref
 import attrs
 
 HEAL_INTERVAL = 60.0
-"""Seconds between looks for locks that have lost their head."""
+"""Seconds between searches for locks that have lost their head."""
 PARTITION_INTERVAL = 24 * 3600.0
-"""Seconds between looks whether there are partitions for the weeks ahead."""
+"""Seconds between checks that there are partitions for the weeks ahead."""
 KEEP_INTERVAL = 24 * 3600.0
-"""Seconds between notes of which schedules are still in use."""
+"""Seconds between records of which schedules are still in use."""
 HEAL_SHARE = 20
-"""Looking at every lock takes longer the more there are; it may take one part in so many of the time."""
+"""Checking every lock takes longer the more there are; it may take at most 1/N of the time, with this N."""
 
 
 @attrs.define
 class Timetable:
     """When each part of the upkeep is due in this process, as seconds of a monotonic clock.
 
-    The workers of a process share it: a test suite that runs a worker after each test does not do it all each time.
+    The workers of a process share it, so a test suite that runs a worker after each test does not repeat all upkeep.
     """
 
     heal_at: float = 0.0
@@ -28,15 +28,15 @@ class Timetable:
     keep_at: float = 0.0
 
     def has_healed(self, began: float, ended: float) -> None:
-        """Note when locks were looked at, and so when they will be again."""
+        """Record when locks were checked, which decides the next check."""
         self.heal_at = began + max(HEAL_INTERVAL, HEAL_SHARE * (ended - began))
 
     def makes_partitions(self, now: float) -> None:
-        """Note when partitions were made, and so when they will be again."""
+        """Record when partitions were made, which decides the next time."""
         self.partition_at = now + PARTITION_INTERVAL
 
     def keeps_schedules(self, now: float) -> None:
-        """Note when it was noted which schedules are in use, and so when it will be again."""
+        """Record when the schedules in use were stored, which decides the next time."""
         self.keep_at = now + KEEP_INTERVAL
 
 

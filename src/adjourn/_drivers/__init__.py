@@ -1,1 +1,1 @@
-"""What both colours of a connector share about its driver. Nothing here waits."""
+"""Code about drivers that both colours of a connector share. Nothing here waits."""

@@ -1,6 +1,6 @@
-"""Which driver a caller's connection is from, and which call of which connector takes it.
+"""Finds out which driver a caller's connection is from, and which connector and call accept it.
 
-A connection is recognised by the name of its class, so that no driver is imported.
+It recognises a connection by the name of its class, so it imports no driver.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Kind:
     is_awaited
         Whether it is asynchronous.
     connectors
-        The connectors that take it.
+        The connectors that accept it.
     """
 
     driver: str
@@ -56,7 +56,7 @@ _KINDS = {
 
 
 def kind_of(connection: Any) -> Kind | None:
-    """Return the kind of a connection, or None if it is not known. A Django connection has the kind of its driver."""
+    """Return the kind of a connection, or None if it is unknown. A Django connection has the kind of its driver's."""
     if is_wrapper(connection):
         database = getattr(getattr(connection, "Database", None), "__name__", "")
         return _PLAIN_PSYCOPG2 if database == "psycopg2" else _PLAIN
@@ -67,16 +67,16 @@ def kind_of(connection: Any) -> Kind | None:
 
 
 def remedy(connection: Any, taken: str, drivers: set[str], *, is_blocking: bool) -> str:
-    """Return what to do with a connection that a call has refused.
+    """Return advice about a connection that a call has refused.
 
     Parameters
     ----------
     connection
         The connection.
     taken
-        What the connector takes, for the message about something that is not a connection.
+        What the connector accepts, for the message about something that is not a connection.
     drivers
-        The drivers whose connections this connector takes, in a call of the right colour.
+        The drivers whose connections this connector accepts, in a call of the right colour.
     is_blocking
         Whether the call that refused the connection blocks.
     """
@@ -97,7 +97,7 @@ def remedy(connection: Any, taken: str, drivers: set[str], *, is_blocking: bool)
             f"{kind.connectors}."
         )
     form = "await the form of the call that ends in `_async`" if kind.is_awaited else "use the one without `_async`"
-    # Calls of both colours take psycopg2's connections.
+    # Calls of both colours accept psycopg2's connections.
     is_other_colour = kind.is_awaited == is_blocking and kind.driver != "psycopg2"
     and_form = f" There {form}." if is_other_colour or is_wrapper(connection) else ""
     return (

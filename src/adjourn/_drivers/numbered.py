@@ -1,6 +1,6 @@
 """Translate psycopg's named parameters for drivers that number theirs.
 
-adjourn writes ``%(name)s``. asyncpg sends the text to the server as it is, so there it must say ``$1``.
+adjourn writes ``%(name)s``. asyncpg sends the text to the server as it is, and the server needs ``$1``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from adjourn import exceptions
 
 _PLACEHOLDER = re.compile(r"%(?:%|\((?P<name>[^)]+)\)[sbt]|(?P<wrong>.?))", re.DOTALL)
 
-# What may hold a semicolon that does not end a command: strings, quoted names, comments, bodies of functions.
+# Places where a semicolon does not end a command: strings, quoted names, comments, bodies of functions.
 _QUOTED = re.compile(
     r"""
       \b[eE]'(?:[^'\\]|''|\\.)*'

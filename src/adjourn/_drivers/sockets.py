@@ -1,4 +1,4 @@
-"""Ask whether there is anything to read at a socket, whatever driver it belongs to."""
+"""Check whether a socket has anything to read, with any driver."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import select
 
 
 def readable(descriptor: int) -> bool:
-    """Tell whether something has arrived at a socket; the end of the stream counts too."""
+    """Return whether something has arrived at a socket; the end of the stream counts too."""
     if hasattr(select, "poll"):
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)

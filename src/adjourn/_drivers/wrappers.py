@@ -1,4 +1,5 @@
-"""Connections of frameworks, which wrap one of a driver. They are recognised by their attributes, without an import."""
+"""Frameworks' connections, which wrap a driver's connection. They are recognised by their attributes, without an
+import."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from typing import Any
 
 
 def is_wrapper(connection: Any) -> bool:
-    """Tell whether this is a Django connection to PostgreSQL: ``django.db.connection``, or one by its alias."""
+    """Return whether this is a Django connection to PostgreSQL: ``django.db.connection``, or one by its alias."""
     return getattr(connection, "vendor", None) == "postgresql" and callable(
         getattr(connection, "ensure_connection", None)
     )

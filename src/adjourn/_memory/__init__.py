@@ -1,6 +1,6 @@
-"""What Postgres does, done in memory: the tables, and what each named statement does to them.
+"""The database in memory: the tables, and what each named statement does to them.
 
-`tables` is plain data, and `rules` is what several statements share. `statements`, `worker_statements` and
+`tables` is plain data, and `rules` has code that several statements share. `statements`, `worker_statements` and
 `schedule_statements` have a function for each statement, and `store` executes them one after the other, for all
 threads.
 """

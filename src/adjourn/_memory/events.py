@@ -1,4 +1,4 @@
-"""Find out from the changes of a job's row what happened to the job."""
+"""Derive what happened to a job from the changes of its row."""
 
 from __future__ import annotations
 

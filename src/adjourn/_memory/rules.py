@@ -1,4 +1,4 @@
-"""What several statements share: waking workers, promoting a lock's next job, and storing JSON."""
+"""Code that several statements share: waking workers, promoting a lock's next job, and storing JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from adjourn.sql.constants import Hold
 
 
 def wake(tables: Tables, always: bool = False, besides: int | None = None) -> bool:
-    """Notify the workers if one other than ``besides`` waits for jobs, or ``always``; return whether it was done."""
+    """Notify the workers if one other than ``besides`` waits for jobs, or if ``always``; return whether it notified
+    them."""
     is_wanted = always or any(
         worker.hungry and not worker.dead and worker.expires_at > tables.now and worker.id != besides
         for worker in tables.workers.values()
@@ -25,7 +26,7 @@ def wake(tables: Tables, always: bool = False, besides: int | None = None) -> bo
 
 
 def has_head(tables: Tables, lock: str) -> bool:
-    """Tell whether a job of the lock is ready or running."""
+    """Return whether a job of the lock is ready or running."""
     return any(job.lock == lock for job in tables.held(Hold.READY))
 
 
@@ -40,7 +41,7 @@ def promote(tables: Tables, locks: Iterable[str]) -> list[JobRow]:
 
 
 def due_at(tables: Tables, at: Any, seconds: float | None) -> datetime.datetime | None:
-    """Return when a job is due that was given a time, as a datetime or in ISO's form, or a delay, which counts first."""
+    """Return when a job is due: after its delay if it has one, else at its time (a datetime or ISO text)."""
     if seconds is not None:
         return tables.now + datetime.timedelta(seconds=seconds)
     at = datetime.datetime.fromisoformat(at) if isinstance(at, str) else at
@@ -55,7 +56,7 @@ def first_hold(tables: Tables, scheduled_at: Any, lock: str | None) -> Hold:
 
 
 def is_queueing_lock_taken(tables: Tables, queueing_lock: str | None) -> bool:
-    """Tell whether a job with this queueing lock is waiting already."""
+    """Return whether a job with this queueing lock is waiting already."""
     return queueing_lock is not None and any(job.waiting_queueing_lock == queueing_lock for job in tables.jobs.values())
 
 
@@ -65,7 +66,7 @@ def check_queueing_locks(tables: Tables, queueing_locks: Iterable[str | None]) -
     Raises
     ------
     UniqueViolation
-        If so, as by the unique index in Postgres.
+        If the lock is taken, as the unique index in Postgres does.
     """
     asked: set[str] = set()
     for lock in queueing_locks:

@@ -53,7 +53,7 @@ def defer_periodic_job(
 def keep_schedules(
     tables: Tables, *, task_names: Sequence[str], periodic_ids: Sequence[str], seconds: float
 ) -> list[Row]:
-    """Record which schedules are still in use, and forget those that have not been for ``seconds`` seconds."""
+    """Record which schedules are still in use, and forget those that were not used for ``seconds`` seconds."""
     for key in zip(task_names, periodic_ids, strict=True):
         if key in tables.schedules:
             tables.schedules[key] = attrs.evolve(tables.schedules[key], seen_at=tables.now)
@@ -66,7 +66,7 @@ def keep_schedules(
 
 @answers
 def get_time(tables: Tables) -> list[Row]:
-    """Tell the time that decides what is due."""
+    """Return the time that decides what is due."""
     return [{"now": tables.now}]
 
 

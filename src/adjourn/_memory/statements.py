@@ -193,7 +193,7 @@ def list_old_partitions(tables: Tables, *, seconds: float) -> list[Row]:
 def drop_partition(
     tables: Tables, *, name: str, seconds: float, statuses: Sequence[str], queue: str | None
 ) -> list[Row]:
-    """Say that there is no such partition."""
+    """Report that there is no such partition."""
     return [{"outcome": "missing", "jobs": 0}]
 
 
@@ -201,7 +201,7 @@ def drop_partition(
 def delete_old_jobs(
     tables: Tables, *, seconds: float, statuses: Sequence[str], queue: str | None, after_id: int, limit: int
 ) -> list[Row]:
-    """Look at ``limit`` jobs that ended more than ``seconds`` ago, and delete those with one of the statuses."""
+    """Check ``limit`` jobs that ended more than ``seconds`` ago, and delete those with one of the statuses."""
     before = tables.now - datetime.timedelta(seconds=seconds)
     old = [
         id_
@@ -216,7 +216,7 @@ def delete_old_jobs(
     return [{"deleted": len(gone), "last_id": old[-1] if len(old) == limit else None}]
 
 
-# Looking at jobs
+# Reading jobs
 
 
 @answers
@@ -322,19 +322,19 @@ def get_stalled_jobs(tables: Tables, *, seconds: float, queue: str | None, task_
 
 @answers
 def check_connection(tables: Tables) -> list[Row]:
-    """Say that there are tables."""
+    """Report that there are tables."""
     return [{"exists": True}]
 
 
 @answers
 def schema_exists(tables: Tables) -> list[Row]:
-    """Say that there is a schema."""
+    """Report that there is a schema."""
     return [{"exists": True}]
 
 
 @answers
 def get_schema_version(tables: Tables) -> list[Row]:
-    """Say that the schema is the latest."""
+    """Report that the schema is the latest."""
     return [{"version": sql.latest_version()}]
 
 

@@ -1,4 +1,4 @@
-"""A store of jobs in memory, which does for a connector what a database does, in any thread."""
+"""A store of jobs in memory, which a connector uses as its database, from any thread."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class MemoryStore:
     Parameters
     ----------
     now
-        Returns the time, an aware datetime; the machine's clock by default. Whatever it returns, each transaction gets
-        a later time than the one before.
+        Returns the time, an aware datetime; the machine's clock by default. Even if the clock stands still, each
+        transaction gets a later time than the one before.
     """
 
     def __init__(self, now: Callable[[], datetime.datetime] = real_time) -> None:
@@ -59,7 +59,7 @@ class MemoryStore:
             self._events: dict[int, list[Event]] = {}
 
     def now(self) -> datetime.datetime:
-        """Return the time of the clock plus all that it was advanced by."""
+        """Return the time of the clock plus the sum of all advances."""
         return self._clock().astimezone(datetime.UTC) + self._offset
 
     def advance(self, delta: datetime.timedelta) -> None:
@@ -113,7 +113,7 @@ class MemoryStore:
             return rows
 
     def begin(self) -> tuple[Tables, int]:
-        """Begin a transaction: return what it sees, and which version of the data that is."""
+        """Begin a transaction: return its copy of the tables, and their version."""
         with self._lock:
             return self._tables.copy(self._moment()), self._version
 
@@ -180,7 +180,7 @@ class MemoryStore:
         return self._lock
 
     def renew_locks(self) -> None:
-        """Replace the lock in a forked child, whose jobs are its own from then on."""
+        """Replace the lock in a forked child, which has its own copy of the jobs from then on."""
         self._lock = threading.RLock()
 
     def _moment(self) -> datetime.datetime:
@@ -218,25 +218,25 @@ class Mailbox:
             arrival.set_result(None)
 
     def wake(self) -> None:
-        """Wake who waits, or is the next to wait, though nothing has arrived."""
+        """End the current wait, or else the next one, although nothing has arrived."""
         with self._store.exclusively():
             self._is_woken = True
         self.put([])
 
     def take(self) -> list[str]:
-        """Return what has arrived, and forget it."""
+        """Return the notifications that have arrived, and forget them."""
         with self._store.exclusively():
             self._is_woken = False
             taken, self._payloads = self._payloads, []
             return taken
 
     def arrival(self) -> concurrent.futures.Future[None]:
-        """Return a future that is done when something has arrived, or the wait is to end without."""
+        """Return a future that is done when a notification has arrived, or the wait is to end without one."""
         with self._store.exclusively():
             has_ended = self._is_woken or bool(self._payloads)
             if has_ended or self._arrival is None:
                 arrival: concurrent.futures.Future[None] = concurrent.futures.Future()
-                # From here on it cannot be cancelled by a waiter that gives up.
+                # From here on, a waiter that gives up cannot cancel it.
                 arrival.set_running_or_notify_cancel()
                 if has_ended:
                     arrival.set_result(None)
@@ -246,7 +246,7 @@ class Mailbox:
 
 
 class MemoryConnection:
-    """What belongs to one caller: its open transaction, and its notifications."""
+    """The connection of one caller: its open transaction, and its notifications."""
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store

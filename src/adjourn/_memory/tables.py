@@ -49,7 +49,7 @@ class JobRow:
 
     @property
     def order(self) -> tuple[int, int]:
-        """What jobs are sorted by: higher priorities first, then older ones."""
+        """The sort key of jobs: higher priorities first, then older jobs."""
         return (-self.priority, self.id)
 
     def columns(self) -> Row:
@@ -100,7 +100,7 @@ class ScheduleRow:
 
 
 def with_error(errors: tuple[str, ...], error: str | None) -> tuple[str, ...]:
-    """Return a job's errors with one more: the first and the last ones are kept."""
+    """Add an error to a job's errors, keeping only the first and the last ones."""
     if error is None:
         return errors
     return (*errors, error) if len(errors) < MOST_ERRORS else (*errors[:1], *errors[2:], error)
@@ -115,7 +115,7 @@ class Tables:
     now
         The time of the transaction.
     started_at
-        When the store was created; it stands for the start of the database server.
+        When the store was created, which counts as the start of the database server.
     jobs, finished
         Jobs that wait or run, and those that have ended, by id.
     schedules

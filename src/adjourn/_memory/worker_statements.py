@@ -68,7 +68,7 @@ def list_jobs_to_abort(tables: Tables, *, queue: str | None) -> list[Row]:
 
 @answers
 def heartbeat(tables: Tables, *, worker_id: int, timeout: float) -> list[Row]:
-    """Record a worker's heartbeat, and return what the worker has to know."""
+    """Record a worker's heartbeat, and return the answer for the worker."""
     worker = tables.workers.get(worker_id)
     is_alive = worker is not None and not worker.dead
     if worker is not None and is_alive:
@@ -98,7 +98,7 @@ def exchange(
     busy: bool,
     probe: bool,
 ) -> list[Row]:
-    """Store what has become of jobs, and claim what is next."""
+    """Store the outcomes of jobs, and claim the next jobs."""
     told = [_read(row) for row in json.loads(outcomes or "[]")]
     back, freed = _put_back(tables, worker_id, told)
     stored = set(back)
@@ -125,7 +125,7 @@ def exchange(
 
 
 def _read(row: Row) -> Row:
-    """Return what one outcome says, with the error as it is stored."""
+    """Return one outcome as columns, with the error as it is stored."""
     return {**row, "error": stored_json(row["error"])} if "error" in row else row
 
 
@@ -144,7 +144,7 @@ def _put_back(tables: Tables, worker_id: int, told: Sequence[Row]) -> tuple[list
         lock = row.get("lock", job.lock)
         hold = first_hold(tables, scheduled_at, lock)
         if hold == Hold.UNPLACED and lock == job.lock:
-            hold = Hold.READY  # it keeps its place
+            hold = Hold.READY  # the job keeps its place
         tables.change(
             job,
             worker_id=None,
@@ -186,7 +186,7 @@ def _make_due(tables: Tables) -> datetime.datetime | None:
 def _claim(
     tables: Tables, worker_id: int, limit: int, queues: Sequence[str] | None, busy: bool
 ) -> tuple[list[JobRow], bool, bool]:
-    """Claim jobs; return them, whether the worker is alive, and whether it must look once more before it sleeps."""
+    """Claim jobs; return them, whether the worker is alive, and whether it must claim again before it sleeps."""
     if limit <= 0:
         return [], True, False
     worker = tables.workers.get(worker_id)
@@ -247,7 +247,7 @@ def _rivals(tables: Tables, new: Sequence[int]) -> list[tuple[JobRow, JobRow]]:
 
 @answers
 def disown(tables: Tables, *, worker_id: int, known: Sequence[int]) -> list[Row]:
-    """Put back the jobs that a worker holds without knowing it."""
+    """Put back jobs that were claimed for a worker but that the worker does not know."""
     lost = [job for job in tables.of_worker([worker_id]) if job.id not in known]
     for job in lost:
         tables.change(job, worker_id=None, started_at=None)
@@ -256,7 +256,7 @@ def disown(tables: Tables, *, worker_id: int, known: Sequence[int]) -> list[Row]
 
 @answers
 def rescue(tables: Tables, *, max_losses: int, grace: float) -> list[Row]:
-    """Declare workers dead that no longer send heartbeats, and free their jobs."""
+    """Declare workers dead that have stopped sending heartbeats, and free their jobs."""
     nothing: list[Row] = [{"rescued": 0, "failed": 0}]
     if tables.now < tables.started_at + datetime.timedelta(seconds=grace):
         return nothing

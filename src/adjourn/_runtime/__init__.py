@@ -1,5 +1,5 @@
-"""What waiting needs (locks, time limits, threads), in two modules with the same names: one for each colour.
+"""Tools for waiting (locks, time limits, threads), in two modules with the same names: one for each colour.
 
-Code that is written once, in async, imports ``from adjourn._runtime import aio as runtime``. Its generated twin imports
+The hand-written async code imports ``from adjourn._runtime import aio as runtime``. Its generated twin imports
 ``threads`` instead, where the same names have the same meaning.
 """

@@ -1,4 +1,4 @@
-"""Waiting on an asyncio event loop. The same names as in `adjourn._runtime.threads`."""
+"""Tools for waiting on an asyncio event loop. `adjourn._runtime.threads` has the same names."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Gate:
             self._empty.set()
 
     async def close(self, timeout: float) -> bool:
-        """Admit no more calls, wait at most ``timeout`` seconds, and return whether all calls have left."""
+        """Refuse new calls, wait at most ``timeout`` seconds, and return whether all calls have left."""
         self._closed = True
         if self._inside:
             try:
@@ -58,7 +58,7 @@ class Gate:
 
 
 class Turns:
-    """Lets ``number`` callers proceed at a time, and the others after them, in the order in which they came."""
+    """Lets ``number`` callers proceed at a time; the others follow in the order in which they came."""
 
     def __init__(self, number: int) -> None:
         self._semaphore = asyncio.Semaphore(number)
@@ -74,7 +74,7 @@ class Turns:
 
     def give(self) -> None:
         """Give a turn back; the caller that has waited longest gets it."""
-        # An event loop that was closed too early leaves waiting tasks behind, and cannot wake them any more.
+        # An event loop that was closed too early leaves waiting tasks that it cannot wake any more.
         with contextlib.suppress(RuntimeError):
             self._semaphore.release()
 
@@ -99,7 +99,7 @@ async def guarded(call: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kw
 
 
 async def uninterrupted(call: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a coroutine function to its end, and raise a cancellation only then. The call needs a time limit of its own.
+    """Run a coroutine function to its end, and raise a cancellation only then. The call must limit its own time.
 
     A coroutine that is being destroyed because its event loop has died cannot wait, so the call is skipped there.
     """
@@ -116,7 +116,7 @@ async def uninterrupted(call: Callable[P, Coroutine[Any, Any, T]], *args: P.args
 
 
 async def _ended(task: asyncio.Future[Any]) -> None:
-    # Imported here, because `guarded` takes an imported anyio as the sign that there may be cancel scopes.
+    # Imported here: if anyio is imported, `guarded` assumes that there may be cancel scopes.
     import anyio
 
     with anyio.CancelScope(shield=True):
@@ -126,11 +126,11 @@ async def _ended(task: asyncio.Future[Any]) -> None:
             except asyncio.CancelledError:
                 continue
     if not task.cancelled():
-        task.exception()  # retrieved, so that asyncio does not log that nobody did
+        task.exception()  # retrieve it, so that asyncio does not log an exception that was never retrieved
 
 
 async def run_sync(call: Callable[[], T]) -> T:
-    """Call a blocking function in a thread of its own, and wait for it without blocking the event loop.
+    """Call a blocking function in a new thread, and wait for it without blocking the event loop.
 
     Unlike `asyncio.to_thread`, this never waits for a free thread, however many of the program's threads are busy.
     """
@@ -158,7 +158,7 @@ def _require_asyncio() -> None:
 
 
 async def answer(question: Callable[[], T | Awaitable[T]]) -> T:
-    """Call a function of the user's, and await its result if that is awaitable."""
+    """Call the user's function, and await its result if that is awaitable."""
     result = question()
     if inspect.isawaitable(result):
         return await result
@@ -179,7 +179,7 @@ class Waker:
             self._is_set = True
             if self._waiting is not None:
                 loop, end = self._waiting
-                with contextlib.suppress(RuntimeError):  # the loop is closed, and the wait over with it
+                with contextlib.suppress(RuntimeError):  # the loop is closed, which has ended the wait
                     loop.call_soon_threadsafe(end)
 
     async def readable(self, descriptor: int, timeout: float) -> bool:
@@ -208,4 +208,4 @@ class Waker:
                 self._waiting = None
 
     def close(self) -> None:
-        """Do nothing: it took nothing."""
+        """Do nothing: there is nothing to close."""

@@ -1,4 +1,4 @@
-"""Find out who called into this package, for default task names and for warnings that point at the caller's line."""
+"""Finds the code that called into this package, for default task names and for warnings that show the caller's line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def caller_module() -> str | None:
 
 
 def caller_stacklevel() -> int:
-    """Return the ``stacklevel`` with which a warning of the calling function points outside this package."""
+    """Return the ``stacklevel`` that makes a warning of the calling function point outside this package."""
     return sum(1 for _ in itertools.takewhile(_is_ours, _frames())) - 1
 
 

@@ -15,11 +15,11 @@ class AwaitableContext(Generic[T]):
     Parameters
     ----------
     enter
-        Opens.
+        Opens the app.
     leave
-        Closes.
+        Closes the app.
     value
-        What the call gives.
+        The result of the call.
     """
 
     def __init__(self, enter: Callable[[], Awaitable[None]], leave: Callable[[], Awaitable[None]], value: T) -> None:

@@ -1,4 +1,4 @@
-"""Replace the locks that a forked child inherits, and keep what else it inherits from being deleted there.
+"""Replaces the locks that a forked child inherits, and keeps other inherited objects from being deleted there.
 
 If another thread of the parent holds a lock at the moment of the fork, the lock stays locked in the child for ever,
 because that thread does not exist there. So every owner of locks makes new ones in the child.
@@ -16,7 +16,7 @@ class OwnsLocks(Protocol):
     """An object that can replace its locks."""
 
     def renew_locks(self) -> None:
-        """Replace the locks. Called in a forked child, before anything else runs there."""
+        """Replace the locks. It is called in a forked child before anything else runs there."""
 
 
 _owners: weakref.WeakSet[OwnsLocks] = weakref.WeakSet()
@@ -29,7 +29,7 @@ def watch(owner: OwnsLocks) -> None:
 
 
 def keep(inherited: Any) -> None:
-    """Keep an object that a fork has copied, unused, until this process ends.
+    """Keep an object that a fork has copied until this process ends, without using it.
 
     Its finaliser would talk to the parent's database sessions, or wait for threads that do not exist here.
     """
@@ -40,7 +40,7 @@ def keep(inherited: Any) -> None:
 def keep_for_ever(inherited: Any) -> None:
     """Keep an object that a fork has copied from being deleted, even at the end of the process.
 
-    Deleting it would talk to the parent's database sessions, or warn that nobody has closed them.
+    Deleting it would talk to the parent's database sessions, or warn that they were not closed.
     """
     with contextlib.suppress(ImportError, AttributeError):
         import ctypes

@@ -1,6 +1,6 @@
-"""Every reach into private parts of asyncio, as seen in CPython 3.11 to 3.14.
+"""All uses of private parts of asyncio, as seen in CPython 3.11 to 3.14.
 
-A release that drops one of these is noticed by `tests/connectors/test_private_parts.py`.
+`tests/connectors/test_private_parts.py` fails if a release drops one of these.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import asyncio
 def running_loop() -> asyncio.AbstractEventLoop | None:
     """Return the event loop that runs in this thread, or None.
 
-    ``asyncio._get_running_loop`` has been in each CPython since 3.5.3, and event loops of others rely on it. Without it:
-    `asyncio.get_running_loop`, whose exception costs some microseconds of each blocking call.
+    ``asyncio._get_running_loop`` has been in each CPython since 3.5.3, and third-party event loops rely on it. Without
+    it: `asyncio.get_running_loop`, whose exception adds some microseconds to each blocking call.
     """
     return asyncio._get_running_loop()
 
@@ -20,17 +20,17 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
 def thread_of(loop: asyncio.AbstractEventLoop) -> int | None:
     """Return the thread that runs an event loop, 0 for an unknown one, and None if the loop does not run.
 
-    ``BaseEventLoop._thread_id`` is that of asyncio's own loops. Without it, as with uvloop, a loop that is run by
-    another thread than the one that opened the app is taken to be of no thread: a blocking call on its own thread is
-    still refused, because the loop that runs there is the same.
+    ``BaseEventLoop._thread_id`` exists in asyncio's own loops. Without it, as with uvloop, the thread is unknown if
+    another thread than the one that opened the app runs the loop. A blocking call on that thread is still refused,
+    because the same loop runs there.
     """
     return getattr(loop, "_thread_id", 0 if loop.is_running() else None)
 
 
 def leave_in_silence(task: asyncio.Task[object] | None) -> None:
-    """Have asyncio say nothing of a task that never ends by itself when its loop is left without ado.
+    """Suppress asyncio's warning about a task that never ends by itself when its loop is abandoned.
 
-    ``Task._log_destroy_pending`` is what `asyncio.gather` sets, too. Without it: a logged error, "Task was destroyed but
+    `asyncio.gather` sets ``Task._log_destroy_pending``, too. Without it: a logged error, "Task was destroyed but
     it is pending!", in a program that has not closed the app.
     """
     if task is not None:

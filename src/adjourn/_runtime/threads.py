@@ -1,4 +1,4 @@
-"""Waiting in a thread. The same names as in `adjourn._runtime.aio`."""
+"""Tools for waiting in a thread. `adjourn._runtime.aio` has the same names."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ class Gate:
                 self._changed.notify_all()
 
     def close(self, timeout: float) -> bool:
-        """Admit no more calls, wait at most ``timeout`` seconds, and return whether all calls have left."""
+        """Refuse new calls, wait at most ``timeout`` seconds, and return whether all calls have left."""
         with self._changed:
             self._closed = True
             return self._changed.wait_for(lambda: not self._inside, timeout)
 
 
 class Turns:
-    """Lets ``number`` callers proceed at a time, and the others after them, in the order in which they came."""
+    """Lets ``number`` callers proceed at a time; the others follow in the order in which they came."""
 
     def __init__(self, number: int) -> None:
         self._free = number
@@ -100,7 +100,7 @@ def uninterrupted(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 
 
 def answer(question: Callable[[], T]) -> T:
-    """Call a function of the user's."""
+    """Call the user's function."""
     return question()
 
 
@@ -141,14 +141,14 @@ class Waker:
     def _receiver(self) -> socket.socket:
         with self._changing:
             if self._ends is None:
-                # Most sessions never wait, so the pair is made for those that do.
+                # Most sessions never wait, so make the pair only for those that do.
                 self._ends = socket.socketpair()
                 if self._is_set:
                     self._ends[1].send(b"\0")
             return self._ends[0]
 
     def close(self) -> None:
-        """Give back what it took, when nobody waits any more."""
+        """Close the pair, when no wait is under way."""
         with self._changing:
             ends, self._ends = self._ends, None
         for end in ends or ():

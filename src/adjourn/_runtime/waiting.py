@@ -1,4 +1,4 @@
-"""The two ways in which the in-memory connector waits, in both colours."""
+"""The ways in which the in-memory connector waits, in both colours."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def make_parser() -> flags.Parser:
     for command in COMMANDS:
         command.add_parser(commands)
     for each in commands.choices.values():
-        # They are accepted after the command as well, where many people put them.
+        # Accept them after the command as well, because many people put them there.
         _add_global_flags(each, hidden=True)
     return parser
 
@@ -76,7 +76,7 @@ def _add_global_flags(parser: flags.Parser, *, hidden: bool = False) -> None:
         variable="LOG_FORMAT",
         metavar="FORMAT",
         help=told(
-            "a format string as of Python's logging, or `json` for one JSON object a line with all fields of a message; "
+            "a format string as in Python's logging, or `json` for one JSON object a line with all fields of a message; "
             "besides the fields of logging, a format can name action, job, worker and duration; "
             f"default: {logs.DEFAULT_FORMAT}".replace("%", "%%")
         ),
@@ -130,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("adjourn:", " ".join(str(error).split()), file=sys.stderr)
         return 1
     except BrokenPipeError:
-        # The reader has closed the pipe. Without this, Python would report that once more when it flushes at its exit.
+        # The reader has closed the pipe. Without this, Python would report that again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:

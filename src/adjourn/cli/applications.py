@@ -14,18 +14,18 @@ from adjourn.exceptions import LoadFromPathError, MissingApp
 
 
 def load(options: argparse.Namespace) -> App:
-    """Import the app that ``--app`` names; modules in the current directory are found.
+    """Import the app that ``--app`` names, also from the current directory.
 
     Raises
     ------
     MissingApp
-        If none was named.
+        If no app was named.
     LoadFromPathError
-        If there is no such app, or its module raises; the message then says what, and where.
+        If there is no such app, or its module raises; the message then names the error, the file and the line.
     """
     if not is_named(options):
         raise MissingApp()
-    # A console script has its own directory on the path instead of the user's. In safe-path mode the user forbids both.
+    # A console script has its own directory on the path instead of the user's. Python's safe-path mode forbids both.
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path and not sys.flags.safe_path:
         sys.path.insert(0, here)
@@ -41,7 +41,7 @@ def load_with_tasks(options: argparse.Namespace) -> App:
     MissingApp
         If no app was named.
     LoadFromPathError
-        If there is no such app or module, or it raises; the message then says what, and where.
+        If there is no such app or module, or it raises; the message then names the error, the file and the line.
     """
     app = load(options)
     with _telling_where(f"import_paths of {options.app}"):
@@ -57,7 +57,7 @@ def _telling_where(what: str) -> Iterator[None]:
         if isinstance(error, SyntaxError):
             reason, where = error.msg, f"{error.filename}, line {error.lineno}"
         else:
-            # The last line that ran at the top level of a module, because the code that it called may be anybody's.
+            # The last line at the top level of a module, because deeper code may be in another library.
             lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name == "<module>"]
             if not lines:
                 raise
@@ -66,5 +66,5 @@ def _telling_where(what: str) -> Iterator[None]:
 
 
 def is_named(options: argparse.Namespace) -> bool:
-    """Tell whether the command line or the environment names an app."""
+    """Return whether the command line or the environment names an app."""
     return bool(getattr(options, "app", ""))

@@ -16,7 +16,7 @@ from adjourn.types import ConfigureOptions, JSONDict
 logger: logging.Logger = logging.getLogger(__name__)
 
 TIMES = frozenset({"schedule_at", "schedule_in"})
-"""Options of which a job has one at most."""
+"""Options of which a job may have at most one."""
 DESCRIPTION = """\
 Store a job for a task, for a worker to run, and print the job's id.
 
@@ -90,5 +90,5 @@ def _arguments(app: App, text: str) -> JSONDict:
     except ValueError as error:
         raise InvalidTaskArguments(f"{source}: {error}. Pass the arguments as a JSON object.") from error
     if not isinstance(arguments, dict):
-        raise InvalidTaskArguments(f"{source}: {text.strip()!r} is no JSON object: pass the arguments by their names.")
+        raise InvalidTaskArguments(f"{source}: {text.strip()!r} is not a JSON object: pass the arguments by name.")
     return arguments

@@ -1,6 +1,6 @@
 """Flags of the command line, each of which can be set in the environment as well.
 
-A flag that is not given is absent from the parsed options, so that a command can tell "not given" from any value. The
+A flag that is not given is absent from the parsed options, so that a command can distinguish it from any value. The
 environment is read after the command line, and only for the chosen command: a mistake in a worker's variables does not
 break ``adjourn defer``.
 """
@@ -26,7 +26,7 @@ from adjourn.types import TimeDeltaParams
 PREFIX = "ADJOURN_"
 
 NONE = "none"
-"""What stands for None where a number is expected."""
+"""The text that means None where a number is expected."""
 TRUE = ("1", "y", "yes", "t", "true", "on")
 FALSE = ("0", "n", "no", "f", "false", "off")
 
@@ -38,7 +38,7 @@ class Variable:
     Attributes
     ----------
     name
-        Its name, prefix included.
+        The variable's name, with its prefix.
     convert
         Turns the variable's text into the flag's value.
     rivals
@@ -51,7 +51,7 @@ class Variable:
 
 
 class Formatter(argparse.HelpFormatter):
-    """Wraps each paragraph, and each line that begins with a blank, such as those of a list, by itself."""
+    """Wraps each paragraph by itself, and also each line that begins with a blank, such as those of a list."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         paragraphs = (re.split(r"\n(?= )", each) for each in text.strip().split("\n\n"))
@@ -74,7 +74,7 @@ class Parser(argparse.ArgumentParser):
         self.variables: dict[str, Variable] = {}
         self.names: set[str] = set()
         self.spellings: dict[str, str] = {}
-        """How each value was given: the flag, or the variable that it was read from."""
+        """Where each value came from: the flag, or the variable."""
 
     def add_flag(
         self,
@@ -95,7 +95,7 @@ class Parser(argparse.ArgumentParser):
         variable
             The variable's name without its prefix.
         help
-            What it means; the variable's name is added.
+            The help text; the variable's name is added.
         convert
             Turns the text of the command line or of the variable into a value; raises `argparse.ArgumentTypeError`.
         group
@@ -124,18 +124,19 @@ class Parser(argparse.ArgumentParser):
         group: Any = None,
         rivals: tuple[str, ...] = (),
     ) -> None:
-        """Add the flag of an option that is declared elsewhere. Text becomes a value here; its owner checks the value.
+        """Add the flag of an option that is declared elsewhere. This converts text to a value; the option's owner
+        checks it.
 
         Parameters
         ----------
         name
             The option's name in Python, and in the parsed options.
         option
-            What is said of it.
+            The option's description.
         command
-            The command, which the name of the environment variable begins with.
+            The command, with which the name of the environment variable begins.
         default
-            What holds if it is not given, for the help.
+            The value if the option is not given, for the help.
         group
             A group of this parser to add the flag to.
         rivals
@@ -174,8 +175,8 @@ class Parser(argparse.ArgumentParser):
             group.add_argument(option.off[0], dest=name, action="store_const", const=False, help=off_text)
 
     def refuse(self, error: InvalidOption) -> NoReturn:
-        """End the program with what is wrong with an option, which is named as it was given: its flag or variable."""
-        # One word is the option's name only where the message begins with it.
+        """End the program with an error message that names an option as it was given: by its flag or variable."""
+        # A single word is the option's name only at the beginning of the message.
         anywhere = "|".join(name for name in self.spellings if "_" in name) or "(?!)"
         name = re.compile(rf"^(?:{'|'.join(self.spellings)})\b|(?<![\w'\"])(?:{anywhere})(?![\w'\"])")
         self.error(name.sub(lambda match: self.spellings[match[0]], str(error)))
@@ -296,7 +297,7 @@ READERS: dict[type, Callable[[str], Any]] = {
 
 
 def reader(option: Option) -> Callable[[str], Any]:
-    """Return what makes a value of an option's text."""
+    """Return the function that converts an option's text to its value."""
     if option.reads is None:
         raise TypeError("an option that no text can say has no flag")
     if issubclass(option.reads, enum.StrEnum):
@@ -308,14 +309,14 @@ def reader(option: Option) -> Callable[[str], Any]:
 
 
 def metavar_of(option: Option) -> str | None:
-    """Return what stands for an option's value in ``--help``; None for the option's name."""
+    """Return the placeholder for an option's value in ``--help``; None for the option's name."""
     if option.reads is not None and issubclass(option.reads, enum.StrEnum):
         return "{" + ",".join(option.reads) + "}"
     return option.metavar or option.unit.upper() or None
 
 
 def help_of(option: Option, default: Any) -> str:
-    """Return what ``--help`` says of an option that takes a value."""
+    """Return the ``--help`` text of an option that takes a value."""
     what = ": ".join(filter(None, (option.sentence, option.as_text)))
     if default is None:
         shown = f"{NONE} ({option.none})" if option.reads in NUMBERS else option.none

@@ -1,4 +1,4 @@
-"""``adjourn healthchecks``: check that everything is there that jobs need."""
+"""``adjourn healthchecks``: check that everything that jobs need is there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the command line's log records go, and what they look like.
+"""The destination and the format of the command line's log records.
 
 They go to stderr; a command's output goes to stdout. A record has more fields than its message: ``action`` names what
 happened, and the dictionaries ``job`` and ``worker`` say to which job and worker. A format can name them, and ``json``
@@ -26,14 +26,14 @@ _STANDARD = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "
 
 
 class ForgivingFormatter(logging.Formatter):
-    """Writes records in a format whose fields not all records have; missing fields are empty.
+    """Writes records in a format; fields that a record lacks are empty.
 
     Parameters
     ----------
     text
         The format.
     style
-        Its style, as of `logging.Formatter`.
+        Its style, as in `logging.Formatter`.
 
     Raises
     ------

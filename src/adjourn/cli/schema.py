@@ -29,7 +29,7 @@ def add_parser(commands: Any) -> None:
         (
             "--read",
             _read,
-            "print the SQL of the whole schema, which psql can execute; needs no database, and an app only for its schema's name",
+            "print the SQL of the whole schema, which psql can execute; needs no database, and the app only to name the schema",
         ),
         ("--version", _version, "print the version that the database has, 0 for none"),
         ("--migrations-path", _migrations_path, "print the directory of the migrations; needs no database and no app"),
@@ -41,10 +41,10 @@ def add_parser(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do what was asked for."""
+    """Run the command."""
     action = getattr(options, "action", _apply)
     if action is not _read and hasattr(options, "schema"):
-        options.parser.error("--schema goes with --read only: elsewhere the app says which schema is its own")
+        options.parser.error("--schema goes with --read only: the other commands use the app's schema")
     action(options)
     return 0
 

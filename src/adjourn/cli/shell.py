@@ -39,7 +39,7 @@ USAGES = {
     "help": ("", "list these commands"),
     "exit": ("", "leave the shell, as Ctrl-D does"),
 }
-"""What each command takes, and what it does."""
+"""The arguments of each command, and what it does."""
 
 DESCRIPTION = """\
 Look at jobs; retry, cancel or abort them. With COMMAND, the shell runs that one command and exits. Without, it asks for
@@ -80,7 +80,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.set_defaults(run=run, parser=parser)
     parser.add_argument(
-        "words", metavar="COMMAND", nargs="*", default=[], help="one of the commands below, with what it takes"
+        "words", metavar="COMMAND", nargs="*", default=[], help="one of the commands below, with its arguments"
     )
 
 
@@ -235,12 +235,12 @@ class Shell(cmd.Cmd):
         """End."""
         return True
 
-    # What they share
+    # Shared code
 
     def _counts(self, method: Callable[..., list[Row]], words: list[str]) -> None:
         given = _filters(words, (*COUNT_FILTERS, *PAGING))
         limit, after = given.pop("limit", DEFAULT_LIMIT), given.pop("after", "")
-        # The database sorts names by its own rules, which are not Python's: look for the name instead of comparing.
+        # The database sorts names differently from Python: search for the name instead of comparing.
         rows = method(**given)
         names = [row["name"] for row in rows]
         rest = rows[names.index(after) + 1 :] if after in names else rows
@@ -263,7 +263,7 @@ class Shell(cmd.Cmd):
             }
 
     def _each(self, name: str, words: list[str], action: Callable[[int], None]) -> None:
-        """Apply an action to each job, even if it fails for others, and report the failures."""
+        """Apply an action to each job, even if it fails for some, and report the failures."""
         failures = []
         for job_id in _ids(name, words):
             try:
@@ -321,7 +321,7 @@ def _filters(words: Iterable[str], known: tuple[str, ...]) -> dict[str, Any]:
         name, equals, value = word.partition("=")
         if not equals or name not in known:
             takes = f"it takes {', '.join(f'{each}=...' for each in known)}" if known else "it takes none"
-            raise UsageError(f"{word!r} is no filter of this command; {takes}")
+            raise UsageError(f"{word!r} is not a filter of this command; {takes}")
         given[name] = _number(name, value) if name in NUMBERS else value
     if given.get("limit", 1) < 1:
         raise UsageError(f"limit={given['limit']}: pass a whole number of one or more")

@@ -1,4 +1,4 @@
-"""What the shell prints: tables of what is in the database, with control characters escaped. Needs rich."""
+"""The shell's output: tables of the database's content, with control characters escaped. Needs rich."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ UNBOUNDED = 100_000
 
 
 class Screen:
-    """Prints to standard output: as wide as the terminal, or, if it is not one, one line for each row."""
+    """Prints to standard output: as wide as the terminal or, if it is not a terminal, one line for each row."""
 
     def __init__(self) -> None:
         self._console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else UNBOUNDED)
@@ -69,7 +69,7 @@ class Screen:
             self._error(error)
 
     def usage(self, lines: Sequence[tuple[str, str]]) -> None:
-        """Print what can be typed, and what it does."""
+        """Print the commands, and what they do."""
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
         for command, text in lines:
             table.add_row(Text(command, style="bold"), Text(text))

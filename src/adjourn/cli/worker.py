@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     app = applications.load_with_tasks(options)
     parser.spellings.update({name: f"worker_defaults: {name}" for name in app.worker_defaults if name not in given})
     with _refusing(parser):
-        # Each has been checked by itself, but not whether they go together.
+        # Each option has been checked alone, but not whether they fit together.
         Options(**cast("dict[str, Any]", {**app.worker_defaults, **checked}))
     app.run_worker(**checked)
     return 0

@@ -1,6 +1,6 @@
-"""The connectors: an app's way to its database, one module for each driver.
+"""The connectors, through which an app reaches its database, one module for each driver.
 
-A module imports its driver, so none is imported from here before it is used.
+A module imports its driver, so this package imports a module only when it is used.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
-"""A connector of your own: a driver that is written once, in async, and serves blocking calls too.
+"""Your own connector, from an asynchronous driver that serves blocking calls too.
 
-Write a `Driver`, which makes pools, executes statements and opens sessions (`DriverSession`), and hand it to an
-`AdaptedConnector`. Who may open and close it when, who waits for whom, and what becomes of it in a forked process or
-when an event loop dies, is seen to here, as for adjourn's own connectors.
+Write a `Driver`, which makes pools, executes statements and opens sessions (`DriverSession`), and pass it to an
+`AdaptedConnector`. As for adjourn's own connectors, that handles opening and closing at any time, waiting, forked
+processes and dead event loops.
 
-The connectors of this package have a synchronous half that is generated. Whoever writes a driver elsewhere has no
-generator: blocking calls run another one of the driver on an event loop in a thread. Such a call costs a hop to that
-thread and back.
+adjourn's own connectors have a generated synchronous half. For your driver, blocking calls use a second instance of it,
+on an event loop in a thread, which costs each call a hop to that thread and back.
 """
 
 from __future__ import annotations
@@ -60,9 +59,9 @@ class DriverSession(abc.ABC):
         Raises
         ------
         UniqueViolation
-            If a unique constraint refused.
+            If a unique constraint was violated.
         ConnectorException
-            For any other error of the database or of the connection to it. The connection is used again after it, if it
+            For any other error of the database or of the connection to it. adjourn goes on using the connection if it
             still works.
         """
 
@@ -80,7 +79,7 @@ class DriverSession(abc.ABC):
     async def wait_for_notifications_async(self, timeout: float) -> list[str]:
         """Wait until a notification arrives and return the payloads of those that are there.
 
-        Those that arrived while a statement was executed are not lost.
+        It also returns those that arrived while a statement was executed.
 
         Parameters
         ----------
@@ -112,9 +111,9 @@ class DriverSession(abc.ABC):
 
 
 class Driver(abc.ABC, Generic[PoolT]):
-    """A database driver, as adjourn needs it. Each method may be called by many tasks at once, of one event loop.
+    """A database driver for adjourn. Many tasks of one event loop may call each method at the same time.
 
-    Opening and closing are not: one pool is made, used by many, and closed when nobody uses it any more.
+    The exceptions are making and closing a pool: adjourn makes one pool, and closes it when it is no longer in use.
 
     Attributes
     ----------
@@ -122,7 +121,7 @@ class Driver(abc.ABC, Generic[PoolT]):
         Seconds: how long a call waits for a connection at most, and closing for calls in flight; 30 unless set. The
         driver keeps the former itself (`execute_async`); the latter is kept for it.
     json_dumps, json_loads
-        How the arguments of jobs become JSON text and back; `json.dumps` and `json.loads` unless set.
+        Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless set.
     """
 
     timeout: float = 30.0
@@ -133,7 +132,7 @@ class Driver(abc.ABC, Generic[PoolT]):
     async def make_pool_async(self) -> PoolT:
         """Make a pool that is connected. Leave nothing behind when that fails.
 
-        A pool is whatever the other methods need to execute statements: a single connection may do.
+        A pool is any object with which the other methods can execute statements, even a single connection.
 
         Raises
         ------
@@ -143,7 +142,7 @@ class Driver(abc.ABC, Generic[PoolT]):
 
     @abc.abstractmethod
     async def close_pool_async(self, pool: PoolT) -> None:
-        """Close a pool that was made here, which nobody uses any more."""
+        """Close a pool that `make_pool_async` made. It is no longer in use."""
 
     @abc.abstractmethod
     async def execute_async(self, pool: PoolT, statement: Statement, parameters: Parameters | None) -> list[Row]:
@@ -165,7 +164,7 @@ class Driver(abc.ABC, Generic[PoolT]):
         Raises
         ------
         UniqueViolation
-            If a unique constraint refused.
+            If a unique constraint was violated.
         ConnectorException
             For any other error of the database or of the connection to it, and if no connection was free for
             ``timeout`` seconds. The next call works.
@@ -191,9 +190,10 @@ class Driver(abc.ABC, Generic[PoolT]):
         """
 
     async def execute_on_async(self, connection: Any, statement: Statement, parameters: Parameters | None) -> list[Row]:
-        """Execute one statement on a connection of the caller's, and return its rows. By default none is taken.
+        """Execute one statement on the caller's own connection, and return its rows. By default this refuses every
+        connection.
 
-        The statement becomes part of whatever transaction is open on it; nothing is committed.
+        The statement becomes part of the transaction that is open on it; nothing is committed.
 
         Parameters
         ----------
@@ -217,7 +217,7 @@ class Driver(abc.ABC, Generic[PoolT]):
         )
 
     def accept_pool(self, pool: Any) -> PoolT:
-        """Check a pool that a user opens the app with, and return it as the other methods take it. By default none is.
+        """Check a user's pool, and return it as the other methods need it. By default this refuses every pool.
 
         This runs on the event loop that the app is opened on.
 
@@ -233,7 +233,7 @@ class Driver(abc.ABC, Generic[PoolT]):
         )
 
     def discard_pool(self, pool: PoolT) -> None:
-        """Give back the connections of a pool that was made here and whose event loop has ended. By default nothing.
+        """Close the connections of a pool of `make_pool_async` whose event loop has ended. By default do nothing.
 
         Nothing can be awaited any more. Close the connections on the side of the C library, or shut down the socket,
         which a driver on asyncio has in its transport: ``transport.get_extra_info("socket").shutdown(SHUT_RDWR)``.
@@ -242,14 +242,14 @@ class Driver(abc.ABC, Generic[PoolT]):
         """
 
     def discard_unfinished(self) -> None:
-        """Give back the connections of a pool whose event loop ended while it was made or closed. By default nothing.
+        """Close the connections of a pool whose event loop ended while making or closing it. By default do nothing.
 
-        These are connections that are made but not in a pool yet, or not any more.
+        These connections are not in a pool yet, or no longer.
         """
 
 
 class DriverHalf(AsyncPooledHalf[Any]):
-    """The asynchronous half: a driver, with the life of its pool.
+    """The asynchronous half: a driver, and the life of its pool.
 
     Parameters
     ----------
@@ -281,17 +281,17 @@ class DriverHalf(AsyncPooledHalf[Any]):
         return self._driver.accept_pool(pool)
 
     def discard_pool(self, pool: Any) -> None:
-        """Give back the connections of a pool."""
+        """Close the connections of a pool."""
         self._driver.discard_pool(pool)
 
     def discard_unfinished(self) -> None:
-        """Give back the connections of a pool that is not finished."""
+        """Close the connections of a pool whose making or closing was cut off."""
         self._driver.discard_unfinished()
 
     async def execute_async(
         self, statement: Statement, parameters: Parameters | None = None, *, connection: Any = None
     ) -> list[Row]:
-        """Execute one statement, on the pool or on a connection of the caller's."""
+        """Execute one statement, on the pool or on the caller's own connection."""
         if connection is not None:
             return await self._driver.execute_on_async(connection, statement, parameters)
         opened = await self.enter_async()
@@ -306,19 +306,19 @@ class DriverHalf(AsyncPooledHalf[Any]):
 
 
 class SyncAdaptedConnector(SynchronousConnector):
-    """The synchronous twin of an `AdaptedConnector`, which is nothing to make or inherit."""
+    """The synchronous twin of an `AdaptedConnector`. Do not make or inherit it."""
 
 
 class AdaptedConnector(AsynchronousConnector):
-    """A connector made of a driver; blocking calls run the driver on an event loop in a thread.
+    """A connector made from a driver. It also serves blocking calls.
 
-    Open on an event loop (``await app.open_async()``), that loop serves blocking calls too; opened with ``app.open()``,
-    an event loop in a thread of its own does.
+    If the app is open on an event loop (``await app.open_async()``), that loop serves blocking calls. If it was opened
+    with ``app.open()``, an event loop in a separate thread does.
 
     Parameters
     ----------
     make_driver
-        Makes the driver: a new one each time, for each event loop has one of its own.
+        Makes a new driver each time, because each event loop needs its own.
 
     Examples
     --------
@@ -334,7 +334,7 @@ class AdaptedConnector(AsynchronousConnector):
             return DriverHalf(make_driver())
 
         def connect(pool: Any) -> SyncSession:
-            # The half knows whether it is open on the user's own pool.
+            # The half knows whether the open pool is the user's own.
             return LoopedSession(half.session_async, half.timeout)
 
         half = make_half()

@@ -1,6 +1,6 @@
-"""What every connector can do, whichever driver it is for and however it waits: the contract of connectors.
+"""The contract of connectors: what every connector can do, for any driver and in both colours.
 
-A connector of your own is best made by `adjourn.connectors.adapted`, from a driver that is written once, in async.
+The best way to your own connector is `adjourn.connectors.adapted`, which needs only an asynchronous driver.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ __all__ = [
 ]
 
 Pool: TypeAlias = Any
-"""A pool of connections, of whichever driver."""
+"""A pool of connections of any driver."""
 Engine: TypeAlias = Any
-"""An engine of SQLAlchemy's."""
+"""A SQLAlchemy engine."""
 LISTEN_TIMEOUT = 30.0
 """Seconds between checks that a listening connection is still alive."""
 
@@ -42,7 +42,7 @@ class Notify(Protocol):
 
 
 class BaseConnector(abc.ABC):
-    """A connector: the app's way to the database, in both colours.
+    """A connector, through which an app reaches its database, in both colours.
 
     Each method may be called by many threads and tasks at once.
 
@@ -51,7 +51,7 @@ class BaseConnector(abc.ABC):
     needs_opening
         Whether calls are refused while it is not open.
     json_dumps, json_loads
-        How the arguments of jobs become JSON text and back.
+        Functions that turn the arguments of jobs into JSON text and back.
     """
 
     needs_opening: bool = True
@@ -62,7 +62,7 @@ class BaseConnector(abc.ABC):
 
     @abc.abstractmethod
     def get_sync_connector(self) -> BaseConnector:
-        """Return the connector that serves synchronous calls of this thread at this moment."""
+        """Return the connector that serves synchronous calls of this thread now."""
 
     @abc.abstractmethod
     def get_async_connector(self) -> BaseConnector:
@@ -80,13 +80,13 @@ class BaseConnector(abc.ABC):
     def open(self, pool: Any = None) -> None:
         """Open for synchronous calls, from any thread.
 
-        Opening what is open does nothing. A connector that is open on an event loop stays as it is, and the next
-        `close` leaves it open too.
+        Opening an open connector does nothing. One that is open on an event loop stays as it is, and the next `close`
+        leaves it open too.
 
         Parameters
         ----------
         pool
-            An open pool of the user's, which is never closed here. None has a pool made.
+            The user's own open pool, which the connector never closes. None makes a pool.
 
         Raises
         ------
@@ -98,10 +98,9 @@ class BaseConnector(abc.ABC):
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Wait until running calls have ended, then close the connector's own pool. A pool of the user's stays open.
+        """Wait until running calls have ended, then close the connector's own pool. The user's own pool stays open.
 
-        Closing what is closed does nothing. A connector that is open on an event loop can be closed from any other
-        thread.
+        Closing a closed connector does nothing. One that is open on an event loop can be closed from any other thread.
 
         Raises
         ------
@@ -122,19 +121,19 @@ class BaseConnector(abc.ABC):
         The connector need not be open.
         """
 
-    # To be awaited
+    # Awaited
 
     @abc.abstractmethod
     async def open_async(self, pool: Any = None) -> None:
         """Open on this event loop, which owns the connections from then on.
 
-        Synchronous calls are served too: by this loop, from any thread but its own. If the connector was open for
+        This loop also serves synchronous calls, from any thread but its own. If the connector was open for
         synchronous calls, those that are running end first.
 
         Parameters
         ----------
         pool
-            An open pool of the user's, which is never closed here. None has a pool made.
+            The user's own open pool, which the connector never closes. None makes a pool.
 
         Raises
         ------
@@ -150,9 +149,9 @@ class BaseConnector(abc.ABC):
 
     @abc.abstractmethod
     async def close_async(self) -> None:
-        """Wait until running calls have ended, then close the connector's own pool. A pool of the user's stays open.
+        """Wait until running calls have ended, then close the connector's own pool. The user's own pool stays open.
 
-        Closing what is closed does nothing. A connector that was opened for synchronous calls is closed too.
+        Closing a closed connector does nothing. One that was opened for synchronous calls is closed too.
 
         Raises
         ------
@@ -185,7 +184,7 @@ class BaseConnector(abc.ABC):
         InvalidConnection
             If ``connection`` is of another driver or colour.
         UniqueViolation
-            If a unique constraint refused.
+            If a unique constraint was violated.
         ConnectorException
             For any other error of the database or of the connection to it.
         """
@@ -209,7 +208,7 @@ class BaseConnector(abc.ABC):
         Parameters
         ----------
         on_notification
-            Called and awaited with ``channel`` and ``payload``, for each notification of a channel after the other.
+            Called and awaited with ``channel`` and ``payload``, for one notification of a channel after the other.
         channels
             The channels to listen on.
 
@@ -221,7 +220,7 @@ class BaseConnector(abc.ABC):
             If the database cannot be reached, or a connection breaks: call it again.
         """
 
-    # Queries of the user's own
+    # The user's own queries
 
     def execute_query(self, query: str, /, **arguments: Any) -> None:
         """Execute a query, blocking. See `execute_query_async`."""

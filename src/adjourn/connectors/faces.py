@@ -1,7 +1,7 @@
-"""What the connectors of this package have in common: the asynchronous connector, and its synchronous twin.
+"""The common code of this package's connectors: the asynchronous connector, and its synchronous twin.
 
-Both are thin faces of one dispatcher, which decides who serves a call. Programs do not make or inherit them: use the connector
-of your driver, or `AdaptedConnector`.
+Both forward calls to one dispatcher, which decides what serves a call. Programs do not make or inherit them: use the
+connector of your driver, or `AdaptedConnector`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["AsynchronousConnector", "SynchronousConnector"]
 
 
 class Blocking(Protocol):
-    """What is behind a synchronous connector: a synchronous half, or a dispatcher."""
+    """The object behind a synchronous connector: a synchronous half, or a dispatcher."""
 
     json_dumps: JSONDumps
     json_loads: JSONLoads
@@ -27,7 +27,7 @@ class Blocking(Protocol):
 
     @property
     def timeout(self) -> float:
-        """Seconds: how long a call waits for a connection at most, and closing for calls in flight."""
+        """The most seconds that a call waits for a connection, and that closing waits for calls in flight."""
 
     def open(self, pool: Any = None) -> None:
         """Open it."""
@@ -41,14 +41,13 @@ class Blocking(Protocol):
         """Execute one statement."""
 
     def session(self) -> SyncSession:
-        """Connect once more."""
+        """Open another connection."""
 
 
 class SynchronousConnector(BaseSyncConnector):
     """A synchronous connector: a face of its synchronous half or, as the twin of another connector, of a dispatcher.
 
-    Users may hold a twin for as long as they like. It obeys the rule: when the app is open on an event loop, that loop
-    serves its calls.
+    Users may keep a twin. It always obeys the rule: while the app is open on an event loop, that loop serves its calls.
     """
 
     def __init__(self, behind: Blocking) -> None:
@@ -59,7 +58,7 @@ class SynchronousConnector(BaseSyncConnector):
     @classmethod
     def twin_of(cls, dispatcher: Dispatcher) -> Self:
         """Make the synchronous twin of the connector that a dispatcher serves."""
-        # The classes that users make take a driver's options; a twin has those of the other connector.
+        # Public classes take a driver's options; a twin has those of its connector.
         twin = cls.__new__(cls)
         SynchronousConnector.__init__(twin, dispatcher)
         return twin
@@ -77,7 +76,7 @@ class SynchronousConnector(BaseSyncConnector):
 
     @property
     def timeout(self) -> float:
-        """Seconds: how long a call waits for a connection at most, and closing for calls in flight."""
+        """The most seconds that a call waits for a connection, and that closing waits for calls in flight."""
         return self._behind.timeout
 
     def open(self, pool: Any = None) -> None:
@@ -95,7 +94,7 @@ class SynchronousConnector(BaseSyncConnector):
         return self._behind.execute(statement, parameters, connection=connection)
 
     def session(self) -> SyncSession:
-        """Connect once more, for the caller alone. See `BaseConnector.session`."""
+        """Open another connection, for the caller alone. See `BaseConnector.session`."""
         return self._behind.session()
 
 
@@ -130,8 +129,8 @@ class AsynchronousConnector(BaseAsyncConnector):
     def get_sync_connector(self) -> BaseConnector:
         """Return the connector that serves synchronous calls.
 
-        That is the synchronous twin, always the same one, unless the app is open on an event loop: then it is this
-        connector itself, whose blocking calls are served by that loop.
+        That is the synchronous twin, always the same one. While the app is open on an event loop, it is this connector
+        itself, and that loop serves its blocking calls.
         """
         return self if self._dispatcher.keeper.state.is_on_loop else self._twin
 
@@ -150,7 +149,7 @@ class AsynchronousConnector(BaseAsyncConnector):
         return self._dispatcher.execute(statement, parameters, connection=connection)
 
     def session(self) -> SyncSession:
-        """Connect once more, for the caller alone. See `BaseConnector.session`."""
+        """Open another connection, for the caller alone. See `BaseConnector.session`."""
         return self._dispatcher.session()
 
     async def open_async(self, pool: Any = None) -> None:
@@ -168,5 +167,5 @@ class AsynchronousConnector(BaseAsyncConnector):
         return await self._dispatcher.execute_async(statement, parameters, connection=connection)
 
     async def session_async(self) -> AsyncSession:
-        """Connect once more, for the caller alone. See `BaseConnector.session_async`."""
+        """Open another connection, for the caller alone. See `BaseConnector.session_async`."""
         return await self._dispatcher.session_async()

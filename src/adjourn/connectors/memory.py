@@ -26,7 +26,7 @@ class SyncInMemoryConnector(SynchronousConnector):
     store
         The store, which several connectors may share; by default a new one.
     json_dumps, json_loads
-        How the arguments of jobs become JSON text and back; `json.dumps` and `json.loads` unless given.
+        Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
 
     Attributes
     ----------
@@ -68,16 +68,16 @@ class InMemoryConnector(AsynchronousConnector):
     A worker runs on it (``app.run_worker_async(wait=False)``). It executes adjourn's own statements and no other SQL,
     and takes no ``connection``.
 
-    It need not be opened, because there is nothing to connect to: where another connector raises `AppNotOpen`, this one
-    serves the call. Once it is open on an event loop, it serves and refuses the same calls as any other. Jobs stay
-    after `close`, as in a database; `reset` forgets them.
+    You need not open it, because it connects to nothing: where another connector raises `AppNotOpen`, this one serves
+    the call. Once it is open on an event loop, it serves and refuses the same calls as any other. Jobs stay after
+    `close`, as in a database; `reset` forgets them.
 
     Parameters
     ----------
     store
         The store, which several connectors may share, or one with a clock of your own: ``MemoryStore(now=...)``.
     json_dumps, json_loads
-        How the arguments of jobs become JSON text and back; `json.dumps` and `json.loads` unless given.
+        Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
 
     Attributes
     ----------
@@ -168,11 +168,11 @@ class InMemoryConnector(AsynchronousConnector):
         return self.store.now()
 
     def advance(self, **delta: float) -> None:
-        """Move the time forward, so that jobs that are scheduled up to then are due.
+        """Move the time forward, so that jobs scheduled until then become due.
 
-        This clock counts for everything that waits: ``schedule_at`` and ``schedule_in``, the waits of a `RetryStrategy`,
-        and periodic tasks, as soon as a worker looks at the time again. A worker that runs meanwhile has not given a sign
-        of life for as long, and may count as dead; it registers anew then, as it would in production.
+        This affects everything that waits: ``schedule_at`` and ``schedule_in``, the waits of a `RetryStrategy`, and
+        periodic tasks, as soon as a worker reads the time again. A worker that runs meanwhile may count as dead,
+        because its last heartbeat is that much older; it then registers again, as it would in production.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""The public connectors for psycopg, the driver of choice."""
+"""The public connectors for psycopg, the recommended driver."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SyncPsycopgConnector(SynchronousConnector):
     conninfo
         A connection string or URL, or a function that returns one.
     json_dumps, json_loads
-        How the arguments of jobs become JSON text and back; `json.dumps` and `json.loads` unless given.
+        Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
     pool_factory
         The class of the pool, or a function with the arguments of `psycopg_pool.ConnectionPool`.
     **options
@@ -68,7 +68,7 @@ class PsycopgConnector(AsynchronousConnector):
     conninfo
         A connection string or URL, or a function that returns one.
     json_dumps, json_loads
-        How the arguments of jobs become JSON text and back; `json.dumps` and `json.loads` unless given.
+        Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
     pool_factory
         The class of the pool, or a function with the arguments of `psycopg_pool.AsyncConnectionPool`.
     **options
@@ -102,7 +102,7 @@ class PsycopgConnector(AsynchronousConnector):
             )
 
         def connect(pool: AsyncConnectionPool[Any] | None) -> SyncSession:
-            # How the connector's own pool is made does not matter here.
+            # The options of the connector's own pool do not matter here.
             found = half.options if pool is None else options_of_pool(pool)
             return SyncPsycopgHalf(**connecting_options(found)).session()
 

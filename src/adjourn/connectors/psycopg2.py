@@ -26,7 +26,7 @@ class Psycopg2Connector(SynchronousConnector):
     dsn
         A connection string or URL.
     json_dumps, json_loads
-        How the arguments of jobs become JSON text and back; `json.dumps` and `json.loads` unless given.
+        Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
     **options
         ``minconn`` (1 by default) and ``maxconn`` (10 by default), the numbers of connections; ``timeout``, the
         seconds to wait for one (30 by default); ``connection_factory`` and ``cursor_factory`` of psycopg2; and the
@@ -52,16 +52,15 @@ class Psycopg2Connector(SynchronousConnector):
 class AsyncPsycopg2Connector(AsynchronousConnector):
     """An asynchronous connector, on a `psycopg2.pool.ThreadedConnectionPool`, that serves synchronous calls as well.
 
-    psycopg2 itself knows nothing of event loops, so what is awaited happens in threads, at most one for each
-    connection. A call that is cancelled has the server cancel its statement. A new program is better served by
-    `PsycopgConnector`.
+    psycopg2 does not support event loops, so awaited calls run in threads, at most one for each connection. Cancelling
+    a call makes the server cancel its statement. For a new program, choose `PsycopgConnector`.
 
     Parameters
     ----------
     dsn
         A connection string or URL.
     json_dumps, json_loads
-        How the arguments of jobs become JSON text and back; `json.dumps` and `json.loads` unless given.
+        Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
     **options
         ``minconn`` (1 by default) and ``maxconn`` (10 by default), the numbers of connections; ``timeout``, the
         seconds to wait for one (30 by default); ``connection_factory`` and ``cursor_factory`` of psycopg2; and the

@@ -1,4 +1,4 @@
-"""The address of the connectors for psycopg2 in programs that were written for Procrastinate."""
+"""The connectors for psycopg2, where programs that were written for Procrastinate import them from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The address of the connectors for SQLAlchemy in programs that were written for Procrastinate."""
+"""The connectors for SQLAlchemy, where programs that were written for Procrastinate import them from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["SQLAlchemyConnector", "SQLAlchemyPsycopg2Connector", "SQLAlchemyPsyc
 
 
 def __getattr__(name: str) -> Any:
-    # It needs greenlet, which a blocking program does not need.
+    # This connector needs greenlet, which a blocking program does not need.
     if name != "SQLAlchemyConnector":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from adjourn.connectors import sqlalchemy

@@ -1,4 +1,4 @@
-"""The programs of the demo. Each is a process with a log file, the end of which is shown if the program fails."""
+"""The programs of the demo. Each is a process with a log file; if a program fails, the demo shows the file's end."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Programs:
     """
 
     def __init__(self, dsn: str) -> None:
-        # Settings that the user made for their own workers must not change these.
+        # The user's settings for other workers must not change these.
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("ADJOURN_")}
         # Python warns about some of the files that it parses.
         self._environment = {**inherited, "ADJOURN_DEMO_DSN": dsn, "PYTHONWARNINGS": "ignore"}
@@ -62,7 +62,7 @@ class Programs:
         # The text is in a file too, so that we need not wait until the program has read it.
         given = self._path(name, "in")
         given.write_text(text, "utf-8")
-        # A signal before the process is stored would leave it running.
+        # If a signal came before the process is stored, the process would go on running.
         with interrupts.postponed(), given.open() as stdin, self._path(name, "log").open("w") as log:
             self._running[name] = subprocess.Popen(  # noqa: S603 - our own programs
                 [sys.executable, "-m", *arguments],

@@ -87,7 +87,7 @@ def problems(app: adjourn.App, paths: list[str], jobs: list[Job]) -> list[str]:
 
 
 def print_verdict(console: Console, found: list[str], total: int) -> None:
-    """Say whether every file was counted exactly once."""
+    """Print whether every file was counted exactly once."""
     if not found:
         console.print(f"[green]Checked: each of the {total:,} files was counted exactly once.[/]")
     for problem in found:

@@ -18,7 +18,7 @@ VICTIM, SURVIVOR = WORKERS = ("worker 1", "worker 2")
 CONCURRENCY = 4
 HEARTBEAT_INTERVAL = 0.5
 STALLED_WORKER_TIMEOUT = 3.0
-"""In seconds: a tenth of the default, so that nobody has to watch for long."""
+"""In seconds: a tenth of the default, to keep the demo short."""
 POLL_INTERVAL = 0.05
 PROGRESS_TIMEOUT = 60.0
 """Seconds without any progress after which the demo fails."""
@@ -139,7 +139,7 @@ class Show:
 
     def kill_if_busy(self, name: str) -> None:
         """Kill a worker if it is running jobs."""
-        # Paused first, so that the jobs that are counted are still running when it is killed.
+        # Pause it first, so that the jobs that are counted are still running when it is killed.
         self.programs.send(name, signal.SIGSTOP)
         time.sleep(SETTLING_TIME)
         running = self.running_jobs(name)

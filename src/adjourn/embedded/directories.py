@@ -112,7 +112,7 @@ def prepare_for_root(home: Path) -> Account:
 
 def hand_over(home: Path, account: Account) -> None:
     """If root owns the directory, give it to the account that the server runs as."""
-    # By descriptor, not by name: a user who may write to the parent directory could exchange what has that name.
+    # Use the descriptor, not the name: a user who may write to the parent directory could put another file there.
     descriptor = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         if os.fstat(descriptor).st_uid == 0:

@@ -1,7 +1,8 @@
 """Starts the supervisor in a bare interpreter: ``python -I -S launcher.py``.
 
 The supervisor has to start within milliseconds, and runs as long as the server. Importing the real packages `adjourn`
-and `adjourn.embedded` would load all dependencies and cost their time and memory, so empty modules take their places.
+and `adjourn.embedded` would load all dependencies, which takes time and memory, so this registers empty modules
+instead.
 """
 
 import sys

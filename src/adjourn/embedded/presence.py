@@ -113,7 +113,7 @@ class Presence:
         """
         assert self.lock is not None
         self.connection, theirs = socket.socketpair()
-        # A supervisor keeps the start timeout by itself; this bound is for one that hangs.
+        # A supervisor obeys the start timeout itself; this limit is for one that hangs.
         self.connection.settimeout(order["start_timeout"] + LEAVE_TIMEOUT)
         with tempfile.TemporaryFile() as errors:
             try:
@@ -220,7 +220,7 @@ def read_greeting(line: bytes) -> supervisor.Greeting:
     Raises
     ------
     EmbeddedServerError
-        If it says why the server could not be started.
+        If the line says why the server could not be started.
     """
     answer = json.loads(line)
     if "error" in answer:

@@ -165,7 +165,7 @@ class Server:
         # In a forked child this is still the parent's directory.
         self._home = None
         try:
-            # Kept for _drop(), because nobody else knows the name of a new directory.
+            # Kept for _drop(), because no other process knows the name of a new directory.
             self._home = self._path or directories.make_temporary()
             self._enter(self._home, time.monotonic() + self._start_timeout)
         except BaseException as error:

@@ -1,22 +1,23 @@
 """A process that owns one Postgres server as long as any other process, called a user here, uses it.
 
-A user must not own the server, because it can be killed at any moment, and then nobody would stop the server. So the
-first user starts *this* process, detached from every terminal, and it alone starts and stops Postgres. The design rests
-on three things that the kernel does, whatever process is killed:
+A user must not own the server, because a killed user could not stop it. So the first user starts *this* process,
+detached from every terminal, and it alone starts and stops Postgres. The design relies on three things that the kernel
+does even if a process is killed:
 
-* Each user has a **connection** to the supervisor's socket. The kernel closes it when the user ends, however it ends.
+* Each user has a **connection** to the supervisor's socket. The kernel closes it when the user ends in any way.
   When the last one is closed, the supervisor stops the server and ends.
 * The supervisor holds an exclusive **flock** on the lock file of the directory. The first user takes it and passes the
   descriptor on, so two supervisors can never start at once. While the lock is held, a server is starting, running or
-  stopping; when it is free, anything that is still there was left by a dead supervisor.
+  stopping; when it is free, a dead supervisor has left anything that is still there.
 * On Linux the kernel signals the server when its **parent dies**, so even a supervisor that is killed leaves nothing
   running. Elsewhere the next supervisor of that directory stops the server that it finds.
 
 A user leaves by closing its end of the connection. The supervisor then closes the other end: at once if there are other
-users, otherwise when it ends itself. So a user that waits for that knows that the server is gone.
+users, otherwise when it ends itself. So a user can wait for that to know that the server is gone.
 
-It runs in a bare interpreter (see `adjourn.embedded.launcher`) and uses the standard library only. It imports all of it
-before it gives up root's privileges, because afterwards it may not be able to read the interpreter's own files.
+It runs in a bare interpreter (see `adjourn.embedded.launcher`) and uses the standard library only. It imports
+everything before it gives up root's privileges, because afterwards it may not be able to read the interpreter's own
+files.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ SUPERVISOR_SOCKET = "supervisor"
 
 
 class Order(TypedDict):
-    """What the first user asks for: one line of JSON, sent over the connection that is the supervisor's stdin."""
+    """The order of the first user: one line of JSON, sent over the connection that is the supervisor's stdin."""
 
     home: str
     socket_directory: str
@@ -52,14 +53,14 @@ class Order(TypedDict):
 
 
 class Greeting(TypedDict):
-    """What the supervisor tells every user: one line of JSON."""
+    """The supervisor's answer to every user: one line of JSON."""
 
     pid: int
     version: str
 
 
 class Failure(TypedDict):
-    """What users are told instead when there is no server."""
+    """The answer to users if there is no server."""
 
     error: str
 
@@ -88,7 +89,7 @@ class Supervisor:
     Parameters
     ----------
     order
-        What the first user asked for.
+        The order of the first user.
     first_user
         The connection of the first user.
     """
@@ -114,7 +115,8 @@ class Supervisor:
         self.alarm, self.alarm_trigger = socket.socketpair()
 
     def run(self) -> None:
-        """Start the server, serve its users, stop it. The end of this process tells the last users that it is gone."""
+        """Start the server, serve its users, stop it. When this process ends, the last users know that the server is
+        gone."""
         self.listen_to_signals()
         try:
             self.make_socket_directory()
@@ -146,7 +148,7 @@ class Supervisor:
     def make_socket_directory(self) -> None:
         if self.socket_directory == self.home:
             return
-        # Anybody can work out this name and write to the parent directory, so check what is there.
+        # Any user can work out this name and write to the parent directory, so check what is there.
         try:
             self.socket_directory.mkdir(mode=0o700)
         except FileExistsError:
@@ -193,7 +195,7 @@ class Supervisor:
                     for leaver in leavers:
                         leaver.close()
                 else:
-                    # Left open: the end of this process answers them.
+                    # Leave them open: they close when this process ends, which answers the users.
                     self.last_leavers = leavers
             address.unlink(missing_ok=True)
 

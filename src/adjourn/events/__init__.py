@@ -1,7 +1,7 @@
-"""What happens to jobs, workers, schedules and connections, for programs that want to be told of it.
+"""Events of jobs, workers, schedules and connections, to which programs can subscribe.
 
-Each kind of event is a class. They derive from each other, so that one subscription can cover several: to `JobEnded` for
-every way in which a run ends, to `Event` for everything. Each app has one place to subscribe at::
+Each kind of event is a class. One subscription can cover several, because the classes form a hierarchy: `JobEnded`
+covers every way in which a run ends, `Event` everything. Subscribe at the app::
 
     def count(event: events.JobEnded) -> None:
         runs.labels(event.job.task_name, type(event).__name__).observe(event.duration)
@@ -9,11 +9,11 @@ every way in which a run ends, to `Event` for everything. Each app has one place
 
     app.events.subscribe(events.JobEnded, count)
 
-Events are told in the process in which they happen, to its own app: a program that only defers jobs hears that they were
-deferred, and a worker's program hears that they have run. An app that was made by ``app.with_connector(...)`` has events
-of its own, and the subscribers of the app that it was made from are told of them as well.
+Subscribers get the events of their own process and app: a program that only defers jobs gets `JobsDeferred`, and a
+worker's program gets the events of runs. An app made by ``app.with_connector(...)`` has its own events, and subscribers
+of the original app get them as well.
 
-An event is made only if somebody is to be told of it. The log is the first subscriber.
+An event is made only if it has a subscriber. The log is the first subscriber.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What happens to jobs."""
+"""The events of jobs."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from adjourn.events.workers import WorkerIdentity
 
 @attrs.frozen(kw_only=True)
 class JobsDeferred(Event):
-    """Jobs were stored, by one call: all of them or none.
+    """One call has stored jobs, all of them or none.
 
     Attributes
     ----------
     jobs
         The jobs, with their ids.
     in_transaction
-        Whether they are part of a transaction of the caller's, with which they can still be rolled back.
+        Whether they are part of the caller's own transaction, which can still be rolled back.
     """
 
     jobs: Sequence[Job]
@@ -55,12 +55,12 @@ class JobStarted(JobEvent):
 
 @attrs.frozen(kw_only=True)
 class JobEnded(JobEvent):
-    """A run has ended, in one of the ways that the derived classes name. How it ended is stored a moment later.
+    """A run has ended; the derived classes say how. The outcome is stored a moment later.
 
     Attributes
     ----------
     duration
-        Seconds that it took.
+        Seconds that the run took.
     """
 
     duration: float
@@ -112,7 +112,7 @@ class JobRetried(JobEnded):
 
 @attrs.frozen(kw_only=True)
 class JobAborted(JobEnded):
-    """The run was ended before its time, because somebody asked for it or by the task itself.
+    """The run was ended early, on request or by the task itself.
 
     Attributes
     ----------
@@ -135,7 +135,7 @@ class JobAbortRequested(JobEvent):
     Attributes
     ----------
     reason
-        Why.
+        Why the job is to end.
     """
 
     reason: AbortReason
@@ -148,9 +148,9 @@ class JobTimeoutIgnored(JobEvent):
     Attributes
     ----------
     duration
-        Seconds that it took.
+        Seconds that the run took.
     timeout
-        Seconds that it was to take at most.
+        The most seconds that it was allowed to take.
     """
 
     duration: float
@@ -185,7 +185,7 @@ class RetryStrategyFailed(JobEvent):
 
 @attrs.frozen(kw_only=True)
 class OutcomeStored(Event):
-    """The database was told how a run ended.
+    """The outcome of a run was stored in the database.
 
     Attributes
     ----------
@@ -201,7 +201,7 @@ class OutcomeStored(Event):
 
 @attrs.frozen(kw_only=True)
 class OutcomeRefused(Event):
-    """A run ended when its job had been given to another worker, so how it ended is not stored.
+    """A run ended after its worker had lost the job, so the outcome is not stored.
 
     Attributes
     ----------
@@ -238,16 +238,16 @@ class RetryDropped(OutcomeReduced):
 
 @attrs.frozen(kw_only=True)
 class JobsRescued(Event):
-    """Jobs were taken from workers that fell silent.
+    """Jobs were taken from workers that stopped sending heartbeats.
 
     Attributes
     ----------
     rescued
         How many will be run again.
     failed
-        How many failed, because they have lost too many workers.
+        How many failed, because too many workers died while they ran them.
     max_losses
-        How many workers are too many.
+        How many dead workers make a job fail.
     """
 
     rescued: int

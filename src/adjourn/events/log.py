@@ -1,4 +1,4 @@
-"""The first subscriber: makes log records of events. What they carry is documented on the page about logging."""
+"""The first subscriber: makes log records from events. The page about logging describes their fields."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Writer: TypeAlias = Callable[[Any], None]
 
 
 def logged() -> Events:
-    """Return the events of an app to which nobody but the log has subscribed."""
+    """Return the events of an app, with the log as the only subscriber."""
     events = Events()
     for kind, (logger, level, write) in WRITERS.items():
         events.subscribe(kind, write, when=functools.partial(logger.isEnabledFor, level), exactly=True)
@@ -32,7 +32,7 @@ def _deferred(event: jobs.JobsDeferred) -> None:
 
 def log_jobs(level: int, action: str, what: str, concerned: Any) -> None:
     """Make one record of all the jobs of a call."""
-    # Describing a job costs about as much as storing it in a large batch, so only those who listen pay for it.
+    # Describing a job costs about as much as storing it in a large batch, so do it only if the record is needed.
     if not JOBS.isEnabledFor(level):
         return
     count = len(concerned)
@@ -315,7 +315,7 @@ WRITERS: dict[type[Event], tuple[logging.Logger, int, Writer]] = {
     workers.UnregisteringFailed: (WORKER, logging.WARNING, _unregistering_failed),
     workers.PartitionsNotMade: (WORKER, logging.INFO, _partitions_not_made),
 }
-"""Where the records of each kind of event go, the highest level that one can have, and what makes it."""
+"""The logger for each kind of event, the highest level that its records can have, and the function that makes them."""
 
 LOGGED: Events = logged()
-"""For what belongs to no app."""
+"""For events that belong to no app."""

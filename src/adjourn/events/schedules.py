@@ -1,4 +1,4 @@
-"""What happens to the schedules of periodic tasks."""
+"""The events of the schedules of periodic tasks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from adjourn.events.subscriptions import Event
 
 @attrs.frozen(kw_only=True)
 class PeriodicJobDeferred(JobsDeferred):
-    """The job of a periodic task that was due was stored. It is the only one of ``jobs``.
+    """A periodic task was due, and its job was stored. That is the only job in ``jobs``.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class PeriodicJobDeferred(JobsDeferred):
 
 @attrs.frozen(kw_only=True)
 class PeriodicJobSkipped(Event):
-    """The job of a periodic task that was due was not stored: a job with its queueing lock waits already.
+    """A periodic task was due, but its job was not stored: a job with its queueing lock waits already.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class PeriodicJobSkipped(Event):
     tick
         When it was due.
     error
-        The error that says so.
+        The error that deferring raised.
     """
 
     job: Job
@@ -51,7 +51,7 @@ class PeriodicJobSkipped(Event):
 
 @attrs.frozen(kw_only=True)
 class PeriodicJobAlreadyDeferred(Event):
-    """Another worker had stored the job of a periodic task that was due, or a later one.
+    """A periodic task was due, but another worker had already stored this job or a later one.
 
     Attributes
     ----------
@@ -70,12 +70,12 @@ class PeriodicJobAlreadyDeferred(Event):
 
 @attrs.frozen(kw_only=True)
 class ScheduleForgotten(Event):
-    """A schedule was removed from the database, because no program has had it for a week.
+    """A schedule was removed from the database, because no program has used it for a week.
 
     Attributes
     ----------
     task_name
-        Of which periodic task.
+        The periodic task's name.
     periodic_id
         Tells several schedules of one task apart.
     """
@@ -91,11 +91,11 @@ class SchedulingFailed(Event):
     Attributes
     ----------
     error
-        Why.
+        The error.
     task_name
         The one that could not be deferred; None if the database did not serve any.
     retry_in
-        Seconds after which it is tried again; None if this tick is left out.
+        Seconds until the next try; None if this tick is left out.
     """
 
     error: BaseException

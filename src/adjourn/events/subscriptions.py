@@ -1,4 +1,4 @@
-"""Who is told what has happened: subscribers by kind of event, and a question that is asked before an event is made."""
+"""The subscribers of each kind of event, and a check whether an event has any before it is made."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EventT = TypeVar("EventT", bound="Event")
 
 @attrs.frozen(kw_only=True)
 class Event:
-    """Something that has happened. A subscriber to this class is told of everything."""
+    """Something that has happened. A subscriber to this class gets every event."""
 
 
 @attrs.frozen(eq=False)
@@ -44,7 +44,7 @@ def _always() -> bool:
 
 
 class _Found(dict[type[Event], tuple[_Subscription, ...]]):
-    """The subscriptions that cover each class of events, looked for when they are first needed."""
+    """The subscriptions that cover each class of events, collected on first use."""
 
     def __init__(self, find: Callable[[type[Event]], tuple[_Subscription, ...]]) -> None:
         super().__init__()
@@ -56,12 +56,12 @@ class _Found(dict[type[Event], tuple[_Subscription, ...]]):
 
 
 class Events:
-    """What happens in one app, for those who want to be told. Every app has one, as ``app.events``.
+    """The events of one app, and their subscribers. Every app has one, as ``app.events``.
 
     Parameters
     ----------
     parent
-        Whose subscribers are told of these events as well.
+        The events whose subscribers get these events as well.
     """
 
     def __init__(self, parent: Events | None = None) -> None:
@@ -81,18 +81,19 @@ class Events:
         when: Callable[[], bool] | None = None,
         exactly: bool = False,
     ) -> Callable[[], None]:
-        """Have a function called with every event of a kind. May be called from any thread.
+        """Call a function with every event of a kind, from now on. Any thread may subscribe.
 
         Parameters
         ----------
         kind
             A class of `adjourn.events`; events of the classes derived from it are of this kind, too.
         subscriber
-            A plain function that takes the event. It is called at once, in the thread where the event happens: a
-            worker's event loop, the thread of its heartbeat, or whoever defers a job. It must not block. What it raises
-            is reported, and harms nobody.
+            A plain function that takes the event. It is called at once, in the thread where the event happens: that of
+            a worker's event loop, of its heartbeat, or of the code that defers a job. It must not block. If it raises,
+            that is reported, and does no harm.
         when
-            Asked before an event is made: if it returns False, this subscriber is not told. None (the default) is always.
+            Called before an event is made: if it returns False, this subscriber does not get the event. None (the
+            default) means always.
         exactly
             Whether to leave out the events of derived classes; False by default.
 
@@ -122,8 +123,8 @@ class Events:
         return functools.partial(self._change, lambda own: tuple(each for each in own if each is not subscription))
 
     def wants(self, kind: type[Event]) -> bool:
-        """Return whether anybody is to be told of events of this very class. Only then is it worth making one."""
-        # Asked twice for each job, so it calls as little as possible.
+        """Return whether events of exactly this class have subscribers. If not, do not make one."""
+        # This runs twice for each job, so it calls as little as possible.
         for each in self._found[kind]:
             try:
                 if each.when():
@@ -133,13 +134,13 @@ class Events:
         return False
 
     def emit(self, event: Event) -> None:
-        """Tell those who want to be told."""
+        """Call the subscribers."""
         kind = type(event)
         for each in self._found[kind]:
             try:
                 if each.when():
                     each.subscriber(event)
-            except Exception as error:  # subscribers are the user's, and must not cost a job
+            except Exception as error:  # subscribers are user code, whose errors must not harm a job
                 _report(kind, error)
 
     def _find(self, kind: type[Event]) -> tuple[_Subscription, ...]:
@@ -152,21 +153,21 @@ class Events:
         self._forget()
 
     def _forget(self) -> None:
-        # Whoever has the former one fills in what is not read any more.
+        # Code that still holds the old dictionary fills in only that one, which is no longer read.
         self._found = _Found(self._find)
         for child in list(self._children):
             child._forget()
 
 
 def _report(kind: type[Event], error: Exception) -> None:
-    """Say what a subscriber raised: as text, for what it has to do with may not even be printable."""
+    """Report what a subscriber raised, as text, because the objects involved may not be printable."""
     message = f"A subscriber to {kind.__name__} raised {type(error).__name__}. {_traceback(error)}"
     try:
         asyncio.get_running_loop().call_exception_handler({"message": message})
     except RuntimeError:  # there is no loop here
         try:
             logger.error(message)
-        except Exception:  # it is the log that has failed
+        except Exception:  # the log itself has failed
             sys.stderr.write(f"{message}\n")
 
 

@@ -1,4 +1,4 @@
-"""What happens to workers, to their connections, and in what they do for all of them."""
+"""The events of workers, of their connections, and of their upkeep."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from adjourn.events.subscriptions import Event
 
 @attrs.frozen(kw_only=True)
 class WorkerIdentity:
-    """Which worker it was.
+    """Identifies a worker.
 
     Attributes
     ----------
     name
-        As it was given.
+        The worker's name.
     id
-        The number that the database knows it by; 0 while it is not registered, and None if it never was.
+        The worker's id in the database; 0 while it is not registered, and None if it never was.
     queues
-        Which it serves; None for all.
+        The queues that it serves; None for all.
     """
 
     name: str
@@ -33,7 +33,7 @@ class WorkerEvent(Event):
     Attributes
     ----------
     worker
-        Which one.
+        The worker.
     """
 
     worker: WorkerIdentity
@@ -54,7 +54,7 @@ class WorkerStarted(WorkerEvent):
 
 @attrs.frozen(kw_only=True)
 class WorkerStopping(WorkerEvent):
-    """A worker runs no more jobs, and is about to give back whatever it still has.
+    """A worker runs no more jobs, and is about to hand back the jobs that it still has.
 
     Attributes
     ----------
@@ -72,14 +72,14 @@ class WorkerStopped(WorkerEvent):
 
 @attrs.frozen(kw_only=True)
 class WorkerDeclaredDead(WorkerEvent):
-    """Other workers take this one's jobs over, because they have not heard of it for too long. It registers anew.
+    """Other workers take over this worker's jobs, because its last heartbeat is too old. It registers again.
 
     Attributes
     ----------
     silence
         Seconds of silence after which a worker counts as dead.
     given_up
-        How many running jobs it has let go of.
+        How many running jobs it has given up.
     """
 
     silence: float
@@ -88,14 +88,14 @@ class WorkerDeclaredDead(WorkerEvent):
 
 @attrs.frozen(kw_only=True)
 class HeartbeatFailed(WorkerEvent):
-    """A worker could not give a sign of life. It goes on trying.
+    """A worker could not send a heartbeat. It keeps trying.
 
     Attributes
     ----------
     error
-        Why.
+        The error.
     failures
-        How often in a row.
+        How many times in a row.
     """
 
     error: Exception
@@ -104,14 +104,14 @@ class HeartbeatFailed(WorkerEvent):
 
 @attrs.frozen(kw_only=True)
 class ConnectionLost(WorkerEvent):
-    """The database did not serve a worker. It connects again.
+    """The database did not serve a worker. The worker connects again.
 
     Attributes
     ----------
     error
-        Why.
+        The error.
     failures
-        How often in a row.
+        How many times in a row.
     retry_in
         Seconds until it tries again.
     waiting
@@ -131,12 +131,12 @@ class ConnectionRestored(WorkerEvent):
 
 @attrs.frozen(kw_only=True)
 class UnregisteringFailed(WorkerEvent):
-    """A worker has ended and could not tell the database. Another one will rescue its jobs.
+    """A worker has ended and could not unregister. Another one will rescue its jobs.
 
     Attributes
     ----------
     error
-        Why.
+        The error.
     waiting
         How many outcomes of jobs could not be stored.
     """
@@ -147,7 +147,8 @@ class UnregisteringFailed(WorkerEvent):
 
 @attrs.frozen(kw_only=True)
 class PartitionsNotMade(Event):
-    """Somebody holds the table of finished jobs, so it got no partitions for the weeks ahead. It is tried again.
+    """Another session has locked the table of finished jobs, so it got no partitions for the weeks ahead. A worker
+    tries again later.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""The managers in both colours: each has what is written once, in async, and its generated twin."""
+"""The managers in both colours: each combines a hand-written asynchronous class and its generated twin."""
 
 from __future__ import annotations
 

@@ -13,18 +13,18 @@ class JobDeferrer(AsyncJobDeferrer, SyncJobDeferrer):
     Parameters
     ----------
     job_manager
-        What stores the jobs.
+        The manager that stores the jobs.
     job
         The options, as a job without an id.
     connection
-        A connection of the caller's, or None.
+        The caller's own connection, or None.
     signature
-        What the task takes; None does not check it.
+        The arguments that the task takes; None skips the check.
 
     Attributes
     ----------
     job_manager, job, connection
-        As given.
+        The parameters above.
     """
 
     job_manager: JobManager

@@ -2,7 +2,7 @@
 
 A commit costs far more than an insert. If no other call is running, a call is served at once, alone. Calls that come
 while one is running wait for it to end, and are then served together: under load the groups grow by themselves, and
-without load no call waits. A thread has no such moment to wait for, so this has no synchronous twin.
+without load no call waits. Threads cannot group calls in this way, so this has no synchronous twin.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Queue:
     def _next(self) -> None:
         """Serve the waiting calls, if there are any."""
         if self.loop.is_closed():
-            return  # a task that was left behind is being destroyed
+            return  # the loop was abandoned, and its tasks are being destroyed
         group: list[tuple[Job, asyncio.Future[Job]]] = []
         while self._waiting and len(group) < LARGEST_GROUP:
             job, future = self._waiting.popleft()
@@ -96,14 +96,14 @@ class Queue:
             await self._defer_group(group)
         except BaseException as error:
             if self.loop.is_closed():
-                raise  # it was left behind and is being destroyed, like the callers that wait
+                raise  # the loop was abandoned; this task and its waiting callers are being destroyed
             for _, future in group:
                 if not future.done():
                     future.set_exception(error)
             if not isinstance(error, AdjournException):
                 raise
         finally:
-            # Not at once, so that callers just served that call again can join the next group.
+            # Not at once, so that callers that were just served and call again can join the next group.
             if not self.loop.is_closed():
                 self.loop.call_soon(self._next)
 

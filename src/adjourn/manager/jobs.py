@@ -24,16 +24,16 @@ from adjourn.manager.workers import Workers
 class JobManager(AsyncJobManager, SyncJobManager):
     """Every operation on jobs, in both colours.
 
-    It stores and changes jobs itself. For the rest it has managers, `lists`, `workers`, `retention` and `schedules`,
-    whose operations have names here as well: ``list_jobs`` is ``lists.list_jobs``.
+    It stores and changes jobs itself. It also has the operations of its managers `lists`, `workers`, `retention` and
+    `schedules`: ``list_jobs`` calls ``lists.list_jobs``.
 
     There is no ``listen_for_jobs``: new jobs are announced only while a worker has nothing to do, so another listener
-    would hear of few. ``connector.listen_notify`` listens on channels of your own.
+    would miss most. ``connector.listen_notify`` listens on channels of your own.
 
     Parameters
     ----------
     connector
-        How to reach the database.
+        The connector to the database.
     schema
         The database schema that holds adjourn's tables.
     """
@@ -62,7 +62,7 @@ class JobManager(AsyncJobManager, SyncJobManager):
 
     @functools.cached_property
     def schedules(self) -> Schedules:
-        """Defers the ticks of periodic tasks, and knows their schedules."""
+        """Defers the ticks of periodic tasks, and keeps their schedules."""
         return Schedules(self.connector, self.schema)
 
     async def defer_job_async(self, job: Job, connection: Any = None) -> Job:

@@ -8,6 +8,6 @@ from adjourn.manager.source import ConnectorSource
 
 
 class Schedules(AsyncSchedules, SyncSchedules):
-    """Defers the ticks of periodic tasks, and knows their schedules, in both colours."""
+    """Defers the ticks of periodic tasks, and keeps their schedules, in both colours."""
 
     connector: ConnectorSource

@@ -24,14 +24,14 @@ class SchemaManager(AsyncSchemaManager, SyncSchemaManager):
     Parameters
     ----------
     connector
-        How to reach the database.
+        The connector to the database.
     schema
         The database schema that holds adjourn's tables.
 
     Attributes
     ----------
     get_schema
-        Returns the SQL of the whole schema, as text for people and for other tools. Called on the class, it uses the
+        Returns the SQL of the whole schema as text, to read or for other tools. Called on the class, it uses the
         schema name ``adjourn``; called on a manager, the manager's.
     """
 

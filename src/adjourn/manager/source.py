@@ -1,4 +1,4 @@
-"""What managers know of a connector."""
+"""The part of a connector that managers use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The manager of what a worker does one by one, in both colours."""
+"""The manager of a worker's operations, in both colours."""
 
 from __future__ import annotations
 

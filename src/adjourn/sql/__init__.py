@@ -1,13 +1,13 @@
 """The only place with SQL text.
 
 ``statements/``
-    one named statement a file: what the managers send, with parameters.
+    one statement in each file, by whose name managers execute it, with parameters.
 ``functions/``
-    one version of one function a file: ``exchange_v1.sql`` makes ``adjourn_exchange_v1``.
+    one version of a function in each file: ``exchange_v1.sql`` makes ``adjourn_exchange_v1``.
 ``migrations/``
-    the steps of the schema's history: tables, indexes, and the functions that each step brings in (`history`).
+    the versions of the schema: tables, indexes, and the functions that each version includes (`history`).
 
-All of them are templates in a few marks, such as ``@schema`` and ``@ready`` (`templates`, `constants`).
+All of them are templates with a few marks, such as ``@schema`` and ``@ready`` (`templates`, `constants`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The numbers that SQL and Python share. In SQL text they stand by name: ``@ready``, ``@most_errors``, ...
+"""The numbers that SQL and Python share. SQL text uses them by name: ``@ready``, ``@most_errors``, ...
 
 A number that has been released does not change: rows hold it, and functions of an older release compare with it.
 """
@@ -12,19 +12,19 @@ class Hold(enum.IntEnum):
     """The column ``hold`` of a job: whether it can be claimed, and if not, what it waits for."""
 
     READY = 0
-    """It can be claimed, or runs."""
+    """The job can be claimed, or runs."""
     SCHEDULED = 1
     """It is not due yet."""
     BEHIND = 2
     """It waits behind its lock's head."""
     UNPLACED = 3
-    """It has a lock, and nobody has looked yet whether that is free."""
+    """It has a lock, and no worker has placed it yet."""
 
 
 MOST_ERRORS = 10
 """How many errors of a job are kept: the first, and the last ones."""
 DUE_LIMIT = 1000
-"""How many jobs whose time has come one exchange makes ready."""
+"""How many due jobs one exchange makes ready."""
 WEEKS_AHEAD = 8
 """For how many weeks in advance partitions for finished jobs are made."""
 LARGEST_ID = 2**63 - 1
@@ -37,4 +37,4 @@ NUMBERS = {
     "weeks_ahead": WEEKS_AHEAD,
     "largest_id": LARGEST_ID,
 }
-"""All of them, by the names that they have in SQL text."""
+"""All numbers, by their names in SQL text."""

@@ -1,4 +1,4 @@
-"""What the database's errors say about the schema: that it is missing or old, or that a right is."""
+"""Recognises database errors that mean that the schema is missing or old, or that a right is missing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SCHEMA_SQLSTATES = frozenset({"42P01", "42703", "42883", "3F000"})
 
 
 def speaks_of_schema(error: ConnectorException) -> bool:
-    """Tell whether an error may mean that the schema is missing or old."""
+    """Return whether an error may mean that the schema is missing or old."""
     return error.sqlstate in _SCHEMA_SQLSTATES
 
 
@@ -23,7 +23,7 @@ def out_of_date(schema: str, version: int | None) -> SchemaOutOfDate:
     schema
         The schema's name.
     version
-        The version that the database has: 0 for none, None where it is not known.
+        The version that the database has: 0 for none, None if unknown.
     """
     found = {None: "no, or an older, adjourn schema", 0: "no adjourn schema"}.get(
         version, f"version {version} of the adjourn schema, which is older than this adjourn"
@@ -35,7 +35,7 @@ def out_of_date(schema: str, version: int | None) -> SchemaOutOfDate:
 
 
 def lacks_right(error: ConnectorException) -> bool:
-    """Tell whether the database refused because a right is missing."""
+    """Return whether the database refused because a right is missing."""
     return error.sqlstate == "42501"
 
 

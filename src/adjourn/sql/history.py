@@ -1,10 +1,10 @@
-"""The versions of the schema: one file of ``migrations/`` each, applied once, in order.
+"""The versions of the schema, each a file in ``migrations/``, applied once, in order.
 
-A migration brings in functions by naming their files, as psql would: ``\\ir ../functions/wake_v1.sql``. So a function
+A migration includes functions by naming their files, as psql would: ``\\ir ../functions/wake_v1.sql``. So a function
 that changes is one new file in ``functions/`` and one line in a new migration, and ``diff`` shows what has changed. The
-old file stays, for workers of the older release go on calling the old function while the new ones call the new one.
+old file stays, because workers of the older release go on calling the old function.
 
-Whoever applies a version sends one statement, which ``version.sql`` makes of its migration.
+A version is applied as one statement, which ``version.sql`` makes from its migration.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ _INCLUDE = re.compile(r"^\\ir \.\./functions/(\w+)\.sql$", re.MULTILINE)
 
 @attrs.frozen
 class SchemaVersion:
-    """One version of the schema, as SQL that leads there from the version before.
+    """One version of the schema, as SQL that upgrades from the version before.
 
     Attributes
     ----------
     number
-        1 for the first; each is one more than the one before.
+        The versions are numbered from 1.
     name
-        What it is about, a word or two.
+        One or two words about its content.
     sql
         The text to execute, without parameters: one statement, all or nothing. It records the version in the table
-        ``adjourn_migrations``, does nothing where that has been done already, and raises an error where an earlier
-        version is missing.
+        ``adjourn_migrations``, does nothing if it has been applied already, and raises an error if an earlier version
+        is missing.
     """
 
     number: int
@@ -45,7 +45,7 @@ class SchemaVersion:
 
     @property
     def statement(self) -> Statement:
-        """The text as something for a connector to execute."""
+        """The text as a statement for a connector to execute."""
         return Statement(f"schema_version_{self.number}", self.sql)
 
 
@@ -56,9 +56,9 @@ class Migration:
     Attributes
     ----------
     number, name
-        Of the version that it leads to, from the file's name.
+        Those of its version, from the file's name.
     functions
-        The names of the files in ``functions/`` that it brings in, in order.
+        The names of the files in ``functions/`` that it includes, in order.
     text
         The text with these files in it, and marks in place of the schema's name.
     """
@@ -80,7 +80,7 @@ def read_migrations(folder: Traversable) -> list[Migration]:
     Raises
     ------
     LookupError
-        If one names a function that has no file.
+        If a migration names a function that has no file.
     """
     functions = dict(templates.read(folder.joinpath("functions")))
 

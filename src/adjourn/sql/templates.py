@@ -11,8 +11,8 @@
 ``@ready``, ...     a number by its name, from `constants`
 ==================  ====================================================================
 
-Channel and keys derive from the schema's name, so that two installations in one database do not interfere. A mark that
-is not known is refused when the file is read.
+Channel and keys derive from the schema's name, so that two installations in one database do not interfere. Reading a
+file with an unknown mark raises an error.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def channel(schema: str) -> str:
 
 
 def checked(schema: str) -> str:
-    """Return a schema's name if it can be one.
+    """Return the name if it can be a schema's.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def render(text: str, schema: str, *, percent: str = "%", more: Mapping[str, str
     schema
         The name of the schema.
     percent
-        What becomes of a percent sign in a schema's name: two, for drivers, in text that is sent with parameters.
+        The replacement for a percent sign in a schema's name: two, for drivers, in text that is sent with parameters.
     more
         Marks that only this text has, filled in first: their values may hold marks.
 

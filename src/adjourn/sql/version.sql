@@ -1,11 +1,11 @@
 -- adjourn's schema, version @version (@version_name). One statement, and therefore all or nothing: it records itself,
--- does nothing where it has been applied already, and refuses where an earlier version is missing.
+-- does nothing if it has been applied already, and raises an error if an earlier version is missing.
 do $adjourn$
 declare
     v_version integer := 0;
 begin
 
--- Two that apply a version at the same time take turns.
+-- Sessions that apply a version at the same time take turns.
 perform pg_advisory_xact_lock(@migrating_key);
 if to_regclass(@schema_name || '.adjourn_migrations') is not null then
     v_version := (select coalesce(max(version), 0) from @schema.adjourn_migrations);

@@ -1,6 +1,6 @@
-"""For tests: an app without Postgres, and the contract of connectors as a suite of tests.
+"""Tools for tests: an app without Postgres, and a test suite for connectors.
 
-* `InMemoryConnector` stands in for a connector to Postgres in the tests of a program that uses adjourn;
+* `InMemoryConnector` replaces a connector to Postgres in the tests of a program that uses adjourn;
 * `ConnectorContract` checks a connector that you have written for another driver.
 """
 

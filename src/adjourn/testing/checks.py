@@ -10,12 +10,12 @@ ErrorT = TypeVar("ErrorT", bound=BaseException)
 
 
 def unique() -> str:
-    """Return a name that nobody else uses."""
+    """Return a unique name."""
     return f"contract {uuid.uuid4()}"
 
 
 def new_job(**changes: Any) -> dict[str, Any]:
-    """Return the parameters that store a job in a queue of its own."""
+    """Return the parameters that store a job in its own queue."""
     plain = {"priority": 0, "lock": None, "queueing_lock": None, "args": "{}", "own_transaction": False}
     return {"queue": unique(), "task_name": "any", **plain, "scheduled_at": None, "schedule_in": None, **changes}
 

@@ -1,7 +1,7 @@
-"""The contract of connectors, as a suite of tests for a connector that somebody has written.
+"""The contract of connectors, as a suite of tests for your own connector.
 
-Each test speaks of one promise of `adjourn.connectors.base.BaseConnector`, in both colours, and knows nothing of the
-driver. It asks for adjourn's own statements, so the database needs adjourn's schema and nothing else.
+Each test checks one promise of `adjourn.connectors.base.BaseConnector`, in both colours, with any driver. It executes
+adjourn's own statements, so the database needs only adjourn's schema.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from adjourn.testing.statements import StatementTests
 class ConnectorContract(OpeningTests, StatementTests, GivenTests, SessionTests, ColourTests):
     """Tests for a connector of your own: inherit from this class, and define how a connector is made.
 
-    The methods that begin with ``test_`` are found by pytest in a class whose name begins with ``Test``, and by
-    unittest in one that inherits `unittest.TestCase` too. They need no plugin.
+    pytest finds the tests in a class whose name begins with ``Test``, unittest in one that also inherits
+    `unittest.TestCase`. They need no plugin.
 
     Each test makes connectors with `make_connector`, to a database with adjourn's schema. It leaves a few jobs there,
     in queues and locks with unique names, so that tests do not disturb each other.

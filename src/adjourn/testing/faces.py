@@ -14,7 +14,7 @@ from adjourn.types import Parameters, Row, Statement
 
 STATEMENTS = sql.statements()
 NO_PARAMETERS: Parameters = {}
-"""Not the same as None, which sends the text as it is."""
+"""Differs from None, which sends the text as it is."""
 
 
 class SessionFace(abc.ABC):
@@ -104,7 +104,7 @@ class Face(abc.ABC):
 
 
 class AsyncFace(Face):
-    """The methods that are to be awaited."""
+    """The methods to await."""
 
     colour = "awaited"
 
@@ -124,7 +124,7 @@ class AsyncFace(Face):
 
 
 class AsyncSessionFace(SessionFace):
-    """A session whose methods are to be awaited."""
+    """A session whose methods are awaited."""
 
     def __init__(self, session: AsyncSession) -> None:
         super().__init__(session)

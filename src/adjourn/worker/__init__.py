@@ -1,8 +1,8 @@
 """The worker: claims jobs in batches, runs them, and stores their outcomes. Each module has one role.
 
-The way of a job: `exchange` claims it, `executor` runs it (in `threads` if its task is synchronous), and `exchange`
-stores its outcome together with the next claim. Beside that, `heartbeat` sends heartbeats, listens for new jobs and
-does the maintenance; `shutdown` turns signals into a stop. `worker` puts them together.
+The path of a job: `exchange` claims it, `executor` runs it (in `threads` if its task is synchronous), and `exchange`
+stores its outcome together with the next claim. Meanwhile, `heartbeat` sends heartbeats, listens for new jobs and does
+the upkeep; `shutdown` turns signals into a stop. `worker` combines them.
 """
 
 from adjourn.worker.options import (

@@ -39,15 +39,14 @@ from adjourn.worker.options import Options
 from adjourn.worker.outbox import Outbox
 
 LONGEST_BUFFERED = 0.02
-"""Seconds of work that a worker claims in advance at most, because a job in the buffer waits while other workers may be
-idle."""
+"""The most seconds of work to claim in advance: a job in the buffer waits while other workers may be idle."""
 LARGEST_BUFFER = 100
 STALE_BUFFER = 0.25
-"""Seconds after which jobs that still wait in the buffer, behind one that takes long, are handed back."""
+"""Seconds after which jobs that still wait in the buffer, behind a long one, are handed back."""
 PROBE_INTERVAL = 0.05
 """Seconds between checks for jobs that are due or not placed yet, while there is enough to do."""
 SATURATED = 1.0
-"""Seconds for which a worker has found all the work it can take; after that, it need not be notified of more."""
+"""Seconds after which a worker that always finds enough work need not be notified of more."""
 PLACE_RETRY = 0.2
 LONGEST_BACK_OFF = 2.0
 LEAVE_TIMEOUT = 10.0
@@ -62,7 +61,7 @@ class Exchange:
     worker
         The worker, for its app and options.
     on_registered
-        Called when it has been made known to the database again.
+        Called when the worker has registered again.
     """
 
     def __init__(self, worker: WorkerLike[Options], on_registered: Callable[[], object]) -> None:
@@ -82,13 +81,13 @@ class Exchange:
         self._confirmations: deque[float] = deque()
         self._failures = 0
         self._stopping = False
-        # A worker that does not wait may end before its first heartbeat, and be the only kind there is.
+        # A worker that does not wait may end before its first heartbeat, and there may be no other workers.
         self._keeps_house = not worker.options.wait
         self._leave_at = math.inf
         self.executor: Executor = Executor(worker, self._on_end)
         self.worker_id: int = 0
 
-    # What the other roles call, on the loop's thread
+    # Called by the other roles, on the loop's thread
 
     def notify(self) -> None:
         """Look for jobs now."""
@@ -96,7 +95,7 @@ class Exchange:
         self._wake.set()
 
     def start_no_more(self) -> None:
-        """Start no further job, though it may have been claimed. May be called from any thread."""
+        """Start no further job, even if it has been claimed. May be called from any thread."""
         self._stopping = self.executor.halt.is_set = True
 
     def stop(self) -> None:
@@ -106,7 +105,7 @@ class Exchange:
         self._wake.set()
 
     def declared_dead(self) -> None:
-        """Give up all jobs, because this worker was declared dead and others take them over."""
+        """Give up all jobs: this worker was declared dead, and others take them over."""
         if not self.worker_id:
             return
         self._tell(WorkerDeclaredDead, silence=self._options.stalled_worker_timeout, given_up=len(self.executor))
@@ -118,7 +117,7 @@ class Exchange:
 
     @property
     def identity(self) -> WorkerIdentity:
-        """Which worker this is."""
+        """The identity of this worker, for events."""
         return WorkerIdentity(name=self._options.name, id=self.worker_id, queues=self._options.queues)
 
     def _tell(self, kind: type[WorkerEvent], **facts: Any) -> None:
@@ -256,7 +255,7 @@ class Exchange:
     # Jobs in and out
 
     def _room(self) -> int:
-        """Return how many jobs to claim: those that can run at once, and a few that can run within moments."""
+        """Return how many jobs to claim: those that can run at once, and a few that can run soon after."""
         concurrency = self._options.concurrency
         ahead = min(int(LONGEST_BUFFERED * concurrency / max(self.executor.mean_duration, 1e-6)), LARGEST_BUFFER)
         if concurrency + ahead > LARGEST_BUFFER:

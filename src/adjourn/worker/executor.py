@@ -1,4 +1,4 @@
-"""Runs claimed jobs, each where its task is to run, and decides what becomes of them."""
+"""Runs claimed jobs, on the event loop or in threads, and decides their outcomes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from adjourn.worker.options import Options
 from adjourn.worker.runners import Body, Halt, LoopRunner, NotBegun, Run, Runner, ThreadRunner
 
 FIRST_GUESS = 1.0
-"""Seconds that a run is assumed to take at first: long, so that a worker does not claim too much in advance."""
+"""The first guess of a run's seconds: long, so that a worker does not claim too much in advance."""
 
 
 class Executor:
@@ -56,7 +56,7 @@ class Executor:
         self._events = worker.app.events
         self._on_end = on_end
         self.halt: Halt = Halt()
-        """Whether no further job is to begin."""
+        """Whether to start no further job."""
         self._on_loop = LoopRunner(self._finish, self.halt, lambda: worker.may_be_interrupted)
         self._in_threads = ThreadRunner(options.concurrency, self._finish, self.halt)
         self._runs: dict[int, Run] = {}
@@ -68,7 +68,7 @@ class Executor:
 
     @property
     def running(self) -> Collection[int]:
-        """The ids of the jobs that run."""
+        """The ids of the running jobs."""
         return self._runs.keys()
 
     def forget_durations(self) -> None:
@@ -84,14 +84,14 @@ class Executor:
             self._fail(run, error)
 
     def refuse(self, job: Job, error: Exception) -> None:
-        """Make a job fail that cannot be run."""
+        """Make a job that cannot be run fail."""
         run = self._new_run(job)
         self._end(run, self._ended(run, Status.FAILED, error), JobFailed, error=error)
 
     def _new_run(self, job: Job) -> Run:
         assert job.id is not None
         if older := self._runs.get(job.id):
-            # The job was taken away and has come back while its first run was going on.
+            # The worker lost the job and has claimed it again during its first run.
             older.let_go()
         run = self._runs[job.id] = Run(job)
         return run
@@ -130,7 +130,7 @@ class Executor:
         if not options.worker_middleware:
             runner.start(run, body)
             return
-        # The worker's middleware is async, so it is on the loop whatever it wraps; what it wraps stays where it belongs.
+        # Worker middleware is async and runs on the loop; the body in it runs there or in a thread, as its task needs.
         body = functools.partial(runner.call, run, body)
         self._on_loop.start(run, compose(options.worker_middleware, body, context, self._worker))
 
@@ -145,7 +145,7 @@ class Executor:
             run.abort(reason)
 
     def tell_what_is_waited_for(self) -> None:
-        """Tell of each run that a stop has to wait for."""
+        """Report each run that a stop has to wait for."""
         for run in self._runs.values():
             self._tell(JobWaitedFor, run, duration=time.perf_counter() - run.began)
 
@@ -164,7 +164,7 @@ class Executor:
     # Outcomes
 
     def _finish(self, run: Run, result: Any, error: BaseException | None) -> None:
-        """Decide what becomes of a job whose run has ended."""
+        """Decide the outcome of a job whose run has ended."""
         if error is None:
             if run.abort_reason is AbortReason.TIMEOUT:
                 self._tell(JobTimeoutIgnored, run, duration=time.perf_counter() - run.began, timeout=run.timeout)
@@ -180,7 +180,7 @@ class Executor:
         is_cancelled = isinstance(error, asyncio.CancelledError)
         is_aborted = isinstance(error, exceptions.JobAborted)
         if is_cancelled and run.abort_reason is None and run.task is not None and run.task.cancelling():
-            # Nobody asked the job to end, so its event loop is ending.
+            # The job was not asked to end, so its event loop is ending.
             run.abort_reason = AbortReason.SHUTDOWN
         if run.abort_reason is AbortReason.SHUTDOWN and (is_cancelled or is_aborted):
             self._end(run, HandedBack.of(run.job), JobHandedBack)
@@ -192,14 +192,14 @@ class Executor:
             self._fail(run, error)
 
     def _fail(self, run: Run, error: BaseException) -> None:
-        """Let a run have failed: the job is run again if its task says so."""
+        """Handle a failed run: the job runs again if its task says so."""
         if retried := self._retried(run, error):
             self._end(run, retried, JobRetried, error=error)
         else:
             self._end(run, self._ended(run, Status.FAILED, error), JobFailed, error=error)
 
     def _retried(self, run: Run, error: BaseException) -> Retried | None:
-        """Return how a job is to be run again, if it is."""
+        """Return how to run a job again, or None."""
         if run.abort_reason is AbortReason.USER_REQUEST:
             return None
         try:
@@ -233,7 +233,7 @@ class Executor:
             self._tell(kind, run, duration=duration, **facts)
         self._on_end(outcome)
 
-    # What runs are told, and what is told of them
+    # Contexts for runs, and events about them
 
     def _context(self, run: Run) -> ContextLike:
         return self._app.make_context(
@@ -241,7 +241,7 @@ class Executor:
             start_timestamp=run.started,
             worker_name=self._options.name,
             worker_queues=self._options.queues,
-            # A copy for each job, because middleware may add to it.
+            # Copy it for each job, because middleware may add to it.
             additional_context=dict(self._options.additional_context),
             abort_reason=lambda: run.abort_reason,
         )

@@ -1,7 +1,7 @@
-"""A thread that says the worker lives, and hears of new jobs and of those to abort.
+"""A thread that sends heartbeats, and listens for new jobs and for jobs to abort.
 
-It has a thread and a connection of its own, so that a task that blocks the event loop does not make a live worker look
-dead. It decides nothing about jobs; it wakes the roles that do.
+It has its own thread and connection, so that a live worker does not look dead while a task blocks the event loop. It
+decides nothing about jobs; it wakes the roles that do.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.worker.options import Options
 
 ONE_SHOT_DELAY = 0.25
-"""Seconds that a worker which does not wait has for its jobs before it connects once more for its heartbeat."""
+"""Seconds before a worker that does not wait opens a second connection, for its heartbeat."""
 _UNWAKEABLE_WAIT = 0.25
 """Seconds of one wait for notifications on a session that a stop cannot wake."""
 _LONGEST_BACK_OFF = 2.0
@@ -36,12 +36,12 @@ class HeartbeatThread(threading.Thread):
     options
         The worker's options.
     worker_id
-        Returns the id that it is registered under now; 0 while it is not.
+        Returns the worker's present id; 0 while it is not registered.
     on_beat, on_notified, on_failure
-        Called in this thread: with each heartbeat's answer, whenever there may be new jobs, and with what prevents a
-        heartbeat and how often in a row it was prevented.
+        Called in this thread: with each heartbeat's answer; when there may be new jobs; and with the error of a failed
+        heartbeat and the number of failures in a row.
     is_over
-        Returns whether nobody is left to be told.
+        Returns whether the worker's event loop has been closed.
     """
 
     def __init__(
@@ -69,12 +69,12 @@ class HeartbeatThread(threading.Thread):
         self._interval = min(options.update_heartbeat_interval, options.abort_job_polling_interval)
 
     def stop(self) -> None:
-        """End at once, or, where the database is being asked something, as soon as it has answered."""
+        """End at once or, during a statement, when the database has answered."""
         self._stop_asked = True
         self.beat()
 
     def beat(self) -> None:
-        """Beat now, because the worker has registered anew."""
+        """Send a heartbeat now, because the worker has registered again."""
         self._woken.set()
         if session := self._session:
             session.wake()
@@ -82,7 +82,7 @@ class HeartbeatThread(threading.Thread):
     def run(self) -> None:
         """Send heartbeats until stopped, even if the database fails meanwhile."""
         if not self._options.wait:
-            # Registering was a sign of life, and the jobs may be done by then.
+            # Registering counted as a heartbeat, and the jobs may be done by then.
             self._pause(min(ONE_SHOT_DELAY, self._interval / 2))
         failures = 0
         while not self._has_to_stop():
@@ -106,7 +106,7 @@ class HeartbeatThread(threading.Thread):
             caretaker = SyncCaretaker(manager, timetable, timeout, self._app.events)
             if self._options.listen_notify:
                 session.listen(sql.channel(self._app.job_manager.schema))
-                self._on_notified()  # jobs may have come before it listened
+                self._on_notified()  # jobs may have come before this thread listened
             while not self._has_to_stop():
                 if worker_id := self._worker_id():
                     self._beat(manager, caretaker, worker_id)
@@ -124,7 +124,7 @@ class HeartbeatThread(threading.Thread):
         caretaker.keep_up()
 
     def _wait(self, session: SyncSessionLike) -> None:
-        """Wait until the next heartbeat, and pass on what is heard meanwhile."""
+        """Wait until the next heartbeat, and pass on notifications meanwhile."""
         if not self._options.listen_notify:
             self._pause(self._interval)
             return
@@ -138,7 +138,7 @@ class HeartbeatThread(threading.Thread):
                 return  # the next heartbeat returns which jobs
 
     def _has_to_stop(self) -> bool:
-        # In this order: whoever asks says so first, and wakes then.
+        # Keep this order: callers set their flag first, and wake this thread then.
         self._woken.clear()
         return self._stop_asked
 

@@ -103,8 +103,8 @@ def _is_middleware(instance: Any, attribute: attrs.Attribute[Any], value: Any) -
 class Options:
     """The options of a worker: each is declared here, and checked.
 
-    A converter's parameter has the type that may be passed; the field has the type that the worker sees. What
-    Procrastinate has, too, can be passed by position, in this order; what is ours, by keyword only.
+    A converter's parameter has the type that users may pass; the field has the type that the worker sees. Options that
+    Procrastinate has can be passed by position, in this order; adjourn's own only by keyword.
     """
 
     queues: tuple[str, ...] | None = attrs.field(
@@ -253,12 +253,12 @@ class Options:
 
     @classmethod
     def among(cls, arguments: Mapping[str, Any]) -> Options:
-        """Return the options that are among a function's arguments.
+        """Pick the options from a function's arguments.
 
         Raises
         ------
         InvalidOption
-            Naming the option that is not acceptable.
+            If an option is not valid; the message names it.
         """
         return cls(**{field.name: arguments[field.name] for field in attrs.fields(cls)})
 
@@ -276,20 +276,20 @@ def checked_options(argument: str, given: Any) -> WorkerOptions:
     Parameters
     ----------
     argument
-        What holds the options, for the message.
+        The name of the argument that holds the options, for the message.
     given
         The options, by name.
 
     Raises
     ------
     InvalidOption
-        If an option does not exist, or does not take its value; the message names the option.
+        If an option does not exist, or its value is not valid; the message names the option.
     """
     fields: dict[str, Any] = {field.name: field for field in attrs.fields(Options)}
     check_known(argument, given, fields)
     options = {}
     for name, value in given.items():
-        # Each by itself. Whether they fit together is checked when all are known.
+        # Check each alone. Whether they fit together is checked when all are known.
         field = fields[name]
         options[name] = value if field.converter is None else field.converter(value)
         if field.validator is not None:
@@ -305,6 +305,6 @@ def check_app(value: Any) -> None:
     InvalidOption
         If it is something else.
     """
-    # By an attribute, because this module cannot import apps, which import workers.
+    # Check an attribute, because this module cannot import apps, which import workers.
     if getattr(value, "is_app", False) is not True:
         raise InvalidOption(f"app={value!r}: pass an app, as in Worker(app), or call app.run_worker().")

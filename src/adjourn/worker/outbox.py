@@ -1,4 +1,4 @@
-"""Outcomes of runs that are not stored in the database yet. They are kept here through any outage."""
+"""Outcomes of runs that are not stored in the database yet. The outbox keeps them through any outage."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Outbox:
         return {each.id for each in self.outcomes}
 
     def add(self, outcome: Outcome) -> None:
-        """Take an outcome in."""
+        """Add an outcome."""
         self.outcomes.append(outcome)
 
     def clear(self) -> None:
@@ -37,7 +37,7 @@ class Outbox:
         self.outcomes = []
 
     def next_batch(self) -> list[Outcome]:
-        """Return the outcomes that are to be stored next."""
+        """Return the outcomes to store next."""
         return self.outcomes[: self._largest_batch]
 
     def stored(self, batch: list[Outcome]) -> None:
@@ -46,7 +46,7 @@ class Outbox:
         self._largest_batch = LARGEST_BATCH
 
     def not_stored(self, batch: list[Outcome], error: ConnectorException) -> None:
-        """If the database refused their data, halve the batch, until the one that cannot be stored is alone."""
+        """If the database refused their data, halve the batch until only the outcome that cannot be stored is left."""
         if not batch or not _is_of_data(error):
             return
         if len(batch) > 1:
@@ -74,10 +74,10 @@ def _storable(outcome: Outcome) -> Outcome:
 
 
 def _is_of_data(error: ConnectorException) -> bool:
-    """Tell whether the database refused the data that it was given."""
+    """Return whether the database refused the data."""
     return error.sqlstate is not None and error.sqlstate[:2] in _DATA_ERRORS
 
 
 def _is_unstorable(error: ConnectorException) -> bool:
-    """Tell whether the database will never accept the data."""
+    """Return whether the database will never accept the data."""
     return error.sqlstate is not None and error.sqlstate.startswith("22")

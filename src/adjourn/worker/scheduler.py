@@ -1,4 +1,4 @@
-"""Defers periodic tasks when they are due. Every worker tries; the database lets one of them succeed."""
+"""Defers periodic tasks when they are due. Every worker tries; the database lets only one succeed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LONGEST_SLEEP = 60.0
 """Seconds after which the clock is read again, in case it was changed."""
 LONGEST_BACK_OFF = 5.0
 FORGET_AFTER = 7 * 24 * 3600.0
-"""Seconds after which a schedule is forgotten that no program has had meanwhile."""
+"""Seconds after which an unused schedule is forgotten."""
 
 
 class Scheduler:
@@ -44,7 +44,7 @@ class Scheduler:
         self._app = app
         self._seen: dict[tuple[str, str], datetime.datetime] = {}
         self._timetable = timetable_of(app.job_manager)
-        # The database's time at the last look, and what the monotonic clock said then, in seconds.
+        # The database's time when it was last read, and the monotonic clock's seconds at that moment.
         self._looked: tuple[datetime.datetime, float] | None = None
 
     async def run(self) -> None:

@@ -1,6 +1,6 @@
 """Turns SIGINT and SIGTERM into a graceful stop, and makes sure that every stop ends.
 
-A second signal does what it did before the worker was started.
+A second signal has its usual effect, as before the worker was started.
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ def on_signals(stop: Callable[[], object]) -> Iterator[None]:
 
 
 def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a coroutine function on an event loop of its own, as `asyncio.run` does, but end within a bounded time.
+    """Run a coroutine function on a new event loop, as `asyncio.run` does, but end within a bounded time.
 
-    `asyncio.run` waits for ever for tasks that do not end when they are cancelled. Here they are left behind.
+    `asyncio.run` waits for ever for tasks that do not end when they are cancelled. This leaves them behind.
     """
     runner = asyncio.Runner()
     loop = runner.get_loop()

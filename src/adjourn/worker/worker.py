@@ -1,4 +1,4 @@
-"""Puts the roles of a worker together."""
+"""Combines the roles of a worker."""
 
 from __future__ import annotations
 
@@ -72,12 +72,12 @@ class Worker:
     worker_name, worker_id
         The name, and the id in the database; None while it is not registered.
     queues, concurrency, wait
-        As given.
+        The options of these names.
 
     Raises
     ------
     InvalidOption
-        If an option is not acceptable.
+        If an option is not valid.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Worker:
         check_app(app)
         self.app: AppLike = app
         self.options: Options = Options.among(locals())
-        # What middleware can read of the worker, by the names that Procrastinate uses.
+        # The worker's attributes for middleware, under Procrastinate's names.
         self.worker_name: str = self.options.name
         self.queues: tuple[str, ...] | None = self.options.queues
         self.concurrency: int = self.options.concurrency
@@ -126,16 +126,16 @@ class Worker:
         return self._is_stopping or not self.options.install_signal_handlers
 
     def stop(self) -> None:
-        """Stop gracefully: start no further job, and end when those that run have ended.
+        """Stop gracefully: start no further job, and end when the running jobs have ended.
 
         Jobs that were claimed and have not begun are handed back. It may be called from any thread, in a task, in a
-        middleware or in a signal handler; a worker that has not begun ends as soon as it does.
+        middleware or in a signal handler; a worker that has not begun ends as soon as it begins.
         """
         if self._has_ended:
             return
         self._is_stopping = True
         if self._exchange is not None:
-            # At once, while this very job runs: another may be started before the loop gets to the rest.
+            # Do this at once: the loop may start another job before it runs the rest.
             self._exchange.start_no_more()
         if self._loop is not None and self._stop_asked is not None:
             with contextlib.suppress(RuntimeError):  # the loop is closed: the worker has ended
@@ -162,7 +162,7 @@ class Worker:
                 await exchange.register()
                 self._tell(WorkerStarted, exchange, concurrency=self.concurrency)
                 if self._is_stopping:
-                    self.stop()  # asked for before there was anything to stop
+                    self.stop()  # stop was called before there was anything to stop
                 async with self._beating(heartbeat):
                     await self._run_until_stopped(exchange, self._stop_asked)
         finally:

@@ -1,11 +1,11 @@
 """The contract between adjourn and a database driver.
 
-Everything that adjourn asks of a database goes through three verbs: one statement (`execute_async`), a connection of
-one's own (`session_async`), and open and close. These are protocols: what is public, and inherited elsewhere, is in
-`adjourn.connectors.base` and `adjourn.connectors.adapted`.
+adjourn reaches a database in three ways: one statement (`execute_async`), a separate connection (`session_async`), and
+open and close. These are protocols; the public classes to inherit are in `adjourn.connectors.base` and
+`adjourn.connectors.adapted`.
 
-A statement is text in psycopg's style of parameters, ``%(name)s``, with a name. A connector that talks to
-Postgres sends the text; one that does not (the in-memory one) answers by the name.
+A statement has a name, and text with parameters in psycopg's style, ``%(name)s``. A connector to Postgres sends the
+text; the in-memory one finds its answer by the name.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 class AsyncSession(Protocol):
     """A database connection that belongs to its caller alone: it holds prepared statements, and can listen.
 
-    It commits each statement by itself; ``begin`` and ``commit`` can be executed as statements. It is used by one
-    task or thread at a time. After a `ConnectorException` it may be broken: close it and take another.
+    It commits each statement by itself; ``begin`` and ``commit`` can be executed as statements. Only one task or thread
+    may use it at a time. After a `ConnectorException` it may be broken: close it and take another.
     """
 
     is_wakeable: bool = False
@@ -71,7 +71,7 @@ class AsyncConnector(Protocol):
     Attributes
     ----------
     json_dumps, json_loads
-        How the arguments of jobs become JSON text and back.
+        Functions that turn the arguments of jobs into JSON text and back.
     """
 
     json_dumps: JSONDumps
@@ -79,7 +79,7 @@ class AsyncConnector(Protocol):
 
     @abc.abstractmethod
     async def open_async(self, pool: Any = None) -> None:
-        """Connect: make the pool, or use the one given, which is then never closed here.
+        """Connect: make the pool, or use the given one, which the connector never closes.
 
         Raises
         ------
@@ -89,7 +89,7 @@ class AsyncConnector(Protocol):
 
     @abc.abstractmethod
     async def close_async(self) -> None:
-        """Wait until running calls have ended, then close the connector's own pool. A pool of the user's stays open."""
+        """Wait until running calls have ended, then close the connector's own pool. The user's own pool stays open."""
 
     @abc.abstractmethod
     async def execute_async(
@@ -128,7 +128,7 @@ class AsyncConnector(Protocol):
 
 
 class AsyncConnectorSource(Protocol):
-    """What managers hold: an object that returns the connector for asynchronous calls."""
+    """An object that managers hold, and that returns the connector for asynchronous calls."""
 
     json_dumps: JSONDumps
     json_loads: JSONLoads

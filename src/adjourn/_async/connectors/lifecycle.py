@@ -1,10 +1,10 @@
 """The life of a connector that works with a pool of connections: opened, used, drained, closed.
 
-The connector for a driver defines how its pool is made and closed, and which pools of the user's it accepts. This
-module has what is the same for all:
+The connector for a driver defines how to make and close its pool, and which of the users' pools it accepts. This module
+has what all connectors share:
 
 * opening twice makes one pool, even at the same time; a failed opening leaves nothing behind;
-* closing admits no more calls, waits for those that are running, and then closes the pool, unless it is the user's own;
+* closing refuses new calls, waits for running ones, and then closes the pool, unless it is the user's own;
 * a pool that a fork copied belongs to the parent: the child keeps it, unused, and makes a new one.
 """
 
@@ -57,7 +57,7 @@ class AsyncPooledHalf(AsyncConnector, Generic[PoolT]):
 
     @abc.abstractmethod
     def accept_pool(self, pool: Any) -> PoolT:
-        """Check the user's own pool: its kind, and that it is open.
+        """Check that the user's own pool is of the right kind, and open.
 
         Raises
         ------
@@ -101,14 +101,14 @@ class AsyncPooledHalf(AsyncConnector, Generic[PoolT]):
         return opened if opened is not None and opened.process == os.getpid() else None
 
     async def open_async(self, pool: Any = None) -> None:
-        """Connect: make the pool, or use the one given, which is then never closed here.
+        """Connect: make the pool, or use the given one, which the connector never closes.
 
         Opening a connector that is open does nothing.
 
         Parameters
         ----------
         pool
-            An open pool of the user's. It stays the user's, who closes it after the connector.
+            The user's own open pool. The user closes it after the connector.
 
         Raises
         ------
@@ -144,9 +144,9 @@ class AsyncPooledHalf(AsyncConnector, Generic[PoolT]):
         return AsyncOpened(opened, external, os.getpid(), runtime.Gate())
 
     async def close_async(self) -> None:
-        """Wait until running calls have ended, then close the connector's own pool. A pool of the user's stays open.
+        """Wait until running calls have ended, then close the connector's own pool. The user's own pool stays open.
 
-        It waits for running calls at most as long as the pool's ``timeout``, in seconds. Closing a connector that is
+        It waits for running calls for at most the pool's ``timeout``, in seconds. Closing a connector that is
         closed does nothing.
         """
         async with self._changing:
@@ -202,7 +202,7 @@ class AsyncPooledHalf(AsyncConnector, Generic[PoolT]):
             self.discard_pool(opened.pool)
 
     def forget_change(self) -> None:
-        """Drop an opening or closing that nobody will complete, because the thread or loop that did it is gone."""
+        """Drop an opening or closing that will not complete, because its thread or loop is gone."""
         self._changing = runtime.Lock()
         self.discard_unfinished()
 

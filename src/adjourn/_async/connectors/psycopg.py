@@ -1,4 +1,4 @@
-"""The psycopg connector: statements on a pool's connections, and sessions of one's own."""
+"""The psycopg connector: statements on a pool's connections, and sessions on separate ones."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
     conninfo
         A connection string or URL, or a function that returns one.
     json_dumps, json_loads
-        How the arguments of jobs become JSON text and back; `json.dumps` and `json.loads` unless given.
+        Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
     pool_factory
         The class of the pool, or a function with the arguments of `psycopg_pool.AsyncConnectionPool`.
     **options
@@ -49,7 +49,7 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
     Raises
     ------
     InvalidOption
-        If an option is known to neither.
+        If neither the pool nor libpq knows an option.
     """
 
     def __init__(
@@ -79,8 +79,7 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
     async def make_pool_async(self) -> AsyncConnectionPool[Any]:
         """Make a pool that is connected."""
         options = self.options
-        # The pool retries in the background and does not report why it fails, so connect once before, to get the
-        # reason.
+        # The pool retries in the background and does not report why it fails, so connect once first, to get the reason.
         configured = attrs.evolve(options, pool={**options.pool, "configure": self._configure_async})
         connection = await self._connect_async(configured)
         await connection.close()
@@ -215,7 +214,7 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
         return {"autocommit": True, **arguments}
 
     async def _configure_async(self, connection: AsyncConnection[Any]) -> None:
-        # Remembered weakly, in case the pool cannot close them any more.
+        # Weak references, in case the pool can no longer close them.
         self._made.add(connection)
         if configure := self.options.pool.get("configure"):
             await configure(connection)
@@ -256,7 +255,7 @@ class AsyncPsycopgSession(AsyncSession):
         self.connection = connection
         self._waker = runtime.Waker()
         arrived = self._arrived = list[str]()
-        # Without a reference to the session, which would then be freed with its connection by the garbage collector only.
+        # No reference to the session: in a cycle, only the garbage collector would free it and its connection.
         connection.add_notify_handler(lambda note: arrived.append(note.payload))
         self._process = os.getpid()
 
@@ -322,7 +321,7 @@ async def run_async(connection: AsyncConnection[Any], statement: Statement, para
 
 
 def own_cursor_async(connection: AsyncConnection[Any]) -> AsyncCursor[Row]:
-    """Return a cursor that takes named parameters, even if the user's class of cursors does not."""
+    """Return a cursor that takes named parameters, even if the user's cursor class does not."""
     if issubclass(connection.cursor_factory, AsyncRawCursor):
         return AsyncCursor(connection, row_factory=dict_row)
     return connection.cursor(row_factory=dict_row)
@@ -346,8 +345,8 @@ async def rows_async(cursor: AsyncCursor[Row]) -> list[Row]:
 async def checked_out_async(pool: AsyncConnectionPool[Any]) -> AsyncConnection[Any]:
     """Take a working connection out of the pool; the caller must put it back.
 
-    Asking the server each time would double the cost of a statement. If the server is gone, the connection has
-    something to read, the end of the stream. So the server is asked only if there is something to read.
+    Asking the server each time would double the cost of a statement. If the server is gone, the connection can read the
+    end of the stream. So this asks the server only if there is something to read.
     """
     connection: AsyncConnection[Any] = await pool.getconn()
     if is_quiet(connection):
@@ -370,7 +369,7 @@ async def checked_out_async(pool: AsyncConnectionPool[Any]) -> AsyncConnection[A
 
 
 def is_quiet(connection: AsyncConnection[Any]) -> bool:
-    """Tell whether nothing has arrived at a connection since its last use."""
+    """Return whether nothing has arrived at a connection since its last use."""
     try:
         return not driver.readable(connection.fileno())
     except psycopg.Error:
@@ -385,7 +384,7 @@ def checked_connection(connection: Any) -> AsyncConnection[Any]:
     InvalidConnection
         If it is of another kind.
     """
-    # A framework's connection belongs to its thread, so only a call that is made in that thread can use it.
+    # A framework's connection belongs to one thread, so only calls from that thread can use it.
     if runtime.IS_BLOCKING:
         connection = unwrapped(connection)
     if isinstance(connection, AsyncConnection):

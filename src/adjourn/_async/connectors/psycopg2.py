@@ -1,4 +1,4 @@
-"""The psycopg2 connector. psycopg2 blocks, so it is always called in a place where blocking is allowed."""
+"""The psycopg2 connector. psycopg2 blocks, so it is only called where blocking is allowed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class AsyncPsycopg2Half(AsyncPooledHalf[ThreadedConnectionPool]):
     dsn
         A connection string or URL.
     json_dumps, json_loads
-        How the arguments of jobs become JSON text and back; `json.dumps` and `json.loads` unless given.
+        Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
     **options
         ``minconn`` (1 by default) and ``maxconn`` (10 by default), the numbers of connections; ``timeout``, the
         seconds to wait for one (30 by default); ``connection_factory`` and ``cursor_factory`` of psycopg2; and the
@@ -122,7 +122,7 @@ class AsyncPsycopg2Half(AsyncPooledHalf[ThreadedConnectionPool]):
             For any other error of the database or of the connection to it.
         """
         if connection is not None:
-            # A framework's connection belongs to its thread, so only a call that is made in that thread can use it.
+            # A framework's connection belongs to one thread, so only calls from that thread can use it.
             is_blocking = runtime.IS_BLOCKING
             given = driver.checked_connection(
                 unwrapped(connection) if is_blocking else connection, is_blocking=is_blocking
@@ -252,11 +252,11 @@ async def on_async(connection: driver.Connection, run: Callable[..., T], *argume
 
 
 async def made_async(call: Call[T]) -> T:
-    """Make a call that blocks, and give it up if this one is cancelled."""
+    """Make a call that blocks, and abandon it if this one is cancelled."""
     try:
         return await runtime.run_sync(call.run)
     except GeneratorExit:
-        # This is being destroyed because nothing will run it any more, so it cannot wait for anything either.
+        # Nothing will run this any more, so it is being destroyed and cannot wait for anything.
         call.let_go()
         raise
     except BaseException:
@@ -266,5 +266,5 @@ async def made_async(call: Call[T]) -> T:
 
 
 async def given_up_async(call: Call[Any]) -> None:
-    """End a call that nobody waits for any more."""
+    """End a call that no caller waits for any more."""
     await runtime.run_sync(call.give_up)

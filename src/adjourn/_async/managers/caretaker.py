@@ -1,4 +1,4 @@
-"""The caretaker: what any worker does for all of them, besides running jobs.
+"""The caretaker: upkeep that any worker does for all workers, besides running jobs.
 
 It frees the jobs of workers that fell silent, promotes those that wait behind a lock whose holder is gone, and makes
 the partitions of the weeks ahead.
@@ -18,18 +18,18 @@ from adjourn.sql.constants import WEEKS_AHEAD
 
 
 class AsyncCaretaker:
-    """Keeps the house of one database.
+    """Does the upkeep of one database.
 
     Parameters
     ----------
     manager
-        How to reach it.
+        The operations on that database.
     timetable
-        When which part of the upkeep is due.
+        When each part of the upkeep is due.
     timeout
         Seconds of silence after which workers count as dead.
     events
-        Where what it has done is told.
+        Where it reports what it has done.
     """
 
     def __init__(self, manager: AsyncWorkerManager, timetable: Timetable, timeout: float, events: EventsLike) -> None:

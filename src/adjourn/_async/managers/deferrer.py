@@ -1,4 +1,4 @@
-"""The last step before a job is stored: add the arguments to a task's name and options."""
+"""The last step before a job is stored: it adds the arguments to a task's name and options."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class AsyncJobDeferrer:
     connection
         The caller's own connection; jobs are stored in the transaction that is open on it. None uses the app's.
     signature
-        What the task takes; None if the task is not known here.
+        The arguments that the task takes; None if the app does not know the task.
 
     Raises
     ------
@@ -77,9 +77,9 @@ class AsyncJobDeferrer:
         Raises
         ------
         InvalidTaskArguments
-            If any of the dictionaries does not fit the task or cannot be stored.
+            If the task does not take the arguments in one of the dictionaries, or they cannot be stored.
         AlreadyEnqueued
-            If the queueing lock is taken, or there are two jobs with one.
+            If the queueing lock is taken, or several jobs have one.
         AppNotOpen
             If the app is not open, and no connection was given.
         """

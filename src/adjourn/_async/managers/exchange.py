@@ -1,4 +1,4 @@
-"""The operations of a worker on the database, over a connection of its own."""
+"""The operations of a worker on the database, over its own connection."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from adjourn._domain.outcomes import Exchanged, Heartbeat, Outcome, dump_outcome
 from adjourn.types import JSONLoads, Row
 
 PLACE_LIMIT = 200
-"""How many locked jobs one transaction places; promotions wait until it ends."""
+"""How many jobs with locks one transaction places; promotions wait until it ends."""
 MAX_LOSSES = 5
-"""A job that has lost its worker this many times fails."""
+"""A job whose worker has died this many times fails."""
 
 
 @attrs.define
@@ -29,7 +29,7 @@ class AsyncWorkerManager:
     session
         The worker's connection, on which only one call may run at a time; or a connector.
     json_loads
-        How arguments are read.
+        The function that reads the arguments of jobs.
     schema
         The database schema that holds adjourn's tables.
     """
@@ -44,11 +44,11 @@ class AsyncWorkerManager:
         Parameters
         ----------
         name
-            A name for people to read.
+            A name for logs and lists.
         queues
-            The queues that it serves; None means all.
+            The queues that the worker serves; None means all.
         timeout
-            Seconds without a heartbeat after which it counts as dead.
+            Seconds without a heartbeat after which the worker counts as dead.
 
         Raises
         ------
@@ -67,7 +67,7 @@ class AsyncWorkerManager:
         await self._run_async("unregister_worker", worker_id=worker_id)
 
     async def heartbeat_async(self, worker_id: int, timeout: float) -> Heartbeat:
-        """Send this worker's heartbeat, and return what the worker has to know."""
+        """Send this worker's heartbeat, and return the answer for the worker."""
         (row,) = await self._run_async("heartbeat", worker_id=worker_id, timeout=timeout)
         return Heartbeat(row["alive"], tuple(row["aborts"]), row["expired"])
 
@@ -81,14 +81,14 @@ class AsyncWorkerManager:
         busy: bool = False,
         probe: bool = True,
     ) -> Exchanged:
-        """Store what has become of jobs and claim what is next, in one round trip and one commit.
+        """Store the outcomes of jobs and claim the next jobs, in one round trip and one commit.
 
         Parameters
         ----------
         worker_id
-            The worker; only what became of jobs that it still holds, by the claim it holds them by, is stored.
+            The worker. An outcome is stored only if this worker still holds the job by the same claim.
         outcomes
-            What has become of jobs.
+            The outcomes of jobs.
         limit
             How many jobs to claim at most.
         queues
@@ -96,7 +96,7 @@ class AsyncWorkerManager:
         busy
             Whether this worker has been saturated for a while, so that it need not be notified of new jobs.
         probe
-            Whether to look for jobs that are due, jobs that are not placed yet, and locks without a head as well.
+            Whether to look also for jobs that are due, jobs that are not placed yet, and locks without a head.
         """
         rows = await self._run_async(
             "exchange",
@@ -122,7 +122,8 @@ class AsyncWorkerManager:
         )
 
     async def disown_async(self, worker_id: int, known: Iterable[int]) -> list[int]:
-        """Put back the jobs that this worker holds without knowing it, and return their ids.
+        """Put back jobs that the database has claimed for this worker but the worker does not know, and return their
+        ids.
 
         Use it after a lost connection, because the answer to a claim may have been lost with it.
         """
@@ -137,31 +138,32 @@ class AsyncWorkerManager:
         limit
             How many new jobs to place at most.
         heal
-            Whether to look through all locks with waiting jobs for one that has no head as well.
+            Whether to search also all locks with waiting jobs for one that has no head.
         """
         (row,) = await self._run_async("place", limit=limit, heal=heal)
         return bool(row["placed"] or row["promoted"])
 
     async def rescue_async(self, max_losses: int, grace: float) -> tuple[int, int]:
-        """Declare workers dead that no longer send heartbeats, and free their jobs.
+        """Declare workers dead that have stopped sending heartbeats, and free their jobs.
 
         Parameters
         ----------
         max_losses
             A job that has lost its worker this many times fails.
         grace
-            Seconds after the start of the database server in which no worker is declared dead.
+            Seconds after the start of the database server during which no worker is declared dead.
 
         Returns
         -------
         tuple of int
-            How many jobs were freed, how many failed.
+            How many jobs were freed, and how many failed.
         """
         (row,) = await self._run_async("rescue", max_losses=max_losses, grace=grace)
         return row["rescued"], row["failed"]
 
     async def make_partitions_async(self, weeks: int) -> list[str]:
-        """Make partitions for finished jobs in advance, and return the new names; none if the right is missing."""
+        """Make partitions for finished jobs in advance, and return their names; an empty list if the role lacks the
+        right."""
         try:
             return [row["name"] for row in await self._run_async("make_partitions", weeks=weeks)]
         except exceptions.ConnectorException as error:
@@ -173,7 +175,7 @@ class AsyncWorkerManager:
         return await self.session.execute_async(sql.statements(self.schema)[statement], parameters)
 
     def _claimed(self, row: Row, worker_id: int) -> tuple[Job, Exception | None]:
-        """Return a claimed job, and the reason if its arguments cannot be read, so that it cannot be run."""
+        """Return a claimed job, and if its arguments cannot be read, the reason why it cannot run."""
         row["status"] = "doing"
         row["worker_id"] = worker_id
         try:

@@ -1,7 +1,7 @@
-"""Names of one manager that stand for operations of another, which it holds.
+"""Methods of one manager that call operations of another manager, which it holds.
 
-So several managers read as one: a new feature is a manager of its own, with names where people look for them. Such a
-name has the types, the signature and the docstring of what it stands for.
+So users call several managers as one: a new feature gets its own manager, and its methods appear on the main one, with
+the types, signatures and docstrings of the operations that they call.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ R = TypeVar("R")
 def forwards_to(
     operation: Callable[Concatenate[Manager, P], R],
 ) -> Callable[[Callable[[Any], Manager]], Callable[Concatenate[Any, P], R]]:
-    """Make of a method that returns a manager one that calls this operation of that manager.
+    """Turn a method that returns a manager into one that calls this operation of that manager.
 
     Parameters
     ----------

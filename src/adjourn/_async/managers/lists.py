@@ -1,4 +1,4 @@
-"""Looking at stored jobs: one by one, in pages, and counted."""
+"""Reading stored jobs: one by one, in pages, and counted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class AsyncJobLists(AsyncStatementRunner):
         job_id
             The job.
         connection
-            A connection of the caller's, whose transaction this joins.
+            The caller's own connection, whose transaction this joins.
 
         Raises
         ------
@@ -58,11 +58,11 @@ class AsyncJobLists(AsyncStatementRunner):
         Parameters
         ----------
         id, queue, task, status, lock, queueing_lock, worker_id
-            Only jobs with this value; None (the default) does not limit. Jobs are read in the order of their ids until
+            Only jobs with this value; None (the default) is no filter. Jobs are read in the order of their ids until
             the page is full, so it takes long to find few matches in a long history. ``id`` and the statuses ``"todo"``
             and ``"doing"`` never read the history, so they are always fast.
         limit
-            How many at most; None (the default) for all.
+            The most jobs to return; None (the default) for all.
         after_id
             Only jobs with a higher id: pass the id of a page's last job to get the next page.
 
@@ -109,7 +109,7 @@ class AsyncJobLists(AsyncStatementRunner):
         Parameters
         ----------
         queue, task, status, lock
-            Count only jobs with this value; None (the default) does not limit.
+            Count only jobs with this value; None (the default) is no filter.
         live_only
             Count only waiting and running jobs. That is always fast; otherwise the whole history is read.
 
@@ -171,7 +171,7 @@ class AsyncJobLists(AsyncStatementRunner):
         task_name: str | None = None,
         seconds_since_heartbeat: float = 30,
     ) -> list[Job]:
-        """Return running jobs whose worker has sent no heartbeat for this many seconds.
+        """Return running jobs whose worker has sent no heartbeat for ``seconds_since_heartbeat``.
 
         Workers rescue such jobs by themselves; this only shows them.
 
@@ -181,7 +181,7 @@ class AsyncJobLists(AsyncStatementRunner):
             Deprecated: return the jobs that have run for more than this many seconds instead, whether or not their
             workers are alive.
         queue, task_name
-            Only jobs with this value; None (the default) does not limit.
+            Only jobs with this value; None (the default) is no filter.
         seconds_since_heartbeat
             Seconds without a heartbeat, 30 by default.
 

@@ -23,14 +23,14 @@ from adjourn.types import Row
 
 
 class AsyncSchedules(AsyncStatementRunner):
-    """Defers the ticks of periodic tasks, each once, and knows their schedules."""
+    """Defers each tick of a periodic task once, and keeps the schedules."""
 
     async def defer_periodic_job_async(
         self, job: Job, periodic_id: str, defer_timestamp: int, *, cron: str = "", timezone: str = "UTC"
     ) -> int | None:
         """Store the job of one tick of a periodic task, unless that tick or a later one was deferred already.
 
-        If several workers try, exactly one of them succeeds.
+        If several workers try, exactly one succeeds.
 
         Parameters
         ----------
@@ -53,7 +53,7 @@ class AsyncSchedules(AsyncStatementRunner):
         AlreadyEnqueued
             If a job with the same queueing lock waits already. The tick then counts as deferred.
         InvalidOption
-            If it is not a job, or the tick or the schedule is not valid.
+            If ``job`` is not a job, or the tick or the schedule is not valid.
         """
         check_job("job", job)
         checked_periodic_id(periodic_id)
@@ -79,7 +79,7 @@ class AsyncSchedules(AsyncStatementRunner):
         return None if row["job_id"] is None else int(row["job_id"])
 
     async def get_time_async(self) -> datetime.datetime:
-        """Return the database's time, which decides what is due wherever clocks differ.
+        """Return the database's time, which decides what is due even if the clocks of machines differ.
 
         Returns
         -------
@@ -97,7 +97,7 @@ class AsyncSchedules(AsyncStatementRunner):
         -------
         list of dict
             ``task_name``, ``periodic_id``, ``cron``, ``timezone``, ``last_tick``, ``last_job_id``, ``seen_at`` (when a
-            worker last had it) and ``next_tick``, None if the schedule is not known or cannot be read.
+            worker last used it) and ``next_tick``, None if the schedule is not known or cannot be read.
         """
         rows = await self.run_async("list_schedules", {})
         for row in rows:
@@ -110,7 +110,7 @@ class AsyncSchedules(AsyncStatementRunner):
         Parameters
         ----------
         known
-            The schedules in use here.
+            The schedules that this worker uses.
         seconds
             Other schedules are forgotten if no worker has had them for this long.
 
@@ -127,7 +127,7 @@ class AsyncSchedules(AsyncStatementRunner):
         known = checked_list("known", known, "pairs of a task's name and a periodic_id")
         for each in known:
             if not isinstance(each, tuple | list) or len(each) != 2 or not all(isinstance(name, str) for name in each):
-                raise exceptions.InvalidOption(f"known: {each!r} is no pair of a task's name and a periodic_id.")
+                raise exceptions.InvalidOption(f"known: {each!r} is not a pair of a task's name and a periodic_id.")
             for name in each:
                 check_filter("known", name)
         check_seconds("seconds", seconds)
@@ -152,7 +152,7 @@ def _tick(defer_timestamp: int) -> datetime.datetime:
 
 
 def _next_tick(cron: str, timezone: str, now: datetime.datetime) -> datetime.datetime | None:
-    # A program with another syntax, or with other time zones, may have stored it.
+    # A program with another cron syntax, or with other time zones, may have stored it.
     try:
         return Cron(cron, timezone).next(now)
     except ValueError:

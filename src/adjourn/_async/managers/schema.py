@@ -55,7 +55,7 @@ class AsyncSchemaManager:
         try:
             return await self._apply_async(session)
         finally:
-            # An open transaction ends with its connection.
+            # Closing the connection also ends an open transaction.
             await session.close_async()
 
     async def _apply_async(self, session: AsyncSession) -> list[str]:
@@ -88,7 +88,7 @@ class AsyncSchemaManager:
         Raises
         ------
         SchemaOutOfDate
-            If it is; the message says which of the two, and the command that fixes it.
+            If it is missing or older; the message says which, and names the command that fixes it.
         """
         version = await self.get_version_async()
         if version < sql.latest_version():
@@ -98,6 +98,6 @@ class AsyncSchemaManager:
     def get_migrations_path() -> str:
         """Return the directory of the migrations' files.
 
-        They are templates, for people to read. What can be executed, `adjourn.schema.versions` returns.
+        The files are templates to read. `adjourn.schema.versions` returns SQL that can be executed.
         """
         return str(pathlib.Path(sql.__file__).parent / "migrations")

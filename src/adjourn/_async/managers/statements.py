@@ -24,7 +24,7 @@ class AsyncStatementRunner:
     Parameters
     ----------
     connector
-        Where the statements go.
+        Executes the statements.
     schema
         The database schema that holds adjourn's tables.
 
@@ -50,7 +50,7 @@ class AsyncStatementRunner:
         parameters
             Its parameters, by name.
         connection
-            A connection of the caller's, whose transaction this joins.
+            The caller's own connection, whose transaction this joins.
 
         Raises
         ------

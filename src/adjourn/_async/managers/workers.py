@@ -25,11 +25,11 @@ class AsyncWorkers(AsyncStatementRunner):
         Parameters
         ----------
         name
-            A name for people to read.
+            A name for logs and lists.
         queues
-            The queues that it serves; None means all.
+            The queues that the worker serves; None means all.
         timeout
-            Seconds without a heartbeat after which it counts as dead.
+            Seconds without a heartbeat after which the worker counts as dead.
 
         Raises
         ------
@@ -77,7 +77,7 @@ class AsyncWorkers(AsyncStatementRunner):
         Parameters
         ----------
         queues
-            Claim from these only; None for all.
+            The queues to claim from; None for all.
         worker_id
             The worker, as `register_worker_async` has returned it.
         """
@@ -102,14 +102,14 @@ class AsyncWorkers(AsyncStatementRunner):
         job
             The job, as `fetch_job_async` has returned it.
         status
-            How it ended: succeeded, failed, aborted or cancelled.
+            How the job ended: succeeded, failed, aborted or cancelled.
         delete_job
             Delete it instead of keeping it.
 
         Raises
         ------
         InvalidOption
-            If the job was not fetched, or the status is not one to end with.
+            If the job was not fetched, or a job cannot end with this status.
         """
         check_is_job("job", job)
         check_flag("delete_job", delete_job)
@@ -147,6 +147,6 @@ class AsyncWorkers(AsyncStatementRunner):
 
 
 def _manager_of(workers: AsyncWorkers) -> AsyncWorkerManager:
-    # Not a method: a class that inherits this and its twin would have one of the two for both.
+    # Not a method: a class that inherits from this class and its twin would use one of the two methods for both.
     connector = workers.connector
     return AsyncWorkerManager(connector.get_async_connector(), connector.json_loads, workers.schema)

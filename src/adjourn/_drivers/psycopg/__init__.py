@@ -1,1 +1,1 @@
-"""What both colours of the psycopg connector share."""
+"""Code that both colours of the psycopg connector share."""

@@ -1,4 +1,4 @@
-"""What both colours of the psycopg connector share: its options, its errors, its connection parameters."""
+"""The options, errors and connection parameters of the psycopg connector, for both colours."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class PsycopgOptions:
 
     conninfo: Any
     connection: Any = attrs.field(repr=False)
-    """The arguments of each connection: a mapping, or a function of the user's that returns one."""
+    """The arguments of each connection: a mapping, or the user's function that returns one."""
     pool: Mapping[str, Any]
 
     @property
@@ -62,7 +62,7 @@ def sorted_options(
     Parameters
     ----------
     is_blocking
-        Which connector they were given to, for the message.
+        Whether the connector is the synchronous one, for the message.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def sorted_options(
 
 def _check_pool(name: str, pool: Mapping[str, Any]) -> None:
     for keyword in _SECONDS:
-        # Other durations may be infinite: connections then live for ever.
+        # The other durations may be infinite, so that connections live for ever.
         if keyword in pool and (keyword == "timeout" or pool[keyword] != math.inf):
             check_seconds(f"{name}: {keyword}", pool[keyword], above_zero=keyword == "timeout")
     for keyword, least in (("num_workers", 1), ("max_waiting", 0)):
@@ -131,7 +131,7 @@ _SECONDS = ("timeout", "max_lifetime", "max_idle", "reconnect_timeout")
 def _sizes(name: str, pool: Mapping[str, Any], pool_factory: Callable[..., Any]) -> dict[str, Any]:
     """Return the pool's sizes: by default one connection at first and ten at most.
 
-    One is enough for a program that defers now and then, and for a worker, which has connections of its own.
+    One is enough for a program that seldom defers, and for a worker, which has its own connections.
     """
     keeps_connections = bool(getattr(inspect.signature(pool_factory).parameters.get("min_size"), "default", 1))
     smallest, largest = pool.get("min_size", 1 if keeps_connections else 0), pool.get("max_size")
@@ -230,14 +230,14 @@ def unreachable(error: psycopg.Error, place: str) -> exceptions.ConnectorExcepti
 
 
 def other_colour(connection: Any, *, is_blocking: bool) -> str:
-    """Return the remedy for a connection that was passed to a call of the wrong colour."""
+    """Return advice for a connection that was passed to a call of the wrong colour."""
     return remedy(connection, "a connection of psycopg", {"psycopg"}, is_blocking=is_blocking)
 
 
 def options_of_pool(pool: Any) -> PsycopgOptions:
     """Return the parameters with which the user's own pool connects."""
     taken = {"connection_class": pool.connection_class, "timeout": pool.timeout}
-    # A session without it may, for instance, look into another schema.
+    # A session without these might, for instance, use another schema.
     if (configure := configure_of(pool)) is not None:
         taken["configure"] = configure
     return PsycopgOptions(pool.conninfo, pool.kwargs or {}, taken)

@@ -1,14 +1,14 @@
-"""Every reach into private parts of psycopg and psycopg_pool, as seen in psycopg 3.3.9 and psycopg_pool 3.3.3.
+"""All uses of private parts of psycopg and psycopg_pool, as seen in psycopg 3.3.9 and psycopg_pool 3.3.3.
 
-* What pools do wrong at the end of a program, in a forked child, or when their loop has died, if nobody has closed them:
+* Fixes for pools that were not closed, at the end of a program, in a forked child, or when their loop has died:
   ``AsyncConnectionPool._start_workers``, ``_tasks``, ``_sched._event``, ``_workers`` and ``_sched_runner``. Without these
   a program whose `asyncio.run` is interrupted while the pool connects never ends, and one that has not closed the app
-  logs errors of asyncio's when it ends.
+  logs asyncio's errors when it ends.
 * ``_configure`` of a user's pool. Without it sessions beside that pool are not configured.
-* ``_autocommit`` and ``_adapters`` of a connection, which `Borrowed` takes over from the one that lends it. Without these
-  coroutine functions (``configure=`` and the like) cannot be carried over to synchronous calls.
+* ``_autocommit`` and ``_adapters`` of a connection, which `Borrowed` copies from the connection that it wraps. Without
+  these, synchronous calls cannot use coroutine functions (``configure=`` and the like).
 
-A release that drops one of these is noticed by `tests/connectors/test_private_parts.py`.
+`tests/connectors/test_private_parts.py` fails if a release drops one of these.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _blocking(pool_class: Any) -> Callable[..., Any]:
             self._process = os.getpid()
             super().__init__(*arguments, **keywords)
 
-        # At exit the names of this module may be gone before the last pool, so default arguments keep them.
+        # At exit Python may clear this module before it deletes the last pool, so default arguments keep the names.
         def __del__(
             self,
             is_finalizing: Callable[[], bool] = sys.is_finalizing,
@@ -84,11 +84,11 @@ def _asynchronous(pool_class: Any) -> Callable[..., Any]:
 
 
 class _Queue:
-    """What the pool's workers read.
+    """The queue that the pool's workers read.
 
     psycopg's workers lose a cancellation that reaches them while they connect. `asyncio.run` cancels each task once and
-    then waits for it, so it would wait for ever; this queue therefore raises a lost cancellation again. And when a loop
-    is abandoned its tasks are destroyed, of which asyncio's own queue would warn.
+    then waits for it, so it would wait for ever; this queue therefore raises a lost cancellation again. And asyncio's
+    own queue would warn when the tasks of an abandoned loop are destroyed.
     """
 
     def __init__(self) -> None:
@@ -112,7 +112,7 @@ class _Queue:
                 await waiting
             except asyncio.CancelledError:
                 if waiting.done() and self._items:
-                    self._wake()  # it was this one's turn
+                    self._wake()  # this task was next
                 raise
         raise asyncio.CancelledError
 
@@ -124,7 +124,7 @@ class _Queue:
 
 
 def _wait_in_silence(event: Any) -> None:
-    """Suppress the warning about what waits for an event; on some Pythons that is a task of its own."""
+    """Suppress the warning about the task that waits for an event, which some Pythons create."""
     wait = event.wait
 
     async def wait_in_silence() -> Any:
@@ -149,7 +149,7 @@ class Borrowed(psycopg.AsyncConnection[Any]):
         super().__init__(lender.pgconn)
         lender.pgconn.notice_handler, lender.pgconn.notify_handler = handlers
         self._autocommit = lender.autocommit
-        # Both share one map of types, so that what a callback registers stays registered.
+        # Both share one map of types, so that a callback's registrations last.
         self._adapters = lender.adapters
         self.prepare_threshold = lender.prepare_threshold
 
@@ -158,10 +158,10 @@ class Borrowed(psycopg.AsyncConnection[Any]):
         return wait(gen, self.pgconn.socket, interval=interval, timeout=timeout)
 
     def __del__(self, *_: Any) -> None:
-        """Do nothing: the lender closes the connection."""
+        """Do nothing: the owner closes the connection."""
 
 
 def configure_of(pool: Any) -> Callable[[Any], Any] | None:
-    """Return what a pool does to each connection that it makes, or None."""
+    """Return the function that a pool calls with each new connection, or None."""
     configure: Callable[[Any], Any] | None = getattr(pool, "_configure", None)
     return configure

@@ -1,4 +1,4 @@
-"""How the options of an asynchronous psycopg connector become those of its synchronous twin.
+"""Converts the options of an asynchronous psycopg connector to those of its synchronous twin.
 
 Numbers and strings are the same for both. The user's coroutine functions (``configure``, ``check``, ``reset``) expect
 an asynchronous connection, and get one: `Borrowed` uses the same libpq connection, but blocks instead of waiting on an
@@ -24,12 +24,12 @@ ON_CONNECTIONS = ("configure", "check", "reset")
 
 
 def twin_options(options: PsycopgOptions, pool_factory: Callable[..., Any]) -> dict[str, Any]:
-    """Return the arguments with which the synchronous connector is made.
+    """Return the arguments for making the synchronous connector.
 
     Raises
     ------
     InvalidOption
-        If something has no synchronous counterpart.
+        If an option has no synchronous counterpart.
     """
     return {
         "pool_factory": counterpart("pool_factory", pool_factory, psycopg_pool),
@@ -38,7 +38,7 @@ def twin_options(options: PsycopgOptions, pool_factory: Callable[..., Any]) -> d
 
 
 def connecting_options(options: PsycopgOptions) -> dict[str, Any]:
-    """Return the arguments of a synchronous connector that makes the same connections."""
+    """Return arguments for a synchronous connector that makes the same connections."""
     return {
         "conninfo": blocking(options.conninfo) if callable(options.conninfo) else options.conninfo,
         "kwargs": _connection_arguments(options.connection),
@@ -67,12 +67,12 @@ def _pool_option(name: str, value: Any) -> Any:
 
 
 def counterpart(name: str, asynchronous: Any, library: Any) -> Any:
-    """Return the blocking class that a library has beside an asynchronous one.
+    """Return a library's blocking counterpart of its asynchronous class.
 
     Raises
     ------
     InvalidOption
-        If there is none, for instance for a class of the user's own.
+        If there is none, for instance for the user's own class.
     """
     plain = getattr(asynchronous, "__name__", "").removeprefix("Async")
     if getattr(library, f"Async{plain}", None) is asynchronous:
@@ -85,7 +85,7 @@ def counterpart(name: str, asynchronous: Any, library: Any) -> Any:
 
 
 def on_borrowed(name: str, callback: Callable[[Any], Any]) -> Callable[[psycopg.Connection[Any]], None]:
-    """Return a callback for blocking connections that does what one for asynchronous connections does."""
+    """Turn a callback for asynchronous connections into one for blocking connections."""
 
     @functools.wraps(callback)
     def call(connection: psycopg.Connection[Any]) -> None:

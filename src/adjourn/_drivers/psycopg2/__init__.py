@@ -1,4 +1,4 @@
-"""What both colours of the psycopg2 connector share."""
+"""Code that both colours of the psycopg2 connector share."""
 
 from __future__ import annotations
 

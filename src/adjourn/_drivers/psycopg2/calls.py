@@ -1,8 +1,9 @@
-"""Calls of psycopg2 that block in one thread while another waits for them, and may give up waiting.
+"""psycopg2 calls that block in one thread while another thread waits for them, and may stop waiting.
 
 psycopg2 cannot be interrupted. It can ask the server to cancel a statement, but holds the interpreter's lock while it
-waits for the answer, so that a server that does not answer would freeze the whole program. So it is checked first
-whether the server answers at all. If the statement does not end even then, its socket is shut down, so that it fails.
+waits for the answer, so that a server that does not answer would freeze the whole program. So this module first checks
+whether the server answers at all. If the statement still does not end, it shuts the socket down, and the statement
+fails.
 """
 
 from __future__ import annotations
@@ -23,20 +24,20 @@ from adjourn._drivers.psycopg2 import options as driver
 T = TypeVar("T")
 
 PATIENCE = 1.0
-"""Seconds for each attempt to end a call that nobody waits for any more."""
+"""Seconds for each attempt to end a call that no caller waits for any more."""
 
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 
 
 class Call(Generic[T]):
-    """A call that is made in one thread and can be given up in another.
+    """A call that one thread makes and another can abandon.
 
     Parameters
     ----------
     function
         The function to call; its argument is this object.
     undo
-        Called with the result of a call that was given up.
+        Called with the result of an abandoned call.
     is_owner
         Whether the connection may be broken in order to end the call.
     """
@@ -67,7 +68,7 @@ class Call(Generic[T]):
             self._ended.set()
 
     def check(self) -> None:
-        """Raise if nobody waits for the call any more."""
+        """Raise if the call was abandoned."""
         if self._is_given_up:
             raise exceptions.ConnectorException("The call was given up before it had begun.")
 
@@ -89,14 +90,15 @@ class Call(Generic[T]):
         return self._ended.is_set() and not self._results
 
     def let_go(self) -> None:
-        """Record that nobody waits any more. If the call has not begun it never will; if it has, it ends by itself."""
+        """Record that the caller has stopped waiting. If the call has not begun, it never will; else it ends by
+        itself."""
         with self._changing:
             self._is_given_up = True
         if self._ended.is_set():
             self._undo_result()
 
     def give_up(self) -> None:
-        """End a call that nobody waits for any more, within a few seconds. A call that has not begun never will."""
+        """End an abandoned call within a few seconds. A call that has not begun never will."""
         self.let_go()
         if self._ended.is_set():
             return
@@ -131,7 +133,7 @@ def peer(connection: driver.Connection) -> tuple[int, Any] | None:
 
 
 def answers(family: int, address: Any) -> bool:
-    """Tell whether the server at an address takes new connections, as it does even while it is busy."""
+    """Return whether the server at an address takes new connections, as it does even while it is busy."""
     try:
         with socket.socket(family, socket.SOCK_STREAM) as asking:
             asking.settimeout(PATIENCE)

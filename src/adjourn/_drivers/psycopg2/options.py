@@ -1,4 +1,4 @@
-"""What both colours of the psycopg2 connector share: its options, its errors, statements on a connection."""
+"""The options and errors of the psycopg2 connector, and statements on its connections, for both colours."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def sorted_options(dsn: str, keywords: Mapping[str, Any], *, is_blocking: bool) 
     Parameters
     ----------
     is_blocking
-        Which connector they were given to, for the message.
+        Whether the connector is the synchronous one, for the message.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def _check_dsn(name: str, dsn: Any) -> None:
 
 @functools.cache
 def is_known_to_libpq(keyword: str) -> bool:
-    """Tell whether the libpq that psycopg2 uses has a connection parameter of this name."""
+    """Return whether the libpq that psycopg2 uses has a connection parameter of this name."""
     try:
         psycopg2.extensions.make_dsn(**{keyword: "1"})
     except psycopg2.Error:
@@ -141,7 +141,7 @@ def connected(options: Psycopg2Options, defaults: Mapping[str, Any] | None = Non
     Parameters
     ----------
     defaults
-        libpq's parameters, for those that the user has not set.
+        Values of libpq's parameters that the user has not set.
 
     Raises
     ------
@@ -213,7 +213,7 @@ def translating() -> Iterator[None]:
     except ValueError as error:
         if "NUL" not in str(error):
             raise
-        # psycopg2 refuses NUL characters before Postgres does; Postgres would answer with this code.
+        # psycopg2 refuses NUL characters before Postgres can; this is Postgres's error code.
         raise exceptions.ConnectorException(str(error), sqlstate="22021") from error
 
 
@@ -247,7 +247,7 @@ def rows(cursor: Any) -> list[Row]:
 
 
 def is_alive(connection: Connection) -> bool:
-    """Tell whether the server of an unused connection is still there, without asking the server.
+    """Return whether the server of an unused connection is still there, without asking the server.
 
     If the server is gone there is something to read: the end of the stream.
     """
@@ -270,7 +270,7 @@ def notifications(connection: Connection) -> list[str]:
 
 
 def checked_connection(connection: Any, *, is_blocking: bool) -> Connection:
-    """Check the connection that a caller has passed to a call which blocks or is awaited.
+    """Check the connection that a caller has passed to a call of either colour.
 
     Raises
     ------

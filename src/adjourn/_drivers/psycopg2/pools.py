@@ -40,7 +40,7 @@ def on_connection(
     Raises
     ------
     ConnectorException
-        If there is none in time, or for any error of the database.
+        If no connection is free in time, or for any error of the database.
     """
     connection = checked_out(call, pool, timeout)
     try:
@@ -53,8 +53,7 @@ def on_connection(
 def checked_out(call: Call[Any], pool: ThreadedConnectionPool, timeout: float) -> driver.Connection:
     """Take a working connection out of a pool; the caller must put it back.
 
-    The user's own pool may have other users, and does not announce when one of them gives a connection back. So it is
-    asked now and then.
+    The program may use its own pool elsewhere, and the pool does not announce returned connections. So this polls.
     """
     deadline = time.monotonic() + timeout
     pause = _FIRST_PAUSE

@@ -1,11 +1,11 @@
-"""Every reach into private parts of psycopg2, as seen in 2.9.13.
+"""All uses of private parts of psycopg2, as seen in 2.9.13.
 
 * ``_pool``, ``_used``, ``_rused``, ``_lock``, ``_getconn`` and ``_getkey`` of a pool, with which `Pool` keeps connections
-  that come back. Without these it has to be a pool of our own.
-* ``_args`` and ``_kwargs`` of a user's pool: where it connects to. Without these a user's pool cannot be used, for a
-  worker needs connections of its own beside it.
+  that come back. Without these adjourn needs its own pool class.
+* ``_args`` and ``_kwargs`` of a user's pool: where it connects to. Without these a user's pool cannot be used, because
+  a worker needs other connections to the same database.
 
-A release that drops one of these is noticed by `tests/connectors/test_private_parts.py`.
+`tests/connectors/test_private_parts.py` fails if a release drops one of these.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Pool(ThreadedConnectionPool):
     connect
         Makes a connection.
     arguments
-        What psycopg2 would make one with; kept, for whoever asks the pool where it connects to.
+        The arguments of `psycopg2.connect`, kept to show where the pool connects to.
     minconn
-        The number of connections that are kept even if nobody needs them.
+        The number of connections that are kept even if they are not needed.
     maxconn
         The most connections.
     """
@@ -55,7 +55,7 @@ class Pool(ThreadedConnectionPool):
         self._connect_one = connect
         self._idle_since: dict[int, float] = {}
         try:
-            # At least one, to find out now whether the database can be reached.
+            # Make at least one, to find out now whether the database can be reached.
             for _ in range(max(minconn, 1)):
                 self._keep(connect())
         except BaseException:

@@ -1,4 +1,4 @@
-"""Statements on asyncpg's own connections, which the application may have beside its engine or take out of it."""
+"""Statements on asyncpg's own connections, which an application may make itself or take from its engine."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from adjourn.types import Parameters, Row, Statement
 
 
 def is_drivers_own(connection: Any) -> bool:
-    """Tell whether this is an asyncpg connection, or one out of asyncpg's pool."""
-    # A program that has such a connection has imported asyncpg.
+    """Return whether this is an asyncpg connection, or one out of asyncpg's pool."""
+    # A program with such a connection has imported asyncpg.
     if (asyncpg := sys.modules.get("asyncpg")) is None:
         return False
     return isinstance(connection, asyncpg.Connection | asyncpg.pool.PoolConnectionProxy)

@@ -1,4 +1,4 @@
-"""What both colours of the SQLAlchemy connector share: addresses, errors, and how a statement is sent.
+"""Addresses, errors and the sending of statements, for both colours of the SQLAlchemy connector.
 
 SQLAlchemy's asynchronous connections run its blocking ones in a greenlet, so `run` is written once.
 """
@@ -50,7 +50,7 @@ def address(name: str, dsn: str | URL, drivers: Sequence[str]) -> URL:
     Raises
     ------
     InvalidOption
-        If it cannot be read, or is for another database or driver. The message never contains the address.
+        If the address cannot be read, or is for another database or driver. The message never contains the address.
     """
     try:
         url = make_url(dsn)
@@ -91,12 +91,12 @@ def make_engine(name: str, create: Callable[..., Any], url: URL, options: Mappin
 
 
 def pool_timeout(options: Mapping[str, Any]) -> float:
-    """Return the seconds to wait for a connection, by the options of an engine."""
+    """Return how many seconds an engine with these options waits for a connection."""
     return float(options.get("pool_timeout", WAIT))
 
 
 def timeout_of(pool: Any) -> float:
-    """Return the seconds to wait for a connection, by a pool's timeout."""
+    """Return how many seconds a pool waits for a connection."""
     timeout: Callable[[], float] | None = getattr(pool, "timeout", None)
     return float(timeout()) if callable(timeout) else WAIT
 
@@ -110,7 +110,7 @@ def check_dialect(dialect: Dialect, what: str, error: type[exceptions.AdjournExc
 
 
 def other_engine(given: Any) -> str:
-    """Return the remedy for an engine that was passed to the wrong call."""
+    """Return advice for an engine that was passed to the wrong call."""
     homes = [each.__module__ for each in type(given).__mro__]
     if any(home.startswith("sqlalchemy.ext.asyncio") for home in homes):
         return (
@@ -123,7 +123,7 @@ def other_engine(given: Any) -> str:
 
 
 def other_colour(connection: Any, *, is_blocking: bool) -> str:
-    """Return the remedy for a connection that was passed to a call of the wrong colour."""
+    """Return advice for a connection that was passed to a call of the wrong colour."""
     drivers = {"sqlalchemy", "psycopg", "asyncpg"}
     if is_wrapper(connection):
         drivers = {"sqlalchemy"}  # the connection inside it is managed by another framework
@@ -131,16 +131,17 @@ def other_colour(connection: Any, *, is_blocking: bool) -> str:
 
 
 class Made:
-    """The connections that an engine of ours has made, for cases in which nothing can wait until they are closed.
+    """The connections of adjourn's own engine, to close them where waiting is impossible.
 
-    These are a dead event loop, the end of the program, and an engine that is deleted. In a forked child the
+    That is when an event loop has died, at the end of the program, and when an engine is deleted. In a forked child the
     connections must not be touched at all, not even by Python's garbage collection.
     """
 
     def __init__(self, engine: Any) -> None:
         self._process = os.getpid()
         self._connections: dict[int, tuple[Any, Any, ConnectionPoolEntry]] = {}
-        # Connections that a dying event loop left checked out. SQLAlchemy warns if one is deleted before it is closed.
+        # Connections that were in use when their event loop died. SQLAlchemy warns if one is deleted before it is
+        # closed.
         self.left_behind: list[Any] = []
         pool = getattr(engine, "sync_engine", engine).pool
         event.listen(pool, "connect", self._remember)
@@ -204,7 +205,7 @@ def run(connection: Connection, statement: Statement, parameters: Parameters | N
 
 
 def _run_several_on_asyncpg(connection: Connection, text: str) -> list[Row]:
-    # SQLAlchemy begins its transaction with its first statement, and does not notice what is sent without it.
+    # SQLAlchemy begins its transaction with its first statement, and does not notice statements sent without it.
     connection.exec_driver_sql("SELECT 1")
     adapted: Any = connection.connection.dbapi_connection
     adapted.run_async(lambda raw: raw.execute(text))
@@ -226,7 +227,7 @@ def _unprepared(connection: Connection, parameters: Parameters | None) -> Iterat
 
 
 def is_quiet(connection: Any) -> bool:
-    """Tell whether nothing has arrived at a connection since its last use, so that its server is most likely there."""
+    """Return whether nothing has arrived at a connection since its last use, so that its server is probably there."""
     raw = getattr(connection, "sync_connection", connection).connection.driver_connection
     if not hasattr(raw, "fileno"):  # asyncpg
         transport = transport_of(raw)
@@ -249,7 +250,7 @@ def translating(place: str = "") -> Iterator[None]:
     Parameters
     ----------
     place
-        The server, if the connection is only being made.
+        The server, if the error arose while connecting.
     """
     try:
         yield

@@ -1,8 +1,8 @@
 """Translate an engine's address into libpq's parameters, for connections that are made beside its pool.
 
-These connections are psycopg's, whatever the engine's driver is. SQLAlchemy turns an address into the arguments of its
-driver. psycopg2 and psycopg take libpq's parameters; the arguments of asyncpg are translated here, and those without a
-counterpart are refused.
+These connections are always psycopg's, with any driver of the engine. SQLAlchemy turns an address into the arguments of
+its driver. psycopg2 and psycopg take libpq's parameters; the arguments of asyncpg are translated here, and those
+without a counterpart are refused.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SAME = {"gsslib", "host", "krbsrvname", "passfile", "password", "port", "target
 
 
 def connection_arguments(url: URL, connect_args: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the arguments with which psycopg connects where an engine does.
+    """Return the arguments with which psycopg connects to an engine's database.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def connection_arguments(url: URL, connect_args: Mapping[str, Any] | None) -> di
     if driver == "psycopg2":
         known = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
         return {name: value for name, value in arguments.items() if name in known}
-    # Only the class of cursors differs between the colours, and sessions have their own.
+    # The colours differ only in the cursor class, and sessions have their own.
     return {name: value for name, value in arguments.items() if name not in ("context", "cursor_factory")}
 
 

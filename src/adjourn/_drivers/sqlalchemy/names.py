@@ -28,7 +28,7 @@ drivers = ("psycopg", "psycopg2")
 
 
 def is_drivers_own(connection: Any) -> bool:
-    """Say that no driver is left whose own connections are taken: only asyncpg's are, and those do not block."""
+    """Return False: of drivers' own connections only asyncpg's are accepted here, and those do not block."""
     return False
 
 

@@ -1,11 +1,11 @@
 """SQLAlchemy's names for code on an event loop: the counterpart of `adjourn._drivers.sqlalchemy.names`.
 
-They have a module of their own because they need greenlet, which blocking programs may lack.
+They are in a separate module because they need greenlet, which blocking programs may lack.
 """
 
 from __future__ import annotations
 
-# Imported here because SQLAlchemy 2.0 notices only when it connects that greenlet is missing.
+# Imported here because SQLAlchemy 2.0 does not notice a missing greenlet until it connects.
 import greenlet  # type: ignore[import-untyped]  # noqa: F401
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.ext.asyncio import AsyncSession as AsyncOrmSession

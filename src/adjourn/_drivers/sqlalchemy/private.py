@@ -1,12 +1,12 @@
-"""Every reach into private parts of SQLAlchemy and asyncpg, as seen in SQLAlchemy 2.1.9 and asyncpg 0.32.0.
+"""All uses of private parts of SQLAlchemy and asyncpg, as seen in SQLAlchemy 2.1.9 and asyncpg 0.32.0.
 
 * ``Connection._transport`` and ``_loop`` of asyncpg, and ``_sock`` of asyncio's transport below it. Without these the
-  server keeps the sessions of an event loop that has died, and a connection whose server is gone is noticed by the
-  statement that fails on it.
-* ``Pool._is_asyncio`` of SQLAlchemy. Without it a ``poolclass`` that works on event loops alone is refused by SQLAlchemy
-  in its own words, and not by us with the remedy.
+  server keeps the sessions of a dead event loop, and only a failing statement shows that a connection has lost its
+  server.
+* ``Pool._is_asyncio`` of SQLAlchemy. Without it SQLAlchemy refuses a ``poolclass`` that works only on event loops, with
+  an error that does not name the remedy.
 
-A release that drops one of these is noticed by `tests/connectors/test_private_parts.py`.
+`tests/connectors/test_private_parts.py` fails if a release drops one of these.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from typing import Any
 
 
 def transport_of(raw: Any) -> Any:
-    """Return the transport of a connection of asyncpg's, or None if it has none any more."""
+    """Return the transport of an asyncpg connection, or None if it no longer has one."""
     return getattr(raw, "_transport", None)
 
 
 def finish_asyncpg(raw: Any, idle_only: bool) -> None:
-    """Close a connection of asyncpg's without waiting: its event loop may run elsewhere, or never again."""
+    """Close an asyncpg connection without waiting: its event loop may run elsewhere, or never again."""
     transport: Any = transport_of(raw)
     loop: asyncio.AbstractEventLoop = raw._loop
     if transport is not None and (found := transport.get_extra_info("socket")) is not None:
@@ -44,5 +44,5 @@ def finish_asyncpg(raw: Any, idle_only: bool) -> None:
 
 
 def is_for_event_loops(poolclass: Any) -> bool:
-    """Say whether a class of pools works on event loops alone."""
+    """Return whether a class of pools works only on event loops."""
     return getattr(poolclass, "_is_asyncio", False) is True

@@ -17,15 +17,15 @@ from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 
 class SyncInMemoryHalf(SyncPooledHalf[MemoryStore]):
-    """Works with a store in memory. There is nothing to connect to, so a closed connector serves calls too, and closing
-    leaves the store as it is.
+    """Works with a store in memory. It connects to nothing, so a closed connector serves calls too, and closing leaves
+    the store as it is.
 
     Parameters
     ----------
     store
         The store, which several connectors may share; by default a new one.
     json_dumps, json_loads
-        How the arguments of jobs become JSON text and back; `json.dumps` and `json.loads` unless given.
+        Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
     """
 
     def __init__(
@@ -67,11 +67,11 @@ class SyncInMemoryHalf(SyncPooledHalf[MemoryStore]):
         Parameters
         ----------
         statement
-            One of adjourn's own statements; it is recognised by its name, and its text is not read.
+            One of adjourn's own statements; only its name is used.
         parameters
             The values of its ``%(name)s``.
         connection
-            Must be None: the caller cannot have a transaction here.
+            Must be None: a store in memory has no transactions.
 
         Raises
         ------

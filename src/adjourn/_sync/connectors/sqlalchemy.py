@@ -31,18 +31,18 @@ from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 
 class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
-    """Works with a SQLAlchemy `Engine`: the application's, or one that it makes.
+    """Works with a SQLAlchemy `Engine`: the application's, or one that the connector makes.
 
     Parameters
     ----------
     name
-        The connector's, for messages.
+        The connector's name, for messages.
     drivers
         The drivers that ``dsn`` may name; the first is the default.
     dsn
-        The address for an engine of its own, which it makes if it is opened without one.
+        The address for the engine that the connector makes if it is opened without one.
     json_dumps, json_loads
-        How the arguments of jobs become JSON text and back; `json.dumps` and `json.loads` unless given.
+        Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
     **options
         The options of SQLAlchemy's function that makes such an engine (``pool_size``, ``max_overflow``,
         ``pool_timeout`` in seconds, ``connect_args``, ``echo``, ...).
@@ -71,7 +71,7 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
         self.url: URL = driver.address(name, dsn, drivers)
         self.options = options
         self._made: driver.Made | None = None
-        # Made now so that options which SQLAlchemy does not know are refused at once. It does not connect yet.
+        # Made now, so that SQLAlchemy refuses unknown options at once. It does not connect yet.
         self._make_engine()
 
     @property
@@ -140,9 +140,9 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
             The values of its ``%(name)s``; None sends the text as it is. Text of several commands returns no rows if
             the driver returns none for it.
         connection
-            A `Connection` or an ORM session of SQLAlchemy's: the statement becomes part of the transaction that
-            is open on it, or begins one, as any other statement does. A connection of the driver itself is accepted as
-            well, if that driver has one of this kind. The connector need not be open.
+            A SQLAlchemy `Connection` or ORM session: the statement becomes part of the transaction that is open on
+            it, or begins one, as any other statement does. It may also be a connection of the driver itself, if the
+            driver has one of this kind. The connector need not be open.
 
         Raises
         ------
@@ -157,7 +157,7 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
         """
         if connection is not None:
             if isinstance(connection, SyncScopedSession):
-                # Which session this is may depend on the current task, and the guard runs the call in another one.
+                # A scoped session may depend on the current task, and the guard runs the call in another one.
                 connection = connection()
             return runtime.guarded(self._execute_given, connection, statement, parameters)
         return runtime.guarded(self._execute_pooled, statement, parameters)
@@ -165,9 +165,9 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
     def session(self) -> SyncSession:
         """Open another connection beside the pool, for the caller alone.
 
-        The connection is psycopg's, whatever the engine's driver is. It uses the address of the engine in use, or else
-        ``dsn``, and the ``connect_args`` of this connector, because SQLAlchemy does not reveal those of an engine that
-        was made elsewhere. The connector need not be open.
+        The connection is always psycopg's, with any driver of the engine. It uses the address of the engine in use, or
+        else ``dsn``, and the ``connect_args`` of this connector, because SQLAlchemy does not reveal those of an engine
+        that was made elsewhere. The connector need not be open.
 
         Raises
         ------
@@ -227,9 +227,9 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
 def checked_out(engine: Engine) -> Connection:
     """Take a working connection out of the engine's pool.
 
-    Asking the server each time (``pool_pre_ping``, which is the user's to choose) would double the cost of a
-    statement. If the server is gone, the connection has something to read, the end of the stream. So the server is
-    asked only if there is something to read. No statement is ever sent twice.
+    Asking the server each time (``pool_pre_ping``, which users may choose) would double the cost of a statement. If the
+    server is gone, the connection can read the end of the stream. So this asks the server only if there is something to
+    read. It never sends a statement twice.
     """
     connection = engine.connect()
     if driver.is_quiet(connection):

@@ -146,7 +146,7 @@ class SyncJobManager(SyncStatementRunner):
         InvalidTaskArguments
             If the arguments cannot be stored as JSON.
         InvalidOption
-            If it is not a job, or has a value that a task's job cannot have.
+            If ``job`` is not a job, or has a value that a task's job cannot have.
         """
         check_job("job", job)
         parameters = {
@@ -177,14 +177,14 @@ class SyncJobManager(SyncStatementRunner):
         jobs
             The jobs, without ids.
         connection
-            A connection of the caller's: the jobs are stored in the transaction open on it, or not at all.
+            The caller's own connection: the jobs are stored in the transaction open on it, or not at all.
 
         Raises
         ------
         AlreadyEnqueued
-            If the queueing lock of any is taken, or two of them have the same. Nothing is stored.
+            If the queueing lock of a job is taken, or two of them have the same. Nothing is stored.
         InvalidTaskArguments
-            If the arguments of any cannot be stored as JSON.
+            If the arguments of a job cannot be stored as JSON.
         InvalidOption
             If one is not a job, or has a value that a task's job cannot have.
         """
@@ -228,7 +228,7 @@ class SyncJobManager(SyncStatementRunner):
         job_id
             The job.
         abort
-            If it is running, ask its worker to end it; `JobContext.should_abort` says what that can promise.
+            If the job is running, ask its worker to end it; see `JobContext.should_abort` for when a job ends.
         delete_job
             Delete the waiting job instead of keeping it as cancelled.
         connection
@@ -260,19 +260,19 @@ class SyncJobManager(SyncStatementRunner):
         lock: str | None = None,
         connection: Any = None,
     ) -> None:
-        """Run a job again: one that has ended, one that runs, or one that waits.
+        """Run a job again, whether it has ended, is running or is waiting.
 
-        A running job is taken from its worker, and that run's outcome is discarded. The run itself is not stopped, so
-        the two runs may overlap, even under a lock. If that matters, abort the job first and wait for its end.
+        A running job is taken from its worker, and the outcome of that run is discarded. The run itself goes on, so the
+        two runs may overlap, even under a lock. If that matters, abort the job first and wait for its end.
 
         Parameters
         ----------
         job_id
             The job.
         retry_at
-            The aware datetime before which it does not run; None means at once.
+            The aware datetime before which the job does not run; None means at once.
         priority, queue, lock
-            New values; None leaves the job's own. The job gives up its queueing lock, unless it is still waiting.
+            New values; None keeps the job's own. The job gives up its queueing lock, unless it is still waiting.
         connection
             The caller's own connection, whose transaction this joins.
 
@@ -281,7 +281,7 @@ class SyncJobManager(SyncStatementRunner):
         NoResult
             If there is no such job.
         InvalidOption
-            If a job cannot be deferred with one of the values.
+            If one of the values is not valid for a job.
         """
         check_id("job_id", job_id)
         if retry_at is not None:

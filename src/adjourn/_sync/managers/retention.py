@@ -12,13 +12,13 @@ from adjourn.types import Parameters
 logger = logging.getLogger("adjourn.retention")
 
 BATCH = 5_000
-"""How many jobs one transaction looks at. It locks them, and its snapshot keeps dead rows from being vacuumed."""
+"""How many jobs one transaction checks. It locks them, and its snapshot keeps dead rows from being vacuumed."""
 DROP_ATTEMPTS = 3
 _FINISHED = ("succeeded", "failed", "cancelled", "aborted")
 
 
 class SyncRetention(SyncStatementRunner):
-    """Deletes finished jobs that are no longer wanted."""
+    """Deletes old finished jobs."""
 
     def delete_old_jobs(
         self,
@@ -33,7 +33,8 @@ class SyncRetention(SyncStatementRunner):
         Finished jobs are stored in one table per week. If all jobs of a week are to be deleted, its table is dropped,
         provided that this role owns it and no other session is using it. That takes milliseconds, however many jobs
         there are, leaves nothing to vacuum, and delays workers for a fifth of a second at most. All other jobs are read
-        in the order of their ids and deleted in many small transactions. If interrupted, completed deletions stand.
+        in the order of their ids and deleted in many small transactions. If it is interrupted, the jobs deleted so far
+        stay deleted.
 
         Parameters
         ----------

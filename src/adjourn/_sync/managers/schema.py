@@ -56,7 +56,7 @@ class SyncSchemaManager:
         try:
             return self._apply(session)
         finally:
-            # An open transaction ends with its connection.
+            # Closing the connection also ends an open transaction.
             session.close()
 
     def _apply(self, session: SyncSession) -> list[str]:
@@ -89,7 +89,7 @@ class SyncSchemaManager:
         Raises
         ------
         SchemaOutOfDate
-            If it is; the message says which of the two, and the command that fixes it.
+            If it is missing or older; the message says which, and names the command that fixes it.
         """
         version = self.get_version()
         if version < sql.latest_version():
@@ -99,6 +99,6 @@ class SyncSchemaManager:
     def get_migrations_path() -> str:
         """Return the directory of the migrations' files.
 
-        They are templates, for people to read. What can be executed, `adjourn.schema.versions` returns.
+        The files are templates to read. `adjourn.schema.versions` returns SQL that can be executed.
         """
         return str(pathlib.Path(sql.__file__).parent / "migrations")

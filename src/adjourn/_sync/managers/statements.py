@@ -25,7 +25,7 @@ class SyncStatementRunner:
     Parameters
     ----------
     connector
-        Where the statements go.
+        Executes the statements.
     schema
         The database schema that holds adjourn's tables.
 
@@ -51,7 +51,7 @@ class SyncStatementRunner:
         parameters
             Its parameters, by name.
         connection
-            A connection of the caller's, whose transaction this joins.
+            The caller's own connection, whose transaction this joins.
 
         Raises
         ------

@@ -24,11 +24,11 @@ class SyncWorkers(SyncStatementRunner):
         Parameters
         ----------
         name
-            A name for people to read.
+            A name for logs and lists.
         queues
-            The queues that it serves; None means all.
+            The queues that the worker serves; None means all.
         timeout
-            Seconds without a heartbeat after which it counts as dead.
+            Seconds without a heartbeat after which the worker counts as dead.
 
         Raises
         ------
@@ -76,7 +76,7 @@ class SyncWorkers(SyncStatementRunner):
         Parameters
         ----------
         queues
-            Claim from these only; None for all.
+            The queues to claim from; None for all.
         worker_id
             The worker, as `register_worker` has returned it.
         """
@@ -101,14 +101,14 @@ class SyncWorkers(SyncStatementRunner):
         job
             The job, as `fetch_job` has returned it.
         status
-            How it ended: succeeded, failed, aborted or cancelled.
+            How the job ended: succeeded, failed, aborted or cancelled.
         delete_job
             Delete it instead of keeping it.
 
         Raises
         ------
         InvalidOption
-            If the job was not fetched, or the status is not one to end with.
+            If the job was not fetched, or a job cannot end with this status.
         """
         check_is_job("job", job)
         check_flag("delete_job", delete_job)
@@ -146,6 +146,6 @@ class SyncWorkers(SyncStatementRunner):
 
 
 def _manager_of(workers: SyncWorkers) -> SyncWorkerManager:
-    # Not a method: a class that inherits this and its twin would have one of the two for both.
+    # Not a method: a class that inherits from this class and its twin would use one of the two methods for both.
     connector = workers.connector
     return SyncWorkerManager(connector.get_sync_connector(), connector.json_loads, workers.schema)

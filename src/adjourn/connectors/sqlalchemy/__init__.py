@@ -8,8 +8,8 @@ connector                       engine                                         d
 `SQLAlchemyPsycopg2Connector`   `sqlalchemy.Engine`                            psycopg2
 ==============================  =============================================  ======================
 
-Pass the engine when the app is opened: ``app.open(engine)``, ``await app.open_async(engine)``. It is never disposed of
-here. Without one the connector makes an engine of its own from its ``dsn``.
+Pass the engine when you open the app: ``app.open(engine)``, ``await app.open_async(engine)``. The connector never
+disposes of it. Without one, the connector makes its own engine from ``dsn``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = ["SQLAlchemyConnector", "SQLAlchemyPsycopg2Connector", "SQLAlchemyPsyc
 
 
 def __getattr__(name: str) -> Any:
-    # SQLAlchemy's asynchronous half needs greenlet, which a blocking program does not need.
+    # SQLAlchemy's asynchronous part needs greenlet, which a blocking program does not.
     if name != "SQLAlchemyConnector":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

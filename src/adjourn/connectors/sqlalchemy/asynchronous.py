@@ -32,8 +32,8 @@ class SQLAlchemyConnector(AsynchronousConnector):
     """An asynchronous connector on a SQLAlchemy `AsyncEngine`, that serves synchronous calls as well.
 
     ``await app.open_async(engine)`` shares the application's engine and its pool, and never disposes of it; ``await
-    app.open_async()`` makes an engine from ``dsn``, and ``await app.close_async()`` disposes of that one. Opened with
-    ``app.open()`` instead it works as a `SQLAlchemyPsycopgConnector` with the same address.
+    app.open_async()`` makes an engine from ``dsn``, and ``await app.close_async()`` disposes of that one. If you open
+    the app with ``app.open()`` instead, the connector works as a `SQLAlchemyPsycopgConnector` with the same address.
 
     A worker can run on it. The worker's own connections are psycopg's, beside the engine's pool, with the engine's
     address. If that engine was made with ``connect_args``, pass them to the connector as well.
@@ -41,12 +41,12 @@ class SQLAlchemyConnector(AsynchronousConnector):
     Parameters
     ----------
     dsn
-        The address for an engine of its own, ``postgresql+psycopg://...`` (psycopg is also used where no driver is
+        The address for the connector's own engine, ``postgresql+psycopg://...`` (psycopg is also used where no driver is
         named) or ``postgresql+asyncpg://...``.
     json_dumps, json_loads
-        How the arguments of jobs become JSON text and back; `json.dumps` and `json.loads` unless given.
+        Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
     **options
-        The options of `sqlalchemy.ext.asyncio.create_async_engine` for an engine of its own (``pool_size``,
+        The options of `sqlalchemy.ext.asyncio.create_async_engine` for the connector's own engine (``pool_size``,
         ``max_overflow``, ``pool_timeout`` in seconds, 30 by default, ``connect_args``, ``echo``, ...).
 
     Raises
@@ -98,7 +98,7 @@ def twin_options(url: URL, options: Mapping[str, Any]) -> tuple[URL, dict[str, A
     Raises
     ------
     InvalidOption
-        If something has no synchronous counterpart.
+        If an option has no synchronous counterpart.
     """
     twin = dict(options)
     for name in ("async_creator", "creator", "pool"):

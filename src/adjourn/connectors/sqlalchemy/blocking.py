@@ -14,7 +14,7 @@ __all__ = ["SQLAlchemyPsycopg2Connector", "SQLAlchemyPsycopgConnector"]
 
 
 class EngineConnector(SynchronousConnector):
-    """What the synchronous connectors on an engine have in common."""
+    """The common code of the synchronous connectors on an engine."""
 
     @property
     def engine(self) -> Any:
@@ -38,11 +38,11 @@ class SQLAlchemyPsycopgConnector(EngineConnector):
     Parameters
     ----------
     dsn
-        The address for an engine of its own; libpq's environment variables supply what is missing in it.
+        The address for the connector's own engine; libpq's environment variables supply its missing parts.
     json_dumps, json_loads
-        How the arguments of jobs become JSON text and back; `json.dumps` and `json.loads` unless given.
+        Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
     **options
-        The options of `sqlalchemy.create_engine` for an engine of its own (``pool_size``, ``max_overflow``,
+        The options of `sqlalchemy.create_engine` for the connector's own engine (``pool_size``, ``max_overflow``,
         ``pool_timeout`` in seconds, 30 by default, ``connect_args``, ``echo``, ...).
 
     Raises
@@ -81,11 +81,11 @@ class SQLAlchemyPsycopg2Connector(EngineConnector):
     Parameters
     ----------
     dsn
-        The address for an engine of its own; libpq's environment variables supply what is missing in it.
+        The address for the connector's own engine; libpq's environment variables supply its missing parts.
     json_dumps, json_loads
-        How the arguments of jobs become JSON text and back; `json.dumps` and `json.loads` unless given.
+        Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
     **options
-        The options of `sqlalchemy.create_engine` for an engine of its own (``pool_size``, ``max_overflow``,
+        The options of `sqlalchemy.create_engine` for the connector's own engine (``pool_size``, ``max_overflow``,
         ``pool_timeout`` in seconds, 30 by default, ``connect_args``, ``echo``, ...).
 
     Raises
@@ -114,7 +114,7 @@ class SQLAlchemyPsycopg2Connector(EngineConnector):
         )
 
     def open(self, pool: Any = None, *, engine: Any = None) -> None:
-        """Make an engine, or use the one given, as ``open(engine)`` or ``open(engine=engine)``; it is never disposed of.
+        """Use the engine that is passed as ``open(engine)`` or ``open(engine=engine)``, or make one.
 
         Parameters
         ----------

@@ -1,6 +1,6 @@
 -- Store new jobs and return their ids, in the order given.
---   p_schedule_in: in how many seconds from now a job is due; it counts before p_scheduled_at. Null for none at all.
---   p_own_transaction: the caller commits later. A worker may fall asleep meanwhile, so it is told in any case.
+--   p_schedule_in: seconds from now until a job is due; wins over p_scheduled_at. Null for no delays.
+--   p_own_transaction: the caller commits later. A worker may fall asleep meanwhile, so notify in any case.
 create function @schema.adjourn_defer_jobs_v1(
     p_queues text[], p_task_names text[], p_priorities integer[], p_locks text[], p_queueing_locks text[], p_args jsonb[],
     p_scheduled_at timestamptz[], p_schedule_in double precision[], p_own_transaction boolean

@@ -1,5 +1,5 @@
--- Defer the job of one tick, unless that tick or a later one was deferred already: the tick is recorded and the job is
--- stored, or neither is.
+-- Defer the job of one tick, unless that tick or a later one was deferred already: record the tick and store the job, or
+-- do neither.
 -- Returns whether the tick was new, and the job's id, which is null if its queueing lock was taken.
 create function @schema.adjourn_defer_periodic_v1(
     p_periodic_id text, p_cron text, p_timezone text, p_tick timestamptz,

@@ -1,4 +1,4 @@
--- Look at the next p_limit finished jobs older than p_age, and delete those with one of these statuses and this queue
+-- Check the next p_limit finished jobs older than p_age, and delete those with one of these statuses and this queue
 -- (null: any). Jobs that another transaction has locked stay.
 -- Returns how many were deleted, and the id to continue after, null if there are no more.
 create function @schema.adjourn_delete_old_jobs_v1(

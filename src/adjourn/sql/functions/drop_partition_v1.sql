@@ -1,9 +1,10 @@
--- Drop one of the partitions that adjourn_old_partitions_v1 names, if each of its jobs has one of these statuses and this queue (null: any).
+-- Drop one of the partitions that adjourn_old_partitions_v1 names, if each of its jobs has one of these statuses and
+-- this queue (null: any).
 -- Returns the outcome ('dropped', 'kept', 'busy', 'refused' or 'missing'), and how many jobs were dropped.
 --   A drop locks all of finished_jobs for a moment, and while it waits for that lock, no worker can finish a job. So
---   the slow part, looking at each job, comes before, under a lock that only blocks changes of this partition. Then the
+--   the slow part, checking each job, comes first, under a lock that only blocks changes of this partition. Then the
 --   drop waits very briefly, and not at all if another session waits for the partition already. That session may have
---   locked finished_jobs and wait for our partition; the timeout ends this before it counts as a deadlock.
+--   locked finished_jobs and wait for our partition; the timeout ends this before Postgres reports a deadlock.
 create function @schema.adjourn_drop_partition_v1(p_name text, p_age interval, p_statuses text[], p_queue text)
 returns table (outcome text, jobs bigint)
 language plpgsql set lock_timeout = '2s' set jit = off as $$

@@ -1,7 +1,7 @@
--- One round trip of a worker: store what has become of its jobs, and claim what is next.
---   p_outcomes: an array of objects, or null for none. `id` and `claim` say which run of which job, and `outcome` what
---     has become of it: the status of a job that has ended, 'deleted' if it ends without a trace, 'retried' or
---     'handed_back'. `error` is added to the job's errors; what a retry may say besides, adjourn_put_back_v1 tells.
+-- One round trip of a worker: store the outcomes of its jobs, and claim the next jobs.
+--   p_outcomes: an array of objects, or null for none. `id` and `claim` identify the job and the run. `outcome` is the
+--     status of a job that has ended, 'deleted' to delete it, 'retried' or 'handed_back'. `error` is added to the job's
+--     errors; adjourn_put_back_v1 describes the other keys of a retry.
 --   p_limit: how many jobs to claim. p_queues: the queues to claim from, null for all.
 --   p_busy: the worker has been saturated for a while and need not be notified of new jobs.
 --   p_probe: look also for jobs that are due or not placed yet, and for locks without a head.
@@ -33,13 +33,13 @@ declare
     v_due timestamptz;
 begin
     if p_outcomes is not null then
-        -- Of arrays the planner expects few rows, and looks each up by its id. Of JSON it expects a hundred, and would
-        -- rather read the whole index.
+        -- The planner expects few rows from an array, and looks each up by its id. From JSON it expects a hundred rows,
+        -- and would read the whole index.
         select array_agg(o.id), array_agg(o.claim), array_agg(o.outcome), array_agg(o.error)
         into v_ids, v_claims, v_outcomes, v_errors
         from json_to_recordset(p_outcomes) o(id bigint, claim integer, outcome text, error text);
         if v_outcomes && array['retried', 'handed_back'] then
-            -- More than one statement takes these rows. Whoever takes several does so in the order of their ids.
+            -- Several statements lock these rows. Each of them locks rows in the order of their ids.
             perform from @schema.adjourn_jobs j where j.id = any(v_ids) and j.worker_id = p_worker order by j.id for update;
             select back.ids, back.freed into v_back, v_freed from @schema.adjourn_put_back_v1(p_worker, p_outcomes) back;
         end if;
@@ -77,8 +77,8 @@ begin
             ));
             v_due := (select j.scheduled_at from @schema.adjourn_jobs j where j.hold = @scheduled order by j.scheduled_at limit 1);
         end if;
-        -- This comes before the claim, so that a job that another worker places in between is found by the claim. In
-        -- the other order neither would see it, and a worker that ends when no job is left would miss it.
+        -- This comes before the claim, so that the claim finds a job that another worker places in between. In the
+        -- other order neither would see the job, and a worker that ends when no job is left would miss it.
         v_place := exists (select from @schema.adjourn_jobs j where j.hold = @unplaced) or exists (select from @schema.adjourn_headless_locks);
     end if;
 
@@ -114,8 +114,8 @@ begin
                           j.attempts, j.claim, j.abort_requested, j.enqueued_at, j.started_at;
             end if;
             if not v_hungry and cardinality(v_picked) < p_limit then
-                -- A transaction that stored a job meanwhile did not see the flag, so the worker asks once more after
-                -- this commit.
+                -- A transaction that stored a job meanwhile did not see the flag, so the worker claims again after this
+                -- commit.
                 update @schema.adjourn_workers set hungry = true where id = p_worker;
                 v_repeat := true;
             elsif v_hungry and p_busy then

@@ -1,5 +1,5 @@
--- Jobs in the order of their ids, from the one after p_after_id on, p_limit of them (null: all). A null does not limit.
--- A status that only live jobs have, or only finished ones, keeps the other table from being read.
+-- Jobs in the order of their ids, from the one after p_after_id on, p_limit of them (null: all). A null filter matches
+-- all. If only live jobs, or only finished ones, can have the status, the other table is not read.
 -- The settings make plans that read by the indexes on ids, even if they are made and kept while a table is empty.
 create function @schema.adjourn_list_jobs_v1(
     p_id bigint, p_queue text, p_task_name text, p_status text, p_lock text, p_queueing_lock text, p_worker_id bigint,

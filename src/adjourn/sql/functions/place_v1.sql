@@ -1,5 +1,5 @@
 -- Place jobs that have a lock: one job of each lock becomes its head, the others wait behind it. Locks without a head
--- get a new one. There is one placer at a time, elected by a try-lock; it waits only for workers' promotions.
+-- get a new one. Only one session places jobs at a time, elected by a try-lock; it waits only for workers' promotions.
 create function @schema.adjourn_place_v1(p_limit integer, p_heal boolean) returns table (
     elected boolean, placed integer, promoted integer, waiting integer
 )
@@ -25,7 +25,7 @@ begin
         return;
     end if;
     perform pg_advisory_xact_lock(@placing_key);
-    -- Look at new jobs, at locks that were recorded as headless and, on request, at every lock without a head.
+    -- Consider new jobs, locks that were recorded as headless and, on request, every lock without a head.
     v_new := array(select j.id from @schema.adjourn_jobs j where j.hold = @unplaced order by j.id limit p_limit for update skip locked);
     with noted as (delete from @schema.adjourn_headless_locks returning lock)
     select coalesce(array_agg(distinct lock), '{}') into v_noted from noted;

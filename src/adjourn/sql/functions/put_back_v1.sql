@@ -1,10 +1,10 @@
 -- Put jobs of a worker back, to be run again: those of p_outcomes, as adjourn_exchange_v1 takes them, that are
 --   'handed_back': as if they had not been claimed, at the same place in their lock;
---   'retried': they failed. `retry_at` says not before when, `retry_in` not before so many seconds from now; neither is
---     at once. `priority`, `queue` and `lock` are new values. A retry gives up its queueing lock, so that it can always
---     be stored. Without delay and new lock it stays its lock's head.
--- The caller has locked the rows, and promotes; its settings hold here, too. Returns the ids whose claim was still the worker's, and the locks that
--- these jobs have left without a head.
+--   'retried': they failed. They run again at `retry_at`, in `retry_in` seconds or, without either, at once.
+--     `priority`, `queue` and `lock` are new values. A retry gives up its queueing lock, so that it can always be
+--     stored. Without a delay or a new lock it stays its lock's head.
+-- The caller has locked the rows, and promotes the next jobs; its planner settings apply here, too. Returns the ids of
+-- jobs that were still the worker's, and the locks that these jobs have left without a head.
 create function @schema.adjourn_put_back_v1(p_worker bigint, p_outcomes json) returns table (ids bigint[], freed text[])
 language plpgsql as $$
 begin

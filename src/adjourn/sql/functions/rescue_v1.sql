@@ -1,5 +1,5 @@
--- Declare workers dead that no longer send heartbeats, and free their jobs. A job that lost its worker p_max_losses
--- times fails. Returns how many jobs were freed and how many failed.
+-- Declare workers dead that have stopped sending heartbeats, and free their jobs. A job whose workers have died
+-- p_max_losses times fails. Returns how many jobs were freed and how many failed.
 create function @schema.adjourn_rescue_v1(p_max_losses integer, p_grace interval) returns table (rescued integer, failed integer)
 language plpgsql as $$
 declare
@@ -8,7 +8,7 @@ declare
     v_locks text[];
 begin
     rescued := 0; failed := 0;
-    -- After a restart of the server no worker has sent a heartbeat for a while, so give them time to send one.
+    -- While the server was down no worker could send a heartbeat, so give them time to send one.
     if now() < pg_postmaster_start_time() + p_grace then
         return next;
         return;

@@ -15,7 +15,7 @@ begin
             worker_id = null, started_at = null, scheduled_at = p_at, priority = coalesce(p_priority, j.priority),
             attempts = j.attempts + (v_old.worker_id is not null)::integer, queue = coalesce(p_queue, j.queue), lock = v_new,
             queueing_lock = case when v_old.worker_id is null then j.queueing_lock end,
-            -- A caller who wants it to run again no longer wants it to be aborted.
+            -- A retry takes back an earlier request to abort.
             abort_requested = false,
             hold = case when p_at > now() then @scheduled when v_new is null then @ready else @unplaced end
         where j.id = p_id;

@@ -1,5 +1,5 @@
--- Notify the workers that want it. Each commit that notifies takes a lock of the whole server, so busy workers do not
--- want it.
+-- Notify the workers that have asked for it. Each commit that notifies takes a server-wide lock, so busy workers do not
+-- ask.
 create function @schema.adjourn_wake_v1(p_always boolean, p_except bigint) returns void
 language plpgsql as $$
 begin

@@ -1,4 +1,4 @@
--- A job's errors with one more, which may be null: the first is kept, and of the others the last ones.
+-- Add an error, which may be null, to a job's errors, keeping only the first and the last ones.
 create function @schema.adjourn_with_error_v1(p_errors jsonb, p_error jsonb) returns jsonb
 language sql immutable as $$
     select case

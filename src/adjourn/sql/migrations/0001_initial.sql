@@ -1,10 +1,10 @@
 -- The tables, indexes and functions of adjourn. CONTRIBUTING.md explains the ideas behind them; in short:
 --   * a job is either in adjourn_jobs (waiting or running) or in adjourn_finished_jobs, at any instant;
---   * no index, and no index predicate, mentions a column that a claim changes, so a claim is a HOT update;
+--   * no index or index predicate contains a column that a claim changes, so a claim is a HOT update;
 --   * a job that is not ready is not in the index that claims read, so it costs them nothing;
---   * `claim` is the fence: each claim raises it, and every write of a worker names it.
+--   * `claim` is the fencing number: each claim raises it, and every write of a worker names it.
 
--- A schema that is there already is used: making one needs a right that its owner may not have.
+-- Use a schema that exists already: making one needs a right that its owner may not have.
 if not exists (select from pg_namespace where nspname = @schema_bare) then
     create schema @schema;
 end if;
@@ -38,11 +38,11 @@ create table @schema.adjourn_jobs (
     args jsonb not null,
     scheduled_at timestamptz,
     -- Why it is not ready: @ready it is, or it runs; @scheduled it is not due yet; @behind it waits behind its lock's head;
-    -- @unplaced it has a lock, and nobody has looked yet whether that is free.
+    -- @unplaced it has a lock, and no worker has placed it yet.
     hold smallint not null,
-    attempts integer not null default 0,              -- public: raised by a retry and by the loss of a worker
-    losses smallint not null default 0,               -- how often its worker was lost
-    claim integer not null default 0,                 -- the fence: raised by each claim, never lowered
+    attempts integer not null default 0,              -- public: raised by a retry and by the death of a worker
+    losses smallint not null default 0,               -- how often its worker died
+    claim integer not null default 0,                 -- the fencing number: raised by each claim, never lowered
     worker_id bigint,
     abort_requested boolean not null default false,
     enqueued_at timestamptz not null default now(),
@@ -62,7 +62,7 @@ create index adjourn_jobs_chain on @schema.adjourn_jobs (lock, priority desc, id
 create unique index adjourn_jobs_head on @schema.adjourn_jobs (lock) where hold = @ready and lock is not null;
 create unique index adjourn_jobs_queueing_lock on @schema.adjourn_jobs (waiting_queueing_lock) where waiting_queueing_lock is not null;
 
--- Workers ask often which of their jobs are to be aborted, and there are few such jobs.
+-- Workers often query which of their jobs to abort, and there are few such jobs.
 create index adjourn_jobs_abort_requested on @schema.adjourn_jobs (id) where abort_requested;
 
 -- Locks that may have no head. There is no index, so that an insert never waits.
@@ -129,7 +129,7 @@ create table @schema.adjourn_schedules (
 \ir ../functions/place_v1.sql
 \ir ../functions/rescue_v1.sql
 
--- Looking at jobs, and changing them by hand
+-- Reading jobs, and changing them by hand
 \ir ../functions/retry_by_id_v1.sql
 \ir ../functions/job_status_v1.sql
 \ir ../functions/list_jobs_v1.sql

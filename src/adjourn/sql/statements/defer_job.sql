@@ -1,4 +1,4 @@
--- One job, as adjourn_defer_jobs_v1 and adjourn_wake_v1 would do it; without them it costs no more than a bare insert.
+-- Store one job as adjourn_defer_jobs_v1 and adjourn_wake_v1 do, but inline: it costs no more than a bare insert.
 with due as (
     select coalesce(now() + make_interval(secs => %(schedule_in)s::double precision), %(scheduled_at)s::timestamptz) as at
 ), job as (

@@ -1,4 +1,4 @@
--- Mark the schedules that the program still has as seen, and delete those that no program has had for long.
+-- Mark the schedules that the program still uses as seen, and delete those that no program has used for long.
 with seen as (
     update @schema.adjourn_schedules s set seen_at = now()
     from unnest(%(task_names)s::text[], %(periodic_ids)s::text[]) known(task_name, periodic_id)

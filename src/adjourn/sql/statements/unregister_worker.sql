@@ -1,4 +1,4 @@
--- If it still has jobs, it stays, marked as dead, until they are rescued.
+-- A worker that still has jobs stays, marked as dead, until they are rescued.
 with gone as (
     delete from @schema.adjourn_workers w
     where w.id = %(worker_id)s

@@ -1,7 +1,7 @@
-"""Where the bodies of jobs run: on the worker's event loop, or in threads. One runner a module.
+"""Runners, which run the bodies of jobs: on the worker's event loop, or in threads. Each module has one.
 
-A runner is handed a run and its body, and says how the run went. It decides nothing about jobs: what to run, and what an
-outcome means, are the executor's.
+A runner gets a run and its body, and reports how the run ended. The executor decides what to run, and what an outcome
+means.
 """
 
 from adjourn.worker.runners.contract import Body, Halt, NotBegun, Run, Runner

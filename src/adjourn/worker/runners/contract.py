@@ -1,4 +1,4 @@
-"""What a runner is, and what it is handed."""
+"""The contract of runners, and the runs that they get."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ OnEnd: TypeAlias = "Callable[[Run, Any, BaseException | None], None]"
 
 
 class NotBegun(Exception):
-    """The worker was stopped before the run had begun, so its job is to be handed back."""
+    """The worker was stopped before the run had begun, so the executor hands its job back."""
 
 
 @attrs.define
 class Halt:
-    """Whether no further run is to begin. It is set from any thread."""
+    """Whether to begin no further run. Any thread may set it."""
 
     is_set: bool = False
 
@@ -39,21 +39,21 @@ class Run:
     began: float = attrs.field(factory=time.perf_counter)
     runner: Runner | None = None
     task: asyncio.Task[None] | None = None
-    """The task of the event loop that it is, or is wrapped by."""
+    """The event loop's task that runs it or its middleware."""
     awaitable: concurrent.futures.Future[Any] | None = None
-    """What a thread waits for that has found something to await."""
+    """The future that a thread waits for, if the body returned an awaitable."""
     timeout: float | None = None
     timer: asyncio.TimerHandle | None = None
     abort_reason: AbortReason | None = None
 
     def abort(self, reason: AbortReason) -> None:
-        """Ask it to end, as far as its runner can."""
+        """Ask the run to end, as far as its runner can."""
         self.abort_reason = reason
         if self.runner is not None:
             self.runner.abort(self)
 
     def let_go(self) -> None:
-        """Stop following it, and ask it to end."""
+        """Stop following the run, and ask it to end."""
         if self.timer is not None:
             self.timer.cancel()
         self.abort(self.abort_reason or AbortReason.SHUTDOWN)
@@ -65,16 +65,16 @@ class Runner(Protocol):
     """Runs bodies somewhere. Its methods are called on the worker's event loop."""
 
     interrupts: bool
-    """Whether `abort` ends a body in the middle. Where it does not, the body has to ask ``context.should_abort()``."""
+    """Whether `abort` ends a body in the middle. If not, the body has to check ``context.should_abort()``."""
 
     def start(self, run: Run, body: Body) -> None:
-        """Begin a run, and tell later how it ended; with `NotBegun` if the worker was stopped just before."""
+        """Begin a run, and report later how it ended: with `NotBegun` if the worker was stopped just before."""
 
     def call(self, run: Run, body: Body) -> Awaitable[Any]:
-        """Return what is awaited to run a body whose run has begun already, in the worker's middleware around it."""
+        """Return an awaitable that runs the body of a run that has begun already; worker middleware awaits it."""
 
     def abort(self, run: Run) -> None:
         """Ask a body to end, as far as this is possible from outside."""
 
     def close(self) -> None:
-        """Begin nothing any more, and let go of what runs without waiting for it."""
+        """Begin no more runs, and stop following the present ones without waiting for them."""

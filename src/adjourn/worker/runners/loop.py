@@ -11,16 +11,16 @@ from adjourn.worker.runners.contract import Body, Halt, NotBegun, OnEnd, Run
 
 
 class LoopRunner:
-    """Runs bodies that are awaited, and can cancel them.
+    """Runs bodies that must be awaited, and can cancel them.
 
     Parameters
     ----------
     on_end
         Called when a run has ended.
     halt
-        Whether no further run is to begin.
+        Whether to begin no further run.
     may_be_interrupted
-        Returns whether a `KeyboardInterrupt` can be a signal's, rather than the job's own.
+        Returns whether a `KeyboardInterrupt` can come from a signal, rather than from the job itself.
     """
 
     interrupts = True
@@ -32,11 +32,11 @@ class LoopRunner:
         self._may_be_interrupted = may_be_interrupted
 
     def start(self, run: Run, body: Body) -> None:
-        """Await a body in a task of its own."""
+        """Await a body in a new task."""
         run.task = self._loop.create_task(self._await(run, body), name=f"adjourn job {run.job.id}")
 
     def call(self, run: Run, body: Body) -> Awaitable[Any]:
-        """Call a body, which makes what is to be awaited."""
+        """Call a body, which returns an awaitable."""
         awaitable: Awaitable[Any] = body()
         return awaitable
 
@@ -46,10 +46,10 @@ class LoopRunner:
             run.task.cancel()
 
     def close(self) -> None:
-        """Do nothing: a loop cancels what is left on it when it ends."""
+        """Do nothing: a loop cancels its remaining tasks when it ends."""
 
     def is_interrupt(self, error: BaseException) -> bool:
-        """Return whether an error comes from outside of the job: from a signal, or because its loop is gone."""
+        """Return whether an error comes from outside the job: from a signal, or because its loop is gone."""
         if isinstance(error, KeyboardInterrupt):
             return self._may_be_interrupted()
         return isinstance(error, GeneratorExit) and not self._loop.is_running()

@@ -28,9 +28,9 @@ class ThreadPool:
     Parameters
     ----------
     size
-        How many threads there are at most; they are started as they are needed.
+        The most threads; they are started when they are needed.
     loop
-        Where the callbacks are called.
+        The event loop on which callbacks run.
     """
 
     def __init__(self, size: int, loop: asyncio.AbstractEventLoop) -> None:
@@ -73,7 +73,7 @@ class ThreadPool:
                     return  # the loop is closed: the worker has ended without waiting for this function
 
     def _collect(self) -> None:
-        # Reset the flag first: what is appended from here on is either seen below or causes another call.
+        # Reset the flag first: a result that is appended from here on is either seen below or causes another call.
         self._collecting = False
         while self._finished:
             done, result, error = self._finished.popleft()
@@ -82,16 +82,16 @@ class ThreadPool:
 
 
 class ThreadRunner:
-    """Runs bodies that block. It cannot end one in the middle, unless that awaits something.
+    """Runs bodies that block. It cannot end a body in the middle unless the body awaits something.
 
     Parameters
     ----------
     size
-        How many threads there are at most.
+        The most threads.
     on_end
         Called when a run has ended.
     halt
-        Whether no further run is to begin.
+        Whether to begin no further run.
     """
 
     interrupts = False
@@ -107,7 +107,7 @@ class ThreadRunner:
         self._threads.submit(functools.partial(self._begin, run, body), functools.partial(self._on_end, run))
 
     async def call(self, run: Run, body: Body) -> Any:
-        """Call a body in a thread, and return or raise what it does."""
+        """Call a body in a thread, and return its result or raise its exception."""
         future: asyncio.Future[Any] = self._loop.create_future()
 
         def done(result: Any, error: BaseException | None) -> None:
@@ -116,7 +116,7 @@ class ThreadRunner:
             if error is None:
                 future.set_result(result)
             elif isinstance(error, StopIteration | GeneratorExit | KeyboardInterrupt):
-                # A future does not accept StopIteration, and on the loop the others would have another meaning.
+                # A future does not accept StopIteration, and the loop would misunderstand the others.
                 raised = RuntimeError(f"the task raised {type(error).__name__}")
                 raised.__cause__ = error
                 future.set_exception(raised)
@@ -127,7 +127,7 @@ class ThreadRunner:
         return await future
 
     def abort(self, run: Run) -> None:
-        """Cancel what the body awaits, where it does."""
+        """Cancel what the body awaits, if anything."""
         if run.awaitable is not None:
             run.awaitable.cancel()
 
