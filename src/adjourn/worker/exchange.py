@@ -227,7 +227,8 @@ class Exchange:
                 probe=probing,
             )
         except ConnectorException as error:
-            self._outbox.not_stored(batch, error)
+            if worker_id == self.worker_id:  # otherwise it was declared dead meanwhile, and has forgotten them
+                self._outbox.not_stored(batch, error)
             raise
         if worker_id != self.worker_id:
             # This worker was declared dead meanwhile, so other workers rescue the jobs just claimed. They must not run
