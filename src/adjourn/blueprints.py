@@ -261,7 +261,8 @@ class Blueprint:
             The IANA name of the time zone that the fields are in, UTC by default.
         missed
             What happens to ticks that came while no worker was running: ``"latest"`` (the default) defers the latest of
-            them, ``"all"`` each, ``"skip"`` none.
+            them, ``"all"`` each, ``"skip"`` none that is more than a minute old. Of a new schedule, the latest tick
+            counts as missed.
         max_delay
             Seconds after its time within which a tick is still deferred; the app's ``periodic_defaults`` (600) by
             default.

@@ -72,7 +72,7 @@ class Schedule:
     ) -> Iterable[datetime.datetime]:
         """Find the ticks to defer when a worker starts, in order; `missed` decides about those that were missed.
 
-        Takes the same parameters as `due`; ``since`` is None if the schedule is new, so that no tick was missed.
+        Takes the same parameters as `due`; ``since`` is None if the schedule is new: the latest tick at most is found then.
         """
         if self.missed is MissedRuns.ALL and since is not None:
             return self.due(since, now, max_delay)

@@ -277,7 +277,7 @@ class Shell(cmd.Cmd):
 
     def _retry(self, job_id: int) -> None:
         self._app.job_manager.retry_job_by_id(job_id)
-        self._screen.say(f"Job {job_id} is run again")
+        self._screen.say(f"Job {job_id} waits to run again")
 
     def _cancel(self, job_id: int) -> None:
         self._end(job_id, abort=False)

@@ -175,8 +175,8 @@ class Options:
         default=None,
         validator=_is_not_negative_or_none,
         metadata=told(
-            "how long running jobs may take to end once the worker is stopped; after that, async jobs are cancelled, and "
-            "jobs that were cut short go back to their queue",
+            "how long running jobs may take to end once the worker is stopped; after that, async jobs are cancelled, and 5 "
+            "seconds later, jobs that have not ended go back to their queue",
             none="no limit",
             unit="seconds",
             reads=float,

@@ -27,13 +27,14 @@ CANCEL_TIMEOUT = 5.0
 def on_signals(stop: Callable[[], object]) -> Iterator[None]:
     """Within this context, call ``stop`` on the first of the signals.
 
-    The earlier handlers are restored on the first signal, and at the end of the context. Only a process's main thread
-    can have handlers; in another thread this does nothing.
+    The second one restores the earlier handlers, as the end of the context does, and goes to them. Only a process's main
+    thread can have handlers; in another thread this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {number: signal.getsignal(number) for number in SIGNALS}
+    is_stopping = False
 
     def restore() -> None:
         for number, handler in before.items():
@@ -41,7 +42,13 @@ def on_signals(stop: Callable[[], object]) -> Iterator[None]:
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def handle(number: int, frame: FrameType | None) -> None:
-        restore()
+        nonlocal is_stopping
+        if is_stopping:
+            # Not restored by the first signal: Python drops a signal that is pending when its handler is taken away.
+            restore()
+            signal.raise_signal(number)
+            return
+        is_stopping = True
         name = signal.Signals(number).name
         logger.info("Stopping because of %s", name, extra={"action": "stopping_worker", "signal": name})
         stop()

@@ -41,8 +41,8 @@ class Worker:
         How often to look for running jobs to abort that no notification announced; 0 means 0.01. In seconds. Default:
         5.
     shutdown_graceful_timeout
-        How long running jobs may take to end once the worker is stopped; after that, async jobs are cancelled, and jobs
-        that were cut short go back to their queue. In seconds. Default: None, no limit.
+        How long running jobs may take to end once the worker is stopped; after that, async jobs are cancelled, and 5
+        seconds later, jobs that have not ended go back to their queue. In seconds. Default: None, no limit.
     listen_notify
         Have Postgres announce new jobs at once. False: only poll for jobs, as is needed behind a pooler in transaction
         mode. Default: True.

@@ -214,5 +214,5 @@ def _status(value: str | None) -> str | None:
     try:
         return Status(value).value
     except ValueError as error:
-        choices = ", ".join(repr(each.value) for each in Status)
+        choices = ", ".join(repr(each.value) for each in Status if each is not Status.ABORTING)
         raise exceptions.InvalidOption(f"status={value!r}: pass one of {choices}.") from error
