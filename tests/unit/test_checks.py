@@ -78,6 +78,7 @@ def test_a_time_from_now_is_a_delay_in_seconds() -> None:
         ("concurrency", 0),
         ("concurrency", 1.5),
         ("concurrency", True),
+        ("concurrency", 2**31),
         ("fetch_job_polling_interval", -1),
         ("fetch_job_polling_interval", float("nan")),
         ("shutdown_graceful_timeout", -1),

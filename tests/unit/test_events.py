@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -240,7 +242,58 @@ async def test_subscribing_works_from_any_thread_while_events_happen(app: adjour
     assert len(told) == 400
 
 
+def test_apps_can_be_made_on_other_connectors_while_threads_subscribe(app: adjourn.App) -> None:
+    is_over = False
+    errors: list[Exception] = []
+
+    def repeat(call: Callable[[], Any]) -> None:
+        kept: list[Any] = []
+        while not is_over:
+            try:
+                kept = [*kept[-100:], call()]
+            except Exception as error:
+                errors.append(error)
+                return
+
+    connector = InMemoryConnector()
+    calls = [lambda: app.with_connector(connector), lambda: app.events.subscribe(events.JobFailed, print)()]
+    threads = [threading.Thread(target=repeat, args=[call]) for call in calls]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        time.sleep(1)
+    finally:
+        is_over = True
+        sys.setswitchinterval(interval)
+        for thread in threads:
+            thread.join(20)
+    assert errors == []
+
+
+async def test_a_subscriber_that_raises_a_cancellation_cancels_nobody(app: adjourn.App) -> None:
+    def cancel(event: events.Event) -> None:
+        raise asyncio.CancelledError
+
+    app.events.subscribe(events.JobEvent, cancel)
+
+    @app.task(name="work")
+    async def work() -> None: ...
+
+    async with app.open_async():
+        job_id = await work.defer_async()
+        await app.run_worker_async(wait=False, install_signal_handlers=False)
+        assert (await app.job_manager.get_job_status_async(job_id)).value == "succeeded"
+
+
 async def on_a_loop(event: events.Event) -> None: ...
+
+
+class OnALoop:
+    """A subscriber whose call is to be awaited."""
+
+    async def __call__(self, event: events.Event) -> None: ...
 
 
 @pytest.mark.parametrize(
@@ -250,6 +303,7 @@ async def on_a_loop(event: events.Event) -> None: ...
         ((int, print), "kind=<class 'int'>"),
         ((events.JobEnded, None), "subscriber=None: pass a function"),
         ((events.JobEnded, on_a_loop), "pass a plain function"),
+        ((events.JobEnded, OnALoop()), "pass a plain function"),
     ],
 )
 def test_what_makes_no_sense_is_refused(app: adjourn.App, arguments: tuple[Any, Any], message: str) -> None:

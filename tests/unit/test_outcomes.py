@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import datetime
 import json
+from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from adjourn._domain.outcomes import (
     MAX_MESSAGE,
@@ -16,6 +19,7 @@ from adjourn._domain.outcomes import (
     dump_outcomes,
     error_entry,
 )
+from adjourn.exceptions import InvalidOption
 from adjourn.jobs import DeleteJobCondition, Job, Status
 from adjourn.retry import RetryDecision
 
@@ -88,3 +92,16 @@ def test_outcomes_are_sent_as_one_array_in_the_order_of_their_ids_without_what_i
         {"id": 9, "claim": 1, "outcome": "retried", "error": '{"a": 1}', "retry_at": NOW.isoformat(), "priority": 0},
     ]
     assert dump_outcomes([]) is None
+
+
+@pytest.mark.parametrize("delay", [datetime.timedelta(seconds=1), {"seconds": 1}, float("nan"), 1e300, True, "1"])
+def test_a_delay_of_a_users_own_decision_that_cannot_be_stored_is_refused(delay: Any) -> None:
+    decision: Any = SimpleNamespace(retry_at=None, retry_in=delay, priority=None, queue=None, lock=None)
+    with pytest.raises(InvalidOption, match=r"^retry_in="):
+        Retried.of(JOB, decision, None)
+
+
+def test_a_time_is_sent_in_utc_whatever_its_offset() -> None:
+    odd = datetime.timezone(datetime.timedelta(hours=1, microseconds=5))
+    retried = Retried.of(JOB, RetryDecision(retry_at=NOW.astimezone(odd)), None)
+    assert retried.row()["retry_at"] == NOW.isoformat()

@@ -18,7 +18,7 @@ FOLDER = Path(str(resources.files("adjourn.sql")))
 TEXTS = {file.relative_to(FOLDER).as_posix(): file.read_text("utf-8") for file in sorted(FOLDER.rglob("*.sql"))}
 
 
-@pytest.mark.parametrize("name", ["", "a\0b", "a$b", "x" * 64, "ü" * 32, None, 5])
+@pytest.mark.parametrize("name", ["", "a\0b", "a$b", "x" * 64, "ü" * 32, "\ud800", None, 5])
 def test_what_cannot_name_a_schema_is_refused(name: Any) -> None:
     with pytest.raises(InvalidOption, match="schema="):
         sql.statements(name)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import psycopg
 import pytest
 
 import adjourn
+from adjourn import events
+from adjourn._async.managers.exchange import AsyncWorkerManager
+from adjourn.exceptions import ConnectorException
 from adjourn.types import Statement
 from support.bench import Bench
 
@@ -116,3 +120,28 @@ async def test_a_worker_survives_the_loss_of_all_its_connections(
         last = await slow.defer_async(n=3)
         await bench.ended(last)
     assert sorted(ran) == [0, 1, 2, 3]
+
+
+async def test_a_worker_declared_dead_while_its_outcome_is_refused_goes_on(
+    app: adjourn.App, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exchange_async = AsyncWorkerManager.exchange_async
+    is_dead = asyncio.Event()
+    app.events.subscribe(events.WorkerDeclaredDead, lambda event: is_dead.set())
+
+    async def refusing_async(manager: AsyncWorkerManager, worker_id: int, outcomes: Any, **options: Any) -> Any:
+        if outcomes and not is_dead.is_set():
+            await execute(app, "update adjourn.adjourn_workers set dead = true")
+            await is_dead.wait()
+            raise ConnectorException("deadlock detected", sqlstate="40P01")
+        return await exchange_async(manager, worker_id, outcomes, **options)
+
+    monkeypatch.setattr(AsyncWorkerManager, "exchange_async", refusing_async)
+
+    @app.task
+    async def work() -> None: ...
+
+    job_id = await work.defer_async()
+    async with bench.working(update_heartbeat_interval=0.1, stalled_worker_timeout=0.5, fetch_job_polling_interval=0.2):
+        job = await bench.ended(job_id)
+    assert (job.attempts, job.claim) == (2, 2)

@@ -8,6 +8,8 @@ import datetime
 import pytest
 
 import adjourn
+from adjourn import events
+from adjourn.exceptions import AppNotOpen
 from adjourn.worker.scheduler import Scheduler
 from support.bench import Bench
 
@@ -162,3 +164,23 @@ async def test_schedules_are_forgotten_although_the_code_has_none_left(app: adjo
 
     async with bench.working():
         await bench.until(is_forgotten)
+
+
+async def test_periodic_tasks_go_on_when_an_app_that_was_closed_is_open_again(app: adjourn.App, bench: Bench) -> None:
+    ran: list[int] = []
+    failures: list[events.SchedulingFailed] = []
+    app.events.subscribe(events.SchedulingFailed, failures.append)
+
+    @app.periodic(cron="* * * * * *")
+    @app.task(name="tick")
+    async def tick(timestamp: int) -> None:
+        ran.append(timestamp)
+
+    async with bench.working():
+        await bench.until(lambda: ran)
+        await app.close_async()
+        await bench.until(lambda: failures)
+        await app.open_async()
+        ran.clear()
+        await bench.until(lambda: ran)
+    assert {type(failure.error) for failure in failures} == {AppNotOpen}

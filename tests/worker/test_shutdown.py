@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from typing import Any
@@ -10,6 +11,10 @@ from typing import Any
 import pytest
 
 import adjourn
+from adjourn import events
+from adjourn._async.managers.exchange import AsyncWorkerManager
+from adjourn.exceptions import ConnectorException
+from adjourn.types import Statement
 from adjourn.worker import Worker
 from support.bench import Bench
 
@@ -178,3 +183,52 @@ async def test_a_worker_needs_an_open_app(database: str) -> None:
     closed = adjourn.App(connector=adjourn.PsycopgConnector(database))
     with pytest.raises(adjourn.exceptions.AppNotOpen, match="open_async"):
         await closed.run_worker_async()
+
+
+async def test_a_worker_whose_connection_is_lost_at_the_end_unregisters_all_the_same(
+    app: adjourn.App, bench: Bench, database: str
+) -> None:
+    failures: list[events.UnregisteringFailed] = []
+    app.events.subscribe(events.UnregisteringFailed, failures.append)
+    unregister_worker_async = AsyncWorkerManager.unregister_worker_async
+
+    async def lose_async(manager: AsyncWorkerManager, worker_id: int) -> None:
+        session: Any = manager.session
+        with contextlib.suppress(ConnectorException):
+            await session.execute_async(Statement("end", "select pg_terminate_backend(pg_backend_pid())"))
+        patch.undo()
+        await unregister_worker_async(manager, worker_id)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(AsyncWorkerManager, "unregister_worker_async", lose_async)
+        await bench.drain()
+    assert await app.connector.get_async_connector().execute_async(_workers(app)) == []
+    assert failures == []
+
+
+async def test_jobs_whose_claim_was_cut_off_by_a_cancellation_are_not_lost_with_their_worker(
+    app: adjourn.App, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exchange_async = AsyncWorkerManager.exchange_async
+    is_claimed = asyncio.Event()
+
+    async def unanswered_async(manager: AsyncWorkerManager, worker_id: int, outcomes: Any, **options: Any) -> Any:
+        exchanged = await exchange_async(manager, worker_id, outcomes, **options)
+        if exchanged.jobs:
+            is_claimed.set()
+            await asyncio.sleep(600)
+        return exchanged
+
+    monkeypatch.setattr(AsyncWorkerManager, "exchange_async", unanswered_async)
+    job_id = await app.configure_task("any").defer_async()
+    running = asyncio.create_task(Worker(app, install_signal_handlers=False).run())
+    async with asyncio.timeout(20):
+        await is_claimed.wait()
+        for _ in range(3):
+            running.cancel()
+            await asyncio.sleep(0.05)
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    job = await bench.job(job_id)
+    assert (job.status, job.attempts, job.worker_id) == ("todo", 0, None)
+    assert await app.connector.get_async_connector().execute_async(_workers(app)) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import functools
 import json
 import os
@@ -62,6 +63,15 @@ class UnstorableStrategy(adjourn.BaseRetryStrategy):
         return decision
 
 
+class DelayingStrategy(adjourn.BaseRetryStrategy):
+    """A strategy whose decision has a delay of another type."""
+
+    def get_retry_decision(self, *, exception: BaseException, job: object) -> RetryDecision | None:
+        decision: Any = RetryDecision()
+        decision.retry_in = datetime.timedelta(seconds=1)
+        return decision  # type: ignore[no-any-return]
+
+
 async def pass_on(call_next: Callable[[], Any], context: JobContext, worker: Any) -> Any:
     return await call_next()
 
@@ -112,7 +122,7 @@ async def test_whatever_a_task_raises_is_its_jobs_outcome(
     assert kept["traceback"]
 
 
-@pytest.mark.parametrize("strategy", [ExitingStrategy(), UnstorableStrategy()])
+@pytest.mark.parametrize("strategy", [ExitingStrategy(), UnstorableStrategy(), DelayingStrategy()])
 async def test_a_strategy_that_decides_nothing_useful_lets_the_job_fail(
     app: adjourn.App, bench: Bench, strategy: adjourn.BaseRetryStrategy
 ) -> None:
@@ -389,6 +399,23 @@ async def test_a_job_on_a_loop_that_ends_goes_back_to_its_queue(database: str, a
     await asyncio.to_thread(own.close)
     job = await bench.job(job_id)
     assert (job.status, job.attempts) == ("todo", 0)
+
+
+async def test_a_task_that_cancels_itself_fails_and_is_not_run_for_ever(app: adjourn.App, bench: Bench) -> None:
+    runs: list[int] = []
+
+    @app.task(name="give_up")
+    async def give_up() -> None:
+        runs.append(1)
+        task = asyncio.current_task()
+        # Whatever happens, the test ends.
+        if task is not None and len(runs) < 10:
+            task.cancel()
+            await asyncio.sleep(60)
+
+    job_id = await give_up.defer_async()
+    await bench.drain()
+    assert (len(runs), await bench.status(job_id)) == (1, "failed")
 
 
 STUBBORN = """

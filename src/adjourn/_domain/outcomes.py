@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from adjourn._domain.checks import check_aware, check_name, check_priority
+from adjourn._domain.checks import check_aware, check_delay, check_name, check_priority
 from adjourn._domain.jobs import DeleteJobCondition, Job, Status
 from adjourn.exceptions import RetryDecisionLike
 
@@ -83,6 +83,8 @@ class Retried:
         check_name("lock", decision.lock, optional=True)
         # A strategy's own class of decisions may have no delay.
         retry_in: float | None = getattr(decision, "retry_in", None)
+        if retry_in is not None:
+            check_delay("retry_in", retry_in)
         return cls(
             _id(job),
             job.claim,
@@ -101,7 +103,8 @@ class Retried:
             "claim": self.claim,
             "outcome": "retried",
             "error": self.error,
-            "retry_at": None if self.retry_at is None else self.retry_at.isoformat(),
+            # In UTC, because Postgres reads no offset with a fraction of a second.
+            "retry_at": None if self.retry_at is None else self.retry_at.astimezone(datetime.UTC).isoformat(),
             "retry_in": self.retry_in,
             "priority": self.priority,
             "queue": self.queue,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import inspect
 import logging
 import sys
 import threading
@@ -16,11 +15,16 @@ from typing import Any, TypeVar
 import attrs
 
 from adjourn._domain.checks import check_flag
+from adjourn._domain.middleware import is_async
 from adjourn.exceptions import InvalidOption
 
 logger: logging.Logger = logging.getLogger("adjourn.events")
 
 EventT = TypeVar("EventT", bound="Event")
+
+RAISED = (Exception, asyncio.CancelledError)
+"""What a subscriber may raise without harm. The result of a task that was cancelled raises the second, which would look
+like the cancellation of whoever tells the event."""
 
 
 @attrs.frozen(kw_only=True)
@@ -71,7 +75,8 @@ class Events:
         self._own: tuple[_Subscription, ...] = ()
         self._found = _Found(self._find)
         if parent is not None:
-            parent._children.add(self)
+            with parent._changing:
+                parent._children.add(self)
 
     def subscribe(
         self,
@@ -111,7 +116,7 @@ class Events:
             raise InvalidOption(f"kind={kind!r}: pass a class of adjourn.events, such as JobFailed.")
         if not callable(subscriber):
             raise InvalidOption(f"subscriber={subscriber!r}: pass a function that takes an event.")
-        if inspect.iscoroutinefunction(subscriber):
+        if is_async(subscriber):
             raise InvalidOption(
                 f"subscriber={subscriber!r}: pass a plain function; it can start a task where there is an event loop."
             )
@@ -129,7 +134,7 @@ class Events:
             try:
                 if each.when():
                     return True
-            except Exception as error:
+            except RAISED as error:
                 _report(kind, error)
         return False
 
@@ -140,7 +145,7 @@ class Events:
             try:
                 if each.when():
                     each.subscriber(event)
-            except Exception as error:  # subscribers are user code, whose errors must not harm a job
+            except RAISED as error:  # subscribers are user code, whose errors must not harm a job
                 _report(kind, error)
 
     def _find(self, kind: type[Event]) -> tuple[_Subscription, ...]:
@@ -155,11 +160,13 @@ class Events:
     def _forget(self) -> None:
         # Code that still holds the old dictionary fills in only that one, which is no longer read.
         self._found = _Found(self._find)
-        for child in list(self._children):
+        with self._changing:
+            children = list(self._children)
+        for child in children:
             child._forget()
 
 
-def _report(kind: type[Event], error: Exception) -> None:
+def _report(kind: type[Event], error: BaseException) -> None:
     """Report what a subscriber raised, as text, because the objects involved may not be printable."""
     message = f"A subscriber to {kind.__name__} raised {type(error).__name__}. {_traceback(error)}"
     try:
@@ -171,7 +178,7 @@ def _report(kind: type[Event], error: Exception) -> None:
             sys.stderr.write(f"{message}\n")
 
 
-def _traceback(error: Exception) -> str:
+def _traceback(error: BaseException) -> str:
     try:
         return "".join(traceback.format_exception(error, chain=False))
     except Exception as unprintable:

@@ -48,7 +48,11 @@ def checked(schema: str) -> str:
     if not isinstance(schema, str) or not schema or "\0" in schema or "$" in schema:
         message = f"schema={schema!r}: pass a non-empty name without NUL or dollar signs, such as 'adjourn'."
         raise InvalidOption(message)
-    if len(schema.encode()) > _MAX_IDENTIFIER_BYTES:
+    try:
+        encoded = schema.encode()
+    except UnicodeEncodeError:
+        raise InvalidOption(f"schema={schema!r}: pass a name without lone surrogates, such as 'adjourn'.") from None
+    if len(encoded) > _MAX_IDENTIFIER_BYTES:
         message = (
             f"schema={schema!r}: Postgres takes names of {_MAX_IDENTIFIER_BYTES} bytes at most; pass a shorter one."
         )

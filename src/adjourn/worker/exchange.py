@@ -79,6 +79,8 @@ class Exchange:
         self._place_at: float | None = None
         self._saturated_since: float | None = None
         self._confirmations: deque[float] = deque()
+        # Whether jobs may have been claimed without this worker knowing it.
+        self._is_in_doubt = False
         self._failures = 0
         self._stopping = False
         # A worker that does not wait may end before its first heartbeat, and there may be no other workers.
@@ -216,6 +218,7 @@ class Exchange:
         worker_id = self.worker_id
         if probing:
             self._probe_at = now + PROBE_INTERVAL
+        self._is_in_doubt = True
         try:
             exchanged = await manager.exchange_async(
                 worker_id,
@@ -226,8 +229,10 @@ class Exchange:
                 probe=probing,
             )
         except ConnectorException as error:
-            self._outbox.not_stored(batch, error)
+            if worker_id == self.worker_id:  # otherwise it was declared dead meanwhile, and has forgotten them
+                self._outbox.not_stored(batch, error)
             raise
+        self._is_in_doubt = False
         if worker_id != self.worker_id:
             # This worker was declared dead meanwhile, so other workers rescue the jobs just claimed. They must not run
             # here.
@@ -340,15 +345,29 @@ class Exchange:
         try:
             async with asyncio.timeout(LEAVE_TIMEOUT):
                 if self.worker_id:
-                    manager = await self._connected()
-                    if outcomes := self._outbox.outcomes:
-                        await manager.exchange_async(self.worker_id, outcomes, limit=0, queues=None, probe=False)
-                    await manager.unregister_worker_async(self.worker_id)
+                    await self._leave()
         except (ConnectorException, TimeoutError) as error:
             self._tell(UnregisteringFailed, error=error, waiting=len(self._outbox))
         finally:
             self.worker_id = 0
             await self._disconnect()
+
+    async def _leave(self) -> None:
+        is_fresh = self._manager is None
+        try:
+            manager = await self._connected()
+            if outcomes := self._outbox.outcomes:
+                await manager.exchange_async(self.worker_id, outcomes, limit=0, queues=None, probe=False)
+                self._outbox.clear()
+            if self._is_in_doubt:
+                await manager.disown_async(self.worker_id, ())
+            await manager.unregister_worker_async(self.worker_id)
+        except ConnectorException:
+            if is_fresh:
+                raise
+            # What has failed may be the connection alone: a cancellation in the middle of a statement ends it, too.
+            await self._disconnect()
+            await self._leave()
 
     def cut_short(self) -> None:
         """Ask all running jobs to end, because the worker is stopping."""

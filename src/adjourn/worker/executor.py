@@ -60,6 +60,7 @@ class Executor:
         self._on_loop = LoopRunner(self._finish, self.halt, lambda: worker.may_be_interrupted)
         self._in_threads = ThreadRunner(options.concurrency, self._finish, self.halt)
         self._runs: dict[int, Run] = {}
+        self._workers_task = asyncio.current_task()
         self.mean_duration: float = FIRST_GUESS
         """The average duration of recent runs, in seconds."""
 
@@ -179,8 +180,7 @@ class Executor:
             error.__cause__ = cause
         is_cancelled = isinstance(error, asyncio.CancelledError)
         is_aborted = isinstance(error, exceptions.JobAborted)
-        if is_cancelled and run.abort_reason is None and run.task is not None and run.task.cancelling():
-            # The job was not asked to end, so its event loop is ending.
+        if is_cancelled and run.abort_reason is None and self._is_cut_off(run):
             run.abort_reason = AbortReason.SHUTDOWN
         if run.abort_reason is AbortReason.SHUTDOWN and (is_cancelled or is_aborted):
             self._end(run, HandedBack.of(run.job), JobHandedBack)
@@ -190,6 +190,15 @@ class Executor:
             self._end(run, self._ended(run, Status.ABORTED), JobAborted, error=None)
         else:
             self._fail(run, error)
+
+    def _is_cut_off(self, run: Run) -> bool:
+        """Tell whether a run that nobody asked to end was cancelled because its event loop is ending.
+
+        A loop that ends cancels every task, so the worker's as well. A job can cancel its own: handed back, it would do so
+        for ever.
+        """
+        tasks = run.task, self._workers_task
+        return all(task is not None and task.cancelling() > 0 for task in tasks)
 
     def _fail(self, run: Run, error: BaseException) -> None:
         """Handle a failed run: the job runs again if its task says so."""
@@ -229,9 +238,11 @@ class Executor:
             run.timer.cancel()
         duration = time.perf_counter() - run.began
         self.mean_duration += (duration - self.mean_duration) * 0.1
-        if self._events.wants(kind):
-            self._tell(kind, run, duration=duration, **facts)
-        self._on_end(outcome)
+        try:
+            if self._events.wants(kind):
+                self._tell(kind, run, duration=duration, **facts)
+        finally:  # a subscriber may end the program
+            self._on_end(outcome)
 
     # Contexts for runs, and events about them
 

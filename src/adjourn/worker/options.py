@@ -25,6 +25,8 @@ from adjourn.types import AnyTaskMiddleware, AnyWorkerMiddleware, WorkerOptions
 WORKER_NAME = "worker"
 WORKER_CONCURRENCY = 1
 """How many jobs run at once."""
+MOST_JOBS = 2**31 - 1
+"""How many jobs a worker can ask the database for."""
 FETCH_JOB_POLLING_INTERVAL = 5.0
 ABORT_JOB_POLLING_INTERVAL = 5.0
 SHORTEST_INTERVAL = 0.01
@@ -76,6 +78,8 @@ def _is_name(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None
 def _is_at_least_one(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise InvalidOption(f"{attribute.name}={value!r}: pass a whole number, one or more.")
+    if value > MOST_JOBS:
+        raise InvalidOption(f"{attribute.name}={value!r}: pass a whole number up to {MOST_JOBS:,}.")
 
 
 def _is_flag(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:

@@ -20,7 +20,7 @@ from adjourn.events import (
     ScheduleForgotten,
     SchedulingFailed,
 )
-from adjourn.exceptions import AlreadyEnqueued, ConnectorException
+from adjourn.exceptions import AlreadyEnqueued, AppNotOpen, ConnectorException
 
 logger: logging.Logger = logging.getLogger("adjourn.worker")
 
@@ -57,7 +57,7 @@ class Scheduler:
                 await self.defer_now()
                 await self._keep()
                 failures = 0
-            except ConnectorException as error:
+            except Exception as error:  # whatever it is, nobody would hear that the clock has stopped
                 failures += 1
                 delay = min(0.1 * 2**failures, LONGEST_BACK_OFF)
                 self._tell(SchedulingFailed, error=error, retry_in=delay)
@@ -89,7 +89,7 @@ class Scheduler:
                 for tick in ticks:
                     await self._defer(periodic_task, tick)
                     self._seen[key] = tick
-            except ConnectorException:
+            except (ConnectorException, AppNotOpen):
                 raise
             except Exception as error:
                 self._tell(SchedulingFailed, error=error, task_name=periodic_task.task.name)
