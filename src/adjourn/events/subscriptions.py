@@ -23,8 +23,8 @@ logger: logging.Logger = logging.getLogger("adjourn.events")
 EventT = TypeVar("EventT", bound="Event")
 
 RAISED = (Exception, asyncio.CancelledError)
-"""What a subscriber may raise without harm. The result of a task that was cancelled raises the second, which would look
-like the cancellation of whoever tells the event."""
+"""What a subscriber may raise without harm. A cancelled task's result raises CancelledError, which would otherwise look as if
+the code that emits the event had been cancelled."""
 
 
 @attrs.frozen(kw_only=True)
