@@ -33,6 +33,7 @@ def clean() -> None:
 @app.task(queue="slow")
 async def sleep(seconds: float) -> None:
     """Take a while."""
+    print("sleeping", flush=True)
     await asyncio.sleep(seconds)
 
 

@@ -16,7 +16,6 @@ import pytest
 
 import adjourn
 from adjourn import sql
-from support.waiting import until
 
 VERSION = sql.latest_version()
 HERE = Path(__file__).parent
@@ -102,9 +101,10 @@ def statuses(observer: psycopg.Connection) -> list[str]:
     return [status for (status,) in observer.execute("SELECT status FROM adjourn.adjourn_all_jobs ORDER BY id")]
 
 
-def wait_until_doing(observer: psycopg.Connection) -> None:
-    """Wait until a worker has a job."""
-    until(lambda: "doing" in statuses(observer), TIMEOUT)
+def wait_until_sleeping(process: subprocess.Popen[str]) -> None:
+    """Wait until a job's body has begun: one that was only claimed is handed back by a stop."""
+    assert process.stdout is not None
+    assert process.stdout.readline() == "sleeping\n"
 
 
 # The program
@@ -418,7 +418,7 @@ def test_a_worker_that_is_told_to_stop_ends_its_job_and_exits_with_0(
     command("defer", "sample_app.sleep", '{"seconds": 1}')
     command("defer", "sample_app.clean")
     with command.start("worker", "--concurrency=1") as process:
-        wait_until_doing(observer)
+        wait_until_sleeping(process)
         process.send_signal(number)
         _, errors = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 0
@@ -429,7 +429,7 @@ def test_a_worker_that_is_told_to_stop_ends_its_job_and_exits_with_0(
 def test_a_worker_hands_back_what_it_has_no_time_for(command: CommandLine, observer: psycopg.Connection) -> None:
     command("defer", "sample_app.sleep", '{"seconds": 60}')
     with command.start("worker", "--shutdown-graceful-timeout=0.1") as process:
-        wait_until_doing(observer)
+        wait_until_sleeping(process)
         process.terminate()
         process.communicate(timeout=TIMEOUT)
     assert process.returncode == 0
