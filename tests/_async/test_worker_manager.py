@@ -278,6 +278,14 @@ async def test_a_worker_is_refused_by_a_database_without_the_schema(app: adjourn
     await session.close_async()
 
 
+async def test_a_worker_is_refused_by_an_older_schema_and_is_not_registered(manager: AsyncWorkerManager) -> None:
+    await manager.session.execute_async(Statement("grow old", "begin; delete from adjourn.adjourn_migrations"))
+    with pytest.raises(exceptions.SchemaOutOfDate, match="schema --apply"):
+        await manager.register_worker_async("one", None, 60)
+    assert await manager.session.execute_async(Statement("look", "select from adjourn.adjourn_workers")) == []
+    await manager.session.execute_async(Statement("grow young", "rollback"))
+
+
 async def test_one_exchange_stores_whatever_has_become_of_jobs(
     app: adjourn.App, manager: AsyncWorkerManager, worker: int
 ) -> None:

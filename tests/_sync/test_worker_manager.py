@@ -269,6 +269,14 @@ def test_a_worker_is_refused_by_a_database_without_the_schema(app: adjourn.App) 
     session.close()
 
 
+def test_a_worker_is_refused_by_an_older_schema_and_is_not_registered(manager: SyncWorkerManager) -> None:
+    manager.session.execute(Statement("grow old", "begin; delete from adjourn.adjourn_migrations"))
+    with pytest.raises(exceptions.SchemaOutOfDate, match="schema --apply"):
+        manager.register_worker("one", None, 60)
+    assert manager.session.execute(Statement("look", "select from adjourn.adjourn_workers")) == []
+    manager.session.execute(Statement("grow young", "rollback"))
+
+
 def test_one_exchange_stores_whatever_has_become_of_jobs(
     app: adjourn.App, manager: SyncWorkerManager, worker: int
 ) -> None:

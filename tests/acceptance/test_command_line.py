@@ -445,7 +445,7 @@ def test_a_worker_on_a_missing_schema_tells_how_to_make_it(command: CommandLine)
 def test_a_worker_of_a_synchronous_app_is_refused(command: CommandLine) -> None:
     outcome = command("--app=sample_app.synchronous_app", "worker")
     assert outcome.code == 1
-    assert "SyncPsycopgConnector, is synchronous" in outcome.complaint
+    assert "(SyncPsycopgConnector) is synchronous" in outcome.complaint
 
 
 def test_commands_beside_the_worker_take_a_synchronous_app(command: CommandLine, observer: psycopg.Connection) -> None:

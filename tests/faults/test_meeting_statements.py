@@ -84,7 +84,7 @@ class Actor:
     def exchange(self, outcomes: dict[int, dict[str, Any]], limit: int) -> None:
         """Tell what has become of some jobs, and claim others."""
         if not self.worker_id:
-            (row,) = self.run("register_worker", name="w", queues=None, timeout=60)
+            (row,) = self.run("register_worker", name="w", queues=None, timeout=60, needed_version=1)
             self.worker_id = row["id"]
         told = [{"id": id_, "claim": self.jobs.pop(id_), **outcome} for id_, outcome in sorted(outcomes.items())]
         rows = self.run(

@@ -25,7 +25,9 @@ BACK = ("retried", "handed_back")
 
 
 @answers
-def register_worker(tables: Tables, *, name: str, queues: Sequence[str] | None, timeout: float) -> list[Row]:
+def register_worker(
+    tables: Tables, *, name: str, queues: Sequence[str] | None, timeout: float, needed_version: int
+) -> list[Row]:
     """Register a worker."""
     tables.last_worker_id += 1
     tables.workers[tables.last_worker_id] = WorkerRow(
@@ -35,7 +37,7 @@ def register_worker(tables: Tables, *, name: str, queues: Sequence[str] | None, 
         last_heartbeat_at=tables.now,
         expires_at=tables.now + datetime.timedelta(seconds=timeout),
     )
-    return [{"id": tables.last_worker_id}]
+    return [{"id": tables.last_worker_id, "version": needed_version}]
 
 
 @answers

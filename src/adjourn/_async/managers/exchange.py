@@ -55,11 +55,23 @@ class AsyncWorkerManager:
         SchemaOutOfDate
             If the database has no adjourn schema, or an older one.
         """
-        version = await schema_version_async(self.session, self.schema)
-        if version < sql.latest_version():
-            raise sql.out_of_date(self.schema, version)
-        queues_list = None if queues is None else list(queues)
-        (row,) = await self._run_async("register_worker", name=name, queues=queues_list, timeout=timeout)
+        parameters = {
+            "name": name,
+            "queues": None if queues is None else list(queues),
+            "timeout": timeout,
+            "needed_version": sql.latest_version(),
+        }
+        try:
+            (row,) = await self._run_async("register_worker", **parameters)
+        except exceptions.ConnectorException as error:
+            if not sql.speaks_of_schema(error):
+                raise
+            version = await schema_version_async(self.session, self.schema)
+            if version >= sql.latest_version():
+                raise
+            raise sql.out_of_date(self.schema, version) from error
+        if row["id"] is None:
+            raise sql.out_of_date(self.schema, row["version"])
         return int(row["id"])
 
     async def unregister_worker_async(self, worker_id: int) -> None:

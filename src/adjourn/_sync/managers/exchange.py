@@ -56,11 +56,23 @@ class SyncWorkerManager:
         SchemaOutOfDate
             If the database has no adjourn schema, or an older one.
         """
-        version = schema_version(self.session, self.schema)
-        if version < sql.latest_version():
-            raise sql.out_of_date(self.schema, version)
-        queues_list = None if queues is None else list(queues)
-        (row,) = self._run("register_worker", name=name, queues=queues_list, timeout=timeout)
+        parameters = {
+            "name": name,
+            "queues": None if queues is None else list(queues),
+            "timeout": timeout,
+            "needed_version": sql.latest_version(),
+        }
+        try:
+            (row,) = self._run("register_worker", **parameters)
+        except exceptions.ConnectorException as error:
+            if not sql.speaks_of_schema(error):
+                raise
+            version = schema_version(self.session, self.schema)
+            if version >= sql.latest_version():
+                raise
+            raise sql.out_of_date(self.schema, version) from error
+        if row["id"] is None:
+            raise sql.out_of_date(self.schema, row["version"])
         return int(row["id"])
 
     def unregister_worker(self, worker_id: int) -> None:
