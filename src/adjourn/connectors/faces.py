@@ -6,9 +6,11 @@ of your driver, or `AdaptedConnector`.
 
 from __future__ import annotations
 
+import os
 from typing import Any, Protocol, Self
 
 from adjourn._dispatch.dispatcher import Dispatcher
+from adjourn._dispatch.rule import is_on_loop
 from adjourn.connectors.base import AsyncSession, BaseAsyncConnector, BaseConnector, BaseSyncConnector, SyncSession
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
@@ -133,7 +135,7 @@ class AsynchronousConnector(BaseAsyncConnector):
         That is the synchronous twin, always the same one, unless the app is open on an event loop: then it is this
         connector itself, whose blocking calls are served by that loop.
         """
-        return self if self._dispatcher.keeper.state.is_on_loop else self._twin
+        return self if is_on_loop(self._dispatcher.keeper.state, os.getpid) else self._twin
 
     def open(self, pool: Any = None) -> None:
         """Open for synchronous calls, from any thread. See `BaseConnector.open`."""
