@@ -314,7 +314,12 @@ class App(blueprints.Blueprint):
     def run_worker(self, **options: Unpack[WorkerOptions]) -> None:
         """Open the app on an event loop of its own, run a worker there, and close it again.
 
-        It takes the same options and raises the same errors as `run_worker_async`.
+        An app that was open for synchronous calls (`open`) is open for them again afterwards, however the worker ends, and
+        on the same pool if it was opened with one of yours; in between, the event loop serves them. A connector that is not
+        made from adjourn's own may leave it closed.
+
+        It takes the same options and raises the same errors as `run_worker_async`; and `ConnectorException` if the app
+        cannot be opened again.
         """
         options = checked_options("run_worker", options)
         self.connector.get_async_connector()
@@ -323,7 +328,8 @@ class App(blueprints.Blueprint):
             async with self.open_async():
                 await self.run_worker_async(**options)
 
-        shutdown.run(run)
+        with self.connector.kept_open():
+            shutdown.run(run)
 
 
 @attrs.frozen(kw_only=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import abc
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Iterable
 from typing import Any, NoReturn, Protocol, TypeAlias
 
@@ -121,6 +122,13 @@ class BaseConnector(abc.ABC):
 
         The connector need not be open.
         """
+
+    def kept_open(self) -> contextlib.AbstractContextManager[None]:
+        """Return a block for `App.run_worker`: what synchronous code has open before it, it has open after it too.
+
+        Within it an event loop may take over, and close what it has taken. By default it stays closed then.
+        """
+        return contextlib.nullcontext()
 
     # To be awaited
 

@@ -6,6 +6,7 @@ of your driver, or `AdaptedConnector`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any, Protocol, Self
 
@@ -154,6 +155,10 @@ class AsynchronousConnector(BaseAsyncConnector):
     def session(self) -> SyncSession:
         """Connect once more, for the caller alone. See `BaseConnector.session`."""
         return self._dispatcher.session()
+
+    def kept_open(self) -> contextlib.AbstractContextManager[None]:
+        """Return a block: what synchronous code has open before it, it has open after it too."""
+        return self._dispatcher.kept_open(self.open)
 
     async def open_async(self, pool: Any = None) -> None:
         """Open on this event loop, which owns the connections from then on. See `BaseConnector.open_async`."""
