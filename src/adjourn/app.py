@@ -312,7 +312,12 @@ class App(blueprints.Blueprint):
     def run_worker(self, **options: Unpack[WorkerOptions]) -> None:
         """Open the app on a new event loop, run a worker there, and close the app again.
 
-        It takes the same options and raises the same errors as `run_worker_async`.
+        An app that was open for synchronous calls (`open`) is open for them again afterwards, however the worker ends, and
+        on the same pool if it was opened with one of yours; in between, the event loop serves them. A connector that is not
+        made from adjourn's own may leave it closed.
+
+        It takes the same options and raises the same errors as `run_worker_async`; and `ConnectorException` if the app
+        cannot be opened again.
         """
         options = checked_options("run_worker", options)
         self.connector.get_async_connector()
@@ -321,7 +326,8 @@ class App(blueprints.Blueprint):
             async with self.open_async():
                 await self.run_worker_async(**options)
 
-        shutdown.run(run)
+        with self.connector.kept_open():
+            shutdown.run(run)
 
 
 @attrs.frozen(kw_only=True)

@@ -14,7 +14,7 @@ from psycopg_pool import ConnectionPool
 
 import adjourn
 from adjourn._dispatch import rule, state
-from adjourn._dispatch.rule import Action, Caller, Do, Life, Operation, Plan, View
+from adjourn._dispatch.rule import Caller, Life, Operation, Plan, View
 from adjourn.testing import InMemoryConnector
 from adjourn.types import Statement
 
@@ -85,14 +85,20 @@ async def test_a_call_of_either_colour_asks_the_rule_once_when_opened_on_a_loop(
 @pytest.mark.parametrize("life", Life)
 @pytest.mark.parametrize("loop", ["running", "idle", "closed"])
 @pytest.mark.parametrize("is_here", [True, False])
-async def test_which_connector_is_handed_out_is_as_the_rule_says(life: Life, loop: str, is_here: bool) -> None:
+async def test_which_connector_is_handed_out_is_as_the_rule_says_of_a_view(
+    life: Life, loop: str, is_here: bool, asked: list[Operation]
+) -> None:
+    connector = InMemoryConnector()
     with contextlib.closing(asyncio.new_event_loop()) as other:
         if loop == "closed":
             other.close()
         owner = asyncio.get_running_loop() if loop == "running" else other
         seen = state.State(os.getpid() if is_here else 0, life, owner if life is Life.ASYNC else None)
-        plan = rule.select(seen.view(needs_opening=True), state.here(), Operation.GET_SYNC)
-        assert seen.is_on_loop == (plan == Do(Action.GIVE_ITSELF))
+        connector._dispatcher.keeper.state = seen
+        found = connector.get_sync_connector()
+        assert (found is connector) == rule.is_on_loop(seen.view(needs_opening=True), os.getpid)
+        assert (found is connector) == (life is Life.ASYNC and is_here and loop != "closed")
+        assert asked == []
 
 
 def test_a_session_goes_where_the_users_pool_does_when_opened_for_synchronous_calls(database: str) -> None:

@@ -17,6 +17,7 @@ from adjourn._dispatch.rule import (
     Refuse,
     Situation,
     View,
+    is_on_loop,
     select,
     situation,
 )
@@ -91,7 +92,6 @@ def test_an_asynchronous_pool_is_touched_on_its_own_loop_only(action: Action) ->
 
 def test_after_a_fork_nothing_inherited_is_touched() -> None:
     harmless = {
-        Action.GIVE_TWIN,
         Action.REBUILD_TWIN,
         Action.DISCARD,
         Action.NOTHING,
@@ -99,6 +99,7 @@ def test_after_a_fork_nothing_inherited_is_touched() -> None:
         Action.OPEN_POOL,
     }
     for view, caller, operation in where(lambda view, *_: view.process != HERE):
+        assert not is_on_loop(view, lambda: HERE)
         plan = select(view, caller, operation)
         assert isinstance(plan, Refuse) or plan.action in harmless
         if does(plan, Action.OPEN_TWIN, Action.OPEN_POOL, Action.NOTHING):
@@ -141,9 +142,11 @@ def test_nobody_waits_for_a_change_that_his_own_waiting_would_stop() -> None:
             assert operation.is_awaited or not is_his_own
 
 
-def test_asking_for_the_synchronous_connector_is_never_refused() -> None:
-    for view, caller, operation in where(lambda _view, _caller, operation: operation is Operation.GET_SYNC):
-        assert does(select(view, caller, operation), Action.GIVE_ITSELF, Action.GIVE_TWIN)
+def test_the_synchronous_connector_is_the_connector_itself_exactly_where_a_blocking_call_is_for_its_loop() -> None:
+    for view, caller, operation in where(lambda _view, _caller, operation: operation is Operation.CALL):
+        plan = select(view, caller, operation)
+        is_for_loop = does(plan, Action.BRIDGE, Action.DRIVE) or refuses(plan, Reason.ON_LOOP, Reason.LOOP_IDLE)
+        assert is_on_loop(view, lambda: HERE) == is_for_loop
 
 
 def test_the_twin_is_used_only_while_it_is_open_in_this_process() -> None:

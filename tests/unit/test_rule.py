@@ -16,6 +16,7 @@ from adjourn._dispatch.rule import (
     Reason,
     Refuse,
     View,
+    is_on_loop,
     select,
 )
 
@@ -50,22 +51,27 @@ NEXT_LOOP = Caller(HERE, 10, "next")
 
 
 @pytest.mark.parametrize(
-    ("view", "caller", "action"),
+    ("view", "is_itself"),
     [
-        (CLOSED, THREAD, Action.GIVE_TWIN),
-        (CLOSED, ON_LOOP, Action.GIVE_TWIN),
-        (SYNC, THREAD, Action.GIVE_TWIN),
-        (ASYNC, THREAD, Action.GIVE_ITSELF),
-        (ASYNC, ON_LOOP, Action.GIVE_ITSELF),
-        (EXTERNAL, OTHER_LOOP, Action.GIVE_ITSELF),
-        (CLOSING, THREAD, Action.GIVE_TWIN),
-        (LOOP_IDLE, THREAD, Action.GIVE_ITSELF),
-        (LOOP_DEAD, THREAD, Action.GIVE_TWIN),
-        (FORKED_ASYNC, THREAD, Action.GIVE_TWIN),
+        (CLOSED, False),
+        (OPENING, False),
+        (SYNC, False),
+        (SWITCHING, False),
+        (ASYNC, True),
+        (EXTERNAL, True),
+        (BORROWED, True),
+        (CLOSING, False),
+        (CLOSING_IN_A_THREAD, False),
+        (LOOP_IDLE, True),
+        (LOOP_DEAD, False),
+        (FORKED_SYNC, False),
+        (FORKED_ASYNC, False),
     ],
 )
-def test_who_answers_for_the_synchronous_connector(view: View, caller: Caller, action: Action) -> None:
-    assert select(view, caller, Operation.GET_SYNC) == Do(action)
+def test_the_synchronous_connector_is_the_connector_itself_where_a_loop_serves_and_otherwise_its_twin(
+    view: View, is_itself: bool
+) -> None:
+    assert is_on_loop(view, lambda: HERE) == is_itself
 
 
 @pytest.mark.parametrize(

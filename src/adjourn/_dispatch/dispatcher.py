@@ -15,7 +15,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 import attrs
@@ -24,7 +24,7 @@ from adjourn import exceptions
 from adjourn._async.connectors.contract import AsyncSession
 from adjourn._async.connectors.lifecycle import AsyncPooledHalf
 from adjourn._dispatch import bridge
-from adjourn._dispatch.rule import Action, Life, Operation
+from adjourn._dispatch.rule import Action, Life, Operation, is_on_loop
 from adjourn._dispatch.state import SLACK, State, StateKeeper
 from adjourn._runtime import aio, forks
 from adjourn._sync.connectors.contract import SyncSession
@@ -74,6 +74,8 @@ class Dispatcher:
         self._made_plain: SyncPooledHalf[Any] | None = None
         self._making = threading.Lock()
         self._pulse: bridge.Pulse | None = None
+        self._let_go: object = None
+        """Another one each time that synchronous code closes it, unless other such code still has it open."""
         forks.watch(self)
 
     @property
@@ -191,7 +193,10 @@ class Dispatcher:
         deadline = self._deadline()
         while True:
             state = self.keeper.state
-            match self.keeper.plan(state, Operation.CLOSE):
+            action = self.keeper.plan(state, Operation.CLOSE)
+            if action is not Action.RETURN or state.borrowed == 1:
+                self._let_go = object()
+            match action:
                 case Action.NOTHING:
                     return None
                 case Action.RETURN:
@@ -273,6 +278,40 @@ class Dispatcher:
                             if self._pulse is not None:
                                 self._pulse.stop()
                             self.keeper.end(begun, State(os.getpid()))
+
+    @contextlib.contextmanager
+    def kept_open(self, reopen: Callable[[Any], None]) -> Iterator[None]:
+        """Have what synchronous code has open now opened anew after the block, if a loop took it over, and closed it.
+
+        Not if synchronous code closes it meanwhile: nobody would do so later.
+
+        Parameters
+        ----------
+        reopen
+            Opens it, with the pool of the user's that it is open with now, or with None.
+        """
+        let_go, state, pool = self._let_go, self.keeper.state, None
+        # In a forked child the twin would serve calls as well, but not on the parent's pool.
+        is_held = state.life is Life.SYNC and (state.process == os.getpid() or not state.is_external)
+        if is_held and state.is_external:
+            # Unless it is being closed at this moment.
+            with contextlib.suppress(exceptions.AppNotOpen):
+                pool = self._sync_half.pool
+
+        def give_back() -> None:
+            now = self.keeper.state
+            is_open = now.life is Life.SYNC or is_on_loop(now, os.getpid)
+            if is_held and let_go is self._let_go and not is_open:
+                reopen(pool)
+
+        try:
+            yield
+        except BaseException:
+            # What has ended the block counts for more.
+            with contextlib.suppress(exceptions.AdjournException):
+                give_back()
+            raise
+        give_back()
 
     def _discard(self, state: State) -> None:
         """Drop what is no longer usable: the pool of a dead loop or another process, or a change that will not

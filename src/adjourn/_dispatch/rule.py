@@ -17,7 +17,8 @@ The plans are carried out in `adjourn._dispatch.dispatcher`.
 from __future__ import annotations
 
 import enum
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from typing import Protocol
 
 import attrs
 
@@ -44,7 +45,6 @@ class LoopState(enum.Enum):
 class Operation(enum.Enum):
     """The operations."""
 
-    GET_SYNC = "get_sync_connector()"
     CALL = "a blocking call"
     CALL_ASYNC = "an awaited call"
     OPEN = "open()"
@@ -96,6 +96,27 @@ class View:
     is_changing: bool = False
     needs_opening: bool = True
 
+    @property
+    def is_loop_closed(self) -> bool:
+        """Whether the owner's loop has ended."""
+        return self.owner is not None and self.owner.state is LoopState.CLOSED
+
+
+class Owned(Protocol):
+    """What `is_on_loop` looks at: a view, or what a view is made of, because making one takes longer than the answer."""
+
+    @property
+    def life(self) -> Life:
+        """The state in its life."""
+
+    @property
+    def process(self) -> int:
+        """The process in which the rest was made."""
+
+    @property
+    def is_loop_closed(self) -> bool:
+        """Whether the owner's loop has ended."""
+
 
 @attrs.frozen
 class Caller:
@@ -110,8 +131,6 @@ class Action(enum.Enum):
     """What to do."""
 
     NOTHING = "nothing"
-    GIVE_ITSELF = "answer the connector itself"
-    GIVE_TWIN = "answer the synchronous twin, which is made the first time"
     USE_TWIN = "call the twin"
     REBUILD_TWIN = "open the twin anew in this process, then call it"
     BRIDGE = "run it on the owner's loop, which runs in another thread, and wait"
@@ -210,20 +229,28 @@ class Situation(enum.Enum):
     FORKED = enum.auto()
 
 
+def is_on_loop(view: Owned, process: Callable[[], int]) -> bool:
+    """Whether the pool is an event loop's, in the caller's process, and that loop has not ended: it alone serves calls.
+
+    `get_sync_connector()` answers the connector itself then, and otherwise the synchronous twin. Managers ask it before
+    each blocking call, so the process is asked for only where it matters. It refuses nothing: the call itself asks
+    `select`.
+    """
+    return view.life is Life.ASYNC and view.process == process() and not view.is_loop_closed
+
+
 def situation(view: View, caller: Caller) -> Situation:
     """Return what the view means to this caller."""
+    if is_on_loop(view, lambda: caller.process):
+        is_idle = view.owner is not None and view.owner.state is LoopState.IDLE
+        return Situation.LOOP_IDLE if is_idle else Situation.ASYNC_OPEN
     if view.life is Life.CLOSED:
         return Situation.CLOSED
     if view.process != caller.process:
         return Situation.FORKED
     if view.life is Life.SYNC:
         return Situation.SYNC_OPEN
-    if view.owner is not None and view.owner.state is LoopState.CLOSED:
-        return Situation.LOOP_DEAD
-    if view.life is Life.CLOSING:
-        return Situation.CLOSING
-    is_idle = view.owner is not None and view.owner.state is LoopState.IDLE
-    return Situation.LOOP_IDLE if is_idle else Situation.ASYNC_OPEN
+    return Situation.LOOP_DEAD if view.is_loop_closed else Situation.CLOSING
 
 
 def select(view: View, caller: Caller, operation: Operation) -> Plan:
@@ -242,11 +269,6 @@ def select(view: View, caller: Caller, operation: Operation) -> Plan:
         return Refuse(Reason.NO_LOOP)
     now = situation(view, caller)
     match operation:
-        case Operation.GET_SYNC:
-            # Both connectors ask the rule when they are called, so this choice decides nothing: `State.is_on_loop`
-            # repeats it.
-            is_async = now in (Situation.ASYNC_OPEN, Situation.LOOP_IDLE)
-            return Do(Action.GIVE_ITSELF if is_async else Action.GIVE_TWIN)
         case Operation.CALL:
             return _call(view, caller, now)
         case Operation.CALL_ASYNC:
@@ -378,8 +400,7 @@ _REFUSED_ON_LOOP = {
 
 def _is_stuck(view: View, caller: Caller) -> bool:
     """Whether there is a current change that will never complete."""
-    is_carrier_dead = view.owner is not None and view.owner.state is LoopState.CLOSED
-    return view.is_changing and (view.process != caller.process or is_carrier_dead)
+    return view.is_changing and (view.process != caller.process or view.is_loop_closed)
 
 
 def _is_open_already(now: Situation, operation: Operation) -> bool:

@@ -51,14 +51,9 @@ class State:
     change: concurrent.futures.Future[None] | None = None
 
     @property
-    def is_on_loop(self) -> bool:
-        """Whether an event loop of this process that has not ended owns the pool.
-
-        Then `get_sync_connector()` returns the connector itself, and otherwise its synchronous twin. Managers ask for
-        it before each blocking call, and the call itself asks the rule; so this gives the same answer faster.
-        """
-        loop = self.loop
-        return self.life is Life.ASYNC and self.process == os.getpid() and loop is not None and not loop.is_closed()
+    def is_loop_closed(self) -> bool:
+        """Whether the owner's loop has ended. With it, `adjourn._dispatch.rule.is_on_loop` takes a state as well as a view."""
+        return self.loop is not None and self.loop.is_closed()
 
     def view(self, *, needs_opening: bool) -> View:
         """Take a snapshot for the rule."""

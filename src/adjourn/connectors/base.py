@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import abc
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Iterable
 from typing import Any, NoReturn, Protocol, TypeAlias
 
@@ -120,6 +121,13 @@ class BaseConnector(abc.ABC):
 
         The connector need not be open.
         """
+
+    def kept_open(self) -> contextlib.AbstractContextManager[None]:
+        """Return a context manager for `App.run_worker`: what synchronous code has open before, it has open afterwards.
+
+        Within it an event loop may take over, and close what it has taken over. By default that stays closed.
+        """
+        return contextlib.nullcontext()
 
     # Awaited
 

@@ -6,9 +6,12 @@ connector of your driver, or `AdaptedConnector`.
 
 from __future__ import annotations
 
+import contextlib
+import os
 from typing import Any, Protocol, Self
 
 from adjourn._dispatch.dispatcher import Dispatcher
+from adjourn._dispatch.rule import is_on_loop
 from adjourn.connectors.base import AsyncSession, BaseAsyncConnector, BaseConnector, BaseSyncConnector, SyncSession
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
@@ -132,7 +135,7 @@ class AsynchronousConnector(BaseAsyncConnector):
         That is the synchronous twin, always the same one. While the app is open on an event loop, it is this connector
         itself, and that loop serves its blocking calls.
         """
-        return self if self._dispatcher.keeper.state.is_on_loop else self._twin
+        return self if is_on_loop(self._dispatcher.keeper.state, os.getpid) else self._twin
 
     def open(self, pool: Any = None) -> None:
         """Open for synchronous calls, from any thread. See `BaseConnector.open`."""
@@ -151,6 +154,10 @@ class AsynchronousConnector(BaseAsyncConnector):
     def session(self) -> SyncSession:
         """Open another connection, for the caller alone. See `BaseConnector.session`."""
         return self._dispatcher.session()
+
+    def kept_open(self) -> contextlib.AbstractContextManager[None]:
+        """Return a block: what synchronous code has open before it, it has open after it too."""
+        return self._dispatcher.kept_open(self.open)
 
     async def open_async(self, pool: Any = None) -> None:
         """Open on this event loop, which owns the connections from then on. See `BaseConnector.open_async`."""
