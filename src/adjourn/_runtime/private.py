@@ -31,14 +31,14 @@ def thread_of(loop: asyncio.AbstractEventLoop) -> int | None:
     return getattr(loop, "_thread_id", 0 if loop.is_running() else None)
 
 
-def leave_in_silence(task: asyncio.Task[object] | None) -> None:
+def leave_in_silence(task: asyncio.Future[Any] | None) -> None:
     """Suppress asyncio's warning about a task that never ends by itself when its loop is abandoned.
 
     `asyncio.gather` sets ``Task._log_destroy_pending``, too. Without it: a logged error, "Task was destroyed but
     it is pending!", in a program that has not closed the app.
     """
     if task is not None:
-        task._log_destroy_pending = False  # type: ignore[attr-defined]  # private
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # private, of tasks alone
 
 
 def is_loops_handler(handler: Any) -> bool:
