@@ -115,7 +115,7 @@ def reaches(tree: ast.Module, known: set[str]) -> Iterator[str]:
                 yield str(name.value)
 
 
-DOCUMENTED = {"_exit", "_value_"}
+DOCUMENTED = {"_current_frames", "_exit", "_value_"}
 """Private by their names alone: Python documents them."""
 
 

@@ -51,6 +51,7 @@ from adjourn.events.subscriptions import Event, Events
 from adjourn.events.workers import (
     ConnectionLost,
     ConnectionRestored,
+    EventLoopBlocked,
     HeartbeatFailed,
     PartitionsNotMade,
     UnregisteringFailed,
@@ -67,6 +68,7 @@ __all__ = [
     "ConnectionRestored",
     "ErrorDropped",
     "Event",
+    "EventLoopBlocked",
     "Events",
     "HeartbeatFailed",
     "JobAbortRequested",

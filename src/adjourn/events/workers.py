@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import attrs
 
+from adjourn._domain.jobs import Job
 from adjourn.events.subscriptions import Event
 
 
@@ -103,6 +104,28 @@ class HeartbeatFailed(WorkerEvent):
     error: BaseException
     failures: int
     is_news: bool
+
+
+@attrs.frozen(kw_only=True)
+class EventLoopBlocked(WorkerEvent):
+    """A task does not let a worker's event loop turn, and so keeps other jobs waiting. Told once each time.
+
+    Attributes
+    ----------
+    job
+        The job that blocks the loop; None if something else does.
+    patience
+        The seconds for which it has not turned, at least.
+    handed_back
+        How many jobs the worker had claimed and not begun. They go back to their queues.
+    stack
+        Where the loop's thread is, as in a traceback.
+    """
+
+    job: Job | None
+    patience: float
+    handed_back: int
+    stack: str
 
 
 @attrs.frozen(kw_only=True)
