@@ -23,6 +23,7 @@ from adjourn._domain.checks import function_or
 from adjourn._drivers.psycopg import options as libpq
 from adjourn._drivers.sqlalchemy import engines as driver
 from adjourn._drivers.sqlalchemy import names_async as names
+from adjourn._drivers.sqlalchemy.connecting import Connecting
 from adjourn._drivers.sqlalchemy.libpq import connection_arguments
 from adjourn._drivers.sqlalchemy.names_async import AsyncConnection, AsyncEngine, AsyncOrmSession, AsyncScopedSession
 from adjourn._runtime import aio as runtime
@@ -71,7 +72,7 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
         self.options = options
         self._made: driver.Made | None = None
         # Made now, so that SQLAlchemy refuses unknown options at once. It does not connect yet.
-        self._make_engine()
+        self._make_engine(None)
 
     @property
     def timeout(self) -> float:
@@ -79,14 +80,16 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
         opened = self._opened
         return driver.timeout_of(opened.pool.pool) if opened is not None else driver.pool_timeout(self.options)
 
-    def _make_engine(self) -> AsyncEngine:
-        engine: AsyncEngine = driver.make_engine(self._name, names.create_engine_async, self.url, self.options)
+    def _make_engine(self, connecting: Connecting | None) -> AsyncEngine:
+        create = names.create_engine_async
+        engine: AsyncEngine = driver.make_engine(self._name, create, self.url, self.options, connecting)
         return engine
 
     async def make_pool_async(self) -> AsyncEngine:
         """Make an engine, and have it connect once."""
-        engine = self._make_engine()
-        self._made = driver.Made(engine)
+        connecting = names.connecting_async(self.url)
+        engine = self._make_engine(connecting)
+        self._made = driver.Made(engine, connecting)
         try:
             with driver.translating(place=self._place()):
                 async with engine.connect():

@@ -23,6 +23,7 @@ from adjourn._domain.checks import check_seconds
 from adjourn._drivers.connections import remedy
 from adjourn._drivers.numbered import has_several_commands, numbered
 from adjourn._drivers.psycopg import options as libpq
+from adjourn._drivers.sqlalchemy.connecting import Connecting
 from adjourn._drivers.sqlalchemy.private import finish_asyncpg, transport_of
 from adjourn._drivers.wrappers import is_wrapper
 from adjourn._runtime.forks import keep_for_ever
@@ -66,8 +67,21 @@ def address(name: str, dsn: str | URL, drivers: Sequence[str]) -> URL:
     return url.set(drivername=f"postgresql+{driver or drivers[0]}")
 
 
-def make_engine(name: str, create: Callable[..., Any], url: URL, options: Mapping[str, Any]) -> Any:
+def make_engine(
+    name: str, create: Callable[..., Any], url: URL, options: Mapping[str, Any], connecting: Connecting | None
+) -> Any:
     """Make an engine, which does not connect yet.
+
+    Parameters
+    ----------
+    name
+        The connector's name, for messages.
+    create
+        SQLAlchemy's function that makes engines.
+    url, options
+        Its arguments.
+    connecting
+        What connects for it; None for the driver itself.
 
     Raises
     ------
@@ -79,6 +93,8 @@ def make_engine(name: str, create: Callable[..., Any], url: URL, options: Mappin
     waiting = "timeout" if url.get_driver_name() == "asyncpg" else "connect_timeout"
     if not (waiting in arguments or waiting in url.query or (waiting[0] == "c" and "PGCONNECT_TIMEOUT" in os.environ)):
         arguments[waiting] = max(1, round(pool_timeout(options)))
+    if connecting is not None:
+        arguments.setdefault("async_creator_fn", connecting)
     try:
         return create(url, **{**options, "connect_args": arguments})
     except (ArgumentError, TypeError) as error:
@@ -137,7 +153,8 @@ class Made:
     connections must not be touched at all, not even by Python's garbage collection.
     """
 
-    def __init__(self, engine: Any) -> None:
+    def __init__(self, engine: Any, connecting: Connecting | None) -> None:
+        self._connecting = connecting
         self._process = os.getpid()
         self._connections: dict[int, tuple[Any, Any, ConnectionPoolEntry]] = {}
         # Connections that were in use when their event loop died. SQLAlchemy warns if one is deleted before it is
@@ -157,6 +174,11 @@ class Made:
                     _finish(raw, idle_only)
                 if not idle_only:
                     entry.dbapi_connection = None  # type: ignore[misc]  # a property in its types
+            if self._connecting is not None and not idle_only:
+                self._connecting.give_up()
+                for raw in list(self._connecting.made):
+                    with contextlib.suppress(Exception):
+                        _finish(raw, idle_only)
             self.left_behind.clear()
 
     def keep_for_ever(self) -> None:

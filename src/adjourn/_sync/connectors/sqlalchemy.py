@@ -21,6 +21,7 @@ from adjourn._domain.checks import function_or
 from adjourn._drivers.psycopg import options as libpq
 from adjourn._drivers.sqlalchemy import engines as driver
 from adjourn._drivers.sqlalchemy import names as names
+from adjourn._drivers.sqlalchemy.connecting import Connecting
 from adjourn._drivers.sqlalchemy.libpq import connection_arguments
 from adjourn._drivers.sqlalchemy.names import Connection, Engine, SyncOrmSession, SyncScopedSession
 from adjourn._runtime import threads as runtime
@@ -72,7 +73,7 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
         self.options = options
         self._made: driver.Made | None = None
         # Made now, so that SQLAlchemy refuses unknown options at once. It does not connect yet.
-        self._make_engine()
+        self._make_engine(None)
 
     @property
     def timeout(self) -> float:
@@ -80,14 +81,16 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
         opened = self._opened
         return driver.timeout_of(opened.pool.pool) if opened is not None else driver.pool_timeout(self.options)
 
-    def _make_engine(self) -> Engine:
-        engine: Engine = driver.make_engine(self._name, names.create_engine, self.url, self.options)
+    def _make_engine(self, connecting: Connecting | None) -> Engine:
+        create = names.create_engine
+        engine: Engine = driver.make_engine(self._name, create, self.url, self.options, connecting)
         return engine
 
     def make_pool(self) -> Engine:
         """Make an engine, and have it connect once."""
-        engine = self._make_engine()
-        self._made = driver.Made(engine)
+        connecting = names.connecting(self.url)
+        engine = self._make_engine(connecting)
+        self._made = driver.Made(engine, connecting)
         try:
             with driver.translating(place=self._place()), engine.connect():
                 pass
