@@ -95,7 +95,7 @@ class Executor:
         except Exception as error:
             self._fail(run, error)
 
-    def refuse(self, job: Job, error: Exception) -> None:
+    def refuse(self, job: Job, error: BaseException) -> None:
         """Make a job that cannot be run fail."""
         run = self._new_run(job)
         self._end(run, self._ended(run, Status.FAILED, error), JobFailed, error=error)

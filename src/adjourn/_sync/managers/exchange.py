@@ -193,13 +193,15 @@ class SyncWorkerManager:
     def _run(self, statement: str, **parameters: Any) -> list[Row]:
         return self.session.execute(sql.statements(self.schema)[statement], parameters)
 
-    def _claimed(self, row: Row, worker_id: int) -> tuple[Job, Exception | None]:
+    def _claimed(self, row: Row, worker_id: int) -> tuple[Job, BaseException | None]:
         """Return a claimed job, and if its arguments cannot be read, the reason why it cannot run."""
         row["status"] = "doing"
         row["worker_id"] = worker_id
         try:
             job = Job.from_row(row, self.json_loads)
-        except Exception as error:
+        except BaseException as error:  # of the user's function, even SystemExit, which is this job's outcome alone
+            if isinstance(error, KeyboardInterrupt):
+                raise
             return Job.from_row({**row, "args": "{}"}), error
         arguments: Any = job.task_kwargs
         if not isinstance(arguments, dict):
