@@ -57,6 +57,13 @@ class LoopWatch(threading.Thread):
         self._session: SyncSessionLike | None = None
         self._trips = RoundTrips(limit, self.give_up)
 
+    def begin(self) -> None:
+        """Start, if the process can have one more thread. May be called from any thread, and never raises."""
+        try:
+            self.start()
+        except RuntimeError as error:
+            logger.warning("Nobody watches the event loop (%s)", error, extra={"action": "loop_not_watched"})
+
     def stop(self) -> None:
         """End at once or, during a statement, when the database has answered, or `give_up` is called."""
         self._stop_asked.set()

@@ -181,14 +181,13 @@ class Worker:
         self._heartbeat_ended, self._loop_watch_ended = asyncio.Event(), asyncio.Event()
         lease = Lease(options.stalled_worker_timeout, options.update_heartbeat_interval)
         exchange = self._exchange = Exchange(self, lease, on_registered=lambda: heartbeat.beat())
-        heartbeat = self._make_heartbeat(exchange, lease)
         limit = options.longest_round_trip
         loop_watch = LoopWatch(self.app, limit, exchange, on_end=self._setter(self._loop_watch_ended))
+        heartbeat = self._make_heartbeat(exchange, lease, loop_watch)
         roles = (exchange, heartbeat, loop_watch)
         watching = asyncio.create_task(watch(limit, roles), name="adjourn watch")
         try:
             with self._signals():
-                loop_watch.start()
                 await self._work(exchange, heartbeat, self._stop_asked)
         finally:
             self._tell(WorkerStopping, exchange, concurrency=self.concurrency)
@@ -266,9 +265,9 @@ class Worker:
         )
 
     async def _end_thread(self, thread: HeartbeatThread | LoopWatch, ending: asyncio.Event) -> None:
+        thread.stop()
         if thread.ident is None:
             return  # it has not begun
-        thread.stop()
         has_ended = asyncio.create_task(ending.wait(), name=f"{thread.name} ends")
         # A thread that is still connecting is left behind. It ends when it is connected or has failed.
         await ended(has_ended, THREAD_TIMEOUT, thread.give_up)
@@ -284,7 +283,7 @@ class Worker:
 
         return set_
 
-    def _make_heartbeat(self, exchange: Exchange, lease: Lease) -> HeartbeatThread:
+    def _make_heartbeat(self, exchange: Exchange, lease: Lease, loop_watch: LoopWatch) -> HeartbeatThread:
         loop = asyncio.get_running_loop()
 
         def fail(error: BaseException, outage: Outage) -> None:
@@ -296,6 +295,7 @@ class Worker:
             lease,
             worker_id=lambda: exchange.worker_id,
             silence=lambda: exchange.silence,
+            on_begin=loop_watch.begin,
             on_beat=lambda *args: loop.call_soon_threadsafe(exchange.beaten, *args),
             on_notified=lambda: loop.call_soon_threadsafe(exchange.notify),
             on_failure=fail,
