@@ -53,7 +53,7 @@ def test_every_table_has_a_replica_identity_also_those_made_later(published: str
     with psycopg.connect(published, autocommit=True) as connection:
         connection.execute("select adjourn.adjourn_partition_v1(20)")
         connection.execute(LATER_WEEK)
-        identities = dict(connection.execute(IDENTITIES).fetchall())
+        identities: dict[str, bool] = dict(connection.execute(IDENTITIES).fetchall())
         connection.execute("drop table adjourn.later_week")
     assert {"adjourn_jobs", "adjourn_headless_locks", "adjourn_finished_jobs_default", "later_week"} <= set(identities)
     assert len([name for name in identities if name.startswith("adjourn_finished_jobs_2")]) == 21
