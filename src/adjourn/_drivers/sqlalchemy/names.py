@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session as SyncOrmSession
 from sqlalchemy.orm import scoped_session as SyncScopedSession  # noqa: N812
 
 from adjourn._drivers.sqlalchemy.engines import run
+from adjourn._drivers.sqlalchemy.sessions import goes_through_pooler
 from adjourn.types import Parameters, Row, Statement
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "SyncScopedSession",
     "create_engine",
     "drivers",
+    "goes_through_pooler",
     "is_drivers_own",
     "run",
     "run_on_drivers_own",

@@ -1,7 +1,7 @@
 -- Make the partitions of finished jobs for this week and the coming weeks, and return the names of the new ones.
 -- A week that already has rows in the default partition stays there.
 create function @schema.adjourn_partition_v1(p_weeks integer) returns setof text
-language plpgsql set lock_timeout = '500ms' as $$
+language plpgsql set lock_timeout = '500ms' set datestyle = 'ISO' as $$
 declare
     v_from timestamptz;
     v_name text;
