@@ -52,6 +52,7 @@ from adjourn.events.subscriptions import Event, Events
 from adjourn.events.workers import (
     ConnectionLost,
     ConnectionRestored,
+    EventLoopBlocked,
     HeartbeatFailed,
     PartitionsNotMade,
     UnregisteringFailed,
@@ -69,6 +70,7 @@ __all__ = [
     "ConnectionRestored",
     "ErrorDropped",
     "Event",
+    "EventLoopBlocked",
     "Events",
     "HeartbeatFailed",
     "JobAbortRequested",

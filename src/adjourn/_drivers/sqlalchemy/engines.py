@@ -24,8 +24,8 @@ from adjourn._drivers.connections import remedy
 from adjourn._drivers.errors import explained, unexpected
 from adjourn._drivers.numbered import has_several_commands, numbered
 from adjourn._drivers.psycopg import options as libpq
-from adjourn._drivers.sqlalchemy.connecting import Connecting
 from adjourn._drivers.settings import ENCODING
+from adjourn._drivers.sqlalchemy.connecting import Connecting
 from adjourn._drivers.sqlalchemy.private import finish_asyncpg, transport_of
 from adjourn._drivers.sqlalchemy.sessions import UNPREPARED
 from adjourn._drivers.wrappers import is_wrapper

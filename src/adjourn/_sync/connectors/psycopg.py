@@ -23,6 +23,7 @@ from adjourn._domain.checks import function_or
 from adjourn._drivers.psycopg import options as driver
 from adjourn._drivers.psycopg.private import closing_optional
 from adjourn._drivers.settings import ENCODING, check_can_listen, greeting, is_pooled
+from adjourn._drivers.sockets import hang_up
 from adjourn._drivers.wrappers import unwrapped
 from adjourn._runtime import threads as runtime
 from adjourn._runtime.forks import keep_for_ever
@@ -320,6 +321,11 @@ class SyncPsycopgSession(SyncSession):
     def wake(self) -> None:
         """End the wait for notifications that is under way, or else the next one. From any thread, at any time."""
         self._waker.set()
+
+    def abandon(self) -> None:
+        """Give the connection up at once, without talking to the server. From any thread, at any time."""
+        if self._process == os.getpid():  # a forked child shares the parent's socket
+            hang_up(self.connection)
 
     def close(self) -> None:
         """Close the connection. Closing twice does nothing."""
