@@ -17,6 +17,10 @@ ALLOWED = {
     r"could not (receive data from WAL stream|connect to the primary server|send data to client|receive data from client)": "one "
     "side of a connection was ended by the bench",
     r"connection to client lost": "the bench has killed a client",
+    r"terminating connection due to unexpected postmaster exit": "the bench has killed the server",
+    r"could not send end-of-streaming message to primary": "the bench has killed the primary",
+    r"duplicate key value violates unique constraint .adjourn_jobs_queueing_lock.": "a queueing lock is taken: the load asks for "
+    "it on purpose, and this is how `defer` learns of it",
     r"sorry, too many clients already|remaining connection slots are reserved": "the bench has taken all sessions",
 }
 """What is no fault of adjourn's in any scenario, and why."""

@@ -93,10 +93,14 @@ class Trial:
             make_database(server)
             yield server
 
+    def read_logs(self, *logs: Path) -> None:
+        """Have the logs of servers read in the end."""
+        self._logs += logs
+
     @contextlib.contextmanager
     def own(self, server: Postgres) -> Iterator[Postgres]:
         """Stop a server in the end, and have its log read."""
-        self._logs.append(server.log)
+        self.read_logs(server.log)
         try:
             yield server
         finally:
