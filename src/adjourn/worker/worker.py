@@ -11,6 +11,7 @@ from adjourn._domain.jobs import DeleteJobCondition
 from adjourn._domain.outcomes import Heartbeat
 from adjourn._domain.protocols import AppLike
 from adjourn._domain.runs import AbortReason
+from adjourn._domain.spelling import suggests_names
 from adjourn.events import HeartbeatFailed, WorkerEvent, WorkerStarted, WorkerStopped, WorkerStopping
 from adjourn.types import AnyTaskMiddleware, AnyWorkerMiddleware
 from adjourn.worker.exchange import LEAVE_TIMEOUT, Exchange
@@ -80,6 +81,7 @@ class Worker:
         If an option is not valid.
     """
 
+    @suggests_names
     def __init__(
         self,
         app: AppLike,
