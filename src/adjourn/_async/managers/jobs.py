@@ -17,6 +17,7 @@ from adjourn._domain.arguments import check_is_job, check_job, dump_arguments
 from adjourn._domain.checks import check_aware, check_flags, check_id, check_name, check_priority, checked_list
 from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued
 from adjourn._domain.jobs import Job, Status
+from adjourn._domain.spelling import suggests_names
 
 
 class AsyncJobManager(AsyncStatementRunner):
@@ -216,6 +217,7 @@ class AsyncJobManager(AsyncStatementRunner):
             raise already_enqueued("of one of the jobs") from error
         return [job.evolve(id=row["id"], status=Status.TODO.value) for job, row in zip(jobs, rows, strict=True)]
 
+    @suggests_names
     async def cancel_job_by_id_async(
         self, job_id: int, abort: bool = False, delete_job: bool = False, connection: Any = None
     ) -> bool:
@@ -249,6 +251,7 @@ class AsyncJobManager(AsyncStatementRunner):
             rows = await self.run_async("request_abort", {"ids": [job_id]}, connection)
         return bool(rows)
 
+    @suggests_names
     async def retry_job_by_id_async(
         self,
         job_id: int,
@@ -300,6 +303,7 @@ class AsyncJobManager(AsyncStatementRunner):
         if not row["found"]:
             raise exceptions.NoResult(f"There is no job {job_id}.")
 
+    @suggests_names
     async def retry_job_async(
         self,
         job: Job,

@@ -12,6 +12,7 @@ from adjourn._domain.arguments import check_is_job, check_job, dump_arguments
 from adjourn._domain.checks import check_aware, check_flags, check_id, check_name, check_priority, checked_list
 from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued
 from adjourn._domain.jobs import Job, Status
+from adjourn._domain.spelling import suggests_names
 from adjourn._sync.managers.forwarding import forwards_to, part_of
 from adjourn._sync.managers.lists import SyncJobLists
 from adjourn._sync.managers.retention import SyncRetention
@@ -217,6 +218,7 @@ class SyncJobManager(SyncStatementRunner):
             raise already_enqueued("of one of the jobs") from error
         return [job.evolve(id=row["id"], status=Status.TODO.value) for job, row in zip(jobs, rows, strict=True)]
 
+    @suggests_names
     def cancel_job_by_id(
         self, job_id: int, abort: bool = False, delete_job: bool = False, connection: Any = None
     ) -> bool:
@@ -250,6 +252,7 @@ class SyncJobManager(SyncStatementRunner):
             rows = self.run("request_abort", {"ids": [job_id]}, connection)
         return bool(rows)
 
+    @suggests_names
     def retry_job_by_id(
         self,
         job_id: int,
@@ -301,6 +304,7 @@ class SyncJobManager(SyncStatementRunner):
         if not row["found"]:
             raise exceptions.NoResult(f"There is no job {job_id}.")
 
+    @suggests_names
     def retry_job(
         self,
         job: Job,
