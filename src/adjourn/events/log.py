@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from adjourn._domain.jobs import Job
+from adjourn._domain.upkeep import named_sessions
 from adjourn.events import jobs, schedules, workers
 from adjourn.events.subscriptions import Event, Events
 from adjourn.exceptions import AdjournException
@@ -319,7 +320,8 @@ def _unregistering_failed(event: workers.UnregisteringFailed) -> None:
 
 
 def _partitions_not_made(event: workers.PartitionsNotMade) -> None:
-    WORKER.info("No partitions made: %s", _brief(event.error), extra={"action": "partitions_not_made"})
+    reason = named_sessions(event.waits_for) if event.waits_for else _brief(event.error)
+    WORKER.info("No partitions made, because of %s", reason, extra={"action": "partitions_not_made"})
 
 
 def _brief(error: BaseException | None) -> str:

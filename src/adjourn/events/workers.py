@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 
 from adjourn._domain.jobs import Job
+from adjourn._domain.upkeep import BlockingSession
 from adjourn.events.subscriptions import Event
 
 
@@ -214,6 +215,9 @@ class PartitionsNotMade(Event):
     ----------
     error
         The database's error.
+    waits_for
+        The sessions that use the table, the one with the oldest transaction first.
     """
 
     error: Exception
+    waits_for: tuple[BlockingSession, ...] = ()

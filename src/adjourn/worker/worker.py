@@ -10,6 +10,7 @@ from typing import Any
 
 from adjourn._domain.jobs import DeleteJobCondition
 from adjourn._domain.protocols import AppLike
+from adjourn._domain.spelling import suggests_names
 from adjourn.events import HeartbeatFailed, WorkerEvent, WorkerStarted, WorkerStopped, WorkerStopping
 from adjourn.exceptions import OutcomesNotStored, WorkerStuck
 from adjourn.types import AnyTaskMiddleware, AnyWorkerMiddleware
@@ -96,6 +97,7 @@ class Worker:
         If an option is not valid.
     """
 
+    @suggests_names
     def __init__(
         self,
         app: AppLike,

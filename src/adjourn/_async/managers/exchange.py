@@ -9,9 +9,11 @@ from typing import Any
 import attrs
 
 from adjourn import exceptions, sql
+from adjourn._async.managers.partitions import blockers_async
 from adjourn._async.managers.statements import AsyncExecutes, schema_version_async
 from adjourn._domain.jobs import Job
 from adjourn._domain.outcomes import Exchanged, HandedBack, Heartbeat, Outcome, dump_outcomes
+from adjourn._domain.upkeep import BlockingSession
 from adjourn.types import JSONLoads, Row
 
 PLACE_LIMIT = 200
@@ -198,6 +200,10 @@ class AsyncWorkerManager:
             if sql.lacks_right(error):
                 return []
             raise
+
+    async def blockers_async(self, tables: Sequence[str]) -> list[BlockingSession]:
+        """Return the sessions that use one of these tables."""
+        return await blockers_async(self.session, self.schema, tables)
 
     async def _run_async(self, statement: str, **parameters: Any) -> list[Row]:
         return await self.session.execute_async(sql.statements(self.schema)[statement], parameters)

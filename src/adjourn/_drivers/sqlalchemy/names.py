@@ -11,6 +11,7 @@ from sqlalchemy.orm import scoped_session as SyncScopedSession  # noqa: N812
 
 from adjourn._drivers.sqlalchemy.connecting import Connecting
 from adjourn._drivers.sqlalchemy.engines import run
+from adjourn._drivers.sqlalchemy.sessions import goes_through_pooler
 from adjourn.types import Parameters, Row, Statement
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "connecting",
     "create_engine",
     "drivers",
+    "goes_through_pooler",
     "is_drivers_own",
     "run",
     "run_on_drivers_own",

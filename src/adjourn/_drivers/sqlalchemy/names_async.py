@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import create_async_engine as create_engine_async
 from adjourn._drivers.sqlalchemy import engines as driver
 from adjourn._drivers.sqlalchemy.asyncpg import is_drivers_own, run_on_drivers_own_async
 from adjourn._drivers.sqlalchemy.connecting import Connecting
+from adjourn._drivers.sqlalchemy.sessions import goes_through_pooler
 from adjourn.types import Parameters, Row, Statement
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "connecting_async",
     "create_engine_async",
     "drivers_async",
+    "goes_through_pooler_async",
     "is_drivers_own",
     "run_async",
     "run_on_drivers_own_async",
@@ -45,6 +47,13 @@ def connecting_async(url: URL) -> Connecting:
     return Connecting(psycopg.AsyncConnection.connect)
 
 
-async def run_async(connection: AsyncConnection, statement: Statement, parameters: Parameters | None) -> list[Row]:
+async def run_async(
+    connection: AsyncConnection, statement: Statement, parameters: Parameters | None, may_prepare: bool = True
+) -> list[Row]:
     """Execute a statement on a connection and return its rows."""
-    return await connection.run_sync(driver.run, statement, parameters)
+    return await connection.run_sync(driver.run, statement, parameters, may_prepare)
+
+
+async def goes_through_pooler_async(connection: AsyncConnection, pooler: bool | None, place: str) -> bool:
+    """Return whether a connection of an engine goes through a pooler in transaction mode; look once."""
+    return await connection.run_sync(goes_through_pooler, pooler, place)

@@ -12,6 +12,8 @@ import attrs
 from adjourn import exceptions, sql
 from adjourn._domain.jobs import Job
 from adjourn._domain.outcomes import Exchanged, HandedBack, Heartbeat, Outcome, dump_outcomes
+from adjourn._domain.upkeep import BlockingSession
+from adjourn._sync.managers.partitions import blockers
 from adjourn._sync.managers.statements import SyncExecutes, schema_version
 from adjourn.types import JSONLoads, Row
 
@@ -199,6 +201,10 @@ class SyncWorkerManager:
             if sql.lacks_right(error):
                 return []
             raise
+
+    def blockers(self, tables: Sequence[str]) -> list[BlockingSession]:
+        """Return the sessions that use one of these tables."""
+        return blockers(self.session, self.schema, tables)
 
     def _run(self, statement: str, **parameters: Any) -> list[Row]:
         return self.session.execute(sql.statements(self.schema)[statement], parameters)
