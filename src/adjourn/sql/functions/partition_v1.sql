@@ -4,7 +4,7 @@
 --   Attaching a table locks the default partition alone against everybody: workers go on storing finished jobs while it
 --   waits for sessions that read them. Creating it as a partition would lock all of finished_jobs.
 create function @schema.adjourn_partition_v1(p_weeks integer) returns setof text
-language plpgsql set lock_timeout = '500ms' as $$
+language plpgsql set lock_timeout = '500ms' set datestyle = 'ISO' as $$
 declare
     v_from timestamptz;
     v_name text;
