@@ -98,6 +98,10 @@ class AsyncJobManager(AsyncStatementRunner):
     def finish_job_by_id_async(self) -> AsyncWorkers:
         return self.workers
 
+    @forwards_to(AsyncWorkers.list_workers_async)
+    def list_workers_async(self) -> AsyncWorkers:
+        return self.workers
+
     @forwards_to(AsyncWorkers.list_jobs_to_abort_async)
     def list_jobs_to_abort_async(self) -> AsyncWorkers:
         return self.workers

@@ -99,6 +99,10 @@ class SyncJobManager(SyncStatementRunner):
     def finish_job_by_id(self) -> SyncWorkers:
         return self.workers
 
+    @forwards_to(SyncWorkers.list_workers)
+    def list_workers(self) -> SyncWorkers:
+        return self.workers
+
     @forwards_to(SyncWorkers.list_jobs_to_abort)
     def list_jobs_to_abort(self) -> SyncWorkers:
         return self.workers
