@@ -39,6 +39,7 @@ __all__ = [
     "TaskNotFound",
     "UnboundTaskError",
     "UniqueViolation",
+    "UnknownOption",
     "WrongCaller",
 ]
 
@@ -56,6 +57,10 @@ ProcrastinateException = AdjournException
 
 class InvalidOption(AdjournException, ValueError):
     """An option has a value that adjourn cannot work with; the message names the option and what it takes."""
+
+
+class UnknownOption(InvalidOption, TypeError):
+    """There is no option of that name; the message names it, the one that was probably meant, and those that exist."""
 
 
 class InvalidTaskArguments(AdjournException, TypeError):

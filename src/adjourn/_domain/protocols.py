@@ -57,6 +57,10 @@ class SyncSessionLike(Protocol):
         """Wait at most ``timeout`` seconds for notifications, and return their payloads."""
 
     @property
+    def can_listen(self) -> bool:
+        """Whether notifications arrive."""
+
+    @property
     def is_wakeable(self) -> bool:
         """Whether `wake` ends a wait."""
 

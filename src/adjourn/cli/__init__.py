@@ -7,10 +7,12 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
 import adjourn
+from adjourn._runtime.signals import end_on
 from adjourn.cli import defer, demo, flags, healthchecks, logs, schema, shell, worker
 from adjourn.cli.exits import Exit, described
 from adjourn.exceptions import AdjournException, MissingApp
@@ -111,6 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments
         The command line without the program's name; None for that of this process.
     """
+    end_on(signal.SIGTERM)
     options = parse(arguments)
     try:
         logs.configure(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from adjourn._domain.jobs import Job
+from adjourn._domain.upkeep import named_sessions
 from adjourn.events import jobs, schedules, workers
 from adjourn.events.subscriptions import Event, Events
 from adjourn.exceptions import AdjournException
@@ -255,6 +256,19 @@ def _heartbeat_failed(event: workers.HeartbeatFailed) -> None:
     )
 
 
+def _loop_blocked(event: workers.EventLoopBlocked) -> None:
+    culprit = "something blocks it" if event.job is None else f"job {event.job.call_string} blocks it"
+    WORKER.warning(
+        "The event loop has not turned for %.1f s, so other jobs wait: %s. %d claimed jobs that have not begun go back. "
+        "Declare tasks that block with `def`, or use asyncio.to_thread\n%s",
+        event.patience,
+        culprit,
+        event.handed_back,
+        event.stack,
+        extra={"action": "loop_blocked", "worker": _identity(event.worker, event.job)},
+    )
+
+
 def _connection_lost(event: workers.ConnectionLost) -> None:
     WORKER.log(
         logging.ERROR if event.is_news else logging.DEBUG,
@@ -284,7 +298,8 @@ def _unregistering_failed(event: workers.UnregisteringFailed) -> None:
 
 
 def _partitions_not_made(event: workers.PartitionsNotMade) -> None:
-    WORKER.info("No partitions made: %s", _brief(event.error), extra={"action": "partitions_not_made"})
+    reason = named_sessions(event.waits_for) if event.waits_for else _brief(event.error)
+    WORKER.info("No partitions made, because of %s", reason, extra={"action": "partitions_not_made"})
 
 
 def _brief(error: BaseException | None) -> str:
@@ -325,6 +340,7 @@ WRITERS: dict[type[Event], tuple[logging.Logger, int, Writer]] = {
     workers.WorkerStopping: (WORKER, logging.INFO, _worker_stopping),
     workers.WorkerDeclaredDead: (WORKER, logging.ERROR, _declared_dead),
     workers.HeartbeatFailed: (WORKER, logging.ERROR, _heartbeat_failed),
+    workers.EventLoopBlocked: (WORKER, logging.WARNING, _loop_blocked),
     workers.ConnectionLost: (WORKER, logging.ERROR, _connection_lost),
     workers.ConnectionRestored: (WORKER, logging.INFO, _connection_restored),
     workers.UnregisteringFailed: (WORKER, logging.WARNING, _unregistering_failed),

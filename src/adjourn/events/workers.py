@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import attrs
 
+from adjourn._domain.jobs import Job
+from adjourn._domain.upkeep import BlockingSession
 from adjourn.events.subscriptions import Event
 
 
@@ -106,6 +108,28 @@ class HeartbeatFailed(WorkerEvent):
 
 
 @attrs.frozen(kw_only=True)
+class EventLoopBlocked(WorkerEvent):
+    """A task does not let a worker's event loop turn, and so keeps other jobs waiting. Told once each time.
+
+    Attributes
+    ----------
+    job
+        The job that blocks the loop; None if something else does.
+    patience
+        The seconds for which it has not turned, at least.
+    handed_back
+        How many jobs the worker had claimed and not begun. They go back to their queues.
+    stack
+        Where the loop's thread is, as in a traceback.
+    """
+
+    job: Job | None
+    patience: float
+    handed_back: int
+    stack: str
+
+
+@attrs.frozen(kw_only=True)
 class ConnectionLost(WorkerEvent):
     """The database did not serve a worker. The worker connects again.
 
@@ -171,6 +195,9 @@ class PartitionsNotMade(Event):
     ----------
     error
         The database's error.
+    waits_for
+        The sessions that use the table, the one with the oldest transaction first.
     """
 
     error: Exception
+    waits_for: tuple[BlockingSession, ...] = ()

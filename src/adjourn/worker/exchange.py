@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 import attrs
@@ -50,6 +51,17 @@ PROBE_INTERVAL = 0.05
 SATURATED = 1.0
 """Seconds after which a worker that always finds enough work need not be notified of more."""
 PLACE_RETRY = 0.2
+
+
+class Flight:
+    """A round trip that claims jobs. Its answer belongs to the loop, or to the loop's watch: to whoever takes it first."""
+
+    def __init__(self) -> None:
+        self._taking = threading.Lock()
+
+    def take(self) -> bool:
+        """Take the jobs that it has claimed. Returns whether nobody had taken them before."""
+        return self._taking.acquire(blocking=False)
 
 
 class Exchange:
@@ -94,6 +106,8 @@ class Exchange:
         self._keeps_house = not worker.options.wait
         self.silence: float = 0.0
         """Seconds that have passed in vain attempts to exchange, since the last one that succeeded."""
+        self.flight: Flight | None = None
+        """The round trip that claims jobs, while one is under way."""
         self.jobs_ended: asyncio.Event = asyncio.Event()
         """Set when this worker is stopping, and no job runs any more."""
         self.unstored: int = 0
@@ -101,7 +115,31 @@ class Exchange:
         self.executor: Executor = Executor(worker, self._on_end, worker_lease)
         self.worker_id: int = 0
 
+    # Called by the loop's watch, from its thread
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it has jobs, or may have claimed some."""
+        return bool(len(self.executor) or self._buffer or self.flight)
+
+    @property
+    def known(self) -> set[int]:
+        """The ids of the jobs that this worker knows to be its own."""
+        held = {job.id or 0 for job in tuple(self._buffer)}
+        return {*tuple(self.executor.running), *held, *self._outbox.job_ids}
+
+    def take_buffer(self) -> Iterator[Job]:
+        """Take the jobs that were claimed ahead out of the buffer."""
+        with contextlib.suppress(IndexError):
+            while True:
+                yield self._buffer.popleft()
+
     # Called by the other roles, on the loop's thread
+
+    def hand_back(self, jobs: Iterable[HandedBack]) -> None:
+        """Hand back jobs that were taken."""
+        self._outbox.outcomes.extend(jobs)
+        self._wake.set()
 
     def notify(self) -> None:
         """Look for jobs now."""
@@ -170,8 +208,10 @@ class Exchange:
 
     def _tell_stored(self, batch: Iterable[Outcome], refused: Collection[int]) -> None:
         if refused and self._events.wants(OutcomeRefused):
-            for job_id in refused:
-                self._events.emit(OutcomeRefused(job_id=job_id))
+            for each in batch:
+                # A job that is not ours to hand back has been handed back, or rescued: nothing is lost.
+                if each.id in refused and not isinstance(each, HandedBack):
+                    self._events.emit(OutcomeRefused(job_id=each.id))
         if self._events.wants(OutcomeStored):
             for each in batch:
                 if isinstance(each, Ended) and each.id not in refused:
@@ -271,6 +311,7 @@ class Exchange:
         if probing:
             self._probe_at = now + PROBE_INTERVAL
         self._is_in_doubt = True
+        flight = self.flight = Flight() if limit else None
         try:
             exchanged = await manager.exchange_async(
                 worker_id,
@@ -285,11 +326,17 @@ class Exchange:
                 self._outbox.not_stored(batch, error)
                 self._sent |= {each.id for each in batch}
             raise
+        finally:
+            self.flight = None
         if worker_id != self.worker_id:
             # This worker was declared dead meanwhile, so other workers rescue the jobs just claimed. They must not run
             # here.
             return attrs.evolve(exchanged, jobs=[], unreadable=[], alive=True)
         self._outbox.stored(batch)
+        if flight is not None and not flight.take():
+            claimed = [*exchanged.jobs, *(job for job, _ in exchanged.unreadable)]
+            self.hand_back(map(HandedBack.of, claimed))
+            exchanged = attrs.evolve(exchanged, jobs=[], unreadable=[])
         for job in exchanged.jobs:
             self._take(job, now)
         for job, reason in exchanged.unreadable:
@@ -344,7 +391,10 @@ class Exchange:
         self._outbox.add(outcome)
         if self._buffer and not self._stopping and len(self.executor) < self._options.concurrency:
             self._buffered_at = time.monotonic()
-            self.executor.start(self._buffer.popleft())
+            try:
+                self.executor.start(self._buffer.popleft())
+            except IndexError:
+                pass  # the loop's watch has taken them
         if self._stopping and not len(self.executor):
             self.jobs_ended.set()
         self._wake.set()
@@ -353,9 +403,7 @@ class Exchange:
         return bool(len(self.executor) or self._buffer or len(self._outbox))
 
     def _hand_back_buffer(self) -> None:
-        for job in self._buffer:
-            self._outbox.add(HandedBack.of(job))
-        self._buffer.clear()
+        self.hand_back(map(HandedBack.of, self.take_buffer()))
 
     # Time, and the connection
 
@@ -389,8 +437,7 @@ class Exchange:
 
     async def _disown(self, manager: AsyncWorkerManager) -> None:
         """Put back the jobs that were claimed for this worker without its knowledge."""
-        held = {job.id or 0 for job in self._buffer}
-        await manager.disown_async(self.worker_id, {*self.executor.running, *held, *self._outbox.job_ids})
+        await manager.disown_async(self.worker_id, self.known)
         if self._disown_at is not None:
             # The server may still be at work on a round trip that was given up, for nobody knows how long.
             self._disown_delay *= 2
@@ -424,9 +471,7 @@ class Exchange:
 
     async def close(self, seconds: float) -> None:
         """Hand back all remaining jobs and unregister, within so many seconds. Never raises because of the database."""
-        for job in (*self.executor.abandon(), *self._buffer):
-            self._outbox.add(HandedBack.of(job))
-        self._buffer.clear()
+        self.hand_back(map(HandedBack.of, (*self.executor.abandon(), *self.take_buffer())))
         self.executor.close()
         try:
             if self.worker_id:

@@ -75,6 +75,14 @@ class Executor:
         """The ids of the running jobs."""
         return self._runs.keys()
 
+    def job_of(self, task: asyncio.Task[Any] | None) -> Job | None:
+        """Return the job that a task of the event loop runs, if it runs one. May be called from any thread."""
+        return next((run.job for run in tuple(self._runs.values()) if run.task is task), None) if task else None
+
+    def take_not_begun(self) -> list[Job]:
+        """Take the jobs that have not begun, so that they never will. May be called from any thread."""
+        return [run.job for run in tuple(self._runs.values()) if run.take()]
+
     def forget_durations(self) -> None:
         """Reset the mean duration to the first guess, because it has proved wrong."""
         self.mean_duration = FIRST_GUESS

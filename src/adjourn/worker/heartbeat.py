@@ -47,8 +47,8 @@ class HeartbeatThread(threading.Thread):
         Returns the worker's present id; 0 while it is not registered.
     silence
         Returns for how many seconds the worker has tried in vain to claim jobs and to store outcomes.
-    on_beat, on_notified, on_failure, on_end
-        Called in this thread: with each heartbeat's answer; when there may be new jobs; with the error of a failed
+    on_begin, on_beat, on_notified, on_failure, on_end
+        Called in this thread: when it begins, which of a worker that does not wait is a moment later; with each heartbeat's answer; when there may be new jobs; with the error of a failed
         heartbeat and the outage that it belongs to; and when this thread is about to end.
     is_over
         Returns whether the worker's event loop has been closed.
@@ -61,6 +61,7 @@ class HeartbeatThread(threading.Thread):
         worker_lease: lease.Lease,
         worker_id: Callable[[], int],
         silence: Callable[[], float],
+        on_begin: Callable[[], Any],
         on_beat: Callable[[int, Heartbeat], Any],
         on_notified: Callable[[], Any],
         on_failure: Callable[[BaseException, Outage], Any],
@@ -73,6 +74,7 @@ class HeartbeatThread(threading.Thread):
         self._lease = worker_lease
         self._worker_id = worker_id
         self._silence = silence
+        self._on_begin = on_begin
         self._on_beat = on_beat
         self._on_notified = on_notified
         self._on_failure = on_failure
@@ -120,6 +122,8 @@ class HeartbeatThread(threading.Thread):
         if not self._options.wait:
             # Registering counted as a heartbeat, and the jobs may be done by then.
             self._pause(min(ONE_SHOT_DELAY, self._interval / 2))
+        if not self._stop_asked:
+            self._on_begin()
         while not self._has_to_stop():
             try:
                 self._converse()

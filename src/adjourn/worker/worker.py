@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from adjourn._domain.jobs import DeleteJobCondition
 from adjourn._domain.protocols import AppLike
+from adjourn._domain.spelling import suggests_names
 from adjourn.events import HeartbeatFailed, WorkerEvent, WorkerStarted, WorkerStopped, WorkerStopping
 from adjourn.exceptions import OutcomesNotStored
 from adjourn.types import AnyTaskMiddleware, AnyWorkerMiddleware
 from adjourn.worker.exchange import Exchange
 from adjourn.worker.heartbeat import HeartbeatThread
 from adjourn.worker.lease import Lease
+from adjourn.worker.loop_watch import LoopWatch
 from adjourn.worker.options import Options, check_app
 from adjourn.worker.outage import Outage
 from adjourn.worker.scheduler import Scheduler
@@ -24,8 +26,8 @@ from adjourn.worker.watch import dropped, ended, uncancelled, watch
 
 LEAVE_TIMEOUT = 5.0
 """Seconds within which a worker that ends stores what is left and unregisters; after that, others rescue its jobs."""
-HEARTBEAT_TIMEOUT = 2.0
-"""Seconds within which the heartbeat's thread ends, or is left behind."""
+THREAD_TIMEOUT = 2.0
+"""Seconds within which a thread of the worker's own ends, or is left behind."""
 
 
 class Worker:
@@ -92,6 +94,7 @@ class Worker:
         If an option is not valid.
     """
 
+    @suggests_names
     def __init__(
         self,
         app: AppLike,
@@ -177,17 +180,20 @@ class Worker:
         self._stop_asked = asyncio.Event()
         self._has_ended = False
         self._leave_for = LEAVE_TIMEOUT
-        self._heartbeat_ended = asyncio.Event()
+        self._heartbeat_ended, self._loop_watch_ended = asyncio.Event(), asyncio.Event()
         lease = Lease(options.stalled_worker_timeout, options.update_heartbeat_interval)
         exchange = self._exchange = Exchange(self, lease, on_registered=lambda: heartbeat.beat())
-        heartbeat = self._make_heartbeat(exchange, lease)
-        watching = asyncio.create_task(watch(options.longest_round_trip, (exchange, heartbeat)), name="adjourn watch")
+        limit = options.longest_round_trip
+        loop_watch = LoopWatch(self.app, limit, exchange, on_end=self._setter(self._loop_watch_ended))
+        heartbeat = self._make_heartbeat(exchange, lease, loop_watch)
+        roles = (exchange, heartbeat, loop_watch)
+        watching = asyncio.create_task(watch(limit, roles), name="adjourn watch")
         try:
             with self._signals():
                 await self._work(exchange, heartbeat, self._stop_asked)
         finally:
             self._tell(WorkerStopping, exchange, concurrency=self.concurrency)
-            await uncancelled(self._leave(exchange, heartbeat))
+            await uncancelled(self._leave(*roles))
             await dropped([watching])
             self._is_stopping, self._has_ended = False, True
             self._tell(WorkerStopped, exchange)
@@ -252,28 +258,38 @@ class Worker:
             self._leave_for = max(left + LEAVE_TIMEOUT - (time.monotonic() - ending), 0.0)
         return is_cancelled
 
-    async def _leave(self, exchange: Exchange, heartbeat: HeartbeatThread) -> None:
-        """Hand the rest back, and end the heartbeat, within `LEAVE_TIMEOUT`."""
-        await asyncio.gather(exchange.close(min(self._leave_for, LEAVE_TIMEOUT)), self._end_heartbeat(heartbeat))
+    async def _leave(self, exchange: Exchange, heartbeat: HeartbeatThread, loop_watch: LoopWatch) -> None:
+        """Hand the rest back, and end the threads, within `LEAVE_TIMEOUT`."""
+        await asyncio.gather(
+            exchange.close(min(self._leave_for, LEAVE_TIMEOUT)),
+            self._end_thread(heartbeat, self._heartbeat_ended),
+            self._end_thread(loop_watch, self._loop_watch_ended),
+        )
 
-    async def _end_heartbeat(self, heartbeat: HeartbeatThread) -> None:
-        if heartbeat.ident is None:
+    async def _end_thread(self, thread: HeartbeatThread | LoopWatch, ending: asyncio.Event) -> None:
+        thread.stop()
+        if thread.ident is None:
             return  # it has not begun
-        heartbeat.stop()
-        has_ended = asyncio.create_task(self._heartbeat_ended.wait(), name="adjourn heartbeat")
+        has_ended = asyncio.create_task(ending.wait(), name=f"{thread.name} ends")
         # A thread that is still connecting is left behind. It ends when it is connected or has failed.
-        await ended(has_ended, HEARTBEAT_TIMEOUT, heartbeat.give_up)
+        await ended(has_ended, THREAD_TIMEOUT, thread.give_up)
         has_ended.cancel()
 
-    def _make_heartbeat(self, exchange: Exchange, lease: Lease) -> HeartbeatThread:
+    def _setter(self, event: asyncio.Event) -> Callable[[], None]:
+        """Return a function that sets an event of this event loop from another thread."""
+        loop = asyncio.get_running_loop()
+
+        def set_() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(event.set)
+
+        return set_
+
+    def _make_heartbeat(self, exchange: Exchange, lease: Lease, loop_watch: LoopWatch) -> HeartbeatThread:
         loop = asyncio.get_running_loop()
 
         def fail(error: BaseException, outage: Outage) -> None:
             self._tell(HeartbeatFailed, exchange, error=error, failures=outage.failures, is_news=outage.is_news)
-
-        def end() -> None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(self._heartbeat_ended.set)
 
         return HeartbeatThread(
             self.app,
@@ -281,10 +297,11 @@ class Worker:
             lease,
             worker_id=lambda: exchange.worker_id,
             silence=lambda: exchange.silence,
+            on_begin=loop_watch.begin,
             on_beat=lambda *args: loop.call_soon_threadsafe(exchange.beaten, *args),
             on_notified=lambda: loop.call_soon_threadsafe(exchange.notify),
             on_failure=fail,
-            on_end=end,
+            on_end=self._setter(self._heartbeat_ended),
             is_over=loop.is_closed,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeAlias
@@ -42,7 +43,7 @@ class Halt:
         """Raise `NotBegun` unless a body may begin now: call this just before.
 
         If this worker's last sign of life is too old, its jobs may have been given to others. Handed back, they stay
-        where they are, or this worker claims them again.
+        where they are, or this worker claims them again. The same is true of a job that the loop's watch has taken.
 
         Parameters
         ----------
@@ -51,7 +52,9 @@ class Halt:
         has_begun
             Whether worker middleware around the body has begun, which a stop lets end.
         """
-        run.was_refused = run.is_let_go or not self.lease.is_valid or (self.is_set and not has_begun)
+        run.was_refused = (
+            run.is_let_go or not self.lease.is_valid or (not has_begun and (self.is_set or not run.take()))
+        )
         if run.was_refused:
             raise NotBegun
 
@@ -71,10 +74,15 @@ class Run:
     timeout: float | None = None
     timer: asyncio.TimerHandle | None = None
     abort_reason: AbortReason | None = None
+    _taking: threading.Lock = attrs.field(factory=threading.Lock, init=False, repr=False)
     is_let_go: bool = False
     """Whether nobody follows it any more."""
     was_refused: bool = False
     """Whether its body could not begin the last time that it was called."""
+
+    def take(self) -> bool:
+        """Take the right to begin it, or to hand its job back unbegun. Returns whether nobody had taken it before."""
+        return self._taking.acquire(blocking=False)
 
     def abort(self, reason: AbortReason) -> None:
         """Ask the run to end, as far as its runner can."""
