@@ -6,6 +6,7 @@ import asyncio
 import datetime
 import json
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -112,11 +113,11 @@ async def test_the_heartbeat_survives_whatever_is_raised_in_its_thread(
     heartbeat = SyncWorkerManager.heartbeat
     beats: list[int] = []
 
-    def failing(manager: SyncWorkerManager, worker_id: int, timeout: float) -> Heartbeat:
+    def failing(manager: SyncWorkerManager, worker_id: int, timeout: float, *overdue: Sequence[int]) -> Heartbeat:
         beats.append(worker_id)
         if len(beats) < 3:
             raise SystemExit("a subscriber, or a driver")
-        return heartbeat(manager, worker_id, timeout)
+        return heartbeat(manager, worker_id, timeout, *overdue)
 
     def exit_(event: events.HeartbeatFailed) -> None:
         raise SystemExit

@@ -69,13 +69,15 @@ def list_jobs_to_abort(tables: Tables, *, queue: str | None) -> list[Row]:
 
 
 @answers
-def heartbeat(tables: Tables, *, worker_id: int, timeout: float) -> list[Row]:
+def heartbeat(tables: Tables, *, worker_id: int, timeout: float, overdue: Sequence[int]) -> list[Row]:
     """Record a worker's heartbeat, and return the answer for the worker."""
     worker = tables.workers.get(worker_id)
     is_alive = worker is not None and not worker.dead
     if worker is not None and is_alive:
         expires_at = tables.now + datetime.timedelta(seconds=timeout)
-        tables.workers[worker_id] = attrs.evolve(worker, last_heartbeat_at=tables.now, expires_at=expires_at)
+        tables.workers[worker_id] = attrs.evolve(
+            worker, last_heartbeat_at=tables.now, expires_at=expires_at, overdue=tuple(overdue)
+        )
     return [
         {
             "alive": is_alive,
