@@ -309,14 +309,16 @@ def _connection_restored(event: workers.ConnectionRestored) -> None:
 
 
 def _unregistering_failed(event: workers.UnregisteringFailed) -> None:
-    WORKER.log(
-        logging.ERROR if event.unstored else logging.WARNING,
-        "The worker could not unregister (%s); another worker will rescue its %d jobs. %d of them have ended and run again",
-        _brief(event.error),
-        event.waiting,
-        event.unstored,
-        extra={"action": "stop_worker", "unstored": event.unstored},
-    )
+    message = "The worker could not unregister (%s)"
+    arguments: list[object] = [_brief(event.error)]
+    if event.waiting:
+        message += "; other workers will run its %d jobs"
+        arguments.append(event.waiting)
+    if event.unstored:
+        message += ", %d of them once more, because their outcomes are not stored"
+        arguments.append(event.unstored)
+    level = logging.ERROR if event.unstored else logging.WARNING
+    WORKER.log(level, message, *arguments, extra={"action": "stop_worker", "unstored": event.unstored})
 
 
 def _partitions_not_made(event: workers.PartitionsNotMade) -> None:
