@@ -32,6 +32,9 @@ class Plan:
     ----------
     dsn
         The address for all processes.
+    own_dsn
+        The address for the connections on which deferrers have transactions of their own, if it is another one. What
+        they do if nobody answers there is their business, not adjourn's.
     workers
         How many workers there are.
     concurrency
@@ -57,6 +60,7 @@ class Plan:
     arguments: Sequence[str] = ()
     environments: Sequence[Mapping[str, str]] = ()
     lease: float = LEASE
+    own_dsn: str | None = None
 
 
 class Load:
@@ -112,6 +116,7 @@ class Load:
             **os.environ,
             "PYTHONPATH": str(TESTS),
             "TORTURE_DSN": f"{self.plan.dsn} application_name={name}",
+            "TORTURE_OWN_DSN": f"{self.plan.own_dsn or self.plan.dsn} application_name={name}",
             "TORTURE_LEDGER": str(self.directory),
             "TORTURE_NAME": name,
             "TORTURE_CONNECTOR": self.plan.connector,

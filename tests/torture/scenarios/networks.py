@@ -28,7 +28,7 @@ def black_hole(trial: Trial) -> None:
     with (
         trial.server() as server,
         proxy_before(server) as (proxy, dsn),
-        trial.load(dsn, lambda: server.dsn),
+        trial.load(dsn, lambda: server.dsn, own_dsn=server.dsn),
     ):
         for _ in trial.rounds(15, 20):
             with trial.disturbed("silence"):
@@ -41,7 +41,7 @@ def dead_network(trial: Trial) -> None:
     with (
         trial.server() as server,
         proxy_before(server) as (proxy, dsn),
-        trial.load(dsn, lambda: server.dsn),
+        trial.load(dsn, lambda: server.dsn, own_dsn=server.dsn),
     ):
         for _ in trial.rounds(10, 15):
             with trial.disturbed("silence"):
