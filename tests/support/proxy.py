@@ -23,12 +23,15 @@ class Link:
     ----------
     is_silent
         Whether it loses everything from now on, in both directions. The connections stay, and TCP goes on to acknowledge.
+    loses_answers
+        Whether it loses what the server says from now on, while the server hears everything.
     """
 
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
         self.client = client
         self.server = server
         self.is_silent = False
+        self.loses_answers = False
 
     def cut(self) -> None:
         """End both connections."""
@@ -151,6 +154,8 @@ class Proxy:
                         continue
                     if not piece:
                         return
+                    if link.loses_answers and source is link.server:
+                        continue
                     if self.delay:
                         time.sleep(self.delay)
                     if self.is_truncating and source is link.server:
