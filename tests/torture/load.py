@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from psycopg.conninfo import make_conninfo
+
 from torture.ledger import Ledger
 
 TESTS = Path(__file__).parents[1]
@@ -115,8 +117,8 @@ class Load:
         environment = {
             **os.environ,
             "PYTHONPATH": str(TESTS),
-            "TORTURE_DSN": f"{self.plan.dsn} application_name={name}",
-            "TORTURE_OWN_DSN": f"{self.plan.own_dsn or self.plan.dsn} application_name={name}",
+            "TORTURE_DSN": make_conninfo(self.plan.dsn, application_name=name),
+            "TORTURE_OWN_DSN": make_conninfo(self.plan.own_dsn or self.plan.dsn, application_name=name),
             "TORTURE_LEDGER": str(self.directory),
             "TORTURE_NAME": name,
             "TORTURE_CONNECTOR": self.plan.connector,

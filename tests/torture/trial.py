@@ -19,17 +19,14 @@ import psycopg
 from torture import checker, ledger, serverlog, tables
 from torture.checker import Verdict
 from torture.load import Load, Plan
-from torture.postgres import Postgres, make_database
+from torture.postgres import NOT_OURS, Postgres, make_database
 
-WARM_UP = 3.0
-"""Seconds of undisturbed load before and after what a scenario does."""
 DRAINED = 90.0
 """Seconds within which all jobs have to be done when deferring has ended; what is left then is a fault."""
 SESSIONS_GONE = 10.0
-SESSIONS = """
-    select format('%s, %s, %s', application_name, state, left(query, 80)) from pg_stat_activity
-    where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid() and application_name <> 'bench'
-"""
+SESSIONS = f"""
+    select format('%s, %s, %s', application_name, state, left(query, 80)) from pg_stat_activity where {NOT_OURS}
+""".encode()
 
 
 class NotRun(Exception):
@@ -74,12 +71,15 @@ class Trial:
         How long the load is disturbed.
     seed
         What chance is made of.
+    warm_up
+        How long the load is left alone before and after that.
     """
 
-    def __init__(self, directory: Path, seconds: float, seed: int) -> None:
+    def __init__(self, directory: Path, seconds: float, seed: int, warm_up: float = 3.0) -> None:
         self.directory = directory
         self.seconds = seconds
         self.chance = random.Random(seed)
+        self.warm_up = warm_up
         self.allowed: dict[str, str] = {}
         self.outcome: Outcome | None = None
         self._notes = directory / "ledger"
@@ -135,10 +135,10 @@ class Trial:
             load.start()
             self._wait_for_work()
             self.ledger.write("served")
-            time.sleep(WARM_UP)
+            time.sleep(self.warm_up)
             yield load
             load.note_deaths()
-            time.sleep(WARM_UP)
+            time.sleep(self.warm_up)
             load.stop_producers()
             self._drain(look)
             self.ledger.write("stopping")
@@ -161,7 +161,7 @@ class Trial:
         while time.monotonic() < deadline:
             with (
                 contextlib.suppress(psycopg.OperationalError),
-                psycopg.connect(look(), connect_timeout=2) as connection,
+                psycopg.connect(look(), connect_timeout=2, application_name="bench") as connection,
             ):
                 row = connection.execute(
                     "select exists (select from adjourn.adjourn_jobs where args ? 'key')"
@@ -171,7 +171,7 @@ class Trial:
             time.sleep(0.2)
 
     def _judge(self, look: Callable[[], str]) -> Outcome:
-        with psycopg.connect(look(), autocommit=True, connect_timeout=10) as connection:
+        with psycopg.connect(look(), autocommit=True, connect_timeout=10, application_name="bench") as connection:
             deadline = time.monotonic() + SESSIONS_GONE
             while (sessions := [text for (text,) in connection.execute(SESSIONS)]) and time.monotonic() < deadline:
                 time.sleep(0.2)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg
 
-from torture.postgres import Postgres, make_database
+from torture.postgres import NOT_OURS, Postgres, make_database
 from torture.scenarios.registry import scenario
 from torture.trial import NotRun, Trial
 
@@ -35,10 +35,7 @@ def all_sessions_taken(trial: Trial) -> None:
 
 
 def _end_others(connection: psycopg.Connection) -> None:
-    connection.execute(
-        "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database()"
-        " and backend_type = 'client backend' and application_name <> 'bench'"
-    )
+    connection.execute(f"select pg_terminate_backend(pid) from pg_stat_activity where {NOT_OURS}".encode())
 
 
 @scenario("pool exhausted", seconds=20)

@@ -55,7 +55,7 @@ def wrong_clocks(trial: Trial) -> None:
 @scenario("old transaction", seconds=25)
 def old_transaction(trial: Trial) -> None:
     """Somebody's transaction is open all the time and pins the horizon, so that no dead row can be cleared away."""
-    with trial.server(autovacuum_naptime="1") as server, psycopg.connect(f"{server.dsn} application_name=bench") as old:
+    with trial.server(autovacuum_naptime="1") as server, psycopg.connect(server.dsn, application_name="bench") as old:
         old.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         old.execute("select count(*) from adjourn.adjourn_jobs")
         with trial.load(server.dsn, rate=60) as load:
