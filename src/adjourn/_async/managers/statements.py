@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from adjourn import exceptions, sql
 from adjourn._async.connectors.contract import AsyncConnectorSource
 from adjourn._domain.checks import check_connector
+from adjourn._domain.encodings import is_untranslatable, refused_text
 from adjourn.types import Parameters, Row, Statement
 
 
@@ -56,11 +57,15 @@ class AsyncStatementRunner:
         ------
         SchemaOutOfDate
             If the database has no adjourn schema, or one that is older than this version of adjourn.
+        InvalidOption, InvalidTaskArguments
+            If a text has a character that the encoding of the database does not have.
         """
         serving = self.connector.get_async_connector()
         try:
             return await serving.execute_async(self.statements[name], parameters, connection=connection)
         except exceptions.ConnectorException as error:
+            if is_untranslatable(error):
+                raise refused_text(error, parameters) from error
             if not sql.speaks_of_schema(error):
                 raise
             # The caller's transaction has just failed, so its connection cannot be asked for the version.

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from adjourn import exceptions, sql
 from adjourn._domain.checks import check_connector
+from adjourn._domain.encodings import is_untranslatable, refused_text
 from adjourn._sync.connectors.contract import SyncConnectorSource
 from adjourn.types import Parameters, Row, Statement
 
@@ -57,11 +58,15 @@ class SyncStatementRunner:
         ------
         SchemaOutOfDate
             If the database has no adjourn schema, or one that is older than this version of adjourn.
+        InvalidOption, InvalidTaskArguments
+            If a text has a character that the encoding of the database does not have.
         """
         serving = self.connector.get_sync_connector()
         try:
             return serving.execute(self.statements[name], parameters, connection=connection)
         except exceptions.ConnectorException as error:
+            if is_untranslatable(error):
+                raise refused_text(error, parameters) from error
             if not sql.speaks_of_schema(error):
                 raise
             # The caller's transaction has just failed, so its connection cannot be asked for the version.
