@@ -5,6 +5,7 @@ from __future__ import annotations
 import selectors
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -16,6 +17,7 @@ IS_BLOCKING: bool = True
 """Whether calls of this colour block the calling thread."""
 
 Lock = threading.Lock
+sleep = time.sleep
 
 
 class Gate:
