@@ -243,7 +243,7 @@ class Blueprint:
         cron: str,
         periodic_id: str = "",
         timezone: str = "UTC",
-        missed: str | MissedRuns = MissedRuns.LATEST,
+        missed: str | MissedRuns | None = None,
         max_delay: float | None = None,
         **configure_kwargs: Unpack[PeriodicOptions],
     ) -> Callable[[Task[P, R, Args]], Task[P, R, Args]]:
@@ -260,11 +260,13 @@ class Blueprint:
         timezone
             The IANA name of the time zone that the fields are in, UTC by default.
         missed
-            What happens to ticks that came while no worker was running: ``"latest"`` (the default) defers the latest of
-            them, ``"all"`` each, ``"skip"`` none that is more than a minute old. Of a new schedule, the latest tick
-            counts as missed.
+            What happens to ticks that came while no worker was running: ``"latest"`` defers the latest of them, ``"all"``
+            each, ``"skip"`` none that is more than a minute old. None (the default) defers the latest of them if it is
+            not older than ``max_delay``. Of a new schedule, the latest tick counts as missed.
         max_delay
-            How many seconds late a tick is still deferred; the app's ``periodic_defaults`` (600) by default.
+            How many seconds late a tick is still deferred; later ones are skipped, whatever ``missed`` says, and the log
+            tells. None (the default) takes the app's ``periodic_defaults``. If they do not say either, it is 600, and no
+            limit for a schedule with ``missed="latest"`` or ``missed="all"``; of a new schedule, it is always 600.
         **configure_kwargs
             Options of the jobs, as for `Task.configure`, except those for the time and the connection.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import selectors
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -102,6 +103,11 @@ def uninterrupted(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 def answer(question: Callable[[], T]) -> T:
     """Call the user's function."""
     return question()
+
+
+def pause(seconds: float) -> None:
+    """Wait for some seconds; with 0, let others have a turn."""
+    time.sleep(seconds)
 
 
 def run_sync(call: Callable[[], T]) -> T:

@@ -43,6 +43,7 @@ from adjourn.events.jobs import (
 from adjourn.events.schedules import (
     PeriodicJobAlreadyDeferred,
     PeriodicJobDeferred,
+    PeriodicJobHeldUp,
     PeriodicJobSkipped,
     ScheduleForgotten,
     SchedulingFailed,
@@ -88,6 +89,7 @@ __all__ = [
     "PartitionsNotMade",
     "PeriodicJobAlreadyDeferred",
     "PeriodicJobDeferred",
+    "PeriodicJobHeldUp",
     "PeriodicJobSkipped",
     "RetryDropped",
     "RetryStrategyFailed",

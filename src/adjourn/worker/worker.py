@@ -175,7 +175,7 @@ class Worker:
         scheduler = Scheduler(self.app)
         if not self.options.wait:
             # This worker may end before the scheduler's first turn.
-            await scheduler.defer_now()
+            await scheduler.defer_once()
         scheduling = asyncio.create_task(scheduler.run(), name="adjourn scheduler")
         running = asyncio.create_task(exchange.run(), name="adjourn exchange")
         stopping = asyncio.create_task(stop_asked.wait(), name="adjourn stop")
