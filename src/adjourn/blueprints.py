@@ -15,6 +15,7 @@ from adjourn._domain.cron import Cron
 from adjourn._domain.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE
 from adjourn._domain.protocols import ContextLike
 from adjourn._domain.schedules import MissedRuns, checked_max_delay, checked_missed
+from adjourn._domain.spelling import suggests_names
 from adjourn._runtime.callers import caller_module, caller_stacklevel
 from adjourn.manager import JobManager
 from adjourn.periodic import PeriodicRegistry, PeriodicTask, checked_options
@@ -333,6 +334,7 @@ class Blueprint:
         task_middleware: Iterable[AnyTaskMiddleware] | None = None,
     ) -> Callable[[Callable[Concatenate[Context, P], R]], Task[Concatenate[Context, P], R, P]]: ...
 
+    @suggests_names
     def task(
         self,
         _func: Callable[..., Any] | None = None,

@@ -13,6 +13,7 @@ import attrs
 
 from adjourn._domain.checks import check_aware, check_count, check_name, check_priority, delay_seconds
 from adjourn._domain.jobs import Job
+from adjourn._domain.spelling import suggests_names, suggests_names_of
 from adjourn.exceptions import InvalidOption, JobRetry
 from adjourn.types import TimeDeltaParams
 
@@ -48,6 +49,7 @@ class RetryDecision:
         If one of the values is not valid for a job.
     """
 
+    @suggests_names
     def __init__(
         self,
         *,
@@ -166,6 +168,7 @@ def _exception_types(value: Iterable[type[BaseException]] | None) -> tuple[type[
 
 
 # Programs may derive from this class, set their own attributes, and change these.
+@suggests_names_of
 @attrs.define(kw_only=True, slots=False)
 class RetryStrategy(BaseRetryStrategy):
     """Retry after a wait of ``wait + linear_wait * attempts + exponential_wait ** (attempts + 1)`` seconds, a year

@@ -21,6 +21,7 @@ from adjourn._domain.checks import (
 )
 from adjourn._domain.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE, Job
 from adjourn._domain.middleware import checked_for_task, is_async
+from adjourn._domain.spelling import suggests_names
 from adjourn.manager import JobDeferrer, JobManager
 from adjourn.retry import BaseRetryStrategy, RetryStrategy, RetryValue
 from adjourn.types import AnyTaskMiddleware, JSONDict, TimeDeltaParams
@@ -214,6 +215,7 @@ class Task(Generic[P, R, Args]):
         view.blueprint = blueprint
         return view
 
+    @suggests_names
     def configure(
         self,
         *,

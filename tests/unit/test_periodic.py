@@ -156,7 +156,7 @@ def test_a_task_may_have_several_schedules_that_differ_in_their_id(app: adjourn.
         ({"max_delay": 1e12}, "max_delay=1000000000000.0"),
         ({"periodic_id": 5}, "periodic_id=5"),
         ({"queue": ""}, "queue="),
-        ({"task_kwargs": {"y": 1}}, "unknown argument 'y'"),
+        ({"task_kwargs": {"y": 1}}, "takes no argument 'y'"),
         ({"task_kwargs": {"timestamp": 1}}, "leave `timestamp` out"),
         ({"task_kwargs": {"x": object()}}, "'x' cannot be stored as JSON"),
         ({"schedule_in": {"seconds": 1}}, "'schedule_in' is not an option of periodic tasks"),

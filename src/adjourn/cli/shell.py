@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from adjourn._domain.spelling import hint
 from adjourn.app import App
 from adjourn.cli import applications, flags
 from adjourn.exceptions import AdjournException
@@ -146,7 +147,7 @@ class Shell(cmd.Cmd):
         """
         name, *arguments = words
         if name not in USAGES:
-            raise UsageError(f"there is no command {name!r}; these are: {', '.join(USAGES)}")
+            raise UsageError(f"there is no command {name!r}{hint(name, USAGES)} These are: {', '.join(USAGES)}")
         action: Callable[[list[str]], bool | None] = getattr(self, f"on_{name}")
         return bool(action(arguments))
 
@@ -320,8 +321,8 @@ def _filters(words: Iterable[str], known: tuple[str, ...]) -> dict[str, Any]:
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or name not in known:
-            takes = f"it takes {', '.join(f'{each}=...' for each in known)}" if known else "it takes none"
-            raise UsageError(f"{word!r} is not a filter of this command; {takes}")
+            takes = f"It takes {', '.join(f'{each}=...' for each in known)}" if known else "It takes none"
+            raise UsageError(f"{word!r} is not a filter of this command{hint(name, known)} {takes}")
         given[name] = _number(name, value) if name in NUMBERS else value
     if given.get("limit", 1) < 1:
         raise UsageError(f"limit={given['limit']}: pass a whole number of one or more")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import datetime
-import functools
 from collections.abc import Sequence
 from typing import Any
 
 from adjourn import exceptions
-from adjourn._async.managers.forwarding import forwards_to
+from adjourn._async.managers.forwarding import forwards_to, part_of
 from adjourn._async.managers.lists import AsyncJobLists
 from adjourn._async.managers.retention import AsyncRetention
 from adjourn._async.managers.schedules import AsyncSchedules
@@ -19,6 +18,7 @@ from adjourn._domain.arguments import check_is_job, check_job, dump_arguments
 from adjourn._domain.checks import check_aware, check_flags, check_id, check_name, check_priority, checked_list
 from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued
 from adjourn._domain.jobs import Job, Status
+from adjourn._domain.spelling import suggests_names
 
 
 class AsyncJobManager(AsyncStatementRunner):
@@ -27,30 +27,30 @@ class AsyncJobManager(AsyncStatementRunner):
     The operations of those managers have names here as well: ``list_jobs_async`` is ``lists.list_jobs_async``.
     """
 
-    @functools.cached_property
+    @property
     def lists(self) -> AsyncJobLists:
         """Finds jobs, and counts them."""
-        return AsyncJobLists(self.connector, self.schema)
+        return part_of(self, AsyncJobLists)
 
-    @functools.cached_property
+    @property
     def workers(self) -> AsyncWorkers:
         """A worker's operations one by one."""
-        return AsyncWorkers(self.connector, self.schema)
+        return part_of(self, AsyncWorkers)
 
-    @functools.cached_property
+    @property
     def retention(self) -> AsyncRetention:
         """Deletes old finished jobs."""
-        return AsyncRetention(self.connector, self.schema)
+        return part_of(self, AsyncRetention)
 
-    @functools.cached_property
+    @property
     def schedules(self) -> AsyncSchedules:
         """Defers the ticks of periodic tasks."""
-        return AsyncSchedules(self.connector, self.schema)
+        return part_of(self, AsyncSchedules)
 
     @property
     def ticks(self) -> AsyncTicks:
         """Defers many ticks at once, for workers."""
-        return AsyncTicks(self.connector, self.schema)
+        return part_of(self, AsyncTicks)
 
     @forwards_to(AsyncJobLists.get_job_status_async)
     def get_job_status_async(self) -> AsyncJobLists:
@@ -223,6 +223,7 @@ class AsyncJobManager(AsyncStatementRunner):
             raise already_enqueued("of one of the jobs") from error
         return [job.evolve(id=row["id"], status=Status.TODO.value) for job, row in zip(jobs, rows, strict=True)]
 
+    @suggests_names
     async def cancel_job_by_id_async(
         self, job_id: int, abort: bool = False, delete_job: bool = False, connection: Any = None
     ) -> bool:
@@ -256,6 +257,7 @@ class AsyncJobManager(AsyncStatementRunner):
             rows = await self.run_async("request_abort", {"ids": [job_id]}, connection)
         return bool(rows)
 
+    @suggests_names
     async def retry_job_by_id_async(
         self,
         job_id: int,
@@ -307,6 +309,7 @@ class AsyncJobManager(AsyncStatementRunner):
         if not row["found"]:
             raise exceptions.NoResult(f"There is no job {job_id}.")
 
+    @suggests_names
     async def retry_job_async(
         self,
         job: Job,

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._domain.arguments import dump_arguments
 from adjourn._domain.ticks import Tick, TickOutcome
+from adjourn._domain.times import time_of
 
 
 class AsyncTicks(AsyncStatementRunner):
@@ -56,4 +57,4 @@ class AsyncTicks(AsyncStatementRunner):
     async def last_ticks_async(self) -> dict[tuple[str, str], datetime.datetime]:
         """Return the last tick of each schedule that is recorded, by the task's name and the ``periodic_id``."""
         rows = await self.run_async("list_schedules", {})
-        return {(row["task_name"], row["periodic_id"]): row["last_tick"] for row in rows}
+        return {(row["task_name"], row["periodic_id"]): time_of(row["last_tick"]) for row in rows}

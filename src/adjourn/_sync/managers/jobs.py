@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import datetime
-import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +12,8 @@ from adjourn._domain.arguments import check_is_job, check_job, dump_arguments
 from adjourn._domain.checks import check_aware, check_flags, check_id, check_name, check_priority, checked_list
 from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued
 from adjourn._domain.jobs import Job, Status
-from adjourn._sync.managers.forwarding import forwards_to
+from adjourn._domain.spelling import suggests_names
+from adjourn._sync.managers.forwarding import forwards_to, part_of
 from adjourn._sync.managers.lists import SyncJobLists
 from adjourn._sync.managers.retention import SyncRetention
 from adjourn._sync.managers.schedules import SyncSchedules
@@ -28,30 +28,30 @@ class SyncJobManager(SyncStatementRunner):
     The operations of those managers have names here as well: ``list_jobs`` is ``lists.list_jobs``.
     """
 
-    @functools.cached_property
+    @property
     def lists(self) -> SyncJobLists:
         """Finds jobs, and counts them."""
-        return SyncJobLists(self.connector, self.schema)
+        return part_of(self, SyncJobLists)
 
-    @functools.cached_property
+    @property
     def workers(self) -> SyncWorkers:
         """A worker's operations one by one."""
-        return SyncWorkers(self.connector, self.schema)
+        return part_of(self, SyncWorkers)
 
-    @functools.cached_property
+    @property
     def retention(self) -> SyncRetention:
         """Deletes old finished jobs."""
-        return SyncRetention(self.connector, self.schema)
+        return part_of(self, SyncRetention)
 
-    @functools.cached_property
+    @property
     def schedules(self) -> SyncSchedules:
         """Defers the ticks of periodic tasks."""
-        return SyncSchedules(self.connector, self.schema)
+        return part_of(self, SyncSchedules)
 
     @property
     def ticks(self) -> SyncTicks:
         """Defers many ticks at once, for workers."""
-        return SyncTicks(self.connector, self.schema)
+        return part_of(self, SyncTicks)
 
     @forwards_to(SyncJobLists.get_job_status)
     def get_job_status(self) -> SyncJobLists:
@@ -224,6 +224,7 @@ class SyncJobManager(SyncStatementRunner):
             raise already_enqueued("of one of the jobs") from error
         return [job.evolve(id=row["id"], status=Status.TODO.value) for job, row in zip(jobs, rows, strict=True)]
 
+    @suggests_names
     def cancel_job_by_id(
         self, job_id: int, abort: bool = False, delete_job: bool = False, connection: Any = None
     ) -> bool:
@@ -257,6 +258,7 @@ class SyncJobManager(SyncStatementRunner):
             rows = self.run("request_abort", {"ids": [job_id]}, connection)
         return bool(rows)
 
+    @suggests_names
     def retry_job_by_id(
         self,
         job_id: int,
@@ -308,6 +310,7 @@ class SyncJobManager(SyncStatementRunner):
         if not row["found"]:
             raise exceptions.NoResult(f"There is no job {job_id}.")
 
+    @suggests_names
     def retry_job(
         self,
         job: Job,

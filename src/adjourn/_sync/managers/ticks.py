@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from adjourn._domain.arguments import dump_arguments
 from adjourn._domain.ticks import Tick, TickOutcome
+from adjourn._domain.times import time_of
 from adjourn._sync.managers.statements import SyncStatementRunner
 
 
@@ -57,4 +58,4 @@ class SyncTicks(SyncStatementRunner):
     def last_ticks(self) -> dict[tuple[str, str], datetime.datetime]:
         """Return the last tick of each schedule that is recorded, by the task's name and the ``periodic_id``."""
         rows = self.run("list_schedules", {})
-        return {(row["task_name"], row["periodic_id"]): row["last_tick"] for row in rows}
+        return {(row["task_name"], row["periodic_id"]): time_of(row["last_tick"]) for row in rows}
