@@ -359,8 +359,10 @@ class Blueprint:
         aliases
             Further names by which workers find it.
         retry
-            What to do when it raises: ``False`` (the default) or None lets the job fail, ``True`` runs it again at once
-            without limit, a number at most that many times; a `RetryStrategy` decides by its own rules.
+            What to do when it raises. ``False`` (the default) or None lets the job fail. A `RetryStrategy` decides by its
+            own rules: ``RetryStrategy(max_attempts=5, exponential_wait=2)`` runs it again five times at most, after 2, 4,
+            8, 16 and 32 seconds. ``True`` runs it again at once without limit, a number at once that many times at most,
+            so all may fail for the same reason within milliseconds; a worker that starts warns of it.
         pass_context
             Whether the function's first parameter is a `JobContext`.
         queue, priority, lock, queueing_lock

@@ -168,6 +168,10 @@ class TaskLike(Protocol):
         """Seconds that a run may take; None for the worker's."""
 
     @property
+    def retries_at_once(self) -> bool:
+        """Whether failed jobs are retried without a wait, because ``retry`` is a number or True."""
+
+    @property
     def task_middleware(self) -> tuple[Callable[..., Any], ...]:
         """What wraps each run, the first outermost."""
 

@@ -20,6 +20,9 @@ WORKER: logging.Logger = logging.getLogger("adjourn.worker")
 LONGEST_ERROR = 300
 """Characters of an error that one record shows."""
 
+LONGEST_NAMES = 500
+"""The most characters of a list of tasks that a message shows."""
+
 Writer: TypeAlias = Callable[[Any], None]
 
 
@@ -249,6 +252,17 @@ def _worker_started(event: workers.WorkerStarted) -> None:
     _of_worker(event, "start_worker", "Starting")
 
 
+def _hasty(event: workers.RetriesWithoutWait) -> None:
+    names = ", ".join(event.task_names)
+    WORKER.warning(
+        "Retries without a wait: what makes a job fail may last, and retry=5 uses up all five within milliseconds. Write "
+        "retry=RetryStrategy(max_attempts=5, exponential_wait=2), or retry=RetryStrategy(max_attempts=5) if they are meant "
+        "to be at once. Concerned: %s",
+        names if len(names) <= LONGEST_NAMES else f"{names[:LONGEST_NAMES]}...",
+        extra={"action": "retries_without_wait", "tasks": event.task_names, "worker": _identity(event.worker)},
+    )
+
+
 def _worker_stopping(event: workers.WorkerStopping) -> None:
     _of_worker(event, "stop_worker", "Stopping")
 
@@ -363,6 +377,7 @@ WRITERS: dict[type[Event], tuple[logging.Logger, int, Writer]] = {
     schedules.ScheduleForgotten: (WORKER, logging.INFO, _forgotten),
     schedules.SchedulingFailed: (WORKER, logging.ERROR, _scheduling_failed),
     workers.WorkerStarted: (WORKER, logging.INFO, _worker_started),
+    workers.RetriesWithoutWait: (WORKER, logging.WARNING, _hasty),
     workers.WorkerStopping: (WORKER, logging.INFO, _worker_stopping),
     workers.WorkerDeclaredDead: (WORKER, logging.ERROR, _declared_dead),
     workers.HeartbeatFailed: (WORKER, logging.ERROR, _heartbeat_failed),
