@@ -33,8 +33,9 @@ from adjourn.events import (
     WorkerEvent,
     WorkerIdentity,
 )
+from adjourn.exceptions import ConnectorException
 from adjourn.worker import lease
-from adjourn.worker.connection import Connection
+from adjourn.worker.connection import Connection, silent
 from adjourn.worker.executor import Executor
 from adjourn.worker.options import Options
 from adjourn.worker.outage import Outage
@@ -461,7 +462,9 @@ class Exchange:
     async def _back_off(self, error: BaseException) -> None:
         connection = self._connection
         if connection.is_given_up:
-            error, cause = connection.silent(), error
+            cause, error = error, silent(connection.trips.limit)
+            if self._stopping:
+                error = ConnectorException("The database has not answered this worker, which is stopping.")
             error.__cause__ = cause
             self._disown_delay = self._options.stalled_worker_timeout
             self._disown_at = time.monotonic() + self._disown_delay
@@ -500,7 +503,7 @@ class Exchange:
         if not leaving.done():
             self.give_up()
             leave(leaving)
-            raise TimeoutError(f"The database has not answered within {seconds:.1f} seconds.")
+            raise ConnectorException("The database has not answered this worker, which is stopping.")
         leaving.result()
 
     async def _leave(self) -> None:

@@ -18,8 +18,8 @@ from adjourn._domain.protocols import AppLike, SyncSessionLike
 from adjourn._domain.upkeep import timetable_of
 from adjourn._sync.managers.caretaker import SyncCaretaker
 from adjourn._sync.managers.exchange import SyncWorkerManager
-from adjourn.exceptions import ConnectorException
 from adjourn.worker import lease
+from adjourn.worker.connection import silent
 from adjourn.worker.options import Options
 from adjourn.worker.outage import Outage
 from adjourn.worker.watch import RoundTrips, WatchedSyncSession
@@ -140,7 +140,7 @@ class HeartbeatThread(threading.Thread):
         """Report a failure, and return the seconds after which to try again."""
         if self._is_given_up:
             self._is_given_up = False
-            error, cause = self._silent(), error
+            error, cause = silent(self._trips.limit), error
             error.__cause__ = cause
         delay = self._outage.fail(error)
         try:
@@ -148,12 +148,6 @@ class HeartbeatThread(threading.Thread):
         except BaseException:  # of a subscriber that wants to end the program, which a thread cannot do
             logger.exception("A subscriber to HeartbeatFailed has failed", extra={"action": "heartbeat_failed"})
         return delay
-
-    def _silent(self) -> ConnectorException:
-        return ConnectorException(
-            f"The database has not answered within {self._trips.limit:g} seconds (round_trip_timeout), so this "
-            "connection is given up."
-        )
 
     def _converse(self) -> None:
         connector = self._app.connector
