@@ -128,7 +128,7 @@ class PeriodicDefaults(TypedDict, total=False):
     Attributes
     ----------
     max_delay
-        How many seconds late a tick is still deferred, 600 by default.
+        How many seconds late a tick is still deferred.
     """
 
     max_delay: float

@@ -82,6 +82,7 @@ class WorkerRow:
     id: int
     name: str
     queues: tuple[str, ...] | None
+    started_at: datetime.datetime
     last_heartbeat_at: datetime.datetime
     expires_at: datetime.datetime
     hungry: bool = False

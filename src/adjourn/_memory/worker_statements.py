@@ -34,6 +34,7 @@ def register_worker(
         id=tables.last_worker_id,
         name=name,
         queues=None if queues is None else tuple(queues),
+        started_at=tables.now,
         last_heartbeat_at=tables.now,
         expires_at=tables.now + datetime.timedelta(seconds=timeout),
     )
@@ -58,6 +59,20 @@ def declare_dead(tables: Tables, *, seconds: float) -> list[Row]:
     for worker in silent:
         tables.workers[worker.id] = attrs.evolve(worker, dead=True)
     return [{"id": worker.id} for worker in silent]
+
+
+@answers
+def list_workers(tables: Tables) -> list[Row]:
+    """List the workers, with the number of their jobs."""
+    columns = ("id", "name", "queues", "started_at", "last_heartbeat_at")
+    return [
+        {name: getattr(worker, name) for name in columns}
+        | {
+            "alive": not worker.dead and worker.expires_at > tables.now,
+            "running": len(tables.of_worker([worker.id])),
+        }
+        for _, worker in sorted(tables.workers.items())
+    ]
 
 
 @answers

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from adjourn._domain.jobs import Job
+from adjourn._domain.schedules import SkipReason
 from adjourn._domain.upkeep import named_sessions
 from adjourn.events import jobs, schedules, workers
 from adjourn.events.subscriptions import Event, Events
@@ -18,6 +19,9 @@ WORKER: logging.Logger = logging.getLogger("adjourn.worker")
 
 LONGEST_ERROR = 300
 """Characters of an error that one record shows."""
+
+LONGEST_NAMES = 500
+"""The most characters of a list of tasks that a message shows."""
 
 Writer: TypeAlias = Callable[[Any], None]
 
@@ -190,8 +194,32 @@ def _periodic_deferred(event: schedules.PeriodicJobDeferred) -> None:
 
 
 def _skipped(event: schedules.PeriodicJobSkipped) -> None:
-    extra = _tick(event, event.job, "skip_periodic_task_queueing_lock")
-    WORKER.info("Periodic task %s is not deferred: %s", event.job.task_name, event.error, extra=extra)
+    if event.error is not None:
+        extra = _tick(event, event.job, "skip_periodic_task_queueing_lock")
+        WORKER.info("Periodic task %s is not deferred: %s", event.job.task_name, event.error, extra=extra)
+        return
+    extra = _tick(event, event.job, "skip_periodic_task_late") | {"delay": event.delay, "reason": event.reason}
+    WORKER.log(
+        logging.INFO if event.reason == SkipReason.MISSED else logging.WARNING,
+        "Periodic task %s is not deferred for %s: that is %.0f s ago, and %g s at most are allowed (%s)",
+        event.job.task_name,
+        event.tick,
+        event.delay,
+        event.max_delay,
+        "missed='skip'" if event.reason == SkipReason.MISSED else "max_delay",
+        extra=extra,
+    )
+
+
+def _held_up(event: schedules.PeriodicJobHeldUp) -> None:
+    lock = event.job.queueing_lock
+    WORKER.warning(
+        "Periodic task %s is due, but a transaction that is still open holds its %s. It is tried again until that "
+        "transaction ends",
+        event.job.task_name,
+        "schedule" if lock is None else f"queueing lock {lock!r} or its schedule",
+        extra=_tick(event, event.job, "periodic_task_held_up"),
+    )
 
 
 def _already_deferred(event: schedules.PeriodicJobAlreadyDeferred) -> None:
@@ -230,6 +258,17 @@ def _scheduling_failed(event: schedules.SchedulingFailed) -> None:
 
 def _worker_started(event: workers.WorkerStarted) -> None:
     _of_worker(event, "start_worker", "Starting")
+
+
+def _hasty(event: workers.RetriesWithoutWait) -> None:
+    names = ", ".join(event.task_names)
+    WORKER.warning(
+        "Retries without a wait: what makes a job fail may last, and retry=5 uses up all five within milliseconds. Write "
+        "retry=RetryStrategy(max_attempts=5, exponential_wait=2), or retry=RetryStrategy(max_attempts=5) if they are meant "
+        "to be at once. Concerned: %s",
+        names if len(names) <= LONGEST_NAMES else f"{names[:LONGEST_NAMES]}...",
+        extra={"action": "retries_without_wait", "tasks": event.task_names, "worker": _identity(event.worker)},
+    )
 
 
 def _worker_stopping(event: workers.WorkerStopping) -> None:
@@ -357,11 +396,13 @@ WRITERS: dict[type[Event], tuple[logging.Logger, int, Writer]] = {
     jobs.RetryDropped: (WORKER, logging.ERROR, _retry_dropped),
     jobs.JobsRescued: (WORKER, logging.WARNING, _rescued),
     schedules.PeriodicJobDeferred: (WORKER, logging.INFO, _periodic_deferred),
-    schedules.PeriodicJobSkipped: (WORKER, logging.INFO, _skipped),
+    schedules.PeriodicJobHeldUp: (WORKER, logging.WARNING, _held_up),
+    schedules.PeriodicJobSkipped: (WORKER, logging.WARNING, _skipped),
     schedules.PeriodicJobAlreadyDeferred: (WORKER, logging.DEBUG, _already_deferred),
     schedules.ScheduleForgotten: (WORKER, logging.INFO, _forgotten),
     schedules.SchedulingFailed: (WORKER, logging.ERROR, _scheduling_failed),
     workers.WorkerStarted: (WORKER, logging.INFO, _worker_started),
+    workers.RetriesWithoutWait: (WORKER, logging.WARNING, _hasty),
     workers.WorkerStopping: (WORKER, logging.INFO, _worker_stopping),
     workers.WorkerDeclaredDead: (WORKER, logging.ERROR, _declared_dead),
     workers.HeartbeatFailed: (WORKER, logging.ERROR, _heartbeat_failed),

@@ -55,6 +55,21 @@ class WorkerStarted(WorkerEvent):
 
 
 @attrs.frozen(kw_only=True)
+class RetriesWithoutWait(WorkerEvent):
+    """Tasks of a worker that has started retry failed jobs at once, because their ``retry`` is ``True`` or a number.
+
+    It is told once in the life of an app.
+
+    Attributes
+    ----------
+    task_names
+        The names of the tasks.
+    """
+
+    task_names: tuple[str, ...]
+
+
+@attrs.frozen(kw_only=True)
 class WorkerStopping(WorkerEvent):
     """A worker runs no more jobs, and is about to hand back the jobs that it still has.
 

@@ -11,9 +11,17 @@ from typing import Any
 from adjourn._domain.jobs import DeleteJobCondition
 from adjourn._domain.protocols import AppLike
 from adjourn._domain.spelling import suggests_names
-from adjourn.events import HeartbeatFailed, WorkerEvent, WorkerStarted, WorkerStopped, WorkerStopping
+from adjourn.events import (
+    HeartbeatFailed,
+    RetriesWithoutWait,
+    WorkerEvent,
+    WorkerStarted,
+    WorkerStopped,
+    WorkerStopping,
+)
 from adjourn.exceptions import OutcomesNotStored, WorkerStuck
 from adjourn.types import AnyTaskMiddleware, AnyWorkerMiddleware
+from adjourn.worker.advice import hasty_tasks
 from adjourn.worker.exchange import Exchange
 from adjourn.worker.heartbeat import HeartbeatThread
 from adjourn.worker.lease import Lease
@@ -248,10 +256,12 @@ class Worker:
     async def _start(self, exchange: Exchange, heartbeat: HeartbeatThread, scheduler: Scheduler) -> None:
         await exchange.register()
         self._tell(WorkerStarted, exchange, concurrency=self.concurrency)
+        if names := hasty_tasks(self.app):
+            self._tell(RetriesWithoutWait, exchange, task_names=names)
         heartbeat.start()
         if not self.options.wait:
             # This worker may end before the scheduler's first turn.
-            await scheduler.defer_now()
+            await scheduler.defer_once()
 
     async def _end_jobs(self, exchange: Exchange, running: asyncio.Task[None]) -> bool:
         """Wait until the running jobs have ended and are stored, each within its time. Return whether this was
