@@ -34,6 +34,14 @@ def out_of_date(schema: str, version: int | None) -> SchemaOutOfDate:
     )
 
 
+def renamed(schema: str) -> SchemaOutOfDate:
+    """Return the error for a schema whose functions work on a schema of another name."""
+    return SchemaOutOfDate(
+        f"The functions in the schema {schema!r} work on the tables of another one: it was renamed. Run "
+        "`adjourn --app=... schema --apply`, or app.schema_manager.apply_schema(), which makes them anew."
+    )
+
+
 def lacks_right(error: ConnectorException) -> bool:
     """Return whether the database refused because a right is missing."""
     return error.sqlstate == "42501"

@@ -71,9 +71,11 @@ class SyncStatementRunner:
                 raise
             # The caller's transaction has just failed, so its connection cannot be asked for the version.
             version = None if connection is not None else schema_version(serving, self.schema)
-            if version == sql.latest_version():
-                raise
-            raise sql.out_of_date(self.schema, version) from error
+            if version != sql.latest_version():
+                raise sql.out_of_date(self.schema, version) from error
+            if misplaced_functions(serving, self.schema):
+                raise sql.renamed(self.schema) from error
+            raise
 
 
 def schema_version(executes: SyncExecutes, schema: str) -> int:
@@ -84,3 +86,10 @@ def schema_version(executes: SyncExecutes, schema: str) -> int:
         return 0
     (row,) = executes.execute(statements["get_schema_version"], {})
     return int(row["version"])
+
+
+def misplaced_functions(executes: SyncExecutes, schema: str) -> list[Statement]:
+    """Return the statements that make anew those functions which work on another schema, since theirs was renamed."""
+    rows = executes.execute(sql.statements(schema)["list_misplaced_functions"], {})
+    # A later adjourn may have others, which this one does not call.
+    return [function for row in rows if (function := sql.function_of(row["name"], schema)) is not None]
