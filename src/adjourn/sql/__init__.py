@@ -15,7 +15,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 
-from adjourn.sql.errors import found_locked, lacks_right, missing_right, out_of_date, renamed, speaks_of_schema
+from adjourn.sql.errors import (
+    found_locked,
+    lacks_right,
+    missing_grant,
+    missing_right,
+    out_of_date,
+    renamed,
+    speaks_of_schema,
+)
 from adjourn.sql.history import SchemaVersion, function_of, latest_version, own_folder, versions
 from adjourn.sql.templates import DEFAULT_SCHEMA, channel, checked, read, render
 from adjourn.types import Statement
@@ -28,6 +36,7 @@ __all__ = [
     "function_of",
     "lacks_right",
     "latest_version",
+    "missing_grant",
     "missing_right",
     "out_of_date",
     "renamed",

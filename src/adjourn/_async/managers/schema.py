@@ -8,8 +8,9 @@ from adjourn import sql
 from adjourn._async.connectors.contract import AsyncConnectorSource, AsyncSession
 from adjourn._async.managers.partitions import make_partitions_async
 from adjourn._async.managers.statements import misplaced_functions_async, schema_version_async
+from adjourn._async.managers.trial import AsyncTrial
 from adjourn._domain.checks import check_connector
-from adjourn.exceptions import ConnectorException
+from adjourn.exceptions import ConnectorException, InvalidOption
 
 
 class AsyncSchemaManager:
@@ -102,6 +103,30 @@ class AsyncSchemaManager:
             raise sql.out_of_date(self.schema, version)
         if await misplaced_functions_async(self.connector.get_async_connector(), self.schema):
             raise sql.renamed(self.schema)
+
+    async def try_out_async(self, kind: str = "worker") -> None:
+        """Try what a worker, or a program that defers jobs, does with the database. Nothing of it remains.
+
+        It stores jobs in a queue of its own, runs and changes them, and rolls all of that back.
+
+        Parameters
+        ----------
+        kind
+            ``"worker"`` (the default) for all that workers do, ``"producer"`` for deferring only.
+
+        Raises
+        ------
+        SchemaOutOfDate
+            If the schema is missing, older than this version of adjourn needs, or was renamed.
+        ConnectorException
+            If something fails; the message says what, and names the remedy if a right is missing.
+        InvalidOption
+            If there is no such kind.
+        """
+        if kind not in ("worker", "producer"):
+            raise InvalidOption(f"kind={kind!r}: pass 'worker' or 'producer'.")
+        await self.check_version_async()
+        await AsyncTrial(self.connector, self.schema).run_async(as_worker=kind == "worker")
 
     @staticmethod
     def get_migrations_path() -> str:

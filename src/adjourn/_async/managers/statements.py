@@ -66,6 +66,8 @@ class AsyncStatementRunner:
         try:
             return await serving.execute_async(self.statements[name], parameters, connection=connection)
         except exceptions.ConnectorException as error:
+            if sql.lacks_right(error):
+                raise sql.missing_grant(error) from error
             if not sql.speaks_of_schema(error):
                 raise
             # The caller's transaction has just failed, so its connection cannot be asked for the version.

@@ -10,7 +10,8 @@ from adjourn._domain.checks import check_connector
 from adjourn._sync.connectors.contract import SyncConnectorSource, SyncSession
 from adjourn._sync.managers.partitions import make_partitions
 from adjourn._sync.managers.statements import misplaced_functions, schema_version
-from adjourn.exceptions import ConnectorException
+from adjourn._sync.managers.trial import SyncTrial
+from adjourn.exceptions import ConnectorException, InvalidOption
 
 
 class SyncSchemaManager:
@@ -103,6 +104,30 @@ class SyncSchemaManager:
             raise sql.out_of_date(self.schema, version)
         if misplaced_functions(self.connector.get_sync_connector(), self.schema):
             raise sql.renamed(self.schema)
+
+    def try_out(self, kind: str = "worker") -> None:
+        """Try what a worker, or a program that defers jobs, does with the database. Nothing of it remains.
+
+        It stores jobs in a queue of its own, runs and changes them, and rolls all of that back.
+
+        Parameters
+        ----------
+        kind
+            ``"worker"`` (the default) for all that workers do, ``"producer"`` for deferring only.
+
+        Raises
+        ------
+        SchemaOutOfDate
+            If the schema is missing, older than this version of adjourn needs, or was renamed.
+        ConnectorException
+            If something fails; the message says what, and names the remedy if a right is missing.
+        InvalidOption
+            If there is no such kind.
+        """
+        if kind not in ("worker", "producer"):
+            raise InvalidOption(f"kind={kind!r}: pass 'worker' or 'producer'.")
+        self.check_version()
+        SyncTrial(self.connector, self.schema).run(as_worker=kind == "worker")
 
     @staticmethod
     def get_migrations_path() -> str:
