@@ -348,7 +348,7 @@ def _nothing(tables: Tables, **parameters: Any) -> list[Row]:
     return []
 
 
-for _name in ("lock_migrations", "make_partitions", "list_blockers"):
+for _name in ("lock_migrations", "make_partitions", "list_blockers", "list_misplaced_functions", "limit_waits"):
     ANSWERS[_name] = _nothing
 for _version in sql.versions():
     ANSWERS[_version.statement.name] = _nothing

@@ -322,7 +322,7 @@ class AsyncJobManager(AsyncStatementRunner):
         await self.retry_job_by_id_async(job.id, retry_at, priority, queue, lock)
 
     async def check_connection_async(self) -> bool:
-        """Ask the database whether it has adjourn's tables.
+        """Ask the database whether it has adjourn's tables, and functions that work on them.
 
         Raises
         ------

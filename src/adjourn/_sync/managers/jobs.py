@@ -323,7 +323,7 @@ class SyncJobManager(SyncStatementRunner):
         self.retry_job_by_id(job.id, retry_at, priority, queue, lock)
 
     def check_connection(self) -> bool:
-        """Ask the database whether it has adjourn's tables.
+        """Ask the database whether it has adjourn's tables, and functions that work on them.
 
         Raises
         ------
