@@ -149,7 +149,7 @@ def disown(actor: Actor) -> None:
 
 def beat(actor: Actor) -> None:
     actor.some_jobs()
-    actor.run("heartbeat", worker_id=actor.worker_id, timeout=60)
+    actor.run("heartbeat", worker_id=actor.worker_id, timeout=60, overdue=[])
 
 
 def leave(actor: Actor) -> None:

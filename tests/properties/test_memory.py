@@ -411,8 +411,13 @@ class Databases(RuleBasedStateMachine):
             rows = side.manager.list_schedules()
             return [{**row, **times, "last_job_id": side.number(row["last_job_id"])} for row in rows]
 
+        def list_workers(side: Side) -> list[Any]:
+            return [(each.name, each.queues, each.alive, each.running) for each in side.manager.list_workers()]
+
         self.both(list_jobs)
         self.both(list_schedules)
+        self.both(list_workers)
+        self.both(lambda side: [job.worker_name for job in side.manager.list_jobs(status="doing")])
         self.both(lambda side: side.manager.get_job_status(side.job(number)))
         self.both(lambda side: [side.seen(job) for job in side.manager.list_jobs(id=side.job(number))])
         self.both(lambda side: side.manager.list_queues(**filters))

@@ -241,7 +241,7 @@ def list_jobs(
 ) -> list[Row]:
     """List the jobs that match the filters."""
     found = [
-        job.columns()
+        _with_worker(tables, job)
         for job in _matching(tables, queue, task, status, lock)
         if id in (None, job.id)
         and queueing_lock in (None, job.queueing_lock)
@@ -313,7 +313,13 @@ def get_stalled_jobs(tables: Tables, *, seconds: float, queue: str | None, task_
         return worker is None or worker.dead or worker.last_heartbeat_at < silent
 
     running = [job for job in _matching(tables, queue, task_name, "doing", None) if is_stalled(job)]
-    return [job.columns() for job in running]
+    return [_with_worker(tables, job) for job in running]
+
+
+def _with_worker(tables: Tables, job: JobRow) -> Row:
+    columns = job.columns()
+    worker = tables.workers.get(job.worker_id or 0) if columns["status"] == "doing" else None
+    return {**columns, "worker_name": worker and worker.name}
 
 
 # The schema, which is always applied and up to date

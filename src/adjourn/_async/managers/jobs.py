@@ -12,6 +12,7 @@ from adjourn._async.managers.lists import AsyncJobLists
 from adjourn._async.managers.retention import AsyncRetention
 from adjourn._async.managers.schedules import AsyncSchedules
 from adjourn._async.managers.statements import AsyncStatementRunner
+from adjourn._async.managers.ticks import AsyncTicks
 from adjourn._async.managers.workers import AsyncWorkers
 from adjourn._domain.arguments import check_is_job, check_job, dump_arguments
 from adjourn._domain.checks import check_aware, check_flags, check_id, check_name, check_priority, checked_list
@@ -45,6 +46,11 @@ class AsyncJobManager(AsyncStatementRunner):
     def schedules(self) -> AsyncSchedules:
         """Defers the ticks of periodic tasks."""
         return part_of(self, AsyncSchedules)
+
+    @property
+    def ticks(self) -> AsyncTicks:
+        """Defers many ticks at once, for workers."""
+        return part_of(self, AsyncTicks)
 
     @forwards_to(AsyncJobLists.get_job_status_async)
     def get_job_status_async(self) -> AsyncJobLists:
@@ -96,6 +102,10 @@ class AsyncJobManager(AsyncStatementRunner):
 
     @forwards_to(AsyncWorkers.finish_job_by_id_async)
     def finish_job_by_id_async(self) -> AsyncWorkers:
+        return self.workers
+
+    @forwards_to(AsyncWorkers.list_workers_async)
+    def list_workers_async(self) -> AsyncWorkers:
         return self.workers
 
     @forwards_to(AsyncWorkers.list_jobs_to_abort_async)

@@ -18,6 +18,7 @@ from adjourn._sync.managers.lists import SyncJobLists
 from adjourn._sync.managers.retention import SyncRetention
 from adjourn._sync.managers.schedules import SyncSchedules
 from adjourn._sync.managers.statements import SyncStatementRunner
+from adjourn._sync.managers.ticks import SyncTicks
 from adjourn._sync.managers.workers import SyncWorkers
 
 
@@ -46,6 +47,11 @@ class SyncJobManager(SyncStatementRunner):
     def schedules(self) -> SyncSchedules:
         """Defers the ticks of periodic tasks."""
         return part_of(self, SyncSchedules)
+
+    @property
+    def ticks(self) -> SyncTicks:
+        """Defers many ticks at once, for workers."""
+        return part_of(self, SyncTicks)
 
     @forwards_to(SyncJobLists.get_job_status)
     def get_job_status(self) -> SyncJobLists:
@@ -97,6 +103,10 @@ class SyncJobManager(SyncStatementRunner):
 
     @forwards_to(SyncWorkers.finish_job_by_id)
     def finish_job_by_id(self) -> SyncWorkers:
+        return self.workers
+
+    @forwards_to(SyncWorkers.list_workers)
+    def list_workers(self) -> SyncWorkers:
         return self.workers
 
     @forwards_to(SyncWorkers.list_jobs_to_abort)
