@@ -130,6 +130,11 @@ async def _ended(task: asyncio.Future[Any]) -> None:
         task.exception()  # retrieve it, so that asyncio does not log an exception that was never retrieved
 
 
+async def pause(seconds: float) -> None:
+    """Wait for some seconds; with 0, let others have a turn."""
+    await asyncio.sleep(seconds)
+
+
 async def run_sync(call: Callable[[], T]) -> T:
     """Call a blocking function in a new thread, and wait for it without blocking the event loop.
 

@@ -106,6 +106,11 @@ def answer(question: Callable[[], T]) -> T:
     return question()
 
 
+def pause(seconds: float) -> None:
+    """Wait for some seconds; with 0, let others have a turn."""
+    time.sleep(seconds)
+
+
 def run_sync(call: Callable[[], T]) -> T:
     """Call a blocking function."""
     return call()

@@ -24,6 +24,7 @@ from adjourn._drivers.psycopg import options as libpq
 from adjourn._drivers.settings import check_pooler
 from adjourn._drivers.sqlalchemy import engines as driver
 from adjourn._drivers.sqlalchemy import names_async as names
+from adjourn._drivers.sqlalchemy.connecting import Connecting
 from adjourn._drivers.sqlalchemy.libpq import connection_arguments
 from adjourn._drivers.sqlalchemy.names_async import AsyncConnection, AsyncEngine, AsyncOrmSession, AsyncScopedSession
 from adjourn._drivers.sqlalchemy.sessions import always_prepares, greets
@@ -86,11 +87,11 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
         opened = self._opened
         return driver.timeout_of(opened.pool.pool) if opened is not None else driver.pool_timeout(self.options)
 
-    def _make_engine(self, *, may_prepare: bool = True) -> AsyncEngine:
+    def _make_engine(self, connecting: Connecting | None = None, *, may_prepare: bool = True) -> AsyncEngine:
         engine: AsyncEngine = driver.make_engine(
-            self._name, names.create_engine_async, self.url, self.options, may_prepare=may_prepare
+            self._name, names.create_engine_async, self.url, self.options, connecting, may_prepare=may_prepare
         )
-        greets(engine, self._pooler, self._place())
+        greets(engine, self._pooler, self._place(), driver.pool_timeout(self.options))
         return engine
 
     async def make_pool_async(self) -> AsyncEngine:
@@ -105,8 +106,9 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
 
     async def _connected_engine_async(self, *, may_prepare: bool) -> tuple[AsyncEngine, bool]:
         """Return an engine that has connected once, and whether it goes through a pooler."""
-        engine = self._make_engine(may_prepare=may_prepare)
-        self._made = driver.Made(engine)
+        connecting = names.connecting_async(self.url)
+        engine = self._make_engine(connecting, may_prepare=may_prepare)
+        self._made = driver.Made(engine, connecting)
         try:
             with driver.translating(place=self._place()):
                 async with engine.connect() as connection:

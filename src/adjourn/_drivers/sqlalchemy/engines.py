@@ -25,6 +25,7 @@ from adjourn._drivers.errors import explained, unexpected
 from adjourn._drivers.numbered import has_several_commands, numbered
 from adjourn._drivers.psycopg import options as libpq
 from adjourn._drivers.settings import ENCODING
+from adjourn._drivers.sqlalchemy.connecting import Connecting
 from adjourn._drivers.sqlalchemy.private import finish_asyncpg, transport_of
 from adjourn._drivers.sqlalchemy.sessions import UNPREPARED
 from adjourn._drivers.wrappers import is_wrapper
@@ -70,12 +71,26 @@ def address(name: str, dsn: str | URL, drivers: Sequence[str]) -> URL:
 
 
 def make_engine(
-    name: str, create: Callable[..., Any], url: URL, options: Mapping[str, Any], *, may_prepare: bool = True
+    name: str,
+    create: Callable[..., Any],
+    url: URL,
+    options: Mapping[str, Any],
+    connecting: Connecting | None = None,
+    *,
+    may_prepare: bool = True,
 ) -> Any:
     """Make an engine, which does not connect yet.
 
     Parameters
     ----------
+    name
+        The connector's name, for messages.
+    create
+        SQLAlchemy's function that makes engines.
+    url, options
+        Its arguments.
+    connecting
+        What connects for it; None for the driver itself.
     may_prepare
         Whether the driver may prepare statements that last for longer than a transaction.
 
@@ -89,6 +104,8 @@ def make_engine(
     waiting = "timeout" if url.get_driver_name() == "asyncpg" else "connect_timeout"
     if not (waiting in arguments or waiting in url.query or (waiting[0] == "c" and "PGCONNECT_TIMEOUT" in os.environ)):
         arguments[waiting] = max(1, round(pool_timeout(options)))
+    if connecting is not None:
+        arguments.setdefault("async_creator_fn", connecting)
     if url.get_driver_name() != "asyncpg":  # which always uses UTF8
         unsaid = {name: value for name, value in ENCODING.items() if name not in url.query}
         arguments = {**unsaid, **arguments}
@@ -152,7 +169,8 @@ class Made:
     connections must not be touched at all, not even by Python's garbage collection.
     """
 
-    def __init__(self, engine: Any) -> None:
+    def __init__(self, engine: Any, connecting: Connecting | None) -> None:
+        self._connecting = connecting
         self._process = os.getpid()
         self._connections: dict[int, tuple[Any, Any, ConnectionPoolEntry]] = {}
         # Connections that were in use when their event loop died. SQLAlchemy warns if one is deleted before it is
@@ -172,6 +190,11 @@ class Made:
                     _finish(raw, idle_only)
                 if not idle_only:
                     entry.dbapi_connection = None  # type: ignore[misc]  # a property in its types
+            if self._connecting is not None and not idle_only:
+                self._connecting.give_up()
+                for raw in list(self._connecting.made):
+                    with contextlib.suppress(Exception):
+                        _finish(raw, idle_only)
             self.left_behind.clear()
 
     def keep_for_ever(self) -> None:

@@ -22,6 +22,7 @@ from adjourn._drivers.psycopg import options as libpq
 from adjourn._drivers.settings import check_pooler
 from adjourn._drivers.sqlalchemy import engines as driver
 from adjourn._drivers.sqlalchemy import names as names
+from adjourn._drivers.sqlalchemy.connecting import Connecting
 from adjourn._drivers.sqlalchemy.libpq import connection_arguments
 from adjourn._drivers.sqlalchemy.names import Connection, Engine, SyncOrmSession, SyncScopedSession
 from adjourn._drivers.sqlalchemy.sessions import always_prepares, greets
@@ -87,11 +88,11 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
         opened = self._opened
         return driver.timeout_of(opened.pool.pool) if opened is not None else driver.pool_timeout(self.options)
 
-    def _make_engine(self, *, may_prepare: bool = True) -> Engine:
+    def _make_engine(self, connecting: Connecting | None = None, *, may_prepare: bool = True) -> Engine:
         engine: Engine = driver.make_engine(
-            self._name, names.create_engine, self.url, self.options, may_prepare=may_prepare
+            self._name, names.create_engine, self.url, self.options, connecting, may_prepare=may_prepare
         )
-        greets(engine, self._pooler, self._place())
+        greets(engine, self._pooler, self._place(), driver.pool_timeout(self.options))
         return engine
 
     def make_pool(self) -> Engine:
@@ -106,8 +107,9 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
 
     def _connected_engine(self, *, may_prepare: bool) -> tuple[Engine, bool]:
         """Return an engine that has connected once, and whether it goes through a pooler."""
-        engine = self._make_engine(may_prepare=may_prepare)
-        self._made = driver.Made(engine)
+        connecting = names.connecting(self.url)
+        engine = self._make_engine(connecting, may_prepare=may_prepare)
+        self._made = driver.Made(engine, connecting)
         try:
             with driver.translating(place=self._place()), engine.connect() as connection:
                 return engine, self._goes_through_pooler(connection)
