@@ -45,7 +45,8 @@ class App(blueprints.Blueprint):
     worker_defaults
         Defaults for the options of `run_worker`.
     periodic_defaults
-        Options of periodic tasks: ``max_delay``, how many seconds late a tick is still deferred, 600 by default.
+        Options of periodic tasks: ``max_delay``, how many seconds late a tick is still deferred. `periodic` says what
+        holds without it.
     schema
         The database schema that holds adjourn's tables.
 

@@ -134,7 +134,7 @@ class BaseRetryStrategy:
 
 
 RetryValue: TypeAlias = bool | int | BaseRetryStrategy
-"""The possible values of a task's ``retry`` option."""
+"""The possible values of a task's ``retry`` option. ``True`` and numbers retry at once; a strategy can wait."""
 
 
 def _count_or_none(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -173,6 +173,9 @@ def _exception_types(value: Iterable[type[BaseException]] | None) -> tuple[type[
 class RetryStrategy(BaseRetryStrategy):
     """Retry after a wait of ``wait + linear_wait * attempts + exponential_wait ** (attempts + 1)`` seconds, a year
     at most. ``attempts`` is how often the job had failed before.
+
+    ``RetryStrategy(max_attempts=5, exponential_wait=2)`` retries after 2, 4, 8, 16 and 32 seconds. Without a wait, retries
+    are at once.
 
     Parameters
     ----------

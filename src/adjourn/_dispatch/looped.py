@@ -126,6 +126,10 @@ class LoopedSession:
         """End the wait for notifications that is under way, or else the next one. From any thread, at any time."""
         self._session.wake()
 
+    def abandon(self) -> None:
+        """Give the connection up at once, without talking to the server. From any thread, at any time."""
+        self._session.abandon()
+
     def close(self) -> None:
         """Close the connection, and end the thread. Closing twice does nothing."""
         if self._is_closed:

@@ -87,6 +87,7 @@ class WorkerRow:
     expires_at: datetime.datetime
     hungry: bool = False
     dead: bool = False
+    overdue: tuple[int, ...] = ()
 
 
 @attrs.frozen(kw_only=True)

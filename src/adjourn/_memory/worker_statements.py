@@ -84,13 +84,15 @@ def list_jobs_to_abort(tables: Tables, *, queue: str | None) -> list[Row]:
 
 
 @answers
-def heartbeat(tables: Tables, *, worker_id: int, timeout: float) -> list[Row]:
+def heartbeat(tables: Tables, *, worker_id: int, timeout: float, overdue: Sequence[int]) -> list[Row]:
     """Record a worker's heartbeat, and return the answer for the worker."""
     worker = tables.workers.get(worker_id)
     is_alive = worker is not None and not worker.dead
     if worker is not None and is_alive:
         expires_at = tables.now + datetime.timedelta(seconds=timeout)
-        tables.workers[worker_id] = attrs.evolve(worker, last_heartbeat_at=tables.now, expires_at=expires_at)
+        tables.workers[worker_id] = attrs.evolve(
+            worker, last_heartbeat_at=tables.now, expires_at=expires_at, overdue=tuple(overdue)
+        )
     return [
         {
             "alive": is_alive,
@@ -260,6 +262,13 @@ def _rivals(tables: Tables, new: Sequence[int]) -> list[tuple[JobRow, JobRow]]:
         for head in tables.held(Hold.READY)
         if head.worker_id is None and head.lock in newcomers and newcomers[head.lock].order < head.order
     ]
+
+
+@answers
+def list_unknown_claims(tables: Tables, *, worker_id: int, known: Sequence[int]) -> list[Row]:
+    """Return the jobs that were claimed for a worker but that the worker does not know."""
+    unknown = (job for job in tables.of_worker([worker_id]) if job.id not in known)
+    return [{"id": job.id, "claim": job.claim} for job in sorted(unknown, key=lambda job: job.id)]
 
 
 @answers

@@ -18,6 +18,7 @@ from typing import Any, Generic, TypeVar
 from adjourn import exceptions
 from adjourn._async.connectors.lifecycle import AsyncPooledHalf
 from adjourn._dispatch.dispatcher import Dispatcher
+from adjourn._dispatch.limits import DriversSession
 from adjourn._dispatch.looped import LoopedHalf, LoopedSession
 from adjourn._drivers.numbered import has_several_commands, numbered
 from adjourn._drivers.settings import check_encoding, greeting
@@ -114,6 +115,14 @@ class DriverSession(abc.ABC):
 
         By default it does nothing. A worker whose session is not wakeable waits in turns of a quarter of a second, so it
         takes up to that long to end.
+        """
+
+    def abandon(self) -> None:  # noqa: B027 - a session need not know how
+        """Close the connection at once, without talking to the server. From any thread, at any time.
+
+        By default it does nothing. Whether you write it or not, adjourn cancels the calls that are under way, and does
+        not wait for them. A driver on asyncio shuts down the socket of its transport here, as in `Driver.discard_pool`,
+        so that the server does not keep the session.
         """
 
     @abc.abstractmethod
@@ -320,7 +329,7 @@ class DriverHalf(AsyncPooledHalf[Any]):
 
     async def session_async(self) -> AsyncSession:
         """Open another connection, for the caller alone."""
-        session = await self._driver.session_async(self.pool if self.is_external else None)
+        session = DriversSession(await self._driver.session_async(self.pool if self.is_external else None))
         try:
             text = greeting(None, sets=not self._driver.pooler, lasting=True)
             (facts,) = await session.execute_async(Statement("greeting", text), None)

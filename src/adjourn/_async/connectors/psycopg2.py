@@ -15,9 +15,10 @@ from adjourn._async.connectors.lifecycle import AsyncPooledHalf
 from adjourn._domain.checks import function_or
 from adjourn._drivers.psycopg2 import options as driver
 from adjourn._drivers.psycopg2 import pools
-from adjourn._drivers.psycopg2.calls import Call, hang_up
+from adjourn._drivers.psycopg2.calls import Call
 from adjourn._drivers.psycopg2.options import ThreadedConnectionPool
 from adjourn._drivers.settings import check_can_listen
+from adjourn._drivers.sockets import hang_up
 from adjourn._drivers.wrappers import unwrapped
 from adjourn._runtime import aio as runtime
 from adjourn._runtime import forks
@@ -217,6 +218,11 @@ class AsyncPsycopg2Session(AsyncSession):
     def wake(self) -> None:
         """End the wait for notifications that is under way, or else the next one. From any thread, at any time."""
         self._waker.set()
+
+    def abandon(self) -> None:
+        """Give the connection up at once, without talking to the server. From any thread, at any time."""
+        if self._process == os.getpid():  # a forked child shares the parent's socket
+            hang_up(self.connection)
 
     async def close_async(self) -> None:
         """Close the connection. Closing twice does nothing."""

@@ -65,6 +65,14 @@ class SyncSession(Protocol):
         """
 
     @abc.abstractmethod
+    def abandon(self) -> None:
+        """Give the connection up at once, without talking to the server. From any thread, at any time.
+
+        Whatever waits for the server on this connection raises `ConnectorException`, and so does each later call.
+        Closing it is still the caller's duty, and does not wait for the server then.
+        """
+
+    @abc.abstractmethod
     def close(self) -> None:
         """Close the connection. Does not raise if the connection is broken; closing twice does nothing."""
 

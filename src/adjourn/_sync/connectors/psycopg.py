@@ -23,6 +23,7 @@ from adjourn._domain.checks import function_or
 from adjourn._drivers.psycopg import options as driver
 from adjourn._drivers.psycopg.private import closing_optional
 from adjourn._drivers.settings import ENCODING, check_can_listen, greeting, is_pooled
+from adjourn._drivers.sockets import hang_up
 from adjourn._drivers.wrappers import unwrapped
 from adjourn._runtime import threads as runtime
 from adjourn._runtime.forks import keep_for_ever
@@ -321,6 +322,11 @@ class SyncPsycopgSession(SyncSession):
         """End the wait for notifications that is under way, or else the next one. From any thread, at any time."""
         self._waker.set()
 
+    def abandon(self) -> None:
+        """Give the connection up at once, without talking to the server. From any thread, at any time."""
+        if self._process == os.getpid():  # a forked child shares the parent's socket
+            hang_up(self.connection)
+
     def close(self) -> None:
         """Close the connection. Closing twice does nothing."""
         if self._process != os.getpid():
@@ -377,8 +383,12 @@ def looked_at(connection: Connection[Any], pooler: bool | None) -> bool:
 def own_cursor(connection: Connection[Any]) -> Cursor[Row]:
     """Return a cursor that takes named parameters, even if the user's cursor class does not."""
     if issubclass(connection.cursor_factory, RawCursor):
-        return Cursor(connection, row_factory=dict_row)
-    return connection.cursor(row_factory=dict_row)
+        cursor = Cursor(connection, row_factory=dict_row)
+    else:
+        cursor = connection.cursor(row_factory=dict_row)
+    if connection.info.encoding == "ascii":
+        driver.reads_texts(cursor.adapters)
+    return cursor
 
 
 def translated_run(connection: Connection[Any], statement: Statement, parameters: Parameters | None) -> list[Row]:

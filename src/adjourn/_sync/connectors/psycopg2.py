@@ -14,9 +14,10 @@ from adjourn import exceptions
 from adjourn._domain.checks import function_or
 from adjourn._drivers.psycopg2 import options as driver
 from adjourn._drivers.psycopg2 import pools
-from adjourn._drivers.psycopg2.calls import Call, hang_up
+from adjourn._drivers.psycopg2.calls import Call
 from adjourn._drivers.psycopg2.options import ThreadedConnectionPool
 from adjourn._drivers.settings import check_can_listen
+from adjourn._drivers.sockets import hang_up
 from adjourn._drivers.wrappers import unwrapped
 from adjourn._runtime import forks
 from adjourn._runtime import threads as runtime
@@ -218,6 +219,11 @@ class SyncPsycopg2Session(SyncSession):
     def wake(self) -> None:
         """End the wait for notifications that is under way, or else the next one. From any thread, at any time."""
         self._waker.set()
+
+    def abandon(self) -> None:
+        """Give the connection up at once, without talking to the server. From any thread, at any time."""
+        if self._process == os.getpid():  # a forked child shares the parent's socket
+            hang_up(self.connection)
 
     def close(self) -> None:
         """Close the connection. Closing twice does nothing."""
