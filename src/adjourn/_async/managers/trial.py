@@ -80,7 +80,7 @@ class AsyncTrial:
         claimed = await manager.exchange_async(worker_id, (), limit=3, queues=[self._queue], probe=False)
         ended, back, *_ = claimed.jobs
         outcomes: list[Outcome] = [Ended.of(ended, Status.SUCCEEDED, DeleteJobCondition.NEVER), HandedBack.of(back)]
-        await manager.exchange_async(worker_id, outcomes, limit=0, queues=None, probe=True)
+        await manager.exchange_async(worker_id, outcomes, limit=0, queues=None, probe=False)
         await manager.place_async(0)
         await manager.disown_async(worker_id, ())
         await manager.unregister_worker_async(worker_id)

@@ -79,7 +79,7 @@ class SyncTrial:
         claimed = manager.exchange(worker_id, (), limit=3, queues=[self._queue], probe=False)
         ended, back, *_ = claimed.jobs
         outcomes: list[Outcome] = [Ended.of(ended, Status.SUCCEEDED, DeleteJobCondition.NEVER), HandedBack.of(back)]
-        manager.exchange(worker_id, outcomes, limit=0, queues=None, probe=True)
+        manager.exchange(worker_id, outcomes, limit=0, queues=None, probe=False)
         manager.place(0)
         manager.disown(worker_id, ())
         manager.unregister_worker(worker_id)
