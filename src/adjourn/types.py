@@ -152,5 +152,6 @@ class WorkerOptions(TypedDict, total=False):
     stalled_worker_timeout: float
     round_trip_timeout: float | None
     timeout: float | None
+    stuck_worker_timeout: float | None
     task_middleware: Iterable[AnyTaskMiddleware] | None
     worker_middleware: Iterable[AnyWorkerMiddleware] | None

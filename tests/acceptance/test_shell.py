@@ -92,10 +92,10 @@ def test_jobs_are_listed_by_what_they_have_in_common(app: adjourn.App, typed: Ty
     first, second = app.tasks["mail"].batch_defer({"to": "a"}, {"to": "b"})
     app.tasks["mail"].configure(queue="other", lock="l").defer(to="c")
     header, *rows = typed("list_jobs queue=mail status=todo")
-    assert header == ["id", "status", "queue", "task_name", "task_kwargs", "attempts", "scheduled_at"]
+    assert header == ["id", "status", "queue", "task_name", "task_kwargs", "attempts", "scheduled_at", "worker_name"]
     assert rows == [
-        [str(first), "todo", "mail", "mail", '{"to":', '"a"}', "0", "-"],
-        [str(second), "todo", "mail", "mail", '{"to":', '"b"}', "0", "-"],
+        [str(first), "todo", "mail", "mail", '{"to":', '"a"}', "0", "-", "-"],
+        [str(second), "todo", "mail", "mail", '{"to":', '"b"}', "0", "-", "-"],
     ]
     assert [row[2] for row in typed("list_jobs lock=l")[1:]] == ["other"]
     assert typed("list_jobs status=failed") == [["(none)"]]
@@ -138,6 +138,21 @@ def test_jobs_are_counted_and_counts_come_in_pages(app: adjourn.App, typed: Type
 def test_tasks_are_counted(app: adjourn.App, typed: Typed) -> None:
     app.tasks["mail"].defer(to="a")
     assert typed("list_tasks queue=mail")[1][:2] == ["mail", "1"]
+
+
+def test_workers_are_listed_and_named_where_their_jobs_are(
+    app: adjourn.App, typed: Typed, observer: psycopg.Connection
+) -> None:
+    assert typed("list_workers") == [["(none)"]]
+    job_id = app.tasks["mail"].defer(to="a")
+    claim(observer, job_id)
+    header, row = typed("list_workers")
+    assert header == ["id", "name", "queues", "started_at", "last_heartbeat_at", "alive", "running"]
+    assert row[1:3] == ["w", "-"]
+    assert row[-2:] == ["true", "1"]
+    (_, job) = typed("list_jobs")
+    assert job[-1] == "w"
+    assert ["worker_name", "w"] in typed(f"show {job_id}")
 
 
 def test_schedules_are_listed_whether_they_have_run_or_not(app: adjourn.App, typed: Typed) -> None:

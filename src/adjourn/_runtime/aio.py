@@ -24,6 +24,7 @@ IS_BLOCKING: bool = False
 """Whether calls of this colour block the calling thread."""
 
 Lock = asyncio.Lock
+sleep = asyncio.sleep
 
 
 class Gate:

@@ -17,6 +17,7 @@ IS_BLOCKING: bool = True
 """Whether calls of this colour block the calling thread."""
 
 Lock = threading.Lock
+sleep = time.sleep
 
 
 class Gate:

@@ -32,6 +32,7 @@ USAGES = {
     "list_queues": ("[FILTER=VALUE...]", f"count the jobs of each queue; filters: {', '.join(COUNT_FILTERS)}"),
     "list_tasks": ("[FILTER=VALUE...]", "count the jobs of each task; the same filters"),
     "list_locks": ("[FILTER=VALUE...]", "count the jobs of each lock; the same filters"),
+    "list_workers": ("", "list workers with their last heartbeat and the number of their jobs"),
     "list_schedules": ("", "list periodic tasks with their last and next run"),
     "show": ("ID", "show everything about a job, with the traceback of each failed attempt"),
     "retry": ("ID...", "run jobs again, at once"),
@@ -199,6 +200,11 @@ class Shell(cmd.Cmd):
     def on_list_locks(self, words: list[str]) -> None:
         """Count jobs by lock."""
         self._counts(self._app.job_manager.list_locks, words)
+
+    def on_list_workers(self, words: list[str]) -> None:
+        """List the registered workers."""
+        _filters(words, ())
+        self._screen.workers(self._app.job_manager.list_workers())
 
     def on_list_schedules(self, words: list[str]) -> None:
         """List the known schedules, and this app's schedules that never ran."""

@@ -101,6 +101,14 @@ def _timeout_ignored(event: jobs.JobTimeoutIgnored) -> None:
     _of_job(event, logging.WARNING, "timeout_ignored", message)
 
 
+def _overdue(event: jobs.JobOverdue) -> None:
+    message = (
+        f"Job {event.job.call_string} was asked to end ({event.reason}) and has not ended, {event.duration:.0f} s after it "
+        "began. It holds a slot of this worker"
+    )
+    _of_job(event, logging.WARNING, "job_overdue", message)
+
+
 def _waited_for(event: jobs.JobWaitedFor) -> None:
     message = f"Waiting for job {event.job.call_string}, which began {event.duration:.3f} s ago"
     _of_job(event, logging.INFO, "ending_job", message)
@@ -297,6 +305,20 @@ def _heartbeat_failed(event: workers.HeartbeatFailed) -> None:
     )
 
 
+def _slots_lost(event: workers.SlotsLost) -> None:
+    ends_after = event.ends_after
+    WORKER.error(
+        "All %d slots of worker %s are held by jobs that were asked to end and have not ended, for %.0f s; it runs no job. %s",
+        event.slots,
+        event.worker.name,
+        event.duration,
+        "Set stuck_worker_timeout to have it end, and be started again"
+        if ends_after is None
+        else f"It ends after {ends_after:g} s of this",
+        extra={"action": "slots_lost", "worker": _identity(event.worker)},
+    )
+
+
 def _loop_blocked(event: workers.EventLoopBlocked) -> None:
     culprit = "something blocks it" if event.job is None else f"job {event.job.call_string} blocks it"
     WORKER.warning(
@@ -328,14 +350,16 @@ def _connection_restored(event: workers.ConnectionRestored) -> None:
 
 
 def _unregistering_failed(event: workers.UnregisteringFailed) -> None:
-    WORKER.log(
-        logging.ERROR if event.unstored else logging.WARNING,
-        "The worker could not unregister (%s); another worker will rescue its %d jobs. %d of them have ended and run again",
-        _brief(event.error),
-        event.waiting,
-        event.unstored,
-        extra={"action": "stop_worker", "unstored": event.unstored},
-    )
+    message = "The worker could not unregister (%s)"
+    arguments: list[object] = [_brief(event.error)]
+    if event.waiting:
+        message += "; other workers will run its %d jobs"
+        arguments.append(event.waiting)
+    if event.unstored:
+        message += ", %d of them once more, because their outcomes are not stored"
+        arguments.append(event.unstored)
+    level = logging.ERROR if event.unstored else logging.WARNING
+    WORKER.log(level, message, *arguments, extra={"action": "stop_worker", "unstored": event.unstored})
 
 
 def _partitions_not_made(event: workers.PartitionsNotMade) -> None:
@@ -364,6 +388,7 @@ WRITERS: dict[type[Event], tuple[logging.Logger, int, Writer]] = {
     jobs.JobAborted: (WORKER, logging.INFO, _aborted),
     jobs.JobHandedBack: (WORKER, logging.INFO, _handed_back),
     jobs.JobAbortRequested: (WORKER, logging.INFO, _abort_requested),
+    jobs.JobOverdue: (WORKER, logging.WARNING, _overdue),
     jobs.JobTimeoutIgnored: (WORKER, logging.WARNING, _timeout_ignored),
     jobs.JobWaitedFor: (WORKER, logging.INFO, _waited_for),
     jobs.RetryStrategyFailed: (WORKER, logging.ERROR, _strategy_failed),
@@ -383,6 +408,7 @@ WRITERS: dict[type[Event], tuple[logging.Logger, int, Writer]] = {
     workers.WorkerStopping: (WORKER, logging.INFO, _worker_stopping),
     workers.WorkerDeclaredDead: (WORKER, logging.ERROR, _declared_dead),
     workers.HeartbeatFailed: (WORKER, logging.ERROR, _heartbeat_failed),
+    workers.SlotsLost: (WORKER, logging.ERROR, _slots_lost),
     workers.EventLoopBlocked: (WORKER, logging.WARNING, _loop_blocked),
     workers.ConnectionLost: (WORKER, logging.ERROR, _connection_lost),
     workers.ConnectionRestored: (WORKER, logging.INFO, _connection_restored),

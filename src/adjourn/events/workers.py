@@ -123,6 +123,26 @@ class HeartbeatFailed(WorkerEvent):
 
 
 @attrs.frozen(kw_only=True)
+class SlotsLost(WorkerEvent):
+    """All slots of a worker are held by jobs that were asked to end and have not ended, so it runs no job. Told each
+    minute.
+
+    Attributes
+    ----------
+    slots
+        How many jobs it runs at once.
+    duration
+        Seconds that this has lasted.
+    ends_after
+        Seconds after which the worker ends, its ``stuck_worker_timeout``; None for never.
+    """
+
+    slots: int
+    duration: float
+    ends_after: float | None
+
+
+@attrs.frozen(kw_only=True)
 class EventLoopBlocked(WorkerEvent):
     """A task does not let a worker's event loop turn, and so keeps other jobs waiting. Told once each time.
 

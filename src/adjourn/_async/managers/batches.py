@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from adjourn import exceptions
+from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued
 from adjourn._domain.jobs import Job
 from adjourn._runtime import aio as runtime
 from adjourn.types import Parameters, Row
@@ -40,6 +42,11 @@ async def store_batch_async(
         Their arguments, as JSON.
     connection
         The caller's own connection, or None.
+
+    Raises
+    ------
+    AlreadyEnqueued
+        If a queueing lock is taken.
     """
     # psycopg sends no list that holds both int and float.
     delays = [None if job.schedule_in is None else float(job.schedule_in) for job in jobs]
@@ -54,7 +61,9 @@ async def store_batch_async(
         "schedule_in": delays if any(delay is not None for delay in delays) else None,
         "own_transaction": connection is not None,
     }
-    return [row["id"] for row in await run("defer_jobs", parameters, connection)]
+    rows = await run("defer_jobs", parameters, connection)
+    _check_not_taken(rows[0]["taken"])
+    return [row["id"] for row in rows]
 
 
 async def store_large_batch_async(
@@ -79,8 +88,16 @@ async def store_large_batch_async(
         "own_transaction": connection is not None,
     }
     (row,) = await run("defer_batch", parameters, connection)
+    _check_not_taken(row["taken"])
     ids: list[int] = json.loads(row["ids"])
     return ids
+
+
+def _check_not_taken(queueing_lock: str | None) -> None:
+    """Refuse a batch of which nothing was stored, because this queueing lock is taken."""
+    if queueing_lock is not None:
+        cause = exceptions.UniqueViolation(constraint_name=QUEUEING_LOCK_INDEX, queueing_lock=queueing_lock)
+        raise already_enqueued(repr(queueing_lock)) from cause
 
 
 async def _column_async(jobs: Sequence[Job], value_of: Callable[[Job], Any]) -> str | None:

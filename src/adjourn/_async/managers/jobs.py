@@ -17,7 +17,6 @@ from adjourn._async.managers.ticks import AsyncTicks
 from adjourn._async.managers.workers import AsyncWorkers
 from adjourn._domain.arguments import check_is_job, check_job, dump_arguments
 from adjourn._domain.checks import check_aware, check_flags, check_id, check_name, check_priority, checked_list
-from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.spelling import suggests_names
 from adjourn._runtime import aio as runtime
@@ -106,6 +105,10 @@ class AsyncJobManager(AsyncStatementRunner):
     def finish_job_by_id_async(self) -> AsyncWorkers:
         return self.workers
 
+    @forwards_to(AsyncWorkers.list_workers_async)
+    def list_workers_async(self) -> AsyncWorkers:
+        return self.workers
+
     @forwards_to(AsyncWorkers.list_jobs_to_abort_async)
     def list_jobs_to_abort_async(self) -> AsyncWorkers:
         return self.workers
@@ -149,31 +152,27 @@ class AsyncJobManager(AsyncStatementRunner):
         ------
         AlreadyEnqueued
             If a job with the same queueing lock is waiting already. Nothing is stored; with a ``connection``, its
-            transaction has failed.
+            transaction goes on.
         InvalidTaskArguments
             If the arguments cannot be stored as JSON.
         InvalidOption
             If ``job`` is not a job, or has a value that a task's job cannot have.
         """
         check_job("job", job)
+        if job.queueing_lock is not None:
+            (deferred,) = await self.batch_defer_jobs_async([job], connection)
+            return deferred
         parameters = {
             "queue": job.queue,
             "task_name": job.task_name,
             "priority": job.priority,
             "lock": job.lock,
-            "queueing_lock": job.queueing_lock,
             "args": dump_arguments(job.task_name, job.task_kwargs, self.connector.json_dumps),
             "scheduled_at": job.scheduled_at,
             "schedule_in": job.schedule_in,
             "own_transaction": connection is not None,
         }
-        try:
-            (row,) = await self.run_async("defer_job", parameters, connection)
-        except exceptions.UniqueViolation as error:
-            if error.constraint_name != QUEUEING_LOCK_INDEX:
-                raise
-            error.queueing_lock = job.queueing_lock
-            raise already_enqueued(repr(job.queueing_lock)) from error
+        (row,) = await self.run_async("defer_job", parameters, connection)
         return job.evolve(id=row["id"], status=Status.TODO.value)
 
     async def batch_defer_jobs_async(self, jobs: Sequence[Job], connection: Any = None) -> list[Job]:
@@ -207,15 +206,7 @@ class AsyncJobManager(AsyncStatementRunner):
             if not number % STEP:
                 await pace.keep()
         store_async = store_large_batch_async if len(jobs) > LARGE else store_batch_async
-        try:
-            ids = await store_async(self.run_async, jobs, arguments, connection)
-        except exceptions.UniqueViolation as error:
-            if error.constraint_name != QUEUEING_LOCK_INDEX:
-                raise
-            locks = {job.queueing_lock for job in jobs} - {None}
-            said = (lock for lock in locks if len(locks) == 1 or f"=({lock})" in str(error))
-            error.queueing_lock = next(said, None)
-            raise already_enqueued("of one of the jobs") from error
+        ids = await store_async(self.run_async, jobs, arguments, connection)
         stored: list[Job] = []
         for number, (job, job_id) in enumerate(zip(jobs, ids, strict=True)):
             stored.append(job.evolve(id=job_id, status=Status.TODO.value))

@@ -11,10 +11,12 @@ from typing import Any
 
 import attrs
 import psycopg
+import psycopg.adapt
 import psycopg.conninfo
 import psycopg.errors
 import psycopg.pq
 import psycopg_pool
+from psycopg.abc import Buffer
 
 from adjourn import exceptions
 from adjourn._domain.checks import check_port, check_seconds, function_or
@@ -250,6 +252,19 @@ def translated(error: psycopg.Error) -> exceptions.ConnectorException:
             "or hold connections for a shorter time."
         )
     return exceptions.ConnectorException(explained(message, error.sqlstate), sqlstate=error.sqlstate)
+
+
+class _TextLoader(psycopg.adapt.Loader):
+    """Reads a text of a connection without an encoding (SQL_ASCII), from which psycopg returns bytes."""
+
+    def load(self, data: Buffer) -> str:
+        """Return the text."""
+        return bytes(data).decode()
+
+
+def reads_texts(adapters: psycopg.adapt.AdaptersMap) -> None:
+    """Have a cursor return texts on a connection without an encoding."""
+    adapters.register_loader("text", _TextLoader)
 
 
 def notifications(connection: psycopg.BaseConnection[Any]) -> list[str]:

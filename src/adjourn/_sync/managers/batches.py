@@ -7,6 +7,8 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from adjourn import exceptions
+from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued
 from adjourn._domain.jobs import Job
 from adjourn._runtime import threads as runtime
 from adjourn.types import Parameters, Row
@@ -39,6 +41,11 @@ def store_batch(run: SyncRuns, jobs: Sequence[Job], arguments: Sequence[str], co
         Their arguments, as JSON.
     connection
         The caller's own connection, or None.
+
+    Raises
+    ------
+    AlreadyEnqueued
+        If a queueing lock is taken.
     """
     # psycopg sends no list that holds both int and float.
     delays = [None if job.schedule_in is None else float(job.schedule_in) for job in jobs]
@@ -53,7 +60,9 @@ def store_batch(run: SyncRuns, jobs: Sequence[Job], arguments: Sequence[str], co
         "schedule_in": delays if any(delay is not None for delay in delays) else None,
         "own_transaction": connection is not None,
     }
-    return [row["id"] for row in run("defer_jobs", parameters, connection)]
+    rows = run("defer_jobs", parameters, connection)
+    _check_not_taken(rows[0]["taken"])
+    return [row["id"] for row in rows]
 
 
 def store_large_batch(run: SyncRuns, jobs: Sequence[Job], arguments: Sequence[str], connection: Any) -> list[int]:
@@ -76,8 +85,16 @@ def store_large_batch(run: SyncRuns, jobs: Sequence[Job], arguments: Sequence[st
         "own_transaction": connection is not None,
     }
     (row,) = run("defer_batch", parameters, connection)
+    _check_not_taken(row["taken"])
     ids: list[int] = json.loads(row["ids"])
     return ids
+
+
+def _check_not_taken(queueing_lock: str | None) -> None:
+    """Refuse a batch of which nothing was stored, because this queueing lock is taken."""
+    if queueing_lock is not None:
+        cause = exceptions.UniqueViolation(constraint_name=QUEUEING_LOCK_INDEX, queueing_lock=queueing_lock)
+        raise already_enqueued(repr(queueing_lock)) from cause
 
 
 def _column(jobs: Sequence[Job], value_of: Callable[[Job], Any]) -> str | None:

@@ -10,7 +10,6 @@ from typing import Any
 from adjourn import exceptions
 from adjourn._domain.arguments import check_is_job, check_job, dump_arguments
 from adjourn._domain.checks import check_aware, check_flags, check_id, check_name, check_priority, checked_list
-from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.spelling import suggests_names
 from adjourn._runtime import threads as runtime
@@ -107,6 +106,10 @@ class SyncJobManager(SyncStatementRunner):
     def finish_job_by_id(self) -> SyncWorkers:
         return self.workers
 
+    @forwards_to(SyncWorkers.list_workers)
+    def list_workers(self) -> SyncWorkers:
+        return self.workers
+
     @forwards_to(SyncWorkers.list_jobs_to_abort)
     def list_jobs_to_abort(self) -> SyncWorkers:
         return self.workers
@@ -150,31 +153,27 @@ class SyncJobManager(SyncStatementRunner):
         ------
         AlreadyEnqueued
             If a job with the same queueing lock is waiting already. Nothing is stored; with a ``connection``, its
-            transaction has failed.
+            transaction goes on.
         InvalidTaskArguments
             If the arguments cannot be stored as JSON.
         InvalidOption
             If ``job`` is not a job, or has a value that a task's job cannot have.
         """
         check_job("job", job)
+        if job.queueing_lock is not None:
+            (deferred,) = self.batch_defer_jobs([job], connection)
+            return deferred
         parameters = {
             "queue": job.queue,
             "task_name": job.task_name,
             "priority": job.priority,
             "lock": job.lock,
-            "queueing_lock": job.queueing_lock,
             "args": dump_arguments(job.task_name, job.task_kwargs, self.connector.json_dumps),
             "scheduled_at": job.scheduled_at,
             "schedule_in": job.schedule_in,
             "own_transaction": connection is not None,
         }
-        try:
-            (row,) = self.run("defer_job", parameters, connection)
-        except exceptions.UniqueViolation as error:
-            if error.constraint_name != QUEUEING_LOCK_INDEX:
-                raise
-            error.queueing_lock = job.queueing_lock
-            raise already_enqueued(repr(job.queueing_lock)) from error
+        (row,) = self.run("defer_job", parameters, connection)
         return job.evolve(id=row["id"], status=Status.TODO.value)
 
     def batch_defer_jobs(self, jobs: Sequence[Job], connection: Any = None) -> list[Job]:
@@ -208,15 +207,7 @@ class SyncJobManager(SyncStatementRunner):
             if not number % STEP:
                 pace.keep()
         store = store_large_batch if len(jobs) > LARGE else store_batch
-        try:
-            ids = store(self.run, jobs, arguments, connection)
-        except exceptions.UniqueViolation as error:
-            if error.constraint_name != QUEUEING_LOCK_INDEX:
-                raise
-            locks = {job.queueing_lock for job in jobs} - {None}
-            said = (lock for lock in locks if len(locks) == 1 or f"=({lock})" in str(error))
-            error.queueing_lock = next(said, None)
-            raise already_enqueued("of one of the jobs") from error
+        ids = store(self.run, jobs, arguments, connection)
         stored: list[Job] = []
         for number, (job, job_id) in enumerate(zip(jobs, ids, strict=True)):
             stored.append(job.evolve(id=job_id, status=Status.TODO.value))
