@@ -345,7 +345,8 @@ def get_stalled_jobs(tables: Tables, *, seconds: float, queue: str | None, task_
 def _with_worker(tables: Tables, job: JobRow) -> Row:
     columns = job.columns()
     worker = tables.workers.get(job.worker_id or 0) if columns["status"] == "doing" else None
-    return {**columns, "worker_name": worker and worker.name}
+    is_overdue = worker is not None and job.id in worker.overdue
+    return {**columns, "worker_name": worker and worker.name, "overdue": is_overdue}
 
 
 # The schema, which is always applied and up to date
@@ -373,7 +374,7 @@ def _nothing(tables: Tables, **parameters: Any) -> list[Row]:
     return []
 
 
-for _name in ("lock_migrations", "make_partitions", "list_blockers"):
+for _name in ("lock_migrations", "make_partitions", "list_blockers", "list_misplaced_functions", "limit_waits"):
     ANSWERS[_name] = _nothing
 for _version in sql.versions():
     ANSWERS[_version.statement.name] = _nothing

@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from adjourn import exceptions
 from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued
 from adjourn._domain.jobs import Job
 from adjourn._runtime import aio as runtime
+from adjourn.exceptions import UniqueViolation
 from adjourn.types import Parameters, Row
 
 LARGE = 1000
@@ -46,7 +46,7 @@ async def store_batch_async(
     Raises
     ------
     AlreadyEnqueued
-        If a queueing lock is taken.
+        If a queueing lock is taken. Nothing is stored.
     """
     # psycopg sends no list that holds both int and float.
     delays = [None if job.schedule_in is None else float(job.schedule_in) for job in jobs]
@@ -94,9 +94,8 @@ async def store_large_batch_async(
 
 
 def _check_not_taken(queueing_lock: str | None) -> None:
-    """Refuse a batch of which nothing was stored, because this queueing lock is taken."""
     if queueing_lock is not None:
-        cause = exceptions.UniqueViolation(constraint_name=QUEUEING_LOCK_INDEX, queueing_lock=queueing_lock)
+        cause = UniqueViolation(constraint_name=QUEUEING_LOCK_INDEX, queueing_lock=queueing_lock)
         raise already_enqueued(repr(queueing_lock)) from cause
 
 

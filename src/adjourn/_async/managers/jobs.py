@@ -160,8 +160,9 @@ class AsyncJobManager(AsyncStatementRunner):
         """
         check_job("job", job)
         if job.queueing_lock is not None:
-            (deferred,) = await self.batch_defer_jobs_async([job], connection)
-            return deferred
+            arguments = dump_arguments(job.task_name, job.task_kwargs, self.connector.json_dumps)
+            (job_id,) = await store_batch_async(self.run_async, [job], [arguments], connection)
+            return job.evolve(id=job_id, status=Status.TODO.value)
         parameters = {
             "queue": job.queue,
             "task_name": job.task_name,
@@ -214,6 +215,7 @@ class AsyncJobManager(AsyncStatementRunner):
                 await pace.keep()
         return stored
 
+    @suggests_names
     async def cancel_job_by_id_async(
         self, job_id: int, abort: bool = False, delete_job: bool = False, connection: Any = None
     ) -> bool:
@@ -315,7 +317,7 @@ class AsyncJobManager(AsyncStatementRunner):
         await self.retry_job_by_id_async(job.id, retry_at, priority, queue, lock)
 
     async def check_connection_async(self) -> bool:
-        """Ask the database whether it has adjourn's tables.
+        """Ask the database whether it has adjourn's tables, and functions that work on them.
 
         Raises
         ------

@@ -161,8 +161,9 @@ class SyncJobManager(SyncStatementRunner):
         """
         check_job("job", job)
         if job.queueing_lock is not None:
-            (deferred,) = self.batch_defer_jobs([job], connection)
-            return deferred
+            arguments = dump_arguments(job.task_name, job.task_kwargs, self.connector.json_dumps)
+            (job_id,) = store_batch(self.run, [job], [arguments], connection)
+            return job.evolve(id=job_id, status=Status.TODO.value)
         parameters = {
             "queue": job.queue,
             "task_name": job.task_name,
@@ -215,6 +216,7 @@ class SyncJobManager(SyncStatementRunner):
                 pace.keep()
         return stored
 
+    @suggests_names
     def cancel_job_by_id(
         self, job_id: int, abort: bool = False, delete_job: bool = False, connection: Any = None
     ) -> bool:
@@ -316,7 +318,7 @@ class SyncJobManager(SyncStatementRunner):
         self.retry_job_by_id(job.id, retry_at, priority, queue, lock)
 
     def check_connection(self) -> bool:
-        """Ask the database whether it has adjourn's tables.
+        """Ask the database whether it has adjourn's tables, and functions that work on them.
 
         Raises
         ------
