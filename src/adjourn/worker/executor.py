@@ -80,7 +80,7 @@ class Executor:
         self._overdue = Overdue(
             options.concurrency,
             options.stuck_worker_timeout,
-            left=lambda: self._in_threads.left,
+            left=lambda: len(self._in_threads.left),
             on_run=self._tell_overdue,
             on_lost=self._tell_lost,
             on_end=on_stuck,
@@ -96,7 +96,7 @@ class Executor:
     @property
     def slots_held(self) -> int:
         """How many slots are taken: by running jobs, and by threads that still run what nobody follows any more."""
-        return len(self._runs) + self._in_threads.left
+        return len(self._runs) + len(self._in_threads.left)
 
     @property
     def overdue(self) -> list[int]:
