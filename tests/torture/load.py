@@ -22,8 +22,12 @@ from torture.ledger import Ledger
 TESTS = Path(__file__).parents[1]
 LEASE = 3.0
 """Seconds of silence after which a worker of the bench is taken for dead."""
+ANSWERED = 5.0
+"""Seconds after which deferrers and schedulers give a silent connection up."""
 STOPPED = 60.0
 """Seconds within which a process has to end when it is asked to, or it is a fault."""
+OPTIONS = {"timeout": 10, "response_timeout": ANSWERED}
+"""The connectors' options, unless a scenario has its own."""
 
 
 @dataclass
@@ -58,7 +62,7 @@ class Plan:
     concurrency: int = 6
     rate: float = 30.0
     connector: str = "PsycopgConnector"
-    options: Mapping[str, Any] = field(default_factory=lambda: {"timeout": 10})
+    options: Mapping[str, Any] = field(default_factory=lambda: dict(OPTIONS))
     arguments: Sequence[str] = ()
     environments: Sequence[Mapping[str, str]] = ()
     lease: float = LEASE
