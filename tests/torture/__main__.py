@@ -12,9 +12,10 @@ import time
 import traceback
 from pathlib import Path
 
+from torture.exceptions import NotRun
 from torture.report import details, recovered, row, table, write
 from torture.scenarios import SCENARIOS
-from torture.trial import NotRun, Outcome, Trial
+from torture.trial import Outcome, Trial
 
 
 def main() -> int:

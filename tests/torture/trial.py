@@ -29,10 +29,6 @@ SESSIONS = f"""
 """.encode()
 
 
-class NotRun(Exception):
-    """The scenario cannot run here; the message says what is missing."""
-
-
 @dataclass
 class Outcome:
     """What came of a scenario.
