@@ -124,7 +124,7 @@ class Load:
     ) -> subprocess.Popen[bytes]:
         environment = {
             **os.environ,
-            "PYTHONPATH": str(TESTS),
+            "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]),
             "TORTURE_DSN": make_conninfo(self.plan.dsn, application_name=name),
             "TORTURE_OWN_DSN": make_conninfo(self.plan.own_dsn or self.plan.dsn, application_name=name),
             "TORTURE_LEDGER": str(self.directory),
