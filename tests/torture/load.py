@@ -19,6 +19,7 @@ from typing import Any
 from psycopg.conninfo import make_conninfo
 
 import adjourn
+from support.waiting import until
 from torture.ledger import Ledger
 
 TESTS = Path(__file__).parents[1]
@@ -144,7 +145,7 @@ class Load:
 
     def kill_worker(self) -> None:
         """Kill a worker at random, and start another in its place."""
-        name = self.chance.choice(list(self.workers))
+        name = self._choose()
         process = self.workers.pop(name)
         process.kill()
         process.wait()
@@ -153,13 +154,21 @@ class Load:
 
     def pause_worker(self, seconds: float) -> None:
         """Stop a worker at random for so many seconds, and let it go on."""
-        name = self.chance.choice(list(self.workers))
+        name = self._choose()
         process = self.workers[name]
         process.send_signal(signal.SIGSTOP)
         self.ledger.write("paused", name=name, pid=process.pid)
         time.sleep(seconds)
         process.send_signal(signal.SIGCONT)
         self.ledger.write("resumed", name=name, pid=process.pid)
+
+    def _choose(self) -> str:
+        """Choose a worker that has begun a job, when there is another one that has: somebody is to go on."""
+        return self.chance.choice(until(lambda: at_work if len(at_work := self._at_work()) > 1 else None))
+
+    def _at_work(self) -> list[str]:
+        files = {name: self.directory / f"{name}-{process.pid}.jsonl" for name, process in self.workers.items()}
+        return [name for name, file in files.items() if file.exists() and file.stat().st_size]
 
     def note_deaths(self) -> None:
         """Write down which processes have ended without being asked to, and start other workers in their places."""
