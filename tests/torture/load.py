@@ -164,7 +164,8 @@ class Load:
 
     def _choose(self) -> str:
         """Choose a worker that has begun a job, when there is another one that has: somebody is to go on."""
-        return self.chance.choice(until(lambda: at_work if len(at_work := self._at_work()) > 1 else None))
+        until(lambda: len(self._at_work()) > 1)
+        return self.chance.choice(self._at_work())
 
     def _at_work(self) -> list[str]:
         files = {name: self.directory / f"{name}-{process.pid}.jsonl" for name, process in self.workers.items()}
