@@ -19,6 +19,7 @@ from typing import Any
 from psycopg.conninfo import make_conninfo
 
 import adjourn
+from adjourn.embedded.cluster import parent_death_signal
 from support.waiting import until
 from torture.ledger import Ledger
 
@@ -136,7 +137,12 @@ class Load:
         }
         with (self.directory / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, *arguments], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [sys.executable, *arguments],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=parent_death_signal(signal.SIGKILL),
             )
         self.ledger.write("started", name=name, pid=process.pid)
         return process
