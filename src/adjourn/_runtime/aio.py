@@ -22,6 +22,11 @@ IS_BLOCKING: bool = False
 Lock = asyncio.Lock
 
 
+def this_task() -> asyncio.Task[Any] | None:
+    """Return the task that runs now, which may be cancelled."""
+    return asyncio.current_task()
+
+
 class Gate:
     """Admits calls while it is open; closing it waits for the calls inside.
 

@@ -7,7 +7,7 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -16,6 +16,11 @@ IS_BLOCKING: bool = True
 """Whether calls of this colour block the calling thread."""
 
 Lock = threading.Lock
+
+
+def this_task() -> Any:
+    """Return None: nothing can be cancelled."""
+    return None
 
 
 class Gate:

@@ -7,6 +7,7 @@ from typing import Any
 from adjourn._async.connectors.psycopg2 import AsyncPsycopg2Half
 from adjourn._dispatch.dispatcher import Dispatcher
 from adjourn._drivers.psycopg2.options import ThreadedConnectionPool, options_of_pool
+from adjourn._drivers.watchdog import RESPONSE_TIMEOUT
 from adjourn._sync.connectors.contract import SyncSession
 from adjourn._sync.connectors.psycopg2 import SyncPsycopg2Half, connected_session
 from adjourn.connectors.faces import AsynchronousConnector, SynchronousConnector
@@ -27,6 +28,9 @@ class Psycopg2Connector(SynchronousConnector):
         A connection string or URL.
     json_dumps, json_loads
         Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
+    response_timeout
+        Seconds that the server may take to answer a call, 60 by default. After that its connection is given up, and the
+        call raises `ConnectorException`. None waits for any time.
     **options
         ``minconn`` (1 by default) and ``maxconn`` (10 by default), the numbers of connections; ``timeout``, the
         seconds to wait for one (30 by default); ``connection_factory`` and ``cursor_factory`` of psycopg2; and the
@@ -44,9 +48,14 @@ class Psycopg2Connector(SynchronousConnector):
         *,
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
+        response_timeout: float | None = RESPONSE_TIMEOUT,
         **options: Any,
     ) -> None:
-        super().__init__(SyncPsycopg2Half(dsn, json_dumps=json_dumps, json_loads=json_loads, **options))
+        super().__init__(
+            SyncPsycopg2Half(
+                dsn, json_dumps=json_dumps, json_loads=json_loads, response_timeout=response_timeout, **options
+            )
+        )
 
 
 class AsyncPsycopg2Connector(AsynchronousConnector):
@@ -61,6 +70,9 @@ class AsyncPsycopg2Connector(AsynchronousConnector):
         A connection string or URL.
     json_dumps, json_loads
         Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
+    response_timeout
+        Seconds that the server may take to answer a call, 60 by default. After that its connection is given up, and the
+        call raises `ConnectorException`. None waits for any time.
     **options
         ``minconn`` (1 by default) and ``maxconn`` (10 by default), the numbers of connections; ``timeout``, the
         seconds to wait for one (30 by default); ``connection_factory`` and ``cursor_factory`` of psycopg2; and the
@@ -78,17 +90,24 @@ class AsyncPsycopg2Connector(AsynchronousConnector):
         *,
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
+        response_timeout: float | None = RESPONSE_TIMEOUT,
         **options: Any,
     ) -> None:
-        half = AsyncPsycopg2Half(dsn, json_dumps=json_dumps, json_loads=json_loads, **options)
+        half = AsyncPsycopg2Half(
+            dsn, json_dumps=json_dumps, json_loads=json_loads, response_timeout=response_timeout, **options
+        )
 
         def make_sync_half() -> SyncPsycopg2Half:
-            made = SyncPsycopg2Half(json_dumps=half.json_dumps, json_loads=half.json_loads)
+            made = SyncPsycopg2Half(
+                json_dumps=half.json_dumps, json_loads=half.json_loads, response_timeout=response_timeout
+            )
             made.options = half.options
             return made
 
         def connect(pool: ThreadedConnectionPool | None) -> SyncSession:
-            return connected_session(half.options if pool is None else options_of_pool(pool, half.timeout))
+            return connected_session(
+                half.options if pool is None else options_of_pool(pool, half.timeout, response_timeout)
+            )
 
         dispatcher = Dispatcher(half, make_sync_half, connect, make_plain_half=SyncPsycopg2Half)
         super().__init__(dispatcher, Psycopg2Connector.twin_of(dispatcher))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import math
 import os
 import time
 import weakref
@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 import psycopg
 from psycopg import AsyncConnection, AsyncCursor, AsyncRawCursor
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 from psycopg.sql import SQL, Identifier
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -22,9 +22,11 @@ from adjourn import exceptions
 from adjourn._async.connectors.contract import AsyncSession
 from adjourn._async.connectors.lifecycle import AsyncPooledHalf
 from adjourn._domain.checks import function_or
+from adjourn._drivers.libpq import LASTING
 from adjourn._drivers.psycopg import options as driver
-from adjourn._drivers.psycopg.private import closing_optional
+from adjourn._drivers.psycopg.private import kept_up
 from adjourn._drivers.sockets import hang_up
+from adjourn._drivers.watchdog import RESPONSE_TIMEOUT, Wait, seconds_for, watchdog
 from adjourn._drivers.wrappers import unwrapped
 from adjourn._runtime import aio as runtime
 from adjourn._runtime.forks import keep_for_ever
@@ -42,6 +44,8 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
         Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
     pool_factory
         The class of the pool, or a function with the arguments of `psycopg_pool.AsyncConnectionPool`.
+    response_timeout
+        Seconds that the server may take to answer, None for any time.
     **options
         The pool's options (``min_size``, ``max_size``, ``timeout`` in seconds, ``configure``, ``kwargs``, ...), and
         the parameters of libpq (``host``, ``port``, ``dbname``, ``user``, ``password``, ...). Connections are in
@@ -60,14 +64,16 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
         pool_factory: Callable[..., AsyncConnectionPool[Any]] = AsyncConnectionPool,
+        response_timeout: float | None = RESPONSE_TIMEOUT,
         **options: Any,
     ) -> None:
         super().__init__()
+        self.response_timeout = response_timeout
         self.json_dumps: JSONDumps = function_or("json_dumps", json_dumps, json.dumps)
         self.json_loads: JSONLoads = function_or("json_loads", json_loads, json.loads)
         self.pool_factory = pool_factory
         self.options: driver.PsycopgOptions = driver.sorted_options(
-            conninfo, options, pool_factory, is_blocking=runtime.IS_BLOCKING
+            conninfo, options, pool_factory, response_timeout=response_timeout, is_blocking=runtime.IS_BLOCKING
         )
         self._made: weakref.WeakSet[AsyncConnection[Any]] = weakref.WeakSet()
 
@@ -85,10 +91,14 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
         connection = await self._connect_async(configured)
         await connection.close()
         arguments = self._arguments_async if callable(options.connection) else await self._arguments_async()
-        pool: AsyncConnectionPool[Any] = closing_optional(self.pool_factory)(
-            options.conninfo,
-            **{**options.pool, "open": False, "kwargs": arguments, "configure": self._configure_async},
-        )
+        conninfo = self._conninfo_async if callable(options.conninfo) else await self._conninfo_async()
+        callbacks = {
+            name: functools.partial(self._watched_async, options.pool[name])
+            for name in ("check", "reset")
+            if options.pool.get(name)
+        }
+        own = {"open": False, "kwargs": arguments, "configure": self._configure_async}
+        pool: AsyncConnectionPool[Any] = kept_up(self.pool_factory)(conninfo, **{**options.pool, **callbacks, **own})
         try:
             await pool.open(wait=True, timeout=self.timeout)
         except PoolTimeout:
@@ -163,7 +173,7 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
         if connection is not None:
             given = checked_connection(connection)
             return await runtime.guarded(translated_run_async, given, statement, parameters)
-        return await runtime.guarded(self._execute_pooled_async, statement, parameters)
+        return await runtime.guarded(self.execute_pooled_async, statement, parameters)
 
     async def session_async(self) -> AsyncSession:
         """Open another connection beside the pool, with its parameters, for the caller alone.
@@ -178,7 +188,7 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
         """
         options = self.options
         if self.is_external:
-            options = driver.options_of_pool(self.pool)
+            options = driver.options_of_pool(self.pool, options.response_timeout)
         connected: list[AsyncConnection[Any]] = []
 
         async def connect_async() -> None:
@@ -191,34 +201,65 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
             for connection in connected:
                 await runtime.uninterrupted(connection.close)
             raise
-        return AsyncPsycopgSession(connected[0])
+        return AsyncPsycopgSession(connected[0], options.response_timeout)
 
-    async def _execute_pooled_async(self, statement: Statement, parameters: Parameters | None) -> list[Row]:
-        opened = await self.enter_async()
+    async def run_pooled_async(
+        self, pool: AsyncConnectionPool[Any], wait: Wait, statement: Statement, parameters: Parameters | None
+    ) -> list[Row]:
+        """Execute one statement on a connection of the pool, committed on return."""
         try:
-            connection = await checked_out_async(opened.pool)
+            connection = await checked_out_async(pool, wait)
             try:
                 if connection.autocommit:
                     return await run_async(connection, statement, parameters)
                 async with connection:
                     return await run_async(connection, statement, parameters)
+            except psycopg.Error as error:
+                wait.judge(error.sqlstate)
+                raise
             finally:
-                await opened.pool.putconn(connection)
+                await pool.putconn(connection)
         except psycopg.Error as error:
             raise driver.translated(error) from error
-        finally:
-            opened.gate.leave()
+
+    async def distrust_async(self, pool: AsyncConnectionPool[Any]) -> None:
+        """Throw the pool's connections away, those in use when they come back."""
+        # Before psycopg_pool 3.3 each goes when a call of its own has failed on it.
+        if hasattr(pool, "drain"):
+            await pool.drain()
 
     async def _arguments_async(self) -> dict[str, Any]:
         given = self.options.connection
         arguments = given if isinstance(given, Mapping) else await runtime.answer(given)
         return {"autocommit": True, **arguments}
 
+    async def _conninfo_async(self) -> str:
+        """Return the connection string for the pool, with what the user has not said."""
+        options = self.options
+        conninfo = options.conninfo if isinstance(options.conninfo, str) else await runtime.answer(options.conninfo)
+        given = options.connection if isinstance(options.connection, Mapping) else {}
+        return make_conninfo(conninfo, **driver.unsaid_parameters(conninfo, given, options, LASTING))
+
     async def _configure_async(self, connection: AsyncConnection[Any]) -> None:
         # Weak references, in case the pool can no longer close them.
         self._made.add(connection)
         if configure := self.options.pool.get("configure"):
-            await configure(connection)
+            await self._watched_async(configure, connection)
+
+    async def _watched_async(
+        self, callback: Callable[[AsyncConnection[Any]], Any], connection: AsyncConnection[Any]
+    ) -> None:
+        """Call one of the pool's callbacks with a connection, which is given up if the server does not answer."""
+        wait = watchdog.begin(seconds_for(self.response_timeout), runtime.this_task())
+        wait.on(connection)
+        try:
+            await callback(connection)
+        except psycopg.Error as error:
+            if wait.is_given_up:
+                raise wait.error() from error
+            raise
+        finally:
+            wait.end()
 
     async def _connect_async(self, options: driver.PsycopgOptions, **defaults: Any) -> AsyncConnection[Any]:
         """Connect once, in autocommit mode, within the pool's ``timeout`` in seconds."""
@@ -230,9 +271,7 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
             given = options.connection
             given = given if isinstance(given, Mapping) else await runtime.answer(given)
             place = driver.whereabouts(conninfo, given)
-            defaults["connect_timeout"] = max(1, math.ceil(options.timeout))
-            said = conninfo_to_dict(conninfo)
-            unsaid = {name: value for name, value in defaults.items() if name not in said}
+            unsaid = driver.unsaid_parameters(conninfo, given, options, {**LASTING, **defaults})
             arguments = {**unsaid, **given, "autocommit": True}
             connection_class = options.pool.get("connection_class", AsyncConnection)
             connection: AsyncConnection[Any] = await connection_class.connect(conninfo, **arguments)
@@ -240,7 +279,7 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
             raise driver.unreachable(error, place) from error
         try:
             if configure := options.pool.get("configure"):
-                await configure(connection)
+                await self._watched_async(configure, connection)
         except BaseException:
             await connection.close()
             raise
@@ -252,8 +291,9 @@ class AsyncPsycopgSession(AsyncSession):
 
     is_wakeable = True
 
-    def __init__(self, connection: AsyncConnection[Any]) -> None:
+    def __init__(self, connection: AsyncConnection[Any], response_timeout: float | None = RESPONSE_TIMEOUT) -> None:
         self.connection = connection
+        self._response_timeout = response_timeout
         self._waker = runtime.Waker()
         arrived = self._arrived = list[str]()
         # No reference to the session: in a cycle, only the garbage collector would free it and its connection.
@@ -262,7 +302,20 @@ class AsyncPsycopgSession(AsyncSession):
 
     async def execute_async(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
         """Execute one statement and return its rows, an empty list where it returns none."""
-        return await runtime.guarded(translated_run_async, self.connection, statement, parameters)
+        return await runtime.guarded(self._execute_async, statement, parameters)
+
+    async def _execute_async(self, statement: Statement, parameters: Parameters | None) -> list[Row]:
+        wait = watchdog.begin(seconds_for(self._response_timeout, statement), runtime.this_task())
+        wait.on(self.connection)
+        try:
+            return await translated_run_async(self.connection, statement, parameters)
+        except exceptions.ConnectorException as error:
+            if wait.is_given_up:
+                raise wait.error() from error
+            wait.judge(error.sqlstate)
+            raise
+        finally:
+            wait.end()
 
     async def listen_async(self, channel: str) -> None:
         """Start to receive the notifications of a channel."""
@@ -348,13 +401,14 @@ async def rows_async(cursor: AsyncCursor[Row]) -> list[Row]:
     return await cursor.fetchall() if cursor.description is not None else []
 
 
-async def checked_out_async(pool: AsyncConnectionPool[Any]) -> AsyncConnection[Any]:
+async def checked_out_async(pool: AsyncConnectionPool[Any], wait: Wait) -> AsyncConnection[Any]:
     """Take a working connection out of the pool; the caller must put it back.
 
     Asking the server each time would double the cost of a statement. If the server is gone, the connection can read the
     end of the stream. So this asks the server only if there is something to read.
     """
     connection: AsyncConnection[Any] = await pool.getconn()
+    wait.on(connection)
     if is_quiet(connection):
         return connection
     deadline = time.monotonic() + pool.timeout
@@ -370,6 +424,7 @@ async def checked_out_async(pool: AsyncConnectionPool[Any]) -> AsyncConnection[A
         else:
             return connection
         connection = await pool.getconn(timeout=deadline - time.monotonic())
+        wait.on(connection)
         if is_quiet(connection):
             return connection
 

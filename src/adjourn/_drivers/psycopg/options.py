@@ -19,21 +19,16 @@ import psycopg_pool
 from adjourn import exceptions
 from adjourn._domain.checks import check_port, check_seconds, function_or
 from adjourn._drivers.connections import remedy
+from adjourn._drivers.libpq import LASTING, connect_timeout, unsaid
 from adjourn._drivers.psycopg.private import configure_of
 from adjourn._drivers.sockets import readable as readable
+from adjourn._drivers.watchdog import RESPONSE_TIMEOUT, check_response_timeout
 
 LARGEST_POOL = 10
 """How many connections a pool has at most by default."""
 
-SESSION_DEFAULTS = {
-    "prepare_threshold": 0,
-    # A session waits for a long time, and must notice within half a minute that the server is gone.
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 30_000,
-}
-"""The default parameters of a session; with libpq's own defaults it would wait for a lost server for hours."""
+SESSION_DEFAULTS = {"prepare_threshold": 0, **LASTING}
+"""The default parameters of a session."""
 
 # Options of the pool that adjourn sets itself.
 RESERVED = {"self", "conninfo", "open", "close_returns"}
@@ -47,6 +42,8 @@ class PsycopgOptions:
     connection: Any = attrs.field(repr=False)
     """The arguments of each connection: a mapping, or the user's function that returns one."""
     pool: Mapping[str, Any]
+    response_timeout: float | None = RESPONSE_TIMEOUT
+    """Seconds that the server may take to answer."""
 
     @property
     def timeout(self) -> float:
@@ -55,12 +52,19 @@ class PsycopgOptions:
 
 
 def sorted_options(
-    conninfo: Any, keywords: Mapping[str, Any], pool_factory: Callable[..., Any], *, is_blocking: bool
+    conninfo: Any,
+    keywords: Mapping[str, Any],
+    pool_factory: Callable[..., Any],
+    *,
+    response_timeout: float | None,
+    is_blocking: bool,
 ) -> PsycopgOptions:
     """Separate the pool's options from libpq's, and refuse all others.
 
     Parameters
     ----------
+    response_timeout
+        Seconds that the server may take to answer.
     is_blocking
         Whether the connector is the synchronous one, for the message.
 
@@ -70,6 +74,7 @@ def sorted_options(
         If a keyword is unknown, or the connection string cannot be read. The message never contains a value.
     """
     name = "SyncPsycopgConnector" if is_blocking else "PsycopgConnector"
+    check_response_timeout(name, response_timeout)
     if not callable(pool_factory):
         raise exceptions.InvalidOption(f"{name}: pool_factory={pool_factory!r} must be a class of pools or a function.")
     known_to_pool = pool_options(pool_factory)
@@ -95,7 +100,7 @@ def sorted_options(
         _check_conninfo(name, conninfo, connection)
     elif not callable(conninfo):
         raise exceptions.InvalidOption(f"{name}: conninfo must be a string or a function that returns one.")
-    return PsycopgOptions(conninfo, connection, pool | _sizes(name, pool, pool_factory))
+    return PsycopgOptions(conninfo, connection, pool | _sizes(name, pool, pool_factory), response_timeout)
 
 
 def _check_pool(name: str, pool: Mapping[str, Any]) -> None:
@@ -177,6 +182,25 @@ def _check_conninfo(name: str, conninfo: str, connection: Any) -> None:
         ) from None
 
 
+def unsaid_parameters(
+    conninfo: str, given: Mapping[str, Any], options: PsycopgOptions, defaults: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the values of those of libpq's parameters that the user has not set.
+
+    Parameters
+    ----------
+    conninfo, given
+        The connection string, and the arguments beside it.
+    options
+        The connector's options, which say how long connecting may take.
+    defaults
+        Values for some parameters.
+    """
+    said = psycopg.conninfo.conninfo_to_dict(conninfo, **{k: v for k, v in given.items() if k in _PLACE})
+    limits = (options.timeout, options.response_timeout)
+    return unsaid({**said, **given}, {"connect_timeout": connect_timeout(said, limits), **defaults})
+
+
 def whereabouts(conninfo: Any, connection: Any) -> str:
     """Describe the server that a connection goes to, without any secret."""
     try:
@@ -234,10 +258,10 @@ def other_colour(connection: Any, *, is_blocking: bool) -> str:
     return remedy(connection, "a connection of psycopg", {"psycopg"}, is_blocking=is_blocking)
 
 
-def options_of_pool(pool: Any) -> PsycopgOptions:
+def options_of_pool(pool: Any, response_timeout: float | None) -> PsycopgOptions:
     """Return the parameters with which the user's own pool connects."""
     taken = {"connection_class": pool.connection_class, "timeout": pool.timeout}
     # A session without these might, for instance, use another schema.
     if (configure := configure_of(pool)) is not None:
         taken["configure"] = configure
-    return PsycopgOptions(pool.conninfo, pool.kwargs or {}, taken)
+    return PsycopgOptions(pool.conninfo, pool.kwargs or {}, taken, response_timeout)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 import functools
-import math
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias, TypeVar
@@ -19,8 +18,10 @@ import psycopg2.pool
 from adjourn import exceptions
 from adjourn._domain.checks import check_port, check_seconds, function_or
 from adjourn._drivers.connections import remedy
+from adjourn._drivers.libpq import LASTING, connect_timeout, unsaid
 from adjourn._drivers.psycopg2.private import arguments_of
 from adjourn._drivers.sockets import readable
+from adjourn._drivers.watchdog import RESPONSE_TIMEOUT, Wait, check_response_timeout
 from adjourn.types import Parameters, Row, Statement
 
 T = TypeVar("T")
@@ -40,15 +41,6 @@ RESERVED = {"async", "async_"}
 _COMMON = ["dsn", "host", "hostaddr", "port", "dbname", "user", "password", "passfile", "service", "sslmode", "options"]
 _PLACE = {"host", "hostaddr", "port", "dbname", "database", "user", "service"}
 
-SESSION_DEFAULTS = {
-    # A session waits for a long time, and must notice within half a minute that the server is gone.
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 30_000,
-}
-"""The default parameters of a session; with libpq's own defaults it would wait for a lost server for hours."""
-
 
 @attrs.frozen
 class Psycopg2Options:
@@ -60,13 +52,19 @@ class Psycopg2Options:
     maxconn: int = LARGEST_POOL
     timeout: float = 30.0
     """Seconds to wait for a connection."""
+    response_timeout: float | None = RESPONSE_TIMEOUT
+    """Seconds that the server may take to answer."""
 
 
-def sorted_options(dsn: str, keywords: Mapping[str, Any], *, is_blocking: bool) -> Psycopg2Options:
+def sorted_options(
+    dsn: str, keywords: Mapping[str, Any], *, response_timeout: float | None, is_blocking: bool
+) -> Psycopg2Options:
     """Separate the pool's options from those of psycopg2 and libpq, and refuse all others.
 
     Parameters
     ----------
+    response_timeout
+        Seconds that the server may take to answer.
     is_blocking
         Whether the connector is the synchronous one, for the message.
 
@@ -76,6 +74,7 @@ def sorted_options(dsn: str, keywords: Mapping[str, Any], *, is_blocking: bool) 
         If a keyword is unknown, or the connection string cannot be read. The message never contains a value.
     """
     name = "Psycopg2Connector" if is_blocking else "AsyncPsycopg2Connector"
+    check_response_timeout(name, response_timeout)
     for keyword in keywords:
         if keyword in RESERVED:
             raise exceptions.InvalidOption(f"{name}: {keyword!r} is not an option, adjourn decides it.")
@@ -88,7 +87,9 @@ def sorted_options(dsn: str, keywords: Mapping[str, Any], *, is_blocking: bool) 
     check_port(f"{name}: port", connection.get("port"))
     for keyword in CONNECT_OPTIONS:
         function_or(f"{name}: {keyword}", connection.get(keyword), None)
-    return Psycopg2Options({"dsn": dsn, **connection}, pool["minconn"], pool["maxconn"], float(pool["timeout"]))
+    return Psycopg2Options(
+        {"dsn": dsn, **connection}, pool["minconn"], pool["maxconn"], float(pool["timeout"]), response_timeout
+    )
 
 
 def _check_pool(name: str, pool: Mapping[str, Any]) -> None:
@@ -135,13 +136,8 @@ def _unknown(name: str, keyword: str) -> str:
     )
 
 
-def connected(options: Psycopg2Options, defaults: Mapping[str, Any] | None = None) -> Connection:
+def connected(options: Psycopg2Options) -> Connection:
     """Connect once, in autocommit mode, within the pool's ``timeout`` in seconds.
-
-    Parameters
-    ----------
-    defaults
-        Values of libpq's parameters that the user has not set.
 
     Raises
     ------
@@ -151,21 +147,19 @@ def connected(options: Psycopg2Options, defaults: Mapping[str, Any] | None = Non
     given = options.connection
     try:
         said = {**psycopg2.extensions.parse_dsn(given.get("dsn") or ""), **given}
-        unsaid = {
-            keyword: value
-            for keyword, value in {"connect_timeout": max(1, math.ceil(options.timeout)), **(defaults or {})}.items()
-            if keyword not in said and is_known_to_libpq(keyword)
-        }
-        connection: Connection = psycopg2.connect(**{**unsaid, **given})
+        limits = (options.timeout, options.response_timeout)
+        defaults = {"connect_timeout": connect_timeout(said, limits), **LASTING}
+        known = {name: value for name, value in unsaid(said, defaults).items() if is_known_to_libpq(name)}
+        connection: Connection = psycopg2.connect(**{**known, **given})
         connection.autocommit = True
     except psycopg2.Error as error:
         raise unreachable(error, given) from error
     return connection
 
 
-def options_of_pool(pool: Any, timeout: float) -> Psycopg2Options:
+def options_of_pool(pool: Any, timeout: float, response_timeout: float | None) -> Psycopg2Options:
     """Return the parameters with which the user's own pool connects."""
-    return Psycopg2Options(arguments_of(pool), timeout=timeout)
+    return Psycopg2Options(arguments_of(pool), timeout=timeout, response_timeout=response_timeout)
 
 
 def whereabouts(connection: Mapping[str, Any]) -> str:
@@ -222,6 +216,12 @@ def run(connection: Connection, statement: Statement, parameters: Parameters | N
     with connection.cursor() as cursor:
         cursor.execute(statement.text, parameters)
         return rows(cursor)
+
+
+def run_watched(wait: Wait, connection: Connection, statement: Statement, parameters: Parameters | None) -> list[Row]:
+    """Execute a statement as `run` does; its server has only so much time from now on."""
+    wait.on(connection)
+    return run(connection, statement, parameters)
 
 
 def run_committed(connection: Connection, statement: Statement, parameters: Parameters | None) -> list[Row]:

@@ -14,7 +14,9 @@ from psycopg2.pool import PoolError, ThreadedConnectionPool
 from adjourn import exceptions
 from adjourn._drivers.psycopg2 import options as driver
 from adjourn._drivers.psycopg2.calls import Call
-from adjourn._drivers.psycopg2.private import Pool
+from adjourn._drivers.psycopg2.private import Pool, arguments_of, unused_connections
+from adjourn._drivers.sockets import hang_up
+from adjourn._drivers.watchdog import Wait
 
 T = TypeVar("T")
 
@@ -33,7 +35,7 @@ def opened(options: driver.Psycopg2Options) -> Pool:
 
 
 def on_connection(
-    call: Call[T], pool: ThreadedConnectionPool, timeout: float, body: Callable[[driver.Connection], T]
+    call: Call[T], pool: ThreadedConnectionPool, timeout: float, wait: Wait, body: Callable[[driver.Connection], T]
 ) -> T:
     """Call ``body`` with a connection of a pool, after waiting at most ``timeout`` seconds for one.
 
@@ -43,9 +45,13 @@ def on_connection(
         If no connection is free in time, or for any error of the database.
     """
     connection = checked_out(call, pool, timeout)
+    wait.on(connection)
     try:
         with driver.translating(), call.holding(connection):
             return body(connection)
+    except exceptions.ConnectorException as error:
+        wait.judge(error.sqlstate)
+        raise
     finally:
         put_back(pool, connection)
 
@@ -72,7 +78,7 @@ def checked_out(call: Call[Any], pool: ThreadedConnectionPool, timeout: float) -
             pause = min(pause * 2, _LONGEST_PAUSE)
             continue
         except psycopg2.Error as error:
-            raise driver.unreachable(error, driver.options_of_pool(pool, timeout).connection) from error
+            raise driver.unreachable(error, arguments_of(pool)) from error
         if driver.is_alive(connection):
             return connection
         put_back(pool, connection, close=True)
@@ -85,6 +91,15 @@ def put_back(pool: ThreadedConnectionPool, connection: driver.Connection, close:
     except psycopg2.Error:
         with contextlib.suppress(psycopg2.Error):
             connection.close()
+
+
+def distrust(pool: ThreadedConnectionPool) -> None:
+    """Throw a pool's connections away, those in use when they come back; of a user's pool only the unused ones."""
+    if isinstance(pool, Pool):
+        pool.distrust()
+    else:
+        for connection in unused_connections(pool):
+            hang_up(connection)
 
 
 def exhausted(pool: ThreadedConnectionPool, timeout: float) -> exceptions.ConnectorException:

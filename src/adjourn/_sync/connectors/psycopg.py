@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import math
 import os
 import time
 import weakref
@@ -14,16 +14,18 @@ from typing import Any
 import attrs
 import psycopg
 from psycopg import Connection, Cursor, RawCursor
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 from psycopg.sql import SQL, Identifier
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from adjourn import exceptions
 from adjourn._domain.checks import function_or
+from adjourn._drivers.libpq import LASTING
 from adjourn._drivers.psycopg import options as driver
-from adjourn._drivers.psycopg.private import closing_optional
+from adjourn._drivers.psycopg.private import kept_up
 from adjourn._drivers.sockets import hang_up
+from adjourn._drivers.watchdog import RESPONSE_TIMEOUT, Wait, seconds_for, watchdog
 from adjourn._drivers.wrappers import unwrapped
 from adjourn._runtime import threads as runtime
 from adjourn._runtime.forks import keep_for_ever
@@ -43,6 +45,8 @@ class SyncPsycopgHalf(SyncPooledHalf[ConnectionPool[Any]]):
         Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
     pool_factory
         The class of the pool, or a function with the arguments of `psycopg_pool.ConnectionPool`.
+    response_timeout
+        Seconds that the server may take to answer, None for any time.
     **options
         The pool's options (``min_size``, ``max_size``, ``timeout`` in seconds, ``configure``, ``kwargs``, ...), and
         the parameters of libpq (``host``, ``port``, ``dbname``, ``user``, ``password``, ...). Connections are in
@@ -61,14 +65,16 @@ class SyncPsycopgHalf(SyncPooledHalf[ConnectionPool[Any]]):
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
         pool_factory: Callable[..., ConnectionPool[Any]] = ConnectionPool,
+        response_timeout: float | None = RESPONSE_TIMEOUT,
         **options: Any,
     ) -> None:
         super().__init__()
+        self.response_timeout = response_timeout
         self.json_dumps: JSONDumps = function_or("json_dumps", json_dumps, json.dumps)
         self.json_loads: JSONLoads = function_or("json_loads", json_loads, json.loads)
         self.pool_factory = pool_factory
         self.options: driver.PsycopgOptions = driver.sorted_options(
-            conninfo, options, pool_factory, is_blocking=runtime.IS_BLOCKING
+            conninfo, options, pool_factory, response_timeout=response_timeout, is_blocking=runtime.IS_BLOCKING
         )
         self._made: weakref.WeakSet[Connection[Any]] = weakref.WeakSet()
 
@@ -86,10 +92,14 @@ class SyncPsycopgHalf(SyncPooledHalf[ConnectionPool[Any]]):
         connection = self._connect(configured)
         connection.close()
         arguments = self._arguments if callable(options.connection) else self._arguments()
-        pool: ConnectionPool[Any] = closing_optional(self.pool_factory)(
-            options.conninfo,
-            **{**options.pool, "open": False, "kwargs": arguments, "configure": self._configure},
-        )
+        conninfo = self._conninfo if callable(options.conninfo) else self._conninfo()
+        callbacks = {
+            name: functools.partial(self._watched, options.pool[name])
+            for name in ("check", "reset")
+            if options.pool.get(name)
+        }
+        own = {"open": False, "kwargs": arguments, "configure": self._configure}
+        pool: ConnectionPool[Any] = kept_up(self.pool_factory)(conninfo, **{**options.pool, **callbacks, **own})
         try:
             pool.open(wait=True, timeout=self.timeout)
         except PoolTimeout:
@@ -164,7 +174,7 @@ class SyncPsycopgHalf(SyncPooledHalf[ConnectionPool[Any]]):
         if connection is not None:
             given = checked_connection(connection)
             return runtime.guarded(translated_run, given, statement, parameters)
-        return runtime.guarded(self._execute_pooled, statement, parameters)
+        return runtime.guarded(self.execute_pooled, statement, parameters)
 
     def session(self) -> SyncSession:
         """Open another connection beside the pool, with its parameters, for the caller alone.
@@ -179,7 +189,7 @@ class SyncPsycopgHalf(SyncPooledHalf[ConnectionPool[Any]]):
         """
         options = self.options
         if self.is_external:
-            options = driver.options_of_pool(self.pool)
+            options = driver.options_of_pool(self.pool, options.response_timeout)
         connected: list[Connection[Any]] = []
 
         def connect() -> None:
@@ -192,34 +202,63 @@ class SyncPsycopgHalf(SyncPooledHalf[ConnectionPool[Any]]):
             for connection in connected:
                 runtime.uninterrupted(connection.close)
             raise
-        return SyncPsycopgSession(connected[0])
+        return SyncPsycopgSession(connected[0], options.response_timeout)
 
-    def _execute_pooled(self, statement: Statement, parameters: Parameters | None) -> list[Row]:
-        opened = self.enter()
+    def run_pooled(
+        self, pool: ConnectionPool[Any], wait: Wait, statement: Statement, parameters: Parameters | None
+    ) -> list[Row]:
+        """Execute one statement on a connection of the pool, committed on return."""
         try:
-            connection = checked_out(opened.pool)
+            connection = checked_out(pool, wait)
             try:
                 if connection.autocommit:
                     return run(connection, statement, parameters)
                 with connection:
                     return run(connection, statement, parameters)
+            except psycopg.Error as error:
+                wait.judge(error.sqlstate)
+                raise
             finally:
-                opened.pool.putconn(connection)
+                pool.putconn(connection)
         except psycopg.Error as error:
             raise driver.translated(error) from error
-        finally:
-            opened.gate.leave()
+
+    def distrust(self, pool: ConnectionPool[Any]) -> None:
+        """Throw the pool's connections away, those in use when they come back."""
+        # Before psycopg_pool 3.3 each goes when a call of its own has failed on it.
+        if hasattr(pool, "drain"):
+            pool.drain()
 
     def _arguments(self) -> dict[str, Any]:
         given = self.options.connection
         arguments = given if isinstance(given, Mapping) else runtime.answer(given)
         return {"autocommit": True, **arguments}
 
+    def _conninfo(self) -> str:
+        """Return the connection string for the pool, with what the user has not said."""
+        options = self.options
+        conninfo = options.conninfo if isinstance(options.conninfo, str) else runtime.answer(options.conninfo)
+        given = options.connection if isinstance(options.connection, Mapping) else {}
+        return make_conninfo(conninfo, **driver.unsaid_parameters(conninfo, given, options, LASTING))
+
     def _configure(self, connection: Connection[Any]) -> None:
         # Weak references, in case the pool can no longer close them.
         self._made.add(connection)
         if configure := self.options.pool.get("configure"):
-            configure(connection)
+            self._watched(configure, connection)
+
+    def _watched(self, callback: Callable[[Connection[Any]], Any], connection: Connection[Any]) -> None:
+        """Call one of the pool's callbacks with a connection, which is given up if the server does not answer."""
+        wait = watchdog.begin(seconds_for(self.response_timeout), runtime.this_task())
+        wait.on(connection)
+        try:
+            callback(connection)
+        except psycopg.Error as error:
+            if wait.is_given_up:
+                raise wait.error() from error
+            raise
+        finally:
+            wait.end()
 
     def _connect(self, options: driver.PsycopgOptions, **defaults: Any) -> Connection[Any]:
         """Connect once, in autocommit mode, within the pool's ``timeout`` in seconds."""
@@ -229,9 +268,7 @@ class SyncPsycopgHalf(SyncPooledHalf[ConnectionPool[Any]]):
             given = options.connection
             given = given if isinstance(given, Mapping) else runtime.answer(given)
             place = driver.whereabouts(conninfo, given)
-            defaults["connect_timeout"] = max(1, math.ceil(options.timeout))
-            said = conninfo_to_dict(conninfo)
-            unsaid = {name: value for name, value in defaults.items() if name not in said}
+            unsaid = driver.unsaid_parameters(conninfo, given, options, {**LASTING, **defaults})
             arguments = {**unsaid, **given, "autocommit": True}
             connection_class = options.pool.get("connection_class", Connection)
             connection: Connection[Any] = connection_class.connect(conninfo, **arguments)
@@ -239,7 +276,7 @@ class SyncPsycopgHalf(SyncPooledHalf[ConnectionPool[Any]]):
             raise driver.unreachable(error, place) from error
         try:
             if configure := options.pool.get("configure"):
-                configure(connection)
+                self._watched(configure, connection)
         except BaseException:
             connection.close()
             raise
@@ -251,8 +288,9 @@ class SyncPsycopgSession(SyncSession):
 
     is_wakeable = True
 
-    def __init__(self, connection: Connection[Any]) -> None:
+    def __init__(self, connection: Connection[Any], response_timeout: float | None = RESPONSE_TIMEOUT) -> None:
         self.connection = connection
+        self._response_timeout = response_timeout
         self._waker = runtime.Waker()
         arrived = self._arrived = list[str]()
         # No reference to the session: in a cycle, only the garbage collector would free it and its connection.
@@ -261,7 +299,20 @@ class SyncPsycopgSession(SyncSession):
 
     def execute(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
         """Execute one statement and return its rows, an empty list where it returns none."""
-        return runtime.guarded(translated_run, self.connection, statement, parameters)
+        return runtime.guarded(self._execute, statement, parameters)
+
+    def _execute(self, statement: Statement, parameters: Parameters | None) -> list[Row]:
+        wait = watchdog.begin(seconds_for(self._response_timeout, statement), runtime.this_task())
+        wait.on(self.connection)
+        try:
+            return translated_run(self.connection, statement, parameters)
+        except exceptions.ConnectorException as error:
+            if wait.is_given_up:
+                raise wait.error() from error
+            wait.judge(error.sqlstate)
+            raise
+        finally:
+            wait.end()
 
     def listen(self, channel: str) -> None:
         """Start to receive the notifications of a channel."""
@@ -345,13 +396,14 @@ def rows(cursor: Cursor[Row]) -> list[Row]:
     return cursor.fetchall() if cursor.description is not None else []
 
 
-def checked_out(pool: ConnectionPool[Any]) -> Connection[Any]:
+def checked_out(pool: ConnectionPool[Any], wait: Wait) -> Connection[Any]:
     """Take a working connection out of the pool; the caller must put it back.
 
     Asking the server each time would double the cost of a statement. If the server is gone, the connection can read the
     end of the stream. So this asks the server only if there is something to read.
     """
     connection: Connection[Any] = pool.getconn()
+    wait.on(connection)
     if is_quiet(connection):
         return connection
     deadline = time.monotonic() + pool.timeout
@@ -367,6 +419,7 @@ def checked_out(pool: ConnectionPool[Any]) -> Connection[Any]:
         else:
             return connection
         connection = pool.getconn(timeout=deadline - time.monotonic())
+        wait.on(connection)
         if is_quiet(connection):
             return connection
 

@@ -23,6 +23,15 @@ from adjourn._drivers.sqlalchemy import engines as driver
 from adjourn._drivers.sqlalchemy import names as names
 from adjourn._drivers.sqlalchemy.libpq import connection_arguments
 from adjourn._drivers.sqlalchemy.names import Connection, Engine, SyncOrmSession, SyncScopedSession
+from adjourn._drivers.sqlalchemy.private import invalidate_all
+from adjourn._drivers.watchdog import (
+    CANCELLATION,
+    RESPONSE_TIMEOUT,
+    Wait,
+    check_response_timeout,
+    seconds_for,
+    watchdog,
+)
 from adjourn._runtime import threads as runtime
 from adjourn._sync.connectors import psycopg as psycopg_half
 from adjourn._sync.connectors.contract import SyncSession
@@ -43,6 +52,8 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
         The address for the engine that the connector makes if it is opened without one.
     json_dumps, json_loads
         Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
+    response_timeout
+        Seconds that the server may take to answer, None for any time.
     **options
         The options of SQLAlchemy's function that makes such an engine (``pool_size``, ``max_overflow``,
         ``pool_timeout`` in seconds, ``connect_args``, ``echo``, ...).
@@ -62,9 +73,12 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
         dsn: str | URL = "postgresql://",
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
+        response_timeout: float | None = RESPONSE_TIMEOUT,
         **options: Any,
     ) -> None:
         super().__init__()
+        check_response_timeout(name, response_timeout)
+        self.response_timeout = response_timeout
         self.json_dumps: JSONDumps = function_or("json_dumps", json_dumps, json.dumps)
         self.json_loads: JSONLoads = function_or("json_loads", json_loads, json.loads)
         self._name = name
@@ -81,24 +95,37 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
         return driver.timeout_of(opened.pool.pool) if opened is not None else driver.pool_timeout(self.options)
 
     def _make_engine(self) -> Engine:
-        engine: Engine = driver.make_engine(self._name, names.create_engine, self.url, self.options)
+        engine: Engine = driver.make_engine(
+            self._name, names.create_engine, self.url, self.options, self.response_timeout
+        )
         return engine
 
     def make_pool(self) -> Engine:
         """Make an engine, and have it connect once."""
         engine = self._make_engine()
         self._made = driver.Made(engine)
+        wait = watchdog.begin(seconds_for(self.response_timeout), runtime.this_task(), self._made.lines)
         try:
             with driver.translating(place=self._place()), engine.connect():
                 pass
-        except BaseException:
-            engine.dispose()
+        except BaseException as error:
+            self.close_pool(engine)
+            if wait.is_given_up and isinstance(error, exceptions.ConnectorException):
+                raise wait.error() from error
             raise
+        finally:
+            wait.end()
         return engine
 
     def close_pool(self, pool: Engine) -> None:
         """Dispose of an engine that was made here."""
-        pool.dispose()
+        # Some drivers say goodbye to the server, and wait for its answer.
+        lines = self._made.lines() if self._made is not None else []
+        wait = watchdog.begin(CANCELLATION, None, lambda: lines)
+        try:
+            pool.dispose()
+        finally:
+            wait.end()
 
     def discard_pool(self, pool: Engine) -> None:
         """Close the connections of an engine without waiting."""
@@ -160,7 +187,7 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
                 # A scoped session may depend on the current task, and the guard runs the call in another one.
                 connection = connection()
             return runtime.guarded(self._execute_given, connection, statement, parameters)
-        return runtime.guarded(self._execute_pooled, statement, parameters)
+        return runtime.guarded(self.execute_pooled, statement, parameters)
 
     def session(self) -> SyncSession:
         """Open another connection beside the pool, for the caller alone.
@@ -178,7 +205,9 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
         """
         url = self.pool.url if self.is_external else self.url
         arguments = connection_arguments(url, self.options.get("connect_args"))
-        half = psycopg_half.SyncPsycopgHalf(kwargs=arguments, timeout=self.timeout)
+        half = psycopg_half.SyncPsycopgHalf(
+            kwargs=arguments, timeout=self.timeout, response_timeout=self.response_timeout
+        )
         return half.session()
 
     def _execute_given(self, given: Any, statement: Statement, parameters: Parameters | None) -> list[Row]:
@@ -197,18 +226,24 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
             f"{kind.__module__}.{kind.__qualname__}. " + driver.other_colour(given, is_blocking=runtime.IS_BLOCKING)
         )
 
-    def _execute_pooled(self, statement: Statement, parameters: Parameters | None) -> list[Row]:
-        opened = self.enter()
-        try:
-            with driver.translating():
-                connection = checked_out(opened.pool)
-                try:
-                    connection = connection.execution_options(isolation_level="AUTOCOMMIT")
-                    return names.run(connection, statement, parameters)
-                finally:
-                    self._given_back(connection)
-        finally:
-            opened.gate.leave()
+    def run_pooled(self, pool: Engine, wait: Wait, statement: Statement, parameters: Parameters | None) -> list[Row]:
+        """Execute one statement on a connection of the engine's pool, committed on return."""
+        with driver.translating():
+            if self._made is not None:
+                wait.lines = self._made.lines
+            connection = checked_out(pool, wait)
+            try:
+                connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+                return names.run(connection, statement, parameters)
+            except Exception as error:
+                wait.judge(driver.sqlstate_of(driver.driver_error(error)))
+                raise
+            finally:
+                self._given_back(connection)
+
+    def distrust(self, pool: Engine) -> None:
+        """Throw the pool's connections away, those in use when they come back."""
+        invalidate_all(pool.pool)
 
     def _given_back(self, connection: Connection) -> None:
         try:
@@ -224,7 +259,7 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
         return libpq.whereabouts("", {**found, "dbname": found.get("dbname", found.get("database"))})
 
 
-def checked_out(engine: Engine) -> Connection:
+def checked_out(engine: Engine, wait: Wait) -> Connection:
     """Take a working connection out of the engine's pool.
 
     Asking the server each time (``pool_pre_ping``, which users may choose) would double the cost of a statement. If the
@@ -232,6 +267,7 @@ def checked_out(engine: Engine) -> Connection:
     read. It never sends a statement twice.
     """
     connection = engine.connect()
+    wait.on(driver.line_of(connection))
     if driver.is_quiet(connection):
         return connection
     try:
@@ -241,7 +277,8 @@ def checked_out(engine: Engine) -> Connection:
         # SQLAlchemy then treats the whole pool as broken, and connects again.
         connection.invalidate()
         runtime.uninterrupted(connection.close)
-        return engine.connect()
+        connection = engine.connect()
+        wait.on(driver.line_of(connection))
     except BaseException:
         runtime.uninterrupted(connection.close)
         raise

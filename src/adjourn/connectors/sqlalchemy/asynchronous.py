@@ -16,6 +16,7 @@ from adjourn._dispatch.dispatcher import Dispatcher
 from adjourn._drivers.psycopg.twin import counterpart
 from adjourn._drivers.sqlalchemy.libpq import connection_arguments
 from adjourn._drivers.sqlalchemy.private import is_for_event_loops
+from adjourn._drivers.watchdog import RESPONSE_TIMEOUT
 from adjourn._sync.connectors.contract import SyncSession
 from adjourn._sync.connectors.psycopg import SyncPsycopgHalf
 from adjourn._sync.connectors.sqlalchemy import SyncSQLAlchemyHalf
@@ -45,6 +46,9 @@ class SQLAlchemyConnector(AsynchronousConnector):
         named) or ``postgresql+asyncpg://...``.
     json_dumps, json_loads
         Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
+    response_timeout
+        Seconds that the server may take to answer a call, 60 by default. After that its connection is given up, and the
+        call raises `ConnectorException`. None waits for any time.
     **options
         The options of `sqlalchemy.ext.asyncio.create_async_engine` for the connector's own engine (``pool_size``,
         ``max_overflow``, ``pool_timeout`` in seconds, 30 by default, ``connect_args``, ``echo``, ...).
@@ -61,13 +65,23 @@ class SQLAlchemyConnector(AsynchronousConnector):
         dsn: str | URL = "postgresql://",
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
+        response_timeout: float | None = RESPONSE_TIMEOUT,
         **options: Any,
     ) -> None:
-        half = AsyncSQLAlchemyHalf(dsn=dsn, json_dumps=json_dumps, json_loads=json_loads, **options)
+        half = AsyncSQLAlchemyHalf(
+            dsn=dsn, json_dumps=json_dumps, json_loads=json_loads, response_timeout=response_timeout, **options
+        )
 
         def make_sync_half() -> SyncSQLAlchemyHalf:
             url, same = twin_options(half.url, options)
-            return SyncSQLAlchemyHalf(*TWIN, dsn=url, json_dumps=half.json_dumps, json_loads=half.json_loads, **same)
+            return SyncSQLAlchemyHalf(
+                *TWIN,
+                dsn=url,
+                json_dumps=half.json_dumps,
+                json_loads=half.json_loads,
+                response_timeout=response_timeout,
+                **same,
+            )
 
         def make_plain_half() -> SyncSQLAlchemyHalf:
             return SyncSQLAlchemyHalf(*TWIN)
@@ -75,7 +89,7 @@ class SQLAlchemyConnector(AsynchronousConnector):
         def connect(engine: AsyncEngine | None) -> SyncSession:
             url = half.url if engine is None else engine.url
             arguments = connection_arguments(url, options.get("connect_args"))
-            return SyncPsycopgHalf(kwargs=arguments, timeout=half.timeout).session()
+            return SyncPsycopgHalf(kwargs=arguments, timeout=half.timeout, response_timeout=response_timeout).session()
 
         dispatcher = Dispatcher(half, make_sync_half, connect, make_plain_half=make_plain_half)
         super().__init__(dispatcher, SQLAlchemyPsycopgConnector.twin_of(dispatcher))

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy.engine import URL
 
+from adjourn._drivers.watchdog import RESPONSE_TIMEOUT
 from adjourn._sync.connectors.sqlalchemy import SyncSQLAlchemyHalf
 from adjourn.connectors.faces import SynchronousConnector
 from adjourn.types import JSONDumps, JSONLoads
@@ -41,6 +42,9 @@ class SQLAlchemyPsycopgConnector(EngineConnector):
         The address for the connector's own engine; libpq's environment variables supply its missing parts.
     json_dumps, json_loads
         Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
+    response_timeout
+        Seconds that the server may take to answer a call, 60 by default. After that its connection is given up, and the
+        call raises `ConnectorException`. None waits for any time.
     **options
         The options of `sqlalchemy.create_engine` for the connector's own engine (``pool_size``, ``max_overflow``,
         ``pool_timeout`` in seconds, 30 by default, ``connect_args``, ``echo``, ...).
@@ -57,6 +61,7 @@ class SQLAlchemyPsycopgConnector(EngineConnector):
         dsn: str | URL = "postgresql://",
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
+        response_timeout: float | None = RESPONSE_TIMEOUT,
         **options: Any,
     ) -> None:
         super().__init__(
@@ -66,6 +71,7 @@ class SQLAlchemyPsycopgConnector(EngineConnector):
                 dsn=dsn,
                 json_dumps=json_dumps,
                 json_loads=json_loads,
+                response_timeout=response_timeout,
                 **options,
             )
         )
@@ -84,6 +90,9 @@ class SQLAlchemyPsycopg2Connector(EngineConnector):
         The address for the connector's own engine; libpq's environment variables supply its missing parts.
     json_dumps, json_loads
         Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
+    response_timeout
+        Seconds that the server may take to answer a call, 60 by default. After that its connection is given up, and the
+        call raises `ConnectorException`. None waits for any time.
     **options
         The options of `sqlalchemy.create_engine` for the connector's own engine (``pool_size``, ``max_overflow``,
         ``pool_timeout`` in seconds, 30 by default, ``connect_args``, ``echo``, ...).
@@ -100,6 +109,7 @@ class SQLAlchemyPsycopg2Connector(EngineConnector):
         dsn: str | URL = "postgresql://",
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
+        response_timeout: float | None = RESPONSE_TIMEOUT,
         **options: Any,
     ) -> None:
         super().__init__(
@@ -109,6 +119,7 @@ class SQLAlchemyPsycopg2Connector(EngineConnector):
                 dsn=dsn,
                 json_dumps=json_dumps,
                 json_loads=json_loads,
+                response_timeout=response_timeout,
                 **options,
             )
         )
