@@ -132,7 +132,7 @@ class PeriodicDefaults(TypedDict, total=False):
     Attributes
     ----------
     max_delay
-        How many seconds late a tick is still deferred, 600 by default.
+        How many seconds late a tick is still deferred.
     """
 
     max_delay: float
@@ -154,6 +154,8 @@ class WorkerOptions(TypedDict, total=False):
     install_signal_handlers: bool
     update_heartbeat_interval: float
     stalled_worker_timeout: float
+    round_trip_timeout: float | None
     timeout: float | None
+    stuck_worker_timeout: float | None
     task_middleware: Iterable[AnyTaskMiddleware] | None
     worker_middleware: Iterable[AnyWorkerMiddleware] | None

@@ -104,6 +104,7 @@ class LoopedSession:
             self._thread.close()
             raise
         self.is_wakeable: bool = self._session.is_wakeable
+        self.can_listen: bool = self._session.can_listen
         self._is_closed = False
 
     def _run(self, function: Callable[..., Coroutine[Any, Any, T]], *arguments: Any) -> T:

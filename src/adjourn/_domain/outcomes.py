@@ -164,7 +164,7 @@ class Exchanged:
     """
 
     jobs: list[Job]
-    unreadable: list[tuple[Job, Exception]]
+    unreadable: list[tuple[Job, BaseException]]
     refused: frozenset[int]
     alive: bool
     repeat: bool

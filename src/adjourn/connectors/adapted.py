@@ -21,12 +21,15 @@ from adjourn._dispatch.dispatcher import Dispatcher
 from adjourn._dispatch.limits import DriversSession, has_closed, within
 from adjourn._dispatch.looped import LoopedHalf, LoopedSession
 from adjourn._drivers.numbered import has_several_commands, numbered
+from adjourn._drivers.settings import check_encoding, greeting
 from adjourn._drivers.watchdog import CANCELLATION, RESPONSE_TIMEOUT, Wait, check_response_timeout, seconds_for
+from adjourn._runtime.aio import uninterrupted
 from adjourn.connectors.base import AsyncSession, SyncSession
 from adjourn.connectors.faces import AsynchronousConnector, SynchronousConnector
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 __all__ = [
+    "SETTINGS",
     "AdaptedConnector",
     "Driver",
     "DriverSession",
@@ -36,6 +39,14 @@ __all__ = [
 ]
 
 PoolT = TypeVar("PoolT")
+
+SETTINGS: Statement = Statement("settings", greeting(None, sets=True, lasting=False))
+"""A statement for a driver to execute once on each connection of a pool that it makes, without parameters.
+
+It sets what adjourn's statements depend on, whatever the role or the database begins its sessions with. Sessions need
+it not: adjourn sets what they need. Do not execute it on a connection of the user's own, nor behind a connection pooler in
+transaction mode. Besides, connect with ``client_encoding=UTF8``.
+"""
 
 
 class DriverSession(abc.ABC):
@@ -94,6 +105,9 @@ class DriverSession(abc.ABC):
             If the connection is lost, before the wait or during it. A worker takes another session then.
         """
 
+    can_listen: bool = True
+    """Whether notifications arrive. If not, as behind a connection pooler in transaction mode, workers poll for jobs."""
+
     is_wakeable: bool = False
     """Whether `wake` ends a wait; False unless you write both."""
 
@@ -133,12 +147,16 @@ class Driver(abc.ABC, Generic[PoolT]):
     response_timeout
         Seconds: how long the server may take to answer, None for any time; 60 unless set. adjourn cancels a call that
         takes longer, and does not wait for it any more. Do not use its connection again.
+    pooler
+        Whether there is a connection pooler in transaction mode in between; False unless set. Then adjourn sets nothing in
+        sessions, and the driver must not prepare statements.
     json_dumps, json_loads
         Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless set.
     """
 
     timeout: float = 30.0
     response_timeout: float | None = RESPONSE_TIMEOUT
+    pooler: bool = False
     json_dumps: JSONDumps = staticmethod(json.dumps)
     json_loads: JSONLoads = staticmethod(json.loads)
 
@@ -335,8 +353,16 @@ class DriverHalf(AsyncPooledHalf[Any]):
     async def session_async(self) -> AsyncSession:
         """Open another connection, for the caller alone."""
         pool = self.pool if self.is_external else None
-        session = await within(seconds_for(self.response_timeout), self._driver.session_async, pool)
-        return DriversSession(session, self.response_timeout)
+        made = await within(seconds_for(self.response_timeout), self._driver.session_async, pool)
+        session = DriversSession(made, self.response_timeout)
+        try:
+            text = greeting(None, sets=not self._driver.pooler, lasting=True)
+            (facts,) = await session.execute_async(Statement("greeting", text), None)
+            check_encoding(facts["encoding"])
+        except BaseException:
+            await uninterrupted(session.close_async)
+            raise
+        return session
 
 
 class SyncAdaptedConnector(SynchronousConnector):

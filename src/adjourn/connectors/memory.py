@@ -9,6 +9,7 @@ from typing import Any
 
 from adjourn._async.connectors.memory import AsyncInMemoryHalf
 from adjourn._dispatch.dispatcher import Dispatcher
+from adjourn._domain.spelling import suggests_names
 from adjourn._memory.store import MemoryStore
 from adjourn._sync.connectors.contract import SyncSession
 from adjourn._sync.connectors.memory import SyncInMemoryHalf
@@ -38,6 +39,7 @@ class SyncInMemoryConnector(SynchronousConnector):
 
     needs_opening: bool = False
 
+    @suggests_names
     def __init__(
         self,
         *,
@@ -99,6 +101,7 @@ class InMemoryConnector(AsynchronousConnector):
 
     needs_opening: bool = False
 
+    @suggests_names
     def __init__(
         self,
         *,

@@ -37,6 +37,9 @@ class SyncPsycopgConnector(SynchronousConnector):
     response_timeout
         Seconds that the server may take to answer a call, 60 by default. After that its connection is given up, and the
         call raises `ConnectorException`. None waits for any time.
+    pooler
+        Whether there is a connection pooler in transaction mode in between, such as PgBouncer. By default adjourn finds
+        out.
     **options
         The pool's options (``min_size``, 1 by default, ``max_size``, 10 by default, ``timeout`` in seconds, 30 by
         default, ``configure``, ``kwargs``, ...), and
@@ -56,6 +59,7 @@ class SyncPsycopgConnector(SynchronousConnector):
         json_loads: JSONLoads | None = None,
         pool_factory: Callable[..., ConnectionPool[Any]] = ConnectionPool,
         response_timeout: float | None = RESPONSE_TIMEOUT,
+        pooler: bool | None = None,
         **options: Any,
     ) -> None:
         super().__init__(
@@ -65,6 +69,7 @@ class SyncPsycopgConnector(SynchronousConnector):
                 json_loads=json_loads,
                 pool_factory=pool_factory,
                 response_timeout=response_timeout,
+                pooler=pooler,
                 **options,
             )
         )
@@ -84,6 +89,9 @@ class PsycopgConnector(AsynchronousConnector):
     response_timeout
         Seconds that the server may take to answer a call, 60 by default. After that its connection is given up, and the
         call raises `ConnectorException`. None waits for any time.
+    pooler
+        Whether there is a connection pooler in transaction mode in between, such as PgBouncer. By default adjourn finds
+        out.
     **options
         The pool's options (``min_size``, 1 by default, ``max_size``, 10 by default, ``timeout`` in seconds, 30 by
         default, ``configure``, ``kwargs``, ...), and
@@ -104,6 +112,7 @@ class PsycopgConnector(AsynchronousConnector):
         json_loads: JSONLoads | None = None,
         pool_factory: Callable[..., AsyncConnectionPool[Any]] = AsyncConnectionPool,
         response_timeout: float | None = RESPONSE_TIMEOUT,
+        pooler: bool | None = None,
         **options: Any,
     ) -> None:
         half = AsyncPsycopgHalf(
@@ -112,6 +121,7 @@ class PsycopgConnector(AsynchronousConnector):
             json_loads=json_loads,
             pool_factory=pool_factory,
             response_timeout=response_timeout,
+            pooler=pooler,
             **options,
         )
 
@@ -122,7 +132,7 @@ class PsycopgConnector(AsynchronousConnector):
 
         def connect(pool: AsyncConnectionPool[Any] | None) -> SyncSession:
             # The options of the connector's own pool do not matter here.
-            found = half.options if pool is None else options_of_pool(pool, response_timeout)
+            found = half.options if pool is None else options_of_pool(pool, response_timeout, pooler)
             return SyncPsycopgHalf(**connecting_options(found)).session()
 
         dispatcher = Dispatcher(half, make_sync_half, connect, make_plain_half=SyncPsycopgHalf)

@@ -31,6 +31,9 @@ class Psycopg2Connector(SynchronousConnector):
     response_timeout
         Seconds that the server may take to answer a call, 60 by default. After that its connection is given up, and the
         call raises `ConnectorException`. None waits for any time.
+    pooler
+        Whether there is a connection pooler in transaction mode in between, such as PgBouncer. By default adjourn finds
+        out.
     **options
         ``minconn`` (1 by default) and ``maxconn`` (10 by default), the numbers of connections; ``timeout``, the
         seconds to wait for one (30 by default); ``connection_factory`` and ``cursor_factory`` of psycopg2; and the
@@ -49,11 +52,17 @@ class Psycopg2Connector(SynchronousConnector):
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
         response_timeout: float | None = RESPONSE_TIMEOUT,
+        pooler: bool | None = None,
         **options: Any,
     ) -> None:
         super().__init__(
             SyncPsycopg2Half(
-                dsn, json_dumps=json_dumps, json_loads=json_loads, response_timeout=response_timeout, **options
+                dsn,
+                json_dumps=json_dumps,
+                json_loads=json_loads,
+                response_timeout=response_timeout,
+                pooler=pooler,
+                **options,
             )
         )
 
@@ -73,6 +82,9 @@ class AsyncPsycopg2Connector(AsynchronousConnector):
     response_timeout
         Seconds that the server may take to answer a call, 60 by default. After that its connection is given up, and the
         call raises `ConnectorException`. None waits for any time.
+    pooler
+        Whether there is a connection pooler in transaction mode in between, such as PgBouncer. By default adjourn finds
+        out.
     **options
         ``minconn`` (1 by default) and ``maxconn`` (10 by default), the numbers of connections; ``timeout``, the
         seconds to wait for one (30 by default); ``connection_factory`` and ``cursor_factory`` of psycopg2; and the
@@ -91,10 +103,16 @@ class AsyncPsycopg2Connector(AsynchronousConnector):
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
         response_timeout: float | None = RESPONSE_TIMEOUT,
+        pooler: bool | None = None,
         **options: Any,
     ) -> None:
         half = AsyncPsycopg2Half(
-            dsn, json_dumps=json_dumps, json_loads=json_loads, response_timeout=response_timeout, **options
+            dsn,
+            json_dumps=json_dumps,
+            json_loads=json_loads,
+            response_timeout=response_timeout,
+            pooler=pooler,
+            **options,
         )
 
         def make_sync_half() -> SyncPsycopg2Half:
@@ -106,7 +124,7 @@ class AsyncPsycopg2Connector(AsynchronousConnector):
 
         def connect(pool: ThreadedConnectionPool | None) -> SyncSession:
             return connected_session(
-                half.options if pool is None else options_of_pool(pool, half.timeout, response_timeout)
+                half.options if pool is None else options_of_pool(pool, half.timeout, response_timeout, pooler)
             )
 
         dispatcher = Dispatcher(half, make_sync_half, connect, make_plain_half=SyncPsycopg2Half)

@@ -18,6 +18,7 @@ An event is made only if it has a subscriber. The log is the first subscriber.
 
 from __future__ import annotations
 
+from adjourn._domain.upkeep import BlockingSession
 from adjourn.events.jobs import (
     ErrorDropped,
     JobAborted,
@@ -26,6 +27,7 @@ from adjourn.events.jobs import (
     JobEvent,
     JobFailed,
     JobHandedBack,
+    JobOverdue,
     JobRetried,
     JobsDeferred,
     JobsRescued,
@@ -43,6 +45,7 @@ from adjourn.events.jobs import (
 from adjourn.events.schedules import (
     PeriodicJobAlreadyDeferred,
     PeriodicJobDeferred,
+    PeriodicJobHeldUp,
     PeriodicJobSkipped,
     ScheduleForgotten,
     SchedulingFailed,
@@ -51,8 +54,11 @@ from adjourn.events.subscriptions import Event, Events
 from adjourn.events.workers import (
     ConnectionLost,
     ConnectionRestored,
+    EventLoopBlocked,
     HeartbeatFailed,
     PartitionsNotMade,
+    RetriesWithoutWait,
+    SlotsLost,
     UnregisteringFailed,
     WorkerDeclaredDead,
     WorkerEvent,
@@ -63,10 +69,12 @@ from adjourn.events.workers import (
 )
 
 __all__ = [
+    "BlockingSession",
     "ConnectionLost",
     "ConnectionRestored",
     "ErrorDropped",
     "Event",
+    "EventLoopBlocked",
     "Events",
     "HeartbeatFailed",
     "JobAbortRequested",
@@ -75,6 +83,7 @@ __all__ = [
     "JobEvent",
     "JobFailed",
     "JobHandedBack",
+    "JobOverdue",
     "JobRetried",
     "JobStarted",
     "JobSucceeded",
@@ -88,11 +97,14 @@ __all__ = [
     "PartitionsNotMade",
     "PeriodicJobAlreadyDeferred",
     "PeriodicJobDeferred",
+    "PeriodicJobHeldUp",
     "PeriodicJobSkipped",
+    "RetriesWithoutWait",
     "RetryDropped",
     "RetryStrategyFailed",
     "ScheduleForgotten",
     "SchedulingFailed",
+    "SlotsLost",
     "TaskUnknown",
     "UnregisteringFailed",
     "WorkerDeclaredDead",

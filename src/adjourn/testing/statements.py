@@ -6,6 +6,7 @@ import asyncio
 import datetime
 
 from adjourn import exceptions
+from adjourn._domain.times import time_of
 from adjourn.testing.checks import check_equal, check_raises, check_that, new_job, unique
 from adjourn.testing.faces import Face
 from adjourn.testing.suite import Suite
@@ -18,7 +19,7 @@ class StatementTests(Suite):
     """Statements on the connections of the pool."""
 
     def test_rows_are_dictionaries_with_the_types_of_their_columns(self) -> None:
-        """Integers, texts, booleans, aware datetimes and nulls come back as Python's; jsonb cast to text as text."""
+        """Integers, texts, booleans and nulls come back as Python's; times and jsonb that are cast to text as text."""
 
         async def check(face: Face) -> None:
             async with face.opened():
@@ -26,6 +27,7 @@ class StatementTests(Suite):
                 (stored,) = await face.execute("defer_job", job)
                 check_that(type(stored["id"]) is int, f"an id is an int, not {stored['id']!r}")
                 (row,) = await self._stored(face, job["queue"])
+                row["scheduled_at"] = time_of(row["scheduled_at"])
                 expected = {"id": stored["id"], "status": "todo", "abort_requested": False, "worker_id": None}
                 expected |= {name: job[name] for name in ("queue", "task_name", "priority", "lock", "args")}
                 expected |= {"scheduled_at": LATER, "queueing_lock": None, "errors": None, "attempts": 0}
@@ -58,7 +60,7 @@ class StatementTests(Suite):
                 check_equal([row["id"] for row in rows], ids)
                 for column, name in [("task_name", "task_names"), ("priority", "priorities"), ("lock", "locks")]:
                     check_equal([row[column] for row in rows], parameters[name])
-                check_equal([row["scheduled_at"] for row in rows], parameters["scheduled_at"])
+                check_equal([time_of(row["scheduled_at"]) for row in rows], parameters["scheduled_at"])
 
         self._in_each_colour(check)
 
@@ -80,20 +82,33 @@ class StatementTests(Suite):
         self._in_each_colour(check)
 
     def test_errors_are_ours_and_the_next_call_works(self) -> None:
-        """They have Postgres's state, and the name of a violated constraint, and leave no connection unusable."""
+        """They have Postgres's state, and leave no connection unusable."""
 
         async def check(face: Face) -> None:
             async with face.opened():
-                job = new_job(queueing_lock=unique())
-                await face.execute("defer_job", job)
+                job = new_job()
                 for _ in range(5):
-                    violation = await check_raises(exceptions.UniqueViolation, face.execute("defer_job", job))
-                    check_equal(violation.constraint_name, "adjourn_jobs_queueing_lock")
-                    check_equal(violation.sqlstate, "23505")
-                    broken = {**job, "queueing_lock": None, "args": "{"}
-                    error = await check_raises(exceptions.ConnectorException, face.execute("defer_job", broken))
+                    error = await check_raises(
+                        exceptions.ConnectorException, face.execute("defer_job", {**job, "args": "{"})
+                    )
                     check_equal(error.sqlstate, "22P02")
+                await face.execute("defer_job", job)
                 check_equal(len(await self._stored(face, job["queue"])), 1)
+
+        self._in_each_colour(check)
+
+    def test_a_violated_constraint_is_named(self) -> None:
+        """It is a UniqueViolation with the name of the constraint."""
+        self._check_executes_sql()
+        text = "do $$ begin raise unique_violation using constraint = 'one_of_each', message = 'refused'; end $$"
+
+        async def check(face: Face) -> None:
+            async with face.opened():
+                violation = await check_raises(
+                    exceptions.UniqueViolation, face.execute_statement(Statement("violation", text))
+                )
+                check_equal(violation.constraint_name, "one_of_each")
+                check_equal(violation.sqlstate, "23505")
 
         self._in_each_colour(check)
 

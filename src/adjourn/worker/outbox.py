@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from adjourn._domain.jobs import Status
-from adjourn._domain.outcomes import Ended, Outcome, Retried
+from adjourn._domain.outcomes import Ended, Outcome, Retried, dump_outcomes
 from adjourn._domain.protocols import EventsLike
 from adjourn.events import ErrorDropped, RetryDropped
 from adjourn.exceptions import ConnectorException
@@ -45,20 +45,33 @@ class Outbox:
         del self.outcomes[: len(batch)]
         self._largest_batch = LARGEST_BATCH
 
-    def not_stored(self, batch: list[Outcome], error: ConnectorException) -> None:
-        """If the database refused their data, halve the batch until only the outcome that cannot be stored is left."""
+    def not_stored(self, batch: list[Outcome], error: Exception) -> bool:
+        """If their data is the reason, halve the batch until only the outcome that cannot be stored is left. Return
+        whether it is.
+        """
+        if not isinstance(error, ConnectorException):
+            return self._reduce_unwritable(batch, error)
         if not batch or not _is_of_data(error):
-            return
+            return False
         if len(batch) > 1:
             self._largest_batch = len(batch) // 2
-            return
+            return True
         outcome = self.outcomes.pop(0)
         if _is_unstorable(error):
             self._tell_reduced(outcome, error)
             outcome = _storable(outcome)
         self.outcomes.append(outcome)
+        return True
 
-    def _tell_reduced(self, outcome: Outcome, error: ConnectorException) -> None:
+    def _reduce_unwritable(self, batch: list[Outcome], error: Exception) -> bool:
+        """Reduce the outcomes that cannot be written as JSON: a retry strategy's values may be of any class."""
+        found = [place for place, outcome in enumerate(batch) if not _is_writable(outcome)]
+        for place in found:
+            self._tell_reduced(batch[place], error)
+            self.outcomes[place] = _storable(batch[place])
+        return bool(found)
+
+    def _tell_reduced(self, outcome: Outcome, error: Exception) -> None:
         kind = RetryDropped if isinstance(outcome, Retried) else ErrorDropped
         if _storable(outcome) != outcome and self._events.wants(kind):
             self._events.emit(kind(job_id=outcome.id, error=error))
@@ -71,6 +84,14 @@ def _storable(outcome: Outcome) -> Outcome:
     if isinstance(outcome, Ended):
         return Ended(outcome.id, outcome.claim, outcome.status)
     return outcome
+
+
+def _is_writable(outcome: Outcome) -> bool:
+    try:
+        dump_outcomes([outcome])
+    except Exception:  # whatever it is, the caller reports it
+        return False
+    return True
 
 
 def _is_of_data(error: ConnectorException) -> bool:

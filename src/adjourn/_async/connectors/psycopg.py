@@ -10,7 +10,6 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import attrs
 import psycopg
 from psycopg import AsyncConnection, AsyncCursor, AsyncRawCursor
 from psycopg.conninfo import make_conninfo
@@ -25,6 +24,7 @@ from adjourn._domain.checks import function_or
 from adjourn._drivers.libpq import LASTING
 from adjourn._drivers.psycopg import options as driver
 from adjourn._drivers.psycopg.private import kept_up
+from adjourn._drivers.settings import ENCODING, check_can_listen, greeting, is_pooled
 from adjourn._drivers.sockets import hang_up
 from adjourn._drivers.watchdog import RESPONSE_TIMEOUT, Wait, seconds_for, watchdog
 from adjourn._drivers.wrappers import unwrapped
@@ -46,6 +46,8 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
         The class of the pool, or a function with the arguments of `psycopg_pool.AsyncConnectionPool`.
     response_timeout
         Seconds that the server may take to answer, None for any time.
+    pooler
+        Whether there is a connection pooler in transaction mode in between; None finds out.
     **options
         The pool's options (``min_size``, ``max_size``, ``timeout`` in seconds, ``configure``, ``kwargs``, ...), and
         the parameters of libpq (``host``, ``port``, ``dbname``, ``user``, ``password``, ...). Connections are in
@@ -65,6 +67,7 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
         json_loads: JSONLoads | None = None,
         pool_factory: Callable[..., AsyncConnectionPool[Any]] = AsyncConnectionPool,
         response_timeout: float | None = RESPONSE_TIMEOUT,
+        pooler: bool | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
@@ -73,9 +76,16 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
         self.json_loads: JSONLoads = function_or("json_loads", json_loads, json.loads)
         self.pool_factory = pool_factory
         self.options: driver.PsycopgOptions = driver.sorted_options(
-            conninfo, options, pool_factory, response_timeout=response_timeout, is_blocking=runtime.IS_BLOCKING
+            conninfo,
+            options,
+            pool_factory,
+            response_timeout=response_timeout,
+            pooler=pooler,
+            is_blocking=runtime.IS_BLOCKING,
         )
         self._made: weakref.WeakSet[AsyncConnection[Any]] = weakref.WeakSet()
+        # Whether the user's own pool goes through a pooler, as long as that is not known: None.
+        self._is_pooled: bool | None = None
 
     @property
     def timeout(self) -> float:
@@ -87,8 +97,7 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
         """Make a pool that is connected."""
         options = self.options
         # The pool retries in the background and does not report why it fails, so connect once first, to get the reason.
-        configured = attrs.evolve(options, pool={**options.pool, "configure": self._configure_async})
-        connection = await self._connect_async(configured)
+        connection = await self._connect_async(options, self._configure_async, **ENCODING)
         await connection.close()
         arguments = self._arguments_async if callable(options.connection) else await self._arguments_async()
         conninfo = self._conninfo_async if callable(options.conninfo) else await self._conninfo_async()
@@ -141,6 +150,7 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
             )
         if pool.closed:
             raise exceptions.InvalidOption(f"The {wanted} is not open. Open it before the app, and close it after.")
+        self._is_pooled = None
         return pool
 
     async def execute_async(
@@ -179,7 +189,7 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
         """Open another connection beside the pool, with its parameters, for the caller alone.
 
         The connector need not be open. The connection is in autocommit mode, and prepares every statement when it is
-        first used, unless ``kwargs`` has a ``prepare_threshold``. Behind pgbouncer, set that to None.
+        first used, unless ``kwargs`` has a ``prepare_threshold`` or there is a pooler in between.
 
         Raises
         ------
@@ -188,11 +198,18 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
         """
         options = self.options
         if self.is_external:
-            options = driver.options_of_pool(self.pool, options.response_timeout)
+            options = driver.options_of_pool(self.pool, options.response_timeout, options.pooler)
         connected: list[AsyncConnection[Any]] = []
+        can_listen = True
+
+        async def configure_async(connection: AsyncConnection[Any]) -> None:
+            nonlocal can_listen
+            can_listen = not await greeted_async(connection, options, lasting=True)
+            if configure := options.pool.get("configure"):
+                await configure(connection)
 
         async def connect_async() -> None:
-            connected.append(await self._connect_async(options, **driver.SESSION_DEFAULTS))
+            connected.append(await self._connect_async(options, configure_async, **driver.SESSION_DEFAULTS))
 
         try:
             await runtime.guarded(connect_async)
@@ -201,14 +218,15 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
             for connection in connected:
                 await runtime.uninterrupted(connection.close)
             raise
-        return AsyncPsycopgSession(connected[0], options.response_timeout)
+        return AsyncPsycopgSession(connected[0], can_listen, options.response_timeout)
 
     async def run_pooled_async(
         self, pool: AsyncConnectionPool[Any], wait: Wait, statement: Statement, parameters: Parameters | None
     ) -> list[Row]:
         """Execute one statement on a connection of the pool, committed on return."""
-        try:
+        with driver.translating():
             connection = await checked_out_async(pool, wait)
+            run_async = self._run_external_async if self.is_external else run_on_async
             try:
                 if connection.autocommit:
                     return await run_async(connection, statement, parameters)
@@ -219,14 +237,20 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
                 raise
             finally:
                 await pool.putconn(connection)
-        except psycopg.Error as error:
-            raise driver.translated(error) from error
 
     async def distrust_async(self, pool: AsyncConnectionPool[Any]) -> None:
         """Throw the pool's connections away, those in use when they come back."""
         # Before psycopg_pool 3.3 each goes when a call of its own has failed on it.
         if hasattr(pool, "drain"):
             await pool.drain()
+
+    async def _run_external_async(
+        self, connection: AsyncConnection[Any], statement: Statement, parameters: Parameters | None
+    ) -> list[Row]:
+        """Execute a statement on a connection of the user's own pool, which is looked at once."""
+        if self._is_pooled is None:
+            self._is_pooled = await looked_at_async(connection, self.options.pooler)
+        return await run_on_async(connection, statement, parameters, may_prepare=not self._is_pooled)
 
     async def _arguments_async(self) -> dict[str, Any]:
         given = self.options.connection
@@ -238,13 +262,17 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
         options = self.options
         conninfo = options.conninfo if isinstance(options.conninfo, str) else await runtime.answer(options.conninfo)
         given = options.connection if isinstance(options.connection, Mapping) else {}
-        return make_conninfo(conninfo, **driver.unsaid_parameters(conninfo, given, options, LASTING))
+        return make_conninfo(conninfo, **driver.unsaid_parameters(conninfo, given, options, {**ENCODING, **LASTING}))
 
     async def _configure_async(self, connection: AsyncConnection[Any]) -> None:
         # Weak references, in case the pool can no longer close them.
         self._made.add(connection)
+        await self._watched_async(self._greet_async, connection)
+
+    async def _greet_async(self, connection: AsyncConnection[Any]) -> None:
+        await greeted_async(connection, self.options, lasting=False)
         if configure := self.options.pool.get("configure"):
-            await self._watched_async(configure, connection)
+            await configure(connection)
 
     async def _watched_async(
         self, callback: Callable[[AsyncConnection[Any]], Any], connection: AsyncConnection[Any]
@@ -261,24 +289,23 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
         finally:
             wait.end()
 
-    async def _connect_async(self, options: driver.PsycopgOptions, **defaults: Any) -> AsyncConnection[Any]:
+    async def _connect_async(
+        self, options: driver.PsycopgOptions, configure: Callable[[AsyncConnection[Any]], Any], **defaults: Any
+    ) -> AsyncConnection[Any]:
         """Connect once, in autocommit mode, within the pool's ``timeout`` in seconds."""
-        place = "the database"
-        try:
+        with driver.translating():
             conninfo: str = (
                 options.conninfo if isinstance(options.conninfo, str) else await runtime.answer(options.conninfo)
             )
             given = options.connection
             given = given if isinstance(given, Mapping) else await runtime.answer(given)
-            place = driver.whereabouts(conninfo, given)
             unsaid = driver.unsaid_parameters(conninfo, given, options, {**LASTING, **defaults})
-            arguments = {**unsaid, **given, "autocommit": True}
-            connection_class = options.pool.get("connection_class", AsyncConnection)
+        arguments = {**unsaid, **given, "autocommit": True}
+        connection_class = options.pool.get("connection_class", AsyncConnection)
+        with driver.translating(driver.whereabouts(conninfo, given)):
             connection: AsyncConnection[Any] = await connection_class.connect(conninfo, **arguments)
-        except psycopg.Error as error:
-            raise driver.unreachable(error, place) from error
         try:
-            if configure := options.pool.get("configure"):
+            with driver.translating():
                 await self._watched_async(configure, connection)
         except BaseException:
             await connection.close()
@@ -291,8 +318,14 @@ class AsyncPsycopgSession(AsyncSession):
 
     is_wakeable = True
 
-    def __init__(self, connection: AsyncConnection[Any], response_timeout: float | None = RESPONSE_TIMEOUT) -> None:
+    def __init__(
+        self,
+        connection: AsyncConnection[Any],
+        can_listen: bool = True,
+        response_timeout: float | None = RESPONSE_TIMEOUT,
+    ) -> None:
         self.connection = connection
+        self.can_listen = can_listen
         self._response_timeout = response_timeout
         self._waker = runtime.Waker()
         arrived = self._arrived = list[str]()
@@ -319,6 +352,7 @@ class AsyncPsycopgSession(AsyncSession):
 
     async def listen_async(self, channel: str) -> None:
         """Start to receive the notifications of a channel."""
+        check_can_listen(self.can_listen)
         text = SQL("LISTEN {}").format(Identifier(channel)).as_string()
         await self.execute_async(Statement("listen", text))
 
@@ -336,14 +370,12 @@ class AsyncPsycopgSession(AsyncSession):
 
     async def _wait_async(self, timeout: float) -> list[str]:
         deadline = time.monotonic() + timeout
-        try:
+        with driver.translating():
             while not (arrived := self._taken()):
                 left = deadline - time.monotonic()
                 if left <= 0 or not await self._waker.readable(self.connection.fileno(), left):
                     break
             return arrived
-        except psycopg.Error as error:
-            raise driver.translated(error) from error
 
     def _taken(self) -> list[str]:
         """Return the payloads of the notifications that have arrived by now, and forget them."""
@@ -370,30 +402,66 @@ class AsyncPsycopgSession(AsyncSession):
         self._waker.close()
 
 
-async def run_async(connection: AsyncConnection[Any], statement: Statement, parameters: Parameters | None) -> list[Row]:
+async def run_on_async(
+    connection: AsyncConnection[Any],
+    statement: Statement,
+    parameters: Parameters | None,
+    *,
+    may_prepare: bool = True,
+) -> list[Row]:
     """Execute a statement on a connection and return its rows."""
     cursor = own_cursor_async(connection)
-    # Text without parameters may hold several commands, which cannot be prepared. psycopg's types want text that stands in
-    # the code; ours comes from files.
-    await cursor.execute(statement.text, parameters, prepare=False if parameters is None else None)  # pyright: ignore[reportArgumentType]
+    # Text without parameters may hold several commands, which cannot be prepared.
+    prepare = None if may_prepare and parameters is not None else False
+    # psycopg's types want text that stands in the code; ours comes from files.
+    await cursor.execute(statement.text, parameters, prepare=prepare)  # pyright: ignore[reportArgumentType]
     return await rows_async(cursor)
+
+
+async def greeted_async(connection: AsyncConnection[Any], options: driver.PsycopgOptions, *, lasting: bool) -> bool:
+    """Set what adjourn depends on, and return whether the connection goes through a pooler.
+
+    Parameters
+    ----------
+    lasting
+        Whether it is a session.
+    """
+    process = connection.info.backend_pid
+    text = greeting(process, sets=options.pooler is not True, lasting=lasting)
+    (facts,) = await run_on_async(connection, Statement("greeting", text), None)
+    if not connection.autocommit:
+        await connection.commit()
+    is_behind = is_pooled(facts, process, options.pooler, driver.place_of(connection))
+    if is_behind and not options.chooses_preparing:
+        connection.prepare_threshold = None
+    return is_behind
+
+
+async def looked_at_async(connection: AsyncConnection[Any], pooler: bool | None) -> bool:
+    """Return whether a connection of the user's own goes through a pooler. Change nothing."""
+    process = connection.info.backend_pid
+    text = greeting(process, sets=False, lasting=False)
+    (facts,) = await run_on_async(connection, Statement("greeting", text), None)
+    return is_pooled(facts, process, pooler, driver.place_of(connection))
 
 
 def own_cursor_async(connection: AsyncConnection[Any]) -> AsyncCursor[Row]:
     """Return a cursor that takes named parameters, even if the user's cursor class does not."""
     if issubclass(connection.cursor_factory, AsyncRawCursor):
-        return AsyncCursor(connection, row_factory=dict_row)
-    return connection.cursor(row_factory=dict_row)
+        cursor = AsyncCursor(connection, row_factory=dict_row)
+    else:
+        cursor = connection.cursor(row_factory=dict_row)
+    if connection.info.encoding == "ascii":
+        driver.reads_texts(cursor.adapters)
+    return cursor
 
 
 async def translated_run_async(
     connection: AsyncConnection[Any], statement: Statement, parameters: Parameters | None
 ) -> list[Row]:
     """Execute a statement on a connection and return its rows; errors are adjourn's."""
-    try:
-        return await run_async(connection, statement, parameters)
-    except psycopg.Error as error:
-        raise driver.translated(error) from error
+    with driver.translating():
+        return await run_on_async(connection, statement, parameters)
 
 
 async def rows_async(cursor: AsyncCursor[Row]) -> list[Row]:

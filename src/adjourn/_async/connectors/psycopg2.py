@@ -17,6 +17,7 @@ from adjourn._drivers.psycopg2 import options as driver
 from adjourn._drivers.psycopg2 import pools
 from adjourn._drivers.psycopg2.calls import Call
 from adjourn._drivers.psycopg2.options import ThreadedConnectionPool
+from adjourn._drivers.settings import check_can_listen
 from adjourn._drivers.sockets import hang_up
 from adjourn._drivers.watchdog import RESPONSE_TIMEOUT, Wait, seconds_for, watchdog
 from adjourn._drivers.wrappers import unwrapped
@@ -38,6 +39,8 @@ class AsyncPsycopg2Half(AsyncPooledHalf[ThreadedConnectionPool]):
         Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
     response_timeout
         Seconds that the server may take to answer, None for any time.
+    pooler
+        Whether there is a connection pooler in transaction mode in between; None finds out.
     **options
         ``minconn`` (1 by default) and ``maxconn`` (10 by default), the numbers of connections; ``timeout``, the
         seconds to wait for one (30 by default); ``connection_factory`` and ``cursor_factory`` of psycopg2; and the
@@ -57,6 +60,7 @@ class AsyncPsycopg2Half(AsyncPooledHalf[ThreadedConnectionPool]):
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
         response_timeout: float | None = RESPONSE_TIMEOUT,
+        pooler: bool | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
@@ -64,7 +68,7 @@ class AsyncPsycopg2Half(AsyncPooledHalf[ThreadedConnectionPool]):
         self.json_dumps: JSONDumps = function_or("json_dumps", json_dumps, json.dumps)
         self.json_loads: JSONLoads = function_or("json_loads", json_loads, json.loads)
         self.options: driver.Psycopg2Options = driver.sorted_options(
-            dsn, options, response_timeout=response_timeout, is_blocking=runtime.IS_BLOCKING
+            dsn, options, response_timeout=response_timeout, pooler=pooler, is_blocking=runtime.IS_BLOCKING
         )
         self._turns = runtime.Turns(self.options.maxconn)
 
@@ -150,7 +154,7 @@ class AsyncPsycopg2Half(AsyncPooledHalf[ThreadedConnectionPool]):
         """
         options = self.options
         if self.is_external:
-            options = driver.options_of_pool(self.pool, self.timeout, self.response_timeout)
+            options = driver.options_of_pool(self.pool, self.timeout, self.response_timeout, self.options.pooler)
         return await connected_session_async(options)
 
     async def run_pooled_async(
@@ -179,8 +183,14 @@ class AsyncPsycopg2Session(AsyncSession):
 
     is_wakeable = True
 
-    def __init__(self, connection: driver.Connection, response_timeout: float | None = RESPONSE_TIMEOUT) -> None:
+    def __init__(
+        self,
+        connection: driver.Connection,
+        can_listen: bool = True,
+        response_timeout: float | None = RESPONSE_TIMEOUT,
+    ) -> None:
         self.connection = connection
+        self.can_listen = can_listen
         self._response_timeout = response_timeout
         self._waker = runtime.Waker()
         self._process = os.getpid()
@@ -202,6 +212,7 @@ class AsyncPsycopg2Session(AsyncSession):
 
     async def listen_async(self, channel: str) -> None:
         """Start to receive the notifications of a channel."""
+        check_can_listen(self.can_listen)
         with driver.translating():
             text = f"LISTEN {driver.quote_ident(channel, self.connection)}"
         await self.execute_async(Statement("listen", text))
@@ -255,8 +266,11 @@ class AsyncPsycopg2Session(AsyncSession):
 
 async def connected_session_async(options: driver.Psycopg2Options) -> AsyncPsycopg2Session:
     """Connect for one caller alone."""
-    call = Call[driver.Connection](lambda _: driver.connected(options), undo=driver.Connection.close)
-    return AsyncPsycopg2Session(await runtime.guarded(made_async, call), options.response_timeout)
+    call = Call[tuple[driver.Connection, bool]](
+        lambda _: driver.connected_for_session(options), undo=lambda made: made[0].close()
+    )
+    connection, can_listen = await runtime.guarded(made_async, call)
+    return AsyncPsycopg2Session(connection, can_listen, options.response_timeout)
 
 
 async def on_async(connection: driver.Connection, run: Callable[..., T], *arguments: Any, is_owner: bool) -> T:

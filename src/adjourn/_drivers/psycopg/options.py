@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-import difflib
+import contextlib
 import inspect
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
 import psycopg
+import psycopg.adapt
 import psycopg.conninfo
 import psycopg.errors
 import psycopg.pq
 import psycopg_pool
+from psycopg.abc import Buffer
 
 from adjourn import exceptions
 from adjourn._domain.checks import check_port, check_seconds, function_or
+from adjourn._domain.spelling import hint
 from adjourn._drivers.connections import remedy
+from adjourn._drivers.errors import explained, unexpected
 from adjourn._drivers.libpq import LASTING, connect_timeout, unsaid
 from adjourn._drivers.psycopg.private import configure_of
+from adjourn._drivers.settings import ENCODING, check_pooler
 from adjourn._drivers.sockets import readable as readable
 from adjourn._drivers.watchdog import RESPONSE_TIMEOUT, check_response_timeout
 
 LARGEST_POOL = 10
 """How many connections a pool has at most by default."""
 
-SESSION_DEFAULTS = {"prepare_threshold": 0, **LASTING}
+SESSION_DEFAULTS = {**ENCODING, "prepare_threshold": 0, **LASTING}
 """The default parameters of a session."""
 
 # Options of the pool that adjourn sets itself.
@@ -44,6 +49,13 @@ class PsycopgOptions:
     pool: Mapping[str, Any]
     response_timeout: float | None = RESPONSE_TIMEOUT
     """Seconds that the server may take to answer."""
+    pooler: bool | None = None
+    """Whether there is a pooler in transaction mode in between, None for whether that has to be found out."""
+
+    @property
+    def chooses_preparing(self) -> bool:
+        """Whether the user has said when statements are prepared."""
+        return isinstance(self.connection, Mapping) and "prepare_threshold" in self.connection
 
     @property
     def timeout(self) -> float:
@@ -57,6 +69,7 @@ def sorted_options(
     pool_factory: Callable[..., Any],
     *,
     response_timeout: float | None,
+    pooler: bool | None = None,
     is_blocking: bool,
 ) -> PsycopgOptions:
     """Separate the pool's options from libpq's, and refuse all others.
@@ -65,6 +78,8 @@ def sorted_options(
     ----------
     response_timeout
         Seconds that the server may take to answer.
+    pooler
+        Whether there is a pooler in between.
     is_blocking
         Whether the connector is the synchronous one, for the message.
 
@@ -77,13 +92,14 @@ def sorted_options(
     check_response_timeout(name, response_timeout)
     if not callable(pool_factory):
         raise exceptions.InvalidOption(f"{name}: pool_factory={pool_factory!r} must be a class of pools or a function.")
+    check_pooler(name, pooler)
     known_to_pool = pool_options(pool_factory)
     known_to_libpq = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
     pool = {keyword: value for keyword, value in keywords.items() if keyword in known_to_pool}
     libpq = {keyword: value for keyword, value in keywords.items() if keyword in known_to_libpq and keyword not in pool}
     for keyword in keywords:
         if keyword not in pool and keyword not in libpq:
-            raise exceptions.InvalidOption(_unknown(name, keyword, {*known_to_pool, *known_to_libpq}))
+            raise exceptions.UnknownOption(_unknown(name, keyword, {*known_to_pool, *known_to_libpq}))
     _check_pool(name, pool)
     connection = pool.pop("kwargs", None) or {}
     if callable(connection):
@@ -100,7 +116,7 @@ def sorted_options(
         _check_conninfo(name, conninfo, connection)
     elif not callable(conninfo):
         raise exceptions.InvalidOption(f"{name}: conninfo must be a string or a function that returns one.")
-    return PsycopgOptions(conninfo, connection, pool | _sizes(name, pool, pool_factory), response_timeout)
+    return PsycopgOptions(conninfo, connection, pool | _sizes(name, pool, pool_factory), response_timeout, pooler)
 
 
 def _check_pool(name: str, pool: Mapping[str, Any]) -> None:
@@ -163,10 +179,9 @@ def pool_options(pool_factory: Callable[..., Any]) -> set[str]:
 def _unknown(name: str, keyword: str, known: Iterable[str]) -> str:
     if keyword in RESERVED:
         return f"{name}: {keyword!r} is not an option, adjourn decides it."
-    similar = difflib.get_close_matches(keyword, [*known, "conninfo"], n=1)
-    hint = f" Did you mean {similar[0]!r}?" if similar else ""
+    question = hint(keyword, [*known, "conninfo"])
     return (
-        f"{name} has no option {keyword!r}.{hint} It takes the options of psycopg_pool's pool (min_size, max_size, "
+        f"{name} has no option {keyword!r}{question} It takes the options of psycopg_pool's pool (min_size, max_size, "
         "timeout, configure, ...) and the connection parameters of libpq (host, port, dbname, user, ...)."
     )
 
@@ -218,7 +233,31 @@ def whereabouts(conninfo: Any, connection: Any) -> str:
     return ", ".join(parts)
 
 
+def place_of(connection: psycopg.BaseConnection[Any]) -> str:
+    """Describe the server that a connection goes to, without any secret."""
+    return whereabouts("", {name: value for name, value in connection.info.get_parameters().items() if value})
+
+
 _PLACE = {"host", "hostaddr", "port", "dbname", "user", "service"}
+
+
+@contextlib.contextmanager
+def translating(place: str = "") -> Iterator[None]:
+    """Turn whatever a call of psycopg raises into adjourn's errors.
+
+    Parameters
+    ----------
+    place
+        The server, while connecting.
+    """
+    try:
+        yield
+    except exceptions.AdjournException:
+        raise
+    except psycopg.Error as error:
+        raise (unreachable(error, place) if place else translated(error)) from error
+    except Exception as error:
+        raise unexpected(error) from error
 
 
 def translated(error: psycopg.Error) -> exceptions.ConnectorException:
@@ -231,7 +270,20 @@ def translated(error: psycopg.Error) -> exceptions.ConnectorException:
             ": all connections of the pool are in use, or the database cannot be reached. Raise max_size or timeout, "
             "or hold connections for a shorter time."
         )
-    return exceptions.ConnectorException(message, sqlstate=error.sqlstate)
+    return exceptions.ConnectorException(explained(message, error.sqlstate), sqlstate=error.sqlstate)
+
+
+class _TextLoader(psycopg.adapt.Loader):
+    """Reads a text of a connection without an encoding (SQL_ASCII), from which psycopg returns bytes."""
+
+    def load(self, data: Buffer) -> str:
+        """Return the text."""
+        return bytes(data).decode()
+
+
+def reads_texts(adapters: psycopg.adapt.AdaptersMap) -> None:
+    """Have a cursor return texts on a connection without an encoding."""
+    adapters.register_loader("text", _TextLoader)
 
 
 def notifications(connection: psycopg.BaseConnection[Any]) -> list[str]:
@@ -258,10 +310,10 @@ def other_colour(connection: Any, *, is_blocking: bool) -> str:
     return remedy(connection, "a connection of psycopg", {"psycopg"}, is_blocking=is_blocking)
 
 
-def options_of_pool(pool: Any, response_timeout: float | None) -> PsycopgOptions:
-    """Return the parameters with which the user's own pool connects."""
+def options_of_pool(pool: Any, response_timeout: float | None, pooler: bool | None) -> PsycopgOptions:
+    """Return the parameters with which the user's own pool connects, and what the connector was told beside them."""
     taken = {"connection_class": pool.connection_class, "timeout": pool.timeout}
     # A session without these might, for instance, use another schema.
     if (configure := configure_of(pool)) is not None:
         taken["configure"] = configure
-    return PsycopgOptions(pool.conninfo, pool.kwargs or {}, taken, response_timeout)
+    return PsycopgOptions(pool.conninfo, pool.kwargs or {}, taken, response_timeout, pooler)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import functools
 import os
 from collections.abc import Iterator, Mapping
@@ -17,11 +16,14 @@ import psycopg2.pool
 
 from adjourn import exceptions
 from adjourn._domain.checks import check_port, check_seconds, function_or
+from adjourn._domain.spelling import hint
 from adjourn._drivers.connections import remedy
+from adjourn._drivers.errors import explained, unexpected
 from adjourn._drivers.libpq import LASTING, connect_timeout, unsaid
 from adjourn._drivers.psycopg2.private import arguments_of
+from adjourn._drivers.settings import ENCODING, check_pooler, greeting, is_pooled
 from adjourn._drivers.sockets import readable
-from adjourn._drivers.watchdog import RESPONSE_TIMEOUT, Wait, check_response_timeout
+from adjourn._drivers.watchdog import RESPONSE_TIMEOUT, Wait, check_response_timeout, seconds_for, watchdog
 from adjourn.types import Parameters, Row, Statement
 
 T = TypeVar("T")
@@ -54,10 +56,17 @@ class Psycopg2Options:
     """Seconds to wait for a connection."""
     response_timeout: float | None = RESPONSE_TIMEOUT
     """Seconds that the server may take to answer."""
+    pooler: bool | None = None
+    """Whether there is a pooler in transaction mode in between, None for whether that has to be found out."""
 
 
 def sorted_options(
-    dsn: str, keywords: Mapping[str, Any], *, response_timeout: float | None, is_blocking: bool
+    dsn: str,
+    keywords: Mapping[str, Any],
+    *,
+    response_timeout: float | None,
+    pooler: bool | None = None,
+    is_blocking: bool,
 ) -> Psycopg2Options:
     """Separate the pool's options from those of psycopg2 and libpq, and refuse all others.
 
@@ -65,6 +74,8 @@ def sorted_options(
     ----------
     response_timeout
         Seconds that the server may take to answer.
+    pooler
+        Whether there is a pooler in between.
     is_blocking
         Whether the connector is the synchronous one, for the message.
 
@@ -75,11 +86,12 @@ def sorted_options(
     """
     name = "Psycopg2Connector" if is_blocking else "AsyncPsycopg2Connector"
     check_response_timeout(name, response_timeout)
+    check_pooler(name, pooler)
     for keyword in keywords:
         if keyword in RESERVED:
             raise exceptions.InvalidOption(f"{name}: {keyword!r} is not an option, adjourn decides it.")
         if not (keyword in POOL_OPTIONS or keyword in CONNECT_OPTIONS or is_known_to_libpq(keyword)):
-            raise exceptions.InvalidOption(_unknown(name, keyword))
+            raise exceptions.UnknownOption(_unknown(name, keyword))
     pool = {**POOL_OPTIONS, **{keyword: value for keyword, value in keywords.items() if keyword in POOL_OPTIONS}}
     _check_pool(name, pool)
     connection = {keyword: value for keyword, value in keywords.items() if keyword not in POOL_OPTIONS}
@@ -88,7 +100,7 @@ def sorted_options(
     for keyword in CONNECT_OPTIONS:
         function_or(f"{name}: {keyword}", connection.get(keyword), None)
     return Psycopg2Options(
-        {"dsn": dsn, **connection}, pool["minconn"], pool["maxconn"], float(pool["timeout"]), response_timeout
+        {"dsn": dsn, **connection}, pool["minconn"], pool["maxconn"], float(pool["timeout"]), response_timeout, pooler
     )
 
 
@@ -128,15 +140,55 @@ def is_known_to_libpq(keyword: str) -> bool:
 
 
 def _unknown(name: str, keyword: str) -> str:
-    similar = difflib.get_close_matches(keyword, [*POOL_OPTIONS, *CONNECT_OPTIONS, *_COMMON], n=1)
-    hint = f" Did you mean {similar[0]!r}?" if similar else ""
+    question = hint(keyword, [*POOL_OPTIONS, *CONNECT_OPTIONS, *_COMMON])
     return (
-        f"{name} has no option {keyword!r}.{hint} It takes minconn, maxconn and timeout (seconds), connection_factory "
+        f"{name} has no option {keyword!r}{question} It takes minconn, maxconn and timeout (seconds), connection_factory "
         "and cursor_factory, and the connection parameters of libpq (host, port, dbname, user, ...)."
     )
 
 
 def connected(options: Psycopg2Options) -> Connection:
+    """Connect once, for a pool, within its ``timeout`` in seconds.
+
+    Raises
+    ------
+    ConnectorException
+        If the database cannot be reached.
+    """
+    connection = _connected(options)
+    _greet(connection, options, lasting=False)
+    return connection
+
+
+def connected_for_session(options: Psycopg2Options) -> tuple[Connection, bool]:
+    """Connect once, for a session, and return the connection, and whether it can listen.
+
+    Raises
+    ------
+    ConnectorException
+        If the database cannot be reached.
+    """
+    connection = _connected(options)
+    return connection, not _greet(connection, options, lasting=True)
+
+
+def _greet(connection: Connection, options: Psycopg2Options, *, lasting: bool) -> bool:
+    """Set what adjourn depends on, and return whether the connection goes through a pooler."""
+    process = connection.info.backend_pid
+    text = greeting(process, sets=options.pooler is not True, lasting=lasting)
+    wait = watchdog.begin(seconds_for(options.response_timeout))
+    try:
+        with translating():
+            (facts,) = run_watched(wait, connection, Statement("greeting", text), None)
+        return is_pooled(facts, process, options.pooler, whereabouts(options.connection))
+    except BaseException:
+        connection.close()
+        raise
+    finally:
+        wait.end()
+
+
+def _connected(options: Psycopg2Options) -> Connection:
     """Connect once, in autocommit mode, within the pool's ``timeout`` in seconds.
 
     Raises
@@ -148,18 +200,20 @@ def connected(options: Psycopg2Options) -> Connection:
     try:
         said = {**psycopg2.extensions.parse_dsn(given.get("dsn") or ""), **given}
         limits = (options.timeout, options.response_timeout)
-        defaults = {"connect_timeout": connect_timeout(said, limits), **LASTING}
+        defaults = {"connect_timeout": connect_timeout(said, limits), **ENCODING, **LASTING}
         known = {name: value for name, value in unsaid(said, defaults).items() if is_known_to_libpq(name)}
         connection: Connection = psycopg2.connect(**{**known, **given})
         connection.autocommit = True
     except psycopg2.Error as error:
         raise unreachable(error, given) from error
+    except Exception as error:
+        raise unexpected(error) from error
     return connection
 
 
-def options_of_pool(pool: Any, timeout: float, response_timeout: float | None) -> Psycopg2Options:
-    """Return the parameters with which the user's own pool connects."""
-    return Psycopg2Options(arguments_of(pool), timeout=timeout, response_timeout=response_timeout)
+def options_of_pool(pool: Any, timeout: float, response_timeout: float | None, pooler: bool | None) -> Psycopg2Options:
+    """Return the parameters with which the user's own pool connects, and what the connector was told beside them."""
+    return Psycopg2Options(arguments_of(pool), timeout=timeout, response_timeout=response_timeout, pooler=pooler)
 
 
 def whereabouts(connection: Mapping[str, Any]) -> str:
@@ -194,21 +248,23 @@ def translated(error: psycopg2.Error) -> exceptions.ConnectorException:
     message = str(error).strip() or type(error).__name__
     if isinstance(error, psycopg2.errors.UniqueViolation):
         return exceptions.UniqueViolation(message, constraint_name=error.diag.constraint_name)
-    return exceptions.ConnectorException(message, sqlstate=error.pgcode)
+    return exceptions.ConnectorException(explained(message, error.pgcode), sqlstate=error.pgcode)
 
 
 @contextlib.contextmanager
 def translating() -> Iterator[None]:
-    """Turn psycopg2's errors into adjourn's."""
+    """Turn whatever a call of psycopg2 raises into adjourn's errors."""
     try:
         yield
+    except exceptions.AdjournException:
+        raise
     except psycopg2.Error as error:
         raise translated(error) from error
-    except ValueError as error:
-        if "NUL" not in str(error):
-            raise
-        # psycopg2 refuses NUL characters before Postgres can; this is Postgres's error code.
-        raise exceptions.ConnectorException(str(error), sqlstate="22021") from error
+    except Exception as error:
+        if isinstance(error, ValueError) and "NUL" in str(error):
+            # psycopg2 refuses NUL characters before Postgres can; this is Postgres's error code.
+            raise exceptions.ConnectorException(str(error), sqlstate="22021") from error
+        raise unexpected(error) from error
 
 
 def run(connection: Connection, statement: Statement, parameters: Parameters | None) -> list[Row]:

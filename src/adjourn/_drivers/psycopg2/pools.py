@@ -15,6 +15,7 @@ from adjourn import exceptions
 from adjourn._drivers.psycopg2 import options as driver
 from adjourn._drivers.psycopg2.calls import Call
 from adjourn._drivers.psycopg2.private import Pool, arguments_of, unused_connections
+from adjourn._drivers.settings import check_encoding
 from adjourn._drivers.sockets import hang_up
 from adjourn._drivers.watchdog import Wait
 
@@ -80,6 +81,11 @@ def checked_out(call: Call[Any], pool: ThreadedConnectionPool, timeout: float) -
         except psycopg2.Error as error:
             raise driver.unreachable(error, arguments_of(pool)) from error
         if driver.is_alive(connection):
+            try:
+                check_encoding(connection.get_parameter_status("server_encoding") or "")
+            except BaseException:
+                put_back(pool, connection)
+                raise
             return connection
         put_back(pool, connection, close=True)
 

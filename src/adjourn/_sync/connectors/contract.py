@@ -24,6 +24,9 @@ class SyncSession(Protocol):
     may use it at a time. After a `ConnectorException` it may be broken: close it and take another.
     """
 
+    can_listen: bool = True
+    """Whether notifications arrive. They do not through a connection pooler in transaction mode, so workers poll."""
+
     is_wakeable: bool = False
     """Whether `wake` ends a wait. If it does not, a worker waits in short turns."""
 

@@ -11,6 +11,8 @@ import functools
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from adjourn._domain.spelling import names_check
+
 Manager = TypeVar("Manager")
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,12 +29,32 @@ def forwards_to(
         The method of the other manager's class.
     """
     name = operation.__name__
+    check = names_check(operation)
 
     def forwarding(manager_of: Callable[[Any], Manager]) -> Any:
         @functools.wraps(operation)
         def forwarded(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+            check(kwargs)
             return getattr(manager_of(self), name)(*args, **kwargs)
 
         return forwarded
 
     return forwarding
+
+
+def part_of(manager: Any, kind: type[Manager]) -> Manager:
+    """Return the manager of another kind that works for this one; always the same, unless this one has got another
+    connector or schema since.
+
+    Parameters
+    ----------
+    manager
+        The manager that users call.
+    kind
+        The class of the other manager.
+    """
+    parts: dict[type, Any] = vars(manager).setdefault("_parts", {})
+    part = parts.get(kind)
+    if part is None or part.connector is not manager.connector or part.schema != manager.schema:
+        part = parts[kind] = kind(manager.connector, manager.schema)  # type: ignore[call-arg]
+    return part

@@ -49,6 +49,9 @@ class SQLAlchemyConnector(AsynchronousConnector):
     response_timeout
         Seconds that the server may take to answer a call, 60 by default. After that its connection is given up, and the
         call raises `ConnectorException`. None waits for any time.
+    pooler
+        Whether there is a connection pooler in transaction mode in between, such as PgBouncer. By default adjourn finds
+        out.
     **options
         The options of `sqlalchemy.ext.asyncio.create_async_engine` for the connector's own engine (``pool_size``,
         ``max_overflow``, ``pool_timeout`` in seconds, 30 by default, ``connect_args``, ``echo``, ...).
@@ -66,10 +69,16 @@ class SQLAlchemyConnector(AsynchronousConnector):
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
         response_timeout: float | None = RESPONSE_TIMEOUT,
+        pooler: bool | None = None,
         **options: Any,
     ) -> None:
         half = AsyncSQLAlchemyHalf(
-            dsn=dsn, json_dumps=json_dumps, json_loads=json_loads, response_timeout=response_timeout, **options
+            dsn=dsn,
+            json_dumps=json_dumps,
+            json_loads=json_loads,
+            response_timeout=response_timeout,
+            pooler=pooler,
+            **options,
         )
 
         def make_sync_half() -> SyncSQLAlchemyHalf:
@@ -80,6 +89,7 @@ class SQLAlchemyConnector(AsynchronousConnector):
                 json_dumps=half.json_dumps,
                 json_loads=half.json_loads,
                 response_timeout=response_timeout,
+                pooler=pooler,
                 **same,
             )
 
@@ -89,7 +99,9 @@ class SQLAlchemyConnector(AsynchronousConnector):
         def connect(engine: AsyncEngine | None) -> SyncSession:
             url = half.url if engine is None else engine.url
             arguments = connection_arguments(url, options.get("connect_args"))
-            return SyncPsycopgHalf(kwargs=arguments, timeout=half.timeout, response_timeout=response_timeout).session()
+            return SyncPsycopgHalf(
+                kwargs=arguments, timeout=half.timeout, response_timeout=response_timeout, pooler=pooler
+            ).session()
 
         dispatcher = Dispatcher(half, make_sync_half, connect, make_plain_half=make_plain_half)
         super().__init__(dispatcher, SQLAlchemyPsycopgConnector.twin_of(dispatcher))

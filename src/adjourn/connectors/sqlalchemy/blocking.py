@@ -45,6 +45,9 @@ class SQLAlchemyPsycopgConnector(EngineConnector):
     response_timeout
         Seconds that the server may take to answer a call, 60 by default. After that its connection is given up, and the
         call raises `ConnectorException`. None waits for any time.
+    pooler
+        Whether there is a connection pooler in transaction mode in between, such as PgBouncer. By default adjourn finds
+        out.
     **options
         The options of `sqlalchemy.create_engine` for the connector's own engine (``pool_size``, ``max_overflow``,
         ``pool_timeout`` in seconds, 30 by default, ``connect_args``, ``echo``, ...).
@@ -62,6 +65,7 @@ class SQLAlchemyPsycopgConnector(EngineConnector):
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
         response_timeout: float | None = RESPONSE_TIMEOUT,
+        pooler: bool | None = None,
         **options: Any,
     ) -> None:
         super().__init__(
@@ -72,6 +76,7 @@ class SQLAlchemyPsycopgConnector(EngineConnector):
                 json_dumps=json_dumps,
                 json_loads=json_loads,
                 response_timeout=response_timeout,
+                pooler=pooler,
                 **options,
             )
         )
@@ -93,6 +98,9 @@ class SQLAlchemyPsycopg2Connector(EngineConnector):
     response_timeout
         Seconds that the server may take to answer a call, 60 by default. After that its connection is given up, and the
         call raises `ConnectorException`. None waits for any time.
+    pooler
+        Whether there is a connection pooler in transaction mode in between, such as PgBouncer. By default adjourn finds
+        out.
     **options
         The options of `sqlalchemy.create_engine` for the connector's own engine (``pool_size``, ``max_overflow``,
         ``pool_timeout`` in seconds, 30 by default, ``connect_args``, ``echo``, ...).
@@ -110,6 +118,7 @@ class SQLAlchemyPsycopg2Connector(EngineConnector):
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
         response_timeout: float | None = RESPONSE_TIMEOUT,
+        pooler: bool | None = None,
         **options: Any,
     ) -> None:
         super().__init__(
@@ -120,6 +129,7 @@ class SQLAlchemyPsycopg2Connector(EngineConnector):
                 json_dumps=json_dumps,
                 json_loads=json_loads,
                 response_timeout=response_timeout,
+                pooler=pooler,
                 **options,
             )
         )
