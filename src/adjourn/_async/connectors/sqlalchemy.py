@@ -31,6 +31,7 @@ from adjourn._drivers.sqlalchemy.private import invalidate_all
 from adjourn._drivers.sqlalchemy.sessions import always_prepares, greets
 from adjourn._drivers.watchdog import (
     CANCELLATION,
+    DOUBTFUL,
     RESPONSE_TIMEOUT,
     Wait,
     check_response_timeout,
@@ -270,7 +271,8 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
                 connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
                 return await names.run_async(connection, statement, parameters, may_prepare=not is_behind)
             except Exception as error:
-                wait.judge(driver.sqlstate_of(driver.driver_error(error)))
+                if driver.sqlstate_of(driver.driver_error(error)) in DOUBTFUL:
+                    await connection.invalidate()
                 raise
             finally:
                 await self._given_back_async(connection)

@@ -29,6 +29,7 @@ from adjourn._drivers.sqlalchemy.private import invalidate_all
 from adjourn._drivers.sqlalchemy.sessions import always_prepares, greets
 from adjourn._drivers.watchdog import (
     CANCELLATION,
+    DOUBTFUL,
     RESPONSE_TIMEOUT,
     Wait,
     check_response_timeout,
@@ -268,7 +269,8 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
                 connection = connection.execution_options(isolation_level="AUTOCOMMIT")
                 return names.run(connection, statement, parameters, may_prepare=not is_behind)
             except Exception as error:
-                wait.judge(driver.sqlstate_of(driver.driver_error(error)))
+                if driver.sqlstate_of(driver.driver_error(error)) in DOUBTFUL:
+                    connection.invalidate()
                 raise
             finally:
                 self._given_back(connection)
