@@ -24,7 +24,7 @@ T = TypeVar("T")
 PATIENCE = 2.0
 """Seconds for a driver to clean up after a call that no caller waits for any more."""
 
-LATE = 0.5
+LATE = 0.1
 """Seconds by which an event loop that is not blocked may be late."""
 
 GIVEN_UP = "The connection was given up while this call waited for the server. Whether it took effect is not known."

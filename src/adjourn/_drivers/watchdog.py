@@ -36,6 +36,9 @@ CANCELLATION = 5.0
 TICK = 0.25
 """Seconds between two looks at the calls that wait."""
 
+LATE = 1.0
+"""Seconds by which the thread may be late in a program that was not stopped."""
+
 READ_ONLY = "25006"
 """Postgres's error code for a write on a server in recovery, or one that is to take no writes."""
 
@@ -68,33 +71,27 @@ class Wait:
         How long the server may take.
     task
         The task that waits, on an event loop: if it is cancelled, the server has less time.
-    lines
-        Returns the connections that may be at fault as long as the call has none; those in use elsewhere are not
-        touched.
     """
 
-    __slots__ = ("_cancelled", "_task", "_watchdog", "deadline", "line", "lines", "message", "seconds")
+    line: HasSocket | None = None
+    """The connection that the call waits on."""
+    lines: Callable[[], Iterable[HasSocket]] | None = None
+    """Returns the connections that may be at fault as long as the call has none; those in use elsewhere are not
+    touched."""
+    message: str | None = None
+    """What has happened if the connection was given up."""
+    deadline: float | None = None
+    """When the server's time is up; None until the watchdog has seen the call for the first time."""
+    is_expiring: bool = False
 
-    def __init__(
-        self,
-        watchdog: Watchdog,
-        seconds: float,
-        task: Cancellable | None,
-        lines: Callable[[], Iterable[HasSocket]] | None,
-    ) -> None:
-        self._watchdog = watchdog
-        self._task = task
-        self._cancelled = task.cancelling() if task is not None else 0
+    def __init__(self, watchdog: Watchdog, seconds: float, task: Cancellable | None) -> None:
+        self.watchdog = watchdog
         self.seconds = seconds
-        self.lines = lines
-        self.line: HasSocket | None = None
-        self.message: str | None = None
-        self.deadline = time.monotonic() + seconds
+        self.task = task
 
     def on(self, line: HasSocket | None) -> None:
         """Say which connection the call waits on from now on. The server's time begins anew."""
-        self.message = None
-        self.deadline = time.monotonic() + self.seconds
+        self.message = self.deadline = None
         self.line = line
 
     def judge(self, sqlstate: str | None) -> None:
@@ -104,7 +101,7 @@ class Wait:
 
     def end(self) -> None:
         """End it, in whatever way the call has ended."""
-        self._watchdog.end(self)
+        self.watchdog.end(self)
 
     @property
     def is_given_up(self) -> bool:
@@ -115,15 +112,21 @@ class Wait:
         """Return what to raise if it was given up."""
         return exceptions.ConnectorException(self.message)
 
-    def hasten(self, now: float) -> None:
-        """Leave the server less time if the call was cancelled."""
-        if self._task is not None and self._task.cancelling() > self._cancelled:
-            self._task = None
+    def is_over(self, now: float) -> bool:
+        """Return whether the server's time is up."""
+        if self.deadline is None:
+            self.deadline = now + self.seconds
+        if self.task is not None and self.task.cancelling():
+            self.task = None
             self.deadline = min(self.deadline, now + CANCELLATION)
+        return now >= self.deadline
 
 
 class Watchdog:
-    """Watches all calls of the process. Its thread runs while there are any, and a little longer."""
+    """Watches all calls of the process. Its thread runs while there are any, and a little longer.
+
+    Most calls are over before it sees them, so a call costs a microsecond.
+    """
 
     def __init__(self) -> None:
         self._waits: set[Wait] = set()
@@ -138,14 +141,9 @@ class Watchdog:
         self._thread: threading.Thread | None = None
         self._waits.clear()
 
-    def begin(
-        self,
-        seconds: float,
-        task: Cancellable | None = None,
-        lines: Callable[[], Iterable[HasSocket]] | None = None,
-    ) -> Wait:
+    def begin(self, seconds: float, task: Cancellable | None = None) -> Wait:
         """Begin to watch a call. See `Wait`."""
-        wait = Wait(self, seconds, task, lines)
+        wait = Wait(self, seconds, task)
         self._waits.add(wait)
         # The thread says that it sleeps before it looks for the last time, so one of both notices.
         if self._is_asleep:
@@ -154,8 +152,11 @@ class Watchdog:
 
     def end(self, wait: Wait) -> None:
         """Watch a call no longer. Its connection is not touched any more once this has returned."""
-        with self._changing:
-            self._waits.discard(wait)
+        self._waits.discard(wait)
+        # The thread says so before it looks whether the call still waits, so one of both notices.
+        if wait.is_expiring:
+            with self._changing:
+                pass
 
     def _wake(self) -> None:
         with self._changing:
@@ -168,17 +169,19 @@ class Watchdog:
                     self._thread.start()
 
     def _run(self) -> None:
+        try:
+            self._watch()
+        finally:
+            self._is_asleep = True  # if it ends by an error, the next call begins another one
+
+    def _watch(self) -> None:
         idle = 0
         while True:
             self._woken.wait()
             began = time.monotonic()
             time.sleep(TICK)
             late = time.monotonic() - began - TICK
-            if late > 1:
-                # The whole program was stopped, and so it could not read any answer.
-                for wait in list(self._waits):
-                    wait.deadline += late
-            self._look()
+            self._look(late if late > LATE else 0)
             idle = 0 if self._waits else idle + 1
             if idle * TICK > 1:
                 self._woken.clear()
@@ -187,18 +190,22 @@ class Watchdog:
                     self._is_asleep = False
                     self._woken.set()
 
-    def _look(self) -> None:
+    def _look(self, late: float) -> None:
+        """Look at all calls once; the whole program was stopped for ``late`` seconds, and could not read any answer."""
         now = time.monotonic()
         for wait in list(self._waits):
-            wait.hasten(now)
-            if now >= wait.deadline:
+            if late and wait.deadline is not None:
+                wait.deadline += late
+            if wait.is_over(now):
                 with self._changing:
-                    if wait in self._waits and now >= wait.deadline:
+                    wait.is_expiring = True
+                    if wait in self._waits:
                         self._expire(wait, now)
+                    wait.is_expiring = False
 
     def _expire(self, wait: Wait, now: float) -> None:
+        wait.deadline = now + wait.seconds
         if wait.line is None:
-            wait.deadline = now + wait.seconds
             in_use = {_descriptor(each.line) for each in list(self._waits)}
             # Another thread may change the collection meanwhile; then the next look does it.
             with contextlib.suppress(RuntimeError):
@@ -206,11 +213,8 @@ class Watchdog:
                     if _descriptor(line) not in in_use:
                         wait.message = NO_ANSWER.format(seconds=wait.seconds)
                         hang_up(line)
-        elif _has_arrived(wait.line):
-            wait.deadline = now + wait.seconds
-        else:
+        elif not _has_arrived(wait.line):
             wait.message = NO_ANSWER.format(seconds=wait.seconds)
-            wait.deadline = math.inf
             hang_up(wait.line)
 
 

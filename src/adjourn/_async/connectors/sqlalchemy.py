@@ -130,7 +130,8 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
         connecting = names.connecting_async(self.url)
         engine = self._make_engine(connecting, may_prepare=may_prepare)
         self._made = driver.Made(engine, connecting)
-        wait = watchdog.begin(seconds_for(self.response_timeout), runtime.this_task(), self._made.lines)
+        wait = watchdog.begin(seconds_for(self.response_timeout), runtime.this_task())
+        wait.lines = self._made.lines
         try:
             with driver.translating(place=self._place()):
                 async with engine.connect() as connection:
@@ -150,7 +151,8 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
         """Dispose of an engine that was made here."""
         # Some drivers say goodbye to the server, and wait for its answer.
         lines = self._made.lines() if self._made is not None else []
-        wait = watchdog.begin(CANCELLATION, None, lambda: lines)
+        wait = watchdog.begin(CANCELLATION)
+        wait.lines = lambda: lines
         try:
             await pool.dispose()
         finally:
