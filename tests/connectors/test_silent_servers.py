@@ -223,7 +223,7 @@ async def test_statements_that_may_take_long_are_waited_for(case: Case, scratch:
     async with face.opened():
         session = await face.session()
         answers = await asyncio.gather(face.execute_statement(long), session.execute_statement(long))
-        assert answers == [[{"one": 1}]] * 2
+        assert [*answers] == [[{"one": 1}]] * 2
         await session.close()
 
 

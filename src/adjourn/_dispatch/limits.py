@@ -100,6 +100,7 @@ class DriversSession(AsyncSession):
     def __init__(self, session: Any, response_timeout: float | None) -> None:
         self.session = session
         self.is_wakeable: bool = session.is_wakeable
+        self.can_listen: bool = session.can_listen
         self._response_timeout = response_timeout
         self._loop = asyncio.get_running_loop()
         self._abandoned: asyncio.Future[None] = self._loop.create_future()

@@ -15,7 +15,7 @@ import contextlib
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 from adjourn import exceptions
@@ -232,6 +232,17 @@ def _has_arrived(line: HasSocket) -> bool:
 
 watchdog = Watchdog()
 """The watchdog of this process."""
+
+
+@contextlib.contextmanager
+def limited(line: HasSocket | None, seconds: float) -> Iterator[None]:
+    """Give a connection up if the block, which waits for its server, has not ended after some seconds."""
+    wait = watchdog.begin(seconds)
+    wait.on(line)
+    try:
+        yield
+    finally:
+        wait.end()
 
 
 def check_response_timeout(name: str, value: Any) -> None:

@@ -112,7 +112,7 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
             connecting,
             may_prepare=may_prepare,
         )
-        greets(engine, self._pooler, self._place())
+        greets(engine, self._pooler, self._place(), driver.pool_timeout(self.options))
         return engine
 
     async def make_pool_async(self) -> AsyncEngine:

@@ -23,7 +23,7 @@ from adjourn._drivers.libpq import LASTING, connect_timeout, unsaid
 from adjourn._drivers.psycopg2.private import arguments_of
 from adjourn._drivers.settings import ENCODING, check_pooler, greeting, is_pooled
 from adjourn._drivers.sockets import readable
-from adjourn._drivers.watchdog import RESPONSE_TIMEOUT, Wait, check_response_timeout, seconds_for, watchdog
+from adjourn._drivers.watchdog import RESPONSE_TIMEOUT, Wait, check_response_timeout, limited
 from adjourn.types import Parameters, Row, Statement
 
 T = TypeVar("T")
@@ -176,16 +176,13 @@ def _greet(connection: Connection, options: Psycopg2Options, *, lasting: bool) -
     """Set what adjourn depends on, and return whether the connection goes through a pooler."""
     process = connection.info.backend_pid
     text = greeting(process, sets=options.pooler is not True, lasting=lasting)
-    wait = watchdog.begin(seconds_for(options.response_timeout))
     try:
-        with translating():
-            (facts,) = run_watched(wait, connection, Statement("greeting", text), None)
+        with translating(), limited(connection, options.timeout):
+            (facts,) = run(connection, Statement("greeting", text), None)
         return is_pooled(facts, process, options.pooler, whereabouts(options.connection))
     except BaseException:
         connection.close()
         raise
-    finally:
-        wait.end()
 
 
 def _connected(options: Psycopg2Options) -> Connection:

@@ -28,8 +28,8 @@ from adjourn._drivers.psycopg import options as libpq
 from adjourn._drivers.settings import ENCODING
 from adjourn._drivers.sockets import HasSocket
 from adjourn._drivers.sqlalchemy.connecting import Connecting
-from adjourn._drivers.sqlalchemy.private import finish_asyncpg, transport_of
-from adjourn._drivers.sqlalchemy.sessions import UNPREPARED
+from adjourn._drivers.sqlalchemy.private import finish_asyncpg
+from adjourn._drivers.sqlalchemy.sessions import UNPREPARED, socket_of
 from adjourn._drivers.wrappers import is_wrapper
 from adjourn._runtime.forks import keep_for_ever
 from adjourn.types import Parameters, Row, Statement
@@ -207,7 +207,7 @@ class Made:
 
     def lines(self) -> list[HasSocket]:
         """Return all connections as something that can be hung up."""
-        return [line for _, raw, _ in list(self._connections.values()) if (line := _line(raw)) is not None]
+        return [line for _, raw, _ in list(self._connections.values()) if (line := socket_of(raw)) is not None]
 
     def _remember(self, connection: Any, entry: ConnectionPoolEntry) -> None:
         self._connections[id(connection)] = (connection, getattr(connection, "driver_connection", connection), entry)
@@ -276,7 +276,7 @@ def _unprepared(connection: Connection, may_prepare: bool) -> Iterator[None]:
 def is_quiet(connection: Any) -> bool:
     """Return whether nothing has arrived at a connection since its last use, so that its server is probably there."""
     raw = _raw(connection)
-    line = _line(raw)
+    line = socket_of(raw)
     if line is None or (hasattr(raw, "is_closed") and raw.is_closed()):
         return False
     try:
@@ -287,19 +287,11 @@ def is_quiet(connection: Any) -> bool:
 
 def line_of(connection: Any) -> HasSocket | None:
     """Return what has the socket of a connection of SQLAlchemy's, or None if there is none any more."""
-    return _line(_raw(connection))
+    return socket_of(_raw(connection))
 
 
 def _raw(connection: Any) -> Any:
     return getattr(connection, "sync_connection", connection).connection.driver_connection
-
-
-def _line(raw: Any) -> HasSocket | None:
-    if not hasattr(raw, "fileno"):  # asyncpg
-        transport = transport_of(raw)
-        raw = None if transport is None else transport.get_extra_info("socket")
-    line: HasSocket | None = raw
-    return line
 
 
 # Errors

@@ -113,7 +113,7 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
             connecting,
             may_prepare=may_prepare,
         )
-        greets(engine, self._pooler, self._place())
+        greets(engine, self._pooler, self._place(), driver.pool_timeout(self.options))
         return engine
 
     def make_pool(self) -> Engine:
