@@ -86,7 +86,8 @@ class Actor:
         if not self.worker_id:
             (row,) = self.run("register_worker", name="w", queues=None, timeout=60, needed_version=1)
             self.worker_id = row["id"]
-        told = [{"id": id_, "claim": self.jobs.pop(id_), **outcome} for id_, outcome in sorted(outcomes.items())]
+        claims = {id_: self.jobs.pop(id_) for id_ in outcomes}
+        told = [{"id": id_, "claim": claims[id_], **outcome} for id_, outcome in sorted(outcomes.items())]
         rows = self.run(
             "exchange",
             worker_id=self.worker_id,
@@ -97,9 +98,10 @@ class Actor:
             probe=True,
         )
         report = json.loads(rows.pop()["args"])
-        refused = report["refused"] or ()
-        self.deleted += sum(each["outcome"] == "deleted" and each["id"] not in refused for each in told)
-        self.jobs |= {row["id"]: row["claim"] for row in rows}
+        held = report["held"] or ()
+        not_stored = {*held, *(report["refused"] or ())}
+        self.deleted += sum(each["outcome"] == "deleted" and each["id"] not in not_stored for each in told)
+        self.jobs |= {row["id"]: row["claim"] for row in rows} | {id_: claims[id_] for id_ in held}
         if not report["alive"]:
             self.worker_id, self.jobs = 0, {}
 
@@ -197,6 +199,15 @@ def request_abort(actor: Actor) -> None:
         actor.pause()
 
 
+def hold(actor: Actor) -> None:
+    """Lock jobs for a while, and let them go."""
+    with actor.connection.transaction():
+        actor.connection.execute(
+            "select from adjourn.adjourn_jobs where id = any(%s) order by id for update", [actor.some_ids()]
+        )
+        actor.pause()
+
+
 def retry_by_id(actor: Actor) -> None:
     for job_id in actor.some_ids()[:1]:
         with actor.connection.transaction():
@@ -271,7 +282,7 @@ def look(actor: Actor) -> None:
 KINDS = [
     *(finish_and_claim, retry, hand_back, tell_all_and_claim, disown, beat, leave, place, place_and_heal, rescue),
     *(cancel, give_up_a_cancel),
-    *(request_abort, retry_by_id, defer, defer_several, delete_old, drop_old, look),
+    *(hold, request_abort, retry_by_id, defer, defer_several, delete_old, drop_old, look),
 ]
 
 

@@ -153,6 +153,8 @@ class Exchanged:
         Jobs that were claimed but whose stored arguments cannot be read, each with the reason.
     refused
         Ids of jobs that this worker no longer held: their outcomes are not stored.
+    held
+        Ids of jobs that another transaction has locked: their outcomes are not stored yet, and are to be sent again.
     alive
         False if this worker was declared dead.
     repeat
@@ -166,6 +168,7 @@ class Exchanged:
     jobs: list[Job]
     unreadable: list[tuple[Job, Exception]]
     refused: frozenset[int]
+    held: frozenset[int]
     alive: bool
     repeat: bool
     place: bool

@@ -126,7 +126,7 @@ def request_abort(tables: Tables, *, ids: Sequence[int]) -> list[Row]:
     for job in running:
         tables.change(job, abort_requested=True)
         tables.payloads["abort"] = None
-    return [{"id": job.id, "notified": ""} for job in running]
+    return [{"id": job.id} for job in running]
 
 
 @answers

@@ -117,6 +117,7 @@ def exchange(
         wake(tables, besides=worker_id)
     report = {
         "refused": [row["id"] for row in told if row["id"] not in stored] or None,
+        "held": None,  # no transaction locks a row in memory
         "alive": is_alive,
         "repeat": is_to_repeat,
         "place": (any(tables.held(Hold.UNPLACED)) or bool(tables.headless)) if probe else None,

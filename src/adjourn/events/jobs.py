@@ -213,6 +213,37 @@ class OutcomeRefused(Event):
 
 
 @attrs.frozen(kw_only=True)
+class OutcomePostponed(Event):
+    """The outcome of a run cannot be stored yet. The worker tries again, after longer and longer pauses.
+
+    It is told once for each outcome.
+
+    Attributes
+    ----------
+    job_id
+        Of which job.
+    error
+        What the database said; None if another transaction has locked the job.
+    """
+
+    job_id: int
+    error: Exception | None
+
+
+@attrs.frozen(kw_only=True)
+class OutcomeLost(Event):
+    """A worker has ended before the outcome of a run could be stored. Another worker runs the job again.
+
+    Attributes
+    ----------
+    job_id
+        Of which job.
+    """
+
+    job_id: int
+
+
+@attrs.frozen(kw_only=True)
 class OutcomeReduced(Event):
     """The database will never accept a part of an outcome, which is stored without that part.
 

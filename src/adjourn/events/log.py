@@ -143,6 +143,23 @@ def _refused(event: jobs.OutcomeRefused) -> None:
     )
 
 
+def _postponed(event: jobs.OutcomePostponed) -> None:
+    WORKER.warning(
+        "The outcome of job %s cannot be stored yet (%s); trying again until it can",
+        event.job_id,
+        event.error or "another transaction has locked the job",
+        extra={"action": "outcome_postponed"},
+    )
+
+
+def _outcome_lost(event: jobs.OutcomeLost) -> None:
+    WORKER.error(
+        "The outcome of job %s could not be stored before this worker ended; another worker runs the job again",
+        event.job_id,
+        extra={"action": "outcome_lost"},
+    )
+
+
 def _error_dropped(event: jobs.ErrorDropped) -> None:
     WORKER.error(
         "The error of job %s cannot be stored (%s); it ends without",
@@ -298,6 +315,8 @@ WRITERS: dict[type[Event], tuple[logging.Logger, int, Writer]] = {
     jobs.RetryStrategyFailed: (WORKER, logging.ERROR, _strategy_failed),
     jobs.OutcomeStored: (WORKER, logging.DEBUG, _stored),
     jobs.OutcomeRefused: (WORKER, logging.WARNING, _refused),
+    jobs.OutcomePostponed: (WORKER, logging.WARNING, _postponed),
+    jobs.OutcomeLost: (WORKER, logging.ERROR, _outcome_lost),
     jobs.ErrorDropped: (WORKER, logging.ERROR, _error_dropped),
     jobs.RetryDropped: (WORKER, logging.ERROR, _retry_dropped),
     jobs.JobsRescued: (WORKER, logging.WARNING, _rescued),

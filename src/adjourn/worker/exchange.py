@@ -26,6 +26,7 @@ from adjourn._domain.upkeep import timetable_of
 from adjourn.events import (
     ConnectionLost,
     ConnectionRestored,
+    OutcomeLost,
     OutcomeRefused,
     OutcomeStored,
     UnregisteringFailed,
@@ -126,13 +127,13 @@ class Exchange:
         if self._events.wants(kind):
             self._events.emit(kind(worker=self.identity, **facts))
 
-    def _tell_stored(self, batch: Iterable[Outcome], refused: Collection[int]) -> None:
+    def _tell_stored(self, batch: Iterable[Outcome], refused: Collection[int], held: Collection[int]) -> None:
         if refused and self._events.wants(OutcomeRefused):
             for job_id in refused:
                 self._events.emit(OutcomeRefused(job_id=job_id))
         if self._events.wants(OutcomeStored):
             for each in batch:
-                if isinstance(each, Ended) and each.id not in refused:
+                if isinstance(each, Ended) and each.id not in refused and each.id not in held:
                     self._events.emit(OutcomeStored(job_id=each.id, status=each.status))
 
     # The loop
@@ -181,8 +182,8 @@ class Exchange:
             self._hand_back_buffer()
             self.executor.forget_durations()
         limit = 0 if self._stopping else self._room()
-        if not limit and not len(self._outbox):
-            if self._stopping and not len(self.executor):
+        if not limit and not self._outbox.is_due:
+            if self._stopping and not len(self.executor) and (not len(self._outbox) or now > self._leave_at):
                 return True
             await self._sleep(None)
             return False
@@ -195,7 +196,7 @@ class Exchange:
         if exchanged.place and now >= (self._place_at or 0.0):
             placed = await manager.place_async(PLACE_LIMIT)
             self._place_at = None if placed else now + PLACE_RETRY
-        if placed or exchanged.repeat or exchanged.claimed == limit > 0 or len(self._outbox):
+        if placed or exchanged.repeat or exchanged.claimed == limit > 0 or self._outbox.is_due:
             if placed or exchanged.repeat:
                 self._probe_at = 0.0
             if exchanged.repeat:
@@ -214,31 +215,37 @@ class Exchange:
         return False
 
     async def _exchange(self, manager: AsyncWorkerManager, limit: int, probing: bool, now: float) -> Exchanged:
-        batch = self._outbox.next_batch()
+        while True:
+            batch, worker_id = self._outbox.next_batch(), self.worker_id
+            try:
+                return await self._exchange_batch(manager, batch, limit, probing, now)
+            except ConnectorException as error:
+                # A worker that was declared dead meanwhile has forgotten its outcomes.
+                if worker_id != self.worker_id or not self._outbox.not_stored(batch, error):
+                    raise
+
+    async def _exchange_batch(
+        self, manager: AsyncWorkerManager, batch: list[Outcome], limit: int, probing: bool, now: float
+    ) -> Exchanged:
         worker_id = self.worker_id
         if probing:
             self._probe_at = now + PROBE_INTERVAL
         self._is_in_doubt = True
-        try:
-            exchanged = await manager.exchange_async(
-                worker_id,
-                batch,
-                limit=limit,
-                queues=self._options.queues,
-                busy=self._saturated_since is not None and now - self._saturated_since > SATURATED,
-                probe=probing,
-            )
-        except ConnectorException as error:
-            if worker_id == self.worker_id:  # otherwise it was declared dead meanwhile, and has forgotten them
-                self._outbox.not_stored(batch, error)
-            raise
+        exchanged = await manager.exchange_async(
+            worker_id,
+            batch,
+            limit=limit,
+            queues=self._options.queues,
+            busy=self._saturated_since is not None and now - self._saturated_since > SATURATED,
+            probe=probing,
+        )
         self._is_in_doubt = False
         if worker_id != self.worker_id:
             # This worker was declared dead meanwhile, so other workers rescue the jobs just claimed. They must not run
             # here.
             return attrs.evolve(exchanged, jobs=[], unreadable=[], alive=True)
-        self._outbox.stored(batch)
-        self._tell_stored(batch, exchanged.refused)
+        self._outbox.stored(batch, exchanged.held)
+        self._tell_stored(batch, exchanged.refused, exchanged.held)
         if limit:
             if exchanged.claimed < limit:
                 self._saturated_since = None
@@ -294,7 +301,7 @@ class Exchange:
 
     async def _sleep(self, due_in: float | None) -> None:
         """Wait until woken, until the next job is due, or for the polling interval."""
-        timeout = self._options.fetch_job_polling_interval
+        timeout = min(self._options.fetch_job_polling_interval, max(self._outbox.due_at - time.monotonic(), 0.001))
         if due_in is not None:
             timeout = min(timeout, max(due_in, 0.001))
         if self._place_at is not None:
@@ -346,6 +353,9 @@ class Exchange:
             async with asyncio.timeout(LEAVE_TIMEOUT):
                 if self.worker_id:
                     await self._leave()
+            if self._events.wants(OutcomeLost):
+                for job_id in self._outbox.job_ids:
+                    self._events.emit(OutcomeLost(job_id=job_id))
         except (ConnectorException, TimeoutError) as error:
             self._tell(UnregisteringFailed, error=error, waiting=len(self._outbox))
         finally:
@@ -356,9 +366,9 @@ class Exchange:
         is_fresh = self._manager is None
         try:
             manager = await self._connected()
-            if outcomes := self._outbox.outcomes:
-                await manager.exchange_async(self.worker_id, outcomes, limit=0, queues=None, probe=False)
-                self._outbox.clear()
+            self._outbox.hurry()
+            while self._outbox.is_due:
+                await self._exchange(manager, 0, False, time.monotonic())
             if self._is_in_doubt:
                 await manager.disown_async(self.worker_id, ())
             await manager.unregister_worker_async(self.worker_id)

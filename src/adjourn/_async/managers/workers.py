@@ -11,7 +11,7 @@ from adjourn._domain.arguments import check_is_job
 from adjourn._domain.checks import check_filter, check_flag, check_id, check_name, check_seconds, checked_names
 from adjourn._domain.jobs import DeleteJobCondition, Job, Status
 from adjourn._domain.outcomes import Ended
-from adjourn.exceptions import InvalidOption, NoResult
+from adjourn.exceptions import ConnectorException, InvalidOption, NoResult
 
 
 class AsyncWorkers(AsyncStatementRunner):
@@ -110,6 +110,8 @@ class AsyncWorkers(AsyncStatementRunner):
         ------
         InvalidOption
             If the job was not fetched, or a job cannot end with this status.
+        ConnectorException
+            If another transaction has locked the job.
         """
         check_is_job("job", job)
         check_flag("delete_job", delete_job)
@@ -120,6 +122,9 @@ class AsyncWorkers(AsyncStatementRunner):
         delete = DeleteJobCondition.ALWAYS if delete_job else DeleteJobCondition.NEVER
         ended = Ended.of(job, Status(status), delete)
         exchanged = await _manager_of(self).exchange_async(job.worker_id, [ended], limit=0, queues=None, probe=False)
+        if exchanged.held:
+            message = f"job {job.id} does not end, because another transaction has locked it: try again later."
+            raise ConnectorException(message, sqlstate="55P03")
         return not exchanged.refused
 
     async def finish_job_by_id_async(self, job_id: int, status: Status, delete_job: bool = False) -> bool:

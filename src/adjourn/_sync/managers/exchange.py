@@ -128,6 +128,7 @@ class SyncWorkerManager:
             jobs=jobs,
             unreadable=[(job, reason) for job, reason in claimed if reason is not None],
             refused=frozenset(report["refused"] or ()),
+            held=frozenset(report["held"] or ()),
             alive=report["alive"],
             repeat=report["repeat"],
             place=bool(report["place"]),

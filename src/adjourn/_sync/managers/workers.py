@@ -12,7 +12,7 @@ from adjourn._domain.outcomes import Ended
 from adjourn._sync.managers.exchange import MAX_LOSSES, PLACE_LIMIT, SyncWorkerManager
 from adjourn._sync.managers.lists import SyncJobLists
 from adjourn._sync.managers.statements import SyncStatementRunner
-from adjourn.exceptions import InvalidOption, NoResult
+from adjourn.exceptions import ConnectorException, InvalidOption, NoResult
 
 
 class SyncWorkers(SyncStatementRunner):
@@ -109,6 +109,8 @@ class SyncWorkers(SyncStatementRunner):
         ------
         InvalidOption
             If the job was not fetched, or a job cannot end with this status.
+        ConnectorException
+            If another transaction has locked the job.
         """
         check_is_job("job", job)
         check_flag("delete_job", delete_job)
@@ -119,6 +121,9 @@ class SyncWorkers(SyncStatementRunner):
         delete = DeleteJobCondition.ALWAYS if delete_job else DeleteJobCondition.NEVER
         ended = Ended.of(job, Status(status), delete)
         exchanged = _manager_of(self).exchange(job.worker_id, [ended], limit=0, queues=None, probe=False)
+        if exchanged.held:
+            message = f"job {job.id} does not end, because another transaction has locked it: try again later."
+            raise ConnectorException(message, sqlstate="55P03")
         return not exchanged.refused
 
     def finish_job_by_id(self, job_id: int, status: Status, delete_job: bool = False) -> bool:

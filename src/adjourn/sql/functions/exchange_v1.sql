@@ -5,7 +5,9 @@
 --   p_limit: how many jobs to claim. p_queues: the queues to claim from, null for all.
 --   p_busy: the worker has been saturated for a while and need not be notified of new jobs.
 --   p_probe: look also for jobs that are due or not placed yet, and for locks without a head.
--- Returns the claimed jobs, then a last row without id whose args is a report, as JSON.
+-- Returns the claimed jobs, then a last row without id whose args is a report, as JSON: among others, which outcomes were
+-- refused because the job is no longer the worker's, and which jobs another transaction holds, so that their outcomes are
+-- to be sent again.
 create function @schema.adjourn_exchange_v1(
     p_worker bigint, p_outcomes json, p_limit integer, p_queues text[], p_busy boolean, p_probe boolean
 ) returns table (
@@ -20,6 +22,9 @@ declare
     v_claims integer[];
     v_outcomes text[];
     v_errors text[];
+    v_locked bigint[];
+    v_gone bigint[];
+    v_held bigint[];
     v_back bigint[] := '{}';
     v_ended bigint[] := '{}';
     v_locks text[];
@@ -40,28 +45,50 @@ begin
         from json_to_recordset(p_outcomes) o(id bigint, claim integer, outcome text, error text);
         if v_outcomes && array['retried', 'handed_back'] then
             -- Several statements lock these rows. Each of them locks rows in the order of their ids.
-            perform from @schema.adjourn_jobs j where j.id = any(v_ids) and j.worker_id = p_worker order by j.id for update;
-            select back.ids, back.freed into v_back, v_freed from @schema.adjourn_put_back_v1(p_worker, p_outcomes) back;
+            v_locked := array(
+                select j.id from @schema.adjourn_jobs j where j.id = any(v_ids) and j.worker_id = p_worker
+                order by j.id for update skip locked
+            );
+            select back.ids, back.freed into v_back, v_freed from @schema.adjourn_put_back_v1(p_worker, p_outcomes, v_locked) back;
         end if;
-        with outcome as materialized (
-            select * from unnest(v_ids, v_claims, v_outcomes, v_errors) o(id, claim, outcome, error)
-        ), gone as (
-            delete from @schema.adjourn_jobs j using outcome
-            where j.id = outcome.id and j.claim = outcome.claim and j.worker_id = p_worker
-              and outcome.outcome not in ('retried', 'handed_back')
-            returning j.*, outcome.outcome, outcome.error
-        ), stored as (
-            insert into @schema.adjourn_finished_jobs (
-                id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, losses, claim, worker_id,
-                abort_requested, enqueued_at, started_at, errors, status, finished_at
+        -- An outcome whose job another transaction has locked is not waited for: the others would wait with it. To lock all
+        -- rows before they are deleted costs too much, so the first turn takes those that show no sign of a lock (`xmax` is
+        -- who has locked a row, or is deleting it; the claim itself has left xmin there). The second locks the rest.
+        loop
+            with outcome as materialized (
+                select * from unnest(v_ids, v_claims, v_outcomes, v_errors) o(id, claim, outcome, error)
+            ), gone as (
+                delete from @schema.adjourn_jobs j using outcome
+                where j.id = outcome.id and j.claim = outcome.claim and j.worker_id = p_worker
+                  and outcome.outcome not in ('retried', 'handed_back')
+                  and case when v_locked is null then j.xmax = '0'::xid or j.xmax = j.xmin else j.id = any(v_locked) end
+                returning j.*, outcome.outcome, outcome.error
+            ), stored as (
+                insert into @schema.adjourn_finished_jobs (
+                    id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, losses, claim, worker_id,
+                    abort_requested, enqueued_at, started_at, errors, status, finished_at
+                )
+                select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts + 1, losses, claim, worker_id,
+                       abort_requested, enqueued_at, started_at,
+                       @schema.adjourn_with_error_v1(errors, error::jsonb), outcome, now()
+                from gone where outcome <> 'deleted'
             )
-            select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts + 1, losses, claim, worker_id,
-                   abort_requested, enqueued_at, started_at,
-                   @schema.adjourn_with_error_v1(errors, error::jsonb), outcome, now()
-            from gone where outcome <> 'deleted'
-        )
-        select coalesce(array_agg(id), '{}'), array_agg(lock) filter (where lock is not null) into v_ended, v_locks from gone;
-        v_freed := v_freed || v_locks;
+            select coalesce(array_agg(id), '{}'), array_agg(lock) filter (where lock is not null) into v_gone, v_locks from gone;
+            v_ended := v_ended || v_gone;
+            v_freed := v_freed || v_locks;
+            exit when v_locked is not null or cardinality(v_ended) = cardinality(v_ids);
+            v_locked := array(
+                select j.id from @schema.adjourn_jobs j where j.id = any(v_ids) and j.worker_id = p_worker
+                order by j.id for update skip locked
+            );
+            exit when v_locked = '{}';
+        end loop;
+        if cardinality(v_ended) + cardinality(v_back) < cardinality(v_ids) then
+            v_held := array(
+                select j.id from @schema.adjourn_jobs j join unnest(v_ids, v_claims) o(id, claim) on o.id = j.id and o.claim = j.claim
+                where j.worker_id = p_worker
+            );
+        end if;
         if v_freed <> '{}' then
             v_promoted := @schema.adjourn_promote_v1(v_freed);
         end if;
@@ -129,7 +156,8 @@ begin
 
     return query select null::bigint, null::text, null::text, null::integer, null::text, null::text, json_build_object(
         'refused', case when cardinality(v_ended) + cardinality(v_back) < cardinality(v_ids) then
-            array(select u from unnest(v_ids) u where u <> all(v_ended || v_back)) end,
+            array(select u from unnest(v_ids) u where u <> all(v_ended || v_back || v_held)) end,
+        'held', nullif(v_held, '{}'),
         'alive', v_alive, 'repeat', v_repeat, 'place', v_place,
         'due_in', extract(epoch from v_due - now())
     )::text, null::timestamptz, null::integer, null::integer, null::boolean, null::timestamptz, null::timestamptz;

@@ -3,9 +3,10 @@
 --   'retried': they failed. They run again at `retry_at`, in `retry_in` seconds or, without either, at once.
 --     `priority`, `queue` and `lock` are new values. A retry gives up its queueing lock, so that it can always be
 --     stored. Without a delay or a new lock it stays its lock's head.
--- The caller has locked the rows, and promotes the next jobs; its planner settings apply here, too. Returns the ids of
--- jobs that were still the worker's, and the locks that these jobs have left without a head.
-create function @schema.adjourn_put_back_v1(p_worker bigint, p_outcomes json) returns table (ids bigint[], freed text[])
+-- The caller has locked the rows of p_locked, and promotes the next jobs; its planner settings apply here, too. Returns the
+-- ids of jobs that were still the worker's, and the locks that these jobs have left without a head.
+create function @schema.adjourn_put_back_v1(p_worker bigint, p_outcomes json, p_locked bigint[])
+returns table (ids bigint[], freed text[])
 language plpgsql as $$
 begin
     with outcome as materialized (
@@ -17,7 +18,7 @@ begin
         where o.outcome in ('retried', 'handed_back')
     ), mine as materialized (
         select o.*, j.lock as old_lock from outcome o join @schema.adjourn_jobs j on j.id = o.id and j.claim = o.claim
-        where j.worker_id = p_worker
+        where j.worker_id = p_worker and j.id = any(p_locked)
     ), handed_back as (
         update @schema.adjourn_jobs j set worker_id = null, started_at = null
         from mine where mine.outcome = 'handed_back' and j.id = mine.id

@@ -130,6 +130,9 @@ create table @schema.adjourn_schedules (
 \ir ../functions/rescue_v1.sql
 
 -- Reading jobs, and changing them by hand
+\ir ../functions/lock_jobs_v1.sql
+\ir ../functions/cancel_jobs_v1.sql
+\ir ../functions/request_abort_v1.sql
 \ir ../functions/retry_by_id_v1.sql
 \ir ../functions/job_status_v1.sql
 \ir ../functions/list_jobs_v1.sql
