@@ -53,6 +53,7 @@ class Actor:
         self.worker_id = 0
         self.jobs: dict[int, int] = {}
         """The jobs that it runs: the claim of each by its id."""
+        self.apart: int | None = None
         self.deferred = 0
         self.deleted = 0
         self.too_slow = 0
@@ -96,14 +97,18 @@ class Actor:
             queues=self.random.choice([None, ["default"]]),
             busy=self.random.random() < 0.5,
             probe=True,
+            concurrency=self.random.choice([limit, 1]),
+            running=len(self.jobs),
+            apart=self.apart,
         )
         report = json.loads(rows.pop()["args"])
+        self.apart = report["apart"]
         held = report["held"] or ()
         not_stored = {*held, *(report["refused"] or ())}
         self.deleted += sum(each["outcome"] == "deleted" and each["id"] not in not_stored for each in told)
         self.jobs |= {row["id"]: row["claim"] for row in rows} | {id_: claims[id_] for id_ in held}
         if not report["alive"]:
-            self.worker_id, self.jobs = 0, {}
+            self.worker_id, self.jobs, self.apart = 0, {}, None
 
     def some_jobs(self) -> list[int]:
         """Claim, and return the ids of some of the jobs that it runs."""
@@ -160,7 +165,7 @@ def beat(actor: Actor) -> None:
 def leave(actor: Actor) -> None:
     actor.some_jobs()
     actor.run("unregister_worker", worker_id=actor.worker_id)
-    actor.worker_id, actor.jobs = 0, {}
+    actor.worker_id, actor.jobs, actor.apart = 0, {}, None
 
 
 def place(actor: Actor) -> None:
@@ -176,7 +181,7 @@ def rescue(actor: Actor) -> None:
         "update adjourn.adjourn_workers set expires_at = now() - interval '1 s' where id in "
         "(select id from adjourn.adjourn_workers order by random() limit 1 for update skip locked)"
     )
-    actor.run("rescue", max_losses=2, grace=0)
+    actor.run("rescue", max_losses=4, grace=0)
 
 
 def cancel(actor: Actor) -> None:
@@ -314,7 +319,7 @@ class Arena:
         if has_old_week:
             self.observer.execute(OLD_WEEK)
         for actor in self.actors:
-            actor.worker_id, actor.jobs, actor.deferred, actor.deleted = 0, {}, 0, 0
+            actor.worker_id, actor.jobs, actor.apart, actor.deferred, actor.deleted = 0, {}, None, 0, 0
         self.observer.execute(render(JOBS, sql.DEFAULT_SCHEMA).encode())
         place_and_heal(self.actors[0])
 
@@ -342,10 +347,10 @@ class Arena:
             "jobs lost or invented": f"select count(*) - {expected} from adjourn.adjourn_all_jobs",
             "a lock without a head": """
                 select count(*) from (select lock from adjourn.adjourn_jobs where hold in (@behind, @unplaced)
-                except select lock from adjourn.adjourn_jobs where hold = @ready) headless
+                except select lock from adjourn.adjourn_jobs where hold in (@heads)) headless
             """,
             "a lock with two heads": """
-                select count(*) from (select from adjourn.adjourn_jobs where hold = @ready and lock is not null
+                select count(*) from (select from adjourn.adjourn_jobs where hold in (@heads) and lock is not null
                 group by lock having count(*) > 1) heads
             """,
             "a job not placed": "select count(*) from adjourn.adjourn_jobs where hold = @unplaced",

@@ -286,11 +286,24 @@ class Databases(RuleBasedStateMachine):
         queues=st.none() | st.lists(strategies.QUEUES, min_size=1, max_size=2, unique=True),
         busy=st.booleans(),
         probe=st.sampled_from([True, True, False]),
+        concurrency=st.integers(1, 8),
+        running=st.integers(0, 4),
+        apart=st.none() | st.integers(0, 4),
     )
-    def exchange(self, data: st.DataObject, limit: int, queues: list[str] | None, busy: bool, probe: bool) -> None:
+    def exchange(
+        self,
+        data: st.DataObject,
+        limit: int,
+        queues: list[str] | None,
+        busy: bool,
+        probe: bool,
+        concurrency: int,
+        running: int,
+        apart: int | None,
+    ) -> None:
         worker = self.draw_worker(data)
         told = [self.draw_outcome(data, claim) for claim in self.draw_claims(data, worker)]
-        self.exchange_at_both(worker, told, limit, queues, busy, probe)
+        self.exchange_at_both(worker, told, limit, queues, busy, probe, concurrency, running, apart)
 
     @rule(data=st.data(), limit=st.integers(1, 4), ends=st.booleans())
     def work(self, data: st.DataObject, limit: int, ends: bool) -> None:
@@ -302,18 +315,36 @@ class Databases(RuleBasedStateMachine):
         self.exchange_at_both(worker, [], limit, None, False, True)
 
     def exchange_at_both(
-        self, worker: int, told: list[Told], limit: int, queues: list[str] | None, busy: bool, probe: bool
+        self,
+        worker: int,
+        told: list[Told],
+        limit: int,
+        queues: list[str] | None,
+        busy: bool,
+        probe: bool,
+        concurrency: int = 4,
+        running: int = 0,
+        apart: int | None = None,
     ) -> None:
         due_in: list[float | None] = []
 
         def ask(side: Side) -> Any:
             outcomes = [outcome(side) for outcome in told]
             exchanged: Exchanged = side.worker.exchange(
-                side.worker_id(worker), outcomes, limit=limit, queues=queues, busy=busy, probe=probe
+                side.worker_id(worker),
+                outcomes,
+                limit=limit,
+                queues=queues,
+                busy=busy,
+                probe=probe,
+                concurrency=concurrency,
+                running=running,
+                apart=apart,
             )
             due_in.append(exchanged.due_in)
             jobs = [side.seen(job) for job in exchanged.jobs]
-            return jobs, side.numbers(exchanged.refused), exchanged.alive, exchanged.repeat, exchanged.place
+            told_back = exchanged.alive, exchanged.repeat, exchanged.place, exchanged.apart
+            return jobs, side.numbers(exchanged.refused), exchanged.held, told_back
 
         jobs, *_ = self.both(ask)
         self.claims += [(job.id, job.claim, worker) for job in jobs]
@@ -343,11 +374,11 @@ class Databases(RuleBasedStateMachine):
     def place(self, limit: int, heal: bool) -> None:
         self.both(lambda side: side.worker.place(limit, heal))
 
-    @rule(max_losses=st.integers(1, 3), grace=st.sampled_from([0, 0, 10**8]))
+    @rule(max_losses=st.integers(1, 5), grace=st.sampled_from([0, 0, 10**8]))
     def rescue(self, max_losses: int, grace: float) -> None:
         self.both(lambda side: side.worker.rescue(max_losses, grace))
 
-    @rule(max_losses=st.integers(2, 3), timeout=st.sampled_from([60, 100_000]))
+    @rule(max_losses=st.integers(2, 5), timeout=st.sampled_from([60, 100_000]))
     def lose_every_worker(self, max_losses: int, timeout: float) -> None:
         """One claims what it can, all fall silent, and another comes and frees their jobs."""
         self.exchange_at_both(len(self.sides[0].workers) - 1, [], 4, None, False, True)

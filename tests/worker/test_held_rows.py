@@ -56,6 +56,9 @@ def claim(
         queues=None,
         busy=False,
         probe=True,
+        concurrency=1,
+        running=0,
+        apart=None,
     )
     return rows[:-1]
 

@@ -161,6 +161,8 @@ class Exchanged:
         Whether the worker has just asked to be notified of new jobs, and so must claim again before it sleeps.
     place
         Whether there are jobs with a lock to place.
+    apart
+        None, or this worker is to run jobs apart from others: most of the deaths of workers that one of them has seen.
     due_in
         Seconds until the next scheduled job is due; None if there is none, or the exchange did not look for one.
     """
@@ -172,6 +174,7 @@ class Exchanged:
     alive: bool
     repeat: bool
     place: bool
+    apart: int | None
     due_in: float | None
 
     @property

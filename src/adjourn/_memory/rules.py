@@ -10,7 +10,7 @@ from typing import Any
 
 from adjourn import exceptions
 from adjourn._memory.tables import JobRow, Tables
-from adjourn.sql.constants import Hold
+from adjourn.sql.constants import APART_FROM, HEADS, Hold
 
 
 def wake(tables: Tables, always: bool = False, besides: int | None = None) -> bool:
@@ -26,8 +26,8 @@ def wake(tables: Tables, always: bool = False, besides: int | None = None) -> bo
 
 
 def has_head(tables: Tables, lock: str) -> bool:
-    """Return whether a job of the lock is ready or running."""
-    return any(job.lock == lock for job in tables.held(Hold.READY))
+    """Return whether a job of the lock is ready, runs or is to run apart."""
+    return any(job.lock == lock for job in tables.held(*HEADS))
 
 
 def promote(tables: Tables, locks: Iterable[str]) -> list[JobRow]:
@@ -38,6 +38,11 @@ def promote(tables: Tables, locks: Iterable[str]) -> list[JobRow]:
         if best := min(waiting, key=lambda job: job.order, default=None):
             heads.append(tables.change(best, hold=Hold.READY))
     return heads
+
+
+def hold_again(job: JobRow) -> Hold:
+    """Return the ``hold`` of a job that its worker no longer has, and that is to be run again at once."""
+    return Hold.APART if job.doubts >= APART_FROM else Hold.READY
 
 
 def due_at(tables: Tables, at: Any, seconds: float | None) -> datetime.datetime | None:

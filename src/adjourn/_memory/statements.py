@@ -11,7 +11,7 @@ import attrs
 from adjourn import sql
 from adjourn._memory.rules import check_queueing_locks, due_at, first_hold, stored_json, wake
 from adjourn._memory.tables import JobRow, Tables
-from adjourn.sql.constants import Hold
+from adjourn.sql.constants import HEADS
 from adjourn.types import Row
 
 Answer = Callable[..., list[Row]]
@@ -114,7 +114,7 @@ def cancel_jobs(tables: Tables, *, ids: Sequence[int], delete: bool) -> list[Row
     waiting = [job for id_ in sorted(set(ids)) if (job := tables.jobs.get(id_)) and job.worker_id is None]
     for job in waiting:
         tables.finish(job, None if delete else "cancelled")
-        if job.lock is not None and job.hold == Hold.READY:
+        if job.lock is not None and job.hold in HEADS:
             tables.headless.add(job.lock)
     return [{"id": job.id} for job in waiting]
 
@@ -163,6 +163,7 @@ def retry_job_by_id(
         tables.jobs[job_id] = attrs.evolve(
             again,
             losses=0,
+            doubts=0,
             abort_requested=False,
             queueing_lock=None,
             waiting_queueing_lock=None,
@@ -175,9 +176,11 @@ def retry_job_by_id(
             again,
             attempts=old.attempts + was_running,
             abort_requested=False,
+            losses=0,
+            doubts=0,
             queueing_lock=None if was_running else old.queueing_lock,
         )
-        if old.lock is not None and old.hold == Hold.READY:
+        if old.lock is not None and old.hold in HEADS:
             tables.headless.add(old.lock)
     wake(tables, always=True)
     return [{"found": True}]

@@ -32,6 +32,8 @@ class JobRow:
     enqueued_at: datetime.datetime
     attempts: int = 0
     losses: int = 0
+    doubts: int = 0
+    claimed_ahead: bool = False
     claim: int = 0
     worker_id: int | None = None
     abort_requested: bool = False
@@ -85,6 +87,7 @@ class WorkerRow:
     last_heartbeat_at: datetime.datetime
     expires_at: datetime.datetime
     hungry: bool = False
+    apart: bool = False
     dead: bool = False
 
 

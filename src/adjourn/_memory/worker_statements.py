@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 import attrs
 
-from adjourn._memory.rules import due_at, first_hold, has_head, promote, stored_json, wake
+from adjourn._memory.rules import due_at, first_hold, has_head, hold_again, promote, stored_json, wake
 from adjourn._memory.statements import answers
 from adjourn._memory.tables import JobRow, Tables, WorkerRow, with_error
-from adjourn.sql.constants import DUE_LIMIT, Hold
+from adjourn.sql.constants import APART_FROM, DUE_LIMIT, MOST_LOSSES, Hold
 from adjourn.types import Row
 
 CLAIMED = (
@@ -99,6 +99,9 @@ def exchange(
     queues: Sequence[str] | None,
     busy: bool,
     probe: bool,
+    concurrency: int,
+    running: int,
+    apart: int | None,
 ) -> list[Row]:
     """Store the outcomes of jobs, and claim the next jobs."""
     told = [_read(row) for row in json.loads(outcomes or "[]")]
@@ -112,7 +115,8 @@ def exchange(
             freed += [job.lock] if job.lock is not None else []
     ready = {*back, *(job.id for job in promote(tables, freed))}
     next_at = _make_due(tables) if probe else None
-    claimed, is_alive, is_to_repeat = _claim(tables, worker_id, limit, queues, busy)
+    asked = _Asked(worker_id, limit, queues, busy, probe, concurrency, running)
+    claimed, is_alive, is_to_repeat, apart = _claim(tables, asked, apart)
     if not ready <= {job.id for job in claimed}:
         wake(tables, besides=worker_id)
     report = {
@@ -121,6 +125,7 @@ def exchange(
         "alive": is_alive,
         "repeat": is_to_repeat,
         "place": (any(tables.held(Hold.UNPLACED)) or bool(tables.headless)) if probe else None,
+        "apart": apart,
         "due_in": None if next_at is None else (next_at - tables.now).total_seconds(),
     }
     rows: list[Row] = [{column: getattr(job, column) for column in CLAIMED} for job in claimed]
@@ -141,7 +146,7 @@ def _put_back(tables: Tables, worker_id: int, told: Sequence[Row]) -> tuple[list
             continue
         ids.append(job.id)
         if row["outcome"] == "handed_back":
-            tables.change(job, worker_id=None, started_at=None)
+            tables.change(job, worker_id=None, started_at=None, hold=hold_again(job))
             continue
         scheduled_at = due_at(tables, row.get("retry_at"), row.get("retry_in"))
         lock = row.get("lock", job.lock)
@@ -159,6 +164,8 @@ def _put_back(tables: Tables, worker_id: int, told: Sequence[Row]) -> tuple[list
             lock=lock,
             queueing_lock=None,
             waiting_queueing_lock=None,
+            losses=0,
+            doubts=0,
             hold=hold,
             errors=with_error(job.errors, row.get("error")),
         )
@@ -186,26 +193,94 @@ def _make_due(tables: Tables) -> datetime.datetime | None:
     return left[0][0] if left else None
 
 
-def _claim(
-    tables: Tables, worker_id: int, limit: int, queues: Sequence[str] | None, busy: bool
-) -> tuple[list[JobRow], bool, bool]:
-    """Claim jobs; return them, whether the worker is alive, and whether it must claim again before it sleeps."""
-    if limit <= 0:
-        return [], True, False
-    worker = tables.workers.get(worker_id)
+@attrs.frozen
+class _Asked:
+    """What a worker asks for."""
+
+    worker_id: int
+    limit: int
+    queues: Sequence[str] | None
+    busy: bool
+    probe: bool
+    concurrency: int
+    running: int
+
+    def best(self, tables: Tables, hold: Hold, limit: int) -> list[JobRow]:
+        """Return the best jobs of its queues with this ``hold`` that no worker has, best first."""
+        waiting = (job for job in tables.held(hold) if job.worker_id is None)
+        served = (job for job in waiting if self.queues is None or job.queue in self.queues)
+        return heapq.nsmallest(limit, served, key=lambda job: job.order)
+
+
+def _claim(tables: Tables, asked: _Asked, apart: int | None) -> tuple[list[JobRow], bool, bool, int | None]:
+    """Claim jobs; return them, whether the worker is alive, whether it must claim again before it sleeps, and whether
+    it runs jobs apart."""
+    if asked.limit <= 0:
+        return [], True, False, apart
+    worker = tables.workers.get(asked.worker_id)
     if worker is None or worker.dead or worker.expires_at <= tables.now:
-        return [], False, False
-    ready = (
-        job for job in tables.held(Hold.READY) if job.worker_id is None and (queues is None or job.queue in queues)
-    )
+        return [], False, False, apart
+    picked: list[JobRow] = []
+    was_apart = apart is not None
+    if apart is None and asked.probe and _is_turn_of_apart(tables, asked):
+        apart = 0
+    if apart is not None and (was_apart or not asked.running):
+        picked, apart = _pick_apart(tables, asked, apart)
+        if not picked and not asked.running:
+            apart = None
+    is_new_to_hunger, is_hungry = False, worker.hungry
+    if apart is None:
+        picked = asked.best(tables, Hold.READY, asked.limit)
+        is_new_to_hunger = not worker.hungry and len(picked) < asked.limit
+        if is_new_to_hunger or (worker.hungry and asked.busy):
+            is_hungry = is_new_to_hunger
+    tables.workers[worker.id] = attrs.evolve(worker, hungry=is_hungry, apart=apart is not None)
+    slots = max(asked.concurrency - asked.running, 0)
     claimed = [
-        tables.change(job, worker_id=worker_id, claim=job.claim + 1, started_at=tables.now, waiting_queueing_lock=None)
-        for job in heapq.nsmallest(limit, ready, key=lambda job: job.order)
+        tables.change(
+            job,
+            worker_id=worker.id,
+            claim=job.claim + 1,
+            started_at=tables.now,
+            waiting_queueing_lock=None,
+            claimed_ahead=number >= slots,
+            hold=Hold.READY,
+        )
+        for number, job in enumerate(picked)
     ]
-    is_new_to_hunger = not worker.hungry and len(claimed) < limit
-    if is_new_to_hunger or (worker.hungry and busy):
-        tables.workers[worker_id] = attrs.evolve(worker, hungry=is_new_to_hunger)
-    return claimed, True, is_new_to_hunger
+    return claimed, True, is_new_to_hunger, apart
+
+
+def _is_turn_of_apart(tables: Tables, asked: _Asked) -> bool:
+    """Return whether it is the turn of a job that is to run apart, and this worker may stop running others for it."""
+    jobs = asked.best(tables, Hold.APART, 1)
+    if not jobs:
+        return False
+    job = jobs[0]
+    if asked.running and any(
+        worker.apart
+        and worker.id != asked.worker_id
+        and not _is_silent(worker, tables)
+        and (worker.queues is None or job.queue in worker.queues)
+        for worker in tables.workers.values()
+    ):
+        return False
+    return all(job.order < other.order for other in asked.best(tables, Hold.READY, 1))
+
+
+def _pick_apart(tables: Tables, asked: _Asked, worst: int) -> tuple[list[JobRow], int]:
+    """Choose jobs that are to run apart from others, in company of each other; return them, and the most deaths of
+    workers that one of them has seen."""
+    picked: list[JobRow] = []
+    for job in asked.best(tables, Hold.APART, asked.concurrency):
+        doubts = max(worst, job.doubts)
+        exponent = max(MOST_LOSSES - 1 - doubts, 0) / (MOST_LOSSES - APART_FROM)
+        size = asked.running + len(picked) + 1
+        if size > asked.concurrency or size > max(1, int(0.000001 + asked.concurrency**exponent)):
+            break
+        picked.append(job)
+        worst = doubts
+    return picked, worst
 
 
 @answers
@@ -253,7 +328,7 @@ def disown(tables: Tables, *, worker_id: int, known: Sequence[int]) -> list[Row]
     """Put back jobs that were claimed for a worker but that the worker does not know."""
     lost = [job for job in tables.of_worker([worker_id]) if job.id not in known]
     for job in lost:
-        tables.change(job, worker_id=None, started_at=None)
+        tables.change(job, worker_id=None, started_at=None, hold=hold_again(job))
     return [{"id": job.id} for job in lost]
 
 
@@ -267,13 +342,15 @@ def rescue(tables: Tables, *, max_losses: int, grace: float) -> list[Row]:
     if not dead:
         return nothing
     jobs = tables.of_worker(dead)
-    failing = [job for job in jobs if job.losses + 1 >= max_losses]
+    failing = [job for job in jobs if not job.claimed_ahead and job.losses + 1 >= max_losses]
     for job in failing:
         tables.finish(job, "failed", _worker_lost(job, tables.now), attempts=job.attempts + 1, losses=job.losses + 1)
     promote(tables, [job.lock for job in failing if job.lock is not None])
     rescued = [job for job in jobs if job.id in tables.jobs]
     for job in rescued:
-        tables.change(job, worker_id=None, started_at=None, attempts=job.attempts + 1, losses=job.losses + 1)
+        begun = not job.claimed_ahead
+        job = attrs.evolve(job, doubts=job.doubts + 1, attempts=job.attempts + begun, losses=job.losses + begun)
+        tables.change(job, worker_id=None, started_at=None, hold=hold_again(job))
     for id_ in dead:
         del tables.workers[id_]
     if jobs:

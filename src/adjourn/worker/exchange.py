@@ -83,6 +83,9 @@ class Exchange:
         # Whether jobs may have been claimed without this worker knowing it.
         self._is_in_doubt = False
         self._failures = 0
+        # Jobs that may kill their worker run apart from others: see `Exchanged.apart`.
+        self._apart: int | None = None
+        self._is_clearing = False
         self._stopping = False
         # A worker that does not wait may end before its first heartbeat, and there may be no other workers.
         self._keeps_house = not worker.options.wait
@@ -115,6 +118,7 @@ class Exchange:
         self.executor.abandon()
         self._buffer.clear()
         self._outbox.clear()
+        self._apart = None
         self.worker_id = 0
         self._wake.set()
 
@@ -228,6 +232,7 @@ class Exchange:
         self, manager: AsyncWorkerManager, batch: list[Outcome], limit: int, probing: bool, now: float
     ) -> Exchanged:
         worker_id = self.worker_id
+        running = len(self.executor) + len(self._buffer)
         if probing:
             self._probe_at = now + PROBE_INTERVAL
         self._is_in_doubt = True
@@ -238,12 +243,18 @@ class Exchange:
             queues=self._options.queues,
             busy=self._saturated_since is not None and now - self._saturated_since > SATURATED,
             probe=probing,
+            concurrency=self._options.concurrency,
+            running=running,
+            apart=self._apart,
         )
         self._is_in_doubt = False
         if worker_id != self.worker_id:
             # This worker was declared dead meanwhile, so other workers rescue the jobs just claimed. They must not run
             # here.
             return attrs.evolve(exchanged, jobs=[], unreadable=[], alive=True)
+        if self._apart is None and exchanged.apart is not None:
+            self._is_clearing = running > 0
+        self._apart = exchanged.apart
         self._outbox.stored(batch, exchanged.held)
         self._tell_stored(batch, exchanged.refused, exchanged.held)
         if limit:
@@ -269,6 +280,9 @@ class Exchange:
     def _room(self) -> int:
         """Return how many jobs to claim: those that can run at once, and a few that can run soon after."""
         concurrency = self._options.concurrency
+        if self._apart is not None:
+            self._is_clearing = self._is_clearing and bool(len(self.executor) or self._buffer)
+            return 0 if self._is_clearing else max(0, concurrency - len(self.executor) - len(self._buffer))
         ahead = min(int(LONGEST_BUFFERED * concurrency / max(self.executor.mean_duration, 1e-6)), LARGEST_BUFFER)
         if concurrency + ahead > LARGEST_BUFFER:
             ahead = max(0, LARGEST_BUFFER - concurrency)

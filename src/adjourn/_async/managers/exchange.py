@@ -16,8 +16,6 @@ from adjourn.types import JSONLoads, Row
 
 PLACE_LIMIT = 200
 """How many jobs with locks one transaction places; promotions wait until it ends."""
-MAX_LOSSES = 5
-"""A job whose worker has died this many times fails."""
 
 
 @attrs.define
@@ -92,6 +90,9 @@ class AsyncWorkerManager:
         queues: Sequence[str] | None,
         busy: bool = False,
         probe: bool = True,
+        concurrency: int | None = None,
+        running: int = 0,
+        apart: int | None = None,
     ) -> Exchanged:
         """Store the outcomes of jobs and claim the next jobs, in one round trip and one commit.
 
@@ -108,7 +109,14 @@ class AsyncWorkerManager:
         busy
             Whether this worker has been saturated for a while, so that it need not be notified of new jobs.
         probe
-            Whether to look also for jobs that are due, jobs that are not placed yet, and locks without a head.
+            Whether to look also for jobs that are due, jobs that are not placed yet, jobs to run apart, and locks without
+            a head.
+        concurrency
+            How many jobs the worker can run at once, ``limit`` by default.
+        running
+            How many jobs the worker has.
+        apart
+            What the last exchange has returned as ``apart``.
         """
         rows = await self._run_async(
             "exchange",
@@ -118,6 +126,9 @@ class AsyncWorkerManager:
             queues=None if queues is None else list(queues),
             busy=busy,
             probe=probe,
+            concurrency=limit if concurrency is None else concurrency,
+            running=running,
+            apart=apart,
         )
         report = json.loads(rows.pop()["args"])
         claimed = [self._claimed(row, worker_id) for row in rows]
@@ -131,6 +142,7 @@ class AsyncWorkerManager:
             alive=report["alive"],
             repeat=report["repeat"],
             place=bool(report["place"]),
+            apart=report["apart"],
             due_in=report["due_in"],
         )
 

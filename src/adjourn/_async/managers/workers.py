@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from adjourn._async.managers.exchange import MAX_LOSSES, PLACE_LIMIT, AsyncWorkerManager
+from adjourn._async.managers.exchange import PLACE_LIMIT, AsyncWorkerManager
 from adjourn._async.managers.lists import AsyncJobLists
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._domain.arguments import check_is_job
@@ -12,6 +12,7 @@ from adjourn._domain.checks import check_filter, check_flag, check_id, check_nam
 from adjourn._domain.jobs import DeleteJobCondition, Job, Status
 from adjourn._domain.outcomes import Ended
 from adjourn.exceptions import ConnectorException, InvalidOption, NoResult
+from adjourn.sql.constants import MOST_LOSSES
 
 
 class AsyncWorkers(AsyncStatementRunner):
@@ -68,7 +69,7 @@ class AsyncWorkers(AsyncStatementRunner):
         """
         check_seconds("seconds_since_heartbeat", seconds_since_heartbeat)
         rows = await self.run_async("declare_dead", {"seconds": seconds_since_heartbeat})
-        await _manager_of(self).rescue_async(max_losses=MAX_LOSSES, grace=0)
+        await _manager_of(self).rescue_async(max_losses=MOST_LOSSES, grace=0)
         return [row["id"] for row in rows]
 
     async def fetch_job_async(self, queues: Sequence[str] | None, worker_id: int) -> Job | None:

@@ -9,10 +9,11 @@ from adjourn._domain.arguments import check_is_job
 from adjourn._domain.checks import check_filter, check_flag, check_id, check_name, check_seconds, checked_names
 from adjourn._domain.jobs import DeleteJobCondition, Job, Status
 from adjourn._domain.outcomes import Ended
-from adjourn._sync.managers.exchange import MAX_LOSSES, PLACE_LIMIT, SyncWorkerManager
+from adjourn._sync.managers.exchange import PLACE_LIMIT, SyncWorkerManager
 from adjourn._sync.managers.lists import SyncJobLists
 from adjourn._sync.managers.statements import SyncStatementRunner
 from adjourn.exceptions import ConnectorException, InvalidOption, NoResult
+from adjourn.sql.constants import MOST_LOSSES
 
 
 class SyncWorkers(SyncStatementRunner):
@@ -67,7 +68,7 @@ class SyncWorkers(SyncStatementRunner):
         """
         check_seconds("seconds_since_heartbeat", seconds_since_heartbeat)
         rows = self.run("declare_dead", {"seconds": seconds_since_heartbeat})
-        _manager_of(self).rescue(max_losses=MAX_LOSSES, grace=0)
+        _manager_of(self).rescue(max_losses=MOST_LOSSES, grace=0)
         return [row["id"] for row in rows]
 
     def fetch_job(self, queues: Sequence[str] | None, worker_id: int) -> Job | None:

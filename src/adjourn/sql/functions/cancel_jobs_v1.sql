@@ -17,7 +17,7 @@ begin
                abort_requested, enqueued_at, started_at, errors, 'cancelled', now()
         from gone where not p_delete
     ), noted as (
-        insert into @schema.adjourn_headless_locks (lock) select distinct lock from gone where lock is not null and hold = @ready
+        insert into @schema.adjourn_headless_locks (lock) select distinct lock from gone where lock is not null and hold in (@heads)
     )
     select id from gone;
 end $$;

@@ -4,12 +4,17 @@
 --     errors; adjourn_put_back_v1 describes the other keys of a retry.
 --   p_limit: how many jobs to claim. p_queues: the queues to claim from, null for all.
 --   p_busy: the worker has been saturated for a while and need not be notified of new jobs.
---   p_probe: look also for jobs that are due or not placed yet, and for locks without a head.
+--   p_probe: look also for jobs that are due or not placed yet, for jobs to run apart, and for locks without a head.
+--   p_concurrency, p_running: how many jobs the worker can run at once, and how many it has. What is claimed beyond that
+--     waits in the worker, so if that dies, nobody knows whether it had begun.
+--   p_apart: null, or the worker runs jobs apart from others: most of the deaths of workers that one of them has seen. Before
+--     it claims the first, it ends those that it has.
 -- Returns the claimed jobs, then a last row without id whose args is a report, as JSON: among others, which outcomes were
 -- refused because the job is no longer the worker's, and which jobs another transaction holds, so that their outcomes are
 -- to be sent again.
 create function @schema.adjourn_exchange_v1(
-    p_worker bigint, p_outcomes json, p_limit integer, p_queues text[], p_busy boolean, p_probe boolean
+    p_worker bigint, p_outcomes json, p_limit integer, p_queues text[], p_busy boolean, p_probe boolean,
+    p_concurrency integer, p_running integer, p_apart integer
 ) returns table (
     id bigint, queue text, task_name text, priority integer, lock text, queueing_lock text, args text, scheduled_at timestamptz,
     attempts integer, claim integer, abort_requested boolean, enqueued_at timestamptz, started_at timestamptz
@@ -33,6 +38,9 @@ declare
     v_picked bigint[] := '{}';
     v_alive boolean := true;
     v_hungry boolean;
+    v_apart integer := p_apart;
+    v_was_apart boolean;
+    v_slots integer;
     v_repeat boolean := false;
     v_place boolean;
     v_due timestamptz;
@@ -110,11 +118,27 @@ begin
     end if;
 
     if p_limit > 0 then
-        select w.hungry into v_hungry from @schema.adjourn_workers w
+        select w.hungry, w.apart into v_hungry, v_was_apart from @schema.adjourn_workers w
         where w.id = p_worker and not w.dead and w.expires_at > now() for key share;
         v_alive := found;
         if v_alive then
-            if p_queues is null then
+            if v_apart is null and p_probe and exists (select from @schema.adjourn_jobs j where j.hold = @apart)
+                and @schema.adjourn_turn_of_apart_v1(p_worker, p_queues, p_running > 0) then
+                v_apart := 0;
+            end if;
+            if v_apart is not null and (p_apart is not null or p_running = 0) then
+                select apart.ids, apart.worst into v_picked, v_apart
+                from @schema.adjourn_pick_apart_v1(p_queues, p_concurrency, p_running, v_apart) apart;
+                if v_picked = '{}' and p_running = 0 then
+                    v_apart := null;
+                end if;
+            end if;
+            if v_was_apart <> (v_apart is not null) then
+                update @schema.adjourn_workers set apart = (v_apart is not null) where id = p_worker;
+            end if;
+            if v_apart is not null then
+                null;
+            elsif p_queues is null then
                 v_picked := array(
                     select j.id from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id is null
                     order by j.priority desc, j.id limit p_limit for update skip locked
@@ -133,14 +157,28 @@ begin
                 );
             end if;
             if v_picked <> '{}' then
+                v_slots := greatest(p_concurrency - p_running, 0);
+                -- A job that was claimed apart becomes like any other that runs.
                 return query
                 update @schema.adjourn_jobs j
-                set worker_id = p_worker, claim = j.claim + 1, started_at = now(), waiting_queueing_lock = null
-                where j.id = any(v_picked)
+                set worker_id = p_worker, claim = j.claim + 1, started_at = now(), waiting_queueing_lock = null,
+                    claimed_ahead = null, hold = @ready
+                where j.id = any(v_picked[1 : v_slots])
                 returning j.id, j.queue, j.task_name, j.priority, j.lock, j.queueing_lock, j.args::text, j.scheduled_at,
                           j.attempts, j.claim, j.abort_requested, j.enqueued_at, j.started_at;
+                if cardinality(v_picked) > v_slots then
+                    return query
+                    update @schema.adjourn_jobs j
+                    set worker_id = p_worker, claim = j.claim + 1, started_at = now(), waiting_queueing_lock = null,
+                        claimed_ahead = true
+                    where j.id = any(v_picked[v_slots + 1 : cardinality(v_picked)])
+                    returning j.id, j.queue, j.task_name, j.priority, j.lock, j.queueing_lock, j.args::text, j.scheduled_at,
+                              j.attempts, j.claim, j.abort_requested, j.enqueued_at, j.started_at;
+                end if;
             end if;
-            if not v_hungry and cardinality(v_picked) < p_limit then
+            if v_apart is not null then
+                null;
+            elsif not v_hungry and cardinality(v_picked) < p_limit then
                 -- A transaction that stored a job meanwhile did not see the flag, so the worker claims again after this
                 -- commit.
                 update @schema.adjourn_workers set hungry = true where id = p_worker;
@@ -158,7 +196,7 @@ begin
         'refused', case when cardinality(v_ended) + cardinality(v_back) < cardinality(v_ids) then
             array(select u from unnest(v_ids) u where u <> all(v_ended || v_back || v_held)) end,
         'held', nullif(v_held, '{}'),
-        'alive', v_alive, 'repeat', v_repeat, 'place', v_place,
+        'alive', v_alive, 'repeat', v_repeat, 'place', v_place, 'apart', v_apart,
         'due_in', extract(epoch from v_due - now())
     )::text, null::timestamptz, null::integer, null::integer, null::boolean, null::timestamptz, null::timestamptz;
 end $$;

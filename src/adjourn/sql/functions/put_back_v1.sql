@@ -1,6 +1,6 @@
 -- Put jobs of a worker back, to be run again: those of p_outcomes, as adjourn_exchange_v1 takes them, that are
 --   'handed_back': as if they had not been claimed, at the same place in their lock;
---   'retried': they failed. They run again at `retry_at`, in `retry_in` seconds or, without either, at once.
+--   'retried': they failed, and so have not killed their worker. They run again at `retry_at`, in `retry_in` seconds or, without either, at once.
 --     `priority`, `queue` and `lock` are new values. A retry gives up its queueing lock, so that it can always be
 --     stored. Without a delay or a new lock it stays its lock's head.
 -- The caller has locked the rows of p_locked, and promotes the next jobs; its planner settings apply here, too. Returns the
@@ -20,14 +20,15 @@ begin
         select o.*, j.lock as old_lock from outcome o join @schema.adjourn_jobs j on j.id = o.id and j.claim = o.claim
         where j.worker_id = p_worker and j.id = any(p_locked)
     ), handed_back as (
-        update @schema.adjourn_jobs j set worker_id = null, started_at = null
+        update @schema.adjourn_jobs j set
+            worker_id = null, started_at = null, hold = case when j.doubts >= @apart_from then @apart else j.hold end
         from mine where mine.outcome = 'handed_back' and j.id = mine.id
         returning j.id, null::text as freed
     ), retried as (
         update @schema.adjourn_jobs j set
             worker_id = null, attempts = j.attempts + 1, started_at = null, scheduled_at = mine.due_at,
             priority = coalesce(mine.priority, j.priority), queue = coalesce(mine.queue, j.queue), lock = coalesce(mine.lock, j.lock),
-            queueing_lock = null, waiting_queueing_lock = null,
+            queueing_lock = null, waiting_queueing_lock = null, losses = 0, doubts = 0,
             hold = case when mine.due_at > now() then @scheduled when mine.lock is null or mine.lock is not distinct from j.lock then @ready
                         else @unplaced end,
             errors = @schema.adjourn_with_error_v1(j.errors, mine.error::jsonb)

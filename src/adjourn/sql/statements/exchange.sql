@@ -1,3 +1,4 @@
 select * from @schema.adjourn_exchange_v1(
-    %(worker_id)s, %(outcomes)s::text::json, %(limit)s, %(queues)s::text[], %(busy)s, %(probe)s
+    %(worker_id)s, %(outcomes)s::text::json, %(limit)s, %(queues)s::text[], %(busy)s, %(probe)s,
+    %(concurrency)s, %(running)s, %(apart)s
 )
