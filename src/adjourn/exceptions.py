@@ -29,6 +29,7 @@ __all__ = [
     "MissingApp",
     "MovedElsewhere",
     "NoResult",
+    "OutcomesNotStored",
     "ProcrastinateException",
     "RetryDecisionLike",
     "RunTaskError",
@@ -177,6 +178,23 @@ class UniqueViolation(ConnectorException):
         super().__init__(message, sqlstate="23505")
         self.constraint_name = constraint_name
         self.queueing_lock = queueing_lock
+
+
+class OutcomesNotStored(ConnectorException):
+    """A worker has ended, and could not store the outcomes of jobs that had ended. Other workers run these jobs again.
+
+    Attributes
+    ----------
+    count : int
+        How many jobs.
+    """
+
+    def __init__(self, count: int, seconds: float) -> None:
+        super().__init__(
+            f"The worker has ended, and the outcomes of {count} jobs that have ended are not stored, because the database "
+            f"did not serve it. Other workers run these jobs again when it has been silent for {seconds:g} seconds."
+        )
+        self.count = count
 
 
 class SchemaOutOfDate(ConnectorException):

@@ -150,6 +150,7 @@ class WorkerOptions(TypedDict, total=False):
     install_signal_handlers: bool
     update_heartbeat_interval: float
     stalled_worker_timeout: float
+    round_trip_timeout: float | None
     timeout: float | None
     task_middleware: Iterable[AnyTaskMiddleware] | None
     worker_middleware: Iterable[AnyWorkerMiddleware] | None

@@ -148,7 +148,9 @@ async def test_a_claim_whose_answer_was_lost_is_put_back(
 ) -> None:
     ids = await app.configure_task("any").batch_defer_async({}, {}, {})
     await claim_async(manager, worker)
+    assert await manager.list_unknown_claims_async(worker, ids[:2]) == [HandedBack(ids[2], 1)]
     assert await manager.disown_async(worker, ids[:1]) == ids[1:]
+    assert await manager.list_unknown_claims_async(worker, ids[:1]) == []
     assert [job.id for job in (await claim_async(manager, worker)).jobs] == ids[1:]
 
 

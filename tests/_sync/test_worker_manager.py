@@ -143,7 +143,9 @@ def test_nobody_is_declared_dead_just_after_the_server_has_started(
 def test_a_claim_whose_answer_was_lost_is_put_back(app: adjourn.App, manager: SyncWorkerManager, worker: int) -> None:
     ids = app.configure_task("any").batch_defer({}, {}, {})
     claim(manager, worker)
+    assert manager.list_unknown_claims(worker, ids[:2]) == [HandedBack(ids[2], 1)]
     assert manager.disown(worker, ids[:1]) == ids[1:]
+    assert manager.list_unknown_claims(worker, ids[:1]) == []
     assert [job.id for job in claim(manager, worker).jobs] == ids[1:]
 
 

@@ -365,6 +365,14 @@ class Databases(RuleBasedStateMachine):
         worker = self.draw_worker(data)
         known = [number for number, _, _ in self.draw_claims(data, worker)]
         self.both(
+            lambda side: [
+                (side.numbers([back.id]), back.claim)
+                for back in side.worker.list_unknown_claims(
+                    side.worker_id(worker), [side.job(number) for number in known]
+                )
+            ]
+        )
+        self.both(
             lambda side: side.numbers(
                 side.worker.disown(side.worker_id(worker), [side.job(number) for number in known])
             )

@@ -23,12 +23,15 @@ class Link:
     ----------
     is_silent
         Whether it loses everything from now on, in both directions. The connections stay, and TCP goes on to acknowledge.
+    loses_answers
+        Whether it loses what the server says from now on, while the server hears everything.
     """
 
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
         self.client = client
         self.server = server
         self.is_silent = False
+        self.loses_answers = False
 
     def cut(self) -> None:
         """End both connections."""
@@ -55,6 +58,8 @@ class Proxy:
         Whether new connections are accepted and then never answered.
     is_refusing
         Whether new connections are ended at once.
+    is_truncating
+        Whether only half of the server's next answer is passed on, on each connection, which is ended then.
     """
 
     def __init__(self, server: tuple[str, int] | str) -> None:
@@ -62,6 +67,7 @@ class Proxy:
         self.delay = 0.0
         self.is_silent = False
         self.is_refusing = False
+        self.is_truncating = False
         self.links: list[Link] = []
         self._is_closed = False
         self._listening = socket.create_server(("127.0.0.1", 0))
@@ -82,7 +88,7 @@ class Proxy:
 
     def heal(self) -> None:
         """Let new connections work again. What was lost stays lost, and silent connections stay silent."""
-        self.is_silent = self.is_refusing = False
+        self.is_silent = self.is_refusing = self.is_truncating = False
 
     def cut(self) -> None:
         """End all present connections."""
@@ -148,8 +154,13 @@ class Proxy:
                         continue
                     if not piece:
                         return
+                    if link.loses_answers and source is link.server:
+                        continue
                     if self.delay:
                         time.sleep(self.delay)
+                    if self.is_truncating and source is link.server:
+                        target.sendall(piece[: len(piece) // 2])
+                        return
                     target.sendall(piece)
 
 

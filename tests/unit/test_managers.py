@@ -12,6 +12,7 @@ import adjourn
 from adjourn import manager as managers
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._sync.managers.statements import SyncStatementRunner
+from adjourn.jobs import Status
 from adjourn.testing import InMemoryConnector
 
 COMPOSED = {
@@ -49,6 +50,31 @@ def test_its_managers_ask_the_same_database(attribute: str) -> None:
     assert type(found) is COMPOSED[attribute]
     assert getattr(manager, attribute) is found
     assert (found.connector, found.schema) == (manager.connector, "other_schema")
+
+
+def test_its_managers_follow_it_to_another_connector() -> None:
+    # Test suites of programs that were written for Procrastinate assign it.
+    former, other = InMemoryConnector(), InMemoryConnector()
+    manager = managers.JobManager(former)
+    before = [getattr(manager, attribute) for attribute in COMPOSED]
+    manager.connector = other
+    job_id = adjourn.App(connector=other).configure_task("t").defer()
+    assert [each.connector for each in before] == [former] * len(COMPOSED)
+    assert [getattr(manager, attribute).connector for attribute in COMPOSED] == [other] * len(COMPOSED)
+    assert [job.id for job in manager.list_jobs()] == [job_id]
+    worker_id = manager.register_worker()
+    job = manager.fetch_job(None, worker_id)
+    assert job is not None
+    assert manager.finish_job(job, Status.SUCCEEDED)
+    assert manager.delete_old_jobs(nb_hours=0) == 1
+
+
+def test_its_statements_and_managers_follow_it_to_another_schema() -> None:
+    manager = managers.JobManager(InMemoryConnector())
+    assert manager.lists.schema == "adjourn"
+    manager.schema = "other_schema"
+    assert manager.lists.schema == "other_schema"
+    assert '"other_schema"' in manager.statements["list_jobs"].text
 
 
 async def test_a_name_does_what_it_stands_for() -> None:

@@ -70,3 +70,18 @@ with on_signals(lambda: print("stopping", flush=True)):
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGTERM, "stopping\n", "")
+
+
+def test_a_second_signal_ends_a_process_that_the_kernel_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr(signal, "raise_signal", lambda number: None)
+    monkeypatch.setattr(os, "_exit", ended.append)
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        with on_signals(lambda: None):
+            send(signal.SIGTERM)
+            assert not ended
+            send(signal.SIGTERM)
+            assert ended == [128 + signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -15,7 +15,7 @@ import pytest
 
 import adjourn
 from adjourn import events, sql
-from adjourn.exceptions import ConnectorException
+from adjourn.exceptions import ConnectorException, OutcomesNotStored
 from adjourn.jobs import Status
 from adjourn.worker import exchange
 from support.bench import Bench
@@ -117,7 +117,7 @@ async def test_a_worker_that_ends_by_itself_waits_for_a_held_row(
 async def test_a_stop_does_not_wait_for_ever_for_a_held_row_and_names_the_job(
     app: adjourn.App, bench: Bench, holder: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange, "LEAVE_TIMEOUT", 0.5)
+    monkeypatch.setattr(exchange, "HELD_PATIENCE", 0.5)
     postponed: list[events.OutcomePostponed] = []
     lost: list[events.OutcomeLost] = []
     app.events.subscribe(events.OutcomePostponed, postponed.append)
@@ -129,8 +129,9 @@ async def test_a_stop_does_not_wait_for_ever_for_a_held_row_and_names_the_job(
             await asyncio.to_thread(hold, holder, context.job.id)
 
     job_id = await work.defer_async()
-    async with bench.working():
-        await bench.until(lambda: postponed)
+    with pytest.raises(OutcomesNotStored):
+        async with bench.working():
+            await bench.until(lambda: postponed)
     assert [event.job_id for event in lost] == [job_id]
     holder.commit()
     # It is run again, as if its worker had died.
@@ -140,8 +141,9 @@ async def test_a_stop_does_not_wait_for_ever_for_a_held_row_and_names_the_job(
 
 
 async def test_a_worker_that_leaves_stores_what_can_be_stored(
-    app: adjourn.App, bench: Bench, observer: psycopg.Connection[Any]
+    app: adjourn.App, bench: Bench, observer: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(exchange, "HELD_PATIENCE", 0.0)
     begun: list[int] = []
     release = threading.Event()
     lost: list[events.OutcomeLost] = []
@@ -161,10 +163,10 @@ async def test_a_worker_that_leaves_stores_what_can_be_stored(
         "create trigger refuse before insert on adjourn.adjourn_finished_jobs for each row execute function refuse()"
     )
     try:
-        async with bench.working(concurrency=5, fetch_job_polling_interval=0.5):
-            await bench.until(lambda: len(begun) == 5)
-            release.set()
-            # The exchange that leaves has all outcomes at once.
+        with pytest.raises(OutcomesNotStored):
+            async with bench.working(concurrency=5, fetch_job_polling_interval=0.5):
+                await bench.until(lambda: len(begun) == 5)
+                release.set()
         statuses = [await bench.status(job_id) for job_id in ids]
         assert statuses == ["succeeded", "succeeded", "doing", "succeeded", "succeeded"]
         assert [event.job_id for event in lost] == [ids[2]]

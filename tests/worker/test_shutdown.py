@@ -13,7 +13,7 @@ import pytest
 import adjourn
 from adjourn import events
 from adjourn._async.managers.exchange import AsyncWorkerManager
-from adjourn.exceptions import ConnectorException
+from adjourn.exceptions import ConnectorException, OutcomesNotStored
 from adjourn.types import Statement
 from adjourn.worker import Worker
 from support.bench import Bench
@@ -144,7 +144,7 @@ async def test_a_one_shot_worker_runs_what_is_due_before_it_ends(app: adjourn.Ap
 async def test_a_stop_is_bounded_though_the_database_is_gone(
     app: adjourn.App, bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("adjourn.worker.exchange.LEAVE_TIMEOUT", 0.5)
+    monkeypatch.setattr("adjourn.worker.worker.LEAVE_TIMEOUT", 0.5)
     begun, release = asyncio.Event(), asyncio.Event()
 
     @app.task
@@ -156,7 +156,9 @@ async def test_a_stop_is_bounded_though_the_database_is_gone(
         raise adjourn.exceptions.ConnectorException("the database is gone")
 
     job_id = await work.defer_async()
-    async with bench.working(fetch_job_polling_interval=0.1) as worker:
+    worker = Worker(app, fetch_job_polling_interval=0.1, install_signal_handlers=False)
+    running = asyncio.create_task(worker.run())
+    async with asyncio.timeout(20):
         await begun.wait()
         monkeypatch.setattr(app.connector, "session_async", refuse)
         await app.connector.execute_query_async(
@@ -165,6 +167,8 @@ async def test_a_stop_is_bounded_though_the_database_is_gone(
         )
         release.set()
         worker.stop()
+        with pytest.raises(OutcomesNotStored, match="the outcomes of 1 jobs"):
+            await running
     assert "could not unregister" in caplog.text
     assert await bench.status(job_id) == "doing"
 

@@ -104,6 +104,7 @@ class LoopedSession:
             self._thread.close()
             raise
         self.is_wakeable: bool = self._session.is_wakeable
+        self.can_listen: bool = self._session.can_listen
         self._is_closed = False
 
     def _run(self, function: Callable[..., Coroutine[Any, Any, T]], *arguments: Any) -> T:
@@ -124,6 +125,10 @@ class LoopedSession:
     def wake(self) -> None:
         """End the wait for notifications that is under way, or else the next one. From any thread, at any time."""
         self._session.wake()
+
+    def abandon(self) -> None:
+        """Give the connection up at once, without talking to the server. From any thread, at any time."""
+        self._session.abandon()
 
     def close(self) -> None:
         """Close the connection, and end the thread. Closing twice does nothing."""

@@ -168,7 +168,7 @@ class Exchanged:
     """
 
     jobs: list[Job]
-    unreadable: list[tuple[Job, Exception]]
+    unreadable: list[tuple[Job, BaseException]]
     refused: frozenset[int]
     held: frozenset[int]
     alive: bool

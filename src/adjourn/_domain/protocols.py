@@ -37,6 +37,9 @@ class AsyncSessionLike(Protocol):
     async def wait_for_notifications_async(self, timeout: float) -> list[str]:
         """Wait at most ``timeout`` seconds for notifications, and return their payloads."""
 
+    def abandon(self) -> None:
+        """Give the connection up at once: whatever waits on it raises. May be called from any thread."""
+
     async def close_async(self) -> None:
         """Close the connection; never raises because it is broken."""
 
@@ -54,11 +57,18 @@ class SyncSessionLike(Protocol):
         """Wait at most ``timeout`` seconds for notifications, and return their payloads."""
 
     @property
+    def can_listen(self) -> bool:
+        """Whether notifications arrive."""
+
+    @property
     def is_wakeable(self) -> bool:
         """Whether `wake` ends a wait."""
 
     def wake(self) -> None:
         """End the wait that is under way, or else the next one. May be called from any thread."""
+
+    def abandon(self) -> None:
+        """Give the connection up at once: whatever waits on it raises. May be called from any thread."""
 
     def close(self) -> None:
         """Close the connection; never raises because it is broken."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import weakref
+from collections.abc import Sequence
 
 import attrs
 
@@ -14,6 +16,44 @@ KEEP_INTERVAL = 24 * 3600.0
 """Seconds between records of which schedules are still in use."""
 HEAL_SHARE = 20
 """Checking every lock takes longer the more there are; it may take at most 1/N of the time, with this N."""
+
+
+MOST_NAMED = 3
+"""How many sessions a message names."""
+
+
+@attrs.frozen(kw_only=True)
+class BlockingSession:
+    """A session of the database for which upkeep has to wait.
+
+    Attributes
+    ----------
+    pid
+        Its process on the server, for ``pg_terminate_backend``.
+    role
+        The role that it has logged in as.
+    application_name
+        What it calls itself.
+    since
+        When its transaction began; None if this role may not know.
+    """
+
+    pid: int
+    role: str | None
+    application_name: str | None
+    since: datetime.datetime | None
+
+    def __str__(self) -> str:
+        since = f", in a transaction since {self.since.isoformat(' ', 'seconds')}" if self.since else ""
+        return f"session {self.pid} ({self.application_name or ''!r} of role {self.role!r}{since})"
+
+
+def named_sessions(sessions: Sequence[BlockingSession]) -> str:
+    """Return sessions as text for a message."""
+    if not sessions:
+        return "a session that has ended meanwhile"
+    more = f" and {len(sessions) - MOST_NAMED} more" if len(sessions) > MOST_NAMED else ""
+    return ", ".join(map(str, sessions[:MOST_NAMED])) + more
 
 
 @attrs.define

@@ -1,8 +1,19 @@
-"""Check whether a socket has anything to read, with any driver."""
+"""What can be done with the socket of a connection, with any driver."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import select
+import socket
+from typing import Protocol
+
+
+class HasSocket(Protocol):
+    """A connection of a driver."""
+
+    def fileno(self) -> int:
+        """Return the descriptor of its socket, or raise if it has none any more."""
 
 
 def readable(descriptor: int) -> bool:
@@ -12,3 +23,13 @@ def readable(descriptor: int) -> bool:
         poll.register(descriptor, select.POLLIN)
         return bool(poll.poll(0))
     return bool(select.select([descriptor], [], [], 0)[0])
+
+
+def hang_up(connection: HasSocket) -> None:
+    """Shut a connection's socket down, so that whatever waits for the server on it fails at once. From any thread."""
+    with contextlib.suppress(Exception):  # each driver has its own error for a closed connection
+        descriptor = connection.fileno()
+        with socket.socket(fileno=os.dup(descriptor)) as line:
+            # Its owner may have closed it just before, and the number may be another socket's by now.
+            if connection.fileno() == descriptor:
+                line.shutdown(socket.SHUT_RDWR)

@@ -345,7 +345,7 @@ def _nothing(tables: Tables, **parameters: Any) -> list[Row]:
     return []
 
 
-for _name in ("lock_migrations", "make_partitions"):
+for _name in ("lock_migrations", "make_partitions", "list_blockers"):
     ANSWERS[_name] = _nothing
 for _version in sql.versions():
     ANSWERS[_version.statement.name] = _nothing

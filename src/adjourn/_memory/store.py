@@ -262,7 +262,7 @@ class MemoryConnection:
         ConnectorException
             If the connection is closed, or if `MemoryStore.execute` raises it.
         """
-        self._check_open()
+        self.check_open()
         if statement.name in TRANSACTIONS:
             self._change_transaction(statement.name)
             return []
@@ -281,13 +281,13 @@ class MemoryConnection:
 
     def listen(self) -> None:
         """Start to receive notifications."""
-        self._check_open()
+        self.check_open()
         self._store.deliver_to(self._mailbox)
 
     @property
     def mailbox(self) -> Mailbox:
         """The mailbox in which notifications arrive, after `listen` was called."""
-        self._check_open()
+        self.check_open()
         return self._mailbox
 
     def wake(self) -> None:
@@ -300,6 +300,13 @@ class MemoryConnection:
         self._transaction = None
         self._mailbox = Mailbox(self._store)
 
-    def _check_open(self) -> None:
+    def abandon(self) -> None:
+        """Close the connection, and end a wait that is under way."""
+        mailbox = self._mailbox
+        self.close()
+        mailbox.wake()
+
+    def check_open(self) -> None:
+        """Raise `ConnectorException` if the connection is closed."""
         if self._is_closed:
             raise exceptions.ConnectorException("The connection is closed.")

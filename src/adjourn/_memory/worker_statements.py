@@ -324,6 +324,13 @@ def _rivals(tables: Tables, new: Sequence[int]) -> list[tuple[JobRow, JobRow]]:
 
 
 @answers
+def list_unknown_claims(tables: Tables, *, worker_id: int, known: Sequence[int]) -> list[Row]:
+    """Return the jobs that were claimed for a worker but that the worker does not know."""
+    unknown = (job for job in tables.of_worker([worker_id]) if job.id not in known)
+    return [{"id": job.id, "claim": job.claim} for job in sorted(unknown, key=lambda job: job.id)]
+
+
+@answers
 def disown(tables: Tables, *, worker_id: int, known: Sequence[int]) -> list[Row]:
     """Put back jobs that were claimed for a worker but that the worker does not know."""
     lost = [job for job in tables.of_worker([worker_id]) if job.id not in known]

@@ -6,6 +6,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+from typing import Any
+
+_unix_events: Any = getattr(asyncio, "unix_events", None)
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
@@ -27,11 +31,22 @@ def thread_of(loop: asyncio.AbstractEventLoop) -> int | None:
     return getattr(loop, "_thread_id", 0 if loop.is_running() else None)
 
 
-def leave_in_silence(task: asyncio.Task[object] | None) -> None:
+def leave_in_silence(task: asyncio.Future[Any] | None) -> None:
     """Suppress asyncio's warning about a task that never ends by itself when its loop is abandoned.
 
     `asyncio.gather` sets ``Task._log_destroy_pending``, too. Without it: a logged error, "Task was destroyed but
     it is pending!", in a program that has not closed the app.
     """
     if task is not None:
-        task._log_destroy_pending = False  # type: ignore[attr-defined]  # private
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # private, of tasks alone
+
+
+def is_loops_handler(handler: Any) -> bool:
+    """Return whether a handler of signals serves an event loop.
+
+    `asyncio.Runner` sets a `functools.partial` of its method ``_on_sigint``; ``loop.add_signal_handler`` sets
+    ``asyncio.unix_events._sighandler_noop``. Without these: a child that a task forks ignores the first of such signals.
+    """
+    if isinstance(handler, functools.partial):
+        return isinstance(getattr(handler.func, "__self__", None), asyncio.Runner)
+    return handler is not None and handler is getattr(_unix_events, "_sighandler_noop", None)

@@ -1,7 +1,5 @@
-"""The command ``adjourn``: one module for each command, `flags` for their flags, `logs` for their log records.
-
-Exit codes: 0 for done, 1 for failed (with one line on stderr that says why), 2 for an invalid command line or
-environment.
+"""The command ``adjourn``: one module for each command, `flags` for their flags, `logs` for their log records, `exits`
+for its exit codes.
 """
 
 from __future__ import annotations
@@ -9,20 +7,23 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
 import adjourn
+from adjourn._runtime.signals import end_on
 from adjourn.cli import defer, demo, flags, healthchecks, logs, schema, shell, worker
+from adjourn.cli.exits import Exit, described
 from adjourn.exceptions import AdjournException, MissingApp
 
 logger: logging.Logger = logging.getLogger(__name__)
 
 COMMANDS = (worker, defer, schema, healthchecks, shell, demo)
-EPILOG = """\
+EPILOG = f"""\
 `adjourn COMMAND --help` explains a command. The options above can also be given after the command.
 
-Exit codes: 0 done, 1 failed (stderr says why), 2 invalid command line or environment.
+{described()}
 """
 
 
@@ -112,6 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments
         The command line without the program's name; None for that of this process.
     """
+    end_on(signal.SIGTERM)
     options = parse(arguments)
     try:
         logs.configure(
@@ -128,14 +130,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AdjournException as error:
         logger.debug("The cause:", exc_info=error)
         print("adjourn:", " ".join(str(error).split()), file=sys.stderr)
-        return 1
+        return Exit.FAILED
     except BrokenPipeError:
         # The reader has closed the pipe. Without this, Python would report that again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return Exit.FAILED
     except KeyboardInterrupt:
-        return 130
-    return 2
+        return Exit.INTERRUPTED
+    return Exit.REFUSED
 
 
 def run(options: argparse.Namespace) -> int:

@@ -18,7 +18,8 @@ DESCRIPTION = """\
 Run the app's jobs in this process until it is stopped.
 
 The first SIGINT (Ctrl-C) or SIGTERM stops the worker gracefully: it starts no more jobs, waits for the running ones, and
-exits with 0. The second one ends it at once; other workers then run its jobs again.
+exits with 0. The second one ends it at once, also as the first process of a container; other workers then run its jobs
+again.
 
 A flag overrides its environment variable, which overrides the app's worker_defaults, which override the defaults below.
 """

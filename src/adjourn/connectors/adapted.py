@@ -18,13 +18,17 @@ from typing import Any, Generic, TypeVar
 from adjourn import exceptions
 from adjourn._async.connectors.lifecycle import AsyncPooledHalf
 from adjourn._dispatch.dispatcher import Dispatcher
+from adjourn._dispatch.limits import DriversSession
 from adjourn._dispatch.looped import LoopedHalf, LoopedSession
 from adjourn._drivers.numbered import has_several_commands, numbered
+from adjourn._drivers.settings import check_encoding, greeting
+from adjourn._runtime.aio import uninterrupted
 from adjourn.connectors.base import AsyncSession, SyncSession
 from adjourn.connectors.faces import AsynchronousConnector, SynchronousConnector
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 __all__ = [
+    "SETTINGS",
     "AdaptedConnector",
     "Driver",
     "DriverSession",
@@ -34,6 +38,14 @@ __all__ = [
 ]
 
 PoolT = TypeVar("PoolT")
+
+SETTINGS: Statement = Statement("settings", greeting(None, sets=True, lasting=False))
+"""A statement for a driver to execute once on each connection of a pool that it makes, without parameters.
+
+It sets what adjourn's statements depend on, whatever the role or the database begins its sessions with. Sessions need
+it not: adjourn sets what they need. Do not execute it on a connection of the user's own, nor behind a connection pooler in
+transaction mode. Besides, connect with ``client_encoding=UTF8``.
+"""
 
 
 class DriverSession(abc.ABC):
@@ -92,6 +104,9 @@ class DriverSession(abc.ABC):
             If the connection is lost, before the wait or during it. A worker takes another session then.
         """
 
+    can_listen: bool = True
+    """Whether notifications arrive. If not, as behind a connection pooler in transaction mode, workers poll for jobs."""
+
     is_wakeable: bool = False
     """Whether `wake` ends a wait; False unless you write both."""
 
@@ -100,6 +115,14 @@ class DriverSession(abc.ABC):
 
         By default it does nothing. A worker whose session is not wakeable waits in turns of a quarter of a second, so it
         takes up to that long to end.
+        """
+
+    def abandon(self) -> None:  # noqa: B027 - a session need not know how
+        """Close the connection at once, without talking to the server. From any thread, at any time.
+
+        By default it does nothing. Whether you write it or not, adjourn cancels the calls that are under way, and does
+        not wait for them. A driver on asyncio shuts down the socket of its transport here, as in `Driver.discard_pool`,
+        so that the server does not keep the session.
         """
 
     @abc.abstractmethod
@@ -120,11 +143,15 @@ class Driver(abc.ABC, Generic[PoolT]):
     timeout
         Seconds: how long a call waits for a connection at most, and closing for calls in flight; 30 unless set. The
         driver keeps the former itself (`execute_async`); the latter is kept for it.
+    pooler
+        Whether there is a connection pooler in transaction mode in between; False unless set. Then adjourn sets nothing in
+        sessions, and the driver must not prepare statements.
     json_dumps, json_loads
         Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless set.
     """
 
     timeout: float = 30.0
+    pooler: bool = False
     json_dumps: JSONDumps = staticmethod(json.dumps)
     json_loads: JSONLoads = staticmethod(json.loads)
 
@@ -302,7 +329,15 @@ class DriverHalf(AsyncPooledHalf[Any]):
 
     async def session_async(self) -> AsyncSession:
         """Open another connection, for the caller alone."""
-        return await self._driver.session_async(self.pool if self.is_external else None)
+        session = DriversSession(await self._driver.session_async(self.pool if self.is_external else None))
+        try:
+            text = greeting(None, sets=not self._driver.pooler, lasting=True)
+            (facts,) = await session.execute_async(Statement("greeting", text), None)
+            check_encoding(facts["encoding"])
+        except BaseException:
+            await uninterrupted(session.close_async)
+            raise
+        return session
 
 
 class SyncAdaptedConnector(SynchronousConnector):

@@ -33,6 +33,9 @@ class SyncPsycopgConnector(SynchronousConnector):
         Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
     pool_factory
         The class of the pool, or a function with the arguments of `psycopg_pool.ConnectionPool`.
+    pooler
+        Whether there is a connection pooler in transaction mode in between, such as PgBouncer. By default adjourn finds
+        out.
     **options
         The pool's options (``min_size``, 1 by default, ``max_size``, 10 by default, ``timeout`` in seconds, 30 by
         default, ``configure``, ``kwargs``, ...), and
@@ -51,11 +54,17 @@ class SyncPsycopgConnector(SynchronousConnector):
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
         pool_factory: Callable[..., ConnectionPool[Any]] = ConnectionPool,
+        pooler: bool | None = None,
         **options: Any,
     ) -> None:
         super().__init__(
             SyncPsycopgHalf(
-                conninfo, json_dumps=json_dumps, json_loads=json_loads, pool_factory=pool_factory, **options
+                conninfo,
+                json_dumps=json_dumps,
+                json_loads=json_loads,
+                pool_factory=pool_factory,
+                pooler=pooler,
+                **options,
             )
         )
 
@@ -71,6 +80,9 @@ class PsycopgConnector(AsynchronousConnector):
         Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
     pool_factory
         The class of the pool, or a function with the arguments of `psycopg_pool.AsyncConnectionPool`.
+    pooler
+        Whether there is a connection pooler in transaction mode in between, such as PgBouncer. By default adjourn finds
+        out.
     **options
         The pool's options (``min_size``, 1 by default, ``max_size``, 10 by default, ``timeout`` in seconds, 30 by
         default, ``configure``, ``kwargs``, ...), and
@@ -90,10 +102,16 @@ class PsycopgConnector(AsynchronousConnector):
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
         pool_factory: Callable[..., AsyncConnectionPool[Any]] = AsyncConnectionPool,
+        pooler: bool | None = None,
         **options: Any,
     ) -> None:
         half = AsyncPsycopgHalf(
-            conninfo, json_dumps=json_dumps, json_loads=json_loads, pool_factory=pool_factory, **options
+            conninfo,
+            json_dumps=json_dumps,
+            json_loads=json_loads,
+            pool_factory=pool_factory,
+            pooler=pooler,
+            **options,
         )
 
         def make_sync_half() -> SyncPsycopgHalf:
@@ -103,7 +121,7 @@ class PsycopgConnector(AsynchronousConnector):
 
         def connect(pool: AsyncConnectionPool[Any] | None) -> SyncSession:
             # The options of the connector's own pool do not matter here.
-            found = half.options if pool is None else options_of_pool(pool)
+            found = half.options if pool is None else options_of_pool(pool, pooler)
             return SyncPsycopgHalf(**connecting_options(found)).session()
 
         dispatcher = Dispatcher(half, make_sync_half, connect, make_plain_half=SyncPsycopgHalf)

@@ -27,6 +27,9 @@ class Psycopg2Connector(SynchronousConnector):
         A connection string or URL.
     json_dumps, json_loads
         Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
+    pooler
+        Whether there is a connection pooler in transaction mode in between, such as PgBouncer. By default adjourn finds
+        out.
     **options
         ``minconn`` (1 by default) and ``maxconn`` (10 by default), the numbers of connections; ``timeout``, the
         seconds to wait for one (30 by default); ``connection_factory`` and ``cursor_factory`` of psycopg2; and the
@@ -44,9 +47,10 @@ class Psycopg2Connector(SynchronousConnector):
         *,
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
+        pooler: bool | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(SyncPsycopg2Half(dsn, json_dumps=json_dumps, json_loads=json_loads, **options))
+        super().__init__(SyncPsycopg2Half(dsn, json_dumps=json_dumps, json_loads=json_loads, pooler=pooler, **options))
 
 
 class AsyncPsycopg2Connector(AsynchronousConnector):
@@ -61,6 +65,9 @@ class AsyncPsycopg2Connector(AsynchronousConnector):
         A connection string or URL.
     json_dumps, json_loads
         Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
+    pooler
+        Whether there is a connection pooler in transaction mode in between, such as PgBouncer. By default adjourn finds
+        out.
     **options
         ``minconn`` (1 by default) and ``maxconn`` (10 by default), the numbers of connections; ``timeout``, the
         seconds to wait for one (30 by default); ``connection_factory`` and ``cursor_factory`` of psycopg2; and the
@@ -78,9 +85,10 @@ class AsyncPsycopg2Connector(AsynchronousConnector):
         *,
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
+        pooler: bool | None = None,
         **options: Any,
     ) -> None:
-        half = AsyncPsycopg2Half(dsn, json_dumps=json_dumps, json_loads=json_loads, **options)
+        half = AsyncPsycopg2Half(dsn, json_dumps=json_dumps, json_loads=json_loads, pooler=pooler, **options)
 
         def make_sync_half() -> SyncPsycopg2Half:
             made = SyncPsycopg2Half(json_dumps=half.json_dumps, json_loads=half.json_loads)
@@ -88,7 +96,7 @@ class AsyncPsycopg2Connector(AsynchronousConnector):
             return made
 
         def connect(pool: ThreadedConnectionPool | None) -> SyncSession:
-            return connected_session(half.options if pool is None else options_of_pool(pool, half.timeout))
+            return connected_session(half.options if pool is None else options_of_pool(pool, half.timeout, pooler))
 
         dispatcher = Dispatcher(half, make_sync_half, connect, make_plain_half=SyncPsycopg2Half)
         super().__init__(dispatcher, Psycopg2Connector.twin_of(dispatcher))

@@ -18,6 +18,7 @@ An event is made only if it has a subscriber. The log is the first subscriber.
 
 from __future__ import annotations
 
+from adjourn._domain.upkeep import BlockingSession
 from adjourn.events.jobs import (
     ErrorDropped,
     JobAborted,
@@ -53,6 +54,7 @@ from adjourn.events.subscriptions import Event, Events
 from adjourn.events.workers import (
     ConnectionLost,
     ConnectionRestored,
+    EventLoopBlocked,
     HeartbeatFailed,
     PartitionsNotMade,
     UnregisteringFailed,
@@ -65,10 +67,12 @@ from adjourn.events.workers import (
 )
 
 __all__ = [
+    "BlockingSession",
     "ConnectionLost",
     "ConnectionRestored",
     "ErrorDropped",
     "Event",
+    "EventLoopBlocked",
     "Events",
     "HeartbeatFailed",
     "JobAbortRequested",

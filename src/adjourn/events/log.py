@@ -8,12 +8,16 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from adjourn._domain.jobs import Job
+from adjourn._domain.upkeep import named_sessions
 from adjourn.events import jobs, schedules, workers
 from adjourn.events.subscriptions import Event, Events
-from adjourn.exceptions import AdjournException, SchemaOutOfDate
+from adjourn.exceptions import AdjournException
 
 JOBS: logging.Logger = logging.getLogger("adjourn.jobs")
 WORKER: logging.Logger = logging.getLogger("adjourn.worker")
+
+LONGEST_ERROR = 300
+"""Characters of an error that one record shows."""
 
 Writer: TypeAlias = Callable[[Any], None]
 
@@ -227,7 +231,7 @@ def _scheduling_failed(event: schedules.SchedulingFailed) -> None:
     extra: dict[str, Any] = {"action": "side_task_failed"}
     if event.task_name is None:
         message = "Periodic tasks could not be deferred (%s); trying again in %.1f s"
-        WORKER.warning(message, event.error, event.retry_in, extra=extra)
+        WORKER.warning(message, _brief(event.error), event.retry_in, extra=extra)
     else:
         extra["task_name"] = event.task_name
         WORKER.error("Periodic task %s cannot be deferred", event.task_name, exc_info=event.error, extra=extra)
@@ -260,44 +264,70 @@ def _declared_dead(event: workers.WorkerDeclaredDead) -> None:
 
 
 def _heartbeat_failed(event: workers.HeartbeatFailed) -> None:
-    expected = isinstance(event.error, AdjournException)
-    level = logging.DEBUG if event.failures > 1 else logging.WARNING
     WORKER.log(
-        level if expected else logging.ERROR,
+        logging.WARNING if event.is_news else logging.DEBUG,
         "No heartbeat: %s",
-        event.error,
-        exc_info=None if expected else event.error,
+        _brief(event.error),
+        exc_info=_unexpected(event.error),
         extra={"action": "heartbeat_failed", "failures": event.failures},
     )
 
 
+def _loop_blocked(event: workers.EventLoopBlocked) -> None:
+    culprit = "something blocks it" if event.job is None else f"job {event.job.call_string} blocks it"
+    WORKER.warning(
+        "The event loop has not turned for %.1f s, so other jobs wait: %s. %d claimed jobs that have not begun go back. "
+        "Declare tasks that block with `def`, or use asyncio.to_thread\n%s",
+        event.patience,
+        culprit,
+        event.handed_back,
+        event.stack,
+        extra={"action": "loop_blocked", "worker": _identity(event.worker, event.job)},
+    )
+
+
 def _connection_lost(event: workers.ConnectionLost) -> None:
-    is_news = event.failures == 1 or isinstance(event.error, SchemaOutOfDate)
     WORKER.log(
-        logging.ERROR if is_news else logging.WARNING,
-        "The database did not serve this worker (%s); %d outcomes wait. Trying again in %.1f s",
-        event.error,
+        logging.ERROR if event.is_news else logging.DEBUG,
+        "The database does not serve this worker (%s); %d outcomes wait. Attempt %d failed; it keeps trying",
+        _brief(event.error),
         event.waiting,
-        event.retry_in,
+        event.failures,
+        exc_info=_unexpected(event.error),
         extra={"action": "connector_lost", "failures": event.failures},
     )
 
 
 def _connection_restored(event: workers.ConnectionRestored) -> None:
-    WORKER.info("The database is back", extra={"action": "connector_back"})
+    message = "The database is back after %.1f s"
+    WORKER.info(message, event.duration, extra={"action": "connector_back", "duration": event.duration})
 
 
 def _unregistering_failed(event: workers.UnregisteringFailed) -> None:
-    WORKER.warning(
-        "The worker could not unregister (%s); another worker will rescue its %d jobs",
-        str(event.error) or "it took too long",
+    WORKER.log(
+        logging.ERROR if event.unstored else logging.WARNING,
+        "The worker could not unregister (%s); another worker will rescue its %d jobs. %d of them have ended and run again",
+        _brief(event.error),
         event.waiting,
-        extra={"action": "stop_worker"},
+        event.unstored,
+        extra={"action": "stop_worker", "unstored": event.unstored},
     )
 
 
 def _partitions_not_made(event: workers.PartitionsNotMade) -> None:
-    WORKER.info("No partitions made: %s", event.error, extra={"action": "partitions_not_made"})
+    reason = named_sessions(event.waits_for) if event.waits_for else _brief(event.error)
+    WORKER.info("No partitions made, because of %s", reason, extra={"action": "partitions_not_made"})
+
+
+def _brief(error: BaseException | None) -> str:
+    """Return an error in one line, without the statement that drivers add to their message."""
+    text = str(error).split("\nLINE ")[0].split("\n[SQL:")[0]
+    return " ".join(text.split())[:LONGEST_ERROR] or type(error).__name__
+
+
+def _unexpected(error: BaseException) -> BaseException | None:
+    """Return an error whose traceback is of use, because it is not one of the database's."""
+    return None if isinstance(error, AdjournException) else error
 
 
 WRITERS: dict[type[Event], tuple[logging.Logger, int, Writer]] = {
@@ -329,6 +359,7 @@ WRITERS: dict[type[Event], tuple[logging.Logger, int, Writer]] = {
     workers.WorkerStopping: (WORKER, logging.INFO, _worker_stopping),
     workers.WorkerDeclaredDead: (WORKER, logging.ERROR, _declared_dead),
     workers.HeartbeatFailed: (WORKER, logging.ERROR, _heartbeat_failed),
+    workers.EventLoopBlocked: (WORKER, logging.WARNING, _loop_blocked),
     workers.ConnectionLost: (WORKER, logging.ERROR, _connection_lost),
     workers.ConnectionRestored: (WORKER, logging.INFO, _connection_restored),
     workers.UnregisteringFailed: (WORKER, logging.WARNING, _unregistering_failed),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import attrs
 
+from adjourn._domain.jobs import Job
+from adjourn._domain.upkeep import BlockingSession
 from adjourn.events.subscriptions import Event
 
 
@@ -96,10 +98,35 @@ class HeartbeatFailed(WorkerEvent):
         The error.
     failures
         How many times in a row.
+    is_news
+        Whether the log tells of it: the first failure, one of another kind, and one each minute.
     """
 
-    error: Exception
+    error: BaseException
     failures: int
+    is_news: bool
+
+
+@attrs.frozen(kw_only=True)
+class EventLoopBlocked(WorkerEvent):
+    """A task does not let a worker's event loop turn, and so keeps other jobs waiting. Told once each time.
+
+    Attributes
+    ----------
+    job
+        The job that blocks the loop; None if something else does.
+    patience
+        The seconds for which it has not turned, at least.
+    handed_back
+        How many jobs the worker had claimed and not begun. They go back to their queues.
+    stack
+        Where the loop's thread is, as in a traceback.
+    """
+
+    job: Job | None
+    patience: float
+    handed_back: int
+    stack: str
 
 
 @attrs.frozen(kw_only=True)
@@ -112,37 +139,51 @@ class ConnectionLost(WorkerEvent):
         The error.
     failures
         How many times in a row.
+    is_news
+        Whether the log tells of it: the first failure, one of another kind, and one each minute.
     retry_in
         Seconds until it tries again.
     waiting
         How many outcomes of jobs wait to be stored.
     """
 
-    error: Exception
+    error: BaseException
     failures: int
+    is_news: bool
     retry_in: float
     waiting: int
 
 
 @attrs.frozen(kw_only=True)
 class ConnectionRestored(WorkerEvent):
-    """The database serves a worker again."""
+    """The database serves a worker again.
+
+    Attributes
+    ----------
+    duration
+        Seconds for which it did not.
+    """
+
+    duration: float
 
 
 @attrs.frozen(kw_only=True)
 class UnregisteringFailed(WorkerEvent):
-    """A worker has ended and could not unregister. Another one will rescue its jobs.
+    """A worker has ended and could not tell the database. Another one will rescue its jobs.
 
     Attributes
     ----------
     error
         The error.
     waiting
-        How many outcomes of jobs could not be stored.
+        How many jobs are affected.
+    unstored
+        How many of them have ended. Their outcomes are not stored, so they run again.
     """
 
-    error: Exception
+    error: BaseException
     waiting: int
+    unstored: int
 
 
 @attrs.frozen(kw_only=True)
@@ -154,6 +195,9 @@ class PartitionsNotMade(Event):
     ----------
     error
         The database's error.
+    waits_for
+        The sessions that use the table, the one with the oldest transaction first.
     """
 
     error: Exception
+    waits_for: tuple[BlockingSession, ...] = ()

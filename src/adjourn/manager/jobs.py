@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 from adjourn import sql
+from adjourn._async.managers.forwarding import part_of
 from adjourn._async.managers.jobs import AsyncJobManager
 from adjourn._compat.awaited import awaitable_on_a_loop
 from adjourn._domain.jobs import Job
@@ -45,25 +45,25 @@ class JobManager(AsyncJobManager, SyncJobManager):
         super().__init__(connector, schema)
         self._group = DeferGroup(super().defer_job_async, super().batch_defer_jobs_async)
 
-    @functools.cached_property
+    @property
     def lists(self) -> JobLists:
         """Finds jobs, and counts them."""
-        return JobLists(self.connector, self.schema)
+        return part_of(self, JobLists)
 
-    @functools.cached_property
+    @property
     def workers(self) -> Workers:
         """A worker's operations one by one, for tools and tests."""
-        return Workers(self.connector, self.schema)
+        return part_of(self, Workers)
 
-    @functools.cached_property
+    @property
     def retention(self) -> Retention:
         """Deletes old finished jobs."""
-        return Retention(self.connector, self.schema)
+        return part_of(self, Retention)
 
-    @functools.cached_property
+    @property
     def schedules(self) -> Schedules:
         """Defers the ticks of periodic tasks, and keeps their schedules."""
-        return Schedules(self.connector, self.schema)
+        return part_of(self, Schedules)
 
     async def defer_job_async(self, job: Job, connection: Any = None) -> Job:
         """Store one job, in one commit with others that are deferred at the same time.

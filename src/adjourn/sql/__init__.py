@@ -15,7 +15,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 
-from adjourn.sql.errors import lacks_right, missing_right, out_of_date, speaks_of_schema
+from adjourn.sql.errors import found_locked, lacks_right, missing_right, out_of_date, speaks_of_schema
 from adjourn.sql.history import SchemaVersion, latest_version, own_folder, versions
 from adjourn.sql.templates import DEFAULT_SCHEMA, channel, checked, read, render
 from adjourn.types import Statement
@@ -24,6 +24,7 @@ __all__ = [
     "DEFAULT_SCHEMA",
     "SchemaVersion",
     "channel",
+    "found_locked",
     "lacks_right",
     "latest_version",
     "missing_right",

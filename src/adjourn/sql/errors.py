@@ -39,6 +39,11 @@ def lacks_right(error: ConnectorException) -> bool:
     return error.sqlstate == "42501"
 
 
+def found_locked(error: ConnectorException) -> bool:
+    """Return whether the database gave up because another session has locked what the statement needs."""
+    return error.sqlstate == "55P03"
+
+
 def missing_right(schema: str, error: ConnectorException) -> ConnectorException:
     """Return the error that says which right the role lacks to apply the schema, and how to grant it."""
     quoted = identifier(schema)

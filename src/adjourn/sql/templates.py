@@ -118,7 +118,9 @@ def identifier(name: str) -> str:
 
 
 def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+    quoted = "'" + text.replace("'", "''") + "'"
+    # As quote_literal does: right with any standard_conforming_strings.
+    return " E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted
 
 
 def _advisory_key(purpose: str, schema: str) -> int:

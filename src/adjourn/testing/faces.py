@@ -23,6 +23,7 @@ class SessionFace(abc.ABC):
     def __init__(self, session: AsyncSession | SyncSession) -> None:
         self.is_wakeable: bool = session.is_wakeable
         self.wake: Callable[[], None] = session.wake
+        self.abandon: Callable[[], None] = session.abandon
 
     async def execute(self, name: str, parameters: Parameters | None = NO_PARAMETERS) -> list[Row]:
         """Execute a statement by its name."""

@@ -105,6 +105,30 @@ class SessionTests(Suite):
 
         self._in_each_colour(check)
 
+    def test_a_session_can_be_given_up(self) -> None:
+        """`abandon`, from any thread, ends the wait that is under way; then all but closing raises."""
+
+        async def check(face: Face) -> None:
+            waiting, idle = await face.session(), await face.session()
+            await waiting.listen(CHANNEL)
+            while await waiting.wait_for_notifications(0):
+                pass
+            began = time.monotonic()
+            under_way = asyncio.create_task(waiting.wait_for_notifications(self._bound))
+            await asyncio.sleep(0.1)
+            for session in (waiting, idle):
+                await in_thread(session.abandon)
+                await in_thread(session.abandon)
+            await check_raises(exceptions.ConnectorException, under_way)
+            await check_raises(exceptions.ConnectorException, waiting.wait_for_notifications(self._bound))
+            await check_raises(exceptions.ConnectorException, idle.execute("check_connection"))
+            for session in (waiting, idle):
+                await session.close()
+                await in_thread(session.abandon)
+            check_that(time.monotonic() - began < self._bound / 2, "`abandon` ends a wait at once")
+
+        self._in_each_colour(check)
+
     def test_a_session_that_the_server_has_ended_raises(self) -> None:
         """A wait that is under way, and the next statement, raise `ConnectorException`. It can be closed after that."""
         self._check_executes_sql()

@@ -6,6 +6,7 @@ import asyncio
 import datetime
 
 from adjourn import exceptions
+from adjourn._domain.times import time_of
 from adjourn.testing.checks import check_equal, check_raises, check_that, new_job, unique
 from adjourn.testing.faces import Face
 from adjourn.testing.suite import Suite
@@ -18,7 +19,7 @@ class StatementTests(Suite):
     """Statements on the connections of the pool."""
 
     def test_rows_are_dictionaries_with_the_types_of_their_columns(self) -> None:
-        """Integers, texts, booleans, aware datetimes and nulls come back as Python's; jsonb cast to text as text."""
+        """Integers, texts, booleans and nulls come back as Python's; times and jsonb that are cast to text as text."""
 
         async def check(face: Face) -> None:
             async with face.opened():
@@ -26,6 +27,7 @@ class StatementTests(Suite):
                 (stored,) = await face.execute("defer_job", job)
                 check_that(type(stored["id"]) is int, f"an id is an int, not {stored['id']!r}")
                 (row,) = await self._stored(face, job["queue"])
+                row["scheduled_at"] = time_of(row["scheduled_at"])
                 expected = {"id": stored["id"], "status": "todo", "abort_requested": False, "worker_id": None}
                 expected |= {name: job[name] for name in ("queue", "task_name", "priority", "lock", "args")}
                 expected |= {"scheduled_at": LATER, "queueing_lock": None, "errors": None, "attempts": 0}
@@ -58,7 +60,7 @@ class StatementTests(Suite):
                 check_equal([row["id"] for row in rows], ids)
                 for column, name in [("task_name", "task_names"), ("priority", "priorities"), ("lock", "locks")]:
                     check_equal([row[column] for row in rows], parameters[name])
-                check_equal([row["scheduled_at"] for row in rows], parameters["scheduled_at"])
+                check_equal([time_of(row["scheduled_at"]) for row in rows], parameters["scheduled_at"])
 
         self._in_each_colour(check)
 

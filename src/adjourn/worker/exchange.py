@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 import attrs
@@ -19,8 +19,8 @@ import attrs
 from adjourn._async.managers.caretaker import AsyncCaretaker
 from adjourn._async.managers.exchange import PLACE_LIMIT, AsyncWorkerManager
 from adjourn._domain.jobs import Job
-from adjourn._domain.outcomes import Ended, Exchanged, HandedBack, Outcome
-from adjourn._domain.protocols import AsyncSessionLike, WorkerLike
+from adjourn._domain.outcomes import Ended, Exchanged, HandedBack, Heartbeat, Outcome
+from adjourn._domain.protocols import WorkerLike
 from adjourn._domain.runs import AbortReason
 from adjourn._domain.upkeep import timetable_of
 from adjourn.events import (
@@ -34,10 +34,13 @@ from adjourn.events import (
     WorkerEvent,
     WorkerIdentity,
 )
-from adjourn.exceptions import ConnectorException
+from adjourn.worker import lease
+from adjourn.worker.connection import Connection
 from adjourn.worker.executor import Executor
 from adjourn.worker.options import Options
+from adjourn.worker.outage import Outage
 from adjourn.worker.outbox import Outbox
+from adjourn.worker.watch import ended, leave
 
 LONGEST_BUFFERED = 0.02
 """The most seconds of work to claim in advance: a job in the buffer waits while other workers may be idle."""
@@ -49,9 +52,19 @@ PROBE_INTERVAL = 0.05
 SATURATED = 1.0
 """Seconds after which a worker that always finds enough work need not be notified of more."""
 PLACE_RETRY = 0.2
-LONGEST_BACK_OFF = 2.0
-LEAVE_TIMEOUT = 10.0
-"""Seconds within which a stopping worker stores what is left; after that, other workers rescue its jobs."""
+HELD_PATIENCE = 5.0
+"""Seconds for which a stopping worker goes on trying to store outcomes that were set aside."""
+
+
+class Flight:
+    """A round trip that claims jobs. Its answer belongs to the loop, or to the loop's watch: to whoever takes it first."""
+
+    def __init__(self) -> None:
+        self._taking = threading.Lock()
+
+    def take(self) -> bool:
+        """Take the jobs that it has claimed. Returns whether nobody had taken them before."""
+        return self._taking.acquire(blocking=False)
 
 
 class Exchange:
@@ -61,18 +74,22 @@ class Exchange:
     ----------
     worker
         The worker, for its app and options.
+    lease
+        How long the worker's jobs are its own.
     on_registered
         Called when the worker has registered again.
     """
 
-    def __init__(self, worker: WorkerLike[Options], on_registered: Callable[[], object]) -> None:
+    def __init__(
+        self, worker: WorkerLike[Options], worker_lease: lease.Lease, on_registered: Callable[[], object]
+    ) -> None:
         self._app = worker.app
         self._options = worker.options
         self._events = worker.app.events
+        self._lease = worker_lease
         self._on_registered = on_registered
         self._wake = asyncio.Event()
-        self._session: AsyncSessionLike | None = None
-        self._manager: AsyncWorkerManager | None = None
+        self._connection = Connection(worker.app, worker.options.longest_round_trip)
         self._buffer: deque[Job] = deque()
         self._buffered_at = 0.0
         self._outbox = Outbox(worker.app.events)
@@ -80,20 +97,57 @@ class Exchange:
         self._place_at: float | None = None
         self._saturated_since: float | None = None
         self._confirmations: deque[float] = deque()
-        # Whether jobs may have been claimed without this worker knowing it.
+        # Whether jobs may have been claimed without this worker knowing it, and the outcomes that may have been stored.
         self._is_in_doubt = False
-        self._failures = 0
+        self._sent: frozenset[int] = frozenset()
+        # When to look for such jobs once more, because a round trip that was given up may end at any time.
+        self._disown_at: float | None = None
+        self._disown_delay = 0.0
+        self._outage = Outage()
         # Jobs that may kill their worker run apart from others: see `Exchanged.apart`.
         self._apart: int | None = None
         self._is_clearing = False
+        # Until when to wait for outcomes that were set aside, once nothing else is left to do.
+        self._leave_at: float | None = None
         self._stopping = False
         # A worker that does not wait may end before its first heartbeat, and there may be no other workers.
         self._keeps_house = not worker.options.wait
-        self._leave_at = math.inf
-        self.executor: Executor = Executor(worker, self._on_end)
+        self.silence: float = 0.0
+        """Seconds that have passed in vain attempts to exchange, since the last one that succeeded."""
+        self.flight: Flight | None = None
+        """The round trip that claims jobs, while one is under way."""
+        self.jobs_ended: asyncio.Event = asyncio.Event()
+        """Set when this worker is stopping, and no job runs any more."""
+        self.unstored: int = 0
+        """How many jobs have ended here whose outcomes could not be stored when the worker ended."""
+        self.executor: Executor = Executor(worker, self._on_end, worker_lease)
         self.worker_id: int = 0
 
+    # Called by the loop's watch, from its thread
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it has jobs, or may have claimed some."""
+        return bool(len(self.executor) or self._buffer or self.flight)
+
+    @property
+    def known(self) -> set[int]:
+        """The ids of the jobs that this worker knows to be its own."""
+        held = {job.id or 0 for job in tuple(self._buffer)}
+        return {*tuple(self.executor.running), *held, *self._outbox.job_ids}
+
+    def take_buffer(self) -> Iterator[Job]:
+        """Take the jobs that were claimed ahead out of the buffer."""
+        with contextlib.suppress(IndexError):
+            while True:
+                yield self._buffer.popleft()
+
     # Called by the other roles, on the loop's thread
+
+    def hand_back(self, jobs: Iterable[HandedBack]) -> None:
+        """Hand back jobs that were taken."""
+        self._outbox.outcomes.extend(jobs)
+        self._wake.set()
 
     def notify(self) -> None:
         """Look for jobs now."""
@@ -105,15 +159,26 @@ class Exchange:
         self._stopping = self.executor.halt.is_set = True
 
     def stop(self) -> None:
-        """Claim no more; end when running jobs have ended and are stored, or cannot be within `LEAVE_TIMEOUT`."""
+        """Claim no more; end when running jobs have ended and are stored."""
         self.start_no_more()
-        self._leave_at = time.monotonic() + LEAVE_TIMEOUT
+        if not len(self.executor):
+            self.jobs_ended.set()
         self._wake.set()
+
+    def beaten(self, worker_id: int, heartbeat: Heartbeat) -> None:
+        """Do what the answer to a heartbeat asks for."""
+        if worker_id != self.worker_id:
+            return  # it has registered again meanwhile
+        if not heartbeat.alive:
+            self.declared_dead()
+        for job_id in heartbeat.aborts:
+            self.executor.abort(job_id, AbortReason.USER_REQUEST)
 
     def declared_dead(self) -> None:
         """Give up all jobs: this worker was declared dead, and others take them over."""
         if not self.worker_id:
             return
+        self._lease.revoke()
         self._tell(WorkerDeclaredDead, silence=self._options.stalled_worker_timeout, given_up=len(self.executor))
         self.executor.abandon()
         self._buffer.clear()
@@ -121,6 +186,25 @@ class Exchange:
         self._apart = None
         self.worker_id = 0
         self._wake.set()
+        if self._stopping:
+            self.jobs_ended.set()
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass: give up a round trip that takes too long, and send a heartbeat if nobody else does."""
+        self._connection.trips.pass_time(seconds)
+        if self._outage.failures or self._connection.trips.is_under_way:
+            self.silence += seconds
+        if self.worker_id and self._lease.is_due:
+            self._wake.set()
+
+    def give_up(self) -> None:
+        """Give up the round trip that is under way, if there is one, and go on with another connection."""
+        self._connection.give_up()
+
+    @property
+    def last_error(self) -> BaseException | None:
+        """Why the database does not serve this worker, if it does not."""
+        return self._outage.error
 
     @property
     def identity(self) -> WorkerIdentity:
@@ -133,8 +217,10 @@ class Exchange:
 
     def _tell_stored(self, batch: Iterable[Outcome], refused: Collection[int], held: Collection[int]) -> None:
         if refused and self._events.wants(OutcomeRefused):
-            for job_id in refused:
-                self._events.emit(OutcomeRefused(job_id=job_id))
+            for each in batch:
+                # A job that is not ours to hand back has been handed back, or rescued: nothing is lost.
+                if each.id in refused and not isinstance(each, HandedBack):
+                    self._events.emit(OutcomeRefused(job_id=each.id))
         if self._events.wants(OutcomeStored):
             for each in batch:
                 if isinstance(each, Ended) and each.id not in refused and each.id not in held:
@@ -148,30 +234,33 @@ class Exchange:
         Raises
         ------
         ConnectorException
-            If the database cannot be reached.
+            If the database cannot be reached, or does not answer.
         """
         options = self._options
         manager = await self._connected()
+        asked_at = lease.now()
         self.worker_id = await manager.register_worker_async(
             options.name, options.queues, options.stalled_worker_timeout
         )
+        self._lease.confirm(asked_at)
+        self._is_in_doubt = False
+        self._disown_at = None
 
     async def run(self) -> None:
-        """Exchange until stopped and idle, or, for a worker that does not wait, until no job is left."""
+        """Exchange until stopped and idle, or, for a worker that does not wait, until no job is left.
+
+        Whatever a round trip raises is an outage: it is reported, and tried again.
+        """
+        task = asyncio.current_task()
         while True:
             self._wake.clear()
             try:
-                finished = await self._round()
-            except ConnectorException as error:
-                await self._back_off(error)
-                if time.monotonic() > self._leave_at and not len(self.executor):
+                if await self._round():
                     return
-                continue
-            if self._failures:
-                self._tell(ConnectionRestored)
-                self._failures = 0
-            if finished:
-                return
+            except (Exception, asyncio.CancelledError) as error:
+                if task is not None and task.cancelling():
+                    raise
+                await self._back_off(error)
 
     async def _round(self) -> bool:
         """Do one round trip, or wait for a reason to do one. Return whether there is no more to do."""
@@ -181,18 +270,25 @@ class Exchange:
             self._on_registered()
         if self._keeps_house:
             await self._keep_house(manager)
+        if self._lease.is_due:
+            await self._beat(manager)
+            return False
         now = time.monotonic()
+        if self._disown_at is not None and now >= self._disown_at:
+            await self._disown(manager)
         if self._buffer and (self._stopping or now - self._buffered_at > STALE_BUFFER):
             self._hand_back_buffer()
             self.executor.forget_durations()
         limit = 0 if self._stopping else self._room()
         if not limit and not self._outbox.is_due:
-            if self._stopping and not len(self.executor) and (not len(self._outbox) or now > self._leave_at):
+            self._serves_again()
+            if self._stopping and not len(self.executor) and self._has_to_leave(now):
                 return True
             await self._sleep(None)
             return False
         probing = limit > 0 and now >= self._probe_at
         exchanged = await self._exchange(manager, limit, probing, now)
+        self._serves_again()
         if not exchanged.alive:
             self.declared_dead()
             return False
@@ -218,15 +314,24 @@ class Exchange:
             await self._sleep(exchanged.due_in)
         return False
 
+    def _has_to_leave(self, now: float) -> bool:
+        """Tell whether not to wait any longer for outcomes that were set aside, when a stopping worker has nothing else."""
+        if self._leave_at is None:
+            self._leave_at = now + HELD_PATIENCE
+        return not len(self._outbox) or now >= self._leave_at
+
     async def _exchange(self, manager: AsyncWorkerManager, limit: int, probing: bool, now: float) -> Exchanged:
         while True:
             batch, worker_id = self._outbox.next_batch(), self.worker_id
             try:
                 return await self._exchange_batch(manager, batch, limit, probing, now)
-            except ConnectorException as error:
+            except Exception as error:
                 # A worker that was declared dead meanwhile has forgotten its outcomes.
-                if worker_id != self.worker_id or not self._outbox.not_stored(batch, error):
-                    raise
+                if worker_id == self.worker_id:
+                    if self._outbox.not_stored(batch, error):
+                        continue
+                    self._sent |= {each.id for each in batch}
+                raise
 
     async def _exchange_batch(
         self, manager: AsyncWorkerManager, batch: list[Outcome], limit: int, probing: bool, now: float
@@ -236,18 +341,21 @@ class Exchange:
         if probing:
             self._probe_at = now + PROBE_INTERVAL
         self._is_in_doubt = True
-        exchanged = await manager.exchange_async(
-            worker_id,
-            batch,
-            limit=limit,
-            queues=self._options.queues,
-            busy=self._saturated_since is not None and now - self._saturated_since > SATURATED,
-            probe=probing,
-            concurrency=self._options.concurrency,
-            running=running,
-            apart=self._apart,
-        )
-        self._is_in_doubt = False
+        flight = self.flight = Flight() if limit else None
+        try:
+            exchanged = await manager.exchange_async(
+                worker_id,
+                batch,
+                limit=limit,
+                queues=self._options.queues,
+                busy=self._saturated_since is not None and now - self._saturated_since > SATURATED,
+                probe=probing,
+                concurrency=self._options.concurrency,
+                running=running,
+                apart=self._apart,
+            )
+        finally:
+            self.flight = None
         if worker_id != self.worker_id:
             # This worker was declared dead meanwhile, so other workers rescue the jobs just claimed. They must not run
             # here.
@@ -256,17 +364,34 @@ class Exchange:
             self._is_clearing = running > 0
         self._apart = exchanged.apart
         self._outbox.stored(batch, exchanged.held)
-        self._tell_stored(batch, exchanged.refused, exchanged.held)
+        if flight is not None and not flight.take():
+            claimed = [*exchanged.jobs, *(job for job, _ in exchanged.unreadable)]
+            self.hand_back(map(HandedBack.of, claimed))
+            exchanged = attrs.evolve(exchanged, jobs=[], unreadable=[])
+        for job in exchanged.jobs:
+            self._take(job, now)
+        for job, reason in exchanged.unreadable:
+            self.executor.refuse(job, reason)
+        self._is_in_doubt = False
+        refused = exchanged.refused
+        if self._sent:
+            # The answer to an earlier attempt was lost, but nobody else can have touched these jobs.
+            refused, self._sent = refused - self._sent, frozenset()
+        self._tell_stored(batch, refused, exchanged.held)
         if limit:
             if exchanged.claimed < limit:
                 self._saturated_since = None
             elif self._saturated_since is None:
                 self._saturated_since = now
-        for job in exchanged.jobs:
-            self._take(job, now)
-        for job, reason in exchanged.unreadable:
-            self.executor.refuse(job, reason)
         return exchanged
+
+    async def _beat(self, manager: AsyncWorkerManager) -> None:
+        """Send a heartbeat, because the heartbeat's thread has not sent one for long."""
+        worker_id, asked_at = self.worker_id, lease.now()
+        heartbeat = await manager.heartbeat_async(worker_id, self._lease.seconds)
+        if heartbeat.alive:
+            self._lease.confirm(asked_at)
+        self.beaten(worker_id, heartbeat)
 
     async def _keep_house(self, manager: AsyncWorkerManager) -> None:
         timetable = timetable_of(self._app.job_manager)
@@ -300,16 +425,19 @@ class Exchange:
         self._outbox.add(outcome)
         if self._buffer and not self._stopping and len(self.executor) < self._options.concurrency:
             self._buffered_at = time.monotonic()
-            self.executor.start(self._buffer.popleft())
+            try:
+                self.executor.start(self._buffer.popleft())
+            except IndexError:
+                pass  # the loop's watch has taken them
+        if self._stopping and not len(self.executor):
+            self.jobs_ended.set()
         self._wake.set()
 
     def _has_work(self) -> bool:
         return bool(len(self.executor) or self._buffer or len(self._outbox))
 
     def _hand_back_buffer(self) -> None:
-        for job in self._buffer:
-            self._outbox.add(HandedBack.of(job))
-        self._buffer.clear()
+        self.hand_back(map(HandedBack.of, self.take_buffer()))
 
     # Time, and the connection
 
@@ -322,6 +450,8 @@ class Exchange:
             timeout = min(timeout, max(self._place_at - time.monotonic(), 0.001))
         if self._confirmations:
             timeout = min(timeout, self._confirmations.popleft())
+        if self._disown_at is not None:
+            timeout = min(timeout, max(self._disown_at - time.monotonic(), 0.001))
         if self._buffer:
             timeout = min(timeout, STALE_BUFFER)
         with contextlib.suppress(TimeoutError):
@@ -331,53 +461,84 @@ class Exchange:
         self._probe_at = 0.0
 
     async def _connected(self) -> AsyncWorkerManager:
-        if self._manager is None:
-            self._session = await self._app.connector.get_async_connector().session_async()
-            manager = AsyncWorkerManager(self._session, self._app.connector.json_loads, self._app.job_manager.schema)
-            self._manager = manager
+        connection = self._connection
+        if (manager := connection.manager) is None:
+            manager = await connection.manager_async()
             if self.worker_id:
                 # The answer to a claim may have been lost with the old connection.
-                held = {job.id or 0 for job in self._buffer}
-                await manager.disown_async(self.worker_id, {*self.executor.running, *held, *self._outbox.job_ids})
-        return self._manager
+                await self._disown(manager)
+        return manager
 
-    async def _back_off(self, error: ConnectorException) -> None:
-        self._failures += 1
-        delay = min(0.05 * 2**self._failures, LONGEST_BACK_OFF)
-        waiting = len(self._outbox)
-        self._tell(ConnectionLost, error=error, failures=self._failures, retry_in=delay, waiting=waiting)
-        await self._disconnect()
+    async def _disown(self, manager: AsyncWorkerManager) -> None:
+        """Put back the jobs that were claimed for this worker without its knowledge."""
+        await manager.disown_async(self.worker_id, self.known)
+        if self._disown_at is not None:
+            # The server may still be at work on a round trip that was given up, for nobody knows how long.
+            self._disown_delay *= 2
+            self._disown_at = time.monotonic() + self._disown_delay
+
+    def _serves_again(self) -> None:
+        self.silence = 0.0
+        if self._outage.failures:
+            duration = self._outage.duration
+            self._outage.end()
+            self._tell(ConnectionRestored, duration=duration)
+
+    async def _back_off(self, error: BaseException) -> None:
+        connection = self._connection
+        if connection.is_given_up:
+            error, cause = connection.silent(), error
+            error.__cause__ = cause
+            self._disown_delay = self._options.stalled_worker_timeout
+            self._disown_at = time.monotonic() + self._disown_delay
+        delay = self._outage.fail(error)
+        self._tell(
+            ConnectionLost,
+            error=error,
+            failures=self._outage.failures,
+            is_news=self._outage.is_news,
+            retry_in=delay,
+            waiting=len(self._outbox),
+        )
+        await connection.close()
         await asyncio.sleep(delay)
 
-    async def _disconnect(self) -> None:
-        self._manager = None
-        if self._session is not None:
-            session, self._session = self._session, None
-            await session.close_async()
-
-    async def close(self) -> None:
-        """Hand back all remaining jobs and unregister. Never raises because of the database, and ends within
-        `LEAVE_TIMEOUT`.
-        """
-        for job in (*self.executor.abandon(), *self._buffer):
-            self._outbox.add(HandedBack.of(job))
-        self._buffer.clear()
+    async def close(self, seconds: float) -> None:
+        """Hand back all remaining jobs and unregister, within so many seconds. Never raises because of the database."""
+        self.hand_back(map(HandedBack.of, (*self.executor.abandon(), *self.take_buffer())))
         self.executor.close()
         try:
-            async with asyncio.timeout(LEAVE_TIMEOUT):
-                if self.worker_id:
-                    await self._leave()
-            if self._events.wants(OutcomeLost):
-                for job_id in self._outbox.job_ids:
-                    self._events.emit(OutcomeLost(job_id=job_id))
-        except (ConnectorException, TimeoutError) as error:
-            self._tell(UnregisteringFailed, error=error, waiting=len(self._outbox))
+            if self.worker_id:
+                await self._leave_within(seconds)
+                self._tell_lost()
+        except (Exception, asyncio.CancelledError) as error:
+            if not self._outage.failures:
+                self._outage.fail(error)
+            self._tell_lost()
+            self._tell(UnregisteringFailed, error=self.last_error, waiting=len(self._outbox), unstored=self.unstored)
         finally:
             self.worker_id = 0
-            await self._disconnect()
+            await self._connection.close()
+
+    def _tell_lost(self) -> None:
+        """Report the outcomes that are lost with this worker."""
+        lost = [each.id for each in self._outbox.waiting if not isinstance(each, HandedBack)]
+        self.unstored = len(lost)
+        if self._events.wants(OutcomeLost):
+            for job_id in lost:
+                self._events.emit(OutcomeLost(job_id=job_id))
+
+    async def _leave_within(self, seconds: float) -> None:
+        leaving = asyncio.ensure_future(self._leave())
+        await ended(leaving, seconds, self.give_up)
+        if not leaving.done():
+            self.give_up()
+            leave(leaving)
+            raise TimeoutError(f"The database has not answered within {seconds:.1f} seconds.")
+        leaving.result()
 
     async def _leave(self) -> None:
-        is_fresh = self._manager is None
+        is_fresh = self._connection.manager is None
         try:
             manager = await self._connected()
             self._outbox.hurry()
@@ -386,11 +547,11 @@ class Exchange:
             if self._is_in_doubt:
                 await manager.disown_async(self.worker_id, ())
             await manager.unregister_worker_async(self.worker_id)
-        except ConnectorException:
+        except Exception:
             if is_fresh:
                 raise
             # What has failed may be the connection alone: a cancellation in the middle of a statement ends it, too.
-            await self._disconnect()
+            await self._connection.close()
             await self._leave()
 
     def cut_short(self) -> None:

@@ -31,8 +31,9 @@ from adjourn.events import (
     TaskUnknown,
     WorkerIdentity,
 )
+from adjourn.worker.lease import Lease
 from adjourn.worker.options import Options
-from adjourn.worker.runners import Body, Halt, LoopRunner, NotBegun, Run, Runner, ThreadRunner
+from adjourn.worker.runners import Body, Halt, LoopRunner, Run, Runner, ThreadRunner
 
 FIRST_GUESS = 1.0
 """The first guess of a run's seconds: long, so that a worker does not claim too much in advance."""
@@ -47,15 +48,17 @@ class Executor:
         The worker, for its app and options.
     on_end
         Called with the outcome of each run.
+    lease
+        How long the worker's jobs are its own.
     """
 
-    def __init__(self, worker: WorkerLike[Options], on_end: Callable[[Outcome], None]) -> None:
+    def __init__(self, worker: WorkerLike[Options], on_end: Callable[[Outcome], None], lease: Lease) -> None:
         self._worker = worker
         self._app = worker.app
         self._options = options = worker.options
         self._events = worker.app.events
         self._on_end = on_end
-        self.halt: Halt = Halt()
+        self.halt: Halt = Halt(lease)
         """Whether to start no further job."""
         self._on_loop = LoopRunner(self._finish, self.halt, lambda: worker.may_be_interrupted)
         self._in_threads = ThreadRunner(options.concurrency, self._finish, self.halt)
@@ -72,6 +75,14 @@ class Executor:
         """The ids of the running jobs."""
         return self._runs.keys()
 
+    def job_of(self, task: asyncio.Task[Any] | None) -> Job | None:
+        """Return the job that a task of the event loop runs, if it runs one. May be called from any thread."""
+        return next((run.job for run in tuple(self._runs.values()) if run.task is task), None) if task else None
+
+    def take_not_begun(self) -> list[Job]:
+        """Take the jobs that have not begun, so that they never will. May be called from any thread."""
+        return [run.job for run in tuple(self._runs.values()) if run.take()]
+
     def forget_durations(self) -> None:
         """Reset the mean duration to the first guess, because it has proved wrong."""
         self.mean_duration = FIRST_GUESS
@@ -84,7 +95,7 @@ class Executor:
         except Exception as error:
             self._fail(run, error)
 
-    def refuse(self, job: Job, error: Exception) -> None:
+    def refuse(self, job: Job, error: BaseException) -> None:
         """Make a job that cannot be run fail."""
         run = self._new_run(job)
         self._end(run, self._ended(run, Status.FAILED, error), JobFailed, error=error)
@@ -166,13 +177,13 @@ class Executor:
 
     def _finish(self, run: Run, result: Any, error: BaseException | None) -> None:
         """Decide the outcome of a job whose run has ended."""
+        if run.was_refused:  # middleware may have caught it
+            self._end(run, HandedBack.of(run.job), JobHandedBack)
+            return
         if error is None:
             if run.abort_reason is AbortReason.TIMEOUT:
                 self._tell(JobTimeoutIgnored, run, duration=time.perf_counter() - run.began, timeout=run.timeout)
             self._end(run, self._ended(run, Status.SUCCEEDED), JobSucceeded, result=result)
-            return
-        if isinstance(error, NotBegun):
-            self._end(run, HandedBack.of(run.job), JobHandedBack)
             return
         if run.abort_reason is AbortReason.TIMEOUT:
             message = f"The job took longer than its timeout of {run.timeout:g} s."

@@ -6,6 +6,7 @@ decides nothing about jobs; it wakes the roles that do.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -17,13 +18,18 @@ from adjourn._domain.protocols import AppLike, SyncSessionLike
 from adjourn._domain.upkeep import timetable_of
 from adjourn._sync.managers.caretaker import SyncCaretaker
 from adjourn._sync.managers.exchange import SyncWorkerManager
+from adjourn.exceptions import ConnectorException
+from adjourn.worker import lease
 from adjourn.worker.options import Options
+from adjourn.worker.outage import Outage
+from adjourn.worker.watch import RoundTrips, WatchedSyncSession
+
+logger: logging.Logger = logging.getLogger("adjourn.worker")
 
 ONE_SHOT_DELAY = 0.25
 """Seconds before a worker that does not wait opens a second connection, for its heartbeat."""
 _UNWAKEABLE_WAIT = 0.25
 """Seconds of one wait for notifications on a session that a stop cannot wake."""
-_LONGEST_BACK_OFF = 2.0
 
 
 class HeartbeatThread(threading.Thread):
@@ -35,11 +41,15 @@ class HeartbeatThread(threading.Thread):
         The app, for its connector and schema.
     options
         The worker's options.
+    worker_lease
+        How long the worker's jobs are its own: each heartbeat extends it.
     worker_id
         Returns the worker's present id; 0 while it is not registered.
-    on_beat, on_notified, on_failure
-        Called in this thread: with each heartbeat's answer; when there may be new jobs; and with the error of a failed
-        heartbeat and the number of failures in a row.
+    silence
+        Returns for how many seconds the worker has tried in vain to claim jobs and to store outcomes.
+    on_begin, on_beat, on_notified, on_failure, on_end
+        Called in this thread: when it begins, which of a worker that does not wait is a moment later; with each heartbeat's answer; when there may be new jobs; with the error of a failed
+        heartbeat and the outage that it belongs to; and when this thread is about to end.
     is_over
         Returns whether the worker's event loop has been closed.
     """
@@ -48,28 +58,39 @@ class HeartbeatThread(threading.Thread):
         self,
         app: AppLike,
         options: Options,
+        worker_lease: lease.Lease,
         worker_id: Callable[[], int],
+        silence: Callable[[], float],
+        on_begin: Callable[[], Any],
         on_beat: Callable[[int, Heartbeat], Any],
         on_notified: Callable[[], Any],
-        on_failure: Callable[[Exception, int], Any],
+        on_failure: Callable[[BaseException, Outage], Any],
+        on_end: Callable[[], Any],
         is_over: Callable[[], bool],
     ) -> None:
         super().__init__(name=f"adjourn-heartbeat-{options.name}", daemon=True)
         self._app = app
         self._options = options
+        self._lease = worker_lease
         self._worker_id = worker_id
+        self._silence = silence
+        self._on_begin = on_begin
         self._on_beat = on_beat
         self._on_notified = on_notified
         self._on_failure = on_failure
+        self._on_end = on_end
         self._is_over = is_over
         self._stop_asked = False
         self._woken = threading.Event()
         self._session: SyncSessionLike | None = None
+        self._trips = RoundTrips(options.longest_round_trip, self.give_up)
+        self._is_given_up = False
+        self._outage = Outage()
         # A heartbeat also asks which jobs are to be aborted.
         self._interval = min(options.update_heartbeat_interval, options.abort_job_polling_interval)
 
     def stop(self) -> None:
-        """End at once or, during a statement, when the database has answered."""
+        """End at once or, during a statement, when the database has answered, or `give_up` is called."""
         self._stop_asked = True
         self.beat()
 
@@ -79,33 +100,71 @@ class HeartbeatThread(threading.Thread):
         if session := self._session:
             session.wake()
 
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass: give up a round trip that takes too long. Called on the event loop."""
+        self._trips.pass_time(seconds)
+
+    def give_up(self) -> None:
+        """Give up the round trip that is under way, if there is one. May be called from any thread."""
+        session = self._session
+        if session is not None and self._trips.is_under_way:
+            self._is_given_up = True
+            session.abandon()
+
     def run(self) -> None:
-        """Send heartbeats until stopped, even if the database fails meanwhile."""
+        """Send heartbeats until stopped, whatever fails meanwhile."""
+        try:
+            self._run()
+        finally:
+            self._on_end()
+
+    def _run(self) -> None:
         if not self._options.wait:
             # Registering counted as a heartbeat, and the jobs may be done by then.
             self._pause(min(ONE_SHOT_DELAY, self._interval / 2))
-        failures = 0
+        if not self._stop_asked:
+            self._on_begin()
         while not self._has_to_stop():
             try:
                 self._converse()
-            except Exception as error:
-                if self._is_over():
+            except BaseException as error:  # of a subscriber, too: a thread that ends here would end in silence
+                if self._is_over() or self._stop_asked:
                     return
-                failures = 1 if self._beaten else failures + 1
-                self._on_failure(error, failures)
-                self._pause(min(0.1 * 2**failures, _LONGEST_BACK_OFF))
+                self._pause(self._failed(error))
+
+    def _failed(self, error: BaseException) -> float:
+        """Report a failure, and return the seconds after which to try again."""
+        if self._is_given_up:
+            self._is_given_up = False
+            error, cause = self._silent(), error
+            error.__cause__ = cause
+        delay = self._outage.fail(error)
+        try:
+            self._on_failure(error, self._outage)
+        except BaseException:  # of a subscriber that wants to end the program, which a thread cannot do
+            logger.exception("A subscriber to HeartbeatFailed has failed", extra={"action": "heartbeat_failed"})
+        return delay
+
+    def _silent(self) -> ConnectorException:
+        return ConnectorException(
+            f"The database has not answered within {self._trips.limit:g} seconds (round_trip_timeout), so this "
+            "connection is given up."
+        )
 
     def _converse(self) -> None:
-        self._beaten = False
         connector = self._app.connector
         session = connector.session()
         try:
             self._session = session
-            manager = SyncWorkerManager(session, connector.json_loads, self._app.job_manager.schema)
+            if self._stop_asked:
+                return  # it took long to connect
+            watched = WatchedSyncSession(session, self._trips)
+            manager = SyncWorkerManager(watched, connector.json_loads, self._app.job_manager.schema)
             timetable, timeout = timetable_of(self._app.job_manager), self._options.stalled_worker_timeout
             caretaker = SyncCaretaker(manager, timetable, timeout, self._app.events)
             if self._options.listen_notify:
-                session.listen(sql.channel(self._app.job_manager.schema))
+                with self._trips:
+                    session.listen(sql.channel(self._app.job_manager.schema))
                 self._on_notified()  # jobs may have come before this thread listened
             while not self._has_to_stop():
                 if worker_id := self._worker_id():
@@ -116,8 +175,15 @@ class HeartbeatThread(threading.Thread):
             session.close()
 
     def _beat(self, manager: SyncWorkerManager, caretaker: SyncCaretaker, worker_id: int) -> None:
-        heartbeat = manager.heartbeat(worker_id, self._options.stalled_worker_timeout)
-        self._beaten = True
+        # A worker that cannot claim and finish does not count as alive, so that others rescue its jobs.
+        seconds = self._options.stalled_worker_timeout - self._silence()
+        if seconds <= 0:
+            return
+        asked_at = lease.now()
+        heartbeat = manager.heartbeat(worker_id, seconds)
+        self._outage.end()
+        if heartbeat.alive:
+            self._lease.confirm(asked_at, seconds)
         self._on_beat(worker_id, heartbeat)
         if heartbeat.expired and caretaker.rescue():
             self._on_notified()

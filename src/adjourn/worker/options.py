@@ -226,6 +226,18 @@ class Options:
             reads=float,
         ),
     )
+    round_trip_timeout: float | None = attrs.field(
+        default=None,
+        kw_only=True,
+        validator=_is_above_zero_or_none,
+        metadata=told(
+            "how long the database may take to answer the worker itself; after that, the worker gives the connection up, "
+            "and goes on with another one; less than stalled_worker_timeout",
+            none="half of stalled_worker_timeout",
+            unit="seconds",
+            reads=float,
+        ),
+    )
     timeout: float | None = attrs.field(
         default=None,
         kw_only=True,
@@ -272,6 +284,17 @@ class Options:
                 f"stalled_worker_timeout={self.stalled_worker_timeout!r}: pass more seconds than "
                 f"update_heartbeat_interval ({self.update_heartbeat_interval!r}), or a live worker counts as dead."
             )
+        if self.round_trip_timeout is not None and self.round_trip_timeout >= self.stalled_worker_timeout:
+            raise InvalidOption(
+                f"round_trip_timeout={self.round_trip_timeout!r}: pass fewer seconds than stalled_worker_timeout "
+                f"({self.stalled_worker_timeout!r}), or a worker with a broken connection counts as dead before it has "
+                "another one."
+            )
+
+    @property
+    def longest_round_trip(self) -> float:
+        """Seconds that the database may take to answer."""
+        return self.stalled_worker_timeout / 2 if self.round_trip_timeout is None else self.round_trip_timeout
 
 
 def checked_options(argument: str, given: Any) -> WorkerOptions:

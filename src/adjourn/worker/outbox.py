@@ -13,7 +13,7 @@ from collections.abc import Collection
 import attrs
 
 from adjourn._domain.jobs import Status
-from adjourn._domain.outcomes import Ended, Outcome, Retried
+from adjourn._domain.outcomes import Ended, Outcome, Retried, dump_outcomes
 from adjourn._domain.protocols import EventsLike
 from adjourn.events import ErrorDropped, OutcomePostponed, RetryDropped
 from adjourn.exceptions import ConnectorException
@@ -41,40 +41,45 @@ class Outbox:
 
     def __init__(self, events: EventsLike) -> None:
         self._events = events
-        self._outcomes: list[Outcome] = []
+        self.outcomes: list[Outcome] = []
         self._set_aside: dict[int, _SetAside] = {}
         self._largest_batch = LARGEST_BATCH
 
     def __len__(self) -> int:
         """Return how many outcomes are not stored yet."""
-        return len(self._outcomes) + len(self._set_aside)
+        return len(self.outcomes) + len(self._set_aside)
+
+    @property
+    def waiting(self) -> list[Outcome]:
+        """All outcomes that are not stored yet."""
+        return [*self.outcomes, *(each.outcome for each in self._set_aside.values())]
 
     @property
     def job_ids(self) -> set[int]:
         """The ids of the jobs that these outcomes belong to."""
-        return {each.id for each in self._outcomes} | self._set_aside.keys()
+        return {each.id for each in self.waiting}
 
     @property
     def due_at(self) -> float:
         """When there is something to store, in seconds of the monotonic clock: 0 for now, infinity for never."""
-        if self._outcomes:
+        if self.outcomes:
             return 0.0
         return min((each.due_at for each in self._set_aside.values()), default=math.inf)
 
     @property
     def is_due(self) -> bool:
         """Whether there is something to store now."""
-        return bool(self._outcomes) or (bool(self._set_aside) and self.due_at <= time.monotonic())
+        return bool(self.outcomes) or (bool(self._set_aside) and self.due_at <= time.monotonic())
 
     def add(self, outcome: Outcome) -> None:
         """Add an outcome."""
         # An older run of the same job, whose outcome was set aside, has lost it.
         self._set_aside.pop(outcome.id, None)
-        self._outcomes.append(outcome)
+        self.outcomes.append(outcome)
 
     def clear(self) -> None:
         """Forget everything, because these jobs now belong to other workers."""
-        self._outcomes = []
+        self.outcomes = []
         self._set_aside = {}
 
     def hurry(self) -> None:
@@ -89,7 +94,7 @@ class Outbox:
             now = time.monotonic()
             if due := [each.outcome for each in self._set_aside.values() if each.due_at <= now]:
                 return due[: self._largest_batch]
-        return self._outcomes[: self._largest_batch]
+        return self.outcomes[: self._largest_batch]
 
     def stored(self, batch: list[Outcome], held: Collection[int] = ()) -> None:
         """Forget outcomes that have been stored.
@@ -107,14 +112,16 @@ class Outbox:
         for each in kept:
             self._postpone(each, None)
 
-    def not_stored(self, batch: list[Outcome], error: ConnectorException) -> bool:
-        """If the database refused their data, halve the batch until only the outcome that cannot be stored is left.
+    def not_stored(self, batch: list[Outcome], error: Exception) -> bool:
+        """If their data is the reason, halve the batch until only the outcome that cannot be stored is left.
 
         Returns
         -------
         bool
-            Whether to go on at once with the next batch, because the database serves, but for this batch.
+            Whether it is, so that the next batch may go at once.
         """
+        if not isinstance(error, ConnectorException):
+            return self._reduce_unwritable(batch, error)
         if not batch or not _is_of_data(error):
             return False
         if len(batch) > 1:
@@ -124,20 +131,32 @@ class Outbox:
         if _is_unstorable(error) and (reduced := _storable(outcome)) != outcome:
             self._remove(batch, [])
             self._tell_reduced(outcome, error)
-            self._outcomes.append(reduced)
+            self.outcomes.append(reduced)
         else:
             self._remove(batch, [outcome])
             self._postpone(outcome, error)
         return True
 
+    def _reduce_unwritable(self, batch: list[Outcome], error: Exception) -> bool:
+        """Reduce the outcomes that cannot be written as JSON: a retry strategy's values may be of any class."""
+        found = [outcome for outcome in batch if not _is_writable(outcome)]
+        for outcome in found:
+            self._tell_reduced(outcome, error)
+            self.outcomes[self.outcomes.index(outcome)] = _storable(outcome)
+        return bool(found)
+
     def _remove(self, batch: list[Outcome], kept: Collection[Outcome]) -> None:
         """Remove a batch, wherever its outcomes are; what is kept stays among those that were set aside."""
-        if batch and batch[0].id in self._set_aside:
+        if self._is_set_aside(batch):
             for each in batch:
                 if each not in kept:
                     self._set_aside.pop(each.id, None)
         else:
-            del self._outcomes[: len(batch)]
+            del self.outcomes[: len(batch)]
+
+    def _is_set_aside(self, batch: list[Outcome]) -> bool:
+        aside = self._set_aside.get(batch[0].id) if batch else None
+        return aside is not None and aside.outcome is batch[0]
 
     def _postpone(self, outcome: Outcome, error: Exception | None) -> None:
         if older := self._set_aside.get(outcome.id):
@@ -148,9 +167,9 @@ class Outbox:
                 self._events.emit(OutcomePostponed(job_id=outcome.id, error=error))
         self._set_aside[outcome.id] = _SetAside(outcome, pause, time.monotonic() + pause)
 
-    def _tell_reduced(self, outcome: Outcome, error: ConnectorException) -> None:
+    def _tell_reduced(self, outcome: Outcome, error: Exception) -> None:
         kind = RetryDropped if isinstance(outcome, Retried) else ErrorDropped
-        if self._events.wants(kind):
+        if _storable(outcome) != outcome and self._events.wants(kind):
             self._events.emit(kind(job_id=outcome.id, error=error))
 
 
@@ -161,6 +180,14 @@ def _storable(outcome: Outcome) -> Outcome:
     if isinstance(outcome, Ended):
         return Ended(outcome.id, outcome.claim, outcome.status)
     return outcome
+
+
+def _is_writable(outcome: Outcome) -> bool:
+    try:
+        dump_outcomes([outcome])
+    except Exception:  # whatever it is, the caller reports it
+        return False
+    return True
 
 
 def _is_of_data(error: ConnectorException) -> bool:

@@ -1,6 +1,7 @@
 """Turns SIGINT and SIGTERM into a graceful stop, and makes sure that every stop ends.
 
-A second signal has its usual effect, as before the worker was started.
+A second signal has its usual effect, as before the worker was started. Children that tasks fork have the usual handlers,
+too.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterator
@@ -15,6 +17,7 @@ from types import FrameType
 from typing import Any
 
 from adjourn._runtime.private import leave_in_silence
+from adjourn._runtime.signals import Handlers
 
 logger: logging.Logger = logging.getLogger("adjourn.worker")
 
@@ -33,33 +36,30 @@ def on_signals(stop: Callable[[], object]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in SIGNALS}
     is_stopping = False
-
-    def restore() -> None:
-        for number, handler in before.items():
-            if signal.getsignal(number) is handle:
-                signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def handle(number: int, frame: FrameType | None) -> None:
         nonlocal is_stopping
         if is_stopping:
             # Not restored by the first signal: Python drops a signal that is pending when its handler is taken away.
-            restore()
+            handlers.restore()
             signal.raise_signal(number)
+            if signal.getsignal(number) is signal.SIG_DFL:
+                # The signal should have ended this process. The kernel does not do that to the first one of a container.
+                os._exit(128 + number)
             return
         is_stopping = True
         name = signal.Signals(number).name
         logger.info("Stopping because of %s", name, extra={"action": "stopping_worker", "signal": name})
         stop()
 
+    handlers = Handlers(SIGNALS, handle)
     logger.debug("Installing signal handlers", extra={"action": "install_signal_handlers"})
-    for number in SIGNALS:
-        signal.signal(number, handle)
+    handlers.install()
     try:
         yield
     finally:
-        restore()
+        handlers.remove()
         logger.debug("Signal handlers restored", extra={"action": "uninstall_signal_handlers"})
 
 

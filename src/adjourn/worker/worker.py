@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from adjourn._domain.jobs import DeleteJobCondition
-from adjourn._domain.outcomes import Heartbeat
 from adjourn._domain.protocols import AppLike
-from adjourn._domain.runs import AbortReason
 from adjourn.events import HeartbeatFailed, WorkerEvent, WorkerStarted, WorkerStopped, WorkerStopping
+from adjourn.exceptions import OutcomesNotStored
 from adjourn.types import AnyTaskMiddleware, AnyWorkerMiddleware
-from adjourn.worker.exchange import LEAVE_TIMEOUT, Exchange
+from adjourn.worker.exchange import Exchange
 from adjourn.worker.heartbeat import HeartbeatThread
+from adjourn.worker.lease import Lease
+from adjourn.worker.loop_watch import LoopWatch
 from adjourn.worker.options import Options, check_app
+from adjourn.worker.outage import Outage
 from adjourn.worker.scheduler import Scheduler
 from adjourn.worker.shutdown import CANCEL_TIMEOUT, on_signals
+from adjourn.worker.watch import dropped, ended, uncancelled, watch
+
+LEAVE_TIMEOUT = 5.0
+"""Seconds within which a worker that ends stores what is left and unregisters; after that, others rescue its jobs."""
+THREAD_TIMEOUT = 2.0
+"""Seconds within which a thread of the worker's own ends, or is left behind."""
 
 
 class Worker:
@@ -58,6 +67,10 @@ class Worker:
     stalled_worker_timeout
         How long this worker may be silent before it counts as dead and others run its jobs again; more than the
         heartbeat interval. In seconds. Default: 30.
+    round_trip_timeout
+        How long the database may take to answer the worker itself; after that, the worker gives the connection up, and
+        goes on with another one; less than stalled_worker_timeout. In seconds. Default: None, half of
+        stalled_worker_timeout.
     timeout
         How long a run of a job may take, for tasks that have no timeout of their own. In seconds. Default: None, no
         limit.
@@ -97,6 +110,7 @@ class Worker:
         update_heartbeat_interval: float = 10.0,
         stalled_worker_timeout: float = 30.0,
         *,
+        round_trip_timeout: float | None = None,
         timeout: float | None = None,
         task_middleware: Iterable[AnyTaskMiddleware] | None = None,
         worker_middleware: Iterable[AnyWorkerMiddleware] | None = None,
@@ -147,94 +161,147 @@ class Worker:
         Cancelling this stops the worker too, and the cancellation is raised when the worker has ended. A second
         cancellation ends it as if its ``shutdown_graceful_timeout`` had passed.
 
+        Once it is stopped, it ends within ``shutdown_graceful_timeout`` and 15 seconds, whatever the database does: jobs
+        that outlast the time-out have `CANCEL_TIMEOUT` to clean up, and what is left to tell the database has
+        `LEAVE_TIMEOUT`.
+
         Raises
         ------
         ConnectorException
             If the database cannot be reached at the start. Later, the worker waits for it.
+        OutcomesNotStored
+            If the worker has ended, and could not store the outcomes of jobs that had ended. It is a
+            `ConnectorException`, too.
         """
+        options = self.options
         self._loop = asyncio.get_running_loop()
         self._stop_asked = asyncio.Event()
         self._has_ended = False
-        exchange = self._exchange = Exchange(self, on_registered=lambda: heartbeat.beat())
-        heartbeat = self._make_heartbeat(exchange)
+        self._leave_for = LEAVE_TIMEOUT
+        self._heartbeat_ended, self._loop_watch_ended = asyncio.Event(), asyncio.Event()
+        lease = Lease(options.stalled_worker_timeout, options.update_heartbeat_interval)
+        exchange = self._exchange = Exchange(self, lease, on_registered=lambda: heartbeat.beat())
+        limit = options.longest_round_trip
+        loop_watch = LoopWatch(self.app, limit, exchange, on_end=self._setter(self._loop_watch_ended))
+        heartbeat = self._make_heartbeat(exchange, lease, loop_watch)
+        roles = (exchange, heartbeat, loop_watch)
+        watching = asyncio.create_task(watch(limit, roles), name="adjourn watch")
         try:
             with self._signals():
-                await exchange.register()
-                self._tell(WorkerStarted, exchange, concurrency=self.concurrency)
-                if self._is_stopping:
-                    self.stop()  # stop was called before there was anything to stop
-                async with self._beating(heartbeat):
-                    await self._run_until_stopped(exchange, self._stop_asked)
+                await self._work(exchange, heartbeat, self._stop_asked)
         finally:
             self._tell(WorkerStopping, exchange, concurrency=self.concurrency)
-            await _uncancelled(exchange.close())
+            await uncancelled(self._leave(*roles))
+            await dropped([watching])
             self._is_stopping, self._has_ended = False, True
             self._tell(WorkerStopped, exchange)
+        if exchange.unstored:
+            raise OutcomesNotStored(exchange.unstored, options.stalled_worker_timeout) from exchange.last_error
 
-    async def _run_until_stopped(self, exchange: Exchange, stop_asked: asyncio.Event) -> None:
+    async def _work(self, exchange: Exchange, heartbeat: HeartbeatThread, stop_asked: asyncio.Event) -> None:
+        """Start, run until stopped or done, and let the running jobs end."""
         scheduler = Scheduler(self.app)
-        if not self.options.wait:
-            # This worker may end before the scheduler's first turn.
-            await scheduler.defer_now()
-        scheduling = asyncio.create_task(scheduler.run(), name="adjourn scheduler")
-        running = asyncio.create_task(exchange.run(), name="adjourn exchange")
-        stopping = asyncio.create_task(stop_asked.wait(), name="adjourn stop")
-        is_cancelled = False
+        tasks = [
+            starting := asyncio.create_task(self._start(exchange, heartbeat, scheduler), name="adjourn start"),
+            stopping := asyncio.create_task(stop_asked.wait(), name="adjourn stop"),
+        ]
+        if self._is_stopping:
+            self.stop()  # stop was called before there was anything to stop
         try:
-            try:
-                await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            except asyncio.CancelledError:
-                # The first cancellation asks the worker to stop, the second to stop now.
-                is_cancelled = True
-            if not running.done():
+            # The first cancellation asks the worker to stop, the second to stop now.
+            is_cancelled = await _first(starting, stopping)
+            if starting.done():
+                starting.result()
+                tasks.append(running := asyncio.create_task(exchange.run(), name="adjourn exchange"))
+                tasks.append(scheduling := asyncio.create_task(scheduler.run(), name="adjourn scheduler"))
+                is_cancelled = is_cancelled or await _first(running, stopping)
                 scheduling.cancel()
-                exchange.stop()
-                exchange.executor.tell_what_is_waited_for()
-                try:
-                    await asyncio.wait({running}, timeout=self.options.shutdown_graceful_timeout)
-                except asyncio.CancelledError:
-                    is_cancelled = True
-            if not running.done():
-                exchange.cut_short()
-                await asyncio.wait({running}, timeout=CANCEL_TIMEOUT)
-            if running.done():
-                running.result()
+                if not running.done():
+                    is_cancelled = await self._end_jobs(exchange, running) or is_cancelled
+                if running.done():
+                    running.result()
         finally:
-            for task in (running, stopping, scheduling):
-                task.cancel()
-            await asyncio.wait({running, stopping, scheduling})
+            await dropped(tasks, exchange.give_up)
         if is_cancelled:
             raise asyncio.CancelledError
 
-    def _make_heartbeat(self, exchange: Exchange) -> HeartbeatThread:
+    async def _start(self, exchange: Exchange, heartbeat: HeartbeatThread, scheduler: Scheduler) -> None:
+        await exchange.register()
+        self._tell(WorkerStarted, exchange, concurrency=self.concurrency)
+        heartbeat.start()
+        if not self.options.wait:
+            # This worker may end before the scheduler's first turn.
+            await scheduler.defer_now()
+
+    async def _end_jobs(self, exchange: Exchange, running: asyncio.Task[None]) -> bool:
+        """Wait until the running jobs have ended and are stored, each within its time. Return whether this was
+        cancelled.
+        """
+        graceful = self.options.shutdown_graceful_timeout
+        began = time.monotonic()
+        exchange.stop()
+        exchange.executor.tell_what_is_waited_for()
+        jobs_ended = asyncio.create_task(exchange.jobs_ended.wait(), name="adjourn jobs")
+        try:
+            is_cancelled = await _first(running, jobs_ended, timeout=graceful)
+            if not exchange.jobs_ended.is_set() and not running.done():
+                exchange.cut_short()
+                await asyncio.wait({running, jobs_ended}, timeout=CANCEL_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            jobs_ended.cancel()
+        if exchange.jobs_ended.is_set():
+            ending = time.monotonic()
+            left = 0.0 if graceful is None or is_cancelled else max(graceful - (ending - began), 0.0)
+            await ended(running, left + LEAVE_TIMEOUT, exchange.give_up)
+            self._leave_for = max(left + LEAVE_TIMEOUT - (time.monotonic() - ending), 0.0)
+        return is_cancelled
+
+    async def _leave(self, exchange: Exchange, heartbeat: HeartbeatThread, loop_watch: LoopWatch) -> None:
+        """Hand the rest back, and end the threads, within `LEAVE_TIMEOUT`."""
+        await asyncio.gather(
+            exchange.close(min(self._leave_for, LEAVE_TIMEOUT)),
+            self._end_thread(heartbeat, self._heartbeat_ended),
+            self._end_thread(loop_watch, self._loop_watch_ended),
+        )
+
+    async def _end_thread(self, thread: HeartbeatThread | LoopWatch, ending: asyncio.Event) -> None:
+        thread.stop()
+        if thread.ident is None:
+            return  # it has not begun
+        has_ended = asyncio.create_task(ending.wait(), name=f"{thread.name} ends")
+        # A thread that is still connecting is left behind. It ends when it is connected or has failed.
+        await ended(has_ended, THREAD_TIMEOUT, thread.give_up)
+        has_ended.cancel()
+
+    def _setter(self, event: asyncio.Event) -> Callable[[], None]:
+        """Return a function that sets an event of this event loop from another thread."""
         loop = asyncio.get_running_loop()
 
-        def beat(worker_id: int, heartbeat: Heartbeat) -> None:
-            if worker_id != exchange.worker_id:
-                return  # it has registered again meanwhile
-            if not heartbeat.alive:
-                exchange.declared_dead()
-            for job_id in heartbeat.aborts:
-                exchange.executor.abort(job_id, AbortReason.USER_REQUEST)
+        def set_() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(event.set)
+
+        return set_
+
+    def _make_heartbeat(self, exchange: Exchange, lease: Lease, loop_watch: LoopWatch) -> HeartbeatThread:
+        loop = asyncio.get_running_loop()
+
+        def fail(error: BaseException, outage: Outage) -> None:
+            self._tell(HeartbeatFailed, exchange, error=error, failures=outage.failures, is_news=outage.is_news)
 
         return HeartbeatThread(
             self.app,
             self.options,
+            lease,
             worker_id=lambda: exchange.worker_id,
-            on_beat=lambda *args: loop.call_soon_threadsafe(beat, *args),
+            silence=lambda: exchange.silence,
+            on_begin=loop_watch.begin,
+            on_beat=lambda *args: loop.call_soon_threadsafe(exchange.beaten, *args),
             on_notified=lambda: loop.call_soon_threadsafe(exchange.notify),
-            on_failure=lambda error, failures: self._tell(HeartbeatFailed, exchange, error=error, failures=failures),
+            on_failure=fail,
+            on_end=self._setter(self._heartbeat_ended),
             is_over=loop.is_closed,
         )
-
-    @contextlib.asynccontextmanager
-    async def _beating(self, heartbeat: HeartbeatThread) -> AsyncIterator[None]:
-        heartbeat.start()
-        try:
-            yield
-        finally:
-            heartbeat.stop()
-            await _uncancelled(asyncio.to_thread(heartbeat.join, LEAVE_TIMEOUT))
 
     def _signals(self) -> contextlib.AbstractContextManager[None]:
         return on_signals(self.stop) if self.options.install_signal_handlers else contextlib.nullcontext()
@@ -244,17 +311,10 @@ class Worker:
             self.app.events.emit(kind(worker=exchange.identity, **facts))
 
 
-async def _uncancelled(coroutine: Any) -> None:
-    """Await to the end, even if this task is cancelled meanwhile; raise the cancellation then."""
-    task = asyncio.ensure_future(coroutine)
-    cancelled = False
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if task.cancelled():
-                break
-            cancelled = True
-    if cancelled:
-        raise asyncio.CancelledError
-    task.result()
+async def _first(*tasks: asyncio.Task[Any], timeout: float | None = None) -> bool:
+    """Wait until one of the tasks has ended, or this one is cancelled; return whether it is."""
+    try:
+        await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    except asyncio.CancelledError:
+        return True
+    return False

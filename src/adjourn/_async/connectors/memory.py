@@ -132,11 +132,16 @@ class AsyncInMemorySession(AsyncSession):
         """
         mailbox = self.connection.mailbox
         await done_async(mailbox.arrival(), timeout)
+        self.connection.check_open()
         return mailbox.take()
 
     def wake(self) -> None:
         """End the wait for notifications that is under way, or else the next one. From any thread, at any time."""
         self.connection.wake()
+
+    def abandon(self) -> None:
+        """Give the session up at once. From any thread, at any time."""
+        self.connection.abandon()
 
     async def close_async(self) -> None:
         """Close the session. Closing twice does nothing."""

@@ -10,7 +10,6 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import attrs
 import psycopg
 from psycopg import AsyncConnection, AsyncCursor, AsyncRawCursor
 from psycopg.conninfo import conninfo_to_dict
@@ -24,6 +23,8 @@ from adjourn._async.connectors.lifecycle import AsyncPooledHalf
 from adjourn._domain.checks import function_or
 from adjourn._drivers.psycopg import options as driver
 from adjourn._drivers.psycopg.private import closing_optional
+from adjourn._drivers.settings import ENCODING, check_can_listen, greeting, is_pooled
+from adjourn._drivers.sockets import hang_up
 from adjourn._drivers.wrappers import unwrapped
 from adjourn._runtime import aio as runtime
 from adjourn._runtime.forks import keep_for_ever
@@ -41,6 +42,8 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
         Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
     pool_factory
         The class of the pool, or a function with the arguments of `psycopg_pool.AsyncConnectionPool`.
+    pooler
+        Whether there is a connection pooler in transaction mode in between; None finds out.
     **options
         The pool's options (``min_size``, ``max_size``, ``timeout`` in seconds, ``configure``, ``kwargs``, ...), and
         the parameters of libpq (``host``, ``port``, ``dbname``, ``user``, ``password``, ...). Connections are in
@@ -59,6 +62,7 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
         pool_factory: Callable[..., AsyncConnectionPool[Any]] = AsyncConnectionPool,
+        pooler: bool | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
@@ -66,9 +70,11 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
         self.json_loads: JSONLoads = function_or("json_loads", json_loads, json.loads)
         self.pool_factory = pool_factory
         self.options: driver.PsycopgOptions = driver.sorted_options(
-            conninfo, options, pool_factory, is_blocking=runtime.IS_BLOCKING
+            conninfo, options, pool_factory, pooler=pooler, is_blocking=runtime.IS_BLOCKING
         )
         self._made: weakref.WeakSet[AsyncConnection[Any]] = weakref.WeakSet()
+        # Whether the user's own pool goes through a pooler, as long as that is not known: None.
+        self._is_pooled: bool | None = None
 
     @property
     def timeout(self) -> float:
@@ -80,8 +86,7 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
         """Make a pool that is connected."""
         options = self.options
         # The pool retries in the background and does not report why it fails, so connect once first, to get the reason.
-        configured = attrs.evolve(options, pool={**options.pool, "configure": self._configure_async})
-        connection = await self._connect_async(configured)
+        connection = await self._connect_async(options, self._configure_async, **ENCODING)
         await connection.close()
         arguments = self._arguments_async if callable(options.connection) else await self._arguments_async()
         pool: AsyncConnectionPool[Any] = closing_optional(self.pool_factory)(
@@ -130,6 +135,7 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
             )
         if pool.closed:
             raise exceptions.InvalidOption(f"The {wanted} is not open. Open it before the app, and close it after.")
+        self._is_pooled = None
         return pool
 
     async def execute_async(
@@ -168,20 +174,25 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
         """Open another connection beside the pool, with its parameters, for the caller alone.
 
         The connector need not be open. The connection is in autocommit mode, and prepares every statement when it is
-        first used, unless ``kwargs`` has a ``prepare_threshold``. Behind pgbouncer, set that to None.
+        first used, unless ``kwargs`` has a ``prepare_threshold`` or there is a pooler in between.
 
         Raises
         ------
         ConnectorException
             If the database cannot be reached.
         """
-        options = self.options
-        if self.is_external:
-            options = driver.options_of_pool(self.pool)
+        options = driver.options_of_pool(self.pool, self.options.pooler) if self.is_external else self.options
         connected: list[AsyncConnection[Any]] = []
+        can_listen = True
+
+        async def configure_async(connection: AsyncConnection[Any]) -> None:
+            nonlocal can_listen
+            can_listen = not await greeted_async(connection, options, lasting=True)
+            if configure := options.pool.get("configure"):
+                await configure(connection)
 
         async def connect_async() -> None:
-            connected.append(await self._connect_async(options, **driver.SESSION_DEFAULTS))
+            connected.append(await self._connect_async(options, configure_async, **driver.SESSION_DEFAULTS))
 
         try:
             await runtime.guarded(connect_async)
@@ -190,55 +201,66 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
             for connection in connected:
                 await runtime.uninterrupted(connection.close)
             raise
-        return AsyncPsycopgSession(connected[0])
+        return AsyncPsycopgSession(connected[0], can_listen)
 
     async def _execute_pooled_async(self, statement: Statement, parameters: Parameters | None) -> list[Row]:
         opened = await self.enter_async()
         try:
-            connection = await checked_out_async(opened.pool)
-            try:
-                if connection.autocommit:
-                    return await run_async(connection, statement, parameters)
-                async with connection:
-                    return await run_async(connection, statement, parameters)
-            finally:
-                await opened.pool.putconn(connection)
-        except psycopg.Error as error:
-            raise driver.translated(error) from error
+            with driver.translating():
+                connection = await checked_out_async(opened.pool)
+                run_async = self._run_external_async if opened.external else run_on_async
+                try:
+                    if connection.autocommit:
+                        return await run_async(connection, statement, parameters)
+                    async with connection:
+                        return await run_async(connection, statement, parameters)
+                finally:
+                    await opened.pool.putconn(connection)
         finally:
             opened.gate.leave()
+
+    async def _run_external_async(
+        self, connection: AsyncConnection[Any], statement: Statement, parameters: Parameters | None
+    ) -> list[Row]:
+        """Execute a statement on a connection of the user's own pool, which is looked at once."""
+        if self._is_pooled is None:
+            self._is_pooled = await looked_at_async(connection, self.options.pooler)
+        return await run_on_async(connection, statement, parameters, may_prepare=not self._is_pooled)
 
     async def _arguments_async(self) -> dict[str, Any]:
         given = self.options.connection
         arguments = given if isinstance(given, Mapping) else await runtime.answer(given)
-        return {"autocommit": True, **arguments}
+        conninfo = self.options.conninfo
+        said = conninfo_to_dict(conninfo) if isinstance(conninfo, str) else {}
+        unsaid = {name: value for name, value in ENCODING.items() if name not in said}
+        return {"autocommit": True, **unsaid, **arguments}
 
     async def _configure_async(self, connection: AsyncConnection[Any]) -> None:
         # Weak references, in case the pool can no longer close them.
         self._made.add(connection)
+        await greeted_async(connection, self.options, lasting=False)
         if configure := self.options.pool.get("configure"):
             await configure(connection)
 
-    async def _connect_async(self, options: driver.PsycopgOptions, **defaults: Any) -> AsyncConnection[Any]:
+    async def _connect_async(
+        self, options: driver.PsycopgOptions, configure: Callable[[AsyncConnection[Any]], Any], **defaults: Any
+    ) -> AsyncConnection[Any]:
         """Connect once, in autocommit mode, within the pool's ``timeout`` in seconds."""
-        place = "the database"
-        try:
+        with driver.translating():
             conninfo: str = (
                 options.conninfo if isinstance(options.conninfo, str) else await runtime.answer(options.conninfo)
             )
             given = options.connection
             given = given if isinstance(given, Mapping) else await runtime.answer(given)
-            place = driver.whereabouts(conninfo, given)
-            defaults["connect_timeout"] = max(1, math.ceil(options.timeout))
             said = conninfo_to_dict(conninfo)
-            unsaid = {name: value for name, value in defaults.items() if name not in said}
-            arguments = {**unsaid, **given, "autocommit": True}
-            connection_class = options.pool.get("connection_class", AsyncConnection)
+        defaults["connect_timeout"] = max(1, math.ceil(options.timeout))
+        unsaid = {name: value for name, value in defaults.items() if name not in said}
+        arguments = {**unsaid, **given, "autocommit": True}
+        connection_class = options.pool.get("connection_class", AsyncConnection)
+        with driver.translating(driver.whereabouts(conninfo, given)):
             connection: AsyncConnection[Any] = await connection_class.connect(conninfo, **arguments)
-        except psycopg.Error as error:
-            raise driver.unreachable(error, place) from error
         try:
-            if configure := options.pool.get("configure"):
+            with driver.translating():
                 await configure(connection)
         except BaseException:
             await connection.close()
@@ -251,8 +273,9 @@ class AsyncPsycopgSession(AsyncSession):
 
     is_wakeable = True
 
-    def __init__(self, connection: AsyncConnection[Any]) -> None:
+    def __init__(self, connection: AsyncConnection[Any], can_listen: bool = True) -> None:
         self.connection = connection
+        self.can_listen = can_listen
         self._waker = runtime.Waker()
         arrived = self._arrived = list[str]()
         # No reference to the session: in a cycle, only the garbage collector would free it and its connection.
@@ -265,6 +288,7 @@ class AsyncPsycopgSession(AsyncSession):
 
     async def listen_async(self, channel: str) -> None:
         """Start to receive the notifications of a channel."""
+        check_can_listen(self.can_listen)
         text = SQL("LISTEN {}").format(Identifier(channel)).as_string()
         await self.execute_async(Statement("listen", text))
 
@@ -282,14 +306,12 @@ class AsyncPsycopgSession(AsyncSession):
 
     async def _wait_async(self, timeout: float) -> list[str]:
         deadline = time.monotonic() + timeout
-        try:
+        with driver.translating():
             while not (arrived := self._taken()):
                 left = deadline - time.monotonic()
                 if left <= 0 or not await self._waker.readable(self.connection.fileno(), left):
                     break
             return arrived
-        except psycopg.Error as error:
-            raise driver.translated(error) from error
 
     def _taken(self) -> list[str]:
         """Return the payloads of the notifications that have arrived by now, and forget them."""
@@ -301,6 +323,11 @@ class AsyncPsycopgSession(AsyncSession):
         """End the wait for notifications that is under way, or else the next one. From any thread, at any time."""
         self._waker.set()
 
+    def abandon(self) -> None:
+        """Give the connection up at once, without talking to the server. From any thread, at any time."""
+        if self._process == os.getpid():  # a forked child shares the parent's socket
+            hang_up(self.connection)
+
     async def close_async(self) -> None:
         """Close the connection. Closing twice does nothing."""
         if self._process != os.getpid():
@@ -311,13 +338,47 @@ class AsyncPsycopgSession(AsyncSession):
         self._waker.close()
 
 
-async def run_async(connection: AsyncConnection[Any], statement: Statement, parameters: Parameters | None) -> list[Row]:
+async def run_on_async(
+    connection: AsyncConnection[Any],
+    statement: Statement,
+    parameters: Parameters | None,
+    *,
+    may_prepare: bool = True,
+) -> list[Row]:
     """Execute a statement on a connection and return its rows."""
     cursor = own_cursor_async(connection)
-    # Text without parameters may hold several commands, which cannot be prepared. psycopg's types want text that stands in
-    # the code; ours comes from files.
-    await cursor.execute(statement.text, parameters, prepare=False if parameters is None else None)  # pyright: ignore[reportArgumentType]
+    # Text without parameters may hold several commands, which cannot be prepared.
+    prepare = None if may_prepare and parameters is not None else False
+    # psycopg's types want text that stands in the code; ours comes from files.
+    await cursor.execute(statement.text, parameters, prepare=prepare)  # pyright: ignore[reportArgumentType]
     return await rows_async(cursor)
+
+
+async def greeted_async(connection: AsyncConnection[Any], options: driver.PsycopgOptions, *, lasting: bool) -> bool:
+    """Set what adjourn depends on, and return whether the connection goes through a pooler.
+
+    Parameters
+    ----------
+    lasting
+        Whether it is a session.
+    """
+    process = connection.info.backend_pid
+    text = greeting(process, sets=options.pooler is not True, lasting=lasting)
+    (facts,) = await run_on_async(connection, Statement("greeting", text), None)
+    if not connection.autocommit:
+        await connection.commit()
+    is_behind = is_pooled(facts, process, options.pooler, driver.place_of(connection))
+    if is_behind and not options.chooses_preparing:
+        connection.prepare_threshold = None
+    return is_behind
+
+
+async def looked_at_async(connection: AsyncConnection[Any], pooler: bool | None) -> bool:
+    """Return whether a connection of the user's own goes through a pooler. Change nothing."""
+    process = connection.info.backend_pid
+    text = greeting(process, sets=False, lasting=False)
+    (facts,) = await run_on_async(connection, Statement("greeting", text), None)
+    return is_pooled(facts, process, pooler, driver.place_of(connection))
 
 
 def own_cursor_async(connection: AsyncConnection[Any]) -> AsyncCursor[Row]:
@@ -331,10 +392,8 @@ async def translated_run_async(
     connection: AsyncConnection[Any], statement: Statement, parameters: Parameters | None
 ) -> list[Row]:
     """Execute a statement on a connection and return its rows; errors are adjourn's."""
-    try:
-        return await run_async(connection, statement, parameters)
-    except psycopg.Error as error:
-        raise driver.translated(error) from error
+    with driver.translating():
+        return await run_on_async(connection, statement, parameters)
 
 
 async def rows_async(cursor: AsyncCursor[Row]) -> list[Row]:

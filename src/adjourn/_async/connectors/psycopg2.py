@@ -15,8 +15,10 @@ from adjourn._async.connectors.lifecycle import AsyncPooledHalf
 from adjourn._domain.checks import function_or
 from adjourn._drivers.psycopg2 import options as driver
 from adjourn._drivers.psycopg2 import pools
-from adjourn._drivers.psycopg2.calls import Call, hang_up
+from adjourn._drivers.psycopg2.calls import Call
 from adjourn._drivers.psycopg2.options import ThreadedConnectionPool
+from adjourn._drivers.settings import check_can_listen
+from adjourn._drivers.sockets import hang_up
 from adjourn._drivers.wrappers import unwrapped
 from adjourn._runtime import aio as runtime
 from adjourn._runtime import forks
@@ -34,6 +36,8 @@ class AsyncPsycopg2Half(AsyncPooledHalf[ThreadedConnectionPool]):
         A connection string or URL.
     json_dumps, json_loads
         Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
+    pooler
+        Whether there is a connection pooler in transaction mode in between; None finds out.
     **options
         ``minconn`` (1 by default) and ``maxconn`` (10 by default), the numbers of connections; ``timeout``, the
         seconds to wait for one (30 by default); ``connection_factory`` and ``cursor_factory`` of psycopg2; and the
@@ -52,12 +56,15 @@ class AsyncPsycopg2Half(AsyncPooledHalf[ThreadedConnectionPool]):
         *,
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
+        pooler: bool | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
         self.json_dumps: JSONDumps = function_or("json_dumps", json_dumps, json.dumps)
         self.json_loads: JSONLoads = function_or("json_loads", json_loads, json.loads)
-        self.options: driver.Psycopg2Options = driver.sorted_options(dsn, options, is_blocking=runtime.IS_BLOCKING)
+        self.options: driver.Psycopg2Options = driver.sorted_options(
+            dsn, options, pooler=pooler, is_blocking=runtime.IS_BLOCKING
+        )
         self._turns = runtime.Turns(self.options.maxconn)
 
     @property
@@ -144,7 +151,7 @@ class AsyncPsycopg2Half(AsyncPooledHalf[ThreadedConnectionPool]):
         """
         options = self.options
         if self.is_external:
-            options = driver.options_of_pool(self.pool, self.timeout)
+            options = driver.options_of_pool(self.pool, self.timeout, self.options.pooler)
         return await connected_session_async(options)
 
     async def _on_pooled_async(self, body: Callable[[driver.Connection], T]) -> T:
@@ -169,8 +176,9 @@ class AsyncPsycopg2Session(AsyncSession):
 
     is_wakeable = True
 
-    def __init__(self, connection: driver.Connection) -> None:
+    def __init__(self, connection: driver.Connection, can_listen: bool = True) -> None:
         self.connection = connection
+        self.can_listen = can_listen
         self._waker = runtime.Waker()
         self._process = os.getpid()
         self._waiting = runtime.Lock()
@@ -181,6 +189,7 @@ class AsyncPsycopg2Session(AsyncSession):
 
     async def listen_async(self, channel: str) -> None:
         """Start to receive the notifications of a channel."""
+        check_can_listen(self.can_listen)
         with driver.translating():
             text = f"LISTEN {driver.quote_ident(channel, self.connection)}"
         await self.execute_async(Statement("listen", text))
@@ -210,6 +219,11 @@ class AsyncPsycopg2Session(AsyncSession):
         """End the wait for notifications that is under way, or else the next one. From any thread, at any time."""
         self._waker.set()
 
+    def abandon(self) -> None:
+        """Give the connection up at once, without talking to the server. From any thread, at any time."""
+        if self._process == os.getpid():  # a forked child shares the parent's socket
+            hang_up(self.connection)
+
     async def close_async(self) -> None:
         """Close the connection. Closing twice does nothing."""
         if self._process != os.getpid():
@@ -229,10 +243,11 @@ class AsyncPsycopg2Session(AsyncSession):
 
 async def connected_session_async(options: driver.Psycopg2Options) -> AsyncPsycopg2Session:
     """Connect for one caller alone."""
-    call = Call[driver.Connection](
-        lambda _: driver.connected(options, driver.SESSION_DEFAULTS), undo=driver.Connection.close
+    call = Call[tuple[driver.Connection, bool]](
+        lambda _: driver.connected_for_session(options), undo=lambda made: made[0].close()
     )
-    return AsyncPsycopg2Session(await runtime.guarded(made_async, call))
+    connection, can_listen = await runtime.guarded(made_async, call)
+    return AsyncPsycopg2Session(connection, can_listen)
 
 
 async def on_async(connection: driver.Connection, run: Callable[..., T], *arguments: Any, is_owner: bool) -> T:

@@ -21,10 +21,13 @@ from adjourn._async.connectors.contract import AsyncSession
 from adjourn._async.connectors.lifecycle import AsyncPooledHalf
 from adjourn._domain.checks import function_or
 from adjourn._drivers.psycopg import options as libpq
+from adjourn._drivers.settings import check_pooler
 from adjourn._drivers.sqlalchemy import engines as driver
 from adjourn._drivers.sqlalchemy import names_async as names
+from adjourn._drivers.sqlalchemy.connecting import Connecting
 from adjourn._drivers.sqlalchemy.libpq import connection_arguments
 from adjourn._drivers.sqlalchemy.names_async import AsyncConnection, AsyncEngine, AsyncOrmSession, AsyncScopedSession
+from adjourn._drivers.sqlalchemy.sessions import always_prepares, greets
 from adjourn._runtime import aio as runtime
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
@@ -42,6 +45,8 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
         The address for the engine that the connector makes if it is opened without one.
     json_dumps, json_loads
         Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
+    pooler
+        Whether there is a connection pooler in transaction mode in between; None finds out.
     **options
         The options of SQLAlchemy's function that makes such an engine (``pool_size``, ``max_overflow``,
         ``pool_timeout`` in seconds, ``connect_args``, ``echo``, ...).
@@ -61,6 +66,7 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
         dsn: str | URL = "postgresql://",
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
+        pooler: bool | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
@@ -69,6 +75,8 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
         self._name = name
         self.url: URL = driver.address(name, dsn, drivers)
         self.options = options
+        check_pooler(name, pooler)
+        self._pooler = pooler
         self._made: driver.Made | None = None
         # Made now, so that SQLAlchemy refuses unknown options at once. It does not connect yet.
         self._make_engine()
@@ -79,22 +87,38 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
         opened = self._opened
         return driver.timeout_of(opened.pool.pool) if opened is not None else driver.pool_timeout(self.options)
 
-    def _make_engine(self) -> AsyncEngine:
-        engine: AsyncEngine = driver.make_engine(self._name, names.create_engine_async, self.url, self.options)
+    def _make_engine(self, connecting: Connecting | None = None, *, may_prepare: bool = True) -> AsyncEngine:
+        engine: AsyncEngine = driver.make_engine(
+            self._name, names.create_engine_async, self.url, self.options, connecting, may_prepare=may_prepare
+        )
+        greets(engine, self._pooler, self._place())
         return engine
 
     async def make_pool_async(self) -> AsyncEngine:
         """Make an engine, and have it connect once."""
-        engine = self._make_engine()
-        self._made = driver.Made(engine)
+        may_prepare = self._pooler is not True
+        is_to_probe = self._pooler is None and always_prepares(self.url.get_driver_name())
+        engine, is_behind = await self._connected_engine_async(may_prepare=may_prepare and not is_to_probe)
+        if is_to_probe and not is_behind:
+            await engine.dispose()
+            engine, _ = await self._connected_engine_async(may_prepare=True)
+        return engine
+
+    async def _connected_engine_async(self, *, may_prepare: bool) -> tuple[AsyncEngine, bool]:
+        """Return an engine that has connected once, and whether it goes through a pooler."""
+        connecting = names.connecting_async(self.url)
+        engine = self._make_engine(connecting, may_prepare=may_prepare)
+        self._made = driver.Made(engine, connecting)
         try:
             with driver.translating(place=self._place()):
-                async with engine.connect():
-                    pass
+                async with engine.connect() as connection:
+                    return engine, await self._goes_through_pooler_async(connection)
         except BaseException:
             await engine.dispose()
             raise
-        return engine
+
+    async def _goes_through_pooler_async(self, connection: AsyncConnection) -> bool:
+        return await names.goes_through_pooler_async(connection, self._pooler, self._place())
 
     async def close_pool_async(self, pool: AsyncEngine) -> None:
         """Dispose of an engine that was made here."""
@@ -178,7 +202,7 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
         """
         url = self.pool.url if self.is_external else self.url
         arguments = connection_arguments(url, self.options.get("connect_args"))
-        half = psycopg_half.AsyncPsycopgHalf(kwargs=arguments, timeout=self.timeout)
+        half = psycopg_half.AsyncPsycopgHalf(kwargs=arguments, timeout=self.timeout, pooler=self._pooler)
         return await half.session_async()
 
     async def _execute_given_async(self, given: Any, statement: Statement, parameters: Parameters | None) -> list[Row]:
@@ -203,8 +227,12 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
             with driver.translating():
                 connection = await checked_out_async(opened.pool)
                 try:
+                    is_behind = await self._goes_through_pooler_async(connection)
+                    if is_behind and always_prepares(connection.dialect.driver):
+                        async with connection.begin():
+                            return await names.run_async(connection, statement, parameters)
                     connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
-                    return await names.run_async(connection, statement, parameters)
+                    return await names.run_async(connection, statement, parameters, may_prepare=not is_behind)
                 finally:
                     await self._given_back_async(connection)
         finally:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import time
 
+from adjourn import sql
 from adjourn._async.managers.exchange import PLACE_LIMIT, AsyncWorkerManager
+from adjourn._async.managers.partitions import CONTESTED
 from adjourn._domain.protocols import EventsLike
 from adjourn._domain.upkeep import Timetable
 from adjourn.events.jobs import JobsRescued
@@ -62,7 +64,8 @@ class AsyncCaretaker:
             await self._manager.make_partitions_async(WEEKS_AHEAD)
         except ConnectorException as error:
             # Another session has locked the table. Until the next try, finished jobs go to the default partition.
-            if self._events.wants(PartitionsNotMade):
-                self._events.emit(PartitionsNotMade(error=error))
             if error.sqlstate is None:
                 raise
+            if self._events.wants(PartitionsNotMade):
+                waits_for = await self._manager.blockers_async(CONTESTED) if sql.found_locked(error) else ()
+                self._events.emit(PartitionsNotMade(error=error, waits_for=tuple(waits_for)))

@@ -9,9 +9,11 @@ from typing import Any
 import attrs
 
 from adjourn import exceptions, sql
+from adjourn._async.managers.partitions import blockers_async
 from adjourn._async.managers.statements import AsyncExecutes, schema_version_async
 from adjourn._domain.jobs import Job
-from adjourn._domain.outcomes import Exchanged, Heartbeat, Outcome, dump_outcomes
+from adjourn._domain.outcomes import Exchanged, HandedBack, Heartbeat, Outcome, dump_outcomes
+from adjourn._domain.upkeep import BlockingSession
 from adjourn.types import JSONLoads, Row
 
 PLACE_LIMIT = 200
@@ -155,6 +157,12 @@ class AsyncWorkerManager:
         rows = await self._run_async("disown", worker_id=worker_id, known=sorted(known))
         return [row["id"] for row in rows]
 
+    async def list_unknown_claims_async(self, worker_id: int, known: Iterable[int]) -> list[HandedBack]:
+        """Return the outcomes that put back jobs which the database has claimed for this worker but the worker does not
+        know."""
+        rows = await self._run_async("list_unknown_claims", worker_id=worker_id, known=sorted(known))
+        return [HandedBack(row["id"], row["claim"]) for row in rows]
+
     async def place_async(self, limit: int, heal: bool = False) -> bool:
         """Place locked jobs, and return whether that made progress (another worker may be placing them).
 
@@ -196,16 +204,22 @@ class AsyncWorkerManager:
                 return []
             raise
 
+    async def blockers_async(self, tables: Sequence[str]) -> list[BlockingSession]:
+        """Return the sessions that use one of these tables."""
+        return await blockers_async(self.session, self.schema, tables)
+
     async def _run_async(self, statement: str, **parameters: Any) -> list[Row]:
         return await self.session.execute_async(sql.statements(self.schema)[statement], parameters)
 
-    def _claimed(self, row: Row, worker_id: int) -> tuple[Job, Exception | None]:
+    def _claimed(self, row: Row, worker_id: int) -> tuple[Job, BaseException | None]:
         """Return a claimed job, and if its arguments cannot be read, the reason why it cannot run."""
         row["status"] = "doing"
         row["worker_id"] = worker_id
         try:
             job = Job.from_row(row, self.json_loads)
-        except Exception as error:
+        except BaseException as error:  # of the user's function, even SystemExit, which is this job's outcome alone
+            if isinstance(error, KeyboardInterrupt):
+                raise
             return Job.from_row({**row, "args": "{}"}), error
         arguments: Any = job.task_kwargs
         if not isinstance(arguments, dict):

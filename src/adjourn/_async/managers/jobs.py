@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import datetime
-import functools
 from collections.abc import Sequence
 from typing import Any
 
 from adjourn import exceptions
-from adjourn._async.managers.forwarding import forwards_to
+from adjourn._async.managers.forwarding import forwards_to, part_of
 from adjourn._async.managers.lists import AsyncJobLists
 from adjourn._async.managers.retention import AsyncRetention
 from adjourn._async.managers.schedules import AsyncSchedules
@@ -26,25 +25,25 @@ class AsyncJobManager(AsyncStatementRunner):
     The operations of those managers have names here as well: ``list_jobs_async`` is ``lists.list_jobs_async``.
     """
 
-    @functools.cached_property
+    @property
     def lists(self) -> AsyncJobLists:
         """Finds jobs, and counts them."""
-        return AsyncJobLists(self.connector, self.schema)
+        return part_of(self, AsyncJobLists)
 
-    @functools.cached_property
+    @property
     def workers(self) -> AsyncWorkers:
         """A worker's operations one by one."""
-        return AsyncWorkers(self.connector, self.schema)
+        return part_of(self, AsyncWorkers)
 
-    @functools.cached_property
+    @property
     def retention(self) -> AsyncRetention:
         """Deletes old finished jobs."""
-        return AsyncRetention(self.connector, self.schema)
+        return part_of(self, AsyncRetention)
 
-    @functools.cached_property
+    @property
     def schedules(self) -> AsyncSchedules:
         """Defers the ticks of periodic tasks."""
-        return AsyncSchedules(self.connector, self.schema)
+        return part_of(self, AsyncSchedules)
 
     @forwards_to(AsyncJobLists.get_job_status_async)
     def get_job_status_async(self) -> AsyncJobLists:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 
+from adjourn._async.managers.partitions import blockers_async
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._domain.checks import check_filter, check_flags, check_hours
-from adjourn.types import Parameters
+from adjourn._domain.upkeep import named_sessions
+from adjourn.types import Parameters, Row
 
 logger = logging.getLogger("adjourn.retention")
 
@@ -49,7 +51,7 @@ class AsyncRetention(AsyncStatementRunner):
         -------
         int
             How many jobs were deleted, those of dropped weeks included. A log record (``deleted_old_jobs``) names the
-            tables that were dropped.
+            tables that were dropped (``dropped``), and those that could not be, because others used them (``busy``).
 
         Raises
         ------
@@ -62,27 +64,35 @@ class AsyncRetention(AsyncStatementRunner):
         wanted = zip(_FINISHED, (True, include_failed, include_cancelled, include_aborted), strict=True)
         statuses = [status for status, included in wanted if included]
         what = {"seconds": nb_hours * 3600, "statuses": statuses, "queue": queue}
-        deleted, dropped = 0, []
+        deleted, dropped, busy = 0, [], []
         for row in await self.run_async("list_old_partitions", {"seconds": what["seconds"]}):
-            jobs = await self._drop_async(row["name"], what)
-            if jobs is not None:
+            outcome, jobs = await self._drop_async(row["name"], what)
+            if outcome == "dropped":
                 deleted += jobs
                 dropped.append(row["name"])
+            elif outcome == "busy":
+                busy.append(row["name"])
+        in_use = await self._in_use_async(busy) if busy else ""
         after_id: int | None = 0
         while after_id is not None:
             (batch,) = await self.run_async("delete_old_jobs", {**what, "after_id": after_id, "limit": BATCH})
             deleted += batch["deleted"]
             after_id = batch["last_id"]
-        extra = {"action": "deleted_old_jobs", "deleted": deleted, "dropped": dropped}
-        logger.info("Deleted %d old jobs, %d weeks of them whole", deleted, len(dropped), extra=extra)
+        extra = {"action": "deleted_old_jobs", "deleted": deleted, "dropped": dropped, "busy": busy}
+        logger.info("Deleted %d old jobs, %d weeks of them whole%s", deleted, len(dropped), in_use, extra=extra)
         return deleted
 
-    async def _drop_async(self, name: str, what: Parameters) -> int | None:
-        """Drop a partition if all its jobs are to be deleted; return their number, or None if it is still there."""
+    async def _drop_async(self, name: str, what: Parameters) -> tuple[str, int]:
+        """Drop a partition if all its jobs are to be deleted; return what became of it, and the number of its jobs."""
+        row: Row = {}
         for _ in range(DROP_ATTEMPTS):
             (row,) = await self.run_async("drop_partition", {**what, "name": name})
-            if row["outcome"] == "dropped":
-                return int(row["jobs"])
             if row["outcome"] != "busy":
                 break
-        return None
+        return str(row["outcome"]), int(row["jobs"])
+
+    async def _in_use_async(self, names: list[str]) -> str:
+        sessions = await blockers_async(
+            self.connector.get_async_connector(), self.schema, [*names, "adjourn_finished_jobs"]
+        )
+        return f"; not dropped whole, because of {named_sessions(sessions)}: {', '.join(names)}"

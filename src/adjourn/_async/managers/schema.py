@@ -6,10 +6,10 @@ import pathlib
 
 from adjourn import sql
 from adjourn._async.connectors.contract import AsyncConnectorSource, AsyncSession
+from adjourn._async.managers.partitions import make_partitions_async
 from adjourn._async.managers.statements import schema_version_async
 from adjourn._domain.checks import check_connector
 from adjourn.exceptions import ConnectorException
-from adjourn.sql.constants import WEEKS_AHEAD
 
 
 class AsyncSchemaManager:
@@ -38,7 +38,8 @@ class AsyncSchemaManager:
         """Bring the schema up to date, and return what was done.
 
         It may be run at any time, even several times at once: it is one transaction under an advisory lock, and does
-        nothing if the schema is up to date.
+        nothing if the schema is up to date. Afterwards it makes the partitions of the weeks ahead. If others use the
+        table of finished jobs for so long that this fails, one of the lines says who they are.
 
         Returns
         -------
@@ -53,7 +54,8 @@ class AsyncSchemaManager:
         """
         session = await self.connector.get_async_connector().session_async()
         try:
-            return await self._apply_async(session)
+            done = await self._apply_async(session)
+            return done + await make_partitions_async(session, self.schema)
         finally:
             # Closing the connection also ends an open transaction.
             await session.close_async()
@@ -69,8 +71,6 @@ class AsyncSchemaManager:
                 if version.number > applied:
                     await session.execute_async(version.statement)
                     done.append(f"applied version {version.number} ({version.name}) to schema {self.schema}")
-            rows = await session.execute_async(statements["make_partitions"], {"weeks": WEEKS_AHEAD})
-            done += [f"made partition {row['name']}" for row in rows]
         except ConnectorException as error:
             if sql.lacks_right(error):
                 raise sql.missing_right(self.schema, error) from error

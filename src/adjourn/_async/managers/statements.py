@@ -38,7 +38,12 @@ class AsyncStatementRunner:
         check_connector(connector)
         self.connector = connector
         self.schema = schema
-        self.statements: Mapping[str, Statement] = sql.statements(schema)
+        sql.statements(schema)  # raises if this cannot be a schema's name
+
+    @property
+    def statements(self) -> Mapping[str, Statement]:
+        """The statements of the schema, by name."""
+        return sql.statements(self.schema)
 
     async def run_async(self, name: str, parameters: Parameters, connection: Any = None) -> list[Row]:
         """Run a statement by its name, and return its rows.

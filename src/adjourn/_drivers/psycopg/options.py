@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import inspect
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -19,13 +20,16 @@ import psycopg_pool
 from adjourn import exceptions
 from adjourn._domain.checks import check_port, check_seconds, function_or
 from adjourn._drivers.connections import remedy
+from adjourn._drivers.errors import explained, unexpected
 from adjourn._drivers.psycopg.private import configure_of
+from adjourn._drivers.settings import ENCODING, check_pooler
 from adjourn._drivers.sockets import readable as readable
 
 LARGEST_POOL = 10
 """How many connections a pool has at most by default."""
 
 SESSION_DEFAULTS = {
+    **ENCODING,
     "prepare_threshold": 0,
     # A session waits for a long time, and must notice within half a minute that the server is gone.
     "keepalives_idle": 10,
@@ -47,6 +51,13 @@ class PsycopgOptions:
     connection: Any = attrs.field(repr=False)
     """The arguments of each connection: a mapping, or the user's function that returns one."""
     pool: Mapping[str, Any]
+    pooler: bool | None = None
+    """Whether there is a pooler in transaction mode in between, None for whether that has to be found out."""
+
+    @property
+    def chooses_preparing(self) -> bool:
+        """Whether the user has said when statements are prepared."""
+        return isinstance(self.connection, Mapping) and "prepare_threshold" in self.connection
 
     @property
     def timeout(self) -> float:
@@ -55,12 +66,19 @@ class PsycopgOptions:
 
 
 def sorted_options(
-    conninfo: Any, keywords: Mapping[str, Any], pool_factory: Callable[..., Any], *, is_blocking: bool
+    conninfo: Any,
+    keywords: Mapping[str, Any],
+    pool_factory: Callable[..., Any],
+    *,
+    pooler: bool | None = None,
+    is_blocking: bool,
 ) -> PsycopgOptions:
     """Separate the pool's options from libpq's, and refuse all others.
 
     Parameters
     ----------
+    pooler
+        Whether there is a pooler in between.
     is_blocking
         Whether the connector is the synchronous one, for the message.
 
@@ -72,6 +90,7 @@ def sorted_options(
     name = "SyncPsycopgConnector" if is_blocking else "PsycopgConnector"
     if not callable(pool_factory):
         raise exceptions.InvalidOption(f"{name}: pool_factory={pool_factory!r} must be a class of pools or a function.")
+    check_pooler(name, pooler)
     known_to_pool = pool_options(pool_factory)
     known_to_libpq = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
     pool = {keyword: value for keyword, value in keywords.items() if keyword in known_to_pool}
@@ -95,7 +114,7 @@ def sorted_options(
         _check_conninfo(name, conninfo, connection)
     elif not callable(conninfo):
         raise exceptions.InvalidOption(f"{name}: conninfo must be a string or a function that returns one.")
-    return PsycopgOptions(conninfo, connection, pool | _sizes(name, pool, pool_factory))
+    return PsycopgOptions(conninfo, connection, pool | _sizes(name, pool, pool_factory), pooler)
 
 
 def _check_pool(name: str, pool: Mapping[str, Any]) -> None:
@@ -194,7 +213,31 @@ def whereabouts(conninfo: Any, connection: Any) -> str:
     return ", ".join(parts)
 
 
+def place_of(connection: psycopg.BaseConnection[Any]) -> str:
+    """Describe the server that a connection goes to, without any secret."""
+    return whereabouts("", {name: value for name, value in connection.info.get_parameters().items() if value})
+
+
 _PLACE = {"host", "hostaddr", "port", "dbname", "user", "service"}
+
+
+@contextlib.contextmanager
+def translating(place: str = "") -> Iterator[None]:
+    """Turn whatever a call of psycopg raises into adjourn's errors.
+
+    Parameters
+    ----------
+    place
+        The server, while connecting.
+    """
+    try:
+        yield
+    except exceptions.AdjournException:
+        raise
+    except psycopg.Error as error:
+        raise (unreachable(error, place) if place else translated(error)) from error
+    except Exception as error:
+        raise unexpected(error) from error
 
 
 def translated(error: psycopg.Error) -> exceptions.ConnectorException:
@@ -207,7 +250,7 @@ def translated(error: psycopg.Error) -> exceptions.ConnectorException:
             ": all connections of the pool are in use, or the database cannot be reached. Raise max_size or timeout, "
             "or hold connections for a shorter time."
         )
-    return exceptions.ConnectorException(message, sqlstate=error.sqlstate)
+    return exceptions.ConnectorException(explained(message, error.sqlstate), sqlstate=error.sqlstate)
 
 
 def notifications(connection: psycopg.BaseConnection[Any]) -> list[str]:
@@ -234,10 +277,10 @@ def other_colour(connection: Any, *, is_blocking: bool) -> str:
     return remedy(connection, "a connection of psycopg", {"psycopg"}, is_blocking=is_blocking)
 
 
-def options_of_pool(pool: Any) -> PsycopgOptions:
-    """Return the parameters with which the user's own pool connects."""
+def options_of_pool(pool: Any, pooler: bool | None) -> PsycopgOptions:
+    """Return the parameters with which the user's own pool connects; ``pooler`` is what the connector was told."""
     taken = {"connection_class": pool.connection_class, "timeout": pool.timeout}
     # A session without these might, for instance, use another schema.
     if (configure := configure_of(pool)) is not None:
         taken["configure"] = configure
-    return PsycopgOptions(pool.conninfo, pool.kwargs or {}, taken)
+    return PsycopgOptions(pool.conninfo, pool.kwargs or {}, taken, pooler)

@@ -20,6 +20,7 @@ import psycopg2
 
 from adjourn import exceptions
 from adjourn._drivers.psycopg2 import options as driver
+from adjourn._drivers.sockets import hang_up
 
 T = TypeVar("T")
 
@@ -142,9 +143,3 @@ def answers(family: int, address: Any) -> bool:
             return bool(asking.recv(1))
     except OSError:
         return False
-
-
-def hang_up(connection: driver.Connection) -> None:
-    """Shut a connection's socket down, so that a call that waits for the server fails at once."""
-    with contextlib.suppress(OSError, psycopg2.Error), socket.socket(fileno=os.dup(connection.fileno())) as shut:
-        shut.shutdown(socket.SHUT_RDWR)

@@ -19,7 +19,9 @@ import psycopg2.pool
 from adjourn import exceptions
 from adjourn._domain.checks import check_port, check_seconds, function_or
 from adjourn._drivers.connections import remedy
+from adjourn._drivers.errors import explained, unexpected
 from adjourn._drivers.psycopg2.private import arguments_of
+from adjourn._drivers.settings import ENCODING, check_pooler, greeting, is_pooled
 from adjourn._drivers.sockets import readable
 from adjourn.types import Parameters, Row, Statement
 
@@ -41,6 +43,7 @@ _COMMON = ["dsn", "host", "hostaddr", "port", "dbname", "user", "password", "pas
 _PLACE = {"host", "hostaddr", "port", "dbname", "database", "user", "service"}
 
 SESSION_DEFAULTS = {
+    **ENCODING,
     # A session waits for a long time, and must notice within half a minute that the server is gone.
     "keepalives_idle": 10,
     "keepalives_interval": 5,
@@ -60,13 +63,19 @@ class Psycopg2Options:
     maxconn: int = LARGEST_POOL
     timeout: float = 30.0
     """Seconds to wait for a connection."""
+    pooler: bool | None = None
+    """Whether there is a pooler in transaction mode in between, None for whether that has to be found out."""
 
 
-def sorted_options(dsn: str, keywords: Mapping[str, Any], *, is_blocking: bool) -> Psycopg2Options:
+def sorted_options(
+    dsn: str, keywords: Mapping[str, Any], *, pooler: bool | None = None, is_blocking: bool
+) -> Psycopg2Options:
     """Separate the pool's options from those of psycopg2 and libpq, and refuse all others.
 
     Parameters
     ----------
+    pooler
+        Whether there is a pooler in between.
     is_blocking
         Whether the connector is the synchronous one, for the message.
 
@@ -76,6 +85,7 @@ def sorted_options(dsn: str, keywords: Mapping[str, Any], *, is_blocking: bool) 
         If a keyword is unknown, or the connection string cannot be read. The message never contains a value.
     """
     name = "Psycopg2Connector" if is_blocking else "AsyncPsycopg2Connector"
+    check_pooler(name, pooler)
     for keyword in keywords:
         if keyword in RESERVED:
             raise exceptions.InvalidOption(f"{name}: {keyword!r} is not an option, adjourn decides it.")
@@ -88,7 +98,7 @@ def sorted_options(dsn: str, keywords: Mapping[str, Any], *, is_blocking: bool) 
     check_port(f"{name}: port", connection.get("port"))
     for keyword in CONNECT_OPTIONS:
         function_or(f"{name}: {keyword}", connection.get(keyword), None)
-    return Psycopg2Options({"dsn": dsn, **connection}, pool["minconn"], pool["maxconn"], float(pool["timeout"]))
+    return Psycopg2Options({"dsn": dsn, **connection}, pool["minconn"], pool["maxconn"], float(pool["timeout"]), pooler)
 
 
 def _check_pool(name: str, pool: Mapping[str, Any]) -> None:
@@ -135,7 +145,45 @@ def _unknown(name: str, keyword: str) -> str:
     )
 
 
-def connected(options: Psycopg2Options, defaults: Mapping[str, Any] | None = None) -> Connection:
+def connected(options: Psycopg2Options) -> Connection:
+    """Connect once, for a pool, within its ``timeout`` in seconds.
+
+    Raises
+    ------
+    ConnectorException
+        If the database cannot be reached.
+    """
+    connection = _connected(options, ENCODING)
+    _greet(connection, options, lasting=False)
+    return connection
+
+
+def connected_for_session(options: Psycopg2Options) -> tuple[Connection, bool]:
+    """Connect once, for a session, and return the connection, and whether it can listen.
+
+    Raises
+    ------
+    ConnectorException
+        If the database cannot be reached.
+    """
+    connection = _connected(options, SESSION_DEFAULTS)
+    return connection, not _greet(connection, options, lasting=True)
+
+
+def _greet(connection: Connection, options: Psycopg2Options, *, lasting: bool) -> bool:
+    """Set what adjourn depends on, and return whether the connection goes through a pooler."""
+    process = connection.info.backend_pid
+    text = greeting(process, sets=options.pooler is not True, lasting=lasting)
+    try:
+        with translating():
+            (facts,) = run(connection, Statement("greeting", text), None)
+        return is_pooled(facts, process, options.pooler, whereabouts(options.connection))
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _connected(options: Psycopg2Options, defaults: Mapping[str, Any]) -> Connection:
     """Connect once, in autocommit mode, within the pool's ``timeout`` in seconds.
 
     Parameters
@@ -153,19 +201,21 @@ def connected(options: Psycopg2Options, defaults: Mapping[str, Any] | None = Non
         said = {**psycopg2.extensions.parse_dsn(given.get("dsn") or ""), **given}
         unsaid = {
             keyword: value
-            for keyword, value in {"connect_timeout": max(1, math.ceil(options.timeout)), **(defaults or {})}.items()
+            for keyword, value in {"connect_timeout": max(1, math.ceil(options.timeout)), **defaults}.items()
             if keyword not in said and is_known_to_libpq(keyword)
         }
         connection: Connection = psycopg2.connect(**{**unsaid, **given})
         connection.autocommit = True
     except psycopg2.Error as error:
         raise unreachable(error, given) from error
+    except Exception as error:
+        raise unexpected(error) from error
     return connection
 
 
-def options_of_pool(pool: Any, timeout: float) -> Psycopg2Options:
-    """Return the parameters with which the user's own pool connects."""
-    return Psycopg2Options(arguments_of(pool), timeout=timeout)
+def options_of_pool(pool: Any, timeout: float, pooler: bool | None) -> Psycopg2Options:
+    """Return the parameters with which the user's own pool connects; ``pooler`` is what the connector was told."""
+    return Psycopg2Options(arguments_of(pool), timeout=timeout, pooler=pooler)
 
 
 def whereabouts(connection: Mapping[str, Any]) -> str:
@@ -200,21 +250,23 @@ def translated(error: psycopg2.Error) -> exceptions.ConnectorException:
     message = str(error).strip() or type(error).__name__
     if isinstance(error, psycopg2.errors.UniqueViolation):
         return exceptions.UniqueViolation(message, constraint_name=error.diag.constraint_name)
-    return exceptions.ConnectorException(message, sqlstate=error.pgcode)
+    return exceptions.ConnectorException(explained(message, error.pgcode), sqlstate=error.pgcode)
 
 
 @contextlib.contextmanager
 def translating() -> Iterator[None]:
-    """Turn psycopg2's errors into adjourn's."""
+    """Turn whatever a call of psycopg2 raises into adjourn's errors."""
     try:
         yield
+    except exceptions.AdjournException:
+        raise
     except psycopg2.Error as error:
         raise translated(error) from error
-    except ValueError as error:
-        if "NUL" not in str(error):
-            raise
-        # psycopg2 refuses NUL characters before Postgres can; this is Postgres's error code.
-        raise exceptions.ConnectorException(str(error), sqlstate="22021") from error
+    except Exception as error:
+        if isinstance(error, ValueError) and "NUL" in str(error):
+            # psycopg2 refuses NUL characters before Postgres can; this is Postgres's error code.
+            raise exceptions.ConnectorException(str(error), sqlstate="22021") from error
+        raise unexpected(error) from error
 
 
 def run(connection: Connection, statement: Statement, parameters: Parameters | None) -> list[Row]:

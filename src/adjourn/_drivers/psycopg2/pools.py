@@ -14,7 +14,8 @@ from psycopg2.pool import PoolError, ThreadedConnectionPool
 from adjourn import exceptions
 from adjourn._drivers.psycopg2 import options as driver
 from adjourn._drivers.psycopg2.calls import Call
-from adjourn._drivers.psycopg2.private import Pool
+from adjourn._drivers.psycopg2.private import Pool, arguments_of
+from adjourn._drivers.settings import check_encoding
 
 T = TypeVar("T")
 
@@ -72,8 +73,13 @@ def checked_out(call: Call[Any], pool: ThreadedConnectionPool, timeout: float) -
             pause = min(pause * 2, _LONGEST_PAUSE)
             continue
         except psycopg2.Error as error:
-            raise driver.unreachable(error, driver.options_of_pool(pool, timeout).connection) from error
+            raise driver.unreachable(error, arguments_of(pool)) from error
         if driver.is_alive(connection):
+            try:
+                check_encoding(connection.get_parameter_status("server_encoding") or "")
+            except BaseException:
+                put_back(pool, connection)
+                raise
             return connection
         put_back(pool, connection, close=True)
 

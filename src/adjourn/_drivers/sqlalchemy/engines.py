@@ -14,16 +14,20 @@ from typing import Any
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL, Dialect, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from adjourn import exceptions
 from adjourn._domain.checks import check_seconds
 from adjourn._drivers.connections import remedy
+from adjourn._drivers.errors import explained, unexpected
 from adjourn._drivers.numbered import has_several_commands, numbered
 from adjourn._drivers.psycopg import options as libpq
+from adjourn._drivers.settings import ENCODING
+from adjourn._drivers.sqlalchemy.connecting import Connecting
 from adjourn._drivers.sqlalchemy.private import finish_asyncpg, transport_of
+from adjourn._drivers.sqlalchemy.sessions import UNPREPARED
 from adjourn._drivers.wrappers import is_wrapper
 from adjourn._runtime.forks import keep_for_ever
 from adjourn.types import Parameters, Row, Statement
@@ -66,8 +70,29 @@ def address(name: str, dsn: str | URL, drivers: Sequence[str]) -> URL:
     return url.set(drivername=f"postgresql+{driver or drivers[0]}")
 
 
-def make_engine(name: str, create: Callable[..., Any], url: URL, options: Mapping[str, Any]) -> Any:
+def make_engine(
+    name: str,
+    create: Callable[..., Any],
+    url: URL,
+    options: Mapping[str, Any],
+    connecting: Connecting | None = None,
+    *,
+    may_prepare: bool = True,
+) -> Any:
     """Make an engine, which does not connect yet.
+
+    Parameters
+    ----------
+    name
+        The connector's name, for messages.
+    create
+        SQLAlchemy's function that makes engines.
+    url, options
+        Its arguments.
+    connecting
+        What connects for it; None for the driver itself.
+    may_prepare
+        Whether the driver may prepare statements that last for longer than a transaction.
 
     Raises
     ------
@@ -79,6 +104,13 @@ def make_engine(name: str, create: Callable[..., Any], url: URL, options: Mappin
     waiting = "timeout" if url.get_driver_name() == "asyncpg" else "connect_timeout"
     if not (waiting in arguments or waiting in url.query or (waiting[0] == "c" and "PGCONNECT_TIMEOUT" in os.environ)):
         arguments[waiting] = max(1, round(pool_timeout(options)))
+    if connecting is not None:
+        arguments.setdefault("async_creator_fn", connecting)
+    if url.get_driver_name() != "asyncpg":  # which always uses UTF8
+        unsaid = {name: value for name, value in ENCODING.items() if name not in url.query}
+        arguments = {**unsaid, **arguments}
+    if not may_prepare:
+        arguments = {**UNPREPARED[url.get_driver_name()], **arguments}
     try:
         return create(url, **{**options, "connect_args": arguments})
     except (ArgumentError, TypeError) as error:
@@ -137,7 +169,8 @@ class Made:
     connections must not be touched at all, not even by Python's garbage collection.
     """
 
-    def __init__(self, engine: Any) -> None:
+    def __init__(self, engine: Any, connecting: Connecting | None) -> None:
+        self._connecting = connecting
         self._process = os.getpid()
         self._connections: dict[int, tuple[Any, Any, ConnectionPoolEntry]] = {}
         # Connections that were in use when their event loop died. SQLAlchemy warns if one is deleted before it is
@@ -157,6 +190,11 @@ class Made:
                     _finish(raw, idle_only)
                 if not idle_only:
                     entry.dbapi_connection = None  # type: ignore[misc]  # a property in its types
+            if self._connecting is not None and not idle_only:
+                self._connecting.give_up()
+                for raw in list(self._connecting.made):
+                    with contextlib.suppress(Exception):
+                        _finish(raw, idle_only)
             self.left_behind.clear()
 
     def keep_for_ever(self) -> None:
@@ -185,7 +223,9 @@ def _finish(raw: Any, idle_only: bool) -> None:
 # Statements
 
 
-def run(connection: Connection, statement: Statement, parameters: Parameters | None) -> list[Row]:
+def run(
+    connection: Connection, statement: Statement, parameters: Parameters | None, may_prepare: bool = True
+) -> list[Row]:
     """Execute a statement on a connection and return its rows."""
     text, options = statement.text, {}
     values: Any = parameters
@@ -199,7 +239,7 @@ def run(connection: Connection, statement: Statement, parameters: Parameters | N
         options["no_parameters"] = True
     else:
         values = dict(parameters)
-    with _unprepared(connection, parameters):
+    with _unprepared(connection, may_prepare and parameters is not None):
         result = connection.exec_driver_sql(text, values, execution_options=options)
         return [dict(row) for row in result.mappings()] if result.returns_rows else []
 
@@ -213,9 +253,9 @@ def _run_several_on_asyncpg(connection: Connection, text: str) -> list[Row]:
 
 
 @contextlib.contextmanager
-def _unprepared(connection: Connection, parameters: Parameters | None) -> Iterator[None]:
-    """Keep psycopg from preparing text that may hold several commands, which cannot be prepared."""
-    if parameters is not None or connection.dialect.driver != "psycopg":
+def _unprepared(connection: Connection, may_prepare: bool) -> Iterator[None]:
+    """Keep psycopg from preparing text, which may hold several commands, or when there is a pooler in between."""
+    if may_prepare or connection.dialect.driver != "psycopg":
         yield
         return
     raw: Any = connection.connection.driver_connection
@@ -254,17 +294,17 @@ def translating(place: str = "") -> Iterator[None]:
     """
     try:
         yield
+    except exceptions.AdjournException:
+        raise
     except Exception as error:
-        if (found := translated(error, place)) is None:
-            raise
-        raise found from error
+        raise translated(error, place) from error
 
 
-def translated(error: Exception, place: str = "") -> exceptions.ConnectorException | None:
-    """Return adjourn's error for one of SQLAlchemy's or of a driver, or None for any other."""
+def translated(error: Exception, place: str = "") -> exceptions.ConnectorException:
+    """Return adjourn's error for whatever SQLAlchemy or a driver raised."""
     cause = driver_error(error)
     if not isinstance(cause, SQLAlchemyError | OSError) and not _is_drivers(cause):
-        return None
+        return unexpected(cause)
     message = str(cause).strip() or type(cause).__name__
     state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
     if state == "23505":
@@ -280,15 +320,15 @@ def translated(error: Exception, place: str = "") -> exceptions.ConnectorExcepti
             f"Cannot connect to PostgreSQL ({place}): {message.rstrip('.?')}. Check that the server runs there, and "
             "the host, port, database, user and password of the dsn."
         )
-    return exceptions.ConnectorException(message, sqlstate=state)
+    return exceptions.ConnectorException(explained(message, state), sqlstate=state)
 
 
-def driver_error(error: BaseException) -> BaseException:
+def driver_error(error: Exception) -> Exception:
     """Return the error of the driver that SQLAlchemy has wrapped, or the error itself."""
-    if isinstance(error, DBAPIError) and error.orig is not None:
+    if isinstance(error, StatementError) and isinstance(error.orig, Exception):
         error = error.orig
         # asyncpg's errors are wrapped twice.
-        if type(error).__module__.startswith("sqlalchemy") and error.__cause__ is not None:
+        if type(error).__module__.startswith("sqlalchemy") and isinstance(error.__cause__, Exception):
             error = error.__cause__
     return error
 

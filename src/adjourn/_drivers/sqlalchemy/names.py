@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session as SyncOrmSession
 from sqlalchemy.orm import scoped_session as SyncScopedSession  # noqa: N812
 
+from adjourn._drivers.sqlalchemy.connecting import Connecting
 from adjourn._drivers.sqlalchemy.engines import run
+from adjourn._drivers.sqlalchemy.sessions import goes_through_pooler
 from adjourn.types import Parameters, Row, Statement
 
 __all__ = [
@@ -16,8 +19,10 @@ __all__ = [
     "Engine",
     "SyncOrmSession",
     "SyncScopedSession",
+    "connecting",
     "create_engine",
     "drivers",
+    "goes_through_pooler",
     "is_drivers_own",
     "run",
     "run_on_drivers_own",
@@ -25,6 +30,11 @@ __all__ = [
 
 drivers = ("psycopg", "psycopg2")
 """The drivers that can be used; the first is the default."""
+
+
+def connecting(url: URL) -> Connecting | None:
+    """Return None: a call that connects ends in its own thread, so there is nothing to give up."""
+    return None
 
 
 def is_drivers_own(connection: Any) -> bool:

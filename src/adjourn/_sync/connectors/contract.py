@@ -24,6 +24,9 @@ class SyncSession(Protocol):
     may use it at a time. After a `ConnectorException` it may be broken: close it and take another.
     """
 
+    can_listen: bool = True
+    """Whether notifications arrive. They do not through a connection pooler in transaction mode, so workers poll."""
+
     is_wakeable: bool = False
     """Whether `wake` ends a wait. If it does not, a worker waits in short turns."""
 
@@ -59,6 +62,14 @@ class SyncSession(Protocol):
 
         A session that implements it says so with ``is_wakeable = True``. Then a worker ends at once; otherwise it
         takes up to a quarter of a second.
+        """
+
+    @abc.abstractmethod
+    def abandon(self) -> None:
+        """Give the connection up at once, without talking to the server. From any thread, at any time.
+
+        Whatever waits for the server on this connection raises `ConnectorException`, and so does each later call.
+        Closing it is still the caller's duty, and does not wait for the server then.
         """
 
     @abc.abstractmethod

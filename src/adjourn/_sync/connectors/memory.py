@@ -133,11 +133,16 @@ class SyncInMemorySession(SyncSession):
         """
         mailbox = self.connection.mailbox
         done(mailbox.arrival(), timeout)
+        self.connection.check_open()
         return mailbox.take()
 
     def wake(self) -> None:
         """End the wait for notifications that is under way, or else the next one. From any thread, at any time."""
         self.connection.wake()
+
+    def abandon(self) -> None:
+        """Give the session up at once. From any thread, at any time."""
+        self.connection.abandon()
 
     def close(self) -> None:
         """Close the session. Closing twice does nothing."""

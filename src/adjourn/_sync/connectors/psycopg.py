@@ -11,7 +11,6 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import attrs
 import psycopg
 from psycopg import Connection, Cursor, RawCursor
 from psycopg.conninfo import conninfo_to_dict
@@ -23,6 +22,8 @@ from adjourn import exceptions
 from adjourn._domain.checks import function_or
 from adjourn._drivers.psycopg import options as driver
 from adjourn._drivers.psycopg.private import closing_optional
+from adjourn._drivers.settings import ENCODING, check_can_listen, greeting, is_pooled
+from adjourn._drivers.sockets import hang_up
 from adjourn._drivers.wrappers import unwrapped
 from adjourn._runtime import threads as runtime
 from adjourn._runtime.forks import keep_for_ever
@@ -42,6 +43,8 @@ class SyncPsycopgHalf(SyncPooledHalf[ConnectionPool[Any]]):
         Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
     pool_factory
         The class of the pool, or a function with the arguments of `psycopg_pool.ConnectionPool`.
+    pooler
+        Whether there is a connection pooler in transaction mode in between; None finds out.
     **options
         The pool's options (``min_size``, ``max_size``, ``timeout`` in seconds, ``configure``, ``kwargs``, ...), and
         the parameters of libpq (``host``, ``port``, ``dbname``, ``user``, ``password``, ...). Connections are in
@@ -60,6 +63,7 @@ class SyncPsycopgHalf(SyncPooledHalf[ConnectionPool[Any]]):
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
         pool_factory: Callable[..., ConnectionPool[Any]] = ConnectionPool,
+        pooler: bool | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
@@ -67,9 +71,11 @@ class SyncPsycopgHalf(SyncPooledHalf[ConnectionPool[Any]]):
         self.json_loads: JSONLoads = function_or("json_loads", json_loads, json.loads)
         self.pool_factory = pool_factory
         self.options: driver.PsycopgOptions = driver.sorted_options(
-            conninfo, options, pool_factory, is_blocking=runtime.IS_BLOCKING
+            conninfo, options, pool_factory, pooler=pooler, is_blocking=runtime.IS_BLOCKING
         )
         self._made: weakref.WeakSet[Connection[Any]] = weakref.WeakSet()
+        # Whether the user's own pool goes through a pooler, as long as that is not known: None.
+        self._is_pooled: bool | None = None
 
     @property
     def timeout(self) -> float:
@@ -81,8 +87,7 @@ class SyncPsycopgHalf(SyncPooledHalf[ConnectionPool[Any]]):
         """Make a pool that is connected."""
         options = self.options
         # The pool retries in the background and does not report why it fails, so connect once first, to get the reason.
-        configured = attrs.evolve(options, pool={**options.pool, "configure": self._configure})
-        connection = self._connect(configured)
+        connection = self._connect(options, self._configure, **ENCODING)
         connection.close()
         arguments = self._arguments if callable(options.connection) else self._arguments()
         pool: ConnectionPool[Any] = closing_optional(self.pool_factory)(
@@ -131,6 +136,7 @@ class SyncPsycopgHalf(SyncPooledHalf[ConnectionPool[Any]]):
             )
         if pool.closed:
             raise exceptions.InvalidOption(f"The {wanted} is not open. Open it before the app, and close it after.")
+        self._is_pooled = None
         return pool
 
     def execute(
@@ -169,20 +175,25 @@ class SyncPsycopgHalf(SyncPooledHalf[ConnectionPool[Any]]):
         """Open another connection beside the pool, with its parameters, for the caller alone.
 
         The connector need not be open. The connection is in autocommit mode, and prepares every statement when it is
-        first used, unless ``kwargs`` has a ``prepare_threshold``. Behind pgbouncer, set that to None.
+        first used, unless ``kwargs`` has a ``prepare_threshold`` or there is a pooler in between.
 
         Raises
         ------
         ConnectorException
             If the database cannot be reached.
         """
-        options = self.options
-        if self.is_external:
-            options = driver.options_of_pool(self.pool)
+        options = driver.options_of_pool(self.pool, self.options.pooler) if self.is_external else self.options
         connected: list[Connection[Any]] = []
+        can_listen = True
+
+        def configure(connection: Connection[Any]) -> None:
+            nonlocal can_listen
+            can_listen = not greeted(connection, options, lasting=True)
+            if configure := options.pool.get("configure"):
+                configure(connection)
 
         def connect() -> None:
-            connected.append(self._connect(options, **driver.SESSION_DEFAULTS))
+            connected.append(self._connect(options, configure, **driver.SESSION_DEFAULTS))
 
         try:
             runtime.guarded(connect)
@@ -191,53 +202,64 @@ class SyncPsycopgHalf(SyncPooledHalf[ConnectionPool[Any]]):
             for connection in connected:
                 runtime.uninterrupted(connection.close)
             raise
-        return SyncPsycopgSession(connected[0])
+        return SyncPsycopgSession(connected[0], can_listen)
 
     def _execute_pooled(self, statement: Statement, parameters: Parameters | None) -> list[Row]:
         opened = self.enter()
         try:
-            connection = checked_out(opened.pool)
-            try:
-                if connection.autocommit:
-                    return run(connection, statement, parameters)
-                with connection:
-                    return run(connection, statement, parameters)
-            finally:
-                opened.pool.putconn(connection)
-        except psycopg.Error as error:
-            raise driver.translated(error) from error
+            with driver.translating():
+                connection = checked_out(opened.pool)
+                run = self._run_external if opened.external else run_on
+                try:
+                    if connection.autocommit:
+                        return run(connection, statement, parameters)
+                    with connection:
+                        return run(connection, statement, parameters)
+                finally:
+                    opened.pool.putconn(connection)
         finally:
             opened.gate.leave()
+
+    def _run_external(
+        self, connection: Connection[Any], statement: Statement, parameters: Parameters | None
+    ) -> list[Row]:
+        """Execute a statement on a connection of the user's own pool, which is looked at once."""
+        if self._is_pooled is None:
+            self._is_pooled = looked_at(connection, self.options.pooler)
+        return run_on(connection, statement, parameters, may_prepare=not self._is_pooled)
 
     def _arguments(self) -> dict[str, Any]:
         given = self.options.connection
         arguments = given if isinstance(given, Mapping) else runtime.answer(given)
-        return {"autocommit": True, **arguments}
+        conninfo = self.options.conninfo
+        said = conninfo_to_dict(conninfo) if isinstance(conninfo, str) else {}
+        unsaid = {name: value for name, value in ENCODING.items() if name not in said}
+        return {"autocommit": True, **unsaid, **arguments}
 
     def _configure(self, connection: Connection[Any]) -> None:
         # Weak references, in case the pool can no longer close them.
         self._made.add(connection)
+        greeted(connection, self.options, lasting=False)
         if configure := self.options.pool.get("configure"):
             configure(connection)
 
-    def _connect(self, options: driver.PsycopgOptions, **defaults: Any) -> Connection[Any]:
+    def _connect(
+        self, options: driver.PsycopgOptions, configure: Callable[[Connection[Any]], Any], **defaults: Any
+    ) -> Connection[Any]:
         """Connect once, in autocommit mode, within the pool's ``timeout`` in seconds."""
-        place = "the database"
-        try:
+        with driver.translating():
             conninfo: str = options.conninfo if isinstance(options.conninfo, str) else runtime.answer(options.conninfo)
             given = options.connection
             given = given if isinstance(given, Mapping) else runtime.answer(given)
-            place = driver.whereabouts(conninfo, given)
-            defaults["connect_timeout"] = max(1, math.ceil(options.timeout))
             said = conninfo_to_dict(conninfo)
-            unsaid = {name: value for name, value in defaults.items() if name not in said}
-            arguments = {**unsaid, **given, "autocommit": True}
-            connection_class = options.pool.get("connection_class", Connection)
+        defaults["connect_timeout"] = max(1, math.ceil(options.timeout))
+        unsaid = {name: value for name, value in defaults.items() if name not in said}
+        arguments = {**unsaid, **given, "autocommit": True}
+        connection_class = options.pool.get("connection_class", Connection)
+        with driver.translating(driver.whereabouts(conninfo, given)):
             connection: Connection[Any] = connection_class.connect(conninfo, **arguments)
-        except psycopg.Error as error:
-            raise driver.unreachable(error, place) from error
         try:
-            if configure := options.pool.get("configure"):
+            with driver.translating():
                 configure(connection)
         except BaseException:
             connection.close()
@@ -250,8 +272,9 @@ class SyncPsycopgSession(SyncSession):
 
     is_wakeable = True
 
-    def __init__(self, connection: Connection[Any]) -> None:
+    def __init__(self, connection: Connection[Any], can_listen: bool = True) -> None:
         self.connection = connection
+        self.can_listen = can_listen
         self._waker = runtime.Waker()
         arrived = self._arrived = list[str]()
         # No reference to the session: in a cycle, only the garbage collector would free it and its connection.
@@ -264,6 +287,7 @@ class SyncPsycopgSession(SyncSession):
 
     def listen(self, channel: str) -> None:
         """Start to receive the notifications of a channel."""
+        check_can_listen(self.can_listen)
         text = SQL("LISTEN {}").format(Identifier(channel)).as_string()
         self.execute(Statement("listen", text))
 
@@ -281,14 +305,12 @@ class SyncPsycopgSession(SyncSession):
 
     def _wait(self, timeout: float) -> list[str]:
         deadline = time.monotonic() + timeout
-        try:
+        with driver.translating():
             while not (arrived := self._taken()):
                 left = deadline - time.monotonic()
                 if left <= 0 or not self._waker.readable(self.connection.fileno(), left):
                     break
             return arrived
-        except psycopg.Error as error:
-            raise driver.translated(error) from error
 
     def _taken(self) -> list[str]:
         """Return the payloads of the notifications that have arrived by now, and forget them."""
@@ -300,6 +322,11 @@ class SyncPsycopgSession(SyncSession):
         """End the wait for notifications that is under way, or else the next one. From any thread, at any time."""
         self._waker.set()
 
+    def abandon(self) -> None:
+        """Give the connection up at once, without talking to the server. From any thread, at any time."""
+        if self._process == os.getpid():  # a forked child shares the parent's socket
+            hang_up(self.connection)
+
     def close(self) -> None:
         """Close the connection. Closing twice does nothing."""
         if self._process != os.getpid():
@@ -310,13 +337,47 @@ class SyncPsycopgSession(SyncSession):
         self._waker.close()
 
 
-def run(connection: Connection[Any], statement: Statement, parameters: Parameters | None) -> list[Row]:
+def run_on(
+    connection: Connection[Any],
+    statement: Statement,
+    parameters: Parameters | None,
+    *,
+    may_prepare: bool = True,
+) -> list[Row]:
     """Execute a statement on a connection and return its rows."""
     cursor = own_cursor(connection)
-    # Text without parameters may hold several commands, which cannot be prepared. psycopg's types want text that stands in
-    # the code; ours comes from files.
-    cursor.execute(statement.text, parameters, prepare=False if parameters is None else None)  # pyright: ignore[reportArgumentType]
+    # Text without parameters may hold several commands, which cannot be prepared.
+    prepare = None if may_prepare and parameters is not None else False
+    # psycopg's types want text that stands in the code; ours comes from files.
+    cursor.execute(statement.text, parameters, prepare=prepare)  # pyright: ignore[reportArgumentType]
     return rows(cursor)
+
+
+def greeted(connection: Connection[Any], options: driver.PsycopgOptions, *, lasting: bool) -> bool:
+    """Set what adjourn depends on, and return whether the connection goes through a pooler.
+
+    Parameters
+    ----------
+    lasting
+        Whether it is a session.
+    """
+    process = connection.info.backend_pid
+    text = greeting(process, sets=options.pooler is not True, lasting=lasting)
+    (facts,) = run_on(connection, Statement("greeting", text), None)
+    if not connection.autocommit:
+        connection.commit()
+    is_behind = is_pooled(facts, process, options.pooler, driver.place_of(connection))
+    if is_behind and not options.chooses_preparing:
+        connection.prepare_threshold = None
+    return is_behind
+
+
+def looked_at(connection: Connection[Any], pooler: bool | None) -> bool:
+    """Return whether a connection of the user's own goes through a pooler. Change nothing."""
+    process = connection.info.backend_pid
+    text = greeting(process, sets=False, lasting=False)
+    (facts,) = run_on(connection, Statement("greeting", text), None)
+    return is_pooled(facts, process, pooler, driver.place_of(connection))
 
 
 def own_cursor(connection: Connection[Any]) -> Cursor[Row]:
@@ -328,10 +389,8 @@ def own_cursor(connection: Connection[Any]) -> Cursor[Row]:
 
 def translated_run(connection: Connection[Any], statement: Statement, parameters: Parameters | None) -> list[Row]:
     """Execute a statement on a connection and return its rows; errors are adjourn's."""
-    try:
-        return run(connection, statement, parameters)
-    except psycopg.Error as error:
-        raise driver.translated(error) from error
+    with driver.translating():
+        return run_on(connection, statement, parameters)
 
 
 def rows(cursor: Cursor[Row]) -> list[Row]:

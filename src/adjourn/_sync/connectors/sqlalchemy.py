@@ -19,10 +19,13 @@ from sqlalchemy.exc import DBAPIError
 from adjourn import exceptions
 from adjourn._domain.checks import function_or
 from adjourn._drivers.psycopg import options as libpq
+from adjourn._drivers.settings import check_pooler
 from adjourn._drivers.sqlalchemy import engines as driver
 from adjourn._drivers.sqlalchemy import names as names
+from adjourn._drivers.sqlalchemy.connecting import Connecting
 from adjourn._drivers.sqlalchemy.libpq import connection_arguments
 from adjourn._drivers.sqlalchemy.names import Connection, Engine, SyncOrmSession, SyncScopedSession
+from adjourn._drivers.sqlalchemy.sessions import always_prepares, greets
 from adjourn._runtime import threads as runtime
 from adjourn._sync.connectors import psycopg as psycopg_half
 from adjourn._sync.connectors.contract import SyncSession
@@ -43,6 +46,8 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
         The address for the engine that the connector makes if it is opened without one.
     json_dumps, json_loads
         Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
+    pooler
+        Whether there is a connection pooler in transaction mode in between; None finds out.
     **options
         The options of SQLAlchemy's function that makes such an engine (``pool_size``, ``max_overflow``,
         ``pool_timeout`` in seconds, ``connect_args``, ``echo``, ...).
@@ -62,6 +67,7 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
         dsn: str | URL = "postgresql://",
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
+        pooler: bool | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
@@ -70,6 +76,8 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
         self._name = name
         self.url: URL = driver.address(name, dsn, drivers)
         self.options = options
+        check_pooler(name, pooler)
+        self._pooler = pooler
         self._made: driver.Made | None = None
         # Made now, so that SQLAlchemy refuses unknown options at once. It does not connect yet.
         self._make_engine()
@@ -80,21 +88,37 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
         opened = self._opened
         return driver.timeout_of(opened.pool.pool) if opened is not None else driver.pool_timeout(self.options)
 
-    def _make_engine(self) -> Engine:
-        engine: Engine = driver.make_engine(self._name, names.create_engine, self.url, self.options)
+    def _make_engine(self, connecting: Connecting | None = None, *, may_prepare: bool = True) -> Engine:
+        engine: Engine = driver.make_engine(
+            self._name, names.create_engine, self.url, self.options, connecting, may_prepare=may_prepare
+        )
+        greets(engine, self._pooler, self._place())
         return engine
 
     def make_pool(self) -> Engine:
         """Make an engine, and have it connect once."""
-        engine = self._make_engine()
-        self._made = driver.Made(engine)
+        may_prepare = self._pooler is not True
+        is_to_probe = self._pooler is None and always_prepares(self.url.get_driver_name())
+        engine, is_behind = self._connected_engine(may_prepare=may_prepare and not is_to_probe)
+        if is_to_probe and not is_behind:
+            engine.dispose()
+            engine, _ = self._connected_engine(may_prepare=True)
+        return engine
+
+    def _connected_engine(self, *, may_prepare: bool) -> tuple[Engine, bool]:
+        """Return an engine that has connected once, and whether it goes through a pooler."""
+        connecting = names.connecting(self.url)
+        engine = self._make_engine(connecting, may_prepare=may_prepare)
+        self._made = driver.Made(engine, connecting)
         try:
-            with driver.translating(place=self._place()), engine.connect():
-                pass
+            with driver.translating(place=self._place()), engine.connect() as connection:
+                return engine, self._goes_through_pooler(connection)
         except BaseException:
             engine.dispose()
             raise
-        return engine
+
+    def _goes_through_pooler(self, connection: Connection) -> bool:
+        return names.goes_through_pooler(connection, self._pooler, self._place())
 
     def close_pool(self, pool: Engine) -> None:
         """Dispose of an engine that was made here."""
@@ -178,7 +202,7 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
         """
         url = self.pool.url if self.is_external else self.url
         arguments = connection_arguments(url, self.options.get("connect_args"))
-        half = psycopg_half.SyncPsycopgHalf(kwargs=arguments, timeout=self.timeout)
+        half = psycopg_half.SyncPsycopgHalf(kwargs=arguments, timeout=self.timeout, pooler=self._pooler)
         return half.session()
 
     def _execute_given(self, given: Any, statement: Statement, parameters: Parameters | None) -> list[Row]:
@@ -203,8 +227,12 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
             with driver.translating():
                 connection = checked_out(opened.pool)
                 try:
+                    is_behind = self._goes_through_pooler(connection)
+                    if is_behind and always_prepares(connection.dialect.driver):
+                        with connection.begin():
+                            return names.run(connection, statement, parameters)
                     connection = connection.execution_options(isolation_level="AUTOCOMMIT")
-                    return names.run(connection, statement, parameters)
+                    return names.run(connection, statement, parameters, may_prepare=not is_behind)
                 finally:
                     self._given_back(connection)
         finally:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import time
 
+from adjourn import sql
 from adjourn._domain.protocols import EventsLike
 from adjourn._domain.upkeep import Timetable
 from adjourn._sync.managers.exchange import PLACE_LIMIT, SyncWorkerManager
+from adjourn._sync.managers.partitions import CONTESTED
 from adjourn.events.jobs import JobsRescued
 from adjourn.events.workers import PartitionsNotMade
 from adjourn.exceptions import ConnectorException
@@ -63,7 +65,8 @@ class SyncCaretaker:
             self._manager.make_partitions(WEEKS_AHEAD)
         except ConnectorException as error:
             # Another session has locked the table. Until the next try, finished jobs go to the default partition.
-            if self._events.wants(PartitionsNotMade):
-                self._events.emit(PartitionsNotMade(error=error))
             if error.sqlstate is None:
                 raise
+            if self._events.wants(PartitionsNotMade):
+                waits_for = self._manager.blockers(CONTESTED) if sql.found_locked(error) else ()
+                self._events.emit(PartitionsNotMade(error=error, waits_for=tuple(waits_for)))

@@ -11,7 +11,9 @@ import attrs
 
 from adjourn import exceptions, sql
 from adjourn._domain.jobs import Job
-from adjourn._domain.outcomes import Exchanged, Heartbeat, Outcome, dump_outcomes
+from adjourn._domain.outcomes import Exchanged, HandedBack, Heartbeat, Outcome, dump_outcomes
+from adjourn._domain.upkeep import BlockingSession
+from adjourn._sync.managers.partitions import blockers
 from adjourn._sync.managers.statements import SyncExecutes, schema_version
 from adjourn.types import JSONLoads, Row
 
@@ -156,6 +158,12 @@ class SyncWorkerManager:
         rows = self._run("disown", worker_id=worker_id, known=sorted(known))
         return [row["id"] for row in rows]
 
+    def list_unknown_claims(self, worker_id: int, known: Iterable[int]) -> list[HandedBack]:
+        """Return the outcomes that put back jobs which the database has claimed for this worker but the worker does not
+        know."""
+        rows = self._run("list_unknown_claims", worker_id=worker_id, known=sorted(known))
+        return [HandedBack(row["id"], row["claim"]) for row in rows]
+
     def place(self, limit: int, heal: bool = False) -> bool:
         """Place locked jobs, and return whether that made progress (another worker may be placing them).
 
@@ -197,16 +205,22 @@ class SyncWorkerManager:
                 return []
             raise
 
+    def blockers(self, tables: Sequence[str]) -> list[BlockingSession]:
+        """Return the sessions that use one of these tables."""
+        return blockers(self.session, self.schema, tables)
+
     def _run(self, statement: str, **parameters: Any) -> list[Row]:
         return self.session.execute(sql.statements(self.schema)[statement], parameters)
 
-    def _claimed(self, row: Row, worker_id: int) -> tuple[Job, Exception | None]:
+    def _claimed(self, row: Row, worker_id: int) -> tuple[Job, BaseException | None]:
         """Return a claimed job, and if its arguments cannot be read, the reason why it cannot run."""
         row["status"] = "doing"
         row["worker_id"] = worker_id
         try:
             job = Job.from_row(row, self.json_loads)
-        except Exception as error:
+        except BaseException as error:  # of the user's function, even SystemExit, which is this job's outcome alone
+            if isinstance(error, KeyboardInterrupt):
+                raise
             return Job.from_row({**row, "args": "{}"}), error
         arguments: Any = job.task_kwargs
         if not isinstance(arguments, dict):

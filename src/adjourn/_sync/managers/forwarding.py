@@ -36,3 +36,21 @@ def forwards_to(
         return forwarded
 
     return forwarding
+
+
+def part_of(manager: Any, kind: type[Manager]) -> Manager:
+    """Return the manager of another kind that works for this one; always the same, unless this one has got another
+    connector or schema since.
+
+    Parameters
+    ----------
+    manager
+        The manager that users call.
+    kind
+        The class of the other manager.
+    """
+    parts: dict[type, Any] = vars(manager).setdefault("_parts", {})
+    part = parts.get(kind)
+    if part is None or part.connector is not manager.connector or part.schema != manager.schema:
+        part = parts[kind] = kind(manager.connector, manager.schema)  # type: ignore[call-arg]
+    return part

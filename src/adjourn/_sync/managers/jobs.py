@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import datetime
-import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ from adjourn._domain.arguments import check_is_job, check_job, dump_arguments
 from adjourn._domain.checks import check_aware, check_flags, check_id, check_name, check_priority, checked_list
 from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued
 from adjourn._domain.jobs import Job, Status
-from adjourn._sync.managers.forwarding import forwards_to
+from adjourn._sync.managers.forwarding import forwards_to, part_of
 from adjourn._sync.managers.lists import SyncJobLists
 from adjourn._sync.managers.retention import SyncRetention
 from adjourn._sync.managers.schedules import SyncSchedules
@@ -27,25 +26,25 @@ class SyncJobManager(SyncStatementRunner):
     The operations of those managers have names here as well: ``list_jobs`` is ``lists.list_jobs``.
     """
 
-    @functools.cached_property
+    @property
     def lists(self) -> SyncJobLists:
         """Finds jobs, and counts them."""
-        return SyncJobLists(self.connector, self.schema)
+        return part_of(self, SyncJobLists)
 
-    @functools.cached_property
+    @property
     def workers(self) -> SyncWorkers:
         """A worker's operations one by one."""
-        return SyncWorkers(self.connector, self.schema)
+        return part_of(self, SyncWorkers)
 
-    @functools.cached_property
+    @property
     def retention(self) -> SyncRetention:
         """Deletes old finished jobs."""
-        return SyncRetention(self.connector, self.schema)
+        return part_of(self, SyncRetention)
 
-    @functools.cached_property
+    @property
     def schedules(self) -> SyncSchedules:
         """Defers the ticks of periodic tasks."""
-        return SyncSchedules(self.connector, self.schema)
+        return part_of(self, SyncSchedules)
 
     @forwards_to(SyncJobLists.get_job_status)
     def get_job_status(self) -> SyncJobLists:

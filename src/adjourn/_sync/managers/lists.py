@@ -10,6 +10,7 @@ from typing import Any
 from adjourn import exceptions
 from adjourn._domain.checks import check_count, check_filters, check_flag, check_id, check_seconds
 from adjourn._domain.jobs import Job, Status
+from adjourn._domain.times import time_of
 from adjourn._runtime.callers import caller_stacklevel
 from adjourn._sync.managers.statements import SyncStatementRunner
 from adjourn.types import Row
@@ -199,8 +200,9 @@ class SyncJobLists(SyncStatementRunner):
             warnings.warn(message, DeprecationWarning, stacklevel=caller_stacklevel())
             longest = datetime.timedelta(seconds=nb_seconds)
             (row,) = self.run("get_time", {})
+            now = time_of(row["now"])
             jobs = self.list_jobs(queue=queue, task=task_name, status=Status.DOING)
-            return [job for job in jobs if job.started_at is not None and row["now"] - job.started_at > longest]
+            return [job for job in jobs if job.started_at is not None and now - job.started_at > longest]
         parameters = {"queue": queue, "task_name": task_name, "seconds": seconds_since_heartbeat}
         return self._jobs(self.run("get_stalled_jobs", parameters))
 

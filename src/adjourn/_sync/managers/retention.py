@@ -6,8 +6,10 @@ from __future__ import annotations
 import logging
 
 from adjourn._domain.checks import check_filter, check_flags, check_hours
+from adjourn._domain.upkeep import named_sessions
+from adjourn._sync.managers.partitions import blockers
 from adjourn._sync.managers.statements import SyncStatementRunner
-from adjourn.types import Parameters
+from adjourn.types import Parameters, Row
 
 logger = logging.getLogger("adjourn.retention")
 
@@ -50,7 +52,7 @@ class SyncRetention(SyncStatementRunner):
         -------
         int
             How many jobs were deleted, those of dropped weeks included. A log record (``deleted_old_jobs``) names the
-            tables that were dropped.
+            tables that were dropped (``dropped``), and those that could not be, because others used them (``busy``).
 
         Raises
         ------
@@ -63,27 +65,33 @@ class SyncRetention(SyncStatementRunner):
         wanted = zip(_FINISHED, (True, include_failed, include_cancelled, include_aborted), strict=True)
         statuses = [status for status, included in wanted if included]
         what = {"seconds": nb_hours * 3600, "statuses": statuses, "queue": queue}
-        deleted, dropped = 0, []
+        deleted, dropped, busy = 0, [], []
         for row in self.run("list_old_partitions", {"seconds": what["seconds"]}):
-            jobs = self._drop(row["name"], what)
-            if jobs is not None:
+            outcome, jobs = self._drop(row["name"], what)
+            if outcome == "dropped":
                 deleted += jobs
                 dropped.append(row["name"])
+            elif outcome == "busy":
+                busy.append(row["name"])
+        in_use = self._in_use(busy) if busy else ""
         after_id: int | None = 0
         while after_id is not None:
             (batch,) = self.run("delete_old_jobs", {**what, "after_id": after_id, "limit": BATCH})
             deleted += batch["deleted"]
             after_id = batch["last_id"]
-        extra = {"action": "deleted_old_jobs", "deleted": deleted, "dropped": dropped}
-        logger.info("Deleted %d old jobs, %d weeks of them whole", deleted, len(dropped), extra=extra)
+        extra = {"action": "deleted_old_jobs", "deleted": deleted, "dropped": dropped, "busy": busy}
+        logger.info("Deleted %d old jobs, %d weeks of them whole%s", deleted, len(dropped), in_use, extra=extra)
         return deleted
 
-    def _drop(self, name: str, what: Parameters) -> int | None:
-        """Drop a partition if all its jobs are to be deleted; return their number, or None if it is still there."""
+    def _drop(self, name: str, what: Parameters) -> tuple[str, int]:
+        """Drop a partition if all its jobs are to be deleted; return what became of it, and the number of its jobs."""
+        row: Row = {}
         for _ in range(DROP_ATTEMPTS):
             (row,) = self.run("drop_partition", {**what, "name": name})
-            if row["outcome"] == "dropped":
-                return int(row["jobs"])
             if row["outcome"] != "busy":
                 break
-        return None
+        return str(row["outcome"]), int(row["jobs"])
+
+    def _in_use(self, names: list[str]) -> str:
+        sessions = blockers(self.connector.get_sync_connector(), self.schema, [*names, "adjourn_finished_jobs"])
+        return f"; not dropped whole, because of {named_sessions(sessions)}: {', '.join(names)}"

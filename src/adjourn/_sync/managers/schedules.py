@@ -19,6 +19,7 @@ from adjourn._domain.checks import (
 from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued
 from adjourn._domain.cron import Cron
 from adjourn._domain.jobs import Job
+from adjourn._domain.times import time_of
 from adjourn._sync.managers.statements import SyncStatementRunner
 from adjourn.types import Row
 
@@ -88,8 +89,7 @@ class SyncSchedules(SyncStatementRunner):
             Aware.
         """
         (row,) = self.run("get_time", {})
-        now: datetime.datetime = row["now"]
-        return now
+        return time_of(row["now"])
 
     def list_schedules(self) -> list[Row]:
         """Return the schedules of periodic tasks that have been due at least once.
@@ -102,6 +102,7 @@ class SyncSchedules(SyncStatementRunner):
         """
         rows = self.run("list_schedules", {})
         for row in rows:
+            row.update({name: time_of(row[name]) for name in ("last_tick", "seen_at", "now")})
             row["next_tick"] = _next_tick(row["cron"], row["timezone"], row.pop("now"))
         return rows
 

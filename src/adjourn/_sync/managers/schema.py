@@ -8,9 +8,9 @@ import pathlib
 from adjourn import sql
 from adjourn._domain.checks import check_connector
 from adjourn._sync.connectors.contract import SyncConnectorSource, SyncSession
+from adjourn._sync.managers.partitions import make_partitions
 from adjourn._sync.managers.statements import schema_version
 from adjourn.exceptions import ConnectorException
-from adjourn.sql.constants import WEEKS_AHEAD
 
 
 class SyncSchemaManager:
@@ -39,7 +39,8 @@ class SyncSchemaManager:
         """Bring the schema up to date, and return what was done.
 
         It may be run at any time, even several times at once: it is one transaction under an advisory lock, and does
-        nothing if the schema is up to date.
+        nothing if the schema is up to date. Afterwards it makes the partitions of the weeks ahead. If others use the
+        table of finished jobs for so long that this fails, one of the lines says who they are.
 
         Returns
         -------
@@ -54,7 +55,8 @@ class SyncSchemaManager:
         """
         session = self.connector.get_sync_connector().session()
         try:
-            return self._apply(session)
+            done = self._apply(session)
+            return done + make_partitions(session, self.schema)
         finally:
             # Closing the connection also ends an open transaction.
             session.close()
@@ -70,8 +72,6 @@ class SyncSchemaManager:
                 if version.number > applied:
                     session.execute(version.statement)
                     done.append(f"applied version {version.number} ({version.name}) to schema {self.schema}")
-            rows = session.execute(statements["make_partitions"], {"weeks": WEEKS_AHEAD})
-            done += [f"made partition {row['name']}" for row in rows]
         except ConnectorException as error:
             if sql.lacks_right(error):
                 raise sql.missing_right(self.schema, error) from error

@@ -45,6 +45,9 @@ class SQLAlchemyConnector(AsynchronousConnector):
         named) or ``postgresql+asyncpg://...``.
     json_dumps, json_loads
         Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
+    pooler
+        Whether there is a connection pooler in transaction mode in between, such as PgBouncer. By default adjourn finds
+        out.
     **options
         The options of `sqlalchemy.ext.asyncio.create_async_engine` for the connector's own engine (``pool_size``,
         ``max_overflow``, ``pool_timeout`` in seconds, 30 by default, ``connect_args``, ``echo``, ...).
@@ -61,13 +64,16 @@ class SQLAlchemyConnector(AsynchronousConnector):
         dsn: str | URL = "postgresql://",
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
+        pooler: bool | None = None,
         **options: Any,
     ) -> None:
-        half = AsyncSQLAlchemyHalf(dsn=dsn, json_dumps=json_dumps, json_loads=json_loads, **options)
+        half = AsyncSQLAlchemyHalf(dsn=dsn, json_dumps=json_dumps, json_loads=json_loads, pooler=pooler, **options)
 
         def make_sync_half() -> SyncSQLAlchemyHalf:
             url, same = twin_options(half.url, options)
-            return SyncSQLAlchemyHalf(*TWIN, dsn=url, json_dumps=half.json_dumps, json_loads=half.json_loads, **same)
+            return SyncSQLAlchemyHalf(
+                *TWIN, dsn=url, json_dumps=half.json_dumps, json_loads=half.json_loads, pooler=pooler, **same
+            )
 
         def make_plain_half() -> SyncSQLAlchemyHalf:
             return SyncSQLAlchemyHalf(*TWIN)
@@ -75,7 +81,7 @@ class SQLAlchemyConnector(AsynchronousConnector):
         def connect(engine: AsyncEngine | None) -> SyncSession:
             url = half.url if engine is None else engine.url
             arguments = connection_arguments(url, options.get("connect_args"))
-            return SyncPsycopgHalf(kwargs=arguments, timeout=half.timeout).session()
+            return SyncPsycopgHalf(kwargs=arguments, timeout=half.timeout, pooler=pooler).session()
 
         dispatcher = Dispatcher(half, make_sync_half, connect, make_plain_half=make_plain_half)
         super().__init__(dispatcher, SQLAlchemyPsycopgConnector.twin_of(dispatcher))

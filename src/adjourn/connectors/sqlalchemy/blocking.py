@@ -41,6 +41,9 @@ class SQLAlchemyPsycopgConnector(EngineConnector):
         The address for the connector's own engine; libpq's environment variables supply its missing parts.
     json_dumps, json_loads
         Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
+    pooler
+        Whether there is a connection pooler in transaction mode in between, such as PgBouncer. By default adjourn finds
+        out.
     **options
         The options of `sqlalchemy.create_engine` for the connector's own engine (``pool_size``, ``max_overflow``,
         ``pool_timeout`` in seconds, 30 by default, ``connect_args``, ``echo``, ...).
@@ -57,6 +60,7 @@ class SQLAlchemyPsycopgConnector(EngineConnector):
         dsn: str | URL = "postgresql://",
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
+        pooler: bool | None = None,
         **options: Any,
     ) -> None:
         super().__init__(
@@ -66,6 +70,7 @@ class SQLAlchemyPsycopgConnector(EngineConnector):
                 dsn=dsn,
                 json_dumps=json_dumps,
                 json_loads=json_loads,
+                pooler=pooler,
                 **options,
             )
         )
@@ -84,6 +89,9 @@ class SQLAlchemyPsycopg2Connector(EngineConnector):
         The address for the connector's own engine; libpq's environment variables supply its missing parts.
     json_dumps, json_loads
         Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
+    pooler
+        Whether there is a connection pooler in transaction mode in between, such as PgBouncer. By default adjourn finds
+        out.
     **options
         The options of `sqlalchemy.create_engine` for the connector's own engine (``pool_size``, ``max_overflow``,
         ``pool_timeout`` in seconds, 30 by default, ``connect_args``, ``echo``, ...).
@@ -100,6 +108,7 @@ class SQLAlchemyPsycopg2Connector(EngineConnector):
         dsn: str | URL = "postgresql://",
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
+        pooler: bool | None = None,
         **options: Any,
     ) -> None:
         super().__init__(
@@ -109,6 +118,7 @@ class SQLAlchemyPsycopg2Connector(EngineConnector):
                 dsn=dsn,
                 json_dumps=json_dumps,
                 json_loads=json_loads,
+                pooler=pooler,
                 **options,
             )
         )

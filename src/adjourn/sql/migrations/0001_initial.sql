@@ -69,8 +69,10 @@ create unique index adjourn_jobs_queueing_lock on @schema.adjourn_jobs (waiting_
 -- Workers often query which of their jobs to abort, and there are few such jobs.
 create index adjourn_jobs_abort_requested on @schema.adjourn_jobs (id) where abort_requested;
 
--- Locks that may have no head. There is no index, so that an insert never waits.
+-- Locks that may have no head. There is no index, so that an insert never waits. A publication of updates and deletes
+-- needs to identify the rows of every table, here by all that they hold.
 create table @schema.adjourn_headless_locks (lock text collate "C" not null);
+alter table @schema.adjourn_headless_locks replica identity full;
 
 create table @schema.adjourn_finished_jobs (
     id bigint not null,
@@ -90,9 +92,10 @@ create table @schema.adjourn_finished_jobs (
     started_at timestamptz,
     errors jsonb,
     status text not null check (status in ('succeeded', 'failed', 'cancelled', 'aborted')),
-    finished_at timestamptz not null
+    finished_at timestamptz not null,
+    -- Jobs are found by their id. A key has to hold the column of the partitions; with a key, each of them can be published.
+    primary key (id, finished_at)
 ) partition by range (finished_at);
-create index adjourn_finished_jobs_id on @schema.adjourn_finished_jobs (id);
 -- A job must be able to finish even if there is no partition for today.
 create table @schema.adjourn_finished_jobs_default partition of @schema.adjourn_finished_jobs default;
 

@@ -1,5 +1,7 @@
-select j.id, j.queue, j.task_name, j.priority, j.lock, j.queueing_lock, j.args::text as args, j.scheduled_at, j.attempts, j.claim,
-       j.worker_id, j.abort_requested, j.enqueued_at, j.started_at, j.errors::text as errors, 'doing' as status, null::timestamptz as finished_at
+select j.id, j.queue, j.task_name, j.priority, j.lock, j.queueing_lock, j.args::text as args, j.attempts, j.claim,
+       j.worker_id, j.abort_requested, j.errors::text as errors, 'doing' as status, null::text as finished_at,
+       to_json(j.scheduled_at) #>> '{}' as scheduled_at, to_json(j.enqueued_at) #>> '{}' as enqueued_at,
+       to_json(j.started_at) #>> '{}' as started_at
 from @schema.adjourn_jobs j left join @schema.adjourn_workers w on w.id = j.worker_id
 where j.worker_id is not null
   and (w.id is null or w.dead or w.last_heartbeat_at < now() - make_interval(secs => %(seconds)s))

@@ -1,1 +1,1 @@
-select now() as now
+select to_json(now()) #>> '{}' as now

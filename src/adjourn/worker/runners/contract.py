@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeAlias
@@ -12,6 +13,7 @@ import attrs
 
 from adjourn._domain.jobs import Job
 from adjourn._domain.runs import AbortReason
+from adjourn.worker.lease import Lease
 
 Body: TypeAlias = Callable[[], Any]
 """Runs a job: its function with its arguments, wrapped in middleware."""
@@ -20,14 +22,41 @@ OnEnd: TypeAlias = "Callable[[Run, Any, BaseException | None], None]"
 
 
 class NotBegun(Exception):
-    """The worker was stopped before the run had begun, so the executor hands its job back."""
+    """The worker was stopped before the run had begun, or the job may be another worker's by now, so the executor hands
+    it back."""
 
 
 @attrs.define
 class Halt:
-    """Whether to begin no further run. Any thread may set it."""
+    """Whether to begin no further run. Any thread may set it.
 
+    Attributes
+    ----------
+    lease
+        How long this worker's jobs are its own.
+    """
+
+    lease: Lease
     is_set: bool = False
+
+    def check(self, run: Run, *, has_begun: bool = False) -> None:
+        """Raise `NotBegun` unless a body may begin now: call this just before.
+
+        If this worker's last sign of life is too old, its jobs may have been given to others. Handed back, they stay
+        where they are, or this worker claims them again. The same is true of a job that the loop's watch has taken.
+
+        Parameters
+        ----------
+        run
+            The body's run.
+        has_begun
+            Whether worker middleware around the body has begun, which a stop lets end.
+        """
+        run.was_refused = (
+            run.is_let_go or not self.lease.is_valid or (not has_begun and (self.is_set or not run.take()))
+        )
+        if run.was_refused:
+            raise NotBegun
 
 
 @attrs.define(eq=False)
@@ -45,6 +74,15 @@ class Run:
     timeout: float | None = None
     timer: asyncio.TimerHandle | None = None
     abort_reason: AbortReason | None = None
+    _taking: threading.Lock = attrs.field(factory=threading.Lock, init=False, repr=False)
+    is_let_go: bool = False
+    """Whether nobody follows it any more."""
+    was_refused: bool = False
+    """Whether its body could not begin the last time that it was called."""
+
+    def take(self) -> bool:
+        """Take the right to begin it, or to hand its job back unbegun. Returns whether nobody had taken it before."""
+        return self._taking.acquire(blocking=False)
 
     def abort(self, reason: AbortReason) -> None:
         """Ask the run to end, as far as its runner can."""
@@ -54,6 +92,7 @@ class Run:
 
     def let_go(self) -> None:
         """Stop following the run, and ask it to end."""
+        self.is_let_go = True
         if self.timer is not None:
             self.timer.cancel()
         self.abort(self.abort_reason or AbortReason.SHUTDOWN)

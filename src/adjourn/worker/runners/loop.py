@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from adjourn.worker.runners.contract import Body, Halt, NotBegun, OnEnd, Run
+from adjourn.worker.runners.contract import Body, Halt, OnEnd, Run
 
 
 class LoopRunner:
@@ -37,6 +37,7 @@ class LoopRunner:
 
     def call(self, run: Run, body: Body) -> Awaitable[Any]:
         """Call a body, which returns an awaitable."""
+        self._halt.check(run, has_begun=True)
         awaitable: Awaitable[Any] = body()
         return awaitable
 
@@ -56,8 +57,7 @@ class LoopRunner:
 
     async def _await(self, run: Run, body: Body) -> None:
         try:
-            if self._halt.is_set:
-                raise NotBegun
+            self._halt.check(run)
             result = await body()
             while inspect.isawaitable(result):  # middleware that did not await what it called
                 result = await result

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
-from adjourn.worker.runners.contract import Body, Halt, NotBegun, OnEnd, Run
+from adjourn.worker.runners.contract import Body, Halt, OnEnd, Run
 
 Done: TypeAlias = Callable[[Any, BaseException | None], None]
 
@@ -123,7 +123,7 @@ class ThreadRunner:
             else:
                 future.set_exception(error)
 
-        self._threads.submit(functools.partial(self._call, run, body), done)
+        self._threads.submit(functools.partial(self._continue, run, body), done)
         return await future
 
     def abort(self, run: Run) -> None:
@@ -136,8 +136,11 @@ class ThreadRunner:
         self._threads.close()
 
     def _begin(self, run: Run, body: Body) -> Any:
-        if self._halt.is_set:
-            raise NotBegun
+        self._halt.check(run)
+        return self._call(run, body)
+
+    def _continue(self, run: Run, body: Body) -> Any:
+        self._halt.check(run, has_begun=True)
         return self._call(run, body)
 
     def _call(self, run: Run, body: Body) -> Any:

@@ -1,0 +1,19 @@
+"""Times, as statements return them.
+
+Statements return times as text in ISO 8601. A driver could read a time of Postgres's own only in some of the forms that
+the setting ``DateStyle`` can give it, and the connection may be a caller's own.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import overload
+
+
+@overload
+def time_of(value: str | datetime.datetime) -> datetime.datetime: ...
+@overload
+def time_of(value: str | datetime.datetime | None) -> datetime.datetime | None: ...
+def time_of(value: str | datetime.datetime | None) -> datetime.datetime | None:
+    """Return a time of a row, which is text from Postgres, and a datetime from the in-memory connector."""
+    return datetime.datetime.fromisoformat(value) if isinstance(value, str) else value

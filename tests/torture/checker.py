@@ -1,0 +1,409 @@
+"""Compares the ledger of a run with the tables, and names what is not as adjourn promises.
+
+It is independent of what it checks: a body says itself when it began and ended, and a deferrer which ids it was given. It reads
+no log of the library, and knows of its tables only what `tables` copies.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from torture.ledger import Entry
+from torture.tables import JobRow, Tables
+
+TICKS = {"tick": 1}
+"""Periodic tasks without a queueing lock, and the seconds between their ticks: none of these may be missing."""
+PERIODIC = {*TICKS, "locked_tick"}
+FAILS = {"fails"}
+"""Tasks that always fail."""
+TICK_GRACE = 4.0
+"""Seconds around a fault, and at both ends of a run, in which a tick may be missing."""
+FAR = float("inf")
+
+
+@dataclass
+class Run:
+    """One run of a job's body.
+
+    Attributes
+    ----------
+    begun, ended
+        By the monotonic clock. A run that did not end because its process was killed ended then.
+    how
+        How the body ended, by its own account; None if it did not say.
+    claimed
+        When the database gave the job to the worker, by the database's clock.
+    """
+
+    job: int
+    claim: int
+    task: str
+    lock: str | None
+    pid: int
+    begun: float
+    claimed: float
+    ended: float = FAR
+    how: str | None = None
+
+
+@dataclass
+class Deferred:
+    """One call of ``defer`` that was answered with an id."""
+
+    job: int
+    key: str
+    asked: float
+    acknowledged: float
+    acknowledged_wall: float
+    lock: str | None
+    priority: int
+    queueing_lock: str | None
+    is_scheduled: bool
+
+
+@dataclass
+class Story:
+    """What a ledger tells, put together.
+
+    Attributes
+    ----------
+    runs
+        The runs of each job, in the order of their claims.
+    deferred
+        The acknowledged defers, by the job's id.
+    rolled_back
+        The keys of the jobs that were deferred in transactions that were rolled back.
+    faults
+        The times, by the wall clock, in which the servers or all workers were disturbed.
+    killed
+        When each process was killed.
+    """
+
+    runs: dict[int, list[Run]] = field(default_factory=lambda: defaultdict(list))
+    deferred: dict[int, Deferred] = field(default_factory=dict)
+    rolled_back: set[str] = field(default_factory=set)
+    faults: list[tuple[float, float]] = field(default_factory=list)
+    killed: dict[int, float] = field(default_factory=dict)
+    served: tuple[float, float] | None = None
+    counts: Counter[str] = field(default_factory=Counter)
+    strange: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Verdict:
+    """What the checker found.
+
+    Attributes
+    ----------
+    faults
+        For each kind of fault, a line for each case. All kinds are there.
+    counts
+        How often what happened.
+    """
+
+    faults: dict[str, list[str]]
+    counts: Counter[str]
+
+    @property
+    def total(self) -> int:
+        """The number of faults."""
+        return sum(map(len, self.faults.values()))
+
+
+def tell(entries: Iterable[Entry]) -> Story:
+    """Put the entries of a ledger together."""
+    entries = list(entries)
+    story = Story()
+    # A worker's wall clock may be wrong on purpose, and its monotonic one is not.
+    to_wall = next((entry.wall - entry.monotonic for entry in entries if entry.process == "bench"), 0.0)
+    open_runs: dict[tuple[int, int, int], Run] = {}
+    for entry in entries:
+        story.counts[entry.event] += 1
+        match entry.event:
+            case "begin":
+                run = Run(
+                    entry["job"],
+                    entry["claim"],
+                    entry["task"],
+                    entry["lock"],
+                    entry["pid"],
+                    entry.monotonic,
+                    entry["claimed"],
+                )
+                story.runs[run.job].append(run)
+                open_runs[run.job, run.claim, run.pid] = run
+            case "end":
+                run = open_runs.pop((entry["job"], entry["claim"], entry["pid"]))
+                run.ended, run.how = entry.monotonic, entry["how"]
+            case "acknowledged":
+                story.deferred[entry["job"]] = Deferred(
+                    entry["job"],
+                    entry["key"],
+                    entry["asked"],
+                    entry.monotonic,
+                    entry.monotonic + to_wall,
+                    entry["lock"],
+                    entry["priority"],
+                    entry["queueing_lock"],
+                    entry["is_scheduled"],
+                )
+            case "rolled_back":
+                story.rolled_back.add(entry["key"])
+            case "strange":
+                story.strange.append(f"{entry.process}: {entry['error']}")
+            case "killed":
+                story.killed[entry["pid"]] = entry.monotonic
+            case "disturbed":
+                story.faults.append((entry.wall, FAR))
+            case "undisturbed":
+                story.faults[-1] = (story.faults[-1][0], entry.wall)
+            case "served":
+                story.served = (entry.wall, FAR)
+            case "stopping" if story.served:
+                story.served = (story.served[0], entry.wall)
+    for run in open_runs.values():
+        run.ended = story.killed.get(run.pid, FAR)
+    for runs in story.runs.values():
+        runs.sort(key=lambda run: (run.claim, run.begun))
+    return story
+
+
+def check(entries: Iterable[Entry], tables: Tables) -> Verdict:
+    """Compare a ledger with the tables."""
+    story = tell(entries)
+    jobs = {row.id: row for row in tables.jobs}
+    faults = {name: list(find(story, jobs, tables)) for name, find in CHECKS.items()}
+    story.counts["runs"] = sum(map(len, story.runs.values()))
+    story.counts["jobs"] = len(jobs)
+    story.counts["rescues"] = sum(row.losses for row in tables.jobs)
+    return Verdict(faults, story.counts)
+
+
+# Jobs
+
+
+def lost(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
+    """Acknowledged, and gone."""
+    for id_, deferred in story.deferred.items():
+        if id_ not in jobs:
+            yield f"job {id_} ({deferred.key}) was acknowledged, and is neither waiting nor finished"
+
+
+def left(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
+    """Due, and not run although there was time. Periodic tasks are due until the end, and the last ones have no time."""
+    last = story.served[1] if story.served else FAR
+    for job in jobs.values():
+        is_last = job.tick is not None and job.tick > last - TICK_GRACE
+        if job.status == "todo" and not job.is_scheduled and not is_last:
+            yield f"job {job.id} ({job.task}, lock {job.lock}) still waits"
+
+
+def doing(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
+    """Taken by a worker that is not there."""
+    for job in jobs.values():
+        if job.status == "doing" and job.worker not in tables.workers:
+            yield f"job {job.id} ({job.task}) is doing, and its worker {job.worker} is gone"
+
+
+def stuck(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
+    """Taken by a worker that lives, and neither running nor finished when all was over."""
+    for job in jobs.values():
+        if job.status == "doing" and job.worker in tables.workers:
+            yield f"job {job.id} ({job.task}) is doing, and its worker {job.worker} has not ended it"
+
+
+def failed(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
+    """Failed, aborted or cancelled though its body was to succeed."""
+    for job in jobs.values():
+        if job.status in ("failed", "aborted", "cancelled") and not (job.status == "failed" and job.task in FAILS):
+            yield f"job {job.id} ({job.task}) has {job.status}, losses {job.losses}"
+
+
+def never_ran(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
+    """Succeeded, though no body ended in success."""
+    for job in jobs.values():
+        if job.status == "succeeded" and not any(run.how == "succeeded" for run in story.runs.get(job.id, ())):
+            yield f"job {job.id} ({job.task}) has succeeded, and no run of it has"
+
+
+def doubled(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
+    """Run again without a retry, a rescue or a stop that explains it, or twice by one claim."""
+    for id_, runs in story.runs.items():
+        if len({run.claim for run in runs}) < len(runs):
+            yield f"job {id_} was run twice by one claim: {_told(runs)}"
+        again = len(runs) - 1 - sum(run.how in ("raised", "cancelled") for run in runs[:-1])
+        if again > 0 and (id_ not in jobs or again > jobs[id_].losses):
+            yield f"job {id_} was run {len(runs)} times, losses {jobs[id_].losses if id_ in jobs else '?'}: {_told(runs)}"
+
+
+def stale_end(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
+    """Finished by a run that had lost the job."""
+    for job in jobs.values():
+        runs = story.runs.get(job.id, [])
+        if job.status in ("todo", "doing") or not runs:
+            continue
+        if runs[-1].claim > job.claim:
+            yield f"job {job.id} was finished by claim {job.claim}, and run by later ones: {_told(runs)}"
+        elif job.status == "succeeded" and not any(run.claim == job.claim and run.how == "succeeded" for run in runs):
+            yield f"job {job.id} has succeeded by claim {job.claim}, whose body did not: {_told(runs)}"
+
+
+def stale_begin(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
+    """Begun by a worker that had lost the job: a later claim had begun already."""
+    for id_, runs in story.runs.items():
+        for earlier, later in itertools.pairwise(runs):
+            if earlier.begun > later.begun:
+                yield f"job {id_} was begun by claim {earlier.claim} after claim {later.claim} had begun: {_told(runs)}"
+
+
+def vanished(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
+    """A body that never ended in a process that was not killed."""
+    for id_, runs in story.runs.items():
+        for run in runs:
+            if run.ended == FAR:
+                yield f"job {id_} began in process {run.pid}, and did not end: {_told(runs)}"
+
+
+# Locks
+
+
+def overlap(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
+    """Two runs at a time within a lock.
+
+    A run that was rescued counts until the same job runs again: what a worker that was taken for dead still does cannot be stopped.
+    """
+    by_lock: dict[str, list[tuple[float, float, Run]]] = defaultdict(list)
+    for runs in story.runs.values():
+        for run, later in zip(runs, [*runs[1:], None], strict=True):
+            if run.lock is not None and (later is None or run.begun <= later.begun):
+                by_lock[run.lock].append((run.begun, min(run.ended, later.begun if later else FAR), run))
+    for lock, spans in by_lock.items():
+        spans.sort(key=lambda span: span[:2])
+        longest = spans[0]
+        for span in spans[1:]:
+            if span[0] < longest[1]:
+                yield f"lock {lock}: {_told([longest[2], span[2]])}"
+            longest = max(longest, span, key=lambda each: each[1])
+
+
+def inversion(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
+    """A job that began before another of its lock and priority, which had been acknowledged before it was asked for."""
+    groups: dict[tuple[str, int], list[tuple[float, Deferred]]] = defaultdict(list)
+    for deferred in story.deferred.values():
+        runs = story.runs.get(deferred.job)
+        if deferred.lock is not None and not deferred.is_scheduled and runs:
+            groups[deferred.lock, deferred.priority].append((min(run.begun for run in runs), deferred))
+    for (lock, _), group in groups.items():
+        group.sort(key=lambda each: each[0], reverse=True)
+        earliest: Deferred | None = None
+        for _, deferred in group:
+            if earliest is not None and earliest.acknowledged < deferred.asked:
+                yield f"lock {lock}: job {deferred.job} began before job {earliest.job}, which was stored before it"
+            if earliest is None or deferred.acknowledged < earliest.acknowledged:
+                earliest = deferred
+
+
+def queueing_lock(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
+    """Two jobs of one queueing lock that waited at the same time: the second was stored before the first was claimed."""
+    by_lock: dict[str, list[Deferred]] = defaultdict(list)
+    for deferred in story.deferred.values():
+        if deferred.queueing_lock is not None:
+            by_lock[deferred.queueing_lock].append(deferred)
+    for name, group in by_lock.items():
+        group.sort(key=lambda each: each.acknowledged)
+        for first, second in itertools.pairwise(group):
+            first_run = next(iter(story.runs.get(first.job, ())), None)
+            # A claim above the first may follow one that never began, and the queueing lock went with that one.
+            if first_run and first_run.claim == 1 and second.acknowledged_wall < first_run.claimed:
+                yield f"queueing lock {name}: jobs {first.job} and {second.job} waited at the same time"
+
+
+# Deferring
+
+
+def stored_in_vain(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
+    """Stored though its transaction was rolled back."""
+    for job in jobs.values():
+        if job.key in story.rolled_back:
+            yield f"job {job.id} ({job.key}) is stored, and its transaction was rolled back"
+
+
+def stored_twice(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
+    """Two jobs of one call of ``defer``."""
+    ids: dict[str, list[int]] = defaultdict(list)
+    for job in jobs.values():
+        if job.key is not None:
+            ids[job.key].append(job.id)
+    for key, found in ids.items():
+        if len(found) > 1:
+            yield f"one defer ({key}) has stored jobs {sorted(found)}"
+
+
+def strange_errors(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
+    """What a call raised that is no exception of adjourn's, or not one that an outage explains."""
+    yield from story.strange
+
+
+# Schedules, and what is left
+
+
+def doubled_tick(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
+    """Two jobs of one tick."""
+    ticks: dict[tuple[str, int], list[int]] = defaultdict(list)
+    for job in jobs.values():
+        if job.task in PERIODIC and job.tick is not None:
+            ticks[job.task, job.tick].append(job.id)
+    for (task, tick), ids in ticks.items():
+        if len(ids) > 1:
+            yield f"tick {tick} of {task} has jobs {sorted(ids)}"
+
+
+def lost_tick(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
+    """A tick without a job while workers and servers were well."""
+    if story.served is None:
+        return
+    first, last = story.served
+    for task, seconds in TICKS.items():
+        found = {job.tick for job in jobs.values() if job.task == task}
+        for tick in range(-(-int(first + TICK_GRACE) // seconds) * seconds, int(last - TICK_GRACE), seconds):
+            disturbed = any(begin - TICK_GRACE <= tick <= end + TICK_GRACE for begin, end in story.faults)
+            if tick not in found and not disturbed:
+                yield f"{task} has no job for tick {tick}"
+
+
+def sessions_left(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
+    """Sessions on the server after all processes had ended."""
+    yield from tables.sessions
+
+
+def _told(runs: Sequence[Run]) -> str:
+    return "; ".join(
+        f"job {run.job} claim {run.claim} pid {run.pid} {run.begun:.3f}-{run.ended:.3f} {run.how or 'no end'}"
+        for run in runs
+    )
+
+
+CHECKS: dict[str, Callable[[Story, dict[int, JobRow], Tables], Iterator[str]]] = {
+    "lost": lost,
+    "left waiting": left,
+    "doing without a worker": doing,
+    "doing for ever": stuck,
+    "failed wrongly": failed,
+    "succeeded without a run": never_ran,
+    "doubled without a rescue": doubled,
+    "finished by a stale run": stale_end,
+    "begun by a stale run": stale_begin,
+    "vanished": vanished,
+    "overlap within a lock": overlap,
+    "inversion within a lock": inversion,
+    "queueing lock broken": queueing_lock,
+    "stored though rolled back": stored_in_vain,
+    "stored twice": stored_twice,
+    "strange errors": strange_errors,
+    "doubled ticks": doubled_tick,
+    "lost ticks": lost_tick,
+    "sessions left": sessions_left,
+}

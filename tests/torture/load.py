@@ -1,0 +1,194 @@
+"""The load of a run: workers and deferrers, each a process of its own, that the scenario may kill and stop."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torture.ledger import Ledger
+
+TESTS = Path(__file__).parents[1]
+LEASE = 3.0
+"""Seconds of silence after which a worker of the bench is taken for dead."""
+STOPPED = 60.0
+"""Seconds within which a process has to end when it is asked to, or it is a fault."""
+
+
+@dataclass
+class Plan:
+    """What a load consists of.
+
+    Attributes
+    ----------
+    dsn
+        The address for all processes.
+    workers
+        How many workers there are.
+    concurrency
+        How many jobs each runs at once.
+    rate
+        How many calls of ``defer`` there are in a second, in each colour.
+    connector, options
+        The connector's class, and its keywords.
+    arguments
+        More arguments for the workers.
+    environments
+        More variables for the first worker, the second, and so on.
+    lease
+        Seconds of silence after which a worker is taken for dead.
+    """
+
+    dsn: str
+    workers: int = 3
+    concurrency: int = 6
+    rate: float = 30.0
+    connector: str = "PsycopgConnector"
+    options: Mapping[str, Any] = field(default_factory=lambda: {"timeout": 10})
+    arguments: Sequence[str] = ()
+    environments: Sequence[Mapping[str, str]] = ()
+    lease: float = LEASE
+
+
+class Load:
+    """The processes of a run.
+
+    Parameters
+    ----------
+    plan
+        What to start.
+    directory
+        Where they write.
+    ledger
+        Where it is written down what is done to them.
+    chance
+        What is chosen by chance is chosen by this.
+    """
+
+    def __init__(self, plan: Plan, directory: Path, ledger: Ledger, chance: random.Random) -> None:
+        self.plan = plan
+        self.directory = directory
+        self.ledger = ledger
+        self.chance = chance
+        self.workers: dict[str, subprocess.Popen[bytes]] = {}
+        self.producers: dict[str, subprocess.Popen[bytes]] = {}
+        self._number = 0
+
+    def start(self) -> None:
+        """Start all processes."""
+        for _ in range(self.plan.workers):
+            self.start_worker()
+        for colour in ("async", "sync"):
+            name = f"deferrer-{colour}"
+            self.producers[name] = self._start(name, ["-m", "torture.producer", colour, str(self.plan.rate)])
+
+    def start_worker(self) -> None:
+        """Start another worker."""
+        self._number += 1
+        name = f"worker-{self._number}"
+        lease = self.plan.lease
+        extra = self.plan.environments[self._number - 1] if self._number <= len(self.plan.environments) else {}
+        command = [
+            *("-m", "adjourn", "--app=torture.app.app", "--log-level=INFO", "worker", f"--name={name}"),
+            *(f"--concurrency={self.plan.concurrency}", "--fetch-job-polling-interval=1"),
+            *(f"--update-heartbeat-interval={lease / 5}", f"--stalled-worker-timeout={lease}"),
+            *self.plan.arguments,
+        ]
+        self.workers[name] = self._start(name, command, extra)
+
+    def _start(
+        self, name: str, arguments: Sequence[str], extra: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(TESTS),
+            "TORTURE_DSN": f"{self.plan.dsn} application_name={name}",
+            "TORTURE_LEDGER": str(self.directory),
+            "TORTURE_NAME": name,
+            "TORTURE_CONNECTOR": self.plan.connector,
+            "TORTURE_OPTIONS": json.dumps(dict(self.plan.options)),
+            **(extra or {}),
+        }
+        with (self.directory / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, *arguments], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        self.ledger.write("started", name=name, pid=process.pid)
+        return process
+
+    # What is done to workers
+
+    def kill_worker(self) -> None:
+        """Kill a worker at random, and start another in its place."""
+        name = self.chance.choice(list(self.workers))
+        process = self.workers.pop(name)
+        process.kill()
+        process.wait()
+        self.ledger.write("killed", name=name, pid=process.pid)
+        self.start_worker()
+
+    def pause_worker(self, seconds: float) -> None:
+        """Stop a worker at random for so many seconds, and let it go on."""
+        name = self.chance.choice(list(self.workers))
+        process = self.workers[name]
+        process.send_signal(signal.SIGSTOP)
+        self.ledger.write("paused", name=name, pid=process.pid)
+        time.sleep(seconds)
+        process.send_signal(signal.SIGCONT)
+        self.ledger.write("resumed", name=name, pid=process.pid)
+
+    def note_deaths(self) -> None:
+        """Write down which processes have ended without being asked to, and start other workers in their places."""
+        for name, process in list(self.workers.items()):
+            if process.poll() is not None:
+                del self.workers[name]
+                self.ledger.write("killed", name=name, pid=process.pid)
+                self.ledger.write("strange", error=f"{name} has ended by itself, code {process.returncode}")
+                self.start_worker()
+        for name, process in self.producers.items():
+            if process.poll() is not None:
+                self.ledger.write("strange", error=f"{name} has ended by itself, code {process.returncode}")
+
+    # The end
+
+    def stop_producers(self) -> None:
+        """Let deferrers end their present calls, and wait for them."""
+        self._stop(self.producers)
+
+    def stop_workers(self) -> None:
+        """Stop all workers gracefully, and wait for them."""
+        self._stop(self.workers)
+
+    def _stop(self, processes: dict[str, subprocess.Popen[bytes]]) -> None:
+        for process in processes.values():
+            process.terminate()
+        deadline = time.monotonic() + STOPPED
+        for name, process in processes.items():
+            try:
+                code = process.wait(max(deadline - time.monotonic(), 0.1))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                self.ledger.write("killed", name=name, pid=process.pid)
+                self.ledger.write("strange", error=f"{name} did not end within {STOPPED:g} s of SIGTERM")
+            else:
+                self.ledger.write("ended", name=name, pid=process.pid, code=code)
+                if code:
+                    self.ledger.write("strange", error=f"{name} has ended with code {code}")
+        processes.clear()
+
+    def end(self) -> None:
+        """End everything at once, whatever state it is in."""
+        for process in (*self.workers.values(), *self.producers.values()):
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            process.wait()

@@ -1,0 +1,95 @@
+"""A network between workers and server that loses, delays and cuts."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+from support.proxy import Proxy
+from torture.postgres import DATABASE, SUPERUSER, Postgres
+from torture.scenarios.registry import scenario
+from torture.trial import Trial
+
+
+@contextlib.contextmanager
+def proxy_before(server: Postgres) -> Iterator[tuple[Proxy, str]]:
+    """Run a proxy before a server; yield it, and the address that leads through it."""
+    proxy = Proxy(("127.0.0.1", server.port))
+    try:
+        yield proxy, f"host={proxy.host} port={proxy.port} user={SUPERUSER} dbname={DATABASE} connect_timeout=3"
+    finally:
+        proxy.close()
+
+
+@scenario("black hole", seconds=60)
+def black_hole(trial: Trial) -> None:
+    """All present connections fall silent while TCP goes on to acknowledge; new connections work."""
+    with (
+        trial.server() as server,
+        proxy_before(server) as (proxy, dsn),
+        trial.load(dsn, lambda: server.dsn),
+    ):
+        for _ in trial.rounds(15, 20):
+            with trial.disturbed("silence"):
+                proxy.silence_present()
+
+
+@scenario("dead network", seconds=60)
+def dead_network(trial: Trial) -> None:
+    """Everything is lost for fifteen seconds, on present connections and on new ones; then new ones work."""
+    with (
+        trial.server() as server,
+        proxy_before(server) as (proxy, dsn),
+        trial.load(dsn, lambda: server.dsn),
+    ):
+        for _ in trial.rounds(10, 15):
+            with trial.disturbed("silence"):
+                proxy.silence()
+                time.sleep(15)
+                proxy.heal()
+
+
+@scenario("cut connections")
+def cut_connections(trial: Trial) -> None:
+    """All connections are ended about every second, and new ones are refused for a moment."""
+    with (
+        trial.server() as server,
+        proxy_before(server) as (proxy, dsn),
+        trial.load(dsn, lambda: server.dsn),
+    ):
+        for _ in trial.rounds(0.5, 1.5):
+            with trial.disturbed("cut"):
+                proxy.is_refusing = True
+                proxy.cut()
+                time.sleep(trial.chance.uniform(0, 0.3))
+                proxy.heal()
+
+
+@scenario("truncated answers")
+def truncated_answers(trial: Trial) -> None:
+    """The server's answers are cut in the middle, so that nobody knows what was stored."""
+    with (
+        trial.server() as server,
+        proxy_before(server) as (proxy, dsn),
+        trial.load(dsn, lambda: server.dsn),
+    ):
+        for _ in trial.rounds(0.5, 1.5):
+            with trial.disturbed("truncation"):
+                proxy.is_truncating = True
+                time.sleep(0.1)
+                proxy.heal()
+
+
+@scenario("slow network")
+def slow_network(trial: Trial) -> None:
+    """Each piece of each conversation takes between 5 and 100 ms more."""
+    with (
+        trial.server() as server,
+        proxy_before(server) as (proxy, dsn),
+        trial.load(dsn, lambda: server.dsn),
+    ):
+        for _ in trial.rounds(1, 2):
+            proxy.delay = trial.chance.uniform(0.005, 0.1)
+            trial.did("delay")
+        proxy.delay = 0

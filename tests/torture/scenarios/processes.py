@@ -1,0 +1,31 @@
+"""Workers that are killed and stopped."""
+
+from __future__ import annotations
+
+from torture.load import LEASE
+from torture.scenarios.registry import scenario
+from torture.trial import Trial
+
+
+@scenario("quiet")
+def quiet(trial: Trial) -> None:
+    """Nothing is done to anybody."""
+    with trial.server() as server, trial.load(server.dsn):
+        for _ in trial.rounds(1, 1):
+            pass
+
+
+@scenario("killed workers")
+def killed_workers(trial: Trial) -> None:
+    """A worker is killed (kill -9) about every second, and another started in its place."""
+    with trial.server() as server, trial.load(server.dsn) as load:
+        for _ in trial.rounds(0.5, 1.5):
+            load.kill_worker()
+
+
+@scenario("stopped workers")
+def stopped_workers(trial: Trial) -> None:
+    """A worker is stopped (SIGSTOP) for longer than its lease, and wakes when its jobs are somebody else's."""
+    with trial.server() as server, trial.load(server.dsn) as load:
+        for _ in trial.rounds(0.1, 0.5):
+            load.pause_worker(trial.chance.uniform(LEASE + 0.2, LEASE + 2))

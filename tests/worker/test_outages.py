@@ -1,0 +1,166 @@
+"""Whatever a round trip raises, the worker goes on, and no job is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import Any
+
+import attrs
+import pytest
+
+import adjourn
+from adjourn import events
+from adjourn._async.managers.exchange import AsyncWorkerManager
+from adjourn._domain.outcomes import Heartbeat
+from adjourn._sync.managers.exchange import SyncWorkerManager
+from adjourn.worker.outage import Outage
+from support.bench import Bench
+
+pytestmark = pytest.mark.anyio
+
+OPTIONS: dict[str, Any] = {
+    "update_heartbeat_interval": 0.1,
+    "abort_job_polling_interval": 0.1,
+    "stalled_worker_timeout": 3.0,
+    "fetch_job_polling_interval": 0.1,
+}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [NotImplementedError("datestyle"), UnicodeDecodeError("ascii", b"\xff", 0, 1, "no"), asyncio.CancelledError()],
+    ids=lambda error: type(error).__name__,
+)
+async def test_any_exception_of_a_driver_is_an_outage(
+    app: adjourn.App, bench: Bench, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    exchange_async = AsyncWorkerManager.exchange_async
+    lost: list[events.ConnectionLost] = []
+    app.events.subscribe(events.ConnectionLost, lost.append)
+
+    async def claimed_in_vain_async(manager: AsyncWorkerManager, *arguments: Any, **options: Any) -> Any:
+        exchanged = await exchange_async(manager, *arguments, **options)
+        if exchanged.jobs and len(lost) < 2:
+            raise error
+        return exchanged
+
+    monkeypatch.setattr(AsyncWorkerManager, "exchange_async", claimed_in_vain_async)
+
+    @app.task
+    async def work() -> None: ...
+
+    job_id = await work.defer_async()
+    async with bench.working(**OPTIONS):
+        job = await bench.ended(job_id)
+    assert (job.attempts, job.claim) == (1, 3)
+    assert [type(each.error) for each in lost] == [type(error)] * 2
+
+
+@pytest.mark.parametrize("error", [SystemExit, asyncio.CancelledError, RecursionError])
+async def test_any_exception_of_json_loads_is_the_outcome_of_that_job(
+    database: str, error: type[BaseException]
+) -> None:
+    def loads(text: str) -> Any:
+        if "bad" in text:
+            raise error("unreadable")
+        return json.loads(text)
+
+    app = adjourn.App(connector=adjourn.PsycopgConnector(database, json_loads=loads))
+
+    @app.task
+    async def work(**arguments: Any) -> None: ...
+
+    async with app.open_async():
+        bench = Bench(app)
+        bad, good = [await work.defer_async(**{name: 1}) for name in ("bad", "good")]
+        async with bench.working(**OPTIONS):
+            await bench.until(lambda: _is(bench, bad, "failed"))
+            await bench.until(lambda: _is(bench, good, "succeeded"))
+
+
+async def _is(bench: Bench, job_id: int, status: str) -> bool:
+    return await bench.status(job_id) == status
+
+
+async def test_an_outcome_that_cannot_be_written_does_not_keep_the_others(app: adjourn.App, bench: Bench) -> None:
+    class Odd(float):
+        """Passes every check, and is not JSON."""
+
+        def __repr__(self) -> str:
+            raise ValueError("not today")
+
+    class Strategy(adjourn.BaseRetryStrategy):
+        def get_retry_decision(self, *, exception: BaseException, job: Any) -> adjourn.RetryDecision:
+            return attrs.evolve(adjourn.RetryDecision(retry_in={"seconds": 1}), retry_in=Odd(1.0))
+
+    @app.task(retry=Strategy())
+    async def failing() -> None:
+        raise LookupError
+
+    @app.task
+    async def work() -> None: ...
+
+    bad = await failing.defer_async()
+    good = await work.defer_async()
+    async with bench.working(**OPTIONS):
+        await bench.ended(good)
+        await bench.ended(bad, "failed")
+
+
+async def test_the_heartbeat_survives_whatever_is_raised_in_its_thread(
+    app: adjourn.App, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heartbeat = SyncWorkerManager.heartbeat
+    beats: list[int] = []
+
+    def failing(manager: SyncWorkerManager, worker_id: int, timeout: float) -> Heartbeat:
+        beats.append(worker_id)
+        if len(beats) < 3:
+            raise SystemExit("a subscriber, or a driver")
+        return heartbeat(manager, worker_id, timeout)
+
+    def exit_(event: events.HeartbeatFailed) -> None:
+        raise SystemExit
+
+    app.events.subscribe(events.HeartbeatFailed, exit_)
+    monkeypatch.setattr(SyncWorkerManager, "heartbeat", failing)
+    async with bench.working(**OPTIONS):
+        await bench.until(lambda: len(beats) > 5)
+
+
+async def test_an_unexpected_error_is_logged_with_its_traceback_once(
+    app: adjourn.App, bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    exchange_async = AsyncWorkerManager.exchange_async
+    failures: list[int] = []
+
+    async def failing_async(manager: AsyncWorkerManager, *arguments: Any, **options: Any) -> Any:
+        failures.append(1)
+        if len(failures) < 4:
+            raise ZeroDivisionError
+        return await exchange_async(manager, *arguments, **options)
+
+    monkeypatch.setattr(AsyncWorkerManager, "exchange_async", failing_async)
+    async with bench.working(**OPTIONS):
+        await bench.until(lambda: len(failures) > 4)
+    lines = [each for each in caplog.records if each.levelno > logging.DEBUG and each.exc_info]
+    assert [each.exc_info[0] for each in lines if each.exc_info] == [ZeroDivisionError]
+
+
+def test_an_outage_that_goes_on_is_news_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    outage = Outage()
+    told = []
+    for _ in range(100):
+        assert 0 < outage.fail(ConnectionError()) <= 2
+        told.append(outage.is_news)
+        now += 2
+    assert told.count(True) == 4
+    assert told[0]
+    outage.fail(ValueError())
+    assert outage.is_news
+    assert outage.end()
+    assert not outage.end()
