@@ -151,6 +151,7 @@ class WorkerOptions(TypedDict, total=False):
     update_heartbeat_interval: float
     stalled_worker_timeout: float
     round_trip_timeout: float | None
+    unknown_task_timeout: float | None
     timeout: float | None
     task_middleware: Iterable[AnyTaskMiddleware] | None
     worker_middleware: Iterable[AnyWorkerMiddleware] | None

@@ -389,6 +389,8 @@ async def test_outcomes_find_their_jobs_one_by_one_however_many_there_are(
             "concurrency": 1,
             "running": 0,
             "apart": None,
+            "tasks": None,
+            "patience": 60.0,
         }
         (row,) = await manager.session.execute_async(explain, parameters)
         return int(row["QUERY PLAN"][0]["Plan"]["Shared Hit Blocks"])

@@ -378,6 +378,8 @@ def test_outcomes_find_their_jobs_one_by_one_however_many_there_are(
             "concurrency": 1,
             "running": 0,
             "apart": None,
+            "tasks": None,
+            "patience": 60.0,
         }
         (row,) = manager.session.execute(explain, parameters)
         return int(row["QUERY PLAN"][0]["Plan"]["Shared Hit Blocks"])

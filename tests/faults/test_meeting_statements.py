@@ -100,6 +100,8 @@ class Actor:
             concurrency=self.random.choice([limit, 1]),
             running=len(self.jobs),
             apart=self.apart,
+            tasks=self.random.choice([None, ["t"]]),
+            patience=self.random.choice([0.0, 0.01, 60.0]),
         )
         report = json.loads(rows.pop()["args"])
         self.apart = report["apart"]
@@ -144,10 +146,15 @@ def hand_back(actor: Actor) -> None:
     actor.exchange({id_: {"outcome": "handed_back"} for id_ in actor.some_jobs()}, 0)
 
 
+def not_know(actor: Actor) -> None:
+    actor.exchange({id_: {"outcome": "unknown"} for id_ in actor.some_jobs()}, 3)
+
+
 def tell_all_and_claim(actor: Actor) -> None:
     told: dict[int, dict[str, Any]] = {}
     for id_ in actor.some_jobs():
-        told[id_] = actor.random.choice([actor.end(), actor.retry(), {"outcome": "handed_back"}])
+        put_back = actor.random.choice(["handed_back", "unknown"])
+        told[id_] = actor.random.choice([actor.end(), actor.retry(), {"outcome": put_back}])
     actor.exchange(told, 3)
 
 
@@ -285,7 +292,19 @@ def look(actor: Actor) -> None:
 
 
 KINDS = [
-    *(finish_and_claim, retry, hand_back, tell_all_and_claim, disown, beat, leave, place, place_and_heal, rescue),
+    *(
+        finish_and_claim,
+        retry,
+        hand_back,
+        not_know,
+        tell_all_and_claim,
+        disown,
+        beat,
+        leave,
+        place,
+        place_and_heal,
+        rescue,
+    ),
     *(cancel, give_up_a_cancel),
     *(hold, request_abort, retry_by_id, defer, defer_several, delete_old, drop_old, look),
 ]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from adjourn import sql
-from adjourn._domain.outcomes import Ended, Exchanged, HandedBack, Outcome, Retried
+from adjourn._domain.outcomes import Ended, Exchanged, HandedBack, Outcome, Retried, Unknown
 from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.connector import BaseConnector
 from adjourn.connectors import SyncPsycopgConnector
@@ -122,7 +122,7 @@ class InPostgres(Side):
 
     def pass_time(self, seconds: float) -> None:
         columns = {
-            "adjourn_jobs": ("scheduled_at", "enqueued_at", "started_at"),
+            "adjourn_jobs": ("scheduled_at", "enqueued_at", "started_at", "unknown_since"),
             "adjourn_finished_jobs": ("scheduled_at", "enqueued_at", "started_at", "finished_at"),
             "adjourn_schedules": ("seen_at",),
             "adjourn_workers": ("started_at", "last_heartbeat_at", "expires_at"),
@@ -289,6 +289,8 @@ class Databases(RuleBasedStateMachine):
         concurrency=st.integers(1, 8),
         running=st.integers(0, 4),
         apart=st.none() | st.integers(0, 4),
+        tasks=st.none() | st.lists(strategies.TASKS, min_size=1, max_size=2, unique=True),
+        patience=st.sampled_from([0.0, 1800.0, 10.0**6]),
     )
     def exchange(
         self,
@@ -300,10 +302,12 @@ class Databases(RuleBasedStateMachine):
         concurrency: int,
         running: int,
         apart: int | None,
+        tasks: list[str] | None,
+        patience: float,
     ) -> None:
         worker = self.draw_worker(data)
         told = [self.draw_outcome(data, claim) for claim in self.draw_claims(data, worker)]
-        self.exchange_at_both(worker, told, limit, queues, busy, probe, concurrency, running, apart)
+        self.exchange_at_both(worker, told, limit, queues, busy, probe, concurrency, running, apart, tasks, patience)
 
     @rule(data=st.data(), limit=st.integers(1, 4), ends=st.booleans())
     def work(self, data: st.DataObject, limit: int, ends: bool) -> None:
@@ -325,6 +329,8 @@ class Databases(RuleBasedStateMachine):
         concurrency: int = 4,
         running: int = 0,
         apart: int | None = None,
+        tasks: list[str] | None = None,
+        patience: float = 60.0,
     ) -> None:
         due_in: list[float | None] = []
 
@@ -340,11 +346,13 @@ class Databases(RuleBasedStateMachine):
                 concurrency=concurrency,
                 running=running,
                 apart=apart,
+                tasks=tasks,
+                patience=patience,
             )
             due_in.append(exchanged.due_in)
             jobs = [side.seen(job) for job in exchanged.jobs]
-            told_back = exchanged.alive, exchanged.repeat, exchanged.place, exchanged.apart
-            return jobs, side.numbers(exchanged.refused), exchanged.held, told_back
+            told_back = exchanged.alive, exchanged.repeat, exchanged.place, exchanged.apart, exchanged.unknown
+            return jobs, side.numbers(exchanged.refused), exchanged.held, side.numbers(exchanged.overdue), told_back
 
         jobs, *_ = self.both(ask)
         self.claims += [(job.id, job.claim, worker) for job in jobs]
@@ -481,7 +489,8 @@ class Databases(RuleBasedStateMachine):
 
     def draw_outcome(self, data: st.DataObject, claim: tuple[int, int, int]) -> Told:
         """Choose what has become of a claimed job."""
-        draw = data.draw(st.sampled_from([self.draw_end, self.draw_end, self.draw_retry, self.draw_hand_back]))
+        ways = [self.draw_end, self.draw_end, self.draw_retry, self.draw_hand_back, self.draw_unknown]
+        draw = data.draw(st.sampled_from(ways))
         return draw(data, claim)
 
     def draw_end(self, data: st.DataObject, claim: tuple[int, int, int]) -> Told:
@@ -506,6 +515,11 @@ class Databases(RuleBasedStateMachine):
         """Hand a claimed job back."""
         number, fence, _ = claim
         return lambda side: HandedBack(side.job(number), fence)
+
+    def draw_unknown(self, data: st.DataObject, claim: tuple[int, int, int]) -> Told:
+        """Put back a job whose task the worker does not know."""
+        number, fence, _ = claim
+        return lambda side: Unknown(side.job(number), fence)
 
     def draw_claims(self, data: st.DataObject, worker: int) -> list[tuple[int, int, int]]:
         """Choose jobs that were claimed, each once: this worker's latest claims are likely to be held still."""

@@ -59,6 +59,8 @@ def claim(
         concurrency=1,
         running=0,
         apart=None,
+        tasks=None,
+        patience=60.0,
     )
     return rows[:-1]
 
@@ -162,11 +164,15 @@ async def test_a_worker_that_leaves_stores_what_can_be_stored(
     observer.execute(
         "create trigger refuse before insert on adjourn.adjourn_finished_jobs for each row execute function refuse()"
     )
+
+    async def work_and_stop() -> None:
+        async with bench.working(concurrency=5, fetch_job_polling_interval=0.5):
+            await bench.until(lambda: len(begun) == 5)
+            release.set()
+
     try:
         with pytest.raises(OutcomesNotStored):
-            async with bench.working(concurrency=5, fetch_job_polling_interval=0.5):
-                await bench.until(lambda: len(begun) == 5)
-                release.set()
+            await work_and_stop()
         statuses = [await bench.status(job_id) for job_id in ids]
         assert statuses == ["succeeded", "succeeded", "doing", "succeeded", "succeeded"]
         assert [event.job_id for event in lost] == [ids[2]]

@@ -164,6 +164,7 @@ def retry_job_by_id(
             again,
             losses=0,
             doubts=0,
+            unknown_since=None,
             abort_requested=False,
             queueing_lock=None,
             waiting_queueing_lock=None,
@@ -178,6 +179,7 @@ def retry_job_by_id(
             abort_requested=False,
             losses=0,
             doubts=0,
+            unknown_since=None,
             queueing_lock=None if was_running else old.queueing_lock,
         )
         if old.lock is not None and old.hold in HEADS:

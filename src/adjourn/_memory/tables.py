@@ -33,6 +33,7 @@ class JobRow:
     attempts: int = 0
     losses: int = 0
     doubts: int = 0
+    unknown_since: datetime.datetime | None = None
     claimed_ahead: bool = False
     claim: int = 0
     worker_id: int | None = None

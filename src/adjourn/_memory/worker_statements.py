@@ -20,7 +20,7 @@ CLAIMED = (
     *("abort_requested", "enqueued_at", "started_at"),
 )
 """The columns of a claimed job that are returned to the worker."""
-BACK = ("retried", "handed_back")
+BACK = ("retried", "handed_back", "unknown")
 """The outcomes after which a job is run again."""
 
 
@@ -102,6 +102,8 @@ def exchange(
     concurrency: int,
     running: int,
     apart: int | None,
+    tasks: Sequence[str] | None,
+    patience: float,
 ) -> list[Row]:
     """Store the outcomes of jobs, and claim the next jobs."""
     told = [_read(row) for row in json.loads(outcomes or "[]")]
@@ -115,17 +117,20 @@ def exchange(
             freed += [job.lock] if job.lock is not None else []
     ready = {*back, *(job.id for job in promote(tables, freed))}
     next_at = _make_due(tables) if probe else None
-    asked = _Asked(worker_id, limit, queues, busy, probe, concurrency, running)
-    claimed, is_alive, is_to_repeat, apart = _claim(tables, asked, apart)
+    asked = _Asked(worker_id, limit, queues, busy, probe, concurrency, running, tasks, patience)
+    claim = _claim(tables, asked, apart)
+    claimed = claim.jobs
     if not ready <= {job.id for job in claimed}:
         wake(tables, besides=worker_id)
     report = {
         "refused": [row["id"] for row in told if row["id"] not in stored] or None,
         "held": None,  # no transaction locks a row in memory
-        "alive": is_alive,
-        "repeat": is_to_repeat,
+        "alive": claim.is_alive,
+        "repeat": claim.is_to_repeat,
         "place": (any(tables.held(Hold.UNPLACED)) or bool(tables.headless)) if probe else None,
-        "apart": apart,
+        "apart": claim.apart,
+        "unknown": claim.unknown or None,
+        "overdue": claim.overdue or None,
         "due_in": None if next_at is None else (next_at - tables.now).total_seconds(),
     }
     rows: list[Row] = [{column: getattr(job, column) for column in CLAIMED} for job in claimed]
@@ -146,7 +151,11 @@ def _put_back(tables: Tables, worker_id: int, told: Sequence[Row]) -> tuple[list
             continue
         ids.append(job.id)
         if row["outcome"] == "handed_back":
-            tables.change(job, worker_id=None, started_at=None, hold=hold_again(job))
+            tables.change(job, worker_id=None, started_at=None, unknown_since=None, hold=hold_again(job))
+            continue
+        if row["outcome"] == "unknown":
+            since = job.unknown_since or tables.now
+            tables.change(job, worker_id=None, started_at=None, hold=Hold.UNKNOWN, unknown_since=since)
             continue
         scheduled_at = due_at(tables, row.get("retry_at"), row.get("retry_in"))
         lock = row.get("lock", job.lock)
@@ -166,6 +175,7 @@ def _put_back(tables: Tables, worker_id: int, told: Sequence[Row]) -> tuple[list
             waiting_queueing_lock=None,
             losses=0,
             doubts=0,
+            unknown_since=None,
             hold=hold,
             errors=with_error(job.errors, row.get("error")),
         )
@@ -204,6 +214,8 @@ class _Asked:
     probe: bool
     concurrency: int
     running: int
+    tasks: Sequence[str] | None
+    patience: float
 
     def best(self, tables: Tables, hold: Hold, limit: int) -> list[JobRow]:
         """Return the best jobs of its queues with this ``hold`` that no worker has, best first."""
@@ -212,14 +224,25 @@ class _Asked:
         return heapq.nsmallest(limit, served, key=lambda job: job.order)
 
 
-def _claim(tables: Tables, asked: _Asked, apart: int | None) -> tuple[list[JobRow], bool, bool, int | None]:
-    """Claim jobs; return them, whether the worker is alive, whether it must claim again before it sleeps, and whether
-    it runs jobs apart."""
+@attrs.define
+class _Claim:
+    """What a worker gets: see `Exchanged`."""
+
+    jobs: list[JobRow]
+    is_alive: bool
+    is_to_repeat: bool
+    apart: int | None
+    unknown: list[str] = attrs.field(factory=list)
+    overdue: list[int] = attrs.field(factory=list)
+
+
+def _claim(tables: Tables, asked: _Asked, apart: int | None) -> _Claim:
+    """Claim jobs."""
     if asked.limit <= 0:
-        return [], True, False, apart
+        return _Claim([], True, False, apart)
     worker = tables.workers.get(asked.worker_id)
     if worker is None or worker.dead or worker.expires_at <= tables.now:
-        return [], False, False, apart
+        return _Claim([], False, False, apart)
     picked: list[JobRow] = []
     was_apart = apart is not None
     if apart is None and asked.probe and _is_turn_of_apart(tables, asked):
@@ -228,15 +251,18 @@ def _claim(tables: Tables, asked: _Asked, apart: int | None) -> tuple[list[JobRo
         picked, apart = _pick_apart(tables, asked, apart)
         if not picked and not asked.running:
             apart = None
-    is_new_to_hunger, is_hungry = False, worker.hungry
+    claim = _Claim([], True, False, apart)
+    is_hungry = worker.hungry
     if apart is None:
         picked = asked.best(tables, Hold.READY, asked.limit)
-        is_new_to_hunger = not worker.hungry and len(picked) < asked.limit
-        if is_new_to_hunger or (worker.hungry and asked.busy):
-            is_hungry = is_new_to_hunger
+        if asked.probe or asked.tasks is not None:
+            picked = _with_unknown(tables, asked, picked, claim)
+        claim.is_to_repeat = not worker.hungry and len(picked) < asked.limit
+        if claim.is_to_repeat or (worker.hungry and asked.busy):
+            is_hungry = claim.is_to_repeat
     tables.workers[worker.id] = attrs.evolve(worker, hungry=is_hungry, apart=apart is not None)
     slots = max(asked.concurrency - asked.running, 0)
-    claimed = [
+    claim.jobs = [
         tables.change(
             job,
             worker_id=worker.id,
@@ -248,7 +274,22 @@ def _claim(tables: Tables, asked: _Asked, apart: int | None) -> tuple[list[JobRo
         )
         for number, job in enumerate(picked)
     ]
-    return claimed, True, is_new_to_hunger, apart
+    return claim
+
+
+def _with_unknown(tables: Tables, asked: _Asked, picked: list[JobRow], claim: _Claim) -> list[JobRow]:
+    """Add the jobs that wait for a worker that knows their task, and that this worker knows or that have waited too
+    long."""
+    waiting = list(tables.held(Hold.UNKNOWN))
+    claim.unknown = sorted({job.task_name for job in waiting}, key=str.encode)
+    before = tables.now - datetime.timedelta(seconds=asked.patience)
+    served = [job for job in waiting if asked.queues is None or job.queue in asked.queues]
+    overdue = [job for job in served if job.unknown_since is not None and job.unknown_since <= before]
+    known = [job for job in served if job.task_name in (asked.tasks or ())]
+    chosen = {job.id: job for job in (*picked, *overdue, *known)}.values()
+    best = heapq.nsmallest(asked.limit, chosen, key=lambda job: job.order)
+    claim.overdue = [job.id for job in best if job in overdue]
+    return best
 
 
 def _is_turn_of_apart(tables: Tables, asked: _Asked) -> bool:
@@ -335,7 +376,7 @@ def disown(tables: Tables, *, worker_id: int, known: Sequence[int]) -> list[Row]
     """Put back jobs that were claimed for a worker but that the worker does not know."""
     lost = [job for job in tables.of_worker([worker_id]) if job.id not in known]
     for job in lost:
-        tables.change(job, worker_id=None, started_at=None, hold=hold_again(job))
+        tables.change(job, worker_id=None, started_at=None, unknown_since=None, hold=hold_again(job))
     return [{"id": job.id} for job in lost]
 
 
@@ -356,7 +397,9 @@ def rescue(tables: Tables, *, max_losses: int, grace: float) -> list[Row]:
     rescued = [job for job in jobs if job.id in tables.jobs]
     for job in rescued:
         begun = not job.claimed_ahead
-        job = attrs.evolve(job, doubts=job.doubts + 1, attempts=job.attempts + begun, losses=job.losses + begun)
+        job = attrs.evolve(
+            job, unknown_since=None, doubts=job.doubts + 1, attempts=job.attempts + begun, losses=job.losses + begun
+        )
         tables.change(job, worker_id=None, started_at=None, hold=hold_again(job))
     for id_ in dead:
         del tables.workers[id_]

@@ -37,6 +37,7 @@ class SyncInMemoryConnector(SynchronousConnector):
     """
 
     needs_opening: bool = False
+    is_shared: bool = False
 
     def __init__(
         self,
@@ -98,6 +99,7 @@ class InMemoryConnector(AsynchronousConnector):
     """
 
     needs_opening: bool = False
+    is_shared: bool = False
 
     def __init__(
         self,

@@ -41,6 +41,7 @@ from adjourn.events.jobs import (
     OutcomeStored,
     RetryDropped,
     RetryStrategyFailed,
+    TaskAwaited,
     TaskUnknown,
 )
 from adjourn.events.schedules import (
@@ -101,6 +102,7 @@ __all__ = [
     "RetryStrategyFailed",
     "ScheduleForgotten",
     "SchedulingFailed",
+    "TaskAwaited",
     "TaskUnknown",
     "UnregisteringFailed",
     "WorkerDeclaredDead",

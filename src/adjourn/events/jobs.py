@@ -94,7 +94,22 @@ class JobFailed(JobEnded):
 
 @attrs.frozen(kw_only=True)
 class TaskUnknown(JobFailed):
-    """The job failed because no task of this worker's app has its name."""
+    """The job failed because no task of this worker's app has its name, and no worker that knows it has come in time."""
+
+
+@attrs.frozen(kw_only=True)
+class TaskAwaited(JobEvent):
+    """No task of this worker's app has the job's name, so the job waits for a worker that knows it.
+
+    A worker tells it once for each task, with the first job.
+
+    Attributes
+    ----------
+    timeout
+        Seconds after which the job fails.
+    """
+
+    timeout: float
 
 
 @attrs.frozen(kw_only=True)

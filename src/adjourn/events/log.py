@@ -86,6 +86,14 @@ def _unknown(event: jobs.TaskUnknown) -> None:
     _of_job(event, logging.ERROR, "task_not_found", str(event.error), duration=event.duration, error=event.error)
 
 
+def _awaited(event: jobs.TaskAwaited) -> None:
+    message = (
+        f"No task named {event.job.task_name!r} is known to this worker, so job {event.job.id} and others like it wait for "
+        f"a worker that knows it, for {event.timeout:g} s"
+    )
+    _of_job(event, logging.WARNING, "task_awaited", message)
+
+
 def _abort_requested(event: jobs.JobAbortRequested) -> None:
     _of_job(event, logging.INFO, "abort_job", f"Asking job {event.job.call_string} to end ({event.reason})")
 
@@ -336,6 +344,7 @@ WRITERS: dict[type[Event], tuple[logging.Logger, int, Writer]] = {
     jobs.JobSucceeded: (WORKER, logging.INFO, _succeeded),
     jobs.JobFailed: (WORKER, logging.ERROR, _failed),
     jobs.TaskUnknown: (WORKER, logging.ERROR, _unknown),
+    jobs.TaskAwaited: (WORKER, logging.WARNING, _awaited),
     jobs.JobRetried: (WORKER, logging.INFO, _retried),
     jobs.JobAborted: (WORKER, logging.INFO, _aborted),
     jobs.JobHandedBack: (WORKER, logging.INFO, _handed_back),

@@ -21,9 +21,11 @@ class Hold(enum.IntEnum):
     """It has a lock, and no worker has placed it yet."""
     APART = 4
     """It is ready, but its workers have died, perhaps because of it: it is claimed apart from other jobs."""
+    UNKNOWN = 5
+    """It is ready, and a worker that has claimed it does not know its task: it waits for one that does."""
 
 
-HEADS = (Hold.READY, Hold.APART)
+HEADS = (Hold.READY, Hold.APART, Hold.UNKNOWN)
 """The head of a lock has one of these."""
 MOST_LOSSES = 5
 """A job whose worker has died this many times while it ran the job fails."""

@@ -19,7 +19,7 @@ import attrs
 from adjourn._async.managers.caretaker import AsyncCaretaker
 from adjourn._async.managers.exchange import PLACE_LIMIT, AsyncWorkerManager
 from adjourn._domain.jobs import Job
-from adjourn._domain.outcomes import Ended, Exchanged, HandedBack, Heartbeat, Outcome
+from adjourn._domain.outcomes import Ended, Exchanged, HandedBack, Heartbeat, Outcome, Unknown
 from adjourn._domain.protocols import WorkerLike
 from adjourn._domain.runs import AbortReason
 from adjourn._domain.upkeep import timetable_of
@@ -107,6 +107,8 @@ class Exchange:
         # Jobs that may kill their worker run apart from others: see `Exchanged.apart`.
         self._apart: int | None = None
         self._is_clearing = False
+        # Tasks that this worker knows, and whose jobs wait for a worker that does.
+        self._awaited: tuple[str, ...] = ()
         # Until when to wait for outcomes that were set aside, once nothing else is left to do.
         self._leave_at: float | None = None
         self._stopping = False
@@ -219,7 +221,7 @@ class Exchange:
         if refused and self._events.wants(OutcomeRefused):
             for each in batch:
                 # A job that is not ours to hand back has been handed back, or rescued: nothing is lost.
-                if each.id in refused and not isinstance(each, HandedBack):
+                if each.id in refused and not isinstance(each, HandedBack | Unknown):
                     self._events.emit(OutcomeRefused(job_id=each.id))
         if self._events.wants(OutcomeStored):
             for each in batch:
@@ -353,6 +355,8 @@ class Exchange:
                 concurrency=self._options.concurrency,
                 running=running,
                 apart=self._apart,
+                tasks=self._awaited or None,
+                patience=self.executor.patience,
             )
         finally:
             self.flight = None
@@ -363,6 +367,12 @@ class Exchange:
         if self._apart is None and exchanged.apart is not None:
             self._is_clearing = running > 0
         self._apart = exchanged.apart
+        self.executor.overdue |= exchanged.overdue
+        if probing:
+            awaited = tuple(name for name in exchanged.unknown or () if name in self._app.tasks)
+            if awaited and awaited != self._awaited:
+                exchanged = attrs.evolve(exchanged, repeat=True)
+            self._awaited = awaited
         self._outbox.stored(batch, exchanged.held)
         if flight is not None and not flight.take():
             claimed = [*exchanged.jobs, *(job for job, _ in exchanged.unreadable)]
@@ -522,7 +532,7 @@ class Exchange:
 
     def _tell_lost(self) -> None:
         """Report the outcomes that are lost with this worker."""
-        lost = [each.id for each in self._outbox.waiting if not isinstance(each, HandedBack)]
+        lost = [each.id for each in self._outbox.waiting if not isinstance(each, HandedBack | Unknown)]
         self.unstored = len(lost)
         if self._events.wants(OutcomeLost):
             for job_id in lost:

@@ -71,6 +71,9 @@ class Worker:
         How long the database may take to answer the worker itself; after that, the worker gives the connection up, and
         goes on with another one; less than stalled_worker_timeout. In seconds. Default: None, half of
         stalled_worker_timeout.
+    unknown_task_timeout
+        How long a job whose task no worker knows waits for a worker that knows it; after that, it fails. In seconds.
+        Default: None, an hour; in memory, where no other program has the jobs, they fail at once.
     timeout
         How long a run of a job may take, for tasks that have no timeout of their own. In seconds. Default: None, no
         limit.
@@ -111,6 +114,7 @@ class Worker:
         stalled_worker_timeout: float = 30.0,
         *,
         round_trip_timeout: float | None = None,
+        unknown_task_timeout: float | None = None,
         timeout: float | None = None,
         task_middleware: Iterable[AnyTaskMiddleware] | None = None,
         worker_middleware: Iterable[AnyWorkerMiddleware] | None = None,

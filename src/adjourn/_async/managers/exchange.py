@@ -18,6 +18,8 @@ from adjourn.types import JSONLoads, Row
 
 PLACE_LIMIT = 200
 """How many jobs with locks one transaction places; promotions wait until it ends."""
+PATIENCE = 3600.0
+"""Seconds that a job waits for a worker that knows its task."""
 
 
 @attrs.define
@@ -95,6 +97,8 @@ class AsyncWorkerManager:
         concurrency: int | None = None,
         running: int = 0,
         apart: int | None = None,
+        tasks: Sequence[str] | None = None,
+        patience: float = PATIENCE,
     ) -> Exchanged:
         """Store the outcomes of jobs and claim the next jobs, in one round trip and one commit.
 
@@ -119,6 +123,10 @@ class AsyncWorkerManager:
             How many jobs the worker has.
         apart
             What the last exchange has returned as ``apart``.
+        tasks
+            Those of the tasks that the last exchange has returned as ``unknown`` that this worker knows.
+        patience
+            Seconds that a job waits for a worker that knows its task, an hour by default.
         """
         rows = await self._run_async(
             "exchange",
@@ -131,6 +139,8 @@ class AsyncWorkerManager:
             concurrency=limit if concurrency is None else concurrency,
             running=running,
             apart=apart,
+            tasks=None if tasks is None else list(tasks),
+            patience=float(patience),
         )
         report = json.loads(rows.pop()["args"])
         claimed = [self._claimed(row, worker_id) for row in rows]
@@ -145,6 +155,8 @@ class AsyncWorkerManager:
             repeat=report["repeat"],
             place=bool(report["place"]),
             apart=report["apart"],
+            unknown=None if report["unknown"] is None else tuple(sorted(report["unknown"])),
+            overdue=frozenset(report["overdue"] or ()),
             due_in=report["due_in"],
         )
 

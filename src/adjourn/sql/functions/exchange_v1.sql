@@ -1,6 +1,6 @@
 -- One round trip of a worker: store the outcomes of its jobs, and claim the next jobs.
 --   p_outcomes: an array of objects, or null for none. `id` and `claim` identify the job and the run. `outcome` is the
---     status of a job that has ended, 'deleted' to delete it, 'retried' or 'handed_back'. `error` is added to the job's
+--     status of a job that has ended, 'deleted' to delete it, 'retried', 'handed_back' or 'unknown'. `error` is added to the job's
 --     errors; adjourn_put_back_v1 describes the other keys of a retry.
 --   p_limit: how many jobs to claim. p_queues: the queues to claim from, null for all.
 --   p_busy: the worker has been saturated for a while and need not be notified of new jobs.
@@ -9,12 +9,14 @@
 --     waits in the worker, so if that dies, nobody knows whether it had begun.
 --   p_apart: null, or the worker runs jobs apart from others: most of the deaths of workers that one of them has seen. Before
 --     it claims the first, it ends those that it has.
+--   p_tasks: those of the tasks in the last report that the worker knows: it claims the jobs that wait for somebody who does.
+--   p_patience: after so many seconds such a job is claimed by any worker, which makes it fail.
 -- Returns the claimed jobs, then a last row without id whose args is a report, as JSON: among others, which outcomes were
 -- refused because the job is no longer the worker's, and which jobs another transaction holds, so that their outcomes are
 -- to be sent again.
 create function @schema.adjourn_exchange_v1(
     p_worker bigint, p_outcomes json, p_limit integer, p_queues text[], p_busy boolean, p_probe boolean,
-    p_concurrency integer, p_running integer, p_apart integer
+    p_concurrency integer, p_running integer, p_apart integer, p_tasks text[], p_patience double precision
 ) returns table (
     id bigint, queue text, task_name text, priority integer, lock text, queueing_lock text, args text, scheduled_at timestamptz,
     attempts integer, claim integer, abort_requested boolean, enqueued_at timestamptz, started_at timestamptz
@@ -41,6 +43,9 @@ declare
     v_apart integer := p_apart;
     v_was_apart boolean;
     v_slots integer;
+    v_unknown bigint[] := '{}';
+    v_tasks text[];
+    v_overdue bigint[];
     v_repeat boolean := false;
     v_place boolean;
     v_due timestamptz;
@@ -51,7 +56,7 @@ begin
         select array_agg(o.id), array_agg(o.claim), array_agg(o.outcome), array_agg(o.error)
         into v_ids, v_claims, v_outcomes, v_errors
         from json_to_recordset(p_outcomes) o(id bigint, claim integer, outcome text, error text);
-        if v_outcomes && array['retried', 'handed_back'] then
+        if v_outcomes && array['retried', 'handed_back', 'unknown'] then
             -- Several statements lock these rows. Each of them locks rows in the order of their ids.
             v_locked := array(
                 select j.id from @schema.adjourn_jobs j where j.id = any(v_ids) and j.worker_id = p_worker
@@ -68,7 +73,7 @@ begin
             ), gone as (
                 delete from @schema.adjourn_jobs j using outcome
                 where j.id = outcome.id and j.claim = outcome.claim and j.worker_id = p_worker
-                  and outcome.outcome not in ('retried', 'handed_back')
+                  and outcome.outcome not in ('retried', 'handed_back', 'unknown')
                   and case when v_locked is null then j.xmax = '0'::xid or j.xmax = j.xmin else j.id = any(v_locked) end
                 returning j.*, outcome.outcome, outcome.error
             ), stored as (
@@ -156,9 +161,34 @@ begin
                     order by best.priority desc, best.id limit p_limit
                 );
             end if;
+            if v_apart is null and (p_tasks is not null or p_probe) and exists (
+                select from @schema.adjourn_jobs j where j.hold = @unknown
+            ) then
+                v_unknown := @schema.adjourn_pick_unknown_v1(p_queues, p_tasks, p_patience, p_limit);
+                if v_unknown <> '{}' then
+                    v_picked := array(
+                        select j.id from @schema.adjourn_jobs j where j.id = any(v_picked || v_unknown)
+                        order by j.priority desc, j.id limit p_limit
+                    );
+                    v_overdue := array(
+                        select j.id from @schema.adjourn_jobs j
+                        where j.id = any(v_picked) and j.hold = @unknown and j.unknown_since <= now() - make_interval(secs => p_patience)
+                    );
+                end if;
+                with recursive known(task_name) as (
+                    (select j.task_name from @schema.adjourn_jobs j where j.hold = @unknown order by j.task_name limit 1)
+                    union all
+                    select (
+                        select j.task_name from @schema.adjourn_jobs j where j.hold = @unknown and j.task_name > known.task_name
+                        order by j.task_name limit 1
+                    )
+                    from known where known.task_name is not null
+                )
+                select array_agg(known.task_name) into v_tasks from known where known.task_name is not null;
+            end if;
             if v_picked <> '{}' then
                 v_slots := greatest(p_concurrency - p_running, 0);
-                -- A job that was claimed apart becomes like any other that runs.
+                -- A job that was claimed apart, or waited for a worker that knows it, becomes like any other that runs.
                 return query
                 update @schema.adjourn_jobs j
                 set worker_id = p_worker, claim = j.claim + 1, started_at = now(), waiting_queueing_lock = null,
@@ -170,7 +200,7 @@ begin
                     return query
                     update @schema.adjourn_jobs j
                     set worker_id = p_worker, claim = j.claim + 1, started_at = now(), waiting_queueing_lock = null,
-                        claimed_ahead = true
+                        claimed_ahead = true, hold = @ready
                     where j.id = any(v_picked[v_slots + 1 : cardinality(v_picked)])
                     returning j.id, j.queue, j.task_name, j.priority, j.lock, j.queueing_lock, j.args::text, j.scheduled_at,
                               j.attempts, j.claim, j.abort_requested, j.enqueued_at, j.started_at;
@@ -197,6 +227,7 @@ begin
             array(select u from unnest(v_ids) u where u <> all(v_ended || v_back || v_held)) end,
         'held', nullif(v_held, '{}'),
         'alive', v_alive, 'repeat', v_repeat, 'place', v_place, 'apart', v_apart,
+        'unknown', v_tasks, 'overdue', nullif(v_overdue, '{}'),
         'due_in', extract(epoch from v_due - now())
     )::text, null::timestamptz, null::integer, null::integer, null::boolean, null::timestamptz, null::timestamptz;
 end $$;

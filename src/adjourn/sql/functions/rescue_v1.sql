@@ -51,7 +51,7 @@ begin
     end if;
 
     update @schema.adjourn_jobs j set
-        worker_id = null, started_at = null, doubts = j.doubts + 1,
+        worker_id = null, started_at = null, unknown_since = null, doubts = j.doubts + 1,
         attempts = j.attempts + (j.claimed_ahead is not true)::integer,
         losses = j.losses + (j.claimed_ahead is not true)::integer,
         hold = case when j.doubts + 1 >= @apart_from then @apart else j.hold end
