@@ -189,13 +189,15 @@ begin
             if v_picked <> '{}' then
                 v_slots := greatest(p_concurrency - p_running, 0);
                 -- A job that was claimed apart, or waited for a worker that knows it, becomes like any other that runs.
-                return query
-                update @schema.adjourn_jobs j
-                set worker_id = p_worker, claim = j.claim + 1, started_at = now(), waiting_queueing_lock = null,
-                    claimed_ahead = null, hold = @ready
-                where j.id = any(v_picked[1 : v_slots])
-                returning j.id, j.queue, j.task_name, j.priority, j.lock, j.queueing_lock, j.args::text, j.scheduled_at,
-                          j.attempts, j.claim, j.abort_requested, j.enqueued_at, j.started_at;
+                if v_slots > 0 then
+                    return query
+                    update @schema.adjourn_jobs j
+                    set worker_id = p_worker, claim = j.claim + 1, started_at = now(), waiting_queueing_lock = null,
+                        claimed_ahead = null, hold = @ready
+                    where j.id = any(v_picked[1 : v_slots])
+                    returning j.id, j.queue, j.task_name, j.priority, j.lock, j.queueing_lock, j.args::text, j.scheduled_at,
+                              j.attempts, j.claim, j.abort_requested, j.enqueued_at, j.started_at;
+                end if;
                 if cardinality(v_picked) > v_slots then
                     return query
                     update @schema.adjourn_jobs j
