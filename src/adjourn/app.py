@@ -17,6 +17,7 @@ from adjourn._domain.checks import check_flag, check_known, check_name, checked_
 from adjourn._domain.jobs import Job
 from adjourn._domain.runs import AbortReason, not_aborted
 from adjourn._domain.schedules import checked_defaults
+from adjourn._domain.spelling import suggests_names
 from adjourn._runtime.contexts import AwaitableContext
 from adjourn._runtime.imports import import_all, load_from_path
 from adjourn.connectors.base import BaseConnector
@@ -44,7 +45,8 @@ class App(blueprints.Blueprint):
     worker_defaults
         Defaults for the options of `run_worker`.
     periodic_defaults
-        Options of periodic tasks: ``max_delay``, how many seconds late a tick is still deferred, 600 by default.
+        Options of periodic tasks: ``max_delay``, how many seconds late a tick is still deferred. `periodic` says what
+        holds without it.
     schema
         The database schema that holds adjourn's tables.
 
@@ -56,6 +58,7 @@ class App(blueprints.Blueprint):
 
     is_app: bool = True
 
+    @suggests_names
     def __init__(
         self,
         *,

@@ -15,6 +15,7 @@ from adjourn._domain.cron import Cron
 from adjourn._domain.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE
 from adjourn._domain.protocols import ContextLike
 from adjourn._domain.schedules import MissedRuns, checked_max_delay, checked_missed
+from adjourn._domain.spelling import suggests_names
 from adjourn._runtime.callers import caller_module, caller_stacklevel
 from adjourn.manager import JobManager
 from adjourn.periodic import PeriodicRegistry, PeriodicTask, checked_options
@@ -243,7 +244,7 @@ class Blueprint:
         cron: str,
         periodic_id: str = "",
         timezone: str = "UTC",
-        missed: str | MissedRuns = MissedRuns.LATEST,
+        missed: str | MissedRuns | None = None,
         max_delay: float | None = None,
         **configure_kwargs: Unpack[PeriodicOptions],
     ) -> Callable[[Task[P, R, Args]], Task[P, R, Args]]:
@@ -260,11 +261,13 @@ class Blueprint:
         timezone
             The IANA name of the time zone that the fields are in, UTC by default.
         missed
-            What happens to ticks that came while no worker was running: ``"latest"`` (the default) defers the latest of
-            them, ``"all"`` each, ``"skip"`` none that is more than a minute old. Of a new schedule, the latest tick
-            counts as missed.
+            What happens to ticks that came while no worker was running: ``"latest"`` defers the latest of them, ``"all"``
+            each, ``"skip"`` none that is more than a minute old. None (the default) defers the latest of them if it is
+            not older than ``max_delay``. Of a new schedule, the latest tick counts as missed.
         max_delay
-            How many seconds late a tick is still deferred; the app's ``periodic_defaults`` (600) by default.
+            How many seconds late a tick is still deferred; later ones are skipped, whatever ``missed`` says, and the log
+            tells. None (the default) takes the app's ``periodic_defaults``. If they do not say either, it is 600, and no
+            limit for a schedule with ``missed="latest"`` or ``missed="all"``; of a new schedule, it is always 600.
         **configure_kwargs
             Options of the jobs, as for `Task.configure`, except those for the time and the connection.
 
@@ -331,6 +334,7 @@ class Blueprint:
         task_middleware: Iterable[AnyTaskMiddleware] | None = None,
     ) -> Callable[[Callable[Concatenate[Context, P], R]], Task[Concatenate[Context, P], R, P]]: ...
 
+    @suggests_names
     def task(
         self,
         _func: Callable[..., Any] | None = None,
@@ -355,8 +359,10 @@ class Blueprint:
         aliases
             Further names by which workers find it.
         retry
-            What to do when it raises: ``False`` (the default) or None lets the job fail, ``True`` runs it again at once
-            without limit, a number at most that many times; a `RetryStrategy` decides by its own rules.
+            What to do when it raises. ``False`` (the default) or None lets the job fail. A `RetryStrategy` decides by its
+            own rules: ``RetryStrategy(max_attempts=5, exponential_wait=2)`` runs it again five times at most, after 2, 4,
+            8, 16 and 32 seconds. ``True`` runs it again at once without limit, a number at once that many times at most,
+            so all may fail for the same reason within milliseconds; a worker that starts warns of it.
         pass_context
             Whether the function's first parameter is a `JobContext`.
         queue, priority, lock, queueing_lock

@@ -39,6 +39,8 @@ __all__ = [
     "TaskNotFound",
     "UnboundTaskError",
     "UniqueViolation",
+    "UnknownOption",
+    "WorkerStuck",
     "WrongCaller",
 ]
 
@@ -56,6 +58,10 @@ ProcrastinateException = AdjournException
 
 class InvalidOption(AdjournException, ValueError):
     """An option has a value that adjourn cannot work with; the message names the option and what it takes."""
+
+
+class UnknownOption(InvalidOption, TypeError):
+    """There is no option of that name; the message names it, the one that was probably meant, and those that exist."""
 
 
 class InvalidTaskArguments(AdjournException, TypeError):
@@ -195,6 +201,27 @@ class OutcomesNotStored(ConnectorException):
             f"did not serve it. Other workers run these jobs again when it has been silent for {seconds:g} seconds."
         )
         self.count = count
+
+
+class WorkerStuck(AdjournException):
+    """A worker has ended because all its slots were held by jobs that were asked to end and did not. Have its process end,
+    and start it again: such jobs may go on running in threads until then.
+
+    Attributes
+    ----------
+    jobs : int
+        How many jobs it runs at once.
+    seconds : float
+        For how long it could run no job.
+    """
+
+    def __init__(self, jobs: int, seconds: float) -> None:
+        super().__init__(
+            f"The worker has ended, because it could run no job for {seconds:.0f} seconds: all its {jobs} slots were held by "
+            "jobs that were asked to end and did not (stuck_worker_timeout). Start it again, in a new process."
+        )
+        self.jobs = jobs
+        self.seconds = seconds
 
 
 class SchemaOutOfDate(ConnectorException):

@@ -12,10 +12,13 @@ from adjourn import exceptions
 from adjourn._compat.names import MAX_DELAY
 from adjourn._domain.arguments import dump_arguments
 from adjourn._domain.schedules import DEFAULT_MAX_DELAY, MissedRuns, Schedule
+from adjourn._domain.spelling import hint
 from adjourn.tasks import Task
 from adjourn.types import JSONDumps, PeriodicOptions
 
 __all__ = ["DEFAULT_MAX_DELAY", "MAX_DELAY", "MissedRuns", "PeriodicRegistry", "PeriodicTask", "checked_options"]
+
+_OWN_OPTIONS = ("cron", "periodic_id", "timezone", "missed", "max_delay")
 
 logger: logging.Logger = logging.getLogger("adjourn.periodic")
 
@@ -97,8 +100,10 @@ def checked_options(
     """
     for name in options:
         if name not in PeriodicOptions.__annotations__:
-            known = ", ".join(PeriodicOptions.__annotations__)
-            raise exceptions.InvalidOption(f"{name!r} is not an option of periodic tasks; these are: {known}.")
+            known = (*_OWN_OPTIONS, *PeriodicOptions.__annotations__)
+            raise exceptions.UnknownOption(
+                f"{name!r} is not an option of periodic tasks{hint(name, known)} These are: {', '.join(known)}."
+            )
     job = task.make_job(**options)
     if "timestamp" in job.task_kwargs:
         raise exceptions.InvalidOption("task_kwargs: leave `timestamp` out, it is the time when the task was due.")

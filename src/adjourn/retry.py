@@ -13,6 +13,7 @@ import attrs
 
 from adjourn._domain.checks import check_aware, check_count, check_name, check_priority, delay_seconds
 from adjourn._domain.jobs import Job
+from adjourn._domain.spelling import suggests_names, suggests_names_of
 from adjourn.exceptions import InvalidOption, JobRetry
 from adjourn.types import TimeDeltaParams
 
@@ -48,6 +49,7 @@ class RetryDecision:
         If one of the values is not valid for a job.
     """
 
+    @suggests_names
     def __init__(
         self,
         *,
@@ -132,7 +134,7 @@ class BaseRetryStrategy:
 
 
 RetryValue: TypeAlias = bool | int | BaseRetryStrategy
-"""The possible values of a task's ``retry`` option."""
+"""The possible values of a task's ``retry`` option. ``True`` and numbers retry at once; a strategy can wait."""
 
 
 def _count_or_none(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -166,10 +168,14 @@ def _exception_types(value: Iterable[type[BaseException]] | None) -> tuple[type[
 
 
 # Programs may derive from this class, set their own attributes, and change these.
+@suggests_names_of
 @attrs.define(kw_only=True, slots=False)
 class RetryStrategy(BaseRetryStrategy):
     """Retry after a wait of ``wait + linear_wait * attempts + exponential_wait ** (attempts + 1)`` seconds, a year
     at most. ``attempts`` is how often the job had failed before.
+
+    ``RetryStrategy(max_attempts=5, exponential_wait=2)`` retries after 2, 4, 8, 16 and 32 seconds. Without a wait, retries
+    are at once.
 
     Parameters
     ----------

@@ -21,6 +21,7 @@ from adjourn._domain.checks import (
 )
 from adjourn._domain.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE, Job
 from adjourn._domain.middleware import checked_for_task, is_async
+from adjourn._domain.spelling import suggests_names
 from adjourn.manager import JobDeferrer, JobManager
 from adjourn.retry import BaseRetryStrategy, RetryStrategy, RetryValue
 from adjourn.types import AnyTaskMiddleware, JSONDict, TimeDeltaParams
@@ -161,6 +162,7 @@ class Task(Generic[P, R, Args]):
         self.lock = lock
         self.queueing_lock = queueing_lock
         self.retry_strategy: BaseRetryStrategy | None = RetryStrategy.of(retry)
+        self._hasty_strategy = None if isinstance(retry, BaseRetryStrategy) else self.retry_strategy
         self.pass_context = pass_context
         check_timeout(timeout)
         self.timeout = timeout
@@ -207,6 +209,12 @@ class Task(Generic[P, R, Args]):
         self.aliases = list(aliases)
         self.signature = Signature.of(name, self.func, self.pass_context)
 
+    @property
+    def retries_at_once(self) -> bool:
+        """Whether its ``retry`` is ``True`` or a number, so that failed jobs are retried without a wait."""
+        strategy = self.retry_strategy
+        return isinstance(strategy, RetryStrategy) and strategy is self._hasty_strategy and strategy.max_attempts != 0
+
     def bound_to(self, blueprint: BlueprintLike) -> Task[P, R, Args]:
         """Return a view of the task whose jobs are deferred through another app."""
         view = object.__new__(type(self))
@@ -214,6 +222,7 @@ class Task(Generic[P, R, Args]):
         view.blueprint = blueprint
         return view
 
+    @suggests_names
     def configure(
         self,
         *,

@@ -128,7 +128,7 @@ class PeriodicDefaults(TypedDict, total=False):
     Attributes
     ----------
     max_delay
-        How many seconds late a tick is still deferred, 600 by default.
+        How many seconds late a tick is still deferred.
     """
 
     max_delay: float
@@ -153,5 +153,6 @@ class WorkerOptions(TypedDict, total=False):
     round_trip_timeout: float | None
     unknown_task_timeout: float | None
     timeout: float | None
+    stuck_worker_timeout: float | None
     task_middleware: Iterable[AnyTaskMiddleware] | None
     worker_middleware: Iterable[AnyWorkerMiddleware] | None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 
 import pytest
+from psycopg import AsyncConnection
 
 import adjourn
 from adjourn import exceptions
@@ -88,7 +89,7 @@ async def test_bad_arguments_and_options_are_refused_and_nothing_is_stored(
 ) -> None:
     with pytest.raises(exceptions.InvalidTaskArguments, match="Task add: positional argument 1"):
         await add.defer_async(1, 2)
-    with pytest.raises(exceptions.InvalidTaskArguments, match="Task add: unknown argument 'c'"):
+    with pytest.raises(exceptions.InvalidTaskArguments, match="Task add: takes no argument 'c'"):
         await add.defer_async(a=1, b=2, c=3)
     with pytest.raises(exceptions.InvalidTaskArguments, match="Task add: argument 'b' cannot be stored"):
         await add.defer_async(a=1, b=FUTURE)
@@ -121,6 +122,23 @@ async def test_a_queueing_lock_is_taken_while_its_job_waits(app: adjourn.App) ->
     assert refused.value.__cause__.queueing_lock == "one"
     assert await app.job_manager.cancel_job_by_id_async(first)
     assert await once.defer_async() > first
+
+
+async def test_a_transaction_goes_on_after_a_queueing_lock_was_taken(app: adjourn.App, database: str) -> None:
+    await app.configure_task("any", queueing_lock="one").defer_async()
+    async with await AsyncConnection.connect(database) as connection:
+        once = app.configure_task("any", queueing_lock="one", connection=connection)
+        free = app.configure_task("any", queueing_lock="two", connection=connection)
+        with pytest.raises(exceptions.AlreadyEnqueued, match="queueing lock 'one'"):
+            await once.defer_async()
+        first = await free.defer_async()
+        twice = [Job(queue="q", task_name="any", queueing_lock=lock) for lock in (None, "three", "three")]
+        with pytest.raises(exceptions.AlreadyEnqueued, match="queueing lock 'three'"):
+            await app.job_manager.batch_defer_jobs_async(twice, connection=connection)
+        await connection.commit()
+    jobs = await app.job_manager.list_jobs_async()
+    assert [job.queueing_lock for job in jobs] == ["one", "two"]
+    assert jobs[1].id == first
 
 
 async def test_a_waiting_job_can_be_cancelled_and_deleted(app: adjourn.App) -> None:

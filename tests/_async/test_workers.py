@@ -7,6 +7,7 @@ import pytest
 import adjourn
 from adjourn import exceptions
 from adjourn.jobs import Status
+from adjourn.worker import RegisteredWorker
 
 
 async def test_jobs_are_fetched_and_finished_one_at_a_time(app: adjourn.App) -> None:
@@ -32,6 +33,40 @@ async def test_jobs_are_fetched_and_finished_one_at_a_time(app: adjourn.App) -> 
         (locked, "failed"),
     ]
     await manager.unregister_worker_async(worker)
+
+
+async def test_workers_are_listed_with_what_they_do(app: adjourn.App) -> None:
+    manager = app.job_manager
+    assert await manager.list_workers_async() == []
+    before = await manager.get_time_async()
+    first = await manager.register_worker_async("first", ["a", "b"])
+    second = await manager.register_worker_async("second", timeout=0.001)
+    await app.configure_task("any", queue="a").batch_defer_async({}, {}, {})
+    for _ in range(2):
+        assert await manager.fetch_job_async(["a"], first) is not None
+    after = await manager.get_time_async()
+    one, two = await manager.list_workers_async()
+    assert isinstance(one, RegisteredWorker)
+    assert (one.id, one.name, one.queues, one.alive, one.running) == (first, "first", ("a", "b"), True, 2)
+    assert (two.id, two.name, two.queues, two.alive, two.running) == (second, "second", None, False, 0)
+    assert before <= one.started_at == one.last_heartbeat_at <= after
+    assert await manager.update_heartbeat_async(first)
+    assert (await manager.list_workers_async())[0].last_heartbeat_at > one.started_at
+    await manager.unregister_worker_async(second)
+    assert [each.name for each in await manager.list_workers_async()] == ["first"]
+
+
+async def test_a_running_job_is_listed_with_the_name_of_its_worker(app: adjourn.App) -> None:
+    manager = app.job_manager
+    await app.configure_task("any").batch_defer_async({}, {}, {})
+    worker = await manager.register_worker_async("mail-7")
+    ended, running = [await manager.fetch_job_async(None, worker) for _ in range(2)]
+    assert ended is not None
+    assert running is not None
+    await manager.finish_job_async(ended, Status.SUCCEEDED)
+    assert [job.worker_name for job in await manager.list_jobs_async()] == [None, "mail-7", None]
+    assert [job.worker_name for job in await manager.get_stalled_jobs_async(seconds_since_heartbeat=0)] == ["mail-7"]
+    assert await manager.list_jobs_async(id=running.id) == [running]
 
 
 async def test_what_cannot_be_finished_is_refused(app: adjourn.App) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import datetime
 
 import pytest
+from psycopg import Connection
 
 import adjourn
 from adjourn import exceptions
@@ -87,7 +88,7 @@ def test_bad_arguments_and_options_are_refused_and_nothing_is_stored(
 ) -> None:
     with pytest.raises(exceptions.InvalidTaskArguments, match="Task add: positional argument 1"):
         add.defer(1, 2)
-    with pytest.raises(exceptions.InvalidTaskArguments, match="Task add: unknown argument 'c'"):
+    with pytest.raises(exceptions.InvalidTaskArguments, match="Task add: takes no argument 'c'"):
         add.defer(a=1, b=2, c=3)
     with pytest.raises(exceptions.InvalidTaskArguments, match="Task add: argument 'b' cannot be stored"):
         add.defer(a=1, b=FUTURE)
@@ -120,6 +121,23 @@ def test_a_queueing_lock_is_taken_while_its_job_waits(app: adjourn.App) -> None:
     assert refused.value.__cause__.queueing_lock == "one"
     assert app.job_manager.cancel_job_by_id(first)
     assert once.defer() > first
+
+
+def test_a_transaction_goes_on_after_a_queueing_lock_was_taken(app: adjourn.App, database: str) -> None:
+    app.configure_task("any", queueing_lock="one").defer()
+    with Connection.connect(database) as connection:
+        once = app.configure_task("any", queueing_lock="one", connection=connection)
+        free = app.configure_task("any", queueing_lock="two", connection=connection)
+        with pytest.raises(exceptions.AlreadyEnqueued, match="queueing lock 'one'"):
+            once.defer()
+        first = free.defer()
+        twice = [Job(queue="q", task_name="any", queueing_lock=lock) for lock in (None, "three", "three")]
+        with pytest.raises(exceptions.AlreadyEnqueued, match="queueing lock 'three'"):
+            app.job_manager.batch_defer_jobs(twice, connection=connection)
+        connection.commit()
+    jobs = app.job_manager.list_jobs()
+    assert [job.queueing_lock for job in jobs] == ["one", "two"]
+    assert jobs[1].id == first
 
 
 def test_a_waiting_job_can_be_cancelled_and_deleted(app: adjourn.App) -> None:

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 import adjourn
+from adjourn._domain.ticks import Tick
 from adjourn.jobs import Job
 from adjourn.testing import InMemoryConnector
 
@@ -24,15 +27,50 @@ def app(request: pytest.FixtureRequest, database: str) -> Iterator[adjourn.App]:
 def test_schedules_are_listed_with_their_next_tick_where_their_cron_is_known(app: adjourn.App) -> None:
     manager = app.job_manager
     job = Job(queue="q", task_name="t")
-    assert manager.defer_periodic_job(job=job, periodic_id="", defer_timestamp=1_800_000_000) is not None
-    manager.defer_periodic_job(job, "b", 1_800_000_000, cron="@daily")
+    assert manager.defer_periodic_job(job=job, periodic_id="", defer_timestamp=1_700_000_000) is not None
+    manager.defer_periodic_job(job, "b", 1_700_000_000, cron="@daily")
     schedules = {row["periodic_id"]: row for row in manager.list_schedules()}
     assert schedules[""]["next_tick"] is None
     assert schedules["b"]["next_tick"] is not None
 
 
+def test_ticks_are_recorded_once_and_in_order_each_with_its_job(app: adjourn.App) -> None:
+    now = app.job_manager.get_time()
+
+    def tick(task_name: str, minutes: int, **options: Any) -> Tick:
+        at = now + datetime.timedelta(minutes=minutes)
+        is_skipped = options.pop("is_skipped", False)
+        job = Job(queue="q", task_name=task_name, **options)
+        return Tick(periodic_id="p", cron="@hourly", timezone="UTC", at=at, job=job, is_skipped=is_skipped)
+
+    ticks = [
+        *(tick("a", -9, lock="l"), tick("a", -8, lock="l"), tick("b", -7), tick("b", 7)),
+        *(tick("c", -6, queueing_lock="q"), tick("c", -5, queueing_lock="q"), tick("d", -4, is_skipped=True)),
+    ]
+    manager = app.job_manager.ticks
+    results = manager.defer_ticks(ticks)
+    assert [(outcome.value, job_id is not None) for outcome, job_id in results] == [
+        *(("stored", True), ("stored", True), ("stored", True)),
+        *(("early", False), ("stored", True), ("taken", False), ("skipped", False)),
+    ]
+    ids = [job_id for _, job_id in results if job_id is not None]
+    assert sorted(ids) == sorted(job.id for job in app.job_manager.list_jobs() if job.id is not None)
+    listed = {row["task_name"]: row for row in app.job_manager.list_schedules()}
+    assert {name: (row["last_tick"] - now).total_seconds() / 60 for name, row in listed.items()} == {
+        "a": -8,
+        "b": -7,
+        "c": -5,
+        "d": -4,
+    }
+    assert listed["c"]["last_job_id"] == results[4][1]
+    assert listed["d"]["last_job_id"] is None
+    assert manager.last_ticks() == {(name, "p"): row["last_tick"] for name, row in listed.items()}
+    again = manager.defer_ticks(ticks)
+    assert {outcome.value for outcome, _ in again} == {"known", "early"}
+
+
 def test_schedules_are_listed_by_task_and_then_by_their_id(app: adjourn.App) -> None:
     for task_name, periodic_id in (("b", ""), ("a", "2"), ("a", "1")):
-        app.job_manager.defer_periodic_job(Job(queue="q", task_name=task_name), periodic_id, 1_800_000_000)
+        app.job_manager.defer_periodic_job(Job(queue="q", task_name=task_name), periodic_id, 1_700_000_000)
     listed = [(row["task_name"], row["periodic_id"]) for row in app.job_manager.list_schedules()]
     assert listed == [("a", "1"), ("a", "2"), ("b", "")]

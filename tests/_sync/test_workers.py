@@ -8,6 +8,7 @@ import pytest
 import adjourn
 from adjourn import exceptions
 from adjourn.jobs import Status
+from adjourn.worker import RegisteredWorker
 
 
 def test_jobs_are_fetched_and_finished_one_at_a_time(app: adjourn.App) -> None:
@@ -33,6 +34,40 @@ def test_jobs_are_fetched_and_finished_one_at_a_time(app: adjourn.App) -> None:
         (locked, "failed"),
     ]
     manager.unregister_worker(worker)
+
+
+def test_workers_are_listed_with_what_they_do(app: adjourn.App) -> None:
+    manager = app.job_manager
+    assert manager.list_workers() == []
+    before = manager.get_time()
+    first = manager.register_worker("first", ["a", "b"])
+    second = manager.register_worker("second", timeout=0.001)
+    app.configure_task("any", queue="a").batch_defer({}, {}, {})
+    for _ in range(2):
+        assert manager.fetch_job(["a"], first) is not None
+    after = manager.get_time()
+    one, two = manager.list_workers()
+    assert isinstance(one, RegisteredWorker)
+    assert (one.id, one.name, one.queues, one.alive, one.running) == (first, "first", ("a", "b"), True, 2)
+    assert (two.id, two.name, two.queues, two.alive, two.running) == (second, "second", None, False, 0)
+    assert before <= one.started_at == one.last_heartbeat_at <= after
+    assert manager.update_heartbeat(first)
+    assert manager.list_workers()[0].last_heartbeat_at > one.started_at
+    manager.unregister_worker(second)
+    assert [each.name for each in manager.list_workers()] == ["first"]
+
+
+def test_a_running_job_is_listed_with_the_name_of_its_worker(app: adjourn.App) -> None:
+    manager = app.job_manager
+    app.configure_task("any").batch_defer({}, {}, {})
+    worker = manager.register_worker("mail-7")
+    ended, running = [manager.fetch_job(None, worker) for _ in range(2)]
+    assert ended is not None
+    assert running is not None
+    manager.finish_job(ended, Status.SUCCEEDED)
+    assert [job.worker_name for job in manager.list_jobs()] == [None, "mail-7", None]
+    assert [job.worker_name for job in manager.get_stalled_jobs(seconds_since_heartbeat=0)] == ["mail-7"]
+    assert manager.list_jobs(id=running.id) == [running]
 
 
 def test_what_cannot_be_finished_is_refused(app: adjourn.App) -> None:

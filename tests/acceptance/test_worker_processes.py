@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import adjourn
+from adjourn.cli.exits import Exit
 from support.waiting import BOUND
 
 POOLED = """
@@ -71,6 +72,37 @@ def test_pools_of_processes_in_a_series_of_jobs_end(database: str, tmp_path: Pat
         )
         assert done.returncode == 0, done.stderr
         assert {app.job_manager.get_job_status(job_id) for job_id in ids} == {"succeeded"}
+
+
+STUBBORN = """
+import os, time, adjourn
+
+app = adjourn.App(connector=adjourn.PsycopgConnector(os.environ["PROGRAM_DSN"]))
+
+@app.task(name="stubborn", timeout=0.1)
+def stubborn():
+    while True:
+        time.sleep(0.1)
+"""
+
+
+def test_a_worker_whose_jobs_do_not_end_ends_with_a_code_of_its_own(database: str, tmp_path: Path) -> None:
+    (tmp_path / "stubborn.py").write_text(STUBBORN)
+    app = adjourn.App(connector=adjourn.SyncPsycopgConnector(database))
+    with app.open():
+        ids = app.configure_task("stubborn").batch_defer({}, {})
+        done = subprocess.run(
+            [sys.executable, "-m", "adjourn", "--app=stubborn.app", "worker", "-c2", "--stuck-worker-timeout=0.5"],
+            cwd=tmp_path,
+            env={**os.environ, "PROGRAM_DSN": database},
+            capture_output=True,
+            text=True,
+            timeout=2 * BOUND,
+            check=False,
+        )
+        assert done.returncode == Exit.STUCK.value, done.stderr
+        assert "all its 2 slots were held by jobs that were asked to end" in done.stderr.splitlines()[-1]
+        assert {app.job_manager.get_job_status(job_id) for job_id in ids} == {"failed"}
 
 
 def contained() -> list[str]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
+import inspect
 from collections.abc import Iterator
 
 import psycopg
 import pytest
 
 import adjourn
+from adjourn.exceptions import ConnectorException
 from adjourn.jobs import Job
+from adjourn.types import Statement
 from dispatch.pairs import ADAPTED, DRIVERS, Pair
 from support.bench import Bench
 from support.settings import role_has
@@ -121,6 +125,94 @@ def test_blocking_calls_store_jobs_and_list_them_right(
     for job in others:
         assert job.enqueued_at is not None
         assert before <= job.enqueued_at <= now(observer)
+
+
+@pytest.mark.parametrize("name", ["German dates", "SQL_ASCII", "backslashes", "serializable", "no path"])
+async def test_pools_and_connections_of_the_user_serve_as_they_are(
+    database: str, pair: Pair, name: str, observer: psycopg.Connection
+) -> None:
+    assert pair.pool_async is not None
+    assert pair.connect_async is not None
+    if name == "SQL_ASCII" and pair.name in ("sqlalchemy-psycopg", "adapted"):
+        pytest.skip("SQLAlchemy itself cannot read the bytes that psycopg returns then, nor can the other driver")
+    # psycopg2 has no text for a connection without an encoding.
+    lock = "strasse" if (name, pair.name) == ("SQL_ASCII", "psycopg2") else "Straße"
+    before = now(observer)
+    with role_has(observer, **SETTINGS[name]):
+        app, done = make_app(pair, database)
+        async with pair.pool_async(database) as pool, app.open_async(pool):
+            task = app.tasks["fail once"].configure(lock=lock, schedule_at=LATER)
+            first = await task.defer_async()
+            async with pair.connect_async(database) as connection:
+                await app.tasks["fail once"].configure(lock=lock, connection=connection).defer_async()
+                committed = connection.commit()
+                if inspect.isawaitable(committed):
+                    await committed
+            later, at_once = await app.job_manager.list_jobs_async()
+            await Bench(app).drain()
+            assert await app.job_manager.get_job_status_async(at_once.id or 0) == "succeeded"
+    assert (later.id, later.scheduled_at, later.lock) == (first, LATER, lock)
+    for job in (later, at_once):
+        assert job.enqueued_at is not None
+        assert before <= job.enqueued_at <= now(observer)
+    assert done == ["attempt 0", "attempt 1"]
+
+
+async def test_a_pool_without_nulls_in_arrays_is_refused_by_name(
+    database: str, pair: Pair, observer: psycopg.Connection
+) -> None:
+    assert pair.pool_async is not None
+    if pair.name in ("sqlalchemy-asyncpg", "adapted"):
+        pytest.skip("asyncpg sends arrays in another form, and the other driver has its own words")
+    with role_has(observer, array_nulls="off"):
+        app, _ = make_app(pair, database)
+        async with pair.pool_async(database) as pool, app.open_async(pool):
+            with pytest.raises(ConnectorException, match="array_nulls is off"):
+                await app.tasks["grüßen"].batch_defer_async({"name": "a"}, {"name": "b"})
+            assert list(await app.job_manager.list_jobs_async()) == []
+
+
+LIMITS = {
+    "statement_timeout": "200ms",
+    "lock_timeout": "200ms",
+    "idle_in_transaction_session_timeout": "200ms",
+    "idle_session_timeout": "200ms",
+}
+
+
+async def test_limits_of_a_role_do_not_end_a_session_of_a_worker(
+    database: str, pair: Pair, observer: psycopg.Connection
+) -> None:
+    sleep = Statement("sleep", "SELECT count(*) AS n FROM pg_sleep(0.3)")
+    app, _ = make_app(pair, database)
+    with role_has(observer, **LIMITS):
+        session = await app.connector.session_async()
+        for begin in ("SELECT", "BEGIN"):
+            await session.execute_async(Statement("begin", begin))
+            assert await session.execute_async(sleep, {}) == [{"n": 1}]
+            await asyncio.sleep(0.3)
+        assert await session.execute_async(sleep, {}) == [{"n": 1}]
+        await session.close_async()
+
+
+async def test_a_limit_that_the_connector_was_given_holds(database: str) -> None:
+    connector = adjourn.PsycopgConnector(database, options="-c statement_timeout=10ms")
+    session = await connector.session_async()
+    with pytest.raises(ConnectorException, match="statement timeout"):
+        await session.execute_async(Statement("sleep", "SELECT FROM pg_sleep(1)"), {})
+    await session.close_async()
+
+
+async def test_a_role_that_may_only_read_reads_and_hears_why_it_cannot_write(
+    database: str, pair: Pair, observer: psycopg.Connection
+) -> None:
+    with role_has(observer, default_transaction_read_only="on"):
+        app, _ = make_app(pair, database)
+        async with app.open_async():
+            assert list(await app.job_manager.list_jobs_async()) == []
+            reason = "read-only transaction" if pair is ADAPTED else "default_transaction_read_only = off"
+            with pytest.raises(ConnectorException, match=reason):
+                await app.tasks["grüßen"].defer_async(name="a")
 
 
 def now(observer: psycopg.Connection) -> datetime.datetime:

@@ -84,6 +84,7 @@ def blocking_operations(app: adjourn.App) -> dict[str, Callable[[], object]]:
         "cancel_job_by_id": lambda: manager.cancel_job_by_id(job_id),
         "retry_job_by_id": lambda: retry().value == "todo",
         "abort": lambda: manager.cancel_job_by_id(job_id, abort=True),
+        "list_workers": lambda: list(manager.list_workers()) == [],
         "get_stalled_jobs": lambda: list(manager.get_stalled_jobs()) == [],
         "get_version": lambda: app.schema_manager.get_version() > 0,
     }

@@ -214,14 +214,16 @@ class Databases(RuleBasedStateMachine):
             ]
             statements = sql.statements()
             if is_alone:
+                rows[0].pop("queueing_lock")
                 stored = side.connector.execute(statements["defer_job"], {**rows[0], "own_transaction": False})
             else:
                 names = {"queue": "queues", "task_name": "task_names", "priority": "priorities", "lock": "locks"}
                 names["queueing_lock"] = "queueing_locks"
                 columns = {names.get(name, name): [row[name] for row in rows] for name in rows[0]}
                 stored = side.connector.execute(statements["defer_jobs"], {**columns, "own_transaction": True})
-            side.jobs += [row["id"] for row in stored]
-            return side.numbers(row["id"] for row in stored)
+            ids = [row["id"] for row in stored if row["id"] is not None]
+            side.jobs += ids
+            return side.numbers(ids)
 
         self.both(ask)
 
@@ -448,8 +450,13 @@ class Databases(RuleBasedStateMachine):
             rows = side.manager.list_schedules()
             return [{**row, **times, "last_job_id": side.number(row["last_job_id"])} for row in rows]
 
+        def list_workers(side: Side) -> list[Any]:
+            return [(each.name, each.queues, each.alive, each.running) for each in side.manager.list_workers()]
+
         self.both(list_jobs)
         self.both(list_schedules)
+        self.both(list_workers)
+        self.both(lambda side: [job.worker_name for job in side.manager.list_jobs(status="doing")])
         self.both(lambda side: side.manager.get_job_status(side.job(number)))
         self.both(lambda side: [side.seen(job) for job in side.manager.list_jobs(id=side.job(number))])
         self.both(lambda side: side.manager.list_queues(**filters))

@@ -26,7 +26,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 ADDRESS = "postgresql://localhost/mydb"
 CODE = ("python", "console", "sql")
-DATA = ("ini", "mermaid", "text")
+DATA = ("ini", "mermaid", "text", "yaml")
 _PARTS = re.compile(
     r"^<!-- not run: (?P<why>.*?) -->$"
     r"|^<!-- python\n(?P<hidden>.*?)^-->$"

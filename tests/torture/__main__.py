@@ -12,7 +12,7 @@ import time
 import traceback
 from pathlib import Path
 
-from torture.report import details, table
+from torture.report import details, recovered, table
 from torture.scenarios import SCENARIOS
 from torture.trial import NotRun, Outcome, Trial
 
@@ -65,11 +65,16 @@ def run(name: str, seconds: float | None, seed: int, keep: Path | None) -> Outco
     finally:
         if keep is not None:
             shutil.copytree(
-                directory, keep / name.replace(" ", "-"), ignore=shutil.ignore_patterns("data"), dirs_exist_ok=True
+                directory,
+                keep / name.replace(" ", "-"),
+                ignore=shutil.ignore_patterns("data", ".s.PGSQL*"),
+                dirs_exist_ok=True,
             )
         shutil.rmtree(directory, ignore_errors=True)
     verdict = "clean" if outcome.is_clean else f"{outcome.verdict.total} faults"
     print(f"{name}: {verdict}, {time.monotonic() - began:.0f} s, {json.dumps(outcome.figures)}", flush=True)
+    if outcome.recoveries:
+        print(recovered(outcome), flush=True)
     if not outcome.is_clean:
         print(details(outcome), flush=True)
     return outcome

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from psycopg.conninfo import make_conninfo
+
 from torture.ledger import Ledger
 
 TESTS = Path(__file__).parents[1]
@@ -32,6 +34,9 @@ class Plan:
     ----------
     dsn
         The address for all processes.
+    own_dsn
+        The address for the connections on which deferrers have transactions of their own, if it is another one. What
+        they do if nobody answers there is their business, not adjourn's.
     workers
         How many workers there are.
     concurrency
@@ -57,6 +62,7 @@ class Plan:
     arguments: Sequence[str] = ()
     environments: Sequence[Mapping[str, str]] = ()
     lease: float = LEASE
+    own_dsn: str | None = None
 
 
 class Load:
@@ -111,7 +117,8 @@ class Load:
         environment = {
             **os.environ,
             "PYTHONPATH": str(TESTS),
-            "TORTURE_DSN": f"{self.plan.dsn} application_name={name}",
+            "TORTURE_DSN": make_conninfo(self.plan.dsn, application_name=name),
+            "TORTURE_OWN_DSN": make_conninfo(self.plan.own_dsn or self.plan.dsn, application_name=name),
             "TORTURE_LEDGER": str(self.directory),
             "TORTURE_NAME": name,
             "TORTURE_CONNECTOR": self.plan.connector,

@@ -29,6 +29,11 @@ SETTINGS = {
     "wal_log_hints": "on",
 }
 STARTED = 60.0
+NOT_OURS = (
+    "datname = current_database() and backend_type = 'client backend'"
+    " and application_name not in ('bench', 'adjourn tests')"
+)
+"""Sessions that are neither the bench's nor the tests'."""
 
 
 def free_port() -> int:

@@ -45,7 +45,7 @@ async def _produce_async(chance: random.Random, rate: float) -> None:
             try:
                 if connection is None:
                     connection = await psycopg.AsyncConnection.connect(
-                        os.environ["TORTURE_DSN"], prepare_threshold=None
+                        os.environ["TORTURE_OWN_DSN"], prepare_threshold=None
                     )
                 well = await deferring.in_transaction_async(app, connection)
             except psycopg.OperationalError:
@@ -79,7 +79,7 @@ def _produce(chance: random.Random, rate: float) -> None:
         else:
             try:
                 if connection is None:
-                    connection = psycopg.connect(os.environ["TORTURE_DSN"], prepare_threshold=None)
+                    connection = psycopg.connect(os.environ["TORTURE_OWN_DSN"], prepare_threshold=None)
                 well = deferring.in_transaction(app, connection)
             except psycopg.OperationalError:
                 well = False

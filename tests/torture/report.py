@@ -10,7 +10,7 @@ COLUMNS = {
     "acknowledged": "acknowledged",
     "unknown": "unknown",
     "runs": "runs",
-    "faults": "disturbances",
+    "disturbances": "disturbances",
     "rescues": "rescues",
     "longest pause": "longest pause",
     "longest defer": "longest defer",
@@ -25,7 +25,7 @@ def table(outcomes: dict[str, Outcome | Exception]) -> str:
     rows = [["scenario", *COLUMNS.values(), "faults"], ["---", *["---:"] * (len(COLUMNS) + 1)]]
     for name, outcome in outcomes.items():
         if isinstance(outcome, Exception):
-            told = "not run" if isinstance(outcome, NotRun) else "the bench failed"
+            told = "not run" if isinstance(outcome, NotRun) else "failed"
             rows.append([name, f"{told}: {outcome}", *[""] * len(COLUMNS)])
         else:
             rows.append([name, *[_cell(column, outcome) for column in COLUMNS], str(outcome.verdict.total)])
@@ -47,3 +47,11 @@ def details(outcome: Outcome, most: int = 5) -> str:
             lines += [f"  {name}: {len(cases)}", *[f"    {case}" for case in cases[:most]]]
     lines += [f"  server's log: {count} x {complaint}" for complaint, count in outcome.complaints.most_common()]
     return "\n".join(lines)
+
+
+def recovered(outcome: Outcome) -> str:
+    """Return how soon work went on after each disturbance."""
+    if not outcome.recoveries:
+        return ""
+    runs, defers = (", ".join(f"{each:.1f}" for each in column) for column in zip(*outcome.recoveries, strict=True))
+    return f"  runs after {runs} s\n  defers after {defers} s"

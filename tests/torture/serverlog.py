@@ -18,9 +18,8 @@ ALLOWED = {
     "side of a connection was ended by the bench",
     r"connection to client lost": "the bench has killed a client",
     r"terminating connection due to unexpected postmaster exit": "the bench has killed the server",
+    r"replication slot .* does not exist": "Patroni makes the slots of a new leader's standbys a moment after they have asked for them",
     r"could not send end-of-streaming message to primary": "the bench has killed the primary",
-    r"duplicate key value violates unique constraint .adjourn_jobs_queueing_lock.": "a queueing lock is taken: the load asks for "
-    "it on purpose, and this is how `defer` learns of it",
     r"sorry, too many clients already|remaining connection slots are reserved": "the bench has taken all sessions",
 }
 """What is no fault of adjourn's in any scenario, and why."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import itertools
 import random
+import shutil
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +19,14 @@ import psycopg
 from torture import checker, ledger, serverlog, tables
 from torture.checker import Verdict
 from torture.load import Load, Plan
-from torture.postgres import Postgres, make_database
+from torture.postgres import NOT_OURS, Postgres, make_database
 
-WARM_UP = 3.0
-"""Seconds of undisturbed load before and after what a scenario does."""
 DRAINED = 90.0
 """Seconds within which all jobs have to be done when deferring has ended; what is left then is a fault."""
 SESSIONS_GONE = 10.0
-SESSIONS = """
-    select format('%s, %s, %s', application_name, state, left(query, 80)) from pg_stat_activity
-    where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()
-"""
+SESSIONS = f"""
+    select format('%s, %s, %s', application_name, state, left(query, 80)) from pg_stat_activity where {NOT_OURS}
+""".encode()
 
 
 class NotRun(Exception):
@@ -46,11 +45,14 @@ class Outcome:
         What the servers' logs say that nothing explains.
     figures
         Counts and times, by their columns.
+    recoveries
+        For each disturbance, how many seconds after its end the first job began, and the last of the deferrers was answered.
     """
 
     verdict: Verdict
     complaints: Counter[str]
-    figures: dict[str, float] = field(default_factory=dict)
+    figures: dict[str, float]
+    recoveries: list[tuple[float, float]]
 
     @property
     def is_clean(self) -> bool:
@@ -69,12 +71,15 @@ class Trial:
         How long the load is disturbed.
     seed
         What chance is made of.
+    warm_up
+        How long the load is left alone before and after that.
     """
 
-    def __init__(self, directory: Path, seconds: float, seed: int) -> None:
+    def __init__(self, directory: Path, seconds: float, seed: int, warm_up: float = 3.0) -> None:
         self.directory = directory
         self.seconds = seconds
         self.chance = random.Random(seed)
+        self.warm_up = warm_up
         self.allowed: dict[str, str] = {}
         self.outcome: Outcome | None = None
         self._notes = directory / "ledger"
@@ -100,11 +105,14 @@ class Trial:
     @contextlib.contextmanager
     def own(self, server: Postgres) -> Iterator[Postgres]:
         """Stop a server in the end, and have its log read."""
-        self.read_logs(server.log)
         try:
             yield server
         finally:
             server.stop()
+            # Its own place may be gone soon.
+            copy = self.directory / f"{server.home.name}.log"
+            shutil.copyfile(server.log, copy)
+            self.read_logs(copy)
 
     # The load
 
@@ -127,10 +135,10 @@ class Trial:
             load.start()
             self._wait_for_work()
             self.ledger.write("served")
-            time.sleep(WARM_UP)
+            time.sleep(self.warm_up)
             yield load
             load.note_deaths()
-            time.sleep(WARM_UP)
+            time.sleep(self.warm_up)
             load.stop_producers()
             self._drain(look)
             self.ledger.write("stopping")
@@ -144,7 +152,7 @@ class Trial:
         wanted = {"begin", "acknowledged"}
         while not wanted <= {entry.event for entry in ledger.read(self._notes)}:
             if time.monotonic() > deadline:
-                raise RuntimeError(f"no work was done within 60 s; see {self._notes}")
+                raise RuntimeError("within 60 s no job was deferred and run")
             time.sleep(0.2)
 
     def _drain(self, look: Callable[[], str]) -> None:
@@ -153,7 +161,7 @@ class Trial:
         while time.monotonic() < deadline:
             with (
                 contextlib.suppress(psycopg.OperationalError),
-                psycopg.connect(look(), connect_timeout=2) as connection,
+                psycopg.connect(look(), connect_timeout=2, application_name="bench") as connection,
             ):
                 row = connection.execute(
                     "select exists (select from adjourn.adjourn_jobs where args ? 'key')"
@@ -163,14 +171,15 @@ class Trial:
             time.sleep(0.2)
 
     def _judge(self, look: Callable[[], str]) -> Outcome:
-        with psycopg.connect(look(), autocommit=True, connect_timeout=10) as connection:
+        with psycopg.connect(look(), autocommit=True, connect_timeout=10, application_name="bench") as connection:
             deadline = time.monotonic() + SESSIONS_GONE
             while (sessions := [text for (text,) in connection.execute(SESSIONS)]) and time.monotonic() < deadline:
                 time.sleep(0.2)
             found = tables.read(connection, sessions)
         entries = ledger.read(self._notes)
         verdict = checker.check(entries, found)
-        return Outcome(verdict, Counter(), figures(entries, verdict))
+        recovered = recoveries(entries)
+        return Outcome(verdict, Counter(), figures(entries, verdict, recovered), recovered)
 
     def finish(self) -> Outcome:
         """Read the logs of the servers, which have ended, and return what came of it all."""
@@ -204,34 +213,37 @@ class Trial:
         self.ledger.write("fault", what=what)
 
 
-def figures(entries: list[ledger.Entry], verdict: Verdict) -> dict[str, float]:
+def figures(entries: list[ledger.Entry], verdict: Verdict, recovered: list[tuple[float, float]]) -> dict[str, float]:
     """Count and measure: the longest pause in work, the longest call, and how soon work goes on after a disturbance."""
     begins = [entry.monotonic for entry in entries if entry.event == "begin"]
-    acknowledged = [entry for entry in entries if entry.event == "acknowledged"]
     called = [entry.monotonic - entry["asked"] for entry in entries if entry.event in ("acknowledged", "unknown")]
-    over = [entry.monotonic for entry in entries if entry.event == "undisturbed"]
     counts = verdict.counts
     return {
         "jobs": counts["jobs"],
         "acknowledged": counts["acknowledged"],
         "unknown": counts["unknown"],
         "runs": counts["runs"],
-        "faults": sum(counts[each] for each in ("killed", "paused", "disturbed", "fault")),
+        "disturbances": sum(counts[each] for each in ("killed", "paused", "disturbed", "fault")),
         "rescues": counts["rescues"],
-        "longest pause": max((b - a for a, b in itertools.pairwise(begins)), default=0.0),
+        "longest pause": max((later - earlier for earlier, later in itertools.pairwise(begins)), default=0.0),
         "longest defer": max(called, default=0.0),
-        "run again after": max((_next(begins, moment) for moment in over), default=0.0),
-        "defer again after": max((_next_of_each(acknowledged, moment) for moment in over), default=0.0),
+        "run again after": max((run for run, _ in recovered), default=0.0),
+        "defer again after": max((defer for _, defer in recovered), default=0.0),
     }
 
 
+def recoveries(entries: list[ledger.Entry]) -> list[tuple[float, float]]:
+    """Measure after each disturbance how soon the first job began, and how soon both deferrers were answered."""
+    begins = [entry.monotonic for entry in entries if entry.event == "begin"]
+    answers: dict[str, list[float]] = defaultdict(list)
+    for entry in entries:
+        if entry.event == "acknowledged" and entry.process.startswith("deferrer"):
+            answers[entry.process].append(entry.monotonic)
+    over = [entry.monotonic for entry in entries if entry.event == "undisturbed"]
+    return [(_next(begins, end), max(_next(each, end) for each in answers.values())) for end in over]
+
+
 def _next(moments: list[float], after: float) -> float:
-    return min((moment - after for moment in moments if moment > after), default=float("inf"))
-
-
-def _next_of_each(acknowledged: list[ledger.Entry], after: float) -> float:
-    """Return after how many seconds the last of the deferrers was answered again."""
-    deferrers = {entry.process for entry in acknowledged if entry.process.startswith("deferrer")}
-    return max(
-        _next([entry.monotonic for entry in acknowledged if entry.process == deferrer], after) for deferrer in deferrers
-    )
+    """Return in how many seconds the next of these moments comes; they are in order."""
+    place = bisect.bisect_right(moments, after)
+    return moments[place] - after if place < len(moments) else float("inf")

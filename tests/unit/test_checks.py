@@ -131,7 +131,7 @@ def test_middleware_that_takes_another_number_of_arguments_is_refused() -> None:
 def test_a_worker_s_options_may_be_checked_before_all_are_known() -> None:
     given = {"queues": iter(["a"]), "stalled_worker_timeout": 5}
     assert checked_options("worker_defaults", given) == {"queues": ("a",), "stalled_worker_timeout": 5}
-    with pytest.raises(InvalidOption, match=r"^run_worker: there is no option 'bogus'; these are: queues, name"):
+    with pytest.raises(InvalidOption, match=r"^run_worker: there is no option 'bogus'\. These are: queues, name"):
         checked_options("run_worker", {"bogus": 1})
     with pytest.raises(InvalidOption, match=r"^concurrency="):
         checked_options("run_worker", {"concurrency": "all"})

@@ -53,6 +53,29 @@ def test_a_flag_that_is_not_given_is_absent() -> None:
     assert given("defer", "task") == {"task": "task"}
 
 
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (
+            ["worker", "--concurency", "5"],
+            "adjourn worker: error: there is no option '--concurency'; did you mean '--concurrency'?",
+        ),
+        (["worker", "--concurency=5"], "'--concurency'; did you mean '--concurrency'?"),
+        (["--apps=x", "worker"], "there is no option '--apps'; did you mean '--app'?"),
+        (["defer", "task", "--quue", "mail"], "there is no option '--quue'; did you mean '--queue'?"),
+        (["schema", "--aply"], "there is no option '--aply'; did you mean '--apply'?"),
+        (["wroker"], "did you mean 'worker'?"),
+        (["healthchecks", "now"], "there is no argument 'now'."),
+    ],
+)
+def test_a_misspelled_flag_or_command_is_named(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], complaint: str
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        parse(arguments)
+    assert complaint in capsys.readouterr().err
+
+
 def test_flags_of_a_worker_are_options_of_a_worker() -> None:
     everything = given(
         *("worker", "-n", "name", "-q", "a, b", "-c", "2", "-p", "0.5", "--shutdown-graceful-timeout", "0"),

@@ -49,8 +49,8 @@ class BareErrors(SyncInMemoryConnector):
     ) -> list[Row]:
         try:
             return super().execute(statement, parameters, connection=connection)
-        except exceptions.UniqueViolation as error:
-            raise exceptions.ConnectorException(str(error)) from error
+        except exceptions.ConnectorException as error:
+            raise ValueError(str(error)) from error
 
 
 class AnyConnection(SyncInMemoryConnector):

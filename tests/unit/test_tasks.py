@@ -133,7 +133,9 @@ def test_arguments_that_every_job_has_are_checked_when_they_are_configured(app: 
 
 
 def test_options_that_make_no_sense_are_refused_when_a_task_is_configured(app: adjourn.App) -> None:
-    with pytest.raises(exceptions.InvalidOption, match=r"^configure_task: there is no option 'bogus'; these are: lock"):
+    with pytest.raises(
+        exceptions.InvalidOption, match=r"^configure_task: there is no option 'bogus'\. These are: lock"
+    ):
         app.configure_task("any", bogus=1)  # type: ignore[call-arg]
     with pytest.raises(exceptions.InvalidOption, match=r"^name=\[\]"):
         app.configure_task([])  # type: ignore[arg-type]
@@ -215,10 +217,10 @@ def test_an_app_needs_a_connector() -> None:
         ("import_paths", "tasks", r"list of modules' names, such as \['tasks'\]"),
         ("import_paths", [5], "pass a string"),
         ("import_paths", 5, "list of modules' names"),
-        ("worker_defaults", {"bogus": 1}, "no option 'bogus'; these are: queues"),
+        ("worker_defaults", {"bogus": 1}, "no option 'bogus'. These are: queues"),
         ("worker_defaults", {"concurrency": "all"}, "concurrency='all'"),
         ("worker_defaults", [1], "pass a dictionary"),
-        ("periodic_defaults", {"bogus": 1}, "no option 'bogus'; these are: max_delay"),
+        ("periodic_defaults", {"bogus": 1}, "no option 'bogus'. These are: max_delay"),
         ("periodic_defaults", {"max_delay": float("inf")}, "periodic_defaults: max_delay=inf"),
         ("periodic_defaults", {"max_delay": None}, "max_delay=None"),
         ("periodic_defaults", 5, "pass a dictionary"),

@@ -120,6 +120,26 @@ async def test_the_ticks_of_periodic_tasks_are_the_databases(app: adjourn.App) -
     assert before.replace(second=0, microsecond=0) <= tick_time <= after
 
 
+async def test_a_clock_that_jumps_while_a_worker_runs_moves_no_tick(app: adjourn.App, bench: Bench) -> None:
+    ran: list[int] = []
+
+    @app.periodic(cron="* * * * * *")
+    @app.task(name="tick")
+    async def tick(timestamp: int) -> None:
+        ran.append(timestamp)
+
+    before = await app.job_manager.get_time_async()
+    async with bench.working():
+        for minutes in (0, 10, -10):
+            with time_machine.travel(datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=minutes)):
+                known = len(ran)
+                # Two ticks, one of which may have begun before the jump.
+                await bench.until(lambda: len(ran) >= known + 2)  # noqa: B023 - called at once
+    after = await app.job_manager.get_time_async()
+    assert ran == list(range(ran[0], ran[-1] + 1))
+    assert int(before.timestamp()) <= ran[0] <= ran[-1] <= after.timestamp()
+
+
 async def test_in_memory_delays_retries_and_ticks_go_by_one_clock() -> None:
     start = datetime.datetime(2030, 1, 1, 12, 20, tzinfo=datetime.UTC)
     connector = InMemoryConnector(store=MemoryStore(now=lambda: start))

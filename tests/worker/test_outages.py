@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import json
 import logging
+from collections.abc import Sequence
 from typing import Any
 
-import attrs
 import pytest
 
 import adjourn
@@ -85,15 +86,12 @@ async def _is(bench: Bench, job_id: int, status: str) -> bool:
 
 
 async def test_an_outcome_that_cannot_be_written_does_not_keep_the_others(app: adjourn.App, bench: Bench) -> None:
-    class Odd(float):
-        """Passes every check, and is not JSON."""
-
-        def __repr__(self) -> str:
-            raise ValueError("not today")
+    # Beyond the year 9999 in UTC.
+    never = datetime.datetime.max.replace(tzinfo=datetime.timezone(datetime.timedelta(hours=-1)))
 
     class Strategy(adjourn.BaseRetryStrategy):
         def get_retry_decision(self, *, exception: BaseException, job: Any) -> adjourn.RetryDecision:
-            return attrs.evolve(adjourn.RetryDecision(retry_in={"seconds": 1}), retry_in=Odd(1.0))
+            return adjourn.RetryDecision(retry_at=never)
 
     @app.task(retry=Strategy())
     async def failing() -> None:
@@ -115,11 +113,11 @@ async def test_the_heartbeat_survives_whatever_is_raised_in_its_thread(
     heartbeat = SyncWorkerManager.heartbeat
     beats: list[int] = []
 
-    def failing(manager: SyncWorkerManager, worker_id: int, timeout: float) -> Heartbeat:
+    def failing(manager: SyncWorkerManager, worker_id: int, timeout: float, *overdue: Sequence[int]) -> Heartbeat:
         beats.append(worker_id)
         if len(beats) < 3:
             raise SystemExit("a subscriber, or a driver")
-        return heartbeat(manager, worker_id, timeout)
+        return heartbeat(manager, worker_id, timeout, *overdue)
 
     def exit_(event: events.HeartbeatFailed) -> None:
         raise SystemExit

@@ -283,7 +283,7 @@ async def test_a_stop_is_bounded_though_the_worker_is_still_connecting(
 async def test_a_worker_that_cannot_connect_at_its_start_says_so(away: Away) -> None:
     away.proxy.silence()
     async with asyncio.timeout(8):
-        with pytest.raises(ConnectorException, match="has not let this worker connect within 0.4 seconds"):
+        with pytest.raises(ConnectorException, match="has not let this worker connect"):
             await Worker(away.app, install_signal_handlers=False, **OPTIONS).run()
 
 
@@ -299,15 +299,18 @@ async def test_a_worker_says_how_many_outcomes_it_could_not_store(
         begun.append(1)
         await release.wait()
 
-    with pytest.raises(OutcomesNotStored, match="the outcomes of 2 jobs that have ended are not stored") as raised:
+    async def work_until_the_server_is_silent() -> None:
         async with away.working(concurrency=2):
             await work.batch_defer_async({}, {})
             await bench.until(lambda: len(begun) == 2)
             away.proxy.silence()
             release.set()
             await asyncio.sleep(0.1)
+
+    with pytest.raises(OutcomesNotStored, match="the outcomes of 2 jobs that have ended are not stored") as raised:
+        await work_until_the_server_is_silent()
     assert raised.value.count == 2
-    assert "2 of them have ended and run again" in caplog.text
+    assert "2 of them once more, because their outcomes are not stored" in caplog.text
     async with bench.working(**OPTIONS):
         for job in await app.job_manager.list_jobs_async():
             assert (await bench.ended(job.id or 0)).attempts == 2
@@ -325,6 +328,6 @@ async def test_an_outage_is_told_in_a_line_for_each_change(
         await bench.until(lambda: away.told.of(events.ConnectionRestored))
         lines = [record for record in caplog.records if record.name == "adjourn.worker"]
         assert len(away.told.of(events.ConnectionLost)) > 2
-        assert [record.action for record in lines].count("connector_lost") == 1
+        assert [vars(record).get("action") for record in lines].count("connector_lost") == 1
         assert len(lines) <= 4
         assert not any("select" in record.getMessage().lower() for record in lines)

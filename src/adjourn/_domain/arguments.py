@@ -12,6 +12,7 @@ import attrs
 
 from adjourn._domain.checks import check_aware, check_delay, check_name, check_priority, is_storable
 from adjourn._domain.jobs import Job
+from adjourn._domain.spelling import closest
 from adjourn.exceptions import InvalidOption, InvalidTaskArguments
 from adjourn.types import JSONDumps
 
@@ -87,9 +88,12 @@ class Signature:
             self._refuse(f"positional argument {positional[0]!r}: pass every argument by its name{hint}.")
         if not isinstance(keywords, Mapping):
             self._refuse(f"{keywords!r} is not a dictionary of arguments: pass one dictionary for each job.")
-        if self.known and (missing := self.required - keywords.keys()):
-            self._refuse(f"missing argument {_listed(missing)}: pass it by name.")
         self.check_names(keywords)
+        if self.known and (missing := self.required - keywords.keys()):
+            # With ``**kwargs`` it takes any other argument, even a misspelled one.
+            others = [name for name in keywords if name not in self.optional and closest(name, missing)]
+            doubt = f" ({_listed(others)} may be a misspelling)" if others else ""
+            self._refuse(f"missing argument {_listed(missing)}: pass it by name{doubt}.")
 
     def check_names(self, keywords: Mapping[Any, Any]) -> None:
         """Refuse arguments that the task does not take; required ones may still be missing.
@@ -103,10 +107,13 @@ class Signature:
             if not isinstance(name, str):
                 self._refuse(f"argument names are strings, not {name!r}.")
         if self.known:
-            unknown = keywords.keys() - self.required - self.optional
+            names = self.required | self.optional
+            unknown = keywords.keys() - names
             if unknown and not self.takes_any:
-                takes = _listed(self.required | self.optional) or "no arguments"
-                self._refuse(f"unknown argument {_listed(unknown)}: it takes {takes}.")
+                meant = [name for each in sorted(unknown) if (name := closest(each, names - keywords.keys()))]
+                question = f"; did you mean {_listed(meant)}?" if meant else "."
+                takes = f"It takes {_listed(names)}." if names else "It takes none."
+                self._refuse(f"takes no argument {_listed(unknown)}{question} {takes}")
 
     def _refuse(self, reason: str) -> None:
         raise InvalidTaskArguments(f"Task {self.task_name}: {reason}")

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
+from adjourn._domain.spelling import unknown_option
 from adjourn.exceptions import InvalidOption
 from adjourn.types import TimeDeltaParams
 
@@ -315,6 +316,8 @@ def check_known(argument: str, given: Any, known: Iterable[str]) -> None:
     Raises
     ------
     InvalidOption
+        If they are not a dictionary.
+    UnknownOption
         If an option does not exist; the message names the first such option, and all that exist.
     """
     known = tuple(known)
@@ -322,7 +325,7 @@ def check_known(argument: str, given: Any, known: Iterable[str]) -> None:
         raise InvalidOption(f"{argument}={given!r}: pass a dictionary of options.")
     for name in given:
         if name not in known:
-            raise InvalidOption(f"{argument}: there is no option {name!r}; these are: {', '.join(known)}.")
+            raise unknown_option(argument, str(name), known)
 
 
 def function_or(argument: str, value: Any, default: T) -> T:

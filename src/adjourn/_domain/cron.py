@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
+import functools
 import re
 import zoneinfo
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ from adjourn.exceptions import InvalidOption
 
 _MOST_FIELDS = 6
 _HOUR = 1
+_MOST_FOUND = 1000
 _BY_CHANCE = re.compile(r"(?<![a-z])[hr](?![a-z])", re.IGNORECASE)
 
 
@@ -63,12 +66,7 @@ class Cron:
 
     def next(self, after: datetime.datetime) -> datetime.datetime:
         """Return the first due time after the aware datetime ``after``, in UTC."""
-        zone = zoneinfo.ZoneInfo(self.timezone)
-        times = croniter(self.expression, after.astimezone(zone))
-        while True:
-            found: datetime.datetime = times.get_next(datetime.datetime)
-            if not self._is_repeated(found):
-                return found.astimezone(datetime.UTC)
+        return _ticks(self.expression, self.timezone).next(after)
 
     def between(self, after: datetime.datetime, until: datetime.datetime) -> Iterator[datetime.datetime]:
         """Find the due times after ``after``, up to and including ``until``, in order and in UTC."""
@@ -87,11 +85,56 @@ class Cron:
                 return times[-1] if times else None
             distance = min(8 * distance, until - after)
 
+
+class _Ticks:
+    """The due times of an expression in a time zone. All schedules that have the same expression share what was found.
+
+    Parameters
+    ----------
+    expression, timezone
+        The schedule.
+    """
+
+    def __init__(self, expression: str, timezone: str) -> None:
+        self._expression = expression
+        self._zone = zoneinfo.ZoneInfo(timezone)
+        # Reading the expression takes longer than computing a time, so each computation begins with a copy.
+        self._read = croniter(expression, 0)
+        # The tick after a time, by that time.
+        self._found: dict[datetime.datetime, datetime.datetime] = {}
+        # The last of them.
+        self._last = (datetime.datetime.max.replace(tzinfo=datetime.UTC),) * 2
+
+    def next(self, after: datetime.datetime) -> datetime.datetime:
+        """Return the first due time after ``after``, in UTC."""
+        since, tick = self._last
+        if since <= after < tick:
+            return tick
+        tick = self._found.get(after) or self._next(after)
+        if len(self._found) >= _MOST_FOUND:
+            self._found = {}
+        self._found[after] = tick
+        self._last = after, tick
+        return tick
+
+    def _next(self, after: datetime.datetime) -> datetime.datetime:
+        times = copy.copy(self._read)
+        times.set_current(after.astimezone(self._zone))
+        while True:
+            found: datetime.datetime = times.get_next(datetime.datetime)
+            if not self._is_repeated(found):
+                return found.astimezone(datetime.UTC)
+
     def _is_repeated(self, local: datetime.datetime) -> bool:
         """Return whether the clocks show this time for the second time although the expression means it once."""
         first = local.replace(fold=0)
         if first.utcoffset() == local.utcoffset():
             return False
-        if self.expression.startswith("@"):
-            return self.expression.lower() != "@hourly"
-        return not self.expression.split()[_HOUR].startswith("*")
+        if self._expression.startswith("@"):
+            return self._expression.lower() != "@hourly"
+        return not self._expression.split()[_HOUR].startswith("*")
+
+
+@functools.lru_cache(maxsize=10_000)
+def _ticks(expression: str, timezone: str) -> _Ticks:
+    return _Ticks(expression, timezone)

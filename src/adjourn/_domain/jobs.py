@@ -72,6 +72,8 @@ class Job:
         Whether it was asked to end while it ran.
     worker_id
         The worker that has or had it.
+    worker_name
+        In lists, the name of the worker that has it; None for a job that does not run.
     claim
         How often workers have claimed the job. Every write of a worker names this number, so that a worker that lost
         the job cannot end it.
@@ -94,6 +96,7 @@ class Job:
     attempts: int = 0
     abort_requested: bool = False
     worker_id: int | None = None
+    worker_name: str | None = attrs.field(default=None, eq=False)
     claim: int = 0
     enqueued_at: datetime.datetime | None = None
     started_at: datetime.datetime | None = None
@@ -125,6 +128,7 @@ class Job:
             attempts=row["attempts"],
             abort_requested=row["abort_requested"],
             worker_id=row.get("worker_id"),
+            worker_name=row.get("worker_name"),
             claim=row["claim"],
             enqueued_at=time_of(row["enqueued_at"]),
             started_at=time_of(row["started_at"]),
@@ -143,6 +147,7 @@ class Job:
     def log_context(self) -> JSONDict:
         """Return the fields of the job for log records."""
         context = self.asdict()
+        del context["worker_name"]  # only lists have it
         for name in ("scheduled_at", "enqueued_at", "started_at", "finished_at"):
             context[name] = context[name] and context[name].isoformat()
         context["call_string"] = self.call_string

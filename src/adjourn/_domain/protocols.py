@@ -16,6 +16,8 @@ from typing import Any, Protocol, TypeVar
 from adjourn._domain.cron import Cron
 from adjourn._domain.jobs import Job
 from adjourn._domain.runs import AbortReason
+from adjourn._domain.schedules import DueTicks
+from adjourn._domain.ticks import Tick, TickOutcome
 from adjourn.exceptions import JobRetry
 from adjourn.types import JSONLoads, Parameters, PeriodicDefaults, Row, Statement
 
@@ -95,6 +97,16 @@ class ConnectorLike(Protocol):
         """Open another connection, for the calling thread alone. Blocks."""
 
 
+class TicksLike(Protocol):
+    """What a worker needs of the manager of ticks. `Ticks` is one."""
+
+    async def defer_ticks_async(self, ticks: Sequence[Tick]) -> list[tuple[TickOutcome, int | None]]:
+        """Record ticks, each with its job, and return what became of each."""
+
+    async def last_ticks_async(self) -> dict[tuple[str, str], datetime.datetime]:
+        """Return the last tick of each schedule that is recorded."""
+
+
 class JobManagerLike(Protocol):
     """What workers and their tasks need of the job manager. `JobManager` is one."""
 
@@ -102,19 +114,15 @@ class JobManagerLike(Protocol):
     def schema(self) -> str:
         """The database schema that holds adjourn's tables."""
 
+    @property
+    def ticks(self) -> TicksLike:
+        """Defers many ticks of periodic tasks at once."""
+
     async def get_time_async(self) -> datetime.datetime:
         """Return the database's time."""
 
-    async def list_schedules_async(self) -> list[Row]:
-        """Return the stored schedules of periodic tasks."""
-
     async def keep_schedules_async(self, known: Sequence[tuple[str, str]], seconds: float) -> list[tuple[str, str]]:
         """Record that schedules are still in use, and forget others."""
-
-    async def defer_periodic_job_async(
-        self, job: Job, periodic_id: str, defer_timestamp: int, *, cron: str = "", timezone: str = "UTC"
-    ) -> int | None:
-        """Store the job of one tick of a periodic task."""
 
     async def delete_old_jobs_async(
         self,
@@ -164,6 +172,10 @@ class TaskLike(Protocol):
         """Seconds that a run may take; None for the worker's."""
 
     @property
+    def retries_at_once(self) -> bool:
+        """Whether failed jobs are retried without a wait, because ``retry`` is a number or True."""
+
+    @property
     def task_middleware(self) -> tuple[Callable[..., Any], ...]:
         """What wraps each run, the first outermost."""
 
@@ -193,13 +205,10 @@ class PeriodicTaskLike(Protocol):
     def configure_kwargs(self) -> Mapping[str, Any]:
         """The options of its jobs."""
 
-    def due(self, since: datetime.datetime, now: datetime.datetime, max_delay: float) -> Iterable[datetime.datetime]:
-        """Find the ticks to defer now, in order."""
-
-    def overdue(
-        self, since: datetime.datetime | None, now: datetime.datetime, max_delay: float
-    ) -> Iterable[datetime.datetime]:
-        """Find the ticks to defer when a worker begins, in order."""
+    def due(
+        self, since: datetime.datetime | None, now: datetime.datetime, app_max_delay: float | None, *, is_up: bool
+    ) -> DueTicks:
+        """Find out what to do about the ticks up to now."""
 
 
 class PeriodicRegistryLike(Protocol):

@@ -31,6 +31,8 @@ _REMEDIES = {
 def explained(message: str, sqlstate: str | None) -> str:
     """Return the server's message, with the remedy if there is one to name."""
     remedy = _REMEDIES.get(sqlstate or "")
+    if sqlstate == "22007" and '"NULL"' in message:
+        remedy = "array_nulls is off in this session; run `alter role ... set array_nulls = on`."
     return f"{message.rstrip('.')}. {remedy}" if remedy else message
 
 

@@ -65,24 +65,14 @@ def is_queueing_lock_taken(tables: Tables, queueing_lock: str | None) -> bool:
     return queueing_lock is not None and any(job.waiting_queueing_lock == queueing_lock for job in tables.jobs.values())
 
 
-def check_queueing_locks(tables: Tables, queueing_locks: Iterable[str | None]) -> None:
-    """Refuse new jobs whose queueing lock is taken, or that have the same queueing lock.
-
-    Raises
-    ------
-    UniqueViolation
-        If the lock is taken, as the unique index in Postgres does.
-    """
+def taken_queueing_lock(tables: Tables, queueing_locks: Iterable[str | None]) -> str | None:
+    """Return the queueing lock of a new job that is taken, or that another of the new jobs has; None if there is none."""
     asked: set[str] = set()
     for lock in queueing_locks:
         if lock is not None and (lock in asked or is_queueing_lock_taken(tables, lock)):
-            constraint = "adjourn_jobs_queueing_lock"
-            raise exceptions.UniqueViolation(
-                f'duplicate key value violates unique constraint "{constraint}": '
-                f"Key (waiting_queueing_lock)=({lock}) already exists.",
-                constraint_name=constraint,
-            )
+            return lock
         asked |= set() if lock is None else {lock}
+    return None
 
 
 def stored_json(text: str) -> str:

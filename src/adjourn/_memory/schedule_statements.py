@@ -4,49 +4,78 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
+from typing import Any
 
 import attrs
 
 from adjourn._memory.rules import is_queueing_lock_taken, stored_json, wake
 from adjourn._memory.statements import add_job, answers
 from adjourn._memory.tables import ScheduleRow, Tables
+from adjourn.sql.constants import CLOCK_TOLERANCE
 from adjourn.types import Row
 
 
 @answers
-def defer_periodic_job(
+def defer_ticks(
     tables: Tables,
     *,
-    periodic_id: str,
-    cron: str,
-    timezone: str,
-    tick: datetime.datetime,
-    queue: str,
-    task_name: str,
-    priority: int,
-    lock: str | None,
-    queueing_lock: str | None,
-    args: str,
+    task_names: Sequence[str],
+    periodic_ids: Sequence[str],
+    crons: Sequence[str],
+    timezones: Sequence[str],
+    ticks: Sequence[datetime.datetime],
+    queues: Sequence[str | None],
+    priorities: Sequence[int | None],
+    locks: Sequence[str | None],
+    queueing_locks: Sequence[str | None],
+    args: Sequence[str | None],
 ) -> list[Row]:
-    """Store the job of one tick, unless that tick or a later one was deferred already."""
-    stored = stored_json(args)
-    key = (task_name, periodic_id)
-    known = tables.schedules.get(key)
-    if known is not None and known.last_tick >= tick:
-        return [{"is_new": False, "job_id": None}]
-    job_id = None
-    if not is_queueing_lock_taken(tables, queueing_lock):
-        job_id = add_job(tables, queue, task_name, priority, lock, queueing_lock, stored, None)
-    last_job_id = job_id if job_id is not None or known is None else known.last_job_id
-    tables.schedules[key] = ScheduleRow(
-        cron=cron,
-        timezone=timezone,
-        last_tick=tick.astimezone(datetime.UTC),
-        last_job_id=last_job_id,
-        seen_at=tables.now,
-    )
-    wake(tables)
-    return [{"is_new": True, "job_id": job_id}]
+    """Record ticks and store their jobs, unless those ticks or later ones were recorded already."""
+    stored = [None if text is None else stored_json(text) for text in args]
+    known = dict(tables.schedules)
+    too_late = tables.now + datetime.timedelta(seconds=CLOCK_TOLERANCE)
+    rows: list[Row] = []
+    for task_name, periodic_id, cron, timezone, tick, *columns, text in zip(
+        task_names,
+        periodic_ids,
+        crons,
+        timezones,
+        ticks,
+        queues,
+        priorities,
+        locks,
+        queueing_locks,
+        stored,
+        strict=True,
+    ):
+        before = known.get((task_name, periodic_id))
+        if tick > tables.now:
+            outcome, job_id = "early", None
+        elif before is not None and tick <= before.last_tick <= too_late:
+            outcome, job_id = "known", None
+        else:
+            outcome, job_id = _defer(tables, task_name, columns, text)
+            last = tables.schedules.get((task_name, periodic_id))
+            tables.schedules[task_name, periodic_id] = ScheduleRow(
+                cron=cron,
+                timezone=timezone,
+                last_tick=tick.astimezone(datetime.UTC),
+                last_job_id=job_id if job_id is not None or last is None else last.last_job_id,
+                seen_at=tables.now,
+            )
+        rows.append({"outcome": outcome, "job_id": job_id})
+    if any(row["outcome"] == "stored" for row in rows):
+        wake(tables)
+    return rows
+
+
+def _defer(tables: Tables, task_name: str, columns: Sequence[Any], args: str | None) -> tuple[str, int | None]:
+    if args is None:
+        return "skipped", None
+    queue, priority, lock, queueing_lock = columns
+    if is_queueing_lock_taken(tables, queueing_lock):
+        return "taken", None
+    return "stored", add_job(tables, queue, task_name, priority, lock, queueing_lock, args, None)
 
 
 @answers

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from adjourn import sql
-from adjourn._memory.rules import check_queueing_locks, due_at, first_hold, stored_json, wake
+from adjourn._memory.rules import due_at, first_hold, stored_json, taken_queueing_lock, wake
 from adjourn._memory.tables import JobRow, Tables
 from adjourn.sql.constants import HEADS
 from adjourn.types import Row
@@ -38,16 +38,14 @@ def defer_job(
     task_name: str,
     priority: int,
     lock: str | None,
-    queueing_lock: str | None,
     args: str,
     scheduled_at: datetime.datetime | None,
     schedule_in: float | None,
     own_transaction: bool,
 ) -> list[Row]:
-    """Store a new job."""
-    check_queueing_locks(tables, [queueing_lock])
+    """Store a new job without a queueing lock."""
     at = due_at(tables, scheduled_at, schedule_in)
-    id_ = add_job(tables, queue, task_name, priority, lock, queueing_lock, stored_json(args), at)
+    id_ = add_job(tables, queue, task_name, priority, lock, None, stored_json(args), at)
     return [{"id": id_, "woken": "" if wake(tables, own_transaction) else None}]
 
 
@@ -94,13 +92,14 @@ def defer_jobs(
     schedule_in: Sequence[float | None] | None,
     own_transaction: bool,
 ) -> list[Row]:
-    """Store new jobs, all or none."""
-    check_queueing_locks(tables, queueing_locks)
+    """Store new jobs, all or none; if a queueing lock is taken, name it."""
+    if (taken := taken_queueing_lock(tables, queueing_locks)) is not None:
+        return [{"id": None, "taken": taken}]
     stored = [stored_json(text) for text in args]
     delays = [None] * len(stored) if schedule_in is None else schedule_in
     due = [due_at(tables, *times) for times in zip(scheduled_at, delays, strict=True)]
     columns = zip(queues, task_names, priorities, locks, queueing_locks, stored, due, strict=True)
-    rows: list[Row] = [{"id": add_job(tables, *values)} for values in columns]
+    rows: list[Row] = [{"id": add_job(tables, *values), "taken": None} for values in columns]
     wake(tables, own_transaction)
     return rows
 
@@ -247,7 +246,7 @@ def list_jobs(
 ) -> list[Row]:
     """List the jobs that match the filters."""
     found = [
-        job.columns()
+        _with_worker(tables, job)
         for job in _matching(tables, queue, task, status, lock)
         if id in (None, job.id)
         and queueing_lock in (None, job.queueing_lock)
@@ -319,7 +318,13 @@ def get_stalled_jobs(tables: Tables, *, seconds: float, queue: str | None, task_
         return worker is None or worker.dead or worker.last_heartbeat_at < silent
 
     running = [job for job in _matching(tables, queue, task_name, "doing", None) if is_stalled(job)]
-    return [job.columns() for job in running]
+    return [_with_worker(tables, job) for job in running]
+
+
+def _with_worker(tables: Tables, job: JobRow) -> Row:
+    columns = job.columns()
+    worker = tables.workers.get(job.worker_id or 0) if columns["status"] == "doing" else None
+    return {**columns, "worker_name": worker and worker.name}
 
 
 # The schema, which is always applied and up to date

@@ -85,11 +85,13 @@ class WorkerRow:
     id: int
     name: str
     queues: tuple[str, ...] | None
+    started_at: datetime.datetime
     last_heartbeat_at: datetime.datetime
     expires_at: datetime.datetime
     hungry: bool = False
     apart: bool = False
     dead: bool = False
+    overdue: tuple[int, ...] = ()
 
 
 @attrs.frozen(kw_only=True)

@@ -34,6 +34,7 @@ def register_worker(
         id=tables.last_worker_id,
         name=name,
         queues=None if queues is None else tuple(queues),
+        started_at=tables.now,
         last_heartbeat_at=tables.now,
         expires_at=tables.now + datetime.timedelta(seconds=timeout),
     )
@@ -61,6 +62,20 @@ def declare_dead(tables: Tables, *, seconds: float) -> list[Row]:
 
 
 @answers
+def list_workers(tables: Tables) -> list[Row]:
+    """List the workers, with the number of their jobs."""
+    columns = ("id", "name", "queues", "started_at", "last_heartbeat_at")
+    return [
+        {name: getattr(worker, name) for name in columns}
+        | {
+            "alive": not worker.dead and worker.expires_at > tables.now,
+            "running": len(tables.of_worker([worker.id])),
+        }
+        for _, worker in sorted(tables.workers.items())
+    ]
+
+
+@answers
 def list_jobs_to_abort(tables: Tables, *, queue: str | None) -> list[Row]:
     """Return the running jobs that were asked to end."""
     running = tables.of_worker(list(tables.workers))
@@ -69,13 +84,15 @@ def list_jobs_to_abort(tables: Tables, *, queue: str | None) -> list[Row]:
 
 
 @answers
-def heartbeat(tables: Tables, *, worker_id: int, timeout: float) -> list[Row]:
+def heartbeat(tables: Tables, *, worker_id: int, timeout: float, overdue: Sequence[int]) -> list[Row]:
     """Record a worker's heartbeat, and return the answer for the worker."""
     worker = tables.workers.get(worker_id)
     is_alive = worker is not None and not worker.dead
     if worker is not None and is_alive:
         expires_at = tables.now + datetime.timedelta(seconds=timeout)
-        tables.workers[worker_id] = attrs.evolve(worker, last_heartbeat_at=tables.now, expires_at=expires_at)
+        tables.workers[worker_id] = attrs.evolve(
+            worker, last_heartbeat_at=tables.now, expires_at=expires_at, overdue=tuple(overdue)
+        )
     return [
         {
             "alive": is_alive,

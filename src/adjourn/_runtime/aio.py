@@ -20,6 +20,7 @@ IS_BLOCKING: bool = False
 """Whether calls of this colour block the calling thread."""
 
 Lock = asyncio.Lock
+sleep = asyncio.sleep
 
 
 class Gate:
@@ -127,6 +128,11 @@ async def _ended(task: asyncio.Future[Any]) -> None:
                 continue
     if not task.cancelled():
         task.exception()  # retrieve it, so that asyncio does not log an exception that was never retrieved
+
+
+async def pause(seconds: float) -> None:
+    """Wait for some seconds; with 0, let others have a turn."""
+    await asyncio.sleep(seconds)
 
 
 async def run_sync(call: Callable[[], T]) -> T:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import selectors
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -16,6 +17,7 @@ IS_BLOCKING: bool = True
 """Whether calls of this colour block the calling thread."""
 
 Lock = threading.Lock
+sleep = time.sleep
 
 
 class Gate:
@@ -102,6 +104,11 @@ def uninterrupted(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 def answer(question: Callable[[], T]) -> T:
     """Call the user's function."""
     return question()
+
+
+def pause(seconds: float) -> None:
+    """Wait for some seconds; with 0, let others have a turn."""
+    time.sleep(seconds)
 
 
 def run_sync(call: Callable[[], T]) -> T:

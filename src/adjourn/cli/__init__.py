@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import adjourn
 from adjourn._runtime.signals import end_on
 from adjourn.cli import defer, demo, flags, healthchecks, logs, schema, shell, worker
-from adjourn.cli.exits import Exit, described
+from adjourn.cli.exits import Exit, code_of, described
 from adjourn.exceptions import AdjournException, MissingApp
 
 logger: logging.Logger = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AdjournException as error:
         logger.debug("The cause:", exc_info=error)
         print("adjourn:", " ".join(str(error).split()), file=sys.stderr)
-        return Exit.FAILED
+        return code_of(error)
     except BrokenPipeError:
         # The reader has closed the pipe. Without this, Python would report that again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

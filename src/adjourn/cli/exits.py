@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 
+from adjourn.exceptions import AdjournException, OutcomesNotStored, WorkerStuck
+
 
 class Exit(enum.IntEnum):
     """How a command ended. A signal that ends a process has the code 128 and its number, as in shells."""
@@ -20,7 +22,15 @@ class Exit(enum.IntEnum):
     DONE = 0, "done"
     FAILED = 1, "failed (stderr says why)"
     REFUSED = 2, "invalid command line or environment"
+    NOT_STORED = 74, "a worker could not store all outcomes of its jobs before it ended"
+    STUCK = 75, "a worker has ended because its jobs did not (--stuck-worker-timeout)"
     INTERRUPTED = 130, "interrupted by Ctrl-C"
+
+
+def code_of(error: AdjournException) -> Exit:
+    """Return the code of a command that has failed."""
+    codes = {OutcomesNotStored: Exit.NOT_STORED, WorkerStuck: Exit.STUCK}
+    return next((code for kind, code in codes.items() if isinstance(error, kind)), Exit.FAILED)
 
 
 def described() -> str:

@@ -20,6 +20,7 @@ import attrs
 
 from adjourn._domain.checks import MAX_SECONDS, check_aware
 from adjourn._domain.options import Option
+from adjourn._domain.spelling import closest, hint
 from adjourn.exceptions import InvalidOption
 from adjourn.types import TimeDeltaParams
 
@@ -180,6 +181,25 @@ class Parser(argparse.ArgumentParser):
         anywhere = "|".join(name for name in self.spellings if "_" in name) or "(?!)"
         name = re.compile(rf"^(?:{'|'.join(self.spellings)})\b|(?<![\w'\"])(?:{anywhere})(?![\w'\"])")
         self.error(name.sub(lambda match: self.spellings[match[0]], str(error)))
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> argparse.Namespace:  # type: ignore[override]
+        """Parse a command line; for a flag that does not exist, the error suggests one that does."""
+        options: argparse.Namespace
+        options, rest = self.parse_known_args(args, namespace)
+        if rest:
+            parser: Parser = getattr(options, "parser", self)
+            wrong = next((each.partition("=")[0] for each in rest if each.startswith("-")), rest[0])
+            flags = [flag for action in parser._actions for flag in action.option_strings if flag.startswith("--")]
+            what = "option" if wrong.startswith("-") else "argument"
+            parser.error(f"there is no {what} {wrong!r}{hint(wrong, flags if what == 'option' else ())}")
+        return options
+
+    def error(self, message: str) -> NoReturn:
+        """End the program with an error message; for a word that is not one of several, it suggests the closest."""
+        if found := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message):
+            meant = closest(found[1], re.findall(r"[\w-]+", found[2]))
+            message += "" if meant is None else f"; did you mean {meant!r}?"
+        super().error(message)
 
     def read_environment(self, options: argparse.Namespace, environment: Mapping[str, str]) -> None:
         """Add the environment's values of flags that were not given. An empty variable counts as not set.

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from adjourn._domain.spelling import hint
 from adjourn.app import App
 from adjourn.cli import applications, flags
 from adjourn.exceptions import AdjournException
@@ -31,6 +32,7 @@ USAGES = {
     "list_queues": ("[FILTER=VALUE...]", f"count the jobs of each queue; filters: {', '.join(COUNT_FILTERS)}"),
     "list_tasks": ("[FILTER=VALUE...]", "count the jobs of each task; the same filters"),
     "list_locks": ("[FILTER=VALUE...]", "count the jobs of each lock; the same filters"),
+    "list_workers": ("", "list workers with their last heartbeat and the number of their jobs"),
     "list_schedules": ("", "list periodic tasks with their last and next run"),
     "show": ("ID", "show everything about a job, with the traceback of each failed attempt"),
     "retry": ("ID...", "run jobs again, at once"),
@@ -146,7 +148,7 @@ class Shell(cmd.Cmd):
         """
         name, *arguments = words
         if name not in USAGES:
-            raise UsageError(f"there is no command {name!r}; these are: {', '.join(USAGES)}")
+            raise UsageError(f"there is no command {name!r}{hint(name, USAGES)} These are: {', '.join(USAGES)}")
         action: Callable[[list[str]], bool | None] = getattr(self, f"on_{name}")
         return bool(action(arguments))
 
@@ -198,6 +200,11 @@ class Shell(cmd.Cmd):
     def on_list_locks(self, words: list[str]) -> None:
         """Count jobs by lock."""
         self._counts(self._app.job_manager.list_locks, words)
+
+    def on_list_workers(self, words: list[str]) -> None:
+        """List the registered workers."""
+        _filters(words, ())
+        self._screen.workers(self._app.job_manager.list_workers())
 
     def on_list_schedules(self, words: list[str]) -> None:
         """List the known schedules, and this app's schedules that never ran."""
@@ -320,8 +327,8 @@ def _filters(words: Iterable[str], known: tuple[str, ...]) -> dict[str, Any]:
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or name not in known:
-            takes = f"it takes {', '.join(f'{each}=...' for each in known)}" if known else "it takes none"
-            raise UsageError(f"{word!r} is not a filter of this command; {takes}")
+            takes = f"It takes {', '.join(f'{each}=...' for each in known)}" if known else "It takes none"
+            raise UsageError(f"{word!r} is not a filter of this command{hint(name, known)} {takes}")
         given[name] = _number(name, value) if name in NUMBERS else value
     if given.get("limit", 1) < 1:
         raise UsageError(f"limit={given['limit']}: pass a whole number of one or more")

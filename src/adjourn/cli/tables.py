@@ -15,6 +15,7 @@ from rich.text import Text
 
 from adjourn.jobs import Job, Status
 from adjourn.types import Row
+from adjourn.worker import RegisteredWorker
 
 STYLES = {
     Status.DOING: "cyan",
@@ -23,12 +24,13 @@ STYLES = {
     Status.CANCELLED: "yellow",
     Status.ABORTED: "yellow",
 }
-JOB_COLUMNS = ("id", "status", "queue", "task_name", "task_kwargs", "attempts", "scheduled_at")
+JOB_COLUMNS = ("id", "status", "queue", "task_name", "task_kwargs", "attempts", "scheduled_at", "worker_name")
 JOB_DETAILS = (
     *("id", "status", "queue", "task_name", "task_kwargs", "priority", "lock", "queueing_lock", "attempts"),
-    *("worker_id", "abort_requested", "scheduled_at", "enqueued_at", "started_at", "finished_at"),
+    *("worker_name", "worker_id", "abort_requested", "scheduled_at", "enqueued_at", "started_at", "finished_at"),
 )
 COUNT_COLUMNS = ("name", "jobs_count", "todo", "doing", "succeeded", "failed", "cancelled", "aborted")
+WORKER_COLUMNS = ("id", "name", "queues", "started_at", "last_heartbeat_at", "alive", "running")
 SCHEDULE_COLUMNS = (
     *("task_name", "periodic_id", "cron", "timezone", "last_tick", "last_job_id", "next_tick", "seen_at"),
 )
@@ -54,6 +56,10 @@ class Screen:
     def counts(self, rows: Iterable[Row]) -> None:
         """Print counts of jobs, as `JobManager.list_queues` and similar methods return them."""
         self._table(COUNT_COLUMNS, ([row[column] for column in COUNT_COLUMNS] for row in rows))
+
+    def workers(self, workers: Iterable[RegisteredWorker]) -> None:
+        """Print workers, one a row."""
+        self._table(WORKER_COLUMNS, ([getattr(worker, column) for column in WORKER_COLUMNS] for worker in workers))
 
     def schedules(self, rows: Iterable[Row]) -> None:
         """Print schedules of periodic tasks, as `JobManager.list_schedules` returns them."""

@@ -18,7 +18,7 @@ DESCRIPTION = """\
 Run the app's jobs in this process until it is stopped.
 
 The first SIGINT (Ctrl-C) or SIGTERM stops the worker gracefully: it starts no more jobs, waits for the running ones, and
-exits with 0. The second one ends it at once, also as the first process of a container; other workers then run its jobs
+exits with 0, or with 74 if the database does not let it store what has become of them. The second one ends it at once, also as the first process of a container; other workers then run its jobs
 again.
 
 A flag overrides its environment variable, which overrides the app's worker_defaults, which override the defaults below.

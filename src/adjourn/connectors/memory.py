@@ -9,6 +9,7 @@ from typing import Any
 
 from adjourn._async.connectors.memory import AsyncInMemoryHalf
 from adjourn._dispatch.dispatcher import Dispatcher
+from adjourn._domain.spelling import suggests_names
 from adjourn._memory.store import MemoryStore
 from adjourn._sync.connectors.contract import SyncSession
 from adjourn._sync.connectors.memory import SyncInMemoryHalf
@@ -39,6 +40,7 @@ class SyncInMemoryConnector(SynchronousConnector):
     needs_opening: bool = False
     is_shared: bool = False
 
+    @suggests_names
     def __init__(
         self,
         *,
@@ -101,6 +103,7 @@ class InMemoryConnector(AsynchronousConnector):
     needs_opening: bool = False
     is_shared: bool = False
 
+    @suggests_names
     def __init__(
         self,
         *,

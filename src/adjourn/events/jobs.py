@@ -157,6 +157,22 @@ class JobAbortRequested(JobEvent):
 
 
 @attrs.frozen(kw_only=True)
+class JobOverdue(JobEvent):
+    """A running job was asked to end and has not ended, so it holds a slot of its worker. Told each minute.
+
+    Attributes
+    ----------
+    reason
+        Why it was asked to end.
+    duration
+        Seconds that it has taken so far.
+    """
+
+    reason: AbortReason
+    duration: float
+
+
+@attrs.frozen(kw_only=True)
 class JobTimeoutIgnored(JobEvent):
     """A task was asked to end because it took too long, and went on until it succeeded.
 

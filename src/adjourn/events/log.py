@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from adjourn._domain.jobs import Job
+from adjourn._domain.schedules import SkipReason
 from adjourn._domain.upkeep import named_sessions
 from adjourn.events import jobs, schedules, workers
 from adjourn.events.subscriptions import Event, Events
@@ -18,6 +19,9 @@ WORKER: logging.Logger = logging.getLogger("adjourn.worker")
 
 LONGEST_ERROR = 300
 """Characters of an error that one record shows."""
+
+LONGEST_NAMES = 500
+"""The most characters of a list of tasks that a message shows."""
 
 Writer: TypeAlias = Callable[[Any], None]
 
@@ -101,6 +105,14 @@ def _abort_requested(event: jobs.JobAbortRequested) -> None:
 def _timeout_ignored(event: jobs.JobTimeoutIgnored) -> None:
     message = f"Job {event.job.call_string} went on past its time-out of {event.timeout:g} s, and succeeded"
     _of_job(event, logging.WARNING, "timeout_ignored", message)
+
+
+def _overdue(event: jobs.JobOverdue) -> None:
+    message = (
+        f"Job {event.job.call_string} was asked to end ({event.reason}) and has not ended, {event.duration:.0f} s after it "
+        "began. It holds a slot of this worker"
+    )
+    _of_job(event, logging.WARNING, "job_overdue", message)
 
 
 def _waited_for(event: jobs.JobWaitedFor) -> None:
@@ -207,8 +219,32 @@ def _periodic_deferred(event: schedules.PeriodicJobDeferred) -> None:
 
 
 def _skipped(event: schedules.PeriodicJobSkipped) -> None:
-    extra = _tick(event, event.job, "skip_periodic_task_queueing_lock")
-    WORKER.info("Periodic task %s is not deferred: %s", event.job.task_name, event.error, extra=extra)
+    if event.error is not None:
+        extra = _tick(event, event.job, "skip_periodic_task_queueing_lock")
+        WORKER.info("Periodic task %s is not deferred: %s", event.job.task_name, event.error, extra=extra)
+        return
+    extra = _tick(event, event.job, "skip_periodic_task_late") | {"delay": event.delay, "reason": event.reason}
+    WORKER.log(
+        logging.INFO if event.reason == SkipReason.MISSED else logging.WARNING,
+        "Periodic task %s is not deferred for %s: that is %.0f s ago, and %g s at most are allowed (%s)",
+        event.job.task_name,
+        event.tick,
+        event.delay,
+        event.max_delay,
+        "missed='skip'" if event.reason == SkipReason.MISSED else "max_delay",
+        extra=extra,
+    )
+
+
+def _held_up(event: schedules.PeriodicJobHeldUp) -> None:
+    lock = event.job.queueing_lock
+    WORKER.warning(
+        "Periodic task %s is due, but a transaction that is still open holds its %s. It is tried again until that "
+        "transaction ends",
+        event.job.task_name,
+        "schedule" if lock is None else f"queueing lock {lock!r} or its schedule",
+        extra=_tick(event, event.job, "periodic_task_held_up"),
+    )
 
 
 def _already_deferred(event: schedules.PeriodicJobAlreadyDeferred) -> None:
@@ -249,6 +285,17 @@ def _worker_started(event: workers.WorkerStarted) -> None:
     _of_worker(event, "start_worker", "Starting")
 
 
+def _hasty(event: workers.RetriesWithoutWait) -> None:
+    names = ", ".join(event.task_names)
+    WORKER.warning(
+        "Retries without a wait: what makes a job fail may last, and retry=5 uses up all five within milliseconds. Write "
+        "retry=RetryStrategy(max_attempts=5, exponential_wait=2), or retry=RetryStrategy(max_attempts=5) if they are meant "
+        "to be at once. Concerned: %s",
+        names if len(names) <= LONGEST_NAMES else f"{names[:LONGEST_NAMES]}...",
+        extra={"action": "retries_without_wait", "tasks": event.task_names, "worker": _identity(event.worker)},
+    )
+
+
 def _worker_stopping(event: workers.WorkerStopping) -> None:
     _of_worker(event, "stop_worker", "Stopping")
 
@@ -278,6 +325,20 @@ def _heartbeat_failed(event: workers.HeartbeatFailed) -> None:
         _brief(event.error),
         exc_info=_unexpected(event.error),
         extra={"action": "heartbeat_failed", "failures": event.failures},
+    )
+
+
+def _slots_lost(event: workers.SlotsLost) -> None:
+    ends_after = event.ends_after
+    WORKER.error(
+        "All %d slots of worker %s are held by jobs that were asked to end and have not ended, for %.0f s; it runs no job. %s",
+        event.slots,
+        event.worker.name,
+        event.duration,
+        "Set stuck_worker_timeout to have it end, and be started again"
+        if ends_after is None
+        else f"It ends after {ends_after:g} s of this",
+        extra={"action": "slots_lost", "worker": _identity(event.worker)},
     )
 
 
@@ -312,14 +373,16 @@ def _connection_restored(event: workers.ConnectionRestored) -> None:
 
 
 def _unregistering_failed(event: workers.UnregisteringFailed) -> None:
-    WORKER.log(
-        logging.ERROR if event.unstored else logging.WARNING,
-        "The worker could not unregister (%s); another worker will rescue its %d jobs. %d of them have ended and run again",
-        _brief(event.error),
-        event.waiting,
-        event.unstored,
-        extra={"action": "stop_worker", "unstored": event.unstored},
-    )
+    message = "The worker could not unregister (%s)"
+    arguments: list[object] = [_brief(event.error)]
+    if event.waiting:
+        message += "; other workers will run its %d jobs"
+        arguments.append(event.waiting)
+    if event.unstored:
+        message += ", %d of them once more, because their outcomes are not stored"
+        arguments.append(event.unstored)
+    level = logging.ERROR if event.unstored else logging.WARNING
+    WORKER.log(level, message, *arguments, extra={"action": "stop_worker", "unstored": event.unstored})
 
 
 def _partitions_not_made(event: workers.PartitionsNotMade) -> None:
@@ -349,6 +412,7 @@ WRITERS: dict[type[Event], tuple[logging.Logger, int, Writer]] = {
     jobs.JobAborted: (WORKER, logging.INFO, _aborted),
     jobs.JobHandedBack: (WORKER, logging.INFO, _handed_back),
     jobs.JobAbortRequested: (WORKER, logging.INFO, _abort_requested),
+    jobs.JobOverdue: (WORKER, logging.WARNING, _overdue),
     jobs.JobTimeoutIgnored: (WORKER, logging.WARNING, _timeout_ignored),
     jobs.JobWaitedFor: (WORKER, logging.INFO, _waited_for),
     jobs.RetryStrategyFailed: (WORKER, logging.ERROR, _strategy_failed),
@@ -360,14 +424,17 @@ WRITERS: dict[type[Event], tuple[logging.Logger, int, Writer]] = {
     jobs.RetryDropped: (WORKER, logging.ERROR, _retry_dropped),
     jobs.JobsRescued: (WORKER, logging.WARNING, _rescued),
     schedules.PeriodicJobDeferred: (WORKER, logging.INFO, _periodic_deferred),
-    schedules.PeriodicJobSkipped: (WORKER, logging.INFO, _skipped),
+    schedules.PeriodicJobHeldUp: (WORKER, logging.WARNING, _held_up),
+    schedules.PeriodicJobSkipped: (WORKER, logging.WARNING, _skipped),
     schedules.PeriodicJobAlreadyDeferred: (WORKER, logging.DEBUG, _already_deferred),
     schedules.ScheduleForgotten: (WORKER, logging.INFO, _forgotten),
     schedules.SchedulingFailed: (WORKER, logging.ERROR, _scheduling_failed),
     workers.WorkerStarted: (WORKER, logging.INFO, _worker_started),
+    workers.RetriesWithoutWait: (WORKER, logging.WARNING, _hasty),
     workers.WorkerStopping: (WORKER, logging.INFO, _worker_stopping),
     workers.WorkerDeclaredDead: (WORKER, logging.ERROR, _declared_dead),
     workers.HeartbeatFailed: (WORKER, logging.ERROR, _heartbeat_failed),
+    workers.SlotsLost: (WORKER, logging.ERROR, _slots_lost),
     workers.EventLoopBlocked: (WORKER, logging.WARNING, _loop_blocked),
     workers.ConnectionLost: (WORKER, logging.ERROR, _connection_lost),
     workers.ConnectionRestored: (WORKER, logging.INFO, _connection_restored),

@@ -29,7 +29,9 @@ class PeriodicJobDeferred(JobsDeferred):
 
 @attrs.frozen(kw_only=True)
 class PeriodicJobSkipped(Event):
-    """A periodic task was due, but its job was not stored: a job with its queueing lock waits already.
+    """A periodic task was due, but its job was not stored and will not be.
+
+    If several ticks of a schedule are too late, this is told of the latest of them, and by one worker.
 
     Attributes
     ----------
@@ -39,14 +41,44 @@ class PeriodicJobSkipped(Event):
         Tells several schedules of one task apart.
     tick
         When it was due.
+    reason
+        ``"queueing_lock"``: a job with its queueing lock waits already. ``"too_late"``: the tick is later than
+        ``max_delay`` allows. ``"missed"``: no worker was running, and the schedule says ``missed="skip"``.
+    delay
+        How many seconds late the tick was.
+    max_delay
+        How many seconds late it might have been; None if that was not the reason.
     error
-        The error that deferring raised.
+        For a queueing lock, the error that deferring raises.
     """
 
     job: Job
     periodic_id: str
     tick: datetime.datetime
-    error: BaseException
+    reason: str
+    delay: float
+    max_delay: float | None = None
+    error: BaseException | None = None
+
+
+@attrs.frozen(kw_only=True)
+class PeriodicJobHeldUp(Event):
+    """A periodic task is due, but another transaction, which is still open, holds its queueing lock or its schedule. The
+    tick is tried again until that transaction ends.
+
+    Attributes
+    ----------
+    job
+        The job, without an id.
+    periodic_id
+        Tells several schedules of one task apart.
+    tick
+        When it was due.
+    """
+
+    job: Job
+    periodic_id: str
+    tick: datetime.datetime
 
 
 @attrs.frozen(kw_only=True)

@@ -55,6 +55,21 @@ class WorkerStarted(WorkerEvent):
 
 
 @attrs.frozen(kw_only=True)
+class RetriesWithoutWait(WorkerEvent):
+    """Tasks of a worker that has started retry failed jobs at once, because their ``retry`` is ``True`` or a number.
+
+    It is told once in the life of an app.
+
+    Attributes
+    ----------
+    task_names
+        The names of the tasks.
+    """
+
+    task_names: tuple[str, ...]
+
+
+@attrs.frozen(kw_only=True)
 class WorkerStopping(WorkerEvent):
     """A worker runs no more jobs, and is about to hand back the jobs that it still has.
 
@@ -105,6 +120,26 @@ class HeartbeatFailed(WorkerEvent):
     error: BaseException
     failures: int
     is_news: bool
+
+
+@attrs.frozen(kw_only=True)
+class SlotsLost(WorkerEvent):
+    """All slots of a worker are held by jobs that were asked to end and have not ended, so it runs no job. Told each
+    minute.
+
+    Attributes
+    ----------
+    slots
+        How many jobs it runs at once.
+    duration
+        Seconds that this has lasted.
+    ends_after
+        Seconds after which the worker ends, its ``stuck_worker_timeout``; None for never.
+    """
+
+    slots: int
+    duration: float
+    ends_after: float | None
 
 
 @attrs.frozen(kw_only=True)

@@ -15,7 +15,7 @@ from adjourn.events.log import LOGGED
 from adjourn.manager.grouping import DeferGroup
 from adjourn.manager.lists import JobLists
 from adjourn.manager.retention import Retention
-from adjourn.manager.schedules import Schedules
+from adjourn.manager.schedules import Schedules, Ticks
 from adjourn.manager.source import ConnectorSource
 from adjourn.manager.workers import Workers
 
@@ -64,6 +64,11 @@ class JobManager(AsyncJobManager, SyncJobManager):
     def schedules(self) -> Schedules:
         """Defers the ticks of periodic tasks, and keeps their schedules."""
         return part_of(self, Schedules)
+
+    @property
+    def ticks(self) -> Ticks:
+        """Defers many ticks at once, for workers."""
+        return part_of(self, Ticks)
 
     async def defer_job_async(self, job: Job, connection: Any = None) -> Job:
         """Store one job, in one commit with others that are deferred at the same time.

@@ -37,6 +37,9 @@ DUE_LIMIT = 1000
 """How many due jobs one exchange makes ready."""
 WEEKS_AHEAD = 8
 """For how many weeks in advance partitions for finished jobs are made."""
+CLOCK_TOLERANCE = 600
+"""Seconds that the server's clock may have been ahead of what it says now; ticks that were recorded from beyond that are
+not believed."""
 LARGEST_ID = 2**63 - 1
 """The largest number of type bigint."""
 
@@ -48,6 +51,7 @@ NUMBERS: dict[str, int | str] = {
     "most_errors": MOST_ERRORS,
     "due_limit": DUE_LIMIT,
     "weeks_ahead": WEEKS_AHEAD,
+    "clock_tolerance": CLOCK_TOLERANCE,
     "largest_id": LARGEST_ID,
 }
 """All numbers, and lists of them, by their names in SQL text."""

@@ -8,6 +8,7 @@
 ``@placing_key``    advisory lock: shared by promotions, exclusive for the worker that places locked jobs
 ``@electing_key``   advisory lock: decides which worker places locked jobs
 ``@migrating_key``  advisory lock: who applies a version of the schema
+``@ticking_key``    advisory lock: decides which worker defers periodic tasks
 ``@ready``, ...     a number by its name, from `constants`
 ==================  ====================================================================
 
@@ -28,7 +29,7 @@ from adjourn.sql.constants import NUMBERS
 
 DEFAULT_SCHEMA = "adjourn"
 _MARK = re.compile(r"@([a-z]\w*)")
-_KEYS = ("placing", "electing", "migrating")
+_KEYS = ("placing", "electing", "migrating", "ticking")
 _MAX_IDENTIFIER_BYTES = 63
 
 

@@ -82,20 +82,33 @@ class StatementTests(Suite):
         self._in_each_colour(check)
 
     def test_errors_are_ours_and_the_next_call_works(self) -> None:
-        """They have Postgres's state, and the name of a violated constraint, and leave no connection unusable."""
+        """They have Postgres's state, and leave no connection unusable."""
 
         async def check(face: Face) -> None:
             async with face.opened():
-                job = new_job(queueing_lock=unique())
-                await face.execute("defer_job", job)
+                job = new_job()
                 for _ in range(5):
-                    violation = await check_raises(exceptions.UniqueViolation, face.execute("defer_job", job))
-                    check_equal(violation.constraint_name, "adjourn_jobs_queueing_lock")
-                    check_equal(violation.sqlstate, "23505")
-                    broken = {**job, "queueing_lock": None, "args": "{"}
-                    error = await check_raises(exceptions.ConnectorException, face.execute("defer_job", broken))
+                    error = await check_raises(
+                        exceptions.ConnectorException, face.execute("defer_job", {**job, "args": "{"})
+                    )
                     check_equal(error.sqlstate, "22P02")
+                await face.execute("defer_job", job)
                 check_equal(len(await self._stored(face, job["queue"])), 1)
+
+        self._in_each_colour(check)
+
+    def test_a_violated_constraint_is_named(self) -> None:
+        """It is a UniqueViolation with the name of the constraint."""
+        self._check_executes_sql()
+        text = "do $$ begin raise unique_violation using constraint = 'one_of_each', message = 'refused'; end $$"
+
+        async def check(face: Face) -> None:
+            async with face.opened():
+                violation = await check_raises(
+                    exceptions.UniqueViolation, face.execute_statement(Statement("violation", text))
+                )
+                check_equal(violation.constraint_name, "one_of_each")
+                check_equal(violation.sqlstate, "23505")
 
         self._in_each_colour(check)
 

@@ -5,6 +5,7 @@ stores its outcome together with the next claim. Meanwhile, `heartbeat` sends he
 the upkeep; `shutdown` turns signals into a stop. `worker` combines them.
 """
 
+from adjourn._domain.workers import RegisteredWorker
 from adjourn.worker.options import (
     ABORT_JOB_POLLING_INTERVAL,
     FETCH_JOB_POLLING_INTERVAL,
@@ -18,5 +19,6 @@ __all__ = [
     "FETCH_JOB_POLLING_INTERVAL",
     "WORKER_CONCURRENCY",
     "WORKER_NAME",
+    "RegisteredWorker",
     "Worker",
 ]

@@ -48,7 +48,7 @@ class Connection:
             try:
                 self._session = await within(self.trips.limit, connector.session_async(), self._close_late)
             except TimeoutError:
-                raise self.silent("let this worker connect") from None
+                raise silent(self.trips.limit, "let this worker connect") from None
             session = WatchedAsyncSession(self._session, self.trips)
             self.manager = AsyncWorkerManager(session, self._app.connector.json_loads, self._app.job_manager.schema)
         return self.manager
@@ -58,13 +58,6 @@ class Connection:
         if self.trips.is_under_way and self._session is not None:
             self.is_given_up = True
             self._session.abandon()
-
-    def silent(self, what: str = "answered") -> ConnectorException:
-        """Return the error that means that the database is silent."""
-        return ConnectorException(
-            f"The database has not {what} within {self.trips.limit:g} seconds (round_trip_timeout), so this connection "
-            "is given up."
-        )
 
     async def close(self) -> None:
         """Close the session, if there is one. Never raises because it is broken, and does not wait for the server."""
@@ -82,3 +75,10 @@ class Connection:
         closing = asyncio.ensure_future(within(CLOSE_TIMEOUT, session.close_async()))
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
+
+
+def silent(seconds: float, what: str = "answered") -> ConnectorException:
+    """Return the error that means that the database is silent."""
+    return ConnectorException(
+        f"The database has not {what} within {seconds:g} seconds (round_trip_timeout), so this connection is given up."
+    )

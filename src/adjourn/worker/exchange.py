@@ -34,8 +34,9 @@ from adjourn.events import (
     WorkerEvent,
     WorkerIdentity,
 )
+from adjourn.exceptions import ConnectorException
 from adjourn.worker import lease
-from adjourn.worker.connection import Connection
+from adjourn.worker.connection import Connection, silent
 from adjourn.worker.executor import Executor
 from adjourn.worker.options import Options
 from adjourn.worker.outage import Outage
@@ -78,10 +79,16 @@ class Exchange:
         How long the worker's jobs are its own.
     on_registered
         Called when the worker has registered again.
+    on_stuck
+        Called when all slots have been lost for too long, with the seconds.
     """
 
     def __init__(
-        self, worker: WorkerLike[Options], worker_lease: lease.Lease, on_registered: Callable[[], object]
+        self,
+        worker: WorkerLike[Options],
+        worker_lease: lease.Lease,
+        on_registered: Callable[[], object],
+        on_stuck: Callable[[float], object],
     ) -> None:
         self._app = worker.app
         self._options = worker.options
@@ -122,7 +129,9 @@ class Exchange:
         """Set when this worker is stopping, and no job runs any more."""
         self.unstored: int = 0
         """How many jobs have ended here whose outcomes could not be stored when the worker ended."""
-        self.executor: Executor = Executor(worker, self._on_end, worker_lease)
+        self.executor: Executor = Executor(
+            worker, self._on_end, worker_lease, on_room=self._wake.set, on_stuck=on_stuck
+        )
         self.worker_id: int = 0
 
     # Called by the loop's watch, from its thread
@@ -367,7 +376,7 @@ class Exchange:
         if self._apart is None and exchanged.apart is not None:
             self._is_clearing = running > 0
         self._apart = exchanged.apart
-        self.executor.overdue |= exchanged.overdue
+        self.executor.unknown_too_long |= exchanged.overdue
         if probing:
             awaited = tuple(name for name in exchanged.unknown or () if name in self._app.tasks)
             if awaited and awaited != self._awaited:
@@ -398,7 +407,7 @@ class Exchange:
     async def _beat(self, manager: AsyncWorkerManager) -> None:
         """Send a heartbeat, because the heartbeat's thread has not sent one for long."""
         worker_id, asked_at = self.worker_id, lease.now()
-        heartbeat = await manager.heartbeat_async(worker_id, self._lease.seconds)
+        heartbeat = await manager.heartbeat_async(worker_id, self._lease.seconds, self.executor.overdue)
         if heartbeat.alive:
             self._lease.confirm(asked_at)
         self.beaten(worker_id, heartbeat)
@@ -421,10 +430,10 @@ class Exchange:
         ahead = min(int(LONGEST_BUFFERED * concurrency / max(self.executor.mean_duration, 1e-6)), LARGEST_BUFFER)
         if concurrency + ahead > LARGEST_BUFFER:
             ahead = max(0, LARGEST_BUFFER - concurrency)
-        return max(0, concurrency + ahead - len(self.executor) - len(self._buffer))
+        return max(0, concurrency + ahead - self.executor.slots_held - len(self._buffer))
 
     def _take(self, job: Job, now: float) -> None:
-        if len(self.executor) < self._options.concurrency and not self._buffer and not self._stopping:
+        if self.executor.slots_held < self._options.concurrency and not self._buffer and not self._stopping:
             self.executor.start(job)
         else:
             if not self._buffer:
@@ -433,7 +442,7 @@ class Exchange:
 
     def _on_end(self, outcome: Outcome) -> None:
         self._outbox.add(outcome)
-        if self._buffer and not self._stopping and len(self.executor) < self._options.concurrency:
+        if self._buffer and not self._stopping and self.executor.slots_held < self._options.concurrency:
             self._buffered_at = time.monotonic()
             try:
                 self.executor.start(self._buffer.popleft())
@@ -497,7 +506,9 @@ class Exchange:
     async def _back_off(self, error: BaseException) -> None:
         connection = self._connection
         if connection.is_given_up:
-            error, cause = connection.silent(), error
+            cause, error = error, silent(connection.trips.limit)
+            if self._stopping:
+                error = ConnectorException("The database has not answered this worker, which is stopping.")
             error.__cause__ = cause
             self._disown_delay = self._options.stalled_worker_timeout
             self._disown_at = time.monotonic() + self._disown_delay
@@ -515,6 +526,7 @@ class Exchange:
 
     async def close(self, seconds: float) -> None:
         """Hand back all remaining jobs and unregister, within so many seconds. Never raises because of the database."""
+        self.executor.end_overdue()
         self.hand_back(map(HandedBack.of, (*self.executor.abandon(), *self.take_buffer())))
         self.executor.close()
         try:
@@ -544,7 +556,7 @@ class Exchange:
         if not leaving.done():
             self.give_up()
             leave(leaving)
-            raise TimeoutError(f"The database has not answered within {seconds:.1f} seconds.")
+            raise ConnectorException("The database has not answered this worker, which is stopping.")
         leaving.result()
 
     async def _leave(self) -> None:

@@ -23,18 +23,21 @@ from adjourn.events import (
     JobEvent,
     JobFailed,
     JobHandedBack,
+    JobOverdue,
     JobRetried,
     JobStarted,
     JobSucceeded,
     JobTimeoutIgnored,
     JobWaitedFor,
     RetryStrategyFailed,
+    SlotsLost,
     TaskAwaited,
     TaskUnknown,
     WorkerIdentity,
 )
 from adjourn.worker.lease import Lease
 from adjourn.worker.options import Options
+from adjourn.worker.overdue import Overdue
 from adjourn.worker.runners import Body, Halt, LoopRunner, Run, Runner, ThreadRunner
 
 FIRST_GUESS = 1.0
@@ -52,9 +55,20 @@ class Executor:
         Called with the outcome of each run.
     lease
         How long the worker's jobs are its own.
+    on_room
+        Called when a slot may be free that a run held which nobody follows any more.
+    on_stuck
+        Called when all slots have been lost for longer than the worker's ``stuck_worker_timeout``, with these seconds.
     """
 
-    def __init__(self, worker: WorkerLike[Options], on_end: Callable[[Outcome], None], lease: Lease) -> None:
+    def __init__(
+        self,
+        worker: WorkerLike[Options],
+        on_end: Callable[[Outcome], None],
+        lease: Lease,
+        on_room: Callable[[], object],
+        on_stuck: Callable[[float], object],
+    ) -> None:
         self._worker = worker
         self._app = worker.app
         self._options = options = worker.options
@@ -63,13 +77,22 @@ class Executor:
         self.halt: Halt = Halt(lease)
         """Whether to start no further job."""
         self._on_loop = LoopRunner(self._finish, self.halt, lambda: worker.may_be_interrupted)
-        self._in_threads = ThreadRunner(options.concurrency, self._finish, self.halt)
+        self._on_room = on_room
+        self._in_threads = ThreadRunner(options.concurrency, self._finish, self.halt, self._look_at_slots)
+        self._overdue = Overdue(
+            options.concurrency,
+            options.stuck_worker_timeout,
+            left=lambda: self._in_threads.left,
+            on_run=self._tell_overdue,
+            on_lost=self._tell_lost,
+            on_end=on_stuck,
+        )
         self._runs: dict[int, Run] = {}
         self._workers_task = asyncio.current_task()
         own, default = options.unknown_task_timeout, PATIENCE if self._app.connector.is_shared else 0.0
         self.patience: float = default if own is None else own
         """Seconds that a job waits for a worker that knows its task."""
-        self.overdue: set[int] = set()
+        self.unknown_too_long: set[int] = set()
         """The ids of jobs that have waited so long."""
         self._awaited: set[str] = set()
         self.mean_duration: float = FIRST_GUESS
@@ -77,6 +100,16 @@ class Executor:
 
     def __len__(self) -> int:
         return len(self._runs)
+
+    @property
+    def slots_held(self) -> int:
+        """How many slots are taken: by running jobs, and by threads that still run what nobody follows any more."""
+        return len(self._runs) + self._in_threads.left
+
+    @property
+    def overdue(self) -> list[int]:
+        """The ids of the jobs that were asked to end and have not. May be called from any thread."""
+        return sorted(run.job.id for run in self._overdue.runs if run.job.id is not None)
 
     @property
     def running(self) -> Collection[int]:
@@ -112,7 +145,7 @@ class Executor:
         assert job.id is not None
         if older := self._runs.get(job.id):
             # The worker lost the job and has claimed it again during its first run.
-            older.let_go()
+            self._let_go(older)
         run = self._runs[job.id] = Run(job)
         return run
 
@@ -142,8 +175,8 @@ class Executor:
         """Have a job whose task is unknown wait for a worker that knows it, or fail if it has waited long enough."""
         job = run.job
         assert job.id is not None
-        if not self.patience or job.id in self.overdue:
-            self.overdue.discard(job.id)
+        if not self.patience or job.id in self.unknown_too_long:
+            self.unknown_too_long.discard(job.id)
             error = exceptions.TaskNotFound(_unknown_task(job))
             self._end(run, self._ended(run, Status.FAILED, error), TaskUnknown, error=error)
             return
@@ -177,6 +210,8 @@ class Executor:
         if run.abort_reason is None:
             self._tell(JobAbortRequested, run, reason=reason)
             run.abort(reason)
+            if reason is not AbortReason.SHUTDOWN:
+                self._overdue.add(run)
 
     def tell_what_is_waited_for(self) -> None:
         """Report each run that a stop has to wait for."""
@@ -188,12 +223,28 @@ class Executor:
         runs = list(self._runs.values())
         self._runs.clear()
         for run in runs:
-            run.let_go()
+            self._let_go(run)
         return [run.job for run in runs]
+
+    def end_overdue(self) -> None:
+        """Give the jobs that were asked to end their outcomes, and stop following them, although they still run."""
+        for run in self._overdue.runs:
+            self._finish(run, None, asyncio.CancelledError())
+            self._let_go(run)
 
     def close(self) -> None:
         """Let the threads end."""
+        self._overdue.close()
         self._in_threads.close()
+
+    def _let_go(self, run: Run) -> None:
+        self._overdue.discard(run)
+        run.let_go()
+        self._in_threads.leave(run)
+
+    def _look_at_slots(self) -> None:
+        self._overdue.check()
+        self._on_room()
 
     # Outcomes
 
@@ -269,6 +320,8 @@ class Executor:
         del self._runs[run.job.id]
         if run.timer is not None:
             run.timer.cancel()
+        if run.abort_reason is not None:
+            self._overdue.discard(run)
         duration = time.perf_counter() - run.began
         self.mean_duration += (duration - self.mean_duration) * 0.1
         try:
@@ -289,6 +342,16 @@ class Executor:
             additional_context=dict(self._options.additional_context),
             abort_reason=lambda: run.abort_reason,
         )
+
+    def _tell_overdue(self, run: Run) -> None:
+        self._tell(JobOverdue, run, duration=time.perf_counter() - run.began, reason=run.abort_reason)
+
+    def _tell_lost(self, duration: float) -> None:
+        if self._events.wants(SlotsLost):
+            options = self._options
+            worker = WorkerIdentity(name=options.name, id=self._worker.worker_id, queues=options.queues)
+            slots, ends_after = options.concurrency, options.stuck_worker_timeout
+            self._events.emit(SlotsLost(worker=worker, slots=slots, duration=duration, ends_after=ends_after))
 
     def _tell(self, kind: type[JobEvent], run: Run, **facts: Any) -> None:
         if self._events.wants(kind):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from adjourn import sql
@@ -18,8 +18,8 @@ from adjourn._domain.protocols import AppLike, SyncSessionLike
 from adjourn._domain.upkeep import timetable_of
 from adjourn._sync.managers.caretaker import SyncCaretaker
 from adjourn._sync.managers.exchange import SyncWorkerManager
-from adjourn.exceptions import ConnectorException
 from adjourn.worker import lease
+from adjourn.worker.connection import silent
 from adjourn.worker.options import Options
 from adjourn.worker.outage import Outage
 from adjourn.worker.watch import RoundTrips, WatchedSyncSession
@@ -47,6 +47,8 @@ class HeartbeatThread(threading.Thread):
         Returns the worker's present id; 0 while it is not registered.
     silence
         Returns for how many seconds the worker has tried in vain to claim jobs and to store outcomes.
+    overdue
+        Returns the ids of its jobs that were asked to end and have not.
     on_begin, on_beat, on_notified, on_failure, on_end
         Called in this thread: when it begins, which of a worker that does not wait is a moment later; with each heartbeat's answer; when there may be new jobs; with the error of a failed
         heartbeat and the outage that it belongs to; and when this thread is about to end.
@@ -61,6 +63,7 @@ class HeartbeatThread(threading.Thread):
         worker_lease: lease.Lease,
         worker_id: Callable[[], int],
         silence: Callable[[], float],
+        overdue: Callable[[], Sequence[int]],
         on_begin: Callable[[], Any],
         on_beat: Callable[[int, Heartbeat], Any],
         on_notified: Callable[[], Any],
@@ -74,6 +77,7 @@ class HeartbeatThread(threading.Thread):
         self._lease = worker_lease
         self._worker_id = worker_id
         self._silence = silence
+        self._overdue = overdue
         self._on_begin = on_begin
         self._on_beat = on_beat
         self._on_notified = on_notified
@@ -136,7 +140,7 @@ class HeartbeatThread(threading.Thread):
         """Report a failure, and return the seconds after which to try again."""
         if self._is_given_up:
             self._is_given_up = False
-            error, cause = self._silent(), error
+            error, cause = silent(self._trips.limit), error
             error.__cause__ = cause
         delay = self._outage.fail(error)
         try:
@@ -144,12 +148,6 @@ class HeartbeatThread(threading.Thread):
         except BaseException:  # of a subscriber that wants to end the program, which a thread cannot do
             logger.exception("A subscriber to HeartbeatFailed has failed", extra={"action": "heartbeat_failed"})
         return delay
-
-    def _silent(self) -> ConnectorException:
-        return ConnectorException(
-            f"The database has not answered within {self._trips.limit:g} seconds (round_trip_timeout), so this "
-            "connection is given up."
-        )
 
     def _converse(self) -> None:
         connector = self._app.connector
@@ -180,7 +178,7 @@ class HeartbeatThread(threading.Thread):
         if seconds <= 0:
             return
         asked_at = lease.now()
-        heartbeat = manager.heartbeat(worker_id, seconds)
+        heartbeat = manager.heartbeat(worker_id, seconds, self._overdue())
         self._outage.end()
         if heartbeat.alive:
             self._lease.confirm(asked_at, seconds)

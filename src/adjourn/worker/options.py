@@ -260,6 +260,18 @@ class Options:
             reads=float,
         ),
     )
+    stuck_worker_timeout: float | None = attrs.field(
+        default=None,
+        kw_only=True,
+        validator=_is_above_zero_or_none,
+        metadata=told(
+            "how long all of the worker's jobs may be jobs that were asked to end and do not; after that, they get their "
+            "outcomes, and the worker ends, to be started again by its process manager",
+            none="no limit",
+            unit="seconds",
+            reads=float,
+        ),
+    )
     task_middleware: tuple[AnyTaskMiddleware, ...] = attrs.field(
         default=None,
         kw_only=True,

@@ -10,9 +10,18 @@ from typing import Any
 
 from adjourn._domain.jobs import DeleteJobCondition
 from adjourn._domain.protocols import AppLike
-from adjourn.events import HeartbeatFailed, WorkerEvent, WorkerStarted, WorkerStopped, WorkerStopping
-from adjourn.exceptions import OutcomesNotStored
+from adjourn._domain.spelling import suggests_names
+from adjourn.events import (
+    HeartbeatFailed,
+    RetriesWithoutWait,
+    WorkerEvent,
+    WorkerStarted,
+    WorkerStopped,
+    WorkerStopping,
+)
+from adjourn.exceptions import OutcomesNotStored, WorkerStuck
 from adjourn.types import AnyTaskMiddleware, AnyWorkerMiddleware
+from adjourn.worker.advice import hasty_tasks
 from adjourn.worker.exchange import Exchange
 from adjourn.worker.heartbeat import HeartbeatThread
 from adjourn.worker.lease import Lease
@@ -77,6 +86,9 @@ class Worker:
     timeout
         How long a run of a job may take, for tasks that have no timeout of their own. In seconds. Default: None, no
         limit.
+    stuck_worker_timeout
+        How long all of the worker's jobs may be jobs that were asked to end and do not; after that, they get their
+        outcomes, and the worker ends, to be started again by its process manager. In seconds. Default: None, no limit.
     task_middleware
         Functions that wrap the runs of all tasks of their kind, outside of the tasks' own middleware. Default: None, no
         middleware.
@@ -96,6 +108,7 @@ class Worker:
         If an option is not valid.
     """
 
+    @suggests_names
     def __init__(
         self,
         app: AppLike,
@@ -116,6 +129,7 @@ class Worker:
         round_trip_timeout: float | None = None,
         unknown_task_timeout: float | None = None,
         timeout: float | None = None,
+        stuck_worker_timeout: float | None = None,
         task_middleware: Iterable[AnyTaskMiddleware] | None = None,
         worker_middleware: Iterable[AnyWorkerMiddleware] | None = None,
     ) -> None:
@@ -176,15 +190,20 @@ class Worker:
         OutcomesNotStored
             If the worker has ended, and could not store the outcomes of jobs that had ended. It is a
             `ConnectorException`, too.
+        WorkerStuck
+            If all jobs that it runs were asked to end and did not, for longer than ``stuck_worker_timeout``.
         """
         options = self.options
         self._loop = asyncio.get_running_loop()
         self._stop_asked = asyncio.Event()
         self._has_ended = False
         self._leave_for = LEAVE_TIMEOUT
+        self._stuck_for: float | None = None
         self._heartbeat_ended, self._loop_watch_ended = asyncio.Event(), asyncio.Event()
         lease = Lease(options.stalled_worker_timeout, options.update_heartbeat_interval)
-        exchange = self._exchange = Exchange(self, lease, on_registered=lambda: heartbeat.beat())
+        exchange = self._exchange = Exchange(
+            self, lease, on_registered=lambda: heartbeat.beat(), on_stuck=self._replace
+        )
         limit = options.longest_round_trip
         loop_watch = LoopWatch(self.app, limit, exchange, on_end=self._setter(self._loop_watch_ended))
         heartbeat = self._make_heartbeat(exchange, lease, loop_watch)
@@ -201,6 +220,15 @@ class Worker:
             self._tell(WorkerStopped, exchange)
         if exchange.unstored:
             raise OutcomesNotStored(exchange.unstored, options.stalled_worker_timeout) from exchange.last_error
+        if self._stuck_for is not None:
+            raise WorkerStuck(options.concurrency, self._stuck_for)
+
+    def _replace(self, seconds: float) -> None:
+        """Have this worker end, and another process do its work, because it can run no job any more."""
+        if self._exchange is not None:
+            self._stuck_for = seconds
+            self.stop()
+            self._exchange.executor.end_overdue()
 
     async def _work(self, exchange: Exchange, heartbeat: HeartbeatThread, stop_asked: asyncio.Event) -> None:
         """Start, run until stopped or done, and let the running jobs end."""
@@ -232,10 +260,12 @@ class Worker:
     async def _start(self, exchange: Exchange, heartbeat: HeartbeatThread, scheduler: Scheduler) -> None:
         await exchange.register()
         self._tell(WorkerStarted, exchange, concurrency=self.concurrency)
+        if names := hasty_tasks(self.app):
+            self._tell(RetriesWithoutWait, exchange, task_names=names)
         heartbeat.start()
         if not self.options.wait:
             # This worker may end before the scheduler's first turn.
-            await scheduler.defer_now()
+            await scheduler.defer_once()
 
     async def _end_jobs(self, exchange: Exchange, running: asyncio.Task[None]) -> bool:
         """Wait until the running jobs have ended and are stored, each within its time. Return whether this was
@@ -299,6 +329,7 @@ class Worker:
             lease,
             worker_id=lambda: exchange.worker_id,
             silence=lambda: exchange.silence,
+            overdue=lambda: exchange.executor.overdue,
             on_begin=loop_watch.begin,
             on_beat=lambda *args: loop.call_soon_threadsafe(exchange.beaten, *args),
             on_notified=lambda: loop.call_soon_threadsafe(exchange.notify),

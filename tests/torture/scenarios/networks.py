@@ -6,20 +6,18 @@ import contextlib
 import time
 from collections.abc import Iterator
 
-from support.proxy import Proxy
-from torture.postgres import DATABASE, SUPERUSER, Postgres
+from psycopg.conninfo import make_conninfo
+
+from support.proxy import Proxy, proxied
 from torture.scenarios.registry import scenario
 from torture.trial import Trial
 
 
 @contextlib.contextmanager
-def proxy_before(server: Postgres) -> Iterator[tuple[Proxy, str]]:
+def proxy_before(dsn: str) -> Iterator[tuple[Proxy, str]]:
     """Run a proxy before a server; yield it, and the address that leads through it."""
-    proxy = Proxy(("127.0.0.1", server.port))
-    try:
-        yield proxy, f"host={proxy.host} port={proxy.port} user={SUPERUSER} dbname={DATABASE} connect_timeout=3"
-    finally:
-        proxy.close()
+    with proxied(dsn) as (proxy, through):
+        yield proxy, make_conninfo(through, connect_timeout=3)
 
 
 @scenario("black hole", seconds=60)
@@ -27,8 +25,8 @@ def black_hole(trial: Trial) -> None:
     """All present connections fall silent while TCP goes on to acknowledge; new connections work."""
     with (
         trial.server() as server,
-        proxy_before(server) as (proxy, dsn),
-        trial.load(dsn, lambda: server.dsn),
+        proxy_before(server.dsn) as (proxy, dsn),
+        trial.load(dsn, lambda: server.dsn, own_dsn=server.dsn),
     ):
         for _ in trial.rounds(15, 20):
             with trial.disturbed("silence"):
@@ -40,8 +38,8 @@ def dead_network(trial: Trial) -> None:
     """Everything is lost for fifteen seconds, on present connections and on new ones; then new ones work."""
     with (
         trial.server() as server,
-        proxy_before(server) as (proxy, dsn),
-        trial.load(dsn, lambda: server.dsn),
+        proxy_before(server.dsn) as (proxy, dsn),
+        trial.load(dsn, lambda: server.dsn, own_dsn=server.dsn),
     ):
         for _ in trial.rounds(10, 15):
             with trial.disturbed("silence"):
@@ -55,7 +53,7 @@ def cut_connections(trial: Trial) -> None:
     """All connections are ended about every second, and new ones are refused for a moment."""
     with (
         trial.server() as server,
-        proxy_before(server) as (proxy, dsn),
+        proxy_before(server.dsn) as (proxy, dsn),
         trial.load(dsn, lambda: server.dsn),
     ):
         for _ in trial.rounds(0.5, 1.5):
@@ -71,7 +69,7 @@ def truncated_answers(trial: Trial) -> None:
     """The server's answers are cut in the middle, so that nobody knows what was stored."""
     with (
         trial.server() as server,
-        proxy_before(server) as (proxy, dsn),
+        proxy_before(server.dsn) as (proxy, dsn),
         trial.load(dsn, lambda: server.dsn),
     ):
         for _ in trial.rounds(0.5, 1.5):
@@ -86,7 +84,7 @@ def slow_network(trial: Trial) -> None:
     """Each piece of each conversation takes between 5 and 100 ms more."""
     with (
         trial.server() as server,
-        proxy_before(server) as (proxy, dsn),
+        proxy_before(server.dsn) as (proxy, dsn),
         trial.load(dsn, lambda: server.dsn),
     ):
         for _ in trial.rounds(1, 2):

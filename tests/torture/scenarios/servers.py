@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from torture.postgres import NOT_OURS
 from torture.scenarios.registry import scenario
 from torture.trial import Trial
 
@@ -22,14 +23,11 @@ def crashed_server(trial: Trial) -> None:
 @scenario("killed backends")
 def killed_backends(trial: Trial) -> None:
     """Sessions of workers and deferrers are ended by the dozen (pg_terminate_backend)."""
-    ended = (
-        "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = current_database()"
-        " and backend_type = 'client backend' and application_name <> 'bench' and random() < 0.7"
-    )
+    ended = f"select pg_terminate_backend(pid) from pg_stat_activity where {NOT_OURS} and random() < 0.7"
     with trial.server() as server, trial.load(server.dsn):
         for _ in trial.rounds(0.3, 1):
             with server.connect() as connection:
-                connection.execute(ended)
+                connection.execute(ended.encode())
             trial.did("sessions ended")
 
 

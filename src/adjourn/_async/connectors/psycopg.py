@@ -384,8 +384,12 @@ async def looked_at_async(connection: AsyncConnection[Any], pooler: bool | None)
 def own_cursor_async(connection: AsyncConnection[Any]) -> AsyncCursor[Row]:
     """Return a cursor that takes named parameters, even if the user's cursor class does not."""
     if issubclass(connection.cursor_factory, AsyncRawCursor):
-        return AsyncCursor(connection, row_factory=dict_row)
-    return connection.cursor(row_factory=dict_row)
+        cursor = AsyncCursor(connection, row_factory=dict_row)
+    else:
+        cursor = connection.cursor(row_factory=dict_row)
+    if connection.info.encoding == "ascii":
+        driver.reads_texts(cursor.adapters)
+    return cursor
 
 
 async def translated_run_async(

@@ -80,9 +80,19 @@ class AsyncWorkerManager:
         """Remove this worker. Jobs that it still has are rescued."""
         await self._run_async("unregister_worker", worker_id=worker_id)
 
-    async def heartbeat_async(self, worker_id: int, timeout: float) -> Heartbeat:
-        """Send this worker's heartbeat, and return the answer for the worker."""
-        (row,) = await self._run_async("heartbeat", worker_id=worker_id, timeout=timeout)
+    async def heartbeat_async(self, worker_id: int, timeout: float, overdue: Sequence[int] = ()) -> Heartbeat:
+        """Send this worker's heartbeat, and return the answer for the worker.
+
+        Parameters
+        ----------
+        worker_id
+            The worker.
+        timeout
+            Seconds without a heartbeat after which the worker counts as dead.
+        overdue
+            Its jobs that were asked to end and have not ended.
+        """
+        (row,) = await self._run_async("heartbeat", worker_id=worker_id, timeout=timeout, overdue=list(overdue))
         return Heartbeat(row["alive"], tuple(row["aborts"]), row["expired"])
 
     async def exchange_async(

@@ -12,11 +12,13 @@ from adjourn._async.managers.lists import AsyncJobLists
 from adjourn._async.managers.retention import AsyncRetention
 from adjourn._async.managers.schedules import AsyncSchedules
 from adjourn._async.managers.statements import AsyncStatementRunner
+from adjourn._async.managers.ticks import AsyncTicks
 from adjourn._async.managers.workers import AsyncWorkers
 from adjourn._domain.arguments import check_is_job, check_job, dump_arguments
 from adjourn._domain.checks import check_aware, check_flags, check_id, check_name, check_priority, checked_list
 from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued
 from adjourn._domain.jobs import Job, Status
+from adjourn._domain.spelling import suggests_names
 
 
 class AsyncJobManager(AsyncStatementRunner):
@@ -44,6 +46,11 @@ class AsyncJobManager(AsyncStatementRunner):
     def schedules(self) -> AsyncSchedules:
         """Defers the ticks of periodic tasks."""
         return part_of(self, AsyncSchedules)
+
+    @property
+    def ticks(self) -> AsyncTicks:
+        """Defers many ticks at once, for workers."""
+        return part_of(self, AsyncTicks)
 
     @forwards_to(AsyncJobLists.get_job_status_async)
     def get_job_status_async(self) -> AsyncJobLists:
@@ -97,6 +104,10 @@ class AsyncJobManager(AsyncStatementRunner):
     def finish_job_by_id_async(self) -> AsyncWorkers:
         return self.workers
 
+    @forwards_to(AsyncWorkers.list_workers_async)
+    def list_workers_async(self) -> AsyncWorkers:
+        return self.workers
+
     @forwards_to(AsyncWorkers.list_jobs_to_abort_async)
     def list_jobs_to_abort_async(self) -> AsyncWorkers:
         return self.workers
@@ -140,31 +151,27 @@ class AsyncJobManager(AsyncStatementRunner):
         ------
         AlreadyEnqueued
             If a job with the same queueing lock is waiting already. Nothing is stored; with a ``connection``, its
-            transaction has failed.
+            transaction goes on.
         InvalidTaskArguments
             If the arguments cannot be stored as JSON.
         InvalidOption
             If ``job`` is not a job, or has a value that a task's job cannot have.
         """
         check_job("job", job)
+        if job.queueing_lock is not None:
+            (deferred,) = await self._store_async([job], connection)
+            return deferred
         parameters = {
             "queue": job.queue,
             "task_name": job.task_name,
             "priority": job.priority,
             "lock": job.lock,
-            "queueing_lock": job.queueing_lock,
             "args": dump_arguments(job.task_name, job.task_kwargs, self.connector.json_dumps),
             "scheduled_at": job.scheduled_at,
             "schedule_in": job.schedule_in,
             "own_transaction": connection is not None,
         }
-        try:
-            (row,) = await self.run_async("defer_job", parameters, connection)
-        except exceptions.UniqueViolation as error:
-            if error.constraint_name != QUEUEING_LOCK_INDEX:
-                raise
-            error.queueing_lock = job.queueing_lock
-            raise already_enqueued(repr(job.queueing_lock)) from error
+        (row,) = await self.run_async("defer_job", parameters, connection)
         return job.evolve(id=row["id"], status=Status.TODO.value)
 
     async def batch_defer_jobs_async(self, jobs: Sequence[Job], connection: Any = None) -> list[Job]:
@@ -189,8 +196,9 @@ class AsyncJobManager(AsyncStatementRunner):
         jobs = checked_list("jobs", jobs, "jobs")
         for number, job in enumerate(jobs):
             check_job(f"jobs[{number}]", job)
-        if not jobs:
-            return []
+        return await self._store_async(jobs, connection) if jobs else []
+
+    async def _store_async(self, jobs: Sequence[Job], connection: Any) -> list[Job]:
         dumps = self.connector.json_dumps
         # psycopg sends no list that holds both int and float.
         delays = [None if job.schedule_in is None else float(job.schedule_in) for job in jobs]
@@ -205,17 +213,14 @@ class AsyncJobManager(AsyncStatementRunner):
             "schedule_in": delays if any(delay is not None for delay in delays) else None,
             "own_transaction": connection is not None,
         }
-        try:
-            rows = await self.run_async("defer_jobs", parameters, connection)
-        except exceptions.UniqueViolation as error:
-            if error.constraint_name != QUEUEING_LOCK_INDEX:
-                raise
-            locks = {job.queueing_lock for job in jobs} - {None}
-            said = (lock for lock in locks if len(locks) == 1 or f"=({lock})" in str(error))
-            error.queueing_lock = next(said, None)
-            raise already_enqueued("of one of the jobs") from error
+        rows = await self.run_async("defer_jobs", parameters, connection)
+        if rows[0]["id"] is None:
+            taken = rows[0]["taken"]
+            cause = exceptions.UniqueViolation(constraint_name=QUEUEING_LOCK_INDEX, queueing_lock=taken)
+            raise already_enqueued(repr(taken)) from cause
         return [job.evolve(id=row["id"], status=Status.TODO.value) for job, row in zip(jobs, rows, strict=True)]
 
+    @suggests_names
     async def cancel_job_by_id_async(
         self, job_id: int, abort: bool = False, delete_job: bool = False, connection: Any = None
     ) -> bool:
@@ -249,6 +254,7 @@ class AsyncJobManager(AsyncStatementRunner):
             rows = await self.run_async("request_abort", {"ids": [job_id]}, connection)
         return bool(rows)
 
+    @suggests_names
     async def retry_job_by_id_async(
         self,
         job_id: int,
@@ -300,6 +306,7 @@ class AsyncJobManager(AsyncStatementRunner):
         if not row["found"]:
             raise exceptions.NoResult(f"There is no job {job_id}.")
 
+    @suggests_names
     async def retry_job_async(
         self,
         job: Job,

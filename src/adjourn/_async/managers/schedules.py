@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from adjourn import exceptions
 from adjourn._async.managers.statements import AsyncStatementRunner
-from adjourn._domain.arguments import check_job, dump_arguments
+from adjourn._async.managers.ticks import AsyncTicks
+from adjourn._domain.arguments import check_job
 from adjourn._domain.checks import (
     check_aware,
     check_filter,
@@ -19,8 +20,15 @@ from adjourn._domain.checks import (
 from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued
 from adjourn._domain.cron import Cron
 from adjourn._domain.jobs import Job
+from adjourn._domain.ticks import Tick, TickOutcome
 from adjourn._domain.times import time_of
+from adjourn._runtime import aio as runtime
 from adjourn.types import Row
+
+TRY_AGAIN_AFTER = 0.05
+"""Seconds between tries to defer a tick that another transaction holds up."""
+MOST_TRIES = 200
+"""How often such a tick is tried before the caller is told."""
 
 
 class AsyncSchedules(AsyncStatementRunner):
@@ -54,30 +62,38 @@ class AsyncSchedules(AsyncStatementRunner):
         AlreadyEnqueued
             If a job with the same queueing lock waits already. The tick then counts as deferred.
         InvalidOption
-            If ``job`` is not a job, or the tick or the schedule is not valid.
+            If ``job`` is not a job, or the tick or the schedule is not valid, or the tick is in the future of the
+            database's clock.
+        ConnectorException
+            If another transaction has held the schedule, or the job's queueing lock, for ten seconds.
         """
         check_job("job", job)
         checked_periodic_id(periodic_id)
-        tick = _tick(defer_timestamp)
+        at = _tick(defer_timestamp)
         if cron or timezone != "UTC":
             Cron(cron or "@hourly", timezone)  # refuses what cannot be read
-        parameters = {
-            "periodic_id": periodic_id,
-            "cron": cron,
-            "timezone": timezone,
-            "tick": tick,
-            "queue": job.queue,
-            "task_name": job.task_name,
-            "priority": job.priority,
-            "lock": job.lock,
-            "queueing_lock": job.queueing_lock,
-            "args": dump_arguments(job.task_name, job.task_kwargs, self.connector.json_dumps),
-        }
-        (row,) = await self.run_async("defer_periodic_job", parameters)
-        if row["is_new"] and row["job_id"] is None:
+        tick = Tick(periodic_id=periodic_id, cron=cron, timezone=timezone, at=at, job=job)
+        ticks = AsyncTicks(self.connector, self.schema)
+        for _ in range(MOST_TRIES):
+            ((outcome, job_id),) = await ticks.defer_ticks_async([tick])
+            if outcome not in (TickOutcome.HELD, TickOutcome.BUSY):
+                break
+            await runtime.pause(TRY_AGAIN_AFTER)
+        else:
+            raise exceptions.ConnectorException(
+                f"Another transaction holds the schedule {periodic_id!r} of task {job.task_name}, or the queueing lock "
+                f"{job.queueing_lock!r}, and has not ended: try again later.",
+                sqlstate="55P03",
+            )
+        if outcome is TickOutcome.TAKEN:
             cause = exceptions.UniqueViolation(constraint_name=QUEUEING_LOCK_INDEX, queueing_lock=job.queueing_lock)
             raise already_enqueued(repr(job.queueing_lock)) from cause
-        return None if row["job_id"] is None else int(row["job_id"])
+        if outcome is TickOutcome.EARLY:
+            raise exceptions.InvalidOption(
+                f"defer_timestamp={defer_timestamp!r} is in the future of the database's clock, where it would stop the "
+                "schedule until then: pass a time that has come."
+            )
+        return job_id
 
     async def get_time_async(self) -> datetime.datetime:
         """Return the database's time, which decides what is due even if the clocks of machines differ.

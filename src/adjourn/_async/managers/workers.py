@@ -11,6 +11,7 @@ from adjourn._domain.arguments import check_is_job
 from adjourn._domain.checks import check_filter, check_flag, check_id, check_name, check_seconds, checked_names
 from adjourn._domain.jobs import DeleteJobCondition, Job, Status
 from adjourn._domain.outcomes import Ended
+from adjourn._domain.workers import RegisteredWorker
 from adjourn.exceptions import ConnectorException, InvalidOption, NoResult
 from adjourn.sql.constants import MOST_LOSSES
 
@@ -145,6 +146,14 @@ class AsyncWorkers(AsyncStatementRunner):
         if jobs[0].status != Status.DOING:
             raise InvalidOption(f"job_id={job_id!r}: the job does not run, it is {jobs[0].status}.")
         return await self.finish_job_async(jobs[0], status, delete_job)
+
+    async def list_workers_async(self) -> list[RegisteredWorker]:
+        """Return the workers that are registered, in the order of their ids.
+
+        A worker that stops takes itself off the list. One that falls silent is on it, and not ``alive``, until another
+        worker has taken over its jobs.
+        """
+        return [RegisteredWorker.from_row(row) for row in await self.run_async("list_workers", {})]
 
     async def list_jobs_to_abort_async(self, queue: str | None = None) -> list[int]:
         """Return the ids of running jobs that were asked to end."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import inspect
 import math
 import os
@@ -12,13 +11,16 @@ from typing import Any
 
 import attrs
 import psycopg
+import psycopg.adapt
 import psycopg.conninfo
 import psycopg.errors
 import psycopg.pq
 import psycopg_pool
+from psycopg.abc import Buffer
 
 from adjourn import exceptions
 from adjourn._domain.checks import check_port, check_seconds, function_or
+from adjourn._domain.spelling import hint
 from adjourn._drivers.connections import remedy
 from adjourn._drivers.errors import explained, unexpected
 from adjourn._drivers.psycopg.private import configure_of
@@ -97,7 +99,7 @@ def sorted_options(
     libpq = {keyword: value for keyword, value in keywords.items() if keyword in known_to_libpq and keyword not in pool}
     for keyword in keywords:
         if keyword not in pool and keyword not in libpq:
-            raise exceptions.InvalidOption(_unknown(name, keyword, {*known_to_pool, *known_to_libpq}))
+            raise exceptions.UnknownOption(_unknown(name, keyword, {*known_to_pool, *known_to_libpq}))
     _check_pool(name, pool)
     connection = pool.pop("kwargs", None) or {}
     if callable(connection):
@@ -177,10 +179,9 @@ def pool_options(pool_factory: Callable[..., Any]) -> set[str]:
 def _unknown(name: str, keyword: str, known: Iterable[str]) -> str:
     if keyword in RESERVED:
         return f"{name}: {keyword!r} is not an option, adjourn decides it."
-    similar = difflib.get_close_matches(keyword, [*known, "conninfo"], n=1)
-    hint = f" Did you mean {similar[0]!r}?" if similar else ""
+    question = hint(keyword, [*known, "conninfo"])
     return (
-        f"{name} has no option {keyword!r}.{hint} It takes the options of psycopg_pool's pool (min_size, max_size, "
+        f"{name} has no option {keyword!r}{question} It takes the options of psycopg_pool's pool (min_size, max_size, "
         "timeout, configure, ...) and the connection parameters of libpq (host, port, dbname, user, ...)."
     )
 
@@ -251,6 +252,19 @@ def translated(error: psycopg.Error) -> exceptions.ConnectorException:
             "or hold connections for a shorter time."
         )
     return exceptions.ConnectorException(explained(message, error.sqlstate), sqlstate=error.sqlstate)
+
+
+class _TextLoader(psycopg.adapt.Loader):
+    """Reads a text of a connection without an encoding (SQL_ASCII), from which psycopg returns bytes."""
+
+    def load(self, data: Buffer) -> str:
+        """Return the text."""
+        return bytes(data).decode()
+
+
+def reads_texts(adapters: psycopg.adapt.AdaptersMap) -> None:
+    """Have a cursor return texts on a connection without an encoding."""
+    adapters.register_loader("text", _TextLoader)
 
 
 def notifications(connection: psycopg.BaseConnection[Any]) -> list[str]:

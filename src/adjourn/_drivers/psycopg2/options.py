@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import functools
 import math
 import os
@@ -18,6 +17,7 @@ import psycopg2.pool
 
 from adjourn import exceptions
 from adjourn._domain.checks import check_port, check_seconds, function_or
+from adjourn._domain.spelling import hint
 from adjourn._drivers.connections import remedy
 from adjourn._drivers.errors import explained, unexpected
 from adjourn._drivers.psycopg2.private import arguments_of
@@ -90,7 +90,7 @@ def sorted_options(
         if keyword in RESERVED:
             raise exceptions.InvalidOption(f"{name}: {keyword!r} is not an option, adjourn decides it.")
         if not (keyword in POOL_OPTIONS or keyword in CONNECT_OPTIONS or is_known_to_libpq(keyword)):
-            raise exceptions.InvalidOption(_unknown(name, keyword))
+            raise exceptions.UnknownOption(_unknown(name, keyword))
     pool = {**POOL_OPTIONS, **{keyword: value for keyword, value in keywords.items() if keyword in POOL_OPTIONS}}
     _check_pool(name, pool)
     connection = {keyword: value for keyword, value in keywords.items() if keyword not in POOL_OPTIONS}
@@ -137,10 +137,9 @@ def is_known_to_libpq(keyword: str) -> bool:
 
 
 def _unknown(name: str, keyword: str) -> str:
-    similar = difflib.get_close_matches(keyword, [*POOL_OPTIONS, *CONNECT_OPTIONS, *_COMMON], n=1)
-    hint = f" Did you mean {similar[0]!r}?" if similar else ""
+    question = hint(keyword, [*POOL_OPTIONS, *CONNECT_OPTIONS, *_COMMON])
     return (
-        f"{name} has no option {keyword!r}.{hint} It takes minconn, maxconn and timeout (seconds), connection_factory "
+        f"{name} has no option {keyword!r}{question} It takes minconn, maxconn and timeout (seconds), connection_factory "
         "and cursor_factory, and the connection parameters of libpq (host, port, dbname, user, ...)."
     )
 

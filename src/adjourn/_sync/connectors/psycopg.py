@@ -383,8 +383,12 @@ def looked_at(connection: Connection[Any], pooler: bool | None) -> bool:
 def own_cursor(connection: Connection[Any]) -> Cursor[Row]:
     """Return a cursor that takes named parameters, even if the user's cursor class does not."""
     if issubclass(connection.cursor_factory, RawCursor):
-        return Cursor(connection, row_factory=dict_row)
-    return connection.cursor(row_factory=dict_row)
+        cursor = Cursor(connection, row_factory=dict_row)
+    else:
+        cursor = connection.cursor(row_factory=dict_row)
+    if connection.info.encoding == "ascii":
+        driver.reads_texts(cursor.adapters)
+    return cursor
 
 
 def translated_run(connection: Connection[Any], statement: Statement, parameters: Parameters | None) -> list[Row]:

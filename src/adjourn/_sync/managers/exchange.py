@@ -81,9 +81,19 @@ class SyncWorkerManager:
         """Remove this worker. Jobs that it still has are rescued."""
         self._run("unregister_worker", worker_id=worker_id)
 
-    def heartbeat(self, worker_id: int, timeout: float) -> Heartbeat:
-        """Send this worker's heartbeat, and return the answer for the worker."""
-        (row,) = self._run("heartbeat", worker_id=worker_id, timeout=timeout)
+    def heartbeat(self, worker_id: int, timeout: float, overdue: Sequence[int] = ()) -> Heartbeat:
+        """Send this worker's heartbeat, and return the answer for the worker.
+
+        Parameters
+        ----------
+        worker_id
+            The worker.
+        timeout
+            Seconds without a heartbeat after which the worker counts as dead.
+        overdue
+            Its jobs that were asked to end and have not ended.
+        """
+        (row,) = self._run("heartbeat", worker_id=worker_id, timeout=timeout, overdue=list(overdue))
         return Heartbeat(row["alive"], tuple(row["aborts"]), row["expired"])
 
     def exchange(

@@ -11,6 +11,8 @@ import functools
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from adjourn._domain.spelling import names_check
+
 Manager = TypeVar("Manager")
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,10 +29,12 @@ def forwards_to(
         The method of the other manager's class.
     """
     name = operation.__name__
+    check = names_check(operation)
 
     def forwarding(manager_of: Callable[[Any], Manager]) -> Any:
         @functools.wraps(operation)
         def forwarded(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+            check(kwargs)
             return getattr(manager_of(self), name)(*args, **kwargs)
 
         return forwarded

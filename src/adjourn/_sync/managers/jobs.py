@@ -12,11 +12,13 @@ from adjourn._domain.arguments import check_is_job, check_job, dump_arguments
 from adjourn._domain.checks import check_aware, check_flags, check_id, check_name, check_priority, checked_list
 from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued
 from adjourn._domain.jobs import Job, Status
+from adjourn._domain.spelling import suggests_names
 from adjourn._sync.managers.forwarding import forwards_to, part_of
 from adjourn._sync.managers.lists import SyncJobLists
 from adjourn._sync.managers.retention import SyncRetention
 from adjourn._sync.managers.schedules import SyncSchedules
 from adjourn._sync.managers.statements import SyncStatementRunner
+from adjourn._sync.managers.ticks import SyncTicks
 from adjourn._sync.managers.workers import SyncWorkers
 
 
@@ -45,6 +47,11 @@ class SyncJobManager(SyncStatementRunner):
     def schedules(self) -> SyncSchedules:
         """Defers the ticks of periodic tasks."""
         return part_of(self, SyncSchedules)
+
+    @property
+    def ticks(self) -> SyncTicks:
+        """Defers many ticks at once, for workers."""
+        return part_of(self, SyncTicks)
 
     @forwards_to(SyncJobLists.get_job_status)
     def get_job_status(self) -> SyncJobLists:
@@ -98,6 +105,10 @@ class SyncJobManager(SyncStatementRunner):
     def finish_job_by_id(self) -> SyncWorkers:
         return self.workers
 
+    @forwards_to(SyncWorkers.list_workers)
+    def list_workers(self) -> SyncWorkers:
+        return self.workers
+
     @forwards_to(SyncWorkers.list_jobs_to_abort)
     def list_jobs_to_abort(self) -> SyncWorkers:
         return self.workers
@@ -141,31 +152,27 @@ class SyncJobManager(SyncStatementRunner):
         ------
         AlreadyEnqueued
             If a job with the same queueing lock is waiting already. Nothing is stored; with a ``connection``, its
-            transaction has failed.
+            transaction goes on.
         InvalidTaskArguments
             If the arguments cannot be stored as JSON.
         InvalidOption
             If ``job`` is not a job, or has a value that a task's job cannot have.
         """
         check_job("job", job)
+        if job.queueing_lock is not None:
+            (deferred,) = self._store([job], connection)
+            return deferred
         parameters = {
             "queue": job.queue,
             "task_name": job.task_name,
             "priority": job.priority,
             "lock": job.lock,
-            "queueing_lock": job.queueing_lock,
             "args": dump_arguments(job.task_name, job.task_kwargs, self.connector.json_dumps),
             "scheduled_at": job.scheduled_at,
             "schedule_in": job.schedule_in,
             "own_transaction": connection is not None,
         }
-        try:
-            (row,) = self.run("defer_job", parameters, connection)
-        except exceptions.UniqueViolation as error:
-            if error.constraint_name != QUEUEING_LOCK_INDEX:
-                raise
-            error.queueing_lock = job.queueing_lock
-            raise already_enqueued(repr(job.queueing_lock)) from error
+        (row,) = self.run("defer_job", parameters, connection)
         return job.evolve(id=row["id"], status=Status.TODO.value)
 
     def batch_defer_jobs(self, jobs: Sequence[Job], connection: Any = None) -> list[Job]:
@@ -190,8 +197,9 @@ class SyncJobManager(SyncStatementRunner):
         jobs = checked_list("jobs", jobs, "jobs")
         for number, job in enumerate(jobs):
             check_job(f"jobs[{number}]", job)
-        if not jobs:
-            return []
+        return self._store(jobs, connection) if jobs else []
+
+    def _store(self, jobs: Sequence[Job], connection: Any) -> list[Job]:
         dumps = self.connector.json_dumps
         # psycopg sends no list that holds both int and float.
         delays = [None if job.schedule_in is None else float(job.schedule_in) for job in jobs]
@@ -206,17 +214,14 @@ class SyncJobManager(SyncStatementRunner):
             "schedule_in": delays if any(delay is not None for delay in delays) else None,
             "own_transaction": connection is not None,
         }
-        try:
-            rows = self.run("defer_jobs", parameters, connection)
-        except exceptions.UniqueViolation as error:
-            if error.constraint_name != QUEUEING_LOCK_INDEX:
-                raise
-            locks = {job.queueing_lock for job in jobs} - {None}
-            said = (lock for lock in locks if len(locks) == 1 or f"=({lock})" in str(error))
-            error.queueing_lock = next(said, None)
-            raise already_enqueued("of one of the jobs") from error
+        rows = self.run("defer_jobs", parameters, connection)
+        if rows[0]["id"] is None:
+            taken = rows[0]["taken"]
+            cause = exceptions.UniqueViolation(constraint_name=QUEUEING_LOCK_INDEX, queueing_lock=taken)
+            raise already_enqueued(repr(taken)) from cause
         return [job.evolve(id=row["id"], status=Status.TODO.value) for job, row in zip(jobs, rows, strict=True)]
 
+    @suggests_names
     def cancel_job_by_id(
         self, job_id: int, abort: bool = False, delete_job: bool = False, connection: Any = None
     ) -> bool:
@@ -250,6 +255,7 @@ class SyncJobManager(SyncStatementRunner):
             rows = self.run("request_abort", {"ids": [job_id]}, connection)
         return bool(rows)
 
+    @suggests_names
     def retry_job_by_id(
         self,
         job_id: int,
@@ -301,6 +307,7 @@ class SyncJobManager(SyncStatementRunner):
         if not row["found"]:
             raise exceptions.NoResult(f"There is no job {job_id}.")
 
+    @suggests_names
     def retry_job(
         self,
         job: Job,

@@ -3,13 +3,21 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 from adjourn import exceptions, sql
 from adjourn._domain.checks import check_connector
+from adjourn._domain.encodings import is_untranslatable, refused_text
+from adjourn._runtime import threads as runtime
 from adjourn._sync.connectors.contract import SyncConnectorSource
 from adjourn.types import Parameters, Row, Statement
+
+_HAS_MET_ANOTHER = ("40001", "40P01")
+"""A statement that is refused so has had no effect, and may be repeated."""
+_PAUSES = [min(0.005 * 2**number, 0.2) for number in range(20)]
+"""The most seconds before each repetition."""
 
 
 class SyncExecutes(Protocol):
@@ -49,6 +57,9 @@ class SyncStatementRunner:
     def run(self, name: str, parameters: Parameters, connection: Any = None) -> list[Row]:
         """Run a statement by its name, and return its rows.
 
+        On the caller's own connection it runs once. Elsewhere, on a pool of the user's, the isolation may be stricter
+        than adjourn needs it, so a statement that was refused because it has met another one is repeated.
+
         Parameters
         ----------
         name
@@ -62,11 +73,22 @@ class SyncStatementRunner:
         ------
         SchemaOutOfDate
             If the database has no adjourn schema, or one that is older than this version of adjourn.
+        InvalidOption, InvalidTaskArguments
+            If a text has a character that the encoding of the database does not have.
         """
         serving = self.connector.get_sync_connector()
         try:
+            for pause in _PAUSES if connection is None else ():
+                try:
+                    return serving.execute(self.statements[name], parameters)
+                except exceptions.ConnectorException as error:
+                    if error.sqlstate not in _HAS_MET_ANOTHER:
+                        raise
+                runtime.sleep(pause * random.random())  # noqa: S311 - no secret
             return serving.execute(self.statements[name], parameters, connection=connection)
         except exceptions.ConnectorException as error:
+            if is_untranslatable(error):
+                raise refused_text(error, parameters) from error
             if not sql.speaks_of_schema(error):
                 raise
             # The caller's transaction has just failed, so its connection cannot be asked for the version.

@@ -9,6 +9,7 @@ from adjourn._domain.arguments import check_is_job
 from adjourn._domain.checks import check_filter, check_flag, check_id, check_name, check_seconds, checked_names
 from adjourn._domain.jobs import DeleteJobCondition, Job, Status
 from adjourn._domain.outcomes import Ended
+from adjourn._domain.workers import RegisteredWorker
 from adjourn._sync.managers.exchange import PLACE_LIMIT, SyncWorkerManager
 from adjourn._sync.managers.lists import SyncJobLists
 from adjourn._sync.managers.statements import SyncStatementRunner
@@ -144,6 +145,14 @@ class SyncWorkers(SyncStatementRunner):
         if jobs[0].status != Status.DOING:
             raise InvalidOption(f"job_id={job_id!r}: the job does not run, it is {jobs[0].status}.")
         return self.finish_job(jobs[0], status, delete_job)
+
+    def list_workers(self) -> list[RegisteredWorker]:
+        """Return the workers that are registered, in the order of their ids.
+
+        A worker that stops takes itself off the list. One that falls silent is on it, and not ``alive``, until another
+        worker has taken over its jobs.
+        """
+        return [RegisteredWorker.from_row(row) for row in self.run("list_workers", {})]
 
     def list_jobs_to_abort(self, queue: str | None = None) -> list[int]:
         """Return the ids of running jobs that were asked to end."""

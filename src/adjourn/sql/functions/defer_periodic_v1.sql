@@ -1,27 +1,101 @@
--- Defer the job of one tick, unless that tick or a later one was deferred already: record the tick and store the job, or
--- do neither.
--- Returns whether the tick was new, and the job's id, which is null if its queueing lock was taken.
+-- Defer ticks of periodic tasks: record each tick and store its job, or do neither. A tick without arguments has no job: it
+-- is recorded as skipped. The ticks of one schedule follow each other, the oldest first.
+-- Only one session at a time does this, elected by a try-lock. It does not wait for other transactions: a tick that one
+-- holds up is left out, and the others are deferred.
+-- Returns for each tick, in the order given, the job's id and an outcome:
+--   stored, skipped: the tick is recorded, with its job or without
+--   taken: the tick is recorded, and its job was not stored, because the queueing lock is taken
+--   known: this tick or a later one was recorded before
+--   early: the tick is in the future
+--   held: another transaction has locked the schedule, or has stored a job with the queueing lock and not yet committed
+--   busy: another session defers ticks
 create function @schema.adjourn_defer_periodic_v1(
-    p_periodic_id text, p_cron text, p_timezone text, p_tick timestamptz,
-    p_queue text, p_task_name text, p_priority integer, p_lock text, p_queueing_lock text, p_args jsonb
-) returns table (is_new boolean, job_id bigint)
-language plpgsql as $$
+    p_task_names text[], p_periodic_ids text[], p_crons text[], p_timezones text[], p_ticks timestamptz[],
+    p_queues text[], p_priorities integer[], p_locks text[], p_queueing_locks text[], p_args jsonb[]
+) returns table (outcome text, job_id bigint)
+language plpgsql set lock_timeout = '2s' as $$
+declare
+    v_outcomes text[];
+    v_job_ids bigint[] := array_fill(null::bigint, array[cardinality(p_ticks)]);
+    v_job_id bigint;
+    v_new bigint[];
+    v_taken integer := 0;
 begin
-    insert into @schema.adjourn_schedules as s (task_name, periodic_id, cron, timezone, last_tick)
-    values (p_task_name, p_periodic_id, p_cron, p_timezone, p_tick)
+    if not pg_try_advisory_xact_lock(@ticking_key) then
+        return query select 'busy', null::bigint from unnest(p_ticks);
+        return;
+    end if;
+    v_outcomes := array(
+        with given as (
+            select u.* from unnest(p_task_names, p_periodic_ids, p_ticks, p_args)
+                with ordinality u(task_name, periodic_id, tick, args, position)
+        ), free as materialized (
+            select s.task_name, s.periodic_id, s.last_tick from @schema.adjourn_schedules s
+            where (s.task_name, s.periodic_id) in (select g.task_name, g.periodic_id from given g) for update skip locked
+        )
+        select case
+            when g.tick > now() then 'early'
+            when s.task_name is not null and f.task_name is null then 'held'
+            -- A last tick that is far in the future was recorded while the server's clock was wrong.
+            when f.last_tick >= g.tick and f.last_tick <= now() + make_interval(secs => @clock_tolerance) then 'known'
+            when g.args is null then 'skipped'
+            else 'stored' end
+        from given g
+        left join @schema.adjourn_schedules s on s.task_name = g.task_name and s.periodic_id = g.periodic_id
+        left join free f on f.task_name = g.task_name and f.periodic_id = g.periodic_id
+        order by g.position
+    );
+
+    -- Jobs without a queueing lock wait for nobody, so one statement stores them.
+    with new as (
+        insert into @schema.adjourn_jobs (queue, task_name, priority, lock, args, hold)
+        select u.queue, u.task_name, u.priority, u.lock, u.args, case when u.lock is not null then @unplaced else @ready end
+        from unnest(p_queues, p_task_names, p_priorities, p_locks, p_queueing_locks, p_args, v_outcomes)
+            with ordinality u(queue, task_name, priority, lock, queueing_lock, args, outcome, position)
+        where u.outcome = 'stored' and u.queueing_lock is null order by u.position
+        returning id
+    )
+    select array_agg(new.id order by new.id) into v_new from new;
+
+    perform set_config('lock_timeout', '1', true);
+    for v_at in 1 .. cardinality(p_ticks) loop
+        if v_outcomes[v_at] <> 'stored' then
+            continue;
+        elsif p_queueing_locks[v_at] is null then
+            v_taken := v_taken + 1;
+            v_job_ids[v_at] := v_new[v_taken];
+        elsif v_outcomes[v_at - 1] = 'held' and p_task_names[v_at - 1] = p_task_names[v_at]
+              and p_periodic_ids[v_at - 1] = p_periodic_ids[v_at] then
+            v_outcomes[v_at] := 'held';
+        else
+            begin
+                insert into @schema.adjourn_jobs
+                    (queue, task_name, priority, lock, queueing_lock, waiting_queueing_lock, args, hold)
+                values (p_queues[v_at], p_task_names[v_at], p_priorities[v_at], p_locks[v_at], p_queueing_locks[v_at],
+                        p_queueing_locks[v_at], p_args[v_at],
+                        case when p_locks[v_at] is not null then @unplaced else @ready end)
+                on conflict (waiting_queueing_lock) where waiting_queueing_lock is not null do nothing
+                returning id into v_job_id;
+                v_job_ids[v_at] := v_job_id;
+                v_outcomes[v_at] := case when v_job_id is null then 'taken' else 'stored' end;
+            exception when lock_not_available then
+                v_outcomes[v_at] := 'held';
+            end;
+        end if;
+    end loop;
+    perform set_config('lock_timeout', '2s', true);
+
+    insert into @schema.adjourn_schedules as s (task_name, periodic_id, cron, timezone, last_tick, last_job_id)
+    select u.task_name, u.periodic_id, max(u.cron), max(u.timezone), max(u.tick), max(u.job_id)
+    from unnest(p_task_names, p_periodic_ids, p_crons, p_timezones, p_ticks, v_outcomes, v_job_ids)
+        u(task_name, periodic_id, cron, timezone, tick, outcome, job_id)
+    where u.outcome in ('stored', 'taken', 'skipped')
+    group by u.task_name, u.periodic_id
     on conflict (task_name, periodic_id) do update
-    set last_tick = excluded.last_tick, cron = excluded.cron, timezone = excluded.timezone, seen_at = now()
-    where s.last_tick < excluded.last_tick;
-    is_new := found;
-    if is_new then
-        insert into @schema.adjourn_jobs (queue, task_name, priority, lock, queueing_lock, waiting_queueing_lock, args, hold)
-        values (p_queue, p_task_name, p_priority, p_lock, p_queueing_lock, p_queueing_lock, p_args,
-                case when p_lock is not null then @unplaced else @ready end)
-        on conflict (waiting_queueing_lock) where waiting_queueing_lock is not null do nothing
-        returning id into job_id;
-        update @schema.adjourn_schedules s set last_job_id = coalesce(adjourn_defer_periodic_v1.job_id, s.last_job_id)
-        where s.task_name = p_task_name and s.periodic_id = p_periodic_id;
+    set last_tick = excluded.last_tick, last_job_id = coalesce(excluded.last_job_id, s.last_job_id),
+        cron = excluded.cron, timezone = excluded.timezone, seen_at = now();
+    if 'stored' = any(v_outcomes) then
         perform @schema.adjourn_wake_v1(false, null);
     end if;
-    return next;
+    return query select u.outcome, u.job_id from unnest(v_outcomes, v_job_ids) u(outcome, job_id);
 end $$;

@@ -23,6 +23,7 @@ create table @schema.adjourn_workers (
     hungry boolean not null default false,            -- wants to be notified of new jobs
     apart boolean not null default false,             -- runs jobs apart from others, or is about to
     dead boolean not null default false,              -- declared dead: its jobs are being rescued, it may not come back
+    overdue bigint[] not null default '{}',           -- its jobs that were asked to end and have not, at the last heartbeat
     started_at timestamptz not null default now(),
     last_heartbeat_at timestamptz not null default now(),
     expires_at timestamptz not null

@@ -1,5 +1,6 @@
 with beat as (
-    update @schema.adjourn_workers set last_heartbeat_at = now(), expires_at = now() + make_interval(secs => %(timeout)s)
+    update @schema.adjourn_workers
+    set last_heartbeat_at = now(), expires_at = now() + make_interval(secs => %(timeout)s), overdue = %(overdue)s::bigint[]
     where id = %(worker_id)s and not dead returning id
 )
 select exists (select from beat) as alive,

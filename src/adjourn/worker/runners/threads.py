@@ -92,25 +92,53 @@ class ThreadRunner:
         Called when a run has ended.
     halt
         Whether to begin no further run.
+    on_left
+        Called when the number of threads in `left` has changed.
     """
 
     interrupts = False
 
-    def __init__(self, size: int, on_end: OnEnd, halt: Halt) -> None:
+    def __init__(self, size: int, on_end: OnEnd, halt: Halt, on_left: Callable[[], object]) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_end = on_end
         self._halt = halt
+        self._on_left = on_left
         self._threads = ThreadPool(size, self._loop)
+        self._inside: set[Run] = set()
+        self._left: set[Run] = set()
+
+    @property
+    def left(self) -> int:
+        """How many threads are held by runs that nobody follows any more."""
+        return len(self._left)
 
     def start(self, run: Run, body: Body) -> None:
         """Call a body in a thread."""
-        self._threads.submit(functools.partial(self._begin, run, body), functools.partial(self._on_end, run))
+        self._inside.add(run)
+        self._threads.submit(functools.partial(self._begin, run, body), functools.partial(self._end, run))
+
+    def leave(self, run: Run) -> None:
+        """Note that nobody follows a run any more."""
+        if run in self._inside:
+            self._left.add(run)
+            self._on_left()
+
+    def _end(self, run: Run, result: Any, error: BaseException | None) -> None:
+        self._free(run)
+        self._on_end(run, result, error)
+
+    def _free(self, run: Run) -> None:
+        self._inside.discard(run)
+        if run in self._left:
+            self._left.discard(run)
+            self._on_left()
 
     async def call(self, run: Run, body: Body) -> Any:
         """Call a body in a thread, and return its result or raise its exception."""
         future: asyncio.Future[Any] = self._loop.create_future()
 
         def done(result: Any, error: BaseException | None) -> None:
+            self._free(run)
             if future.done():
                 return
             if error is None:
@@ -123,6 +151,7 @@ class ThreadRunner:
             else:
                 future.set_exception(error)
 
+        self._inside.add(run)
         self._threads.submit(functools.partial(self._continue, run, body), done)
         return await future
 

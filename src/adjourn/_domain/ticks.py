@@ -1,0 +1,60 @@
+"""A tick of a schedule, on its way into the database."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+
+import attrs
+
+from adjourn._domain.jobs import Job
+
+
+class TickOutcome(enum.StrEnum):
+    """What became of a tick."""
+
+    STORED = "stored"
+    """It is recorded, and its job is stored."""
+    SKIPPED = "skipped"
+    """It is recorded as skipped."""
+    TAKEN = "taken"
+    """It is recorded, but its job is not stored, because a job with the same queueing lock waits already."""
+    KNOWN = "known"
+    """It, or a later one, was recorded before."""
+    EARLY = "early"
+    """It is in the future of the database's clock, so it is not recorded."""
+    HELD = "held"
+    """Another transaction has locked the schedule, or holds the job's queueing lock and is not committed yet."""
+    BUSY = "busy"
+    """Another worker was deferring ticks."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the tick is recorded, so that nobody needs to try again."""
+        return self not in (TickOutcome.EARLY, TickOutcome.HELD, TickOutcome.BUSY)
+
+
+@attrs.frozen(kw_only=True)
+class Tick:
+    """A tick to be deferred, or to be recorded as skipped.
+
+    Attributes
+    ----------
+    periodic_id
+        Tells several schedules of one task apart.
+    cron, timezone
+        The schedule, to be shown in lists.
+    at
+        When it is due: an aware datetime.
+    job
+        The job, without an id.
+    is_skipped
+        Whether the tick is recorded and its job is not stored.
+    """
+
+    periodic_id: str
+    cron: str
+    timezone: str
+    at: datetime.datetime
+    job: Job
+    is_skipped: bool = False
