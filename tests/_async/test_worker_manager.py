@@ -391,6 +391,8 @@ async def test_outcomes_find_their_jobs_one_by_one_however_many_there_are(
             "apart": None,
             "tasks": None,
             "patience": 60.0,
+            "listens": True,
+            "called": False,
         }
         (row,) = await manager.session.execute_async(explain, parameters)
         return int(row["QUERY PLAN"][0]["Plan"]["Shared Hit Blocks"])

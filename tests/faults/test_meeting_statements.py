@@ -99,6 +99,8 @@ class Actor:
             apart=self.apart,
             tasks=self.random.choice([None, ["t"]]),
             patience=self.random.choice([0.0, 0.01, 60.0]),
+            listens=self.random.random() < 0.8,
+            called=self.random.random() < 0.3,
         )
         report = json.loads(rows.pop()["args"])
         self.apart = report["apart"]

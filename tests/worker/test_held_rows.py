@@ -61,6 +61,8 @@ def claim(
         apart=None,
         tasks=None,
         patience=60.0,
+        listens=True,
+        called=False,
     )
     return rows[:-1]
 

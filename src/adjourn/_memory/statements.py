@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from adjourn import sql
-from adjourn._memory.rules import due_at, first_hold, stored_json, taken_queueing_lock, wake
+from adjourn._memory.rules import due_at, first_hold, stored_json, taken_queueing_lock, wake, wake_for
 from adjourn._memory.tables import JobRow, Tables
 from adjourn.sql.constants import HEADS
 from adjourn.types import Row
@@ -46,7 +46,7 @@ def defer_job(
     """Store a new job without a queueing lock."""
     at = due_at(tables, scheduled_at, schedule_in)
     id_ = add_job(tables, queue, task_name, priority, lock, None, stored_json(args), at)
-    return [{"id": id_, "woken": "" if wake(tables, own_transaction) else None}]
+    return [{"id": id_, "woken": "" if _announce(tables, [queue], [at], own_transaction) else None}]
 
 
 def add_job(
@@ -100,8 +100,17 @@ def defer_jobs(
     due = [due_at(tables, *times) for times in zip(scheduled_at, delays, strict=True)]
     columns = zip(queues, task_names, priorities, locks, queueing_locks, stored, due, strict=True)
     rows: list[Row] = [{"id": add_job(tables, *values), "taken": None} for values in columns]
-    wake(tables, own_transaction)
+    _announce(tables, queues, due, own_transaction)
     return rows
+
+
+def _announce(
+    tables: Tables, queues: Sequence[str], due: Sequence[datetime.datetime | None], own_transaction: bool
+) -> bool:
+    """Notify workers of new jobs; return whether any was notified."""
+    if own_transaction or any(at is not None and at > tables.now for at in due):
+        return wake(tables, own_transaction)
+    return wake_for(tables, queues)
 
 
 # Changing jobs

@@ -9,7 +9,17 @@ from collections.abc import Sequence
 
 import attrs
 
-from adjourn._memory.rules import due_at, first_hold, has_head, hold_again, promote, stored_json, wake
+from adjourn._memory.rules import (
+    due_at,
+    first_hold,
+    has_head,
+    hold_again,
+    pass_on,
+    promote,
+    stored_json,
+    wake,
+    wake_for,
+)
 from adjourn._memory.statements import answers
 from adjourn._memory.tables import JobRow, Tables, WorkerRow, with_error
 from adjourn.sql.constants import APART_FROM, DUE_LIMIT, MOST_LOSSES, Hold
@@ -44,6 +54,8 @@ def register_worker(
 @answers
 def unregister_worker(tables: Tables, *, worker_id: int) -> list[Row]:
     """Remove a worker; if it still has jobs, mark it as dead until they are rescued."""
+    if worker := tables.workers.get(worker_id):
+        pass_on(tables, worker_id, worker.queues)
     if tables.of_worker([worker_id]) and worker_id in tables.workers:
         tables.workers[worker_id] = attrs.evolve(tables.workers[worker_id], dead=True)
     else:
@@ -121,6 +133,8 @@ def exchange(
     apart: int | None,
     tasks: Sequence[str] | None,
     patience: float,
+    listens: bool,
+    called: bool,
 ) -> list[Row]:
     """Store the outcomes of jobs, and claim the next jobs."""
     told = [_read(row) for row in json.loads(outcomes or "[]")]
@@ -134,11 +148,19 @@ def exchange(
             freed += [job.lock] if job.lock is not None else []
     ready = {*back, *(job.id for job in promote(tables, freed))}
     next_at = _make_due(tables) if probe else None
-    asked = _Asked(worker_id, limit, queues, busy, probe, concurrency, running, tasks, patience)
+    asked = _Asked(worker_id, limit, queues, busy, probe, concurrency, running, tasks, patience, listens)
     claim = _claim(tables, asked, apart)
     claimed = claim.jobs
     if not ready <= {job.id for job in claimed}:
-        wake(tables, besides=worker_id)
+        left = [job for id_ in ready if (job := tables.jobs[id_]).worker_id is None]
+        if any(job.hold != Hold.READY for job in left):
+            wake(tables, besides=worker_id)
+        else:
+            wake_for(tables, (job.queue for job in left), worker_id)
+    if called and (limit == 0 or claim.apart is not None or len(claimed) == limit):
+        if limit == 0 and (worker := tables.workers.get(worker_id)):
+            tables.workers[worker_id] = attrs.evolve(worker, hungry=False)
+        pass_on(tables, worker_id, queues)
     report = {
         "refused": [row["id"] for row in told if row["id"] not in stored] or None,
         "held": None,  # no transaction locks a row in memory
@@ -233,6 +255,7 @@ class _Asked:
     running: int
     tasks: Sequence[str] | None
     patience: float
+    listens: bool
 
     def best(self, tables: Tables, hold: Hold, limit: int) -> list[JobRow]:
         """Return the best jobs of its queues with this ``hold`` that no worker has, best first."""
@@ -274,8 +297,8 @@ def _claim(tables: Tables, asked: _Asked, apart: int | None) -> _Claim:
         picked = asked.best(tables, Hold.READY, asked.limit)
         if asked.probe or asked.tasks is not None:
             picked = _with_unknown(tables, asked, picked, claim)
-        claim.is_to_repeat = not worker.hungry and len(picked) < asked.limit
-        if claim.is_to_repeat or (worker.hungry and asked.busy):
+        claim.is_to_repeat = not worker.hungry and asked.listens and len(picked) < asked.limit
+        if claim.is_to_repeat or (worker.hungry and (asked.busy or not asked.listens)):
             is_hungry = claim.is_to_repeat
     tables.workers[worker.id] = attrs.evolve(worker, hungry=is_hungry, apart=apart is not None)
     slots = max(asked.concurrency - asked.running, 0)

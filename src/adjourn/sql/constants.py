@@ -31,6 +31,8 @@ MOST_LOSSES = 5
 """A job whose worker has died this many times while it ran the job fails."""
 APART_FROM = 2
 """A job that so many workers had when they died is claimed apart from others, in company that shrinks with each death."""
+MOST_WOKEN = 50
+"""Of more new jobs than these, all workers that are hungry are notified."""
 MOST_ERRORS = 10
 """How many errors of a job are kept: the first, and the last ones."""
 DUE_LIMIT = 1000
@@ -48,6 +50,7 @@ NUMBERS: dict[str, int | str] = {
     "heads": ", ".join(str(int(hold)) for hold in HEADS),
     "most_losses": MOST_LOSSES,
     "apart_from": APART_FROM,
+    "most_woken": MOST_WOKEN,
     "most_errors": MOST_ERRORS,
     "due_limit": DUE_LIMIT,
     "weeks_ahead": WEEKS_AHEAD,

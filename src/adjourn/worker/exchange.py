@@ -114,6 +114,8 @@ class Exchange:
         # Jobs that may kill their worker run apart from others: see `Exchanged.apart`.
         self._apart: int | None = None
         self._is_clearing = False
+        self._is_listening = False
+        self._is_called = False
         # Tasks that this worker knows, and whose jobs wait for a worker that does.
         self._awaited: tuple[str, ...] = ()
         # Until when to wait for outcomes that were set aside, once nothing else is left to do.
@@ -160,8 +162,19 @@ class Exchange:
         self._outbox.outcomes.extend(jobs)
         self._wake.set()
 
-    def notify(self) -> None:
-        """Look for jobs now."""
+    def listens(self, is_listening: bool) -> None:
+        """Take note of whether this worker hears notifications. May be called from any thread."""
+        self._is_listening = is_listening
+
+    def notify(self, is_called: bool = False) -> None:
+        """Look for jobs now.
+
+        Parameters
+        ----------
+        is_called
+            Whether this worker was notified by its id, so that it has to notify another one if it has no room.
+        """
+        self._is_called = self._is_called or is_called
         self._probe_at = 0.0
         self._wake.set()
 
@@ -291,7 +304,7 @@ class Exchange:
             self._hand_back_buffer()
             self.executor.forget_durations()
         limit = 0 if self._stopping else self._room()
-        if not limit and not self._outbox.is_due:
+        if not limit and not self._outbox.is_due and not self._is_called:
             self._serves_again()
             if self._stopping and not len(self.executor) and self._has_to_leave(now):
                 return True
@@ -352,6 +365,7 @@ class Exchange:
         if probing:
             self._probe_at = now + PROBE_INTERVAL
         self._is_in_doubt = True
+        is_called, self._is_called = self._is_called, False
         flight = self.flight = Flight() if limit else None
         try:
             exchanged = await manager.exchange_async(
@@ -366,7 +380,12 @@ class Exchange:
                 apart=self._apart,
                 tasks=self._awaited or None,
                 patience=self.executor.patience,
+                listens=self._is_listening,
+                called=is_called,
             )
+        except BaseException:
+            self._is_called = is_called
+            raise
         finally:
             self.flight = None
         if worker_id != self.worker_id:

@@ -109,6 +109,8 @@ class AsyncWorkerManager:
         apart: int | None = None,
         tasks: Sequence[str] | None = None,
         patience: float = PATIENCE,
+        listens: bool = True,
+        called: bool = False,
     ) -> Exchanged:
         """Store the outcomes of jobs and claim the next jobs, in one round trip and one commit.
 
@@ -137,6 +139,10 @@ class AsyncWorkerManager:
             Those of the tasks that the last exchange has returned as ``unknown`` that this worker knows.
         patience
             Seconds that a job waits for a worker that knows its task, an hour by default.
+        listens
+            Whether the worker hears notifications.
+        called
+            Whether the worker was notified by its id. If it cannot take all there is, another worker is notified.
         """
         rows = await self._run_async(
             "exchange",
@@ -151,6 +157,8 @@ class AsyncWorkerManager:
             apart=apart,
             tasks=None if tasks is None else list(tasks),
             patience=float(patience),
+            listens=listens,
+            called=called,
         )
         report = json.loads(rows.pop()["args"])
         claimed = [self._claimed(row, worker_id) for row in rows]

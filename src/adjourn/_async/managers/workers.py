@@ -86,11 +86,11 @@ class AsyncWorkers(AsyncStatementRunner):
         queues = checked_names("queues", queues)
         check_id("worker_id", worker_id)
         manager = _manager_of(self)
-        exchanged = await manager.exchange_async(worker_id, (), limit=1, queues=queues)
+        exchanged = await manager.exchange_async(worker_id, (), limit=1, queues=queues, listens=False)
         if not exchanged.claimed and exchanged.place:
             # Either this call places the job, or another worker that was faster has placed it.
             await manager.place_async(PLACE_LIMIT)
-            exchanged = await manager.exchange_async(worker_id, (), limit=1, queues=queues)
+            exchanged = await manager.exchange_async(worker_id, (), limit=1, queues=queues, listens=False)
         for job, error in exchanged.unreadable:
             await self.finish_job_async(job, Status.FAILED)
             raise error

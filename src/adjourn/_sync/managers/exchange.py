@@ -110,6 +110,8 @@ class SyncWorkerManager:
         apart: int | None = None,
         tasks: Sequence[str] | None = None,
         patience: float = PATIENCE,
+        listens: bool = True,
+        called: bool = False,
     ) -> Exchanged:
         """Store the outcomes of jobs and claim the next jobs, in one round trip and one commit.
 
@@ -138,6 +140,10 @@ class SyncWorkerManager:
             Those of the tasks that the last exchange has returned as ``unknown`` that this worker knows.
         patience
             Seconds that a job waits for a worker that knows its task, an hour by default.
+        listens
+            Whether the worker hears notifications.
+        called
+            Whether the worker was notified by its id. If it cannot take all there is, another worker is notified.
         """
         rows = self._run(
             "exchange",
@@ -152,6 +158,8 @@ class SyncWorkerManager:
             apart=apart,
             tasks=None if tasks is None else list(tasks),
             patience=float(patience),
+            listens=listens,
+            called=called,
         )
         report = json.loads(rows.pop()["args"])
         claimed = [self._claimed(row, worker_id) for row in rows]

@@ -85,11 +85,11 @@ class SyncWorkers(SyncStatementRunner):
         queues = checked_names("queues", queues)
         check_id("worker_id", worker_id)
         manager = _manager_of(self)
-        exchanged = manager.exchange(worker_id, (), limit=1, queues=queues)
+        exchanged = manager.exchange(worker_id, (), limit=1, queues=queues, listens=False)
         if not exchanged.claimed and exchanged.place:
             # Either this call places the job, or another worker that was faster has placed it.
             manager.place(PLACE_LIMIT)
-            exchanged = manager.exchange(worker_id, (), limit=1, queues=queues)
+            exchanged = manager.exchange(worker_id, (), limit=1, queues=queues, listens=False)
         for job, error in exchanged.unreadable:
             self.finish_job(job, Status.FAILED)
             raise error

@@ -10,13 +10,16 @@
 --   p_apart: null, or the worker runs jobs apart from others: most of the deaths of workers that one of them has seen. Before
 --     it claims the first, it ends those that it has.
 --   p_tasks: those of the tasks in the last report that the worker knows: it claims the jobs that wait for somebody who does.
+--   p_listens: the worker hears notifications. p_called: it was notified by its id; if it cannot take all there is, it passes
+--     that on.
 --   p_patience: after so many seconds such a job is claimed by any worker, which makes it fail.
 -- Returns the claimed jobs, then a last row without id whose args is a report, as JSON: among others, which outcomes were
 -- refused because the job is no longer the worker's, and which jobs another transaction holds, so that their outcomes are
 -- to be sent again.
 create function @schema.adjourn_exchange_v1(
     p_worker bigint, p_outcomes json, p_limit integer, p_queues text[], p_busy boolean, p_probe boolean,
-    p_concurrency integer, p_running integer, p_apart integer, p_tasks text[], p_patience double precision
+    p_concurrency integer, p_running integer, p_apart integer, p_tasks text[], p_patience double precision,
+    p_listens boolean, p_called boolean
 ) returns table (
     id bigint, queue text, task_name text, priority integer, lock text, queueing_lock text, args text, scheduled_at timestamptz,
     attempts integer, claim integer, abort_requested boolean, enqueued_at timestamptz, started_at timestamptz
@@ -210,18 +213,33 @@ begin
             end if;
             if v_apart is not null then
                 null;
-            elsif not v_hungry and cardinality(v_picked) < p_limit then
+            elsif not v_hungry and p_listens and cardinality(v_picked) < p_limit then
                 -- A transaction that stored a job meanwhile did not see the flag, so the worker claims again after this
                 -- commit.
                 update @schema.adjourn_workers set hungry = true where id = p_worker;
                 v_repeat := true;
-            elsif v_hungry and p_busy then
+            elsif v_hungry and (p_busy or not p_listens) then
                 update @schema.adjourn_workers set hungry = false where id = p_worker;
             end if;
         end if;
     end if;
     if not (v_promoted || v_back) <@ v_picked then
-        perform @schema.adjourn_wake_v1(false, p_worker);
+        -- All hungry workers learn of a job that one of them may not be able to take, or that is due later.
+        if exists (
+            select from @schema.adjourn_jobs j where j.id = any(v_promoted || v_back) and j.worker_id is null and j.hold <> @ready
+        ) then
+            perform @schema.adjourn_wake_v1(false, p_worker);
+        else
+            perform @schema.adjourn_wake_for_v1(array(
+                select j.queue from @schema.adjourn_jobs j where j.id = any(v_promoted || v_back) and j.worker_id is null
+            ), p_worker);
+        end if;
+    end if;
+    if p_called and (p_limit = 0 or v_apart is not null or cardinality(v_picked) = p_limit) then
+        if p_limit = 0 then
+            update @schema.adjourn_workers set hungry = false where id = p_worker and hungry;
+        end if;
+        perform @schema.adjourn_pass_on_v1(p_worker, p_queues);
     end if;
 
     return query select null::bigint, null::text, null::text, null::integer, null::text, null::text, json_build_object(

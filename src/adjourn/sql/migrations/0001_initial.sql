@@ -128,6 +128,8 @@ create table @schema.adjourn_schedules (
 );
 
 \ir ../functions/wake_v1.sql
+\ir ../functions/wake_for_v1.sql
+\ir ../functions/pass_on_v1.sql
 
 -- Storing jobs
 \ir ../functions/defer_jobs_v1.sql
