@@ -31,6 +31,10 @@ MOST_LOSSES = 5
 """A job whose worker has died this many times while it ran the job fails."""
 APART_FROM = 2
 """A job that so many workers had when they died is claimed apart from others, in company that shrinks with each death."""
+FEW_QUEUES = 20
+"""A worker of more named queues than these finds out first which of them have jobs."""
+FEW_USED = 100
+"""Into so many queues that have jobs it looks one by one."""
 MOST_WOKEN = 50
 """Of more new jobs than these, all workers that are hungry are notified."""
 MOST_ERRORS = 10
@@ -50,6 +54,8 @@ NUMBERS: dict[str, int | str] = {
     "heads": ", ".join(str(int(hold)) for hold in HEADS),
     "most_losses": MOST_LOSSES,
     "apart_from": APART_FROM,
+    "few_queues": FEW_QUEUES,
+    "few_used": FEW_USED,
     "most_woken": MOST_WOKEN,
     "most_errors": MOST_ERRORS,
     "due_limit": DUE_LIMIT,

@@ -152,17 +152,7 @@ begin
                     order by j.priority desc, j.id limit p_limit for update skip locked
                 );
             else
-                -- With a range of one queue, and an order that begins with the queue, the planner can use only the
-                -- index by queue. With an equality it might use the other index, and read through every waiting job of
-                -- other queues.
-                v_picked := array(
-                    select best.id from (select distinct unnest(p_queues)) q(queue) cross join lateral (
-                        select j.id, j.priority from @schema.adjourn_jobs j
-                        where j.hold = @ready and j.worker_id is null and j.queue >= q.queue and j.queue <= q.queue
-                        order by j.queue, j.priority desc, j.id limit p_limit for update skip locked
-                    ) best
-                    order by best.priority desc, best.id limit p_limit
-                );
+                v_picked := @schema.adjourn_pick_named_v1(p_queues, p_limit);
             end if;
             if v_apart is null and (p_tasks is not null or p_probe) and exists (
                 select from @schema.adjourn_jobs j where j.hold = @unknown

@@ -135,11 +135,12 @@ create table @schema.adjourn_schedules (
 \ir ../functions/defer_jobs_v1.sql
 \ir ../functions/defer_periodic_v1.sql
 
--- What workers do: the first six are called by the others.
+-- What workers do: the first seven are called by the others.
 \ir ../functions/promote_v1.sql
 \ir ../functions/with_error_v1.sql
 \ir ../functions/put_back_v1.sql
 \ir ../functions/turn_of_apart_v1.sql
+\ir ../functions/pick_named_v1.sql
 \ir ../functions/pick_apart_v1.sql
 \ir ../functions/pick_unknown_v1.sql
 \ir ../functions/exchange_v1.sql

@@ -1,0 +1,52 @@
+-- Lock the best ready jobs of these queues, and return their ids, best first.
+--   With many named queues most are empty. To look into each costs more than to find out which have jobs, if those are few, or
+--   to read the best jobs of all queues, if many of them are served. If neither finds enough, each queue is looked into.
+create function @schema.adjourn_pick_named_v1(p_queues text[], p_limit integer) returns bigint[]
+language plpgsql as $$
+declare
+    v_queues text[] := p_queues;
+    v_ids bigint[];
+begin
+    if cardinality(p_queues) > @few_queues then
+        with recursive used(queue) as (
+            (select j.queue from @schema.adjourn_jobs j where j.hold = @ready order by j.queue limit 1)
+            union all
+            select (
+                select j.queue from @schema.adjourn_jobs j where j.hold = @ready and j.queue > used.queue order by j.queue limit 1
+            )
+            from used where used.queue is not null
+        )
+        select coalesce(array_agg(first.queue), '{}') into v_queues from (
+            select used.queue from used where used.queue is not null limit @few_used + 1
+        ) first;
+        if cardinality(v_queues) > @few_used then
+            v_queues := p_queues;
+            v_ids := array(
+                select best.id from (
+                    select j.id, j.queue from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id is null
+                    order by j.priority desc, j.id limit 1000 + 2 * p_limit
+                ) best
+                where best.queue in (select unnest(p_queues))
+            );
+            v_ids := array(
+                select j.id from @schema.adjourn_jobs j where j.id = any(v_ids) and j.hold = @ready and j.worker_id is null
+                order by j.priority desc, j.id limit p_limit for update skip locked
+            );
+            if cardinality(v_ids) = p_limit then
+                return v_ids;
+            end if;
+        else
+            v_queues := array(select queue from unnest(v_queues) queue where queue in (select unnest(p_queues)));
+        end if;
+    end if;
+    -- With a range of one queue, and an order that begins with the queue, the planner can use only the index by queue. With an
+    -- equality it might use the other index, and read through every waiting job of other queues.
+    return array(
+        select best.id from (select distinct unnest(v_queues)) q(queue) cross join lateral (
+            select j.id, j.priority from @schema.adjourn_jobs j
+            where j.hold = @ready and j.worker_id is null and j.queue >= q.queue and j.queue <= q.queue
+            order by j.queue, j.priority desc, j.id limit p_limit for update skip locked
+        ) best
+        order by best.priority desc, best.id limit p_limit
+    );
+end $$;
