@@ -11,12 +11,14 @@ import psycopg
 import pytest
 
 import adjourn
+from adjourn._drivers import settings as driver_settings
 from adjourn.exceptions import ConnectorException
 from adjourn.jobs import Job
 from adjourn.types import Statement
 from dispatch.pairs import ADAPTED, DRIVERS, Pair
 from support.bench import Bench
 from support.settings import role_has
+from support.waiting import BOUND
 
 SETTINGS: dict[str, dict[str, str]] = {
     "SQL dates": {"DateStyle": "SQL, DMY", "TimeZone": "Asia/Kolkata"},
@@ -213,6 +215,22 @@ async def test_a_role_that_may_only_read_reads_and_hears_why_it_cannot_write(
             reason = "read-only transaction" if pair is ADAPTED else "default_transaction_read_only = off"
             with pytest.raises(ConnectorException, match=reason):
                 await app.tasks["grüßen"].defer_async(name="a")
+
+
+async def test_a_server_that_does_not_answer_the_first_statement_is_given_up(
+    database: str, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if pair is ADAPTED:
+        pytest.skip("its pool is its driver's, and its sessions are given up as any call of theirs")
+    monkeypatch.setattr(driver_settings, "_setting", lambda _: "(SELECT count(*) FROM pg_sleep(60)")
+    connector = pair.connector(database, 2, 1)
+    async with asyncio.timeout(BOUND):
+        with pytest.raises(ConnectorException):
+            await connector.open_async()
+        with pytest.raises(ConnectorException):
+            await connector.session_async()
+        with pytest.raises(ConnectorException):
+            await asyncio.to_thread(connector.session)
 
 
 def now(observer: psycopg.Connection) -> datetime.datetime:

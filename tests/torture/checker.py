@@ -313,11 +313,12 @@ def queueing_lock(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iter
         if deferred.queueing_lock is not None:
             by_lock[deferred.queueing_lock].append(deferred)
     for name, group in by_lock.items():
-        group.sort(key=lambda each: each.acknowledged)
-        for first, second in itertools.pairwise(group):
-            first_run = next(iter(story.runs.get(first.job, ())), None)
+        for first, second in itertools.permutations(group, 2):
+            run = next(iter(story.runs.get(first.job, ())), None)
             # A claim above the first may follow one that never began, and the queueing lock went with that one.
-            if first_run and first_run.claim == 1 and second.acknowledged_wall < first_run.claimed:
+            if run is None or run.claim > 1 or first.acknowledged > second.asked:
+                continue
+            if second.acknowledged_wall < run.claimed:
                 yield f"queueing lock {name}: jobs {first.job} and {second.job} waited at the same time"
 
 

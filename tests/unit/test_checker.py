@@ -110,6 +110,15 @@ def good() -> Made:
     # One job of a queueing lock after the other.
     made.run(20, 2, queueing_lock="q", claimed=DAY + 1.9)
     made.run(21, 4, queueing_lock="q")
+    # Two whose answers came in another order than they were stored in.
+    made.defer(22, 6.5, queueing_lock="r")
+    made.begin(22, 6.2, claimed=DAY + 6.1)
+    made.end(22, 6.3)
+    made.row(22)
+    made.defer(23, 6.45, queueing_lock="r")
+    made.begin(23, 6.6, claimed=DAY + 6.55)
+    made.end(23, 6.7)
+    made.row(23)
     # What was to fail, and what was rolled back or refused.
     made.run(30, 4, task="fails")
     made.row(30, "failed", task="fails")

@@ -156,6 +156,8 @@ async def test_a_worker_that_can_neither_claim_nor_finish_does_not_count_as_aliv
     broken: list[int] = []
     lost: list[events.ConnectionLost] = []
     app.events.subscribe(events.ConnectionLost, lost.append)
+    restored: list[events.ConnectionRestored] = []
+    app.events.subscribe(events.ConnectionRestored, restored.append)
 
     async def exchange_or_fail_async(manager: AsyncWorkerManager, worker_id: int, outcomes: Any, **options: Any) -> Any:
         if worker_id in broken:
@@ -170,12 +172,17 @@ async def test_a_worker_that_can_neither_claim_nor_finish_does_not_count_as_aliv
         if context.worker_name == "broken":
             broken.append(context.job.worker_id or 0)
 
+    # So short that heartbeats of its own could keep it alive.
+    monkeypatch.setattr("adjourn.worker.outage.LONGEST_DELAY", 0.1)
     options = {**OPTIONS, "stalled_worker_timeout": 1.0}
     job_id = await work.defer_async()
     async with bench.working(name="broken", **options):
         await bench.until(lambda: broken)
+        await asyncio.sleep(2.5)
         async with bench.working(name="sound", **options):
             job = await bench.ended(job_id)
+        broken.clear()
+        await bench.until(lambda: restored)
     assert runs == ["broken", "sound"]
     assert job.attempts == 2
     assert [each.is_news for each in lost].count(True) == 1

@@ -89,6 +89,7 @@ class DriversSession(AsyncSession):
     def __init__(self, session: Any) -> None:
         self.session = session
         self.is_wakeable: bool = session.is_wakeable
+        self.can_listen: bool = session.can_listen
         self._calls = Calls()
 
     async def execute_async(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:

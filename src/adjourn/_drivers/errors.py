@@ -16,7 +16,8 @@ UNTRANSLATABLE = "22P05"
 _UNPREPARED = (
     "There is a connection pooler in transaction mode in between, which mixes up the prepared statements of its clients: "
     "pass pooler=True to the connector, and have your own pools and connections prepare no statements "
-    "(prepare_threshold=None for psycopg, prepared_statement_cache_size=0 for SQLAlchemy's asyncpg)."
+    "(for psycopg prepare_threshold=None; for SQLAlchemy's asyncpg connect_args={'statement_cache_size': 0, "
+    "'prepared_statement_cache_size': 0, 'prepared_statement_name_func': str})."
 )
 _REMEDIES = {
     "42P05": _UNPREPARED,

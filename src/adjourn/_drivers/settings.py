@@ -65,6 +65,8 @@ def greeting(process: int | None, *, sets: bool, lasting: bool) -> str:
         Whether it is a worker's session.
     """
     columns = ["pg_backend_pid() AS process", "current_setting('server_encoding') AS encoding"]
+    if lasting:
+        columns.append("current_setting('default_transaction_isolation') AS isolation")
     direct = "true" if process is None else f"pg_backend_pid() = {process:d}"
     if sets:
         columns.append(f"{_setting(EVERY_SESSION)} WHERE {direct}) AS settings")
@@ -141,14 +143,22 @@ def is_pooled(facts: Mapping[str, Any], process: int | None, pooler: bool | None
     Raises
     ------
     ConnectorException
-        If the database cannot hold the texts of jobs.
+        If the database cannot hold the texts of jobs, or the sessions behind a pooler are not isolated as a worker needs
+        it.
     """
     check_encoding(facts["encoding"], place)
-    if pooler is not None:
-        return pooler
-    if process is None or facts["process"] == process:
+    is_behind = pooler if pooler is not None else process is not None and facts["process"] != process
+    if not is_behind:
         return False
-    _say_once(place)
+    isolation = facts.get("isolation", "read committed")
+    if isolation != "read committed":
+        raise exceptions.ConnectorException(
+            f"Sessions behind the connection pooler ({place}) begin with default_transaction_isolation = {isolation!r}, "
+            "and nothing can be set in them. Run `alter role ... set default_transaction_isolation = 'read committed'`, "
+            "or connect workers to the server itself."
+        )
+    if pooler is None:
+        _say_once(place)
     return True
 
 

@@ -107,8 +107,15 @@ def answer(question: Callable[[], T]) -> T:
 
 
 def pause(seconds: float) -> None:
-    """Wait for some seconds; with 0, let others have a turn."""
+    """Wait for some seconds."""
     time.sleep(seconds)
+
+
+class Pace:
+    """Does nothing: a thread keeps nobody from theirs."""
+
+    def keep(self) -> None:
+        """Go on."""
 
 
 def run_sync(call: Callable[[], T]) -> T:

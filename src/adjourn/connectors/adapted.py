@@ -11,6 +11,7 @@ on an event loop in a thread, which costs each call a hop to that thread and bac
 from __future__ import annotations
 
 import abc
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
@@ -332,8 +333,12 @@ class DriverHalf(AsyncPooledHalf[Any]):
         session = DriversSession(await self._driver.session_async(self.pool if self.is_external else None))
         try:
             text = greeting(None, sets=not self._driver.pooler, lasting=True)
-            (facts,) = await session.execute_async(Statement("greeting", text), None)
+            async with asyncio.timeout(self.timeout):
+                (facts,) = await session.execute_async(Statement("greeting", text), None)
             check_encoding(facts["encoding"])
+        except TimeoutError as error:
+            await uninterrupted(session.close_async)
+            raise exceptions.ConnectorException("The server did not answer a session's first statement.") from error
         except BaseException:
             await uninterrupted(session.close_async)
             raise

@@ -20,6 +20,8 @@ WORKER: logging.Logger = logging.getLogger("adjourn.worker")
 LONGEST_ERROR = 300
 """Characters of an error that one record shows."""
 
+MOST_JOBS = 1000
+"""The most jobs that a record describes."""
 LONGEST_NAMES = 500
 """The most characters of a list of tasks that a message shows."""
 
@@ -47,7 +49,7 @@ def log_jobs(level: int, action: str, what: str, concerned: Any) -> None:
     named = "no job" if not count else f"{count} jobs of task {concerned[0].task_name}"
     if count == 1:
         named = concerned[0].call_string
-    extra = {"action": action, "jobs": [job.log_context() for job in concerned]}
+    extra = {"action": action, "jobs": [job.log_context() for job in concerned[:MOST_JOBS]]}
     JOBS.log(level, "%s %s", what, named, extra=extra)
 
 

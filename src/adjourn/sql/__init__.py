@@ -15,8 +15,16 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 
-from adjourn.sql.errors import found_locked, lacks_right, missing_right, out_of_date, speaks_of_schema
-from adjourn.sql.history import SchemaVersion, latest_version, own_folder, versions
+from adjourn.sql.errors import (
+    found_locked,
+    lacks_right,
+    missing_grant,
+    missing_right,
+    out_of_date,
+    renamed,
+    speaks_of_schema,
+)
+from adjourn.sql.history import SchemaVersion, function_of, latest_version, own_folder, versions
 from adjourn.sql.templates import DEFAULT_SCHEMA, channel, checked, read, render
 from adjourn.types import Statement
 
@@ -25,10 +33,13 @@ __all__ = [
     "SchemaVersion",
     "channel",
     "found_locked",
+    "function_of",
     "lacks_right",
     "latest_version",
+    "missing_grant",
     "missing_right",
     "out_of_date",
+    "renamed",
     "speaks_of_schema",
     "statements",
     "versions",

@@ -102,6 +102,23 @@ def _own_migrations() -> tuple[Migration, ...]:
     return tuple(read_migrations(own_folder()))
 
 
+def function_of(name: str, schema: str) -> Statement | None:
+    """Return the statement that makes one of adjourn's functions, or makes it anew; None if there is none of that name.
+
+    Parameters
+    ----------
+    name
+        The function's name, such as ``adjourn_wake_v1``.
+    schema
+        The name of the schema.
+    """
+    file = own_folder().joinpath("functions", name.removeprefix("adjourn_") + ".sql")
+    if not file.is_file():
+        return None
+    text = templates.render(file.read_text("utf-8"), schema)
+    return Statement(f"make_{name}", text.replace("create function", "create or replace function", 1))
+
+
 def versions(schema: str = DEFAULT_SCHEMA, folder: Traversable | None = None) -> list[SchemaVersion]:
     """Return all versions in order, rendered for a schema.
 

@@ -89,6 +89,7 @@ class HeartbeatThread(threading.Thread):
         self._stop_asked = False
         self._woken = threading.Event()
         self._session: SyncSessionLike | None = None
+        self._is_listening = False
         self._trips = RoundTrips(options.longest_round_trip, self.give_up)
         self._is_given_up = False
         self._outage = Outage()
@@ -162,7 +163,8 @@ class HeartbeatThread(threading.Thread):
             manager = SyncWorkerManager(watched, connector.json_loads, self._app.job_manager.schema)
             timetable, timeout = timetable_of(self._app.job_manager), self._options.stalled_worker_timeout
             caretaker = SyncCaretaker(manager, timetable, timeout, self._app.events)
-            if self._options.listen_notify:
+            self._is_listening = self._options.listen_notify and session.can_listen
+            if self._is_listening:
                 with self._trips:
                     session.listen(sql.channel(self._app.job_manager.schema))
                 self._on_listening(True)
@@ -186,6 +188,8 @@ class HeartbeatThread(threading.Thread):
         self._outage.end()
         if heartbeat.alive:
             self._lease.confirm(asked_at, seconds)
+        elif worker_id == self._worker_id():
+            self._lease.revoke()
         self._on_beat(worker_id, heartbeat)
         if heartbeat.expired and caretaker.rescue():
             self._on_notified(False)
@@ -193,7 +197,7 @@ class HeartbeatThread(threading.Thread):
 
     def _wait(self, session: SyncSessionLike) -> None:
         """Wait until the next heartbeat, and pass on notifications meanwhile."""
-        if not self._options.listen_notify:
+        if not self._is_listening:
             self._pause(self._interval)
             return
         deadline = time.monotonic() + self._interval

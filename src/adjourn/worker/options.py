@@ -189,7 +189,7 @@ class Options:
             "have Postgres announce new jobs at once",
             reads=bool,
             letter="l",
-            off=("--no-listen-notify", "only poll for jobs, as is needed behind a pooler in transaction mode"),
+            off=("--no-listen-notify", "only poll for jobs, as a worker does by itself behind a pooler"),
         ),
     )
     delete_jobs: DeleteJobCondition = attrs.field(

@@ -62,8 +62,8 @@ class Worker:
         How long running jobs may take to end once the worker is stopped; after that, async jobs are cancelled, and 5
         seconds later, jobs that have not ended go back to their queue. In seconds. Default: None, no limit.
     listen_notify
-        Have Postgres announce new jobs at once. False: only poll for jobs, as is needed behind a pooler in transaction
-        mode. Default: True.
+        Have Postgres announce new jobs at once. False: only poll for jobs, as a worker does by itself behind a pooler.
+        Default: True.
     delete_jobs
         Which finished jobs to delete instead of keeping them: ``"never"``, ``"successful"`` or ``"always"``. Default:
         "never".

@@ -91,7 +91,7 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
         engine: AsyncEngine = driver.make_engine(
             self._name, names.create_engine_async, self.url, self.options, connecting, may_prepare=may_prepare
         )
-        greets(engine, self._pooler, self._place())
+        greets(engine, self._pooler, self._place(), driver.pool_timeout(self.options))
         return engine
 
     async def make_pool_async(self) -> AsyncEngine:

@@ -22,7 +22,7 @@ from adjourn._drivers.connections import remedy
 from adjourn._drivers.errors import explained, unexpected
 from adjourn._drivers.psycopg2.private import arguments_of
 from adjourn._drivers.settings import ENCODING, check_pooler, greeting, is_pooled
-from adjourn._drivers.sockets import readable
+from adjourn._drivers.sockets import limited, readable
 from adjourn.types import Parameters, Row, Statement
 
 T = TypeVar("T")
@@ -174,7 +174,7 @@ def _greet(connection: Connection, options: Psycopg2Options, *, lasting: bool) -
     process = connection.info.backend_pid
     text = greeting(process, sets=options.pooler is not True, lasting=lasting)
     try:
-        with translating():
+        with translating(), limited(connection, options.timeout):
             (facts,) = run(connection, Statement("greeting", text), None)
         return is_pooled(facts, process, options.pooler, whereabouts(options.connection))
     except BaseException:

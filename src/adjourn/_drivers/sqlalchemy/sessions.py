@@ -12,6 +12,8 @@ from sqlalchemy import Connection, event
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from adjourn._drivers.settings import greeting, is_pooled
+from adjourn._drivers.sockets import limited
+from adjourn._drivers.sqlalchemy.private import transport_of
 
 _IS_POOLED = "adjourn: goes through a pooler"
 
@@ -37,17 +39,18 @@ def always_prepares(driver: str) -> bool:
     return driver == "asyncpg"
 
 
-def greets(engine: Any, pooler: bool | None, place: str) -> None:
-    """Have each new connection of adjourn's own engine set what adjourn depends on."""
+def greets(engine: Any, pooler: bool | None, place: str, timeout: float) -> None:
+    """Have each new connection of adjourn's own engine set what adjourn depends on, within some seconds."""
 
     def greet(connection: Any, entry: ConnectionPoolEntry) -> None:
         process = process_of(connection)
         text = greeting(process, sets=pooler is not True, lasting=False)
         try:
-            with contextlib.closing(connection.cursor()) as cursor:
-                cursor.execute(text)
-                facts = dict(zip((column[0] for column in cursor.description), cursor.fetchone(), strict=True))
-            connection.commit()
+            with limited(socket_of(connection), timeout):
+                with contextlib.closing(connection.cursor()) as cursor:
+                    cursor.execute(text)
+                    facts = dict(zip((column[0] for column in cursor.description), cursor.fetchone(), strict=True))
+                connection.commit()
             entry.info[_IS_POOLED] = is_pooled(facts, process, pooler, place)
         except BaseException:
             connection.close()
@@ -66,6 +69,12 @@ def goes_through_pooler(connection: Connection, pooler: bool | None, place: str)
         connection.rollback()
         found = connection.info[_IS_POOLED] = is_pooled(facts, process, pooler, place)
     return found
+
+
+def socket_of(connection: Any) -> Any:
+    """Return what has the descriptor of a connection's socket."""
+    raw = getattr(connection, "driver_connection", connection)
+    return raw if hasattr(raw, "fileno") else transport_of(raw).get_extra_info("socket")
 
 
 def process_of(connection: Any) -> int:

@@ -23,7 +23,7 @@ from adjourn._domain.checks import function_or
 from adjourn._drivers.psycopg import options as driver
 from adjourn._drivers.psycopg.private import closing_optional
 from adjourn._drivers.settings import ENCODING, check_can_listen, greeting, is_pooled
-from adjourn._drivers.sockets import hang_up
+from adjourn._drivers.sockets import hang_up, limited
 from adjourn._drivers.wrappers import unwrapped
 from adjourn._runtime import threads as runtime
 from adjourn._runtime.forks import keep_for_ever
@@ -363,9 +363,10 @@ def greeted(connection: Connection[Any], options: driver.PsycopgOptions, *, last
     """
     process = connection.info.backend_pid
     text = greeting(process, sets=options.pooler is not True, lasting=lasting)
-    (facts,) = run_on(connection, Statement("greeting", text), None)
-    if not connection.autocommit:
-        connection.commit()
+    with limited(connection, options.timeout):
+        (facts,) = run_on(connection, Statement("greeting", text), None)
+        if not connection.autocommit:
+            connection.commit()
     is_behind = is_pooled(facts, process, options.pooler, driver.place_of(connection))
     if is_behind and not options.chooses_preparing:
         connection.prepare_threshold = None

@@ -92,7 +92,7 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
         engine: Engine = driver.make_engine(
             self._name, names.create_engine, self.url, self.options, connecting, may_prepare=may_prepare
         )
-        greets(engine, self._pooler, self._place())
+        greets(engine, self._pooler, self._place(), driver.pool_timeout(self.options))
         return engine
 
     def make_pool(self) -> Engine:

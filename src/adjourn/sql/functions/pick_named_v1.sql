@@ -1,6 +1,7 @@
 -- Lock the best ready jobs of these queues, and return their ids, best first.
---   With many named queues most are empty. To look into each costs more than to find out which have jobs, if those are few, or
---   to read the best jobs of all queues, if many of them are served. If neither finds enough, each queue is looked into.
+--   With many named queues most are empty, and to look into each costs much. So first the best jobs of all queues are looked
+--   through, up to a bound. If too few of them are served, those queues are looked into that have jobs; if these are many,
+--   all.
 create function @schema.adjourn_pick_named_v1(p_queues text[], p_limit integer) returns bigint[]
 language plpgsql as $$
 declare
@@ -8,6 +9,20 @@ declare
     v_ids bigint[];
 begin
     if cardinality(p_queues) > @few_queues then
+        v_ids := array(
+            select best.id from (
+                select j.id, j.queue from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id is null
+                order by j.priority desc, j.id limit 1000 + 2 * p_limit
+            ) best
+            where best.queue in (select unnest(p_queues))
+        );
+        v_ids := array(
+            select j.id from @schema.adjourn_jobs j where j.id = any(v_ids) and j.hold = @ready and j.worker_id is null
+            order by j.priority desc, j.id limit p_limit for update skip locked
+        );
+        if cardinality(v_ids) = p_limit then
+            return v_ids;
+        end if;
         with recursive used(queue) as (
             (select j.queue from @schema.adjourn_jobs j where j.hold = @ready order by j.queue limit 1)
             union all
@@ -21,20 +36,6 @@ begin
         ) first;
         if cardinality(v_queues) > @few_used then
             v_queues := p_queues;
-            v_ids := array(
-                select best.id from (
-                    select j.id, j.queue from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id is null
-                    order by j.priority desc, j.id limit 1000 + 2 * p_limit
-                ) best
-                where best.queue in (select unnest(p_queues))
-            );
-            v_ids := array(
-                select j.id from @schema.adjourn_jobs j where j.id = any(v_ids) and j.hold = @ready and j.worker_id is null
-                order by j.priority desc, j.id limit p_limit for update skip locked
-            );
-            if cardinality(v_ids) = p_limit then
-                return v_ids;
-            end if;
         else
             v_queues := array(select queue from unnest(v_queues) queue where queue in (select unnest(p_queues)));
         end if;
