@@ -91,7 +91,7 @@ class Actor:
             worker_id=self.worker_id,
             outcomes=json.dumps(told) if told else None,
             limit=limit,
-            queues=self.random.choice([None, ["default"]]),
+            queues=self.random.choice([None, '{"default"}']),
             busy=self.random.random() < 0.5,
             probe=True,
             concurrency=self.random.choice([limit, 1]),

@@ -349,7 +349,10 @@ async def test_a_worker_of_many_queues_claims_the_best_of_their_jobs(
         "from generate_series(0, %s) q, generate_series(0, 1) p",
         [queues_with_jobs - 1],
     )
-    served = [f"queue {n}" for n in range(0, 6000, 3)]
+    served = [f"queue {n}" for n in range(0, 6000, 3)] + ['odd "\\ {name},\n\t', "NULL", ""]
+    observer.execute(
+        "update adjourn.adjourn_jobs set queue = %s where queue = 'queue 0' and priority = 0", [served[-3]]
+    )
     expected = observer.execute(
         "select id from adjourn.adjourn_jobs where queue = any(%s) order by priority desc, id", [served]
     ).fetchall()

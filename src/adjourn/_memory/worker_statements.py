@@ -126,7 +126,7 @@ def exchange(
     worker_id: int,
     outcomes: str | None,
     limit: int,
-    queues: Sequence[str] | None,
+    queues: str | None,
     busy: bool,
     probe: bool,
     concurrency: int,
@@ -149,7 +149,9 @@ def exchange(
             freed += [job.lock] if job.lock is not None else []
     ready = {*back, *(job.id for job in promote(tables, freed))}
     next_at = _make_due(tables) if probe else None
-    asked = _Asked(worker_id, limit, queues, busy, probe, concurrency, running, tasks, patience, listens)
+    # The text of an array whose elements are quoted, as JSON would but for control characters.
+    named = None if queues is None else json.loads(f"[{queues[1:-1]}]", strict=False)
+    asked = _Asked(worker_id, limit, named, busy, probe, concurrency, running, tasks, patience, listens)
     claim = _claim(tables, asked, apart)
     claimed = claim.jobs
     if not ready <= {job.id for job in claimed}:
@@ -161,7 +163,7 @@ def exchange(
     if called and (limit == 0 or claim.apart is not None or len(claimed) == limit):
         if limit == 0 and (worker := tables.workers.get(worker_id)):
             tables.workers[worker_id] = attrs.evolve(worker, hungry=False)
-        pass_on(tables, worker_id, queues)
+        pass_on(tables, worker_id, named)
     report = {
         "refused": [row["id"] for row in told if row["id"] not in stored] or None,
         "held": None,  # no transaction locks a row in memory

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -21,6 +22,14 @@ PLACE_LIMIT = 200
 """How many jobs with locks one transaction places; promotions wait until it ends."""
 PATIENCE = 3600.0
 """Seconds that a job waits for a worker that knows its task."""
+
+
+@functools.lru_cache(maxsize=16)
+def _written(queues: tuple[str, ...]) -> str:
+    """Return the names of queues as the text of an array: thousands of them are written once, and no driver looks into
+    them."""
+    names = (name.replace("\\", "\\\\").replace('"', '\\"') for name in queues)
+    return "{" + ",".join('"' + name + '"' for name in names) + "}"
 
 
 @attrs.define
@@ -152,7 +161,7 @@ class SyncWorkerManager:
             worker_id=worker_id,
             outcomes=dump_outcomes(outcomes),
             limit=limit,
-            queues=None if queues is None else list(queues),
+            queues=None if queues is None else _written(tuple(queues)),
             busy=busy,
             probe=probe,
             concurrency=limit if concurrency is None else concurrency,

@@ -1,7 +1,7 @@
 -- Lock the best ready jobs of these queues, and return their ids, best first.
 --   With many named queues most are empty, and to look into each costs much. So first the best jobs of all queues are looked
 --   through, up to a bound. If too few of them are served, those queues are looked into that have jobs; if these are many,
---   all.
+--   all. (`is true` has the planner make a hash table of the names, whose number it does not know, and no loop.)
 create function @schema.adjourn_pick_named_v1(p_queues text[], p_limit integer) returns bigint[]
 language plpgsql as $$
 declare
@@ -11,10 +11,10 @@ begin
     if cardinality(p_queues) > @few_queues then
         v_ids := array(
             select best.id from (
-                select j.id, j.queue from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id is null
+                select j.id, j.priority, j.queue from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id is null
                 order by j.priority desc, j.id limit 1000 + 2 * p_limit
             ) best
-            where best.queue in (select unnest(p_queues))
+            where (best.queue in (select unnest(p_queues))) is true order by best.priority desc, best.id limit 2 * p_limit
         );
         v_ids := array(
             select j.id from @schema.adjourn_jobs j where j.id = any(v_ids) and j.hold = @ready and j.worker_id is null
@@ -37,7 +37,7 @@ begin
         if cardinality(v_queues) > @few_used then
             v_queues := p_queues;
         else
-            v_queues := array(select queue from unnest(v_queues) queue where queue in (select unnest(p_queues)));
+            v_queues := array(select queue from unnest(v_queues) queue where (queue in (select unnest(p_queues))) is true);
         end if;
     end if;
     -- With a range of one queue, and an order that begins with the queue, the planner can use only the index by queue. With an
