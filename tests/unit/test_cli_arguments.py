@@ -82,7 +82,7 @@ def test_flags_of_a_worker_are_options_of_a_worker() -> None:
         *("worker", "-n", "name", "-q", "a, b", "-c", "2", "-p", "0.5", "--shutdown-graceful-timeout", "0"),
         *("-a", "0.7", "--timeout", "60"),
         *("--one-shot", "--no-listen-notify", "--delete-jobs", "Successful"),
-        *("--update-heartbeat-interval", "1", "--stalled-worker-timeout", "3"),
+        *("--update-heartbeat-interval", "1", "--stalled-worker-timeout", "3", "--round-trip-timeout", "2"),
     )
     assert everything == {
         "name": "name",
@@ -97,6 +97,7 @@ def test_flags_of_a_worker_are_options_of_a_worker() -> None:
         "delete_jobs": "successful",
         "update_heartbeat_interval": 1.0,
         "stalled_worker_timeout": 3.0,
+        "round_trip_timeout": 2.0,
     }
 
 

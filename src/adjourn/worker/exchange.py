@@ -327,8 +327,9 @@ class Exchange:
             )
         except Exception as error:
             if worker_id == self.worker_id:  # otherwise it was declared dead meanwhile, and has forgotten them
-                self._outbox.not_stored(batch, error)
                 self._doubt.sent(each.id for each in batch)
+                if self._outbox.not_stored(batch, error):
+                    self.silence = 0.0  # the database has answered, and the others are stored without that outcome
             raise
         finally:
             self.flight = None
