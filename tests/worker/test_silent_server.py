@@ -80,7 +80,7 @@ class Away:
         return row["at"]
 
     async def _has_beaten_since(self, first: Any) -> bool:
-        return await self._last_heartbeat() != first
+        return bool(await self._last_heartbeat() != first)
 
 
 @pytest.fixture
