@@ -11,6 +11,21 @@ from adjourn.worker.lease import Lease, now
 from adjourn.worker.watch import RoundTrips, dropped, within
 
 
+# Functions, because what these tell changes with time, and a type checker takes an attribute for the same.
+
+
+def is_valid(lease: Lease) -> bool:
+    return lease.is_valid
+
+
+def is_due(lease: Lease) -> bool:
+    return lease.is_due
+
+
+def look_at(doubt: Doubt) -> float | None:
+    return doubt.look_at
+
+
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time that a lease sees, as the only element."""
@@ -21,14 +36,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def test_a_lease_counts_from_the_question_and_not_from_the_answer(clock: list[float]) -> None:
     lease = Lease(30, 10)
-    assert not lease.is_valid
+    assert not is_valid(lease)
     asked_at = clock[0]
     clock[0] += 25
     lease.confirm(asked_at)
-    assert lease.is_valid
-    assert lease.is_due
+    assert is_valid(lease)
+    assert is_due(lease)
     clock[0] += 6
-    assert not lease.is_valid
+    assert not is_valid(lease)
 
 
 def test_an_older_heartbeat_does_not_shorten_a_lease_and_a_death_ends_it(clock: list[float]) -> None:
@@ -36,12 +51,12 @@ def test_an_older_heartbeat_does_not_shorten_a_lease_and_a_death_ends_it(clock: 
     lease.confirm(clock[0])
     lease.confirm(clock[0] - 20, 1)
     clock[0] += 19
-    assert lease.is_valid
-    assert not lease.is_due
+    assert is_valid(lease)
+    assert not is_due(lease)
     clock[0] += 2
-    assert lease.is_due
+    assert is_due(lease)
     lease.revoke()
-    assert not lease.is_valid
+    assert not is_valid(lease)
 
 
 def test_the_clock_of_a_lease_goes_forward() -> None:
@@ -71,15 +86,15 @@ def test_doubt_looks_again_after_twice_the_time_until_all_jobs_are_given_up(monk
     monkeypatch.setattr("time.monotonic", lambda: 100.0)
     doubt = Doubt(10)
     doubt.looked()
-    assert doubt.look_at is None
+    assert look_at(doubt) is None
     doubt.gave_up()
-    assert doubt.look_at == 110
+    assert look_at(doubt) == 110
     doubt.looked()
-    assert doubt.look_at == 120
+    assert look_at(doubt) == 120
     doubt.looked()
-    assert doubt.look_at == 140
+    assert look_at(doubt) == 140
     doubt.forget()
-    assert doubt.look_at is None
+    assert look_at(doubt) is None
 
 
 def test_an_outcome_that_was_sent_before_is_refused_in_silence_once() -> None:
