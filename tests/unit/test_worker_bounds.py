@@ -10,7 +10,6 @@ from adjourn.worker.doubt import Doubt
 from adjourn.worker.lease import Lease, now
 from adjourn.worker.watch import RoundTrips, dropped, within
 
-
 # Functions, because what these tell changes with time, and a type checker takes an attribute for the same.
 
 
