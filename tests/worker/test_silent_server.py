@@ -45,9 +45,10 @@ class Told:
 class Away:
     """A worker that reaches its database through a proxy."""
 
-    def __init__(self, app: adjourn.App, proxy: Proxy) -> None:
+    def __init__(self, app: adjourn.App, proxy: Proxy, bystander: adjourn.App) -> None:
         self.app = app
         self.proxy = proxy
+        self.bystander = bystander
         self.told = Told(
             app,
             events.ConnectionLost,
@@ -69,7 +70,13 @@ class Away:
             # It registers on the first, and then starts its heartbeat.
             await until_async(lambda: len(self.proxy.links) == before + 2)
             self.exchange, self.heartbeat = self.proxy.links[before:]
+            await until_async(self._has_beaten)
             yield self.worker
+
+    async def _has_beaten(self) -> bool:
+        """Return whether the heartbeat's connection is made, and has been used."""
+        workers = await self.bystander.job_manager.list_workers_async()
+        return any(each.id == self.worker.worker_id and each.last_heartbeat_at > each.started_at for each in workers)
 
 
 @pytest.fixture
@@ -77,7 +84,7 @@ async def away(app: adjourn.App, database: str) -> AsyncIterator[Away]:
     with proxied(database) as (proxy, dsn):
         there = app.with_connector(adjourn.PsycopgConnector(dsn, min_size=1, max_size=2, timeout=3))
         async with there.open_async():
-            yield Away(there, proxy)
+            yield Away(there, proxy, app)
 
 
 async def test_when_the_connection_that_claims_and_stores_falls_silent_another_takes_its_place(
