@@ -265,11 +265,11 @@ class App(blueprints.Blueprint):
         self.close()
 
     def check_connection(self) -> bool:
-        """Ask the database whether it has adjourn's tables. Blocks."""
+        """Ask the database whether it has adjourn's tables, and functions that work on them. Blocks."""
         return self.job_manager.check_connection()
 
     async def check_connection_async(self) -> bool:
-        """Ask the database whether it has adjourn's tables."""
+        """Ask the database whether it has adjourn's tables, and functions that work on them."""
         return await self.job_manager.check_connection_async()
 
     def perform_import_paths(self) -> None:
@@ -326,8 +326,11 @@ class App(blueprints.Blueprint):
         self.connector.get_async_connector()
 
         async def run() -> None:
-            async with self.open_async():
+            await self.open_async()
+            try:
                 await self.run_worker_async(**options)
+            finally:
+                await shutdown.closed(self.close_async())
 
         with self.connector.kept_open():
             shutdown.run(run)

@@ -6,11 +6,45 @@ Programs that were written for Procrastinate also import `SchemaManager` from he
 from __future__ import annotations
 
 from adjourn import sql
+from adjourn._domain.checks import check_name
+from adjourn._domain.spelling import hint
 from adjourn.exceptions import InvalidOption
 from adjourn.manager import SchemaManager
 from adjourn.sql import SchemaVersion
+from adjourn.sql.grants import KINDS
+from adjourn.sql.grants import grants as render_grants
 
-__all__ = ["SchemaManager", "SchemaVersion", "versions"]
+__all__ = ["ROLES", "SchemaManager", "SchemaVersion", "grants", "versions"]
+
+ROLES: tuple[str, ...] = tuple(KINDS)
+"""The kinds of roles of a database: see `grants`."""
+
+
+def grants(kind: str, role: str, schema: str = sql.DEFAULT_SCHEMA) -> str:
+    """Return the GRANT statements that a role of the database needs, for the owner of the tables to execute.
+
+    Execute them again after each version of the schema. A role can be of several kinds.
+
+    Parameters
+    ----------
+    kind
+        ``"owner"`` applies the schema. ``"worker"`` runs workers, and may do all of the following. ``"producer"`` defers
+        jobs, and cannot read their arguments. ``"reader"`` lists jobs, workers and schedules. ``"operator"`` does so,
+        and retries, cancels, aborts and deletes jobs.
+    role
+        The name of the role, which must exist when they are executed.
+    schema
+        The name of the schema, ``adjourn`` by default.
+
+    Raises
+    ------
+    InvalidOption
+        If there is no such kind, or a name cannot be one.
+    """
+    check_name("role", role)
+    if kind not in KINDS:
+        raise InvalidOption(f"kind={kind!r}{hint(str(kind), ROLES)} Pass one of: {', '.join(ROLES)}.")
+    return render_grants(kind, role, schema)
 
 
 def versions(schema: str = sql.DEFAULT_SCHEMA, *, after: int = 0, through: int | None = None) -> list[SchemaVersion]:

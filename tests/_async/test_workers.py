@@ -6,6 +6,7 @@ import pytest
 
 import adjourn
 from adjourn import exceptions
+from adjourn._async.managers.exchange import AsyncWorkerManager
 from adjourn.jobs import Status
 from adjourn.worker import RegisteredWorker
 
@@ -67,6 +68,25 @@ async def test_a_running_job_is_listed_with_the_name_of_its_worker(app: adjourn.
     assert [job.worker_name for job in await manager.list_jobs_async()] == [None, "mail-7", None]
     assert [job.worker_name for job in await manager.get_stalled_jobs_async(seconds_since_heartbeat=0)] == ["mail-7"]
     assert await manager.list_jobs_async(id=running.id) == [running]
+
+
+async def test_a_job_that_has_not_ended_although_it_was_asked_to_is_listed_as_overdue(app: adjourn.App) -> None:
+    manager = app.job_manager
+    ids = await app.configure_task("any").batch_defer_async({}, {}, {})
+    worker = await manager.register_worker_async("mail-7")
+    ended, running = [await manager.fetch_job_async(None, worker) for _ in range(2)]
+    assert ended is not None
+    assert running is not None
+    connector = app.connector.get_async_connector()
+    beats = AsyncWorkerManager(connector, app.connector.json_loads, manager.schema)
+    await beats.heartbeat_async(worker, 60, ids[:2])
+    await manager.finish_job_async(ended, Status.SUCCEEDED)
+    assert [job.overdue for job in await manager.list_jobs_async()] == [False, True, False]
+    assert [job.overdue for job in await manager.get_stalled_jobs_async(seconds_since_heartbeat=0)] == [True]
+    assert [each.overdue for each in await manager.list_workers_async()] == [2]
+    await beats.heartbeat_async(worker, 60)
+    assert [job.overdue for job in await manager.list_jobs_async(status="doing")] == [False]
+    assert [each.overdue for each in await manager.list_workers_async()] == [0]
 
 
 async def test_what_cannot_be_finished_is_refused(app: adjourn.App) -> None:

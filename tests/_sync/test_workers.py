@@ -7,6 +7,7 @@ import pytest
 
 import adjourn
 from adjourn import exceptions
+from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.jobs import Status
 from adjourn.worker import RegisteredWorker
 
@@ -68,6 +69,25 @@ def test_a_running_job_is_listed_with_the_name_of_its_worker(app: adjourn.App) -
     assert [job.worker_name for job in manager.list_jobs()] == [None, "mail-7", None]
     assert [job.worker_name for job in manager.get_stalled_jobs(seconds_since_heartbeat=0)] == ["mail-7"]
     assert manager.list_jobs(id=running.id) == [running]
+
+
+def test_a_job_that_has_not_ended_although_it_was_asked_to_is_listed_as_overdue(app: adjourn.App) -> None:
+    manager = app.job_manager
+    ids = app.configure_task("any").batch_defer({}, {}, {})
+    worker = manager.register_worker("mail-7")
+    ended, running = [manager.fetch_job(None, worker) for _ in range(2)]
+    assert ended is not None
+    assert running is not None
+    connector = app.connector.get_sync_connector()
+    beats = SyncWorkerManager(connector, app.connector.json_loads, manager.schema)
+    beats.heartbeat(worker, 60, ids[:2])
+    manager.finish_job(ended, Status.SUCCEEDED)
+    assert [job.overdue for job in manager.list_jobs()] == [False, True, False]
+    assert [job.overdue for job in manager.get_stalled_jobs(seconds_since_heartbeat=0)] == [True]
+    assert [each.overdue for each in manager.list_workers()] == [2]
+    beats.heartbeat(worker, 60)
+    assert [job.overdue for job in manager.list_jobs(status="doing")] == [False]
+    assert [each.overdue for each in manager.list_workers()] == [0]
 
 
 def test_what_cannot_be_finished_is_refused(app: adjourn.App) -> None:

@@ -76,7 +76,8 @@ def test_each_block_of_the_page_is_run_here() -> None:
         "check.py",
     }
     assert PAGE.count("```python") == len(FILES)
-    assert len(SQL) == 2
+    assert len(SQL) == 1
+    assert "adjourn schema --roles worker=shop_worker producer=shop_web reader=grafana" in PAGE
 
 
 def test_what_is_missing_is_printed_and_another_role_may_work(
@@ -90,7 +91,7 @@ def test_what_is_missing_is_printed_and_another_role_may_work(
         connection.execute("drop role if exists shop")
         connection.execute("create role shop login")
         try:
-            for text in SQL:
+            for text in (run(program, bare, *ADJOURN, "schema", "--roles", "worker=shop"), *SQL):
                 connection.execute(text.encode())
             assert_works(program, make_conninfo(bare, user="shop"))
             shop = make_conninfo(bare, user="shop")

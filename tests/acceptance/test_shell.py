@@ -92,10 +92,20 @@ def test_jobs_are_listed_by_what_they_have_in_common(app: adjourn.App, typed: Ty
     first, second = app.tasks["mail"].batch_defer({"to": "a"}, {"to": "b"})
     app.tasks["mail"].configure(queue="other", lock="l").defer(to="c")
     header, *rows = typed("list_jobs queue=mail status=todo")
-    assert header == ["id", "status", "queue", "task_name", "task_kwargs", "attempts", "scheduled_at", "worker_name"]
+    assert header == [
+        "id",
+        "status",
+        "queue",
+        "task_name",
+        "task_kwargs",
+        "attempts",
+        "scheduled_at",
+        "worker_name",
+        "overdue",
+    ]
     assert rows == [
-        [str(first), "todo", "mail", "mail", '{"to":', '"a"}', "0", "-", "-"],
-        [str(second), "todo", "mail", "mail", '{"to":', '"b"}', "0", "-", "-"],
+        [str(first), "todo", "mail", "mail", '{"to":', '"a"}', "0", "-", "-", "false"],
+        [str(second), "todo", "mail", "mail", '{"to":', '"b"}', "0", "-", "-", "false"],
     ]
     assert [row[2] for row in typed("list_jobs lock=l")[1:]] == ["other"]
     assert typed("list_jobs status=failed") == [["(none)"]]
@@ -147,11 +157,11 @@ def test_workers_are_listed_and_named_where_their_jobs_are(
     job_id = app.tasks["mail"].defer(to="a")
     claim(observer, job_id)
     header, row = typed("list_workers")
-    assert header == ["id", "name", "queues", "started_at", "last_heartbeat_at", "alive", "running"]
+    assert header == ["id", "name", "queues", "started_at", "last_heartbeat_at", "alive", "running", "overdue"]
     assert row[1:3] == ["w", "-"]
-    assert row[-2:] == ["true", "1"]
+    assert row[-3:] == ["true", "1", "0"]
     (_, job) = typed("list_jobs")
-    assert job[-1] == "w"
+    assert job[-2:] == ["w", "false"]
     assert ["worker_name", "w"] in typed(f"show {job_id}")
 
 

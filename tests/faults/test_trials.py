@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
-from torture.load import Load
 from torture.report import details
 from torture.scenarios import SCENARIOS
 from torture.trial import Trial
@@ -40,15 +38,12 @@ class TrialHere(Trial):
     """A run of a scenario on the server of the tests."""
 
     def __init__(self, dsn: str, directory: Path, seed: int) -> None:
-        super().__init__(directory, SECONDS, seed, warm_up=0.5)
+        super().__init__(directory, SECONDS, seed, warm_up=0.5, workers=2, rate=20.0)
         self._dsn = dsn
 
     @contextlib.contextmanager
     def server(self, **settings: str) -> Iterator[Any]:
         yield SharedServer(self._dsn)
-
-    def load(self, dsn: str, observed: Callable[[], str] | None = None, **plan: Any) -> AbstractContextManager[Load]:
-        return super().load(dsn, observed, **{**plan, "workers": 2})
 
 
 @pytest.mark.parametrize("name", SCENARIOS_HERE)

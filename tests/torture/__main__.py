@@ -6,15 +6,17 @@ import argparse
 import json
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
 import traceback
 from pathlib import Path
 
-from torture.report import details, recovered, table
+from torture.exceptions import NotRun
+from torture.report import details, recovered, row, table, write
 from torture.scenarios import SCENARIOS
-from torture.trial import NotRun, Outcome, Trial
+from torture.trial import Outcome, Trial
 
 
 def main() -> int:
@@ -27,6 +29,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, help="how long to disturb, in each scenario")
     parser.add_argument("--seed", type=int, help="what chance is made of; a new one by default")
     parser.add_argument("--keep", type=Path, metavar="DIRECTORY", help="leave ledgers and logs of all scenarios there")
+    parser.add_argument("--write", action="store_true", help="write the rows into the page of the documentation")
     arguments = parser.parse_args()
     if arguments.list:
         for name, each in SCENARIOS.items():
@@ -36,10 +39,15 @@ def main() -> int:
         parser.error(f"there is no scenario {unknown[0]!r}: see --list")
     seed = random.randrange(10**6) if arguments.seed is None else arguments.seed
     print(f"seed {seed}", flush=True)
+    # Servers and workers are to end with the bench, also where it is started in the background, which ignores SIGINT.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     outcomes: dict[str, Outcome | Exception] = {}
     for name in arguments.names or SCENARIOS:
         outcomes[name] = run(name, arguments.seconds, seed, arguments.keep)
-    print(f"\n{table(outcomes)}")
+    print(f"\n{table({name: row(outcome) for name, outcome in outcomes.items()})}")
+    if arguments.write:
+        write(outcomes)
     return int(
         not all(isinstance(each, NotRun) or (isinstance(each, Outcome) and each.is_clean) for each in outcomes.values())
     )
@@ -74,7 +82,7 @@ def run(name: str, seconds: float | None, seed: int, keep: Path | None) -> Outco
     verdict = "clean" if outcome.is_clean else f"{outcome.verdict.total} faults"
     print(f"{name}: {verdict}, {time.monotonic() - began:.0f} s, {json.dumps(outcome.figures)}", flush=True)
     if outcome.recoveries:
-        print(recovered(outcome), flush=True)
+        print(f"  {recovered(outcome)}", flush=True)
     if not outcome.is_clean:
         print(details(outcome), flush=True)
     return outcome

@@ -1,10 +1,15 @@
-"""The bench's table."""
+"""The bench's table, and the page of the documentation that has it."""
 
 from __future__ import annotations
 
-from torture.checker import CHECKS
-from torture.trial import NotRun, Outcome
+from pathlib import Path
 
+from torture.checker import CHECKS
+from torture.exceptions import NotRun
+from torture.scenarios import SCENARIOS
+from torture.trial import Outcome
+
+PAGE = Path(__file__).parents[2] / "docs/explanation/how-it-is-tried.md"
 COLUMNS = {
     "jobs": "jobs",
     "acknowledged": "acknowledged",
@@ -18,18 +23,22 @@ COLUMNS = {
     "defer again after": "defers after",
 }
 SECONDS = {"longest pause", "longest defer", "run again after", "defer again after"}
+HEAD = [["scenario", *COLUMNS.values(), "faults", "log"], ["---", *["---:"] * (len(COLUMNS) + 2)]]
 
 
-def table(outcomes: dict[str, Outcome | Exception]) -> str:
-    """Return the table in Markdown: a row for each scenario, what was counted, and how many faults there were."""
-    rows = [["scenario", *COLUMNS.values(), "faults"], ["---", *["---:"] * (len(COLUMNS) + 1)]]
-    for name, outcome in outcomes.items():
-        if isinstance(outcome, Exception):
-            told = "not run" if isinstance(outcome, NotRun) else "failed"
-            rows.append([name, f"{told}: {outcome}", *[""] * len(COLUMNS)])
-        else:
-            rows.append([name, *[_cell(column, outcome) for column in COLUMNS], str(outcome.verdict.total)])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+def table(rows: dict[str, list[str]]) -> str:
+    """Return the table in Markdown."""
+    lines = [*HEAD, *[[name, *cells] for name, cells in rows.items()]]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def row(outcome: Outcome | Exception) -> list[str]:
+    """Return a scenario's row: what was counted, how many faults there were, and complaints in servers' logs."""
+    if isinstance(outcome, Exception):
+        told = "not run" if isinstance(outcome, NotRun) else "failed"
+        return [f"{told}: {outcome}", *[""] * (len(COLUMNS) + 1)]
+    faults = (outcome.verdict.total, outcome.complaints.total())
+    return [*[_cell(column, outcome) for column in COLUMNS], *map(str, faults)]
 
 
 def _cell(column: str, outcome: Outcome) -> str:
@@ -51,7 +60,55 @@ def details(outcome: Outcome, most: int = 5) -> str:
 
 def recovered(outcome: Outcome) -> str:
     """Return how soon work went on after each disturbance."""
-    if not outcome.recoveries:
-        return ""
     runs, defers = (", ".join(f"{each:.1f}" for each in column) for column in zip(*outcome.recoveries, strict=True))
-    return f"  runs after {runs} s\n  defers after {defers} s"
+    return (
+        f"After each disturbance the first job began after {runs} s, and both deferrers were answered after {defers} s."
+    )
+
+
+# The page
+
+
+def scenarios_listed() -> str:
+    """Return the list of scenarios for the page."""
+    return "\n".join(f"{name}\n: {each.told}\n" for name, each in SCENARIOS.items())
+
+
+def checks_listed() -> str:
+    """Return the list of what is checked for the page."""
+    return "\n".join(f"* {name}: {_uncapitalised(check.__doc__)}" for name, check in CHECKS.items())
+
+
+def _uncapitalised(text: str | None) -> str:
+    sentence = " ".join((text or "").split("\n\n")[0].split())
+    return f"{sentence[:1].lower()}{sentence[1:]}"
+
+
+def write(outcomes: dict[str, Outcome | Exception], page: Path = PAGE) -> None:
+    """Write rows into the page's table, in which others stay, and the list of scenarios and of checks."""
+    text = page.read_text(encoding="utf-8")
+    rows = _rows(_between(text, "table")) | {name: row(outcome) for name, outcome in outcomes.items()}
+    ordered = {name: rows[name] for name in SCENARIOS if name in rows}
+    parts = {"table": table(ordered), "scenarios": scenarios_listed(), "checks": checks_listed()}
+    patroni = outcomes.get("patroni")
+    if isinstance(patroni, Outcome):
+        parts["patroni"] = recovered(patroni)
+    for name, part in parts.items():
+        text = text.replace(_section(name, _between(text, name)), _section(name, f"\n{part.strip()}\n\n"))
+    page.write_text(text, encoding="utf-8")
+
+
+def _section(name: str, text: str) -> str:
+    return f"<!-- {name} -->\n{text}<!-- end of {name} -->"
+
+
+def _between(text: str, name: str) -> str:
+    return text.partition(f"<!-- {name} -->\n")[2].partition(f"<!-- end of {name} -->")[0]
+
+
+def _rows(markdown: str) -> dict[str, list[str]]:
+    found = {}
+    for line in markdown.strip().splitlines()[len(HEAD) :]:
+        name, *cells = (cell.strip() for cell in line.strip().removeprefix("|").removesuffix("|").split("|"))
+        found[name] = cells
+    return found

@@ -29,10 +29,6 @@ SESSIONS = f"""
 """.encode()
 
 
-class NotRun(Exception):
-    """The scenario cannot run here; the message says what is missing."""
-
-
 @dataclass
 class Outcome:
     """What came of a scenario.
@@ -73,13 +69,16 @@ class Trial:
         What chance is made of.
     warm_up
         How long the load is left alone before and after that.
+    **plan
+        Attributes of `Plan` that win over the scenario's.
     """
 
-    def __init__(self, directory: Path, seconds: float, seed: int, warm_up: float = 3.0) -> None:
+    def __init__(self, directory: Path, seconds: float, seed: int, warm_up: float = 3.0, **plan: Any) -> None:
         self.directory = directory
         self.seconds = seconds
         self.chance = random.Random(seed)
         self.warm_up = warm_up
+        self.plan = plan
         self.allowed: dict[str, str] = {}
         self.outcome: Outcome | None = None
         self._notes = directory / "ledger"
@@ -111,13 +110,20 @@ class Trial:
             server.stop()
             # Its own place may be gone soon.
             copy = self.directory / f"{server.home.name}.log"
-            shutil.copyfile(server.log, copy)
-            self.read_logs(copy)
+            with contextlib.suppress(FileNotFoundError):  # it never started
+                shutil.copyfile(server.log, copy)
+                self.read_logs(copy)
 
     # The load
 
     @contextlib.contextmanager
-    def load(self, dsn: str, observed: Callable[[], str] | None = None, **plan: Any) -> Iterator[Load]:
+    def load(
+        self,
+        dsn: str,
+        observed: Callable[[], str] | None = None,
+        and_end: Callable[[], object] = lambda: None,
+        **plan: Any,
+    ) -> Iterator[Load]:
         """Run a load while the block disturbs it; then let it end, and check.
 
         Parameters
@@ -126,11 +132,13 @@ class Trial:
             The address that workers and deferrers use.
         observed
             Returns the address that the bench itself uses; by default the same.
+        and_end
+            Ends what keeps sessions of its own on the server; called when all processes have ended.
         **plan
             The other attributes of `Plan`.
         """
         look = observed or (lambda: dsn)
-        load = Load(Plan(dsn, **plan), self._notes, self.ledger, self.chance)
+        load = Load(Plan(dsn, **{**plan, **self.plan}), self._notes, self.ledger, self.chance)
         try:
             load.start()
             self._wait_for_work()
@@ -143,6 +151,7 @@ class Trial:
             self._drain(look)
             self.ledger.write("stopping")
             load.stop_workers()
+            and_end()
             self.outcome = self._judge(look)
         finally:
             load.end()

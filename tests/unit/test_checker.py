@@ -89,6 +89,7 @@ def good() -> Made:
     # A job whose worker was stopped for long, and woke when the job had been run by another.
     made.defer(13, 1, lock="c")
     made.begin(13, 2, lock="c", pid=OTHER_PID + 1)
+    made.note("paused", 2.5, pid=OTHER_PID + 1)
     made.begin(13, 6, claim=2, lock="c")
     made.end(13, 7, claim=2)
     made.end(13, 9, pid=OTHER_PID + 1)
@@ -110,6 +111,15 @@ def good() -> Made:
     # One job of a queueing lock after the other.
     made.run(20, 2, queueing_lock="q", claimed=DAY + 1.9)
     made.run(21, 4, queueing_lock="q")
+    # Two whose answers came in another order than they were stored in.
+    made.defer(22, 6.5, queueing_lock="r")
+    made.begin(22, 6.2, claimed=DAY + 6.1)
+    made.end(22, 6.3)
+    made.row(22)
+    made.defer(23, 6.45, queueing_lock="r")
+    made.begin(23, 6.6, claimed=DAY + 6.55)
+    made.end(23, 6.7)
+    made.row(23)
     # What was to fail, and what was rolled back or refused.
     made.run(30, 4, task="fails")
     made.row(30, "failed", task="fails")
@@ -172,6 +182,13 @@ def run_more_often_than_rescued(made: Made) -> None:
     made.begin(11, 7.1, claim=3, lock="b")
     made.end(11, 7.2, claim=3)
     made.row(11, claim=3, losses=1)
+
+
+def rescue_from_a_live_worker(made: Made) -> None:
+    made.entries = [entry for entry in made.entries if "disturbed" not in entry.event]
+    made.begin(0, 4, claim=2)
+    made.end(0, 5, claim=2)
+    made.row(0, claim=2, losses=1)
 
 
 def finish_by_a_stale_run(made: Made) -> None:
@@ -246,6 +263,7 @@ FAULTS: list[tuple[Callable[[Made], None], str]] = [
     (run_twice_without_a_rescue, "doubled without a rescue"),
     (run_twice_by_one_claim, "doubled without a rescue"),
     (run_more_often_than_rescued, "doubled without a rescue"),
+    (rescue_from_a_live_worker, "rescued in vain"),
     (finish_by_a_stale_run, "finished by a stale run"),
     (begin_by_a_stale_run, "begun by a stale run"),
     (vanish, "vanished"),
@@ -267,6 +285,12 @@ def test_each_fault_is_found(do: Callable[[Made], None], name: str) -> None:
     made = good()
     do(made)
     assert name in made.faults()
+
+
+def test_a_rescue_from_a_worker_that_was_killed_or_stopped_is_no_fault() -> None:
+    made = good()
+    made.entries = [entry for entry in made.entries if "disturbed" not in entry.event]
+    assert made.faults() == {"lost ticks"}
 
 
 def test_each_check_has_a_fault_here() -> None:

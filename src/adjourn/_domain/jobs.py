@@ -74,6 +74,9 @@ class Job:
         The worker that has or had it.
     worker_name
         In lists, the name of the worker that has it; None for a job that does not run.
+    overdue
+        In lists, whether it runs and was asked to end, because it is past its ``timeout`` or somebody has asked to abort it,
+        and had not ended at the last sign of life of its worker.
     claim
         How often workers have claimed the job. Every write of a worker names this number, so that a worker that lost
         the job cannot end it.
@@ -97,6 +100,7 @@ class Job:
     abort_requested: bool = False
     worker_id: int | None = None
     worker_name: str | None = attrs.field(default=None, eq=False)
+    overdue: bool = attrs.field(default=False, eq=False)
     claim: int = 0
     enqueued_at: datetime.datetime | None = None
     started_at: datetime.datetime | None = None
@@ -129,6 +133,7 @@ class Job:
             abort_requested=row["abort_requested"],
             worker_id=row.get("worker_id"),
             worker_name=row.get("worker_name"),
+            overdue=row.get("overdue", False),
             claim=row["claim"],
             enqueued_at=time_or_none(row["enqueued_at"]),
             started_at=time_or_none(row["started_at"]),
@@ -147,7 +152,7 @@ class Job:
     def log_context(self) -> JSONDict:
         """Return the fields of the job for log records."""
         context = self.asdict()
-        del context["worker_name"]  # only lists have it
+        del context["worker_name"], context["overdue"]  # only lists have them
         for name in ("scheduled_at", "enqueued_at", "started_at", "finished_at"):
             context[name] = context[name] and context[name].isoformat()
         context["call_string"] = self.call_string

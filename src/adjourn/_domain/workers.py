@@ -30,6 +30,9 @@ class RegisteredWorker:
         Whether that is recent enough. The jobs of a worker that is not alive are about to be taken over.
     running
         How many jobs it has: those that run, and those that it has claimed to run next.
+    overdue
+        How many of them were asked to end, because they are past their ``timeout`` or somebody has asked to abort them, and
+        had not ended at its last sign of life.
     """
 
     id: int
@@ -39,6 +42,7 @@ class RegisteredWorker:
     last_heartbeat_at: datetime.datetime
     alive: bool
     running: int
+    overdue: int
 
     @classmethod
     def from_row(cls, row: Row) -> RegisteredWorker:
@@ -52,4 +56,5 @@ class RegisteredWorker:
             last_heartbeat_at=time_of(row["last_heartbeat_at"]),
             alive=row["alive"],
             running=row["running"],
+            overdue=row["overdue"],
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -102,6 +103,31 @@ def defer_jobs(
     rows: list[Row] = [{"id": add_job(tables, *values), "taken": None} for values in columns]
     wake(tables, own_transaction)
     return rows
+
+
+@answers
+def defer_batch(
+    tables: Tables,
+    *,
+    queues: str,
+    task_names: str,
+    priorities: str,
+    locks: str | None,
+    queueing_locks: str | None,
+    args: str,
+    scheduled_at: str | None,
+    schedule_in: str | None,
+    own_transaction: bool,
+) -> list[Row]:
+    """Store a large batch, whose columns are JSON arrays."""
+    count = len(json.loads(queues))
+    columns = (queues, task_names, priorities, locks, queueing_locks, args, scheduled_at, schedule_in)
+    values = [[None] * count if column is None else json.loads(column) for column in columns]
+    rows = ANSWERS["defer_jobs"](tables, **dict(zip(_COLUMNS, values, strict=True)), own_transaction=own_transaction)
+    return [{"ids": json.dumps([row["id"] for row in rows]), "taken": rows[0]["taken"]}]
+
+
+_COLUMNS = ("queues", "task_names", "priorities", "locks", "queueing_locks", "args", "scheduled_at", "schedule_in")
 
 
 # Changing jobs
@@ -319,7 +345,8 @@ def get_stalled_jobs(tables: Tables, *, seconds: float, queue: str | None, task_
 def _with_worker(tables: Tables, job: JobRow) -> Row:
     columns = job.columns()
     worker = tables.workers.get(job.worker_id or 0) if columns["status"] == "doing" else None
-    return {**columns, "worker_name": worker and worker.name}
+    is_overdue = worker is not None and job.id in worker.overdue
+    return {**columns, "worker_name": worker and worker.name, "overdue": is_overdue}
 
 
 # The schema, which is always applied and up to date
@@ -347,7 +374,7 @@ def _nothing(tables: Tables, **parameters: Any) -> list[Row]:
     return []
 
 
-for _name in ("lock_migrations", "make_partitions", "list_blockers"):
+for _name in ("lock_migrations", "make_partitions", "list_blockers", "list_misplaced_functions", "limit_waits"):
     ANSWERS[_name] = _nothing
 for _version in sql.versions():
     ANSWERS[_version.statement.name] = _nothing

@@ -70,6 +70,7 @@ def list_workers(tables: Tables) -> list[Row]:
         | {
             "alive": not worker.dead and worker.expires_at > tables.now,
             "running": len(tables.of_worker([worker.id])),
+            "overdue": len(worker.overdue),
         }
         for _, worker in sorted(tables.workers.items())
     ]

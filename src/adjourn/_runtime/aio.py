@@ -8,6 +8,7 @@ import contextlib
 import inspect
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
@@ -16,11 +17,19 @@ from adjourn._runtime.private import running_loop
 P = ParamSpec("P")
 T = TypeVar("T")
 
+LONGEST_STEP = 0.005
+"""Seconds for which a long computation keeps the event loop."""
+
 IS_BLOCKING: bool = False
 """Whether calls of this colour block the calling thread."""
 
 Lock = asyncio.Lock
 sleep = asyncio.sleep
+
+
+def this_task() -> asyncio.Task[Any] | None:
+    """Return the task that runs now, which may be cancelled."""
+    return asyncio.current_task()
 
 
 class Gate:
@@ -131,8 +140,21 @@ async def _ended(task: asyncio.Future[Any]) -> None:
 
 
 async def pause(seconds: float) -> None:
-    """Wait for some seconds; with 0, let others have a turn."""
+    """Wait for some seconds."""
     await asyncio.sleep(seconds)
+
+
+class Pace:
+    """Lets the event loop turn now and then during a long computation, which calls `keep` in each of its steps."""
+
+    def __init__(self) -> None:
+        self._until = time.monotonic() + LONGEST_STEP
+
+    async def keep(self) -> None:
+        """Let others have a turn, if this one has lasted for long enough."""
+        if time.monotonic() >= self._until:
+            await asyncio.sleep(0)
+            self._until = time.monotonic() + LONGEST_STEP
 
 
 async def run_sync(call: Callable[[], T]) -> T:

@@ -13,8 +13,14 @@ def add_parser(commands: Any) -> None:
     parser: flags.Parser = commands.add_parser(
         "healthchecks",
         help="check the app, its database and its schema",
-        description="Check that the app can be imported, that its database can be reached, and that the database has the "
-        "schema that this version needs. Exits with 1 at the first check that fails, and says why.",
+        description="Check that the app can be imported, that its database can be reached, that the database has the "
+        "schema that this version needs, and that jobs can be stored and run: that is tried, in a transaction that is rolled "
+        "back. Exits with 1 at the first check that fails, and says why.",
+    )
+    parser.add_argument(
+        "--role",
+        choices=("worker", "producer"),
+        help="what to try: all that a worker does, or, as producer, deferring only; default: worker",
     )
     parser.set_defaults(run=run, parser=parser)
 
@@ -29,4 +35,7 @@ def run(options: argparse.Namespace) -> int:
         print("Database connection: OK")
         app.schema_manager.check_version()
         print(f"Schema version {version}: OK")
+        kind = getattr(options, "role", "worker")
+        app.schema_manager.try_out(kind)
+        print(f"Jobs can be stored{' and run' if kind == 'worker' else ''}: OK")
     return 0

@@ -7,8 +7,10 @@ import sys
 from typing import Any
 
 from adjourn import sql
+from adjourn._domain.spelling import hint
 from adjourn.cli import applications, flags
 from adjourn.manager import SchemaManager
+from adjourn.schema import ROLES, grants
 
 
 def add_parser(commands: Any) -> None:
@@ -35,16 +37,24 @@ def add_parser(commands: Any) -> None:
         ("--migrations-path", _migrations_path, "print the directory of the migrations; needs no database and no app"),
     ):
         actions.add_argument(name, dest="action", action="store_const", const=action, help=text)
+    actions.add_argument(
+        "--roles",
+        nargs="*",
+        metavar="KIND=ROLE",
+        help="print the GRANT statements for roles of the database, such as worker=shop_worker producer=shop_web; kinds: "
+        f"{', '.join(ROLES)}; without any, for all kinds, as roles adjourn_KIND; needs no database, and the app only to "
+        "name the schema",
+    )
     parser.add_argument(
-        "--schema", metavar="NAME", help="the name of the schema to print with --read; default: the app's"
+        "--schema", metavar="NAME", help="the name of the schema to print with --read or --roles; default: the app's"
     )
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    action = getattr(options, "action", _apply)
-    if action is not _read and hasattr(options, "schema"):
-        options.parser.error("--schema goes with --read only: the other commands use the app's schema")
+    action = _roles if hasattr(options, "roles") else getattr(options, "action", _apply)
+    if action not in (_read, _roles) and hasattr(options, "schema"):
+        options.parser.error("--schema goes with --read and --roles only: the other commands use the app's schema")
     action(options)
     return 0
 
@@ -58,12 +68,28 @@ def _apply(options: argparse.Namespace) -> None:
             print(f"The schema is up to date, version {app.schema_manager.get_version()}")
 
 
+def _schema(options: argparse.Namespace) -> str:
+    if hasattr(options, "schema"):
+        return str(options.schema)
+    return applications.load(options).job_manager.schema if applications.is_named(options) else sql.DEFAULT_SCHEMA
+
+
 def _read(options: argparse.Namespace) -> None:
-    schema = getattr(options, "schema", None)
-    if schema is None:
-        is_named = applications.is_named(options)
-        schema = applications.load(options).job_manager.schema if is_named else sql.DEFAULT_SCHEMA
-    print(sql.whole_schema(schema), end="")
+    print(sql.whole_schema(_schema(options)), end="")
+
+
+def _roles(options: argparse.Namespace) -> None:
+    pairs = [each.partition("=") for each in options.roles] or [(kind, "=", f"adjourn_{kind}") for kind in ROLES]
+    for kind, equals, role in pairs:
+        if not equals or kind not in ROLES:
+            options.parser.error(
+                f"--roles: {kind + equals + role!r} does not name a kind and a role{hint(kind, ROLES)} Write KIND=ROLE, "
+                f"with one of {', '.join(ROLES)}"
+            )
+    schema = _schema(options)
+    print("-- Execute this again after each version of the schema.")
+    for kind, _, role in pairs:
+        print("\n" + grants(kind, role, schema), end="")
 
 
 def _migrations_path(options: argparse.Namespace) -> None:

@@ -24,13 +24,32 @@ STYLES = {
     Status.CANCELLED: "yellow",
     Status.ABORTED: "yellow",
 }
-JOB_COLUMNS = ("id", "status", "queue", "task_name", "task_kwargs", "attempts", "scheduled_at", "worker_name")
+JOB_COLUMNS = (
+    "id",
+    "status",
+    "queue",
+    "task_name",
+    "task_kwargs",
+    "attempts",
+    "scheduled_at",
+    "worker_name",
+    "overdue",
+)
 JOB_DETAILS = (
     *("id", "status", "queue", "task_name", "task_kwargs", "priority", "lock", "queueing_lock", "attempts"),
-    *("worker_name", "worker_id", "abort_requested", "scheduled_at", "enqueued_at", "started_at", "finished_at"),
+    *(
+        "worker_name",
+        "worker_id",
+        "overdue",
+        "abort_requested",
+        "scheduled_at",
+        "enqueued_at",
+        "started_at",
+        "finished_at",
+    ),
 )
 COUNT_COLUMNS = ("name", "jobs_count", "todo", "doing", "succeeded", "failed", "cancelled", "aborted")
-WORKER_COLUMNS = ("id", "name", "queues", "started_at", "last_heartbeat_at", "alive", "running")
+WORKER_COLUMNS = ("id", "name", "queues", "started_at", "last_heartbeat_at", "alive", "running", "overdue")
 SCHEDULE_COLUMNS = (
     *("task_name", "periodic_id", "cron", "timezone", "last_tick", "last_job_id", "next_tick", "seen_at"),
 )

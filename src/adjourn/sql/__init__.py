@@ -15,8 +15,16 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 
-from adjourn.sql.errors import found_locked, lacks_right, missing_right, out_of_date, speaks_of_schema
-from adjourn.sql.history import SchemaVersion, latest_version, own_folder, versions
+from adjourn.sql.errors import (
+    found_locked,
+    lacks_right,
+    missing_grant,
+    missing_right,
+    out_of_date,
+    renamed,
+    speaks_of_schema,
+)
+from adjourn.sql.history import SchemaVersion, function_of, latest_version, own_folder, versions
 from adjourn.sql.templates import DEFAULT_SCHEMA, channel, checked, read, render
 from adjourn.types import Statement
 
@@ -25,15 +33,22 @@ __all__ = [
     "SchemaVersion",
     "channel",
     "found_locked",
+    "function_of",
     "lacks_right",
     "latest_version",
+    "missing_grant",
     "missing_right",
     "out_of_date",
+    "renamed",
     "speaks_of_schema",
     "statements",
     "versions",
     "whole_schema",
 ]
+
+
+MAY_TAKE_LONG = frozenset({"delete_old_jobs", "drop_partition", "lock_migrations", "make_partitions"})
+"""Statements that delete many rows, or wait for whoever holds a table."""
 
 
 def statements(schema: str = DEFAULT_SCHEMA) -> Mapping[str, Statement]:
@@ -50,7 +65,10 @@ def statements(schema: str = DEFAULT_SCHEMA) -> Mapping[str, Statement]:
 @functools.lru_cache(maxsize=16)
 def _statements(schema: str) -> Mapping[str, Statement]:
     texts = read(own_folder().joinpath("statements"))
-    return {name: Statement(name, render(text, schema, percent="%%").strip()) for name, text in texts}
+    return {
+        name: Statement(name, render(text, schema, percent="%%").strip(), may_take_long=name in MAY_TAKE_LONG)
+        for name, text in texts
+    }
 
 
 def whole_schema(schema: str = DEFAULT_SCHEMA) -> str:

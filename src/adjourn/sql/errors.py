@@ -34,6 +34,14 @@ def out_of_date(schema: str, version: int | None) -> SchemaOutOfDate:
     )
 
 
+def renamed(schema: str) -> SchemaOutOfDate:
+    """Return the error for a schema whose functions work on a schema of another name."""
+    return SchemaOutOfDate(
+        f"The functions in the schema {schema!r} work on the tables of another one: it was renamed. Run "
+        "`adjourn --app=... schema --apply`, or app.schema_manager.apply_schema(), which makes them anew."
+    )
+
+
 def lacks_right(error: ConnectorException) -> bool:
     """Return whether the database refused because a right is missing."""
     return error.sqlstate == "42501"
@@ -44,12 +52,24 @@ def found_locked(error: ConnectorException) -> bool:
     return error.sqlstate == "55P03"
 
 
+def missing_grant(error: ConnectorException) -> ConnectorException:
+    """Return the error that says how to grant the right that an operation lacks."""
+    if "schema --roles" in str(error):
+        return error
+    return ConnectorException(
+        f"{error} Have the owner of the tables grant this role what it needs; `adjourn --app=... schema --roles` prints "
+        "the grants for workers, and for programs that defer, list or change jobs.",
+        sqlstate=error.sqlstate,
+    )
+
+
 def missing_right(schema: str, error: ConnectorException) -> ConnectorException:
     """Return the error that says which right the role lacks to apply the schema, and how to grant it."""
     quoted = identifier(schema)
     return ConnectorException(
         f"{error} Applying the schema needs the right to make it: as the owner of the database run "
         f"`create schema {quoted} authorization <role>`, or `grant create on database <database> to <role>`; in a "
-        f"schema that exists already, `grant usage, create on schema {quoted} to <role>`.",
+        f"schema that exists already, `grant usage, create on schema {quoted} to <role>`. What adjourn has made there "
+        "already belongs to the role that applied it: only that role, or a member of it, may change it.",
         sqlstate=error.sqlstate,
     )

@@ -46,7 +46,7 @@ class SchemaVersion:
     @property
     def statement(self) -> Statement:
         """The text as a statement for a connector to execute."""
-        return Statement(f"schema_version_{self.number}", self.sql)
+        return Statement(f"schema_version_{self.number}", self.sql, may_take_long=True)
 
 
 @attrs.frozen
@@ -100,6 +100,23 @@ def read_migrations(folder: Traversable) -> list[Migration]:
 @functools.cache
 def _own_migrations() -> tuple[Migration, ...]:
     return tuple(read_migrations(own_folder()))
+
+
+def function_of(name: str, schema: str) -> Statement | None:
+    """Return the statement that makes one of adjourn's functions, or makes it anew; None if there is none of that name.
+
+    Parameters
+    ----------
+    name
+        The function's name, such as ``adjourn_wake_v1``.
+    schema
+        The name of the schema.
+    """
+    file = own_folder().joinpath("functions", name.removeprefix("adjourn_") + ".sql")
+    if not file.is_file():
+        return None
+    text = templates.render(file.read_text("utf-8"), schema)
+    return Statement(f"make_{name}", text.replace("create function", "create or replace function", 1))
 
 
 def versions(schema: str = DEFAULT_SCHEMA, folder: Traversable | None = None) -> list[SchemaVersion]:

@@ -33,14 +33,14 @@ from adjourn.events import (
     WorkerEvent,
     WorkerIdentity,
 )
-from adjourn.exceptions import ConnectorException
 from adjourn.worker import lease
 from adjourn.worker.connection import Connection, silent
+from adjourn.worker.doubt import Doubt
 from adjourn.worker.executor import Executor
+from adjourn.worker.leaving import leave_within, stopping
 from adjourn.worker.options import Options
 from adjourn.worker.outage import Outage
 from adjourn.worker.outbox import Outbox
-from adjourn.worker.watch import ended, leave
 
 LONGEST_BUFFERED = 0.02
 """The most seconds of work to claim in advance: a job in the buffer waits while other workers may be idle."""
@@ -101,12 +101,7 @@ class Exchange:
         self._place_at: float | None = None
         self._saturated_since: float | None = None
         self._confirmations: deque[float] = deque()
-        # Whether jobs may have been claimed without this worker knowing it, and the outcomes that may have been stored.
-        self._is_in_doubt = False
-        self._sent: frozenset[int] = frozenset()
-        # When to look for such jobs once more, because a round trip that was given up may end at any time.
-        self._disown_at: float | None = None
-        self._disown_delay = 0.0
+        self._doubt = Doubt(worker.options.stalled_worker_timeout)
         self._outage = Outage()
         self._stopping = False
         # A worker that does not wait may end before its first heartbeat, and there may be no other workers.
@@ -180,6 +175,7 @@ class Exchange:
         if not self.worker_id:
             return
         self._lease.revoke()
+        self._doubt.forget()
         self._tell(WorkerDeclaredDead, silence=self._options.stalled_worker_timeout, given_up=len(self.executor))
         self.executor.abandon()
         self._buffer.clear()
@@ -243,8 +239,6 @@ class Exchange:
             options.name, options.queues, options.stalled_worker_timeout
         )
         self._lease.confirm(asked_at)
-        self._is_in_doubt = False
-        self._disown_at = None
 
     async def run(self) -> None:
         """Exchange until stopped and idle, or, for a worker that does not wait, until no job is left.
@@ -272,9 +266,10 @@ class Exchange:
             await self._keep_house(manager)
         if self._lease.is_due:
             await self._beat(manager)
-            return False
+            if not self.worker_id:
+                return False
         now = time.monotonic()
-        if self._disown_at is not None and now >= self._disown_at:
+        if self._doubt.look_at is not None and now >= self._doubt.look_at:
             await self._disown(manager)
         if self._buffer and (self._stopping or now - self._buffered_at > STALE_BUFFER):
             self._hand_back_buffer()
@@ -319,7 +314,7 @@ class Exchange:
         worker_id = self.worker_id
         if probing:
             self._probe_at = now + PROBE_INTERVAL
-        self._is_in_doubt = True
+        self._doubt.is_present = True
         flight = self.flight = Flight() if limit else None
         try:
             exchanged = await manager.exchange_async(
@@ -332,8 +327,9 @@ class Exchange:
             )
         except Exception as error:
             if worker_id == self.worker_id:  # otherwise it was declared dead meanwhile, and has forgotten them
-                self._outbox.not_stored(batch, error)
-                self._sent |= {each.id for each in batch}
+                self._doubt.sent(each.id for each in batch)
+                if self._outbox.not_stored(batch, error):
+                    self.silence = 0.0  # the database has answered, and the others are stored without that outcome
             raise
         finally:
             self.flight = None
@@ -350,12 +346,8 @@ class Exchange:
             self._take(job, now)
         for job, reason in exchanged.unreadable:
             self.executor.refuse(job, reason)
-        self._is_in_doubt = False
-        refused = exchanged.refused
-        if self._sent:
-            # The answer to an earlier attempt was lost, but nobody else can have touched these jobs.
-            refused, self._sent = refused - self._sent, frozenset()
-        self._tell_stored(batch, refused)
+        self._doubt.is_present = False
+        self._tell_stored(batch, self._doubt.without_sent(exchanged.refused))
         if limit:
             if exchanged.claimed < limit:
                 self._saturated_since = None
@@ -365,10 +357,13 @@ class Exchange:
 
     async def _beat(self, manager: AsyncWorkerManager) -> None:
         """Send a heartbeat, because the heartbeat's thread has not sent one for long."""
+        seconds = self._lease.seconds - self.silence
+        if seconds <= 0:
+            return  # it cannot claim and finish, so it does not count as alive
         worker_id, asked_at = self.worker_id, lease.now()
-        heartbeat = await manager.heartbeat_async(worker_id, self._lease.seconds, self.executor.overdue)
+        heartbeat = await manager.heartbeat_async(worker_id, seconds, self.executor.overdue)
         if heartbeat.alive:
-            self._lease.confirm(asked_at)
+            self._lease.confirm(asked_at, seconds)
         self.beaten(worker_id, heartbeat)
 
     async def _keep_house(self, manager: AsyncWorkerManager) -> None:
@@ -425,8 +420,8 @@ class Exchange:
             timeout = min(timeout, max(self._place_at - time.monotonic(), 0.001))
         if self._confirmations:
             timeout = min(timeout, self._confirmations.popleft())
-        if self._disown_at is not None:
-            timeout = min(timeout, max(self._disown_at - time.monotonic(), 0.001))
+        if self._doubt.look_at is not None:
+            timeout = min(timeout, max(self._doubt.look_at - time.monotonic(), 0.001))
         if self._buffer:
             timeout = min(timeout, STALE_BUFFER)
         with contextlib.suppress(TimeoutError):
@@ -447,10 +442,7 @@ class Exchange:
     async def _disown(self, manager: AsyncWorkerManager) -> None:
         """Put back the jobs that were claimed for this worker without its knowledge."""
         await manager.disown_async(self.worker_id, self.known)
-        if self._disown_at is not None:
-            # The server may still be at work on a round trip that was given up, for nobody knows how long.
-            self._disown_delay *= 2
-            self._disown_at = time.monotonic() + self._disown_delay
+        self._doubt.looked()
 
     def _serves_again(self) -> None:
         self.silence = 0.0
@@ -462,12 +454,9 @@ class Exchange:
     async def _back_off(self, error: BaseException) -> None:
         connection = self._connection
         if connection.is_given_up:
-            cause, error = error, silent(connection.trips.limit)
-            if self._stopping:
-                error = ConnectorException("The database has not answered this worker, which is stopping.")
+            cause, error = error, stopping() if self._stopping else silent(connection.trips.limit)
             error.__cause__ = cause
-            self._disown_delay = self._options.stalled_worker_timeout
-            self._disown_at = time.monotonic() + self._disown_delay
+            self._doubt.gave_up()
         delay = self._outage.fail(error)
         self._tell(
             ConnectionLost,
@@ -487,7 +476,9 @@ class Exchange:
         self.executor.close()
         try:
             if self.worker_id:
-                await self._leave_within(seconds)
+                await leave_within(
+                    seconds, self._connection, self._outbox, self.worker_id, is_in_doubt=self._doubt.is_present
+                )
         except (Exception, asyncio.CancelledError) as error:
             if not self._outage.failures:
                 self._outage.fail(error)
@@ -496,37 +487,6 @@ class Exchange:
         finally:
             self.worker_id = 0
             await self._connection.close()
-
-    async def _leave_within(self, seconds: float) -> None:
-        leaving = asyncio.ensure_future(self._leave())
-        await ended(leaving, seconds, self.give_up)
-        if not leaving.done():
-            self.give_up()
-            leave(leaving)
-            raise ConnectorException("The database has not answered this worker, which is stopping.")
-        leaving.result()
-
-    async def _leave(self) -> None:
-        is_fresh = self._connection.manager is None
-        try:
-            manager = await self._connected()
-            while batch := self._outbox.next_batch():
-                try:
-                    await manager.exchange_async(self.worker_id, batch, limit=0, queues=None, probe=False)
-                except Exception as error:
-                    if not self._outbox.not_stored(batch, error):
-                        raise
-                else:
-                    self._outbox.stored(batch)
-            if self._is_in_doubt:
-                await manager.disown_async(self.worker_id, ())
-            await manager.unregister_worker_async(self.worker_id)
-        except Exception:
-            if is_fresh:
-                raise
-            # What has failed may be the connection alone: a cancellation in the middle of a statement ends it, too.
-            await self._connection.close()
-            await self._leave()
 
     def cut_short(self) -> None:
         """Ask all running jobs to end, because the worker is stopping."""

@@ -184,6 +184,8 @@ class HeartbeatThread(threading.Thread):
         self._outage.end()
         if heartbeat.alive:
             self._lease.confirm(asked_at, seconds)
+        elif worker_id == self._worker_id():
+            self._lease.revoke()
         self._on_beat(worker_id, heartbeat)
         if heartbeat.expired and caretaker.rescue():
             self._on_notified()

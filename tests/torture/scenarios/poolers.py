@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
-
-import adjourn
+from torture.load import OPTIONS
 from torture.pgbouncer import Pgbouncer
 from torture.scenarios.registry import scenario
-from torture.trial import NotRun, Trial
+from torture.trial import Trial
 
 
 @scenario("pgbouncer", seconds=25)
 def pgbouncer(trial: Trial) -> None:
     """All go through pgbouncer in transaction mode, with `pooler=True`; it is killed and started now and then."""
-    if "pooler" not in inspect.signature(adjourn.PsycopgConnector).parameters:
-        raise NotRun("this version has no option for a pooler")
     with (
         trial.server() as server,
         Pgbouncer(trial.directory, server) as pooler,
-        trial.load(pooler.dsn, lambda: server.dsn, options={"timeout": 10, "pooler": True}),
+        trial.load(pooler.dsn, lambda: server.dsn, pooler.kill, options={**OPTIONS, "pooler": True}),
     ):
         for _ in trial.rounds(3, 5):
             with trial.disturbed("pooler killed"):
@@ -33,7 +29,7 @@ def pgbouncer_unannounced(trial: Trial) -> None:
     with (
         trial.server() as server,
         Pgbouncer(trial.directory, server) as pooler,
-        trial.load(pooler.dsn, lambda: server.dsn),
+        trial.load(pooler.dsn, lambda: server.dsn, pooler.kill),
     ):
         for _ in trial.rounds(1, 1):
             pass

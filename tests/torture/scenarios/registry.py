@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torture.trial import Trial
 
-SCENARIOS: dict[str, Scenario] = {}
+REGISTERED: dict[str, Scenario] = {}
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def scenario(name: str, seconds: float = 20.0) -> Callable[[Callable[[Trial], No
     """Register a function as a scenario."""
 
     def register(run: Callable[[Trial], None]) -> Callable[[Trial], None]:
-        SCENARIOS[name] = Scenario(run, seconds)
+        REGISTERED[name] = Scenario(run, seconds)
         return run
 
     return register

@@ -6,9 +6,11 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+from adjourn._async.managers.batches import STEP
 from adjourn._async.managers.jobs import AsyncJobManager
 from adjourn._domain.arguments import Signature, dump_arguments
 from adjourn._domain.jobs import Job
+from adjourn._runtime import aio as runtime
 from adjourn.events.jobs import JobsDeferred
 from adjourn.events.log import LOGGED, log_jobs
 from adjourn.types import JSONDict
@@ -74,6 +76,9 @@ class AsyncJobDeferrer:
     async def batch_defer_async(self, *task_kwargs: JSONDict) -> list[int]:
         """Store one job for each dictionary of arguments, all or none, and return their ids in the same order.
 
+        A batch is one statement, however large, so the program and the server hold all of it in memory; Postgres takes
+        arguments of one gigabyte at most. Others have their turns while it is prepared.
+
         Raises
         ------
         InvalidTaskArguments
@@ -83,7 +88,12 @@ class AsyncJobDeferrer:
         AppNotOpen
             If the app is not open, and no connection was given.
         """
-        jobs = [self.make_job((), each) for each in task_kwargs]
+        pace = runtime.Pace()
+        jobs: list[Job] = []
+        for number, each in enumerate(task_kwargs):
+            jobs.append(self.make_job((), each))
+            if not number % STEP:
+                await pace.keep()
         log_jobs(logging.DEBUG, "about_to_defer_jobs", "About to defer", jobs)
         deferred = await self.job_manager.batch_defer_jobs_async(jobs, self.connection)
         self._tell_deferred(deferred)

@@ -66,6 +66,8 @@ class AsyncWorkerManager:
         try:
             (row,) = await self._run_async("register_worker", **parameters)
         except exceptions.ConnectorException as error:
+            if sql.lacks_right(error):
+                raise sql.missing_grant(error) from error
             if not sql.speaks_of_schema(error):
                 raise
             version = await schema_version_async(self.session, self.schema)

@@ -7,9 +7,10 @@ import pathlib
 from adjourn import sql
 from adjourn._async.connectors.contract import AsyncConnectorSource, AsyncSession
 from adjourn._async.managers.partitions import make_partitions_async
-from adjourn._async.managers.statements import schema_version_async
+from adjourn._async.managers.statements import misplaced_functions_async, schema_version_async
+from adjourn._async.managers.trial import AsyncTrial
 from adjourn._domain.checks import check_connector
-from adjourn.exceptions import ConnectorException
+from adjourn.exceptions import ConnectorException, InvalidOption
 
 
 class AsyncSchemaManager:
@@ -38,7 +39,8 @@ class AsyncSchemaManager:
         """Bring the schema up to date, and return what was done.
 
         It may be run at any time, even several times at once: it is one transaction under an advisory lock, and does
-        nothing if the schema is up to date. Afterwards it makes the partitions of the weeks ahead. If others use the
+        nothing if the schema is up to date. In a schema that was renamed it makes the functions anew, because they hold
+        its name. Afterwards it makes the partitions of the weeks ahead. If others use the
         table of finished jobs for so long that this fails, one of the lines says who they are.
 
         Returns
@@ -71,6 +73,11 @@ class AsyncSchemaManager:
                 if version.number > applied:
                     await session.execute_async(version.statement)
                     done.append(f"applied version {version.number} ({version.name}) to schema {self.schema}")
+            misplaced = await misplaced_functions_async(session, self.schema)
+            for function in misplaced:
+                await session.execute_async(function)
+            if misplaced:
+                done.append(f"made {len(misplaced)} functions of schema {self.schema} anew, which held its former name")
         except ConnectorException as error:
             if sql.lacks_right(error):
                 raise sql.missing_right(self.schema, error) from error
@@ -83,16 +90,43 @@ class AsyncSchemaManager:
         return await schema_version_async(self.connector.get_async_connector(), self.schema)
 
     async def check_version_async(self) -> None:
-        """Refuse a database whose schema is missing or older than this version of adjourn needs.
+        """Refuse a database whose schema is missing or older than this version of adjourn needs, or was renamed.
 
         Raises
         ------
         SchemaOutOfDate
-            If it is missing or older; the message says which, and names the command that fixes it.
+            If it is missing or older, or its functions still work on a schema of the name that it had when they were
+            made; the message says which, and names the command that fixes it.
         """
         version = await self.get_version_async()
         if version < sql.latest_version():
             raise sql.out_of_date(self.schema, version)
+        if await misplaced_functions_async(self.connector.get_async_connector(), self.schema):
+            raise sql.renamed(self.schema)
+
+    async def try_out_async(self, kind: str = "worker") -> None:
+        """Try what a worker, or a program that defers jobs, does with the database. Nothing of it remains.
+
+        It stores jobs in a queue of its own, runs and changes them, and rolls all of that back.
+
+        Parameters
+        ----------
+        kind
+            ``"worker"`` (the default) for all that workers do, ``"producer"`` for deferring only.
+
+        Raises
+        ------
+        SchemaOutOfDate
+            If the schema is missing, older than this version of adjourn needs, or was renamed.
+        ConnectorException
+            If something fails; the message says what, and names the remedy if a right is missing.
+        InvalidOption
+            If there is no such kind.
+        """
+        if kind not in ("worker", "producer"):
+            raise InvalidOption(f"kind={kind!r}: pass 'worker' or 'producer'.")
+        await self.check_version_async()
+        await AsyncTrial(self.connector, self.schema).run_async(as_worker=kind == "worker")
 
     @staticmethod
     def get_migrations_path() -> str:

@@ -88,13 +88,17 @@ class AsyncStatementRunner:
         except exceptions.ConnectorException as error:
             if is_untranslatable(error):
                 raise refused_text(error, parameters) from error
+            if sql.lacks_right(error):
+                raise sql.missing_grant(error) from error
             if not sql.speaks_of_schema(error):
                 raise
             # The caller's transaction has just failed, so its connection cannot be asked for the version.
             version = None if connection is not None else await schema_version_async(serving, self.schema)
-            if version == sql.latest_version():
-                raise
-            raise sql.out_of_date(self.schema, version) from error
+            if version != sql.latest_version():
+                raise sql.out_of_date(self.schema, version) from error
+            if await misplaced_functions_async(serving, self.schema):
+                raise sql.renamed(self.schema) from error
+            raise
 
 
 async def schema_version_async(executes: AsyncExecutes, schema: str) -> int:
@@ -105,3 +109,10 @@ async def schema_version_async(executes: AsyncExecutes, schema: str) -> int:
         return 0
     (row,) = await executes.execute_async(statements["get_schema_version"], {})
     return int(row["version"])
+
+
+async def misplaced_functions_async(executes: AsyncExecutes, schema: str) -> list[Statement]:
+    """Return the statements that make anew those functions which work on another schema, since theirs was renamed."""
+    rows = await executes.execute_async(sql.statements(schema)["list_misplaced_functions"], {})
+    # A later adjourn may have others, which this one does not call.
+    return [function for row in rows if (function := sql.function_of(row["name"], schema)) is not None]

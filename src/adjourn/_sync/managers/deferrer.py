@@ -9,6 +9,8 @@ from typing import Any
 
 from adjourn._domain.arguments import Signature, dump_arguments
 from adjourn._domain.jobs import Job
+from adjourn._runtime import threads as runtime
+from adjourn._sync.managers.batches import STEP
 from adjourn._sync.managers.jobs import SyncJobManager
 from adjourn.events.jobs import JobsDeferred
 from adjourn.events.log import LOGGED, log_jobs
@@ -75,6 +77,9 @@ class SyncJobDeferrer:
     def batch_defer(self, *task_kwargs: JSONDict) -> list[int]:
         """Store one job for each dictionary of arguments, all or none, and return their ids in the same order.
 
+        A batch is one statement, however large, so the program and the server hold all of it in memory; Postgres takes
+        arguments of one gigabyte at most. Others have their turns while it is prepared.
+
         Raises
         ------
         InvalidTaskArguments
@@ -84,7 +89,12 @@ class SyncJobDeferrer:
         AppNotOpen
             If the app is not open, and no connection was given.
         """
-        jobs = [self.make_job((), each) for each in task_kwargs]
+        pace = runtime.Pace()
+        jobs: list[Job] = []
+        for number, each in enumerate(task_kwargs):
+            jobs.append(self.make_job((), each))
+            if not number % STEP:
+                pace.keep()
         log_jobs(logging.DEBUG, "about_to_defer_jobs", "About to defer", jobs)
         deferred = self.job_manager.batch_defer_jobs(jobs, self.connection)
         self._tell_deferred(deferred)

@@ -67,6 +67,8 @@ class SyncWorkerManager:
         try:
             (row,) = self._run("register_worker", **parameters)
         except exceptions.ConnectorException as error:
+            if sql.lacks_right(error):
+                raise sql.missing_grant(error) from error
             if not sql.speaks_of_schema(error):
                 raise
             version = schema_version(self.session, self.schema)

@@ -10,9 +10,10 @@ from typing import Any
 from adjourn import exceptions
 from adjourn._domain.arguments import check_is_job, check_job, dump_arguments
 from adjourn._domain.checks import check_aware, check_flags, check_id, check_name, check_priority, checked_list
-from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.spelling import suggests_names
+from adjourn._runtime import threads as runtime
+from adjourn._sync.managers.batches import LARGE, STEP, store_batch, store_large_batch
 from adjourn._sync.managers.forwarding import forwards_to, part_of
 from adjourn._sync.managers.lists import SyncJobLists
 from adjourn._sync.managers.retention import SyncRetention
@@ -160,8 +161,9 @@ class SyncJobManager(SyncStatementRunner):
         """
         check_job("job", job)
         if job.queueing_lock is not None:
-            (deferred,) = self._store([job], connection)
-            return deferred
+            arguments = dump_arguments(job.task_name, job.task_kwargs, self.connector.json_dumps)
+            (job_id,) = store_batch(self.run, [job], [arguments], connection)
+            return job.evolve(id=job_id, status=Status.TODO.value)
         parameters = {
             "queue": job.queue,
             "task_name": job.task_name,
@@ -195,31 +197,24 @@ class SyncJobManager(SyncStatementRunner):
             If one is not a job, or has a value that a task's job cannot have.
         """
         jobs = checked_list("jobs", jobs, "jobs")
+        if not jobs:
+            return []
+        pace = runtime.Pace()
+        dumps = self.connector.json_dumps
+        arguments: list[str] = []
         for number, job in enumerate(jobs):
             check_job(f"jobs[{number}]", job)
-        return self._store(jobs, connection) if jobs else []
-
-    def _store(self, jobs: Sequence[Job], connection: Any) -> list[Job]:
-        dumps = self.connector.json_dumps
-        # psycopg sends no list that holds both int and float.
-        delays = [None if job.schedule_in is None else float(job.schedule_in) for job in jobs]
-        parameters = {
-            "queues": [job.queue for job in jobs],
-            "task_names": [job.task_name for job in jobs],
-            "priorities": [job.priority for job in jobs],
-            "locks": [job.lock for job in jobs],
-            "queueing_locks": [job.queueing_lock for job in jobs],
-            "args": [dump_arguments(job.task_name, job.task_kwargs, dumps) for job in jobs],
-            "scheduled_at": [job.scheduled_at for job in jobs],
-            "schedule_in": delays if any(delay is not None for delay in delays) else None,
-            "own_transaction": connection is not None,
-        }
-        rows = self.run("defer_jobs", parameters, connection)
-        if rows[0]["id"] is None:
-            taken = rows[0]["taken"]
-            cause = exceptions.UniqueViolation(constraint_name=QUEUEING_LOCK_INDEX, queueing_lock=taken)
-            raise already_enqueued(repr(taken)) from cause
-        return [job.evolve(id=row["id"], status=Status.TODO.value) for job, row in zip(jobs, rows, strict=True)]
+            arguments.append(dump_arguments(job.task_name, job.task_kwargs, dumps))
+            if not number % STEP:
+                pace.keep()
+        store = store_large_batch if len(jobs) > LARGE else store_batch
+        ids = store(self.run, jobs, arguments, connection)
+        stored: list[Job] = []
+        for number, (job, job_id) in enumerate(zip(jobs, ids, strict=True)):
+            stored.append(job.evolve(id=job_id, status=Status.TODO.value))
+            if not number % STEP:
+                pace.keep()
+        return stored
 
     @suggests_names
     def cancel_job_by_id(
@@ -323,7 +318,7 @@ class SyncJobManager(SyncStatementRunner):
         self.retry_job_by_id(job.id, retry_at, priority, queue, lock)
 
     def check_connection(self) -> bool:
-        """Ask the database whether it has adjourn's tables.
+        """Ask the database whether it has adjourn's tables, and functions that work on them.
 
         Raises
         ------

@@ -9,8 +9,9 @@ from adjourn import sql
 from adjourn._domain.checks import check_connector
 from adjourn._sync.connectors.contract import SyncConnectorSource, SyncSession
 from adjourn._sync.managers.partitions import make_partitions
-from adjourn._sync.managers.statements import schema_version
-from adjourn.exceptions import ConnectorException
+from adjourn._sync.managers.statements import misplaced_functions, schema_version
+from adjourn._sync.managers.trial import SyncTrial
+from adjourn.exceptions import ConnectorException, InvalidOption
 
 
 class SyncSchemaManager:
@@ -39,7 +40,8 @@ class SyncSchemaManager:
         """Bring the schema up to date, and return what was done.
 
         It may be run at any time, even several times at once: it is one transaction under an advisory lock, and does
-        nothing if the schema is up to date. Afterwards it makes the partitions of the weeks ahead. If others use the
+        nothing if the schema is up to date. In a schema that was renamed it makes the functions anew, because they hold
+        its name. Afterwards it makes the partitions of the weeks ahead. If others use the
         table of finished jobs for so long that this fails, one of the lines says who they are.
 
         Returns
@@ -72,6 +74,11 @@ class SyncSchemaManager:
                 if version.number > applied:
                     session.execute(version.statement)
                     done.append(f"applied version {version.number} ({version.name}) to schema {self.schema}")
+            misplaced = misplaced_functions(session, self.schema)
+            for function in misplaced:
+                session.execute(function)
+            if misplaced:
+                done.append(f"made {len(misplaced)} functions of schema {self.schema} anew, which held its former name")
         except ConnectorException as error:
             if sql.lacks_right(error):
                 raise sql.missing_right(self.schema, error) from error
@@ -84,16 +91,43 @@ class SyncSchemaManager:
         return schema_version(self.connector.get_sync_connector(), self.schema)
 
     def check_version(self) -> None:
-        """Refuse a database whose schema is missing or older than this version of adjourn needs.
+        """Refuse a database whose schema is missing or older than this version of adjourn needs, or was renamed.
 
         Raises
         ------
         SchemaOutOfDate
-            If it is missing or older; the message says which, and names the command that fixes it.
+            If it is missing or older, or its functions still work on a schema of the name that it had when they were
+            made; the message says which, and names the command that fixes it.
         """
         version = self.get_version()
         if version < sql.latest_version():
             raise sql.out_of_date(self.schema, version)
+        if misplaced_functions(self.connector.get_sync_connector(), self.schema):
+            raise sql.renamed(self.schema)
+
+    def try_out(self, kind: str = "worker") -> None:
+        """Try what a worker, or a program that defers jobs, does with the database. Nothing of it remains.
+
+        It stores jobs in a queue of its own, runs and changes them, and rolls all of that back.
+
+        Parameters
+        ----------
+        kind
+            ``"worker"`` (the default) for all that workers do, ``"producer"`` for deferring only.
+
+        Raises
+        ------
+        SchemaOutOfDate
+            If the schema is missing, older than this version of adjourn needs, or was renamed.
+        ConnectorException
+            If something fails; the message says what, and names the remedy if a right is missing.
+        InvalidOption
+            If there is no such kind.
+        """
+        if kind not in ("worker", "producer"):
+            raise InvalidOption(f"kind={kind!r}: pass 'worker' or 'producer'.")
+        self.check_version()
+        SyncTrial(self.connector, self.schema).run(as_worker=kind == "worker")
 
     @staticmethod
     def get_migrations_path() -> str:

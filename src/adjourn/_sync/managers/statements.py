@@ -89,13 +89,17 @@ class SyncStatementRunner:
         except exceptions.ConnectorException as error:
             if is_untranslatable(error):
                 raise refused_text(error, parameters) from error
+            if sql.lacks_right(error):
+                raise sql.missing_grant(error) from error
             if not sql.speaks_of_schema(error):
                 raise
             # The caller's transaction has just failed, so its connection cannot be asked for the version.
             version = None if connection is not None else schema_version(serving, self.schema)
-            if version == sql.latest_version():
-                raise
-            raise sql.out_of_date(self.schema, version) from error
+            if version != sql.latest_version():
+                raise sql.out_of_date(self.schema, version) from error
+            if misplaced_functions(serving, self.schema):
+                raise sql.renamed(self.schema) from error
+            raise
 
 
 def schema_version(executes: SyncExecutes, schema: str) -> int:
@@ -106,3 +110,10 @@ def schema_version(executes: SyncExecutes, schema: str) -> int:
         return 0
     (row,) = executes.execute(statements["get_schema_version"], {})
     return int(row["version"])
+
+
+def misplaced_functions(executes: SyncExecutes, schema: str) -> list[Statement]:
+    """Return the statements that make anew those functions which work on another schema, since theirs was renamed."""
+    rows = executes.execute(sql.statements(schema)["list_misplaced_functions"], {})
+    # A later adjourn may have others, which this one does not call.
+    return [function for row in rows if (function := sql.function_of(row["name"], schema)) is not None]

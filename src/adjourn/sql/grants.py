@@ -1,0 +1,87 @@
+"""The rights that a role of the database needs, by what it does, as GRANT statements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from adjourn.sql.templates import DEFAULT_SCHEMA, checked, identifier
+
+OWNER = "owner"
+_EVERYONES = (
+    "usage on schema {schema}",
+    "execute on all functions in schema {schema}",
+    "select on {adjourn_migrations}",
+)
+_TABLES = ("jobs", "finished_jobs", "workers", "schedules", "headless_locks")
+
+KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    OWNER: ("applies the schema and owns its tables; makes partitions, and drops old ones", ()),
+    "worker": (
+        "runs workers, defers jobs, and does all that operators do",
+        (
+            *_EVERYONES,
+            *(f"select, insert, update, delete on {{adjourn_{table}}}" for table in _TABLES),
+            "select on {adjourn_all_jobs}",
+            "usage on sequence {adjourn_jobs_id_seq}",
+        ),
+    ),
+    "producer": (
+        "defers jobs, and cannot read their arguments",
+        (
+            *_EVERYONES,
+            "insert on {adjourn_jobs}",
+            # What a defer returns, and what the error about a taken queueing lock names.
+            "select (id, waiting_queueing_lock) on {adjourn_jobs}",
+            "select on {adjourn_workers}",
+            "usage on sequence {adjourn_jobs_id_seq}",
+        ),
+    ),
+    "reader": (
+        "lists jobs, workers and schedules, as a dashboard does",
+        (
+            *_EVERYONES,
+            *(f"select on {{adjourn_{table}}}" for table in ("all_jobs", *_TABLES)),
+        ),
+    ),
+    "operator": (
+        "lists jobs as readers do, and retries, cancels, aborts and deletes them",
+        (
+            *_EVERYONES,
+            *(f"select on {{adjourn_{table}}}" for table in ("all_jobs", "workers", "schedules")),
+            *(f"select, insert, update, delete on {{adjourn_{table}}}" for table in ("jobs", "finished_jobs")),
+            "insert on {adjourn_headless_locks}",
+        ),
+    ),
+}
+"""What each kind of role does, and the rights that it needs."""
+
+
+def grants(kind: str, role: str, schema: str = DEFAULT_SCHEMA) -> str:
+    """Return the statements that give a role the rights of a kind, with a comment that says what the kind does.
+
+    Parameters
+    ----------
+    kind
+        One of `KINDS`.
+    role
+        The name of the role.
+    schema
+        The name of the schema.
+    """
+    checked(schema)
+    what, rights = KINDS[kind]
+    lines = [f"-- {kind}: {what}"]
+    if kind == OWNER:
+        lines.append(f"create schema if not exists {identifier(schema)} authorization {identifier(role)};")
+    lines.extend(f"grant {right.format_map(_Names(schema))} to {identifier(role)};" for right in rights)
+    return "\n".join(lines) + "\n"
+
+
+class _Names(dict[str, str]):
+    """The quoted names of a schema and of what is in it."""
+
+    def __init__(self, schema: str) -> None:
+        super().__init__(schema=identifier(schema))
+
+    def __missing__(self, name: str) -> str:
+        return f"{self['schema']}.{name}"

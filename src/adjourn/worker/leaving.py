@@ -1,0 +1,72 @@
+"""The last thing that a worker tells the database: what became of its jobs, and that it is gone."""
+
+from __future__ import annotations
+
+import asyncio
+
+from adjourn.exceptions import ConnectorException
+from adjourn.worker.connection import Connection
+from adjourn.worker.outbox import Outbox
+from adjourn.worker.watch import ended, leave
+
+
+async def leave_within(
+    seconds: float, connection: Connection, outbox: Outbox, worker_id: int, *, is_in_doubt: bool
+) -> None:
+    """Store the outcomes that are left, and unregister.
+
+    At half time a connection that does not answer is given up, and another one tried.
+
+    Parameters
+    ----------
+    seconds
+        How long this may take.
+    connection
+        The exchange's connection.
+    outbox
+        The outcomes of all jobs that the worker still has.
+    worker_id
+        The worker.
+    is_in_doubt
+        Whether jobs may have been claimed without the worker knowing it.
+
+    Raises
+    ------
+    ConnectorException
+        If the database does not answer. Any other exception of a driver is raised, too.
+    """
+    leaving = asyncio.ensure_future(_leave(connection, outbox, worker_id, is_in_doubt))
+    await ended(leaving, seconds, connection.give_up)
+    if not leaving.done():
+        leave(leaving)
+        raise stopping()
+    leaving.result()
+
+
+def stopping() -> ConnectorException:
+    """Return the error that means that the database is silent, and that the worker does not wait for it any longer."""
+    return ConnectorException("The database has not answered this worker, which is stopping.")
+
+
+async def _leave(connection: Connection, outbox: Outbox, worker_id: int, is_in_doubt: bool) -> None:
+    is_fresh = connection.manager is None
+    try:
+        manager = await connection.manager_async()
+        if is_fresh or is_in_doubt:
+            # The answer to a claim may have been lost, with an earlier connection or by a cancellation.
+            await manager.disown_async(worker_id, outbox.job_ids)
+        while batch := outbox.next_batch():
+            try:
+                await manager.exchange_async(worker_id, batch, limit=0, queues=None, probe=False)
+            except Exception as error:
+                if not outbox.not_stored(batch, error):
+                    raise
+            else:
+                outbox.stored(batch)
+        await manager.unregister_worker_async(worker_id)
+    except Exception:
+        if is_fresh:
+            raise
+        # What has failed may be the connection alone: a cancellation in the middle of a statement ends it, too.
+        await connection.close()
+        await _leave(connection, outbox, worker_id, is_in_doubt)
