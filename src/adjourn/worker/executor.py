@@ -10,9 +10,10 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from adjourn import exceptions
+from adjourn._async.managers.exchange import PATIENCE
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.middleware import compose, is_async
-from adjourn._domain.outcomes import Ended, HandedBack, Outcome, Retried, error_entry
+from adjourn._domain.outcomes import Ended, HandedBack, Outcome, Retried, Unknown, error_entry
 from adjourn._domain.protocols import ContextLike, TaskLike, WorkerLike
 from adjourn._domain.runs import AbortReason
 from adjourn.events import (
@@ -30,6 +31,7 @@ from adjourn.events import (
     JobWaitedFor,
     RetryStrategyFailed,
     SlotsLost,
+    TaskAwaited,
     TaskUnknown,
     WorkerIdentity,
 )
@@ -80,13 +82,19 @@ class Executor:
         self._overdue = Overdue(
             options.concurrency,
             options.stuck_worker_timeout,
-            left=lambda: self._in_threads.left,
+            left=lambda: len(self._in_threads.left),
             on_run=self._tell_overdue,
             on_lost=self._tell_lost,
             on_end=on_stuck,
         )
         self._runs: dict[int, Run] = {}
         self._workers_task = asyncio.current_task()
+        own, default = options.unknown_task_timeout, PATIENCE if self._app.connector.is_shared else 0.0
+        self.patience: float = default if own is None else own
+        """Seconds that a job waits for a worker that knows its task."""
+        self.unknown_too_long: set[int] = set()
+        """The ids of jobs that have waited so long."""
+        self._awaited: set[str] = set()
         self.mean_duration: float = FIRST_GUESS
         """The average duration of recent runs, in seconds."""
 
@@ -96,7 +104,7 @@ class Executor:
     @property
     def slots_held(self) -> int:
         """How many slots are taken: by running jobs, and by threads that still run what nobody follows any more."""
-        return len(self._runs) + self._in_threads.left
+        return len(self._runs) + len(self._in_threads.left)
 
     @property
     def overdue(self) -> list[int]:
@@ -144,12 +152,11 @@ class Executor:
     def _start(self, run: Run) -> None:
         job = run.job
         task = self._app.tasks.get(job.task_name)
-        if task is None:
-            error = exceptions.TaskNotFound(_unknown_task(job))
-            self._end(run, self._ended(run, Status.FAILED, error), TaskUnknown, error=error)
-            return
         if job.abort_requested:
             self._end(run, self._ended(run, Status.ABORTED), JobAborted, error=None)
+            return
+        if task is None:
+            self._await_task(run)
             return
         if self._events.wants(JobStarted):
             self._tell(JobStarted, run)
@@ -163,6 +170,21 @@ class Executor:
             runner.start(run, functools.partial(task.func, **job.task_kwargs))
         else:
             self._start_wrapped(run, task, runner)
+
+    def _await_task(self, run: Run) -> None:
+        """Have a job whose task is unknown wait for a worker that knows it, or fail if it has waited long enough."""
+        job = run.job
+        assert job.id is not None
+        if not self.patience or job.id in self.unknown_too_long:
+            self.unknown_too_long.discard(job.id)
+            error = exceptions.TaskNotFound(_unknown_task(job))
+            self._end(run, self._ended(run, Status.FAILED, error), TaskUnknown, error=error)
+            return
+        del self._runs[job.id]
+        if job.task_name not in self._awaited:
+            self._awaited.add(job.task_name)
+            self._tell(TaskAwaited, run, timeout=self.patience)
+        self._on_end(Unknown.of(job))
 
     def _start_wrapped(self, run: Run, task: TaskLike, runner: Runner) -> None:
         """Run a job whose task takes a context, or that has middleware around it."""
@@ -246,7 +268,7 @@ class Executor:
             run.abort_reason = AbortReason.SHUTDOWN
         if run.abort_reason is AbortReason.SHUTDOWN and (is_cancelled or is_aborted):
             self._end(run, HandedBack.of(run.job), JobHandedBack)
-        elif is_aborted:
+        elif is_aborted or (is_cancelled and run.abort_reason is None and _is_cancelled(run.task)):
             self._end(run, self._ended(run, Status.ABORTED, error), JobAborted, error=error)
         elif is_cancelled and run.abort_reason is AbortReason.USER_REQUEST:
             self._end(run, self._ended(run, Status.ABORTED), JobAborted, error=None)
@@ -259,8 +281,7 @@ class Executor:
         A loop that ends cancels every task, so the worker's as well. A job can cancel its own: handed back, it would do so
         for ever.
         """
-        tasks = run.task, self._workers_task
-        return all(task is not None and task.cancelling() > 0 for task in tasks)
+        return _is_cancelled(run.task) and _is_cancelled(self._workers_task)
 
     def _fail(self, run: Run, error: BaseException) -> None:
         """Handle a failed run: the job runs again if its task says so."""
@@ -335,6 +356,10 @@ class Executor:
         if self._events.wants(kind):
             worker = WorkerIdentity(name=self._options.name, id=run.job.worker_id, queues=self._options.queues)
             self._events.emit(kind(job=run.job, worker=worker, started_at=run.started, **facts))
+
+
+def _is_cancelled(task: asyncio.Task[Any] | None) -> bool:
+    return task is not None and task.cancelling() > 0
 
 
 def _unknown_task(job: Job) -> str:

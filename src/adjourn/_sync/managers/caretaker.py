@@ -12,12 +12,12 @@ import time
 from adjourn import sql
 from adjourn._domain.protocols import EventsLike
 from adjourn._domain.upkeep import Timetable
-from adjourn._sync.managers.exchange import MAX_LOSSES, PLACE_LIMIT, SyncWorkerManager
+from adjourn._sync.managers.exchange import PLACE_LIMIT, SyncWorkerManager
 from adjourn._sync.managers.partitions import CONTESTED
 from adjourn.events.jobs import JobsRescued
 from adjourn.events.workers import PartitionsNotMade
 from adjourn.exceptions import ConnectorException
-from adjourn.sql.constants import WEEKS_AHEAD
+from adjourn.sql.constants import MOST_LOSSES, WEEKS_AHEAD
 
 
 class SyncCaretaker:
@@ -43,17 +43,19 @@ class SyncCaretaker:
 
     def rescue(self) -> bool:
         """Free the jobs of workers that fell silent, and return whether there were any."""
-        rescued, failed = self._manager.rescue(MAX_LOSSES, self._timeout)
+        rescued, failed = self._manager.rescue(MOST_LOSSES, self._timeout)
         if not rescued and not failed:
             return False
         if self._events.wants(JobsRescued):
-            self._events.emit(JobsRescued(rescued=rescued, failed=failed, max_losses=MAX_LOSSES))
+            self._events.emit(JobsRescued(rescued=rescued, failed=failed, max_losses=MOST_LOSSES))
         return True
 
     def keep_up(self) -> None:
         """Do what is due."""
         now = time.monotonic()
         if now >= self._timetable.heal_at:
+            # Before it as well: if that takes too long, the connection is given up, and the next one does other things first.
+            self._timetable.has_healed(now, now)
             self._manager.place(PLACE_LIMIT, heal=True)
             self._timetable.has_healed(now, time.monotonic())
         if now >= self._timetable.partition_at:
