@@ -33,6 +33,7 @@ nitpick_ignore_regex = [
     ("py:.*", r"adjourn\..*\b(_\w+|P|R|T|Args|Context|EventT|PoolT)\b.*"),
     ("py:.*", r"adjourn\.manager\.source\..*"),
     ("py:.*", r"adjourn\.connectors\.faces\.Blocking"),
+    ("py:.*", r"adjourn\.manager\.schedules\.Ticks"),
 ]
 
 # Prose. A fence of Mermaid is a diagram here and on code hosts, too.

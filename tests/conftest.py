@@ -38,6 +38,8 @@ def server_dsn() -> Iterator[str]:
     path = Path(tempfile.gettempdir(), f"adjourn-tests-{run}")
     with embedded.Server(path, temporary=True, settings=SETTINGS) as server:
         yield server.dsn
+        log = (path / "server.log").read_text(encoding="utf-8", errors="replace")
+        assert "deadlock detected" not in log, "statements of adjourn have waited for each other; see the server's log"
 
 
 @pytest.fixture(scope="session")

@@ -326,8 +326,11 @@ class App(blueprints.Blueprint):
         self.connector.get_async_connector()
 
         async def run() -> None:
-            async with self.open_async():
+            await self.open_async()
+            try:
                 await self.run_worker_async(**options)
+            finally:
+                await shutdown.closed(self.close_async())
 
         with self.connector.kept_open():
             shutdown.run(run)

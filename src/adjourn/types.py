@@ -93,10 +93,14 @@ class Statement:
         The name.
     text
         The SQL.
+    may_take_long
+        Whether the server may rightly take minutes for it, so that a connector allows it more than its
+        ``response_timeout``: a change of the schema, or a deletion of many rows.
     """
 
     name: str
     text: str
+    may_take_long: bool = False
 
 
 class ConfigureOptions(TypedDict, total=False):

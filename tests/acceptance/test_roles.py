@@ -14,7 +14,6 @@ import pytest
 
 import adjourn
 from adjourn import schema
-from adjourn.cli import main
 from adjourn.exceptions import AlreadyEnqueued, ConnectorException
 from adjourn.jobs import Status
 from adjourn.testing import InMemoryConnector
@@ -205,23 +204,6 @@ def test_names_are_quoted() -> None:
     assert (
         schema.grants("reader", 'a"b', "x {y} 100%").splitlines()[1] == 'grant usage on schema "x {y} 100%" to "a""b";'
     )
-
-
-def test_the_command_prints_the_grants_without_an_app(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["schema", "--roles", "worker=one", "reader=two", "--schema", "jobs"]) == 0
-    printed = capsys.readouterr().out
-    assert schema.grants("worker", "one", "jobs") in printed
-    assert schema.grants("reader", "two", "jobs") in printed
-    assert main(["schema", "--roles"]) == 0
-    printed = capsys.readouterr().out
-    assert all(schema.grants(kind, f"adjourn_{kind}") in printed for kind in schema.ROLES)
-
-
-@pytest.mark.parametrize("pair", ["wroker=x", "worker"])
-def test_the_command_names_a_kind_that_does_not_exist(capsys: pytest.CaptureFixture[str], pair: str) -> None:
-    with pytest.raises(SystemExit, match="2"):
-        main(["schema", "--roles", pair])
-    assert f"--roles: '{pair}' does not name a kind and a role" in capsys.readouterr().err
 
 
 PROGRAM = """

@@ -218,7 +218,7 @@ async def test_a_role_that_may_only_read_reads_and_hears_why_it_cannot_write(
 
 
 async def test_a_server_that_does_not_answer_the_first_statement_is_given_up(
-    database: str, pair: Pair, monkeypatch: pytest.MonkeyPatch
+    database: str, pair: Pair, monkeypatch: pytest.MonkeyPatch, observer: psycopg.Connection
 ) -> None:
     if pair is ADAPTED:
         pytest.skip("its pool is its driver's, and its sessions are given up as any call of theirs")
@@ -231,6 +231,11 @@ async def test_a_server_that_does_not_answer_the_first_statement_is_given_up(
             await connector.session_async()
         with pytest.raises(ConnectorException):
             await asyncio.to_thread(connector.session)
+    # The server has not noticed yet that nobody waits.
+    observer.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event = 'PgSleep'"
+    )
 
 
 def now(observer: psycopg.Connection) -> datetime.datetime:

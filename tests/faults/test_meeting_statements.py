@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import itertools
 import json
 import os
@@ -264,6 +265,34 @@ def defer_several(actor: Actor) -> None:
     actor.deferred += len([row for row in rows if row["id"] is not None])
 
 
+def tick(actor: Actor) -> None:
+    """Defer the ticks of some schedules, the clock's latest second of each, in any order."""
+    names = actor.random.sample("abcdef", 3)
+    queueing_locks = [actor.random.choice(["x", "y", None]) for _ in names]
+    rows = actor.run(
+        "defer_ticks",
+        task_names=names,
+        periodic_ids=[""] * 3,
+        crons=["* * * * * *"] * 3,
+        timezones=["UTC"] * 3,
+        ticks=[datetime.datetime.now(datetime.UTC).replace(microsecond=0)] * 3,
+        queues=["default"] * 3,
+        priorities=[0, 1, 2],
+        locks=[actor.random.choice(LOCKS) for _ in names],
+        queueing_locks=queueing_locks,
+        args=["{}"] * 3,
+    )
+    assert {row["outcome"] for row in rows} <= {"stored", "taken", "known", "held", "busy"}
+    actor.deferred += sum(row["outcome"] == "stored" for row in rows)
+
+
+def keep_schedules(actor: Actor) -> None:
+    known = actor.random.sample("abcdef", 3)
+    with actor.connection.transaction():
+        actor.run("keep_schedules", task_names=known, periodic_ids=[""] * 3, seconds=actor.random.choice([0, 60]))
+        actor.pause()
+
+
 def delete_old(actor: Actor) -> None:
     what = {"seconds": 0, "statuses": ["succeeded", "failed", "cancelled", "aborted"], "queue": None}
     after_id = 0
@@ -304,7 +333,7 @@ KINDS = [
         rescue,
     ),
     *(cancel, give_up_a_cancel),
-    *(hold, request_abort, retry_by_id, defer, defer_several, delete_old, drop_old, look),
+    *(hold, request_abort, retry_by_id, defer, defer_several, tick, keep_schedules, delete_old, drop_old, look),
 ]
 
 
@@ -331,7 +360,7 @@ class Arena:
         """Begin with a few jobs of each sort."""
         self.observer.execute(
             "delete from adjourn.adjourn_jobs; delete from adjourn.adjourn_finished_jobs; delete from adjourn.adjourn_workers; "
-            "delete from adjourn.adjourn_headless_locks; drop table if exists adjourn.old_week"
+            "delete from adjourn.adjourn_headless_locks; delete from adjourn.adjourn_schedules; drop table if exists adjourn.old_week"
         )
         if has_old_week:
             self.observer.execute(OLD_WEEK)

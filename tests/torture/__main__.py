@@ -6,15 +6,17 @@ import argparse
 import json
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
 import traceback
 from pathlib import Path
 
+from torture.exceptions import NotRun
 from torture.report import details, recovered, row, table, write
 from torture.scenarios import SCENARIOS
-from torture.trial import NotRun, Outcome, Trial
+from torture.trial import Outcome, Trial
 
 
 def main() -> int:
@@ -37,6 +39,9 @@ def main() -> int:
         parser.error(f"there is no scenario {unknown[0]!r}: see --list")
     seed = random.randrange(10**6) if arguments.seed is None else arguments.seed
     print(f"seed {seed}", flush=True)
+    # Servers and workers are to end with the bench, also where it is started in the background, which ignores SIGINT.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     outcomes: dict[str, Outcome | Exception] = {}
     for name in arguments.names or SCENARIOS:
         outcomes[name] = run(name, arguments.seconds, seed, arguments.keep)

@@ -80,6 +80,8 @@ class Story:
         The times, by the wall clock, in which the servers or all workers were disturbed.
     killed
         When each process was killed.
+    paused
+        The processes that were stopped for a while.
     """
 
     runs: dict[int, list[Run]] = field(default_factory=lambda: defaultdict(list))
@@ -87,6 +89,7 @@ class Story:
     rolled_back: set[str] = field(default_factory=set)
     faults: list[tuple[float, float]] = field(default_factory=list)
     killed: dict[int, float] = field(default_factory=dict)
+    paused: set[int] = field(default_factory=set)
     served: tuple[float, float] | None = None
     counts: Counter[str] = field(default_factory=Counter)
     strange: list[str] = field(default_factory=list)
@@ -156,6 +159,8 @@ def tell(entries: Iterable[Entry]) -> Story:
                 story.strange.append(f"{entry.process}: {entry['error']}")
             case "killed":
                 story.killed[entry["pid"]] = entry.monotonic
+            case "paused":
+                story.paused.add(entry["pid"])
             case "disturbed":
                 story.faults.append((entry.wall, FAR))
             case "undisturbed":
@@ -237,6 +242,16 @@ def doubled(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[s
         again = len(runs) - 1 - sum(run.how in ("raised", "cancelled") for run in runs[:-1])
         if again > 0 and (id_ not in jobs or again > jobs[id_].losses):
             yield f"job {id_} was run {len(runs)} times, losses {jobs[id_].losses if id_ in jobs else '?'}: {_told(runs)}"
+
+
+def rescued_in_vain(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
+    """Taken from a worker that was neither killed nor stopped, in a run in which no server and no network was disturbed."""
+    if story.counts["disturbed"] or story.counts["fault"]:
+        return
+    for id_, runs in story.runs.items():
+        for run in runs[:-1]:
+            if run.how not in ("raised", "cancelled") and run.pid not in story.killed.keys() | story.paused:
+                yield f"job {id_} was taken from process {run.pid}, which was well: {_told(runs)}"
 
 
 def stale_end(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
@@ -395,6 +410,7 @@ CHECKS: dict[str, Callable[[Story, dict[int, JobRow], Tables], Iterator[str]]] =
     "failed wrongly": failed,
     "succeeded without a run": never_ran,
     "doubled without a rescue": doubled,
+    "rescued in vain": rescued_in_vain,
     "finished by a stale run": stale_end,
     "begun by a stale run": stale_begin,
     "vanished": vanished,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import json
 import os
 import random
@@ -17,13 +18,22 @@ from typing import Any
 
 from psycopg.conninfo import make_conninfo
 
+import adjourn
+from adjourn.embedded.cluster import parent_death_signal
+from support.waiting import until
 from torture.ledger import Ledger
 
 TESTS = Path(__file__).parents[1]
 LEASE = 3.0
 """Seconds of silence after which a worker of the bench is taken for dead."""
+ANSWERED = 5.0
+"""Seconds after which deferrers and schedulers give a silent connection up."""
 STOPPED = 60.0
 """Seconds within which a process has to end when it is asked to, or it is a fault."""
+OPTIONS: dict[str, Any] = {"timeout": 10}
+if "response_timeout" in inspect.signature(adjourn.PsycopgConnector).parameters:
+    OPTIONS["response_timeout"] = ANSWERED
+"""The connectors' options, unless a scenario has its own."""
 
 
 @dataclass
@@ -58,7 +68,7 @@ class Plan:
     concurrency: int = 6
     rate: float = 30.0
     connector: str = "PsycopgConnector"
-    options: Mapping[str, Any] = field(default_factory=lambda: {"timeout": 10})
+    options: Mapping[str, Any] = field(default_factory=lambda: dict(OPTIONS))
     arguments: Sequence[str] = ()
     environments: Sequence[Mapping[str, str]] = ()
     lease: float = LEASE
@@ -116,7 +126,7 @@ class Load:
     ) -> subprocess.Popen[bytes]:
         environment = {
             **os.environ,
-            "PYTHONPATH": str(TESTS),
+            "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]),
             "TORTURE_DSN": make_conninfo(self.plan.dsn, application_name=name),
             "TORTURE_OWN_DSN": make_conninfo(self.plan.own_dsn or self.plan.dsn, application_name=name),
             "TORTURE_LEDGER": str(self.directory),
@@ -127,7 +137,12 @@ class Load:
         }
         with (self.directory / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, *arguments], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [sys.executable, *arguments],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=parent_death_signal(signal.SIGKILL),
             )
         self.ledger.write("started", name=name, pid=process.pid)
         return process
@@ -136,7 +151,7 @@ class Load:
 
     def kill_worker(self) -> None:
         """Kill a worker at random, and start another in its place."""
-        name = self.chance.choice(list(self.workers))
+        name = self._choose()
         process = self.workers.pop(name)
         process.kill()
         process.wait()
@@ -145,13 +160,22 @@ class Load:
 
     def pause_worker(self, seconds: float) -> None:
         """Stop a worker at random for so many seconds, and let it go on."""
-        name = self.chance.choice(list(self.workers))
+        name = self._choose()
         process = self.workers[name]
         process.send_signal(signal.SIGSTOP)
         self.ledger.write("paused", name=name, pid=process.pid)
         time.sleep(seconds)
         process.send_signal(signal.SIGCONT)
         self.ledger.write("resumed", name=name, pid=process.pid)
+
+    def _choose(self) -> str:
+        """Choose a worker that has begun a job, when there is another one that has: somebody is to go on."""
+        until(lambda: len(self._at_work()) > 1)
+        return self.chance.choice(self._at_work())
+
+    def _at_work(self) -> list[str]:
+        files = {name: self.directory / f"{name}-{process.pid}.jsonl" for name, process in self.workers.items()}
+        return [name for name, file in files.items() if file.exists() and file.stat().st_size]
 
     def note_deaths(self) -> None:
         """Write down which processes have ended without being asked to, and start other workers in their places."""

@@ -31,13 +31,16 @@ class Pair:
         self.standby = Postgres(directory / "two")
 
     @property
-    def dsn(self) -> str:
+    def address(self) -> str:
         """The address of whichever is the primary."""
         ports = f"{self.primary.port},{self.standby.port}"
-        return (
-            f"host=127.0.0.1,127.0.0.1 port={ports} user={SUPERUSER} dbname={DATABASE}"
-            " target_session_attrs=read-write connect_timeout=3"
-        )
+        place = f"host=127.0.0.1,127.0.0.1 port={ports} user={SUPERUSER} dbname={DATABASE}"
+        return f"{place} target_session_attrs=read-write"
+
+    @property
+    def dsn(self) -> str:
+        """The address, with a limit for each server."""
+        return f"{self.address} connect_timeout=3"
 
     def start(self) -> None:
         """Make and start both."""

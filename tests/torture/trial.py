@@ -29,10 +29,6 @@ SESSIONS = f"""
 """.encode()
 
 
-class NotRun(Exception):
-    """The scenario cannot run here; the message says what is missing."""
-
-
 @dataclass
 class Outcome:
     """What came of a scenario.
@@ -114,8 +110,9 @@ class Trial:
             server.stop()
             # Its own place may be gone soon.
             copy = self.directory / f"{server.home.name}.log"
-            shutil.copyfile(server.log, copy)
-            self.read_logs(copy)
+            with contextlib.suppress(FileNotFoundError):  # it never started
+                shutil.copyfile(server.log, copy)
+                self.read_logs(copy)
 
     # The load
 

@@ -89,6 +89,7 @@ def good() -> Made:
     # A job whose worker was stopped for long, and woke when the job had been run by another.
     made.defer(13, 1, lock="c")
     made.begin(13, 2, lock="c", pid=OTHER_PID + 1)
+    made.note("paused", 2.5, pid=OTHER_PID + 1)
     made.begin(13, 6, claim=2, lock="c")
     made.end(13, 7, claim=2)
     made.end(13, 9, pid=OTHER_PID + 1)
@@ -183,6 +184,13 @@ def run_more_often_than_rescued(made: Made) -> None:
     made.row(11, claim=3, losses=1)
 
 
+def rescue_from_a_live_worker(made: Made) -> None:
+    made.entries = [entry for entry in made.entries if "disturbed" not in entry.event]
+    made.begin(0, 4, claim=2)
+    made.end(0, 5, claim=2)
+    made.row(0, claim=2, losses=1)
+
+
 def finish_by_a_stale_run(made: Made) -> None:
     made.row(13, claim=1, losses=1)
 
@@ -255,6 +263,7 @@ FAULTS: list[tuple[Callable[[Made], None], str]] = [
     (run_twice_without_a_rescue, "doubled without a rescue"),
     (run_twice_by_one_claim, "doubled without a rescue"),
     (run_more_often_than_rescued, "doubled without a rescue"),
+    (rescue_from_a_live_worker, "rescued in vain"),
     (finish_by_a_stale_run, "finished by a stale run"),
     (begin_by_a_stale_run, "begun by a stale run"),
     (vanish, "vanished"),
@@ -276,6 +285,12 @@ def test_each_fault_is_found(do: Callable[[Made], None], name: str) -> None:
     made = good()
     do(made)
     assert name in made.faults()
+
+
+def test_a_rescue_from_a_worker_that_was_killed_or_stopped_is_no_fault() -> None:
+    made = good()
+    made.entries = [entry for entry in made.entries if "disturbed" not in entry.event]
+    assert made.faults() == {"lost ticks"}
 
 
 def test_each_check_has_a_fault_here() -> None:

@@ -17,6 +17,7 @@ SECONDS = [
     "shutdown_graceful_timeout",
     "update_heartbeat_interval",
     "stalled_worker_timeout",
+    "round_trip_timeout",
     "abort_job_polling_interval",
     "timeout",
 ]
@@ -86,6 +87,8 @@ def test_a_time_from_now_is_a_delay_in_seconds() -> None:
         ("additional_context", [1]),
         ("update_heartbeat_interval", "10"),
         ("stalled_worker_timeout", 10.0),
+        ("round_trip_timeout", 30.0),
+        ("round_trip_timeout", 0),
     ],
 )
 def test_a_worker_option_that_makes_no_sense_is_refused_by_name(option: str, value: Any) -> None:

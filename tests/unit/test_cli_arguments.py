@@ -15,6 +15,7 @@ from typing import Any
 import attrs
 import pytest
 
+from adjourn import schema
 from adjourn.cli import flags, logs, main, make_parser, parse
 from adjourn.types import ConfigureOptions
 from adjourn.worker.options import Options
@@ -81,7 +82,7 @@ def test_flags_of_a_worker_are_options_of_a_worker() -> None:
         *("worker", "-n", "name", "-q", "a, b", "-c", "2", "-p", "0.5", "--shutdown-graceful-timeout", "0"),
         *("-a", "0.7", "--timeout", "60"),
         *("--one-shot", "--no-listen-notify", "--delete-jobs", "Successful"),
-        *("--update-heartbeat-interval", "1", "--stalled-worker-timeout", "3"),
+        *("--update-heartbeat-interval", "1", "--stalled-worker-timeout", "3", "--round-trip-timeout", "2"),
     )
     assert everything == {
         "name": "name",
@@ -96,6 +97,7 @@ def test_flags_of_a_worker_are_options_of_a_worker() -> None:
         "delete_jobs": "successful",
         "update_heartbeat_interval": 1.0,
         "stalled_worker_timeout": 3.0,
+        "round_trip_timeout": 2.0,
     }
 
 
@@ -420,3 +422,24 @@ def test_a_failure_is_one_line_and_a_traceback_only_for_who_debugs(
     assert capsys.readouterr().err.count("\n") == 1
     assert main(["--app=nowhere.app", "--log-level=debug", "healthchecks"]) == 1
     assert "LoadFromPathError" in capsys.readouterr().err
+
+
+def test_the_command_prints_the_grants_without_an_app(
+    root_logger: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["schema", "--roles", "worker=one", "reader=two", "--schema", "jobs"]) == 0
+    printed = capsys.readouterr().out
+    assert schema.grants("worker", "one", "jobs") in printed
+    assert schema.grants("reader", "two", "jobs") in printed
+    assert main(["schema", "--roles"]) == 0
+    printed = capsys.readouterr().out
+    assert all(schema.grants(kind, f"adjourn_{kind}") in printed for kind in schema.ROLES)
+
+
+@pytest.mark.parametrize("pair", ["wroker=x", "worker"])
+def test_the_command_names_a_kind_that_does_not_exist(
+    root_logger: logging.Logger, capsys: pytest.CaptureFixture[str], pair: str
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["schema", "--roles", pair])
+    assert f"--roles: '{pair}' does not name a kind and a role" in capsys.readouterr().err

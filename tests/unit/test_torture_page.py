@@ -7,9 +7,10 @@ from collections import Counter
 from pathlib import Path
 
 from torture.checker import Verdict
+from torture.exceptions import NotRun
 from torture.report import COLUMNS, PAGE, checks_listed, scenarios_listed, write
 from torture.scenarios import SCENARIOS
-from torture.trial import NotRun, Outcome
+from torture.trial import Outcome
 
 
 def made_up(jobs: int) -> Outcome:

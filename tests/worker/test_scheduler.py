@@ -9,7 +9,7 @@ import pytest
 
 import adjourn
 from adjourn import events
-from adjourn.exceptions import AppNotOpen
+from adjourn.exceptions import AppNotOpen, ConnectorException
 from adjourn.worker.scheduler import Scheduler
 from support.bench import Bench
 
@@ -184,3 +184,29 @@ async def test_periodic_tasks_go_on_when_an_app_that_was_closed_is_open_again(ap
         ran.clear()
         await bench.until(lambda: ran)
     assert {type(failure.error) for failure in failures} == {AppNotOpen}
+
+
+async def test_whatever_the_database_raises_periodic_tasks_go_on_and_the_log_tells_it_once(
+    app: adjourn.App, bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ran: list[int] = []
+    failures = iter([*[ConnectorException("gone")] * 3, *[asyncio.CancelledError()] * 2, None])
+    get_time_async = app.job_manager.get_time_async
+
+    async def failing_async() -> datetime.datetime:
+        if error := next(failures, None):
+            raise error
+        return await get_time_async()
+
+    monkeypatch.setattr(app.job_manager, "get_time_async", failing_async)
+    monkeypatch.setattr("adjourn.worker.scheduler._back_off", lambda failures: 0.01)
+
+    @app.periodic(cron="* * * * * *")
+    @app.task(name="tick")
+    async def tick(timestamp: int) -> None:
+        ran.append(timestamp)
+
+    async with bench.working():
+        await bench.until(lambda: ran)
+    told = [record for record in caplog.records if vars(record).get("action") == "side_task_failed"]
+    assert len(told) == 2

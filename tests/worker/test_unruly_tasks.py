@@ -401,10 +401,13 @@ async def test_a_job_on_a_loop_that_ends_goes_back_to_its_queue(database: str, a
     assert (job.status, job.attempts) == ("todo", 0)
 
 
-async def test_a_task_that_cancels_itself_fails_and_is_not_run_for_ever(app: adjourn.App, bench: Bench) -> None:
+@pytest.mark.parametrize("is_wrapped", [True, False], ids=["wrapped", "bare"])
+async def test_a_task_that_cancels_itself_is_aborted_and_is_not_run_for_ever(
+    app: adjourn.App, bench: Bench, is_wrapped: bool
+) -> None:
     runs: list[int] = []
 
-    @app.task(name="give_up")
+    @app.task(name="give_up", retry=5)
     async def give_up() -> None:
         runs.append(1)
         task = asyncio.current_task()
@@ -414,8 +417,32 @@ async def test_a_task_that_cancels_itself_fails_and_is_not_run_for_ever(app: adj
             await asyncio.sleep(60)
 
     job_id = await give_up.defer_async()
-    await bench.drain()
-    assert (len(runs), await bench.status(job_id)) == (1, "failed")
+    await bench.drain(**({"worker_middleware": [pass_on]} if is_wrapped else {}))
+    job = await bench.job(job_id)
+    assert (len(runs), job.status, job.attempts) == (1, "aborted", 1)
+    assert job.errors[0]["exception"].endswith("CancelledError")
+
+
+async def test_a_task_that_another_one_cancels_is_aborted_as_well(app: adjourn.App, bench: Bench) -> None:
+    runs: list[int] = []
+
+    @app.task(name="victim", retry=5)
+    async def victim() -> None:
+        runs.append(1)
+        await asyncio.sleep(60 if len(runs) < 10 else 0)
+
+    @app.task(name="culprit")
+    async def culprit() -> None:
+        for task in asyncio.all_tasks():
+            if task.get_name() == f"adjourn job {job_id}":
+                task.cancel()
+
+    job_id = await victim.defer_async()
+    async with bench.working(concurrency=2):
+        await bench.until(lambda: runs)
+        await culprit.defer_async()
+        await bench.ended(job_id, "aborted")
+    assert runs == [1]
 
 
 STUBBORN = """

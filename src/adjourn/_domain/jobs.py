@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from adjourn._domain.times import time_of
+from adjourn._domain.times import time_or_none
 from adjourn.types import JSONDict, JSONLoads, Row
 
 DEFAULT_QUEUE = "default"
@@ -128,16 +128,16 @@ class Job:
             queueing_lock=row["queueing_lock"],
             task_name=row["task_name"],
             task_kwargs=json_loads(row["args"]),
-            scheduled_at=time_of(row["scheduled_at"]),
+            scheduled_at=time_or_none(row["scheduled_at"]),
             attempts=row["attempts"],
             abort_requested=row["abort_requested"],
             worker_id=row.get("worker_id"),
             worker_name=row.get("worker_name"),
             overdue=row.get("overdue", False),
             claim=row["claim"],
-            enqueued_at=time_of(row["enqueued_at"]),
-            started_at=time_of(row["started_at"]),
-            finished_at=time_of(row.get("finished_at")),
+            enqueued_at=time_or_none(row["enqueued_at"]),
+            started_at=time_or_none(row["started_at"]),
+            finished_at=time_or_none(row.get("finished_at")),
             errors=tuple(json.loads(errors)) if errors else (),
         )
 

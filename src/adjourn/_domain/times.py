@@ -7,13 +7,13 @@ the setting ``DateStyle`` can give it, and the connection may be a caller's own.
 from __future__ import annotations
 
 import datetime
-from typing import overload
 
 
-@overload
-def time_of(value: str | datetime.datetime) -> datetime.datetime: ...
-@overload
-def time_of(value: str | datetime.datetime | None) -> datetime.datetime | None: ...
-def time_of(value: str | datetime.datetime | None) -> datetime.datetime | None:
+def time_of(value: str | datetime.datetime) -> datetime.datetime:
     """Return a time of a row, which is text from Postgres, and a datetime from the in-memory connector."""
     return datetime.datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
+def time_or_none(value: str | datetime.datetime | None) -> datetime.datetime | None:
+    """Return a time of a row that may have none."""
+    return None if value is None else time_of(value)

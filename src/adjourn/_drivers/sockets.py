@@ -6,8 +6,6 @@ import contextlib
 import os
 import select
 import socket
-import threading
-from collections.abc import Iterator
 from typing import Protocol
 
 
@@ -25,18 +23,6 @@ def readable(descriptor: int) -> bool:
         poll.register(descriptor, select.POLLIN)
         return bool(poll.poll(0))
     return bool(select.select([descriptor], [], [], 0)[0])
-
-
-@contextlib.contextmanager
-def limited(connection: HasSocket, seconds: float) -> Iterator[None]:
-    """Hang up if the block, which waits for the server, has not ended after some seconds."""
-    timer = threading.Timer(seconds, hang_up, [connection])
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def hang_up(connection: HasSocket) -> None:

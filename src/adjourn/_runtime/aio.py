@@ -27,6 +27,11 @@ Lock = asyncio.Lock
 sleep = asyncio.sleep
 
 
+def this_task() -> asyncio.Task[Any] | None:
+    """Return the task that runs now, which may be cancelled."""
+    return asyncio.current_task()
+
+
 class Gate:
     """Admits calls while it is open; closing it waits for the calls inside.
 

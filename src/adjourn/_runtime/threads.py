@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -18,6 +18,11 @@ IS_BLOCKING: bool = True
 
 Lock = threading.Lock
 sleep = time.sleep
+
+
+def this_task() -> Any:
+    """Return None: nothing can be cancelled."""
+    return None
 
 
 class Gate:

@@ -19,10 +19,11 @@ from typing import Any, Generic, TypeVar
 from adjourn import exceptions
 from adjourn._async.connectors.lifecycle import AsyncPooledHalf
 from adjourn._dispatch.dispatcher import Dispatcher
-from adjourn._dispatch.limits import DriversSession
+from adjourn._dispatch.limits import DriversSession, has_closed, within
 from adjourn._dispatch.looped import LoopedHalf, LoopedSession
 from adjourn._drivers.numbered import has_several_commands, numbered
 from adjourn._drivers.settings import check_encoding, greeting
+from adjourn._drivers.watchdog import CANCELLATION, RESPONSE_TIMEOUT, Wait, check_response_timeout, seconds_for
 from adjourn._runtime.aio import uninterrupted
 from adjourn.connectors.base import AsyncSession, SyncSession
 from adjourn.connectors.faces import AsynchronousConnector, SynchronousConnector
@@ -144,6 +145,9 @@ class Driver(abc.ABC, Generic[PoolT]):
     timeout
         Seconds: how long a call waits for a connection at most, and closing for calls in flight; 30 unless set. The
         driver keeps the former itself (`execute_async`); the latter is kept for it.
+    response_timeout
+        Seconds: how long the server may take to answer, None for any time; 60 unless set. adjourn cancels a call that
+        takes longer, and does not wait for it any more. Do not use its connection again.
     pooler
         Whether there is a connection pooler in transaction mode in between; False unless set. Then adjourn sets nothing in
         sessions, and the driver must not prepare statements.
@@ -152,6 +156,7 @@ class Driver(abc.ABC, Generic[PoolT]):
     """
 
     timeout: float = 30.0
+    response_timeout: float | None = RESPONSE_TIMEOUT
     pooler: bool = False
     json_dumps: JSONDumps = staticmethod(json.dumps)
     json_loads: JSONLoads = staticmethod(json.loads)
@@ -260,6 +265,13 @@ class Driver(abc.ABC, Generic[PoolT]):
             f"{type(pool).__name__}. Open it without one."
         )
 
+    async def distrust_async(self, pool: PoolT) -> None:
+        """Replace the pool's connections, those in use when they come back, without waiting for the server.
+
+        adjourn calls it when a statement has failed because the server takes no writes any more (``sqlstate`` 25006),
+        and then executes the statement once more, on a connection to the new primary. By default do nothing.
+        """
+
     def discard_pool(self, pool: PoolT) -> None:
         """Close the connections of a pool of `make_pool_async` whose event loop has ended. By default do nothing.
 
@@ -290,6 +302,8 @@ class DriverHalf(AsyncPooledHalf[Any]):
         self._driver = driver
         self.json_dumps: JSONDumps = driver.json_dumps
         self.json_loads: JSONLoads = driver.json_loads
+        check_response_timeout(type(driver).__name__, driver.response_timeout)
+        self.response_timeout = driver.response_timeout
 
     @property
     def timeout(self) -> float:
@@ -298,11 +312,16 @@ class DriverHalf(AsyncPooledHalf[Any]):
 
     async def make_pool_async(self) -> Any:
         """Make a pool."""
-        return await self._driver.make_pool_async()
+        return await within(seconds_for(self.response_timeout), self._driver.make_pool_async)
 
     async def close_pool_async(self, pool: Any) -> None:
-        """Close a pool."""
-        await self._driver.close_pool_async(pool)
+        """Close a pool; a server that does not answer is waited for only briefly."""
+        if not await has_closed(CANCELLATION, self._driver.close_pool_async, pool):
+            self._driver.discard_pool(pool)
+
+    async def distrust_async(self, pool: Any) -> None:
+        """Have the driver throw the pool's connections away."""
+        await self._driver.distrust_async(pool)
 
     def accept_pool(self, pool: Any) -> Any:
         """Check the user's own pool."""
@@ -322,15 +341,21 @@ class DriverHalf(AsyncPooledHalf[Any]):
         """Execute one statement, on the pool or on the caller's own connection."""
         if connection is not None:
             return await self._driver.execute_on_async(connection, statement, parameters)
-        opened = await self.enter_async()
-        try:
-            return await self._driver.execute_async(opened.pool, statement, parameters)
-        finally:
-            opened.gate.leave()
+        return await self.execute_pooled_async(statement, parameters)
+
+    async def run_pooled_async(
+        self, pool: Any, wait: Wait, statement: Statement, parameters: Parameters | None
+    ) -> list[Row]:
+        """Execute one statement on a connection of the pool, committed on return."""
+        # The driver may first wait for a connection.
+        seconds = self.timeout + seconds_for(self.response_timeout, statement)
+        return await within(seconds, self._driver.execute_async, pool, statement, parameters)
 
     async def session_async(self) -> AsyncSession:
         """Open another connection, for the caller alone."""
-        session = DriversSession(await self._driver.session_async(self.pool if self.is_external else None))
+        pool = self.pool if self.is_external else None
+        made = await within(seconds_for(self.response_timeout), self._driver.session_async, pool)
+        session = DriversSession(made, self.response_timeout)
         try:
             text = greeting(None, sets=not self._driver.pooler, lasting=True)
             async with asyncio.timeout(self.timeout):

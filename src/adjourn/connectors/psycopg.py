@@ -11,6 +11,7 @@ from adjourn._async.connectors.psycopg import AsyncPsycopgHalf
 from adjourn._dispatch.dispatcher import Dispatcher
 from adjourn._drivers.psycopg.options import options_of_pool
 from adjourn._drivers.psycopg.twin import connecting_options, twin_options
+from adjourn._drivers.watchdog import RESPONSE_TIMEOUT
 from adjourn._sync.connectors.contract import SyncSession
 from adjourn._sync.connectors.psycopg import SyncPsycopgHalf
 from adjourn.connectors.base import BaseAsyncConnector, BaseConnector, BaseSyncConnector
@@ -33,6 +34,9 @@ class SyncPsycopgConnector(SynchronousConnector):
         Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
     pool_factory
         The class of the pool, or a function with the arguments of `psycopg_pool.ConnectionPool`.
+    response_timeout
+        Seconds that the server may take to answer a call, 60 by default. After that its connection is given up, and the
+        call raises `ConnectorException`. None waits for any time.
     pooler
         Whether there is a connection pooler in transaction mode in between, such as PgBouncer. By default adjourn finds
         out.
@@ -54,6 +58,7 @@ class SyncPsycopgConnector(SynchronousConnector):
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
         pool_factory: Callable[..., ConnectionPool[Any]] = ConnectionPool,
+        response_timeout: float | None = RESPONSE_TIMEOUT,
         pooler: bool | None = None,
         **options: Any,
     ) -> None:
@@ -63,6 +68,7 @@ class SyncPsycopgConnector(SynchronousConnector):
                 json_dumps=json_dumps,
                 json_loads=json_loads,
                 pool_factory=pool_factory,
+                response_timeout=response_timeout,
                 pooler=pooler,
                 **options,
             )
@@ -80,6 +86,9 @@ class PsycopgConnector(AsynchronousConnector):
         Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
     pool_factory
         The class of the pool, or a function with the arguments of `psycopg_pool.AsyncConnectionPool`.
+    response_timeout
+        Seconds that the server may take to answer a call, 60 by default. After that its connection is given up, and the
+        call raises `ConnectorException`. None waits for any time.
     pooler
         Whether there is a connection pooler in transaction mode in between, such as PgBouncer. By default adjourn finds
         out.
@@ -102,6 +111,7 @@ class PsycopgConnector(AsynchronousConnector):
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
         pool_factory: Callable[..., AsyncConnectionPool[Any]] = AsyncConnectionPool,
+        response_timeout: float | None = RESPONSE_TIMEOUT,
         pooler: bool | None = None,
         **options: Any,
     ) -> None:
@@ -110,6 +120,7 @@ class PsycopgConnector(AsynchronousConnector):
             json_dumps=json_dumps,
             json_loads=json_loads,
             pool_factory=pool_factory,
+            response_timeout=response_timeout,
             pooler=pooler,
             **options,
         )
@@ -121,7 +132,7 @@ class PsycopgConnector(AsynchronousConnector):
 
         def connect(pool: AsyncConnectionPool[Any] | None) -> SyncSession:
             # The options of the connector's own pool do not matter here.
-            found = half.options if pool is None else options_of_pool(pool, pooler)
+            found = half.options if pool is None else options_of_pool(pool, response_timeout, pooler)
             return SyncPsycopgHalf(**connecting_options(found)).session()
 
         dispatcher = Dispatcher(half, make_sync_half, connect, make_plain_half=SyncPsycopgHalf)

@@ -132,7 +132,8 @@ class JobAborted(JobEnded):
     Attributes
     ----------
     error
-        The exception by which the task ended itself, `adjourn.exceptions.JobAborted`; None if it was cancelled.
+        The exception by which the task ended itself: `adjourn.exceptions.JobAborted`, or `asyncio.CancelledError` if it was
+        cancelled without having been asked to end. None if it was cancelled on request.
     """
 
     error: BaseException | None

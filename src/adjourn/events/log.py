@@ -277,7 +277,8 @@ def _scheduling_failed(event: schedules.SchedulingFailed) -> None:
     extra: dict[str, Any] = {"action": "side_task_failed"}
     if event.task_name is None:
         message = "Periodic tasks could not be deferred (%s); trying again in %.1f s"
-        WORKER.warning(message, _brief(event.error), event.retry_in, extra=extra)
+        level = logging.WARNING if event.is_news else logging.DEBUG
+        WORKER.log(level, message, _brief(event.error), event.retry_in, extra=extra)
     else:
         extra["task_name"] = event.task_name
         WORKER.error("Periodic task %s cannot be deferred", event.task_name, exc_info=event.error, extra=extra)
@@ -435,12 +436,12 @@ WRITERS: dict[type[Event], tuple[logging.Logger, int, Writer]] = {
     workers.RetriesWithoutWait: (WORKER, logging.WARNING, _hasty),
     workers.WorkerStopping: (WORKER, logging.INFO, _worker_stopping),
     workers.WorkerDeclaredDead: (WORKER, logging.ERROR, _declared_dead),
-    workers.HeartbeatFailed: (WORKER, logging.ERROR, _heartbeat_failed),
+    workers.HeartbeatFailed: (WORKER, logging.WARNING, _heartbeat_failed),
     workers.SlotsLost: (WORKER, logging.ERROR, _slots_lost),
     workers.EventLoopBlocked: (WORKER, logging.WARNING, _loop_blocked),
     workers.ConnectionLost: (WORKER, logging.ERROR, _connection_lost),
     workers.ConnectionRestored: (WORKER, logging.INFO, _connection_restored),
-    workers.UnregisteringFailed: (WORKER, logging.WARNING, _unregistering_failed),
+    workers.UnregisteringFailed: (WORKER, logging.ERROR, _unregistering_failed),
     workers.PartitionsNotMade: (WORKER, logging.INFO, _partitions_not_made),
 }
 """The logger for each kind of event, the highest level that its records can have, and the function that makes them."""

@@ -128,8 +128,11 @@ class SchedulingFailed(Event):
         The one that could not be deferred; None if the database did not serve any.
     retry_in
         Seconds until the next try; None if this tick is left out.
+    is_news
+        Whether the log tells of it: of an outage, the first failure, one of another kind, and one each minute.
     """
 
     error: BaseException
     task_name: str | None = None
     retry_in: float | None = None
+    is_news: bool = True

@@ -47,6 +47,10 @@ __all__ = [
 ]
 
 
+MAY_TAKE_LONG = frozenset({"delete_old_jobs", "drop_partition", "lock_migrations", "make_partitions"})
+"""Statements that delete many rows, or wait for whoever holds a table."""
+
+
 def statements(schema: str = DEFAULT_SCHEMA) -> Mapping[str, Statement]:
     """Return every statement by name, rendered for a schema.
 
@@ -61,7 +65,10 @@ def statements(schema: str = DEFAULT_SCHEMA) -> Mapping[str, Statement]:
 @functools.lru_cache(maxsize=16)
 def _statements(schema: str) -> Mapping[str, Statement]:
     texts = read(own_folder().joinpath("statements"))
-    return {name: Statement(name, render(text, schema, percent="%%").strip()) for name, text in texts}
+    return {
+        name: Statement(name, render(text, schema, percent="%%").strip(), may_take_long=name in MAY_TAKE_LONG)
+        for name, text in texts
+    }
 
 
 def whole_schema(schema: str = DEFAULT_SCHEMA) -> str:

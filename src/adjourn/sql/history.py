@@ -46,7 +46,7 @@ class SchemaVersion:
     @property
     def statement(self) -> Statement:
         """The text as a statement for a connector to execute."""
-        return Statement(f"schema_version_{self.number}", self.sql)
+        return Statement(f"schema_version_{self.number}", self.sql, may_take_long=True)
 
 
 @attrs.frozen

@@ -348,6 +348,7 @@ class Exchange:
                 # A worker that was declared dead meanwhile has forgotten its outcomes.
                 if worker_id == self.worker_id:
                     if self._outbox.not_stored(batch, error):
+                        self.silence = 0.0  # the database has answered, and the others are stored without that outcome
                         continue
                     self._doubt.sent(each.id for each in batch)
                 raise

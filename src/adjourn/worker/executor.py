@@ -82,7 +82,7 @@ class Executor:
         self._overdue = Overdue(
             options.concurrency,
             options.stuck_worker_timeout,
-            left=lambda: self._in_threads.left,
+            left=lambda: len(self._in_threads.left),
             on_run=self._tell_overdue,
             on_lost=self._tell_lost,
             on_end=on_stuck,
@@ -104,7 +104,7 @@ class Executor:
     @property
     def slots_held(self) -> int:
         """How many slots are taken: by running jobs, and by threads that still run what nobody follows any more."""
-        return len(self._runs) + self._in_threads.left
+        return len(self._runs) + len(self._in_threads.left)
 
     @property
     def overdue(self) -> list[int]:
@@ -268,7 +268,7 @@ class Executor:
             run.abort_reason = AbortReason.SHUTDOWN
         if run.abort_reason is AbortReason.SHUTDOWN and (is_cancelled or is_aborted):
             self._end(run, HandedBack.of(run.job), JobHandedBack)
-        elif is_aborted:
+        elif is_aborted or (is_cancelled and run.abort_reason is None and _is_cancelled(run.task)):
             self._end(run, self._ended(run, Status.ABORTED, error), JobAborted, error=error)
         elif is_cancelled and run.abort_reason is AbortReason.USER_REQUEST:
             self._end(run, self._ended(run, Status.ABORTED), JobAborted, error=None)
@@ -281,8 +281,7 @@ class Executor:
         A loop that ends cancels every task, so the worker's as well. A job can cancel its own: handed back, it would do so
         for ever.
         """
-        tasks = run.task, self._workers_task
-        return all(task is not None and task.cancelling() > 0 for task in tasks)
+        return _is_cancelled(run.task) and _is_cancelled(self._workers_task)
 
     def _fail(self, run: Run, error: BaseException) -> None:
         """Handle a failed run: the job runs again if its task says so."""
@@ -357,6 +356,10 @@ class Executor:
         if self._events.wants(kind):
             worker = WorkerIdentity(name=self._options.name, id=run.job.worker_id, queues=self._options.queues)
             self._events.emit(kind(job=run.job, worker=worker, started_at=run.started, **facts))
+
+
+def _is_cancelled(task: asyncio.Task[Any] | None) -> bool:
+    return task is not None and task.cancelling() > 0
 
 
 def _unknown_task(job: Job) -> str:

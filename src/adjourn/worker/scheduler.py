@@ -29,6 +29,7 @@ from adjourn.events import (
     SchedulingFailed,
 )
 from adjourn.exceptions import AppNotOpen, ConnectorException
+from adjourn.worker.outage import Outage
 from adjourn.worker.progress import Due, Progress
 
 logger: logging.Logger = logging.getLogger("adjourn.worker")
@@ -79,16 +80,19 @@ class Scheduler:
         """Defer until cancelled."""
         if not self._app.periodic_registry.periodic_tasks:
             logger.debug("There are no periodic tasks", extra={"action": "ignore_periodic_task"})
-        failures = 0
+        task, outage = asyncio.current_task(), Outage()
         while True:
             try:
                 await self.defer_now()
                 await self._keep()
-                failures = 0
-            except Exception as error:  # whatever it is, nobody would hear that the clock has stopped
-                failures += 1
-                delay = _back_off(failures)
-                self._tell(SchedulingFailed, error=error, retry_in=delay)
+                outage.end()
+            except (Exception, asyncio.CancelledError) as error:
+                # Whatever it is: nobody would hear that the clock has stopped.
+                if task is not None and task.cancelling():
+                    raise
+                outage.fail(error)
+                delay = _back_off(outage.failures)
+                self._tell(SchedulingFailed, error=error, retry_in=delay, is_news=outage.is_news)
                 await asyncio.sleep(delay)
             else:
                 await asyncio.sleep(self._delay())

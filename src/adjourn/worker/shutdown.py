@@ -18,12 +18,15 @@ from typing import Any
 
 from adjourn._runtime.private import leave_in_silence
 from adjourn._runtime.signals import Handlers
+from adjourn.worker.watch import within
 
 logger: logging.Logger = logging.getLogger("adjourn.worker")
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 CANCEL_TIMEOUT = 5.0
 """Seconds that cancelled jobs may take to clean up."""
+CLOSE_TIMEOUT = 2.0
+"""Seconds that closing the app of a worker that has ended may take."""
 
 
 @contextlib.contextmanager
@@ -61,6 +64,18 @@ def on_signals(stop: Callable[[], object]) -> Iterator[None]:
     finally:
         handlers.remove()
         logger.debug("Signal handlers restored", extra={"action": "uninstall_signal_handlers"})
+
+
+async def closed(closing: Coroutine[Any, Any, None]) -> None:
+    """Close an app whose worker has ended. Calls of jobs that still wait for the database are left behind soon."""
+    try:
+        await within(CLOSE_TIMEOUT, closing)
+    except TimeoutError:
+        logger.warning(
+            "The app is not closed after %g s, because calls still wait for the database; they are left behind",
+            CLOSE_TIMEOUT,
+            extra={"action": "left_behind"},
+        )
 
 
 def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from psycopg.conninfo import make_conninfo
 
 from support.proxy import Proxy, proxied
+from torture.load import ANSWERED
 from torture.scenarios.registry import scenario
 from torture.trial import Trial
 
@@ -26,11 +27,13 @@ def black_hole(trial: Trial) -> None:
     with (
         trial.server() as server,
         proxy_before(server.dsn) as (proxy, dsn),
-        trial.load(dsn, lambda: server.dsn, own_dsn=server.dsn),
+        trial.load(dsn, lambda: server.dsn, proxy.cut, own_dsn=server.dsn),
     ):
-        for _ in trial.rounds(15, 20):
+        for _ in trial.rounds(3, 5):
             with trial.disturbed("silence"):
                 proxy.silence_present()
+                # Until then nobody can know.
+                time.sleep(ANSWERED)
 
 
 @scenario("dead network", seconds=60)
@@ -39,9 +42,9 @@ def dead_network(trial: Trial) -> None:
     with (
         trial.server() as server,
         proxy_before(server.dsn) as (proxy, dsn),
-        trial.load(dsn, lambda: server.dsn, own_dsn=server.dsn),
+        trial.load(dsn, lambda: server.dsn, proxy.cut, own_dsn=server.dsn),
     ):
-        for _ in trial.rounds(10, 15):
+        for _ in trial.rounds(4, 6):
             with trial.disturbed("silence"):
                 proxy.silence()
                 time.sleep(15)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from torture.load import OPTIONS
 from torture.pgbouncer import Pgbouncer
 from torture.scenarios.registry import scenario
 from torture.trial import Trial
@@ -13,7 +14,7 @@ def pgbouncer(trial: Trial) -> None:
     with (
         trial.server() as server,
         Pgbouncer(trial.directory, server) as pooler,
-        trial.load(pooler.dsn, lambda: server.dsn, pooler.kill, options={"timeout": 10, "pooler": True}),
+        trial.load(pooler.dsn, lambda: server.dsn, pooler.kill, options={**OPTIONS, "pooler": True}),
     ):
         for _ in trial.rounds(3, 5):
             with trial.disturbed("pooler killed"):

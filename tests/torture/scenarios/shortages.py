@@ -10,9 +10,10 @@ from pathlib import Path
 
 import psycopg
 
+from torture.exceptions import NotRun
 from torture.postgres import NOT_OURS, Postgres, make_database
 from torture.scenarios.registry import scenario
-from torture.trial import NotRun, Trial
+from torture.trial import Trial
 
 DISK = 160
 """Megabytes of a small disk."""

@@ -23,7 +23,8 @@ def lost_primary(trial: Trial) -> None:
 @scenario("frozen primary", seconds=40)
 def frozen_primary(trial: Trial) -> None:
     """The primary freezes (SIGSTOP of all its processes) and the standby is promoted; then the old one is killed."""
-    with Pair.of(trial) as pair, trial.load(pair.dsn):
+    # How long to wait for a frozen server is for adjourn to know.
+    with Pair.of(trial) as pair, trial.load(pair.address, lambda: pair.dsn, own_dsn=pair.dsn, lease=10):
         for _ in trial.rounds(3, 4):
             with trial.disturbed("freeze"):
                 pair.primary.pause()

@@ -5,6 +5,8 @@ has what all connectors share:
 
 * opening twice makes one pool, even at the same time; a failed opening leaves nothing behind;
 * closing refuses new calls, waits for running ones, and then closes the pool, unless it is the user's own;
+* a call whose server does not answer is given up, and one that met a server in recovery is repeated on another
+  connection;
 * a pool that a fork copied belongs to the parent: the child keeps it, unused, and makes a new one.
 """
 
@@ -18,8 +20,11 @@ import attrs
 
 from adjourn import exceptions
 from adjourn._async.connectors.contract import AsyncConnector
+from adjourn._drivers.numbered import has_several_commands
+from adjourn._drivers.watchdog import READ_ONLY, RESPONSE_TIMEOUT, Wait, seconds_for, watchdog
 from adjourn._runtime import aio as runtime
 from adjourn._runtime import forks
+from adjourn.types import Parameters, Row, Statement
 
 PoolT = TypeVar("PoolT")
 
@@ -35,7 +40,15 @@ class AsyncOpened(Generic[PoolT]):
 
 
 class AsyncPooledHalf(AsyncConnector, Generic[PoolT]):
-    """A connector on top of a pool."""
+    """A connector on top of a pool.
+
+    Attributes
+    ----------
+    response_timeout
+        Seconds that the server may take to answer a call, None for any time.
+    """
+
+    response_timeout: float | None = RESPONSE_TIMEOUT
 
     def __init__(self) -> None:
         self._changing = runtime.Lock()
@@ -63,6 +76,28 @@ class AsyncPooledHalf(AsyncConnector, Generic[PoolT]):
         ------
         InvalidOption
             If it cannot be used; the message says what can.
+        """
+
+    async def run_pooled_async(
+        self, pool: PoolT, wait: Wait, statement: Statement, parameters: Parameters | None
+    ) -> list[Row]:
+        """Execute one statement on a connection of the pool, committed on return.
+
+        Parameters
+        ----------
+        pool
+            The pool.
+        wait
+            Is told which connection the call waits on, before it does.
+        statement, parameters
+            The statement, and the values of its parameters.
+        """
+        raise NotImplementedError
+
+    async def distrust_async(self, pool: PoolT) -> None:
+        """Throw the pool's connections away, those in use when they come back: their server is silent or demoted.
+
+        This does not wait for the server.
         """
 
     def discard_pool(self, pool: PoolT) -> None:
@@ -186,6 +221,32 @@ class AsyncPooledHalf(AsyncConnector, Generic[PoolT]):
         if opened is None or not opened.gate.enter():
             raise exceptions.AppNotOpen()
         return opened
+
+    async def execute_pooled_async(self, statement: Statement, parameters: Parameters | None) -> list[Row]:
+        """Execute one statement on the pool, committed on return, within ``response_timeout``.
+
+        If the server says that it takes no writes, it has been demoted, and has certainly not stored anything: the
+        statement is executed once more, on a new connection.
+        """
+        may_repeat = parameters is not None or not has_several_commands(statement.text)
+        while True:
+            opened = await self.enter_async()
+            wait = watchdog.begin(seconds_for(self.response_timeout, statement), runtime.this_task())
+            try:
+                return await self.run_pooled_async(opened.pool, wait, statement, parameters)
+            except exceptions.ConnectorException as error:
+                if wait.is_given_up:
+                    await self.distrust_async(opened.pool)
+                    raise wait.error() from error
+                if error.sqlstate != READ_ONLY:
+                    raise
+                await self.distrust_async(opened.pool)
+                if not may_repeat:
+                    raise
+                may_repeat = False
+            finally:
+                wait.end()
+                opened.gate.leave()
 
     def forget(self) -> None:
         """Close without waiting for anything.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import math
 import os
 import time
 import weakref
@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 from psycopg import AsyncConnection, AsyncCursor, AsyncRawCursor
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 from psycopg.sql import SQL, Identifier
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -21,10 +21,12 @@ from adjourn import exceptions
 from adjourn._async.connectors.contract import AsyncSession
 from adjourn._async.connectors.lifecycle import AsyncPooledHalf
 from adjourn._domain.checks import function_or
+from adjourn._drivers.libpq import LASTING
 from adjourn._drivers.psycopg import options as driver
-from adjourn._drivers.psycopg.private import closing_optional
+from adjourn._drivers.psycopg.private import kept_up
 from adjourn._drivers.settings import ENCODING, check_can_listen, greeting, is_pooled
-from adjourn._drivers.sockets import hang_up, limited
+from adjourn._drivers.sockets import hang_up
+from adjourn._drivers.watchdog import RESPONSE_TIMEOUT, Wait, limited, seconds_for, watchdog
 from adjourn._drivers.wrappers import unwrapped
 from adjourn._runtime import aio as runtime
 from adjourn._runtime.forks import keep_for_ever
@@ -42,6 +44,8 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
         Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
     pool_factory
         The class of the pool, or a function with the arguments of `psycopg_pool.AsyncConnectionPool`.
+    response_timeout
+        Seconds that the server may take to answer, None for any time.
     pooler
         Whether there is a connection pooler in transaction mode in between; None finds out.
     **options
@@ -62,15 +66,22 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
         pool_factory: Callable[..., AsyncConnectionPool[Any]] = AsyncConnectionPool,
+        response_timeout: float | None = RESPONSE_TIMEOUT,
         pooler: bool | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
+        self.response_timeout = response_timeout
         self.json_dumps: JSONDumps = function_or("json_dumps", json_dumps, json.dumps)
         self.json_loads: JSONLoads = function_or("json_loads", json_loads, json.loads)
         self.pool_factory = pool_factory
         self.options: driver.PsycopgOptions = driver.sorted_options(
-            conninfo, options, pool_factory, pooler=pooler, is_blocking=runtime.IS_BLOCKING
+            conninfo,
+            options,
+            pool_factory,
+            response_timeout=response_timeout,
+            pooler=pooler,
+            is_blocking=runtime.IS_BLOCKING,
         )
         self._made: weakref.WeakSet[AsyncConnection[Any]] = weakref.WeakSet()
         # Whether the user's own pool goes through a pooler, as long as that is not known: None.
@@ -89,10 +100,14 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
         connection = await self._connect_async(options, self._configure_async, **ENCODING)
         await connection.close()
         arguments = self._arguments_async if callable(options.connection) else await self._arguments_async()
-        pool: AsyncConnectionPool[Any] = closing_optional(self.pool_factory)(
-            options.conninfo,
-            **{**options.pool, "open": False, "kwargs": arguments, "configure": self._configure_async},
-        )
+        conninfo = self._conninfo_async if callable(options.conninfo) else await self._conninfo_async()
+        callbacks = {
+            name: functools.partial(self._watched_async, options.pool[name])
+            for name in ("check", "reset")
+            if options.pool.get(name)
+        }
+        own = {"open": False, "kwargs": arguments, "configure": self._configure_async}
+        pool: AsyncConnectionPool[Any] = kept_up(self.pool_factory)(conninfo, **{**options.pool, **callbacks, **own})
         try:
             await pool.open(wait=True, timeout=self.timeout)
         except PoolTimeout:
@@ -168,7 +183,7 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
         if connection is not None:
             given = checked_connection(connection)
             return await runtime.guarded(translated_run_async, given, statement, parameters)
-        return await runtime.guarded(self._execute_pooled_async, statement, parameters)
+        return await runtime.guarded(self.execute_pooled_async, statement, parameters)
 
     async def session_async(self) -> AsyncSession:
         """Open another connection beside the pool, with its parameters, for the caller alone.
@@ -181,7 +196,9 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
         ConnectorException
             If the database cannot be reached.
         """
-        options = driver.options_of_pool(self.pool, self.options.pooler) if self.is_external else self.options
+        options = self.options
+        if self.is_external:
+            options = driver.options_of_pool(self.pool, options.response_timeout, options.pooler)
         connected: list[AsyncConnection[Any]] = []
         can_listen = True
 
@@ -201,23 +218,31 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
             for connection in connected:
                 await runtime.uninterrupted(connection.close)
             raise
-        return AsyncPsycopgSession(connected[0], can_listen)
+        return AsyncPsycopgSession(connected[0], can_listen, options.response_timeout)
 
-    async def _execute_pooled_async(self, statement: Statement, parameters: Parameters | None) -> list[Row]:
-        opened = await self.enter_async()
-        try:
-            with driver.translating():
-                connection = await checked_out_async(opened.pool)
-                run_async = self._run_external_async if opened.external else run_on_async
-                try:
-                    if connection.autocommit:
-                        return await run_async(connection, statement, parameters)
-                    async with connection:
-                        return await run_async(connection, statement, parameters)
-                finally:
-                    await opened.pool.putconn(connection)
-        finally:
-            opened.gate.leave()
+    async def run_pooled_async(
+        self, pool: AsyncConnectionPool[Any], wait: Wait, statement: Statement, parameters: Parameters | None
+    ) -> list[Row]:
+        """Execute one statement on a connection of the pool, committed on return."""
+        with driver.translating():
+            connection = await checked_out_async(pool, wait)
+            run_async = self._run_external_async if self.is_external else run_on_async
+            try:
+                if connection.autocommit:
+                    return await run_async(connection, statement, parameters)
+                async with connection:
+                    return await run_async(connection, statement, parameters)
+            except psycopg.Error as error:
+                wait.judge(error.sqlstate)
+                raise
+            finally:
+                await pool.putconn(connection)
+
+    async def distrust_async(self, pool: AsyncConnectionPool[Any]) -> None:
+        """Throw the pool's connections away, those in use when they come back."""
+        # Before psycopg_pool 3.3 each goes when a call of its own has failed on it.
+        if hasattr(pool, "drain"):
+            await pool.drain()
 
     async def _run_external_async(
         self, connection: AsyncConnection[Any], statement: Statement, parameters: Parameters | None
@@ -230,17 +255,39 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
     async def _arguments_async(self) -> dict[str, Any]:
         given = self.options.connection
         arguments = given if isinstance(given, Mapping) else await runtime.answer(given)
-        conninfo = self.options.conninfo
-        said = conninfo_to_dict(conninfo) if isinstance(conninfo, str) else {}
-        unsaid = {name: value for name, value in ENCODING.items() if name not in said}
-        return {"autocommit": True, **unsaid, **arguments}
+        return {"autocommit": True, **arguments}
+
+    async def _conninfo_async(self) -> str:
+        """Return the connection string for the pool, with what the user has not said."""
+        options = self.options
+        conninfo = options.conninfo if isinstance(options.conninfo, str) else await runtime.answer(options.conninfo)
+        given = options.connection if isinstance(options.connection, Mapping) else {}
+        return make_conninfo(conninfo, **driver.unsaid_parameters(conninfo, given, options, {**ENCODING, **LASTING}))
 
     async def _configure_async(self, connection: AsyncConnection[Any]) -> None:
         # Weak references, in case the pool can no longer close them.
         self._made.add(connection)
+        await self._watched_async(self._greet_async, connection)
+
+    async def _greet_async(self, connection: AsyncConnection[Any]) -> None:
         await greeted_async(connection, self.options, lasting=False)
         if configure := self.options.pool.get("configure"):
             await configure(connection)
+
+    async def _watched_async(
+        self, callback: Callable[[AsyncConnection[Any]], Any], connection: AsyncConnection[Any]
+    ) -> None:
+        """Call one of the pool's callbacks with a connection, which is given up if the server does not answer."""
+        wait = watchdog.begin(seconds_for(self.response_timeout), runtime.this_task())
+        wait.on(connection)
+        try:
+            await callback(connection)
+        except psycopg.Error as error:
+            if wait.is_given_up:
+                raise wait.error() from error
+            raise
+        finally:
+            wait.end()
 
     async def _connect_async(
         self, options: driver.PsycopgOptions, configure: Callable[[AsyncConnection[Any]], Any], **defaults: Any
@@ -252,16 +299,14 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
             )
             given = options.connection
             given = given if isinstance(given, Mapping) else await runtime.answer(given)
-            said = conninfo_to_dict(conninfo)
-        defaults["connect_timeout"] = max(1, math.ceil(options.timeout))
-        unsaid = {name: value for name, value in defaults.items() if name not in said}
+            unsaid = driver.unsaid_parameters(conninfo, given, options, {**LASTING, **defaults})
         arguments = {**unsaid, **given, "autocommit": True}
         connection_class = options.pool.get("connection_class", AsyncConnection)
         with driver.translating(driver.whereabouts(conninfo, given)):
             connection: AsyncConnection[Any] = await connection_class.connect(conninfo, **arguments)
         try:
             with driver.translating():
-                await configure(connection)
+                await self._watched_async(configure, connection)
         except BaseException:
             await connection.close()
             raise
@@ -273,9 +318,15 @@ class AsyncPsycopgSession(AsyncSession):
 
     is_wakeable = True
 
-    def __init__(self, connection: AsyncConnection[Any], can_listen: bool = True) -> None:
+    def __init__(
+        self,
+        connection: AsyncConnection[Any],
+        can_listen: bool = True,
+        response_timeout: float | None = RESPONSE_TIMEOUT,
+    ) -> None:
         self.connection = connection
         self.can_listen = can_listen
+        self._response_timeout = response_timeout
         self._waker = runtime.Waker()
         arrived = self._arrived = list[str]()
         # No reference to the session: in a cycle, only the garbage collector would free it and its connection.
@@ -284,7 +335,20 @@ class AsyncPsycopgSession(AsyncSession):
 
     async def execute_async(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
         """Execute one statement and return its rows, an empty list where it returns none."""
-        return await runtime.guarded(translated_run_async, self.connection, statement, parameters)
+        return await runtime.guarded(self._execute_async, statement, parameters)
+
+    async def _execute_async(self, statement: Statement, parameters: Parameters | None) -> list[Row]:
+        wait = watchdog.begin(seconds_for(self._response_timeout, statement), runtime.this_task())
+        wait.on(self.connection)
+        try:
+            return await translated_run_async(self.connection, statement, parameters)
+        except exceptions.ConnectorException as error:
+            if wait.is_given_up:
+                raise wait.error() from error
+            wait.judge(error.sqlstate)
+            raise
+        finally:
+            wait.end()
 
     async def listen_async(self, channel: str) -> None:
         """Start to receive the notifications of a channel."""
@@ -406,13 +470,14 @@ async def rows_async(cursor: AsyncCursor[Row]) -> list[Row]:
     return await cursor.fetchall() if cursor.description is not None else []
 
 
-async def checked_out_async(pool: AsyncConnectionPool[Any]) -> AsyncConnection[Any]:
+async def checked_out_async(pool: AsyncConnectionPool[Any], wait: Wait) -> AsyncConnection[Any]:
     """Take a working connection out of the pool; the caller must put it back.
 
     Asking the server each time would double the cost of a statement. If the server is gone, the connection can read the
     end of the stream. So this asks the server only if there is something to read.
     """
     connection: AsyncConnection[Any] = await pool.getconn()
+    wait.on(connection)
     if is_quiet(connection):
         return connection
     deadline = time.monotonic() + pool.timeout
@@ -428,6 +493,7 @@ async def checked_out_async(pool: AsyncConnectionPool[Any]) -> AsyncConnection[A
         else:
             return connection
         connection = await pool.getconn(timeout=deadline - time.monotonic())
+        wait.on(connection)
         if is_quiet(connection):
             return connection
 

@@ -19,6 +19,7 @@ from adjourn._drivers.psycopg2.calls import Call
 from adjourn._drivers.psycopg2.options import ThreadedConnectionPool
 from adjourn._drivers.settings import check_can_listen
 from adjourn._drivers.sockets import hang_up
+from adjourn._drivers.watchdog import RESPONSE_TIMEOUT, Wait, seconds_for, watchdog
 from adjourn._drivers.wrappers import unwrapped
 from adjourn._runtime import aio as runtime
 from adjourn._runtime import forks
@@ -36,6 +37,8 @@ class AsyncPsycopg2Half(AsyncPooledHalf[ThreadedConnectionPool]):
         A connection string or URL.
     json_dumps, json_loads
         Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
+    response_timeout
+        Seconds that the server may take to answer, None for any time.
     pooler
         Whether there is a connection pooler in transaction mode in between; None finds out.
     **options
@@ -56,14 +59,16 @@ class AsyncPsycopg2Half(AsyncPooledHalf[ThreadedConnectionPool]):
         *,
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
+        response_timeout: float | None = RESPONSE_TIMEOUT,
         pooler: bool | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
+        self.response_timeout = response_timeout
         self.json_dumps: JSONDumps = function_or("json_dumps", json_dumps, json.dumps)
         self.json_loads: JSONLoads = function_or("json_loads", json_loads, json.loads)
         self.options: driver.Psycopg2Options = driver.sorted_options(
-            dsn, options, pooler=pooler, is_blocking=runtime.IS_BLOCKING
+            dsn, options, response_timeout=response_timeout, pooler=pooler, is_blocking=runtime.IS_BLOCKING
         )
         self._turns = runtime.Turns(self.options.maxconn)
 
@@ -135,9 +140,7 @@ class AsyncPsycopg2Half(AsyncPooledHalf[ThreadedConnectionPool]):
                 unwrapped(connection) if is_blocking else connection, is_blocking=is_blocking
             )
             return await on_async(given, driver.run, statement, parameters, is_owner=False)
-        return await runtime.guarded(
-            self._on_pooled_async, functools.partial(driver.run_committed, statement=statement, parameters=parameters)
-        )
+        return await runtime.guarded(self.execute_pooled_async, statement, parameters)
 
     async def session_async(self) -> AsyncSession:
         """Open another connection beside the pool, with its parameters, for the caller alone.
@@ -151,24 +154,28 @@ class AsyncPsycopg2Half(AsyncPooledHalf[ThreadedConnectionPool]):
         """
         options = self.options
         if self.is_external:
-            options = driver.options_of_pool(self.pool, self.timeout, self.options.pooler)
+            options = driver.options_of_pool(self.pool, self.timeout, self.response_timeout, self.options.pooler)
         return await connected_session_async(options)
 
-    async def _on_pooled_async(self, body: Callable[[driver.Connection], T]) -> T:
-        opened = await self.enter_async()
+    async def run_pooled_async(
+        self, pool: ThreadedConnectionPool, wait: Wait, statement: Statement, parameters: Parameters | None
+    ) -> list[Row]:
+        """Execute one statement on a connection of the pool, committed on return."""
+        body = functools.partial(driver.run_committed, statement=statement, parameters=parameters)
+        deadline = time.monotonic() + self.timeout
+        turns = self._turns
+        if not await turns.take(self.timeout):
+            raise pools.exhausted(pool, self.timeout)
         try:
-            deadline = time.monotonic() + self.timeout
-            turns = self._turns
-            if not await turns.take(self.timeout):
-                raise pools.exhausted(opened.pool, self.timeout)
-            try:
-                left = deadline - time.monotonic()
-                call = Call[T](lambda call: pools.on_connection(call, opened.pool, left, body))
-                return await made_async(call)
-            finally:
-                turns.give()
+            left = deadline - time.monotonic()
+            call = Call[list[Row]](lambda call: pools.on_connection(call, pool, left, wait, body))
+            return await made_async(call)
         finally:
-            opened.gate.leave()
+            turns.give()
+
+    async def distrust_async(self, pool: ThreadedConnectionPool) -> None:
+        """Throw the pool's connections away, those in use when they come back."""
+        pools.distrust(pool)
 
 
 class AsyncPsycopg2Session(AsyncSession):
@@ -176,16 +183,32 @@ class AsyncPsycopg2Session(AsyncSession):
 
     is_wakeable = True
 
-    def __init__(self, connection: driver.Connection, can_listen: bool = True) -> None:
+    def __init__(
+        self,
+        connection: driver.Connection,
+        can_listen: bool = True,
+        response_timeout: float | None = RESPONSE_TIMEOUT,
+    ) -> None:
         self.connection = connection
         self.can_listen = can_listen
+        self._response_timeout = response_timeout
         self._waker = runtime.Waker()
         self._process = os.getpid()
         self._waiting = runtime.Lock()
 
     async def execute_async(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
         """Execute one statement and return its rows, an empty list where it returns none."""
-        return await on_async(self.connection, driver.run, statement, parameters, is_owner=True)
+        wait = watchdog.begin(seconds_for(self._response_timeout, statement), runtime.this_task())
+        run = functools.partial(driver.run_watched, wait)
+        try:
+            return await on_async(self.connection, run, statement, parameters, is_owner=True)
+        except exceptions.ConnectorException as error:
+            if wait.is_given_up:
+                raise wait.error() from error
+            wait.judge(error.sqlstate)
+            raise
+        finally:
+            wait.end()
 
     async def listen_async(self, channel: str) -> None:
         """Start to receive the notifications of a channel."""
@@ -247,7 +270,7 @@ async def connected_session_async(options: driver.Psycopg2Options) -> AsyncPsyco
         lambda _: driver.connected_for_session(options), undo=lambda made: made[0].close()
     )
     connection, can_listen = await runtime.guarded(made_async, call)
-    return AsyncPsycopg2Session(connection, can_listen)
+    return AsyncPsycopg2Session(connection, can_listen, options.response_timeout)
 
 
 async def on_async(connection: driver.Connection, run: Callable[..., T], *arguments: Any, is_owner: bool) -> T:

@@ -27,7 +27,17 @@ from adjourn._drivers.sqlalchemy import names_async as names
 from adjourn._drivers.sqlalchemy.connecting import Connecting
 from adjourn._drivers.sqlalchemy.libpq import connection_arguments
 from adjourn._drivers.sqlalchemy.names_async import AsyncConnection, AsyncEngine, AsyncOrmSession, AsyncScopedSession
+from adjourn._drivers.sqlalchemy.private import invalidate_all
 from adjourn._drivers.sqlalchemy.sessions import always_prepares, greets
+from adjourn._drivers.watchdog import (
+    CANCELLATION,
+    DOUBTFUL,
+    RESPONSE_TIMEOUT,
+    Wait,
+    check_response_timeout,
+    seconds_for,
+    watchdog,
+)
 from adjourn._runtime import aio as runtime
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
@@ -45,6 +55,8 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
         The address for the engine that the connector makes if it is opened without one.
     json_dumps, json_loads
         Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
+    response_timeout
+        Seconds that the server may take to answer, None for any time.
     pooler
         Whether there is a connection pooler in transaction mode in between; None finds out.
     **options
@@ -66,10 +78,13 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
         dsn: str | URL = "postgresql://",
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
+        response_timeout: float | None = RESPONSE_TIMEOUT,
         pooler: bool | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
+        check_response_timeout(name, response_timeout)
+        self.response_timeout = response_timeout
         self.json_dumps: JSONDumps = function_or("json_dumps", json_dumps, json.dumps)
         self.json_loads: JSONLoads = function_or("json_loads", json_loads, json.loads)
         self._name = name
@@ -89,7 +104,13 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
 
     def _make_engine(self, connecting: Connecting | None = None, *, may_prepare: bool = True) -> AsyncEngine:
         engine: AsyncEngine = driver.make_engine(
-            self._name, names.create_engine_async, self.url, self.options, connecting, may_prepare=may_prepare
+            self._name,
+            names.create_engine_async,
+            self.url,
+            self.options,
+            self.response_timeout,
+            connecting,
+            may_prepare=may_prepare,
         )
         greets(engine, self._pooler, self._place(), driver.pool_timeout(self.options))
         return engine
@@ -100,7 +121,7 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
         is_to_probe = self._pooler is None and always_prepares(self.url.get_driver_name())
         engine, is_behind = await self._connected_engine_async(may_prepare=may_prepare and not is_to_probe)
         if is_to_probe and not is_behind:
-            await engine.dispose()
+            await self.close_pool_async(engine)
             engine, _ = await self._connected_engine_async(may_prepare=True)
         return engine
 
@@ -109,20 +130,33 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
         connecting = names.connecting_async(self.url)
         engine = self._make_engine(connecting, may_prepare=may_prepare)
         self._made = driver.Made(engine, connecting)
+        wait = watchdog.begin(seconds_for(self.response_timeout), runtime.this_task())
+        wait.lines = self._made.lines
         try:
             with driver.translating(place=self._place()):
                 async with engine.connect() as connection:
                     return engine, await self._goes_through_pooler_async(connection)
-        except BaseException:
-            await engine.dispose()
+        except BaseException as error:
+            await self.close_pool_async(engine)
+            if wait.is_given_up and isinstance(error, exceptions.ConnectorException):
+                raise wait.error() from error
             raise
+        finally:
+            wait.end()
 
     async def _goes_through_pooler_async(self, connection: AsyncConnection) -> bool:
         return await names.goes_through_pooler_async(connection, self._pooler, self._place())
 
     async def close_pool_async(self, pool: AsyncEngine) -> None:
         """Dispose of an engine that was made here."""
-        await pool.dispose()
+        # Some drivers say goodbye to the server, and wait for its answer.
+        lines = self._made.lines() if self._made is not None else []
+        wait = watchdog.begin(CANCELLATION)
+        wait.lines = lambda: lines
+        try:
+            await pool.dispose()
+        finally:
+            wait.end()
 
     def discard_pool(self, pool: AsyncEngine) -> None:
         """Close the connections of an engine without waiting."""
@@ -184,7 +218,7 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
                 # A scoped session may depend on the current task, and the guard runs the call in another one.
                 connection = connection()
             return await runtime.guarded(self._execute_given_async, connection, statement, parameters)
-        return await runtime.guarded(self._execute_pooled_async, statement, parameters)
+        return await runtime.guarded(self.execute_pooled_async, statement, parameters)
 
     async def session_async(self) -> AsyncSession:
         """Open another connection beside the pool, for the caller alone.
@@ -202,7 +236,9 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
         """
         url = self.pool.url if self.is_external else self.url
         arguments = connection_arguments(url, self.options.get("connect_args"))
-        half = psycopg_half.AsyncPsycopgHalf(kwargs=arguments, timeout=self.timeout, pooler=self._pooler)
+        half = psycopg_half.AsyncPsycopgHalf(
+            kwargs=arguments, timeout=self.timeout, response_timeout=self.response_timeout, pooler=self._pooler
+        )
         return await half.session_async()
 
     async def _execute_given_async(self, given: Any, statement: Statement, parameters: Parameters | None) -> list[Row]:
@@ -221,22 +257,31 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
             f"{kind.__module__}.{kind.__qualname__}. " + driver.other_colour(given, is_blocking=runtime.IS_BLOCKING)
         )
 
-    async def _execute_pooled_async(self, statement: Statement, parameters: Parameters | None) -> list[Row]:
-        opened = await self.enter_async()
-        try:
-            with driver.translating():
-                connection = await checked_out_async(opened.pool)
-                try:
-                    is_behind = await self._goes_through_pooler_async(connection)
-                    if is_behind and always_prepares(connection.dialect.driver):
-                        async with connection.begin():
-                            return await names.run_async(connection, statement, parameters)
-                    connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
-                    return await names.run_async(connection, statement, parameters, may_prepare=not is_behind)
-                finally:
-                    await self._given_back_async(connection)
-        finally:
-            opened.gate.leave()
+    async def run_pooled_async(
+        self, pool: AsyncEngine, wait: Wait, statement: Statement, parameters: Parameters | None
+    ) -> list[Row]:
+        """Execute one statement on a connection of the engine's pool, committed on return."""
+        with driver.translating():
+            if self._made is not None:
+                wait.lines = self._made.lines
+            connection = await checked_out_async(pool, wait)
+            try:
+                is_behind = await self._goes_through_pooler_async(connection)
+                if is_behind and always_prepares(connection.dialect.driver):
+                    async with connection.begin():
+                        return await names.run_async(connection, statement, parameters)
+                connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
+                return await names.run_async(connection, statement, parameters, may_prepare=not is_behind)
+            except Exception as error:
+                if driver.sqlstate_of(driver.driver_error(error)) in DOUBTFUL:
+                    await connection.invalidate()
+                raise
+            finally:
+                await self._given_back_async(connection)
+
+    async def distrust_async(self, pool: AsyncEngine) -> None:
+        """Throw the pool's connections away, those in use when they come back."""
+        invalidate_all(pool.pool)
 
     async def _given_back_async(self, connection: AsyncConnection) -> None:
         try:
@@ -252,7 +297,7 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
         return libpq.whereabouts("", {**found, "dbname": found.get("dbname", found.get("database"))})
 
 
-async def checked_out_async(engine: AsyncEngine) -> AsyncConnection:
+async def checked_out_async(engine: AsyncEngine, wait: Wait) -> AsyncConnection:
     """Take a working connection out of the engine's pool.
 
     Asking the server each time (``pool_pre_ping``, which users may choose) would double the cost of a statement. If the
@@ -260,6 +305,7 @@ async def checked_out_async(engine: AsyncEngine) -> AsyncConnection:
     read. It never sends a statement twice.
     """
     connection = await engine.connect()
+    wait.on(driver.line_of(connection))
     if driver.is_quiet(connection):
         return connection
     try:
@@ -269,7 +315,8 @@ async def checked_out_async(engine: AsyncEngine) -> AsyncConnection:
         # SQLAlchemy then treats the whole pool as broken, and connects again.
         await connection.invalidate()
         await runtime.uninterrupted(connection.close)
-        return await engine.connect()
+        connection = await engine.connect()
+        wait.on(driver.line_of(connection))
     except BaseException:
         await runtime.uninterrupted(connection.close)
         raise

@@ -53,6 +53,8 @@ class AsyncCaretaker:
         """Do what is due."""
         now = time.monotonic()
         if now >= self._timetable.heal_at:
+            # Before it as well: if that takes too long, the connection is given up, and the next one does other things first.
+            self._timetable.has_healed(now, now)
             await self._manager.place_async(PLACE_LIMIT, heal=True)
             self._timetable.has_healed(now, time.monotonic())
         if now >= self._timetable.partition_at:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from adjourn import sql
 from adjourn._async.managers.statements import AsyncExecutes
-from adjourn._domain.times import time_of
+from adjourn._domain.times import time_or_none
 from adjourn._domain.upkeep import BlockingSession, named_sessions
 from adjourn.exceptions import ConnectorException
 from adjourn.sql.constants import WEEKS_AHEAD
@@ -58,4 +58,4 @@ async def make_partitions_async(executes: AsyncExecutes, schema: str) -> list[st
 async def blockers_async(executes: AsyncExecutes, schema: str, tables: Sequence[str]) -> list[BlockingSession]:
     """Return the sessions that use one of these tables, which keeps others from locking it."""
     rows = await executes.execute_async(sql.statements(schema)["list_blockers"], {"tables": list(tables)})
-    return [BlockingSession(**{**row, "since": time_of(row["since"])}) for row in rows]
+    return [BlockingSession(**{**row, "since": time_or_none(row["since"])}) for row in rows]

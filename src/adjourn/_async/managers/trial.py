@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from adjourn import sql
 from adjourn._async.connectors.contract import AsyncConnectorSource, AsyncSession
 from adjourn._async.managers.exchange import AsyncWorkerManager
+from adjourn._async.managers.jobs import AsyncJobManager
 from adjourn._domain.jobs import DeleteJobCondition, Job, Status
 from adjourn._domain.outcomes import Ended, HandedBack, Outcome
 from adjourn.exceptions import ConnectorException
-from adjourn.types import Parameters, Row
+from adjourn.types import Parameters, Row, Statement
 
 YEARS = 100 * 366 * 24 * 3600.0
 
@@ -48,8 +50,7 @@ class AsyncTrial:
             await self._step_async("Storing jobs", self._defer_async, session)
             if as_worker:
                 await self._step_async("Running jobs", self._work_async, session)
-                await self._step_async("Periodic tasks", self._tick_async, session)
-                await self._step_async("Changing jobs", self._change_async, session)
+                await self._step_async("Listing and changing jobs", self._change_async, session)
             await session.execute_async(statements["rollback"])
         finally:
             # Closing the connection also ends an open transaction.
@@ -66,25 +67,11 @@ class AsyncTrial:
             raise ConnectorException(f"{what} fails: {error}", sqlstate=error.sqlstate) from error
 
     async def _defer_async(self, session: AsyncSession) -> None:
-        job: dict[str, object] = {
-            **dict.fromkeys(("lock", "scheduled_at", "schedule_in")),
-            "queue": self._queue,
-            "task_name": "trial",
-            "priority": 0,
-            "queueing_lock": self._queue,
-            "args": "{}",
-        }
-        await self._run_async(session, "defer_job", {**job, "own_transaction": False})
-        several: dict[str, object] = {
-            "queues": [self._queue] * 2,
-            "task_names": ["trial"] * 2,
-            "priorities": [0] * 2,
-            "args": ["{}"] * 2,
-            "locks": [None] * 2,
-            "queueing_locks": [None, f"{self._queue} 2"],
-            "scheduled_at": [None] * 2,
-        }
-        await self._run_async(session, "defer_jobs", {**several, "schedule_in": None, "own_transaction": False})
+        manager = self._manager(session)
+        job = Job(queue=self._queue, task_name="trial")
+        await manager.defer_job_async(job, session)
+        several = [job, job.evolve(queueing_lock=self._queue)]
+        await manager.batch_defer_jobs_async(several, session)
 
     async def _work_async(self, session: AsyncSession) -> None:
         manager = AsyncWorkerManager(session, self._connector.json_loads, self._schema)
@@ -93,25 +80,47 @@ class AsyncTrial:
         claimed = await manager.exchange_async(worker_id, (), limit=3, queues=[self._queue], probe=False)
         ended, back, *_ = claimed.jobs
         outcomes: list[Outcome] = [Ended.of(ended, Status.SUCCEEDED, DeleteJobCondition.NEVER), HandedBack.of(back)]
-        await manager.exchange_async(worker_id, outcomes, limit=0, queues=None, probe=True)
+        await manager.exchange_async(worker_id, outcomes, limit=0, queues=None, probe=False)
         await manager.place_async(0)
         await manager.disown_async(worker_id, ())
         await manager.unregister_worker_async(worker_id)
 
-    async def _tick_async(self, session: AsyncSession) -> None:
-        await self._run_async(session, "list_schedules", {})
-        await self._run_async(session, "keep_schedules", {"task_names": [], "periodic_ids": [], "seconds": YEARS})
-
     async def _change_async(self, session: AsyncSession) -> None:
-        filters = dict.fromkeys(("id", "task", "status", "lock", "queueing_lock", "worker_id", "limit"))
-        rows = await self._run_async(session, "list_jobs", {**filters, "queue": self._queue, "after_id": 0})
-        ids = [Job.from_row(row, self._connector.json_loads).id for row in rows]
-        again = dict.fromkeys(("retry_at", "priority", "queue", "lock"))
-        for each in ids:
-            await self._run_async(session, "retry_job_by_id", {**again, "job_id": each, "relock": False})
-        await self._run_async(session, "cancel_jobs", {"ids": ids, "delete": False})
-        old = {"seconds": YEARS, "statuses": [Status.SUCCEEDED.value], "queue": self._queue}
-        await self._run_async(session, "delete_old_jobs", {**old, "after_id": 0, "limit": 1})
+        manager = self._manager(session)
+        for job in await manager.list_jobs_async(queue=self._queue):
+            assert job.id is not None
+            await manager.retry_job_by_id_async(job.id, connection=session)
+            await manager.cancel_job_by_id_async(job.id, connection=session)
+        await manager.list_workers_async()
+        await manager.list_schedules_async()
+        await manager.keep_schedules_async([], YEARS)
 
-    async def _run_async(self, session: AsyncSession, name: str, parameters: Parameters) -> list[Row]:
-        return await session.execute_async(sql.statements(self._schema)[name], parameters)
+    def _manager(self, session: AsyncSession) -> AsyncJobManager:
+        return AsyncJobManager(AsyncOneSession(session, self._connector), self._schema)
+
+
+class AsyncOneSession:
+    """A session in the place of a connector, for managers.
+
+    Parameters
+    ----------
+    session
+        The session that executes all statements.
+    connector
+        The connector that it belongs to.
+    """
+
+    def __init__(self, session: AsyncSession, connector: AsyncConnectorSource) -> None:
+        self._session = session
+        self.json_dumps = connector.json_dumps
+        self.json_loads = connector.json_loads
+
+    def get_async_connector(self) -> Any:
+        """Return this object, which executes statements as a connector does."""
+        return self
+
+    async def execute_async(
+        self, statement: Statement, parameters: Parameters | None = None, *, connection: Any = None
+    ) -> list[Row]:
+        """Execute one statement on the session."""
+        return await self._session.execute_async(statement, parameters)

@@ -23,23 +23,17 @@ from adjourn._domain.checks import check_port, check_seconds, function_or
 from adjourn._domain.spelling import hint
 from adjourn._drivers.connections import remedy
 from adjourn._drivers.errors import explained, unexpected
+from adjourn._drivers.libpq import LASTING, connect_timeout, unsaid
 from adjourn._drivers.psycopg.private import configure_of
 from adjourn._drivers.settings import ENCODING, check_pooler
 from adjourn._drivers.sockets import readable as readable
+from adjourn._drivers.watchdog import RESPONSE_TIMEOUT, check_response_timeout
 
 LARGEST_POOL = 10
 """How many connections a pool has at most by default."""
 
-SESSION_DEFAULTS = {
-    **ENCODING,
-    "prepare_threshold": 0,
-    # A session waits for a long time, and must notice within half a minute that the server is gone.
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 30_000,
-}
-"""The default parameters of a session; with libpq's own defaults it would wait for a lost server for hours."""
+SESSION_DEFAULTS = {**ENCODING, "prepare_threshold": 0, **LASTING}
+"""The default parameters of a session."""
 
 # Options of the pool that adjourn sets itself.
 RESERVED = {"self", "conninfo", "open", "close_returns"}
@@ -53,6 +47,8 @@ class PsycopgOptions:
     connection: Any = attrs.field(repr=False)
     """The arguments of each connection: a mapping, or the user's function that returns one."""
     pool: Mapping[str, Any]
+    response_timeout: float | None = RESPONSE_TIMEOUT
+    """Seconds that the server may take to answer."""
     pooler: bool | None = None
     """Whether there is a pooler in transaction mode in between, None for whether that has to be found out."""
 
@@ -72,6 +68,7 @@ def sorted_options(
     keywords: Mapping[str, Any],
     pool_factory: Callable[..., Any],
     *,
+    response_timeout: float | None,
     pooler: bool | None = None,
     is_blocking: bool,
 ) -> PsycopgOptions:
@@ -79,6 +76,8 @@ def sorted_options(
 
     Parameters
     ----------
+    response_timeout
+        Seconds that the server may take to answer.
     pooler
         Whether there is a pooler in between.
     is_blocking
@@ -90,6 +89,7 @@ def sorted_options(
         If a keyword is unknown, or the connection string cannot be read. The message never contains a value.
     """
     name = "SyncPsycopgConnector" if is_blocking else "PsycopgConnector"
+    check_response_timeout(name, response_timeout)
     if not callable(pool_factory):
         raise exceptions.InvalidOption(f"{name}: pool_factory={pool_factory!r} must be a class of pools or a function.")
     check_pooler(name, pooler)
@@ -116,7 +116,7 @@ def sorted_options(
         _check_conninfo(name, conninfo, connection)
     elif not callable(conninfo):
         raise exceptions.InvalidOption(f"{name}: conninfo must be a string or a function that returns one.")
-    return PsycopgOptions(conninfo, connection, pool | _sizes(name, pool, pool_factory), pooler)
+    return PsycopgOptions(conninfo, connection, pool | _sizes(name, pool, pool_factory), response_timeout, pooler)
 
 
 def _check_pool(name: str, pool: Mapping[str, Any]) -> None:
@@ -195,6 +195,25 @@ def _check_conninfo(name: str, conninfo: str, connection: Any) -> None:
             f"{name}: the conninfo cannot be read. Write 'postgresql://user@host:5432/dbname' or "
             "'host=... port=... dbname=... user=...', and quote special characters."
         ) from None
+
+
+def unsaid_parameters(
+    conninfo: str, given: Mapping[str, Any], options: PsycopgOptions, defaults: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the values of those of libpq's parameters that the user has not set.
+
+    Parameters
+    ----------
+    conninfo, given
+        The connection string, and the arguments beside it.
+    options
+        The connector's options, which say how long connecting may take.
+    defaults
+        Values for some parameters.
+    """
+    said = psycopg.conninfo.conninfo_to_dict(conninfo, **{k: v for k, v in given.items() if k in _PLACE})
+    limits = (options.timeout, options.response_timeout)
+    return unsaid({**said, **given}, {"connect_timeout": connect_timeout(said, limits), **defaults})
 
 
 def whereabouts(conninfo: Any, connection: Any) -> str:
@@ -291,10 +310,10 @@ def other_colour(connection: Any, *, is_blocking: bool) -> str:
     return remedy(connection, "a connection of psycopg", {"psycopg"}, is_blocking=is_blocking)
 
 
-def options_of_pool(pool: Any, pooler: bool | None) -> PsycopgOptions:
-    """Return the parameters with which the user's own pool connects; ``pooler`` is what the connector was told."""
+def options_of_pool(pool: Any, response_timeout: float | None, pooler: bool | None) -> PsycopgOptions:
+    """Return the parameters with which the user's own pool connects, and what the connector was told beside them."""
     taken = {"connection_class": pool.connection_class, "timeout": pool.timeout}
     # A session without these might, for instance, use another schema.
     if (configure := configure_of(pool)) is not None:
         taken["configure"] = configure
-    return PsycopgOptions(pool.conninfo, pool.kwargs or {}, taken, pooler)
+    return PsycopgOptions(pool.conninfo, pool.kwargs or {}, taken, response_timeout, pooler)

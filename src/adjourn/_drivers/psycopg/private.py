@@ -31,8 +31,14 @@ from adjourn._runtime.private import leave_in_silence
 T = TypeVar("T")
 
 
-def closing_optional(pool_factory: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the same kind of pool, but one that lets a program end without closing it."""
+LONGEST_PAUSE = 2.0
+"""Seconds between two attempts to connect. psycopg's own pool doubles them each time, so that after an outage it stays
+without connections for as long as the outage has lasted."""
+
+
+def kept_up(pool_factory: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the same kind of pool, but one that lets a program end without closing it, and is soon back after an
+    outage."""
     if _makes(pool_factory, ConnectionPool):
         return _blocking(pool_factory)
     if _makes(pool_factory, AsyncConnectionPool):
@@ -55,6 +61,9 @@ def _blocking(pool_class: Any) -> Callable[..., Any]:
         def __init__(self, *arguments: Any, **keywords: Any) -> None:
             self._process = os.getpid()
             super().__init__(*arguments, **keywords)
+
+        def schedule_task(self, task: Any, delay: float) -> None:
+            super().schedule_task(task, min(delay, LONGEST_PAUSE))
 
         # At exit Python may clear this module before it deletes the last pool, so default arguments keep the names.
         def __del__(
@@ -79,6 +88,9 @@ def _asynchronous(pool_class: Any) -> Callable[..., Any]:
             super()._start_workers()
             for task in (*self._workers, self._sched_runner):
                 leave_in_silence(task)
+
+        async def schedule_task(self, task: Any, delay: float) -> None:
+            await super().schedule_task(task, min(delay, LONGEST_PAUSE))
 
     return _named_after(pool_class, Pool)
 

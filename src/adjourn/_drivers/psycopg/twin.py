@@ -42,6 +42,7 @@ def connecting_options(options: PsycopgOptions) -> dict[str, Any]:
     return {
         "conninfo": blocking(options.conninfo) if callable(options.conninfo) else options.conninfo,
         "kwargs": _connection_arguments(options.connection),
+        "response_timeout": options.response_timeout,
         "pooler": options.pooler,
         **{name: _pool_option(name, value) for name, value in options.pool.items()},
     }

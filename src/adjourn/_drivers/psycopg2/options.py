@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import math
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias, TypeVar
@@ -20,9 +19,11 @@ from adjourn._domain.checks import check_port, check_seconds, function_or
 from adjourn._domain.spelling import hint
 from adjourn._drivers.connections import remedy
 from adjourn._drivers.errors import explained, unexpected
+from adjourn._drivers.libpq import LASTING, connect_timeout, unsaid
 from adjourn._drivers.psycopg2.private import arguments_of
 from adjourn._drivers.settings import ENCODING, check_pooler, greeting, is_pooled
-from adjourn._drivers.sockets import limited, readable
+from adjourn._drivers.sockets import readable
+from adjourn._drivers.watchdog import RESPONSE_TIMEOUT, Wait, check_response_timeout, limited
 from adjourn.types import Parameters, Row, Statement
 
 T = TypeVar("T")
@@ -42,16 +43,6 @@ RESERVED = {"async", "async_"}
 _COMMON = ["dsn", "host", "hostaddr", "port", "dbname", "user", "password", "passfile", "service", "sslmode", "options"]
 _PLACE = {"host", "hostaddr", "port", "dbname", "database", "user", "service"}
 
-SESSION_DEFAULTS = {
-    **ENCODING,
-    # A session waits for a long time, and must notice within half a minute that the server is gone.
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 30_000,
-}
-"""The default parameters of a session; with libpq's own defaults it would wait for a lost server for hours."""
-
 
 @attrs.frozen
 class Psycopg2Options:
@@ -63,17 +54,26 @@ class Psycopg2Options:
     maxconn: int = LARGEST_POOL
     timeout: float = 30.0
     """Seconds to wait for a connection."""
+    response_timeout: float | None = RESPONSE_TIMEOUT
+    """Seconds that the server may take to answer."""
     pooler: bool | None = None
     """Whether there is a pooler in transaction mode in between, None for whether that has to be found out."""
 
 
 def sorted_options(
-    dsn: str, keywords: Mapping[str, Any], *, pooler: bool | None = None, is_blocking: bool
+    dsn: str,
+    keywords: Mapping[str, Any],
+    *,
+    response_timeout: float | None,
+    pooler: bool | None = None,
+    is_blocking: bool,
 ) -> Psycopg2Options:
     """Separate the pool's options from those of psycopg2 and libpq, and refuse all others.
 
     Parameters
     ----------
+    response_timeout
+        Seconds that the server may take to answer.
     pooler
         Whether there is a pooler in between.
     is_blocking
@@ -85,6 +85,7 @@ def sorted_options(
         If a keyword is unknown, or the connection string cannot be read. The message never contains a value.
     """
     name = "Psycopg2Connector" if is_blocking else "AsyncPsycopg2Connector"
+    check_response_timeout(name, response_timeout)
     check_pooler(name, pooler)
     for keyword in keywords:
         if keyword in RESERVED:
@@ -98,7 +99,9 @@ def sorted_options(
     check_port(f"{name}: port", connection.get("port"))
     for keyword in CONNECT_OPTIONS:
         function_or(f"{name}: {keyword}", connection.get(keyword), None)
-    return Psycopg2Options({"dsn": dsn, **connection}, pool["minconn"], pool["maxconn"], float(pool["timeout"]), pooler)
+    return Psycopg2Options(
+        {"dsn": dsn, **connection}, pool["minconn"], pool["maxconn"], float(pool["timeout"]), response_timeout, pooler
+    )
 
 
 def _check_pool(name: str, pool: Mapping[str, Any]) -> None:
@@ -152,7 +155,7 @@ def connected(options: Psycopg2Options) -> Connection:
     ConnectorException
         If the database cannot be reached.
     """
-    connection = _connected(options, ENCODING)
+    connection = _connected(options)
     _greet(connection, options, lasting=False)
     return connection
 
@@ -165,7 +168,7 @@ def connected_for_session(options: Psycopg2Options) -> tuple[Connection, bool]:
     ConnectorException
         If the database cannot be reached.
     """
-    connection = _connected(options, SESSION_DEFAULTS)
+    connection = _connected(options)
     return connection, not _greet(connection, options, lasting=True)
 
 
@@ -182,13 +185,8 @@ def _greet(connection: Connection, options: Psycopg2Options, *, lasting: bool) -
         raise
 
 
-def _connected(options: Psycopg2Options, defaults: Mapping[str, Any]) -> Connection:
+def _connected(options: Psycopg2Options) -> Connection:
     """Connect once, in autocommit mode, within the pool's ``timeout`` in seconds.
-
-    Parameters
-    ----------
-    defaults
-        Values of libpq's parameters that the user has not set.
 
     Raises
     ------
@@ -198,12 +196,10 @@ def _connected(options: Psycopg2Options, defaults: Mapping[str, Any]) -> Connect
     given = options.connection
     try:
         said = {**psycopg2.extensions.parse_dsn(given.get("dsn") or ""), **given}
-        unsaid = {
-            keyword: value
-            for keyword, value in {"connect_timeout": max(1, math.ceil(options.timeout)), **defaults}.items()
-            if keyword not in said and is_known_to_libpq(keyword)
-        }
-        connection: Connection = psycopg2.connect(**{**unsaid, **given})
+        limits = (options.timeout, options.response_timeout)
+        defaults = {"connect_timeout": connect_timeout(said, limits), **ENCODING, **LASTING}
+        known = {name: value for name, value in unsaid(said, defaults).items() if is_known_to_libpq(name)}
+        connection: Connection = psycopg2.connect(**{**known, **given})
         connection.autocommit = True
     except psycopg2.Error as error:
         raise unreachable(error, given) from error
@@ -212,9 +208,9 @@ def _connected(options: Psycopg2Options, defaults: Mapping[str, Any]) -> Connect
     return connection
 
 
-def options_of_pool(pool: Any, timeout: float, pooler: bool | None) -> Psycopg2Options:
-    """Return the parameters with which the user's own pool connects; ``pooler`` is what the connector was told."""
-    return Psycopg2Options(arguments_of(pool), timeout=timeout, pooler=pooler)
+def options_of_pool(pool: Any, timeout: float, response_timeout: float | None, pooler: bool | None) -> Psycopg2Options:
+    """Return the parameters with which the user's own pool connects, and what the connector was told beside them."""
+    return Psycopg2Options(arguments_of(pool), timeout=timeout, response_timeout=response_timeout, pooler=pooler)
 
 
 def whereabouts(connection: Mapping[str, Any]) -> str:
@@ -273,6 +269,12 @@ def run(connection: Connection, statement: Statement, parameters: Parameters | N
     with connection.cursor() as cursor:
         cursor.execute(statement.text, parameters)
         return rows(cursor)
+
+
+def run_watched(wait: Wait, connection: Connection, statement: Statement, parameters: Parameters | None) -> list[Row]:
+    """Execute a statement as `run` does; its server has only so much time from now on."""
+    wait.on(connection)
+    return run(connection, statement, parameters)
 
 
 def run_committed(connection: Connection, statement: Statement, parameters: Parameters | None) -> list[Row]:

@@ -14,8 +14,10 @@ from psycopg2.pool import PoolError, ThreadedConnectionPool
 from adjourn import exceptions
 from adjourn._drivers.psycopg2 import options as driver
 from adjourn._drivers.psycopg2.calls import Call
-from adjourn._drivers.psycopg2.private import Pool, arguments_of
+from adjourn._drivers.psycopg2.private import Pool, arguments_of, unused_connections
 from adjourn._drivers.settings import check_encoding
+from adjourn._drivers.sockets import hang_up
+from adjourn._drivers.watchdog import Wait
 
 T = TypeVar("T")
 
@@ -34,7 +36,7 @@ def opened(options: driver.Psycopg2Options) -> Pool:
 
 
 def on_connection(
-    call: Call[T], pool: ThreadedConnectionPool, timeout: float, body: Callable[[driver.Connection], T]
+    call: Call[T], pool: ThreadedConnectionPool, timeout: float, wait: Wait, body: Callable[[driver.Connection], T]
 ) -> T:
     """Call ``body`` with a connection of a pool, after waiting at most ``timeout`` seconds for one.
 
@@ -44,9 +46,13 @@ def on_connection(
         If no connection is free in time, or for any error of the database.
     """
     connection = checked_out(call, pool, timeout)
+    wait.on(connection)
     try:
         with driver.translating(), call.holding(connection):
             return body(connection)
+    except exceptions.ConnectorException as error:
+        wait.judge(error.sqlstate)
+        raise
     finally:
         put_back(pool, connection)
 
@@ -91,6 +97,15 @@ def put_back(pool: ThreadedConnectionPool, connection: driver.Connection, close:
     except psycopg2.Error:
         with contextlib.suppress(psycopg2.Error):
             connection.close()
+
+
+def distrust(pool: ThreadedConnectionPool) -> None:
+    """Throw a pool's connections away, those in use when they come back; of a user's pool only the unused ones."""
+    if isinstance(pool, Pool):
+        pool.distrust()
+    else:
+        for connection in unused_connections(pool):
+            hang_up(connection)
 
 
 def exhausted(pool: ThreadedConnectionPool, timeout: float) -> exceptions.ConnectorException:

@@ -2,6 +2,8 @@
 
 * ``_pool``, ``_used``, ``_rused``, ``_lock``, ``_getconn`` and ``_getkey`` of a pool, with which `Pool` keeps connections
   that come back. Without these adjourn needs its own pool class.
+* ``_pool`` and ``_lock`` of a user's pool, for its unused connections. Without these each connection to a server that
+  does not answer, or takes no writes any more, costs a call of its own.
 * ``_args`` and ``_kwargs`` of a user's pool: where it connects to. Without these a user's pool cannot be used, because
   a worker needs other connections to the same database.
 
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import weakref
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
@@ -54,10 +57,13 @@ class Pool(ThreadedConnectionPool):
         self.minconn = minconn
         self._connect_one = connect
         self._idle_since: dict[int, float] = {}
+        self._trusted: weakref.WeakSet[Connection] = weakref.WeakSet()
         try:
             # Make at least one, to find out now whether the database can be reached.
             for _ in range(max(minconn, 1)):
-                self._keep(connect())
+                connection = connect()
+                self._trusted.add(connection)
+                self._keep(connection)
         except BaseException:
             self.closeall()
             raise
@@ -86,6 +92,7 @@ class Pool(ThreadedConnectionPool):
         with self._lock:
             self._used[key] = connection
             self._rused[id(connection)] = key
+            self._trusted.add(connection)
         return connection
 
     def putconn(self, conn: Connection | None = None, key: Hashable | None = None, close: bool = False) -> None:
@@ -97,12 +104,21 @@ class Pool(ThreadedConnectionPool):
             known = self._rused.pop(id(conn), key)
             if self._used.pop(known, None) is None and not self.closed:
                 raise PoolError("this connection is not of this pool")
-            is_kept = is_sound and not self.closed
+            is_kept = is_sound and not self.closed and conn in self._trusted
             if is_kept:
                 self._keep(conn)
             surplus = self._take_surplus()
         for each in surplus if is_kept else [*surplus, conn]:
             each.close()
+
+    def distrust(self) -> None:
+        """Close every connection made so far: the unused ones now, the others when they are given back."""
+        with self._lock:
+            idle, self._pool = self._pool, []
+            self._trusted.clear()
+        for connection in idle:
+            with contextlib.suppress(psycopg2.Error):
+                connection.close()
 
     def closeall(self) -> None:
         """Close every unused connection; the others are closed when they are given back."""
@@ -142,6 +158,12 @@ def _settled(connection: Connection) -> bool:
     except psycopg2.Error:
         return False
     return True
+
+
+def unused_connections(pool: Any) -> list[Connection]:
+    """Return the connections of a pool that nobody uses."""
+    with pool._lock:
+        return list(pool._pool)
 
 
 def arguments_of(pool: Any) -> dict[str, Any]:

@@ -22,12 +22,14 @@ from adjourn import exceptions
 from adjourn._domain.checks import check_seconds
 from adjourn._drivers.connections import remedy
 from adjourn._drivers.errors import explained, unexpected
+from adjourn._drivers.libpq import LASTING, connect_timeout, unsaid
 from adjourn._drivers.numbered import has_several_commands, numbered
 from adjourn._drivers.psycopg import options as libpq
 from adjourn._drivers.settings import ENCODING
+from adjourn._drivers.sockets import HasSocket
 from adjourn._drivers.sqlalchemy.connecting import Connecting
-from adjourn._drivers.sqlalchemy.private import finish_asyncpg, transport_of
-from adjourn._drivers.sqlalchemy.sessions import UNPREPARED
+from adjourn._drivers.sqlalchemy.private import finish_asyncpg
+from adjourn._drivers.sqlalchemy.sessions import UNPREPARED, socket_of
 from adjourn._drivers.wrappers import is_wrapper
 from adjourn._runtime.forks import keep_for_ever
 from adjourn.types import Parameters, Row, Statement
@@ -75,6 +77,7 @@ def make_engine(
     create: Callable[..., Any],
     url: URL,
     options: Mapping[str, Any],
+    response_timeout: float | None,
     connecting: Connecting | None = None,
     *,
     may_prepare: bool = True,
@@ -100,15 +103,14 @@ def make_engine(
         If SQLAlchemy does not know an option.
     """
     check_seconds(f"{name}: pool_timeout", options.get("pool_timeout", WAIT))
-    arguments = dict(options.get("connect_args") or {})
-    waiting = "timeout" if url.get_driver_name() == "asyncpg" else "connect_timeout"
-    if not (waiting in arguments or waiting in url.query or (waiting[0] == "c" and "PGCONNECT_TIMEOUT" in os.environ)):
-        arguments[waiting] = max(1, round(pool_timeout(options)))
+    given: Mapping[str, Any] = options.get("connect_args") or {}
+    said = {**url.translate_connect_args(), **url.query, **given}
+    within = connect_timeout(said, (pool_timeout(options), response_timeout))
+    is_libpq = url.get_driver_name() != "asyncpg"  # which always uses UTF8
+    defaults = {"connect_timeout": within, **ENCODING, **LASTING} if is_libpq else {"timeout": within}
+    arguments = {**unsaid(said, defaults), **given}
     if connecting is not None:
         arguments.setdefault("async_creator_fn", connecting)
-    if url.get_driver_name() != "asyncpg":  # which always uses UTF8
-        unsaid = {name: value for name, value in ENCODING.items() if name not in url.query}
-        arguments = {**unsaid, **arguments}
     if not may_prepare:
         arguments = {**UNPREPARED[url.get_driver_name()], **arguments}
     try:
@@ -177,7 +179,8 @@ class Made:
         # closed.
         self.left_behind: list[Any] = []
         pool = getattr(engine, "sync_engine", engine).pool
-        event.listen(pool, "connect", self._remember)
+        # Before SQLAlchemy's own statements on a new connection, because the server may not answer those.
+        event.listen(pool, "connect", self._remember, insert=True)
         event.listen(pool, "close", self._forget)
         # `self` must not refer to the engine, which would then never be deleted.
         weakref.finalize(engine, self.finish, idle_only=True)
@@ -201,6 +204,10 @@ class Made:
         """Keep the connections alive in a forked child, because deleting them would affect the parent's."""
         for made in self._connections.values():
             keep_for_ever(made)
+
+    def lines(self) -> list[HasSocket]:
+        """Return all connections as something that can be hung up."""
+        return [line for _, raw, _ in list(self._connections.values()) if (line := socket_of(raw)) is not None]
 
     def _remember(self, connection: Any, entry: ConnectionPoolEntry) -> None:
         self._connections[id(connection)] = (connection, getattr(connection, "driver_connection", connection), entry)
@@ -268,16 +275,23 @@ def _unprepared(connection: Connection, may_prepare: bool) -> Iterator[None]:
 
 def is_quiet(connection: Any) -> bool:
     """Return whether nothing has arrived at a connection since its last use, so that its server is probably there."""
-    raw = getattr(connection, "sync_connection", connection).connection.driver_connection
-    if not hasattr(raw, "fileno"):  # asyncpg
-        transport = transport_of(raw)
-        if raw.is_closed() or transport is None:
-            return not raw.is_closed()
-        raw = transport.get_extra_info("socket")
+    raw = _raw(connection)
+    line = socket_of(raw)
+    if line is None or (hasattr(raw, "is_closed") and raw.is_closed()):
+        return False
     try:
-        return not libpq.readable(raw.fileno())
+        return not libpq.readable(line.fileno())
     except Exception:  # each driver has its own error for a closed connection
         return False
+
+
+def line_of(connection: Any) -> HasSocket | None:
+    """Return what has the socket of a connection of SQLAlchemy's, or None if there is none any more."""
+    return socket_of(_raw(connection))
+
+
+def _raw(connection: Any) -> Any:
+    return getattr(connection, "sync_connection", connection).connection.driver_connection
 
 
 # Errors
@@ -306,7 +320,7 @@ def translated(error: Exception, place: str = "") -> exceptions.ConnectorExcepti
     if not isinstance(cause, SQLAlchemyError | OSError) and not _is_drivers(cause):
         return unexpected(cause)
     message = str(cause).strip() or type(cause).__name__
-    state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
+    state = sqlstate_of(cause)
     if state == "23505":
         constraint = getattr(getattr(cause, "diag", cause), "constraint_name", None)
         return exceptions.UniqueViolation(message, constraint_name=constraint)
@@ -321,6 +335,12 @@ def translated(error: Exception, place: str = "") -> exceptions.ConnectorExcepti
             "the host, port, database, user and password of the dsn."
         )
     return exceptions.ConnectorException(explained(message, state), sqlstate=state)
+
+
+def sqlstate_of(cause: Exception) -> str | None:
+    """Return Postgres's error code, if a driver's error has one."""
+    state: str | None = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
+    return state
 
 
 def driver_error(error: Exception) -> Exception:

@@ -3,6 +3,8 @@
 * ``Connection._transport`` and ``_loop`` of asyncpg, and ``_sock`` of asyncio's transport below it. Without these the
   server keeps the sessions of a dead event loop, and only a failing statement shows that a connection has lost its
   server.
+* ``Pool._invalidate`` of SQLAlchemy. Without it each connection to a server that takes no writes any more costs a call of
+  its own.
 * ``Pool._is_asyncio`` of SQLAlchemy. Without it SQLAlchemy refuses a ``poolclass`` that works only on event loops, with
   an error that does not name the remedy.
 
@@ -41,6 +43,11 @@ def finish_asyncpg(raw: Any, idle_only: bool) -> None:
     if transport is not None and (left := getattr(transport, "_sock", None)) is not None:
         left.close()
         transport._sock = None
+
+
+def invalidate_all(pool: Any) -> None:
+    """Have a pool replace all connections that it has made so far, each when it is next asked for it."""
+    pool._invalidate(None)
 
 
 def is_for_event_loops(poolclass: Any) -> bool:

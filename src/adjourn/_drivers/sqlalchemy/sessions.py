@@ -12,8 +12,9 @@ from sqlalchemy import Connection, event
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from adjourn._drivers.settings import greeting, is_pooled
-from adjourn._drivers.sockets import limited
+from adjourn._drivers.sockets import HasSocket
 from adjourn._drivers.sqlalchemy.private import transport_of
+from adjourn._drivers.watchdog import limited
 
 _IS_POOLED = "adjourn: goes through a pooler"
 
@@ -71,10 +72,14 @@ def goes_through_pooler(connection: Connection, pooler: bool | None, place: str)
     return found
 
 
-def socket_of(connection: Any) -> Any:
-    """Return what has the descriptor of a connection's socket."""
+def socket_of(connection: Any) -> HasSocket | None:
+    """Return what has the descriptor of a connection's socket, or None if there is no socket any more."""
     raw = getattr(connection, "driver_connection", connection)
-    return raw if hasattr(raw, "fileno") else transport_of(raw).get_extra_info("socket")
+    if not hasattr(raw, "fileno"):  # asyncpg
+        transport = transport_of(raw)
+        raw = None if transport is None else transport.get_extra_info("socket")
+    line: HasSocket | None = raw
+    return line
 
 
 def process_of(connection: Any) -> int:

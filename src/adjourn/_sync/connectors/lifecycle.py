@@ -6,6 +6,8 @@ has what all connectors share:
 
 * opening twice makes one pool, even at the same time; a failed opening leaves nothing behind;
 * closing refuses new calls, waits for running ones, and then closes the pool, unless it is the user's own;
+* a call whose server does not answer is given up, and one that met a server in recovery is repeated on another
+  connection;
 * a pool that a fork copied belongs to the parent: the child keeps it, unused, and makes a new one.
 """
 
@@ -18,9 +20,12 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from adjourn import exceptions
+from adjourn._drivers.numbered import has_several_commands
+from adjourn._drivers.watchdog import READ_ONLY, RESPONSE_TIMEOUT, Wait, seconds_for, watchdog
 from adjourn._runtime import forks
 from adjourn._runtime import threads as runtime
 from adjourn._sync.connectors.contract import SyncConnector
+from adjourn.types import Parameters, Row, Statement
 
 PoolT = TypeVar("PoolT")
 
@@ -36,7 +41,15 @@ class SyncOpened(Generic[PoolT]):
 
 
 class SyncPooledHalf(SyncConnector, Generic[PoolT]):
-    """A connector on top of a pool."""
+    """A connector on top of a pool.
+
+    Attributes
+    ----------
+    response_timeout
+        Seconds that the server may take to answer a call, None for any time.
+    """
+
+    response_timeout: float | None = RESPONSE_TIMEOUT
 
     def __init__(self) -> None:
         self._changing = runtime.Lock()
@@ -64,6 +77,26 @@ class SyncPooledHalf(SyncConnector, Generic[PoolT]):
         ------
         InvalidOption
             If it cannot be used; the message says what can.
+        """
+
+    def run_pooled(self, pool: PoolT, wait: Wait, statement: Statement, parameters: Parameters | None) -> list[Row]:
+        """Execute one statement on a connection of the pool, committed on return.
+
+        Parameters
+        ----------
+        pool
+            The pool.
+        wait
+            Is told which connection the call waits on, before it does.
+        statement, parameters
+            The statement, and the values of its parameters.
+        """
+        raise NotImplementedError
+
+    def distrust(self, pool: PoolT) -> None:
+        """Throw the pool's connections away, those in use when they come back: their server is silent or demoted.
+
+        This does not wait for the server.
         """
 
     def discard_pool(self, pool: PoolT) -> None:
@@ -187,6 +220,32 @@ class SyncPooledHalf(SyncConnector, Generic[PoolT]):
         if opened is None or not opened.gate.enter():
             raise exceptions.AppNotOpen()
         return opened
+
+    def execute_pooled(self, statement: Statement, parameters: Parameters | None) -> list[Row]:
+        """Execute one statement on the pool, committed on return, within ``response_timeout``.
+
+        If the server says that it takes no writes, it has been demoted, and has certainly not stored anything: the
+        statement is executed once more, on a new connection.
+        """
+        may_repeat = parameters is not None or not has_several_commands(statement.text)
+        while True:
+            opened = self.enter()
+            wait = watchdog.begin(seconds_for(self.response_timeout, statement), runtime.this_task())
+            try:
+                return self.run_pooled(opened.pool, wait, statement, parameters)
+            except exceptions.ConnectorException as error:
+                if wait.is_given_up:
+                    self.distrust(opened.pool)
+                    raise wait.error() from error
+                if error.sqlstate != READ_ONLY:
+                    raise
+                self.distrust(opened.pool)
+                if not may_repeat:
+                    raise
+                may_repeat = False
+            finally:
+                wait.end()
+                opened.gate.leave()
 
     def forget(self) -> None:
         """Close without waiting for anything.

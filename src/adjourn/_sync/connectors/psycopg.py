@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import math
 import os
 import time
 import weakref
@@ -13,17 +13,19 @@ from typing import Any
 
 import psycopg
 from psycopg import Connection, Cursor, RawCursor
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 from psycopg.sql import SQL, Identifier
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from adjourn import exceptions
 from adjourn._domain.checks import function_or
+from adjourn._drivers.libpq import LASTING
 from adjourn._drivers.psycopg import options as driver
-from adjourn._drivers.psycopg.private import closing_optional
+from adjourn._drivers.psycopg.private import kept_up
 from adjourn._drivers.settings import ENCODING, check_can_listen, greeting, is_pooled
-from adjourn._drivers.sockets import hang_up, limited
+from adjourn._drivers.sockets import hang_up
+from adjourn._drivers.watchdog import RESPONSE_TIMEOUT, Wait, limited, seconds_for, watchdog
 from adjourn._drivers.wrappers import unwrapped
 from adjourn._runtime import threads as runtime
 from adjourn._runtime.forks import keep_for_ever
@@ -43,6 +45,8 @@ class SyncPsycopgHalf(SyncPooledHalf[ConnectionPool[Any]]):
         Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
     pool_factory
         The class of the pool, or a function with the arguments of `psycopg_pool.ConnectionPool`.
+    response_timeout
+        Seconds that the server may take to answer, None for any time.
     pooler
         Whether there is a connection pooler in transaction mode in between; None finds out.
     **options
@@ -63,15 +67,22 @@ class SyncPsycopgHalf(SyncPooledHalf[ConnectionPool[Any]]):
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
         pool_factory: Callable[..., ConnectionPool[Any]] = ConnectionPool,
+        response_timeout: float | None = RESPONSE_TIMEOUT,
         pooler: bool | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
+        self.response_timeout = response_timeout
         self.json_dumps: JSONDumps = function_or("json_dumps", json_dumps, json.dumps)
         self.json_loads: JSONLoads = function_or("json_loads", json_loads, json.loads)
         self.pool_factory = pool_factory
         self.options: driver.PsycopgOptions = driver.sorted_options(
-            conninfo, options, pool_factory, pooler=pooler, is_blocking=runtime.IS_BLOCKING
+            conninfo,
+            options,
+            pool_factory,
+            response_timeout=response_timeout,
+            pooler=pooler,
+            is_blocking=runtime.IS_BLOCKING,
         )
         self._made: weakref.WeakSet[Connection[Any]] = weakref.WeakSet()
         # Whether the user's own pool goes through a pooler, as long as that is not known: None.
@@ -90,10 +101,14 @@ class SyncPsycopgHalf(SyncPooledHalf[ConnectionPool[Any]]):
         connection = self._connect(options, self._configure, **ENCODING)
         connection.close()
         arguments = self._arguments if callable(options.connection) else self._arguments()
-        pool: ConnectionPool[Any] = closing_optional(self.pool_factory)(
-            options.conninfo,
-            **{**options.pool, "open": False, "kwargs": arguments, "configure": self._configure},
-        )
+        conninfo = self._conninfo if callable(options.conninfo) else self._conninfo()
+        callbacks = {
+            name: functools.partial(self._watched, options.pool[name])
+            for name in ("check", "reset")
+            if options.pool.get(name)
+        }
+        own = {"open": False, "kwargs": arguments, "configure": self._configure}
+        pool: ConnectionPool[Any] = kept_up(self.pool_factory)(conninfo, **{**options.pool, **callbacks, **own})
         try:
             pool.open(wait=True, timeout=self.timeout)
         except PoolTimeout:
@@ -169,7 +184,7 @@ class SyncPsycopgHalf(SyncPooledHalf[ConnectionPool[Any]]):
         if connection is not None:
             given = checked_connection(connection)
             return runtime.guarded(translated_run, given, statement, parameters)
-        return runtime.guarded(self._execute_pooled, statement, parameters)
+        return runtime.guarded(self.execute_pooled, statement, parameters)
 
     def session(self) -> SyncSession:
         """Open another connection beside the pool, with its parameters, for the caller alone.
@@ -182,7 +197,9 @@ class SyncPsycopgHalf(SyncPooledHalf[ConnectionPool[Any]]):
         ConnectorException
             If the database cannot be reached.
         """
-        options = driver.options_of_pool(self.pool, self.options.pooler) if self.is_external else self.options
+        options = self.options
+        if self.is_external:
+            options = driver.options_of_pool(self.pool, options.response_timeout, options.pooler)
         connected: list[Connection[Any]] = []
         can_listen = True
 
@@ -202,23 +219,31 @@ class SyncPsycopgHalf(SyncPooledHalf[ConnectionPool[Any]]):
             for connection in connected:
                 runtime.uninterrupted(connection.close)
             raise
-        return SyncPsycopgSession(connected[0], can_listen)
+        return SyncPsycopgSession(connected[0], can_listen, options.response_timeout)
 
-    def _execute_pooled(self, statement: Statement, parameters: Parameters | None) -> list[Row]:
-        opened = self.enter()
-        try:
-            with driver.translating():
-                connection = checked_out(opened.pool)
-                run = self._run_external if opened.external else run_on
-                try:
-                    if connection.autocommit:
-                        return run(connection, statement, parameters)
-                    with connection:
-                        return run(connection, statement, parameters)
-                finally:
-                    opened.pool.putconn(connection)
-        finally:
-            opened.gate.leave()
+    def run_pooled(
+        self, pool: ConnectionPool[Any], wait: Wait, statement: Statement, parameters: Parameters | None
+    ) -> list[Row]:
+        """Execute one statement on a connection of the pool, committed on return."""
+        with driver.translating():
+            connection = checked_out(pool, wait)
+            run = self._run_external if self.is_external else run_on
+            try:
+                if connection.autocommit:
+                    return run(connection, statement, parameters)
+                with connection:
+                    return run(connection, statement, parameters)
+            except psycopg.Error as error:
+                wait.judge(error.sqlstate)
+                raise
+            finally:
+                pool.putconn(connection)
+
+    def distrust(self, pool: ConnectionPool[Any]) -> None:
+        """Throw the pool's connections away, those in use when they come back."""
+        # Before psycopg_pool 3.3 each goes when a call of its own has failed on it.
+        if hasattr(pool, "drain"):
+            pool.drain()
 
     def _run_external(
         self, connection: Connection[Any], statement: Statement, parameters: Parameters | None
@@ -231,17 +256,37 @@ class SyncPsycopgHalf(SyncPooledHalf[ConnectionPool[Any]]):
     def _arguments(self) -> dict[str, Any]:
         given = self.options.connection
         arguments = given if isinstance(given, Mapping) else runtime.answer(given)
-        conninfo = self.options.conninfo
-        said = conninfo_to_dict(conninfo) if isinstance(conninfo, str) else {}
-        unsaid = {name: value for name, value in ENCODING.items() if name not in said}
-        return {"autocommit": True, **unsaid, **arguments}
+        return {"autocommit": True, **arguments}
+
+    def _conninfo(self) -> str:
+        """Return the connection string for the pool, with what the user has not said."""
+        options = self.options
+        conninfo = options.conninfo if isinstance(options.conninfo, str) else runtime.answer(options.conninfo)
+        given = options.connection if isinstance(options.connection, Mapping) else {}
+        return make_conninfo(conninfo, **driver.unsaid_parameters(conninfo, given, options, {**ENCODING, **LASTING}))
 
     def _configure(self, connection: Connection[Any]) -> None:
         # Weak references, in case the pool can no longer close them.
         self._made.add(connection)
+        self._watched(self._greet, connection)
+
+    def _greet(self, connection: Connection[Any]) -> None:
         greeted(connection, self.options, lasting=False)
         if configure := self.options.pool.get("configure"):
             configure(connection)
+
+    def _watched(self, callback: Callable[[Connection[Any]], Any], connection: Connection[Any]) -> None:
+        """Call one of the pool's callbacks with a connection, which is given up if the server does not answer."""
+        wait = watchdog.begin(seconds_for(self.response_timeout), runtime.this_task())
+        wait.on(connection)
+        try:
+            callback(connection)
+        except psycopg.Error as error:
+            if wait.is_given_up:
+                raise wait.error() from error
+            raise
+        finally:
+            wait.end()
 
     def _connect(
         self, options: driver.PsycopgOptions, configure: Callable[[Connection[Any]], Any], **defaults: Any
@@ -251,16 +296,14 @@ class SyncPsycopgHalf(SyncPooledHalf[ConnectionPool[Any]]):
             conninfo: str = options.conninfo if isinstance(options.conninfo, str) else runtime.answer(options.conninfo)
             given = options.connection
             given = given if isinstance(given, Mapping) else runtime.answer(given)
-            said = conninfo_to_dict(conninfo)
-        defaults["connect_timeout"] = max(1, math.ceil(options.timeout))
-        unsaid = {name: value for name, value in defaults.items() if name not in said}
+            unsaid = driver.unsaid_parameters(conninfo, given, options, {**LASTING, **defaults})
         arguments = {**unsaid, **given, "autocommit": True}
         connection_class = options.pool.get("connection_class", Connection)
         with driver.translating(driver.whereabouts(conninfo, given)):
             connection: Connection[Any] = connection_class.connect(conninfo, **arguments)
         try:
             with driver.translating():
-                configure(connection)
+                self._watched(configure, connection)
         except BaseException:
             connection.close()
             raise
@@ -272,9 +315,15 @@ class SyncPsycopgSession(SyncSession):
 
     is_wakeable = True
 
-    def __init__(self, connection: Connection[Any], can_listen: bool = True) -> None:
+    def __init__(
+        self,
+        connection: Connection[Any],
+        can_listen: bool = True,
+        response_timeout: float | None = RESPONSE_TIMEOUT,
+    ) -> None:
         self.connection = connection
         self.can_listen = can_listen
+        self._response_timeout = response_timeout
         self._waker = runtime.Waker()
         arrived = self._arrived = list[str]()
         # No reference to the session: in a cycle, only the garbage collector would free it and its connection.
@@ -283,7 +332,20 @@ class SyncPsycopgSession(SyncSession):
 
     def execute(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
         """Execute one statement and return its rows, an empty list where it returns none."""
-        return runtime.guarded(translated_run, self.connection, statement, parameters)
+        return runtime.guarded(self._execute, statement, parameters)
+
+    def _execute(self, statement: Statement, parameters: Parameters | None) -> list[Row]:
+        wait = watchdog.begin(seconds_for(self._response_timeout, statement), runtime.this_task())
+        wait.on(self.connection)
+        try:
+            return translated_run(self.connection, statement, parameters)
+        except exceptions.ConnectorException as error:
+            if wait.is_given_up:
+                raise wait.error() from error
+            wait.judge(error.sqlstate)
+            raise
+        finally:
+            wait.end()
 
     def listen(self, channel: str) -> None:
         """Start to receive the notifications of a channel."""
@@ -403,13 +465,14 @@ def rows(cursor: Cursor[Row]) -> list[Row]:
     return cursor.fetchall() if cursor.description is not None else []
 
 
-def checked_out(pool: ConnectionPool[Any]) -> Connection[Any]:
+def checked_out(pool: ConnectionPool[Any], wait: Wait) -> Connection[Any]:
     """Take a working connection out of the pool; the caller must put it back.
 
     Asking the server each time would double the cost of a statement. If the server is gone, the connection can read the
     end of the stream. So this asks the server only if there is something to read.
     """
     connection: Connection[Any] = pool.getconn()
+    wait.on(connection)
     if is_quiet(connection):
         return connection
     deadline = time.monotonic() + pool.timeout
@@ -425,6 +488,7 @@ def checked_out(pool: ConnectionPool[Any]) -> Connection[Any]:
         else:
             return connection
         connection = pool.getconn(timeout=deadline - time.monotonic())
+        wait.on(connection)
         if is_quiet(connection):
             return connection
 

@@ -18,6 +18,7 @@ from adjourn._drivers.psycopg2.calls import Call
 from adjourn._drivers.psycopg2.options import ThreadedConnectionPool
 from adjourn._drivers.settings import check_can_listen
 from adjourn._drivers.sockets import hang_up
+from adjourn._drivers.watchdog import RESPONSE_TIMEOUT, Wait, seconds_for, watchdog
 from adjourn._drivers.wrappers import unwrapped
 from adjourn._runtime import forks
 from adjourn._runtime import threads as runtime
@@ -37,6 +38,8 @@ class SyncPsycopg2Half(SyncPooledHalf[ThreadedConnectionPool]):
         A connection string or URL.
     json_dumps, json_loads
         Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
+    response_timeout
+        Seconds that the server may take to answer, None for any time.
     pooler
         Whether there is a connection pooler in transaction mode in between; None finds out.
     **options
@@ -57,14 +60,16 @@ class SyncPsycopg2Half(SyncPooledHalf[ThreadedConnectionPool]):
         *,
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
+        response_timeout: float | None = RESPONSE_TIMEOUT,
         pooler: bool | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
+        self.response_timeout = response_timeout
         self.json_dumps: JSONDumps = function_or("json_dumps", json_dumps, json.dumps)
         self.json_loads: JSONLoads = function_or("json_loads", json_loads, json.loads)
         self.options: driver.Psycopg2Options = driver.sorted_options(
-            dsn, options, pooler=pooler, is_blocking=runtime.IS_BLOCKING
+            dsn, options, response_timeout=response_timeout, pooler=pooler, is_blocking=runtime.IS_BLOCKING
         )
         self._turns = runtime.Turns(self.options.maxconn)
 
@@ -136,9 +141,7 @@ class SyncPsycopg2Half(SyncPooledHalf[ThreadedConnectionPool]):
                 unwrapped(connection) if is_blocking else connection, is_blocking=is_blocking
             )
             return on(given, driver.run, statement, parameters, is_owner=False)
-        return runtime.guarded(
-            self._on_pooled, functools.partial(driver.run_committed, statement=statement, parameters=parameters)
-        )
+        return runtime.guarded(self.execute_pooled, statement, parameters)
 
     def session(self) -> SyncSession:
         """Open another connection beside the pool, with its parameters, for the caller alone.
@@ -152,24 +155,28 @@ class SyncPsycopg2Half(SyncPooledHalf[ThreadedConnectionPool]):
         """
         options = self.options
         if self.is_external:
-            options = driver.options_of_pool(self.pool, self.timeout, self.options.pooler)
+            options = driver.options_of_pool(self.pool, self.timeout, self.response_timeout, self.options.pooler)
         return connected_session(options)
 
-    def _on_pooled(self, body: Callable[[driver.Connection], T]) -> T:
-        opened = self.enter()
+    def run_pooled(
+        self, pool: ThreadedConnectionPool, wait: Wait, statement: Statement, parameters: Parameters | None
+    ) -> list[Row]:
+        """Execute one statement on a connection of the pool, committed on return."""
+        body = functools.partial(driver.run_committed, statement=statement, parameters=parameters)
+        deadline = time.monotonic() + self.timeout
+        turns = self._turns
+        if not turns.take(self.timeout):
+            raise pools.exhausted(pool, self.timeout)
         try:
-            deadline = time.monotonic() + self.timeout
-            turns = self._turns
-            if not turns.take(self.timeout):
-                raise pools.exhausted(opened.pool, self.timeout)
-            try:
-                left = deadline - time.monotonic()
-                call = Call[T](lambda call: pools.on_connection(call, opened.pool, left, body))
-                return made(call)
-            finally:
-                turns.give()
+            left = deadline - time.monotonic()
+            call = Call[list[Row]](lambda call: pools.on_connection(call, pool, left, wait, body))
+            return made(call)
         finally:
-            opened.gate.leave()
+            turns.give()
+
+    def distrust(self, pool: ThreadedConnectionPool) -> None:
+        """Throw the pool's connections away, those in use when they come back."""
+        pools.distrust(pool)
 
 
 class SyncPsycopg2Session(SyncSession):
@@ -177,16 +184,32 @@ class SyncPsycopg2Session(SyncSession):
 
     is_wakeable = True
 
-    def __init__(self, connection: driver.Connection, can_listen: bool = True) -> None:
+    def __init__(
+        self,
+        connection: driver.Connection,
+        can_listen: bool = True,
+        response_timeout: float | None = RESPONSE_TIMEOUT,
+    ) -> None:
         self.connection = connection
         self.can_listen = can_listen
+        self._response_timeout = response_timeout
         self._waker = runtime.Waker()
         self._process = os.getpid()
         self._waiting = runtime.Lock()
 
     def execute(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
         """Execute one statement and return its rows, an empty list where it returns none."""
-        return on(self.connection, driver.run, statement, parameters, is_owner=True)
+        wait = watchdog.begin(seconds_for(self._response_timeout, statement), runtime.this_task())
+        run = functools.partial(driver.run_watched, wait)
+        try:
+            return on(self.connection, run, statement, parameters, is_owner=True)
+        except exceptions.ConnectorException as error:
+            if wait.is_given_up:
+                raise wait.error() from error
+            wait.judge(error.sqlstate)
+            raise
+        finally:
+            wait.end()
 
     def listen(self, channel: str) -> None:
         """Start to receive the notifications of a channel."""
@@ -248,7 +271,7 @@ def connected_session(options: driver.Psycopg2Options) -> SyncPsycopg2Session:
         lambda _: driver.connected_for_session(options), undo=lambda made: made[0].close()
     )
     connection, can_listen = runtime.guarded(made, call)
-    return SyncPsycopg2Session(connection, can_listen)
+    return SyncPsycopg2Session(connection, can_listen, options.response_timeout)
 
 
 def on(connection: driver.Connection, run: Callable[..., T], *arguments: Any, is_owner: bool) -> T:

@@ -25,7 +25,17 @@ from adjourn._drivers.sqlalchemy import names as names
 from adjourn._drivers.sqlalchemy.connecting import Connecting
 from adjourn._drivers.sqlalchemy.libpq import connection_arguments
 from adjourn._drivers.sqlalchemy.names import Connection, Engine, SyncOrmSession, SyncScopedSession
+from adjourn._drivers.sqlalchemy.private import invalidate_all
 from adjourn._drivers.sqlalchemy.sessions import always_prepares, greets
+from adjourn._drivers.watchdog import (
+    CANCELLATION,
+    DOUBTFUL,
+    RESPONSE_TIMEOUT,
+    Wait,
+    check_response_timeout,
+    seconds_for,
+    watchdog,
+)
 from adjourn._runtime import threads as runtime
 from adjourn._sync.connectors import psycopg as psycopg_half
 from adjourn._sync.connectors.contract import SyncSession
@@ -46,6 +56,8 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
         The address for the engine that the connector makes if it is opened without one.
     json_dumps, json_loads
         Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
+    response_timeout
+        Seconds that the server may take to answer, None for any time.
     pooler
         Whether there is a connection pooler in transaction mode in between; None finds out.
     **options
@@ -67,10 +79,13 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
         dsn: str | URL = "postgresql://",
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
+        response_timeout: float | None = RESPONSE_TIMEOUT,
         pooler: bool | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
+        check_response_timeout(name, response_timeout)
+        self.response_timeout = response_timeout
         self.json_dumps: JSONDumps = function_or("json_dumps", json_dumps, json.dumps)
         self.json_loads: JSONLoads = function_or("json_loads", json_loads, json.loads)
         self._name = name
@@ -90,7 +105,13 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
 
     def _make_engine(self, connecting: Connecting | None = None, *, may_prepare: bool = True) -> Engine:
         engine: Engine = driver.make_engine(
-            self._name, names.create_engine, self.url, self.options, connecting, may_prepare=may_prepare
+            self._name,
+            names.create_engine,
+            self.url,
+            self.options,
+            self.response_timeout,
+            connecting,
+            may_prepare=may_prepare,
         )
         greets(engine, self._pooler, self._place(), driver.pool_timeout(self.options))
         return engine
@@ -101,7 +122,7 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
         is_to_probe = self._pooler is None and always_prepares(self.url.get_driver_name())
         engine, is_behind = self._connected_engine(may_prepare=may_prepare and not is_to_probe)
         if is_to_probe and not is_behind:
-            engine.dispose()
+            self.close_pool(engine)
             engine, _ = self._connected_engine(may_prepare=True)
         return engine
 
@@ -110,19 +131,32 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
         connecting = names.connecting(self.url)
         engine = self._make_engine(connecting, may_prepare=may_prepare)
         self._made = driver.Made(engine, connecting)
+        wait = watchdog.begin(seconds_for(self.response_timeout), runtime.this_task())
+        wait.lines = self._made.lines
         try:
             with driver.translating(place=self._place()), engine.connect() as connection:
                 return engine, self._goes_through_pooler(connection)
-        except BaseException:
-            engine.dispose()
+        except BaseException as error:
+            self.close_pool(engine)
+            if wait.is_given_up and isinstance(error, exceptions.ConnectorException):
+                raise wait.error() from error
             raise
+        finally:
+            wait.end()
 
     def _goes_through_pooler(self, connection: Connection) -> bool:
         return names.goes_through_pooler(connection, self._pooler, self._place())
 
     def close_pool(self, pool: Engine) -> None:
         """Dispose of an engine that was made here."""
-        pool.dispose()
+        # Some drivers say goodbye to the server, and wait for its answer.
+        lines = self._made.lines() if self._made is not None else []
+        wait = watchdog.begin(CANCELLATION)
+        wait.lines = lambda: lines
+        try:
+            pool.dispose()
+        finally:
+            wait.end()
 
     def discard_pool(self, pool: Engine) -> None:
         """Close the connections of an engine without waiting."""
@@ -184,7 +218,7 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
                 # A scoped session may depend on the current task, and the guard runs the call in another one.
                 connection = connection()
             return runtime.guarded(self._execute_given, connection, statement, parameters)
-        return runtime.guarded(self._execute_pooled, statement, parameters)
+        return runtime.guarded(self.execute_pooled, statement, parameters)
 
     def session(self) -> SyncSession:
         """Open another connection beside the pool, for the caller alone.
@@ -202,7 +236,9 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
         """
         url = self.pool.url if self.is_external else self.url
         arguments = connection_arguments(url, self.options.get("connect_args"))
-        half = psycopg_half.SyncPsycopgHalf(kwargs=arguments, timeout=self.timeout, pooler=self._pooler)
+        half = psycopg_half.SyncPsycopgHalf(
+            kwargs=arguments, timeout=self.timeout, response_timeout=self.response_timeout, pooler=self._pooler
+        )
         return half.session()
 
     def _execute_given(self, given: Any, statement: Statement, parameters: Parameters | None) -> list[Row]:
@@ -221,22 +257,29 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
             f"{kind.__module__}.{kind.__qualname__}. " + driver.other_colour(given, is_blocking=runtime.IS_BLOCKING)
         )
 
-    def _execute_pooled(self, statement: Statement, parameters: Parameters | None) -> list[Row]:
-        opened = self.enter()
-        try:
-            with driver.translating():
-                connection = checked_out(opened.pool)
-                try:
-                    is_behind = self._goes_through_pooler(connection)
-                    if is_behind and always_prepares(connection.dialect.driver):
-                        with connection.begin():
-                            return names.run(connection, statement, parameters)
-                    connection = connection.execution_options(isolation_level="AUTOCOMMIT")
-                    return names.run(connection, statement, parameters, may_prepare=not is_behind)
-                finally:
-                    self._given_back(connection)
-        finally:
-            opened.gate.leave()
+    def run_pooled(self, pool: Engine, wait: Wait, statement: Statement, parameters: Parameters | None) -> list[Row]:
+        """Execute one statement on a connection of the engine's pool, committed on return."""
+        with driver.translating():
+            if self._made is not None:
+                wait.lines = self._made.lines
+            connection = checked_out(pool, wait)
+            try:
+                is_behind = self._goes_through_pooler(connection)
+                if is_behind and always_prepares(connection.dialect.driver):
+                    with connection.begin():
+                        return names.run(connection, statement, parameters)
+                connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+                return names.run(connection, statement, parameters, may_prepare=not is_behind)
+            except Exception as error:
+                if driver.sqlstate_of(driver.driver_error(error)) in DOUBTFUL:
+                    connection.invalidate()
+                raise
+            finally:
+                self._given_back(connection)
+
+    def distrust(self, pool: Engine) -> None:
+        """Throw the pool's connections away, those in use when they come back."""
+        invalidate_all(pool.pool)
 
     def _given_back(self, connection: Connection) -> None:
         try:
@@ -252,7 +295,7 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
         return libpq.whereabouts("", {**found, "dbname": found.get("dbname", found.get("database"))})
 
 
-def checked_out(engine: Engine) -> Connection:
+def checked_out(engine: Engine, wait: Wait) -> Connection:
     """Take a working connection out of the engine's pool.
 
     Asking the server each time (``pool_pre_ping``, which users may choose) would double the cost of a statement. If the
@@ -260,6 +303,7 @@ def checked_out(engine: Engine) -> Connection:
     read. It never sends a statement twice.
     """
     connection = engine.connect()
+    wait.on(driver.line_of(connection))
     if driver.is_quiet(connection):
         return connection
     try:
@@ -269,7 +313,8 @@ def checked_out(engine: Engine) -> Connection:
         # SQLAlchemy then treats the whole pool as broken, and connects again.
         connection.invalidate()
         runtime.uninterrupted(connection.close)
-        return engine.connect()
+        connection = engine.connect()
+        wait.on(driver.line_of(connection))
     except BaseException:
         runtime.uninterrupted(connection.close)
         raise

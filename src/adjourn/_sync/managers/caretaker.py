@@ -54,6 +54,8 @@ class SyncCaretaker:
         """Do what is due."""
         now = time.monotonic()
         if now >= self._timetable.heal_at:
+            # Before it as well: if that takes too long, the connection is given up, and the next one does other things first.
+            self._timetable.has_healed(now, now)
             self._manager.place(PLACE_LIMIT, heal=True)
             self._timetable.has_healed(now, time.monotonic())
         if now >= self._timetable.partition_at:

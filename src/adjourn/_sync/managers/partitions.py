@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 
 from adjourn import sql
-from adjourn._domain.times import time_of
+from adjourn._domain.times import time_or_none
 from adjourn._domain.upkeep import BlockingSession, named_sessions
 from adjourn._sync.managers.statements import SyncExecutes
 from adjourn.exceptions import ConnectorException
@@ -59,4 +59,4 @@ def make_partitions(executes: SyncExecutes, schema: str) -> list[str]:
 def blockers(executes: SyncExecutes, schema: str, tables: Sequence[str]) -> list[BlockingSession]:
     """Return the sessions that use one of these tables, which keeps others from locking it."""
     rows = executes.execute(sql.statements(schema)["list_blockers"], {"tables": list(tables)})
-    return [BlockingSession(**{**row, "since": time_of(row["since"])}) for row in rows]
+    return [BlockingSession(**{**row, "since": time_or_none(row["since"])}) for row in rows]

@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from typing import Any
 
 from adjourn import sql
 from adjourn._domain.jobs import DeleteJobCondition, Job, Status
 from adjourn._domain.outcomes import Ended, HandedBack, Outcome
 from adjourn._sync.connectors.contract import SyncConnectorSource, SyncSession
 from adjourn._sync.managers.exchange import SyncWorkerManager
+from adjourn._sync.managers.jobs import SyncJobManager
 from adjourn.exceptions import ConnectorException
-from adjourn.types import Parameters, Row
+from adjourn.types import Parameters, Row, Statement
 
 YEARS = 100 * 366 * 24 * 3600.0
 
@@ -49,8 +51,7 @@ class SyncTrial:
             self._step("Storing jobs", self._defer, session)
             if as_worker:
                 self._step("Running jobs", self._work, session)
-                self._step("Periodic tasks", self._tick, session)
-                self._step("Changing jobs", self._change, session)
+                self._step("Listing and changing jobs", self._change, session)
             session.execute(statements["rollback"])
         finally:
             # Closing the connection also ends an open transaction.
@@ -65,25 +66,11 @@ class SyncTrial:
             raise ConnectorException(f"{what} fails: {error}", sqlstate=error.sqlstate) from error
 
     def _defer(self, session: SyncSession) -> None:
-        job: dict[str, object] = {
-            **dict.fromkeys(("lock", "scheduled_at", "schedule_in")),
-            "queue": self._queue,
-            "task_name": "trial",
-            "priority": 0,
-            "queueing_lock": self._queue,
-            "args": "{}",
-        }
-        self._run(session, "defer_job", {**job, "own_transaction": False})
-        several: dict[str, object] = {
-            "queues": [self._queue] * 2,
-            "task_names": ["trial"] * 2,
-            "priorities": [0] * 2,
-            "args": ["{}"] * 2,
-            "locks": [None] * 2,
-            "queueing_locks": [None, f"{self._queue} 2"],
-            "scheduled_at": [None] * 2,
-        }
-        self._run(session, "defer_jobs", {**several, "schedule_in": None, "own_transaction": False})
+        manager = self._manager(session)
+        job = Job(queue=self._queue, task_name="trial")
+        manager.defer_job(job, session)
+        several = [job, job.evolve(queueing_lock=self._queue)]
+        manager.batch_defer_jobs(several, session)
 
     def _work(self, session: SyncSession) -> None:
         manager = SyncWorkerManager(session, self._connector.json_loads, self._schema)
@@ -92,25 +79,47 @@ class SyncTrial:
         claimed = manager.exchange(worker_id, (), limit=3, queues=[self._queue], probe=False)
         ended, back, *_ = claimed.jobs
         outcomes: list[Outcome] = [Ended.of(ended, Status.SUCCEEDED, DeleteJobCondition.NEVER), HandedBack.of(back)]
-        manager.exchange(worker_id, outcomes, limit=0, queues=None, probe=True)
+        manager.exchange(worker_id, outcomes, limit=0, queues=None, probe=False)
         manager.place(0)
         manager.disown(worker_id, ())
         manager.unregister_worker(worker_id)
 
-    def _tick(self, session: SyncSession) -> None:
-        self._run(session, "list_schedules", {})
-        self._run(session, "keep_schedules", {"task_names": [], "periodic_ids": [], "seconds": YEARS})
-
     def _change(self, session: SyncSession) -> None:
-        filters = dict.fromkeys(("id", "task", "status", "lock", "queueing_lock", "worker_id", "limit"))
-        rows = self._run(session, "list_jobs", {**filters, "queue": self._queue, "after_id": 0})
-        ids = [Job.from_row(row, self._connector.json_loads).id for row in rows]
-        again = dict.fromkeys(("retry_at", "priority", "queue", "lock"))
-        for each in ids:
-            self._run(session, "retry_job_by_id", {**again, "job_id": each, "relock": False})
-        self._run(session, "cancel_jobs", {"ids": ids, "delete": False})
-        old = {"seconds": YEARS, "statuses": [Status.SUCCEEDED.value], "queue": self._queue}
-        self._run(session, "delete_old_jobs", {**old, "after_id": 0, "limit": 1})
+        manager = self._manager(session)
+        for job in manager.list_jobs(queue=self._queue):
+            assert job.id is not None
+            manager.retry_job_by_id(job.id, connection=session)
+            manager.cancel_job_by_id(job.id, connection=session)
+        manager.list_workers()
+        manager.list_schedules()
+        manager.keep_schedules([], YEARS)
 
-    def _run(self, session: SyncSession, name: str, parameters: Parameters) -> list[Row]:
-        return session.execute(sql.statements(self._schema)[name], parameters)
+    def _manager(self, session: SyncSession) -> SyncJobManager:
+        return SyncJobManager(SyncOneSession(session, self._connector), self._schema)
+
+
+class SyncOneSession:
+    """A session in the place of a connector, for managers.
+
+    Parameters
+    ----------
+    session
+        The session that executes all statements.
+    connector
+        The connector that it belongs to.
+    """
+
+    def __init__(self, session: SyncSession, connector: SyncConnectorSource) -> None:
+        self._session = session
+        self.json_dumps = connector.json_dumps
+        self.json_loads = connector.json_loads
+
+    def get_sync_connector(self) -> Any:
+        """Return this object, which executes statements as a connector does."""
+        return self
+
+    def execute(
+        self, statement: Statement, parameters: Parameters | None = None, *, connection: Any = None
+    ) -> list[Row]:
+        """Execute one statement on the session."""
+        return self._session.execute(statement, parameters)

@@ -16,6 +16,7 @@ from adjourn._dispatch.dispatcher import Dispatcher
 from adjourn._drivers.psycopg.twin import counterpart
 from adjourn._drivers.sqlalchemy.libpq import connection_arguments
 from adjourn._drivers.sqlalchemy.private import is_for_event_loops
+from adjourn._drivers.watchdog import RESPONSE_TIMEOUT
 from adjourn._sync.connectors.contract import SyncSession
 from adjourn._sync.connectors.psycopg import SyncPsycopgHalf
 from adjourn._sync.connectors.sqlalchemy import SyncSQLAlchemyHalf
@@ -45,6 +46,9 @@ class SQLAlchemyConnector(AsynchronousConnector):
         named) or ``postgresql+asyncpg://...``.
     json_dumps, json_loads
         Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
+    response_timeout
+        Seconds that the server may take to answer a call, 60 by default. After that its connection is given up, and the
+        call raises `ConnectorException`. None waits for any time.
     pooler
         Whether there is a connection pooler in transaction mode in between, such as PgBouncer. By default adjourn finds
         out.
@@ -64,15 +68,29 @@ class SQLAlchemyConnector(AsynchronousConnector):
         dsn: str | URL = "postgresql://",
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
+        response_timeout: float | None = RESPONSE_TIMEOUT,
         pooler: bool | None = None,
         **options: Any,
     ) -> None:
-        half = AsyncSQLAlchemyHalf(dsn=dsn, json_dumps=json_dumps, json_loads=json_loads, pooler=pooler, **options)
+        half = AsyncSQLAlchemyHalf(
+            dsn=dsn,
+            json_dumps=json_dumps,
+            json_loads=json_loads,
+            response_timeout=response_timeout,
+            pooler=pooler,
+            **options,
+        )
 
         def make_sync_half() -> SyncSQLAlchemyHalf:
             url, same = twin_options(half.url, options)
             return SyncSQLAlchemyHalf(
-                *TWIN, dsn=url, json_dumps=half.json_dumps, json_loads=half.json_loads, pooler=pooler, **same
+                *TWIN,
+                dsn=url,
+                json_dumps=half.json_dumps,
+                json_loads=half.json_loads,
+                response_timeout=response_timeout,
+                pooler=pooler,
+                **same,
             )
 
         def make_plain_half() -> SyncSQLAlchemyHalf:
@@ -81,7 +99,9 @@ class SQLAlchemyConnector(AsynchronousConnector):
         def connect(engine: AsyncEngine | None) -> SyncSession:
             url = half.url if engine is None else engine.url
             arguments = connection_arguments(url, options.get("connect_args"))
-            return SyncPsycopgHalf(kwargs=arguments, timeout=half.timeout, pooler=pooler).session()
+            return SyncPsycopgHalf(
+                kwargs=arguments, timeout=half.timeout, response_timeout=response_timeout, pooler=pooler
+            ).session()
 
         dispatcher = Dispatcher(half, make_sync_half, connect, make_plain_half=make_plain_half)
         super().__init__(dispatcher, SQLAlchemyPsycopgConnector.twin_of(dispatcher))

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy.engine import URL
 
+from adjourn._drivers.watchdog import RESPONSE_TIMEOUT
 from adjourn._sync.connectors.sqlalchemy import SyncSQLAlchemyHalf
 from adjourn.connectors.faces import SynchronousConnector
 from adjourn.types import JSONDumps, JSONLoads
@@ -41,6 +42,9 @@ class SQLAlchemyPsycopgConnector(EngineConnector):
         The address for the connector's own engine; libpq's environment variables supply its missing parts.
     json_dumps, json_loads
         Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
+    response_timeout
+        Seconds that the server may take to answer a call, 60 by default. After that its connection is given up, and the
+        call raises `ConnectorException`. None waits for any time.
     pooler
         Whether there is a connection pooler in transaction mode in between, such as PgBouncer. By default adjourn finds
         out.
@@ -60,6 +64,7 @@ class SQLAlchemyPsycopgConnector(EngineConnector):
         dsn: str | URL = "postgresql://",
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
+        response_timeout: float | None = RESPONSE_TIMEOUT,
         pooler: bool | None = None,
         **options: Any,
     ) -> None:
@@ -70,6 +75,7 @@ class SQLAlchemyPsycopgConnector(EngineConnector):
                 dsn=dsn,
                 json_dumps=json_dumps,
                 json_loads=json_loads,
+                response_timeout=response_timeout,
                 pooler=pooler,
                 **options,
             )
@@ -89,6 +95,9 @@ class SQLAlchemyPsycopg2Connector(EngineConnector):
         The address for the connector's own engine; libpq's environment variables supply its missing parts.
     json_dumps, json_loads
         Functions that turn the arguments of jobs into JSON text and back; `json.dumps` and `json.loads` unless given.
+    response_timeout
+        Seconds that the server may take to answer a call, 60 by default. After that its connection is given up, and the
+        call raises `ConnectorException`. None waits for any time.
     pooler
         Whether there is a connection pooler in transaction mode in between, such as PgBouncer. By default adjourn finds
         out.
@@ -108,6 +117,7 @@ class SQLAlchemyPsycopg2Connector(EngineConnector):
         dsn: str | URL = "postgresql://",
         json_dumps: JSONDumps | None = None,
         json_loads: JSONLoads | None = None,
+        response_timeout: float | None = RESPONSE_TIMEOUT,
         pooler: bool | None = None,
         **options: Any,
     ) -> None:
@@ -118,6 +128,7 @@ class SQLAlchemyPsycopg2Connector(EngineConnector):
                 dsn=dsn,
                 json_dumps=json_dumps,
                 json_loads=json_loads,
+                response_timeout=response_timeout,
                 pooler=pooler,
                 **options,
             )

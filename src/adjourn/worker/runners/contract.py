@@ -77,12 +77,14 @@ class Run:
     _taking: threading.Lock = attrs.field(factory=threading.Lock, init=False, repr=False)
     is_let_go: bool = False
     """Whether nobody follows it any more."""
+    is_in_thread: bool = False
+    """Whether its body holds a thread."""
     was_refused: bool = False
     """Whether its body could not begin the last time that it was called."""
 
     def take(self) -> bool:
         """Take the right to begin it, or to hand its job back unbegun. Returns whether nobody had taken it before."""
-        return self._taking.acquire(blocking=False)
+        return self._taking.acquire(False)
 
     def abort(self, reason: AbortReason) -> None:
         """Ask the run to end, as far as its runner can."""

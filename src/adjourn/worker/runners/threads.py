@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import contextvars
 import functools
 import inspect
@@ -104,41 +105,28 @@ class ThreadRunner:
         self._halt = halt
         self._on_left = on_left
         self._threads = ThreadPool(size, self._loop)
-        self._inside: set[Run] = set()
-        self._left: set[Run] = set()
-
-    @property
-    def left(self) -> int:
-        """How many threads are held by runs that nobody follows any more."""
-        return len(self._left)
+        self.left: set[Run] = set()
+        """The runs that nobody follows any more, and that still hold a thread."""
 
     def start(self, run: Run, body: Body) -> None:
         """Call a body in a thread."""
-        self._inside.add(run)
-        self._threads.submit(functools.partial(self._begin, run, body), functools.partial(self._end, run))
+        self._threads.submit(functools.partial(self._call, run, body, False), functools.partial(self._on_end, run))
 
     def leave(self, run: Run) -> None:
-        """Note that nobody follows a run any more."""
-        if run in self._inside:
-            self._left.add(run)
+        """Note that a run was let go: nobody follows it any more."""
+        if run.is_in_thread:
+            self.left.add(run)
             self._on_left()
-
-    def _end(self, run: Run, result: Any, error: BaseException | None) -> None:
-        self._free(run)
-        self._on_end(run, result, error)
 
     def _free(self, run: Run) -> None:
-        self._inside.discard(run)
-        if run in self._left:
-            self._left.discard(run)
-            self._on_left()
+        self.left.discard(run)
+        self._on_left()
 
     async def call(self, run: Run, body: Body) -> Any:
         """Call a body in a thread, and return its result or raise its exception."""
         future: asyncio.Future[Any] = self._loop.create_future()
 
         def done(result: Any, error: BaseException | None) -> None:
-            self._free(run)
             if future.done():
                 return
             if error is None:
@@ -151,8 +139,7 @@ class ThreadRunner:
             else:
                 future.set_exception(error)
 
-        self._inside.add(run)
-        self._threads.submit(functools.partial(self._continue, run, body), done)
+        self._threads.submit(functools.partial(self._call, run, body, True), done)
         return await future
 
     def abort(self, run: Run) -> None:
@@ -164,18 +151,20 @@ class ThreadRunner:
         """End the threads, each after the function that it is running, if that ever ends."""
         self._threads.close()
 
-    def _begin(self, run: Run, body: Body) -> Any:
-        self._halt.check(run)
-        return self._call(run, body)
+    def _call(self, run: Run, body: Body, has_begun: bool) -> Any:
+        run.is_in_thread = True
+        try:
+            self._halt.check(run, has_begun=has_begun)
+            result = body()
+            return self._awaited(run, result) if inspect.isawaitable(result) else result
+        finally:
+            # Keep this order: a run is let go first, and then it is looked whether it is in a thread.
+            run.is_in_thread = False
+            if run.is_let_go:
+                with contextlib.suppress(RuntimeError):  # the loop is closed: nobody counts threads any more
+                    self._loop.call_soon_threadsafe(self._free, run)
 
-    def _continue(self, run: Run, body: Body) -> Any:
-        self._halt.check(run, has_begun=True)
-        return self._call(run, body)
-
-    def _call(self, run: Run, body: Body) -> Any:
-        result = body()
-        if not inspect.isawaitable(result):
-            return result
+    def _awaited(self, run: Run, result: Awaitable[Any]) -> Any:
         # A synchronous wrapper around an async function.
         run.awaitable = asyncio.run_coroutine_threadsafe(_awaited(result), self._loop)
         if run.abort_reason is not None:

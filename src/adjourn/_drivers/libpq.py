@@ -1,0 +1,45 @@
+"""Parameters of libpq that connections need to notice a lost server, whichever driver makes them."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+LASTING = {
+    # A connection is kept for a long time, and must notice within half a minute that the server is gone. With libpq's
+    # own defaults it would wait for a lost server for hours.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+"""The default parameters of a connection that is kept."""
+
+LONGEST_CONNECT = 10.0
+"""Seconds after which connecting is tried anew by default: a server that answers so late has not got the request."""
+
+
+def connect_timeout(said: Mapping[str, Any], limits: Iterable[float | None]) -> int:
+    """Return the default of libpq's ``connect_timeout``, in whole seconds.
+
+    Parameters
+    ----------
+    said
+        The user's connection parameters. libpq tries one host after the other, each for so long.
+    limits
+        Seconds that connecting may take in all; None for any time.
+    """
+    hosts = str(said.get("hostaddr") or said.get("host") or "").count(",") + 1
+    limit = min(limit for limit in (*limits, LONGEST_CONNECT * hosts) if limit is not None)
+    return max(1, math.ceil(limit / hosts))
+
+
+def unsaid(said: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the defaults of parameters that the user has not set, as an argument or in libpq's environment."""
+    return {
+        name: value
+        for name, value in defaults.items()
+        if name not in said and not (name == "connect_timeout" and "PGCONNECT_TIMEOUT" in os.environ)
+    }
