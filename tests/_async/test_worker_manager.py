@@ -236,7 +236,7 @@ async def test_a_worker_that_finds_too_little_is_told_of_new_jobs(
     assert (len(exchanged.jobs), exchanged.repeat) == (1, True)
     assert (await claim_async(manager, worker)).repeat is False
     await app.configure_task("any").defer_async()
-    assert await listener.wait_for_notifications_async(5) == [""]
+    assert await listener.wait_for_notifications_async(5) == [str(worker)]
     exchanged = await manager.exchange_async(worker, (), limit=1, queues=None, busy=True)
     assert len(exchanged.jobs) == 1
     await app.configure_task("any").defer_async()

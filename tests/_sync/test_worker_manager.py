@@ -227,7 +227,7 @@ def test_a_worker_that_finds_too_little_is_told_of_new_jobs(
     assert (len(exchanged.jobs), exchanged.repeat) == (1, True)
     assert claim(manager, worker).repeat is False
     app.configure_task("any").defer()
-    assert listener.wait_for_notifications(5) == [""]
+    assert listener.wait_for_notifications(5) == [str(worker)]
     exchanged = manager.exchange(worker, (), limit=1, queues=None, busy=True)
     assert len(exchanged.jobs) == 1
     app.configure_task("any").defer()
