@@ -155,6 +155,7 @@ class WorkerOptions(TypedDict, total=False):
     update_heartbeat_interval: float
     stalled_worker_timeout: float
     round_trip_timeout: float | None
+    unknown_task_timeout: float | None
     timeout: float | None
     stuck_worker_timeout: float | None
     task_middleware: Iterable[AnyTaskMiddleware] | None

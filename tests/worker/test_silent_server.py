@@ -46,10 +46,9 @@ class Told:
 class Away:
     """A worker that reaches its database through a proxy."""
 
-    def __init__(self, app: adjourn.App, proxy: Proxy, bystander: adjourn.App) -> None:
+    def __init__(self, app: adjourn.App, proxy: Proxy) -> None:
         self.app = app
         self.proxy = proxy
-        self.bystander = bystander
         self.told = Told(
             app,
             events.ConnectionLost,
@@ -71,13 +70,17 @@ class Away:
             # It registers on the first, and then starts its heartbeat.
             await until_async(lambda: len(self.proxy.links) == before + 2)
             self.exchange, self.heartbeat = self.proxy.links[before:]
-            await until_async(self._has_beaten)
+            first = await self._last_heartbeat()
+            await until_async(lambda: self._has_beaten_since(first))
             yield self.worker
 
-    async def _has_beaten(self) -> bool:
-        """Return whether the heartbeat's connection is made, and has been used."""
-        workers = await self.bystander.job_manager.list_workers_async()
-        return any(each.id == self.worker.worker_id and each.last_heartbeat_at > each.started_at for each in workers)
+    async def _last_heartbeat(self) -> Any:
+        text = "select max(last_heartbeat_at) as at from adjourn.adjourn_workers"
+        (row,) = await self.app.connector.execute_query_all_async(text)
+        return row["at"]
+
+    async def _has_beaten_since(self, first: Any) -> bool:
+        return bool(await self._last_heartbeat() != first)
 
 
 @pytest.fixture
@@ -85,7 +88,8 @@ async def away(app: adjourn.App, database: str) -> AsyncIterator[Away]:
     with proxied(database) as (proxy, dsn):
         there = app.with_connector(adjourn.PsycopgConnector(dsn, min_size=1, max_size=2, timeout=3))
         async with there.open_async():
-            yield Away(there, proxy, app)
+            await until_async(lambda: len(proxy.links) == 1)  # it connects once to try, and then for its pool
+            yield Away(there, proxy)
 
 
 async def test_when_the_connection_that_claims_and_stores_falls_silent_another_takes_its_place(
