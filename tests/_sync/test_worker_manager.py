@@ -370,7 +370,7 @@ def test_outcomes_find_their_jobs_one_by_one_however_many_there_are(
     def pages_read(outcomes: tuple[Outcome, ...]) -> int:
         parameters = {
             "worker_id": worker,
-            "outcomes": dump_outcomes(outcomes),
+            **dump_outcomes(outcomes),
             "limit": 0,
             "queues": None,
             "busy": False,

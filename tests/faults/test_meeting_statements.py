@@ -18,6 +18,7 @@ import pytest
 
 from adjourn import sql
 from adjourn.sql.templates import render
+from support.outcomes import outcome_parameters
 
 PAIR_SECONDS = float(os.environ.get("ADJOURN_TEST_PAIR_SECONDS", "0.03"))
 MELEE_SECONDS = 50 * PAIR_SECONDS
@@ -90,7 +91,7 @@ class Actor:
         rows = self.run(
             "exchange",
             worker_id=self.worker_id,
-            outcomes=json.dumps(told) if told else None,
+            **outcome_parameters(told),
             limit=limit,
             queues=self.random.choice([None, '{"default"}']),
             busy=self.random.random() < 0.5,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -19,6 +18,7 @@ from adjourn.exceptions import ConnectorException, OutcomesNotStored
 from adjourn.jobs import Status
 from adjourn.worker import exchange
 from support.bench import Bench
+from support.outcomes import outcome_parameters
 from support.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -51,7 +51,7 @@ def claim(
         connection,
         "exchange",
         worker_id=worker_id,
-        outcomes=json.dumps(outcomes) if outcomes else None,
+        **outcome_parameters(outcomes or ()),
         limit=0 if outcomes else 1,
         queues=None,
         busy=False,

@@ -12,6 +12,7 @@ import attrs
 from adjourn import exceptions, sql
 from adjourn._async.managers.partitions import blockers_async
 from adjourn._async.managers.statements import AsyncExecutes, schema_version_async
+from adjourn._domain.arrays import array_of_texts
 from adjourn._domain.jobs import Job
 from adjourn._domain.outcomes import Exchanged, HandedBack, Heartbeat, Outcome, dump_outcomes
 from adjourn._domain.upkeep import BlockingSession
@@ -25,10 +26,8 @@ PATIENCE = 3600.0
 
 @functools.lru_cache(maxsize=16)
 def _written(queues: tuple[str, ...]) -> str:
-    """Return the names of queues as the text of an array: thousands of them are written once, and no driver looks into
-    them."""
-    names = (name.replace("\\", "\\\\").replace('"', '\\"') for name in queues)
-    return "{" + ",".join('"' + name + '"' for name in names) + "}"
+    """Return the names of queues as the text of an array: thousands of them are written once."""
+    return array_of_texts(queues)
 
 
 @attrs.define
@@ -158,7 +157,7 @@ class AsyncWorkerManager:
         rows = await self._run_async(
             "exchange",
             worker_id=worker_id,
-            outcomes=dump_outcomes(outcomes),
+            **dump_outcomes(outcomes),
             limit=limit,
             queues=None if queues is None else _written(tuple(queues)),
             busy=busy,

@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from adjourn import exceptions, sql
+from adjourn._domain.arrays import array_of_texts
 from adjourn._domain.jobs import Job
 from adjourn._domain.outcomes import Exchanged, HandedBack, Heartbeat, Outcome, dump_outcomes
 from adjourn._domain.upkeep import BlockingSession
@@ -26,10 +27,8 @@ PATIENCE = 3600.0
 
 @functools.lru_cache(maxsize=16)
 def _written(queues: tuple[str, ...]) -> str:
-    """Return the names of queues as the text of an array: thousands of them are written once, and no driver looks into
-    them."""
-    names = (name.replace("\\", "\\\\").replace('"', '\\"') for name in queues)
-    return "{" + ",".join('"' + name + '"' for name in names) + "}"
+    """Return the names of queues as the text of an array: thousands of them are written once."""
+    return array_of_texts(queues)
 
 
 @attrs.define
@@ -159,7 +158,7 @@ class SyncWorkerManager:
         rows = self._run(
             "exchange",
             worker_id=worker_id,
-            outcomes=dump_outcomes(outcomes),
+            **dump_outcomes(outcomes),
             limit=limit,
             queues=None if queues is None else _written(tuple(queues)),
             busy=busy,

@@ -1,7 +1,8 @@
 -- One round trip of a worker: store the outcomes of its jobs, and claim the next jobs.
---   p_outcomes: an array of objects, or null for none. `id` and `claim` identify the job and the run. `outcome` is the
---     status of a job that has ended, 'deleted' to delete it, 'retried', 'handed_back' or 'unknown'. `error` is added to the job's
---     errors; adjourn_put_back_v1 describes the other keys of a retry.
+--   p_ids, p_claims, p_statuses, p_errors: the jobs that have ended, or null for none. An id and a claim identify a job and a
+--     run. The status 'deleted' deletes the job. An error, which is JSON or null, is added to the job's errors; null instead of
+--     the array means that there is none.
+--   p_back: the jobs to be put back, or null for none; adjourn_put_back_v1 describes them.
 --   p_limit: how many jobs to claim. p_queues: the queues to claim from, null for all.
 --   p_busy: the worker has been saturated for a while and need not be notified of new jobs.
 --   p_probe: look also for jobs that are due or not placed yet, for jobs to run apart, and for locks without a head.
@@ -17,7 +18,7 @@
 -- refused because the job is no longer the worker's, and which jobs another transaction holds, so that their outcomes are
 -- to be sent again.
 create function @schema.adjourn_exchange_v1(
-    p_worker bigint, p_outcomes json, p_limit integer, p_queues text[], p_busy boolean, p_probe boolean,
+    p_worker bigint, p_ids bigint[], p_claims integer[], p_statuses text[], p_errors text[], p_back json, p_limit integer, p_queues text[], p_busy boolean, p_probe boolean,
     p_concurrency integer, p_running integer, p_apart integer, p_tasks text[], p_patience double precision,
     p_listens boolean, p_called boolean
 ) returns table (
@@ -29,10 +30,8 @@ set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_sor
 set datestyle = 'ISO' as $$
 #variable_conflict use_column
 declare
-    v_ids bigint[] := '{}';
-    v_claims integer[];
-    v_outcomes text[];
-    v_errors text[];
+    v_ids bigint[] := p_ids;
+    v_claims integer[] := p_claims;
     v_locked bigint[];
     v_left integer := 0;
     v_held bigint[];
@@ -53,33 +52,31 @@ declare
     v_place boolean;
     v_due timestamptz;
 begin
-    if p_outcomes is not null then
-        -- The planner expects few rows from an array, and looks each up by its id. From JSON it expects a hundred rows,
-        -- and would read the whole index.
-        select array_agg(o.id), array_agg(o.claim), array_agg(o.outcome), array_agg(o.error)
-        into v_ids, v_claims, v_outcomes, v_errors
-        from json_to_recordset(p_outcomes) o(id bigint, claim integer, outcome text, error text);
-        if v_outcomes && array['retried', 'handed_back', 'unknown'] then
+    if p_ids is not null or p_back is not null then
+        if p_back is not null then
+            -- The planner expects few rows from an array, and looks each up by its id. From JSON it expects a hundred rows,
+            -- and would read the whole index.
+            select v_ids || array_agg(o.id), v_claims || array_agg(o.claim) into v_ids, v_claims
+            from json_to_recordset(p_back) o(id bigint, claim integer);
             -- Several statements lock these rows. Each of them locks rows in the order of their ids.
             v_locked := array(
                 select j.id from @schema.adjourn_jobs j where j.id = any(v_ids) and j.worker_id = p_worker
                 order by j.id for update skip locked
             );
-            select back.ids, back.freed into v_back, v_freed from @schema.adjourn_put_back_v1(p_worker, p_outcomes, v_locked) back;
+            select back.ids, back.freed into v_back, v_freed from @schema.adjourn_put_back_v1(p_worker, p_back, v_locked) back;
         end if;
         -- An outcome whose job another transaction has locked is not waited for: the others would wait with it. To lock all
         -- rows before they are deleted costs too much, so the first turn takes those that show no sign of a lock (`xmax` is
         -- who has locked a row, or is deleting it; the claim itself has left xmin there). The second locks the rest.
         loop
             with outcome as materialized (
-                select * from unnest(v_ids, v_claims, v_outcomes, v_errors) o(id, claim, outcome, error)
+                select * from unnest(p_ids, p_claims, p_statuses, p_errors) o(id, claim, status, error)
             ), gone as (
                 delete from @schema.adjourn_jobs j using outcome
                 where j.id = outcome.id and j.claim = outcome.claim and j.worker_id = p_worker
-                  and outcome.outcome not in ('retried', 'handed_back', 'unknown')
                   and case when v_locked is null then j.xmax = j.xmin or j.xmax = '0'::xid else j.id = any(v_locked) end
                 returning j.id, j.queue, j.task_name, j.priority, j.lock, j.queueing_lock, j.args, j.scheduled_at, j.attempts, j.losses, j.claim,
-                          j.worker_id, j.abort_requested, j.enqueued_at, j.started_at, j.errors, outcome.outcome, outcome.error
+                          j.worker_id, j.abort_requested, j.enqueued_at, j.started_at, j.errors, outcome.status, outcome.error
             ), stored as (
                 insert into @schema.adjourn_finished_jobs (
                     id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, losses, claim, worker_id,
@@ -87,8 +84,8 @@ begin
                 )
                 select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts + 1, losses, claim, worker_id,
                        abort_requested, enqueued_at, started_at,
-                       @schema.adjourn_with_error_v1(errors, error::jsonb), outcome, now()
-                from gone where outcome <> 'deleted'
+                       @schema.adjourn_with_error_v1(errors, error::jsonb), status, now()
+                from gone where status <> 'deleted'
             )
             select v_ended || array_agg(id), v_freed || array_agg(lock) filter (where lock is not null) into v_ended, v_freed from gone;
             v_left := cardinality(v_ids) - cardinality(v_ended) - cardinality(v_back);
