@@ -13,6 +13,11 @@ def array_of_numbers(numbers: Iterable[int]) -> str:
     return "{" + ",".join(map(str, numbers)) + "}"
 
 
+def array_of_words(words: Iterable[str]) -> str:
+    """Return words of the program's own, without quotes and backslashes, as the text of an array."""
+    return '{"' + '","'.join(words) + '"}'
+
+
 def array_of_texts(texts: Iterable[str | None]) -> str:
     """Return texts, or None for null, as the text of an array."""
     return "{" + ",".join(map(_element, texts)) + "}"

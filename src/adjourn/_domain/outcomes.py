@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from adjourn._domain.arrays import array_of_numbers, array_of_texts
+from adjourn._domain.arrays import array_of_numbers, array_of_texts, array_of_words
 from adjourn._domain.checks import check_aware, check_delay, check_name, check_priority
 from adjourn._domain.jobs import DeleteJobCondition, Job, Status
 from adjourn.exceptions import RetryDecisionLike
@@ -36,7 +36,7 @@ class Ended:
     @classmethod
     def of(cls, job: Job, status: Status, delete: DeleteJobCondition, error: str | None = None) -> Ended:
         """Return the outcome of a job that ended."""
-        return cls(_id(job), job.claim, None if delete.applies_to(status) else status.value, error)
+        return cls(_id(job), job.claim, None if delete.applies_to(status) else str(status), error)
 
 
 @attrs.frozen
@@ -158,7 +158,7 @@ def dump_outcomes(outcomes: Iterable[Outcome]) -> dict[str, str | None]:
     if ended:
         parameters["ids"] = array_of_numbers([each.id for each in ended])
         parameters["claims"] = array_of_numbers([each.claim for each in ended])
-        parameters["statuses"] = array_of_texts([each.status or DELETED for each in ended])
+        parameters["statuses"] = array_of_words([each.status or DELETED for each in ended])
         if any(each.error is not None for each in ended):
             parameters["errors"] = array_of_texts([each.error for each in ended])
     if len(ended) < len(in_order):

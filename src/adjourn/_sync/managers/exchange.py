@@ -254,14 +254,12 @@ class SyncWorkerManager:
 
     def _claimed(self, row: Row, worker_id: int) -> tuple[Job, BaseException | None]:
         """Return a claimed job, and if its arguments cannot be read, the reason why it cannot run."""
-        row["status"] = "doing"
-        row["worker_id"] = worker_id
         try:
-            job = Job.from_row(row, self.json_loads)
+            job = Job.claimed(row, worker_id, self.json_loads)
         except BaseException as error:  # of the user's function, even SystemExit, which is this job's outcome alone
             if isinstance(error, KeyboardInterrupt):
                 raise
-            return Job.from_row({**row, "args": "{}"}), error
+            return Job.claimed({**row, "args": "{}"}, worker_id, json.loads), error
         arguments: Any = job.task_kwargs
         if not isinstance(arguments, dict):
             kind = type(arguments).__name__
