@@ -95,7 +95,7 @@ class Statement:
         The SQL.
     may_take_long
         Whether the server may rightly take minutes for it, so that a connector allows it more than its
-        ``response_timeout``: a change of the schema, or a deletion of many rows.
+        ``response_timeout``: a change of the schema, or a batch or a deletion of many rows.
     """
 
     name: str
@@ -155,6 +155,7 @@ class WorkerOptions(TypedDict, total=False):
     update_heartbeat_interval: float
     stalled_worker_timeout: float
     round_trip_timeout: float | None
+    unknown_task_timeout: float | None
     timeout: float | None
     stuck_worker_timeout: float | None
     task_middleware: Iterable[AnyTaskMiddleware] | None

@@ -236,7 +236,7 @@ async def test_a_worker_that_finds_too_little_is_told_of_new_jobs(
     assert (len(exchanged.jobs), exchanged.repeat) == (1, True)
     assert (await claim_async(manager, worker)).repeat is False
     await app.configure_task("any").defer_async()
-    assert await listener.wait_for_notifications_async(5) == [""]
+    assert await listener.wait_for_notifications_async(5) == [str(worker)]
     exchanged = await manager.exchange_async(worker, (), limit=1, queues=None, busy=True)
     assert len(exchanged.jobs) == 1
     await app.configure_task("any").defer_async()
@@ -386,6 +386,13 @@ async def test_outcomes_find_their_jobs_one_by_one_however_many_there_are(
             "queues": None,
             "busy": False,
             "probe": False,
+            "concurrency": 1,
+            "running": 0,
+            "apart": None,
+            "tasks": None,
+            "patience": 60.0,
+            "listens": True,
+            "called": False,
         }
         (row,) = await manager.session.execute_async(explain, parameters)
         return int(row["QUERY PLAN"][0]["Plan"]["Shared Hit Blocks"])
@@ -395,9 +402,10 @@ async def test_outcomes_find_their_jobs_one_by_one_however_many_there_are(
 
     # Plans are made, and kept, while there are few jobs.
     await app.configure_task("any").batch_defer_async(*[{}] * 300)
-    jobs = (await claim_async(manager, worker, 30)).jobs
+    jobs = (await claim_async(manager, worker, 60)).jobs
     for n in range(8):
         await pages_read_async(outcomes_of(jobs[n * 3 : n * 3 + 3]))
+        await pages_read_async(tuple(map(ended, jobs[30 + n * 3 : n * 3 + 33])))
     await manager.session.execute_async(
         Statement(
             "fill",
@@ -406,3 +414,4 @@ async def test_outcomes_find_their_jobs_one_by_one_however_many_there_are(
         )
     )
     assert await pages_read_async(outcomes_of(jobs[24:30])) < 200
+    assert await pages_read_async(tuple(map(ended, jobs[54:60]))) < 200

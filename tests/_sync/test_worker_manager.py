@@ -227,7 +227,7 @@ def test_a_worker_that_finds_too_little_is_told_of_new_jobs(
     assert (len(exchanged.jobs), exchanged.repeat) == (1, True)
     assert claim(manager, worker).repeat is False
     app.configure_task("any").defer()
-    assert listener.wait_for_notifications(5) == [""]
+    assert listener.wait_for_notifications(5) == [str(worker)]
     exchanged = manager.exchange(worker, (), limit=1, queues=None, busy=True)
     assert len(exchanged.jobs) == 1
     app.configure_task("any").defer()
@@ -375,6 +375,13 @@ def test_outcomes_find_their_jobs_one_by_one_however_many_there_are(
             "queues": None,
             "busy": False,
             "probe": False,
+            "concurrency": 1,
+            "running": 0,
+            "apart": None,
+            "tasks": None,
+            "patience": 60.0,
+            "listens": True,
+            "called": False,
         }
         (row,) = manager.session.execute(explain, parameters)
         return int(row["QUERY PLAN"][0]["Plan"]["Shared Hit Blocks"])
@@ -384,9 +391,10 @@ def test_outcomes_find_their_jobs_one_by_one_however_many_there_are(
 
     # Plans are made, and kept, while there are few jobs.
     app.configure_task("any").batch_defer(*[{}] * 300)
-    jobs = claim(manager, worker, 30).jobs
+    jobs = claim(manager, worker, 60).jobs
     for n in range(8):
         pages_read(outcomes_of(jobs[n * 3 : n * 3 + 3]))
+        pages_read(tuple(map(ended, jobs[30 + n * 3 : n * 3 + 33])))
     manager.session.execute(
         Statement(
             "fill",
@@ -395,3 +403,4 @@ def test_outcomes_find_their_jobs_one_by_one_however_many_there_are(
         )
     )
     assert pages_read(outcomes_of(jobs[24:30])) < 200
+    assert pages_read(tuple(map(ended, jobs[54:60]))) < 200

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
 import threading
 import time
 
@@ -27,3 +29,16 @@ def crash(context: adjourn.JobContext, seconds: float) -> None:
     own.connection.execute(
         "update crash_runs set ended_at = clock_timestamp() where (id, claim) = (%(id)s, %(claim)s)", run
     )
+
+
+@app.task(name="kill")
+async def kill(seconds: float) -> None:
+    """Work for so many seconds, and have this process killed, as the kernel does when memory ends."""
+    await asyncio.sleep(seconds)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@app.task(name="work")
+async def work(seconds: float) -> None:
+    """Work for so many seconds."""
+    await asyncio.sleep(seconds)

@@ -16,6 +16,7 @@ import psycopg
 import pytest
 
 import adjourn
+from adjourn.sql.constants import MOST_LOSSES
 from support.waiting import until
 
 JOBS = 400
@@ -30,10 +31,11 @@ class Workers:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.started = 0
 
-    def start(self) -> None:
+    def start(self, concurrency: int = 4) -> None:
         self.started += 1
         command = [
-            *(sys.executable, "-m", "adjourn", "--app=crash_app.app", "--log-level=ERROR", "worker", "--concurrency=4"),
+            *(sys.executable, "-m", "adjourn", "--app=crash_app.app", "--log-level=ERROR", "worker"),
+            f"--concurrency={concurrency}",
             *("--update-heartbeat-interval=0.2", "--stalled-worker-timeout=1", "--fetch-job-polling-interval=0.2"),
             f"--name={self.started}",
         ]
@@ -45,6 +47,13 @@ class Workers:
         process.send_signal(signal.SIGKILL)
         process.wait()
         self.start()
+
+    def restart_killed(self, concurrency: int) -> None:
+        """Start another worker for each that is dead."""
+        for name, process in list(self.processes.items()):
+            if process.poll() is not None:
+                del self.processes[name]
+                self.start(concurrency)
 
     def end(self) -> list[int]:
         """Stop all gracefully, and return their exit codes."""
@@ -149,3 +158,29 @@ def test_a_worker_that_wakes_after_its_jobs_were_rescued_cannot_end_them(
     assert workers.end() == [0, 0]
     finished = observer.execute("select id, status, claim, attempts from adjourn.adjourn_finished_jobs").fetchall()
     assert finished == [(job_id, "succeeded", 2, 2)]
+
+
+def test_a_job_that_kills_its_workers_fails_and_its_neighbours_do_not(
+    database: str, observer: psycopg.Connection, workers: Workers
+) -> None:
+    app = adjourn.App(connector=adjourn.SyncPsycopgConnector(database))
+    with app.open():
+        work, kill = app.configure_task("work"), app.configure_task("kill")
+        others = [work.defer(seconds=0.3) for _ in range(10)]
+        killer = kill.defer(seconds=0.1)
+        locked = app.configure_task("work", lock="one", queue="other")
+        others += [work.defer(seconds=0.3) for _ in range(9)] + [locked.defer(seconds=0.2) for _ in range(3)]
+    workers.start(concurrency=20)
+
+    def all_have_ended() -> bool:
+        workers.restart_killed(concurrency=20)
+        return counted(observer, "select count(*) from adjourn.adjourn_jobs") == 0
+
+    until(all_have_ended, 60)
+    assert workers.started == MOST_LOSSES + 1
+    finished = observer.execute("select id, status, attempts, errors from adjourn.adjourn_finished_jobs").fetchall()
+    ended = {id_: status for id_, status, _, _ in finished}
+    assert ended == {**dict.fromkeys(others, "succeeded"), killer: "failed"}
+    ((attempts, errors),) = [each[2:] for each in finished if each[0] == killer]
+    assert attempts == MOST_LOSSES
+    assert errors[-1]["message"] == f"the worker was lost {MOST_LOSSES} times while it ran this job"

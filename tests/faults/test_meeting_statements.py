@@ -54,6 +54,7 @@ class Actor:
         self.worker_id = 0
         self.jobs: dict[int, int] = {}
         """The jobs that it runs: the claim of each by its id."""
+        self.apart: int | None = None
         self.deferred = 0
         self.deleted = 0
         self.too_slow = 0
@@ -84,22 +85,32 @@ class Actor:
         if not self.worker_id:
             (row,) = self.run("register_worker", name="w", queues=None, timeout=60, needed_version=1)
             self.worker_id = row["id"]
-        told = [{"id": id_, "claim": self.jobs.pop(id_), **outcome} for id_, outcome in sorted(outcomes.items())]
+        claims = {id_: self.jobs.pop(id_) for id_ in outcomes}
+        told = [{"id": id_, "claim": claims[id_], **outcome} for id_, outcome in sorted(outcomes.items())]
         rows = self.run(
             "exchange",
             worker_id=self.worker_id,
             outcomes=json.dumps(told) if told else None,
             limit=limit,
-            queues=self.random.choice([None, ["default"]]),
+            queues=self.random.choice([None, '{"default"}']),
             busy=self.random.random() < 0.5,
             probe=True,
+            concurrency=self.random.choice([limit, 1]),
+            running=len(self.jobs),
+            apart=self.apart,
+            tasks=self.random.choice([None, ["t"]]),
+            patience=self.random.choice([0.0, 0.01, 60.0]),
+            listens=self.random.random() < 0.8,
+            called=self.random.random() < 0.3,
         )
         report = json.loads(rows.pop()["args"])
-        refused = report["refused"] or ()
-        self.deleted += sum(each["outcome"] == "deleted" and each["id"] not in refused for each in told)
-        self.jobs |= {row["id"]: row["claim"] for row in rows}
+        self.apart = report["apart"]
+        held = report["held"] or ()
+        not_stored = {*held, *(report["refused"] or ())}
+        self.deleted += sum(each["outcome"] == "deleted" and each["id"] not in not_stored for each in told)
+        self.jobs |= {row["id"]: row["claim"] for row in rows} | {id_: claims[id_] for id_ in held}
         if not report["alive"]:
-            self.worker_id, self.jobs = 0, {}
+            self.worker_id, self.jobs, self.apart = 0, {}, None
 
     def some_jobs(self) -> list[int]:
         """Claim, and return the ids of some of the jobs that it runs."""
@@ -135,10 +146,15 @@ def hand_back(actor: Actor) -> None:
     actor.exchange({id_: {"outcome": "handed_back"} for id_ in actor.some_jobs()}, 0)
 
 
+def not_know(actor: Actor) -> None:
+    actor.exchange({id_: {"outcome": "unknown"} for id_ in actor.some_jobs()}, 3)
+
+
 def tell_all_and_claim(actor: Actor) -> None:
     told: dict[int, dict[str, Any]] = {}
     for id_ in actor.some_jobs():
-        told[id_] = actor.random.choice([actor.end(), actor.retry(), {"outcome": "handed_back"}])
+        put_back = actor.random.choice(["handed_back", "unknown"])
+        told[id_] = actor.random.choice([actor.end(), actor.retry(), {"outcome": put_back}])
     actor.exchange(told, 3)
 
 
@@ -156,7 +172,7 @@ def beat(actor: Actor) -> None:
 def leave(actor: Actor) -> None:
     actor.some_jobs()
     actor.run("unregister_worker", worker_id=actor.worker_id)
-    actor.worker_id, actor.jobs = 0, {}
+    actor.worker_id, actor.jobs, actor.apart = 0, {}, None
 
 
 def place(actor: Actor) -> None:
@@ -172,7 +188,7 @@ def rescue(actor: Actor) -> None:
         "update adjourn.adjourn_workers set expires_at = now() - interval '1 s' where id in "
         "(select id from adjourn.adjourn_workers order by random() limit 1 for update skip locked)"
     )
-    actor.run("rescue", max_losses=2, grace=0)
+    actor.run("rescue", max_losses=4, grace=0)
 
 
 def cancel(actor: Actor) -> None:
@@ -192,6 +208,15 @@ def give_up_a_cancel(actor: Actor) -> None:
 def request_abort(actor: Actor) -> None:
     with actor.connection.transaction():
         actor.run("request_abort", ids=actor.some_ids())
+        actor.pause()
+
+
+def hold(actor: Actor) -> None:
+    """Lock jobs for a while, and let them go."""
+    with actor.connection.transaction():
+        actor.connection.execute(
+            "select from adjourn.adjourn_jobs where id = any(%s) order by id for update", [actor.some_ids()]
+        )
         actor.pause()
 
 
@@ -294,9 +319,21 @@ def look(actor: Actor) -> None:
 
 
 KINDS = [
-    *(finish_and_claim, retry, hand_back, tell_all_and_claim, disown, beat, leave, place, place_and_heal, rescue),
+    *(
+        finish_and_claim,
+        retry,
+        hand_back,
+        not_know,
+        tell_all_and_claim,
+        disown,
+        beat,
+        leave,
+        place,
+        place_and_heal,
+        rescue,
+    ),
     *(cancel, give_up_a_cancel),
-    *(request_abort, retry_by_id, defer, defer_several, tick, keep_schedules, delete_old, drop_old, look),
+    *(hold, request_abort, retry_by_id, defer, defer_several, tick, keep_schedules, delete_old, drop_old, look),
 ]
 
 
@@ -328,7 +365,7 @@ class Arena:
         if has_old_week:
             self.observer.execute(OLD_WEEK)
         for actor in self.actors:
-            actor.worker_id, actor.jobs, actor.deferred, actor.deleted = 0, {}, 0, 0
+            actor.worker_id, actor.jobs, actor.apart, actor.deferred, actor.deleted = 0, {}, None, 0, 0
         self.observer.execute(render(JOBS, sql.DEFAULT_SCHEMA).encode())
         place_and_heal(self.actors[0])
 
@@ -356,10 +393,10 @@ class Arena:
             "jobs lost or invented": f"select count(*) - {expected} from adjourn.adjourn_all_jobs",
             "a lock without a head": """
                 select count(*) from (select lock from adjourn.adjourn_jobs where hold in (@behind, @unplaced)
-                except select lock from adjourn.adjourn_jobs where hold = @ready) headless
+                except select lock from adjourn.adjourn_jobs where hold in (@heads)) headless
             """,
             "a lock with two heads": """
-                select count(*) from (select from adjourn.adjourn_jobs where hold = @ready and lock is not null
+                select count(*) from (select from adjourn.adjourn_jobs where hold in (@heads) and lock is not null
                 group by lock having count(*) > 1) heads
             """,
             "a job not placed": "select count(*) from adjourn.adjourn_jobs where hold = @unplaced",

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from adjourn import sql
-from adjourn._domain.outcomes import Ended, Exchanged, HandedBack, Outcome, Retried
+from adjourn._domain.outcomes import Ended, Exchanged, HandedBack, Outcome, Retried, Unknown
 from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.connector import BaseConnector
 from adjourn.connectors import SyncPsycopgConnector
@@ -122,7 +122,7 @@ class InPostgres(Side):
 
     def pass_time(self, seconds: float) -> None:
         columns = {
-            "adjourn_jobs": ("scheduled_at", "enqueued_at", "started_at"),
+            "adjourn_jobs": ("scheduled_at", "enqueued_at", "started_at", "unknown_since"),
             "adjourn_finished_jobs": ("scheduled_at", "enqueued_at", "started_at", "finished_at"),
             "adjourn_schedules": ("seen_at",),
             "adjourn_workers": ("started_at", "last_heartbeat_at", "expires_at"),
@@ -288,11 +288,34 @@ class Databases(RuleBasedStateMachine):
         queues=st.none() | st.lists(strategies.QUEUES, min_size=1, max_size=2, unique=True),
         busy=st.booleans(),
         probe=st.sampled_from([True, True, False]),
+        concurrency=st.integers(1, 8),
+        running=st.integers(0, 4),
+        apart=st.none() | st.integers(0, 4),
+        tasks=st.none() | st.lists(strategies.TASKS, min_size=1, max_size=2, unique=True),
+        patience=st.sampled_from([0.0, 1800.0, 10.0**6]),
+        listens=st.sampled_from([True, True, False]),
+        called=st.booleans(),
     )
-    def exchange(self, data: st.DataObject, limit: int, queues: list[str] | None, busy: bool, probe: bool) -> None:
+    def exchange(
+        self,
+        data: st.DataObject,
+        limit: int,
+        queues: list[str] | None,
+        busy: bool,
+        probe: bool,
+        concurrency: int,
+        running: int,
+        apart: int | None,
+        tasks: list[str] | None,
+        patience: float,
+        listens: bool,
+        called: bool,
+    ) -> None:
         worker = self.draw_worker(data)
         told = [self.draw_outcome(data, claim) for claim in self.draw_claims(data, worker)]
-        self.exchange_at_both(worker, told, limit, queues, busy, probe)
+        self.exchange_at_both(
+            worker, told, limit, queues, busy, probe, concurrency, running, apart, tasks, patience, listens, called
+        )
 
     @rule(data=st.data(), limit=st.integers(1, 4), ends=st.booleans())
     def work(self, data: st.DataObject, limit: int, ends: bool) -> None:
@@ -304,18 +327,44 @@ class Databases(RuleBasedStateMachine):
         self.exchange_at_both(worker, [], limit, None, False, True)
 
     def exchange_at_both(
-        self, worker: int, told: list[Told], limit: int, queues: list[str] | None, busy: bool, probe: bool
+        self,
+        worker: int,
+        told: list[Told],
+        limit: int,
+        queues: list[str] | None,
+        busy: bool,
+        probe: bool,
+        concurrency: int = 4,
+        running: int = 0,
+        apart: int | None = None,
+        tasks: list[str] | None = None,
+        patience: float = 60.0,
+        listens: bool = True,
+        called: bool = False,
     ) -> None:
         due_in: list[float | None] = []
 
         def ask(side: Side) -> Any:
             outcomes = [outcome(side) for outcome in told]
             exchanged: Exchanged = side.worker.exchange(
-                side.worker_id(worker), outcomes, limit=limit, queues=queues, busy=busy, probe=probe
+                side.worker_id(worker),
+                outcomes,
+                limit=limit,
+                queues=queues,
+                busy=busy,
+                probe=probe,
+                concurrency=concurrency,
+                running=running,
+                apart=apart,
+                tasks=tasks,
+                patience=patience,
+                listens=listens,
+                called=called,
             )
             due_in.append(exchanged.due_in)
             jobs = [side.seen(job) for job in exchanged.jobs]
-            return jobs, side.numbers(exchanged.refused), exchanged.alive, exchanged.repeat, exchanged.place
+            told_back = exchanged.alive, exchanged.repeat, exchanged.place, exchanged.apart, exchanged.unknown
+            return jobs, side.numbers(exchanged.refused), exchanged.held, side.numbers(exchanged.overdue), told_back
 
         jobs, *_ = self.both(ask)
         self.claims += [(job.id, job.claim, worker) for job in jobs]
@@ -353,11 +402,11 @@ class Databases(RuleBasedStateMachine):
     def place(self, limit: int, heal: bool) -> None:
         self.both(lambda side: side.worker.place(limit, heal))
 
-    @rule(max_losses=st.integers(1, 3), grace=st.sampled_from([0, 0, 10**8]))
+    @rule(max_losses=st.integers(1, 5), grace=st.sampled_from([0, 0, 10**8]))
     def rescue(self, max_losses: int, grace: float) -> None:
         self.both(lambda side: side.worker.rescue(max_losses, grace))
 
-    @rule(max_losses=st.integers(2, 3), timeout=st.sampled_from([60, 100_000]))
+    @rule(max_losses=st.integers(2, 5), timeout=st.sampled_from([60, 100_000]))
     def lose_every_worker(self, max_losses: int, timeout: float) -> None:
         """One claims what it can, all fall silent, and another comes and frees their jobs."""
         self.exchange_at_both(len(self.sides[0].workers) - 1, [], 4, None, False, True)
@@ -434,7 +483,8 @@ class Databases(RuleBasedStateMachine):
 
     @invariant()
     def workers_were_told_the_same(self) -> None:
-        self.both(lambda side: side.heard())
+        # Which of the hungry workers are chosen is left to chance.
+        self.both(lambda side: [len(each.split()) if each[:1].isdigit() else each for each in side.heard()])
 
     def teardown(self) -> None:
         with contextlib.ExitStack() as closing:
@@ -457,7 +507,8 @@ class Databases(RuleBasedStateMachine):
 
     def draw_outcome(self, data: st.DataObject, claim: tuple[int, int, int]) -> Told:
         """Choose what has become of a claimed job."""
-        draw = data.draw(st.sampled_from([self.draw_end, self.draw_end, self.draw_retry, self.draw_hand_back]))
+        ways = [self.draw_end, self.draw_end, self.draw_retry, self.draw_hand_back, self.draw_unknown]
+        draw = data.draw(st.sampled_from(ways))
         return draw(data, claim)
 
     def draw_end(self, data: st.DataObject, claim: tuple[int, int, int]) -> Told:
@@ -482,6 +533,11 @@ class Databases(RuleBasedStateMachine):
         """Hand a claimed job back."""
         number, fence, _ = claim
         return lambda side: HandedBack(side.job(number), fence)
+
+    def draw_unknown(self, data: st.DataObject, claim: tuple[int, int, int]) -> Told:
+        """Put back a job whose task the worker does not know."""
+        number, fence, _ = claim
+        return lambda side: Unknown(side.job(number), fence)
 
     def draw_claims(self, data: st.DataObject, worker: int) -> list[tuple[int, int, int]]:
         """Choose jobs that were claimed, each once: this worker's latest claims are likely to be held still."""

@@ -336,3 +336,29 @@ async def test_a_job_placed_by_another_worker_during_a_claim_is_claimed_or_annou
     assert exchanged.place or [job.id for job in exchanged.jobs] == [job_id]
     for session in sessions:
         await session.close_async()
+
+
+@pytest.mark.parametrize("queues_with_jobs", [3, 150, 1500])
+async def test_a_worker_of_many_queues_claims_the_best_of_their_jobs(
+    app: adjourn.App, observer: psycopg.Connection, queues_with_jobs: int
+) -> None:
+    # Each queue has two jobs, and every third queue is served. Among the first jobs of all are hardly any of these.
+    observer.execute(
+        "insert into adjourn.adjourn_jobs (queue, task_name, priority, args, hold) "
+        "select 'queue ' || q, 'any', case when q %% 3 = 0 then p - 1 else p end, '{}', 0 "
+        "from generate_series(0, %s) q, generate_series(0, 1) p",
+        [queues_with_jobs - 1],
+    )
+    served = [f"queue {n}" for n in range(0, 6000, 3)] + ['odd "\\ {name},\n\t', "NULL", ""]
+    observer.execute(
+        "update adjourn.adjourn_jobs set queue = %s where queue = 'queue 0' and priority = 0", [served[-3]]
+    )
+    expected = observer.execute(
+        "select id from adjourn.adjourn_jobs where queue = any(%s) order by priority desc, id", [served]
+    ).fetchall()
+    manager = AsyncWorkerManager(app.connector.get_async_connector(), app.connector.json_loads)
+    worker_id = await manager.register_worker_async("many", served, 600)
+    claimed: list[int | None] = []
+    while jobs := (await manager.exchange_async(worker_id, (), limit=90, queues=served)).jobs:
+        claimed += [job.id for job in jobs]
+    assert claimed == [id_ for (id_,) in expected]

@@ -141,7 +141,7 @@ async def test_a_strategy_that_raises_lets_the_job_fail(
 
 async def test_a_task_that_nobody_declared_fails_its_job_with_the_remedy(app: adjourn.App, bench: Bench) -> None:
     job_id = await app.configure_task("no.such.task").defer_async(x=1)
-    await bench.drain()
+    await bench.drain(unknown_task_timeout=0)
     job = await bench.job(job_id)
     assert job.status == "failed"
     assert "import_paths" in job.errors[0]["message"]

@@ -95,7 +95,7 @@ async def test_ends_have_the_documented_names(app: adjourn.App, bench: Bench, re
     failing = await app.configure_task("fail").defer_async()
     aborted = await app.configure_task("abort").defer_async()
     unknown = await app.configure_task("unknown").defer_async()
-    await bench.drain()
+    await bench.drain(unknown_task_timeout=0)
     ends = {"job_error_retry", "job_error", "job_aborted", "task_not_found"}
     assert [each for each in records.actions(failing) if each in ends] == ["job_error_retry", "job_error"]
     assert [each for each in records.actions(aborted) if each in ends] == ["job_aborted"]

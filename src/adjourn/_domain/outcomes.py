@@ -130,7 +130,24 @@ class HandedBack:
         return {"id": self.id, "claim": self.claim, "outcome": "handed_back"}
 
 
-Outcome: TypeAlias = Ended | Retried | HandedBack
+@attrs.frozen
+class Unknown:
+    """A job whose task the worker does not know: it waits for a worker that does."""
+
+    id: int
+    claim: int
+
+    @classmethod
+    def of(cls, job: Job) -> Unknown:
+        """Put back a claimed job whose task this worker does not know."""
+        return cls(_id(job), job.claim)
+
+    def row(self) -> dict[str, Any]:
+        """Return the data for the database."""
+        return {"id": self.id, "claim": self.claim, "outcome": "unknown"}
+
+
+Outcome: TypeAlias = Ended | Retried | HandedBack | Unknown
 """The outcomes of a job that a worker has claimed."""
 
 
@@ -153,12 +170,21 @@ class Exchanged:
         Jobs that were claimed but whose stored arguments cannot be read, each with the reason.
     refused
         Ids of jobs that this worker no longer held: their outcomes are not stored.
+    held
+        Ids of jobs that another transaction has locked: their outcomes are not stored yet, and are to be sent again.
     alive
         False if this worker was declared dead.
     repeat
         Whether the worker has just asked to be notified of new jobs, and so must claim again before it sleeps.
     place
         Whether there are jobs with a lock to place.
+    apart
+        None, or this worker is to run jobs apart from others: most of the deaths of workers that one of them has seen.
+    unknown
+        The tasks of jobs that wait for a worker that knows them; None if the exchange did not look for such jobs, or there
+        are none.
+    overdue
+        Ids of claimed jobs that have waited too long for a worker that knows their task.
     due_in
         Seconds until the next scheduled job is due; None if there is none, or the exchange did not look for one.
     """
@@ -166,9 +192,13 @@ class Exchanged:
     jobs: list[Job]
     unreadable: list[tuple[Job, BaseException]]
     refused: frozenset[int]
+    held: frozenset[int]
     alive: bool
     repeat: bool
     place: bool
+    apart: int | None
+    unknown: tuple[str, ...] | None
+    overdue: frozenset[int]
     due_in: float | None
 
     @property

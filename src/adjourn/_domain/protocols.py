@@ -80,6 +80,10 @@ class ConnectorLike(Protocol):
     """What a worker needs of a connector. Each `BaseConnector` is one."""
 
     @property
+    def is_shared(self) -> bool:
+        """Whether other programs may have its jobs as well."""
+
+    @property
     def json_loads(self) -> JSONLoads:
         """The function that reads the arguments of jobs."""
 

@@ -5,29 +5,67 @@ from __future__ import annotations
 import datetime
 import decimal
 import json
-from collections.abc import Iterable
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from adjourn import exceptions
-from adjourn._memory.tables import JobRow, Tables
-from adjourn.sql.constants import Hold
+from adjourn._memory.tables import JobRow, Tables, WorkerRow
+from adjourn.sql.constants import APART_FROM, HEADS, MOST_WOKEN, Hold
 
 
 def wake(tables: Tables, always: bool = False, besides: int | None = None) -> bool:
     """Notify the workers if one other than ``besides`` waits for jobs, or if ``always``; return whether it notified
     them."""
-    is_wanted = always or any(
-        worker.hungry and not worker.dead and worker.expires_at > tables.now and worker.id != besides
-        for worker in tables.workers.values()
-    )
+    is_wanted = always or bool(_hungry(tables, besides))
     if is_wanted:
         tables.payloads[""] = None
     return is_wanted
 
 
+def _hungry(tables: Tables, besides: int | None) -> list[WorkerRow]:
+    return [
+        worker
+        for worker in tables.workers.values()
+        if worker.hungry and not worker.dead and worker.expires_at > tables.now and worker.id != besides
+    ]
+
+
+def wake_for(tables: Tables, queues: Iterable[str], besides: int | None = None) -> bool:
+    """Notify as many hungry workers as there is work for, and one more: for each of these queues, which has a job as often
+    as it is named. Return whether any was notified."""
+    hungry, jobs = _hungry(tables, besides), Counter(queues)
+    if hungry and jobs.total() > MOST_WOKEN:
+        tables.payloads[""] = None
+        return True
+    chosen: dict[int, None] = {}
+    for queue, number in jobs.items():
+        serving = [worker for worker in hungry if worker.queues is None or queue in worker.queues]
+        picked = random.sample(serving, min(number + 1, len(serving)))
+        chosen |= dict.fromkeys(worker.id for worker in picked)
+    if chosen:
+        tables.payloads[" ".join(map(str, chosen))] = None
+    return bool(chosen)
+
+
+def pass_on(tables: Tables, worker_id: int, queues: Sequence[str] | None) -> None:
+    """Notify another worker, because one that was notified cannot take more."""
+    if not _hungry(tables, worker_id):
+        return
+    if any(tables.held(Hold.UNPLACED)):
+        wake(tables, besides=worker_id)
+        return
+    ready = (
+        job for job in tables.held(Hold.READY) if job.worker_id is None and (queues is None or job.queue in queues)
+    )
+    if best := min(ready, key=lambda job: job.order, default=None):
+        wake_for(tables, [best.queue], worker_id)
+
+
 def has_head(tables: Tables, lock: str) -> bool:
-    """Return whether a job of the lock is ready or running."""
-    return any(job.lock == lock for job in tables.held(Hold.READY))
+    """Return whether a job of the lock is ready, runs or is to run apart."""
+    return any(job.lock == lock for job in tables.held(*HEADS))
 
 
 def promote(tables: Tables, locks: Iterable[str]) -> list[JobRow]:
@@ -38,6 +76,11 @@ def promote(tables: Tables, locks: Iterable[str]) -> list[JobRow]:
         if best := min(waiting, key=lambda job: job.order, default=None):
             heads.append(tables.change(best, hold=Hold.READY))
     return heads
+
+
+def hold_again(job: JobRow) -> Hold:
+    """Return the ``hold`` of a job that its worker no longer has, and that is to be run again at once."""
+    return Hold.APART if job.doubts >= APART_FROM else Hold.READY
 
 
 def due_at(tables: Tables, at: Any, seconds: float | None) -> datetime.datetime | None:

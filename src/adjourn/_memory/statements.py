@@ -10,9 +10,9 @@ from typing import Any
 import attrs
 
 from adjourn import sql
-from adjourn._memory.rules import due_at, first_hold, stored_json, taken_queueing_lock, wake
+from adjourn._memory.rules import due_at, first_hold, stored_json, taken_queueing_lock, wake, wake_for
 from adjourn._memory.tables import JobRow, Tables
-from adjourn.sql.constants import Hold
+from adjourn.sql.constants import HEADS
 from adjourn.types import Row
 
 Answer = Callable[..., list[Row]]
@@ -47,7 +47,7 @@ def defer_job(
     """Store a new job without a queueing lock."""
     at = due_at(tables, scheduled_at, schedule_in)
     id_ = add_job(tables, queue, task_name, priority, lock, None, stored_json(args), at)
-    return [{"id": id_, "woken": "" if wake(tables, own_transaction) else None}]
+    return [{"id": id_, "woken": "" if _announce(tables, [queue], [at], own_transaction) else None}]
 
 
 def add_job(
@@ -101,8 +101,17 @@ def defer_jobs(
     due = [due_at(tables, *times) for times in zip(scheduled_at, delays, strict=True)]
     columns = zip(queues, task_names, priorities, locks, queueing_locks, stored, due, strict=True)
     rows: list[Row] = [{"id": add_job(tables, *values), "taken": None} for values in columns]
-    wake(tables, own_transaction)
+    _announce(tables, queues, due, own_transaction)
     return rows
+
+
+def _announce(
+    tables: Tables, queues: Sequence[str], due: Sequence[datetime.datetime | None], own_transaction: bool
+) -> bool:
+    """Notify workers of new jobs; return whether any was notified."""
+    if own_transaction or any(at is not None and at > tables.now for at in due):
+        return wake(tables, own_transaction)
+    return wake_for(tables, queues)
 
 
 @answers
@@ -139,7 +148,7 @@ def cancel_jobs(tables: Tables, *, ids: Sequence[int], delete: bool) -> list[Row
     waiting = [job for id_ in sorted(set(ids)) if (job := tables.jobs.get(id_)) and job.worker_id is None]
     for job in waiting:
         tables.finish(job, None if delete else "cancelled")
-        if job.lock is not None and job.hold == Hold.READY:
+        if job.lock is not None and job.hold in HEADS:
             tables.headless.add(job.lock)
     return [{"id": job.id} for job in waiting]
 
@@ -151,7 +160,7 @@ def request_abort(tables: Tables, *, ids: Sequence[int]) -> list[Row]:
     for job in running:
         tables.change(job, abort_requested=True)
         tables.payloads["abort"] = None
-    return [{"id": job.id, "notified": ""} for job in running]
+    return [{"id": job.id} for job in running]
 
 
 @answers
@@ -188,6 +197,8 @@ def retry_job_by_id(
         tables.jobs[job_id] = attrs.evolve(
             again,
             losses=0,
+            doubts=0,
+            unknown_since=None,
             abort_requested=False,
             queueing_lock=None,
             waiting_queueing_lock=None,
@@ -200,9 +211,12 @@ def retry_job_by_id(
             again,
             attempts=old.attempts + was_running,
             abort_requested=False,
+            losses=0,
+            doubts=0,
+            unknown_since=None,
             queueing_lock=None if was_running else old.queueing_lock,
         )
-        if old.lock is not None and old.hold == Hold.READY:
+        if old.lock is not None and old.hold in HEADS:
             tables.headless.add(old.lock)
     wake(tables, always=True)
     return [{"found": True}]

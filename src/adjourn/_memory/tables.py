@@ -32,6 +32,9 @@ class JobRow:
     enqueued_at: datetime.datetime
     attempts: int = 0
     losses: int = 0
+    doubts: int = 0
+    unknown_since: datetime.datetime | None = None
+    claimed_ahead: bool = False
     claim: int = 0
     worker_id: int | None = None
     abort_requested: bool = False
@@ -86,6 +89,7 @@ class WorkerRow:
     last_heartbeat_at: datetime.datetime
     expires_at: datetime.datetime
     hungry: bool = False
+    apart: bool = False
     dead: bool = False
     overdue: tuple[int, ...] = ()
 

@@ -9,10 +9,20 @@ from collections.abc import Sequence
 
 import attrs
 
-from adjourn._memory.rules import due_at, first_hold, has_head, promote, stored_json, wake
+from adjourn._memory.rules import (
+    due_at,
+    first_hold,
+    has_head,
+    hold_again,
+    pass_on,
+    promote,
+    stored_json,
+    wake,
+    wake_for,
+)
 from adjourn._memory.statements import answers
 from adjourn._memory.tables import JobRow, Tables, WorkerRow, with_error
-from adjourn.sql.constants import DUE_LIMIT, Hold
+from adjourn.sql.constants import APART_FROM, DUE_LIMIT, MOST_LOSSES, Hold
 from adjourn.types import Row
 
 CLAIMED = (
@@ -20,7 +30,7 @@ CLAIMED = (
     *("abort_requested", "enqueued_at", "started_at"),
 )
 """The columns of a claimed job that are returned to the worker."""
-BACK = ("retried", "handed_back")
+BACK = ("retried", "handed_back", "unknown")
 """The outcomes after which a job is run again."""
 
 
@@ -44,6 +54,8 @@ def register_worker(
 @answers
 def unregister_worker(tables: Tables, *, worker_id: int) -> list[Row]:
     """Remove a worker; if it still has jobs, mark it as dead until they are rescued."""
+    if worker := tables.workers.get(worker_id):
+        pass_on(tables, worker_id, worker.queues)
     if tables.of_worker([worker_id]) and worker_id in tables.workers:
         tables.workers[worker_id] = attrs.evolve(tables.workers[worker_id], dead=True)
     else:
@@ -114,9 +126,16 @@ def exchange(
     worker_id: int,
     outcomes: str | None,
     limit: int,
-    queues: Sequence[str] | None,
+    queues: str | None,
     busy: bool,
     probe: bool,
+    concurrency: int,
+    running: int,
+    apart: int | None,
+    tasks: Sequence[str] | None,
+    patience: float,
+    listens: bool,
+    called: bool,
 ) -> list[Row]:
     """Store the outcomes of jobs, and claim the next jobs."""
     told = [_read(row) for row in json.loads(outcomes or "[]")]
@@ -130,14 +149,30 @@ def exchange(
             freed += [job.lock] if job.lock is not None else []
     ready = {*back, *(job.id for job in promote(tables, freed))}
     next_at = _make_due(tables) if probe else None
-    claimed, is_alive, is_to_repeat = _claim(tables, worker_id, limit, queues, busy)
+    # The text of an array whose elements are quoted, as JSON would but for control characters.
+    named = None if queues is None else json.loads(f"[{queues[1:-1]}]", strict=False)
+    asked = _Asked(worker_id, limit, named, busy, probe, concurrency, running, tasks, patience, listens)
+    claim = _claim(tables, asked, apart)
+    claimed = claim.jobs
     if not ready <= {job.id for job in claimed}:
-        wake(tables, besides=worker_id)
+        left = [job for id_ in ready if (job := tables.jobs[id_]).worker_id is None]
+        if any(job.hold != Hold.READY for job in left):
+            wake(tables, besides=worker_id)
+        else:
+            wake_for(tables, (job.queue for job in left), worker_id)
+    if called and (limit == 0 or claim.apart is not None or len(claimed) == limit):
+        if limit == 0 and (worker := tables.workers.get(worker_id)):
+            tables.workers[worker_id] = attrs.evolve(worker, hungry=False)
+        pass_on(tables, worker_id, named)
     report = {
         "refused": [row["id"] for row in told if row["id"] not in stored] or None,
-        "alive": is_alive,
-        "repeat": is_to_repeat,
+        "held": None,  # no transaction locks a row in memory
+        "alive": claim.is_alive,
+        "repeat": claim.is_to_repeat,
         "place": (any(tables.held(Hold.UNPLACED)) or bool(tables.headless)) if probe else None,
+        "apart": claim.apart,
+        "unknown": claim.unknown or None,
+        "overdue": claim.overdue or None,
         "due_in": None if next_at is None else (next_at - tables.now).total_seconds(),
     }
     rows: list[Row] = [{column: getattr(job, column) for column in CLAIMED} for job in claimed]
@@ -158,7 +193,11 @@ def _put_back(tables: Tables, worker_id: int, told: Sequence[Row]) -> tuple[list
             continue
         ids.append(job.id)
         if row["outcome"] == "handed_back":
-            tables.change(job, worker_id=None, started_at=None)
+            tables.change(job, worker_id=None, started_at=None, unknown_since=None, hold=hold_again(job))
+            continue
+        if row["outcome"] == "unknown":
+            since = job.unknown_since or tables.now
+            tables.change(job, worker_id=None, started_at=None, hold=Hold.UNKNOWN, unknown_since=since)
             continue
         scheduled_at = due_at(tables, row.get("retry_at"), row.get("retry_in"))
         lock = row.get("lock", job.lock)
@@ -176,6 +215,9 @@ def _put_back(tables: Tables, worker_id: int, told: Sequence[Row]) -> tuple[list
             lock=lock,
             queueing_lock=None,
             waiting_queueing_lock=None,
+            losses=0,
+            doubts=0,
+            unknown_since=None,
             hold=hold,
             errors=with_error(job.errors, row.get("error")),
         )
@@ -203,26 +245,126 @@ def _make_due(tables: Tables) -> datetime.datetime | None:
     return left[0][0] if left else None
 
 
-def _claim(
-    tables: Tables, worker_id: int, limit: int, queues: Sequence[str] | None, busy: bool
-) -> tuple[list[JobRow], bool, bool]:
-    """Claim jobs; return them, whether the worker is alive, and whether it must claim again before it sleeps."""
-    if limit <= 0:
-        return [], True, False
-    worker = tables.workers.get(worker_id)
+@attrs.frozen
+class _Asked:
+    """What a worker asks for."""
+
+    worker_id: int
+    limit: int
+    queues: Sequence[str] | None
+    busy: bool
+    probe: bool
+    concurrency: int
+    running: int
+    tasks: Sequence[str] | None
+    patience: float
+    listens: bool
+
+    def best(self, tables: Tables, hold: Hold, limit: int) -> list[JobRow]:
+        """Return the best jobs of its queues with this ``hold`` that no worker has, best first."""
+        waiting = (job for job in tables.held(hold) if job.worker_id is None)
+        served = (job for job in waiting if self.queues is None or job.queue in self.queues)
+        return heapq.nsmallest(limit, served, key=lambda job: job.order)
+
+
+@attrs.define
+class _Claim:
+    """What a worker gets: see `Exchanged`."""
+
+    jobs: list[JobRow]
+    is_alive: bool
+    is_to_repeat: bool
+    apart: int | None
+    unknown: list[str] = attrs.field(factory=list)
+    overdue: list[int] = attrs.field(factory=list)
+
+
+def _claim(tables: Tables, asked: _Asked, apart: int | None) -> _Claim:
+    """Claim jobs."""
+    if asked.limit <= 0:
+        return _Claim([], True, False, apart)
+    worker = tables.workers.get(asked.worker_id)
     if worker is None or worker.dead or worker.expires_at <= tables.now:
-        return [], False, False
-    ready = (
-        job for job in tables.held(Hold.READY) if job.worker_id is None and (queues is None or job.queue in queues)
-    )
-    claimed = [
-        tables.change(job, worker_id=worker_id, claim=job.claim + 1, started_at=tables.now, waiting_queueing_lock=None)
-        for job in heapq.nsmallest(limit, ready, key=lambda job: job.order)
+        return _Claim([], False, False, apart)
+    picked: list[JobRow] = []
+    was_apart = apart is not None
+    if apart is None and asked.probe and _is_turn_of_apart(tables, asked):
+        apart = 0
+    if apart is not None and (was_apart or not asked.running):
+        picked, apart = _pick_apart(tables, asked, apart)
+        if not picked and not asked.running:
+            apart = None
+    claim = _Claim([], True, False, apart)
+    is_hungry = worker.hungry
+    if apart is None:
+        picked = asked.best(tables, Hold.READY, asked.limit)
+        if asked.probe or asked.tasks is not None:
+            picked = _with_unknown(tables, asked, picked, claim)
+        claim.is_to_repeat = not worker.hungry and asked.listens and len(picked) < asked.limit
+        if claim.is_to_repeat or (worker.hungry and (asked.busy or not asked.listens)):
+            is_hungry = claim.is_to_repeat
+    tables.workers[worker.id] = attrs.evolve(worker, hungry=is_hungry, apart=apart is not None)
+    slots = max(asked.concurrency - asked.running, 0)
+    claim.jobs = [
+        tables.change(
+            job,
+            worker_id=worker.id,
+            claim=job.claim + 1,
+            started_at=tables.now,
+            waiting_queueing_lock=None,
+            claimed_ahead=number >= slots,
+            hold=Hold.READY,
+        )
+        for number, job in enumerate(picked)
     ]
-    is_new_to_hunger = not worker.hungry and len(claimed) < limit
-    if is_new_to_hunger or (worker.hungry and busy):
-        tables.workers[worker_id] = attrs.evolve(worker, hungry=is_new_to_hunger)
-    return claimed, True, is_new_to_hunger
+    return claim
+
+
+def _with_unknown(tables: Tables, asked: _Asked, picked: list[JobRow], claim: _Claim) -> list[JobRow]:
+    """Add the jobs that wait for a worker that knows their task, and that this worker knows or that have waited too
+    long."""
+    waiting = list(tables.held(Hold.UNKNOWN))
+    claim.unknown = sorted({job.task_name for job in waiting}, key=str.encode)
+    before = tables.now - datetime.timedelta(seconds=asked.patience)
+    served = [job for job in waiting if asked.queues is None or job.queue in asked.queues]
+    overdue = [job for job in served if job.unknown_since is not None and job.unknown_since <= before]
+    known = [job for job in served if job.task_name in (asked.tasks or ())]
+    chosen = {job.id: job for job in (*picked, *overdue, *known)}.values()
+    best = heapq.nsmallest(asked.limit, chosen, key=lambda job: job.order)
+    claim.overdue = [job.id for job in best if job in overdue]
+    return best
+
+
+def _is_turn_of_apart(tables: Tables, asked: _Asked) -> bool:
+    """Return whether it is the turn of a job that is to run apart, and this worker may stop running others for it."""
+    jobs = asked.best(tables, Hold.APART, 1)
+    if not jobs:
+        return False
+    job = jobs[0]
+    if asked.running and any(
+        worker.apart
+        and worker.id != asked.worker_id
+        and not _is_silent(worker, tables)
+        and (worker.queues is None or job.queue in worker.queues)
+        for worker in tables.workers.values()
+    ):
+        return False
+    return all(job.order < other.order for other in asked.best(tables, Hold.READY, 1))
+
+
+def _pick_apart(tables: Tables, asked: _Asked, worst: int) -> tuple[list[JobRow], int]:
+    """Choose jobs that are to run apart from others, in company of each other; return them, and the most deaths of
+    workers that one of them has seen."""
+    picked: list[JobRow] = []
+    for job in asked.best(tables, Hold.APART, asked.concurrency):
+        doubts = max(worst, job.doubts)
+        exponent = max(MOST_LOSSES - 1 - doubts, 0) / (MOST_LOSSES - APART_FROM)
+        size = asked.running + len(picked) + 1
+        if size > asked.concurrency or size > max(1, int(0.000001 + asked.concurrency**exponent)):
+            break
+        picked.append(job)
+        worst = doubts
+    return picked, worst
 
 
 @answers
@@ -277,7 +419,7 @@ def disown(tables: Tables, *, worker_id: int, known: Sequence[int]) -> list[Row]
     """Put back jobs that were claimed for a worker but that the worker does not know."""
     lost = [job for job in tables.of_worker([worker_id]) if job.id not in known]
     for job in lost:
-        tables.change(job, worker_id=None, started_at=None)
+        tables.change(job, worker_id=None, started_at=None, unknown_since=None, hold=hold_again(job))
     return [{"id": job.id} for job in lost]
 
 
@@ -291,13 +433,17 @@ def rescue(tables: Tables, *, max_losses: int, grace: float) -> list[Row]:
     if not dead:
         return nothing
     jobs = tables.of_worker(dead)
-    failing = [job for job in jobs if job.losses + 1 >= max_losses]
+    failing = [job for job in jobs if not job.claimed_ahead and job.losses + 1 >= max_losses]
     for job in failing:
         tables.finish(job, "failed", _worker_lost(job, tables.now), attempts=job.attempts + 1, losses=job.losses + 1)
     promote(tables, [job.lock for job in failing if job.lock is not None])
     rescued = [job for job in jobs if job.id in tables.jobs]
     for job in rescued:
-        tables.change(job, worker_id=None, started_at=None, attempts=job.attempts + 1, losses=job.losses + 1)
+        begun = not job.claimed_ahead
+        job = attrs.evolve(
+            job, unknown_since=None, doubts=job.doubts + 1, attempts=job.attempts + begun, losses=job.losses + begun
+        )
+        tables.change(job, worker_id=None, started_at=None, hold=hold_again(job))
     for id_ in dead:
         del tables.workers[id_]
     if jobs:

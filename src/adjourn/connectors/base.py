@@ -51,11 +51,14 @@ class BaseConnector(abc.ABC):
     ----------
     needs_opening
         Whether calls are refused while it is not open.
+    is_shared
+        Whether other programs may have its jobs as well. If not, a job whose task a worker does not know fails at once.
     json_dumps, json_loads
         Functions that turn the arguments of jobs into JSON text and back.
     """
 
     needs_opening: bool = True
+    is_shared: bool = True
     json_dumps: JSONDumps
     json_loads: JSONLoads
 

@@ -38,6 +38,7 @@ class SyncInMemoryConnector(SynchronousConnector):
     """
 
     needs_opening: bool = False
+    is_shared: bool = False
 
     @suggests_names
     def __init__(
@@ -100,6 +101,7 @@ class InMemoryConnector(AsynchronousConnector):
     """
 
     needs_opening: bool = False
+    is_shared: bool = False
 
     @suggests_names
     def __init__(

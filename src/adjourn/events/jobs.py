@@ -94,7 +94,22 @@ class JobFailed(JobEnded):
 
 @attrs.frozen(kw_only=True)
 class TaskUnknown(JobFailed):
-    """The job failed because no task of this worker's app has its name."""
+    """The job failed because no task of this worker's app has its name, and no worker that knows it has come in time."""
+
+
+@attrs.frozen(kw_only=True)
+class TaskAwaited(JobEvent):
+    """No task of this worker's app has the job's name, so the job waits for a worker that knows it.
+
+    A worker tells it once for each task, with the first job.
+
+    Attributes
+    ----------
+    timeout
+        Seconds after which the job fails.
+    """
+
+    timeout: float
 
 
 @attrs.frozen(kw_only=True)
@@ -219,6 +234,37 @@ class OutcomeStored(Event):
 @attrs.frozen(kw_only=True)
 class OutcomeRefused(Event):
     """A run ended after its worker had lost the job, so the outcome is not stored.
+
+    Attributes
+    ----------
+    job_id
+        Of which job.
+    """
+
+    job_id: int
+
+
+@attrs.frozen(kw_only=True)
+class OutcomePostponed(Event):
+    """The outcome of a run cannot be stored yet. The worker tries again, after longer and longer pauses.
+
+    It is told once for each outcome.
+
+    Attributes
+    ----------
+    job_id
+        Of which job.
+    error
+        What the database said; None if another transaction has locked the job.
+    """
+
+    job_id: int
+    error: Exception | None
+
+
+@attrs.frozen(kw_only=True)
+class OutcomeLost(Event):
+    """A worker has ended before the outcome of a run could be stored. Another worker runs the job again.
 
     Attributes
     ----------

@@ -92,6 +92,14 @@ def _unknown(event: jobs.TaskUnknown) -> None:
     _of_job(event, logging.ERROR, "task_not_found", str(event.error), duration=event.duration, error=event.error)
 
 
+def _awaited(event: jobs.TaskAwaited) -> None:
+    message = (
+        f"No task named {event.job.task_name!r} is known to this worker, so job {event.job.id} and others like it wait for "
+        f"a worker that knows it, for {event.timeout:g} s"
+    )
+    _of_job(event, logging.WARNING, "task_awaited", message)
+
+
 def _abort_requested(event: jobs.JobAbortRequested) -> None:
     _of_job(event, logging.INFO, "abort_job", f"Asking job {event.job.call_string} to end ({event.reason})")
 
@@ -158,6 +166,23 @@ def _refused(event: jobs.OutcomeRefused) -> None:
         "Job %s no longer belongs to this worker: its outcome here is discarded",
         event.job_id,
         extra={"action": "stale_job"},
+    )
+
+
+def _postponed(event: jobs.OutcomePostponed) -> None:
+    WORKER.warning(
+        "The outcome of job %s cannot be stored yet (%s); trying again until it can",
+        event.job_id,
+        event.error or "another transaction has locked the job",
+        extra={"action": "outcome_postponed"},
+    )
+
+
+def _outcome_lost(event: jobs.OutcomeLost) -> None:
+    WORKER.error(
+        "The outcome of job %s could not be stored before this worker ended; another worker runs the job again",
+        event.job_id,
+        extra={"action": "outcome_lost"},
     )
 
 
@@ -385,6 +410,7 @@ WRITERS: dict[type[Event], tuple[logging.Logger, int, Writer]] = {
     jobs.JobSucceeded: (WORKER, logging.INFO, _succeeded),
     jobs.JobFailed: (WORKER, logging.ERROR, _failed),
     jobs.TaskUnknown: (WORKER, logging.ERROR, _unknown),
+    jobs.TaskAwaited: (WORKER, logging.WARNING, _awaited),
     jobs.JobRetried: (WORKER, logging.INFO, _retried),
     jobs.JobAborted: (WORKER, logging.INFO, _aborted),
     jobs.JobHandedBack: (WORKER, logging.INFO, _handed_back),
@@ -395,6 +421,8 @@ WRITERS: dict[type[Event], tuple[logging.Logger, int, Writer]] = {
     jobs.RetryStrategyFailed: (WORKER, logging.ERROR, _strategy_failed),
     jobs.OutcomeStored: (WORKER, logging.DEBUG, _stored),
     jobs.OutcomeRefused: (WORKER, logging.WARNING, _refused),
+    jobs.OutcomePostponed: (WORKER, logging.WARNING, _postponed),
+    jobs.OutcomeLost: (WORKER, logging.ERROR, _outcome_lost),
     jobs.ErrorDropped: (WORKER, logging.ERROR, _error_dropped),
     jobs.RetryDropped: (WORKER, logging.ERROR, _retry_dropped),
     jobs.JobsRescued: (WORKER, logging.WARNING, _rescued),

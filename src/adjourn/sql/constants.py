@@ -19,8 +19,24 @@ class Hold(enum.IntEnum):
     """It waits behind its lock's head."""
     UNPLACED = 3
     """It has a lock, and no worker has placed it yet."""
+    APART = 4
+    """It is ready, but its workers have died, perhaps because of it: it is claimed apart from other jobs."""
+    UNKNOWN = 5
+    """It is ready, and a worker that has claimed it does not know its task: it waits for one that does."""
 
 
+HEADS = (Hold.READY, Hold.APART, Hold.UNKNOWN)
+"""The head of a lock has one of these."""
+MOST_LOSSES = 5
+"""A job whose worker has died this many times while it ran the job fails."""
+APART_FROM = 2
+"""A job that so many workers had when they died is claimed apart from others, in company that shrinks with each death."""
+FEW_QUEUES = 20
+"""A worker of more named queues than these finds out first which of them have jobs."""
+FEW_USED = 100
+"""Into so many queues that have jobs it looks one by one."""
+MOST_WOKEN = 50
+"""Of more new jobs than these, all workers that are hungry are notified."""
 MOST_ERRORS = 10
 """How many errors of a job are kept: the first, and the last ones."""
 DUE_LIMIT = 1000
@@ -33,12 +49,18 @@ not believed."""
 LARGEST_ID = 2**63 - 1
 """The largest number of type bigint."""
 
-NUMBERS = {
+NUMBERS: dict[str, int | str] = {
     **{hold.name.lower(): int(hold) for hold in Hold},
+    "heads": ", ".join(str(int(hold)) for hold in HEADS),
+    "most_losses": MOST_LOSSES,
+    "apart_from": APART_FROM,
+    "few_queues": FEW_QUEUES,
+    "few_used": FEW_USED,
+    "most_woken": MOST_WOKEN,
     "most_errors": MOST_ERRORS,
     "due_limit": DUE_LIMIT,
     "weeks_ahead": WEEKS_AHEAD,
     "clock_tolerance": CLOCK_TOLERANCE,
     "largest_id": LARGEST_ID,
 }
-"""All numbers, by their names in SQL text."""
+"""All numbers, and lists of them, by their names in SQL text."""

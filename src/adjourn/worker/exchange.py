@@ -19,13 +19,14 @@ import attrs
 from adjourn._async.managers.caretaker import AsyncCaretaker
 from adjourn._async.managers.exchange import PLACE_LIMIT, AsyncWorkerManager
 from adjourn._domain.jobs import Job
-from adjourn._domain.outcomes import Ended, Exchanged, HandedBack, Heartbeat, Outcome
+from adjourn._domain.outcomes import Ended, Exchanged, HandedBack, Heartbeat, Outcome, Unknown
 from adjourn._domain.protocols import WorkerLike
 from adjourn._domain.runs import AbortReason
 from adjourn._domain.upkeep import timetable_of
 from adjourn.events import (
     ConnectionLost,
     ConnectionRestored,
+    OutcomeLost,
     OutcomeRefused,
     OutcomeStored,
     UnregisteringFailed,
@@ -52,6 +53,8 @@ PROBE_INTERVAL = 0.05
 SATURATED = 1.0
 """Seconds after which a worker that always finds enough work need not be notified of more."""
 PLACE_RETRY = 0.2
+HELD_PATIENCE = 5.0
+"""Seconds for which a stopping worker goes on trying to store outcomes that were set aside."""
 
 
 class Flight:
@@ -103,6 +106,15 @@ class Exchange:
         self._confirmations: deque[float] = deque()
         self._doubt = Doubt(worker.options.stalled_worker_timeout)
         self._outage = Outage()
+        # Jobs that may kill their worker run apart from others: see `Exchanged.apart`.
+        self._apart: int | None = None
+        self._is_clearing = False
+        self._is_listening = False
+        self._is_called = False
+        # Tasks that this worker knows, and whose jobs wait for a worker that does.
+        self._awaited: tuple[str, ...] = ()
+        # Until when to wait for outcomes that were set aside, once nothing else is left to do.
+        self._leave_at: float | None = None
         self._stopping = False
         # A worker that does not wait may end before its first heartbeat, and there may be no other workers.
         self._keeps_house = not worker.options.wait
@@ -145,8 +157,19 @@ class Exchange:
         self._outbox.outcomes.extend(jobs)
         self._wake.set()
 
-    def notify(self) -> None:
-        """Look for jobs now."""
+    def listens(self, is_listening: bool) -> None:
+        """Take note of whether this worker hears notifications. May be called from any thread."""
+        self._is_listening = is_listening
+
+    def notify(self, is_called: bool = False) -> None:
+        """Look for jobs now.
+
+        Parameters
+        ----------
+        is_called
+            Whether this worker was notified by its id, so that it has to notify another one if it has no room.
+        """
+        self._is_called = self._is_called or is_called
         self._probe_at = 0.0
         self._wake.set()
 
@@ -180,6 +203,7 @@ class Exchange:
         self.executor.abandon()
         self._buffer.clear()
         self._outbox.clear()
+        self._apart = None
         self.worker_id = 0
         self._wake.set()
         if self._stopping:
@@ -211,15 +235,15 @@ class Exchange:
         if self._events.wants(kind):
             self._events.emit(kind(worker=self.identity, **facts))
 
-    def _tell_stored(self, batch: Iterable[Outcome], refused: Collection[int]) -> None:
+    def _tell_stored(self, batch: Iterable[Outcome], refused: Collection[int], held: Collection[int]) -> None:
         if refused and self._events.wants(OutcomeRefused):
             for each in batch:
                 # A job that is not ours to hand back has been handed back, or rescued: nothing is lost.
-                if each.id in refused and not isinstance(each, HandedBack):
+                if each.id in refused and not isinstance(each, HandedBack | Unknown):
                     self._events.emit(OutcomeRefused(job_id=each.id))
         if self._events.wants(OutcomeStored):
             for each in batch:
-                if isinstance(each, Ended) and each.id not in refused:
+                if isinstance(each, Ended) and each.id not in refused and each.id not in held:
                     self._events.emit(OutcomeStored(job_id=each.id, status=each.status))
 
     # The loop
@@ -275,9 +299,9 @@ class Exchange:
             self._hand_back_buffer()
             self.executor.forget_durations()
         limit = 0 if self._stopping else self._room()
-        if not limit and not len(self._outbox):
+        if not limit and not self._outbox.is_due and not self._is_called:
             self._serves_again()
-            if self._stopping and not len(self.executor):
+            if self._stopping and not len(self.executor) and self._has_to_leave(now):
                 return True
             await self._sleep(None)
             return False
@@ -291,7 +315,7 @@ class Exchange:
         if exchanged.place and now >= (self._place_at or 0.0):
             placed = await manager.place_async(PLACE_LIMIT)
             self._place_at = None if placed else now + PLACE_RETRY
-        if placed or exchanged.repeat or exchanged.claimed == limit > 0 or len(self._outbox):
+        if placed or exchanged.repeat or exchanged.claimed == limit > 0 or self._outbox.is_due:
             if placed or exchanged.repeat:
                 self._probe_at = 0.0
             if exchanged.repeat:
@@ -309,12 +333,35 @@ class Exchange:
             await self._sleep(exchanged.due_in)
         return False
 
+    def _has_to_leave(self, now: float) -> bool:
+        """Tell whether not to wait any longer for outcomes that were set aside, when a stopping worker has nothing else."""
+        if self._leave_at is None:
+            self._leave_at = now + HELD_PATIENCE
+        return not len(self._outbox) or now >= self._leave_at
+
     async def _exchange(self, manager: AsyncWorkerManager, limit: int, probing: bool, now: float) -> Exchanged:
-        batch = self._outbox.next_batch()
+        while True:
+            batch, worker_id = self._outbox.next_batch(), self.worker_id
+            try:
+                return await self._exchange_batch(manager, batch, limit, probing, now)
+            except Exception as error:
+                # A worker that was declared dead meanwhile has forgotten its outcomes.
+                if worker_id == self.worker_id:
+                    if self._outbox.not_stored(batch, error):
+                        self.silence = 0.0  # the database has answered, and the others are stored without that outcome
+                        continue
+                    self._doubt.sent(each.id for each in batch)
+                raise
+
+    async def _exchange_batch(
+        self, manager: AsyncWorkerManager, batch: list[Outcome], limit: int, probing: bool, now: float
+    ) -> Exchanged:
         worker_id = self.worker_id
+        running = len(self.executor) + len(self._buffer)
         if probing:
             self._probe_at = now + PROBE_INTERVAL
         self._doubt.is_present = True
+        is_called, self._is_called = self._is_called, False
         flight = self.flight = Flight() if limit else None
         try:
             exchanged = await manager.exchange_async(
@@ -324,12 +371,16 @@ class Exchange:
                 queues=self._options.queues,
                 busy=self._saturated_since is not None and now - self._saturated_since > SATURATED,
                 probe=probing,
+                concurrency=self._options.concurrency,
+                running=running,
+                apart=self._apart,
+                tasks=self._awaited or None,
+                patience=self.executor.patience,
+                listens=self._is_listening,
+                called=is_called,
             )
-        except Exception as error:
-            if worker_id == self.worker_id:  # otherwise it was declared dead meanwhile, and has forgotten them
-                self._doubt.sent(each.id for each in batch)
-                if self._outbox.not_stored(batch, error):
-                    self.silence = 0.0  # the database has answered, and the others are stored without that outcome
+        except BaseException:
+            self._is_called = is_called
             raise
         finally:
             self.flight = None
@@ -337,7 +388,16 @@ class Exchange:
             # This worker was declared dead meanwhile, so other workers rescue the jobs just claimed. They must not run
             # here.
             return attrs.evolve(exchanged, jobs=[], unreadable=[], alive=True)
-        self._outbox.stored(batch)
+        if self._apart is None and exchanged.apart is not None:
+            self._is_clearing = running > 0
+        self._apart = exchanged.apart
+        self.executor.unknown_too_long |= exchanged.overdue
+        if probing:
+            awaited = tuple(name for name in exchanged.unknown or () if name in self._app.tasks)
+            if awaited and awaited != self._awaited:
+                exchanged = attrs.evolve(exchanged, repeat=True)
+            self._awaited = awaited
+        self._outbox.stored(batch, exchanged.held)
         if flight is not None and not flight.take():
             claimed = [*exchanged.jobs, *(job for job, _ in exchanged.unreadable)]
             self.hand_back(map(HandedBack.of, claimed))
@@ -347,7 +407,7 @@ class Exchange:
         for job, reason in exchanged.unreadable:
             self.executor.refuse(job, reason)
         self._doubt.is_present = False
-        self._tell_stored(batch, self._doubt.without_sent(exchanged.refused))
+        self._tell_stored(batch, self._doubt.without_sent(exchanged.refused), exchanged.held)
         if limit:
             if exchanged.claimed < limit:
                 self._saturated_since = None
@@ -378,6 +438,9 @@ class Exchange:
     def _room(self) -> int:
         """Return how many jobs to claim: those that can run at once, and a few that can run soon after."""
         concurrency = self._options.concurrency
+        if self._apart is not None:
+            self._is_clearing = self._is_clearing and bool(len(self.executor) or self._buffer)
+            return 0 if self._is_clearing else max(0, concurrency - len(self.executor) - len(self._buffer))
         ahead = min(int(LONGEST_BUFFERED * concurrency / max(self.executor.mean_duration, 1e-6)), LARGEST_BUFFER)
         if concurrency + ahead > LARGEST_BUFFER:
             ahead = max(0, LARGEST_BUFFER - concurrency)
@@ -413,7 +476,7 @@ class Exchange:
 
     async def _sleep(self, due_in: float | None) -> None:
         """Wait until woken, until the next job is due, or for the polling interval."""
-        timeout = self._options.fetch_job_polling_interval
+        timeout = min(self._options.fetch_job_polling_interval, max(self._outbox.due_at - time.monotonic(), 0.001))
         if due_in is not None:
             timeout = min(timeout, max(due_in, 0.001))
         if self._place_at is not None:
@@ -479,14 +542,23 @@ class Exchange:
                 await leave_within(
                     seconds, self._connection, self._outbox, self.worker_id, is_in_doubt=self._doubt.is_present
                 )
+                self._tell_lost()
         except (Exception, asyncio.CancelledError) as error:
             if not self._outage.failures:
                 self._outage.fail(error)
-            self.unstored = sum(not isinstance(each, HandedBack) for each in self._outbox.outcomes)
+            self._tell_lost()
             self._tell(UnregisteringFailed, error=self.last_error, waiting=len(self._outbox), unstored=self.unstored)
         finally:
             self.worker_id = 0
             await self._connection.close()
+
+    def _tell_lost(self) -> None:
+        """Report the outcomes that are lost with this worker."""
+        lost = [each.id for each in self._outbox.waiting if not isinstance(each, HandedBack | Unknown)]
+        self.unstored = len(lost)
+        if self._events.wants(OutcomeLost):
+            for job_id in lost:
+                self._events.emit(OutcomeLost(job_id=job_id))
 
     def cut_short(self) -> None:
         """Ask all running jobs to end, because the worker is stopping."""

@@ -10,9 +10,10 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from adjourn import exceptions
+from adjourn._async.managers.exchange import PATIENCE
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.middleware import compose, is_async
-from adjourn._domain.outcomes import Ended, HandedBack, Outcome, Retried, error_entry
+from adjourn._domain.outcomes import Ended, HandedBack, Outcome, Retried, Unknown, error_entry
 from adjourn._domain.protocols import ContextLike, TaskLike, WorkerLike
 from adjourn._domain.runs import AbortReason
 from adjourn.events import (
@@ -30,6 +31,7 @@ from adjourn.events import (
     JobWaitedFor,
     RetryStrategyFailed,
     SlotsLost,
+    TaskAwaited,
     TaskUnknown,
     WorkerIdentity,
 )
@@ -87,6 +89,12 @@ class Executor:
         )
         self._runs: dict[int, Run] = {}
         self._workers_task = asyncio.current_task()
+        own, default = options.unknown_task_timeout, PATIENCE if self._app.connector.is_shared else 0.0
+        self.patience: float = default if own is None else own
+        """Seconds that a job waits for a worker that knows its task."""
+        self.unknown_too_long: set[int] = set()
+        """The ids of jobs that have waited so long."""
+        self._awaited: set[str] = set()
         self.mean_duration: float = FIRST_GUESS
         """The average duration of recent runs, in seconds."""
 
@@ -144,12 +152,11 @@ class Executor:
     def _start(self, run: Run) -> None:
         job = run.job
         task = self._app.tasks.get(job.task_name)
-        if task is None:
-            error = exceptions.TaskNotFound(_unknown_task(job))
-            self._end(run, self._ended(run, Status.FAILED, error), TaskUnknown, error=error)
-            return
         if job.abort_requested:
             self._end(run, self._ended(run, Status.ABORTED), JobAborted, error=None)
+            return
+        if task is None:
+            self._await_task(run)
             return
         if self._events.wants(JobStarted):
             self._tell(JobStarted, run)
@@ -163,6 +170,21 @@ class Executor:
             runner.start(run, functools.partial(task.func, **job.task_kwargs))
         else:
             self._start_wrapped(run, task, runner)
+
+    def _await_task(self, run: Run) -> None:
+        """Have a job whose task is unknown wait for a worker that knows it, or fail if it has waited long enough."""
+        job = run.job
+        assert job.id is not None
+        if not self.patience or job.id in self.unknown_too_long:
+            self.unknown_too_long.discard(job.id)
+            error = exceptions.TaskNotFound(_unknown_task(job))
+            self._end(run, self._ended(run, Status.FAILED, error), TaskUnknown, error=error)
+            return
+        del self._runs[job.id]
+        if job.task_name not in self._awaited:
+            self._awaited.add(job.task_name)
+            self._tell(TaskAwaited, run, timeout=self.patience)
+        self._on_end(Unknown.of(job))
 
     def _start_wrapped(self, run: Run, task: TaskLike, runner: Runner) -> None:
         """Run a job whose task takes a context, or that has middleware around it."""

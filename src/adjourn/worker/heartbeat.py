@@ -49,8 +49,8 @@ class HeartbeatThread(threading.Thread):
         Returns for how many seconds the worker has tried in vain to claim jobs and to store outcomes.
     overdue
         Returns the ids of its jobs that were asked to end and have not.
-    on_begin, on_beat, on_notified, on_failure, on_end
-        Called in this thread: when it begins, which of a worker that does not wait is a moment later; with each heartbeat's answer; when there may be new jobs; with the error of a failed
+    on_begin, on_beat, on_notified, on_listening, on_failure, on_end
+        Called in this thread: when it begins, which of a worker that does not wait is a moment later; with each heartbeat's answer; when there may be new jobs, with whether this worker was notified by its id; with whether it hears notifications; with the error of a failed
         heartbeat and the outage that it belongs to; and when this thread is about to end.
     is_over
         Returns whether the worker's event loop has been closed.
@@ -66,7 +66,8 @@ class HeartbeatThread(threading.Thread):
         overdue: Callable[[], Sequence[int]],
         on_begin: Callable[[], Any],
         on_beat: Callable[[int, Heartbeat], Any],
-        on_notified: Callable[[], Any],
+        on_notified: Callable[[bool], Any],
+        on_listening: Callable[[bool], Any],
         on_failure: Callable[[BaseException, Outage], Any],
         on_end: Callable[[], Any],
         is_over: Callable[[], bool],
@@ -81,6 +82,7 @@ class HeartbeatThread(threading.Thread):
         self._on_begin = on_begin
         self._on_beat = on_beat
         self._on_notified = on_notified
+        self._on_listening = on_listening
         self._on_failure = on_failure
         self._on_end = on_end
         self._is_over = is_over
@@ -165,13 +167,15 @@ class HeartbeatThread(threading.Thread):
             if self._is_listening:
                 with self._trips:
                     session.listen(sql.channel(self._app.job_manager.schema))
-                self._on_notified()  # jobs may have come before this thread listened
+                self._on_listening(True)
+                self._on_notified(False)  # jobs may have come before this thread listened
             while not self._has_to_stop():
                 if worker_id := self._worker_id():
                     self._beat(manager, caretaker, worker_id)
                 self._wait(session)
         finally:
             self._session = None
+            self._on_listening(False)
             session.close()
 
     def _beat(self, manager: SyncWorkerManager, caretaker: SyncCaretaker, worker_id: int) -> None:
@@ -188,7 +192,7 @@ class HeartbeatThread(threading.Thread):
             self._lease.revoke()
         self._on_beat(worker_id, heartbeat)
         if heartbeat.expired and caretaker.rescue():
-            self._on_notified()
+            self._on_notified(False)
         caretaker.keep_up()
 
     def _wait(self, session: SyncSessionLike) -> None:
@@ -200,10 +204,16 @@ class HeartbeatThread(threading.Thread):
         longest = self._interval if session.is_wakeable else _UNWAKEABLE_WAIT
         while not self._woken.is_set() and (remaining := deadline - time.monotonic()) > 0:
             payloads = session.wait_for_notifications(min(remaining, longest))
-            if payloads:
-                self._on_notified()
+            self._pass_on(payloads)
             if "abort" in payloads:
                 return  # the next heartbeat returns which jobs
+
+    def _pass_on(self, payloads: Sequence[str]) -> None:
+        """Wake the worker if it is meant: by its id, or with all others."""
+        if any(str(self._worker_id()) in payload.split() for payload in payloads):
+            self._on_notified(True)
+        elif "" in payloads:
+            self._on_notified(False)
 
     def _has_to_stop(self) -> bool:
         # Keep this order: callers set their flag first, and wake this thread then.

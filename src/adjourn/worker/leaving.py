@@ -55,14 +55,15 @@ async def _leave(connection: Connection, outbox: Outbox, worker_id: int, is_in_d
         if is_fresh or is_in_doubt:
             # The answer to a claim may have been lost, with an earlier connection or by a cancellation.
             await manager.disown_async(worker_id, outbox.job_ids)
+        outbox.hurry()
         while batch := outbox.next_batch():
             try:
-                await manager.exchange_async(worker_id, batch, limit=0, queues=None, probe=False)
+                exchanged = await manager.exchange_async(worker_id, batch, limit=0, queues=None, probe=False)
             except Exception as error:
                 if not outbox.not_stored(batch, error):
                     raise
             else:
-                outbox.stored(batch)
+                outbox.stored(batch, exchanged.held)
         await manager.unregister_worker_async(worker_id)
     except Exception:
         if is_fresh:

@@ -238,6 +238,17 @@ class Options:
             reads=float,
         ),
     )
+    unknown_task_timeout: float | None = attrs.field(
+        default=None,
+        kw_only=True,
+        validator=_is_not_negative_or_none,
+        metadata=told(
+            "how long a job whose task no worker knows waits for a worker that knows it; after that, it fails",
+            none="an hour; in memory, where no other program has the jobs, they fail at once",
+            unit="seconds",
+            reads=float,
+        ),
+    )
     timeout: float | None = attrs.field(
         default=None,
         kw_only=True,

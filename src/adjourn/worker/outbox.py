@@ -1,15 +1,39 @@
-"""Outcomes of runs that are not stored in the database yet. The outbox keeps them through any outage."""
+"""Outcomes of runs that are not stored in the database yet. The outbox keeps them through any outage.
+
+An outcome that cannot be stored yet, because another transaction has locked its job or because the database refuses it,
+is set aside and tried again after longer and longer pauses; the others do not wait for it.
+"""
 
 from __future__ import annotations
+
+import math
+import time
+from collections.abc import Collection
+
+import attrs
 
 from adjourn._domain.jobs import Status
 from adjourn._domain.outcomes import Ended, Outcome, Retried, dump_outcomes
 from adjourn._domain.protocols import EventsLike
-from adjourn.events import ErrorDropped, RetryDropped
+from adjourn.events import ErrorDropped, OutcomePostponed, RetryDropped
 from adjourn.exceptions import ConnectorException
 
 LARGEST_BATCH = 1000
-_DATA_ERRORS = ("22", "23", "40", "54", "55")
+FIRST_PAUSE = 0.05
+LONGEST_PAUSE = 5.0
+"""Seconds between two tries to store an outcome that was set aside."""
+LOCK_TIMEOUT = "55P03"
+"""The database's code for a lock that took too long. It is a table's, because exchanges do not wait for rows."""
+_DATA_ERRORS = ("22", "23", "40", "54", "55", "P0")
+
+
+@attrs.define
+class _SetAside:
+    """An outcome that could not be stored, and when to try again."""
+
+    outcome: Outcome
+    pause: float
+    due_at: float
 
 
 class Outbox:
@@ -18,36 +42,83 @@ class Outbox:
     def __init__(self, events: EventsLike) -> None:
         self._events = events
         self.outcomes: list[Outcome] = []
+        self._set_aside: dict[int, _SetAside] = {}
         self._largest_batch = LARGEST_BATCH
 
     def __len__(self) -> int:
-        return len(self.outcomes)
+        """Return how many outcomes are not stored yet."""
+        return len(self.outcomes) + len(self._set_aside)
+
+    @property
+    def waiting(self) -> list[Outcome]:
+        """All outcomes that are not stored yet."""
+        return [*self.outcomes, *(each.outcome for each in self._set_aside.values())]
 
     @property
     def job_ids(self) -> set[int]:
         """The ids of the jobs that these outcomes belong to."""
-        return {each.id for each in self.outcomes}
+        return {each.id for each in self.waiting}
+
+    @property
+    def due_at(self) -> float:
+        """When there is something to store, in seconds of the monotonic clock: 0 for now, infinity for never."""
+        if self.outcomes:
+            return 0.0
+        return min((each.due_at for each in self._set_aside.values()), default=math.inf)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is something to store now."""
+        return bool(self.outcomes) or (bool(self._set_aside) and self.due_at <= time.monotonic())
 
     def add(self, outcome: Outcome) -> None:
         """Add an outcome."""
+        # An older run of the same job, whose outcome was set aside, has lost it.
+        self._set_aside.pop(outcome.id, None)
         self.outcomes.append(outcome)
 
     def clear(self) -> None:
         """Forget everything, because these jobs now belong to other workers."""
         self.outcomes = []
+        self._set_aside = {}
+
+    def hurry(self) -> None:
+        """Try everything that was set aside once more, now."""
+        for each in self._set_aside.values():
+            each.due_at = 0.0
 
     def next_batch(self) -> list[Outcome]:
         """Return the outcomes to store next."""
+        # What was set aside goes alone: what the database refused once it may refuse again.
+        if self._set_aside:
+            now = time.monotonic()
+            if due := [each.outcome for each in self._set_aside.values() if each.due_at <= now]:
+                return due[: self._largest_batch]
         return self.outcomes[: self._largest_batch]
 
-    def stored(self, batch: list[Outcome]) -> None:
-        """Forget outcomes that have been stored."""
-        del self.outcomes[: len(batch)]
+    def stored(self, batch: list[Outcome], held: Collection[int] = ()) -> None:
+        """Forget outcomes that have been stored.
+
+        Parameters
+        ----------
+        batch
+            What `next_batch` has returned.
+        held
+            The ids of those that are not stored, because another transaction has locked their jobs.
+        """
+        kept = [each for each in batch if each.id in held] if held else []
+        self._remove(batch, kept)
         self._largest_batch = LARGEST_BATCH
+        for each in kept:
+            self._postpone(each, None)
 
     def not_stored(self, batch: list[Outcome], error: Exception) -> bool:
-        """If their data is the reason, halve the batch until only the outcome that cannot be stored is left. Return
-        whether it is.
+        """If their data is the reason, halve the batch until only the outcome that cannot be stored is left.
+
+        Returns
+        -------
+        bool
+            Whether it is, so that the next batch may go at once.
         """
         if not isinstance(error, ConnectorException):
             return self._reduce_unwritable(batch, error)
@@ -56,20 +127,45 @@ class Outbox:
         if len(batch) > 1:
             self._largest_batch = len(batch) // 2
             return True
-        outcome = self.outcomes.pop(0)
-        if _is_unstorable(error):
+        (outcome,) = batch
+        if _is_unstorable(error) and (reduced := _storable(outcome)) != outcome:
+            self._remove(batch, [])
             self._tell_reduced(outcome, error)
-            outcome = _storable(outcome)
-        self.outcomes.append(outcome)
+            self.outcomes.append(reduced)
+        else:
+            self._remove(batch, [outcome])
+            self._postpone(outcome, error)
         return True
 
     def _reduce_unwritable(self, batch: list[Outcome], error: Exception) -> bool:
         """Reduce the outcomes that cannot be written as JSON: a retry strategy's values may be of any class."""
-        found = [place for place, outcome in enumerate(batch) if not _is_writable(outcome)]
-        for place in found:
-            self._tell_reduced(batch[place], error)
-            self.outcomes[place] = _storable(batch[place])
+        found = [outcome for outcome in batch if not _is_writable(outcome)]
+        for outcome in found:
+            self._tell_reduced(outcome, error)
+            self.outcomes[self.outcomes.index(outcome)] = _storable(outcome)
         return bool(found)
+
+    def _remove(self, batch: list[Outcome], kept: Collection[Outcome]) -> None:
+        """Remove a batch, wherever its outcomes are; what is kept stays among those that were set aside."""
+        if self._is_set_aside(batch):
+            for each in batch:
+                if each not in kept:
+                    self._set_aside.pop(each.id, None)
+        else:
+            del self.outcomes[: len(batch)]
+
+    def _is_set_aside(self, batch: list[Outcome]) -> bool:
+        aside = self._set_aside.get(batch[0].id) if batch else None
+        return aside is not None and aside.outcome is batch[0]
+
+    def _postpone(self, outcome: Outcome, error: Exception | None) -> None:
+        if older := self._set_aside.get(outcome.id):
+            pause = min(2 * older.pause, LONGEST_PAUSE)
+        else:
+            pause = FIRST_PAUSE
+            if self._events.wants(OutcomePostponed):
+                self._events.emit(OutcomePostponed(job_id=outcome.id, error=error))
+        self._set_aside[outcome.id] = _SetAside(outcome, pause, time.monotonic() + pause)
 
     def _tell_reduced(self, outcome: Outcome, error: Exception) -> None:
         kind = RetryDropped if isinstance(outcome, Retried) else ErrorDropped
@@ -96,7 +192,7 @@ def _is_writable(outcome: Outcome) -> bool:
 
 def _is_of_data(error: ConnectorException) -> bool:
     """Return whether the database refused the data."""
-    return error.sqlstate is not None and error.sqlstate[:2] in _DATA_ERRORS
+    return error.sqlstate is not None and error.sqlstate != LOCK_TIMEOUT and error.sqlstate[:2] in _DATA_ERRORS
 
 
 def _is_unstorable(error: ConnectorException) -> bool:

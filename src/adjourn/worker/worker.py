@@ -80,6 +80,9 @@ class Worker:
         How long the database may take to answer the worker itself; after that, the worker gives the connection up, and
         goes on with another one; less than stalled_worker_timeout. In seconds. Default: None, half of
         stalled_worker_timeout.
+    unknown_task_timeout
+        How long a job whose task no worker knows waits for a worker that knows it; after that, it fails. In seconds.
+        Default: None, an hour; in memory, where no other program has the jobs, they fail at once.
     timeout
         How long a run of a job may take, for tasks that have no timeout of their own. In seconds. Default: None, no
         limit.
@@ -124,6 +127,7 @@ class Worker:
         stalled_worker_timeout: float = 30.0,
         *,
         round_trip_timeout: float | None = None,
+        unknown_task_timeout: float | None = None,
         timeout: float | None = None,
         stuck_worker_timeout: float | None = None,
         task_middleware: Iterable[AnyTaskMiddleware] | None = None,
@@ -328,7 +332,8 @@ class Worker:
             overdue=lambda: exchange.executor.overdue,
             on_begin=loop_watch.begin,
             on_beat=lambda *args: loop.call_soon_threadsafe(exchange.beaten, *args),
-            on_notified=lambda: loop.call_soon_threadsafe(exchange.notify),
+            on_notified=lambda is_called: loop.call_soon_threadsafe(exchange.notify, is_called),
+            on_listening=exchange.listens,
             on_failure=fail,
             on_end=self._setter(self._heartbeat_ended),
             is_over=loop.is_closed,

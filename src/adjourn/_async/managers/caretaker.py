@@ -9,14 +9,14 @@ from __future__ import annotations
 import time
 
 from adjourn import sql
-from adjourn._async.managers.exchange import MAX_LOSSES, PLACE_LIMIT, AsyncWorkerManager
+from adjourn._async.managers.exchange import PLACE_LIMIT, AsyncWorkerManager
 from adjourn._async.managers.partitions import CONTESTED
 from adjourn._domain.protocols import EventsLike
 from adjourn._domain.upkeep import Timetable
 from adjourn.events.jobs import JobsRescued
 from adjourn.events.workers import PartitionsNotMade
 from adjourn.exceptions import ConnectorException
-from adjourn.sql.constants import WEEKS_AHEAD
+from adjourn.sql.constants import MOST_LOSSES, WEEKS_AHEAD
 
 
 class AsyncCaretaker:
@@ -42,11 +42,11 @@ class AsyncCaretaker:
 
     async def rescue_async(self) -> bool:
         """Free the jobs of workers that fell silent, and return whether there were any."""
-        rescued, failed = await self._manager.rescue_async(MAX_LOSSES, self._timeout)
+        rescued, failed = await self._manager.rescue_async(MOST_LOSSES, self._timeout)
         if not rescued and not failed:
             return False
         if self._events.wants(JobsRescued):
-            self._events.emit(JobsRescued(rescued=rescued, failed=failed, max_losses=MAX_LOSSES))
+            self._events.emit(JobsRescued(rescued=rescued, failed=failed, max_losses=MOST_LOSSES))
         return True
 
     async def keep_up_async(self) -> None:

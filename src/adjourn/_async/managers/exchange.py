@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -18,8 +19,16 @@ from adjourn.types import JSONLoads, Row
 
 PLACE_LIMIT = 200
 """How many jobs with locks one transaction places; promotions wait until it ends."""
-MAX_LOSSES = 5
-"""A job whose worker has died this many times fails."""
+PATIENCE = 3600.0
+"""Seconds that a job waits for a worker that knows its task."""
+
+
+@functools.lru_cache(maxsize=16)
+def _written(queues: tuple[str, ...]) -> str:
+    """Return the names of queues as the text of an array: thousands of them are written once, and no driver looks into
+    them."""
+    names = (name.replace("\\", "\\\\").replace('"', '\\"') for name in queues)
+    return "{" + ",".join('"' + name + '"' for name in names) + "}"
 
 
 @attrs.define
@@ -106,6 +115,13 @@ class AsyncWorkerManager:
         queues: Sequence[str] | None,
         busy: bool = False,
         probe: bool = True,
+        concurrency: int | None = None,
+        running: int = 0,
+        apart: int | None = None,
+        tasks: Sequence[str] | None = None,
+        patience: float = PATIENCE,
+        listens: bool = True,
+        called: bool = False,
     ) -> Exchanged:
         """Store the outcomes of jobs and claim the next jobs, in one round trip and one commit.
 
@@ -122,16 +138,38 @@ class AsyncWorkerManager:
         busy
             Whether this worker has been saturated for a while, so that it need not be notified of new jobs.
         probe
-            Whether to look also for jobs that are due, jobs that are not placed yet, and locks without a head.
+            Whether to look also for jobs that are due, jobs that are not placed yet, jobs to run apart, and locks without
+            a head.
+        concurrency
+            How many jobs the worker can run at once, ``limit`` by default.
+        running
+            How many jobs the worker has.
+        apart
+            What the last exchange has returned as ``apart``.
+        tasks
+            Those of the tasks that the last exchange has returned as ``unknown`` that this worker knows.
+        patience
+            Seconds that a job waits for a worker that knows its task, an hour by default.
+        listens
+            Whether the worker hears notifications.
+        called
+            Whether the worker was notified by its id. If it cannot take all there is, another worker is notified.
         """
         rows = await self._run_async(
             "exchange",
             worker_id=worker_id,
             outcomes=dump_outcomes(outcomes),
             limit=limit,
-            queues=None if queues is None else list(queues),
+            queues=None if queues is None else _written(tuple(queues)),
             busy=busy,
             probe=probe,
+            concurrency=limit if concurrency is None else concurrency,
+            running=running,
+            apart=apart,
+            tasks=None if tasks is None else list(tasks),
+            patience=float(patience),
+            listens=listens,
+            called=called,
         )
         report = json.loads(rows.pop()["args"])
         claimed = [self._claimed(row, worker_id) for row in rows]
@@ -141,9 +179,13 @@ class AsyncWorkerManager:
             jobs=jobs,
             unreadable=[(job, reason) for job, reason in claimed if reason is not None],
             refused=frozenset(report["refused"] or ()),
+            held=frozenset(report["held"] or ()),
             alive=report["alive"],
             repeat=report["repeat"],
             place=bool(report["place"]),
+            apart=report["apart"],
+            unknown=None if report["unknown"] is None else tuple(sorted(report["unknown"])),
+            overdue=frozenset(report["overdue"] or ()),
             due_in=report["due_in"],
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from adjourn._async.managers.exchange import MAX_LOSSES, PLACE_LIMIT, AsyncWorkerManager
+from adjourn._async.managers.exchange import PLACE_LIMIT, AsyncWorkerManager
 from adjourn._async.managers.lists import AsyncJobLists
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._domain.arguments import check_is_job
@@ -12,7 +12,8 @@ from adjourn._domain.checks import check_filter, check_flag, check_id, check_nam
 from adjourn._domain.jobs import DeleteJobCondition, Job, Status
 from adjourn._domain.outcomes import Ended
 from adjourn._domain.workers import RegisteredWorker
-from adjourn.exceptions import InvalidOption, NoResult
+from adjourn.exceptions import ConnectorException, InvalidOption, NoResult
+from adjourn.sql.constants import MOST_LOSSES
 
 
 class AsyncWorkers(AsyncStatementRunner):
@@ -69,7 +70,7 @@ class AsyncWorkers(AsyncStatementRunner):
         """
         check_seconds("seconds_since_heartbeat", seconds_since_heartbeat)
         rows = await self.run_async("declare_dead", {"seconds": seconds_since_heartbeat})
-        await _manager_of(self).rescue_async(max_losses=MAX_LOSSES, grace=0)
+        await _manager_of(self).rescue_async(max_losses=MOST_LOSSES, grace=0)
         return [row["id"] for row in rows]
 
     async def fetch_job_async(self, queues: Sequence[str] | None, worker_id: int) -> Job | None:
@@ -85,11 +86,11 @@ class AsyncWorkers(AsyncStatementRunner):
         queues = checked_names("queues", queues)
         check_id("worker_id", worker_id)
         manager = _manager_of(self)
-        exchanged = await manager.exchange_async(worker_id, (), limit=1, queues=queues)
+        exchanged = await manager.exchange_async(worker_id, (), limit=1, queues=queues, listens=False)
         if not exchanged.claimed and exchanged.place:
             # Either this call places the job, or another worker that was faster has placed it.
             await manager.place_async(PLACE_LIMIT)
-            exchanged = await manager.exchange_async(worker_id, (), limit=1, queues=queues)
+            exchanged = await manager.exchange_async(worker_id, (), limit=1, queues=queues, listens=False)
         for job, error in exchanged.unreadable:
             await self.finish_job_async(job, Status.FAILED)
             raise error
@@ -111,6 +112,8 @@ class AsyncWorkers(AsyncStatementRunner):
         ------
         InvalidOption
             If the job was not fetched, or a job cannot end with this status.
+        ConnectorException
+            If another transaction has locked the job.
         """
         check_is_job("job", job)
         check_flag("delete_job", delete_job)
@@ -121,6 +124,9 @@ class AsyncWorkers(AsyncStatementRunner):
         delete = DeleteJobCondition.ALWAYS if delete_job else DeleteJobCondition.NEVER
         ended = Ended.of(job, Status(status), delete)
         exchanged = await _manager_of(self).exchange_async(job.worker_id, [ended], limit=0, queues=None, probe=False)
+        if exchanged.held:
+            message = f"job {job.id} does not end, because another transaction has locked it: try again later."
+            raise ConnectorException(message, sqlstate="55P03")
         return not exchanged.refused
 
     async def finish_job_by_id_async(self, job_id: int, status: Status, delete_job: bool = False) -> bool:

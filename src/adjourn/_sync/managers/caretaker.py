@@ -12,12 +12,12 @@ import time
 from adjourn import sql
 from adjourn._domain.protocols import EventsLike
 from adjourn._domain.upkeep import Timetable
-from adjourn._sync.managers.exchange import MAX_LOSSES, PLACE_LIMIT, SyncWorkerManager
+from adjourn._sync.managers.exchange import PLACE_LIMIT, SyncWorkerManager
 from adjourn._sync.managers.partitions import CONTESTED
 from adjourn.events.jobs import JobsRescued
 from adjourn.events.workers import PartitionsNotMade
 from adjourn.exceptions import ConnectorException
-from adjourn.sql.constants import WEEKS_AHEAD
+from adjourn.sql.constants import MOST_LOSSES, WEEKS_AHEAD
 
 
 class SyncCaretaker:
@@ -43,11 +43,11 @@ class SyncCaretaker:
 
     def rescue(self) -> bool:
         """Free the jobs of workers that fell silent, and return whether there were any."""
-        rescued, failed = self._manager.rescue(MAX_LOSSES, self._timeout)
+        rescued, failed = self._manager.rescue(MOST_LOSSES, self._timeout)
         if not rescued and not failed:
             return False
         if self._events.wants(JobsRescued):
-            self._events.emit(JobsRescued(rescued=rescued, failed=failed, max_losses=MAX_LOSSES))
+            self._events.emit(JobsRescued(rescued=rescued, failed=failed, max_losses=MOST_LOSSES))
         return True
 
     def keep_up(self) -> None:

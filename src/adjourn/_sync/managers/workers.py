@@ -10,10 +10,11 @@ from adjourn._domain.checks import check_filter, check_flag, check_id, check_nam
 from adjourn._domain.jobs import DeleteJobCondition, Job, Status
 from adjourn._domain.outcomes import Ended
 from adjourn._domain.workers import RegisteredWorker
-from adjourn._sync.managers.exchange import MAX_LOSSES, PLACE_LIMIT, SyncWorkerManager
+from adjourn._sync.managers.exchange import PLACE_LIMIT, SyncWorkerManager
 from adjourn._sync.managers.lists import SyncJobLists
 from adjourn._sync.managers.statements import SyncStatementRunner
-from adjourn.exceptions import InvalidOption, NoResult
+from adjourn.exceptions import ConnectorException, InvalidOption, NoResult
+from adjourn.sql.constants import MOST_LOSSES
 
 
 class SyncWorkers(SyncStatementRunner):
@@ -68,7 +69,7 @@ class SyncWorkers(SyncStatementRunner):
         """
         check_seconds("seconds_since_heartbeat", seconds_since_heartbeat)
         rows = self.run("declare_dead", {"seconds": seconds_since_heartbeat})
-        _manager_of(self).rescue(max_losses=MAX_LOSSES, grace=0)
+        _manager_of(self).rescue(max_losses=MOST_LOSSES, grace=0)
         return [row["id"] for row in rows]
 
     def fetch_job(self, queues: Sequence[str] | None, worker_id: int) -> Job | None:
@@ -84,11 +85,11 @@ class SyncWorkers(SyncStatementRunner):
         queues = checked_names("queues", queues)
         check_id("worker_id", worker_id)
         manager = _manager_of(self)
-        exchanged = manager.exchange(worker_id, (), limit=1, queues=queues)
+        exchanged = manager.exchange(worker_id, (), limit=1, queues=queues, listens=False)
         if not exchanged.claimed and exchanged.place:
             # Either this call places the job, or another worker that was faster has placed it.
             manager.place(PLACE_LIMIT)
-            exchanged = manager.exchange(worker_id, (), limit=1, queues=queues)
+            exchanged = manager.exchange(worker_id, (), limit=1, queues=queues, listens=False)
         for job, error in exchanged.unreadable:
             self.finish_job(job, Status.FAILED)
             raise error
@@ -110,6 +111,8 @@ class SyncWorkers(SyncStatementRunner):
         ------
         InvalidOption
             If the job was not fetched, or a job cannot end with this status.
+        ConnectorException
+            If another transaction has locked the job.
         """
         check_is_job("job", job)
         check_flag("delete_job", delete_job)
@@ -120,6 +123,9 @@ class SyncWorkers(SyncStatementRunner):
         delete = DeleteJobCondition.ALWAYS if delete_job else DeleteJobCondition.NEVER
         ended = Ended.of(job, Status(status), delete)
         exchanged = _manager_of(self).exchange(job.worker_id, [ended], limit=0, queues=None, probe=False)
+        if exchanged.held:
+            message = f"job {job.id} does not end, because another transaction has locked it: try again later."
+            raise ConnectorException(message, sqlstate="55P03")
         return not exchanged.refused
 
     def finish_job_by_id(self, job_id: int, status: Status, delete_job: bool = False) -> bool:

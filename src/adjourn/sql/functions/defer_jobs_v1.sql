@@ -68,5 +68,9 @@ begin
             u(queue, task_name, priority, lock, args, scheduled_at)
         returning adjourn_jobs.id, null::text;
     end if;
-    perform @schema.adjourn_wake_v1(p_own_transaction, null);
+    if p_own_transaction or exists (select from unnest(p_scheduled_at) u(at) where u.at > now()) then
+        perform @schema.adjourn_wake_v1(p_own_transaction, null);
+    else
+        perform @schema.adjourn_wake_for_v1(p_queues, null);
+    end if;
 end $$;

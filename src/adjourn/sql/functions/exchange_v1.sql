@@ -1,13 +1,25 @@
 -- One round trip of a worker: store the outcomes of its jobs, and claim the next jobs.
 --   p_outcomes: an array of objects, or null for none. `id` and `claim` identify the job and the run. `outcome` is the
---     status of a job that has ended, 'deleted' to delete it, 'retried' or 'handed_back'. `error` is added to the job's
+--     status of a job that has ended, 'deleted' to delete it, 'retried', 'handed_back' or 'unknown'. `error` is added to the job's
 --     errors; adjourn_put_back_v1 describes the other keys of a retry.
 --   p_limit: how many jobs to claim. p_queues: the queues to claim from, null for all.
 --   p_busy: the worker has been saturated for a while and need not be notified of new jobs.
---   p_probe: look also for jobs that are due or not placed yet, and for locks without a head.
--- Returns the claimed jobs, then a last row without id whose args is a report, as JSON.
+--   p_probe: look also for jobs that are due or not placed yet, for jobs to run apart, and for locks without a head.
+--   p_concurrency, p_running: how many jobs the worker can run at once, and how many it has. What is claimed beyond that
+--     waits in the worker, so if that dies, nobody knows whether it had begun.
+--   p_apart: null, or the worker runs jobs apart from others: most of the deaths of workers that one of them has seen. Before
+--     it claims the first, it ends those that it has.
+--   p_tasks: those of the tasks in the last report that the worker knows: it claims the jobs that wait for somebody who does.
+--   p_listens: the worker hears notifications. p_called: it was notified by its id; if it cannot take all there is, it passes
+--     that on.
+--   p_patience: after so many seconds such a job is claimed by any worker, which makes it fail.
+-- Returns the claimed jobs, then a last row without id whose args is a report, as JSON: among others, which outcomes were
+-- refused because the job is no longer the worker's, and which jobs another transaction holds, so that their outcomes are
+-- to be sent again.
 create function @schema.adjourn_exchange_v1(
-    p_worker bigint, p_outcomes json, p_limit integer, p_queues text[], p_busy boolean, p_probe boolean
+    p_worker bigint, p_outcomes json, p_limit integer, p_queues text[], p_busy boolean, p_probe boolean,
+    p_concurrency integer, p_running integer, p_apart integer, p_tasks text[], p_patience double precision,
+    p_listens boolean, p_called boolean
 ) returns table (
     id bigint, queue text, task_name text, priority integer, lock text, queueing_lock text, args text, scheduled_at timestamptz,
     attempts integer, claim integer, abort_requested boolean, enqueued_at timestamptz, started_at timestamptz
@@ -20,6 +32,9 @@ declare
     v_claims integer[];
     v_outcomes text[];
     v_errors text[];
+    v_locked bigint[];
+    v_gone bigint[];
+    v_held bigint[];
     v_back bigint[] := '{}';
     v_ended bigint[] := '{}';
     v_locks text[];
@@ -28,6 +43,12 @@ declare
     v_picked bigint[] := '{}';
     v_alive boolean := true;
     v_hungry boolean;
+    v_apart integer := p_apart;
+    v_was_apart boolean;
+    v_slots integer;
+    v_unknown bigint[] := '{}';
+    v_tasks text[];
+    v_overdue bigint[];
     v_repeat boolean := false;
     v_place boolean;
     v_due timestamptz;
@@ -38,30 +59,52 @@ begin
         select array_agg(o.id), array_agg(o.claim), array_agg(o.outcome), array_agg(o.error)
         into v_ids, v_claims, v_outcomes, v_errors
         from json_to_recordset(p_outcomes) o(id bigint, claim integer, outcome text, error text);
-        if v_outcomes && array['retried', 'handed_back'] then
+        if v_outcomes && array['retried', 'handed_back', 'unknown'] then
             -- Several statements lock these rows. Each of them locks rows in the order of their ids.
-            perform from @schema.adjourn_jobs j where j.id = any(v_ids) and j.worker_id = p_worker order by j.id for update;
-            select back.ids, back.freed into v_back, v_freed from @schema.adjourn_put_back_v1(p_worker, p_outcomes) back;
+            v_locked := array(
+                select j.id from @schema.adjourn_jobs j where j.id = any(v_ids) and j.worker_id = p_worker
+                order by j.id for update skip locked
+            );
+            select back.ids, back.freed into v_back, v_freed from @schema.adjourn_put_back_v1(p_worker, p_outcomes, v_locked) back;
         end if;
-        with outcome as materialized (
-            select * from unnest(v_ids, v_claims, v_outcomes, v_errors) o(id, claim, outcome, error)
-        ), gone as (
-            delete from @schema.adjourn_jobs j using outcome
-            where j.id = outcome.id and j.claim = outcome.claim and j.worker_id = p_worker
-              and outcome.outcome not in ('retried', 'handed_back')
-            returning j.*, outcome.outcome, outcome.error
-        ), stored as (
-            insert into @schema.adjourn_finished_jobs (
-                id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, losses, claim, worker_id,
-                abort_requested, enqueued_at, started_at, errors, status, finished_at
+        -- An outcome whose job another transaction has locked is not waited for: the others would wait with it. To lock all
+        -- rows before they are deleted costs too much, so the first turn takes those that show no sign of a lock (`xmax` is
+        -- who has locked a row, or is deleting it; the claim itself has left xmin there). The second locks the rest.
+        loop
+            with outcome as materialized (
+                select * from unnest(v_ids, v_claims, v_outcomes, v_errors) o(id, claim, outcome, error)
+            ), gone as (
+                delete from @schema.adjourn_jobs j using outcome
+                where j.id = outcome.id and j.claim = outcome.claim and j.worker_id = p_worker
+                  and outcome.outcome not in ('retried', 'handed_back', 'unknown')
+                  and case when v_locked is null then j.xmax = '0'::xid or j.xmax = j.xmin else j.id = any(v_locked) end
+                returning j.*, outcome.outcome, outcome.error
+            ), stored as (
+                insert into @schema.adjourn_finished_jobs (
+                    id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, losses, claim, worker_id,
+                    abort_requested, enqueued_at, started_at, errors, status, finished_at
+                )
+                select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts + 1, losses, claim, worker_id,
+                       abort_requested, enqueued_at, started_at,
+                       @schema.adjourn_with_error_v1(errors, error::jsonb), outcome, now()
+                from gone where outcome <> 'deleted'
             )
-            select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts + 1, losses, claim, worker_id,
-                   abort_requested, enqueued_at, started_at,
-                   @schema.adjourn_with_error_v1(errors, error::jsonb), outcome, now()
-            from gone where outcome <> 'deleted'
-        )
-        select coalesce(array_agg(id), '{}'), array_agg(lock) filter (where lock is not null) into v_ended, v_locks from gone;
-        v_freed := v_freed || v_locks;
+            select coalesce(array_agg(id), '{}'), array_agg(lock) filter (where lock is not null) into v_gone, v_locks from gone;
+            v_ended := v_ended || v_gone;
+            v_freed := v_freed || v_locks;
+            exit when v_locked is not null or cardinality(v_ended) = cardinality(v_ids);
+            v_locked := array(
+                select j.id from @schema.adjourn_jobs j where j.id = any(v_ids) and j.worker_id = p_worker
+                order by j.id for update skip locked
+            );
+            exit when v_locked = '{}';
+        end loop;
+        if cardinality(v_ended) + cardinality(v_back) < cardinality(v_ids) then
+            v_held := array(
+                select j.id from @schema.adjourn_jobs j join unnest(v_ids, v_claims) o(id, claim) on o.id = j.id and o.claim = j.claim
+                where j.worker_id = p_worker
+            );
+        end if;
         if v_freed <> '{}' then
             v_promoted := @schema.adjourn_promote_v1(v_freed);
         end if;
@@ -83,54 +126,118 @@ begin
     end if;
 
     if p_limit > 0 then
-        select w.hungry into v_hungry from @schema.adjourn_workers w
+        select w.hungry, w.apart into v_hungry, v_was_apart from @schema.adjourn_workers w
         where w.id = p_worker and not w.dead and w.expires_at > now() for key share;
         v_alive := found;
         if v_alive then
-            if p_queues is null then
+            if v_apart is null and p_probe and exists (select from @schema.adjourn_jobs j where j.hold = @apart)
+                and @schema.adjourn_turn_of_apart_v1(p_worker, p_queues, p_running > 0) then
+                v_apart := 0;
+            end if;
+            if v_apart is not null and (p_apart is not null or p_running = 0) then
+                select apart.ids, apart.worst into v_picked, v_apart
+                from @schema.adjourn_pick_apart_v1(p_queues, p_concurrency, p_running, v_apart) apart;
+                if v_picked = '{}' and p_running = 0 then
+                    v_apart := null;
+                end if;
+            end if;
+            if v_was_apart <> (v_apart is not null) then
+                update @schema.adjourn_workers set apart = (v_apart is not null) where id = p_worker;
+            end if;
+            if v_apart is not null then
+                null;
+            elsif p_queues is null then
                 v_picked := array(
                     select j.id from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id is null
                     order by j.priority desc, j.id limit p_limit for update skip locked
                 );
             else
-                -- With a range of one queue, and an order that begins with the queue, the planner can use only the
-                -- index by queue. With an equality it might use the other index, and read through every waiting job of
-                -- other queues.
-                v_picked := array(
-                    select best.id from (select distinct unnest(p_queues)) q(queue) cross join lateral (
-                        select j.id, j.priority from @schema.adjourn_jobs j
-                        where j.hold = @ready and j.worker_id is null and j.queue >= q.queue and j.queue <= q.queue
-                        order by j.queue, j.priority desc, j.id limit p_limit for update skip locked
-                    ) best
-                    order by best.priority desc, best.id limit p_limit
-                );
+                v_picked := @schema.adjourn_pick_named_v1(p_queues, p_limit);
+            end if;
+            if v_apart is null and (p_tasks is not null or p_probe) and exists (
+                select from @schema.adjourn_jobs j where j.hold = @unknown
+            ) then
+                v_unknown := @schema.adjourn_pick_unknown_v1(p_queues, p_tasks, p_patience, p_limit);
+                if v_unknown <> '{}' then
+                    v_picked := array(
+                        select j.id from @schema.adjourn_jobs j where j.id = any(v_picked || v_unknown)
+                        order by j.priority desc, j.id limit p_limit
+                    );
+                    v_overdue := array(
+                        select j.id from @schema.adjourn_jobs j
+                        where j.id = any(v_picked) and j.hold = @unknown and j.unknown_since <= now() - make_interval(secs => p_patience)
+                    );
+                end if;
+                with recursive known(task_name) as (
+                    (select j.task_name from @schema.adjourn_jobs j where j.hold = @unknown order by j.task_name limit 1)
+                    union all
+                    select (
+                        select j.task_name from @schema.adjourn_jobs j where j.hold = @unknown and j.task_name > known.task_name
+                        order by j.task_name limit 1
+                    )
+                    from known where known.task_name is not null
+                )
+                select array_agg(known.task_name) into v_tasks from known where known.task_name is not null;
             end if;
             if v_picked <> '{}' then
-                return query
-                update @schema.adjourn_jobs j
-                set worker_id = p_worker, claim = j.claim + 1, started_at = now(), waiting_queueing_lock = null
-                where j.id = any(v_picked)
-                returning j.id, j.queue, j.task_name, j.priority, j.lock, j.queueing_lock, j.args::text, j.scheduled_at,
-                          j.attempts, j.claim, j.abort_requested, j.enqueued_at, j.started_at;
+                v_slots := greatest(p_concurrency - p_running, 0);
+                -- A job that was claimed apart, or waited for a worker that knows it, becomes like any other that runs.
+                if v_slots > 0 then
+                    return query
+                    update @schema.adjourn_jobs j
+                    set worker_id = p_worker, claim = j.claim + 1, started_at = now(), waiting_queueing_lock = null,
+                        claimed_ahead = null, hold = @ready
+                    where j.id = any(v_picked[1 : v_slots])
+                    returning j.id, j.queue, j.task_name, j.priority, j.lock, j.queueing_lock, j.args::text, j.scheduled_at,
+                              j.attempts, j.claim, j.abort_requested, j.enqueued_at, j.started_at;
+                end if;
+                if cardinality(v_picked) > v_slots then
+                    return query
+                    update @schema.adjourn_jobs j
+                    set worker_id = p_worker, claim = j.claim + 1, started_at = now(), waiting_queueing_lock = null,
+                        claimed_ahead = true, hold = @ready
+                    where j.id = any(v_picked[v_slots + 1 : cardinality(v_picked)])
+                    returning j.id, j.queue, j.task_name, j.priority, j.lock, j.queueing_lock, j.args::text, j.scheduled_at,
+                              j.attempts, j.claim, j.abort_requested, j.enqueued_at, j.started_at;
+                end if;
             end if;
-            if not v_hungry and cardinality(v_picked) < p_limit then
+            if v_apart is not null then
+                null;
+            elsif not v_hungry and p_listens and cardinality(v_picked) < p_limit then
                 -- A transaction that stored a job meanwhile did not see the flag, so the worker claims again after this
                 -- commit.
                 update @schema.adjourn_workers set hungry = true where id = p_worker;
                 v_repeat := true;
-            elsif v_hungry and p_busy then
+            elsif v_hungry and (p_busy or not p_listens) then
                 update @schema.adjourn_workers set hungry = false where id = p_worker;
             end if;
         end if;
     end if;
     if not (v_promoted || v_back) <@ v_picked then
-        perform @schema.adjourn_wake_v1(false, p_worker);
+        -- All hungry workers learn of a job that one of them may not be able to take, or that is due later.
+        if exists (
+            select from @schema.adjourn_jobs j where j.id = any(v_promoted || v_back) and j.worker_id is null and j.hold <> @ready
+        ) then
+            perform @schema.adjourn_wake_v1(false, p_worker);
+        else
+            perform @schema.adjourn_wake_for_v1(array(
+                select j.queue from @schema.adjourn_jobs j where j.id = any(v_promoted || v_back) and j.worker_id is null
+            ), p_worker);
+        end if;
+    end if;
+    if p_called and (p_limit = 0 or v_apart is not null or cardinality(v_picked) = p_limit) then
+        if p_limit = 0 then
+            update @schema.adjourn_workers set hungry = false where id = p_worker and hungry;
+        end if;
+        perform @schema.adjourn_pass_on_v1(p_worker, p_queues);
     end if;
 
     return query select null::bigint, null::text, null::text, null::integer, null::text, null::text, json_build_object(
         'refused', case when cardinality(v_ended) + cardinality(v_back) < cardinality(v_ids) then
-            array(select u from unnest(v_ids) u where u <> all(v_ended || v_back)) end,
-        'alive', v_alive, 'repeat', v_repeat, 'place', v_place,
+            array(select u from unnest(v_ids) u where u <> all(v_ended || v_back || v_held)) end,
+        'held', nullif(v_held, '{}'),
+        'alive', v_alive, 'repeat', v_repeat, 'place', v_place, 'apart', v_apart,
+        'unknown', v_tasks, 'overdue', nullif(v_overdue, '{}'),
         'due_in', extract(epoch from v_due - now())
     )::text, null::timestamptz, null::integer, null::integer, null::boolean, null::timestamptz, null::timestamptz;
 end $$;

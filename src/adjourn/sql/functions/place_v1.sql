@@ -38,15 +38,16 @@ begin
         )
         select v_noted || coalesce(array_agg(chain.lock), '{}') into v_noted from chain
         where chain.lock is not null
-          and not exists (select from @schema.adjourn_jobs h where h.hold = @ready and h.lock = chain.lock);
+          and not exists (select from @schema.adjourn_jobs h where h.hold in (@heads) and h.lock = chain.lock offset 0);
     end if;
 
-    -- 1. The best waiting job that no transaction has locked becomes the head of a lock that has none.
+    -- 1. The best waiting job that no transaction has locked becomes the head of a lock that has none. (With `offset 0` the
+    --    head of each lock is looked up. Otherwise a plan that was made while the table was empty reads all heads.)
     v_free := array(
         select x.lock from (
             select j.lock from @schema.adjourn_jobs j where j.id = any(v_new) union select unnest(v_noted)
         ) x
-        where not exists (select from @schema.adjourn_jobs h where h.hold = @ready and h.lock = x.lock)
+        where not exists (select from @schema.adjourn_jobs h where h.hold in (@heads) and h.lock = x.lock offset 0)
     );
     v_heads := array(
         select candidate.id from unnest(v_free) free(lock) cross join lateral (
@@ -64,7 +65,7 @@ begin
         get diagnostics waiting = row_count;
     end if;
 
-    -- 2. A better new job replaces a head that is not claimed yet.
+    -- 2. A better new job replaces a head that is not claimed yet, unless that is a job that may kill its worker.
     with best as (
         select distinct on (j.lock) j.lock, j.id, j.priority from @schema.adjourn_jobs j
         where j.id = any(v_new) and j.hold = @unplaced order by j.lock, j.priority desc, j.id

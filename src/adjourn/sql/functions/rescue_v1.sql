@@ -1,5 +1,8 @@
 -- Declare workers dead that have stopped sending heartbeats, and free their jobs. A job whose workers have died
--- p_max_losses times fails. Returns how many jobs were freed and how many failed.
+-- p_max_losses times while they ran it fails. The first death may have any cause, so the job goes on as before; after the
+-- second it runs apart from others, until it succeeds or its error frees it of suspicion. A job that was claimed ahead may
+-- not have begun: this is no loss.
+-- Returns how many jobs were freed and how many failed.
 create function @schema.adjourn_rescue_v1(p_max_losses integer, p_grace interval) returns table (rescued integer, failed integer)
 language plpgsql as $$
 declare
@@ -24,7 +27,8 @@ begin
 
     v_ids := array(
         select j.id from @schema.adjourn_jobs j
-        where j.hold = @ready and j.worker_id = any(v_dead) and j.losses + 1 >= p_max_losses order by j.id for update skip locked
+        where j.hold = @ready and j.worker_id = any(v_dead) and j.claimed_ahead is not true and j.losses + 1 >= p_max_losses
+        order by j.id for update skip locked
     );
     with gone as (
         delete from @schema.adjourn_jobs j where j.id = any(v_ids) returning j.*
@@ -46,7 +50,11 @@ begin
         perform @schema.adjourn_promote_v1(v_locks);
     end if;
 
-    update @schema.adjourn_jobs j set worker_id = null, started_at = null, attempts = j.attempts + 1, losses = j.losses + 1
+    update @schema.adjourn_jobs j set
+        worker_id = null, started_at = null, unknown_since = null, doubts = j.doubts + 1,
+        attempts = j.attempts + (j.claimed_ahead is not true)::integer,
+        losses = j.losses + (j.claimed_ahead is not true)::integer,
+        hold = case when j.doubts + 1 >= @apart_from then @apart else j.hold end
     where j.id = any(array(
         select l.id from @schema.adjourn_jobs l where l.hold = @ready and l.worker_id = any(v_dead) order by l.id for update skip locked
     ));

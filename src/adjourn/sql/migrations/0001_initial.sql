@@ -21,6 +21,7 @@ create table @schema.adjourn_workers (
     name text not null,
     queues text[],                                    -- null: every queue
     hungry boolean not null default false,            -- wants to be notified of new jobs
+    apart boolean not null default false,             -- runs jobs apart from others, or is about to
     dead boolean not null default false,              -- declared dead: its jobs are being rescued, it may not come back
     overdue bigint[] not null default '{}',           -- its jobs that were asked to end and have not, at the last heartbeat
     started_at timestamptz not null default now(),
@@ -39,10 +40,14 @@ create table @schema.adjourn_jobs (
     args jsonb not null,
     scheduled_at timestamptz,
     -- Why it is not ready: @ready it is, or it runs; @scheduled it is not due yet; @behind it waits behind its lock's head;
-    -- @unplaced it has a lock, and no worker has placed it yet.
+    -- @unplaced it has a lock, and no worker has placed it yet; @apart it may kill its worker, and waits to run apart;
+    -- @unknown a worker did not know its task, and it waits for one that does.
     hold smallint not null,
     attempts integer not null default 0,              -- public: raised by a retry and by the death of a worker
-    losses smallint not null default 0,               -- how often its worker died
+    losses smallint not null default 0,               -- how often its worker died while it ran
+    doubts smallint not null default 0,               -- how often its worker died, whether or not it had begun
+    unknown_since timestamptz,                        -- since when it waits for a worker that knows its task
+    claimed_ahead boolean,                            -- it may not have begun since it was claimed
     claim integer not null default 0,                 -- the fencing number: raised by each claim, never lowered
     worker_id bigint,
     abort_requested boolean not null default false,
@@ -59,8 +64,11 @@ create index adjourn_jobs_ready_by_queue on @schema.adjourn_jobs (queue, priorit
 create index adjourn_jobs_scheduled on @schema.adjourn_jobs (scheduled_at) where hold = @scheduled;
 create index adjourn_jobs_unplaced on @schema.adjourn_jobs (id) where hold = @unplaced;
 create index adjourn_jobs_chain on @schema.adjourn_jobs (lock, priority desc, id) where hold in (@behind, @unplaced);
+create index adjourn_jobs_apart on @schema.adjourn_jobs (priority desc, id) where hold = @apart;
+create index adjourn_jobs_unknown on @schema.adjourn_jobs (task_name, priority desc, id) where hold = @unknown;
+create index adjourn_jobs_unknown_since on @schema.adjourn_jobs (unknown_since) where hold = @unknown;
 -- At most one ready or running job for each lock.
-create unique index adjourn_jobs_head on @schema.adjourn_jobs (lock) where hold = @ready and lock is not null;
+create unique index adjourn_jobs_head on @schema.adjourn_jobs (lock) where hold in (@heads) and lock is not null;
 create unique index adjourn_jobs_queueing_lock on @schema.adjourn_jobs (waiting_queueing_lock) where waiting_queueing_lock is not null;
 
 -- Workers often query which of their jobs to abort, and there are few such jobs.
@@ -120,20 +128,29 @@ create table @schema.adjourn_schedules (
 );
 
 \ir ../functions/wake_v1.sql
+\ir ../functions/wake_for_v1.sql
+\ir ../functions/pass_on_v1.sql
 
 -- Storing jobs
 \ir ../functions/defer_jobs_v1.sql
 \ir ../functions/defer_periodic_v1.sql
 
--- What workers do: the first three are called by the others.
+-- What workers do: the first seven are called by the others.
 \ir ../functions/promote_v1.sql
 \ir ../functions/with_error_v1.sql
 \ir ../functions/put_back_v1.sql
+\ir ../functions/turn_of_apart_v1.sql
+\ir ../functions/pick_named_v1.sql
+\ir ../functions/pick_apart_v1.sql
+\ir ../functions/pick_unknown_v1.sql
 \ir ../functions/exchange_v1.sql
 \ir ../functions/place_v1.sql
 \ir ../functions/rescue_v1.sql
 
 -- Reading jobs, and changing them by hand
+\ir ../functions/lock_jobs_v1.sql
+\ir ../functions/cancel_jobs_v1.sql
+\ir ../functions/request_abort_v1.sql
 \ir ../functions/retry_by_id_v1.sql
 \ir ../functions/job_status_v1.sql
 \ir ../functions/list_jobs_v1.sql

@@ -3,4 +3,6 @@ with lost as materialized (
     select id from @schema.adjourn_jobs
     where hold = @ready and worker_id = %(worker_id)s and id <> all(%(known)s::bigint[]) order by id for update skip locked
 )
-update @schema.adjourn_jobs j set worker_id = null, started_at = null from lost where j.id = lost.id returning j.id
+update @schema.adjourn_jobs j
+set worker_id = null, started_at = null, unknown_since = null, hold = case when j.doubts >= @apart_from then @apart else j.hold end
+from lost where j.id = lost.id returning j.id

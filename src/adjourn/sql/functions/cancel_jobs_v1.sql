@@ -1,0 +1,23 @@
+-- Cancel those of these jobs that wait, or delete them, and return their ids. If one was the head of its lock, record the
+-- lock, so that the placer gives it another head.
+create function @schema.adjourn_cancel_jobs_v1(p_ids bigint[], p_delete boolean) returns setof bigint
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
+declare
+    v_waiting bigint[] := @schema.adjourn_lock_jobs_v1(p_ids, false);
+begin
+    return query
+    with gone as (
+        delete from @schema.adjourn_jobs j where j.id = any(v_waiting) returning j.*
+    ), stored as (
+        insert into @schema.adjourn_finished_jobs (
+            id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, losses, claim, worker_id,
+            abort_requested, enqueued_at, started_at, errors, status, finished_at
+        )
+        select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, losses, claim, worker_id,
+               abort_requested, enqueued_at, started_at, errors, 'cancelled', now()
+        from gone where not p_delete
+    ), noted as (
+        insert into @schema.adjourn_headless_locks (lock) select distinct lock from gone where lock is not null and hold in (@heads)
+    )
+    select id from gone;
+end $$;

@@ -1,0 +1,279 @@
+"""Rows of running jobs that another transaction holds: the outcome of that job waits, everything else goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import psycopg.rows
+import pytest
+
+import adjourn
+from adjourn import events, sql
+from adjourn.exceptions import ConnectorException, OutcomesNotStored
+from adjourn.jobs import Status
+from adjourn.worker import exchange
+from support.bench import Bench
+from support.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+STATEMENTS = sql.statements()
+
+
+@pytest.fixture
+def holder(database: str) -> Iterator[psycopg.Connection[Any]]:
+    """A caller who leaves a transaction open."""
+    with contextlib.closing(psycopg.connect(database, row_factory=psycopg.rows.dict_row)) as connection:
+        yield connection
+
+
+def hold(holder: psycopg.Connection[Any], job_id: int | None) -> None:
+    """Lock the row of a job until the caller commits."""
+    holder.execute("select from adjourn.adjourn_jobs where id = %s for update", [job_id])
+
+
+def run(connection: psycopg.Connection[Any], statement: str, **parameters: Any) -> list[Any]:
+    """Execute one of adjourn's statements."""
+    return connection.execute(STATEMENTS[statement].text.encode(), parameters).fetchall()
+
+
+def claim(
+    connection: psycopg.Connection[Any], worker_id: int, outcomes: list[dict[str, Any]] | None = None
+) -> list[Any]:
+    """Exchange for one job; the rows without the report."""
+    rows = run(
+        connection,
+        "exchange",
+        worker_id=worker_id,
+        outcomes=json.dumps(outcomes) if outcomes else None,
+        limit=0 if outcomes else 1,
+        queues=None,
+        busy=False,
+        probe=True,
+        concurrency=1,
+        running=0,
+        apart=None,
+        tasks=None,
+        patience=60.0,
+        listens=True,
+        called=False,
+    )
+    return rows[:-1]
+
+
+@pytest.mark.parametrize("ends", ["succeeded", "retried", "failed"])
+async def test_a_held_row_stops_its_own_outcome_and_no_other(
+    app: adjourn.App, bench: Bench, holder: psycopg.Connection[Any], ends: str
+) -> None:
+    release = asyncio.Event()
+    told: list[events.OutcomePostponed] = []
+    app.events.subscribe(events.OutcomePostponed, told.append)
+
+    @app.task(pass_context=True, retry=1 if ends == "retried" else False)
+    async def work(context: adjourn.JobContext, is_held: bool) -> None:
+        if is_held and context.job.attempts == 0:
+            await release.wait()
+            if ends != "succeeded":
+                raise ValueError
+
+    held = await work.defer_async(is_held=True)
+    async with bench.working(concurrency=2, fetch_job_polling_interval=0.5):
+        await bench.ended(held, "doing")
+        hold(holder, held)
+        release.set()
+        await bench.until(lambda: told)
+        # Others that were claimed later, or retried in the same exchange, do not wait for it.
+        others = await work.batch_defer_async(*[{"is_held": False}] * 200)
+        for job_id in others:
+            await bench.ended(job_id)
+        assert await bench.status(held) == "doing"
+        holder.commit()
+        job = await bench.ended(held, "failed" if ends == "failed" else "succeeded")
+        assert job.attempts == (2 if ends == "retried" else 1)
+    assert [(event.job_id, event.error) for event in told] == [(held, None)]
+
+
+async def test_a_worker_that_ends_by_itself_waits_for_a_held_row(
+    app: adjourn.App, bench: Bench, holder: psycopg.Connection[Any]
+) -> None:
+    told: list[events.OutcomePostponed] = []
+    app.events.subscribe(events.OutcomePostponed, told.append)
+
+    @app.task(pass_context=True)
+    async def work(context: adjourn.JobContext) -> None:
+        await asyncio.to_thread(hold, holder, context.job.id)
+
+    job_id = await work.defer_async()
+    draining = asyncio.create_task(bench.drain())
+    await bench.until(lambda: told)
+    assert not draining.done()
+    holder.commit()
+    await draining
+    assert await bench.status(job_id) == "succeeded"
+
+
+async def test_a_stop_does_not_wait_for_ever_for_a_held_row_and_names_the_job(
+    app: adjourn.App, bench: Bench, holder: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "HELD_PATIENCE", 0.5)
+    postponed: list[events.OutcomePostponed] = []
+    lost: list[events.OutcomeLost] = []
+    app.events.subscribe(events.OutcomePostponed, postponed.append)
+    app.events.subscribe(events.OutcomeLost, lost.append)
+
+    @app.task(pass_context=True)
+    async def work(context: adjourn.JobContext) -> None:
+        if context.job.attempts == 0:
+            await asyncio.to_thread(hold, holder, context.job.id)
+
+    job_id = await work.defer_async()
+    with pytest.raises(OutcomesNotStored):
+        async with bench.working():
+            await bench.until(lambda: postponed)
+    assert [event.job_id for event in lost] == [job_id]
+    holder.commit()
+    # It is run again, as if its worker had died.
+    await app.job_manager.prune_stalled_workers_async(1000)
+    await bench.drain()
+    assert (await bench.job(job_id)).attempts == 2
+
+
+async def test_a_worker_that_leaves_stores_what_can_be_stored(
+    app: adjourn.App, bench: Bench, observer: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "HELD_PATIENCE", 0.0)
+    begun: list[int] = []
+    release = threading.Event()
+    lost: list[events.OutcomeLost] = []
+    app.events.subscribe(events.OutcomeLost, lost.append)
+
+    @app.task
+    def work(n: int) -> None:
+        begun.append(n)
+        release.wait(20)
+
+    ids = await work.batch_defer_async(*({"n": n} for n in range(5)))
+    observer.execute(
+        "create function refuse() returns trigger language plpgsql as "
+        f"$$ begin if new.id = {ids[2]} then raise check_violation; end if; return new; end $$".encode()
+    )
+    observer.execute(
+        "create trigger refuse before insert on adjourn.adjourn_finished_jobs for each row execute function refuse()"
+    )
+
+    async def work_and_stop() -> None:
+        async with bench.working(concurrency=5, fetch_job_polling_interval=0.5):
+            await bench.until(lambda: len(begun) == 5)
+            release.set()
+
+    try:
+        with pytest.raises(OutcomesNotStored):
+            await work_and_stop()
+        statuses = [await bench.status(job_id) for job_id in ids]
+        assert statuses == ["succeeded", "succeeded", "doing", "succeeded", "succeeded"]
+        assert [event.job_id for event in lost] == [ids[2]]
+    finally:
+        observer.execute("drop function refuse() cascade")
+
+
+async def test_a_held_job_cannot_be_finished_by_hand(app: adjourn.App, holder: psycopg.Connection[Any]) -> None:
+    await app.configure_task("any").defer_async()
+    worker_id = await app.job_manager.register_worker_async()
+    job = await app.job_manager.fetch_job_async(None, worker_id)
+    assert job is not None
+    assert job.id is not None
+    hold(holder, job.id)
+    with pytest.raises(ConnectorException, match="another transaction has locked"):
+        await app.job_manager.finish_job_async(job, Status.SUCCEEDED)
+    holder.commit()
+    assert await app.job_manager.finish_job_async(job, Status.SUCCEEDED) is True
+
+
+# A caller's transaction that comes too late does not keep a row
+
+
+def waits(observer: psycopg.Connection[Any]) -> bool:
+    """Whether a session waits for a lock."""
+    query = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    return observer.execute(query).fetchone() is not None
+
+
+def is_free(observer: psycopg.Connection[Any], job_id: int) -> bool:
+    """Whether nobody has locked the row of a job."""
+    query = "select from adjourn.adjourn_jobs where id = %s for update skip locked"
+    return observer.execute(query, [job_id]).fetchone() is not None
+
+
+@pytest.mark.parametrize("delete", [True, False])
+def test_a_cancel_that_meets_a_claim_keeps_no_row(
+    database: str, observer: psycopg.Connection[Any], holder: psycopg.Connection[Any], delete: bool
+) -> None:
+    app = adjourn.App(connector=adjourn.SyncPsycopgConnector(database))
+    with app.open(), psycopg.connect(database, row_factory=psycopg.rows.dict_row) as worker:
+        ids = [app.configure_task("any").defer() for _ in range(2)]
+        worker_id = app.job_manager.register_worker()
+        assert [row["id"] for row in claim(worker, worker_id)] == ids[:1]
+        cancelled: list[Any] = []
+        cancel = threading.Thread(target=lambda: cancelled.extend(run(holder, "cancel_jobs", ids=ids, delete=delete)))
+        cancel.start()
+        until(lambda: waits(observer))
+        worker.commit()
+        cancel.join()
+        assert [row["id"] for row in cancelled] == ids[1:]
+        assert is_free(observer, ids[0])
+        holder.commit()
+        assert app.job_manager.get_job_status(ids[0]) == "doing"
+
+
+def test_a_request_to_abort_that_meets_a_hand_back_keeps_no_row(
+    database: str, observer: psycopg.Connection[Any], holder: psycopg.Connection[Any]
+) -> None:
+    app = adjourn.App(connector=adjourn.SyncPsycopgConnector(database))
+    with app.open(), psycopg.connect(database, row_factory=psycopg.rows.dict_row) as worker:
+        job_id = app.configure_task("any").defer()
+        worker_id = app.job_manager.register_worker()
+        (job,) = claim(worker, worker_id)
+        worker.commit()
+        claim(worker, worker_id, [{"id": job_id, "claim": job["claim"], "outcome": "handed_back"}])
+        asked: list[Any] = []
+        ask = threading.Thread(target=lambda: asked.extend(run(holder, "request_abort", ids=[job_id])))
+        ask.start()
+        until(lambda: waits(observer))
+        worker.commit()
+        ask.join()
+        assert asked == []
+        assert is_free(observer, job_id)
+
+
+async def test_statements_of_callers_do_not_stop_a_worker(app: adjourn.App, bench: Bench, database: str) -> None:
+    """Whatever a caller's transaction does with the jobs of a worker, that worker's other jobs end."""
+    release = asyncio.Event()
+
+    @app.task
+    async def work(is_held: bool) -> None:
+        if is_held:
+            await release.wait()
+
+    held = list(await work.batch_defer_async(*[{"is_held": True}] * 3))
+    async with bench.working(concurrency=4, fetch_job_polling_interval=0.5):
+        for job_id in held:
+            await bench.ended(job_id, "doing")
+        async with await psycopg.AsyncConnection.connect(database) as connection:
+            manager = app.job_manager
+            assert await manager.cancel_job_by_id_async(held[0], connection=connection) is False
+            assert await manager.cancel_job_by_id_async(held[1], abort=True, connection=connection) is True
+            await manager.retry_job_by_id_async(held[2], connection=connection)
+            await work.configure(connection=connection).defer_async(is_held=False)
+            release.set()
+            for job_id in await work.batch_defer_async(*[{"is_held": False}] * 50):
+                await bench.ended(job_id)
+            assert [await bench.status(job_id) for job_id in held] == ["succeeded", "doing", "doing"]
+        await bench.ended(held[1])
+        job = await bench.ended(held[2])
+        assert job.attempts == 2
