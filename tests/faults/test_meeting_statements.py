@@ -162,7 +162,7 @@ def tell_all_and_claim(actor: Actor) -> None:
 def disown(actor: Actor) -> None:
     for id_ in actor.some_jobs():
         del actor.jobs[id_]
-    actor.run("disown", worker_id=actor.worker_id, known=list(actor.jobs))
+    actor.run("disown", worker_id=actor.worker_id, known=list(actor.jobs), claims=list(actor.jobs.values()))
 
 
 def beat(actor: Actor) -> None:

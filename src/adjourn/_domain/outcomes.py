@@ -23,6 +23,9 @@ MAX_TRACEBACK = 20_000
 MAX_MESSAGE = 2_000
 """Characters of an exception's message that are kept with a failed job."""
 
+Claim: TypeAlias = tuple[int, int]
+"""A job's id and the number of its claim: a run."""
+
 
 @attrs.frozen
 class Ended:

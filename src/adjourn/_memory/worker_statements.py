@@ -420,16 +420,18 @@ def _rivals(tables: Tables, new: Sequence[int]) -> list[tuple[JobRow, JobRow]]:
 
 
 @answers
-def list_unknown_claims(tables: Tables, *, worker_id: int, known: Sequence[int]) -> list[Row]:
+def list_unknown_claims(tables: Tables, *, worker_id: int, known: Sequence[int], claims: Sequence[int]) -> list[Row]:
     """Return the jobs that were claimed for a worker but that the worker does not know."""
-    unknown = (job for job in tables.of_worker([worker_id]) if job.id not in known)
+    pairs = set(zip(known, claims, strict=True))
+    unknown = (job for job in tables.of_worker([worker_id]) if (job.id, job.claim) not in pairs)
     return [{"id": job.id, "claim": job.claim} for job in sorted(unknown, key=lambda job: job.id)]
 
 
 @answers
-def disown(tables: Tables, *, worker_id: int, known: Sequence[int]) -> list[Row]:
+def disown(tables: Tables, *, worker_id: int, known: Sequence[int], claims: Sequence[int]) -> list[Row]:
     """Put back jobs that were claimed for a worker but that the worker does not know."""
-    lost = [job for job in tables.of_worker([worker_id]) if job.id not in known]
+    pairs = set(zip(known, claims, strict=True))
+    lost = [job for job in tables.of_worker([worker_id]) if (job.id, job.claim) not in pairs]
     for job in lost:
         tables.change(job, worker_id=None, started_at=None, unknown_since=None, hold=hold_again(job))
     return [{"id": job.id} for job in lost]

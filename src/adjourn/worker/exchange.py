@@ -19,7 +19,7 @@ import attrs
 from adjourn._async.managers.caretaker import AsyncCaretaker
 from adjourn._async.managers.exchange import PLACE_LIMIT, AsyncWorkerManager
 from adjourn._domain.jobs import Job
-from adjourn._domain.outcomes import Ended, Exchanged, HandedBack, Heartbeat, Outcome, Unknown
+from adjourn._domain.outcomes import Claim, Ended, Exchanged, HandedBack, Heartbeat, Outcome, Unknown
 from adjourn._domain.protocols import WorkerLike
 from adjourn._domain.runs import AbortReason
 from adjourn._domain.upkeep import timetable_of
@@ -139,10 +139,10 @@ class Exchange:
         return bool(len(self.executor) or self._buffer or self.flight)
 
     @property
-    def known(self) -> set[int]:
-        """The ids of the jobs that this worker knows to be its own."""
-        held = {job.id or 0 for job in tuple(self._buffer)}
-        return {*tuple(self.executor.running), *held, *self._outbox.job_ids}
+    def known(self) -> set[Claim]:
+        """The claims that this worker knows to be its own."""
+        held = {(job.id or 0, job.claim) for job in tuple(self._buffer)}
+        return {*self.executor.claims, *held, *self._outbox.claims}
 
     def take_buffer(self) -> Iterator[Job]:
         """Take the jobs that were claimed ahead out of the buffer."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import attrs
@@ -14,7 +14,7 @@ from adjourn._async.managers.partitions import blockers_async
 from adjourn._async.managers.statements import AsyncExecutes, schema_version_async
 from adjourn._domain.arrays import array_of_texts
 from adjourn._domain.jobs import Job
-from adjourn._domain.outcomes import Exchanged, HandedBack, Heartbeat, Outcome, dump_outcomes
+from adjourn._domain.outcomes import Claim, Exchanged, HandedBack, Heartbeat, Outcome, dump_outcomes
 from adjourn._domain.upkeep import BlockingSession
 from adjourn.types import JSONLoads, Row
 
@@ -188,19 +188,27 @@ class AsyncWorkerManager:
             due_in=report["due_in"],
         )
 
-    async def disown_async(self, worker_id: int, known: Iterable[int]) -> list[int]:
+    async def disown_async(self, worker_id: int, known: Collection[Claim]) -> list[int]:
         """Put back jobs that the database has claimed for this worker but the worker does not know, and return their
         ids.
 
         Use it after a lost connection, because the answer to a claim may have been lost with it.
+
+        Parameters
+        ----------
+        worker_id
+            The worker.
+        known
+            The claims that it knows. It may know an older claim of a job, which it has told to be retried, and not the
+            latest.
         """
-        rows = await self._run_async("disown", worker_id=worker_id, known=sorted(known))
+        rows = await self._run_async("disown", worker_id=worker_id, **_columns(known))
         return [row["id"] for row in rows]
 
-    async def list_unknown_claims_async(self, worker_id: int, known: Iterable[int]) -> list[HandedBack]:
+    async def list_unknown_claims_async(self, worker_id: int, known: Collection[Claim]) -> list[HandedBack]:
         """Return the outcomes that put back jobs which the database has claimed for this worker but the worker does not
-        know."""
-        rows = await self._run_async("list_unknown_claims", worker_id=worker_id, known=sorted(known))
+        know. The parameters are those of `disown_async`."""
+        rows = await self._run_async("list_unknown_claims", worker_id=worker_id, **_columns(known))
         return [HandedBack(row["id"], row["claim"]) for row in rows]
 
     async def place_async(self, limit: int, heal: bool = False) -> bool:
@@ -267,3 +275,7 @@ class AsyncWorkerManager:
             )
             return job.evolve(task_kwargs={}), reason
         return job, None
+
+
+def _columns(known: Collection[Claim]) -> dict[str, list[int]]:
+    return {"known": [id_ for id_, _ in known], "claims": [claim for _, claim in known]}

@@ -1,0 +1,455 @@
+"""Whatever programs and workers do, and wherever they crash, the queue keeps its promises: Postgres against a plain model."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from importlib import resources
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, Phase, Verbosity, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+
+from adjourn import sql
+from adjourn._domain.outcomes import Ended, Exchanged, HandedBack, Outcome, Retried
+from adjourn._sync.managers.exchange import SyncWorkerManager
+from adjourn.connectors import SyncPsycopgConnector
+from adjourn.exceptions import AlreadyEnqueued, NoResult
+from adjourn.jobs import Job
+from adjourn.manager import JobManager
+from adjourn.sql.templates import render
+from properties.queue_model import LIVES, RUNNING, WAITING, Promised, Queue
+
+EXAMPLES = int(os.environ.get("ADJOURN_TEST_EXAMPLES", "60"))
+STEPS = 40
+ERROR = '{"message": "it failed"}'
+LATER = 3600.0
+QUEUES = st.sampled_from(["a", "b"])
+LOCKS = st.sampled_from([None, "l", "l", "m"])
+PRIORITIES = st.integers(-1, 1)
+STATEMENTS = sql.statements()
+
+
+class Simulated:
+    """A worker: what it remembers, which may be less or more than what it has."""
+
+    def __init__(self, connector: SyncPsycopgConnector) -> None:
+        self.session = connector.session()
+        self.manager = SyncWorkerManager(self.session, connector.json_loads)
+        self.id = self.manager.register_worker("simulated", None, 100_000)
+        self.known: dict[int, int] = {}
+        """The jobs that it believes to have: the claim of each by its id."""
+        self.past: list[Outcome] = []
+        """What it has told, and tells again if it does not know whether it was heard."""
+        self.apart: int | None = None
+
+
+class Machine(RuleBasedStateMachine):
+    """Programs and workers, one statement at a time, each of which may be the last of who makes it."""
+
+    dsn: str
+    observer: psycopg.Connection
+    deletions: bytes
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.observer.execute(self.deletions)
+        self.closing = contextlib.ExitStack()
+        self.connector = SyncPsycopgConnector(self.dsn, min_size=1, max_size=2)
+        self.connector.open()
+        self.closing.callback(self.connector.close)
+        self.manager = JobManager(self.connector)
+        self.queue = Queue()
+        self.workers: list[Simulated] = []
+        self.finished: dict[int, Job] = {}
+        self.transaction = self.closing.enter_context(contextlib.closing(psycopg.connect(self.dsn)))
+        self.at_commit: list[Callable[[], Any]] | None = None
+
+    # Programs
+
+    @rule(
+        new=st.lists(st.tuples(QUEUES, PRIORITIES, LOCKS, st.sampled_from([None, None, "q"]), st.booleans()), min_size=1, max_size=4),
+        is_kept=st.sampled_from([False, False, True]),
+    )
+    def defer(self, new: list[tuple[str, int, str | None, str | None, bool]], is_kept: bool) -> None:
+        """Store some jobs, or none; perhaps in a transaction that stays open."""
+        if is_kept:
+            new = [(*each[:3], None, each[4]) for each in new]  # others would wait for that transaction
+        jobs = [
+            Job(queue=queue, priority=priority, lock=lock, queueing_lock=wanted, task_name="t", schedule_in=LATER if late else None)
+            for queue, priority, lock, wanted, late in new
+        ]
+        wanted = [job.queueing_lock for job in jobs if job.queueing_lock]
+        if len(set(wanted)) < len(wanted) or any(map(self.queue.is_taken, wanted)):
+            with pytest.raises(AlreadyEnqueued):
+                self.manager.batch_defer_jobs(jobs)
+            return
+        stored = self.manager.batch_defer_jobs(jobs, **self.where(is_kept))
+        for job in stored:
+            assert job.id is not None
+            due = job.schedule_in is None
+            promised = Promised(job.id, job.queue, job.priority, job.lock, job.queueing_lock, due)
+            self.happens(is_kept, lambda promised=promised: self.queue.defers(promised))
+
+    @rule(data=st.data(), abort=st.booleans(), delete=st.booleans(), is_kept=st.booleans())
+    def cancel(self, data: st.DataObject, abort: bool, delete: bool, is_kept: bool) -> None:
+        if (job_id := self.draw_job(data)) is None:
+            return
+        answer = self.manager.cancel_job_by_id(job_id, abort, delete, **self.where(is_kept))
+        job = self.queue.jobs.get(job_id)
+        can_be = job is not None and (job.status == WAITING or (job.status == RUNNING and abort))
+        assert answer == can_be
+        if can_be:
+            self.keep(is_kept, job_id)
+            self.happens(is_kept, lambda: self.queue.cancels(job_id, abort=abort, delete=delete))
+
+    @rule(data=st.data(), delayed=st.booleans(), priority=st.none() | PRIORITIES, lock=LOCKS, is_kept=st.booleans())
+    def retry_by_hand(
+        self, data: st.DataObject, delayed: bool, priority: int | None, lock: str | None, is_kept: bool
+    ) -> None:
+        if (job_id := self.draw_job(data)) is None:
+            return
+        is_kept = is_kept and job_id not in self.finished
+        (now,) = self.observer.execute("select now() + interval '1 hour'").fetchone() or ()
+        call = lambda: self.manager.retry_job_by_id(  # noqa: E731
+            job_id, now if delayed else None, priority, None, lock, **self.where(is_kept)
+        )
+        if job_id not in self.queue.jobs:
+            with pytest.raises(NoResult):
+                call()
+            return
+        call()
+        self.finished.pop(job_id, None)
+        self.keep(is_kept, job_id)
+        self.happens(is_kept, lambda: self.queue.runs_again(job_id, delayed=delayed, priority=priority, lock=lock))
+
+    @precondition(lambda self: self.at_commit is not None)
+    @rule(commits=st.booleans())
+    def end_transaction(self, commits: bool) -> None:
+        """The transaction of a program ends, or its program dies."""
+        (self.transaction.commit if commits else self.transaction.rollback)()
+        kept, self.queue.kept = self.queue.kept, set()
+        for happens in self.at_commit or () if commits else ():
+            happens()
+        self.at_commit = None
+        for job_id in kept & self.queue.jobs.keys():
+            self.queue.unsettle(self.queue.jobs[job_id].lock)
+
+    @precondition(lambda self: self.at_commit is None)
+    @rule()
+    def time_passes(self) -> None:
+        """What is scheduled is due."""
+        self.observer.execute("update adjourn.adjourn_jobs set scheduled_at = scheduled_at - interval '2 hours'")
+        self.queue.time_passes()
+
+    # Workers
+
+    @initialize()
+    def begin(self) -> None:
+        self.start_worker()
+        self.start_worker()
+
+    @precondition(lambda self: len(self.workers) < 5)
+    @rule()
+    def start_worker(self) -> None:
+        worker = Simulated(self.connector)
+        self.closing.callback(worker.session.close)
+        self.workers.append(worker)
+        self.queue.registers(worker.id)
+
+    @rule(
+        data=st.data(),
+        limit=st.integers(0, 4),
+        queues=st.sampled_from([None, None, ["a"], ["a", "b"]]),
+        concurrency=st.integers(1, 4),
+        ending=st.sampled_from(["heard", "heard", "heard", "lost", "undone"]),
+    )
+    def exchange(
+        self, data: st.DataObject, limit: int, queues: list[str] | None, concurrency: int, ending: str
+    ) -> None:
+        """A worker tells what has become of jobs and claims others; the answer may be lost, or the database crash."""
+        worker = self.draw_worker(data)
+        told = self.draw_outcomes(data, worker)
+        if ending == "undone":
+            worker.session.execute(STATEMENTS["begin"], {})
+        exchanged = self.ask(worker, told, limit, queues, concurrency)
+        if ending == "undone":
+            worker.session.execute(STATEMENTS["rollback"], {})
+            return
+        self.check(worker, told, exchanged, limit, queues, concurrency, is_heard=ending == "heard")
+
+    @rule(data=st.data(), limit=st.integers(1, 4))
+    def work(self, data: st.DataObject, limit: int) -> None:
+        """What a worker does when nothing is in its way: end what it has, place, and claim more."""
+        worker = self.draw_worker(data)
+        told: list[Outcome] = [Ended(id_, claim, "succeeded") for id_, claim in worker.known.items()]
+        self.check(worker, told, self.ask(worker, told, 0, None, 4), 0, None, 4)
+        self.place_all(worker)
+        self.check(worker, [], self.ask(worker, [], limit, None, 4), limit, None, 4)
+
+    @rule(data=st.data())
+    def place(self, data: st.DataObject) -> None:
+        self.draw_worker(data).manager.place(1)
+
+    @rule(data=st.data(), how=st.sampled_from(["disown", "hand back"]))
+    def find_lost_answers(self, data: st.DataObject, how: str) -> None:
+        """A worker that has connected anew gives back what it does not know."""
+        worker = self.draw_worker(data)
+        if how == "disown":
+            assert set(worker.manager.disown(worker.id, worker.known)) == self.queue.disowns(worker.id, set(worker.known))
+            return
+        found = worker.manager.list_unknown_claims(worker.id, worker.known)
+        assert {each.id for each in found} == self.queue.held_by(worker.id) - worker.known.keys()
+        assert all(self.queue.holds(worker.id, each.id, each.claim) for each in found)
+        self.check(worker, found, self.ask(worker, found, 0, None, 4), 0, None, 4)
+
+    @rule(data=st.data())
+    def forget(self, data: st.DataObject) -> None:
+        """A worker is killed, and what it knew with it."""
+        worker = self.draw_worker(data)
+        worker.known, worker.past, worker.apart = {}, [], None
+        self.fall_silent(worker)
+
+    @rule(data=st.data())
+    def pause(self, data: st.DataObject) -> None:
+        """A worker is stopped for longer than its lease; when it wakes, it goes on with what it knows."""
+        self.fall_silent(self.draw_worker(data))
+
+    @rule(data=st.data())
+    def beat(self, data: st.DataObject) -> None:
+        worker = self.draw_worker(data)
+        heartbeat = worker.manager.heartbeat(worker.id, 100_000)
+        assert heartbeat.alive == self.queue.heartbeat(worker.id)
+        held = self.queue.held_by(worker.id)
+        assert set(heartbeat.aborts) == {id_ for id_ in held if self.queue.jobs[id_].abort_requested}
+
+    @rule(data=st.data())
+    def rescue(self, data: st.DataObject) -> None:
+        assert self.draw_worker(data).manager.rescue(LIVES, 0.0) == self.queue.rescues()
+
+    @rule(data=st.data())
+    def unregister(self, data: st.DataObject) -> None:
+        worker = self.draw_worker(data)
+        worker.manager.unregister_worker(worker.id)
+        self.queue.unregisters(worker.id)
+
+    # What must hold
+
+    @invariant()
+    def every_job_is_as_promised(self) -> None:
+        found = self.manager.list_jobs()
+        assert sorted(job.id or 0 for job in found) == sorted(self.queue.jobs), "a job was lost, doubled, or not deleted"
+        for job in found:
+            assert job.id is not None
+            promised = self.queue.jobs[job.id]
+            names = ["status", "queue", "priority", "lock", "queueing_lock", "claim", "attempts", "abort_requested"]
+            for name in names:
+                assert getattr(job, name) == getattr(promised, name), f"{name} of job {job.id}"
+            assert len(job.errors) == promised.errors
+            if job.status in (WAITING, RUNNING):
+                assert job.worker_id == promised.worker
+            else:
+                assert self.finished.setdefault(job.id, job) == job, "a job that has ended has changed"
+
+    def teardown(self) -> None:
+        with self.closing:
+            if self.at_commit is not None:
+                self.end_transaction(False)
+            if self.workers:
+                self.everything_ends()
+
+    def everything_ends(self) -> None:
+        """All are dead but one, who finds every job in the end."""
+        self.time_passes()
+        for worker in self.workers:
+            self.fall_silent(worker)
+        self.start_worker()
+        worker = self.workers[-1]
+        assert worker.manager.rescue(LIVES, 0.0) == self.queue.rescues()
+        for _ in range(3 * len(self.queue.jobs) + 3):
+            told: list[Outcome] = [Ended(id_, claim, "succeeded") for id_, claim in worker.known.items()]
+            self.check(worker, told, self.ask(worker, told, 3, None, 3), 3, None, 3)
+            if worker.manager.place(200):
+                continue
+        left = [job.id for job in self.queue.jobs.values() if job.status in (WAITING, RUNNING)]
+        assert not left, f"jobs {left} never run"
+        self.every_job_is_as_promised()
+
+    # Steps
+
+    def ask(
+        self, worker: Simulated, told: list[Outcome], limit: int, queues: list[str] | None, concurrency: int
+    ) -> Exchanged:
+        return worker.manager.exchange(
+            worker.id,
+            told,
+            limit=limit,
+            queues=queues,
+            concurrency=concurrency,
+            running=self.running_after(worker, told),
+            apart=worker.apart,
+        )
+
+    def running_after(self, worker: Simulated, told: list[Outcome]) -> int:
+        """How many jobs a worker believes to have when it has told this."""
+        return len(worker.known.keys() - {each.id for each in told})
+
+    def check(
+        self,
+        worker: Simulated,
+        told: list[Outcome],
+        exchanged: Exchanged,
+        limit: int,
+        queues: list[str] | None,
+        concurrency: int,
+        is_heard: bool = True,
+    ) -> None:
+        """Compare an answer with what was promised, and have the worker learn of it, if it hears it."""
+        room = max(concurrency - self.running_after(worker, told), 0)
+        refused, waiting = self.queue.hears(worker.id, told)
+        assert exchanged.refused == refused, "a stale outcome was stored, or a good one refused"
+        assert exchanged.held == waiting
+        assert exchanged.alive == (limit == 0 or self.queue.is_alive(worker.id))
+        is_apart = exchanged.apart is not None
+        if limit:
+            ids = [job.id for job in exchanged.jobs if job.id is not None]
+            self.queue.claims_jobs(worker.id, limit, queues, room, ids, is_apart=is_apart)
+        assert not exchanged.unreadable
+        for job in exchanged.jobs:
+            assert job.claim == self.queue.jobs[job.id or 0].claim, "a claim has not risen by one"
+        if is_heard:
+            for outcome in told:
+                if outcome.id not in waiting:
+                    worker.known.pop(outcome.id, None)
+            worker.known |= {job.id: job.claim for job in exchanged.jobs if job.id is not None}
+            worker.apart = exchanged.apart
+        worker.past = told or worker.past
+
+    def place_all(self, worker: Simulated) -> None:
+        """Make due what is due, and place until there is nothing to place."""
+        self.check(worker, [], self.ask(worker, [], 0, None, 4), 0, None, 4)
+        for _ in range(20):
+            if not worker.manager.place(200):
+                break
+        self.queue.is_placed()
+
+    def fall_silent(self, worker: Simulated) -> None:
+        self.observer.execute(
+            "update adjourn.adjourn_workers set expires_at = now() - interval '1 s' where id = %s", [worker.id]
+        )
+        self.queue.falls_silent(worker.id)
+
+    def where(self, is_kept: bool) -> dict[str, Any]:
+        return {"connection": self.transaction} if is_kept else {}
+
+    def keep(self, is_kept: bool, job_id: int) -> None:
+        if is_kept:
+            self.queue.kept.add(job_id)
+            self.queue.unsettle(self.queue.jobs[job_id].lock)
+
+    def happens(self, is_kept: bool, what: Callable[[], Any]) -> None:
+        """It happens now, or when the open transaction is committed."""
+        if not is_kept:
+            what()
+        else:
+            self.at_commit = [*(self.at_commit or ()), what]
+
+    # Choosing
+
+    def draw_job(self, data: st.DataObject) -> int | None:
+        """Choose a job that no open transaction keeps, rather one that waits or runs; or one that is gone."""
+        free = [job for job in self.queue.jobs.values() if job.id not in self.queue.kept]
+        live = [job.id for job in free if job.status in (WAITING, RUNNING)]
+        ids = live * 3 + [job.id for job in free] + [10**9]
+        return data.draw(st.sampled_from(ids), "job")
+
+    def draw_worker(self, data: st.DataObject) -> Simulated:
+        return self.workers[data.draw(st.integers(0, len(self.workers) - 1), "worker")]
+
+    def draw_outcomes(self, data: st.DataObject, worker: Simulated) -> list[Outcome]:
+        """Choose what a worker tells: of what it has, or once more what it has told."""
+        if worker.past and data.draw(st.sampled_from([False, False, False, True]), "again"):
+            return worker.past
+        if not worker.known:
+            return []
+        known = st.sampled_from(sorted(worker.known.items()))
+        chosen = data.draw(st.lists(known, max_size=3, unique_by=lambda each: each[0]), "jobs")
+        return [self.draw_outcome(data, *each) for each in chosen]
+
+    def draw_outcome(self, data: st.DataObject, job_id: int, claim: int) -> Outcome:
+        ended = st.sampled_from([None, "succeeded", "failed", "aborted"]).map(
+            lambda status: Ended(job_id, claim, status, ERROR if status == "failed" else None)
+        )
+        retried = st.builds(
+            Retried,
+            st.just(job_id),
+            st.just(claim),
+            st.just(ERROR),
+            retry_in=st.sampled_from([None, LATER]),
+            priority=st.none() | PRIORITIES,
+            lock=LOCKS,
+        )
+        return data.draw(ended | retried | st.just(HandedBack(job_id, claim)), "outcome")
+
+
+@pytest.mark.timeout(600)
+def test_the_queue_keeps_its_promises_whatever_is_done_and_wherever_it_crashes(
+    dsn: str, tables: list[str], observer: psycopg.Connection
+) -> None:
+    run(dsn, tables, observer)
+
+
+def run(dsn: str, tables: list[str], observer: psycopg.Connection, **options: Any) -> None:
+    """Have hypothesis look for what breaks a promise."""
+    deletions = "".join(f"delete from {table};" for table in tables).encode()
+    machine = type("Found", (Machine,), {"dsn": dsn, "observer": observer, "deletions": deletions})
+    options = {"max_examples": EXAMPLES, "stateful_step_count": STEPS, **options}
+    run_state_machine_as_test(
+        machine, settings=settings(deadline=None, suppress_health_check=list(HealthCheck), **options)
+    )
+
+
+BREAKS = {
+    "an outcome of an earlier claim counts": ("exchange", "j.id = outcome.id and j.claim = outcome.claim", "j.id = outcome.id"),
+    "an outcome of a lost job counts": ("exchange", "j.claim = outcome.claim and j.worker_id = p_worker", "j.claim = outcome.claim"),
+    "a retry of an earlier claim counts": ("put_back", "j.id = o.id and j.claim = o.claim", "j.id = o.id"),
+    "a job that runs is claimed": ("exchange", "where j.hold = @ready and j.worker_id is null\n", "where j.hold = @ready\n"),
+    "the oldest job goes first": ("exchange", "order by j.priority desc, j.id limit p_limit for", "order by j.id limit p_limit for"),
+    "the dead claim jobs": ("exchange", "and not w.dead and w.expires_at > now() for key", "for key"),
+    "a claim keeps the queueing lock": ("exchange", "waiting_queueing_lock = null,", ""),
+    "what is due stays": ("exchange", "if v_due <= now() then", "if v_due < now() - interval '1 day' then"),
+    "the oldest of a lock is promoted": ("promote", "order by j.priority desc, j.id", "order by j.id"),
+    "nobody is promoted": ("exchange", "v_promoted := @schema.adjourn_promote_v1(v_freed);", "null;"),
+    "the oldest of a lock is placed": ("place", "order by b.priority desc, b.id", "order by b.id"),
+    "a better job waits": ("place", "if v_better is not null", "if false"),
+    "a running head is replaced": ("place", "where head.worker_id is null and (", "where ("),
+    "the placed are forgotten": ("place", "select coalesce(array_agg(distinct lock), '{}') into v_noted from noted", "select '{}' into v_noted"),
+    "a cancelled head is not missed": ("cancel_jobs", "where lock is not null and hold in (@heads)", "where false"),
+    "a running job is cancelled": ("lock_jobs", "and (j.worker_id is not null) = p_running order", "order"),
+    "a job kills one worker more": ("rescue", "j.losses + 1 >= p_max_losses", "j.losses >= p_max_losses"),
+    "a death is no attempt": ("rescue", "attempts = j.attempts + (j.claimed_ahead is not true)::integer", "attempts = j.attempts"),
+    "a suspicious job runs beside others": ("rescue", "j.doubts + 1 >= @apart_from", "false"),
+    "a worker is forgotten with its jobs": ("rescue", "and not exists (select from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id = w.id)", ""),
+    "a retry by hand keeps the claim": ("retry_by_id", "worker_id = null, started_at = null, scheduled_at", "started_at = null, scheduled_at"),
+    "a retry by hand forgets its lock": ("retry_by_id", "if v_old.lock is not null and v_old.hold in (@heads)", "if false"),
+    "a retry comes at once": ("put_back", "when mine.due_at > now() then @scheduled ", "when false then @scheduled "),
+}
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("broken", BREAKS)
+def test_the_model_notices_a_broken_promise(broken: str, dsn: str, tables: list[str], observer: psycopg.Connection) -> None:
+    name, old, new = BREAKS[broken]
+    text = resources.files("adjourn.sql").joinpath("functions", f"{name}_v1.sql").read_text("utf-8")
+    assert old in text
+    try:
+        observer.execute(render(text.replace(old, new).replace("create function", "create or replace function"), "adjourn").encode(), prepare=False)
+        with pytest.raises(BaseException) as caught:
+            run(dsn, tables, observer, phases=[Phase.generate], derandomize=True, database=None, print_blob=False, verbosity=Verbosity.quiet, report_multiple_bugs=False)
+        print(broken, "::", repr(caught.value)[:300])
+    finally:
+        observer.execute(render(text.replace("create function", "create or replace function"), "adjourn").encode(), prepare=False)
