@@ -144,6 +144,26 @@ async def test_a_stop_does_not_wait_for_ever_for_a_held_row_and_names_the_job(
     assert (await bench.job(job_id)).attempts == 2
 
 
+async def test_a_worker_that_is_stopped_with_a_held_row_says_that_it_is_gone(
+    app: adjourn.App, bench: Bench, holder: psycopg.Connection[Any]
+) -> None:
+    @app.task(pass_context=True)
+    async def work(context: adjourn.JobContext) -> None:
+        await asyncio.to_thread(hold, holder, context.job.id)
+
+    left: list[events.UnregisteringFailed] = []
+    app.events.subscribe(events.UnregisteringFailed, left.append)
+    postponed: list[events.OutcomePostponed] = []
+    app.events.subscribe(events.OutcomePostponed, postponed.append)
+    await work.defer_async()
+    with pytest.raises(OutcomesNotStored):
+        async with bench.working():
+            await bench.until(lambda: postponed)
+    assert not left  # the database has answered all the time
+    rows = await app.connector.execute_query_all_async("select dead from adjourn.adjourn_workers")
+    assert [row["dead"] for row in rows] == [True]
+
+
 async def test_a_worker_that_leaves_stores_what_can_be_stored(
     app: adjourn.App, bench: Bench, observer: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
