@@ -132,6 +132,20 @@ def test_jobs_that_are_not_placed_call_whoever_can_place_them(fleet: Fleet) -> N
     assert fleet.called() == "all"
 
 
+def test_all_are_called_for_a_lock_whose_waiting_head_is_cancelled(fleet: Fleet) -> None:
+    head, behind, last = [fleet.app.configure_task("any", lock="a").defer() for _ in range(3)]
+    fleet.manager.place(10)
+    fleet.idle("other")
+    fleet.app.job_manager.cancel_job_by_id(behind)
+    assert fleet.called() == set()
+    fleet.app.job_manager.cancel_job_by_id(head)
+    assert fleet.called() == "all"
+    fleet.manager.place(10)
+    fleet.called()
+    fleet.app.job_manager.cancel_job_by_id(last, delete_job=True)
+    assert fleet.called() == "all"
+
+
 def test_one_that_leaves_passes_on_what_it_may_have_been_called_for(fleet: Fleet) -> None:
     leaving, other = fleet.idle(), fleet.idle()
     fleet.defer()

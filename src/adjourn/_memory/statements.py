@@ -150,6 +150,7 @@ def cancel_jobs(tables: Tables, *, ids: Sequence[int], delete: bool) -> list[Row
         tables.finish(job, None if delete else "cancelled")
         if job.lock is not None and job.hold in HEADS:
             tables.headless.add(job.lock)
+            wake(tables, always=True)
     return [{"id": job.id} for job in waiting]
 
 

@@ -313,7 +313,8 @@ class Exchange:
         exchanged = await self._exchange(manager, limit, probing, now)
         self._serves_again()
         if not exchanged.alive:
-            self.declared_dead()
+            # Its last heartbeat is too old. If nobody has declared it dead, it keeps its jobs.
+            await self._beat(manager)
             return False
         placed = False
         if exchanged.place and now >= (self._place_at or 0.0):

@@ -1,9 +1,12 @@
 -- Cancel those of these jobs that wait, or delete them, and return their ids. If one was the head of its lock, record the
--- lock, so that the placer gives it another head.
+-- lock, so that the placer gives it another head, and notify workers, one of which places it.
 create function @schema.adjourn_cancel_jobs_v1(p_ids bigint[], p_delete boolean) returns setof bigint
 language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 declare
     v_waiting bigint[] := @schema.adjourn_lock_jobs_v1(p_ids, false);
+    v_headless boolean := exists (
+        select from @schema.adjourn_jobs j where j.id = any(v_waiting) and j.lock is not null and j.hold in (@heads)
+    );
 begin
     return query
     with gone as (
@@ -20,4 +23,7 @@ begin
         insert into @schema.adjourn_headless_locks (lock) select distinct lock from gone where lock is not null and hold in (@heads)
     )
     select id from gone;
+    if v_headless then
+        perform @schema.adjourn_wake_v1(true, null);
+    end if;
 end $$;

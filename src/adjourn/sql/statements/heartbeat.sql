@@ -5,4 +5,6 @@ with beat as (
 )
 select exists (select from beat) as alive,
        array(select id from @schema.adjourn_jobs where abort_requested and worker_id = %(worker_id)s) as aborts,
-       exists (select from @schema.adjourn_workers where id <> %(worker_id)s and (dead or expires_at < now())) as expired
+       exists (select from @schema.adjourn_workers where id <> %(worker_id)s and (dead or expires_at < now()))
+           -- After an outage of all, the first one that is back leaves the others the time of a heartbeat to come back.
+           and exists (select from @schema.adjourn_workers where id = %(worker_id)s and expires_at >= now()) as expired
