@@ -12,7 +12,14 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, Phase, Verbosity, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from adjourn import sql
 from adjourn._domain.outcomes import Ended, Exchanged, HandedBack, Outcome, Retried
@@ -72,7 +79,11 @@ class Machine(RuleBasedStateMachine):
     # Programs
 
     @rule(
-        new=st.lists(st.tuples(QUEUES, PRIORITIES, LOCKS, st.sampled_from([None, None, "q"]), st.booleans()), min_size=1, max_size=4),
+        new=st.lists(
+            st.tuples(QUEUES, PRIORITIES, LOCKS, st.sampled_from([None, None, "q"]), st.booleans()),
+            min_size=1,
+            max_size=4,
+        ),
         is_kept=st.sampled_from([False, False, True]),
     )
     def defer(self, new: list[tuple[str, int, str | None, str | None, bool]], is_kept: bool) -> None:
@@ -80,7 +91,14 @@ class Machine(RuleBasedStateMachine):
         if is_kept:
             new = [(*each[:3], None, each[4]) for each in new]  # others would wait for that transaction
         jobs = [
-            Job(queue=queue, priority=priority, lock=lock, queueing_lock=wanted, task_name="t", schedule_in=LATER if late else None)
+            Job(
+                queue=queue,
+                priority=priority,
+                lock=lock,
+                queueing_lock=wanted,
+                task_name="t",
+                schedule_in=LATER if late else None,
+            )
             for queue, priority, lock, wanted, late in new
         ]
         wanted = [job.queueing_lock for job in jobs if job.queueing_lock]
@@ -200,7 +218,9 @@ class Machine(RuleBasedStateMachine):
         """A worker that has connected anew gives back what it does not know."""
         worker = self.draw_worker(data)
         if how == "disown":
-            assert set(worker.manager.disown(worker.id, worker.known)) == self.queue.disowns(worker.id, set(worker.known))
+            assert set(worker.manager.disown(worker.id, worker.known)) == self.queue.disowns(
+                worker.id, set(worker.known)
+            )
             return
         found = worker.manager.list_unknown_claims(worker.id, worker.known)
         assert {each.id for each in found} == self.queue.held_by(worker.id) - worker.known.keys()
@@ -242,7 +262,9 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def every_job_is_as_promised(self) -> None:
         found = self.manager.list_jobs()
-        assert sorted(job.id or 0 for job in found) == sorted(self.queue.jobs), "a job was lost, doubled, or not deleted"
+        assert sorted(job.id or 0 for job in found) == sorted(self.queue.jobs), (
+            "a job was lost, doubled, or not deleted"
+        )
         for job in found:
             assert job.id is not None
             promised = self.queue.jobs[job.id]
@@ -414,11 +436,27 @@ def run(dsn: str, tables: list[str], observer: psycopg.Connection, **options: An
 
 
 BREAKS = {
-    "an outcome of an earlier claim counts": ("exchange", "j.id = outcome.id and j.claim = outcome.claim", "j.id = outcome.id"),
-    "an outcome of a lost job counts": ("exchange", "j.claim = outcome.claim and j.worker_id = p_worker", "j.claim = outcome.claim"),
+    "an outcome of an earlier claim counts": (
+        "exchange",
+        "j.id = outcome.id and j.claim = outcome.claim",
+        "j.id = outcome.id",
+    ),
+    "an outcome of a lost job counts": (
+        "exchange",
+        "j.claim = outcome.claim and j.worker_id = p_worker",
+        "j.claim = outcome.claim",
+    ),
     "a retry of an earlier claim counts": ("put_back", "j.id = o.id and j.claim = o.claim", "j.id = o.id"),
-    "a job that runs is claimed": ("exchange", "where j.hold = @ready and j.worker_id is null\n", "where j.hold = @ready\n"),
-    "the oldest job goes first": ("exchange", "order by j.priority desc, j.id limit p_limit for", "order by j.id limit p_limit for"),
+    "a job that runs is claimed": (
+        "exchange",
+        "where j.hold = @ready and j.worker_id is null\n",
+        "where j.hold = @ready\n",
+    ),
+    "the oldest job goes first": (
+        "exchange",
+        "order by j.priority desc, j.id limit p_limit for",
+        "order by j.id limit p_limit for",
+    ),
     "the dead claim jobs": ("exchange", "and not w.dead and w.expires_at > now() for key", "for key"),
     "a claim keeps the queueing lock": ("exchange", "waiting_queueing_lock = null,", ""),
     "what is due stays": ("exchange", "if v_due <= now() then", "if v_due < now() - interval '1 day' then"),
@@ -427,29 +465,66 @@ BREAKS = {
     "the oldest of a lock is placed": ("place", "order by b.priority desc, b.id", "order by b.id"),
     "a better job waits": ("place", "if v_better is not null", "if false"),
     "a running head is replaced": ("place", "where head.worker_id is null and (", "where ("),
-    "the placed are forgotten": ("place", "select coalesce(array_agg(distinct lock), '{}') into v_noted from noted", "select '{}' into v_noted"),
+    "the placed are forgotten": (
+        "place",
+        "select coalesce(array_agg(distinct lock), '{}') into v_noted from noted",
+        "select '{}' into v_noted",
+    ),
     "a cancelled head is not missed": ("cancel_jobs", "where lock is not null and hold in (@heads)", "where false"),
     "a running job is cancelled": ("lock_jobs", "and (j.worker_id is not null) = p_running order", "order"),
     "a job kills one worker more": ("rescue", "j.losses + 1 >= p_max_losses", "j.losses >= p_max_losses"),
-    "a death is no attempt": ("rescue", "attempts = j.attempts + (j.claimed_ahead is not true)::integer", "attempts = j.attempts"),
+    "a death is no attempt": (
+        "rescue",
+        "attempts = j.attempts + (j.claimed_ahead is not true)::integer",
+        "attempts = j.attempts",
+    ),
     "a suspicious job runs beside others": ("rescue", "j.doubts + 1 >= @apart_from", "false"),
-    "a worker is forgotten with its jobs": ("rescue", "and not exists (select from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id = w.id)", ""),
-    "a retry by hand keeps the claim": ("retry_by_id", "worker_id = null, started_at = null, scheduled_at", "started_at = null, scheduled_at"),
-    "a retry by hand forgets its lock": ("retry_by_id", "if v_old.lock is not null and v_old.hold in (@heads)", "if false"),
+    "a worker is forgotten with its jobs": (
+        "rescue",
+        "and not exists (select from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id = w.id)",
+        "",
+    ),
+    "a retry by hand keeps the claim": (
+        "retry_by_id",
+        "worker_id = null, started_at = null, scheduled_at",
+        "started_at = null, scheduled_at",
+    ),
+    "a retry by hand forgets its lock": (
+        "retry_by_id",
+        "if v_old.lock is not null and v_old.hold in (@heads)",
+        "if false",
+    ),
     "a retry comes at once": ("put_back", "when mine.due_at > now() then @scheduled ", "when false then @scheduled "),
 }
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("broken", BREAKS)
-def test_the_model_notices_a_broken_promise(broken: str, dsn: str, tables: list[str], observer: psycopg.Connection) -> None:
+def test_the_model_notices_a_broken_promise(
+    broken: str, dsn: str, tables: list[str], observer: psycopg.Connection
+) -> None:
     name, old, new = BREAKS[broken]
     text = resources.files("adjourn.sql").joinpath("functions", f"{name}_v1.sql").read_text("utf-8")
     assert old in text
     try:
-        observer.execute(render(text.replace(old, new).replace("create function", "create or replace function"), "adjourn").encode(), prepare=False)
+        observer.execute(
+            render(text.replace(old, new).replace("create function", "create or replace function"), "adjourn").encode(),
+            prepare=False,
+        )
         with pytest.raises(BaseException) as caught:
-            run(dsn, tables, observer, phases=[Phase.generate], derandomize=True, database=None, print_blob=False, verbosity=Verbosity.quiet, report_multiple_bugs=False)
+            run(
+                dsn,
+                tables,
+                observer,
+                phases=[Phase.generate],
+                derandomize=True,
+                database=None,
+                print_blob=False,
+                verbosity=Verbosity.quiet,
+                report_multiple_bugs=False,
+            )
         print(broken, "::", repr(caught.value)[:300])
     finally:
-        observer.execute(render(text.replace("create function", "create or replace function"), "adjourn").encode(), prepare=False)
+        observer.execute(
+            render(text.replace("create function", "create or replace function"), "adjourn").encode(), prepare=False
+        )

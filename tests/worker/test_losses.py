@@ -16,6 +16,7 @@ from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.jobs import Job
 from adjourn.sql.constants import MOST_LOSSES
 from adjourn.testing import SyncInMemoryConnector
+from adjourn.worker import exchange
 from support.bench import Bench
 
 CONNECTORS: dict[str, Callable[[str], Any]] = {
@@ -290,6 +291,33 @@ def test_a_suspect_can_be_cancelled_and_its_lock_goes_on(fleet: Fleet) -> None:
     worker = Worker(fleet, 4)
     worker.exchange([])
     assert ([job.id for job in worker.buffer], worker.apart) == ([third], None)
+
+
+@pytest.mark.anyio
+async def test_a_job_that_never_ends_makes_no_worker_stand_still_for_a_suspect(
+    app: adjourn.App, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "LONGEST_CLEARING", 1.5)
+    release = asyncio.Event()
+
+    @app.task(name="endless")
+    async def endless() -> None:
+        await release.wait()
+
+    @app.task(name="quick")
+    async def quick() -> None:
+        pass
+
+    running = await endless.defer_async()
+    async with bench.working(concurrency=4):
+        await bench.ended(running, "doing")
+        suspect = await quick.configure(schedule_in={"days": 1}).defer_async()
+        text = "update adjourn.adjourn_jobs set hold = 4, losses = 2, doubts = 2, scheduled_at = null where id = %(id)s"
+        await app.connector.execute_query_async(text, id=suspect)
+        await bench.ended(await quick.defer_async())
+        assert (await bench.status(running), await bench.status(suspect)) == ("doing", "todo")
+        release.set()
+        await bench.ended(suspect)
 
 
 @pytest.mark.anyio

@@ -35,8 +35,20 @@ async def within(
     call: Callable[..., Coroutine[Any, Any, T]],
     *arguments: Any,
     abandoned: asyncio.Future[None] | None = None,
+    discard: Callable[[T], Any] | None = None,
 ) -> T:
     """Run a coroutine function for so many seconds at most, or until a future is done; then nothing waits for it.
+
+    Parameters
+    ----------
+    seconds
+        How many seconds; infinity for any time.
+    call, *arguments
+        The function and its arguments.
+    abandoned
+        The future.
+    discard
+        Called with what the function returns when nobody waits for it any more.
 
     Raises
     ------
@@ -44,6 +56,12 @@ async def within(
         If it takes longer.
     """
     task = asyncio.get_running_loop().create_task(call(*arguments))
+
+    def take_note(task: asyncio.Task[T]) -> None:
+        # The exception is retrieved, so that asyncio does not log one that was never retrieved.
+        if not task.cancelled() and task.exception() is None and discard is not None:
+            discard(task.result())
+
     waited: list[asyncio.Future[Any]] = [task] if abandoned is None else [task, abandoned]
     try:
         is_late = True
@@ -54,12 +72,13 @@ async def within(
             is_late = not done and time.monotonic() - began - seconds > LATE
     except asyncio.CancelledError:
         task.cancel()
+        task.add_done_callback(take_note)
         await aio.uninterrupted(ended, task)
         raise
     if task.done():
         return task.result()
     task.cancel()
-    task.add_done_callback(_take_note)
+    task.add_done_callback(take_note)
     is_abandoned = abandoned is not None and abandoned.done()
     raise exceptions.ConnectorException(GIVEN_UP if is_abandoned else NO_ANSWER.format(seconds=seconds))
 

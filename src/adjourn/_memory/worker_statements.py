@@ -293,6 +293,8 @@ class _Claim:
 
 def _claim(tables: Tables, asked: _Asked, apart: int | None) -> _Claim:
     """Claim jobs."""
+    is_resting = apart == -1
+    apart = None if is_resting else apart
     if asked.limit <= 0:
         return _Claim([], True, False, apart)
     worker = tables.workers.get(asked.worker_id)
@@ -300,7 +302,7 @@ def _claim(tables: Tables, asked: _Asked, apart: int | None) -> _Claim:
         return _Claim([], False, False, apart)
     picked: list[JobRow] = []
     was_apart = apart is not None
-    if apart is None and asked.probe and _is_turn_of_apart(tables, asked):
+    if apart is None and not is_resting and asked.probe and _is_turn_of_apart(tables, asked):
         apart = 0
     if apart is not None and (was_apart or not asked.running):
         picked, apart = _pick_apart(tables, asked, apart)

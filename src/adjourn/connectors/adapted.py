@@ -300,6 +300,7 @@ class DriverHalf(AsyncPooledHalf[Any]):
     def __init__(self, driver: Driver[Any]) -> None:
         super().__init__()
         self._driver = driver
+        self._closing: set[asyncio.Task[bool]] = set()
         self.json_dumps: JSONDumps = driver.json_dumps
         self.json_loads: JSONLoads = driver.json_loads
         check_response_timeout(type(driver).__name__, driver.response_timeout)
@@ -312,7 +313,8 @@ class DriverHalf(AsyncPooledHalf[Any]):
 
     async def make_pool_async(self) -> Any:
         """Make a pool."""
-        return await within(seconds_for(self.response_timeout), self._driver.make_pool_async)
+        seconds = seconds_for(self.response_timeout)
+        return await within(seconds, self._driver.make_pool_async, discard=self._driver.discard_pool)
 
     async def close_pool_async(self, pool: Any) -> None:
         """Close a pool; a server that does not answer is waited for only briefly."""
@@ -351,10 +353,16 @@ class DriverHalf(AsyncPooledHalf[Any]):
         seconds = self.timeout + seconds_for(self.response_timeout, statement)
         return await within(seconds, self._driver.execute_async, pool, statement, parameters)
 
+    def _discard_session(self, session: DriverSession) -> None:
+        closing = asyncio.get_running_loop().create_task(has_closed(CANCELLATION, session.close_async))
+        self._closing.add(closing)  # the loop itself does not keep it
+        closing.add_done_callback(self._closing.discard)
+
     async def session_async(self) -> AsyncSession:
         """Open another connection, for the caller alone."""
         pool = self.pool if self.is_external else None
-        made = await within(seconds_for(self.response_timeout), self._driver.session_async, pool)
+        seconds = seconds_for(self.response_timeout)
+        made = await within(seconds, self._driver.session_async, pool, discard=self._discard_session)
         session = DriversSession(made, self.response_timeout)
         try:
             text = greeting(None, sets=not self._driver.pooler, lasting=True)

@@ -55,6 +55,8 @@ SATURATED = 1.0
 PLACE_RETRY = 0.2
 CLEARING_INTERVAL = 1.0
 """Seconds after which a worker that ends its jobs, to run one apart, asks again whether it still has to."""
+LONGEST_CLEARING = 30.0
+"""Seconds after which such a worker does not wait any longer for its jobs to end: for as long again it claims others."""
 HELD_PATIENCE = 4.0
 """Seconds for which a stopping worker goes on trying to store outcomes that were set aside; less than `LEAVE_TIMEOUT`, so that it
 can try once more, and unregister."""
@@ -112,6 +114,9 @@ class Exchange:
         # Jobs that may kill their worker run apart from others: see `Exchanged.apart`.
         self._apart: int | None = None
         self._is_clearing = False
+        # Since when it ends its jobs, and until when it has given that up.
+        self._clearing_since: float | None = None
+        self._rests_until = 0.0
         self._cleared_at = 0.0
         self._is_listening = False
         self._is_called = False
@@ -378,7 +383,7 @@ class Exchange:
                 probe=probing,
                 concurrency=self._options.concurrency,
                 running=running,
-                apart=self._apart,
+                apart=-1 if self._apart is None and now < self._rests_until else self._apart,
                 tasks=self._awaited or None,
                 patience=self.executor.patience,
                 listens=self._is_listening,
@@ -396,6 +401,9 @@ class Exchange:
         if self._apart is None and exchanged.apart is not None:
             self._is_clearing = running > 0
             self._cleared_at = now
+            self._clearing_since = self._clearing_since or now
+        elif exchanged.apart is None:
+            self._clearing_since = None
         self._apart = exchanged.apart
         self.executor.unknown_too_long |= exchanged.overdue
         if probing:
@@ -447,9 +455,14 @@ class Exchange:
         if self._apart is not None:
             self._is_clearing = self._is_clearing and bool(len(self.executor) or self._buffer)
             if not self._is_clearing:
+                self._clearing_since = None
                 return max(0, concurrency - len(self.executor) - len(self._buffer))
-            if time.monotonic() < self._cleared_at + CLEARING_INTERVAL:
+            now = time.monotonic()
+            if now < self._cleared_at + CLEARING_INTERVAL:
                 return 0
+            if self._clearing_since is not None and now > self._clearing_since + LONGEST_CLEARING:
+                # One of its jobs takes long, or never ends. Other jobs do not wait for that.
+                self._clearing_since, self._rests_until = None, now + LONGEST_CLEARING
             # The job that it makes room for may have run elsewhere meanwhile, or a better one may have come.
             self._apart = None
             self._probe_at = 0.0
