@@ -150,10 +150,7 @@ class Queue:
         """Whether a worker holds a job, by this claim."""
         job = self.jobs.get(job_id)
         return (
-            job is not None
-            and job.status == RUNNING
-            and job.worker == worker
-            and (claim is None or job.claim == claim)
+            job is not None and job.status == RUNNING and job.worker == worker and (claim is None or job.claim == claim)
         )
 
     def held_by(self, worker: int) -> set[int]:

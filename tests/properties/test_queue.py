@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Callable
 from importlib import resources
 from typing import Any
@@ -12,7 +13,14 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, Phase, Verbosity, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from adjourn import sql
 from adjourn._domain.outcomes import Ended, Exchanged, HandedBack, Outcome, Retried
@@ -24,63 +32,77 @@ from adjourn.manager import JobManager
 from adjourn.sql.templates import render
 from properties.queue_model import LIVES, RUNNING, WAITING, Promised, Queue
 
-EXAMPLES = int(os.environ.get("ADJOURN_TEST_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("ADJOURN_TEST_EXAMPLES", "100"))
 STEPS = 40
 ERROR = '{"message": "it failed"}'
 LATER = 3600.0
 QUEUES = st.sampled_from(["a", "b"])
 LOCKS = st.sampled_from([None, "l", "l", "m"])
 PRIORITIES = st.integers(-1, 1)
+NEW = st.tuples(
+    QUEUES, PRIORITIES, LOCKS, st.sampled_from([None, None, None, "q", "r"]), st.sampled_from([False, False, True])
+)
 STATEMENTS = sql.statements()
 
 
 class Simulated:
     """A worker: what it remembers, which may be less or more than what it has."""
 
-    def __init__(self, connector: SyncPsycopgConnector) -> None:
-        self.session = connector.session()
-        self.manager = SyncWorkerManager(self.session, connector.json_loads)
+    def __init__(self, manager: SyncWorkerManager) -> None:
+        self.manager = manager
         self.id = self.manager.register_worker("simulated", None, 100_000)
         self.known: dict[int, int] = {}
         """The jobs that it believes to have: the claim of each by its id."""
-        self.past: list[Outcome] = []
+        self.told: list[Outcome] = []
         """What it has told, and tells again if it does not know whether it was heard."""
+        self.past: list[tuple[int, int]] = []
+        """What it was ever given: some of it by a claim that it does not have any more."""
         self.apart: int | None = None
+
+    def __repr__(self) -> str:
+        return f"worker {self.id}"
 
 
 class Machine(RuleBasedStateMachine):
     """Programs and workers, one statement at a time, each of which may be the last of who makes it."""
 
-    dsn: str
+    connector: SyncPsycopgConnector
+    session: Any
+    """The one on which all workers take turns."""
+    transaction: psycopg.Connection
     observer: psycopg.Connection
     deletions: bytes
 
     def __init__(self) -> None:
         super().__init__()
         self.observer.execute(self.deletions)
-        self.closing = contextlib.ExitStack()
-        self.connector = SyncPsycopgConnector(self.dsn, min_size=1, max_size=2)
-        self.connector.open()
-        self.closing.callback(self.connector.close)
         self.manager = JobManager(self.connector)
+        self.worker_manager = SyncWorkerManager(self.session, self.connector.json_loads)
         self.queue = Queue()
         self.workers: list[Simulated] = []
         self.finished: dict[int, Job] = {}
-        self.transaction = self.closing.enter_context(contextlib.closing(psycopg.connect(self.dsn)))
         self.at_commit: list[Callable[[], Any]] | None = None
+        """What a program has done in a transaction that is open."""
 
     # Programs
 
     @rule(
-        new=st.lists(st.tuples(QUEUES, PRIORITIES, LOCKS, st.sampled_from([None, None, "q"]), st.booleans()), min_size=1, max_size=4),
+        new=st.lists(NEW, min_size=1, max_size=4),
         is_kept=st.sampled_from([False, False, True]),
     )
     def defer(self, new: list[tuple[str, int, str | None, str | None, bool]], is_kept: bool) -> None:
         """Store some jobs, or none; perhaps in a transaction that stays open."""
-        if is_kept:
-            new = [(*each[:3], None, each[4]) for each in new]  # others would wait for that transaction
+        if is_kept or any(self.queue.jobs[job_id].queueing_lock for job_id in self.queue.kept):
+            new = [(*each[:3], None, each[4]) for each in new]  # who stores the same queueing lock waits for the other
         jobs = [
-            Job(queue=queue, priority=priority, lock=lock, queueing_lock=wanted, task_name="t", schedule_in=LATER if late else None)
+            Job(
+                queue=queue,
+                priority=priority,
+                lock=lock,
+                queueing_lock=wanted,
+                task_name="t",
+                schedule_in=LATER if late else None,
+            )
             for queue, priority, lock, wanted, late in new
         ]
         wanted = [job.queueing_lock for job in jobs if job.queueing_lock]
@@ -148,39 +170,46 @@ class Machine(RuleBasedStateMachine):
 
     # Workers
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(new=st.lists(NEW.map(lambda each: (*each[:3], None, each[4])), min_size=4, max_size=8))
+    def begin(self, new: list[tuple[str, int, str | None, str | None, bool]]) -> None:
         self.start_worker()
         self.start_worker()
+        self.defer(new, is_kept=False)
 
-    @precondition(lambda self: len(self.workers) < 5)
+    @precondition(lambda self: sum(self.queue.is_alive(worker.id) for worker in self.workers) < 3)
     @rule()
     def start_worker(self) -> None:
-        worker = Simulated(self.connector)
-        self.closing.callback(worker.session.close)
+        worker = Simulated(self.worker_manager)
         self.workers.append(worker)
         self.queue.registers(worker.id)
 
     @rule(
         data=st.data(),
-        limit=st.integers(0, 4),
         queues=st.sampled_from([None, None, ["a"], ["a", "b"]]),
         concurrency=st.integers(1, 4),
-        ending=st.sampled_from(["heard", "heard", "heard", "lost", "undone"]),
+        endings=st.lists(st.sampled_from(["heard", "heard", "heard", "lost", "undone"]), min_size=1, max_size=4),
     )
-    def exchange(
-        self, data: st.DataObject, limit: int, queues: list[str] | None, concurrency: int, ending: str
-    ) -> None:
-        """A worker tells what has become of jobs and claims others; the answer may be lost, or the database crash."""
+    def exchange(self, data: st.DataObject, queues: list[str] | None, concurrency: int, endings: list[str]) -> None:
+        """A worker tells what has become of jobs and claims others, some times; answers are lost, or the database crashes."""
         worker = self.draw_worker(data)
-        told = self.draw_outcomes(data, worker)
-        if ending == "undone":
-            worker.session.execute(STATEMENTS["begin"], {})
-        exchanged = self.ask(worker, told, limit, queues, concurrency)
-        if ending == "undone":
-            worker.session.execute(STATEMENTS["rollback"], {})
-            return
-        self.check(worker, told, exchanged, limit, queues, concurrency, is_heard=ending == "heard")
+        for ending in endings:
+            limit = data.draw(st.integers(0, 4), "limit")
+            told = self.draw_outcomes(data, worker)
+            if ending == "undone":
+                self.session.execute(STATEMENTS["begin"], {})
+                try:
+                    self.ask(worker, told, limit, queues, concurrency)
+                finally:
+                    self.session.execute(STATEMENTS["rollback"], {})
+            else:
+                exchanged = self.ask(worker, told, limit, queues, concurrency)
+                self.check(worker, told, exchanged, limit, queues, concurrency, is_heard=ending == "heard")
+
+    @rule(data=st.data(), limit=st.integers(1, 4), queues=st.sampled_from([None, None, ["a"]]))
+    def claim(self, data: st.DataObject, limit: int, queues: list[str] | None) -> None:
+        worker = self.draw_worker(data)
+        self.place_all(worker)
+        self.check(worker, [], self.ask(worker, [], limit, queues, limit), limit, queues, limit)
 
     @rule(data=st.data(), limit=st.integers(1, 4))
     def work(self, data: st.DataObject, limit: int) -> None:
@@ -200,24 +229,24 @@ class Machine(RuleBasedStateMachine):
         """A worker that has connected anew gives back what it does not know."""
         worker = self.draw_worker(data)
         if how == "disown":
-            assert set(worker.manager.disown(worker.id, worker.known)) == self.queue.disowns(worker.id, set(worker.known))
+            assert set(worker.manager.disown(worker.id, worker.known)) == self.queue.disowns(
+                worker.id, set(worker.known)
+            )
             return
         found = worker.manager.list_unknown_claims(worker.id, worker.known)
         assert {each.id for each in found} == self.queue.held_by(worker.id) - worker.known.keys()
         assert all(self.queue.holds(worker.id, each.id, each.claim) for each in found)
         self.check(worker, found, self.ask(worker, found, 0, None, 4), 0, None, 4)
 
-    @rule(data=st.data())
-    def forget(self, data: st.DataObject) -> None:
-        """A worker is killed, and what it knew with it."""
+    @rule(data=st.data(), forgets=st.booleans(), is_rescued=st.sampled_from([True, True, False]))
+    def fail(self, data: st.DataObject, forgets: bool, is_rescued: bool) -> None:
+        """A worker is killed, and what it knew with it; or it is stopped for longer than its lease, and goes on when it wakes."""
         worker = self.draw_worker(data)
-        worker.known, worker.past, worker.apart = {}, [], None
+        if forgets:
+            worker.known, worker.told, worker.past, worker.apart = {}, [], [], None
         self.fall_silent(worker)
-
-    @rule(data=st.data())
-    def pause(self, data: st.DataObject) -> None:
-        """A worker is stopped for longer than its lease; when it wakes, it goes on with what it knows."""
-        self.fall_silent(self.draw_worker(data))
+        if is_rescued:
+            self.rescue()
 
     @rule(data=st.data())
     def beat(self, data: st.DataObject) -> None:
@@ -227,9 +256,9 @@ class Machine(RuleBasedStateMachine):
         held = self.queue.held_by(worker.id)
         assert set(heartbeat.aborts) == {id_ for id_ in held if self.queue.jobs[id_].abort_requested}
 
-    @rule(data=st.data())
-    def rescue(self, data: st.DataObject) -> None:
-        assert self.draw_worker(data).manager.rescue(LIVES, 0.0) == self.queue.rescues()
+    @rule()
+    def rescue(self) -> None:
+        assert self.workers[0].manager.rescue(LIVES, 0.0) == self.queue.rescues()
 
     @rule(data=st.data())
     def unregister(self, data: st.DataObject) -> None:
@@ -242,7 +271,9 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def every_job_is_as_promised(self) -> None:
         found = self.manager.list_jobs()
-        assert sorted(job.id or 0 for job in found) == sorted(self.queue.jobs), "a job was lost, doubled, or not deleted"
+        assert sorted(job.id or 0 for job in found) == sorted(self.queue.jobs), (
+            "a job was lost, doubled, or not deleted"
+        )
         for job in found:
             assert job.id is not None
             promised = self.queue.jobs[job.id]
@@ -256,11 +287,10 @@ class Machine(RuleBasedStateMachine):
                 assert self.finished.setdefault(job.id, job) == job, "a job that has ended has changed"
 
     def teardown(self) -> None:
-        with self.closing:
-            if self.at_commit is not None:
-                self.end_transaction(False)
-            if self.workers:
-                self.everything_ends()
+        if self.at_commit is not None:
+            self.end_transaction(False)
+        if self.workers and sys.exc_info()[0] is None:  # otherwise a promise was broken already
+            self.everything_ends()
 
     def everything_ends(self) -> None:
         """All are dead but one, who finds every job in the end."""
@@ -327,7 +357,8 @@ class Machine(RuleBasedStateMachine):
                     worker.known.pop(outcome.id, None)
             worker.known |= {job.id: job.claim for job in exchanged.jobs if job.id is not None}
             worker.apart = exchanged.apart
-        worker.past = told or worker.past
+            worker.past += worker.known.items() - set(worker.past)
+        worker.told = told or worker.told
 
     def place_all(self, worker: Simulated) -> None:
         """Make due what is due, and place until there is nothing to place."""
@@ -368,15 +399,18 @@ class Machine(RuleBasedStateMachine):
         return data.draw(st.sampled_from(ids), "job")
 
     def draw_worker(self, data: st.DataObject) -> Simulated:
-        return self.workers[data.draw(st.integers(0, len(self.workers) - 1), "worker")]
+        """Choose a worker, rather one that is alive; one that is dead only if it knows of something."""
+        alive = [worker for worker in self.workers if self.queue.is_alive(worker.id)]
+        zombies = [worker for worker in self.workers if worker.known and worker not in alive]
+        return data.draw(st.sampled_from(alive * 2 + zombies or self.workers), "worker")
 
     def draw_outcomes(self, data: st.DataObject, worker: Simulated) -> list[Outcome]:
         """Choose what a worker tells: of what it has, or once more what it has told."""
-        if worker.past and data.draw(st.sampled_from([False, False, False, True]), "again"):
-            return worker.past
-        if not worker.known:
+        if worker.told and data.draw(st.sampled_from([False, False, False, True]), "again"):
+            return worker.told
+        if not worker.past:
             return []
-        known = st.sampled_from(sorted(worker.known.items()))
+        known = st.sampled_from(sorted(worker.known.items()) * 3 + worker.past)
         chosen = data.draw(st.lists(known, max_size=3, unique_by=lambda each: each[0]), "jobs")
         return [self.draw_outcome(data, *each) for each in chosen]
 
@@ -389,11 +423,12 @@ class Machine(RuleBasedStateMachine):
             st.just(job_id),
             st.just(claim),
             st.just(ERROR),
-            retry_in=st.sampled_from([None, LATER]),
+            retry_in=st.sampled_from([None, None, LATER]),
             priority=st.none() | PRIORITIES,
             lock=LOCKS,
         )
-        return data.draw(ended | retried | st.just(HandedBack(job_id, claim)), "outcome")
+        handed_back = st.just(HandedBack(job_id, claim))
+        return data.draw(ended | retried | handed_back, "outcome")
 
 
 @pytest.mark.timeout(600)
@@ -406,19 +441,43 @@ def test_the_queue_keeps_its_promises_whatever_is_done_and_wherever_it_crashes(
 def run(dsn: str, tables: list[str], observer: psycopg.Connection, **options: Any) -> None:
     """Have hypothesis look for what breaks a promise."""
     deletions = "".join(f"delete from {table};" for table in tables).encode()
-    machine = type("Found", (Machine,), {"dsn": dsn, "observer": observer, "deletions": deletions})
+    connector = SyncPsycopgConnector(dsn, min_size=1, max_size=2, options="-c lock_timeout=5s")
     options = {"max_examples": EXAMPLES, "stateful_step_count": STEPS, **options}
-    run_state_machine_as_test(
-        machine, settings=settings(deadline=None, suppress_health_check=list(HealthCheck), **options)
-    )
+    with contextlib.ExitStack() as closing:
+        connector.open()
+        closing.callback(connector.close)
+        session = connector.session()
+        closing.callback(session.close)
+        transaction = closing.enter_context(contextlib.closing(psycopg.connect(dsn)))
+        parts = {"connector": connector, "session": session, "transaction": transaction}
+        machine = type("Found", (Machine,), {**parts, "observer": observer, "deletions": deletions})
+        run_state_machine_as_test(
+            machine, settings=settings(deadline=None, suppress_health_check=list(HealthCheck), **options)
+        )
 
 
 BREAKS = {
-    "an outcome of an earlier claim counts": ("exchange", "j.id = outcome.id and j.claim = outcome.claim", "j.id = outcome.id"),
-    "an outcome of a lost job counts": ("exchange", "j.claim = outcome.claim and j.worker_id = p_worker", "j.claim = outcome.claim"),
+    "an outcome of an earlier claim counts": (
+        "exchange",
+        "j.id = outcome.id and j.claim = outcome.claim",
+        "j.id = outcome.id",
+    ),
+    "an outcome of a lost job counts": (
+        "exchange",
+        "j.claim = outcome.claim and j.worker_id = p_worker",
+        "j.claim = outcome.claim",
+    ),
     "a retry of an earlier claim counts": ("put_back", "j.id = o.id and j.claim = o.claim", "j.id = o.id"),
-    "a job that runs is claimed": ("exchange", "where j.hold = @ready and j.worker_id is null\n", "where j.hold = @ready\n"),
-    "the oldest job goes first": ("exchange", "order by j.priority desc, j.id limit p_limit for", "order by j.id limit p_limit for"),
+    "a job that runs is claimed": (
+        "exchange",
+        "where j.hold = @ready and j.worker_id is null\n",
+        "where j.hold = @ready\n",
+    ),
+    "the oldest job goes first": (
+        "exchange",
+        "order by j.priority desc, j.id limit p_limit for",
+        "order by j.id limit p_limit for",
+    ),
     "the dead claim jobs": ("exchange", "and not w.dead and w.expires_at > now() for key", "for key"),
     "a claim keeps the queueing lock": ("exchange", "waiting_queueing_lock = null,", ""),
     "what is due stays": ("exchange", "if v_due <= now() then", "if v_due < now() - interval '1 day' then"),
@@ -427,29 +486,66 @@ BREAKS = {
     "the oldest of a lock is placed": ("place", "order by b.priority desc, b.id", "order by b.id"),
     "a better job waits": ("place", "if v_better is not null", "if false"),
     "a running head is replaced": ("place", "where head.worker_id is null and (", "where ("),
-    "the placed are forgotten": ("place", "select coalesce(array_agg(distinct lock), '{}') into v_noted from noted", "select '{}' into v_noted"),
+    "the placed are forgotten": (
+        "place",
+        "select coalesce(array_agg(distinct lock), '{}') into v_noted from noted",
+        "select '{}' into v_noted",
+    ),
     "a cancelled head is not missed": ("cancel_jobs", "where lock is not null and hold in (@heads)", "where false"),
     "a running job is cancelled": ("lock_jobs", "and (j.worker_id is not null) = p_running order", "order"),
     "a job kills one worker more": ("rescue", "j.losses + 1 >= p_max_losses", "j.losses >= p_max_losses"),
-    "a death is no attempt": ("rescue", "attempts = j.attempts + (j.claimed_ahead is not true)::integer", "attempts = j.attempts"),
+    "a death is no attempt": (
+        "rescue",
+        "attempts = j.attempts + (j.claimed_ahead is not true)::integer",
+        "attempts = j.attempts",
+    ),
     "a suspicious job runs beside others": ("rescue", "j.doubts + 1 >= @apart_from", "false"),
-    "a worker is forgotten with its jobs": ("rescue", "and not exists (select from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id = w.id)", ""),
-    "a retry by hand keeps the claim": ("retry_by_id", "worker_id = null, started_at = null, scheduled_at", "started_at = null, scheduled_at"),
-    "a retry by hand forgets its lock": ("retry_by_id", "if v_old.lock is not null and v_old.hold in (@heads)", "if false"),
+    "a worker is forgotten with its jobs": (
+        "rescue",
+        "and not exists (select from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id = w.id)",
+        "",
+    ),
+    "a retry by hand keeps the claim": (
+        "retry_by_id",
+        "worker_id = null, started_at = null, scheduled_at",
+        "started_at = null, scheduled_at",
+    ),
+    "a retry by hand forgets its lock": (
+        "retry_by_id",
+        "if v_old.lock is not null and v_old.hold in (@heads)",
+        "if false",
+    ),
     "a retry comes at once": ("put_back", "when mine.due_at > now() then @scheduled ", "when false then @scheduled "),
 }
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("broken", BREAKS)
-def test_the_model_notices_a_broken_promise(broken: str, dsn: str, tables: list[str], observer: psycopg.Connection) -> None:
+def test_the_model_notices_a_broken_promise(
+    broken: str, dsn: str, tables: list[str], observer: psycopg.Connection
+) -> None:
     name, old, new = BREAKS[broken]
     text = resources.files("adjourn.sql").joinpath("functions", f"{name}_v1.sql").read_text("utf-8")
     assert old in text
     try:
-        observer.execute(render(text.replace(old, new).replace("create function", "create or replace function"), "adjourn").encode(), prepare=False)
+        observer.execute(
+            render(text.replace(old, new).replace("create function", "create or replace function"), "adjourn").encode(),
+            prepare=False,
+        )
         with pytest.raises(BaseException) as caught:
-            run(dsn, tables, observer, phases=[Phase.generate], derandomize=True, database=None, print_blob=False, verbosity=Verbosity.quiet, report_multiple_bugs=False)
+            run(
+                dsn,
+                tables,
+                observer,
+                phases=[Phase.generate],
+                derandomize=True,
+                database=None,
+                print_blob=False,
+                verbosity=Verbosity.quiet,
+                report_multiple_bugs=False,
+            )
         print(broken, "::", repr(caught.value)[:300])
     finally:
-        observer.execute(render(text.replace("create function", "create or replace function"), "adjourn").encode(), prepare=False)
+        observer.execute(
+            render(text.replace("create function", "create or replace function"), "adjourn").encode(), prepare=False
+        )

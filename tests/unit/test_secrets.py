@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import socket
+import struct
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 import adjourn
 from adjourn.contrib.sqlalchemy import SQLAlchemyConnector, SQLAlchemyPsycopg2Connector, SQLAlchemyPsycopgConnector
@@ -123,3 +125,38 @@ def test_a_server_that_cannot_be_reached_is_named_without_the_password(
     caplog.set_level(logging.DEBUG)
     error = check(name, f"postgresql://me:{SECRET}@127.0.0.1:1/db", caplog)
     assert "127.0.0.1" in str(error)
+
+
+class Refusing:
+    """A server that asks for the password in clear text, and refuses whatever it gets."""
+
+    def __init__(self) -> None:
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.heard: list[bytes] = []
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:  # closed
+                return
+            with connection, contextlib.suppress(OSError):
+                connection.settimeout(5)
+                while (start := connection.recv(10_000)) and start[4:8] in (b"\x04\xd2\x16\x2f", b"\x04\xd2\x16\x30"):
+                    connection.sendall(b"N")  # neither TLS nor GSS
+                connection.sendall(b"R" + struct.pack("!ii", 8, 3))
+                self.heard.append(connection.recv(10_000))
+                fields = b'SFATAL\0VFATAL\0C28P01\0Mpassword authentication failed for user "me"\0\0'
+                connection.sendall(b"E" + struct.pack("!i", len(fields) + 4) + fields)
+
+
+@pytest.mark.parametrize("name", CONNECTORS)
+def test_a_password_that_the_server_refuses_is_not_shown(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    server = Refusing()
+    with server.socket:
+        error = check(name, f"postgresql://me:{SECRET}@127.0.0.1:{server.port}/db", caplog)
+    assert SECRET.encode() in b"".join(server.heard)
+    assert "password authentication failed" in str(error)
