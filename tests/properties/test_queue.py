@@ -33,9 +33,10 @@ from adjourn.sql.templates import render
 from properties.queue_model import LIVES, RUNNING, WAITING, Promised, Queue
 
 EXAMPLES = int(os.environ.get("ADJOURN_TEST_EXAMPLES", "100"))
-STEPS = 40
+STEPS = 50
 ERROR = '{"message": "it failed"}'
 LATER = 3600.0
+NOW_AND_THEN = st.sampled_from([False, False, True])
 QUEUES = st.sampled_from(["a", "b"])
 LOCKS = st.sampled_from([None, "l", "l", "m"])
 PRIORITIES = st.integers(-1, 1)
@@ -88,7 +89,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(
         new=st.lists(NEW, min_size=1, max_size=4),
-        is_kept=st.sampled_from([False, False, True]),
+        is_kept=NOW_AND_THEN,
     )
     def defer(self, new: list[tuple[str, int, str | None, str | None, bool]], is_kept: bool) -> None:
         """Store some jobs, or none; perhaps in a transaction that stays open."""
@@ -117,8 +118,14 @@ class Machine(RuleBasedStateMachine):
             promised = Promised(job.id, job.queue, job.priority, job.lock, job.queueing_lock, due)
             self.happens(is_kept, lambda promised=promised: self.queue.defers(promised))
 
-    @rule(data=st.data(), abort=st.booleans(), delete=st.booleans(), is_kept=st.booleans())
-    def cancel(self, data: st.DataObject, abort: bool, delete: bool, is_kept: bool) -> None:
+    @rule(queueing_lock=st.sampled_from(["q", "r"]), lock=LOCKS)
+    def defer_one(self, queueing_lock: str, lock: str | None) -> None:
+        self.defer([("a", 0, lock, queueing_lock, False)], is_kept=False)
+
+    @rule(data=st.data(), abort=st.booleans(), delete=st.booleans(), is_kept=NOW_AND_THEN, is_placed=st.booleans())
+    def cancel(self, data: st.DataObject, abort: bool, delete: bool, is_kept: bool, is_placed: bool) -> None:
+        if is_placed:
+            self.place_all(self.workers[0])
         if (job_id := self.draw_job(data)) is None:
             return
         answer = self.manager.cancel_job_by_id(job_id, abort, delete, **self.where(is_kept))
@@ -129,10 +136,19 @@ class Machine(RuleBasedStateMachine):
             self.keep(is_kept, job_id)
             self.happens(is_kept, lambda: self.queue.cancels(job_id, abort=abort, delete=delete))
 
-    @rule(data=st.data(), delayed=st.booleans(), priority=st.none() | PRIORITIES, lock=LOCKS, is_kept=st.booleans())
+    @rule(
+        data=st.data(),
+        delayed=st.booleans(),
+        priority=st.none() | PRIORITIES,
+        lock=LOCKS,
+        is_kept=NOW_AND_THEN,
+        is_placed=st.booleans(),
+    )
     def retry_by_hand(
-        self, data: st.DataObject, delayed: bool, priority: int | None, lock: str | None, is_kept: bool
+        self, data: st.DataObject, delayed: bool, priority: int | None, lock: str | None, is_kept: bool, is_placed: bool
     ) -> None:
+        if is_placed:
+            self.place_all(self.workers[0])
         if (job_id := self.draw_job(data)) is None:
             return
         is_kept = is_kept and job_id not in self.finished
@@ -532,7 +548,7 @@ def test_the_model_notices_a_broken_promise(
             render(text.replace(old, new).replace("create function", "create or replace function"), "adjourn").encode(),
             prepare=False,
         )
-        with pytest.raises(BaseException) as caught:
+        with pytest.raises(BaseException) as caught:  # noqa: PT011 -- an assertion, or an error of the server's
             run(
                 dsn,
                 tables,
