@@ -32,7 +32,7 @@ from adjourn.manager import JobManager
 from adjourn.sql.templates import render
 from properties.queue_model import LIVES, RUNNING, WAITING, Promised, Queue
 
-EXAMPLES = int(os.environ.get("ADJOURN_TEST_EXAMPLES", "100"))
+EXAMPLES = int(os.environ.get("ADJOURN_TEST_EXAMPLES", "60"))
 STEPS = 50
 ERROR = '{"message": "it failed"}'
 LATER = 3600.0
@@ -373,7 +373,7 @@ class Machine(RuleBasedStateMachine):
                     worker.known.pop(outcome.id, None)
             worker.known |= {job.id: job.claim for job in exchanged.jobs if job.id is not None}
             worker.apart = exchanged.apart
-            worker.past += worker.known.items() - set(worker.past)
+            worker.past += [claim for claim in worker.known.items() if claim not in worker.past]
         worker.told = told or worker.told
 
     def place_all(self, worker: Simulated) -> None:
@@ -456,7 +456,9 @@ def test_the_queue_keeps_its_promises_whatever_is_done_and_wherever_it_crashes(
 
 def run(dsn: str, tables: list[str], observer: psycopg.Connection, **options: Any) -> None:
     """Have hypothesis look for what breaks a promise."""
-    deletions = "".join(f"delete from {table};" for table in tables).encode()
+    # Each example has the same ids, so that hypothesis can repeat it.
+    sequences = [f"select setval('adjourn.adjourn_{table}_id_seq', 1, false);" for table in ("jobs", "workers")]
+    deletions = "".join([*(f"delete from {table};" for table in tables), *sequences]).encode()
     connector = SyncPsycopgConnector(dsn, min_size=1, max_size=2, options="-c lock_timeout=5s")
     options = {"max_examples": EXAMPLES, "stateful_step_count": STEPS, **options}
     with contextlib.ExitStack() as closing:
