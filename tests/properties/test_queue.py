@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 from collections.abc import Callable
@@ -116,7 +117,7 @@ class Machine(RuleBasedStateMachine):
             assert job.id is not None
             due = job.schedule_in is None
             promised = Promised(job.id, job.queue, job.priority, job.lock, job.queueing_lock, due)
-            self.happens(is_kept, lambda promised=promised: self.queue.defers(promised))
+            self.happens(is_kept, functools.partial(self.queue.defers, promised))
 
     @rule(queueing_lock=st.sampled_from(["q", "r"]), lock=LOCKS)
     def defer_one(self, queueing_lock: str, lock: str | None) -> None:
@@ -153,9 +154,8 @@ class Machine(RuleBasedStateMachine):
             return
         is_kept = is_kept and job_id not in self.finished
         (now,) = self.observer.execute("select now() + interval '1 hour'").fetchone() or ()
-        call = lambda: self.manager.retry_job_by_id(  # noqa: E731
-            job_id, now if delayed else None, priority, None, lock, **self.where(is_kept)
-        )
+        at = now if delayed else None
+        call = functools.partial(self.manager.retry_job_by_id, job_id, at, priority, None, lock, **self.where(is_kept))
         if job_id not in self.queue.jobs:
             with pytest.raises(NoResult):
                 call()
@@ -249,10 +249,10 @@ class Machine(RuleBasedStateMachine):
                 worker.id, set(worker.known)
             )
             return
-        found = worker.manager.list_unknown_claims(worker.id, worker.known)
+        found: list[HandedBack] = worker.manager.list_unknown_claims(worker.id, worker.known)
         assert {each.id for each in found} == self.queue.held_by(worker.id) - worker.known.keys()
         assert all(self.queue.holds(worker.id, each.id, each.claim) for each in found)
-        self.check(worker, found, self.ask(worker, found, 0, None, 4), 0, None, 4)
+        self.check(worker, [*found], self.ask(worker, [*found], 0, None, 4), 0, None, 4)
 
     @rule(data=st.data(), forgets=st.booleans(), is_rescued=st.sampled_from([True, True, False]))
     def fail(self, data: st.DataObject, forgets: bool, is_rescued: bool) -> None:
@@ -271,6 +271,44 @@ class Machine(RuleBasedStateMachine):
         assert heartbeat.alive == self.queue.heartbeat(worker.id)
         held = self.queue.held_by(worker.id)
         assert set(heartbeat.aborts) == {id_ for id_ in held if self.queue.jobs[id_].abort_requested}
+
+    @rule(times=st.integers(1, LIVES))
+    def fail_often(self, times: int) -> None:
+        """One worker after the other is killed while it runs the best job."""
+        for _ in range(times):
+            worker = Simulated(self.worker_manager)
+            self.queue.registers(worker.id)
+            self.place_all(worker)
+            self.check(worker, [], self.ask(worker, [], 1, None, 1), 1, None, 1)
+            self.fall_silent(worker)
+            self.rescue()
+
+    @precondition(lambda self: self.at_commit is None)
+    @rule(data=st.data())
+    def fail_while_a_job_is_kept(self, data: st.DataObject) -> None:
+        """A worker is killed while a program keeps the row of one of its jobs, which is rescued later."""
+        worker = self.draw_worker(data)
+        held = sorted(self.queue.held_by(worker.id))
+        if held:
+            assert self.manager.cancel_job_by_id(held[0], True, connection=self.transaction)
+            self.keep(True, held[0])
+            self.happens(True, functools.partial(self.queue.cancels, held[0], abort=True, delete=False))
+        self.fall_silent(worker)
+        self.rescue()
+
+    @rule(data=st.data())
+    def cancel_a_head(self, data: st.DataObject) -> None:
+        """The next job of a lock is cancelled before it is claimed."""
+        worker = self.draw_worker(data)
+        self.place_all(worker)
+        ready = [job for job in self.queue.jobs.values() if job.is_ready and job.id not in self.queue.kept]
+        for lock in ("l", "m"):
+            waiting = sorted((job for job in ready if job.lock == lock), key=lambda job: job.rank)
+            if waiting:
+                assert self.manager.cancel_job_by_id(waiting[0].id)
+                self.queue.cancels(waiting[0].id, abort=False, delete=False)
+        self.place_all(worker)
+        self.check(worker, [], self.ask(worker, [], 4, None, 4), 4, None, 4)
 
     @rule()
     def rescue(self) -> None:
@@ -411,6 +449,7 @@ class Machine(RuleBasedStateMachine):
         """Choose a job that no open transaction keeps, rather one that waits or runs; or one that is gone."""
         free = [job for job in self.queue.jobs.values() if job.id not in self.queue.kept]
         live = [job.id for job in free if job.status in (WAITING, RUNNING)]
+        live += [job.id for job in free if job.is_ready and job.lock is not None] * 2
         ids = live * 3 + [job.id for job in free] + [10**9]
         return data.draw(st.sampled_from(ids), "job")
 
@@ -503,7 +542,6 @@ BREAKS = {
     "nobody is promoted": ("exchange", "v_promoted := @schema.adjourn_promote_v1(v_freed);", "null;"),
     "the oldest of a lock is placed": ("place", "order by b.priority desc, b.id", "order by b.id"),
     "a better job waits": ("place", "if v_better is not null", "if false"),
-    "a running head is replaced": ("place", "where head.worker_id is null and (", "where ("),
     "the placed are forgotten": (
         "place",
         "select coalesce(array_agg(distinct lock), '{}') into v_noted from noted",
