@@ -594,6 +594,7 @@ def test_the_model_notices_a_broken_promise(
                 tables,
                 observer,
                 phases=[Phase.generate],
+                max_examples=10 * EXAMPLES,
                 derandomize=True,
                 database=None,
                 print_blob=False,
