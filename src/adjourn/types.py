@@ -95,7 +95,7 @@ class Statement:
         The SQL.
     may_take_long
         Whether the server may rightly take minutes for it, so that a connector allows it more than its
-        ``response_timeout``: a change of the schema, or a deletion of many rows.
+        ``response_timeout``: a change of the schema, or a batch or a deletion of many rows.
     """
 
     name: str

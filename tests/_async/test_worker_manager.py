@@ -148,10 +148,23 @@ async def test_a_claim_whose_answer_was_lost_is_put_back(
 ) -> None:
     ids = await app.configure_task("any").batch_defer_async({}, {}, {})
     await claim_async(manager, worker)
-    assert await manager.list_unknown_claims_async(worker, ids[:2]) == [HandedBack(ids[2], 1)]
-    assert await manager.disown_async(worker, ids[:1]) == ids[1:]
-    assert await manager.list_unknown_claims_async(worker, ids[:1]) == []
+    assert await manager.list_unknown_claims_async(worker, [(ids[0], 1), (ids[1], 1)]) == [HandedBack(ids[2], 1)]
+    assert await manager.disown_async(worker, [(ids[0], 1)]) == ids[1:]
+    assert await manager.list_unknown_claims_async(worker, [(ids[0], 1)]) == []
     assert [job.id for job in (await claim_async(manager, worker)).jobs] == ids[1:]
+
+
+async def test_a_claim_whose_answer_was_lost_is_put_back_though_an_older_claim_of_the_job_is_known(
+    app: adjourn.App, manager: AsyncWorkerManager, worker: int
+) -> None:
+    job_id = await app.configure_task("any").defer_async()
+    (job,) = (await claim_async(manager, worker)).jobs
+    # This answer is lost: it tells that the retry is stored, and that the job is this worker's again.
+    again = Retried(job_id, job.claim)
+    (claimed,) = (await manager.exchange_async(worker, [again], limit=1, queues=None)).jobs
+    assert (claimed.id, claimed.claim) == (job_id, 2)
+    assert await manager.disown_async(worker, [(job_id, 1)]) == [job_id]
+    assert [each.claim for each in (await claim_async(manager, worker)).jobs] == [3]
 
 
 async def test_a_locked_job_is_placed_before_it_can_be_claimed(
@@ -236,7 +249,7 @@ async def test_a_worker_that_finds_too_little_is_told_of_new_jobs(
     assert (len(exchanged.jobs), exchanged.repeat) == (1, True)
     assert (await claim_async(manager, worker)).repeat is False
     await app.configure_task("any").defer_async()
-    assert await listener.wait_for_notifications_async(5) == [""]
+    assert await listener.wait_for_notifications_async(5) == [str(worker)]
     exchanged = await manager.exchange_async(worker, (), limit=1, queues=None, busy=True)
     assert len(exchanged.jobs) == 1
     await app.configure_task("any").defer_async()
@@ -381,7 +394,7 @@ async def test_outcomes_find_their_jobs_one_by_one_however_many_there_are(
     async def pages_read_async(outcomes: tuple[Outcome, ...]) -> int:
         parameters = {
             "worker_id": worker,
-            "outcomes": dump_outcomes(outcomes),
+            **dump_outcomes(outcomes),
             "limit": 0,
             "queues": None,
             "busy": False,

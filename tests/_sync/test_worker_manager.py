@@ -143,10 +143,23 @@ def test_nobody_is_declared_dead_just_after_the_server_has_started(
 def test_a_claim_whose_answer_was_lost_is_put_back(app: adjourn.App, manager: SyncWorkerManager, worker: int) -> None:
     ids = app.configure_task("any").batch_defer({}, {}, {})
     claim(manager, worker)
-    assert manager.list_unknown_claims(worker, ids[:2]) == [HandedBack(ids[2], 1)]
-    assert manager.disown(worker, ids[:1]) == ids[1:]
-    assert manager.list_unknown_claims(worker, ids[:1]) == []
+    assert manager.list_unknown_claims(worker, [(ids[0], 1), (ids[1], 1)]) == [HandedBack(ids[2], 1)]
+    assert manager.disown(worker, [(ids[0], 1)]) == ids[1:]
+    assert manager.list_unknown_claims(worker, [(ids[0], 1)]) == []
     assert [job.id for job in claim(manager, worker).jobs] == ids[1:]
+
+
+def test_a_claim_whose_answer_was_lost_is_put_back_though_an_older_claim_of_the_job_is_known(
+    app: adjourn.App, manager: SyncWorkerManager, worker: int
+) -> None:
+    job_id = app.configure_task("any").defer()
+    (job,) = claim(manager, worker).jobs
+    # This answer is lost: it tells that the retry is stored, and that the job is this worker's again.
+    again = Retried(job_id, job.claim)
+    (claimed,) = manager.exchange(worker, [again], limit=1, queues=None).jobs
+    assert (claimed.id, claimed.claim) == (job_id, 2)
+    assert manager.disown(worker, [(job_id, 1)]) == [job_id]
+    assert [each.claim for each in claim(manager, worker).jobs] == [3]
 
 
 def test_a_locked_job_is_placed_before_it_can_be_claimed(
@@ -227,7 +240,7 @@ def test_a_worker_that_finds_too_little_is_told_of_new_jobs(
     assert (len(exchanged.jobs), exchanged.repeat) == (1, True)
     assert claim(manager, worker).repeat is False
     app.configure_task("any").defer()
-    assert listener.wait_for_notifications(5) == [""]
+    assert listener.wait_for_notifications(5) == [str(worker)]
     exchanged = manager.exchange(worker, (), limit=1, queues=None, busy=True)
     assert len(exchanged.jobs) == 1
     app.configure_task("any").defer()
@@ -370,7 +383,7 @@ def test_outcomes_find_their_jobs_one_by_one_however_many_there_are(
     def pages_read(outcomes: tuple[Outcome, ...]) -> int:
         parameters = {
             "worker_id": worker,
-            "outcomes": dump_outcomes(outcomes),
+            **dump_outcomes(outcomes),
             "limit": 0,
             "queues": None,
             "busy": False,

@@ -274,7 +274,8 @@ def test_the_path_of_the_migrations_exists(offline: CommandLine) -> None:
 
 def test_healthchecks_of_what_is_healthy_are_all_ok(command: CommandLine) -> None:
     outcome = command("healthchecks")
-    assert (outcome.code, outcome.output) == (0, f"App: OK\nDatabase connection: OK\nSchema version {VERSION}: OK\n")
+    checks = f"App: OK\nDatabase connection: OK\nSchema version {VERSION}: OK\nJobs can be stored and run: OK\n"
+    assert (outcome.code, outcome.output) == (0, checks)
 
 
 def test_healthchecks_stop_at_what_is_missing(command: CommandLine) -> None:

@@ -121,7 +121,7 @@ def test_a_schema_s_name_goes_with_reading_only() -> None:
     command = [sys.executable, "-m", "adjourn", "schema", "--version", "--schema", "x"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
-    assert "--schema goes with --read only" in done.stderr
+    assert "--schema goes with --read and --roles only" in done.stderr
 
 
 # Drivers

@@ -18,6 +18,7 @@ import pytest
 
 from adjourn import sql
 from adjourn.sql.templates import render
+from support.outcomes import outcome_parameters
 
 PAIR_SECONDS = float(os.environ.get("ADJOURN_TEST_PAIR_SECONDS", "0.03"))
 MELEE_SECONDS = 50 * PAIR_SECONDS
@@ -90,7 +91,7 @@ class Actor:
         rows = self.run(
             "exchange",
             worker_id=self.worker_id,
-            outcomes=json.dumps(told) if told else None,
+            **outcome_parameters(told),
             limit=limit,
             queues=self.random.choice([None, '{"default"}']),
             busy=self.random.random() < 0.5,
@@ -161,7 +162,7 @@ def tell_all_and_claim(actor: Actor) -> None:
 def disown(actor: Actor) -> None:
     for id_ in actor.some_jobs():
         del actor.jobs[id_]
-    actor.run("disown", worker_id=actor.worker_id, known=list(actor.jobs))
+    actor.run("disown", worker_id=actor.worker_id, known=list(actor.jobs), claims=list(actor.jobs.values()))
 
 
 def beat(actor: Actor) -> None:

@@ -19,7 +19,7 @@ from torture.scenarios import SCENARIOS
 from torture.trial import Trial
 
 SECONDS = 2.0
-SCENARIOS_HERE = ("killed backends", "cut connections", "truncated answers", "old transaction")
+SCENARIOS_HERE = ("killed backends", "cut connections", "truncated answers", "black hole", "old transaction")
 
 
 class SharedServer:

@@ -247,9 +247,13 @@ class Queue:
                 assert len(got) == limit, f"job {job.id} can run, and was not claimed"
                 assert all(each.rank < job.rank for each in got), f"job {job.id} was passed over"
 
-    def disowns(self, worker: int, known: set[int]) -> set[int]:
+    def unknown_to(self, worker: int, known: dict[int, int]) -> set[int]:
+        """What a worker has by a claim that it does not know."""
+        return {job_id for job_id in self.held_by(worker) if known.get(job_id) != self.jobs[job_id].claim}
+
+    def disowns(self, worker: int, known: dict[int, int]) -> set[int]:
         """What a worker has claimed without knowing goes back."""
-        lost = self.held_by(worker) - known - self.kept
+        lost = self.unknown_to(worker, known) - self.kept
         for job_id in lost:
             self.jobs[job_id].put_back()
             self.returns(self.jobs[job_id])

@@ -383,18 +383,18 @@ class Databases(RuleBasedStateMachine):
     @rule(data=st.data())
     def disown(self, data: st.DataObject) -> None:
         worker = self.draw_worker(data)
-        known = [number for number, _, _ in self.draw_claims(data, worker)]
+        known = [(number, claim) for number, claim, _ in self.draw_claims(data, worker)]
         self.both(
             lambda side: [
                 (side.numbers([back.id]), back.claim)
                 for back in side.worker.list_unknown_claims(
-                    side.worker_id(worker), [side.job(number) for number in known]
+                    side.worker_id(worker), [(side.job(number), claim) for number, claim in known]
                 )
             ]
         )
         self.both(
             lambda side: side.numbers(
-                side.worker.disown(side.worker_id(worker), [side.job(number) for number in known])
+                side.worker.disown(side.worker_id(worker), [(side.job(number), claim) for number, claim in known])
             )
         )
 

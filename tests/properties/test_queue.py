@@ -245,12 +245,12 @@ class Machine(RuleBasedStateMachine):
         """A worker that has connected anew gives back what it does not know."""
         worker = self.draw_worker(data)
         if how == "disown":
-            assert set(worker.manager.disown(worker.id, worker.known)) == self.queue.disowns(
-                worker.id, set(worker.known)
+            assert set(worker.manager.disown(worker.id, worker.known.items())) == self.queue.disowns(
+                worker.id, worker.known
             )
             return
-        found: list[HandedBack] = worker.manager.list_unknown_claims(worker.id, worker.known)
-        assert {each.id for each in found} == self.queue.held_by(worker.id) - worker.known.keys()
+        found: list[HandedBack] = worker.manager.list_unknown_claims(worker.id, worker.known.items())
+        assert {each.id for each in found} == self.queue.unknown_to(worker.id, worker.known)
         assert all(self.queue.holds(worker.id, each.id, each.claim) for each in found)
         self.check(worker, [*found], self.ask(worker, [*found], 0, None, 4), 0, None, 4)
 

@@ -239,8 +239,10 @@ def doubled(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[s
     for id_, runs in story.runs.items():
         if len({run.claim for run in runs}) < len(runs):
             yield f"job {id_} was run twice by one claim: {_told(runs)}"
-        again = len(runs) - 1 - sum(run.how in ("raised", "cancelled") for run in runs[:-1])
-        if again > 0 and (id_ not in jobs or again > jobs[id_].losses):
+        rerun = [run for run in runs[:-1] if run.how not in ("raised", "cancelled")]
+        # A job that was claimed ahead, and has begun since, counts no loss when its worker dies.
+        lost = sum(run.pid in story.killed.keys() | story.paused for run in rerun)
+        if rerun and (id_ not in jobs or len(rerun) > max(jobs[id_].losses, lost)):
             yield f"job {id_} was run {len(runs)} times, losses {jobs[id_].losses if id_ in jobs else '?'}: {_told(runs)}"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import json
 import os
 import random
@@ -18,7 +17,6 @@ from typing import Any
 
 from psycopg.conninfo import make_conninfo
 
-import adjourn
 from adjourn.embedded.cluster import parent_death_signal
 from support.waiting import until
 from torture.ledger import Ledger
@@ -30,9 +28,7 @@ ANSWERED = 5.0
 """Seconds after which deferrers and schedulers give a silent connection up."""
 STOPPED = 60.0
 """Seconds within which a process has to end when it is asked to, or it is a fault."""
-OPTIONS: dict[str, Any] = {"timeout": 10}
-if "response_timeout" in inspect.signature(adjourn.PsycopgConnector).parameters:
-    OPTIONS["response_timeout"] = ANSWERED
+OPTIONS = {"timeout": 10, "response_timeout": ANSWERED}
 """The connectors' options, unless a scenario has its own."""
 
 

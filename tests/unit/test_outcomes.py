@@ -76,22 +76,23 @@ def test_a_retry_carries_the_decision_and_the_fence() -> None:
     assert (retried.retry_at, retried.retry_in) == (NOW, None)
 
 
-def test_outcomes_are_sent_as_one_array_in_the_order_of_their_ids_without_what_is_none() -> None:
+def test_outcomes_are_sent_in_the_order_of_their_ids_without_what_is_none() -> None:
     outcomes: list[Outcome] = [
         Retried(9, 1, '{"a": 1}', retry_at=NOW, priority=0),
         HandedBack(8, 2),
         Ended(7, 3, None),
-        Ended(6, 1, "x"),
+        Ended(6, 1, "x", 'said \\ "no"'),
     ]
     sent = dump_outcomes(outcomes)
-    assert sent is not None
-    assert json.loads(sent) == [
-        {"id": 6, "claim": 1, "outcome": "x"},
-        {"id": 7, "claim": 3, "outcome": "deleted"},
+    assert (sent["ids"], sent["claims"], sent["statuses"]) == ("{6,7}", "{1,3}", '{"x","deleted"}')
+    assert sent["errors"] == '{"said \\\\ \\"no\\"",null}'
+    assert dump_outcomes([Ended(7, 3, None)])["errors"] is None
+    assert sent["back"] is not None
+    assert json.loads(sent["back"]) == [
         {"id": 8, "claim": 2, "outcome": "handed_back"},
         {"id": 9, "claim": 1, "outcome": "retried", "error": '{"a": 1}', "retry_at": NOW.isoformat(), "priority": 0},
     ]
-    assert dump_outcomes([]) is None
+    assert set(dump_outcomes([]).values()) == {None}
 
 
 @pytest.mark.parametrize("delay", [datetime.timedelta(seconds=1), {"seconds": 1}, float("nan"), 1e300, True, "1"])

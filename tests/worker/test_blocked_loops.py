@@ -116,6 +116,25 @@ async def test_jobs_behind_one_that_blocks_the_loop_run_on_another_worker_meanwh
     assert len(blocking.blocked) == 1
 
 
+async def test_a_worker_whose_loop_is_blocked_is_not_called_for_new_jobs(
+    app: adjourn.App, bench: Bench, blocking: Blocking
+) -> None:
+    async def hungry() -> dict[str, bool]:
+        text = "select name, hungry from adjourn.adjourn_workers"
+        return {row["name"]: row["hungry"] for row in await app.connector.execute_query_all_async(text)}
+
+    async def is_blocked_hungry(expected: bool) -> bool:
+        return (await hungry()).get("blocked") is expected
+
+    blocking.start(concurrency=10, name="blocked")
+    await bench.until(lambda: is_blocked_hungry(True))
+    await app.configure_task("block").defer_async()
+    assert await asyncio.to_thread(blocking.begun.wait, BOUND)
+    await bench.until(lambda: is_blocked_hungry(False))
+    blocking.release.set()
+    await bench.until(lambda: is_blocked_hungry(True))
+
+
 async def test_a_worker_whose_loop_turns_again_runs_jobs_as_before(
     app: adjourn.App, bench: Bench, blocking: Blocking
 ) -> None:

@@ -198,7 +198,7 @@ async def test_a_rescue_is_told(app: adjourn.App, bench: Bench, told: Told) -> N
         "returning id) update adjourn.adjourn_jobs set worker_id = (select id from w), claim = 1"
     )
     # The server has just started, and nobody counts as dead before he had the time to be heard of again.
-    await bench.drain(update_heartbeat_interval=0.01, stalled_worker_timeout=0.02)
+    await bench.drain(update_heartbeat_interval=0.1, stalled_worker_timeout=1)
     assert await bench.status(job_id) == "succeeded"
     (rescued,) = told.of(events.JobsRescued)
     assert (rescued.rescued, rescued.failed) == (1, 0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -19,6 +18,7 @@ from adjourn.exceptions import ConnectorException, OutcomesNotStored
 from adjourn.jobs import Status
 from adjourn.worker import exchange
 from support.bench import Bench
+from support.outcomes import outcome_parameters
 from support.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -51,7 +51,7 @@ def claim(
         connection,
         "exchange",
         worker_id=worker_id,
-        outcomes=json.dumps(outcomes) if outcomes else None,
+        **outcome_parameters(outcomes or ()),
         limit=0 if outcomes else 1,
         queues=None,
         busy=False,
@@ -142,6 +142,26 @@ async def test_a_stop_does_not_wait_for_ever_for_a_held_row_and_names_the_job(
     await app.job_manager.prune_stalled_workers_async(1000)
     await bench.drain()
     assert (await bench.job(job_id)).attempts == 2
+
+
+async def test_a_worker_that_is_stopped_with_a_held_row_says_that_it_is_gone(
+    app: adjourn.App, bench: Bench, holder: psycopg.Connection[Any]
+) -> None:
+    @app.task(pass_context=True)
+    async def work(context: adjourn.JobContext) -> None:
+        await asyncio.to_thread(hold, holder, context.job.id)
+
+    left: list[events.UnregisteringFailed] = []
+    app.events.subscribe(events.UnregisteringFailed, left.append)
+    postponed: list[events.OutcomePostponed] = []
+    app.events.subscribe(events.OutcomePostponed, postponed.append)
+    await work.defer_async()
+    with pytest.raises(OutcomesNotStored):
+        async with bench.working():
+            await bench.until(lambda: postponed)
+    assert not left  # the database has answered all the time
+    rows = await app.connector.execute_query_all_async("select dead from adjourn.adjourn_workers")
+    assert [row["dead"] for row in rows] == [True]
 
 
 async def test_a_worker_that_leaves_stores_what_can_be_stored(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.jobs import Job
 from adjourn.sql.constants import MOST_LOSSES
 from adjourn.testing import SyncInMemoryConnector
+from support.bench import Bench
 
 CONNECTORS: dict[str, Callable[[str], Any]] = {
     "postgres": lambda dsn: adjourn.SyncPsycopgConnector(dsn, min_size=1, max_size=2),
@@ -288,3 +290,44 @@ def test_a_suspect_can_be_cancelled_and_its_lock_goes_on(fleet: Fleet) -> None:
     worker = Worker(fleet, 4)
     worker.exchange([])
     assert ([job.id for job in worker.buffer], worker.apart) == ([third], None)
+
+
+@pytest.mark.anyio
+async def test_a_worker_that_clears_for_a_suspect_goes_on_when_another_has_run_it(database: str) -> None:
+    release = asyncio.Event()
+
+    def make() -> adjourn.App:
+        app = adjourn.App(connector=adjourn.PsycopgConnector(database))
+
+        @app.task(name="long")
+        async def long() -> None:
+            await release.wait()
+
+        @app.task(name="live")
+        async def live() -> None:
+            pass
+
+        return app
+
+    one, other = make(), make()
+    async with one.open_async(), other.open_async():
+        bench = Bench(one)
+        running = await one.tasks["long"].defer_async()
+        async with bench.working(concurrency=4):
+            await bench.ended(running, "doing")
+            suspect = await one.tasks["live"].configure(schedule_in={"days": 1}).defer_async()
+            text = "update adjourn.adjourn_jobs set hold = 4, losses = 2, doubts = 2, scheduled_at = null where id = %(id)s"
+            await one.connector.execute_query_async(text, id=suspect)
+
+            async def is_clearing() -> bool:
+                rows = await one.connector.execute_query_all_async("select apart from adjourn.adjourn_workers")
+                return [row["apart"] for row in rows] == [True]
+
+            await one.tasks["live"].defer_async()
+            await bench.until(is_clearing)
+            await Bench(other).drain(concurrency=4)
+            await bench.ended(suspect)
+            # The first worker's job still runs; its other slots do work again.
+            await bench.ended(await one.tasks["live"].defer_async())
+            assert await bench.status(running) == "doing"
+            release.set()

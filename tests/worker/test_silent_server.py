@@ -70,7 +70,17 @@ class Away:
             # It registers on the first, and then starts its heartbeat.
             await until_async(lambda: len(self.proxy.links) == before + 2)
             self.exchange, self.heartbeat = self.proxy.links[before:]
+            first = await self._last_heartbeat()
+            await until_async(lambda: self._has_beaten_since(first))
             yield self.worker
+
+    async def _last_heartbeat(self) -> Any:
+        text = "select max(last_heartbeat_at) as at from adjourn.adjourn_workers"
+        (row,) = await self.app.connector.execute_query_all_async(text)
+        return row["at"]
+
+    async def _has_beaten_since(self, first: Any) -> bool:
+        return bool(await self._last_heartbeat() != first)
 
 
 @pytest.fixture
@@ -78,6 +88,7 @@ async def away(app: adjourn.App, database: str) -> AsyncIterator[Away]:
     with proxied(database) as (proxy, dsn):
         there = app.with_connector(adjourn.PsycopgConnector(dsn, min_size=1, max_size=2, timeout=3))
         async with there.open_async():
+            await until_async(lambda: len(proxy.links) == 1)  # it connects once to try, and then for its pool
             yield Away(there, proxy)
 
 

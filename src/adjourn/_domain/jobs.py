@@ -43,7 +43,9 @@ class DeleteJobCondition(enum.StrEnum):
 
     def applies_to(self, status: Status) -> bool:
         """Return whether a job that ends with this status is deleted."""
-        return self is self.ALWAYS or (self is self.SUCCESSFUL and status is Status.SUCCEEDED)
+        # `self.ALWAYS` would be a slow look-up, and this runs for each job.
+        always, successful = DeleteJobCondition.ALWAYS, DeleteJobCondition.SUCCESSFUL
+        return self is always or (self is successful and status is Status.SUCCEEDED)
 
 
 @attrs.frozen(kw_only=True)
@@ -139,6 +141,37 @@ class Job:
             started_at=time_or_none(row["started_at"]),
             finished_at=time_or_none(row.get("finished_at")),
             errors=tuple(json.loads(errors)) if errors else (),
+        )
+
+    @classmethod
+    def claimed(cls, row: Row, worker_id: int, json_loads: JSONLoads) -> Job:
+        """Make a job from a row of an exchange, which has only what a claimed job can have: workers do it for each job.
+
+        Parameters
+        ----------
+        row
+            The columns by name.
+        worker_id
+            The worker that has claimed it.
+        json_loads
+            The function that turns JSON text into the arguments.
+        """
+        return cls(
+            id=row["id"],
+            status="doing",
+            queue=row["queue"],
+            priority=row["priority"],
+            lock=row["lock"],
+            queueing_lock=row["queueing_lock"],
+            task_name=row["task_name"],
+            task_kwargs=json_loads(row["args"]),
+            scheduled_at=time_or_none(row["scheduled_at"]),
+            attempts=row["attempts"],
+            abort_requested=row["abort_requested"],
+            worker_id=worker_id,
+            claim=row["claim"],
+            enqueued_at=time_or_none(row["enqueued_at"]),
+            started_at=time_or_none(row["started_at"]),
         )
 
     def evolve(self, **changes: Any) -> Job:

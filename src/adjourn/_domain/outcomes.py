@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import datetime
 import json
+import operator
 import traceback
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 import attrs
 
+from adjourn._domain.arrays import array_of_numbers, array_of_texts, array_of_words
 from adjourn._domain.checks import check_aware, check_delay, check_name, check_priority
 from adjourn._domain.jobs import DeleteJobCondition, Job, Status
 from adjourn.exceptions import RetryDecisionLike
 
+DELETED = "deleted"
+"""What an exchange takes as the status of a job to be deleted."""
 MAX_TRACEBACK = 20_000
 """Characters of a traceback that are kept with a failed job: the first and the last ones."""
 MAX_MESSAGE = 2_000
 """Characters of an exception's message that are kept with a failed job."""
+
+Claim: TypeAlias = tuple[int, int]
+"""A job's id and the number of its claim: a run."""
 
 
 @attrs.frozen
@@ -32,14 +39,7 @@ class Ended:
     @classmethod
     def of(cls, job: Job, status: Status, delete: DeleteJobCondition, error: str | None = None) -> Ended:
         """Return the outcome of a job that ended."""
-        return cls(_id(job), job.claim, None if delete.applies_to(status) else status.value, error)
-
-    def row(self) -> dict[str, Any]:
-        """Return the data for the database, without fields that are None."""
-        row: dict[str, Any] = {"id": self.id, "claim": self.claim, "outcome": self.status or "deleted"}
-        if self.error is not None:
-            row["error"] = self.error
-        return row
+        return cls(_id(job), job.claim, None if delete.applies_to(status) else str(status), error)
 
 
 @attrs.frozen
@@ -151,11 +151,23 @@ Outcome: TypeAlias = Ended | Retried | HandedBack | Unknown
 """The outcomes of a job that a worker has claimed."""
 
 
-def dump_outcomes(outcomes: Iterable[Outcome]) -> str | None:
-    """Return outcomes as an exchange sends them: a JSON array in the order of the ids; None for no outcome."""
+def dump_outcomes(outcomes: Iterable[Outcome]) -> dict[str, str | None]:
+    """Return outcomes as the parameters of an exchange: arrays of the jobs that have ended, and a JSON array of those to be
+    put back, each in the order of the ids; None for no outcome."""
     # Ascending ids, so that two transactions lock the same rows in the same order.
-    rows = [each.row() for each in sorted(outcomes, key=lambda each: each.id)]
-    return json.dumps(rows, allow_nan=False, separators=(",", ":")) if rows else None
+    in_order = sorted(outcomes, key=operator.attrgetter("id"))
+    ended = [each for each in in_order if isinstance(each, Ended)]
+    parameters: dict[str, str | None] = dict.fromkeys(("ids", "claims", "statuses", "errors", "back"))
+    if ended:
+        parameters["ids"] = array_of_numbers([each.id for each in ended])
+        parameters["claims"] = array_of_numbers([each.claim for each in ended])
+        parameters["statuses"] = array_of_words([each.status or DELETED for each in ended])
+        if any(each.error is not None for each in ended):
+            parameters["errors"] = array_of_texts([each.error for each in ended])
+    if len(ended) < len(in_order):
+        back = [each.row() for each in in_order if not isinstance(each, Ended)]
+        parameters["back"] = json.dumps(back, allow_nan=False, separators=(",", ":"))
+    return parameters
 
 
 @attrs.frozen

@@ -6,6 +6,7 @@ import contextlib
 import os
 import select
 import socket
+from collections.abc import Mapping
 from typing import Protocol
 
 
@@ -33,3 +34,30 @@ def hang_up(connection: HasSocket) -> None:
             # Its owner may have closed it just before, and the number may be another socket's by now.
             if connection.fileno() == descriptor:
                 line.shutdown(socket.SHUT_RDWR)
+
+
+def keep_alive(connection: HasSocket, settings: Mapping[str, int]) -> None:
+    """Have the kernel notice a lost network, as libpq does with parameters of the same names; a connection over TCP only.
+
+    Parameters
+    ----------
+    connection
+        The connection.
+    settings
+        Seconds and numbers by the names of libpq's parameters: ``keepalives_idle``, ``tcp_user_timeout``, ...
+    """
+    with socket.socket(fileno=os.dup(connection.fileno())) as line:
+        if line.family not in (socket.AF_INET, socket.AF_INET6):
+            return
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in settings.items():
+            if (option := getattr(socket, _OPTIONS[name], None)) is not None:
+                line.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+_OPTIONS = {
+    "keepalives_idle": "TCP_KEEPIDLE",
+    "keepalives_interval": "TCP_KEEPINTVL",
+    "keepalives_count": "TCP_KEEPCNT",
+    "tcp_user_timeout": "TCP_USER_TIMEOUT",
+}

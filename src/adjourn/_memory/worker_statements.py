@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import datetime
 import heapq
+import itertools
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import attrs
 
+from adjourn._domain.outcomes import DELETED
 from adjourn._memory.rules import (
     due_at,
     first_hold,
@@ -30,8 +33,6 @@ CLAIMED = (
     *("abort_requested", "enqueued_at", "started_at"),
 )
 """The columns of a claimed job that are returned to the worker."""
-BACK = ("retried", "handed_back", "unknown")
-"""The outcomes after which a job is run again."""
 
 
 @answers
@@ -124,7 +125,11 @@ def exchange(
     tables: Tables,
     *,
     worker_id: int,
-    outcomes: str | None,
+    ids: str | None,
+    claims: str | None,
+    statuses: str | None,
+    errors: str | None,
+    back: str | None,
     limit: int,
     queues: str | None,
     busy: bool,
@@ -138,19 +143,21 @@ def exchange(
     called: bool,
 ) -> list[Row]:
     """Store the outcomes of jobs, and claim the next jobs."""
-    told = [_read(row) for row in json.loads(outcomes or "[]")]
-    back, freed = _put_back(tables, worker_id, told)
-    stored = set(back)
-    for row in told:
-        if row["outcome"] not in BACK and (job := _held(tables, worker_id, row["id"], row["claim"])):
-            status = None if row["outcome"] == "deleted" else row["outcome"]
+    names, columns = ("id", "claim", "status", "error"), map(_elements, (ids, claims, statuses, errors))
+    rows = [dict(zip(names, row, strict=True)) for row in itertools.zip_longest(*columns)]
+    ended = [_read(row) for row in rows]
+    returned = [_read(row) for row in json.loads(back or "[]")]
+    put_back, freed = _put_back(tables, worker_id, returned)
+    stored = set(put_back)
+    for row in ended:
+        if job := _held(tables, worker_id, row["id"], row["claim"]):
+            status = None if row["status"] == DELETED else row["status"]
             tables.finish(job, status, row.get("error"), attempts=job.attempts + 1)
             stored.add(job.id)
             freed += [job.lock] if job.lock is not None else []
-    ready = {*back, *(job.id for job in promote(tables, freed))}
+    ready = {*put_back, *(job.id for job in promote(tables, freed))}
     next_at = _make_due(tables) if probe else None
-    # The text of an array whose elements are quoted, as JSON would but for control characters.
-    named = None if queues is None else json.loads(f"[{queues[1:-1]}]", strict=False)
+    named = None if queues is None else _elements(queues)
     asked = _Asked(worker_id, limit, named, busy, probe, concurrency, running, tasks, patience, listens)
     claim = _claim(tables, asked, apart)
     claimed = claim.jobs
@@ -165,7 +172,7 @@ def exchange(
             tables.workers[worker_id] = attrs.evolve(worker, hungry=False)
         pass_on(tables, worker_id, named)
     report = {
-        "refused": [row["id"] for row in told if row["id"] not in stored] or None,
+        "refused": [id_ for id_ in (row["id"] for row in (*ended, *returned)) if id_ not in stored] or None,
         "held": None,  # no transaction locks a row in memory
         "alive": claim.is_alive,
         "repeat": claim.is_to_repeat,
@@ -175,13 +182,18 @@ def exchange(
         "overdue": claim.overdue or None,
         "due_in": None if next_at is None else (next_at - tables.now).total_seconds(),
     }
-    rows: list[Row] = [{column: getattr(job, column) for column in CLAIMED} for job in claimed]
-    return [*rows, {**dict.fromkeys(CLAIMED), "args": json.dumps(report)}]
+    answer: list[Row] = [{column: getattr(job, column) for column in CLAIMED} for job in claimed]
+    return [*answer, {**dict.fromkeys(CLAIMED), "args": json.dumps(report)}]
+
+
+def _elements(array: str | None) -> list[Any]:
+    """Return the elements of the text of an array, which are written as JSON would, but for control characters."""
+    return [] if array is None else list(json.loads(f"[{array[1:-1]}]", strict=False))
 
 
 def _read(row: Row) -> Row:
     """Return one outcome as columns, with the error as it is stored."""
-    return {**row, "error": stored_json(row["error"])} if "error" in row else row
+    return {**row, "error": stored_json(row["error"])} if row.get("error") is not None else row
 
 
 def _put_back(tables: Tables, worker_id: int, told: Sequence[Row]) -> tuple[list[int], list[str]]:
@@ -189,7 +201,7 @@ def _put_back(tables: Tables, worker_id: int, told: Sequence[Row]) -> tuple[list
     ids, freed = [], []
     for row in told:
         job = _held(tables, worker_id, row["id"], row["claim"])
-        if job is None or row["outcome"] not in BACK:
+        if job is None:
             continue
         ids.append(job.id)
         if row["outcome"] == "handed_back":
@@ -408,16 +420,18 @@ def _rivals(tables: Tables, new: Sequence[int]) -> list[tuple[JobRow, JobRow]]:
 
 
 @answers
-def list_unknown_claims(tables: Tables, *, worker_id: int, known: Sequence[int]) -> list[Row]:
+def list_unknown_claims(tables: Tables, *, worker_id: int, known: Sequence[int], claims: Sequence[int]) -> list[Row]:
     """Return the jobs that were claimed for a worker but that the worker does not know."""
-    unknown = (job for job in tables.of_worker([worker_id]) if job.id not in known)
+    pairs = set(zip(known, claims, strict=True))
+    unknown = (job for job in tables.of_worker([worker_id]) if (job.id, job.claim) not in pairs)
     return [{"id": job.id, "claim": job.claim} for job in sorted(unknown, key=lambda job: job.id)]
 
 
 @answers
-def disown(tables: Tables, *, worker_id: int, known: Sequence[int]) -> list[Row]:
+def disown(tables: Tables, *, worker_id: int, known: Sequence[int], claims: Sequence[int]) -> list[Row]:
     """Put back jobs that were claimed for a worker but that the worker does not know."""
-    lost = [job for job in tables.of_worker([worker_id]) if job.id not in known]
+    pairs = set(zip(known, claims, strict=True))
+    lost = [job for job in tables.of_worker([worker_id]) if (job.id, job.claim) not in pairs]
     for job in lost:
         tables.change(job, worker_id=None, started_at=None, unknown_since=None, hold=hold_again(job))
     return [{"id": job.id} for job in lost]

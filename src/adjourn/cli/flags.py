@@ -189,7 +189,7 @@ class Parser(argparse.ArgumentParser):
         if rest:
             parser: Parser = getattr(options, "parser", self)
             wrong = next((each.partition("=")[0] for each in rest if each.startswith("-")), rest[0])
-            flags = [flag for action in parser._actions for flag in action.option_strings if flag.startswith("--")]
+            flags = [*re.findall(r"--\w[\w-]*", parser.format_help()), *parser.names, *self.names]
             what = "option" if wrong.startswith("-") else "argument"
             parser.error(f"there is no {what} {wrong!r}{hint(wrong, flags if what == 'option' else ())}")
         return options

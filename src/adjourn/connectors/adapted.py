@@ -303,7 +303,7 @@ class DriverHalf(AsyncPooledHalf[Any]):
         self.json_dumps: JSONDumps = driver.json_dumps
         self.json_loads: JSONLoads = driver.json_loads
         check_response_timeout(type(driver).__name__, driver.response_timeout)
-        self.response_timeout = driver.response_timeout
+        self.response_timeout: float | None = driver.response_timeout
 
     @property
     def timeout(self) -> float:

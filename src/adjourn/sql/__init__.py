@@ -47,8 +47,8 @@ __all__ = [
 ]
 
 
-MAY_TAKE_LONG = frozenset({"delete_old_jobs", "drop_partition", "lock_migrations", "make_partitions"})
-"""Statements that delete many rows, or wait for whoever holds a table."""
+MAY_TAKE_LONG = frozenset({"defer_batch", "delete_old_jobs", "drop_partition", "lock_migrations", "make_partitions"})
+"""Statements that store or delete many rows, or wait for whoever holds a table."""
 
 
 def statements(schema: str = DEFAULT_SCHEMA) -> Mapping[str, Statement]:

@@ -19,7 +19,7 @@ import attrs
 from adjourn._async.managers.caretaker import AsyncCaretaker
 from adjourn._async.managers.exchange import PLACE_LIMIT, AsyncWorkerManager
 from adjourn._domain.jobs import Job
-from adjourn._domain.outcomes import Ended, Exchanged, HandedBack, Heartbeat, Outcome, Unknown
+from adjourn._domain.outcomes import Claim, Ended, Exchanged, HandedBack, Heartbeat, Outcome, Unknown
 from adjourn._domain.protocols import WorkerLike
 from adjourn._domain.runs import AbortReason
 from adjourn._domain.upkeep import timetable_of
@@ -53,8 +53,11 @@ PROBE_INTERVAL = 0.05
 SATURATED = 1.0
 """Seconds after which a worker that always finds enough work need not be notified of more."""
 PLACE_RETRY = 0.2
-HELD_PATIENCE = 5.0
-"""Seconds for which a stopping worker goes on trying to store outcomes that were set aside."""
+CLEARING_INTERVAL = 1.0
+"""Seconds after which a worker that ends its jobs, to run one apart, asks again whether it still has to."""
+HELD_PATIENCE = 4.0
+"""Seconds for which a stopping worker goes on trying to store outcomes that were set aside; less than `LEAVE_TIMEOUT`, so that it
+can try once more, and unregister."""
 
 
 class Flight:
@@ -109,6 +112,7 @@ class Exchange:
         # Jobs that may kill their worker run apart from others: see `Exchanged.apart`.
         self._apart: int | None = None
         self._is_clearing = False
+        self._cleared_at = 0.0
         self._is_listening = False
         self._is_called = False
         # Tasks that this worker knows, and whose jobs wait for a worker that does.
@@ -139,10 +143,10 @@ class Exchange:
         return bool(len(self.executor) or self._buffer or self.flight)
 
     @property
-    def known(self) -> set[int]:
-        """The ids of the jobs that this worker knows to be its own."""
-        held = {job.id or 0 for job in tuple(self._buffer)}
-        return {*tuple(self.executor.running), *held, *self._outbox.job_ids}
+    def known(self) -> set[Claim]:
+        """The claims that this worker knows to be its own."""
+        held = {(job.id or 0, job.claim) for job in tuple(self._buffer)}
+        return {*self.executor.claims, *held, *self._outbox.claims}
 
     def take_buffer(self) -> Iterator[Job]:
         """Take the jobs that were claimed ahead out of the buffer."""
@@ -380,7 +384,7 @@ class Exchange:
                 called=is_called,
             )
         except BaseException:
-            self._is_called = is_called
+            self._is_called = self._is_called or is_called  # it may have been called meanwhile
             raise
         finally:
             self.flight = None
@@ -390,6 +394,7 @@ class Exchange:
             return attrs.evolve(exchanged, jobs=[], unreadable=[], alive=True)
         if self._apart is None and exchanged.apart is not None:
             self._is_clearing = running > 0
+            self._cleared_at = now
         self._apart = exchanged.apart
         self.executor.unknown_too_long |= exchanged.overdue
         if probing:
@@ -440,7 +445,13 @@ class Exchange:
         concurrency = self._options.concurrency
         if self._apart is not None:
             self._is_clearing = self._is_clearing and bool(len(self.executor) or self._buffer)
-            return 0 if self._is_clearing else max(0, concurrency - len(self.executor) - len(self._buffer))
+            if not self._is_clearing:
+                return max(0, concurrency - len(self.executor) - len(self._buffer))
+            if time.monotonic() < self._cleared_at + CLEARING_INTERVAL:
+                return 0
+            # The job that it makes room for may have run elsewhere meanwhile, or a better one may have come.
+            self._apart = None
+            self._probe_at = 0.0
         ahead = min(int(LONGEST_BUFFERED * concurrency / max(self.executor.mean_duration, 1e-6)), LARGEST_BUFFER)
         if concurrency + ahead > LARGEST_BUFFER:
             ahead = max(0, LARGEST_BUFFER - concurrency)
@@ -487,6 +498,10 @@ class Exchange:
             timeout = min(timeout, max(self._doubt.look_at - time.monotonic(), 0.001))
         if self._buffer:
             timeout = min(timeout, STALE_BUFFER)
+        if self._is_clearing:
+            timeout = min(timeout, CLEARING_INTERVAL)
+        if self._leave_at is not None:
+            timeout = min(timeout, max(self._leave_at - time.monotonic(), 0.001))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self._wake.wait()

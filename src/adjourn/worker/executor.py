@@ -13,7 +13,7 @@ from adjourn import exceptions
 from adjourn._async.managers.exchange import PATIENCE
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.middleware import compose, is_async
-from adjourn._domain.outcomes import Ended, HandedBack, Outcome, Retried, Unknown, error_entry
+from adjourn._domain.outcomes import Claim, Ended, HandedBack, Outcome, Retried, Unknown, error_entry
 from adjourn._domain.protocols import ContextLike, TaskLike, WorkerLike
 from adjourn._domain.runs import AbortReason
 from adjourn.events import (
@@ -115,6 +115,11 @@ class Executor:
     def running(self) -> Collection[int]:
         """The ids of the running jobs."""
         return self._runs.keys()
+
+    @property
+    def claims(self) -> set[Claim]:
+        """The claims of the running jobs. May be called from any thread."""
+        return {(run.job.id or 0, run.job.claim) for run in tuple(self._runs.values())}
 
     def job_of(self, task: asyncio.Task[Any] | None) -> Job | None:
         """Return the job that a task of the event loop runs, if it runs one. May be called from any thread."""

@@ -54,7 +54,7 @@ async def _leave(connection: Connection, outbox: Outbox, worker_id: int, is_in_d
         manager = await connection.manager_async()
         if is_fresh or is_in_doubt:
             # The answer to a claim may have been lost, with an earlier connection or by a cancellation.
-            await manager.disown_async(worker_id, outbox.job_ids)
+            await manager.disown_async(worker_id, outbox.claims)
         outbox.hurry()
         while batch := outbox.next_batch():
             try:

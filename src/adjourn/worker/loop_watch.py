@@ -102,6 +102,7 @@ class LoopWatch(threading.Thread):
         if buffered := [HandedBack.of(each) for each in exchange.take_buffer()]:
             self._loop.call_soon_threadsafe(exchange.hand_back, buffered)
             waiting += buffered
+        self._loop.call_soon_threadsafe(exchange.notify)
         self._tell(job, stack, waiting)
         while not turned.is_set():
             try:
@@ -129,8 +130,9 @@ class LoopWatch(threading.Thread):
             session.close()
 
     def _hand_back(self, manager: SyncWorkerManager, worker_id: int, jobs: list[HandedBack]) -> None:
-        if jobs:
-            manager.exchange(worker_id, jobs, limit=0, queues=None, probe=False)
+        # Nor is this worker to be notified of new jobs until its loop turns: others are, also in its place if it was.
+        queues = self._exchange.identity.queues
+        manager.exchange(worker_id, jobs, limit=0, queues=queues, probe=False, called=True)
         self._hand_back_flight(manager, worker_id)
 
     def _hand_back_flight(self, manager: SyncWorkerManager, worker_id: int) -> None:

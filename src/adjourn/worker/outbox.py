@@ -13,7 +13,7 @@ from collections.abc import Collection
 import attrs
 
 from adjourn._domain.jobs import Status
-from adjourn._domain.outcomes import Ended, Outcome, Retried, dump_outcomes
+from adjourn._domain.outcomes import Claim, Ended, Outcome, Retried, dump_outcomes
 from adjourn._domain.protocols import EventsLike
 from adjourn.events import ErrorDropped, OutcomePostponed, RetryDropped
 from adjourn.exceptions import ConnectorException
@@ -55,9 +55,9 @@ class Outbox:
         return [*self.outcomes, *(each.outcome for each in self._set_aside.values())]
 
     @property
-    def job_ids(self) -> set[int]:
-        """The ids of the jobs that these outcomes belong to."""
-        return {each.id for each in self.waiting}
+    def claims(self) -> set[Claim]:
+        """The claims that these outcomes belong to."""
+        return {(each.id, each.claim) for each in self.waiting}
 
     @property
     def due_at(self) -> float:

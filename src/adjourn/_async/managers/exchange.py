@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import attrs
@@ -12,8 +12,9 @@ import attrs
 from adjourn import exceptions, sql
 from adjourn._async.managers.partitions import blockers_async
 from adjourn._async.managers.statements import AsyncExecutes, schema_version_async
+from adjourn._domain.arrays import array_of_texts
 from adjourn._domain.jobs import Job
-from adjourn._domain.outcomes import Exchanged, HandedBack, Heartbeat, Outcome, dump_outcomes
+from adjourn._domain.outcomes import Claim, Exchanged, HandedBack, Heartbeat, Outcome, dump_outcomes
 from adjourn._domain.upkeep import BlockingSession
 from adjourn.types import JSONLoads, Row
 
@@ -25,10 +26,8 @@ PATIENCE = 3600.0
 
 @functools.lru_cache(maxsize=16)
 def _written(queues: tuple[str, ...]) -> str:
-    """Return the names of queues as the text of an array: thousands of them are written once, and no driver looks into
-    them."""
-    names = (name.replace("\\", "\\\\").replace('"', '\\"') for name in queues)
-    return "{" + ",".join('"' + name + '"' for name in names) + "}"
+    """Return the names of queues as the text of an array: thousands of them are written once."""
+    return array_of_texts(queues)
 
 
 @attrs.define
@@ -158,7 +157,7 @@ class AsyncWorkerManager:
         rows = await self._run_async(
             "exchange",
             worker_id=worker_id,
-            outcomes=dump_outcomes(outcomes),
+            **dump_outcomes(outcomes),
             limit=limit,
             queues=None if queues is None else _written(tuple(queues)),
             busy=busy,
@@ -189,19 +188,27 @@ class AsyncWorkerManager:
             due_in=report["due_in"],
         )
 
-    async def disown_async(self, worker_id: int, known: Iterable[int]) -> list[int]:
+    async def disown_async(self, worker_id: int, known: Collection[Claim]) -> list[int]:
         """Put back jobs that the database has claimed for this worker but the worker does not know, and return their
         ids.
 
         Use it after a lost connection, because the answer to a claim may have been lost with it.
+
+        Parameters
+        ----------
+        worker_id
+            The worker.
+        known
+            The claims that it knows. It may know an older claim of a job, which it has told to be retried, and not the
+            latest.
         """
-        rows = await self._run_async("disown", worker_id=worker_id, known=sorted(known))
+        rows = await self._run_async("disown", worker_id=worker_id, **_columns(known))
         return [row["id"] for row in rows]
 
-    async def list_unknown_claims_async(self, worker_id: int, known: Iterable[int]) -> list[HandedBack]:
+    async def list_unknown_claims_async(self, worker_id: int, known: Collection[Claim]) -> list[HandedBack]:
         """Return the outcomes that put back jobs which the database has claimed for this worker but the worker does not
-        know."""
-        rows = await self._run_async("list_unknown_claims", worker_id=worker_id, known=sorted(known))
+        know. The parameters are those of `disown_async`."""
+        rows = await self._run_async("list_unknown_claims", worker_id=worker_id, **_columns(known))
         return [HandedBack(row["id"], row["claim"]) for row in rows]
 
     async def place_async(self, limit: int, heal: bool = False) -> bool:
@@ -254,14 +261,12 @@ class AsyncWorkerManager:
 
     def _claimed(self, row: Row, worker_id: int) -> tuple[Job, BaseException | None]:
         """Return a claimed job, and if its arguments cannot be read, the reason why it cannot run."""
-        row["status"] = "doing"
-        row["worker_id"] = worker_id
         try:
-            job = Job.from_row(row, self.json_loads)
+            job = Job.claimed(row, worker_id, self.json_loads)
         except BaseException as error:  # of the user's function, even SystemExit, which is this job's outcome alone
             if isinstance(error, KeyboardInterrupt):
                 raise
-            return Job.from_row({**row, "args": "{}"}), error
+            return Job.claimed({**row, "args": "{}"}, worker_id, json.loads), error
         arguments: Any = job.task_kwargs
         if not isinstance(arguments, dict):
             kind = type(arguments).__name__
@@ -270,3 +275,7 @@ class AsyncWorkerManager:
             )
             return job.evolve(task_kwargs={}), reason
         return job, None
+
+
+def _columns(known: Collection[Claim]) -> dict[str, list[int]]:
+    return {"known": [id_ for id_, _ in known], "claims": [claim for _, claim in known]}

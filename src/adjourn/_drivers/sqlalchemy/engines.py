@@ -27,7 +27,7 @@ from adjourn._drivers.libpq import LASTING, connect_timeout, unsaid
 from adjourn._drivers.numbered import has_several_commands, numbered
 from adjourn._drivers.psycopg import options as libpq
 from adjourn._drivers.settings import ENCODING
-from adjourn._drivers.sockets import HasSocket
+from adjourn._drivers.sockets import HasSocket, keep_alive
 from adjourn._drivers.sqlalchemy.connecting import Connecting
 from adjourn._drivers.sqlalchemy.private import finish_asyncpg
 from adjourn._drivers.sqlalchemy.sessions import UNPREPARED, socket_of
@@ -222,7 +222,10 @@ class Made:
         return [line for _, raw, _ in list(self._connections.values()) if (line := socket_of(raw)) is not None]
 
     def _remember(self, connection: Any, entry: ConnectionPoolEntry) -> None:
-        self._connections[id(connection)] = (connection, getattr(connection, "driver_connection", connection), entry)
+        raw = getattr(connection, "driver_connection", connection)
+        self._connections[id(connection)] = (connection, raw, entry)
+        if hasattr(raw, "get_server_pid") and (line := socket_of(raw)) is not None:  # asyncpg has no options for this
+            keep_alive(line, LASTING)
 
     def _forget(self, connection: Any, entry: ConnectionPoolEntry) -> None:
         self._connections.pop(id(connection), None)

@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import attrs
 
 from adjourn import exceptions, sql
+from adjourn._domain.arrays import array_of_texts
 from adjourn._domain.jobs import Job
-from adjourn._domain.outcomes import Exchanged, HandedBack, Heartbeat, Outcome, dump_outcomes
+from adjourn._domain.outcomes import Claim, Exchanged, HandedBack, Heartbeat, Outcome, dump_outcomes
 from adjourn._domain.upkeep import BlockingSession
 from adjourn._sync.managers.partitions import blockers
 from adjourn._sync.managers.statements import SyncExecutes, schema_version
@@ -26,10 +27,8 @@ PATIENCE = 3600.0
 
 @functools.lru_cache(maxsize=16)
 def _written(queues: tuple[str, ...]) -> str:
-    """Return the names of queues as the text of an array: thousands of them are written once, and no driver looks into
-    them."""
-    names = (name.replace("\\", "\\\\").replace('"', '\\"') for name in queues)
-    return "{" + ",".join('"' + name + '"' for name in names) + "}"
+    """Return the names of queues as the text of an array: thousands of them are written once."""
+    return array_of_texts(queues)
 
 
 @attrs.define
@@ -159,7 +158,7 @@ class SyncWorkerManager:
         rows = self._run(
             "exchange",
             worker_id=worker_id,
-            outcomes=dump_outcomes(outcomes),
+            **dump_outcomes(outcomes),
             limit=limit,
             queues=None if queues is None else _written(tuple(queues)),
             busy=busy,
@@ -190,19 +189,27 @@ class SyncWorkerManager:
             due_in=report["due_in"],
         )
 
-    def disown(self, worker_id: int, known: Iterable[int]) -> list[int]:
+    def disown(self, worker_id: int, known: Collection[Claim]) -> list[int]:
         """Put back jobs that the database has claimed for this worker but the worker does not know, and return their
         ids.
 
         Use it after a lost connection, because the answer to a claim may have been lost with it.
+
+        Parameters
+        ----------
+        worker_id
+            The worker.
+        known
+            The claims that it knows. It may know an older claim of a job, which it has told to be retried, and not the
+            latest.
         """
-        rows = self._run("disown", worker_id=worker_id, known=sorted(known))
+        rows = self._run("disown", worker_id=worker_id, **_columns(known))
         return [row["id"] for row in rows]
 
-    def list_unknown_claims(self, worker_id: int, known: Iterable[int]) -> list[HandedBack]:
+    def list_unknown_claims(self, worker_id: int, known: Collection[Claim]) -> list[HandedBack]:
         """Return the outcomes that put back jobs which the database has claimed for this worker but the worker does not
-        know."""
-        rows = self._run("list_unknown_claims", worker_id=worker_id, known=sorted(known))
+        know. The parameters are those of `disown`."""
+        rows = self._run("list_unknown_claims", worker_id=worker_id, **_columns(known))
         return [HandedBack(row["id"], row["claim"]) for row in rows]
 
     def place(self, limit: int, heal: bool = False) -> bool:
@@ -255,14 +262,12 @@ class SyncWorkerManager:
 
     def _claimed(self, row: Row, worker_id: int) -> tuple[Job, BaseException | None]:
         """Return a claimed job, and if its arguments cannot be read, the reason why it cannot run."""
-        row["status"] = "doing"
-        row["worker_id"] = worker_id
         try:
-            job = Job.from_row(row, self.json_loads)
+            job = Job.claimed(row, worker_id, self.json_loads)
         except BaseException as error:  # of the user's function, even SystemExit, which is this job's outcome alone
             if isinstance(error, KeyboardInterrupt):
                 raise
-            return Job.from_row({**row, "args": "{}"}), error
+            return Job.claimed({**row, "args": "{}"}, worker_id, json.loads), error
         arguments: Any = job.task_kwargs
         if not isinstance(arguments, dict):
             kind = type(arguments).__name__
@@ -271,3 +276,7 @@ class SyncWorkerManager:
             )
             return job.evolve(task_kwargs={}), reason
         return job, None
+
+
+def _columns(known: Collection[Claim]) -> dict[str, list[int]]:
+    return {"known": [id_ for id_, _ in known], "claims": [claim for _, claim in known]}

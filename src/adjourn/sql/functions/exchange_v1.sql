@@ -1,7 +1,8 @@
 -- One round trip of a worker: store the outcomes of its jobs, and claim the next jobs.
---   p_outcomes: an array of objects, or null for none. `id` and `claim` identify the job and the run. `outcome` is the
---     status of a job that has ended, 'deleted' to delete it, 'retried', 'handed_back' or 'unknown'. `error` is added to the job's
---     errors; adjourn_put_back_v1 describes the other keys of a retry.
+--   p_ids, p_claims, p_statuses, p_errors: the jobs that have ended, or null for none. An id and a claim identify a job and a
+--     run. The status 'deleted' deletes the job. An error, which is JSON or null, is added to the job's errors; null instead of
+--     the array means that there is none.
+--   p_back: the jobs to be put back, or null for none; adjourn_put_back_v1 describes them.
 --   p_limit: how many jobs to claim. p_queues: the queues to claim from, null for all.
 --   p_busy: the worker has been saturated for a while and need not be notified of new jobs.
 --   p_probe: look also for jobs that are due or not placed yet, for jobs to run apart, and for locks without a head.
@@ -17,27 +18,26 @@
 -- refused because the job is no longer the worker's, and which jobs another transaction holds, so that their outcomes are
 -- to be sent again.
 create function @schema.adjourn_exchange_v1(
-    p_worker bigint, p_outcomes json, p_limit integer, p_queues text[], p_busy boolean, p_probe boolean,
+    p_worker bigint, p_ids bigint[], p_claims integer[], p_statuses text[], p_errors text[], p_back json, p_limit integer, p_queues text[], p_busy boolean, p_probe boolean,
     p_concurrency integer, p_running integer, p_apart integer, p_tasks text[], p_patience double precision,
     p_listens boolean, p_called boolean
 ) returns table (
-    id bigint, queue text, task_name text, priority integer, lock text, queueing_lock text, args text, scheduled_at timestamptz,
-    attempts integer, claim integer, abort_requested boolean, enqueued_at timestamptz, started_at timestamptz
+    id bigint, queue text, task_name text, priority integer, lock text, queueing_lock text, args text, scheduled_at text,
+    attempts integer, claim integer, abort_requested boolean, enqueued_at text, started_at text
 )
 language plpgsql
-set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_sort = off set jit = off set lock_timeout = '10s' as $$
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_sort = off set jit = off set lock_timeout = '10s'
+set datestyle = 'ISO' as $$
 #variable_conflict use_column
 declare
-    v_ids bigint[] := '{}';
-    v_claims integer[];
-    v_outcomes text[];
-    v_errors text[];
+    v_ids bigint[] := p_ids;
+    v_claims integer[] := p_claims;
     v_locked bigint[];
-    v_gone bigint[];
+    v_left integer := 0;
     v_held bigint[];
+    v_refused bigint[];
     v_back bigint[] := '{}';
     v_ended bigint[] := '{}';
-    v_locks text[];
     v_freed text[] := '{}';
     v_promoted bigint[] := '{}';
     v_picked bigint[] := '{}';
@@ -45,40 +45,38 @@ declare
     v_hungry boolean;
     v_apart integer := p_apart;
     v_was_apart boolean;
-    v_slots integer;
-    v_unknown bigint[] := '{}';
+    v_first bigint[];
     v_tasks text[];
     v_overdue bigint[];
     v_repeat boolean := false;
     v_place boolean;
     v_due timestamptz;
 begin
-    if p_outcomes is not null then
-        -- The planner expects few rows from an array, and looks each up by its id. From JSON it expects a hundred rows,
-        -- and would read the whole index.
-        select array_agg(o.id), array_agg(o.claim), array_agg(o.outcome), array_agg(o.error)
-        into v_ids, v_claims, v_outcomes, v_errors
-        from json_to_recordset(p_outcomes) o(id bigint, claim integer, outcome text, error text);
-        if v_outcomes && array['retried', 'handed_back', 'unknown'] then
+    if p_ids is not null or p_back is not null then
+        if p_back is not null then
+            -- The planner expects few rows from an array, and looks each up by its id. From JSON it expects a hundred rows,
+            -- and would read the whole index.
+            select v_ids || array_agg(o.id), v_claims || array_agg(o.claim) into v_ids, v_claims
+            from json_to_recordset(p_back) o(id bigint, claim integer);
             -- Several statements lock these rows. Each of them locks rows in the order of their ids.
             v_locked := array(
                 select j.id from @schema.adjourn_jobs j where j.id = any(v_ids) and j.worker_id = p_worker
                 order by j.id for update skip locked
             );
-            select back.ids, back.freed into v_back, v_freed from @schema.adjourn_put_back_v1(p_worker, p_outcomes, v_locked) back;
+            select back.ids, back.freed into v_back, v_freed from @schema.adjourn_put_back_v1(p_worker, p_back, v_locked) back;
         end if;
         -- An outcome whose job another transaction has locked is not waited for: the others would wait with it. To lock all
         -- rows before they are deleted costs too much, so the first turn takes those that show no sign of a lock (`xmax` is
         -- who has locked a row, or is deleting it; the claim itself has left xmin there). The second locks the rest.
         loop
             with outcome as materialized (
-                select * from unnest(v_ids, v_claims, v_outcomes, v_errors) o(id, claim, outcome, error)
+                select * from unnest(p_ids, p_claims, p_statuses, p_errors) o(id, claim, status, error)
             ), gone as (
                 delete from @schema.adjourn_jobs j using outcome
                 where j.id = outcome.id and j.claim = outcome.claim and j.worker_id = p_worker
-                  and outcome.outcome not in ('retried', 'handed_back', 'unknown')
-                  and case when v_locked is null then j.xmax = '0'::xid or j.xmax = j.xmin else j.id = any(v_locked) end
-                returning j.*, outcome.outcome, outcome.error
+                  and case when v_locked is null then j.xmax = j.xmin or j.xmax = '0'::xid else j.id = any(v_locked) end
+                returning j.id, j.queue, j.task_name, j.priority, j.lock, j.queueing_lock, j.args, j.scheduled_at, j.attempts, j.losses, j.claim,
+                          j.worker_id, j.abort_requested, j.enqueued_at, j.started_at, j.errors, outcome.status, outcome.error
             ), stored as (
                 insert into @schema.adjourn_finished_jobs (
                     id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, losses, claim, worker_id,
@@ -86,24 +84,24 @@ begin
                 )
                 select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts + 1, losses, claim, worker_id,
                        abort_requested, enqueued_at, started_at,
-                       @schema.adjourn_with_error_v1(errors, error::jsonb), outcome, now()
-                from gone where outcome <> 'deleted'
+                       @schema.adjourn_with_error_v1(errors, error::jsonb), status, now()
+                from gone where status <> 'deleted'
             )
-            select coalesce(array_agg(id), '{}'), array_agg(lock) filter (where lock is not null) into v_gone, v_locks from gone;
-            v_ended := v_ended || v_gone;
-            v_freed := v_freed || v_locks;
-            exit when v_locked is not null or cardinality(v_ended) = cardinality(v_ids);
+            select v_ended || array_agg(id), v_freed || array_agg(lock) filter (where lock is not null) into v_ended, v_freed from gone;
+            v_left := cardinality(v_ids) - cardinality(v_ended) - cardinality(v_back);
+            exit when v_left = 0 or v_locked is not null;
             v_locked := array(
                 select j.id from @schema.adjourn_jobs j where j.id = any(v_ids) and j.worker_id = p_worker
                 order by j.id for update skip locked
             );
             exit when v_locked = '{}';
         end loop;
-        if cardinality(v_ended) + cardinality(v_back) < cardinality(v_ids) then
+        if v_left > 0 then
             v_held := array(
                 select j.id from @schema.adjourn_jobs j join unnest(v_ids, v_claims) o(id, claim) on o.id = j.id and o.claim = j.claim
                 where j.worker_id = p_worker
             );
+            v_refused := array(select u from unnest(v_ids) u where u <> all(v_ended || v_back || v_held));
         end if;
         if v_freed <> '{}' then
             v_promoted := @schema.adjourn_promote_v1(v_freed);
@@ -130,86 +128,61 @@ begin
         where w.id = p_worker and not w.dead and w.expires_at > now() for key share;
         v_alive := found;
         if v_alive then
-            if v_apart is null and p_probe and exists (select from @schema.adjourn_jobs j where j.hold = @apart)
-                and @schema.adjourn_turn_of_apart_v1(p_worker, p_queues, p_running > 0) then
-                v_apart := 0;
-            end if;
-            if v_apart is not null and (p_apart is not null or p_running = 0) then
-                select apart.ids, apart.worst into v_picked, v_apart
-                from @schema.adjourn_pick_apart_v1(p_queues, p_concurrency, p_running, v_apart) apart;
-                if v_picked = '{}' and p_running = 0 then
-                    v_apart := null;
+            -- What looks at tables stands in an `if` of its own: in one with other conditions it costs a query each time.
+            if p_probe and v_apart is null then
+                if exists (select from @schema.adjourn_jobs j where j.hold = @apart)
+                    and @schema.adjourn_turn_of_apart_v1(p_worker, p_queues, p_running > 0) then
+                    v_apart := 0;
                 end if;
             end if;
-            if v_was_apart <> (v_apart is not null) then
-                update @schema.adjourn_workers set apart = (v_apart is not null) where id = p_worker;
+            if v_apart is not null or v_was_apart then
+                if v_apart is not null and (p_apart is not null or p_running = 0) then
+                    select apart.ids, apart.worst into v_picked, v_apart
+                    from @schema.adjourn_pick_apart_v1(p_queues, p_concurrency, p_running, v_apart) apart;
+                    if v_picked = '{}' and p_running = 0 then
+                        v_apart := null;
+                    end if;
+                end if;
+                if v_was_apart <> (v_apart is not null) then
+                    update @schema.adjourn_workers set apart = (v_apart is not null) where id = p_worker;
+                end if;
             end if;
-            if v_apart is not null then
-                null;
-            elsif p_queues is null then
-                v_picked := array(
-                    select j.id from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id is null
-                    order by j.priority desc, j.id limit p_limit for update skip locked
-                );
-            else
-                v_picked := @schema.adjourn_pick_named_v1(p_queues, p_limit);
-            end if;
-            if v_apart is null and (p_tasks is not null or p_probe) and exists (
-                select from @schema.adjourn_jobs j where j.hold = @unknown
-            ) then
-                v_unknown := @schema.adjourn_pick_unknown_v1(p_queues, p_tasks, p_patience, p_limit);
-                if v_unknown <> '{}' then
+            if v_apart is null then
+                if p_queues is null then
                     v_picked := array(
-                        select j.id from @schema.adjourn_jobs j where j.id = any(v_picked || v_unknown)
-                        order by j.priority desc, j.id limit p_limit
+                        select j.id from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id is null
+                        order by j.priority desc, j.id limit p_limit for update skip locked
                     );
-                    v_overdue := array(
-                        select j.id from @schema.adjourn_jobs j
-                        where j.id = any(v_picked) and j.hold = @unknown and j.unknown_since <= now() - make_interval(secs => p_patience)
-                    );
+                else
+                    v_picked := @schema.adjourn_pick_named_v1(p_queues, p_limit);
                 end if;
-                with recursive known(task_name) as (
-                    (select j.task_name from @schema.adjourn_jobs j where j.hold = @unknown order by j.task_name limit 1)
-                    union all
-                    select (
-                        select j.task_name from @schema.adjourn_jobs j where j.hold = @unknown and j.task_name > known.task_name
-                        order by j.task_name limit 1
-                    )
-                    from known where known.task_name is not null
-                )
-                select array_agg(known.task_name) into v_tasks from known where known.task_name is not null;
+                if p_probe or p_tasks is not null then
+                    if exists (select from @schema.adjourn_jobs j where j.hold = @unknown) then
+                        select unknown.picked, unknown.overdue, unknown.tasks into v_picked, v_overdue, v_tasks
+                        from @schema.adjourn_pick_unknown_v1(v_picked, p_queues, p_tasks, p_patience, p_limit) unknown;
+                    end if;
+                end if;
+                if not v_hungry and p_listens and cardinality(v_picked) < p_limit then
+                    -- A transaction that stored a job meanwhile did not see the flag, so the worker claims again after this
+                    -- commit.
+                    update @schema.adjourn_workers set hungry = true where id = p_worker;
+                    v_repeat := true;
+                elsif v_hungry and (p_busy or not p_listens) then
+                    update @schema.adjourn_workers set hungry = false where id = p_worker;
+                end if;
             end if;
             if v_picked <> '{}' then
-                v_slots := greatest(p_concurrency - p_running, 0);
+                -- Those that can begin at once, unless that is all of them.
+                v_first := case when cardinality(v_picked) > greatest(p_concurrency - p_running, 0) then
+                    v_picked[1 : greatest(p_concurrency - p_running, 0)] end;
                 -- A job that was claimed apart, or waited for a worker that knows it, becomes like any other that runs.
-                if v_slots > 0 then
-                    return query
-                    update @schema.adjourn_jobs j
-                    set worker_id = p_worker, claim = j.claim + 1, started_at = now(), waiting_queueing_lock = null,
-                        claimed_ahead = null, hold = @ready
-                    where j.id = any(v_picked[1 : v_slots])
-                    returning j.id, j.queue, j.task_name, j.priority, j.lock, j.queueing_lock, j.args::text, j.scheduled_at,
-                              j.attempts, j.claim, j.abort_requested, j.enqueued_at, j.started_at;
-                end if;
-                if cardinality(v_picked) > v_slots then
-                    return query
-                    update @schema.adjourn_jobs j
-                    set worker_id = p_worker, claim = j.claim + 1, started_at = now(), waiting_queueing_lock = null,
-                        claimed_ahead = true, hold = @ready
-                    where j.id = any(v_picked[v_slots + 1 : cardinality(v_picked)])
-                    returning j.id, j.queue, j.task_name, j.priority, j.lock, j.queueing_lock, j.args::text, j.scheduled_at,
-                              j.attempts, j.claim, j.abort_requested, j.enqueued_at, j.started_at;
-                end if;
-            end if;
-            if v_apart is not null then
-                null;
-            elsif not v_hungry and p_listens and cardinality(v_picked) < p_limit then
-                -- A transaction that stored a job meanwhile did not see the flag, so the worker claims again after this
-                -- commit.
-                update @schema.adjourn_workers set hungry = true where id = p_worker;
-                v_repeat := true;
-            elsif v_hungry and (p_busy or not p_listens) then
-                update @schema.adjourn_workers set hungry = false where id = p_worker;
+                return query
+                update @schema.adjourn_jobs j
+                set worker_id = p_worker, claim = j.claim + 1, started_at = now(), waiting_queueing_lock = null,
+                    claimed_ahead = nullif(j.id <> all(v_first), false), hold = @ready
+                where j.id = any(v_picked)
+                returning j.id, j.queue, j.task_name, j.priority, j.lock, j.queueing_lock, j.args::text, j.scheduled_at::text,
+                          j.attempts, j.claim, j.abort_requested, j.enqueued_at::text, j.started_at::text;
             end if;
         end if;
     end if;
@@ -233,11 +206,7 @@ begin
     end if;
 
     return query select null::bigint, null::text, null::text, null::integer, null::text, null::text, json_build_object(
-        'refused', case when cardinality(v_ended) + cardinality(v_back) < cardinality(v_ids) then
-            array(select u from unnest(v_ids) u where u <> all(v_ended || v_back || v_held)) end,
-        'held', nullif(v_held, '{}'),
-        'alive', v_alive, 'repeat', v_repeat, 'place', v_place, 'apart', v_apart,
-        'unknown', v_tasks, 'overdue', nullif(v_overdue, '{}'),
-        'due_in', extract(epoch from v_due - now())
-    )::text, null::timestamptz, null::integer, null::integer, null::boolean, null::timestamptz, null::timestamptz;
+        'refused', v_refused, 'held', v_held, 'alive', v_alive, 'repeat', v_repeat, 'place', v_place, 'apart', v_apart,
+        'unknown', v_tasks, 'overdue', v_overdue, 'due_in', extract(epoch from v_due - now())
+    )::text, null::text, null::integer, null::integer, null::boolean, null::text, null::text;
 end $$;

@@ -1,7 +1,10 @@
--- Lock jobs of which a worker has not known the task, and return their ids: of these queues (null: all), those of p_tasks, and
--- those that have waited p_patience seconds for a worker that knows their task.
-create function @schema.adjourn_pick_unknown_v1(p_queues text[], p_tasks text[], p_patience double precision, p_limit integer)
-returns bigint[]
+-- Lock jobs of which a worker has not known the task, of these queues (null: all): those of p_tasks, and those that have waited
+-- p_patience seconds for a worker that knows their task. The best of them and of p_picked, jobs that the caller has locked, are
+-- picked.
+-- Returns the ids of these jobs, best first, of those among them that have waited so long, and the tasks that jobs wait for.
+create function @schema.adjourn_pick_unknown_v1(
+    p_picked bigint[], p_queues text[], p_tasks text[], p_patience double precision, p_limit integer
+) returns table (picked bigint[], overdue bigint[], tasks text[])
 language plpgsql as $$
 declare
     v_ids bigint[];
@@ -18,8 +21,30 @@ begin
           and (p_queues is null or j.queue = any(p_queues))
         order by j.unknown_since limit p_limit
     );
-    return array(
+    v_ids := array(
         select j.id from @schema.adjourn_jobs j where j.id = any(v_ids) and j.hold = @unknown
         order by j.priority desc, j.id limit p_limit for update skip locked
     );
+    picked := p_picked;
+    if v_ids <> '{}' then
+        picked := array(
+            select j.id from @schema.adjourn_jobs j where j.id = any(p_picked || v_ids)
+            order by j.priority desc, j.id limit p_limit
+        );
+        overdue := array(
+            select j.id from @schema.adjourn_jobs j
+            where j.id = any(picked) and j.hold = @unknown and j.unknown_since <= now() - make_interval(secs => p_patience)
+        );
+    end if;
+    with recursive known(task_name) as (
+        (select j.task_name from @schema.adjourn_jobs j where j.hold = @unknown order by j.task_name limit 1)
+        union all
+        select (
+            select j.task_name from @schema.adjourn_jobs j where j.hold = @unknown and j.task_name > known.task_name
+            order by j.task_name limit 1
+        )
+        from known where known.task_name is not null
+    )
+    select array_agg(known.task_name) into tasks from known where known.task_name is not null;
+    return next;
 end $$;

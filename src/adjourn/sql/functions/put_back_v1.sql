@@ -1,22 +1,22 @@
--- Put jobs of a worker back, to be run again: those of p_outcomes, as adjourn_exchange_v1 takes them, that are
+-- Put jobs of a worker back, to be run again. p_back is an array of objects. `id` and `claim` identify the job and the run, and
+-- `outcome` is one of
 --   'unknown': their worker does not know their task. They wait for one that does, at the same place in their lock;
 --   'handed_back': as if they had not been claimed, at the same place in their lock;
 --   'retried': they failed, and so have not killed their worker. They run again at `retry_at`, in `retry_in` seconds or, without either, at once.
---     `priority`, `queue` and `lock` are new values. A retry gives up its queueing lock, so that it can always be
+--     `error` is JSON, added to the job's errors, and `priority`, `queue` and `lock` are new values. A retry gives up its queueing lock, so that it can always be
 --     stored. Without a delay or a new lock it stays its lock's head.
 -- The caller has locked the rows of p_locked, and promotes the next jobs; its planner settings apply here, too. Returns the
 -- ids of jobs that were still the worker's, and the locks that these jobs have left without a head.
-create function @schema.adjourn_put_back_v1(p_worker bigint, p_outcomes json, p_locked bigint[])
+create function @schema.adjourn_put_back_v1(p_worker bigint, p_back json, p_locked bigint[])
 returns table (ids bigint[], freed text[])
 language plpgsql as $$
 begin
     with outcome as materialized (
         select o.*, coalesce(o.retry_at, now() + make_interval(secs => o.retry_in)) as due_at
-        from json_to_recordset(p_outcomes) o(
+        from json_to_recordset(p_back) o(
             id bigint, claim integer, outcome text, error text,
             retry_at timestamptz, retry_in double precision, priority integer, queue text, lock text
         )
-        where o.outcome in ('retried', 'handed_back', 'unknown')
     ), mine as materialized (
         select o.*, j.lock as old_lock from outcome o join @schema.adjourn_jobs j on j.id = o.id and j.claim = o.claim
         where j.worker_id = p_worker and j.id = any(p_locked)

@@ -52,11 +52,10 @@ class Halt:
         has_begun
             Whether worker middleware around the body has begun, which a stop lets end.
         """
-        run.was_refused = (
-            run.is_let_go or not self.lease.is_valid or (not has_begun and (self.is_set or not run.take()))
-        )
-        if run.was_refused:
+        if run.is_let_go or not self.lease.is_valid or (not has_begun and (self.is_set or not run.take())):
+            run.was_refused = True
             raise NotBegun
+        run.was_refused = False
 
 
 @attrs.define(eq=False)

@@ -1,0 +1,29 @@
+"""Arrays as the text that Postgres reads.
+
+Each driver would look into every element of a list, and the drivers write it in ways of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def array_of_numbers(numbers: Iterable[int]) -> str:
+    """Return whole numbers as the text of an array."""
+    return "{" + ",".join(map(str, numbers)) + "}"
+
+
+def array_of_words(words: Iterable[str]) -> str:
+    """Return words of the program's own, without quotes and backslashes, as the text of an array."""
+    return '{"' + '","'.join(words) + '"}'
+
+
+def array_of_texts(texts: Iterable[str | None]) -> str:
+    """Return texts, or None for null, as the text of an array."""
+    return "{" + ",".join(map(_element, texts)) + "}"
+
+
+def _element(text: str | None) -> str:
+    if text is None:
+        return "null"
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

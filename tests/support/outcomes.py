@@ -1,0 +1,24 @@
+"""Outcomes as tests write them: one row each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from adjourn._domain.arrays import array_of_numbers, array_of_texts
+
+BACK = ("retried", "handed_back", "unknown")
+
+
+def outcome_parameters(rows: Sequence[dict[str, Any]]) -> dict[str, str | None]:
+    """Return the parameters of the statement ``exchange`` for rows with ``id``, ``claim``, ``outcome`` and so on."""
+    ended = [row for row in rows if row["outcome"] not in BACK]
+    back = [row for row in rows if row["outcome"] in BACK]
+    return {
+        "ids": array_of_numbers(row["id"] for row in ended) if ended else None,
+        "claims": array_of_numbers(row["claim"] for row in ended) if ended else None,
+        "statuses": array_of_texts(row["outcome"] for row in ended) if ended else None,
+        "errors": array_of_texts(row.get("error") for row in ended) if ended else None,
+        "back": json.dumps(back) if back else None,
+    }
