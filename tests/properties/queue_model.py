@@ -240,16 +240,20 @@ class Queue:
                 heads.setdefault(job.lock, job)
         for job in ready:
             is_next = job.lock is None or (
-                job.lock not in locks and heads[job.lock] is job and self.returned.get(job.lock) in (None, job.id)
+                job.lock not in locks and heads[job.lock] is job and self.keeper(job.lock) in (None, job.id)
             )
             is_mine = queues is None or job.queue in queues
             if is_next and is_mine and not job.is_suspicious and job not in got:
                 assert len(got) == limit, f"job {job.id} can run, and was not claimed"
                 assert all(each.rank < job.rank for each in got), f"job {job.id} was passed over"
 
-    def disowns(self, worker: int, known: set[int]) -> set[int]:
+    def unknown_to(self, worker: int, known: dict[int, int]) -> set[int]:
+        """What a worker has by a claim that it does not know."""
+        return {job_id for job_id in self.held_by(worker) if known.get(job_id) != self.jobs[job_id].claim}
+
+    def disowns(self, worker: int, known: dict[int, int]) -> set[int]:
         """What a worker has claimed without knowing goes back."""
-        lost = self.held_by(worker) - known - self.kept
+        lost = self.unknown_to(worker, known) - self.kept
         for job_id in lost:
             self.jobs[job_id].put_back()
             self.returns(self.jobs[job_id])
@@ -304,6 +308,11 @@ class Queue:
         """A job comes back to the place that it had in its lock."""
         if job.lock is not None:
             self.returned[job.lock] = job.id
+
+    def keeper(self, lock: str) -> int | None:
+        """The job that has come back to its place in a lock, and may still be there."""
+        job = self.jobs.get(self.returned.get(lock, 0))
+        return job.id if job is not None and job.is_ready and job.lock == lock else None
 
     def unsettle(self, lock: str | None) -> None:
         if lock is not None:

@@ -391,7 +391,12 @@ def check_port(argument: str, value: Any) -> None:
     InvalidOption
         If it is refused; the message names the argument.
     """
-    ports = str(value).split(",") if isinstance(value, int | str) and not isinstance(value, bool) else ["?"]
-    # An empty port means the default.
-    if value is not None and not all(not port or (port.isdecimal() and 0 < int(port) <= MAX_PORT) for port in ports):
+    if value is not None and not is_port(value):
         raise InvalidOption(f"{argument}={value!r}: pass a number between 1 and {MAX_PORT}.")
+
+
+def is_port(value: Any) -> bool:
+    """Return whether a value is a port, or several of them separated by commas; an empty one means the default."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return False
+    return all(not port or (port.isdecimal() and 0 < int(port) <= MAX_PORT) for port in str(value).split(","))

@@ -10,6 +10,7 @@ import os
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, event
@@ -19,7 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from adjourn import exceptions
-from adjourn._domain.checks import check_seconds
+from adjourn._domain.checks import check_seconds, is_storable
 from adjourn._drivers.connections import remedy
 from adjourn._drivers.errors import explained, unexpected
 from adjourn._drivers.libpq import LASTING, connect_timeout, unsaid
@@ -58,18 +59,29 @@ def address(name: str, dsn: str | URL, drivers: Sequence[str]) -> URL:
     InvalidOption
         If the address cannot be read, or is for another database or driver. The message never contains the address.
     """
-    try:
-        url = make_url(dsn)
-    except (ArgumentError, TypeError, ValueError):
-        # The text may hold the password.
+    url = _read(dsn)
+    if url is None:
         raise exceptions.InvalidOption(
             f"{name}: the dsn cannot be read. Write 'postgresql://user@host:5432/dbname', and quote special characters."
-        ) from None
+        )
     backend, _, driver = url.drivername.partition("+")
     if backend not in ("postgres", "postgresql") or (driver or drivers[0]) not in drivers:
         wanted = " or ".join(f"'postgresql+{each}://...'" for each in drivers)
         raise exceptions.InvalidOption(f"{name}: the dsn is for {url.drivername!r}. This connector takes {wanted}.")
     return url.set(drivername=f"postgresql+{driver or drivers[0]}")
+
+
+def _read(dsn: str | URL) -> URL | None:
+    """Read an address; None if that is impossible.
+
+    No exception leaves this function, not even as the context of another: it would quote the text, and so the password.
+    """
+    try:
+        url = make_url(dsn)
+        text = url.render_as_string(hide_password=False)
+    except (ArgumentError, TypeError, ValueError, AttributeError):
+        return None
+    return url if is_storable(text) and is_storable(unquote(text)) else None
 
 
 def make_engine(
