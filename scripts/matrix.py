@@ -209,7 +209,7 @@ def run_tests(row: Row, python: str, dsn: str, arguments: Sequence[str], bound: 
     report.unlink(missing_ok=True)
     workers = ["-n", str(os.cpu_count() or 1), "--dist", "worksteal"]
     command = [python, "-m", "pytest", "-q", *workers, f"--junitxml={report}", *arguments]
-    environment = {**os.environ, "ADJOURN_TEST_DSN": dsn, "ADJOURN_TEST_LOOP": row.loop}
+    environment = {**os.environ, "ADJOURN_TEST_DSN": dsn, "ADJOURN_TEST_LOOP": row.loop, "ADJOURN_TEST_THOROUGH": "1"}
     began = time.monotonic()
     with (
         log.open("w") as output,
