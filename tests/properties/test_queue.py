@@ -589,7 +589,7 @@ def test_the_model_notices_a_broken_promise(
             render(text.replace(old, new).replace("create function", "create or replace function"), "adjourn").encode(),
             prepare=False,
         )
-        with pytest.raises(BaseException):  # noqa: PT011 -- an assertion, or an error of the server's
+        with pytest.raises(BaseException):  # noqa: B017, PT011 -- an assertion, or an error of the server's
             run(
                 dsn,
                 tables,

@@ -116,6 +116,17 @@ async def test_jobs_behind_one_that_blocks_the_loop_run_on_another_worker_meanwh
     assert len(blocking.blocked) == 1
 
 
+async def test_a_job_that_blocks_the_loop_is_told_though_the_worker_has_no_other(
+    app: adjourn.App, bench: Bench, blocking: Blocking
+) -> None:
+    blocking.declare(app)
+    blocker = await app.configure_task("block").defer_async()
+    blocking.start(concurrency=2, name="blocked")
+    await bench.until(lambda: blocking.blocked)
+    (event,) = blocking.blocked
+    assert (event.job and event.job.id, event.handed_back) == (blocker, 0)
+
+
 async def test_a_worker_whose_loop_is_blocked_is_not_called_for_new_jobs(
     app: adjourn.App, bench: Bench, blocking: Blocking
 ) -> None:

@@ -83,7 +83,7 @@ def _roles(options: argparse.Namespace) -> None:
     for kind, equals, role in pairs:
         if not equals or kind not in ROLES:
             options.parser.error(
-                f"--roles: {kind + equals + role!r} does not name a kind and a role{hint(kind, ROLES)} Write KIND=ROLE, "
+                f"--roles: {kind + equals + role!r} does not name a kind and a role{'.' if kind in ROLES else hint(kind, ROLES)} Write KIND=ROLE, "
                 f"with one of {', '.join(ROLES)}"
             )
     schema = _schema(options)

@@ -57,7 +57,7 @@ def missing_grant(error: ConnectorException) -> ConnectorException:
     if "schema --roles" in str(error):
         return error
     return ConnectorException(
-        f"{error} Have the owner of the tables grant this role what it needs; `adjourn --app=... schema --roles` prints "
+        f"{_sentence(error)} Have the owner of the tables grant this role what it needs; `adjourn --app=... schema --roles` prints "
         "the grants for workers, and for programs that defer, list or change jobs.",
         sqlstate=error.sqlstate,
     )
@@ -67,9 +67,15 @@ def missing_right(schema: str, error: ConnectorException) -> ConnectorException:
     """Return the error that says which right the role lacks to apply the schema, and how to grant it."""
     quoted = identifier(schema)
     return ConnectorException(
-        f"{error} Applying the schema needs the right to make it: as the owner of the database run "
+        f"{_sentence(error)} Applying the schema needs the right to make it: as the owner of the database run "
         f"`create schema {quoted} authorization <role>`, or `grant create on database <database> to <role>`; in a "
         f"schema that exists already, `grant usage, create on schema {quoted} to <role>`. What adjourn has made there "
         "already belongs to the role that applied it: only that role, or a member of it, may change it.",
         sqlstate=error.sqlstate,
     )
+
+
+def _sentence(error: ConnectorException) -> str:
+    """Return the message of an error, with the full stop that the database's messages lack."""
+    text = str(error).strip()
+    return text if text.endswith((".", "?", "!")) else f"{text}."

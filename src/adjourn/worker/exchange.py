@@ -143,6 +143,11 @@ class Exchange:
     # Called by the loop's watch, from its thread
 
     @property
+    def concurrency(self) -> int:
+        """How many jobs it runs at once."""
+        return self._options.concurrency
+
+    @property
     def is_busy(self) -> bool:
         """Whether it has jobs, or may have claimed some."""
         return bool(len(self.executor) or self._buffer or self.flight)

@@ -159,9 +159,9 @@ class LoopWatch(threading.Thread):
         return self._exchange.executor.job_of(task), stack
 
     def _tell(self, job: Job | None, stack: str, waiting: list[HandedBack]) -> None:
-        others = len(self._exchange.executor) - (job is not None)
+        harms_others = self._exchange.concurrency > 1 or waiting or len(self._exchange.executor) > (job is not None)
         events = self._app.events
-        if (waiting or others > 0 or self._exchange.flight) and events.wants(EventLoopBlocked):
+        if (harms_others or self._exchange.flight) and events.wants(EventLoopBlocked):
             try:
                 events.emit(
                     EventLoopBlocked(
