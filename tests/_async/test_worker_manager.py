@@ -143,6 +143,18 @@ async def test_nobody_is_declared_dead_just_after_the_server_has_started(
     assert await manager.rescue_async(5, 0) == (0, 0)
 
 
+async def test_the_first_worker_that_is_back_after_an_outage_leaves_the_others_a_heartbeat_to_come_back(
+    app: adjourn.App, manager: AsyncWorkerManager, worker: int
+) -> None:
+    await manager.register_worker_async("other", None, 60)
+    await manager.session.execute_async(
+        Statement("expire", "update adjourn.adjourn_workers set expires_at = now() - interval '1 s'")
+    )
+    first = await manager.heartbeat_async(worker, 60)
+    assert (first.alive, first.expired) == (True, False)
+    assert (await manager.heartbeat_async(worker, 60)).expired is True
+
+
 async def test_a_claim_whose_answer_was_lost_is_put_back(
     app: adjourn.App, manager: AsyncWorkerManager, worker: int
 ) -> None:

@@ -140,6 +140,18 @@ def test_nobody_is_declared_dead_just_after_the_server_has_started(
     assert manager.rescue(5, 0) == (0, 0)
 
 
+def test_the_first_worker_that_is_back_after_an_outage_leaves_the_others_a_heartbeat_to_come_back(
+    app: adjourn.App, manager: SyncWorkerManager, worker: int
+) -> None:
+    manager.register_worker("other", None, 60)
+    manager.session.execute(
+        Statement("expire", "update adjourn.adjourn_workers set expires_at = now() - interval '1 s'")
+    )
+    first = manager.heartbeat(worker, 60)
+    assert (first.alive, first.expired) == (True, False)
+    assert manager.heartbeat(worker, 60).expired is True
+
+
 def test_a_claim_whose_answer_was_lost_is_put_back(app: adjourn.App, manager: SyncWorkerManager, worker: int) -> None:
     ids = app.configure_task("any").batch_defer({}, {}, {})
     claim(manager, worker)

@@ -102,6 +102,8 @@ def heartbeat(tables: Tables, *, worker_id: int, timeout: float, overdue: Sequen
     """Record a worker's heartbeat, and return the answer for the worker."""
     worker = tables.workers.get(worker_id)
     is_alive = worker is not None and not worker.dead
+    # After an outage of all, the first one that is back leaves the others the time of a heartbeat to come back.
+    is_steady = worker is not None and worker.expires_at >= tables.now
     if worker is not None and is_alive:
         expires_at = tables.now + datetime.timedelta(seconds=timeout)
         tables.workers[worker_id] = attrs.evolve(
@@ -111,7 +113,8 @@ def heartbeat(tables: Tables, *, worker_id: int, timeout: float, overdue: Sequen
         {
             "alive": is_alive,
             "aborts": [job.id for job in tables.of_worker([worker_id]) if job.abort_requested],
-            "expired": any(_is_silent(other, tables) for other in tables.workers.values() if other.id != worker_id),
+            "expired": is_steady
+            and any(_is_silent(other, tables) for other in tables.workers.values() if other.id != worker_id),
         }
     ]
 
