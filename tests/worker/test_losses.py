@@ -16,7 +16,7 @@ from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.jobs import Job
 from adjourn.sql.constants import MOST_LOSSES
 from adjourn.testing import SyncInMemoryConnector
-from adjourn.worker import exchange
+from adjourn.worker import apart
 from support.bench import Bench
 
 CONNECTORS: dict[str, Callable[[str], Any]] = {
@@ -297,7 +297,7 @@ def test_a_suspect_can_be_cancelled_and_its_lock_goes_on(fleet: Fleet) -> None:
 async def test_a_job_that_never_ends_makes_no_worker_stand_still_for_a_suspect(
     app: adjourn.App, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange, "LONGEST_CLEARING", 1.5)
+    monkeypatch.setattr(apart, "LONGEST_CLEARING", 1.5)
     release = asyncio.Event()
 
     @app.task(name="endless")

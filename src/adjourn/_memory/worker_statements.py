@@ -25,7 +25,7 @@ from adjourn._memory.rules import (
 )
 from adjourn._memory.statements import answers
 from adjourn._memory.tables import JobRow, Tables, WorkerRow, with_error
-from adjourn.sql.constants import APART_FROM, DUE_LIMIT, MOST_LOSSES, Hold
+from adjourn.sql.constants import APART_FROM, DUE_LIMIT, MOST_LOSSES, RESTING, Hold
 from adjourn.types import Row
 
 CLAIMED = (
@@ -296,7 +296,7 @@ class _Claim:
 
 def _claim(tables: Tables, asked: _Asked, apart: int | None) -> _Claim:
     """Claim jobs."""
-    is_resting = apart == -1
+    is_resting = apart == RESTING
     apart = None if is_resting else apart
     if asked.limit <= 0:
         return _Claim([], True, False, apart)

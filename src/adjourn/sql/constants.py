@@ -43,6 +43,8 @@ DUE_LIMIT = 1000
 """How many due jobs one exchange makes ready."""
 WEEKS_AHEAD = 8
 """For how many weeks in advance partitions for finished jobs are made."""
+RESTING = -1
+"""What a worker says that has waited too long for its jobs to end, before it runs one apart: it claims others for a while."""
 CLOCK_TOLERANCE = 600
 """Seconds that the server's clock may have been ahead of what it says now; ticks that were recorded from beyond that are
 not believed."""
@@ -54,6 +56,7 @@ NUMBERS: dict[str, int | str] = {
     "heads": ", ".join(str(int(hold)) for hold in HEADS),
     "most_losses": MOST_LOSSES,
     "apart_from": APART_FROM,
+    "resting": RESTING,
     "few_queues": FEW_QUEUES,
     "few_used": FEW_USED,
     "most_woken": MOST_WOKEN,

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import attrs
@@ -35,6 +34,8 @@ from adjourn.events import (
     WorkerIdentity,
 )
 from adjourn.worker import lease
+from adjourn.worker.apart import CLEARING_INTERVAL, Apart
+from adjourn.worker.buffer import STALE_BUFFER, Buffer, Flight
 from adjourn.worker.connection import Connection, silent
 from adjourn.worker.doubt import Doubt
 from adjourn.worker.executor import Executor
@@ -46,31 +47,14 @@ from adjourn.worker.outbox import Outbox
 LONGEST_BUFFERED = 0.02
 """The most seconds of work to claim in advance: a job in the buffer waits while other workers may be idle."""
 LARGEST_BUFFER = 100
-STALE_BUFFER = 0.25
-"""Seconds after which jobs that still wait in the buffer, behind a long one, are handed back."""
 PROBE_INTERVAL = 0.05
 """Seconds between checks for jobs that are due or not placed yet, while there is enough to do."""
 SATURATED = 1.0
 """Seconds after which a worker that always finds enough work need not be notified of more."""
 PLACE_RETRY = 0.2
-CLEARING_INTERVAL = 1.0
-"""Seconds after which a worker that ends its jobs, to run one apart, asks again whether it still has to."""
-LONGEST_CLEARING = 30.0
-"""Seconds after which such a worker does not wait any longer for its jobs to end: for as long again it claims others."""
 HELD_PATIENCE = 4.0
 """Seconds for which a stopping worker goes on trying to store outcomes that were set aside; less than `LEAVE_TIMEOUT`, so that it
 can try once more, and unregister."""
-
-
-class Flight:
-    """A round trip that claims jobs. Its answer belongs to the loop, or to the loop's watch: to whoever takes it first."""
-
-    def __init__(self) -> None:
-        self._taking = threading.Lock()
-
-    def take(self) -> bool:
-        """Take the jobs that it has claimed. Returns whether nobody had taken them before."""
-        return self._taking.acquire(blocking=False)
 
 
 class Exchange:
@@ -80,7 +64,7 @@ class Exchange:
     ----------
     worker
         The worker, for its app and options.
-    lease
+    worker_lease
         How long the worker's jobs are its own.
     on_registered
         Called when the worker has registered again.
@@ -102,8 +86,8 @@ class Exchange:
         self._on_registered = on_registered
         self._wake = asyncio.Event()
         self._connection = Connection(worker.app, worker.options.longest_round_trip)
-        self._buffer: deque[Job] = deque()
-        self._buffered_at = 0.0
+        self.buffer: Buffer = Buffer()
+        """The jobs that were claimed ahead."""
         self._outbox = Outbox(worker.app.events)
         self._probe_at = 0.0
         self._place_at: float | None = None
@@ -111,13 +95,7 @@ class Exchange:
         self._confirmations: deque[float] = deque()
         self._doubt = Doubt(worker.options.stalled_worker_timeout)
         self._outage = Outage()
-        # Jobs that may kill their worker run apart from others: see `Exchanged.apart`.
-        self._apart: int | None = None
-        self._is_clearing = False
-        # Since when it ends its jobs, and until when it has given that up.
-        self._clearing_since: float | None = None
-        self._rests_until = 0.0
-        self._cleared_at = 0.0
+        self._apart = Apart()
         self._is_listening = False
         self._is_called = False
         # Tasks that this worker knows, and whose jobs wait for a worker that does.
@@ -150,19 +128,12 @@ class Exchange:
     @property
     def is_busy(self) -> bool:
         """Whether it has jobs, or may have claimed some."""
-        return bool(len(self.executor) or self._buffer or self.flight)
+        return bool(len(self.executor) or self.buffer or self.flight)
 
     @property
     def known(self) -> set[Claim]:
         """The claims that this worker knows to be its own."""
-        held = {(job.id or 0, job.claim) for job in tuple(self._buffer)}
-        return {*self.executor.claims, *held, *self._outbox.claims}
-
-    def take_buffer(self) -> Iterator[Job]:
-        """Take the jobs that were claimed ahead out of the buffer."""
-        with contextlib.suppress(IndexError):
-            while True:
-                yield self._buffer.popleft()
+        return {*self.executor.claims, *self.buffer.claims, *self._outbox.claims}
 
     # Called by the other roles, on the loop's thread
 
@@ -215,9 +186,9 @@ class Exchange:
         self._doubt.forget()
         self._tell(WorkerDeclaredDead, silence=self._options.stalled_worker_timeout, given_up=len(self.executor))
         self.executor.abandon()
-        self._buffer.clear()
+        self.buffer.clear()
         self._outbox.clear()
-        self._apart = None
+        self._apart.forget()
         self.worker_id = 0
         self._wake.set()
         if self._stopping:
@@ -309,7 +280,7 @@ class Exchange:
         now = time.monotonic()
         if self._doubt.look_at is not None and now >= self._doubt.look_at:
             await self._disown(manager)
-        if self._buffer and (self._stopping or now - self._buffered_at > STALE_BUFFER):
+        if self.buffer.is_stale(now) or (self._stopping and self.buffer):
             self._hand_back_buffer()
             self.executor.forget_durations()
         limit = 0 if self._stopping else self._room()
@@ -372,7 +343,7 @@ class Exchange:
         self, manager: AsyncWorkerManager, batch: list[Outcome], limit: int, probing: bool, now: float
     ) -> Exchanged:
         worker_id = self.worker_id
-        running = len(self.executor) + len(self._buffer)
+        running = len(self.executor) + len(self.buffer)
         if probing:
             self._probe_at = now + PROBE_INTERVAL
         self._doubt.is_present = True
@@ -388,7 +359,7 @@ class Exchange:
                 probe=probing,
                 concurrency=self._options.concurrency,
                 running=running,
-                apart=-1 if self._apart is None and now < self._rests_until else self._apart,
+                apart=self._apart.asked(now),
                 tasks=self._awaited or None,
                 patience=self.executor.patience,
                 listens=self._is_listening,
@@ -403,13 +374,7 @@ class Exchange:
             # This worker was declared dead meanwhile, so other workers rescue the jobs just claimed. They must not run
             # here.
             return attrs.evolve(exchanged, jobs=[], unreadable=[], alive=True)
-        if self._apart is None and exchanged.apart is not None:
-            self._is_clearing = running > 0
-            self._cleared_at = now
-            self._clearing_since = self._clearing_since or now
-        elif exchanged.apart is None:
-            self._clearing_since = None
-        self._apart = exchanged.apart
+        self._apart.told(exchanged.apart, running=running, now=now)
         self.executor.unknown_too_long |= exchanged.overdue
         if probing:
             awaited = tuple(name for name in exchanged.unknown or () if name in self._app.tasks)
@@ -457,50 +422,33 @@ class Exchange:
     def _room(self) -> int:
         """Return how many jobs to claim: those that can run at once, and a few that can run soon after."""
         concurrency = self._options.concurrency
-        if self._apart is not None:
-            self._is_clearing = self._is_clearing and bool(len(self.executor) or self._buffer)
-            if not self._is_clearing:
-                self._clearing_since = None
-                return max(0, concurrency - len(self.executor) - len(self._buffer))
-            now = time.monotonic()
-            if now < self._cleared_at + CLEARING_INTERVAL:
-                return 0
-            if self._clearing_since is not None and now > self._clearing_since + LONGEST_CLEARING:
-                # One of its jobs takes long, or never ends. Other jobs do not wait for that.
-                self._clearing_since, self._rests_until = None, now + LONGEST_CLEARING
-            # The job that it makes room for may have run elsewhere meanwhile, or a better one may have come.
-            self._apart = None
-            self._probe_at = 0.0
+        if (room := self._apart.room(concurrency, len(self.executor) + len(self.buffer), time.monotonic())) is not None:
+            return room
         ahead = min(int(LONGEST_BUFFERED * concurrency / max(self.executor.mean_duration, 1e-6)), LARGEST_BUFFER)
         if concurrency + ahead > LARGEST_BUFFER:
             ahead = max(0, LARGEST_BUFFER - concurrency)
-        return max(0, concurrency + ahead - self.executor.slots_held - len(self._buffer))
+        return max(0, concurrency + ahead - self.executor.slots_held - len(self.buffer))
 
     def _take(self, job: Job, now: float) -> None:
-        if self.executor.slots_held < self._options.concurrency and not self._buffer and not self._stopping:
+        if self.executor.slots_held < self._options.concurrency and not self.buffer and not self._stopping:
             self.executor.start(job)
         else:
-            if not self._buffer:
-                self._buffered_at = now
-            self._buffer.append(job)
+            self.buffer.add(job, now)
 
     def _on_end(self, outcome: Outcome) -> None:
         self._outbox.add(outcome)
-        if self._buffer and not self._stopping and self.executor.slots_held < self._options.concurrency:
-            self._buffered_at = time.monotonic()
-            try:
-                self.executor.start(self._buffer.popleft())
-            except IndexError:
-                pass  # the loop's watch has taken them
+        has_room = not self._stopping and self.executor.slots_held < self._options.concurrency
+        if has_room and (job := self.buffer.take()):
+            self.executor.start(job)
         if self._stopping and not len(self.executor):
             self.jobs_ended.set()
         self._wake.set()
 
     def _has_work(self) -> bool:
-        return bool(len(self.executor) or self._buffer or len(self._outbox))
+        return bool(len(self.executor) or self.buffer or len(self._outbox))
 
     def _hand_back_buffer(self) -> None:
-        self.hand_back(map(HandedBack.of, self.take_buffer()))
+        self.hand_back(map(HandedBack.of, self.buffer.take_all()))
 
     # Time, and the connection
 
@@ -515,9 +463,9 @@ class Exchange:
             timeout = min(timeout, self._confirmations.popleft())
         if self._doubt.look_at is not None:
             timeout = min(timeout, max(self._doubt.look_at - time.monotonic(), 0.001))
-        if self._buffer:
+        if self.buffer:
             timeout = min(timeout, STALE_BUFFER)
-        if self._is_clearing:
+        if self._apart.is_clearing:
             timeout = min(timeout, CLEARING_INTERVAL)
         if self._leave_at is not None:
             timeout = min(timeout, max(self._leave_at - time.monotonic(), 0.001))
@@ -569,7 +517,7 @@ class Exchange:
     async def close(self, seconds: float) -> None:
         """Hand back all remaining jobs and unregister, within so many seconds. Never raises because of the database."""
         self.executor.end_overdue()
-        self.hand_back(map(HandedBack.of, (*self.executor.abandon(), *self.take_buffer())))
+        self.hand_back(map(HandedBack.of, (*self.executor.abandon(), *self.buffer.take_all())))
         self.executor.close()
         try:
             if self.worker_id:

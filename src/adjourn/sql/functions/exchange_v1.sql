@@ -9,7 +9,7 @@
 --   p_concurrency, p_running: how many jobs the worker can run at once, and how many it has. What is claimed beyond that
 --     waits in the worker, so if that dies, nobody knows whether it had begun.
 --   p_apart: null, or the worker runs jobs apart from others: most of the deaths of workers that one of them has seen. Before
---     it claims the first, it ends those that it has. -1: it has waited long for those to end, and claims others for a while.
+--     it claims the first, it ends those that it has. @resting: it has waited long for those to end, and claims others for a while.
 --   p_tasks: those of the tasks in the last report that the worker knows: it claims the jobs that wait for somebody who does.
 --   p_listens: the worker hears notifications. p_called: it was notified by its id; if it cannot take all there is, it passes
 --     that on.
@@ -43,7 +43,7 @@ declare
     v_picked bigint[] := '{}';
     v_alive boolean := true;
     v_hungry boolean;
-    v_apart integer := nullif(p_apart, -1);
+    v_apart integer := nullif(p_apart, @resting);
     v_was_apart boolean;
     v_first bigint[];
     v_tasks text[];

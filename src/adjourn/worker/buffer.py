@@ -1,0 +1,70 @@
+"""Jobs that a worker has claimed and not begun. Its event loop takes them, or the loop's watch does while it is blocked."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+
+from adjourn._domain.jobs import Job
+from adjourn._domain.outcomes import Claim
+
+STALE_BUFFER = 0.25
+"""Seconds after which jobs that still wait in the buffer, behind a long one, are handed back."""
+
+
+class Flight:
+    """A round trip that claims jobs. Its answer belongs to the loop, or to the loop's watch: to whoever takes it first."""
+
+    def __init__(self) -> None:
+        self._taking = threading.Lock()
+
+    def take(self) -> bool:
+        """Take the jobs that it has claimed. Returns whether nobody had taken them before."""
+        return self._taking.acquire(blocking=False)
+
+
+class Buffer:
+    """Jobs that were claimed ahead, best first. Two threads may take them at once: each job goes to one."""
+
+    def __init__(self) -> None:
+        self._jobs: deque[Job] = deque()
+        self._since = 0.0
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    @property
+    def claims(self) -> set[Claim]:
+        """The claims of these jobs. May be called from any thread."""
+        return {(job.id or 0, job.claim) for job in tuple(self._jobs)}
+
+    def is_stale(self, now: float) -> bool:
+        """Tell whether they wait for too long."""
+        return bool(self._jobs) and now - self._since > STALE_BUFFER
+
+    def add(self, job: Job, now: float) -> None:
+        """Add a job."""
+        if not self._jobs:
+            self._since = now
+        self._jobs.append(job)
+
+    def take(self) -> Job | None:
+        """Take the best job; None if there is none."""
+        with contextlib.suppress(IndexError):
+            job = self._jobs.popleft()
+            self._since = time.monotonic()
+            return job
+        return None
+
+    def take_all(self) -> Iterator[Job]:
+        """Take one job after the other."""
+        with contextlib.suppress(IndexError):
+            while True:
+                yield self._jobs.popleft()
+
+    def clear(self) -> None:
+        """Forget them, because they belong to other workers now."""
+        self._jobs.clear()
