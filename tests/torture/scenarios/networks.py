@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from typing import Any
 
 from psycopg.conninfo import make_conninfo
 
@@ -21,14 +22,26 @@ def proxy_before(dsn: str) -> Iterator[tuple[Proxy, str]]:
         yield proxy, make_conninfo(through, connect_timeout=3)
 
 
+@contextlib.contextmanager
+def disturbed_network(trial: Trial, *, spares_transactions: bool = False) -> Iterator[Proxy]:
+    """Run the load on a server behind a proxy, and yield that.
+
+    Parameters
+    ----------
+    spares_transactions
+        Whether the connections of callers' own transactions, which have no bound, do not go through it and are cut at the end.
+    """
+    with trial.server() as server, proxy_before(server.dsn) as (proxy, dsn):
+        spared: dict[str, Any] = {"own_dsn": server.dsn} if spares_transactions else {}
+        at_end = [proxy.cut] if spares_transactions else []
+        with trial.load(dsn, lambda: server.dsn, *at_end, **spared):
+            yield proxy
+
+
 @scenario("black hole", seconds=60)
 def black_hole(trial: Trial) -> None:
     """All present connections fall silent while TCP goes on to acknowledge; new connections work."""
-    with (
-        trial.server() as server,
-        proxy_before(server.dsn) as (proxy, dsn),
-        trial.load(dsn, lambda: server.dsn, proxy.cut, own_dsn=server.dsn),
-    ):
+    with disturbed_network(trial, spares_transactions=True) as proxy:
         for _ in trial.rounds(3, 5):
             with trial.disturbed("silence"):
                 proxy.silence_present()
@@ -39,11 +52,7 @@ def black_hole(trial: Trial) -> None:
 @scenario("dead network", seconds=60)
 def dead_network(trial: Trial) -> None:
     """Everything is lost for fifteen seconds, on present connections and on new ones; then new ones work."""
-    with (
-        trial.server() as server,
-        proxy_before(server.dsn) as (proxy, dsn),
-        trial.load(dsn, lambda: server.dsn, proxy.cut, own_dsn=server.dsn),
-    ):
+    with disturbed_network(trial, spares_transactions=True) as proxy:
         for _ in trial.rounds(4, 6):
             with trial.disturbed("silence"):
                 proxy.silence()
@@ -54,11 +63,7 @@ def dead_network(trial: Trial) -> None:
 @scenario("cut connections")
 def cut_connections(trial: Trial) -> None:
     """All connections are ended about every second, and new ones are refused for a moment."""
-    with (
-        trial.server() as server,
-        proxy_before(server.dsn) as (proxy, dsn),
-        trial.load(dsn, lambda: server.dsn),
-    ):
+    with disturbed_network(trial) as proxy:
         for _ in trial.rounds(0.5, 1.5):
             with trial.disturbed("cut"):
                 proxy.is_refusing = True
@@ -70,11 +75,7 @@ def cut_connections(trial: Trial) -> None:
 @scenario("truncated answers")
 def truncated_answers(trial: Trial) -> None:
     """The server's answers are cut in the middle, so that nobody knows what was stored."""
-    with (
-        trial.server() as server,
-        proxy_before(server.dsn) as (proxy, dsn),
-        trial.load(dsn, lambda: server.dsn),
-    ):
+    with disturbed_network(trial) as proxy:
         for _ in trial.rounds(0.5, 1.5):
             with trial.disturbed("truncation"):
                 proxy.is_truncating = True
@@ -85,11 +86,7 @@ def truncated_answers(trial: Trial) -> None:
 @scenario("slow network")
 def slow_network(trial: Trial) -> None:
     """Each piece of each conversation takes between 5 and 100 ms more."""
-    with (
-        trial.server() as server,
-        proxy_before(server.dsn) as (proxy, dsn),
-        trial.load(dsn, lambda: server.dsn),
-    ):
+    with disturbed_network(trial) as proxy:
         for _ in trial.rounds(1, 2):
             proxy.delay = trial.chance.uniform(0.005, 0.1)
             trial.did("delay")
