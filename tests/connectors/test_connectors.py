@@ -13,7 +13,8 @@ import pytest
 from psycopg_pool import AsyncConnectionPool
 
 import adjourn
-from adjourn._sync.connectors.psycopg import SyncPsycopgHalf, SyncPsycopgSession
+from adjourn._sync.connectors.psycopg import SyncPsycopgHalf
+from adjourn._sync.connectors.psycopg_session import SyncPsycopgSession
 from adjourn.connectors import BaseConnector, PsycopgConnector, SyncPsycopgConnector
 from adjourn.exceptions import (
     AppNotOpen,

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from adjourn import exceptions
-from adjourn._async.connectors.psycopg import translated_run_async
+from adjourn._async.connectors.psycopg_session import translated_run_async
 from adjourn.connector import BaseConnector
 from adjourn.connectors.adapted import AdaptedConnector, Driver, DriverSession
 from adjourn.testing import ConnectorContract

@@ -7,7 +7,8 @@ from typing import Any
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from adjourn import exceptions
-from adjourn._async.connectors.psycopg import AsyncPsycopgHalf, AsyncPsycopgSession, translated_run_async
+from adjourn._async.connectors.psycopg import AsyncPsycopgHalf
+from adjourn._async.connectors.psycopg_session import AsyncPsycopgSession, translated_run_async
 from adjourn.connectors.adapted import Driver, DriverSession
 from adjourn.types import Parameters, Row, Statement
 

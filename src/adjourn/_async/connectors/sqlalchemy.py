@@ -19,6 +19,7 @@ from adjourn import exceptions
 from adjourn._async.connectors import psycopg as psycopg_half
 from adjourn._async.connectors.contract import AsyncSession
 from adjourn._async.connectors.lifecycle import AsyncPooledHalf
+from adjourn._async.connectors.psycopg_session import translated_run_async
 from adjourn._domain.checks import function_or
 from adjourn._drivers.psycopg import options as libpq
 from adjourn._drivers.settings import check_pooler
@@ -248,7 +249,7 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
                 driver.check_dialect(connection.dialect, "connection", exceptions.InvalidConnection)
                 return await names.run_async(connection, statement, parameters)
         if isinstance(given, psycopg.AsyncConnection):
-            return await psycopg_half.translated_run_async(given, statement, parameters)
+            return await translated_run_async(given, statement, parameters)
         if names.is_drivers_own(given):
             return await names.run_on_drivers_own_async(given, statement, parameters)
         wanted, kind = AsyncConnection.__name__, type(given)

@@ -5,17 +5,14 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import time
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import psycopg
-from psycopg import Connection, Cursor, RawCursor
+from psycopg import Connection
 from psycopg.conninfo import make_conninfo
-from psycopg.rows import dict_row
-from psycopg.sql import SQL, Identifier
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from adjourn import exceptions
@@ -23,14 +20,19 @@ from adjourn._domain.checks import function_or
 from adjourn._drivers.libpq import LASTING
 from adjourn._drivers.psycopg import options as driver
 from adjourn._drivers.psycopg.private import kept_up
-from adjourn._drivers.settings import ENCODING, check_can_listen, greeting, is_pooled
-from adjourn._drivers.sockets import hang_up
-from adjourn._drivers.watchdog import RESPONSE_TIMEOUT, Wait, limited, seconds_for, watchdog
+from adjourn._drivers.settings import ENCODING
+from adjourn._drivers.watchdog import RESPONSE_TIMEOUT, Wait, seconds_for, watchdog
 from adjourn._drivers.wrappers import unwrapped
 from adjourn._runtime import threads as runtime
-from adjourn._runtime.forks import keep_for_ever
 from adjourn._sync.connectors.contract import SyncSession
 from adjourn._sync.connectors.lifecycle import SyncPooledHalf
+from adjourn._sync.connectors.psycopg_session import (
+    SyncPsycopgSession,
+    greeted,
+    looked_at,
+    run_on,
+    translated_run,
+)
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 
@@ -308,161 +310,6 @@ class SyncPsycopgHalf(SyncPooledHalf[ConnectionPool[Any]]):
             connection.close()
             raise
         return connection
-
-
-class SyncPsycopgSession(SyncSession):
-    """A psycopg connection that belongs to its caller alone."""
-
-    is_wakeable = True
-
-    def __init__(
-        self,
-        connection: Connection[Any],
-        can_listen: bool = True,
-        response_timeout: float | None = RESPONSE_TIMEOUT,
-    ) -> None:
-        self.connection = connection
-        self.can_listen = can_listen
-        self._response_timeout = response_timeout
-        self._waker = runtime.Waker()
-        arrived = self._arrived = list[str]()
-        # No reference to the session: in a cycle, only the garbage collector would free it and its connection.
-        connection.add_notify_handler(lambda note: arrived.append(note.payload))
-        self._process = os.getpid()
-
-    def execute(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
-        """Execute one statement and return its rows, an empty list where it returns none."""
-        return runtime.guarded(self._execute, statement, parameters)
-
-    def _execute(self, statement: Statement, parameters: Parameters | None) -> list[Row]:
-        wait = watchdog.begin(seconds_for(self._response_timeout, statement), runtime.this_task())
-        wait.on(self.connection)
-        try:
-            return translated_run(self.connection, statement, parameters)
-        except exceptions.ConnectorException as error:
-            if wait.is_given_up:
-                raise wait.error() from error
-            wait.judge(error.sqlstate)
-            raise
-        finally:
-            wait.end()
-
-    def listen(self, channel: str) -> None:
-        """Start to receive the notifications of a channel."""
-        check_can_listen(self.can_listen)
-        text = SQL("LISTEN {}").format(Identifier(channel)).as_string()
-        self.execute(Statement("listen", text))
-
-    def wait_for_notifications(self, timeout: float) -> list[str]:
-        """Wait until a notification arrives and return the payloads of those that are there.
-
-        Those that arrived while a statement was executed are not lost: they are kept for the next wait.
-
-        Parameters
-        ----------
-        timeout
-            Seconds to wait at most; if nothing arrives, an empty list is returned.
-        """
-        return runtime.guarded(self._wait, timeout)
-
-    def _wait(self, timeout: float) -> list[str]:
-        deadline = time.monotonic() + timeout
-        with driver.translating():
-            while not (arrived := self._taken()):
-                left = deadline - time.monotonic()
-                if left <= 0 or not self._waker.readable(self.connection.fileno(), left):
-                    break
-            return arrived
-
-    def _taken(self) -> list[str]:
-        """Return the payloads of the notifications that have arrived by now, and forget them."""
-        arrived = [*self._arrived, *driver.notifications(self.connection)]
-        self._arrived.clear()
-        return arrived
-
-    def wake(self) -> None:
-        """End the wait for notifications that is under way, or else the next one. From any thread, at any time."""
-        self._waker.set()
-
-    def abandon(self) -> None:
-        """Give the connection up at once, without talking to the server. From any thread, at any time."""
-        if self._process == os.getpid():  # a forked child shares the parent's socket
-            hang_up(self.connection)
-
-    def close(self) -> None:
-        """Close the connection. Closing twice does nothing."""
-        if self._process != os.getpid():
-            # The parent uses the same socket, and closing would end its session.
-            keep_for_ever(self.connection)
-            return
-        runtime.uninterrupted(self.connection.close)
-        self._waker.close()
-
-
-def run_on(
-    connection: Connection[Any],
-    statement: Statement,
-    parameters: Parameters | None,
-    *,
-    may_prepare: bool = True,
-) -> list[Row]:
-    """Execute a statement on a connection and return its rows."""
-    cursor = own_cursor(connection)
-    # Text without parameters may hold several commands, which cannot be prepared.
-    prepare = None if may_prepare and parameters is not None else False
-    # psycopg's types want text that stands in the code; ours comes from files.
-    cursor.execute(statement.text, parameters, prepare=prepare)  # pyright: ignore[reportArgumentType]
-    return rows(cursor)
-
-
-def greeted(connection: Connection[Any], options: driver.PsycopgOptions, *, lasting: bool) -> bool:
-    """Set what adjourn depends on, and return whether the connection goes through a pooler.
-
-    Parameters
-    ----------
-    lasting
-        Whether it is a session.
-    """
-    process = connection.info.backend_pid
-    text = greeting(process, sets=options.pooler is not True, lasting=lasting)
-    with limited(connection, options.timeout):
-        (facts,) = run_on(connection, Statement("greeting", text), None)
-        if not connection.autocommit:
-            connection.commit()
-    is_behind = is_pooled(facts, process, options.pooler, driver.place_of(connection))
-    if is_behind and not options.chooses_preparing:
-        connection.prepare_threshold = None
-    return is_behind
-
-
-def looked_at(connection: Connection[Any], pooler: bool | None) -> bool:
-    """Return whether a connection of the user's own goes through a pooler. Change nothing."""
-    process = connection.info.backend_pid
-    text = greeting(process, sets=False, lasting=False)
-    (facts,) = run_on(connection, Statement("greeting", text), None)
-    return is_pooled(facts, process, pooler, driver.place_of(connection))
-
-
-def own_cursor(connection: Connection[Any]) -> Cursor[Row]:
-    """Return a cursor that takes named parameters, even if the user's cursor class does not."""
-    if issubclass(connection.cursor_factory, RawCursor):
-        cursor = Cursor(connection, row_factory=dict_row)
-    else:
-        cursor = connection.cursor(row_factory=dict_row)
-    if connection.info.encoding == "ascii":
-        driver.reads_texts(cursor.adapters)
-    return cursor
-
-
-def translated_run(connection: Connection[Any], statement: Statement, parameters: Parameters | None) -> list[Row]:
-    """Execute a statement on a connection and return its rows; errors are adjourn's."""
-    with driver.translating():
-        return run_on(connection, statement, parameters)
-
-
-def rows(cursor: Cursor[Row]) -> list[Row]:
-    """Return the rows of a statement that has been executed, an empty list where it returns none."""
-    return cursor.fetchall() if cursor.description is not None else []
 
 
 def checked_out(pool: ConnectionPool[Any], wait: Wait) -> Connection[Any]:

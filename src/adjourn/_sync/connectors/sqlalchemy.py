@@ -40,6 +40,7 @@ from adjourn._runtime import threads as runtime
 from adjourn._sync.connectors import psycopg as psycopg_half
 from adjourn._sync.connectors.contract import SyncSession
 from adjourn._sync.connectors.lifecycle import SyncPooledHalf
+from adjourn._sync.connectors.psycopg_session import translated_run
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 
@@ -248,7 +249,7 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
                 driver.check_dialect(connection.dialect, "connection", exceptions.InvalidConnection)
                 return names.run(connection, statement, parameters)
         if isinstance(given, psycopg.Connection):
-            return psycopg_half.translated_run(given, statement, parameters)
+            return translated_run(given, statement, parameters)
         if names.is_drivers_own(given):
             return names.run_on_drivers_own(given, statement, parameters)
         wanted, kind = Connection.__name__, type(given)
