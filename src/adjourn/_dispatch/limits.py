@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import math
 import time
 from collections.abc import Callable, Coroutine
@@ -56,12 +57,6 @@ async def within(
         If it takes longer.
     """
     task = asyncio.get_running_loop().create_task(call(*arguments))
-
-    def take_note(task: asyncio.Task[T]) -> None:
-        # The exception is retrieved, so that asyncio does not log one that was never retrieved.
-        if not task.cancelled() and task.exception() is None and discard is not None:
-            discard(task.result())
-
     waited: list[asyncio.Future[Any]] = [task] if abandoned is None else [task, abandoned]
     try:
         is_late = True
@@ -72,13 +67,13 @@ async def within(
             is_late = not done and time.monotonic() - began - seconds > LATE
     except asyncio.CancelledError:
         task.cancel()
-        task.add_done_callback(take_note)
+        task.add_done_callback(functools.partial(_take_note, discard))
         await aio.uninterrupted(ended, task)
         raise
     if task.done():
         return task.result()
     task.cancel()
-    task.add_done_callback(take_note)
+    task.add_done_callback(functools.partial(_take_note, discard))
     is_abandoned = abandoned is not None and abandoned.done()
     raise exceptions.ConnectorException(GIVEN_UP if is_abandoned else NO_ANSWER.format(seconds=seconds))
 
@@ -97,12 +92,13 @@ async def has_closed(seconds: float, close: Callable[..., Coroutine[Any, Any, No
 async def ended(task: asyncio.Task[Any], seconds: float = PATIENCE) -> None:
     """Wait a while for a task to end."""
     await asyncio.wait({task}, timeout=seconds)
-    task.add_done_callback(_take_note)
+    task.add_done_callback(functools.partial(_take_note, None))
 
 
-def _take_note(task: asyncio.Task[Any]) -> None:
-    if not task.cancelled():
-        task.exception()  # retrieve it, so that asyncio does not log an exception that was never retrieved
+def _take_note(discard: Callable[[Any], Any] | None, task: asyncio.Task[Any]) -> None:
+    # The exception is retrieved, so that asyncio does not log one that was never retrieved.
+    if not task.cancelled() and task.exception() is None and discard is not None:
+        discard(task.result())
 
 
 class DriversSession(AsyncSession):

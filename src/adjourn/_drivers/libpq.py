@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+
+from adjourn._domain.checks import is_port, is_storable
 
 LASTING = {
     # A connection is kept for a long time, and must notice within half a minute that the server is gone. With libpq's
@@ -43,3 +45,26 @@ def unsaid(said: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, An
         for name, value in defaults.items()
         if name not in said and not (name == "connect_timeout" and "PGCONNECT_TIMEOUT" in os.environ)
     }
+
+
+def is_readable(text: str, read: Callable[[str], Mapping[str, Any]], error: type[Exception]) -> bool:
+    """Return whether libpq can read a connection string.
+
+    No exception leaves this function, not even as the context of another: libpq's message quotes the text that it could
+    not read, which may be the password. What follows a NUL it would ignore.
+
+    Parameters
+    ----------
+    text
+        The connection string.
+    read, error
+        The driver's function that reads one, and what it raises.
+    """
+    if not is_storable(text):
+        return False
+    try:
+        port = read(text).get("port", "")
+    except error:
+        return False
+    # In a URL whose password has a slash that is not quoted, the beginning of the password is taken for the port.
+    return is_port(port)

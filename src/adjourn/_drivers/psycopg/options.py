@@ -19,11 +19,11 @@ import psycopg_pool
 from psycopg.abc import Buffer
 
 from adjourn import exceptions
-from adjourn._domain.checks import check_port, check_seconds, function_or, is_port, is_storable
+from adjourn._domain.checks import check_port, check_seconds, function_or
 from adjourn._domain.spelling import hint
 from adjourn._drivers.connections import remedy
 from adjourn._drivers.errors import explained, unexpected
-from adjourn._drivers.libpq import LASTING, connect_timeout, unsaid
+from adjourn._drivers.libpq import LASTING, connect_timeout, is_readable, unsaid
 from adjourn._drivers.psycopg.private import configure_of
 from adjourn._drivers.settings import ENCODING, check_pooler
 from adjourn._drivers.sockets import readable as readable
@@ -187,27 +187,11 @@ def _unknown(name: str, keyword: str, known: Iterable[str]) -> str:
 
 
 def _check_conninfo(name: str, conninfo: str, connection: Any) -> None:
-    if not _is_readable(conninfo):
+    if not is_readable(conninfo, psycopg.conninfo.conninfo_to_dict, psycopg.Error):
         raise exceptions.InvalidOption(
             f"{name}: the conninfo cannot be read. Write 'postgresql://user@host:5432/dbname' or "
             "'host=... port=... dbname=... user=...', and quote special characters."
         )
-
-
-def _is_readable(conninfo: str) -> bool:
-    """Return whether libpq can read a connection string.
-
-    No exception leaves this function, not even as the context of another: libpq's message quotes the text that it could
-    not read, which may be the password. What follows a NUL it would ignore.
-    """
-    if not is_storable(conninfo):
-        return False
-    try:
-        port = psycopg.conninfo.conninfo_to_dict(conninfo).get("port", "")
-    except psycopg.Error:
-        return False
-    # In a URL whose password has a slash that is not quoted, the beginning of the password is taken for the port.
-    return is_port(port)
 
 
 def unsaid_parameters(

@@ -15,11 +15,11 @@ import psycopg2.extensions
 import psycopg2.pool
 
 from adjourn import exceptions
-from adjourn._domain.checks import check_port, check_seconds, function_or, is_port, is_storable
+from adjourn._domain.checks import check_port, check_seconds, function_or
 from adjourn._domain.spelling import hint
 from adjourn._drivers.connections import remedy
 from adjourn._drivers.errors import explained, unexpected
-from adjourn._drivers.libpq import LASTING, connect_timeout, unsaid
+from adjourn._drivers.libpq import LASTING, connect_timeout, is_readable, unsaid
 from adjourn._drivers.psycopg2.private import arguments_of
 from adjourn._drivers.settings import ENCODING, check_pooler, greeting, is_pooled
 from adjourn._drivers.sockets import readable
@@ -119,27 +119,11 @@ def _check_pool(name: str, pool: Mapping[str, Any]) -> None:
 def _check_dsn(name: str, dsn: Any) -> None:
     if not isinstance(dsn, str):
         raise exceptions.InvalidOption(f"{name}: dsn must be a string.")
-    if not _is_readable(dsn):
+    if not is_readable(dsn, psycopg2.extensions.parse_dsn, psycopg2.Error):
         raise exceptions.InvalidOption(
             f"{name}: the dsn cannot be read. Write 'postgresql://user@host:5432/dbname' or "
             "'host=... port=... dbname=... user=...', and quote special characters."
         )
-
-
-def _is_readable(dsn: str) -> bool:
-    """Return whether libpq can read a connection string.
-
-    No exception leaves this function, not even as the context of another: libpq's message quotes the text that it could
-    not read, which may be the password. What follows a NUL it would ignore.
-    """
-    if not is_storable(dsn):
-        return False
-    try:
-        port = psycopg2.extensions.parse_dsn(dsn).get("port", "")
-    except psycopg2.Error:
-        return False
-    # In a URL whose password has a slash that is not quoted, the beginning of the password is taken for the port.
-    return is_port(port)
 
 
 @functools.cache
