@@ -200,5 +200,5 @@ def test_a_job_that_holds_the_interpreter_for_longer_than_the_lease_fails_and_it
     workers.start(concurrency=20)
     until(lambda: counted(observer, "select count(*) from adjourn.adjourn_jobs") == 0, 90)
     assert workers.end() == [0, 0]
-    finished = dict(observer.execute("select id, status from adjourn.adjourn_finished_jobs").fetchall())
+    finished: dict[int, str] = dict(observer.execute("select id, status from adjourn.adjourn_finished_jobs").fetchall())
     assert finished == {**dict.fromkeys(others, "succeeded"), holder: "failed"}

@@ -14,7 +14,7 @@ from adjourn import exceptions
 from adjourn._domain.drains import Ran, Verdict
 from adjourn._domain.jobs import DeleteJobCondition, Job, Status
 from adjourn._domain.middleware import compose, is_async
-from adjourn._domain.outcomes import Ended, Retried, error_entry
+from adjourn._domain.outcomes import Attempt, Ended, Retried, error_entry
 from adjourn._domain.runs import AbortReason
 from adjourn.app import App
 from adjourn.testing.kit.loops import Loop, in_thread
@@ -124,7 +124,8 @@ class Run:
 
     def _entry(self, error: BaseException) -> str:
         started = datetime.datetime.fromtimestamp(self._started, datetime.UTC)
-        return error_entry(error, self.job, started, datetime.datetime.now(datetime.UTC))
+        number, ended = self.job.attempts + 1, datetime.datetime.now(datetime.UTC)
+        return error_entry(error, Attempt(number, self.job.worker_id, None, started, ended))
 
     def _abort_reason(self) -> AbortReason | None:
         if self._is_late or (self._timeout is not None and time.monotonic() - self._began > self._timeout):
