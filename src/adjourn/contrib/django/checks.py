@@ -133,7 +133,7 @@ def _check_options() -> Iterator[CheckMessage]:
         except AdjournException as error:
             text = str(error)
             yield Error(text if text.startswith(PREFIX) else f"{PREFIX}{name}: {text}", id="adjourn.E005")
-    pool = settings.POOL
+    pool: Any = settings.POOL
     if not isinstance(pool, Mapping):
         yield Error(f"ADJOURN_POOL={pool!r}: pass a dictionary.", id="adjourn.E005")
     elif not list(_check_alias()):
