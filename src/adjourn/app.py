@@ -88,7 +88,7 @@ class App(blueprints.Blueprint):
         check_ttl(result_ttl)
         self.store_results: bool = store_results
         self.result_ttl: float = result_ttl
-        self.job_manager: JobManager = JobManager(connector, schema)
+        self.job_manager: JobManager = self._manager_of(connector, schema)
         self.events: Events = logged()
         self.job_manager.events = self.events
         self._replacing = threading.Lock()
@@ -121,7 +121,7 @@ class App(blueprints.Blueprint):
         other = type(self).__new__(type(self))
         other.__dict__.update(self.__dict__)
         other.connector = _checked(connector)
-        other.job_manager = JobManager(connector, self.job_manager.schema)
+        other.job_manager = self._manager_of(connector, self.job_manager.schema)
         other.events = other.job_manager.events = Events(self.events)
         other._registry = blueprints.TaskRegistry(other, self.tasks.declared())
         other._replacing = threading.Lock()
@@ -161,11 +161,15 @@ class App(blueprints.Blueprint):
         """Do what `replace_connector` does, also within it; for adjourn's own testing kit."""
         former = self.connector, self.job_manager
         try:
-            self.connector, self.job_manager = connector, JobManager(connector, self.job_manager.schema)
+            self.connector, self.job_manager = connector, self._manager_of(connector, self.job_manager.schema)
             self.job_manager.events = self.events
             yield
         finally:
             self.connector, self.job_manager = former
+
+    def _manager_of(self, connector: BaseConnector, schema: str) -> JobManager:
+        """Make the manager of the jobs that a connector reaches."""
+        return JobManager(connector, schema)
 
     def job_manager_for(self, task_name: str) -> JobManager:
         """Return the app's job manager."""

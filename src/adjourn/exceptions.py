@@ -237,7 +237,11 @@ class ConnectorException(AdjournException):
     ----------
     sqlstate : str or None
         Postgres's error code of five characters, if there is one.
+    ended_transaction : bool
+        Whether this was in a transaction of the caller's, which therefore cannot go on.
     """
+
+    ended_transaction: bool = False
 
     def __init__(self, message: str | None = None, *, sqlstate: str | None = None) -> None:
         super().__init__(message)
