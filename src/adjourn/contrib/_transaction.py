@@ -21,10 +21,13 @@ class Transaction:
     ----------
     connection
         The same.
+    is_used
+        Whether anything was deferred in it.
     """
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
+        self.is_used: bool = False
 
     def configure(self, task: Task[Any, Any, Any], **options: Unpack[ConfigureOptions]) -> JobDeferrer:
         """Set options for jobs of a task in this transaction; call ``defer`` or ``defer_async`` on the result.
@@ -36,6 +39,7 @@ class Transaction:
         **options
             The options of `Task.configure`, but for ``connection``.
         """
+        self.is_used = True
         return task.configure(**{**options, "connection": self.connection})
 
     def defer(self, task: Task[Any, Any, Any], /, **arguments: Any) -> int:
@@ -57,8 +61,8 @@ class Transaction:
         InvalidTaskArguments
             If the task does not take these arguments, or they cannot be stored.
         """
-        return task.configure(connection=self.connection).defer(**arguments)
+        return self.configure(task).defer(**arguments)
 
     async def defer_async(self, task: Task[Any, Any, Any], /, **arguments: Any) -> int:
         """Store a job in the transaction of an asynchronous session, and return its id. See `defer`."""
-        return await task.configure(connection=self.connection).defer_async(**arguments)
+        return await self.configure(task).defer_async(**arguments)

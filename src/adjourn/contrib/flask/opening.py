@@ -29,6 +29,8 @@ class OpensItself(BaseAsyncConnector):
         The connector to open.
     """
 
+    applies_schema: str = "`flask adjourn schema --apply`"
+
     def __init__(self, connector: BaseConnector) -> None:
         self._connector = connector
         self.is_shared = connector.is_shared
