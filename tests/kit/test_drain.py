@@ -13,7 +13,15 @@ import time_machine
 
 import adjourn
 from adjourn import testing
-from adjourn.exceptions import AlreadyEnqueued, JobAborted, JobTimeout, TaskNotFound, TooManyJobs, WrongCaller
+from adjourn.exceptions import (
+    AlreadyEnqueued,
+    InvalidResult,
+    JobAborted,
+    JobTimeout,
+    TaskNotFound,
+    TooManyJobs,
+    WrongCaller,
+)
 from kit.conftest import Shop
 
 HOUR = datetime.timedelta(hours=1)
@@ -174,6 +182,21 @@ def test_retries_wait_if_they_are_not_to_run(shop: Shop, wait: int) -> None:
 
     shop.configured(flaky).defer()
     assert shop.drain(retries=False) == testing.Drained(retried=1, left=1)
+
+
+def test_what_a_task_returns_is_stored_if_that_is_asked_for(shop: Shop) -> None:
+    @shop.app.task(name="count", store_result=True)
+    def count(items: list[int]) -> Any:
+        return len(items) or object()
+
+    shop.configured(count).defer(items=[1, 2])
+    assert shop.drain().succeeded == 1
+    assert shop.deferred("count")[0].result == 2
+    shop.configured(count).defer(items=[])
+    with pytest.raises(InvalidResult, match="of type object"):
+        shop.drain()
+    with pytest.raises(InvalidResult, match="of type object"):
+        testing.perform(count, items=[])
 
 
 def test_a_job_that_aborts_itself_counts_as_cancelled(shop: Shop) -> None:

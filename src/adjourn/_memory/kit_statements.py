@@ -52,7 +52,7 @@ def claim_next(
         waiting_queueing_lock=None,
         claimed_ahead=False,
     )
-    return [claimed.columns()]
+    return [claimed.columns(tables.now)]
 
 
 @answers

@@ -95,10 +95,10 @@ def drain(
             run = Run(app, job)
             try:
                 with savepoint(connection):
-                    run.call(loop)
+                    result = run.call(loop)
             except OUTCOMES as error:
-                return run.ended(error)
-            return run.ended(None)
+                return run.raised(error)
+            return run.succeeded(result)
 
         return SyncDrains(app.connector, app.job_manager.schema).drain(plan, run_job)
 
@@ -128,11 +128,11 @@ async def drain_async(
             run = Run(app, job)
             try:
                 async with savepoint_async(connection):
-                    await run.call_async()
+                    result = await run.call_async()
             except OUTCOMES as error:
                 refuse_cancelled(error)
-                return run.ended(error)
-            return run.ended(None)
+                return run.raised(error)
+            return run.succeeded(result)
 
         return await AsyncDrains(app.connector, app.job_manager.schema).drain_async(plan, run_job_async)
 

@@ -36,6 +36,8 @@ def perform(task: Task[Any, Any, Any], /, **task_kwargs: Any) -> Any:
     ------
     InvalidTaskArguments
         If the task does not take these arguments, or they cannot be stored.
+    InvalidResult
+        If the result is to be stored, and cannot be.
     UnboundTaskError
         If the task belongs to a blueprint that no app has added.
     Exception
@@ -45,7 +47,9 @@ def perform(task: Task[Any, Any, Any], /, **task_kwargs: Any) -> Any:
     with blocking_place(app, None), Loop("perform") as loop:
         run = Run(app, job)
         try:
-            return run.call(loop)
+            result = run.call(loop)
+            run.stored_result(result)
+            return result
         except OUTCOMES as error:
             raise _told(run, error) from error.__cause__
 
@@ -58,7 +62,9 @@ async def perform_async(task: Task[Any, Any, Any], /, **task_kwargs: Any) -> Any
     app, job = _prepared(task, task_kwargs)
     run = Run(app, job)
     try:
-        return await run.call_async()
+        result = await run.call_async()
+        run.stored_result(result)
+        return result
     except OUTCOMES as error:
         refuse_cancelled(error)
         raise _told(run, error) from error.__cause__
