@@ -25,7 +25,7 @@ from adjourn.sql.errors import (
     speaks_of_schema,
 )
 from adjourn.sql.history import SchemaVersion, function_of, latest_version, own_folder, versions
-from adjourn.sql.templates import DEFAULT_SCHEMA, channel, checked, read, render
+from adjourn.sql.templates import DEFAULT_SCHEMA, channel, checked, qualified, read, render
 from adjourn.types import Statement
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "missing_grant",
     "missing_right",
     "out_of_date",
+    "qualified",
     "renamed",
     "speaks_of_schema",
     "statements",

@@ -118,6 +118,17 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def qualified(schema: str, name: str) -> str:
+    """Return the quoted name of something in a schema.
+
+    Raises
+    ------
+    InvalidOption
+        If the name cannot be a schema's.
+    """
+    return f"{identifier(checked(schema))}.{identifier(name)}"
+
+
 def _literal(text: str) -> str:
     quoted = "'" + text.replace("'", "''") + "'"
     # As quote_literal does: right with any standard_conforming_strings.
