@@ -14,6 +14,7 @@ from adjourn.events import Events
 from adjourn.events.log import LOGGED
 from adjourn.manager.grouping import DeferGroup
 from adjourn.manager.lists import JobLists
+from adjourn.manager.many import ManyJobs
 from adjourn.manager.retention import Retention
 from adjourn.manager.schedules import Schedules, Ticks
 from adjourn.manager.source import ConnectorSource
@@ -24,7 +25,7 @@ from adjourn.manager.workers import Workers
 class JobManager(AsyncJobManager, SyncJobManager):
     """Every operation on jobs, in both colours.
 
-    It stores and changes jobs itself. It also has the operations of its managers `lists`, `workers`, `retention` and
+    It stores and changes jobs itself. It also has the operations of its managers `lists`, `many`, `workers`, `retention` and
     `schedules`: ``list_jobs`` calls ``lists.list_jobs``.
 
     There is no ``listen_for_jobs``: new jobs are announced only while a worker has nothing to do, so another listener
@@ -49,6 +50,11 @@ class JobManager(AsyncJobManager, SyncJobManager):
     def lists(self) -> JobLists:
         """Finds jobs, and counts them."""
         return part_of(self, JobLists)
+
+    @property
+    def many(self) -> ManyJobs:
+        """Changes many jobs at once, by their ids."""
+        return part_of(self, ManyJobs)
 
     @property
     def workers(self) -> Workers:

@@ -179,6 +179,8 @@ create table @schema.adjourn_schedules (
 \ir ../functions/cancel_jobs_v1.sql
 \ir ../functions/request_abort_v1.sql
 \ir ../functions/retry_by_id_v1.sql
+\ir ../functions/retry_jobs_v1.sql
+\ir ../functions/delete_finished_v1.sql
 \ir ../functions/job_status_v1.sql
 \ir ../functions/list_jobs_v1.sql
 
