@@ -75,7 +75,7 @@ class App(blueprints.Blueprint):
         defaults = {} if worker_defaults is None else worker_defaults
         self.worker_defaults: WorkerOptions = checked_options("worker_defaults", defaults)
         self.periodic_defaults: PeriodicDefaults = checked_defaults(periodic_defaults)
-        self.job_manager: JobManager = JobManager(connector, schema)
+        self.job_manager: JobManager = self._manager_of(connector, schema)
         self.events: Events = logged()
         self.job_manager.events = self.events
         self._replacing = threading.Lock()
@@ -108,7 +108,7 @@ class App(blueprints.Blueprint):
         other = type(self).__new__(type(self))
         other.__dict__.update(self.__dict__)
         other.connector = _checked(connector)
-        other.job_manager = JobManager(connector, self.job_manager.schema)
+        other.job_manager = self._manager_of(connector, self.job_manager.schema)
         other.events = other.job_manager.events = Events(self.events)
         other._registry = blueprints.TaskRegistry(other, self.tasks.declared())
         other._replacing = threading.Lock()
@@ -139,12 +139,16 @@ class App(blueprints.Blueprint):
             )
         former = self.connector, self.job_manager
         try:
-            self.connector, self.job_manager = connector, JobManager(connector, self.job_manager.schema)
+            self.connector, self.job_manager = connector, self._manager_of(connector, self.job_manager.schema)
             self.job_manager.events = self.events
             yield self
         finally:
             self.connector, self.job_manager = former
             self._replacing.release()
+
+    def _manager_of(self, connector: BaseConnector, schema: str) -> JobManager:
+        """Make the manager of the jobs that a connector reaches."""
+        return JobManager(connector, schema)
 
     def job_manager_for(self, task_name: str) -> JobManager:
         """Return the app's job manager."""

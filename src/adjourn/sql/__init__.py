@@ -24,12 +24,22 @@ from adjourn.sql.errors import (
     renamed,
     speaks_of_schema,
 )
-from adjourn.sql.history import SchemaVersion, function_of, latest_version, own_folder, versions
+from adjourn.sql.history import (
+    IS_IN_USE,
+    SchemaVersion,
+    function_of,
+    latest_version,
+    own_folder,
+    partitions_ahead,
+    removal,
+    versions,
+)
 from adjourn.sql.templates import DEFAULT_SCHEMA, channel, checked, qualified, read, render
 from adjourn.types import Statement
 
 __all__ = [
     "DEFAULT_SCHEMA",
+    "IS_IN_USE",
     "SchemaVersion",
     "channel",
     "found_locked",
@@ -39,7 +49,9 @@ __all__ = [
     "missing_grant",
     "missing_right",
     "out_of_date",
+    "partitions_ahead",
     "qualified",
+    "removal",
     "renamed",
     "speaks_of_schema",
     "statements",
