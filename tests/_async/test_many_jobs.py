@@ -103,7 +103,7 @@ async def test_no_jobs_and_the_same_job_twice_are_fine(app: adjourn.App, jobs: d
 
 async def test_a_status_that_does_not_exist_is_refused(app: adjourn.App) -> None:
     for wrong in ("aborting", "done", 5):
-        with pytest.raises(InvalidOption, match="statuses: .* is none: pass some of 'todo'"):
+        with pytest.raises(InvalidOption, match=r"statuses: .* is none: pass some of 'todo'"):
             await app.job_manager.retry_jobs_async([1], [wrong])  # type: ignore[list-item]
     with pytest.raises(InvalidOption, match="statuses='failed': pass a list"):
         await app.job_manager.retry_jobs_async([1], "failed")

@@ -104,7 +104,7 @@ def test_no_jobs_and_the_same_job_twice_are_fine(app: adjourn.App, jobs: dict[st
 
 def test_a_status_that_does_not_exist_is_refused(app: adjourn.App) -> None:
     for wrong in ("aborting", "done", 5):
-        with pytest.raises(InvalidOption, match="statuses: .* is none: pass some of 'todo'"):
+        with pytest.raises(InvalidOption, match=r"statuses: .* is none: pass some of 'todo'"):
             app.job_manager.retry_jobs([1], [wrong])  # type: ignore[list-item]
     with pytest.raises(InvalidOption, match="statuses='failed': pass a list"):
         app.job_manager.retry_jobs([1], "failed")
