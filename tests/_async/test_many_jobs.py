@@ -10,9 +10,10 @@ import adjourn
 from adjourn.exceptions import InvalidOption
 from adjourn.jobs import Status
 from adjourn.testing import InMemoryConnector
+from adjourn.types import TimeDeltaParams
 
 NOBODY = 999_999
-HOUR = {"hours": 1}
+HOUR: TimeDeltaParams = {"hours": 1}
 
 
 @pytest.fixture(params=["in memory", "postgres"])

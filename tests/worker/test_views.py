@@ -8,9 +8,10 @@ from typing import Any
 import psycopg
 
 import adjourn
+from adjourn.types import TimeDeltaParams
 from support.bench import Bench
 
-HOUR = {"hours": 1}
+HOUR: TimeDeltaParams = {"hours": 1}
 
 
 def events(observer: psycopg.Connection, job_id: int) -> list[tuple[Any, ...]]:

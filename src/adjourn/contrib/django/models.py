@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 
 from adjourn import jobs
 from adjourn.contrib.django import writing
-from adjourn.contrib.django.querysets import Guarded, GuardedQuerySet
+from adjourn.contrib.django.querysets import Guarded
 from adjourn.contrib.django.tables import table
 
 __all__ = [
@@ -42,13 +42,21 @@ class Worker(Guarded):
         ("store", "change", "delete"), "Workers write this table: they register, and unregister when they stop."
     )
 
-    id = models.BigAutoField(_("ID"), primary_key=True)
-    name = models.TextField(_("name"))
-    queues = ArrayField(models.TextField(), verbose_name=_("queues"), null=True, help_text=_("None: every queue."))
-    started_at = models.DateTimeField(_("started at"), default=now)
-    last_heartbeat = models.DateTimeField(_("last heartbeat"), db_column="last_heartbeat_at", default=now)
-    expires_at = models.DateTimeField(_("counts as alive until"))
-    dead = models.BooleanField(_("dead"), default=False)
+    id: models.BigAutoField[int, int] = models.BigAutoField(_("ID"), primary_key=True)
+    name: models.TextField[str, str] = models.TextField(_("name"))
+    queues: ArrayField[list[str] | None, list[str] | None] = ArrayField(
+        models.TextField(), verbose_name=_("queues"), null=True, help_text=_("None: every queue.")
+    )
+    started_at: models.DateTimeField[datetime.datetime, datetime.datetime] = models.DateTimeField(
+        _("started at"), default=now
+    )
+    last_heartbeat: models.DateTimeField[datetime.datetime, datetime.datetime] = models.DateTimeField(
+        _("last heartbeat"), db_column="last_heartbeat_at", default=now
+    )
+    expires_at: models.DateTimeField[datetime.datetime, datetime.datetime] = models.DateTimeField(
+        _("counts as alive until")
+    )
+    dead: models.BooleanField[bool, bool] = models.BooleanField(_("dead"), default=False)
 
     class Meta(Guarded.Meta):
         db_table = table("workers")
@@ -91,23 +99,36 @@ class Job(Guarded):
         "delete": "Use `app.job_manager`: `delete_jobs`, `delete_old_jobs`, or `cancel_job_by_id(..., delete_job=True)`.",
     }
 
-    id = models.BigAutoField(_("ID"), primary_key=True)
-    queue_name = models.TextField(_("queue"), db_column="queue", default=jobs.DEFAULT_QUEUE)
-    task_name = models.TextField(_("task"))
-    priority = models.IntegerField(_("priority"), default=jobs.DEFAULT_PRIORITY)
-    lock = models.TextField(_("lock"), null=True)
-    queueing_lock = models.TextField(_("queueing lock"), null=True)
-    args = models.JSONField(_("arguments"), default=dict)
-    status = models.CharField(_("status"), max_length=32, choices=Status.choices, default=Status.TODO)
-    waits_for = models.CharField(_("waits for"), max_length=32, choices=WaitsFor.choices, null=True, editable=False)
-    scheduled_at = models.DateTimeField(_("scheduled at"), null=True)
-    enqueued_at = models.DateTimeField(_("deferred at"), default=now)
-    started_at = models.DateTimeField(_("started at"), null=True)
-    finished_at = models.DateTimeField(_("finished at"), null=True)
-    attempts = models.IntegerField(_("attempts"), default=0)
-    abort_requested = models.BooleanField(_("abort requested"), default=False)
-    errors = models.JSONField(_("errors"), null=True)
-    worker = models.ForeignKey(
+    id: models.BigAutoField[int, int] = models.BigAutoField(_("ID"), primary_key=True)
+    queue_name: models.TextField[str, str] = models.TextField(_("queue"), db_column="queue", default=jobs.DEFAULT_QUEUE)
+    task_name: models.TextField[str, str] = models.TextField(_("task"))
+    priority: models.IntegerField[int, int] = models.IntegerField(_("priority"), default=jobs.DEFAULT_PRIORITY)
+    lock: models.TextField[str | None, str | None] = models.TextField(_("lock"), null=True)
+    queueing_lock: models.TextField[str | None, str | None] = models.TextField(_("queueing lock"), null=True)
+    args: models.JSONField[Any, Any] = models.JSONField(_("arguments"), default=dict)
+    status: models.CharField[str, str] = models.CharField(
+        _("status"), max_length=32, choices=Status.choices, default=Status.TODO
+    )
+    waits_for: models.CharField[str | None, str | None] = models.CharField(
+        _("waits for"), max_length=32, choices=WaitsFor.choices, null=True, editable=False
+    )
+    scheduled_at: models.DateTimeField[datetime.datetime | None, datetime.datetime | None] = models.DateTimeField(
+        _("scheduled at"), null=True
+    )
+    enqueued_at: models.DateTimeField[datetime.datetime, datetime.datetime] = models.DateTimeField(
+        _("deferred at"), default=now
+    )
+    started_at: models.DateTimeField[datetime.datetime | None, datetime.datetime | None] = models.DateTimeField(
+        _("started at"), null=True
+    )
+    finished_at: models.DateTimeField[datetime.datetime | None, datetime.datetime | None] = models.DateTimeField(
+        _("finished at"), null=True
+    )
+    attempts: models.IntegerField[int, int] = models.IntegerField(_("attempts"), default=0)
+    abort_requested: models.BooleanField[bool, bool] = models.BooleanField(_("abort requested"), default=False)
+    errors: models.JSONField[Any, Any] = models.JSONField(_("errors"), null=True)
+    worker_id: int | None
+    worker: models.ForeignKey[Worker | None, Worker | None] = models.ForeignKey(
         Worker,
         on_delete=models.DO_NOTHING,
         db_constraint=False,
@@ -159,12 +180,12 @@ class Job(Guarded):
         writing.store_job(self, kwargs.get("using"))
 
     @classmethod
-    def write_update(cls, rows: GuardedQuerySet, values: dict[str, Any]) -> int:
+    def write_update(cls, rows: models.QuerySet[Any], values: dict[str, Any]) -> int:
         """Change jobs one by one, each in the table where its status belongs; for tests."""
         return writing.update_jobs(rows, values)
 
     @classmethod
-    def write_delete(cls, rows: GuardedQuerySet) -> tuple[int, dict[str, int]]:
+    def write_delete(cls, rows: models.QuerySet[Any]) -> tuple[int, dict[str, int]]:
         """Delete jobs from their tables; for tests."""
         count = writing.delete_jobs(rows)
         return count, {cls._meta.label: count}
@@ -193,12 +214,13 @@ class Event(Guarded):
         ("store", "change", "delete"), "Events are made from the columns of jobs, so there is nothing to write."
     )
 
-    id = models.BigAutoField(_("ID"), primary_key=True)
-    job = models.ForeignKey(
+    id: models.BigAutoField[int, int] = models.BigAutoField(_("ID"), primary_key=True)
+    job_id: int
+    job: models.ForeignKey[Job, Job] = models.ForeignKey(
         Job, on_delete=models.DO_NOTHING, db_constraint=False, related_name="events", verbose_name=_("job")
     )
-    type = models.CharField(_("type"), max_length=32, choices=Type.choices)
-    at = models.DateTimeField(_("at"))
+    type: models.CharField[str, str] = models.CharField(_("type"), max_length=32, choices=Type.choices)
+    at: models.DateTimeField[datetime.datetime, datetime.datetime] = models.DateTimeField(_("at"))
 
     class Meta(Guarded.Meta):
         db_table = table("events")
@@ -209,7 +231,7 @@ class Event(Guarded):
         verbose_name_plural = _("events")
 
     def __str__(self) -> str:
-        return f"{self.get_type_display()}: {self.at}"
+        return f"{self.Type(self.type).label}: {self.at}"
 
 
 class Schedule(Guarded):
@@ -219,16 +241,19 @@ class Schedule(Guarded):
         ("store", "change", "delete"), "Declare schedules by `@app.periodic`: workers write this table."
     )
 
-    id = models.BigAutoField(_("ID"), primary_key=True)
-    task_name = models.TextField(_("task"))
-    periodic_id = models.TextField(_("periodic ID"), default="")
-    cron = models.TextField(_("cron expression"))
-    timezone = models.TextField(_("time zone"), default="UTC")
-    last_tick = models.DateTimeField(_("last tick"))
-    last_job = models.ForeignKey(
+    id: models.BigAutoField[int, int] = models.BigAutoField(_("ID"), primary_key=True)
+    task_name: models.TextField[str, str] = models.TextField(_("task"))
+    periodic_id: models.TextField[str, str] = models.TextField(_("periodic ID"), default="")
+    cron: models.TextField[str, str] = models.TextField(_("cron expression"))
+    timezone: models.TextField[str, str] = models.TextField(_("time zone"), default="UTC")
+    last_tick: models.DateTimeField[datetime.datetime, datetime.datetime] = models.DateTimeField(_("last tick"))
+    last_job_id: int | None
+    last_job: models.ForeignKey[Job | None, Job | None] = models.ForeignKey(
         Job, on_delete=models.DO_NOTHING, db_constraint=False, null=True, related_name="+", verbose_name=_("last job")
     )
-    seen_at = models.DateTimeField(_("last used by a worker"), default=now)
+    seen_at: models.DateTimeField[datetime.datetime, datetime.datetime] = models.DateTimeField(
+        _("last used by a worker"), default=now
+    )
 
     class Meta(Guarded.Meta):
         db_table = table("schedules")

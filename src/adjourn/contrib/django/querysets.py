@@ -83,6 +83,8 @@ class GuardedQuerySet(models.QuerySet[Any]):
         refuse(self.model, "delete")
         return self.model.write_delete(self)
 
+    delete.queryset_only = True  # type: ignore[attr-defined]  # as Django's own: a manager has none
+
     def select_for_update(self, *args: Any, **kwargs: Any) -> Any:
         """Refuse: a view has no rows to lock."""
         refuse(self.model, "select_for_update")
@@ -96,9 +98,10 @@ class GuardedQuerySet(models.QuerySet[Any]):
 class StoredManager(models.Manager.from_queryset(GuardedQuerySet)):  # type: ignore[misc]
     """Reads from the database ``ADJOURN_DATABASE_ALIAS``, so that no router is needed."""
 
-    def get_queryset(self) -> GuardedQuerySet:
-        """Return all rows, newest settings considered."""
-        return GuardedQuerySet(self.model, using=self._db or settings.DATABASE_ALIAS, hints=self._hints)
+    def get_queryset(self) -> models.QuerySet[Any]:
+        """Return all rows."""
+        rows: models.QuerySet[Any] = super().get_queryset()
+        return rows if self._db else rows.using(settings.DATABASE_ALIAS)
 
 
 class Guarded(models.Model):
@@ -134,11 +137,11 @@ class Guarded(models.Model):
         super().save(*args, **kwargs)
 
     @classmethod
-    def write_update(cls, rows: GuardedQuerySet, values: dict[str, Any]) -> int:
+    def write_update(cls, rows: models.QuerySet[Any], values: dict[str, Any]) -> int:
         """Change rows; for tests."""
-        return super(GuardedQuerySet, rows).update(**values)
+        return models.QuerySet.update(rows, **values)
 
     @classmethod
-    def write_delete(cls, rows: GuardedQuerySet) -> tuple[int, dict[str, int]]:
+    def write_delete(cls, rows: models.QuerySet[Any]) -> tuple[int, dict[str, int]]:
         """Delete rows; for tests."""
-        return super(GuardedQuerySet, rows).delete()
+        return models.QuerySet.delete(rows)

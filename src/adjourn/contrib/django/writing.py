@@ -29,22 +29,22 @@ _own = Apps()
 class _Row(models.Model):
     """The columns that both tables of jobs have."""
 
-    id = models.BigAutoField(primary_key=True)
-    queue = models.TextField()
-    task_name = models.TextField()
-    priority = models.IntegerField()
-    lock = models.TextField(null=True)
-    queueing_lock = models.TextField(null=True)
-    args = models.JSONField()
-    scheduled_at = models.DateTimeField(null=True)
-    attempts = models.IntegerField()
-    losses = models.SmallIntegerField(default=0)
-    claim = models.IntegerField()
-    worker_id = models.BigIntegerField(null=True)
-    abort_requested = models.BooleanField()
-    enqueued_at = models.DateTimeField()
-    started_at = models.DateTimeField(null=True)
-    errors = models.JSONField(null=True)
+    id: Any = models.BigAutoField(primary_key=True)
+    queue: Any = models.TextField()
+    task_name: Any = models.TextField()
+    priority: Any = models.IntegerField()
+    lock: Any = models.TextField(null=True)
+    queueing_lock: Any = models.TextField(null=True)
+    args: Any = models.JSONField()
+    scheduled_at: Any = models.DateTimeField(null=True)
+    attempts: Any = models.IntegerField()
+    losses: Any = models.SmallIntegerField(default=0)
+    claim: Any = models.IntegerField()
+    worker_id: Any = models.BigIntegerField(null=True)
+    abort_requested: Any = models.BooleanField()
+    enqueued_at: Any = models.DateTimeField()
+    started_at: Any = models.DateTimeField(null=True)
+    errors: Any = models.JSONField(null=True)
 
     class Meta:
         abstract = True
@@ -53,8 +53,8 @@ class _Row(models.Model):
 class LiveRow(_Row):
     """A job that waits or runs."""
 
-    hold = models.SmallIntegerField()
-    waiting_queueing_lock = models.TextField(null=True)
+    hold: Any = models.SmallIntegerField()
+    waiting_queueing_lock: Any = models.TextField(null=True)
 
     class Meta:
         app_label = "adjourn"
@@ -65,8 +65,8 @@ class LiveRow(_Row):
 class FinishedRow(_Row):
     """A job that has ended."""
 
-    status = models.TextField()
-    finished_at = models.DateTimeField()
+    status: Any = models.TextField()
+    finished_at: Any = models.DateTimeField()
 
     class Meta:
         app_label = "adjourn"
