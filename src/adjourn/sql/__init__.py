@@ -16,6 +16,7 @@ import functools
 from collections.abc import Mapping
 
 from adjourn.sql.errors import (
+    APPLYING,
     found_locked,
     lacks_right,
     missing_grant,
@@ -38,6 +39,7 @@ from adjourn.sql.templates import DEFAULT_SCHEMA, channel, checked, qualified, r
 from adjourn.types import Statement
 
 __all__ = [
+    "APPLYING",
     "DEFAULT_SCHEMA",
     "IS_IN_USE",
     "SchemaVersion",

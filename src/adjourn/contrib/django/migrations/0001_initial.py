@@ -37,7 +37,7 @@ class Migration(migrations.Migration):
     """The schema of the first release, and the models that show it."""
 
     initial = True
-    operations = [  # noqa: RUF012 - as Django writes it
+    operations = [
         ApplySchema(version=1),
         migrations.CreateModel(
             name="Worker",
