@@ -11,6 +11,7 @@ from adjourn._async.managers.batches import LARGE, STEP, store_batch_async, stor
 from adjourn._async.managers.forwarding import forwards_to, part_of
 from adjourn._async.managers.lists import AsyncJobLists
 from adjourn._async.managers.many import AsyncManyJobs
+from adjourn._async.managers.results import AsyncResults
 from adjourn._async.managers.retention import AsyncRetention
 from adjourn._async.managers.schedules import AsyncSchedules
 from adjourn._async.managers.statements import AsyncStatementRunner
@@ -38,6 +39,11 @@ class AsyncJobManager(AsyncStatementRunner):
     def many(self) -> AsyncManyJobs:
         """Changes many jobs at once, by their ids."""
         return part_of(self, AsyncManyJobs)
+
+    @property
+    def results(self) -> AsyncResults:
+        """Finds what tasks have returned."""
+        return part_of(self, AsyncResults)
 
     @property
     def workers(self) -> AsyncWorkers:
@@ -98,6 +104,10 @@ class AsyncJobManager(AsyncStatementRunner):
     @forwards_to(AsyncManyJobs.delete_jobs_async)
     def delete_jobs_async(self) -> AsyncManyJobs:
         return self.many
+
+    @forwards_to(AsyncResults.get_result_async)
+    def get_result_async(self) -> AsyncResults:
+        return self.results
 
     @forwards_to(AsyncWorkers.register_worker_async)
     def register_worker_async(self) -> AsyncWorkers:

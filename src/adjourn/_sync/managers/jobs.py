@@ -17,6 +17,7 @@ from adjourn._sync.managers.batches import LARGE, STEP, store_batch, store_large
 from adjourn._sync.managers.forwarding import forwards_to, part_of
 from adjourn._sync.managers.lists import SyncJobLists
 from adjourn._sync.managers.many import SyncManyJobs
+from adjourn._sync.managers.results import SyncResults
 from adjourn._sync.managers.retention import SyncRetention
 from adjourn._sync.managers.schedules import SyncSchedules
 from adjourn._sync.managers.statements import SyncStatementRunner
@@ -39,6 +40,11 @@ class SyncJobManager(SyncStatementRunner):
     def many(self) -> SyncManyJobs:
         """Changes many jobs at once, by their ids."""
         return part_of(self, SyncManyJobs)
+
+    @property
+    def results(self) -> SyncResults:
+        """Finds what tasks have returned."""
+        return part_of(self, SyncResults)
 
     @property
     def workers(self) -> SyncWorkers:
@@ -99,6 +105,10 @@ class SyncJobManager(SyncStatementRunner):
     @forwards_to(SyncManyJobs.delete_jobs)
     def delete_jobs(self) -> SyncManyJobs:
         return self.many
+
+    @forwards_to(SyncResults.get_result)
+    def get_result(self) -> SyncResults:
+        return self.results
 
     @forwards_to(SyncWorkers.register_worker)
     def register_worker(self) -> SyncWorkers:

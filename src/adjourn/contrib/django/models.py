@@ -127,6 +127,10 @@ class Job(Guarded):
     attempts: models.IntegerField[int, int] = models.IntegerField(_("attempts"), default=0)
     abort_requested: models.BooleanField[bool, bool] = models.BooleanField(_("abort requested"), default=False)
     errors: models.JSONField[Any, Any] = models.JSONField(_("errors"), null=True)
+    result: models.JSONField[Any, Any] = models.JSONField(_("result"), null=True)
+    result_expires_at: models.DateTimeField[datetime.datetime | None, datetime.datetime | None] = models.DateTimeField(
+        _("result lapses at"), null=True
+    )
     worker_id: int | None
     worker: models.ForeignKey[Worker | None, Worker | None] = models.ForeignKey(
         Worker,
@@ -168,6 +172,9 @@ class Job(Guarded):
             started_at=_aware(self.started_at),
             finished_at=_aware(self.finished_at),
             errors=tuple(self.errors or ()),
+            result=self.result,
+            has_result=self.result is not None,
+            result_expires_at=_aware(self.result_expires_at),
         )
 
     @property

@@ -67,6 +67,8 @@ class FinishedRow(_Row):
 
     status: Any = models.TextField()
     finished_at: Any = models.DateTimeField()
+    result: Any = models.JSONField(null=True)
+    result_expires_at: Any = models.DateTimeField(null=True)
 
     class Meta:
         app_label = "adjourn"
@@ -110,7 +112,13 @@ def store_job(job: Any, using: str | None = None) -> None:
                 **columns, hold=_hold(job), waiting_queueing_lock=job.queueing_lock if is_waiting else None
             )
         else:
-            row = FinishedRow(**columns, status=job.status, finished_at=job.finished_at)
+            row = FinishedRow(
+                **columns,
+                status=job.status,
+                finished_at=job.finished_at,
+                result=job.result,
+                result_expires_at=job.result_expires_at,
+            )
         row.save(using=alias, force_insert=True)
     job._state.db, job._state.adding = alias, False
 
