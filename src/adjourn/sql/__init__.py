@@ -35,7 +35,7 @@ from adjourn.sql.history import (
     removal,
     versions,
 )
-from adjourn.sql.templates import DEFAULT_SCHEMA, channel, checked, read, render
+from adjourn.sql.templates import DEFAULT_SCHEMA, channel, checked, qualified, read, render
 from adjourn.types import Statement
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "missing_right",
     "out_of_date",
     "partitions_ahead",
+    "qualified",
     "removal",
     "renamed",
     "speaks_of_schema",
