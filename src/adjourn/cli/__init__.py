@@ -13,13 +13,13 @@ from collections.abc import Sequence
 
 import adjourn
 from adjourn._runtime.signals import end_on
-from adjourn.cli import defer, demo, flags, healthchecks, logs, schema, shell, worker
+from adjourn.cli import defer, demo, flags, healthchecks, logs, migrate_code, schema, shell, worker
 from adjourn.cli.exits import Exit, code_of, described
 from adjourn.exceptions import AdjournException, MissingApp
 
 logger: logging.Logger = logging.getLogger(__name__)
 
-COMMANDS = (worker, defer, schema, healthchecks, shell, demo)
+COMMANDS = (worker, defer, schema, healthchecks, shell, migrate_code, demo)
 EPILOG = f"""\
 `adjourn COMMAND --help` explains a command. The options above can also be given after the command.
 
