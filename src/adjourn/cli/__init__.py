@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 import adjourn
 from adjourn._runtime.signals import end_on
 from adjourn.app import App
-from adjourn.cli import defer, demo, flags, healthchecks, logs, migration, schema, shell, worker
+from adjourn.cli import defer, demo, flags, healthchecks, logs, migrate_code, migration, schema, shell, worker
 from adjourn.cli.exits import Exit, code_of, described
 from adjourn.exceptions import AdjournException, MissingApp
 
@@ -24,7 +24,7 @@ logger: logging.Logger = logging.getLogger(__name__)
 
 COMMANDS_OF_APPS = (worker, defer, schema, healthchecks, shell, migration)
 """The commands that work with an app."""
-COMMANDS = (*COMMANDS_OF_APPS, demo)
+COMMANDS = (*COMMANDS_OF_APPS, migrate_code, demo)
 EPILOG = f"""\
 `{{prog}} COMMAND --help` explains a command. The options above can also be given after the command.
 
