@@ -15,6 +15,7 @@ import attrs
 from adjourn import blueprints, builtin_tasks, exceptions, sql, tasks
 from adjourn._domain.checks import check_flag, check_known, check_name, checked_list
 from adjourn._domain.jobs import Job
+from adjourn._domain.results import DEFAULT_TTL, check_ttl
 from adjourn._domain.runs import AbortReason, not_aborted
 from adjourn._domain.schedules import checked_defaults
 from adjourn._domain.spelling import suggests_names
@@ -49,6 +50,12 @@ class App(blueprints.Blueprint):
         holds without it.
     schema
         The database schema that holds adjourn's tables.
+    store_results
+        Whether workers store what tasks return, for `JobManager.get_result`; False by default. A task's ``store_result``
+        goes before.
+    result_ttl
+        Seconds after the end of a job until its result lapses, a day by default; ``math.inf`` for as long as the job is
+        kept. A task's ``result_ttl`` goes before.
 
     Raises
     ------
@@ -67,6 +74,8 @@ class App(blueprints.Blueprint):
         worker_defaults: WorkerOptions | None = None,
         periodic_defaults: PeriodicDefaults | None = None,
         schema: str = sql.DEFAULT_SCHEMA,
+        store_results: bool = False,
+        result_ttl: float = DEFAULT_TTL,
     ) -> None:
         super().__init__()
         self.tasks.declared().update(builtin_tasks.builtin.tasks.declared())
@@ -75,6 +84,10 @@ class App(blueprints.Blueprint):
         defaults = {} if worker_defaults is None else worker_defaults
         self.worker_defaults: WorkerOptions = checked_options("worker_defaults", defaults)
         self.periodic_defaults: PeriodicDefaults = checked_defaults(periodic_defaults)
+        check_flag("store_results", store_results)
+        check_ttl(result_ttl)
+        self.store_results: bool = store_results
+        self.result_ttl: float = result_ttl
         self.job_manager: JobManager = self._manager_of(connector, schema)
         self.events: Events = logged()
         self.job_manager.events = self.events

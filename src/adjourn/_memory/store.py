@@ -78,7 +78,7 @@ class MemoryStore:
     def rows(self) -> list[Row]:
         """Return all jobs as lists of jobs show them, in the order of their ids."""
         with self._lock:
-            return [job.columns() for job in self._tables.all_jobs()]
+            return [job.columns(self.now()) for job in self._tables.all_jobs()]
 
     def events(self) -> dict[int, list[Event]]:
         """Return what has happened to each job, in order, by the job's id."""
