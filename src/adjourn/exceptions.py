@@ -277,10 +277,23 @@ class OutcomesNotStored(ConnectorException):
         How many jobs.
     """
 
-    def __init__(self, count: int, seconds: float) -> None:
+    # `seconds` is None if the database has served the worker to the end.
+    def __init__(self, count: int, seconds: float | None) -> None:
+        outcomes = (
+            "the outcome of 1 job that has ended is"
+            if count == 1
+            else f"the outcomes of {count} jobs that have ended are"
+        )
+        if seconds is None:
+            reason = (
+                "because other transactions have locked these jobs, or the database refused them (the log says which)"
+            )
+            again = "as soon as they are free"
+        else:
+            reason = "because the database did not serve it"
+            again = f"when it has been silent for {seconds:g} seconds"
         super().__init__(
-            f"The worker has ended, and the outcomes of {count} jobs that have ended are not stored, because the database "
-            f"did not serve it. Other workers run these jobs again when it has been silent for {seconds:g} seconds."
+            f"The worker has ended, and {outcomes} not stored, {reason}. Other workers run these jobs again {again}."
         )
         self.count = count
 

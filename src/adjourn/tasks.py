@@ -264,9 +264,9 @@ class Task(Generic[P, R, Args]):
         priority
             Jobs with a higher priority go first; it may be negative. Default: None, the task's.
         connection
-            Your own database connection, to store the job in its transaction: the job exists if that commits; of the
-            connector's driver, synchronous for ``defer`` and asynchronous for ``defer_async``. Default: None, one of
-            the app's.
+            Your own database connection, to store the job in its transaction: the job exists if that commits. It is of
+            the connector's driver, or a session or connection of SQLAlchemy's on that driver, and a session is flushed
+            first; synchronous for ``defer`` and asynchronous for ``defer_async``. Default: None, one of the app's.
 
         Raises
         ------

@@ -102,8 +102,8 @@ def heartbeat(tables: Tables, *, worker_id: int, timeout: float, overdue: Sequen
     """Record a worker's heartbeat, and return the answer for the worker."""
     worker = tables.workers.get(worker_id)
     is_alive = worker is not None and not worker.dead
-    # After an outage of all, the first one that is back leaves the others the time of a heartbeat to come back.
-    is_steady = worker is not None and worker.expires_at >= tables.now
+    # After an outage of all, the first one that is back or new leaves the others the time of a heartbeat to come back.
+    is_steady = worker is not None and worker.expires_at >= tables.now and worker.last_heartbeat_at > worker.started_at
     if worker is not None and is_alive:
         expires_at = tables.now + datetime.timedelta(seconds=timeout)
         tables.workers[worker_id] = attrs.evolve(
@@ -113,8 +113,11 @@ def heartbeat(tables: Tables, *, worker_id: int, timeout: float, overdue: Sequen
         {
             "alive": is_alive,
             "aborts": [job.id for job in tables.of_worker([worker_id]) if job.abort_requested],
-            "expired": is_steady
-            and any(_is_silent(other, tables) for other in tables.workers.values() if other.id != worker_id),
+            "expired": any(
+                other.dead or (is_steady and _is_silent(other, tables))
+                for other in tables.workers.values()
+                if other.id != worker_id
+            ),
         }
     ]
 
@@ -357,7 +360,12 @@ def _with_unknown(tables: Tables, asked: _Asked, picked: list[JobRow], claim: _C
     served = [job for job in waiting if asked.queues is None or job.queue in asked.queues]
     overdue = [job for job in served if job.unknown_since is not None and job.unknown_since <= before]
     known = [job for job in served if job.task_name in (asked.tasks or ())]
-    chosen = {job.id: job for job in (*picked, *overdue, *known)}.values()
+    best = heapq.nsmallest(asked.limit, {job.id: job for job in (*overdue, *known)}.values(), key=lambda job: job.order)
+    suspects = [job for job in best if job in known and hold_again(job) == Hold.APART]
+    for job in suspects:
+        tables.change(job, hold=Hold.APART)
+        wake(tables)
+    chosen = [*picked, *(job for job in best if job not in suspects)]
     best = heapq.nsmallest(asked.limit, chosen, key=lambda job: job.order)
     claim.overdue = [job.id for job in best if job in overdue]
     return best

@@ -42,6 +42,8 @@ class AdjournConfig(AppConfig):
         ImproperlyConfigured
             If such a module cannot be imported; the message names the app and the reason.
         """
+        # Its import registers the checks, which look at the models of all apps.
+        importlib.import_module("adjourn.contrib.django.checks")
         if settings.AUTODISCOVER_MODULE_NAME:
             for each in apps.get_app_configs():
                 if each is not self:
@@ -71,12 +73,7 @@ def _call_when_ready(path: Any) -> None:
     try:
         function = path if callable(path) else import_string(path)
     except Exception as error:  # it is the user's; the system check reports it as well, and stops most commands
-        logger.error(
-            "ADJOURN_ON_APP_READY=%r cannot be imported: %s",
-            path,
-            error,
-            exc_info=error,
-            extra={"action": "on_app_ready_failed"},
-        )
+        message = "ADJOURN_ON_APP_READY=%r cannot be imported, and is not called: %s: %s"
+        logger.error(message, path, type(error).__name__, error, extra={"action": "on_app_ready_failed"})
         return
     function(app)

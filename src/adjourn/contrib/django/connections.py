@@ -15,7 +15,7 @@ from django.db import connections, reset_queries
 from adjourn.app import JobContext
 from adjourn.worker import Worker
 
-__all__ = ["KeptConnections", "clean_up", "clean_up_async"]
+__all__ = ["KeptConnections", "clean_up", "clean_up_async", "close_idle"]
 
 logger: logging.Logger = logging.getLogger("adjourn.django")
 
@@ -106,6 +106,13 @@ async def clean_up_async(call_next: Callable[[], Awaitable[Any]], context: JobCo
                     await asyncio.get_running_loop().run_in_executor(executor, functools.partial(_end_thread, context))
                 finally:
                     executor.shutdown(wait=False)
+
+
+def close_idle() -> None:
+    """Close this thread's connections, except those that are in a transaction."""
+    for each in _connected():
+        if not each.in_atomic_block:
+            each.close()
 
 
 def _connected() -> list[Any]:
