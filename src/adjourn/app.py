@@ -151,14 +151,22 @@ class App(blueprints.Blueprint):
                 "cannot overlap. Leave that `with` block first, or use `app.with_connector(...)`, which returns "
                 "another app with the same tasks."
             )
+        try:
+            with self.swapped_connector(connector):
+                yield self
+        finally:
+            self._replacing.release()
+
+    @contextlib.contextmanager
+    def swapped_connector(self, connector: BaseConnector) -> Iterator[None]:
+        """Do what `replace_connector` does, also within it; for adjourn's own testing kit."""
         former = self.connector, self.job_manager
         try:
             self.connector, self.job_manager = connector, self._manager_of(connector, self.job_manager.schema)
             self.job_manager.events = self.events
-            yield self
+            yield
         finally:
             self.connector, self.job_manager = former
-            self._replacing.release()
 
     def _manager_of(self, connector: BaseConnector, schema: str) -> JobManager:
         """Make the manager of the jobs that a connector reaches."""

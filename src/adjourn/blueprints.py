@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, Unpack, overload
 
 import attrs
@@ -36,7 +36,13 @@ Context = TypeVar("Context", bound=ContextLike)
 logger: logging.Logger = logging.getLogger("adjourn.blueprints")
 
 
-class TaskRegistry(Mapping[str, AnyTask]):
+def check_task(task: Any) -> None:
+    """Raise `InvalidOption` unless it is a task."""
+    if not isinstance(task, Task):
+        raise exceptions.InvalidOption(f"task={task!r}: pass a task, such as @app.task makes of a function.")
+
+
+class TaskRegistry(MutableMapping[str, AnyTask]):
     """The tasks of a blueprint by name and alias, each deferring through that blueprint.
 
     Apps that share their tasks (see `App.with_connector`) share one dictionary, each through its own registry.
@@ -62,6 +68,14 @@ class TaskRegistry(Mapping[str, AnyTask]):
         if view is None or view.func is not task.func or view.name != task.name:
             view = self._views[name] = task.bound_to(self._owner)
         return view
+
+    def __setitem__(self, name: str, task: AnyTask) -> None:
+        check_name("name", name)
+        check_task(task)
+        self._declared[name] = task
+
+    def __delitem__(self, name: str) -> None:
+        del self._declared[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(tuple(self._declared))
@@ -124,8 +138,17 @@ class Blueprint:
 
     @property
     def tasks(self) -> TaskRegistry:
-        """The tasks by name and alias."""
+        """The tasks by name and alias. Assign a dictionary of tasks by name to have others, as tests do."""
         return self._registry
+
+    @tasks.setter
+    def tasks(self, tasks: Mapping[str, AnyTask]) -> None:
+        if isinstance(tasks, TaskRegistry):
+            tasks = tasks.declared()
+        for name, task in tasks.items():
+            check_name("tasks", name)
+            check_task(task)
+        self._registry = TaskRegistry(self, tasks if isinstance(tasks, dict) else dict(tasks))
 
     def will_configure_task(self) -> None:
         """Raise if jobs of this collection's tasks cannot be deferred yet.
@@ -230,8 +253,7 @@ class Blueprint:
             task.aliases.append(alias)
 
     def _check_own(self, task: Any) -> None:
-        if not isinstance(task, Task):
-            raise exceptions.InvalidOption(f"task={task!r}: pass a task, such as @app.task makes of a function.")
+        check_task(task)
         known = self.tasks.declared().get(task.name)
         if known is None or known.func is not task.func:
             raise exceptions.InvalidOption(

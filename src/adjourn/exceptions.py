@@ -45,6 +45,7 @@ __all__ = [
     "SyncConnectorConfigurationError",
     "TaskAlreadyRegistered",
     "TaskNotFound",
+    "TooManyJobs",
     "UnboundTaskError",
     "UniqueViolation",
     "UnknownOption",
@@ -150,6 +151,10 @@ class JobRetry(AdjournException):
     def __init__(self, retry_decision: RetryDecisionLike) -> None:
         super().__init__()
         self.retry_decision = retry_decision
+
+
+class TooManyJobs(AdjournException):
+    """A test's drain has run as many jobs as it may, and more are ready; the message names their tasks."""
 
 
 class JobAborted(AdjournException):

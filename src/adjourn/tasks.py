@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar
 
 from adjourn import exceptions
+from adjourn._compat.moved import moved
 from adjourn._domain.arguments import Signature
 from adjourn._domain.checks import (
     MIDDLEWARE_PARAMETERS,
@@ -430,3 +431,9 @@ def _check_not_a_generator(func: Callable[..., Any]) -> None:
                 f"{func!r} is a generator, whose body nobody would run: return instead of `yield`, or defer a job for "
                 "each item."
             )
+
+
+if not TYPE_CHECKING:  # names of Procrastinate, which type checkers report
+
+    def __getattr__(name: str) -> Any:
+        return moved(__name__, name)

@@ -6,12 +6,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from adjourn.contrib import aiopg as aiopg
     from adjourn.contrib import click as click
     from adjourn.contrib import django as django
     from adjourn.contrib import psycopg2 as psycopg2
     from adjourn.contrib import sqlalchemy as sqlalchemy
 
-_MODULES = ("click", "django", "psycopg2", "sqlalchemy")
+_MODULES = ("aiopg", "click", "django", "psycopg2", "sqlalchemy")
 
 
 def __getattr__(name: str) -> Any:

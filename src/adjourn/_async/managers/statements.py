@@ -96,9 +96,9 @@ class AsyncStatementRunner:
             in_transaction = connection is not None or error.ended_transaction
             version = None if in_transaction else await schema_version_async(serving, self.schema)
             if version != sql.latest_version():
-                raise sql.out_of_date(self.schema, version) from error
+                raise sql.out_of_date(self.schema, version, self.connector.applies_schema) from error
             if await misplaced_functions_async(serving, self.schema):
-                raise sql.renamed(self.schema) from error
+                raise sql.renamed(self.schema, self.connector.applies_schema) from error
             raise
 
 

@@ -97,9 +97,9 @@ class SyncStatementRunner:
             in_transaction = connection is not None or error.ended_transaction
             version = None if in_transaction else schema_version(serving, self.schema)
             if version != sql.latest_version():
-                raise sql.out_of_date(self.schema, version) from error
+                raise sql.out_of_date(self.schema, version, self.connector.applies_schema) from error
             if misplaced_functions(serving, self.schema):
-                raise sql.renamed(self.schema) from error
+                raise sql.renamed(self.schema, self.connector.applies_schema) from error
             raise
 
 

@@ -41,6 +41,7 @@ class DjangoConnector(BaseAsyncConnector):
     """
 
     needs_opening: bool = False
+    applies_schema: str = "`manage.py migrate`"
 
     def __init__(
         self,
@@ -82,6 +83,7 @@ class DjangoConnector(BaseAsyncConnector):
             If ``ADJOURN_POOL`` has an option that a pool does not take.
         """
         connector = self._beside()
+        connector.applies_schema = self.applies_schema
         self._made.add(connector)
         return connector
 

@@ -9,4 +9,4 @@ class Migration(migrations.Migration):
     """The schema of the first release."""
 
     initial = True
-    operations = [ApplySchema(version=1)]  # noqa: RUF012 - as Django writes it
+    operations = [ApplySchema(version=1)]
