@@ -6,8 +6,8 @@ from collections import Counter
 from typing import Any
 
 from adjourn.app import App
-from adjourn.contrib.procrastinate.database import Database
-from adjourn.contrib.procrastinate.report import Report, counted
+from adjourn.migration.database import Database
+from adjourn.migration.report import Report, counted
 from adjourn.types import Row
 
 LISTED = 20

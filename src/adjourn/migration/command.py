@@ -9,8 +9,8 @@ from collections.abc import Generator, Iterable, Mapping
 from typing import Any, TextIO
 
 from adjourn.app import App
-from adjourn.contrib.procrastinate.migration import BATCH, ID_GAP, ROLLBACK_WAIT, Migration
-from adjourn.contrib.procrastinate.report import MigrationRefused, Report
+from adjourn.migration.migration import BATCH, ID_GAP, ROLLBACK_WAIT, Migration
+from adjourn.migration.report import MigrationRefused, Report
 
 HELP = "move the jobs of Procrastinate's tables to adjourn"
 DESCRIPTION = """\
