@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import inspect
-from typing import Protocol
+from typing import Any, Protocol
 
 __all__ = [
     "AdjournException",
@@ -16,12 +16,17 @@ __all__ = [
     "AppNotOpen",
     "CallerModuleUnknown",
     "ConnectorException",
+    "EndedJobLike",
     "FunctionPathError",
     "InvalidConnection",
     "InvalidOption",
+    "InvalidResult",
     "InvalidTaskArguments",
     "InvalidTimestamp",
     "JobAborted",
+    "JobCancelled",
+    "JobFailed",
+    "JobNotFinished",
     "JobRetry",
     "JobTimeout",
     "LoadFromPathError",
@@ -29,17 +34,22 @@ __all__ = [
     "MissingApp",
     "MovedElsewhere",
     "NoResult",
+    "NotSucceeded",
     "OutcomesNotStored",
     "ProcrastinateException",
+    "ResultExpired",
+    "ResultNotStored",
     "RetryDecisionLike",
     "RunTaskError",
     "SchemaOutOfDate",
     "SyncConnectorConfigurationError",
     "TaskAlreadyRegistered",
     "TaskNotFound",
+    "TooManyJobs",
     "UnboundTaskError",
     "UniqueViolation",
     "UnknownOption",
+    "WorkerLost",
     "WorkerStuck",
     "WrongCaller",
 ]
@@ -143,8 +153,81 @@ class JobRetry(AdjournException):
         self.retry_decision = retry_decision
 
 
+class TooManyJobs(AdjournException):
+    """A test's drain has run as many jobs as it may, and more are ready; the message names their tasks."""
+
+
 class JobAborted(AdjournException):
     """Raise it inside a task to end the job as ``aborted``, for instance after ``context.should_abort()`` said so."""
+
+
+class WorkerLost(AdjournException):
+    """The worker that ran a job has died. It is never raised: a job whose workers have died too often fails, and this is the
+    class of the error that is stored with it."""
+
+
+class InvalidResult(AdjournException, TypeError):
+    """What a task returned cannot be stored as its job's result, so the job has failed, and is not retried: it would
+    return the same again. Return plain values, or give the connector a ``json_dumps`` that knows the type."""
+
+
+class EndedJobLike(Protocol):
+    """The part of `Job` that this module needs; that class is above it."""
+
+    @property
+    def id(self) -> int | None:
+        """Its number."""
+
+    @property
+    def status(self) -> str | None:
+        """How it ended."""
+
+    @property
+    def task_name(self) -> str:
+        """The name of its task."""
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts have ended."""
+
+    @property
+    def errors(self) -> tuple[dict[str, Any], ...]:
+        """The errors of the failed attempts, oldest first."""
+
+
+class NotSucceeded(AdjournException):
+    """A job has ended without success, so it has no result: `JobFailed` or `JobCancelled`.
+
+    Attributes
+    ----------
+    job : Job
+        The job, with the errors of its attempts.
+    """
+
+    def __init__(self, message: str, job: EndedJobLike) -> None:
+        super().__init__(message)
+        self.job = job
+
+
+class JobFailed(NotSucceeded):
+    """The job whose result was asked for has failed; the message has its last error."""
+
+
+class JobCancelled(NotSucceeded):
+    """The job whose result was asked for was cancelled before it ran, or aborted while it ran."""
+
+
+class JobNotFinished(AdjournException, TimeoutError):
+    """The job whose result was asked for has not ended yet. Ask again later."""
+
+
+class ResultNotStored(AdjournException, LookupError):
+    """The job has succeeded, and its result is not stored. Declare its task with ``store_result=True``, or the app with
+    ``store_results=True``."""
+
+
+class ResultExpired(AdjournException, LookupError):
+    """The job has succeeded, and its result has lapsed. Declare its task with a longer ``result_ttl``, or the app."""
 
 
 class ConnectorException(AdjournException):

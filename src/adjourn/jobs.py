@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+from adjourn._compat.moved import moved
 from adjourn._domain.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE, DeleteJobCondition, Job, Status
 from adjourn.manager import JobDeferrer
 
 __all__ = ["DEFAULT_PRIORITY", "DEFAULT_QUEUE", "DeleteJobCondition", "Job", "JobDeferrer", "Status"]
+
+if not TYPE_CHECKING:  # names of Procrastinate, which type checkers report
+
+    def __getattr__(name: str) -> Any:
+        return moved(__name__, name)

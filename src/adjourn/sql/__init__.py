@@ -35,7 +35,7 @@ from adjourn.sql.history import (
     removal,
     versions,
 )
-from adjourn.sql.templates import DEFAULT_SCHEMA, channel, checked, read, render
+from adjourn.sql.templates import DEFAULT_SCHEMA, channel, checked, qualified, read, render
 from adjourn.types import Statement
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "missing_right",
     "out_of_date",
     "partitions_ahead",
+    "qualified",
     "removal",
     "renamed",
     "speaks_of_schema",
@@ -61,7 +62,9 @@ __all__ = [
 ]
 
 
-MAY_TAKE_LONG = frozenset({"defer_batch", "delete_old_jobs", "drop_partition", "lock_migrations", "make_partitions"})
+MAY_TAKE_LONG = frozenset(
+    {"clear_results", "defer_batch", "delete_old_jobs", "drop_partition", "lock_migrations", "make_partitions"}
+)
 """Statements that store or delete many rows, or wait for whoever holds a table."""
 
 
