@@ -15,6 +15,7 @@ import attrs
 from adjourn import blueprints, builtin_tasks, exceptions, sql, tasks
 from adjourn._domain.checks import check_flag, check_known, check_name, checked_list
 from adjourn._domain.jobs import Job
+from adjourn._domain.results import DEFAULT_TTL, check_ttl
 from adjourn._domain.runs import AbortReason, not_aborted
 from adjourn._domain.schedules import checked_defaults
 from adjourn._domain.spelling import suggests_names
@@ -49,6 +50,12 @@ class App(blueprints.Blueprint):
         holds without it.
     schema
         The database schema that holds adjourn's tables.
+    store_results
+        Whether workers store what tasks return, for `JobManager.get_result`; False by default. A task's ``store_result``
+        goes before.
+    result_ttl
+        Seconds after the end of a job until its result lapses, a day by default; ``math.inf`` for as long as the job is
+        kept. A task's ``result_ttl`` goes before.
 
     Raises
     ------
@@ -67,6 +74,8 @@ class App(blueprints.Blueprint):
         worker_defaults: WorkerOptions | None = None,
         periodic_defaults: PeriodicDefaults | None = None,
         schema: str = sql.DEFAULT_SCHEMA,
+        store_results: bool = False,
+        result_ttl: float = DEFAULT_TTL,
     ) -> None:
         super().__init__()
         self.tasks.declared().update(builtin_tasks.builtin.tasks.declared())
@@ -75,7 +84,11 @@ class App(blueprints.Blueprint):
         defaults = {} if worker_defaults is None else worker_defaults
         self.worker_defaults: WorkerOptions = checked_options("worker_defaults", defaults)
         self.periodic_defaults: PeriodicDefaults = checked_defaults(periodic_defaults)
-        self.job_manager: JobManager = JobManager(connector, schema)
+        check_flag("store_results", store_results)
+        check_ttl(result_ttl)
+        self.store_results: bool = store_results
+        self.result_ttl: float = result_ttl
+        self.job_manager: JobManager = self._manager_of(connector, schema)
         self.events: Events = logged()
         self.job_manager.events = self.events
         self._replacing = threading.Lock()
@@ -108,7 +121,7 @@ class App(blueprints.Blueprint):
         other = type(self).__new__(type(self))
         other.__dict__.update(self.__dict__)
         other.connector = _checked(connector)
-        other.job_manager = JobManager(connector, self.job_manager.schema)
+        other.job_manager = self._manager_of(connector, self.job_manager.schema)
         other.events = other.job_manager.events = Events(self.events)
         other._registry = blueprints.TaskRegistry(other, self.tasks.declared())
         other._replacing = threading.Lock()
@@ -137,14 +150,26 @@ class App(blueprints.Blueprint):
                 "cannot overlap. Leave that `with` block first, or use `app.with_connector(...)`, which returns "
                 "another app with the same tasks."
             )
+        try:
+            with self.swapped_connector(connector):
+                yield self
+        finally:
+            self._replacing.release()
+
+    @contextlib.contextmanager
+    def swapped_connector(self, connector: BaseConnector) -> Iterator[None]:
+        """Do what `replace_connector` does, also within it; for adjourn's own testing kit."""
         former = self.connector, self.job_manager
         try:
-            self.connector, self.job_manager = connector, JobManager(connector, self.job_manager.schema)
+            self.connector, self.job_manager = connector, self._manager_of(connector, self.job_manager.schema)
             self.job_manager.events = self.events
-            yield self
+            yield
         finally:
             self.connector, self.job_manager = former
-            self._replacing.release()
+
+    def _manager_of(self, connector: BaseConnector, schema: str) -> JobManager:
+        """Make the manager of the jobs that a connector reaches."""
+        return JobManager(connector, schema)
 
     def job_manager_for(self, task_name: str) -> JobManager:
         """Return the app's job manager."""

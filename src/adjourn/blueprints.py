@@ -14,6 +14,7 @@ from adjourn._domain.checks import check_name, checked_periodic_id
 from adjourn._domain.cron import Cron
 from adjourn._domain.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE
 from adjourn._domain.protocols import ContextLike
+from adjourn._domain.results import LARGEST_RESULT
 from adjourn._domain.schedules import MissedRuns, checked_max_delay, checked_missed
 from adjourn._domain.spelling import suggests_names
 from adjourn._runtime.callers import caller_module, caller_stacklevel
@@ -337,6 +338,9 @@ class Blueprint:
         queueing_lock: str | None = None,
         timeout: float | None = None,
         task_middleware: Iterable[AnyTaskMiddleware] | None = None,
+        store_result: bool | None = None,
+        result_ttl: float | None = None,
+        max_result_size: int = LARGEST_RESULT,
     ) -> Callable[[Callable[P, R]], Task[P, R, P]]: ...
 
     @overload
@@ -354,6 +358,9 @@ class Blueprint:
         queueing_lock: str | None = None,
         timeout: float | None = None,
         task_middleware: Iterable[AnyTaskMiddleware] | None = None,
+        store_result: bool | None = None,
+        result_ttl: float | None = None,
+        max_result_size: int = LARGEST_RESULT,
     ) -> Callable[[Callable[Concatenate[Context, P], R]], Task[Concatenate[Context, P], R, P]]: ...
 
     @suggests_names
@@ -371,6 +378,9 @@ class Blueprint:
         queueing_lock: str | None = None,
         timeout: float | None = None,
         task_middleware: Iterable[AnyTaskMiddleware] | None = None,
+        store_result: bool | None = None,
+        result_ttl: float | None = None,
+        max_result_size: int = LARGEST_RESULT,
     ) -> Any:
         """Declare a function as a task; use as ``@app.task`` or ``@app.task(...)``.
 
@@ -397,6 +407,14 @@ class Blueprint:
         task_middleware
             Middleware that wraps each run, the first outermost: functions of ``(call_next, context, worker)``, plain
             ones for a synchronous task and async ones for an async task.
+        store_result
+            Whether what it returns is stored as JSON, for `JobManager.get_result`. A job whose result cannot be stored fails
+            with `InvalidResult`, and is not retried. None (the default) takes the app's ``store_results``.
+        result_ttl
+            Seconds after the end of a job until its result lapses, ``math.inf`` for as long as the job is kept; only together
+            with ``store_result=True``. None (the default) takes the app's ``result_ttl``.
+        max_result_size
+            Bytes of JSON that a result may have, a megabyte (1,048,576) by default, and 64 of them at most.
 
         Raises
         ------
@@ -422,6 +440,9 @@ class Blueprint:
                 queueing_lock=queueing_lock,
                 timeout=timeout,
                 task_middleware=task_middleware,
+                store_result=store_result,
+                result_ttl=result_ttl,
+                max_result_size=max_result_size,
             )
             self.tasks.add(task)
             return task

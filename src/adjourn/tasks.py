@@ -22,6 +22,7 @@ from adjourn._domain.checks import (
 )
 from adjourn._domain.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE, Job
 from adjourn._domain.middleware import checked_for_task, is_async
+from adjourn._domain.results import LARGEST_RESULT, ResultRule
 from adjourn._domain.spelling import suggests_names
 from adjourn.manager import JobDeferrer, JobManager
 from adjourn.retry import BaseRetryStrategy, RetryStrategy, RetryValue
@@ -125,6 +126,8 @@ class Task(Generic[P, R, Args]):
         Seconds that a run may take; None for the worker's.
     task_middleware
         Middleware that wraps each run, the first outermost.
+    result_rule
+        Whether and how the results of its jobs are stored.
     blueprint
         The app or blueprint that its jobs are deferred through.
     """
@@ -144,6 +147,9 @@ class Task(Generic[P, R, Args]):
         queueing_lock: str | None = None,
         timeout: float | None = None,
         task_middleware: Iterable[AnyTaskMiddleware] | None = None,
+        store_result: bool | None = None,
+        result_ttl: float | None = None,
+        max_result_size: int = LARGEST_RESULT,
     ) -> None:
         if not callable(func):
             raise exceptions.InvalidOption(f"{func!r} is not callable: decorate a function.")
@@ -167,6 +173,7 @@ class Task(Generic[P, R, Args]):
         self.pass_context = pass_context
         check_timeout(timeout)
         self.timeout = timeout
+        self.result_rule: ResultRule = ResultRule.checked(store_result, result_ttl, max_result_size)
         self.is_async: bool = is_async(func)
         self.task_middleware: tuple[AnyTaskMiddleware, ...] = checked_for_task(
             self.name, self.is_async, task_middleware

@@ -87,6 +87,7 @@ async def test_a_worker_that_was_declared_dead_claims_nothing_and_cannot_come_ba
     exchanged = await claim_async(manager, worker)
     assert (exchanged.alive, exchanged.jobs) == (False, [])
     other = await manager.register_worker_async("two", None, 60)
+    await manager.heartbeat_async(other, 60)
     assert (await manager.heartbeat_async(other, 60)).expired is True
     assert await manager.rescue_async(5, 0) == (1, 0)
     assert (await manager.heartbeat_async(other, 60)).expired is False
@@ -153,6 +154,18 @@ async def test_the_first_worker_that_is_back_after_an_outage_leaves_the_others_a
     first = await manager.heartbeat_async(worker, 60)
     assert (first.alive, first.expired) == (True, False)
     assert (await manager.heartbeat_async(worker, 60)).expired is True
+
+
+async def test_a_worker_that_is_new_leaves_the_others_a_heartbeat_to_come_back_too(
+    app: adjourn.App, manager: AsyncWorkerManager, worker: int
+) -> None:
+    await manager.session.execute_async(
+        Statement("expire", "update adjourn.adjourn_workers set expires_at = now() - interval '1 s'")
+    )
+    new = await manager.register_worker_async("new", None, 60)
+    first = await manager.heartbeat_async(new, 60)
+    assert (first.alive, first.expired) == (True, False)
+    assert (await manager.heartbeat_async(new, 60)).expired is True
 
 
 async def test_a_claim_whose_answer_was_lost_is_put_back(

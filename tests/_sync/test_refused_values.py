@@ -32,6 +32,7 @@ def manager() -> SyncJobManager:
 COUNTS = (SyncJobManager.list_queues, SyncJobManager.list_tasks, SyncJobManager.list_locks)
 CALLS: list[tuple[Callable[..., Any], dict[str, Any], str, list[Any]]] = [
     (SyncJobManager.get_job_status, {}, "job_id", NOT_IDS),
+    (SyncJobManager.get_result, {}, "job_id", NOT_IDS),
     (SyncJobManager.cancel_job_by_id, {}, "job_id", NOT_IDS),
     (SyncJobManager.cancel_job_by_id, {"job_id": 7}, "abort", NOT_FLAGS),
     (SyncJobManager.cancel_job_by_id, {"job_id": 7}, "delete_job", NOT_FLAGS),

@@ -84,6 +84,7 @@ def test_a_worker_that_was_declared_dead_claims_nothing_and_cannot_come_back(
     exchanged = claim(manager, worker)
     assert (exchanged.alive, exchanged.jobs) == (False, [])
     other = manager.register_worker("two", None, 60)
+    manager.heartbeat(other, 60)
     assert manager.heartbeat(other, 60).expired is True
     assert manager.rescue(5, 0) == (1, 0)
     assert manager.heartbeat(other, 60).expired is False
@@ -150,6 +151,18 @@ def test_the_first_worker_that_is_back_after_an_outage_leaves_the_others_a_heart
     first = manager.heartbeat(worker, 60)
     assert (first.alive, first.expired) == (True, False)
     assert manager.heartbeat(worker, 60).expired is True
+
+
+def test_a_worker_that_is_new_leaves_the_others_a_heartbeat_to_come_back_too(
+    app: adjourn.App, manager: SyncWorkerManager, worker: int
+) -> None:
+    manager.session.execute(
+        Statement("expire", "update adjourn.adjourn_workers set expires_at = now() - interval '1 s'")
+    )
+    new = manager.register_worker("new", None, 60)
+    first = manager.heartbeat(new, 60)
+    assert (first.alive, first.expired) == (True, False)
+    assert manager.heartbeat(new, 60).expired is True
 
 
 def test_a_claim_whose_answer_was_lost_is_put_back(app: adjourn.App, manager: SyncWorkerManager, worker: int) -> None:

@@ -71,6 +71,11 @@ def blocking_operations(app: adjourn.App) -> dict[str, Callable[[], object]]:
         manager.retry_job_by_id(job_id)
         return manager.get_job_status(job_id)
 
+    def get_result() -> bool:
+        with pytest.raises(adjourn.exceptions.JobNotFinished):
+            manager.get_result(job_id)
+        return True
+
     return {
         "defer": defer,
         "batch_defer": lambda: len(set(app.tasks["add"].batch_defer({"name": "b"}, {"name": "c"}))) == 2,
@@ -81,6 +86,7 @@ def blocking_operations(app: adjourn.App) -> dict[str, Callable[[], object]]:
         "list_tasks": lambda: len(list(manager.list_tasks())) == 2,
         "list_locks": lambda: isinstance(list(manager.list_locks()), list),
         "get_job_status": lambda: manager.get_job_status(job_id).value == "todo",
+        "get_result": get_result,
         "cancel_job_by_id": lambda: manager.cancel_job_by_id(job_id),
         "retry_job_by_id": lambda: retry().value == "todo",
         "abort": lambda: manager.cancel_job_by_id(job_id, abort=True),

@@ -156,7 +156,10 @@ async def test_a_worker_that_is_stopped_with_a_held_row_says_that_it_is_gone(
     postponed: list[events.OutcomePostponed] = []
     app.events.subscribe(events.OutcomePostponed, postponed.append)
     await work.defer_async()
-    with pytest.raises(OutcomesNotStored):
+    with pytest.raises(
+        OutcomesNotStored,
+        match="the outcome of 1 job that has ended is not stored, because other transactions have locked",
+    ):
         async with bench.working():
             await bench.until(lambda: postponed)
     assert not left  # the database has answered all the time

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import adjourn
-from adjourn._domain.outcomes import Ended, HandedBack, Retried
+from adjourn._domain.outcomes import Ended, HandedBack, Retried, Unknown
 from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.jobs import Job
 from adjourn.sql.constants import MOST_LOSSES
@@ -214,6 +214,32 @@ def test_a_suspect_that_is_handed_back_stays_one(fleet: Fleet) -> None:
     worker.exchange([])
     assert ([each.id for each in worker.buffer], worker.apart) == ([job_id], 2)
     assert fleet.jobs()[other].attempts == 2
+
+
+def test_a_suspect_that_a_worker_does_not_know_stays_one_for_the_worker_that_does(fleet: Fleet) -> None:
+    job_id = fleet.app.configure_task("live").defer()
+    for _ in range(2):
+        worker = Worker(fleet, 4)
+        worker.exchange([])
+        fleet.app.job_manager.unregister_worker(worker.id)
+        fleet.manager.rescue(MOST_LOSSES, 0)
+    worker = Worker(fleet, 4)
+    worker.exchange([])
+    (job,) = worker.buffer
+    fleet.manager.exchange(worker.id, [Unknown(job_id, job.claim)], limit=0, queues=None)
+    fleet.app.job_manager.unregister_worker(worker.id)
+    other, patient = fleet.app.configure_task("live").defer(), fleet.app.configure_task("else").defer()
+    knows = fleet.manager.register_worker("knows", None, 1000)
+    first = fleet.manager.exchange(
+        knows, [], limit=4, queues=None, probe=True, concurrency=4, running=0, tasks=["live"]
+    )
+    assert [each.id for each in first.jobs] == [other, patient]
+    ended = [Ended(each.id or 0, each.claim, "succeeded") for each in first.jobs]
+    then = fleet.manager.exchange(
+        knows, ended, limit=4, queues=None, probe=True, concurrency=4, running=0, tasks=["live"]
+    )
+    assert ([each.id for each in then.jobs], then.apart) == ([job_id], 2)
+    assert fleet.jobs()[job_id].attempts == 2
 
 
 def test_one_worker_at_a_time_stops_running_others_for_the_sake_of_suspects(fleet: Fleet) -> None:

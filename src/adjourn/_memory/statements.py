@@ -205,6 +205,8 @@ def retry_job_by_id(
             waiting_queueing_lock=None,
             finished_as=None,
             finished_at=None,
+            result=None,
+            result_expires_at=None,
         )
     else:
         was_running = old.worker_id is not None
@@ -249,11 +251,24 @@ def delete_old_jobs(
         if id_ > after_id and job.finished_at is not None and job.finished_at < before
     ][:limit]
     gone = [
-        id_ for id_ in old if tables.finished[id_].status in statuses and queue in (None, tables.finished[id_].queue)
+        id_
+        for id_ in old
+        if (job := tables.finished[id_]).status in statuses
+        and queue in (None, job.queue)
+        and (job.result_expires_at is None or job.result_expires_at <= tables.now)
     ]
     for id_ in gone:
         del tables.finished[id_]
     return [{"deleted": len(gone), "last_id": old[-1] if len(old) == limit else None}]
+
+
+@answers
+def clear_results(tables: Tables, *, limit: int) -> list[Row]:
+    """Clear ``limit`` results that have lapsed."""
+    lapsed = [job for job in tables.finished.values() if job.result is not None and job.has_lapsed(tables.now)][:limit]
+    for job in lapsed:
+        tables.finished[job.id] = attrs.evolve(job, result=None)
+    return [{"cleared": len(lapsed)}]
 
 
 # Reading jobs
@@ -358,7 +373,7 @@ def get_stalled_jobs(tables: Tables, *, seconds: float, queue: str | None, task_
 
 
 def _with_worker(tables: Tables, job: JobRow) -> Row:
-    columns = job.columns()
+    columns = job.columns(tables.now)
     worker = tables.workers.get(job.worker_id or 0) if columns["status"] == "doing" else None
     is_overdue = worker is not None and job.id in worker.overdue
     return {**columns, "worker_name": worker and worker.name, "overdue": is_overdue}

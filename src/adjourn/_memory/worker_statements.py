@@ -102,8 +102,8 @@ def heartbeat(tables: Tables, *, worker_id: int, timeout: float, overdue: Sequen
     """Record a worker's heartbeat, and return the answer for the worker."""
     worker = tables.workers.get(worker_id)
     is_alive = worker is not None and not worker.dead
-    # After an outage of all, the first one that is back leaves the others the time of a heartbeat to come back.
-    is_steady = worker is not None and worker.expires_at >= tables.now
+    # After an outage of all, the first one that is back or new leaves the others the time of a heartbeat to come back.
+    is_steady = worker is not None and worker.expires_at >= tables.now and worker.last_heartbeat_at > worker.started_at
     if worker is not None and is_alive:
         expires_at = tables.now + datetime.timedelta(seconds=timeout)
         tables.workers[worker_id] = attrs.evolve(
@@ -113,8 +113,11 @@ def heartbeat(tables: Tables, *, worker_id: int, timeout: float, overdue: Sequen
         {
             "alive": is_alive,
             "aborts": [job.id for job in tables.of_worker([worker_id]) if job.abort_requested],
-            "expired": is_steady
-            and any(_is_silent(other, tables) for other in tables.workers.values() if other.id != worker_id),
+            "expired": any(
+                other.dead or (is_steady and _is_silent(other, tables))
+                for other in tables.workers.values()
+                if other.id != worker_id
+            ),
         }
     ]
 
@@ -132,6 +135,8 @@ def exchange(
     claims: str | None,
     statuses: str | None,
     errors: str | None,
+    results: str | None,
+    ttls: str | None,
     back: str | None,
     limit: int,
     queues: str | None,
@@ -146,7 +151,8 @@ def exchange(
     called: bool,
 ) -> list[Row]:
     """Store the outcomes of jobs, and claim the next jobs."""
-    names, columns = ("id", "claim", "status", "error"), map(_elements, (ids, claims, statuses, errors))
+    names = ("id", "claim", "status", "error", "result", "ttl")
+    columns = map(_elements, (ids, claims, statuses, errors, results, ttls))
     rows = [dict(zip(names, row, strict=True)) for row in itertools.zip_longest(*columns)]
     ended = [_read(row) for row in rows]
     returned = [_read(row) for row in json.loads(back or "[]")]
@@ -155,7 +161,15 @@ def exchange(
     for row in ended:
         if job := _held(tables, worker_id, row["id"], row["claim"]):
             status = None if row["status"] == DELETED else row["status"]
-            tables.finish(job, status, row.get("error"), attempts=job.attempts + 1)
+            lapses = None if row["ttl"] is None else tables.now + datetime.timedelta(seconds=row["ttl"])
+            tables.finish(
+                job,
+                status,
+                row["error"],
+                attempts=job.attempts + 1,
+                result=row["result"],
+                result_expires_at=lapses,
+            )
             stored.add(job.id)
             freed += [job.lock] if job.lock is not None else []
     ready = {*put_back, *(job.id for job in promote(tables, freed))}
@@ -195,8 +209,8 @@ def _elements(array: str | None) -> list[Any]:
 
 
 def _read(row: Row) -> Row:
-    """Return one outcome as columns, with the error as it is stored."""
-    return {**row, "error": stored_json(row["error"])} if row.get("error") is not None else row
+    """Return one outcome as columns, with its JSON as it is stored."""
+    return row | {name: stored_json(row[name]) for name in ("error", "result") if row.get(name) is not None}
 
 
 def _put_back(tables: Tables, worker_id: int, told: Sequence[Row]) -> tuple[list[int], list[str]]:
@@ -346,7 +360,12 @@ def _with_unknown(tables: Tables, asked: _Asked, picked: list[JobRow], claim: _C
     served = [job for job in waiting if asked.queues is None or job.queue in asked.queues]
     overdue = [job for job in served if job.unknown_since is not None and job.unknown_since <= before]
     known = [job for job in served if job.task_name in (asked.tasks or ())]
-    chosen = {job.id: job for job in (*picked, *overdue, *known)}.values()
+    best = heapq.nsmallest(asked.limit, {job.id: job for job in (*overdue, *known)}.values(), key=lambda job: job.order)
+    suspects = [job for job in best if job in known and hold_again(job) == Hold.APART]
+    for job in suspects:
+        tables.change(job, hold=Hold.APART)
+        wake(tables)
+    chosen = [*picked, *(job for job in best if job not in suspects)]
     best = heapq.nsmallest(asked.limit, chosen, key=lambda job: job.order)
     claim.overdue = [job.id for job in best if job in overdue]
     return best
@@ -454,7 +473,8 @@ def rescue(tables: Tables, *, max_losses: int, grace: float) -> list[Row]:
     jobs = tables.of_worker(dead)
     failing = [job for job in jobs if not job.claimed_ahead and job.losses + 1 >= max_losses]
     for job in failing:
-        tables.finish(job, "failed", _worker_lost(job, tables.now), attempts=job.attempts + 1, losses=job.losses + 1)
+        lost = _worker_lost(job, tables.workers[job.worker_id or 0], tables.now)
+        tables.finish(job, "failed", lost, attempts=job.attempts + 1, losses=job.losses + 1)
     promote(tables, [job.lock for job in failing if job.lock is not None])
     rescued = [job for job in jobs if job.id in tables.jobs]
     for job in rescued:
@@ -470,11 +490,13 @@ def rescue(tables: Tables, *, max_losses: int, grace: float) -> list[Row]:
     return [{"rescued": len(rescued), "failed": len(failing)}]
 
 
-def _worker_lost(job: JobRow, now: datetime.datetime) -> str:
+def _worker_lost(job: JobRow, worker: WorkerRow, now: datetime.datetime) -> str:
     entry = {
-        "exception": "WorkerLost",
+        "exception": "adjourn.exceptions.WorkerLost",
         "message": f"the worker was lost {job.losses + 1} times while it ran this job",
         "attempt": job.attempts + 1,
+        "worker_id": worker.id,
+        "worker_name": worker.name,
         "started_at": job.started_at and job.started_at.isoformat(),
         "ended_at": now.isoformat(),
     }

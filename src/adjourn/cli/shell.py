@@ -43,6 +43,7 @@ USAGES = {
 }
 """The arguments of each command, and what it does."""
 
+HELP = "look at jobs, retry, cancel and abort them"
 DESCRIPTION = """\
 Look at jobs; retry, cancel or abort them. With COMMAND, the shell runs that one command and exits. Without, it asks for
 commands until `exit` or the end of the input.
@@ -72,7 +73,7 @@ def add_parser(commands: Any) -> None:
     width = max(len(usage) for usage, _ in _usages())
     parser: flags.Parser = commands.add_parser(
         "shell",
-        help="look at jobs, retry, cancel and abort them",
+        help=HELP,
         description=DESCRIPTION,
         epilog=EPILOG.format(
             commands="\n".join(f"  {usage:{width}}  {text}" for usage, text in _usages()),

@@ -56,10 +56,13 @@ class BaseConnector(abc.ABC):
         Whether other programs may have its jobs as well. If not, a job whose task a worker does not know fails at once.
     json_dumps, json_loads
         Functions that turn the arguments of jobs into JSON text and back.
+    applies_schema
+        What applies the schema to its database, for messages.
     """
 
     needs_opening: bool = True
     is_shared: bool = True
+    applies_schema: str = "`adjourn --app=... schema --apply`, or app.schema_manager.apply_schema()"
     json_dumps: JSONDumps
     json_loads: JSONLoads
 

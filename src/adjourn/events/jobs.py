@@ -295,6 +295,10 @@ class ErrorDropped(OutcomeReduced):
     """The error of an attempt cannot be stored; the job ends without it."""
 
 
+class ResultDropped(OutcomeReduced):
+    """The result of a job cannot be stored; the job fails."""
+
+
 class RetryDropped(OutcomeReduced):
     """The retry of a job cannot be stored; the job fails."""
 

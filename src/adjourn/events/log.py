@@ -195,6 +195,15 @@ def _error_dropped(event: jobs.ErrorDropped) -> None:
     )
 
 
+def _result_dropped(event: jobs.ResultDropped) -> None:
+    WORKER.error(
+        "The result of job %s cannot be stored (%s); the job fails",
+        event.job_id,
+        event.error,
+        extra={"action": "result_dropped"},
+    )
+
+
 def _retry_dropped(event: jobs.RetryDropped) -> None:
     WORKER.error(
         "The retry of job %s cannot be stored (%s); the job fails",
@@ -424,6 +433,7 @@ WRITERS: dict[type[Event], tuple[logging.Logger, int, Writer]] = {
     jobs.OutcomePostponed: (WORKER, logging.WARNING, _postponed),
     jobs.OutcomeLost: (WORKER, logging.ERROR, _outcome_lost),
     jobs.ErrorDropped: (WORKER, logging.ERROR, _error_dropped),
+    jobs.ResultDropped: (WORKER, logging.ERROR, _result_dropped),
     jobs.RetryDropped: (WORKER, logging.ERROR, _retry_dropped),
     jobs.JobsRescued: (WORKER, logging.WARNING, _rescued),
     schedules.PeriodicJobDeferred: (WORKER, logging.INFO, _periodic_deferred),

@@ -14,6 +14,7 @@ from adjourn.events import Events
 from adjourn.events.log import LOGGED
 from adjourn.manager.grouping import DeferGroup
 from adjourn.manager.lists import JobLists
+from adjourn.manager.results import Results
 from adjourn.manager.retention import Retention
 from adjourn.manager.schedules import Schedules, Ticks
 from adjourn.manager.source import ConnectorSource
@@ -24,8 +25,8 @@ from adjourn.manager.workers import Workers
 class JobManager(AsyncJobManager, SyncJobManager):
     """Every operation on jobs, in both colours.
 
-    It stores and changes jobs itself. It also has the operations of its managers `lists`, `workers`, `retention` and
-    `schedules`: ``list_jobs`` calls ``lists.list_jobs``.
+    It stores and changes jobs itself. It also has the operations of its managers `lists`, `results`, `workers`,
+    `retention` and `schedules`: ``list_jobs`` calls ``lists.list_jobs``.
 
     Parameters
     ----------
@@ -46,6 +47,11 @@ class JobManager(AsyncJobManager, SyncJobManager):
     def lists(self) -> JobLists:
         """Finds jobs, and counts them."""
         return part_of(self, JobLists)
+
+    @property
+    def results(self) -> Results:
+        """Finds what tasks have returned."""
+        return part_of(self, Results)
 
     @property
     def workers(self) -> Workers:

@@ -13,7 +13,17 @@ from adjourn import exceptions
 from adjourn._async.managers.exchange import PATIENCE
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.middleware import compose, is_async
-from adjourn._domain.outcomes import Claim, Ended, HandedBack, Outcome, Retried, Unknown, error_entry
+from adjourn._domain.outcomes import (
+    Attempt,
+    Claim,
+    Ended,
+    HandedBack,
+    Outcome,
+    Result,
+    Retried,
+    Unknown,
+    error_entry,
+)
 from adjourn._domain.protocols import ContextLike, TaskLike, WorkerLike
 from adjourn._domain.runs import AbortReason
 from adjourn.events import (
@@ -165,6 +175,7 @@ class Executor:
             return
         if self._events.wants(JobStarted):
             self._tell(JobStarted, run)
+        run.result_rule = task.result_rule
         run.timeout = task.timeout or self._options.timeout
         if run.timeout is not None:
             loop = asyncio.get_running_loop()
@@ -261,7 +272,7 @@ class Executor:
         if error is None:
             if run.abort_reason is AbortReason.TIMEOUT:
                 self._tell(JobTimeoutIgnored, run, duration=time.perf_counter() - run.began, timeout=run.timeout)
-            self._end(run, self._ended(run, Status.SUCCEEDED), JobSucceeded, result=result)
+            self._succeed(run, result)
             return
         if run.abort_reason is AbortReason.TIMEOUT:
             message = f"The job took longer than its timeout of {run.timeout:g} s."
@@ -287,6 +298,23 @@ class Executor:
         for ever.
         """
         return _is_cancelled(run.task) and _is_cancelled(self._workers_task)
+
+    def _succeed(self, run: Run, result: Any) -> None:
+        """Handle a run that has returned: if its result is to be stored and cannot be, the job fails, and is not retried."""
+        rule = run.result_rule
+        if rule is None or not (self._app.store_results if rule.store is None else rule.store):
+            self._end(run, self._ended(run, Status.SUCCEEDED), JobSucceeded, result=result)
+            return
+        try:
+            rule = rule.of_app(self._app.store_results, self._app.result_ttl)
+            text = rule.dump(result, self._app.connector.json_dumps)
+        except BaseException as error:  # `json_dumps` is user code
+            if self._on_loop.is_interrupt(error):
+                raise
+            self._end(run, self._ended(run, Status.FAILED, error), JobFailed, error=error)
+            return
+        stored = Ended.with_result(run.job, Result(text, rule.seconds, self._attempt(run)))
+        self._end(run, stored, JobSucceeded, result=result)
 
     def _fail(self, run: Run, error: BaseException) -> None:
         """Handle a failed run: the job runs again if its task says so."""
@@ -314,8 +342,16 @@ class Executor:
         return Ended.of(run.job, status, self._options.delete_jobs, entry)
 
     def _entry(self, run: Run, error: BaseException) -> str:
-        started = datetime.datetime.fromtimestamp(run.started, datetime.UTC)
-        return error_entry(error, run.job, started, datetime.datetime.now(datetime.UTC))
+        return error_entry(error, self._attempt(run))
+
+    def _attempt(self, run: Run) -> Attempt:
+        return Attempt(
+            number=run.job.attempts + 1,
+            worker_id=run.job.worker_id,
+            worker_name=self._options.name,
+            started_at=datetime.datetime.fromtimestamp(run.started, datetime.UTC),
+            ended_at=datetime.datetime.now(datetime.UTC),
+        )
 
     def _end(self, run: Run, outcome: Outcome, kind: type[JobEnded], **facts: Any) -> None:
         assert run.job.id is not None

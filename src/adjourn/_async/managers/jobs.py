@@ -10,6 +10,7 @@ from adjourn import exceptions
 from adjourn._async.managers.batches import LARGE, STEP, store_batch_async, store_large_batch_async
 from adjourn._async.managers.forwarding import forwards_to, part_of
 from adjourn._async.managers.lists import AsyncJobLists
+from adjourn._async.managers.results import AsyncResults
 from adjourn._async.managers.retention import AsyncRetention
 from adjourn._async.managers.schedules import AsyncSchedules
 from adjourn._async.managers.statements import AsyncStatementRunner
@@ -32,6 +33,11 @@ class AsyncJobManager(AsyncStatementRunner):
     def lists(self) -> AsyncJobLists:
         """Finds jobs, and counts them."""
         return part_of(self, AsyncJobLists)
+
+    @property
+    def results(self) -> AsyncResults:
+        """Finds what tasks have returned."""
+        return part_of(self, AsyncResults)
 
     @property
     def workers(self) -> AsyncWorkers:
@@ -76,6 +82,10 @@ class AsyncJobManager(AsyncStatementRunner):
     @forwards_to(AsyncJobLists.get_stalled_jobs_async)
     def get_stalled_jobs_async(self) -> AsyncJobLists:
         return self.lists
+
+    @forwards_to(AsyncResults.get_result_async)
+    def get_result_async(self) -> AsyncResults:
+        return self.results
 
     @forwards_to(AsyncWorkers.register_worker_async)
     def register_worker_async(self) -> AsyncWorkers:

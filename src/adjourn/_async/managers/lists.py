@@ -53,6 +53,7 @@ class AsyncJobLists(AsyncStatementRunner):
         *,
         limit: int | None = None,
         after_id: int = 0,
+        connection: Any = None,
     ) -> list[Job]:
         """Return jobs, whether waiting, running or finished, in the order of their ids.
 
@@ -66,6 +67,8 @@ class AsyncJobLists(AsyncStatementRunner):
             The most jobs to return; None (the default) for all.
         after_id
             Only jobs with a higher id: pass the id of a page's last job to get the next page.
+        connection
+            The caller's own connection, whose transaction this joins.
 
         Raises
         ------
@@ -93,6 +96,7 @@ class AsyncJobLists(AsyncStatementRunner):
                 "after_id": after_id,
                 "limit": limit,
             },
+            connection,
         )
         return self._jobs(rows)
 

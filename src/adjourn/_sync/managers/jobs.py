@@ -16,6 +16,7 @@ from adjourn._runtime import threads as runtime
 from adjourn._sync.managers.batches import LARGE, STEP, store_batch, store_large_batch
 from adjourn._sync.managers.forwarding import forwards_to, part_of
 from adjourn._sync.managers.lists import SyncJobLists
+from adjourn._sync.managers.results import SyncResults
 from adjourn._sync.managers.retention import SyncRetention
 from adjourn._sync.managers.schedules import SyncSchedules
 from adjourn._sync.managers.statements import SyncStatementRunner
@@ -33,6 +34,11 @@ class SyncJobManager(SyncStatementRunner):
     def lists(self) -> SyncJobLists:
         """Finds jobs, and counts them."""
         return part_of(self, SyncJobLists)
+
+    @property
+    def results(self) -> SyncResults:
+        """Finds what tasks have returned."""
+        return part_of(self, SyncResults)
 
     @property
     def workers(self) -> SyncWorkers:
@@ -77,6 +83,10 @@ class SyncJobManager(SyncStatementRunner):
     @forwards_to(SyncJobLists.get_stalled_jobs)
     def get_stalled_jobs(self) -> SyncJobLists:
         return self.lists
+
+    @forwards_to(SyncResults.get_result)
+    def get_result(self) -> SyncResults:
+        return self.results
 
     @forwards_to(SyncWorkers.register_worker)
     def register_worker(self) -> SyncWorkers:

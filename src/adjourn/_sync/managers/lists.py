@@ -54,6 +54,7 @@ class SyncJobLists(SyncStatementRunner):
         *,
         limit: int | None = None,
         after_id: int = 0,
+        connection: Any = None,
     ) -> list[Job]:
         """Return jobs, whether waiting, running or finished, in the order of their ids.
 
@@ -67,6 +68,8 @@ class SyncJobLists(SyncStatementRunner):
             The most jobs to return; None (the default) for all.
         after_id
             Only jobs with a higher id: pass the id of a page's last job to get the next page.
+        connection
+            The caller's own connection, whose transaction this joins.
 
         Raises
         ------
@@ -94,6 +97,7 @@ class SyncJobLists(SyncStatementRunner):
                 "after_id": after_id,
                 "limit": limit,
             },
+            connection,
         )
         return self._jobs(rows)
 

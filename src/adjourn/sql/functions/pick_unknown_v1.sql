@@ -1,6 +1,6 @@
 -- Lock jobs of which a worker has not known the task, of these queues (null: all): those of p_tasks, and those that have waited
 -- p_patience seconds for a worker that knows their task. The best of them and of p_picked, jobs that the caller has locked, are
--- picked.
+-- picked. A job that may kill a worker that knows its task waits to run apart from others instead.
 -- Returns the ids of these jobs, best first, of those among them that have waited so long, and the tasks that jobs wait for.
 create function @schema.adjourn_pick_unknown_v1(
     p_picked bigint[], p_queues text[], p_tasks text[], p_patience double precision, p_limit integer
@@ -8,6 +8,7 @@ create function @schema.adjourn_pick_unknown_v1(
 language plpgsql as $$
 declare
     v_ids bigint[];
+    v_suspects bigint[];
 begin
     v_ids := array(
         select known.id from unnest(p_tasks) t(task_name) cross join lateral (
@@ -25,6 +26,14 @@ begin
         select j.id from @schema.adjourn_jobs j where j.id = any(v_ids) and j.hold = @unknown
         order by j.priority desc, j.id limit p_limit for update skip locked
     );
+    v_suspects := array(
+        select j.id from @schema.adjourn_jobs j where j.id = any(v_ids) and j.task_name = any(p_tasks) and j.doubts >= @apart_from
+    );
+    if v_suspects <> '{}' then
+        update @schema.adjourn_jobs set hold = @apart where id = any(v_suspects);
+        v_ids := array(select u from unnest(v_ids) u where u <> all(v_suspects));
+        perform @schema.adjourn_wake_v1(false, null);
+    end if;
     picked := p_picked;
     if v_ids <> '{}' then
         picked := array(

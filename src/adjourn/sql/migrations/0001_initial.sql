@@ -98,21 +98,28 @@ create table @schema.adjourn_finished_jobs (
     errors jsonb,
     status text not null check (status in ('succeeded', 'failed', 'cancelled', 'aborted')),
     finished_at timestamptz not null,
+    result jsonb,                                     -- what the task returned, if that is stored and has not lapsed
+    result_expires_at timestamptz,                    -- null without a result, and for one that never lapses
     -- Jobs are found by their id. A key has to hold the column of the partitions; with a key, each of them can be published.
     primary key (id, finished_at)
 ) partition by range (finished_at);
 -- A job must be able to finish even if there is no partition for today.
 create table @schema.adjourn_finished_jobs_default partition of @schema.adjourn_finished_jobs default;
 
+-- When results lapse, a row for those of one exchange. An index on finished jobs would cost those that have no result, too.
+create table @schema.adjourn_lapses (expires_at timestamptz not null, finished_at timestamptz not null, ids bigint[] not null);
+create index adjourn_lapses_due on @schema.adjourn_lapses (expires_at);
+alter table @schema.adjourn_lapses replica identity full;
+
 create view @schema.adjourn_all_jobs as
 select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, claim, worker_id, abort_requested,
        enqueued_at, started_at, errors, case when worker_id is null then 'todo' else 'doing' end as status, null::timestamptz as finished_at,
-       true as is_live
+       null::jsonb as result, null::timestamptz as result_expires_at, true as is_live
 from @schema.adjourn_jobs
 union all
 select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, claim, worker_id, abort_requested,
        enqueued_at, started_at, errors, status, finished_at,
-       false as is_live
+       case when result_expires_at <= now() then null else result end as result, result_expires_at, false as is_live
 from @schema.adjourn_finished_jobs;
 
 -- Each schedule of each periodic task, with the last tick that was deferred.
@@ -135,10 +142,11 @@ create table @schema.adjourn_schedules (
 \ir ../functions/defer_jobs_v1.sql
 \ir ../functions/defer_periodic_v1.sql
 
--- What workers do: the first seven are called by the others.
+-- What workers do: the first eight are called by the others.
 \ir ../functions/promote_v1.sql
 \ir ../functions/with_error_v1.sql
 \ir ../functions/put_back_v1.sql
+\ir ../functions/finish_with_results_v1.sql
 \ir ../functions/turn_of_apart_v1.sql
 \ir ../functions/pick_named_v1.sql
 \ir ../functions/pick_apart_v1.sql
@@ -160,5 +168,6 @@ create table @schema.adjourn_schedules (
 \ir ../functions/old_partitions_v1.sql
 \ir ../functions/drop_partition_v1.sql
 \ir ../functions/delete_old_jobs_v1.sql
+\ir ../functions/clear_results_v1.sql
 
 perform @schema.adjourn_partition_v1(@weeks_ahead);

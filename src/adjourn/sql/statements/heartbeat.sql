@@ -5,6 +5,14 @@ with beat as (
 )
 select exists (select from beat) as alive,
        array(select id from @schema.adjourn_jobs where abort_requested and worker_id = %(worker_id)s) as aborts,
-       exists (select from @schema.adjourn_workers where id <> %(worker_id)s and (dead or expires_at < now()))
-           -- After an outage of all, the first one that is back leaves the others the time of a heartbeat to come back.
-           and exists (select from @schema.adjourn_workers where id = %(worker_id)s and expires_at >= now()) as expired
+       exists (
+           select from @schema.adjourn_workers other
+           where other.id <> %(worker_id)s and (
+               other.dead or other.expires_at < now()
+               -- After an outage of all, the first one that is back or new leaves the others the time of a heartbeat to come back.
+               and exists (
+                   select from @schema.adjourn_workers
+                   where id = %(worker_id)s and expires_at >= now() and last_heartbeat_at > started_at
+               )
+           )
+       ) as expired
