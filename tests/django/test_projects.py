@@ -162,3 +162,58 @@ def test_the_smallest_project_migrates_defers_and_runs_its_job(
     names = {"driver": driver, "place": address(real), "settings": settings}
     done = run_python("program.py", json.dumps(names), cwd=tmp_path, environment={"PYTHONPATH": str(tmp_path)})
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+STARTING = """
+import sys
+from django.conf import settings
+from adjourn.contrib.django import app
+from adjourn.contrib.django.exceptions import DjangoNotReady
+
+@app.task(name="early")
+def early():
+    pass
+
+try:
+    early.defer()
+except DjangoNotReady as error:
+    assert "django.setup()" in str(error)
+else:
+    raise AssertionError("not refused")
+import json
+settings.configure(
+    DATABASES={"default": {"ENGINE": "django.db.backends.postgresql", **json.loads(sys.argv[1])}},
+    INSTALLED_APPS=["other", "adjourn.contrib.django"],
+)
+import django
+django.setup()
+import other
+assert other.ready == ["defers before adjourn is ready"], other.ready
+assert [job.task_name for job in app.job_manager.list_jobs()] == ["early"]
+"""
+OTHER = {
+    "__init__.py": "ready = []",
+    "apps.py": """
+from django.apps import AppConfig
+
+class OtherConfig(AppConfig):
+    name = "other"
+    def ready(self):
+        import other
+        from adjourn.contrib.django import app
+        app.configure_task("early").defer()
+        other.ready.append("defers before adjourn is ready")
+""",
+}
+
+
+def test_defers_need_configured_settings_and_no_order_of_apps(database: str, tmp_path: Path) -> None:
+    write(tmp_path, {f"other/{name}": text for name, text in OTHER.items()} | {"program.py": STARTING})
+    place = json.dumps(address(database))
+    done = run_python("program.py", place, cwd=tmp_path, environment={"PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_without_django_the_error_names_the_extra() -> None:
+    done = run_python("-c", "import sys; sys.modules['django'] = None; import adjourn.contrib.django")
+    assert "pip install 'adjourn[django]'" in done.stderr.splitlines()[-1]
