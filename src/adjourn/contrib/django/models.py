@@ -150,7 +150,9 @@ class Job(Guarded):
         verbose_name_plural = _("jobs")
 
     def __str__(self) -> str:
-        return self.job.call_string
+        if "args" in self.get_deferred_fields():  # a list that does not show them
+            return f"{self.task_name}[{self.pk}]"
+        return jobs.Job(id=self.pk, queue=self.queue_name, task_name=self.task_name, task_kwargs=self.args).call_string
 
     @property
     def job(self) -> jobs.Job:
