@@ -92,6 +92,7 @@ class App(blueprints.Blueprint):
         self.events: Events = logged()
         self.job_manager.events = self.events
         self._replacing = threading.Lock()
+        self._resolvers: dict[str, tasks.TaskResolver] = {}
         builtin_tasks.builtin.apps.add(self)
 
     @classmethod
@@ -174,6 +175,58 @@ class App(blueprints.Blueprint):
     def job_manager_for(self, task_name: str) -> JobManager:
         """Return the app's job manager."""
         return self.job_manager
+
+    def add_task_resolver(self, prefix: str, resolver: tasks.TaskResolver) -> None:
+        """Have tasks whose names begin with ``prefix:``, and that are not declared, found by a function of yours.
+
+        Apps that `with_connector` returns have the same resolvers, also those that are added later.
+
+        Parameters
+        ----------
+        prefix
+            The beginning of the names, before the first colon.
+        resolver
+            Finds the tasks; `TaskResolver` says how.
+
+        Raises
+        ------
+        InvalidOption
+            If the prefix is not a name, has a colon, or has a resolver already.
+        """
+        check_name("prefix", prefix)
+        if ":" in prefix:
+            raise exceptions.InvalidOption(f"prefix={prefix!r}: pass what stands before the first colon of the names.")
+        if prefix in self._resolvers:
+            raise exceptions.InvalidOption(f"prefix={prefix!r} has a resolver already: {self._resolvers[prefix]!r}.")
+        self._resolvers[prefix] = resolver
+
+    def resolver_of(self, task_name: str) -> tasks.TaskResolver | None:
+        """Return the resolver for a name, or None if there is none. It is for tasks that are not in ``tasks``."""
+        prefix, colon, _ = task_name.partition(":")
+        return self._resolvers.get(prefix) if colon else None
+
+    def may_know(self, task_name: str) -> bool:
+        """Return whether the task of this name is declared, or a resolver may find it. Workers ask this."""
+        resolver = self.resolver_of(task_name)
+        return task_name in self.tasks or (resolver is not None and resolver.may_know(task_name))
+
+    def task_of(self, job: Job) -> tasks.Task[Any, Any, Any]:
+        """Return the task of a job, declared or found by a resolver, which may block.
+
+        Raises
+        ------
+        TaskNotFound
+            If there is none.
+        """
+        task: tasks.Task[Any, Any, Any] | None = self.tasks.get(job.task_name)
+        if task is not None:
+            return task
+        resolver = self.resolver_of(job.task_name)
+        if resolver is None:
+            raise exceptions.TaskNotFound(
+                f"There is no task named {job.task_name!r} here. Import the module that declares it."
+            )
+        return resolver.find(job) or resolver.load(job)
 
     def make_context(
         self,
@@ -394,7 +447,10 @@ class JobContext:
     @property
     def task(self) -> tasks.Task[Any, Any, Any]:
         """The job's task."""
-        return self.app.tasks[self.job.task_name]
+        name = self.job.task_name
+        if name not in self.app.tasks and self.app.resolver_of(name) is not None:
+            return self.app.task_of(self.job)
+        return self.app.tasks[name]
 
     def should_abort(self) -> bool:
         """Return whether the job is asked to end. Async tasks are also cancelled; synchronous ones must check this."""

@@ -29,7 +29,7 @@ from adjourn.retry import BaseRetryStrategy, RetryStrategy, RetryValue
 from adjourn.types import AnyTaskMiddleware, JSONDict, TimeDeltaParams
 from adjourn.types import ConfigureOptions as ConfigureTaskOptions
 
-__all__ = ["BlueprintLike", "ConfigureTaskOptions", "Task", "make_job"]
+__all__ = ["BlueprintLike", "ConfigureTaskOptions", "Task", "TaskResolver", "make_job"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -80,6 +80,30 @@ def make_job(
         scheduled_at=schedule_at,
         schedule_in=delay,
     )
+
+
+class TaskResolver(Protocol):
+    """Finds tasks that no app declares, by their names: what `App.add_task_resolver` takes."""
+
+    def may_know(self, name: str) -> bool:
+        """Return whether it is worth trying to load the task of this name.
+
+        It is asked for names whose jobs wait for a worker that knows them, so return False for those that `load` has not
+        found.
+        """
+
+    def find(self, job: Job) -> Task[Any, Any, Any] | None:
+        """Return a job's task if it is loaded already. Called on a worker's event loop, so it must not block."""
+
+    def load(self, job: Job) -> Task[Any, Any, Any]:
+        """Load a job's task, for instance by importing a module. A worker calls it in a thread, before it runs the job.
+
+        Raises
+        ------
+        TaskNotFound
+            If there is no such task here. The job waits for a worker that knows it, like any other of an unknown task. With
+            any other exception, the job fails, and is not retried.
+        """
 
 
 class BlueprintLike(Protocol):
@@ -265,9 +289,9 @@ class Task(Generic[P, R, Args]):
         priority
             Jobs with a higher priority go first; it may be negative. Default: None, the task's.
         connection
-            Your own database connection, to store the job in its transaction: the job exists if that commits. It is of
-            the connector's driver, or a session or connection of SQLAlchemy's on that driver, and a session is flushed
-            first; synchronous for ``defer`` and asynchronous for ``defer_async``. Default: None, one of the app's.
+            Your own database connection, to store the job in its transaction: the job exists if that commits; of the
+            connector's driver, synchronous for ``defer`` and asynchronous for ``defer_async``. Default: None, one of
+            the app's.
 
         Raises
         ------

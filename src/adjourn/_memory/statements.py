@@ -47,7 +47,8 @@ def defer_job(
     """Store a new job without a queueing lock."""
     at = due_at(tables, scheduled_at, schedule_in)
     id_ = add_job(tables, queue, task_name, priority, lock, None, stored_json(args), at)
-    return [{"id": id_, "woken": "" if _announce(tables, [queue], [at], own_transaction) else None}]
+    woken = "" if _announce(tables, [queue], [at], own_transaction) else None
+    return [{"id": id_, "enqueued_at": tables.now, "woken": woken}]
 
 
 def add_job(
@@ -95,12 +96,12 @@ def defer_jobs(
 ) -> list[Row]:
     """Store new jobs, all or none; if a queueing lock is taken, name it."""
     if (taken := taken_queueing_lock(tables, queueing_locks)) is not None:
-        return [{"id": None, "taken": taken}]
+        return [{"id": None, "taken": taken, "enqueued_at": tables.now}]
     stored = [stored_json(text) for text in args]
     delays = [None] * len(stored) if schedule_in is None else schedule_in
     due = [due_at(tables, *times) for times in zip(scheduled_at, delays, strict=True)]
     columns = zip(queues, task_names, priorities, locks, queueing_locks, stored, due, strict=True)
-    rows: list[Row] = [{"id": add_job(tables, *values), "taken": None} for values in columns]
+    rows: list[Row] = [{"id": add_job(tables, *values), "taken": None, "enqueued_at": tables.now} for values in columns]
     _announce(tables, queues, due, own_transaction)
     return rows
 
@@ -133,7 +134,8 @@ def defer_batch(
     columns = (queues, task_names, priorities, locks, queueing_locks, args, scheduled_at, schedule_in)
     values = [[None] * count if column is None else json.loads(column) for column in columns]
     rows = ANSWERS["defer_jobs"](tables, **dict(zip(_COLUMNS, values, strict=True)), own_transaction=own_transaction)
-    return [{"ids": json.dumps([row["id"] for row in rows]), "taken": rows[0]["taken"]}]
+    ids = json.dumps([row["id"] for row in rows])
+    return [{"ids": ids, "taken": rows[0]["taken"], "enqueued_at": tables.now}]
 
 
 _COLUMNS = ("queues", "task_names", "priorities", "locks", "queueing_locks", "args", "scheduled_at", "schedule_in")

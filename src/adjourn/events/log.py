@@ -97,6 +97,8 @@ def _awaited(event: jobs.TaskAwaited) -> None:
         f"No task named {event.job.task_name!r} is known to this worker, so job {event.job.id} and others like it wait for "
         f"a worker that knows it, for {event.timeout:g} s"
     )
+    if event.reason is not None:
+        message += f". {event.reason}"
     _of_job(event, logging.WARNING, "task_awaited", message)
 
 

@@ -13,7 +13,7 @@ _EVERYONES = (
     "select on {adjourn_migrations}",
 )
 _VIEWS = ("all_jobs", "events")
-_TABLES = ("jobs", "finished_jobs", "workers", "schedules", "headless_locks")
+_TABLES = ("jobs", "finished_jobs", "lapses", "workers", "schedules", "headless_locks")
 
 KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     OWNER: ("applies the schema and owns its tables; makes partitions, and drops old ones", ()),
@@ -49,7 +49,10 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
         (
             *_EVERYONES,
             *(f"select on {{adjourn_{table}}}" for table in (*_VIEWS, "workers", "schedules")),
-            *(f"select, insert, update, delete on {{adjourn_{table}}}" for table in ("jobs", "finished_jobs")),
+            *(
+                f"select, insert, update, delete on {{adjourn_{table}}}"
+                for table in ("jobs", "finished_jobs", "lapses")
+            ),
             "insert on {adjourn_headless_locks}",
         ),
     ),

@@ -66,12 +66,20 @@ class AsyncJobDeferrer:
         AppNotOpen
             If the app is not open, and no connection was given.
         """
+        job = await self.defer_job_async(*args, **task_kwargs)
+        assert job.id is not None
+        return job.id
+
+    async def defer_job_async(self, *args: Any, **task_kwargs: Any) -> Job:
+        """Store one job, and return it with its id, its status and ``enqueued_at``.
+
+        It takes the same parameters and raises the same errors as `defer_async`.
+        """
         job = self.make_job(args, task_kwargs)
         log_jobs(logging.DEBUG, "about_to_defer_jobs", "About to defer", [job])
         deferred = await self.job_manager.defer_job_async(job, self.connection)
-        assert deferred.id is not None
         self._tell_deferred([deferred])
-        return deferred.id
+        return deferred
 
     async def batch_defer_async(self, *task_kwargs: JSONDict) -> list[int]:
         """Store one job for each dictionary of arguments, all or none, and return their ids in the same order.

@@ -21,6 +21,7 @@ from adjourn._domain.arguments import check_is_job, check_job, dump_arguments
 from adjourn._domain.checks import check_aware, check_flags, check_id, check_name, check_priority, checked_list
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.spelling import suggests_names
+from adjourn._domain.times import time_of
 from adjourn._runtime import aio as runtime
 
 
@@ -178,7 +179,7 @@ class AsyncJobManager(AsyncStatementRunner):
         Returns
         -------
         Job
-            The same job with its id.
+            The same job with its id, its status and ``enqueued_at``.
 
         Raises
         ------
@@ -193,8 +194,8 @@ class AsyncJobManager(AsyncStatementRunner):
         check_job("job", job)
         if job.queueing_lock is not None:
             arguments = dump_arguments(job.task_name, job.task_kwargs, self.connector.json_dumps)
-            (job_id,) = await store_batch_async(self.run_async, [job], [arguments], connection)
-            return job.evolve(id=job_id, status=Status.TODO.value)
+            (stored,) = await store_batch_async(self.run_async, [job], [arguments], connection)
+            return stored
         parameters = {
             "queue": job.queue,
             "task_name": job.task_name,
@@ -206,10 +207,10 @@ class AsyncJobManager(AsyncStatementRunner):
             "own_transaction": connection is not None,
         }
         (row,) = await self.run_async("defer_job", parameters, connection)
-        return job.evolve(id=row["id"], status=Status.TODO.value)
+        return job.evolve(id=row["id"], status=Status.TODO.value, enqueued_at=time_of(row["enqueued_at"]))
 
     async def batch_defer_jobs_async(self, jobs: Sequence[Job], connection: Any = None) -> list[Job]:
-        """Store several jobs, all or none, and return them with their ids, in the same order.
+        """Store several jobs, all or none, and return them with their ids and ``enqueued_at``, in the same order.
 
         Parameters
         ----------
@@ -239,13 +240,7 @@ class AsyncJobManager(AsyncStatementRunner):
             if not number % STEP:
                 await pace.keep()
         store_async = store_large_batch_async if len(jobs) > LARGE else store_batch_async
-        ids = await store_async(self.run_async, jobs, arguments, connection)
-        stored: list[Job] = []
-        for number, (job, job_id) in enumerate(zip(jobs, ids, strict=True)):
-            stored.append(job.evolve(id=job_id, status=Status.TODO.value))
-            if not number % STEP:
-                await pace.keep()
-        return stored
+        return await store_async(self.run_async, jobs, arguments, connection)
 
     @suggests_names
     async def cancel_job_by_id_async(

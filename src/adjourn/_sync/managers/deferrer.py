@@ -67,12 +67,20 @@ class SyncJobDeferrer:
         AppNotOpen
             If the app is not open, and no connection was given.
         """
+        job = self.defer_job(*args, **task_kwargs)
+        assert job.id is not None
+        return job.id
+
+    def defer_job(self, *args: Any, **task_kwargs: Any) -> Job:
+        """Store one job, and return it with its id, its status and ``enqueued_at``.
+
+        It takes the same parameters and raises the same errors as `defer`.
+        """
         job = self.make_job(args, task_kwargs)
         log_jobs(logging.DEBUG, "about_to_defer_jobs", "About to defer", [job])
         deferred = self.job_manager.defer_job(job, self.connection)
-        assert deferred.id is not None
         self._tell_deferred([deferred])
-        return deferred.id
+        return deferred
 
     def batch_defer(self, *task_kwargs: JSONDict) -> list[int]:
         """Store one job for each dictionary of arguments, all or none, and return their ids in the same order.

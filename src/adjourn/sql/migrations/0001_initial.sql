@@ -103,10 +103,13 @@ create table @schema.adjourn_finished_jobs (
     -- Jobs are found by their id. A key has to hold the column of the partitions; with a key, each of them can be published.
     primary key (id, finished_at)
 ) partition by range (finished_at);
-create index adjourn_finished_jobs_result on @schema.adjourn_finished_jobs (result_expires_at)
-    where result_expires_at is not null and result is not null;
 -- A job must be able to finish even if there is no partition for today.
 create table @schema.adjourn_finished_jobs_default partition of @schema.adjourn_finished_jobs default;
+
+-- When results lapse, a row for those of one exchange. An index on finished jobs would cost those that have no result, too.
+create table @schema.adjourn_lapses (expires_at timestamptz not null, finished_at timestamptz not null, ids bigint[] not null);
+create index adjourn_lapses_due on @schema.adjourn_lapses (expires_at);
+alter table @schema.adjourn_lapses replica identity full;
 
 -- `waits_for` says what keeps a waiting job: its time, the delay of its retry, its lock, a turn apart from other jobs, a worker
 -- that knows its task, or any worker.
