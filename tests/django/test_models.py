@@ -11,9 +11,11 @@ import psycopg
 import pytest
 from django.core.management import call_command
 from django.db import connection, router, transaction
+from django.db import models as django_models
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
+import adjourn
 from adjourn.contrib.django import app, models
 from adjourn.contrib.django.exceptions import ReadOnlyModel
 from adjourn.contrib.django.models import Event, Job, Schedule, Worker
@@ -75,7 +77,7 @@ def test_a_finished_job_has_its_worker_errors_and_events(shop: Shop) -> None:
 def test_rows_are_counted_and_joined_as_those_of_any_model(shop: Shop) -> None:
     for status in ("todo", "failed", "failed", "doing"):
         make_job(ship, status=status)
-    counts = Job.objects.order_by("status").values_list("status").annotate(count=models.models.Count("pk"))
+    counts = Job.objects.order_by("status").values_list("status").annotate(count=django_models.Count("pk"))
     assert list(counts) == [("doing", 1), ("failed", 2), ("todo", 1)]
     with CaptureQueriesContext(connection) as queries:
         (job,) = Job.objects.select_related("worker").filter(worker__name__startswith="made")
@@ -86,7 +88,7 @@ def test_rows_are_counted_and_joined_as_those_of_any_model(shop: Shop) -> None:
 def test_schedules_have_their_last_tick_and_job(shop: Shop) -> None:
     tick = int(NOW.timestamp()) - 60
     job_id = app.job_manager.defer_periodic_job(
-        models.jobs.Job(queue="q", task_name="t"), "p", tick, cron="* * * * *", timezone="Europe/Berlin"
+        adjourn.jobs.Job(queue="q", task_name="t"), "p", tick, cron="* * * * *", timezone="Europe/Berlin"
     )
     schedule = Schedule.objects.get()
     assert (schedule.task_name, schedule.periodic_id, schedule.cron) == ("t", "p", "* * * * *")
@@ -143,11 +145,11 @@ def test_so_are_the_awaited_forms(model: Any) -> None:
 
 
 def test_a_refusal_names_what_to_use_instead() -> None:
-    with pytest.raises(ReadOnlyModel, match="task.defer"):
+    with pytest.raises(ReadOnlyModel, match=r"task\.defer"):
         Job.objects.create(task_name="t")
     with pytest.raises(ReadOnlyModel, match="cancel_job_by_id"):
         Job.objects.all().delete()
-    with pytest.raises(ReadOnlyModel, match="@app.periodic"):
+    with pytest.raises(ReadOnlyModel, match=r"@app\.periodic"):
         Schedule().save()
 
 
@@ -164,7 +166,7 @@ def test_tests_may_write(shop: Shop) -> None:
     assert Job.objects.get_or_create(pk=job.pk) == (job, False)
     Job.objects.bulk_create([Job(**JOB), Job(**JOB, status="succeeded")])
     with pytest.raises(TypeError, match="plain value"):
-        Job.objects.update(priority=models.models.F("priority") + 1)
+        Job.objects.update(priority=django_models.F("priority") + 1)
     assert job.delete() == (1, {"adjourn.Job": 1})
     assert Job.objects.all().delete() == (2, {"adjourn.Job": 2})
     worker = Worker.objects.create(name="w", expires_at=NOW)

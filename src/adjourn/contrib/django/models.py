@@ -56,6 +56,7 @@ class Worker(Guarded):
     expires_at: models.DateTimeField[datetime.datetime, datetime.datetime] = models.DateTimeField(
         _("counts as alive until")
     )
+    jobs: Any
     dead: models.BooleanField[bool, bool] = models.BooleanField(_("dead"), default=False)
 
     class Meta(Guarded.Meta):
@@ -131,6 +132,7 @@ class Job(Guarded):
     result_expires_at: models.DateTimeField[datetime.datetime | None, datetime.datetime | None] = models.DateTimeField(
         _("result lapses at"), null=True
     )
+    events: Any
     worker_id: int | None
     worker: models.ForeignKey[Worker | None, Worker | None] = models.ForeignKey(
         Worker,

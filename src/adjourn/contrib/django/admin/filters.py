@@ -38,7 +38,10 @@ class ColumnFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: Rows) -> Rows:
         """Return the jobs that have the chosen value."""
-        return queryset if self.value() is None else queryset.filter(**{self.column: self.value()})
+        value = self.value()
+        if value is None:
+            return queryset
+        return queryset.none() if "\0" in value else queryset.filter(**{self.column: value})
 
 
 class StatusFilter(ColumnFilter):
