@@ -17,7 +17,10 @@ from adjourn.testing import InMemoryConnector
 from adjourn.types import Statement
 
 ATTEMPT = Attempt(1, 1, "one", datetime.datetime.min, datetime.datetime.min)
-LAPSED = "update adjourn.adjourn_finished_jobs set result_expires_at = now() where result_expires_at is not null"
+LAPSED = """
+    with lapses as (update adjourn.adjourn_lapses set expires_at = now())
+    update adjourn.adjourn_finished_jobs set result_expires_at = now() where result_expires_at is not null
+"""
 KEPT = "select count(*) as count from adjourn.adjourn_finished_jobs where result is not null"
 
 

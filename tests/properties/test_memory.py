@@ -250,6 +250,20 @@ class Databases(RuleBasedStateMachine):
         self.both(lambda side: side.manager.retry_job_by_id(side.job(number), side.at(seconds), **decision))
 
     @rule(
+        data=st.data(),
+        change=st.sampled_from(["cancel_jobs", "abort_jobs", "retry_jobs", "delete_jobs"]),
+        statuses=st.sets(st.sampled_from(["todo", "doing", "succeeded", "failed", "cancelled", "aborted"]), min_size=1),
+    )
+    def change_many(self, data: st.DataObject, change: str, statuses: set[str]) -> None:
+        numbers = [self.draw_job(data) for _ in range(3)]
+        options = {"statuses": sorted(statuses)} if change == "retry_jobs" else {}
+
+        def ask(side: Side) -> list[int]:
+            return side.numbers(getattr(side.manager, change)(map(side.job, numbers), **options))
+
+        self.both(ask)
+
+    @rule(
         hours=st.sampled_from([0, 1]),
         queue=st.none() | strategies.QUEUES,
         failed=st.booleans(),

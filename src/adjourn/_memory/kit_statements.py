@@ -9,7 +9,7 @@ import attrs
 
 from adjourn._memory.rules import wake
 from adjourn._memory.statements import answers
-from adjourn._memory.tables import Tables
+from adjourn._memory.tables import ScheduleRow, Tables
 from adjourn.sql.constants import HEADS, Hold
 from adjourn.types import Row
 
@@ -66,3 +66,28 @@ def travel(tables: Tables, *, seconds: float) -> list[Row]:
         tables.schedules[key] = attrs.evolve(schedule, last_tick=schedule.last_tick - delta)
     wake(tables, always=True)
     return [{"woken": ""}]
+
+
+@answers
+def record_ticks(
+    tables: Tables,
+    *,
+    task_names: Sequence[str],
+    periodic_ids: Sequence[str],
+    crons: Sequence[str],
+    timezones: Sequence[str],
+    ticks: Sequence[datetime.datetime],
+    job_ids: Sequence[int | None],
+) -> list[Row]:
+    """Record the last ticks of schedules, by whatever clock they were due."""
+    columns = zip(task_names, periodic_ids, crons, timezones, ticks, job_ids, strict=True)
+    for task_name, periodic_id, cron, timezone, tick, job_id in columns:
+        old = tables.schedules.get((task_name, periodic_id))
+        tables.schedules[task_name, periodic_id] = ScheduleRow(
+            cron=cron,
+            timezone=timezone,
+            last_tick=tick,
+            last_job_id=old.last_job_id if job_id is None and old is not None else job_id,
+            seen_at=tables.now,
+        )
+    return []

@@ -12,7 +12,7 @@ import attrs
 from adjourn import sql
 from adjourn._memory.rules import due_at, first_hold, stored_json, taken_queueing_lock, wake, wake_for
 from adjourn._memory.tables import JobRow, Tables
-from adjourn.sql.constants import HEADS
+from adjourn.sql.constants import HEADS, Hold
 from adjourn.types import Row
 
 Answer = Callable[..., list[Row]]
@@ -225,6 +225,33 @@ def retry_job_by_id(
             tables.headless.add(old.lock)
     wake(tables, always=True)
     return [{"found": True}]
+
+
+@answers
+def retry_jobs(tables: Tables, *, ids: Sequence[int], statuses: Sequence[str]) -> list[Row]:
+    """Run those of these jobs again that have one of these statuses."""
+    chosen = []
+    for id_ in sorted(set(ids)):
+        job = tables.jobs.get(id_) or tables.finished.get(id_)
+        if job is not None and job.status in statuses and (job.status != "todo" or _is_early(tables, job)):
+            chosen.append(id_)
+    for id_ in chosen:
+        nothing: Row = {"retry_at": None, "priority": None, "queue": None, "relock": False, "lock": None}
+        retry_job_by_id(tables, job_id=id_, **nothing)
+    return [{"id": id_} for id_ in chosen]
+
+
+def _is_early(tables: Tables, job: JobRow) -> bool:
+    return job.hold == Hold.SCHEDULED and job.scheduled_at is not None and job.scheduled_at > tables.now
+
+
+@answers
+def delete_finished(tables: Tables, *, ids: Sequence[int]) -> list[Row]:
+    """Delete those of these jobs that have ended."""
+    gone = [id_ for id_ in sorted(set(ids)) if id_ in tables.finished]
+    for id_ in gone:
+        del tables.finished[id_]
+    return [{"id": id_} for id_ in gone]
 
 
 @answers

@@ -16,6 +16,7 @@ import functools
 from collections.abc import Mapping
 
 from adjourn.sql.errors import (
+    APPLYING,
     found_locked,
     lacks_right,
     missing_grant,
@@ -34,10 +35,11 @@ from adjourn.sql.history import (
     removal,
     versions,
 )
-from adjourn.sql.templates import DEFAULT_SCHEMA, channel, checked, read, render
+from adjourn.sql.templates import DEFAULT_SCHEMA, channel, checked, qualified, read, render
 from adjourn.types import Statement
 
 __all__ = [
+    "APPLYING",
     "DEFAULT_SCHEMA",
     "IS_IN_USE",
     "SchemaVersion",
@@ -50,6 +52,7 @@ __all__ = [
     "missing_right",
     "out_of_date",
     "partitions_ahead",
+    "qualified",
     "removal",
     "renamed",
     "speaks_of_schema",

@@ -15,17 +15,43 @@ if TYPE_CHECKING:
     from adjourn._memory.store import MemoryStore
     from adjourn.connectors.memory import InMemoryConnector, SyncInMemoryConnector
     from adjourn.testing.contract import ConnectorContract
+    from adjourn.testing.kit.clock import periodic, periodic_async, travel, travel_async
     from adjourn.testing.kit.drains import Drained, Failure, drain, drain_async
+    from adjourn.testing.kit.inlining import inline
+    from adjourn.testing.kit.looks import (
+        Filters,
+        assert_deferred,
+        assert_deferred_async,
+        deferred,
+        deferred_async,
+        refute_deferred,
+        refute_deferred_async,
+    )
+    from adjourn.testing.kit.performing import perform, perform_async
 
 __all__ = [
     "ConnectorContract",
     "Drained",
     "Failure",
+    "Filters",
     "InMemoryConnector",
     "MemoryStore",
     "SyncInMemoryConnector",
+    "assert_deferred",
+    "assert_deferred_async",
+    "deferred",
+    "deferred_async",
     "drain",
     "drain_async",
+    "inline",
+    "perform",
+    "perform_async",
+    "periodic",
+    "periodic_async",
+    "refute_deferred",
+    "refute_deferred_async",
+    "travel",
+    "travel_async",
 ]
 
 # Imported on first use: a program's tests do not need the suite for connectors, and a plugin needs nothing.
@@ -33,11 +59,25 @@ _HOMES = {
     "ConnectorContract": "adjourn.testing.contract",
     "Drained": "adjourn.testing.kit.drains",
     "Failure": "adjourn.testing.kit.drains",
+    "Filters": "adjourn.testing.kit.looks",
     "InMemoryConnector": "adjourn.connectors.memory",
     "MemoryStore": "adjourn._memory.store",
     "SyncInMemoryConnector": "adjourn.connectors.memory",
+    "assert_deferred": "adjourn.testing.kit.looks",
+    "assert_deferred_async": "adjourn.testing.kit.looks",
+    "deferred": "adjourn.testing.kit.looks",
+    "deferred_async": "adjourn.testing.kit.looks",
     "drain": "adjourn.testing.kit.drains",
     "drain_async": "adjourn.testing.kit.drains",
+    "inline": "adjourn.testing.kit.inlining",
+    "perform": "adjourn.testing.kit.performing",
+    "perform_async": "adjourn.testing.kit.performing",
+    "periodic": "adjourn.testing.kit.clock",
+    "periodic_async": "adjourn.testing.kit.clock",
+    "refute_deferred": "adjourn.testing.kit.looks",
+    "refute_deferred_async": "adjourn.testing.kit.looks",
+    "travel": "adjourn.testing.kit.clock",
+    "travel_async": "adjourn.testing.kit.clock",
 }
 
 

@@ -5,7 +5,8 @@ The jobs are claimed and stored as workers do it. No tick of a periodic task is 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from adjourn._async.managers.exchange import PLACE_LIMIT, AsyncWorkerManager
@@ -13,7 +14,8 @@ from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._domain.drains import Drained, DrainPlan, Ran, Tally, Verdict
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.outcomes import HandedBack, Outcome
-from adjourn.exceptions import ConnectorException
+from adjourn._domain.ticks import Tick
+from adjourn.exceptions import AlreadyEnqueued, ConnectorException
 from adjourn.sql.constants import LARGEST_ID
 
 LONGEST = 24 * 3600.0
@@ -63,6 +65,40 @@ class AsyncDrains(AsyncStatementRunner):
     async def travel_async(self, seconds: float) -> None:
         """Move the times of waiting jobs and the last ticks of schedules back, as if these seconds had passed."""
         await self.run_async("travel", {"seconds": seconds})
+
+    async def defer_ticks_async(self, ticks: Sequence[Tick], store_async: Callable[[Job], Awaitable[Job]]) -> list[Job]:
+        """Defer the jobs of ticks, whatever the server's time is, and record the ticks.
+
+        Parameters
+        ----------
+        ticks
+            The ticks; those of one schedule follow each other, the oldest first.
+        store_async
+            Stores a job.
+
+        Returns
+        -------
+        list of Job
+            The jobs. A tick whose queueing lock is taken has none.
+        """
+        jobs: list[Job] = []
+        for tick in ticks:
+            job_id = None
+            if not tick.is_skipped:
+                with contextlib.suppress(AlreadyEnqueued):  # the tick is recorded all the same, as workers do it
+                    job = await store_async(tick.job)
+                    jobs.append(job)
+                    job_id = job.id
+            parameters = {
+                "task_names": [tick.job.task_name],
+                "periodic_ids": [tick.periodic_id],
+                "crons": [tick.cron],
+                "timezones": [tick.timezone],
+                "ticks": [tick.at],
+                "job_ids": [job_id],
+            }
+            await self.run_async("record_ticks", parameters)
+        return jobs
 
     async def _make_due_async(self, plan: DrainPlan) -> int:
         """Decide which jobs are due, and return the highest id of a job."""

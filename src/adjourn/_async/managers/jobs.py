@@ -10,6 +10,7 @@ from adjourn import exceptions
 from adjourn._async.managers.batches import LARGE, STEP, store_batch_async, store_large_batch_async
 from adjourn._async.managers.forwarding import forwards_to, part_of
 from adjourn._async.managers.lists import AsyncJobLists
+from adjourn._async.managers.many import AsyncManyJobs
 from adjourn._async.managers.results import AsyncResults
 from adjourn._async.managers.retention import AsyncRetention
 from adjourn._async.managers.schedules import AsyncSchedules
@@ -34,6 +35,11 @@ class AsyncJobManager(AsyncStatementRunner):
     def lists(self) -> AsyncJobLists:
         """Finds jobs, and counts them."""
         return part_of(self, AsyncJobLists)
+
+    @property
+    def many(self) -> AsyncManyJobs:
+        """Changes many jobs at once, by their ids."""
+        return part_of(self, AsyncManyJobs)
 
     @property
     def results(self) -> AsyncResults:
@@ -83,6 +89,22 @@ class AsyncJobManager(AsyncStatementRunner):
     @forwards_to(AsyncJobLists.get_stalled_jobs_async)
     def get_stalled_jobs_async(self) -> AsyncJobLists:
         return self.lists
+
+    @forwards_to(AsyncManyJobs.cancel_jobs_async)
+    def cancel_jobs_async(self) -> AsyncManyJobs:
+        return self.many
+
+    @forwards_to(AsyncManyJobs.abort_jobs_async)
+    def abort_jobs_async(self) -> AsyncManyJobs:
+        return self.many
+
+    @forwards_to(AsyncManyJobs.retry_jobs_async)
+    def retry_jobs_async(self) -> AsyncManyJobs:
+        return self.many
+
+    @forwards_to(AsyncManyJobs.delete_jobs_async)
+    def delete_jobs_async(self) -> AsyncManyJobs:
+        return self.many
 
     @forwards_to(AsyncResults.get_result_async)
     def get_result_async(self) -> AsyncResults:

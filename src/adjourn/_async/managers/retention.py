@@ -14,8 +14,8 @@ logger = logging.getLogger("adjourn.retention")
 
 BATCH = 5_000
 """How many jobs one transaction checks. It locks them, and its snapshot keeps dead rows from being vacuumed."""
-RESULTS = 1_000
-"""How many results one transaction clears."""
+EXCHANGES = 100
+"""Of how many exchanges, of up to a thousand jobs, one transaction clears the results."""
 DROP_ATTEMPTS = 3
 _FINISHED = ("succeeded", "failed", "cancelled", "aborted")
 
@@ -88,9 +88,9 @@ class AsyncRetention(AsyncStatementRunner):
 
     async def _clear_results_async(self) -> None:
         """Clear the results that have lapsed, of jobs that are kept."""
-        cleared = RESULTS
-        while cleared == RESULTS:
-            (row,) = await self.run_async("clear_results", {"limit": RESULTS})
+        cleared = EXCHANGES
+        while cleared == EXCHANGES:
+            (row,) = await self.run_async("clear_results", {"limit": EXCHANGES})
             cleared = row["cleared"]
 
     async def _drop_async(self, name: str, what: Parameters) -> tuple[str, int]:

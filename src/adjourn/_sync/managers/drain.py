@@ -6,15 +6,17 @@ The jobs are claimed and stored as workers do it. No tick of a periodic task is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from adjourn._domain.drains import Drained, DrainPlan, Ran, Tally, Verdict
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.outcomes import HandedBack, Outcome
+from adjourn._domain.ticks import Tick
 from adjourn._sync.managers.exchange import PLACE_LIMIT, SyncWorkerManager
 from adjourn._sync.managers.statements import SyncStatementRunner
-from adjourn.exceptions import ConnectorException
+from adjourn.exceptions import AlreadyEnqueued, ConnectorException
 from adjourn.sql.constants import LARGEST_ID
 
 LONGEST = 24 * 3600.0
@@ -64,6 +66,40 @@ class SyncDrains(SyncStatementRunner):
     def travel(self, seconds: float) -> None:
         """Move the times of waiting jobs and the last ticks of schedules back, as if these seconds had passed."""
         self.run("travel", {"seconds": seconds})
+
+    def defer_ticks(self, ticks: Sequence[Tick], store: Callable[[Job], Job]) -> list[Job]:
+        """Defer the jobs of ticks, whatever the server's time is, and record the ticks.
+
+        Parameters
+        ----------
+        ticks
+            The ticks; those of one schedule follow each other, the oldest first.
+        store
+            Stores a job.
+
+        Returns
+        -------
+        list of Job
+            The jobs. A tick whose queueing lock is taken has none.
+        """
+        jobs: list[Job] = []
+        for tick in ticks:
+            job_id = None
+            if not tick.is_skipped:
+                with contextlib.suppress(AlreadyEnqueued):  # the tick is recorded all the same, as workers do it
+                    job = store(tick.job)
+                    jobs.append(job)
+                    job_id = job.id
+            parameters = {
+                "task_names": [tick.job.task_name],
+                "periodic_ids": [tick.periodic_id],
+                "crons": [tick.cron],
+                "timezones": [tick.timezone],
+                "ticks": [tick.at],
+                "job_ids": [job_id],
+            }
+            self.run("record_ticks", parameters)
+        return jobs
 
     def _make_due(self, plan: DrainPlan) -> int:
         """Decide which jobs are due, and return the highest id of a job."""

@@ -17,6 +17,7 @@ from adjourn._runtime import threads as runtime
 from adjourn._sync.managers.batches import LARGE, STEP, store_batch, store_large_batch
 from adjourn._sync.managers.forwarding import forwards_to, part_of
 from adjourn._sync.managers.lists import SyncJobLists
+from adjourn._sync.managers.many import SyncManyJobs
 from adjourn._sync.managers.results import SyncResults
 from adjourn._sync.managers.retention import SyncRetention
 from adjourn._sync.managers.schedules import SyncSchedules
@@ -35,6 +36,11 @@ class SyncJobManager(SyncStatementRunner):
     def lists(self) -> SyncJobLists:
         """Finds jobs, and counts them."""
         return part_of(self, SyncJobLists)
+
+    @property
+    def many(self) -> SyncManyJobs:
+        """Changes many jobs at once, by their ids."""
+        return part_of(self, SyncManyJobs)
 
     @property
     def results(self) -> SyncResults:
@@ -84,6 +90,22 @@ class SyncJobManager(SyncStatementRunner):
     @forwards_to(SyncJobLists.get_stalled_jobs)
     def get_stalled_jobs(self) -> SyncJobLists:
         return self.lists
+
+    @forwards_to(SyncManyJobs.cancel_jobs)
+    def cancel_jobs(self) -> SyncManyJobs:
+        return self.many
+
+    @forwards_to(SyncManyJobs.abort_jobs)
+    def abort_jobs(self) -> SyncManyJobs:
+        return self.many
+
+    @forwards_to(SyncManyJobs.retry_jobs)
+    def retry_jobs(self) -> SyncManyJobs:
+        return self.many
+
+    @forwards_to(SyncManyJobs.delete_jobs)
+    def delete_jobs(self) -> SyncManyJobs:
+        return self.many
 
     @forwards_to(SyncResults.get_result)
     def get_result(self) -> SyncResults:

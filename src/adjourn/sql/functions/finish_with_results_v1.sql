@@ -26,6 +26,9 @@ begin
                abort_requested, enqueued_at, started_at,
                @schema.adjourn_with_error_v1(errors, error::jsonb), status, now(), result::jsonb, now() + make_interval(secs => ttl)
         from gone where status <> 'deleted'
+    ), noted as (
+        insert into @schema.adjourn_lapses (expires_at, finished_at, ids)
+        select now() + make_interval(secs => ttl), now(), array_agg(id) from gone where result is not null and ttl is not null group by ttl
     )
     select coalesce(array_agg(gone.id), '{}'), coalesce(array_agg(gone.lock) filter (where gone.lock is not null), '{}')
     into ids, freed from gone;

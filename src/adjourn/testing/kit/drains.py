@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -14,7 +13,7 @@ from adjourn._domain.jobs import Job
 from adjourn._sync.managers.drain import SyncDrains
 from adjourn.app import App
 from adjourn.testing.kit.clock import clock_of
-from adjourn.testing.kit.loops import Loop, refuse_on_loop
+from adjourn.testing.kit.loops import Loop, refuse_cancelled, refuse_on_loop
 from adjourn.testing.kit.places import awaited_place, blocking_place
 from adjourn.testing.kit.runs import OUTCOMES, Run
 from adjourn.testing.kit.savepoints import check_transaction, savepoint, savepoint_async
@@ -90,16 +89,16 @@ def drain(
     refuse_on_loop("drain")
     check_transaction(connection)
     app.perform_import_paths()
-    with blocking_place(app, connection), Loop() as loop:
+    with blocking_place(app, connection), Loop("drain") as loop:
 
         def run_job(job: Job) -> Ran:
             run = Run(app, job)
             try:
                 with savepoint(connection):
-                    run.call(loop)
+                    result = run.call(loop)
             except OUTCOMES as error:
-                return run.ended(error)
-            return run.ended(None)
+                return run.raised(error)
+            return run.succeeded(result)
 
         return SyncDrains(app.connector, app.job_manager.schema).drain(plan, run_job)
 
@@ -129,21 +128,13 @@ async def drain_async(
             run = Run(app, job)
             try:
                 async with savepoint_async(connection):
-                    await run.call_async()
+                    result = await run.call_async()
             except OUTCOMES as error:
                 refuse_cancelled(error)
-                return run.ended(error)
-            return run.ended(None)
+                return run.raised(error)
+            return run.succeeded(result)
 
         return await AsyncDrains(app.connector, app.job_manager.schema).drain_async(plan, run_job_async)
-
-
-def refuse_cancelled(error: BaseException) -> None:
-    """Raise an error again that is not the job's: the test itself is cancelled."""
-
-    current = asyncio.current_task()
-    if isinstance(error, asyncio.CancelledError) and current is not None and current.cancelling():
-        raise error
 
 
 def _plan(

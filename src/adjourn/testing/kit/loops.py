@@ -17,13 +17,26 @@ class Loop:
 
     Where asgiref is loaded, as in a program with Django, it runs them: then what a task hands to ``sync_to_async`` comes
     back to the calling thread, and to its database connection.
+
+    Parameters
+    ----------
+    name
+        The name of the call, for the message on a thread whose loop it would block.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self._name = name
         self._runner: asyncio.Runner | None = None
 
     def run(self, function: Callable[[], Awaitable[Any]]) -> Any:
-        """Call a function, await what it returns, and return the result. Blocks."""
+        """Call a function, await what it returns, and return the result. Blocks.
+
+        Raises
+        ------
+        WrongCaller
+            On the thread of an event loop that runs.
+        """
+        refuse_on_loop(self._name)
 
         async def run() -> Any:
             return await function()
@@ -72,6 +85,13 @@ def refuse_on_loop(name: str) -> None:
     raise exceptions.WrongCaller(
         f"{name} was called on the thread of a running event loop, which it would block: await {name}_async(...)."
     )
+
+
+def refuse_cancelled(error: BaseException) -> None:
+    """Raise an error again that is not the job's: the test itself was cancelled."""
+    current = asyncio.current_task()
+    if isinstance(error, asyncio.CancelledError) and current is not None and current.cancelling():
+        raise error
 
 
 def _asgiref() -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import threading
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -12,6 +13,7 @@ from adjourn import exceptions
 from adjourn._drivers.wrappers import is_wrapper
 from adjourn.app import App
 from adjourn.connectors.base import AsyncSession, BaseConnector, Notify, SyncSession
+from adjourn.testing.kit.loops import Loop
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 
@@ -84,7 +86,9 @@ class BlockingPlace(Place):
         """Execute one statement."""
         if connection is not None:
             return await self._inner.execute_async(statement, parameters, connection=connection)
-        return self.execute(statement, parameters)
+        # On the thread that drains: a connection of Django's serves no other.
+        rows: list[Row] = await Loop.call_back(functools.partial(self.execute, statement, parameters))
+        return rows
 
 
 class AwaitedPlace(Place):

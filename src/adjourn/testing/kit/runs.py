@@ -14,7 +14,7 @@ from adjourn import exceptions
 from adjourn._domain.drains import Ran, Verdict
 from adjourn._domain.jobs import DeleteJobCondition, Job, Status
 from adjourn._domain.middleware import compose, is_async
-from adjourn._domain.outcomes import Attempt, Ended, Retried, error_entry
+from adjourn._domain.outcomes import Attempt, Ended, Result, Retried, error_entry
 from adjourn._domain.runs import AbortReason
 from adjourn.app import App
 from adjourn.testing.kit.loops import Loop, in_thread
@@ -106,26 +106,55 @@ class Run:
         late.__cause__ = error
         return late
 
-    def ended(self, error: BaseException | None) -> Ran:
-        """Return what a worker would make of the end of the run."""
-        if error is None:
-            return Ran(self._ended(Status.SUCCEEDED), Verdict.SUCCEEDED)
+    def stored_result(self, result: Any) -> Result | None:
+        """Return what would be stored of what the task has returned; None if that is not stored.
+
+        Raises
+        ------
+        InvalidResult
+            If it cannot be stored.
+        """
+        rule = self.task.result_rule.of_app(self._app.store_results, self._app.result_ttl)
+        if not rule.store:
+            return None
+        return Result(rule.dump(result, self._app.connector.json_dumps), rule.seconds, self._attempt())
+
+    def succeeded(self, result: Any) -> Ran:
+        """Return what a worker would make of a run that has returned."""
+        try:
+            stored = self.stored_result(result)
+        except exceptions.InvalidResult as error:
+            return self._failed(error)
+        ended = self._ended(Status.SUCCEEDED) if stored is None else Ended.with_result(self.job, stored)
+        return Ran(ended, Verdict.SUCCEEDED)
+
+    def raised(self, error: BaseException) -> Ran:
+        """Return what a worker would make of a run that has raised."""
         error = self.error_of(error)
         if isinstance(error, exceptions.JobAborted | asyncio.CancelledError):
             return Ran(self._ended(Status.ABORTED, error), Verdict.CANCELLED, error)
         retry = self.task.get_retry_exception(error, self.job)
         if retry is not None:
-            return Ran(Retried.of(self.job, retry.retry_decision, self._entry(error)), Verdict.RETRIED, error)
+            retried = Retried.of(self.job, retry.retry_decision, error_entry(error, self._attempt()))
+            return Ran(retried, Verdict.RETRIED, error)
+        return self._failed(error)
+
+    def _failed(self, error: BaseException) -> Ran:
         error.add_note(f"This was job {self.job.call_string}, attempt {self.job.attempts + 1}.")
         return Ran(self._ended(Status.FAILED, error), Verdict.FAILED, error)
 
     def _ended(self, status: Status, error: BaseException | None = None) -> Ended:
-        return Ended.of(self.job, status, DeleteJobCondition.NEVER, None if error is None else self._entry(error))
+        entry = None if error is None else error_entry(error, self._attempt())
+        return Ended.of(self.job, status, DeleteJobCondition.NEVER, entry)
 
-    def _entry(self, error: BaseException) -> str:
-        started = datetime.datetime.fromtimestamp(self._started, datetime.UTC)
-        number, ended = self.job.attempts + 1, datetime.datetime.now(datetime.UTC)
-        return error_entry(error, Attempt(number, self.job.worker_id, None, started, ended))
+    def _attempt(self) -> Attempt:
+        return Attempt(
+            number=self.job.attempts + 1,
+            worker_id=self.job.worker_id,
+            worker_name=self._worker.options.name,
+            started_at=datetime.datetime.fromtimestamp(self._started, datetime.UTC),
+            ended_at=datetime.datetime.now(datetime.UTC),
+        )
 
     def _abort_reason(self) -> AbortReason | None:
         if self._is_late or (self._timeout is not None and time.monotonic() - self._began > self._timeout):
