@@ -62,7 +62,7 @@ def test_a_job_is_deferred_and_run_with_the_flags_and_variables_of_the_command_l
     assert "note" in run(app, "shell", "list_tasks").output
 
 
-@pytest.mark.parametrize("command", ["worker", "defer", "schema", "healthchecks", "shell"])
+@pytest.mark.parametrize("command", [each.NAME for each in cli.COMMANDS_OF_APPS])
 def test_the_help_of_a_command_is_that_of_adjourn_but_for_the_app(
     app: adjourn.App, command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,6 +82,7 @@ def test_the_group_lists_its_commands(app: adjourn.App) -> None:
     assert [line.split()[0] for line in output.partition("Commands:\n")[2].splitlines()] == [
         "defer",
         "healthchecks",
+        "migrate-from-procrastinate",
         "schema",
         "shell",
         "worker",

@@ -9,12 +9,13 @@ from typing import Any
 from adjourn.cli import applications, flags
 from adjourn.contrib.procrastinate import command
 
+NAME = "migrate-from-procrastinate"
+HELP = command.HELP
+
 
 def add_parser(commands: Any) -> None:
     """Add the command."""
-    parser: flags.Parser = commands.add_parser(
-        "migrate-from-procrastinate", help=command.HELP, description=command.DESCRIPTION
-    )
+    parser: flags.Parser = commands.add_parser(NAME, help=HELP, description=command.DESCRIPTION)
     parser.set_defaults(run=run, parser=parser)
     command.add_arguments(parser)
 

@@ -12,13 +12,14 @@ from adjourn.cli import applications, flags
 from adjourn.manager import SchemaManager
 from adjourn.schema import ROLES, grants
 
+NAME = "schema"
 HELP = "apply or show the database schema"
 
 
 def add_parser(commands: Any) -> None:
     """Add the command."""
     parser: flags.Parser = commands.add_parser(
-        "schema",
+        NAME,
         help=HELP,
         description="Apply or show the tables that adjourn needs in the app's database.",
     )

@@ -43,6 +43,7 @@ USAGES = {
 }
 """The arguments of each command, and what it does."""
 
+NAME = "shell"
 HELP = "look at jobs, retry, cancel and abort them"
 DESCRIPTION = """\
 Look at jobs; retry, cancel or abort them. With COMMAND, the shell runs that one command and exits. Without, it asks for
@@ -72,7 +73,7 @@ def add_parser(commands: Any) -> None:
     """Add the command."""
     width = max(len(usage) for usage, _ in _usages())
     parser: flags.Parser = commands.add_parser(
-        "shell",
+        NAME,
         help=HELP,
         description=DESCRIPTION,
         epilog=EPILOG.format(
