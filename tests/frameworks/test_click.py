@@ -62,7 +62,7 @@ def test_a_job_is_deferred_and_run_with_the_flags_and_variables_of_the_command_l
     assert "note" in run(app, "shell", "list_tasks").output
 
 
-@pytest.mark.parametrize("command", [each.NAME for each in cli.COMMANDS_OF_APPS])
+@pytest.mark.parametrize("command", ["worker", "defer", "schema", "healthchecks", "shell"])
 def test_the_help_of_a_command_is_that_of_adjourn_but_for_the_app(
     app: adjourn.App, command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

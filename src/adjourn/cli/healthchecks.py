@@ -7,14 +7,13 @@ from typing import Any
 
 from adjourn.cli import applications, flags
 
-NAME = "healthchecks"
 HELP = "check the app, its database and its schema"
 
 
 def add_parser(commands: Any) -> None:
     """Add the command."""
     parser: flags.Parser = commands.add_parser(
-        NAME,
+        "healthchecks",
         help=HELP,
         description="Check that the app can be imported, that its database can be reached, that the database has the "
         "schema that this version needs, and that jobs can be stored and run: that is tried, in a transaction that is rolled "

@@ -12,14 +12,13 @@ from adjourn.cli import applications, flags
 from adjourn.manager import SchemaManager
 from adjourn.schema import ROLES, grants
 
-NAME = "schema"
 HELP = "apply or show the database schema"
 
 
 def add_parser(commands: Any) -> None:
     """Add the command."""
     parser: flags.Parser = commands.add_parser(
-        NAME,
+        "schema",
         help=HELP,
         description="Apply or show the tables that adjourn needs in the app's database.",
     )

@@ -89,7 +89,10 @@ class _Group(click.Group):
     """The commands. Each hands its arguments to adjourn's own parser."""
 
     def __init__(self, name: str, app: Callable[[], App]) -> None:
-        commands = [_Command(each.NAME, each.HELP, app) for each in cli.COMMANDS_OF_APPS]
+        commands = [
+            _Command(each.__name__.rpartition(".")[2].replace("_", "-"), each.HELP, app)
+            for each in cli.COMMANDS_OF_APPS
+        ]
         super().__init__(name, commands=commands, help="Run adjourn's jobs, and look after them.")
         click.version_option(adjourn.__version__, "-V", "--version", prog_name="adjourn")(self)
 
