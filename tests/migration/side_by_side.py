@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import importlib
+import itertools
 import json
 import logging
 import os
@@ -45,7 +46,9 @@ def make_app(system: str, dsn: str, cron: str, ledger: Path) -> Any:
         lines.write(json.dumps(entry) + "\n")
 
     @app.task(name="work", retry=1, pass_context=True)
-    async def work(context: Any, key: str, lock: str | None = None, fails: bool = False, has_child: bool = False) -> None:
+    async def work(
+        context: Any, key: str, lock: str | None = None, fails: bool = False, has_child: bool = False
+    ) -> None:
         began = time.time()
         await asyncio.sleep(random.uniform(0, 0.01))
         if fails and context.job.attempts == 0:
@@ -115,7 +118,9 @@ class Trial:
         """Start a producer or a worker."""
         arguments = [role, system, self.dsn, str(rate), self.cron, str(self.folder / f"{role} {name}"), name]
         log = (self.folder / f"log of {name}").open("wb")
-        self.processes[name] = subprocess.Popen([sys.executable, __file__, "--role", *arguments], stdout=log, stderr=log)
+        self.processes[name] = subprocess.Popen(
+            [sys.executable, __file__, "--role", *arguments], stdout=log, stderr=log
+        )
         log.close()
 
     def end(self, name: str) -> None:
@@ -154,10 +159,10 @@ class Trial:
 
 def run(dsn: str, seconds: float, rate: float, cron: str, backlog: int) -> dict[str, Any]:
     """Run everything, and return the figures of the ledger with what is wrong in it."""
+    import procrastinate
     import psycopg
 
     import adjourn
-    import procrastinate
 
     with procrastinate.App(connector=procrastinate.SyncPsycopgConnector(conninfo=dsn)).open() as old:
         old.schema_manager.apply_schema()
@@ -262,9 +267,11 @@ def overlaps(runs: list[dict[str, Any]]) -> list[str]:
     found = []
     for lock, entries in of_lock.items():
         entries.sort(key=lambda entry: entry["began"])
-        for first, second in zip(entries, entries[1:], strict=False):
+        for first, second in itertools.pairwise(entries):
             if second["began"] < first["ended"]:
-                found.append(f"{lock}: {first['key']} ({first['system']}) and {second['key']} ({second['system']}) at once")
+                found.append(
+                    f"{lock}: {first['key']} ({first['system']}) and {second['key']} ({second['system']}) at once"
+                )
     return found
 
 

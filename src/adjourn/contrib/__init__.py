@@ -6,10 +6,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from adjourn.contrib import procrastinate as procrastinate
     from adjourn.contrib import psycopg2 as psycopg2
     from adjourn.contrib import sqlalchemy as sqlalchemy
 
-_MODULES = ("psycopg2", "sqlalchemy")
+_MODULES = ("procrastinate", "psycopg2", "sqlalchemy")
 
 
 def __getattr__(name: str) -> Any:
