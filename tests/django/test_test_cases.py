@@ -179,7 +179,7 @@ class JobsOfAnyKind(TestCase):
 class OnADatabaseOfNobody(TestCase):
     """A test that does not list the queue's database must not use it."""
 
-    databases = frozenset({"second"})
+    databases = {"second"}  # noqa: RUF012 - as Django documents it
 
     def test_a_deferral_is_refused_by_django(self) -> None:
         with pytest.raises(DatabaseOperationForbidden):
@@ -219,7 +219,7 @@ class InManyTransactions(TransactionTestCase):
 class WithTheMixin(EmptyTablesMixin, DjangoTransactionTestCase):
     """The mixin leaves a database alone that a test must not use."""
 
-    databases = frozenset({"second"})
+    databases = {"second"}  # noqa: RUF012 - as Django documents it
 
     def test_nothing_is_emptied(self) -> None:
         with mock.patch("adjourn.contrib.django.test.empty_tables") as emptied:
