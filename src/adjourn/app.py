@@ -224,7 +224,8 @@ class App(blueprints.Blueprint):
         resolver = self.resolver_of(job.task_name)
         if resolver is None:
             raise exceptions.TaskNotFound(
-                f"There is no task named {job.task_name!r} here. Import the module that declares it."
+                f"The app has no task named {job.task_name!r}, so job {job.id} cannot run. Import the module that declares "
+                "it, or name it in the app's import_paths."
             )
         return resolver.find(job) or resolver.load(job)
 
