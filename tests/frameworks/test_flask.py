@@ -23,7 +23,7 @@ from adjourn.exceptions import (
     UnboundTaskError,
     UnknownOption,
 )
-from adjourn.testing import InMemoryConnector
+from adjourn.testing import InMemoryConnector, assert_deferred, drain, refute_deferred
 from support.addresses import address
 from support.databases import apply_schema, new_database
 from support.sessions import Sessions
@@ -348,6 +348,25 @@ def test_the_worker_of_flask_runs_jobs_that_read_the_configuration_and_models(sh
     assert (done.exit_code, shop.read, shop.removed) == (0, ["sold: ann"], [True]), done.output
     # The job's session was removed with its context.
     assert len(shop.db.session.registry.registry) == 0
+
+
+def test_the_testing_kit_runs_jobs_in_the_context_and_in_the_transaction_of_a_session(
+    shop: Shop, observer: psycopg.Connection
+) -> None:
+    with shop.app.app_context():
+        session = shop.db.session
+        order = shop.Order(name="ann")
+        session.add(order)
+        session.commit()
+        shop.jobs.defer_in(session).defer(shop.ship, order_id=order.id)
+        assert_deferred(shop.jobs.app, shop.ship, args={"order_id": order.id}, connection=session)
+        drained = drain(shop.jobs.app, connection=session)
+        assert (drained.succeeded, shop.read) == (1, ["sold: ann"])
+        session.rollback()
+        refute_deferred(shop.jobs.app)
+        shop.ship.defer(order_id=order.id)
+        assert drain(shop.jobs.app).succeeded == 1
+    assert shop.read == ["sold: ann"] * 2
 
 
 def test_a_session_on_another_driver_is_refused_with_both_names(
