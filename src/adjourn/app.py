@@ -18,7 +18,7 @@ from adjourn._domain.jobs import Job, StoredJob, stored_job
 from adjourn._domain.results import DEFAULT_TTL, check_ttl
 from adjourn._domain.runs import AbortReason, not_aborted
 from adjourn._domain.schedules import checked_defaults
-from adjourn._domain.spelling import suggests_names
+from adjourn._domain.spelling import dotted_hint, suggests_names
 from adjourn._runtime.contexts import AwaitableContext
 from adjourn._runtime.imports import import_all, load_from_path
 from adjourn.connectors.base import BaseConnector
@@ -285,7 +285,9 @@ class App(blueprints.Blueprint):
         if name in self.tasks:
             return self.tasks[name].configure(**options)
         if not allow_unknown:
-            raise exceptions.TaskNotFound(f"There is no task named {name!r} here. Import the module that declares it.")
+            raise exceptions.TaskNotFound(
+                f"There is no task named {name!r} here{dotted_hint(name, self.tasks)} Import the module that declares it."
+            )
         configured = cast("dict[str, Any]", options)
         connection = configured.pop("connection", None)
         return JobDeferrer(self.job_manager, tasks.make_job(name, **configured), connection)

@@ -33,7 +33,7 @@ def test_a_row_has_no_other_attributes_and_none_can_be_set() -> None:
     with pytest.raises(AttributeError, match="colour"):
         row.colour  # type: ignore[attr-defined]  # noqa: B018
     with pytest.raises(AttributeError):
-        row.name = "other"  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
+        row.name = "other"  # pyright: ignore[reportAttributeAccessIssue]
     with pytest.raises(KeyError, match="aborted"):
         row.aborted  # noqa: B018 - the row is not complete
 
@@ -46,7 +46,7 @@ def test_every_list_has_rows_of_its_kind_with_all_columns() -> None:
         manager.register_worker("one", ["q"])
         job = adjourn.jobs.Job(queue="q", task_name="any")
         manager.defer_periodic_job(job, "", int(manager.get_time().timestamp()) - 60, cron="* * * * *")
-        lists: list[tuple[type, typing.Any]] = [
+        lists: list[tuple[type[dict[str, typing.Any]], typing.Any]] = [
             (JobCounts, manager.list_queues()),
             (JobCounts, manager.list_tasks()),
             (JobCounts, manager.list_locks()),

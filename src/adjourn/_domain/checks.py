@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
-from adjourn._domain.spelling import unknown_option
+from adjourn._domain.spelling import hint, unknown_option
 from adjourn.exceptions import InvalidOption
 from adjourn.types import TimeDeltaParams
 
@@ -18,6 +18,8 @@ MAX_HOURS = 1000 * 366 * 24
 MAX_SECONDS = 100 * 366 * 24 * 3600
 """The longest duration: now plus this is a valid datetime, and every clock and lock can wait that long."""
 MAX_PORT = 65_535
+TIMEDELTA = ("weeks", "days", "hours", "minutes", "seconds", "milliseconds", "microseconds")
+"""The keywords of `datetime.timedelta`."""
 MIDDLEWARE_PARAMETERS = ("call_next", "context", "worker")
 _INTEGER_RANGE = range(-(2**31), 2**31)
 _BIGINT_RANGE = range(-(2**63), 2**63)
@@ -153,6 +155,12 @@ def delay_seconds(argument: str, keywords: Any) -> float:
     if not isinstance(keywords, Mapping):
         message = f"{argument}={keywords!r}: pass a dictionary of timedelta's keywords, such as {{'minutes': 5}}."
         raise InvalidOption(message)
+    for name in keywords:
+        if name not in TIMEDELTA:
+            raise InvalidOption(
+                f"{argument}={dict(keywords)!r}: there is no {name!r}{hint(str(name), TIMEDELTA)} Pass timedelta's keywords: "
+                f"{', '.join(TIMEDELTA)}."
+            )
     try:
         delay = datetime.timedelta(**keywords)
     except (TypeError, ValueError, OverflowError) as error:
