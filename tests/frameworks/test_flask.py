@@ -217,6 +217,14 @@ def test_defaults_stand_behind_the_configuration(make: Make) -> None:
         make(Adjourn(shema="jobs", testing=True))
 
 
+def test_options_of_the_app_are_settings(make: Make) -> None:
+    config = {"ADJOURN_STORE_RESULTS": True, "ADJOURN_RESULT_TTL": 60.0, "ADJOURN_PERIODIC_DEFAULTS": {"max_delay": 5}}
+    app = make(Adjourn(), ADJOURN_TESTING=True, **config).extensions["adjourn"].app
+    assert (app.store_results, app.result_ttl, app.periodic_defaults) == (True, 60.0, {"max_delay": 5})
+    with pytest.raises(InvalidOption, match="store_results"):
+        make(Adjourn(), ADJOURN_TESTING=True, ADJOURN_STORE_RESULTS="yes")
+
+
 def test_for_tests_jobs_are_kept_in_memory(jobs: Adjourn, make: Make) -> None:
     with make(jobs, ADJOURN_TESTING=True).app_context():
         jobs.app.tasks["add"].defer(name="ann")
