@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
+# A run in this process forgets the modules that it has imported first, and would then have two of each class.
+from adjourn.testing.kit import bound, databases, inlining, isolation, workers  # noqa: F401
 from adjourn.testing.plugin import KINDS
 from support.databases import new_database
 from support.processes import run_python
@@ -268,15 +270,15 @@ def test_the_plugin_imports_nothing_that_takes_time() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.skipif("ADJOURN_TEST_THOROUGH" not in os.environ, reason="starts nine processes: scripts/test-all runs it")
 def test_workers_of_xdist_share_a_server_and_no_jobs(program: pytest.Pytester, server_dsn: str) -> None:
-    workers, tests = (8, 200) if os.environ.get("ADJOURN_TEST_THOROUGH") else (2, 12)
     program.makepyfile(
-        f"""
+        """
         import pytest
         import program
 
-        @pytest.mark.parametrize("isolation", ["delete", "schema", "transaction"])
-        @pytest.mark.parametrize("number", range({tests} // 3))
+        @pytest.mark.parametrize("number", range(50))
+        @pytest.mark.parametrize("isolation", ["memory", "delete", "schema", "transaction"])
         def test_it(request, isolation, number):
             request.node.add_marker(pytest.mark.adjourn(isolation=isolation))
             jobs, drain = map(request.getfixturevalue, ("adjourn_jobs", "adjourn_drain"))
@@ -285,24 +287,12 @@ def test_workers_of_xdist_share_a_server_and_no_jobs(program: pytest.Pytester, s
             assert drain().succeeded == 1
         """
     )
-    plugins = [
-        "-p",
-        "no:adjourn",
-        "-p",
-        "adjourn.testing.plugin",
-        "-p",
-        "no:django",
-        "-p",
-        "no:pytest_cov",
-        "-p",
-        "no:cacheprovider",
-    ]
-    result = program.runpytest_subprocess(*plugins, "-n", str(workers), f"--adjourn-dsn={server_dsn}")
-    result.assert_outcomes(passed=tests // 3 * 3)
-    with psycopg.connect(server_dsn) as connection:
-        left = "SELECT datname FROM pg_database WHERE datname ~ '^adjourn_test_gw\\d+(_run\\d+)?(_\\d+)?$'"
-        found = {name for (name,) in connection.execute(left).fetchall()}
-        mine = {f"adjourn_test_{os.environ.get('PYTEST_XDIST_WORKER')}"}
-        assert not {name for name in found if "_run" in name} - mine
-        if not os.environ.get("PYTEST_XDIST_WORKER"):
-            assert found == set()
+    with new_database(server_dsn, "xdist_test") as dsn:
+        plugins = [f"-pno:{name}" for name in ("adjourn", "django", "pytest_cov", "timeout")]
+        result = program.runpytest_subprocess(*plugins, "-padjourn.testing.plugin", "-n8", f"--adjourn-dsn={dsn}")
+        result.assert_outcomes(passed=200)
+        with psycopg.connect(dsn) as connection:
+            left = "SELECT datname FROM pg_database WHERE datname ~ '^adjourn_test_gw[0-9]+_run[0-9]+'"
+            assert connection.execute(left).fetchall() == []
+            left = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'adjourn_test%'"
+            assert connection.execute(left).fetchall() == []

@@ -235,4 +235,7 @@ def _told() -> Iterator[None]:
     try:
         yield
     except importlib.import_module("adjourn.exceptions").AdjournException as error:
-        pytest.fail(f"{type(error).__name__}: {error}", pytrace=False)
+        message = f"{type(error).__name__}: {error}"
+    else:
+        return
+    pytest.fail(message, pytrace=False)

@@ -26,6 +26,8 @@ from adjourn.types import Statement
 
 SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "200"}
 """Nobody needs the data of a test after the machine has failed."""
+MAINTENANCE = "postgres"
+"""The database that each server has for connections that make others."""
 POOL: dict[str, Any] = {"min_size": 1, "max_size": 4}
 
 
@@ -144,8 +146,7 @@ def database_of_run(dsn: str | None, *, run: str, worker: str | None, schema: st
     """
     with contextlib.ExitStack() as stack:
         address = stack.enter_context(_server(run, keep)) if dsn is None else dsn
-        server = SyncPsycopgConnector(address, min_size=1, max_size=1)
-        stack.enter_context(_opened(server))
+        server = stack.enter_context(_beside(address))
         name = stack.enter_context(_own_name(server, worker))
         _remove_leftovers(server, name)
         if dsn is None or worker is not None:
@@ -154,6 +155,7 @@ def database_of_run(dsn: str | None, *, run: str, worker: str | None, schema: st
         stack.callback(database.disconnect)
         with _opened(SyncPsycopgConnector(address, min_size=1, max_size=1)) as connector:
             _check_is_for_tests(connector, schema)
+            _remove_schemas(connector, name)
             SchemaManager(connector, schema).apply_schema()
         yield database
 
@@ -211,6 +213,18 @@ def _server(run: str, keep: bool) -> Iterator[str]:
 
 
 @contextlib.contextmanager
+def _beside(address: str) -> Iterator[SyncPsycopgConnector]:
+    """Connect to a server, if possible to a database that no test uses: one that is connected to cannot be copied."""
+    server = SyncPsycopgConnector(with_database(address, MAINTENANCE), min_size=1, max_size=1)
+    try:
+        server.session().close()
+    except AdjournException:  # there is none, or it is not for this user
+        server = SyncPsycopgConnector(address, min_size=1, max_size=1)
+    with _opened(server):
+        yield server
+
+
+@contextlib.contextmanager
 def _opened(connector: SyncPsycopgConnector) -> Iterator[SyncPsycopgConnector]:
     connector.open()
     try:
@@ -262,10 +276,15 @@ def _check_is_for_tests(connector: SyncPsycopgConnector, schema: str) -> None:
 
 
 def _remove_leftovers(server: SyncPsycopgConnector, name: str) -> None:
-    """Remove the databases and schemas of a process that had this name, and has died or has kept them."""
+    """Remove the databases of a process that had this name, and has died or has kept them."""
     pattern = rf"^{name}(_\d+)?$"
     query = "select datname as name from pg_database where datname ~ %(pattern)s"
     for row in server.execute_query_all(query, pattern=pattern):
         server.execute_query(f'drop database "{row["name"]}" with (force)')
-    for row in server.execute_query_all("select nspname as name from pg_namespace where nspname ~ %(p)s", p=pattern):
-        server.execute_query(f'drop schema "{row["name"]}" cascade')
+
+
+def _remove_schemas(connector: SyncPsycopgConnector, name: str) -> None:
+    """Remove the schemas of a process that had this name."""
+    query = "select nspname as name from pg_namespace where nspname ~ %(pattern)s"
+    for row in connector.execute_query_all(query, pattern=rf"^{name}_\d+$"):
+        connector.execute_query(f'drop schema "{row["name"]}" cascade')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import sys
 import threading
 import time
@@ -125,12 +126,13 @@ class TestWorker:
 
     def _left(self) -> list[Job]:
         """Return the jobs of the worker's queues that run, or can."""
-        jobs = self._app.job_manager.list_jobs(status=Status.DOING)
         now = clock_of(self._app)()
-        waiting = self._app.job_manager.list_jobs(status=Status.TODO)
-        jobs += [job for job in waiting if job.scheduled_at is None or job.scheduled_at <= now]
-        queues = self._worker.queues
-        return [job for job in jobs if queues is None or job.queue in queues]
+        # In one statement: a job could change places between two.
+        jobs = self._app.job_manager.list_jobs()
+        return [job for job in jobs if self._is_mine(job) and _is_left(job, now)]
+
+    def _is_mine(self, job: Job) -> bool:
+        return self._worker.queues is None or job.queue in self._worker.queues
 
     def _stacks(self) -> str:
         """Show where each running job is."""
@@ -145,6 +147,11 @@ class TestWorker:
                 lines = [(frame, frame.f_lineno) for frame in _frames_of(task.get_coro())]
                 shown.append(f"{task.get_name()}:\n{''.join(traceback.StackSummary.extract(iter(lines)).format())}")
         return "\n".join(shown) or "No job runs."
+
+
+def _is_left(job: Job, now: datetime.datetime) -> bool:
+    is_due = job.scheduled_at is None or job.scheduled_at <= now
+    return job.status == Status.DOING or (job.status == Status.TODO and is_due)
 
 
 def _frames_of(coroutine: Any) -> Iterator[FrameType]:
