@@ -22,10 +22,15 @@ if TYPE_CHECKING:
     from adjourn import job_context as job_context
     from adjourn import jobs as jobs
     from adjourn import manager as manager
+    from adjourn import metadata as metadata
     from adjourn import middleware as middleware
     from adjourn import periodic as periodic
+    from adjourn import psycopg_connector as psycopg_connector
     from adjourn import retry as retry
     from adjourn import schema as schema
+    from adjourn import shell as shell
+    from adjourn import signals as signals
+    from adjourn import sync_psycopg_connector as sync_psycopg_connector
     from adjourn import tasks as tasks
     from adjourn import testing as testing
     from adjourn import types as types
@@ -119,10 +124,15 @@ _MODULES = frozenset(
         "job_context",
         "jobs",
         "manager",
+        "metadata",
         "middleware",
         "periodic",
+        "psycopg_connector",
         "retry",
         "schema",
+        "shell",
+        "signals",
+        "sync_psycopg_connector",
         "tasks",
         "testing",
         "types",

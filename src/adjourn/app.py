@@ -14,7 +14,8 @@ import attrs
 
 from adjourn import blueprints, builtin_tasks, exceptions, sql, tasks
 from adjourn._domain.checks import check_flag, check_known, check_name, checked_list
-from adjourn._domain.jobs import Job
+from adjourn._domain.jobs import Job, StoredJob, stored_job
+from adjourn._domain.results import DEFAULT_TTL, check_ttl
 from adjourn._domain.runs import AbortReason, not_aborted
 from adjourn._domain.schedules import checked_defaults
 from adjourn._domain.spelling import suggests_names
@@ -49,6 +50,12 @@ class App(blueprints.Blueprint):
         holds without it.
     schema
         The database schema that holds adjourn's tables.
+    store_results
+        Whether workers store what tasks return, for `JobManager.get_result`; False by default. A task's ``store_result``
+        goes before.
+    result_ttl
+        Seconds after the end of a job until its result lapses, a day by default; ``math.inf`` for as long as the job is
+        kept. A task's ``result_ttl`` goes before.
 
     Raises
     ------
@@ -67,6 +74,8 @@ class App(blueprints.Blueprint):
         worker_defaults: WorkerOptions | None = None,
         periodic_defaults: PeriodicDefaults | None = None,
         schema: str = sql.DEFAULT_SCHEMA,
+        store_results: bool = False,
+        result_ttl: float = DEFAULT_TTL,
     ) -> None:
         super().__init__()
         self.tasks.declared().update(builtin_tasks.builtin.tasks.declared())
@@ -75,10 +84,15 @@ class App(blueprints.Blueprint):
         defaults = {} if worker_defaults is None else worker_defaults
         self.worker_defaults: WorkerOptions = checked_options("worker_defaults", defaults)
         self.periodic_defaults: PeriodicDefaults = checked_defaults(periodic_defaults)
-        self.job_manager: JobManager = JobManager(connector, schema)
+        check_flag("store_results", store_results)
+        check_ttl(result_ttl)
+        self.store_results: bool = store_results
+        self.result_ttl: float = result_ttl
+        self.job_manager: JobManager = self._manager_of(connector, schema)
         self.events: Events = logged()
         self.job_manager.events = self.events
         self._replacing = threading.Lock()
+        self._resolvers: dict[str, tasks.TaskResolver] = {}
         builtin_tasks.builtin.apps.add(self)
 
     @classmethod
@@ -108,7 +122,7 @@ class App(blueprints.Blueprint):
         other = type(self).__new__(type(self))
         other.__dict__.update(self.__dict__)
         other.connector = _checked(connector)
-        other.job_manager = JobManager(connector, self.job_manager.schema)
+        other.job_manager = self._manager_of(connector, self.job_manager.schema)
         other.events = other.job_manager.events = Events(self.events)
         other._registry = blueprints.TaskRegistry(other, self.tasks.declared())
         other._replacing = threading.Lock()
@@ -137,18 +151,82 @@ class App(blueprints.Blueprint):
                 "cannot overlap. Leave that `with` block first, or use `app.with_connector(...)`, which returns "
                 "another app with the same tasks."
             )
+        try:
+            with self.swapped_connector(connector):
+                yield self
+        finally:
+            self._replacing.release()
+
+    @contextlib.contextmanager
+    def swapped_connector(self, connector: BaseConnector) -> Iterator[None]:
+        """Do what `replace_connector` does, also within it; for adjourn's own testing kit."""
         former = self.connector, self.job_manager
         try:
-            self.connector, self.job_manager = connector, JobManager(connector, self.job_manager.schema)
+            self.connector, self.job_manager = connector, self._manager_of(connector, self.job_manager.schema)
             self.job_manager.events = self.events
-            yield self
+            yield
         finally:
             self.connector, self.job_manager = former
-            self._replacing.release()
+
+    def _manager_of(self, connector: BaseConnector, schema: str) -> JobManager:
+        """Make the manager of the jobs that a connector reaches."""
+        return JobManager(connector, schema)
 
     def job_manager_for(self, task_name: str) -> JobManager:
         """Return the app's job manager."""
         return self.job_manager
+
+    def add_task_resolver(self, prefix: str, resolver: tasks.TaskResolver) -> None:
+        """Have tasks whose names begin with ``prefix:``, and that are not declared, found by a function of yours.
+
+        Apps that `with_connector` returns have the same resolvers, also those that are added later.
+
+        Parameters
+        ----------
+        prefix
+            The beginning of the names, before the first colon.
+        resolver
+            Finds the tasks; `TaskResolver` says how.
+
+        Raises
+        ------
+        InvalidOption
+            If the prefix is not a name, has a colon, or has a resolver already.
+        """
+        check_name("prefix", prefix)
+        if ":" in prefix:
+            raise exceptions.InvalidOption(f"prefix={prefix!r}: pass what stands before the first colon of the names.")
+        if prefix in self._resolvers:
+            raise exceptions.InvalidOption(f"prefix={prefix!r} has a resolver already: {self._resolvers[prefix]!r}.")
+        self._resolvers[prefix] = resolver
+
+    def resolver_of(self, task_name: str) -> tasks.TaskResolver | None:
+        """Return the resolver for a name, or None if there is none. It is for tasks that are not in ``tasks``."""
+        prefix, colon, _ = task_name.partition(":")
+        return self._resolvers.get(prefix) if colon else None
+
+    def may_know(self, task_name: str) -> bool:
+        """Return whether the task of this name is declared, or a resolver may find it. Workers ask this."""
+        resolver = self.resolver_of(task_name)
+        return task_name in self.tasks or (resolver is not None and resolver.may_know(task_name))
+
+    def task_of(self, job: Job) -> tasks.Task[Any, Any, Any]:
+        """Return the task of a job, declared or found by a resolver, which may block.
+
+        Raises
+        ------
+        TaskNotFound
+            If there is none.
+        """
+        task: tasks.Task[Any, Any, Any] | None = self.tasks.get(job.task_name)
+        if task is not None:
+            return task
+        resolver = self.resolver_of(job.task_name)
+        if resolver is None:
+            raise exceptions.TaskNotFound(
+                f"There is no task named {job.task_name!r} here. Import the module that declares it."
+            )
+        return resolver.find(job) or resolver.load(job)
 
     def make_context(
         self,
@@ -347,7 +425,7 @@ class JobContext:
     worker_name, worker_queues
         The worker's name, and the queues it serves, None for all.
     job
-        The job.
+        The job, whose ``id`` is a number.
     task
         Its task.
     start_timestamp
@@ -361,15 +439,23 @@ class JobContext:
     app: App
     worker_name: str | None = None
     worker_queues: Iterable[str] | None = None
-    job: Job
+    _job: Job = attrs.field(alias="job")
     start_timestamp: float
     additional_context: Mapping[str, Any] = attrs.field(factory=dict)
     abort_reason: Callable[[], AbortReason | None] = not_aborted
 
     @property
+    def job(self) -> StoredJob:
+        """The job."""
+        return stored_job(self._job)
+
+    @property
     def task(self) -> tasks.Task[Any, Any, Any]:
         """The job's task."""
-        return self.app.tasks[self.job.task_name]
+        name = self._job.task_name
+        if name not in self.app.tasks and self.app.resolver_of(name) is not None:
+            return self.app.task_of(self._job)
+        return self.app.tasks[name]
 
     def should_abort(self) -> bool:
         """Return whether the job is asked to end. Async tasks are also cancelled; synchronous ones must check this."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, Unpack, overload
 
 import attrs
@@ -14,6 +14,7 @@ from adjourn._domain.checks import check_name, checked_periodic_id
 from adjourn._domain.cron import Cron
 from adjourn._domain.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE
 from adjourn._domain.protocols import ContextLike
+from adjourn._domain.results import LARGEST_RESULT
 from adjourn._domain.schedules import MissedRuns, checked_max_delay, checked_missed
 from adjourn._domain.spelling import suggests_names
 from adjourn._runtime.callers import caller_module, caller_stacklevel
@@ -35,7 +36,13 @@ Context = TypeVar("Context", bound=ContextLike)
 logger: logging.Logger = logging.getLogger("adjourn.blueprints")
 
 
-class TaskRegistry(Mapping[str, AnyTask]):
+def check_task(task: Any) -> None:
+    """Raise `InvalidOption` unless it is a task."""
+    if not isinstance(task, Task):
+        raise exceptions.InvalidOption(f"task={task!r}: pass a task, such as @app.task makes of a function.")
+
+
+class TaskRegistry(MutableMapping[str, AnyTask]):
     """The tasks of a blueprint by name and alias, each deferring through that blueprint.
 
     Apps that share their tasks (see `App.with_connector`) share one dictionary, each through its own registry.
@@ -61,6 +68,14 @@ class TaskRegistry(Mapping[str, AnyTask]):
         if view is None or view.func is not task.func or view.name != task.name:
             view = self._views[name] = task.bound_to(self._owner)
         return view
+
+    def __setitem__(self, name: str, task: AnyTask) -> None:
+        check_name("name", name)
+        check_task(task)
+        self._declared[name] = task
+
+    def __delitem__(self, name: str) -> None:
+        del self._declared[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(tuple(self._declared))
@@ -123,8 +138,17 @@ class Blueprint:
 
     @property
     def tasks(self) -> TaskRegistry:
-        """The tasks by name and alias."""
+        """The tasks by name and alias. Assign a dictionary of tasks by name to have others, as tests do."""
         return self._registry
+
+    @tasks.setter
+    def tasks(self, tasks: Mapping[str, AnyTask]) -> None:
+        if isinstance(tasks, TaskRegistry):
+            tasks = tasks.declared()
+        for name, task in tasks.items():
+            check_name("tasks", name)
+            check_task(task)
+        self._registry = TaskRegistry(self, tasks if isinstance(tasks, dict) else dict(tasks))
 
     def will_configure_task(self) -> None:
         """Raise if jobs of this collection's tasks cannot be deferred yet.
@@ -229,8 +253,7 @@ class Blueprint:
             task.aliases.append(alias)
 
     def _check_own(self, task: Any) -> None:
-        if not isinstance(task, Task):
-            raise exceptions.InvalidOption(f"task={task!r}: pass a task, such as @app.task makes of a function.")
+        check_task(task)
         known = self.tasks.declared().get(task.name)
         if known is None or known.func is not task.func:
             raise exceptions.InvalidOption(
@@ -315,6 +338,9 @@ class Blueprint:
         queueing_lock: str | None = None,
         timeout: float | None = None,
         task_middleware: Iterable[AnyTaskMiddleware] | None = None,
+        store_result: bool | None = None,
+        result_ttl: float | None = None,
+        max_result_size: int = LARGEST_RESULT,
     ) -> Callable[[Callable[P, R]], Task[P, R, P]]: ...
 
     @overload
@@ -332,6 +358,9 @@ class Blueprint:
         queueing_lock: str | None = None,
         timeout: float | None = None,
         task_middleware: Iterable[AnyTaskMiddleware] | None = None,
+        store_result: bool | None = None,
+        result_ttl: float | None = None,
+        max_result_size: int = LARGEST_RESULT,
     ) -> Callable[[Callable[Concatenate[Context, P], R]], Task[Concatenate[Context, P], R, P]]: ...
 
     @suggests_names
@@ -349,6 +378,9 @@ class Blueprint:
         queueing_lock: str | None = None,
         timeout: float | None = None,
         task_middleware: Iterable[AnyTaskMiddleware] | None = None,
+        store_result: bool | None = None,
+        result_ttl: float | None = None,
+        max_result_size: int = LARGEST_RESULT,
     ) -> Any:
         """Declare a function as a task; use as ``@app.task`` or ``@app.task(...)``.
 
@@ -375,6 +407,14 @@ class Blueprint:
         task_middleware
             Middleware that wraps each run, the first outermost: functions of ``(call_next, context, worker)``, plain
             ones for a synchronous task and async ones for an async task.
+        store_result
+            Whether what it returns is stored as JSON, for `JobManager.get_result`. A job whose result cannot be stored fails
+            with `InvalidResult`, and is not retried. None (the default) takes the app's ``store_results``.
+        result_ttl
+            Seconds after the end of a job until its result lapses, ``math.inf`` for as long as the job is kept; only together
+            with ``store_result=True``. None (the default) takes the app's ``result_ttl``.
+        max_result_size
+            Bytes of JSON that a result may have, a megabyte (1,048,576) by default, and 64 of them at most.
 
         Raises
         ------
@@ -400,6 +440,9 @@ class Blueprint:
                 queueing_lock=queueing_lock,
                 timeout=timeout,
                 task_middleware=task_middleware,
+                store_result=store_result,
+                result_ttl=result_ttl,
+                max_result_size=max_result_size,
             )
             self.tasks.add(task)
             return task

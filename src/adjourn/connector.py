@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
-from adjourn.connectors.base import BaseAsyncConnector, BaseConnector, BaseSyncConnector, Engine, Notify, Pool
+from adjourn.connectors.base import (
+    LISTEN_TIMEOUT,
+    BaseAsyncConnector,
+    BaseConnector,
+    BaseSyncConnector,
+    Engine,
+    Notify,
+    Pool,
+)
 
-__all__ = ["BaseAsyncConnector", "BaseConnector", "BaseSyncConnector", "Engine", "Notify", "Pool"]
+__all__ = ["LISTEN_TIMEOUT", "BaseAsyncConnector", "BaseConnector", "BaseSyncConnector", "Engine", "Notify", "Pool"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import inspect
-from typing import Protocol
+from typing import Any, Protocol
 
 __all__ = [
     "AdjournException",
@@ -16,12 +16,17 @@ __all__ = [
     "AppNotOpen",
     "CallerModuleUnknown",
     "ConnectorException",
+    "EndedJobLike",
     "FunctionPathError",
     "InvalidConnection",
     "InvalidOption",
+    "InvalidResult",
     "InvalidTaskArguments",
     "InvalidTimestamp",
     "JobAborted",
+    "JobCancelled",
+    "JobFailed",
+    "JobNotFinished",
     "JobRetry",
     "JobTimeout",
     "LoadFromPathError",
@@ -29,17 +34,22 @@ __all__ = [
     "MissingApp",
     "MovedElsewhere",
     "NoResult",
+    "NotSucceeded",
     "OutcomesNotStored",
     "ProcrastinateException",
+    "ResultExpired",
+    "ResultNotStored",
     "RetryDecisionLike",
     "RunTaskError",
     "SchemaOutOfDate",
     "SyncConnectorConfigurationError",
     "TaskAlreadyRegistered",
     "TaskNotFound",
+    "TooManyJobs",
     "UnboundTaskError",
     "UniqueViolation",
     "UnknownOption",
+    "WorkerLost",
     "WorkerStuck",
     "WrongCaller",
 ]
@@ -143,8 +153,81 @@ class JobRetry(AdjournException):
         self.retry_decision = retry_decision
 
 
+class TooManyJobs(AdjournException):
+    """A test's drain has run as many jobs as it may, and more are ready; the message names their tasks."""
+
+
 class JobAborted(AdjournException):
     """Raise it inside a task to end the job as ``aborted``, for instance after ``context.should_abort()`` said so."""
+
+
+class WorkerLost(AdjournException):
+    """The worker that ran a job has died. It is never raised: a job whose workers have died too often fails, and this is the
+    class of the error that is stored with it."""
+
+
+class InvalidResult(AdjournException, TypeError):
+    """What a task returned cannot be stored as its job's result, so the job has failed, and is not retried: it would
+    return the same again. Return plain values, or give the connector a ``json_dumps`` that knows the type."""
+
+
+class EndedJobLike(Protocol):
+    """The part of `Job` that this module needs; that class is above it."""
+
+    @property
+    def id(self) -> int | None:
+        """Its number."""
+
+    @property
+    def status(self) -> str | None:
+        """How it ended."""
+
+    @property
+    def task_name(self) -> str:
+        """The name of its task."""
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts have ended."""
+
+    @property
+    def errors(self) -> tuple[dict[str, Any], ...]:
+        """The errors of the failed attempts, oldest first."""
+
+
+class NotSucceeded(AdjournException):
+    """A job has ended without success, so it has no result: `JobFailed` or `JobCancelled`.
+
+    Attributes
+    ----------
+    job : Job
+        The job, with the errors of its attempts.
+    """
+
+    def __init__(self, message: str, job: EndedJobLike) -> None:
+        super().__init__(message)
+        self.job = job
+
+
+class JobFailed(NotSucceeded):
+    """The job whose result was asked for has failed; the message has its last error."""
+
+
+class JobCancelled(NotSucceeded):
+    """The job whose result was asked for was cancelled before it ran, or aborted while it ran."""
+
+
+class JobNotFinished(AdjournException, TimeoutError):
+    """The job whose result was asked for has not ended yet. Ask again later."""
+
+
+class ResultNotStored(AdjournException, LookupError):
+    """The job has succeeded, and its result is not stored. Declare its task with ``store_result=True``, or the app with
+    ``store_results=True``."""
+
+
+class ResultExpired(AdjournException, LookupError):
+    """The job has succeeded, and its result has lapsed. Declare its task with a longer ``result_ttl``, or the app."""
 
 
 class ConnectorException(AdjournException):
@@ -154,7 +237,11 @@ class ConnectorException(AdjournException):
     ----------
     sqlstate : str or None
         Postgres's error code of five characters, if there is one.
+    ended_transaction : bool
+        Whether this was in a transaction of the caller's, which therefore cannot go on.
     """
+
+    ended_transaction: bool = False
 
     def __init__(self, message: str | None = None, *, sqlstate: str | None = None) -> None:
         super().__init__(message)
@@ -195,10 +282,23 @@ class OutcomesNotStored(ConnectorException):
         How many jobs.
     """
 
-    def __init__(self, count: int, seconds: float) -> None:
+    # `seconds` is None if the database has served the worker to the end.
+    def __init__(self, count: int, seconds: float | None) -> None:
+        outcomes = (
+            "the outcome of 1 job that has ended is"
+            if count == 1
+            else f"the outcomes of {count} jobs that have ended are"
+        )
+        if seconds is None:
+            reason = (
+                "because other transactions have locked these jobs, or the database refused them (the log says which)"
+            )
+            again = "as soon as they are free"
+        else:
+            reason = "because the database did not serve it"
+            again = f"when it has been silent for {seconds:g} seconds"
         super().__init__(
-            f"The worker has ended, and the outcomes of {count} jobs that have ended are not stored, because the database "
-            f"did not serve it. Other workers run these jobs again when it has been silent for {seconds:g} seconds."
+            f"The worker has ended, and {outcomes} not stored, {reason}. Other workers run these jobs again {again}."
         )
         self.count = count
 

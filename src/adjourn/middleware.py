@@ -8,8 +8,9 @@ wraps an async task. A *worker middleware* is async and wraps every job, on the 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from adjourn._compat.moved import moved
 from adjourn._compat.names import is_async_middleware
 from adjourn.app import JobContext
 from adjourn.types import AsyncCallNext, SyncCallNext
@@ -33,3 +34,8 @@ TaskMiddleware: TypeAlias = SyncTaskMiddleware | AsyncTaskMiddleware
 """An item of ``@app.task(task_middleware=[...])`` or of a worker's ``task_middleware``."""
 WorkerMiddleware: TypeAlias = AsyncTaskMiddleware
 """An item of a worker's ``worker_middleware``."""
+
+if not TYPE_CHECKING:  # names of Procrastinate, which type checkers report
+
+    def __getattr__(name: str) -> Any:
+        return moved(__name__, name)

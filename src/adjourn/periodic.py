@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from adjourn import exceptions
+from adjourn._compat.moved import moved
 from adjourn._compat.names import MAX_DELAY
 from adjourn._domain.arguments import dump_arguments
+from adjourn._domain.checks import checked_periodic_id
+from adjourn._domain.cron import Cron
+from adjourn._domain.rows import RegisteredSchedule
 from adjourn._domain.schedules import DEFAULT_MAX_DELAY, MissedRuns, Schedule
 from adjourn._domain.spelling import hint
 from adjourn.tasks import Task
 from adjourn.types import JSONDumps, PeriodicOptions
 
-__all__ = ["DEFAULT_MAX_DELAY", "MAX_DELAY", "MissedRuns", "PeriodicRegistry", "PeriodicTask", "checked_options"]
+__all__ = [
+    "DEFAULT_MAX_DELAY",
+    "MAX_DELAY",
+    "MissedRuns",
+    "PeriodicRegistry",
+    "PeriodicTask",
+    "RegisteredSchedule",
+    "checked_options",
+]
 
 _OWN_OPTIONS = ("cron", "periodic_id", "timezone", "missed", "max_delay")
 
@@ -83,6 +95,38 @@ class PeriodicRegistry:
             },
         )
 
+    def register_task(
+        self, task: Task[Any, Any, Any], cron: str, periodic_id: str, configure_kwargs: Mapping[str, Any]
+    ) -> PeriodicTask:
+        """Add a schedule of a task, for programs written for Procrastinate; others decorate with `Blueprint.periodic`.
+
+        Parameters
+        ----------
+        task
+            The task.
+        cron, periodic_id
+            The schedule, in UTC: see `Blueprint.periodic`.
+        configure_kwargs
+            The options of its jobs, as for `Task.configure`.
+
+        Raises
+        ------
+        InvalidOption
+            If an option is not valid, or the task does not take ``timestamp``.
+        TaskAlreadyRegistered
+            If the task has a schedule with the same ``periodic_id`` already.
+        """
+        periodic_task = PeriodicTask(
+            task=task,
+            cron=Cron(cron),
+            periodic_id=checked_periodic_id(periodic_id),
+            missed=None,
+            max_delay=None,
+            configure_kwargs=checked_options(task, configure_kwargs, None),
+        )
+        self.add(periodic_task)
+        return periodic_task
+
 
 def checked_options(
     task: Task[Any, Any, Any], options: Mapping[str, Any], json_dumps: JSONDumps | None
@@ -115,3 +159,9 @@ def checked_options(
         message = f"{error} A periodic task is called with `timestamp`, and with task_kwargs."
         raise exceptions.InvalidOption(message) from error
     return dict(options)
+
+
+if not TYPE_CHECKING:  # names of Procrastinate, which type checkers report
+
+    def __getattr__(name: str) -> Any:
+        return moved(__name__, name)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from adjourn import exceptions
+from adjourn._compat.moved import moved
 from adjourn._domain.arguments import Signature
 from adjourn._domain.checks import (
     MIDDLEWARE_PARAMETERS,
@@ -21,13 +22,14 @@ from adjourn._domain.checks import (
 )
 from adjourn._domain.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE, Job
 from adjourn._domain.middleware import checked_for_task, is_async
+from adjourn._domain.results import LARGEST_RESULT, ResultRule
 from adjourn._domain.spelling import suggests_names
 from adjourn.manager import JobDeferrer, JobManager
 from adjourn.retry import BaseRetryStrategy, RetryStrategy, RetryValue
 from adjourn.types import AnyTaskMiddleware, JSONDict, TimeDeltaParams
 from adjourn.types import ConfigureOptions as ConfigureTaskOptions
 
-__all__ = ["BlueprintLike", "ConfigureTaskOptions", "Task", "make_job"]
+__all__ = ["BlueprintLike", "ConfigureTaskOptions", "Task", "TaskResolver", "make_job"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -80,6 +82,30 @@ def make_job(
     )
 
 
+class TaskResolver(Protocol):
+    """Finds tasks that no app declares, by their names: what `App.add_task_resolver` takes."""
+
+    def may_know(self, name: str) -> bool:
+        """Return whether it is worth trying to load the task of this name.
+
+        It is asked for names whose jobs wait for a worker that knows them, so return False for those that `load` has not
+        found.
+        """
+
+    def find(self, job: Job) -> Task[Any, Any, Any] | None:
+        """Return a job's task if it is loaded already. Called on a worker's event loop, so it must not block."""
+
+    def load(self, job: Job) -> Task[Any, Any, Any]:
+        """Load a job's task, for instance by importing a module. A worker calls it in a thread, before it runs the job.
+
+        Raises
+        ------
+        TaskNotFound
+            If there is no such task here. The job waits for a worker that knows it, like any other of an unknown task. With
+            any other exception, the job fails, and is not retried.
+        """
+
+
 class BlueprintLike(Protocol):
     """The part of an app or blueprint that its tasks need. `Blueprint` is one."""
 
@@ -124,6 +150,8 @@ class Task(Generic[P, R, Args]):
         Seconds that a run may take; None for the worker's.
     task_middleware
         Middleware that wraps each run, the first outermost.
+    result_rule
+        Whether and how the results of its jobs are stored.
     blueprint
         The app or blueprint that its jobs are deferred through.
     """
@@ -143,6 +171,9 @@ class Task(Generic[P, R, Args]):
         queueing_lock: str | None = None,
         timeout: float | None = None,
         task_middleware: Iterable[AnyTaskMiddleware] | None = None,
+        store_result: bool | None = None,
+        result_ttl: float | None = None,
+        max_result_size: int = LARGEST_RESULT,
     ) -> None:
         if not callable(func):
             raise exceptions.InvalidOption(f"{func!r} is not callable: decorate a function.")
@@ -166,6 +197,7 @@ class Task(Generic[P, R, Args]):
         self.pass_context = pass_context
         check_timeout(timeout)
         self.timeout = timeout
+        self.result_rule: ResultRule = ResultRule.checked(store_result, result_ttl, max_result_size)
         self.is_async: bool = is_async(func)
         self.task_middleware: tuple[AnyTaskMiddleware, ...] = checked_for_task(
             self.name, self.is_async, task_middleware
@@ -222,6 +254,34 @@ class Task(Generic[P, R, Args]):
         view.blueprint = blueprint
         return view
 
+    @overload
+    def configure(
+        self,
+        *,
+        lock: str | None = None,
+        queueing_lock: str | None = None,
+        task_kwargs: None = None,
+        schedule_at: datetime.datetime | None = None,
+        schedule_in: TimeDeltaParams | None = None,
+        queue: str | None = None,
+        priority: int | None = None,
+        connection: Any = None,
+    ) -> JobDeferrer[Args]: ...
+
+    @overload
+    def configure(
+        self,
+        *,
+        lock: str | None = None,
+        queueing_lock: str | None = None,
+        task_kwargs: JSONDict | None = None,
+        schedule_at: datetime.datetime | None = None,
+        schedule_in: TimeDeltaParams | None = None,
+        queue: str | None = None,
+        priority: int | None = None,
+        connection: Any = None,
+    ) -> JobDeferrer: ...
+
     @suggests_names
     def configure(
         self,
@@ -234,7 +294,7 @@ class Task(Generic[P, R, Args]):
         queue: str | None = None,
         priority: int | None = None,
         connection: Any = None,
-    ) -> JobDeferrer:
+    ) -> Any:
         """Set options for jobs of this task; call ``defer``, ``batch_defer`` or their async forms on the result.
 
         Parameters
@@ -280,7 +340,8 @@ class Task(Generic[P, R, Args]):
             schedule_at=schedule_at,
             schedule_in=schedule_in,
         )
-        return JobDeferrer(job_manager, job, connection, self.signature)
+        deferrer: JobDeferrer = JobDeferrer(job_manager, job, connection, self.signature)
+        return deferrer
 
     def make_job(
         self,
@@ -399,3 +460,9 @@ def _check_not_a_generator(func: Callable[..., Any]) -> None:
                 f"{func!r} is a generator, whose body nobody would run: return instead of `yield`, or defer a job for "
                 "each item."
             )
+
+
+if not TYPE_CHECKING:  # names of Procrastinate, which type checkers report
+
+    def __getattr__(name: str) -> Any:
+        return moved(__name__, name)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from adjourn._compat.moved import AiopgConnector, MovedElsewhere
+from typing import TYPE_CHECKING, Any
+
+from adjourn._compat.moved import AiopgConnector, MovedElsewhere, moved
 from adjourn._compat.names import utcnow
 from adjourn._runtime.callers import caller_module
 from adjourn._runtime.contexts import AwaitableContext
@@ -19,3 +21,8 @@ __all__ = [
     "load_from_path",
     "utcnow",
 ]
+
+if not TYPE_CHECKING:  # names of Procrastinate, which type checkers report
+
+    def __getattr__(name: str) -> Any:
+        return moved(__name__, name)

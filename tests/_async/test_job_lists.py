@@ -50,6 +50,7 @@ class OneSession:
     def __init__(self, session: AsyncSession) -> None:
         self.json_dumps: JSONDumps = json.dumps
         self.json_loads: JSONLoads = json.loads
+        self.applies_schema = "nobody"
         self.session = session
 
     def get_async_connector(self) -> Any:

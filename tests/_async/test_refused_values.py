@@ -31,6 +31,7 @@ def manager() -> AsyncJobManager:
 COUNTS = (AsyncJobManager.list_queues_async, AsyncJobManager.list_tasks_async, AsyncJobManager.list_locks_async)
 CALLS: list[tuple[Callable[..., Any], dict[str, Any], str, list[Any]]] = [
     (AsyncJobManager.get_job_status_async, {}, "job_id", NOT_IDS),
+    (AsyncJobManager.get_result_async, {}, "job_id", NOT_IDS),
     (AsyncJobManager.cancel_job_by_id_async, {}, "job_id", NOT_IDS),
     (AsyncJobManager.cancel_job_by_id_async, {"job_id": 7}, "abort", NOT_FLAGS),
     (AsyncJobManager.cancel_job_by_id_async, {"job_id": 7}, "delete_job", NOT_FLAGS),
@@ -42,6 +43,16 @@ CALLS: list[tuple[Callable[..., Any], dict[str, Any], str, list[Any]]] = [
         [NAIVE, datetime.datetime.min.replace(tzinfo=datetime.UTC)],
     ),
     (AsyncJobManager.retry_job_async, {}, "job", [5, None]),
+    *(
+        (change, {}, "job_ids", [5, "7", *([7, wrong] for wrong in NOT_IDS)])
+        for change in (
+            AsyncJobManager.cancel_jobs_async,
+            AsyncJobManager.abort_jobs_async,
+            AsyncJobManager.retry_jobs_async,
+            AsyncJobManager.delete_jobs_async,
+        )
+    ),
+    (AsyncJobManager.retry_jobs_async, {"job_ids": [7]}, "statuses", ["failed", 5, ["done"]]),
     (AsyncJobManager.list_jobs_async, {}, "id", ["7", True, 2**63]),
     (AsyncJobManager.list_jobs_async, {}, "worker_id", ["7", True, 2**63]),
     *((AsyncJobManager.list_jobs_async, {}, name, NOT_FILTERS) for name in ("queue", "task", "lock", "queueing_lock")),

@@ -65,8 +65,9 @@ async def store_async(
 
 async def left_async(app: adjourn.App) -> list[tuple[str, int]]:
     """The jobs that are left, counted by status."""
-    (row,) = await app.job_manager.list_tasks_async(task="old") or [{}]
-    return [(status, row[status]) for status in ("succeeded", "failed", "cancelled", "aborted") if row.get(status)]
+    rows = await app.job_manager.list_tasks_async(task="old")
+    statuses = ("succeeded", "failed", "cancelled", "aborted")
+    return [(status, row[status]) for row in rows for status in statuses if row[status]]
 
 
 async def test_a_week_whose_jobs_all_go_is_dropped_and_its_jobs_count(
@@ -148,7 +149,8 @@ async def test_a_role_that_may_not_drop_a_week_deletes_its_jobs(app: adjourn.App
         await execute_async(app, f"grant usage on schema adjourn to {role}")
         await execute_async(
             app,
-            f"grant select, insert, update, delete on adjourn.adjourn_finished_jobs, adjourn.adjourn_all_jobs to {role}",
+            "grant select, insert, update, delete on adjourn.adjourn_finished_jobs, adjourn.adjourn_lapses, "
+            f"adjourn.adjourn_all_jobs to {role}",
         )
         await tenant.open_async()
         assert await tenant.job_manager.delete_old_jobs_async(2 * WEEK) == 10
@@ -164,3 +166,16 @@ async def test_a_role_that_may_not_drop_a_week_deletes_its_jobs(app: adjourn.App
 async def test_what_is_no_age_is_refused(app: adjourn.App, hours: Any) -> None:
     with pytest.raises(exceptions.InvalidOption, match="nb_hours="):
         await app.job_manager.delete_old_jobs_async(hours)
+
+
+async def test_a_week_with_a_result_that_has_not_lapsed_is_not_dropped(app: adjourn.App) -> None:
+    await make_week_async(app, 4)
+    await store_async(app, 4, 5)
+    keep = "update adjourn.adjourn_finished_jobs set result = '1', result_expires_at = now() + interval '{} s' where id = {}"
+    await execute_async(app, keep.format(60, 4003))
+    await execute_async(app, keep.format(-60, 4004))
+    assert await app.job_manager.delete_old_jobs_async(2 * WEEK) == 4
+    assert [job.id for job in await app.job_manager.list_jobs_async()] == [4003]
+    await execute_async(app, "update adjourn.adjourn_finished_jobs set result_expires_at = now()")
+    assert await app.job_manager.delete_old_jobs_async(2 * WEEK) == 1
+    assert await partitions_async(app) == []

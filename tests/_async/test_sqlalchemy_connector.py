@@ -16,12 +16,12 @@ from adjourn._async.connectors.sqlalchemy import AsyncSQLAlchemyHalf
 from adjourn._drivers.sqlalchemy.names_async import (
     AsyncConnection,
     AsyncEngine,
-    AsyncOrmSession,
     create_engine_async,
     drivers_async,
 )
 from adjourn.types import Statement
 from support.addresses import address
+from support.orm import AsyncOrmSession
 from support.sessions import Sessions
 
 ADD = Statement("add", "INSERT INTO scratch (name) VALUES (%(name)s) RETURNING id, name")
@@ -290,9 +290,9 @@ async def test_a_statement_on_the_callers_orm_session_is_part_of_its_transaction
     assert observer.execute("SELECT name FROM scratch ORDER BY name").fetchall() == [("bob",), ("eve",)]
 
 
-async def test_an_orm_session_without_an_engine_is_refused_in_sqlalchemys_words() -> None:
+async def test_an_orm_session_without_an_engine_is_refused_with_the_remedy() -> None:
     async with AsyncOrmSession() as session:
-        with pytest.raises(exceptions.ConnectorException, match="bind"):
+        with pytest.raises(exceptions.InvalidConnection, match="bind"):
             await AsyncSQLAlchemyHalf().execute_async(ALL, connection=session)
 
 

@@ -51,6 +51,7 @@ class OneSession:
     def __init__(self, session: SyncSession) -> None:
         self.json_dumps: JSONDumps = json.dumps
         self.json_loads: JSONLoads = json.loads
+        self.applies_schema = "nobody"
         self.session = session
 
     def get_sync_connector(self) -> Any:

@@ -32,6 +32,7 @@ def manager() -> SyncJobManager:
 COUNTS = (SyncJobManager.list_queues, SyncJobManager.list_tasks, SyncJobManager.list_locks)
 CALLS: list[tuple[Callable[..., Any], dict[str, Any], str, list[Any]]] = [
     (SyncJobManager.get_job_status, {}, "job_id", NOT_IDS),
+    (SyncJobManager.get_result, {}, "job_id", NOT_IDS),
     (SyncJobManager.cancel_job_by_id, {}, "job_id", NOT_IDS),
     (SyncJobManager.cancel_job_by_id, {"job_id": 7}, "abort", NOT_FLAGS),
     (SyncJobManager.cancel_job_by_id, {"job_id": 7}, "delete_job", NOT_FLAGS),
@@ -43,6 +44,16 @@ CALLS: list[tuple[Callable[..., Any], dict[str, Any], str, list[Any]]] = [
         [NAIVE, datetime.datetime.min.replace(tzinfo=datetime.UTC)],
     ),
     (SyncJobManager.retry_job, {}, "job", [5, None]),
+    *(
+        (change, {}, "job_ids", [5, "7", *([7, wrong] for wrong in NOT_IDS)])
+        for change in (
+            SyncJobManager.cancel_jobs,
+            SyncJobManager.abort_jobs,
+            SyncJobManager.retry_jobs,
+            SyncJobManager.delete_jobs,
+        )
+    ),
+    (SyncJobManager.retry_jobs, {"job_ids": [7]}, "statuses", ["failed", 5, ["done"]]),
     (SyncJobManager.list_jobs, {}, "id", ["7", True, 2**63]),
     (SyncJobManager.list_jobs, {}, "worker_id", ["7", True, 2**63]),
     *((SyncJobManager.list_jobs, {}, name, NOT_FILTERS) for name in ("queue", "task", "lock", "queueing_lock")),

@@ -66,8 +66,9 @@ def store(
 
 def left(app: adjourn.App) -> list[tuple[str, int]]:
     """The jobs that are left, counted by status."""
-    (row,) = app.job_manager.list_tasks(task="old") or [{}]
-    return [(status, row[status]) for status in ("succeeded", "failed", "cancelled", "aborted") if row.get(status)]
+    rows = app.job_manager.list_tasks(task="old")
+    statuses = ("succeeded", "failed", "cancelled", "aborted")
+    return [(status, row[status]) for row in rows for status in statuses if row[status]]
 
 
 def test_a_week_whose_jobs_all_go_is_dropped_and_its_jobs_count(
@@ -149,7 +150,8 @@ def test_a_role_that_may_not_drop_a_week_deletes_its_jobs(app: adjourn.App, data
         execute(app, f"grant usage on schema adjourn to {role}")
         execute(
             app,
-            f"grant select, insert, update, delete on adjourn.adjourn_finished_jobs, adjourn.adjourn_all_jobs to {role}",
+            "grant select, insert, update, delete on adjourn.adjourn_finished_jobs, adjourn.adjourn_lapses, "
+            f"adjourn.adjourn_all_jobs to {role}",
         )
         tenant.open()
         assert tenant.job_manager.delete_old_jobs(2 * WEEK) == 10
@@ -165,3 +167,16 @@ def test_a_role_that_may_not_drop_a_week_deletes_its_jobs(app: adjourn.App, data
 def test_what_is_no_age_is_refused(app: adjourn.App, hours: Any) -> None:
     with pytest.raises(exceptions.InvalidOption, match="nb_hours="):
         app.job_manager.delete_old_jobs(hours)
+
+
+def test_a_week_with_a_result_that_has_not_lapsed_is_not_dropped(app: adjourn.App) -> None:
+    make_week(app, 4)
+    store(app, 4, 5)
+    keep = "update adjourn.adjourn_finished_jobs set result = '1', result_expires_at = now() + interval '{} s' where id = {}"
+    execute(app, keep.format(60, 4003))
+    execute(app, keep.format(-60, 4004))
+    assert app.job_manager.delete_old_jobs(2 * WEEK) == 4
+    assert [job.id for job in app.job_manager.list_jobs()] == [4003]
+    execute(app, "update adjourn.adjourn_finished_jobs set result_expires_at = now()")
+    assert app.job_manager.delete_old_jobs(2 * WEEK) == 1
+    assert partitions(app) == []

@@ -16,13 +16,13 @@ from adjourn import exceptions
 from adjourn._drivers.sqlalchemy.names import (
     Connection,
     Engine,
-    SyncOrmSession,
     create_engine,
     drivers,
 )
 from adjourn._sync.connectors.sqlalchemy import SyncSQLAlchemyHalf
 from adjourn.types import Statement
 from support.addresses import address
+from support.orm import SyncOrmSession
 from support.sessions import Sessions
 
 ADD = Statement("add", "INSERT INTO scratch (name) VALUES (%(name)s) RETURNING id, name")
@@ -289,8 +289,8 @@ def test_a_statement_on_the_callers_orm_session_is_part_of_its_transaction(
     assert observer.execute("SELECT name FROM scratch ORDER BY name").fetchall() == [("bob",), ("eve",)]
 
 
-def test_an_orm_session_without_an_engine_is_refused_in_sqlalchemys_words() -> None:
-    with SyncOrmSession() as session, pytest.raises(exceptions.ConnectorException, match="bind"):
+def test_an_orm_session_without_an_engine_is_refused_with_the_remedy() -> None:
+    with SyncOrmSession() as session, pytest.raises(exceptions.InvalidConnection, match="bind"):
         SyncSQLAlchemyHalf().execute(ALL, connection=session)
 
 

@@ -60,11 +60,16 @@ class TestSyncPsycopgConnector:
 
     @pytest.mark.parametrize(
         "name",
-        [name for name, _ in inspect.getmembers(SyncPsycopgConnector, inspect.isfunction) if name.endswith("_async")],
+        [
+            name
+            for name, _ in inspect.getmembers(SyncPsycopgConnector, inspect.isfunction)
+            if "_async" in name and name != "get_async_connector"
+        ],
     )
     async def test_every_awaited_operation_is_refused_even_before_opening(self, name: str) -> None:
         arguments: dict[str, tuple[Any, ...]] = {"execute_async": (ADD,)}
         arguments |= {f"execute_query{form}_async": ("SELECT 1",) for form in ("", "_one", "_all")}
+        arguments |= {f"execute_query_{form}_async_with_connection": (None, "SELECT 1") for form in ("one", "all")}
         with pytest.raises(SyncConnectorConfigurationError, match="async connector"):
             await getattr(SyncPsycopgConnector(), name)(*arguments.get(name, ()))
 

@@ -21,13 +21,17 @@ from adjourn.exceptions import InvalidConnection
 from support.addresses import address
 from support.apps import make_app
 
+BLOCKING_SESSIONS = ("SQLAlchemy Connection", "SQLAlchemy Session", "SQLAlchemy scoped_session")
+"""Those on psycopg."""
+
 TAKEN = {
-    ("psycopg", "blocking"): {"psycopg", "Django on psycopg"},
-    ("psycopg", "awaited"): {"psycopg, async"},
-    ("psycopg2", "blocking"): {"psycopg2", "Django on psycopg2"},
-    ("psycopg2", "awaited"): {"psycopg2"},
-    ("sqlalchemy", "blocking"): {"SQLAlchemy Connection", "SQLAlchemy Session", "SQLAlchemy scoped_session", "psycopg"},
+    ("psycopg", "blocking"): {"psycopg", "Django on psycopg", *BLOCKING_SESSIONS},
+    ("psycopg", "awaited"): {"psycopg, async", "SQLAlchemy AsyncSession on psycopg"},
+    ("psycopg2", "blocking"): {"psycopg2", "Django on psycopg2", "SQLAlchemy Session on psycopg2"},
+    ("psycopg2", "awaited"): {"psycopg2", "SQLAlchemy Session on psycopg2"},
+    ("sqlalchemy", "blocking"): {*BLOCKING_SESSIONS, "SQLAlchemy Session on psycopg2", "psycopg"},
     ("sqlalchemy", "awaited"): {
+        "SQLAlchemy AsyncSession on psycopg",
         "SQLAlchemy AsyncConnection",
         "SQLAlchemy AsyncSession",
         "SQLAlchemy async_scoped_session",
@@ -37,6 +41,18 @@ TAKEN = {
     },
 }
 """Which connections a call of a connector of that driver takes."""
+
+OTHER_DRIVERS = {
+    ("psycopg", "blocking"): {"SQLAlchemy Session on psycopg2"},
+    ("psycopg", "awaited"): {
+        "SQLAlchemy AsyncConnection",
+        "SQLAlchemy AsyncSession",
+        "SQLAlchemy async_scoped_session",
+    },
+    ("psycopg2", "blocking"): {*BLOCKING_SESSIONS},
+    ("psycopg2", "awaited"): {*BLOCKING_SESSIONS},
+}
+"""Which connections would be taken if they were on that driver."""
 
 AWAITED = "await the form of the call that ends in `_async`"
 BLOCKING = "without `_async`"
@@ -51,7 +67,9 @@ HOMES = {
     "SQLAlchemy Connection": (ON_ENGINES, "blocking"),
     "SQLAlchemy Session": (ON_ENGINES, "blocking"),
     "SQLAlchemy scoped_session": (ON_ENGINES, "blocking"),
+    "SQLAlchemy Session on psycopg2": (ON_ENGINES, "blocking"),
     "SQLAlchemy AsyncConnection": (ON_ENGINES, "awaited"),
+    "SQLAlchemy AsyncSession on psycopg": (ON_ENGINES, "awaited"),
     "SQLAlchemy AsyncSession": (ON_ENGINES, "awaited"),
     "SQLAlchemy async_scoped_session": (ON_ENGINES, "awaited"),
     "asyncpg": (ON_ENGINES, "awaited"),
@@ -91,6 +109,7 @@ async def connected(dsn: str) -> AsyncIterator[dict[str, Any]]:
     """Make a connection of each kind, and some things that are none."""
     engine = create_engine(address(dsn, "psycopg"))
     engine_async = create_async_engine(address(dsn, "asyncpg"))
+    others = create_engine(address(dsn, "psycopg2")), create_async_engine(address(dsn, "psycopg"))
     plain, plain_psycopg2 = psycopg.connect(dsn), psycopg2.connect(dsn)
     awaited, asyncpgs = await psycopg.AsyncConnection.connect(dsn), await asyncpg.connect(dsn)
     pool = await asyncpg.create_pool(dsn, min_size=1, max_size=1)
@@ -103,6 +122,8 @@ async def connected(dsn: str) -> AsyncIterator[dict[str, Any]]:
         "SQLAlchemy Connection": engine.connect(),
         "SQLAlchemy Session": Session(engine),
         "SQLAlchemy scoped_session": scoped_session(sessionmaker(engine)),
+        "SQLAlchemy Session on psycopg2": Session(others[0]),
+        "SQLAlchemy AsyncSession on psycopg": AsyncSession(others[1]),
         "SQLAlchemy AsyncConnection": await engine_async.connect(),
         "SQLAlchemy AsyncSession": AsyncSession(engine_async),
         "SQLAlchemy async_scoped_session": async_scoped_session(async_sessionmaker(engine_async), lambda: None),
@@ -124,6 +145,8 @@ async def connected(dsn: str) -> AsyncIterator[dict[str, Any]]:
         await pool.close()
         engine.dispose()
         await engine_async.dispose()
+        others[0].dispose()
+        await others[1].dispose()
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -145,15 +168,24 @@ async def test_a_connection_is_used_or_refused_with_the_connector_or_the_colour_
             if name in TAKEN[driver, colour]:
                 await defer(connection)
                 continue
-            with pytest.raises(InvalidConnection, match=r"This call takes a .*Connection|connection") as caught:
+            with pytest.raises(
+                InvalidConnection, match=r"^This (call takes a|\w*(S|s)ession is on|\w*Connection is on) "
+            ) as caught:
                 await defer(connection)
             said = str(caught.value)
+            if name in OTHER_DRIVERS.get((driver, colour), ()):
+                its_driver = "asyncpg" if "sync" in name else "psycopg2" if "psycopg2" in name else "psycopg"
+                assert f"is on postgresql+{its_driver}," in said, (name, said)
+                assert f"takes those on postgresql+{driver}." in said, (name, said)
+                assert ON_ENGINES in said
+                continue
             if name not in HOMES:
                 assert "Pass a connection" in said, name
                 continue
             home, its_colour = HOMES[name]
             # The connector that takes it, unless it is this one.
-            assert home in said or name in TAKEN[driver, "blocking"], (name, said)
+            blocking = {*TAKEN[driver, "blocking"], *OTHER_DRIVERS.get((driver, "blocking"), ())}
+            assert home in said or name in blocking, (name, said)
             is_awaited = its_colour == "awaited"
             assert (AWAITED in said) is (is_awaited and colour == "blocking"), (name, said)
             if its_colour == "blocking" and colour == "awaited":

@@ -50,6 +50,10 @@ AWAITED: dict[str, Callable[[adjourn.App], Any]] = {
     "cancel_job_by_id_async(connection=)": lambda app: app.job_manager.cancel_job_by_id_async(1, connection=object()),
     "abort": lambda app: app.job_manager.cancel_job_by_id_async(1, abort=True),
     "retry_job_by_id_async": lambda app: app.job_manager.retry_job_by_id_async(1),
+    "cancel_jobs_async": lambda app: app.job_manager.cancel_jobs_async([1]),
+    "abort_jobs_async": lambda app: app.job_manager.abort_jobs_async([1]),
+    "retry_jobs_async": lambda app: app.job_manager.retry_jobs_async([1]),
+    "delete_jobs_async": lambda app: app.job_manager.delete_jobs_async([1]),
     "get_stalled_jobs_async": lambda app: app.job_manager.get_stalled_jobs_async(),
     "apply_schema_async": lambda app: app.schema_manager.apply_schema_async(),
     "run_worker_async": lambda app: app.run_worker_async(wait=False, install_signal_handlers=False),
@@ -71,6 +75,11 @@ def blocking_operations(app: adjourn.App) -> dict[str, Callable[[], object]]:
         manager.retry_job_by_id(job_id)
         return manager.get_job_status(job_id)
 
+    def get_result() -> bool:
+        with pytest.raises(adjourn.exceptions.JobNotFinished):
+            manager.get_result(job_id)
+        return True
+
     return {
         "defer": defer,
         "batch_defer": lambda: len(set(app.tasks["add"].batch_defer({"name": "b"}, {"name": "c"}))) == 2,
@@ -81,9 +90,14 @@ def blocking_operations(app: adjourn.App) -> dict[str, Callable[[], object]]:
         "list_tasks": lambda: len(list(manager.list_tasks())) == 2,
         "list_locks": lambda: isinstance(list(manager.list_locks()), list),
         "get_job_status": lambda: manager.get_job_status(job_id).value == "todo",
+        "get_result": get_result,
         "cancel_job_by_id": lambda: manager.cancel_job_by_id(job_id),
         "retry_job_by_id": lambda: retry().value == "todo",
         "abort": lambda: manager.cancel_job_by_id(job_id, abort=True),
+        "retry_jobs": lambda: manager.retry_jobs([job_id]) == [job_id],
+        "abort_jobs": lambda: manager.abort_jobs([job_id]) == [],
+        "cancel_jobs": lambda: manager.cancel_jobs([job_id]) == [job_id],
+        "delete_jobs": lambda: manager.delete_jobs([job_id]) == [job_id],
         "list_workers": lambda: list(manager.list_workers()) == [],
         "get_stalled_jobs": lambda: list(manager.get_stalled_jobs()) == [],
         "get_version": lambda: app.schema_manager.get_version() > 0,

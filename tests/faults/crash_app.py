@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import signal
 import threading
@@ -36,6 +37,12 @@ async def kill(seconds: float) -> None:
     """Work for so many seconds, and have this process killed, as the kernel does when memory ends."""
     await asyncio.sleep(seconds)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@app.task(name="hold")
+def hold(seconds: float) -> None:
+    """Hold the interpreter's lock for so many seconds, as C code may, so that no other thread of this process runs."""
+    ctypes.PyDLL(None).usleep(int(seconds * 1e6))
 
 
 @app.task(name="work")

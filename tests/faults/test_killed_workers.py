@@ -184,3 +184,21 @@ def test_a_job_that_kills_its_workers_fails_and_its_neighbours_do_not(
     ((attempts, errors),) = [each[2:] for each in finished if each[0] == killer]
     assert attempts == MOST_LOSSES
     assert errors[-1]["message"] == f"the worker was lost {MOST_LOSSES} times while it ran this job"
+
+
+@pytest.mark.skipif("ADJOURN_TEST_THOROUGH" not in os.environ, reason="takes half a minute: scripts/test-all runs it")
+def test_a_job_that_holds_the_interpreter_for_longer_than_the_lease_fails_and_its_neighbours_do_not(
+    database: str, observer: psycopg.Connection, workers: Workers
+) -> None:
+    app = adjourn.App(connector=adjourn.SyncPsycopgConnector(database))
+    with app.open():
+        work, hold = app.configure_task("work"), app.configure_task("hold")
+        others = [work.defer(seconds=0.5) for _ in range(10)]
+        holder = hold.defer(seconds=2.5)
+        others += [work.defer(seconds=0.5) for _ in range(9)]
+    workers.start(concurrency=20)
+    workers.start(concurrency=20)
+    until(lambda: counted(observer, "select count(*) from adjourn.adjourn_jobs") == 0, 90)
+    assert workers.end() == [0, 0]
+    finished: dict[int, str] = dict(observer.execute("select id, status from adjourn.adjourn_finished_jobs").fetchall())
+    assert finished == {**dict.fromkeys(others, "succeeded"), holder: "failed"}

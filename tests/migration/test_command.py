@@ -15,7 +15,7 @@ import pytest
 
 import adjourn
 from adjourn import cli
-from adjourn.contrib.procrastinate import MigrationRefused, command
+from adjourn.migration import MigrationRefused, command
 from support.procrastinates import Old
 
 PROGRAM = """

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 import adjourn
-from adjourn.contrib.procrastinate import Migration, MigrationRefused
 from adjourn.jobs import Job
+from adjourn.migration import Migration, MigrationRefused
 from support.procrastinates import RELEASES, Old
 from support.waiting import until
 
@@ -227,7 +227,7 @@ def test_a_mover_that_is_killed_again_and_again_moves_all_once(
 
 MOVER = """
 import sys, adjourn
-from adjourn.contrib.procrastinate import Migration
+from adjourn.migration import Migration
 
 app = adjourn.App(connector=adjourn.SyncPsycopgConnector(conninfo=sys.argv[1], kwargs={"application_name": "mover"}))
 with app.open():

@@ -38,6 +38,8 @@ class Promised:
     """How many workers have died while they ran it."""
     deaths: int = 0
     """How many workers that had it have died."""
+    result: str | None = None
+    """What its run has returned, as JSON."""
 
     @property
     def rank(self) -> tuple[int, int]:
@@ -123,7 +125,7 @@ class Queue:
             job.attempts += job.status == RUNNING
         self.unsettle(job.lock)
         job.put_back()
-        job.due, job.abort_requested = not delayed, False
+        job.due, job.abort_requested, job.result = not delayed, False, None
         job.losses = job.deaths = 0
         job.priority = job.priority if priority is None else priority
         job.lock = job.lock if lock is None else lock
@@ -174,6 +176,7 @@ class Queue:
             job.attempts += 1
             job.errors = min(job.errors + (outcome.error is not None), 10)
             job.status = outcome.status or "deleted"
+            job.result = None if outcome.result is None else outcome.result.text
             if outcome.status is None:
                 del self.jobs[job.id]
         elif isinstance(outcome, HandedBack):

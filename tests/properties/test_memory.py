@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from adjourn import sql
-from adjourn._domain.outcomes import Ended, Exchanged, HandedBack, Outcome, Retried, Unknown
+from adjourn._domain.outcomes import Attempt, Ended, Exchanged, HandedBack, Outcome, Result, Retried, Unknown
 from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.connector import BaseConnector
 from adjourn.connectors import SyncPsycopgConnector
@@ -31,6 +31,7 @@ Told: TypeAlias = Callable[["Side"], Outcome]
 """What has become of a job, in the words of one of the two databases."""
 NOBODY = 10**9
 """An id that nothing has."""
+ATTEMPT = Attempt(1, None, None, datetime.datetime.min, datetime.datetime.min)
 
 
 class Side:
@@ -75,11 +76,16 @@ class Side:
         """A job without what may differ: its ids become numbers, and times, whether there is one."""
         times = {
             name: getattr(job, name) and datetime.datetime.min
-            for name in ("scheduled_at", "enqueued_at", "started_at", "finished_at")
+            for name in ("scheduled_at", "enqueued_at", "started_at", "finished_at", "result_expires_at")
         }
-        errors = tuple({**each, "started_at": None, "ended_at": None} for each in job.errors)
+        errors = tuple(self.seen_error(each) for each in job.errors)
         worker_id = None if job.worker_id is None else self.workers.index(job.worker_id)
         return job.evolve(id=self.number(job.id), worker_id=worker_id, errors=errors, **times)
+
+    def seen_error(self, error: dict[str, Any]) -> dict[str, Any]:
+        """An error without what may differ."""
+        worker_id = error.get("worker_id") and self.workers.index(error["worker_id"])
+        return {**error, "started_at": None, "ended_at": None, "worker_id": worker_id}
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass at once."""
@@ -123,7 +129,7 @@ class InPostgres(Side):
     def pass_time(self, seconds: float) -> None:
         columns = {
             "adjourn_jobs": ("scheduled_at", "enqueued_at", "started_at", "unknown_since"),
-            "adjourn_finished_jobs": ("scheduled_at", "enqueued_at", "started_at", "finished_at"),
+            "adjourn_finished_jobs": ("scheduled_at", "enqueued_at", "started_at", "finished_at", "result_expires_at"),
             "adjourn_schedules": ("seen_at",),
             "adjourn_workers": ("started_at", "last_heartbeat_at", "expires_at"),
         }
@@ -242,6 +248,20 @@ class Databases(RuleBasedStateMachine):
         if is_placed:
             self.place(200, True)
         self.both(lambda side: side.manager.retry_job_by_id(side.job(number), side.at(seconds), **decision))
+
+    @rule(
+        data=st.data(),
+        change=st.sampled_from(["cancel_jobs", "abort_jobs", "retry_jobs", "delete_jobs"]),
+        statuses=st.sets(st.sampled_from(["todo", "doing", "succeeded", "failed", "cancelled", "aborted"]), min_size=1),
+    )
+    def change_many(self, data: st.DataObject, change: str, statuses: set[str]) -> None:
+        numbers = [self.draw_job(data) for _ in range(3)]
+        options = {"statuses": sorted(statuses)} if change == "retry_jobs" else {}
+
+        def ask(side: Side) -> list[int]:
+            return side.numbers(getattr(side.manager, change)(map(side.job, numbers), **options))
+
+        self.both(ask)
 
     @rule(
         hours=st.sampled_from([0, 1]),
@@ -468,6 +488,7 @@ class Databases(RuleBasedStateMachine):
         self.both(list_workers)
         self.both(lambda side: [job.worker_name for job in side.manager.list_jobs(status="doing")])
         self.both(lambda side: side.manager.get_job_status(side.job(number)))
+        self.both(lambda side: side.manager.get_result(side.job(number)))
         self.both(lambda side: [side.seen(job) for job in side.manager.list_jobs(id=side.job(number))])
         self.both(lambda side: side.manager.list_queues(**filters))
         self.both(lambda side: side.manager.list_tasks(**filters))
@@ -515,7 +536,9 @@ class Databases(RuleBasedStateMachine):
         """Choose how a claimed job ends."""
         number, fence, _ = claim
         status, error = data.draw(strategies.FINISHED), data.draw(strategies.ERRORS)
-        return lambda side: Ended(side.job(number), fence, status, error)
+        result, ttl = data.draw(strategies.RESULTS), data.draw(strategies.TTLS)
+        stored = None if status != "succeeded" or result is None else Result(result, ttl, ATTEMPT)
+        return lambda side: Ended(side.job(number), fence, status, error, stored)
 
     def draw_retry(self, data: st.DataObject, claim: tuple[int, int, int]) -> Told:
         """Choose how a claimed job is to be run again."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import functools
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -24,7 +26,7 @@ from hypothesis.stateful import (
 )
 
 from adjourn import sql
-from adjourn._domain.outcomes import Ended, Exchanged, HandedBack, Outcome, Retried
+from adjourn._domain.outcomes import Attempt, Ended, Exchanged, HandedBack, Outcome, Result, Retried
 from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.connectors import SyncPsycopgConnector
 from adjourn.exceptions import AlreadyEnqueued, NoResult
@@ -36,6 +38,8 @@ from properties.queue_model import LIVES, RUNNING, WAITING, Promised, Queue
 EXAMPLES = int(os.environ.get("ADJOURN_TEST_EXAMPLES", "60"))
 STEPS = 50
 ERROR = '{"message": "it failed"}'
+ATTEMPT = Attempt(1, None, None, datetime.datetime.min, datetime.datetime.min)
+RESULTS = [Result("null", None, ATTEMPT), Result('"r"', 3600.0, ATTEMPT)]
 LATER = 3600.0
 NOW_AND_THEN = st.sampled_from([False, False, True])
 QUEUES = st.sampled_from(["a", "b"])
@@ -335,6 +339,7 @@ class Machine(RuleBasedStateMachine):
             for name in names:
                 assert getattr(job, name) == getattr(promised, name), f"{name} of job {job.id}"
             assert len(job.errors) == promised.errors
+            assert (json.dumps(job.result) if job.has_result else None) == promised.result
             if job.status in (WAITING, RUNNING):
                 assert job.worker_id == promised.worker
             else:
@@ -473,6 +478,7 @@ class Machine(RuleBasedStateMachine):
         ended = st.sampled_from([None, "succeeded", "failed", "aborted"]).map(
             lambda status: Ended(job_id, claim, status, ERROR if status == "failed" else None)
         )
+        with_result = st.sampled_from(RESULTS).map(lambda result: Ended(job_id, claim, "succeeded", None, result))
         retried = st.builds(
             Retried,
             st.just(job_id),
@@ -483,7 +489,7 @@ class Machine(RuleBasedStateMachine):
             lock=LOCKS,
         )
         handed_back = st.just(HandedBack(job_id, claim))
-        return data.draw(ended | retried | handed_back, "outcome")
+        return data.draw(ended | with_result | retried | handed_back, "outcome")
 
 
 @pytest.mark.timeout(600)
@@ -524,6 +530,12 @@ BREAKS = {
         "j.claim = outcome.claim and j.worker_id = p_worker",
         "j.claim = outcome.claim",
     ),
+    "a result of an earlier claim counts": (
+        "finish_with_results",
+        "j.id = outcome.id and j.claim = outcome.claim",
+        "j.id = outcome.id",
+    ),
+    "a result is forgotten": ("finish_with_results", "result::jsonb, now()", "null, now()"),
     "a retry of an earlier claim counts": ("put_back", "j.id = o.id and j.claim = o.claim", "j.id = o.id"),
     "a job that runs is claimed": (
         "exchange",

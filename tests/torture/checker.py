@@ -191,14 +191,14 @@ def check(entries: Iterable[Entry], tables: Tables) -> Verdict:
 
 
 def lost(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
-    """Acknowledged, and gone."""
+    """A job whose id ``defer`` returned is in no table."""
     for id_, deferred in story.deferred.items():
         if id_ not in jobs:
             yield f"job {id_} ({deferred.key}) was acknowledged, and is neither waiting nor finished"
 
 
 def left(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
-    """Due, and not run although there was time. Periodic tasks are due until the end, and the last ones have no time."""
+    """A job was due, there was time, and no worker ran it. The ticks of the last seconds have no time, so they do not count."""
     last = story.served[1] if story.served else FAR
     for job in jobs.values():
         is_last = job.tick is not None and job.tick > last - TICK_GRACE
@@ -207,35 +207,35 @@ def left(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]
 
 
 def doing(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
-    """Taken by a worker that is not there."""
+    """A job is still ``doing``, and its worker no longer exists."""
     for job in jobs.values():
         if job.status == "doing" and job.worker not in tables.workers:
             yield f"job {job.id} ({job.task}) is doing, and its worker {job.worker} is gone"
 
 
 def stuck(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
-    """Taken by a worker that lives, and neither running nor finished when all was over."""
+    """A job is still ``doing`` at the end, its worker lives, and the worker does not run it."""
     for job in jobs.values():
         if job.status == "doing" and job.worker in tables.workers:
             yield f"job {job.id} ({job.task}) is doing, and its worker {job.worker} has not ended it"
 
 
 def failed(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
-    """Failed, aborted or cancelled though its body was to succeed."""
+    """A job failed, or was aborted or cancelled, although its body ends in success."""
     for job in jobs.values():
         if job.status in ("failed", "aborted", "cancelled") and not (job.status == "failed" and job.task in FAILS):
             yield f"job {job.id} ({job.task}) has {job.status}, losses {job.losses}"
 
 
 def never_ran(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
-    """Succeeded, though no body ended in success."""
+    """A job has succeeded, although no body of it ended in success."""
     for job in jobs.values():
         if job.status == "succeeded" and not any(run.how == "succeeded" for run in story.runs.get(job.id, ())):
             yield f"job {job.id} ({job.task}) has succeeded, and no run of it has"
 
 
 def doubled(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
-    """Run again without a retry, a rescue or a stop that explains it, or twice by one claim."""
+    """A job ran twice by one claim, or ran again although no retry, rescue or stop explains it."""
     for id_, runs in story.runs.items():
         if len({run.claim for run in runs}) < len(runs):
             yield f"job {id_} was run twice by one claim: {_told(runs)}"
@@ -247,7 +247,7 @@ def doubled(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[s
 
 
 def rescued_in_vain(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
-    """Taken from a worker that was neither killed nor stopped, in a run in which no server and no network was disturbed."""
+    """A job was taken from a worker that nobody had killed or stopped, while servers and network were undisturbed."""
     if story.counts["disturbed"] or story.counts["fault"]:
         return
     for id_, runs in story.runs.items():
@@ -257,7 +257,7 @@ def rescued_in_vain(story: Story, jobs: dict[int, JobRow], tables: Tables) -> It
 
 
 def stale_end(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
-    """Finished by a run that had lost the job."""
+    """The outcome that is stored is that of a run that had lost the job to a later one."""
     for job in jobs.values():
         runs = story.runs.get(job.id, [])
         if job.status in ("todo", "doing") or not runs:
@@ -269,7 +269,7 @@ def stale_end(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator
 
 
 def stale_begin(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
-    """Begun by a worker that had lost the job: a later claim had begun already."""
+    """A body began although a later claim of the same job had begun before it."""
     for id_, runs in story.runs.items():
         for earlier, later in itertools.pairwise(runs):
             if earlier.begun > later.begun:
@@ -277,7 +277,7 @@ def stale_begin(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterat
 
 
 def vanished(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
-    """A body that never ended in a process that was not killed."""
+    """A body began and never ended, in a process that nobody killed."""
     for id_, runs in story.runs.items():
         for run in runs:
             if run.ended == FAR:
@@ -288,7 +288,7 @@ def vanished(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[
 
 
 def overlap(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
-    """Two runs at a time within a lock.
+    """Two jobs of one lock ran at the same time.
 
     A run that was rescued counts until the same job runs again: what a worker that was taken for dead still does cannot be stopped.
     """
@@ -307,7 +307,7 @@ def overlap(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[s
 
 
 def inversion(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
-    """A job that began before another of its lock and priority, which had been acknowledged before it was asked for."""
+    """A job began before an earlier one of the same lock and priority. Earlier means: its ``defer`` had returned before the other was called."""
     groups: dict[tuple[str, int], list[tuple[float, Deferred]]] = defaultdict(list)
     for deferred in story.deferred.values():
         runs = story.runs.get(deferred.job)
@@ -324,7 +324,7 @@ def inversion(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator
 
 
 def queueing_lock(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
-    """Two jobs of one queueing lock that waited at the same time: the second was stored before the first was claimed."""
+    """Two jobs of one queueing lock waited at the same time."""
     by_lock: dict[str, list[Deferred]] = defaultdict(list)
     for deferred in story.deferred.values():
         if deferred.queueing_lock is not None:
@@ -343,14 +343,14 @@ def queueing_lock(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iter
 
 
 def stored_in_vain(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
-    """Stored though its transaction was rolled back."""
+    """A job is stored although the transaction that deferred it was rolled back."""
     for job in jobs.values():
         if job.key in story.rolled_back:
             yield f"job {job.id} ({job.key}) is stored, and its transaction was rolled back"
 
 
 def stored_twice(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
-    """Two jobs of one call of ``defer``."""
+    """One call of ``defer`` stored two jobs."""
     ids: dict[str, list[int]] = defaultdict(list)
     for job in jobs.values():
         if job.key is not None:
@@ -361,7 +361,7 @@ def stored_twice(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Itera
 
 
 def strange_errors(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
-    """What a call raised that is no exception of adjourn's, or not one that an outage explains."""
+    """A call raised an exception that is not adjourn's, or that no outage explains."""
     yield from story.strange
 
 
@@ -369,7 +369,7 @@ def strange_errors(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Ite
 
 
 def doubled_tick(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
-    """Two jobs of one tick."""
+    """One tick of a periodic task was deferred twice."""
     ticks: dict[tuple[str, int], list[int]] = defaultdict(list)
     for job in jobs.values():
         if job.task in PERIODIC and job.tick is not None:
@@ -380,7 +380,7 @@ def doubled_tick(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Itera
 
 
 def lost_tick(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
-    """A tick without a job while workers and servers were well."""
+    """A tick was not deferred although workers and servers were undisturbed."""
     if story.served is None:
         return
     first, last = story.served
@@ -393,7 +393,7 @@ def lost_tick(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator
 
 
 def sessions_left(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
-    """Sessions on the server after all processes had ended."""
+    """The server still had sessions of ours after all processes had ended."""
     yield from tables.sessions
 
 

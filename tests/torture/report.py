@@ -76,12 +76,7 @@ def scenarios_listed() -> str:
 
 def checks_listed() -> str:
     """Return the list of what is checked for the page."""
-    return "\n".join(f"* {name}: {_uncapitalised(check.__doc__)}" for name, check in CHECKS.items())
-
-
-def _uncapitalised(text: str | None) -> str:
-    sentence = " ".join((text or "").split("\n\n")[0].split())
-    return f"{sentence[:1].lower()}{sentence[1:]}"
+    return "\n".join(f"{name}\n: {' '.join((check.__doc__ or '').split())}\n" for name, check in CHECKS.items())
 
 
 def write(outcomes: dict[str, Outcome | Exception], page: Path = PAGE) -> None:

@@ -12,9 +12,11 @@ import pytest
 from adjourn._domain.outcomes import (
     MAX_MESSAGE,
     MAX_TRACEBACK,
+    Attempt,
     Ended,
     HandedBack,
     Outcome,
+    Result,
     Retried,
     dump_outcomes,
     error_entry,
@@ -25,13 +27,14 @@ from adjourn.retry import RetryDecision
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 JOB = Job(id=7, queue="default", task_name="task", claim=3, attempts=2)
+ATTEMPT = Attempt(3, 5, "one", NOW, NOW)
 
 
 def entry(error: BaseException) -> dict[str, Any]:
     try:
         raise error
     except BaseException as raised:
-        return dict(json.loads(error_entry(raised, JOB, NOW, NOW)))
+        return dict(json.loads(error_entry(raised, ATTEMPT)))
 
 
 def test_an_error_is_kept_with_its_type_message_traceback_and_times() -> None:
@@ -40,7 +43,7 @@ def test_an_error_is_kept_with_its_type_message_traceback_and_times() -> None:
     assert kept["message"] == "no such thing"
     assert "test_outcomes.py" in kept["traceback"]
     assert kept["started_at"] == kept["ended_at"] == NOW.isoformat()
-    assert kept["attempt"] == 3
+    assert (kept["attempt"], kept["worker_id"], kept["worker_name"]) == (3, 5, "one")
 
 
 def test_an_error_is_bounded_in_size_and_keeps_both_ends_of_its_traceback() -> None:
@@ -87,12 +90,25 @@ def test_outcomes_are_sent_in_the_order_of_their_ids_without_what_is_none() -> N
     assert (sent["ids"], sent["claims"], sent["statuses"]) == ("{6,7}", "{1,3}", '{"x","deleted"}')
     assert sent["errors"] == '{"said \\\\ \\"no\\"",null}'
     assert dump_outcomes([Ended(7, 3, None)])["errors"] is None
+    assert (sent["results"], sent["ttls"]) == (None, None)
     assert sent["back"] is not None
     assert json.loads(sent["back"]) == [
         {"id": 8, "claim": 2, "outcome": "handed_back"},
         {"id": 9, "claim": 1, "outcome": "retried", "error": '{"a": 1}', "retry_at": NOW.isoformat(), "priority": 0},
     ]
     assert set(dump_outcomes([]).values()) == {None}
+
+
+def test_results_are_sent_with_the_seconds_until_they_lapse() -> None:
+    results = [Result('{"a": "b"}', 3600, ATTEMPT), None, Result("null", None, ATTEMPT)]
+    sent = dump_outcomes([Ended(number, 1, "succeeded", None, result) for number, result in enumerate(results)])
+    assert sent["results"] == '{"{\\"a\\": \\"b\\"}",null,"null"}'
+    assert sent["ttls"] == "{3600,null,null}"
+
+
+def test_a_job_with_a_result_is_kept_whatever_jobs_are_deleted() -> None:
+    ended = Ended.with_result(JOB, Result("1", None, ATTEMPT))
+    assert (ended.id, ended.claim, ended.status, ended.error) == (7, 3, "succeeded", None)
 
 
 @pytest.mark.parametrize("delay", [datetime.timedelta(seconds=1), {"seconds": 1}, float("nan"), 1e300, True, "1"])

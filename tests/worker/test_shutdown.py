@@ -167,7 +167,7 @@ async def test_a_stop_is_bounded_though_the_database_is_gone(
         )
         release.set()
         worker.stop()
-        with pytest.raises(OutcomesNotStored, match="the outcomes of 1 jobs"):
+        with pytest.raises(OutcomesNotStored, match="the outcome of 1 job "):
             await running
     assert "could not unregister" in caplog.text
     assert await bench.status(job_id) == "doing"

@@ -326,7 +326,10 @@ async def test_a_worker_says_how_many_outcomes_it_could_not_store(
             release.set()
             await asyncio.sleep(0.1)
 
-    with pytest.raises(OutcomesNotStored, match="the outcomes of 2 jobs that have ended are not stored") as raised:
+    with pytest.raises(
+        OutcomesNotStored,
+        match="the outcomes of 2 jobs that have ended are not stored, because the database did not serve it",
+    ) as raised:
         await work_until_the_server_is_silent()
     assert raised.value.count == 2
     assert "2 of them once more, because their outcomes are not stored" in caplog.text

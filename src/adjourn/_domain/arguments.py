@@ -174,10 +174,9 @@ def dump_arguments(task_name: str, arguments: Mapping[str, Any], json_dumps: JSO
         If ``json_dumps`` does not return the text of a JSON object.
     """
     try:
-        text = _text(json_dumps(dict(arguments)))
+        text = dumped_text(json_dumps(dict(arguments)))
         is_object = isinstance(text, str) and text.lstrip().startswith("{")
-        # Text that Postgres refuses contains one of these marks, so other text needs no further check.
-        if is_object and (any(mark in text for mark in _MARKS) or not text.isascii()):
+        if is_object:
             check_storable(text)
     except Exception as error:  # the encoder may be the user's own
         name, reason = _culprit(arguments, json_dumps, error)
@@ -202,6 +201,9 @@ def check_storable(text: str) -> None:
     ValueError
         If it holds NaN or an infinity, a NUL character or half of a surrogate pair.
     """
+    # Text that Postgres refuses contains one of these marks, so other text needs no further check.
+    if text.isascii() and not any(mark in text for mark in _MARKS):
+        return
 
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} is not JSON compliant")
@@ -210,7 +212,8 @@ def check_storable(text: str) -> None:
         raise ValueError("it holds a NUL character or a lone surrogate; encode the value, for instance with base64")
 
 
-def _text(dumped: Any) -> Any:
+def dumped_text(dumped: Any) -> Any:
+    """Return what a ``json_dumps`` has made as text, if it is text or bytes of UTF-8."""
     # orjson, msgspec and others return bytes.
     return dumped.decode() if isinstance(dumped, bytes) else dumped
 
@@ -218,7 +221,7 @@ def _text(dumped: Any) -> Any:
 def _culprit(arguments: Mapping[str, Any], json_dumps: JSONDumps, error: Exception) -> tuple[str, Exception]:
     for name, value in arguments.items():
         try:
-            check_storable(_text(json_dumps({name: value})))
+            check_storable(dumped_text(json_dumps({name: value})))
         except Exception as reason:
             return name, reason
     return next(iter(arguments), ""), error

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
-def array_of_numbers(numbers: Iterable[int]) -> str:
-    """Return whole numbers as the text of an array."""
-    return "{" + ",".join(map(str, numbers)) + "}"
+def array_of_numbers(numbers: Iterable[float | None]) -> str:
+    """Return numbers, or None for null, as the text of an array."""
+    return "{" + ",".join(["null" if number is None else str(number) for number in numbers]) + "}"
 
 
 def array_of_words(words: Iterable[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import enum
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import attrs
 
@@ -86,6 +86,12 @@ class Job:
         When it was stored, last started and ended, by the database's clock.
     errors
         The errors of the failed attempts, oldest first; of more than ten, only the first and the last nine.
+    result
+        In lists, what the task returned; None if that is not stored (see ``has_result``), or was None.
+    has_result
+        In lists, whether a result is stored and has not lapsed.
+    result_expires_at
+        In lists, when the result lapses or has lapsed, by the database's clock; None if it never does, or none was stored.
     """
 
     id: int | None = None
@@ -108,6 +114,9 @@ class Job:
     started_at: datetime.datetime | None = None
     finished_at: datetime.datetime | None = None
     errors: tuple[JSONDict, ...] = ()
+    result: Any = None
+    has_result: bool = False
+    result_expires_at: datetime.datetime | None = None
 
     @classmethod
     def from_row(cls, row: Row, json_loads: JSONLoads = json.loads) -> Job:
@@ -118,9 +127,9 @@ class Job:
         row
             The columns by name.
         json_loads
-            The function that turns JSON text into the arguments.
+            The function that turns JSON text into the arguments and the result.
         """
-        errors = row.get("errors")
+        errors, result = row.get("errors"), row.get("result")
         return cls(
             id=row["id"],
             status=row.get("status"),
@@ -141,6 +150,9 @@ class Job:
             started_at=time_or_none(row["started_at"]),
             finished_at=time_or_none(row.get("finished_at")),
             errors=tuple(json.loads(errors)) if errors else (),
+            result=None if result is None else json_loads(result),
+            has_result=result is not None,
+            result_expires_at=time_or_none(row.get("result_expires_at")),
         )
 
     @classmethod
@@ -174,7 +186,7 @@ class Job:
             started_at=time_or_none(row["started_at"]),
         )
 
-    def evolve(self, **changes: Any) -> Job:
+    def evolve(self, **changes: Any) -> Self:
         """Return a copy with some attributes changed."""
         return attrs.evolve(self, **changes)
 
@@ -185,7 +197,8 @@ class Job:
     def log_context(self) -> JSONDict:
         """Return the fields of the job for log records."""
         context = self.asdict()
-        del context["worker_name"], context["overdue"]  # only lists have them
+        for name in ("worker_name", "overdue", "result", "has_result", "result_expires_at"):  # only lists have them
+            del context[name]
         for name in ("scheduled_at", "enqueued_at", "started_at", "finished_at"):
             context[name] = context[name] and context[name].isoformat()
         context["call_string"] = self.call_string
@@ -196,6 +209,23 @@ class Job:
         """The job as a call to show in messages, such as ``tasks.add[7](a=1, b=2)``."""
         arguments = ", ".join(f"{name}={_shown(value)}" for name, value in self.task_kwargs.items())
         return f"{self.task_name}[{self.id}]({arguments})"
+
+
+if TYPE_CHECKING:
+
+    @attrs.frozen(kw_only=True)
+    class StoredJob(Job):
+        """A job that is stored, and so has an id."""
+
+        id: int = 0  # never: type checkers want a default, because `Job` has one
+
+else:
+    StoredJob = Job
+
+
+def stored_job(job: Job) -> StoredJob:
+    """Return a job that is stored, so that type checkers know it."""
+    return cast("StoredJob", job)
 
 
 def _shown(value: Any) -> str:

@@ -28,6 +28,46 @@ Claim: TypeAlias = tuple[int, int]
 
 
 @attrs.frozen
+class Attempt:
+    """An attempt that has ended, as the error that is kept with the job tells of it.
+
+    Attributes
+    ----------
+    number
+        Which of the job's attempts it was, from 1.
+    worker_id, worker_name
+        The worker that made it.
+    started_at, ended_at
+        When it began and ended, by the worker's clock.
+    """
+
+    number: int
+    worker_id: int | None
+    worker_name: str | None
+    started_at: datetime.datetime
+    ended_at: datetime.datetime
+
+
+@attrs.frozen
+class Result:
+    """What a task has returned, to be stored.
+
+    Attributes
+    ----------
+    text
+        It as JSON.
+    ttl
+        Seconds until it lapses, None for never.
+    attempt
+        The attempt, in case that the database does not accept the result.
+    """
+
+    text: str
+    ttl: float | None
+    attempt: Attempt
+
+
+@attrs.frozen
 class Ended:
     """A job that has ended. A ``status`` of None deletes it."""
 
@@ -35,11 +75,17 @@ class Ended:
     claim: int
     status: str | None
     error: str | None = None
+    result: Result | None = None
 
     @classmethod
     def of(cls, job: Job, status: Status, delete: DeleteJobCondition, error: str | None = None) -> Ended:
         """Return the outcome of a job that ended."""
         return cls(_id(job), job.claim, None if delete.applies_to(status) else str(status), error)
+
+    @classmethod
+    def with_result(cls, job: Job, result: Result) -> Ended:
+        """Return the outcome of a job that has succeeded and has a result, for which it is kept."""
+        return cls(_id(job), job.claim, str(Status.SUCCEEDED), None, result)
 
 
 @attrs.frozen
@@ -157,13 +203,20 @@ def dump_outcomes(outcomes: Iterable[Outcome]) -> dict[str, str | None]:
     # Ascending ids, so that two transactions lock the same rows in the same order.
     in_order = sorted(outcomes, key=operator.attrgetter("id"))
     ended = [each for each in in_order if isinstance(each, Ended)]
-    parameters: dict[str, str | None] = dict.fromkeys(("ids", "claims", "statuses", "errors", "back"))
+    parameters: dict[str, str | None] = dict.fromkeys(
+        ("ids", "claims", "statuses", "errors", "results", "ttls", "back")
+    )
     if ended:
         parameters["ids"] = array_of_numbers([each.id for each in ended])
         parameters["claims"] = array_of_numbers([each.claim for each in ended])
         parameters["statuses"] = array_of_words([each.status or DELETED for each in ended])
         if any(each.error is not None for each in ended):
             parameters["errors"] = array_of_texts([each.error for each in ended])
+        if any(each.result is not None for each in ended):
+            parameters["results"] = array_of_texts(
+                [None if each.result is None else each.result.text for each in ended]
+            )
+            parameters["ttls"] = array_of_numbers([None if each.result is None else each.result.ttl for each in ended])
     if len(ended) < len(in_order):
         back = [each.row() for each in in_order if not isinstance(each, Ended)]
         parameters["back"] = json.dumps(back, allow_nan=False, separators=(",", ":"))
@@ -229,15 +282,17 @@ class Heartbeat:
     expired: bool
 
 
-def error_entry(error: BaseException, job: Job, started: datetime.datetime, ended: datetime.datetime) -> str:
+def error_entry(error: BaseException, attempt: Attempt) -> str:
     """Describe a failed attempt as the JSON that is kept with the job: bounded in size, and always storable."""
     entry: dict[str, Any] = {
         "exception": _described(lambda: f"{type(error).__module__}.{type(error).__qualname__}", "no name"),
         "message": _described(lambda: str(error), "no message")[:MAX_MESSAGE],
         "traceback": _shortened(_described(lambda: "".join(traceback.format_exception(error)), "no traceback")),
-        "attempt": job.attempts + 1,
-        "started_at": started.isoformat(),
-        "ended_at": ended.isoformat(),
+        "attempt": attempt.number,
+        "worker_id": attempt.worker_id,
+        "worker_name": attempt.worker_name,
+        "started_at": attempt.started_at.isoformat(),
+        "ended_at": attempt.ended_at.isoformat(),
     }
     return json.dumps(entry)
 

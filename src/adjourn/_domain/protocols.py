@@ -15,11 +15,12 @@ from typing import Any, Protocol, TypeVar
 
 from adjourn._domain.cron import Cron
 from adjourn._domain.jobs import Job
+from adjourn._domain.results import ResultRule
 from adjourn._domain.runs import AbortReason
 from adjourn._domain.schedules import DueTicks
 from adjourn._domain.ticks import Tick, TickOutcome
 from adjourn.exceptions import JobRetry
-from adjourn.types import JSONLoads, Parameters, PeriodicDefaults, Row, Statement
+from adjourn.types import JSONDumps, JSONLoads, Parameters, PeriodicDefaults, Row, Statement
 
 OptionsT_co = TypeVar("OptionsT_co", covariant=True)
 
@@ -82,6 +83,10 @@ class ConnectorLike(Protocol):
     @property
     def is_shared(self) -> bool:
         """Whether other programs may have its jobs as well."""
+
+    @property
+    def json_dumps(self) -> JSONDumps:
+        """The function that writes the results of jobs."""
 
     @property
     def json_loads(self) -> JSONLoads:
@@ -172,6 +177,10 @@ class TaskLike(Protocol):
         """Seconds that a run may take; None for the worker's."""
 
     @property
+    def result_rule(self) -> ResultRule:
+        """Whether and how the results of its jobs are stored."""
+
+    @property
     def retries_at_once(self) -> bool:
         """Whether failed jobs are retried without a wait, because ``retry`` is a number or True."""
 
@@ -184,6 +193,19 @@ class TaskLike(Protocol):
 
     def get_retry_exception(self, exception: BaseException, job: Job) -> JobRetry | None:
         """Return the exception that means to run the job again, or None if the job is to fail."""
+
+
+class TaskResolverLike(Protocol):
+    """Finds tasks that no app declares. `TaskResolver` is one."""
+
+    def may_know(self, name: str) -> bool:
+        """Return whether it is worth trying to load the task of this name."""
+
+    def find(self, job: Job) -> TaskLike | None:
+        """Return a job's task if it is loaded already. Does not block."""
+
+    def load(self, job: Job) -> TaskLike:
+        """Load a job's task. May block."""
 
 
 class PeriodicTaskLike(Protocol):
@@ -241,6 +263,12 @@ class AppLike(Protocol):
     def tasks(self) -> Mapping[str, TaskLike]:
         """The tasks by name and alias."""
 
+    def resolver_of(self, task_name: str) -> TaskResolverLike | None:
+        """Return what finds the task of this name, if it is not one of `tasks`."""
+
+    def may_know(self, task_name: str) -> bool:
+        """Return whether the task of this name is declared, or may be found."""
+
     @property
     def periodic_registry(self) -> PeriodicRegistryLike:
         """The periodic tasks."""
@@ -248,6 +276,14 @@ class AppLike(Protocol):
     @property
     def periodic_defaults(self) -> PeriodicDefaults:
         """The options of periodic tasks that do not set their own."""
+
+    @property
+    def store_results(self) -> bool:
+        """Whether the results of jobs are stored whose tasks do not say."""
+
+    @property
+    def result_ttl(self) -> float:
+        """Seconds after which results lapse whose tasks do not say; infinity for never."""
 
     def make_context(
         self,

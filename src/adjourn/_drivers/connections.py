@@ -29,16 +29,18 @@ class Kind:
     connectors: str
 
 
+ON_ENGINES: str = "adjourn.contrib.sqlalchemy.SQLAlchemyConnector"
+"""The connector that takes connections of every driver of SQLAlchemy's."""
+
 _PSYCOPG = "adjourn.PsycopgConnector"
-_ON_ENGINES = "adjourn.contrib.sqlalchemy.SQLAlchemyConnector"
 _PLAIN = Kind("psycopg", False, f"{_PSYCOPG} or adjourn.SyncPsycopgConnector")
 _PLAIN_PSYCOPG2 = Kind("psycopg2", False, "adjourn.Psycopg2Connector, or adjourn.AsyncPsycopg2Connector")
 _BLOCKING_ON_ENGINES = Kind(
     "sqlalchemy",
     False,
-    f"{_ON_ENGINES}, or the SQLAlchemyPsycopgConnector or SQLAlchemyPsycopg2Connector beside it",
+    f"{ON_ENGINES}, or the SQLAlchemyPsycopgConnector or SQLAlchemyPsycopg2Connector beside it",
 )
-_AWAITED_ON_ENGINES = Kind("sqlalchemy", True, _ON_ENGINES)
+_AWAITED_ON_ENGINES = Kind("sqlalchemy", True, f"{ON_ENGINES}, or {_PSYCOPG} if the engine is on psycopg")
 
 _KINDS = {
     "psycopg.Connection": _PLAIN,
@@ -50,8 +52,8 @@ _KINDS = {
     "sqlalchemy.ext.asyncio.engine.AsyncConnection": _AWAITED_ON_ENGINES,
     "sqlalchemy.ext.asyncio.session.AsyncSession": _AWAITED_ON_ENGINES,
     "sqlalchemy.ext.asyncio.scoping.async_scoped_session": _AWAITED_ON_ENGINES,
-    "asyncpg.connection.Connection": Kind("asyncpg", True, _ON_ENGINES),
-    "asyncpg.pool.PoolConnectionProxy": Kind("asyncpg", True, _ON_ENGINES),
+    "asyncpg.connection.Connection": Kind("asyncpg", True, ON_ENGINES),
+    "asyncpg.pool.PoolConnectionProxy": Kind("asyncpg", True, ON_ENGINES),
 }
 
 
@@ -64,6 +66,12 @@ def kind_of(connection: Any) -> Kind | None:
         if kind := _KINDS.get(f"{each.__module__}.{each.__qualname__}"):
             return kind
     return None
+
+
+def is_of_sqlalchemy(connection: Any, *, is_blocking: bool) -> bool:
+    """Return whether this is a connection or a session of SQLAlchemy's that blocks, or else one that is awaited."""
+    kind = kind_of(connection)
+    return kind is not None and kind.driver == "sqlalchemy" and kind.is_awaited is not is_blocking
 
 
 def remedy(connection: Any, taken: str, drivers: set[str], *, is_blocking: bool) -> str:
@@ -83,18 +91,20 @@ def remedy(connection: Any, taken: str, drivers: set[str], *, is_blocking: bool)
     kind = kind_of(connection)
     if kind is None:
         return f"Pass {taken}, or give the app the connector of the driver that the connection is from."
-    if kind.driver in drivers and not kind.is_awaited:
+    # Every connector takes SQLAlchemy's, but psycopg2's takes none that are awaited.
+    is_taken = kind.driver in drivers or (kind.driver == "sqlalchemy" and kind.is_awaited == is_blocking)
+    if is_taken and not kind.is_awaited:
         if is_wrapper(connection):
             return (
                 "Use Django's connection in synchronous code, with the form of the call without `_async`: it belongs "
                 "to its thread."
             )
-        return "With this connection use the blocking form of the call, the one without `_async`."
-    if kind.driver in drivers:
+        return "With this connection use the blocking form of the call, the one without `_async`, such as `defer`."
+    if is_taken:
         # On a synchronous connector the `_async` form always raises, so name connectors on which it works.
         return (
-            "With this connection await the form of the call that ends in `_async`, on an asynchronous connector: "
-            f"{kind.connectors}."
+            "With this connection await the form of the call that ends in `_async`, such as `defer_async`, on an "
+            f"asynchronous connector: {kind.connectors}."
         )
     form = "await the form of the call that ends in `_async`" if kind.is_awaited else "use the one without `_async`"
     # Calls of both colours accept psycopg2's connections.

@@ -12,7 +12,7 @@ import attrs
 from adjourn import sql
 from adjourn._memory.rules import due_at, first_hold, stored_json, taken_queueing_lock, wake, wake_for
 from adjourn._memory.tables import JobRow, Tables
-from adjourn.sql.constants import HEADS
+from adjourn.sql.constants import HEADS, Hold
 from adjourn.types import Row
 
 Answer = Callable[..., list[Row]]
@@ -47,7 +47,8 @@ def defer_job(
     """Store a new job without a queueing lock."""
     at = due_at(tables, scheduled_at, schedule_in)
     id_ = add_job(tables, queue, task_name, priority, lock, None, stored_json(args), at)
-    return [{"id": id_, "woken": "" if _announce(tables, [queue], [at], own_transaction) else None}]
+    woken = "" if _announce(tables, [queue], [at], own_transaction) else None
+    return [{"id": id_, "enqueued_at": tables.now, "woken": woken}]
 
 
 def add_job(
@@ -95,12 +96,12 @@ def defer_jobs(
 ) -> list[Row]:
     """Store new jobs, all or none; if a queueing lock is taken, name it."""
     if (taken := taken_queueing_lock(tables, queueing_locks)) is not None:
-        return [{"id": None, "taken": taken}]
+        return [{"id": None, "taken": taken, "enqueued_at": tables.now}]
     stored = [stored_json(text) for text in args]
     delays = [None] * len(stored) if schedule_in is None else schedule_in
     due = [due_at(tables, *times) for times in zip(scheduled_at, delays, strict=True)]
     columns = zip(queues, task_names, priorities, locks, queueing_locks, stored, due, strict=True)
-    rows: list[Row] = [{"id": add_job(tables, *values), "taken": None} for values in columns]
+    rows: list[Row] = [{"id": add_job(tables, *values), "taken": None, "enqueued_at": tables.now} for values in columns]
     _announce(tables, queues, due, own_transaction)
     return rows
 
@@ -133,7 +134,8 @@ def defer_batch(
     columns = (queues, task_names, priorities, locks, queueing_locks, args, scheduled_at, schedule_in)
     values = [[None] * count if column is None else json.loads(column) for column in columns]
     rows = ANSWERS["defer_jobs"](tables, **dict(zip(_COLUMNS, values, strict=True)), own_transaction=own_transaction)
-    return [{"ids": json.dumps([row["id"] for row in rows]), "taken": rows[0]["taken"]}]
+    ids = json.dumps([row["id"] for row in rows])
+    return [{"ids": ids, "taken": rows[0]["taken"], "enqueued_at": tables.now}]
 
 
 _COLUMNS = ("queues", "task_names", "priorities", "locks", "queueing_locks", "args", "scheduled_at", "schedule_in")
@@ -205,6 +207,8 @@ def retry_job_by_id(
             waiting_queueing_lock=None,
             finished_as=None,
             finished_at=None,
+            result=None,
+            result_expires_at=None,
         )
     else:
         was_running = old.worker_id is not None
@@ -221,6 +225,33 @@ def retry_job_by_id(
             tables.headless.add(old.lock)
     wake(tables, always=True)
     return [{"found": True}]
+
+
+@answers
+def retry_jobs(tables: Tables, *, ids: Sequence[int], statuses: Sequence[str]) -> list[Row]:
+    """Run those of these jobs again that have one of these statuses."""
+    chosen = []
+    for id_ in sorted(set(ids)):
+        job = tables.jobs.get(id_) or tables.finished.get(id_)
+        if job is not None and job.status in statuses and (job.status != "todo" or _is_early(tables, job)):
+            chosen.append(id_)
+    for id_ in chosen:
+        nothing: Row = {"retry_at": None, "priority": None, "queue": None, "relock": False, "lock": None}
+        retry_job_by_id(tables, job_id=id_, **nothing)
+    return [{"id": id_} for id_ in chosen]
+
+
+def _is_early(tables: Tables, job: JobRow) -> bool:
+    return job.hold == Hold.SCHEDULED and job.scheduled_at is not None and job.scheduled_at > tables.now
+
+
+@answers
+def delete_finished(tables: Tables, *, ids: Sequence[int]) -> list[Row]:
+    """Delete those of these jobs that have ended."""
+    gone = [id_ for id_ in sorted(set(ids)) if id_ in tables.finished]
+    for id_ in gone:
+        del tables.finished[id_]
+    return [{"id": id_} for id_ in gone]
 
 
 @answers
@@ -249,11 +280,24 @@ def delete_old_jobs(
         if id_ > after_id and job.finished_at is not None and job.finished_at < before
     ][:limit]
     gone = [
-        id_ for id_ in old if tables.finished[id_].status in statuses and queue in (None, tables.finished[id_].queue)
+        id_
+        for id_ in old
+        if (job := tables.finished[id_]).status in statuses
+        and queue in (None, job.queue)
+        and (job.result_expires_at is None or job.result_expires_at <= tables.now)
     ]
     for id_ in gone:
         del tables.finished[id_]
     return [{"deleted": len(gone), "last_id": old[-1] if len(old) == limit else None}]
+
+
+@answers
+def clear_results(tables: Tables, *, limit: int) -> list[Row]:
+    """Clear ``limit`` results that have lapsed."""
+    lapsed = [job for job in tables.finished.values() if job.result is not None and job.has_lapsed(tables.now)][:limit]
+    for job in lapsed:
+        tables.finished[job.id] = attrs.evolve(job, result=None)
+    return [{"cleared": len(lapsed)}]
 
 
 # Reading jobs
@@ -358,7 +402,7 @@ def get_stalled_jobs(tables: Tables, *, seconds: float, queue: str | None, task_
 
 
 def _with_worker(tables: Tables, job: JobRow) -> Row:
-    columns = job.columns()
+    columns = job.columns(tables.now)
     worker = tables.workers.get(job.worker_id or 0) if columns["status"] == "doing" else None
     is_overdue = worker is not None and job.id in worker.overdue
     return {**columns, "worker_name": worker and worker.name, "overdue": is_overdue}

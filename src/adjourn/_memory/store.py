@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from adjourn import exceptions
-from adjourn._memory import schedule_statements, worker_statements  # noqa: F401 - they register statements
+from adjourn._memory import kit_statements, schedule_statements, worker_statements  # noqa: F401 - they register statements
 from adjourn._memory.events import Event, events_between
 from adjourn._memory.statements import ANSWERS
 from adjourn._memory.tables import Tables
@@ -78,7 +78,7 @@ class MemoryStore:
     def rows(self) -> list[Row]:
         """Return all jobs as lists of jobs show them, in the order of their ids."""
         with self._lock:
-            return [job.columns() for job in self._tables.all_jobs()]
+            return [job.columns(self.now()) for job in self._tables.all_jobs()]
 
     def events(self) -> dict[int, list[Event]]:
         """Return what has happened to each job, in order, by the job's id."""

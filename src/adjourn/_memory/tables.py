@@ -42,6 +42,8 @@ class JobRow:
     errors: tuple[str, ...] = ()
     finished_as: str | None = None
     finished_at: datetime.datetime | None = None
+    result: str | None = None
+    result_expires_at: datetime.datetime | None = None
 
     @property
     def status(self) -> str:
@@ -55,8 +57,12 @@ class JobRow:
         """The sort key of jobs: higher priorities first, then older jobs."""
         return (-self.priority, self.id)
 
-    def columns(self) -> Row:
-        """Return the row as lists of jobs show it."""
+    def has_lapsed(self, now: datetime.datetime) -> bool:
+        """Return whether it has no result, or one that has lapsed."""
+        return self.result is None or (self.result_expires_at is not None and self.result_expires_at <= now)
+
+    def columns(self, now: datetime.datetime) -> Row:
+        """Return the row as lists of jobs show it at this time."""
         return {
             "id": self.id,
             "queue": self.queue,
@@ -75,6 +81,8 @@ class JobRow:
             "errors": f"[{', '.join(self.errors)}]" if self.errors else None,
             "status": self.status,
             "finished_at": self.finished_at,
+            "result": None if self.has_lapsed(now) else self.result,
+            "result_expires_at": self.result_expires_at,
         }
 
 

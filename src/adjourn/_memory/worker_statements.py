@@ -33,6 +33,8 @@ CLAIMED = (
     *("abort_requested", "enqueued_at", "started_at"),
 )
 """The columns of a claimed job that are returned to the worker."""
+OUTCOME: tuple[str, ...] = ("id", "claim", "status", "error", "result", "ttl")
+"""The columns of an outcome that a worker sends."""
 
 
 @answers
@@ -135,6 +137,8 @@ def exchange(
     claims: str | None,
     statuses: str | None,
     errors: str | None,
+    results: str | None,
+    ttls: str | None,
     back: str | None,
     limit: int,
     queues: str | None,
@@ -149,8 +153,8 @@ def exchange(
     called: bool,
 ) -> list[Row]:
     """Store the outcomes of jobs, and claim the next jobs."""
-    names, columns = ("id", "claim", "status", "error"), map(_elements, (ids, claims, statuses, errors))
-    rows = [dict(zip(names, row, strict=True)) for row in itertools.zip_longest(*columns)]
+    columns = map(_elements, (ids, claims, statuses, errors, results, ttls))
+    rows = [dict(zip(OUTCOME, row, strict=True)) for row in itertools.zip_longest(*columns)]
     ended = [_read(row) for row in rows]
     returned = [_read(row) for row in json.loads(back or "[]")]
     put_back, freed = _put_back(tables, worker_id, returned)
@@ -158,7 +162,15 @@ def exchange(
     for row in ended:
         if job := _held(tables, worker_id, row["id"], row["claim"]):
             status = None if row["status"] == DELETED else row["status"]
-            tables.finish(job, status, row.get("error"), attempts=job.attempts + 1)
+            lapses = None if row["ttl"] is None else tables.now + datetime.timedelta(seconds=row["ttl"])
+            tables.finish(
+                job,
+                status,
+                row["error"],
+                attempts=job.attempts + 1,
+                result=row["result"],
+                result_expires_at=lapses,
+            )
             stored.add(job.id)
             freed += [job.lock] if job.lock is not None else []
     ready = {*put_back, *(job.id for job in promote(tables, freed))}
@@ -198,8 +210,8 @@ def _elements(array: str | None) -> list[Any]:
 
 
 def _read(row: Row) -> Row:
-    """Return one outcome as columns, with the error as it is stored."""
-    return {**row, "error": stored_json(row["error"])} if row.get("error") is not None else row
+    """Return one outcome as columns, with its JSON as it is stored."""
+    return row | {name: stored_json(row[name]) for name in ("error", "result") if row.get(name) is not None}
 
 
 def _put_back(tables: Tables, worker_id: int, told: Sequence[Row]) -> tuple[list[int], list[str]]:
@@ -462,7 +474,8 @@ def rescue(tables: Tables, *, max_losses: int, grace: float) -> list[Row]:
     jobs = tables.of_worker(dead)
     failing = [job for job in jobs if not job.claimed_ahead and job.losses + 1 >= max_losses]
     for job in failing:
-        tables.finish(job, "failed", _worker_lost(job, tables.now), attempts=job.attempts + 1, losses=job.losses + 1)
+        lost = _worker_lost(job, tables.workers[job.worker_id or 0], tables.now)
+        tables.finish(job, "failed", lost, attempts=job.attempts + 1, losses=job.losses + 1)
     promote(tables, [job.lock for job in failing if job.lock is not None])
     rescued = [job for job in jobs if job.id in tables.jobs]
     for job in rescued:
@@ -478,11 +491,13 @@ def rescue(tables: Tables, *, max_losses: int, grace: float) -> list[Row]:
     return [{"rescued": len(rescued), "failed": len(failing)}]
 
 
-def _worker_lost(job: JobRow, now: datetime.datetime) -> str:
+def _worker_lost(job: JobRow, worker: WorkerRow, now: datetime.datetime) -> str:
     entry = {
-        "exception": "WorkerLost",
+        "exception": "adjourn.exceptions.WorkerLost",
         "message": f"the worker was lost {job.losses + 1} times while it ran this job",
         "attempt": job.attempts + 1,
+        "worker_id": worker.id,
+        "worker_name": worker.name,
         "started_at": job.started_at and job.started_at.isoformat(),
         "ended_at": now.isoformat(),
     }

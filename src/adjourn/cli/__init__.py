@@ -1,5 +1,7 @@
 """The command ``adjourn``: one module for each command, `flags` for their flags, `logs` for their log records, `exits`
 for its exit codes.
+
+The commands of frameworks are made of it as well: they bring an app along, so there is no ``--app``.
 """
 
 from __future__ import annotations
@@ -9,54 +11,81 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import adjourn
 from adjourn._runtime.signals import end_on
-from adjourn.cli import defer, demo, flags, healthchecks, logs, migration, schema, shell, worker
+from adjourn.app import App
+from adjourn.cli import (
+    defer,
+    demo,
+    flags,
+    healthchecks,
+    logs,
+    migrate_code,
+    migrate_from_procrastinate,
+    schema,
+    shell,
+    worker,
+)
 from adjourn.cli.exits import Exit, code_of, described
 from adjourn.exceptions import AdjournException, MissingApp
 
 logger: logging.Logger = logging.getLogger(__name__)
 
-COMMANDS = (worker, defer, schema, healthchecks, shell, migration, demo)
+COMMANDS_OF_APPS = (worker, defer, schema, healthchecks, shell, migrate_from_procrastinate)
+"""The commands that work with an app."""
+COMMANDS = (*COMMANDS_OF_APPS, migrate_code, demo)
 EPILOG = f"""\
-`adjourn COMMAND --help` explains a command. The options above can also be given after the command.
+`{{prog}} COMMAND --help` explains a command. The options above can also be given after the command.
 
 {described()}
 """
 
 
-def make_parser() -> flags.Parser:
-    """Return the parser of the whole command line."""
-    parser = flags.Parser(
-        prog="adjourn",
-        description="A PostgreSQL task queue for Python.",
-        epilog=EPILOG,
-    )
+def make_parser(
+    prog: str = "adjourn", *, app: Callable[[], App] | None = None, kind: type[flags.Parser] = flags.Parser
+) -> flags.Parser:
+    """Return the parser of the whole command line.
+
+    Parameters
+    ----------
+    prog
+        What the user has typed before the arguments.
+    app
+        Returns the app that all commands work with; None if the command line names it.
+    kind
+        The class of the parser, which says what becomes of an invalid command line.
+    """
+    parser = kind(prog=prog, description="A PostgreSQL task queue for Python.", epilog=EPILOG.format(prog=prog))
     parser.add_argument("-V", "--version", action="version", version=f"adjourn {adjourn.__version__}")
-    _add_global_flags(parser)
+    _add_global_flags(parser, names_app=app is None)
+    if app is not None:
+        parser.set_defaults(given_app=app)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in COMMANDS:
+    for command in COMMANDS if app is None else COMMANDS_OF_APPS:
         command.add_parser(commands)
     for each in commands.choices.values():
         # Accept them after the command as well, because many people put them there.
-        _add_global_flags(each, hidden=True)
+        _add_global_flags(each, names_app=app is None, hidden=True)
     return parser
 
 
-def _add_global_flags(parser: flags.Parser, *, hidden: bool = False) -> None:
+def _add_global_flags(parser: flags.Parser, *, names_app: bool, hidden: bool = False) -> None:
     def told(text: str) -> str:
         return argparse.SUPPRESS if hidden else text
 
-    parser.add_flag(
-        # After `worker`, -a has another meaning.
-        *([] if "-a" in parser.names else ["-a"]),
-        "--app",
-        variable="APP",
-        metavar="PATH",
-        help=told("where to import the app from, such as package.module.app; the current directory is searched, too"),
-    )
+    if names_app:
+        parser.add_flag(
+            # After `worker`, -a has another meaning.
+            *([] if "-a" in parser.names else ["-a"]),
+            "--app",
+            variable="APP",
+            metavar="PATH",
+            help=told(
+                "where to import the app from, such as package.module.app; the current directory is searched, too"
+            ),
+        )
     parser.add_flag(
         "-v",
         "--verbose",
@@ -91,18 +120,32 @@ def _add_global_flags(parser: flags.Parser, *, hidden: bool = False) -> None:
     )
 
 
-def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+def parse(arguments: Sequence[str] | None = None, parser: flags.Parser | None = None) -> argparse.Namespace:
     """Read the command line and the environment; if they are invalid, the program ends with exit code 2.
 
     Parameters
     ----------
     arguments
         The command line without the program's name; None for that of this process.
+    parser
+        The parser; None for that of the command ``adjourn``.
     """
-    parser = make_parser()
+    parser = make_parser() if parser is None else parser
     options = parser.parse_args(arguments)
     options.parser.read_environment(options, os.environ)
     return options
+
+
+def configure_logs(options: argparse.Namespace) -> None:
+    """Send log records to stderr, as the options say; if they are invalid, the program ends with exit code 2."""
+    try:
+        logs.configure(
+            getattr(options, "log_level", "DEBUG" if getattr(options, "verbose", 0) else "INFO"),
+            getattr(options, "log_format", logs.DEFAULT_FORMAT),
+            getattr(options, "log_format_style", "%"),
+        )
+    except ValueError as error:
+        options.parser.error(f"--log-format: {error}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -115,14 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     end_on(signal.SIGTERM)
     options = parse(arguments)
-    try:
-        logs.configure(
-            getattr(options, "log_level", "DEBUG" if getattr(options, "verbose", 0) else "INFO"),
-            getattr(options, "log_format", logs.DEFAULT_FORMAT),
-            getattr(options, "log_format_style", "%"),
-        )
-    except ValueError as error:
-        options.parser.error(f"--log-format: {error}")
+    configure_logs(options)
     try:
         return run(options)
     except MissingApp as error:

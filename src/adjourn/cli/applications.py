@@ -14,7 +14,8 @@ from adjourn.exceptions import LoadFromPathError, MissingApp
 
 
 def load(options: argparse.Namespace) -> App:
-    """Import the app that ``--app`` names, also from the current directory.
+    """Return the app that a framework has brought along, or import the one that ``--app`` names, also from the current
+    directory.
 
     Raises
     ------
@@ -25,6 +26,9 @@ def load(options: argparse.Namespace) -> App:
     """
     if not is_named(options):
         raise MissingApp()
+    if hasattr(options, "given_app"):
+        app: App = options.given_app()
+        return app
     # A console script has its own directory on the path instead of the user's. Python's safe-path mode forbids both.
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path and not sys.flags.safe_path:
@@ -34,7 +38,7 @@ def load(options: argparse.Namespace) -> App:
 
 
 def load_with_tasks(options: argparse.Namespace) -> App:
-    """Import the app that ``--app`` names, and the modules that declare its tasks.
+    """Return the app as `load` does, and import the modules that declare its tasks.
 
     Raises
     ------
@@ -44,7 +48,7 @@ def load_with_tasks(options: argparse.Namespace) -> App:
         If there is no such app or module, or it raises; the message then names the error, the file and the line.
     """
     app = load(options)
-    with _telling_where(f"import_paths of {options.app}"):
+    with _telling_where(f"import_paths of {getattr(options, 'app', 'the app')}"):
         app.perform_import_paths()
     return app
 
@@ -66,5 +70,5 @@ def _telling_where(what: str) -> Iterator[None]:
 
 
 def is_named(options: argparse.Namespace) -> bool:
-    """Return whether the command line or the environment names an app."""
-    return bool(getattr(options, "app", ""))
+    """Return whether there is an app: a framework's, or one that the command line or the environment names."""
+    return hasattr(options, "given_app") or bool(getattr(options, "app", ""))

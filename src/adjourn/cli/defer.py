@@ -17,6 +17,7 @@ logger: logging.Logger = logging.getLogger(__name__)
 
 TIMES = frozenset({"schedule_at", "schedule_in"})
 """Options of which a job may have at most one."""
+HELP = "store a job"
 DESCRIPTION = """\
 Store a job for a task, for a worker to run, and print the job's id.
 
@@ -26,7 +27,7 @@ A flag overrides its environment variable, which overrides the options that the 
 
 def add_parser(commands: Any) -> None:
     """Add the command."""
-    parser: flags.Parser = commands.add_parser("defer", help="store a job", description=DESCRIPTION)
+    parser: flags.Parser = commands.add_parser("defer", help=HELP, description=DESCRIPTION)
     parser.set_defaults(run=run, parser=parser)
     parser.spellings["name"] = "TASK"
     parser.add_argument("task", metavar="TASK", help="the task's name, such as package.module.function")

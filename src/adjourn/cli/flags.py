@@ -199,6 +199,10 @@ class Parser(argparse.ArgumentParser):
         if found := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message):
             meant = closest(found[1], re.findall(r"[\w-]+", found[2]))
             message += "" if meant is None else f"; did you mean {meant!r}?"
+        self.end(message)
+
+    def end(self, message: str) -> NoReturn:
+        """End the program because of an invalid command line."""
         super().error(message)
 
     def read_environment(self, options: argparse.Namespace, environment: Mapping[str, str]) -> None:

@@ -7,12 +7,14 @@ from typing import Any
 
 from adjourn.cli import applications, flags
 
+HELP = "check the app, its database and its schema"
+
 
 def add_parser(commands: Any) -> None:
     """Add the command."""
     parser: flags.Parser = commands.add_parser(
         "healthchecks",
-        help="check the app, its database and its schema",
+        help=HELP,
         description="Check that the app can be imported, that its database can be reached, that the database has the "
         "schema that this version needs, and that jobs can be stored and run: that is tried, in a transaction that is rolled "
         "back. Exits with 1 at the first check that fails, and says why.",

@@ -12,12 +12,14 @@ from adjourn.cli import applications, flags
 from adjourn.manager import SchemaManager
 from adjourn.schema import ROLES, grants
 
+HELP = "apply or show the database schema"
+
 
 def add_parser(commands: Any) -> None:
     """Add the command."""
     parser: flags.Parser = commands.add_parser(
         "schema",
-        help="apply or show the database schema",
+        help=HELP,
         description="Apply or show the tables that adjourn needs in the app's database.",
     )
     parser.set_defaults(run=run, parser=parser)

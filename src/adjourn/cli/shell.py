@@ -14,7 +14,7 @@ from adjourn._domain.spelling import hint
 from adjourn.app import App
 from adjourn.cli import applications, flags
 from adjourn.exceptions import AdjournException
-from adjourn.jobs import Status
+from adjourn.jobs import JobCounts, Status
 from adjourn.types import Row
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ USAGES = {
 }
 """The arguments of each command, and what it does."""
 
+HELP = "look at jobs, retry, cancel and abort them"
 DESCRIPTION = """\
 Look at jobs; retry, cancel or abort them. With COMMAND, the shell runs that one command and exits. Without, it asks for
 commands until `exit` or the end of the input.
@@ -72,7 +73,7 @@ def add_parser(commands: Any) -> None:
     width = max(len(usage) for usage, _ in _usages())
     parser: flags.Parser = commands.add_parser(
         "shell",
-        help="look at jobs, retry, cancel and abort them",
+        help=HELP,
         description=DESCRIPTION,
         epilog=EPILOG.format(
             commands="\n".join(f"  {usage:{width}}  {text}" for usage, text in _usages()),
@@ -209,7 +210,7 @@ class Shell(cmd.Cmd):
     def on_list_schedules(self, words: list[str]) -> None:
         """List the known schedules, and this app's schedules that never ran."""
         _filters(words, ())
-        rows = self._app.job_manager.list_schedules()
+        rows: list[Row] = list(self._app.job_manager.list_schedules())
         known = {(row["task_name"], row["periodic_id"]) for row in rows}
         rows += [row for row in self._declared() if (row["task_name"], row["periodic_id"]) not in known]
         self._screen.schedules(sorted(rows, key=lambda row: (row["task_name"], row["periodic_id"])))
@@ -244,7 +245,7 @@ class Shell(cmd.Cmd):
 
     # Shared code
 
-    def _counts(self, method: Callable[..., list[Row]], words: list[str]) -> None:
+    def _counts(self, method: Callable[..., list[JobCounts]], words: list[str]) -> None:
         given = _filters(words, (*COUNT_FILTERS, *PAGING))
         limit, after = given.pop("limit", DEFAULT_LIMIT), given.pop("after", "")
         # The database sorts names differently from Python: search for the name instead of comparing.

@@ -14,6 +14,7 @@ from adjourn.cli import applications, flags
 from adjourn.exceptions import InvalidOption
 from adjourn.worker.options import Options, checked_options
 
+HELP = "run jobs until stopped"
 DESCRIPTION = """\
 Run the app's jobs in this process until it is stopped.
 
@@ -27,7 +28,7 @@ A flag overrides its environment variable, which overrides the app's worker_defa
 
 def add_parser(commands: Any) -> None:
     """Add the command."""
-    parser: flags.Parser = commands.add_parser("worker", help="run jobs until stopped", description=DESCRIPTION)
+    parser: flags.Parser = commands.add_parser("worker", help=HELP, description=DESCRIPTION)
     parser.set_defaults(run=run, parser=parser)
     for field in attrs.fields(Options):
         option = option_of(field)

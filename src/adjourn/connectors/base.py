@@ -17,6 +17,7 @@ from adjourn._sync.connectors.contract import SyncSession
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 __all__ = [
+    "LISTEN_TIMEOUT",
     "AsyncSession",
     "BaseAsyncConnector",
     "BaseConnector",
@@ -55,10 +56,13 @@ class BaseConnector(abc.ABC):
         Whether other programs may have its jobs as well. If not, a job whose task a worker does not know fails at once.
     json_dumps, json_loads
         Functions that turn the arguments of jobs into JSON text and back.
+    applies_schema
+        What applies the schema to its database, for messages.
     """
 
     needs_opening: bool = True
     is_shared: bool = True
+    applies_schema: str = "`adjourn --app=... schema --apply`, or app.schema_manager.apply_schema()"
     json_dumps: JSONDumps
     json_loads: JSONLoads
 
@@ -243,7 +247,15 @@ class BaseConnector(abc.ABC):
 
     def execute_query_all(self, query: str, /, **arguments: Any) -> list[Row]:
         """Execute a query, blocking, and return its rows. See `execute_query_all_async`."""
-        return self.execute(Statement("query", query), arguments or None)
+        return self.execute(Statement("query", query), self._json(arguments))
+
+    def execute_query_one_with_connection(self, connection: Any, query: str, /, **arguments: Any) -> Row:
+        """Execute a query, blocking, on the caller's own connection. See `execute_query_one_async`."""
+        return _first(self.execute_query_all_with_connection(connection, query, **arguments))
+
+    def execute_query_all_with_connection(self, connection: Any, query: str, /, **arguments: Any) -> list[Row]:
+        """Execute a query, blocking, on the caller's own connection. See `execute_query_all_async`."""
+        return self.execute(Statement("query", query), self._json(arguments), connection=connection)
 
     async def execute_query_async(self, query: str, /, **arguments: Any) -> None:
         """Execute a query on the connection that adjourn uses.
@@ -253,7 +265,7 @@ class BaseConnector(abc.ABC):
         query
             SQL text with ``%(name)s`` where a value goes. If there are arguments, double all other percent signs.
         **arguments
-            The values, by name.
+            The values, by name. A dictionary is sent as JSON text: write ``%(name)s::jsonb`` where Postgres cannot know.
 
         Raises
         ------
@@ -276,7 +288,26 @@ class BaseConnector(abc.ABC):
 
     async def execute_query_all_async(self, query: str, /, **arguments: Any) -> list[Row]:
         """Execute a query and return its rows, an empty list where it returns none. See `execute_query_async`."""
-        return await self.execute_async(Statement("query", query), arguments or None)
+        return await self.execute_async(Statement("query", query), self._json(arguments))
+
+    async def execute_query_one_async_with_connection(self, connection: Any, query: str, /, **arguments: Any) -> Row:
+        """Execute a query on the caller's own connection. See `execute_query_one_async`."""
+        return _first(await self.execute_query_all_async_with_connection(connection, query, **arguments))
+
+    async def execute_query_all_async_with_connection(
+        self, connection: Any, query: str, /, **arguments: Any
+    ) -> list[Row]:
+        """Execute a query on the caller's own connection. See `execute_query_all_async`."""
+        return await self.execute_async(Statement("query", query), self._json(arguments), connection=connection)
+
+    def _json(self, arguments: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the values, with dictionaries as JSON text; None if there are none."""
+        return {name: self._jsonified(value) for name, value in arguments.items()} or None
+
+    def _jsonified(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return self.json_dumps(value)
+        return type(value)(map(self._jsonified, value)) if type(value) in (list, tuple) else value
 
 
 def _first(rows: list[Row]) -> Row:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from adjourn._async.connectors.memory import AsyncInMemoryHalf
+from adjourn._compat.moved import IN_MEMORY, no_attribute
 from adjourn._dispatch.dispatcher import Dispatcher
 from adjourn._domain.spelling import suggests_names
 from adjourn._memory.store import MemoryStore
@@ -205,3 +206,8 @@ class InMemoryConnector(AsynchronousConnector):
         """Wait until running calls have ended, and close. Jobs stay as they are."""
         await super().close_async()
         self.states.append("closed_async")
+
+    if not TYPE_CHECKING:  # names of Procrastinate, which type checkers report
+
+        def __getattr__(self, name: str) -> NoReturn:
+            no_attribute(self, name, IN_MEMORY)

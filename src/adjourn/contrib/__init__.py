@@ -6,11 +6,25 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from adjourn.contrib import procrastinate as procrastinate
+    from adjourn.contrib import aiopg as aiopg
+    from adjourn.contrib import click as click
+    from adjourn.contrib import django as django
+    from adjourn.contrib import fastapi as fastapi
+    from adjourn.contrib import flask as flask
     from adjourn.contrib import psycopg2 as psycopg2
     from adjourn.contrib import sqlalchemy as sqlalchemy
+    from adjourn.contrib import starlette as starlette
 
-_MODULES = ("procrastinate", "psycopg2", "sqlalchemy")
+_MODULES = (
+    "aiopg",
+    "click",
+    "django",
+    "fastapi",
+    "flask",
+    "psycopg2",
+    "sqlalchemy",
+    "starlette",
+)
 
 
 def __getattr__(name: str) -> Any:

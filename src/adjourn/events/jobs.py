@@ -107,9 +107,12 @@ class TaskAwaited(JobEvent):
     ----------
     timeout
         Seconds after which the job fails.
+    reason
+        Why a resolver (`App.add_task_resolver`) did not find the task; None if there was none to ask.
     """
 
     timeout: float
+    reason: BaseException | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -293,6 +296,10 @@ class OutcomeReduced(Event):
 
 class ErrorDropped(OutcomeReduced):
     """The error of an attempt cannot be stored; the job ends without it."""
+
+
+class ResultDropped(OutcomeReduced):
+    """The result of a job cannot be stored; the job fails."""
 
 
 class RetryDropped(OutcomeReduced):

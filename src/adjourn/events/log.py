@@ -97,6 +97,8 @@ def _awaited(event: jobs.TaskAwaited) -> None:
         f"No task named {event.job.task_name!r} is known to this worker, so job {event.job.id} and others like it wait for "
         f"a worker that knows it, for {event.timeout:g} s"
     )
+    if event.reason is not None:
+        message += f". {event.reason}"
     _of_job(event, logging.WARNING, "task_awaited", message)
 
 
@@ -192,6 +194,15 @@ def _error_dropped(event: jobs.ErrorDropped) -> None:
         event.job_id,
         event.error,
         extra={"action": "error_dropped"},
+    )
+
+
+def _result_dropped(event: jobs.ResultDropped) -> None:
+    WORKER.error(
+        "The result of job %s cannot be stored (%s); the job fails",
+        event.job_id,
+        event.error,
+        extra={"action": "result_dropped"},
     )
 
 
@@ -424,6 +435,7 @@ WRITERS: dict[type[Event], tuple[logging.Logger, int, Writer]] = {
     jobs.OutcomePostponed: (WORKER, logging.WARNING, _postponed),
     jobs.OutcomeLost: (WORKER, logging.ERROR, _outcome_lost),
     jobs.ErrorDropped: (WORKER, logging.ERROR, _error_dropped),
+    jobs.ResultDropped: (WORKER, logging.ERROR, _result_dropped),
     jobs.RetryDropped: (WORKER, logging.ERROR, _retry_dropped),
     jobs.JobsRescued: (WORKER, logging.WARNING, _rescued),
     schedules.PeriodicJobDeferred: (WORKER, logging.INFO, _periodic_deferred),

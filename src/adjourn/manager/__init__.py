@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+from adjourn._compat.moved import moved
+from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX
 from adjourn.manager.deferrer import JobDeferrer
 from adjourn.manager.jobs import JobManager
 from adjourn.manager.lists import JobLists
+from adjourn.manager.many import ManyJobs
+from adjourn.manager.results import Results
 from adjourn.manager.retention import Retention
 from adjourn.manager.schedules import Schedules
 from adjourn.manager.schema import SchemaManager
 from adjourn.manager.workers import Workers
 
-__all__ = ["JobDeferrer", "JobLists", "JobManager", "Retention", "Schedules", "SchemaManager", "Workers"]
+__all__ = [
+    "QUEUEING_LOCK_CONSTRAINT",
+    "JobDeferrer",
+    "JobLists",
+    "JobManager",
+    "ManyJobs",
+    "Results",
+    "Retention",
+    "Schedules",
+    "SchemaManager",
+    "Workers",
+]
+
+QUEUEING_LOCK_CONSTRAINT: str = QUEUEING_LOCK_INDEX
+"""The ``constraint_name`` of a `UniqueViolation` that says that a queueing lock is taken."""
+
+if not TYPE_CHECKING:  # names of Procrastinate, which type checkers report
+
+    def __getattr__(name: str) -> Any:
+        return moved(__name__, name)

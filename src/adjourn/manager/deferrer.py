@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from adjourn._async.managers.deferrer import AsyncJobDeferrer
+from adjourn._domain.jobs import Job
 from adjourn._sync.managers.deferrer import SyncJobDeferrer
 from adjourn.manager.jobs import JobManager
+from adjourn.types import Args
 
 
-class JobDeferrer(AsyncJobDeferrer, SyncJobDeferrer):
-    """Makes and stores jobs of one task with fixed options, in both colours.
+class JobDeferrer(AsyncJobDeferrer[Args], SyncJobDeferrer[Args]):
+    """Makes and stores jobs of one task with fixed options, in both colours. To type checkers, it is generic in the arguments
+    of the task, which its ``defer`` takes; without them, it takes any.
 
     Parameters
     ----------
@@ -28,3 +33,18 @@ class JobDeferrer(AsyncJobDeferrer, SyncJobDeferrer):
     """
 
     job_manager: JobManager
+
+    def make_new_job(self, **task_kwargs: Any) -> Job:
+        """Return a job with these arguments, after checking them against the task; it is not stored.
+
+        Parameters
+        ----------
+        **task_kwargs
+            The arguments to call the task with.
+
+        Raises
+        ------
+        InvalidTaskArguments
+            If the task does not take these arguments.
+        """
+        return self.make_job((), task_kwargs)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
-from adjourn import sql
+from adjourn import exceptions, sql
 from adjourn._async.managers.forwarding import part_of
 from adjourn._async.managers.jobs import AsyncJobManager
 from adjourn._compat.awaited import awaitable_on_a_loop
@@ -14,6 +14,8 @@ from adjourn.events import Events
 from adjourn.events.log import LOGGED
 from adjourn.manager.grouping import DeferGroup
 from adjourn.manager.lists import JobLists
+from adjourn.manager.many import ManyJobs
+from adjourn.manager.results import Results
 from adjourn.manager.retention import Retention
 from adjourn.manager.schedules import Schedules, Ticks
 from adjourn.manager.source import ConnectorSource
@@ -24,11 +26,8 @@ from adjourn.manager.workers import Workers
 class JobManager(AsyncJobManager, SyncJobManager):
     """Every operation on jobs, in both colours.
 
-    It stores and changes jobs itself. It also has the operations of its managers `lists`, `workers`, `retention` and
-    `schedules`: ``list_jobs`` calls ``lists.list_jobs``.
-
-    There is no ``listen_for_jobs``: new jobs are announced only while a worker has nothing to do, so another listener
-    would miss most. ``connector.listen_notify`` listens on channels of your own.
+    It stores and changes jobs itself. It also has the operations of its managers `lists`, `many`, `results`,
+    `workers`, `retention` and `schedules`: ``list_jobs`` calls ``lists.list_jobs``.
 
     Parameters
     ----------
@@ -49,6 +48,16 @@ class JobManager(AsyncJobManager, SyncJobManager):
     def lists(self) -> JobLists:
         """Finds jobs, and counts them."""
         return part_of(self, JobLists)
+
+    @property
+    def many(self) -> ManyJobs:
+        """Changes many jobs at once, by their ids."""
+        return part_of(self, ManyJobs)
+
+    @property
+    def results(self) -> Results:
+        """Finds what tasks have returned."""
+        return part_of(self, Results)
 
     @property
     def workers(self) -> Workers:
@@ -79,3 +88,17 @@ class JobManager(AsyncJobManager, SyncJobManager):
         if connection is None and isinstance(job, Job) and job.queueing_lock is None:
             return await self._group.defer(job)
         return await super().defer_job_async(job, connection)
+
+    async def listen_for_jobs(self, **options: Any) -> NoReturn:
+        """Refuse: new jobs are announced only while a worker has nothing to do, so another listener would miss most.
+
+        Raises
+        ------
+        MovedElsewhere
+            Always. ``connector.listen_notify`` listens on channels of your own, and `App.events` tells what this process does.
+        """
+        raise exceptions.MovedElsewhere(
+            "JobManager.listen_for_jobs is not here: new jobs are announced only while a worker has nothing to do, so "
+            "you would miss most. Listen on a channel of your own with connector.listen_notify, which whoever defers "
+            "notifies; app.events tells what happens in this process."
+        )

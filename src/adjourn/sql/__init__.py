@@ -18,6 +18,7 @@ import functools
 from collections.abc import Mapping
 
 from adjourn.sql.errors import (
+    APPLYING,
     found_locked,
     lacks_right,
     missing_grant,
@@ -26,12 +27,23 @@ from adjourn.sql.errors import (
     renamed,
     speaks_of_schema,
 )
-from adjourn.sql.history import SchemaVersion, function_of, latest_version, own_folder, versions
-from adjourn.sql.templates import DEFAULT_SCHEMA, channel, checked, read, render
+from adjourn.sql.history import (
+    IS_IN_USE,
+    SchemaVersion,
+    function_of,
+    latest_version,
+    own_folder,
+    partitions_ahead,
+    removal,
+    versions,
+)
+from adjourn.sql.templates import DEFAULT_SCHEMA, channel, checked, qualified, read, render
 from adjourn.types import Statement
 
 __all__ = [
+    "APPLYING",
     "DEFAULT_SCHEMA",
+    "IS_IN_USE",
     "SchemaVersion",
     "channel",
     "found_locked",
@@ -41,6 +53,9 @@ __all__ = [
     "missing_grant",
     "missing_right",
     "out_of_date",
+    "partitions_ahead",
+    "qualified",
+    "removal",
     "renamed",
     "speaks_of_schema",
     "statements",
@@ -49,7 +64,9 @@ __all__ = [
 ]
 
 
-MAY_TAKE_LONG = frozenset({"defer_batch", "delete_old_jobs", "drop_partition", "lock_migrations", "make_partitions"})
+MAY_TAKE_LONG = frozenset(
+    {"clear_results", "defer_batch", "delete_old_jobs", "drop_partition", "lock_migrations", "make_partitions"}
+)
 """Statements that store or delete many rows, or wait for whoever holds a table."""
 
 

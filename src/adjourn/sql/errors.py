@@ -15,7 +15,11 @@ def speaks_of_schema(error: ConnectorException) -> bool:
     return error.sqlstate in _SCHEMA_SQLSTATES
 
 
-def out_of_date(schema: str, version: int | None) -> SchemaOutOfDate:
+APPLYING = "`adjourn --app=... schema --apply`, or app.schema_manager.apply_schema()"
+"""What applies the schema, if nothing else does."""
+
+
+def out_of_date(schema: str, version: int | None, applying: str = APPLYING) -> SchemaOutOfDate:
     """Return the error for a schema that is missing or too old.
 
     Parameters
@@ -24,21 +28,23 @@ def out_of_date(schema: str, version: int | None) -> SchemaOutOfDate:
         The schema's name.
     version
         The version that the database has: 0 for none, None if unknown.
+    applying
+        What applies the schema.
     """
     found = {None: "no, or an older, adjourn schema", 0: "no adjourn schema"}.get(
         version, f"version {version} of the adjourn schema, which is older than this adjourn"
     )
     return SchemaOutOfDate(
         f"The database has {found} (in {schema!r}; version {latest_version()} is needed). Run "
-        "`adjourn --app=... schema --apply`, or app.schema_manager.apply_schema(); both may be run at any time."
+        f"{applying}. It may be run at any time."
     )
 
 
-def renamed(schema: str) -> SchemaOutOfDate:
+def renamed(schema: str, applying: str = APPLYING) -> SchemaOutOfDate:
     """Return the error for a schema whose functions work on a schema of another name."""
     return SchemaOutOfDate(
         f"The functions in the schema {schema!r} work on the tables of another one: it was renamed. Run "
-        "`adjourn --app=... schema --apply`, or app.schema_manager.apply_schema(), which makes them anew."
+        f"{applying}, which makes them anew."
     )
 
 

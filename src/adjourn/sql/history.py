@@ -20,6 +20,9 @@ from adjourn.sql import templates
 from adjourn.sql.templates import DEFAULT_SCHEMA
 from adjourn.types import Statement
 
+IS_IN_USE = "55006"
+"""Postgres's code of the error with which `removal` refuses."""
+
 _INCLUDE = re.compile(r"^\\ir \.\./functions/(\w+)\.sql$", re.MULTILINE)
 
 
@@ -143,6 +146,29 @@ def versions(schema: str = DEFAULT_SCHEMA, folder: Traversable | None = None) ->
         return templates.render(frame, schema, more=more)
 
     return [SchemaVersion(each.number, each.name, rendered(each)) for each in migrations]
+
+
+def partitions_ahead(schema: str = DEFAULT_SCHEMA) -> Statement:
+    """Return the statement that makes the partitions of the weeks ahead, in whatever transaction."""
+    templates.checked(schema)
+    text = own_folder().joinpath("partitions.sql").read_text("utf-8")
+    return Statement("partitions_ahead", templates.render(text, schema), may_take_long=True)
+
+
+def removal(schema: str = DEFAULT_SCHEMA, *, is_forced: bool = False) -> Statement:
+    """Return the statement that drops what adjourn has made in a schema, and the schema if nothing else is in it.
+
+    Parameters
+    ----------
+    schema
+        The name of the schema.
+    is_forced
+        Whether to drop jobs that wait or run. If not, the statement refuses with `IS_IN_USE` while there are any.
+    """
+    templates.checked(schema)
+    text = own_folder().joinpath("removal.sql").read_text("utf-8")
+    more = {"is_forced": "true" if is_forced else "false"}
+    return Statement("removal", templates.render(text, schema, more=more), may_take_long=True)
 
 
 def latest_version() -> int:

@@ -127,6 +127,17 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def qualified(schema: str, name: str) -> str:
+    """Return the quoted name of something in a schema.
+
+    Raises
+    ------
+    InvalidOption
+        If the name cannot be a schema's.
+    """
+    return f"{identifier(checked(schema))}.{identifier(name)}"
+
+
 def literal(text: str) -> str:
     """Quote a text for SQL."""
     quoted = "'" + text.replace("'", "''") + "'"

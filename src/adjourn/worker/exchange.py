@@ -377,7 +377,7 @@ class Exchange:
         self._apart.told(exchanged.apart, running=running, now=now)
         self.executor.unknown_too_long |= exchanged.overdue
         if probing:
-            awaited = tuple(name for name in exchanged.unknown or () if name in self._app.tasks)
+            awaited = tuple(name for name in exchanged.unknown or () if self._app.may_know(name))
             if awaited and awaited != self._awaited:
                 exchanged = attrs.evolve(exchanged, repeat=True)
             self._awaited = awaited

@@ -13,15 +13,19 @@ from collections.abc import Collection
 import attrs
 
 from adjourn._domain.jobs import Status
-from adjourn._domain.outcomes import Claim, Ended, Outcome, Retried, dump_outcomes
+from adjourn._domain.outcomes import Claim, Ended, Outcome, Retried, dump_outcomes, error_entry
 from adjourn._domain.protocols import EventsLike
-from adjourn.events import ErrorDropped, OutcomePostponed, RetryDropped
-from adjourn.exceptions import ConnectorException
+from adjourn.events import ErrorDropped, OutcomePostponed, ResultDropped, RetryDropped
+from adjourn.exceptions import ConnectorException, InvalidResult
 
 LARGEST_BATCH = 1000
+MOST_OF_RESULTS = 2**23
+"""Characters of results that one batch has; more only if it is one result."""
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 5.0
 """Seconds between two tries to store an outcome that was set aside."""
+LONGEST_UNTOLD = 0.5
+"""A pause so long is told. Another worker that looked at a job when it was being claimed may hold its row for a moment."""
 LOCK_TIMEOUT = "55P03"
 """The database's code for a lock that took too long. It is a table's, because exchanges do not wait for rows."""
 _DATA_ERRORS = ("22", "23", "40", "54", "55", "P0")
@@ -34,6 +38,7 @@ class _SetAside:
     outcome: Outcome
     pause: float
     due_at: float
+    is_told: bool
 
 
 class Outbox:
@@ -93,8 +98,8 @@ class Outbox:
         if self._set_aside:
             now = time.monotonic()
             if due := [each.outcome for each in self._set_aside.values() if each.due_at <= now]:
-                return due[: self._largest_batch]
-        return self.outcomes[: self._largest_batch]
+                return _bounded(due[: self._largest_batch])
+        return _bounded(self.outcomes[: self._largest_batch])
 
     def stored(self, batch: list[Outcome], held: Collection[int] = ()) -> None:
         """Forget outcomes that have been stored.
@@ -128,7 +133,7 @@ class Outbox:
             self._largest_batch = len(batch) // 2
             return True
         (outcome,) = batch
-        if _is_unstorable(error) and (reduced := _storable(outcome)) != outcome:
+        if _is_unstorable(outcome, error) and (reduced := _storable(outcome, error)) != outcome:
             self._remove(batch, [])
             self._tell_reduced(outcome, error)
             self.outcomes.append(reduced)
@@ -142,7 +147,7 @@ class Outbox:
         found = [outcome for outcome in batch if not _is_writable(outcome)]
         for outcome in found:
             self._tell_reduced(outcome, error)
-            self.outcomes[self.outcomes.index(outcome)] = _storable(outcome)
+            self.outcomes[self.outcomes.index(outcome)] = _storable(outcome, error)
         return bool(found)
 
     def _remove(self, batch: list[Outcome], kept: Collection[Outcome]) -> None:
@@ -159,24 +164,46 @@ class Outbox:
         return aside is not None and aside.outcome is batch[0]
 
     def _postpone(self, outcome: Outcome, error: Exception | None) -> None:
-        if older := self._set_aside.get(outcome.id):
-            pause = min(2 * older.pause, LONGEST_PAUSE)
-        else:
-            pause = FIRST_PAUSE
-            if self._events.wants(OutcomePostponed):
-                self._events.emit(OutcomePostponed(job_id=outcome.id, error=error))
-        self._set_aside[outcome.id] = _SetAside(outcome, pause, time.monotonic() + pause)
+        older = self._set_aside.get(outcome.id)
+        pause = min(2 * older.pause, LONGEST_PAUSE) if older else FIRST_PAUSE
+        was_told = older is not None and older.is_told
+        is_told = was_told or error is not None or pause > LONGEST_UNTOLD
+        if is_told and not was_told and self._events.wants(OutcomePostponed):
+            self._events.emit(OutcomePostponed(job_id=outcome.id, error=error))
+        self._set_aside[outcome.id] = _SetAside(outcome, pause, time.monotonic() + pause, is_told)
 
     def _tell_reduced(self, outcome: Outcome, error: Exception) -> None:
-        kind = RetryDropped if isinstance(outcome, Retried) else ErrorDropped
-        if _storable(outcome) != outcome and self._events.wants(kind):
+        kind: type[ErrorDropped | ResultDropped | RetryDropped] = ErrorDropped
+        if isinstance(outcome, Retried):
+            kind = RetryDropped
+        elif _has_result(outcome):
+            kind = ResultDropped
+        if _storable(outcome, error) != outcome and self._events.wants(kind):
             self._events.emit(kind(job_id=outcome.id, error=error))
 
 
-def _storable(outcome: Outcome) -> Outcome:
+def _bounded(batch: list[Outcome]) -> list[Outcome]:
+    """Leave out the last of a batch whose results are too large together."""
+    left = MOST_OF_RESULTS
+    for number, outcome in enumerate(batch):
+        if isinstance(outcome, Ended) and outcome.result is not None:
+            left -= len(outcome.result.text)
+            if left < 0 and number:
+                return batch[:number]
+    return batch
+
+
+def _has_result(outcome: Outcome) -> bool:
+    return isinstance(outcome, Ended) and outcome.result is not None
+
+
+def _storable(outcome: Outcome, error: Exception) -> Outcome:
     """Return what can be stored of an outcome that the database will never accept."""
     if isinstance(outcome, Retried):
         return Ended(outcome.id, outcome.claim, Status.FAILED.value, outcome.error)
+    if isinstance(outcome, Ended) and outcome.result is not None:
+        invalid = InvalidResult(f"The database does not accept the result: {error}")
+        return Ended(outcome.id, outcome.claim, Status.FAILED.value, error_entry(invalid, outcome.result.attempt))
     if isinstance(outcome, Ended):
         return Ended(outcome.id, outcome.claim, outcome.status)
     return outcome
@@ -195,6 +222,7 @@ def _is_of_data(error: ConnectorException) -> bool:
     return error.sqlstate is not None and error.sqlstate != LOCK_TIMEOUT and error.sqlstate[:2] in _DATA_ERRORS
 
 
-def _is_unstorable(error: ConnectorException) -> bool:
-    """Return whether the database will never accept the data."""
-    return error.sqlstate is not None and error.sqlstate.startswith("22")
+def _is_unstorable(outcome: Outcome, error: ConnectorException) -> bool:
+    """Return whether the database will never accept the data. A result may be nested too deeply for it (54)."""
+    classes = ("22", "54") if _has_result(outcome) else ("22",)
+    return error.sqlstate is not None and error.sqlstate.startswith(classes)

@@ -149,8 +149,8 @@ class Progress:
         # While one tick is held up, the later ones of its schedule would be, too.
         most = 1 if is_held else TICKS_AT_ONCE
         times = list(itertools.islice(due.ticks, most + 1))
-        ticks = [] if due.skipped is None else [_tick(schedule, due.skipped, is_skipped=True)]
-        ticks += [_tick(schedule, at) for at in times[:most]]
+        ticks = [] if due.skipped is None else [tick_of(schedule, due.skipped, is_skipped=True)]
+        ticks += [tick_of(schedule, at) for at in times[:most]]
         until = times[most - 1] if len(times) > most else now
         return Due(
             schedule=schedule, until=until, ticks=ticks, reason=due.reason, max_delay=due.max_delay, is_held=is_held
@@ -179,7 +179,8 @@ def _key(schedule: PeriodicTaskLike) -> Key:
     return schedule.task.name, schedule.periodic_id
 
 
-def _tick(schedule: PeriodicTaskLike, at: datetime.datetime, *, is_skipped: bool = False) -> Tick:
+def tick_of(schedule: PeriodicTaskLike, at: datetime.datetime, *, is_skipped: bool = False) -> Tick:
+    """Return a tick of a schedule, with the job that it defers."""
     job = schedule.task.make_job(**schedule.configure_kwargs)
     job = job.evolve(task_kwargs={**job.task_kwargs, "timestamp": int(at.timestamp())})
     check_job("job", job)

@@ -219,7 +219,8 @@ class Worker:
             self._is_stopping, self._has_ended = False, True
             self._tell(WorkerStopped, exchange)
         if exchange.unstored:
-            raise OutcomesNotStored(exchange.unstored, options.stalled_worker_timeout) from exchange.last_error
+            seconds = None if exchange.last_error is None else options.stalled_worker_timeout
+            raise OutcomesNotStored(exchange.unstored, seconds) from exchange.last_error
         if self._stuck_for is not None:
             raise WorkerStuck(options.concurrency, self._stuck_for)
 

@@ -14,7 +14,7 @@ KILLS = 10
 
 @scenario("patroni", seconds=1200)
 def patroni(trial: Trial) -> None:
-    """The leader of a Patroni cluster of three with synchronous replication is killed (the whole node) ten times."""
+    """A Patroni cluster has three nodes and replicates synchronously. The node of its leader is killed, ten times."""
     with Cluster(trial.directory) as cluster, trial.load(cluster.dsn):
         trial.read_logs(*(node.log for node in cluster.nodes))
         end = time.monotonic() + trial.seconds

@@ -40,7 +40,7 @@ def disturbed_network(trial: Trial, *, spares_transactions: bool = False) -> Ite
 
 @scenario("black hole", seconds=60)
 def black_hole(trial: Trial) -> None:
-    """All present connections fall silent while TCP goes on to acknowledge; new connections work."""
+    """All open connections fall silent, while TCP goes on acknowledging. New connections work."""
     with disturbed_network(trial, spares_transactions=True) as proxy:
         for _ in trial.rounds(3, 5):
             with trial.disturbed("silence"):
@@ -51,7 +51,7 @@ def black_hole(trial: Trial) -> None:
 
 @scenario("dead network", seconds=60)
 def dead_network(trial: Trial) -> None:
-    """Everything is lost for fifteen seconds, on present connections and on new ones; then new ones work."""
+    """For fifteen seconds every packet is lost, of open connections and of new ones. After that, new connections work."""
     with disturbed_network(trial, spares_transactions=True) as proxy:
         for _ in trial.rounds(4, 6):
             with trial.disturbed("silence"):
@@ -62,7 +62,7 @@ def dead_network(trial: Trial) -> None:
 
 @scenario("cut connections")
 def cut_connections(trial: Trial) -> None:
-    """All connections are ended about every second, and new ones are refused for a moment."""
+    """About every second all connections are cut, and new ones are refused for a moment."""
     with disturbed_network(trial) as proxy:
         for _ in trial.rounds(0.5, 1.5):
             with trial.disturbed("cut"):
@@ -74,7 +74,7 @@ def cut_connections(trial: Trial) -> None:
 
 @scenario("truncated answers")
 def truncated_answers(trial: Trial) -> None:
-    """The server's answers are cut in the middle, so that nobody knows what was stored."""
+    """Answers of the server are cut in the middle, so that the client does not know what was stored."""
     with disturbed_network(trial) as proxy:
         for _ in trial.rounds(0.5, 1.5):
             with trial.disturbed("truncation"):
@@ -85,7 +85,7 @@ def truncated_answers(trial: Trial) -> None:
 
 @scenario("slow network")
 def slow_network(trial: Trial) -> None:
-    """Each piece of each conversation takes between 5 and 100 ms more."""
+    """Every packet takes 5 to 100 ms longer."""
     with disturbed_network(trial) as proxy:
         for _ in trial.rounds(1, 2):
             proxy.delay = trial.chance.uniform(0.005, 0.1)

@@ -10,7 +10,7 @@ from torture.trial import Trial
 
 @scenario("pgbouncer", seconds=25)
 def pgbouncer(trial: Trial) -> None:
-    """All go through pgbouncer in transaction mode, with `pooler=True`; it is killed and started now and then."""
+    """All connections go through pgbouncer in transaction mode, with `pooler=True`. Now and then it is killed and started again."""
     with (
         trial.server() as server,
         Pgbouncer(trial.directory, server) as pooler,
@@ -24,7 +24,7 @@ def pgbouncer(trial: Trial) -> None:
 
 @scenario("pgbouncer unannounced", seconds=20)
 def pgbouncer_unannounced(trial: Trial) -> None:
-    """All go through pgbouncer in transaction mode, and nobody has told them."""
+    """All connections go through pgbouncer in transaction mode, and no option says so."""
     trial.allowed = {"prepared statement": "that is how it is found out"}
     with (
         trial.server() as server,

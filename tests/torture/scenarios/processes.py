@@ -9,7 +9,7 @@ from torture.trial import Trial
 
 @scenario("quiet")
 def quiet(trial: Trial) -> None:
-    """Nothing is done to anybody."""
+    """The load runs undisturbed."""
     with trial.server() as server, trial.load(server.dsn):
         for _ in trial.rounds(1, 1):
             pass
@@ -25,7 +25,7 @@ def killed_workers(trial: Trial) -> None:
 
 @scenario("stopped workers")
 def stopped_workers(trial: Trial) -> None:
-    """A worker is stopped (SIGSTOP) for longer than its lease, and wakes when its jobs are somebody else's."""
+    """A worker is suspended (SIGSTOP) for longer than its lease. When it goes on, other workers have its jobs."""
     with trial.server() as server, trial.load(server.dsn) as load:
         for _ in trial.rounds(0.1, 0.5):
             load.pause_worker(trial.chance.uniform(LEASE + 0.2, LEASE + 2))

@@ -11,7 +11,7 @@ from torture.trial import Trial
 
 @scenario("crashed server", seconds=30)
 def crashed_server(trial: Trial) -> None:
-    """The server is ended without any order (an immediate shutdown), and started again half a second later."""
+    """The server crashes (an immediate shutdown), and starts again half a second later."""
     with trial.server() as server, trial.load(server.dsn):
         for _ in trial.rounds(2, 4):
             with trial.disturbed("crash"):
@@ -33,7 +33,7 @@ def killed_backends(trial: Trial) -> None:
 
 @scenario("paused server", seconds=30)
 def paused_server(trial: Trial) -> None:
-    """All processes of the server are stopped (SIGSTOP) for five seconds: TCP acknowledges, and nobody answers."""
+    """All processes of the server are suspended (SIGSTOP) for five seconds: TCP acknowledges what arrives, and nothing answers."""
     with trial.server() as server, trial.load(server.dsn):
         for _ in trial.rounds(3, 4):
             with trial.disturbed("pause"):

@@ -21,7 +21,7 @@ DISK = 160
 
 @scenario("all sessions taken", seconds=30)
 def all_sessions_taken(trial: Trial) -> None:
-    """Somebody else takes all sessions that the server allows (`max_connections`), and ends those of the load."""
+    """Another program takes all sessions that the server allows (`max_connections`), and ends those of the load."""
     with trial.server(max_connections="30") as server, trial.load(server.dsn):
         for _ in trial.rounds(3, 4):
             with trial.disturbed("all sessions taken"), contextlib.ExitStack() as taken:
@@ -55,7 +55,7 @@ def pool_exhausted(trial: Trial) -> None:
 
 @scenario("full disk", seconds=30)
 def full_disk(trial: Trial) -> None:
-    """The server's disk is full for some seconds: it cannot store, or crashes, until there is room again."""
+    """The server's disk is full for some seconds. The server refuses to store, or crashes, until there is room again."""
     trial.allowed = {
         "No space left on device|could not (extend|write|open|fsync|create)|could not find|WAL|checkpoint": "the disk is full",
         "disk full": "the disk is full",

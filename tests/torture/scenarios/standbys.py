@@ -22,7 +22,7 @@ def lost_primary(trial: Trial) -> None:
 
 @scenario("frozen primary", seconds=40)
 def frozen_primary(trial: Trial) -> None:
-    """The primary freezes (SIGSTOP of all its processes) and the standby is promoted; then the old one is killed."""
+    """The primary freezes (SIGSTOP of all its processes), and the standby is promoted. Then the old primary is killed."""
     # How long to wait for a frozen server is for adjourn to know.
     with Pair.of(trial) as pair, trial.load(pair.address, lambda: pair.dsn, own_dsn=pair.dsn, lease=10):
         for _ in trial.rounds(3, 4):
@@ -37,7 +37,7 @@ def frozen_primary(trial: Trial) -> None:
 
 @scenario("lost primary behind haproxy", seconds=45)
 def lost_primary_behind_haproxy(trial: Trial) -> None:
-    """The primary is killed and the standby promoted; haproxy asks which of them is the primary, twice a second."""
+    """The primary is killed and the standby promoted. haproxy looks twice a second which of them is the primary."""
     with (
         Pair.of(trial) as pair,
         Haproxy(trial.directory, [pair.primary, pair.standby]) as proxy,
@@ -58,7 +58,7 @@ def _fail_over_again_and_again(trial: Trial, pair: Pair) -> None:
 
 @scenario("demoted primary behind one address", seconds=40)
 def demoted_primary(trial: Trial) -> None:
-    """The primary comes back as a standby behind the same address, which leads to the new primary five seconds later."""
+    """The primary becomes a standby behind the same address. Five seconds later the address leads to the new primary."""
     trial.allowed = {
         "in a read-only transaction|during recovery": "for five seconds the address leads to a standby, and nowhere else",
     }

@@ -29,7 +29,7 @@ SETTINGS = {
 
 @scenario("strange settings")
 def strange_settings(trial: Trial) -> None:
-    """The database has other settings than the usual: dates, encoding, isolation, strings, search path; workers are killed."""
+    """The database has unusual settings of dates, encoding, isolation, strings and search path, and workers are killed."""
     with trial.server() as server:
         with server.connect("postgres") as connection:
             for name, value in SETTINGS.items():
@@ -41,7 +41,7 @@ def strange_settings(trial: Trial) -> None:
 
 @scenario("wrong clocks", seconds=25)
 def wrong_clocks(trial: Trial) -> None:
-    """One worker's clock is ten minutes ahead and another's ten minutes behind; a worker is stopped now and then."""
+    """The clock of one worker is ten minutes ahead and that of another ten minutes behind. Now and then a worker is suspended."""
     programs.need("faketime", "faketime")
     library = str(next(Path("/usr/lib").glob("**/libfaketime.so.1")))
     clocks = [
@@ -54,7 +54,7 @@ def wrong_clocks(trial: Trial) -> None:
 
 @scenario("old transaction", seconds=25)
 def old_transaction(trial: Trial) -> None:
-    """Somebody's transaction is open all the time and pins the horizon, so that no dead row can be cleared away."""
+    """A transaction stays open all the time, so that vacuum can remove no dead row."""
     with trial.server(autovacuum_naptime="1") as server, psycopg.connect(server.dsn, application_name="bench") as old:
         old.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         old.execute("select count(*) from adjourn.adjourn_jobs")

@@ -25,6 +25,7 @@ from adjourn._async.connectors.psycopg_session import (
     translated_run_async,
 )
 from adjourn._domain.checks import function_or
+from adjourn._drivers.connections import is_of_sqlalchemy
 from adjourn._drivers.libpq import LASTING
 from adjourn._drivers.psycopg import options as driver
 from adjourn._drivers.psycopg.private import kept_up
@@ -167,9 +168,9 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
         parameters
             The values of its ``%(name)s``; None sends the text as it is.
         connection
-            The caller's own `psycopg.AsyncConnection`. The statement becomes part of the transaction that is open on
-            it. As with any other statement, an error ends that transaction unless a savepoint was made before. The
-            connector need not be open.
+            The caller's own `psycopg.AsyncConnection`, or a connection or session of SQLAlchemy's on psycopg. The
+            statement becomes part of the transaction that is open on it; a session is flushed first. As with any other
+            statement, an error ends that transaction unless a savepoint was made before. The connector need not be open.
 
         Raises
         ------
@@ -183,6 +184,11 @@ class AsyncPsycopgHalf(AsyncPooledHalf[AsyncConnectionPool[Any]]):
             For any other error of the database or of the connection to it.
         """
         if connection is not None:
+            if is_of_sqlalchemy(connection, is_blocking=runtime.IS_BLOCKING):
+                from adjourn._drivers.sqlalchemy import joined
+
+                given = joined.resolved(connection)
+                return await runtime.guarded(joined.run_async, given, ("psycopg",), statement, parameters)
             given = checked_connection(connection)
             return await runtime.guarded(translated_run_async, given, statement, parameters)
         return await runtime.guarded(self.execute_pooled_async, statement, parameters)

@@ -21,13 +21,15 @@ from adjourn._async.connectors.contract import AsyncSession
 from adjourn._async.connectors.lifecycle import AsyncPooledHalf
 from adjourn._async.connectors.psycopg_session import translated_run_async
 from adjourn._domain.checks import function_or
+from adjourn._drivers.connections import is_of_sqlalchemy
 from adjourn._drivers.psycopg import options as libpq
 from adjourn._drivers.settings import check_pooler
 from adjourn._drivers.sqlalchemy import engines as driver
+from adjourn._drivers.sqlalchemy import joined
 from adjourn._drivers.sqlalchemy import names_async as names
 from adjourn._drivers.sqlalchemy.connecting import Connecting
 from adjourn._drivers.sqlalchemy.libpq import connection_arguments
-from adjourn._drivers.sqlalchemy.names_async import AsyncConnection, AsyncEngine, AsyncOrmSession, AsyncScopedSession
+from adjourn._drivers.sqlalchemy.names_async import AsyncConnection, AsyncEngine
 from adjourn._drivers.sqlalchemy.private import invalidate_all
 from adjourn._drivers.sqlalchemy.sessions import always_prepares, greets
 from adjourn._drivers.watchdog import (
@@ -183,7 +185,7 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
                 f"This call takes a SQLAlchemy {wanted}, not an instance of {kind.__module__}.{kind.__qualname__}. "
                 + driver.other_engine(pool)
             )
-        driver.check_dialect(pool.dialect, wanted, exceptions.InvalidOption)
+        driver.check_dialect(pool.dialect, wanted)
         return pool
 
     async def execute_async(
@@ -199,8 +201,8 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
             The values of its ``%(name)s``; None sends the text as it is. Text of several commands returns no rows if
             the driver returns none for it.
         connection
-            A SQLAlchemy `AsyncConnection` or ORM session: the statement becomes part of the transaction that is open on
-            it, or begins one, as any other statement does. It may also be a connection of the driver itself, if the
+            A SQLAlchemy `AsyncConnection` or ORM session, which is flushed first: the statement becomes part of the
+            transaction that is open on it, or begins one, as any other statement does. It may also be a connection of the driver itself, if the
             driver has one of this kind. The connector need not be open.
 
         Raises
@@ -215,10 +217,8 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
             For any other error of the database or of the connection to it.
         """
         if connection is not None:
-            if isinstance(connection, AsyncScopedSession):
-                # A scoped session may depend on the current task, and the guard runs the call in another one.
-                connection = connection()
-            return await runtime.guarded(self._execute_given_async, connection, statement, parameters)
+            # The guard runs the call in another task, where a scoped session may be another one.
+            return await runtime.guarded(execute_given_async, joined.resolved(connection), statement, parameters)
         return await runtime.guarded(self.execute_pooled_async, statement, parameters)
 
     async def session_async(self) -> AsyncSession:
@@ -241,22 +241,6 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
             kwargs=arguments, timeout=self.timeout, response_timeout=self.response_timeout, pooler=self._pooler
         )
         return await half.session_async()
-
-    async def _execute_given_async(self, given: Any, statement: Statement, parameters: Parameters | None) -> list[Row]:
-        with driver.translating():
-            connection = await given.connection() if isinstance(given, AsyncOrmSession) else given
-            if isinstance(connection, AsyncConnection):
-                driver.check_dialect(connection.dialect, "connection", exceptions.InvalidConnection)
-                return await names.run_async(connection, statement, parameters)
-        if isinstance(given, psycopg.AsyncConnection):
-            return await translated_run_async(given, statement, parameters)
-        if names.is_drivers_own(given):
-            return await names.run_on_drivers_own_async(given, statement, parameters)
-        wanted, kind = AsyncConnection.__name__, type(given)
-        raise exceptions.InvalidConnection(
-            f"This call takes a SQLAlchemy {wanted} or ORM session as `connection`, not an instance of "
-            f"{kind.__module__}.{kind.__qualname__}. " + driver.other_colour(given, is_blocking=runtime.IS_BLOCKING)
-        )
 
     async def run_pooled_async(
         self, pool: AsyncEngine, wait: Wait, statement: Statement, parameters: Parameters | None
@@ -296,6 +280,21 @@ class AsyncSQLAlchemyHalf(AsyncPooledHalf[AsyncEngine]):
         _, arguments = self.url.get_dialect()().create_connect_args(self.url)
         found = {**arguments, **(self.options.get("connect_args") or {})}
         return libpq.whereabouts("", {**found, "dbname": found.get("dbname", found.get("database"))})
+
+
+async def execute_given_async(given: Any, statement: Statement, parameters: Parameters | None) -> list[Row]:
+    """Execute a statement on the caller's own connection."""
+    if is_of_sqlalchemy(given, is_blocking=runtime.IS_BLOCKING):
+        return await joined.run_async(given, joined.ALL_DRIVERS, statement, parameters)
+    if isinstance(given, psycopg.AsyncConnection):
+        return await translated_run_async(given, statement, parameters)
+    if names.is_drivers_own(given):
+        return await names.run_on_drivers_own_async(given, statement, parameters)
+    wanted, kind = AsyncConnection.__name__, type(given)
+    raise exceptions.InvalidConnection(
+        f"This call takes a SQLAlchemy {wanted} or ORM session as `connection`, not an instance of "
+        f"{kind.__module__}.{kind.__qualname__}. " + driver.other_colour(given, is_blocking=runtime.IS_BLOCKING)
+    )
 
 
 async def checked_out_async(engine: AsyncEngine, wait: Wait) -> AsyncConnection:

@@ -10,6 +10,7 @@ from adjourn import exceptions
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._domain.checks import check_count, check_filters, check_flag, check_id, check_seconds
 from adjourn._domain.jobs import Job, Status
+from adjourn._domain.rows import JobCounts
 from adjourn._domain.times import time_of
 from adjourn._runtime.callers import caller_stacklevel
 from adjourn.types import Row
@@ -53,6 +54,7 @@ class AsyncJobLists(AsyncStatementRunner):
         *,
         limit: int | None = None,
         after_id: int = 0,
+        connection: Any = None,
     ) -> list[Job]:
         """Return jobs, whether waiting, running or finished, in the order of their ids.
 
@@ -66,6 +68,8 @@ class AsyncJobLists(AsyncStatementRunner):
             The most jobs to return; None (the default) for all.
         after_id
             Only jobs with a higher id: pass the id of a page's last job to get the next page.
+        connection
+            The caller's own connection, whose transaction this joins.
 
         Raises
         ------
@@ -93,6 +97,7 @@ class AsyncJobLists(AsyncStatementRunner):
                 "after_id": after_id,
                 "limit": limit,
             },
+            connection,
         )
         return self._jobs(rows)
 
@@ -104,8 +109,8 @@ class AsyncJobLists(AsyncStatementRunner):
         lock: str | None = None,
         *,
         live_only: bool = False,
-    ) -> list[Row]:
-        """Return the queues that have jobs: ``name``, ``jobs_count``, and a count for each status.
+    ) -> list[JobCounts]:
+        """Return the queues that have jobs, with the number of jobs of each status.
 
         Parameters
         ----------
@@ -129,8 +134,8 @@ class AsyncJobLists(AsyncStatementRunner):
         lock: str | None = None,
         *,
         live_only: bool = False,
-    ) -> list[Row]:
-        """Return the tasks that have jobs: ``name``, ``jobs_count``, and a count for each status.
+    ) -> list[JobCounts]:
+        """Return the tasks that have jobs, with the number of jobs of each status.
 
         Takes the same parameters as `list_queues_async`.
         """
@@ -144,8 +149,8 @@ class AsyncJobLists(AsyncStatementRunner):
         lock: str | None = None,
         *,
         live_only: bool = False,
-    ) -> list[Row]:
-        """Return the locks that have jobs: ``name``, ``jobs_count``, and a count for each status.
+    ) -> list[JobCounts]:
+        """Return the locks that have jobs, with the number of jobs of each status.
 
         Takes the same parameters as `list_queues_async`.
         """
@@ -159,11 +164,11 @@ class AsyncJobLists(AsyncStatementRunner):
         status: str | None,
         lock: str | None,
         live_only: bool,
-    ) -> list[Row]:
+    ) -> list[JobCounts]:
         check_filters(queue=queue, task=task, lock=lock)
         check_flag("live_only", live_only)
         parameters = {"queue": queue, "task": task, "status": _status(status), "lock": lock, "live_only": live_only}
-        return await self.run_async(statement, parameters)
+        return [JobCounts(row) for row in await self.run_async(statement, parameters)]
 
     async def get_stalled_jobs_async(
         self,

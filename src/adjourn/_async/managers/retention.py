@@ -14,6 +14,8 @@ logger = logging.getLogger("adjourn.retention")
 
 BATCH = 5_000
 """How many jobs one transaction checks. It locks them, and its snapshot keeps dead rows from being vacuumed."""
+EXCHANGES = 100
+"""Of how many exchanges, of up to a thousand jobs, one transaction clears the results."""
 DROP_ATTEMPTS = 3
 _FINISHED = ("succeeded", "failed", "cancelled", "aborted")
 
@@ -35,7 +37,8 @@ class AsyncRetention(AsyncStatementRunner):
         provided that this role owns it and no other session is using it. That takes milliseconds, however many jobs
         there are, leaves nothing to vacuum, and delays workers for a fifth of a second at most. All other jobs are read
         in the order of their ids and deleted in many small transactions. If it is interrupted, the jobs deleted so far
-        stay deleted.
+        stay deleted. A job whose result has not lapsed is kept until it has, and keeps its week's table from being dropped.
+        Results that have lapsed are cleared, of jobs that are kept as well.
 
         Parameters
         ----------
@@ -78,9 +81,17 @@ class AsyncRetention(AsyncStatementRunner):
             (batch,) = await self.run_async("delete_old_jobs", {**what, "after_id": after_id, "limit": BATCH})
             deleted += batch["deleted"]
             after_id = batch["last_id"]
+        await self._clear_results_async()
         extra = {"action": "deleted_old_jobs", "deleted": deleted, "dropped": dropped, "busy": busy}
         logger.info("Deleted %d old jobs, %d weeks of them whole%s", deleted, len(dropped), in_use, extra=extra)
         return deleted
+
+    async def _clear_results_async(self) -> None:
+        """Clear the results that have lapsed, of jobs that are kept."""
+        cleared = EXCHANGES
+        while cleared == EXCHANGES:
+            (row,) = await self.run_async("clear_results", {"limit": EXCHANGES})
+            cleared = row["cleared"]
 
     async def _drop_async(self, name: str, what: Parameters) -> tuple[str, int]:
         """Drop a partition if all its jobs are to be deleted; return what became of it, and the number of its jobs."""

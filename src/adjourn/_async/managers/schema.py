@@ -100,9 +100,9 @@ class AsyncSchemaManager:
         """
         version = await self.get_version_async()
         if version < sql.latest_version():
-            raise sql.out_of_date(self.schema, version)
+            raise sql.out_of_date(self.schema, version, self.connector.applies_schema)
         if await misplaced_functions_async(self.connector.get_async_connector(), self.schema):
-            raise sql.renamed(self.schema)
+            raise sql.renamed(self.schema, self.connector.applies_schema)
 
     async def try_out_async(self, kind: str = "worker") -> None:
         """Try what a worker, or a program that defers jobs, does with the database. Nothing of it remains.

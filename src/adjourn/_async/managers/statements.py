@@ -81,7 +81,7 @@ class AsyncStatementRunner:
                 try:
                     return await serving.execute_async(self.statements[name], parameters)
                 except exceptions.ConnectorException as error:
-                    if error.sqlstate not in _HAS_MET_ANOTHER:
+                    if error.sqlstate not in _HAS_MET_ANOTHER or error.ended_transaction:
                         raise
                 await runtime.sleep(pause * random.random())  # noqa: S311 - no secret
             return await serving.execute_async(self.statements[name], parameters, connection=connection)
@@ -93,11 +93,12 @@ class AsyncStatementRunner:
             if not sql.speaks_of_schema(error):
                 raise
             # The caller's transaction has just failed, so its connection cannot be asked for the version.
-            version = None if connection is not None else await schema_version_async(serving, self.schema)
+            in_transaction = connection is not None or error.ended_transaction
+            version = None if in_transaction else await schema_version_async(serving, self.schema)
             if version != sql.latest_version():
-                raise sql.out_of_date(self.schema, version) from error
+                raise sql.out_of_date(self.schema, version, self.connector.applies_schema) from error
             if await misplaced_functions_async(serving, self.schema):
-                raise sql.renamed(self.schema) from error
+                raise sql.renamed(self.schema, self.connector.applies_schema) from error
             raise
 
 

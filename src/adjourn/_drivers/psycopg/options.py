@@ -15,6 +15,7 @@ import psycopg.adapt
 import psycopg.conninfo
 import psycopg.errors
 import psycopg.pq
+import psycopg.types.datetime
 import psycopg_pool
 from psycopg.abc import Buffer
 
@@ -281,6 +282,11 @@ class _TextLoader(psycopg.adapt.Loader):
 def reads_texts(adapters: psycopg.adapt.AdaptersMap) -> None:
     """Have a cursor return texts on a connection without an encoding."""
     adapters.register_loader("text", _TextLoader)
+
+
+def reads_times(adapters: psycopg.adapt.AdaptersMap) -> None:
+    """Have a cursor return aware times, whatever the connection returns."""
+    adapters.register_loader("timestamptz", psycopg.types.datetime.TimestamptzLoader)
 
 
 def notifications(connection: psycopg.BaseConnection[Any]) -> list[str]:

@@ -147,10 +147,10 @@ def timeout_of(pool: Any) -> float:
     return float(timeout()) if callable(timeout) else WAIT
 
 
-def check_dialect(dialect: Dialect, what: str, error: type[exceptions.AdjournException]) -> None:
-    """Refuse anything that is not on Postgres with a known driver."""
+def check_dialect(dialect: Dialect, what: str) -> None:
+    """Refuse an engine that is not on Postgres with a known driver."""
     if dialect.name != "postgresql" or dialect.driver not in _DRIVERS:
-        raise error(
+        raise exceptions.InvalidOption(
             f"This {what} is on {dialect.name}+{dialect.driver}. Use one on PostgreSQL and psycopg, psycopg2 or asyncpg."
         )
 

@@ -6,8 +6,6 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.engine import URL
-from sqlalchemy.orm import Session as SyncOrmSession
-from sqlalchemy.orm import scoped_session as SyncScopedSession  # noqa: N812
 
 from adjourn._drivers.sqlalchemy.connecting import Connecting
 from adjourn._drivers.sqlalchemy.engines import run
@@ -17,8 +15,6 @@ from adjourn.types import Parameters, Row, Statement
 __all__ = [
     "Connection",
     "Engine",
-    "SyncOrmSession",
-    "SyncScopedSession",
     "connecting",
     "create_engine",
     "drivers",

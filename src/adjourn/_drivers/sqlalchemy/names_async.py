@@ -10,8 +10,6 @@ import greenlet  # type: ignore[import-untyped]  # noqa: F401
 import psycopg
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from sqlalchemy.ext.asyncio import AsyncSession as AsyncOrmSession
-from sqlalchemy.ext.asyncio import async_scoped_session as AsyncScopedSession  # noqa: N812
 from sqlalchemy.ext.asyncio import create_async_engine as create_engine_async
 
 from adjourn._drivers.sqlalchemy import engines as driver
@@ -23,8 +21,6 @@ from adjourn.types import Parameters, Row, Statement
 __all__ = [
     "AsyncConnection",
     "AsyncEngine",
-    "AsyncOrmSession",
-    "AsyncScopedSession",
     "connecting_async",
     "create_engine_async",
     "drivers_async",

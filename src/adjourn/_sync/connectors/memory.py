@@ -86,8 +86,8 @@ class SyncInMemoryHalf(SyncPooledHalf[MemoryStore]):
             kind = type(connection)
             raise exceptions.InvalidConnection(
                 f"The in-memory connector cannot use an instance of {kind.__module__}.{kind.__qualname__}: it "
-                "has no database to have a transaction in. Leave `connection` out, or test this with a "
-                "connector to Postgres."
+                "has no database to have a transaction in. Leave `connection` out, or test this on Postgres: with pytest, "
+                'mark the test with @pytest.mark.adjourn(isolation="delete"), and connect to the fixture `adjourn_dsn`.'
             )
         gate = None
         with contextlib.suppress(exceptions.AppNotOpen):

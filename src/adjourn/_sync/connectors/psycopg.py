@@ -17,6 +17,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from adjourn import exceptions
 from adjourn._domain.checks import function_or
+from adjourn._drivers.connections import is_of_sqlalchemy
 from adjourn._drivers.libpq import LASTING
 from adjourn._drivers.psycopg import options as driver
 from adjourn._drivers.psycopg.private import kept_up
@@ -168,9 +169,9 @@ class SyncPsycopgHalf(SyncPooledHalf[ConnectionPool[Any]]):
         parameters
             The values of its ``%(name)s``; None sends the text as it is.
         connection
-            The caller's own `psycopg.Connection`. The statement becomes part of the transaction that is open on
-            it. As with any other statement, an error ends that transaction unless a savepoint was made before. The
-            connector need not be open.
+            The caller's own `psycopg.Connection`, or a connection or session of SQLAlchemy's on psycopg. The
+            statement becomes part of the transaction that is open on it; a session is flushed first. As with any other
+            statement, an error ends that transaction unless a savepoint was made before. The connector need not be open.
 
         Raises
         ------
@@ -184,6 +185,11 @@ class SyncPsycopgHalf(SyncPooledHalf[ConnectionPool[Any]]):
             For any other error of the database or of the connection to it.
         """
         if connection is not None:
+            if is_of_sqlalchemy(connection, is_blocking=runtime.IS_BLOCKING):
+                from adjourn._drivers.sqlalchemy import joined
+
+                given = joined.resolved(connection)
+                return runtime.guarded(joined.run, given, ("psycopg",), statement, parameters)
             given = checked_connection(connection)
             return runtime.guarded(translated_run, given, statement, parameters)
         return runtime.guarded(self.execute_pooled, statement, parameters)

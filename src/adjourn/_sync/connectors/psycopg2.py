@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from adjourn import exceptions
 from adjourn._domain.checks import function_or
+from adjourn._drivers.connections import is_of_sqlalchemy
 from adjourn._drivers.psycopg2 import options as driver
 from adjourn._drivers.psycopg2 import pools
 from adjourn._drivers.psycopg2.calls import Call
@@ -119,9 +120,10 @@ class SyncPsycopg2Half(SyncPooledHalf[ThreadedConnectionPool]):
         parameters
             The values of its ``%(name)s``; None sends the text as it is.
         connection
-            The caller's own psycopg2 connection. The statement becomes part of the transaction that is open on it. As
-            with any other statement, an error ends that transaction unless a savepoint was made before. The connector
-            need not be open.
+            The caller's own psycopg2 connection, or a connection or session of SQLAlchemy's on psycopg2, which blocks.
+            The statement becomes part of the transaction that is open on it; a session is flushed first. As with any
+            other statement, an error ends that transaction unless a savepoint was made before. The connector need not be
+            open.
 
         Raises
         ------
@@ -135,6 +137,11 @@ class SyncPsycopg2Half(SyncPooledHalf[ThreadedConnectionPool]):
             For any other error of the database or of the connection to it.
         """
         if connection is not None:
+            if is_of_sqlalchemy(connection, is_blocking=True):
+                from adjourn._drivers.sqlalchemy import joined
+
+                run = functools.partial(joined.run, joined.resolved(connection), ("psycopg2",), statement, parameters)
+                return runtime.guarded(runtime.run_sync, run)
             # A framework's connection belongs to one thread, so only calls from that thread can use it.
             is_blocking = runtime.IS_BLOCKING
             given = driver.checked_connection(

@@ -18,13 +18,15 @@ from sqlalchemy.exc import DBAPIError
 
 from adjourn import exceptions
 from adjourn._domain.checks import function_or
+from adjourn._drivers.connections import is_of_sqlalchemy
 from adjourn._drivers.psycopg import options as libpq
 from adjourn._drivers.settings import check_pooler
 from adjourn._drivers.sqlalchemy import engines as driver
+from adjourn._drivers.sqlalchemy import joined
 from adjourn._drivers.sqlalchemy import names as names
 from adjourn._drivers.sqlalchemy.connecting import Connecting
 from adjourn._drivers.sqlalchemy.libpq import connection_arguments
-from adjourn._drivers.sqlalchemy.names import Connection, Engine, SyncOrmSession, SyncScopedSession
+from adjourn._drivers.sqlalchemy.names import Connection, Engine
 from adjourn._drivers.sqlalchemy.private import invalidate_all
 from adjourn._drivers.sqlalchemy.sessions import always_prepares, greets
 from adjourn._drivers.watchdog import (
@@ -183,7 +185,7 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
                 f"This call takes a SQLAlchemy {wanted}, not an instance of {kind.__module__}.{kind.__qualname__}. "
                 + driver.other_engine(pool)
             )
-        driver.check_dialect(pool.dialect, wanted, exceptions.InvalidOption)
+        driver.check_dialect(pool.dialect, wanted)
         return pool
 
     def execute(
@@ -199,8 +201,8 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
             The values of its ``%(name)s``; None sends the text as it is. Text of several commands returns no rows if
             the driver returns none for it.
         connection
-            A SQLAlchemy `Connection` or ORM session: the statement becomes part of the transaction that is open on
-            it, or begins one, as any other statement does. It may also be a connection of the driver itself, if the
+            A SQLAlchemy `Connection` or ORM session, which is flushed first: the statement becomes part of the
+            transaction that is open on it, or begins one, as any other statement does. It may also be a connection of the driver itself, if the
             driver has one of this kind. The connector need not be open.
 
         Raises
@@ -215,10 +217,8 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
             For any other error of the database or of the connection to it.
         """
         if connection is not None:
-            if isinstance(connection, SyncScopedSession):
-                # A scoped session may depend on the current task, and the guard runs the call in another one.
-                connection = connection()
-            return runtime.guarded(self._execute_given, connection, statement, parameters)
+            # The guard runs the call in another task, where a scoped session may be another one.
+            return runtime.guarded(execute_given, joined.resolved(connection), statement, parameters)
         return runtime.guarded(self.execute_pooled, statement, parameters)
 
     def session(self) -> SyncSession:
@@ -241,22 +241,6 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
             kwargs=arguments, timeout=self.timeout, response_timeout=self.response_timeout, pooler=self._pooler
         )
         return half.session()
-
-    def _execute_given(self, given: Any, statement: Statement, parameters: Parameters | None) -> list[Row]:
-        with driver.translating():
-            connection = given.connection() if isinstance(given, SyncOrmSession) else given
-            if isinstance(connection, Connection):
-                driver.check_dialect(connection.dialect, "connection", exceptions.InvalidConnection)
-                return names.run(connection, statement, parameters)
-        if isinstance(given, psycopg.Connection):
-            return translated_run(given, statement, parameters)
-        if names.is_drivers_own(given):
-            return names.run_on_drivers_own(given, statement, parameters)
-        wanted, kind = Connection.__name__, type(given)
-        raise exceptions.InvalidConnection(
-            f"This call takes a SQLAlchemy {wanted} or ORM session as `connection`, not an instance of "
-            f"{kind.__module__}.{kind.__qualname__}. " + driver.other_colour(given, is_blocking=runtime.IS_BLOCKING)
-        )
 
     def run_pooled(self, pool: Engine, wait: Wait, statement: Statement, parameters: Parameters | None) -> list[Row]:
         """Execute one statement on a connection of the engine's pool, committed on return."""
@@ -294,6 +278,21 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
         _, arguments = self.url.get_dialect()().create_connect_args(self.url)
         found = {**arguments, **(self.options.get("connect_args") or {})}
         return libpq.whereabouts("", {**found, "dbname": found.get("dbname", found.get("database"))})
+
+
+def execute_given(given: Any, statement: Statement, parameters: Parameters | None) -> list[Row]:
+    """Execute a statement on the caller's own connection."""
+    if is_of_sqlalchemy(given, is_blocking=runtime.IS_BLOCKING):
+        return joined.run(given, joined.ALL_DRIVERS, statement, parameters)
+    if isinstance(given, psycopg.Connection):
+        return translated_run(given, statement, parameters)
+    if names.is_drivers_own(given):
+        return names.run_on_drivers_own(given, statement, parameters)
+    wanted, kind = Connection.__name__, type(given)
+    raise exceptions.InvalidConnection(
+        f"This call takes a SQLAlchemy {wanted} or ORM session as `connection`, not an instance of "
+        f"{kind.__module__}.{kind.__qualname__}. " + driver.other_colour(given, is_blocking=runtime.IS_BLOCKING)
+    )
 
 
 def checked_out(engine: Engine, wait: Wait) -> Connection:

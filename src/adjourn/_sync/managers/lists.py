@@ -10,6 +10,7 @@ from typing import Any
 from adjourn import exceptions
 from adjourn._domain.checks import check_count, check_filters, check_flag, check_id, check_seconds
 from adjourn._domain.jobs import Job, Status
+from adjourn._domain.rows import JobCounts
 from adjourn._domain.times import time_of
 from adjourn._runtime.callers import caller_stacklevel
 from adjourn._sync.managers.statements import SyncStatementRunner
@@ -54,6 +55,7 @@ class SyncJobLists(SyncStatementRunner):
         *,
         limit: int | None = None,
         after_id: int = 0,
+        connection: Any = None,
     ) -> list[Job]:
         """Return jobs, whether waiting, running or finished, in the order of their ids.
 
@@ -67,6 +69,8 @@ class SyncJobLists(SyncStatementRunner):
             The most jobs to return; None (the default) for all.
         after_id
             Only jobs with a higher id: pass the id of a page's last job to get the next page.
+        connection
+            The caller's own connection, whose transaction this joins.
 
         Raises
         ------
@@ -94,6 +98,7 @@ class SyncJobLists(SyncStatementRunner):
                 "after_id": after_id,
                 "limit": limit,
             },
+            connection,
         )
         return self._jobs(rows)
 
@@ -105,8 +110,8 @@ class SyncJobLists(SyncStatementRunner):
         lock: str | None = None,
         *,
         live_only: bool = False,
-    ) -> list[Row]:
-        """Return the queues that have jobs: ``name``, ``jobs_count``, and a count for each status.
+    ) -> list[JobCounts]:
+        """Return the queues that have jobs, with the number of jobs of each status.
 
         Parameters
         ----------
@@ -130,8 +135,8 @@ class SyncJobLists(SyncStatementRunner):
         lock: str | None = None,
         *,
         live_only: bool = False,
-    ) -> list[Row]:
-        """Return the tasks that have jobs: ``name``, ``jobs_count``, and a count for each status.
+    ) -> list[JobCounts]:
+        """Return the tasks that have jobs, with the number of jobs of each status.
 
         Takes the same parameters as `list_queues`.
         """
@@ -145,8 +150,8 @@ class SyncJobLists(SyncStatementRunner):
         lock: str | None = None,
         *,
         live_only: bool = False,
-    ) -> list[Row]:
-        """Return the locks that have jobs: ``name``, ``jobs_count``, and a count for each status.
+    ) -> list[JobCounts]:
+        """Return the locks that have jobs, with the number of jobs of each status.
 
         Takes the same parameters as `list_queues`.
         """
@@ -160,11 +165,11 @@ class SyncJobLists(SyncStatementRunner):
         status: str | None,
         lock: str | None,
         live_only: bool,
-    ) -> list[Row]:
+    ) -> list[JobCounts]:
         check_filters(queue=queue, task=task, lock=lock)
         check_flag("live_only", live_only)
         parameters = {"queue": queue, "task": task, "status": _status(status), "lock": lock, "live_only": live_only}
-        return self.run(statement, parameters)
+        return [JobCounts(row) for row in self.run(statement, parameters)]
 
     def get_stalled_jobs(
         self,

@@ -15,6 +15,8 @@ logger = logging.getLogger("adjourn.retention")
 
 BATCH = 5_000
 """How many jobs one transaction checks. It locks them, and its snapshot keeps dead rows from being vacuumed."""
+EXCHANGES = 100
+"""Of how many exchanges, of up to a thousand jobs, one transaction clears the results."""
 DROP_ATTEMPTS = 3
 _FINISHED = ("succeeded", "failed", "cancelled", "aborted")
 
@@ -36,7 +38,8 @@ class SyncRetention(SyncStatementRunner):
         provided that this role owns it and no other session is using it. That takes milliseconds, however many jobs
         there are, leaves nothing to vacuum, and delays workers for a fifth of a second at most. All other jobs are read
         in the order of their ids and deleted in many small transactions. If it is interrupted, the jobs deleted so far
-        stay deleted.
+        stay deleted. A job whose result has not lapsed is kept until it has, and keeps its week's table from being dropped.
+        Results that have lapsed are cleared, of jobs that are kept as well.
 
         Parameters
         ----------
@@ -79,9 +82,17 @@ class SyncRetention(SyncStatementRunner):
             (batch,) = self.run("delete_old_jobs", {**what, "after_id": after_id, "limit": BATCH})
             deleted += batch["deleted"]
             after_id = batch["last_id"]
+        self._clear_results()
         extra = {"action": "deleted_old_jobs", "deleted": deleted, "dropped": dropped, "busy": busy}
         logger.info("Deleted %d old jobs, %d weeks of them whole%s", deleted, len(dropped), in_use, extra=extra)
         return deleted
+
+    def _clear_results(self) -> None:
+        """Clear the results that have lapsed, of jobs that are kept."""
+        cleared = EXCHANGES
+        while cleared == EXCHANGES:
+            (row,) = self.run("clear_results", {"limit": EXCHANGES})
+            cleared = row["cleared"]
 
     def _drop(self, name: str, what: Parameters) -> tuple[str, int]:
         """Drop a partition if all its jobs are to be deleted; return what became of it, and the number of its jobs."""

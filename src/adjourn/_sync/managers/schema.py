@@ -101,9 +101,9 @@ class SyncSchemaManager:
         """
         version = self.get_version()
         if version < sql.latest_version():
-            raise sql.out_of_date(self.schema, version)
+            raise sql.out_of_date(self.schema, version, self.connector.applies_schema)
         if misplaced_functions(self.connector.get_sync_connector(), self.schema):
-            raise sql.renamed(self.schema)
+            raise sql.renamed(self.schema, self.connector.applies_schema)
 
     def try_out(self, kind: str = "worker") -> None:
         """Try what a worker, or a program that defers jobs, does with the database. Nothing of it remains.

@@ -113,6 +113,7 @@ class SyncOneSession:
         self._session = session
         self.json_dumps = connector.json_dumps
         self.json_loads = connector.json_loads
+        self.applies_schema = connector.applies_schema
 
     def get_sync_connector(self) -> Any:
         """Return this object, which executes statements as a connector does."""

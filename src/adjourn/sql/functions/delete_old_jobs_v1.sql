@@ -1,5 +1,5 @@
 -- Check the next p_limit finished jobs older than p_age, and delete those with one of these statuses and this queue
--- (null: any). Jobs that another transaction has locked stay.
+-- (null: any). Jobs with a result that has not lapsed stay, and so do those that another transaction has locked.
 -- Returns how many were deleted, and the id to continue after, null if there are no more.
 create function @schema.adjourn_delete_old_jobs_v1(
     p_age interval, p_statuses text[], p_queue text, p_after_id bigint, p_limit integer
@@ -21,7 +21,7 @@ begin
     v_ids := array(
         select f.id from @schema.adjourn_finished_jobs f
         where f.id > p_after_id and f.id <= last_id and f.finished_at between v_from and v_to
-          and f.status = any(p_statuses) and (p_queue is null or f.queue = p_queue)
+          and f.status = any(p_statuses) and (p_queue is null or f.queue = p_queue) and (f.result_expires_at is null or f.result_expires_at <= now())
         order by f.id for update skip locked
     );
     delete from @schema.adjourn_finished_jobs f

@@ -2,6 +2,8 @@
 --   p_ids, p_claims, p_statuses, p_errors: the jobs that have ended, or null for none. An id and a claim identify a job and a
 --     run. The status 'deleted' deletes the job. An error, which is JSON or null, is added to the job's errors; null instead of
 --     the array means that there is none.
+--   p_results, p_ttls: what the tasks returned, each as JSON or null for what is not stored, and the seconds until it lapses, null
+--     for never; null instead of the arrays if nothing is stored.
 --   p_back: the jobs to be put back, or null for none; adjourn_put_back_v1 describes them.
 --   p_limit: how many jobs to claim. p_queues: the queues to claim from, null for all.
 --   p_busy: the worker has been saturated for a while and need not be notified of new jobs.
@@ -18,7 +20,8 @@
 -- refused because the job is no longer the worker's, and which jobs another transaction holds, so that their outcomes are
 -- to be sent again.
 create function @schema.adjourn_exchange_v1(
-    p_worker bigint, p_ids bigint[], p_claims integer[], p_statuses text[], p_errors text[], p_back json, p_limit integer, p_queues text[], p_busy boolean, p_probe boolean,
+    p_worker bigint, p_ids bigint[], p_claims integer[], p_statuses text[], p_errors text[], p_results text[], p_ttls double precision[],
+    p_back json, p_limit integer, p_queues text[], p_busy boolean, p_probe boolean,
     p_concurrency integer, p_running integer, p_apart integer, p_tasks text[], p_patience double precision,
     p_listens boolean, p_called boolean
 ) returns table (
@@ -69,25 +72,32 @@ begin
         -- rows before they are deleted costs too much, so the first turn takes those that show no sign of a lock (`xmax` is
         -- who has locked a row, or is deleting it; the claim itself has left xmin there). The second locks the rest.
         loop
-            with outcome as materialized (
-                select * from unnest(p_ids, p_claims, p_statuses, p_errors) o(id, claim, status, error)
-            ), gone as (
-                delete from @schema.adjourn_jobs j using outcome
-                where j.id = outcome.id and j.claim = outcome.claim and j.worker_id = p_worker
-                  and case when v_locked is null then j.xmax = j.xmin or j.xmax = '0'::xid else j.id = any(v_locked) end
-                returning j.id, j.queue, j.task_name, j.priority, j.lock, j.queueing_lock, j.args, j.scheduled_at, j.attempts, j.losses, j.claim,
-                          j.worker_id, j.abort_requested, j.enqueued_at, j.started_at, j.errors, outcome.status, outcome.error
-            ), stored as (
-                insert into @schema.adjourn_finished_jobs (
-                    id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, losses, claim, worker_id,
-                    abort_requested, enqueued_at, started_at, errors, status, finished_at
+            if p_results is null then
+                with outcome as materialized (
+                    select * from unnest(p_ids, p_claims, p_statuses, p_errors) o(id, claim, status, error)
+                ), gone as (
+                    delete from @schema.adjourn_jobs j using outcome
+                    where j.id = outcome.id and j.claim = outcome.claim and j.worker_id = p_worker
+                      and case when v_locked is null then j.xmax = j.xmin or j.xmax = '0'::xid else j.id = any(v_locked) end
+                    returning j.id, j.queue, j.task_name, j.priority, j.lock, j.queueing_lock, j.args, j.scheduled_at, j.attempts, j.losses, j.claim,
+                              j.worker_id, j.abort_requested, j.enqueued_at, j.started_at, j.errors, outcome.status, outcome.error
+                ), stored as (
+                    insert into @schema.adjourn_finished_jobs (
+                        id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, losses, claim, worker_id,
+                        abort_requested, enqueued_at, started_at, errors, status, finished_at
+                    )
+                    select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts + 1, losses, claim, worker_id,
+                           abort_requested, enqueued_at, started_at,
+                           @schema.adjourn_with_error_v1(errors, error::jsonb), status, now()
+                    from gone where status <> 'deleted'
                 )
-                select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts + 1, losses, claim, worker_id,
-                       abort_requested, enqueued_at, started_at,
-                       @schema.adjourn_with_error_v1(errors, error::jsonb), status, now()
-                from gone where status <> 'deleted'
-            )
-            select v_ended || array_agg(id), v_freed || array_agg(lock) filter (where lock is not null) into v_ended, v_freed from gone;
+                select v_ended || array_agg(id), v_freed || array_agg(lock) filter (where lock is not null) into v_ended, v_freed from gone;
+            else
+                select v_ended || done.ids, v_freed || done.freed into v_ended, v_freed
+                from @schema.adjourn_finish_with_results_v1(
+                    p_worker, p_ids, p_claims, p_statuses, p_errors, p_results, p_ttls, v_locked
+                ) done;
+            end if;
             v_left := cardinality(v_ids) - cardinality(v_ended) - cardinality(v_back);
             exit when v_left = 0 or v_locked is not null;
             v_locked := array(

@@ -40,8 +40,11 @@ begin
         select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts + 1, losses + 1, claim, worker_id,
                abort_requested, enqueued_at, started_at,
                @schema.adjourn_with_error_v1(errors, jsonb_build_object(
-                   'exception', 'WorkerLost', 'message', 'the worker was lost ' || losses + 1 || ' times while it ran this job',
-                   'attempt', attempts + 1, 'started_at', started_at, 'ended_at', now()
+                   'exception', 'adjourn.exceptions.WorkerLost',
+                   'message', 'the worker was lost ' || losses + 1 || ' times while it ran this job',
+                   'attempt', attempts + 1, 'worker_id', worker_id,
+                   'worker_name', (select w.name from @schema.adjourn_workers w where w.id = worker_id),
+                   'started_at', started_at, 'ended_at', now()
                )), 'failed', now()
         from gone
     )

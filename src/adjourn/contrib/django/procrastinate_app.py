@@ -1,0 +1,14 @@
+"""The app of this Django project, where programs that were written for Procrastinate import it from as well."""
+
+from __future__ import annotations
+
+from adjourn.contrib.django.application import SiteApp
+from adjourn.contrib.django.connector import DjangoConnector
+
+__all__ = ["app", "current_app"]
+
+app: SiteApp = SiteApp(connector=DjangoConnector())
+"""The app. It can be imported and used at any time; deferring needs configured settings."""
+
+current_app: SiteApp = app
+"""The same app. In Procrastinate, ``app`` is a proxy of it."""

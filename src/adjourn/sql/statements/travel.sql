@@ -1,0 +1,8 @@
+-- For tests: move the times of waiting jobs and the last ticks of schedules back, as if these seconds had passed.
+with jobs as (
+    update @schema.adjourn_jobs set scheduled_at = scheduled_at - make_interval(secs => %(seconds)s::double precision)
+    where worker_id is null and scheduled_at is not null
+), schedules as (
+    update @schema.adjourn_schedules set last_tick = last_tick - make_interval(secs => %(seconds)s::double precision)
+)
+select pg_notify(@channel, '')::text as woken

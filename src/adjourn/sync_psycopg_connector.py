@@ -1,0 +1,7 @@
+"""`SyncPsycopgConnector`, where programs that were written for Procrastinate import it from."""
+
+from __future__ import annotations
+
+from adjourn.connectors.psycopg import SyncPsycopgConnector
+
+__all__ = ["SyncPsycopgConnector"]
