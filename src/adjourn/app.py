@@ -14,7 +14,7 @@ import attrs
 
 from adjourn import blueprints, builtin_tasks, exceptions, sql, tasks
 from adjourn._domain.checks import check_flag, check_known, check_name, checked_list
-from adjourn._domain.jobs import Job
+from adjourn._domain.jobs import Job, StoredJob, stored_job
 from adjourn._domain.results import DEFAULT_TTL, check_ttl
 from adjourn._domain.runs import AbortReason, not_aborted
 from adjourn._domain.schedules import checked_defaults
@@ -427,7 +427,7 @@ class JobContext:
     worker_name, worker_queues
         The worker's name, and the queues it serves, None for all.
     job
-        The job.
+        The job, whose ``id`` is a number.
     task
         Its task.
     start_timestamp
@@ -441,17 +441,22 @@ class JobContext:
     app: App
     worker_name: str | None = None
     worker_queues: Iterable[str] | None = None
-    job: Job
+    _job: Job = attrs.field(alias="job")
     start_timestamp: float
     additional_context: Mapping[str, Any] = attrs.field(factory=dict)
     abort_reason: Callable[[], AbortReason | None] = not_aborted
 
     @property
+    def job(self) -> StoredJob:
+        """The job."""
+        return stored_job(self._job)
+
+    @property
     def task(self) -> tasks.Task[Any, Any, Any]:
         """The job's task."""
-        name = self.job.task_name
+        name = self._job.task_name
         if name not in self.app.tasks and self.app.resolver_of(name) is not None:
-            return self.app.task_of(self.job)
+            return self.app.task_of(self._job)
         return self.app.tasks[name]
 
     def should_abort(self) -> bool:

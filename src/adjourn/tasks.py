@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from adjourn import exceptions
 from adjourn._compat.moved import moved
@@ -254,6 +254,34 @@ class Task(Generic[P, R, Args]):
         view.blueprint = blueprint
         return view
 
+    @overload
+    def configure(
+        self,
+        *,
+        lock: str | None = None,
+        queueing_lock: str | None = None,
+        task_kwargs: None = None,
+        schedule_at: datetime.datetime | None = None,
+        schedule_in: TimeDeltaParams | None = None,
+        queue: str | None = None,
+        priority: int | None = None,
+        connection: Any = None,
+    ) -> JobDeferrer[Args]: ...
+
+    @overload
+    def configure(
+        self,
+        *,
+        lock: str | None = None,
+        queueing_lock: str | None = None,
+        task_kwargs: JSONDict | None = None,
+        schedule_at: datetime.datetime | None = None,
+        schedule_in: TimeDeltaParams | None = None,
+        queue: str | None = None,
+        priority: int | None = None,
+        connection: Any = None,
+    ) -> JobDeferrer: ...
+
     @suggests_names
     def configure(
         self,
@@ -266,7 +294,7 @@ class Task(Generic[P, R, Args]):
         queue: str | None = None,
         priority: int | None = None,
         connection: Any = None,
-    ) -> JobDeferrer:
+    ) -> Any:
         """Set options for jobs of this task; call ``defer``, ``batch_defer`` or their async forms on the result.
 
         Parameters
@@ -312,7 +340,8 @@ class Task(Generic[P, R, Args]):
             schedule_at=schedule_at,
             schedule_in=schedule_in,
         )
-        return JobDeferrer(job_manager, job, connection, self.signature)
+        deferrer: JobDeferrer = JobDeferrer(job_manager, job, connection, self.signature)
+        return deferrer
 
     def make_job(
         self,

@@ -167,7 +167,9 @@ def test_jobs_are_found_by_what_they_wait_for(app: adjourn.App, typed: Typed, ob
     assert [row[0] for row in typed("list_jobs waits_for=task")[1:]] == [str(unknown)]
     assert [row[:2] for row in typed("list_tasks waits_for=task")[1:]] == [["unknown", "1"]]
     assert [row[:2] for row in typed("list_tasks waits_for=time")[1:]] == [["mail", "1"]]
-    with pytest.raises(adjourn.exceptions.InvalidOption, match=r"waits_for='tasks'; did you mean 'task'\? Pass one of: time"):
+    with pytest.raises(
+        adjourn.exceptions.InvalidOption, match=r"waits_for='tasks'; did you mean 'task'\? Pass one of: time"
+    ):
         typed("list_jobs waits_for=tasks")
 
 

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 import adjourn
-from adjourn.contrib.procrastinate import Migration
+from adjourn.migration import Migration
 from support.databases import apply_schema, new_database, with_database
 from support.procrastinates import INSTALLED, Old, schema_of
 

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 
 import adjourn
-from adjourn.contrib.procrastinate import Migration
 from adjourn.jobs import Job
+from adjourn.migration import Migration
 from support.procrastinates import Old
 from support.waiting import until
 

@@ -11,8 +11,8 @@ import psycopg
 import pytest
 
 import adjourn
-from adjourn.contrib.procrastinate import Migration, MigrationRefused
 from adjourn.exceptions import SchemaOutOfDate
+from adjourn.migration import Migration, MigrationRefused
 from support.databases import new_database
 from support.procrastinates import INSTALLED, RELEASES, Old, schema_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import enum
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import attrs
 
@@ -186,7 +186,7 @@ class Job:
             started_at=time_or_none(row["started_at"]),
         )
 
-    def evolve(self, **changes: Any) -> Job:
+    def evolve(self, **changes: Any) -> Self:
         """Return a copy with some attributes changed."""
         return attrs.evolve(self, **changes)
 
@@ -209,6 +209,23 @@ class Job:
         """The job as a call to show in messages, such as ``tasks.add[7](a=1, b=2)``."""
         arguments = ", ".join(f"{name}={_shown(value)}" for name, value in self.task_kwargs.items())
         return f"{self.task_name}[{self.id}]({arguments})"
+
+
+if TYPE_CHECKING:
+
+    @attrs.frozen(kw_only=True)
+    class StoredJob(Job):
+        """A job that is stored, and so has an id."""
+
+        id: int = 0  # never: type checkers want a default, because `Job` has one
+
+else:
+    StoredJob = Job
+
+
+def stored_job(job: Job) -> StoredJob:
+    """Return a job that is stored, so that type checkers know it."""
+    return cast("StoredJob", job)
 
 
 def _shown(value: Any) -> str:

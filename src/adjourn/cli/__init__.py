@@ -16,13 +16,24 @@ from collections.abc import Callable, Sequence
 import adjourn
 from adjourn._runtime.signals import end_on
 from adjourn.app import App
-from adjourn.cli import defer, demo, flags, healthchecks, logs, migrate_code, migration, schema, shell, worker
+from adjourn.cli import (
+    defer,
+    demo,
+    flags,
+    healthchecks,
+    logs,
+    migrate_code,
+    migrate_from_procrastinate,
+    schema,
+    shell,
+    worker,
+)
 from adjourn.cli.exits import Exit, code_of, described
 from adjourn.exceptions import AdjournException, MissingApp
 
 logger: logging.Logger = logging.getLogger(__name__)
 
-COMMANDS_OF_APPS = (worker, defer, schema, healthchecks, shell, migration)
+COMMANDS_OF_APPS = (worker, defer, schema, healthchecks, shell, migrate_from_procrastinate)
 """The commands that work with an app."""
 COMMANDS = (*COMMANDS_OF_APPS, migrate_code, demo)
 EPILOG = f"""\

@@ -15,7 +15,7 @@ from adjourn._domain.spelling import hint
 from adjourn.app import App
 from adjourn.cli import applications, flags
 from adjourn.exceptions import AdjournException
-from adjourn.jobs import Status
+from adjourn.jobs import JobCounts, Status
 from adjourn.types import Row
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ class Shell(cmd.Cmd):
     def on_list_schedules(self, words: list[str]) -> None:
         """List the known schedules, and this app's schedules that never ran."""
         _filters(words, ())
-        rows = self._app.job_manager.list_schedules()
+        rows: list[Row] = list(self._app.job_manager.list_schedules())
         known = {(row["task_name"], row["periodic_id"]) for row in rows}
         rows += [row for row in self._declared() if (row["task_name"], row["periodic_id"]) not in known]
         self._screen.schedules(sorted(rows, key=lambda row: (row["task_name"], row["periodic_id"])))
@@ -251,7 +251,7 @@ class Shell(cmd.Cmd):
 
     # Shared code
 
-    def _counts(self, method: Callable[..., list[Row]], words: list[str]) -> None:
+    def _counts(self, method: Callable[..., list[JobCounts]], words: list[str]) -> None:
         given = _filters(words, (*COUNT_FILTERS, *PAGING))
         limit, after = given.pop("limit", DEFAULT_LIMIT), given.pop("after", "")
         # The database sorts names differently from Python: search for the name instead of comparing.

@@ -27,8 +27,8 @@ _LOG_OPTIONS = ("log_level", "log_format", "log_format_style", "verbose")
 
 
 def group(app: App | Callable[[], App], name: str = "adjourn") -> click.Group:
-    """Return a group with the commands of ``adjourn`` for one app: ``worker``, ``defer``, ``schema``, ``healthchecks``
-    and ``shell``.
+    """Return a group with the commands of ``adjourn`` for one app: ``worker``, ``defer``, ``schema``, ``healthchecks``,
+    ``shell`` and ``migrate-from-procrastinate``.
 
     They take the flags and environment variables of the command ``adjourn``, but for ``--app``, and end with its exit
     codes. An invalid command line is Click's `UsageError`.
@@ -89,7 +89,10 @@ class _Group(click.Group):
     """The commands. Each hands its arguments to adjourn's own parser."""
 
     def __init__(self, name: str, app: Callable[[], App]) -> None:
-        commands = [_Command(each.__name__.rpartition(".")[2], each.HELP, app) for each in cli.COMMANDS_OF_APPS]
+        commands = [
+            _Command(each.__name__.rpartition(".")[2].replace("_", "-"), each.HELP, app)
+            for each in cli.COMMANDS_OF_APPS
+        ]
         super().__init__(name, commands=commands, help="Run adjourn's jobs, and look after them.")
         click.version_option(adjourn.__version__, "-V", "--version", prog_name="adjourn")(self)
 

@@ -10,6 +10,7 @@ from adjourn.manager.deferrer import JobDeferrer
 from adjourn.manager.jobs import JobManager
 from adjourn.manager.lists import JobLists
 from adjourn.manager.many import ManyJobs
+from adjourn.manager.results import Results
 from adjourn.manager.retention import Retention
 from adjourn.manager.schedules import Schedules
 from adjourn.manager.schema import SchemaManager
@@ -21,6 +22,7 @@ __all__ = [
     "JobLists",
     "JobManager",
     "ManyJobs",
+    "Results",
     "Retention",
     "Schedules",
     "SchemaManager",

@@ -143,6 +143,7 @@ class AsyncConnectorSource(Protocol):
 
     json_dumps: JSONDumps
     json_loads: JSONLoads
+    applies_schema: str
 
     def get_async_connector(self) -> AsyncConnector:
         """Return the connector that serves asynchronous calls."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Generic
 
 from adjourn._async.managers.batches import STEP
 from adjourn._async.managers.jobs import AsyncJobManager
@@ -13,10 +13,10 @@ from adjourn._domain.jobs import Job
 from adjourn._runtime import aio as runtime
 from adjourn.events.jobs import JobsDeferred
 from adjourn.events.log import LOGGED, log_jobs
-from adjourn.types import JSONDict
+from adjourn.types import Args, JSONDict
 
 
-class AsyncJobDeferrer:
+class AsyncJobDeferrer(Generic[Args]):
     """Makes and stores jobs of one task with fixed options; ``task.configure(...)`` returns one.
 
     Parameters
@@ -47,7 +47,7 @@ class AsyncJobDeferrer:
             self.signature.check_names(job.task_kwargs)
             dump_arguments(job.task_name, job.task_kwargs, job_manager.connector.json_dumps)
 
-    async def defer_async(self, *args: Any, **task_kwargs: Any) -> int:
+    async def defer_async(self, *args: Args.args, **task_kwargs: Args.kwargs) -> int:
         """Store one job, and return its id.
 
         Parameters

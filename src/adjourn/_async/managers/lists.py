@@ -10,6 +10,7 @@ from adjourn import exceptions
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._domain.checks import check_count, check_filters, check_flag, check_id, check_seconds, check_waits_for
 from adjourn._domain.jobs import Job, Status
+from adjourn._domain.rows import JobCounts
 from adjourn._domain.times import time_of
 from adjourn._runtime.callers import caller_stacklevel
 from adjourn.types import Row
@@ -117,8 +118,8 @@ class AsyncJobLists(AsyncStatementRunner):
         *,
         live_only: bool = False,
         waits_for: str | None = None,
-    ) -> list[Row]:
-        """Return the queues that have jobs: ``name``, ``jobs_count``, and a count for each status.
+    ) -> list[JobCounts]:
+        """Return the queues that have jobs, with the number of jobs of each status.
 
         Parameters
         ----------
@@ -145,8 +146,8 @@ class AsyncJobLists(AsyncStatementRunner):
         *,
         live_only: bool = False,
         waits_for: str | None = None,
-    ) -> list[Row]:
-        """Return the tasks that have jobs: ``name``, ``jobs_count``, and a count for each status.
+    ) -> list[JobCounts]:
+        """Return the tasks that have jobs, with the number of jobs of each status.
 
         Takes the same parameters as `list_queues_async`.
         """
@@ -161,8 +162,8 @@ class AsyncJobLists(AsyncStatementRunner):
         *,
         live_only: bool = False,
         waits_for: str | None = None,
-    ) -> list[Row]:
-        """Return the locks that have jobs: ``name``, ``jobs_count``, and a count for each status.
+    ) -> list[JobCounts]:
+        """Return the locks that have jobs, with the number of jobs of each status.
 
         Takes the same parameters as `list_queues_async`.
         """
@@ -177,7 +178,7 @@ class AsyncJobLists(AsyncStatementRunner):
         lock: str | None,
         live_only: bool,
         waits_for: str | None,
-    ) -> list[Row]:
+    ) -> list[JobCounts]:
         check_filters(queue=queue, task=task, lock=lock)
         check_flag("live_only", live_only)
         check_waits_for(waits_for)
@@ -189,7 +190,7 @@ class AsyncJobLists(AsyncStatementRunner):
             "live_only": live_only or waits_for is not None,
             "waits_for": waits_for,
         }
-        return await self.run_async(statement, parameters)
+        return [JobCounts(row) for row in await self.run_async(statement, parameters)]
 
     async def get_stalled_jobs_async(
         self,

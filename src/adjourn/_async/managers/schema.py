@@ -7,7 +7,7 @@ import pathlib
 from adjourn import sql
 from adjourn._async.connectors.contract import AsyncConnectorSource, AsyncSession
 from adjourn._async.managers.partitions import make_partitions_async
-from adjourn._async.managers.statements import applies_schema, misplaced_functions_async, schema_version_async
+from adjourn._async.managers.statements import misplaced_functions_async, schema_version_async
 from adjourn._async.managers.trial import AsyncTrial
 from adjourn._domain.checks import check_connector
 from adjourn.exceptions import ConnectorException, InvalidOption
@@ -100,9 +100,9 @@ class AsyncSchemaManager:
         """
         version = await self.get_version_async()
         if version < sql.latest_version():
-            raise sql.out_of_date(self.schema, version, applies_schema(self.connector))
+            raise sql.out_of_date(self.schema, version, self.connector.applies_schema)
         if await misplaced_functions_async(self.connector.get_async_connector(), self.schema):
-            raise sql.renamed(self.schema, applies_schema(self.connector))
+            raise sql.renamed(self.schema, self.connector.applies_schema)
 
     async def try_out_async(self, kind: str = "worker") -> None:
         """Try what a worker, or a program that defers jobs, does with the database. Nothing of it remains.

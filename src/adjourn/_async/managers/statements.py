@@ -96,15 +96,10 @@ class AsyncStatementRunner:
             in_transaction = connection is not None or error.ended_transaction
             version = None if in_transaction else await schema_version_async(serving, self.schema)
             if version != sql.latest_version():
-                raise sql.out_of_date(self.schema, version, applies_schema(self.connector)) from error
+                raise sql.out_of_date(self.schema, version, self.connector.applies_schema) from error
             if await misplaced_functions_async(serving, self.schema):
-                raise sql.renamed(self.schema, applies_schema(self.connector)) from error
+                raise sql.renamed(self.schema, self.connector.applies_schema) from error
             raise
-
-
-def applies_schema(connector: Any) -> str:
-    """Return what applies the schema to a connector's database, for messages."""
-    return getattr(connector, "applies_schema", sql.APPLYING)
 
 
 async def schema_version_async(executes: AsyncExecutes, schema: str) -> int:

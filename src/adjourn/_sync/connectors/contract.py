@@ -144,6 +144,7 @@ class SyncConnectorSource(Protocol):
 
     json_dumps: JSONDumps
     json_loads: JSONLoads
+    applies_schema: str
 
     def get_sync_connector(self) -> SyncConnector:
         """Return the connector that serves synchronous calls."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Generic
 
 from adjourn._domain.arguments import Signature, dump_arguments
 from adjourn._domain.jobs import Job
@@ -14,10 +14,10 @@ from adjourn._sync.managers.batches import STEP
 from adjourn._sync.managers.jobs import SyncJobManager
 from adjourn.events.jobs import JobsDeferred
 from adjourn.events.log import LOGGED, log_jobs
-from adjourn.types import JSONDict
+from adjourn.types import Args, JSONDict
 
 
-class SyncJobDeferrer:
+class SyncJobDeferrer(Generic[Args]):
     """Makes and stores jobs of one task with fixed options; ``task.configure(...)`` returns one.
 
     Parameters
@@ -48,7 +48,7 @@ class SyncJobDeferrer:
             self.signature.check_names(job.task_kwargs)
             dump_arguments(job.task_name, job.task_kwargs, job_manager.connector.json_dumps)
 
-    def defer(self, *args: Any, **task_kwargs: Any) -> int:
+    def defer(self, *args: Args.args, **task_kwargs: Args.kwargs) -> int:
         """Store one job, and return its id.
 
         Parameters

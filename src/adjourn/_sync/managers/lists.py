@@ -10,6 +10,7 @@ from typing import Any
 from adjourn import exceptions
 from adjourn._domain.checks import check_count, check_filters, check_flag, check_id, check_seconds, check_waits_for
 from adjourn._domain.jobs import Job, Status
+from adjourn._domain.rows import JobCounts
 from adjourn._domain.times import time_of
 from adjourn._runtime.callers import caller_stacklevel
 from adjourn._sync.managers.statements import SyncStatementRunner
@@ -118,8 +119,8 @@ class SyncJobLists(SyncStatementRunner):
         *,
         live_only: bool = False,
         waits_for: str | None = None,
-    ) -> list[Row]:
-        """Return the queues that have jobs: ``name``, ``jobs_count``, and a count for each status.
+    ) -> list[JobCounts]:
+        """Return the queues that have jobs, with the number of jobs of each status.
 
         Parameters
         ----------
@@ -146,8 +147,8 @@ class SyncJobLists(SyncStatementRunner):
         *,
         live_only: bool = False,
         waits_for: str | None = None,
-    ) -> list[Row]:
-        """Return the tasks that have jobs: ``name``, ``jobs_count``, and a count for each status.
+    ) -> list[JobCounts]:
+        """Return the tasks that have jobs, with the number of jobs of each status.
 
         Takes the same parameters as `list_queues`.
         """
@@ -162,8 +163,8 @@ class SyncJobLists(SyncStatementRunner):
         *,
         live_only: bool = False,
         waits_for: str | None = None,
-    ) -> list[Row]:
-        """Return the locks that have jobs: ``name``, ``jobs_count``, and a count for each status.
+    ) -> list[JobCounts]:
+        """Return the locks that have jobs, with the number of jobs of each status.
 
         Takes the same parameters as `list_queues`.
         """
@@ -178,7 +179,7 @@ class SyncJobLists(SyncStatementRunner):
         lock: str | None,
         live_only: bool,
         waits_for: str | None,
-    ) -> list[Row]:
+    ) -> list[JobCounts]:
         check_filters(queue=queue, task=task, lock=lock)
         check_flag("live_only", live_only)
         check_waits_for(waits_for)
@@ -190,7 +191,7 @@ class SyncJobLists(SyncStatementRunner):
             "live_only": live_only or waits_for is not None,
             "waits_for": waits_for,
         }
-        return self.run(statement, parameters)
+        return [JobCounts(row) for row in self.run(statement, parameters)]
 
     def get_stalled_jobs(
         self,

@@ -9,7 +9,7 @@ from adjourn import sql
 from adjourn._domain.checks import check_connector
 from adjourn._sync.connectors.contract import SyncConnectorSource, SyncSession
 from adjourn._sync.managers.partitions import make_partitions
-from adjourn._sync.managers.statements import applies_schema, misplaced_functions, schema_version
+from adjourn._sync.managers.statements import misplaced_functions, schema_version
 from adjourn._sync.managers.trial import SyncTrial
 from adjourn.exceptions import ConnectorException, InvalidOption
 
@@ -101,9 +101,9 @@ class SyncSchemaManager:
         """
         version = self.get_version()
         if version < sql.latest_version():
-            raise sql.out_of_date(self.schema, version, applies_schema(self.connector))
+            raise sql.out_of_date(self.schema, version, self.connector.applies_schema)
         if misplaced_functions(self.connector.get_sync_connector(), self.schema):
-            raise sql.renamed(self.schema, applies_schema(self.connector))
+            raise sql.renamed(self.schema, self.connector.applies_schema)
 
     def try_out(self, kind: str = "worker") -> None:
         """Try what a worker, or a program that defers jobs, does with the database. Nothing of it remains.

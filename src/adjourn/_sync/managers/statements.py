@@ -97,15 +97,10 @@ class SyncStatementRunner:
             in_transaction = connection is not None or error.ended_transaction
             version = None if in_transaction else schema_version(serving, self.schema)
             if version != sql.latest_version():
-                raise sql.out_of_date(self.schema, version, applies_schema(self.connector)) from error
+                raise sql.out_of_date(self.schema, version, self.connector.applies_schema) from error
             if misplaced_functions(serving, self.schema):
-                raise sql.renamed(self.schema, applies_schema(self.connector)) from error
+                raise sql.renamed(self.schema, self.connector.applies_schema) from error
             raise
-
-
-def applies_schema(connector: Any) -> str:
-    """Return what applies the schema to a connector's database, for messages."""
-    return getattr(connector, "applies_schema", sql.APPLYING)
 
 
 def schema_version(executes: SyncExecutes, schema: str) -> int:

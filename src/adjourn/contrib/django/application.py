@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, Self, TypeVar, Unpack, overload
 
@@ -117,7 +118,7 @@ class DjangoApp(App):
             try:
                 await super().run_worker_async(**self._cleaning_up(options))
             finally:
-                self.kept_connections.close()
+                await asyncio.to_thread(self.kept_connections.close)
             return
         app = self.with_connector(self.connector.get_worker_connector())
         await app.open_async()

@@ -41,7 +41,7 @@ create table @schema.adjourn_jobs (
     scheduled_at timestamptz,
     -- Why it is not ready: @ready it is, or it runs; @scheduled it is not due yet; @behind it waits behind its lock's head;
     -- @unplaced it has a lock, and no worker has placed it yet; @apart it may kill its worker, and waits to run apart;
-    -- @unknown a worker did not know its task, and it waits for one that does.
+    -- @unknown a worker did not know its task, and it waits for one that does; @held its lock is still with Procrastinate.
     hold smallint not null,
     attempts integer not null default 0,              -- public: raised by a retry and by the death of a worker
     losses smallint not null default 0,               -- how often its worker died while it ran

@@ -6,8 +6,8 @@ from collections import Counter
 from typing import Any
 
 from adjourn.app import App
-from adjourn.contrib.procrastinate.database import Database
-from adjourn.contrib.procrastinate.report import Report, counted
+from adjourn.migration.database import Database
+from adjourn.migration.report import Report, counted
 from adjourn.types import Row
 
 LISTED = 20
@@ -41,7 +41,7 @@ def make_plan(app: App, database: Database, id_gap: int, *, map_ids: bool) -> Re
         "foreign_keys": database.rows("list_foreign_keys"),
         "triggers": database.rows("list_triggers"),
         "is_started": database.state() is not None,
-        "seconds": round(sum(by_status.values()) / A_SECOND),
+        "seconds": 1 + sum(by_status.values()) // A_SECOND,
     }
     facts["warnings"] = [*_warnings(app, database, facts), *_id_warnings(database, id_gap, map_ids=map_ids)]
     to_decide = obstacles(database, id_gap, map_ids=map_ids)

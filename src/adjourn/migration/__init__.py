@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from adjourn.contrib.procrastinate.migration import Migration
-from adjourn.contrib.procrastinate.report import MigrationRefused, Report
+from adjourn.migration.migration import Migration
+from adjourn.migration.report import MigrationRefused, Report
 
 __all__ = ["Migration", "MigrationRefused", "Report"]

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from adjourn import sql
 from adjourn.app import App
-from adjourn.contrib.procrastinate.report import MigrationRefused
 from adjourn.exceptions import ConnectorException
+from adjourn.migration.report import MigrationRefused
 from adjourn.sql import procrastinate
 from adjourn.sql.procrastinate import Source
 from adjourn.types import Row, Statement

@@ -9,8 +9,8 @@ from collections.abc import Generator, Iterable, Mapping
 from typing import Any, TextIO
 
 from adjourn.app import App
-from adjourn.contrib.procrastinate.migration import BATCH, ID_GAP, ROLLBACK_WAIT, Migration
-from adjourn.contrib.procrastinate.report import MigrationRefused, Report
+from adjourn.migration.migration import BATCH, ID_GAP, ROLLBACK_WAIT, Migration
+from adjourn.migration.report import MigrationRefused, Report
 
 HELP = "move the jobs of Procrastinate's tables to adjourn"
 DESCRIPTION = """\
@@ -41,7 +41,7 @@ FLAGS = {"forwarding": "--no-forwarding"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command to a parser."""
     missing: Any = argparse.SUPPRESS
-    parser.add_argument("step", nargs="?", choices=STEPS, default=missing, help="what to do; default: plan")
+    parser.add_argument("step", nargs="?", choices=STEPS, default="plan", help="what to do; default: plan")
     everywhere: dict[str, dict[str, Any]] = {
         "--from-schema": {
             "metavar": "NAME",
@@ -140,10 +140,15 @@ def run(app: App, options: argparse.Namespace | Mapping[str, Any], output: TextI
         raise MigrationRefused(f"{flag} is an option of {steps}, not of {step}.")
     migration = Migration(app, from_schema=given.get("from_schema"), dry_run=bool(given.get("dry_run")))
     code = 0
-    with contextlib.closing(_reports(migration, step, passed)) as reports:
-        for report in reports:
-            print(report.as_json() if given.get("json") else report.as_text(), file=output, flush=True)
-            code = 1 if report.to_decide else code
+    try:
+        with contextlib.closing(_reports(migration, step, passed)) as reports:
+            for report in reports:
+                print(report.as_json() if given.get("json") else report.as_text(), file=output, flush=True)
+                code = 1 if report.to_decide else code
+    except KeyboardInterrupt:
+        # This is how somebody ends what has no end of its own.
+        if not passed.get("follow"):
+            raise
     return code
 
 

@@ -9,10 +9,10 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 from adjourn.app import App
-from adjourn.contrib.procrastinate.database import Database
-from adjourn.contrib.procrastinate.plan import LISTED, STALLED_AFTER, first_id, make_plan, obstacles
-from adjourn.contrib.procrastinate.report import MigrationRefused, Report, counted
 from adjourn.exceptions import InvalidOption
+from adjourn.migration.database import Database
+from adjourn.migration.plan import LISTED, STALLED_AFTER, first_id, make_plan, obstacles
+from adjourn.migration.report import MigrationRefused, Report, counted
 from adjourn.sql import procrastinate
 from adjourn.sql.constants import MOST_LOSSES
 from adjourn.types import Row, Statement

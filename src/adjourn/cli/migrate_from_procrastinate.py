@@ -7,14 +7,14 @@ import sys
 from typing import Any
 
 from adjourn.cli import applications, flags
-from adjourn.contrib.procrastinate import command
+from adjourn.migration import command
+
+HELP = command.HELP
 
 
 def add_parser(commands: Any) -> None:
     """Add the command."""
-    parser: flags.Parser = commands.add_parser(
-        "migrate-from-procrastinate", help=command.HELP, description=command.DESCRIPTION
-    )
+    parser: flags.Parser = commands.add_parser("migrate-from-procrastinate", help=HELP, description=command.DESCRIPTION)
     parser.set_defaults(run=run, parser=parser)
     command.add_arguments(parser)
 
