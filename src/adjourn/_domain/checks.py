@@ -18,6 +18,8 @@ MAX_HOURS = 1000 * 366 * 24
 MAX_SECONDS = 100 * 366 * 24 * 3600
 """The longest duration: now plus this is a valid datetime, and every clock and lock can wait that long."""
 MAX_PORT = 65_535
+WAITS_FOR = ("time", "retry", "lock", "task", "turn", "worker")
+"""What a job can wait for, as the view of all jobs says it."""
 TIMEDELTA = ("weeks", "days", "hours", "minutes", "seconds", "milliseconds", "microseconds")
 """The keywords of `datetime.timedelta`."""
 MIDDLEWARE_PARAMETERS = ("call_next", "context", "worker")
@@ -169,6 +171,12 @@ def delay_seconds(argument: str, keywords: Any) -> float:
     if abs(delay) > LONGEST_DELAY:
         raise InvalidOption(f"{argument}={dict(keywords)!r}: pass a thousand years at most.")
     return delay.total_seconds()
+
+
+def check_waits_for(value: Any) -> None:
+    """Refuse what no job waits for; None is no filter."""
+    if value is not None and value not in WAITS_FOR:
+        raise InvalidOption(f"waits_for={value!r}{hint(str(value), WAITS_FOR)} Pass one of: {', '.join(WAITS_FOR)}.")
 
 
 def check_aware(argument: str, value: Any) -> None:
