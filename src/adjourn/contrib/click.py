@@ -27,8 +27,8 @@ _LOG_OPTIONS = ("log_level", "log_format", "log_format_style", "verbose")
 
 
 def group(app: App | Callable[[], App], name: str = "adjourn") -> click.Group:
-    """Return a group with the commands of ``adjourn`` for one app: ``worker``, ``defer``, ``schema``, ``healthchecks``
-    and ``shell``.
+    """Return a group with the commands of ``adjourn`` for one app: ``worker``, ``defer``, ``schema``, ``healthchecks``,
+    ``shell`` and ``migrate-from-procrastinate``.
 
     They take the flags and environment variables of the command ``adjourn``, but for ``--app``, and end with its exit
     codes. An invalid command line is Click's `UsageError`.

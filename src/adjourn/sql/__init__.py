@@ -6,6 +6,8 @@
     one version of a function in each file: ``exchange_v1.sql`` makes ``adjourn_exchange_v1``.
 ``migrations/``
     the versions of the schema: tables, indexes, and the functions that each version includes (`history`).
+``procrastinate/``
+    what a migration from Procrastinate makes, does and drops.
 
 All of them are templates with a few marks, such as ``@schema`` and ``@ready`` (`templates`, `constants`).
 """

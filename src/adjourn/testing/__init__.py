@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from adjourn._memory.store import MemoryStore
     from adjourn.connectors.memory import InMemoryConnector, SyncInMemoryConnector
     from adjourn.testing.contract import ConnectorContract
+    from adjourn.testing.kit.clearing import clear, clear_async
     from adjourn.testing.kit.clock import periodic, periodic_async, travel, travel_async
     from adjourn.testing.kit.drains import Drained, Failure, drain, drain_async
     from adjourn.testing.kit.inlining import inline
@@ -39,6 +40,8 @@ __all__ = [
     "SyncInMemoryConnector",
     "assert_deferred",
     "assert_deferred_async",
+    "clear",
+    "clear_async",
     "deferred",
     "deferred_async",
     "drain",
@@ -65,6 +68,8 @@ _HOMES = {
     "SyncInMemoryConnector": "adjourn.connectors.memory",
     "assert_deferred": "adjourn.testing.kit.looks",
     "assert_deferred_async": "adjourn.testing.kit.looks",
+    "clear": "adjourn.testing.kit.clearing",
+    "clear_async": "adjourn.testing.kit.clearing",
     "deferred": "adjourn.testing.kit.looks",
     "deferred_async": "adjourn.testing.kit.looks",
     "drain": "adjourn.testing.kit.drains",

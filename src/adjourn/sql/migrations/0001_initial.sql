@@ -41,7 +41,7 @@ create table @schema.adjourn_jobs (
     scheduled_at timestamptz,
     -- Why it is not ready: @ready it is, or it runs; @scheduled it is not due yet; @behind it waits behind its lock's head;
     -- @unplaced it has a lock, and no worker has placed it yet; @apart it may kill its worker, and waits to run apart;
-    -- @unknown a worker did not know its task, and it waits for one that does.
+    -- @unknown a worker did not know its task, and it waits for one that does; @held its lock is still with Procrastinate.
     hold smallint not null,
     attempts integer not null default 0,              -- public: raised by a retry and by the death of a worker
     losses smallint not null default 0,               -- how often its worker died while it ran
@@ -118,7 +118,7 @@ select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, 
        enqueued_at, started_at, errors, case when worker_id is null then 'todo' else 'doing' end as status, null::timestamptz as finished_at,
        null::jsonb as result, null::timestamptz as result_expires_at, true as is_live,
        case when worker_id is not null then null when hold = @scheduled and attempts > 0 then 'retry' when hold = @scheduled then 'time'
-            when hold in (@behind, @unplaced) then 'lock' when hold = @apart then 'turn' when hold = @unknown then 'task' else 'worker'
+            when hold in (@behind, @unplaced, @held) then 'lock' when hold = @apart then 'turn' when hold = @unknown then 'task' else 'worker'
        end as waits_for
 from @schema.adjourn_jobs
 union all
