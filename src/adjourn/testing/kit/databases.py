@@ -26,6 +26,8 @@ from adjourn.types import Statement
 
 SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "200"}
 """Nobody needs the data of a test after the machine has failed."""
+OURS = "made for tests by adjourn's pytest plugin"
+"""The comment of what was made here. Nothing else is ever dropped."""
 MAINTENANCE = "postgres"
 """The database that each server has for connections that make others."""
 POOL: dict[str, Any] = {"min_size": 1, "max_size": 4}
@@ -84,6 +86,7 @@ class Database:
         """Make a schema with adjourn's tables, for as long as the block lasts."""
         name = f"{self.name}_{next(self._numbers)}"
         SchemaManager(connector, name).apply_schema()
+        connector.execute_query(f'comment on schema "{name}" is {quoted(OURS)}')
         try:
             yield name
         finally:
@@ -111,6 +114,7 @@ class Database:
                 f"{original} cannot be copied while somebody is connected to it: close your connections to adjourn_dsn."
             )
             raise AdjournException(message) from error
+        self._server.execute_query(f'comment on database "{name}" is {quoted(OURS)}')
         try:
             yield with_database(self.dsn, name)
         finally:
@@ -165,6 +169,11 @@ def with_database(dsn: str, name: str) -> str:
     if "://" in dsn:
         return urlsplit(dsn)._replace(path=f"/{name}").geturl()
     return f"{dsn} dbname={name}"  # of two, the last one counts
+
+
+def quoted(text: str) -> str:
+    """Return a text as a literal of SQL, for a statement that takes no parameters."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def made_like(other: BaseConnector, dsn: str) -> BaseConnector:
@@ -236,7 +245,7 @@ def _opened(connector: SyncPsycopgConnector) -> Iterator[SyncPsycopgConnector]:
 @contextlib.contextmanager
 def _own_name(server: SyncPsycopgConnector, worker: str | None) -> Iterator[str]:
     """Find a name that no living process has, and hold it."""
-    base = re.sub(r"\W", "_", f"adjourn_test_{worker or 'main'}")
+    base = re.sub(r"\W", "_", f"adjourn_pytest_{worker or 'main'}")
     with contextlib.closing(server.session()) as session:
         for name in itertools.chain([base], (f"{base}_run{number}" for number in itertools.count(2))):
             taken = Statement("query", "select pg_try_advisory_lock(hashtext(%(name)s)) as is_mine")
@@ -249,6 +258,7 @@ def _own_name(server: SyncPsycopgConnector, worker: str | None) -> Iterator[str]
 @contextlib.contextmanager
 def _own_database(server: SyncPsycopgConnector, address: str, name: str, keep: bool) -> Iterator[str]:
     server.execute_query(f'create database "{name}" template template0')
+    server.execute_query(f'comment on database "{name}" is {quoted(OURS)}')
     try:
         yield with_database(address, name)
     finally:
@@ -278,13 +288,19 @@ def _check_is_for_tests(connector: SyncPsycopgConnector, schema: str) -> None:
 def _remove_leftovers(server: SyncPsycopgConnector, name: str) -> None:
     """Remove the databases of a process that had this name, and has died or has kept them."""
     pattern = rf"^{name}(_\d+)?$"
-    query = "select datname as name from pg_database where datname ~ %(pattern)s"
-    for row in server.execute_query_all(query, pattern=pattern):
+    query = (
+        "select datname as name from pg_database where datname ~ %(pattern)s "
+        "and shobj_description(oid, 'pg_database') = %(ours)s"
+    )
+    for row in server.execute_query_all(query, pattern=pattern, ours=OURS):
         server.execute_query(f'drop database "{row["name"]}" with (force)')
 
 
 def _remove_schemas(connector: SyncPsycopgConnector, name: str) -> None:
     """Remove the schemas of a process that had this name."""
-    query = "select nspname as name from pg_namespace where nspname ~ %(pattern)s"
-    for row in connector.execute_query_all(query, pattern=rf"^{name}_\d+$"):
+    query = (
+        "select nspname as name from pg_namespace where nspname ~ %(pattern)s "
+        "and obj_description(oid, 'pg_namespace') = %(ours)s"
+    )
+    for row in connector.execute_query_all(query, pattern=rf"^{name}_\d+$", ours=OURS):
         connector.execute_query(f'drop schema "{row["name"]}" cascade')
