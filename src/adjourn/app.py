@@ -14,11 +14,11 @@ import attrs
 
 from adjourn import blueprints, builtin_tasks, exceptions, sql, tasks
 from adjourn._domain.checks import check_flag, check_known, check_name, checked_list
-from adjourn._domain.jobs import Job
+from adjourn._domain.jobs import Job, StoredJob, stored_job
 from adjourn._domain.results import DEFAULT_TTL, check_ttl
 from adjourn._domain.runs import AbortReason, not_aborted
 from adjourn._domain.schedules import checked_defaults
-from adjourn._domain.spelling import suggests_names
+from adjourn._domain.spelling import dotted_hint, suggests_names
 from adjourn._runtime.contexts import AwaitableContext
 from adjourn._runtime.imports import import_all, load_from_path
 from adjourn.connectors.base import BaseConnector
@@ -92,6 +92,7 @@ class App(blueprints.Blueprint):
         self.events: Events = logged()
         self.job_manager.events = self.events
         self._replacing = threading.Lock()
+        self._resolvers: dict[str, tasks.TaskResolver] = {}
         builtin_tasks.builtin.apps.add(self)
 
     @classmethod
@@ -184,6 +185,59 @@ class App(blueprints.Blueprint):
         """Return the app's job manager."""
         return self.job_manager
 
+    def add_task_resolver(self, prefix: str, resolver: tasks.TaskResolver) -> None:
+        """Have tasks whose names begin with ``prefix:``, and that are not declared, found by a function of yours.
+
+        Apps that `with_connector` returns have the same resolvers, also those that are added later.
+
+        Parameters
+        ----------
+        prefix
+            The beginning of the names, before the first colon.
+        resolver
+            Finds the tasks; `TaskResolver` says how.
+
+        Raises
+        ------
+        InvalidOption
+            If the prefix is not a name, has a colon, or has a resolver already.
+        """
+        check_name("prefix", prefix)
+        if ":" in prefix:
+            raise exceptions.InvalidOption(f"prefix={prefix!r}: pass what stands before the first colon of the names.")
+        if prefix in self._resolvers:
+            raise exceptions.InvalidOption(f"prefix={prefix!r} has a resolver already: {self._resolvers[prefix]!r}.")
+        self._resolvers[prefix] = resolver
+
+    def resolver_of(self, task_name: str) -> tasks.TaskResolver | None:
+        """Return the resolver for a name, or None if there is none. It is for tasks that are not in ``tasks``."""
+        prefix, colon, _ = task_name.partition(":")
+        return self._resolvers.get(prefix) if colon else None
+
+    def may_know(self, task_name: str) -> bool:
+        """Return whether the task of this name is declared, or a resolver may find it. Workers ask this."""
+        resolver = self.resolver_of(task_name)
+        return task_name in self.tasks or (resolver is not None and resolver.may_know(task_name))
+
+    def task_of(self, job: Job) -> tasks.Task[Any, Any, Any]:
+        """Return the task of a job, declared or found by a resolver, which may block.
+
+        Raises
+        ------
+        TaskNotFound
+            If there is none.
+        """
+        task: tasks.Task[Any, Any, Any] | None = self.tasks.get(job.task_name)
+        if task is not None:
+            return task
+        resolver = self.resolver_of(job.task_name)
+        if resolver is None:
+            raise exceptions.TaskNotFound(
+                f"The app has no task named {job.task_name!r}, so job {job.id} cannot run. Import the module that declares "
+                "it, or name it in the app's import_paths."
+            )
+        return resolver.find(job) or resolver.load(job)
+
     def make_context(
         self,
         job: Job,
@@ -241,7 +295,9 @@ class App(blueprints.Blueprint):
         if name in self.tasks:
             return self.tasks[name].configure(**options)
         if not allow_unknown:
-            raise exceptions.TaskNotFound(f"There is no task named {name!r} here. Import the module that declares it.")
+            raise exceptions.TaskNotFound(
+                f"There is no task named {name!r} here{dotted_hint(name, self.tasks)} Import the module that declares it."
+            )
         configured = cast("dict[str, Any]", options)
         connection = configured.pop("connection", None)
         return JobDeferrer(self.job_manager, tasks.make_job(name, **configured), connection)
@@ -381,7 +437,7 @@ class JobContext:
     worker_name, worker_queues
         The worker's name, and the queues it serves, None for all.
     job
-        The job.
+        The job, whose ``id`` is a number.
     task
         Its task.
     start_timestamp
@@ -395,15 +451,23 @@ class JobContext:
     app: App
     worker_name: str | None = None
     worker_queues: Iterable[str] | None = None
-    job: Job
+    _job: Job = attrs.field(alias="job")
     start_timestamp: float
     additional_context: Mapping[str, Any] = attrs.field(factory=dict)
     abort_reason: Callable[[], AbortReason | None] = not_aborted
 
     @property
+    def job(self) -> StoredJob:
+        """The job."""
+        return stored_job(self._job)
+
+    @property
     def task(self) -> tasks.Task[Any, Any, Any]:
         """The job's task."""
-        return self.app.tasks[self.job.task_name]
+        name = self._job.task_name
+        if name not in self.app.tasks and self.app.resolver_of(name) is not None:
+            return self.app.task_of(self._job)
+        return self.app.tasks[name]
 
     def should_abort(self) -> bool:
         """Return whether the job is asked to end. Async tasks are also cancelled; synchronous ones must check this."""

@@ -5,10 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from adjourn._compat.moved import moved
-from adjourn._domain.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE, DeleteJobCondition, Job, Status
+from adjourn._domain.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE, DeleteJobCondition, Job, Status, StoredJob
+from adjourn._domain.rows import JobCounts
 from adjourn.manager import JobDeferrer
 
-__all__ = ["DEFAULT_PRIORITY", "DEFAULT_QUEUE", "DeleteJobCondition", "Job", "JobDeferrer", "Status"]
+__all__ = [
+    "DEFAULT_PRIORITY",
+    "DEFAULT_QUEUE",
+    "DeleteJobCondition",
+    "Job",
+    "JobCounts",
+    "JobDeferrer",
+    "Status",
+    "StoredJob",
+]
 
 if not TYPE_CHECKING:  # names of Procrastinate, which type checkers report
 

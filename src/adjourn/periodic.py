@@ -14,12 +14,21 @@ from adjourn._compat.names import MAX_DELAY
 from adjourn._domain.arguments import dump_arguments
 from adjourn._domain.checks import checked_periodic_id
 from adjourn._domain.cron import Cron
+from adjourn._domain.rows import RegisteredSchedule
 from adjourn._domain.schedules import DEFAULT_MAX_DELAY, MissedRuns, Schedule
 from adjourn._domain.spelling import hint
 from adjourn.tasks import Task
 from adjourn.types import JSONDumps, PeriodicOptions
 
-__all__ = ["DEFAULT_MAX_DELAY", "MAX_DELAY", "MissedRuns", "PeriodicRegistry", "PeriodicTask", "checked_options"]
+__all__ = [
+    "DEFAULT_MAX_DELAY",
+    "MAX_DELAY",
+    "MissedRuns",
+    "PeriodicRegistry",
+    "PeriodicTask",
+    "RegisteredSchedule",
+    "checked_options",
+]
 
 _OWN_OPTIONS = ("cron", "periodic_id", "timezone", "missed", "max_delay")
 

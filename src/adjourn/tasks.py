@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from adjourn import exceptions
 from adjourn._compat.moved import moved
@@ -29,7 +29,7 @@ from adjourn.retry import BaseRetryStrategy, RetryStrategy, RetryValue
 from adjourn.types import AnyTaskMiddleware, JSONDict, TimeDeltaParams
 from adjourn.types import ConfigureOptions as ConfigureTaskOptions
 
-__all__ = ["BlueprintLike", "ConfigureTaskOptions", "Task", "make_job"]
+__all__ = ["BlueprintLike", "ConfigureTaskOptions", "Task", "TaskResolver", "make_job"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -80,6 +80,30 @@ def make_job(
         scheduled_at=schedule_at,
         schedule_in=delay,
     )
+
+
+class TaskResolver(Protocol):
+    """Finds tasks that no app declares, by their names: what `App.add_task_resolver` takes."""
+
+    def may_know(self, name: str) -> bool:
+        """Return whether it is worth trying to load the task of this name.
+
+        It is asked for names whose jobs wait for a worker that knows them, so return False for those that `load` has not
+        found.
+        """
+
+    def find(self, job: Job) -> Task[Any, Any, Any] | None:
+        """Return a job's task if it is loaded already. Called on a worker's event loop, so it must not block."""
+
+    def load(self, job: Job) -> Task[Any, Any, Any]:
+        """Load a job's task, for instance by importing a module. A worker calls it in a thread, before it runs the job.
+
+        Raises
+        ------
+        TaskNotFound
+            If there is no such task here. The job waits for a worker that knows it, like any other of an unknown task. With
+            any other exception, the job fails, and is not retried.
+        """
 
 
 class BlueprintLike(Protocol):
@@ -230,6 +254,34 @@ class Task(Generic[P, R, Args]):
         view.blueprint = blueprint
         return view
 
+    @overload
+    def configure(
+        self,
+        *,
+        lock: str | None = None,
+        queueing_lock: str | None = None,
+        task_kwargs: None = None,
+        schedule_at: datetime.datetime | None = None,
+        schedule_in: TimeDeltaParams | None = None,
+        queue: str | None = None,
+        priority: int | None = None,
+        connection: Any = None,
+    ) -> JobDeferrer[Args]: ...
+
+    @overload
+    def configure(
+        self,
+        *,
+        lock: str | None = None,
+        queueing_lock: str | None = None,
+        task_kwargs: JSONDict | None = None,
+        schedule_at: datetime.datetime | None = None,
+        schedule_in: TimeDeltaParams | None = None,
+        queue: str | None = None,
+        priority: int | None = None,
+        connection: Any = None,
+    ) -> JobDeferrer: ...
+
     @suggests_names
     def configure(
         self,
@@ -242,7 +294,7 @@ class Task(Generic[P, R, Args]):
         queue: str | None = None,
         priority: int | None = None,
         connection: Any = None,
-    ) -> JobDeferrer:
+    ) -> Any:
         """Set options for jobs of this task; call ``defer``, ``batch_defer`` or their async forms on the result.
 
         Parameters
@@ -288,7 +340,8 @@ class Task(Generic[P, R, Args]):
             schedule_at=schedule_at,
             schedule_in=schedule_in,
         )
-        return JobDeferrer(job_manager, job, connection, self.signature)
+        deferrer: JobDeferrer = JobDeferrer(job_manager, job, connection, self.signature)
+        return deferrer
 
     def make_job(
         self,

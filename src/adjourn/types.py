@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, NamedTuple, Protocol, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, TypeAlias, TypedDict
 
 import attrs
+
+if TYPE_CHECKING:
+    import typing_extensions  # Python has defaults of type parameters since 3.13
 
 __all__ = [
     "AnyTaskMiddleware",
@@ -27,6 +30,12 @@ __all__ = [
     "TimeDeltaParams",
     "WorkerOptions",
 ]
+
+# The arguments of a task; any, if nobody says.
+if TYPE_CHECKING:
+    Args = typing_extensions.ParamSpec("Args", default=...)
+else:
+    Args = ParamSpec("Args")
 
 JSONValue: TypeAlias = "dict[str, Any] | list[Any] | str | int | float | bool | None"
 JSONDict: TypeAlias = dict[str, Any]

@@ -43,11 +43,22 @@ CALLS: list[tuple[Callable[..., Any], dict[str, Any], str, list[Any]]] = [
         [NAIVE, datetime.datetime.min.replace(tzinfo=datetime.UTC)],
     ),
     (AsyncJobManager.retry_job_async, {}, "job", [5, None]),
+    *(
+        (change, {}, "job_ids", [5, "7", *([7, wrong] for wrong in NOT_IDS)])
+        for change in (
+            AsyncJobManager.cancel_jobs_async,
+            AsyncJobManager.abort_jobs_async,
+            AsyncJobManager.retry_jobs_async,
+            AsyncJobManager.delete_jobs_async,
+        )
+    ),
+    (AsyncJobManager.retry_jobs_async, {"job_ids": [7]}, "statuses", ["failed", 5, ["done"]]),
     (AsyncJobManager.list_jobs_async, {}, "id", ["7", True, 2**63]),
     (AsyncJobManager.list_jobs_async, {}, "worker_id", ["7", True, 2**63]),
     *((AsyncJobManager.list_jobs_async, {}, name, NOT_FILTERS) for name in ("queue", "task", "lock", "queueing_lock")),
     *((count, {}, name, NOT_FILTERS) for count in COUNTS for name in ("queue", "task", "lock")),
     *((count, {}, "live_only", NOT_FLAGS) for count in COUNTS),
+    *((look, {}, "waits_for", ["tasks", "", 5, True]) for look in (*COUNTS, AsyncJobManager.list_jobs_async)),
     (AsyncJobManager.get_stalled_jobs_async, {}, "seconds_since_heartbeat", NOT_SECONDS),
     (AsyncJobManager.get_stalled_jobs_async, {}, "nb_seconds", ["x", -1]),
     (AsyncJobManager.get_stalled_jobs_async, {}, "queue", NOT_FILTERS),

@@ -65,8 +65,9 @@ async def store_async(
 
 async def left_async(app: adjourn.App) -> list[tuple[str, int]]:
     """The jobs that are left, counted by status."""
-    (row,) = await app.job_manager.list_tasks_async(task="old") or [{}]
-    return [(status, row[status]) for status in ("succeeded", "failed", "cancelled", "aborted") if row.get(status)]
+    rows = await app.job_manager.list_tasks_async(task="old")
+    statuses = ("succeeded", "failed", "cancelled", "aborted")
+    return [(status, row[status]) for row in rows for status in statuses if row[status]]
 
 
 async def test_a_week_whose_jobs_all_go_is_dropped_and_its_jobs_count(

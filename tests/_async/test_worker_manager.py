@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import time
 from collections.abc import AsyncIterator
 
@@ -453,3 +454,19 @@ async def test_outcomes_find_their_jobs_one_by_one_however_many_there_are(
     )
     assert await pages_read_async(outcomes_of(jobs[24:30])) < 200
     assert await pages_read_async(tuple(map(ended, jobs[54:60]))) < 200
+
+
+async def test_a_job_that_has_lost_too_many_workers_names_the_last_and_its_times(
+    app: adjourn.App, manager: AsyncWorkerManager, worker: int
+) -> None:
+    await app.configure_task("any").defer_async()
+    (job,) = (await claim_async(manager, worker)).jobs
+    dead = Statement("dead", "update adjourn.adjourn_workers set expires_at = now() - interval '1 s'")
+    await manager.session.execute_async(dead)
+    assert await manager.rescue_async(1, 0) == (0, 1)
+    (lost,) = await app.job_manager.list_jobs_async(id=job.id)
+    (error,) = lost.errors
+    assert error["exception"] == "adjourn.exceptions.WorkerLost"
+    assert (error["worker_id"], error["worker_name"], error["attempt"]) == (worker, "one", 1)
+    started, ended = (datetime.datetime.fromisoformat(error[name]) for name in ("started_at", "ended_at"))
+    assert (started, ended) == (lost.started_at, lost.finished_at)

@@ -71,6 +71,20 @@ def test_a_batch_with_queueing_locks_gets_its_ids_in_order_too(app: adjourn.App)
     assert [(job.id, job.queueing_lock) for job in stored] == [(job.id, job.queueing_lock) for job in jobs]
 
 
+@pytest.mark.parametrize("queueing_lock", [None, "one"])
+def test_a_deferred_job_is_returned_as_it_is_stored(app: adjourn.App, queueing_lock: str | None) -> None:
+    deferrer = app.configure_task("any", queueing_lock=queueing_lock, schedule_at=FUTURE)
+    deferred = deferrer.defer_job(a=1)
+    assert deferred.enqueued_at is not None
+    assert app.job_manager.list_jobs() == [deferred]
+
+
+@pytest.mark.parametrize("count", [3, 1001])
+def test_the_jobs_of_a_batch_are_returned_as_they_are_stored(app: adjourn.App, count: int) -> None:
+    jobs = [app.configure_task("any", task_kwargs={"n": number}).job for number in range(count)]
+    assert app.job_manager.batch_defer_jobs(jobs) == app.job_manager.list_jobs()
+
+
 def test_an_empty_batch_stores_nothing(app: adjourn.App, add: adjourn.tasks.Task[..., int, ...]) -> None:
     assert add.batch_defer() == []
 

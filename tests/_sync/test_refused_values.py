@@ -44,11 +44,22 @@ CALLS: list[tuple[Callable[..., Any], dict[str, Any], str, list[Any]]] = [
         [NAIVE, datetime.datetime.min.replace(tzinfo=datetime.UTC)],
     ),
     (SyncJobManager.retry_job, {}, "job", [5, None]),
+    *(
+        (change, {}, "job_ids", [5, "7", *([7, wrong] for wrong in NOT_IDS)])
+        for change in (
+            SyncJobManager.cancel_jobs,
+            SyncJobManager.abort_jobs,
+            SyncJobManager.retry_jobs,
+            SyncJobManager.delete_jobs,
+        )
+    ),
+    (SyncJobManager.retry_jobs, {"job_ids": [7]}, "statuses", ["failed", 5, ["done"]]),
     (SyncJobManager.list_jobs, {}, "id", ["7", True, 2**63]),
     (SyncJobManager.list_jobs, {}, "worker_id", ["7", True, 2**63]),
     *((SyncJobManager.list_jobs, {}, name, NOT_FILTERS) for name in ("queue", "task", "lock", "queueing_lock")),
     *((count, {}, name, NOT_FILTERS) for count in COUNTS for name in ("queue", "task", "lock")),
     *((count, {}, "live_only", NOT_FLAGS) for count in COUNTS),
+    *((look, {}, "waits_for", ["tasks", "", 5, True]) for look in (*COUNTS, SyncJobManager.list_jobs)),
     (SyncJobManager.get_stalled_jobs, {}, "seconds_since_heartbeat", NOT_SECONDS),
     (SyncJobManager.get_stalled_jobs, {}, "nb_seconds", ["x", -1]),
     (SyncJobManager.get_stalled_jobs, {}, "queue", NOT_FILTERS),

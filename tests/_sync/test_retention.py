@@ -66,8 +66,9 @@ def store(
 
 def left(app: adjourn.App) -> list[tuple[str, int]]:
     """The jobs that are left, counted by status."""
-    (row,) = app.job_manager.list_tasks(task="old") or [{}]
-    return [(status, row[status]) for status in ("succeeded", "failed", "cancelled", "aborted") if row.get(status)]
+    rows = app.job_manager.list_tasks(task="old")
+    statuses = ("succeeded", "failed", "cancelled", "aborted")
+    return [(status, row[status]) for row in rows for status in statuses if row[status]]
 
 
 def test_a_week_whose_jobs_all_go_is_dropped_and_its_jobs_count(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import datetime
 import time
 from collections.abc import Iterator
 
@@ -442,3 +443,19 @@ def test_outcomes_find_their_jobs_one_by_one_however_many_there_are(
     )
     assert pages_read(outcomes_of(jobs[24:30])) < 200
     assert pages_read(tuple(map(ended, jobs[54:60]))) < 200
+
+
+def test_a_job_that_has_lost_too_many_workers_names_the_last_and_its_times(
+    app: adjourn.App, manager: SyncWorkerManager, worker: int
+) -> None:
+    app.configure_task("any").defer()
+    (job,) = claim(manager, worker).jobs
+    dead = Statement("dead", "update adjourn.adjourn_workers set expires_at = now() - interval '1 s'")
+    manager.session.execute(dead)
+    assert manager.rescue(1, 0) == (0, 1)
+    (lost,) = app.job_manager.list_jobs(id=job.id)
+    (error,) = lost.errors
+    assert error["exception"] == "adjourn.exceptions.WorkerLost"
+    assert (error["worker_id"], error["worker_name"], error["attempt"]) == (worker, "one", 1)
+    started, ended = (datetime.datetime.fromisoformat(error[name]) for name in ("started_at", "ended_at"))
+    assert (started, ended) == (lost.started_at, lost.finished_at)

@@ -7,16 +7,11 @@ a socket of the test's.
 from __future__ import annotations
 
 import contextlib
-import http.client
-import json
 import os
 import re
-import signal
-import socket
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -27,8 +22,8 @@ from adjourn._dispatch.rule import Reason
 from adjourn._dispatch.state import check_deadline
 from adjourn.exceptions import AppNotOpen, WrongCaller
 from dispatch.conftest import Stored
+from support.gunicorn import gunicorn, post
 from support.sessions import Sessions
-from support.waiting import BOUND, until
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "explanation" / "synchronous-calls.md"
@@ -38,11 +33,8 @@ RECIPES = {
     "tasks.py",
     "script.py",
     "forking.py",
-    "flask_app.py",
+    "wsgi_app.py",
     "gunicorn.conf.py",
-    "shop/apps.py",
-    "shop/views.py",
-    "fastapi_app.py",
     "notebook.py",
     "notebook_async.py",
     "greenlets.py",
@@ -88,25 +80,9 @@ class Recipes:
         )
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
-    @contextlib.contextmanager
-    def gunicorn(self, *arguments: str) -> Iterator[Path]:
+    def gunicorn(self, *arguments: str) -> contextlib.AbstractContextManager[Path]:
         """Run gunicorn for as long as the block lasts, and give the socket it listens on."""
-        listens = self.directory / "socket"
-        with subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "--bind", f"unix:{listens}", "--workers", "2", *arguments],
-            cwd=self.directory,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        ) as server:
-            try:
-                until(lambda: is_listening(listens) or server.poll() is not None)
-                yield listens
-            finally:
-                server.send_signal(signal.SIGTERM)
-                output, _ = server.communicate(timeout=BOUND)
-            assert server.returncode == 0, output
+        return gunicorn(self.directory, *arguments)
 
 
 @pytest.fixture
@@ -123,31 +99,11 @@ def recipes(tmp_path: Path, database: str) -> Recipes:
     return Recipes(tmp_path)
 
 
-def is_listening(listens: Path) -> bool:
-    """Whether somebody accepts connections at a socket."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        return probe.connect_ex(str(listens)) == 0
-
-
-def post(listens: Path, path: str) -> int:
-    """Post a request to a server, and return the job it speaks of."""
-    with socket.socket(socket.AF_UNIX) as connected:
-        connected.settimeout(BOUND)
-        connected.connect(str(listens))
-        connection = http.client.HTTPConnection("localhost")
-        connection.sock = connected
-        connection.request("POST", path)
-        answer = connection.getresponse()
-        body = answer.read()
-    assert answer.status == 200, body
-    return int(json.loads(body)["job"])
-
-
 def greet_everybody(listens: Path) -> list[str]:
     """Post many requests at once, and return the names that were greeted."""
     names = [f"{number:02}" for number in range(40)]
     with ThreadPoolExecutor(8) as executor:
-        jobs = list(executor.map(lambda name: post(listens, f"/greet/{name}"), names))
+        jobs = list(executor.map(lambda name: post(listens, f"/greet/{name}")["job"], names))
     assert len(set(jobs)) == 40
     return names
 
@@ -161,7 +117,7 @@ def test_a_script_and_a_program_that_forks(recipes: Recipes, stored: Stored, ses
 
 
 def test_b32_gunicorn_with_preload_and_two_workers(recipes: Recipes, stored: Stored, sessions: Sessions) -> None:
-    with recipes.gunicorn("--preload", "--threads", "4", "flask_app:web") as listens:
+    with recipes.gunicorn("--preload", "--threads", "4", "wsgi_app:web") as listens:
         names = greet_everybody(listens)
         # The master's session is there still, beside those of the workers.
         assert sessions.count() >= 2
@@ -175,14 +131,14 @@ def test_b33_gunicorn_with_preload_of_an_app_that_is_open_on_a_loop_in_the_maste
     (recipes.directory / "on_a_loop.py").write_text(
         textwrap.dedent(
             """
-            import asyncio, threading, tasks, flask_app
+            import asyncio, threading, tasks, wsgi_app
 
             tasks.app.close()
             loop = asyncio.new_event_loop()
             threading.Thread(target=loop.run_forever, daemon=True).start()
             asyncio.run_coroutine_threadsafe(tasks.app.connector.open_async(), loop).result(20)
             tasks.greet.defer(name="master")
-            web = flask_app.web
+            web = wsgi_app.web
             """
         ),
         "utf-8",
@@ -194,70 +150,12 @@ def test_b33_gunicorn_with_preload_of_an_app_that_is_open_on_a_loop_in_the_maste
 
 
 def test_gunicorn_with_the_app_opened_in_the_workers_only(recipes: Recipes, stored: Stored, sessions: Sessions) -> None:
-    path = recipes.directory / "flask_app.py"
+    path = recipes.directory / "wsgi_app.py"
     path.write_text(path.read_text("utf-8").replace("tasks.app.open()", ""), "utf-8")
-    with recipes.gunicorn("--preload", "--config", "on_fork.py", "flask_app:web") as listens:
+    with recipes.gunicorn("--preload", "--config", "on_fork.py", "wsgi_app:web") as listens:
         assert sessions.settle(2) == 2
         names = greet_everybody(listens)
     assert stored() == names
-    assert sessions.settle(0) == 0
-
-
-def test_django(recipes: Recipes, stored: Stored, sessions: Sessions) -> None:
-    (recipes.directory / "shop" / "__init__.py").touch()
-    recipes.run(
-        "-c",
-        textwrap.dedent(
-            """
-            import asyncio, django
-            from django.conf import settings
-            from django.urls import path
-
-            settings.configure(
-                ALLOWED_HOSTS=["*"], INSTALLED_APPS=["shop.apps.ShopConfig"], ROOT_URLCONF="urls", SECRET_KEY="x"
-            )
-            import sys, types
-            urls = sys.modules["urls"] = types.ModuleType("urls")
-            django.setup()
-            from shop import views
-            urls.urlpatterns = [path("sync/<name>", views.greet), path("async/<name>", views.greet_async)]
-            from django.test import AsyncClient, Client
-
-            assert Client().post("/sync/a").json()["job"]
-            assert Client().post("/async/b").json()["job"]
-
-            async def main():
-                assert (await AsyncClient().post("/sync/c")).json()["job"]
-                assert (await AsyncClient().post("/async/d")).json()["job"]
-
-            asyncio.run(main())
-            """
-        ),
-    )
-    assert stored() == list("abcd")
-    assert sessions.settle(0) == 0
-
-
-def test_fastapi(recipes: Recipes, stored: Stored, sessions: Sessions) -> None:
-    recipes.run(
-        "-W",
-        "ignore",
-        "-c",
-        textwrap.dedent(
-            """
-            from concurrent.futures import ThreadPoolExecutor
-            from fastapi.testclient import TestClient
-            from fastapi_app import web
-
-            with TestClient(web) as client, ThreadPoolExecutor(8) as executor:
-                paths = [f"/{kind}/{kind} {number}" for number in range(10) for kind in ("sync", "async")]
-                answers = list(executor.map(client.post, paths))
-                assert [answer.status_code for answer in answers] == [200] * 20, answers
-                assert len({answer.json() for answer in answers}) == 20
-            """
-        ),
-    )
-    assert stored() == sorted(f"{kind} {number}" for number in range(10) for kind in ("sync", "async"))
     assert sessions.settle(0) == 0
 
 

@@ -236,6 +236,17 @@ def retry_by_id(actor: Actor) -> None:
             actor.pause()
 
 
+def retry_many(actor: Actor) -> None:
+    statuses = actor.random.choice([["todo"], ["failed", "cancelled", "aborted"], ["doing", "succeeded"]])
+    with actor.connection.transaction(force_rollback=actor.random.random() < 0.2):
+        actor.run("retry_jobs", ids=actor.some_ids(), statuses=statuses)
+        actor.pause()
+
+
+def delete_many(actor: Actor) -> None:
+    actor.deleted += len(actor.run("delete_finished", ids=actor.some_ids()))
+
+
 def defer(actor: Actor) -> None:
     one = {"queue": "default", "task_name": "t", "priority": actor.random.randint(0, 2), "args": "{}"}
     when = actor.random.choice([None, None, "2100-01-01", "2001-01-01"])
@@ -334,6 +345,7 @@ KINDS = [
         rescue,
     ),
     *(cancel, give_up_a_cancel),
+    *(retry_many, delete_many),
     *(hold, request_abort, retry_by_id, defer, defer_several, tick, keep_schedules, delete_old, drop_old, look),
 ]
 

@@ -82,6 +82,7 @@ def test_the_group_lists_its_commands(app: adjourn.App) -> None:
     assert [line.split()[0] for line in output.partition("Commands:\n")[2].splitlines()] == [
         "defer",
         "healthchecks",
+        "migrate-from-procrastinate",
         "schema",
         "shell",
         "worker",

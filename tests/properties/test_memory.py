@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from adjourn import sql
+from adjourn._domain.checks import WAITS_FOR
 from adjourn._domain.outcomes import Attempt, Ended, Exchanged, HandedBack, Outcome, Result, Retried, Unknown
 from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.connector import BaseConnector
@@ -250,6 +251,20 @@ class Databases(RuleBasedStateMachine):
         self.both(lambda side: side.manager.retry_job_by_id(side.job(number), side.at(seconds), **decision))
 
     @rule(
+        data=st.data(),
+        change=st.sampled_from(["cancel_jobs", "abort_jobs", "retry_jobs", "delete_jobs"]),
+        statuses=st.sets(st.sampled_from(["todo", "doing", "succeeded", "failed", "cancelled", "aborted"]), min_size=1),
+    )
+    def change_many(self, data: st.DataObject, change: str, statuses: set[str]) -> None:
+        numbers = [self.draw_job(data) for _ in range(3)]
+        options = {"statuses": sorted(statuses)} if change == "retry_jobs" else {}
+
+        def ask(side: Side) -> list[int]:
+            return side.numbers(getattr(side.manager, change)(map(side.job, numbers), **options))
+
+        self.both(ask)
+
+    @rule(
         hours=st.sampled_from([0, 1]),
         queue=st.none() | strategies.QUEUES,
         failed=st.booleans(),
@@ -452,12 +467,18 @@ class Databases(RuleBasedStateMachine):
         number, worker = self.draw_job(data), self.draw_worker(data)
         queueing_lock = data.draw(strategies.QUEUEING_LOCKS)
         is_of_worker = data.draw(st.booleans())
+        waits_for = data.draw(st.none() | st.sampled_from(WAITS_FOR))
 
         def list_jobs(side: Side) -> list[Job]:
             after_id = side.job(number) if number >= 0 else 0
             worker_id = side.worker_id(worker) if is_of_worker else None
             jobs = side.manager.list_jobs(
-                **filters, queueing_lock=queueing_lock, worker_id=worker_id, limit=limit, after_id=after_id
+                **filters,
+                queueing_lock=queueing_lock,
+                worker_id=worker_id,
+                waits_for=waits_for,
+                limit=limit,
+                after_id=after_id,
             )
             return [side.seen(job) for job in jobs]
 
@@ -476,9 +497,9 @@ class Databases(RuleBasedStateMachine):
         self.both(lambda side: side.manager.get_job_status(side.job(number)))
         self.both(lambda side: side.manager.get_result(side.job(number)))
         self.both(lambda side: [side.seen(job) for job in side.manager.list_jobs(id=side.job(number))])
-        self.both(lambda side: side.manager.list_queues(**filters))
-        self.both(lambda side: side.manager.list_tasks(**filters))
-        self.both(lambda side: side.manager.list_locks(**filters))
+        self.both(lambda side: side.manager.list_queues(**filters, waits_for=waits_for))
+        self.both(lambda side: side.manager.list_tasks(**filters, waits_for=waits_for))
+        self.both(lambda side: side.manager.list_locks(**filters, waits_for=waits_for))
 
     @rule(seconds=st.sampled_from([30, 3000]), queue=st.none() | strategies.QUEUES, task=st.none() | strategies.TASKS)
     def look_for_stalled_jobs(self, seconds: float, queue: str | None, task: str | None) -> None:

@@ -26,13 +26,13 @@ def with_database(dsn: str, name: str) -> str:
 
 
 @contextlib.contextmanager
-def new_database(server_dsn: str, name: str, encoding: str = "UTF8") -> Iterator[str]:
-    """Make a database, empty, for as long as the block lasts, and yield its address."""
+def new_database(server_dsn: str, name: str, encoding: str = "UTF8", template: str = "template0") -> Iterator[str]:
+    """Make a database, empty or like another one, for as long as the block lasts, and yield its address."""
     with psycopg.connect(server_dsn, autocommit=True) as connection:
         # Left over by an earlier run on a server that stays.
         connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         like = "" if encoding == "UTF8" else f" ENCODING '{encoding}' LOCALE 'C'"
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE template0{like}')
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"{like}')
     yield with_database(server_dsn, name)
     with psycopg.connect(server_dsn, autocommit=True) as connection:
         connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')

@@ -20,5 +20,7 @@ def outcome_parameters(rows: Sequence[dict[str, Any]]) -> dict[str, str | None]:
         "claims": array_of_numbers(row["claim"] for row in ended) if ended else None,
         "statuses": array_of_texts(row["outcome"] for row in ended) if ended else None,
         "errors": array_of_texts(row.get("error") for row in ended) if ended else None,
+        "results": None,
+        "ttls": None,
         "back": json.dumps(back) if back else None,
     }

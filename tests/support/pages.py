@@ -7,7 +7,8 @@ The blocks of a page make one program, from top to bottom:
 * of a ``console`` block each line that begins with ``$`` is run by the shell. The lines below it must be printed, in that
   order; others may be printed between them. ``...`` stands for any text. A last line ``^C`` is Ctrl-C, once the lines above
   it are printed;
-* the address ``postgresql://localhost/mydb`` is replaced by that of a database with adjourn's tables;
+* the address ``postgresql://localhost/mydb`` is replaced by that of a database with adjourn's tables, also with the name of
+  a driver in it, as SQLAlchemy has it;
 * a comment ``<!-- python``, code in lines of its own, ``-->`` is executed and not shown: what a page takes for granted, and
   what it promises;
 * a page with tabs is run once for each of them, as by a reader who keeps to one: ``:sync: sync`` names the tab;

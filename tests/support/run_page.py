@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from support.addresses import address as sqlalchemy_address
 from support.pages import ADDRESS, Block, read
 
 BOUND = 60.0
@@ -22,9 +23,18 @@ BOUND = 60.0
 INTERRUPT = "^C"
 
 
+def addressed(text: str, address: str) -> str:
+    """Put a database's address into a block, also where SQLAlchemy reads it."""
+    text = text.replace(ADDRESS, address)
+    for begins in re.findall(r"postgresql\+(\w+)://localhost/mydb", text):
+        place = sqlalchemy_address(address, begins).render_as_string(hide_password=False)
+        text = text.replace(f"postgresql+{begins}://localhost/mydb", place)
+    return text
+
+
 def run_console(block: Block, address: str) -> None:
     """Run each command of a block, and compare what it prints with what is shown."""
-    for part in re.split(r"^\$ ", block.text.replace(ADDRESS, address), flags=re.MULTILINE)[1:]:
+    for part in re.split(r"^\$ ", addressed(block.text, address), flags=re.MULTILINE)[1:]:
         command, _, shown = part.partition("\n")
         run_command(command, [line.rstrip() for line in shown.splitlines()], block.place)
 
@@ -76,7 +86,7 @@ def main(page: str, tab: str, address: str) -> None:
     for block in read(Path(page)):
         if not block.is_run or block.tab not in (None, tab):
             continue
-        text = block.text.replace(ADDRESS, address)
+        text = addressed(block.text, address)
         if block.language == "console":
             run_console(block, address)
         elif block.file_name:

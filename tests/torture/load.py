@@ -28,6 +28,8 @@ ANSWERED = 5.0
 """Seconds after which deferrers and schedulers give a silent connection up."""
 STOPPED = 60.0
 """Seconds within which a process has to end when it is asked to, or it is a fault."""
+STARTED = 10.0
+"""Seconds within which a process that is asked to end may not have come to handle signals yet."""
 OPTIONS = {"timeout": 10, "response_timeout": ANSWERED}
 """The connectors' options, unless a scenario has its own."""
 
@@ -92,6 +94,7 @@ class Load:
         self.ledger = ledger
         self.chance = chance
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
+        self._began: dict[str, float] = {}
         self.producers: dict[str, subprocess.Popen[bytes]] = {}
         self._number = 0
 
@@ -141,6 +144,7 @@ class Load:
                 preexec_fn=parent_death_signal(signal.SIGKILL),
             )
         self.ledger.write("started", name=name, pid=process.pid)
+        self._began[name] = time.monotonic()
         return process
 
     # What is done to workers
@@ -209,6 +213,8 @@ class Load:
                 self.ledger.write("strange", error=f"{name} did not end within {STOPPED:g} s of SIGTERM")
             else:
                 self.ledger.write("ended", name=name, pid=process.pid, code=code)
+                if code == -signal.SIGTERM and time.monotonic() - self._began[name] < STARTED:
+                    continue  # it has not come to handle signals yet, and has claimed nothing
                 if code:
                     self.ledger.write("strange", error=f"{name} has ended with code {code}")
         processes.clear()

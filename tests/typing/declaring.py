@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, assert_type
 
 import adjourn
-from adjourn.jobs import Job
+from adjourn.jobs import Job, JobCounts, StoredJob
 from adjourn.manager import JobManager
 from adjourn.middleware import TaskMiddleware, WorkerMiddleware
 from adjourn.schema import SchemaManager
@@ -32,6 +32,43 @@ assert_type(app.with_connector(adjourn.PsycopgConnector()), adjourn.App)
 assert_type(JobManager(app.connector).list_jobs(), list[Job])
 assert_type(SchemaManager(connector).get_version(), int)
 
+
+# Rows
+
+
+def rows(manager: JobManager) -> None:
+    (counts,) = manager.list_queues()
+    assert_type(counts, JobCounts)
+    assert_type(counts.name, str)
+    assert_type(counts.succeeded, int)
+    assert_type(counts["succeeded"], Any)
+    print(counts.suceeded)  # refused: attr-defined | reportAttributeAccessIssue
+    assert_type(manager.list_tasks(), list[JobCounts])
+    assert_type(manager.list_locks(live_only=True), list[JobCounts])
+    (schedule,) = manager.list_schedules()
+    assert_type(schedule.next_tick, datetime.datetime | None)
+    assert_type(schedule.last_job_id, int | None)
+    (worker,) = manager.list_workers()
+    assert_type(worker.queues, tuple[str, ...] | None)
+    assert_type(worker.last_heartbeat_at, datetime.datetime)
+    as_dictionaries: list[dict[str, Any]] = [counts, schedule, worker]
+    print(as_dictionaries)
+    assert_type(manager.get_result(1), Any)
+
+
+# Results
+
+stored = adjourn.App(connector=connector, store_results=True, result_ttl=float("inf"))
+adjourn.App(connector=connector, store_results=1)  # refused: arg-type | reportArgumentType
+
+
+@app.task(store_result=True, result_ttl=60, max_result_size=1000)
+def with_result() -> int:
+    return 1
+
+
+assert_type(with_result(), int)
+app.task(store_result="yes")  # refused: call-overload | reportArgumentType
 
 # Retries
 
@@ -69,7 +106,11 @@ adjourn.RetryDecision(retry_in={"fortnights": 5})  # refused: arg-type | reportA
 
 @app.task(pass_context=True)
 def with_context(context: adjourn.JobContext, a: int) -> int:
-    assert_type(context.job, Job)
+    assert_type(context.job, StoredJob)
+    assert_type(context.job.id, int)
+    jobs: list[Job] = [context.job]
+    print(jobs[0].id + 1)  # refused: operator | reportOptionalOperand
+    assert_type(context.evolve(job=jobs[0]), adjourn.JobContext)
     assert_type(context.app, adjourn.App)
     assert_type(context.task, Task[Any, Any, Any])
     assert_type(context.job.task_kwargs, dict[str, Any])

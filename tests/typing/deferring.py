@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime
-from typing import assert_type
+from typing import Any, assert_type
 
 import adjourn
 from adjourn.jobs import JobDeferrer
+from adjourn.types import ConfigureOptions
 
 app = adjourn.App(connector=adjourn.PsycopgConnector())
 blueprint = adjourn.Blueprint()
@@ -105,14 +106,55 @@ add.batch_defer(1)  # refused: arg-type | reportArgumentType
 
 # Options.
 
-assert_type(add.configure(), JobDeferrer)
+assert_type(app.configure_task("add"), JobDeferrer)
 assert_type(add.configure(queue="q", priority=1, schedule_in={"minutes": 5}).defer(a=1), int)
 add.configure(schedule_at=datetime.datetime.now(datetime.UTC), lock="l", queueing_lock="q", task_kwargs={"a": 1})
-add.configure(queue=1)  # refused: arg-type | reportArgumentType
-add.configure(colour="red")  # refused: call-arg | reportCallIssue
-add.configure(priority="high")  # refused: arg-type | reportArgumentType
-add.configure(schedule_in={"fortnights": 1})  # refused: arg-type | reportArgumentType
-add.configure(schedule_at="tomorrow")  # refused: arg-type | reportArgumentType
+add.configure(queue=1)  # refused: call-overload | reportCallIssue, reportArgumentType
+add.configure(colour="red")  # refused: call-overload | reportCallIssue
+add.configure(priority="high")  # refused: call-overload | reportCallIssue, reportArgumentType
+add.configure(schedule_in={"fortnights": 1})  # refused: call-overload | reportCallIssue, reportArgumentType
+add.configure(schedule_at="tomorrow")  # refused: call-overload | reportCallIssue, reportArgumentType
 assert_type(app.configure_task("add", allow_unknown=False, queue="q").batch_defer({"a": 1}), list[int])
 app.configure_task("add", queue=1)  # refused: arg-type | reportArgumentType
 app.configure_task("add", colour="red")  # refused: call-arg | reportCallIssue
+
+# With options, too, what is deferred fits the function.
+
+assert_type(add.configure(queue="q").defer(a=1, b=2), int)
+add.configure(queue="q").defer(b=1)  # refused: call-arg | reportCallIssue
+add.configure().defer(a="one")  # refused: arg-type | reportArgumentType
+add.configure(lock="l").defer(a=1, c=2)  # refused: call-arg | reportCallIssue
+with_context.configure(priority=1).defer(a=1)
+with_context.configure(priority=1).defer()  # refused: call-arg | reportCallIssue
+with_context.configure(priority=1).defer(context=1, a=1)  # refused: call-arg | reportCallIssue
+asynchronous_with_context.configure(queue="q").defer(text="a")
+asynchronous_with_context.configure(queue="q").defer(text=1)  # refused: arg-type | reportArgumentType
+of_blueprint.configure(queue="q").defer(a=1)
+of_blueprint.configure(queue="q").defer(a="x")  # refused: arg-type | reportArgumentType
+tick.configure(queue="q").defer(timestamp=1)
+tick.configure(queue="q").defer()  # refused: call-arg | reportCallIssue
+bare.bound_to(app).configure(queue="q").defer(number=1)
+bare.bound_to(app).configure(queue="q").defer(nummer=1)  # refused: call-arg | reportCallIssue
+
+
+async def deferring_with_options() -> None:
+    assert_type(await asynchronous.configure(connection=object()).defer_async(seconds=1), int)
+    await asynchronous.configure(connection=object()).defer_async()  # refused: call-arg | reportCallIssue
+    await add.configure(queue="q").defer_async(a="x")  # refused: arg-type | reportArgumentType
+
+
+# Which arguments are missing after `task_kwargs` no type checker knows.
+
+assert_type(add.configure(task_kwargs={"a": 1}).defer(b=2), int)
+maybe: dict[str, Any] | None = {"a": 1} if app.check_connection() else None
+add.configure(task_kwargs=maybe).defer()
+some: ConfigureOptions = {"queue": "q"}
+add.configure(**some).defer(a=1)
+
+
+def later(deferrer: JobDeferrer) -> int:
+    return deferrer.defer(anything=1)
+
+
+later(add.configure(queue="q"))
+later(app.configure_task("add"))

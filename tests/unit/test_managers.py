@@ -17,6 +17,7 @@ from adjourn.testing import InMemoryConnector
 
 COMPOSED = {
     "lists": managers.JobLists,
+    "many": managers.ManyJobs,
     "workers": managers.Workers,
     "retention": managers.Retention,
     "schedules": managers.Schedules,

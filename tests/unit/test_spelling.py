@@ -141,7 +141,7 @@ def test_an_option_like_no_other_is_named_with_all_that_exist(app: adjourn.App) 
 def test_programs_may_take_it_for_what_python_raises_or_for_an_invalid_value(app: adjourn.App) -> None:
     for kind in (TypeError, InvalidOption, adjourn.exceptions.AdjournException):
         with pytest.raises(kind):
-            app.tasks["send"].configure(quue="x")  # type: ignore[call-arg]
+            app.tasks["send"].configure(quue="x")  # type: ignore[call-overload]
 
 
 def test_a_function_that_is_checked_looks_as_before() -> None:

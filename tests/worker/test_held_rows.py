@@ -144,6 +144,26 @@ async def test_a_stop_does_not_wait_for_ever_for_a_held_row_and_names_the_job(
     assert (await bench.job(job_id)).attempts == 2
 
 
+async def test_a_row_that_is_held_for_a_moment_is_no_news(
+    app: adjourn.App, bench: Bench, holder: psycopg.Connection[Any]
+) -> None:
+    postponed: list[events.OutcomePostponed] = []
+    app.events.subscribe(events.OutcomePostponed, postponed.append)
+
+    @app.task(pass_context=True)
+    async def work(context: adjourn.JobContext) -> None:
+        await asyncio.to_thread(hold, holder, context.job.id)
+
+    async with bench.working() as worker:
+        job_id = await work.defer_async()
+        exchanging = worker._exchange
+        assert exchanging is not None
+        await bench.until(lambda: exchanging._outbox._set_aside)
+        holder.commit()
+        await bench.ended(job_id)
+    assert postponed == []
+
+
 async def test_a_worker_that_is_stopped_with_a_held_row_says_that_it_is_gone(
     app: adjourn.App, bench: Bench, holder: psycopg.Connection[Any]
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import enum
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import attrs
 
@@ -85,7 +85,10 @@ class Job:
     enqueued_at, started_at, finished_at
         When it was stored, last started and ended, by the database's clock.
     errors
-        The errors of the failed attempts, oldest first; of more than ten, only the first and the last nine.
+        The errors of the failed attempts, oldest first; of more than ten, only the first and the last nine. Each is a
+        dictionary of ``exception`` (the path of the class, such as ``builtins.ValueError``), ``message``, ``traceback``,
+        ``attempt`` (from 1), ``worker_id`` and ``worker_name``, ``started_at`` and ``ended_at`` (ISO 8601). If the workers of the
+        job have died too often, the last is `WorkerLost`, without a traceback.
     result
         In lists, what the task returned; None if that is not stored (see ``has_result``), or was None.
     has_result
@@ -186,7 +189,7 @@ class Job:
             started_at=time_or_none(row["started_at"]),
         )
 
-    def evolve(self, **changes: Any) -> Job:
+    def evolve(self, **changes: Any) -> Self:
         """Return a copy with some attributes changed."""
         return attrs.evolve(self, **changes)
 
@@ -209,6 +212,23 @@ class Job:
         """The job as a call to show in messages, such as ``tasks.add[7](a=1, b=2)``."""
         arguments = ", ".join(f"{name}={_shown(value)}" for name, value in self.task_kwargs.items())
         return f"{self.task_name}[{self.id}]({arguments})"
+
+
+if TYPE_CHECKING:
+
+    @attrs.frozen(kw_only=True)
+    class StoredJob(Job):
+        """A job that is stored, and so has an id."""
+
+        id: int = 0  # never: type checkers want a default, because `Job` has one
+
+else:
+    StoredJob = Job
+
+
+def stored_job(job: Job) -> StoredJob:
+    """Return a job that is stored, so that type checkers know it."""
+    return cast("StoredJob", job)
 
 
 def _shown(value: Any) -> str:

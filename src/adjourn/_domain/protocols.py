@@ -195,6 +195,19 @@ class TaskLike(Protocol):
         """Return the exception that means to run the job again, or None if the job is to fail."""
 
 
+class TaskResolverLike(Protocol):
+    """Finds tasks that no app declares. `TaskResolver` is one."""
+
+    def may_know(self, name: str) -> bool:
+        """Return whether it is worth trying to load the task of this name."""
+
+    def find(self, job: Job) -> TaskLike | None:
+        """Return a job's task if it is loaded already. Does not block."""
+
+    def load(self, job: Job) -> TaskLike:
+        """Load a job's task. May block."""
+
+
 class PeriodicTaskLike(Protocol):
     """What a scheduler needs of a task with one of its schedules. `PeriodicTask` is one."""
 
@@ -249,6 +262,12 @@ class AppLike(Protocol):
     @property
     def tasks(self) -> Mapping[str, TaskLike]:
         """The tasks by name and alias."""
+
+    def resolver_of(self, task_name: str) -> TaskResolverLike | None:
+        """Return what finds the task of this name, if it is not one of `tasks`."""
+
+    def may_know(self, task_name: str) -> bool:
+        """Return whether the task of this name is declared, or may be found."""
 
     @property
     def periodic_registry(self) -> PeriodicRegistryLike:

@@ -12,7 +12,7 @@ import attrs
 from adjourn import sql
 from adjourn._memory.rules import due_at, first_hold, stored_json, taken_queueing_lock, wake, wake_for
 from adjourn._memory.tables import JobRow, Tables
-from adjourn.sql.constants import HEADS
+from adjourn.sql.constants import HEADS, Hold
 from adjourn.types import Row
 
 Answer = Callable[..., list[Row]]
@@ -47,7 +47,8 @@ def defer_job(
     """Store a new job without a queueing lock."""
     at = due_at(tables, scheduled_at, schedule_in)
     id_ = add_job(tables, queue, task_name, priority, lock, None, stored_json(args), at)
-    return [{"id": id_, "woken": "" if _announce(tables, [queue], [at], own_transaction) else None}]
+    woken = "" if _announce(tables, [queue], [at], own_transaction) else None
+    return [{"id": id_, "enqueued_at": tables.now, "woken": woken}]
 
 
 def add_job(
@@ -95,12 +96,12 @@ def defer_jobs(
 ) -> list[Row]:
     """Store new jobs, all or none; if a queueing lock is taken, name it."""
     if (taken := taken_queueing_lock(tables, queueing_locks)) is not None:
-        return [{"id": None, "taken": taken}]
+        return [{"id": None, "taken": taken, "enqueued_at": tables.now}]
     stored = [stored_json(text) for text in args]
     delays = [None] * len(stored) if schedule_in is None else schedule_in
     due = [due_at(tables, *times) for times in zip(scheduled_at, delays, strict=True)]
     columns = zip(queues, task_names, priorities, locks, queueing_locks, stored, due, strict=True)
-    rows: list[Row] = [{"id": add_job(tables, *values), "taken": None} for values in columns]
+    rows: list[Row] = [{"id": add_job(tables, *values), "taken": None, "enqueued_at": tables.now} for values in columns]
     _announce(tables, queues, due, own_transaction)
     return rows
 
@@ -133,7 +134,8 @@ def defer_batch(
     columns = (queues, task_names, priorities, locks, queueing_locks, args, scheduled_at, schedule_in)
     values = [[None] * count if column is None else json.loads(column) for column in columns]
     rows = ANSWERS["defer_jobs"](tables, **dict(zip(_COLUMNS, values, strict=True)), own_transaction=own_transaction)
-    return [{"ids": json.dumps([row["id"] for row in rows]), "taken": rows[0]["taken"]}]
+    ids = json.dumps([row["id"] for row in rows])
+    return [{"ids": ids, "taken": rows[0]["taken"], "enqueued_at": tables.now}]
 
 
 _COLUMNS = ("queues", "task_names", "priorities", "locks", "queueing_locks", "args", "scheduled_at", "schedule_in")
@@ -226,6 +228,33 @@ def retry_job_by_id(
 
 
 @answers
+def retry_jobs(tables: Tables, *, ids: Sequence[int], statuses: Sequence[str]) -> list[Row]:
+    """Run those of these jobs again that have one of these statuses."""
+    chosen = []
+    for id_ in sorted(set(ids)):
+        job = tables.jobs.get(id_) or tables.finished.get(id_)
+        if job is not None and job.status in statuses and (job.status != "todo" or _is_early(tables, job)):
+            chosen.append(id_)
+    for id_ in chosen:
+        nothing: Row = {"retry_at": None, "priority": None, "queue": None, "relock": False, "lock": None}
+        retry_job_by_id(tables, job_id=id_, **nothing)
+    return [{"id": id_} for id_ in chosen]
+
+
+def _is_early(tables: Tables, job: JobRow) -> bool:
+    return job.hold == Hold.SCHEDULED and job.scheduled_at is not None and job.scheduled_at > tables.now
+
+
+@answers
+def delete_finished(tables: Tables, *, ids: Sequence[int]) -> list[Row]:
+    """Delete those of these jobs that have ended."""
+    gone = [id_ for id_ in sorted(set(ids)) if id_ in tables.finished]
+    for id_ in gone:
+        del tables.finished[id_]
+    return [{"id": id_} for id_ in gone]
+
+
+@answers
 def list_old_partitions(tables: Tables, *, seconds: float) -> list[Row]:
     """List nothing: there are no partitions in memory."""
     return []
@@ -292,13 +321,14 @@ def list_jobs(
     lock: str | None,
     queueing_lock: str | None,
     worker_id: int | None,
+    waits_for: str | None,
     after_id: int,
     limit: int | None,
 ) -> list[Row]:
     """List the jobs that match the filters."""
     found = [
         _with_worker(tables, job)
-        for job in _matching(tables, queue, task, status, lock)
+        for job in _matching(tables, queue, task, status, lock, waits_for=waits_for)
         if id in (None, job.id)
         and queueing_lock in (None, job.queueing_lock)
         and worker_id in (None, job.worker_id)
@@ -309,26 +339,47 @@ def list_jobs(
 
 @answers
 def list_queues(
-    tables: Tables, *, queue: str | None, task: str | None, status: str | None, lock: str | None, live_only: bool
+    tables: Tables,
+    *,
+    queue: str | None,
+    task: str | None,
+    status: str | None,
+    lock: str | None,
+    live_only: bool,
+    waits_for: str | None,
 ) -> list[Row]:
     """Count the jobs of each queue."""
-    return _counted("queue", _matching(tables, queue, task, status, lock, live_only))
+    return _counted("queue", _matching(tables, queue, task, status, lock, live_only, waits_for))
 
 
 @answers
 def list_tasks(
-    tables: Tables, *, queue: str | None, task: str | None, status: str | None, lock: str | None, live_only: bool
+    tables: Tables,
+    *,
+    queue: str | None,
+    task: str | None,
+    status: str | None,
+    lock: str | None,
+    live_only: bool,
+    waits_for: str | None,
 ) -> list[Row]:
     """Count the jobs of each task."""
-    return _counted("task_name", _matching(tables, queue, task, status, lock, live_only))
+    return _counted("task_name", _matching(tables, queue, task, status, lock, live_only, waits_for))
 
 
 @answers
 def list_locks(
-    tables: Tables, *, queue: str | None, task: str | None, status: str | None, lock: str | None, live_only: bool
+    tables: Tables,
+    *,
+    queue: str | None,
+    task: str | None,
+    status: str | None,
+    lock: str | None,
+    live_only: bool,
+    waits_for: str | None,
 ) -> list[Row]:
     """Count the jobs of each lock."""
-    return _counted("lock", _matching(tables, queue, task, status, lock, live_only))
+    return _counted("lock", _matching(tables, queue, task, status, lock, live_only, waits_for))
 
 
 def _matching(
@@ -338,6 +389,7 @@ def _matching(
     status: str | None,
     lock: str | None,
     live_only: bool = False,
+    waits_for: str | None = None,
 ) -> list[JobRow]:
     return [
         job
@@ -347,6 +399,7 @@ def _matching(
         and task in (None, job.task_name)
         and status in (None, job.status)
         and lock in (None, job.lock)
+        and waits_for in (None, job.waits_for)
     ]
 
 

@@ -33,6 +33,8 @@ CLAIMED = (
     *("abort_requested", "enqueued_at", "started_at"),
 )
 """The columns of a claimed job that are returned to the worker."""
+OUTCOME: tuple[str, ...] = ("id", "claim", "status", "error", "result", "ttl")
+"""The columns of an outcome that a worker sends."""
 
 
 @answers
@@ -151,9 +153,8 @@ def exchange(
     called: bool,
 ) -> list[Row]:
     """Store the outcomes of jobs, and claim the next jobs."""
-    names = ("id", "claim", "status", "error", "result", "ttl")
     columns = map(_elements, (ids, claims, statuses, errors, results, ttls))
-    rows = [dict(zip(names, row, strict=True)) for row in itertools.zip_longest(*columns)]
+    rows = [dict(zip(OUTCOME, row, strict=True)) for row in itertools.zip_longest(*columns)]
     ended = [_read(row) for row in rows]
     returned = [_read(row) for row in json.loads(back or "[]")]
     put_back, freed = _put_back(tables, worker_id, returned)

@@ -16,15 +16,26 @@ from collections.abc import Callable, Sequence
 import adjourn
 from adjourn._runtime.signals import end_on
 from adjourn.app import App
-from adjourn.cli import defer, demo, flags, healthchecks, logs, schema, shell, worker
+from adjourn.cli import (
+    defer,
+    demo,
+    flags,
+    healthchecks,
+    logs,
+    migrate_code,
+    migrate_from_procrastinate,
+    schema,
+    shell,
+    worker,
+)
 from adjourn.cli.exits import Exit, code_of, described
 from adjourn.exceptions import AdjournException, MissingApp
 
 logger: logging.Logger = logging.getLogger(__name__)
 
-COMMANDS_OF_APPS = (worker, defer, schema, healthchecks, shell)
+COMMANDS_OF_APPS = (worker, defer, schema, healthchecks, shell, migrate_from_procrastinate)
 """The commands that work with an app."""
-COMMANDS = (*COMMANDS_OF_APPS, demo)
+COMMANDS = (*COMMANDS_OF_APPS, migrate_code, demo)
 EPILOG = f"""\
 `{{prog}} COMMAND --help` explains a command. The options above can also be given after the command.
 
@@ -57,6 +68,7 @@ def make_parser(
     for each in commands.choices.values():
         # Accept them after the command as well, because many people put them there.
         _add_global_flags(each, names_app=app is None, hidden=True)
+    parser.commands.update(commands.choices)
     return parser
 
 
@@ -167,6 +179,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command, and flush its output."""
+    _warn_of_variables()
     code: int = options.run(options)
     sys.stdout.flush()
     return code
+
+
+def _warn_of_variables() -> None:
+    """Tell of environment variables that look like ours, and are none."""
+    for name, meant in flags.unknown_variables(make_parser, os.environ):
+        message = "The environment variable %s is ignored: there is none of this name%s"
+        logger.warning(message, name, meant, extra={"action": "unknown_variable", "variable": name})

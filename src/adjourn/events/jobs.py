@@ -107,9 +107,12 @@ class TaskAwaited(JobEvent):
     ----------
     timeout
         Seconds after which the job fails.
+    reason
+        Why a resolver (`App.add_task_resolver`) did not find the task; None if there was none to ask.
     """
 
     timeout: float
+    reason: BaseException | None = None
 
 
 @attrs.frozen(kw_only=True)

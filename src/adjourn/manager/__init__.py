@@ -9,6 +9,8 @@ from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX
 from adjourn.manager.deferrer import JobDeferrer
 from adjourn.manager.jobs import JobManager
 from adjourn.manager.lists import JobLists
+from adjourn.manager.many import ManyJobs
+from adjourn.manager.results import Results
 from adjourn.manager.retention import Retention
 from adjourn.manager.schedules import Schedules
 from adjourn.manager.schema import SchemaManager
@@ -19,6 +21,8 @@ __all__ = [
     "JobDeferrer",
     "JobLists",
     "JobManager",
+    "ManyJobs",
+    "Results",
     "Retention",
     "Schedules",
     "SchemaManager",

@@ -8,10 +8,12 @@ from adjourn._async.managers.deferrer import AsyncJobDeferrer
 from adjourn._domain.jobs import Job
 from adjourn._sync.managers.deferrer import SyncJobDeferrer
 from adjourn.manager.jobs import JobManager
+from adjourn.types import Args
 
 
-class JobDeferrer(AsyncJobDeferrer, SyncJobDeferrer):
-    """Makes and stores jobs of one task with fixed options, in both colours.
+class JobDeferrer(AsyncJobDeferrer[Args], SyncJobDeferrer[Args]):
+    """Makes and stores jobs of one task with fixed options, in both colours. To type checkers, it is generic in the arguments
+    of the task, which its ``defer`` takes; without them, it takes any.
 
     Parameters
     ----------

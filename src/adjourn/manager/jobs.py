@@ -14,6 +14,7 @@ from adjourn.events import Events
 from adjourn.events.log import LOGGED
 from adjourn.manager.grouping import DeferGroup
 from adjourn.manager.lists import JobLists
+from adjourn.manager.many import ManyJobs
 from adjourn.manager.results import Results
 from adjourn.manager.retention import Retention
 from adjourn.manager.schedules import Schedules, Ticks
@@ -25,8 +26,8 @@ from adjourn.manager.workers import Workers
 class JobManager(AsyncJobManager, SyncJobManager):
     """Every operation on jobs, in both colours.
 
-    It stores and changes jobs itself. It also has the operations of its managers `lists`, `results`, `workers`,
-    `retention` and `schedules`: ``list_jobs`` calls ``lists.list_jobs``.
+    It stores and changes jobs itself. It also has the operations of its managers `lists`, `many`, `results`,
+    `workers`, `retention` and `schedules`: ``list_jobs`` calls ``lists.list_jobs``.
 
     Parameters
     ----------
@@ -47,6 +48,11 @@ class JobManager(AsyncJobManager, SyncJobManager):
     def lists(self) -> JobLists:
         """Finds jobs, and counts them."""
         return part_of(self, JobLists)
+
+    @property
+    def many(self) -> ManyJobs:
+        """Changes many jobs at once, by their ids."""
+        return part_of(self, ManyJobs)
 
     @property
     def results(self) -> Results:

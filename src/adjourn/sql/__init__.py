@@ -6,6 +6,8 @@
     one version of a function in each file: ``exchange_v1.sql`` makes ``adjourn_exchange_v1``.
 ``migrations/``
     the versions of the schema: tables, indexes, and the functions that each version includes (`history`).
+``procrastinate/``
+    what a migration from Procrastinate makes, does and drops.
 
 All of them are templates with a few marks, such as ``@schema`` and ``@ready`` (`templates`, `constants`).
 """
@@ -16,6 +18,7 @@ import functools
 from collections.abc import Mapping
 
 from adjourn.sql.errors import (
+    APPLYING,
     found_locked,
     lacks_right,
     missing_grant,
@@ -34,10 +37,11 @@ from adjourn.sql.history import (
     removal,
     versions,
 )
-from adjourn.sql.templates import DEFAULT_SCHEMA, channel, checked, read, render
+from adjourn.sql.templates import DEFAULT_SCHEMA, channel, checked, qualified, read, render
 from adjourn.types import Statement
 
 __all__ = [
+    "APPLYING",
     "DEFAULT_SCHEMA",
     "IS_IN_USE",
     "SchemaVersion",
@@ -50,6 +54,7 @@ __all__ = [
     "missing_right",
     "out_of_date",
     "partitions_ahead",
+    "qualified",
     "removal",
     "renamed",
     "speaks_of_schema",

@@ -23,6 +23,8 @@ class Hold(enum.IntEnum):
     """It is ready, but its workers have died, perhaps because of it: it is claimed apart from other jobs."""
     UNKNOWN = 5
     """It is ready, and a worker that has claimed it does not know its task: it waits for one that does."""
+    HELD = 6
+    """Jobs of its lock are still in tables of Procrastinate, from which they are being moved."""
 
 
 HEADS = (Hold.READY, Hold.APART, Hold.UNKNOWN)

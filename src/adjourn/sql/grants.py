@@ -12,6 +12,7 @@ _EVERYONES = (
     "execute on all functions in schema {schema}",
     "select on {adjourn_migrations}",
 )
+_VIEWS = ("all_jobs", "events")
 _TABLES = ("jobs", "finished_jobs", "lapses", "workers", "schedules", "headless_locks")
 
 KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
@@ -21,7 +22,7 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
         (
             *_EVERYONES,
             *(f"select, insert, update, delete on {{adjourn_{table}}}" for table in _TABLES),
-            "select on {adjourn_all_jobs}",
+            *(f"select on {{adjourn_{view}}}" for view in _VIEWS),
             "usage on sequence {adjourn_jobs_id_seq}",
         ),
     ),
@@ -40,14 +41,14 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
         "lists jobs, workers and schedules, as a dashboard does",
         (
             *_EVERYONES,
-            *(f"select on {{adjourn_{table}}}" for table in ("all_jobs", *_TABLES)),
+            *(f"select on {{adjourn_{table}}}" for table in (*_VIEWS, *_TABLES)),
         ),
     ),
     "operator": (
         "lists jobs as readers do, and retries, cancels, aborts and deletes them",
         (
             *_EVERYONES,
-            *(f"select on {{adjourn_{table}}}" for table in ("all_jobs", "workers", "schedules")),
+            *(f"select on {{adjourn_{table}}}" for table in (*_VIEWS, "workers", "schedules")),
             *(
                 f"select, insert, update, delete on {{adjourn_{table}}}"
                 for table in ("jobs", "finished_jobs", "lapses")

@@ -68,7 +68,14 @@ def read(folder: Traversable) -> Iterator[tuple[str, str]]:
             yield file.name.removesuffix(".sql"), file.read_text("utf-8")
 
 
-def render(text: str, schema: str, *, percent: str = "%", more: Mapping[str, str] | None = None) -> str:
+def render(
+    text: str,
+    schema: str,
+    *,
+    percent: str = "%",
+    more: Mapping[str, str] | None = None,
+    names: Mapping[str, str] | None = None,
+) -> str:
     """Fill in the marks of a text.
 
     Parameters
@@ -81,6 +88,8 @@ def render(text: str, schema: str, *, percent: str = "%", more: Mapping[str, str
         The replacement for a percent sign in a schema's name: two, for drivers, in text that is sent with parameters.
     more
         Marks that only this text has, filled in first: their values may hold marks.
+    names
+        Marks that only this text has, with values in which nothing is a mark, such as somebody else's names.
 
     Raises
     ------
@@ -89,7 +98,7 @@ def render(text: str, schema: str, *, percent: str = "%", more: Mapping[str, str
     """
     given = more or {}
     text = _MARK.sub(lambda mark: given.get(mark[1], mark[0]), text)
-    values = _values(schema)
+    values = {**_values(schema), **(names or {})}
 
     def value_of(mark: re.Match[str]) -> str:
         try:
@@ -105,9 +114,9 @@ def _values(schema: str) -> Mapping[str, str]:
     quoted = identifier(schema)
     return {
         "schema": quoted,
-        "schema_name": _literal(quoted),
-        "schema_bare": _literal(schema),
-        "channel": _literal(channel(schema)),
+        "schema_name": literal(quoted),
+        "schema_bare": literal(schema),
+        "channel": literal(channel(schema)),
         **{f"{purpose}_key": str(_advisory_key(purpose, schema)) for purpose in _KEYS},
         **{name: str(number) for name, number in NUMBERS.items()},
     }
@@ -118,7 +127,19 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _literal(text: str) -> str:
+def qualified(schema: str, name: str) -> str:
+    """Return the quoted name of something in a schema.
+
+    Raises
+    ------
+    InvalidOption
+        If the name cannot be a schema's.
+    """
+    return f"{identifier(checked(schema))}.{identifier(name)}"
+
+
+def literal(text: str) -> str:
+    """Quote a text for SQL."""
     quoted = "'" + text.replace("'", "''") + "'"
     # As quote_literal does: right with any standard_conforming_strings.
     return " E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted

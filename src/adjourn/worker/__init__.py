@@ -5,7 +5,7 @@ stores its outcome together with the next claim. Meanwhile, `heartbeat` sends he
 the upkeep; `shutdown` turns signals into a stop. `worker` combines them.
 """
 
-from adjourn._domain.workers import RegisteredWorker
+from adjourn._domain.rows import RegisteredWorker
 from adjourn.worker.options import (
     ABORT_JOB_POLLING_INTERVAL,
     FETCH_JOB_POLLING_INTERVAL,

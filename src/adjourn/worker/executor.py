@@ -171,11 +171,44 @@ class Executor:
             self._end(run, self._ended(run, Status.ABORTED), JobAborted, error=None)
             return
         if task is None:
+            self._resolve_task(run)
+        else:
+            self._begin(run, task)
+
+    def _resolve_task(self, run: Run) -> None:
+        """Begin to run a job whose task is not declared, if a resolver finds it."""
+        resolver = self._app.resolver_of(run.job.task_name)
+        if resolver is None:
             self._await_task(run)
-            return
+        elif (task := resolver.find(run.job)) is not None:
+            self._begin(run, task)
+        else:
+            self._in_threads.load(
+                run, functools.partial(resolver.load, run.job), functools.partial(self._resolved, run)
+            )
+
+    def _resolved(self, run: Run, task: TaskLike | None, error: BaseException | None) -> None:
+        """Begin to run a job whose task a resolver has found, or has not."""
+        assert run.job.id is not None
+        if self._runs.get(run.job.id) is not run:
+            return  # no longer followed
+        if run.abort_reason is not None:  # it was asked to end meanwhile
+            self._finish(run, None, asyncio.CancelledError())
+        elif isinstance(error, exceptions.TaskNotFound):
+            self._await_task(run, error)
+        elif error is not None or task is None:
+            self._fail(run, error or exceptions.TaskNotFound(_unknown_task(run.job)))
+        else:
+            try:
+                self._begin(run, task)
+            except Exception as refused:
+                self._fail(run, refused)
+
+    def _begin(self, run: Run, task: TaskLike) -> None:
+        job = run.job
+        run.declared = task
         if self._events.wants(JobStarted):
             self._tell(JobStarted, run)
-        run.result_rule = task.result_rule
         run.timeout = task.timeout or self._options.timeout
         if run.timeout is not None:
             loop = asyncio.get_running_loop()
@@ -187,19 +220,27 @@ class Executor:
         else:
             self._start_wrapped(run, task, runner)
 
-    def _await_task(self, run: Run) -> None:
-        """Have a job whose task is unknown wait for a worker that knows it, or fail if it has waited long enough."""
+    def _await_task(self, run: Run, reason: exceptions.TaskNotFound | None = None) -> None:
+        """Have a job whose task is unknown wait for a worker that knows it, or fail if it has waited long enough.
+
+        Parameters
+        ----------
+        run
+            The run.
+        reason
+            Why a resolver has not found the task, if there is one.
+        """
         job = run.job
         assert job.id is not None
         if not self.patience or job.id in self.unknown_too_long:
             self.unknown_too_long.discard(job.id)
-            error = exceptions.TaskNotFound(_unknown_task(job))
+            error = reason or exceptions.TaskNotFound(_unknown_task(job))
             self._end(run, self._ended(run, Status.FAILED, error), TaskUnknown, error=error)
             return
         del self._runs[job.id]
         if job.task_name not in self._awaited:
             self._awaited.add(job.task_name)
-            self._tell(TaskAwaited, run, timeout=self.patience)
+            self._tell(TaskAwaited, run, timeout=self.patience, reason=reason)
         self._on_end(Unknown.of(job))
 
     def _start_wrapped(self, run: Run, task: TaskLike, runner: Runner) -> None:
@@ -301,7 +342,7 @@ class Executor:
 
     def _succeed(self, run: Run, result: Any) -> None:
         """Handle a run that has returned: if its result is to be stored and cannot be, the job fails, and is not retried."""
-        rule = run.result_rule
+        rule = None if run.declared is None else run.declared.result_rule
         if rule is None or not (self._app.store_results if rule.store is None else rule.store):
             self._end(run, self._ended(run, Status.SUCCEEDED), JobSucceeded, result=result)
             return
@@ -325,10 +366,10 @@ class Executor:
 
     def _retried(self, run: Run, error: BaseException) -> Retried | None:
         """Return how to run a job again, or None."""
-        if run.abort_reason is AbortReason.USER_REQUEST:
+        if run.abort_reason is AbortReason.USER_REQUEST or run.declared is None:
             return None
         try:
-            decision = self._app.tasks[run.job.task_name].get_retry_exception(error, run.job)
+            decision = run.declared.get_retry_exception(error, run.job)
             if decision is not None:
                 return Retried.of(run.job, decision.retry_decision, self._entry(run, error))
         except BaseException as broken:  # the strategy is user code; without its decision the job fails

@@ -24,6 +24,8 @@ MOST_OF_RESULTS = 2**23
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 5.0
 """Seconds between two tries to store an outcome that was set aside."""
+LONGEST_UNTOLD = 0.5
+"""A pause so long is told. Another worker that looked at a job when it was being claimed may hold its row for a moment."""
 LOCK_TIMEOUT = "55P03"
 """The database's code for a lock that took too long. It is a table's, because exchanges do not wait for rows."""
 _DATA_ERRORS = ("22", "23", "40", "54", "55", "P0")
@@ -36,6 +38,7 @@ class _SetAside:
     outcome: Outcome
     pause: float
     due_at: float
+    is_told: bool
 
 
 class Outbox:
@@ -161,13 +164,13 @@ class Outbox:
         return aside is not None and aside.outcome is batch[0]
 
     def _postpone(self, outcome: Outcome, error: Exception | None) -> None:
-        if older := self._set_aside.get(outcome.id):
-            pause = min(2 * older.pause, LONGEST_PAUSE)
-        else:
-            pause = FIRST_PAUSE
-            if self._events.wants(OutcomePostponed):
-                self._events.emit(OutcomePostponed(job_id=outcome.id, error=error))
-        self._set_aside[outcome.id] = _SetAside(outcome, pause, time.monotonic() + pause)
+        older = self._set_aside.get(outcome.id)
+        pause = min(2 * older.pause, LONGEST_PAUSE) if older else FIRST_PAUSE
+        was_told = older is not None and older.is_told
+        is_told = was_told or error is not None or pause > LONGEST_UNTOLD
+        if is_told and not was_told and self._events.wants(OutcomePostponed):
+            self._events.emit(OutcomePostponed(job_id=outcome.id, error=error))
+        self._set_aside[outcome.id] = _SetAside(outcome, pause, time.monotonic() + pause, is_told)
 
     def _tell_reduced(self, outcome: Outcome, error: Exception) -> None:
         kind: type[ErrorDropped | ResultDropped | RetryDropped] = ErrorDropped

@@ -8,7 +8,7 @@ from django.db import models
 class Order(models.Model):
     """An order."""
 
-    name = models.TextField(default="")
+    name: models.TextField[str, str] = models.TextField(default="")
 
     def __str__(self) -> str:
         return self.name

@@ -6,6 +6,7 @@ import threading
 
 from django.db import connection, transaction
 
+from adjourn import JobContext
 from adjourn.contrib.django import app
 from support.shop.models import Order
 
@@ -56,3 +57,9 @@ def look(order_id: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute("select pg_backend_pid()")
         seen.append(str(cursor.fetchone()[0]))
+
+
+@app.task(pass_context=True)
+def see_context(context: JobContext) -> None:
+    """Look at the app that the job belongs to."""
+    seen.append("the app" if context.app is app and context.task.blueprint is app else "another app")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued
-from adjourn._domain.jobs import Job
+from adjourn._domain.jobs import Job, Status
+from adjourn._domain.times import time_of
 from adjourn._runtime import aio as runtime
 from adjourn.exceptions import UniqueViolation
 from adjourn.types import Parameters, Row
@@ -29,8 +31,8 @@ class AsyncRuns(Protocol):
 
 async def store_batch_async(
     run: AsyncRuns, jobs: Sequence[Job], arguments: Sequence[str], connection: Any
-) -> list[int]:
-    """Store jobs, and return their ids in the same order.
+) -> list[Job]:
+    """Store jobs, and return them as they are stored, in the same order.
 
     Parameters
     ----------
@@ -63,12 +65,12 @@ async def store_batch_async(
     }
     rows = await run("defer_jobs", parameters, connection)
     _check_not_taken(rows[0]["taken"])
-    return [row["id"] for row in rows]
+    return await _stored_async(jobs, [row["id"] for row in rows], rows[0]["enqueued_at"])
 
 
 async def store_large_batch_async(
     run: AsyncRuns, jobs: Sequence[Job], arguments: Sequence[str], connection: Any
-) -> list[int]:
+) -> list[Job]:
     """Store jobs as `store_batch_async` does, and let others have their turns meanwhile."""
     pace = runtime.Pace()
     written: list[str] = []
@@ -89,8 +91,18 @@ async def store_large_batch_async(
     }
     (row,) = await run("defer_batch", parameters, connection)
     _check_not_taken(row["taken"])
-    ids: list[int] = json.loads(row["ids"])
-    return ids
+    return await _stored_async(jobs, json.loads(row["ids"]), row["enqueued_at"])
+
+
+async def _stored_async(jobs: Sequence[Job], ids: Sequence[int], enqueued_at: str | datetime.datetime) -> list[Job]:
+    """Return jobs of one transaction with what they have since they are stored."""
+    pace = runtime.Pace()
+    at, stored = time_of(enqueued_at), []
+    for number, (job, job_id) in enumerate(zip(jobs, ids, strict=True)):
+        stored.append(job.evolve(id=job_id, status=Status.TODO.value, enqueued_at=at))
+        if not number % STEP:
+            await pace.keep()
+    return stored
 
 
 def _check_not_taken(queueing_lock: str | None) -> None:

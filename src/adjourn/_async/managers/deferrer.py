@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Generic
 
 from adjourn._async.managers.batches import STEP
 from adjourn._async.managers.jobs import AsyncJobManager
@@ -13,10 +13,10 @@ from adjourn._domain.jobs import Job
 from adjourn._runtime import aio as runtime
 from adjourn.events.jobs import JobsDeferred
 from adjourn.events.log import LOGGED, log_jobs
-from adjourn.types import JSONDict
+from adjourn.types import Args, JSONDict
 
 
-class AsyncJobDeferrer:
+class AsyncJobDeferrer(Generic[Args]):
     """Makes and stores jobs of one task with fixed options; ``task.configure(...)`` returns one.
 
     Parameters
@@ -47,7 +47,7 @@ class AsyncJobDeferrer:
             self.signature.check_names(job.task_kwargs)
             dump_arguments(job.task_name, job.task_kwargs, job_manager.connector.json_dumps)
 
-    async def defer_async(self, *args: Any, **task_kwargs: Any) -> int:
+    async def defer_async(self, *args: Args.args, **task_kwargs: Args.kwargs) -> int:
         """Store one job, and return its id.
 
         Parameters
@@ -66,12 +66,20 @@ class AsyncJobDeferrer:
         AppNotOpen
             If the app is not open, and no connection was given.
         """
+        job = await self.defer_job_async(*args, **task_kwargs)
+        assert job.id is not None
+        return job.id
+
+    async def defer_job_async(self, *args: Any, **task_kwargs: Any) -> Job:
+        """Store one job, and return it with its id, its status and ``enqueued_at``.
+
+        It takes the same parameters and raises the same errors as `defer_async`.
+        """
         job = self.make_job(args, task_kwargs)
         log_jobs(logging.DEBUG, "about_to_defer_jobs", "About to defer", [job])
         deferred = await self.job_manager.defer_job_async(job, self.connection)
-        assert deferred.id is not None
         self._tell_deferred([deferred])
-        return deferred.id
+        return deferred
 
     async def batch_defer_async(self, *task_kwargs: JSONDict) -> list[int]:
         """Store one job for each dictionary of arguments, all or none, and return their ids in the same order.

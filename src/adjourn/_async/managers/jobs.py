@@ -10,6 +10,7 @@ from adjourn import exceptions
 from adjourn._async.managers.batches import LARGE, STEP, store_batch_async, store_large_batch_async
 from adjourn._async.managers.forwarding import forwards_to, part_of
 from adjourn._async.managers.lists import AsyncJobLists
+from adjourn._async.managers.many import AsyncManyJobs
 from adjourn._async.managers.results import AsyncResults
 from adjourn._async.managers.retention import AsyncRetention
 from adjourn._async.managers.schedules import AsyncSchedules
@@ -20,6 +21,7 @@ from adjourn._domain.arguments import check_is_job, check_job, dump_arguments
 from adjourn._domain.checks import check_aware, check_flags, check_id, check_name, check_priority, checked_list
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.spelling import suggests_names
+from adjourn._domain.times import time_of
 from adjourn._runtime import aio as runtime
 
 
@@ -33,6 +35,11 @@ class AsyncJobManager(AsyncStatementRunner):
     def lists(self) -> AsyncJobLists:
         """Finds jobs, and counts them."""
         return part_of(self, AsyncJobLists)
+
+    @property
+    def many(self) -> AsyncManyJobs:
+        """Changes many jobs at once, by their ids."""
+        return part_of(self, AsyncManyJobs)
 
     @property
     def results(self) -> AsyncResults:
@@ -82,6 +89,22 @@ class AsyncJobManager(AsyncStatementRunner):
     @forwards_to(AsyncJobLists.get_stalled_jobs_async)
     def get_stalled_jobs_async(self) -> AsyncJobLists:
         return self.lists
+
+    @forwards_to(AsyncManyJobs.cancel_jobs_async)
+    def cancel_jobs_async(self) -> AsyncManyJobs:
+        return self.many
+
+    @forwards_to(AsyncManyJobs.abort_jobs_async)
+    def abort_jobs_async(self) -> AsyncManyJobs:
+        return self.many
+
+    @forwards_to(AsyncManyJobs.retry_jobs_async)
+    def retry_jobs_async(self) -> AsyncManyJobs:
+        return self.many
+
+    @forwards_to(AsyncManyJobs.delete_jobs_async)
+    def delete_jobs_async(self) -> AsyncManyJobs:
+        return self.many
 
     @forwards_to(AsyncResults.get_result_async)
     def get_result_async(self) -> AsyncResults:
@@ -156,7 +179,7 @@ class AsyncJobManager(AsyncStatementRunner):
         Returns
         -------
         Job
-            The same job with its id.
+            The same job with its id, its status and ``enqueued_at``.
 
         Raises
         ------
@@ -171,8 +194,8 @@ class AsyncJobManager(AsyncStatementRunner):
         check_job("job", job)
         if job.queueing_lock is not None:
             arguments = dump_arguments(job.task_name, job.task_kwargs, self.connector.json_dumps)
-            (job_id,) = await store_batch_async(self.run_async, [job], [arguments], connection)
-            return job.evolve(id=job_id, status=Status.TODO.value)
+            (stored,) = await store_batch_async(self.run_async, [job], [arguments], connection)
+            return stored
         parameters = {
             "queue": job.queue,
             "task_name": job.task_name,
@@ -184,10 +207,10 @@ class AsyncJobManager(AsyncStatementRunner):
             "own_transaction": connection is not None,
         }
         (row,) = await self.run_async("defer_job", parameters, connection)
-        return job.evolve(id=row["id"], status=Status.TODO.value)
+        return job.evolve(id=row["id"], status=Status.TODO.value, enqueued_at=time_of(row["enqueued_at"]))
 
     async def batch_defer_jobs_async(self, jobs: Sequence[Job], connection: Any = None) -> list[Job]:
-        """Store several jobs, all or none, and return them with their ids, in the same order.
+        """Store several jobs, all or none, and return them with their ids and ``enqueued_at``, in the same order.
 
         Parameters
         ----------
@@ -217,13 +240,7 @@ class AsyncJobManager(AsyncStatementRunner):
             if not number % STEP:
                 await pace.keep()
         store_async = store_large_batch_async if len(jobs) > LARGE else store_batch_async
-        ids = await store_async(self.run_async, jobs, arguments, connection)
-        stored: list[Job] = []
-        for number, (job, job_id) in enumerate(zip(jobs, ids, strict=True)):
-            stored.append(job.evolve(id=job_id, status=Status.TODO.value))
-            if not number % STEP:
-                await pace.keep()
-        return stored
+        return await store_async(self.run_async, jobs, arguments, connection)
 
     @suggests_names
     async def cancel_job_by_id_async(

@@ -11,7 +11,8 @@ from adjourn._domain.arguments import check_is_job
 from adjourn._domain.checks import check_filter, check_flag, check_id, check_name, check_seconds, checked_names
 from adjourn._domain.jobs import DeleteJobCondition, Job, Status
 from adjourn._domain.outcomes import Ended
-from adjourn._domain.workers import RegisteredWorker
+from adjourn._domain.rows import RegisteredWorker
+from adjourn._domain.times import time_of
 from adjourn.exceptions import ConnectorException, InvalidOption, NoResult
 from adjourn.sql.constants import MOST_LOSSES
 
@@ -153,7 +154,11 @@ class AsyncWorkers(AsyncStatementRunner):
         A worker that stops takes itself off the list. One that falls silent is on it, and not ``alive``, until another
         worker has taken over its jobs.
         """
-        return [RegisteredWorker.from_row(row) for row in await self.run_async("list_workers", {})]
+        workers = [RegisteredWorker(row) for row in await self.run_async("list_workers", {})]
+        for each in workers:
+            each.update({name: time_of(each[name]) for name in ("started_at", "last_heartbeat_at")})
+            each["queues"] = None if each.queues is None else tuple(each.queues)
+        return workers
 
     async def list_jobs_to_abort_async(self, queue: str | None = None) -> list[int]:
         """Return the ids of running jobs that were asked to end."""

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued
-from adjourn._domain.jobs import Job
+from adjourn._domain.jobs import Job, Status
+from adjourn._domain.times import time_of
 from adjourn._runtime import threads as runtime
 from adjourn.exceptions import UniqueViolation
 from adjourn.types import Parameters, Row
@@ -28,8 +30,8 @@ class SyncRuns(Protocol):
     def __call__(self, name: str, parameters: Parameters, connection: Any = None) -> list[Row]: ...
 
 
-def store_batch(run: SyncRuns, jobs: Sequence[Job], arguments: Sequence[str], connection: Any) -> list[int]:
-    """Store jobs, and return their ids in the same order.
+def store_batch(run: SyncRuns, jobs: Sequence[Job], arguments: Sequence[str], connection: Any) -> list[Job]:
+    """Store jobs, and return them as they are stored, in the same order.
 
     Parameters
     ----------
@@ -62,10 +64,10 @@ def store_batch(run: SyncRuns, jobs: Sequence[Job], arguments: Sequence[str], co
     }
     rows = run("defer_jobs", parameters, connection)
     _check_not_taken(rows[0]["taken"])
-    return [row["id"] for row in rows]
+    return _stored(jobs, [row["id"] for row in rows], rows[0]["enqueued_at"])
 
 
-def store_large_batch(run: SyncRuns, jobs: Sequence[Job], arguments: Sequence[str], connection: Any) -> list[int]:
+def store_large_batch(run: SyncRuns, jobs: Sequence[Job], arguments: Sequence[str], connection: Any) -> list[Job]:
     """Store jobs as `store_batch` does, and let others have their turns meanwhile."""
     pace = runtime.Pace()
     written: list[str] = []
@@ -86,8 +88,18 @@ def store_large_batch(run: SyncRuns, jobs: Sequence[Job], arguments: Sequence[st
     }
     (row,) = run("defer_batch", parameters, connection)
     _check_not_taken(row["taken"])
-    ids: list[int] = json.loads(row["ids"])
-    return ids
+    return _stored(jobs, json.loads(row["ids"]), row["enqueued_at"])
+
+
+def _stored(jobs: Sequence[Job], ids: Sequence[int], enqueued_at: str | datetime.datetime) -> list[Job]:
+    """Return jobs of one transaction with what they have since they are stored."""
+    pace = runtime.Pace()
+    at, stored = time_of(enqueued_at), []
+    for number, (job, job_id) in enumerate(zip(jobs, ids, strict=True)):
+        stored.append(job.evolve(id=job_id, status=Status.TODO.value, enqueued_at=at))
+        if not number % STEP:
+            pace.keep()
+    return stored
 
 
 def _check_not_taken(queueing_lock: str | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Generic
 
 from adjourn._domain.arguments import Signature, dump_arguments
 from adjourn._domain.jobs import Job
@@ -14,10 +14,10 @@ from adjourn._sync.managers.batches import STEP
 from adjourn._sync.managers.jobs import SyncJobManager
 from adjourn.events.jobs import JobsDeferred
 from adjourn.events.log import LOGGED, log_jobs
-from adjourn.types import JSONDict
+from adjourn.types import Args, JSONDict
 
 
-class SyncJobDeferrer:
+class SyncJobDeferrer(Generic[Args]):
     """Makes and stores jobs of one task with fixed options; ``task.configure(...)`` returns one.
 
     Parameters
@@ -48,7 +48,7 @@ class SyncJobDeferrer:
             self.signature.check_names(job.task_kwargs)
             dump_arguments(job.task_name, job.task_kwargs, job_manager.connector.json_dumps)
 
-    def defer(self, *args: Any, **task_kwargs: Any) -> int:
+    def defer(self, *args: Args.args, **task_kwargs: Args.kwargs) -> int:
         """Store one job, and return its id.
 
         Parameters
@@ -67,12 +67,20 @@ class SyncJobDeferrer:
         AppNotOpen
             If the app is not open, and no connection was given.
         """
+        job = self.defer_job(*args, **task_kwargs)
+        assert job.id is not None
+        return job.id
+
+    def defer_job(self, *args: Any, **task_kwargs: Any) -> Job:
+        """Store one job, and return it with its id, its status and ``enqueued_at``.
+
+        It takes the same parameters and raises the same errors as `defer`.
+        """
         job = self.make_job(args, task_kwargs)
         log_jobs(logging.DEBUG, "about_to_defer_jobs", "About to defer", [job])
         deferred = self.job_manager.defer_job(job, self.connection)
-        assert deferred.id is not None
         self._tell_deferred([deferred])
-        return deferred.id
+        return deferred
 
     def batch_defer(self, *task_kwargs: JSONDict) -> list[int]:
         """Store one job for each dictionary of arguments, all or none, and return their ids in the same order.

@@ -12,10 +12,12 @@ from adjourn._domain.arguments import check_is_job, check_job, dump_arguments
 from adjourn._domain.checks import check_aware, check_flags, check_id, check_name, check_priority, checked_list
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.spelling import suggests_names
+from adjourn._domain.times import time_of
 from adjourn._runtime import threads as runtime
 from adjourn._sync.managers.batches import LARGE, STEP, store_batch, store_large_batch
 from adjourn._sync.managers.forwarding import forwards_to, part_of
 from adjourn._sync.managers.lists import SyncJobLists
+from adjourn._sync.managers.many import SyncManyJobs
 from adjourn._sync.managers.results import SyncResults
 from adjourn._sync.managers.retention import SyncRetention
 from adjourn._sync.managers.schedules import SyncSchedules
@@ -34,6 +36,11 @@ class SyncJobManager(SyncStatementRunner):
     def lists(self) -> SyncJobLists:
         """Finds jobs, and counts them."""
         return part_of(self, SyncJobLists)
+
+    @property
+    def many(self) -> SyncManyJobs:
+        """Changes many jobs at once, by their ids."""
+        return part_of(self, SyncManyJobs)
 
     @property
     def results(self) -> SyncResults:
@@ -83,6 +90,22 @@ class SyncJobManager(SyncStatementRunner):
     @forwards_to(SyncJobLists.get_stalled_jobs)
     def get_stalled_jobs(self) -> SyncJobLists:
         return self.lists
+
+    @forwards_to(SyncManyJobs.cancel_jobs)
+    def cancel_jobs(self) -> SyncManyJobs:
+        return self.many
+
+    @forwards_to(SyncManyJobs.abort_jobs)
+    def abort_jobs(self) -> SyncManyJobs:
+        return self.many
+
+    @forwards_to(SyncManyJobs.retry_jobs)
+    def retry_jobs(self) -> SyncManyJobs:
+        return self.many
+
+    @forwards_to(SyncManyJobs.delete_jobs)
+    def delete_jobs(self) -> SyncManyJobs:
+        return self.many
 
     @forwards_to(SyncResults.get_result)
     def get_result(self) -> SyncResults:
@@ -157,7 +180,7 @@ class SyncJobManager(SyncStatementRunner):
         Returns
         -------
         Job
-            The same job with its id.
+            The same job with its id, its status and ``enqueued_at``.
 
         Raises
         ------
@@ -172,8 +195,8 @@ class SyncJobManager(SyncStatementRunner):
         check_job("job", job)
         if job.queueing_lock is not None:
             arguments = dump_arguments(job.task_name, job.task_kwargs, self.connector.json_dumps)
-            (job_id,) = store_batch(self.run, [job], [arguments], connection)
-            return job.evolve(id=job_id, status=Status.TODO.value)
+            (stored,) = store_batch(self.run, [job], [arguments], connection)
+            return stored
         parameters = {
             "queue": job.queue,
             "task_name": job.task_name,
@@ -185,10 +208,10 @@ class SyncJobManager(SyncStatementRunner):
             "own_transaction": connection is not None,
         }
         (row,) = self.run("defer_job", parameters, connection)
-        return job.evolve(id=row["id"], status=Status.TODO.value)
+        return job.evolve(id=row["id"], status=Status.TODO.value, enqueued_at=time_of(row["enqueued_at"]))
 
     def batch_defer_jobs(self, jobs: Sequence[Job], connection: Any = None) -> list[Job]:
-        """Store several jobs, all or none, and return them with their ids, in the same order.
+        """Store several jobs, all or none, and return them with their ids and ``enqueued_at``, in the same order.
 
         Parameters
         ----------
@@ -218,13 +241,7 @@ class SyncJobManager(SyncStatementRunner):
             if not number % STEP:
                 pace.keep()
         store = store_large_batch if len(jobs) > LARGE else store_batch
-        ids = store(self.run, jobs, arguments, connection)
-        stored: list[Job] = []
-        for number, (job, job_id) in enumerate(zip(jobs, ids, strict=True)):
-            stored.append(job.evolve(id=job_id, status=Status.TODO.value))
-            if not number % STEP:
-                pace.keep()
-        return stored
+        return store(self.run, jobs, arguments, connection)
 
     @suggests_names
     def cancel_job_by_id(

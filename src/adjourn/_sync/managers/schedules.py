@@ -19,12 +19,12 @@ from adjourn._domain.checks import (
 from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued
 from adjourn._domain.cron import Cron
 from adjourn._domain.jobs import Job
+from adjourn._domain.rows import RegisteredSchedule
 from adjourn._domain.ticks import Tick, TickOutcome
 from adjourn._domain.times import time_of
 from adjourn._runtime import threads as runtime
 from adjourn._sync.managers.statements import SyncStatementRunner
 from adjourn._sync.managers.ticks import SyncTicks
-from adjourn.types import Row
 
 TRY_AGAIN_AFTER = 0.05
 """Seconds between tries to defer a tick that another transaction holds up."""
@@ -107,20 +107,13 @@ class SyncSchedules(SyncStatementRunner):
         (row,) = self.run("get_time", {})
         return time_of(row["now"])
 
-    def list_schedules(self) -> list[Row]:
-        """Return the schedules of periodic tasks that have been due at least once.
-
-        Returns
-        -------
-        list of dict
-            ``task_name``, ``periodic_id``, ``cron``, ``timezone``, ``last_tick``, ``last_job_id``, ``seen_at`` (when a
-            worker last used it) and ``next_tick``, None if the schedule is not known or cannot be read.
-        """
+    def list_schedules(self) -> list[RegisteredSchedule]:
+        """Return the schedules of periodic tasks that have been due at least once."""
         rows = self.run("list_schedules", {})
         for row in rows:
             row.update({name: time_of(row[name]) for name in ("last_tick", "seen_at", "now")})
             row["next_tick"] = _next_tick(row["cron"], row["timezone"], row.pop("now"))
-        return rows
+        return [RegisteredSchedule(row) for row in rows]
 
     def keep_schedules(self, known: Sequence[tuple[str, str]], seconds: float) -> list[tuple[str, str]]:
         """Record that schedules, given by task name and ``periodic_id``, are still in use, and forget unused ones.

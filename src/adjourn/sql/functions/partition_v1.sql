@@ -1,9 +1,10 @@
 -- Make the partitions of finished jobs for this week and the coming weeks, and return the names of the new ones; none
 -- while another session makes them.
+--   p_since: also those of the weeks from this time on.
 -- A week that already has rows in the default partition stays there.
 --   Attaching a table locks the default partition alone against everybody: workers go on storing finished jobs while it
 --   waits for sessions that read them. Creating it as a partition would lock all of finished_jobs.
-create function @schema.adjourn_partition_v1(p_weeks integer) returns setof text
+create function @schema.adjourn_partition_v1(p_weeks integer, p_since timestamptz default now()) returns setof text
 language plpgsql set lock_timeout = '500ms' set datestyle = 'ISO' as $$
 declare
     v_from timestamptz;
@@ -14,8 +15,11 @@ begin
         return;
     end if;
     for v_from in
-        select (date_trunc('week', now() at time zone 'UTC') + n * interval '1 week') at time zone 'UTC'
-        from generate_series(0, p_weeks) n
+        select monday at time zone 'UTC'
+        from generate_series(
+            date_trunc('week', least(p_since, now()) at time zone 'UTC'),
+            date_trunc('week', now() at time zone 'UTC') + p_weeks * interval '1 week', interval '1 week'
+        ) monday
     loop
         v_name := 'adjourn_finished_jobs_' || to_char(v_from at time zone 'UTC', 'YYYYMMDD');
         continue when exists (select from pg_class where relname = v_name and relnamespace = @schema_name::regnamespace);

@@ -1,6 +1,6 @@
 -- Store a large batch. Each column is the text of a JSON array, or null, and so are the ids: a driver passes text on as it is,
 -- while it would look at each value of an array, and at each row.
-select json_agg(s.id order by s.position) #>> '{}' as ids, max(s.taken) as taken
+select json_agg(s.id order by s.position) #>> '{}' as ids, max(s.taken) as taken, to_json(now()) #>> '{}' as enqueued_at
 from @schema.adjourn_defer_jobs_v1(
     array(select json_array_elements_text(%(queues)s::text::json)),
     array(select json_array_elements_text(%(task_names)s::text::json)),

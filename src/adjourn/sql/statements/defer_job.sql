@@ -7,9 +7,9 @@ with due as (
     select %(queue)s::text, %(task_name)s::text, %(priority)s::integer, %(lock)s::text, %(args)s::text::jsonb, due.at,
            case when due.at > now() then @scheduled when %(lock)s::text is not null then @unplaced else @ready end
     from due
-    returning id
+    returning id, enqueued_at
 )
-select id, case
+select id, to_json(enqueued_at) #>> '{}' as enqueued_at, case
     when %(own_transaction)s::boolean then pg_notify(@channel, '')::text
     -- All hungry workers, so that whichever is free when the job is due knows of it.
     when due.at > now() then (

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeAlias
 import attrs
 
 from adjourn._domain.jobs import Job
-from adjourn._domain.results import ResultRule
+from adjourn._domain.protocols import TaskLike
 from adjourn._domain.runs import AbortReason
 from adjourn.worker.lease import Lease
 
@@ -66,13 +66,13 @@ class Run:
     job: Job
     started: float = attrs.field(factory=time.time)
     began: float = attrs.field(factory=time.perf_counter)
+    declared: TaskLike | None = None
+    """The job's task, once it is known."""
     runner: Runner | None = None
     task: asyncio.Task[None] | None = None
     """The event loop's task that runs it or its middleware."""
     awaitable: concurrent.futures.Future[Any] | None = None
     """The future that a thread waits for, if the body returned an awaitable."""
-    result_rule: ResultRule | None = None
-    """Whether what it returns is stored; None if it has not begun."""
     timeout: float | None = None
     timer: asyncio.TimerHandle | None = None
     abort_reason: AbortReason | None = None

@@ -112,6 +112,10 @@ class ThreadRunner:
         """Call a body in a thread."""
         self._threads.submit(functools.partial(self._call, run, body, False), functools.partial(self._on_end, run))
 
+    def load(self, run: Run, call: Callable[[], Any], done: Done) -> None:
+        """Call a function in a thread before a run begins, then ``done`` with its result or exception on the loop."""
+        self._threads.submit(functools.partial(self._load, run, call), done)
+
     def leave(self, run: Run) -> None:
         """Note that a run was let go: nobody follows it any more."""
         if run.is_in_thread:
@@ -158,11 +162,21 @@ class ThreadRunner:
             result = body()
             return self._awaited(run, result) if inspect.isawaitable(result) else result
         finally:
-            # Keep this order: a run is let go first, and then it is looked whether it is in a thread.
-            run.is_in_thread = False
-            if run.is_let_go:
-                with contextlib.suppress(RuntimeError):  # the loop is closed: nobody counts threads any more
-                    self._loop.call_soon_threadsafe(self._free, run)
+            self._give_back(run)
+
+    def _load(self, run: Run, call: Callable[[], Any]) -> Any:
+        run.is_in_thread = True
+        try:
+            return call()
+        finally:
+            self._give_back(run)
+
+    def _give_back(self, run: Run) -> None:
+        # Keep this order: a run is let go first, and then it is looked whether it is in a thread.
+        run.is_in_thread = False
+        if run.is_let_go:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody counts threads any more
+                self._loop.call_soon_threadsafe(self._free, run)
 
     def _awaited(self, run: Run, result: Awaitable[Any]) -> Any:
         # A synchronous wrapper around an async function.

@@ -1,0 +1,1 @@
+select * from @schema.adjourn_procrastinate_history_v1(%(limit)s, %(since)s)

@@ -1,0 +1,1 @@
+select to_regclass(@schema_name || '.adjourn_procrastinate') is not null as exists

@@ -1,0 +1,1 @@
+select id from @schema.adjourn_retry_jobs_v1(%(ids)s::bigint[], %(statuses)s::text[]) id

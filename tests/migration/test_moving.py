@@ -1,0 +1,414 @@
+"""`move` and `history` take everything over that can be, once, and can be interrupted at any time."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import adjourn
+from adjourn.jobs import Job
+from adjourn.migration import Migration, MigrationRefused
+from support.procrastinates import RELEASES, Old
+from support.waiting import until
+
+LATER = datetime.datetime(2050, 1, 1, tzinfo=datetime.UTC)
+COLUMNS = "id, queue_name as queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts"
+
+
+def move(migration: Migration, **options: Any) -> dict[str, Any]:
+    """Move, and return the facts of the last report."""
+    *_, last = migration.move(**options)
+    return dict(last.facts)
+
+
+def ours(old: Old, table: str = "adjourn_jobs") -> list[dict[str, Any]]:
+    """Jobs in a table of adjourn, in the columns that both have."""
+    columns = COLUMNS.replace("queue_name as ", "")
+    return old.run(f"select {columns} from adjourn.{table} order by id")
+
+
+def fill_many(old: Old, number: int, status: str = "todo", lock: str = "null") -> None:
+    """Store many jobs at once."""
+    old.run(
+        "insert into procrastinate_jobs (queue_name, task_name, args, status, lock, priority, attempts)"
+        f" select 'default', 'echo', jsonb_build_object('n', n), %s::procrastinate_job_status, {lock}, n %% 3, n %% 2"
+        " from generate_series(1, %s::integer) n",
+        status,
+        number,
+    )
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_jobs_are_the_same_before_and_after(migration: Migration, old: Old, app: adjourn.App, release: str) -> None:
+    old.defer(priority=-7, word="ü", deep={"list": [1, None, 2.5]})
+    old.defer(queue="mail", lock="a", queueing_lock="q")
+    old.defer(lock="a", at=LATER)
+    old.defer("other")
+    retried = old.defer(priority=9)
+    running = old.fetch(old.register())
+    assert running is not None
+    assert running["id"] == retried
+    old.retry(retried, LATER)
+    before = old.run(f"select {COLUMNS} from procrastinate_jobs order by id")
+    deferred_at = old.value("select min(at) from procrastinate_events")
+    migration.start()
+    assert move(migration)["moved"] == 5
+    assert ours(old) == before
+    assert old.jobs() == []
+    assert old.value("select min(enqueued_at) from adjourn.adjourn_jobs") == deferred_at
+    assert {row["id"]: row["hold"] for row in old.run("select id, hold from adjourn.adjourn_jobs")} == {
+        1: 0,
+        2: 3,
+        3: 1,
+        4: 0,
+        5: 1,
+    }
+    assert move(migration)["moved"] == 0
+
+
+def test_a_refused_job_stays_and_everything_else_moves(migration: Migration, old: Old) -> None:
+    nameless = old.defer(queue="")
+    listed = old.value(
+        "insert into procrastinate_jobs (queue_name, task_name, args, lock) values ('q', 'echo', '[1]', 'bad') returning id"
+    )
+    behind = old.defer(lock="bad")
+    moves = old.defer()
+    plan = migration.plan()
+    assert f"{nameless} (its queue has no name), {listed} (its arguments are no object)" in plan.as_text()
+    migration.start()
+    assert move(migration)["moved"] == 1
+    assert old.jobs() == [nameless, listed, behind]
+    assert [job["id"] for job in ours(old)] == [moves]
+    # One that comes later stays, too.
+    another = old.defer(queue="")
+    assert old.jobs() == [nameless, listed, behind, another]
+    report = list(migration.move())[-1]
+    assert "3 jobs cannot be moved" in report.as_text()
+
+
+def test_only_the_jobs_of_a_queue_are_moved(migration: Migration, old: Old) -> None:
+    kept = [old.defer(), old.defer(lock="a")]
+    kept.append(old.defer(queue="mail", lock="a"))
+    moves = old.defer(queue="mail", lock="b")
+    migration.start()
+    assert move(migration, queue="mail")["moved"] == 1
+    assert old.jobs() == kept
+    assert [job["id"] for job in ours(old)] == [moves]
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_a_running_job_is_taken_over_only_on_request(
+    migration: Migration, old: Old, app: adjourn.App, release: str
+) -> None:
+    job_id = old.defer(lock="a")
+    behind = old.defer(lock="a")
+    worker = old.register()
+    old.fetch(worker)
+    migration.start()
+    assert move(migration, take_over_stalled=True, stalled_after=60)["moved"] == 0
+    # Its worker is gone.
+    if worker is not None:
+        old.run("update procrastinate_workers set last_heartbeat = now() - interval '1 minute'")
+        assert f"Job {job_id} of echo runs, and its worker is gone" in migration.plan().as_text()
+        options: dict[str, Any] = {}
+    else:
+        old.run("update procrastinate_events set at = now() - interval '1 minute'")
+        options = {"stalled_after": 30.0}
+        with pytest.raises(MigrationRefused, match="--stalled-after"):
+            move(migration, take_over_stalled=True)
+    assert move(migration)["moved"] == 0
+    assert old.jobs("doing") == [job_id]
+    facts = move(migration, take_over_stalled=True, **options)
+    assert (facts["moved"], facts["taken_over"]) == (2, 1)
+    assert {job.id for job in app.job_manager.list_jobs()} == {job_id, behind}
+    (taken,) = app.job_manager.list_jobs(id=job_id)
+    assert taken.attempts == 1
+    assert taken.errors[0]["message"] == "taken over from Procrastinate, whose worker was lost"
+
+
+def test_a_lost_job_that_was_to_be_aborted_is_aborted(migration: Migration, old: Old, app: adjourn.App) -> None:
+    job_id = old.defer()
+    old.fetch()
+    old.cancel(job_id, abort=True)
+    migration.start()
+    assert move(migration, take_over_stalled=True)["taken_over"] == 1
+    assert app.job_manager.get_job_status(job_id) == "aborted"
+
+
+def test_a_lock_that_is_always_busy_is_kept_from_old_workers_for_a_moment(
+    migration: Migration, old: Old, both: str
+) -> None:
+    number, ran, stopped = 300, [], threading.Event()
+    fill_many(old, number, lock="'a'")
+
+    def work() -> None:
+        busy = Old(both)
+        worker = busy.register()
+        while not stopped.is_set():
+            if job := busy.fetch(worker):
+                time.sleep(0.02)
+                busy.end(job["id"])
+                ran.append(job["id"])
+        busy.connection.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        until(lambda: ran)
+        migration.start()
+        moved = move(migration)["moved"]
+    finally:
+        stopped.set()
+        thread.join()
+    assert moved > 0
+    assert old.jobs() == []
+    assert sorted([*ran, *(job["id"] for job in ours(old))]) == list(range(1, number + 1))
+
+
+def test_the_dry_run_of_each_step_changes_nothing(app: adjourn.App, old: Old) -> None:
+    old.defer(lock="a")
+    fill_many(old, 5, "succeeded")
+    dry, real = Migration(app, dry_run=True), Migration(app)
+    assert "dry run" in dry.start().as_text()
+    with pytest.raises(MigrationRefused, match="not been started"):
+        real.status()
+    real.start()
+    before = (
+        old.run("select * from procrastinate_jobs order by id"),
+        old.run("select * from adjourn.adjourn_procrastinate"),
+    )
+    assert move(dry)["moved"] == 1
+    assert dry.history().facts["copied"] == 5
+    assert dry.rollback().facts["given_back"] == 0
+    real.status()
+    assert dry.finish(force=True).facts["commands"]
+    assert (
+        old.run("select * from procrastinate_jobs order by id"),
+        old.run("select * from adjourn.adjourn_procrastinate"),
+    ) == before
+    assert ours(old) == []
+
+
+def test_a_mover_that_is_killed_again_and_again_moves_all_once(
+    migration: Migration, old: Old, both: str, tmp_path: Path
+) -> None:
+    number = 3000
+    fill_many(old, number, lock="case when n % 5 = 0 then 'lock ' || n % 50 end".replace("%", "%%"))
+    before = old.run(f"select {COLUMNS} from procrastinate_jobs order by id")
+    migration.start()
+    (tmp_path / "mover.py").write_text(MOVER)
+    chance = random.Random(7)
+    for _ in range(2):
+        process = subprocess.Popen([sys.executable, "mover.py", both], cwd=tmp_path, stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(chance.uniform(0, 0.2))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+    # What was under way is rolled back when the server notices.
+    until(lambda: old.value("select count(*) from pg_stat_activity where application_name = 'mover'") == 0)
+    moved = len(ours(old))
+    assert len(old.jobs()) + moved == number
+    list(migration.move(batch=100))
+    assert ours(old) == before
+    assert old.jobs() == []
+
+
+MOVER = """
+import sys, adjourn
+from adjourn.migration import Migration
+
+app = adjourn.App(connector=adjourn.SyncPsycopgConnector(conninfo=sys.argv[1], kwargs={"application_name": "mover"}))
+with app.open():
+    print("ready", flush=True)
+    list(Migration(app).move(batch=20))
+"""
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_history_has_the_times_of_events_and_tables_of_old_weeks(
+    migration: Migration, old: Old, app: adjourn.App, release: str
+) -> None:
+    ids = {}
+    for status in ("succeeded", "failed"):
+        old.defer(priority=2, lock="a")
+        job = old.fetch(old.register())
+        assert job is not None
+        ids[job["id"]] = status
+        old.end(job["id"], status)
+    cancelled = old.defer()
+    old.cancel(cancelled)
+    ids[cancelled] = "cancelled"
+    bare = old.value(
+        "insert into procrastinate_jobs (queue_name, task_name, status) values ('q', 'echo', 'succeeded') returning id"
+    )
+    long_ago = datetime.datetime.now(datetime.UTC) - datetime.timedelta(weeks=10)
+    week = f"adjourn.adjourn_finished_jobs_{long_ago - datetime.timedelta(days=long_ago.weekday()):%Y%m%d}"
+    old.run("update procrastinate_events set at = %s::timestamptz + id * interval '1 second'", long_ago)
+    old.run("delete from procrastinate_events where job_id = %s", bare)
+    migration.start()
+    report = migration.history()
+    assert report.facts["copied"] == 4
+    assert {row["id"]: row["status"] for row in old.run("select id, status from adjourn.adjourn_finished_jobs")} == {
+        **ids,
+        bare: "succeeded",
+    }
+    first = min(ids)
+    (row,) = old.run("select * from adjourn.adjourn_finished_jobs where id = %s", first)
+    events = {
+        row["type"]: row["at"]
+        for row in old.run("select type::text, at from procrastinate_events where job_id = %s", first)
+    }
+    assert (row["enqueued_at"], row["started_at"], row["finished_at"]) == (
+        events["deferred"],
+        events["started"],
+        events["succeeded"],
+    )
+    assert (row["attempts"], row["priority"], row["lock"]) == (1, 2, "a")
+    assert old.value(f"select count(*) from {week}") == 3
+    assert migration.history().facts["copied"] == 0
+    # A week of them is dropped whole.
+    app.job_manager.delete_old_jobs(24, include_failed=True, include_cancelled=True)
+    assert old.value("select to_regclass(%s) is null", week)
+
+
+def test_history_goes_on_where_it_was_and_finds_what_ended_meanwhile(migration: Migration, old: Old) -> None:
+    late = old.defer()
+    fill_many(old, 25, "succeeded")
+    migration.start()
+    old.fetch(old.register())
+    assert migration.history(batch=10).facts["copied"] == 25
+    old.end(late)
+    assert migration.history(batch=10).facts["copied"] == 1
+    assert migration.history().facts["copied"] == 0
+    assert old.value("select count(*) from adjourn.adjourn_finished_jobs") == 26
+    assert migration.status().facts["history_done"]
+
+
+def test_history_since_a_time_leaves_older_jobs(migration: Migration, old: Old) -> None:
+    job_id = old.defer()
+    old.fetch()
+    old.end(job_id)
+    migration.start()
+    now = datetime.datetime.now(datetime.UTC)
+    assert migration.history(since=now + datetime.timedelta(hours=1)).facts["copied"] == 0
+
+
+def test_a_failed_job_that_is_retried_after_it_was_copied_is_there_once(
+    migration: Migration, old: Old, app: adjourn.App
+) -> None:
+    job_id = old.defer()
+    old.fetch()
+    old.end(job_id, "failed")
+    migration.start()
+    migration.history()
+    old.retry(job_id)
+    assert old.jobs() == []
+    assert [(job.id, job.status) for job in app.job_manager.list_jobs()] == [(job_id, "todo")]
+
+
+def test_jobs_get_new_ids_if_ours_has_theirs(app: adjourn.App, old: Old) -> None:
+    app.tasks["echo"].defer()
+    ended = old.defer()
+    old.fetch(old.register())
+    old.end(ended)
+    waiting = old.defer(lock="a")
+    migration = Migration(app)
+    migration.start(map_ids=True)
+    forwarded = old.defer(lock="b")
+    list(migration.move())
+    migration.history()
+    new = {row["old_id"]: row["new_id"] for row in old.run("select * from adjourn.adjourn_migrated_ids")}
+    assert sorted(new) == [ended, waiting, forwarded]
+    assert sorted(job.id or 0 for job in app.job_manager.list_jobs()) == [1, 2, 3, 4]
+    assert app.job_manager.get_job_status(new[ended]) == "succeeded"
+    assert migration.status().facts["forwarded_last_hour"] == 3
+    migration.finish(force=True)
+    assert old.value("select count(*) from adjourn.adjourn_migrated_ids") == 3
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_a_rollback_gives_everything_back_that_waits(
+    migration: Migration, old: Old, app: adjourn.App, release: str
+) -> None:
+    number = 1000 if "ADJOURN_TEST_THOROUGH" in os.environ else 150
+    fill_many(old, number, lock="case when n %% 10 = 0 then 'a' end")
+    before = old.run(f"select {COLUMNS} from procrastinate_jobs order by id")
+    migration.start()
+    assert move(migration)["moved"] == number
+    new = app.configure_task("echo", queueing_lock="q", lock="a").defer()
+    job = Job(task_name="tick", queue="default", lock=None, queueing_lock=None, task_kwargs={"timestamp": 1_000_020})
+    tick = app.job_manager.defer_periodic_job(job, "", 1_000_020)
+    assert migration.rollback().facts["given_back"] == number + 2
+    assert old.run(f"select {COLUMNS} from procrastinate_jobs where id <= %s order by id", number) == before
+    assert old.jobs()[number:] == [new, tick]
+    assert ours(old) == []
+    assert old.defer() > max(new, tick or 0)
+    assert old.defer_tick(1_000_020) is None
+    worker, ran = old.register(), []
+    while running := old.fetch(worker):
+        ran.append(running["id"])
+        old.end(running["id"])
+    assert len(ran) == len(set(ran)) == number + 3
+    # Everything that the migration made is gone.
+    assert old.run("select tgname from pg_trigger where starts_with(tgname, 'adjourn_')") == []
+    assert old.run("select proname from pg_proc where starts_with(proname, 'adjourn_procrastinate_')") == []
+    migration.start()
+
+
+def test_a_rollback_refuses_what_procrastinate_cannot_store_and_workers_that_run(
+    migration: Migration, old: Old, app: adjourn.App
+) -> None:
+    migration.start()
+    long = app.configure_task("x" * 129, allow_unknown=True).defer()
+    with pytest.raises(MigrationRefused, match=f"128 characters.*{long}"):
+        migration.rollback()
+    app.job_manager.cancel_job_by_id(long)
+    old.run("insert into adjourn.adjourn_workers (name, expires_at) values ('alive', now() + interval '1 minute')")
+    with pytest.raises(MigrationRefused, match="1 worker of adjourn are alive"):
+        migration.rollback(wait=0)
+    assert old.run("select tgname from pg_trigger where tgname = 'adjourn_forward'")
+
+
+def test_finish_refuses_jobs_that_are_left_and_producers_that_still_store(migration: Migration, old: Old) -> None:
+    waiting = old.defer(lock="a")
+    old.fetch(old.register())
+    migration.start()
+    with pytest.raises(MigrationRefused, match="1 that run"):
+        migration.finish()
+    with pytest.raises(MigrationRefused, match="--drop would delete"):
+        migration.finish(force=True, drop=True)
+    old.end(waiting)
+    old.defer()
+    with pytest.raises(MigrationRefused, match="within the last hour"):
+        migration.finish()
+    report = migration.finish(force=True)
+    assert "drop table" in report.as_text()
+    assert old.jobs("succeeded") == [waiting]
+    with pytest.raises(MigrationRefused, match="not been started"):
+        migration.status()
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_finish_can_drop_all_that_procrastinate_has_made(
+    migration: Migration, old: Old, app: adjourn.App, release: str
+) -> None:
+    old.defer_tick(1_000_000)
+    migration.start()
+    list(migration.move())
+    migration.finish(force=True, drop=True)
+    for catalog, name in (("pg_class", "relname"), ("pg_proc", "proname"), ("pg_type", "typname")):
+        assert old.run(f"select {name} from {catalog} where {name} ~ 'procrastinate'") == []
+    app.configure_task("echo", lock="a", queueing_lock="q").defer()
+    assert len(ours(old)) == 2
