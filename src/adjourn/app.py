@@ -158,11 +158,13 @@ class App(blueprints.Blueprint):
             self._replacing.release()
 
     @contextlib.contextmanager
-    def swapped_connector(self, connector: BaseConnector) -> Iterator[None]:
-        """Do what `replace_connector` does, also within it; for adjourn's own testing kit."""
+    def swapped_connector(self, connector: BaseConnector, schema: str | None = None) -> Iterator[None]:
+        """Do what `replace_connector` does, also within it, and with another schema if it is named; for adjourn's own
+        testing kit."""
         former = self.connector, self.job_manager
         try:
-            self.connector, self.job_manager = connector, self._manager_of(connector, self.job_manager.schema)
+            self.connector = connector
+            self.job_manager = self._manager_of(connector, self.job_manager.schema if schema is None else schema)
             self.job_manager.events = self.events
             yield
         finally:
@@ -224,7 +226,8 @@ class App(blueprints.Blueprint):
         resolver = self.resolver_of(job.task_name)
         if resolver is None:
             raise exceptions.TaskNotFound(
-                f"There is no task named {job.task_name!r} here. Import the module that declares it."
+                f"The app has no task named {job.task_name!r}, so job {job.id} cannot run. Import the module that declares "
+                "it, or name it in the app's import_paths."
             )
         return resolver.find(job) or resolver.load(job)
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import os
 import re
+import subprocess
+import sys
 import zoneinfo
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,8 +41,11 @@ from adjourn.contrib.django.tasks.compat import (
 )
 from adjourn.exceptions import AlreadyEnqueued, InvalidResult, JobAborted, WorkerLost
 from adjourn.retry import RetryDecision
+from adjourn.testing import drain
+from support.processes import TESTS
 from support.shop import framework
 from support.shop.models import Order
+from support.waiting import until
 
 if django.VERSION >= (6, 0):
     from django.tasks.exceptions import TaskResultMismatch
@@ -48,6 +54,7 @@ else:
 
 Shop = psycopg.Connection
 BACKEND = "adjourn.contrib.django.tasks.AdjournBackend"
+IS_THOROUGH = bool(os.environ.get("ADJOURN_TEST_THOROUGH"))
 takes_options = pytest.mark.skipif(
     (6, 0) <= django.VERSION < (6, 1), reason="the decorator of Django 6.0 takes no options of a backend's own"
 )
@@ -475,6 +482,66 @@ def test_the_error_of_a_worker_that_was_lost_can_be_looked_up(shop: Shop) -> Non
     assert (result.status, result.attempts) == (TaskResultStatus.FAILED, 5)
     assert result.worker_ids == ["unknown"] * 4 + [str(row[0])]
     assert result.errors[-1].exception_class is WorkerLost
+
+
+WORKER = """
+import sys
+import support.site
+from support.site import move
+from adjourn.contrib.django import app
+
+move("default", sys.argv[1])
+app.run_worker(stalled_worker_timeout=0.5, update_heartbeat_interval=0.1)
+"""
+
+
+def kill_while_it_runs(site: str, place: Path, number: int) -> None:
+    """Start a worker, wait until it has begun the task, and kill it."""
+    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    worker = subprocess.Popen([sys.executable, "-c", WORKER, site], env=environment)
+    try:
+        until(lambda: len(list(place.iterdir())) == number)
+        (name,) = [each.name for each in place.iterdir() if each.name.startswith(f"{number - 1}-")]
+        assert name == f"{number - 1}-{worker.pid}"
+    finally:
+        worker.kill()
+        worker.wait()
+
+
+def test_a_task_whose_worker_is_killed_runs_again(site: str, tmp_path: Path) -> None:
+    result = framework.hang_for.enqueue(str(tmp_path), 1)
+    kill_while_it_runs(site, tmp_path, 1)
+    result.refresh()
+    assert (result.status, result.attempts) == (TaskResultStatus.RUNNING, 1)
+    until(lambda: ended(result, stalled_worker_timeout=0.5, update_heartbeat_interval=0.1).is_finished)
+    assert (result.status, result.return_value, result.attempts) == (TaskResultStatus.SUCCESSFUL, 1, 2)
+    assert len(set(result.worker_ids)) == 2
+
+
+@pytest.mark.skipif(not IS_THOROUGH, reason="it starts five workers, one after the other")
+def test_a_task_that_has_killed_five_workers_has_failed(site: str, tmp_path: Path) -> None:
+    result = framework.hang_for.enqueue(str(tmp_path), 10)
+    for number in range(1, 6):
+        kill_while_it_runs(site, tmp_path, number)
+    until(lambda: ended(result, stalled_worker_timeout=0.5, update_heartbeat_interval=0.1).is_finished)
+    assert (result.status, result.attempts) == (TaskResultStatus.FAILED, 5)
+    assert [error.exception_class for error in result.errors] == [WorkerLost]
+
+
+@pytest.mark.skipif(not IS_THOROUGH, reason="it takes gigabytes")
+def test_a_result_of_a_gigabyte_fails_the_task_and_the_worker_lives() -> None:
+    result, after = framework.return_.enqueue("text", 2**30), framework.note.enqueue()
+    assert ended(result).errors[0].exception_class is InvalidResult
+    after.refresh()
+    assert after.status == TaskResultStatus.SUCCESSFUL
+
+
+def test_a_drain_of_the_testing_kit_runs_tasks_of_the_framework() -> None:
+    results = [framework.note.enqueue(1), framework.note_async.enqueue(2)]
+    drain(app)
+    for number, result in enumerate(results, start=1):
+        result.refresh()
+        assert (result.return_value, result.attempts) == ([number, {}], 1)
 
 
 # Options of adjourn's own

@@ -1,4 +1,5 @@
-"""A Django project behind the servers that people use: asynchronous views, and no connection before the first defer."""
+"""A Django project behind the servers that people use: asynchronous views, and no connection before the first defer,
+as docs/how-to/django.md says."""
 
 from __future__ import annotations
 

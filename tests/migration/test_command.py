@@ -11,10 +11,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+import sqlalchemy
 
 import adjourn
 from adjourn import cli
+from adjourn.contrib.sqlalchemy import SQLAlchemyConnector, SQLAlchemyPsycopg2Connector
 from adjourn.migration import MigrationRefused, command
 from support.procrastinates import Old
 
@@ -94,3 +97,30 @@ def test_following_ends_with_an_interrupt(both: str, old: Old, app: adjourn.App,
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 0
     process.stdout.close()
+
+
+@pytest.mark.parametrize("driver", ["psycopg2", "sqlalchemy", "asyncpg"])
+def test_every_connector_can_migrate(driver: str, both: str, old: Old) -> None:
+    old.defer(lock="a%b")
+    parts = psycopg.conninfo.conninfo_to_dict(both)
+    url = sqlalchemy.URL.create(
+        "postgresql+asyncpg" if driver == "asyncpg" else "postgresql+psycopg2",
+        username=parts.get("user"),
+        database=parts["dbname"],
+        query={"host": parts["host"], "port": parts.get("port", "5432")},
+    )
+    connector = {
+        "psycopg2": lambda: adjourn.Psycopg2Connector(both),
+        "sqlalchemy": lambda: SQLAlchemyPsycopg2Connector(dsn=url.render_as_string(hide_password=False)),
+        "asyncpg": lambda: SQLAlchemyConnector(dsn=url.render_as_string(hide_password=False)),
+    }[driver]()
+    with adjourn.App(connector=connector).open() as app:
+        assert run(app, "plan")[1][0]["by_status"] == {"todo": 1}
+        run(app, "start")
+        old.run("alter table adjourn.adjourn_jobs add constraint no_shoes check (task_name <> 'shoes')")
+        old.defer("shoes")
+        old.run("alter table adjourn.adjourn_jobs drop constraint no_shoes")
+        assert run(app, "move")[1][0]["moved"] == 2
+        assert run(app, "status")[1][0]["problems"][0]["message"].startswith("new row for relation")
+        assert run(app, "history")[1][0]["copied"] == 0
+        run(app, "finish", "--force", "--drop")

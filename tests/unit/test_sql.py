@@ -11,7 +11,7 @@ import pytest
 
 from adjourn import schema, sql
 from adjourn.exceptions import InvalidOption
-from adjourn.sql import history, templates
+from adjourn.sql import history, procrastinate, templates
 from adjourn.sql.constants import NUMBERS, Hold
 
 FOLDER = Path(str(resources.files("adjourn.sql")))
@@ -78,16 +78,18 @@ def test_text_of_a_version_is_left_alone_by_drivers_and_by_sqlalchemy() -> None:
         assert not re.search(r"(?<![:\w\\]):\w+(?!:)", version.sql), "SQLAlchemy would take it for a parameter"
 
 
-@pytest.mark.parametrize("file", [file for file in TEXTS if file.startswith("functions/")])
+@pytest.mark.parametrize("file", [file for file in TEXTS if "functions/" in file])
 def test_a_function_s_file_makes_the_function_of_its_name_and_no_other(file: str) -> None:
     made = re.findall(r"^create (?:or replace )?function @schema\.(\w+)\(", TEXTS[file], re.MULTILINE)
-    assert [f"functions/{name.removeprefix('adjourn_')}.sql" for name in made] == [file]
+    assert [f"adjourn_{file.removesuffix('.sql').replace('functions/', '').replace('/', '_')}"] == made
     assert TEXTS[file].startswith("--"), "it says what the function is for"
 
 
 def test_each_function_is_brought_in_by_one_migration() -> None:
     brought = [name for migration in history.read_migrations(FOLDER) for name in migration.functions]
-    assert sorted(f"functions/{name}.sql" for name in brought) == [file for file in TEXTS if "functions/" in file]
+    assert sorted(f"functions/{name}.sql" for name in brought) == [
+        file for file in TEXTS if file.startswith("functions/")
+    ]
     for migration in history.read_migrations(FOLDER):
         assert not re.search(
             r"^create.* function", TEXTS[f"migrations/{migration.number:04}_{migration.name}.sql"], re.M
@@ -95,7 +97,7 @@ def test_each_function_is_brought_in_by_one_migration() -> None:
 
 
 def test_each_function_that_is_called_exists() -> None:
-    made = {file.removeprefix("functions/").removesuffix(".sql") for file in TEXTS}
+    made = {file.removeprefix("functions/").removesuffix(".sql").replace("/functions/", "_") for file in TEXTS}
     for file, text in TEXTS.items():
         assert set(re.findall(r"@schema\.adjourn_(\w+_v\d+)", text)) <= made, file
 
@@ -130,3 +132,20 @@ def test_a_schema_that_does_not_fit_is_described_with_the_command_that_mends_it(
     message = str(sql.out_of_date("adjourn", version))
     assert words in message
     assert "schema --apply" in message
+
+
+def test_no_mark_and_no_percent_sign_is_left_in_what_a_migration_from_procrastinate_executes() -> None:
+    name = 'their "own" 5% @ready'
+    source = procrastinate.Source(
+        schema=name, queueing_lock_index="an index", columns=frozenset({"procrastinate_jobs.worker_id"})
+    )
+    scripts = (procrastinate.beginning, procrastinate.forwarding, procrastinate.stopping, procrastinate.forgetting)
+    texts = [script("adjourn", source).text for script in scripts]
+    texts += [each.text for each in procrastinate.statements("adjourn", source).values()]
+    quoted = '"their ""own"" 5% @ready"'
+    assert any(f"{quoted}.procrastinate_jobs" in text for text in texts)
+    for text in texts:
+        rest = text.replace("%%", "%").replace(quoted, "").replace(name, "")
+        assert not re.search(r"@\w", rest), rest
+        assert not re.search(r"%(?!\(\w+\)s)", rest), rest
+        assert not re.search(r"(?<![:\w\\]):\w+(?!:)", rest), "SQLAlchemy would take it for a parameter"

@@ -66,6 +66,10 @@ class AsyncDrains(AsyncStatementRunner):
         """Move the times of waiting jobs and the last ticks of schedules back, as if these seconds had passed."""
         await self.run_async("travel", {"seconds": seconds})
 
+    async def clear_async(self) -> None:
+        """Delete all jobs, workers and schedules."""
+        await self.run_async("delete_everything", {})
+
     async def defer_ticks_async(self, ticks: Sequence[Tick], store_async: Callable[[Job], Awaitable[Job]]) -> list[Job]:
         """Defer the jobs of ticks, whatever the server's time is, and record the ticks.
 

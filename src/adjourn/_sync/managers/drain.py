@@ -67,6 +67,10 @@ class SyncDrains(SyncStatementRunner):
         """Move the times of waiting jobs and the last ticks of schedules back, as if these seconds had passed."""
         self.run("travel", {"seconds": seconds})
 
+    def clear(self) -> None:
+        """Delete all jobs, workers and schedules."""
+        self.run("delete_everything", {})
+
     def defer_ticks(self, ticks: Sequence[Tick], store: Callable[[Job], Job]) -> list[Job]:
         """Defer the jobs of ticks, whatever the server's time is, and record the ticks.
 

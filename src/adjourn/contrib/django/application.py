@@ -30,9 +30,9 @@ CLEAN_UP = (clean_up, clean_up_async)
 
 
 class DjangoApp(App):
-    """An `adjourn.App` whose workers close Django's connections around each job, as Django does around each request.
+    """An `App` whose workers close Django's connections around each job, as Django does around each request.
 
-    The app of the project is `adjourn.contrib.django.app`. This class is for others, such as those of a test.
+    The app of the project is ``adjourn.contrib.django.app``. This class is for others, such as those of a test.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class DjangoApp(App):
         The connector. With a `DjangoConnector`, a worker uses a connector of its own for the queue, and the jobs
         themselves go on to defer through Django's connection.
     import_paths, worker_defaults, periodic_defaults
-        As for `adjourn.App`.
+        As for `App`.
     schema
         The database schema that holds adjourn's tables. Default: with a `DjangoConnector` ``ADJOURN_SCHEMA``, read at
         each call; else ``adjourn``.
@@ -77,7 +77,7 @@ class DjangoApp(App):
         return super()._manager_of(connector, schema)
 
     def with_connector(self, connector: BaseConnector) -> Self:
-        """Return another app with the same tasks on another connector. See `adjourn.App.with_connector`.
+        """Return another app with the same tasks on another connector. See `App.with_connector`.
 
         On a connector that `DjangoConnector.get_worker_connector` returned, it is an app for a worker: the jobs that it runs
         see this app, and so go on to defer through Django's connection.
@@ -98,7 +98,7 @@ class DjangoApp(App):
         additional_context: Mapping[str, Any] | None = None,
         abort_reason: Callable[[], AbortReason | None] | None = None,
     ) -> JobContext:
-        """Return the context that a task gets for one run of a job. See `adjourn.App.make_context`."""
+        """Return the context that a task gets for one run of a job. See `App.make_context`."""
         make = super().make_context if self._defers_through is None else self._defers_through.make_context
         return make(
             job,
@@ -110,7 +110,7 @@ class DjangoApp(App):
         )
 
     async def run_worker_async(self, **options: Unpack[WorkerOptions]) -> None:
-        """Run a worker until it is stopped. See `adjourn.App.run_worker_async`.
+        """Run a worker until it is stopped. See `App.run_worker_async`.
 
         On a `DjangoConnector`, the worker has connections of its own beside Django's.
         """

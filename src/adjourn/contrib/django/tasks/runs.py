@@ -105,7 +105,7 @@ def _runner_of(app: App, task: AnyTask, max_size: int) -> Callable[..., Any]:
     """Return the function that a worker calls with the context and the arguments of a job."""
 
     def run(context: JobContext, **_: Any) -> Any:
-        job = context.job
+        job: Job = context.job
         if job.attempts:
             job = _with_errors(job, app.job_manager.list_jobs(id=job.id))
         sender, result = _begin(task, job)
@@ -113,7 +113,7 @@ def _runner_of(app: App, task: AnyTask, max_size: int) -> Callable[..., Any]:
         return _checked(task.func(*_arguments(task, result), **result.kwargs), max_size)
 
     async def run_async(context: JobContext, **_: Any) -> Any:
-        job = context.job
+        job: Job = context.job
         if job.attempts:
             job = _with_errors(job, await app.job_manager.list_jobs_async(id=job.id))
         sender, result = _begin(task, job)

@@ -25,5 +25,5 @@ begin
         end if;
         perform pg_sleep(0.005);
     end loop;
-    return case when v_group = '{}' then 0 else @schema.adjourn_procrastinate_take_v1(v_group, true) end;
+    return @schema.adjourn_procrastinate_take_v1(v_group, true);
 end $$;

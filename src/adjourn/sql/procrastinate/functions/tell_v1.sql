@@ -2,8 +2,8 @@
 create or replace function @schema.adjourn_procrastinate_tell_v1(p_what text, p_job_id bigint, p_message text) returns void
 language plpgsql as $$
 begin
-    raise warning 'adjourn: %, %: %', p_what, coalesce('job ' || p_job_id, 'a tick'), p_message;
+    raise warning using message = concat('adjourn: ', p_what, ' (job ' || p_job_id || ')', ': ', p_message);
     insert into @schema.adjourn_procrastinate_problems (what, job_id, message) values (p_what, p_job_id, p_message);
 exception when others then
-    raise warning 'adjourn: this could not be recorded: %', sqlerrm;
+    raise warning using message = concat('adjourn: this could not be recorded: ', sqlerrm);
 end $$;
