@@ -121,6 +121,8 @@ class Actor:
 
     def end(self) -> dict[str, Any]:
         """Choose how a job ends."""
+        if self.random.random() < 0.2:
+            return {"outcome": "succeeded", "result": '"r"', "ttl": self.random.choice([None, 0.001, 0.1])}
         outcome = self.random.choice(["succeeded", "failed", "aborted", "deleted"])
         return {"outcome": outcome, **self.random.choice([{}, {"error": '{"message": "m"}'}])}
 
@@ -314,6 +316,11 @@ def delete_old(actor: Actor) -> None:
         after_id = row["last_id"]
 
 
+def clear(actor: Actor) -> None:
+    actor.run("clear_results", limit=3)
+    actor.pause()
+
+
 def drop_old(actor: Actor) -> None:
     what = {"seconds": 0, "statuses": ["succeeded", "failed", "cancelled", "aborted"], "queue": None}
     for row in actor.run("list_old_partitions", seconds=0):
@@ -323,7 +330,9 @@ def drop_old(actor: Actor) -> None:
 
 
 def look(actor: Actor) -> None:
-    nothing = dict.fromkeys(("id", "queue", "task", "status", "lock", "queueing_lock", "worker_id", "limit"))
+    nothing = dict.fromkeys(
+        ("id", "queue", "task", "status", "lock", "queueing_lock", "worker_id", "waits_for", "limit")
+    )
     actor.run("list_jobs", **nothing, after_id=0)
     for job_id in actor.some_ids():
         actor.run("get_job_status", job_id=job_id)
