@@ -409,3 +409,17 @@ def test_a_periodic_task_is_deferred_by_hand(root: Client, shop: Shop, monkeypat
         assert "defer_now" not in body(browser, address)
     finally:
         del app.tasks["sweep"]
+
+
+def test_a_page_can_be_changed_by_a_subclass(root: Client) -> None:
+    class OurJobAdmin(admin.JobAdmin):
+        list_per_page = 2
+
+    bill.batch_defer(*[{"order_id": 1}] * 3)
+    admin_site.unregister(Job)
+    admin_site.register(Job, OurJobAdmin)
+    try:
+        assert len(listed(root)) == 2
+    finally:
+        admin_site.unregister(Job)
+        admin_site.register(Job, admin.JobAdmin)

@@ -199,6 +199,9 @@ def _take_out(alias: str, ids: list[Any]) -> int:
 
 def _complete(job: Any, alias: str) -> None:
     now = timezone.now()
+    for name in ("scheduled_at", "enqueued_at", "started_at", "finished_at"):
+        # As Django's fields do it, a time may be given as text.
+        setattr(job, name, job._meta.get_field(name).to_python(getattr(job, name)))
     if job.status == "doing" and job.worker_id is None:
         worker_model = type(job)._meta.get_field("worker").related_model
         worker = worker_model(name="made by a test", expires_at=now + ALIVE_FOR)
