@@ -10,7 +10,7 @@ from django.core.checks import CheckMessage
 __all__ = ["PlainArrayField"]
 
 
-class PlainArrayField(ArrayField):
+class PlainArrayField(ArrayField):  # type: ignore[type-arg]
     """An array that needs no other app. From Django 6.0 on, a check demands ``django.contrib.postgres`` for an `ArrayField`.
 
     That app has what forms and searches need, and this field is only read. It takes what `ArrayField` does.

@@ -44,7 +44,7 @@ class Worker(Guarded):
 
     id: models.BigAutoField[int, int] = models.BigAutoField(_("ID"), primary_key=True)
     name: models.TextField[str, str] = models.TextField(_("name"))
-    queues: PlainArrayField[list[str] | None, list[str] | None] = PlainArrayField(
+    queues: Any = PlainArrayField(
         models.TextField(), verbose_name=_("queues"), null=True, help_text=_("None: every queue.")
     )
     started_at: models.DateTimeField[datetime.datetime, datetime.datetime] = models.DateTimeField(
