@@ -132,7 +132,8 @@ class AsyncDrains(AsyncStatementRunner):
             raise ConnectorException(message, sqlstate="55P03")
 
     async def _left_async(self, plan: DrainPlan) -> int:
-        parameters = {"queue": None, "task": None, "status": Status.TODO.value, "lock": None, "live_only": True}
+        filters = dict.fromkeys(("queue", "task", "lock", "waits_for"))
+        parameters = {**filters, "status": Status.TODO.value, "live_only": True}
         rows = await self.run_async("list_queues", parameters)
         return sum(row["jobs_count"] for row in rows if plan.queues is None or row["name"] in plan.queues)
 
