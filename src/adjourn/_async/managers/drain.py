@@ -132,9 +132,8 @@ class AsyncDrains(AsyncStatementRunner):
             raise ConnectorException(message, sqlstate="55P03")
 
     async def _left_async(self, plan: DrainPlan) -> int:
-        filters = dict.fromkeys(("queue", "task", "lock", "waits_for"))
-        parameters = {**filters, "status": Status.TODO.value, "live_only": True}
-        rows = await self.run_async("list_queues", parameters)
+        parameters = dict.fromkeys(("queue", "task", "lock", "waits_for"))
+        rows = await self.run_async("list_queues", {**parameters, "status": Status.TODO.value, "live_only": True})
         return sum(row["jobs_count"] for row in rows if plan.queues is None or row["name"] in plan.queues)
 
     def _worker(self) -> AsyncWorkerManager:

@@ -133,9 +133,8 @@ class SyncDrains(SyncStatementRunner):
             raise ConnectorException(message, sqlstate="55P03")
 
     def _left(self, plan: DrainPlan) -> int:
-        filters = dict.fromkeys(("queue", "task", "lock", "waits_for"))
-        parameters = {**filters, "status": Status.TODO.value, "live_only": True}
-        rows = self.run("list_queues", parameters)
+        parameters = dict.fromkeys(("queue", "task", "lock", "waits_for"))
+        rows = self.run("list_queues", {**parameters, "status": Status.TODO.value, "live_only": True})
         return sum(row["jobs_count"] for row in rows if plan.queues is None or row["name"] in plan.queues)
 
     def _worker(self) -> SyncWorkerManager:
