@@ -6,7 +6,6 @@ Programs defer jobs, and change them by ``app.job_manager``. A test wants more: 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
 from typing import Any
 
 from django.apps.registry import Apps
@@ -17,7 +16,7 @@ from adjourn.contrib.django.settings import settings
 from adjourn.contrib.django.tables import table
 from adjourn.sql.constants import Hold
 
-__all__ = ["delete_jobs", "empty", "store_job", "update_jobs"]
+__all__ = ["delete_jobs", "store_job", "update_jobs"]
 
 LIVE = ("todo", "doing")
 ALIVE_FOR = datetime.timedelta(hours=1)
@@ -75,17 +74,6 @@ class FinishedRow(_Row):
         app_label = "adjourn"
         apps = _own
         db_table = table("finished_jobs")
-
-
-class HeadlessRow(models.Model):
-    """A note about a lock."""
-
-    lock: Any = models.TextField(primary_key=True)
-
-    class Meta:
-        app_label = "adjourn"
-        apps = _own
-        db_table = table("headless_locks")
 
 
 _COLUMNS = tuple(field.name for field in _Row._meta.local_fields if field.name not in ("queue", "losses", "claim"))
@@ -169,22 +157,6 @@ def delete_jobs(rows: Any) -> int:
     with transaction.atomic(using=rows.db):
         _take_out(rows.db, ids)
     return len(ids)
-
-
-def empty(alias: str, more: Iterable[type[models.Model]]) -> None:
-    """Delete everything.
-
-    Parameters
-    ----------
-    alias
-        The name of the database.
-    more
-        The models of the other tables.
-    """
-    with transaction.atomic(using=alias):
-        kinds: list[type[models.Model]] = [LiveRow, FinishedRow, HeadlessRow, *more]
-        for kind in kinds:
-            models.QuerySet(kind, using=alias)._raw_delete(alias)
 
 
 def _take_out(alias: str, ids: list[Any]) -> int:
