@@ -47,15 +47,17 @@ class Database:
         The schema of adjourn's tables.
     keep
         Whether to leave what was made, to be looked at.
+    server
+        Connects to the server, beside the database if that is possible.
     """
 
     dsn: str
     name: str
     schema: str
     keep: bool
-    _server: SyncPsycopgConnector
-    _connectors: dict[str, BaseConnector] = attrs.field(factory=dict)
-    _numbers: Iterator[int] = attrs.field(factory=itertools.count)
+    server: SyncPsycopgConnector = attrs.field(repr=False)
+    _connectors: dict[str, BaseConnector] = attrs.field(factory=dict, init=False)
+    _numbers: Iterator[int] = attrs.field(factory=itertools.count, init=False)
 
     def connector_like(self, other: BaseConnector) -> BaseConnector:
         """Return an open connector to this database, of the kind of an app's own; the same for all tests."""
@@ -106,7 +108,7 @@ class Database:
         self.disconnect()
         original = self._current()
         try:
-            self._server.execute_query(f'create database "{name}" template "{original}"')
+            self.server.execute_query(f'create database "{name}" template "{original}"')
         except AdjournException as error:
             if getattr(error, "sqlstate", None) != "55006":
                 raise
@@ -114,12 +116,12 @@ class Database:
                 f"{original} cannot be copied while somebody is connected to it: close your connections to adjourn_dsn."
             )
             raise AdjournException(message) from error
-        self._server.execute_query(f'comment on database "{name}" is {quoted(OURS)}')
+        self.server.execute_query(f'comment on database "{name}" is {quoted(OURS)}')
         try:
             yield with_database(self.dsn, name)
         finally:
             if not self.keep:
-                self._server.execute_query(f'drop database "{name}" with (force)')
+                self.server.execute_query(f'drop database "{name}" with (force)')
 
     def _current(self) -> str:
         with contextlib.closing(SyncPsycopgConnector(self.dsn).session()) as session:
