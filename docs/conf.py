@@ -33,6 +33,8 @@ nitpick_ignore_regex = [
     ("py:.*", r"adjourn\..*\b(_\w+|P|R|T|Args|Context|EventT|PoolT)\b.*"),
     ("py:.*", r"adjourn\.manager\.source\..*"),
     ("py:.*", r"adjourn\.connectors\.faces\.Blocking"),
+    # A function in an annotation, which is no type.
+    ("py:class", r"adjourn\.contrib\.starlette\.lifespan\.get_app"),
     ("py:.*", r"adjourn\.manager\.schedules\.Ticks"),
 ]
 

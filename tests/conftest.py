@@ -20,6 +20,9 @@ from adjourn import embedded
 from support.databases import SETTINGS, apply_schema, new_database
 from support.sessions import Sessions
 
+# The suite's settings keep pytest from loading it by itself, before coverage is measured.
+pytest_plugins = ["adjourn.testing.plugin", "pytester"]
+
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> tuple[str, dict[str, bool]]:

@@ -18,7 +18,7 @@ from adjourn._domain.jobs import Job, StoredJob, stored_job
 from adjourn._domain.results import DEFAULT_TTL, check_ttl
 from adjourn._domain.runs import AbortReason, not_aborted
 from adjourn._domain.schedules import checked_defaults
-from adjourn._domain.spelling import suggests_names
+from adjourn._domain.spelling import dotted_hint, suggests_names
 from adjourn._runtime.contexts import AwaitableContext
 from adjourn._runtime.imports import import_all, load_from_path
 from adjourn.connectors.base import BaseConnector
@@ -158,11 +158,20 @@ class App(blueprints.Blueprint):
             self._replacing.release()
 
     @contextlib.contextmanager
-    def swapped_connector(self, connector: BaseConnector) -> Iterator[None]:
-        """Do what `replace_connector` does, also within it; for adjourn's own testing kit."""
+    def swapped_connector(self, connector: BaseConnector, schema: str | None = None) -> Iterator[None]:
+        """Do what `replace_connector` does, also within it; for adjourn's own testing kit.
+
+        Parameters
+        ----------
+        connector
+            The connector to use within the block.
+        schema
+            The schema to use within the block. Default: None, the app's.
+        """
         former = self.connector, self.job_manager
         try:
-            self.connector, self.job_manager = connector, self._manager_of(connector, self.job_manager.schema)
+            self.connector = connector
+            self.job_manager = self._manager_of(connector, self.job_manager.schema if schema is None else schema)
             self.job_manager.events = self.events
             yield
         finally:
@@ -224,7 +233,8 @@ class App(blueprints.Blueprint):
         resolver = self.resolver_of(job.task_name)
         if resolver is None:
             raise exceptions.TaskNotFound(
-                f"There is no task named {job.task_name!r} here. Import the module that declares it."
+                f"The app has no task named {job.task_name!r}, so job {job.id} cannot run. Import the module that declares "
+                "it, or name it in the app's import_paths."
             )
         return resolver.find(job) or resolver.load(job)
 
@@ -285,7 +295,9 @@ class App(blueprints.Blueprint):
         if name in self.tasks:
             return self.tasks[name].configure(**options)
         if not allow_unknown:
-            raise exceptions.TaskNotFound(f"There is no task named {name!r} here. Import the module that declares it.")
+            raise exceptions.TaskNotFound(
+                f"There is no task named {name!r} here{dotted_hint(name, self.tasks)} Import the module that declares it."
+            )
         configured = cast("dict[str, Any]", options)
         connection = configured.pop("connection", None)
         return JobDeferrer(self.job_manager, tasks.make_job(name, **configured), connection)

@@ -17,6 +17,7 @@ from adjourn._domain.protocols import ContextLike
 from adjourn._domain.results import LARGEST_RESULT
 from adjourn._domain.schedules import MissedRuns, checked_max_delay, checked_missed
 from adjourn._domain.spelling import suggests_names
+from adjourn._domain.wording import counted
 from adjourn._runtime.callers import caller_module, caller_stacklevel
 from adjourn.manager import JobManager
 from adjourn.periodic import PeriodicRegistry, PeriodicTask, checked_options
@@ -221,8 +222,8 @@ class Blueprint:
         for name, task in renamed.items():
             self.tasks.add_names(taken[id(task)], [name])
         logger.debug(
-            "Adding %d tasks under %r",
-            len(renamed),
+            "Adding %s under %r",
+            counted(len(renamed), "task"),
             namespace,
             extra={"action": "loading_blueprint", "namespace": namespace, "tasks": list(renamed)},
         )

@@ -316,8 +316,9 @@ class WorkerStuck(AdjournException):
     """
 
     def __init__(self, jobs: int, seconds: float) -> None:
+        slots = "its only slot was" if jobs == 1 else f"all its {jobs} slots were"
         super().__init__(
-            f"The worker has ended, because it could run no job for {seconds:.0f} seconds: all its {jobs} slots were held by "
+            f"The worker has ended, because it could run no job for {seconds:.0f} seconds: {slots} held by "
             "jobs that were asked to end and did not (stuck_worker_timeout). Start it again, in a new process."
         )
         self.jobs = jobs

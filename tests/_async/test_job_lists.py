@@ -115,6 +115,9 @@ def looks(manager: AsyncJobManager) -> dict[str, tuple[Callable[[], Awaitable[An
         "last page": (lambda: ids_async(limit=20, after_id=ROWS + LIVE - 3), [ROWS + LIVE - n for n in (2, 1, 0)]),
         "waiting jobs": (lambda: ids_async(limit=2, status="todo"), [ROWS + 1, ROWS + 2]),
         "running jobs": (lambda: ids_async(status="doing"), []),
+        "jobs that wait for a worker": (lambda: ids_async(limit=2, waits_for="worker"), [ROWS + 1, ROWS + 2]),
+        "jobs that wait for a task": (lambda: ids_async(waits_for="task"), []),
+        "queues and tasks whose jobs wait": (lambda: names_async(waits_for="worker"), ["new", "task"]),
         "live queues and tasks": (lambda: names_async(live_only=True), ["new", "task"]),
     }
 

@@ -58,6 +58,7 @@ CALLS: list[tuple[Callable[..., Any], dict[str, Any], str, list[Any]]] = [
     *((AsyncJobManager.list_jobs_async, {}, name, NOT_FILTERS) for name in ("queue", "task", "lock", "queueing_lock")),
     *((count, {}, name, NOT_FILTERS) for count in COUNTS for name in ("queue", "task", "lock")),
     *((count, {}, "live_only", NOT_FLAGS) for count in COUNTS),
+    *((look, {}, "waits_for", ["tasks", "", 5, True]) for look in (*COUNTS, AsyncJobManager.list_jobs_async)),
     (AsyncJobManager.get_stalled_jobs_async, {}, "seconds_since_heartbeat", NOT_SECONDS),
     (AsyncJobManager.get_stalled_jobs_async, {}, "nb_seconds", ["x", -1]),
     (AsyncJobManager.get_stalled_jobs_async, {}, "queue", NOT_FILTERS),

@@ -110,6 +110,9 @@ def looks(manager: SyncJobManager) -> dict[str, tuple[Callable[[], Any], Any]]:
         "last page": (lambda: ids(limit=20, after_id=ROWS + LIVE - 3), [ROWS + LIVE - n for n in (2, 1, 0)]),
         "waiting jobs": (lambda: ids(limit=2, status="todo"), [ROWS + 1, ROWS + 2]),
         "running jobs": (lambda: ids(status="doing"), []),
+        "jobs that wait for a worker": (lambda: ids(limit=2, waits_for="worker"), [ROWS + 1, ROWS + 2]),
+        "jobs that wait for a task": (lambda: ids(waits_for="task"), []),
+        "queues and tasks whose jobs wait": (lambda: names(waits_for="worker"), ["new", "task"]),
         "live queues and tasks": (lambda: names(live_only=True), ["new", "task"]),
     }
 

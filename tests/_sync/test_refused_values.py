@@ -59,6 +59,7 @@ CALLS: list[tuple[Callable[..., Any], dict[str, Any], str, list[Any]]] = [
     *((SyncJobManager.list_jobs, {}, name, NOT_FILTERS) for name in ("queue", "task", "lock", "queueing_lock")),
     *((count, {}, name, NOT_FILTERS) for count in COUNTS for name in ("queue", "task", "lock")),
     *((count, {}, "live_only", NOT_FLAGS) for count in COUNTS),
+    *((look, {}, "waits_for", ["tasks", "", 5, True]) for look in (*COUNTS, SyncJobManager.list_jobs)),
     (SyncJobManager.get_stalled_jobs, {}, "seconds_since_heartbeat", NOT_SECONDS),
     (SyncJobManager.get_stalled_jobs, {}, "nb_seconds", ["x", -1]),
     (SyncJobManager.get_stalled_jobs, {}, "queue", NOT_FILTERS),

@@ -150,6 +150,29 @@ def test_tasks_are_counted(app: adjourn.App, typed: Typed) -> None:
     assert typed("list_tasks queue=mail")[1][:2] == ["mail", "1"]
 
 
+def test_jobs_that_have_ended_can_be_left_out_of_the_counts(app: adjourn.App, typed: Typed) -> None:
+    for lock in ("a", "b"):
+        app.configure_task("mail", lock=lock).defer(to="x")
+    app.job_manager.cancel_job_by_id(app.job_manager.list_jobs(lock="b")[0].id or 0)
+    assert [row[0] for row in typed("list_locks")[1:]] == ["a", "b"]
+    for yes in ("1", "yes"):
+        assert [row[0] for row in typed(f"list_locks live_only={yes}")[1:]] == ["a"]
+    assert [row[0] for row in typed("list_locks live_only=no")[1:]] == ["a", "b"]
+
+
+def test_jobs_are_found_by_what_they_wait_for(app: adjourn.App, typed: Typed, observer: psycopg.Connection) -> None:
+    app.configure_task("mail", schedule_in={"hours": 1}).defer(to="x")
+    unknown = app.configure_task("unknown").defer()
+    observer.execute("UPDATE adjourn.adjourn_jobs SET hold = 5, unknown_since = now() WHERE id = %s", [unknown])
+    assert [row[0] for row in typed("list_jobs waits_for=task")[1:]] == [str(unknown)]
+    assert [row[:2] for row in typed("list_tasks waits_for=task")[1:]] == [["unknown", "1"]]
+    assert [row[:2] for row in typed("list_tasks waits_for=time")[1:]] == [["mail", "1"]]
+    with pytest.raises(
+        adjourn.exceptions.InvalidOption, match=r"waits_for='tasks'; did you mean 'task'\? Pass one of: time"
+    ):
+        typed("list_jobs waits_for=tasks")
+
+
 def test_workers_are_listed_and_named_where_their_jobs_are(
     app: adjourn.App, typed: Typed, observer: psycopg.Connection
 ) -> None:
@@ -226,6 +249,7 @@ def test_a_job_that_does_not_exist_is_an_error(typed: Typed, command: str) -> No
         ("dance", "there is no command 'dance'. These are: list_jobs"),
         ("list_jobs colour=red", "'colour=red' is not a filter of this command. It takes id="),
         ("list_queues details", "'details' is not a filter"),
+        ("list_locks live_only=perhaps", "live_only='perhaps' is neither yes"),
         ("list_schedules queue=a", "It takes none"),
         ("lst_jobs", "there is no command 'lst_jobs'; did you mean 'list_jobs'?"),
         ("list_jobs stauts=todo", "'stauts=todo' is not a filter of this command; did you mean 'status'?"),

@@ -35,8 +35,6 @@ RECIPES = {
     "forking.py",
     "wsgi_app.py",
     "gunicorn.conf.py",
-    "shop/apps.py",
-    "shop/views.py",
     "notebook.py",
     "notebook_async.py",
     "greenlets.py",
@@ -158,41 +156,6 @@ def test_gunicorn_with_the_app_opened_in_the_workers_only(recipes: Recipes, stor
         assert sessions.settle(2) == 2
         names = greet_everybody(listens)
     assert stored() == names
-    assert sessions.settle(0) == 0
-
-
-def test_django(recipes: Recipes, stored: Stored, sessions: Sessions) -> None:
-    (recipes.directory / "shop" / "__init__.py").touch()
-    recipes.run(
-        "-c",
-        textwrap.dedent(
-            """
-            import asyncio, django
-            from django.conf import settings
-            from django.urls import path
-
-            settings.configure(
-                ALLOWED_HOSTS=["*"], INSTALLED_APPS=["shop.apps.ShopConfig"], ROOT_URLCONF="urls", SECRET_KEY="x"
-            )
-            import sys, types
-            urls = sys.modules["urls"] = types.ModuleType("urls")
-            django.setup()
-            from shop import views
-            urls.urlpatterns = [path("sync/<name>", views.greet), path("async/<name>", views.greet_async)]
-            from django.test import AsyncClient, Client
-
-            assert Client().post("/sync/a").json()["job"]
-            assert Client().post("/async/b").json()["job"]
-
-            async def main():
-                assert (await AsyncClient().post("/sync/c")).json()["job"]
-                assert (await AsyncClient().post("/async/d")).json()["job"]
-
-            asyncio.run(main())
-            """
-        ),
-    )
-    assert stored() == list("abcd")
     assert sessions.settle(0) == 0
 
 

@@ -72,7 +72,7 @@ def test_a_worker_whose_database_is_silent_ends_in_time_and_says_what_it_could_n
         finally:
             process.kill()
     assert process.returncode == code, errors
-    assert ("adjourn: The worker has ended, and the outcomes of 1 jobs that have ended" in errors) is (
+    assert ("adjourn: The worker has ended, and the outcome of 1 job that has ended" in errors) is (
         code is Exit.NOT_STORED
     )
     assert "could not unregister" in errors

@@ -229,6 +229,24 @@ def test_durable_tasks_without_a_session_are_stored_unless_the_endpoint_raises(
     assert stored(observer) == ([], ["ann"])
 
 
+async def test_durable_tasks_are_stored_before_the_first_byte_of_the_answer(
+    shop: Shop, app: adjourn.App, observer: psycopg.Connection
+) -> None:
+    seen: list[list[str]] = []
+
+    async def send(message: Any) -> None:
+        seen.append(stored(observer)[1])
+
+    async def receive() -> Any:
+        return {"type": "http.request"}
+
+    async with shop.web.router.lifespan_context(shop.web):
+        for path in ("/plain/ann", "/sync_tasks/bob"):
+            scope: dict[str, Any] = {"type": "http", "method": "POST", "path": path, "headers": [], "query_string": b""}
+            await shop.web(scope, receive, send)
+    assert (seen[0], seen[2]) == (["ann"], ["ann", "bob"])
+
+
 async def get_session() -> AsyncIterator[Any]:
     """Stand for a session's dependency."""
     yield None

@@ -23,7 +23,7 @@ from adjourn.exceptions import (
     UnboundTaskError,
     UnknownOption,
 )
-from adjourn.testing import InMemoryConnector
+from adjourn.testing import InMemoryConnector, assert_deferred, drain, refute_deferred
 from support.addresses import address
 from support.databases import apply_schema, new_database
 from support.sessions import Sessions
@@ -217,6 +217,14 @@ def test_defaults_stand_behind_the_configuration(make: Make) -> None:
         make(Adjourn(shema="jobs", testing=True))
 
 
+def test_options_of_the_app_are_settings(make: Make) -> None:
+    config = {"ADJOURN_STORE_RESULTS": True, "ADJOURN_RESULT_TTL": 60.0, "ADJOURN_PERIODIC_DEFAULTS": {"max_delay": 5}}
+    app = make(Adjourn(), ADJOURN_TESTING=True, **config).extensions["adjourn"].app
+    assert (app.store_results, app.result_ttl, app.periodic_defaults) == (True, 60.0, {"max_delay": 5})
+    with pytest.raises(InvalidOption, match="store_results"):
+        make(Adjourn(), ADJOURN_TESTING=True, ADJOURN_STORE_RESULTS="yes")
+
+
 def test_for_tests_jobs_are_kept_in_memory(jobs: Adjourn, make: Make) -> None:
     with make(jobs, ADJOURN_TESTING=True).app_context():
         jobs.app.tasks["add"].defer(name="ann")
@@ -348,6 +356,25 @@ def test_the_worker_of_flask_runs_jobs_that_read_the_configuration_and_models(sh
     assert (done.exit_code, shop.read, shop.removed) == (0, ["sold: ann"], [True]), done.output
     # The job's session was removed with its context.
     assert len(shop.db.session.registry.registry) == 0
+
+
+def test_the_testing_kit_runs_jobs_in_the_context_and_in_the_transaction_of_a_session(
+    shop: Shop, observer: psycopg.Connection
+) -> None:
+    with shop.app.app_context():
+        session = shop.db.session
+        order = shop.Order(name="ann")
+        session.add(order)
+        session.commit()
+        shop.jobs.defer_in(session).defer(shop.ship, order_id=order.id)
+        assert_deferred(shop.jobs.app, shop.ship, args={"order_id": order.id}, connection=session)
+        drained = drain(shop.jobs.app, connection=session)
+        assert (drained.succeeded, shop.read) == (1, ["sold: ann"])
+        session.rollback()
+        refute_deferred(shop.jobs.app)
+        shop.ship.defer(order_id=order.id)
+        assert drain(shop.jobs.app).succeeded == 1
+    assert shop.read == ["sold: ann"] * 2
 
 
 def test_a_session_on_another_driver_is_refused_with_both_names(

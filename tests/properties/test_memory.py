@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from adjourn import sql
+from adjourn._domain.checks import WAITS_FOR
 from adjourn._domain.outcomes import Attempt, Ended, Exchanged, HandedBack, Outcome, Result, Retried, Unknown
 from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.connector import BaseConnector
@@ -466,12 +467,18 @@ class Databases(RuleBasedStateMachine):
         number, worker = self.draw_job(data), self.draw_worker(data)
         queueing_lock = data.draw(strategies.QUEUEING_LOCKS)
         is_of_worker = data.draw(st.booleans())
+        waits_for = data.draw(st.none() | st.sampled_from(WAITS_FOR))
 
         def list_jobs(side: Side) -> list[Job]:
             after_id = side.job(number) if number >= 0 else 0
             worker_id = side.worker_id(worker) if is_of_worker else None
             jobs = side.manager.list_jobs(
-                **filters, queueing_lock=queueing_lock, worker_id=worker_id, limit=limit, after_id=after_id
+                **filters,
+                queueing_lock=queueing_lock,
+                worker_id=worker_id,
+                waits_for=waits_for,
+                limit=limit,
+                after_id=after_id,
             )
             return [side.seen(job) for job in jobs]
 
@@ -490,9 +497,9 @@ class Databases(RuleBasedStateMachine):
         self.both(lambda side: side.manager.get_job_status(side.job(number)))
         self.both(lambda side: side.manager.get_result(side.job(number)))
         self.both(lambda side: [side.seen(job) for job in side.manager.list_jobs(id=side.job(number))])
-        self.both(lambda side: side.manager.list_queues(**filters))
-        self.both(lambda side: side.manager.list_tasks(**filters))
-        self.both(lambda side: side.manager.list_locks(**filters))
+        self.both(lambda side: side.manager.list_queues(**filters, waits_for=waits_for))
+        self.both(lambda side: side.manager.list_tasks(**filters, waits_for=waits_for))
+        self.both(lambda side: side.manager.list_locks(**filters, waits_for=waits_for))
 
     @rule(seconds=st.sampled_from([30, 3000]), queue=st.none() | strategies.QUEUES, task=st.none() | strategies.TASKS)
     def look_for_stalled_jobs(self, seconds: float, queue: str | None, task: str | None) -> None:

@@ -41,6 +41,7 @@ SETTINGS: dict[str, Any] = {
         "django.contrib.messages",
         "support.shop",
         "adjourn.contrib.django",
+        *(["django_tasks"] if django.VERSION < (6, 0) else []),
     ],
     "MIDDLEWARE": [
         "django.contrib.sessions.middleware.SessionMiddleware",
@@ -62,6 +63,15 @@ SETTINGS: dict[str, Any] = {
     ],
     "ROOT_URLCONF": "support.shop.urls",
     "STATIC_URL": "static/",
+    # On Django 5.2 these are tasks of the backport.
+    "TASKS": {
+        "default": {"BACKEND": "adjourn.contrib.django.tasks.AdjournBackend", "QUEUES": []},
+        "patient": {
+            "BACKEND": "adjourn.contrib.django.tasks.AdjournBackend",
+            "QUEUES": ["default"],
+            "OPTIONS": {"retry": 2, "timeout": 60, "max_result_size": 1000},
+        },
+    },
     "USE_TZ": True,
     "TIME_ZONE": "UTC",
     "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",

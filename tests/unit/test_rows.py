@@ -10,6 +10,7 @@ import typing
 import pytest
 
 import adjourn
+from adjourn.cli.tables import Screen
 from adjourn.jobs import JobCounts
 from adjourn.periodic import RegisteredSchedule
 from adjourn.testing import InMemoryConnector
@@ -33,7 +34,7 @@ def test_a_row_has_no_other_attributes_and_none_can_be_set() -> None:
     with pytest.raises(AttributeError, match="colour"):
         row.colour  # type: ignore[attr-defined]  # noqa: B018
     with pytest.raises(AttributeError):
-        row.name = "other"  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
+        row.name = "other"  # pyright: ignore[reportAttributeAccessIssue]
     with pytest.raises(KeyError, match="aborted"):
         row.aborted  # noqa: B018 - the row is not complete
 
@@ -46,7 +47,7 @@ def test_every_list_has_rows_of_its_kind_with_all_columns() -> None:
         manager.register_worker("one", ["q"])
         job = adjourn.jobs.Job(queue="q", task_name="any")
         manager.defer_periodic_job(job, "", int(manager.get_time().timestamp()) - 60, cron="* * * * *")
-        lists: list[tuple[type, typing.Any]] = [
+        lists: list[tuple[type[dict[str, typing.Any]], typing.Any]] = [
             (JobCounts, manager.list_queues()),
             (JobCounts, manager.list_tasks()),
             (JobCounts, manager.list_locks()),
@@ -59,3 +60,13 @@ def test_every_list_has_rows_of_its_kind_with_all_columns() -> None:
         columns = typing.get_type_hints(kind).keys()
         assert row.keys() == columns
         assert {name: getattr(row, name) for name in columns} == row
+
+
+@pytest.mark.parametrize(("options", "shown"), [({}, False), ({"has_result": True}, True)])
+def test_the_shell_shows_the_result_of_a_job_that_has_one(
+    options: dict[str, bool], shown: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = adjourn.jobs.Job(id=1, status="succeeded", queue="q", task_name="t", result={"a": "\x1b[31m"}, **options)
+    Screen().job(job)
+    printed = capsys.readouterr().out
+    assert ('{"a": "\\u001b[31m"}' in printed) is shown

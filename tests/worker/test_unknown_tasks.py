@@ -53,6 +53,11 @@ async def test_a_job_that_one_worker_does_not_know_waits_for_another(
             await bench.ended(await old.defer_async())
         jobs = [await bench.job(job_id) for job_id in (*new, newer)]
         assert {(job.status, job.attempts, job.claim) for job in jobs} == {("todo", 0, 1)}
+        waiting = await app.job_manager.list_jobs_async(waits_for="task")
+        assert [job.id for job in waiting] == [*new, newer]
+        counts = await app.job_manager.list_tasks_async(waits_for="task")
+        assert {row["name"]: row["jobs_count"] for row in counts} == {"new": 20, "newer": 1}
+        assert await app.job_manager.list_jobs_async(waits_for="worker") == []
         async with other.working(fetch_job_polling_interval=600):
             for job_id in new:
                 assert (await bench.ended(job_id)).attempts == 1

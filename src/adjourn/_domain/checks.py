@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
-from adjourn._domain.spelling import unknown_option
+from adjourn._domain.spelling import hint, unknown_option
 from adjourn.exceptions import InvalidOption
 from adjourn.types import TimeDeltaParams
 
@@ -18,6 +18,10 @@ MAX_HOURS = 1000 * 366 * 24
 MAX_SECONDS = 100 * 366 * 24 * 3600
 """The longest duration: now plus this is a valid datetime, and every clock and lock can wait that long."""
 MAX_PORT = 65_535
+WAITS_FOR = ("time", "retry", "lock", "task", "turn", "worker")
+"""What a job can wait for, as the view of all jobs says it."""
+TIMEDELTA = ("weeks", "days", "hours", "minutes", "seconds", "milliseconds", "microseconds")
+"""The keywords of `datetime.timedelta`."""
 MIDDLEWARE_PARAMETERS = ("call_next", "context", "worker")
 _INTEGER_RANGE = range(-(2**31), 2**31)
 _BIGINT_RANGE = range(-(2**63), 2**63)
@@ -153,6 +157,12 @@ def delay_seconds(argument: str, keywords: Any) -> float:
     if not isinstance(keywords, Mapping):
         message = f"{argument}={keywords!r}: pass a dictionary of timedelta's keywords, such as {{'minutes': 5}}."
         raise InvalidOption(message)
+    for name in keywords:
+        if name not in TIMEDELTA:
+            raise InvalidOption(
+                f"{argument}={dict(keywords)!r}: there is no {name!r}{hint(str(name), TIMEDELTA)} Pass timedelta's keywords: "
+                f"{', '.join(TIMEDELTA)}."
+            )
     try:
         delay = datetime.timedelta(**keywords)
     except (TypeError, ValueError, OverflowError) as error:
@@ -161,6 +171,12 @@ def delay_seconds(argument: str, keywords: Any) -> float:
     if abs(delay) > LONGEST_DELAY:
         raise InvalidOption(f"{argument}={dict(keywords)!r}: pass a thousand years at most.")
     return delay.total_seconds()
+
+
+def check_waits_for(value: Any) -> None:
+    """Refuse what no job waits for; None is no filter."""
+    if value is not None and value not in WAITS_FOR:
+        raise InvalidOption(f"waits_for={value!r}{hint(str(value), WAITS_FOR)} Pass one of: {', '.join(WAITS_FOR)}.")
 
 
 def check_aware(argument: str, value: Any) -> None:

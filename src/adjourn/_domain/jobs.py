@@ -85,7 +85,10 @@ class Job:
     enqueued_at, started_at, finished_at
         When it was stored, last started and ended, by the database's clock.
     errors
-        The errors of the failed attempts, oldest first; of more than ten, only the first and the last nine.
+        The errors of the failed attempts, oldest first; of more than ten, only the first and the last nine. Each is a
+        dictionary of ``exception`` (the path of the class, such as ``builtins.ValueError``), ``message``, ``traceback``,
+        ``attempt`` (from 1), ``worker_id`` and ``worker_name``, ``started_at`` and ``ended_at`` (ISO 8601). If the workers of the
+        job have died too often, the last is `WorkerLost`, without a traceback.
     result
         In lists, what the task returned; None if that is not stored (see ``has_result``), or was None.
     has_result

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -31,6 +32,20 @@ def hint(name: str, known: Iterable[str]) -> str:
     """Return ``; did you mean 'x'?``, or a full stop if no known name comes close."""
     meant = closest(name, known)
     return "." if meant is None else f"; did you mean {meant!r}?"
+
+
+def dotted_hint(name: str, known: Iterable[str]) -> str:
+    """Return what `hint` does, for names such as ``package.module.function``, of which the beginning may be missing."""
+    meant = closest(name, known := tuple(known))
+    if meant is None:
+        by_end = {_end(each): each for each in known}
+        end = closest(_end(name), by_end)
+        meant = None if end is None else by_end[end]
+    return "." if meant is None else f"; did you mean {meant!r}?"
+
+
+def _end(name: str) -> str:
+    return re.split(r"[.:]", name)[-1]
 
 
 def unknown_option(where: str, name: str, known: Iterable[str]) -> UnknownOption:

@@ -6,3 +6,8 @@ from __future__ import annotations
 def counted(number: int, noun: str) -> str:
     """Return ``1 job`` or ``2 jobs``, given ``job``."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def verb(number: int, singular: str, plural: str) -> str:
+    """Return the form of a verb that goes with a number of things, such as ``is`` or ``are``."""
+    return singular if number == 1 else plural

@@ -91,3 +91,12 @@ def record_ticks(
             seen_at=tables.now,
         )
     return []
+
+
+@answers
+def delete_everything(tables: Tables) -> list[Row]:
+    """Delete all jobs, workers and schedules."""
+    tables.touched.update(tables.jobs)
+    for each in (tables.jobs, tables.finished, tables.headless, tables.schedules, tables.workers):
+        each.clear()
+    return []

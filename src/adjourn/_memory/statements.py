@@ -321,13 +321,14 @@ def list_jobs(
     lock: str | None,
     queueing_lock: str | None,
     worker_id: int | None,
+    waits_for: str | None,
     after_id: int,
     limit: int | None,
 ) -> list[Row]:
     """List the jobs that match the filters."""
     found = [
         _with_worker(tables, job)
-        for job in _matching(tables, queue, task, status, lock)
+        for job in _matching(tables, queue, task, status, lock, waits_for=waits_for)
         if id in (None, job.id)
         and queueing_lock in (None, job.queueing_lock)
         and worker_id in (None, job.worker_id)
@@ -338,26 +339,47 @@ def list_jobs(
 
 @answers
 def list_queues(
-    tables: Tables, *, queue: str | None, task: str | None, status: str | None, lock: str | None, live_only: bool
+    tables: Tables,
+    *,
+    queue: str | None,
+    task: str | None,
+    status: str | None,
+    lock: str | None,
+    live_only: bool,
+    waits_for: str | None,
 ) -> list[Row]:
     """Count the jobs of each queue."""
-    return _counted("queue", _matching(tables, queue, task, status, lock, live_only))
+    return _counted("queue", _matching(tables, queue, task, status, lock, live_only, waits_for))
 
 
 @answers
 def list_tasks(
-    tables: Tables, *, queue: str | None, task: str | None, status: str | None, lock: str | None, live_only: bool
+    tables: Tables,
+    *,
+    queue: str | None,
+    task: str | None,
+    status: str | None,
+    lock: str | None,
+    live_only: bool,
+    waits_for: str | None,
 ) -> list[Row]:
     """Count the jobs of each task."""
-    return _counted("task_name", _matching(tables, queue, task, status, lock, live_only))
+    return _counted("task_name", _matching(tables, queue, task, status, lock, live_only, waits_for))
 
 
 @answers
 def list_locks(
-    tables: Tables, *, queue: str | None, task: str | None, status: str | None, lock: str | None, live_only: bool
+    tables: Tables,
+    *,
+    queue: str | None,
+    task: str | None,
+    status: str | None,
+    lock: str | None,
+    live_only: bool,
+    waits_for: str | None,
 ) -> list[Row]:
     """Count the jobs of each lock."""
-    return _counted("lock", _matching(tables, queue, task, status, lock, live_only))
+    return _counted("lock", _matching(tables, queue, task, status, lock, live_only, waits_for))
 
 
 def _matching(
@@ -367,6 +389,7 @@ def _matching(
     status: str | None,
     lock: str | None,
     live_only: bool = False,
+    waits_for: str | None = None,
 ) -> list[JobRow]:
     return [
         job
@@ -376,6 +399,7 @@ def _matching(
         and task in (None, job.task_name)
         and status in (None, job.status)
         and lock in (None, job.lock)
+        and waits_for in (None, job.waits_for)
     ]
 
 

@@ -53,6 +53,22 @@ class JobRow:
         return "todo" if self.worker_id is None else "doing"
 
     @property
+    def waits_for(self) -> str | None:
+        """What the job waits for; None if it runs or has ended."""
+        if self.status != "todo":
+            return None
+        if self.hold is Hold.SCHEDULED:
+            return "retry" if self.attempts else "time"
+        kinds = {
+            Hold.BEHIND: "lock",
+            Hold.UNPLACED: "lock",
+            Hold.HELD: "lock",
+            Hold.APART: "turn",
+            Hold.UNKNOWN: "task",
+        }
+        return kinds.get(self.hold, "worker")
+
+    @property
     def order(self) -> tuple[int, int]:
         """The sort key of jobs: higher priorities first, then older jobs."""
         return (-self.priority, self.id)

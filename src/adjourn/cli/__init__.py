@@ -68,6 +68,7 @@ def make_parser(
     for each in commands.choices.values():
         # Accept them after the command as well, because many people put them there.
         _add_global_flags(each, names_app=app is None, hidden=True)
+    parser.commands.update(commands.choices)
     return parser
 
 
@@ -178,6 +179,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command, and flush its output."""
+    _warn_of_variables()
     code: int = options.run(options)
     sys.stdout.flush()
     return code
+
+
+def _warn_of_variables() -> None:
+    """Tell of environment variables that look like ours, and are none."""
+    for name, meant in flags.unknown_variables(make_parser, os.environ):
+        message = "The environment variable %s is ignored: there is none of this name%s"
+        logger.warning(message, name, meant, extra={"action": "unknown_variable", "variable": name})

@@ -13,7 +13,7 @@ import enum
 import math
 import re
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
 
 import attrs
@@ -25,6 +25,9 @@ from adjourn.exceptions import InvalidOption
 from adjourn.types import TimeDeltaParams
 
 PREFIX = "ADJOURN_"
+
+OWN = ("DEFER_", "WORKER_")
+"""How the names of variables go on that belong to a command."""
 
 NONE = "none"
 """The text that means None where a number is expected."""
@@ -76,6 +79,8 @@ class Parser(argparse.ArgumentParser):
         self.names: set[str] = set()
         self.spellings: dict[str, str] = {}
         """Where each value came from: the flag, or the variable."""
+        self.commands: dict[str, Parser] = {}
+        """The parsers of its commands, by their names."""
 
     def add_flag(
         self,
@@ -220,6 +225,30 @@ class Parser(argparse.ArgumentParser):
                 self.spellings[destination] = variable.name
             except argparse.ArgumentTypeError as error:
                 self.error(f"environment variable {variable.name}: {error}")
+
+
+def unknown_variables(make_parser: Callable[[], Parser], environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the environment variables that were probably meant for the command line, which has none of their names, each
+    with the hint at the one that was meant.
+
+    Parameters
+    ----------
+    make_parser
+        Returns the parser of the whole command line; called only if a variable begins as ours do.
+    environment
+        The environment.
+    """
+    given = {name.removeprefix(PREFIX) for name in environment if name.startswith(PREFIX)}
+    if not given:
+        return
+    parser = make_parser()
+    parsers = (parser, *parser.commands.values())
+    known = {variable.name.removeprefix(PREFIX) for each in parsers for variable in each.variables.values()}
+    for name in sorted(given - known):
+        meant = closest(name, known)
+        # Others are the program's own.
+        if meant is not None or name.startswith(OWN):
+            yield PREFIX + name, "." if meant is None else f"; did you mean {PREFIX + meant!r}?"
 
 
 def count(text: str) -> int:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from adjourn._domain.checks import WAITS_FOR
 from adjourn._domain.spelling import hint
 from adjourn.app import App
 from adjourn.cli import applications, flags
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
 
 DEFAULT_LIMIT = 50
 """How many rows a list shows by default."""
-JOB_FILTERS = ("id", "queue", "task", "status", "lock", "queueing_lock", "worker_id")
-COUNT_FILTERS = ("queue", "task", "status", "lock")
+JOB_FILTERS = ("id", "queue", "task", "status", "lock", "queueing_lock", "worker_id", "waits_for")
+COUNT_FILTERS = ("queue", "task", "status", "lock", "waits_for", "live_only")
 PAGING = ("limit", "after")
 NUMBERS = ("id", "worker_id", "limit")
+FLAGS = ("live_only",)
 
 USAGES = {
     "list_jobs": ("[FILTER=VALUE...] [details]", f"list jobs by id; filters: {', '.join(JOB_FILTERS)}"),
@@ -52,7 +54,8 @@ EPILOG = """\
 commands:
 {commands}
 
-A filter is written queue=mail, with quotes if the value contains blanks. A status is one of {statuses}.
+A filter is written queue=mail, with quotes if the value contains blanks. A status is one of {statuses}; a job
+waits for one of {reasons}, where task is a worker that knows its task. live_only=yes leaves out jobs that have ended.
 
 A list shows {limit} rows. limit=NUMBER shows more or fewer; after=VALUE, with the first column of the last row that you
 saw, shows the rows that follow.
@@ -78,6 +81,7 @@ def add_parser(commands: Any) -> None:
         epilog=EPILOG.format(
             commands="\n".join(f"  {usage:{width}}  {text}" for usage, text in _usages()),
             limit=DEFAULT_LIMIT,
+            reasons=", ".join(WAITS_FOR),
             statuses=", ".join(status.value for status in Status if status is not Status.ABORTING),
         ),
     )
@@ -175,6 +179,8 @@ class Shell(cmd.Cmd):
         known = JOB_FILTERS if line.startswith("list_jobs") else COUNT_FILTERS
         if line.rpartition(" ")[2].startswith("status="):
             return [status.value for status in Status if status.value.startswith(text)]
+        if line.rpartition(" ")[2].startswith("waits_for="):
+            return [reason for reason in WAITS_FOR if reason.startswith(text)]
         return [f"{name}=" for name in (*known, *PAGING) if name.startswith(text)]
 
     # The commands
@@ -330,10 +336,19 @@ def _filters(words: Iterable[str], known: tuple[str, ...]) -> dict[str, Any]:
         if not equals or name not in known:
             takes = f"It takes {', '.join(f'{each}=...' for each in known)}" if known else "It takes none"
             raise UsageError(f"{word!r} is not a filter of this command{hint(name, known)} {takes}")
-        given[name] = _number(name, value) if name in NUMBERS else value
+        given[name] = _value(name, value)
     if given.get("limit", 1) < 1:
         raise UsageError(f"limit={given['limit']}: pass a whole number of one or more")
     return given
+
+
+def _value(name: str, text: str) -> Any:
+    if name in FLAGS:
+        try:
+            return flags.boolean(text)
+        except argparse.ArgumentTypeError as error:
+            raise UsageError(f"{name}={error}") from None
+    return _number(name, text) if name in NUMBERS else text
 
 
 def _ids(name: str, words: list[str], most: int | None = None) -> list[int]:

@@ -85,10 +85,14 @@ class Screen:
         self._table(SCHEDULE_COLUMNS, ([row.get(column) for column in SCHEDULE_COLUMNS] for row in rows))
 
     def job(self, job: Job) -> None:
-        """Print all that is known of a job, with the errors of its attempts."""
+        """Print all that is known of a job, with its result and the errors of its attempts."""
         table = Table(box=None, show_header=False, pad_edge=False)
         for column in JOB_DETAILS:
             table.add_row(Text(column, style="bold"), _cell(column, getattr(job, column)))
+        if job.has_result:
+            table.add_row(
+                Text("result", style="bold"), Text(shown(json.dumps(job.result, ensure_ascii=False, default=str)))
+            )
         self._console.print(table)
         for error in job.errors:
             self._error(error)

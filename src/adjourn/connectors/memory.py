@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from adjourn._async.connectors.memory import AsyncInMemoryHalf
 from adjourn._compat.moved import IN_MEMORY, no_attribute
 from adjourn._dispatch.dispatcher import Dispatcher
+from adjourn._domain.checks import delay_seconds
 from adjourn._domain.spelling import suggests_names
 from adjourn._memory.store import MemoryStore
 from adjourn._sync.connectors.contract import SyncSession
@@ -184,8 +185,13 @@ class InMemoryConnector(AsynchronousConnector):
         ----------
         **delta
             Keywords of `datetime.timedelta`: ``advance(hours=1)``.
+
+        Raises
+        ------
+        InvalidOption
+            If a keyword is not timedelta's, or a value is too large.
         """
-        self.store.advance(datetime.timedelta(**delta))
+        self.store.advance(datetime.timedelta(seconds=delay_seconds("advance", delta)))
 
     def open(self, pool: Any = None) -> None:
         """Open for synchronous calls, from any thread. ``pool`` must be None."""

@@ -15,16 +15,7 @@ if TYPE_CHECKING:
     from adjourn.contrib import sqlalchemy as sqlalchemy
     from adjourn.contrib import starlette as starlette
 
-_MODULES = (
-    "aiopg",
-    "click",
-    "django",
-    "fastapi",
-    "flask",
-    "psycopg2",
-    "sqlalchemy",
-    "starlette",
-)
+_MODULES = ("aiopg", "click", "django", "fastapi", "flask", "psycopg2", "sqlalchemy", "starlette")
 
 
 def __getattr__(name: str) -> Any:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from adjourn._domain.jobs import Job
 from adjourn._domain.schedules import SkipReason
 from adjourn._domain.upkeep import named_sessions
+from adjourn._domain.wording import counted, verb
 from adjourn.events import jobs, schedules, workers
 from adjourn.events.subscriptions import Event, Events
 from adjourn.exceptions import AdjournException
@@ -216,11 +217,13 @@ def _retry_dropped(event: jobs.RetryDropped) -> None:
 
 
 def _rescued(event: jobs.JobsRescued) -> None:
+    message, arguments = "Rescued %s of workers without heartbeats", [counted(event.rescued, "job")]
+    if event.failed:
+        message += "; %s failed, having lost %s each"
+        arguments += [counted(event.failed, "job"), counted(event.max_losses, "worker")]
     WORKER.warning(
-        "Rescued %d jobs of workers without heartbeats; %d more failed, having lost %d workers each",
-        event.rescued,
-        event.failed,
-        event.max_losses,
+        message,
+        *arguments,
         extra={"action": "rescued_jobs", "rescued": event.rescued, "failed": event.failed},
     )
 
@@ -318,16 +321,18 @@ def _of_worker(event: workers.WorkerStarted | workers.WorkerStopping, action: st
     worker = event.worker
     queues = "all queues" if worker.queues is None else "queues " + ", ".join(worker.queues)
     extra = {"action": action, "worker": _identity(worker), "queues": worker.queues}
-    WORKER.info("%s worker %s on %s, %d jobs at once", what, worker.name, queues, event.concurrency, extra=extra)
+    at_once = counted(event.concurrency, "job")
+    WORKER.info("%s worker %s on %s, %s at once", what, worker.name, queues, at_once, extra=extra)
 
 
 def _declared_dead(event: workers.WorkerDeclaredDead) -> None:
     WORKER.error(
-        "This worker (id %s) was not heard of for %s s and was declared dead; its %d running jobs are given up and "
-        "run again elsewhere. It registers anew and goes on",
+        "This worker (id %s) was not heard of for %s s and was declared dead; its %s given up and %s again elsewhere. It "
+        "registers anew and goes on",
         event.worker.id,
         event.silence,
-        event.given_up,
+        f"{counted(event.given_up, 'running job')} {verb(event.given_up, 'is', 'are')}",
+        verb(event.given_up, "runs", "run"),
         extra={"action": "declared_dead", "worker": _identity(event.worker)},
     )
 
@@ -345,9 +350,9 @@ def _heartbeat_failed(event: workers.HeartbeatFailed) -> None:
 def _slots_lost(event: workers.SlotsLost) -> None:
     ends_after = event.ends_after
     WORKER.error(
-        "All %d slots of worker %s are held by jobs that were asked to end and have not ended, for %.0f s; it runs no job. %s",
-        event.slots,
-        event.worker.name,
+        "%s of worker %s held by jobs that were asked to end and have not ended, for %.0f s; it runs no job. %s",
+        "The only slot" if event.slots == 1 else f"All {counted(event.slots, 'slot')}",
+        f"{event.worker.name} {verb(event.slots, 'is', 'are')}",
         event.duration,
         "Set stuck_worker_timeout to have it end, and be started again"
         if ends_after is None
@@ -359,11 +364,12 @@ def _slots_lost(event: workers.SlotsLost) -> None:
 def _loop_blocked(event: workers.EventLoopBlocked) -> None:
     culprit = "something blocks it" if event.job is None else f"job {event.job.call_string} blocks it"
     WORKER.warning(
-        "The event loop has not turned for %.1f s, so other jobs wait: %s. %d claimed jobs that have not begun go back. "
+        "The event loop has not turned for %.1f s, so other jobs wait: %s. %s not begun %s back. "
         "Declare tasks that block with `def`, or use asyncio.to_thread\n%s",
         event.patience,
         culprit,
-        event.handed_back,
+        f"{counted(event.handed_back, 'claimed job')} that {verb(event.handed_back, 'has', 'have')}",
+        verb(event.handed_back, "goes", "go"),
         event.stack,
         extra={"action": "loop_blocked", "worker": _identity(event.worker, event.job)},
     )
@@ -372,9 +378,9 @@ def _loop_blocked(event: workers.EventLoopBlocked) -> None:
 def _connection_lost(event: workers.ConnectionLost) -> None:
     WORKER.log(
         logging.ERROR if event.is_news else logging.DEBUG,
-        "The database does not serve this worker (%s); %d outcomes wait. Attempt %d failed; it keeps trying",
+        "The database does not serve this worker (%s); %s. Attempt %d failed; it keeps trying",
         _brief(event.error),
-        event.waiting,
+        f"{counted(event.waiting, 'outcome')} {verb(event.waiting, 'waits', 'wait')}",
         event.failures,
         exc_info=_unexpected(event.error),
         extra={"action": "connector_lost", "failures": event.failures},
@@ -390,10 +396,10 @@ def _unregistering_failed(event: workers.UnregisteringFailed) -> None:
     message = "The worker could not unregister (%s)"
     arguments: list[object] = [_brief(event.error)]
     if event.waiting:
-        message += "; other workers will run its %d jobs"
-        arguments.append(event.waiting)
+        message += "; other workers will run its %s"
+        arguments.append(counted(event.waiting, "job"))
     if event.unstored:
-        message += ", %d of them once more, because their outcomes are not stored"
+        message += ", %d of them once more, because the outcome is not stored"
         arguments.append(event.unstored)
     level = logging.ERROR if event.unstored else logging.WARNING
     WORKER.log(level, message, *arguments, extra={"action": "stop_worker", "unstored": event.unstored})

@@ -9,28 +9,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import deque
-from collections.abc import Callable, Collection, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
 
 import attrs
 
 from adjourn._async.managers.caretaker import AsyncCaretaker
 from adjourn._async.managers.exchange import PLACE_LIMIT, AsyncWorkerManager
 from adjourn._domain.jobs import Job
-from adjourn._domain.outcomes import Claim, Ended, Exchanged, HandedBack, Heartbeat, Outcome, Unknown
+from adjourn._domain.outcomes import Claim, Exchanged, HandedBack, Heartbeat, Outcome
 from adjourn._domain.protocols import WorkerLike
 from adjourn._domain.runs import AbortReason
 from adjourn._domain.upkeep import timetable_of
 from adjourn.events import (
     ConnectionLost,
     ConnectionRestored,
-    OutcomeLost,
-    OutcomeRefused,
-    OutcomeStored,
     UnregisteringFailed,
     WorkerDeclaredDead,
-    WorkerEvent,
     WorkerIdentity,
 )
 from adjourn.worker import lease
@@ -43,15 +37,12 @@ from adjourn.worker.leaving import leave_within, stopping
 from adjourn.worker.options import Options
 from adjourn.worker.outage import Outage
 from adjourn.worker.outbox import Outbox
+from adjourn.worker.pace import SHORTEST_WAIT, Pace
+from adjourn.worker.reports import Reports
 
 LONGEST_BUFFERED = 0.02
 """The most seconds of work to claim in advance: a job in the buffer waits while other workers may be idle."""
 LARGEST_BUFFER = 100
-PROBE_INTERVAL = 0.05
-"""Seconds between checks for jobs that are due or not placed yet, while there is enough to do."""
-SATURATED = 1.0
-"""Seconds after which a worker that always finds enough work need not be notified of more."""
-PLACE_RETRY = 0.2
 HELD_PATIENCE = 4.0
 """Seconds for which a stopping worker goes on trying to store outcomes that were set aside; less than `LEAVE_TIMEOUT`, so that it
 can try once more, and unregister."""
@@ -89,10 +80,8 @@ class Exchange:
         self.buffer: Buffer = Buffer()
         """The jobs that were claimed ahead."""
         self._outbox = Outbox(worker.app.events)
-        self._probe_at = 0.0
-        self._place_at: float | None = None
-        self._saturated_since: float | None = None
-        self._confirmations: deque[float] = deque()
+        self._pace = Pace()
+        self._reports = Reports(worker.app.events, lambda: self.identity)
         self._doubt = Doubt(worker.options.stalled_worker_timeout)
         self._outage = Outage()
         self._apart = Apart()
@@ -155,7 +144,7 @@ class Exchange:
             Whether this worker was notified by its id, so that it has to notify another one if it has no room.
         """
         self._is_called = self._is_called or is_called
-        self._probe_at = 0.0
+        self._pace.probe_next()
         self._wake.set()
 
     def start_no_more(self) -> None:
@@ -184,7 +173,9 @@ class Exchange:
             return
         self._lease.revoke()
         self._doubt.forget()
-        self._tell(WorkerDeclaredDead, silence=self._options.stalled_worker_timeout, given_up=len(self.executor))
+        self._reports.tell(
+            WorkerDeclaredDead, silence=self._options.stalled_worker_timeout, given_up=len(self.executor)
+        )
         self.executor.abandon()
         self.buffer.clear()
         self._outbox.clear()
@@ -215,21 +206,6 @@ class Exchange:
     def identity(self) -> WorkerIdentity:
         """The identity of this worker, for events."""
         return WorkerIdentity(name=self._options.name, id=self.worker_id, queues=self._options.queues)
-
-    def _tell(self, kind: type[WorkerEvent], **facts: Any) -> None:
-        if self._events.wants(kind):
-            self._events.emit(kind(worker=self.identity, **facts))
-
-    def _tell_stored(self, batch: Iterable[Outcome], refused: Collection[int], held: Collection[int]) -> None:
-        if refused and self._events.wants(OutcomeRefused):
-            for each in batch:
-                # A job that is not ours to hand back has been handed back, or rescued: nothing is lost.
-                if each.id in refused and not isinstance(each, HandedBack | Unknown):
-                    self._events.emit(OutcomeRefused(job_id=each.id))
-        if self._events.wants(OutcomeStored):
-            for each in batch:
-                if isinstance(each, Ended) and each.id not in refused and each.id not in held:
-                    self._events.emit(OutcomeStored(job_id=each.id, status=each.status))
 
     # The loop
 
@@ -290,7 +266,7 @@ class Exchange:
                 return True
             await self._sleep(None)
             return False
-        probing = limit > 0 and now >= self._probe_at
+        probing = limit > 0 and self._pace.is_to_probe(now)
         exchanged = await self._exchange(manager, limit, probing, now)
         self._serves_again()
         if not exchanged.alive:
@@ -298,20 +274,19 @@ class Exchange:
             await self._beat(manager)
             return False
         placed = False
-        if exchanged.place and now >= (self._place_at or 0.0):
+        if exchanged.place and self._pace.may_place(now):
             placed = await manager.place_async(PLACE_LIMIT)
-            self._place_at = None if placed else now + PLACE_RETRY
+            self._pace.has_placed(placed, now)
         if placed or exchanged.repeat or exchanged.claimed == limit > 0 or self._outbox.is_due:
             if placed or exchanged.repeat:
-                self._probe_at = 0.0
+                self._pace.probe_next()
             if exchanged.repeat:
-                # A transaction that is storing a job right now may not have seen the flag, so look again soon, twice.
-                self._confirmations.extend((0.02, 0.1))
+                self._pace.confirm()
             # Let the tasks that were just started run before the next round trip.
             await asyncio.sleep(0)
             return False
         if limit and not probing:
-            self._probe_at = 0.0
+            self._pace.probe_next()
             return False
         if not self._options.wait and not exchanged.claimed and not exchanged.place and not self._has_work():
             return True
@@ -345,7 +320,7 @@ class Exchange:
         worker_id = self.worker_id
         running = len(self.executor) + len(self.buffer)
         if probing:
-            self._probe_at = now + PROBE_INTERVAL
+            self._pace.probed(now)
         self._doubt.is_present = True
         is_called, self._is_called = self._is_called, False
         flight = self.flight = Flight() if limit else None
@@ -355,7 +330,7 @@ class Exchange:
                 batch,
                 limit=limit,
                 queues=self._options.queues,
-                busy=self._saturated_since is not None and now - self._saturated_since > SATURATED,
+                busy=self._pace.is_saturated(now),
                 probe=probing,
                 concurrency=self._options.concurrency,
                 running=running,
@@ -391,12 +366,9 @@ class Exchange:
         for job, reason in exchanged.unreadable:
             self.executor.refuse(job, reason)
         self._doubt.is_present = False
-        self._tell_stored(batch, self._doubt.without_sent(exchanged.refused), exchanged.held)
+        self._reports.stored(batch, self._doubt.without_sent(exchanged.refused), exchanged.held)
         if limit:
-            if exchanged.claimed < limit:
-                self._saturated_since = None
-            elif self._saturated_since is None:
-                self._saturated_since = now
+            self._pace.claimed(exchanged.claimed, limit, now)
         return exchanged
 
     async def _beat(self, manager: AsyncWorkerManager) -> None:
@@ -454,26 +426,19 @@ class Exchange:
 
     async def _sleep(self, due_in: float | None) -> None:
         """Wait until woken, until the next job is due, or for the polling interval."""
-        timeout = min(self._options.fetch_job_polling_interval, max(self._outbox.due_at - time.monotonic(), 0.001))
+        longest = self._options.fetch_job_polling_interval
         if due_in is not None:
-            timeout = min(timeout, max(due_in, 0.001))
-        if self._place_at is not None:
-            timeout = min(timeout, max(self._place_at - time.monotonic(), 0.001))
-        if self._confirmations:
-            timeout = min(timeout, self._confirmations.popleft())
-        if self._doubt.look_at is not None:
-            timeout = min(timeout, max(self._doubt.look_at - time.monotonic(), 0.001))
+            longest = min(longest, max(due_in, SHORTEST_WAIT))
         if self.buffer:
-            timeout = min(timeout, STALE_BUFFER)
+            longest = min(longest, STALE_BUFFER)
         if self._apart.is_clearing:
-            timeout = min(timeout, CLEARING_INTERVAL)
-        if self._leave_at is not None:
-            timeout = min(timeout, max(self._leave_at - time.monotonic(), 0.001))
+            longest = min(longest, CLEARING_INTERVAL)
+        timeout = self._pace.wait(longest, (self._outbox.due_at, self._doubt.look_at, self._leave_at))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self._wake.wait()
                 return
-        self._probe_at = 0.0
+        self._pace.probe_next()
 
     async def _connected(self) -> AsyncWorkerManager:
         connection = self._connection
@@ -494,7 +459,7 @@ class Exchange:
         if self._outage.failures:
             duration = self._outage.duration
             self._outage.end()
-            self._tell(ConnectionRestored, duration=duration)
+            self._reports.tell(ConnectionRestored, duration=duration)
 
     async def _back_off(self, error: BaseException) -> None:
         connection = self._connection
@@ -503,7 +468,7 @@ class Exchange:
             error.__cause__ = cause
             self._doubt.gave_up()
         delay = self._outage.fail(error)
-        self._tell(
+        self._reports.tell(
             ConnectionLost,
             error=error,
             failures=self._outage.failures,
@@ -524,23 +489,17 @@ class Exchange:
                 await leave_within(
                     seconds, self._connection, self._outbox, self.worker_id, is_in_doubt=self._doubt.is_present
                 )
-                self._tell_lost()
+                self.unstored = self._reports.lost(self._outbox.waiting)
         except (Exception, asyncio.CancelledError) as error:
             if not self._outage.failures:
                 self._outage.fail(error)
-            self._tell_lost()
-            self._tell(UnregisteringFailed, error=self.last_error, waiting=len(self._outbox), unstored=self.unstored)
+            self.unstored = self._reports.lost(self._outbox.waiting)
+            self._reports.tell(
+                UnregisteringFailed, error=self.last_error, waiting=len(self._outbox), unstored=self.unstored
+            )
         finally:
             self.worker_id = 0
             await self._connection.close()
-
-    def _tell_lost(self) -> None:
-        """Report the outcomes that are lost with this worker."""
-        lost = [each.id for each in self._outbox.waiting if not isinstance(each, HandedBack | Unknown)]
-        self.unstored = len(lost)
-        if self._events.wants(OutcomeLost):
-            for job_id in lost:
-                self._events.emit(OutcomeLost(job_id=job_id))
 
     def cut_short(self) -> None:
         """Ask all running jobs to end, because the worker is stopping."""

@@ -209,7 +209,6 @@ class Executor:
         run.declared = task
         if self._events.wants(JobStarted):
             self._tell(JobStarted, run)
-        run.result_rule = task.result_rule
         run.timeout = task.timeout or self._options.timeout
         if run.timeout is not None:
             loop = asyncio.get_running_loop()
@@ -343,7 +342,7 @@ class Executor:
 
     def _succeed(self, run: Run, result: Any) -> None:
         """Handle a run that has returned: if its result is to be stored and cannot be, the job fails, and is not retried."""
-        rule = run.result_rule
+        rule = None if run.declared is None else run.declared.result_rule
         if rule is None or not (self._app.store_results if rule.store is None else rule.store):
             self._end(run, self._ended(run, Status.SUCCEEDED), JobSucceeded, result=result)
             return

@@ -196,7 +196,7 @@ class Options:
         default=DeleteJobCondition.NEVER,
         converter=_condition,
         metadata=told(
-            "which finished jobs to delete instead of keeping them",
+            "which finished jobs to delete instead of keeping them; one with a result is kept",
             as_value='``"never"``, ``"successful"`` or ``"always"``',
             reads=DeleteJobCondition,
         ),

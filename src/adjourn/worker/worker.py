@@ -65,8 +65,8 @@ class Worker:
         Have Postgres announce new jobs at once. False: only poll for jobs, as a worker does by itself behind a pooler.
         Default: True.
     delete_jobs
-        Which finished jobs to delete instead of keeping them: ``"never"``, ``"successful"`` or ``"always"``. Default:
-        "never".
+        Which finished jobs to delete instead of keeping them; one with a result is kept: ``"never"``, ``"successful"``
+        or ``"always"``. Default: "never".
     additional_context
         What tasks find in ``context.additional_context``. Default: None, an empty dictionary.
     install_signal_handlers

@@ -8,7 +8,7 @@ from typing import Any
 
 from adjourn import exceptions
 from adjourn._async.managers.statements import AsyncStatementRunner
-from adjourn._domain.checks import check_count, check_filters, check_flag, check_id, check_seconds
+from adjourn._domain.checks import check_count, check_filters, check_flag, check_id, check_seconds, check_waits_for
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.rows import JobCounts
 from adjourn._domain.times import time_of
@@ -52,6 +52,7 @@ class AsyncJobLists(AsyncStatementRunner):
         queueing_lock: str | None = None,
         worker_id: int | None = None,
         *,
+        waits_for: str | None = None,
         limit: int | None = None,
         after_id: int = 0,
         connection: Any = None,
@@ -64,6 +65,11 @@ class AsyncJobLists(AsyncStatementRunner):
             Only jobs with this value; None (the default) is no filter. Jobs are read in the order of their ids until
             the page is full, so it takes long to find few matches in a long history. ``id`` and the statuses ``"todo"``
             and ``"doing"`` never read the history, so they are always fast.
+        waits_for
+            Only jobs that wait for this, which is always fast: ``"time"`` for the time that they were deferred for,
+            ``"retry"`` for that of their next attempt, ``"lock"`` behind another job of their lock, ``"task"`` for a worker
+            that knows their task, ``"turn"`` for a worker to run them apart from others, because they may kill it, and
+            ``"worker"`` for any. None (the default) is no filter.
         limit
             The most jobs to return; None (the default) for all.
         after_id
@@ -74,13 +80,14 @@ class AsyncJobLists(AsyncStatementRunner):
         Raises
         ------
         InvalidOption
-            If the status does not exist, ``limit`` or ``after_id`` is not an integer of zero or more, or a filter has
+            If the status or what jobs wait for does not exist, ``limit`` or ``after_id`` is not an integer of zero or more, or a filter has
             the wrong type.
         """
         for argument, value in (("id", id), ("worker_id", worker_id)):
             if value is not None:
                 check_id(argument, value)
         check_filters(queue=queue, task=task, lock=lock, queueing_lock=queueing_lock)
+        check_waits_for(waits_for)
         check_count("after_id", after_id)
         if limit is not None:
             check_count("limit", limit)
@@ -94,6 +101,7 @@ class AsyncJobLists(AsyncStatementRunner):
                 "lock": lock,
                 "queueing_lock": queueing_lock,
                 "worker_id": worker_id,
+                "waits_for": waits_for,
                 "after_id": after_id,
                 "limit": limit,
             },
@@ -109,6 +117,7 @@ class AsyncJobLists(AsyncStatementRunner):
         lock: str | None = None,
         *,
         live_only: bool = False,
+        waits_for: str | None = None,
     ) -> list[JobCounts]:
         """Return the queues that have jobs, with the number of jobs of each status.
 
@@ -118,13 +127,15 @@ class AsyncJobLists(AsyncStatementRunner):
             Count only jobs with this value; None (the default) is no filter.
         live_only
             Count only waiting and running jobs. That is always fast; otherwise the whole history is read.
+        waits_for
+            Count only jobs that wait for this, as in `list_jobs_async`. That is always fast, too.
 
         Raises
         ------
         InvalidOption
-            If the status does not exist, or another value has the wrong type.
+            If the status or what jobs wait for does not exist, or another value has the wrong type.
         """
-        return await self._count_async("list_queues", queue, task, status, lock, live_only)
+        return await self._count_async("list_queues", queue, task, status, lock, live_only, waits_for)
 
     async def list_tasks_async(
         self,
@@ -134,12 +145,13 @@ class AsyncJobLists(AsyncStatementRunner):
         lock: str | None = None,
         *,
         live_only: bool = False,
+        waits_for: str | None = None,
     ) -> list[JobCounts]:
         """Return the tasks that have jobs, with the number of jobs of each status.
 
         Takes the same parameters as `list_queues_async`.
         """
-        return await self._count_async("list_tasks", queue, task, status, lock, live_only)
+        return await self._count_async("list_tasks", queue, task, status, lock, live_only, waits_for)
 
     async def list_locks_async(
         self,
@@ -149,12 +161,13 @@ class AsyncJobLists(AsyncStatementRunner):
         lock: str | None = None,
         *,
         live_only: bool = False,
+        waits_for: str | None = None,
     ) -> list[JobCounts]:
         """Return the locks that have jobs, with the number of jobs of each status.
 
         Takes the same parameters as `list_queues_async`.
         """
-        return await self._count_async("list_locks", queue, task, status, lock, live_only)
+        return await self._count_async("list_locks", queue, task, status, lock, live_only, waits_for)
 
     async def _count_async(
         self,
@@ -164,10 +177,19 @@ class AsyncJobLists(AsyncStatementRunner):
         status: str | None,
         lock: str | None,
         live_only: bool,
+        waits_for: str | None,
     ) -> list[JobCounts]:
         check_filters(queue=queue, task=task, lock=lock)
         check_flag("live_only", live_only)
-        parameters = {"queue": queue, "task": task, "status": _status(status), "lock": lock, "live_only": live_only}
+        check_waits_for(waits_for)
+        parameters = {
+            "queue": queue,
+            "task": task,
+            "status": _status(status),
+            "lock": lock,
+            "live_only": live_only or waits_for is not None,
+            "waits_for": waits_for,
+        }
         return [JobCounts(row) for row in await self.run_async(statement, parameters)]
 
     async def get_stalled_jobs_async(

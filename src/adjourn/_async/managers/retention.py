@@ -8,6 +8,7 @@ from adjourn._async.managers.partitions import blockers_async
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._domain.checks import check_filter, check_flags, check_hours
 from adjourn._domain.upkeep import named_sessions
+from adjourn._domain.wording import counted
 from adjourn.types import Parameters, Row
 
 logger = logging.getLogger("adjourn.retention")
@@ -83,7 +84,8 @@ class AsyncRetention(AsyncStatementRunner):
             after_id = batch["last_id"]
         await self._clear_results_async()
         extra = {"action": "deleted_old_jobs", "deleted": deleted, "dropped": dropped, "busy": busy}
-        logger.info("Deleted %d old jobs, %d weeks of them whole%s", deleted, len(dropped), in_use, extra=extra)
+        weeks = counted(len(dropped), "whole week")
+        logger.info("Deleted %s, %s of them%s", counted(deleted, "old job"), weeks, in_use, extra=extra)
         return deleted
 
     async def _clear_results_async(self) -> None:

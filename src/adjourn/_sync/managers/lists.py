@@ -8,7 +8,7 @@ import warnings
 from typing import Any
 
 from adjourn import exceptions
-from adjourn._domain.checks import check_count, check_filters, check_flag, check_id, check_seconds
+from adjourn._domain.checks import check_count, check_filters, check_flag, check_id, check_seconds, check_waits_for
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.rows import JobCounts
 from adjourn._domain.times import time_of
@@ -53,6 +53,7 @@ class SyncJobLists(SyncStatementRunner):
         queueing_lock: str | None = None,
         worker_id: int | None = None,
         *,
+        waits_for: str | None = None,
         limit: int | None = None,
         after_id: int = 0,
         connection: Any = None,
@@ -65,6 +66,11 @@ class SyncJobLists(SyncStatementRunner):
             Only jobs with this value; None (the default) is no filter. Jobs are read in the order of their ids until
             the page is full, so it takes long to find few matches in a long history. ``id`` and the statuses ``"todo"``
             and ``"doing"`` never read the history, so they are always fast.
+        waits_for
+            Only jobs that wait for this, which is always fast: ``"time"`` for the time that they were deferred for,
+            ``"retry"`` for that of their next attempt, ``"lock"`` behind another job of their lock, ``"task"`` for a worker
+            that knows their task, ``"turn"`` for a worker to run them apart from others, because they may kill it, and
+            ``"worker"`` for any. None (the default) is no filter.
         limit
             The most jobs to return; None (the default) for all.
         after_id
@@ -75,13 +81,14 @@ class SyncJobLists(SyncStatementRunner):
         Raises
         ------
         InvalidOption
-            If the status does not exist, ``limit`` or ``after_id`` is not an integer of zero or more, or a filter has
+            If the status or what jobs wait for does not exist, ``limit`` or ``after_id`` is not an integer of zero or more, or a filter has
             the wrong type.
         """
         for argument, value in (("id", id), ("worker_id", worker_id)):
             if value is not None:
                 check_id(argument, value)
         check_filters(queue=queue, task=task, lock=lock, queueing_lock=queueing_lock)
+        check_waits_for(waits_for)
         check_count("after_id", after_id)
         if limit is not None:
             check_count("limit", limit)
@@ -95,6 +102,7 @@ class SyncJobLists(SyncStatementRunner):
                 "lock": lock,
                 "queueing_lock": queueing_lock,
                 "worker_id": worker_id,
+                "waits_for": waits_for,
                 "after_id": after_id,
                 "limit": limit,
             },
@@ -110,6 +118,7 @@ class SyncJobLists(SyncStatementRunner):
         lock: str | None = None,
         *,
         live_only: bool = False,
+        waits_for: str | None = None,
     ) -> list[JobCounts]:
         """Return the queues that have jobs, with the number of jobs of each status.
 
@@ -119,13 +128,15 @@ class SyncJobLists(SyncStatementRunner):
             Count only jobs with this value; None (the default) is no filter.
         live_only
             Count only waiting and running jobs. That is always fast; otherwise the whole history is read.
+        waits_for
+            Count only jobs that wait for this, as in `list_jobs`. That is always fast, too.
 
         Raises
         ------
         InvalidOption
-            If the status does not exist, or another value has the wrong type.
+            If the status or what jobs wait for does not exist, or another value has the wrong type.
         """
-        return self._count("list_queues", queue, task, status, lock, live_only)
+        return self._count("list_queues", queue, task, status, lock, live_only, waits_for)
 
     def list_tasks(
         self,
@@ -135,12 +146,13 @@ class SyncJobLists(SyncStatementRunner):
         lock: str | None = None,
         *,
         live_only: bool = False,
+        waits_for: str | None = None,
     ) -> list[JobCounts]:
         """Return the tasks that have jobs, with the number of jobs of each status.
 
         Takes the same parameters as `list_queues`.
         """
-        return self._count("list_tasks", queue, task, status, lock, live_only)
+        return self._count("list_tasks", queue, task, status, lock, live_only, waits_for)
 
     def list_locks(
         self,
@@ -150,12 +162,13 @@ class SyncJobLists(SyncStatementRunner):
         lock: str | None = None,
         *,
         live_only: bool = False,
+        waits_for: str | None = None,
     ) -> list[JobCounts]:
         """Return the locks that have jobs, with the number of jobs of each status.
 
         Takes the same parameters as `list_queues`.
         """
-        return self._count("list_locks", queue, task, status, lock, live_only)
+        return self._count("list_locks", queue, task, status, lock, live_only, waits_for)
 
     def _count(
         self,
@@ -165,10 +178,19 @@ class SyncJobLists(SyncStatementRunner):
         status: str | None,
         lock: str | None,
         live_only: bool,
+        waits_for: str | None,
     ) -> list[JobCounts]:
         check_filters(queue=queue, task=task, lock=lock)
         check_flag("live_only", live_only)
-        parameters = {"queue": queue, "task": task, "status": _status(status), "lock": lock, "live_only": live_only}
+        check_waits_for(waits_for)
+        parameters = {
+            "queue": queue,
+            "task": task,
+            "status": _status(status),
+            "lock": lock,
+            "live_only": live_only or waits_for is not None,
+            "waits_for": waits_for,
+        }
         return [JobCounts(row) for row in self.run(statement, parameters)]
 
     def get_stalled_jobs(

@@ -7,6 +7,7 @@ import logging
 
 from adjourn._domain.checks import check_filter, check_flags, check_hours
 from adjourn._domain.upkeep import named_sessions
+from adjourn._domain.wording import counted
 from adjourn._sync.managers.partitions import blockers
 from adjourn._sync.managers.statements import SyncStatementRunner
 from adjourn.types import Parameters, Row
@@ -84,7 +85,8 @@ class SyncRetention(SyncStatementRunner):
             after_id = batch["last_id"]
         self._clear_results()
         extra = {"action": "deleted_old_jobs", "deleted": deleted, "dropped": dropped, "busy": busy}
-        logger.info("Deleted %d old jobs, %d weeks of them whole%s", deleted, len(dropped), in_use, extra=extra)
+        weeks = counted(len(dropped), "whole week")
+        logger.info("Deleted %s, %s of them%s", counted(deleted, "old job"), weeks, in_use, extra=extra)
         return deleted
 
     def _clear_results(self) -> None:

@@ -1,6 +1,6 @@
 """adjourn as a Django application: ``INSTALLED_APPS = [..., "adjourn.contrib.django"]``.
 
-``app`` is an `adjourn.App` on Django's own database connection: declare tasks with ``@app.task``, and defer them like
+``app`` is an `App` on Django's own database connection: declare tasks with ``@app.task``, and defer them like
 anything else that you store. A job that is deferred in a transaction is committed and rolled back with it. Nothing has to
 be opened or closed.
 

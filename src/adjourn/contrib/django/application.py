@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Generic, Self, TypeVar, Unpack, overload
+from typing import Any, Self, Unpack
 
 from adjourn import sql
 from adjourn._domain.jobs import Job
@@ -23,16 +23,14 @@ from adjourn.worker.options import checked_options
 
 __all__ = ["DjangoApp", "SiteApp"]
 
-T = TypeVar("T")
-
 CLEAN_UP = (clean_up, clean_up_async)
 """What a worker does around each job."""
 
 
 class DjangoApp(App):
-    """An `adjourn.App` whose workers close Django's connections around each job, as Django does around each request.
+    """An `App` whose workers close Django's connections around each job, as Django does around each request.
 
-    The app of the project is `adjourn.contrib.django.app`. This class is for others, such as those of a test.
+    The app of the project is ``adjourn.contrib.django.app``. This class is for others, such as those of a test.
 
     Parameters
     ----------
@@ -40,7 +38,7 @@ class DjangoApp(App):
         The connector. With a `DjangoConnector`, a worker uses a connector of its own for the queue, and the jobs
         themselves go on to defer through Django's connection.
     import_paths, worker_defaults, periodic_defaults
-        As for `adjourn.App`.
+        As for `App`.
     schema
         The database schema that holds adjourn's tables. Default: with a `DjangoConnector` ``ADJOURN_SCHEMA``, read at
         each call; else ``adjourn``.
@@ -77,7 +75,7 @@ class DjangoApp(App):
         return super()._manager_of(connector, schema)
 
     def with_connector(self, connector: BaseConnector) -> Self:
-        """Return another app with the same tasks on another connector. See `adjourn.App.with_connector`.
+        """Return another app with the same tasks on another connector. See `App.with_connector`.
 
         On a connector that `DjangoConnector.get_worker_connector` returned, it is an app for a worker: the jobs that it runs
         see this app, and so go on to defer through Django's connection.
@@ -98,7 +96,7 @@ class DjangoApp(App):
         additional_context: Mapping[str, Any] | None = None,
         abort_reason: Callable[[], AbortReason | None] | None = None,
     ) -> JobContext:
-        """Return the context that a task gets for one run of a job. See `adjourn.App.make_context`."""
+        """Return the context that a task gets for one run of a job. See `App.make_context`."""
         make = super().make_context if self._defers_through is None else self._defers_through.make_context
         return make(
             job,
@@ -110,7 +108,7 @@ class DjangoApp(App):
         )
 
     async def run_worker_async(self, **options: Unpack[WorkerOptions]) -> None:
-        """Run a worker until it is stopped. See `adjourn.App.run_worker_async`.
+        """Run a worker until it is stopped. See `App.run_worker_async`.
 
         On a `DjangoConnector`, the worker has connections of its own beside Django's.
         """
@@ -137,7 +135,7 @@ class DjangoApp(App):
         return {**checked, "task_middleware": [*CLEAN_UP, *given]}
 
 
-class FromSettings(Generic[T]):
+class FromSettings:
     """An attribute of an app that is read from the settings, unless the program has set it.
 
     Parameters
@@ -146,24 +144,18 @@ class FromSettings(Generic[T]):
         Returns the value that the settings have at this moment.
     """
 
-    def __init__(self, read: Callable[[Any], T]) -> None:
+    def __init__(self, read: Callable[[Any], Any]) -> None:
         self._read = read
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
-    @overload
-    def __get__(self, app: None, owner: type) -> Self: ...
-
-    @overload
-    def __get__(self, app: Any, owner: type) -> T: ...
-
-    def __get__(self, app: Any, owner: type) -> Self | T:
+    def __get__(self, app: Any, owner: type) -> Any:
         if app is None:
             return self
         return vars(app)[self._name] if self._name in vars(app) else self._read(app)
 
-    def __set__(self, app: Any, value: T) -> None:
+    def __set__(self, app: Any, value: Any) -> None:
         vars(app)[self._name] = value
 
 
@@ -176,11 +168,9 @@ class SiteApp(DjangoApp):
         The connector.
     """
 
-    import_paths = FromSettings[tuple[str, ...]](lambda app: tuple(settings.IMPORT_PATHS))
-    worker_defaults = FromSettings[WorkerOptions](lambda app: app._settings_for_workers())
-    periodic_defaults = FromSettings[PeriodicDefaults](
-        lambda app: checked_periodic_defaults(settings.PERIODIC_DEFAULTS)
-    )
+    import_paths: Any = FromSettings(lambda app: tuple(settings.IMPORT_PATHS))
+    worker_defaults: Any = FromSettings(lambda app: app._settings_for_workers())
+    periodic_defaults: Any = FromSettings(lambda app: checked_periodic_defaults(settings.PERIODIC_DEFAULTS))
 
     def __init__(self, *, connector: BaseConnector) -> None:
         super().__init__(connector=connector)

@@ -56,6 +56,7 @@ class Worker(Guarded):
     expires_at: models.DateTimeField[datetime.datetime, datetime.datetime] = models.DateTimeField(
         _("counts as alive until")
     )
+    jobs: Any
     dead: models.BooleanField[bool, bool] = models.BooleanField(_("dead"), default=False)
 
     class Meta(Guarded.Meta):
@@ -131,6 +132,7 @@ class Job(Guarded):
     result_expires_at: models.DateTimeField[datetime.datetime | None, datetime.datetime | None] = models.DateTimeField(
         _("result lapses at"), null=True
     )
+    events: Any
     worker_id: int | None
     worker: models.ForeignKey[Worker | None, Worker | None] = models.ForeignKey(
         Worker,
@@ -150,7 +152,9 @@ class Job(Guarded):
         verbose_name_plural = _("jobs")
 
     def __str__(self) -> str:
-        return self.job.call_string
+        if "args" in self.get_deferred_fields():  # a list that does not show them
+            return f"{self.task_name}[{self.pk}]"
+        return jobs.Job(id=self.pk, queue=self.queue_name, task_name=self.task_name, task_kwargs=self.args).call_string
 
     @property
     def job(self) -> jobs.Job:

@@ -30,7 +30,7 @@ class Settings:
     DATABASE_ALIAS
         The database of the queue, by its name in ``DATABASES``.
     WORKER_DEFAULTS, PERIODIC_DEFAULTS
-        What `adjourn.App` takes as ``worker_defaults`` and ``periodic_defaults``.
+        What `App` takes as ``worker_defaults`` and ``periodic_defaults``.
     ON_APP_READY
         The path of a function that is called with the app when Django is ready, such as ``"shop.queue.on_app_ready"``.
     READONLY_MODELS

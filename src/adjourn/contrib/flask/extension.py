@@ -12,12 +12,13 @@ import attrs
 import click
 from flask import Flask, current_app, has_app_context
 
+import adjourn
 from adjourn.app import App
 from adjourn.connectors.base import BaseConnector
 from adjourn.connectors.memory import InMemoryConnector
 from adjourn.contrib._transaction import Transaction
 from adjourn.contrib.flask.opening import Nowhere, OpensItself
-from adjourn.contrib.flask.settings import PREFIX, Settings
+from adjourn.contrib.flask.settings import PREFIX, Settings, use
 from adjourn.exceptions import InvalidOption, UnboundTaskError
 from adjourn.manager import JobManager
 
@@ -77,7 +78,7 @@ class Adjourn:
         self._defaults = defaults
         self._flasks: weakref.WeakSet[Flask] = weakref.WeakSet()
         self._running: Callable[[], Flask | None] = lambda: None
-        self._declaring: App = adjourn_app or _Declaring(self._bound_app)
+        self._declaring: App = adjourn_app or AppForFlask(self._bound_app)
         self.task = self._declaring.task
         self.periodic = self._declaring.periodic
         if app is not None:
@@ -114,7 +115,8 @@ class Adjourn:
 
         It reads the settings ``ADJOURN_DSN`` (or ``SQLALCHEMY_DATABASE_URI``), ``ADJOURN_POOL_MIN_SIZE``,
         ``ADJOURN_POOL_MAX_SIZE``, ``ADJOURN_POOL_TIMEOUT``, ``ADJOURN_SCHEMA``, ``ADJOURN_IMPORT_PATHS``,
-        ``ADJOURN_WORKER_DEFAULTS``, ``ADJOURN_PERIODIC_DEFAULTS`` and ``ADJOURN_TESTING``, and adds the commands
+        ``ADJOURN_WORKER_DEFAULTS``, ``ADJOURN_PERIODIC_DEFAULTS``, ``ADJOURN_STORE_RESULTS``, ``ADJOURN_RESULT_TTL`` and
+        ``ADJOURN_TESTING``, and adds the commands
         ``flask adjourn``. Binding the same application once more does nothing.
 
         Parameters
@@ -156,7 +158,7 @@ class Adjourn:
                 "`adjourn_app`. In tests use `adjourn_app.replace_connector(...)`."
             )
         if not self._flasks and not isinstance(app.connector, OpensItself | InMemoryConnector):
-            _use(app, OpensItself(app.connector))
+            use(app, OpensItself(app.connector), app.job_manager.schema)
             _push_context(app, self._flask_of_jobs)
         return app
 
@@ -192,14 +194,14 @@ class Adjourn:
         return cast("App", bound.app)
 
 
-class _Declaring(App):
+class AppForFlask(App):
     """Declares tasks, which defer through the app of the current Flask application."""
 
     def __init__(self, bound: Callable[[], App | None]) -> None:
         super().__init__(connector=Nowhere())
         self._manager: Any = _CurrentManager(bound, self.job_manager)
 
-    def with_connector(self, connector: BaseConnector) -> _Declaring:
+    def with_connector(self, connector: BaseConnector) -> AppForFlask:
         """Return an app with the same tasks, which defers through a connector of its own."""
         other = super().with_connector(connector)
         other._manager = None
@@ -227,13 +229,6 @@ def _weakly(flask: Flask) -> Callable[[], Flask]:
     return cast("Callable[[], Flask]", weakref.ref(flask))
 
 
-def _use(app: App, connector: BaseConnector) -> None:
-    app.connector = connector
-    manager = JobManager(connector, app.job_manager.schema)
-    manager.events = app.events
-    app.job_manager = manager
-
-
 def _push_context(app: App, flask: Callable[[], Flask]) -> None:
     """Have a worker run each job of an app in the context of a Flask application."""
 
@@ -254,6 +249,7 @@ class _Commands(click.Group):
 
     def __init__(self, app: Callable[[], App]) -> None:
         super().__init__(NAME, help="Run adjourn's jobs, and look after them.")
+        click.version_option(adjourn.__version__, "-V", "--version", prog_name="adjourn")(self)
         self._app = app
 
     @functools.cached_property

@@ -13,13 +13,14 @@ from adjourn.app import App
 from adjourn.connectors.base import BaseConnector
 from adjourn.connectors.memory import InMemoryConnector
 from adjourn.connectors.psycopg import PsycopgConnector
-from adjourn.connectors.psycopg2 import AsyncPsycopg2Connector
 from adjourn.contrib.flask.opening import OpensItself
 from adjourn.exceptions import InvalidOption, UnknownOption
 
 PREFIX = "ADJOURN_"
 DEFAULT_MAX_SIZE = 10
 """How many connections a connector's pool has at most, unless it is told."""
+_OF_APPS = ("import_paths", "worker_defaults", "periodic_defaults", "schema", "store_results", "result_ttl")
+"""The settings that are options of `App`."""
 _FLASK_SQLALCHEMYS = "SQLALCHEMY_DATABASE_URI"
 
 
@@ -33,7 +34,7 @@ class Settings:
         The address of the database. It may name a driver, as those of SQLAlchemy do: psycopg or psycopg2.
     pool_min_size, pool_max_size, pool_timeout
         The pool of each process: the numbers of its connections, and the seconds that a call waits for one.
-    schema, import_paths, worker_defaults, periodic_defaults
+    schema, import_paths, worker_defaults, periodic_defaults, store_results, result_ttl
         As `App` takes them.
     testing
         Whether jobs are kept in memory.
@@ -47,6 +48,8 @@ class Settings:
     import_paths: Any = None
     worker_defaults: Any = None
     periodic_defaults: Any = None
+    store_results: Any = None
+    result_ttl: Any = None
     testing: bool = False
 
     @classmethod
@@ -94,15 +97,13 @@ class Settings:
 
     def app_with_tasks_of(self, app: App) -> App:
         """Return an app with these settings and the tasks of another one."""
-        names = ("import_paths", "worker_defaults", "periodic_defaults", "schema")
-        options: dict[str, Any] = {name: value for name in names if (value := getattr(self, name)) is not None}
-        checked = App(connector=self._connector(), **options)
+        options: dict[str, Any] = {name: value for name in _OF_APPS if (value := getattr(self, name)) is not None}
+        checked = _Checked(connector=self._connector(), **options)
         found = app.with_connector(checked.connector)
-        found.import_paths = checked.import_paths
-        found.worker_defaults = checked.worker_defaults
-        found.periodic_defaults = checked.periodic_defaults
-        found.job_manager = checked.job_manager
-        found.job_manager.events = found.events
+        for name in _OF_APPS:
+            if name != "schema":
+                setattr(found, name, getattr(checked, name))
+        use(found, checked.connector, checked.job_manager.schema)
         return found
 
     def _connector(self) -> BaseConnector:
@@ -114,8 +115,26 @@ class Settings:
         options: dict[str, Any] = {
             name: value for name, value in zip((*names, "timeout"), values, strict=True) if value is not None
         }
-        kind = AsyncPsycopg2Connector if driver == "psycopg2" else PsycopgConnector
-        return OpensItself(kind(dsn, **options))
+        if driver != "psycopg2":
+            return OpensItself(PsycopgConnector(dsn, **options))
+        # Most programs do not have psycopg2.
+        from adjourn.connectors.psycopg2 import AsyncPsycopg2Connector
+
+        return OpensItself(AsyncPsycopg2Connector(dsn, **options))
+
+
+class _Checked(App):
+    """Checks the options of an app. It is thrown away, so it need not tell where it was made."""
+
+    def _warn_in_main(self) -> None:
+        pass
+
+
+def use(app: App, connector: BaseConnector, schema: str) -> None:
+    """Have an app work with another connector and schema from now on."""
+    app.connector = connector
+    app.job_manager = app._manager_of(connector, schema)
+    app.job_manager.events = app.events
 
 
 def _unknown(name: str, known: list[str]) -> UnknownOption:

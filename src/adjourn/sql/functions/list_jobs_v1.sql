@@ -3,7 +3,7 @@
 -- The settings make plans that read by the indexes on ids, even if they are made and kept while a table is empty.
 create function @schema.adjourn_list_jobs_v1(
     p_id bigint, p_queue text, p_task_name text, p_status text, p_lock text, p_queueing_lock text, p_worker_id bigint,
-    p_after_id bigint, p_limit bigint
+    p_waits_for text, p_after_id bigint, p_limit bigint
 ) returns table (
     id bigint, queue text, task_name text, priority integer, lock text, queueing_lock text, args text, scheduled_at timestamptz,
     attempts integer, claim integer, worker_id bigint, abort_requested boolean, enqueued_at timestamptz, started_at timestamptz,
@@ -13,7 +13,7 @@ language plpgsql stable
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_sort = off set jit = off as $$
 #variable_conflict use_column
 declare
-    v_is_live boolean := p_status in ('todo', 'doing');
+    v_is_live boolean := case when p_waits_for is null then p_status in ('todo', 'doing') else true end;
 begin
     -- A query for one id needs an upper bound too, or it would read everything after that id.
     return query
@@ -29,5 +29,6 @@ begin
       and (p_lock is null or j.lock = p_lock)
       and (p_queueing_lock is null or j.queueing_lock = p_queueing_lock)
       and (p_worker_id is null or j.worker_id = p_worker_id)
+      and (p_waits_for is null or j.waits_for = p_waits_for)
     order by j.id limit p_limit;
 end $$;

@@ -118,7 +118,7 @@ select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, 
        enqueued_at, started_at, errors, case when worker_id is null then 'todo' else 'doing' end as status, null::timestamptz as finished_at,
        null::jsonb as result, null::timestamptz as result_expires_at, true as is_live,
        case when worker_id is not null then null when hold = @scheduled and attempts > 0 then 'retry' when hold = @scheduled then 'time'
-            when hold in (@behind, @unplaced) then 'lock' when hold = @apart then 'turn' when hold = @unknown then 'task' else 'worker'
+            when hold in (@behind, @unplaced, @held) then 'lock' when hold = @apart then 'turn' when hold = @unknown then 'task' else 'worker'
        end as waits_for
 from @schema.adjourn_jobs
 union all

@@ -8,5 +8,6 @@ where (not %(live_only)s::boolean or is_live)
   and (%(task)s::text is null or task_name = %(task)s)
   and (%(status)s::text is null or status = %(status)s)
   and (%(lock)s::text is null or lock = %(lock)s)
+  and (%(waits_for)s::text is null or waits_for = %(waits_for)s)
 group by queue
 order by queue

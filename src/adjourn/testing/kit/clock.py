@@ -8,7 +8,7 @@ from typing import Any
 
 from adjourn._async.managers.drain import AsyncDrains
 from adjourn._async.managers.ticks import AsyncTicks
-from adjourn._domain.checks import check_aware
+from adjourn._domain.checks import check_aware, delay_seconds
 from adjourn._domain.jobs import Job
 from adjourn._domain.ticks import Tick
 from adjourn._memory.store import MemoryStore
@@ -120,10 +120,7 @@ async def periodic_async(
 
 def _seconds(app: App, delta: Mapping[str, float]) -> float:
     check_app(app)
-    try:
-        seconds = datetime.timedelta(**delta).total_seconds()
-    except (TypeError, OverflowError) as error:
-        raise InvalidOption(f"travel: {error}. Pass keywords of datetime.timedelta, such as hours=1.") from error
+    seconds = delay_seconds("travel", delta)
     if seconds < 0:
         raise InvalidOption(f"travel: {delta!r} is negative, and time does not go back.")
     return seconds

@@ -14,7 +14,7 @@ from adjourn._sync.managers.drain import SyncDrains
 from adjourn.app import App
 from adjourn.testing.kit.clock import clock_of
 from adjourn.testing.kit.loops import Loop, refuse_cancelled, refuse_on_loop
-from adjourn.testing.kit.places import awaited_place, blocking_place
+from adjourn.testing.kit.places import awaited_place, blocking_place, connection_of
 from adjourn.testing.kit.runs import OUTCOMES, Run
 from adjourn.testing.kit.savepoints import check_transaction, savepoint, savepoint_async
 from adjourn.worker.options import check_app
@@ -90,11 +90,12 @@ def drain(
     check_transaction(connection)
     app.perform_import_paths()
     with blocking_place(app, connection), Loop("drain") as loop:
+        joined = connection_of(app.connector)
 
         def run_job(job: Job) -> Ran:
             run = Run(app, job)
             try:
-                with savepoint(connection):
+                with savepoint(joined):
                     result = run.call(loop)
             except OUTCOMES as error:
                 return run.raised(error)
@@ -123,11 +124,12 @@ async def drain_async(
     check_transaction(connection)
     app.perform_import_paths()
     with awaited_place(app, connection):
+        joined = connection_of(app.connector)
 
         async def run_job_async(job: Job) -> Ran:
             run = Run(app, job)
             try:
-                async with savepoint_async(connection):
+                async with savepoint_async(joined):
                     result = await run.call_async()
             except OUTCOMES as error:
                 refuse_cancelled(error)

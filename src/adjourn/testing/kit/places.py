@@ -32,7 +32,7 @@ class Place(BaseConnector):
 
     def __init__(self, connector: BaseConnector, connection: Any) -> None:
         self._inner = connector
-        self._connection = connection
+        self.connection: Any = connection
         self.is_shared: bool = connector.is_shared
         self.json_dumps: JSONDumps = connector.json_dumps
         self.json_loads: JSONLoads = connector.json_loads
@@ -77,7 +77,7 @@ class BlockingPlace(Place):
         self, statement: Statement, parameters: Parameters | None = None, *, connection: Any = None
     ) -> list[Row]:
         """Execute one statement."""
-        given = self._connection if connection is None else connection
+        given = self.connection if connection is None else connection
         return self._inner.get_sync_connector().execute(statement, parameters, connection=given)
 
     async def execute_async(
@@ -116,7 +116,7 @@ class AwaitedPlace(Place):
         self, statement: Statement, parameters: Parameters | None = None, *, connection: Any = None
     ) -> list[Row]:
         """Execute one statement."""
-        given = self._connection if connection is None else connection
+        given = self.connection if connection is None else connection
         return await self._inner.execute_async(statement, parameters, connection=given)
 
 
@@ -138,6 +138,11 @@ def awaited_place(app: App, connection: Any) -> Iterator[None]:
         return
     with app.swapped_connector(AwaitedPlace(app.connector, connection)):
         yield
+
+
+def connection_of(connector: BaseConnector) -> Any:
+    """Return the connection that a connector has for all calls of this thread: the caller's, or Django's; or None."""
+    return getattr(connector, "connection", None)
 
 
 def _serves_itself(connector: BaseConnector, connection: Any) -> bool:

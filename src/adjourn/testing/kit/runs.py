@@ -41,13 +41,7 @@ class Run:
     """
 
     def __init__(self, app: App, job: Job) -> None:
-        task = app.tasks.get(job.task_name)
-        if task is None:
-            raise exceptions.TaskNotFound(
-                f"The app has no task named {job.task_name!r}, so job {job.id} cannot run. Import the module that declares "
-                "it, or name it in the app's import_paths."
-            )
-        self.task = task
+        self.task = task = app.task_of(job)
         self.job = job
         self._app = app
         self._worker = Worker(app, **app.worker_defaults)

@@ -13,7 +13,6 @@ import attrs
 
 from adjourn._domain.jobs import Job
 from adjourn._domain.protocols import TaskLike
-from adjourn._domain.results import ResultRule
 from adjourn._domain.runs import AbortReason
 from adjourn.worker.lease import Lease
 
@@ -74,8 +73,6 @@ class Run:
     """The event loop's task that runs it or its middleware."""
     awaitable: concurrent.futures.Future[Any] | None = None
     """The future that a thread waits for, if the body returned an awaitable."""
-    result_rule: ResultRule | None = None
-    """Whether what it returns is stored; None if it has not begun."""
     timeout: float | None = None
     timer: asyncio.TimerHandle | None = None
     abort_reason: AbortReason | None = None

@@ -1,0 +1,154 @@
+"""The filters of the list of jobs. None reads the history to find out what it can offer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from adjourn.contrib.django.models import Job
+from adjourn.contrib.django.procrastinate_app import app
+
+__all__ = [
+    "LockFilter",
+    "PeriodicFilter",
+    "QueueFilter",
+    "StatusFilter",
+    "TaskFilter",
+    "WaitsForFilter",
+    "WorkerFilter",
+]
+
+NEWEST = 1_000
+"""Of so many live jobs the filters offer the queues and tasks, besides those that the program knows."""
+
+Rows = QuerySet[Any]
+Choices = list[tuple[str, Any]]
+
+
+class ColumnFilter(admin.SimpleListFilter):
+    """Jobs with a value in a column."""
+
+    parameter_name: str
+    column: str
+
+    def queryset(self, request: HttpRequest, queryset: Rows) -> Rows:
+        """Return the jobs that have the chosen value."""
+        value = self.value()
+        if value is None:
+            return queryset
+        return queryset.none() if "\0" in value else queryset.filter(**{self.column: value})
+
+
+class StatusFilter(ColumnFilter):
+    """By status."""
+
+    title, parameter_name, column = _("status"), "status", "status"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Choices:
+        """Return every status."""
+        return list(Job.Status.choices)
+
+
+class WaitsForFilter(ColumnFilter):
+    """By what keeps a waiting job."""
+
+    title, parameter_name, column = _("waiting for"), "waits_for", "waits_for"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Choices:
+        """Return everything that a job can wait for."""
+        return list(Job.WaitsFor.choices)
+
+
+class NameFilter(ColumnFilter):
+    """By a name of which there may be many."""
+
+    def names(self) -> Iterable[str]:
+        """Return the names that this program knows."""
+        raise NotImplementedError
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Choices:
+        """Return the names that this program knows, and those of live jobs."""
+        found = {*self.names(), *(row[self.column] for row in _live_rows(request))}
+        if chosen := request.GET.get(self.parameter_name):
+            found.add(chosen)
+        return [(name, name) for name in sorted(found)]
+
+
+class QueueFilter(NameFilter):
+    """By queue."""
+
+    title, parameter_name, column = _("queue"), "queue", "queue_name"
+
+    def names(self) -> Iterable[str]:
+        """Return the queues of the program's tasks."""
+        return (task.queue for task in app.tasks.values())
+
+
+class TaskFilter(NameFilter):
+    """By task."""
+
+    title, parameter_name, column = _("task"), "task", "task_name"
+
+    def names(self) -> Iterable[str]:
+        """Return the program's tasks."""
+        return (task.name for task in app.tasks.values())
+
+
+class PeriodicFilter(admin.SimpleListFilter):
+    """Jobs of periodic tasks, or the others."""
+
+    title, parameter_name = _("periodic"), "periodic"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Choices:
+        """Return yes and no."""
+        return [("yes", _("Yes")), ("no", _("No"))]
+
+    def queryset(self, request: HttpRequest, queryset: Rows) -> Rows:
+        """Return the jobs of the tasks that this program knows as periodic, or the others."""
+        if self.value() not in ("yes", "no"):
+            return queryset
+        names = {task_name for task_name, _id in app.periodic_registry.periodic_tasks}
+        return queryset.filter(task_name__in=names) if self.value() == "yes" else queryset.exclude(task_name__in=names)
+
+
+class LinkedFilter(ColumnFilter):
+    """A filter that links lead to: it offers only what was chosen."""
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Choices:
+        """Return the chosen value."""
+        chosen = request.GET.get(self.parameter_name)
+        return [] if chosen is None else [(chosen, chosen)]
+
+
+class LockFilter(LinkedFilter):
+    """By lock."""
+
+    title, parameter_name, column = _("lock"), "lock", "lock"
+
+
+class WorkerFilter(LinkedFilter):
+    """By worker."""
+
+    title, parameter_name, column = _("worker"), "worker", "worker_id"
+
+    def queryset(self, request: HttpRequest, queryset: Rows) -> Rows:
+        """Return the jobs of a worker, whose id is a number."""
+        value = self.value()
+        if value is not None and not (value.isascii() and value.isdecimal() and len(value) < 19):
+            return queryset.none()
+        return super().queryset(request, queryset)
+
+
+def _live_rows(request: HttpRequest) -> list[dict[str, str]]:
+    """Return queues and tasks of live jobs, asked for once a page."""
+    known: Any = request
+    if not hasattr(known, "_adjourn_live_rows"):
+        live = Job.objects.filter(status__in=[Job.Status.TODO, Job.Status.DOING]).order_by("-pk")
+        known._adjourn_live_rows = list(live.values("queue_name", "task_name")[:NEWEST])
+    found: list[dict[str, str]] = known._adjourn_live_rows
+    return found

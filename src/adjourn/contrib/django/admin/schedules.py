@@ -1,0 +1,116 @@
+"""The pages of schedules."""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+from typing import Any, ClassVar
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy
+
+from adjourn._domain.cron import Cron
+from adjourn.contrib.django.admin import shown
+from adjourn.contrib.django.admin.actions import Asked, asks_first
+from adjourn.contrib.django.admin.readonly import ReadOnlyAdmin
+from adjourn.contrib.django.models import Schedule
+from adjourn.contrib.django.procrastinate_app import app
+from adjourn.exceptions import AdjournException, AlreadyEnqueued
+
+__all__ = ["ScheduleAdmin"]
+
+DEFER_NOW = Asked(
+    question=ngettext_lazy(
+        "Defer the task of %(number)s schedule now?", "Defer the tasks of %(number)s schedules now?", "number"
+    ),
+    help=gettext_lazy("One job of each is deferred, besides those that are deferred when they are due."),
+    button=gettext_lazy("Defer now"),
+)
+
+
+@admin.register(Schedule)
+class ScheduleAdmin(ReadOnlyAdmin):
+    """Lists the schedules of periodic tasks that have been due at least once."""
+
+    actions = ("defer_now",)
+    fields = (
+        *("task_name", "periodic_id", "cron", "timezone", "shown_next"),
+        *("last_tick", "shown_last_job", "seen_at"),
+    )
+    list_display = (
+        *("shown_task", "periodic_id", "cron", "timezone", "shown_next"),
+        *("shown_last", "shown_last_job", "shown_seen"),
+    )
+    ordering: ClassVar[Any] = ("task_name", "periodic_id")
+    readonly_fields = fields
+
+    @admin.display(description=gettext_lazy("task"))
+    def shown_task(self, schedule: Any) -> str:
+        """Return the task's name."""
+        return str(schedule.task_name)
+
+    @admin.display(description=gettext_lazy("next tick"))
+    def shown_next(self, schedule: Any) -> SafeString | str:
+        """Return when the task is due next, if this program can read the schedule."""
+        try:
+            tick = Cron(schedule.cron, schedule.timezone).next(datetime.datetime.now(datetime.UTC))
+        except ValueError:
+            return shown.NOTHING
+        return shown.ago(tick if timezone.is_aware(timezone.now()) else timezone.make_naive(tick))
+
+    @admin.display(description=gettext_lazy("last tick"))
+    def shown_last(self, schedule: Any) -> SafeString:
+        """Return how long ago it was due."""
+        return shown.ago(schedule.last_tick)
+
+    @admin.display(description=gettext_lazy("last job"))
+    def shown_last_job(self, schedule: Any) -> SafeString | str:
+        """Return the job of the last tick."""
+        if schedule.last_job_id is None:
+            return shown.NOTHING
+        return shown.link("job_change", schedule.last_job_id, schedule.last_job_id)
+
+    @admin.display(description=gettext_lazy("last used by a worker"))
+    def shown_seen(self, schedule: Any) -> SafeString:
+        """Return how long ago a worker had this schedule."""
+        return shown.ago(schedule.seen_at)
+
+    @admin.action(permissions=["control"], description=gettext_lazy("Defer now"))
+    def defer_now(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        """Defer a job of each schedule, as if it were due."""
+        if (page := asks_first(self, request, queryset, DEFER_NOW)) is not None:
+            return page
+        done, left = 0, Counter[str]()
+        for schedule in queryset:
+            if (reason := _defer(schedule)) is None:
+                done += 1
+            else:
+                left[reason] += 1
+        if done:
+            text = ngettext("%(number)d job was deferred.", "%(number)d jobs were deferred.", done)
+            self.message_user(request, text % {"number": done}, messages.SUCCESS)
+        for reason, number in left.items():
+            text = ngettext("%(number)d was not: %(reason)s", "%(number)d were not: %(reason)s", number)
+            self.message_user(request, text % {"number": number, "reason": reason}, messages.WARNING)
+        return None
+
+
+def _defer(schedule: Any) -> str | None:
+    """Defer a job of a schedule; return why not, or None."""
+    periodic = app.periodic_registry.periodic_tasks.get((schedule.task_name, schedule.periodic_id))
+    if periodic is None:
+        return _("this program has no such schedule.")
+    job = periodic.task.make_job(**periodic.configure_kwargs)
+    timestamp = int(datetime.datetime.now(datetime.UTC).timestamp())
+    try:
+        app.job_manager.defer_job(job.evolve(task_kwargs={**job.task_kwargs, "timestamp": timestamp}))
+    except AlreadyEnqueued:
+        return _("a job with its queueing lock waits already.")
+    except AdjournException as error:
+        return str(error)
+    return None

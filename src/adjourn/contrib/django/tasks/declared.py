@@ -1,0 +1,114 @@
+"""Tasks of the framework: how one declares options that only adjourn has, and how a worker finds one by its path."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from adjourn.contrib.django.tasks.compat import AnyTask, InvalidTask, Task
+from adjourn.exceptions import TaskNotFound
+from adjourn.retry import RetryValue
+
+__all__ = ["PREFIX", "AdjournTask", "changed", "is_findable", "located"]
+
+PREFIX = "django"
+"""The names of jobs begin with this and a colon, before the path of the task."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdjournTask(Task):  # type: ignore[type-arg] # that of Django 6.0 takes none
+    """A task of the framework with options of adjourn's, which the decorator takes: ``@task(retry=3, timeout=60)``.
+
+    The decorator of Django 6.0 takes none, that of Django 6.1 and that of the backport do.
+
+    Attributes
+    ----------
+    retry
+        What to do when it raises: what ``@app.task(retry=...)`` takes, False for nothing. None (the default) takes what the
+        ``OPTIONS`` of the backend say.
+    timeout
+        Seconds that a run may take; None (the default) takes what the ``OPTIONS`` say.
+    lock
+        Of the jobs with the same lock, only one runs at a time, in the order of their priorities; None (the default) for no
+        lock.
+    queueing_lock
+        Of the jobs with the same queueing lock, only one waits at a time; enqueueing another raises `AlreadyEnqueued`. None
+        (the default) for none.
+    """
+
+    retry: RetryValue | None = None
+    timeout: float | None = None
+    lock: str | None = None
+    queueing_lock: str | None = None
+
+    def using(self, *, lock: str | None = None, queueing_lock: str | None = None, **changes: Any) -> Any:
+        """Return the task with other options.
+
+        Parameters
+        ----------
+        lock, queueing_lock
+            The locks of its jobs; None (the default) leaves those that it has.
+        **changes
+            What every task of the framework takes: ``priority``, ``queue_name``, ``run_after`` and ``backend``.
+        """
+        locks: dict[str, Any] = {"lock": lock, "queueing_lock": queueing_lock}
+        # Not super(): a class with slots is not the one in which the method was defined.
+        return replace(
+            Task.using(self, **changes), **{name: value for name, value in locks.items() if value is not None}
+        )
+
+
+def changed(task: AnyTask, **changes: Any) -> AnyTask:
+    """Return a task with other values, without asking its backend whether they are valid: they were, when it was enqueued.
+
+    Parameters
+    ----------
+    task
+        The task.
+    **changes
+        The values. Those that tasks of its class do not have are left out.
+    """
+    copy: AnyTask = object.__new__(type(task))
+    for each in fields(task):
+        object.__setattr__(copy, each.name, changes.get(each.name, getattr(task, each.name)))
+    return copy
+
+
+def is_findable(task: AnyTask) -> bool:
+    """Return whether a worker will find a task by its path. One of the program's main module it does not."""
+    module = sys.modules.get(task.func.__module__)
+    return task.func.__module__ != "__main__" and isinstance(getattr(module, task.func.__qualname__, None), Task)
+
+
+def located(path: str) -> AnyTask:
+    """Import a task by its path. Nothing is ever called.
+
+    Raises
+    ------
+    TaskNotFound
+        If there is no such module, or it has no such name.
+    InvalidTask
+        If the module cannot be imported, or the name is not that of a task; the message says why.
+    """
+    module_name, _, name = path.rpartition(".")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{module_name}.".startswith(f"{error.name}."):
+            raise TaskNotFound(f"There is no task {path!r} here: {error}.") from error
+        raise _broken(path, error) from error
+    except Exception as error:  # the module is the user's
+        raise _broken(path, error) from error
+    try:
+        found = getattr(module, name)
+    except AttributeError as error:
+        raise TaskNotFound(f"There is no task {path!r} here: {error}.") from error
+    if not isinstance(found, Task):
+        raise InvalidTask(f"{path!r} is not a task, but of type {type(found).__name__}, so it is not called.")
+    return found
+
+
+def _broken(path: str, error: Exception) -> InvalidTask:
+    return InvalidTask(f"The module of the task {path!r} cannot be imported: {type(error).__name__}: {error}.")

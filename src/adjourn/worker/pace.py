@@ -1,0 +1,86 @@
+"""When the exchange looks for jobs: how soon after a round trip the next one is due, and what that one looks at."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable
+
+PROBE_INTERVAL = 0.05
+"""Seconds between checks for jobs that are due or not placed yet, while there is enough to do."""
+SATURATED = 1.0
+"""Seconds after which a worker that always finds enough work need not be notified of more."""
+PLACE_RETRY = 0.2
+"""Seconds after which to place jobs again when another worker was doing so."""
+CONFIRMATIONS = (0.02, 0.1)
+"""Seconds after which to look again, twice, when a transaction that was storing a job may not have seen that this worker
+waits for jobs."""
+SHORTEST_WAIT = 0.001
+
+
+class Pace:
+    """When one worker looks for jobs."""
+
+    def __init__(self) -> None:
+        self._probe_at = 0.0
+        self._place_at: float | None = None
+        self._saturated_since: float | None = None
+        self._confirmations: deque[float] = deque()
+
+    # Probing: the exchange looks also for jobs that are due or not placed yet
+
+    def probe_next(self) -> None:
+        """Have the next exchange probe."""
+        self._probe_at = 0.0
+
+    def is_to_probe(self, now: float) -> bool:
+        """Return whether the exchange that begins now is to probe."""
+        return now >= self._probe_at
+
+    def probed(self, now: float) -> None:
+        """Take note that an exchange probes."""
+        self._probe_at = now + PROBE_INTERVAL
+
+    # Placing
+
+    def may_place(self, now: float) -> bool:
+        """Return whether to place the jobs that have to be placed."""
+        return now >= (self._place_at or 0.0)
+
+    def has_placed(self, placed: bool, now: float) -> None:
+        """Take note of a try to place jobs, and whether it was this worker's turn."""
+        self._place_at = None if placed else now + PLACE_RETRY
+
+    # Claiming
+
+    def is_saturated(self, now: float) -> bool:
+        """Return whether the worker has found enough work for so long that it need not be notified of more."""
+        return self._saturated_since is not None and now - self._saturated_since > SATURATED
+
+    def claimed(self, claimed: int, limit: int, now: float) -> None:
+        """Take note of how many jobs were claimed, of those that the worker asked for."""
+        if claimed < limit:
+            self._saturated_since = None
+        elif self._saturated_since is None:
+            self._saturated_since = now
+
+    def confirm(self) -> None:
+        """Look again soon, twice: a transaction that is storing a job right now may not have seen that this worker waits."""
+        self._confirmations.extend(CONFIRMATIONS)
+
+    # Waiting
+
+    def wait(self, longest: float, deadlines: Iterable[float | None]) -> float:
+        """Return the seconds to wait for a reason to exchange.
+
+        Parameters
+        ----------
+        longest
+            The most seconds.
+        deadlines
+            When something else is to be done, by the monotonic clock; None for what is not.
+        """
+        if self._confirmations:
+            longest = min(longest, self._confirmations.popleft())
+        times = [at for at in (self._place_at, *deadlines) if at is not None]
+        return min(longest, max(min(times) - time.monotonic(), SHORTEST_WAIT)) if times else longest

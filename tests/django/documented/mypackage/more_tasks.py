@@ -1,0 +1,6 @@
+from adjourn.contrib.django import app
+
+
+@app.task(name="imported")
+def imported():
+    pass
