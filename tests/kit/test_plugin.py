@@ -288,6 +288,7 @@ def test_the_plugin_imports_nothing_that_takes_time() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.skipif("ADJOURN_TEST_THOROUGH" not in os.environ, reason="starts nine processes: scripts/test-all runs it")
 def test_workers_of_xdist_share_a_server_and_no_jobs(program: pytest.Pytester, server_dsn: str) -> None:
     program.makepyfile(

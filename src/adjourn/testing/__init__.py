@@ -1,7 +1,7 @@
 """Tools for tests: look at what was deferred, run it, move its time; an app without Postgres; a test suite for connectors.
 
 * `deferred`, `assert_deferred`, `drain` and their kind are for the tests of a program that uses adjourn. With pytest, the
-  plugin `adjourn.testing.plugin` has fixtures for them;
+  plugin ``adjourn.testing.plugin`` has fixtures for them;
 * `InMemoryConnector` replaces a connector to Postgres in such tests;
 * `ConnectorContract` checks a connector that you have written for another driver.
 """

@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -184,20 +184,23 @@ def made_like(other: BaseConnector, dsn: str) -> BaseConnector:
     InvalidOption
         If that kind does not take an address.
     """
-    kind: Callable[..., BaseConnector] = type(other)
+    kind: Any = type(other)
     name = type(other).__name__
     functions: dict[str, Any] = {"json_dumps": other.json_dumps, "json_loads": other.json_loads}
+    made: BaseConnector | None = None
     if name in ("PsycopgConnector", "SyncPsycopgConnector"):
-        return kind(dsn, **POOL, **functions)
-    if name in ("Psycopg2Connector", "AsyncPsycopg2Connector"):
-        return kind(dsn, minconn=1, maxconn=4, **functions)
-    if name in _DIALECTS:
-        return kind(dsn=re.sub(r"^postgres(ql)?(\+\w+)?://", f"postgresql{_DIALECTS[name]}://", dsn), **functions)
-    if name in ("InMemoryConnector", "SyncInMemoryConnector"):
-        return PsycopgConnector(dsn, **POOL, **functions)
+        made = kind(dsn, **POOL, **functions)
+    elif name in ("Psycopg2Connector", "AsyncPsycopg2Connector"):
+        made = kind(dsn, minconn=1, maxconn=4, **functions)
+    elif name in _DIALECTS:
+        made = kind(dsn=re.sub(r"^postgres(ql)?(\+\w+)?://", f"postgresql{_DIALECTS[name]}://", dsn), **functions)
+    elif name in ("InMemoryConnector", "SyncInMemoryConnector"):
+        made = PsycopgConnector(dsn, **POOL, **functions)
+    if made is not None:
+        return made
     raise InvalidOption(
-        f"The app's connector is a {name}, and the tests do not know how to make one for a database of theirs: define a "
-        "fixture `adjourn_connector` that returns an open one."
+        f"The app's connector is a {name}, and the plugin does not know how to make one for the tests' database: give the app "
+        "one to adjourn_dsn yourself, in a fixture `adjourn_app` of your own."
     )
 
 
