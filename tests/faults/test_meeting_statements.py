@@ -323,7 +323,9 @@ def drop_old(actor: Actor) -> None:
 
 
 def look(actor: Actor) -> None:
-    nothing = dict.fromkeys(("id", "queue", "task", "status", "lock", "queueing_lock", "worker_id", "limit"))
+    nothing = dict.fromkeys(
+        ("id", "queue", "task", "status", "lock", "queueing_lock", "worker_id", "waits_for", "limit")
+    )
     actor.run("list_jobs", **nothing, after_id=0)
     for job_id in actor.some_ids():
         actor.run("get_job_status", job_id=job_id)
