@@ -159,8 +159,15 @@ class App(blueprints.Blueprint):
 
     @contextlib.contextmanager
     def swapped_connector(self, connector: BaseConnector, schema: str | None = None) -> Iterator[None]:
-        """Do what `replace_connector` does, also within it, and with another schema if it is named; for adjourn's own
-        testing kit."""
+        """Do what `replace_connector` does, also within it; for adjourn's own testing kit.
+
+        Parameters
+        ----------
+        connector
+            The connector to use within the block.
+        schema
+            The schema to use within the block. Default: None, the app's.
+        """
         former = self.connector, self.job_manager
         try:
             self.connector = connector

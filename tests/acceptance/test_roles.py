@@ -250,3 +250,32 @@ async def test_the_trial_leaves_nothing_behind_in_memory_either() -> None:
             await app.schema_manager.try_out_async("reader")
         assert await app.job_manager.list_jobs_async() == []
         assert await app.job_manager.list_workers_async() == []
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        lambda app: app.schema_manager.get_version(),
+        lambda app: app.schema_manager.check_version(),
+        lambda app: app.schema_manager.try_out(),
+        lambda app: app.check_connection(),
+        lambda app: app.tasks["work"].defer(),
+        lambda app: app.run_worker(wait=False),
+    ],
+    ids=["get_version", "check_version", "try_out", "check_connection", "defer", "run_worker"],
+)
+def test_a_role_without_any_right_on_the_schema_is_told_what_prints_the_grants(
+    address: str, what: Callable[[adjourn.App], Any]
+) -> None:
+    usage = f'usage on schema adjourn from "{ROLES["producer"]}"'
+    with psycopg.connect(as_role(address, "owner"), autocommit=True) as owner:
+        owner.execute(f"revoke {usage}".encode())
+    app = app_of(address, "producer")
+    try:
+        with app.open(), pytest.raises(ConnectorException) as caught:
+            what(app)
+    finally:
+        with psycopg.connect(as_role(address, "owner"), autocommit=True) as owner:
+            owner.execute(f"grant {usage.replace(' from ', ' to ')}".encode())
+    assert str(caught.value).startswith("permission denied for schema adjourn. Have the owner of the tables grant")
+    assert "`adjourn --app=... schema --roles`" in str(caught.value)

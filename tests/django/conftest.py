@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from asgiref.sync import SyncToAsync
 from django.core.management import call_command
 from django.db import connections
 from pytest_django import DjangoDbBlocker
@@ -57,6 +58,8 @@ def shop(site_observer: psycopg.Connection) -> Iterator[psycopg.Connection]:
     tasks.seen.clear()
     yield site_observer
     connections.close_all()
+    # The thread of asynchronous tests that are in no context of their own.
+    SyncToAsync.single_thread_executor.submit(connections.close_all).result()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from django.contrib.admin import site as admin_site
 from django.contrib.auth.models import Permission, User
 from django.db import connection
-from django.test import Client, override_settings
+from django.test import Client, RequestFactory, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils.functional import Promise
 
@@ -409,3 +409,14 @@ def test_a_periodic_task_is_deferred_by_hand(root: Client, shop: Shop, monkeypat
         assert "defer_now" not in body(browser, address)
     finally:
         del app.tasks["sweep"]
+
+
+def test_a_page_can_be_changed_by_a_subclass(root: Client) -> None:
+    class OurJobAdmin(admin.JobAdmin):
+        list_per_page = 2
+
+    bill.batch_defer(*[{"order_id": 1}] * 3)
+    request = RequestFactory().get(JOBS)
+    request.user = User.objects.get(username="root")
+    shown: Any = OurJobAdmin(Job, admin_site).changelist_view(request)
+    assert len(shown.context_data["cl"].result_list) == 2

@@ -41,7 +41,7 @@ from adjourn.contrib.django.tasks.compat import (
 )
 from adjourn.exceptions import AlreadyEnqueued, InvalidResult, JobAborted, WorkerLost
 from adjourn.retry import RetryDecision
-from adjourn.testing import drain
+from adjourn.testing import InMemoryConnector, drain
 from support.processes import TESTS
 from support.shop import framework
 from support.shop.models import Order
@@ -542,6 +542,15 @@ def test_a_drain_of_the_testing_kit_runs_tasks_of_the_framework() -> None:
     for number, result in enumerate(results, start=1):
         result.refresh()
         assert (result.return_value, result.attempts) == ([number, {}], 1)
+
+
+def test_tasks_may_be_kept_in_memory(shop: Shop) -> None:
+    with app.replace_connector(InMemoryConnector()):
+        result = framework.attempt.using(backend="patient").enqueue(fails=1)
+        assert result.enqueued_at is not None
+        assert ended(result).return_value == [2, result.id]
+        assert framework.attempt.get_result(result.id) == result
+    assert jobs_seen_by_others(shop) == 0
 
 
 # Options of adjourn's own

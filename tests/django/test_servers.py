@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import psycopg
 import pytest
 import uvicorn
@@ -46,7 +46,7 @@ def served(shop: psycopg.Connection) -> Iterator[str]:
 async def test_asynchronous_views_defer_at_the_same_time(
     served: str, shop: psycopg.Connection, site_sessions: Sessions
 ) -> None:
-    async with httpx.AsyncClient(base_url=served, timeout=BOUND) as client:
+    async with httpx2.AsyncClient(base_url=served, timeout=BOUND) as client:
         answers = await asyncio.gather(*(client.get("/order-async/") for _ in range(REQUESTS)))
         refused = (await client.get("/order-blocking/")).json()
     assert {answer.status_code for answer in answers} == {200}
@@ -138,7 +138,7 @@ def test_no_server_connects_before_a_view_does(
             if name != "runserver":  # Django's own check of migrations has connected
                 time.sleep(0.2)
                 assert site_sessions.count() == 0
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=BOUND) as client:
+            with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=BOUND) as client:
                 jobs = {client.get("/order/").json()["job"] for _ in range(10)}
                 assert len(jobs) == 10
             row = shop.execute("SELECT count(*) FROM adjourn.adjourn_jobs").fetchone()

@@ -157,6 +157,7 @@ def test_a_transaction_that_a_job_leaves_open_is_rolled_back_and_told(
 def test_a_connection_in_a_transaction_is_never_closed(shop: Shop) -> None:
     class Worker:
         app = None
+        worker_id = 1
 
     class Context:
         job = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator
@@ -101,8 +102,9 @@ def given(server_dsn: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def program(pytester: pytest.Pytester) -> Iterator[pytest.Pytester]:
-    """A directory with a program, and an ini file that names its app."""
+def program(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.Pytester]:
+    """A directory with a program, and an ini file that names its app; for runs that are not those of a worker."""
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     pytester.makepyfile(program=PROGRAM)
     pytester.makeini("[pytest]\nadjourn_app = program.app\npythonpath = .\n")
     yield pytester
@@ -125,9 +127,7 @@ def test_the_same_tests_pass_in_memory_and_on_postgres(program: pytest.Pytester,
         sys.modules.pop("program", None)
     with psycopg.connect(given) as connection:
         assert connection.execute("SELECT id FROM adjourn.adjourn_all_jobs").fetchall() == []
-        assert connection.execute("SELECT 1 FROM pg_namespace WHERE nspname LIKE 'adjourn_test%'").fetchall() == []
-        left = "SELECT 1 FROM pg_database WHERE datname LIKE 'adjourn_test_main_%'"
-        assert connection.execute(left).fetchall() == []
+        assert connection.execute("SELECT 1 FROM pg_namespace WHERE nspname LIKE 'adjourn_pytest%'").fetchall() == []
 
 
 def test_code_with_a_transaction_of_its_own_is_tested_on_postgres(program: pytest.Pytester, given: str) -> None:
@@ -260,6 +260,24 @@ def test_a_database_with_jobs_that_is_not_one_of_tests_is_refused(program: pytes
         result.stdout.fnmatch_lines(["*The database 'production_*' has jobs, which tests would delete*"])
 
 
+def test_what_a_dead_run_has_left_is_removed_and_nothing_else(
+    program: pytest.Pytester, server_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program.makepyfile("import program\ndef test_it(adjourn_jobs): program.send.defer(number=1)")
+    worker = f"dead_{os.getpid()}"
+    monkeypatch.setenv("PYTEST_XDIST_WORKER", worker)
+    names = [f"adjourn_pytest_{worker}{number}" for number in ("", "_0", "_1")]
+    with contextlib.ExitStack() as stack, psycopg.connect(server_dsn, autocommit=True) as connection:
+        for name in names:
+            stack.enter_context(new_database(server_dsn, name))
+        for name in names[:2]:
+            connection.execute(f"COMMENT ON DATABASE {name} IS {databases.quoted(databases.OURS)}".encode())
+        result = run(program, f"--adjourn-dsn={server_dsn}", "-o", "adjourn_isolation=delete")
+        result.assert_outcomes(passed=1)
+        found = connection.execute(f"SELECT datname FROM pg_database WHERE datname LIKE '{names[0]}%'".encode())
+        assert [name for (name,) in found.fetchall()] == names[2:]
+
+
 def test_the_plugin_imports_nothing_that_takes_time() -> None:
     done = run_python(
         "-c",
@@ -270,6 +288,7 @@ def test_the_plugin_imports_nothing_that_takes_time() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.skipif("ADJOURN_TEST_THOROUGH" not in os.environ, reason="starts nine processes: scripts/test-all runs it")
 def test_workers_of_xdist_share_a_server_and_no_jobs(program: pytest.Pytester, server_dsn: str) -> None:
     program.makepyfile(
@@ -292,7 +311,7 @@ def test_workers_of_xdist_share_a_server_and_no_jobs(program: pytest.Pytester, s
         result = program.runpytest_subprocess(*plugins, "-padjourn.testing.plugin", "-n8", f"--adjourn-dsn={dsn}")
         result.assert_outcomes(passed=200)
         with psycopg.connect(dsn) as connection:
-            left = "SELECT datname FROM pg_database WHERE datname ~ '^adjourn_test_gw[0-9]+_run[0-9]+'"
+            left = "SELECT datname FROM pg_database WHERE datname LIKE 'adjourn_pytest_gw%'"
             assert connection.execute(left).fetchall() == []
-            left = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'adjourn_test%'"
+            left = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'adjourn_pytest%'"
             assert connection.execute(left).fetchall() == []

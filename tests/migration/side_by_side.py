@@ -45,7 +45,8 @@ def make_app(system: str, dsn: str, cron: str, ledger: Path) -> Any:
         entry = {"key": key, "lock": lock, "system": system, "ok": ended_well, "began": began, "ended": time.time()}
         lines.write(json.dumps(entry) + "\n")
 
-    @app.task(name="work", retry=1, pass_context=True)
+    # Which of the packages it is, no type checker knows.
+    @app.task(name="work", retry=1, pass_context=True)  # type: ignore[untyped-decorator]
     async def work(
         context: Any, key: str, lock: str | None = None, fails: bool = False, has_child: bool = False
     ) -> None:
@@ -60,8 +61,8 @@ def make_app(system: str, dsn: str, cron: str, ledger: Path) -> Any:
 
     for number in range(TICKERS):
 
-        @app.periodic(cron=cron, periodic_id=f"id {number}")
-        @app.task(name=f"tick {number}", pass_context=True, lock=f"lock {number}")
+        @app.periodic(cron=cron, periodic_id=f"id {number}")  # type: ignore[untyped-decorator]
+        @app.task(name=f"tick {number}", pass_context=True, lock=f"lock {number}")  # type: ignore[untyped-decorator]
         async def tick(context: Any, timestamp: int) -> None:
             began = time.time()
             await asyncio.sleep(0.002)
@@ -203,7 +204,8 @@ def run(dsn: str, seconds: float, rate: float, cron: str, backlog: int) -> dict[
         wait_until(1)
         trial.end("new producer")
         mover = trial.processes.pop("mover")
-        mover.send_signal(signal.SIGINT)
+        # It may be ended at any time. (A program that a shell has put into the background may not hear SIGINT.)
+        mover.terminate()
         mover.wait(TRAILING)
         moved += max([entry["moved"] for entry in trial.entries("moved")], default=0)
         moved += trial.migrate("move")["moved"]

@@ -17,6 +17,7 @@ import sqlalchemy
 
 import adjourn
 from adjourn import cli
+from adjourn.connector import BaseConnector
 from adjourn.contrib.sqlalchemy import SQLAlchemyConnector, SQLAlchemyPsycopg2Connector
 from adjourn.migration import MigrationRefused, command
 from support.procrastinates import Old
@@ -102,18 +103,20 @@ def test_following_ends_with_an_interrupt(both: str, old: Old, app: adjourn.App,
 @pytest.mark.parametrize("driver", ["psycopg2", "sqlalchemy", "asyncpg"])
 def test_every_connector_can_migrate(driver: str, both: str, old: Old) -> None:
     old.defer(lock="a%b")
-    parts = psycopg.conninfo.conninfo_to_dict(both)
+    parts = {name: str(value) for name, value in psycopg.conninfo.conninfo_to_dict(both).items()}
     url = sqlalchemy.URL.create(
         "postgresql+asyncpg" if driver == "asyncpg" else "postgresql+psycopg2",
         username=parts.get("user"),
         database=parts["dbname"],
         query={"host": parts["host"], "port": parts.get("port", "5432")},
-    )
-    connector = {
-        "psycopg2": lambda: adjourn.Psycopg2Connector(both),
-        "sqlalchemy": lambda: SQLAlchemyPsycopg2Connector(dsn=url.render_as_string(hide_password=False)),
-        "asyncpg": lambda: SQLAlchemyConnector(dsn=url.render_as_string(hide_password=False)),
-    }[driver]()
+    ).render_as_string(hide_password=False)
+    connector: BaseConnector
+    if driver == "psycopg2":
+        connector = adjourn.Psycopg2Connector(both)
+    elif driver == "sqlalchemy":
+        connector = SQLAlchemyPsycopg2Connector(dsn=url)
+    else:
+        connector = SQLAlchemyConnector(dsn=url)
     with adjourn.App(connector=connector).open() as app:
         assert run(app, "plan")[1][0]["by_status"] == {"todo": 1}
         run(app, "start")

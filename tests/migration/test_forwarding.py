@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import threading
+from collections import Counter
 
 import psycopg
 import pytest
@@ -222,3 +223,40 @@ def test_without_forwarding_ticks_are_shared_and_locks_wait(migration: Migration
     assert old.jobs() == []
     assert held in holds(old)
     assert set(holds(old).values()) == {0, 3}
+
+
+def test_a_job_that_stays_keeps_its_lock_there_until_its_commit(
+    migration: Migration, old: Old, app: adjourn.App, both: str
+) -> None:
+    first = old.defer(lock="a")
+    old.fetch(old.register())
+    migration.start()
+    with Old(both) as worker, Old(both) as producer:
+        with producer.connection.transaction():
+            second = producer.defer(lock="a")
+            # The trigger decides now, and not only at the commit.
+            producer.run("set constraints all immediate")
+            ending = threading.Thread(target=worker.end, args=[first])
+            ending.start()
+            until(lambda: old.run("select 1 as waits from pg_locks where not granted"))
+            held = app.configure_task("echo", lock="a").defer()
+            assert [report.facts["moved"] for report in migration.move()] == [0]
+            assert holds(old) == {held: 6}
+        ending.join()
+    assert old.jobs() == [second]
+    list(migration.move())
+    assert holds(old) == {second: 3, held: 3}
+
+
+def test_a_large_batch_moves_at_its_commit(migration: Migration, old: Old, app: adjourn.App) -> None:
+    migration.start()
+    number = 500
+    old.run(
+        "select procrastinate_defer_jobs_v1(array(select row('q', 'echo', 0, 'a' || nullif(n % 7, 0), null, '{}', null)"
+        "::procrastinate_job_to_defer_v1 from generate_series(1, 500) n))"
+    )
+    refused, queued = old.defer(queue=""), old.defer(queueing_lock="q")
+    assert old.jobs() == [refused]
+    assert len(holds(old)) == number + 1
+    assert Counter(holds(old).values()) == {3: number - number // 7, 0: number // 7 + 1}
+    assert queued in holds(old)

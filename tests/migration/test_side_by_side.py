@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from migration import side_by_side
 from support.databases import new_database
 
 
-def entry(key: str, began: float, ended: float, lock: str | None = None, *, ok: bool = True) -> dict[str, object]:
+def entry(key: str, began: float, ended: float, lock: str | None = None, *, ok: bool = True) -> dict[str, Any]:
     """A run of a ledger."""
     return {"key": key, "lock": lock, "system": "adjourn", "ok": ok, "began": began, "ended": ended}
 
@@ -31,8 +32,8 @@ TICKS = [entry(f"tick {number}/{stamp}", stamp, stamp) for number in range(3) fo
         ),
     ],
 )
-def test_the_checker_finds_what_is_wrong(runs: list[dict[str, object]], wrong: list[str]) -> None:
-    books = [{"key": "a/0", "child": True}, {"tried": 1, "refused": 0, "seconds": 1.0}]
+def test_the_checker_finds_what_is_wrong(runs: list[dict[str, Any]], wrong: list[str]) -> None:
+    books: list[dict[str, Any]] = [{"key": "a/0", "child": True}, {"tried": 1, "refused": 0, "seconds": 1.0}]
     assert side_by_side.check([*runs, *TICKS], books, 0, "* * * * *")["wrong"] == wrong
 
 

@@ -72,6 +72,12 @@ class Old:
         ).fetchall()
         self._functions = {row["proname"] for row in rows}
 
+    def __enter__(self) -> Old:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+
     def run(self, text: str, *values: Any) -> list[dict[str, Any]]:
         """Execute SQL, and return the rows."""
         cursor = self.connection.execute(text.encode(), values or None)

@@ -170,3 +170,33 @@ def test_a_duration_is_told_with_the_nearest_keyword(
             connector.advance(**value)
         with pytest.raises(InvalidOption, match=f"^travel=.*{complaint}"):
             testing.travel(app, **value)
+
+
+# Parameters of connections
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [adjourn.PsycopgConnector, adjourn.SyncPsycopgConnector, adjourn.Psycopg2Connector, adjourn.AsyncPsycopg2Connector],
+)
+@pytest.mark.parametrize("parameter", ["target_session_attrs", "sslmode"])
+def test_a_value_that_a_connection_would_refuse_is_refused_with_the_connector(kind: Any, parameter: str) -> None:
+    wrong, right = {"target_session_attrs": ("read-wrte", "read-write"), "sslmode": ("requir", "require")}[parameter]
+    complaint = rf"{kind.__name__}: {parameter} has no such value; did you mean '{right}'\? Pass one of: "
+    for arguments, options in (
+        ((f"postgresql://localhost/x?{parameter}={wrong}",), {}),
+        ((f"host=localhost {parameter}={wrong}",), {}),
+        ((), {parameter: wrong}),
+    ):
+        with pytest.raises(InvalidOption, match=complaint) as caught:
+            kind(*arguments, **options)
+        assert f"{wrong} " not in f"{caught.value} "
+        assert caught.value.__context__ is None
+    kind(f"postgresql://localhost/x?{parameter}={right}")
+    kind(**{parameter: right})
+
+
+def test_keywords_of_a_connection_are_looked_at_too() -> None:
+    with pytest.raises(InvalidOption, match="target_session_attrs has no such value"):
+        adjourn.PsycopgConnector(kwargs={"target_session_attrs": "primry"})
+    adjourn.PsycopgConnector(lambda: "target_session_attrs=primry")  # it is asked when it connects

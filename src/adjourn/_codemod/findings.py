@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import attrs
 import libcst as cst
 from libcst.helpers import get_full_name_for_node
-from libcst.metadata import ParentNodeProvider, PositionProvider, QualifiedNameProvider, QualifiedNameSource
+from libcst.metadata import CodeRange, ParentNodeProvider, PositionProvider, QualifiedNameProvider, QualifiedNameSource
 
 from adjourn._codemod import names
 
@@ -54,7 +54,9 @@ class Finder(cst.CSTVisitor):
         self.findings: set[Finding] = set()
 
     def _add(self, node: cst.CSTNode, what: str, advice: str, *, further: int = 0) -> None:
-        line = self.get_metadata(PositionProvider, node).start.line + further
+        place = self.get_metadata(PositionProvider, node)
+        assert isinstance(place, CodeRange)
+        line = place.start.line + further
         self.findings.add(Finding(line, f"{what}: {advice}."))
 
     # Names

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from adjourn._domain.checks import is_port, is_storable
+from adjourn._domain.spelling import hint
+from adjourn.exceptions import InvalidOption
 
 LASTING = {
     # A connection is kept for a long time, and must notice within half a minute that the server is gone. With libpq's
@@ -18,6 +20,12 @@ LASTING = {
     "tcp_user_timeout": 30_000,
 }
 """The default parameters of a connection that is kept."""
+
+CHOICES = {
+    "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
+    "target_session_attrs": ("any", "read-write", "read-only", "primary", "standby", "prefer-standby"),
+}
+"""Parameters of which libpq knows all values. It looks at them when it connects."""
 
 LONGEST_CONNECT = 10.0
 """Seconds after which connecting is tried anew by default: a server that answers so late has not got the request."""
@@ -68,3 +76,25 @@ def is_readable(text: str, read: Callable[[str], Mapping[str, Any]], error: type
         return False
     # In a URL whose password has a slash that is not quoted, the beginning of the password is taken for the port.
     return is_port(port)
+
+
+def check_choices(name: str, said: Mapping[str, Any]) -> None:
+    """Refuse a parameter that cannot have its value. The message does not contain it, as it may be a slipped password.
+
+    Parameters
+    ----------
+    name
+        The connector.
+    said
+        The user's connection parameters.
+
+    Raises
+    ------
+    InvalidOption
+        If libpq would refuse a value.
+    """
+    for parameter, choices in CHOICES.items():
+        value = said.get(parameter) or choices[0]
+        if value not in choices:
+            meant = hint(str(value), choices)
+            raise InvalidOption(f"{name}: {parameter} has no such value{meant} Pass one of: {', '.join(choices)}.")

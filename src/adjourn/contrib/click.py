@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -14,6 +15,7 @@ except ModuleNotFoundError as error:
 
 import adjourn
 from adjourn import cli
+from adjourn._runtime.signals import end_on
 from adjourn.app import App
 from adjourn.cli import flags
 from adjourn.cli.exits import Exit, code_of
@@ -114,6 +116,7 @@ class _Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
+        end_on(signal.SIGTERM)
         options = ctx.params["options"]
         # The program may have its own way to log.
         if not logging.root.handlers or any(hasattr(options, each) for each in _LOG_OPTIONS):

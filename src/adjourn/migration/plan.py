@@ -14,8 +14,9 @@ LISTED = 20
 """How many jobs of a kind are listed."""
 SMALL_IDS = 2**31 - 1
 """The largest number of type integer."""
-A_SECOND = 3000
-"""About how many jobs are moved or copied a second."""
+MOVED_A_SECOND = 5000
+COPIED_A_SECOND = 15000
+"""About how many jobs that wait are moved a second, and how many that have ended are copied."""
 STALLED_AFTER = 30.0
 """Seconds after which a worker of Procrastinate that sends no heartbeat counts as gone."""
 
@@ -41,7 +42,7 @@ def make_plan(app: App, database: Database, id_gap: int, *, map_ids: bool) -> Re
         "foreign_keys": database.rows("list_foreign_keys"),
         "triggers": database.rows("list_triggers"),
         "is_started": database.state() is not None,
-        "seconds": 1 + sum(by_status.values()) // A_SECOND,
+        "seconds": 1 + live["todo"] // MOVED_A_SECOND + sum(by_status.values()) // COPIED_A_SECOND,
     }
     facts["warnings"] = [*_warnings(app, database, facts), *_id_warnings(database, id_gap, map_ids=map_ids)]
     to_decide = obstacles(database, id_gap, map_ids=map_ids)

@@ -82,6 +82,6 @@ def missing_right(schema: str, error: ConnectorException) -> ConnectorException:
 
 
 def _sentence(error: ConnectorException) -> str:
-    """Return the message of an error, with the full stop that the database's messages lack."""
-    text = str(error).strip()
+    """Return the message of an error, with the full stop that the database's messages lack, without the statement."""
+    text = str(error).split("\nLINE ")[0].strip()
     return text if text.endswith((".", "?", "!")) else f"{text}."

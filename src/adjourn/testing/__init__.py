@@ -1,7 +1,7 @@
 """Tools for tests: look at what was deferred, run it, move its time; an app without Postgres; a test suite for connectors.
 
 * `deferred`, `assert_deferred`, `drain` and their kind are for the tests of a program that uses adjourn. With pytest, the
-  plugin `adjourn.testing.plugin` has fixtures for them;
+  plugin ``adjourn.testing.plugin`` has fixtures for them;
 * `InMemoryConnector` replaces a connector to Postgres in such tests;
 * `ConnectorContract` checks a connector that you have written for another driver.
 """
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from adjourn._memory.store import MemoryStore
     from adjourn.connectors.memory import InMemoryConnector, SyncInMemoryConnector
     from adjourn.testing.contract import ConnectorContract
+    from adjourn.testing.kit.bound import AwaitedDrain, Drain, Jobs
     from adjourn.testing.kit.clearing import clear, clear_async
     from adjourn.testing.kit.clock import periodic, periodic_async, travel, travel_async
     from adjourn.testing.kit.drains import Drained, Failure, drain, drain_async
@@ -29,15 +30,20 @@ if TYPE_CHECKING:
         refute_deferred_async,
     )
     from adjourn.testing.kit.performing import perform, perform_async
+    from adjourn.testing.kit.workers import TestWorker
 
 __all__ = [
+    "AwaitedDrain",
     "ConnectorContract",
+    "Drain",
     "Drained",
     "Failure",
     "Filters",
     "InMemoryConnector",
+    "Jobs",
     "MemoryStore",
     "SyncInMemoryConnector",
+    "TestWorker",
     "assert_deferred",
     "assert_deferred_async",
     "clear",
@@ -59,6 +65,10 @@ __all__ = [
 
 # Imported on first use: a program's tests do not need the suite for connectors, and a plugin needs nothing.
 _HOMES = {
+    "TestWorker": "adjourn.testing.kit.workers",
+    "AwaitedDrain": "adjourn.testing.kit.bound",
+    "Drain": "adjourn.testing.kit.bound",
+    "Jobs": "adjourn.testing.kit.bound",
     "ConnectorContract": "adjourn.testing.contract",
     "Drained": "adjourn.testing.kit.drains",
     "Failure": "adjourn.testing.kit.drains",

@@ -30,6 +30,8 @@ MARKER = (
     f"({', '.join(KINDS)}), whether they run where they are deferred, and which queues are drained."
 )
 DJANGO = "django"
+COMMITTING = {"transactional_db", "django_db_reset_sequences", "live_server"}
+"""The fixtures of pytest-django with which transactions are committed."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -63,10 +65,16 @@ def pytest_pycollect_makeitem(collector: pytest.Collector) -> Generator[None, An
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> None:
-    """Delete the jobs of a test with Django's ``transactional_db``: Django empties only the tables that it manages."""
+    """Delete the jobs of a test whose transactions Django commits: it empties only the tables that it manages."""
     ours = sys.modules.get("adjourn.contrib.django.procrastinate_app")
-    if ours is not None and "transactional_db" in getattr(item, "fixturenames", ()) and ours.app.check_connection():
+    if ours is not None and _commits_in_django(item) and ours.app.check_connection():
         _kit("clearing").clear(ours.app)
+
+
+def _commits_in_django(item: pytest.Item) -> bool:
+    marker = item.get_closest_marker("django_db")
+    is_marked = marker is not None and bool(marker.kwargs.get("transaction") or marker.args[:1] == (True,))
+    return is_marked or bool(COMMITTING & set(getattr(item, "fixturenames", ())))
 
 
 def what_is_wrong(marker: pytest.Mark) -> str | None:
@@ -223,6 +231,8 @@ def _isolated(request: pytest.FixtureRequest, app: App) -> contextlib.AbstractCo
     kind = kind or ("transaction" if is_django else "memory")
     if is_django and kind in ("transaction", "delete"):
         # pytest-django makes the test database, and lets tests use it.
+        if kind == "delete":
+            request.node.add_marker(pytest.mark.django_db(transaction=True))
         request.getfixturevalue("db" if kind == "transaction" else "transactional_db")
     database = request.getfixturevalue("_adjourn_database")
     block: contextlib.AbstractContextManager[Isolated] = isolation.isolated(app, kind, database)
@@ -235,7 +245,4 @@ def _told() -> Iterator[None]:
     try:
         yield
     except importlib.import_module("adjourn.exceptions").AdjournException as error:
-        message = f"{type(error).__name__}: {error}"
-    else:
-        return
-    pytest.fail(message, pytrace=False)
+        raise pytest.fail.Exception(f"{type(error).__name__}: {error}", pytrace=False) from None

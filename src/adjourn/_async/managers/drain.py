@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from adjourn._async.managers.exchange import PLACE_LIMIT, AsyncWorkerManager
+from adjourn._async.managers.lists import AsyncJobLists
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._domain.drains import Drained, DrainPlan, Ran, Tally, Verdict
 from adjourn._domain.jobs import Job, Status
@@ -132,9 +133,9 @@ class AsyncDrains(AsyncStatementRunner):
             raise ConnectorException(message, sqlstate="55P03")
 
     async def _left_async(self, plan: DrainPlan) -> int:
-        parameters = {"queue": None, "task": None, "status": Status.TODO.value, "lock": None, "live_only": True}
-        rows = await self.run_async("list_queues", parameters)
-        return sum(row["jobs_count"] for row in rows if plan.queues is None or row["name"] in plan.queues)
+        lists = AsyncJobLists(self.connector, self.schema)
+        queues = await lists.list_queues_async(status=Status.TODO, live_only=True)
+        return sum(queue["jobs_count"] for queue in queues if plan.queues is None or queue["name"] in plan.queues)
 
     def _worker(self) -> AsyncWorkerManager:
         connector = self.connector.get_async_connector()

@@ -86,8 +86,19 @@ class AsyncSchemaManager:
         return done
 
     async def get_version_async(self) -> int:
-        """Return the version of the schema that the database has, 0 for none."""
-        return await schema_version_async(self.connector.get_async_connector(), self.schema)
+        """Return the version of the schema that the database has, 0 for none.
+
+        Raises
+        ------
+        ConnectorException
+            If the database cannot be asked; if a right is missing, the message says what prints the grants.
+        """
+        try:
+            return await schema_version_async(self.connector.get_async_connector(), self.schema)
+        except ConnectorException as error:
+            if sql.lacks_right(error):
+                raise sql.missing_grant(error) from error
+            raise
 
     async def check_version_async(self) -> None:
         """Refuse a database whose schema is missing or older than this version of adjourn needs, or was renamed.

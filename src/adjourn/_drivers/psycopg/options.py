@@ -24,7 +24,7 @@ from adjourn._domain.checks import check_port, check_seconds, function_or
 from adjourn._domain.spelling import hint
 from adjourn._drivers.connections import remedy
 from adjourn._drivers.errors import explained, unexpected
-from adjourn._drivers.libpq import LASTING, connect_timeout, is_readable, unsaid
+from adjourn._drivers.libpq import LASTING, check_choices, connect_timeout, is_readable, unsaid
 from adjourn._drivers.psycopg.private import configure_of
 from adjourn._drivers.settings import ENCODING, check_pooler
 from adjourn._drivers.sockets import readable as readable
@@ -193,6 +193,8 @@ def _check_conninfo(name: str, conninfo: str, connection: Any) -> None:
             f"{name}: the conninfo cannot be read. Write 'postgresql://user@host:5432/dbname' or "
             "'host=... port=... dbname=... user=...', and quote special characters."
         )
+    given = {} if callable(connection) else connection
+    check_choices(name, {**psycopg.conninfo.conninfo_to_dict(conninfo), **given})
 
 
 def unsaid_parameters(

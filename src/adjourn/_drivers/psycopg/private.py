@@ -4,6 +4,8 @@
   ``AsyncConnectionPool._start_workers``, ``_tasks``, ``_sched._event``, ``_workers`` and ``_sched_runner``. Without these
   a program whose `asyncio.run` is interrupted while the pool connects never ends, and one that has not closed the app
   logs asyncio's errors when it ends.
+* The beginning of a record of the logger ``psycopg.pool``, and that it has the pool's name. Without these, an outage is in the
+  log once for each attempt of the pool to connect.
 * ``_configure`` of a user's pool. Without it sessions beside that pool are not configured.
 * ``_autocommit`` and ``_adapters`` of a connection, which `Borrowed` copies from the connection that it wraps. Without
   these, synchronous calls cannot use coroutine functions (``configure=`` and the like).
@@ -15,8 +17,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
+import math
 import os
 import sys
+import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -34,6 +40,43 @@ T = TypeVar("T")
 LONGEST_PAUSE = 2.0
 """Seconds between two attempts to connect. psycopg's own pool doubles them each time, so that after an outage it stays
 without connections for as long as the outage has lasted."""
+
+
+OUTAGE = "error connecting in"
+"""How the record of an attempt to connect begins. Its first argument is the pool's name."""
+TOLD_AGAIN_AFTER = 60.0
+"""Seconds until the log says once more that one of adjourn's pools cannot connect. Workers tell of an outage themselves."""
+
+
+class _OncePerOutage(logging.Filter):
+    """Leaves out what adjourn's own pools say again and again while the database is away. Other pools are let be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pools: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._told: dict[str, float] = {}
+
+    def take_care_of(self, pool: Any) -> None:
+        """Look after a pool of adjourn's."""
+        logger = logging.getLogger("psycopg.pool")
+        if self not in logger.filters:
+            logger.addFilter(self)
+        self._pools.add(pool)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the record is to be handled."""
+        if not isinstance(record.args, tuple) or not record.args or not str(record.msg).startswith(OUTAGE):
+            return True
+        name, now = str(record.args[0]), time.monotonic()
+        if not any(pool.name == name for pool in tuple(self._pools)):
+            return True
+        is_news = now - self._told.get(name, -math.inf) >= TOLD_AGAIN_AFTER
+        if is_news:
+            self._told[name] = now
+        return is_news
+
+
+_once_per_outage = _OncePerOutage()
 
 
 def kept_up(pool_factory: Callable[..., Any]) -> Callable[..., Any]:
@@ -61,6 +104,7 @@ def _blocking(pool_class: Any) -> Callable[..., Any]:
         def __init__(self, *arguments: Any, **keywords: Any) -> None:
             self._process = os.getpid()
             super().__init__(*arguments, **keywords)
+            _once_per_outage.take_care_of(self)
 
         def schedule_task(self, task: Any, delay: float) -> None:
             super().schedule_task(task, min(delay, LONGEST_PAUSE))
@@ -81,6 +125,10 @@ def _blocking(pool_class: Any) -> Callable[..., Any]:
 def _asynchronous(pool_class: Any) -> Callable[..., Any]:
     class Pool(pool_class):  # type: ignore[misc]  # a class of the caller's
         """A pool whose tasks end when they are cancelled, and cause no warning when their loop is abandoned."""
+
+        def __init__(self, *arguments: Any, **keywords: Any) -> None:
+            super().__init__(*arguments, **keywords)
+            _once_per_outage.take_care_of(self)
 
         def _start_workers(self) -> None:
             self._tasks = _Queue()

@@ -19,7 +19,7 @@ from adjourn._domain.checks import check_port, check_seconds, function_or
 from adjourn._domain.spelling import hint
 from adjourn._drivers.connections import remedy
 from adjourn._drivers.errors import explained, unexpected
-from adjourn._drivers.libpq import LASTING, connect_timeout, is_readable, unsaid
+from adjourn._drivers.libpq import LASTING, check_choices, connect_timeout, is_readable, unsaid
 from adjourn._drivers.psycopg2.private import arguments_of
 from adjourn._drivers.settings import ENCODING, check_pooler, greeting, is_pooled
 from adjourn._drivers.sockets import readable
@@ -96,6 +96,7 @@ def sorted_options(
     _check_pool(name, pool)
     connection = {keyword: value for keyword, value in keywords.items() if keyword not in POOL_OPTIONS}
     _check_dsn(name, dsn)
+    check_choices(name, {**psycopg2.extensions.parse_dsn(dsn), **connection})
     check_port(f"{name}: port", connection.get("port"))
     for keyword in CONNECT_OPTIONS:
         function_or(f"{name}: {keyword}", connection.get(keyword), None)

@@ -20,10 +20,14 @@ from adjourn.types import Parameters, Row, Statement
 ALL_DRIVERS: tuple[str, ...] = ("psycopg", "psycopg2", "asyncpg")
 """The drivers with which statements can be executed by way of SQLAlchemy."""
 
+# By name: the asynchronous one is imported by programs that have greenlet alone.
+_SCOPED = ("scoped_session", "async_scoped_session")
+
 
 def resolved(given: Any) -> Any:
     """Return the session of a scoped session. It may depend on the current thread or task, so ask there."""
-    return given() if hasattr(given, "registry") else given
+    is_scoped = any(each.__name__ in _SCOPED for each in type(given).__mro__)
+    return given() if is_scoped else given
 
 
 async def run_async(

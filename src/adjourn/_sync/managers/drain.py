@@ -15,6 +15,7 @@ from adjourn._domain.jobs import Job, Status
 from adjourn._domain.outcomes import HandedBack, Outcome
 from adjourn._domain.ticks import Tick
 from adjourn._sync.managers.exchange import PLACE_LIMIT, SyncWorkerManager
+from adjourn._sync.managers.lists import SyncJobLists
 from adjourn._sync.managers.statements import SyncStatementRunner
 from adjourn.exceptions import AlreadyEnqueued, ConnectorException
 from adjourn.sql.constants import LARGEST_ID
@@ -133,9 +134,9 @@ class SyncDrains(SyncStatementRunner):
             raise ConnectorException(message, sqlstate="55P03")
 
     def _left(self, plan: DrainPlan) -> int:
-        parameters = {"queue": None, "task": None, "status": Status.TODO.value, "lock": None, "live_only": True}
-        rows = self.run("list_queues", parameters)
-        return sum(row["jobs_count"] for row in rows if plan.queues is None or row["name"] in plan.queues)
+        lists = SyncJobLists(self.connector, self.schema)
+        queues = lists.list_queues(status=Status.TODO, live_only=True)
+        return sum(queue["jobs_count"] for queue in queues if plan.queues is None or queue["name"] in plan.queues)
 
     def _worker(self) -> SyncWorkerManager:
         connector = self.connector.get_sync_connector()

@@ -87,8 +87,19 @@ class SyncSchemaManager:
         return done
 
     def get_version(self) -> int:
-        """Return the version of the schema that the database has, 0 for none."""
-        return schema_version(self.connector.get_sync_connector(), self.schema)
+        """Return the version of the schema that the database has, 0 for none.
+
+        Raises
+        ------
+        ConnectorException
+            If the database cannot be asked; if a right is missing, the message says what prints the grants.
+        """
+        try:
+            return schema_version(self.connector.get_sync_connector(), self.schema)
+        except ConnectorException as error:
+            if sql.lacks_right(error):
+                raise sql.missing_grant(error) from error
+            raise
 
     def check_version(self) -> None:
         """Refuse a database whose schema is missing or older than this version of adjourn needs, or was renamed.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Generic, Self, TypeVar, Unpack, overload
+from typing import Any, Self, Unpack
 
 from adjourn import sql
 from adjourn._domain.jobs import Job
@@ -22,8 +22,6 @@ from adjourn.worker import shutdown
 from adjourn.worker.options import checked_options
 
 __all__ = ["DjangoApp", "SiteApp"]
-
-T = TypeVar("T")
 
 CLEAN_UP = (clean_up, clean_up_async)
 """What a worker does around each job."""
@@ -137,7 +135,7 @@ class DjangoApp(App):
         return {**checked, "task_middleware": [*CLEAN_UP, *given]}
 
 
-class FromSettings(Generic[T]):
+class FromSettings:
     """An attribute of an app that is read from the settings, unless the program has set it.
 
     Parameters
@@ -146,24 +144,18 @@ class FromSettings(Generic[T]):
         Returns the value that the settings have at this moment.
     """
 
-    def __init__(self, read: Callable[[Any], T]) -> None:
+    def __init__(self, read: Callable[[Any], Any]) -> None:
         self._read = read
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
-    @overload
-    def __get__(self, app: None, owner: type) -> Self: ...
-
-    @overload
-    def __get__(self, app: Any, owner: type) -> T: ...
-
-    def __get__(self, app: Any, owner: type) -> Self | T:
+    def __get__(self, app: Any, owner: type) -> Any:
         if app is None:
             return self
         return vars(app)[self._name] if self._name in vars(app) else self._read(app)
 
-    def __set__(self, app: Any, value: T) -> None:
+    def __set__(self, app: Any, value: Any) -> None:
         vars(app)[self._name] = value
 
 
@@ -176,11 +168,9 @@ class SiteApp(DjangoApp):
         The connector.
     """
 
-    import_paths = FromSettings[tuple[str, ...]](lambda app: tuple(settings.IMPORT_PATHS))
-    worker_defaults = FromSettings[WorkerOptions](lambda app: app._settings_for_workers())
-    periodic_defaults = FromSettings[PeriodicDefaults](
-        lambda app: checked_periodic_defaults(settings.PERIODIC_DEFAULTS)
-    )
+    import_paths: Any = FromSettings(lambda app: tuple(settings.IMPORT_PATHS))
+    worker_defaults: Any = FromSettings(lambda app: app._settings_for_workers())
+    periodic_defaults: Any = FromSettings(lambda app: checked_periodic_defaults(settings.PERIODIC_DEFAULTS))
 
     def __init__(self, *, connector: BaseConnector) -> None:
         super().__init__(connector=connector)

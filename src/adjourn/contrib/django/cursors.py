@@ -78,7 +78,7 @@ def _reads_as_we_do(connection: Any, cursor: Any) -> None:
 
 def _translated(connection: Any, error: Error) -> ConnectorException:
     """Return adjourn's error for one of Django's, whose cause is the driver's."""
-    cause = error.__cause__
+    cause: Any = error.__cause__
     if not isinstance(cause, connection.Database.Error):
         return ConnectorException(f"{type(error).__name__}: {error}")
     # The other driver may not be there.

@@ -13,13 +13,13 @@ from __future__ import annotations
 import datetime
 from typing import Any, ClassVar
 
-from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.timezone import is_aware, make_aware, now
 from django.utils.translation import gettext_lazy as _
 
 from adjourn import jobs
 from adjourn.contrib.django import writing
+from adjourn.contrib.django.fields import PlainArrayField
 from adjourn.contrib.django.querysets import Guarded
 from adjourn.contrib.django.tables import table
 
@@ -44,7 +44,7 @@ class Worker(Guarded):
 
     id: models.BigAutoField[int, int] = models.BigAutoField(_("ID"), primary_key=True)
     name: models.TextField[str, str] = models.TextField(_("name"))
-    queues: ArrayField[list[str] | None, list[str] | None] = ArrayField(
+    queues: Any = PlainArrayField(
         models.TextField(), verbose_name=_("queues"), null=True, help_text=_("None: every queue.")
     )
     started_at: models.DateTimeField[datetime.datetime, datetime.datetime] = models.DateTimeField(

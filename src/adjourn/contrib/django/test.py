@@ -18,12 +18,12 @@ from django.db import connections
 
 from adjourn._domain.spelling import hint
 from adjourn.contrib.django import writing
-from adjourn.contrib.django.models import Job, Schedule, Worker
+from adjourn.contrib.django.models import Job
 from adjourn.contrib.django.procrastinate_app import app
 from adjourn.contrib.django.settings import settings
 from adjourn.exceptions import UnknownOption
 from adjourn.tasks import Task
-from adjourn.testing import Drained, drain
+from adjourn.testing import Drained, clear, drain
 
 __all__ = ["EmptyTablesMixin", "TransactionTestCase", "empty_tables", "make_job", "run_jobs", "run_jobs_async"]
 
@@ -102,9 +102,9 @@ def make_job(task: Task[Any, Any, Any] | str = "task", /, **columns: Any) -> Job
 
 def empty_tables() -> None:
     """Delete all jobs, workers and schedules from the database ``ADJOURN_DATABASE_ALIAS``, if that is a Postgres."""
-    alias = settings.DATABASE_ALIAS
-    if connections[alias].vendor == "postgresql":
-        writing.empty(alias, (Worker, Schedule))
+    connection = connections[settings.DATABASE_ALIAS]
+    if connection.vendor == "postgresql":
+        clear(app, connection=connection)
 
 
 class EmptyTablesMixin:

@@ -6,7 +6,6 @@ Programs defer jobs, and change them by ``app.job_manager``. A test wants more: 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
 from typing import Any
 
 from django.apps.registry import Apps
@@ -17,7 +16,7 @@ from adjourn.contrib.django.settings import settings
 from adjourn.contrib.django.tables import table
 from adjourn.sql.constants import Hold
 
-__all__ = ["delete_jobs", "empty", "store_job", "update_jobs"]
+__all__ = ["delete_jobs", "store_job", "update_jobs"]
 
 LIVE = ("todo", "doing")
 ALIVE_FOR = datetime.timedelta(hours=1)
@@ -75,17 +74,6 @@ class FinishedRow(_Row):
         app_label = "adjourn"
         apps = _own
         db_table = table("finished_jobs")
-
-
-class HeadlessRow(models.Model):
-    """A note about a lock."""
-
-    lock: Any = models.TextField(primary_key=True)
-
-    class Meta:
-        app_label = "adjourn"
-        apps = _own
-        db_table = table("headless_locks")
 
 
 _COLUMNS = tuple(field.name for field in _Row._meta.local_fields if field.name not in ("queue", "losses", "claim"))
@@ -171,22 +159,6 @@ def delete_jobs(rows: Any) -> int:
     return len(ids)
 
 
-def empty(alias: str, more: Iterable[type[models.Model]]) -> None:
-    """Delete everything.
-
-    Parameters
-    ----------
-    alias
-        The name of the database.
-    more
-        The models of the other tables.
-    """
-    with transaction.atomic(using=alias):
-        kinds: list[type[models.Model]] = [LiveRow, FinishedRow, HeadlessRow, *more]
-        for kind in kinds:
-            models.QuerySet(kind, using=alias)._raw_delete(alias)
-
-
 def _take_out(alias: str, ids: list[Any]) -> int:
     """Delete these jobs; return the highest number of a claim that one of them had."""
     claim = 0
@@ -199,6 +171,9 @@ def _take_out(alias: str, ids: list[Any]) -> int:
 
 def _complete(job: Any, alias: str) -> None:
     now = timezone.now()
+    for name in ("scheduled_at", "enqueued_at", "started_at", "finished_at"):
+        # As Django's fields do it, a time may be given as text.
+        setattr(job, name, job._meta.get_field(name).to_python(getattr(job, name)))
     if job.status == "doing" and job.worker_id is None:
         worker_model = type(job)._meta.get_field("worker").related_model
         worker = worker_model(name="made by a test", expires_at=now + ALIVE_FOR)

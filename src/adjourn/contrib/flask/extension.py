@@ -12,6 +12,7 @@ import attrs
 import click
 from flask import Flask, current_app, has_app_context
 
+import adjourn
 from adjourn.app import App
 from adjourn.connectors.base import BaseConnector
 from adjourn.connectors.memory import InMemoryConnector
@@ -248,6 +249,7 @@ class _Commands(click.Group):
 
     def __init__(self, app: Callable[[], App]) -> None:
         super().__init__(NAME, help="Run adjourn's jobs, and look after them.")
+        click.version_option(adjourn.__version__, "-V", "--version", prog_name="adjourn")(self)
         self._app = app
 
     @functools.cached_property

@@ -13,7 +13,6 @@ from adjourn.app import App
 from adjourn.connectors.base import BaseConnector
 from adjourn.connectors.memory import InMemoryConnector
 from adjourn.connectors.psycopg import PsycopgConnector
-from adjourn.connectors.psycopg2 import AsyncPsycopg2Connector
 from adjourn.contrib.flask.opening import OpensItself
 from adjourn.exceptions import InvalidOption, UnknownOption
 
@@ -116,8 +115,12 @@ class Settings:
         options: dict[str, Any] = {
             name: value for name, value in zip((*names, "timeout"), values, strict=True) if value is not None
         }
-        kind = AsyncPsycopg2Connector if driver == "psycopg2" else PsycopgConnector
-        return OpensItself(kind(dsn, **options))
+        if driver != "psycopg2":
+            return OpensItself(PsycopgConnector(dsn, **options))
+        # Most programs do not have psycopg2.
+        from adjourn.connectors.psycopg2 import AsyncPsycopg2Connector
+
+        return OpensItself(AsyncPsycopg2Connector(dsn, **options))
 
 
 class _Checked(App):

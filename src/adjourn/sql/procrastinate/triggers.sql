@@ -17,5 +17,5 @@ when (new.defer_timestamp is not null) execute function @schema.adjourn_procrast
 
 drop trigger if exists adjourn_register on @theirs.procrastinate_jobs;
 create trigger adjourn_register before insert on @theirs.procrastinate_jobs for each row
-when (new.status = 'todo' and (new.lock is not null or new.queueing_lock is not null))
+when (new.status = 'todo' and new.queueing_lock is not null)
 execute function @schema.adjourn_procrastinate_register_v1();

@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +26,8 @@ from adjourn.types import Statement
 
 SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "200"}
 """Nobody needs the data of a test after the machine has failed."""
+OURS = "made for tests by adjourn's pytest plugin"
+"""The comment of what was made here. Nothing else is ever dropped."""
 MAINTENANCE = "postgres"
 """The database that each server has for connections that make others."""
 POOL: dict[str, Any] = {"min_size": 1, "max_size": 4}
@@ -45,15 +47,17 @@ class Database:
         The schema of adjourn's tables.
     keep
         Whether to leave what was made, to be looked at.
+    server
+        Connects to the server, beside the database if that is possible.
     """
 
     dsn: str
     name: str
     schema: str
     keep: bool
-    _server: SyncPsycopgConnector
-    _connectors: dict[str, BaseConnector] = attrs.field(factory=dict)
-    _numbers: Iterator[int] = attrs.field(factory=itertools.count)
+    server: SyncPsycopgConnector = attrs.field(repr=False)
+    _connectors: dict[str, BaseConnector] = attrs.field(factory=dict, init=False)
+    _numbers: Iterator[int] = attrs.field(factory=itertools.count, init=False)
 
     def connector_like(self, other: BaseConnector) -> BaseConnector:
         """Return an open connector to this database, of the kind of an app's own; the same for all tests."""
@@ -84,6 +88,7 @@ class Database:
         """Make a schema with adjourn's tables, for as long as the block lasts."""
         name = f"{self.name}_{next(self._numbers)}"
         SchemaManager(connector, name).apply_schema()
+        connector.execute_query(f'comment on schema "{name}" is {quoted(OURS)}')
         try:
             yield name
         finally:
@@ -103,7 +108,7 @@ class Database:
         self.disconnect()
         original = self._current()
         try:
-            self._server.execute_query(f'create database "{name}" template "{original}"')
+            self.server.execute_query(f'create database "{name}" template "{original}"')
         except AdjournException as error:
             if getattr(error, "sqlstate", None) != "55006":
                 raise
@@ -111,11 +116,12 @@ class Database:
                 f"{original} cannot be copied while somebody is connected to it: close your connections to adjourn_dsn."
             )
             raise AdjournException(message) from error
+        self.server.execute_query(f'comment on database "{name}" is {quoted(OURS)}')
         try:
             yield with_database(self.dsn, name)
         finally:
             if not self.keep:
-                self._server.execute_query(f'drop database "{name}" with (force)')
+                self.server.execute_query(f'drop database "{name}" with (force)')
 
     def _current(self) -> str:
         with contextlib.closing(SyncPsycopgConnector(self.dsn).session()) as session:
@@ -167,6 +173,11 @@ def with_database(dsn: str, name: str) -> str:
     return f"{dsn} dbname={name}"  # of two, the last one counts
 
 
+def quoted(text: str) -> str:
+    """Return a text as a literal of SQL, for a statement that takes no parameters."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 def made_like(other: BaseConnector, dsn: str) -> BaseConnector:
     """Make a connector to an address, of the kind of an app's own.
 
@@ -175,20 +186,23 @@ def made_like(other: BaseConnector, dsn: str) -> BaseConnector:
     InvalidOption
         If that kind does not take an address.
     """
-    kind: Callable[..., BaseConnector] = type(other)
+    kind: Any = type(other)
     name = type(other).__name__
     functions: dict[str, Any] = {"json_dumps": other.json_dumps, "json_loads": other.json_loads}
+    made: BaseConnector | None = None
     if name in ("PsycopgConnector", "SyncPsycopgConnector"):
-        return kind(dsn, **POOL, **functions)
-    if name in ("Psycopg2Connector", "AsyncPsycopg2Connector"):
-        return kind(dsn, minconn=1, maxconn=4, **functions)
-    if name in _DIALECTS:
-        return kind(dsn=re.sub(r"^postgres(ql)?(\+\w+)?://", f"postgresql{_DIALECTS[name]}://", dsn), **functions)
-    if name in ("InMemoryConnector", "SyncInMemoryConnector"):
-        return PsycopgConnector(dsn, **POOL, **functions)
+        made = kind(dsn, **POOL, **functions)
+    elif name in ("Psycopg2Connector", "AsyncPsycopg2Connector"):
+        made = kind(dsn, minconn=1, maxconn=4, **functions)
+    elif name in _DIALECTS:
+        made = kind(dsn=re.sub(r"^postgres(ql)?(\+\w+)?://", f"postgresql{_DIALECTS[name]}://", dsn), **functions)
+    elif name in ("InMemoryConnector", "SyncInMemoryConnector"):
+        made = PsycopgConnector(dsn, **POOL, **functions)
+    if made is not None:
+        return made
     raise InvalidOption(
-        f"The app's connector is a {name}, and the tests do not know how to make one for a database of theirs: define a "
-        "fixture `adjourn_connector` that returns an open one."
+        f"The app's connector is a {name}, and the plugin does not know how to make one for the tests' database: give the app "
+        "one to adjourn_dsn yourself, in a fixture `adjourn_app` of your own."
     )
 
 
@@ -236,7 +250,7 @@ def _opened(connector: SyncPsycopgConnector) -> Iterator[SyncPsycopgConnector]:
 @contextlib.contextmanager
 def _own_name(server: SyncPsycopgConnector, worker: str | None) -> Iterator[str]:
     """Find a name that no living process has, and hold it."""
-    base = re.sub(r"\W", "_", f"adjourn_test_{worker or 'main'}")
+    base = re.sub(r"\W", "_", f"adjourn_pytest_{worker or 'main'}")
     with contextlib.closing(server.session()) as session:
         for name in itertools.chain([base], (f"{base}_run{number}" for number in itertools.count(2))):
             taken = Statement("query", "select pg_try_advisory_lock(hashtext(%(name)s)) as is_mine")
@@ -249,6 +263,7 @@ def _own_name(server: SyncPsycopgConnector, worker: str | None) -> Iterator[str]
 @contextlib.contextmanager
 def _own_database(server: SyncPsycopgConnector, address: str, name: str, keep: bool) -> Iterator[str]:
     server.execute_query(f'create database "{name}" template template0')
+    server.execute_query(f'comment on database "{name}" is {quoted(OURS)}')
     try:
         yield with_database(address, name)
     finally:
@@ -278,13 +293,19 @@ def _check_is_for_tests(connector: SyncPsycopgConnector, schema: str) -> None:
 def _remove_leftovers(server: SyncPsycopgConnector, name: str) -> None:
     """Remove the databases of a process that had this name, and has died or has kept them."""
     pattern = rf"^{name}(_\d+)?$"
-    query = "select datname as name from pg_database where datname ~ %(pattern)s"
-    for row in server.execute_query_all(query, pattern=pattern):
+    query = (
+        "select datname as name from pg_database where datname ~ %(pattern)s "
+        "and shobj_description(oid, 'pg_database') = %(ours)s"
+    )
+    for row in server.execute_query_all(query, pattern=pattern, ours=OURS):
         server.execute_query(f'drop database "{row["name"]}" with (force)')
 
 
 def _remove_schemas(connector: SyncPsycopgConnector, name: str) -> None:
     """Remove the schemas of a process that had this name."""
-    query = "select nspname as name from pg_namespace where nspname ~ %(pattern)s"
-    for row in connector.execute_query_all(query, pattern=rf"^{name}_\d+$"):
+    query = (
+        "select nspname as name from pg_namespace where nspname ~ %(pattern)s "
+        "and obj_description(oid, 'pg_namespace') = %(ours)s"
+    )
+    for row in connector.execute_query_all(query, pattern=rf"^{name}_\d+$", ours=OURS):
         connector.execute_query(f'drop schema "{row["name"]}" cascade')

@@ -90,10 +90,8 @@ def _in_django(app: App, kind: str) -> Iterator[Isolated]:
             "'delete' or 'memory'."
         )
     clear(app)
-    try:
-        yield Isolated(app, getattr(connector, "get_worker_connector"))  # noqa: B009 - the class is Django's
-    finally:
-        clear(app)
+    # Afterwards the plugin does so, before pytest-django takes the database away.
+    yield Isolated(app, getattr(connector, "get_worker_connector"))  # noqa: B009 - the class is Django's
 
 
 @contextlib.contextmanager

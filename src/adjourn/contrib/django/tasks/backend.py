@@ -237,7 +237,7 @@ class AdjournBackend(BaseTaskBackend):
         return app
 
     def _refuse_wrong_settings(self) -> None:
-        for problem in self.check():
+        for problem in filter(CheckMessage.is_serious, self.check()):
             raise InvalidTaskBackend(" ".join(filter(None, (problem.msg, problem.hint))))
 
 
