@@ -129,7 +129,8 @@ def _checked(argument: str, value: Any) -> Any:
 def _number(text: str) -> int | float:
     """Read a number as the database writes it, which knows no exponents."""
     plain = format(decimal.Decimal(text), "f")
-    return float(plain) if "." in plain else int(plain)
+    # Nor does it know a negative zero.
+    return float(plain) or 0.0 if "." in plain else int(plain)
 
 
 def _clashes(value: Any) -> Iterator[Any]:
