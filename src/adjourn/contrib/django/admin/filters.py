@@ -147,8 +147,8 @@ class WorkerFilter(LinkedFilter):
 def _live_rows(request: HttpRequest) -> list[dict[str, str]]:
     """Return queues and tasks of live jobs, asked for once a page."""
     known: Any = request
-    if not hasattr(known, "_adjourn_live_rows"):
+    if not hasattr(known, "adjourn_live_rows"):
         live = Job.objects.filter(status__in=[Job.Status.TODO, Job.Status.DOING]).order_by("-pk")
-        known._adjourn_live_rows = list(live.values("queue_name", "task_name")[:NEWEST])
-    found: list[dict[str, str]] = known._adjourn_live_rows
+        known.adjourn_live_rows = list(live.values("queue_name", "task_name")[:NEWEST])
+    found: list[dict[str, str]] = known.adjourn_live_rows
     return found
