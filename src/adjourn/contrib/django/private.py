@@ -26,7 +26,7 @@ def chosen_database(manager: models.Manager[Any]) -> str | None:
 
 def delete_rows(rows: models.QuerySet[Any], alias: str) -> None:
     """Delete rows in one statement, and nothing that refers to them."""
-    delete: Any = rows._raw_delete  # type: ignore[attr-defined]
+    delete: Any = rows._raw_delete
     delete(alias)
 
 
