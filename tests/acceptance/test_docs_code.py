@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from support.pages import CODE, DATA, ROOT, Block, every_page, read, tabs
@@ -37,7 +38,11 @@ def directory() -> Iterator[Path]:
 
 
 @pytest.mark.parametrize(("page", "tab"), RUN, ids=name)
-def test_the_code_of_a_page_runs_as_it_says(page: Path, tab: str, database: str, directory: Path) -> None:
+def test_the_code_of_a_page_runs_as_it_says(
+    page: Path, tab: str, database: str, directory: Path, observer: psycopg.Connection
+) -> None:
+    # What other pages have made: frameworks would take it for their own.
+    observer.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",

@@ -20,15 +20,17 @@ from support.waiting import BOUND, until
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TESTED = sorted(each.parent.name for each in EXAMPLES.glob("*/pytest.ini"))
+PLUGINS = {"django_shop": ("anyio", "pytest_django.plugin", "adjourn.testing.plugin")}
+"""The plugins that each needs; the default is `anyio`. Those of this project's own tests take a second to import."""
 ENVIRONMENT = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 @pytest.mark.parametrize("name", TESTED)
 def test_the_tests_of_an_example_pass(name: str, database: str) -> None:
+    plugins = [f"-p{plugin}" for plugin in ("no:cacheprovider", *PLUGINS.get(name, ("anyio",)))]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "anyio"],
+        [sys.executable, "-m", "pytest", "-q", *plugins],
         cwd=EXAMPLES / name,
-        # The plugins of this project's own tests take a second to import.
         env={**ENVIRONMENT, "DATABASE_URL": database, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,

@@ -13,11 +13,20 @@ import psycopg
 import psycopg_pool
 import pytest
 import sqlalchemy.pool
+from django.core.management import BaseCommand
+from django.db import models
 from psycopg2.pool import ThreadedConnectionPool
 
 import adjourn
 
 SOURCES = Path(adjourn.__file__).parent
+
+
+def test_django_has_what_is_used_of_it() -> None:
+    lost = missing(models.Manager(), "_db") + missing(models.QuerySet(), "_raw_delete")
+    if "_called_from_command_line" not in BaseCommand.run_from_argv.__code__.co_names:
+        lost.append("BaseCommand._called_from_command_line")
+    check("Django", "contrib/django/private.py", lost)
 
 
 def check(library: str, file: str, missing: list[str]) -> None:
@@ -116,8 +125,8 @@ def reaches(tree: ast.Module, known: set[str]) -> Iterator[str]:
                 yield str(name.value)
 
 
-DOCUMENTED = {"_current_frames", "_exit", "_value_"}
-"""Private by their names alone: Python documents them."""
+DOCUMENTED = {"_current_frames", "_exit", "_value_"} | {"_default_manager", "_meta", "_state"}
+"""Private by their names alone: Python documents them, and Django those of its models."""
 
 
 def test_nothing_but_one_file_a_library_uses_private_parts_of_others() -> None:

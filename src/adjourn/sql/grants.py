@@ -32,7 +32,7 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             *_EVERYONES,
             "insert on {adjourn_jobs}",
             # What a defer returns, and what the error about a taken queueing lock names.
-            "select (id, waiting_queueing_lock) on {adjourn_jobs}",
+            "select (id, waiting_queueing_lock, enqueued_at) on {adjourn_jobs}",
             "select on {adjourn_workers}",
             "usage on sequence {adjourn_jobs_id_seq}",
         ),

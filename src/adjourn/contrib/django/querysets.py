@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeVar
 
 from django.db import models
 
+from adjourn.contrib.django import private
 from adjourn.contrib.django.exceptions import ReadOnlyModel
 from adjourn.contrib.django.settings import settings
 
@@ -101,7 +102,7 @@ class StoredManager(models.Manager.from_queryset(GuardedQuerySet)):  # type: ign
     def get_queryset(self) -> models.QuerySet[Any]:
         """Return all rows."""
         rows: models.QuerySet[Any] = super().get_queryset()
-        return rows if self._db else rows.using(settings.DATABASE_ALIAS)
+        return rows if private.chosen_database(self) else rows.using(settings.DATABASE_ALIAS)
 
 
 class Guarded(models.Model):

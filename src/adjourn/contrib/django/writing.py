@@ -12,6 +12,7 @@ from django.apps.registry import Apps
 from django.db import models, transaction
 from django.utils import timezone
 
+from adjourn.contrib.django import private
 from adjourn.contrib.django.settings import settings
 from adjourn.contrib.django.tables import table
 from adjourn.sql.constants import Hold
@@ -165,7 +166,7 @@ def _take_out(alias: str, ids: list[Any]) -> int:
     for kind in (LiveRow, FinishedRow):
         rows = kind._default_manager.using(alias).filter(id__in=[each for each in ids if each is not None])
         claim = max(claim, rows.aggregate(claim=models.Max("claim"))["claim"] or 0)
-        rows._raw_delete(alias)
+        private.delete_rows(rows, alias)
     return claim
 
 

@@ -147,9 +147,9 @@ class WorkerFilter(LinkedFilter):
 def _newest_rows(request: HttpRequest) -> list[dict[str, str]]:
     """Return queues and tasks of the newest live jobs and of the newest of all, asked for once a page."""
     known: Any = request
-    if not hasattr(known, "_adjourn_newest_rows"):
+    if not hasattr(known, "adjourn_newest_rows"):
         every = Job.objects.order_by("-pk").values("queue_name", "task_name")
         live = every.filter(status__in=[Job.Status.TODO, Job.Status.DOING])
-        known._adjourn_newest_rows = list(live[:NEWEST].union(every[:NEWEST]))
-    found: list[dict[str, str]] = known._adjourn_newest_rows
+        known.adjourn_newest_rows = list(live[:NEWEST].union(every[:NEWEST]))
+    found: list[dict[str, str]] = known.adjourn_newest_rows
     return found

@@ -18,6 +18,7 @@ from adjourn import cli
 from adjourn._runtime.signals import end_on
 from adjourn.cli import flags
 from adjourn.cli.exits import Exit, code_of
+from adjourn.contrib.django import private
 from adjourn.contrib.django.connections import close_idle
 from adjourn.contrib.django.health import healthy_parts
 from adjourn.contrib.django.procrastinate_app import app
@@ -46,7 +47,7 @@ class Command(BaseCommand):
     @property
     def is_on_command_line(self) -> bool:
         """Whether this is the program's own command, not one that ``call_command`` calls."""
-        return bool(getattr(self, "_called_from_command_line", False))
+        return private.is_on_command_line(self)
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add adjourn's commands, with their flags and environment variables."""
