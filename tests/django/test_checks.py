@@ -57,6 +57,8 @@ def test_nothing_is_wrong_with_the_defaults() -> None:
         ({"ADJOURN_ADMIN_HIDE_ARGS": "shop.tasks.bill"}, "adjourn.E009", ["'shop.tasks.bill'", "list"]),
         ({"ADJOURN_ADMIN_HIDE_ARGS": [len]}, "adjourn.E009", ["names"]),
         ({"ADJOURN_ADMIN_HIDE_ARGS": None}, "adjourn.E009", ["None"]),
+        ({"ADJOURN_ADMIN_HIDE_ARGS": ["support.shop.tasks.bil"]}, "adjourn.W006", ["support.shop.tasks.bill"]),
+        ({"ADJOURN_ADMIN_HIDE_ARGS": ["django:no.such"]}, "adjourn.W006", ["django:no.such"]),
         ({"ADJOURN_READONLY_MODELS": "no"}, "adjourn.E009", ["'no'", "False"]),
         ({"ADJOURN_ALLOW_DROP": "False"}, "adjourn.E009", ["ADJOURN_ALLOW_DROP='False'"]),
         ({"ADJOURN_SCHEMA": "a$b"}, "adjourn.E004", ["a$b"]),
@@ -75,6 +77,10 @@ def test_nothing_is_wrong_with_the_defaults() -> None:
 def test_each_mistake_has_a_message(settings: dict[str, Any], expected: str, words: list[str]) -> None:
     message = found(**settings)[expected]
     assert all(word in message for word in words), message
+
+
+def test_tasks_whose_arguments_are_hidden_have_a_name_or_a_path() -> None:
+    assert found(ADJOURN_ADMIN_HIDE_ARGS=["support.shop.tasks.bill", "django:support.shop.models.Order"]) == {}
 
 
 def test_signs_of_a_pooler_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

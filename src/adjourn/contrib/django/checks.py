@@ -16,8 +16,9 @@ from django.utils.module_loading import import_string
 
 from adjourn import sql
 from adjourn._domain.schedules import checked_defaults
-from adjourn._domain.spelling import hint
+from adjourn._domain.spelling import dotted_hint, hint
 from adjourn.contrib.django.connector import DjangoConnector
+from adjourn.contrib.django.names import path_of
 from adjourn.contrib.django.procrastinate_app import app
 from adjourn.contrib.django.settings import PREFIX, Settings, settings
 from adjourn.exceptions import AdjournException, ConnectorException, InvalidOption, SchemaOutOfDate
@@ -36,6 +37,7 @@ def check_settings(app_configs: Any = None, **_: Any) -> list[CheckMessage]:
     """Check the settings, and the tasks that are declared."""
     found: list[CheckMessage] = list(settings_errors())
     found.extend(_check_names())
+    found.extend(_check_hidden())
     if not any(each.id in ("adjourn.E001", "adjourn.E002") for each in found):
         found.extend(_check_pooler())
     found.extend(_check_tasks())
@@ -150,9 +152,33 @@ def _check_kinds() -> Iterator[CheckMessage]:
         value: Any = getattr(settings, name)
         if not isinstance(value, bool):
             yield Error(f"{PREFIX}{name}={value!r}: pass True or False.", id="adjourn.E009")
-    hidden: Any = settings.ADMIN_HIDE_ARGS
-    if not isinstance(hidden, list | tuple | set | frozenset) or not all(isinstance(each, str) for each in hidden):
-        yield Error(f"ADJOURN_ADMIN_HIDE_ARGS={hidden!r}: pass a list of tasks' names.", id="adjourn.E009")
+    if not _are_names(settings.ADMIN_HIDE_ARGS):
+        yield Error(
+            f"ADJOURN_ADMIN_HIDE_ARGS={settings.ADMIN_HIDE_ARGS!r}: pass a list of tasks' names.", id="adjourn.E009"
+        )
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list | tuple | set | frozenset) and all(isinstance(each, str) for each in value)
+
+
+def _check_hidden() -> Iterator[CheckMessage]:
+    names: Any = settings.ADMIN_HIDE_ARGS
+    for name in names if _are_names(names) else ():
+        if name not in app.tasks and not _is_importable(path_of(name)):
+            yield Warning(
+                f"ADJOURN_ADMIN_HIDE_ARGS: there is no task {name!r} here{dotted_hint(name, app.tasks)}",
+                hint="The admin shows the arguments of tasks whose names are not in the list as they are.",
+                id="adjourn.W006",
+            )
+
+
+def _is_importable(path: str) -> bool:
+    try:
+        import_string(path)
+    except Exception:  # the module is the user's
+        return False
+    return True
 
 
 def _check_names() -> Iterator[CheckMessage]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from adjourn.contrib.django.application import SiteApp
 from adjourn.contrib.django.connector import DjangoConnector
+from adjourn.contrib.django.names import NAMESPACE
 from adjourn.contrib.django.resolver import FrameworkResolver
 
 __all__ = ["app", "current_app"]
 
 app: SiteApp = SiteApp(connector=DjangoConnector())
 """The app. It can be imported and used at any time; deferring needs configured settings."""
-# The names of jobs that are tasks of the framework `django.tasks` begin so.
-app.add_task_resolver("django", FrameworkResolver(app))
+app.add_task_resolver(NAMESPACE, FrameworkResolver(app))
 
 current_app: SiteApp = app
 """The same app. In Procrastinate, ``app`` is a proxy of it."""

@@ -16,20 +16,19 @@ from django.utils.safestring import SafeString
 from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext as _
 
+from adjourn.contrib.django.names import path_of
 from adjourn.contrib.django.settings import settings
 
 __all__ = ["ago", "badge", "code", "duration", "hides", "link", "local", "short", "shown_json", "table_of"]
 
 LONGEST_JSON = 20_000
 """Characters of a value that the page of one job shows."""
-FRAMEWORK = "django:"
-"""What the names of ``django.tasks``' tasks begin with, before their paths."""
 NOTHING = "–"  # noqa: RUF001 - a dash
 
 
 def hides(task_name: str) -> bool:
     """Return whether ``ADJOURN_ADMIN_HIDE_ARGS`` names a task; one of ``django.tasks`` by its path, too."""
-    return not {task_name, task_name.removeprefix(FRAMEWORK)}.isdisjoint(settings.ADMIN_HIDE_ARGS)
+    return not {task_name, path_of(task_name)}.isdisjoint(settings.ADMIN_HIDE_ARGS)
 
 
 def local(value: datetime.datetime | None) -> str:

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from adjourn._domain.checks import check_aware, check_name, check_timeout
 from adjourn.app import App
+from adjourn.contrib.django.names import NAMESPACE, path_of
 from adjourn.contrib.django.tasks.compat import (
     TASK_MAX_PRIORITY,
     TASK_MIN_PRIORITY,
@@ -28,7 +29,7 @@ from adjourn.contrib.django.tasks.compat import (
     TaskResultDoesNotExist,
     task_enqueued,
 )
-from adjourn.contrib.django.tasks.declared import PREFIX, AdjournTask, is_findable, located
+from adjourn.contrib.django.tasks.declared import AdjournTask, is_findable, located
 from adjourn.contrib.django.tasks.envelopes import Envelope
 from adjourn.contrib.django.tasks.options import BackendOptions
 from adjourn.contrib.django.tasks.results import result_of
@@ -126,7 +127,7 @@ class AdjournBackend(BaseTaskBackend):
         super().validate_task(task)
         try:
             check_name("queue_name", task.queue_name)
-            check_name("the task's path", f"{PREFIX}:{task.module_path}")
+            check_name("the task's path", f"{NAMESPACE}:{task.module_path}")
             if (due := _aware(task.run_after)) is not None:
                 check_aware("run_after", due)
             if isinstance(task, AdjournTask):
@@ -187,7 +188,7 @@ class AdjournBackend(BaseTaskBackend):
         job_id = _job_id(result_id)
         with _Naming("aget_result"):
             jobs = [] if job_id is None else self._app.job_manager.list_jobs(id=job_id)
-        if not jobs or not jobs[0].task_name.startswith(f"{PREFIX}:"):
+        if not jobs or not jobs[0].task_name.startswith(f"{NAMESPACE}:"):
             raise TaskResultDoesNotExist(result_id)
         return self.result_of(jobs[0])
 
@@ -205,7 +206,7 @@ class AdjournBackend(BaseTaskBackend):
             If the task itself is not there any more.
         """
         try:
-            task = located(job.task_name.removeprefix(f"{PREFIX}:"))
+            task = located(path_of(job.task_name))
         except TaskNotFound as error:
             raise InvalidTask(str(error)) from error
         return result_of(job, task, Envelope.opened(job.task_name, job.task_kwargs))
@@ -220,7 +221,7 @@ class AdjournBackend(BaseTaskBackend):
             )
         envelope = Envelope.sealed(args, kwargs, self.alias, task.run_after)
         deferrer = self._app.configure_task(
-            f"{PREFIX}:{task.module_path}",
+            f"{NAMESPACE}:{task.module_path}",
             queue=task.queue_name,
             priority=task.priority,
             lock=getattr(task, "lock", None),

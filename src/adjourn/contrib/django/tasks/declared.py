@@ -11,10 +11,7 @@ from adjourn.contrib.django.tasks.compat import AnyTask, InvalidTask, Task
 from adjourn.exceptions import TaskNotFound
 from adjourn.retry import RetryValue
 
-__all__ = ["PREFIX", "AdjournTask", "changed", "is_findable", "located"]
-
-PREFIX = "django"
-"""The names of jobs begin with this and a colon, before the path of the task."""
+__all__ = ["AdjournTask", "changed", "is_findable", "located"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from typing import Any
 from adjourn import exceptions, tasks
 from adjourn._domain.jobs import Job
 from adjourn.app import App, JobContext
+from adjourn.contrib.django.names import path_of
 from adjourn.contrib.django.tasks.backend import AdjournBackend
 from adjourn.contrib.django.tasks.compat import (
     AnyResult,
@@ -20,7 +21,7 @@ from adjourn.contrib.django.tasks.compat import (
     task_backends,
     task_started,
 )
-from adjourn.contrib.django.tasks.declared import PREFIX, located
+from adjourn.contrib.django.tasks.declared import located
 from adjourn.contrib.django.tasks.envelopes import Envelope
 from adjourn.contrib.django.tasks.results import result_of
 
@@ -84,7 +85,7 @@ def loaded(app: App, job: Job) -> FrameworkTask:
         If the path is not that of a task, its module cannot be imported, or the job has no arguments of a task.
     """
     envelope = Envelope.opened(job.task_name, job.task_kwargs)
-    task = located(job.task_name.removeprefix(f"{PREFIX}:"))
+    task = located(path_of(job.task_name))
     options = backend_of(envelope.backend).run_options
     timeout = getattr(task, "timeout", None)
     return FrameworkTask(

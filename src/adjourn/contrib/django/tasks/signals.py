@@ -19,8 +19,9 @@ from django.db import close_old_connections, connections
 from adjourn import events
 from adjourn._domain.jobs import Status
 from adjourn._domain.outcomes import Attempt, error_entry
+from adjourn.contrib.django.names import NAMESPACE, path_of
 from adjourn.contrib.django.tasks.compat import AnyResult, InvalidTask, task_finished
-from adjourn.contrib.django.tasks.declared import PREFIX, located
+from adjourn.contrib.django.tasks.declared import located
 from adjourn.contrib.django.tasks.envelopes import Envelope, as_stored
 from adjourn.contrib.django.tasks.results import result_of
 from adjourn.contrib.django.tasks.runs import backend_of
@@ -73,7 +74,7 @@ class Finished:
         app_events.subscribe(events.WorkerStopped, self._drain)
 
     def _ended(self, event: events.JobEnded) -> None:
-        if event.job.task_name.startswith(f"{PREFIX}:"):
+        if event.job.task_name.startswith(f"{NAMESPACE}:"):
             assert event.job.id is not None
             # Each of the three kinds has a value, an error, or neither.
             value, error = getattr(event, "result", None), getattr(event, "error", None)
@@ -155,6 +156,6 @@ class Finished:
             assert job.finished_at is not None
             attempt = Attempt(job.attempts + 1, end.worker_id, None, job.started_at, job.finished_at)
             errors += (json.loads(error_entry(end.error, attempt)),)
-        task = located(job.task_name.removeprefix(f"{PREFIX}:"))
+        task = located(path_of(job.task_name))
         job = job.evolve(attempts=job.attempts + 1, errors=errors, result=as_stored(end.value))
         return result_of(job, task, Envelope.opened(job.task_name, job.task_kwargs))
