@@ -238,6 +238,22 @@ def test_secrets_of_tasks_that_are_named_are_shown_nowhere(root: Client) -> None
     assert "hunter2" in body(root, JOBS)
 
 
+def test_secrets_of_a_task_of_the_framework_are_hidden_by_its_path_too(root: Client) -> None:
+    job = make_job("django:shop.letters.send", status="failed", args={"args": ["hunter2"]})
+    for name in ("shop.letters.send", job.task_name):
+        with override_settings(ADJOURN_ADMIN_HIDE_ARGS=[name]):
+            assert not any("hunter2" in body(root, address) for address in (JOBS, f"{JOBS}{job.pk}/change/"))
+    with override_settings(ADJOURN_ADMIN_HIDE_ARGS=["letters.send"]):
+        assert "hunter2" in body(root, JOBS)
+
+
+def test_filters_offer_the_tasks_and_queues_of_jobs_that_have_ended(root: Client) -> None:
+    make_job("django:shop.letters.send", status="succeeded", queue_name="letters")
+    page = body(root, JOBS)
+    assert "?task=django%3Ashop.letters.send" in page
+    assert "?queue=letters" in page
+
+
 def test_every_label_is_translated_when_it_is_shown(root: Client) -> None:
     labels: list[Any] = [
         *(action.label for action in actions.JOB_ACTIONS),

@@ -71,6 +71,7 @@ def settings_errors() -> Iterator[CheckMessage]:
     except InvalidOption as error:
         yield Error(f"ADJOURN_SCHEMA: {error}", id="adjourn.E004")
     yield from _check_options()
+    yield from _check_kinds()
 
 
 def _check_alias() -> Iterator[CheckMessage]:
@@ -141,6 +142,17 @@ def _check_options() -> Iterator[CheckMessage]:
             DjangoConnector().get_worker_connector()
         except ImproperlyConfigured as error:
             yield Error(str(error), id="adjourn.E005")
+
+
+def _check_kinds() -> Iterator[CheckMessage]:
+    # Text is true, whatever it says, and has every part of itself in it.
+    for name in ("READONLY_MODELS", "ALLOW_DROP"):
+        value: Any = getattr(settings, name)
+        if not isinstance(value, bool):
+            yield Error(f"{PREFIX}{name}={value!r}: pass True or False.", id="adjourn.E009")
+    hidden: Any = settings.ADMIN_HIDE_ARGS
+    if not isinstance(hidden, list | tuple | set | frozenset) or not all(isinstance(each, str) for each in hidden):
+        yield Error(f"ADJOURN_ADMIN_HIDE_ARGS={hidden!r}: pass a list of tasks' names.", id="adjourn.E009")
 
 
 def _check_names() -> Iterator[CheckMessage]:

@@ -1,4 +1,4 @@
-"""The filters of the list of jobs. None reads the history to find out what it can offer."""
+"""The filters of the list of jobs. None reads all of the history to find out what it can offer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 NEWEST = 1_000
-"""Of so many live jobs the filters offer the queues and tasks, besides those that the program knows."""
+"""Of so many live jobs, and of so many jobs in all, the filters offer the queues and tasks, besides those that the program knows."""
 
 Rows = QuerySet[Any]
 Choices = list[tuple[str, Any]]
@@ -72,8 +72,8 @@ class NameFilter(ColumnFilter):
         raise NotImplementedError
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Choices:
-        """Return the names that this program knows, and those of live jobs."""
-        found = {*self.names(), *(row[self.column] for row in _live_rows(request))}
+        """Return the names that this program knows, and those of the newest jobs."""
+        found = {*self.names(), *(row[self.column] for row in _newest_rows(request))}
         if chosen := request.GET.get(self.parameter_name):
             found.add(chosen)
         return [(name, name) for name in sorted(found)]
@@ -144,11 +144,12 @@ class WorkerFilter(LinkedFilter):
         return super().queryset(request, queryset)
 
 
-def _live_rows(request: HttpRequest) -> list[dict[str, str]]:
-    """Return queues and tasks of live jobs, asked for once a page."""
+def _newest_rows(request: HttpRequest) -> list[dict[str, str]]:
+    """Return queues and tasks of the newest live jobs and of the newest of all, asked for once a page."""
     known: Any = request
-    if not hasattr(known, "adjourn_live_rows"):
-        live = Job.objects.filter(status__in=[Job.Status.TODO, Job.Status.DOING]).order_by("-pk")
-        known.adjourn_live_rows = list(live.values("queue_name", "task_name")[:NEWEST])
-    found: list[dict[str, str]] = known.adjourn_live_rows
+    if not hasattr(known, "adjourn_newest_rows"):
+        every = Job.objects.order_by("-pk").values("queue_name", "task_name")
+        live = every.filter(status__in=[Job.Status.TODO, Job.Status.DOING])
+        known.adjourn_newest_rows = list(live[:NEWEST].union(every[:NEWEST]))
+    found: list[dict[str, str]] = known.adjourn_newest_rows
     return found

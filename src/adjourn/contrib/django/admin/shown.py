@@ -22,12 +22,14 @@ __all__ = ["ago", "badge", "code", "duration", "hides", "link", "local", "short"
 
 LONGEST_JSON = 20_000
 """Characters of a value that the page of one job shows."""
+FRAMEWORK = "django:"
+"""What the names of ``django.tasks``' tasks begin with, before their paths."""
 NOTHING = "–"  # noqa: RUF001 - a dash
 
 
 def hides(task_name: str) -> bool:
-    """Return whether ``ADJOURN_ADMIN_HIDE_ARGS`` names a task."""
-    return task_name in settings.ADMIN_HIDE_ARGS
+    """Return whether ``ADJOURN_ADMIN_HIDE_ARGS`` names a task; one of ``django.tasks`` by its path, too."""
+    return not {task_name, task_name.removeprefix(FRAMEWORK)}.isdisjoint(settings.ADMIN_HIDE_ARGS)
 
 
 def local(value: datetime.datetime | None) -> str:
