@@ -378,7 +378,7 @@ def test_a_rollback_refuses_what_procrastinate_cannot_store_and_workers_that_run
     old.run("insert into adjourn.adjourn_workers (name, expires_at) values ('alive', now() + interval '1 minute')")
     with pytest.raises(MigrationRefused, match="1 worker of adjourn are alive"):
         migration.rollback(wait=0)
-    assert old.run("select tgname from pg_trigger where tgname = 'adjourn_forward'")
+    assert old.run("select tgname from pg_trigger where tgname = 'to_adjourn'")
 
 
 def test_finish_refuses_jobs_that_are_left_and_producers_that_still_store(migration: Migration, old: Old) -> None:
