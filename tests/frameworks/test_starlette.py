@@ -320,6 +320,27 @@ async def test_what_is_raised_within_the_block_stores_nothing(app: adjourn.App, 
     assert names(observer) == ["first"]
 
 
+async def test_jobs_are_stored_all_or_none_and_can_be_stored_later(
+    app: adjourn.App, observer: psycopg.Connection
+) -> None:
+    def once() -> None: ...
+
+    locked = app.task(name="once", queueing_lock="q")(once)
+    async with app.open_async():
+        waiting = await locked.defer_async()
+        tasks = DurableTasks()
+        tasks.add_task(app.tasks["add"], "ann")
+        tasks.add_task(locked)
+        with pytest.raises(AlreadyEnqueued):
+            await tasks.store_async()
+        assert names(observer) == [None]
+        await app.job_manager.cancel_job_by_id_async(waiting)
+        await tasks.store_async()
+        assert tasks.is_empty
+        stored = await app.job_manager.list_jobs_async(status="todo")
+    assert [job.task_name for job in stored] == [app.tasks["add"].name, "once"]
+
+
 def test_without_starlette_the_import_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.startswith("adjourn.contrib.starlette")]:
         monkeypatch.delitem(sys.modules, name)

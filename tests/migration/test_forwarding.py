@@ -260,3 +260,30 @@ def test_a_large_batch_moves_at_its_commit(migration: Migration, old: Old, app: 
     assert len(holds(old)) == number + 1
     assert Counter(holds(old).values()) == {3: number - number // 7, 0: number // 7 + 1}
     assert queued in holds(old)
+
+
+def test_a_producer_may_set_constraints_immediate(migration: Migration, old: Old) -> None:
+    migration.start()
+    with old.connection.transaction():
+        old.run("set constraints all immediate")
+        jobs = [old.defer(), old.defer(lock="a"), old.defer(queueing_lock="q")]
+    assert old.jobs() == []
+    assert list(holds(old)) == jobs
+
+
+def test_the_jobs_of_a_transaction_wait_together_for_what_others_lock(
+    migration: Migration, old: Old, both: str
+) -> None:
+    first = old.defer(lock="a")
+    migration.start()
+    with Old(both) as other, other.connection.transaction():
+        other.run("select from procrastinate_jobs where id = %s for update", first)
+        with old.connection.transaction():
+            old.run("set local lock_timeout = '10s'")
+            jobs = [old.defer(lock="a") for _ in range(4)]
+            began = old.value("select clock_timestamp()")
+            old.run("set constraints all immediate")
+            waited = old.value("select clock_timestamp()") - began
+            assert old.value("show lock_timeout") == "10s"
+    assert waited < datetime.timedelta(seconds=4)
+    assert old.jobs() == [first, *jobs]

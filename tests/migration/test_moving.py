@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import adjourn
+from adjourn.exceptions import ConnectorException, InvalidOption
 from adjourn.jobs import Job
 from adjourn.migration import Migration, MigrationRefused
 from support.procrastinates import RELEASES, Old
@@ -362,9 +363,30 @@ def test_a_rollback_gives_everything_back_that_waits(
         old.end(running["id"])
     assert len(ran) == len(set(ran)) == number + 3
     # Everything that the migration made is gone.
-    assert old.run("select tgname from pg_trigger where starts_with(tgname, 'adjourn_')") == []
+    assert old.run("select tgname from pg_trigger where tgname ~ 'adjourn'") == []
     assert old.run("select proname from pg_proc where starts_with(proname, 'adjourn_procrastinate_')") == []
     migration.start()
+
+
+def test_a_rollback_and_a_move_do_not_take_jobs_from_each_other(migration: Migration, old: Old) -> None:
+    fill_many(old, 20)
+    migration.start()
+    following = migration.move(follow=True)
+    assert next(following).facts["moved"] == 20
+    old.run("create function fail() returns trigger language plpgsql as 'begin raise exception ''no''; end'")
+    old.run(
+        "create trigger fail before insert on procrastinate_jobs for each row when (new.id = 20) execute function fail()"
+    )
+    with pytest.raises(ConnectorException, match="no"):
+        migration.rollback(batch=5)
+    with pytest.raises(MigrationRefused, match="not forwarded"):
+        next(following)
+    with pytest.raises(MigrationRefused, match="not forwarded"):
+        move(migration)
+    assert len(old.jobs()) == 15
+    old.run("drop trigger fail on procrastinate_jobs")
+    assert migration.rollback().facts["given_back"] == 5
+    assert len(old.jobs()) == 20
 
 
 def test_a_rollback_refuses_what_procrastinate_cannot_store_and_workers_that_run(
@@ -378,7 +400,7 @@ def test_a_rollback_refuses_what_procrastinate_cannot_store_and_workers_that_run
     old.run("insert into adjourn.adjourn_workers (name, expires_at) values ('alive', now() + interval '1 minute')")
     with pytest.raises(MigrationRefused, match="1 worker of adjourn are alive"):
         migration.rollback(wait=0)
-    assert old.run("select tgname from pg_trigger where tgname = 'adjourn_forward'")
+    assert old.run("select tgname from pg_trigger where tgname = 'to_adjourn'")
 
 
 def test_finish_refuses_jobs_that_are_left_and_producers_that_still_store(migration: Migration, old: Old) -> None:
@@ -412,3 +434,20 @@ def test_finish_can_drop_all_that_procrastinate_has_made(
         assert old.run(f"select {name} from {catalog} where {name} ~ 'procrastinate'") == []
     app.configure_task("echo", lock="a", queueing_lock="q").defer()
     assert len(ours(old)) == 2
+
+
+def test_history_without_events_makes_no_tables_of_old_weeks(migration: Migration, old: Old) -> None:
+    fill_many(old, 2, status="succeeded")
+    old.run("delete from procrastinate_events")
+    migration.start()
+    facts = migration.history(since=datetime.datetime(1990, 1, 1, tzinfo=datetime.UTC)).facts
+    assert (facts["copied"], facts["weeks"]) == (2, 0)
+
+
+def test_numbers_that_the_database_cannot_hold_are_refused(migration: Migration) -> None:
+    with pytest.raises(InvalidOption, match=r"id_gap=9223372036854775807: .* to 4,611,686,018,427,387,904"):
+        migration.start(id_gap=2**63 - 1)
+    with pytest.raises(InvalidOption, match=r"batch=10000000: .* to 1,000,000"):
+        move(migration, batch=10_000_000)
+    with pytest.raises(InvalidOption, match="batch=0"):
+        migration.rollback(batch=0)

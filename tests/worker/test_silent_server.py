@@ -332,7 +332,7 @@ async def test_a_worker_says_how_many_outcomes_it_could_not_store(
     ) as raised:
         await work_until_the_server_is_silent()
     assert raised.value.count == 2
-    assert "2 of them once more, because their outcomes are not stored" in caplog.text
+    assert "2 of them once more, because the outcome is not stored" in caplog.text
     async with bench.working(**OPTIONS):
         for job in await app.job_manager.list_jobs_async():
             assert (await bench.ended(job.id or 0)).attempts == 2

@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 
 try:
     import click
-except ModuleNotFoundError as error:
-    raise ImportError("adjourn.contrib.click needs Click: pip install 'adjourn[click]'") from error
+except ModuleNotFoundError as _error:
+    raise ImportError("adjourn.contrib.click needs Click: pip install 'adjourn[click]'") from _error
 
 import adjourn
 from adjourn import cli

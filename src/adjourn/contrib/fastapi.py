@@ -10,8 +10,8 @@ from typing import Annotated, Any, TypeAlias, get_args
 try:
     from fastapi import Depends
     from fastapi.params import Depends as DependsParameter
-except ModuleNotFoundError as error:
-    raise ImportError("adjourn.contrib.fastapi needs FastAPI: pip install 'adjourn[fastapi]'") from error
+except ModuleNotFoundError as _error:
+    raise ImportError("adjourn.contrib.fastapi needs FastAPI: pip install 'adjourn[fastapi]'") from _error
 
 from adjourn.app import App
 from adjourn.contrib._transaction import Transaction

@@ -45,13 +45,13 @@ class Database:
     """
 
     def __init__(self, app: App, from_schema: str | None, *, is_trial: bool) -> None:
-        self.schema = app.job_manager.schema
-        self.is_trial = is_trial
+        self.schema: str = app.job_manager.schema
+        self.is_trial: bool = is_trial
         self._session = app.connector.session()
         self._own = sql.statements(self.schema)
         self._statements = procrastinate.statements(self.schema, Source(schema=from_schema or ""))
         try:
-            self.source = self._find(from_schema)
+            self.source: Source = self._find(from_schema)
             self._statements = procrastinate.statements(self.schema, self.source)
         except BaseException:
             self.close()

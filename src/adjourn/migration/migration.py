@@ -19,6 +19,10 @@ from adjourn.types import Row, Statement
 
 BATCH = 1000
 ID_GAP = 10_000_000
+MOST_JOBS = 1_000_000
+"""The largest batch."""
+LARGEST_GAP = 2**62
+"""Half of the ids there are."""
 FOLLOW_EVERY = 1.0
 """Seconds between two passes that follow what old workers put back."""
 PATIENCE = 0.2
@@ -81,8 +85,7 @@ class Migration:
             Whether jobs that move get new ids, which the table ``adjourn_migrated_ids`` records. Needed only if adjourn has
             jobs with ids that are theirs. False by default.
         """
-        if id_gap < 1:
-            raise InvalidOption(f"id_gap={id_gap!r}: pass a whole number of one or more.")
+        _check_number("id_gap", id_gap, LARGEST_GAP)
         with self._database() as database:
             reasons = obstacles(database, id_gap, map_ids=map_ids)
             if reasons:
@@ -179,11 +182,9 @@ class Migration:
             Seconds of silence after which a worker is gone. 30 by default. Releases before 3.1 have no heartbeats: there a job
             is stalled so many seconds after it was started, and this must be passed.
         """
-        if batch < 1:
-            raise InvalidOption(f"batch={batch!r}: pass a whole number of one or more.")
+        _check_number("batch", batch, MOST_JOBS)
         with self._database() as database:
-            if not database.started_state()["forwarding"]:
-                raise MigrationRefused("New jobs are not forwarded yet. Run `start` without --no-forwarding first.")
+            self._require_forwarding(database)
             if take_over_stalled and stalled_after is None:
                 if not database.source.has_heartbeats:
                     raise MigrationRefused(
@@ -200,6 +201,7 @@ class Migration:
     ) -> Iterator[Report]:
         totals = {"moved": 0, "taken_over": 0, "released": 0}
         while True:
+            self._require_forwarding(database)
             moved = 0
             for row in self._batches(database, batch, queue, stalled_after):
                 moved += row["moved"]
@@ -216,6 +218,10 @@ class Migration:
                     yield self._moved(database, {**totals, "held": let_go["held"]})
                 time.sleep(FOLLOW_EVERY)
         yield self._moved(database, {**totals, "held": let_go["held"]})
+
+    def _require_forwarding(self, database: Database) -> None:
+        if not database.started_state()["forwarding"]:
+            raise MigrationRefused("New jobs are not forwarded. Run `start` without --no-forwarding first.")
 
     def _batches(self, database: Database, batch: int, queue: str | None, stalled_after: float | None) -> Iterator[Row]:
         last: int | None = 0
@@ -263,8 +269,7 @@ class Migration:
         batch
             How many jobs one transaction looks at. 1000 by default.
         """
-        if batch < 1:
-            raise InvalidOption(f"batch={batch!r}: pass a whole number of one or more.")
+        _check_number("batch", batch, MOST_JOBS)
         with self._database() as database:
             database.started_state()
             with database.trial():
@@ -377,8 +382,7 @@ class Migration:
         wait
             Seconds to wait for running jobs to end. 60 by default.
         """
-        if batch < 1:
-            raise InvalidOption(f"batch={batch!r}: pass a whole number of one or more.")
+        _check_number("batch", batch, MOST_JOBS)
         with self._database() as database:
             state = database.started_state()
             with database.trial():
@@ -387,6 +391,8 @@ class Migration:
                 given = 0
                 while number := database.again(lambda: database.row("give_back", limit=batch))["given"]:
                     given += number
+                    if database.started_state()["forwarding"]:
+                        raise MigrationRefused("The step `start` was run meanwhile. Run `rollback` again to go back.")
                 left = database.row("list_our_workers")
                 if left["todo"] + left["doing"]:
                     raise MigrationRefused(
@@ -425,6 +431,7 @@ class Migration:
             database.rows("wait_briefly")
             database.run_bare("lock_tables")
             database.run(procrastinate.stopping(database.schema, database.source))
+            database.rows("stop_forwarding")
 
     @contextlib.contextmanager
     def _database(self) -> Iterator[Database]:
@@ -439,3 +446,8 @@ class Migration:
         if self.dry_run:
             lines = [*lines, "This was a dry run: nothing was changed"]
         return Report(step=step, facts={**facts, "dry_run": self.dry_run}, lines=lines)
+
+
+def _check_number(name: str, value: int, most: int) -> None:
+    if not 1 <= value <= most:
+        raise InvalidOption(f"{name}={value!r}: pass a whole number from one to {most:,}.")

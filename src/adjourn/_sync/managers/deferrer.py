@@ -103,10 +103,21 @@ class SyncJobDeferrer(Generic[Args]):
             jobs.append(self.make_job((), each))
             if not number % STEP:
                 pace.keep()
+        deferred = self.defer_jobs(jobs)
+        return [job.id for job in deferred if job.id is not None]
+
+    def defer_jobs(self, jobs: Sequence[Job]) -> list[Job]:
+        """Store jobs that deferrers of the same app have made, all or none, and return them with their ids.
+
+        Parameters
+        ----------
+        jobs
+            What their `make_job` has returned.
+        """
         log_jobs(logging.DEBUG, "about_to_defer_jobs", "About to defer", jobs)
         deferred = self.job_manager.batch_defer_jobs(jobs, self.connection)
         self._tell_deferred(deferred)
-        return [job.id for job in deferred if job.id is not None]
+        return deferred
 
     def make_job(self, args: tuple[Any, ...], task_kwargs: JSONDict) -> Job:
         """Return a job with these arguments, after checking them against the task.

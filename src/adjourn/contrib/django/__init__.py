@@ -11,8 +11,8 @@ from __future__ import annotations
 
 try:
     import django as _django
-except ImportError as error:  # pragma: no cover - run in a process of its own
-    raise ImportError("adjourn.contrib.django needs Django: pip install 'adjourn[django]'.") from error
+except ImportError as _error:  # pragma: no cover - run in a process of its own
+    raise ImportError("adjourn.contrib.django needs Django: pip install 'adjourn[django]'.") from _error
 
 from adjourn.contrib.django.application import DjangoApp
 from adjourn.contrib.django.connector import DjangoConnector

@@ -64,9 +64,9 @@ class DjangoApp(App):
             schema=sql.DEFAULT_SCHEMA if schema is None else schema,
         )
         if schema is None and isinstance(self.job_manager, DjangoJobManager):
-            self.job_manager = DjangoJobManager(connector)
+            self.job_manager: JobManager = DjangoJobManager(connector)
             self.job_manager.events = self.events
-        self.worker_defaults = self._with_clean_up(self.worker_defaults)
+        self.worker_defaults: WorkerOptions = self._with_clean_up(self.worker_defaults)
         self.kept_connections: KeptConnections = KeptConnections()
 
     def _manager_of(self, connector: BaseConnector, schema: str) -> JobManager:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 try:
     import flask as _flask  # noqa: F401
-except ModuleNotFoundError as error:
-    raise ImportError("adjourn.contrib.flask needs Flask: pip install 'adjourn[flask]'") from error
+except ModuleNotFoundError as _error:
+    raise ImportError("adjourn.contrib.flask needs Flask: pip install 'adjourn[flask]'") from _error
 
 from adjourn.contrib._transaction import Transaction
 from adjourn.contrib.flask.extension import Adjourn

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from adjourn.connectors.base import AsyncSession, BaseAsyncConnector, BaseConnector, SyncSession
 from adjourn.exceptions import AppNotOpen, WrongCaller
-from adjourn.types import Parameters, Row, Statement
+from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 _ADVICE = (
     " Flask runs an async view on an event loop of its own, which ends with the view: call the blocking form of the "
@@ -33,9 +33,9 @@ class OpensItself(BaseAsyncConnector):
 
     def __init__(self, connector: BaseConnector) -> None:
         self._connector = connector
-        self.is_shared = connector.is_shared
-        self.json_dumps = connector.json_dumps
-        self.json_loads = connector.json_loads
+        self.is_shared: bool = connector.is_shared
+        self.json_dumps: JSONDumps = connector.json_dumps
+        self.json_loads: JSONLoads = connector.json_loads
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connector, name)
@@ -96,8 +96,8 @@ class Nowhere(BaseAsyncConnector):
     """Stands for the connector of an extension that is bound to no Flask application: every call raises."""
 
     def __init__(self) -> None:
-        self.json_dumps = json.dumps
-        self.json_loads = json.loads
+        self.json_dumps: JSONDumps = json.dumps
+        self.json_loads: JSONLoads = json.loads
 
     def get_sync_connector(self) -> BaseConnector:
         """Return this connector."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 try:
     import starlette as _starlette  # noqa: F401
-except ModuleNotFoundError as error:
-    raise ImportError("adjourn.contrib.starlette needs Starlette: pip install 'adjourn[starlette]'") from error
+except ModuleNotFoundError as _error:
+    raise ImportError("adjourn.contrib.starlette needs Starlette: pip install 'adjourn[starlette]'") from _error
 
 from adjourn.contrib._transaction import Transaction
 from adjourn.contrib.starlette.background import DurableTasks

@@ -10,12 +10,13 @@ from starlette.concurrency import run_in_threadpool
 
 from adjourn._drivers.connections import kind_of
 from adjourn.exceptions import InvalidTaskArguments
+from adjourn.jobs import Job
 from adjourn.manager import JobDeferrer
 from adjourn.tasks import Task
 
 
 class DurableTasks:
-    """Collects jobs as Starlette's ``BackgroundTasks`` collects functions, and stores them, each before the answer.
+    """Collects jobs as Starlette's ``BackgroundTasks`` collects functions, and stores them before the answer, all or none.
 
     They run in a worker, at least once, with arguments that went through JSON; a job sees nothing of the request.
 
@@ -37,12 +38,12 @@ class DurableTasks:
 
     def __init__(self, connection: Any = None) -> None:
         self._connection = connection
-        self._deferrers: list[JobDeferrer] = []
+        self._added: list[tuple[JobDeferrer, Job]] = []
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to store."""
-        return not self._deferrers
+        return not self._added
 
     def add_task(self, task: Task[Any, Any, Any], /, *args: Any, **kwargs: Any) -> None:
         """Add a job of a task.
@@ -69,25 +70,28 @@ class DurableTasks:
                 "@app.task, and pass the task."
             )
         deferrer = task.configure(connection=self._connection, task_kwargs=_named(task, args, kwargs))
-        deferrer.make_job((), {})  # refuses missing arguments
-        self._deferrers.append(deferrer)
+        self._added.append((deferrer, deferrer.make_job((), {})))  # which refuses missing arguments
 
     async def store_async(self) -> None:
-        """Store the jobs that were added, in their order.
+        """Store the jobs that were added, in their order. If it raises, none of an app is stored, and it can be tried again.
 
         Raises
         ------
         AlreadyEnqueued
-            If a queueing lock is taken.
+            If a queueing lock is taken, or two of the jobs have the same.
         AppNotOpen
             If the app is not open, and there is no connection.
         """
         kind = None if self._connection is None else kind_of(self._connection)
         is_blocking = kind is not None and not kind.is_awaited
-        while self._deferrers:
-            deferrer = self._deferrers.pop(0)
+        while self._added:
+            first = self._added[0][0]
+            # Nearly always all of them: a program has one app.
+            together = [each for each in self._added if each[0].job_manager is first.job_manager]
+            jobs = [job for _, job in together]
             # A session that blocks would keep the event loop.
-            await (run_in_threadpool(deferrer.defer) if is_blocking else deferrer.defer_async())
+            await (run_in_threadpool(first.defer_jobs, jobs) if is_blocking else first.defer_jobs_async(jobs))
+            self._added = [each for each in self._added if each not in together]
 
     async def __aenter__(self) -> Self:
         return self

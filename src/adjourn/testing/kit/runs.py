@@ -17,6 +17,7 @@ from adjourn._domain.middleware import compose, is_async
 from adjourn._domain.outcomes import Attempt, Ended, Result, Retried, error_entry
 from adjourn._domain.runs import AbortReason
 from adjourn.app import App
+from adjourn.tasks import Task
 from adjourn.testing.kit.loops import Loop, in_thread
 from adjourn.worker import Worker
 
@@ -41,8 +42,9 @@ class Run:
     """
 
     def __init__(self, app: App, job: Job) -> None:
-        self.task = task = app.task_of(job)
-        self.job = job
+        task = app.task_of(job)
+        self.task: Task[Any, Any, Any] = task
+        self.job: Job = job
         self._app = app
         self._worker = Worker(app, **app.worker_defaults)
         options = self._worker.options

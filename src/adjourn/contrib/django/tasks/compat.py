@@ -29,11 +29,11 @@ except ImportError:
         from django_tasks.exceptions import TaskResultDoesNotExist  # type: ignore[assignment]
         from django_tasks.signals import task_enqueued, task_finished, task_started
         from django_tasks.utils import normalize_json
-    except ImportError as error:
+    except ImportError as _error:
         raise ImportError(
             "adjourn.contrib.django.tasks needs django.tasks, which Django has since version 6.0, or its backport: "
             "pip install 'adjourn[django-tasks]'."
-        ) from error
+        ) from _error
 
 AnyTask: TypeAlias = "Task[..., Any]"
 AnyResult: TypeAlias = "TaskResult[..., Any]"

@@ -1,5 +1,5 @@
 -- At the end of a transaction that has made a job wait in Procrastinate's table: move it here. A job whose lock is not free
--- there stays, and so does one that is refused here, or that fails.
+-- there stays, and so does one that is refused here, or that fails. All jobs of a transaction wait 2 s for others together.
 create or replace function @schema.adjourn_procrastinate_forward_v1() returns trigger
 language plpgsql security definer set search_path = pg_catalog, @theirs, pg_temp set lock_timeout = '2s' as $$
 declare
@@ -7,6 +7,9 @@ declare
     v_current bigint;
     v_ids bigint[];
 begin
+    perform set_config('lock_timeout', greatest(
+        10, 2000 - floor(extract(epoch from clock_timestamp() - statement_timestamp()) * 1000)
+    )::integer::text, true);
     select j.id, j.lock, j.queueing_lock, @refused as is_refused into v_job
     from @theirs.procrastinate_jobs j where j.id = new.id and j.status = 'todo' for update;
     if not found or v_job.is_refused then

@@ -8,6 +8,11 @@ declare
     v_group bigint[];
     v_left text;
 begin
+    -- A rollback, which makes this false, may have begun.
+    lock table @theirs.procrastinate_jobs in row exclusive mode;
+    if not (select p.forwarding from @schema.adjourn_procrastinate p) then
+        return 0;
+    end if;
     loop
         v_group := array(
             select j.id from @theirs.procrastinate_jobs j

@@ -14,6 +14,12 @@ declare
     v_all bigint[];
 begin
     moved := 0; taken_over := 0;
+    -- A rollback, which makes this false, may have begun.
+    lock table @theirs.procrastinate_jobs in row exclusive mode;
+    if not (select p.forwarding from @schema.adjourn_procrastinate p) then
+        return next;
+        return;
+    end if;
     v_ids := array(
         select j.id from @theirs.procrastinate_jobs j
         where j.id > p_after and j.status in (@live) and (j.status = 'todo' or @stalled)

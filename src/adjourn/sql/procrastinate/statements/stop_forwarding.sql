@@ -1,0 +1,1 @@
+update @schema.adjourn_procrastinate set forwarding = false
