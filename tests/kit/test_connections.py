@@ -89,6 +89,57 @@ def test_jobs_see_the_transaction_and_one_that_breaks_it_fails_alone(
     assert observer.execute("SELECT id FROM adjourn.adjourn_all_jobs").fetchall() == []
 
 
+def test_a_job_that_has_caught_an_error_of_the_database_fails_alone(place: Any) -> None:
+    app: adjourn.App = place[0]
+    _, connection, execute = place
+
+    @app.task(name="catch")
+    def catch() -> None:
+        with contextlib.suppress(Exception):
+            execute("SELECT 1 / 0")
+
+    @app.task(name="add")
+    def add() -> None:
+        execute("INSERT INTO scratch (name) VALUES ('a')")
+
+    execute("INSERT INTO scratch (name) VALUES ('before')")
+    for task in (catch, add):
+        task.configure(connection=connection).defer()
+    drained = testing.drain(app, connection=connection, raise_failures=False)
+    assert (drained.succeeded, drained.failed, drained.left) == (1, 1, 0)
+    assert [name for (name,) in execute("SELECT name FROM scratch ORDER BY name").fetchall()] == ["a", "before"]
+    assert "Put a savepoint around what may fail" in str(drained.failures[0].error)
+
+
+@pytest.mark.parametrize("kind", ["psycopg", "a session"])
+async def test_a_job_that_has_caught_an_error_fails_alone_in_an_awaited_drain(database: str, kind: str) -> None:
+    url = database.replace("postgresql://", "postgresql+asyncpg://")
+    engine = sqlalchemy.ext.asyncio.create_async_engine(url, poolclass=sqlalchemy.NullPool)
+    is_psycopg = kind == "psycopg"
+    app = adjourn.App(connector=adjourn.PsycopgConnector(database) if is_psycopg else SQLAlchemyConnector(dsn=url))
+    connection: Any
+    if is_psycopg:
+        connection = await psycopg.AsyncConnection.connect(database)
+    else:
+        connection = sqlalchemy.ext.asyncio.AsyncSession(engine)
+
+    @app.task(name="catch")
+    async def catch() -> None:
+        with contextlib.suppress(Exception):
+            await connection.execute("SELECT 1 / 0" if is_psycopg else sqlalchemy.text("SELECT 1 / 0"))
+
+    @app.task(name="leaf")
+    async def leaf() -> None: ...
+
+    for task in (catch, leaf):
+        await task.configure(connection=connection).defer_async()
+    drained = await testing.drain_async(app, connection=connection, raise_failures=False)
+    assert (drained.succeeded, drained.failed, drained.left) == (1, 1, 0)
+    await connection.rollback()
+    await connection.close()
+    await engine.dispose()
+
+
 def test_a_connection_without_a_transaction_is_refused(database: str) -> None:
     app = adjourn.App(connector=adjourn.SyncPsycopgConnector(database))
     with psycopg.connect(database, autocommit=True) as connection:

@@ -27,7 +27,7 @@ django.setup()
 
 import adjourn
 from asgiref.sync import sync_to_async
-from django.db import IntegrityError, connection, models, transaction
+from django.db import DataError, IntegrityError, connection, models, transaction
 from django.test import TestCase
 from adjourn import testing
 
@@ -60,6 +60,14 @@ def swallow():
     except IntegrityError:
         pass
 
+@app.task(name="catch")
+def catch():
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 / 0")
+    except DataError:
+        pass
+
 class Tests(TestCase):
     def setUp(self):
         told.clear()
@@ -76,12 +84,14 @@ class Tests(TestCase):
 
     def test_2_a_job_that_breaks_the_transaction_fails_alone(self):
         self.assertEqual(Name.objects.count(), 0)
-        for task, arguments in ((add, {"name": "a"}), (add, {"name": "a"}), (swallow, {}), (add, {"name": "c"})):
+        names = ({"name": "a"}, {"name": "a"}, {}, {}, {"name": "c"})
+        for task, arguments in zip((add, add, swallow, catch, add), names):
             task.configure(connection=connection).defer(**arguments)
         drained = self.drain(raise_failures=False)
-        self.assertEqual((drained.succeeded, drained.failed), (2, 2))
+        self.assertEqual((drained.succeeded, drained.failed), (2, 3))
         self.assertIsInstance(drained.failures[0].error, IntegrityError)
-        self.assertIn("atomic()", str(drained.failures[1].error))
+        for failure in drained.failures[1:]:
+            self.assertIn("atomic()", str(failure.error))
         self.assertEqual(sorted(Name.objects.values_list("name", flat=True)), ["a", "c"])
         self.assertEqual(told, ["a", "c"])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from adjourn import exceptions
@@ -14,6 +14,9 @@ from adjourn._drivers.wrappers import is_wrapper
 logger: logging.Logger = logging.getLogger(__name__)
 
 NAME = "adjourn_job"
+PROBE = "select 1"
+IN_ERROR = 3
+"""libpq's status of a transaction in which a statement has failed."""
 
 
 def check_transaction(connection: Any) -> None:
@@ -48,12 +51,8 @@ def savepoint(connection: Any) -> contextlib.AbstractContextManager[Any]:
     if is_wrapper(connection):
         return _of_django(connection)
     if kind.driver == "sqlalchemy":
-        nested: contextlib.AbstractContextManager[Any] = connection.begin_nested()
-        return nested
-    if kind.driver == "psycopg":
-        block: contextlib.AbstractContextManager[Any] = connection.transaction()
-        return block
-    return _by_statements(connection)
+        return _of_sqlalchemy(connection)
+    return _of_psycopg(connection) if kind.driver == "psycopg" else _by_statements(connection)
 
 
 def savepoint_async(connection: Any) -> contextlib.AbstractAsyncContextManager[Any]:
@@ -61,11 +60,47 @@ def savepoint_async(connection: Any) -> contextlib.AbstractAsyncContextManager[A
     kind = kind_of(connection)
     if kind is None or not kind.is_awaited:
         return contextlib.nullcontext()
-    is_sqlalchemy = kind.driver == "sqlalchemy"
-    block: contextlib.AbstractAsyncContextManager[Any] = (
-        connection.begin_nested() if is_sqlalchemy else connection.transaction()
-    )
-    return block
+    return _of_sqlalchemy_async(connection) if kind.driver == "sqlalchemy" else _of_psycopg_async(connection)
+
+
+@contextlib.contextmanager
+def _of_sqlalchemy(connection: Any) -> Iterator[None]:
+    with connection.begin_nested():
+        yield
+        # Not every driver tells whether the transaction is broken; and the savepoint is rolled back only if the block raises.
+        try:
+            (connection if _is_engines(connection) else connection.connection()).exec_driver_sql(PROBE)
+        except Exception as error:
+            raise _broken() from error
+
+
+@contextlib.asynccontextmanager
+async def _of_sqlalchemy_async(connection: Any) -> AsyncIterator[None]:
+    async with connection.begin_nested():
+        yield
+        try:
+            await (connection if _is_engines(connection) else await connection.connection()).exec_driver_sql(PROBE)
+        except Exception as error:
+            raise _broken() from error
+
+
+def _is_engines(connection: Any) -> bool:
+    """Return whether this is a connection of an engine, not a session."""
+    return hasattr(connection, "exec_driver_sql")
+
+
+@contextlib.contextmanager
+def _of_psycopg(connection: Any) -> Iterator[None]:
+    with connection.transaction():
+        yield
+        _refuse_broken(connection)
+
+
+@contextlib.asynccontextmanager
+async def _of_psycopg_async(connection: Any) -> AsyncIterator[None]:
+    async with connection.transaction():
+        yield
+        _refuse_broken(connection)
 
 
 @contextlib.contextmanager
@@ -79,6 +114,7 @@ def _by_statements(connection: Any) -> Iterator[None]:
     execute(f"savepoint {NAME}")
     try:
         yield
+        _refuse_broken(connection)
     except BaseException:
         execute(f"rollback to savepoint {NAME}")
         raise
@@ -100,18 +136,15 @@ def _of_django(connection: Any) -> Iterator[None]:
     connection.savepoint_ids.append(name)
     try:
         yield
-        if connection.needs_rollback:
-            raise exceptions.ConnectorException(
-                "The job has caught an error of the database outside of a transaction.atomic() of its own, so its "
-                "transaction cannot go on. Put atomic() around what may fail."
-            )
+        _refuse_broken(connection.connection, is_known=connection.needs_rollback)
     except BaseException:
         connection.needs_rollback = False
         connection.savepoint_rollback(name)
         raise
     finally:
-        connection.savepoint_commit(name)
+        # Whatever fails here: the block around this one must find its own savepoint.
         connection.savepoint_ids.remove(name)
+        connection.savepoint_commit(name)
     while len(connection.run_on_commit) > before:
         _, callback, *rest = connection.run_on_commit.pop(before)
         try:
@@ -120,3 +153,25 @@ def _of_django(connection: Any) -> Iterator[None]:
             if not any(rest):  # on_commit(robust=True) logs errors
                 raise
             logger.exception("A callback of on_commit(robust=True) raised")
+
+
+def _refuse_broken(connection: Any, *, is_known: bool = False) -> None:
+    """Have a job fail that has caught an error of the database, as the transaction cannot go on after it.
+
+    Parameters
+    ----------
+    connection
+        The driver's connection.
+    is_known
+        Whether it is known already that the transaction is broken.
+    """
+    if is_known or int(connection.info.transaction_status) == IN_ERROR:
+        raise _broken()
+
+
+def _broken() -> exceptions.ConnectorException:
+    return exceptions.ConnectorException(
+        "The job has caught an error of the database outside of a savepoint of its own, so its transaction cannot go on. Put a "
+        "savepoint around what may fail: Django's transaction.atomic(), a session's begin_nested(), psycopg's "
+        "connection.transaction()."
+    )
