@@ -62,11 +62,11 @@ def test_every_list_has_rows_of_its_kind_with_all_columns() -> None:
         assert {name: getattr(row, name) for name in columns} == row
 
 
-@pytest.mark.parametrize(("options", "shown"), [({}, False), ({"has_result": True}, True)])
-def test_the_shell_shows_the_result_of_a_job_that_has_one(
-    options: dict[str, bool], shown: bool, capsys: pytest.CaptureFixture[str]
-) -> None:
-    job = adjourn.jobs.Job(id=1, status="succeeded", queue="q", task_name="t", result={"a": "\x1b[31m"}, **options)
+@pytest.mark.parametrize("has_result", [False, True])
+def test_the_shell_shows_the_result_of_a_job_that_has_one(has_result: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    job = adjourn.jobs.Job(
+        id=1, status="succeeded", queue="q", task_name="t", result={"a": "\x1b[31m"}, has_result=has_result
+    )
     Screen().job(job)
     printed = capsys.readouterr().out
-    assert ('{"a": "\\u001b[31m"}' in printed) is shown
+    assert ('{"a": "\\u001b[31m"}' in printed) is has_result
