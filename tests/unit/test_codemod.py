@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -34,6 +35,7 @@ CHANGES = {
         "from adjourn.contrib.psycopg2 import Psycopg2Connector"
     ),
     "from procrastinate.psycopg_connector import PsycopgConnector": "from adjourn.psycopg_connector import PsycopgConnector",
+    '__import__("procrastinate")': '__import__("adjourn")',
     "from procrastinate import *": "from adjourn import *",
     # Paths in texts
     "INSTALLED_APPS = ['procrastinate.contrib.django']": "INSTALLED_APPS = ['adjourn.contrib.django']",
@@ -112,6 +114,11 @@ FINDINGS = {
     "PATH = 'procrastinate.nonsense.tasks'": "adjourn has nothing there",
     "os.environ['PROCRASTINATE_NONSENSE']": "no such setting",
     "PROCRASTINATE_NONSENSE = 1": "no such setting",
+    "run('procrastinate worker', shell=True)": "the command is adjourn",
+    "run('exec procrastinate --app=shop.app worker', shell=True)": "the command is adjourn",
+    "run(f'{python} -m procrastinate worker {queue}')": "the command is adjourn",
+    "run('python manage.py procrastinate worker')": "the command is adjourn",
+    "import_module(f'procrastinate.{name}')": "if it is a path, it begins with adjourn",
 }
 QUIET = [
     "@app.task(lock='a', retry=False)  # procrastinate\ndef f(): ...",
@@ -120,6 +127,8 @@ QUIET = [
     "from procrastinate import App, JobContext, exceptions, jobs, manager, types, utils\nutils.utcnow()",
     "'''procrastinate_jobs in prose'''",
     "# procrastinate_jobs in a comment",
+    "'''procrastinate worker, in prose'''",
+    "print('procrastinate -- for ever', 'I procrastinate', f'{you} procrastinate {when}')",
 ]
 
 
@@ -331,6 +340,42 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_done(tmp_path: Path, capsys
     assert re.search(r"^adjourn: .*bad\.py cannot be read: line 2: ", said.err, re.MULTILINE)
     assert "1 file changed, 0 places to look at." in said.out
     assert (tmp_path / "good.py").read_text() == "import adjourn as procrastinate\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"# coding: klingon\nimport procrastinate\n", "unknown encoding: klingon"),
+        (b"import procrastinate\nx = '\xff'\n", "'utf-8' codec can't decode"),
+        (b"import procrastinate\nx = " + b"(" * 3000 + b"1" + b")" * 3000, "it is nested too deeply"),
+        (b"import procrastinate\nif x:\n    y\n" + b"elif x:\n    y\n" * 500, "it is nested too deeply"),
+    ],
+    ids=["encoding", "bytes", "parentheses", "branches"],
+)
+def test_odd_files_are_told_without_a_traceback(
+    tmp_path: Path, content: bytes, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.py").write_bytes(content)
+    assert cli.main(["migrate-code", str(tmp_path)]) == 1
+    assert f"bad.py cannot be read: {told}" in capsys.readouterr().err
+
+
+def test_pipes_are_left_out(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.py")
+    assert list(look_through([tmp_path, tmp_path / "pipe.py"])) == []
+
+
+def test_what_the_terminal_cannot_show_is_escaped(tmp_path: Path) -> None:
+    (tmp_path / "a\udcff.py").write_text("import procrastinate  # Zo\u00eb\n", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "adjourn", "migrate-code", str(tmp_path)],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "+import adjourn as procrastinate  # Zo\\xeb\n" in done.stdout
 
 
 def test_nothing_to_do_and_a_wrong_path_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -64,9 +64,9 @@ def test_every_list_has_rows_of_its_kind_with_all_columns() -> None:
 
 @pytest.mark.parametrize("has_result", [False, True])
 def test_the_shell_shows_the_result_of_a_job_that_has_one(has_result: bool, capsys: pytest.CaptureFixture[str]) -> None:
-    job = adjourn.jobs.Job(id=1, status="succeeded", queue="q", task_name="t", result={"a": "\x1b[31m"})
-    if has_result:
-        job = job.evolve(has_result=True)
+    job = adjourn.jobs.Job(
+        id=1, status="succeeded", queue="q", task_name="t", result={"a": "\x1b[31m"}, has_result=has_result
+    )
     Screen().job(job)
     printed = capsys.readouterr().out
     assert ('{"a": "\\u001b[31m"}' in printed) is has_result

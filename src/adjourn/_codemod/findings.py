@@ -25,6 +25,9 @@ QUEUEING_ADVICE = (
     "a job that waits for its retry has given up its queueing lock here: another one can be deferred meanwhile"
 )
 PATH_ADVICE = "adjourn has nothing there: change the path, if it is one"
+COMMAND = re.compile(r"(?:^|[\s/;&|])procrastinate\s+(?:--?\w|(?:worker|defer|schema|healthchecks|shell)\b)")
+COMMAND_ADVICE = "the command is adjourn"
+START_ADVICE = "if it is a path, it begins with adjourn"
 VARIABLE_ADVICE = "adjourn has no such setting or variable"
 
 
@@ -101,6 +104,7 @@ class Finder(cst.CSTVisitor):
         if isinstance(parent, cst.Expr) or (isinstance(parent, cst.Arg) and MODEL.fullmatch(text)):
             return
         self._look_for_tables(node, text)
+        self._look_for_commands(node, text)
         if text == "aborting":
             self._add(node, repr(text), names.ABORTING_ADVICE)
         elif names.is_path(text) and names.our_path(text) is None:
@@ -111,12 +115,19 @@ class Finder(cst.CSTVisitor):
             self._add(node, repr(text), instead)
 
     def visit_FormattedStringText(self, node: cst.FormattedStringText) -> None:  # noqa: N802
-        """SQL."""
+        """SQL, commands, and the beginnings of paths."""
         self._look_for_tables(node, node.value)
+        self._look_for_commands(node, node.value)
+        if re.fullmatch(r"procrastinate\.[\w.]*", node.value):
+            self._add(node, node.value, START_ADVICE)
 
     def _look_for_tables(self, node: cst.CSTNode, text: str) -> None:
         for match in names.TABLES.finditer(text):
             self._add(node, match[0], names.TABLES_ADVICE, further=text.count("\n", 0, match.start()))
+
+    def _look_for_commands(self, node: cst.CSTNode, text: str) -> None:
+        for match in COMMAND.finditer(text):
+            self._add(node, match[0].strip(), COMMAND_ADVICE, further=text.count("\n", 0, match.start()))
 
     # Calls
 

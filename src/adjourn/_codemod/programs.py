@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 import os
 import re
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -25,6 +27,7 @@ LEFT_OUT = frozenset(["__pycache__", "build", "dist", "node_modules", "site-pack
 CONCERNED = re.compile(
     "|".join([names.THEIRS, names.OURS, "job_manager", "listen_for_jobs", *IN_MEMORY]).encode(), re.IGNORECASE
 )
+NESTED = "it is nested too deeply"
 
 
 @attrs.frozen
@@ -102,7 +105,7 @@ def look_through(paths: Iterable[Path]) -> Iterator[File]:
 
 
 def _files(path: Path) -> Iterator[Path]:
-    if path.is_file():
+    if not path.is_dir():
         yield path
         return
     for folder, folders, files in os.walk(path):
@@ -123,22 +126,50 @@ def _is_python(path: Path) -> bool:
 
 
 def _looked_through(path: Path) -> File | None:
+    if path.exists() and not path.is_file():
+        return None  # Reading a pipe waits for somebody to write.
     try:
         content = path.read_bytes()
     except OSError as error:
-        return File(path, b"", b"", [], error=f"cannot be read: {error.strerror or error}")
+        return _unread(path, b"", error.strerror or str(error))
     if not CONCERNED.search(content):
         return None
     if not _is_python(path):
         if len(content) > other_files.LARGEST:
             return None
         return File(path, content, content, other_files.look_through(content.decode("utf-8", "replace")))
+    if _is_nested_too_deeply(content):
+        return _unread(path, content, NESTED)
     try:
         module = cst.parse_module(content)
-    except (cst.ParserSyntaxError, UnicodeDecodeError, LookupError) as error:
-        reason = f"line {error.raw_line}: {error.message}" if isinstance(error, cst.ParserSyntaxError) else str(error)
-        return File(path, content, content, [], error=f"cannot be read: {reason}")
-    finder = Finder()
-    wrapper = MetadataWrapper(module)
-    wrapper.visit(finder)
-    return File(path, content, wrapper.visit(Rewriter()).bytes, sorted(finder.findings), module.encoding)
+        finder = Finder()
+        wrapper = MetadataWrapper(module)
+        wrapper.visit(finder)
+        after = wrapper.visit(Rewriter()).bytes
+    except cst.ParserSyntaxError as error:
+        return _unread(path, content, f"line {error.raw_line}: {error.message}")
+    except RecursionError:
+        return _unread(path, content, NESTED)
+    except (SyntaxError, UnicodeDecodeError, LookupError) as error:
+        # The first is what an unknown encoding raises.
+        return _unread(path, content, str(error))
+    return File(path, content, after, sorted(finder.findings), module.encoding)
+
+
+def _unread(path: Path, content: bytes, reason: str) -> File:
+    return File(path, content, content, [], error=f"cannot be read: {reason}")
+
+
+def _is_nested_too_deeply(content: bytes) -> bool:
+    """Return whether Python itself finds so; libcst would end the process. Other errors of syntax may be those of a version."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ast.parse(content)
+    except SyntaxError as error:
+        return "too many nested" in error.msg
+    except (RecursionError, MemoryError):
+        return True
+    except ValueError:
+        return False
+    return False

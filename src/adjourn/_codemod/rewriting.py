@@ -14,6 +14,7 @@ from adjourn._codemod import names
 COMMANDS = ("worker", "defer", "schema", "healthchecks", "shell")
 NAMES_IT = frozenset(
     [
+        "__import__",
         "assertLogs",
         "assertNoLogs",
         "call_command",

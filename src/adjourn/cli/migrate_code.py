@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,9 @@ def run(options: argparse.Namespace) -> int:
             raise
         message = 'This command needs libcst, which is not installed: pip install "adjourn[codemod]"'
         raise AdjournException(message) from error
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Files may have names, and text, that the terminal cannot show.
+        sys.stdout.reconfigure(errors="backslashreplace")
     changed = 0
     reviews: list[str] = []
     errors: list[str] = []
