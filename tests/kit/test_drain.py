@@ -13,6 +13,7 @@ import time_machine
 
 import adjourn
 from adjourn import testing
+from adjourn.connectors.memory import InMemoryConnector
 from adjourn.exceptions import (
     AlreadyEnqueued,
     InvalidResult,
@@ -73,6 +74,25 @@ def test_time_passes_for_a_scheduled_job(shop: Shop) -> None:
     assert shop.drain().left == 1
     shop.travel(minutes=1)
     assert shop.drain().succeeded == 1
+
+
+@pytest.mark.timeout(60)
+def test_under_a_frozen_clock_an_async_task_still_waits_and_is_stopped_by_its_timeout() -> None:
+    app = adjourn.App(connector=InMemoryConnector())
+
+    @app.task(name="short")
+    async def short() -> None:
+        await asyncio.sleep(0.01)
+
+    @app.task(name="long", timeout=0.05)
+    async def long() -> None:
+        await asyncio.sleep(3600)
+
+    short.defer()
+    long.defer()
+    with freezegun.freeze_time(now()):
+        drained = testing.drain(app, raise_failures=False)
+    assert (drained.succeeded, drained.failed) == (1, 1)
 
 
 @pytest.mark.parametrize("freeze", [freezegun.freeze_time, time_machine.travel])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self
@@ -43,7 +45,7 @@ class Loop:
 
         if asgiref := _asgiref():
             return asgiref.async_to_sync(run)()
-        self._runner = self._runner or asyncio.Runner()
+        self._runner = self._runner or asyncio.Runner(loop_factory=_unfrozen_loop)
         return self._runner.run(run(), context=contextvars.copy_context())
 
     @staticmethod
@@ -61,6 +63,15 @@ class Loop:
     ) -> None:
         if self._runner is not None:
             self._runner.close()
+
+
+def _unfrozen_loop() -> asyncio.AbstractEventLoop:
+    """Return a new event loop. Where a test has frozen Python's clocks, what waits on the loop still ends."""
+    loop = asyncio.new_event_loop()
+    if hasattr(time, "clock_gettime"):  # not on Windows
+        # Tools that freeze clocks replace `time.monotonic`, and leave this one.
+        loop.time = functools.partial(time.clock_gettime, time.CLOCK_MONOTONIC)  # type: ignore[method-assign]
+    return loop
 
 
 async def in_thread(function: Callable[[], Any]) -> Any:
