@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
+from adjourn.sql.templates import literal
+
 # A run in this process forgets the modules that it has imported first, and would then have two of each class.
 from adjourn.testing.kit import bound, databases, inlining, isolation, workers  # noqa: F401
 from adjourn.testing.plugin import KINDS
@@ -195,7 +197,7 @@ def test_a_job_that_hangs_ends_the_test_and_shows_where_it_is(program: pytest.Py
     result = run(program)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
-        ["*TimeoutError: 1 jobs have not ended within 0.2 s: hang?1?() (doing).*", "*in sleep_long*"]
+        ["*TimeoutError: 1 job has not ended within 0.2 s: hang?1?() (doing).*", "*in sleep_long*"]
     )
 
 
@@ -271,7 +273,7 @@ def test_what_a_dead_run_has_left_is_removed_and_nothing_else(
         for name in names:
             stack.enter_context(new_database(server_dsn, name))
         for name in names[:2]:
-            connection.execute(f"COMMENT ON DATABASE {name} IS {databases.quoted(databases.OURS)}".encode())
+            connection.execute(f"COMMENT ON DATABASE {name} IS {literal(databases.OURS)}".encode())
         result = run(program, f"--adjourn-dsn={server_dsn}", "-o", "adjourn_isolation=delete")
         result.assert_outcomes(passed=1)
         found = connection.execute(f"SELECT datname FROM pg_database WHERE datname LIKE '{names[0]}%'".encode())

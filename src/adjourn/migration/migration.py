@@ -8,11 +8,12 @@ import time
 from collections.abc import Generator, Iterator
 from typing import Any
 
+from adjourn._domain.wording import counted, verb
 from adjourn.app import App
 from adjourn.exceptions import InvalidOption
 from adjourn.migration.database import Database
 from adjourn.migration.plan import LISTED, STALLED_AFTER, first_id, make_plan, obstacles
-from adjourn.migration.report import MigrationRefused, Report, counted
+from adjourn.migration.report import MigrationRefused, Report
 from adjourn.sql import procrastinate
 from adjourn.sql.constants import MOST_LOSSES
 from adjourn.types import Row, Statement
@@ -256,7 +257,7 @@ class Migration:
         if left["refused"]:
             lines.append(f"{counted(left['refused'], 'job')} cannot be moved; `plan` says why")
         if totals["held"]:
-            lines.append(f"{counted(totals['held'], 'job')} of adjourn wait for their locks")
+            lines.append(f"Jobs of adjourn that wait for their locks: {totals['held']:,}")
         return self._report("move", {**totals, "left": dict(left)}, lines)
 
     def history(self, *, since: datetime.datetime | None = None, batch: int = BATCH) -> Report:
@@ -310,7 +311,7 @@ class Migration:
             + ("" if state["forwarding"] else "; not started yet"),
         ]
         if lately["held"]:
-            lines.append(f"{counted(lately['held'], 'job')} of adjourn wait for their locks: `move` lets them go")
+            lines.append(f"Jobs of adjourn that wait for their locks until a `move`: {lately['held']:,}")
         if workers is not None:
             lines.append(f"{counted(workers, 'old worker')} alive")
         if state["first_id"] is not None:
@@ -351,9 +352,8 @@ class Migration:
             lately = self._forwarded(database, state, ids)
             if left["todo"] + left["doing"] and (drop or not force):
                 raise MigrationRefused(
-                    f"Procrastinate still has {counted(left['todo'], 'job')} that wait and {left['doing']:,} that run. Move them, "
-                    "let the old workers run them, or cancel them"
-                    + (": --drop would delete them." if drop else "; --force leaves them.")
+                    f"Jobs are left with Procrastinate: {left['todo']:,} wait, {left['doing']:,} run. Move them, let the old workers run "
+                    "them, or cancel them" + (": --drop would delete them." if drop else "; --force leaves them.")
                 )
             if lately["last_hour"] and not force:
                 raise MigrationRefused(
@@ -396,8 +396,8 @@ class Migration:
                 left = database.row("list_our_workers")
                 if left["todo"] + left["doing"]:
                     raise MigrationRefused(
-                        f"{counted(left['todo'] + left['doing'], 'job')} could not be given back, because others use them. Stop "
-                        "adjourn's workers, and run `rollback` again."
+                        f"Others use {counted(left['todo'] + left['doing'], 'job')}, so that not all were given back. Stop adjourn's "
+                        "workers, and run `rollback` again."
                     )
                 with database.transaction():
                     if not state["map_ids"]:
@@ -414,15 +414,15 @@ class Migration:
             if ours["too_long"]:
                 ids = ", ".join(str(row["id"]) for row in database.rows("list_too_long", limit=LISTED))
                 raise MigrationRefused(
-                    f"{counted(ours['too_long'], 'job')} have a queue or a task of more than 128 characters, which Procrastinate "
+                    f"{counted(ours['too_long'], 'job')} {verb(ours['too_long'], 'has', 'have')} a queue or a task of more than 128 characters, which Procrastinate "
                     f"cannot store: {ids}. Run or cancel them first."
                 )
             if not ours["alive"] and not ours["doing"]:
                 return
             if time.monotonic() >= until:
                 raise MigrationRefused(
-                    f"{counted(ours['alive'], 'worker')} of adjourn are alive, and {counted(ours['doing'], 'job')} run. Stop them "
-                    "first: a rollback waits until they have ended."
+                    f"Workers of adjourn are alive, or jobs run: {counted(ours['alive'], 'worker')}, {counted(ours['doing'], 'job')}. Stop "
+                    "the workers first: a rollback waits until they have ended."
                 )
             time.sleep(min(1.0, wait))
 

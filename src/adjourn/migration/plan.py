@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from adjourn._domain.wording import counted
 from adjourn.app import App
 from adjourn.migration.database import Database
-from adjourn.migration.report import Report, counted
+from adjourn.migration.report import Report
+from adjourn.sql import templates
 from adjourn.types import Row
 
 LISTED = 20
@@ -73,7 +75,7 @@ def _missing_rights(database: Database) -> list[str]:
     rows = database.rows("list_missing_rights", name=database.source.schema)
     return [
         "Triggers on a table need the rights of its owner, which this role does not have. Let the owner or a superuser run "
-        f"`grant {_quoted(row['owner'])} to {_quoted(row['role'])};`."
+        f"`grant {templates.identifier(row['owner'])} to {templates.identifier(row['role'])};`."
         for row in rows
     ]
 
@@ -86,7 +88,7 @@ def _foreign_keys(database: Database) -> list[str]:
     }
     return [
         f"The foreign key {row['name']} of the table {row['table']} to procrastinate_jobs {told[row['on_delete']]} (on delete "
-        f"{row['on_delete']}). Drop it: `alter table {row['table']} drop constraint {_quoted(row['name'])};`. Jobs keep their "
+        f"{row['on_delete']}). Drop it: `alter table {row['table']} drop constraint {templates.identifier(row['name'])};`. Jobs keep their "
         "ids."
         for row in database.rows("list_foreign_keys")
         if row["on_delete"] in told
@@ -177,7 +179,3 @@ def _lines(facts: dict[str, Any]) -> list[str]:
         f"Moving and copying all of them takes about {counted(facts['seconds'], 'second')}",
         *(f"Warning: {each}" for each in facts["warnings"]),
     ]
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

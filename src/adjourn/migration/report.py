@@ -48,8 +48,3 @@ class Report:
     def as_text(self) -> str:
         """Return the report as text."""
         return "\n".join([*self.lines, *(f"To decide: {each}" for each in self.to_decide)])
-
-
-def counted(number: int, what: str) -> str:
-    """Return a number with what it counts, as in "1 job" and "2 jobs"."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -22,6 +22,7 @@ from adjourn.connectors.base import BaseConnector
 from adjourn.connectors.psycopg import PsycopgConnector, SyncPsycopgConnector
 from adjourn.exceptions import AdjournException, InvalidOption
 from adjourn.manager import SchemaManager
+from adjourn.sql.templates import literal
 from adjourn.types import Statement
 
 SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "200"}
@@ -88,7 +89,7 @@ class Database:
         """Make a schema with adjourn's tables, for as long as the block lasts."""
         name = f"{self.name}_{next(self._numbers)}"
         SchemaManager(connector, name).apply_schema()
-        connector.execute_query(f'comment on schema "{name}" is {quoted(OURS)}')
+        connector.execute_query(f'comment on schema "{name}" is {literal(OURS)}')
         try:
             yield name
         finally:
@@ -116,7 +117,7 @@ class Database:
                 f"{original} cannot be copied while somebody is connected to it: close your connections to adjourn_dsn."
             )
             raise AdjournException(message) from error
-        self.server.execute_query(f'comment on database "{name}" is {quoted(OURS)}')
+        self.server.execute_query(f'comment on database "{name}" is {literal(OURS)}')
         try:
             yield with_database(self.dsn, name)
         finally:
@@ -171,11 +172,6 @@ def with_database(dsn: str, name: str) -> str:
     if "://" in dsn:
         return urlsplit(dsn)._replace(path=f"/{name}").geturl()
     return f"{dsn} dbname={name}"  # of two, the last one counts
-
-
-def quoted(text: str) -> str:
-    """Return a text as a literal of SQL, for a statement that takes no parameters."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def made_like(other: BaseConnector, dsn: str) -> BaseConnector:
@@ -263,7 +259,7 @@ def _own_name(server: SyncPsycopgConnector, worker: str | None) -> Iterator[str]
 @contextlib.contextmanager
 def _own_database(server: SyncPsycopgConnector, address: str, name: str, keep: bool) -> Iterator[str]:
     server.execute_query(f'create database "{name}" template template0')
-    server.execute_query(f'comment on database "{name}" is {quoted(OURS)}')
+    server.execute_query(f'comment on database "{name}" is {literal(OURS)}')
     try:
         yield with_database(address, name)
     finally:

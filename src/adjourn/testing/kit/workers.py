@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any, Self
 
 from adjourn._domain.jobs import Job, Status
+from adjourn._domain.wording import counted, verb
 from adjourn.app import App
 from adjourn.connectors.base import BaseConnector
 from adjourn.exceptions import AdjournException
@@ -85,7 +86,8 @@ class TestWorker:
             self._check()
             if time.monotonic() > deadline:
                 named = ", ".join(f"{job.call_string} ({job.status})" for job in left[:5])
-                raise TimeoutError(f"{len(left)} jobs have not ended within {timeout:g} s: {named}.\n{self._stacks()}")
+                number = f"{counted(len(left), 'job')} {verb(len(left), 'has', 'have')}"
+                raise TimeoutError(f"{number} not ended within {timeout:g} s: {named}.\n{self._stacks()}")
             time.sleep(PAUSE)
 
     async def wait_idle_async(self, timeout: float = 10.0) -> None:
