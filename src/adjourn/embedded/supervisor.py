@@ -59,7 +59,7 @@ class Greeting(TypedDict):
     version: str
 
 
-class Failure(TypedDict):
+class Refusal(TypedDict):
     """The answer to users if there is no server."""
 
     error: str
@@ -76,7 +76,7 @@ def read_line(connection: socket.socket) -> bytes:
     return received
 
 
-def greet(users: Iterable[socket.socket], greeting: Greeting | Failure) -> None:
+def greet(users: Iterable[socket.socket], greeting: Greeting | Refusal) -> None:
     """Send the greeting to each user that is still there."""
     for user in users:
         with contextlib.suppress(OSError):
@@ -122,9 +122,9 @@ class Supervisor:
             self.make_socket_directory()
             self.serve(self.cluster.start())
         except StartError as error:
-            greet(self.users, Failure(error=str(error)))
+            greet(self.users, Refusal(error=str(error)))
         except Exception as error:
-            greet(self.users, Failure(error=f"The embedded server failed: {type(error).__name__}: {error}"))
+            greet(self.users, Refusal(error=f"The embedded server failed: {type(error).__name__}: {error}"))
         finally:
             self.cluster.stop()
             self.clean_up()

@@ -20,7 +20,7 @@ import pytest
 if TYPE_CHECKING:
     from adjourn.app import App
     from adjourn.testing.kit.bound import AwaitedDrain, Drain, Jobs
-    from adjourn.testing.kit.databases import Database
+    from adjourn.testing.kit.databases import RunDatabase
     from adjourn.testing.kit.isolation import Isolated
     from adjourn.testing.kit.workers import TestWorker
 
@@ -95,12 +95,12 @@ def what_is_wrong(marker: pytest.Mark) -> str | None:
 
 
 @pytest.fixture(scope="session")
-def _adjourn_database(pytestconfig: pytest.Config) -> Iterator[Callable[[], Database]]:
+def _adjourn_database(pytestconfig: pytest.Config) -> Iterator[Callable[[], RunDatabase]]:
     """The database of this process, which is made when a test first needs it."""
-    made: list[Database] = []
+    made: list[RunDatabase] = []
     with contextlib.ExitStack() as stack:
 
-        def database() -> Database:
+        def database() -> RunDatabase:
             if not made:
                 dsn = pytestconfig.getoption("--adjourn-dsn") or pytestconfig.getini("adjourn_dsn") or None
                 block = _kit("databases").database_of_run(
@@ -117,7 +117,7 @@ def _adjourn_database(pytestconfig: pytest.Config) -> Iterator[Callable[[], Data
 
 
 @pytest.fixture(scope="session")
-def adjourn_dsn(_adjourn_database: Callable[[], Database]) -> str:
+def adjourn_dsn(_adjourn_database: Callable[[], RunDatabase]) -> str:
     """The address of the tests' database: ``--adjourn-dsn``, or a server that is started for the run. Each worker of
     pytest-xdist has its own. adjourn's tables are in it; make yours beside them."""
     with _told():

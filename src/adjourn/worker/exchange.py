@@ -37,7 +37,7 @@ from adjourn.worker.leaving import leave_within, stopping
 from adjourn.worker.options import Options
 from adjourn.worker.outage import Outage
 from adjourn.worker.outbox import Outbox
-from adjourn.worker.pace import SHORTEST_WAIT, Pace
+from adjourn.worker.pace import SHORTEST_WAIT, ExchangePace
 from adjourn.worker.reports import Reports
 
 LONGEST_BUFFERED = 0.02
@@ -80,7 +80,7 @@ class Exchange:
         self.buffer: Buffer = Buffer()
         """The jobs that were claimed ahead."""
         self._outbox = Outbox(worker.app.events)
-        self._pace = Pace()
+        self._pace = ExchangePace()
         self._reports = Reports(worker.app.events, lambda: self.identity)
         self._doubt = Doubt(worker.options.stalled_worker_timeout)
         self._outage = Outage()

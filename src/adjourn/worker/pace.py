@@ -18,7 +18,7 @@ waits for jobs."""
 SHORTEST_WAIT = 0.001
 
 
-class Pace:
+class ExchangePace:
     """When one worker looks for jobs."""
 
     def __init__(self) -> None:

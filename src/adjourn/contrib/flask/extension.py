@@ -18,7 +18,7 @@ from adjourn.connectors.base import BaseConnector
 from adjourn.connectors.memory import InMemoryConnector
 from adjourn.contrib._transaction import Transaction
 from adjourn.contrib.flask.opening import Nowhere, OpensItself
-from adjourn.contrib.flask.settings import PREFIX, Settings, use
+from adjourn.contrib.flask.settings import PREFIX, FlaskSettings, use
 from adjourn.exceptions import InvalidOption, UnboundTaskError
 from adjourn.manager import JobManager
 
@@ -144,7 +144,7 @@ class Adjourn:
 
     def _settled(self, flask: Flask) -> App:
         """Make an app from the configuration of a Flask application."""
-        app = Settings.read(flask.config, self._defaults).app_with_tasks_of(self._declaring)
+        app = FlaskSettings.read(flask.config, self._defaults).app_with_tasks_of(self._declaring)
         _push_context(app, _weakly(flask))
         return app
 

@@ -25,7 +25,7 @@ _FLASK_SQLALCHEMYS = "SQLALCHEMY_DATABASE_URI"
 
 
 @attrs.frozen(kw_only=True)
-class Settings:
+class FlaskSettings:
     """The settings of one Flask application.
 
     Attributes
@@ -53,7 +53,7 @@ class Settings:
     testing: bool = False
 
     @classmethod
-    def read(cls, config: Mapping[str, Any], defaults: Mapping[str, Any]) -> Settings:
+    def read(cls, config: Mapping[str, Any], defaults: Mapping[str, Any]) -> FlaskSettings:
         """Read the settings out of a Flask application's configuration.
 
         Parameters

@@ -35,7 +35,7 @@ POOL: dict[str, Any] = {"min_size": 1, "max_size": 4}
 
 
 @attrs.define(kw_only=True)
-class Database:
+class RunDatabase:
     """The database of one process of a run of tests.
 
     Attributes
@@ -131,7 +131,7 @@ class Database:
 
 
 @contextlib.contextmanager
-def database_of_run(dsn: str | None, *, run: str, worker: str | None, schema: str, keep: bool) -> Iterator[Database]:
+def database_of_run(dsn: str | None, *, run: str, worker: str | None, schema: str, keep: bool) -> Iterator[RunDatabase]:
     """Find or make the database of this process, with adjourn's tables.
 
     Parameters
@@ -158,7 +158,7 @@ def database_of_run(dsn: str | None, *, run: str, worker: str | None, schema: st
         _remove_leftovers(server, name)
         if dsn is None or worker is not None:
             address = stack.enter_context(_own_database(server, address, name, keep))
-        database = Database(dsn=address, name=name, schema=schema, keep=keep, server=server)
+        database = RunDatabase(dsn=address, name=name, schema=schema, keep=keep, server=server)
         stack.callback(database.disconnect)
         with _opened(SyncPsycopgConnector(address, min_size=1, max_size=1)) as connector:
             _check_is_for_tests(connector, schema)

@@ -15,7 +15,7 @@ from adjourn.app import App
 from adjourn.testing.kit.clock import clock_of
 from adjourn.testing.kit.loops import Loop, refuse_cancelled, refuse_on_loop
 from adjourn.testing.kit.places import awaited_place, blocking_place, connection_of
-from adjourn.testing.kit.runs import OUTCOMES, Run
+from adjourn.testing.kit.runs import OUTCOMES, TrialRun
 from adjourn.testing.kit.savepoints import check_transaction, savepoint, savepoint_async
 from adjourn.worker.options import check_app
 
@@ -93,7 +93,7 @@ def drain(
         joined = connection_of(app.connector)
 
         def run_job(job: Job) -> Ran:
-            run = Run(app, job)
+            run = TrialRun(app, job)
             try:
                 with savepoint(joined):
                     result = run.call(loop)
@@ -127,7 +127,7 @@ async def drain_async(
         joined = connection_of(app.connector)
 
         async def run_job_async(job: Job) -> Ran:
-            run = Run(app, job)
+            run = TrialRun(app, job)
             try:
                 async with savepoint_async(joined):
                     result = await run.call_async()

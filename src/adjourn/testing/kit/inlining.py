@@ -16,7 +16,7 @@ from adjourn.exceptions import TooManyJobs
 from adjourn.manager import JobManager
 from adjourn.testing.kit.loops import Loop
 from adjourn.testing.kit.performing import through_json
-from adjourn.testing.kit.runs import Run
+from adjourn.testing.kit.runs import TrialRun
 from adjourn.worker.options import check_app
 
 __all__ = ["inline"]
@@ -93,13 +93,13 @@ class InlineManager(JobManager):
     def _run_all(self, jobs: list[Job]) -> list[Job]:
         for job in jobs:
             with _one_deeper(job), Loop("defer") as loop:
-                Run(self._app, job).call(loop)
+                TrialRun(self._app, job).call(loop)
         return [job.evolve(status=Status.SUCCEEDED.value) for job in jobs]
 
     async def _run_all_async(self, jobs: list[Job]) -> list[Job]:
         for job in jobs:
             with _one_deeper(job):
-                await Run(self._app, job).call_async()
+                await TrialRun(self._app, job).call_async()
         return [job.evolve(status=Status.SUCCEEDED.value) for job in jobs]
 
 

@@ -14,7 +14,7 @@ from adjourn.connectors.base import BaseConnector
 from adjourn.connectors.memory import InMemoryConnector
 from adjourn.exceptions import InvalidOption
 from adjourn.testing.kit.clearing import clear
-from adjourn.testing.kit.databases import Database
+from adjourn.testing.kit.databases import RunDatabase
 from adjourn.testing.kit.places import BlockingPlace, connection_of
 
 KINDS = ("memory", "transaction", "delete", "schema", "template")
@@ -42,7 +42,7 @@ def is_django(app: App) -> bool:
 
 
 @contextlib.contextmanager
-def isolated(app: App, kind: str, database: Callable[[], Database]) -> Iterator[Isolated]:
+def isolated(app: App, kind: str, database: Callable[[], RunDatabase]) -> Iterator[Isolated]:
     """Have an app store its jobs where no other test sees them, for as long as the block lasts.
 
     Parameters
@@ -95,7 +95,7 @@ def _in_django(app: App, kind: str) -> Iterator[Isolated]:
 
 
 @contextlib.contextmanager
-def _with_deletion(app: App, database: Database) -> Iterator[Isolated]:
+def _with_deletion(app: App, database: RunDatabase) -> Iterator[Isolated]:
     own = app.connector
     with app.swapped_connector(BlockingPlace(database.connector_like(own), None)):
         clear(app)
@@ -105,7 +105,7 @@ def _with_deletion(app: App, database: Database) -> Iterator[Isolated]:
 
 
 @contextlib.contextmanager
-def _in_transaction(app: App, database: Database) -> Iterator[Isolated]:
+def _in_transaction(app: App, database: RunDatabase) -> Iterator[Isolated]:
     connector = database.connector_like(app.connector)
     pool: Any = getattr(connector, "pool", None)
     if "Psycopg2" in type(connector).__name__ or not hasattr(pool, "connection"):
@@ -122,7 +122,7 @@ def _in_transaction(app: App, database: Database) -> Iterator[Isolated]:
 
 
 @contextlib.contextmanager
-def _in_schema(app: App, database: Database) -> Iterator[Isolated]:
+def _in_schema(app: App, database: RunDatabase) -> Iterator[Isolated]:
     own = app.connector
     connector = database.connector_like(own)
     with database.new_schema(connector) as schema, app.swapped_connector(BlockingPlace(connector, None), schema):
@@ -130,7 +130,7 @@ def _in_schema(app: App, database: Database) -> Iterator[Isolated]:
 
 
 @contextlib.contextmanager
-def _in_copy(app: App, database: Database) -> Iterator[Isolated]:
+def _in_copy(app: App, database: RunDatabase) -> Iterator[Isolated]:
     own = app.connector
     with database.new_copy() as dsn, contextlib.ExitStack() as stack:
         connector = database.new_connector_like(own, dsn)
@@ -140,7 +140,7 @@ def _in_copy(app: App, database: Database) -> Iterator[Isolated]:
             yield Isolated(app, lambda: database.new_connector_like(own, dsn))
 
 
-_BLOCKS: dict[str, Callable[[App, Database], contextlib.AbstractContextManager[Isolated]]] = {
+_BLOCKS: dict[str, Callable[[App, RunDatabase], contextlib.AbstractContextManager[Isolated]]] = {
     "delete": _with_deletion,
     "transaction": _in_transaction,
     "schema": _in_schema,

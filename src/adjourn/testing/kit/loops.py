@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import functools
 import sys
@@ -41,11 +42,12 @@ class Loop:
         refuse_on_loop(self._name)
 
         async def run() -> Any:
+            _unfreeze(asyncio.get_running_loop())
             return await function()
 
         if asgiref := _asgiref():
             return asgiref.async_to_sync(run)()
-        self._runner = self._runner or asyncio.Runner(loop_factory=_unfrozen_loop)
+        self._runner = self._runner or asyncio.Runner()
         return self._runner.run(run(), context=contextvars.copy_context())
 
     @staticmethod
@@ -65,13 +67,12 @@ class Loop:
             self._runner.close()
 
 
-def _unfrozen_loop() -> asyncio.AbstractEventLoop:
-    """Return a new event loop. Where a test has frozen Python's clocks, what waits on the loop still ends."""
-    loop = asyncio.new_event_loop()
+def _unfreeze(loop: asyncio.AbstractEventLoop) -> None:
+    """Have what waits on a loop end, where a test has frozen Python's clocks."""
     if hasattr(time, "clock_gettime"):  # not on Windows
-        # Tools that freeze clocks replace `time.monotonic`, and leave this one.
-        loop.time = functools.partial(time.clock_gettime, time.CLOCK_MONOTONIC)  # type: ignore[method-assign]
-    return loop
+        # Tools that freeze clocks replace `time.monotonic`, and leave this one. uvloop asks neither, and cannot be changed.
+        with contextlib.suppress(AttributeError):
+            loop.time = functools.partial(time.clock_gettime, time.CLOCK_MONOTONIC)  # type: ignore[method-assign]
 
 
 async def in_thread(function: Callable[[], Any]) -> Any:

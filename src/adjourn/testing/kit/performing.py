@@ -12,7 +12,7 @@ from adjourn.app import App
 from adjourn.tasks import Task
 from adjourn.testing.kit.loops import Loop, refuse_cancelled
 from adjourn.testing.kit.places import blocking_place
-from adjourn.testing.kit.runs import OUTCOMES, Run
+from adjourn.testing.kit.runs import OUTCOMES, TrialRun
 
 __all__ = ["perform", "perform_async"]
 
@@ -45,7 +45,7 @@ def perform(task: Task[Any, Any, Any], /, **task_kwargs: Any) -> Any:
     """
     app, job = _prepared(task, task_kwargs)
     with blocking_place(app, None), Loop("perform") as loop:
-        run = Run(app, job)
+        run = TrialRun(app, job)
         try:
             result = run.call(loop)
             run.stored_result(result)
@@ -60,7 +60,7 @@ async def perform_async(task: Task[Any, Any, Any], /, **task_kwargs: Any) -> Any
     See `perform`.
     """
     app, job = _prepared(task, task_kwargs)
-    run = Run(app, job)
+    run = TrialRun(app, job)
     try:
         result = await run.call_async()
         run.stored_result(result)
@@ -94,7 +94,7 @@ def through_json(job: Job, connector: Any) -> Job:
     return job.evolve(task_kwargs=connector.json_loads(text))
 
 
-def _told(run: Run, error: BaseException) -> BaseException:
+def _told(run: TrialRun, error: BaseException) -> BaseException:
     """Return what a run has raised, with a note if its job would be retried."""
     if isinstance(error, exceptions.JobRetry):
         decision, error = error.retry_decision, error.__cause__ or error

@@ -25,7 +25,7 @@ OUTCOMES = (Exception, asyncio.CancelledError, SystemExit)
 """What a task may raise to end its job. Anything else, such as pytest's own exceptions, ends the test."""
 
 
-class Run:
+class TrialRun:
     """One run of a job.
 
     Parameters
