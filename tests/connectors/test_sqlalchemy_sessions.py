@@ -290,6 +290,14 @@ async def test_the_wrong_colour_is_refused_with_the_name_of_the_right_call(
     assert stored() == ([], [])
 
 
+@pytest.mark.parametrize("make", [lambda engine: engine, sessionmaker], ids=["an engine", "a sessionmaker"])
+def test_what_makes_connections_is_refused_with_what_to_pass(
+    make: Callable[[Engine], Any], engine: Engine, app: adjourn.App
+) -> None:
+    with pytest.raises(InvalidConnection, match=r"not what makes connections: .*session"):
+        app.configure_task("any", connection=make(engine)).defer()
+
+
 def test_a_session_that_is_not_on_postgres_is_refused_by_name(app: adjourn.App) -> None:
     said = r"is on sqlite\+pysqlite.*those on postgresql\+psycopg"
     with Session(create_engine("sqlite://")) as session, pytest.raises(InvalidConnection, match=said):

@@ -56,6 +56,16 @@ _KINDS = {
     "asyncpg.pool.PoolConnectionProxy": Kind("asyncpg", True, ON_ENGINES),
 }
 
+_MAKERS = {
+    "sqlalchemy.engine.base.Engine": "`engine.connect()`, or a session",
+    "sqlalchemy.ext.asyncio.engine.AsyncEngine": "`engine.connect()`, or a session",
+    "sqlalchemy.orm.session.sessionmaker": "the session that it makes",
+    "sqlalchemy.ext.asyncio.session.async_sessionmaker": "the session that it makes",
+    "psycopg_pool.pool.ConnectionPool": "one that you have taken from the pool",
+    "psycopg_pool.pool_async.AsyncConnectionPool": "one that you have taken from the pool",
+}
+"""What makes connections and is none, and what to pass instead."""
+
 
 def kind_of(connection: Any) -> Kind | None:
     """Return the kind of a connection, or None if it is unknown. A Django connection has the kind of its driver's."""
@@ -89,6 +99,8 @@ def remedy(connection: Any, taken: str, drivers: set[str], *, is_blocking: bool)
         Whether the call that refused the connection blocks.
     """
     kind = kind_of(connection)
+    if kind is None and (instead := _instead_of(connection)):
+        return f"Pass a connection, not what makes connections: {instead}."
     if kind is None:
         return f"Pass {taken}, or give the app the connector of the driver that the connection is from."
     # Every connector takes SQLAlchemy's, but psycopg2's takes none that are awaited.
@@ -114,3 +126,9 @@ def remedy(connection: Any, taken: str, drivers: set[str], *, is_blocking: bool)
         f"Give the app the connector of the driver that the connection is from, {kind.connectors}; "
         f"`app.with_connector(...)` returns an app with the same tasks.{and_form}"
     )
+
+
+def _instead_of(maker: Any) -> str | None:
+    """Return what to pass instead of something that makes connections."""
+    names = (f"{each.__module__}.{each.__qualname__}" for each in type(maker).__mro__)
+    return next((_MAKERS[name] for name in names if name in _MAKERS), None)
