@@ -86,7 +86,8 @@ class Show:
     def report(self, seconds: float) -> int:
         """Print and check the results of a run that took this many seconds, and return the exit code."""
         jobs = self.app.job_manager.list_jobs()
-        rescued = sum(job.attempts > 1 for job in jobs)
+        # Not only those that had begun.
+        rescued = sum(job.claim > 1 for job in jobs)
         killed = VICTIM not in self.workers
         self.console.print(report.results(report.counts_by_package(self.app)))
         self.console.print(
