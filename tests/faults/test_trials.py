@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,8 @@ from torture.scenarios import SCENARIOS
 from torture.trial import Trial
 
 SECONDS = 2.0
-SCENARIOS_HERE = ("killed backends", "cut connections", "truncated answers", "black hole", "old transaction")
+SHORTER = ("killed backends", "truncated answers", "black hole")
+SCENARIOS_HERE = (*SHORTER, "cut connections", "old transaction") if "ADJOURN_TEST_THOROUGH" in os.environ else SHORTER
 
 
 class SharedServer:

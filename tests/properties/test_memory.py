@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import itertools
+import os
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
@@ -587,6 +588,9 @@ def test_the_same_operations_lead_to_the_same_in_memory_and_in_postgres(
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=60 if "ADJOURN_TEST_THOROUGH" in os.environ else 30,
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
         ),
     )

@@ -35,7 +35,7 @@ from adjourn.manager import JobManager
 from adjourn.sql.templates import render
 from properties.queue_model import LIVES, RUNNING, WAITING, Promised, Queue
 
-EXAMPLES = int(os.environ.get("ADJOURN_TEST_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("ADJOURN_TEST_EXAMPLES", "60" if "ADJOURN_TEST_THOROUGH" in os.environ else "40"))
 STEPS = 50
 ERROR = '{"message": "it failed"}'
 ATTEMPT = Attempt(1, None, None, datetime.datetime.min, datetime.datetime.min)
