@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from adjourn import builtin_tasks as builtin_tasks
     from adjourn import connector as connector
     from adjourn import connectors as connectors
-    from adjourn import contrib as contrib
     from adjourn import embedded as embedded
     from adjourn import events as events
     from adjourn import exceptions as exceptions

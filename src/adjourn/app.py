@@ -465,6 +465,7 @@ class JobContext:
     def task(self) -> tasks.Task[Any, Any, Any]:
         """The job's task."""
         name = self._job.task_name
+        # What stands for an app in a test may have tasks and nothing else.
         if name not in self.app.tasks and self.app.resolver_of(name) is not None:
             return self.app.task_of(self._job)
         return self.app.tasks[name]
