@@ -75,6 +75,10 @@ class Database:
         (row,) = self._session.execute(self._own[name], parameters)
         return row
 
+    def forwarded(self, state: Row, ids: Row) -> Row:
+        """Count what old producers have stored since the migration began, given the ids of both systems."""
+        return self.row("list_forwarded", map_ids=state["map_ids"], their_last=ids["their_last"])
+
     def run(self, statement: Statement) -> None:
         """Execute a script."""
         self._session.execute(statement)

@@ -8,14 +8,14 @@ import time
 from collections.abc import Generator, Iterator
 from typing import Any
 
-from adjourn._domain.wording import counted, verb
+from adjourn._domain.wording import counted
 from adjourn.app import App
 from adjourn.exceptions import InvalidOption
+from adjourn.migration import ending
 from adjourn.migration.database import Database
 from adjourn.migration.plan import LISTED, STALLED_AFTER, first_id, make_plan, obstacles
 from adjourn.migration.report import MigrationRefused, Report
 from adjourn.sql import procrastinate
-from adjourn.sql.constants import MOST_LOSSES
 from adjourn.types import Row, Statement
 
 BATCH = 1000
@@ -291,7 +291,7 @@ class Migration:
 
     def _status(self, database: Database, state: Row) -> Report:
         ids, left = database.row("list_ids"), database.row("count_live")
-        lately = self._forwarded(database, state, ids)
+        lately = database.forwarded(state, ids)
         workers = database.row("list_workers")["alive"] if database.source.has_heartbeats else None
         problems = database.rows("list_problems")
         facts: dict[str, Any] = {
@@ -324,10 +324,6 @@ class Migration:
         lines.append("History: copied" if facts["history_done"] else "History: not copied")
         return Report(step="status", facts=facts, lines=lines)
 
-    @staticmethod
-    def _forwarded(database: Database, state: Row, ids: Row) -> Row:
-        return database.row("list_forwarded", map_ids=state["map_ids"], their_last=ids["their_last"])
-
     def finish(self, *, force: bool = False, drop: bool = False) -> Report:
         """End the migration: drop its triggers and, if wanted, everything that Procrastinate has made.
 
@@ -342,29 +338,7 @@ class Migration:
         with self._database() as database:
             state = database.started_state()
             with database.trial():
-                return database.again(lambda: self._finish(database, state, force=force, drop=drop))
-
-    def _finish(self, database: Database, state: Row, *, force: bool, drop: bool) -> Report:
-        with database.transaction():
-            database.rows("wait_briefly")
-            database.run_bare("lock_tables")
-            left, ids = database.row("count_live"), database.row("list_ids")
-            lately = self._forwarded(database, state, ids)
-            if left["todo"] + left["doing"] and (drop or not force):
-                raise MigrationRefused(
-                    f"Jobs are left with Procrastinate: {left['todo']:,} wait, {left['doing']:,} run. Move them, let the old workers run "
-                    "them, or cancel them" + (": --drop would delete them." if drop else "; --force leaves them.")
-                )
-            if lately["last_hour"] and not force:
-                raise MigrationRefused(
-                    f"Old producers have stored {counted(lately['last_hour'], 'job')} within the last hour. Deploy them with "
-                    "adjourn first; --force ends the migration nevertheless."
-                )
-            database.run(procrastinate.stopping(database.schema, database.source))
-            database.run(procrastinate.forgetting(database.schema, database.source))
-            commands = [row["command"] for row in database.rows("list_their_objects")]
-            for command in commands if drop else ():
-                database.run(Statement("drop", command, may_take_long=True))
+                commands = database.again(lambda: ending.finish(database, state, force=force, drop=drop))
         lines = ["Finished: the triggers are gone"]
         if drop:
             lines.append(f"Dropped {counted(len(commands), 'object')} of Procrastinate")
@@ -386,52 +360,8 @@ class Migration:
         with self._database() as database:
             state = database.started_state()
             with database.trial():
-                self._wait_for_end(database, wait)
-                database.again(lambda: self._stop(database))
-                given = 0
-                while number := database.again(lambda: database.row("give_back", limit=batch))["given"]:
-                    given += number
-                    if database.started_state()["forwarding"]:
-                        raise MigrationRefused("The step `start` was run meanwhile. Run `rollback` again to go back.")
-                left = database.row("list_our_workers")
-                if left["todo"] + left["doing"]:
-                    raise MigrationRefused(
-                        f"Others use {counted(left['todo'] + left['doing'], 'job')}, so that not all were given back. Stop adjourn's "
-                        "workers, and run `rollback` again."
-                    )
-                with database.transaction():
-                    if not state["map_ids"]:
-                        database.rows("raise_their_sequence")
-                    database.rows("give_ticks_back")
-                    database.run(procrastinate.forgetting(database.schema, database.source))
+                given = ending.roll_back(database, state, batch=batch, wait=wait)
                 return self._report("rollback", {"given_back": given}, [f"Gave {counted(given, 'job')} back"])
-
-    def _wait_for_end(self, database: Database, wait: float) -> None:
-        until = time.monotonic() + wait
-        while True:
-            database.own_row("rescue", max_losses=MOST_LOSSES, grace=0)
-            ours = database.row("list_our_workers")
-            if ours["too_long"]:
-                ids = ", ".join(str(row["id"]) for row in database.rows("list_too_long", limit=LISTED))
-                raise MigrationRefused(
-                    f"{counted(ours['too_long'], 'job')} {verb(ours['too_long'], 'has', 'have')} a queue or a task of more than 128 characters, which Procrastinate "
-                    f"cannot store: {ids}. Run or cancel them first."
-                )
-            if not ours["alive"] and not ours["doing"]:
-                return
-            if time.monotonic() >= until:
-                raise MigrationRefused(
-                    f"Workers of adjourn are alive, or jobs run: {counted(ours['alive'], 'worker')}, {counted(ours['doing'], 'job')}. Stop "
-                    "the workers first: a rollback waits until they have ended."
-                )
-            time.sleep(min(1.0, wait))
-
-    def _stop(self, database: Database) -> None:
-        with database.transaction():
-            database.rows("wait_briefly")
-            database.run_bare("lock_tables")
-            database.run(procrastinate.stopping(database.schema, database.source))
-            database.rows("stop_forwarding")
 
     @contextlib.contextmanager
     def _database(self) -> Iterator[Database]:
