@@ -12,7 +12,8 @@ from adjourn._domain.arguments import Signature, dump_arguments
 from adjourn._domain.jobs import Job
 from adjourn._runtime import aio as runtime
 from adjourn.events.jobs import JobsDeferred
-from adjourn.events.log import LOGGED, log_jobs
+from adjourn.events.log import LOGGED
+from adjourn.events.records.jobs import log_jobs
 from adjourn.types import Args, JSONDict
 
 

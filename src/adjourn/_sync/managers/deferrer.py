@@ -13,7 +13,8 @@ from adjourn._runtime import threads as runtime
 from adjourn._sync.managers.batches import STEP
 from adjourn._sync.managers.jobs import SyncJobManager
 from adjourn.events.jobs import JobsDeferred
-from adjourn.events.log import LOGGED, log_jobs
+from adjourn.events.log import LOGGED
+from adjourn.events.records.jobs import log_jobs
 from adjourn.types import Args, JSONDict
 
 

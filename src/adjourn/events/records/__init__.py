@@ -1,0 +1,1 @@
+"""Records of the log, made from events: a module for each kind of event."""
