@@ -143,3 +143,8 @@ def _written(value: Any) -> str:
         # jsonb has no negative zero, and no exponent.
         return format(abs(value) if value.is_zero() else value, "f")
     return json.dumps(value, ensure_ascii=False)
+
+
+def is_silent(worker: WorkerRow, tables: Tables) -> bool:
+    """Return whether a worker is dead, or has not been heard of for too long."""
+    return worker.dead or worker.expires_at < tables.now

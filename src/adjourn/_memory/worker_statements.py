@@ -12,11 +12,13 @@ from typing import Any
 import attrs
 
 from adjourn._domain.outcomes import DELETED
+from adjourn._memory.claims import Asked, claim_jobs
 from adjourn._memory.rules import (
     due_at,
     first_hold,
     has_head,
     hold_again,
+    is_silent,
     pass_on,
     promote,
     stored_json,
@@ -25,7 +27,7 @@ from adjourn._memory.rules import (
 )
 from adjourn._memory.statements import answers
 from adjourn._memory.tables import JobRow, Tables, WorkerRow, with_error
-from adjourn.sql.constants import APART_FROM, DUE_LIMIT, MOST_LOSSES, RESTING, Hold
+from adjourn.sql.constants import DUE_LIMIT, Hold
 from adjourn.types import Row
 
 CLAIMED = (
@@ -116,16 +118,12 @@ def heartbeat(tables: Tables, *, worker_id: int, timeout: float, overdue: Sequen
             "alive": is_alive,
             "aborts": [job.id for job in tables.of_worker([worker_id]) if job.abort_requested],
             "expired": any(
-                other.dead or (is_steady and _is_silent(other, tables))
+                other.dead or (is_steady and is_silent(other, tables))
                 for other in tables.workers.values()
                 if other.id != worker_id
             ),
         }
     ]
-
-
-def _is_silent(worker: WorkerRow, tables: Tables) -> bool:
-    return worker.dead or worker.expires_at < tables.now
 
 
 @answers
@@ -176,8 +174,8 @@ def exchange(
     ready = {*put_back, *(job.id for job in promote(tables, freed))}
     next_at = _make_due(tables) if probe else None
     named = None if queues is None else _elements(queues)
-    asked = _Asked(worker_id, limit, named, busy, probe, concurrency, running, tasks, patience, listens)
-    claim = _claim(tables, asked, apart)
+    asked = Asked(worker_id, limit, named, busy, probe, concurrency, running, tasks, patience, listens)
+    claim = claim_jobs(tables, asked, apart)
     claimed = claim.jobs
     if not ready <= {job.id for job in claimed}:
         left = [job for id_ in ready if (job := tables.jobs[id_]).worker_id is None]
@@ -275,135 +273,6 @@ def _make_due(tables: Tables) -> datetime.datetime | None:
     return left[0][0] if left else None
 
 
-@attrs.frozen
-class _Asked:
-    """What a worker asks for."""
-
-    worker_id: int
-    limit: int
-    queues: Sequence[str] | None
-    busy: bool
-    probe: bool
-    concurrency: int
-    running: int
-    tasks: Sequence[str] | None
-    patience: float
-    listens: bool
-
-    def best(self, tables: Tables, hold: Hold, limit: int) -> list[JobRow]:
-        """Return the best jobs of its queues with this ``hold`` that no worker has, best first."""
-        waiting = (job for job in tables.held(hold) if job.worker_id is None)
-        served = (job for job in waiting if self.queues is None or job.queue in self.queues)
-        return heapq.nsmallest(limit, served, key=lambda job: job.order)
-
-
-@attrs.define
-class _Claim:
-    """What a worker gets: see `Exchanged`."""
-
-    jobs: list[JobRow]
-    is_alive: bool
-    is_to_repeat: bool
-    apart: int | None
-    unknown: list[str] = attrs.field(factory=list)
-    overdue: list[int] = attrs.field(factory=list)
-
-
-def _claim(tables: Tables, asked: _Asked, apart: int | None) -> _Claim:
-    """Claim jobs."""
-    is_resting = apart == RESTING
-    apart = None if is_resting else apart
-    if asked.limit <= 0:
-        return _Claim([], True, False, apart)
-    worker = tables.workers.get(asked.worker_id)
-    if worker is None or worker.dead or worker.expires_at <= tables.now:
-        return _Claim([], False, False, apart)
-    picked: list[JobRow] = []
-    was_apart = apart is not None
-    if apart is None and not is_resting and asked.probe and _is_turn_of_apart(tables, asked):
-        apart = 0
-    if apart is not None and (was_apart or not asked.running):
-        picked, apart = _pick_apart(tables, asked, apart)
-        if not picked and not asked.running:
-            apart = None
-    claim = _Claim([], True, False, apart)
-    is_hungry = worker.hungry
-    if apart is None:
-        picked = asked.best(tables, Hold.READY, asked.limit)
-        if asked.probe or asked.tasks is not None:
-            picked = _with_unknown(tables, asked, picked, claim)
-        claim.is_to_repeat = not worker.hungry and asked.listens and len(picked) < asked.limit
-        if claim.is_to_repeat or (worker.hungry and (asked.busy or not asked.listens)):
-            is_hungry = claim.is_to_repeat
-    tables.workers[worker.id] = attrs.evolve(worker, hungry=is_hungry, apart=apart is not None)
-    slots = max(asked.concurrency - asked.running, 0)
-    claim.jobs = [
-        tables.change(
-            job,
-            worker_id=worker.id,
-            claim=job.claim + 1,
-            started_at=tables.now,
-            waiting_queueing_lock=None,
-            claimed_ahead=number >= slots,
-            hold=Hold.READY,
-        )
-        for number, job in enumerate(picked)
-    ]
-    return claim
-
-
-def _with_unknown(tables: Tables, asked: _Asked, picked: list[JobRow], claim: _Claim) -> list[JobRow]:
-    """Add the jobs that wait for a worker that knows their task, and that this worker knows or that have waited too
-    long."""
-    waiting = list(tables.held(Hold.UNKNOWN))
-    claim.unknown = sorted({job.task_name for job in waiting}, key=str.encode)
-    before = tables.now - datetime.timedelta(seconds=asked.patience)
-    served = [job for job in waiting if asked.queues is None or job.queue in asked.queues]
-    overdue = [job for job in served if job.unknown_since is not None and job.unknown_since <= before]
-    known = [job for job in served if job.task_name in (asked.tasks or ())]
-    best = heapq.nsmallest(asked.limit, {job.id: job for job in (*overdue, *known)}.values(), key=lambda job: job.order)
-    suspects = [job for job in best if job in known and hold_again(job) == Hold.APART]
-    for job in suspects:
-        tables.change(job, hold=Hold.APART)
-        wake(tables)
-    chosen = [*picked, *(job for job in best if job not in suspects)]
-    best = heapq.nsmallest(asked.limit, chosen, key=lambda job: job.order)
-    claim.overdue = [job.id for job in best if job in overdue]
-    return best
-
-
-def _is_turn_of_apart(tables: Tables, asked: _Asked) -> bool:
-    """Return whether it is the turn of a job that is to run apart, and this worker may stop running others for it."""
-    jobs = asked.best(tables, Hold.APART, 1)
-    if not jobs:
-        return False
-    job = jobs[0]
-    if asked.running and any(
-        worker.apart
-        and worker.id != asked.worker_id
-        and not _is_silent(worker, tables)
-        and (worker.queues is None or job.queue in worker.queues)
-        for worker in tables.workers.values()
-    ):
-        return False
-    return all(job.order < other.order for other in asked.best(tables, Hold.READY, 1))
-
-
-def _pick_apart(tables: Tables, asked: _Asked, worst: int) -> tuple[list[JobRow], int]:
-    """Choose jobs that are to run apart from others, in company of each other; return them, and the most deaths of
-    workers that one of them has seen."""
-    picked: list[JobRow] = []
-    for job in asked.best(tables, Hold.APART, asked.concurrency):
-        doubts = max(worst, job.doubts)
-        exponent = max(MOST_LOSSES - 1 - doubts, 0) / (MOST_LOSSES - APART_FROM)
-        size = asked.running + len(picked) + 1
-        if size > asked.concurrency or size > max(1, int(0.000001 + asked.concurrency**exponent)):
-            break
-        picked.append(job)
-        worst = doubts
-    return picked, worst
-
-
 @answers
 def place(tables: Tables, *, limit: int, heal: bool) -> list[Row]:
     """Place jobs that have a lock, and give locks that lost their head a new one."""
@@ -468,7 +337,7 @@ def rescue(tables: Tables, *, max_losses: int, grace: float) -> list[Row]:
     nothing: list[Row] = [{"rescued": 0, "failed": 0}]
     if tables.now < tables.started_at + datetime.timedelta(seconds=grace):
         return nothing
-    dead = [worker.id for worker in tables.workers.values() if _is_silent(worker, tables)]
+    dead = [worker.id for worker in tables.workers.values() if is_silent(worker, tables)]
     if not dead:
         return nothing
     jobs = tables.of_worker(dead)
