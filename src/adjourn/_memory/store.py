@@ -11,7 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 from adjourn import exceptions
-from adjourn._memory import kit_statements, schedule_statements, worker_statements  # noqa: F401 - they register statements
+from adjourn._memory import (  # noqa: F401 - they register statements
+    kit_statements,
+    list_statements,
+    schedule_statements,
+    worker_statements,
+)
 from adjourn._memory.events import Event, events_between
 from adjourn._memory.statements import ANSWERS
 from adjourn._memory.tables import Tables

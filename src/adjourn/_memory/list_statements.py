@@ -1,0 +1,143 @@
+"""The statements that find jobs and count them."""
+
+from __future__ import annotations
+
+import datetime
+
+from adjourn._memory.statements import answers
+from adjourn._memory.tables import JobRow, Tables
+from adjourn.types import Row
+
+STATUSES = ("todo", "doing", "succeeded", "failed", "cancelled", "aborted")
+
+
+@answers
+def get_job_status(tables: Tables, *, job_id: int) -> list[Row]:
+    """Return a job's status."""
+    job = tables.jobs.get(job_id) or tables.finished.get(job_id)
+    return [] if job is None else [{"status": job.status}]
+
+
+@answers
+def list_jobs(
+    tables: Tables,
+    *,
+    id: int | None,  # noqa: A002 - the statement's parameter
+    queue: str | None,
+    task: str | None,
+    status: str | None,
+    lock: str | None,
+    queueing_lock: str | None,
+    worker_id: int | None,
+    waits_for: str | None,
+    after_id: int,
+    limit: int | None,
+) -> list[Row]:
+    """List the jobs that match the filters."""
+    found = [
+        _with_worker(tables, job)
+        for job in _matching(tables, queue, task, status, lock, waits_for=waits_for)
+        if id in (None, job.id)
+        and queueing_lock in (None, job.queueing_lock)
+        and worker_id in (None, job.worker_id)
+        and job.id > after_id
+    ]
+    return found[:limit]
+
+
+@answers
+def list_queues(
+    tables: Tables,
+    *,
+    queue: str | None,
+    task: str | None,
+    status: str | None,
+    lock: str | None,
+    live_only: bool,
+    waits_for: str | None,
+) -> list[Row]:
+    """Count the jobs of each queue."""
+    return _counted("queue", _matching(tables, queue, task, status, lock, live_only, waits_for))
+
+
+@answers
+def list_tasks(
+    tables: Tables,
+    *,
+    queue: str | None,
+    task: str | None,
+    status: str | None,
+    lock: str | None,
+    live_only: bool,
+    waits_for: str | None,
+) -> list[Row]:
+    """Count the jobs of each task."""
+    return _counted("task_name", _matching(tables, queue, task, status, lock, live_only, waits_for))
+
+
+@answers
+def list_locks(
+    tables: Tables,
+    *,
+    queue: str | None,
+    task: str | None,
+    status: str | None,
+    lock: str | None,
+    live_only: bool,
+    waits_for: str | None,
+) -> list[Row]:
+    """Count the jobs of each lock."""
+    return _counted("lock", _matching(tables, queue, task, status, lock, live_only, waits_for))
+
+
+def _matching(
+    tables: Tables,
+    queue: str | None,
+    task: str | None,
+    status: str | None,
+    lock: str | None,
+    live_only: bool = False,
+    waits_for: str | None = None,
+) -> list[JobRow]:
+    return [
+        job
+        for job in tables.all_jobs()
+        if not (live_only and job.finished_as)
+        and queue in (None, job.queue)
+        and task in (None, job.task_name)
+        and status in (None, job.status)
+        and lock in (None, job.lock)
+        and waits_for in (None, job.waits_for)
+    ]
+
+
+def _counted(column: str, jobs: list[JobRow]) -> list[Row]:
+    rows = []
+    for name in sorted({getattr(job, column) for job in jobs} - {None}):
+        statuses = [job.status for job in jobs if getattr(job, column) == name]
+        counts = {status: statuses.count(status) for status in STATUSES}
+        rows.append({"name": name, "jobs_count": len(statuses), **counts})
+    return rows
+
+
+@answers
+def get_stalled_jobs(tables: Tables, *, seconds: float, queue: str | None, task_name: str | None) -> list[Row]:
+    """List running jobs whose worker has sent no heartbeat for ``seconds`` seconds."""
+    silent = tables.now - datetime.timedelta(seconds=seconds)
+
+    def is_stalled(job: JobRow) -> bool:
+        worker = tables.workers.get(job.worker_id or 0)
+        return worker is None or worker.dead or worker.last_heartbeat_at < silent
+
+    running = [job for job in _matching(tables, queue, task_name, "doing", None) if is_stalled(job)]
+    return [_with_worker(tables, job) for job in running]
+
+
+def _with_worker(tables: Tables, job: JobRow) -> Row:
+    columns = job.columns(tables.now)
+    worker = tables.workers.get(job.worker_id or 0) if columns["status"] == "doing" else None
+    is_overdue = worker is not None and job.id in worker.overdue
+    return {**columns, "worker_name": worker and worker.name, "overdue": is_overdue}
+
+
+# The schema, which is always applied and up to date
