@@ -65,6 +65,9 @@ class App(blueprints.Blueprint):
 
     is_app: bool = True
 
+    _app_of_jobs: App | None = None
+    """The app that jobs see in their context, if it is another: an integration's worker may have a connector of its own."""
+
     @suggests_names
     def __init__(
         self,
@@ -253,7 +256,7 @@ class App(blueprints.Blueprint):
         Takes the attributes of `JobContext`.
         """
         return JobContext(
-            app=self,
+            app=self if self._app_of_jobs is None else self._app_of_jobs,
             worker_name=worker_name,
             worker_queues=worker_queues,
             job=job,
@@ -278,7 +281,7 @@ class App(blueprints.Blueprint):
         allow_unknown
             Whether to accept a name that this app does not know, because its workers may know it.
         **options
-                        The options of `Task.configure`.
+            The options of `Task.configure`.
 
         Raises
         ------

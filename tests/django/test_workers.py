@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
 import os
 from collections.abc import Iterator
@@ -218,6 +219,19 @@ def test_middleware_of_ones_own_comes_after_the_clean_up(shop: Shop) -> None:
         run(task_middleware=[own_async])
     assert seen == ["own", "own async"]
     assert {status for _, status in outcomes()} == {"succeeded"}
+
+
+def test_the_settings_say_whether_results_are_stored(shop: Shop) -> None:
+    order = Order.objects.create()
+    for store_results in (False, True):
+        with override_settings(ADJOURN_STORE_RESULTS=store_results, ADJOURN_RESULT_TTL=60):
+            job_id = bill.defer(order_id=order.pk)
+            run()
+        (job,) = app.job_manager.list_jobs(id=job_id)
+        assert job.has_result is store_results
+        if store_results:
+            assert job.finished_at is not None
+            assert job.result_expires_at == job.finished_at + datetime.timedelta(seconds=60)
 
 
 # The parameters of connections

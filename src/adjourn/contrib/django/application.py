@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, Self, Unpack
 
 from adjourn import sql
-from adjourn._domain.jobs import Job
-from adjourn._domain.runs import AbortReason
+from adjourn._domain.results import DEFAULT_TTL
 from adjourn._domain.schedules import checked_defaults as checked_periodic_defaults
-from adjourn.app import App, JobContext
+from adjourn.app import App
 from adjourn.connectors.base import BaseConnector
 from adjourn.contrib.django.connections import KeptConnections, clean_up, clean_up_async
 from adjourn.contrib.django.connector import DjangoConnector
@@ -37,15 +36,12 @@ class DjangoApp(App):
     connector
         The connector. With a `DjangoConnector`, a worker uses a connector of its own for the queue, and the jobs
         themselves go on to defer through Django's connection.
-    import_paths, worker_defaults, periodic_defaults
+    import_paths, worker_defaults, periodic_defaults, store_results, result_ttl
         As for `App`.
     schema
         The database schema that holds adjourn's tables. Default: with a `DjangoConnector` ``ADJOURN_SCHEMA``, read at
         each call; else ``adjourn``.
     """
-
-    _defers_through: App | None = None
-    """The app that a worker's jobs see, if it is another."""
 
     def __init__(
         self,
@@ -55,6 +51,8 @@ class DjangoApp(App):
         worker_defaults: WorkerOptions | None = None,
         periodic_defaults: PeriodicDefaults | None = None,
         schema: str | None = None,
+        store_results: bool = False,
+        result_ttl: float = DEFAULT_TTL,
     ) -> None:
         super().__init__(
             connector=connector,
@@ -62,6 +60,8 @@ class DjangoApp(App):
             worker_defaults=worker_defaults,
             periodic_defaults=periodic_defaults,
             schema=sql.DEFAULT_SCHEMA if schema is None else schema,
+            store_results=store_results,
+            result_ttl=result_ttl,
         )
         if schema is None and isinstance(self.job_manager, DjangoJobManager):
             self.job_manager: JobManager = DjangoJobManager(connector)
@@ -82,30 +82,9 @@ class DjangoApp(App):
         """
         other = super().with_connector(connector)
         is_workers = isinstance(self.connector, DjangoConnector) and self.connector.made(connector)
-        other._defers_through = self if is_workers else None
+        other._app_of_jobs = self if is_workers else None
         other.kept_connections = KeptConnections()
         return other
-
-    def make_context(
-        self,
-        job: Job,
-        *,
-        start_timestamp: float,
-        worker_name: str | None = None,
-        worker_queues: Iterable[str] | None = None,
-        additional_context: Mapping[str, Any] | None = None,
-        abort_reason: Callable[[], AbortReason | None] | None = None,
-    ) -> JobContext:
-        """Return the context that a task gets for one run of a job. See `App.make_context`."""
-        make = super().make_context if self._defers_through is None else self._defers_through.make_context
-        return make(
-            job,
-            start_timestamp=start_timestamp,
-            worker_name=worker_name,
-            worker_queues=worker_queues,
-            additional_context=additional_context,
-            abort_reason=abort_reason,
-        )
 
     async def run_worker_async(self, **options: Unpack[WorkerOptions]) -> None:
         """Run a worker until it is stopped. See `App.run_worker_async`.
@@ -172,9 +151,12 @@ class SiteApp(DjangoApp):
     worker_defaults: Any = FromSettings(lambda app: app._settings_for_workers())
     periodic_defaults: Any = FromSettings(lambda app: checked_periodic_defaults(settings.PERIODIC_DEFAULTS))
 
+    store_results = FromSettings(lambda app: settings.STORE_RESULTS)
+    result_ttl = FromSettings(lambda app: settings.RESULT_TTL)
+
     def __init__(self, *, connector: BaseConnector) -> None:
         super().__init__(connector=connector)
-        for name in ("import_paths", "worker_defaults", "periodic_defaults"):
+        for name in ("import_paths", "worker_defaults", "periodic_defaults", "store_results", "result_ttl"):
             del vars(self)[name]
 
     def _settings_for_workers(self) -> WorkerOptions:

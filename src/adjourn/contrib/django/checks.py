@@ -15,6 +15,7 @@ from django.db import connections
 from django.utils.module_loading import import_string
 
 from adjourn import sql
+from adjourn._domain.results import check_ttl
 from adjourn._domain.schedules import checked_defaults
 from adjourn._domain.spelling import dotted_hint, hint
 from adjourn.contrib.django.connector import DjangoConnector
@@ -128,6 +129,7 @@ def _check_options() -> Iterator[CheckMessage]:
     for name, check in (
         ("WORKER_DEFAULTS", lambda value: checked_options("ADJOURN_WORKER_DEFAULTS", value)),
         ("PERIODIC_DEFAULTS", checked_defaults),
+        ("RESULT_TTL", check_ttl),
     ):
         value = getattr(settings, name)
         try:
@@ -148,7 +150,7 @@ def _check_options() -> Iterator[CheckMessage]:
 
 def _check_kinds() -> Iterator[CheckMessage]:
     # Text is true, whatever it says, and has every part of itself in it.
-    for name in ("READONLY_MODELS", "ALLOW_DROP"):
+    for name in ("READONLY_MODELS", "ALLOW_DROP", "STORE_RESULTS"):
         value: Any = getattr(settings, name)
         if not isinstance(value, bool):
             yield Error(f"{PREFIX}{name}={value!r}: pass True or False.", id="adjourn.E009")

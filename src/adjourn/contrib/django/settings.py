@@ -9,6 +9,7 @@ from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 
 from adjourn import sql
+from adjourn._domain.results import DEFAULT_TTL
 from adjourn.contrib.django.exceptions import DjangoNotReady
 from adjourn.types import PeriodicDefaults, WorkerOptions
 
@@ -31,6 +32,8 @@ class Settings:
         The database of the queue, by its name in ``DATABASES``.
     WORKER_DEFAULTS, PERIODIC_DEFAULTS
         What `App` takes as ``worker_defaults`` and ``periodic_defaults``.
+    STORE_RESULTS, RESULT_TTL
+        What `App` takes as ``store_results`` and ``result_ttl`` (in seconds).
     ON_APP_READY
         The path of a function that is called with the app when Django is ready, such as ``"shop.queue.on_app_ready"``.
     READONLY_MODELS
@@ -50,6 +53,8 @@ class Settings:
     DATABASE_ALIAS: str = "default"
     WORKER_DEFAULTS: WorkerOptions | None = None
     PERIODIC_DEFAULTS: PeriodicDefaults | None = None
+    STORE_RESULTS: bool = False
+    RESULT_TTL: float = DEFAULT_TTL
     ON_APP_READY: str | Callable[..., Any] | None = None
     READONLY_MODELS: bool = True
     SCHEMA: str = sql.DEFAULT_SCHEMA
