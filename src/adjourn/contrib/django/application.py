@@ -150,9 +150,8 @@ class SiteApp(DjangoApp):
     import_paths: Any = FromSettings(lambda app: tuple(settings.IMPORT_PATHS))
     worker_defaults: Any = FromSettings(lambda app: app._settings_for_workers())
     periodic_defaults: Any = FromSettings(lambda app: checked_periodic_defaults(settings.PERIODIC_DEFAULTS))
-
-    store_results = FromSettings(lambda app: settings.STORE_RESULTS)
-    result_ttl = FromSettings(lambda app: settings.RESULT_TTL)
+    store_results: Any = FromSettings(lambda app: settings.STORE_RESULTS)
+    result_ttl: Any = FromSettings(lambda app: settings.RESULT_TTL)
 
     def __init__(self, *, connector: BaseConnector) -> None:
         super().__init__(connector=connector)
