@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -24,11 +25,11 @@ def earlier() -> Iterator[list[int]]:
 
 
 def send(*numbers: int) -> None:
-    """Send signals to this process so that Python finds all of them at once."""
+    """Send signals to this thread, not to one that another test has left, so that Python finds all of them at once."""
     signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
         for number in numbers:
-            os.kill(os.getpid(), number)
+            signal.pthread_kill(threading.get_ident(), number)
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
 

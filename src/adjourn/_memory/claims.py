@@ -14,7 +14,7 @@ from adjourn.sql.constants import APART_FROM, MOST_LOSSES, RESTING, Hold
 
 
 @attrs.frozen
-class Asked:
+class ClaimRequest:
     """What a worker asks for."""
 
     worker_id: int
@@ -47,7 +47,7 @@ class Claim:
     overdue: list[int] = attrs.field(factory=list)
 
 
-def claim_jobs(tables: Tables, asked: Asked, apart: int | None) -> Claim:
+def claim_jobs(tables: Tables, asked: ClaimRequest, apart: int | None) -> Claim:
     """Claim jobs."""
     is_resting = apart == RESTING
     apart = None if is_resting else apart
@@ -90,7 +90,7 @@ def claim_jobs(tables: Tables, asked: Asked, apart: int | None) -> Claim:
     return claim
 
 
-def _with_unknown(tables: Tables, asked: Asked, picked: list[JobRow], claim: Claim) -> list[JobRow]:
+def _with_unknown(tables: Tables, asked: ClaimRequest, picked: list[JobRow], claim: Claim) -> list[JobRow]:
     """Add the jobs that wait for a worker that knows their task, and that this worker knows or that have waited too
     long."""
     waiting = list(tables.held(Hold.UNKNOWN))
@@ -110,7 +110,7 @@ def _with_unknown(tables: Tables, asked: Asked, picked: list[JobRow], claim: Cla
     return best
 
 
-def _is_turn_of_apart(tables: Tables, asked: Asked) -> bool:
+def _is_turn_of_apart(tables: Tables, asked: ClaimRequest) -> bool:
     """Return whether it is the turn of a job that is to run apart, and this worker may stop running others for it."""
     jobs = asked.best(tables, Hold.APART, 1)
     if not jobs:
@@ -127,7 +127,7 @@ def _is_turn_of_apart(tables: Tables, asked: Asked) -> bool:
     return all(job.order < other.order for other in asked.best(tables, Hold.READY, 1))
 
 
-def _pick_apart(tables: Tables, asked: Asked, worst: int) -> tuple[list[JobRow], int]:
+def _pick_apart(tables: Tables, asked: ClaimRequest, worst: int) -> tuple[list[JobRow], int]:
     """Choose jobs that are to run apart from others, in company of each other; return them, and the most deaths of
     workers that one of them has seen."""
     picked: list[JobRow] = []

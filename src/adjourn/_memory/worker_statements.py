@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from adjourn._domain.outcomes import DELETED
-from adjourn._memory.claims import Asked, claim_jobs
+from adjourn._memory.claims import ClaimRequest, claim_jobs
 from adjourn._memory.rules import (
     due_at,
     first_hold,
@@ -174,7 +174,7 @@ def exchange(
     ready = {*put_back, *(job.id for job in promote(tables, freed))}
     next_at = _make_due(tables) if probe else None
     named = None if queues is None else _elements(queues)
-    asked = Asked(worker_id, limit, named, busy, probe, concurrency, running, tasks, patience, listens)
+    asked = ClaimRequest(worker_id, limit, named, busy, probe, concurrency, running, tasks, patience, listens)
     claim = claim_jobs(tables, asked, apart)
     claimed = claim.jobs
     if not ready <= {job.id for job in claimed}:
