@@ -126,7 +126,8 @@ class InPostgres(Side):
     def __init__(self, dsn: str, observer: psycopg.Connection) -> None:
         super().__init__(SyncPsycopgConnector(dsn, min_size=1, max_size=2))
         self.observer = observer
-        self.marks = map(str, itertools.count())
+        # No payload of a worker: those are numbers, too.
+        self.marks = map("mark {}".format, itertools.count())
 
     def pass_time(self, seconds: float) -> None:
         columns = {
