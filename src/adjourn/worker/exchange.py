@@ -413,7 +413,8 @@ class Exchange:
 
     def _on_end(self, job: ClaimedJob, outcome: Outcome) -> None:
         self._outbox.add(outcome)
-        self._start_jobs()
+        if self.buffer:
+            self._start_jobs()
         if self._stopping and not len(self.executor):
             self.jobs_ended.set()
         self._wake.set()

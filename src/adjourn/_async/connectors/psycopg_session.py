@@ -176,4 +176,5 @@ async def translated_run_async(
 
 async def rows_async(cursor: AsyncCursor[Any]) -> list[Row]:
     """Return the rows of a statement that has been executed, an empty list where it returns none."""
-    return await cursor.fetchall() if cursor.description is not None else []
+    # `description` would say the same, and make an object for each column.
+    return await cursor.fetchall() if cursor.rownumber is not None else []

@@ -175,4 +175,5 @@ def translated_run(connection: Connection[Any], statement: Statement, parameters
 
 def rows(cursor: Cursor[Any]) -> list[Row]:
     """Return the rows of a statement that has been executed, an empty list where it returns none."""
-    return cursor.fetchall() if cursor.description is not None else []
+    # `description` would say the same, and make an object for each column.
+    return cursor.fetchall() if cursor.rownumber is not None else []
