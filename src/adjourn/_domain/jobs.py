@@ -213,6 +213,18 @@ class Job:
         """Return a copy with some attributes changed."""
         return attrs.evolve(self, **changes)
 
+    def as_stored(self, job_id: int, enqueued_at: datetime.datetime) -> Job:
+        """Return a copy with what a job has since it is stored. A batch does it for each of its jobs."""
+        if type(self) is not Job:
+            return self.evolve(id=job_id, status="todo", enqueued_at=enqueued_at)
+        copy = object.__new__(Job)
+        for take, put in _SLOTS:
+            put(copy, take(self))
+        _PUT_ID(copy, job_id)
+        _PUT_STATUS(copy, "todo")
+        _PUT_ENQUEUED_AT(copy, enqueued_at)
+        return copy
+
     def asdict(self) -> dict[str, Any]:
         """Return the attributes as a dictionary."""
         return attrs.asdict(self, recurse=False)
@@ -233,6 +245,10 @@ class Job:
         arguments = ", ".join(f"{name}={_shown(value)}" for name, value in self.task_kwargs.items())
         return f"{self.task_name}[{self.id}]({arguments})"
 
+
+# Copying slot by slot takes half as long as `evolve`.
+_SLOTS = [(slot.__get__, slot.__set__) for slot in (getattr(Job, each.name) for each in attrs.fields(Job))]
+_PUT_ID, _PUT_STATUS, _PUT_ENQUEUED_AT = Job.id.__set__, Job.status.__set__, Job.enqueued_at.__set__  # type: ignore[union-attr]
 
 if TYPE_CHECKING:
 

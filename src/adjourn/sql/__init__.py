@@ -70,6 +70,8 @@ MAY_TAKE_LONG = frozenset(
 """Statements that store or delete many rows, or wait for whoever holds a table."""
 TAKES_TUPLES = frozenset({"exchange"})
 """Statements whose rows are so many that dictionaries would cost much."""
+SAME_TEXTS = {"defer_batch": "defer_jobs"}
+"""Statements that have the text of another."""
 
 
 def statements(schema: str = DEFAULT_SCHEMA) -> Mapping[str, Statement]:
@@ -85,7 +87,8 @@ def statements(schema: str = DEFAULT_SCHEMA) -> Mapping[str, Statement]:
 
 @functools.lru_cache(maxsize=16)
 def _statements(schema: str) -> Mapping[str, Statement]:
-    texts = read(own_folder().joinpath("statements"))
+    texts = dict(read(own_folder().joinpath("statements")))
+    texts |= {name: texts[other] for name, other in SAME_TEXTS.items()}
     return {
         name: Statement(
             name,
@@ -93,7 +96,7 @@ def _statements(schema: str) -> Mapping[str, Statement]:
             may_take_long=name in MAY_TAKE_LONG,
             takes_tuples=name in TAKES_TUPLES,
         )
-        for name, text in texts
+        for name, text in texts.items()
     }
 
 

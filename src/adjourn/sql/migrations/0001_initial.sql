@@ -176,6 +176,7 @@ create table @schema.adjourn_schedules (
 \ir ../functions/end_v1.sql
 
 -- Storing jobs
+\ir ../functions/column_v1.sql
 \ir ../functions/defer_jobs_v1.sql
 \ir ../functions/defer_periodic_v1.sql
 
