@@ -55,6 +55,11 @@ def made(connector: Any) -> adjourn.App:
 
 
 @pytest.fixture
+async def stored_bench(stored: adjourn.App) -> Bench:
+    return Bench(stored)
+
+
+@pytest.fixture
 def notified(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody looks: whoever learns of an end was notified of it."""
     monkeypatch.setattr(ends, "LISTENING", NEVER)
@@ -156,20 +161,14 @@ async def test_the_failure_of_a_job_whose_workers_have_died_is_heard_of(stored: 
 
 
 async def test_all_waits_of_a_process_share_one_connection(
-    stored: adjourn.App, bench: Bench, sessions: Sessions, notified: None
+    stored: adjourn.App, stored_bench: Bench, notified: None
 ) -> None:
     ids = [await stored.tasks["double"].defer_async(n=n) for n in range(50)]
     waits = [asyncio.create_task(stored.job_manager.get_result_async(id_, None)) for id_ in ids]
     await until_async(lambda: stored.job_manager.results.ends.expected() == ids)
     await heard(stored)
-    at_work = sessions.observer.execute(
-        "select count(*) from pg_stat_activity where datname = current_database() and query ilike 'listen%_ends%' or query like '%watch_jobs%'"
-        " and application_name <> 'adjourn tests'"
-    ).fetchone()
-    assert at_work is not None
-    names = [thread.name for thread in threading.enumerate()]
-    assert names.count("adjourn-waits") == 1
-    await Bench(stored).drain()
+    assert [thread.name for thread in threading.enumerate()].count("adjourn-waits") == 1
+    await stored_bench.drain()
     assert await asyncio.gather(*waits) == [2 * n for n in range(50)]
 
 
@@ -202,7 +201,7 @@ def mute(session: Any) -> Any:
 
 
 async def test_a_wait_does_not_wait_for_who_has_locked_the_job(
-    stored: adjourn.App, bench: Bench, database: str, notified: None
+    stored: adjourn.App, stored_bench: Bench, database: str, notified: None
 ) -> None:
     job_id = await stored.tasks["double"].defer_async(n=5)
     async with await psycopg.AsyncConnection.connect(database) as other:
@@ -211,24 +210,26 @@ async def test_a_wait_does_not_wait_for_who_has_locked_the_job(
             await stored.job_manager.wait_for_job_async(job_id, timeout=0.05)
         waiting = asyncio.create_task(wait(stored, job_id))
         await until_async(lambda: stored.job_manager.results.ends.expected() == [job_id])
-    async with bench.working():
+    async with stored_bench.working():
         assert (await waiting).result == 10
 
 
 async def test_a_wait_that_is_cancelled_leaves_nothing_and_the_thread_ends_with_the_app(
     stored: adjourn.App, sessions: Sessions
 ) -> None:
-    before = sessions.steady()
     job_id = await stored.tasks["double"].defer_async(n=5)
     waiting = asyncio.create_task(wait(stored, job_id))
     await heard(stored)
-    assert sessions.settle(before + 1) == before + 1
+    listener: Any = stored.job_manager.results.ends
+    session = [listener._session.connection.info.backend_pid]
     waiting.cancel()
     await asyncio.wait([waiting])
     assert stored.job_manager.results.ends.expected() == []
     await stored.job_manager.results.close_async()
     assert "adjourn-waits" not in [thread.name for thread in threading.enumerate()]
-    assert sessions.settle(before) == before
+    await until_async(
+        lambda: not sessions.observer.execute("select from pg_stat_activity where pid = %s", session).fetchone()
+    )
 
 
 async def test_who_waits_when_the_app_is_closed_is_told(database: str) -> None:
@@ -243,7 +244,7 @@ async def test_who_waits_when_the_app_is_closed_is_told(database: str) -> None:
 
 
 async def test_a_lost_connection_is_made_again(
-    stored: adjourn.App, bench: Bench, sessions: Sessions, caplog: pytest.LogCaptureFixture
+    stored: adjourn.App, stored_bench: Bench, sessions: Sessions, caplog: pytest.LogCaptureFixture
 ) -> None:
     job_id = await stored.tasks["double"].defer_async(n=5)
     waiting = asyncio.create_task(wait(stored, job_id))
@@ -252,7 +253,7 @@ async def test_a_lost_connection_is_made_again(
     first = listener._session
     sessions.observer.execute("select pg_terminate_backend(%s)", [first.connection.info.backend_pid])
     await until_async(lambda: listener._session not in (None, first))
-    await bench.drain()
+    await stored_bench.drain()
     assert (await waiting).status == "succeeded"
     (record,) = [record for record in caplog.records if record.name == "adjourn.waits"]
     assert record.levelno == logging.WARNING
@@ -267,7 +268,7 @@ async def test_a_blocking_wait_on_the_thread_of_the_event_loop_is_refused(stored
 
 
 async def test_a_task_may_wait_in_its_thread_and_that_is_said_once(
-    stored: adjourn.App, bench: Bench, caplog: pytest.LogCaptureFixture
+    stored: adjourn.App, stored_bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     @stored.task(name="outer", store_result=True)
     def outer(n: int) -> int:
@@ -276,7 +277,7 @@ async def test_a_task_may_wait_in_its_thread_and_that_is_said_once(
         return value + 1
 
     ids = [await outer.defer_async(n=n) for n in range(2)]
-    async with bench.working(concurrency=4):
+    async with stored_bench.working(concurrency=4):
         jobs = await stored.job_manager.wait_for_jobs_async(ids, BOUND)
     assert [job.result for job in jobs] == [1, 3]
     said = [record for record in caplog.records if record.name == "adjourn.waits"]

@@ -216,7 +216,9 @@ def dump_outcomes(outcomes: Iterable[Outcome]) -> dict[str, str | None]:
     if ended:
         parameters["ids"] = array_of_numbers([each.id for each in ended])
         parameters["claims"] = array_of_numbers([each.claim for each in ended])
-        parameters["statuses"] = array_of_words([DELETED + each.status if each.is_deleted else each.status for each in ended])
+        parameters["statuses"] = array_of_words(
+            [DELETED + each.status if each.is_deleted else each.status for each in ended]
+        )
         if any(each.error is not None for each in ended):
             parameters["errors"] = array_of_texts([each.error for each in ended])
         if any(each.result is not None for each in ended):

@@ -92,7 +92,7 @@ class AsyncResults(AsyncStatementRunner):
         for number, id_ in enumerate(ids):
             check_id(f"job_ids[{number}]", id_)
         check_seconds("timeout", timeout, optional=True)
-        self._tell_of_waits_in_tasks()
+        _say_what_waits_in_tasks_cost(self.ends)
         deadline = math.inf if timeout is None else time.monotonic() + timeout
         found: dict[int, Job] = {}
         looks = 0
@@ -192,7 +192,8 @@ class AsyncResults(AsyncStatementRunner):
             if has_ended(job):
                 found[row["id"]] = job
 
-    def _tell_of_waits_in_tasks(self) -> None:
-        if runtime.IS_BLOCKING and is_in_task() and not self.ends.has_told:
-            self.ends.has_told = True
-            logger.warning(IN_A_TASK, extra={"action": "wait_in_task"})
+
+def _say_what_waits_in_tasks_cost(ends: Ends) -> None:
+    if runtime.IS_BLOCKING and is_in_task() and not ends.has_told:
+        ends.has_told = True
+        logger.warning(IN_A_TASK, extra={"action": "wait_in_task"})
