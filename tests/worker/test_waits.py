@@ -19,11 +19,48 @@ from adjourn.manager import ends
 from adjourn.testing import InMemoryConnector
 from support.bench import Bench
 from support.pooler import BINARY, MISSING, pgbouncer
+from support.processes import run_silently
 from support.sessions import Sessions
 from support.waiting import BOUND, until_async
 
 pytestmark = pytest.mark.anyio
 NEVER = (10 * BOUND,)
+
+
+FORKING = """
+    import os, sys, threading, time, warnings
+    import adjourn
+
+    warnings.simplefilter("ignore")  # of a fork beside threads, and of an app in the main module
+    app = adjourn.App(connector=adjourn.SyncPsycopgConnector(sys.argv[1], max_size=2))
+    manager, results = app.job_manager, []
+
+    def in_thread(job_id):
+        thread = threading.Thread(target=lambda: results.append(manager.wait_for_job(job_id, 30).status))
+        thread.start()
+        return thread
+
+    def until(condition):
+        while not condition():
+            time.sleep(0.005)
+
+    with app.open():
+        ids = [app.configure_task("t").defer() for _ in range(2)]
+        parents = in_thread(ids[0])
+        until(lambda: manager.results.ends.expected() and manager.results.ends._session)
+        if (child := os.fork()) == 0:
+            assert manager.results.ends.expected() == []
+            own = in_thread(ids[1])
+            until(lambda: manager.results.ends.expected() == ids[1:])
+            manager.cancel_job_by_id(ids[1])
+            own.join()
+            app.close()
+            os._exit(0 if results == ["cancelled"] else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        manager.cancel_job_by_id(ids[0])
+        parents.join()
+    assert results == ["cancelled"]
+"""
 
 
 @pytest.fixture(params=["in memory", "postgres"])
@@ -258,6 +295,11 @@ async def test_a_lost_connection_is_made_again(
     (record,) = [record for record in caplog.records if record.name == "adjourn.waits"]
     assert record.levelno == logging.WARNING
     assert vars(record)["action"] == "wait_failed"
+
+
+def test_a_forked_child_waits_by_itself(database: str, sessions: Sessions) -> None:
+    run_silently(FORKING, database)
+    assert sessions.settle(0) == 0
 
 
 async def test_a_blocking_wait_on_the_thread_of_the_event_loop_is_refused(stored: adjourn.App) -> None:
