@@ -123,7 +123,7 @@ async def test_coroutines_and_threads_wait_for_the_same_job_and_hear_of_its_end(
     await heard(app)
     job_id = await app.tasks["double"].defer_async(n=4)
     manager = app.job_manager
-    waits = [wait(app, job_id), asyncio.to_thread(manager.wait_for_job, job_id, BOUND)]
+    waits: list[Any] = [wait(app, job_id), asyncio.to_thread(manager.wait_for_job, job_id, BOUND)]
     waits += [manager.get_result_async(job_id, timeout=BOUND), asyncio.to_thread(manager.get_result, job_id, BOUND)]
     waiting = [asyncio.ensure_future(each) for each in waits]
     await until_async(lambda: manager.results.ends.expected() == [job_id])
@@ -181,7 +181,9 @@ async def test_a_job_that_is_to_be_deleted_is_kept_for_those_who_wait_for_it(
         await app.job_manager.wait_for_job_async(other)
 
 
-async def test_the_failure_of_a_job_whose_workers_have_died_is_heard_of(stored: adjourn.App, notified: None) -> None:
+async def test_the_failure_of_a_job_whose_workers_have_died_is_heard_of(
+    stored: adjourn.App, observer: psycopg.Connection, notified: None
+) -> None:
     await heard(stored)
     job_id = await stored.tasks["double"].defer_async(n=1)
     waiting = asyncio.create_task(wait(stored, job_id))
@@ -189,10 +191,9 @@ async def test_the_failure_of_a_job_whose_workers_have_died_is_heard_of(stored: 
     workers = stored.job_manager.workers
     worker = await workers.register_worker_async()
     assert await workers.fetch_job_async(None, worker) is not None
-    async with await psycopg.AsyncConnection.connect(str(stored.connector.pool.conninfo), autocommit=True) as other:
-        await other.execute("update adjourn.adjourn_jobs set losses = 4, claimed_ahead = null")
-        await other.execute("update adjourn.adjourn_workers set dead = true")
-        await other.execute("select * from adjourn.adjourn_rescue_v1(5, interval '0')")
+    observer.execute("update adjourn.adjourn_jobs set losses = 4, claimed_ahead = null")
+    observer.execute("update adjourn.adjourn_workers set dead = true")
+    observer.execute("select * from adjourn.adjourn_rescue_v1(5, interval '0')")
     job = await waiting
     assert (job.status, job.errors[-1]["exception"]) == ("failed", "adjourn.exceptions.WorkerLost")
 

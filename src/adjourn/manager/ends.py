@@ -20,9 +20,9 @@ LINGER = 10.0
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
 """Seconds between the first two tries to connect, and the most between any two."""
-LISTENING = (1.0, 2.0, 4.0, 5.0)
+LISTENING: tuple[float, ...] = (1.0, 2.0, 4.0, 5.0)
 """Seconds between looks, of a thread that hears notifications; the last goes on."""
-POLLING = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
+POLLING: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
 """Seconds between looks, of one that does not."""
 PAGE = 10_000
 """Of so many jobs one statement looks which have ended."""
