@@ -36,7 +36,8 @@ def claim(manager: SyncWorkerManager, worker: int, limit: int = 10, outcomes: tu
 
 def ended(job: Job, status: str | None = "succeeded", claim: int | None = None) -> Ended:
     assert job.id is not None
-    return Ended(job.id, job.claim if claim is None else claim, status)
+    claim = job.claim if claim is None else claim
+    return Ended(job.id, claim, status or "succeeded", is_deleted=status is None)
 
 
 def retried(job: Job, lock: str | None = None) -> Retried:

@@ -132,6 +132,15 @@ def cancel_jobs(tables: Tables, *, ids: Sequence[int], delete: bool) -> list[Row
 
 
 @answers
+def watch_jobs(tables: Tables, *, ids: Sequence[int]) -> list[Row]:
+    """Mark jobs whose ends are to be told, and return those that have ended or were deleted."""
+    for id_ in ids:
+        if (job := tables.jobs.get(id_)) and not job.waited:
+            tables.jobs[id_] = attrs.evolve(job, waited=True)
+    return [{"id": id_, "has_ended": True} for id_ in sorted(set(ids)) if id_ not in tables.jobs]
+
+
+@answers
 def request_abort(tables: Tables, *, ids: Sequence[int]) -> list[Row]:
     """Ask running jobs to end."""
     running = [job for id_ in sorted(set(ids)) if (job := tables.jobs.get(id_)) and job.worker_id is not None]
@@ -184,6 +193,7 @@ def retry_job_by_id(
             finished_at=None,
             result=None,
             result_expires_at=None,
+            waited=False,
         )
     else:
         was_running = old.worker_id is not None

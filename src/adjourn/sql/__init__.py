@@ -37,7 +37,7 @@ from adjourn.sql.history import (
     removal,
     versions,
 )
-from adjourn.sql.templates import DEFAULT_SCHEMA, channel, checked, qualified, read, render
+from adjourn.sql.templates import DEFAULT_SCHEMA, channel, checked, ends_channel, qualified, read, render
 from adjourn.types import Statement
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "IS_IN_USE",
     "SchemaVersion",
     "channel",
+    "ends_channel",
     "found_locked",
     "function_of",
     "lacks_right",

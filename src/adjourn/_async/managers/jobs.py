@@ -44,7 +44,7 @@ class AsyncJobManager(AsyncStatementRunner):
 
     @property
     def results(self) -> AsyncResults:
-        """Finds what tasks have returned."""
+        """Waits for jobs to end, and finds what their tasks have returned."""
         return part_of(self, AsyncResults)
 
     @property
@@ -109,6 +109,14 @@ class AsyncJobManager(AsyncStatementRunner):
 
     @forwards_to(AsyncResults.get_result_async)
     def get_result_async(self) -> AsyncResults:
+        return self.results
+
+    @forwards_to(AsyncResults.wait_for_job_async)
+    def wait_for_job_async(self) -> AsyncResults:
+        return self.results
+
+    @forwards_to(AsyncResults.wait_for_jobs_async)
+    def wait_for_jobs_async(self) -> AsyncResults:
         return self.results
 
     @forwards_to(AsyncWorkers.register_worker_async)

@@ -45,7 +45,7 @@ class SyncJobManager(SyncStatementRunner):
 
     @property
     def results(self) -> SyncResults:
-        """Finds what tasks have returned."""
+        """Waits for jobs to end, and finds what their tasks have returned."""
         return part_of(self, SyncResults)
 
     @property
@@ -110,6 +110,14 @@ class SyncJobManager(SyncStatementRunner):
 
     @forwards_to(SyncResults.get_result)
     def get_result(self) -> SyncResults:
+        return self.results
+
+    @forwards_to(SyncResults.wait_for_job)
+    def wait_for_job(self) -> SyncResults:
+        return self.results
+
+    @forwards_to(SyncResults.wait_for_jobs)
+    def wait_for_jobs(self) -> SyncResults:
         return self.results
 
     @forwards_to(SyncWorkers.register_worker)

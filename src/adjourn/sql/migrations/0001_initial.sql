@@ -56,7 +56,8 @@ create table @schema.adjourn_jobs (
     errors jsonb,                                     -- an array, one entry a failed attempt
     -- Null for a plain job. True if its start or its end has consequences for others (adjourn_start_v1, adjourn_end_v1), or if it
     -- has more to wait for than its time and its lock (adjourn_gate_v1). It is all that a plain job is asked.
-    special boolean
+    special boolean,
+    waited boolean                                    -- somebody waits for its end, and is told of it
 ) with (
     fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0,
     autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 50000
@@ -173,6 +174,8 @@ create table @schema.adjourn_schedules (
 \ir ../functions/gate_v1.sql
 \ir ../functions/start_v1.sql
 \ir ../functions/kept_v1.sql
+\ir ../functions/is_wanted_v1.sql
+\ir ../functions/tell_ends_v1.sql
 \ir ../functions/end_v1.sql
 
 -- Storing jobs
@@ -202,6 +205,8 @@ create table @schema.adjourn_schedules (
 \ir ../functions/delete_finished_v1.sql
 \ir ../functions/job_status_v1.sql
 \ir ../functions/list_jobs_v1.sql
+\ir ../functions/read_jobs_v1.sql
+\ir ../functions/watch_jobs_v1.sql
 
 -- Weeks of finished jobs: making them, and deleting old ones
 \ir ../functions/partition_v1.sql
