@@ -122,6 +122,7 @@ class ConfigureOptions(TypedDict, total=False):
     schedule_in: TimeDeltaParams | None
     queue: str | None
     priority: int | None
+    headers: Mapping[str, str] | None
     connection: Any
 
 
@@ -133,6 +134,7 @@ class PeriodicOptions(TypedDict, total=False):
     task_kwargs: JSONDict | None
     queue: str | None
     priority: int | None
+    headers: Mapping[str, str] | None
 
 
 class PeriodicDefaults(TypedDict, total=False):

@@ -250,7 +250,7 @@ def delete_many(actor: Actor) -> None:
 
 
 def defer(actor: Actor) -> None:
-    one = {"queue": "default", "task_name": "t", "priority": actor.random.randint(0, 2), "args": "{}"}
+    one = {"queue": "default", "task_name": "t", "priority": actor.random.randint(0, 2), "args": "{}", "headers": None}
     when = actor.random.choice([None, None, "2100-01-01", "2001-01-01"])
     lock = actor.random.choice(LOCKS)
     with actor.connection.transaction():
@@ -271,6 +271,7 @@ def defer_several(actor: Actor) -> None:
             locks=[actor.random.choice(LOCKS) for _ in range(3)],
             queueing_locks=queueing_locks,
             args=["{}"] * 3,
+            headers=None,
             scheduled_at=[None] * 3,
             schedule_in=actor.random.choice([None, [None, 60, None]]),
             own_transaction=True,
@@ -295,6 +296,7 @@ def tick(actor: Actor) -> None:
         locks=[actor.random.choice(LOCKS) for _ in names],
         queueing_locks=queueing_locks,
         args=["{}"] * 3,
+        headers=None,
     )
     assert {row["outcome"] for row in rows} <= {"stored", "taken", "known", "held", "busy"}
     actor.deferred += sum(row["outcome"] == "stored" for row in rows)

@@ -216,6 +216,7 @@ class Databases(RuleBasedStateMachine):
                     "lock": job.lock,
                     "queueing_lock": job.queueing_lock,
                     "args": "{}",
+                    "headers": None,
                     "scheduled_at": side.at(-10),
                     "schedule_in": None if seconds is None else float(seconds),
                 }
@@ -228,7 +229,8 @@ class Databases(RuleBasedStateMachine):
             else:
                 names = {"queue": "queues", "task_name": "task_names", "priority": "priorities", "lock": "locks"}
                 names["queueing_lock"] = "queueing_locks"
-                columns = {names.get(name, name): [row[name] for row in rows] for name in rows[0]}
+                columns: Row = {names.get(name, name): [row[name] for row in rows] for name in rows[0]}
+                columns["headers"] = None
                 stored = side.connector.execute(statements["defer_jobs"], {**columns, "own_transaction": True})
             ids = [row["id"] for row in stored if row["id"] is not None]
             side.jobs += ids

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 import attrs
 
+from adjourn._domain.headers import load_headers
 from adjourn._domain.times import time_or_none
 from adjourn.types import JSONDict, JSONLoads, Row
 
@@ -95,6 +96,8 @@ class Job:
         In lists, whether a result is stored and has not lapsed.
     result_expires_at
         In lists, when the result lapses or has lapsed, by the database's clock; None if it never does, or none was stored.
+    headers
+        Texts by names that go with the job beside its arguments, such as the ids of a trace; None for none.
     """
 
     id: int | None = None
@@ -120,6 +123,7 @@ class Job:
     result: Any = None
     has_result: bool = False
     result_expires_at: datetime.datetime | None = None
+    headers: dict[str, str] | None = None
 
     @classmethod
     def from_row(cls, row: Row, json_loads: JSONLoads = json.loads) -> Job:
@@ -156,6 +160,7 @@ class Job:
             result=None if result is None else json_loads(result),
             has_result=result is not None,
             result_expires_at=time_or_none(row.get("result_expires_at")),
+            headers=load_headers(row.get("headers")),
         )
 
     @classmethod
@@ -187,6 +192,7 @@ class Job:
             claim=row["claim"],
             enqueued_at=time_or_none(row["enqueued_at"]),
             started_at=time_or_none(row["started_at"]),
+            headers=row["headers"] and load_headers(row["headers"]),
         )
 
     def evolve(self, **changes: Any) -> Self:
@@ -200,7 +206,8 @@ class Job:
     def log_context(self) -> JSONDict:
         """Return the fields of the job for log records."""
         context = self.asdict()
-        for name in ("worker_name", "overdue", "result", "has_result", "result_expires_at"):  # only lists have them
+        # Only lists have them, and headers may hold what no log should.
+        for name in ("worker_name", "overdue", "result", "has_result", "result_expires_at", "headers"):
             del context[name]
         for name in ("scheduled_at", "enqueued_at", "started_at", "finished_at"):
             context[name] = context[name] and context[name].isoformat()

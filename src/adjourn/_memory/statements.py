@@ -39,13 +39,14 @@ def defer_job(
     priority: int,
     lock: str | None,
     args: str,
+    headers: str | None,
     scheduled_at: datetime.datetime | None,
     schedule_in: float | None,
     own_transaction: bool,
 ) -> list[Row]:
     """Store a new job without a queueing lock."""
     at = due_at(tables, scheduled_at, schedule_in)
-    id_ = add_job(tables, queue, task_name, priority, lock, None, stored_json(args), at)
+    id_ = add_job(tables, queue, task_name, priority, lock, None, stored_json(args), at, headers)
     woken = "" if _announce(tables, [queue], [at], own_transaction) else None
     return [{"id": id_, "enqueued_at": tables.now, "woken": woken}]
 
@@ -59,6 +60,7 @@ def add_job(
     queueing_lock: str | None,
     args: str,
     at: datetime.datetime | None,
+    headers: str | None,
 ) -> int:
     """Store a job that has been checked, and return its id."""
     tables.last_job_id += 1
@@ -75,6 +77,7 @@ def add_job(
         scheduled_at=at,
         hold=first_hold(tables, at, lock),
         enqueued_at=tables.now,
+        headers=None if headers is None else stored_json(headers),
     )
     return tables.last_job_id
 
@@ -89,6 +92,7 @@ def defer_jobs(
     locks: Sequence[str | None],
     queueing_locks: Sequence[str | None],
     args: Sequence[str],
+    headers: Sequence[str | None] | None,
     scheduled_at: Sequence[datetime.datetime | None],
     schedule_in: Sequence[float | None] | None,
     own_transaction: bool,
@@ -97,9 +101,10 @@ def defer_jobs(
     if (taken := taken_queueing_lock(tables, queueing_locks)) is not None:
         return [{"id": None, "taken": taken, "enqueued_at": tables.now}]
     stored = [stored_json(text) for text in args]
-    delays = [None] * len(stored) if schedule_in is None else schedule_in
+    nothing = [None] * len(stored)
+    delays = nothing if schedule_in is None else schedule_in
     due = [due_at(tables, *times) for times in zip(scheduled_at, delays, strict=True)]
-    columns = zip(queues, task_names, priorities, locks, queueing_locks, stored, due, strict=True)
+    columns = zip(queues, task_names, priorities, locks, queueing_locks, stored, due, headers or nothing, strict=True)
     rows: list[Row] = [{"id": add_job(tables, *values), "taken": None, "enqueued_at": tables.now} for values in columns]
     _announce(tables, queues, due, own_transaction)
     return rows
@@ -124,20 +129,33 @@ def defer_batch(
     locks: str | None,
     queueing_locks: str | None,
     args: str,
+    headers: str | None,
     scheduled_at: str | None,
     schedule_in: str | None,
     own_transaction: bool,
 ) -> list[Row]:
     """Store a large batch, whose columns are JSON arrays."""
     count = len(json.loads(queues))
-    columns = (queues, task_names, priorities, locks, queueing_locks, args, scheduled_at, schedule_in)
+    columns = (queues, task_names, priorities, locks, queueing_locks, args, headers, scheduled_at, schedule_in)
     values = [[None] * count if column is None else json.loads(column) for column in columns]
     rows = ANSWERS["defer_jobs"](tables, **dict(zip(_COLUMNS, values, strict=True)), own_transaction=own_transaction)
     ids = json.dumps([row["id"] for row in rows])
     return [{"ids": ids, "taken": rows[0]["taken"], "enqueued_at": tables.now}]
 
 
-_COLUMNS = ("queues", "task_names", "priorities", "locks", "queueing_locks", "args", "scheduled_at", "schedule_in")
+_COLUMNS = (
+    *(
+        "queues",
+        "task_names",
+        "priorities",
+        "locks",
+        "queueing_locks",
+        "args",
+        "headers",
+        "scheduled_at",
+        "schedule_in",
+    ),
+)
 
 
 # Changing jobs

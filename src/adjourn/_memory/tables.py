@@ -44,6 +44,7 @@ class JobRow:
     finished_at: datetime.datetime | None = None
     result: str | None = None
     result_expires_at: datetime.datetime | None = None
+    headers: str | None = None
 
     @property
     def status(self) -> str:
@@ -99,6 +100,7 @@ class JobRow:
             "finished_at": self.finished_at,
             "result": None if self.has_lapsed(now) else self.result,
             "result_expires_at": self.result_expires_at,
+            "headers": self.headers,
         }
 
 

@@ -48,6 +48,7 @@ class StatementTests(Suite):
             "locks": [None, *texts[1:]],
             "queueing_locks": [None] * len(texts),
             "args": ["{}"] * len(texts),
+            "headers": None,
             "scheduled_at": [LATER, *[None] * (len(texts) - 1)],
             "schedule_in": None,
             "own_transaction": False,

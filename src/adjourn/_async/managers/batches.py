@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued
+from adjourn._domain.headers import dump_headers
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.times import time_of
 from adjourn._runtime import aio as runtime
@@ -59,6 +60,7 @@ async def store_batch_async(
         "locks": [job.lock for job in jobs],
         "queueing_locks": [job.queueing_lock for job in jobs],
         "args": arguments,
+        "headers": _headers(jobs),
         "scheduled_at": [job.scheduled_at for job in jobs],
         "schedule_in": delays if any(delay is not None for delay in delays) else None,
         "own_transaction": connection is not None,
@@ -85,6 +87,7 @@ async def store_large_batch_async(
         "locks": await _column_async(jobs, lambda job: job.lock),
         "queueing_locks": await _column_async(jobs, lambda job: job.queueing_lock),
         "args": f"[{','.join(written)}]",
+        "headers": await _column_async(jobs, lambda job: job.headers and dump_headers(job.headers)),
         "scheduled_at": await _column_async(jobs, lambda job: job.scheduled_at),
         "schedule_in": await _column_async(jobs, lambda job: job.schedule_in),
         "own_transaction": connection is not None,
@@ -103,6 +106,11 @@ async def _stored_async(jobs: Sequence[Job], ids: Sequence[int], enqueued_at: st
         if not number % STEP:
             await pace.keep()
     return stored
+
+
+def _headers(jobs: Sequence[Job]) -> list[str | None] | None:
+    written = [job.headers and dump_headers(job.headers) for job in jobs]
+    return written if any(written) else None
 
 
 def _check_not_taken(queueing_lock: str | None) -> None:

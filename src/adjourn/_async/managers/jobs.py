@@ -19,6 +19,7 @@ from adjourn._async.managers.ticks import AsyncTicks
 from adjourn._async.managers.workers import AsyncWorkers
 from adjourn._domain.arguments import check_is_job, check_job, dump_arguments
 from adjourn._domain.checks import check_aware, check_flags, check_id, check_name, check_priority, checked_list
+from adjourn._domain.headers import dump_headers
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.spelling import suggests_names
 from adjourn._domain.times import time_of
@@ -202,6 +203,7 @@ class AsyncJobManager(AsyncStatementRunner):
             "priority": job.priority,
             "lock": job.lock,
             "args": dump_arguments(job.task_name, job.task_kwargs, self.connector.json_dumps),
+            "headers": job.headers and dump_headers(job.headers),
             "scheduled_at": job.scheduled_at,
             "schedule_in": job.schedule_in,
             "own_transaction": connection is not None,

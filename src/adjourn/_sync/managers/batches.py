@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued
+from adjourn._domain.headers import dump_headers
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.times import time_of
 from adjourn._runtime import threads as runtime
@@ -58,6 +59,7 @@ def store_batch(run: SyncRuns, jobs: Sequence[Job], arguments: Sequence[str], co
         "locks": [job.lock for job in jobs],
         "queueing_locks": [job.queueing_lock for job in jobs],
         "args": arguments,
+        "headers": _headers(jobs),
         "scheduled_at": [job.scheduled_at for job in jobs],
         "schedule_in": delays if any(delay is not None for delay in delays) else None,
         "own_transaction": connection is not None,
@@ -82,6 +84,7 @@ def store_large_batch(run: SyncRuns, jobs: Sequence[Job], arguments: Sequence[st
         "locks": _column(jobs, lambda job: job.lock),
         "queueing_locks": _column(jobs, lambda job: job.queueing_lock),
         "args": f"[{','.join(written)}]",
+        "headers": _column(jobs, lambda job: job.headers and dump_headers(job.headers)),
         "scheduled_at": _column(jobs, lambda job: job.scheduled_at),
         "schedule_in": _column(jobs, lambda job: job.schedule_in),
         "own_transaction": connection is not None,
@@ -100,6 +103,11 @@ def _stored(jobs: Sequence[Job], ids: Sequence[int], enqueued_at: str | datetime
         if not number % STEP:
             pace.keep()
     return stored
+
+
+def _headers(jobs: Sequence[Job]) -> list[str | None] | None:
+    written = [job.headers and dump_headers(job.headers) for job in jobs]
+    return written if any(written) else None
 
 
 def _check_not_taken(queueing_lock: str | None) -> None:

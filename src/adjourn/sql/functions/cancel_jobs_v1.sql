@@ -14,10 +14,10 @@ begin
     ), stored as (
         insert into @schema.adjourn_finished_jobs (
             id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, losses, claim, worker_id,
-            abort_requested, enqueued_at, started_at, errors, status, finished_at
+            abort_requested, enqueued_at, started_at, errors, headers, status, finished_at
         )
         select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, losses, claim, worker_id,
-               abort_requested, enqueued_at, started_at, errors, 'cancelled', now()
+               abort_requested, enqueued_at, started_at, errors, headers, 'cancelled', now()
         from gone where not p_delete
     ), noted as (
         insert into @schema.adjourn_headless_locks (lock) select distinct lock from gone where lock is not null and hold in (@heads)

@@ -8,6 +8,7 @@ from @schema.adjourn_defer_jobs_v1(
     array(select json_array_elements_text(%(locks)s::text::json)),
     array(select json_array_elements_text(%(queueing_locks)s::text::json)),
     array(select json_array_elements_text(%(args)s::text::json))::jsonb[],
+    array(select json_array_elements_text(%(headers)s::text::json))::jsonb[],
     array(select json_array_elements_text(%(scheduled_at)s::text::json))::timestamptz[],
     array(select json_array_elements_text(%(schedule_in)s::text::json))::double precision[],
     %(own_transaction)s::boolean
