@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
+from adjourn import telemetry
 from adjourn._domain.jobs import Job
 from adjourn.exceptions import AdjournException, ConnectorException, WrongCaller
 
@@ -109,8 +110,10 @@ class Queue:
 
     async def _defer_group(self, group: list[tuple[Job, asyncio.Future[Job]]]) -> None:
         if len(group) > 1:
+            jobs = [job for job, _ in group]
             try:
-                deferred = await self._defer_many([job for job, _ in group])
+                with telemetry.around_group(jobs):
+                    deferred = await self._defer_many(jobs)
             except AdjournException as error:
                 # If the connection or the loop was lost meanwhile, it is not known whether the group was stored.
                 if isinstance(error, WrongCaller) or (isinstance(error, ConnectorException) and not error.was_refused):

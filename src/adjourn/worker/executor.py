@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Collection
 from typing import Any
 
-from adjourn import exceptions
+from adjourn import exceptions, telemetry
 from adjourn._async.managers.exchange import PATIENCE
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.middleware import compose, is_async
@@ -46,6 +46,7 @@ from adjourn.events import (
     WorkerIdentity,
 )
 from adjourn.worker.lease import Lease
+from adjourn.worker.observation import around_end, observed
 from adjourn.worker.options import Options
 from adjourn.worker.overdue import Overdue
 from adjourn.worker.runners import Body, Halt, LoopRunner, Run, Runner, ThreadRunner
@@ -216,7 +217,7 @@ class Executor:
         run.runner = runner = self._on_loop if task.is_async else self._in_threads
         options = self._options
         if not (task.pass_context or task.task_middleware or options.task_middleware or options.worker_middleware):
-            runner.start(run, functools.partial(task.func, **job.task_kwargs))
+            self._run(runner, run, functools.partial(task.func, **job.task_kwargs))
         else:
             self._start_wrapped(run, task, runner)
 
@@ -252,11 +253,16 @@ class Executor:
         own_kind = [each for each in options.task_middleware if is_async(each) is task.is_async]
         body = compose([*own_kind, *task.task_middleware], body, context, self._worker)
         if not options.worker_middleware:
-            runner.start(run, body)
+            self._run(runner, run, body)
             return
         # Worker middleware is async and runs on the loop; the body in it runs there or in a thread, as its task needs.
         body = functools.partial(runner.call, run, body)
-        self._on_loop.start(run, compose(options.worker_middleware, body, context, self._worker))
+        self._run(self._on_loop, run, compose(options.worker_middleware, body, context, self._worker))
+
+    def _run(self, runner: Runner, run: Run, body: Body) -> None:
+        if telemetry.OBSERVERS:
+            body = observed(run, body, self._options.name, is_async=runner is self._on_loop)
+        runner.start(run, body)
 
     def abort(self, job_id: int, reason: AbortReason) -> None:
         """Ask a run to end: cancel an async one, flag a sync one. The first reason counts."""
@@ -395,6 +401,14 @@ class Executor:
         )
 
     def _end(self, run: Run, outcome: Outcome, kind: type[JobEnded], **facts: Any) -> None:
+        if not telemetry.OBSERVERS:
+            self._end_unobserved(run, outcome, kind, **facts)
+            return
+        is_lost = self._runs.get(run.job.id or 0) is not run
+        with around_end(run, kind, facts.get("error"), self._options.name, is_lost):
+            self._end_unobserved(run, outcome, kind, **facts)
+
+    def _end_unobserved(self, run: Run, outcome: Outcome, kind: type[JobEnded], **facts: Any) -> None:
         assert run.job.id is not None
         if self._runs.get(run.job.id) is not run:
             return  # no longer followed

@@ -87,7 +87,7 @@ async def store_large_batch_async(
         "locks": await _column_async(jobs, lambda job: job.lock),
         "queueing_locks": await _column_async(jobs, lambda job: job.queueing_lock),
         "args": f"[{','.join(written)}]",
-        "headers": await _column_async(jobs, lambda job: job.headers and dump_headers(job.headers)),
+        "headers": await _column_async(jobs, lambda job: None if job.headers is None else dump_headers(job.headers)),
         "scheduled_at": await _column_async(jobs, lambda job: job.scheduled_at),
         "schedule_in": await _column_async(jobs, lambda job: job.schedule_in),
         "own_transaction": connection is not None,
@@ -109,7 +109,7 @@ async def _stored_async(jobs: Sequence[Job], ids: Sequence[int], enqueued_at: st
 
 
 def _headers(jobs: Sequence[Job]) -> list[str | None] | None:
-    written = [job.headers and dump_headers(job.headers) for job in jobs]
+    written = [None if job.headers is None else dump_headers(job.headers) for job in jobs]
     return written if any(written) else None
 
 

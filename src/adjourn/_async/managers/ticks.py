@@ -37,7 +37,7 @@ class AsyncTicks(AsyncStatementRunner):
         """
         dumps = self.connector.json_dumps
         jobs = [tick.job for tick in ticks]
-        headers = [job.headers and dump_headers(job.headers) for job in jobs]
+        headers = [None if job.headers is None else dump_headers(job.headers) for job in jobs]
         parameters = {
             "task_names": [job.task_name for job in jobs],
             "periodic_ids": [tick.periodic_id for tick in ticks],

@@ -84,7 +84,7 @@ def store_large_batch(run: SyncRuns, jobs: Sequence[Job], arguments: Sequence[st
         "locks": _column(jobs, lambda job: job.lock),
         "queueing_locks": _column(jobs, lambda job: job.queueing_lock),
         "args": f"[{','.join(written)}]",
-        "headers": _column(jobs, lambda job: job.headers and dump_headers(job.headers)),
+        "headers": _column(jobs, lambda job: None if job.headers is None else dump_headers(job.headers)),
         "scheduled_at": _column(jobs, lambda job: job.scheduled_at),
         "schedule_in": _column(jobs, lambda job: job.schedule_in),
         "own_transaction": connection is not None,
@@ -106,7 +106,7 @@ def _stored(jobs: Sequence[Job], ids: Sequence[int], enqueued_at: str | datetime
 
 
 def _headers(jobs: Sequence[Job]) -> list[str | None] | None:
-    written = [job.headers and dump_headers(job.headers) for job in jobs]
+    written = [None if job.headers is None else dump_headers(job.headers) for job in jobs]
     return written if any(written) else None
 
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any, Generic
 
+from adjourn import telemetry
 from adjourn._domain.arguments import Signature, dump_arguments
 from adjourn._domain.jobs import Job
 from adjourn._runtime import threads as runtime
@@ -79,7 +80,10 @@ class SyncJobDeferrer(Generic[Args]):
         """
         job = self.make_job(args, task_kwargs)
         log_jobs(logging.DEBUG, "about_to_defer_jobs", "About to defer", [job])
-        deferred = self.job_manager.defer_job(job, self.connection)
+        if telemetry.OBSERVERS:
+            (deferred,) = self._store([job], is_batch=False)
+        else:
+            deferred = self.job_manager.defer_job(job, self.connection)
         self._tell_deferred([deferred])
         return deferred
 
@@ -107,7 +111,7 @@ class SyncJobDeferrer(Generic[Args]):
         deferred = self.defer_jobs(jobs)
         return [job.id for job in deferred if job.id is not None]
 
-    def defer_jobs(self, jobs: Sequence[Job]) -> list[Job]:
+    def defer_jobs(self, jobs: Sequence[Job]) -> Sequence[Job]:
         """Store jobs that deferrers of the same app have made, all or none, and return them with their ids.
 
         Parameters
@@ -116,7 +120,7 @@ class SyncJobDeferrer(Generic[Args]):
             What their `make_job` has returned.
         """
         log_jobs(logging.DEBUG, "about_to_defer_jobs", "About to defer", jobs)
-        deferred = self.job_manager.batch_defer_jobs(jobs, self.connection)
+        deferred = self._store(jobs, is_batch=True)
         self._tell_deferred(deferred)
         return deferred
 
@@ -133,6 +137,16 @@ class SyncJobDeferrer(Generic[Args]):
         merged = {**self.job.task_kwargs, **task_kwargs} if isinstance(task_kwargs, dict) else task_kwargs
         self.signature.check(args, merged)
         return self.job.evolve(task_kwargs=merged)
+
+    def _store(self, jobs: Sequence[Job], *, is_batch: bool) -> Sequence[Job]:
+        """Store jobs, and let observers see it."""
+        deferral = telemetry.Deferral(jobs=jobs, is_batch=is_batch, in_transaction=self.connection is not None)
+        with telemetry.around_defer(deferral):
+            if is_batch:
+                deferral.jobs = self.job_manager.batch_defer_jobs(deferral.jobs, self.connection)
+            else:
+                deferral.jobs = [self.job_manager.defer_job(deferral.jobs[0], self.connection)]
+        return deferral.jobs
 
     def _tell_deferred(self, jobs: Sequence[Job]) -> None:
         events = getattr(self.job_manager, "events", LOGGED)

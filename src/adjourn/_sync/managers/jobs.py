@@ -204,7 +204,7 @@ class SyncJobManager(SyncStatementRunner):
             "priority": job.priority,
             "lock": job.lock,
             "args": dump_arguments(job.task_name, job.task_kwargs, self.connector.json_dumps),
-            "headers": job.headers and dump_headers(job.headers),
+            "headers": None if job.headers is None else dump_headers(job.headers),
             "scheduled_at": job.scheduled_at,
             "schedule_in": job.schedule_in,
             "own_transaction": connection is not None,
