@@ -12,12 +12,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Literal, TypeAlias
 
 import attrs
 
+from adjourn._domain.batches import AlikeJobs
 from adjourn._domain.jobs import Job
 from adjourn.exceptions import InvalidOption
 
@@ -50,6 +51,19 @@ class Deferral:
     is_batch: bool = False
     in_transaction: bool = False
     is_periodic: bool = False
+
+    def add_headers(self, headers: Mapping[str, str]) -> None:
+        """Give all of the jobs these headers. Those that a job has already stay as they are."""
+        given, jobs = dict(headers) or None, self.jobs
+        if isinstance(jobs, AlikeJobs):
+            self.jobs = AlikeJobs(_with_headers(jobs.common, given), jobs.arguments)
+        else:
+            self.jobs = [_with_headers(job, given) for job in jobs]
+
+
+def _with_headers(job: Job, headers: dict[str, str] | None) -> Job:
+    # Jobs without any share one dictionary, so that a batch sends it once.
+    return job.evolve(headers={**(headers or {}), **job.headers} if job.headers else headers)
 
 
 @attrs.frozen(kw_only=True)

@@ -9,9 +9,10 @@ from typing import Any, Generic
 
 from adjourn import telemetry
 from adjourn._domain.arguments import Signature, dump_arguments
+from adjourn._domain.batches import AlikeJobs
 from adjourn._domain.jobs import Job
 from adjourn._runtime import threads as runtime
-from adjourn._sync.managers.batches import STEP
+from adjourn._sync.managers.batches import VALUES
 from adjourn._sync.managers.jobs import SyncJobManager
 from adjourn.events.jobs import JobsDeferred
 from adjourn.events.log import LOGGED
@@ -102,14 +103,23 @@ class SyncJobDeferrer(Generic[Args]):
         AppNotOpen
             If the app is not open, and no connection was given.
         """
+        self._check_all(task_kwargs)
+        jobs = AlikeJobs(self.job, task_kwargs)
+        log_jobs(logging.DEBUG, "about_to_defer_jobs", "About to defer", jobs)
+        deferred = self._store(jobs, is_batch=True)
+        self._tell_deferred(deferred)
+        return deferred.ids if isinstance(deferred, AlikeJobs) else [job.id for job in deferred if job.id is not None]
+
+    def _check_all(self, task_kwargs: Sequence[JSONDict]) -> None:
+        """Check arguments against the task. Which are there decides, so each set of names is checked once."""
         pace = runtime.Pace()
-        jobs: list[Job] = []
-        for number, each in enumerate(task_kwargs):
-            jobs.append(self.make_job((), each))
-            if not number % STEP:
-                pace.keep()
-        deferred = self.defer_jobs(jobs)
-        return [job.id for job in deferred if job.id is not None]
+        known: set[tuple[str, ...]] = set()
+        for start in range(0, len(task_kwargs), VALUES):
+            for each in task_kwargs[start : start + VALUES]:
+                if type(each) is not dict or tuple(each) not in known:
+                    self.make_job((), each)
+                    known.add(tuple(each))
+            pace.keep()
 
     def defer_jobs(self, jobs: Sequence[Job]) -> Sequence[Job]:
         """Store jobs that deferrers of the same app have made, all or none, and return them with their ids.
@@ -142,10 +152,14 @@ class SyncJobDeferrer(Generic[Args]):
         """Store jobs, and let observers see it."""
         deferral = telemetry.Deferral(jobs=jobs, is_batch=is_batch, in_transaction=self.connection is not None)
         with telemetry.around_defer(deferral):
-            if is_batch:
-                deferral.jobs = self.job_manager.batch_defer_jobs(deferral.jobs, self.connection)
+            jobs = deferral.jobs
+            if not is_batch:
+                deferral.jobs = [self.job_manager.defer_job(jobs[0], self.connection)]
+            elif isinstance(jobs, AlikeJobs):
+                store = self.job_manager.batch_defer_alike
+                deferral.jobs = store(jobs.common, jobs.arguments, self.connection)
             else:
-                deferral.jobs = [self.job_manager.defer_job(deferral.jobs[0], self.connection)]
+                deferral.jobs = self.job_manager.batch_defer_jobs(jobs, self.connection)
         return deferral.jobs
 
     def _tell_deferred(self, jobs: Sequence[Job]) -> None:

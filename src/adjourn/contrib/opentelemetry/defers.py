@@ -59,12 +59,12 @@ class Defers:
         create = self._create_spans(deferral) if deferral.is_batch and self._settings.create_spans else []
         span = self._start(deferral, create)
         within = trace.set_span_in_context(span)
-        carriers = [trace.set_span_in_context(each) for each in create] or [within] * len(deferral.jobs)
-        written: dict[int, dict[str, str]] = {}
-        deferral.jobs = [
-            self._carrying(job, each, deferral.is_periodic, written)
-            for job, each in zip(deferral.jobs, carriers, strict=True)
-        ]
+        if create:
+            contexts = [trace.set_span_in_context(each) for each in create]
+            deferral.jobs = [self._carrying(*each) for each in zip(deferral.jobs, contexts, strict=True)]
+        else:
+            carrier = carrier_of(within, baggage=self._settings.capture_baggage)
+            deferral.add_headers({**carrier, RELATION: "link"} if deferral.is_periodic and carrier else carrier)
         began = time.perf_counter()
         error: str | None = None
         try:
@@ -122,13 +122,9 @@ class Defers:
         links = [Link(each.get_span_context()) for each in create]
         return self._tracer.start_span(f"defer_batch {queue}" if queue else "defer_batch", parent, kind, facts, links)
 
-    def _carrying(self, job: Job, within: Context, is_periodic: bool, written: dict[int, dict[str, str]]) -> Job:
-        carrier = written.get(id(within))
-        if carrier is None:
-            carrier = written[id(within)] = carrier_of(within, baggage=self._settings.capture_baggage)
-            if is_periodic and carrier:
-                carrier[RELATION] = "link"
-        return job.evolve(headers={**carrier, **job.headers} if job.headers else dict(carrier) or None)
+    def _carrying(self, job: Job, within: Context) -> Job:
+        carrier = carrier_of(within, baggage=self._settings.capture_baggage)
+        return job.evolve(headers={**carrier, **(job.headers or {})} or None)
 
     def _end(self, deferral: Deferral, span: Span, create: Sequence[Span], seconds: float, error: str | None) -> None:
         jobs = deferral.jobs
