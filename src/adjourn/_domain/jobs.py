@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 import attrs
 
+from adjourn._domain.progress import Progress, progress_of
 from adjourn._domain.times import time_or_none
 from adjourn.types import JSONDict, JSONLoads, Row
 
@@ -95,6 +96,8 @@ class Job:
         In lists, whether a result is stored and has not lapsed.
     result_expires_at
         In lists, when the result lapses or has lapsed, by the database's clock; None if it never does, or none was stored.
+    progress
+        In lists, what its task has said last of its progress; None for nothing.
     """
 
     id: int | None = None
@@ -120,6 +123,7 @@ class Job:
     result: Any = None
     has_result: bool = False
     result_expires_at: datetime.datetime | None = None
+    progress: Progress | None = attrs.field(default=None, eq=False)
 
     @classmethod
     def from_row(cls, row: Row, json_loads: JSONLoads = json.loads) -> Job:
@@ -156,6 +160,7 @@ class Job:
             result=None if result is None else json_loads(result),
             has_result=result is not None,
             result_expires_at=time_or_none(row.get("result_expires_at")),
+            progress=progress_of(row.get("progress")),
         )
 
     @classmethod
@@ -200,7 +205,14 @@ class Job:
     def log_context(self) -> JSONDict:
         """Return the fields of the job for log records."""
         context = self.asdict()
-        for name in ("worker_name", "overdue", "result", "has_result", "result_expires_at"):  # only lists have them
+        for name in (
+            "worker_name",
+            "overdue",
+            "result",
+            "has_result",
+            "result_expires_at",
+            "progress",
+        ):  # only lists have them
             del context[name]
         for name in ("scheduled_at", "enqueued_at", "started_at", "finished_at"):
             context[name] = context[name] and context[name].isoformat()

@@ -45,6 +45,7 @@ from adjourn.events import (
     TaskUnknown,
     WorkerIdentity,
 )
+from adjourn.worker.advances import Advances
 from adjourn.worker.lease import Lease
 from adjourn.worker.options import Options
 from adjourn.worker.overdue import Overdue
@@ -97,6 +98,8 @@ class Executor:
             on_lost=self._tell_lost,
             on_end=on_stuck,
         )
+        self.advances: Advances = Advances()
+        """What running tasks say of their progress."""
         self._runs: dict[int, Run] = {}
         self._workers_task = asyncio.current_task()
         own, default = options.unknown_task_timeout, PATIENCE if self._app.connector.is_shared else 0.0
@@ -422,6 +425,7 @@ class Executor:
             # Copy it for each job, because middleware may add to it.
             additional_context=dict(self._options.additional_context),
             abort_reason=lambda: run.abort_reason,
+            say_progress=self.advances.say,
         )
 
     def _tell_overdue(self, run: Run) -> None:
