@@ -72,6 +72,10 @@ class AsyncJobManager(AsyncStatementRunner):
     def get_job_status_async(self) -> AsyncJobLists:
         return self.lists
 
+    @forwards_to(AsyncJobLists.get_progress_async)
+    def get_progress_async(self) -> AsyncJobLists:
+        return self.lists
+
     @forwards_to(AsyncJobLists.list_jobs_async)
     def list_jobs_async(self) -> AsyncJobLists:
         return self.lists

@@ -73,6 +73,10 @@ class SyncJobManager(SyncStatementRunner):
     def get_job_status(self) -> SyncJobLists:
         return self.lists
 
+    @forwards_to(SyncJobLists.get_progress)
+    def get_progress(self) -> SyncJobLists:
+        return self.lists
+
     @forwards_to(SyncJobLists.list_jobs)
     def list_jobs(self) -> SyncJobLists:
         return self.lists
