@@ -11,6 +11,7 @@ from adjourn import exceptions
 from adjourn._domain.arguments import check_is_job, check_job
 from adjourn._domain.batches import AlikeJobs, EncodedJob
 from adjourn._domain.checks import check_aware, check_flags, check_id, check_name, check_priority, checked_list
+from adjourn._domain.headers import dump_headers
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.spelling import suggests_names
 from adjourn._domain.times import time_of
@@ -45,7 +46,7 @@ class SyncJobManager(SyncStatementRunner):
 
     @property
     def results(self) -> SyncResults:
-        """Finds what tasks have returned."""
+        """Waits for jobs to end, and finds what their tasks have returned."""
         return part_of(self, SyncResults)
 
     @property
@@ -70,6 +71,10 @@ class SyncJobManager(SyncStatementRunner):
 
     @forwards_to(SyncJobLists.get_job_status)
     def get_job_status(self) -> SyncJobLists:
+        return self.lists
+
+    @forwards_to(SyncJobLists.get_progress)
+    def get_progress(self) -> SyncJobLists:
         return self.lists
 
     @forwards_to(SyncJobLists.list_jobs)
@@ -110,6 +115,14 @@ class SyncJobManager(SyncStatementRunner):
 
     @forwards_to(SyncResults.get_result)
     def get_result(self) -> SyncResults:
+        return self.results
+
+    @forwards_to(SyncResults.wait_for_job)
+    def wait_for_job(self) -> SyncResults:
+        return self.results
+
+    @forwards_to(SyncResults.wait_for_jobs)
+    def wait_for_jobs(self) -> SyncResults:
         return self.results
 
     @forwards_to(SyncWorkers.register_worker)
@@ -210,6 +223,7 @@ class SyncJobManager(SyncStatementRunner):
             "priority": job.priority,
             "lock": job.lock,
             "args": encoded.arguments,
+            "headers": None if job.headers is None else dump_headers(job.headers),
             "scheduled_at": job.scheduled_at,
             "schedule_in": job.schedule_in,
             "own_transaction": connection is not None,

@@ -1,8 +1,8 @@
 -- Store one job without a queueing lock, as adjourn_defer_jobs_v1 does, but inline. All of it is one insert, with few parts, since
 -- starting each part of a statement costs as much as an index entry. It returns no column that a role that only defers cannot read.
-insert into @schema.adjourn_jobs (queue, task_name, priority, lock, args, scheduled_at, hold)
+insert into @schema.adjourn_jobs (queue, task_name, priority, lock, args, headers, scheduled_at, hold)
 values (
-    %(queue)s::text, %(task_name)s::text, %(priority)s::integer, %(lock)s::text, %(args)s::text::jsonb,
+    %(queue)s::text, %(task_name)s::text, %(priority)s::integer, %(lock)s::text, %(args)s::text::jsonb, %(headers)s::text::jsonb,
     coalesce(now() + make_interval(secs => %(schedule_in)s::double precision), %(scheduled_at)s::timestamptz),
     case when coalesce(now() + make_interval(secs => %(schedule_in)s::double precision), %(scheduled_at)s::timestamptz) > now()
              then @scheduled
