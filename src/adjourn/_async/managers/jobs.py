@@ -228,7 +228,7 @@ class AsyncJobManager(AsyncStatementRunner):
             "own_transaction": connection is not None,
         }
         (row,) = await self.run_async("defer_job", parameters, connection)
-        return job.as_stored(row["id"], time_of(row["enqueued_at"]))
+        return job.evolve(id=row["id"], status=Status.TODO.value, enqueued_at=time_of(row["enqueued_at"]))
 
     async def _store_several_async(self, encoded: Sequence[EncodedJob]) -> list[Job]:
         return await store_encoded_async(self.run_async, encoded, None)

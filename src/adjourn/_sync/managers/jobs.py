@@ -229,7 +229,7 @@ class SyncJobManager(SyncStatementRunner):
             "own_transaction": connection is not None,
         }
         (row,) = self.run("defer_job", parameters, connection)
-        return job.as_stored(row["id"], time_of(row["enqueued_at"]))
+        return job.evolve(id=row["id"], status=Status.TODO.value, enqueued_at=time_of(row["enqueued_at"]))
 
     def _store_several(self, encoded: Sequence[EncodedJob]) -> list[Job]:
         return store_encoded(self.run, encoded, None)
