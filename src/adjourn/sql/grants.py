@@ -13,7 +13,17 @@ _EVERYONES = (
     "select on {adjourn_migrations}",
 )
 _VIEWS = ("all_jobs", "events")
-_TABLES = ("jobs", "finished_jobs", "lapses", "workers", "schedules", "headless_locks")
+_TABLES = (
+    "jobs",
+    "finished_jobs",
+    "lapses",
+    "workers",
+    "schedules",
+    "headless_locks",
+    "dependencies",
+    "arrivals",
+    "workflows",
+)
 
 KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     OWNER: ("applies the schema and owns its tables; makes partitions, and drops old ones", ()),
