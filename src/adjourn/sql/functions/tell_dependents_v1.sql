@@ -38,5 +38,8 @@ begin
         where e.workflow_id is not null group by e.workflow_id
     )
     select coalesce(array_agg(released.id), '{}') into v_ready from released;
+    if p_is_callers then
+        perform @schema.adjourn_wake_v1(true, null);
+    end if;
     return v_ready;
 end $$;
