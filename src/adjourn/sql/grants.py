@@ -44,6 +44,9 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             # What a defer returns, and what the error about a taken queueing lock names.
             "select (id, waiting_queueing_lock, enqueued_at) on {adjourn_jobs}",
             "select on {adjourn_workers}",
+            "insert on {adjourn_dependencies}",
+            "insert on {adjourn_arrivals}",
+            "select, insert, update on {adjourn_workflows}",
             "usage on sequence {adjourn_jobs_id_seq}",
         ),
     ),
@@ -54,6 +57,7 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             *(f"select on {{adjourn_{table}}}" for table in (*_VIEWS, *_TABLES)),
             # Who waits for a job marks it.
             "update (waited, special) on {adjourn_jobs}",
+            "update (waited) on {adjourn_workflows}",
         ),
     ),
     "operator": (
@@ -63,7 +67,7 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             *(f"select on {{adjourn_{table}}}" for table in (*_VIEWS, "workers", "schedules")),
             *(
                 f"select, insert, update, delete on {{adjourn_{table}}}"
-                for table in ("jobs", "finished_jobs", "lapses")
+                for table in ("jobs", "finished_jobs", "lapses", "dependencies", "arrivals", "workflows")
             ),
             "insert on {adjourn_headless_locks}",
         ),
