@@ -45,7 +45,7 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "select (id, waiting_queueing_lock, enqueued_at) on {adjourn_jobs}",
             "select on {adjourn_workers}",
             "insert on {adjourn_dependencies}",
-            "insert on {adjourn_arrivals}",
+            "select, insert on {adjourn_arrivals}",
             "select, insert, update on {adjourn_workflows}",
             "usage on sequence {adjourn_jobs_id_seq}",
         ),
