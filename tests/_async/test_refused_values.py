@@ -93,6 +93,18 @@ CALLS: list[tuple[Callable[..., Any], dict[str, Any], str, list[Any]]] = [
         [5, [JOB, 5], [JOB.evolve(task_kwargs=5)], [JOB.evolve(queueing_lock="")]],
     ),
     (
+        AsyncJobManager.batch_defer_alike_async,
+        {"arguments": [{}]},
+        "job",
+        [5, JOB.evolve(queue=""), JOB.evolve(lock=5), JOB.evolve(scheduled_at=NAIVE)],
+    ),
+    (
+        AsyncJobManager.batch_defer_alike_async,
+        {"job": JOB},
+        "arguments",
+        [5, "ab", {"a": 1}, [{}, 5], [[]], [None]],
+    ),
+    (
         AsyncJobManager.defer_periodic_job_async,
         {"periodic_id": "", "defer_timestamp": 0},
         "job",

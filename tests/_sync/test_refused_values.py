@@ -88,6 +88,18 @@ CALLS: list[tuple[Callable[..., Any], dict[str, Any], str, list[Any]]] = [
         [5, [JOB, 5], [JOB.evolve(task_kwargs=5)], [JOB.evolve(queueing_lock="")]],
     ),
     (
+        SyncJobManager.batch_defer_alike,
+        {"arguments": [{}]},
+        "job",
+        [5, JOB.evolve(queue=""), JOB.evolve(lock=5), JOB.evolve(scheduled_at=NAIVE)],
+    ),
+    (
+        SyncJobManager.batch_defer_alike,
+        {"job": JOB},
+        "arguments",
+        [5, "ab", {"a": 1}, [{}, 5], [[]], [None]],
+    ),
+    (
         SyncJobManager.defer_periodic_job,
         {"periodic_id": "", "defer_timestamp": 0},
         "job",

@@ -256,7 +256,7 @@ def delete_many(actor: Actor) -> None:
 
 
 def defer(actor: Actor) -> None:
-    one = {"queue": "default", "task_name": "t", "priority": actor.random.randint(0, 2), "args": "{}"}
+    one = {"queue": "default", "task_name": "t", "priority": actor.random.randint(0, 2), "args": "{}", "headers": None}
     when = actor.random.choice([None, None, "2100-01-01", "2001-01-01"])
     lock = actor.random.choice(LOCKS)
     with actor.connection.transaction():
@@ -269,20 +269,17 @@ def defer(actor: Actor) -> None:
 def defer_several(actor: Actor) -> None:
     queueing_locks = actor.random.sample(["x", "y", "z", None, None], 3)
     with actor.connection.transaction():
-        rows = actor.run(
-            "defer_jobs",
-            queues=["default"] * 3,
-            task_names=["t"] * 3,
-            priorities=[0, 1, 2],
-            locks=[actor.random.choice(LOCKS) for _ in range(3)],
-            queueing_locks=queueing_locks,
-            args=["{}"] * 3,
-            scheduled_at=[None] * 3,
-            schedule_in=actor.random.choice([None, [None, 60, None]]),
-            own_transaction=True,
-        )
+        columns = {
+            "queue": "default",
+            "task_name": "t",
+            "priority": [0, 1, 2],
+            "lock": [actor.random.choice(LOCKS) for _ in range(3)],
+            "queueing_lock": queueing_locks,
+            "schedule_in": actor.random.choice([None, [None, 60, None]]),
+        }
+        (row,) = actor.run("defer_jobs", args="[{}, {}, {}]", columns=json.dumps(columns), own_transaction=True)
         actor.pause()
-    actor.deferred += len([row for row in rows if row["id"] is not None])
+    actor.deferred += len(json.loads(row["ids"] or "[]"))
 
 
 def tick(actor: Actor) -> None:
@@ -301,6 +298,7 @@ def tick(actor: Actor) -> None:
         locks=[actor.random.choice(LOCKS) for _ in names],
         queueing_locks=queueing_locks,
         args=["{}"] * 3,
+        headers=None,
     )
     assert {row["outcome"] for row in rows} <= {"stored", "taken", "known", "held", "busy"}
     actor.deferred += sum(row["outcome"] == "stored" for row in rows)

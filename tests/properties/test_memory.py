@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import itertools
+import json
 import os
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
@@ -231,6 +232,17 @@ class Databases(RuleBasedStateMachine):
 
         self.both(ask)
 
+    @rule(new=strategies.jobs(), arguments=st.lists(strategies.jobs(), min_size=1, max_size=4))
+    def defer_alike(self, new: tuple[Job, float | None], arguments: list[tuple[Job, float | None]]) -> None:
+        def ask(side: Side) -> list[Job]:
+            job, seconds = new
+            each = [job.task_kwargs for job, _ in arguments]
+            stored = side.manager.batch_defer_alike(job.evolve(scheduled_at=side.at(seconds)), each)
+            side.jobs += stored.ids
+            return [side.seen(job) for job in stored]
+
+        self.both(ask)
+
     @rule(new=st.lists(strategies.jobs(), min_size=1, max_size=4), is_alone=st.booleans())
     def defer_with_delays(self, new: list[tuple[Job, float | None]], is_alone: bool) -> None:
         """Delays count from the database's now, and before times."""
@@ -244,6 +256,7 @@ class Databases(RuleBasedStateMachine):
                     "lock": job.lock,
                     "queueing_lock": job.queueing_lock,
                     "args": "{}",
+                    "headers": job.headers,
                     "scheduled_at": side.at(-10),
                     "schedule_in": None if seconds is None else float(seconds),
                 }
@@ -252,13 +265,14 @@ class Databases(RuleBasedStateMachine):
             statements = sql.statements()
             if is_alone:
                 rows[0].pop("queueing_lock")
+                rows[0]["headers"] = rows[0]["headers"] and json.dumps(rows[0]["headers"])
                 stored = side.connector.execute(statements["defer_job"], {**rows[0], "own_transaction": False})
             else:
-                names = {"queue": "queues", "task_name": "task_names", "priority": "priorities", "lock": "locks"}
-                names["queueing_lock"] = "queueing_locks"
-                columns = {names.get(name, name): [row[name] for row in rows] for name in rows[0]}
-                stored = side.connector.execute(statements["defer_jobs"], {**columns, "own_transaction": True})
-            ids = [row["id"] for row in stored if row["id"] is not None]
+                columns = {name: [row[name] for row in rows] for name in rows[0] if name != "args"}
+                parameters = {"args": json.dumps(["{}"] * len(rows)), "columns": json.dumps(columns, default=str)}
+                (batch,) = side.connector.execute(statements["defer_jobs"], {**parameters, "own_transaction": True})
+                stored = [{"id": id_} for id_ in json.loads(batch["ids"] or "[]")]
+            ids = [row["id"] for row in stored]
             side.jobs += ids
             return side.numbers(ids)
 

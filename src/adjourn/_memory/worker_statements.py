@@ -34,7 +34,7 @@ from adjourn.types import Row
 
 CLAIMED = (
     *("id", "queue", "task_name", "priority", "lock", "queueing_lock", "args", "scheduled_at", "attempts", "claim"),
-    *("abort_requested", "enqueued_at", "started_at"),
+    *("abort_requested", "enqueued_at", "started_at", "headers"),
 )
 """The columns of a claimed job that are returned to the worker."""
 OUTCOME: tuple[str, ...] = ("id", "claim", "status", "error", "result", "ttl")

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from adjourn import sql
+from adjourn import sql, telemetry
 from adjourn._domain.outcomes import Heartbeat
 from adjourn._domain.protocols import AppLike, SyncSessionLike
 from adjourn._domain.upkeep import timetable_of
@@ -127,7 +127,8 @@ class HeartbeatThread(threading.Thread):
     def run(self) -> None:
         """Send heartbeats until stopped, whatever fails meanwhile."""
         try:
-            self._run()
+            with telemetry.around_worker():
+                self._run()
         finally:
             self._on_end()
 

@@ -38,10 +38,10 @@ begin
             select (g.special ->> 'workflow_id')::bigint, -1, -(g.status in ('failed', 'aborted'))::integer from gone g
             where g.special -> 'workflow_id' is not null
         )
-        insert into @schema.adjourn_jobs (id, queue, task_name, priority, lock, args, scheduled_at, attempts, claim, enqueued_at, errors, special, workflow_id, hold)
+        insert into @schema.adjourn_jobs (id, queue, task_name, priority, lock, args, scheduled_at, attempts, claim, enqueued_at, errors, headers, special, workflow_id, hold)
             overriding system value
         select g.id, coalesce(p_queue, g.queue), g.task_name, coalesce(p_priority, g.priority),
-               case when p_relock then p_lock else g.lock end, g.args, p_at, g.attempts, g.claim, g.enqueued_at, g.errors,
+               case when p_relock then p_lock else g.lock end, g.args, p_at, g.attempts, g.claim, g.enqueued_at, g.errors, g.headers,
                case when g.special -> 'workflow_id' is not null then true end, (g.special ->> 'workflow_id')::bigint,
                case when p_at > now() then @scheduled when (case when p_relock then p_lock else g.lock end) is null then @ready else @unplaced end
         from gone g;

@@ -60,11 +60,11 @@ begin
         where waits.child_id <> all(v_again) and exists (select from @schema.adjourn_jobs j where j.id = waits.child_id and j.hold = @parents)
     ), stored as (
         insert into @schema.adjourn_jobs (
-            id, queue, task_name, priority, lock, args, attempts, claim, enqueued_at, errors, special, workflow_id, next_id, has_dependents,
+            id, queue, task_name, priority, lock, args, attempts, claim, enqueued_at, errors, headers, special, workflow_id, next_id, has_dependents,
             run_if, pending, failed_parents, unlinked, hold
         )
         overriding system value
-        select g.id, g.queue, g.task_name, g.priority, g.lock, g.args, g.attempts, g.claim, g.enqueued_at, g.errors, true, p_id,
+        select g.id, g.queue, g.task_name, g.priority, g.lock, g.args, g.attempts, g.claim, g.enqueued_at, g.errors, g.headers, true, p_id,
                (g.special ->> 'next_id')::bigint,
                nullif(exists (select from @schema.adjourn_dependencies d where d.parent_id = g.id), false),
                (g.special ->> 'run_if')::smallint, waits.pending, case when waits.pending is not null then 0 end,
