@@ -83,6 +83,8 @@ def test_no_child_runs_before_its_parents_and_each_runs_once_when_workers_are_ki
             state = app.job_manager.wait_for_workflow(flow, timeout=60)
             assert (state.status, state.remaining, state.failed) == ("succeeded", 0, 0)
     wait_until_finished(observer)
+    names = ", ".join(map(repr, workers.processes))
+    wait_for(observer, f"select count(*) from adjourn.adjourn_workers where name in ({names})", 3)
     assert set(workers.end()) == {0}
     finished = dict(observer.execute("select id, claim from adjourn.adjourn_finished_jobs where status = 'succeeded'"))
     assert parents.keys() <= finished.keys()

@@ -244,7 +244,7 @@ async def test_jobs_of_workflows_keep_to_locks_times_and_queues(app: adjourn.App
     first = add(flow, app, "first")
     for number in range(3):
         flow.add(
-            task.configure(lock="l", queue="other", priority=number),
+            task.configure(lock="l", queue="other", priority=number, headers={"h": "1"}),
             depends_on=first,
             task_kwargs={"name": f"locked {number}"},
         )
@@ -252,6 +252,7 @@ async def test_jobs_of_workflows_keep_to_locks_times_and_queues(app: adjourn.App
     stored = await flow.defer_async()
     await bench.drain()
     assert ran(app) == ["first", "locked 2", "locked 1", "locked 0"]
+    assert {str(job.headers) for job in await app.job_manager.list_jobs_async(queue="other")} == {"{'h': '1'}"}
     (job,) = await app.job_manager.list_jobs_async(id=stored.job_id(late))
     assert job.status == "todo"
     assert [job.id for job in await app.job_manager.list_jobs_async(waits_for="time")] == [job.id]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import attrs
 
 from adjourn._domain.arrays import array_of_flags, array_of_numbers, array_of_texts
+from adjourn._domain.headers import dump_headers
 from adjourn._domain.workflows import Planned
 
 
@@ -122,6 +123,9 @@ def columns_of(nodes: Sequence[Node], edges: Sequence[Edge]) -> dict[str, str | 
         "priorities": array_of_numbers([job.priority for job in jobs]),
         "locks": array_of_texts([job.lock for job in jobs]) if any(job.lock for job in jobs) else None,
         "args": array_of_texts([node.arguments for node in nodes]),
+        "headers": array_of_texts([None if job.headers is None else dump_headers(job.headers) for job in jobs])
+        if any(job.headers for job in jobs)
+        else None,
         "scheduled_at": array_of_texts([_iso(job.scheduled_at) for job in jobs])
         if any(job.scheduled_at for job in jobs)
         else None,

@@ -18,7 +18,19 @@ from adjourn.sql.constants import Hold, RunIf
 from adjourn.types import Row
 
 _NODE = (
-    *("id", "queue", "task_name", "priority", "lock", "args", "scheduled_at", "schedule_in", "pending", "run_if"),
+    *(
+        "id",
+        "queue",
+        "task_name",
+        "priority",
+        "lock",
+        "args",
+        "headers",
+        "scheduled_at",
+        "schedule_in",
+        "pending",
+        "run_if",
+    ),
     *("unlinked", "next_id", "has_dependents"),
 )
 
@@ -124,6 +136,7 @@ def store_nodes(
     priorities: str,
     locks: str | None,
     args: str,
+    headers: str | None,
     scheduled_at: str | None,
     schedule_in: str | None,
     pending: str,
@@ -141,7 +154,20 @@ def store_nodes(
     """Store jobs of a workflow, and who waits for whom."""
     if jobs is not None and not _grow(tables, workflow_id, jobs, is_new, name, last_id):
         return [{"stored": False}]
-    columns = (ids, queues, task_names, priorities, locks, args, scheduled_at, schedule_in, pending, run_ifs, unlinked)
+    columns = (
+        ids,
+        queues,
+        task_names,
+        priorities,
+        locks,
+        args,
+        headers,
+        scheduled_at,
+        schedule_in,
+        pending,
+        run_ifs,
+        unlinked,
+    )
     rows = _rows(_NODE, (*columns, nexts, has_dependents))
     is_cancelled = tables.workflows[workflow_id].is_cancelled
     for row in rows:
@@ -195,6 +221,7 @@ def _store_node(tables: Tables, workflow_id: int, row: Row, is_cancelled: bool) 
         queueing_lock=None,
         waiting_queueing_lock=None,
         args=stored_json(row["args"]),
+        headers=None if row["headers"] is None else stored_json(row["headers"]),
         scheduled_at=at,
         hold=Hold.PARENTS if waits else first_hold(tables, at, row["lock"]),
         enqueued_at=tables.now,

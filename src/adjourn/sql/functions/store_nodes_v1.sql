@@ -7,7 +7,7 @@
 -- cancelled are never ready: the worker that places jobs cancels them.
 create function @schema.adjourn_store_nodes_v1(
     p_workflow bigint, p_jobs bigint, p_is_new boolean, p_name text, p_last_id bigint,
-    p_ids bigint[], p_queues text[], p_task_names text[], p_priorities integer[], p_locks text[], p_args text[],
+    p_ids bigint[], p_queues text[], p_task_names text[], p_priorities integer[], p_locks text[], p_args text[], p_headers text[],
     p_scheduled_at timestamptz[], p_schedule_in double precision[], p_pending integer[], p_run_ifs smallint[], p_unlinked boolean[],
     p_nexts bigint[], p_has_dependents boolean[],
     p_parents bigint[], p_children bigint[], p_names text[], p_places integer[], p_linked boolean[], p_own_transaction boolean
@@ -29,18 +29,18 @@ begin
     end if;
     v_is_cancelled := (select w.is_cancelled from @schema.adjourn_workflows w where w.id = p_workflow);
     insert into @schema.adjourn_jobs (
-        id, queue, task_name, priority, lock, args, scheduled_at, special, workflow_id, pending, failed_parents, run_if, unlinked, next_id,
+        id, queue, task_name, priority, lock, args, headers, scheduled_at, special, workflow_id, pending, failed_parents, run_if, unlinked, next_id,
         has_dependents, hold
     )
     overriding system value
-    select u.id, u.queue, u.task_name, u.priority, u.lock, u.args::jsonb, due.at, true, p_workflow, u.pending,
+    select u.id, u.queue, u.task_name, u.priority, u.lock, u.args::jsonb, u.headers::jsonb, due.at, true, p_workflow, u.pending,
            case when u.pending is not null then 0 end, u.run_if, u.unlinked, u.next_id, u.has_dependents,
            case when u.pending > 0 or v_is_cancelled then @parents when due.at > now() then @scheduled
                 when u.lock is not null then @unplaced else @ready end
     from unnest(
-        p_ids, p_queues, p_task_names, p_priorities, p_locks, p_args, p_scheduled_at, p_schedule_in, p_pending, p_run_ifs, p_unlinked, p_nexts,
+        p_ids, p_queues, p_task_names, p_priorities, p_locks, p_args, p_headers, p_scheduled_at, p_schedule_in, p_pending, p_run_ifs, p_unlinked, p_nexts,
         p_has_dependents
-    ) u(id, queue, task_name, priority, lock, args, scheduled_at, schedule_in, pending, run_if, unlinked, next_id, has_dependents)
+    ) u(id, queue, task_name, priority, lock, args, headers, scheduled_at, schedule_in, pending, run_if, unlinked, next_id, has_dependents)
     cross join lateral (select coalesce(now() + make_interval(secs => u.schedule_in), u.scheduled_at) as at) due;
     if p_parents is not null then
         insert into @schema.adjourn_dependencies (parent_id, child_id, name, place, linked)
