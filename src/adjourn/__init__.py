@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from adjourn import types as types
     from adjourn import utils as utils
     from adjourn import worker as worker
+    from adjourn import workflows as workflows
     from adjourn._compat.moved import AiopgConnector as AiopgConnector
     from adjourn._domain.jobs import DeleteJobCondition, Job, Status
     from adjourn._domain.runs import AbortReason
@@ -137,6 +138,7 @@ _MODULES = frozenset(
         "types",
         "utils",
         "worker",
+        "workflows",
     ]
 )
 

@@ -13,7 +13,17 @@ _EVERYONES = (
     "select on {adjourn_migrations}",
 )
 _VIEWS = ("all_jobs", "events")
-_TABLES = ("jobs", "finished_jobs", "lapses", "workers", "schedules", "headless_locks")
+_TABLES = (
+    "jobs",
+    "finished_jobs",
+    "lapses",
+    "workers",
+    "schedules",
+    "headless_locks",
+    "dependencies",
+    "arrivals",
+    "workflows",
+)
 
 KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     OWNER: ("applies the schema and owns its tables; makes partitions, and drops old ones", ()),
@@ -34,6 +44,9 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             # What a defer returns, and what the error about a taken queueing lock names.
             "select (id, waiting_queueing_lock, enqueued_at) on {adjourn_jobs}",
             "select on {adjourn_workers}",
+            "insert on {adjourn_dependencies}",
+            "select, insert on {adjourn_arrivals}",
+            "select, insert, update on {adjourn_workflows}",
             "usage on sequence {adjourn_jobs_id_seq}",
         ),
     ),
@@ -44,6 +57,7 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             *(f"select on {{adjourn_{table}}}" for table in (*_VIEWS, *_TABLES)),
             # Who waits for a job marks it.
             "update (waited, special) on {adjourn_jobs}",
+            "update (waited) on {adjourn_workflows}",
         ),
     ),
     "operator": (
@@ -53,7 +67,7 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             *(f"select on {{adjourn_{table}}}" for table in (*_VIEWS, "workers", "schedules")),
             *(
                 f"select, insert, update, delete on {{adjourn_{table}}}"
-                for table in ("jobs", "finished_jobs", "lapses")
+                for table in ("jobs", "finished_jobs", "lapses", "dependencies", "arrivals", "workflows")
             ),
             "insert on {adjourn_headless_locks}",
         ),

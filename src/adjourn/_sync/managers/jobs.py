@@ -25,6 +25,7 @@ from adjourn._sync.managers.schedules import SyncSchedules
 from adjourn._sync.managers.statements import SyncStatementRunner
 from adjourn._sync.managers.ticks import SyncTicks
 from adjourn._sync.managers.workers import SyncWorkers
+from adjourn._sync.managers.workflows import SyncWorkflows
 from adjourn.types import JSONDict
 
 
@@ -53,6 +54,11 @@ class SyncJobManager(SyncStatementRunner):
     def workers(self) -> SyncWorkers:
         """A worker's operations one by one."""
         return part_of(self, SyncWorkers)
+
+    @property
+    def workflows(self) -> SyncWorkflows:
+        """Stores workflows, and changes them."""
+        return part_of(self, SyncWorkflows)
 
     @property
     def retention(self) -> SyncRetention:
@@ -124,6 +130,22 @@ class SyncJobManager(SyncStatementRunner):
     @forwards_to(SyncResults.wait_for_jobs)
     def wait_for_jobs(self) -> SyncResults:
         return self.results
+
+    @forwards_to(SyncResults.wait_for_workflow)
+    def wait_for_workflow(self) -> SyncResults:
+        return self.results
+
+    @forwards_to(SyncWorkflows.get_workflow)
+    def get_workflow(self) -> SyncWorkflows:
+        return self.workflows
+
+    @forwards_to(SyncWorkflows.cancel_workflow)
+    def cancel_workflow(self) -> SyncWorkflows:
+        return self.workflows
+
+    @forwards_to(SyncWorkflows.retry_workflow)
+    def retry_workflow(self) -> SyncWorkflows:
+        return self.workflows
 
     @forwards_to(SyncWorkers.register_worker)
     def register_worker(self) -> SyncWorkers:
