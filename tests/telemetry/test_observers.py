@@ -69,7 +69,7 @@ async def test_an_observer_that_raises_is_reported_and_harms_nothing(
         end()
     assert await bench.status(job_id) == "succeeded"
     assert "An observer raised ValueError" in caplog.text
-    assert telemetry.OBSERVERS == before
+    assert before == telemetry.OBSERVERS
 
 
 def test_only_an_observer_can_observe() -> None:
