@@ -11,6 +11,8 @@ import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, overload
 
+import attrs
+
 from adjourn._domain.arguments import check_job, dump_arguments, has_marks
 from adjourn._domain.jobs import Job
 from adjourn.types import JSONDict, JSONDumps
@@ -76,6 +78,28 @@ def encoded_values(values: Any) -> str:
 def encoded_columns(columns: dict[str, str]) -> str:
     """Return columns as the text of one JSON object."""
     return "{" + ",".join([f'"{name}":{text}' for name, text in columns.items()]) + "}"
+
+
+@attrs.frozen
+class EncodedJob:
+    """A checked job, and its arguments as JSON."""
+
+    job: Job
+    arguments: str
+
+    @classmethod
+    def of(cls, job: Any, dumps: JSONDumps) -> EncodedJob:
+        """Check a job, and encode its arguments.
+
+        Raises
+        ------
+        InvalidTaskArguments
+            If an argument cannot be stored.
+        InvalidOption
+            If it is not a job, or has a value that a task's job cannot have.
+        """
+        check_job("job", job)
+        return cls(job, dump_arguments(job.task_name, job.task_kwargs, dumps))
 
 
 class AlikeJobs(Sequence[Job]):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import attrs
 
 from adjourn._domain.headers import load_headers
+from adjourn._domain.progress import Progress, progress_of
 from adjourn._domain.times import time_or_none
 from adjourn.types import JSONDict, JSONLoads, Row
 
@@ -116,6 +117,8 @@ class Job:
         In lists, when the result lapses or has lapsed, by the database's clock; None if it never does, or none was stored.
     headers
         Texts by names that go with the job beside its arguments, such as the ids of a trace; None for none.
+    progress
+        In lists, what its task has said last of its progress; None for nothing.
     """
 
     id: int | None = None
@@ -142,6 +145,7 @@ class Job:
     has_result: bool = False
     result_expires_at: datetime.datetime | None = None
     headers: dict[str, str] | None = None
+    progress: Progress | None = attrs.field(default=None, eq=False)
 
     @classmethod
     def from_row(cls, row: Row, json_loads: JSONLoads = json.loads) -> Job:
@@ -179,6 +183,7 @@ class Job:
             has_result=result is not None,
             result_expires_at=time_or_none(row.get("result_expires_at")),
             headers=load_headers(row.get("headers")),
+            progress=progress_of(row.get("progress")),
         )
 
     @classmethod
@@ -253,7 +258,7 @@ class Job:
         """Return the fields of the job for log records."""
         context = self.asdict()
         # Only lists have them, and headers may hold what no log should.
-        for name in ("worker_name", "overdue", "result", "has_result", "result_expires_at", "headers"):
+        for name in ("worker_name", "overdue", "result", "has_result", "result_expires_at", "headers", "progress"):
             del context[name]
         for name in ("scheduled_at", "enqueued_at", "started_at", "finished_at"):
             context[name] = context[name] and context[name].isoformat()

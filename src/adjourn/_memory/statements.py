@@ -198,6 +198,7 @@ def retry_job_by_id(
             result=None,
             result_expires_at=None,
             waited=False,
+            progress=None,
         )
     else:
         was_running = old.worker_id is not None

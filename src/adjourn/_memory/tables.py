@@ -46,6 +46,7 @@ class JobRow:
     result_expires_at: datetime.datetime | None = None
     waited: bool = False
     headers: str | None = None
+    progress: str | None = None
 
     @property
     def status(self) -> str:
@@ -102,6 +103,7 @@ class JobRow:
             "result": None if self.has_lapsed(now) else self.result,
             "result_expires_at": self.result_expires_at,
             "headers": self.headers,
+            "progress": self.progress,
         }
 
 

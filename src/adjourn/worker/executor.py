@@ -26,6 +26,7 @@ from adjourn.events import (
     TaskUnknown,
     WorkerIdentity,
 )
+from adjourn.worker.advances import Advances
 from adjourn.worker.lease import Lease
 from adjourn.worker.lookup import Lookup, not_found
 from adjourn.worker.observation import around_end, observed
@@ -84,6 +85,8 @@ class Executor:
         self._verdicts = Verdicts(self._app, options, self._on_loop.is_interrupt, self._tell)
         self.lookup: Lookup = Lookup(self._app, options.unknown_task_timeout, self._in_threads)
         """Finds tasks that are not declared."""
+        self.advances: Advances = Advances()
+        """What running tasks say of their progress."""
         self._runs: dict[int, Run] = {}
         self._wraps_all = bool(options.task_middleware or options.worker_middleware)
         self.mean_duration: float = FIRST_GUESS
@@ -315,6 +318,7 @@ class Executor:
             # Copy it for each job, because middleware may add to it.
             additional_context=dict(self._options.additional_context),
             abort_reason=lambda: run.abort_reason,
+            say_progress=self.advances.say,
         )
 
     def _tell_overdue(self, run: Run) -> None:

@@ -358,6 +358,7 @@ class Worker:
             worker_id=lambda: exchange.worker_id,
             silence=lambda: exchange.silence,
             overdue=lambda: exchange.executor.overdue,
+            advances=exchange.executor.advances,
             on_begin=loop_watch.begin,
             on_beat=lambda *args: loop.call_soon_threadsafe(exchange.beaten, *args),
             on_notified=lambda is_called: loop.call_soon_threadsafe(exchange.notify, is_called),

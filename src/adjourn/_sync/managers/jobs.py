@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from adjourn import exceptions
-from adjourn._domain.arguments import check_is_job, check_job, dump_arguments
-from adjourn._domain.batches import AlikeJobs
+from adjourn._domain.arguments import check_is_job, check_job
+from adjourn._domain.batches import AlikeJobs, EncodedJob
 from adjourn._domain.checks import check_aware, check_flags, check_id, check_name, check_priority, checked_list
 from adjourn._domain.headers import dump_headers
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.spelling import suggests_names
 from adjourn._domain.times import time_of
-from adjourn._sync.managers.batches import batch_of_alike, store, store_jobs
+from adjourn._sync.managers.batches import batch_of_alike, store, store_encoded, store_jobs
 from adjourn._sync.managers.forwarding import forwards_to, part_of
 from adjourn._sync.managers.lists import SyncJobLists
 from adjourn._sync.managers.many import SyncManyJobs
@@ -71,6 +71,10 @@ class SyncJobManager(SyncStatementRunner):
 
     @forwards_to(SyncJobLists.get_job_status)
     def get_job_status(self) -> SyncJobLists:
+        return self.lists
+
+    @forwards_to(SyncJobLists.get_progress)
+    def get_progress(self) -> SyncJobLists:
         return self.lists
 
     @forwards_to(SyncJobLists.list_jobs)
@@ -202,16 +206,23 @@ class SyncJobManager(SyncStatementRunner):
         InvalidOption
             If ``job`` is not a job, or has a value that a task's job cannot have.
         """
-        check_job("job", job)
+        return self._store(self._encoded(job), connection)
+
+    def _encoded(self, job: Job) -> EncodedJob:
+        """Check a job, and encode its arguments."""
+        return EncodedJob.of(job, self.connector.json_dumps)
+
+    def _store(self, encoded: EncodedJob, connection: Any = None) -> Job:
+        job = encoded.job
         if job.queueing_lock is not None:
-            (stored,) = store_jobs(self.run, [job], self.connector.json_dumps, connection)
+            (stored,) = store_encoded(self.run, [encoded], connection)
             return stored
         parameters = {
             "queue": job.queue,
             "task_name": job.task_name,
             "priority": job.priority,
             "lock": job.lock,
-            "args": dump_arguments(job.task_name, job.task_kwargs, self.connector.json_dumps),
+            "args": encoded.arguments,
             "headers": None if job.headers is None else dump_headers(job.headers),
             "scheduled_at": job.scheduled_at,
             "schedule_in": job.schedule_in,
@@ -219,6 +230,9 @@ class SyncJobManager(SyncStatementRunner):
         }
         (row,) = self.run("defer_job", parameters, connection)
         return job.as_stored(row["id"], time_of(row["enqueued_at"]))
+
+    def _store_several(self, encoded: Sequence[EncodedJob]) -> list[Job]:
+        return store_encoded(self.run, encoded, None)
 
     def batch_defer_jobs(self, jobs: Sequence[Job], connection: Any = None) -> list[Job]:
         """Store several jobs, all or none, and return them with their ids and ``enqueued_at``, in the same order.
