@@ -30,6 +30,7 @@ from adjourn.cli import (
     shell,
     top,
     worker,
+    worker_health,
 )
 from adjourn.cli.exits import Exit, code_of, described
 from adjourn.exceptions import AdjournException, MissingApp
@@ -38,7 +39,7 @@ logger: logging.Logger = logging.getLogger(__name__)
 
 COMMANDS_OF_APPS = (worker, defer, schema, healthchecks, doctor, top, shell, migrate_from_procrastinate)
 """The commands that work with an app."""
-COMMANDS = (*COMMANDS_OF_APPS, migrate_code, completion, demo)
+COMMANDS = (*COMMANDS_OF_APPS, worker_health, migrate_code, completion, demo)
 EPILOG = f"""\
 `{{prog}} COMMAND --help` explains a command. The options above can also be given after the command.
 
