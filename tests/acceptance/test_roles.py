@@ -87,6 +87,10 @@ def defer(app: adjourn.App) -> None:
     assert raised.value.__cause__.queueing_lock == "q"  # type: ignore[union-attr]
     many = [work.configure(queueing_lock=f"q{number}", lock="l").job for number in range(3)]
     assert len(app.job_manager.batch_defer_jobs(many)) == 3
+    for policy in ("skip", "replace"):
+        assert work.configure(unique=adjourn.Unique(over=["todo", "failed"], on_conflict=policy)).defer()  # type: ignore[arg-type]
+    with pytest.raises(AlreadyEnqueued):
+        work.configure(unique=adjourn.Unique()).defer()
     assert app.check_connection()
     app.schema_manager.check_version()
     app.schema_manager.try_out("producer")

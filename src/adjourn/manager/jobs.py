@@ -83,9 +83,9 @@ class JobManager(AsyncJobManager, SyncJobManager):
         """Store one job, in one commit with others that are deferred at the same time.
 
         It takes the same parameters and raises the same errors as `AsyncJobManager.defer_job_async`. A job with a
-        queueing lock, or on the caller's connection, is stored by itself.
+        queueing lock, a unique one, or one on the caller's connection, is stored by itself.
         """
-        if connection is None and isinstance(job, Job) and job.queueing_lock is None:
+        if connection is None and isinstance(job, Job) and job.queueing_lock is None and job.unique is None:
             return await self._group.defer(job)
         return await super().defer_job_async(job, connection)
 

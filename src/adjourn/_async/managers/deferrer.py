@@ -63,7 +63,7 @@ class AsyncJobDeferrer(Generic[Args]):
         InvalidTaskArguments
             If the task does not take these arguments (it never takes positional ones), or they cannot be stored.
         AlreadyEnqueued
-            If the queueing lock is taken.
+            If the queueing lock is taken, or a unique job is there already.
         AppNotOpen
             If the app is not open, and no connection was given.
         """
@@ -93,7 +93,7 @@ class AsyncJobDeferrer(Generic[Args]):
         InvalidTaskArguments
             If the task does not take the arguments in one of the dictionaries, or they cannot be stored.
         AlreadyEnqueued
-            If the queueing lock is taken, or several jobs have one.
+            If the queueing lock is taken, or a unique job is there already, or several of the jobs have one of them.
         AppNotOpen
             If the app is not open, and no connection was given.
         """
@@ -136,4 +136,7 @@ class AsyncJobDeferrer(Generic[Args]):
     def _tell_deferred(self, jobs: Sequence[Job]) -> None:
         events = getattr(self.job_manager, "events", LOGGED)
         if events.wants(JobsDeferred):
-            events.emit(JobsDeferred(jobs=jobs, in_transaction=self.connection is not None))
+            # Unique jobs may have been there already.
+            new = [job for job in jobs if job.unique is None or job.enqueued_at is not None]
+            if new:
+                events.emit(JobsDeferred(jobs=new, in_transaction=self.connection is not None))

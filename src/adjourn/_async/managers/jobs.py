@@ -16,6 +16,7 @@ from adjourn._async.managers.retention import AsyncRetention
 from adjourn._async.managers.schedules import AsyncSchedules
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._async.managers.ticks import AsyncTicks
+from adjourn._async.managers.uniqueness import deferred_as, store_unique_async
 from adjourn._async.managers.workers import AsyncWorkers
 from adjourn._domain.arguments import check_is_job, check_job, dump_arguments
 from adjourn._domain.checks import check_aware, check_flags, check_id, check_name, check_priority, checked_list
@@ -23,6 +24,7 @@ from adjourn._domain.jobs import Job, Status
 from adjourn._domain.spelling import suggests_names
 from adjourn._domain.times import time_of
 from adjourn._runtime import aio as runtime
+from adjourn.unique import Deferred
 
 
 class AsyncJobManager(AsyncStatementRunner):
@@ -179,19 +181,24 @@ class AsyncJobManager(AsyncStatementRunner):
         Returns
         -------
         Job
-            The same job with its id, its status and ``enqueued_at``.
+            The same job with its id, its status and ``enqueued_at``. If a unique job is there already, with the id of that one
+            and without ``enqueued_at``.
 
         Raises
         ------
         AlreadyEnqueued
-            If a job with the same queueing lock is waiting already. Nothing is stored; with a ``connection``, its
-            transaction goes on.
+            If a job with the same queueing lock is waiting already, or a unique job is there. Nothing is stored; with a
+            ``connection``, its transaction goes on.
         InvalidTaskArguments
             If the arguments cannot be stored as JSON.
         InvalidOption
             If ``job`` is not a job, or has a value that a task's job cannot have.
         """
         check_job("job", job)
+        if job.unique is not None:
+            arguments = dump_arguments(job.task_name, job.task_kwargs, self.connector.json_dumps)
+            (stored,) = await store_unique_async(self.run_async, [job], [arguments], connection)
+            return stored
         if job.queueing_lock is not None:
             arguments = dump_arguments(job.task_name, job.task_kwargs, self.connector.json_dumps)
             (stored,) = await store_batch_async(self.run_async, [job], [arguments], connection)
@@ -222,7 +229,7 @@ class AsyncJobManager(AsyncStatementRunner):
         Raises
         ------
         AlreadyEnqueued
-            If the queueing lock of a job is taken, or two of them have the same. Nothing is stored.
+            If the queueing lock of a job is taken, a unique job is there, or two of them have the same. Nothing is stored.
         InvalidTaskArguments
             If the arguments of a job cannot be stored as JSON.
         InvalidOption
@@ -239,8 +246,36 @@ class AsyncJobManager(AsyncStatementRunner):
             arguments.append(dump_arguments(job.task_name, job.task_kwargs, dumps))
             if not number % STEP:
                 await pace.keep()
+        if any(job.unique is not None for job in jobs):
+            return await store_unique_async(self.run_async, jobs, arguments, connection)
         store_async = store_large_batch_async if len(jobs) > LARGE else store_batch_async
         return await store_async(self.run_async, jobs, arguments, connection)
+
+    async def defer_jobs_async(self, jobs: Sequence[Job], connection: Any = None) -> list[Deferred]:
+        """Store several jobs, all or none, and return what became of each, in the same order.
+
+        Jobs of one call may belong to several tasks, and those of them that are unique are judged one after the other.
+
+        Parameters
+        ----------
+        jobs
+            The jobs, without ids, as ``task.configure(...).make_new_job(...)`` returns them.
+        connection
+            The caller's own connection: the jobs are stored in the transaction open on it, or not at all.
+
+        Raises
+        ------
+        AlreadyEnqueued
+            If a unique job is there already, and is not to be skipped or replaced: its ``job_ids`` are those that are there. Or
+            if a queueing lock is taken. Nothing is stored.
+        InvalidConnection
+            If some are unique, and the isolation of the transaction is stricter than READ COMMITTED. Nothing is stored.
+        InvalidTaskArguments
+            If the arguments of a job cannot be stored as JSON.
+        InvalidOption
+            If one is not a job, or has a value that a task's job cannot have.
+        """
+        return [deferred_as(job) for job in await self.batch_defer_jobs_async(jobs, connection)]
 
     @suggests_names
     async def cancel_job_by_id_async(

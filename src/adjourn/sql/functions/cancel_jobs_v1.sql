@@ -8,6 +8,9 @@ declare
         select from @schema.adjourn_jobs j where j.id = any(v_waiting) and j.lock is not null and j.hold in (@heads)
     );
 begin
+    if p_delete then
+        perform @schema.adjourn_release_keys_v1(v_waiting);
+    end if;
     return query
     with gone as (
         delete from @schema.adjourn_jobs j where j.id = any(v_waiting) returning j.*
