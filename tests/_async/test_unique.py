@@ -213,6 +213,14 @@ async def test_a_batch_is_like_one_after_the_other(
     assert [arguments["note"] for _, arguments in await listed_async(app)] == values
 
 
+async def test_a_batch_may_begin_with_what_is_there(app: adjourn.App) -> None:
+    same = unique(app, Unique(on_conflict="skip"))
+    first = await same.defer_async(doc=1)
+    ids = await same.batch_defer_async({"doc": 1}, {"doc": 2}, {"doc": 1}, {"doc": 3})
+    assert ids[::2] == [first, first]
+    assert [id_ for id_, _ in await listed_async(app)] == [first, ids[1], ids[3]]
+
+
 async def test_of_a_batch_with_a_conflict_nothing_is_stored(app: adjourn.App) -> None:
     same = unique(app, Unique())
     first = await same.defer_async(doc=1)
@@ -344,6 +352,13 @@ async def test_a_stricter_isolation_is_refused(database: str) -> None:
         await task.configure(connection=connection).defer_async()
         await connection.commit()
         assert len(await app.job_manager.list_jobs_async()) == 1
+
+
+async def test_the_apps_own_connections_are_not_stricter(database: str) -> None:
+    strict = psycopg.conninfo.make_conninfo(database, options="-c default_transaction_isolation=serializable")
+    async with adjourn.App(connector=adjourn.PsycopgConnector(strict)).open_async() as app:
+        task = app.task(name="work")(lambda: None)
+        assert await task.configure(unique=Unique()).defer_async()
 
 
 async def test_what_is_refused_leaves_the_callers_transaction_as_it_was(database: str) -> None:

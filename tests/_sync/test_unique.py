@@ -214,6 +214,14 @@ def test_a_batch_is_like_one_after_the_other(
     assert [arguments["note"] for _, arguments in listed(app)] == values
 
 
+def test_a_batch_may_begin_with_what_is_there(app: adjourn.App) -> None:
+    same = unique(app, Unique(on_conflict="skip"))
+    first = same.defer(doc=1)
+    ids = same.batch_defer({"doc": 1}, {"doc": 2}, {"doc": 1}, {"doc": 3})
+    assert ids[::2] == [first, first]
+    assert [id_ for id_, _ in listed(app)] == [first, ids[1], ids[3]]
+
+
 def test_of_a_batch_with_a_conflict_nothing_is_stored(app: adjourn.App) -> None:
     same = unique(app, Unique())
     first = same.defer(doc=1)
@@ -345,6 +353,13 @@ def test_a_stricter_isolation_is_refused(database: str) -> None:
         task.configure(connection=connection).defer()
         connection.commit()
         assert len(app.job_manager.list_jobs()) == 1
+
+
+def test_the_apps_own_connections_are_not_stricter(database: str) -> None:
+    strict = psycopg.conninfo.make_conninfo(database, options="-c default_transaction_isolation=serializable")
+    with adjourn.App(connector=adjourn.PsycopgConnector(strict)).open() as app:
+        task = app.task(name="work")(lambda: None)
+        assert task.configure(unique=Unique()).defer()
 
 
 def test_what_is_refused_leaves_the_callers_transaction_as_it_was(database: str) -> None:

@@ -88,7 +88,7 @@ def defer(app: adjourn.App) -> None:
     many = [work.configure(queueing_lock=f"q{number}", lock="l").job for number in range(3)]
     assert len(app.job_manager.batch_defer_jobs(many)) == 3
     for policy in ("skip", "replace"):
-        assert work.configure(unique=adjourn.Unique(over=["todo", "failed"], on_conflict=policy)).defer()  # type: ignore[arg-type]
+        assert work.configure(unique=adjourn.Unique(over=["todo", "failed"], on_conflict=policy)).defer()
     with pytest.raises(AlreadyEnqueued):
         work.configure(unique=adjourn.Unique()).defer()
     assert app.check_connection()

@@ -61,7 +61,7 @@ def unique_jobs(draw: st.DrawFn) -> tuple[Job, float | None]:
         key=draw(st.sampled_from(["k", "m"])),
         period=draw(st.sampled_from([None, 1500])),
         over=over,
-        on_conflict=draw(st.sampled_from(policies)),  # type: ignore[arg-type]
+        on_conflict=draw(st.sampled_from(policies)),
     )
     return job.evolve(queueing_lock=None, unique=rule), seconds
 

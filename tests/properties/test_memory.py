@@ -222,7 +222,8 @@ class Databases(RuleBasedStateMachine):
         """The keys of all jobs that do not count, in pages."""
 
         def ask(side: Side) -> int:
-            forgotten, after = 0, ""
+            forgotten: int = 0
+            after: str | None = ""
             while after is not None:
                 (row,) = side.connector.execute(sql.statements()["forget_keys"], {"after": after, "limit": limit})
                 forgotten, after = forgotten + row["forgotten"], row["last_key"]

@@ -96,8 +96,8 @@ def defer_unique(tables: Tables, *, jobs: str, own_transaction: bool) -> list[Ro
 
 def _refusal(tables: Tables, batch: Batch) -> list[Row]:
     if batch.taken:
-        ids = sorted({id_ for id_ in batch.taken if id_ is not None})
-        return [{"id": id_, "outcome": "taken"} for id_ in ids or [None]]
+        there: list[int | None] = [*sorted({id_ for id_ in batch.taken if id_ is not None})]
+        return [{"id": id_, "outcome": "taken"} for id_ in there or [None]]
     taken = taken_queueing_lock(tables, (values.get("queueing_lock") for values in batch.new.values()))
     return [] if taken is None else [{"id": None, "outcome": "locked", "queueing_lock": taken}]
 
@@ -127,8 +127,16 @@ def _store(tables: Tables, id_: int, values: dict[str, Any]) -> None:
     last = tables.last_job_id
     tables.last_job_id = id_ - 1
     at = due_at(tables, values.get("scheduled_at"), values.get("schedule_in"))
-    names = ("queue", "task_name", "priority", "lock", "queueing_lock")
-    add_job(tables, *(values.get(name) for name in names), stored_json(values["args"]), at)  # type: ignore[arg-type]
+    add_job(
+        tables,
+        values["queue"],
+        values["task_name"],
+        values["priority"],
+        values.get("lock"),
+        values.get("queueing_lock"),
+        stored_json(values["args"]),
+        at,
+    )
     tables.last_job_id = last
 
 

@@ -50,7 +50,10 @@ async def store_unique_async(
     if rows[0]["outcome"] not in ("stored", "exists", "replaced"):
         _refuse(rows, jobs)
     at = time_of(rows[0]["enqueued_at"])
-    known = {"stored": {"status": Status.TODO.value, "enqueued_at": at}, "replaced": {"status": Status.TODO.value}}
+    known: dict[str, dict[str, Any]] = {
+        "stored": {"status": Status.TODO.value, "enqueued_at": at},
+        "replaced": {"status": Status.TODO.value},
+    }
     stored: list[Job] = []
     for number, (job, row) in enumerate(zip(jobs, rows, strict=True)):
         stored.append(job.evolve(id=row["id"], **known.get(row["outcome"], {})))

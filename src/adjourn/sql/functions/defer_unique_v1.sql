@@ -32,7 +32,7 @@ declare
     v_locked bigint[] := '{}';
     v_ids bigint[] := '{}';                   -- from here on, of each job: its id,
     v_outcomes text[] := '{}';                --   what became of it,
-    v_values integer[] := '{}';               --   and of a new job, the place of the one whose values it has
+    v_values integer[] := array_fill(null::integer, array[json_array_length(p_jobs)]); -- and of a new job, the place of the one whose values it has
     v_taken bigint[] := '{}';
     v_taken_lock text;
     v_key integer;
