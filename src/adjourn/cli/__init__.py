@@ -19,6 +19,7 @@ from adjourn.app import App
 from adjourn.cli import (
     defer,
     demo,
+    doctor,
     flags,
     healthchecks,
     logs,
@@ -33,7 +34,7 @@ from adjourn.exceptions import AdjournException, MissingApp
 
 logger: logging.Logger = logging.getLogger(__name__)
 
-COMMANDS_OF_APPS = (worker, defer, schema, healthchecks, shell, migrate_from_procrastinate)
+COMMANDS_OF_APPS = (worker, defer, schema, healthchecks, doctor, shell, migrate_from_procrastinate)
 """The commands that work with an app."""
 COMMANDS = (*COMMANDS_OF_APPS, migrate_code, demo)
 EPILOG = f"""\

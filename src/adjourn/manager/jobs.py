@@ -56,7 +56,7 @@ class JobManager(AsyncJobManager, SyncJobManager):
 
     @property
     def results(self) -> Results:
-        """Finds what tasks have returned."""
+        """Waits for jobs to end, and finds what their tasks have returned."""
         return part_of(self, Results)
 
     @property

@@ -34,7 +34,7 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             # What a defer returns, and what the error about a taken queueing lock names.
             "select (id, waiting_queueing_lock, enqueued_at) on {adjourn_jobs}",
             # Whether a unique job is there, and what it gets if it is to be replaced.
-            "select (worker_id, lock, hold) on {adjourn_jobs}",
+            "select (worker_id, lock, hold, special) on {adjourn_jobs}",
             "update (queue, task_name, priority, lock, args, scheduled_at, losses, doubts, unknown_since, hold) on {adjourn_jobs}",
             "select (id, status) on {adjourn_finished_jobs}",
             "select, insert, update on {adjourn_unique_keys}",
@@ -44,10 +44,12 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "reader": (
-        "lists jobs, workers and schedules, as a dashboard does",
+        "lists jobs, workers and schedules, as a dashboard does, and waits for jobs",
         (
             *_EVERYONES,
             *(f"select on {{adjourn_{table}}}" for table in (*_VIEWS, *_TABLES)),
+            # Who waits for a job marks it.
+            "update (waited, special) on {adjourn_jobs}",
         ),
     ),
     "operator": (

@@ -6,29 +6,32 @@ import json
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from adjourn._async.managers.batches import STEP, AsyncRuns
+from adjourn._async.managers.batches import AsyncRuns
+from adjourn._domain.arguments import check_job, dump_arguments
+from adjourn._domain.batches import COLUMNS
 from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued, already_there
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.times import time_of
 from adjourn._runtime import aio as runtime
 from adjourn.exceptions import InvalidConnection, UniqueViolation
-from adjourn.types import Row
+from adjourn.types import JSONDumps, Row
 from adjourn.unique import Deferred
 
+STEP = 8
+"""After so many jobs, others may have a turn."""
 
-async def store_unique_async(
-    run: AsyncRuns, jobs: Sequence[Job], arguments: Sequence[str], connection: Any
-) -> list[Job]:
-    """Store jobs, and return them with their ids, in the same order; `deferred_as` says what became of each.
+
+async def store_unique_async(run: AsyncRuns, jobs: Sequence[Job], dumps: JSONDumps, connection: Any) -> list[Job]:
+    """Check and store jobs, and return them with their ids, in the same order; `deferred_as` says what became of each.
 
     Parameters
     ----------
     run
         Runs a statement by its name.
     jobs
-        The jobs, checked.
-    arguments
-        Their arguments, as JSON.
+        The jobs.
+    dumps
+        Turns their arguments into JSON.
     connection
         The caller's own connection, or None.
 
@@ -38,11 +41,15 @@ async def store_unique_async(
         If a unique job is there already, and is not to be skipped or replaced, or a queueing lock is taken. Nothing is stored.
     InvalidConnection
         If the isolation is stricter than READ COMMITTED. Nothing is stored.
+    InvalidTaskArguments
+        If arguments cannot be stored.
+    InvalidOption
+        If one is not a job, or has a value that a task's job cannot have.
     """
-    pace = runtime.Pace()
-    written: list[str] = []
-    for number, (job, text) in enumerate(zip(jobs, arguments, strict=True)):
-        written.append(_written(job, text))
+    pace, written = runtime.Pace(), []
+    for number, job in enumerate(jobs):
+        check_job(f"jobs[{number}]", job)
+        written.append(_written(job, dump_arguments(job.task_name, job.task_kwargs, dumps)))
         if not number % STEP:
             await pace.keep()
     parameters = {"jobs": f"[{','.join(written)}]", "own_transaction": connection is not None}
@@ -71,16 +78,8 @@ def deferred_as(job: Job) -> Deferred:
 
 def _written(job: Job, arguments: str) -> str:
     """Return what the database gets of a job, as JSON."""
-    values: dict[str, Any] = {
-        "queue": job.queue,
-        "task_name": job.task_name,
-        "priority": job.priority,
-        "lock": job.lock,
-        "queueing_lock": job.queueing_lock,
-        "args": arguments,
-        "scheduled_at": job.scheduled_at,
-        "schedule_in": job.schedule_in,
-    }
+    values: dict[str, Any] = {name: getattr(job, name) for name in COLUMNS}
+    values["args"] = arguments
     rule = job.unique
     if rule is not None:
         values["key"] = rule.stored_key(job.task_name, arguments)

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from typing import Any, Generic
 
 from adjourn._domain.arguments import Signature, dump_arguments
+from adjourn._domain.batches import AlikeJobs
 from adjourn._domain.jobs import Job
 from adjourn._runtime import threads as runtime
-from adjourn._sync.managers.batches import STEP
+from adjourn._sync.managers.batches import VALUES
 from adjourn._sync.managers.jobs import SyncJobManager
 from adjourn.events.jobs import JobsDeferred
 from adjourn.events.log import LOGGED
@@ -98,14 +99,25 @@ class SyncJobDeferrer(Generic[Args]):
         AppNotOpen
             If the app is not open, and no connection was given.
         """
+        self._check_all(task_kwargs)
+        if self.job.unique is not None:
+            stored = self.defer_jobs([self.make_job((), each) for each in task_kwargs])
+            return [job.id for job in stored if job.id is not None]
+        log_jobs(logging.DEBUG, "about_to_defer_jobs", "About to defer", AlikeJobs(self.job, task_kwargs))
+        deferred = self.job_manager.batch_defer_alike(self.job, task_kwargs, self.connection)
+        self._tell_deferred(deferred)
+        return deferred.ids
+
+    def _check_all(self, task_kwargs: Sequence[JSONDict]) -> None:
+        """Check arguments against the task. Which are there decides, so each set of names is checked once."""
         pace = runtime.Pace()
-        jobs: list[Job] = []
-        for number, each in enumerate(task_kwargs):
-            jobs.append(self.make_job((), each))
-            if not number % STEP:
-                pace.keep()
-        deferred = self.defer_jobs(jobs)
-        return [job.id for job in deferred if job.id is not None]
+        known: set[tuple[str, ...]] = set()
+        for start in range(0, len(task_kwargs), VALUES):
+            for each in task_kwargs[start : start + VALUES]:
+                if type(each) is not dict or tuple(each) not in known:
+                    self.make_job((), each)
+                    known.add(tuple(each))
+            pace.keep()
 
     def defer_jobs(self, jobs: Sequence[Job]) -> list[Job]:
         """Store jobs that deferrers of the same app have made, all or none, and return them with their ids.
@@ -138,6 +150,6 @@ class SyncJobDeferrer(Generic[Args]):
         events = getattr(self.job_manager, "events", LOGGED)
         if events.wants(JobsDeferred):
             # Unique jobs may have been there already.
-            new = [job for job in jobs if job.unique is None or job.enqueued_at is not None]
+            new = jobs if isinstance(jobs, AlikeJobs) else [job for job in jobs if not job.unique or job.enqueued_at]
             if new:
                 events.emit(JobsDeferred(jobs=new, in_transaction=self.connection is not None))

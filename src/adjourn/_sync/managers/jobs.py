@@ -9,12 +9,12 @@ from typing import Any
 
 from adjourn import exceptions
 from adjourn._domain.arguments import check_is_job, check_job, dump_arguments
+from adjourn._domain.batches import AlikeJobs
 from adjourn._domain.checks import check_aware, check_flags, check_id, check_name, check_priority, checked_list
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.spelling import suggests_names
 from adjourn._domain.times import time_of
-from adjourn._runtime import threads as runtime
-from adjourn._sync.managers.batches import LARGE, STEP, store_batch, store_large_batch
+from adjourn._sync.managers.batches import batch_of_alike, store, store_jobs
 from adjourn._sync.managers.forwarding import forwards_to, part_of
 from adjourn._sync.managers.lists import SyncJobLists
 from adjourn._sync.managers.many import SyncManyJobs
@@ -25,6 +25,7 @@ from adjourn._sync.managers.statements import SyncStatementRunner
 from adjourn._sync.managers.ticks import SyncTicks
 from adjourn._sync.managers.uniqueness import deferred_as, store_unique
 from adjourn._sync.managers.workers import SyncWorkers
+from adjourn.types import JSONDict
 from adjourn.unique import Deferred
 
 
@@ -46,7 +47,7 @@ class SyncJobManager(SyncStatementRunner):
 
     @property
     def results(self) -> SyncResults:
-        """Finds what tasks have returned."""
+        """Waits for jobs to end, and finds what their tasks have returned."""
         return part_of(self, SyncResults)
 
     @property
@@ -111,6 +112,14 @@ class SyncJobManager(SyncStatementRunner):
 
     @forwards_to(SyncResults.get_result)
     def get_result(self) -> SyncResults:
+        return self.results
+
+    @forwards_to(SyncResults.wait_for_job)
+    def wait_for_job(self) -> SyncResults:
+        return self.results
+
+    @forwards_to(SyncResults.wait_for_jobs)
+    def wait_for_jobs(self) -> SyncResults:
         return self.results
 
     @forwards_to(SyncWorkers.register_worker)
@@ -197,12 +206,10 @@ class SyncJobManager(SyncStatementRunner):
         """
         check_job("job", job)
         if job.unique is not None:
-            arguments = dump_arguments(job.task_name, job.task_kwargs, self.connector.json_dumps)
-            (stored,) = store_unique(self.run, [job], [arguments], connection)
+            (stored,) = store_unique(self.run, [job], self.connector.json_dumps, connection)
             return stored
         if job.queueing_lock is not None:
-            arguments = dump_arguments(job.task_name, job.task_kwargs, self.connector.json_dumps)
-            (stored,) = store_batch(self.run, [job], [arguments], connection)
+            (stored,) = store_jobs(self.run, [job], self.connector.json_dumps, connection)
             return stored
         parameters = {
             "queue": job.queue,
@@ -215,7 +222,7 @@ class SyncJobManager(SyncStatementRunner):
             "own_transaction": connection is not None,
         }
         (row,) = self.run("defer_job", parameters, connection)
-        return job.evolve(id=row["id"], status=Status.TODO.value, enqueued_at=time_of(row["enqueued_at"]))
+        return job.as_stored(row["id"], time_of(row["enqueued_at"]))
 
     def batch_defer_jobs(self, jobs: Sequence[Job], connection: Any = None) -> list[Job]:
         """Store several jobs, all or none, and return them with their ids and ``enqueued_at``, in the same order.
@@ -237,20 +244,43 @@ class SyncJobManager(SyncStatementRunner):
             If one is not a job, or has a value that a task's job cannot have.
         """
         jobs = checked_list("jobs", jobs, "jobs")
-        if not jobs:
-            return []
-        pace = runtime.Pace()
-        dumps = self.connector.json_dumps
-        arguments: list[str] = []
-        for number, job in enumerate(jobs):
-            check_job(f"jobs[{number}]", job)
-            arguments.append(dump_arguments(job.task_name, job.task_kwargs, dumps))
-            if not number % STEP:
-                pace.keep()
-        if any(job.unique is not None for job in jobs):
-            return store_unique(self.run, jobs, arguments, connection)
-        store = store_large_batch if len(jobs) > LARGE else store_batch
-        return store(self.run, jobs, arguments, connection)
+        if any(getattr(job, "unique", None) is not None for job in jobs):
+            return store_unique(self.run, jobs, self.connector.json_dumps, connection)
+        return store_jobs(self.run, jobs, self.connector.json_dumps, connection)
+
+    def batch_defer_alike(self, job: Job, arguments: Sequence[JSONDict], connection: Any = None) -> AlikeJobs:
+        """Store a job for each dictionary of arguments, all or none. It costs a fraction of what jobs made one by one do.
+
+        Parameters
+        ----------
+        job
+            What the jobs have in common, without an id; the arguments in it are part of each.
+        arguments
+            The arguments of each job, which go before those of ``job``.
+        connection
+            The caller's own connection: the jobs are stored in the transaction open on it, or not at all.
+
+        Returns
+        -------
+        Sequence of Job
+            The jobs, in the same order; ``ids`` has their ids.
+
+        Raises
+        ------
+        AlreadyEnqueued
+            If the queueing lock is taken, or several jobs have one. Nothing is stored.
+        InvalidTaskArguments
+            If the arguments of a job cannot be stored as JSON.
+        InvalidOption
+            If ``job`` is not a job or has a value that a task's job cannot have, or one of ``arguments`` is not a dictionary.
+        """
+        check_job("job", job)
+        arguments = checked_list("arguments", arguments, "dictionaries of arguments")
+        if not arguments:
+            return AlikeJobs(job, ())
+        batch = batch_of_alike(job, arguments, self.connector.json_dumps)
+        ids, at = store(self.run, batch, connection)
+        return AlikeJobs(job.evolve(status=Status.TODO.value, enqueued_at=at), arguments, ids)
 
     def defer_jobs(self, jobs: Sequence[Job], connection: Any = None) -> list[Deferred]:
         """Store several jobs, all or none, and return what became of each, in the same order.

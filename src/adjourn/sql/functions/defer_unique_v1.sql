@@ -30,6 +30,8 @@ declare
     v_sources integer[];                      --   the place in the batch of a new job,
     v_renewals integer[];                     --   and the place of the job that replaces an older one
     v_locked bigint[] := '{}';
+    v_renewed bigint[];
+    v_special @schema.adjourn_jobs[];
     v_ids bigint[] := '{}';                   -- from here on, of each job: its id,
     v_outcomes text[] := '{}';                --   what became of it,
     v_values integer[] := array_fill(null::integer, array[json_array_length(p_jobs)]); -- and of a new job, the place of the one whose values it has
@@ -117,10 +119,14 @@ begin
         from unnest(v_keys, v_jobs, v_times, v_kept) c(key, job_id, deferred_at, keep_until)
         where u.key = c.key and (u.job_id <> c.job_id or u.keep_until is distinct from c.keep_until);
 
+        v_renewed := array(select r.id from unnest(v_jobs, v_renewals) r(id, source) where r.source is not null);
         insert into @schema.adjourn_headless_locks (lock)
         select distinct j.lock from @schema.adjourn_jobs j
-        where j.id = any(array(select v_jobs[r.place] from unnest(v_renewals) with ordinality r(source, place) where r.source is not null))
-          and j.lock is not null and j.hold in (@heads);
+        where j.id = any(v_renewed) and j.lock is not null and j.hold in (@heads);
+        -- Who may only defer jobs cannot read whole rows, and needs to only of special jobs.
+        if exists (select from @schema.adjourn_jobs j where j.id = any(v_renewed) and j.special) then
+            v_special := array(select j from @schema.adjourn_jobs j where j.id = any(v_renewed) and j.special);
+        end if;
         update @schema.adjourn_jobs j set
             queue = n.queue, task_name = n.task_name, priority = n.priority, lock = n.lock, args = n.args::jsonb, scheduled_at = n.at,
             -- Whatever became of its runs with the old arguments, nobody suspects the new ones.
@@ -133,6 +139,9 @@ begin
                 queue text, task_name text, priority integer, lock text, args text, scheduled_at timestamptz, schedule_in double precision
             )) with ordinality g(queue, task_name, priority, lock, args, scheduled_at, schedule_in, position) on g.position = r.source
         ) n where j.id = n.id;
+        if v_special <> '{}' then
+            perform @schema.adjourn_end_v1(v_special, null, null, true);
+        end if;
 
         -- Two batches with the same queueing locks must insert them in the same order, or they may wait for each other.
         insert into @schema.adjourn_jobs (id, queue, task_name, priority, lock, queueing_lock, waiting_queueing_lock, args, scheduled_at, hold)

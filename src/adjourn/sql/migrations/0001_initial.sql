@@ -53,7 +53,11 @@ create table @schema.adjourn_jobs (
     abort_requested boolean not null default false,
     enqueued_at timestamptz not null default now(),
     started_at timestamptz,
-    errors jsonb                                      -- an array, one entry a failed attempt
+    errors jsonb,                                     -- an array, one entry a failed attempt
+    -- Null for a plain job. True if its start or its end has consequences for others (adjourn_start_v1, adjourn_end_v1), or if it
+    -- has more to wait for than its time and its lock (adjourn_gate_v1). It is all that a plain job is asked.
+    special boolean,
+    waited boolean                                    -- somebody waits for its end, and is told of it
 ) with (
     fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0,
     autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 50000
@@ -100,6 +104,7 @@ create table @schema.adjourn_finished_jobs (
     finished_at timestamptz not null,
     result jsonb,                                     -- what the task returned, if that is stored and has not lapsed
     result_expires_at timestamptz,                    -- null without a result, and for one that never lapses
+    special jsonb,                                    -- null for a plain job; what a special one needs to be run again (adjourn_kept_v1)
     -- Jobs are found by their id. A key has to hold the column of the partitions; with a key, each of them can be published.
     primary key (id, finished_at)
 ) partition by range (finished_at);
@@ -175,7 +180,16 @@ create table @schema.adjourn_schedules (
 \ir ../functions/wake_for_v1.sql
 \ir ../functions/pass_on_v1.sql
 
+-- What is different for special jobs. Everything that starts, ends or moves jobs calls these.
+\ir ../functions/gate_v1.sql
+\ir ../functions/start_v1.sql
+\ir ../functions/kept_v1.sql
+\ir ../functions/is_wanted_v1.sql
+\ir ../functions/tell_ends_v1.sql
+\ir ../functions/end_v1.sql
+
 -- Storing jobs
+\ir ../functions/column_v1.sql
 \ir ../functions/defer_jobs_v1.sql
 \ir ../functions/defer_periodic_v1.sql
 \ir ../functions/lock_jobs_v1.sql
@@ -205,6 +219,8 @@ create table @schema.adjourn_schedules (
 \ir ../functions/delete_finished_v1.sql
 \ir ../functions/job_status_v1.sql
 \ir ../functions/list_jobs_v1.sql
+\ir ../functions/read_jobs_v1.sql
+\ir ../functions/watch_jobs_v1.sql
 
 -- Weeks of finished jobs: making them, and deleting old ones
 \ir ../functions/partition_v1.sql
