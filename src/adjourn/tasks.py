@@ -21,6 +21,7 @@ from adjourn._domain.checks import (
     check_unique,
     checked_names,
 )
+from adjourn._domain.headers import checked_headers
 from adjourn._domain.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE, Job
 from adjourn._domain.middleware import checked_for_task, is_async
 from adjourn._domain.results import LARGEST_RESULT, ResultRule
@@ -49,6 +50,7 @@ def make_job(
     schedule_at: datetime.datetime | None = None,
     schedule_in: TimeDeltaParams | None = None,
     unique: Unique | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> Job:
     """Check the options of a job, and return it.
 
@@ -56,7 +58,7 @@ def make_job(
     ----------
     name
         The task's name.
-    queue, priority, lock, queueing_lock, task_kwargs, schedule_at, schedule_in, unique
+    queue, priority, lock, queueing_lock, task_kwargs, schedule_at, schedule_in, unique, headers
         The options, as `Task.configure` takes them.
 
     Raises
@@ -84,6 +86,7 @@ def make_job(
         scheduled_at=schedule_at,
         schedule_in=delay,
         unique=unique,
+        headers=None if headers is None else checked_headers(headers),
     )
 
 
@@ -275,6 +278,7 @@ class Task(Generic[P, R, Args]):
         queue: str | None = None,
         priority: int | None = None,
         unique: Unique | None = None,
+        headers: Mapping[str, str] | None = None,
         connection: Any = None,
     ) -> JobDeferrer[Args]: ...
 
@@ -290,6 +294,7 @@ class Task(Generic[P, R, Args]):
         queue: str | None = None,
         priority: int | None = None,
         unique: Unique | None = None,
+        headers: Mapping[str, str] | None = None,
         connection: Any = None,
     ) -> JobDeferrer: ...
 
@@ -305,6 +310,7 @@ class Task(Generic[P, R, Args]):
         queue: str | None = None,
         priority: int | None = None,
         unique: Unique | None = None,
+        headers: Mapping[str, str] | None = None,
         connection: Any = None,
     ) -> Any:
         """Set options for jobs of this task; call ``defer``, ``batch_defer`` or their async forms on the result.
@@ -331,6 +337,9 @@ class Task(Generic[P, R, Args]):
         unique
             Which jobs are the same, so that one of them is stored: see `Unique`; not together with ``queueing_lock``.
             Default: None, the task's.
+        headers
+            Texts by names that go with the job beside its arguments, such as ``{"tenant": "acme"}``; a task finds them
+            in ``context.job.headers``. Default: None, none.
         connection
             Your own database connection, to store the job in its transaction: the job exists if that commits; of the
             connector's driver, synchronous for ``defer`` and asynchronous for ``defer_async``. Default: None, one of
@@ -355,6 +364,7 @@ class Task(Generic[P, R, Args]):
             schedule_at=schedule_at,
             schedule_in=schedule_in,
             unique=unique,
+            headers=headers,
         )
         self.signature.check_unique(unique)
         deferrer: JobDeferrer = JobDeferrer(job_manager, job, connection, self.signature)

@@ -128,6 +128,7 @@ class ConfigureOptions(TypedDict, total=False):
     queue: str | None
     priority: int | None
     unique: Unique | None
+    headers: Mapping[str, str] | None
     connection: Any
 
 
@@ -139,6 +140,7 @@ class PeriodicOptions(TypedDict, total=False):
     task_kwargs: JSONDict | None
     queue: str | None
     priority: int | None
+    headers: Mapping[str, str] | None
 
 
 class PeriodicDefaults(TypedDict, total=False):

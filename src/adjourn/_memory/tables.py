@@ -45,6 +45,8 @@ class JobRow:
     result: str | None = None
     result_expires_at: datetime.datetime | None = None
     waited: bool = False
+    headers: str | None = None
+    progress: str | None = None
 
     @property
     def status(self) -> str:
@@ -100,6 +102,8 @@ class JobRow:
             "finished_at": self.finished_at,
             "result": None if self.has_lapsed(now) else self.result,
             "result_expires_at": self.result_expires_at,
+            "headers": self.headers,
+            "progress": self.progress,
         }
 
 

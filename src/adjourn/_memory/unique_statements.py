@@ -115,12 +115,18 @@ def _renew(tables: Tables, job: JobRow, values: dict[str, Any]) -> None:
         priority=values["priority"],
         lock=lock,
         args=stored_json(values["args"]),
+        headers=_headers(values),
         scheduled_at=at,
         hold=first_hold(tables, at, lock),
         losses=0,
         doubts=0,
         unknown_since=None,
     )
+
+
+def _headers(values: dict[str, Any]) -> str | None:
+    headers = values.get("headers")
+    return None if headers is None else stored_json(json.dumps(headers))
 
 
 def _store(tables: Tables, id_: int, values: dict[str, Any]) -> None:
@@ -136,6 +142,7 @@ def _store(tables: Tables, id_: int, values: dict[str, Any]) -> None:
         values.get("queueing_lock"),
         stored_json(values["args"]),
         at,
+        _headers(values),
     )
     tables.last_job_id = last
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from adjourn import exceptions
-from adjourn._async.managers.batches import batch_of_alike_async, store_async, store_jobs_async
+from adjourn._async.managers.batches import batch_of_alike_async, store_async, store_encoded_async, store_jobs_async
 from adjourn._async.managers.forwarding import forwards_to, part_of
 from adjourn._async.managers.lists import AsyncJobLists
 from adjourn._async.managers.many import AsyncManyJobs
@@ -16,11 +16,12 @@ from adjourn._async.managers.retention import AsyncRetention
 from adjourn._async.managers.schedules import AsyncSchedules
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._async.managers.ticks import AsyncTicks
-from adjourn._async.managers.uniqueness import deferred_as, store_unique_async
+from adjourn._async.managers.uniqueness import deferred_as, encoded_jobs_async, store_unique_async
 from adjourn._async.managers.workers import AsyncWorkers
-from adjourn._domain.arguments import check_is_job, check_job, dump_arguments
-from adjourn._domain.batches import AlikeJobs
+from adjourn._domain.arguments import check_is_job, check_job
+from adjourn._domain.batches import AlikeJobs, EncodedJob
 from adjourn._domain.checks import check_aware, check_flags, check_id, check_name, check_priority, checked_list
+from adjourn._domain.headers import dump_headers
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.spelling import suggests_names
 from adjourn._domain.times import time_of
@@ -71,6 +72,10 @@ class AsyncJobManager(AsyncStatementRunner):
 
     @forwards_to(AsyncJobLists.get_job_status_async)
     def get_job_status_async(self) -> AsyncJobLists:
+        return self.lists
+
+    @forwards_to(AsyncJobLists.get_progress_async)
+    def get_progress_async(self) -> AsyncJobLists:
         return self.lists
 
     @forwards_to(AsyncJobLists.list_jobs_async)
@@ -203,25 +208,36 @@ class AsyncJobManager(AsyncStatementRunner):
         InvalidOption
             If ``job`` is not a job, or has a value that a task's job cannot have.
         """
-        check_job("job", job)
+        return await self._store_async(self._encoded(job), connection)
+
+    def _encoded(self, job: Job) -> EncodedJob:
+        """Check a job, and encode its arguments."""
+        return EncodedJob.of(job, self.connector.json_dumps)
+
+    async def _store_async(self, encoded: EncodedJob, connection: Any = None) -> Job:
+        job = encoded.job
         if job.unique is not None:
-            (stored,) = await store_unique_async(self.run_async, [job], self.connector.json_dumps, connection)
+            (stored,) = await store_unique_async(self.run_async, [encoded], connection)
             return stored
         if job.queueing_lock is not None:
-            (stored,) = await store_jobs_async(self.run_async, [job], self.connector.json_dumps, connection)
+            (stored,) = await store_encoded_async(self.run_async, [encoded], connection)
             return stored
         parameters = {
             "queue": job.queue,
             "task_name": job.task_name,
             "priority": job.priority,
             "lock": job.lock,
-            "args": dump_arguments(job.task_name, job.task_kwargs, self.connector.json_dumps),
+            "args": encoded.arguments,
+            "headers": None if job.headers is None else dump_headers(job.headers),
             "scheduled_at": job.scheduled_at,
             "schedule_in": job.schedule_in,
             "own_transaction": connection is not None,
         }
         (row,) = await self.run_async("defer_job", parameters, connection)
         return job.as_stored(row["id"], time_of(row["enqueued_at"]))
+
+    async def _store_several_async(self, encoded: Sequence[EncodedJob]) -> list[Job]:
+        return await store_encoded_async(self.run_async, encoded, None)
 
     async def batch_defer_jobs_async(self, jobs: Sequence[Job], connection: Any = None) -> list[Job]:
         """Store several jobs, all or none, and return them with their ids and ``enqueued_at``, in the same order.
@@ -244,7 +260,8 @@ class AsyncJobManager(AsyncStatementRunner):
         """
         jobs = checked_list("jobs", jobs, "jobs")
         if any(getattr(job, "unique", None) is not None for job in jobs):
-            return await store_unique_async(self.run_async, jobs, self.connector.json_dumps, connection)
+            encoded = await encoded_jobs_async(jobs, self.connector.json_dumps)
+            return await store_unique_async(self.run_async, encoded, connection)
         return await store_jobs_async(self.run_async, jobs, self.connector.json_dumps, connection)
 
     async def batch_defer_alike_async(

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from adjourn._async.managers.batches import AsyncRuns
 from adjourn._domain.arguments import check_job, dump_arguments
-from adjourn._domain.batches import COLUMNS
+from adjourn._domain.batches import COLUMNS, EncodedJob
 from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued, already_there
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.times import time_of
@@ -21,17 +21,15 @@ STEP = 8
 """After so many jobs, others may have a turn."""
 
 
-async def store_unique_async(run: AsyncRuns, jobs: Sequence[Job], dumps: JSONDumps, connection: Any) -> list[Job]:
-    """Check and store jobs, and return them with their ids, in the same order; `deferred_as` says what became of each.
+async def store_unique_async(run: AsyncRuns, given: Sequence[EncodedJob], connection: Any) -> list[Job]:
+    """Store jobs that are checked, and return them with their ids, in the same order; `deferred_as` says what became of each.
 
     Parameters
     ----------
     run
         Runs a statement by its name.
-    jobs
-        The jobs.
-    dumps
-        Turns their arguments into JSON.
+    given
+        The jobs, with their arguments as JSON.
     connection
         The caller's own connection, or None.
 
@@ -41,32 +39,38 @@ async def store_unique_async(run: AsyncRuns, jobs: Sequence[Job], dumps: JSONDum
         If a unique job is there already, and is not to be skipped or replaced, or a queueing lock is taken. Nothing is stored.
     InvalidConnection
         If the isolation is stricter than READ COMMITTED. Nothing is stored.
-    InvalidTaskArguments
-        If arguments cannot be stored.
-    InvalidOption
-        If one is not a job, or has a value that a task's job cannot have.
     """
     pace, written = runtime.Pace(), []
-    for number, job in enumerate(jobs):
-        check_job(f"jobs[{number}]", job)
-        written.append(_written(job, dump_arguments(job.task_name, job.task_kwargs, dumps)))
+    for number, each in enumerate(given):
+        written.append(_written(each.job, each.arguments))
         if not number % STEP:
             await pace.keep()
     parameters = {"jobs": f"[{','.join(written)}]", "own_transaction": connection is not None}
     rows = await run("defer_unique", parameters, connection)
     if rows[0]["outcome"] not in ("stored", "exists", "replaced"):
-        _refuse(rows, jobs)
+        _refuse(rows)
     at = time_of(rows[0]["enqueued_at"])
     known: dict[str, dict[str, Any]] = {
         "stored": {"status": Status.TODO.value, "enqueued_at": at},
         "replaced": {"status": Status.TODO.value},
     }
     stored: list[Job] = []
-    for number, (job, row) in enumerate(zip(jobs, rows, strict=True)):
-        stored.append(job.evolve(id=row["id"], **known.get(row["outcome"], {})))
+    for number, (each, row) in enumerate(zip(given, rows, strict=True)):
+        stored.append(each.job.evolve(id=row["id"], **known.get(row["outcome"], {})))
         if not number % STEP:
             await pace.keep()
     return stored
+
+
+async def encoded_jobs_async(jobs: Sequence[Job], dumps: JSONDumps) -> list[EncodedJob]:
+    """Check jobs, and turn their arguments into JSON."""
+    pace, encoded = runtime.Pace(), []
+    for number, job in enumerate(jobs):
+        check_job(f"jobs[{number}]", job)
+        encoded.append(EncodedJob(job, dump_arguments(job.task_name, job.task_kwargs, dumps)))
+        if not number % STEP:
+            await pace.keep()
+    return encoded
 
 
 def deferred_as(job: Job) -> Deferred:
@@ -90,7 +94,7 @@ def _written(job: Job, arguments: str) -> str:
     return json.dumps(given, ensure_ascii=False, default=str)
 
 
-def _refuse(rows: Sequence[Row], jobs: Sequence[Job]) -> NoReturn:
+def _refuse(rows: Sequence[Row]) -> NoReturn:
     outcome = rows[0]["outcome"]
     if outcome == "strict":
         raise InvalidConnection(

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from adjourn import exceptions
-from adjourn._domain.arguments import check_is_job, check_job, dump_arguments
-from adjourn._domain.batches import AlikeJobs
+from adjourn._domain.arguments import check_is_job, check_job
+from adjourn._domain.batches import AlikeJobs, EncodedJob
 from adjourn._domain.checks import check_aware, check_flags, check_id, check_name, check_priority, checked_list
+from adjourn._domain.headers import dump_headers
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.spelling import suggests_names
 from adjourn._domain.times import time_of
-from adjourn._sync.managers.batches import batch_of_alike, store, store_jobs
+from adjourn._sync.managers.batches import batch_of_alike, store, store_encoded, store_jobs
 from adjourn._sync.managers.forwarding import forwards_to, part_of
 from adjourn._sync.managers.lists import SyncJobLists
 from adjourn._sync.managers.many import SyncManyJobs
@@ -23,7 +24,7 @@ from adjourn._sync.managers.retention import SyncRetention
 from adjourn._sync.managers.schedules import SyncSchedules
 from adjourn._sync.managers.statements import SyncStatementRunner
 from adjourn._sync.managers.ticks import SyncTicks
-from adjourn._sync.managers.uniqueness import deferred_as, store_unique
+from adjourn._sync.managers.uniqueness import deferred_as, encoded_jobs, store_unique
 from adjourn._sync.managers.workers import SyncWorkers
 from adjourn.types import JSONDict
 from adjourn.unique import Deferred
@@ -72,6 +73,10 @@ class SyncJobManager(SyncStatementRunner):
 
     @forwards_to(SyncJobLists.get_job_status)
     def get_job_status(self) -> SyncJobLists:
+        return self.lists
+
+    @forwards_to(SyncJobLists.get_progress)
+    def get_progress(self) -> SyncJobLists:
         return self.lists
 
     @forwards_to(SyncJobLists.list_jobs)
@@ -204,25 +209,36 @@ class SyncJobManager(SyncStatementRunner):
         InvalidOption
             If ``job`` is not a job, or has a value that a task's job cannot have.
         """
-        check_job("job", job)
+        return self._store(self._encoded(job), connection)
+
+    def _encoded(self, job: Job) -> EncodedJob:
+        """Check a job, and encode its arguments."""
+        return EncodedJob.of(job, self.connector.json_dumps)
+
+    def _store(self, encoded: EncodedJob, connection: Any = None) -> Job:
+        job = encoded.job
         if job.unique is not None:
-            (stored,) = store_unique(self.run, [job], self.connector.json_dumps, connection)
+            (stored,) = store_unique(self.run, [encoded], connection)
             return stored
         if job.queueing_lock is not None:
-            (stored,) = store_jobs(self.run, [job], self.connector.json_dumps, connection)
+            (stored,) = store_encoded(self.run, [encoded], connection)
             return stored
         parameters = {
             "queue": job.queue,
             "task_name": job.task_name,
             "priority": job.priority,
             "lock": job.lock,
-            "args": dump_arguments(job.task_name, job.task_kwargs, self.connector.json_dumps),
+            "args": encoded.arguments,
+            "headers": None if job.headers is None else dump_headers(job.headers),
             "scheduled_at": job.scheduled_at,
             "schedule_in": job.schedule_in,
             "own_transaction": connection is not None,
         }
         (row,) = self.run("defer_job", parameters, connection)
         return job.as_stored(row["id"], time_of(row["enqueued_at"]))
+
+    def _store_several(self, encoded: Sequence[EncodedJob]) -> list[Job]:
+        return store_encoded(self.run, encoded, None)
 
     def batch_defer_jobs(self, jobs: Sequence[Job], connection: Any = None) -> list[Job]:
         """Store several jobs, all or none, and return them with their ids and ``enqueued_at``, in the same order.
@@ -245,7 +261,8 @@ class SyncJobManager(SyncStatementRunner):
         """
         jobs = checked_list("jobs", jobs, "jobs")
         if any(getattr(job, "unique", None) is not None for job in jobs):
-            return store_unique(self.run, jobs, self.connector.json_dumps, connection)
+            encoded = encoded_jobs(jobs, self.connector.json_dumps)
+            return store_unique(self.run, encoded, connection)
         return store_jobs(self.run, jobs, self.connector.json_dumps, connection)
 
     def batch_defer_alike(self, job: Job, arguments: Sequence[JSONDict], connection: Any = None) -> AlikeJobs:
