@@ -93,6 +93,10 @@ def defer(app: adjourn.App) -> None:
     more = app.workflow(extends=stored.id)
     more.add(work)
     assert more.defer().id == stored.id
+    for policy in ("skip", "replace"):
+        assert work.configure(unique=adjourn.Unique(over=["todo", "failed"], on_conflict=policy)).defer()
+    with pytest.raises(AlreadyEnqueued):
+        work.configure(unique=adjourn.Unique()).defer()
     assert app.check_connection()
     app.schema_manager.check_version()
     app.schema_manager.try_out("producer")

@@ -23,7 +23,7 @@ from adjourn._domain.workflows import Planned
 from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.connector import BaseConnector
 from adjourn.connectors import SyncPsycopgConnector
-from adjourn.exceptions import AdjournException
+from adjourn.exceptions import AdjournException, AlreadyEnqueued
 from adjourn.jobs import Job
 from adjourn.manager import JobManager
 from adjourn.testing import MemoryStore, SyncInMemoryConnector
@@ -156,6 +156,7 @@ class InPostgres(Side):
             "adjourn_jobs": ("scheduled_at", "enqueued_at", "started_at", "unknown_since"),
             "adjourn_finished_jobs": ("scheduled_at", "enqueued_at", "started_at", "finished_at", "result_expires_at"),
             "adjourn_schedules": ("seen_at",),
+            "adjourn_unique_keys": ("deferred_at", "keep_until"),
             "adjourn_workers": ("started_at", "last_heartbeat_at", "expires_at"),
         }
         for table, names in columns.items():
@@ -229,6 +230,33 @@ class Databases(RuleBasedStateMachine):
             stored = side.manager.batch_defer_jobs(jobs)
             side.jobs += [job.id for job in stored if job.id is not None]
             return [side.seen(job) for job in stored]
+
+        self.both(ask)
+
+    @rule(new=st.lists(strategies.unique_jobs(), min_size=1, max_size=4))
+    def defer_unique(self, new: list[tuple[Job, float | None]]) -> None:
+        def ask(side: Side) -> Any:
+            jobs = [job.evolve(scheduled_at=side.at(seconds)) for job, seconds in new]
+            try:
+                deferred = side.manager.defer_jobs(jobs)
+            except AlreadyEnqueued as error:
+                return side.numbers(error.job_ids)
+            side.jobs += [each.id for each in deferred if each.outcome == "stored"]
+            return [(side.number(each.id), each.outcome) for each in deferred]
+
+        self.both(ask)
+
+    @rule(limit=st.integers(1, 3))
+    def forget_keys(self, limit: int) -> None:
+        """The keys of all jobs that do not count, in pages."""
+
+        def ask(side: Side) -> int:
+            forgotten: int = 0
+            after: str | None = ""
+            while after is not None:
+                (row,) = side.connector.execute(sql.statements()["forget_keys"], {"after": after, "limit": limit})
+                forgotten, after = forgotten + row["forgotten"], row["last_key"]
+            return forgotten
 
         self.both(ask)
 

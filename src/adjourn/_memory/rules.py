@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import attrs
+
 from adjourn import exceptions
 from adjourn._memory.tables import JobRow, Tables, WorkerRow
 from adjourn.sql.constants import APART_FROM, HEADS, MOST_WOKEN, Hold, RunIf
@@ -199,3 +201,19 @@ def _written(value: Any) -> str:
 def is_silent(worker: WorkerRow, tables: Tables) -> bool:
     """Return whether a worker is dead, or has not been heard of for too long."""
     return worker.dead or worker.expires_at < tables.now
+
+
+def release_keys(tables: Tables, job_ids: Iterable[int]) -> None:
+    """Jobs are deleted by hand: they do not count for their unique keys any more."""
+    gone = set(job_ids)
+    for key, found in tables.unique_keys.items():
+        if found.job_id in gone:
+            tables.unique_keys[key] = attrs.evolve(found, keep_until=None)
+
+
+def counts_unless_succeeded(tables: Tables, job: JobRow) -> bool:
+    """Return whether a job that has ended counts for its unique key, which remembers only that jobs have succeeded."""
+    return job.status != "succeeded" and any(
+        found.job_id == job.id and found.keep_until is not None and found.keep_until > tables.now
+        for found in tables.unique_keys.values()
+    )

@@ -12,8 +12,10 @@ import attrs
 from adjourn import exceptions, sql
 from adjourn._domain.batches import COLUMNS
 from adjourn._memory.rules import (
+    counts_unless_succeeded,
     due_at,
     first_hold,
+    release_keys,
     stored_elements,
     stored_json,
     taken_queueing_lock,
@@ -128,6 +130,8 @@ def _announce(
 def cancel_jobs(tables: Tables, *, ids: Sequence[int], delete: bool) -> list[Row]:
     """Cancel waiting jobs."""
     waiting = [job for id_ in sorted(set(ids)) if (job := tables.jobs.get(id_)) and job.worker_id is None]
+    if delete:
+        release_keys(tables, [job.id for job in waiting])
     for job in waiting:
         tables.finish(job, None if delete else "cancelled")
         if job.lock is not None and job.hold in HEADS:
@@ -255,6 +259,7 @@ def _is_early(tables: Tables, job: JobRow) -> bool:
 def delete_finished(tables: Tables, *, ids: Sequence[int]) -> list[Row]:
     """Delete those of these jobs that have ended."""
     gone = [id_ for id_ in sorted(set(ids)) if id_ in tables.finished]
+    release_keys(tables, gone)
     for id_ in gone:
         del tables.finished[id_]
     return [{"id": id_} for id_ in gone]
@@ -291,6 +296,7 @@ def delete_old_jobs(
         if (job := tables.finished[id_]).status in statuses
         and queue in (None, job.queue)
         and (job.result_expires_at is None or job.result_expires_at <= tables.now)
+        and not counts_unless_succeeded(tables, job)
     ]
     for id_ in gone:
         del tables.finished[id_]

@@ -170,6 +170,15 @@ class WorkflowRow:
     waited: bool = False
 
 
+@attrs.frozen
+class UniqueKeyRow:
+    """The last job of those that have a key in common."""
+
+    job_id: int
+    deferred_at: datetime.datetime
+    keep_until: datetime.datetime | None = None
+
+
 def with_error(errors: tuple[str, ...], error: str | None) -> tuple[str, ...]:
     """Add an error to a job's errors, keeping only the first and the last ones."""
     if error is None:
@@ -193,6 +202,8 @@ class Tables:
         By the task's name and the ``periodic_id``.
     headless
         Locks that may have no head.
+    unique_keys
+        By the key.
     payloads
         The notifications of the transaction, without duplicates.
     touched
@@ -214,6 +225,7 @@ class Tables:
     workers: dict[int, WorkerRow] = attrs.field(factory=dict)
     schedules: dict[tuple[str, str], ScheduleRow] = attrs.field(factory=dict)
     headless: set[str] = attrs.field(factory=set)
+    unique_keys: dict[str, UniqueKeyRow] = attrs.field(factory=dict)
     last_job_id: int = 0
     last_worker_id: int = 0
     payloads: dict[str, None] = attrs.field(factory=dict)
@@ -234,6 +246,7 @@ class Tables:
             workers=dict(self.workers),
             schedules=dict(self.schedules),
             headless=set(self.headless),
+            unique_keys=dict(self.unique_keys),
             payloads={},
             touched=set(),
             told=set(),
