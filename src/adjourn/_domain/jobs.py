@@ -14,6 +14,7 @@ from adjourn._domain.headers import load_headers
 from adjourn._domain.progress import Progress, progress_of
 from adjourn._domain.times import time_or_none
 from adjourn.types import JSONDict, JSONLoads, Row
+from adjourn.unique import Unique
 
 DEFAULT_QUEUE = "default"
 DEFAULT_PRIORITY = 0
@@ -87,6 +88,8 @@ class Job:
     schedule_in
         For a job that is not stored yet: seconds from when the database stores the job until it may run; None for no
         delay.
+    unique
+        For a job that is not stored yet: which others are the same; None if it is not unique.
     attempts
         How many attempts have ended, with success, failure or the death of the worker: 0 during the first run, 1 after
         its success.
@@ -131,6 +134,7 @@ class Job:
     task_kwargs: JSONDict = attrs.field(factory=dict)
     scheduled_at: datetime.datetime | None = None
     schedule_in: float | None = None
+    unique: Unique | None = None
     attempts: int = 0
     abort_requested: bool = False
     worker_id: int | None = None
@@ -253,8 +257,17 @@ class Job:
     def log_context(self) -> JSONDict:
         """Return the fields of the job for log records."""
         context = self.asdict()
-        # Only lists have them, and headers may hold what no log should.
-        for name in ("worker_name", "overdue", "result", "has_result", "result_expires_at", "headers", "progress"):
+        # New jobs and lists have them, and headers may hold what no log should.
+        for name in (
+            "unique",
+            "worker_name",
+            "overdue",
+            "result",
+            "has_result",
+            "result_expires_at",
+            "headers",
+            "progress",
+        ):
             del context[name]
         for name in ("scheduled_at", "enqueued_at", "started_at", "finished_at"):
             context[name] = context[name] and context[name].isoformat()
