@@ -11,6 +11,7 @@ import itertools
 import json
 import time
 from collections.abc import Iterator
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -24,6 +25,7 @@ from adjourn._sync.managers.jobs import SyncJobManager
 from adjourn._sync.managers.trial import SyncOneSession
 from adjourn.connectors.memory import SyncInMemoryConnector
 from adjourn.jobs import Job
+from adjourn.sql import templates
 from adjourn.types import Parameters, Row, Statement
 from support.databases import apply_schema, new_database
 
@@ -90,7 +92,7 @@ class Counted:
 
 def work(counted: Counted) -> None:
     """Do once what programs and workers do all the time."""
-    source = SyncOneSession(counted, SyncInMemoryConnector())
+    source = SyncOneSession(cast("Any", counted), SyncInMemoryConnector())
     jobs, manager = SyncJobManager(source), SyncWorkerManager(counted, json.loads)
     numbers = itertools.count(time.monotonic_ns())
     job = Job(queue="default", task_name="t")
@@ -106,20 +108,26 @@ def work(counted: Counted) -> None:
     ids = [each.id for each in stored if each.id is not None]
     worker, other = (manager.register_worker(name, None, 60) for name in ("one", "two"))
     manager.place(20, heal=False)
-    tick = {"task_names": ["t"], "periodic_ids": [""], "crons": ["* * * * *"], "timezones": ["UTC"], "headers": None}
+    tick: dict[str, Any] = {
+        "task_names": ["t"],
+        "periodic_ids": [""],
+        "crons": ["* * * * *"],
+        "timezones": ["UTC"],
+        "headers": None,
+    }
     tick |= {"queues": ["default"], "priorities": [0], "locks": [None], "queueing_locks": ["t"], "args": ["{}"]}
     counted.execute(sql.statements()["defer_ticks"], {**tick, "ticks": [datetime.datetime.now(datetime.UTC)]})
     outcomes: list[Outcome] = []
     for queues in (None, ["locked"], ["default", "q1"], [f"q{n}" for n in range(40)], None):
         for probe in (False, True):
-            claimed = manager.exchange(worker, outcomes, limit=10, queues=queues, probe=probe).jobs
+            claimed = manager.exchange(worker, outcomes, limit=10, queues=queues, probe=probe).claimed
             outcomes = [
                 Ended.of(each, Status.SUCCEEDED, DeleteJobCondition.NEVER) for each in claimed[:-4] or claimed[:1]
             ]
             outcomes += [HandedBack.of(each) for each in claimed[1:][-4:-2]]
             outcomes += [Retried(each.id, each.claim) for each in claimed[1:][-2:]]
     manager.exchange(worker, outcomes, limit=0, queues=None)
-    claimed = manager.exchange(worker, [], limit=5, queues=None).jobs
+    claimed = manager.exchange(worker, [], limit=5, queues=None).claimed
     manager.heartbeat(worker, 60, [])
     manager.store_progress(worker, {(claimed[0].id, claimed[0].claim): "0.5"})
     manager.list_unknown_claims(worker, [(each.id, each.claim) for each in claimed[:3]])
@@ -155,7 +163,7 @@ def counting(address: str) -> Iterator[Counted]:
     with counted.connection:
         for _ in range(6):
             work(counted)
-        counted.connection.execute(sql.render(FILLING.replace("ROWS", str(ROWS)), sql.DEFAULT_SCHEMA).encode())
+        counted.connection.execute(templates.render(FILLING.replace("ROWS", str(ROWS)), sql.DEFAULT_SCHEMA).encode())
         tables = "select oid::regclass::text as name from pg_class where relnamespace = 'adjourn'::regnamespace and relkind = 'r'"
         for row in counted.connection.execute(tables.encode()).fetchall():
             count = counted.connection.execute(f"select count(*) as rows from {row['name']}".encode()).fetchone()
