@@ -121,6 +121,7 @@ class AsyncWorkerManager:
         patience: float = PATIENCE,
         listens: bool = True,
         called: bool = False,
+        follow: int = 0,
     ) -> Exchanged:
         """Store the outcomes of jobs and claim the next jobs, in one round trip and one commit.
 
@@ -153,6 +154,9 @@ class AsyncWorkerManager:
             Whether the worker hears notifications.
         called
             Whether the worker was notified by its id. If it cannot take all there is, another worker is notified.
+        follow
+            How many of the jobs behind a claimed head of a lock to claim with it, at most: its followers. The worker runs
+            them one after the other, in the order of the jobs that are returned.
         """
         rows = await self._run_async(
             "exchange",
@@ -169,6 +173,7 @@ class AsyncWorkerManager:
             patience=float(patience),
             listens=listens,
             called=called,
+            follow=follow,
         )
         report = json.loads(rows.pop()["args"])
         claimed = [self._claimed(row, worker_id) for row in rows]

@@ -1,11 +1,11 @@
 -- Store outcomes as adjourn_exchange_v1 does, with results. It has a text of its own, because the columns of results would
 -- cost those who have none. A job with a result is kept, so none of them is 'deleted'. p_locked: null in the exchange's first turn,
 -- then the rows that it has locked. The caller promotes the next jobs; its planner settings apply here, too.
--- Returns the ids of the jobs that have ended, and their locks.
+-- Returns the ids of the jobs that have ended, the locks of those that were heads, and the followers of these.
 create function @schema.adjourn_finish_with_results_v1(
     p_worker bigint, p_ids bigint[], p_claims integer[], p_statuses text[], p_errors text[], p_results text[],
     p_ttls double precision[], p_locked bigint[]
-) returns table (ids bigint[], freed text[])
+) returns table (ids bigint[], freed text[], followers bigint[])
 language plpgsql as $$
 begin
     with outcome as materialized (
@@ -15,7 +15,7 @@ begin
         where j.id = outcome.id and j.claim = outcome.claim and j.worker_id = p_worker
           and case when p_locked is null then j.xmax = j.xmin or j.xmax = '0'::xid else j.id = any(p_locked) end
         returning j.id, j.queue, j.task_name, j.priority, j.lock, j.queueing_lock, j.args, j.scheduled_at, j.attempts, j.losses, j.claim,
-                  j.worker_id, j.abort_requested, j.enqueued_at, j.started_at, j.errors, outcome.status, outcome.error,
+                  j.worker_id, j.abort_requested, j.enqueued_at, j.started_at, j.errors, j.hold, j.followers, outcome.status, outcome.error,
                   outcome.result, outcome.ttl
     ), stored as (
         insert into @schema.adjourn_finished_jobs (
@@ -30,7 +30,8 @@ begin
         insert into @schema.adjourn_lapses (expires_at, finished_at, ids)
         select now() + make_interval(secs => ttl), now(), array_agg(id) from gone where result is not null and ttl is not null group by ttl
     )
-    select coalesce(array_agg(gone.id), '{}'), coalesce(array_agg(gone.lock) filter (where gone.lock is not null), '{}')
-    into ids, freed from gone;
+    select coalesce(array_agg(gone.id), '{}'), coalesce(array_agg(gone.lock) filter (where gone.lock is not null and gone.hold = @ready), '{}'),
+           string_to_array(string_agg(array_to_string(gone.followers, ','), ','), ',')::bigint[]
+    into ids, freed, followers from gone;
     return next;
 end $$;

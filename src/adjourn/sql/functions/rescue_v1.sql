@@ -9,6 +9,8 @@ declare
     v_dead bigint[];
     v_ids bigint[];
     v_locks text[];
+    v_followers bigint[];
+    v_kept text[];
 begin
     rescued := 0; failed := 0;
     -- While the server was down no worker could send a heartbeat, so give them time to send one.
@@ -48,23 +50,35 @@ begin
                )), 'failed', now()
         from gone
     )
-    select count(*), array_agg(lock) filter (where lock is not null) into failed, v_locks from gone;
+    select count(*), array_agg(lock) filter (where lock is not null),
+           string_to_array(string_agg(array_to_string(followers, ','), ','), ',')::bigint[]
+    into failed, v_locks, v_followers from gone;
     if v_locks is not null then
-        perform @schema.adjourn_promote_v1(v_locks);
+        perform @schema.adjourn_promote_v1(v_locks, v_followers);
     end if;
 
+    v_ids := array(select j.id from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id = any(v_dead));
+    v_followers := @schema.adjourn_followers_v1(v_ids, v_dead);
+    v_ids := array(
+        select l.id from @schema.adjourn_jobs l
+        where l.id = any(v_ids || v_followers) and l.worker_id = any(v_dead) order by l.id for update skip locked
+    );
+    -- A head goes back with all its followers, or stays as it is.
+    v_kept := array(
+        select f.lock from @schema.adjourn_jobs f
+        where f.id = any(v_followers) and f.id <> all(v_ids) and f.hold in (@behind, @unplaced) and f.worker_id = any(v_dead)
+    );
     update @schema.adjourn_jobs j set
         worker_id = null, started_at = null, unknown_since = null, doubts = j.doubts + 1,
         attempts = j.attempts + (j.claimed_ahead is not true)::integer,
         losses = j.losses + (j.claimed_ahead is not true)::integer,
-        hold = case when j.doubts + 1 >= @apart_from then @apart else j.hold end
-    where j.id = any(array(
-        select l.id from @schema.adjourn_jobs l where l.hold = @ready and l.worker_id = any(v_dead) order by l.id for update skip locked
-    ));
+        hold = case when j.hold = @ready and j.doubts + 1 >= @apart_from then @apart else j.hold end, followers = null
+    where j.id = any(v_ids) and (j.hold <> @ready or j.lock is null or j.lock <> all(v_kept));
     get diagnostics rescued = row_count;
     -- Jobs that another transaction has locked were skipped, so the row of their worker stays until the next round.
     delete from @schema.adjourn_workers w
-    where w.id = any(v_dead) and not exists (select from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id = w.id);
+    where w.id = any(v_dead) and not exists (select from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id = w.id)
+      and @schema.adjourn_followers_v1('{}', array[w.id]) = '{}';
     if rescued + failed > 0 then
         perform @schema.adjourn_wake_v1(false, null);
     end if;
