@@ -435,7 +435,7 @@ class Machine(RuleBasedStateMachine):
         if limit:
             ids = [job.id for job in exchanged.jobs if job.id is not None]
             self.queue.claims_jobs(worker.id, limit, queues, room, ids, follow=follow, is_apart=is_apart)
-        assert not exchanged.unreadable
+        assert all(job.error is None for job in exchanged.claimed)
         for job in exchanged.jobs:
             assert job.claim == self.queue.jobs[job.id or 0].claim, "a claim has not risen by one"
         if is_heard:

@@ -13,6 +13,7 @@ import attrs
 
 from adjourn._domain.arrays import array_of_numbers, array_of_texts, array_of_words
 from adjourn._domain.checks import check_aware, check_delay, check_name, check_priority
+from adjourn._domain.claimed import ClaimedJob
 from adjourn._domain.jobs import DeleteJobCondition, Job, Status
 from adjourn.exceptions import RetryDecisionLike
 
@@ -78,12 +79,12 @@ class Ended:
     result: Result | None = None
 
     @classmethod
-    def of(cls, job: Job, status: Status, delete: DeleteJobCondition, error: str | None = None) -> Ended:
+    def of(cls, job: Job | ClaimedJob, status: Status, delete: DeleteJobCondition, error: str | None = None) -> Ended:
         """Return the outcome of a job that ended."""
         return cls(_id(job), job.claim, None if delete.applies_to(status) else str(status), error)
 
     @classmethod
-    def with_result(cls, job: Job, result: Result) -> Ended:
+    def with_result(cls, job: Job | ClaimedJob, result: Result) -> Ended:
         """Return the outcome of a job that has succeeded and has a result, for which it is kept."""
         return cls(_id(job), job.claim, str(Status.SUCCEEDED), None, result)
 
@@ -167,7 +168,7 @@ class HandedBack:
     claim: int
 
     @classmethod
-    def of(cls, job: Job) -> HandedBack:
+    def of(cls, job: Job | ClaimedJob) -> HandedBack:
         """Hand a claimed job back."""
         return cls(_id(job), job.claim)
 
@@ -184,7 +185,7 @@ class Unknown:
     claim: int
 
     @classmethod
-    def of(cls, job: Job) -> Unknown:
+    def of(cls, job: Job | ClaimedJob) -> Unknown:
         """Put back a claimed job whose task this worker does not know."""
         return cls(_id(job), job.claim)
 
@@ -229,10 +230,8 @@ class Exchanged:
 
     Attributes
     ----------
-    jobs
+    claimed
         The jobs that were claimed, best first.
-    unreadable
-        Jobs that were claimed but whose stored arguments cannot be read, each with the reason.
     refused
         Ids of jobs that this worker no longer held: their outcomes are not stored.
     held
@@ -254,8 +253,7 @@ class Exchanged:
         Seconds until the next scheduled job is due; None if there is none, or the exchange did not look for one.
     """
 
-    jobs: list[Job]
-    unreadable: list[tuple[Job, BaseException]]
+    claimed: list[ClaimedJob]
     refused: frozenset[int]
     held: frozenset[int]
     alive: bool
@@ -267,9 +265,9 @@ class Exchanged:
     due_in: float | None
 
     @property
-    def claimed(self) -> int:
-        """How many jobs were claimed."""
-        return len(self.jobs) + len(self.unreadable)
+    def jobs(self) -> list[Job]:
+        """The claimed jobs whose arguments can be read, best first."""
+        return [each.job for each in self.claimed if each.error is None]
 
 
 @attrs.frozen
@@ -319,6 +317,6 @@ def _storable(text: str) -> str:
     return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _id(job: Job) -> int:
+def _id(job: Job | ClaimedJob) -> int:
     assert job.id is not None
     return job.id

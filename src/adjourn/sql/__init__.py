@@ -68,6 +68,8 @@ MAY_TAKE_LONG = frozenset(
     {"clear_results", "defer_batch", "delete_old_jobs", "drop_partition", "lock_migrations", "make_partitions"}
 )
 """Statements that store or delete many rows, or wait for whoever holds a table."""
+TAKES_TUPLES = frozenset({"exchange"})
+"""Statements whose rows are so many that dictionaries would cost much."""
 
 
 def statements(schema: str = DEFAULT_SCHEMA) -> Mapping[str, Statement]:
@@ -85,7 +87,12 @@ def statements(schema: str = DEFAULT_SCHEMA) -> Mapping[str, Statement]:
 def _statements(schema: str) -> Mapping[str, Statement]:
     texts = read(own_folder().joinpath("statements"))
     return {
-        name: Statement(name, render(text, schema, percent="%%").strip(), may_take_long=name in MAY_TAKE_LONG)
+        name: Statement(
+            name,
+            render(text, schema, percent="%%").strip(),
+            may_take_long=name in MAY_TAKE_LONG,
+            takes_tuples=name in TAKES_TUPLES,
+        )
         for name, text in texts
     }
 

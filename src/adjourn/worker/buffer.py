@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from adjourn._domain.jobs import Job
+from adjourn._domain.claimed import ClaimedJob
 from adjourn._domain.outcomes import Claim
+from adjourn.worker.followers import Followers
 
 STALE_BUFFER = 0.25
 """Seconds after which jobs that still wait in the buffer, behind a long one, are handed back."""
@@ -30,8 +32,12 @@ class Buffer:
     """Jobs that were claimed ahead, best first. Two threads may take them at once: each job goes to one."""
 
     def __init__(self) -> None:
-        self._jobs: deque[Job] = deque()
+        self._jobs: deque[ClaimedJob] = deque()
         self._since = 0.0
+        self.followers: Followers = Followers()
+        """Those that may not begin yet, because the job before them in their lock has not ended. They do not count."""
+        self.has_locks: bool = False
+        """Whether jobs with a lock were among those that were claimed last."""
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -39,32 +45,47 @@ class Buffer:
     @property
     def claims(self) -> set[Claim]:
         """The claims of these jobs. May be called from any thread."""
-        return {(job.id or 0, job.claim) for job in tuple(self._jobs)}
+        return {(job.id, job.claim) for job in (*tuple(self._jobs), *self.followers)}
 
     def is_stale(self, now: float) -> bool:
         """Tell whether they wait for too long."""
         return bool(self._jobs) and now - self._since > STALE_BUFFER
 
-    def add(self, job: Job, now: float) -> None:
-        """Add a job."""
+    def extend(self, jobs: Sequence[ClaimedJob], now: float) -> None:
+        """Add the jobs of one claim, best first."""
         if not self._jobs:
             self._since = now
-        self._jobs.append(job)
+        if jobs:
+            self.has_locks = any(job.lock is not None for job in jobs)
+        self._jobs.extend(self.followers.split(jobs, now) if self.has_locks else jobs)
 
-    def take(self) -> Job | None:
-        """Take the best job; None if there is none."""
-        with contextlib.suppress(IndexError):
-            job = self._jobs.popleft()
+    def follow(self, job: ClaimedJob) -> None:
+        """A job has ended, and the one behind it in its lock may begin, at its place among the others."""
+        follower = self.followers.after(job)
+        if follower is None:
+            return
+        if not self._jobs:
             self._since = time.monotonic()
-            return job
-        return None
+        place = sum(other.order < follower.order for other in tuple(self._jobs))
+        self._jobs.insert(place, follower)
 
-    def take_all(self) -> Iterator[Job]:
+    def take(self) -> ClaimedJob | None:
+        """Take the best job that may begin now; None if there is none."""
+        try:
+            job = self._jobs.popleft()
+        except IndexError:
+            return None
+        self._since = time.monotonic()
+        return job
+
+    def take_all(self) -> Iterator[ClaimedJob]:
         """Take one job after the other."""
         with contextlib.suppress(IndexError):
             while True:
                 yield self._jobs.popleft()
+        yield from self.followers.take_older(math.inf)
 
     def clear(self) -> None:
         """Forget them, because they belong to other workers now."""
         self._jobs.clear()
+        self.followers.clear()

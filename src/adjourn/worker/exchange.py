@@ -15,8 +15,8 @@ import attrs
 
 from adjourn._async.managers.caretaker import AsyncCaretaker
 from adjourn._async.managers.exchange import PLACE_LIMIT, AsyncWorkerManager
-from adjourn._domain.jobs import Job
-from adjourn._domain.outcomes import Claim, Exchanged, HandedBack, Heartbeat, Outcome
+from adjourn._domain.claimed import ClaimedJob
+from adjourn._domain.outcomes import Claim, Ended, Exchanged, HandedBack, Heartbeat, Outcome
 from adjourn._domain.protocols import WorkerLike
 from adjourn._domain.runs import AbortReason
 from adjourn._domain.upkeep import timetable_of
@@ -92,6 +92,7 @@ class Exchange:
         # Until when to wait for outcomes that were set aside, once nothing else is left to do.
         self._leave_at: float | None = None
         self._stopping = False
+        self._is_starting = False
         # A worker that does not wait may end before its first heartbeat, and there may be no other workers.
         self._keeps_house = not worker.options.wait
         self.silence: float = 0.0
@@ -256,9 +257,11 @@ class Exchange:
         now = time.monotonic()
         if self._doubt.look_at is not None and now >= self._doubt.look_at:
             await self._disown(manager)
-        if self.buffer.is_stale(now) or (self._stopping and self.buffer):
+        if self.buffer.is_stale(now) or (self._stopping and (self.buffer or self.buffer.followers)):
             self._hand_back_buffer()
             self.executor.forget_durations()
+        elif stale := self.buffer.followers.take_older(now - STALE_BUFFER):
+            self.hand_back(map(HandedBack.of, stale))
         limit = 0 if self._stopping else self._room()
         if not limit and not self._outbox.is_due and not self._is_called:
             self._serves_again()
@@ -277,7 +280,7 @@ class Exchange:
         if exchanged.place and self._pace.may_place(now):
             placed = await manager.place_async(PLACE_LIMIT)
             self._pace.has_placed(placed, now)
-        if placed or exchanged.repeat or exchanged.claimed == limit > 0 or self._outbox.is_due:
+        if placed or exchanged.repeat or len(exchanged.claimed) >= limit > 0 or self._outbox.is_due:
             if placed or exchanged.repeat:
                 self._pace.probe_next()
             if exchanged.repeat:
@@ -336,9 +339,10 @@ class Exchange:
                 running=running,
                 apart=self._apart.asked(now),
                 tasks=self._awaited or None,
-                patience=self.executor.patience,
+                patience=self.executor.lookup.patience,
                 listens=self._is_listening,
                 called=is_called,
+                follow=self._most_followers() if self.buffer.has_locks else 0,
             )
         except BaseException:
             self._is_called = self._is_called or is_called  # it may have been called meanwhile
@@ -348,9 +352,9 @@ class Exchange:
         if worker_id != self.worker_id:
             # This worker was declared dead meanwhile, so other workers rescue the jobs just claimed. They must not run
             # here.
-            return attrs.evolve(exchanged, jobs=[], unreadable=[], alive=True)
+            return attrs.evolve(exchanged, claimed=[], alive=True)
         self._apart.told(exchanged.apart, running=running, now=now)
-        self.executor.unknown_too_long |= exchanged.overdue
+        self.executor.lookup.too_long |= exchanged.overdue
         if probing:
             awaited = tuple(name for name in exchanged.unknown or () if self._app.may_know(name))
             if awaited and awaited != self._awaited:
@@ -358,17 +362,14 @@ class Exchange:
             self._awaited = awaited
         self._outbox.stored(batch, exchanged.held)
         if flight is not None and not flight.take():
-            claimed = [*exchanged.jobs, *(job for job, _ in exchanged.unreadable)]
-            self.hand_back(map(HandedBack.of, claimed))
-            exchanged = attrs.evolve(exchanged, jobs=[], unreadable=[])
-        for job in exchanged.jobs:
-            self._take(job, now)
-        for job, reason in exchanged.unreadable:
-            self.executor.refuse(job, reason)
+            self.hand_back(map(HandedBack.of, exchanged.claimed))
+            exchanged = attrs.evolve(exchanged, claimed=[])
+        self.buffer.extend(exchanged.claimed, now)
+        self._start_jobs()
         self._doubt.is_present = False
         self._reports.stored(batch, self._doubt.without_sent(exchanged.refused), exchanged.held)
         if limit:
-            self._pace.claimed(exchanged.claimed, limit, now)
+            self._pace.claimed(len(exchanged.claimed), limit, now)
         return exchanged
 
     async def _beat(self, manager: AsyncWorkerManager) -> None:
@@ -399,19 +400,34 @@ class Exchange:
         ahead = min(int(LONGEST_BUFFERED * concurrency / max(self.executor.mean_duration, 1e-6)), LARGEST_BUFFER)
         if concurrency + ahead > LARGEST_BUFFER:
             ahead = max(0, LARGEST_BUFFER - concurrency)
+        ahead = max(0, ahead - len(self.buffer.followers))
         return max(0, concurrency + ahead - self.executor.slots_held - len(self.buffer))
 
-    def _take(self, job: Job, now: float) -> None:
-        if self.executor.slots_held < self._options.concurrency and not self.buffer and not self._stopping:
-            self.executor.start(job)
-        else:
-            self.buffer.add(job, now)
+    def _most_followers(self) -> int:
+        """Return how many jobs behind the head of a lock to claim with it: those run one after the other."""
+        return min(int(LONGEST_BUFFERED / max(self.executor.mean_duration, 1e-6)), LARGEST_BUFFER)
 
-    def _on_end(self, outcome: Outcome) -> None:
+    def _start_jobs(self) -> None:
+        """Start jobs of the buffer while there are slots."""
+        if self._is_starting:
+            return  # a job has ended at once, and the call that has started it goes on
+        self._is_starting = True
+        try:
+            concurrency, executor = self._options.concurrency, self.executor
+            while not self._stopping and executor.slots_held < concurrency and (job := self.buffer.take()) is not None:
+                executor.start(job)
+        finally:
+            self._is_starting = False
+
+    def _on_end(self, job: ClaimedJob, outcome: Outcome) -> None:
         self._outbox.add(outcome)
-        has_room = not self._stopping and self.executor.slots_held < self._options.concurrency
-        if has_room and (job := self.buffer.take()):
-            self.executor.start(job)
+        if self.buffer.followers:
+            if isinstance(outcome, Ended):
+                self.buffer.follow(job)
+            else:  # it comes back to its place, before them
+                self.hand_back(map(HandedBack.of, self.buffer.followers.take_behind(job)))
+        if self.buffer:
+            self._start_jobs()
         if self._stopping and not len(self.executor):
             self.jobs_ended.set()
         self._wake.set()
@@ -429,7 +445,7 @@ class Exchange:
         longest = self._options.fetch_job_polling_interval
         if due_in is not None:
             longest = min(longest, max(due_in, SHORTEST_WAIT))
-        if self.buffer:
+        if self.buffer or self.buffer.followers:
             longest = min(longest, STALE_BUFFER)
         if self._apart.is_clearing:
             longest = min(longest, CLEARING_INTERVAL)

@@ -79,7 +79,8 @@ class Outbox:
     def add(self, outcome: Outcome) -> None:
         """Add an outcome."""
         # An older run of the same job, whose outcome was set aside, has lost it.
-        self._set_aside.pop(outcome.id, None)
+        if self._set_aside:
+            self._set_aside.pop(outcome.id, None)
         self.outcomes.append(outcome)
 
     def clear(self) -> None:
