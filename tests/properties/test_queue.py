@@ -586,8 +586,8 @@ BREAKS = {
     "nobody is promoted": ("exchange", "v_promoted := @schema.adjourn_promote_v1(v_freed, v_followers);", "null;"),
     "a run passes over a locked job": (
         "claim_runs",
-        "bool_and(next.fits and next.id in (select locked.id from locked)) over (partition by next.head order by next.number)",
-        "next.fits and next.id in (select locked.id from locked)",
+        "bool_and(j.id is not null) over (partition by c.head order by c.number) as fits",
+        "j.id is not null as fits",
     ),
     "a run goes on behind a better job": (
         "claim_runs",

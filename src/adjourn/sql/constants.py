@@ -39,7 +39,7 @@ FEW_USED = 100
 """Into so many queues that have jobs it looks one by one."""
 MOST_WOKEN = 50
 """Of more new jobs than these, all workers that are hungry are notified."""
-MOST_FOLLOWERS = 200
+MOST_FOLLOWERS = 400
 """How many jobs behind the heads of locks one exchange claims, or one behind each head."""
 MOST_ERRORS = 10
 """How many errors of a job are kept: the first, and the last ones."""

@@ -18,36 +18,40 @@ declare
         select j.id from @schema.adjourn_jobs j where j.id = any(p_picked) and j.lock is not null and j.hold = @ready and j.doubts = 0
     );
     v_most integer := least(p_follow, greatest(1, @most_followers / greatest(cardinality(v_heads), 1)));
-    v_followers bigint[];
+    v_of bigint[];
+    v_ids bigint[];
+    v_marks text[];
+    v_locked bigint[];
     v_runs text[];
 begin
-    -- What a transaction has changed meanwhile, such as the priority, is not locked here either.
-    with next as materialized (
-        select head.id as head, b.id, b.priority, b.queue, b.lock, b.number,
-               b.fits and (b.priority < head.priority or b.priority = head.priority and b.id > head.id) as fits
+    select array_agg(next.head), array_agg(next.id), array_agg(next.mark) into v_of, v_ids, v_marks from (
+        select head.id as head, b.id, b.mark, bool_and(
+            b.fits and (b.priority < head.priority or b.priority = head.priority and b.id > head.id)
+        ) over (partition by head.id order by b.priority desc, b.id) as fits
         from @schema.adjourn_jobs head cross join lateral (
-            select b.id, b.priority, b.queue, b.lock, row_number() over (order by b.priority desc, b.id) as number,
+            select b.id, b.priority, concat_ws(' ', b.priority, b.hold, b.queue, b.lock) as mark,
                    b.worker_id is null and b.doubts = 0 and b.unknown_since is null
                    and (p_queues is null or b.queue = any(p_queues)) as fits
             from @schema.adjourn_jobs b where b.hold in (@behind, @unplaced) and b.lock = head.lock
             order by b.priority desc, b.id limit v_most
         ) b
         where head.id = any(v_heads)
-    ), locked as materialized (
-        select b.id from @schema.adjourn_jobs b, next
-        where b.id = any(array(select next.id from next where next.fits)) and next.id = b.id
-          and b.priority = next.priority and b.queue = next.queue and b.lock = next.lock
-          and b.hold in (@behind, @unplaced) and b.worker_id is null and b.doubts = 0 and b.unknown_since is null
-        for update of b skip locked
-    ), run as (
-        select tried.head, array_agg(tried.id order by tried.number) as ids from (
-            select next.head, next.id, next.number,
-                   bool_and(next.fits and next.id in (select locked.id from locked)) over (partition by next.head order by next.number) as fits
-            from next
-        ) tried where tried.fits group by tried.head
-    )
-    select array_agg(run.head), array_agg(run.ids::text), string_to_array(string_agg(array_to_string(run.ids, ','), ','), ',')::bigint[]
-    into v_heads, v_runs, v_followers from run;
+    ) next where next.fits;
+    if v_ids is not null then
+        -- With `hold` as a condition the planner might read whole locks. What was changed meanwhile differs in its mark.
+        v_locked := array(
+            select j.id from @schema.adjourn_jobs j where j.id = any(v_ids) and j.worker_id is null order by j.id for update skip locked
+        );
+        select array_agg(run.head), array_agg(run.ids::text), string_to_array(string_agg(array_to_string(run.ids, ','), ','), ',')::bigint[]
+        into v_heads, v_runs, v_ids from (
+            select tried.head, array_agg(tried.id order by tried.number) as ids from (
+                select c.head, c.id, c.number, bool_and(j.id is not null) over (partition by c.head order by c.number) as fits
+                from unnest(v_of, v_ids, v_marks) with ordinality c(head, id, mark, number)
+                left join @schema.adjourn_jobs j
+                  on j.id = c.id and j.id = any(v_locked) and concat_ws(' ', j.priority, j.hold, j.queue, j.lock) = c.mark
+            ) tried where tried.fits group by tried.head
+        ) run;
+    end if;
 
     return query
     update @schema.adjourn_jobs j
@@ -55,7 +59,7 @@ begin
         claimed_ahead = nullif(j.hold in (@behind, @unplaced) or j.id <> all(p_first), false),
         hold = case when j.hold in (@behind, @unplaced) then j.hold else @ready end,
         followers = v_runs[array_position(v_heads, j.id)]::bigint[]
-    where j.id = any(p_picked || v_followers)
+    where j.id = any(p_picked || v_ids)
     returning j.id, j.queue, j.task_name, j.priority, j.lock, j.queueing_lock, j.args::text, j.scheduled_at::text,
               j.attempts, j.claim, j.abort_requested, j.enqueued_at::text, j.started_at::text;
 end $$;

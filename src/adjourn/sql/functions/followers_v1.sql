@@ -7,6 +7,6 @@ begin
             select j.lock, unnest(j.followers) as id from @schema.adjourn_jobs j where j.id = any(p_heads)
             union select n.lock, unnest(n.followers) from @schema.adjourn_headless_locks n
         ) known join @schema.adjourn_jobs f on f.id = known.id and f.lock = known.lock
-        where f.hold in (@behind, @unplaced) and f.worker_id = any(p_workers)
+        where f.hold <> @ready and f.worker_id = any(p_workers)
     );
 end $$;

@@ -12,7 +12,7 @@ begin
     select array_agg(claimed.ids[1]), array_agg(nullif(claimed.ids[2:], '{}')::text), array_agg(claimed.lock)
     into v_first, v_rest, v_locks from (
         select j.lock, array_agg(j.id order by j.priority desc, j.id) as ids from @schema.adjourn_jobs j
-        where j.id = any(p_followers) and j.lock = any(p_locks) and j.hold in (@behind, @unplaced) and j.worker_id is not null
+        where j.id = any(p_followers) and j.lock = any(p_locks) and j.hold <> @ready and j.worker_id is not null
         group by j.lock
     ) claimed;
     if v_locks is null then
@@ -22,7 +22,7 @@ begin
         update @schema.adjourn_jobs j set hold = @ready, followers = v_rest[array_position(v_first, j.id)]::bigint[]
         where j.id = any(array(
             select l.id from @schema.adjourn_jobs l
-            where l.id = any(v_first) and l.hold in (@behind, @unplaced) and l.worker_id is not null
+            where l.id = any(v_first) and l.hold <> @ready and l.worker_id is not null
             order by l.id for update skip locked
         )) returning j.lock
     )

@@ -21,7 +21,7 @@ declare
 begin
     select array_agg(f.id) into v_followers
     from @schema.adjourn_jobs j cross join unnest(j.followers) u(id) join @schema.adjourn_jobs f on f.id = u.id and f.lock = j.lock
-    where j.id = any(v_mine) and f.hold in (@behind, @unplaced) and f.worker_id = p_worker and f.id <> all(v_mine);
+    where j.id = any(v_mine) and f.hold <> @ready and f.worker_id = p_worker and f.id <> all(v_mine);
     if v_followers is not null then
         v_followers := array(
             select f.id from @schema.adjourn_jobs f
@@ -30,7 +30,7 @@ begin
         v_kept := array(
             select j.id
             from @schema.adjourn_jobs j cross join unnest(j.followers) u(id) join @schema.adjourn_jobs f on f.id = u.id and f.lock = j.lock
-            where j.id = any(v_mine) and f.hold in (@behind, @unplaced) and f.worker_id = p_worker and f.id <> all(v_mine || v_followers)
+            where j.id = any(v_mine) and f.hold <> @ready and f.worker_id = p_worker and f.id <> all(v_mine || v_followers)
         );
         v_mine := array(select u from unnest(v_mine) u where u <> all(v_kept));
         update @schema.adjourn_jobs f set worker_id = null, started_at = null where f.id = any(v_followers) and f.lock <> all(array(

@@ -66,7 +66,7 @@ begin
     -- A head goes back with all its followers, or stays as it is.
     v_kept := array(
         select f.lock from @schema.adjourn_jobs f
-        where f.id = any(v_followers) and f.id <> all(v_ids) and f.hold in (@behind, @unplaced) and f.worker_id = any(v_dead)
+        where f.id = any(v_followers) and f.id <> all(v_ids) and f.hold <> @ready and f.worker_id = any(v_dead)
     );
     update @schema.adjourn_jobs j set
         worker_id = null, started_at = null, unknown_since = null, doubts = j.doubts + 1,
