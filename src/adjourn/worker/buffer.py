@@ -69,6 +69,12 @@ class Buffer:
         place = sum(other.order < follower.order for other in tuple(self._jobs))
         self._jobs.insert(place, follower)
 
+    def abort(self, job_id: int) -> None:
+        """Have a job end as soon as it begins, if it is here."""
+        for job in (*tuple(self._jobs), *self.followers):
+            if job.id == job_id:
+                job.abort_requested = True
+
     def take(self) -> ClaimedJob | None:
         """Take the best job that may begin now; None if there is none."""
         try:

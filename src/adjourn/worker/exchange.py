@@ -167,6 +167,7 @@ class Exchange:
             self.declared_dead()
         for job_id in heartbeat.aborts:
             self.executor.abort(job_id, AbortReason.USER_REQUEST)
+            self.buffer.abort(job_id)
 
     def declared_dead(self) -> None:
         """Give up all jobs: this worker was declared dead, and others take them over."""
