@@ -43,6 +43,10 @@ class Promised:
     """What its run has returned, as JSON."""
     is_head: bool = False
     """Of a running job with a lock: whether it is the head of its lock, and not one of those behind it in its worker."""
+    waited: bool = False
+    """Whether somebody waits for its end."""
+    is_special: bool = False
+    """Whether its end has had consequences for others: it follows no other job."""
 
     @property
     def rank(self) -> tuple[int, int]:
@@ -91,6 +95,8 @@ class Queue:
         """Every claim that was ever handed out."""
         self.freed: set[str] = set()
         """Locks whose head has just ended."""
+        self.told: set[int] = set()
+        """Ids of jobs that have ended and that somebody waited for, until that was checked."""
 
     # What programs do
 
@@ -116,11 +122,27 @@ class Queue:
             job.abort_requested |= abort
             return abort
         self.unsettle(job.lock)
+        self.ends(job, "cancelled")
         if delete:
             del self.jobs[job_id]
-        else:
-            job.status = "cancelled"
         return True
+
+    def waits_for(self, job_id: int) -> str:
+        """Somebody waits for the end of a job; return what is known of it."""
+        job = self.jobs.get(job_id)
+        if job is None or job.status not in (WAITING, RUNNING):
+            return "ended"
+        if job_id in self.kept and not job.waited:
+            return "held"
+        job.waited = job.is_special = True
+        return "marked"
+
+    def ends(self, job: Promised, status: str) -> None:
+        """A job has ended, and whoever waits for it is told."""
+        job.status = status
+        if job.waited:
+            self.told.add(job.id)
+            job.waited = False
 
     def runs_again(self, job_id: int, *, delayed: bool, priority: int | None, lock: str | None) -> bool:
         """Retry a job by hand; return whether there is one."""
@@ -130,6 +152,8 @@ class Queue:
         if job.status != WAITING:
             job.queueing_lock = None
             job.attempts += job.status == RUNNING
+        if job.status not in (WAITING, RUNNING):
+            job.is_special = False
         self.unsettle(job.lock)
         job.put_back()
         job.due, job.abort_requested, job.result = not delayed, False, None
@@ -191,13 +215,13 @@ class Queue:
         if isinstance(outcome, Ended):
             job.attempts += 1
             job.errors = min(job.errors + (outcome.error is not None), 10)
-            job.status = outcome.status or "deleted"
             if job.is_head:
                 self.freed.add(job.lock or "")
             job.is_head = False
             job.result = None if outcome.result is None else outcome.result.text
-            if outcome.status is None:
+            if outcome.is_deleted and not job.waited:
                 del self.jobs[job.id]
+            self.ends(job, outcome.status)
         elif isinstance(outcome, HandedBack):
             self.returns(job)
             job.put_back()
@@ -275,7 +299,13 @@ class Queue:
                 (job for job in ready if job.lock == head.lock and job is not head), key=lambda job: job.rank
             )
             fit = itertools.takewhile(
-                lambda job: job.rank > head.rank and not job.deaths and (queues is None or job.queue in queues), others
+                lambda job: (
+                    job.rank > head.rank
+                    and not job.deaths
+                    and not job.is_special
+                    and (queues is None or job.queue in queues)
+                ),
+                others,
             )
             assert followers == ([] if head.deaths else list(fit)[:follow]), "a run is not what comes next"
 
@@ -352,7 +382,7 @@ class Queue:
                     job.losses += 1
                     job.attempts += 1
                 if job.losses >= LIVES and job.has_begun:
-                    job.status = "failed"
+                    self.ends(job, "failed")
                     job.errors = min(job.errors + 1, 10)
                     failed += 1
                 else:

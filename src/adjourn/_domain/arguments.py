@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from adjourn._domain.checks import check_aware, check_delay, check_name, check_priority, is_storable
+from adjourn._domain.headers import checked_headers
 from adjourn._domain.jobs import Job
 from adjourn._domain.spelling import closest
 from adjourn.exceptions import InvalidOption, InvalidTaskArguments
@@ -159,6 +160,8 @@ def check_job(argument: str, job: Any) -> None:
             check_delay("schedule_in", job.schedule_in)
         if not isinstance(job.task_kwargs, dict):
             raise InvalidOption(f"task_kwargs={job.task_kwargs!r}: pass a dictionary of arguments.")
+        if job.headers is not None:
+            checked_headers(job.headers)
     except InvalidOption as error:
         raise InvalidOption(f"{argument}.{error}") from None
 
@@ -193,6 +196,11 @@ def dump_arguments(task_name: str, arguments: Mapping[str, Any], json_dumps: JSO
 _MARKS = ("\\u0000", "\\ud", "\0", "NaN", "Infinity")
 
 
+def has_marks(text: str) -> bool:
+    """Return whether JSON that Python has written has one of the marks, without which Postgres accepts it."""
+    return not text.isascii() or any(mark in text for mark in _MARKS)
+
+
 def check_storable(text: str) -> None:
     """Refuse JSON that Python writes but Postgres does not accept.
 
@@ -201,8 +209,7 @@ def check_storable(text: str) -> None:
     ValueError
         If it holds NaN or an infinity, a NUL character or half of a surrogate pair.
     """
-    # Text that Postgres refuses contains one of these marks, so other text needs no further check.
-    if text.isascii() and not any(mark in text for mark in _MARKS):
+    if not has_marks(text):
         return
 
     def refuse(constant: str) -> None:

@@ -44,6 +44,9 @@ class JobRow:
     finished_at: datetime.datetime | None = None
     result: str | None = None
     result_expires_at: datetime.datetime | None = None
+    waited: bool = False
+    headers: str | None = None
+    progress: str | None = None
 
     @property
     def status(self) -> str:
@@ -99,6 +102,8 @@ class JobRow:
             "finished_at": self.finished_at,
             "result": None if self.has_lapsed(now) else self.result,
             "result_expires_at": self.result_expires_at,
+            "headers": self.headers,
+            "progress": self.progress,
         }
 
 
@@ -156,6 +161,8 @@ class Tables:
         The notifications of the transaction, without duplicates.
     touched
         The ids of the jobs that the transaction has stored, changed or moved.
+    told
+        The ids of the jobs that somebody waits for and that the transaction has ended.
     """
 
     now: datetime.datetime
@@ -169,6 +176,7 @@ class Tables:
     last_worker_id: int = 0
     payloads: dict[str, None] = attrs.field(factory=dict)
     touched: set[int] = attrs.field(factory=set)
+    told: set[int] = attrs.field(factory=set)
 
     def copy(self, now: datetime.datetime) -> Tables:
         """Return tables with the same rows, for a transaction that begins now."""
@@ -182,6 +190,7 @@ class Tables:
             headless=set(self.headless),
             payloads={},
             touched=set(),
+            told=set(),
         )
 
     def all_jobs(self) -> list[JobRow]:
@@ -209,7 +218,11 @@ class Tables:
         """Move a job to the finished ones; a status of None deletes it."""
         del self.jobs[job.id]
         self.touched.add(job.id)
+        if job.waited:
+            self.told.add(job.id)
         if status is not None:
             errors = with_error(job.errors, error)
             ended: JobRow = attrs.evolve(job, **changes)  # type: ignore[arg-type]
-            self.finished[job.id] = attrs.evolve(ended, errors=errors, finished_as=status, finished_at=self.now)
+            self.finished[job.id] = attrs.evolve(
+                ended, errors=errors, finished_as=status, finished_at=self.now, waited=False
+            )

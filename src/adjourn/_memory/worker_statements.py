@@ -34,7 +34,7 @@ from adjourn.types import Row
 
 CLAIMED = (
     *("id", "queue", "task_name", "priority", "lock", "queueing_lock", "args", "scheduled_at", "attempts", "claim"),
-    *("abort_requested", "enqueued_at", "started_at"),
+    *("abort_requested", "enqueued_at", "started_at", "headers"),
 )
 """The columns of a claimed job that are returned to the worker."""
 OUTCOME: tuple[str, ...] = ("id", "claim", "status", "error", "result", "ttl")
@@ -129,6 +129,20 @@ def heartbeat(tables: Tables, *, worker_id: int, timeout: float, overdue: Sequen
 
 
 @answers
+def store_progress(
+    tables: Tables, *, worker_id: int, ids: Sequence[int], claims: Sequence[int], progress: Sequence[str]
+) -> list[Row]:
+    """Store what runs have said of their progress."""
+    stored = []
+    for id_, claim, text in zip(ids, claims, progress, strict=True):
+        if job := _held(tables, worker_id, id_, claim):
+            at = {"at": tables.now.isoformat()}
+            tables.jobs[id_] = attrs.evolve(job, progress=stored_json(json.dumps(json.loads(text) | at)))
+            stored.append({"id": id_})
+    return stored
+
+
+@answers
 def exchange(
     tables: Tables,
     *,
@@ -161,7 +175,8 @@ def exchange(
     stored, freed = set(), []
     for row in ended:
         if job := _held(tables, worker_id, row["id"], row["claim"]):
-            status = None if row["status"] == DELETED else row["status"]
+            is_deleted = row["status"].startswith(DELETED) and not job.waited
+            status = None if is_deleted else row["status"].removeprefix(DELETED)
             lapses = None if row["ttl"] is None else tables.now + datetime.timedelta(seconds=row["ttl"])
             tables.finish(
                 job,

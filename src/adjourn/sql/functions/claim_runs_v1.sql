@@ -1,7 +1,7 @@
 -- Claim these jobs, which the caller has locked, as adjourn_exchange_v1 does, and with each head of a lock some of those behind it:
 -- its followers, which their worker starts one after the other. They keep their `hold`, so the claim is a HOT update.
 -- In the order of the lock, followers are the next ones. A run of them ends before the first that another transaction has locked,
--- that its worker does not serve, that waits for a worker that knows its task, or that somebody has died with. It is empty if
+-- that is special, that its worker does not serve, that waits for a worker that knows its task, or that somebody has died with. It is empty if
 -- workers have died with the head, or if a better job has come since that one was chosen.
 --   p_first: the jobs that can begin at once, null for all. A follower cannot.
 --   p_follow: how many followers one head can have.
@@ -9,7 +9,7 @@ create function @schema.adjourn_claim_runs_v1(
     p_worker bigint, p_picked bigint[], p_first bigint[], p_follow integer, p_queues text[]
 ) returns table (
     id bigint, queue text, task_name text, priority integer, lock text, queueing_lock text, args text, scheduled_at text,
-    attempts integer, claim integer, abort_requested boolean, enqueued_at text, started_at text
+    attempts integer, claim integer, abort_requested boolean, enqueued_at text, started_at text, headers text
 )
 language plpgsql as $$
 #variable_conflict use_column
@@ -30,7 +30,7 @@ begin
         ) over (partition by head.id order by b.priority desc, b.id) as fits
         from @schema.adjourn_jobs head cross join lateral (
             select b.id, b.priority, concat_ws(' ', b.priority, b.hold, b.queue, b.lock) as mark,
-                   b.worker_id is null and b.doubts = 0 and b.unknown_since is null
+                   b.worker_id is null and b.doubts = 0 and b.unknown_since is null and b.special is not true
                    and (p_queues is null or b.queue = any(p_queues)) as fits
             from @schema.adjourn_jobs b where b.hold in (@behind, @unplaced) and b.lock = head.lock
             order by b.priority desc, b.id limit v_most
@@ -61,5 +61,6 @@ begin
         followers = v_runs[array_position(v_heads, j.id)]::bigint[]
     where j.id = any(p_picked || v_ids)
     returning j.id, j.queue, j.task_name, j.priority, j.lock, j.queueing_lock, j.args::text, j.scheduled_at::text,
-              j.attempts, j.claim, j.abort_requested, j.enqueued_at::text, j.started_at::text;
+              j.attempts, j.claim, j.abort_requested, j.enqueued_at::text, j.started_at::text,
+              j.headers::text;
 end $$;

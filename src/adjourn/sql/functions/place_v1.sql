@@ -71,7 +71,8 @@ begin
     );
     with headed as (
         update @schema.adjourn_jobs j set
-            hold = case when j.unknown_since is not null then @unknown when j.doubts >= @apart_from then @apart else @ready end
+            hold = case when j.unknown_since is not null then @unknown when j.doubts >= @apart_from then @apart
+                        when j.special then @schema.adjourn_gate_v1(j) else @ready end
         where j.id = any(v_heads) returning j.lock
     )
     select coalesce(array_agg(lock), '{}'), count(*) into v_headed, promoted from headed;
@@ -106,7 +107,8 @@ begin
             ) candidate
         );
         update @schema.adjourn_jobs j set
-            hold = case when j.unknown_since is not null then @unknown when j.doubts >= @apart_from then @apart else @ready end
+            hold = case when j.unknown_since is not null then @unknown when j.doubts >= @apart_from then @apart
+                        when j.special then @schema.adjourn_gate_v1(j) else @ready end
         where j.id = any(v_heads);
         -- If another transaction has locked the head, the next round decides.
         v_undecided := array(select j.id from @schema.adjourn_jobs j where j.id = any(v_better) and j.hold = @unplaced);

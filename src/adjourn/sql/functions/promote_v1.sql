@@ -21,7 +21,8 @@ begin
         ) candidate
     ), promoted as (
         update @schema.adjourn_jobs j set
-            hold = case when j.unknown_since is not null then @unknown when j.doubts >= @apart_from then @apart else @ready end
+            hold = case when j.unknown_since is not null then @unknown when j.doubts >= @apart_from then @apart
+                        when j.special then @schema.adjourn_gate_v1(j) else @ready end
         where j.id = any(array(select id from best)) returning j.id, j.lock
     )
     select coalesce(array_agg(id), '{}'), coalesce(array_agg(lock), '{}') into v_ids, v_locks from promoted;

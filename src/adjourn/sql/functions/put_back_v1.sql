@@ -7,9 +7,10 @@
 --     stored. Without a delay or a new lock it stays its lock's head.
 -- The followers of a head go back with it: if another transaction has locked one of them, the head stays as it is.
 -- The caller has locked the rows of p_locked, and promotes the next jobs; its planner settings apply here, too. Returns the
--- ids of jobs that were put back, and the locks that these jobs have left without a head.
+-- ids of jobs that were put back, the locks that these jobs have left without a head, and the rows, as they were, of the
+-- special ones that are retried.
 create function @schema.adjourn_put_back_v1(p_worker bigint, p_back json, p_locked bigint[])
-returns table (ids bigint[], freed text[])
+returns table (ids bigint[], freed text[], moved @schema.adjourn_jobs[])
 language plpgsql as $$
 declare
     v_mine bigint[] := array(
@@ -44,7 +45,8 @@ begin
             retry_at timestamptz, retry_in double precision, priority integer, queue text, lock text
         )
     ), mine as materialized (
-        select o.*, j.lock as old_lock, j.hold as old_hold from outcome o join @schema.adjourn_jobs j on j.id = o.id and j.claim = o.claim
+        select o.*, j.lock as old_lock, j.hold as old_hold, case when j.special and o.outcome = 'retried' then j end as row
+        from outcome o join @schema.adjourn_jobs j on j.id = o.id and j.claim = o.claim
         where j.id = any(v_mine)
     ), handed_back as (
         update @schema.adjourn_jobs j set
@@ -69,8 +71,9 @@ begin
         from mine where mine.outcome = 'retried' and j.id = mine.id
         returning j.id, case when mine.old_hold = @ready and (j.hold <> @ready or j.lock <> mine.old_lock) then mine.old_lock end as freed
     )
-    select coalesce(array_agg(back.id), '{}'), coalesce(array_agg(back.freed) filter (where back.freed is not null), '{}')
-    into ids, freed from (
+    select coalesce(array_agg(back.id), '{}'), coalesce(array_agg(back.freed) filter (where back.freed is not null), '{}'),
+           (select array_agg(mine.row) from mine where (mine.row).special)
+    into ids, freed, moved from (
         select * from handed_back union all select * from unknown union all select * from retried
     ) back;
     return next;

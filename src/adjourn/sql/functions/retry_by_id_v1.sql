@@ -5,7 +5,7 @@ create function @schema.adjourn_retry_by_id_v1(
 ) returns boolean
 language plpgsql as $$
 declare
-    v_old record;
+    v_old @schema.adjourn_jobs;
     v_new text;
 begin
     select * into v_old from @schema.adjourn_jobs j where j.id = p_id for update;
@@ -22,14 +22,17 @@ begin
         if v_old.lock is not null and v_old.hold in (@heads) then
             insert into @schema.adjourn_headless_locks (lock, followers) values (v_old.lock, v_old.followers);
         end if;
+        if v_old.special then
+            perform @schema.adjourn_end_v1(array[v_old], null, null, true);
+        end if;
     else
         with gone as (
             delete from @schema.adjourn_finished_jobs f where f.id = p_id returning f.*
         )
-        insert into @schema.adjourn_jobs (id, queue, task_name, priority, lock, args, scheduled_at, attempts, claim, enqueued_at, errors, hold)
+        insert into @schema.adjourn_jobs (id, queue, task_name, priority, lock, args, scheduled_at, attempts, claim, enqueued_at, errors, headers, hold)
             overriding system value
         select g.id, coalesce(p_queue, g.queue), g.task_name, coalesce(p_priority, g.priority),
-               case when p_relock then p_lock else g.lock end, g.args, p_at, g.attempts, g.claim, g.enqueued_at, g.errors,
+               case when p_relock then p_lock else g.lock end, g.args, p_at, g.attempts, g.claim, g.enqueued_at, g.errors, g.headers,
                case when p_at > now() then @scheduled when (case when p_relock then p_lock else g.lock end) is null then @ready else @unplaced end
         from gone g;
         if not found then

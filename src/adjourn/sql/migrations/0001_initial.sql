@@ -54,7 +54,13 @@ create table @schema.adjourn_jobs (
     enqueued_at timestamptz not null default now(),
     started_at timestamptz,
     errors jsonb,                                     -- an array, one entry a failed attempt
-    followers bigint[]                                -- of a claimed head: the jobs behind it that were claimed with it
+    followers bigint[],                               -- of a claimed head: the jobs behind it that were claimed with it
+    -- Null for a plain job. True if its start or its end has consequences for others (adjourn_start_v1, adjourn_end_v1), or if it
+    -- has more to wait for than its time and its lock (adjourn_gate_v1). It is all that a plain job is asked.
+    special boolean,
+    headers jsonb,                                    -- what goes with the job beside its arguments, such as a trace's ids
+    waited boolean,                                   -- somebody waits for its end, and is told of it
+    progress jsonb                                    -- what its task has said last
 ) with (
     fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0,
     autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 50000
@@ -101,6 +107,8 @@ create table @schema.adjourn_finished_jobs (
     finished_at timestamptz not null,
     result jsonb,                                     -- what the task returned, if that is stored and has not lapsed
     result_expires_at timestamptz,                    -- null without a result, and for one that never lapses
+    headers jsonb,
+    special jsonb,                                    -- null for a plain job; what a special one needs to be run again (adjourn_kept_v1)
     -- Jobs are found by their id. A key has to hold the column of the partitions; with a key, each of them can be published.
     primary key (id, finished_at)
 ) partition by range (finished_at);
@@ -117,7 +125,7 @@ alter table @schema.adjourn_lapses replica identity full;
 create view @schema.adjourn_all_jobs as
 select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, claim, worker_id, abort_requested,
        enqueued_at, started_at, errors, case when worker_id is null then 'todo' else 'doing' end as status, null::timestamptz as finished_at,
-       null::jsonb as result, null::timestamptz as result_expires_at, true as is_live,
+       null::jsonb as result, null::timestamptz as result_expires_at, headers, progress, true as is_live,
        case when worker_id is not null then null when hold = @scheduled and attempts > 0 then 'retry' when hold = @scheduled then 'time'
             when hold in (@behind, @unplaced, @held) then 'lock' when hold = @apart then 'turn' when hold = @unknown then 'task' else 'worker'
        end as waits_for
@@ -125,7 +133,7 @@ from @schema.adjourn_jobs
 union all
 select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, claim, worker_id, abort_requested,
        enqueued_at, started_at, errors, status, finished_at,
-       case when result_expires_at <= now() then null else result end as result, result_expires_at, false as is_live, null::text as waits_for
+       case when result_expires_at <= now() then null else result end as result, result_expires_at, headers, special -> 'progress', false as is_live, null::text as waits_for
 from @schema.adjourn_finished_jobs;
 
 -- What happened to each job, made from its columns: no event is stored. Each attempt whose error was kept has a start and an end,
@@ -166,7 +174,16 @@ create table @schema.adjourn_schedules (
 \ir ../functions/wake_for_v1.sql
 \ir ../functions/pass_on_v1.sql
 
+-- What is different for special jobs. Everything that starts, ends or moves jobs calls these.
+\ir ../functions/gate_v1.sql
+\ir ../functions/start_v1.sql
+\ir ../functions/kept_v1.sql
+\ir ../functions/is_wanted_v1.sql
+\ir ../functions/tell_ends_v1.sql
+\ir ../functions/end_v1.sql
+
 -- Storing jobs
+\ir ../functions/column_v1.sql
 \ir ../functions/defer_jobs_v1.sql
 \ir ../functions/defer_periodic_v1.sql
 
@@ -195,6 +212,8 @@ create table @schema.adjourn_schedules (
 \ir ../functions/delete_finished_v1.sql
 \ir ../functions/job_status_v1.sql
 \ir ../functions/list_jobs_v1.sql
+\ir ../functions/read_jobs_v1.sql
+\ir ../functions/watch_jobs_v1.sql
 
 -- Weeks of finished jobs: making them, and deleting old ones
 \ir ../functions/partition_v1.sql
