@@ -106,6 +106,7 @@ class Actor:
                 patience=self.random.choice([0.0, 0.01, 60.0]),
                 listens=self.random.random() < 0.8,
                 called=self.random.random() < 0.3,
+                follow=self.random.choice([0, 2]),
             )
             report = json.loads(rows.pop()["args"])
             self.apart = report["apart"]
@@ -465,8 +466,14 @@ class Arena:
             """,
             "a job not placed": "select count(*) from adjourn.adjourn_jobs where hold = @unplaced",
             "a job behind no lock": "select count(*) from adjourn.adjourn_jobs where hold = @behind and lock is null",
-            "a job that runs and is not ready": """
-                select count(*) from adjourn.adjourn_jobs where worker_id is not null and hold <> @ready
+            "a job that runs, is not ready, and follows no head": """
+                select count(*) from adjourn.adjourn_jobs f where f.worker_id is not null and f.hold <> @ready and not exists (
+                    select from adjourn.adjourn_jobs h
+                    where h.hold = @ready and h.lock = f.lock and h.worker_id = f.worker_id and f.id = any(h.followers)
+                )
+            """,
+            "a head that waits, and has followers": """
+                select count(*) from adjourn.adjourn_jobs where worker_id is null and followers is not null
             """,
         }
 

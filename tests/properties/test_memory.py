@@ -449,6 +449,7 @@ class Databases(RuleBasedStateMachine):
         patience=st.sampled_from([0.0, 1800.0, 10.0**6]),
         listens=st.sampled_from([True, True, False]),
         called=st.booleans(),
+        follow=st.sampled_from([0, 1, 3]),
     )
     def exchange(
         self,
@@ -464,11 +465,13 @@ class Databases(RuleBasedStateMachine):
         patience: float,
         listens: bool,
         called: bool,
+        follow: int,
     ) -> None:
         worker = self.draw_worker(data)
         told = [self.draw_outcome(data, claim) for claim in self.draw_claims(data, worker)]
         self.exchange_at_both(
-            worker, told, limit, queues, busy, probe, concurrency, running, apart, tasks, patience, listens, called
+            *(worker, told, limit, queues, busy, probe, concurrency, running, apart, tasks, patience, listens, called),
+            follow,
         )
 
     @rule(data=st.data(), limit=st.integers(1, 4), ends=st.booleans())
@@ -495,6 +498,7 @@ class Databases(RuleBasedStateMachine):
         patience: float = 60.0,
         listens: bool = True,
         called: bool = False,
+        follow: int = 3,
     ) -> None:
         due_in: list[float | None] = []
 
@@ -514,6 +518,7 @@ class Databases(RuleBasedStateMachine):
                 patience=patience,
                 listens=listens,
                 called=called,
+                follow=follow,
             )
             due_in.append(exchanged.due_in)
             jobs = [side.seen(job) for job in exchanged.jobs]

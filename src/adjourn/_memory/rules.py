@@ -16,6 +16,9 @@ from adjourn import exceptions
 from adjourn._memory.tables import JobRow, Tables, WorkerRow
 from adjourn.sql.constants import APART_FROM, HEADS, MOST_WOKEN, Hold, RunIf
 
+BEHIND_HEADS = (Hold.BEHIND, Hold.UNPLACED)
+"""A job behind the head of a lock has one of these, whether or not it is claimed."""
+
 
 def wake(tables: Tables, always: bool = False, besides: int | None = None) -> bool:
     """Notify the workers if one other than ``besides`` waits for jobs, or if ``always``; return whether it notified
@@ -70,13 +73,28 @@ def has_head(tables: Tables, lock: str) -> bool:
     return any(job.lock == lock for job in tables.held(*HEADS))
 
 
+def followers(tables: Tables, lock: str | None) -> list[JobRow]:
+    """Return the jobs that were claimed with the head of a lock, and wait for their turn in the worker."""
+    return [job for job in behind(tables, lock) if job.worker_id is not None]
+
+
+def behind(tables: Tables, lock: str | None) -> list[JobRow]:
+    """Return the jobs behind the head of a lock, best first."""
+    waiting = (job for job in tables.held(*BEHIND_HEADS) if job.lock == lock)
+    return sorted(waiting, key=lambda job: job.order)
+
+
 def promote(tables: Tables, locks: Iterable[str]) -> list[JobRow]:
-    """Make the best waiting job of each of these locks, which have no head, its head; return the new heads."""
+    """Make the best waiting job of each of these locks, which have no head, its head. A follower that is still claimed comes
+    before others. Return the new heads that nobody has claimed."""
     heads = []
     for lock in sorted(set(locks)):
-        waiting = (job for job in tables.held(Hold.BEHIND, Hold.UNPLACED) if job.lock == lock)
-        if best := min(waiting, key=lambda job: job.order, default=None):
-            heads.append(tables.change(best, hold=Hold.READY))
+        if claimed := followers(tables, lock):
+            tables.change(claimed[0], hold=Hold.READY)
+        elif waiting := behind(tables, lock):
+            (best, *_) = waiting
+            hold = Hold.APART if best.doubts >= APART_FROM else Hold.READY
+            heads.append(tables.change(best, hold=Hold.UNKNOWN if best.unknown_since else hold))
     return heads
 
 
@@ -119,6 +137,8 @@ def _is_released(child: JobRow, ended: int, failed: int) -> bool:
 
 def hold_again(job: JobRow) -> Hold:
     """Return the ``hold`` of a job that its worker no longer has, and that is to be run again at once."""
+    if job.hold in BEHIND_HEADS:
+        return job.hold
     return Hold.APART if job.doubts >= APART_FROM else Hold.READY
 
 

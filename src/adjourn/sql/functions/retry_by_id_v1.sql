@@ -20,11 +20,11 @@ begin
             attempts = j.attempts + (v_old.worker_id is not null)::integer, queue = coalesce(p_queue, j.queue), lock = v_new,
             queueing_lock = case when v_old.worker_id is null then j.queueing_lock end,
             -- A retry takes back an earlier request to abort, and forgives the deaths of workers.
-            abort_requested = false, losses = 0, doubts = 0, unknown_since = null,
+            abort_requested = false, losses = 0, doubts = 0, unknown_since = null, followers = null,
             hold = case when p_at > now() then @scheduled when v_new is null then @ready else @unplaced end
         where j.id = p_id;
         if v_old.lock is not null and v_old.hold in (@heads) then
-            insert into @schema.adjourn_headless_locks (lock) values (v_old.lock);
+            insert into @schema.adjourn_headless_locks (lock, followers) values (v_old.lock, v_old.followers);
         end if;
         if v_old.special then
             perform @schema.adjourn_end_v1(array[v_old], null, null, true);

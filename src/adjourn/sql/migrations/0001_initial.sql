@@ -54,6 +54,7 @@ create table @schema.adjourn_jobs (
     enqueued_at timestamptz not null default now(),
     started_at timestamptz,
     errors jsonb,                                     -- an array, one entry a failed attempt
+    followers bigint[],                               -- of a claimed head: the jobs behind it that were claimed with it
     -- Null for a plain job. True if its start or its end has consequences for others (adjourn_start_v1, adjourn_end_v1), or if it
     -- has more to wait for than its time and its lock (adjourn_gate_v1). It is all that a plain job is asked.
     special boolean,
@@ -82,7 +83,7 @@ create index adjourn_jobs_chain on @schema.adjourn_jobs (lock, priority desc, id
 create index adjourn_jobs_apart on @schema.adjourn_jobs (priority desc, id) where hold = @apart;
 create index adjourn_jobs_unknown on @schema.adjourn_jobs (task_name, priority desc, id) where hold = @unknown;
 create index adjourn_jobs_unknown_since on @schema.adjourn_jobs (unknown_since) where hold = @unknown;
--- At most one ready or running job for each lock.
+-- At most one ready or running job for each lock, but for its followers.
 create unique index adjourn_jobs_head on @schema.adjourn_jobs (lock) where hold in (@heads) and lock is not null;
 create unique index adjourn_jobs_queueing_lock on @schema.adjourn_jobs (waiting_queueing_lock) where waiting_queueing_lock is not null;
 
@@ -91,9 +92,9 @@ create index adjourn_jobs_workflow on @schema.adjourn_jobs (workflow_id) where w
 -- Workers often query which of their jobs to abort, and there are few such jobs.
 create index adjourn_jobs_abort_requested on @schema.adjourn_jobs (id) where abort_requested;
 
--- Locks that may have no head. There is no index, so that an insert never waits. A publication of updates and deletes
+-- Locks that may have no head, with those that were claimed with the last head. There is no index, so that an insert never waits. A publication of updates and deletes
 -- needs to identify the rows of every table, here by all that they hold.
-create table @schema.adjourn_headless_locks (lock text collate "C" not null);
+create table @schema.adjourn_headless_locks (lock text collate "C" not null, followers bigint[]);
 alter table @schema.adjourn_headless_locks replica identity full;
 
 create table @schema.adjourn_finished_jobs (
@@ -243,7 +244,9 @@ create table @schema.adjourn_schedules (
 \ir ../functions/forget_keys_v1.sql
 \ir ../functions/release_keys_v1.sql
 
--- What workers do: the first eight are called by the others.
+-- What workers do: the first eleven are called by the others.
+\ir ../functions/followers_v1.sql
+\ir ../functions/promote_claimed_v1.sql
 \ir ../functions/promote_v1.sql
 \ir ../functions/with_error_v1.sql
 \ir ../functions/put_back_v1.sql
@@ -252,6 +255,7 @@ create table @schema.adjourn_schedules (
 \ir ../functions/pick_named_v1.sql
 \ir ../functions/pick_apart_v1.sql
 \ir ../functions/pick_unknown_v1.sql
+\ir ../functions/claim_runs_v1.sql
 \ir ../functions/exchange_v1.sql
 \ir ../functions/link_v1.sql
 \ir ../functions/arrive_v1.sql
