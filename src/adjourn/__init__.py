@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from adjourn import unique as unique
     from adjourn import utils as utils
     from adjourn import worker as worker
+    from adjourn import workflows as workflows
     from adjourn._compat.moved import AiopgConnector as AiopgConnector
     from adjourn._domain.jobs import DeleteJobCondition, Job, Status
     from adjourn._domain.runs import AbortReason
@@ -144,6 +145,7 @@ _MODULES = frozenset(
         "unique",
         "utils",
         "worker",
+        "workflows",
     ]
 )
 

@@ -319,6 +319,10 @@ class OutcomesNotStored(ConnectorException):
         self.count = count
 
 
+class CannotListen(AdjournException):
+    """A worker, or another program that answers questions, cannot listen at its address. Choose one that is free, or end who has it."""
+
+
 class WorkerStuck(AdjournException):
     """A worker has ended because all its slots were held by jobs that were asked to end and did not. Have its process end,
     and start it again: such jobs may go on running in threads until then.

@@ -175,5 +175,9 @@ class WorkerOptions(TypedDict, total=False):
     unknown_task_timeout: float | None
     timeout: float | None
     stuck_worker_timeout: float | None
+    http: str | None
+    health_file: str | None
+    stall_after: float
+    outage_patience: float
     task_middleware: Iterable[AnyTaskMiddleware] | None
     worker_middleware: Iterable[AnyWorkerMiddleware] | None

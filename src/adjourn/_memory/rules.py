@@ -14,7 +14,7 @@ import attrs
 
 from adjourn import exceptions
 from adjourn._memory.tables import JobRow, Tables, WorkerRow
-from adjourn.sql.constants import APART_FROM, HEADS, MOST_WOKEN, Hold
+from adjourn.sql.constants import APART_FROM, HEADS, MOST_WOKEN, Hold, RunIf
 
 
 def wake(tables: Tables, always: bool = False, besides: int | None = None) -> bool:
@@ -78,6 +78,43 @@ def promote(tables: Tables, locks: Iterable[str]) -> list[JobRow]:
         if best := min(waiting, key=lambda job: job.order, default=None):
             heads.append(tables.change(best, hold=Hold.READY))
     return heads
+
+
+def tell_dependents(tables: Tables, is_callers: bool = False) -> list[JobRow]:
+    """Tell of the ends of this transaction those that wait for these jobs; return the jobs that are ready because of it."""
+    ends, tables.ends = tables.ends, []
+    told: dict[int, tuple[int, int]] = {}
+
+    def tell(id_: int, status: str) -> None:
+        ended, failed = told.get(id_, (0, 0))
+        told[id_] = (ended + 1, failed + (status != "succeeded"))
+
+    for job, status in ends:
+        if job.next_id is not None:
+            tell(job.next_id, status)
+        if job.has_dependents:
+            for (parent_id, child_id), edge in tables.edges.items():
+                if parent_id == job.id and edge.is_linked:
+                    tell(child_id, status)
+        if job.workflow_id is not None:
+            tables.arrive(job.workflow_id, 1, int(status in ("failed", "aborted")))
+    released = []
+    for id_, (ended, failed) in sorted(told.items()):
+        child = tables.jobs.get(id_)
+        if not is_callers and child is not None and _is_released(child, ended, failed):
+            hold = first_hold(tables, child.scheduled_at, child.lock)
+            released.append(tables.change(child, pending=0, hold=hold))
+        else:
+            tables.arrive(id_, ended, failed)
+    if is_callers and ends:
+        wake(tables, always=True)
+    return released
+
+
+def _is_released(child: JobRow, ended: int, failed: int) -> bool:
+    is_last = child.hold is Hold.PARENTS and (child.pending or 0) <= ended and not child.unlinked
+    succeeds = child.run_if is None and not failed and not child.failed_parents
+    return is_last and (succeeds or child.run_if == RunIf.ALL_DONE)
 
 
 def hold_again(job: JobRow) -> Hold:

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from adjourn import sql
+from adjourn import exceptions, sql
 from adjourn._domain.batches import COLUMNS
 from adjourn._memory.rules import (
     counts_unless_succeeded,
@@ -19,6 +19,7 @@ from adjourn._memory.rules import (
     stored_elements,
     stored_json,
     taken_queueing_lock,
+    tell_dependents,
     values_of,
     wake,
     wake_for,
@@ -136,6 +137,7 @@ def cancel_jobs(tables: Tables, *, ids: Sequence[int], delete: bool) -> list[Row
         if job.lock is not None and job.hold in HEADS:
             tables.headless.add(job.lock)
             wake(tables, always=True)
+    tell_dependents(tables, is_callers=True)
     return [{"id": job.id} for job in waiting]
 
 
@@ -145,7 +147,10 @@ def watch_jobs(tables: Tables, *, ids: Sequence[int]) -> list[Row]:
     for id_ in ids:
         if (job := tables.jobs.get(id_)) and not job.waited:
             tables.jobs[id_] = attrs.evolve(job, waited=True)
-    return [{"id": id_, "has_ended": True} for id_ in sorted(set(ids)) if id_ not in tables.jobs]
+        if (flow := tables.workflows.get(id_)) and flow.finished_at is None:
+            tables.workflows[id_] = attrs.evolve(flow, waited=True)
+    live = tables.jobs.keys() | {id_ for id_, flow in tables.workflows.items() if flow.finished_at is None}
+    return [{"id": id_, "has_ended": True} for id_ in sorted(set(ids) - live)]
 
 
 @answers
@@ -174,6 +179,9 @@ def retry_job_by_id(
     old = tables.finished.get(job_id) or tables.jobs.get(job_id)
     if old is None:
         return [{"found": False}]
+    if old.hold is Hold.PARENTS and not is_finished:
+        message = f"job {job_id} waits for other jobs of its workflow: retry those, or the workflow"
+        raise exceptions.ConnectorException(message, sqlstate="ADJ02")
     at = due_at(tables, retry_at, None)
     new_lock = lock if relock else old.lock
     again = attrs.evolve(
@@ -189,6 +197,8 @@ def retry_job_by_id(
     if is_finished:
         del tables.finished[job_id]
         tables.touched.add(job_id)
+        if old.workflow_id is not None:
+            tables.arrive(old.workflow_id, -1, -int(old.status in ("failed", "aborted")))
         tables.jobs[job_id] = attrs.evolve(
             again,
             losses=0,
@@ -203,6 +213,12 @@ def retry_job_by_id(
             result_expires_at=None,
             waited=False,
             progress=None,
+            pending=None,
+            failed_parents=0,
+            run_if=None,
+            unlinked=False,
+            next_id=None,
+            has_dependents=False,
         )
     else:
         was_running = old.worker_id is not None

@@ -23,6 +23,7 @@ from adjourn.manager.schedules import Schedules, Ticks
 from adjourn.manager.sharing import ThreadGroup
 from adjourn.manager.source import ConnectorSource
 from adjourn.manager.workers import Workers
+from adjourn.manager.workflows import Workflows
 
 
 @awaitable_on_a_loop
@@ -75,6 +76,11 @@ class JobManager(AsyncJobManager, SyncJobManager):
     def workers(self) -> Workers:
         """A worker's operations one by one, for tools and tests."""
         return part_of(self, Workers)
+
+    @property
+    def workflows(self) -> Workflows:
+        """Stores workflows, and changes them."""
+        return part_of(self, Workflows)
 
     @property
     def retention(self) -> Retention:

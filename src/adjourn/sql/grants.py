@@ -13,7 +13,18 @@ _EVERYONES = (
     "select on {adjourn_migrations}",
 )
 _VIEWS = ("all_jobs", "events")
-_TABLES = ("jobs", "finished_jobs", "lapses", "workers", "schedules", "headless_locks", "unique_keys")
+_TABLES = (
+    "jobs",
+    "finished_jobs",
+    "lapses",
+    "workers",
+    "schedules",
+    "headless_locks",
+    "dependencies",
+    "arrivals",
+    "workflows",
+    "unique_keys",
+)
 
 KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     OWNER: ("applies the schema and owns its tables; makes partitions, and drops old ones", ()),
@@ -40,6 +51,9 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "select, insert, update on {adjourn_unique_keys}",
             "insert on {adjourn_headless_locks}",
             "select on {adjourn_workers}",
+            "insert on {adjourn_dependencies}",
+            "select, insert on {adjourn_arrivals}",
+            "select, insert, update on {adjourn_workflows}",
             "usage on sequence {adjourn_jobs_id_seq}",
         ),
     ),
@@ -50,6 +64,7 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             *(f"select on {{adjourn_{table}}}" for table in (*_VIEWS, *_TABLES)),
             # Who waits for a job marks it.
             "update (waited, special) on {adjourn_jobs}",
+            "update (waited) on {adjourn_workflows}",
         ),
     ),
     "operator": (
@@ -59,7 +74,7 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             *(f"select on {{adjourn_{table}}}" for table in (*_VIEWS, "workers", "schedules")),
             *(
                 f"select, insert, update, delete on {{adjourn_{table}}}"
-                for table in ("jobs", "finished_jobs", "lapses")
+                for table in ("jobs", "finished_jobs", "lapses", "dependencies", "arrivals", "workflows")
             ),
             "insert on {adjourn_headless_locks}",
             # A job that is deleted by hand does not count for its unique key any more.

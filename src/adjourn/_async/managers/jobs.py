@@ -18,6 +18,7 @@ from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._async.managers.ticks import AsyncTicks
 from adjourn._async.managers.uniqueness import deferred_as, encoded_jobs_async, store_unique_async
 from adjourn._async.managers.workers import AsyncWorkers
+from adjourn._async.managers.workflows import AsyncWorkflows
 from adjourn._domain.arguments import check_is_job, check_job
 from adjourn._domain.batches import AlikeJobs, EncodedJob
 from adjourn._domain.checks import check_aware, check_flags, check_id, check_name, check_priority, checked_list
@@ -54,6 +55,11 @@ class AsyncJobManager(AsyncStatementRunner):
     def workers(self) -> AsyncWorkers:
         """A worker's operations one by one."""
         return part_of(self, AsyncWorkers)
+
+    @property
+    def workflows(self) -> AsyncWorkflows:
+        """Stores workflows, and changes them."""
+        return part_of(self, AsyncWorkflows)
 
     @property
     def retention(self) -> AsyncRetention:
@@ -129,6 +135,22 @@ class AsyncJobManager(AsyncStatementRunner):
     @forwards_to(AsyncResults.wait_for_jobs_async)
     def wait_for_jobs_async(self) -> AsyncResults:
         return self.results
+
+    @forwards_to(AsyncResults.wait_for_workflow_async)
+    def wait_for_workflow_async(self) -> AsyncResults:
+        return self.results
+
+    @forwards_to(AsyncWorkflows.get_workflow_async)
+    def get_workflow_async(self) -> AsyncWorkflows:
+        return self.workflows
+
+    @forwards_to(AsyncWorkflows.cancel_workflow_async)
+    def cancel_workflow_async(self) -> AsyncWorkflows:
+        return self.workflows
+
+    @forwards_to(AsyncWorkflows.retry_workflow_async)
+    def retry_workflow_async(self) -> AsyncWorkflows:
+        return self.workflows
 
     @forwards_to(AsyncWorkers.register_worker_async)
     def register_worker_async(self) -> AsyncWorkers:
@@ -238,7 +260,7 @@ class AsyncJobManager(AsyncStatementRunner):
             "own_transaction": connection is not None,
         }
         (row,) = await self.run_async("defer_job", parameters, connection)
-        return job.as_stored(row["id"], time_of(row["enqueued_at"]))
+        return job.evolve(id=row["id"], status=Status.TODO.value, enqueued_at=time_of(row["enqueued_at"]))
 
     async def _store_several_async(self, encoded: Sequence[EncodedJob]) -> list[Job]:
         return await store_encoded_async(self.run_async, encoded, None)

@@ -26,6 +26,7 @@ from adjourn._sync.managers.statements import SyncStatementRunner
 from adjourn._sync.managers.ticks import SyncTicks
 from adjourn._sync.managers.uniqueness import deferred_as, encoded_jobs, store_unique
 from adjourn._sync.managers.workers import SyncWorkers
+from adjourn._sync.managers.workflows import SyncWorkflows
 from adjourn.types import JSONDict
 from adjourn.unique import Deferred
 
@@ -55,6 +56,11 @@ class SyncJobManager(SyncStatementRunner):
     def workers(self) -> SyncWorkers:
         """A worker's operations one by one."""
         return part_of(self, SyncWorkers)
+
+    @property
+    def workflows(self) -> SyncWorkflows:
+        """Stores workflows, and changes them."""
+        return part_of(self, SyncWorkflows)
 
     @property
     def retention(self) -> SyncRetention:
@@ -130,6 +136,22 @@ class SyncJobManager(SyncStatementRunner):
     @forwards_to(SyncResults.wait_for_jobs)
     def wait_for_jobs(self) -> SyncResults:
         return self.results
+
+    @forwards_to(SyncResults.wait_for_workflow)
+    def wait_for_workflow(self) -> SyncResults:
+        return self.results
+
+    @forwards_to(SyncWorkflows.get_workflow)
+    def get_workflow(self) -> SyncWorkflows:
+        return self.workflows
+
+    @forwards_to(SyncWorkflows.cancel_workflow)
+    def cancel_workflow(self) -> SyncWorkflows:
+        return self.workflows
+
+    @forwards_to(SyncWorkflows.retry_workflow)
+    def retry_workflow(self) -> SyncWorkflows:
+        return self.workflows
 
     @forwards_to(SyncWorkers.register_worker)
     def register_worker(self) -> SyncWorkers:
@@ -239,7 +261,7 @@ class SyncJobManager(SyncStatementRunner):
             "own_transaction": connection is not None,
         }
         (row,) = self.run("defer_job", parameters, connection)
-        return job.as_stored(row["id"], time_of(row["enqueued_at"]))
+        return job.evolve(id=row["id"], status=Status.TODO.value, enqueued_at=time_of(row["enqueued_at"]))
 
     def _store_several(self, encoded: Sequence[EncodedJob]) -> list[Job]:
         return store_encoded(self.run, encoded, None)

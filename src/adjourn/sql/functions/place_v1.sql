@@ -20,7 +20,7 @@ begin
     placed := 0; promoted := 0; waiting := 0;
     if not elected
         or not p_heal and not exists (select from @schema.adjourn_jobs where hold = @unplaced)
-           and not exists (select from @schema.adjourn_headless_locks) then
+           and not exists (select from @schema.adjourn_headless_locks) and not exists (select from @schema.adjourn_arrivals) then
         return next;
         return;
     end if;
@@ -74,8 +74,10 @@ begin
         where j.id = any(v_new) and j.hold = @unplaced order by j.lock, j.priority desc, j.id
     )
     select array_agg(best.id), array_agg(head.id) into v_better, v_worse
-    from best join @schema.adjourn_jobs head on head.hold = @ready and head.lock = best.lock
-    where head.worker_id is null and (best.priority > head.priority or (best.priority = head.priority and best.id < head.id));
+    from best cross join lateral (
+        select h.id, h.priority, h.hold, h.worker_id from @schema.adjourn_jobs h where h.hold in (@heads) and h.lock = best.lock offset 0
+    ) head
+    where head.hold = @ready and head.worker_id is null and (best.priority > head.priority or (best.priority = head.priority and best.id < head.id));
     if v_better is not null then
         with demoted as (
             update @schema.adjourn_jobs j set hold = @behind where j.id = any(array(
@@ -103,6 +105,9 @@ begin
     waiting := waiting + coalesce(cardinality(v_undecided), 0);
     if promoted > 0 then
         perform @schema.adjourn_wake_v1(false, null);
+    end if;
+    if exists (select from @schema.adjourn_arrivals) then
+        promoted := promoted + @schema.adjourn_arrive_v1();
     end if;
     return next;
 end $$;
