@@ -122,7 +122,9 @@ def work(counted: Counted) -> None:
     for queues in (None, ["locked"], ["default", "q1"], [f"q{n}" for n in range(40)], None):
         for probe in (False, True):
             claimed = manager.exchange(worker, outcomes, limit=10, queues=queues, probe=probe).jobs
-            outcomes = [Ended.of(each, Status.SUCCEEDED, DeleteJobCondition.NEVER) for each in claimed[:-4] or claimed[:1]]
+            outcomes = [
+                Ended.of(each, Status.SUCCEEDED, DeleteJobCondition.NEVER) for each in claimed[:-4] or claimed[:1]
+            ]
             outcomes += [HandedBack.of(each) for each in claimed[1:][-4:-2]]
             outcomes += [Retried(each.id, each.claim) for each in claimed[1:][-2:]]
     manager.exchange(worker, outcomes, limit=0, queues=None)
