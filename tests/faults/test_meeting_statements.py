@@ -248,12 +248,12 @@ def retry_by_id(actor: Actor) -> None:
 def retry_many(actor: Actor) -> None:
     statuses = actor.random.choice([["todo"], ["failed", "cancelled", "aborted"], ["doing", "succeeded"]])
     with actor.connection.transaction(force_rollback=actor.random.random() < 0.2):
-        actor.run("retry_jobs", ids=actor.some_ids(), statuses=statuses)
+        actor.run("retry_jobs", ids=actor.some_ids(), statuses=statuses, delay=actor.random.choice([0.0, 60.0]))
         actor.pause()
 
 
 def delete_many(actor: Actor) -> None:
-    actor.deleted += len(actor.run("delete_finished", ids=actor.some_ids()))
+    actor.deleted += len(actor.run("delete_finished", ids=actor.some_ids(), statuses=None))
 
 
 def defer(actor: Actor) -> None:

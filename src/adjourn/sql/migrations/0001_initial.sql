@@ -126,6 +126,9 @@ create table @schema.adjourn_finished_jobs (
 -- A job must be able to finish even if there is no partition for today.
 create table @schema.adjourn_finished_jobs_default partition of @schema.adjourn_finished_jobs default;
 
+-- People look for those that have not succeeded, which are few.
+create index adjourn_finished_jobs_unsuccessful on @schema.adjourn_finished_jobs (id) where status <> 'succeeded';
+
 -- When results lapse, a row for those of one exchange. An index on finished jobs would cost those that have no result, too.
 create table @schema.adjourn_lapses (expires_at timestamptz not null, finished_at timestamptz not null, ids bigint[] not null);
 create index adjourn_lapses_due on @schema.adjourn_lapses (expires_at);
@@ -273,6 +276,7 @@ create table @schema.adjourn_schedules (
 \ir ../functions/delete_finished_v1.sql
 \ir ../functions/job_status_v1.sql
 \ir ../functions/list_jobs_v1.sql
+\ir ../functions/find_jobs_v1.sql
 \ir ../functions/read_jobs_v1.sql
 \ir ../functions/watch_jobs_v1.sql
 
