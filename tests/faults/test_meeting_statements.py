@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import itertools
 import json
@@ -88,27 +89,33 @@ class Actor:
             self.worker_id = row["id"]
         claims = {id_: self.jobs.pop(id_) for id_ in outcomes}
         told = [{"id": id_, "claim": claims[id_], **outcome} for id_, outcome in sorted(outcomes.items())]
-        rows = self.run(
-            "exchange",
-            worker_id=self.worker_id,
-            **outcome_parameters(told),
-            limit=limit,
-            queues=self.random.choice([None, '{"default"}']),
-            busy=self.random.random() < 0.5,
-            probe=True,
-            concurrency=self.random.choice([limit, 1]),
-            running=len(self.jobs),
-            apart=self.apart,
-            tasks=self.random.choice([None, ["t"]]),
-            patience=self.random.choice([0.0, 0.01, 60.0]),
-            listens=self.random.random() < 0.8,
-            called=self.random.random() < 0.3,
-        )
-        report = json.loads(rows.pop()["args"])
-        self.apart = report["apart"]
-        held = report["held"] or ()
-        not_stored = {*held, *(report["refused"] or ())}
-        self.deleted += sum(each["outcome"] == "deleted" and each["id"] not in not_stored for each in told)
+        deletes = any(each["outcome"].startswith("-") for each in told)
+        with self.connection.transaction() if deletes else contextlib.nullcontext():
+            rows = self.run(
+                "exchange",
+                worker_id=self.worker_id,
+                **outcome_parameters(told),
+                limit=limit,
+                queues=self.random.choice([None, '{"default"}']),
+                busy=self.random.random() < 0.5,
+                probe=True,
+                concurrency=self.random.choice([limit, 1]),
+                running=len(self.jobs),
+                apart=self.apart,
+                tasks=self.random.choice([None, ["t"]]),
+                patience=self.random.choice([0.0, 0.01, 60.0]),
+                listens=self.random.random() < 0.8,
+                called=self.random.random() < 0.3,
+                follow=self.random.choice([0, 2]),
+            )
+            report = json.loads(rows.pop()["args"])
+            self.apart = report["apart"]
+            held = report["held"] or ()
+            not_stored = {*held, *(report["refused"] or ())}
+            deleted = [each["id"] for each in told if each["outcome"].startswith("-") and each["id"] not in not_stored]
+            # Those that somebody waits for are kept.
+            kept = self.connection.execute("select from adjourn.adjourn_finished_jobs where id = any(%s)", [deleted])
+            self.deleted += len(deleted) - kept.rowcount
         self.jobs |= {row["id"]: row["claim"] for row in rows} | {id_: claims[id_] for id_ in held}
         if not report["alive"]:
             self.worker_id, self.jobs, self.apart = 0, {}, None
@@ -123,7 +130,7 @@ class Actor:
         """Choose how a job ends."""
         if self.random.random() < 0.2:
             return {"outcome": "succeeded", "result": '"r"', "ttl": self.random.choice([None, 0.001, 0.1])}
-        outcome = self.random.choice(["succeeded", "failed", "aborted", "deleted"])
+        outcome = self.random.choice(["succeeded", "failed", "aborted", "-succeeded"])
         return {"outcome": outcome, **self.random.choice([{}, {"error": '{"message": "m"}'}])}
 
     def retry(self) -> dict[str, Any]:
@@ -250,7 +257,7 @@ def delete_many(actor: Actor) -> None:
 
 
 def defer(actor: Actor) -> None:
-    one = {"queue": "default", "task_name": "t", "priority": actor.random.randint(0, 2), "args": "{}"}
+    one = {"queue": "default", "task_name": "t", "priority": actor.random.randint(0, 2), "args": "{}", "headers": None}
     when = actor.random.choice([None, None, "2100-01-01", "2001-01-01"])
     lock = actor.random.choice(LOCKS)
     with actor.connection.transaction():
@@ -263,20 +270,52 @@ def defer(actor: Actor) -> None:
 def defer_several(actor: Actor) -> None:
     queueing_locks = actor.random.sample(["x", "y", "z", None, None], 3)
     with actor.connection.transaction():
-        rows = actor.run(
-            "defer_jobs",
-            queues=["default"] * 3,
-            task_names=["t"] * 3,
-            priorities=[0, 1, 2],
-            locks=[actor.random.choice(LOCKS) for _ in range(3)],
-            queueing_locks=queueing_locks,
-            args=["{}"] * 3,
-            scheduled_at=[None] * 3,
-            schedule_in=actor.random.choice([None, [None, 60, None]]),
-            own_transaction=True,
-        )
+        columns = {
+            "queue": "default",
+            "task_name": "t",
+            "priority": [0, 1, 2],
+            "lock": [actor.random.choice(LOCKS) for _ in range(3)],
+            "queueing_lock": queueing_locks,
+            "schedule_in": actor.random.choice([None, [None, 60, None]]),
+        }
+        (row,) = actor.run("defer_jobs", args="[{}, {}, {}]", columns=json.dumps(columns), own_transaction=True)
         actor.pause()
-    actor.deferred += len([row for row in rows if row["id"] is not None])
+    actor.deferred += len(json.loads(row["ids"] or "[]"))
+
+
+def defer_unique(actor: Actor) -> None:
+    over = actor.random.choice(["{todo}", "{todo,doing}", "{todo,doing,succeeded,failed}", "{doing,cancelled}"])
+    jobs = [
+        {
+            "queue": "default",
+            "task_name": "t",
+            "priority": 0,
+            "args": "{}",
+            "lock": actor.random.choice(LOCKS),
+            "key": key,
+            "over": over,
+            "period": actor.random.choice([None, 0.01]),
+            "on_conflict": actor.random.choice(["raise", "skip", "replace" if "todo" in over else "skip"]),
+            "schedule_in": actor.random.choice([None, None, 60]),
+        }
+        for key in actor.random.choices("kmn", k=3)
+    ]
+    with actor.connection.transaction(force_rollback=actor.random.random() < 0.2) as transaction:
+        rows = actor.run("defer_unique", jobs=json.dumps(jobs), own_transaction=True)
+        actor.pause()
+    if not transaction.force_rollback:
+        actor.deferred += len([row for row in rows if row["outcome"] == "stored"])
+
+
+def forget_keys(actor: Actor) -> None:
+    actor.run("forget_keys", after="", limit=10)
+
+
+def cancel_and_delete(actor: Actor) -> None:
+    with actor.connection.transaction():
+        gone = actor.run("cancel_jobs", ids=actor.some_ids(), delete=True)
+        actor.pause()
+    actor.deleted += len(gone)
 
 
 def tick(actor: Actor) -> None:
@@ -295,6 +334,7 @@ def tick(actor: Actor) -> None:
         locks=[actor.random.choice(LOCKS) for _ in names],
         queueing_locks=queueing_locks,
         args=["{}"] * 3,
+        headers=None,
     )
     assert {row["outcome"] for row in rows} <= {"stored", "taken", "known", "held", "busy"}
     actor.deferred += sum(row["outcome"] == "stored" for row in rows)
@@ -330,6 +370,8 @@ def drop_old(actor: Actor) -> None:
 
 
 def look(actor: Actor) -> None:
+    """Read jobs, and wait for the ends of some."""
+    actor.run("watch_jobs", ids=actor.some_ids())
     nothing = dict.fromkeys(
         ("id", "queue", "task", "status", "lock", "queueing_lock", "worker_id", "waits_for", "limit")
     )
@@ -355,6 +397,7 @@ KINDS = [
     ),
     *(cancel, give_up_a_cancel),
     *(retry_many, delete_many),
+    *(defer_unique, forget_keys, cancel_and_delete),
     *(hold, request_abort, retry_by_id, defer, defer_several, tick, keep_schedules, delete_old, drop_old, look),
 ]
 
@@ -382,7 +425,7 @@ class Arena:
         """Begin with a few jobs of each sort."""
         self.observer.execute(
             "delete from adjourn.adjourn_jobs; delete from adjourn.adjourn_finished_jobs; delete from adjourn.adjourn_workers; "
-            "delete from adjourn.adjourn_headless_locks; delete from adjourn.adjourn_schedules; drop table if exists adjourn.old_week"
+            "delete from adjourn.adjourn_headless_locks; delete from adjourn.adjourn_unique_keys; delete from adjourn.adjourn_schedules; drop table if exists adjourn.old_week"
         )
         if has_old_week:
             self.observer.execute(OLD_WEEK)
@@ -423,8 +466,14 @@ class Arena:
             """,
             "a job not placed": "select count(*) from adjourn.adjourn_jobs where hold = @unplaced",
             "a job behind no lock": "select count(*) from adjourn.adjourn_jobs where hold = @behind and lock is null",
-            "a job that runs and is not ready": """
-                select count(*) from adjourn.adjourn_jobs where worker_id is not null and hold <> @ready
+            "a job that runs, is not ready, and follows no head": """
+                select count(*) from adjourn.adjourn_jobs f where f.worker_id is not null and f.hold <> @ready and not exists (
+                    select from adjourn.adjourn_jobs h
+                    where h.hold = @ready and h.lock = f.lock and h.worker_id = f.worker_id and f.id = any(h.followers)
+                )
+            """,
+            "a head that waits, and has followers": """
+                select count(*) from adjourn.adjourn_jobs where worker_id is null and followers is not null
             """,
         }
 

@@ -17,8 +17,8 @@ from adjourn._domain.claimed import ClaimedJob
 from adjourn._domain.jobs import DeleteJobCondition, Job, Status
 from adjourn.exceptions import RetryDecisionLike
 
-DELETED = "deleted"
-"""What an exchange takes as the status of a job to be deleted."""
+DELETED = "-"
+"""What stands before the status of a job that is to be deleted, unless somebody wants to know how it has ended."""
 MAX_TRACEBACK = 20_000
 """Characters of a traceback that are kept with a failed job: the first and the last ones."""
 MAX_MESSAGE = 2_000
@@ -70,18 +70,25 @@ class Result:
 
 @attrs.frozen
 class Ended:
-    """A job that has ended. A ``status`` of None deletes it."""
+    """A job that has ended.
+
+    Attributes
+    ----------
+    is_deleted
+        Whether it is deleted, unless somebody wants to know how it has ended.
+    """
 
     id: int
     claim: int
-    status: str | None
+    status: str
     error: str | None = None
     result: Result | None = None
+    is_deleted: bool = False
 
     @classmethod
     def of(cls, job: Job | ClaimedJob, status: Status, delete: DeleteJobCondition, error: str | None = None) -> Ended:
         """Return the outcome of a job that ended."""
-        return cls(_id(job), job.claim, None if delete.applies_to(status) else str(status), error)
+        return cls(_id(job), job.claim, str(status), error, is_deleted=delete.applies_to(status))
 
     @classmethod
     def with_result(cls, job: Job | ClaimedJob, result: Result) -> Ended:
@@ -210,7 +217,9 @@ def dump_outcomes(outcomes: Iterable[Outcome]) -> dict[str, str | None]:
     if ended:
         parameters["ids"] = array_of_numbers([each.id for each in ended])
         parameters["claims"] = array_of_numbers([each.claim for each in ended])
-        parameters["statuses"] = array_of_words([each.status or DELETED for each in ended])
+        parameters["statuses"] = array_of_words(
+            [DELETED + each.status if each.is_deleted else each.status for each in ended]
+        )
         if any(each.error is not None for each in ended):
             parameters["errors"] = array_of_texts([each.error for each in ended])
         if any(each.result is not None for each in ended):

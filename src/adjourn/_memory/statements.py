@@ -9,8 +9,21 @@ from typing import Any
 
 import attrs
 
-from adjourn import sql
-from adjourn._memory.rules import due_at, first_hold, stored_json, taken_queueing_lock, wake, wake_for
+from adjourn import exceptions, sql
+from adjourn._domain.batches import COLUMNS
+from adjourn._memory.rules import (
+    counts_unless_succeeded,
+    due_at,
+    first_hold,
+    release_keys,
+    stored_elements,
+    stored_json,
+    taken_queueing_lock,
+    tell_dependents,
+    values_of,
+    wake,
+    wake_for,
+)
 from adjourn._memory.tables import JobRow, Tables
 from adjourn.sql.constants import HEADS, Hold
 from adjourn.types import Row
@@ -39,13 +52,14 @@ def defer_job(
     priority: int,
     lock: str | None,
     args: str,
+    headers: str | None,
     scheduled_at: datetime.datetime | None,
     schedule_in: float | None,
     own_transaction: bool,
 ) -> list[Row]:
     """Store a new job without a queueing lock."""
     at = due_at(tables, scheduled_at, schedule_in)
-    id_ = add_job(tables, queue, task_name, priority, lock, None, stored_json(args), at)
+    id_ = add_job(tables, queue, task_name, priority, lock, None, stored_json(args), at, headers)
     woken = "" if _announce(tables, [queue], [at], own_transaction) else None
     return [{"id": id_, "enqueued_at": tables.now, "woken": woken}]
 
@@ -59,6 +73,7 @@ def add_job(
     queueing_lock: str | None,
     args: str,
     at: datetime.datetime | None,
+    headers: str | None,
 ) -> int:
     """Store a job that has been checked, and return its id."""
     tables.last_job_id += 1
@@ -75,34 +90,28 @@ def add_job(
         scheduled_at=at,
         hold=first_hold(tables, at, lock),
         enqueued_at=tables.now,
+        headers=None if headers is None else stored_json(headers),
     )
     return tables.last_job_id
 
 
 @answers
-def defer_jobs(
-    tables: Tables,
-    *,
-    queues: Sequence[str],
-    task_names: Sequence[str],
-    priorities: Sequence[int],
-    locks: Sequence[str | None],
-    queueing_locks: Sequence[str | None],
-    args: Sequence[str],
-    scheduled_at: Sequence[datetime.datetime | None],
-    schedule_in: Sequence[float | None] | None,
-    own_transaction: bool,
-) -> list[Row]:
+def defer_jobs(tables: Tables, *, args: str, columns: str, own_transaction: bool) -> list[Row]:
     """Store new jobs, all or none; if a queueing lock is taken, name it."""
-    if (taken := taken_queueing_lock(tables, queueing_locks)) is not None:
-        return [{"id": None, "taken": taken, "enqueued_at": tables.now}]
-    stored = [stored_json(text) for text in args]
-    delays = [None] * len(stored) if schedule_in is None else schedule_in
-    due = [due_at(tables, *times) for times in zip(scheduled_at, delays, strict=True)]
-    columns = zip(queues, task_names, priorities, locks, queueing_locks, stored, due, strict=True)
-    rows: list[Row] = [{"id": add_job(tables, *values), "taken": None, "enqueued_at": tables.now} for values in columns]
-    _announce(tables, queues, due, own_transaction)
-    return rows
+    stored = stored_elements(args)
+    given = json.loads(columns)
+    column = {name: values_of(given.get(name), len(stored)) for name in COLUMNS}
+    if (taken := taken_queueing_lock(tables, column["queueing_lock"])) is not None:
+        return [{"ids": None, "taken": taken, "enqueued_at": tables.now}]
+    due = [due_at(tables, *times) for times in zip(column["scheduled_at"], column["schedule_in"], strict=True)]
+    headers = [None if each is None else json.dumps(each) for each in column["headers"]]
+    options = [column[name] for name in ("queue", "task_name", "priority", "lock", "queueing_lock")]
+    ids = [add_job(tables, *values) for values in zip(*options, stored, due, headers, strict=True)]
+    _announce(tables, column["queue"], due, own_transaction)
+    return [{"ids": json.dumps(ids), "taken": None, "enqueued_at": tables.now}]
+
+
+ANSWERS["defer_batch"] = defer_jobs
 
 
 def _announce(
@@ -114,32 +123,6 @@ def _announce(
     return wake_for(tables, queues)
 
 
-@answers
-def defer_batch(
-    tables: Tables,
-    *,
-    queues: str,
-    task_names: str,
-    priorities: str,
-    locks: str | None,
-    queueing_locks: str | None,
-    args: str,
-    scheduled_at: str | None,
-    schedule_in: str | None,
-    own_transaction: bool,
-) -> list[Row]:
-    """Store a large batch, whose columns are JSON arrays."""
-    count = len(json.loads(queues))
-    columns = (queues, task_names, priorities, locks, queueing_locks, args, scheduled_at, schedule_in)
-    values = [[None] * count if column is None else json.loads(column) for column in columns]
-    rows = ANSWERS["defer_jobs"](tables, **dict(zip(_COLUMNS, values, strict=True)), own_transaction=own_transaction)
-    ids = json.dumps([row["id"] for row in rows])
-    return [{"ids": ids, "taken": rows[0]["taken"], "enqueued_at": tables.now}]
-
-
-_COLUMNS = ("queues", "task_names", "priorities", "locks", "queueing_locks", "args", "scheduled_at", "schedule_in")
-
-
 # Changing jobs
 
 
@@ -147,12 +130,27 @@ _COLUMNS = ("queues", "task_names", "priorities", "locks", "queueing_locks", "ar
 def cancel_jobs(tables: Tables, *, ids: Sequence[int], delete: bool) -> list[Row]:
     """Cancel waiting jobs."""
     waiting = [job for id_ in sorted(set(ids)) if (job := tables.jobs.get(id_)) and job.worker_id is None]
+    if delete:
+        release_keys(tables, [job.id for job in waiting])
     for job in waiting:
         tables.finish(job, None if delete else "cancelled")
         if job.lock is not None and job.hold in HEADS:
             tables.headless.add(job.lock)
             wake(tables, always=True)
+    tell_dependents(tables, is_callers=True)
     return [{"id": job.id} for job in waiting]
+
+
+@answers
+def watch_jobs(tables: Tables, *, ids: Sequence[int]) -> list[Row]:
+    """Mark jobs whose ends are to be told, and return those that have ended or were deleted."""
+    for id_ in ids:
+        if (job := tables.jobs.get(id_)) and not job.waited:
+            tables.jobs[id_] = attrs.evolve(job, waited=True)
+        if (flow := tables.workflows.get(id_)) and flow.finished_at is None:
+            tables.workflows[id_] = attrs.evolve(flow, waited=True)
+    live = tables.jobs.keys() | {id_ for id_, flow in tables.workflows.items() if flow.finished_at is None}
+    return [{"id": id_, "has_ended": True} for id_ in sorted(set(ids) - live)]
 
 
 @answers
@@ -181,6 +179,9 @@ def retry_job_by_id(
     old = tables.finished.get(job_id) or tables.jobs.get(job_id)
     if old is None:
         return [{"found": False}]
+    if old.hold is Hold.PARENTS and not is_finished:
+        message = f"job {job_id} waits for other jobs of its workflow: retry those, or the workflow"
+        raise exceptions.ConnectorException(message, sqlstate="ADJ02")
     at = due_at(tables, retry_at, None)
     new_lock = lock if relock else old.lock
     again = attrs.evolve(
@@ -196,6 +197,8 @@ def retry_job_by_id(
     if is_finished:
         del tables.finished[job_id]
         tables.touched.add(job_id)
+        if old.workflow_id is not None:
+            tables.arrive(old.workflow_id, -1, -int(old.status in ("failed", "aborted")))
         tables.jobs[job_id] = attrs.evolve(
             again,
             losses=0,
@@ -208,6 +211,14 @@ def retry_job_by_id(
             finished_at=None,
             result=None,
             result_expires_at=None,
+            waited=False,
+            progress=None,
+            pending=None,
+            failed_parents=0,
+            run_if=None,
+            unlinked=False,
+            next_id=None,
+            has_dependents=False,
         )
     else:
         was_running = old.worker_id is not None
@@ -248,6 +259,7 @@ def _is_early(tables: Tables, job: JobRow) -> bool:
 def delete_finished(tables: Tables, *, ids: Sequence[int]) -> list[Row]:
     """Delete those of these jobs that have ended."""
     gone = [id_ for id_ in sorted(set(ids)) if id_ in tables.finished]
+    release_keys(tables, gone)
     for id_ in gone:
         del tables.finished[id_]
     return [{"id": id_} for id_ in gone]
@@ -284,6 +296,7 @@ def delete_old_jobs(
         if (job := tables.finished[id_]).status in statuses
         and queue in (None, job.queue)
         and (job.result_expires_at is None or job.result_expires_at <= tables.now)
+        and not counts_unless_succeeded(tables, job)
     ]
     for id_ in gone:
         del tables.finished[id_]

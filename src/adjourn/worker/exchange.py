@@ -108,6 +108,25 @@ class Exchange:
         """The claims that this worker knows to be its own."""
         return self.slots.claims | self._outbox.claims
 
+    # Called by the thread that watches its health
+
+    @property
+    def waiting_claims(self) -> set[Claim]:
+        """The claims of the outcomes that are not stored yet."""
+        return self._outbox.claims
+
+    @property
+    def served_at(self) -> float:
+        """When the last round trip has succeeded, by the monotonic clock."""
+        return self._contact.served_at
+
+    @property
+    def has_reason(self) -> bool:
+        """Whether it has a reason for a round trip: room for a job, or an outcome to store."""
+        return bool(len(self._outbox)) or (
+            not self.slots.is_stopping and self.executor.slots_held < self._options.concurrency
+        )
+
     # Called by the other roles, on the loop's thread
 
     def hand_back(self, jobs: Iterable[HandedBack]) -> None:
@@ -148,6 +167,7 @@ class Exchange:
             self.declared_dead()
         for job_id in heartbeat.aborts:
             self.executor.abort(job_id, AbortReason.USER_REQUEST)
+            self.slots.buffer.abort(job_id)
 
     def declared_dead(self) -> None:
         """Give up all jobs: this worker was declared dead, and others take them over."""
@@ -257,7 +277,7 @@ class Exchange:
         if exchanged.place and self._pace.may_place(now):
             placed = await manager.place_async(PLACE_LIMIT)
             self._pace.has_placed(placed, now)
-        if placed or exchanged.repeat or len(exchanged.claimed) == limit > 0 or self._outbox.is_due:
+        if placed or exchanged.repeat or len(exchanged.claimed) >= limit > 0 or self._outbox.is_due:
             if placed or exchanged.repeat:
                 self._pace.probe_next()
             if exchanged.repeat:
@@ -322,6 +342,7 @@ class Exchange:
                 patience=self.executor.lookup.patience,
                 listens=self._is_listening,
                 called=is_called,
+                follow=self.slots.most_followers,
             )
         except BaseException:
             self._is_called = self._is_called or is_called  # it may have been called meanwhile
@@ -375,7 +396,7 @@ class Exchange:
         longest = self._options.fetch_job_polling_interval
         if due_in is not None:
             longest = min(longest, max(due_in, SHORTEST_WAIT))
-        if self.slots.buffer:
+        if self.slots.buffer or self.slots.buffer.followers:
             longest = min(longest, STALE_BUFFER)
         if self.slots.apart.is_clearing:
             longest = min(longest, CLEARING_INTERVAL)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 from adjourn._domain.claimed import ClaimedJob
-from adjourn._domain.outcomes import Claim, HandedBack, Outcome
+from adjourn._domain.outcomes import Claim, Ended, HandedBack, Outcome
 from adjourn._domain.protocols import WorkerLike
 from adjourn.worker.apart import Apart
-from adjourn.worker.buffer import Buffer
+from adjourn.worker.buffer import STALE_BUFFER, Buffer
 from adjourn.worker.executor import Executor
 from adjourn.worker.lease import Lease
 from adjourn.worker.options import Options
@@ -79,17 +79,24 @@ class Slots:
         if (room := self.apart.room(self._concurrency, len(self), now)) is not None:
             return room
         ahead = jobs_ahead(self._concurrency, self.executor.mean_duration)
+        ahead = max(0, ahead - len(self.buffer.followers))
         return max(0, self._concurrency + ahead - self.executor.slots_held - len(self.buffer))
 
-    def take(self, jobs: Iterable[ClaimedJob], now: float) -> None:
+    @property
+    def most_followers(self) -> int:
+        """How many jobs behind the head of a lock to claim with it. They run one after the other."""
+        return jobs_ahead(1, self.executor.mean_duration) if self.buffer.has_locks else 0
+
+    def take(self, jobs: Sequence[ClaimedJob], now: float) -> None:
         """Take jobs that were claimed, best first: begin those for which there are slots, and keep the others."""
         self.buffer.extend(jobs, now)
         self._start()
 
     def not_begun(self, now: float) -> list[HandedBack]:
         """Take the jobs that have waited for too long, or wait while this worker is stopping, to be handed back."""
-        if not self.buffer.is_stale(now) and not (self.is_stopping and self.buffer):
-            return []
+        buffer = self.buffer
+        if not buffer.is_stale(now) and not (self.is_stopping and (buffer or buffer.followers)):
+            return list(map(HandedBack.of, buffer.followers.take_older(now - STALE_BUFFER)))
         self.executor.forget_durations()
         return list(map(HandedBack.of, self.buffer.take_all()))
 
@@ -132,6 +139,12 @@ class Slots:
 
     def _on_end(self, job: ClaimedJob, outcome: Outcome) -> None:
         self._store(outcome)
+        if self.buffer.followers:
+            if isinstance(outcome, Ended):
+                self.buffer.follow(job)
+            else:  # it comes back to its place, before those behind it
+                for follower in self.buffer.followers.take_behind(job):
+                    self._store(HandedBack.of(follower))
         if self.buffer:
             self._start()
         if self.is_stopping and not len(self.executor):

@@ -7,8 +7,12 @@ create function @schema.adjourn_rescue_v1(p_max_losses integer, p_grace interval
 language plpgsql as $$
 declare
     v_dead bigint[];
+    v_locked bigint[];
     v_ids bigint[];
     v_locks text[];
+    v_followers bigint[];
+    v_kept text[];
+    v_special @schema.adjourn_jobs[];
 begin
     rescued := 0; failed := 0;
     -- While the server was down no worker could send a heartbeat, so give them time to send one.
@@ -25,17 +29,34 @@ begin
     end if;
     update @schema.adjourn_workers w set dead = true where w.id = any(v_dead) and not w.dead;
 
+    v_ids := array(select j.id from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id = any(v_dead));
+    v_followers := @schema.adjourn_followers_v1(v_ids, v_dead);
+    v_locked := array(
+        select j.id from @schema.adjourn_jobs j
+        where j.id = any(v_ids || v_followers) and j.worker_id = any(v_dead) order by j.id for update skip locked
+    );
+    v_kept := array(
+        select f.lock from @schema.adjourn_jobs f
+        where f.id = any(v_followers) and f.id <> all(v_locked) and f.hold <> @ready and f.worker_id = any(v_dead)
+    );
+    if v_kept <> '{}' then
+        -- A head goes back with all its followers, or stays as it is.
+        v_locked := array(
+            select j.id from @schema.adjourn_jobs j
+            where j.id = any(v_locked) and (j.hold <> @ready or j.lock is null or j.lock <> all(v_kept))
+        );
+    end if;
+    v_special := array(select j from @schema.adjourn_jobs j where j.id = any(v_locked) and j.special);
     v_ids := array(
         select j.id from @schema.adjourn_jobs j
-        where j.hold = @ready and j.worker_id = any(v_dead) and j.claimed_ahead is not true and j.losses + 1 >= p_max_losses
-        order by j.id for update skip locked
+        where j.id = any(v_locked) and j.claimed_ahead is not true and j.losses + 1 >= p_max_losses
     );
     with gone as (
-        delete from @schema.adjourn_jobs j where j.id = any(v_ids) returning j.*
+        delete from @schema.adjourn_jobs j where j.id = any(v_ids) returning j.*, j as row
     ), stored as (
         insert into @schema.adjourn_finished_jobs (
             id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, losses, claim, worker_id,
-            abort_requested, enqueued_at, started_at, errors, status, finished_at
+            abort_requested, enqueued_at, started_at, errors, headers, status, finished_at, special
         )
         select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts + 1, losses + 1, claim, worker_id,
                abort_requested, enqueued_at, started_at,
@@ -45,26 +66,28 @@ begin
                    'attempt', attempts + 1, 'worker_id', worker_id,
                    'worker_name', (select w.name from @schema.adjourn_workers w where w.id = worker_id),
                    'started_at', started_at, 'ended_at', now()
-               )), 'failed', now()
+               )), headers, 'failed', now(), case when gone.special then @schema.adjourn_kept_v1(gone.row) end
         from gone
     )
-    select count(*), array_agg(lock) filter (where lock is not null) into failed, v_locks from gone;
+    select count(*), array_agg(lock) filter (where lock is not null and hold = @ready) into failed, v_locks from gone;
     if v_locks is not null then
-        perform @schema.adjourn_promote_v1(v_locks);
+        perform @schema.adjourn_promote_v1(v_locks, v_followers);
     end if;
 
     update @schema.adjourn_jobs j set
         worker_id = null, started_at = null, unknown_since = null, doubts = j.doubts + 1,
         attempts = j.attempts + (j.claimed_ahead is not true)::integer,
         losses = j.losses + (j.claimed_ahead is not true)::integer,
-        hold = case when j.doubts + 1 >= @apart_from then @apart else j.hold end
-    where j.id = any(array(
-        select l.id from @schema.adjourn_jobs l where l.hold = @ready and l.worker_id = any(v_dead) order by l.id for update skip locked
-    ));
+        hold = case when j.hold = @ready and j.doubts + 1 >= @apart_from then @apart else j.hold end, followers = null
+    where j.id = any(v_locked);
     get diagnostics rescued = row_count;
+    if v_special <> '{}' then
+        perform @schema.adjourn_end_v1(v_special, v_ids, array_fill('failed'::text, array[cardinality(v_ids)]), false);
+    end if;
     -- Jobs that another transaction has locked were skipped, so the row of their worker stays until the next round.
     delete from @schema.adjourn_workers w
-    where w.id = any(v_dead) and not exists (select from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id = w.id);
+    where w.id = any(v_dead) and not exists (select from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id = w.id)
+      and @schema.adjourn_followers_v1('{}', array[w.id]) = '{}';
     if rescued + failed > 0 then
         perform @schema.adjourn_wake_v1(false, null);
     end if;
