@@ -83,6 +83,11 @@ class AsyncRetention(AsyncStatementRunner):
             deleted += batch["deleted"]
             after_id = batch["last_id"]
         await self._clear_results_async()
+        after_id = 0
+        while after_id is not None:
+            given = {"seconds": what["seconds"], "after_id": after_id, "limit": BATCH}
+            (row,) = await self.run_async("clean_workflows", given)
+            after_id = row["last_id"]
         extra = {"action": "deleted_old_jobs", "deleted": deleted, "dropped": dropped, "busy": busy}
         weeks = counted(len(dropped), "whole week")
         logger.info("Deleted %s, %s of them%s", counted(deleted, "old job"), weeks, in_use, extra=extra)

@@ -84,6 +84,11 @@ class SyncRetention(SyncStatementRunner):
             deleted += batch["deleted"]
             after_id = batch["last_id"]
         self._clear_results()
+        after_id = 0
+        while after_id is not None:
+            given = {"seconds": what["seconds"], "after_id": after_id, "limit": BATCH}
+            (row,) = self.run("clean_workflows", given)
+            after_id = row["last_id"]
         extra = {"action": "deleted_old_jobs", "deleted": deleted, "dropped": dropped, "busy": busy}
         weeks = counted(len(dropped), "whole week")
         logger.info("Deleted %s, %s of them%s", counted(deleted, "old job"), weeks, in_use, extra=extra)
