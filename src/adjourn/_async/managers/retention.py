@@ -68,10 +68,12 @@ class AsyncRetention(AsyncStatementRunner):
         check_filter("queue", queue)
         check_flags(include_failed=include_failed, include_cancelled=include_cancelled, include_aborted=include_aborted)
         also = dict(zip(ENDED[1:], (include_failed, include_cancelled, include_aborted), strict=True))
-        deleted = 0
+        deleted, oldest = 0, 0.0
         for hours, statuses in rounds_of(nb_hours, [status for status, is_included in also.items() if is_included]):
             deleted += await self._delete_async({"seconds": hours * 3600, "statuses": statuses, "queue": queue})
+            oldest = max(oldest, hours)
         await self._clear_results_async()
+        await self._clean_workflows_async(oldest * 3600)
         return deleted
 
     async def _delete_async(self, what: Parameters) -> int:
@@ -101,6 +103,14 @@ class AsyncRetention(AsyncStatementRunner):
         while cleared == EXCHANGES:
             (row,) = await self.run_async("clear_results", {"limit": EXCHANGES})
             cleared = row["cleared"]
+
+    async def _clean_workflows_async(self, seconds: float) -> None:
+        """Forget workflows that ended so long ago."""
+        after_id: int | None = 0
+        while after_id is not None:
+            given = {"seconds": seconds, "after_id": after_id, "limit": BATCH}
+            (row,) = await self.run_async("clean_workflows", given)
+            after_id = row["last_id"]
 
     async def _drop_async(self, name: str, what: Parameters) -> tuple[str, int]:
         """Drop a partition if all its jobs are to be deleted; return what became of it, and the number of its jobs."""

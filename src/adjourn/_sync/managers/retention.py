@@ -69,10 +69,12 @@ class SyncRetention(SyncStatementRunner):
         check_filter("queue", queue)
         check_flags(include_failed=include_failed, include_cancelled=include_cancelled, include_aborted=include_aborted)
         also = dict(zip(ENDED[1:], (include_failed, include_cancelled, include_aborted), strict=True))
-        deleted = 0
+        deleted, oldest = 0, 0.0
         for hours, statuses in rounds_of(nb_hours, [status for status, is_included in also.items() if is_included]):
             deleted += self._delete({"seconds": hours * 3600, "statuses": statuses, "queue": queue})
+            oldest = max(oldest, hours)
         self._clear_results()
+        self._clean_workflows(oldest * 3600)
         return deleted
 
     def _delete(self, what: Parameters) -> int:
@@ -102,6 +104,14 @@ class SyncRetention(SyncStatementRunner):
         while cleared == EXCHANGES:
             (row,) = self.run("clear_results", {"limit": EXCHANGES})
             cleared = row["cleared"]
+
+    def _clean_workflows(self, seconds: float) -> None:
+        """Forget workflows that ended so long ago."""
+        after_id: int | None = 0
+        while after_id is not None:
+            given = {"seconds": seconds, "after_id": after_id, "limit": BATCH}
+            (row,) = self.run("clean_workflows", given)
+            after_id = row["last_id"]
 
     def _drop(self, name: str, what: Parameters) -> tuple[str, int]:
         """Drop a partition if all its jobs are to be deleted; return what became of it, and the number of its jobs."""

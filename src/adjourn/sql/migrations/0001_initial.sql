@@ -184,7 +184,10 @@ create index adjourn_dependencies_child on @schema.adjourn_dependencies (child_i
 
 -- Ends of jobs that were not added up yet, for the jobs that wait for them and for their workflows, whose ids are from one sequence. A
 -- row for those of one transaction. There is no index, so that an insert never waits.
-create table @schema.adjourn_arrivals (job_id bigint not null, ended integer not null, failed integer not null);
+-- If too many jobs wait for one to be told one by one, the row is that one's own (is_parent).
+create table @schema.adjourn_arrivals (
+    job_id bigint not null, ended integer not null, failed integer not null, is_parent boolean not null default false
+);
 alter table @schema.adjourn_arrivals replica identity full;
 
 create table @schema.adjourn_workflows (
@@ -286,5 +289,6 @@ create table @schema.adjourn_schedules (
 \ir ../functions/drop_partition_v1.sql
 \ir ../functions/delete_old_jobs_v1.sql
 \ir ../functions/clear_results_v1.sql
+\ir ../functions/clean_workflows_v1.sql
 
 perform @schema.adjourn_partition_v1(@weeks_ahead);
