@@ -375,6 +375,7 @@ class Worker:
             return None
         try:
             health = HealthThread(
+                self.app,
                 self.options,
                 exchange,
                 heartbeat,
