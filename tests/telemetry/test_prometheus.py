@@ -40,9 +40,10 @@ class Scraped:
         return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
 
     def value(self, name: str, **labels: str) -> float:
-        return sum(
+        total: float = sum(
             sample.value for sample in self.samples() if sample.name == name and labels.items() <= sample.labels.items()
         )
+        return total
 
 
 @pytest.fixture
