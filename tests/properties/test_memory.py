@@ -450,7 +450,7 @@ class Databases(RuleBasedStateMachine):
         number = self.draw_worker(data)
 
         def ask(side: Side) -> Any:
-            heartbeat = side.worker.heartbeat(side.worker_id(number), timeout)
+            heartbeat = side.worker.heartbeat(side.worker_id(number), timeout, (), (number, 7), '{"pid": 1}')
             return heartbeat.alive, side.numbers(heartbeat.aborts), heartbeat.expired
 
         self.both(ask)
@@ -645,7 +645,10 @@ class Databases(RuleBasedStateMachine):
             return [{**row, **times, "last_job_id": side.number(row["last_job_id"])} for row in rows]
 
         def list_workers(side: Side) -> list[Any]:
-            return [(each.name, each.queues, each.alive, each.running) for each in side.manager.list_workers()]
+            return [
+                (each.name, each.queues, each.alive, each.running, each.running_jobs, each.details)
+                for each in side.manager.list_workers()
+            ]
 
         self.both(list_jobs)
         self.both(list_schedules)

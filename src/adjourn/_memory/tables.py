@@ -134,6 +134,8 @@ class WorkerRow:
     apart: bool = False
     dead: bool = False
     overdue: tuple[int, ...] = ()
+    running: tuple[int, ...] = ()
+    details: str | None = None
 
 
 @attrs.frozen(kw_only=True)

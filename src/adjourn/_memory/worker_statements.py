@@ -92,6 +92,8 @@ def list_workers(tables: Tables) -> list[Row]:
             "alive": not worker.dead and worker.expires_at > tables.now,
             "running": len(tables.of_worker([worker.id])),
             "overdue": len(worker.overdue),
+            "running_jobs": json.dumps(worker.running),
+            "details": worker.details,
         }
         for _, worker in sorted(tables.workers.items())
     ]
@@ -106,7 +108,15 @@ def list_jobs_to_abort(tables: Tables, *, queue: str | None) -> list[Row]:
 
 
 @answers
-def heartbeat(tables: Tables, *, worker_id: int, timeout: float, overdue: Sequence[int]) -> list[Row]:
+def heartbeat(
+    tables: Tables,
+    *,
+    worker_id: int,
+    timeout: float,
+    overdue: Sequence[int],
+    running: Sequence[int],
+    details: str | None,
+) -> list[Row]:
     """Record a worker's heartbeat, and return the answer for the worker."""
     worker = tables.workers.get(worker_id)
     is_alive = worker is not None and not worker.dead
@@ -115,7 +125,12 @@ def heartbeat(tables: Tables, *, worker_id: int, timeout: float, overdue: Sequen
     if worker is not None and is_alive:
         expires_at = tables.now + datetime.timedelta(seconds=timeout)
         tables.workers[worker_id] = attrs.evolve(
-            worker, last_heartbeat_at=tables.now, expires_at=expires_at, overdue=tuple(overdue)
+            worker,
+            last_heartbeat_at=tables.now,
+            expires_at=expires_at,
+            overdue=tuple(overdue),
+            running=tuple(running),
+            details=worker.details if details is None else stored_json(details),
         )
     return [
         {

@@ -24,6 +24,8 @@ create table @schema.adjourn_workers (
     apart boolean not null default false,             -- runs jobs apart from others, or is about to
     dead boolean not null default false,              -- declared dead: its jobs are being rescued, it may not come back
     overdue bigint[] not null default '{}',           -- its jobs that were asked to end and have not, at the last heartbeat
+    running bigint[] not null default '{}',           -- its jobs that ran at the last heartbeat, a thousand at most
+    details jsonb,                                    -- what else it has said of itself: host, pid, version, ...
     started_at timestamptz not null default now(),
     last_heartbeat_at timestamptz not null default now(),
     expires_at timestamptz not null
