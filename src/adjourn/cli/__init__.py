@@ -28,6 +28,7 @@ from adjourn.cli import (
     migrate_from_procrastinate,
     schema,
     shell,
+    top,
     worker,
     worker_health,
 )
@@ -36,7 +37,7 @@ from adjourn.exceptions import AdjournException, MissingApp
 
 logger: logging.Logger = logging.getLogger(__name__)
 
-COMMANDS_OF_APPS = (worker, defer, schema, healthchecks, doctor, shell, migrate_from_procrastinate)
+COMMANDS_OF_APPS = (worker, defer, schema, healthchecks, doctor, top, shell, migrate_from_procrastinate)
 """The commands that work with an app."""
 COMMANDS = (*COMMANDS_OF_APPS, worker_health, migrate_code, completion, demo)
 EPILOG = f"""\

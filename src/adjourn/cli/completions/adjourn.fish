@@ -50,8 +50,8 @@ function _shtab_adjourn_using
   test "$_shtab_adjourn_cmdpath" = "$argv"
 end
 
-set -g _shtab_adjourn_commands worker defer schema healthchecks doctor shell migrate-from-procrastinate worker-health migrate-code completion demo
-set -g _shtab_adjourn_opts_with_value --abort-job-polling-interval --app --at --batch --concurrency --delete-jobs --fetch-job-polling-interval --file --files --from-schema --health-file --http --id-gap --in --lock --log-format --log-format-style --log-level --name --only --outage-patience --priority --queue --queueing-lock --queues --role --roles --round-trip-timeout --schema --shutdown-graceful-timeout --since --stall-after --stalled-after --stalled-worker-timeout --stuck-worker-timeout --threshold --timeout --unknown-task-timeout --update-heartbeat-interval --url --wait -a -c -n -p -q
+set -g _shtab_adjourn_commands worker defer schema healthchecks doctor top shell migrate-from-procrastinate worker-health migrate-code completion demo
+set -g _shtab_adjourn_opts_with_value --abort-job-polling-interval --app --at --batch --concurrency --delete-jobs --fetch-job-polling-interval --file --files --from-schema --health-file --http --id-gap --in --interval --lock --log-format --log-format-style --log-level --name --only --outage-patience --priority --queue --queueing-lock --queues --role --roles --round-trip-timeout --schema --shutdown-graceful-timeout --since --stall-after --stalled-after --stalled-worker-timeout --stuck-worker-timeout --threshold --timeout --unknown-task-timeout --update-heartbeat-interval --url --wait -a -c -n -p -q
 
 complete -c adjourn -e
 complete -c adjourn -f
@@ -117,6 +117,11 @@ complete -c adjourn -n '_shtab_adjourn_using doctor' -l threshold -x -d 'from wh
 complete -c adjourn -n '_shtab_adjourn_using doctor' -l json -d 'print one JSON object'
 complete -c adjourn -n '_shtab_adjourn_using doctor' -l nagios -d 'print one line, and exit with 0, 1, 2 or 3 for ok, warning, critical or unknown, as monitoring systems expect'
 complete -c adjourn -n '_shtab_adjourn_using doctor' -l quiet -d 'print only what is not ok'
+complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a top -d 'Show queues, running jobs, tasks, workers and tables on one screen, again and again. It only reads, at a cost that has a bound. `?` explains the keys. If the output is no terminal, one frame is printed.'
+complete -c adjourn -n '_shtab_adjourn_using top' -s h -l help -d 'show this help message and exit'
+complete -c adjourn -n '_shtab_adjourn_using top' -l interval -x -d 'from one look to the next; default: 2'
+complete -c adjourn -n '_shtab_adjourn_using top' -l once -d 'print one frame, and exit'
+complete -c adjourn -n '_shtab_adjourn_using top' -l json -d 'print a JSON object on a line for each look, until stopped'
 complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a shell -d 'Look at jobs; retry, cancel or abort them. With COMMAND, the shell runs that one command and exits. Without, it asks for commands until `exit` or the end of the input.'
 complete -c adjourn -n '_shtab_adjourn_using shell' -s h -l help -d 'show this help message and exit'
 complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a migrate-from-procrastinate -d 'Move the jobs of Procrastinate'"'"'s tables to adjourn'"'"'s, in the same database, while workers and producers of both go on. Each step may be interrupted and run again.'

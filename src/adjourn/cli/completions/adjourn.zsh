@@ -19,6 +19,7 @@ _shtab_adjourn_commands() {
     migrate-from-procrastinate:'Move the jobs of Procrastinate'"'"'s tables to adjourn'"'"'s, in the same database, while workers and producers of both go on. Each step may be interrupted and run again.'
     schema:'Apply or show the tables that adjourn needs in the app'"'"'s database.'
     shell:'Look at jobs; retry, cancel or abort them. With COMMAND, the shell runs that one command and exits. Without, it asks for commands until `exit` or the end of the input.'
+    top:'Show queues, running jobs, tasks, workers and tables on one screen, again and again. It only reads, at a cost that has a bound. `?` explains the keys. If the output is no terminal, one frame is printed.'
     worker:'Run the app'"'"'s jobs in this process until it is stopped.'
     worker-health:'Ask a worker whether it is alive or, with --ready, whether it takes jobs. Exits with 0 if so, and with 1 and a word about why if not. It needs no app and no database.'
   )
@@ -147,6 +148,16 @@ _shtab_adjourn_shell_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_adjourn_shell_defaults_added=0
 
+_shtab_adjourn_top_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--interval[from one look to the next\; default\: 2]:SECONDS:"
+  "--once[print one frame, and exit]"
+  "--json[print a JSON object on a line for each look, until stopped]"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_adjourn_top_defaults_added=0
+
 _shtab_adjourn_worker_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   {-q,--queues}"[run only the jobs of these queues\: names separated by commas\; an empty text means all queues\; default\: all queues (environment\: ADJOURN_WORKER_QUEUES)]:QUEUE,...:"
@@ -213,6 +224,7 @@ _shtab_adjourn() {
         migrate-from-procrastinate) _arguments -C -s $_shtab_adjourn_migrate_from_procrastinate_options ;;
         schema) _arguments -C -s $_shtab_adjourn_schema_options ;;
         shell) _arguments -C -s $_shtab_adjourn_shell_options ;;
+        top) _arguments -C -s $_shtab_adjourn_top_options ;;
         worker) _arguments -C -s $_shtab_adjourn_worker_options ;;
         worker-health) _arguments -C -s $_shtab_adjourn_worker_health_options ;;
       esac
