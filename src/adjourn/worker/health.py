@@ -170,7 +170,7 @@ class HealthThread(threading.Thread):
             "python": platform.python_version(),
             "running": len(exchange.executor),
             "slots": self._options.concurrency,
-            "buffered": len(exchange.buffer),
+            "buffered": len(exchange.slots.buffer),
             "outbox": len(self._waiting),
             "outbox_oldest": now - min(self._waiting.values(), default=now),
             "exchanged_at": None if math.isinf(served) else wall - served,
