@@ -28,7 +28,7 @@ begin
     for round in 1 .. 20 loop
         with taken as (
             delete from @schema.adjourn_arrivals a
-            where a.ctid = any(array(select b.ctid from @schema.adjourn_arrivals b where not b.is_parent limit 4000))
+            where a.ctid = any(array(select b.ctid from @schema.adjourn_arrivals b where not b.is_parent limit 4000 for update skip locked))
             returning a.job_id, a.ended, a.failed
         ), sums as (
             select taken.job_id, sum(taken.ended) as ended, sum(taken.failed) as failed, count(*) as rows from taken group by taken.job_id
