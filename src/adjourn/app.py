@@ -16,9 +16,11 @@ from adjourn import blueprints, builtin_tasks, exceptions, sql, tasks
 from adjourn._domain.checks import check_flag, check_known, check_name, checked_list
 from adjourn._domain.jobs import Job, StoredJob, stored_job
 from adjourn._domain.results import DEFAULT_TTL, check_ttl
-from adjourn._domain.runs import AbortReason, not_aborted
+from adjourn._domain.runs import AbortReason, LooseRun, RunLike, not_aborted
 from adjourn._domain.schedules import checked_defaults
 from adjourn._domain.spelling import dotted_hint, suggests_names
+from adjourn._durable.completion import CompletesJobs
+from adjourn._durable.hand import Hand
 from adjourn._runtime.contexts import AwaitableContext
 from adjourn._runtime.imports import import_all, load_from_path
 from adjourn.connectors.base import BaseConnector
@@ -250,10 +252,12 @@ class App(blueprints.Blueprint):
         worker_queues: Iterable[str] | None = None,
         additional_context: Mapping[str, Any] | None = None,
         abort_reason: Callable[[], AbortReason | None] | None = None,
+        run: RunLike | None = None,
+        keeps_jobs: bool = True,
     ) -> JobContext:
         """Return the context that a task gets for one run of a job. Workers call this.
 
-        Takes the attributes of `JobContext`.
+        Takes the attributes of `JobContext`, the run, and whether a job that has succeeded is kept.
         """
         return JobContext(
             app=self if self._app_of_jobs is None else self._app_of_jobs,
@@ -263,6 +267,9 @@ class App(blueprints.Blueprint):
             start_timestamp=start_timestamp,
             additional_context={} if additional_context is None else additional_context,
             abort_reason=not_aborted if abort_reason is None else abort_reason,
+            serving=self,
+            run=LooseRun() if run is None else run,
+            keeps_jobs=keeps_jobs,
         )
 
     def json_dumps_of_jobs(self) -> JSONDumps:
@@ -430,7 +437,7 @@ class App(blueprints.Blueprint):
 
 
 @attrs.frozen(kw_only=True)
-class JobContext:
+class JobContext(CompletesJobs):
     """The context of one run of a job.
 
     Attributes
@@ -458,6 +465,9 @@ class JobContext:
     start_timestamp: float
     additional_context: Mapping[str, Any] = attrs.field(factory=dict)
     abort_reason: Callable[[], AbortReason | None] = not_aborted
+    _serving: App | None = attrs.field(default=None, alias="serving", repr=False, eq=False)
+    _run: RunLike = attrs.field(factory=LooseRun, alias="run", repr=False, eq=False)
+    _keeps_jobs: bool = attrs.field(default=True, alias="keeps_jobs", repr=False, eq=False)
 
     @property
     def job(self) -> StoredJob:
@@ -480,6 +490,19 @@ class JobContext:
     def evolve(self, **changes: Any) -> JobContext:
         """Return a copy with some attributes changed."""
         return attrs.evolve(self, **changes)
+
+    def _hand(self) -> Hand:
+        serving = self.app if self._serving is None else self._serving
+        return Hand(
+            job=self._job,
+            run=self._run,
+            runs=serving.job_manager.runs,
+            given=self.app.job_manager.runs,
+            connector=self.app.connector,
+            rule=self.task.result_rule.of_app(serving.store_results, serving.result_ttl),
+            json_dumps=serving.connector.json_dumps,
+            keeps=self._keeps_jobs,
+        )
 
     @property
     def queues_display(self) -> str:

@@ -15,6 +15,7 @@ __all__ = [
     "AlreadyEnqueued",
     "AppNotOpen",
     "CallerModuleUnknown",
+    "CompletionRolledBack",
     "ConnectorException",
     "EndedJobLike",
     "FunctionPathError",
@@ -26,6 +27,7 @@ __all__ = [
     "JobAborted",
     "JobCancelled",
     "JobFailed",
+    "JobLost",
     "JobNotFinished",
     "JobRetry",
     "JobTimeout",
@@ -159,6 +161,24 @@ class TooManyJobs(AdjournException):
 
 class JobAborted(AdjournException):
     """Raise it inside a task to end the job as ``aborted``, for instance after ``context.should_abort()`` said so."""
+
+
+class JobLost(AdjournException):
+    """The job is no longer this run's: its worker was taken for dead, or somebody has retried the job by hand. Another run
+    has it now, so let this one end; a transaction in which it was to end has to be rolled back."""
+
+    @classmethod
+    def of(cls, job_id: int | None) -> JobLost:
+        """Return the error of a run that has lost this job."""
+        return cls(
+            f"Job {job_id} is no longer this run's: its worker was taken for dead, or somebody has retried the job by hand. Another "
+            "run has it now, so let this one end, and its transaction roll back."
+        )
+
+
+class CompletionRolledBack(AdjournException):
+    """The task has completed its job in a transaction (``context.complete``), and returned, but the transaction was not
+    committed. So the job has not ended, and this run has failed. Commit before the task returns."""
 
 
 class WorkerLost(AdjournException):

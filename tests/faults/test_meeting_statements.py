@@ -145,6 +145,25 @@ def retry(actor: Actor) -> None:
     actor.exchange({id_: actor.retry() for id_ in actor.some_jobs()}, 0)
 
 
+def complete(actor: Actor) -> None:
+    """End jobs in transactions of their tasks' own."""
+    for id_ in actor.some_jobs():
+        claim, commits = actor.jobs.pop(id_), actor.random.random() < 0.7
+        run = {"job_id": id_, "claim": claim, "worker_id": actor.worker_id}
+        deletes = actor.random.random() < 0.2
+        with actor.connection.transaction(force_rollback=not commits):
+            (begun,) = actor.run("begin_completion")
+            stored = {"status": "deleted" if deletes else "succeeded", "result": None if deletes else "1", "ttl": None}
+            found = actor.connection.execute(
+                "select enqueued_at from adjourn.adjourn_jobs where id = %s", [id_]
+            ).fetchone()
+            at = found["enqueued_at"] if found else None
+            (row,) = actor.run("complete", **run, **stored, transaction=begun["transaction"], enqueued_at=at)
+            actor.pause()
+        actor.deleted += commits and deletes and row["outcome"] == "completed"
+        actor.run("ask_completion", **run)
+
+
 def hand_back(actor: Actor) -> None:
     actor.exchange({id_: {"outcome": "handed_back"} for id_ in actor.some_jobs()}, 0)
 
@@ -343,6 +362,7 @@ KINDS = [
     *(
         finish_and_claim,
         retry,
+        complete,
         hand_back,
         not_know,
         tell_all_and_claim,

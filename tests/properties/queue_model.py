@@ -196,6 +196,13 @@ class Queue:
             elif job.due:
                 self.returns(job)
 
+    def completes(self, job_id: int) -> None:
+        """A run has ended its job in a transaction of its own, which was committed."""
+        job = self.jobs[job_id]
+        job.attempts += 1
+        job.status = "succeeded"
+        self.unsettle(job.lock)
+
     def claims_jobs(
         self, worker: int, limit: int, queues: list[str] | None, room: int, ids: list[int], *, is_apart: bool
     ) -> None:

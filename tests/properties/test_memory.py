@@ -19,6 +19,8 @@ from adjourn import sql
 from adjourn._domain.checks import WAITS_FOR
 from adjourn._domain.outcomes import Attempt, Ended, Exchanged, HandedBack, Outcome, Result, Retried, Unknown
 from adjourn._sync.managers.exchange import SyncWorkerManager
+from adjourn._sync.managers.runs import SyncRuns
+from adjourn._sync.managers.trial import SyncOneSession
 from adjourn.connector import BaseConnector
 from adjourn.connectors import SyncPsycopgConnector
 from adjourn.exceptions import AdjournException
@@ -402,6 +404,29 @@ class Databases(RuleBasedStateMachine):
             self.work(data, 4, False)
         told = [self.draw_retry(data, claim) for claim in self.draw_claims(data, worker)]
         self.exchange_at_both(worker, told, limit, None, False, True)
+
+    @rule(data=st.data(), commits=st.booleans(), result=strategies.RESULTS, ttl=strategies.TTLS, keep=st.booleans())
+    def complete(self, data: st.DataObject, commits: bool, result: str | None, ttl: float | None, keep: bool) -> None:
+        """A task ends its job in a transaction of its own."""
+        for number, claim, worker in self.draw_claims(data, self.draw_worker(data))[:1]:
+
+            def ask(side: Side, number: int = number, claim: int = claim, worker: int = worker) -> Any:
+                (job,) = side.manager.list_jobs(id=side.job(number)) or [
+                    Job(queue="", task_name="", enqueued_at=side.now())
+                ]
+                run = job.evolve(id=side.job(number), claim=claim, worker_id=side.worker_id(worker))
+                runs = SyncRuns(SyncOneSession(side.session, side.connector))
+                statements = sql.statements()
+                side.session.execute(statements["begin"], {})
+                end = "rollback"
+                try:
+                    runs.complete(run, side.session, result=result, ttl=None if result is None else ttl, keep=keep)
+                    end = "commit" if commits else end
+                finally:
+                    side.session.execute(statements[end], {})
+                return runs.ask_completion(run)
+
+            self.both(ask)
 
     @rule(data=st.data())
     def disown(self, data: st.DataObject) -> None:

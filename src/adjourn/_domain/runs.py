@@ -1,8 +1,11 @@
-"""One run of a job, and why it may be asked to end."""
+"""One run of a job: why it may be asked to end, and what it has done that lasts longer than it."""
 
 from __future__ import annotations
 
 import enum
+from typing import Protocol
+
+import attrs
 
 
 class AbortReason(enum.StrEnum):
@@ -19,3 +22,42 @@ class AbortReason(enum.StrEnum):
 def not_aborted() -> AbortReason | None:
     """Return None: the run has not been asked to end."""
     return None
+
+
+class Completion(enum.StrEnum):
+    """What became of a job that its run has completed in a transaction of the task's own."""
+
+    STORED = "stored"
+    """The transaction was committed, so the job has ended."""
+    ROLLED_BACK = "rolled_back"
+    """The transaction was rolled back, so the run has the job still."""
+    OPEN = "open"
+    """The transaction is open."""
+    LOST = "lost"
+    """The job is no longer this run's, for another reason."""
+
+
+@attrs.define(eq=False)
+class Durable:
+    """What a run has done that lasts longer than it. It is made when the run does the first such thing.
+
+    Attributes
+    ----------
+    completions
+        How often it has completed its job in a transaction, which may not have been committed.
+    """
+
+    completions: int = 0
+
+
+class RunLike(Protocol):
+    """What a context needs of the run that it belongs to. A worker's `Run` is one."""
+
+    durable: Durable | None
+
+
+@attrs.define(eq=False)
+class LooseRun:
+    """A run that no worker follows, as in tests."""
+
+    durable: Durable | None = None

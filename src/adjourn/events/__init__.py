@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from adjourn._domain.upkeep import BlockingSession
 from adjourn.events.jobs import (
+    ErrorAfterCompletion,
     ErrorDropped,
     JobAborted,
     JobAbortRequested,
@@ -76,6 +77,7 @@ __all__ = [
     "BlockingSession",
     "ConnectionLost",
     "ConnectionRestored",
+    "ErrorAfterCompletion",
     "ErrorDropped",
     "Event",
     "EventLoopBlocked",

@@ -206,6 +206,20 @@ class JobWaitedFor(JobEvent):
 
 
 @attrs.frozen(kw_only=True)
+class ErrorAfterCompletion(JobEvent):
+    """The task has completed its job in a transaction (`JobContext.complete`) that was committed, and raised after that. The job
+    has succeeded, so the error is not stored.
+
+    Attributes
+    ----------
+    error
+        What was raised.
+    """
+
+    error: BaseException
+
+
+@attrs.frozen(kw_only=True)
 class RetryStrategyFailed(JobEvent):
     """The retry strategy of the job's task raised, so the job fails.
 

@@ -17,6 +17,7 @@ from adjourn.manager.lists import JobLists
 from adjourn.manager.many import ManyJobs
 from adjourn.manager.results import Results
 from adjourn.manager.retention import Retention
+from adjourn.manager.runs import Runs
 from adjourn.manager.schedules import Schedules, Ticks
 from adjourn.manager.source import ConnectorSource
 from adjourn.manager.workers import Workers
@@ -58,6 +59,11 @@ class JobManager(AsyncJobManager, SyncJobManager):
     def results(self) -> Results:
         """Finds what tasks have returned."""
         return part_of(self, Results)
+
+    @property
+    def runs(self) -> Runs:
+        """What runs do with their own jobs, by way of their contexts."""
+        return part_of(self, Runs)
 
     @property
     def workers(self) -> Workers:

@@ -407,8 +407,9 @@ class Exchange:
         else:
             self.buffer.add(job, now)
 
-    def _on_end(self, outcome: Outcome) -> None:
-        self._outbox.add(outcome)
+    def _on_end(self, outcome: Outcome | None) -> None:
+        if outcome is not None:
+            self._outbox.add(outcome)
         has_room = not self._stopping and self.executor.slots_held < self._options.concurrency
         if has_room and (job := self.buffer.take()):
             self.executor.start(job)

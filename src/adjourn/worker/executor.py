@@ -27,6 +27,7 @@ from adjourn._domain.outcomes import (
 from adjourn._domain.protocols import ContextLike, TaskLike, WorkerLike
 from adjourn._domain.runs import AbortReason
 from adjourn.events import (
+    ErrorAfterCompletion,
     JobAborted,
     JobAbortRequested,
     JobEnded,
@@ -49,6 +50,7 @@ from adjourn.worker.lease import Lease
 from adjourn.worker.options import Options
 from adjourn.worker.overdue import Overdue
 from adjourn.worker.runners import Body, Halt, LoopRunner, Run, Runner, ThreadRunner
+from adjourn.worker.settling import settle
 
 FIRST_GUESS = 1.0
 """The first guess of a run's seconds: long, so that a worker does not claim too much in advance."""
@@ -62,7 +64,7 @@ class Executor:
     worker
         The worker, for its app and options.
     on_end
-        Called with the outcome of each run.
+        Called with the outcome of each run; with None if that is stored already.
     lease
         How long the worker's jobs are its own.
     on_room
@@ -74,7 +76,7 @@ class Executor:
     def __init__(
         self,
         worker: WorkerLike[Options],
-        on_end: Callable[[Outcome], None],
+        on_end: Callable[[Outcome | None], None],
         lease: Lease,
         on_room: Callable[[], object],
         on_stuck: Callable[[float], object],
@@ -310,6 +312,9 @@ class Executor:
         if run.was_refused:  # middleware may have caught it
             self._end(run, HandedBack.of(run.job), JobHandedBack)
             return
+        if run.durable is not None and run.durable.completions:
+            self._settle(run, result, error)
+            return
         if error is None:
             if run.abort_reason is AbortReason.TIMEOUT:
                 self._tell(JobTimeoutIgnored, run, duration=time.perf_counter() - run.began, timeout=run.timeout)
@@ -331,6 +336,17 @@ class Executor:
             self._end(run, self._ended(run, Status.ABORTED), JobAborted, error=None)
         else:
             self._fail(run, error)
+
+    def _settle(self, run: Run, result: Any, error: BaseException | None) -> None:
+        """Find out how a run has ended that has completed its job in a transaction."""
+        run.durable, run.runner = None, self._on_loop
+        run.task = settle(run, result, error, self._app.job_manager.runs, self._finish, self._has_ended)
+
+    def _has_ended(self, run: Run, result: Any, error: BaseException | None) -> None:
+        """Handle a run whose job has ended already, in a transaction of the task's own."""
+        if error is not None:
+            self._tell(ErrorAfterCompletion, run, error=error)
+        self._end(run, None, JobSucceeded, result=result)
 
     def _is_cut_off(self, run: Run) -> bool:
         """Tell whether a run that nobody asked to end was cancelled because its event loop is ending.
@@ -394,7 +410,7 @@ class Executor:
             ended_at=datetime.datetime.now(datetime.UTC),
         )
 
-    def _end(self, run: Run, outcome: Outcome, kind: type[JobEnded], **facts: Any) -> None:
+    def _end(self, run: Run, outcome: Outcome | None, kind: type[JobEnded], **facts: Any) -> None:
         assert run.job.id is not None
         if self._runs.get(run.job.id) is not run:
             return  # no longer followed
@@ -422,6 +438,8 @@ class Executor:
             # Copy it for each job, because middleware may add to it.
             additional_context=dict(self._options.additional_context),
             abort_reason=lambda: run.abort_reason,
+            run=run,
+            keeps_jobs=not self._options.delete_jobs.applies_to(Status.SUCCEEDED),
         )
 
     def _tell_overdue(self, run: Run) -> None:

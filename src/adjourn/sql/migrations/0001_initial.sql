@@ -181,6 +181,7 @@ create table @schema.adjourn_schedules (
 \ir ../functions/exchange_v1.sql
 \ir ../functions/place_v1.sql
 \ir ../functions/rescue_v1.sql
+\ir ../functions/complete_v1.sql
 
 -- Reading jobs, and changing them by hand
 \ir ../functions/lock_jobs_v1.sql

@@ -13,7 +13,7 @@ import attrs
 
 from adjourn._domain.jobs import Job
 from adjourn._domain.protocols import TaskLike
-from adjourn._domain.runs import AbortReason
+from adjourn._domain.runs import AbortReason, Durable
 from adjourn.worker.lease import Lease
 
 Body: TypeAlias = Callable[[], Any]
@@ -69,13 +69,15 @@ class Run:
     declared: TaskLike | None = None
     """The job's task, once it is known."""
     runner: Runner | None = None
-    task: asyncio.Task[None] | None = None
+    task: asyncio.Task[Any] | None = None
     """The event loop's task that runs it or its middleware."""
     awaitable: concurrent.futures.Future[Any] | None = None
     """The future that a thread waits for, if the body returned an awaitable."""
     timeout: float | None = None
     timer: asyncio.TimerHandle | None = None
     abort_reason: AbortReason | None = None
+    durable: Durable | None = None
+    """What it has done that lasts longer than it."""
     _taking: threading.Lock = attrs.field(factory=threading.Lock, init=False, repr=False)
     is_let_go: bool = False
     """Whether nobody follows it any more."""

@@ -1,0 +1,44 @@
+-- End a running job in the caller's transaction, so that it has ended if that commits. The caller may keep the transaction open:
+-- this takes no advisory lock and promotes nothing, but leaves a note for the placer, and a notification for the commit.
+--   p_transaction: the transaction in which the caller has just asked, as text: in autocommit mode this one is another.
+--   p_id, p_claim, p_worker: the run. p_enqueued_at: when the job was stored, so that it is not a job of another database.
+--   p_status: 'succeeded', or 'deleted' to delete the job. p_result, p_ttl: as in adjourn_exchange_v1.
+-- Returns 'completed', 'lost' if the job is no longer this run's, or 'autocommit'.
+create function @schema.adjourn_complete_v1(
+    p_transaction text, p_worker bigint, p_id bigint, p_claim integer, p_enqueued_at timestamptz, p_status text, p_result text,
+    p_ttl double precision
+) returns text
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
+declare
+    v_lock text;
+begin
+    if p_transaction <> pg_current_xact_id()::text then
+        return 'autocommit';
+    end if;
+    with gone as (
+        delete from @schema.adjourn_jobs j
+        where j.id = p_id and j.claim = p_claim and j.worker_id = p_worker and j.enqueued_at = p_enqueued_at
+        returning j.*
+    ), stored as (
+        insert into @schema.adjourn_finished_jobs (
+            id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, losses, claim, worker_id,
+            abort_requested, enqueued_at, started_at, errors, status, finished_at, result, result_expires_at
+        )
+        select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts + 1, losses, claim, worker_id,
+               abort_requested, enqueued_at, started_at, errors, p_status, now(), p_result::jsonb, now() + make_interval(secs => p_ttl)
+        from gone where p_status <> 'deleted'
+    ), noted as (
+        insert into @schema.adjourn_lapses (expires_at, finished_at, ids)
+        select now() + make_interval(secs => p_ttl), now(), array[id] from gone where p_result is not null and p_ttl is not null
+    ), freed as (
+        insert into @schema.adjourn_headless_locks (lock) select lock from gone where lock is not null
+    )
+    select lock into v_lock from gone;
+    if not found then
+        return 'lost';
+    end if;
+    if v_lock is not null then
+        perform @schema.adjourn_wake_v1(true, null);
+    end if;
+    return 'completed';
+end $$;
