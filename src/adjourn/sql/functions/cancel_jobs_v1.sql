@@ -7,22 +7,29 @@ declare
     v_headless boolean := exists (
         select from @schema.adjourn_jobs j where j.id = any(v_waiting) and j.lock is not null and j.hold in (@heads)
     );
+    v_special @schema.adjourn_jobs[] := array(select j from @schema.adjourn_jobs j where j.id = any(v_waiting) and j.special);
 begin
     return query
     with gone as (
-        delete from @schema.adjourn_jobs j where j.id = any(v_waiting) returning j.*
+        delete from @schema.adjourn_jobs j where j.id = any(v_waiting) returning j.*, j as row
     ), stored as (
         insert into @schema.adjourn_finished_jobs (
             id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, losses, claim, worker_id,
-            abort_requested, enqueued_at, started_at, errors, status, finished_at
+            abort_requested, enqueued_at, started_at, errors, status, finished_at, special
         )
         select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, losses, claim, worker_id,
-               abort_requested, enqueued_at, started_at, errors, 'cancelled', now()
+               abort_requested, enqueued_at, started_at, errors, 'cancelled', now(),
+               case when gone.special then @schema.adjourn_kept_v1(gone.row) end
         from gone where not p_delete
     ), noted as (
         insert into @schema.adjourn_headless_locks (lock) select distinct lock from gone where lock is not null and hold in (@heads)
     )
     select id from gone;
+    if v_special <> '{}' then
+        perform @schema.adjourn_end_v1(
+            v_special, v_waiting, array_fill(case when p_delete then 'deleted' else 'cancelled' end, array[cardinality(v_waiting)]), true
+        );
+    end if;
     if v_headless then
         perform @schema.adjourn_wake_v1(true, null);
     end if;

@@ -42,6 +42,7 @@ declare
     v_back bigint[] := '{}';
     v_ended bigint[] := '{}';
     v_freed text[] := '{}';
+    v_ends @schema.adjourn_jobs[];
     v_promoted bigint[] := '{}';
     v_picked bigint[] := '{}';
     v_alive boolean := true;
@@ -51,6 +52,8 @@ declare
     v_first bigint[];
     v_tasks text[];
     v_overdue bigint[];
+    v_special boolean := false;
+    v_told json;
     v_repeat boolean := false;
     v_place boolean;
     v_due timestamptz;
@@ -66,7 +69,7 @@ begin
                 select j.id from @schema.adjourn_jobs j where j.id = any(v_ids) and j.worker_id = p_worker
                 order by j.id for update skip locked
             );
-            select back.ids, back.freed into v_back, v_freed from @schema.adjourn_put_back_v1(p_worker, p_back, v_locked) back;
+            select back.ids, back.freed, back.moved into v_back, v_freed, v_ends from @schema.adjourn_put_back_v1(p_worker, p_back, v_locked) back;
         end if;
         -- An outcome whose job another transaction has locked is not waited for: the others would wait with it. To lock all
         -- rows before they are deleted costs too much, so the first turn takes those that show no sign of a lock (`xmax` is
@@ -80,20 +83,24 @@ begin
                     where j.id = outcome.id and j.claim = outcome.claim and j.worker_id = p_worker
                       and case when v_locked is null then j.xmax = j.xmin or j.xmax = '0'::xid else j.id = any(v_locked) end
                     returning j.id, j.queue, j.task_name, j.priority, j.lock, j.queueing_lock, j.args, j.scheduled_at, j.attempts, j.losses, j.claim,
-                              j.worker_id, j.abort_requested, j.enqueued_at, j.started_at, j.errors, outcome.status, outcome.error
+                              j.worker_id, j.abort_requested, j.enqueued_at, j.started_at, j.errors, outcome.status, outcome.error,
+                              j.special, case when j.special then j end as row
                 ), stored as (
                     insert into @schema.adjourn_finished_jobs (
                         id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, losses, claim, worker_id,
-                        abort_requested, enqueued_at, started_at, errors, status, finished_at
+                        abort_requested, enqueued_at, started_at, errors, status, finished_at, special
                     )
                     select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts + 1, losses, claim, worker_id,
                            abort_requested, enqueued_at, started_at,
-                           @schema.adjourn_with_error_v1(errors, error::jsonb), status, now()
+                           @schema.adjourn_with_error_v1(errors, error::jsonb), status, now(),
+                           case when special then @schema.adjourn_kept_v1(row) end
                     from gone where status <> 'deleted'
                 )
-                select v_ended || array_agg(id), v_freed || array_agg(lock) filter (where lock is not null) into v_ended, v_freed from gone;
+                select v_ended || array_agg(id), v_freed || array_agg(lock) filter (where lock is not null),
+                       v_ends || array_agg(row) filter (where special)
+                into v_ended, v_freed, v_ends from gone;
             else
-                select v_ended || done.ids, v_freed || done.freed into v_ended, v_freed
+                select v_ended || done.ids, v_freed || done.freed, v_ends || done.ends into v_ended, v_freed, v_ends
                 from @schema.adjourn_finish_with_results_v1(
                     p_worker, p_ids, p_claims, p_statuses, p_errors, p_results, p_ttls, v_locked
                 ) done;
@@ -116,13 +123,17 @@ begin
         if v_freed <> '{}' then
             v_promoted := @schema.adjourn_promote_v1(v_freed);
         end if;
+        if v_ends is not null then
+            v_promoted := v_promoted || @schema.adjourn_end_v1(v_ends, p_ids, p_statuses, false);
+        end if;
     end if;
 
     if p_probe then
         v_due := (select j.scheduled_at from @schema.adjourn_jobs j where j.hold = @scheduled order by j.scheduled_at limit 1);
         if v_due <= now() then
-            update @schema.adjourn_jobs set hold = case when lock is null then @ready else @unplaced end
-            where id = any(array(
+            update @schema.adjourn_jobs j set hold = case when j.lock is not null then @unplaced when j.special then @schema.adjourn_gate_v1(j)
+                                                   else @ready end
+            where j.id = any(array(
                 select j.id from @schema.adjourn_jobs j where j.hold = @scheduled and j.scheduled_at <= now()
                 order by j.scheduled_at limit @due_limit for update skip locked
             ));
@@ -149,6 +160,7 @@ begin
                 if v_apart is not null and (p_apart is not null or p_running = 0) then
                     select apart.ids, apart.worst into v_picked, v_apart
                     from @schema.adjourn_pick_apart_v1(p_queues, p_concurrency, p_running, v_apart) apart;
+                    v_special := true;
                     if v_picked = '{}' and p_running = 0 then
                         v_apart := null;
                     end if;
@@ -158,9 +170,10 @@ begin
                 end if;
             end if;
             if v_apart is null then
+                -- The ids of special jobs are picked as negative numbers, which costs no look at the others.
                 if p_queues is null then
                     v_picked := array(
-                        select j.id from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id is null
+                        select case when j.special then -j.id else j.id end from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id is null
                         order by j.priority desc, j.id limit p_limit for update skip locked
                     );
                 else
@@ -168,8 +181,9 @@ begin
                 end if;
                 if p_probe or p_tasks is not null then
                     if exists (select from @schema.adjourn_jobs j where j.hold = @unknown) then
+                        v_special := true;
                         select unknown.picked, unknown.overdue, unknown.tasks into v_picked, v_overdue, v_tasks
-                        from @schema.adjourn_pick_unknown_v1(v_picked, p_queues, p_tasks, p_patience, p_limit) unknown;
+                        from @schema.adjourn_pick_unknown_v1(array(select abs(u) from unnest(v_picked) u), p_queues, p_tasks, p_patience, p_limit) unknown;
                     end if;
                 end if;
                 if not v_hungry and p_listens and cardinality(v_picked) < p_limit then
@@ -180,6 +194,10 @@ begin
                 elsif v_hungry and (p_busy or not p_listens) then
                     update @schema.adjourn_workers set hungry = false where id = p_worker;
                 end if;
+            end if;
+            if v_special or 0 > any(v_picked) then
+                v_picked := array(select abs(u.id) from unnest(v_picked) with ordinality u(id, place) order by u.place);
+                v_told := @schema.adjourn_start_v1(v_picked);
             end if;
             if v_picked <> '{}' then
                 -- Those that can begin at once, unless that is all of them.
@@ -217,6 +235,6 @@ begin
 
     return query select null::bigint, null::text, null::text, null::integer, null::text, null::text, json_build_object(
         'refused', v_refused, 'held', v_held, 'alive', v_alive, 'repeat', v_repeat, 'place', v_place, 'apart', v_apart,
-        'unknown', v_tasks, 'overdue', v_overdue, 'due_in', extract(epoch from v_due - now())
+        'unknown', v_tasks, 'overdue', v_overdue, 'told', v_told, 'due_in', extract(epoch from v_due - now())
     )::text, null::text, null::integer, null::integer, null::boolean, null::text, null::text;
 end $$;

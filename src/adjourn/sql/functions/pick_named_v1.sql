@@ -1,4 +1,4 @@
--- Lock the best ready jobs of these queues, and return their ids, best first.
+-- Lock the best ready jobs of these queues, and return their ids, best first; those of special jobs as negative numbers.
 --   With many named queues most are empty, and to look into each costs much. So first the best jobs of all queues are looked
 --   through, up to a bound. If too few of them are served, those queues are looked into that have jobs; if these are many,
 --   all. (`is true` has the planner make a hash table of the names, whose number it does not know, and no loop.)
@@ -17,7 +17,7 @@ begin
             where (best.queue in (select unnest(p_queues))) is true order by best.priority desc, best.id limit 2 * p_limit
         );
         v_ids := array(
-            select j.id from @schema.adjourn_jobs j where j.id = any(v_ids) and j.hold = @ready and j.worker_id is null
+            select case when j.special then -j.id else j.id end from @schema.adjourn_jobs j where j.id = any(v_ids) and j.hold = @ready and j.worker_id is null
             order by j.priority desc, j.id limit p_limit for update skip locked
         );
         if cardinality(v_ids) = p_limit then
@@ -43,8 +43,8 @@ begin
     -- With a range of one queue, and an order that begins with the queue, the planner can use only the index by queue. With an
     -- equality it might use the other index, and read through every waiting job of other queues.
     return array(
-        select best.id from (select distinct unnest(v_queues)) q(queue) cross join lateral (
-            select j.id, j.priority from @schema.adjourn_jobs j
+        select case when best.special then -best.id else best.id end from (select distinct unnest(v_queues)) q(queue) cross join lateral (
+            select j.id, j.priority, j.special from @schema.adjourn_jobs j
             where j.hold = @ready and j.worker_id is null and j.queue >= q.queue and j.queue <= q.queue
             order by j.queue, j.priority desc, j.id limit p_limit for update skip locked
         ) best

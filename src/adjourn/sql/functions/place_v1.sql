@@ -55,7 +55,10 @@ begin
             order by b.priority desc, b.id limit 1 for update skip locked
         ) candidate
     );
-    with headed as (update @schema.adjourn_jobs j set hold = @ready where j.id = any(v_heads) returning j.lock)
+    with headed as (
+        update @schema.adjourn_jobs j set hold = case when j.special then @schema.adjourn_gate_v1(j) else @ready end
+        where j.id = any(v_heads) returning j.lock
+    )
     select coalesce(array_agg(lock), '{}'), count(*) into v_headed, promoted from headed;
     if promoted < cardinality(v_free) then
         insert into @schema.adjourn_headless_locks (lock)
@@ -87,7 +90,8 @@ begin
                 order by b.priority desc, b.id limit 1 for update skip locked
             ) candidate
         );
-        update @schema.adjourn_jobs j set hold = @ready where j.id = any(v_heads);
+        update @schema.adjourn_jobs j set hold = case when j.special then @schema.adjourn_gate_v1(j) else @ready end
+        where j.id = any(v_heads);
         -- If another transaction has locked the head, the next round decides.
         v_undecided := array(select j.id from @schema.adjourn_jobs j where j.id = any(v_better) and j.hold = @unplaced);
     end if;

@@ -15,7 +15,8 @@ begin
             order by j.priority desc, j.id limit 1 for update skip locked
         ) candidate
     ), promoted as (
-        update @schema.adjourn_jobs j set hold = @ready where j.id = any(array(select id from best)) returning j.id, j.lock
+        update @schema.adjourn_jobs j set hold = case when j.special then @schema.adjourn_gate_v1(j) else @ready end
+        where j.id = any(array(select id from best)) returning j.id, j.lock
     )
     select coalesce(array_agg(id), '{}'), coalesce(array_agg(lock), '{}') into v_ids, v_locks from promoted;
     if cardinality(v_ids) < cardinality(p_locks) then

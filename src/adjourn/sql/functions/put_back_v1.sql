@@ -6,9 +6,10 @@
 --     `error` is JSON, added to the job's errors, and `priority`, `queue` and `lock` are new values. A retry gives up its queueing lock, so that it can always be
 --     stored. Without a delay or a new lock it stays its lock's head.
 -- The caller has locked the rows of p_locked, and promotes the next jobs; its planner settings apply here, too. Returns the
--- ids of jobs that were still the worker's, and the locks that these jobs have left without a head.
+-- ids of jobs that were still the worker's, the locks that these jobs have left without a head, and the rows, as they were, of the
+-- special ones that are retried.
 create function @schema.adjourn_put_back_v1(p_worker bigint, p_back json, p_locked bigint[])
-returns table (ids bigint[], freed text[])
+returns table (ids bigint[], freed text[], moved @schema.adjourn_jobs[])
 language plpgsql as $$
 begin
     with outcome as materialized (
@@ -18,7 +19,8 @@ begin
             retry_at timestamptz, retry_in double precision, priority integer, queue text, lock text
         )
     ), mine as materialized (
-        select o.*, j.lock as old_lock from outcome o join @schema.adjourn_jobs j on j.id = o.id and j.claim = o.claim
+        select o.*, j.lock as old_lock, case when j.special and o.outcome = 'retried' then j end as row
+        from outcome o join @schema.adjourn_jobs j on j.id = o.id and j.claim = o.claim
         where j.worker_id = p_worker and j.id = any(p_locked)
     ), handed_back as (
         update @schema.adjourn_jobs j set
@@ -42,8 +44,9 @@ begin
         from mine where mine.outcome = 'retried' and j.id = mine.id
         returning j.id, case when j.hold <> @ready or j.lock <> mine.old_lock then mine.old_lock end as freed
     )
-    select coalesce(array_agg(back.id), '{}'), coalesce(array_agg(back.freed) filter (where back.freed is not null), '{}')
-    into ids, freed from (
+    select coalesce(array_agg(back.id), '{}'), coalesce(array_agg(back.freed) filter (where back.freed is not null), '{}'),
+           (select array_agg(mine.row) from mine where (mine.row).special)
+    into ids, freed, moved from (
         select * from handed_back union all select * from unknown union all select * from retried
     ) back;
     return next;

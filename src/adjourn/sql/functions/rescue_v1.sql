@@ -7,8 +7,10 @@ create function @schema.adjourn_rescue_v1(p_max_losses integer, p_grace interval
 language plpgsql as $$
 declare
     v_dead bigint[];
+    v_locked bigint[];
     v_ids bigint[];
     v_locks text[];
+    v_special @schema.adjourn_jobs[];
 begin
     rescued := 0; failed := 0;
     -- While the server was down no worker could send a heartbeat, so give them time to send one.
@@ -25,17 +27,20 @@ begin
     end if;
     update @schema.adjourn_workers w set dead = true where w.id = any(v_dead) and not w.dead;
 
+    v_locked := array(
+        select j.id from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id = any(v_dead) order by j.id for update skip locked
+    );
+    v_special := array(select j from @schema.adjourn_jobs j where j.id = any(v_locked) and j.special);
     v_ids := array(
         select j.id from @schema.adjourn_jobs j
-        where j.hold = @ready and j.worker_id = any(v_dead) and j.claimed_ahead is not true and j.losses + 1 >= p_max_losses
-        order by j.id for update skip locked
+        where j.id = any(v_locked) and j.claimed_ahead is not true and j.losses + 1 >= p_max_losses
     );
     with gone as (
-        delete from @schema.adjourn_jobs j where j.id = any(v_ids) returning j.*
+        delete from @schema.adjourn_jobs j where j.id = any(v_ids) returning j.*, j as row
     ), stored as (
         insert into @schema.adjourn_finished_jobs (
             id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, losses, claim, worker_id,
-            abort_requested, enqueued_at, started_at, errors, status, finished_at
+            abort_requested, enqueued_at, started_at, errors, status, finished_at, special
         )
         select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts + 1, losses + 1, claim, worker_id,
                abort_requested, enqueued_at, started_at,
@@ -45,7 +50,7 @@ begin
                    'attempt', attempts + 1, 'worker_id', worker_id,
                    'worker_name', (select w.name from @schema.adjourn_workers w where w.id = worker_id),
                    'started_at', started_at, 'ended_at', now()
-               )), 'failed', now()
+               )), 'failed', now(), case when gone.special then @schema.adjourn_kept_v1(gone.row) end
         from gone
     )
     select count(*), array_agg(lock) filter (where lock is not null) into failed, v_locks from gone;
@@ -58,10 +63,11 @@ begin
         attempts = j.attempts + (j.claimed_ahead is not true)::integer,
         losses = j.losses + (j.claimed_ahead is not true)::integer,
         hold = case when j.doubts + 1 >= @apart_from then @apart else j.hold end
-    where j.id = any(array(
-        select l.id from @schema.adjourn_jobs l where l.hold = @ready and l.worker_id = any(v_dead) order by l.id for update skip locked
-    ));
+    where j.id = any(v_locked);
     get diagnostics rescued = row_count;
+    if v_special <> '{}' then
+        perform @schema.adjourn_end_v1(v_special, v_ids, array_fill('failed'::text, array[cardinality(v_ids)]), false);
+    end if;
     -- Jobs that another transaction has locked were skipped, so the row of their worker stays until the next round.
     delete from @schema.adjourn_workers w
     where w.id = any(v_dead) and not exists (select from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id = w.id);

@@ -5,7 +5,7 @@ create function @schema.adjourn_retry_by_id_v1(
 ) returns boolean
 language plpgsql as $$
 declare
-    v_old record;
+    v_old @schema.adjourn_jobs;
     v_new text;
 begin
     select * into v_old from @schema.adjourn_jobs j where j.id = p_id for update;
@@ -21,6 +21,9 @@ begin
         where j.id = p_id;
         if v_old.lock is not null and v_old.hold in (@heads) then
             insert into @schema.adjourn_headless_locks (lock) values (v_old.lock);
+        end if;
+        if v_old.special then
+            perform @schema.adjourn_end_v1(array[v_old], null, null, true);
         end if;
     else
         with gone as (

