@@ -20,7 +20,10 @@ from adjourn._domain.runs import AbortReason, LooseRun, RunLike, not_aborted
 from adjourn._domain.schedules import checked_defaults
 from adjourn._domain.spelling import dotted_hint, suggests_names
 from adjourn._durable.completion import CompletesJobs
+from adjourn._durable.events import SendsEvents
 from adjourn._durable.hand import Hand
+from adjourn._durable.steps import RemembersSteps
+from adjourn._durable.waiting import Waits
 from adjourn._runtime.contexts import AwaitableContext
 from adjourn._runtime.imports import import_all, load_from_path
 from adjourn.connectors.base import BaseConnector
@@ -36,7 +39,7 @@ __all__ = ["App"]
 logger: logging.Logger = logging.getLogger(__name__)
 
 
-class App(blueprints.Blueprint):
+class App(blueprints.Blueprint, SendsEvents):
     """The main object of adjourn: declares tasks, defers their jobs, and runs workers.
 
     Parameters
@@ -437,7 +440,7 @@ class App(blueprints.Blueprint):
 
 
 @attrs.frozen(kw_only=True)
-class JobContext(CompletesJobs):
+class JobContext(CompletesJobs, RemembersSteps, Waits):
     """The context of one run of a job.
 
     Attributes
@@ -501,6 +504,7 @@ class JobContext(CompletesJobs):
             connector=self.app.connector,
             rule=self.task.result_rule.of_app(serving.store_results, serving.result_ttl),
             json_dumps=serving.connector.json_dumps,
+            json_loads=serving.connector.json_loads,
             keeps=self._keeps_jobs,
         )
 

@@ -17,7 +17,9 @@ __all__ = [
     "CallerModuleUnknown",
     "CompletionRolledBack",
     "ConnectorException",
+    "DuplicateStep",
     "EndedJobLike",
+    "EventTimeout",
     "FunctionPathError",
     "InvalidConnection",
     "InvalidOption",
@@ -30,6 +32,7 @@ __all__ = [
     "JobLost",
     "JobNotFinished",
     "JobRetry",
+    "JobSuspended",
     "JobTimeout",
     "LoadFromPathError",
     "MiddlewareKindMismatch",
@@ -179,6 +182,34 @@ class JobLost(AdjournException):
 class CompletionRolledBack(AdjournException):
     """The task has completed its job in a transaction (``context.complete``), and returned, but the transaction was not
     committed. So the job has not ended, and this run has failed. Commit before the task returns."""
+
+
+class DuplicateStep(AdjournException):
+    """Two steps of one run have the same name, so that a later run could not tell them apart. Number them, as in
+    ``context.step(f"mail {number}", ...)``."""
+
+
+class EventTimeout(AdjournException, TimeoutError):
+    """The event that a task waited for was not sent in time."""
+
+
+class JobSuspended(BaseException):
+    """A task sleeps or waits for an event, so its run ends here; a later run goes on. Never catch it without raising it again:
+    ``except Exception`` does not see it, and ``finally`` runs each time.
+
+    Attributes
+    ----------
+    seconds : float or None
+        After so many seconds the job runs again at the latest; None for no limit.
+    event : str or None
+        The name of the event that it waits for; None if it sleeps.
+    """
+
+    def __init__(self, seconds: float | None, event: str | None = None) -> None:
+        what = f"sleeps for {seconds:g} s" if event is None else f"waits for the event {event!r}"
+        super().__init__(f"The job {what}: this run ends, and a later one goes on.")
+        self.seconds = seconds
+        self.event = event
 
 
 class WorkerLost(AdjournException):

@@ -37,6 +37,33 @@ class Completion(enum.StrEnum):
     """The job is no longer this run's, for another reason."""
 
 
+class StepKind(enum.StrEnum):
+    """What is remembered of a run."""
+
+    STEP = "step"
+    """What a function has returned."""
+    SLEEP = "sleep"
+    """Until when the job sleeps."""
+    EVENT = "event"
+    """What event it waits for, or has got."""
+
+
+@attrs.frozen
+class Step:
+    """What an earlier run has done.
+
+    Attributes
+    ----------
+    value
+        Of a step, what its function has returned, as JSON.
+    ends_at
+        Of a sleep, when it is over, in seconds of this machine's monotonic clock.
+    """
+
+    value: str | None
+    ends_at: float | None = None
+
+
 @attrs.define(eq=False)
 class Durable:
     """What a run has done that lasts longer than it. It is made when the run does the first such thing.
@@ -45,9 +72,18 @@ class Durable:
     ----------
     completions
         How often it has completed its job in a transaction, which may not have been committed.
+    steps
+        What earlier runs have done, by kind and name; None if that was not read yet.
+    used
+        The kinds and names that this run has used.
+    sleeps
+        How many sleeps without a name it has begun.
     """
 
     completions: int = 0
+    steps: dict[tuple[StepKind, str], Step] | None = None
+    used: set[tuple[StepKind, str]] = attrs.field(factory=set)
+    sleeps: int = 0
 
 
 class RunLike(Protocol):
@@ -55,9 +91,14 @@ class RunLike(Protocol):
 
     durable: Durable | None
 
+    @property
+    def is_stored(self) -> bool:
+        """Whether its job is in the database. If not, as when a test performs a task, nothing that it does is stored there."""
+
 
 @attrs.define(eq=False)
 class LooseRun:
     """A run that no worker follows, as in tests."""
 
     durable: Durable | None = None
+    is_stored: bool = True

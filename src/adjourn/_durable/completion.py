@@ -45,14 +45,16 @@ class CompletesJobs:
         hand = self._hand()
         text, ttl = _stored_result(hand, result)
         hand.durable.completions += 1
-        hand.given.complete(hand.job, connection, result=text, ttl=ttl, keep=hand.keeps)
+        if hand.run.is_stored:
+            hand.given.complete(hand.job, connection, result=text, ttl=ttl, keep=hand.keeps)
 
     async def complete_async(self, connection: Any, result: Any = None) -> None:
         """End the job as succeeded in the transaction that is open on an asynchronous connection of yours. See `complete`."""
         hand = self._hand()
         text, ttl = _stored_result(hand, result)
         hand.durable.completions += 1
-        await hand.given.complete_async(hand.job, connection, result=text, ttl=ttl, keep=hand.keeps)
+        if hand.run.is_stored:
+            await hand.given.complete_async(hand.job, connection, result=text, ttl=ttl, keep=hand.keeps)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Any]:

@@ -9,7 +9,7 @@ from adjourn._domain.results import ResultRule
 from adjourn._domain.runs import Durable, RunLike
 from adjourn.connectors.base import BaseConnector
 from adjourn.manager.runs import Runs
-from adjourn.types import JSONDumps
+from adjourn.types import JSONDumps, JSONLoads
 
 
 @attrs.frozen
@@ -30,8 +30,8 @@ class Hand:
         The connector that the task sees.
     rule
         Whether and how results of the task are stored.
-    json_dumps
-        Turns a result into JSON.
+    json_dumps, json_loads
+        Turn a result into JSON, and back.
     keeps
         Whether a job that has succeeded is kept, even without a result.
     """
@@ -43,6 +43,7 @@ class Hand:
     connector: BaseConnector
     rule: ResultRule
     json_dumps: JSONDumps
+    json_loads: JSONLoads
     keeps: bool
 
     @property

@@ -44,6 +44,8 @@ class JobRow:
     finished_at: datetime.datetime | None = None
     result: str | None = None
     result_expires_at: datetime.datetime | None = None
+    has_steps: bool = False
+    awaited_event: str | None = None
 
     @property
     def status(self) -> str:
@@ -57,6 +59,8 @@ class JobRow:
         """What the job waits for; None if it runs or has ended."""
         if self.status != "todo":
             return None
+        if self.awaited_event is not None:
+            return "event"
         if self.hold is Hold.SCHEDULED:
             return "retry" if self.attempts else "time"
         kinds = {
@@ -129,6 +133,25 @@ class ScheduleRow:
     seen_at: datetime.datetime
 
 
+@attrs.frozen(kw_only=True)
+class StepRow:
+    """What a run of a job has done, for later runs."""
+
+    claim: int
+    value: str | None = None
+    until: datetime.datetime | None = None
+    is_done: bool = False
+    at: datetime.datetime
+
+
+@attrs.frozen(kw_only=True)
+class SentEventRow:
+    """An event that was sent."""
+
+    payload: str
+    expires_at: datetime.datetime
+
+
 def with_error(errors: tuple[str, ...], error: str | None) -> tuple[str, ...]:
     """Add an error to a job's errors, keeping only the first and the last ones."""
     if error is None:
@@ -152,6 +175,12 @@ class Tables:
         By the task's name and the ``periodic_id``.
     headless
         Locks that may have no head.
+    steps
+        What runs of jobs have done, by the job's id, the kind and the name.
+    sent_events
+        By name.
+    event_notes
+        The names of events that were sent, or that a job has begun to wait for.
     payloads
         The notifications of the transaction, without duplicates.
     touched
@@ -165,6 +194,9 @@ class Tables:
     workers: dict[int, WorkerRow] = attrs.field(factory=dict)
     schedules: dict[tuple[str, str], ScheduleRow] = attrs.field(factory=dict)
     headless: set[str] = attrs.field(factory=set)
+    steps: dict[tuple[int, str, str], StepRow] = attrs.field(factory=dict)
+    sent_events: dict[str, SentEventRow] = attrs.field(factory=dict)
+    event_notes: set[str] = attrs.field(factory=set)
     last_job_id: int = 0
     last_worker_id: int = 0
     payloads: dict[str, None] = attrs.field(factory=dict)
@@ -180,6 +212,9 @@ class Tables:
             workers=dict(self.workers),
             schedules=dict(self.schedules),
             headless=set(self.headless),
+            steps=dict(self.steps),
+            sent_events=dict(self.sent_events),
+            event_notes=set(self.event_notes),
             payloads={},
             touched=set(),
         )
@@ -205,10 +240,17 @@ class Tables:
         self.touched.add(job.id)
         return changed
 
+    def forget_steps(self, job_id: int) -> None:
+        """Delete what runs of a job have done."""
+        for key in [key for key in self.steps if key[0] == job_id]:
+            del self.steps[key]
+
     def finish(self, job: JobRow, status: str | None, error: str | None = None, **changes: object) -> None:
         """Move a job to the finished ones; a status of None deletes it."""
         del self.jobs[job.id]
         self.touched.add(job.id)
+        if job.has_steps and status in (None, "succeeded"):
+            self.forget_steps(job.id)
         if status is not None:
             errors = with_error(job.errors, error)
             ended: JobRow = attrs.evolve(job, **changes)  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ import attrs
 from adjourn._domain.outcomes import DELETED
 from adjourn._memory.claims import ClaimRequest, claim_jobs
 from adjourn._memory.rules import (
+    deliver_events,
     due_at,
     first_hold,
     has_head,
@@ -172,6 +173,8 @@ def exchange(
             stored.add(job.id)
             freed += [job.lock] if job.lock is not None else []
     ready = {*put_back, *(job.id for job in promote(tables, freed))}
+    if probe:
+        deliver_events(tables)
     next_at = _make_due(tables) if probe else None
     named = None if queues is None else _elements(queues)
     asked = ClaimRequest(worker_id, limit, named, busy, probe, concurrency, running, tasks, patience, listens)
@@ -223,6 +226,21 @@ def _put_back(tables: Tables, worker_id: int, told: Sequence[Row]) -> tuple[list
         if row["outcome"] == "handed_back":
             tables.change(job, worker_id=None, started_at=None, unknown_since=None, hold=hold_again(job))
             continue
+        if row["outcome"] == "suspended":
+            tables.change(
+                job,
+                worker_id=None,
+                started_at=None,
+                scheduled_at=due_at(tables, None, row.get("retry_in")),
+                awaited_event=row.get("event"),
+                hold=Hold.SCHEDULED,
+                losses=0,
+                doubts=0,
+                unknown_since=None,
+            )
+            tables.event_notes |= {row["event"]} if "event" in row else set()
+            freed += [] if job.lock is None else [job.lock]
+            continue
         if row["outcome"] == "unknown":
             since = job.unknown_since or tables.now
             tables.change(job, worker_id=None, started_at=None, hold=Hold.UNKNOWN, unknown_since=since)
@@ -268,7 +286,7 @@ def _make_due(tables: Tables) -> datetime.datetime | None:
     due = [id_ for at, id_ in scheduled if at <= tables.now][:DUE_LIMIT]
     for id_ in due:
         job = tables.jobs[id_]
-        tables.change(job, hold=Hold.READY if job.lock is None else Hold.UNPLACED)
+        tables.change(job, awaited_event=None, hold=Hold.READY if job.lock is None else Hold.UNPLACED)
     left = scheduled[len(due) :]
     return left[0][0] if left else None
 

@@ -13,7 +13,17 @@ _EVERYONES = (
     "select on {adjourn_migrations}",
 )
 _VIEWS = ("all_jobs", "events")
-_TABLES = ("jobs", "finished_jobs", "lapses", "workers", "schedules", "headless_locks")
+_TABLES = (
+    "jobs",
+    "finished_jobs",
+    "lapses",
+    "workers",
+    "schedules",
+    "headless_locks",
+    "steps",
+    "sent_events",
+    "event_notes",
+)
 
 KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     OWNER: ("applies the schema and owns its tables; makes partitions, and drops old ones", ()),
@@ -34,6 +44,9 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             # What a defer returns, and what the error about a taken queueing lock names.
             "select (id, waiting_queueing_lock, enqueued_at) on {adjourn_jobs}",
             "select on {adjourn_workers}",
+            # It sends events, and cannot read their payloads.
+            "insert, update, select (name, expires_at) on {adjourn_sent_events}",
+            "insert on {adjourn_event_notes}",
             "usage on sequence {adjourn_jobs_id_seq}",
         ),
     ),
@@ -51,7 +64,7 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             *(f"select on {{adjourn_{table}}}" for table in (*_VIEWS, "workers", "schedules")),
             *(
                 f"select, insert, update, delete on {{adjourn_{table}}}"
-                for table in ("jobs", "finished_jobs", "lapses")
+                for table in ("jobs", "finished_jobs", "lapses", "steps")
             ),
             "insert on {adjourn_headless_locks}",
         ),

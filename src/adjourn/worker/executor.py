@@ -21,6 +21,7 @@ from adjourn._domain.outcomes import (
     Outcome,
     Result,
     Retried,
+    Suspended,
     Unknown,
     error_entry,
 )
@@ -38,6 +39,7 @@ from adjourn.events import (
     JobRetried,
     JobStarted,
     JobSucceeded,
+    JobSuspended,
     JobTimeoutIgnored,
     JobWaitedFor,
     RetryStrategyFailed,
@@ -320,12 +322,15 @@ class Executor:
                 self._tell(JobTimeoutIgnored, run, duration=time.perf_counter() - run.began, timeout=run.timeout)
             self._succeed(run, result)
             return
+        if isinstance(error, exceptions.JobSuspended) and run.abort_reason is not AbortReason.USER_REQUEST:
+            self._end(run, Suspended.of(run.job, error.seconds, error.event), JobSuspended, event=error.event)
+            return
         if run.abort_reason is AbortReason.TIMEOUT:
             message = f"The job took longer than its timeout of {run.timeout:g} s."
             error, cause = exceptions.JobTimeout(message), error
             error.__cause__ = cause
         is_cancelled = isinstance(error, asyncio.CancelledError)
-        is_aborted = isinstance(error, exceptions.JobAborted)
+        is_aborted = isinstance(error, exceptions.JobAborted | exceptions.JobSuspended)
         if is_cancelled and run.abort_reason is None and self._is_cut_off(run):
             run.abort_reason = AbortReason.SHUTDOWN
         if run.abort_reason is AbortReason.SHUTDOWN and (is_cancelled or is_aborted):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from adjourn._async.managers.partitions import blockers_async
+from adjourn._async.managers.runs import AsyncRuns
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._domain.checks import check_filter, check_flags, check_hours
 from adjourn._domain.upkeep import named_sessions
@@ -39,7 +40,8 @@ class AsyncRetention(AsyncStatementRunner):
         there are, leaves nothing to vacuum, and delays workers for a fifth of a second at most. All other jobs are read
         in the order of their ids and deleted in many small transactions. If it is interrupted, the jobs deleted so far
         stay deleted. A job whose result has not lapsed is kept until it has, and keeps its week's table from being dropped.
-        Results that have lapsed are cleared, of jobs that are kept as well.
+        Results that have lapsed are cleared, of jobs that are kept as well; and so are events whose time is over, and the steps of jobs
+        that are gone.
 
         Parameters
         ----------
@@ -83,6 +85,7 @@ class AsyncRetention(AsyncStatementRunner):
             deleted += batch["deleted"]
             after_id = batch["last_id"]
         await self._clear_results_async()
+        await AsyncRuns(self.connector, self.schema).clear_steps_async()
         extra = {"action": "deleted_old_jobs", "deleted": deleted, "dropped": dropped, "busy": busy}
         weeks = counted(len(dropped), "whole week")
         logger.info("Deleted %s, %s of them%s", counted(deleted, "old job"), weeks, in_use, extra=extra)

@@ -9,6 +9,7 @@ from adjourn._domain.checks import check_filter, check_flags, check_hours
 from adjourn._domain.upkeep import named_sessions
 from adjourn._domain.wording import counted
 from adjourn._sync.managers.partitions import blockers
+from adjourn._sync.managers.runs import SyncRuns
 from adjourn._sync.managers.statements import SyncStatementRunner
 from adjourn.types import Parameters, Row
 
@@ -40,7 +41,8 @@ class SyncRetention(SyncStatementRunner):
         there are, leaves nothing to vacuum, and delays workers for a fifth of a second at most. All other jobs are read
         in the order of their ids and deleted in many small transactions. If it is interrupted, the jobs deleted so far
         stay deleted. A job whose result has not lapsed is kept until it has, and keeps its week's table from being dropped.
-        Results that have lapsed are cleared, of jobs that are kept as well.
+        Results that have lapsed are cleared, of jobs that are kept as well; and so are events whose time is over, and the steps of jobs
+        that are gone.
 
         Parameters
         ----------
@@ -84,6 +86,7 @@ class SyncRetention(SyncStatementRunner):
             deleted += batch["deleted"]
             after_id = batch["last_id"]
         self._clear_results()
+        SyncRuns(self.connector, self.schema).clear_steps()
         extra = {"action": "deleted_old_jobs", "deleted": deleted, "dropped": dropped, "busy": busy}
         weeks = counted(len(dropped), "whole week")
         logger.info("Deleted %s, %s of them%s", counted(deleted, "old job"), weeks, in_use, extra=extra)

@@ -10,7 +10,7 @@ create function @schema.adjourn_complete_v1(
 ) returns text
 language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 declare
-    v_lock text;
+    v_row @schema.adjourn_jobs;
 begin
     if p_transaction <> pg_current_xact_id()::text then
         return 'autocommit';
@@ -18,14 +18,16 @@ begin
     with gone as (
         delete from @schema.adjourn_jobs j
         where j.id = p_id and j.claim = p_claim and j.worker_id = p_worker and j.enqueued_at = p_enqueued_at
-        returning j.*
+        returning j.*, j as row
     ), stored as (
         insert into @schema.adjourn_finished_jobs (
             id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, losses, claim, worker_id,
-            abort_requested, enqueued_at, started_at, errors, status, finished_at, result, result_expires_at
+            abort_requested, enqueued_at, started_at, errors, status, finished_at, result, result_expires_at,
+            special
         )
         select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts + 1, losses, claim, worker_id,
-               abort_requested, enqueued_at, started_at, errors, p_status, now(), p_result::jsonb, now() + make_interval(secs => p_ttl)
+               abort_requested, enqueued_at, started_at, errors, p_status, now(), p_result::jsonb, now() + make_interval(secs => p_ttl),
+               case when special then @schema.adjourn_kept_v1(row) end
         from gone where p_status <> 'deleted'
     ), noted as (
         insert into @schema.adjourn_lapses (expires_at, finished_at, ids)
@@ -33,11 +35,14 @@ begin
     ), freed as (
         insert into @schema.adjourn_headless_locks (lock) select lock from gone where lock is not null
     )
-    select lock into v_lock from gone;
+    select (row).* into v_row from gone;
     if not found then
         return 'lost';
     end if;
-    if v_lock is not null then
+    if v_row.special then
+        perform @schema.adjourn_end_v1(array[v_row], array[p_id], array[p_status], true);
+    end if;
+    if v_row.lock is not null or v_row.special then
         perform @schema.adjourn_wake_v1(true, null);
     end if;
     return 'completed';

@@ -9,5 +9,8 @@ create function @schema.adjourn_end_v1(
 ) returns bigint[]
 language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 begin
+    if p_ids is not null and exists (select from unnest(p_jobs) job where job.has_steps) then
+        perform @schema.adjourn_forget_steps_v1(p_jobs, p_ids, p_statuses);
+    end if;
     return '{}';
 end $$;

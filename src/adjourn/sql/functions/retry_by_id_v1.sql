@@ -16,7 +16,7 @@ begin
             attempts = j.attempts + (v_old.worker_id is not null)::integer, queue = coalesce(p_queue, j.queue), lock = v_new,
             queueing_lock = case when v_old.worker_id is null then j.queueing_lock end,
             -- A retry takes back an earlier request to abort, and forgives the deaths of workers.
-            abort_requested = false, losses = 0, doubts = 0, unknown_since = null,
+            abort_requested = false, losses = 0, doubts = 0, unknown_since = null, awaited_event = null,
             hold = case when p_at > now() then @scheduled when v_new is null then @ready else @unplaced end
         where j.id = p_id;
         if v_old.lock is not null and v_old.hold in (@heads) then
@@ -29,12 +29,13 @@ begin
         with gone as (
             delete from @schema.adjourn_finished_jobs f where f.id = p_id returning f.*
         )
-        insert into @schema.adjourn_jobs (id, queue, task_name, priority, lock, args, scheduled_at, attempts, claim, enqueued_at, errors, hold)
+        insert into @schema.adjourn_jobs (id, queue, task_name, priority, lock, args, scheduled_at, attempts, claim, enqueued_at, errors, hold, special, has_steps)
             overriding system value
         select g.id, coalesce(p_queue, g.queue), g.task_name, coalesce(p_priority, g.priority),
                case when p_relock then p_lock else g.lock end, g.args, p_at, g.attempts, g.claim, g.enqueued_at, g.errors,
-               case when p_at > now() then @scheduled when (case when p_relock then p_lock else g.lock end) is null then @ready else @unplaced end
-        from gone g;
+               case when p_at > now() then @scheduled when (case when p_relock then p_lock else g.lock end) is null then @ready else @unplaced end,
+               steps.there, steps.there
+        from gone g, lateral (select nullif(exists (select from @schema.adjourn_steps s where s.job_id = g.id), false) as there) steps;
         if not found then
             return false;
         end if;

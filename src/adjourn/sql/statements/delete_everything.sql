@@ -2,6 +2,9 @@
 with jobs as (delete from @schema.adjourn_jobs),
      finished as (delete from @schema.adjourn_finished_jobs),
      lapses as (delete from @schema.adjourn_lapses),
+     steps as (delete from @schema.adjourn_steps),
+     sent_events as (delete from @schema.adjourn_sent_events),
+     event_notes as (delete from @schema.adjourn_event_notes),
      locks as (delete from @schema.adjourn_headless_locks),
      schedules as (delete from @schema.adjourn_schedules)
 delete from @schema.adjourn_workers

@@ -7,7 +7,7 @@ import concurrent.futures
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import attrs
 
@@ -78,6 +78,7 @@ class Run:
     abort_reason: AbortReason | None = None
     durable: Durable | None = None
     """What it has done that lasts longer than it."""
+    is_stored: ClassVar[bool] = True
     _taking: threading.Lock = attrs.field(factory=threading.Lock, init=False, repr=False)
     is_let_go: bool = False
     """Whether nobody follows it any more."""
