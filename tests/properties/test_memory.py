@@ -17,7 +17,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from adjourn import sql
 from adjourn._domain.checks import WAITS_FOR
-from adjourn._domain.outcomes import Attempt, Ended, Exchanged, HandedBack, Outcome, Result, Retried, Unknown
+from adjourn._domain.outcomes import Attempt, Ended, Exchanged, HandedBack, Outcome, Result, Retried, Suspended, Unknown
+from adjourn._domain.runs import StepKind
 from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn._sync.managers.runs import SyncRuns
 from adjourn._sync.managers.trial import SyncOneSession
@@ -35,6 +36,8 @@ Told: TypeAlias = Callable[["Side"], Outcome]
 """What has become of a job, in the words of one of the two databases."""
 NOBODY = 10**9
 """An id that nothing has."""
+NAMES = st.sampled_from(["e", "f"])
+"""The names of steps and of events."""
 ATTEMPT = Attempt(1, None, None, datetime.datetime.min, datetime.datetime.min)
 
 
@@ -136,6 +139,8 @@ class InPostgres(Side):
             "adjourn_jobs": ("scheduled_at", "enqueued_at", "started_at", "unknown_since"),
             "adjourn_finished_jobs": ("scheduled_at", "enqueued_at", "started_at", "finished_at", "result_expires_at"),
             "adjourn_schedules": ("seen_at",),
+            "adjourn_steps": ("until", "at"),
+            "adjourn_sent_events": ("sent_at", "expires_at"),
             "adjourn_workers": ("started_at", "last_heartbeat_at", "expires_at"),
         }
         for table, names in columns.items():
@@ -467,6 +472,40 @@ class Databases(RuleBasedStateMachine):
         for side in self.sides:
             side.pass_time(seconds)
 
+    # Steps and events
+
+    @rule(data=st.data(), kind=st.sampled_from(StepKind), name=NAMES, value=strategies.RESULTS)
+    def step(self, data: st.DataObject, kind: StepKind, name: str, value: str | None) -> None:
+        """A run remembers something, looks at what is remembered, or waits for an event."""
+        seconds = data.draw(st.sampled_from([600.0, 3600.0]), "seconds")
+        for number, claim, worker in self.draw_claims(data, self.draw_worker(data))[:1]:
+
+            def ask(side: Side, number: int = number, claim: int = claim, worker: int = worker) -> Any:
+                run = Job(id=side.job(number), queue="", task_name="", claim=claim, worker_id=side.worker_id(worker))
+                if kind is StepKind.EVENT:
+                    outcome, payload, left = side.manager.runs.look_for_event(
+                        run, name, seconds if value is None else None
+                    )
+                    return outcome, payload, left is None, seen_steps(side, number)
+                left = seconds if kind is StepKind.SLEEP else None
+                given = (value or "null") if kind is StepKind.STEP else None
+                side.manager.runs.store_step(run, kind, name, value=given, seconds=left)
+                return seen_steps(side, number)
+
+            self.both(ask)
+
+    @rule(
+        events=st.lists(st.tuples(NAMES, st.sampled_from(["null", "1", '"x"'])), max_size=3),
+        ttl=st.sampled_from([60, 5000]),
+    )
+    def send(self, events: list[tuple[str, str]], ttl: float) -> None:
+        self.both(lambda side: side.manager.runs.send_events(events, ttl))
+        self.both(lambda side: [side.manager.runs.get_event(name) for name in ("e", "f")])
+
+    @rule()
+    def clear_steps(self) -> None:
+        self.both(lambda side: side.manager.runs.clear_steps())
+
     # The clock
 
     @rule(
@@ -537,6 +576,10 @@ class Databases(RuleBasedStateMachine):
         self.both(lambda side: [side.seen(job) for job in side.manager.list_jobs()])
 
     @invariant()
+    def every_step_is_the_same_in_both(self) -> None:
+        self.both(lambda side: [seen_steps(side, number) for number in range(len(side.jobs))])
+
+    @invariant()
     def workers_were_told_the_same(self) -> None:
         # Which of the hungry workers are chosen is left to chance.
         self.both(lambda side: [len(each.split()) if each[:1].isdigit() else each for each in side.heard()])
@@ -562,7 +605,14 @@ class Databases(RuleBasedStateMachine):
 
     def draw_outcome(self, data: st.DataObject, claim: tuple[int, int, int]) -> Told:
         """Choose what has become of a claimed job."""
-        ways = [self.draw_end, self.draw_end, self.draw_retry, self.draw_hand_back, self.draw_unknown]
+        ways = [
+            self.draw_end,
+            self.draw_end,
+            self.draw_retry,
+            self.draw_hand_back,
+            self.draw_unknown,
+            self.draw_suspension,
+        ]
         draw = data.draw(st.sampled_from(ways))
         return draw(data, claim)
 
@@ -596,6 +646,13 @@ class Databases(RuleBasedStateMachine):
         number, fence, _ = claim
         return lambda side: Unknown(side.job(number), fence)
 
+    def draw_suspension(self, data: st.DataObject, claim: tuple[int, int, int]) -> Told:
+        """A job sleeps, or waits for an event."""
+        number, fence, _ = claim
+        event = data.draw(st.none() | NAMES)
+        seconds = data.draw(st.sampled_from([0.0, 600.0, 3600.0]) if event is None else st.none() | st.just(600.0))
+        return lambda side: Suspended(side.job(number), fence, seconds, event)
+
     def draw_claims(self, data: st.DataObject, worker: int) -> list[tuple[int, int, int]]:
         """Choose jobs that were claimed, each once: this worker's latest claims are likely to be held still."""
         if not self.claims:
@@ -603,6 +660,12 @@ class Databases(RuleBasedStateMachine):
         latest = [claim for claim in self.claims if claim[2] == worker][-4:] or self.claims[-4:]
         claims = st.sampled_from(latest) | st.sampled_from(latest) | st.sampled_from(self.claims)
         return data.draw(st.lists(claims, max_size=4, unique_by=lambda claim: claim[0]), "claims")
+
+
+def seen_steps(side: Side, number: int) -> list[Any]:
+    """What is remembered of a job, without times."""
+    steps = side.manager.runs.list_steps(Job(id=side.job(number), queue="", task_name="", claim=2))
+    return [(*key, step.value, step.ends_at is None) for key, step in steps.items()]
 
 
 @pytest.mark.timeout(600)

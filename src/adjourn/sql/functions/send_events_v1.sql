@@ -8,7 +8,8 @@ declare
     v_sent boolean[];
 begin
     with event as (
-        select distinct on (e.name) e.* from unnest(p_names, p_payloads, p_seconds) with ordinality e(name, payload, seconds, place)
+        select distinct on (e.name collate "C") e.name, e.payload, e.seconds
+        from unnest(p_names, p_payloads, p_seconds) with ordinality e(name, payload, seconds, place)
         order by e.name collate "C", e.place
     ), stored as (
         insert into @schema.adjourn_sent_events as s (name, payload, sent_at, expires_at)
