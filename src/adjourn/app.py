@@ -334,6 +334,7 @@ class App(blueprints.Blueprint, SendsEvents):
     def close(self) -> None:
         """Close the app: wait for running calls, then give back the connections. Closing a closed app does nothing."""
         self.connector.close()
+        self.job_manager.results.close()
 
     def open_async(self, pool: Any = None) -> AwaitableContext[Self]:
         """Open the app for asynchronous use: ``await app.open_async()``, or ``async with app.open_async():``.
@@ -358,6 +359,7 @@ class App(blueprints.Blueprint, SendsEvents):
     async def close_async(self) -> None:
         """Close the app: wait for running calls, then give back the connections. Closing a closed app does nothing."""
         await self.connector.close_async()
+        await self.job_manager.results.close_async()
 
     def __enter__(self) -> Self:
         return self

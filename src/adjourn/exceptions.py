@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import inspect
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "UnboundTaskError",
     "UniqueViolation",
     "UnknownOption",
+    "WaitTimeout",
     "WorkerLost",
     "WorkerStuck",
     "WrongCaller",
@@ -270,6 +272,20 @@ class JobCancelled(NotSucceeded):
 
 class JobNotFinished(AdjournException, TimeoutError):
     """The job whose result was asked for has not ended yet. Ask again later."""
+
+
+class WaitTimeout(JobNotFinished):
+    """The jobs that were waited for have not all ended in time. They go on as before.
+
+    Attributes
+    ----------
+    job_ids : tuple of int
+        Those that have not ended.
+    """
+
+    def __init__(self, message: str, job_ids: Iterable[int] = ()) -> None:
+        super().__init__(message)
+        self.job_ids: tuple[int, ...] = tuple(job_ids)
 
 
 class ResultNotStored(AdjournException, LookupError):

@@ -105,11 +105,14 @@ class Statement:
     may_take_long
         Whether the server may rightly take minutes for it, so that a connector allows it more than its
         ``response_timeout``: a change of the schema, or a batch or a deletion of many rows.
+    takes_tuples
+        Whether a connector may return its rows as tuples, which costs less than dictionaries. It need not.
     """
 
     name: str
     text: str
     may_take_long: bool = False
+    takes_tuples: bool = False
 
 
 class ConfigureOptions(TypedDict, total=False):

@@ -32,6 +32,11 @@ COUNTS = (AsyncJobManager.list_queues_async, AsyncJobManager.list_tasks_async, A
 CALLS: list[tuple[Callable[..., Any], dict[str, Any], str, list[Any]]] = [
     (AsyncJobManager.get_job_status_async, {}, "job_id", NOT_IDS),
     (AsyncJobManager.get_result_async, {}, "job_id", NOT_IDS),
+    (AsyncJobManager.get_result_async, {"job_id": 7}, "timeout", NOT_SECONDS[:-1]),
+    (AsyncJobManager.wait_for_job_async, {}, "job_id", NOT_IDS),
+    (AsyncJobManager.wait_for_job_async, {"job_id": 7}, "timeout", NOT_SECONDS[:-1]),
+    (AsyncJobManager.wait_for_jobs_async, {}, "job_ids", [5, "7", *([7, wrong] for wrong in NOT_IDS)]),
+    (AsyncJobManager.wait_for_jobs_async, {"job_ids": [7]}, "timeout", NOT_SECONDS[:-1]),
     (AsyncJobManager.cancel_job_by_id_async, {}, "job_id", NOT_IDS),
     (AsyncJobManager.cancel_job_by_id_async, {"job_id": 7}, "abort", NOT_FLAGS),
     (AsyncJobManager.cancel_job_by_id_async, {"job_id": 7}, "delete_job", NOT_FLAGS),
@@ -79,6 +84,18 @@ CALLS: list[tuple[Callable[..., Any], dict[str, Any], str, list[Any]]] = [
         {},
         "jobs",
         [5, [JOB, 5], [JOB.evolve(task_kwargs=5)], [JOB.evolve(queueing_lock="")]],
+    ),
+    (
+        AsyncJobManager.batch_defer_alike_async,
+        {"arguments": [{}]},
+        "job",
+        [5, JOB.evolve(queue=""), JOB.evolve(lock=5), JOB.evolve(scheduled_at=NAIVE)],
+    ),
+    (
+        AsyncJobManager.batch_defer_alike_async,
+        {"job": JOB},
+        "arguments",
+        [5, "ab", {"a": 1}, [{}, 5], [[]], [None]],
     ),
     (
         AsyncJobManager.defer_periodic_job_async,

@@ -144,7 +144,7 @@ async def test_results_and_other_outcomes_are_stored_together_and_free_locks(
     first, second, third, head = (await manager.exchange_async(worker, (), limit=9, queues=None)).jobs
     outcomes = [
         returned("1")(first.id or 0, first.claim),
-        Ended(second.id or 0, second.claim, None),
+        Ended(second.id or 0, second.claim, "succeeded", is_deleted=True),
         Ended(third.id or 0, third.claim, "failed", '{"message": "no"}'),
         returned("2")(head.id or 0, head.claim),
     ]

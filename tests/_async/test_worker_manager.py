@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import time
 from collections.abc import AsyncIterator
 
@@ -36,7 +37,8 @@ async def claim_async(
 
 def ended(job: Job, status: str | None = "succeeded", claim: int | None = None) -> Ended:
     assert job.id is not None
-    return Ended(job.id, job.claim if claim is None else claim, status)
+    claim = job.claim if claim is None else claim
+    return Ended(job.id, claim, status or "succeeded", is_deleted=status is None)
 
 
 def retried(job: Job, lock: str | None = None) -> Retried:
@@ -394,17 +396,14 @@ async def test_a_delay_is_added_to_the_time_of_the_database(app: adjourn.App) ->
     await connector.execute_async(statements["defer_job"], {**common, "schedule_in": 60})
     await connector.execute_async(statements["defer_job"], {**common, "schedule_in": None})
     for queueing_locks in ([None, None, None], ["a", "b", "c"]):  # stored by two texts
-        many = {
-            "queues": ["q"] * 3,
-            "task_names": ["t"] * 3,
-            "priorities": [0] * 3,
-            "locks": [None] * 3,
-            "queueing_locks": queueing_locks,
-            "args": ["{}"] * 3,
-            "scheduled_at": [None] * 3,
+        columns = {
+            "queue": "q",
+            "task_name": ["t"] * 3,
+            "priority": 0,
+            "queueing_lock": queueing_locks,
             "schedule_in": [None, 120.0, 0.5],
-            "own_transaction": False,
         }
+        many = {"args": "[{}, {}, {}]", "columns": json.dumps(columns), "own_transaction": False}
         await connector.execute_async(statements["defer_jobs"], many)
     text = "select round(extract(epoch from scheduled_at - enqueued_at), 1)::float as wait from adjourn.adjourn_jobs"
     rows = await connector.execute_async(Statement("waits", text + " order by id"))

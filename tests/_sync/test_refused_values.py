@@ -33,6 +33,11 @@ COUNTS = (SyncJobManager.list_queues, SyncJobManager.list_tasks, SyncJobManager.
 CALLS: list[tuple[Callable[..., Any], dict[str, Any], str, list[Any]]] = [
     (SyncJobManager.get_job_status, {}, "job_id", NOT_IDS),
     (SyncJobManager.get_result, {}, "job_id", NOT_IDS),
+    (SyncJobManager.get_result, {"job_id": 7}, "timeout", NOT_SECONDS[:-1]),
+    (SyncJobManager.wait_for_job, {}, "job_id", NOT_IDS),
+    (SyncJobManager.wait_for_job, {"job_id": 7}, "timeout", NOT_SECONDS[:-1]),
+    (SyncJobManager.wait_for_jobs, {}, "job_ids", [5, "7", *([7, wrong] for wrong in NOT_IDS)]),
+    (SyncJobManager.wait_for_jobs, {"job_ids": [7]}, "timeout", NOT_SECONDS[:-1]),
     (SyncJobManager.cancel_job_by_id, {}, "job_id", NOT_IDS),
     (SyncJobManager.cancel_job_by_id, {"job_id": 7}, "abort", NOT_FLAGS),
     (SyncJobManager.cancel_job_by_id, {"job_id": 7}, "delete_job", NOT_FLAGS),
@@ -80,6 +85,18 @@ CALLS: list[tuple[Callable[..., Any], dict[str, Any], str, list[Any]]] = [
         {},
         "jobs",
         [5, [JOB, 5], [JOB.evolve(task_kwargs=5)], [JOB.evolve(queueing_lock="")]],
+    ),
+    (
+        SyncJobManager.batch_defer_alike,
+        {"arguments": [{}]},
+        "job",
+        [5, JOB.evolve(queue=""), JOB.evolve(lock=5), JOB.evolve(scheduled_at=NAIVE)],
+    ),
+    (
+        SyncJobManager.batch_defer_alike,
+        {"job": JOB},
+        "arguments",
+        [5, "ab", {"a": 1}, [{}, 5], [[]], [None]],
     ),
     (
         SyncJobManager.defer_periodic_job,

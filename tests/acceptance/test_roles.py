@@ -14,7 +14,7 @@ import pytest
 
 import adjourn
 from adjourn import schema
-from adjourn.exceptions import AlreadyEnqueued, ConnectorException
+from adjourn.exceptions import AlreadyEnqueued, ConnectorException, WaitTimeout
 from adjourn.jobs import Status
 from adjourn.testing import InMemoryConnector
 from support.databases import apply_schema, new_database
@@ -93,8 +93,10 @@ def defer(app: adjourn.App) -> None:
 
 
 def read(app: adjourn.App) -> None:
-    """Read all that there is to read."""
+    """Read all that there is to read, and wait for jobs."""
     manager = app.job_manager
+    with pytest.raises(WaitTimeout):
+        manager.wait_for_jobs([job.id or 0 for job in manager.list_jobs()], timeout=0)
     assert [job.status for job in manager.list_jobs()] == ["succeeded", "todo"]
     assert manager.get_job_status(manager.list_jobs()[0].id or 0) is Status.SUCCEEDED
     assert manager.list_queues()

@@ -85,8 +85,13 @@ async def test_what_latin1_lacks_is_refused_by_the_name_of_the_argument(latin1: 
             await take.configure(lock="5 €", queue="é").defer_async(what="é")
         with pytest.raises(InvalidOption, match="queue='5 €'"):
             await take.configure(lock="é", queue="5 €").defer_async(what="é")
-        with pytest.raises(InvalidOption, match=r"queueing_locks\[0\]='5 €'"):
+        with pytest.raises(InvalidOption, match="queueing_lock='5 €'"):
             await take.configure(queueing_lock="5 €").batch_defer_async({"what": "é"})
+        jobs = [take.make_job(lock=lock, task_kwargs={"what": "é"}) for lock in ("é", "5 €")]
+        with pytest.raises(InvalidOption, match=r"lock\[1\]='5 €'"):
+            await app.job_manager.batch_defer_jobs_async(jobs)
+        with pytest.raises(InvalidTaskArguments, match="UTF8"):
+            await take.batch_defer_async({"what": "é"}, {"what": "5 €"})
         with pytest.raises(InvalidTaskArguments, match="UTF8"):
             await take.configure(lock="é").defer_async(what="5 €")
         assert list(await app.job_manager.list_jobs_async()) == []

@@ -1,8 +1,10 @@
-"""Batches that are too large for a driver to send as arrays."""
+"""Batches of many jobs, which the program and the driver must not look at one by one."""
 
 from __future__ import annotations
 
+import asyncio
 import datetime
+import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -11,7 +13,9 @@ import pytest
 
 import adjourn
 from adjourn import exceptions
+from adjourn._async.managers.batches import SLICE
 from adjourn.contrib.sqlalchemy import SQLAlchemyConnector
+from adjourn.events import JobsDeferred
 from adjourn.jobs import Job
 from adjourn.testing import InMemoryConnector
 from support.addresses import address
@@ -79,6 +83,111 @@ async def test_all_are_stored_or_none(app: adjourn.App) -> None:
     with pytest.raises(exceptions.InvalidTaskArguments, match="argument 'x'"):
         await app.job_manager.batch_defer_jobs_async(jobs)
     assert len(await app.job_manager.list_jobs_async()) == 1
+
+
+async def test_jobs_that_differ_in_arguments_alone_are_stored_as_those_made_one_by_one(app: adjourn.App) -> None:
+    common = Job(
+        queue='q "1" \\ é',
+        task_name="t",
+        priority=-3,
+        lock="l {a}",
+        task_kwargs={"base": "b", "number": None},
+        schedule_in=60,
+    )
+    arguments: list[Any] = [{"number": number, "text": 'a "b" \\ 🙂'} for number in range(COUNT)]
+    alike = await app.job_manager.batch_defer_alike_async(common, arguments)
+    made = [common.evolve(task_kwargs={"base": "b", **each}) for each in arguments]
+    one_by_one = await app.job_manager.batch_defer_jobs_async(made)
+    assert len(alike) == len(alike.ids) == COUNT
+    for first, second in zip(alike, one_by_one, strict=True):
+        assert first == second.evolve(id=first.id, enqueued_at=first.enqueued_at)
+    found = {each.id: each for each in await app.job_manager.list_jobs_async()}
+    assert len(found) == 2 * COUNT
+    for first, second in zip(alike, one_by_one, strict=True):
+        row, other = found[first.id], found[second.id]
+        assert row.enqueued_at is not None
+        assert row.scheduled_at == row.enqueued_at + datetime.timedelta(seconds=60)
+        times = {"enqueued_at": row.enqueued_at, "scheduled_at": row.scheduled_at}
+        assert row == other.evolve(id=row.id, **times)
+    assert alike[1:3].ids == alike.ids[1:3]
+    assert alike[-1].id == alike.ids[-1]
+
+
+@pytest.mark.parametrize("wrong", ["a\0b", "\ud800", float("nan"), object(), b"x"], ids=repr)
+async def test_one_bad_argument_of_many_is_named_and_nothing_is_stored(app: adjourn.App, wrong: Any) -> None:
+    arguments = [{"fine": n, "bad": wrong if n == 100 else n} for n in range(130)]
+    work = app.configure_task("work")
+    with pytest.raises(exceptions.InvalidTaskArguments, match=r"^Task work: argument 'bad' cannot be stored"):
+        await work.batch_defer_async(*arguments)
+    assert await app.job_manager.list_jobs_async() == []
+
+
+async def test_names_of_arguments_are_checked_in_each_job(app: adjourn.App) -> None:
+    @app.task(name="adds")
+    def add(a: int, b: int = 0) -> None: ...
+
+    batches: list[list[Any]] = [
+        [{"a": 1}, {"a": 1, "b": 2}, {"b": 2}],
+        [{"a": 1}, {"a": 1, "c": 1}],
+        [{"a": 1}, [("a", 1)]],
+    ]
+    batches.append([{"a": 1}, {"a": 1, 5: 1}])
+    for batch in batches:
+        with pytest.raises(exceptions.InvalidTaskArguments, match=r"^Task adds: "):
+            await add.batch_defer_async(*batch)
+    assert await app.job_manager.list_jobs_async() == []
+    assert len(await add.batch_defer_async({"a": 1}, {"b": 1, "a": 1}, {"a": 2})) == 3
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": 1}, {"a": 2}', '{"a": 1}]', '{"a"', '{"a": "\\u0000"}'], ids=["two", "end", "cut", "NUL"]
+)
+async def test_an_encoder_of_the_users_cannot_change_how_many_jobs_are_stored(database: str, text: str) -> None:
+    connector = adjourn.PsycopgConnector(
+        database, json_dumps=lambda value: text if value == {"n": 40} else json.dumps(value)
+    )
+    async with adjourn.App(connector=connector).open_async() as app:
+        work = app.configure_task("work")
+        with pytest.raises(exceptions.AdjournException):
+            await work.batch_defer_async(*({"n": n} for n in range(50)))
+        assert await app.job_manager.list_jobs_async() == []
+        await work.batch_defer_async(*({"n": n} for n in range(40)))
+        assert [job.task_kwargs["n"] for job in await app.job_manager.list_jobs_async()] == list(range(40))
+
+
+async def test_the_event_of_a_batch_has_its_jobs(app: adjourn.App) -> None:
+    told: list[JobsDeferred] = []
+    app.events.subscribe(JobsDeferred, told.append)
+    ids = await app.configure_task("work", priority=3, task_kwargs={"a": 1}).batch_defer_async({"b": 1}, {"b": 2})
+    assert await app.configure_task("work").batch_defer_async() == []
+    assert [len(event.jobs) for event in told] == [2, 0]
+    assert list(told[0].jobs) == await app.job_manager.list_jobs_async()
+    assert [job.id for job in told[0].jobs] == ids
+
+
+@pytest.mark.parametrize("of_one_task", [True, False])
+async def test_others_have_their_turns_while_a_batch_is_prepared(
+    app: adjourn.App, of_one_task: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However slow the machine is: here, each slice takes longer than the loop may be kept."""
+    monkeypatch.setattr("adjourn._runtime.aio.LONGEST_STEP", 0)
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(take_turns())
+    arguments: list[Any] = [{"n": n} for n in range(COUNT)]
+    if of_one_task:
+        await app.configure_task("work").batch_defer_async(*arguments)
+    else:
+        jobs = [Job(queue=f"q{n}", task_name="t", task_kwargs=each) for n, each in enumerate(arguments)]
+        await app.job_manager.batch_defer_jobs_async(jobs)
+    other.cancel()
+    assert turns > COUNT / SLICE
 
 
 def test_a_blocking_call_stores_a_large_batch_too(database: str) -> None:

@@ -80,6 +80,13 @@ def blocking_operations(app: adjourn.App) -> dict[str, Callable[[], object]]:
             manager.get_result(job_id)
         return True
 
+    def wait() -> bool:
+        with pytest.raises(adjourn.exceptions.WaitTimeout):
+            manager.wait_for_jobs([job_id], timeout=0)
+        with pytest.raises(adjourn.exceptions.WaitTimeout):
+            manager.wait_for_job(job_id, timeout=0.01)
+        return True
+
     return {
         "defer": defer,
         "batch_defer": lambda: len(set(app.tasks["add"].batch_defer({"name": "b"}, {"name": "c"}))) == 2,
@@ -91,6 +98,7 @@ def blocking_operations(app: adjourn.App) -> dict[str, Callable[[], object]]:
         "list_locks": lambda: isinstance(list(manager.list_locks()), list),
         "get_job_status": lambda: manager.get_job_status(job_id).value == "todo",
         "get_result": get_result,
+        "wait_for_jobs": wait,
         "cancel_job_by_id": lambda: manager.cancel_job_by_id(job_id),
         "retry_job_by_id": lambda: retry().value == "todo",
         "abort": lambda: manager.cancel_job_by_id(job_id, abort=True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import itertools
 import json
@@ -88,27 +89,32 @@ class Actor:
             self.worker_id = row["id"]
         claims = {id_: self.jobs.pop(id_) for id_ in outcomes}
         told = [{"id": id_, "claim": claims[id_], **outcome} for id_, outcome in sorted(outcomes.items())]
-        rows = self.run(
-            "exchange",
-            worker_id=self.worker_id,
-            **outcome_parameters(told),
-            limit=limit,
-            queues=self.random.choice([None, '{"default"}']),
-            busy=self.random.random() < 0.5,
-            probe=True,
-            concurrency=self.random.choice([limit, 1]),
-            running=len(self.jobs),
-            apart=self.apart,
-            tasks=self.random.choice([None, ["t"]]),
-            patience=self.random.choice([0.0, 0.01, 60.0]),
-            listens=self.random.random() < 0.8,
-            called=self.random.random() < 0.3,
-        )
-        report = json.loads(rows.pop()["args"])
-        self.apart = report["apart"]
-        held = report["held"] or ()
-        not_stored = {*held, *(report["refused"] or ())}
-        self.deleted += sum(each["outcome"] == "deleted" and each["id"] not in not_stored for each in told)
+        deletes = any(each["outcome"].startswith("-") for each in told)
+        with self.connection.transaction() if deletes else contextlib.nullcontext():
+            rows = self.run(
+                "exchange",
+                worker_id=self.worker_id,
+                **outcome_parameters(told),
+                limit=limit,
+                queues=self.random.choice([None, '{"default"}']),
+                busy=self.random.random() < 0.5,
+                probe=True,
+                concurrency=self.random.choice([limit, 1]),
+                running=len(self.jobs),
+                apart=self.apart,
+                tasks=self.random.choice([None, ["t"]]),
+                patience=self.random.choice([0.0, 0.01, 60.0]),
+                listens=self.random.random() < 0.8,
+                called=self.random.random() < 0.3,
+            )
+            report = json.loads(rows.pop()["args"])
+            self.apart = report["apart"]
+            held = report["held"] or ()
+            not_stored = {*held, *(report["refused"] or ())}
+            deleted = [each["id"] for each in told if each["outcome"].startswith("-") and each["id"] not in not_stored]
+            # Those that somebody waits for are kept.
+            kept = self.connection.execute("select from adjourn.adjourn_finished_jobs where id = any(%s)", [deleted])
+            self.deleted += len(deleted) - kept.rowcount
         self.jobs |= {row["id"]: row["claim"] for row in rows} | {id_: claims[id_] for id_ in held}
         if not report["alive"]:
             self.worker_id, self.jobs, self.apart = 0, {}, None
@@ -123,7 +129,7 @@ class Actor:
         """Choose how a job ends."""
         if self.random.random() < 0.2:
             return {"outcome": "succeeded", "result": '"r"', "ttl": self.random.choice([None, 0.001, 0.1])}
-        outcome = self.random.choice(["succeeded", "failed", "aborted", "deleted"])
+        outcome = self.random.choice(["succeeded", "failed", "aborted", "-succeeded"])
         return {"outcome": outcome, **self.random.choice([{}, {"error": '{"message": "m"}'}])}
 
     def retry(self) -> dict[str, Any]:
@@ -153,7 +159,11 @@ def complete(actor: Actor) -> None:
         deletes = actor.random.random() < 0.2
         with actor.connection.transaction(force_rollback=not commits):
             (begun,) = actor.run("begin_completion")
-            stored = {"status": "deleted" if deletes else "succeeded", "result": None if deletes else "1", "ttl": None}
+            stored = {
+                "status": "-succeeded" if deletes else "succeeded",
+                "result": None if deletes else "1",
+                "ttl": None,
+            }
             found = actor.connection.execute(
                 "select enqueued_at from adjourn.adjourn_jobs where id = %s", [id_]
             ).fetchone()
@@ -311,20 +321,17 @@ def defer(actor: Actor) -> None:
 def defer_several(actor: Actor) -> None:
     queueing_locks = actor.random.sample(["x", "y", "z", None, None], 3)
     with actor.connection.transaction():
-        rows = actor.run(
-            "defer_jobs",
-            queues=["default"] * 3,
-            task_names=["t"] * 3,
-            priorities=[0, 1, 2],
-            locks=[actor.random.choice(LOCKS) for _ in range(3)],
-            queueing_locks=queueing_locks,
-            args=["{}"] * 3,
-            scheduled_at=[None] * 3,
-            schedule_in=actor.random.choice([None, [None, 60, None]]),
-            own_transaction=True,
-        )
+        columns = {
+            "queue": "default",
+            "task_name": "t",
+            "priority": [0, 1, 2],
+            "lock": [actor.random.choice(LOCKS) for _ in range(3)],
+            "queueing_lock": queueing_locks,
+            "schedule_in": actor.random.choice([None, [None, 60, None]]),
+        }
+        (row,) = actor.run("defer_jobs", args="[{}, {}, {}]", columns=json.dumps(columns), own_transaction=True)
         actor.pause()
-    actor.deferred += len([row for row in rows if row["id"] is not None])
+    actor.deferred += len(json.loads(row["ids"] or "[]"))
 
 
 def tick(actor: Actor) -> None:
@@ -378,6 +385,8 @@ def drop_old(actor: Actor) -> None:
 
 
 def look(actor: Actor) -> None:
+    """Read jobs, and wait for the ends of some."""
+    actor.run("watch_jobs", ids=actor.some_ids())
     nothing = dict.fromkeys(
         ("id", "queue", "task", "status", "lock", "queueing_lock", "worker_id", "waits_for", "limit")
     )

@@ -16,7 +16,7 @@ TASKS = st.sampled_from(["one", "two"])
 STATUSES = st.sampled_from(["todo", "doing", "succeeded", "failed", "cancelled", "aborted"])
 RESULTS = st.none() | st.none() | st.sampled_from(["null", "1", '{"b": 1, "a": [1.50, null]}'])
 TTLS = st.sampled_from([None, 600, 3600])
-FINISHED = st.sampled_from([None, "succeeded", "failed", "aborted"])
+FINISHED = st.sampled_from(["succeeded", "failed", "aborted"])
 SECONDS = st.sampled_from([None, None, None, None, -3600, 600, 3600])
 """When something is scheduled, from now."""
 

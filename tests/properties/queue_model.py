@@ -40,6 +40,8 @@ class Promised:
     """How many workers that had it have died."""
     result: str | None = None
     """What its run has returned, as JSON."""
+    waited: bool = False
+    """Whether somebody waits for its end."""
 
     @property
     def rank(self) -> tuple[int, int]:
@@ -84,6 +86,8 @@ class Queue:
         """The job that was the last to run with a lock, and has come back to its place."""
         self.claims: set[tuple[int, int]] = set()
         """Every claim that was ever handed out."""
+        self.told: set[int] = set()
+        """Ids of jobs that have ended and that somebody waited for, until that was checked."""
 
     # What programs do
 
@@ -109,11 +113,27 @@ class Queue:
             job.abort_requested |= abort
             return abort
         self.unsettle(job.lock)
+        self.ends(job, "cancelled")
         if delete:
             del self.jobs[job_id]
-        else:
-            job.status = "cancelled"
         return True
+
+    def waits_for(self, job_id: int) -> str:
+        """Somebody waits for the end of a job; return what is known of it."""
+        job = self.jobs.get(job_id)
+        if job is None or job.status not in (WAITING, RUNNING):
+            return "ended"
+        if job_id in self.kept and not job.waited:
+            return "held"
+        job.waited = True
+        return "marked"
+
+    def ends(self, job: Promised, status: str) -> None:
+        """A job has ended, and whoever waits for it is told."""
+        job.status = status
+        if job.waited:
+            self.told.add(job.id)
+            job.waited = False
 
     def runs_again(self, job_id: int, *, delayed: bool, priority: int | None, lock: str | None) -> bool:
         """Retry a job by hand; return whether there is one."""
@@ -175,10 +195,10 @@ class Queue:
         if isinstance(outcome, Ended):
             job.attempts += 1
             job.errors = min(job.errors + (outcome.error is not None), 10)
-            job.status = outcome.status or "deleted"
             job.result = None if outcome.result is None else outcome.result.text
-            if outcome.status is None:
+            if outcome.is_deleted and not job.waited:
                 del self.jobs[job.id]
+            self.ends(job, outcome.status)
         elif isinstance(outcome, HandedBack):
             job.put_back()
             self.returns(job)
@@ -301,7 +321,7 @@ class Queue:
                     job.losses += 1
                     job.attempts += 1
                 if job.losses >= LIVES and job.has_begun:
-                    job.status = "failed"
+                    self.ends(job, "failed")
                     job.errors = min(job.errors + 1, 10)
                     failed += 1
                 else:

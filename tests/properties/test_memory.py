@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import itertools
+import json
 import os
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
@@ -32,6 +33,7 @@ from adjourn.types import Row
 from properties import memory_strategies as strategies
 
 CHANNEL = sql.channel(sql.DEFAULT_SCHEMA)
+ENDS = sql.ends_channel(sql.DEFAULT_SCHEMA)
 Told: TypeAlias = Callable[["Side"], Outcome]
 """What has become of a job, in the words of one of the two databases."""
 NOBODY = 10**9
@@ -52,6 +54,8 @@ class Side:
         self.worker = SyncWorkerManager(self.session, connector.json_loads)
         self.listener = connector.session()
         self.listener.listen(CHANNEL)
+        self.ends = connector.session()
+        self.ends.listen(ENDS)
         self.jobs: list[int] = []
         self.workers: list[int] = []
 
@@ -102,10 +106,15 @@ class Side:
         """What was notified since the last time."""
         raise NotImplementedError
 
+    def told(self) -> list[int]:
+        """The numbers of the jobs whose ends were told since the last time."""
+        raise NotImplementedError
+
     def close(self) -> None:
         """Close every connection."""
         self.session.close()
         self.listener.close()
+        self.ends.close()
         self.connector.close()
 
 
@@ -123,6 +132,9 @@ class InMemory(Side):
 
     def heard(self) -> list[str]:
         return self.listener.wait_for_notifications(0)
+
+    def told(self) -> list[int]:
+        return self.numbers(int(id_) for each in self.ends.wait_for_notifications(0) for id_ in each.split())
 
 
 class InPostgres(Side):
@@ -146,6 +158,13 @@ class InPostgres(Side):
         for table, names in columns.items():
             changes = ", ".join(f"{name} = {name} - interval '{seconds} s'" for name in names)
             self.observer.execute(f"update adjourn.{table} set {changes}".encode())
+
+    def told(self) -> list[int]:
+        self.observer.execute("select pg_notify(%s, '0')", [ENDS])
+        heard: list[int] = []
+        while 0 not in heard:
+            heard += [int(id_) for payload in self.ends.wait_for_notifications(10) for id_ in payload.split()]
+        return self.numbers(id_ for id_ in heard if id_)
 
     def heard(self) -> list[str]:
         mark = next(self.marks)
@@ -210,6 +229,17 @@ class Databases(RuleBasedStateMachine):
 
         self.both(ask)
 
+    @rule(new=strategies.jobs(), arguments=st.lists(strategies.jobs(), min_size=1, max_size=4))
+    def defer_alike(self, new: tuple[Job, float | None], arguments: list[tuple[Job, float | None]]) -> None:
+        def ask(side: Side) -> list[Job]:
+            job, seconds = new
+            each = [job.task_kwargs for job, _ in arguments]
+            stored = side.manager.batch_defer_alike(job.evolve(scheduled_at=side.at(seconds)), each)
+            side.jobs += stored.ids
+            return [side.seen(job) for job in stored]
+
+        self.both(ask)
+
     @rule(new=st.lists(strategies.jobs(), min_size=1, max_size=4), is_alone=st.booleans())
     def defer_with_delays(self, new: list[tuple[Job, float | None]], is_alone: bool) -> None:
         """Delays count from the database's now, and before times."""
@@ -233,11 +263,11 @@ class Databases(RuleBasedStateMachine):
                 rows[0].pop("queueing_lock")
                 stored = side.connector.execute(statements["defer_job"], {**rows[0], "own_transaction": False})
             else:
-                names = {"queue": "queues", "task_name": "task_names", "priority": "priorities", "lock": "locks"}
-                names["queueing_lock"] = "queueing_locks"
-                columns = {names.get(name, name): [row[name] for row in rows] for name in rows[0]}
-                stored = side.connector.execute(statements["defer_jobs"], {**columns, "own_transaction": True})
-            ids = [row["id"] for row in stored if row["id"] is not None]
+                columns = {name: [row[name] for row in rows] for name in rows[0] if name != "args"}
+                parameters = {"args": json.dumps(["{}"] * len(rows)), "columns": json.dumps(columns, default=str)}
+                (batch,) = side.connector.execute(statements["defer_jobs"], {**parameters, "own_transaction": True})
+                stored = [{"id": id_} for id_ in json.loads(batch["ids"] or "[]")]
+            ids = [row["id"] for row in stored]
             side.jobs += ids
             return side.numbers(ids)
 
@@ -249,6 +279,16 @@ class Databases(RuleBasedStateMachine):
         if is_placed:
             self.place(200, True)
         self.both(lambda side: side.manager.cancel_job_by_id(side.job(number), abort, delete))
+
+    @rule(data=st.data())
+    def watch(self, data: st.DataObject) -> None:
+        numbers = [self.draw_job(data) for _ in range(2)]
+
+        def ask(side: Side) -> list[tuple[bool, bool]]:
+            rows = side.connector.execute(sql.statements()["watch_jobs"], {"ids": [*map(side.job, numbers)]})
+            return sorted((row["id"] == NOBODY, row["has_ended"]) for row in rows)
+
+        self.both(ask)
 
     @rule(data=st.data(), seconds=strategies.SECONDS, decision=strategies.decisions(), is_placed=st.booleans())
     def retry_by_id(
@@ -584,6 +624,10 @@ class Databases(RuleBasedStateMachine):
         # Which of the hungry workers are chosen is left to chance.
         self.both(lambda side: [len(each.split()) if each[:1].isdigit() else each for each in side.heard()])
 
+    @invariant()
+    def who_waits_was_told_the_same(self) -> None:
+        self.both(lambda side: side.told())
+
     def teardown(self) -> None:
         with contextlib.ExitStack() as closing:
             for side in self.sides:
@@ -622,7 +666,8 @@ class Databases(RuleBasedStateMachine):
         status, error = data.draw(strategies.FINISHED), data.draw(strategies.ERRORS)
         result, ttl = data.draw(strategies.RESULTS), data.draw(strategies.TTLS)
         stored = None if status != "succeeded" or result is None else Result(result, ttl, ATTEMPT)
-        return lambda side: Ended(side.job(number), fence, status, error, stored)
+        is_deleted = data.draw(st.sampled_from([False, False, False, True]), "deleted")
+        return lambda side: Ended(side.job(number), fence, status, error, stored, is_deleted)
 
     def draw_retry(self, data: st.DataObject, claim: tuple[int, int, int]) -> Told:
         """Choose how a claimed job is to be run again."""

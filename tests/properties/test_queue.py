@@ -50,6 +50,7 @@ NEW = st.tuples(
     QUEUES, PRIORITIES, LOCKS, st.sampled_from([None, None, None, "q", "r"]), st.sampled_from([False, False, True])
 )
 STATEMENTS = sql.statements()
+ENDS = sql.ends_channel("adjourn")
 
 
 class Simulated:
@@ -76,6 +77,8 @@ class Machine(RuleBasedStateMachine):
     connector: SyncPsycopgConnector
     session: Any
     """The one on which all workers take turns."""
+    listener: Any
+    """Who hears of the ends of jobs that somebody waits for."""
     transaction: psycopg.Connection
     observer: psycopg.Connection
     deletions: bytes
@@ -85,6 +88,7 @@ class Machine(RuleBasedStateMachine):
         self.observer.execute(self.deletions)
         self.manager = JobManager(self.connector)
         self.worker_manager = SyncWorkerManager(self.session, self.connector.json_loads)
+        self.hear()
         self.queue = Queue()
         self.workers: list[Simulated] = []
         self.finished: dict[int, Job] = {}
@@ -169,6 +173,15 @@ class Machine(RuleBasedStateMachine):
         self.finished.pop(job_id, None)
         self.keep(is_kept, job_id)
         self.happens(is_kept, lambda: self.queue.runs_again(job_id, delayed=delayed, priority=priority, lock=lock))
+
+    @rule(data=st.data())
+    def wait_for_one(self, data: st.DataObject) -> None:
+        """Somebody waits for the end of a job."""
+        if (job_id := self.draw_job(data)) is None:
+            return
+        rows = self.connector.execute(STATEMENTS["watch_jobs"], {"ids": [job_id]})
+        found = {row["id"]: "ended" if row["has_ended"] else "held" for row in rows}
+        assert found.get(job_id, "marked") == self.queue.waits_for(job_id)
 
     @precondition(lambda self: self.at_commit is not None)
     @rule(commits=st.booleans())
@@ -369,6 +382,19 @@ class Machine(RuleBasedStateMachine):
             else:
                 assert self.finished.setdefault(job.id, job) == job, "a job that has ended has changed"
 
+    @invariant()
+    def who_waits_is_told(self) -> None:
+        told, self.queue.told = self.queue.told, set()
+        assert self.hear() == told
+
+    def hear(self) -> set[int]:
+        """Return the ids of the jobs whose ends were told since the last time."""
+        self.observer.execute("select pg_notify(%s, '0')", [ENDS])
+        heard: set[int] = set()
+        while 0 not in heard:
+            heard |= {int(id_) for payload in self.listener.wait_for_notifications(10) for id_ in payload.split()}
+        return heard - {0}
+
     def teardown(self) -> None:
         if self.at_commit is not None:
             self.end_transaction(False)
@@ -391,6 +417,7 @@ class Machine(RuleBasedStateMachine):
         left = [job.id for job in self.queue.jobs.values() if job.status in (WAITING, RUNNING)]
         assert not left, f"jobs {left} never run"
         self.every_job_is_as_promised()
+        self.who_waits_is_told()
 
     # Steps
 
@@ -431,7 +458,7 @@ class Machine(RuleBasedStateMachine):
         if limit:
             ids = [job.id for job in exchanged.jobs if job.id is not None]
             self.queue.claims_jobs(worker.id, limit, queues, room, ids, is_apart=is_apart)
-        assert not exchanged.unreadable
+        assert all(job.error is None for job in exchanged.claimed)
         for job in exchanged.jobs:
             assert job.claim == self.queue.jobs[job.id or 0].claim, "a claim has not risen by one"
         if is_heard:
@@ -499,8 +526,12 @@ class Machine(RuleBasedStateMachine):
         return [self.draw_outcome(data, *each) for each in chosen]
 
     def draw_outcome(self, data: st.DataObject, job_id: int, claim: int) -> Outcome:
-        ended = st.sampled_from([None, "succeeded", "failed", "aborted"]).map(
-            lambda status: Ended(job_id, claim, status, ERROR if status == "failed" else None)
+        ended = st.builds(
+            lambda status, is_deleted: Ended(
+                job_id, claim, status, ERROR if status == "failed" else None, is_deleted=is_deleted
+            ),
+            st.sampled_from(["succeeded", "failed", "aborted"]),
+            NOW_AND_THEN,
         )
         with_result = st.sampled_from(RESULTS).map(lambda result: Ended(job_id, claim, "succeeded", None, result))
         retried = st.builds(
@@ -535,8 +566,11 @@ def run(dsn: str, tables: list[str], observer: psycopg.Connection, **options: An
         closing.callback(connector.close)
         session = connector.session()
         closing.callback(session.close)
+        listener = connector.session()
+        closing.callback(listener.close)
+        listener.listen(ENDS)
         transaction = closing.enter_context(contextlib.closing(psycopg.connect(dsn)))
-        parts = {"connector": connector, "session": session, "transaction": transaction}
+        parts = {"connector": connector, "session": session, "listener": listener, "transaction": transaction}
         machine = type("Found", (Machine,), {**parts, "observer": observer, "deletions": deletions})
         run_state_machine_as_test(
             machine, settings=settings(deadline=None, suppress_health_check=list(HealthCheck), **options)
@@ -608,6 +642,9 @@ BREAKS = {
         "if v_old.lock is not null and v_old.hold in (@heads)",
         "if false",
     ),
+    "nobody is told": ("tell_ends", "where j.waited", "where false"),
+    "who waits for a job is not told of it": ("watch_jobs", "set waited = true, special = true", "set waited = true"),
+    "a job is deleted although somebody waits for it": ("is_wanted", "p_job.waited is true", "false"),
     "a retry comes at once": ("put_back", "when mine.due_at > now() then @scheduled ", "when false then @scheduled "),
 }
 

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from adjourn import App, Blueprint, SyncPsycopgConnector
+from adjourn._domain.batches import AlikeJobs
 from adjourn.jobs import Job
 from adjourn.manager import JobDeferrer
+from adjourn.types import JSONDict
 from adjourn.worker.shutdown import on_signals
 
 
@@ -45,6 +47,16 @@ class Storage:
     async def batch_defer_jobs_async(self, jobs: Sequence[Job], connection: Any = None) -> list[Job]:
         """Give the jobs ids."""
         return self.batch_defer_jobs(jobs)
+
+    def batch_defer_alike(self, job: Job, arguments: Sequence[JSONDict], connection: Any = None) -> AlikeJobs:
+        """Give the jobs ids."""
+        return AlikeJobs(job.evolve(status="todo"), arguments, list(range(1, len(arguments) + 1)))
+
+    async def batch_defer_alike_async(
+        self, job: Job, arguments: Sequence[JSONDict], connection: Any = None
+    ) -> AlikeJobs:
+        """Give the jobs ids."""
+        return self.batch_defer_alike(job, arguments)
 
 
 @pytest.fixture

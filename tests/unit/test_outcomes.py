@@ -67,8 +67,9 @@ def test_an_error_whose_text_cannot_be_had_is_kept_all_the_same() -> None:
     assert "RuntimeError" in entry(Broken())["message"]
 
 
-def test_an_ended_job_that_is_to_be_deleted_has_no_status() -> None:
-    assert Ended.of(JOB, Status.SUCCEEDED, DeleteJobCondition.SUCCESSFUL).status is None
+def test_an_ended_job_that_is_to_be_deleted_has_its_status_all_the_same() -> None:
+    ended = Ended.of(JOB, Status.SUCCEEDED, DeleteJobCondition.SUCCESSFUL)
+    assert ended == Ended(7, 3, "succeeded", is_deleted=True)
     assert Ended.of(JOB, Status.FAILED, DeleteJobCondition.SUCCESSFUL) == Ended(7, 3, "failed")
 
 
@@ -83,13 +84,13 @@ def test_outcomes_are_sent_in_the_order_of_their_ids_without_what_is_none() -> N
     outcomes: list[Outcome] = [
         Retried(9, 1, '{"a": 1}', retry_at=NOW, priority=0),
         HandedBack(8, 2),
-        Ended(7, 3, None),
+        Ended(7, 3, "failed", is_deleted=True),
         Ended(6, 1, "x", 'said \\ "no"'),
     ]
     sent = dump_outcomes(outcomes)
-    assert (sent["ids"], sent["claims"], sent["statuses"]) == ("{6,7}", "{1,3}", '{"x","deleted"}')
+    assert (sent["ids"], sent["claims"], sent["statuses"]) == ("{6,7}", "{1,3}", '{"x","-failed"}')
     assert sent["errors"] == '{"said \\\\ \\"no\\"",null}'
-    assert dump_outcomes([Ended(7, 3, None)])["errors"] is None
+    assert dump_outcomes([Ended(7, 3, "failed", is_deleted=True)])["errors"] is None
     assert (sent["results"], sent["ttls"]) == (None, None)
     assert sent["back"] is not None
     assert json.loads(sent["back"]) == [

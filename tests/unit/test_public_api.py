@@ -121,6 +121,7 @@ SIGNATURES = {
         for name, takes in {
             "defer_job": "self, job, connection=None",
             "batch_defer_jobs": "self, jobs, connection=None",
+            "batch_defer_alike": "self, job, arguments, connection=None",
             "defer_periodic_job": "self, job, periodic_id, defer_timestamp",
             "get_stalled_jobs": STALLED,
             "delete_old_jobs": DELETE,

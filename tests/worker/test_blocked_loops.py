@@ -15,12 +15,12 @@ import pytest
 
 import adjourn
 from adjourn._async.managers.exchange import AsyncWorkerManager
-from adjourn._domain.jobs import Job
 from adjourn.events import EventLoopBlocked
 from adjourn.worker import Worker
 from adjourn.worker.lease import Lease
 from adjourn.worker.runners import Halt, NotBegun, Run
 from support.bench import Bench
+from support.claims import claimed_job
 from support.waiting import BOUND
 
 pytestmark = pytest.mark.anyio
@@ -228,7 +228,7 @@ def test_a_run_is_either_begun_or_handed_back() -> None:
     lease = Lease(60, 10)
     lease.confirm(time.monotonic() + 60)
     halt = Halt(lease)
-    runs = [Run(Job(id=n, queue="q", lock=None, queueing_lock=None, task_name="t")) for n in range(20_000)]
+    runs = [Run(claimed_job(n)) for n in range(20_000)]
     begun: set[int | None] = set()
     taken: set[int | None] = set()
     start = threading.Barrier(2)
@@ -238,13 +238,13 @@ def test_a_run_is_either_begun_or_handed_back() -> None:
         for run in runs:
             with contextlib.suppress(NotBegun):
                 halt.check(run)
-                begun.add(run.job.id)
+                begun.add(run.claimed.id)
 
     def take() -> None:
         start.wait()
         for run in reversed(runs):
             if run.take():
-                taken.add(run.job.id)
+                taken.add(run.claimed.id)
 
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
@@ -257,4 +257,4 @@ def test_a_run_is_either_begun_or_handed_back() -> None:
     finally:
         sys.setswitchinterval(before)
     assert not begun & taken
-    assert begun | taken == {run.job.id for run in runs}
+    assert begun | taken == {run.claimed.id for run in runs}

@@ -139,7 +139,7 @@ async def test_what_is_wrong_with_a_step_is_told(app: adjourn.App, bench: Bench)
         with pytest.raises(InvalidResult, match="Step 'two': "):
             context.step("two", object)
         with pytest.raises(exceptions.InvalidTaskArguments, match=r"await context\.step_async"):
-            context.step("three", nothing)
+            context.step("three", nothing)  # type: ignore[unused-coroutine]
         for bad in ("", 3, None, "\0", "\ud800"):
             with pytest.raises(InvalidOption, match="name"):
                 context.step(bad, int)  # type: ignore[arg-type]

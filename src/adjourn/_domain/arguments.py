@@ -193,6 +193,11 @@ def dump_arguments(task_name: str, arguments: Mapping[str, Any], json_dumps: JSO
 _MARKS = ("\\u0000", "\\ud", "\0", "NaN", "Infinity")
 
 
+def has_marks(text: str) -> bool:
+    """Return whether JSON that Python has written has one of the marks, without which Postgres accepts it."""
+    return not text.isascii() or any(mark in text for mark in _MARKS)
+
+
 def check_storable(text: str) -> None:
     """Refuse JSON that Python writes but Postgres does not accept.
 
@@ -201,8 +206,7 @@ def check_storable(text: str) -> None:
     ValueError
         If it holds NaN or an infinity, a NUL character or half of a surrogate pair.
     """
-    # Text that Postgres refuses contains one of these marks, so other text needs no further check.
-    if text.isascii() and not any(mark in text for mark in _MARKS):
+    if not has_marks(text):
         return
 
     def refuse(constant: str) -> None:

@@ -5,6 +5,7 @@ The error of the database, or of the driver, names the character or its bytes at
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -46,7 +47,9 @@ def refused_text(error: ConnectorException, parameters: Parameters) -> AdjournEx
 
 def _texts(parameters: Parameters) -> Iterator[tuple[str, str]]:
     for name, value in parameters.items():
-        if isinstance(value, str):
+        if name == "columns":  # of a batch
+            yield from _texts(json.loads(value))
+        elif isinstance(value, str):
             yield name, value
         elif isinstance(value, list):
             yield from ((f"{name}[{index}]", each) for index, each in enumerate(value) if isinstance(each, str))

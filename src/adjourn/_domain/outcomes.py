@@ -13,11 +13,12 @@ import attrs
 
 from adjourn._domain.arrays import array_of_numbers, array_of_texts, array_of_words
 from adjourn._domain.checks import check_aware, check_delay, check_name, check_priority
+from adjourn._domain.claimed import ClaimedJob
 from adjourn._domain.jobs import DeleteJobCondition, Job, Status
 from adjourn.exceptions import RetryDecisionLike
 
-DELETED = "deleted"
-"""What an exchange takes as the status of a job to be deleted."""
+DELETED = "-"
+"""What stands before the status of a job that is to be deleted, unless somebody wants to know how it has ended."""
 MAX_TRACEBACK = 20_000
 """Characters of a traceback that are kept with a failed job: the first and the last ones."""
 MAX_MESSAGE = 2_000
@@ -69,21 +70,28 @@ class Result:
 
 @attrs.frozen
 class Ended:
-    """A job that has ended. A ``status`` of None deletes it."""
+    """A job that has ended.
+
+    Attributes
+    ----------
+    is_deleted
+        Whether it is deleted, unless somebody wants to know how it has ended.
+    """
 
     id: int
     claim: int
-    status: str | None
+    status: str
     error: str | None = None
     result: Result | None = None
+    is_deleted: bool = False
 
     @classmethod
-    def of(cls, job: Job, status: Status, delete: DeleteJobCondition, error: str | None = None) -> Ended:
+    def of(cls, job: Job | ClaimedJob, status: Status, delete: DeleteJobCondition, error: str | None = None) -> Ended:
         """Return the outcome of a job that ended."""
-        return cls(_id(job), job.claim, None if delete.applies_to(status) else str(status), error)
+        return cls(_id(job), job.claim, str(status), error, is_deleted=delete.applies_to(status))
 
     @classmethod
-    def with_result(cls, job: Job, result: Result) -> Ended:
+    def with_result(cls, job: Job | ClaimedJob, result: Result) -> Ended:
         """Return the outcome of a job that has succeeded and has a result, for which it is kept."""
         return cls(_id(job), job.claim, str(Status.SUCCEEDED), None, result)
 
@@ -167,7 +175,7 @@ class HandedBack:
     claim: int
 
     @classmethod
-    def of(cls, job: Job) -> HandedBack:
+    def of(cls, job: Job | ClaimedJob) -> HandedBack:
         """Hand a claimed job back."""
         return cls(_id(job), job.claim)
 
@@ -184,7 +192,7 @@ class Unknown:
     claim: int
 
     @classmethod
-    def of(cls, job: Job) -> Unknown:
+    def of(cls, job: Job | ClaimedJob) -> Unknown:
         """Put back a claimed job whose task this worker does not know."""
         return cls(_id(job), job.claim)
 
@@ -211,7 +219,7 @@ class Suspended:
     event: str | None = None
 
     @classmethod
-    def of(cls, job: Job, seconds: float | None, event: str | None) -> Suspended:
+    def of(cls, job: Job | ClaimedJob, seconds: float | None, event: str | None) -> Suspended:
         """Suspend a claimed job."""
         return cls(_id(job), job.claim, seconds, event)
 
@@ -243,7 +251,9 @@ def dump_outcomes(outcomes: Iterable[Outcome]) -> dict[str, str | None]:
     if ended:
         parameters["ids"] = array_of_numbers([each.id for each in ended])
         parameters["claims"] = array_of_numbers([each.claim for each in ended])
-        parameters["statuses"] = array_of_words([each.status or DELETED for each in ended])
+        parameters["statuses"] = array_of_words(
+            [DELETED + each.status if each.is_deleted else each.status for each in ended]
+        )
         if any(each.error is not None for each in ended):
             parameters["errors"] = array_of_texts([each.error for each in ended])
         if any(each.result is not None for each in ended):
@@ -263,10 +273,8 @@ class Exchanged:
 
     Attributes
     ----------
-    jobs
+    claimed
         The jobs that were claimed, best first.
-    unreadable
-        Jobs that were claimed but whose stored arguments cannot be read, each with the reason.
     refused
         Ids of jobs that this worker no longer held: their outcomes are not stored.
     held
@@ -288,8 +296,7 @@ class Exchanged:
         Seconds until the next scheduled job is due; None if there is none, or the exchange did not look for one.
     """
 
-    jobs: list[Job]
-    unreadable: list[tuple[Job, BaseException]]
+    claimed: list[ClaimedJob]
     refused: frozenset[int]
     held: frozenset[int]
     alive: bool
@@ -301,9 +308,9 @@ class Exchanged:
     due_in: float | None
 
     @property
-    def claimed(self) -> int:
-        """How many jobs were claimed."""
-        return len(self.jobs) + len(self.unreadable)
+    def jobs(self) -> list[Job]:
+        """The claimed jobs whose arguments can be read, best first."""
+        return [each.job for each in self.claimed if each.error is None]
 
 
 @attrs.frozen
@@ -353,6 +360,6 @@ def _storable(text: str) -> str:
     return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _id(job: Job) -> int:
+def _id(job: Job | ClaimedJob) -> int:
     assert job.id is not None
     return job.id

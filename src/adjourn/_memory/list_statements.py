@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 
 from adjourn._memory.statements import answers
 from adjourn._memory.tables import JobRow, Tables
@@ -43,6 +44,12 @@ def list_jobs(
         and job.id > after_id
     ]
     return found[:limit]
+
+
+@answers
+def read_jobs(tables: Tables, *, ids: Sequence[int]) -> list[Row]:
+    """Return these jobs."""
+    return [job.columns(tables.now) for job in tables.all_jobs() if job.id in set(ids)]
 
 
 @answers

@@ -123,8 +123,22 @@ def stored_json(text: str) -> str:
     ConnectorException
         If the text is not JSON.
     """
+    return _written(_loaded(text))
+
+
+def stored_elements(text: str) -> list[str]:
+    """Return the elements of a JSON array, objects or texts of some, as a column of type jsonb stores them."""
+    return [stored_json(each) if isinstance(each, str) else _written(each) for each in _loaded(text)]
+
+
+def values_of(column: Any, count: int) -> list[Any]:
+    """Return a column of a batch as one value for each job."""
+    return column if isinstance(column, list) else [column] * count
+
+
+def _loaded(text: str) -> Any:
     try:
-        return _written(json.loads(text, parse_float=decimal.Decimal, parse_constant=_refuse))
+        return json.loads(text, parse_float=decimal.Decimal, parse_constant=_refuse)
     except ValueError as error:
         message = f"invalid input syntax for type json: {error}"
         raise exceptions.ConnectorException(message, sqlstate="22P02") from error

@@ -45,7 +45,7 @@ def complete(
         return [{"outcome": "lost"}]
     tables.finish(
         job,
-        None if status == DELETED else status,
+        None if status.startswith(DELETED) and not job.waited else status.removeprefix(DELETED),
         attempts=job.attempts + 1,
         result=None if result is None else stored_json(result),
         result_expires_at=None if ttl is None else tables.now + datetime.timedelta(seconds=ttl),

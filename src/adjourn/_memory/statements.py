@@ -10,7 +10,17 @@ from typing import Any
 import attrs
 
 from adjourn import sql
-from adjourn._memory.rules import due_at, first_hold, stored_json, taken_queueing_lock, wake, wake_for
+from adjourn._domain.batches import COLUMNS
+from adjourn._memory.rules import (
+    due_at,
+    first_hold,
+    stored_elements,
+    stored_json,
+    taken_queueing_lock,
+    values_of,
+    wake,
+    wake_for,
+)
 from adjourn._memory.tables import JobRow, Tables
 from adjourn.sql.constants import HEADS, Hold
 from adjourn.types import Row
@@ -80,29 +90,21 @@ def add_job(
 
 
 @answers
-def defer_jobs(
-    tables: Tables,
-    *,
-    queues: Sequence[str],
-    task_names: Sequence[str],
-    priorities: Sequence[int],
-    locks: Sequence[str | None],
-    queueing_locks: Sequence[str | None],
-    args: Sequence[str],
-    scheduled_at: Sequence[datetime.datetime | None],
-    schedule_in: Sequence[float | None] | None,
-    own_transaction: bool,
-) -> list[Row]:
+def defer_jobs(tables: Tables, *, args: str, columns: str, own_transaction: bool) -> list[Row]:
     """Store new jobs, all or none; if a queueing lock is taken, name it."""
-    if (taken := taken_queueing_lock(tables, queueing_locks)) is not None:
-        return [{"id": None, "taken": taken, "enqueued_at": tables.now}]
-    stored = [stored_json(text) for text in args]
-    delays = [None] * len(stored) if schedule_in is None else schedule_in
-    due = [due_at(tables, *times) for times in zip(scheduled_at, delays, strict=True)]
-    columns = zip(queues, task_names, priorities, locks, queueing_locks, stored, due, strict=True)
-    rows: list[Row] = [{"id": add_job(tables, *values), "taken": None, "enqueued_at": tables.now} for values in columns]
-    _announce(tables, queues, due, own_transaction)
-    return rows
+    stored = stored_elements(args)
+    given = json.loads(columns)
+    column = {name: values_of(given.get(name), len(stored)) for name in COLUMNS}
+    if (taken := taken_queueing_lock(tables, column["queueing_lock"])) is not None:
+        return [{"ids": None, "taken": taken, "enqueued_at": tables.now}]
+    due = [due_at(tables, *times) for times in zip(column["scheduled_at"], column["schedule_in"], strict=True)]
+    options = [column[name] for name in ("queue", "task_name", "priority", "lock", "queueing_lock")]
+    ids = [add_job(tables, *values) for values in zip(*options, stored, due, strict=True)]
+    _announce(tables, column["queue"], due, own_transaction)
+    return [{"ids": json.dumps(ids), "taken": None, "enqueued_at": tables.now}]
+
+
+ANSWERS["defer_batch"] = defer_jobs
 
 
 def _announce(
@@ -112,32 +114,6 @@ def _announce(
     if own_transaction or any(at is not None and at > tables.now for at in due):
         return wake(tables, own_transaction)
     return wake_for(tables, queues)
-
-
-@answers
-def defer_batch(
-    tables: Tables,
-    *,
-    queues: str,
-    task_names: str,
-    priorities: str,
-    locks: str | None,
-    queueing_locks: str | None,
-    args: str,
-    scheduled_at: str | None,
-    schedule_in: str | None,
-    own_transaction: bool,
-) -> list[Row]:
-    """Store a large batch, whose columns are JSON arrays."""
-    count = len(json.loads(queues))
-    columns = (queues, task_names, priorities, locks, queueing_locks, args, scheduled_at, schedule_in)
-    values = [[None] * count if column is None else json.loads(column) for column in columns]
-    rows = ANSWERS["defer_jobs"](tables, **dict(zip(_COLUMNS, values, strict=True)), own_transaction=own_transaction)
-    ids = json.dumps([row["id"] for row in rows])
-    return [{"ids": ids, "taken": rows[0]["taken"], "enqueued_at": tables.now}]
-
-
-_COLUMNS = ("queues", "task_names", "priorities", "locks", "queueing_locks", "args", "scheduled_at", "schedule_in")
 
 
 # Changing jobs
@@ -153,6 +129,15 @@ def cancel_jobs(tables: Tables, *, ids: Sequence[int], delete: bool) -> list[Row
             tables.headless.add(job.lock)
             wake(tables, always=True)
     return [{"id": job.id} for job in waiting]
+
+
+@answers
+def watch_jobs(tables: Tables, *, ids: Sequence[int]) -> list[Row]:
+    """Mark jobs whose ends are to be told, and return those that have ended or were deleted."""
+    for id_ in ids:
+        if (job := tables.jobs.get(id_)) and not job.waited:
+            tables.jobs[id_] = attrs.evolve(job, waited=True)
+    return [{"id": id_, "has_ended": True} for id_ in sorted(set(ids)) if id_ not in tables.jobs]
 
 
 @answers
@@ -210,6 +195,7 @@ def retry_job_by_id(
             finished_at=None,
             result=None,
             result_expires_at=None,
+            waited=False,
         )
     else:
         was_running = old.worker_id is not None

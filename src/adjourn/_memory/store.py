@@ -177,9 +177,10 @@ class MemoryStore:
         """Return a connection for one caller."""
         return MemoryConnection(self)
 
-    def deliver_to(self, mailbox: Mailbox) -> None:
-        """Have a mailbox receive every notification from now on."""
+    def deliver_to(self, mailbox: Mailbox, *, ends: bool = False) -> None:
+        """Have a mailbox receive every notification for workers from now on, or those of the ends of jobs."""
         with self._lock:
+            mailbox.hears_ends = ends
             self._mailboxes.add(mailbox)
 
     def exclusively(self) -> threading.RLock:
@@ -195,16 +196,19 @@ class MemoryStore:
 
     def _commit(self, tables: Tables) -> None:
         payloads, tables.payloads = list(tables.payloads), {}
+        told, tables.told = " ".join(map(str, sorted(tables.told))), set()
         for id_, event in events_between(self._tables, tables):
             self._events.setdefault(id_, []).append(event)
         self._tables = tables
         self._version += 1
         self._deliver(payloads)
+        self._deliver([told] if told else [], ends=True)
 
-    def _deliver(self, payloads: list[str]) -> None:
+    def _deliver(self, payloads: list[str], *, ends: bool = False) -> None:
         if payloads:
             for mailbox in list(self._mailboxes):
-                mailbox.put(payloads)
+                if mailbox.hears_ends == ends:
+                    mailbox.put(payloads)
 
 
 class Mailbox:
@@ -214,6 +218,7 @@ class Mailbox:
         self._store = store
         self._payloads: list[str] = []
         self._is_woken = False
+        self.hears_ends = False
         self._arrival: concurrent.futures.Future[None] | None = None
 
     def put(self, payloads: list[str]) -> None:
@@ -286,10 +291,10 @@ class MemoryConnection:
         elif what == "commit" and transaction is not None:
             self._store.commit(*transaction)
 
-    def listen(self) -> None:
-        """Start to receive notifications."""
+    def listen(self, *, ends: bool = False) -> None:
+        """Start to receive the notifications for workers, or those of the ends of jobs."""
         self.check_open()
-        self._store.deliver_to(self._mailbox)
+        self._store.deliver_to(self._mailbox, ends=ends)
 
     @property
     def mailbox(self) -> Mailbox:

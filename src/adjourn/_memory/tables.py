@@ -46,6 +46,7 @@ class JobRow:
     result_expires_at: datetime.datetime | None = None
     has_steps: bool = False
     awaited_event: str | None = None
+    waited: bool = False
 
     @property
     def status(self) -> str:
@@ -185,6 +186,8 @@ class Tables:
         The notifications of the transaction, without duplicates.
     touched
         The ids of the jobs that the transaction has stored, changed or moved.
+    told
+        The ids of the jobs that somebody waits for and that the transaction has ended.
     """
 
     now: datetime.datetime
@@ -201,6 +204,7 @@ class Tables:
     last_worker_id: int = 0
     payloads: dict[str, None] = attrs.field(factory=dict)
     touched: set[int] = attrs.field(factory=set)
+    told: set[int] = attrs.field(factory=set)
 
     def copy(self, now: datetime.datetime) -> Tables:
         """Return tables with the same rows, for a transaction that begins now."""
@@ -217,6 +221,7 @@ class Tables:
             event_notes=set(self.event_notes),
             payloads={},
             touched=set(),
+            told=set(),
         )
 
     def all_jobs(self) -> list[JobRow]:
@@ -251,7 +256,11 @@ class Tables:
         self.touched.add(job.id)
         if job.has_steps and status in (None, "succeeded"):
             self.forget_steps(job.id)
+        if job.waited:
+            self.told.add(job.id)
         if status is not None:
             errors = with_error(job.errors, error)
             ended: JobRow = attrs.evolve(job, **changes)  # type: ignore[arg-type]
-            self.finished[job.id] = attrs.evolve(ended, errors=errors, finished_as=status, finished_at=self.now)
+            self.finished[job.id] = attrs.evolve(
+                ended, errors=errors, finished_as=status, finished_at=self.now, waited=False
+            )

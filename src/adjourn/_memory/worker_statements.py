@@ -160,7 +160,8 @@ def exchange(
     stored = set(put_back)
     for row in ended:
         if job := _held(tables, worker_id, row["id"], row["claim"]):
-            status = None if row["status"] == DELETED else row["status"]
+            is_deleted = row["status"].startswith(DELETED) and not job.waited
+            status = None if is_deleted else row["status"].removeprefix(DELETED)
             lapses = None if row["ttl"] is None else tables.now + datetime.timedelta(seconds=row["ttl"])
             tables.finish(
                 job,

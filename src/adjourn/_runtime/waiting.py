@@ -7,8 +7,8 @@ import concurrent.futures
 from typing import Any
 
 
-async def done_async(future: concurrent.futures.Future[Any], timeout: float) -> None:
-    """Wait at most ``timeout`` seconds until a future is done."""
+async def done_async(future: concurrent.futures.Future[Any], timeout: float | None) -> None:
+    """Wait at most ``timeout`` seconds until a future is done; None for any time."""
     waiting = asyncio.wrap_future(future)
     try:
         await asyncio.wait([waiting], timeout=timeout)
@@ -16,8 +16,8 @@ async def done_async(future: concurrent.futures.Future[Any], timeout: float) -> 
         waiting.cancel()
 
 
-def done(future: concurrent.futures.Future[Any], timeout: float) -> None:
-    """Wait at most ``timeout`` seconds until a future is done."""
+def done(future: concurrent.futures.Future[Any], timeout: float | None) -> None:
+    """Wait at most ``timeout`` seconds until a future is done; None for any time."""
     concurrent.futures.wait([future], timeout)
 
 

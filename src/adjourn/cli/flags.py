@@ -12,8 +12,9 @@ import datetime
 import enum
 import math
 import re
+import sys
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 import attrs
@@ -21,6 +22,7 @@ import attrs
 from adjourn._domain.checks import MAX_SECONDS, check_aware
 from adjourn._domain.options import Option
 from adjourn._domain.spelling import closest, hint
+from adjourn.cli.exits import Exit
 from adjourn.exceptions import InvalidOption
 from adjourn.types import TimeDeltaParams
 
@@ -81,6 +83,9 @@ class Parser(argparse.ArgumentParser):
         """Where each value came from: the flag, or the variable."""
         self.commands: dict[str, Parser] = {}
         """The parsers of its commands, by their names."""
+        self.refusal: Callable[[Sequence[str]], int] = lambda arguments: Exit.REFUSED
+        """Returns the exit code for an invalid command line."""
+        self._given: Sequence[str] = ()
 
     def add_flag(
         self,
@@ -199,6 +204,11 @@ class Parser(argparse.ArgumentParser):
             parser.error(f"there is no {what} {wrong!r}{hint(wrong, flags if what == 'option' else ())}")
         return options
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse the arguments that it knows, and remember all of them."""
+        self._given = tuple(sys.argv[1:] if args is None else args)
+        return super().parse_known_args(args, namespace)
+
     def error(self, message: str) -> NoReturn:
         """End the program with an error message; for a word that is not one of several, it suggests the closest."""
         if found := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message):
@@ -208,7 +218,8 @@ class Parser(argparse.ArgumentParser):
 
     def end(self, message: str) -> NoReturn:
         """End the program because of an invalid command line."""
-        super().error(message)
+        self.print_usage(sys.stderr)
+        self.exit(self.refusal(self._given), f"{self.prog}: error: {message}\n")
 
     def read_environment(self, options: argparse.Namespace, environment: Mapping[str, str]) -> None:
         """Add the environment's values of flags that were not given. An empty variable counts as not set.

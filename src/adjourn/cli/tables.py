@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from adjourn._domain.wording import shown
 from adjourn.jobs import Job, Status
 from adjourn.types import Row
 from adjourn.worker import RegisteredWorker
@@ -138,8 +139,3 @@ def _time(text: str) -> str:
         return datetime.datetime.fromisoformat(text).astimezone().isoformat(" ", "seconds")
     except ValueError:
         return text
-
-
-def shown(text: str) -> str:
-    """Return a text with its control characters escaped, so that a job's data cannot control the terminal."""
-    return "".join(each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in text)

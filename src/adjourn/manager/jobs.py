@@ -19,6 +19,7 @@ from adjourn.manager.results import Results
 from adjourn.manager.retention import Retention
 from adjourn.manager.runs import Runs
 from adjourn.manager.schedules import Schedules, Ticks
+from adjourn.manager.sharing import ThreadGroup
 from adjourn.manager.source import ConnectorSource
 from adjourn.manager.workers import Workers
 
@@ -43,7 +44,8 @@ class JobManager(AsyncJobManager, SyncJobManager):
 
     def __init__(self, connector: ConnectorSource, schema: str = sql.DEFAULT_SCHEMA) -> None:
         super().__init__(connector, schema)
-        self._group = DeferGroup(super().defer_job_async, super().batch_defer_jobs_async)
+        self._group = DeferGroup(self._store_async, self._store_several_async)
+        self._threads = ThreadGroup(self._store, self._store_several)
 
     @property
     def lists(self) -> JobLists:
@@ -57,7 +59,7 @@ class JobManager(AsyncJobManager, SyncJobManager):
 
     @property
     def results(self) -> Results:
-        """Finds what tasks have returned."""
+        """Waits for jobs to end, and finds what their tasks have returned."""
         return part_of(self, Results)
 
     @property
@@ -91,9 +93,22 @@ class JobManager(AsyncJobManager, SyncJobManager):
         It takes the same parameters and raises the same errors as `AsyncJobManager.defer_job_async`. A job with a
         queueing lock, or on the caller's connection, is stored by itself.
         """
-        if connection is None and isinstance(job, Job) and job.queueing_lock is None:
-            return await self._group.defer(job)
-        return await super().defer_job_async(job, connection)
+        encoded = self._encoded(job)
+        if connection is None and job.queueing_lock is None:
+            return await self._group.defer(encoded)
+        return await self._store_async(encoded, connection)
+
+    def defer_job(self, job: Job, connection: Any = None) -> Job:
+        """Store one job, in one commit with others that threads defer at the same time.
+
+        It takes the same parameters and raises the same errors as `AsyncJobManager.defer_job_async`. A job with a
+        queueing lock, or on the caller's connection, is stored by itself, and so is each where calls of a thread have a
+        connection or an event loop of their own (`BaseConnector.shares_commits`).
+        """
+        encoded = self._encoded(job)
+        if connection is None and job.queueing_lock is None and self.connector.shares_commits:
+            return self._threads.defer(encoded)
+        return self._store(encoded, connection)
 
     async def listen_for_jobs(self, **options: Any) -> NoReturn:
         """Refuse: new jobs are announced only while a worker has nothing to do, so another listener would miss most.

@@ -37,7 +37,7 @@ from adjourn.sql.history import (
     removal,
     versions,
 )
-from adjourn.sql.templates import DEFAULT_SCHEMA, channel, checked, qualified, read, render
+from adjourn.sql.templates import DEFAULT_SCHEMA, channel, checked, ends_channel, qualified, read, render
 from adjourn.types import Statement
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "IS_IN_USE",
     "SchemaVersion",
     "channel",
+    "ends_channel",
     "found_locked",
     "function_of",
     "lacks_right",
@@ -68,6 +69,10 @@ MAY_TAKE_LONG = frozenset(
     {"clear_results", "defer_batch", "delete_old_jobs", "drop_partition", "lock_migrations", "make_partitions"}
 )
 """Statements that store or delete many rows, or wait for whoever holds a table."""
+TAKES_TUPLES = frozenset({"exchange"})
+"""Statements whose rows are so many that dictionaries would cost much."""
+SAME_TEXTS = {"defer_batch": "defer_jobs"}
+"""Statements that have the text of another."""
 
 
 def statements(schema: str = DEFAULT_SCHEMA) -> Mapping[str, Statement]:
@@ -83,10 +88,16 @@ def statements(schema: str = DEFAULT_SCHEMA) -> Mapping[str, Statement]:
 
 @functools.lru_cache(maxsize=16)
 def _statements(schema: str) -> Mapping[str, Statement]:
-    texts = read(own_folder().joinpath("statements"))
+    texts = dict(read(own_folder().joinpath("statements")))
+    texts |= {name: texts[other] for name, other in SAME_TEXTS.items()}
     return {
-        name: Statement(name, render(text, schema, percent="%%").strip(), may_take_long=name in MAY_TAKE_LONG)
-        for name, text in texts
+        name: Statement(
+            name,
+            render(text, schema, percent="%%").strip(),
+            may_take_long=name in MAY_TAKE_LONG,
+            takes_tuples=name in TAKES_TUPLES,
+        )
+        for name, text in texts.items()
     }
 
 

@@ -51,10 +51,12 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "reader": (
-        "lists jobs, workers and schedules, as a dashboard does",
+        "lists jobs, workers and schedules, as a dashboard does, and waits for jobs",
         (
             *_EVERYONES,
             *(f"select on {{adjourn_{table}}}" for table in (*_VIEWS, *_TABLES)),
+            # Who waits for a job marks it.
+            "update (waited, special) on {adjourn_jobs}",
         ),
     ),
     "operator": (

@@ -5,6 +5,7 @@
 ``@schema_name``    the same as a string literal, for casts and for SQL that functions build
 ``@schema_bare``    the unquoted name as a string literal
 ``@channel``        the channel that workers listen to, as a string literal
+``@ends_channel``   the channel on which waiters learn of the ends of jobs, as a string literal
 ``@placing_key``    advisory lock: shared by promotions, exclusive for the worker that places locked jobs
 ``@electing_key``   advisory lock: decides which worker places locked jobs
 ``@migrating_key``  advisory lock: who applies a version of the schema
@@ -30,12 +31,23 @@ from adjourn.sql.constants import NUMBERS
 DEFAULT_SCHEMA = "adjourn"
 _MARK = re.compile(r"@([a-z]\w*)")
 _KEYS = ("placing", "electing", "migrating", "ticking")
+_ENDS = "_ends"
 _MAX_IDENTIFIER_BYTES = 63
 
 
 def channel(schema: str) -> str:
     """Return the name of the channel on which the workers of a schema are woken."""
     return "adjourn_" + hashlib.sha256(schema.encode()).hexdigest()[:16]
+
+
+def ends_channel(schema: str) -> str:
+    """Return the name of the channel on which those who wait for jobs of a schema learn of their ends."""
+    return channel(schema) + _ENDS
+
+
+def is_ends_channel(name: str) -> bool:
+    """Return whether this is such a channel, of whatever schema."""
+    return name.endswith(_ENDS)
 
 
 def checked(schema: str) -> str:
@@ -117,6 +129,7 @@ def _values(schema: str) -> Mapping[str, str]:
         "schema_name": literal(quoted),
         "schema_bare": literal(schema),
         "channel": literal(channel(schema)),
+        "ends_channel": literal(ends_channel(schema)),
         **{f"{purpose}_key": str(_advisory_key(purpose, schema)) for purpose in _KEYS},
         **{name: str(number) for name, number in NUMBERS.items()},
     }

@@ -12,6 +12,7 @@ from adjourn.testing.faces import Face
 from adjourn.testing.suite import Suite
 from adjourn.types import Statement
 
+PAST = datetime.datetime(2020, 1, 1, 12, 30, 15, 123456, tzinfo=datetime.timezone(datetime.timedelta(hours=2)))
 LATER = datetime.datetime(2100, 1, 1, 12, 30, 15, 123456, tzinfo=datetime.timezone(datetime.timedelta(hours=2)))
 
 
@@ -48,19 +49,25 @@ class StatementTests(Suite):
             "locks": [None, *texts[1:]],
             "queueing_locks": [None] * len(texts),
             "args": ["{}"] * len(texts),
-            "scheduled_at": [LATER, *[None] * (len(texts) - 1)],
-            "schedule_in": None,
-            "own_transaction": False,
+            "crons": ["* * * * *"] * len(texts),
+            "timezones": ["UTC"] * len(texts),
         }
 
         async def check(face: Face) -> None:
             async with face.opened():
-                ids = [row["id"] for row in await face.execute("defer_jobs", parameters)]
+                name = unique()
+                schedules = {"periodic_ids": [name] * len(texts), "ticks": [PAST] * len(texts)}
+                ticks = await face.execute("defer_ticks", {**parameters, **schedules})
+                ids = [row["job_id"] for row in ticks]
                 rows = [row for row in await self._stored(face, queue) if row["id"] in ids]
                 check_equal([row["id"] for row in rows], ids)
                 for column, name in [("task_name", "task_names"), ("priority", "priorities"), ("lock", "locks")]:
                     check_equal([row[column] for row in rows], parameters[name])
-                check_equal([time_of(row["scheduled_at"]) for row in rows], parameters["scheduled_at"])
+                job = new_job(task_name="".join(texts), lock=" ".join(texts), scheduled_at=LATER)
+                await face.execute("defer_job", job)
+                (row,) = await self._stored(face, job["queue"])
+                check_equal([row["task_name"], row["lock"]], [job["task_name"], job["lock"]])
+                check_equal(time_of(row["scheduled_at"]), LATER)
 
         self._in_each_colour(check)
 

@@ -6,9 +6,9 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from adjourn._domain.jobs import Job
+from adjourn._domain.claimed import ClaimedJob
 from adjourn._domain.outcomes import Claim
 
 STALE_BUFFER = 0.25
@@ -30,7 +30,7 @@ class Buffer:
     """Jobs that were claimed ahead, best first. Two threads may take them at once: each job goes to one."""
 
     def __init__(self) -> None:
-        self._jobs: deque[Job] = deque()
+        self._jobs: deque[ClaimedJob] = deque()
         self._since = 0.0
 
     def __len__(self) -> int:
@@ -39,27 +39,28 @@ class Buffer:
     @property
     def claims(self) -> set[Claim]:
         """The claims of these jobs. May be called from any thread."""
-        return {(job.id or 0, job.claim) for job in tuple(self._jobs)}
+        return {(job.id, job.claim) for job in tuple(self._jobs)}
 
     def is_stale(self, now: float) -> bool:
         """Tell whether they wait for too long."""
         return bool(self._jobs) and now - self._since > STALE_BUFFER
 
-    def add(self, job: Job, now: float) -> None:
-        """Add a job."""
+    def extend(self, jobs: Iterable[ClaimedJob], now: float) -> None:
+        """Add jobs."""
         if not self._jobs:
             self._since = now
-        self._jobs.append(job)
+        self._jobs.extend(jobs)
 
-    def take(self) -> Job | None:
-        """Take the best job; None if there is none."""
-        with contextlib.suppress(IndexError):
+    def take(self) -> ClaimedJob | None:
+        """Take the best job that may begin now; None if there is none."""
+        try:
             job = self._jobs.popleft()
-            self._since = time.monotonic()
-            return job
-        return None
+        except IndexError:
+            return None
+        self._since = time.monotonic()
+        return job
 
-    def take_all(self) -> Iterator[Job]:
+    def take_all(self) -> Iterator[ClaimedJob]:
         """Take one job after the other."""
         with contextlib.suppress(IndexError):
             while True:

@@ -15,7 +15,7 @@ import attrs
 
 from adjourn._async.managers.caretaker import AsyncCaretaker
 from adjourn._async.managers.exchange import PLACE_LIMIT, AsyncWorkerManager
-from adjourn._domain.jobs import Job
+from adjourn._domain.claimed import ClaimedJob
 from adjourn._domain.outcomes import Claim, Exchanged, HandedBack, Heartbeat, Outcome
 from adjourn._domain.protocols import WorkerLike
 from adjourn._domain.runs import AbortReason
@@ -92,6 +92,7 @@ class Exchange:
         # Until when to wait for outcomes that were set aside, once nothing else is left to do.
         self._leave_at: float | None = None
         self._stopping = False
+        self._is_starting = False
         # A worker that does not wait may end before its first heartbeat, and there may be no other workers.
         self._keeps_house = not worker.options.wait
         self.silence: float = 0.0
@@ -277,7 +278,7 @@ class Exchange:
         if exchanged.place and self._pace.may_place(now):
             placed = await manager.place_async(PLACE_LIMIT)
             self._pace.has_placed(placed, now)
-        if placed or exchanged.repeat or exchanged.claimed == limit > 0 or self._outbox.is_due:
+        if placed or exchanged.repeat or len(exchanged.claimed) == limit > 0 or self._outbox.is_due:
             if placed or exchanged.repeat:
                 self._pace.probe_next()
             if exchanged.repeat:
@@ -336,7 +337,7 @@ class Exchange:
                 running=running,
                 apart=self._apart.asked(now),
                 tasks=self._awaited or None,
-                patience=self.executor.patience,
+                patience=self.executor.lookup.patience,
                 listens=self._is_listening,
                 called=is_called,
             )
@@ -348,9 +349,9 @@ class Exchange:
         if worker_id != self.worker_id:
             # This worker was declared dead meanwhile, so other workers rescue the jobs just claimed. They must not run
             # here.
-            return attrs.evolve(exchanged, jobs=[], unreadable=[], alive=True)
+            return attrs.evolve(exchanged, claimed=[], alive=True)
         self._apart.told(exchanged.apart, running=running, now=now)
-        self.executor.unknown_too_long |= exchanged.overdue
+        self.executor.lookup.too_long |= exchanged.overdue
         if probing:
             awaited = tuple(name for name in exchanged.unknown or () if self._app.may_know(name))
             if awaited and awaited != self._awaited:
@@ -358,17 +359,14 @@ class Exchange:
             self._awaited = awaited
         self._outbox.stored(batch, exchanged.held)
         if flight is not None and not flight.take():
-            claimed = [*exchanged.jobs, *(job for job, _ in exchanged.unreadable)]
-            self.hand_back(map(HandedBack.of, claimed))
-            exchanged = attrs.evolve(exchanged, jobs=[], unreadable=[])
-        for job in exchanged.jobs:
-            self._take(job, now)
-        for job, reason in exchanged.unreadable:
-            self.executor.refuse(job, reason)
+            self.hand_back(map(HandedBack.of, exchanged.claimed))
+            exchanged = attrs.evolve(exchanged, claimed=[])
+        self.buffer.extend(exchanged.claimed, now)
+        self._start_jobs()
         self._doubt.is_present = False
         self._reports.stored(batch, self._doubt.without_sent(exchanged.refused), exchanged.held)
         if limit:
-            self._pace.claimed(exchanged.claimed, limit, now)
+            self._pace.claimed(len(exchanged.claimed), limit, now)
         return exchanged
 
     async def _beat(self, manager: AsyncWorkerManager) -> None:
@@ -401,18 +399,23 @@ class Exchange:
             ahead = max(0, LARGEST_BUFFER - concurrency)
         return max(0, concurrency + ahead - self.executor.slots_held - len(self.buffer))
 
-    def _take(self, job: Job, now: float) -> None:
-        if self.executor.slots_held < self._options.concurrency and not self.buffer and not self._stopping:
-            self.executor.start(job)
-        else:
-            self.buffer.add(job, now)
+    def _start_jobs(self) -> None:
+        """Start jobs of the buffer while there are slots."""
+        if self._is_starting:
+            return  # a job has ended at once, and the call that has started it goes on
+        self._is_starting = True
+        try:
+            concurrency, executor = self._options.concurrency, self.executor
+            while not self._stopping and executor.slots_held < concurrency and (job := self.buffer.take()) is not None:
+                executor.start(job)
+        finally:
+            self._is_starting = False
 
-    def _on_end(self, outcome: Outcome | None) -> None:
+    def _on_end(self, job: ClaimedJob, outcome: Outcome | None) -> None:
         if outcome is not None:
             self._outbox.add(outcome)
-        has_room = not self._stopping and self.executor.slots_held < self._options.concurrency
-        if has_room and (job := self.buffer.take()):
-            self.executor.start(job)
+        if self.buffer:
+            self._start_jobs()
         if self._stopping and not len(self.executor):
             self.jobs_ended.set()
         self._wake.set()

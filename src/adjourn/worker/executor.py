@@ -1,58 +1,40 @@
-"""Runs claimed jobs, on the event loop or in threads, and decides their outcomes."""
+"""Starts the runs of claimed jobs, on the event loop or in threads, and follows each until it ends."""
 
 from __future__ import annotations
 
 import asyncio
-import datetime
 import functools
 import time
 from collections.abc import Callable, Collection
 from typing import Any
 
 from adjourn import exceptions
-from adjourn._async.managers.exchange import PATIENCE
+from adjourn._domain.claimed import ClaimedJob
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.middleware import compose, is_async
-from adjourn._domain.outcomes import (
-    Attempt,
-    Claim,
-    Ended,
-    HandedBack,
-    Outcome,
-    Result,
-    Retried,
-    Suspended,
-    Unknown,
-    error_entry,
-)
+from adjourn._domain.outcomes import Claim, Outcome, Unknown
 from adjourn._domain.protocols import ContextLike, TaskLike, WorkerLike
 from adjourn._domain.runs import AbortReason
 from adjourn.events import (
     ErrorAfterCompletion,
-    JobAborted,
     JobAbortRequested,
-    JobEnded,
     JobEvent,
-    JobFailed,
-    JobHandedBack,
     JobOverdue,
-    JobRetried,
     JobStarted,
     JobSucceeded,
-    JobSuspended,
-    JobTimeoutIgnored,
     JobWaitedFor,
-    RetryStrategyFailed,
     SlotsLost,
     TaskAwaited,
     TaskUnknown,
     WorkerIdentity,
 )
 from adjourn.worker.lease import Lease
+from adjourn.worker.lookup import Lookup, not_found
 from adjourn.worker.options import Options
 from adjourn.worker.overdue import Overdue
 from adjourn.worker.runners import Body, Halt, LoopRunner, Run, Runner, ThreadRunner
 from adjourn.worker.settling import settle
+from adjourn.worker.verdicts import Verdict, Verdicts
 
 FIRST_GUESS = 1.0
 """The first guess of a run's seconds: long, so that a worker does not claim too much in advance."""
@@ -66,7 +48,7 @@ class Executor:
     worker
         The worker, for its app and options.
     on_end
-        Called with the outcome of each run; with None if that is stored already.
+        Called with each job whose run has ended, and the outcome; with None if that is stored already.
     lease
         How long the worker's jobs are its own.
     on_room
@@ -78,7 +60,7 @@ class Executor:
     def __init__(
         self,
         worker: WorkerLike[Options],
-        on_end: Callable[[Outcome | None], None],
+        on_end: Callable[[ClaimedJob, Outcome | None], None],
         lease: Lease,
         on_room: Callable[[], object],
         on_stuck: Callable[[float], object],
@@ -101,14 +83,11 @@ class Executor:
             on_lost=self._tell_lost,
             on_end=on_stuck,
         )
+        self._verdicts = Verdicts(self._app, options, self._on_loop.is_interrupt, self._tell)
+        self.lookup: Lookup = Lookup(self._app, options.unknown_task_timeout, self._in_threads)
+        """Finds tasks that are not declared."""
         self._runs: dict[int, Run] = {}
-        self._workers_task = asyncio.current_task()
-        own, default = options.unknown_task_timeout, PATIENCE if self._app.connector.is_shared else 0.0
-        self.patience: float = default if own is None else own
-        """Seconds that a job waits for a worker that knows its task."""
-        self.unknown_too_long: set[int] = set()
-        """The ids of jobs that have waited so long."""
-        self._awaited: set[str] = set()
+        self._wraps_all = bool(options.task_middleware or options.worker_middleware)
         self.mean_duration: float = FIRST_GUESS
         """The average duration of recent runs, in seconds."""
 
@@ -123,7 +102,7 @@ class Executor:
     @property
     def overdue(self) -> list[int]:
         """The ids of the jobs that were asked to end and have not. May be called from any thread."""
-        return sorted(run.job.id for run in self._overdue.runs if run.job.id is not None)
+        return sorted(run.claimed.id for run in self._overdue.runs)
 
     @property
     def running(self) -> Collection[int]:
@@ -133,96 +112,57 @@ class Executor:
     @property
     def claims(self) -> set[Claim]:
         """The claims of the running jobs. May be called from any thread."""
-        return {(run.job.id or 0, run.job.claim) for run in tuple(self._runs.values())}
+        return {(run.claimed.id, run.claimed.claim) for run in tuple(self._runs.values())}
 
     def job_of(self, task: asyncio.Task[Any] | None) -> Job | None:
         """Return the job that a task of the event loop runs, if it runs one. May be called from any thread."""
         return next((run.job for run in tuple(self._runs.values()) if run.task is task), None) if task else None
 
-    def take_not_begun(self) -> list[Job]:
+    def take_not_begun(self) -> list[ClaimedJob]:
         """Take the jobs that have not begun, so that they never will. May be called from any thread."""
-        return [run.job for run in tuple(self._runs.values()) if run.take()]
+        return [run.claimed for run in tuple(self._runs.values()) if run.take()]
 
     def forget_durations(self) -> None:
         """Reset the mean duration to the first guess, because it has proved wrong."""
         self.mean_duration = FIRST_GUESS
 
-    def start(self, job: Job) -> None:
+    def start(self, job: ClaimedJob) -> None:
         """Begin to run a job. If it cannot be started, that error is its outcome."""
-        run = self._new_run(job)
+        if older := self._runs.get(job.id):
+            # The worker lost the job and has claimed it again during its first run.
+            self._let_go(older)
+        run = self._runs[job.id] = Run(job)
         try:
             self._start(run)
         except Exception as error:
             self._fail(run, error)
 
-    def refuse(self, job: Job, error: BaseException) -> None:
-        """Make a job that cannot be run fail."""
-        run = self._new_run(job)
-        self._end(run, self._ended(run, Status.FAILED, error), JobFailed, error=error)
-
-    def _new_run(self, job: Job) -> Run:
-        assert job.id is not None
-        if older := self._runs.get(job.id):
-            # The worker lost the job and has claimed it again during its first run.
-            self._let_go(older)
-        run = self._runs[job.id] = Run(job)
-        return run
-
     def _start(self, run: Run) -> None:
-        job = run.job
-        task = self._app.tasks.get(job.task_name)
-        if job.abort_requested:
-            self._end(run, self._ended(run, Status.ABORTED), JobAborted, error=None)
-            return
-        if task is None:
-            self._resolve_task(run)
-        else:
+        job = run.claimed
+        if job.error is not None:
+            self._end(run, self._verdicts.refused(run, job.error))
+        elif job.abort_requested:
+            self._end(run, self._verdicts.aborted(run))
+        elif (task := self._app.tasks.get(job.task_name)) is not None:
             self._begin(run, task)
-
-    def _resolve_task(self, run: Run) -> None:
-        """Begin to run a job whose task is not declared, if a resolver finds it."""
-        resolver = self._app.resolver_of(run.job.task_name)
-        if resolver is None:
+        elif not self.lookup.find(run, functools.partial(self._begin, run), functools.partial(self._resolved, run)):
             self._await_task(run)
-        elif (task := resolver.find(run.job)) is not None:
-            self._begin(run, task)
-        else:
-            self._in_threads.load(
-                run, functools.partial(resolver.load, run.job), functools.partial(self._resolved, run)
-            )
 
     def _resolved(self, run: Run, task: TaskLike | None, error: BaseException | None) -> None:
-        """Begin to run a job whose task a resolver has found, or has not."""
-        assert run.job.id is not None
-        if self._runs.get(run.job.id) is not run:
+        """Begin to run a job whose task a resolver has loaded, or has not."""
+        if self._runs.get(run.claimed.id) is not run:
             return  # no longer followed
         if run.abort_reason is not None:  # it was asked to end meanwhile
             self._finish(run, None, asyncio.CancelledError())
         elif isinstance(error, exceptions.TaskNotFound):
             self._await_task(run, error)
         elif error is not None or task is None:
-            self._fail(run, error or exceptions.TaskNotFound(_unknown_task(run.job)))
+            self._fail(run, error or not_found(run.claimed))
         else:
             try:
                 self._begin(run, task)
             except Exception as refused:
                 self._fail(run, refused)
-
-    def _begin(self, run: Run, task: TaskLike) -> None:
-        job = run.job
-        run.declared = task
-        if self._events.wants(JobStarted):
-            self._tell(JobStarted, run)
-        run.timeout = task.timeout or self._options.timeout
-        if run.timeout is not None:
-            loop = asyncio.get_running_loop()
-            run.timer = loop.call_later(run.timeout, self._abort, run, AbortReason.TIMEOUT)
-        run.runner = runner = self._on_loop if task.is_async else self._in_threads
-        options = self._options
-        if not (task.pass_context or task.task_middleware or options.task_middleware or options.worker_middleware):
-            runner.start(run, functools.partial(task.func, **job.task_kwargs))
-        else:
-            self._start_wrapped(run, task, runner)
 
     def _await_task(self, run: Run, reason: exceptions.TaskNotFound | None = None) -> None:
         """Have a job whose task is unknown wait for a worker that knows it, or fail if it has waited long enough.
@@ -234,25 +174,37 @@ class Executor:
         reason
             Why a resolver has not found the task, if there is one.
         """
-        job = run.job
-        assert job.id is not None
-        if not self.patience or job.id in self.unknown_too_long:
-            self.unknown_too_long.discard(job.id)
-            error = reason or exceptions.TaskNotFound(_unknown_task(job))
-            self._end(run, self._ended(run, Status.FAILED, error), TaskUnknown, error=error)
+        job = run.claimed
+        if not self.lookup.may_wait(job):
+            self._end(run, self._verdicts.refused(run, reason or not_found(job), TaskUnknown))
             return
         del self._runs[job.id]
-        if job.task_name not in self._awaited:
-            self._awaited.add(job.task_name)
-            self._tell(TaskAwaited, run, timeout=self.patience, reason=reason)
-        self._on_end(Unknown.of(job))
+        if self.lookup.is_news(job.task_name):
+            self._tell(TaskAwaited, run, timeout=self.lookup.patience, reason=reason)
+        self._on_end(job, Unknown.of(job))
+
+    def _begin(self, run: Run, task: TaskLike) -> None:
+        run.declared = task
+        if self._events.wants(JobStarted):
+            self._tell(JobStarted, run)
+        run.timeout = task.timeout or self._options.timeout
+        if run.timeout is not None:
+            loop = asyncio.get_running_loop()
+            run.timer = loop.call_later(run.timeout, self._abort, run, AbortReason.TIMEOUT)
+        run.runner = runner = self._on_loop if task.is_async else self._in_threads
+        if self._wraps_all or task.pass_context or task.task_middleware:
+            self._start_wrapped(run, task, runner)
+        elif arguments := run.claimed.task_kwargs:
+            runner.start(run, functools.partial(task.func, **arguments))
+        else:
+            runner.start(run, task.func)
 
     def _start_wrapped(self, run: Run, task: TaskLike, runner: Runner) -> None:
         """Run a job whose task takes a context, or that has middleware around it."""
         options = self._options
         context = self._context(run)
         arguments = (context,) if task.pass_context else ()
-        body: Body = functools.partial(task.func, *arguments, **run.job.task_kwargs)
+        body: Body = functools.partial(task.func, *arguments, **run.claimed.task_kwargs)
         own_kind = [each for each in options.task_middleware if is_async(each) is task.is_async]
         body = compose([*own_kind, *task.task_middleware], body, context, self._worker)
         if not options.worker_middleware:
@@ -279,13 +231,13 @@ class Executor:
         for run in self._runs.values():
             self._tell(JobWaitedFor, run, duration=time.perf_counter() - run.began)
 
-    def abandon(self) -> list[Job]:
+    def abandon(self) -> list[ClaimedJob]:
         """Stop following all running jobs, and return them. Their outcomes are not stored."""
         runs = list(self._runs.values())
         self._runs.clear()
         for run in runs:
             self._let_go(run)
-        return [run.job for run in runs]
+        return [run.claimed for run in runs]
 
     def end_overdue(self) -> None:
         """Give the jobs that were asked to end their outcomes, and stop following them, although they still run."""
@@ -307,40 +259,18 @@ class Executor:
         self._overdue.check()
         self._on_room()
 
-    # Outcomes
+    # The ends of runs
 
     def _finish(self, run: Run, result: Any, error: BaseException | None) -> None:
         """Decide the outcome of a job whose run has ended."""
         if run.was_refused:  # middleware may have caught it
-            self._end(run, HandedBack.of(run.job), JobHandedBack)
-            return
-        if run.durable is not None and run.durable.completions:
+            self._end(run, self._verdicts.handed_back(run))
+        elif run.durable is not None and run.durable.completions:
             self._settle(run, result, error)
-            return
-        if error is None:
-            if run.abort_reason is AbortReason.TIMEOUT:
-                self._tell(JobTimeoutIgnored, run, duration=time.perf_counter() - run.began, timeout=run.timeout)
-            self._succeed(run, result)
-            return
-        if isinstance(error, exceptions.JobSuspended) and run.abort_reason is not AbortReason.USER_REQUEST:
-            self._end(run, Suspended.of(run.job, error.seconds, error.event), JobSuspended, event=error.event)
-            return
-        if run.abort_reason is AbortReason.TIMEOUT:
-            message = f"The job took longer than its timeout of {run.timeout:g} s."
-            error, cause = exceptions.JobTimeout(message), error
-            error.__cause__ = cause
-        is_cancelled = isinstance(error, asyncio.CancelledError)
-        is_aborted = isinstance(error, exceptions.JobAborted | exceptions.JobSuspended)
-        if is_cancelled and run.abort_reason is None and self._is_cut_off(run):
-            run.abort_reason = AbortReason.SHUTDOWN
-        if run.abort_reason is AbortReason.SHUTDOWN and (is_cancelled or is_aborted):
-            self._end(run, HandedBack.of(run.job), JobHandedBack)
-        elif is_aborted or (is_cancelled and run.abort_reason is None and _is_cancelled(run.task)):
-            self._end(run, self._ended(run, Status.ABORTED, error), JobAborted, error=error)
-        elif is_cancelled and run.abort_reason is AbortReason.USER_REQUEST:
-            self._end(run, self._ended(run, Status.ABORTED), JobAborted, error=None)
+        elif error is None:
+            self._end(run, self._verdicts.returned(run, result))
         else:
-            self._fail(run, error)
+            self._end(run, self._verdicts.raised(run, error))
 
     def _settle(self, run: Run, result: Any, error: BaseException | None) -> None:
         """Find out how a run has ended that has completed its job in a transaction."""
@@ -348,89 +278,32 @@ class Executor:
         run.task = settle(run, result, error, self._app.job_manager.runs, self._finish, self._has_ended)
 
     def _has_ended(self, run: Run, result: Any, error: BaseException | None) -> None:
-        """Handle a run whose job has ended already, in a transaction of the task's own."""
+        """Tell that a job has ended already, in a transaction of its task's own."""
         if error is not None:
             self._tell(ErrorAfterCompletion, run, error=error)
-        self._end(run, None, JobSucceeded, result=result)
-
-    def _is_cut_off(self, run: Run) -> bool:
-        """Tell whether a run that nobody asked to end was cancelled because its event loop is ending.
-
-        A loop that ends cancels every task, so the worker's as well. A job can cancel its own: handed back, it would do so
-        for ever.
-        """
-        return _is_cancelled(run.task) and _is_cancelled(self._workers_task)
-
-    def _succeed(self, run: Run, result: Any) -> None:
-        """Handle a run that has returned: if its result is to be stored and cannot be, the job fails, and is not retried."""
-        rule = None if run.declared is None else run.declared.result_rule
-        if rule is None or not (self._app.store_results if rule.store is None else rule.store):
-            self._end(run, self._ended(run, Status.SUCCEEDED), JobSucceeded, result=result)
-            return
-        try:
-            rule = rule.of_app(self._app.store_results, self._app.result_ttl)
-            text = rule.dump(result, self._app.connector.json_dumps)
-        except BaseException as error:  # `json_dumps` is user code
-            if self._on_loop.is_interrupt(error):
-                raise
-            self._end(run, self._ended(run, Status.FAILED, error), JobFailed, error=error)
-            return
-        stored = Ended.with_result(run.job, Result(text, rule.seconds, self._attempt(run)))
-        self._end(run, stored, JobSucceeded, result=result)
+        self._end(run, (None, JobSucceeded, {"result": result}))
 
     def _fail(self, run: Run, error: BaseException) -> None:
-        """Handle a failed run: the job runs again if its task says so."""
-        if retried := self._retried(run, error):
-            self._end(run, retried, JobRetried, error=error)
-        else:
-            self._end(run, self._ended(run, Status.FAILED, error), JobFailed, error=error)
+        """Decide the outcome of a job that could not be started."""
+        self._end(run, self._verdicts.failed(run, error))
 
-    def _retried(self, run: Run, error: BaseException) -> Retried | None:
-        """Return how to run a job again, or None."""
-        if run.abort_reason is AbortReason.USER_REQUEST or run.declared is None:
-            return None
-        try:
-            decision = run.declared.get_retry_exception(error, run.job)
-            if decision is not None:
-                return Retried.of(run.job, decision.retry_decision, self._entry(run, error))
-        except BaseException as broken:  # the strategy is user code; without its decision the job fails
-            if self._on_loop.is_interrupt(broken):
-                raise
-            self._tell(RetryStrategyFailed, run, error=broken)
-        return None
-
-    def _ended(self, run: Run, status: Status, error: BaseException | None = None) -> Ended:
-        entry = None if error is None else self._entry(run, error)
-        return Ended.of(run.job, status, self._options.delete_jobs, entry)
-
-    def _entry(self, run: Run, error: BaseException) -> str:
-        return error_entry(error, self._attempt(run))
-
-    def _attempt(self, run: Run) -> Attempt:
-        return Attempt(
-            number=run.job.attempts + 1,
-            worker_id=run.job.worker_id,
-            worker_name=self._options.name,
-            started_at=datetime.datetime.fromtimestamp(run.started, datetime.UTC),
-            ended_at=datetime.datetime.now(datetime.UTC),
-        )
-
-    def _end(self, run: Run, outcome: Outcome | None, kind: type[JobEnded], **facts: Any) -> None:
-        assert run.job.id is not None
-        if self._runs.get(run.job.id) is not run:
+    def _end(self, run: Run, verdict: Verdict) -> None:
+        job = run.claimed
+        if self._runs.get(job.id) is not run:
             return  # no longer followed
-        del self._runs[run.job.id]
+        del self._runs[job.id]
         if run.timer is not None:
             run.timer.cancel()
         if run.abort_reason is not None:
             self._overdue.discard(run)
         duration = time.perf_counter() - run.began
         self.mean_duration += (duration - self.mean_duration) * 0.1
+        outcome, kind, facts = verdict
         try:
             if self._events.wants(kind):
                 self._tell(kind, run, duration=duration, **facts)
         finally:  # a subscriber may end the program
-            self._on_end(outcome)
+            self._on_end(job, outcome)
 
     # Contexts for runs, and events about them
 
@@ -459,16 +332,5 @@ class Executor:
 
     def _tell(self, kind: type[JobEvent], run: Run, **facts: Any) -> None:
         if self._events.wants(kind):
-            worker = WorkerIdentity(name=self._options.name, id=run.job.worker_id, queues=self._options.queues)
+            worker = WorkerIdentity(name=self._options.name, id=run.claimed.worker_id, queues=self._options.queues)
             self._events.emit(kind(job=run.job, worker=worker, started_at=run.started, **facts))
-
-
-def _is_cancelled(task: asyncio.Task[Any] | None) -> bool:
-    return task is not None and task.cancelling() > 0
-
-
-def _unknown_task(job: Job) -> str:
-    return (
-        f"No task named {job.task_name!r} is known to this worker, so job {job.id} failed. Name the module that declares "
-        "it in the app's import_paths, or give a renamed task its old name as an alias."
-    )

@@ -79,7 +79,8 @@ class Outbox:
     def add(self, outcome: Outcome) -> None:
         """Add an outcome."""
         # An older run of the same job, whose outcome was set aside, has lost it.
-        self._set_aside.pop(outcome.id, None)
+        if self._set_aside:
+            self._set_aside.pop(outcome.id, None)
         self.outcomes.append(outcome)
 
     def clear(self) -> None:
@@ -205,7 +206,7 @@ def _storable(outcome: Outcome, error: Exception) -> Outcome:
         invalid = InvalidResult(f"The database does not accept the result: {error}")
         return Ended(outcome.id, outcome.claim, Status.FAILED.value, error_entry(invalid, outcome.result.attempt))
     if isinstance(outcome, Ended):
-        return Ended(outcome.id, outcome.claim, outcome.status)
+        return Ended(outcome.id, outcome.claim, outcome.status, is_deleted=outcome.is_deleted)
     return outcome
 
 

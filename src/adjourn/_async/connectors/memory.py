@@ -12,6 +12,7 @@ from adjourn._async.connectors.lifecycle import AsyncPooledHalf
 from adjourn._domain.checks import function_or
 from adjourn._memory.store import MemoryConnection, MemoryStore
 from adjourn._runtime.waiting import done_async, give_way_async
+from adjourn.sql.templates import is_ends_channel
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 
@@ -118,9 +119,9 @@ class AsyncInMemorySession(AsyncSession):
         return self.connection.execute(statement, parameters)
 
     async def listen_async(self, channel: str) -> None:
-        """Start to receive notifications; there is one channel, whatever its name."""
+        """Start to receive the notifications of a channel: the one of the ends of jobs, or that of workers."""
         await give_way_async()
-        self.connection.listen()
+        self.connection.listen(ends=is_ends_channel(channel))
 
     async def wait_for_notifications_async(self, timeout: float) -> list[str]:
         """Wait until a notification arrives and return the payloads of those that are there.

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from psycopg import AsyncConnection, AsyncCursor, AsyncRawCursor
-from psycopg.rows import dict_row
+from psycopg.rows import dict_row, tuple_row
 from psycopg.sql import SQL, Identifier
 
 from adjourn import exceptions
@@ -118,7 +118,7 @@ async def run_on_async(
     may_prepare: bool = True,
 ) -> list[Row]:
     """Execute a statement on a connection and return its rows."""
-    cursor = own_cursor_async(connection)
+    cursor = own_cursor_async(connection, statement)
     # Text without parameters may hold several commands, which cannot be prepared.
     prepare = None if may_prepare and parameters is not None else False
     # psycopg's types want text that stands in the code; ours comes from files.
@@ -154,12 +154,13 @@ async def looked_at_async(connection: AsyncConnection[Any], pooler: bool | None)
     return is_pooled(facts, process, pooler, driver.place_of(connection))
 
 
-def own_cursor_async(connection: AsyncConnection[Any]) -> AsyncCursor[Row]:
+def own_cursor_async(connection: AsyncConnection[Any], statement: Statement) -> AsyncCursor[Any]:
     """Return a cursor that takes named parameters, even if the user's cursor class does not."""
+    rows: Any = tuple_row if statement.takes_tuples else dict_row
     if issubclass(connection.cursor_factory, AsyncRawCursor):
-        cursor = AsyncCursor(connection, row_factory=dict_row)
+        cursor = AsyncCursor(connection, row_factory=rows)
     else:
-        cursor = connection.cursor(row_factory=dict_row)
+        cursor = connection.cursor(row_factory=rows)
     if connection.info.encoding == "ascii":
         driver.reads_texts(cursor.adapters)
     return cursor
@@ -173,6 +174,7 @@ async def translated_run_async(
         return await run_on_async(connection, statement, parameters)
 
 
-async def rows_async(cursor: AsyncCursor[Row]) -> list[Row]:
+async def rows_async(cursor: AsyncCursor[Any]) -> list[Row]:
     """Return the rows of a statement that has been executed, an empty list where it returns none."""
-    return await cursor.fetchall() if cursor.description is not None else []
+    # `description` would say the same, and make an object for each column.
+    return await cursor.fetchall() if cursor.rownumber is not None else []

@@ -6,9 +6,10 @@ import logging
 from collections.abc import Sequence
 from typing import Any, Generic
 
-from adjourn._async.managers.batches import STEP
+from adjourn._async.managers.batches import VALUES
 from adjourn._async.managers.jobs import AsyncJobManager
 from adjourn._domain.arguments import Signature, dump_arguments
+from adjourn._domain.batches import AlikeJobs
 from adjourn._domain.jobs import Job
 from adjourn._runtime import aio as runtime
 from adjourn.events.jobs import JobsDeferred
@@ -97,14 +98,22 @@ class AsyncJobDeferrer(Generic[Args]):
         AppNotOpen
             If the app is not open, and no connection was given.
         """
+        await self._check_all_async(task_kwargs)
+        log_jobs(logging.DEBUG, "about_to_defer_jobs", "About to defer", AlikeJobs(self.job, task_kwargs))
+        deferred = await self.job_manager.batch_defer_alike_async(self.job, task_kwargs, self.connection)
+        self._tell_deferred(deferred)
+        return deferred.ids
+
+    async def _check_all_async(self, task_kwargs: Sequence[JSONDict]) -> None:
+        """Check arguments against the task. Which are there decides, so each set of names is checked once."""
         pace = runtime.Pace()
-        jobs: list[Job] = []
-        for number, each in enumerate(task_kwargs):
-            jobs.append(self.make_job((), each))
-            if not number % STEP:
-                await pace.keep()
-        deferred = await self.defer_jobs_async(jobs)
-        return [job.id for job in deferred if job.id is not None]
+        known: set[tuple[str, ...]] = set()
+        for start in range(0, len(task_kwargs), VALUES):
+            for each in task_kwargs[start : start + VALUES]:
+                if type(each) is not dict or tuple(each) not in known:
+                    self.make_job((), each)
+                    known.add(tuple(each))
+            await pace.keep()
 
     async def defer_jobs_async(self, jobs: Sequence[Job]) -> list[Job]:
         """Store jobs that deferrers of the same app have made, all or none, and return them with their ids.

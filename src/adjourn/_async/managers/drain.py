@@ -13,7 +13,7 @@ from adjourn._async.managers.exchange import PLACE_LIMIT, AsyncWorkerManager
 from adjourn._async.managers.lists import AsyncJobLists
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._domain.drains import Drained, DrainPlan, Ran, Tally, Verdict
-from adjourn._domain.jobs import Job, Status
+from adjourn._domain.jobs import CLAIMED, Job, Status
 from adjourn._domain.outcomes import HandedBack, Outcome
 from adjourn._domain.ticks import Tick
 from adjourn.exceptions import AlreadyEnqueued, ConnectorException
@@ -123,7 +123,10 @@ class AsyncDrains(AsyncStatementRunner):
             "queues": None if plan.queues is None else list(plan.queues),
         }
         rows = await self.run_async("claim_next", parameters)
-        return Job.claimed(rows[0], worker_id, self.connector.json_loads) if rows else None
+        if not rows:
+            return None
+        values = [rows[0][name] for name in CLAIMED]
+        return Job.claimed(values, worker_id, self.connector.json_loads(rows[0]["args"]))
 
     async def _store_async(self, worker_id: int, outcome: Outcome) -> None:
         worker = self._worker()

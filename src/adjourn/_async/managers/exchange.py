@@ -13,7 +13,8 @@ from adjourn import exceptions, sql
 from adjourn._async.managers.partitions import blockers_async
 from adjourn._async.managers.statements import AsyncExecutes, schema_version_async
 from adjourn._domain.arrays import array_of_texts
-from adjourn._domain.jobs import Job
+from adjourn._domain.claimed import ClaimedJob
+from adjourn._domain.jobs import CLAIMED
 from adjourn._domain.outcomes import Claim, Exchanged, HandedBack, Heartbeat, Outcome, dump_outcomes
 from adjourn._domain.upkeep import BlockingSession
 from adjourn.types import JSONLoads, Row
@@ -170,13 +171,11 @@ class AsyncWorkerManager:
             listens=listens,
             called=called,
         )
-        report = json.loads(rows.pop()["args"])
-        claimed = [self._claimed(row, worker_id) for row in rows]
-        jobs = [job for job, reason in claimed if reason is None]
-        jobs.sort(key=lambda job: (-job.priority, job.id))
+        claimed = list(map(_values, rows))
+        report = json.loads(claimed.pop()[6])
+        claimed.sort(key=_by_order)
         return Exchanged(
-            jobs=jobs,
-            unreadable=[(job, reason) for job, reason in claimed if reason is not None],
+            claimed=[ClaimedJob.of(values, worker_id, self.json_loads) for values in claimed],
             refused=frozenset(report["refused"] or ()),
             held=frozenset(report["held"] or ()),
             alive=report["alive"],
@@ -259,23 +258,16 @@ class AsyncWorkerManager:
     async def _run_async(self, statement: str, **parameters: Any) -> list[Row]:
         return await self.session.execute_async(sql.statements(self.schema)[statement], parameters)
 
-    def _claimed(self, row: Row, worker_id: int) -> tuple[Job, BaseException | None]:
-        """Return a claimed job, and if its arguments cannot be read, the reason why it cannot run."""
-        try:
-            job = Job.claimed(row, worker_id, self.json_loads)
-        except BaseException as error:  # of the user's function, even SystemExit, which is this job's outcome alone
-            if isinstance(error, KeyboardInterrupt):
-                raise
-            return Job.claimed({**row, "args": "{}"}, worker_id, json.loads), error
-        arguments: Any = job.task_kwargs
-        if not isinstance(arguments, dict):
-            kind = type(arguments).__name__
-            reason = exceptions.InvalidTaskArguments(
-                f"The arguments are decoded to a {kind}; json_loads must give a dictionary."
-            )
-            return job.evolve(task_kwargs={}), reason
-        return job, None
-
 
 def _columns(known: Collection[Claim]) -> dict[str, list[int]]:
     return {"known": [id_ for id_, _ in known], "claims": [claim for _, claim in known]}
+
+
+def _values(row: Row | Sequence[Any]) -> Sequence[Any]:
+    """Return the values of a row of an exchange, which most connectors return as a dictionary."""
+    return [row[name] for name in CLAIMED] if isinstance(row, dict) else row
+
+
+def _by_order(values: Sequence[Any]) -> tuple[int, int]:
+    """Return what jobs are ordered by: higher priorities come first, then older jobs."""
+    return -values[3], values[0]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from adjourn import exceptions
-from adjourn._async.managers.batches import LARGE, STEP, store_batch_async, store_large_batch_async
+from adjourn._async.managers.batches import batch_of_alike_async, store_async, store_encoded_async, store_jobs_async
 from adjourn._async.managers.forwarding import forwards_to, part_of
 from adjourn._async.managers.lists import AsyncJobLists
 from adjourn._async.managers.many import AsyncManyJobs
@@ -18,12 +18,13 @@ from adjourn._async.managers.schedules import AsyncSchedules
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._async.managers.ticks import AsyncTicks
 from adjourn._async.managers.workers import AsyncWorkers
-from adjourn._domain.arguments import check_is_job, check_job, dump_arguments
+from adjourn._domain.arguments import check_is_job, check_job
+from adjourn._domain.batches import AlikeJobs, EncodedJob
 from adjourn._domain.checks import check_aware, check_flags, check_id, check_name, check_priority, checked_list
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.spelling import suggests_names
 from adjourn._domain.times import time_of
-from adjourn._runtime import aio as runtime
+from adjourn.types import JSONDict
 
 
 class AsyncJobManager(AsyncStatementRunner):
@@ -44,7 +45,7 @@ class AsyncJobManager(AsyncStatementRunner):
 
     @property
     def results(self) -> AsyncResults:
-        """Finds what tasks have returned."""
+        """Waits for jobs to end, and finds what their tasks have returned."""
         return part_of(self, AsyncResults)
 
     @property
@@ -114,6 +115,14 @@ class AsyncJobManager(AsyncStatementRunner):
 
     @forwards_to(AsyncResults.get_result_async)
     def get_result_async(self) -> AsyncResults:
+        return self.results
+
+    @forwards_to(AsyncResults.wait_for_job_async)
+    def wait_for_job_async(self) -> AsyncResults:
+        return self.results
+
+    @forwards_to(AsyncResults.wait_for_jobs_async)
+    def wait_for_jobs_async(self) -> AsyncResults:
         return self.results
 
     @forwards_to(AsyncWorkers.register_worker_async)
@@ -197,23 +206,32 @@ class AsyncJobManager(AsyncStatementRunner):
         InvalidOption
             If ``job`` is not a job, or has a value that a task's job cannot have.
         """
-        check_job("job", job)
+        return await self._store_async(self._encoded(job), connection)
+
+    def _encoded(self, job: Job) -> EncodedJob:
+        """Check a job, and encode its arguments."""
+        return EncodedJob.of(job, self.connector.json_dumps)
+
+    async def _store_async(self, encoded: EncodedJob, connection: Any = None) -> Job:
+        job = encoded.job
         if job.queueing_lock is not None:
-            arguments = dump_arguments(job.task_name, job.task_kwargs, self.connector.json_dumps)
-            (stored,) = await store_batch_async(self.run_async, [job], [arguments], connection)
+            (stored,) = await store_encoded_async(self.run_async, [encoded], connection)
             return stored
         parameters = {
             "queue": job.queue,
             "task_name": job.task_name,
             "priority": job.priority,
             "lock": job.lock,
-            "args": dump_arguments(job.task_name, job.task_kwargs, self.connector.json_dumps),
+            "args": encoded.arguments,
             "scheduled_at": job.scheduled_at,
             "schedule_in": job.schedule_in,
             "own_transaction": connection is not None,
         }
         (row,) = await self.run_async("defer_job", parameters, connection)
-        return job.evolve(id=row["id"], status=Status.TODO.value, enqueued_at=time_of(row["enqueued_at"]))
+        return job.as_stored(row["id"], time_of(row["enqueued_at"]))
+
+    async def _store_several_async(self, encoded: Sequence[EncodedJob]) -> list[Job]:
+        return await store_encoded_async(self.run_async, encoded, None)
 
     async def batch_defer_jobs_async(self, jobs: Sequence[Job], connection: Any = None) -> list[Job]:
         """Store several jobs, all or none, and return them with their ids and ``enqueued_at``, in the same order.
@@ -234,19 +252,43 @@ class AsyncJobManager(AsyncStatementRunner):
         InvalidOption
             If one is not a job, or has a value that a task's job cannot have.
         """
-        jobs = checked_list("jobs", jobs, "jobs")
-        if not jobs:
-            return []
-        pace = runtime.Pace()
-        dumps = self.connector.json_dumps
-        arguments: list[str] = []
-        for number, job in enumerate(jobs):
-            check_job(f"jobs[{number}]", job)
-            arguments.append(dump_arguments(job.task_name, job.task_kwargs, dumps))
-            if not number % STEP:
-                await pace.keep()
-        store_async = store_large_batch_async if len(jobs) > LARGE else store_batch_async
-        return await store_async(self.run_async, jobs, arguments, connection)
+        return await store_jobs_async(self.run_async, jobs, self.connector.json_dumps, connection)
+
+    async def batch_defer_alike_async(
+        self, job: Job, arguments: Sequence[JSONDict], connection: Any = None
+    ) -> AlikeJobs:
+        """Store a job for each dictionary of arguments, all or none. It costs a fraction of what jobs made one by one do.
+
+        Parameters
+        ----------
+        job
+            What the jobs have in common, without an id; the arguments in it are part of each.
+        arguments
+            The arguments of each job, which go before those of ``job``.
+        connection
+            The caller's own connection: the jobs are stored in the transaction open on it, or not at all.
+
+        Returns
+        -------
+        Sequence of Job
+            The jobs, in the same order; ``ids`` has their ids.
+
+        Raises
+        ------
+        AlreadyEnqueued
+            If the queueing lock is taken, or several jobs have one. Nothing is stored.
+        InvalidTaskArguments
+            If the arguments of a job cannot be stored as JSON.
+        InvalidOption
+            If ``job`` is not a job or has a value that a task's job cannot have, or one of ``arguments`` is not a dictionary.
+        """
+        check_job("job", job)
+        arguments = checked_list("arguments", arguments, "dictionaries of arguments")
+        if not arguments:
+            return AlikeJobs(job, ())
+        batch = await batch_of_alike_async(job, arguments, self.connector.json_dumps)
+        ids, at = await store_async(self.run_async, batch, connection)
+        return AlikeJobs(job.evolve(status=Status.TODO.value, enqueued_at=at), arguments, ids)
 
     @suggests_names
     async def cancel_job_by_id_async(

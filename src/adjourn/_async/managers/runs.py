@@ -8,8 +8,7 @@ from typing import Any
 
 from adjourn import exceptions
 from adjourn._async.managers.statements import AsyncStatementRunner
-from adjourn._domain.jobs import Job, Status
-from adjourn._domain.outcomes import DELETED
+from adjourn._domain.jobs import Job
 from adjourn._domain.runs import Completion, Step, StepKind
 from adjourn.types import Row
 
@@ -68,7 +67,7 @@ class AsyncRuns(AsyncStatementRunner):
             "transaction": begun["transaction"],
             **_fence(job),
             "enqueued_at": job.enqueued_at,
-            "status": str(Status.SUCCEEDED) if keep or result is not None else DELETED,
+            "status": "succeeded" if keep or result is not None else "-succeeded",
             "result": result,
             "ttl": ttl,
         }

@@ -92,10 +92,13 @@ class AsyncWorkers(AsyncStatementRunner):
             # Either this call places the job, or another worker that was faster has placed it.
             await manager.place_async(PLACE_LIMIT)
             exchanged = await manager.exchange_async(worker_id, (), limit=1, queues=queues, listens=False)
-        for job, error in exchanged.unreadable:
-            await self.finish_job_async(job, Status.FAILED)
-            raise error
-        return exchanged.jobs[0] if exchanged.jobs else None
+        if not exchanged.claimed:
+            return None
+        (claimed,) = exchanged.claimed
+        if claimed.error is not None:
+            await self.finish_job_async(claimed.job, Status.FAILED)
+            raise claimed.error
+        return claimed.job
 
     async def finish_job_async(self, job: Job, status: Status, delete_job: bool = False) -> bool:
         """End a job that was fetched. If it no longer belongs to that worker, change nothing and return False.

@@ -13,6 +13,7 @@ from adjourn._memory.store import MemoryConnection, MemoryStore
 from adjourn._runtime.waiting import done, give_way
 from adjourn._sync.connectors.contract import SyncSession
 from adjourn._sync.connectors.lifecycle import SyncPooledHalf
+from adjourn.sql.templates import is_ends_channel
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 
@@ -119,9 +120,9 @@ class SyncInMemorySession(SyncSession):
         return self.connection.execute(statement, parameters)
 
     def listen(self, channel: str) -> None:
-        """Start to receive notifications; there is one channel, whatever its name."""
+        """Start to receive the notifications of a channel: the one of the ends of jobs, or that of workers."""
         give_way()
-        self.connection.listen()
+        self.connection.listen(ends=is_ends_channel(channel))
 
     def wait_for_notifications(self, timeout: float) -> list[str]:
         """Wait until a notification arrives and return the payloads of those that are there.

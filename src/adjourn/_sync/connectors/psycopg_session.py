@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from psycopg import Connection, Cursor, RawCursor
-from psycopg.rows import dict_row
+from psycopg.rows import dict_row, tuple_row
 from psycopg.sql import SQL, Identifier
 
 from adjourn import exceptions
@@ -119,7 +119,7 @@ def run_on(
     may_prepare: bool = True,
 ) -> list[Row]:
     """Execute a statement on a connection and return its rows."""
-    cursor = own_cursor(connection)
+    cursor = own_cursor(connection, statement)
     # Text without parameters may hold several commands, which cannot be prepared.
     prepare = None if may_prepare and parameters is not None else False
     # psycopg's types want text that stands in the code; ours comes from files.
@@ -155,12 +155,13 @@ def looked_at(connection: Connection[Any], pooler: bool | None) -> bool:
     return is_pooled(facts, process, pooler, driver.place_of(connection))
 
 
-def own_cursor(connection: Connection[Any]) -> Cursor[Row]:
+def own_cursor(connection: Connection[Any], statement: Statement) -> Cursor[Any]:
     """Return a cursor that takes named parameters, even if the user's cursor class does not."""
+    rows: Any = tuple_row if statement.takes_tuples else dict_row
     if issubclass(connection.cursor_factory, RawCursor):
-        cursor = Cursor(connection, row_factory=dict_row)
+        cursor = Cursor(connection, row_factory=rows)
     else:
-        cursor = connection.cursor(row_factory=dict_row)
+        cursor = connection.cursor(row_factory=rows)
     if connection.info.encoding == "ascii":
         driver.reads_texts(cursor.adapters)
     return cursor
@@ -172,6 +173,7 @@ def translated_run(connection: Connection[Any], statement: Statement, parameters
         return run_on(connection, statement, parameters)
 
 
-def rows(cursor: Cursor[Row]) -> list[Row]:
+def rows(cursor: Cursor[Any]) -> list[Row]:
     """Return the rows of a statement that has been executed, an empty list where it returns none."""
-    return cursor.fetchall() if cursor.description is not None else []
+    # `description` would say the same, and make an object for each column.
+    return cursor.fetchall() if cursor.rownumber is not None else []

@@ -5,23 +5,27 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Callable, Sequence
+import operator
+from collections.abc import Sequence
 from typing import Any, Protocol
 
+import attrs
+
+from adjourn._domain.batches import COLUMNS, EncodedJob, check_jobs, encoded, encoded_columns, encoded_values
+from adjourn._domain.checks import checked_list
 from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued
-from adjourn._domain.jobs import Job, Status
+from adjourn._domain.jobs import Job
 from adjourn._domain.times import time_of
 from adjourn._runtime import threads as runtime
-from adjourn.exceptions import UniqueViolation
-from adjourn.types import Parameters, Row
+from adjourn.exceptions import InvalidOption, UniqueViolation
+from adjourn.types import JSONDict, JSONDumps, Parameters, Row
 
 LARGE = 1000
-"""Of more jobs than these, a driver would keep everybody else waiting for long."""
-
-STEP = 8
-"""After so many jobs, others may have a turn."""
-SLICE = 1000
-"""Of so many jobs, a column is written without a pause."""
+"""More jobs than these may take the server long."""
+SLICE = 32
+"""So many jobs are encoded without a pause: their arguments may be large."""
+VALUES = 1000
+"""So many values of a column are written without a pause."""
 
 
 class SyncRuns(Protocol):
@@ -30,17 +34,101 @@ class SyncRuns(Protocol):
     def __call__(self, name: str, parameters: Parameters, connection: Any = None) -> list[Row]: ...
 
 
-def store_batch(run: SyncRuns, jobs: Sequence[Job], arguments: Sequence[str], connection: Any) -> list[Job]:
-    """Store jobs, and return them as they are stored, in the same order.
+@attrs.frozen
+class Batch:
+    """What the statement takes.
+
+    Attributes
+    ----------
+    count
+        How many jobs it has.
+    args
+        Their arguments, as a JSON array.
+    columns
+        What else they have, as a JSON object.
+    """
+
+    count: int
+    args: str
+    columns: str
+
+
+def batch_of_alike(job: Job, arguments: Sequence[JSONDict], dumps: JSONDumps) -> Batch:
+    """Prepare jobs that have the options of a checked job, and arguments of their own.
+
+    Raises
+    ------
+    InvalidTaskArguments
+        If arguments cannot be stored.
+    InvalidOption
+        If one of the arguments is not a dictionary.
+    """
+    pace, written = runtime.Pace(), []
+    for start in range(0, len(arguments), SLICE):
+        some = arguments[start : start + SLICE]
+        for number, each in enumerate(some, start):
+            if not isinstance(each, dict):
+                raise InvalidOption(f"arguments[{number}]={each!r}: pass a dictionary of arguments.")
+        merged = [{**job.task_kwargs, **each} for each in some]
+        written.append(encoded([job.task_name] * len(merged), merged, dumps))
+        pace.keep()
+    values = {name: getattr(job, name) for name in COLUMNS}
+    columns = {name: encoded_values(value) for name, value in values.items() if value is not None}
+    return Batch(len(arguments), f"[{','.join(written)}]", encoded_columns(columns))
+
+
+def batch_of_jobs(jobs: Sequence[Job], dumps: JSONDumps) -> Batch:
+    """Check jobs, and prepare them.
+
+    Raises
+    ------
+    InvalidTaskArguments
+        If arguments cannot be stored.
+    InvalidOption
+        If one is not a job, or has a value that a task's job cannot have.
+    """
+    pace, written = runtime.Pace(), []
+    for start in range(0, len(jobs), SLICE):
+        some = jobs[start : start + SLICE]
+        check_jobs(some, start)
+        written.append(encoded([job.task_name for job in some], [job.task_kwargs for job in some], dumps))
+        pace.keep()
+    return Batch(len(jobs), f"[{','.join(written)}]", _columns(jobs))
+
+
+def _columns(jobs: Sequence[Job]) -> str:
+    pace = runtime.Pace()
+    columns = {name: text for name in COLUMNS if (text := _column(jobs, name, pace)) is not None}
+    return encoded_columns(columns)
+
+
+def _column(jobs: Sequence[Job], name: str, pace: runtime.Pace) -> str | None:
+    """Return what jobs have in a column: a JSON array, or the one value that all of them have; None for nothing."""
+    value_of = operator.attrgetter(name)
+    first, written = value_of(jobs[0]), []
+    objects: set[int] = set()  # equal values need not be written the same
+    for start in range(0, len(jobs), VALUES):
+        objects.update(map(id, map(value_of, jobs[start : start + VALUES])))
+        pace.keep()
+        if len(objects) > 1:
+            break
+    else:
+        return None if first is None else encoded_values(first)
+    for start in range(0, len(jobs), VALUES):
+        written.append(encoded_values(list(map(value_of, jobs[start : start + VALUES])))[1:-1])
+        pace.keep()
+    return f"[{','.join(written)}]"
+
+
+def store(run: SyncRuns, batch: Batch, connection: Any) -> tuple[list[int], datetime.datetime]:
+    """Store a batch, and return the ids in its order, and when the jobs were stored.
 
     Parameters
     ----------
     run
         Runs a statement by its name.
-    jobs
+    batch
         The jobs, checked.
-    arguments
-        Their arguments, as JSON.
     connection
         The caller's own connection, or None.
 
@@ -49,73 +137,35 @@ def store_batch(run: SyncRuns, jobs: Sequence[Job], arguments: Sequence[str], co
     AlreadyEnqueued
         If a queueing lock is taken. Nothing is stored.
     """
-    # psycopg sends no list that holds both int and float.
-    delays = [None if job.schedule_in is None else float(job.schedule_in) for job in jobs]
-    parameters = {
-        "queues": [job.queue for job in jobs],
-        "task_names": [job.task_name for job in jobs],
-        "priorities": [job.priority for job in jobs],
-        "locks": [job.lock for job in jobs],
-        "queueing_locks": [job.queueing_lock for job in jobs],
-        "args": arguments,
-        "scheduled_at": [job.scheduled_at for job in jobs],
-        "schedule_in": delays if any(delay is not None for delay in delays) else None,
-        "own_transaction": connection is not None,
-    }
-    rows = run("defer_jobs", parameters, connection)
-    _check_not_taken(rows[0]["taken"])
-    return _stored(jobs, [row["id"] for row in rows], rows[0]["enqueued_at"])
+    parameters = {"args": batch.args, "columns": batch.columns, "own_transaction": connection is not None}
+    (row,) = run("defer_batch" if batch.count > LARGE else "defer_jobs", parameters, connection)
+    if (taken := row["taken"]) is not None:
+        cause = UniqueViolation(constraint_name=QUEUEING_LOCK_INDEX, queueing_lock=taken)
+        raise already_enqueued(repr(taken)) from cause
+    return json.loads(row["ids"]), time_of(row["enqueued_at"])
 
 
-def store_large_batch(run: SyncRuns, jobs: Sequence[Job], arguments: Sequence[str], connection: Any) -> list[Job]:
-    """Store jobs as `store_batch` does, and let others have their turns meanwhile."""
-    pace = runtime.Pace()
-    written: list[str] = []
-    for number, text in enumerate(arguments):
-        written.append(json.dumps(text, ensure_ascii=False))
-        if not number % STEP:
-            pace.keep()
-    parameters = {
-        "queues": _column(jobs, lambda job: job.queue),
-        "task_names": _column(jobs, lambda job: job.task_name),
-        "priorities": _column(jobs, lambda job: job.priority),
-        "locks": _column(jobs, lambda job: job.lock),
-        "queueing_locks": _column(jobs, lambda job: job.queueing_lock),
-        "args": f"[{','.join(written)}]",
-        "scheduled_at": _column(jobs, lambda job: job.scheduled_at),
-        "schedule_in": _column(jobs, lambda job: job.schedule_in),
-        "own_transaction": connection is not None,
-    }
-    (row,) = run("defer_batch", parameters, connection)
-    _check_not_taken(row["taken"])
-    return _stored(jobs, json.loads(row["ids"]), row["enqueued_at"])
+def store_jobs(run: SyncRuns, jobs: Sequence[Job], dumps: JSONDumps, connection: Any) -> list[Job]:
+    """Check and store jobs, and return them as they are stored, in the same order."""
+    jobs = checked_list("jobs", jobs, "jobs")
+    if not jobs:
+        return []
+    ids, at = store(run, batch_of_jobs(jobs, dumps), connection)
+    return _stored(jobs, ids, at)
 
 
-def _stored(jobs: Sequence[Job], ids: Sequence[int], enqueued_at: str | datetime.datetime) -> list[Job]:
-    """Return jobs of one transaction with what they have since they are stored."""
-    pace = runtime.Pace()
-    at, stored = time_of(enqueued_at), []
-    for number, (job, job_id) in enumerate(zip(jobs, ids, strict=True)):
-        stored.append(job.evolve(id=job_id, status=Status.TODO.value, enqueued_at=at))
-        if not number % STEP:
-            pace.keep()
-    return stored
+def store_encoded(run: SyncRuns, given: Sequence[EncodedJob], connection: Any) -> list[Job]:
+    """Store some jobs that are checked and encoded, and return them as they are stored, in the same order."""
+    jobs = [each.job for each in given]
+    args = encoded_values([each.arguments for each in given])
+    ids, at = store(run, Batch(len(jobs), args, _columns(jobs)), connection)
+    return _stored(jobs, ids, at)
 
 
-def _check_not_taken(queueing_lock: str | None) -> None:
-    if queueing_lock is not None:
-        cause = UniqueViolation(constraint_name=QUEUEING_LOCK_INDEX, queueing_lock=queueing_lock)
-        raise already_enqueued(repr(queueing_lock)) from cause
-
-
-def _column(jobs: Sequence[Job], value_of: Callable[[Job], Any]) -> str | None:
-    """Return one value of each job, as the text of a JSON array; None if all are None."""
-    pace = runtime.Pace()
-    written: list[str] = []
-    is_empty = True
+def _stored(jobs: Sequence[Job], ids: Sequence[int], at: datetime.datetime) -> list[Job]:
+    pace, stored = runtime.Pace(), []
     for start in range(0, len(jobs), SLICE):
-        values = [value_of(job) for job in jobs[start : start + SLICE]]
-        is_empty = is_empty and not any(value is not None for value in values)
-        written.append(json.dumps(values, ensure_ascii=False, default=str)[1:-1])
+        some = zip(jobs[start : start + SLICE], ids[start : start + SLICE], strict=True)
+        stored += [job.as_stored(job_id, at) for job, job_id in some]
         pace.keep()
-    return None if is_empty else f"[{','.join(written)}]"
+    return stored

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from typing import Any, Generic
 
 from adjourn._domain.arguments import Signature, dump_arguments
+from adjourn._domain.batches import AlikeJobs
 from adjourn._domain.jobs import Job
 from adjourn._runtime import threads as runtime
-from adjourn._sync.managers.batches import STEP
+from adjourn._sync.managers.batches import VALUES
 from adjourn._sync.managers.jobs import SyncJobManager
 from adjourn.events.jobs import JobsDeferred
 from adjourn.events.log import LOGGED
@@ -98,14 +99,22 @@ class SyncJobDeferrer(Generic[Args]):
         AppNotOpen
             If the app is not open, and no connection was given.
         """
+        self._check_all(task_kwargs)
+        log_jobs(logging.DEBUG, "about_to_defer_jobs", "About to defer", AlikeJobs(self.job, task_kwargs))
+        deferred = self.job_manager.batch_defer_alike(self.job, task_kwargs, self.connection)
+        self._tell_deferred(deferred)
+        return deferred.ids
+
+    def _check_all(self, task_kwargs: Sequence[JSONDict]) -> None:
+        """Check arguments against the task. Which are there decides, so each set of names is checked once."""
         pace = runtime.Pace()
-        jobs: list[Job] = []
-        for number, each in enumerate(task_kwargs):
-            jobs.append(self.make_job((), each))
-            if not number % STEP:
-                pace.keep()
-        deferred = self.defer_jobs(jobs)
-        return [job.id for job in deferred if job.id is not None]
+        known: set[tuple[str, ...]] = set()
+        for start in range(0, len(task_kwargs), VALUES):
+            for each in task_kwargs[start : start + VALUES]:
+                if type(each) is not dict or tuple(each) not in known:
+                    self.make_job((), each)
+                    known.add(tuple(each))
+            pace.keep()
 
     def defer_jobs(self, jobs: Sequence[Job]) -> list[Job]:
         """Store jobs that deferrers of the same app have made, all or none, and return them with their ids.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from adjourn._domain.drains import Drained, DrainPlan, Ran, Tally, Verdict
-from adjourn._domain.jobs import Job, Status
+from adjourn._domain.jobs import CLAIMED, Job, Status
 from adjourn._domain.outcomes import HandedBack, Outcome
 from adjourn._domain.ticks import Tick
 from adjourn._sync.managers.exchange import PLACE_LIMIT, SyncWorkerManager
@@ -124,7 +124,10 @@ class SyncDrains(SyncStatementRunner):
             "queues": None if plan.queues is None else list(plan.queues),
         }
         rows = self.run("claim_next", parameters)
-        return Job.claimed(rows[0], worker_id, self.connector.json_loads) if rows else None
+        if not rows:
+            return None
+        values = [rows[0][name] for name in CLAIMED]
+        return Job.claimed(values, worker_id, self.connector.json_loads(rows[0]["args"]))
 
     def _store(self, worker_id: int, outcome: Outcome) -> None:
         worker = self._worker()

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from adjourn import exceptions
-from adjourn._domain.jobs import Job, Status
-from adjourn._domain.outcomes import DELETED
+from adjourn._domain.jobs import Job
 from adjourn._domain.runs import Completion, Step, StepKind
 from adjourn._sync.managers.statements import SyncStatementRunner
 from adjourn.types import Row
@@ -67,7 +66,7 @@ class SyncRuns(SyncStatementRunner):
             "transaction": begun["transaction"],
             **_fence(job),
             "enqueued_at": job.enqueued_at,
-            "status": str(Status.SUCCEEDED) if keep or result is not None else DELETED,
+            "status": "succeeded" if keep or result is not None else "-succeeded",
             "result": result,
             "ttl": ttl,
         }

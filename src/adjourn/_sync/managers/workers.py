@@ -91,10 +91,13 @@ class SyncWorkers(SyncStatementRunner):
             # Either this call places the job, or another worker that was faster has placed it.
             manager.place(PLACE_LIMIT)
             exchanged = manager.exchange(worker_id, (), limit=1, queues=queues, listens=False)
-        for job, error in exchanged.unreadable:
-            self.finish_job(job, Status.FAILED)
-            raise error
-        return exchanged.jobs[0] if exchanged.jobs else None
+        if not exchanged.claimed:
+            return None
+        (claimed,) = exchanged.claimed
+        if claimed.error is not None:
+            self.finish_job(claimed.job, Status.FAILED)
+            raise claimed.error
+        return claimed.job
 
     def finish_job(self, job: Job, status: Status, delete_job: bool = False) -> bool:
         """End a job that was fetched. If it no longer belongs to that worker, change nothing and return False.

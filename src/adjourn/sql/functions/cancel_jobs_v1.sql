@@ -27,7 +27,7 @@ begin
     select id from gone;
     if v_special <> '{}' then
         perform @schema.adjourn_end_v1(
-            v_special, v_waiting, array_fill(case when p_delete then 'deleted' else 'cancelled' end, array[cardinality(v_waiting)]), true
+            v_special, v_waiting, array_fill(case when p_delete then '-cancelled' else 'cancelled' end, array[cardinality(v_waiting)]), true
         );
     end if;
     if v_headless then

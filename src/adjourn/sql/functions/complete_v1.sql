@@ -2,7 +2,7 @@
 -- this takes no advisory lock and promotes nothing, but leaves a note for the placer, and a notification for the commit.
 --   p_transaction: the transaction in which the caller has just asked, as text: in autocommit mode this one is another.
 --   p_id, p_claim, p_worker: the run. p_enqueued_at: when the job was stored, so that it is not a job of another database.
---   p_status: 'succeeded', or 'deleted' to delete the job. p_result, p_ttl: as in adjourn_exchange_v1.
+--   p_status: 'succeeded', or '-succeeded' to delete the job, unless somebody wants to know how it has ended. p_result, p_ttl: as in adjourn_exchange_v1.
 -- Returns 'completed', 'lost' if the job is no longer this run's, or 'autocommit'.
 create function @schema.adjourn_complete_v1(
     p_transaction text, p_worker bigint, p_id bigint, p_claim integer, p_enqueued_at timestamptz, p_status text, p_result text,
@@ -26,9 +26,9 @@ begin
             special
         )
         select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts + 1, losses, claim, worker_id,
-               abort_requested, enqueued_at, started_at, errors, p_status, now(), p_result::jsonb, now() + make_interval(secs => p_ttl),
+               abort_requested, enqueued_at, started_at, errors, ltrim(p_status, '-'), now(), p_result::jsonb, now() + make_interval(secs => p_ttl),
                case when special then @schema.adjourn_kept_v1(row) end
-        from gone where p_status <> 'deleted'
+        from gone where left(p_status, 1) <> '-' or special and @schema.adjourn_is_wanted_v1(row)
     ), noted as (
         insert into @schema.adjourn_lapses (expires_at, finished_at, ids)
         select now() + make_interval(secs => p_ttl), now(), array[id] from gone where p_result is not null and p_ttl is not null

@@ -1,36 +1,52 @@
 -- Store new jobs, all or none, and return their ids, in the order given. If a queueing lock is taken, none is stored, and
--- one row without an id names the lock in `taken`: an error would end the transaction of a caller who can go on.
---   p_schedule_in: seconds from now until a job is due; wins over p_scheduled_at. Null for no delays.
+-- `taken` names the lock, without ids: an error would end the transaction of a caller who can go on.
+--   p_args: a JSON array of arguments, each an object or the text of one.
+--   p_columns: a JSON object with the other columns. Each is an array with a value for each job, or one value that all jobs have;
+--     without it, or with null, no job has one. A new column needs a variable and a line in each insert here, and its name in
+--     `COLUMNS` of _domain/batches.py.
+--   schedule_in: seconds from now until a job is due; wins over scheduled_at.
 --   p_own_transaction: the caller commits later. A worker may fall asleep meanwhile, so notify in any case.
-create function @schema.adjourn_defer_jobs_v1(
-    p_queues text[], p_task_names text[], p_priorities integer[], p_locks text[], p_queueing_locks text[], p_args jsonb[],
-    p_scheduled_at timestamptz[], p_schedule_in double precision[], p_own_transaction boolean
-) returns table (id bigint, taken text)
+create function @schema.adjourn_defer_jobs_v1(p_args text, p_columns text, p_own_transaction boolean)
+returns table (ids bigint[], taken text)
 language plpgsql as $$
 #variable_conflict use_column
 declare
+    v_args text[] := array(select json_array_elements_text(p_args::json));
+    v_count integer := cardinality(v_args);
+    v_queues text[];
+    v_task_names text[];
+    v_priorities text[];
+    v_locks text[];
+    v_queueing_locks text[];
+    v_due timestamptz[];
     v_ids bigint[];
     v_stored integer;
     v_taken text;
 begin
-    if p_schedule_in is not null then
-        p_scheduled_at := array(
-            select coalesce(now() + make_interval(secs => u.seconds), u.at)
-            from unnest(p_scheduled_at, p_schedule_in) with ordinality u(at, seconds, position) order by u.position
-        );
-    end if;
-    if exists (select from unnest(p_queueing_locks) q where q is not null) then
+    select @schema.adjourn_column_v1(c.queue, v_count), @schema.adjourn_column_v1(c.task_name, v_count),
+           @schema.adjourn_column_v1(c.priority, v_count), @schema.adjourn_column_v1(c.lock, v_count),
+           @schema.adjourn_column_v1(c.queueing_lock, v_count),
+           case when coalesce(c.scheduled_at, c.schedule_in) is not null then array(
+               select coalesce(now() + make_interval(secs => u.seconds::double precision), u.at::timestamptz)
+               from unnest(@schema.adjourn_column_v1(c.scheduled_at, v_count), @schema.adjourn_column_v1(c.schedule_in, v_count))
+                   with ordinality u(at, seconds, position) order by u.position
+           ) end
+    into v_queues, v_task_names, v_priorities, v_locks, v_queueing_locks, v_due
+    from json_to_record(p_columns::json) c(
+        queue json, task_name json, priority json, lock json, queueing_lock json, scheduled_at json, schedule_in json
+    );
+    if exists (select from unnest(v_queueing_locks) q where q is not null) then
         v_ids := array(
-            select nextval(pg_get_serial_sequence(@schema_name || '.adjourn_jobs', 'id')) from generate_series(1, cardinality(p_queues))
+            select nextval(pg_get_serial_sequence(@schema_name || '.adjourn_jobs', 'id')) from generate_series(1, v_count)
         );
-        if cardinality(v_ids) = 1 then
+        if v_count = 1 then
             insert into @schema.adjourn_jobs (id, queue, task_name, priority, lock, queueing_lock, waiting_queueing_lock, args, scheduled_at, hold)
-            values (v_ids[1], p_queues[1], p_task_names[1], p_priorities[1], p_locks[1], p_queueing_locks[1], p_queueing_locks[1], p_args[1],
-                    p_scheduled_at[1],
-                    case when p_scheduled_at[1] > now() then @scheduled when p_locks[1] is not null then @unplaced else @ready end)
+            values (v_ids[1], v_queues[1], v_task_names[1], v_priorities[1]::integer, v_locks[1], v_queueing_locks[1], v_queueing_locks[1],
+                    v_args[1]::jsonb, v_due[1],
+                    case when v_due[1] > now() then @scheduled when v_locks[1] is not null then @unplaced else @ready end)
             on conflict (waiting_queueing_lock) where waiting_queueing_lock is not null do nothing;
             if not found then
-                return query select null::bigint, p_queueing_locks[1];
+                return query select null::bigint[], v_queueing_locks[1];
                 return;
             end if;
         else
@@ -39,38 +55,39 @@ begin
             begin
                 -- Two batches with the same queueing locks must insert them in the same order, or they may wait for each other.
                 insert into @schema.adjourn_jobs (id, queue, task_name, priority, lock, queueing_lock, waiting_queueing_lock, args, scheduled_at, hold)
-                select u.id, u.queue, u.task_name, u.priority, u.lock, u.queueing_lock, u.queueing_lock, u.args, u.scheduled_at,
-                       case when u.scheduled_at > now() then @scheduled when u.lock is not null then @unplaced else @ready end
-                from unnest(v_ids, p_queues, p_task_names, p_priorities, p_locks, p_queueing_locks, p_args, p_scheduled_at)
-                    u(id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at)
+                select u.id, u.queue, u.task_name, u.priority::integer, u.lock, u.queueing_lock, u.queueing_lock, u.args::jsonb, u.due,
+                       case when u.due > now() then @scheduled when u.lock is not null then @unplaced else @ready end
+                from unnest(v_ids, v_queues, v_task_names, v_priorities, v_locks, v_queueing_locks, v_args, v_due)
+                    u(id, queue, task_name, priority, lock, queueing_lock, args, due)
                 order by u.queueing_lock
                 on conflict (waiting_queueing_lock) where waiting_queueing_lock is not null do nothing;
                 get diagnostics v_stored = row_count;
-                if v_stored < cardinality(v_ids) then
+                if v_stored < v_count then
                     v_taken := (
-                        select u.queueing_lock from unnest(v_ids, p_queueing_locks) u(id, queueing_lock)
+                        select u.queueing_lock from unnest(v_ids, v_queueing_locks) u(id, queueing_lock)
                         where not exists (select from @schema.adjourn_jobs j where j.id = u.id) limit 1
                     );
                     raise exception using errcode = 'ADJ01';
                 end if;
             exception when sqlstate 'ADJ01' then
-                return query select null::bigint, v_taken;
+                return query select null::bigint[], v_taken;
                 return;
             end;
         end if;
-        return query select u.id, null::text from unnest(v_ids) with ordinality u(id, position) order by u.position;
     else
-        return query
-        insert into @schema.adjourn_jobs (queue, task_name, priority, lock, args, scheduled_at, hold)
-        select u.queue, u.task_name, u.priority, u.lock, u.args, u.scheduled_at,
-               case when u.scheduled_at > now() then @scheduled when u.lock is not null then @unplaced else @ready end
-        from unnest(p_queues, p_task_names, p_priorities, p_locks, p_args, p_scheduled_at)
-            u(queue, task_name, priority, lock, args, scheduled_at)
-        returning adjourn_jobs.id, null::text;
+        with new as (
+            insert into @schema.adjourn_jobs (queue, task_name, priority, lock, args, scheduled_at, hold)
+            select u.queue, u.task_name, u.priority::integer, u.lock, u.args::jsonb, u.due,
+                   case when u.due > now() then @scheduled when u.lock is not null then @unplaced else @ready end
+            from unnest(v_queues, v_task_names, v_priorities, v_locks, v_args, v_due) u(queue, task_name, priority, lock, args, due)
+            returning adjourn_jobs.id
+        )
+        select array_agg(new.id) into v_ids from new;
     end if;
-    if p_own_transaction or exists (select from unnest(p_scheduled_at) u(at) where u.at > now()) then
+    if p_own_transaction or exists (select from unnest(v_due) due where due > now()) then
         perform @schema.adjourn_wake_v1(p_own_transaction, null);
     else
-        perform @schema.adjourn_wake_for_v1(p_queues, null);
+        perform @schema.adjourn_wake_for_v1(v_queues, null);
     end if;
+    return query select v_ids, null::text;
 end $$;

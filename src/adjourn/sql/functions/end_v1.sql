@@ -1,6 +1,7 @@
 -- Special jobs have ended in this transaction, or have been moved: do what this means to others.
 --   p_jobs: their rows, as they were before.
---   p_ids, p_statuses: how jobs have ended; null, or without the job's id: it goes on, and gives up what it held.
+--   p_ids, p_statuses: how jobs have ended, with a minus in front for one that is deleted; null, or without the job's id: it goes on,
+--     and gives up what it held.
 --   p_is_callers: this is a transaction that its caller may keep open. It takes no advisory lock and waits for nobody: what is to be
 --     done for other jobs is noted for the worker that places them.
 -- Returns the ids of jobs that are ready because of it.
@@ -9,6 +10,9 @@ create function @schema.adjourn_end_v1(
 ) returns bigint[]
 language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 begin
+    if exists (select from unnest(p_jobs) j where j.waited) then
+        perform @schema.adjourn_tell_ends_v1(p_jobs, p_ids);
+    end if;
     if p_ids is not null and exists (select from unnest(p_jobs) job where job.has_steps) then
         perform @schema.adjourn_forget_steps_v1(p_jobs, p_ids, p_statuses);
     end if;

@@ -1,6 +1,6 @@
 -- One round trip of a worker: store the outcomes of its jobs, and claim the next jobs.
 --   p_ids, p_claims, p_statuses, p_errors: the jobs that have ended, or null for none. An id and a claim identify a job and a
---     run. The status 'deleted' deletes the job. An error, which is JSON or null, is added to the job's errors; null instead of
+--     run. A minus before the status deletes the job, unless somebody wants to know how it has ended. An error, which is JSON or null, is added to the job's errors; null instead of
 --     the array means that there is none.
 --   p_results, p_ttls: what the tasks returned, each as JSON or null for what is not stored, and the seconds until it lapses, null
 --     for never; null instead of the arrays if nothing is stored.
@@ -92,9 +92,9 @@ begin
                     )
                     select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts + 1, losses, claim, worker_id,
                            abort_requested, enqueued_at, started_at,
-                           @schema.adjourn_with_error_v1(errors, error::jsonb), status, now(),
+                           @schema.adjourn_with_error_v1(errors, error::jsonb), ltrim(status, '-'), now(),
                            case when special then @schema.adjourn_kept_v1(row) end
-                    from gone where status <> 'deleted'
+                    from gone where left(status, 1) <> '-' or special and @schema.adjourn_is_wanted_v1(row)
                 )
                 select v_ended || array_agg(id), v_freed || array_agg(lock) filter (where lock is not null),
                        v_ends || array_agg(row) filter (where special)

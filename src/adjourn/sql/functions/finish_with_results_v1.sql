@@ -1,5 +1,5 @@
 -- Store outcomes as adjourn_exchange_v1 does, with results. It has a text of its own, because the columns of results would
--- cost those who have none. A job with a result is kept, so none of them is 'deleted'. p_locked: null in the exchange's first turn,
+-- cost those who have none. A job with a result is kept. p_locked: null in the exchange's first turn,
 -- then the rows that it has locked. The caller promotes the next jobs; its planner settings apply here, too.
 -- Returns the ids of the jobs that have ended, their locks, and the rows of those that are special.
 create function @schema.adjourn_finish_with_results_v1(
@@ -25,9 +25,9 @@ begin
         )
         select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts + 1, losses, claim, worker_id,
                abort_requested, enqueued_at, started_at,
-               @schema.adjourn_with_error_v1(errors, error::jsonb), status, now(), result::jsonb, now() + make_interval(secs => ttl),
+               @schema.adjourn_with_error_v1(errors, error::jsonb), ltrim(status, '-'), now(), result::jsonb, now() + make_interval(secs => ttl),
                case when special then @schema.adjourn_kept_v1(row) end
-        from gone where status <> 'deleted'
+        from gone where left(status, 1) <> '-' or special and @schema.adjourn_is_wanted_v1(row)
     ), noted as (
         insert into @schema.adjourn_lapses (expires_at, finished_at, ids)
         select now() + make_interval(secs => ttl), now(), array_agg(id) from gone where result is not null and ttl is not null group by ttl

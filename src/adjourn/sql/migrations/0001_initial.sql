@@ -57,6 +57,7 @@ create table @schema.adjourn_jobs (
     -- Null for a plain job. True if its start or its end has consequences for others (adjourn_start_v1, adjourn_end_v1), or if it
     -- has more to wait for than its time and its lock (adjourn_gate_v1). It is all that a plain job is asked.
     special boolean,
+    waited boolean,                                   -- somebody waits for its end, and is told of it
     has_steps boolean,                                -- null: it has none
     awaited_event text collate "C"                    -- the event that it waits for, with `hold` @scheduled; `scheduled_at` says for how long
 ) with (
@@ -201,10 +202,13 @@ create table @schema.adjourn_schedules (
 \ir ../functions/gate_v1.sql
 \ir ../functions/start_v1.sql
 \ir ../functions/kept_v1.sql
+\ir ../functions/is_wanted_v1.sql
+\ir ../functions/tell_ends_v1.sql
 \ir ../functions/forget_steps_v1.sql
 \ir ../functions/end_v1.sql
 
 -- Storing jobs
+\ir ../functions/column_v1.sql
 \ir ../functions/defer_jobs_v1.sql
 \ir ../functions/defer_periodic_v1.sql
 
@@ -237,6 +241,8 @@ create table @schema.adjourn_schedules (
 \ir ../functions/delete_finished_v1.sql
 \ir ../functions/job_status_v1.sql
 \ir ../functions/list_jobs_v1.sql
+\ir ../functions/read_jobs_v1.sql
+\ir ../functions/watch_jobs_v1.sql
 
 -- Weeks of finished jobs: making them, and deleting old ones
 \ir ../functions/partition_v1.sql

@@ -1,6 +1,4 @@
--- All of a transaction's jobs are stored at one time, which is its `now()`. In a select of its own it is written once.
-select id, taken, (select to_json(now()) #>> '{}') as enqueued_at from @schema.adjourn_defer_jobs_v1(
-    %(queues)s::text[], %(task_names)s::text[], %(priorities)s::integer[], %(locks)s::text[], %(queueing_locks)s::text[],
-    %(args)s::text[]::jsonb[], %(scheduled_at)s::timestamptz[],
-    %(schedule_in)s::double precision[], %(own_transaction)s::boolean
-)
+-- Store several jobs. The columns are text, and so are the ids: a driver passes text on as it is, while it would look at each
+-- value of an array, and at each row. All of a transaction's jobs are stored at one time, which is its `now()`.
+select array_to_json(ids)::text as ids, taken, to_json(now()) #>> '{}' as enqueued_at
+from @schema.adjourn_defer_jobs_v1(%(args)s::text, %(columns)s::text, %(own_transaction)s::boolean)

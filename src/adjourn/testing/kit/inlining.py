@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from adjourn._domain.arguments import check_job
+from adjourn._domain.batches import AlikeJobs
 from adjourn._domain.checks import checked_list
 from adjourn._domain.jobs import Job, Status
 from adjourn.app import App
@@ -17,6 +18,7 @@ from adjourn.manager import JobManager
 from adjourn.testing.kit.loops import Loop
 from adjourn.testing.kit.performing import through_json
 from adjourn.testing.kit.runs import TrialRun
+from adjourn.types import JSONDict
 from adjourn.worker.options import check_app
 
 __all__ = ["inline"]
@@ -76,6 +78,10 @@ class InlineManager(JobManager):
         prepared = [self._prepared(f"jobs[{number}]", job) for number, job in enumerate(_checked(jobs))]
         return self._run_all(prepared)
 
+    def batch_defer_alike(self, job: Job, arguments: Sequence[JSONDict], connection: Any = None) -> AlikeJobs:
+        """Run jobs, one after the other."""
+        return _alike(job, arguments, self.batch_defer_jobs([*AlikeJobs(job, arguments)]))
+
     async def defer_job_async(self, job: Job, connection: Any = None) -> Job:
         """Run a job."""
         return (await self._run_all_async([self._prepared("job", job)]))[0]
@@ -84,6 +90,12 @@ class InlineManager(JobManager):
         """Run jobs, one after the other."""
         prepared = [self._prepared(f"jobs[{number}]", job) for number, job in enumerate(_checked(jobs))]
         return await self._run_all_async(prepared)
+
+    async def batch_defer_alike_async(
+        self, job: Job, arguments: Sequence[JSONDict], connection: Any = None
+    ) -> AlikeJobs:
+        """Run jobs, one after the other."""
+        return _alike(job, arguments, await self.batch_defer_jobs_async([*AlikeJobs(job, arguments)]))
 
     def _prepared(self, argument: str, job: Job) -> Job:
         check_job(argument, job)
@@ -101,6 +113,12 @@ class InlineManager(JobManager):
             with _one_deeper(job):
                 await TrialRun(self._app, job).call_async()
         return [job.evolve(status=Status.SUCCEEDED.value) for job in jobs]
+
+
+def _alike(job: Job, arguments: Sequence[JSONDict], run: list[Job]) -> AlikeJobs:
+    return AlikeJobs(
+        job.evolve(status=Status.SUCCEEDED.value), arguments, [each.id for each in run if each.id is not None]
+    )
 
 
 def _checked(jobs: Any) -> tuple[Any, ...]:

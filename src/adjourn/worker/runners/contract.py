@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 
 import attrs
 
+from adjourn._domain.claimed import ClaimedJob
 from adjourn._domain.jobs import Job
 from adjourn._domain.protocols import TaskLike
 from adjourn._domain.runs import AbortReason, Durable
@@ -63,7 +64,7 @@ class Halt:
 class Run:
     """One run of a job that has not ended yet."""
 
-    job: Job
+    claimed: ClaimedJob
     started: float = attrs.field(factory=time.time)
     began: float = attrs.field(factory=time.perf_counter)
     declared: TaskLike | None = None
@@ -86,6 +87,11 @@ class Run:
     """Whether its body holds a thread."""
     was_refused: bool = False
     """Whether its body could not begin the last time that it was called."""
+
+    @property
+    def job(self) -> Job:
+        """Its job."""
+        return self.claimed.job
 
     def take(self) -> bool:
         """Take the right to begin it, or to hand its job back unbegun. Returns whether nobody had taken it before."""

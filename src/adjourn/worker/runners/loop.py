@@ -33,7 +33,7 @@ class LoopRunner:
 
     def start(self, run: Run, body: Body) -> None:
         """Await a body in a new task."""
-        run.task = self._loop.create_task(self._await(run, body), name=f"adjourn job {run.job.id}")
+        run.task = self._loop.create_task(self._await(run, body), name=f"adjourn job {run.claimed.id}")
 
     def call(self, run: Run, body: Body) -> Awaitable[Any]:
         """Call a body, which returns an awaitable."""
@@ -59,7 +59,7 @@ class LoopRunner:
         try:
             self._halt.check(run)
             result = await body()
-            while inspect.isawaitable(result):  # middleware that did not await what it called
+            while result is not None and inspect.isawaitable(result):  # middleware that did not await what it called
                 result = await result
         except BaseException as error:  # any exception, even SystemExit, is the job's outcome, not ours
             if self.is_interrupt(error):

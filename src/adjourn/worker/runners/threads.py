@@ -13,11 +13,11 @@ import contextvars
 import functools
 import inspect
 import queue
-import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
+from adjourn._runtime.ends import TaskThread
 from adjourn.worker.runners.contract import Body, Halt, OnEnd, Run
 
 Done: TypeAlias = Callable[[Any, BaseException | None], None]
@@ -48,7 +48,7 @@ class ThreadPool:
         self._busy += 1
         if self._busy > self._threads and self._threads < self._size:
             self._threads += 1
-            threading.Thread(target=self._work, name=f"adjourn-task-{self._threads}", daemon=True).start()
+            TaskThread(target=self._work, name=f"adjourn-task-{self._threads}", daemon=True).start()
         self._waiting.put((contextvars.copy_context(), body, done))
 
     def close(self) -> None:

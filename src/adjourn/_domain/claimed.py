@@ -1,0 +1,94 @@
+"""Jobs that a worker has claimed.
+
+Most runs need only a few facts about their jobs. The whole `Job` is made for whoever asks: a context, a middleware, an event.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from adjourn._domain.jobs import Job
+from adjourn.exceptions import InvalidTaskArguments
+from adjourn.types import JSONDict, JSONLoads
+
+NO_ARGUMENTS = "{}"
+"""How the database writes that a job has no arguments."""
+
+
+@attrs.define(eq=False)
+class ClaimedJob:
+    """A job as one worker has claimed it.
+
+    Attributes
+    ----------
+    id, task_name, lock
+        Those of the job.
+    worker_id, claim
+        The worker, and the number of the claim.
+    abort_requested
+        Whether it was asked to end before this run.
+    task_kwargs
+        Its arguments; empty if they cannot be read.
+    error
+        Why its stored arguments cannot be read, or None.
+    """
+
+    id: int
+    claim: int
+    task_name: str
+    lock: str | None
+    abort_requested: bool
+    task_kwargs: JSONDict
+    error: BaseException | None
+    worker_id: int
+    _values: Sequence[Any]
+    _job: Job | None = None
+
+    @classmethod
+    def of(cls, values: Sequence[Any], worker_id: int, json_loads: JSONLoads) -> ClaimedJob:
+        """Make one of a row of an exchange.
+
+        Parameters
+        ----------
+        values
+            The values of the columns `CLAIMED`.
+        worker_id
+            The worker that has claimed it.
+        json_loads
+            The function that reads the arguments.
+        """
+        arguments: JSONDict = {}
+        error: BaseException | None = None
+        if values[6] != NO_ARGUMENTS or json_loads is not json.loads:
+            arguments, error = _read(values[6], json_loads)
+        return cls(values[0], values[9], values[2], values[4], values[10], arguments, error, worker_id, values)
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts have ended."""
+        return int(self._values[8])
+
+    @property
+    def job(self) -> Job:
+        """The job. Every call returns the same object."""
+        if self._job is None:
+            self._job = Job.claimed(self._values, self.worker_id, self.task_kwargs)
+        return self._job
+
+
+def _read(text: str, json_loads: JSONLoads) -> tuple[JSONDict, BaseException | None]:
+    """Return the arguments, or why they cannot be read."""
+    try:
+        arguments: Any = json_loads(text)
+    except BaseException as error:  # of the user's function, even SystemExit, which is this job's outcome alone
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        return {}, error
+    if isinstance(arguments, dict):
+        return arguments, None
+    kind = type(arguments).__name__
+    return {}, InvalidTaskArguments(f"The arguments are decoded to a {kind}; json_loads must give a dictionary.")

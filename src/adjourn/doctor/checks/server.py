@@ -1,0 +1,183 @@
+"""How is the server set up, and is there room for history?"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+
+from adjourn._domain.wording import counted, verb
+from adjourn.doctor.findings import Check, Finding, critical, ok, unknown, warn
+from adjourn.doctor.patient import Patient
+from adjourn.doctor.words import named, span
+from adjourn.sql.doctor import COUNTED
+from adjourn.sql.templates import identifier, literal
+
+MANY_IN_DEFAULT = COUNTED
+"""How many jobs in the default partition are many: no more are counted."""
+SHORTEST_TIMEOUT = 10_000.0
+"""Milliseconds that a statement of a worker may need."""
+MUCH_WAL = 10e9
+"""Bytes of the log that a slot may keep."""
+
+
+def _replication(patient: Patient) -> Iterator[Finding]:
+    limits, found = patient.thresholds, False
+    if patient.server["is_standby"]:
+        yield critical(
+            "This server is a standby, which stores nothing",
+            "Use the address of the primary, or target_session_attrs=read-write with all addresses.",
+        )
+        return
+    settings = patient.settings("synchronous_standby_names", "synchronous_commit", "max_slot_wal_keep_size")
+    standbys = patient.rows("standbys")
+    hidden = not patient.server["sees_others"]
+    streams = any(row["sync_state"] in ("sync", "quorum") and row["state"] == "streaming" for row in standbys)
+    if settings.get("synchronous_standby_names") and not streams and not hidden:
+        found = True
+        yield critical(
+            f"synchronous_standby_names is {settings['synchronous_standby_names']!r}, and no such standby is connected: commits hang",
+            "Bring the standby back, or take it out of the setting.",
+            "alter system set synchronous_standby_names = ''; select pg_reload_conf();",
+        )
+    if settings.get("synchronous_commit") == "off":
+        found = True
+        yield warn(
+            "synchronous_commit is off: a crash of the server loses the last commits, jobs among them",
+            "Switch it on for the roles that defer and run jobs.",
+            f"alter role {identifier(patient.server['role'])} set synchronous_commit = on;",
+        )
+    for row in standbys:
+        if (row["lag"] or 0) >= limits.lag_warn:
+            found = True
+            yield (critical if row["lag"] >= limits.lag_critical else warn)(
+                f"The standby {named(row['application'])} is {span(row['lag'])} behind",
+                "Look at its disk and its network. A failover now would lose or delay what it has not got.",
+                "",
+                f"lag_warn={limits.lag_warn:g} s",
+            )
+    for row in patient.rows("slots"):
+        if not row["active"] and (row["bytes"] or 0) >= MUCH_WAL:
+            found = True
+            yield warn(
+                f"The replication slot {row['slot_name']!r} is not in use, and keeps {row['bytes'] / 1e9:,.1f} GB of the log",
+                "Drop it if nobody needs it, and set max_slot_wal_keep_size: a full disk stops the server.",
+                f"select pg_drop_replication_slot({literal(row['slot_name'])});",
+            )
+    if hidden and standbys:
+        yield unknown(
+            f"The role {patient.server['role']!r} may not see how far standbys are",
+            "Grant it the role that may.",
+            f"grant pg_monitor to {identifier(patient.server['role'])};",
+        )
+    elif not found:
+        yield ok(
+            f"{counted(len(standbys), 'standby server')} {verb(len(standbys), 'is', 'are')} connected"
+            if standbys
+            else "No standby server is connected"
+        )
+
+
+def _settings(patient: Patient) -> Iterator[Finding]:
+    settings, found = (
+        patient.settings("fsync", "full_page_writes", "track_activities", "statement_timeout", "transaction_timeout"),
+        False,
+    )
+    for name in ("fsync", "full_page_writes"):
+        if settings.get(name) == "off":
+            found = True
+            yield critical(
+                f"{name} is off: a crash of the machine may ruin the whole database",
+                "Switch it on.",
+                f"alter system set {name} = on; select pg_reload_conf();",
+            )
+    if settings.get("track_activities") == "off":
+        found = True
+        yield warn(
+            "track_activities is off: nobody sees what sessions do",
+            "Switch it on.",
+            "alter system set track_activities = on; select pg_reload_conf();",
+        )
+    for name in ("statement_timeout", "transaction_timeout"):
+        limit = float(settings.get(name, 0))
+        if 0 < limit < SHORTEST_TIMEOUT:
+            found = True
+            yield warn(
+                f"{name} is {limit / 1000:g} s for {patient.server['role']!r}: it may end what applies the schema, or deletes old jobs",
+                "Set none for this role; adjourn bounds its statements itself.",
+                f"alter role {identifier(patient.server['role'])} set {name} = 0;",
+            )
+    if not found:
+        yield ok("The settings that were looked at suit a queue")
+
+
+def _partitions(patient: Patient) -> Iterator[Finding]:
+    limits, rows, found = patient.thresholds, patient.rows("partitions"), False
+    if not rows:
+        yield unknown("There is no table of finished jobs")
+        return
+    monday = datetime.date.fromisoformat(rows[0]["this_week"])
+    names = {row["name"] for row in rows}
+    ahead = 0
+    while f"adjourn_finished_jobs_{monday + datetime.timedelta(weeks=ahead):%Y%m%d}" in names:
+        ahead += 1
+    if ahead < limits.weeks_ahead_warn:
+        found = True
+        yield (warn if ahead else critical)(
+            f"There {verb(ahead, 'is a table', 'are tables')} of finished jobs for {counted(ahead, 'week')}, this one counted",
+            "A worker of the tables' owner makes them; so does this, at any time.",
+            "adjourn --app=... schema --apply",
+            f"weeks_ahead_warn={limits.weeks_ahead_warn:g}",
+        )
+    in_default = patient.row("default_partition")["jobs"]
+    if in_default:
+        found = True
+        many = in_default >= MANY_IN_DEFAULT
+        yield (critical if many else warn)(
+            f"{in_default:,}{' or more' if many else ''} finished jobs are in the default partition, which is never dropped as a whole",
+            "Jobs ended while there was no table for their week. Delete them with the task that removes old jobs; the page about "
+            "old jobs says how.",
+        )
+    for row in rows:
+        if row["is_detaching"]:
+            found = True
+            yield warn(
+                f"Detaching {row['name']} was interrupted",
+                "Finish it.",
+                f"alter table {identifier(patient.schema)}.adjourn_finished_jobs detach partition "
+                f"{identifier(patient.schema)}.{identifier(row['name'])} finalize;",
+            )
+    if not found:
+        yield ok(f"There are tables of finished jobs for {ahead} weeks, this one counted")
+
+
+def _retention(patient: Patient) -> Iterator[Finding]:
+    row, limits = patient.row("history"), patient.thresholds
+    removes = any("remove_old_jobs" in periodic.task.name for periodic in patient.periodic_tasks)
+    age = f"the oldest of {span(row['oldest'])} ago" if row["oldest"] is not None else "none yet"
+    if not removes and (row["rows"] or 0) >= limits.history_warn:
+        yield warn(
+            f"About {row['rows']:,} finished jobs are kept, {age}, and no periodic task of this app removes old ones",
+            "Declare one; the page about old jobs says how.",
+            "",
+            f"history_warn={limits.history_warn:g} jobs",
+        )
+    else:
+        yield ok(f"About {row['rows'] or 0:,} finished jobs are kept, {age}")
+
+
+CHECKS = (
+    Check(
+        "replication",
+        "What a standby has not got is lost in a failover, and a synchronous one that is away stops all commits.",
+        _replication,
+    ),
+    Check("settings", "Some settings make jobs be lost, or their workers stop.", _settings),
+    Check(
+        "partitions",
+        "Without a table for its week, a finished job lands where it is deleted slowly.",
+        _partitions,
+        needs_schema=True,
+    ),
+    Check("retention", "History grows with each job, until somebody removes it.", _retention, needs_schema=True),
+)
+"""These checks."""

@@ -1,0 +1,247 @@
+"""Do jobs run?"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+
+from adjourn._domain.cron import Cron
+from adjourn._domain.wording import counted, verb
+from adjourn.doctor.findings import Check, Finding, critical, ok, unknown, warn
+from adjourn.doctor.patient import Patient
+from adjourn.doctor.words import named, span
+from adjourn.exceptions import InvalidOption
+from adjourn.sql.doctor import COUNTED
+
+LONG_SILENCE = 30.0
+"""Seconds without a heartbeat."""
+LONG_HELD = 60.0
+"""Seconds for which a worker may hold the lock under which jobs are placed."""
+OLD_QUEUEING_LOCK = 86_400.0
+NAMED = 5
+"""How many things a sentence names."""
+
+
+def _workers(patient: Patient) -> Iterator[Finding]:
+    queues, found = patient.rows("ready_queues"), False
+    alive = [worker for worker in patient.workers if worker["is_alive"]]
+    if not alive:
+        if queues:
+            oldest = max(queues, key=lambda row: row["seconds"])
+            yield critical(
+                f"No worker is alive, and jobs wait in {counted(len(queues), 'queue')}, the oldest for {span(oldest['seconds'])}",
+                "Start a worker.",
+                "adjourn --app=... worker",
+            )
+        else:
+            yield warn(
+                "No worker is alive",
+                "Start a worker. Without one, scheduled and periodic jobs do not run.",
+                "adjourn --app=... worker",
+            )
+        return
+    silent = [worker for worker in patient.workers if not worker["is_dead"] and worker["silence"] > LONG_SILENCE]
+    if silent:
+        found = True
+        names = ", ".join(f"{named(worker['name'])} ({worker['id']})" for worker in silent[:NAMED])
+        yield warn(
+            f"{counted(len(silent), 'worker')} {verb(len(silent), 'has', 'have')} been silent for up to "
+            f"{span(max(worker['silence'] for worker in silent))}: {names}",
+            "Look at their processes. Others take their jobs over when their time is up.",
+        )
+    if not any(worker["queues"] is None for worker in alive):
+        served = {queue for worker in alive for queue in worker["queues"]}
+        unserved = [row["queue"] for row in queues if row["queue"] not in served]
+        if unserved:
+            found = True
+            names = ", ".join(map(repr, unserved[:NAMED]))
+            yield warn(
+                f"Jobs wait in {counted(len(unserved), 'queue')} that no worker serves: {names}",
+                "Start a worker for them, or let one serve all queues.",
+                f"adjourn --app=... worker --queues={unserved[0]}",
+            )
+    overdue = sum(worker["overdue"] for worker in patient.workers)
+    if overdue:
+        found = True
+        yield warn(
+            f"{counted(overdue, 'job')} {verb(overdue, 'was', 'were')} asked to end and {verb(overdue, 'has', 'have')} not: each holds a slot",
+            "List them, and restart their workers if they hang.",
+            "adjourn --app=... shell list_jobs status=doing",
+        )
+    if not found:
+        yield ok(f"{counted(len(alive), 'worker')} {verb(len(alive), 'is', 'are')} alive")
+
+
+def _jobs(patient: Patient) -> Iterator[Finding]:
+    limits, found = patient.thresholds, False
+    for row in patient.rows("ready_queues"):
+        if row["seconds"] >= limits.ready_warn:
+            found = True
+            yield (critical if row["seconds"] >= limits.ready_critical else warn)(
+                f"Job {row['id']} of queue {row['queue']!r} could have run for {span(row['seconds'])}",
+                "Start more workers for this queue, or raise their concurrency; see the check workers.",
+                f"adjourn --app=... shell list_jobs queue={row['queue']} status=todo",
+                f"ready_warn={limits.ready_warn:g} s",
+            )
+    waits = patient.row("overdue_jobs")
+    for name, text in (
+        ("scheduled", "A scheduled job is overdue"),
+        ("unplaced", "A job with a lock has waited to be placed"),
+    ):
+        if (waits[name] or 0) >= limits.overdue_warn:
+            found = True
+            yield warn(
+                f"{text} for {span(waits[name])}",
+                "Workers do this as they look for jobs: see the check workers.",
+                "",
+                f"overdue_warn={limits.overdue_warn:g} s",
+            )
+    if waits["unknown"]:
+        found = True
+        yield warn(
+            f"{_at_most(waits['unknown'])} for a worker that knows the task",
+            "Deploy the workers with the module that declares it; after unknown_task_timeout such a job fails.",
+            "adjourn --app=... shell list_jobs waits_for=task",
+        )
+    if waits["apart"]:
+        found = True
+        yield warn(
+            f"{_at_most(waits['apart'])} to run apart from others, because workers died while they had them",
+            "Look into the logs of those workers: memory, or a crash in C code.",
+            "adjourn --app=... shell list_jobs waits_for=turn",
+        )
+    if lost := patient.rows("lost_jobs"):
+        found = True
+        ids = ", ".join(str(row["id"]) for row in lost[:NAMED])
+        yield warn(
+            f"{counted(len(lost), 'job')} {verb(len(lost), 'belongs', 'belong')} to workers that are not alive: {ids}",
+            "A worker that is alive takes them over within seconds: see the check workers.",
+        )
+    if (waits["queueing_lock"] or 0) >= OLD_QUEUEING_LOCK:
+        found = True
+        yield warn(
+            f"A job has held its queueing lock for {span(waits['queueing_lock'])}: no other one with it can be deferred",
+            "See why that job does not run.",
+            "adjourn --app=... shell list_jobs status=todo",
+        )
+    if not found:
+        yield ok("No job waits that could run")
+
+
+def _at_most(number: int) -> str:
+    return (
+        f"{COUNTED:,} jobs or more wait"
+        if number >= COUNTED
+        else f"{counted(number, 'job')} {verb(number, 'waits', 'wait')}"
+    )
+
+
+def _locks(patient: Patient) -> Iterator[Finding]:
+    limits, found, rows = patient.thresholds, False, patient.rows("locks")
+    headless = [row["lock"] for row in rows if not row["has_head"] and row["seconds"] > LONG_SILENCE]
+    if headless:
+        found = True
+        yield warn(
+            f"{counted(len(headless), 'lock')} {verb(len(headless), 'has', 'have')} waiting jobs and none that may run: "
+            + ", ".join(map(repr, headless[:NAMED])),
+            "A worker that is alive mends that within a minute. If it does not, see who holds the lock below, or the check waits.",
+        )
+    longest = max(rows, key=lambda row: row["seconds"], default=None)
+    if longest and longest["seconds"] >= limits.lock_wait_warn:
+        found = True
+        yield (critical if longest["seconds"] >= limits.lock_wait_critical else warn)(
+            f"A job of lock {longest['lock']!r} has waited for {span(longest['seconds'])} behind another one",
+            "See what the first job of the lock does.",
+            f"adjourn --app=... shell list_jobs lock={longest['lock']}",
+            f"lock_wait_warn={limits.lock_wait_warn:g} s",
+        )
+    for row in patient.rows("lock_holders"):
+        if (row["seconds"] or 0) >= LONG_HELD:
+            found = True
+            yield warn(
+                f"Session {row['pid']} ({named(row['application'])}) has placed jobs for {span(row['seconds'])}, and no other worker can",
+                "If its worker hangs, end the session.",
+                f"select pg_terminate_backend({row['pid']});",
+            )
+    if not found:
+        yield ok(
+            f"{counted(len(rows), 'lock')} {verb(len(rows), 'has', 'have')} jobs that wait, in order"
+            if rows
+            else "No job waits behind a lock"
+        )
+
+
+def _waits(patient: Patient) -> Iterator[Finding]:
+    limits, found = patient.thresholds, False
+    for row in patient.rows("waits"):
+        if (row["seconds"] or 0) >= limits.blocked_warn:
+            found = True
+            blockers = ", ".join(map(str, row["blockers"]))
+            yield (critical if row["seconds"] >= limits.blocked_critical else warn)(
+                f"Session {row['pid']} ({named(row['application'])}) has waited for {span(row['seconds'])} for "
+                f"{row['table_name'] or 'a row'}, which {blockers or 'another one'} holds",
+                "Have the other one commit, or end it.",
+                f"select pg_terminate_backend({row['blockers'][0]});" if row["blockers"] else "",
+                f"blocked_warn={limits.blocked_warn:g} s",
+            )
+    if not found:
+        yield ok("No session waits for long for one of our tables")
+
+
+def _schedules(patient: Patient) -> Iterator[Finding]:
+    rows, found = patient.rows("schedules"), False
+    known = {(periodic.task.name, periodic.periodic_id) for periodic in patient.periodic_tasks}
+    now = datetime.datetime.fromtimestamp(patient.row("server")["now"], datetime.UTC)
+    for row in rows:
+        what = f"{row['task']}" + (f" ({row['periodic_id']})" if row["periodic_id"] else "")
+        if known and (row["task"], row["periodic_id"]) not in known:
+            found = True
+            yield warn(
+                f"The schedule of {what} is in the database, and this app does not have it",
+                "If it was removed, workers forget it by themselves after a while. If not, name its module in import_paths.",
+            )
+            continue
+        try:
+            cron = Cron(row["cron"], row["timezone"])
+        except InvalidOption as error:
+            found = True
+            yield unknown(f"The schedule of {what} cannot be read: {error}")
+            continue
+        first = cron.next(datetime.datetime.fromtimestamp(row["last_tick"], datetime.UTC))
+        overdue, interval = (now - first).total_seconds(), (cron.next(first) - first).total_seconds()
+        if overdue > max(2 * interval, 120.0):
+            found = True
+            yield (critical if overdue > max(5 * interval, 600.0) else warn)(
+                f"The tick of {what} is overdue by {span(overdue)}",
+                "Ticks are deferred by workers: see the check workers. A job that still waits with its queueing lock holds the "
+                "next one back.",
+                f"adjourn --app=... shell list_jobs task={row['task']} status=todo",
+            )
+    if not found:
+        yield ok(
+            f"{counted(len(rows), 'schedule')} {verb(len(rows), 'is', 'are')} on time"
+            if rows
+            else "No schedule is known yet"
+        )
+
+
+CHECKS = (
+    Check(
+        "workers",
+        "Only workers run jobs, make scheduled ones due, and defer periodic ones.",
+        _workers,
+        needs_schema=True,
+    ),
+    Check(
+        "jobs", "The age of the oldest job that could run says whether the workers keep up.", _jobs, needs_schema=True
+    ),
+    Check(
+        "locks",
+        "Jobs of a lock run one after the other, so one that hangs holds back all behind it.",
+        _locks,
+        needs_schema=True,
+    ),
+    Check("waits", "A statement that waits for somebody else's lock holds up the jobs behind it.", _waits),
+    Check("schedules", "A tick that nobody defers is a job that does not exist.", _schedules, needs_schema=True),
+)
+"""These checks."""

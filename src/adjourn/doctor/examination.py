@@ -1,0 +1,184 @@
+"""Examines a database: each check by itself, all within a time."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Collection, Iterable
+from typing import Any
+
+import attrs
+
+from adjourn._domain.checks import check_seconds
+from adjourn._domain.spelling import hint
+from adjourn.app import App
+from adjourn.doctor.checks import connection, server, vacuum, work
+from adjourn.doctor.findings import Check, Finding, Level, critical, unknown
+from adjourn.doctor.patient import Patient
+from adjourn.doctor.thresholds import Thresholds
+from adjourn.exceptions import AdjournException, InvalidOption
+from adjourn.schema import ROLES
+
+JSON_VERSION = 1
+"""The version of the form of `Examination.as_json`."""
+TIMEOUT = 10.0
+CHECKS: tuple[Check, ...] = (*connection.CHECKS, *work.CHECKS, *vacuum.CHECKS, *server.CHECKS)
+"""All checks, in order."""
+
+
+@attrs.frozen
+class Examined:
+    """A check, and what it has found.
+
+    Attributes
+    ----------
+    id
+        The name of the check.
+    why
+        Why it matters.
+    findings
+        What it has found, the worst first.
+    """
+
+    id: str
+    why: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def level(self) -> Level:
+        """The level of the worst finding."""
+        return self.findings[0].level
+
+
+@attrs.frozen
+class Examination:
+    """What all checks have found.
+
+    Attributes
+    ----------
+    checks
+        One for each check, in their order.
+    seconds
+        How long it took.
+    """
+
+    checks: tuple[Examined, ...]
+    seconds: float
+
+    @property
+    def level(self) -> Level:
+        """The level of the worst check."""
+        return max((each.level for each in self.checks), key=lambda level: level.rank)
+
+    def as_json(self) -> str:
+        """Return all of it as a JSON object with ``version``, ``level``, ``seconds`` and ``checks``."""
+        checks = [
+            {
+                "id": each.id,
+                "level": each.level,
+                "why": each.why,
+                "findings": [attrs.asdict(found) for found in each.findings],
+            }
+            for each in self.checks
+        ]
+        facts: dict[str, Any] = {"version": JSON_VERSION, "level": self.level, "seconds": round(self.seconds, 3)}
+        return json.dumps({**facts, "checks": checks}, ensure_ascii=False)
+
+
+def examine(
+    app: App,
+    *,
+    only: Collection[str] = (),
+    role: str = "worker",
+    timeout: float = TIMEOUT,
+    thresholds: Thresholds | None = None,
+) -> Examination:
+    """Examine the database of an app. Changes nothing, and locks nothing that others need.
+
+    Parameters
+    ----------
+    app
+        The app. It need not be open; its tasks are those that it knows by now.
+    only
+        The ids of the checks to run; all by default. See `CHECKS`.
+    role
+        What this role of the database is for: one of the kinds of `adjourn.schema.grants`, ``"worker"`` by default.
+    timeout
+        The most seconds for all of it, 10 by default. What is not known by then is unknown.
+    thresholds
+        From which numbers on something is a warning or critical; None for the defaults.
+
+    Raises
+    ------
+    InvalidOption
+        If there is no such check or kind of role, or the app has no database.
+    """
+    known = tuple(check.id for check in CHECKS)
+    for each in only:
+        if each not in known:
+            raise InvalidOption(f"only={each!r}{hint(str(each), known)} The checks are: {', '.join(known)}.")
+    if role not in ROLES:
+        raise InvalidOption(f"role={role!r}{hint(str(role), ROLES)} Pass one of: {', '.join(ROLES)}.")
+    check_seconds("timeout", timeout)
+    if not app.connector.is_shared:
+        raise InvalidOption("The app has an in-memory connector: there is no database to examine.")
+    began = time.monotonic()
+    chosen = [check for check in CHECKS if not only or check.id in only]
+    work_ = _Work(app, role, thresholds or Thresholds(), began + timeout, chosen)
+    # Nobody knows how long a driver waits for a server that does not answer.
+    thread = threading.Thread(target=work_.run, name="adjourn doctor", daemon=True)
+    thread.start()
+    thread.join(timeout)
+    return Examination(tuple(work_.examined()), time.monotonic() - began)
+
+
+class _Work:
+    """Runs the checks in a thread, and knows at any time what they have found."""
+
+    def __init__(self, app: App, role: str, thresholds: Thresholds, deadline: float, checks: Iterable[Check]) -> None:
+        self._app, self._role, self._thresholds, self._deadline = app, role, thresholds, deadline
+        self._checks = tuple(checks)
+        self._found: dict[str, list[Finding]] = {}
+        self._reason = "The database did not answer in time"
+
+    def run(self) -> None:
+        try:
+            patient = Patient(self._app, self._role, self._thresholds, self._deadline)
+        except AdjournException as error:
+            self._reason = "There is no connection"
+            if any(check.id == "connect" for check in self._checks):
+                self._found["connect"] = [
+                    critical(
+                        f"The database cannot be reached: {_one_line(error)}", "Check its address, and whether it runs."
+                    )
+                ]
+            return
+        try:
+            for check in self._checks:
+                if time.monotonic() >= self._deadline:
+                    break
+                self._found[check.id] = self._look(check, patient)
+        finally:
+            patient.close()
+
+    def _look(self, check: Check, patient: Patient) -> list[Finding]:
+        found: list[Finding] = []
+        try:
+            if check.needs_schema and not patient.version:
+                return [unknown(f"There is no schema {patient.schema!r} of adjourn to look at")]
+            found.extend(check.look(patient))
+        except AdjournException as error:
+            found.append(unknown(f"It could not be found out: {_one_line(error)}"))
+        return found
+
+    def examined(self) -> Iterable[Examined]:
+        """Return what is known by now."""
+        found = dict(self._found)
+        for check in self._checks:
+            findings = found.get(check.id) or [unknown(self._reason)]
+            yield Examined(check.id, check.why, tuple(sorted(findings, key=lambda each: -each.level.rank)))
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split("\nLINE ")[0].split())

@@ -1,0 +1,142 @@
+"""The database that is examined: a session that only reads, and what is known of it."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import time
+from collections.abc import Collection
+from typing import Any
+
+from adjourn import sql
+from adjourn._sync.managers.statements import schema_version
+from adjourn.app import App
+from adjourn.doctor.thresholds import Thresholds
+from adjourn.exceptions import ConnectorException
+from adjourn.periodic import PeriodicTask
+from adjourn.sql import doctor
+from adjourn.types import Row
+
+LONGEST_QUERY = 2.0
+"""The most seconds for one query."""
+
+
+class Patient:
+    """A database, as checks see it.
+
+    Parameters
+    ----------
+    app
+        The app, for its connector, its schema and its tasks.
+    role
+        What the role of the session is there for: a kind of `adjourn.schema.grants`.
+    thresholds
+        From which numbers on something counts.
+    deadline
+        Until when all has to be found out, by `time.monotonic`.
+    """
+
+    def __init__(self, app: App, role: str, thresholds: Thresholds, deadline: float) -> None:
+        self.app: App = app
+        self.role: str = role
+        self.thresholds: Thresholds = thresholds
+        self.schema: str = app.job_manager.schema
+        self._deadline = deadline
+        self._statements = doctor.statements(self.schema)
+        self._own = sql.statements(self.schema)
+        self._session = app.connector.session()
+
+    def close(self) -> None:
+        """Close the session."""
+        self._session.close()
+
+    def rows(self, name: str, /, **parameters: Any) -> list[Row]:
+        """Execute a query, in a transaction that only reads, and return its rows.
+
+        Raises
+        ------
+        ConnectorException
+            If the database refuses, or does not answer in time.
+        """
+        self._session.execute(doctor.begin(min(LONGEST_QUERY, self.seconds_left)))
+        try:
+            rows = self._session.execute(self._statements[name], parameters)
+        except BaseException:
+            # If the connection has failed, it has rolled back by itself.
+            with contextlib.suppress(ConnectorException):
+                self._session.execute(self._own["rollback"])
+            raise
+        self._session.execute(self._own["rollback"])
+        return [json.loads(row["facts"]) for row in rows]
+
+    def row(self, name: str, /, **parameters: Any) -> Row:
+        """Execute a query that returns one row."""
+        (row,) = self.rows(name, **parameters)
+        return row
+
+    def settings(self, *names: str) -> dict[str, str]:
+        """Return some of the server's settings, those that it knows."""
+        return {row["name"]: row["setting"] for row in self.rows("settings", names=list(names))}
+
+    @property
+    def seconds_left(self) -> float:
+        """How many seconds are left."""
+        return max(0.001, self._deadline - time.monotonic())
+
+    @functools.cached_property
+    def server(self) -> Row:
+        """The server, and the role of this session there."""
+        return self.row("server")
+
+    @functools.cached_property
+    def version(self) -> int:
+        """The version of adjourn's schema, 0 for none."""
+        return schema_version(self._session, self.schema)
+
+    @property
+    def can_listen(self) -> bool:
+        """Whether sessions hear notifications."""
+        return self._session.can_listen
+
+    @functools.cached_property
+    def workers(self) -> list[Row]:
+        """The workers that have registered."""
+        return self.rows("workers")
+
+    @property
+    def periodic_tasks(self) -> Collection[PeriodicTask]:
+        """The periodic tasks that the app knows."""
+        return self.app.periodic_registry.periodic_tasks.values()
+
+    def listener(self) -> contextlib.AbstractContextManager[Listener]:
+        """Return a context manager with a second session that hears notifications."""
+        return contextlib.closing(Listener(self.app))
+
+    def notify(self, channel: str, payload: str) -> None:
+        """Send a notification, which nobody keeps."""
+        self._session.execute(doctor.NOTIFY, {"channel": channel, "payload": payload})
+
+
+class Listener:
+    """A session that waits for one notification."""
+
+    def __init__(self, app: App) -> None:
+        self._session = app.connector.session()
+        self.can_listen: bool = self._session.can_listen
+
+    def listen(self, channel: str) -> None:
+        """Start to receive what is sent on a channel."""
+        self._session.listen(channel)
+
+    def hears(self, payload: str, seconds: float) -> bool:
+        """Wait for a payload, so many seconds at most, and tell whether it came."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if payload in self._session.wait_for_notifications(left):
+                return True
+        return False
+
+    def close(self) -> None:
+        """Close the session."""
+        self._session.close()

@@ -1,0 +1,1 @@
+select id, has_ended from @schema.adjourn_watch_jobs_v1(%(ids)s::bigint[])

@@ -1,0 +1,118 @@
+"""The command ``adjourn doctor``: its forms, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from adjourn import cli
+from adjourn.doctor import CHECKS
+from support.databases import apply_schema, new_database
+
+
+@pytest.fixture(scope="module")
+def address(server_dsn: str) -> Iterator[str]:
+    name = f"adjourn_doctor_command_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+    with new_database(server_dsn, name) as address:
+        apply_schema(address)
+        yield address
+
+
+@pytest.fixture
+def command(address: str, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    folder = tmp_path_factory.mktemp("program")
+    (folder / "clinic.py").write_text(
+        "import os, adjourn\napp = adjourn.App(connector=adjourn.PsycopgConnector(conninfo=os.environ['CLINIC_DSN']))\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setenv("CLINIC_DSN", address)
+    monkeypatch.delitem(sys.modules, "clinic", raising=False)
+    return ["--app=clinic.app", "doctor", "--timeout=60"]
+
+
+def test_it_prints_a_line_for_each_check_and_what_to_do(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main([*command, "--only=version,workers,indexes"])
+    printed = capsys.readouterr().out
+    assert re.search(r"^ok       version: PostgreSQL", printed, re.MULTILINE)
+    assert re.search(r"^warn     workers: No worker is alive\n {9}do: Start a worker", printed, re.MULTILINE)
+    assert printed.splitlines()[-1].startswith("1 check warn, 2 checks ok, in ")
+    assert all(len(line) <= 80 for line in printed.splitlines())
+    assert "\033" not in printed
+
+
+def test_only_what_is_wrong_is_printed_if_it_is_quiet(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main([*command, "--only=version,workers", "--quiet"])
+    assert "version" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (["--only=version"], 0),
+        (["--only=workers"], 0),
+        (["--only=workers", "--strict"], 1),
+        (["--only=connections", "--threshold=connections_warn=0", "--threshold=connections_critical=0"], 1),
+        (["--only=version", "--nagios"], 0),
+        (["--only=workers", "--nagios"], 1),
+        (["--only=connections", "--threshold=connections_warn=0", "--threshold=connections_critical=0", "--nagios"], 2),
+    ],
+)
+def test_the_exit_code_says_how_bad_it_is(command: list[str], options: list[str], code: int) -> None:
+    assert cli.main([*command, *options]) == code
+
+
+def test_a_monitoring_system_gets_one_line_with_figures(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main([*command, "--only=version,workers", "--nagios"])
+    (line,) = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(
+        r"ADJOURN WARNING - workers: No worker is alive \| ok=1 unknown=0 warn=1 critical=0 time=[\d.]+s", line
+    )
+
+
+def test_a_program_gets_json(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main([*command, "--json"])
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["version"] == 1
+    assert [each["id"] for each in facts["checks"]] == [check.id for check in CHECKS]
+    for each in facts["checks"]:
+        assert each["why"]
+        for found in each["findings"]:
+            assert found["text"]
+            assert found["level"] == "ok" or found["level"] == "unknown" or found["remedy"], found
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--only=nonsense"], "the checks are connect, version"),
+        (["--threshold=ready=3"], "There is no threshold 'ready'"),
+        (["--threshold=ready_warn=-1"], "zero or more"),
+        (["--threshold=ready_warn"], "NAME=NUMBER"),
+        (["--role=king"], "invalid choice"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_anything_is_asked(
+    command: list[str], options: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for form, code in (([], 2), (["--nagios"], 3)):
+        with pytest.raises(SystemExit) as ended:
+            cli.main([*command, *form, *options])
+        assert ended.value.code == code
+        assert words in capsys.readouterr().err
+
+
+def test_a_server_that_is_away_is_one_finding(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CLINIC_DSN", "postgresql://nobody:secret@127.0.0.1:1/none")
+    assert cli.main(command) == 1
+    printed = capsys.readouterr().out
+    assert printed.count("critical connect:") == 1
+    assert printed.count("There is no connection") == 1
+    assert "secret" not in printed

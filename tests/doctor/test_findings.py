@@ -1,0 +1,317 @@
+"""Each planted fault is found, and named with its remedy."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+
+import adjourn
+from adjourn.doctor import CHECKS, Examination, Finding, Level, Thresholds, examine
+from adjourn.exceptions import InvalidOption
+from support.databases import apply_schema, new_database
+from support.waiting import until
+
+AT_ONCE = Thresholds.of(
+    {"transaction_warn": 0, "ready_warn": 0, "overdue_warn": 0, "lock_wait_warn": 0, "blocked_warn": 0}
+)
+Execute = Callable[[str], object]
+
+
+@pytest.fixture(scope="module")
+def address(server_dsn: str) -> Iterator[str]:
+    name = f"adjourn_doctor_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+    with new_database(server_dsn, name) as address:
+        apply_schema(address)
+        yield address
+
+
+@pytest.fixture
+def app(address: str) -> adjourn.App:
+    return adjourn.App(connector=adjourn.PsycopgConnector(conninfo=address))
+
+
+@pytest.fixture
+def execute(address: str) -> Iterator[Execute]:
+    """Executes as the owner, and leaves the tables empty."""
+    with psycopg.connect(address, autocommit=True) as connection:
+        yield lambda text: connection.execute(text.encode())
+        for table in ("jobs", "finished_jobs", "workers", "schedules", "headless_locks"):
+            connection.execute(f"delete from adjourn.adjourn_{table}".encode())
+
+
+def findings(app: adjourn.App, check: str) -> tuple[Finding, ...]:
+    """All that a check finds."""
+    return examine(app, only=[check], timeout=60).checks[0].findings
+
+
+def found(
+    app: adjourn.App, check: str, level: Level, thresholds: Thresholds | None = None, **options: str
+) -> list[Finding]:
+    """The findings of a check, all of the level."""
+    (examined,) = examine(app, only=[check], thresholds=thresholds, timeout=60, **options).checks
+    assert examined.level is level, examined
+    return [each for each in examined.findings if each.level is level]
+
+
+def lives(execute: Execute, name: str = "one", queues: str = "null", seconds: float = 60) -> None:
+    """Register a worker that is alive, or silent for longer than its time."""
+    execute(
+        "insert into adjourn.adjourn_workers (name, queues, last_heartbeat_at, expires_at) values "
+        f"('{name}', {queues}, now() - interval '{max(0, -seconds)} s', now() + interval '{seconds} s')"
+    )
+
+
+def stores(execute: Execute, hold: int = 0, columns: str = "", values: str = "", age: float = 0) -> None:
+    """Store a job so many seconds ago."""
+    execute(
+        f"insert into adjourn.adjourn_jobs (queue, task_name, priority, args, hold, enqueued_at{columns}) values "
+        f"('mail', 'send', 0, '{{}}', {hold}, now() - interval '{age} s'{values})"
+    )
+
+
+def test_a_database_without_faults_is_well(app: adjourn.App, execute: Execute) -> None:
+    lives(execute)
+    examination = examine(app, timeout=60)
+    assert [each.id for each in examination.checks] == [check.id for check in CHECKS]
+    wrong = [each for each in examination.checks if each.level is not Level.OK]
+    # The tests' server is set up for speed.
+    assert [each for each in wrong if each.id not in ("settings", "replication")] == []
+
+
+def test_it_writes_nothing(app: adjourn.App, execute: Execute, address: str) -> None:
+    """Every transaction of its own is read-only; a read-only session refuses to take anything else."""
+    reader = adjourn.App(
+        connector=adjourn.PsycopgConnector(conninfo=address, options="-c default_transaction_read_only=on")
+    )
+    lives(execute)
+    own = [check.id for check in CHECKS if check.id not in ("settings", "replication")]
+    assert examine(reader, only=own, timeout=60).level is Level.OK
+
+
+def test_an_open_transaction_is_named_with_what_ends_it(app: adjourn.App, address: str) -> None:
+    with psycopg.connect(address, application_name="forgotten") as idle:
+        idle.execute("insert into adjourn.adjourn_headless_locks values ('x')")
+        (finding,) = [each for each in found(app, "xmin", Level.WARN, AT_ONCE) if "forgotten" in each.text]
+        assert str(idle.info.backend_pid) in finding.text
+        assert finding.statement == f"select pg_terminate_backend({idle.info.backend_pid});"
+        idle.rollback()
+
+
+@pytest.mark.parametrize(
+    ("plant", "level", "words"),
+    [
+        ("drop index adjourn.adjourn_jobs_ready", Level.CRITICAL, "adjourn_jobs_ready is missing"),
+        (
+            "update pg_index set indisvalid = false where indexrelid = 'adjourn.adjourn_jobs_chain'::regclass",
+            Level.CRITICAL,
+            "adjourn_jobs_chain is invalid",
+        ),
+        ("create index mine on adjourn.adjourn_jobs (worker_id)", Level.WARN, "mine mentions worker_id"),
+        ("create index mine on adjourn.adjourn_jobs (queue) where claim > 3", Level.WARN, "mine mentions claim"),
+        (
+            "create index adjourn_jobs_ready_ccnew on adjourn.adjourn_jobs (id)",
+            Level.WARN,
+            "build that was interrupted",
+        ),
+    ],
+)
+def test_an_index_that_is_not_as_it_should_be_is_mended_by_what_it_says(
+    app: adjourn.App, execute: Execute, plant: str, level: Level, words: str
+) -> None:
+    execute(plant)
+    (finding,) = found(app, "indexes", level)
+    assert words in finding.text
+    execute(finding.statement)
+    assert found(app, "indexes", Level.OK)
+
+
+def test_autovacuum_that_is_off_is_switched_on_by_what_it_says(app: adjourn.App, execute: Execute) -> None:
+    execute("alter table adjourn.adjourn_jobs set (autovacuum_enabled = off)")
+    (finding,) = found(app, "autovacuum", Level.CRITICAL)
+    assert "adjourn_jobs" in finding.text
+    execute(finding.statement)
+    assert found(app, "autovacuum", Level.OK)
+
+
+def test_jobs_in_the_default_partition_are_counted(app: adjourn.App, execute: Execute) -> None:
+    execute(
+        "insert into adjourn.adjourn_finished_jobs (id, queue, task_name, priority, args, attempts, losses, claim, abort_requested, "
+        "enqueued_at, status, finished_at) select 1, 'a', 't', 0, '{}', 1, 0, 1, false, '1999-01-01', 'failed', '1999-01-01'"
+    )
+    (finding,) = found(app, "partitions", Level.WARN)
+    assert finding.text.startswith("1 finished job")
+
+
+def test_too_few_weeks_ahead_are_a_warning_and_none_is_critical(app: adjourn.App, execute: Execute) -> None:
+    monday = datetime.datetime.now(datetime.UTC).date()
+    monday -= datetime.timedelta(days=monday.weekday())
+    week = [monday + datetime.timedelta(weeks=number) for number in range(9)]
+    execute("".join(f"drop table adjourn.adjourn_finished_jobs_{day:%Y%m%d};" for day in week[2:]))
+    assert "2 weeks" in found(app, "partitions", Level.WARN)[0].text
+    execute(f"drop table adjourn.adjourn_finished_jobs_{monday:%Y%m%d}")
+    assert "0 weeks" in found(app, "partitions", Level.CRITICAL)[0].text
+    with app.open():
+        app.schema_manager.apply_schema()  # what the remedy says
+    assert found(app, "partitions", Level.OK)
+
+
+def test_no_worker_is_critical_while_jobs_wait(app: adjourn.App, execute: Execute) -> None:
+    assert found(app, "workers", Level.WARN)
+    stores(execute, age=310)
+    assert "5 min" in found(app, "workers", Level.CRITICAL)[0].text
+
+
+def test_a_silent_worker_and_a_queue_that_nobody_serves_are_named(app: adjourn.App, execute: Execute) -> None:
+    lives(execute, queues="'{print}'")
+    lives(execute, name="gone", seconds=-120)
+    stores(execute)
+    texts = " ".join(each.text for each in found(app, "workers", Level.WARN))
+    assert "'gone'" in texts
+    assert "'mail'" in texts
+
+
+def test_jobs_that_wait_are_told_by_what_they_until(app: adjourn.App, execute: Execute) -> None:
+    lives(execute)
+    stores(execute, age=700)
+    assert "could have run for 12 min" in found(app, "jobs", Level.CRITICAL)[0].text
+    execute("delete from adjourn.adjourn_jobs")
+    stores(execute, hold=1, columns=", scheduled_at", values=", now() - interval '300 s'")
+    stores(execute, hold=3, columns=", lock", values=", 'l'", age=180)
+    stores(execute, hold=5, columns=", unknown_since", values=", now()")
+    stores(execute, columns=", worker_id, started_at", values=", 999999, now()")
+    texts = " ".join(each.text for each in found(app, "jobs", Level.WARN))
+    for words in ("overdue for 5 min", "placed for 3 min", "knows the task", "not alive"):
+        assert words in texts
+
+
+def test_a_lock_without_a_head_and_one_that_waits_for_long_are_named(app: adjourn.App, execute: Execute) -> None:
+    stores(execute, hold=2, columns=", lock", values=", 'orphans'", age=310)
+    texts = " ".join(each.text for each in found(app, "locks", Level.WARN, AT_ONCE))
+    assert "none that may run: 'orphans'" in texts
+    assert "has waited for 5 min behind another one" in texts
+
+
+def test_who_waits_for_whom_is_told(app: adjourn.App, address: str) -> None:
+    def wait() -> None:
+        with (
+            psycopg.connect(address, application_name="adjourn waits", autocommit=True) as connection,
+            contextlib.suppress(psycopg.Error),
+        ):
+            connection.execute("table adjourn.adjourn_schedules")
+
+    with psycopg.connect(address) as holder:
+        holder.execute("lock table adjourn.adjourn_schedules in access exclusive mode")
+        thread = threading.Thread(target=wait)
+        thread.start()
+        try:
+            with psycopg.connect(address, autocommit=True) as observer:
+                until(lambda: observer.execute("select count(*) from pg_locks where not granted").fetchone() != (0,))
+            (finding,) = found(app, "waits", Level.WARN, AT_ONCE)
+            assert "adjourn_schedules" in finding.text
+            assert finding.statement == f"select pg_terminate_backend({holder.info.backend_pid});"
+            # Another check that needs that table does not hold the others up.
+            examination = examine(app, only=["schedules", "version"], timeout=60)
+            assert [each.level for each in examination.checks] == [Level.OK, Level.UNKNOWN]
+        finally:
+            holder.rollback()
+            thread.join()
+
+
+def test_an_overdue_tick_and_a_schedule_that_nobody_has_are_named(app: adjourn.App, execute: Execute) -> None:
+    @app.periodic(cron="*/10 * * * *")
+    @app.task(name="report")
+    def report(timestamp: int) -> None:
+        """Do nothing."""
+
+    execute(
+        "insert into adjourn.adjourn_schedules (task_name, periodic_id, cron, timezone, last_tick) values "
+        "('report', '', '*/10 * * * *', 'UTC', now() - interval '3 hours'), ('old', '', '0 0 * * *', 'UTC', now())"
+    )
+    (finding,) = found(app, "schedules", Level.CRITICAL)
+    assert "report is overdue" in finding.text
+    assert "old" in " ".join(each.text for each in examine(app, only=["schedules"]).checks[0].findings)
+
+
+def test_an_old_schema_is_critical_and_none_is_told_once(app: adjourn.App, execute: Execute, server_dsn: str) -> None:
+    execute("update adjourn.adjourn_migrations set version = version + 100")
+    assert "this adjourn knows" in found(app, "schema", Level.WARN)[0].text
+    execute("update adjourn.adjourn_migrations set version = version - 100")
+    missing = adjourn.App(connector=adjourn.PsycopgConnector(conninfo=server_dsn))
+    examination = examine(missing, timeout=60)
+    levels = {each.id: each.level for each in examination.checks}
+    assert levels["schema"] is Level.CRITICAL
+    assert levels["jobs"] is Level.UNKNOWN
+
+
+def test_rights_that_are_missing_come_with_their_grants(app: adjourn.App, execute: Execute, address: str) -> None:
+    role = f"doctor_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+    execute(f"drop role if exists {role}; create role {role} login")
+    try:
+        plain = adjourn.App(connector=adjourn.PsycopgConnector(conninfo=address, user=role))
+        for kind in ("producer", "reader", "operator", "worker"):
+            (finding,) = found(plain, "rights", Level.CRITICAL, role=kind)
+            assert f"rights of a {kind}" in finding.text or f"right of a {kind}" in finding.text
+            execute(finding.statement)
+            assert found(plain, "rights", Level.OK, role=kind)
+        lives(execute)
+        with psycopg.connect(address, application_name="hidden") as idle:
+            idle.execute("select txid_current()")
+            (unseen,) = found(plain, "xmin", Level.UNKNOWN)
+            assert "pg_monitor" in unseen.statement
+    finally:
+        execute(f"drop owned by {role}; drop role {role}")
+
+
+def test_a_pooler_and_a_task_that_nobody_knows_are_told(app: adjourn.App, execute: Execute, address: str) -> None:
+    pooled = adjourn.App(connector=adjourn.PsycopgConnector(conninfo=address, pooler=True))
+    assert "pooler" in found(pooled, "pooler", Level.WARN)[0].text
+    stores(execute)
+    assert "'send'" in found(app, "app", Level.WARN)[0].text
+
+
+def test_a_clock_that_is_wrong_is_told(app: adjourn.App, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time
+    monkeypatch.setattr("adjourn.doctor.checks.connection.time.time", lambda: now() - 100)
+    assert "100.0 s ahead of" in found(app, "clock", Level.CRITICAL)[0].text
+
+
+@pytest.mark.parametrize("setting", ["statement_timeout", "synchronous_commit"])
+def test_settings_of_the_role_are_mended_by_what_it_says(
+    app: adjourn.App, execute: Execute, address: str, setting: str
+) -> None:
+    role = f"settings_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+    execute(f"drop role if exists {role}; create role {role} login superuser")
+    try:
+        execute(f"alter role {role} set {setting} = {'5000' if setting == 'statement_timeout' else 'off'}")
+        plain = adjourn.App(connector=adjourn.PsycopgConnector(conninfo=address, user=role))
+        check = "settings" if setting == "statement_timeout" else "replication"
+        (finding,) = [each for each in findings(plain, check) if setting in each.text]
+        execute(finding.statement)
+        assert [each for each in findings(plain, check) if setting in each.text] == []
+    finally:
+        execute(f"drop role {role}")
+
+
+def test_a_server_that_is_away_is_told_at_once() -> None:
+    away = adjourn.App(connector=adjourn.PsycopgConnector(conninfo="postgresql://nobody:secret@127.0.0.1:1/none"))
+    examination: Examination = examine(away, timeout=60)
+    assert examination.checks[0].level is Level.CRITICAL
+    assert {each.level for each in examination.checks[1:]} == {Level.UNKNOWN}
+    assert "secret" not in examination.as_json()
+
+
+def test_what_makes_no_sense_is_refused(app: adjourn.App) -> None:
+    for options in ({"only": ["nonsense"]}, {"role": "nobody"}, {"timeout": -1}):
+        with pytest.raises(InvalidOption):
+            examine(app, **options)
+    with pytest.raises(InvalidOption, match="in-memory"):
+        examine(adjourn.App(connector=adjourn.testing.InMemoryConnector()))
+    with pytest.raises(InvalidOption, match="ready_warn"):
+        Thresholds.of({"ready": 1})
