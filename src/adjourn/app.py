@@ -15,8 +15,9 @@ import attrs
 from adjourn import blueprints, builtin_tasks, exceptions, sql, tasks
 from adjourn._domain.checks import check_flag, check_known, check_name, checked_list
 from adjourn._domain.jobs import Job, StoredJob, stored_job
+from adjourn._domain.progress import progress_text
 from adjourn._domain.results import DEFAULT_TTL, check_ttl
-from adjourn._domain.runs import AbortReason, LooseRun, RunLike, not_aborted
+from adjourn._domain.runs import AbortReason, LooseRun, RunLike, nobody_listens, not_aborted
 from adjourn._domain.schedules import checked_defaults
 from adjourn._domain.spelling import dotted_hint, suggests_names
 from adjourn._durable.completion import CompletesJobs
@@ -255,6 +256,7 @@ class App(blueprints.Blueprint, SendsEvents):
         worker_queues: Iterable[str] | None = None,
         additional_context: Mapping[str, Any] | None = None,
         abort_reason: Callable[[], AbortReason | None] | None = None,
+        say_progress: Callable[[Job, str], None] | None = None,
         run: RunLike | None = None,
         keeps_jobs: bool = True,
     ) -> JobContext:
@@ -270,6 +272,7 @@ class App(blueprints.Blueprint, SendsEvents):
             start_timestamp=start_timestamp,
             additional_context={} if additional_context is None else additional_context,
             abort_reason=not_aborted if abort_reason is None else abort_reason,
+            say_progress=nobody_listens if say_progress is None else say_progress,
             serving=self,
             run=LooseRun() if run is None else run,
             keeps_jobs=keeps_jobs,
@@ -461,6 +464,8 @@ class JobContext(CompletesJobs, RemembersSteps, Waits):
         The worker's ``additional_context``, for its tasks.
     abort_reason
         A function that returns why the job is asked to end, or None.
+    say_progress
+        A function that is told what the task says of its progress.
     """
 
     app: App
@@ -470,6 +475,7 @@ class JobContext(CompletesJobs, RemembersSteps, Waits):
     start_timestamp: float
     additional_context: Mapping[str, Any] = attrs.field(factory=dict)
     abort_reason: Callable[[], AbortReason | None] = not_aborted
+    say_progress: Callable[[Job, str], None] = attrs.field(default=nobody_listens, repr=False)
     _serving: App | None = attrs.field(default=None, alias="serving", repr=False, eq=False)
     _run: RunLike = attrs.field(factory=LooseRun, alias="run", repr=False, eq=False)
     _keeps_jobs: bool = attrs.field(default=True, alias="keeps_jobs", repr=False, eq=False)
@@ -491,6 +497,28 @@ class JobContext(CompletesJobs, RemembersSteps, Waits):
     def should_abort(self) -> bool:
         """Return whether the job is asked to end. Async tasks are also cancelled; synchronous ones must check this."""
         return self.abort_reason() is not None
+
+    def set_progress(self, current: float, total: float | None = None, message: str | None = None) -> None:
+        """Say how far the job has come; `JobManager.get_progress` and the lists of jobs show it.
+
+        It may be called as often as you like, from any thread: it only takes a note. About once a second the worker
+        stores the last one. What was said in the last second of a run may be lost.
+
+        Parameters
+        ----------
+        current
+            How much is done.
+        total
+            Of how much; None (the default) if that is not known.
+        message
+            What the task is doing, of which 1,000 characters are kept; None (the default) for nothing.
+
+        Raises
+        ------
+        InvalidOption
+            If one is not a finite number, or ``message`` is no text.
+        """
+        self.say_progress(self._job, progress_text(current, total, message))
 
     def evolve(self, **changes: Any) -> JobContext:
         """Return a copy with some attributes changed."""

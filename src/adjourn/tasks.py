@@ -20,6 +20,7 @@ from adjourn._domain.checks import (
     check_timeout,
     checked_names,
 )
+from adjourn._domain.headers import checked_headers
 from adjourn._domain.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE, Job
 from adjourn._domain.middleware import checked_for_task, is_async
 from adjourn._domain.results import LARGEST_RESULT, ResultRule
@@ -46,6 +47,7 @@ def make_job(
     task_kwargs: JSONDict | None = None,
     schedule_at: datetime.datetime | None = None,
     schedule_in: TimeDeltaParams | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> Job:
     """Check the options of a job, and return it.
 
@@ -53,7 +55,7 @@ def make_job(
     ----------
     name
         The task's name.
-    queue, priority, lock, queueing_lock, task_kwargs, schedule_at, schedule_in
+    queue, priority, lock, queueing_lock, task_kwargs, schedule_at, schedule_in, headers
         The options, as `Task.configure` takes them.
 
     Raises
@@ -79,6 +81,7 @@ def make_job(
         task_kwargs=task_kwargs or {},
         scheduled_at=schedule_at,
         schedule_in=delay,
+        headers=None if headers is None else checked_headers(headers),
     )
 
 
@@ -265,6 +268,7 @@ class Task(Generic[P, R, Args]):
         schedule_in: TimeDeltaParams | None = None,
         queue: str | None = None,
         priority: int | None = None,
+        headers: Mapping[str, str] | None = None,
         connection: Any = None,
     ) -> JobDeferrer[Args]: ...
 
@@ -279,6 +283,7 @@ class Task(Generic[P, R, Args]):
         schedule_in: TimeDeltaParams | None = None,
         queue: str | None = None,
         priority: int | None = None,
+        headers: Mapping[str, str] | None = None,
         connection: Any = None,
     ) -> JobDeferrer: ...
 
@@ -293,6 +298,7 @@ class Task(Generic[P, R, Args]):
         schedule_in: TimeDeltaParams | None = None,
         queue: str | None = None,
         priority: int | None = None,
+        headers: Mapping[str, str] | None = None,
         connection: Any = None,
     ) -> Any:
         """Set options for jobs of this task; call ``defer``, ``batch_defer`` or their async forms on the result.
@@ -316,6 +322,9 @@ class Task(Generic[P, R, Args]):
             The queue that the job waits in. Default: None, the task's.
         priority
             Jobs with a higher priority go first; it may be negative. Default: None, the task's.
+        headers
+            Texts by names that go with the job beside its arguments, such as ``{"tenant": "acme"}``; a task finds them
+            in ``context.job.headers``. Default: None, none.
         connection
             Your own database connection, to store the job in its transaction: the job exists if that commits; of the
             connector's driver, synchronous for ``defer`` and asynchronous for ``defer_async``. Default: None, one of
@@ -339,6 +348,7 @@ class Task(Generic[P, R, Args]):
             task_kwargs=task_kwargs,
             schedule_at=schedule_at,
             schedule_in=schedule_in,
+            headers=headers,
         )
         deferrer: JobDeferrer = JobDeferrer(job_manager, job, connection, self.signature)
         return deferrer

@@ -125,6 +125,7 @@ class ConfigureOptions(TypedDict, total=False):
     schedule_in: TimeDeltaParams | None
     queue: str | None
     priority: int | None
+    headers: Mapping[str, str] | None
     connection: Any
 
 
@@ -136,6 +137,7 @@ class PeriodicOptions(TypedDict, total=False):
     task_kwargs: JSONDict | None
     queue: str | None
     priority: int | None
+    headers: Mapping[str, str] | None
 
 
 class PeriodicDefaults(TypedDict, total=False):

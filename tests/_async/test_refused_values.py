@@ -31,6 +31,7 @@ def manager() -> AsyncJobManager:
 COUNTS = (AsyncJobManager.list_queues_async, AsyncJobManager.list_tasks_async, AsyncJobManager.list_locks_async)
 CALLS: list[tuple[Callable[..., Any], dict[str, Any], str, list[Any]]] = [
     (AsyncJobManager.get_job_status_async, {}, "job_id", NOT_IDS),
+    (AsyncJobManager.get_progress_async, {}, "job_id", NOT_IDS),
     (AsyncJobManager.get_result_async, {}, "job_id", NOT_IDS),
     (AsyncJobManager.get_result_async, {"job_id": 7}, "timeout", NOT_SECONDS[:-1]),
     (AsyncJobManager.wait_for_job_async, {}, "job_id", NOT_IDS),

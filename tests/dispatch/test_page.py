@@ -99,6 +99,7 @@ def blocking_operations(app: adjourn.App) -> dict[str, Callable[[], object]]:
         "get_job_status": lambda: manager.get_job_status(job_id).value == "todo",
         "get_result": get_result,
         "wait_for_jobs": wait,
+        "get_progress": lambda: manager.get_progress(job_id) is None,
         "cancel_job_by_id": lambda: manager.cancel_job_by_id(job_id),
         "retry_job_by_id": lambda: retry().value == "todo",
         "abort": lambda: manager.cancel_job_by_id(job_id, abort=True),

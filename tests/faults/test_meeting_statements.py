@@ -308,7 +308,7 @@ def delete_many(actor: Actor) -> None:
 
 
 def defer(actor: Actor) -> None:
-    one = {"queue": "default", "task_name": "t", "priority": actor.random.randint(0, 2), "args": "{}"}
+    one = {"queue": "default", "task_name": "t", "priority": actor.random.randint(0, 2), "args": "{}", "headers": None}
     when = actor.random.choice([None, None, "2100-01-01", "2001-01-01"])
     lock = actor.random.choice(LOCKS)
     with actor.connection.transaction():
@@ -350,6 +350,7 @@ def tick(actor: Actor) -> None:
         locks=[actor.random.choice(LOCKS) for _ in names],
         queueing_locks=queueing_locks,
         args=["{}"] * 3,
+        headers=None,
     )
     assert {row["outcome"] for row in rows} <= {"stored", "taken", "known", "held", "busy"}
     actor.deferred += sum(row["outcome"] == "stored" for row in rows)

@@ -44,6 +44,7 @@ def jobs(draw: st.DrawFn) -> tuple[Job, float | None]:
         lock=draw(LOCKS),
         queueing_lock=draw(QUEUEING_LOCKS),
         task_kwargs=draw(st.dictionaries(_TEXTS, JSON, max_size=2)),
+        headers=draw(st.sampled_from([None, None, {"traceparent": "00-é"}])),
     )
     return job, draw(SECONDS)
 

@@ -253,6 +253,7 @@ class Databases(RuleBasedStateMachine):
                     "lock": job.lock,
                     "queueing_lock": job.queueing_lock,
                     "args": "{}",
+                    "headers": job.headers,
                     "scheduled_at": side.at(-10),
                     "schedule_in": None if seconds is None else float(seconds),
                 }
@@ -261,6 +262,7 @@ class Databases(RuleBasedStateMachine):
             statements = sql.statements()
             if is_alone:
                 rows[0].pop("queueing_lock")
+                rows[0]["headers"] = rows[0]["headers"] and json.dumps(rows[0]["headers"])
                 stored = side.connector.execute(statements["defer_job"], {**rows[0], "own_transaction": False})
             else:
                 columns = {name: [row[name] for row in rows] for name in rows[0] if name != "args"}

@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from adjourn._domain.checks import check_aware, check_delay, check_name, check_priority, is_storable
+from adjourn._domain.headers import checked_headers
 from adjourn._domain.jobs import Job
 from adjourn._domain.spelling import closest
 from adjourn.exceptions import InvalidOption, InvalidTaskArguments
@@ -159,6 +160,8 @@ def check_job(argument: str, job: Any) -> None:
             check_delay("schedule_in", job.schedule_in)
         if not isinstance(job.task_kwargs, dict):
             raise InvalidOption(f"task_kwargs={job.task_kwargs!r}: pass a dictionary of arguments.")
+        if job.headers is not None:
+            checked_headers(job.headers)
     except InvalidOption as error:
         raise InvalidOption(f"{argument}.{error}") from None
 

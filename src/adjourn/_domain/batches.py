@@ -17,7 +17,7 @@ from adjourn._domain.arguments import check_job, dump_arguments, has_marks
 from adjourn._domain.jobs import Job
 from adjourn.types import JSONDict, JSONDumps
 
-COLUMNS = ("queue", "task_name", "priority", "lock", "queueing_lock", "scheduled_at", "schedule_in")
+COLUMNS = ("queue", "task_name", "priority", "lock", "queueing_lock", "headers", "scheduled_at", "schedule_in")
 """What is stored of each job of a batch beside its arguments: the names are attributes of `Job`, and what `defer_jobs_v1.sql`
 reads. A new column is a name here, a variable and a line in each insert there, and an argument of `add_job` in memory."""
 
@@ -119,6 +119,16 @@ class AlikeJobs(Sequence[Job]):
         self._job = job
         self._arguments = arguments
         self.ids: list[int] = ids or []
+
+    @property
+    def common(self) -> Job:
+        """What they have in common."""
+        return self._job
+
+    @property
+    def arguments(self) -> Sequence[JSONDict]:
+        """The arguments of each."""
+        return self._arguments
 
     def __len__(self) -> int:
         return len(self._arguments)

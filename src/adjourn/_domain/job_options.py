@@ -49,6 +49,11 @@ JOB_OPTIONS: Mapping[str, Option] = {
         reads=int,
         metavar="NUMBER",
     ),
+    "headers": Option(
+        sentence='texts by names that go with the job beside its arguments, such as ``{"tenant": "acme"}``; a task finds them in '
+        "``context.job.headers``",
+        none="none",
+    ),
     "connection": Option(
         sentence="your own database connection, to store the job in its transaction: the job exists if that commits; of the "
         "connector's driver, synchronous for ``defer`` and asynchronous for ``defer_async``",

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 import attrs
 
+from adjourn._domain.headers import load_headers
+from adjourn._domain.progress import Progress, progress_of
 from adjourn._domain.times import time_or_none
 from adjourn.types import JSONDict, JSONLoads, Row
 
@@ -29,6 +31,7 @@ CLAIMED = (
     "abort_requested",
     "enqueued_at",
     "started_at",
+    "headers",
 )
 """The columns of a job that a worker claims, in the order in which an exchange returns them."""
 
@@ -112,6 +115,10 @@ class Job:
         In lists, whether a result is stored and has not lapsed.
     result_expires_at
         In lists, when the result lapses or has lapsed, by the database's clock; None if it never does, or none was stored.
+    headers
+        Texts by names that go with the job beside its arguments, such as the ids of a trace; None for none.
+    progress
+        In lists, what its task has said last of its progress; None for nothing.
     """
 
     id: int | None = None
@@ -137,6 +144,8 @@ class Job:
     result: Any = None
     has_result: bool = False
     result_expires_at: datetime.datetime | None = None
+    headers: dict[str, str] | None = None
+    progress: Progress | None = attrs.field(default=None, eq=False)
 
     @classmethod
     def from_row(cls, row: Row, json_loads: JSONLoads = json.loads) -> Job:
@@ -173,6 +182,8 @@ class Job:
             result=None if result is None else json_loads(result),
             has_result=result is not None,
             result_expires_at=time_or_none(row.get("result_expires_at")),
+            headers=load_headers(row.get("headers")),
+            progress=progress_of(row.get("progress")),
         )
 
     @classmethod
@@ -188,9 +199,22 @@ class Job:
         task_kwargs
             Its arguments, decoded.
         """
-        id_, queue, name, priority, lock, queueing_lock, _, scheduled, attempts, claim, abort, enqueued, started = (
-            values
-        )
+        (
+            id_,
+            queue,
+            name,
+            priority,
+            lock,
+            queueing_lock,
+            _,
+            scheduled,
+            attempts,
+            claim,
+            abort,
+            enqueued,
+            started,
+            headers,
+        ) = values
         return cls(
             id=id_,
             status="doing",
@@ -207,6 +231,7 @@ class Job:
             claim=claim,
             enqueued_at=time_or_none(enqueued),
             started_at=time_or_none(started),
+            headers=load_headers(headers),
         )
 
     def evolve(self, **changes: Any) -> Self:
@@ -232,7 +257,8 @@ class Job:
     def log_context(self) -> JSONDict:
         """Return the fields of the job for log records."""
         context = self.asdict()
-        for name in ("worker_name", "overdue", "result", "has_result", "result_expires_at"):  # only lists have them
+        # Only lists have them, and headers may hold what no log should.
+        for name in ("worker_name", "overdue", "result", "has_result", "result_expires_at", "headers", "progress"):
             del context[name]
         for name in ("scheduled_at", "enqueued_at", "started_at", "finished_at"):
             context[name] = context[name] and context[name].isoformat()

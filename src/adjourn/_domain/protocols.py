@@ -305,6 +305,7 @@ class AppLike(Protocol):
         worker_queues: Iterable[str] | None = None,
         additional_context: Mapping[str, Any] | None = None,
         abort_reason: Callable[[], AbortReason | None] | None = None,
+        say_progress: Callable[[Job, str], None] | None = None,
         run: RunLike | None = None,
         keeps_jobs: bool = True,
     ) -> ContextLike:

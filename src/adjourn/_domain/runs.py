@@ -24,6 +24,10 @@ def not_aborted() -> AbortReason | None:
     return None
 
 
+def nobody_listens(job: object, text: str) -> None:
+    """Do nothing with what a task says of its progress: no worker runs it."""
+
+
 class Completion(enum.StrEnum):
     """What became of a job that its run has completed in a transaction of the task's own."""
 

@@ -49,13 +49,14 @@ def defer_job(
     priority: int,
     lock: str | None,
     args: str,
+    headers: str | None,
     scheduled_at: datetime.datetime | None,
     schedule_in: float | None,
     own_transaction: bool,
 ) -> list[Row]:
     """Store a new job without a queueing lock."""
     at = due_at(tables, scheduled_at, schedule_in)
-    id_ = add_job(tables, queue, task_name, priority, lock, None, stored_json(args), at)
+    id_ = add_job(tables, queue, task_name, priority, lock, None, stored_json(args), at, headers)
     woken = "" if _announce(tables, [queue], [at], own_transaction) else None
     return [{"id": id_, "enqueued_at": tables.now, "woken": woken}]
 
@@ -69,6 +70,7 @@ def add_job(
     queueing_lock: str | None,
     args: str,
     at: datetime.datetime | None,
+    headers: str | None,
 ) -> int:
     """Store a job that has been checked, and return its id."""
     tables.last_job_id += 1
@@ -85,6 +87,7 @@ def add_job(
         scheduled_at=at,
         hold=first_hold(tables, at, lock),
         enqueued_at=tables.now,
+        headers=None if headers is None else stored_json(headers),
     )
     return tables.last_job_id
 
@@ -98,8 +101,9 @@ def defer_jobs(tables: Tables, *, args: str, columns: str, own_transaction: bool
     if (taken := taken_queueing_lock(tables, column["queueing_lock"])) is not None:
         return [{"ids": None, "taken": taken, "enqueued_at": tables.now}]
     due = [due_at(tables, *times) for times in zip(column["scheduled_at"], column["schedule_in"], strict=True)]
+    headers = [None if each is None else json.dumps(each) for each in column["headers"]]
     options = [column[name] for name in ("queue", "task_name", "priority", "lock", "queueing_lock")]
-    ids = [add_job(tables, *values) for values in zip(*options, stored, due, strict=True)]
+    ids = [add_job(tables, *values) for values in zip(*options, stored, due, headers, strict=True)]
     _announce(tables, column["queue"], due, own_transaction)
     return [{"ids": json.dumps(ids), "taken": None, "enqueued_at": tables.now}]
 
@@ -196,6 +200,7 @@ def retry_job_by_id(
             result=None,
             result_expires_at=None,
             waited=False,
+            progress=None,
         )
     else:
         was_running = old.worker_id is not None

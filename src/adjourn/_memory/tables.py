@@ -47,6 +47,8 @@ class JobRow:
     has_steps: bool = False
     awaited_event: str | None = None
     waited: bool = False
+    headers: str | None = None
+    progress: str | None = None
 
     @property
     def status(self) -> str:
@@ -104,6 +106,8 @@ class JobRow:
             "finished_at": self.finished_at,
             "result": None if self.has_lapsed(now) else self.result,
             "result_expires_at": self.result_expires_at,
+            "headers": self.headers,
+            "progress": self.progress,
         }
 
 

@@ -33,7 +33,7 @@ from adjourn.types import Row
 
 CLAIMED = (
     *("id", "queue", "task_name", "priority", "lock", "queueing_lock", "args", "scheduled_at", "attempts", "claim"),
-    *("abort_requested", "enqueued_at", "started_at"),
+    *("abort_requested", "enqueued_at", "started_at", "headers"),
 )
 """The columns of a claimed job that are returned to the worker."""
 OUTCOME: tuple[str, ...] = ("id", "claim", "status", "error", "result", "ttl")
@@ -125,6 +125,20 @@ def heartbeat(tables: Tables, *, worker_id: int, timeout: float, overdue: Sequen
             ),
         }
     ]
+
+
+@answers
+def store_progress(
+    tables: Tables, *, worker_id: int, ids: Sequence[int], claims: Sequence[int], progress: Sequence[str]
+) -> list[Row]:
+    """Store what runs have said of their progress."""
+    stored = []
+    for id_, claim, text in zip(ids, claims, progress, strict=True):
+        if job := _held(tables, worker_id, id_, claim):
+            at = {"at": tables.now.isoformat()}
+            tables.jobs[id_] = attrs.evolve(job, progress=stored_json(json.dumps(json.loads(text) | at)))
+            stored.append({"id": id_})
+    return stored
 
 
 @answers

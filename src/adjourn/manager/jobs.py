@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from adjourn import exceptions, sql
+from adjourn import exceptions, sql, telemetry
 from adjourn._async.managers.forwarding import part_of
 from adjourn._async.managers.jobs import AsyncJobManager
 from adjourn._compat.awaited import awaitable_on_a_loop
+from adjourn._domain.batches import EncodedJob
 from adjourn._domain.jobs import Job
 from adjourn._sync.managers.jobs import SyncJobManager
 from adjourn.events import Events
@@ -44,8 +46,16 @@ class JobManager(AsyncJobManager, SyncJobManager):
 
     def __init__(self, connector: ConnectorSource, schema: str = sql.DEFAULT_SCHEMA) -> None:
         super().__init__(connector, schema)
-        self._group = DeferGroup(self._store_async, self._store_several_async)
-        self._threads = ThreadGroup(self._store, self._store_several)
+        self._group = DeferGroup(self._store_async, self._store_group_async)
+        self._threads = ThreadGroup(self._store, self._store_group)
+
+    async def _store_group_async(self, group: Sequence[EncodedJob]) -> list[Job]:
+        with telemetry.around_group([each.job for each in group]):
+            return await self._store_several_async(group)
+
+    def _store_group(self, group: Sequence[EncodedJob]) -> list[Job]:
+        with telemetry.around_group([each.job for each in group]):
+            return self._store_several(group)
 
     @property
     def lists(self) -> JobLists:

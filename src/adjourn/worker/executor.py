@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Collection
 from typing import Any
 
-from adjourn import exceptions
+from adjourn import exceptions, telemetry
 from adjourn._domain.claimed import ClaimedJob
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.middleware import compose, is_async
@@ -28,8 +28,10 @@ from adjourn.events import (
     TaskUnknown,
     WorkerIdentity,
 )
+from adjourn.worker.advances import Advances
 from adjourn.worker.lease import Lease
 from adjourn.worker.lookup import Lookup, not_found
+from adjourn.worker.observation import around_end, observed
 from adjourn.worker.options import Options
 from adjourn.worker.overdue import Overdue
 from adjourn.worker.runners import Body, Halt, LoopRunner, Run, Runner, ThreadRunner
@@ -86,6 +88,8 @@ class Executor:
         self._verdicts = Verdicts(self._app, options, self._on_loop.is_interrupt, self._tell)
         self.lookup: Lookup = Lookup(self._app, options.unknown_task_timeout, self._in_threads)
         """Finds tasks that are not declared."""
+        self.advances: Advances = Advances()
+        """What running tasks say of their progress."""
         self._runs: dict[int, Run] = {}
         self._wraps_all = bool(options.task_middleware or options.worker_middleware)
         self.mean_duration: float = FIRST_GUESS
@@ -195,9 +199,9 @@ class Executor:
         if self._wraps_all or task.pass_context or task.task_middleware:
             self._start_wrapped(run, task, runner)
         elif arguments := run.claimed.task_kwargs:
-            runner.start(run, functools.partial(task.func, **arguments))
+            self._run(runner, run, functools.partial(task.func, **arguments))
         else:
-            runner.start(run, task.func)
+            self._run(runner, run, task.func)
 
     def _start_wrapped(self, run: Run, task: TaskLike, runner: Runner) -> None:
         """Run a job whose task takes a context, or that has middleware around it."""
@@ -208,11 +212,16 @@ class Executor:
         own_kind = [each for each in options.task_middleware if is_async(each) is task.is_async]
         body = compose([*own_kind, *task.task_middleware], body, context, self._worker)
         if not options.worker_middleware:
-            runner.start(run, body)
+            self._run(runner, run, body)
             return
         # Worker middleware is async and runs on the loop; the body in it runs there or in a thread, as its task needs.
         body = functools.partial(runner.call, run, body)
-        self._on_loop.start(run, compose(options.worker_middleware, body, context, self._worker))
+        self._run(self._on_loop, run, compose(options.worker_middleware, body, context, self._worker))
+
+    def _run(self, runner: Runner, run: Run, body: Body) -> None:
+        if telemetry.OBSERVERS:
+            body = observed(run, body, self._options.name, is_async=runner is self._on_loop)
+        runner.start(run, body)
 
     def abort(self, job_id: int, reason: AbortReason) -> None:
         """Ask a run to end: cancel an async one, flag a sync one. The first reason counts."""
@@ -266,13 +275,13 @@ class Executor:
         if run.was_refused:  # middleware may have caught it
             self._end(run, self._verdicts.handed_back(run))
         elif run.durable is not None and run.durable.completions:
-            self._settle(run, result, error)
+            self._ask_for_end(run, result, error)
         elif error is None:
             self._end(run, self._verdicts.returned(run, result))
         else:
             self._end(run, self._verdicts.raised(run, error))
 
-    def _settle(self, run: Run, result: Any, error: BaseException | None) -> None:
+    def _ask_for_end(self, run: Run, result: Any, error: BaseException | None) -> None:
         """Find out how a run has ended that has completed its job in a transaction."""
         run.durable, run.runner = None, self._on_loop
         run.task = settle(run, result, error, self._app.job_manager.runs, self._finish, self._has_ended)
@@ -288,6 +297,15 @@ class Executor:
         self._end(run, self._verdicts.failed(run, error))
 
     def _end(self, run: Run, verdict: Verdict) -> None:
+        if not telemetry.OBSERVERS:
+            self._settle(run, verdict)
+            return
+        _, kind, facts = verdict
+        is_lost = self._runs.get(run.claimed.id) is not run
+        with around_end(run, kind, facts.get("error"), self._options.name, is_lost):
+            self._settle(run, verdict)
+
+    def _settle(self, run: Run, verdict: Verdict) -> None:
         job = run.claimed
         if self._runs.get(job.id) is not run:
             return  # no longer followed
@@ -316,6 +334,7 @@ class Executor:
             # Copy it for each job, because middleware may add to it.
             additional_context=dict(self._options.additional_context),
             abort_reason=lambda: run.abort_reason,
+            say_progress=self.advances.say,
             run=run,
             keeps_jobs=not self._options.delete_jobs.applies_to(Status.SUCCEEDED),
         )

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from adjourn import telemetry
 from adjourn._domain.jobs import DeleteJobCondition
 from adjourn._domain.protocols import AppLike
 from adjourn._domain.spelling import suggests_names
@@ -193,6 +194,10 @@ class Worker:
         WorkerStuck
             If all jobs that it runs were asked to end and did not, for longer than ``stuck_worker_timeout``.
         """
+        with telemetry.around_worker():
+            await self._run()
+
+    async def _run(self) -> None:
         options = self.options
         self._loop = asyncio.get_running_loop()
         self._stop_asked = asyncio.Event()
@@ -331,6 +336,7 @@ class Worker:
             worker_id=lambda: exchange.worker_id,
             silence=lambda: exchange.silence,
             overdue=lambda: exchange.executor.overdue,
+            advances=exchange.executor.advances,
             on_begin=loop_watch.begin,
             on_beat=lambda *args: loop.call_soon_threadsafe(exchange.beaten, *args),
             on_notified=lambda is_called: loop.call_soon_threadsafe(exchange.notify, is_called),

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any, Generic
 
+from adjourn import telemetry
 from adjourn._async.managers.batches import VALUES
 from adjourn._async.managers.jobs import AsyncJobManager
 from adjourn._domain.arguments import Signature, dump_arguments
@@ -79,7 +80,10 @@ class AsyncJobDeferrer(Generic[Args]):
         """
         job = self.make_job(args, task_kwargs)
         log_jobs(logging.DEBUG, "about_to_defer_jobs", "About to defer", [job])
-        deferred = await self.job_manager.defer_job_async(job, self.connection)
+        if telemetry.OBSERVERS:
+            (deferred,) = await self._store_async([job], is_batch=False)
+        else:
+            deferred = await self.job_manager.defer_job_async(job, self.connection)
         self._tell_deferred([deferred])
         return deferred
 
@@ -99,10 +103,11 @@ class AsyncJobDeferrer(Generic[Args]):
             If the app is not open, and no connection was given.
         """
         await self._check_all_async(task_kwargs)
-        log_jobs(logging.DEBUG, "about_to_defer_jobs", "About to defer", AlikeJobs(self.job, task_kwargs))
-        deferred = await self.job_manager.batch_defer_alike_async(self.job, task_kwargs, self.connection)
+        jobs = AlikeJobs(self.job, task_kwargs)
+        log_jobs(logging.DEBUG, "about_to_defer_jobs", "About to defer", jobs)
+        deferred = await self._store_async(jobs, is_batch=True)
         self._tell_deferred(deferred)
-        return deferred.ids
+        return deferred.ids if isinstance(deferred, AlikeJobs) else [job.id for job in deferred if job.id is not None]
 
     async def _check_all_async(self, task_kwargs: Sequence[JSONDict]) -> None:
         """Check arguments against the task. Which are there decides, so each set of names is checked once."""
@@ -115,7 +120,7 @@ class AsyncJobDeferrer(Generic[Args]):
                     known.add(tuple(each))
             await pace.keep()
 
-    async def defer_jobs_async(self, jobs: Sequence[Job]) -> list[Job]:
+    async def defer_jobs_async(self, jobs: Sequence[Job]) -> Sequence[Job]:
         """Store jobs that deferrers of the same app have made, all or none, and return them with their ids.
 
         Parameters
@@ -124,7 +129,7 @@ class AsyncJobDeferrer(Generic[Args]):
             What their `make_job` has returned.
         """
         log_jobs(logging.DEBUG, "about_to_defer_jobs", "About to defer", jobs)
-        deferred = await self.job_manager.batch_defer_jobs_async(jobs, self.connection)
+        deferred = await self._store_async(jobs, is_batch=True)
         self._tell_deferred(deferred)
         return deferred
 
@@ -141,6 +146,20 @@ class AsyncJobDeferrer(Generic[Args]):
         merged = {**self.job.task_kwargs, **task_kwargs} if isinstance(task_kwargs, dict) else task_kwargs
         self.signature.check(args, merged)
         return self.job.evolve(task_kwargs=merged)
+
+    async def _store_async(self, jobs: Sequence[Job], *, is_batch: bool) -> Sequence[Job]:
+        """Store jobs, and let observers see it."""
+        deferral = telemetry.Deferral(jobs=jobs, is_batch=is_batch, in_transaction=self.connection is not None)
+        with telemetry.around_defer(deferral):
+            jobs = deferral.jobs
+            if not is_batch:
+                deferral.jobs = [await self.job_manager.defer_job_async(jobs[0], self.connection)]
+            elif isinstance(jobs, AlikeJobs):
+                store_async = self.job_manager.batch_defer_alike_async
+                deferral.jobs = await store_async(jobs.common, jobs.arguments, self.connection)
+            else:
+                deferral.jobs = await self.job_manager.batch_defer_jobs_async(jobs, self.connection)
+        return deferral.jobs
 
     def _tell_deferred(self, jobs: Sequence[Job]) -> None:
         events = getattr(self.job_manager, "events", LOGGED)

@@ -21,6 +21,7 @@ from adjourn._async.managers.workers import AsyncWorkers
 from adjourn._domain.arguments import check_is_job, check_job
 from adjourn._domain.batches import AlikeJobs, EncodedJob
 from adjourn._domain.checks import check_aware, check_flags, check_id, check_name, check_priority, checked_list
+from adjourn._domain.headers import dump_headers
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.spelling import suggests_names
 from adjourn._domain.times import time_of
@@ -75,6 +76,10 @@ class AsyncJobManager(AsyncStatementRunner):
 
     @forwards_to(AsyncJobLists.get_job_status_async)
     def get_job_status_async(self) -> AsyncJobLists:
+        return self.lists
+
+    @forwards_to(AsyncJobLists.get_progress_async)
+    def get_progress_async(self) -> AsyncJobLists:
         return self.lists
 
     @forwards_to(AsyncJobLists.list_jobs_async)
@@ -223,6 +228,7 @@ class AsyncJobManager(AsyncStatementRunner):
             "priority": job.priority,
             "lock": job.lock,
             "args": encoded.arguments,
+            "headers": None if job.headers is None else dump_headers(job.headers),
             "scheduled_at": job.scheduled_at,
             "schedule_in": job.schedule_in,
             "own_transaction": connection is not None,

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any, Generic
 
+from adjourn import telemetry
 from adjourn._domain.arguments import Signature, dump_arguments
 from adjourn._domain.batches import AlikeJobs
 from adjourn._domain.jobs import Job
@@ -80,7 +81,10 @@ class SyncJobDeferrer(Generic[Args]):
         """
         job = self.make_job(args, task_kwargs)
         log_jobs(logging.DEBUG, "about_to_defer_jobs", "About to defer", [job])
-        deferred = self.job_manager.defer_job(job, self.connection)
+        if telemetry.OBSERVERS:
+            (deferred,) = self._store([job], is_batch=False)
+        else:
+            deferred = self.job_manager.defer_job(job, self.connection)
         self._tell_deferred([deferred])
         return deferred
 
@@ -100,10 +104,11 @@ class SyncJobDeferrer(Generic[Args]):
             If the app is not open, and no connection was given.
         """
         self._check_all(task_kwargs)
-        log_jobs(logging.DEBUG, "about_to_defer_jobs", "About to defer", AlikeJobs(self.job, task_kwargs))
-        deferred = self.job_manager.batch_defer_alike(self.job, task_kwargs, self.connection)
+        jobs = AlikeJobs(self.job, task_kwargs)
+        log_jobs(logging.DEBUG, "about_to_defer_jobs", "About to defer", jobs)
+        deferred = self._store(jobs, is_batch=True)
         self._tell_deferred(deferred)
-        return deferred.ids
+        return deferred.ids if isinstance(deferred, AlikeJobs) else [job.id for job in deferred if job.id is not None]
 
     def _check_all(self, task_kwargs: Sequence[JSONDict]) -> None:
         """Check arguments against the task. Which are there decides, so each set of names is checked once."""
@@ -116,7 +121,7 @@ class SyncJobDeferrer(Generic[Args]):
                     known.add(tuple(each))
             pace.keep()
 
-    def defer_jobs(self, jobs: Sequence[Job]) -> list[Job]:
+    def defer_jobs(self, jobs: Sequence[Job]) -> Sequence[Job]:
         """Store jobs that deferrers of the same app have made, all or none, and return them with their ids.
 
         Parameters
@@ -125,7 +130,7 @@ class SyncJobDeferrer(Generic[Args]):
             What their `make_job` has returned.
         """
         log_jobs(logging.DEBUG, "about_to_defer_jobs", "About to defer", jobs)
-        deferred = self.job_manager.batch_defer_jobs(jobs, self.connection)
+        deferred = self._store(jobs, is_batch=True)
         self._tell_deferred(deferred)
         return deferred
 
@@ -142,6 +147,20 @@ class SyncJobDeferrer(Generic[Args]):
         merged = {**self.job.task_kwargs, **task_kwargs} if isinstance(task_kwargs, dict) else task_kwargs
         self.signature.check(args, merged)
         return self.job.evolve(task_kwargs=merged)
+
+    def _store(self, jobs: Sequence[Job], *, is_batch: bool) -> Sequence[Job]:
+        """Store jobs, and let observers see it."""
+        deferral = telemetry.Deferral(jobs=jobs, is_batch=is_batch, in_transaction=self.connection is not None)
+        with telemetry.around_defer(deferral):
+            jobs = deferral.jobs
+            if not is_batch:
+                deferral.jobs = [self.job_manager.defer_job(jobs[0], self.connection)]
+            elif isinstance(jobs, AlikeJobs):
+                store = self.job_manager.batch_defer_alike
+                deferral.jobs = store(jobs.common, jobs.arguments, self.connection)
+            else:
+                deferral.jobs = self.job_manager.batch_defer_jobs(jobs, self.connection)
+        return deferral.jobs
 
     def _tell_deferred(self, jobs: Sequence[Job]) -> None:
         events = getattr(self.job_manager, "events", LOGGED)

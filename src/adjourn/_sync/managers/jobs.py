@@ -11,6 +11,7 @@ from adjourn import exceptions
 from adjourn._domain.arguments import check_is_job, check_job
 from adjourn._domain.batches import AlikeJobs, EncodedJob
 from adjourn._domain.checks import check_aware, check_flags, check_id, check_name, check_priority, checked_list
+from adjourn._domain.headers import dump_headers
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.spelling import suggests_names
 from adjourn._domain.times import time_of
@@ -76,6 +77,10 @@ class SyncJobManager(SyncStatementRunner):
 
     @forwards_to(SyncJobLists.get_job_status)
     def get_job_status(self) -> SyncJobLists:
+        return self.lists
+
+    @forwards_to(SyncJobLists.get_progress)
+    def get_progress(self) -> SyncJobLists:
         return self.lists
 
     @forwards_to(SyncJobLists.list_jobs)
@@ -224,6 +229,7 @@ class SyncJobManager(SyncStatementRunner):
             "priority": job.priority,
             "lock": job.lock,
             "args": encoded.arguments,
+            "headers": None if job.headers is None else dump_headers(job.headers),
             "scheduled_at": job.scheduled_at,
             "schedule_in": job.schedule_in,
             "own_transaction": connection is not None,

@@ -15,10 +15,10 @@ begin
     ), stored as (
         insert into @schema.adjourn_finished_jobs (
             id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, losses, claim, worker_id,
-            abort_requested, enqueued_at, started_at, errors, status, finished_at, special
+            abort_requested, enqueued_at, started_at, errors, headers, status, finished_at, special
         )
         select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, losses, claim, worker_id,
-               abort_requested, enqueued_at, started_at, errors, 'cancelled', now(),
+               abort_requested, enqueued_at, started_at, errors, headers, 'cancelled', now(),
                case when gone.special then @schema.adjourn_kept_v1(gone.row) end
         from gone where not p_delete
     ), noted as (

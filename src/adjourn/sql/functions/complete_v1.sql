@@ -22,11 +22,11 @@ begin
     ), stored as (
         insert into @schema.adjourn_finished_jobs (
             id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, losses, claim, worker_id,
-            abort_requested, enqueued_at, started_at, errors, status, finished_at, result, result_expires_at,
+            abort_requested, enqueued_at, started_at, errors, headers, status, finished_at, result, result_expires_at,
             special
         )
         select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts + 1, losses, claim, worker_id,
-               abort_requested, enqueued_at, started_at, errors, ltrim(p_status, '-'), now(), p_result::jsonb, now() + make_interval(secs => p_ttl),
+               abort_requested, enqueued_at, started_at, errors, headers, ltrim(p_status, '-'), now(), p_result::jsonb, now() + make_interval(secs => p_ttl),
                case when special then @schema.adjourn_kept_v1(row) end
         from gone where left(p_status, 1) <> '-' or special and @schema.adjourn_is_wanted_v1(row)
     ), noted as (

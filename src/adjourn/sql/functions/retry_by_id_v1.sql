@@ -29,10 +29,10 @@ begin
         with gone as (
             delete from @schema.adjourn_finished_jobs f where f.id = p_id returning f.*
         )
-        insert into @schema.adjourn_jobs (id, queue, task_name, priority, lock, args, scheduled_at, attempts, claim, enqueued_at, errors, hold, special, has_steps)
+        insert into @schema.adjourn_jobs (id, queue, task_name, priority, lock, args, scheduled_at, attempts, claim, enqueued_at, errors, headers, hold, special, has_steps)
             overriding system value
         select g.id, coalesce(p_queue, g.queue), g.task_name, coalesce(p_priority, g.priority),
-               case when p_relock then p_lock else g.lock end, g.args, p_at, g.attempts, g.claim, g.enqueued_at, g.errors,
+               case when p_relock then p_lock else g.lock end, g.args, p_at, g.attempts, g.claim, g.enqueued_at, g.errors, g.headers,
                case when p_at > now() then @scheduled when (case when p_relock then p_lock else g.lock end) is null then @ready else @unplaced end,
                steps.there, steps.there
         from gone g, lateral (select nullif(exists (select from @schema.adjourn_steps s where s.job_id = g.id), false) as there) steps;

@@ -57,7 +57,9 @@ create table @schema.adjourn_jobs (
     -- Null for a plain job. True if its start or its end has consequences for others (adjourn_start_v1, adjourn_end_v1), or if it
     -- has more to wait for than its time and its lock (adjourn_gate_v1). It is all that a plain job is asked.
     special boolean,
+    headers jsonb,                                    -- what goes with the job beside its arguments, such as a trace's ids
     waited boolean,                                   -- somebody waits for its end, and is told of it
+    progress jsonb,                                   -- what its task has said last
     has_steps boolean,                                -- null: it has none
     awaited_event text collate "C"                    -- the event that it waits for, with `hold` @scheduled; `scheduled_at` says for how long
 ) with (
@@ -107,6 +109,7 @@ create table @schema.adjourn_finished_jobs (
     finished_at timestamptz not null,
     result jsonb,                                     -- what the task returned, if that is stored and has not lapsed
     result_expires_at timestamptz,                    -- null without a result, and for one that never lapses
+    headers jsonb,
     special jsonb,                                    -- null for a plain job; what a special one needs to be run again (adjourn_kept_v1)
     -- Jobs are found by their id. A key has to hold the column of the partitions; with a key, each of them can be published.
     primary key (id, finished_at)
@@ -149,7 +152,7 @@ alter table @schema.adjourn_event_notes replica identity full;
 create view @schema.adjourn_all_jobs as
 select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, claim, worker_id, abort_requested,
        enqueued_at, started_at, errors, case when worker_id is null then 'todo' else 'doing' end as status, null::timestamptz as finished_at,
-       null::jsonb as result, null::timestamptz as result_expires_at, true as is_live,
+       null::jsonb as result, null::timestamptz as result_expires_at, headers, progress, true as is_live,
        case when worker_id is not null then null when awaited_event is not null then 'event' when hold = @scheduled and attempts > 0 then 'retry' when hold = @scheduled then 'time'
             when hold in (@behind, @unplaced, @held) then 'lock' when hold = @apart then 'turn' when hold = @unknown then 'task' else 'worker'
        end as waits_for
@@ -157,7 +160,7 @@ from @schema.adjourn_jobs
 union all
 select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, claim, worker_id, abort_requested,
        enqueued_at, started_at, errors, status, finished_at,
-       case when result_expires_at <= now() then null else result end as result, result_expires_at, false as is_live, null::text as waits_for
+       case when result_expires_at <= now() then null else result end as result, result_expires_at, headers, special -> 'progress', false as is_live, null::text as waits_for
 from @schema.adjourn_finished_jobs;
 
 -- What happened to each job, made from its columns: no event is stored. Each attempt whose error was kept has a start and an end,

@@ -3,8 +3,8 @@
 with due as (
     select coalesce(now() + make_interval(secs => %(schedule_in)s::double precision), %(scheduled_at)s::timestamptz) as at
 ), job as (
-    insert into @schema.adjourn_jobs (queue, task_name, priority, lock, args, scheduled_at, hold)
-    select %(queue)s::text, %(task_name)s::text, %(priority)s::integer, %(lock)s::text, %(args)s::text::jsonb, due.at,
+    insert into @schema.adjourn_jobs (queue, task_name, priority, lock, args, headers, scheduled_at, hold)
+    select %(queue)s::text, %(task_name)s::text, %(priority)s::integer, %(lock)s::text, %(args)s::text::jsonb, %(headers)s::text::jsonb, due.at,
            case when due.at > now() then @scheduled when %(lock)s::text is not null then @unplaced else @ready end
     from due
     returning id, enqueued_at
