@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from adjourn._memory.rules import wake
+from adjourn._memory.rules import wake, wake_awaiting
 from adjourn._memory.statements import answers
 from adjourn._memory.tables import ScheduleRow, Tables
 from adjourn.sql.constants import HEADS, Hold
@@ -32,6 +32,13 @@ def make_due(tables: Tables, *, until: datetime.datetime, everything: bool) -> l
             if job.lock is not None and job.hold in HEADS:
                 tables.headless.add(job.lock)
     return [{"last": max(tables.jobs, default=0)}]
+
+
+@answers
+def deliver_events(tables: Tables, *, limit: int) -> list[Row]:
+    """Wake the jobs that wait for events which have been sent."""
+    wake_awaiting(tables)
+    return [{"delivered": ""}]
 
 
 @answers

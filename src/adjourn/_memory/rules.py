@@ -166,7 +166,7 @@ def is_silent(worker: WorkerRow, tables: Tables) -> bool:
     return worker.dead or worker.expires_at < tables.now
 
 
-def deliver_events(tables: Tables) -> None:
+def wake_awaiting(tables: Tables) -> None:
     """Wake the jobs that wait for events which have been noted, and were sent."""
     names, tables.event_notes = tables.event_notes, set()
     woken = False

@@ -14,7 +14,6 @@ import attrs
 from adjourn._domain.outcomes import DELETED
 from adjourn._memory.claims import ClaimRequest, claim_jobs
 from adjourn._memory.rules import (
-    deliver_events,
     due_at,
     first_hold,
     has_head,
@@ -24,6 +23,7 @@ from adjourn._memory.rules import (
     promote,
     stored_json,
     wake,
+    wake_awaiting,
     wake_for,
 )
 from adjourn._memory.statements import answers
@@ -189,7 +189,7 @@ def exchange(
             freed += [job.lock] if job.lock is not None else []
     ready = {*put_back, *(job.id for job in promote(tables, freed))}
     if probe:
-        deliver_events(tables)
+        wake_awaiting(tables)
     next_at = _make_due(tables) if probe else None
     named = None if queues is None else _elements(queues)
     asked = ClaimRequest(worker_id, limit, named, busy, probe, concurrency, running, tasks, patience, listens)

@@ -21,7 +21,7 @@ from adjourn.tasks import Task
 from adjourn.testing.kit.loops import Loop, in_thread
 from adjourn.worker import Worker
 
-OUTCOMES = (Exception, asyncio.CancelledError, SystemExit, exceptions.JobSuspended)
+OUTCOMES = (Exception, asyncio.CancelledError, SystemExit)
 """What a task may raise to end its job. Anything else, such as pytest's own exceptions, ends the test."""
 
 
