@@ -466,6 +466,9 @@ class JobContext(CompletesJobs, RemembersSteps, Waits):
         A function that returns why the job is asked to end, or None.
     say_progress
         A function that is told what the task says of its progress.
+
+    A worker also passes ``serving``, the app through which it reaches the database; ``run``, its own record of the run; and
+    ``keeps_jobs``, whether jobs that have succeeded are kept.
     """
 
     app: App

@@ -14,7 +14,7 @@ from typing import Any, NoReturn, Protocol, TypeAlias
 from adjourn import exceptions
 from adjourn._async.connectors.contract import AsyncSession
 from adjourn._sync.connectors.contract import SyncSession
-from adjourn.connectors import transactions
+from adjourn.connectors import _transactions as transactions
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 __all__ = [

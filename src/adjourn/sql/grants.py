@@ -66,7 +66,7 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             *(f"select on {{adjourn_{table}}}" for table in (*_VIEWS, "workers", "schedules")),
             *(
                 f"select, insert, update, delete on {{adjourn_{table}}}"
-                for table in ("jobs", "finished_jobs", "lapses", "steps")
+                for table in ("jobs", "finished_jobs", "lapses", "steps", "sent_events", "event_notes")
             ),
             "insert on {adjourn_headless_locks}",
         ),
