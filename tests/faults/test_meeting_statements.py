@@ -106,6 +106,7 @@ class Actor:
                 patience=self.random.choice([0.0, 0.01, 60.0]),
                 listens=self.random.random() < 0.8,
                 called=self.random.random() < 0.3,
+                follow=self.random.choice([0, 2]),
             )
             report = json.loads(rows.pop()["args"])
             self.apart = report["apart"]
@@ -334,6 +335,41 @@ def defer_several(actor: Actor) -> None:
     actor.deferred += len(json.loads(row["ids"] or "[]"))
 
 
+def defer_unique(actor: Actor) -> None:
+    over = actor.random.choice(["{todo}", "{todo,doing}", "{todo,doing,succeeded,failed}", "{doing,cancelled}"])
+    jobs = [
+        {
+            "queue": "default",
+            "task_name": "t",
+            "priority": 0,
+            "args": "{}",
+            "lock": actor.random.choice(LOCKS),
+            "key": key,
+            "over": over,
+            "period": actor.random.choice([None, 0.01]),
+            "on_conflict": actor.random.choice(["raise", "skip", "replace" if "todo" in over else "skip"]),
+            "schedule_in": actor.random.choice([None, None, 60]),
+        }
+        for key in actor.random.choices("kmn", k=3)
+    ]
+    with actor.connection.transaction(force_rollback=actor.random.random() < 0.2) as transaction:
+        rows = actor.run("defer_unique", jobs=json.dumps(jobs), own_transaction=True)
+        actor.pause()
+    if not transaction.force_rollback:
+        actor.deferred += len([row for row in rows if row["outcome"] == "stored"])
+
+
+def forget_keys(actor: Actor) -> None:
+    actor.run("forget_keys", after="", limit=10)
+
+
+def cancel_and_delete(actor: Actor) -> None:
+    with actor.connection.transaction():
+        gone = actor.run("cancel_jobs", ids=actor.some_ids(), delete=True)
+        actor.pause()
+    actor.deleted += len(gone)
+
+
 def tick(actor: Actor) -> None:
     """Defer the ticks of some schedules, the clock's latest second of each, in any order."""
     names = actor.random.sample("abcdef", 3)
@@ -416,6 +452,7 @@ KINDS = [
     *(send, clear_steps),
     *(cancel, give_up_a_cancel),
     *(retry_many, delete_many),
+    *(defer_unique, forget_keys, cancel_and_delete),
     *(hold, request_abort, retry_by_id, defer, defer_several, tick, keep_schedules, delete_old, drop_old, look),
 ]
 
@@ -443,7 +480,7 @@ class Arena:
         """Begin with a few jobs of each sort."""
         self.observer.execute(
             "delete from adjourn.adjourn_jobs; delete from adjourn.adjourn_finished_jobs; delete from adjourn.adjourn_workers; "
-            "delete from adjourn.adjourn_headless_locks; delete from adjourn.adjourn_schedules; drop table if exists adjourn.old_week"
+            "delete from adjourn.adjourn_headless_locks; delete from adjourn.adjourn_unique_keys; delete from adjourn.adjourn_schedules; drop table if exists adjourn.old_week"
         )
         if has_old_week:
             self.observer.execute(OLD_WEEK)
@@ -484,8 +521,14 @@ class Arena:
             """,
             "a job not placed": "select count(*) from adjourn.adjourn_jobs where hold = @unplaced",
             "a job behind no lock": "select count(*) from adjourn.adjourn_jobs where hold = @behind and lock is null",
-            "a job that runs and is not ready": """
-                select count(*) from adjourn.adjourn_jobs where worker_id is not null and hold <> @ready
+            "a job that runs, is not ready, and follows no head": """
+                select count(*) from adjourn.adjourn_jobs f where f.worker_id is not null and f.hold <> @ready and not exists (
+                    select from adjourn.adjourn_jobs h
+                    where h.hold = @ready and h.lock = f.lock and h.worker_id = f.worker_id and f.id = any(h.followers)
+                )
+            """,
+            "a head that waits, and has followers": """
+                select count(*) from adjourn.adjourn_jobs where worker_id is null and followers is not null
             """,
         }
 

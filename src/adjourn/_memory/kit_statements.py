@@ -118,4 +118,6 @@ def delete_everything(tables: Tables) -> list[Row]:
         each.clear()
     for steps in (tables.steps, tables.sent_events, tables.event_notes):
         steps.clear()
+    for waits in (tables.edges, tables.arrivals, tables.workflows):
+        waits.clear()
     return []

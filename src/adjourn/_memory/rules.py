@@ -14,7 +14,10 @@ import attrs
 
 from adjourn import exceptions
 from adjourn._memory.tables import JobRow, StepRow, Tables, WorkerRow
-from adjourn.sql.constants import APART_FROM, HEADS, MOST_WOKEN, Hold
+from adjourn.sql.constants import APART_FROM, HEADS, MOST_WOKEN, Hold, RunIf
+
+BEHIND_HEADS = (Hold.BEHIND, Hold.UNPLACED)
+"""A job behind the head of a lock has one of these, whether or not it is claimed."""
 
 
 def wake(tables: Tables, always: bool = False, besides: int | None = None) -> bool:
@@ -70,18 +73,72 @@ def has_head(tables: Tables, lock: str) -> bool:
     return any(job.lock == lock for job in tables.held(*HEADS))
 
 
+def followers(tables: Tables, lock: str | None) -> list[JobRow]:
+    """Return the jobs that were claimed with the head of a lock, and wait for their turn in the worker."""
+    return [job for job in behind(tables, lock) if job.worker_id is not None]
+
+
+def behind(tables: Tables, lock: str | None) -> list[JobRow]:
+    """Return the jobs behind the head of a lock, best first."""
+    waiting = (job for job in tables.held(*BEHIND_HEADS) if job.lock == lock)
+    return sorted(waiting, key=lambda job: job.order)
+
+
 def promote(tables: Tables, locks: Iterable[str]) -> list[JobRow]:
-    """Make the best waiting job of each of these locks, which have no head, its head; return the new heads."""
+    """Make the best waiting job of each of these locks, which have no head, its head. A follower that is still claimed comes
+    before others. Return the new heads that nobody has claimed."""
     heads = []
     for lock in sorted(set(locks)):
-        waiting = (job for job in tables.held(Hold.BEHIND, Hold.UNPLACED) if job.lock == lock)
-        if best := min(waiting, key=lambda job: job.order, default=None):
-            heads.append(tables.change(best, hold=Hold.READY))
+        if claimed := followers(tables, lock):
+            tables.change(claimed[0], hold=Hold.READY)
+        elif waiting := behind(tables, lock):
+            (best, *_) = waiting
+            hold = Hold.APART if best.doubts >= APART_FROM else Hold.READY
+            heads.append(tables.change(best, hold=Hold.UNKNOWN if best.unknown_since else hold))
     return heads
+
+
+def tell_dependents(tables: Tables, is_callers: bool = False) -> list[JobRow]:
+    """Tell of the ends of this transaction those that wait for these jobs; return the jobs that are ready because of it."""
+    ends, tables.ends = tables.ends, []
+    told: dict[int, tuple[int, int]] = {}
+
+    def tell(id_: int, status: str) -> None:
+        ended, failed = told.get(id_, (0, 0))
+        told[id_] = (ended + 1, failed + (status != "succeeded"))
+
+    for job, status in ends:
+        if job.next_id is not None:
+            tell(job.next_id, status)
+        if job.has_dependents:
+            for (parent_id, child_id), edge in tables.edges.items():
+                if parent_id == job.id and edge.is_linked:
+                    tell(child_id, status)
+        if job.workflow_id is not None:
+            tables.arrive(job.workflow_id, 1, int(status in ("failed", "aborted")))
+    released = []
+    for id_, (ended, failed) in sorted(told.items()):
+        child = tables.jobs.get(id_)
+        if not is_callers and child is not None and _is_released(child, ended, failed):
+            hold = first_hold(tables, child.scheduled_at, child.lock)
+            released.append(tables.change(child, pending=0, hold=hold))
+        else:
+            tables.arrive(id_, ended, failed)
+    if is_callers and ends:
+        wake(tables, always=True)
+    return released
+
+
+def _is_released(child: JobRow, ended: int, failed: int) -> bool:
+    is_last = child.hold is Hold.PARENTS and (child.pending or 0) <= ended and not child.unlinked
+    succeeds = child.run_if is None and not failed and not child.failed_parents
+    return is_last and (succeeds or child.run_if == RunIf.ALL_DONE)
 
 
 def hold_again(job: JobRow) -> Hold:
     """Return the ``hold`` of a job that its worker no longer has, and that is to be run again at once."""
+    if job.hold in BEHIND_HEADS:
+        return job.hold
     return Hold.APART if job.doubts >= APART_FROM else Hold.READY
 
 
@@ -183,3 +240,19 @@ def wake_awaiting(tables: Tables) -> None:
         woken = True
     if woken:
         wake(tables)
+
+
+def release_keys(tables: Tables, job_ids: Iterable[int]) -> None:
+    """Jobs are deleted by hand: they do not count for their unique keys any more."""
+    gone = set(job_ids)
+    for key, found in tables.unique_keys.items():
+        if found.job_id in gone:
+            tables.unique_keys[key] = attrs.evolve(found, keep_until=None)
+
+
+def counts_unless_succeeded(tables: Tables, job: JobRow) -> bool:
+    """Return whether a job that has ended counts for its unique key, which remembers only that jobs have succeeded."""
+    return job.status != "succeeded" and any(
+        found.job_id == job.id and found.keep_until is not None and found.keep_until > tables.now
+        for found in tables.unique_keys.values()
+    )

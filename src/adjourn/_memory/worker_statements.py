@@ -14,20 +14,24 @@ import attrs
 from adjourn._domain.outcomes import DELETED
 from adjourn._memory.claims import ClaimRequest, claim_jobs
 from adjourn._memory.rules import (
+    BEHIND_HEADS,
     due_at,
     first_hold,
+    followers,
     has_head,
     hold_again,
     is_silent,
     pass_on,
     promote,
     stored_json,
+    tell_dependents,
     wake,
     wake_awaiting,
     wake_for,
 )
 from adjourn._memory.statements import answers
 from adjourn._memory.tables import JobRow, Tables, WorkerRow, with_error
+from adjourn._memory.workflow_statements import place_workflows
 from adjourn.sql.constants import DUE_LIMIT, Hold
 from adjourn.types import Row
 
@@ -164,17 +168,17 @@ def exchange(
     patience: float,
     listens: bool,
     called: bool,
+    follow: int,
 ) -> list[Row]:
     """Store the outcomes of jobs, and claim the next jobs."""
     columns = map(_elements, (ids, claims, statuses, errors, results, ttls))
     rows = [dict(zip(OUTCOME, row, strict=True)) for row in itertools.zip_longest(*columns)]
     ended = [_read(row) for row in rows]
     returned = [_read(row) for row in json.loads(back or "[]")]
-    put_back, freed = _put_back(tables, worker_id, returned)
-    stored = set(put_back)
+    stored, freed = set(), []
     for row in ended:
         if job := _held(tables, worker_id, row["id"], row["claim"]):
-            is_deleted = row["status"].startswith(DELETED) and not job.waited
+            is_deleted = row["status"].startswith(DELETED) and not job.is_wanted
             status = None if is_deleted else row["status"].removeprefix(DELETED)
             lapses = None if row["ttl"] is None else tables.now + datetime.timedelta(seconds=row["ttl"])
             tables.finish(
@@ -186,22 +190,26 @@ def exchange(
                 result_expires_at=lapses,
             )
             stored.add(job.id)
-            freed += [job.lock] if job.lock is not None else []
-    ready = {*put_back, *(job.id for job in promote(tables, freed))}
+            freed += [job.lock] if job.lock is not None and job.hold not in BEHIND_HEADS else []
+    promoted = promote(tables, freed)
+    put_back, freed = _put_back(tables, worker_id, returned)
+    stored |= set(put_back)
+    ready = {*put_back, *(job.id for job in (*promoted, *promote(tables, freed), *tell_dependents(tables)))}
     if probe:
         wake_awaiting(tables)
     next_at = _make_due(tables) if probe else None
     named = None if queues is None else _elements(queues)
-    asked = ClaimRequest(worker_id, limit, named, busy, probe, concurrency, running, tasks, patience, listens)
+    asked = ClaimRequest(worker_id, limit, named, busy, probe, concurrency, running, tasks, patience, listens, follow)
     claim = claim_jobs(tables, asked, apart)
     claimed = claim.jobs
     if not ready <= {job.id for job in claimed}:
-        left = [job for id_ in ready if (job := tables.jobs[id_]).worker_id is None]
+        jobs = (tables.jobs[id_] for id_ in ready)
+        left = [job for job in jobs if job.worker_id is None and job.hold != Hold.BEHIND]
         if any(job.hold != Hold.READY for job in left):
             wake(tables, besides=worker_id)
         else:
             wake_for(tables, (job.queue for job in left), worker_id)
-    if called and (limit == 0 or claim.apart is not None or len(claimed) == limit):
+    if called and (limit == 0 or claim.apart is not None or claim.is_full):
         if limit == 0 and (worker := tables.workers.get(worker_id)):
             tables.workers[worker_id] = attrs.evolve(worker, hungry=False)
         pass_on(tables, worker_id, named)
@@ -210,7 +218,7 @@ def exchange(
         "held": None,  # no transaction locks a row in memory
         "alive": claim.is_alive,
         "repeat": claim.is_to_repeat,
-        "place": (any(tables.held(Hold.UNPLACED)) or bool(tables.headless)) if probe else None,
+        "place": (any(tables.held(Hold.UNPLACED)) or bool(tables.headless) or bool(tables.arrivals)) if probe else None,
         "apart": claim.apart,
         "unknown": claim.unknown or None,
         "overdue": claim.overdue or None,
@@ -232,12 +240,16 @@ def _read(row: Row) -> Row:
 
 def _put_back(tables: Tables, worker_id: int, told: Sequence[Row]) -> tuple[list[int], list[str]]:
     """Put jobs back that are to be run again; return their ids, and the locks that they leave without a head."""
-    ids, freed = [], []
+    freed = []
+    ids = [row["id"] for row in told if _held(tables, worker_id, row["id"], row["claim"])]
     for row in told:
-        job = _held(tables, worker_id, row["id"], row["claim"])
-        if job is None:
+        if row["id"] not in ids:
             continue
-        ids.append(job.id)
+        job = tables.jobs[row["id"]]
+        is_head = job.hold == Hold.READY
+        for follower in followers(tables, job.lock) if is_head else ():
+            if follower.id not in ids:
+                tables.change(follower, worker_id=None, started_at=None)
         if row["outcome"] == "handed_back":
             tables.change(job, worker_id=None, started_at=None, unknown_since=None, hold=hold_again(job))
             continue
@@ -254,17 +266,18 @@ def _put_back(tables: Tables, worker_id: int, told: Sequence[Row]) -> tuple[list
                 unknown_since=None,
             )
             tables.event_notes |= {row["event"]} if "event" in row else set()
-            freed += [] if job.lock is None else [job.lock]
+            freed += [] if job.lock is None or job.hold in BEHIND_HEADS else [job.lock]
             continue
         if row["outcome"] == "unknown":
             since = job.unknown_since or tables.now
-            tables.change(job, worker_id=None, started_at=None, hold=Hold.UNKNOWN, unknown_since=since)
+            hold = Hold.UNKNOWN if is_head else job.hold
+            tables.change(job, worker_id=None, started_at=None, hold=hold, unknown_since=since)
             continue
         scheduled_at = due_at(tables, row.get("retry_at"), row.get("retry_in"))
         lock = row.get("lock", job.lock)
         hold = first_hold(tables, scheduled_at, lock)
         if hold == Hold.UNPLACED and lock == job.lock:
-            hold = Hold.READY  # the job keeps its place
+            hold = job.hold  # the job keeps its place
         tables.change(
             job,
             worker_id=None,
@@ -282,7 +295,7 @@ def _put_back(tables: Tables, worker_id: int, told: Sequence[Row]) -> tuple[list
             hold=hold,
             errors=with_error(job.errors, row.get("error")),
         )
-        if job.lock is not None and (hold != Hold.READY or lock != job.lock):
+        if job.lock is not None and is_head and (hold != Hold.READY or lock != job.lock):
             freed.append(job.lock)
     return ids, freed
 
@@ -330,7 +343,8 @@ def place(tables: Tables, *, limit: int, heal: bool) -> list[Row]:
     if promoted:
         wake(tables)
     placed, waiting = len(new) - len(undecided), len(undecided)
-    return [{"elected": True, "placed": placed, "promoted": len(promoted), "waiting": waiting}]
+    moved = len(promoted) + place_workflows(tables)
+    return [{"elected": True, "placed": placed, "promoted": moved, "waiting": waiting}]
 
 
 def _rivals(tables: Tables, new: Sequence[int]) -> list[tuple[JobRow, JobRow]]:
@@ -358,7 +372,14 @@ def list_unknown_claims(tables: Tables, *, worker_id: int, known: Sequence[int],
 def disown(tables: Tables, *, worker_id: int, known: Sequence[int], claims: Sequence[int]) -> list[Row]:
     """Put back jobs that were claimed for a worker but that the worker does not know."""
     pairs = set(zip(known, claims, strict=True))
-    lost = [job for job in tables.of_worker([worker_id]) if (job.id, job.claim) not in pairs]
+    mine = tables.of_worker([worker_id])
+    # A head goes back with all its followers.
+    kept = {job.lock for job in mine if (job.id, job.claim) in pairs and job.hold in BEHIND_HEADS}
+    lost = [
+        job
+        for job in mine
+        if (job.id, job.claim) not in pairs and (job.hold in BEHIND_HEADS or job.lock is None or job.lock not in kept)
+    ]
     for job in lost:
         tables.change(job, worker_id=None, started_at=None, unknown_since=None, hold=hold_again(job))
     return [{"id": job.id} for job in lost]
@@ -379,7 +400,8 @@ def rescue(tables: Tables, *, max_losses: int, grace: float) -> list[Row]:
         lost = _worker_lost(job, tables.workers[job.worker_id or 0], tables.now)
         tables.finish(job, "failed", lost, attempts=job.attempts + 1, losses=job.losses + 1)
     promote(tables, [job.lock for job in failing if job.lock is not None])
-    rescued = [job for job in jobs if job.id in tables.jobs]
+    tell_dependents(tables)
+    rescued = [tables.jobs[job.id] for job in jobs if job.id in tables.jobs]
     for job in rescued:
         begun = not job.claimed_ahead
         job = attrs.evolve(

@@ -136,6 +136,7 @@ class SyncWorkerManager:
         patience: float = PATIENCE,
         listens: bool = True,
         called: bool = False,
+        follow: int = 0,
     ) -> Exchanged:
         """Store the outcomes of jobs and claim the next jobs, in one round trip and one commit.
 
@@ -168,6 +169,9 @@ class SyncWorkerManager:
             Whether the worker hears notifications.
         called
             Whether the worker was notified by its id. If it cannot take all there is, another worker is notified.
+        follow
+            How many of the jobs behind a claimed head of a lock to claim with it, at most: its followers. The worker runs
+            them one after the other, in the order of the jobs that are returned.
         """
         rows = self._run(
             "exchange",
@@ -184,6 +188,7 @@ class SyncWorkerManager:
             patience=float(patience),
             listens=listens,
             called=called,
+            follow=follow,
         )
         claimed = list(map(_values, rows))
         report = json.loads(claimed.pop()[6])
@@ -264,6 +269,24 @@ class SyncWorkerManager:
             if sql.lacks_right(error):
                 return []
             raise
+
+    def forget_keys(self, after: str, limit: int) -> tuple[int, str | None]:
+        """Look at the next unique keys, and delete those whose jobs do not count any more.
+
+        Parameters
+        ----------
+        after
+            The key to continue after; empty to begin.
+        limit
+            How many keys to look at.
+
+        Returns
+        -------
+        tuple
+            How many were deleted, and the key to continue after; None if there are no more.
+        """
+        (row,) = self._run("forget_keys", after=after, limit=limit)
+        return row["forgotten"], row["last_key"]
 
     def blockers(self, tables: Sequence[str]) -> list[BlockingSession]:
         """Return the sessions that use one of these tables."""

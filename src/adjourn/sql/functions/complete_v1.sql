@@ -33,7 +33,7 @@ begin
         insert into @schema.adjourn_lapses (expires_at, finished_at, ids)
         select now() + make_interval(secs => p_ttl), now(), array[id] from gone where p_result is not null and p_ttl is not null
     ), freed as (
-        insert into @schema.adjourn_headless_locks (lock) select lock from gone where lock is not null
+        insert into @schema.adjourn_headless_locks (lock, followers) select lock, followers from gone where lock is not null and hold = @ready
     )
     select (row).* into v_row from gone;
     if not found then

@@ -7,6 +7,10 @@ declare
     v_stored text[];
     v_sent boolean[];
 begin
+    -- One whose time is over gives way. (To change it would need the right to read it.)
+    delete from @schema.adjourn_sent_events where name = any(array(
+        select e.name from @schema.adjourn_sent_events e where e.name = any(p_names) and e.expires_at <= now() order by e.name for update
+    ));
     with event as (
         select distinct on (e.name collate "C") e.name, e.payload, e.seconds
         from unnest(p_names, p_payloads, p_seconds) with ordinality e(name, payload, seconds, place)
@@ -14,9 +18,7 @@ begin
     ), stored as (
         insert into @schema.adjourn_sent_events as s (name, payload, sent_at, expires_at)
         select name, payload::jsonb, now(), now() + make_interval(secs => seconds) from event order by name collate "C"
-        on conflict (name) do update set payload = excluded.payload, sent_at = excluded.sent_at, expires_at = excluded.expires_at
-        where s.expires_at <= now()
-        returning s.name
+        on conflict (name) do nothing returning s.name
     ), noted as (
         insert into @schema.adjourn_event_notes (name) select name from stored
     )
