@@ -152,6 +152,58 @@ def retry(actor: Actor) -> None:
     actor.exchange({id_: actor.retry() for id_ in actor.some_jobs()}, 0)
 
 
+def complete(actor: Actor) -> None:
+    """End jobs in transactions of their tasks' own."""
+    for id_ in actor.some_jobs():
+        claim, commits = actor.jobs.pop(id_), actor.random.random() < 0.7
+        run = {"job_id": id_, "claim": claim, "worker_id": actor.worker_id}
+        deletes = actor.random.random() < 0.2
+        with actor.connection.transaction(force_rollback=not commits):
+            (begun,) = actor.run("begin_completion")
+            stored = {
+                "status": "-succeeded" if deletes else "succeeded",
+                "result": None if deletes else "1",
+                "ttl": None,
+            }
+            found = actor.connection.execute(
+                "select enqueued_at from adjourn.adjourn_jobs where id = %s", [id_]
+            ).fetchone()
+            at = found["enqueued_at"] if found else None
+            (row,) = actor.run("complete", **run, **stored, transaction=begun["transaction"], enqueued_at=at)
+            actor.pause()
+        actor.deleted += commits and deletes and row["outcome"] == "completed"
+        actor.run("ask_completion", **run)
+
+
+def remember(actor: Actor) -> None:
+    """Store steps, look for events, and suspend jobs."""
+    ids = actor.some_jobs()
+    for id_ in ids:
+        run = {"job_id": id_, "claim": actor.jobs[id_], "worker_id": actor.worker_id}
+        actor.run("store_step", **run, kind="step", name=actor.random.choice("st"), value="1", seconds=None)
+        actor.run("look_for_event", **run, name=actor.random.choice("ef"), seconds=actor.random.choice([None, 0.01]))
+        actor.run("list_steps", job_id=id_)
+    event = {"event": actor.random.choice("ef")}
+    ways: list[dict[str, Any]] = [{"retry_in": 0.01}, event, {**event, "retry_in": 0.05}]
+    actor.exchange({id_: {"outcome": "suspended", **actor.random.choice(ways)} for id_ in ids}, 3)
+
+
+def send(actor: Actor) -> None:
+    names = actor.random.sample("efg", 2)
+    with actor.connection.transaction(force_rollback=actor.random.random() < 0.2):
+        if actor.random.random() < 0.2:
+            actor.connection.execute("set transaction isolation level repeatable read")
+        try:
+            actor.run("send_events", names=names, payloads=["1", "2"], seconds=[0.02, 60.0])
+        except psycopg.errors.SerializationFailure:
+            raise psycopg.Rollback from None
+        actor.pause()
+
+
+def clear_steps(actor: Actor) -> None:
+    actor.run("clear_steps", after_id=0, limit=3)
+
+
 def hand_back(actor: Actor) -> None:
     actor.exchange({id_: {"outcome": "handed_back"} for id_ in actor.some_jobs()}, 0)
 
@@ -428,6 +480,8 @@ KINDS = [
     *(
         finish_and_claim,
         retry,
+        complete,
+        remember,
         hand_back,
         not_know,
         tell_all_and_claim,
@@ -438,6 +492,7 @@ KINDS = [
         place_and_heal,
         rescue,
     ),
+    *(send, clear_steps),
     *(cancel, give_up_a_cancel),
     *(retry_many, delete_many),
     *(defer_unique, forget_keys, cancel_and_delete),

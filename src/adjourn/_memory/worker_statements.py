@@ -26,6 +26,7 @@ from adjourn._memory.rules import (
     stored_json,
     tell_dependents,
     wake,
+    wake_awaiting,
     wake_for,
 )
 from adjourn._memory.statements import answers
@@ -209,6 +210,8 @@ def exchange(
     put_back, freed = _put_back(tables, worker_id, returned)
     stored |= set(put_back)
     ready = {*put_back, *(job.id for job in (*promoted, *promote(tables, freed), *tell_dependents(tables)))}
+    if probe:
+        wake_awaiting(tables)
     next_at = _make_due(tables) if probe else None
     named = None if queues is None else _elements(queues)
     asked = ClaimRequest(worker_id, limit, named, busy, probe, concurrency, running, tasks, patience, listens, follow)
@@ -265,6 +268,21 @@ def _put_back(tables: Tables, worker_id: int, told: Sequence[Row]) -> tuple[list
         if row["outcome"] == "handed_back":
             tables.change(job, worker_id=None, started_at=None, unknown_since=None, hold=hold_again(job))
             continue
+        if row["outcome"] == "suspended":
+            tables.change(
+                job,
+                worker_id=None,
+                started_at=None,
+                scheduled_at=due_at(tables, None, row.get("retry_in")),
+                awaited_event=row.get("event"),
+                hold=Hold.SCHEDULED,
+                losses=0,
+                doubts=0,
+                unknown_since=None,
+            )
+            tables.event_notes |= {row["event"]} if "event" in row else set()
+            freed += [] if job.lock is None or job.hold in BEHIND_HEADS else [job.lock]
+            continue
         if row["outcome"] == "unknown":
             since = job.unknown_since or tables.now
             hold = Hold.UNKNOWN if is_head else job.hold
@@ -311,7 +329,7 @@ def _make_due(tables: Tables) -> datetime.datetime | None:
     due = [id_ for at, id_ in scheduled if at <= tables.now][:DUE_LIMIT]
     for id_ in due:
         job = tables.jobs[id_]
-        tables.change(job, hold=Hold.READY if job.lock is None else Hold.UNPLACED)
+        tables.change(job, awaited_event=None, hold=Hold.READY if job.lock is None else Hold.UNPLACED)
     left = scheduled[len(due) :]
     return left[0][0] if left else None
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 
 from adjourn._async.managers.partitions import blockers_async
+from adjourn._async.managers.runs import AsyncRuns
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._domain.checks import check_filter, check_flags
 from adjourn._domain.retention import ENDED, rounds_of
@@ -40,7 +41,8 @@ class AsyncRetention(AsyncStatementRunner):
         there are, leaves nothing to vacuum, and delays workers for a fifth of a second at most. All other jobs are read
         in the order of their ids and deleted in many small transactions. If it is interrupted, the jobs deleted so far
         stay deleted. A job whose result has not lapsed is kept until it has, and keeps its week's table from being dropped.
-        Results that have lapsed are cleared, of jobs that are kept as well.
+        Results that have lapsed are cleared, of jobs that are kept as well; and so are events whose time is over, and the steps of jobs
+        that are gone.
 
         Parameters
         ----------
@@ -74,6 +76,7 @@ class AsyncRetention(AsyncStatementRunner):
             oldest = max(oldest, hours)
         await self._clear_results_async()
         await self._clean_workflows_async(oldest * 3600)
+        await AsyncRuns(self.connector, self.schema).clear_steps_async()
         return deleted
 
     async def _delete_async(self, what: Parameters) -> int:

@@ -11,6 +11,7 @@ from adjourn._domain.retention import ENDED, rounds_of
 from adjourn._domain.upkeep import named_sessions
 from adjourn._domain.wording import counted
 from adjourn._sync.managers.partitions import blockers
+from adjourn._sync.managers.runs import SyncRuns
 from adjourn._sync.managers.statements import SyncStatementRunner
 from adjourn.types import Parameters, Row
 
@@ -41,7 +42,8 @@ class SyncRetention(SyncStatementRunner):
         there are, leaves nothing to vacuum, and delays workers for a fifth of a second at most. All other jobs are read
         in the order of their ids and deleted in many small transactions. If it is interrupted, the jobs deleted so far
         stay deleted. A job whose result has not lapsed is kept until it has, and keeps its week's table from being dropped.
-        Results that have lapsed are cleared, of jobs that are kept as well.
+        Results that have lapsed are cleared, of jobs that are kept as well; and so are events whose time is over, and the steps of jobs
+        that are gone.
 
         Parameters
         ----------
@@ -75,6 +77,7 @@ class SyncRetention(SyncStatementRunner):
             oldest = max(oldest, hours)
         self._clear_results()
         self._clean_workflows(oldest * 3600)
+        SyncRuns(self.connector, self.schema).clear_steps()
         return deleted
 
     def _delete(self, what: Parameters) -> int:
