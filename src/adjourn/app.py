@@ -29,6 +29,7 @@ from adjourn.manager import JobDeferrer, JobManager, SchemaManager
 from adjourn.types import ConfigureOptions, JSONDumps, PeriodicDefaults, WorkerOptions
 from adjourn.worker import Worker, shutdown
 from adjourn.worker.options import checked_options
+from adjourn.workflows import Workflow
 
 __all__ = ["App"]
 
@@ -308,6 +309,23 @@ class App(blueprints.Blueprint):
         connection = configured.pop("connection", None)
         return JobDeferrer(self.job_manager, tasks.make_job(name, **configured), connection)
 
+    def workflow(self, name: str | None = None, *, extends: int | None = None) -> Workflow:
+        """Return a new workflow: jobs that wait for each other, and that its ``defer`` stores together.
+
+        Parameters
+        ----------
+        name
+            A name for people; None (the default) for none.
+        extends
+            The id of a workflow that is stored and has not ended, to which the jobs are added; None (the default) for a new one.
+
+        Raises
+        ------
+        InvalidOption
+            If one is not valid, or both are given.
+        """
+        return Workflow(self.job_manager, name, extends=extends)
+
     def open(self, pool_or_engine: Any = None) -> Self:
         """Open the app for synchronous use, and return it; ``with app.open():`` closes it again.
 
@@ -506,6 +524,22 @@ class JobContext:
             If one is not a finite number, or ``message`` is no text.
         """
         self.say_progress(self._job, progress_text(current, total, message))
+
+    def parent_results(self) -> dict[str, Any]:
+        """Return the results of the jobs that this one has waited for, by the names in ``depends_on``. Blocks.
+
+        Of a group it is a list. None stands for a job that has no result: it has not succeeded, its task does not store results,
+        or the result has lapsed.
+        """
+        return self.app.job_manager.workflows.get_parent_results(self.job.id)
+
+    async def parent_results_async(self) -> dict[str, Any]:
+        """Return the results of the jobs that this one has waited for. See `parent_results`."""
+        return await self.app.job_manager.workflows.get_parent_results_async(self.job.id)
+
+    def extend_workflow(self) -> Workflow:
+        """Return a workflow that adds jobs to the one that this job belongs to, when its ``defer`` is called."""
+        return Workflow(self.app.job_manager, of_job=self.job.id)
 
     def evolve(self, **changes: Any) -> JobContext:
         """Return a copy with some attributes changed."""

@@ -24,11 +24,13 @@ from adjourn._memory.rules import (
     pass_on,
     promote,
     stored_json,
+    tell_dependents,
     wake,
     wake_for,
 )
 from adjourn._memory.statements import answers
 from adjourn._memory.tables import JobRow, Tables, WorkerRow, with_error
+from adjourn._memory.workflow_statements import place_workflows
 from adjourn.sql.constants import DUE_LIMIT, Hold
 from adjourn.types import Row
 
@@ -175,7 +177,7 @@ def exchange(
     stored, freed = set(), []
     for row in ended:
         if job := _held(tables, worker_id, row["id"], row["claim"]):
-            is_deleted = row["status"].startswith(DELETED) and not job.waited
+            is_deleted = row["status"].startswith(DELETED) and not job.is_wanted
             status = None if is_deleted else row["status"].removeprefix(DELETED)
             lapses = None if row["ttl"] is None else tables.now + datetime.timedelta(seconds=row["ttl"])
             tables.finish(
@@ -191,7 +193,8 @@ def exchange(
     promoted = promote(tables, freed)
     put_back, freed = _put_back(tables, worker_id, returned)
     stored |= set(put_back)
-    ready = {*put_back, *(job.id for job in (*promoted, *promote(tables, freed)))}
+    promoted += promote(tables, freed)
+    ready = {*put_back, *(job.id for job in (*promoted, *tell_dependents(tables)))}
     next_at = _make_due(tables) if probe else None
     named = None if queues is None else _elements(queues)
     asked = ClaimRequest(worker_id, limit, named, busy, probe, concurrency, running, tasks, patience, listens, follow)
@@ -213,7 +216,7 @@ def exchange(
         "held": None,  # no transaction locks a row in memory
         "alive": claim.is_alive,
         "repeat": claim.is_to_repeat,
-        "place": (any(tables.held(Hold.UNPLACED)) or bool(tables.headless)) if probe else None,
+        "place": (any(tables.held(Hold.UNPLACED)) or bool(tables.headless) or bool(tables.arrivals)) if probe else None,
         "apart": claim.apart,
         "unknown": claim.unknown or None,
         "overdue": claim.overdue or None,
@@ -323,7 +326,8 @@ def place(tables: Tables, *, limit: int, heal: bool) -> list[Row]:
     if promoted:
         wake(tables)
     placed, waiting = len(new) - len(undecided), len(undecided)
-    return [{"elected": True, "placed": placed, "promoted": len(promoted), "waiting": waiting}]
+    moved = len(promoted) + place_workflows(tables)
+    return [{"elected": True, "placed": placed, "promoted": moved, "waiting": waiting}]
 
 
 def _rivals(tables: Tables, new: Sequence[int]) -> list[tuple[JobRow, JobRow]]:
@@ -379,6 +383,7 @@ def rescue(tables: Tables, *, max_losses: int, grace: float) -> list[Row]:
         lost = _worker_lost(job, tables.workers[job.worker_id or 0], tables.now)
         tables.finish(job, "failed", lost, attempts=job.attempts + 1, losses=job.losses + 1)
     promote(tables, [job.lock for job in failing if job.lock is not None])
+    tell_dependents(tables)
     rescued = [tables.jobs[job.id] for job in jobs if job.id in tables.jobs]
     for job in rescued:
         begun = not job.claimed_ahead

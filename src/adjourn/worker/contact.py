@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 
 from adjourn._async.managers.exchange import AsyncWorkerManager
 from adjourn._domain.protocols import AppLike
@@ -36,6 +38,8 @@ class Contact:
         self._outage = Outage()
         self.silence: float = 0.0
         """Seconds that have passed in vain attempts to exchange, since the last one that succeeded."""
+        self.served_at: float = -math.inf
+        """When the last round trip has succeeded, by the monotonic clock."""
 
     @property
     def is_under_way(self) -> bool:
@@ -62,6 +66,7 @@ class Contact:
     def serves(self) -> None:
         """Note that the database has served this worker."""
         self.silence = 0.0
+        self.served_at = time.monotonic()
         if self._outage.failures:
             duration = self._outage.duration
             self._outage.end()

@@ -108,6 +108,25 @@ class Exchange:
         """The claims that this worker knows to be its own."""
         return self.slots.claims | self._outbox.claims
 
+    # Called by the thread that watches its health
+
+    @property
+    def waiting_claims(self) -> set[Claim]:
+        """The claims of the outcomes that are not stored yet."""
+        return self._outbox.claims
+
+    @property
+    def served_at(self) -> float:
+        """When the last round trip has succeeded, by the monotonic clock."""
+        return self._contact.served_at
+
+    @property
+    def has_reason(self) -> bool:
+        """Whether it has a reason for a round trip: room for a job, or an outcome to store."""
+        return bool(len(self._outbox)) or (
+            not self.slots.is_stopping and self.executor.slots_held < self._options.concurrency
+        )
+
     # Called by the other roles, on the loop's thread
 
     def hand_back(self, jobs: Iterable[HandedBack]) -> None:

@@ -271,6 +271,24 @@ class AsyncWorkerManager:
                 return []
             raise
 
+    async def forget_keys_async(self, after: str, limit: int) -> tuple[int, str | None]:
+        """Look at the next unique keys, and delete those whose jobs do not count any more.
+
+        Parameters
+        ----------
+        after
+            The key to continue after; empty to begin.
+        limit
+            How many keys to look at.
+
+        Returns
+        -------
+        tuple
+            How many were deleted, and the key to continue after; None if there are no more.
+        """
+        (row,) = await self._run_async("forget_keys", after=after, limit=limit)
+        return row["forgotten"], row["last_key"]
+
     async def blockers_async(self, tables: Sequence[str]) -> list[BlockingSession]:
         """Return the sessions that use one of these tables."""
         return await blockers_async(self.session, self.schema, tables)

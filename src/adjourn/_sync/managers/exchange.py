@@ -270,6 +270,24 @@ class SyncWorkerManager:
                 return []
             raise
 
+    def forget_keys(self, after: str, limit: int) -> tuple[int, str | None]:
+        """Look at the next unique keys, and delete those whose jobs do not count any more.
+
+        Parameters
+        ----------
+        after
+            The key to continue after; empty to begin.
+        limit
+            How many keys to look at.
+
+        Returns
+        -------
+        tuple
+            How many were deleted, and the key to continue after; None if there are no more.
+        """
+        (row,) = self._run("forget_keys", after=after, limit=limit)
+        return row["forgotten"], row["last_key"]
+
     def blockers(self, tables: Sequence[str]) -> list[BlockingSession]:
         """Return the sessions that use one of these tables."""
         return blockers(self.session, self.schema, tables)

@@ -93,8 +93,8 @@ class SyncJobLists(SyncStatementRunner):
         waits_for
             Only jobs that wait for this, which is always fast: ``"time"`` for the time that they were deferred for,
             ``"retry"`` for that of their next attempt, ``"lock"`` behind another job of their lock, ``"task"`` for a worker
-            that knows their task, ``"turn"`` for a worker to run them apart from others, because they may kill it, and
-            ``"worker"`` for any. None (the default) is no filter.
+            that knows their task, ``"turn"`` for a worker to run them apart from others, because they may kill it, ``"jobs"`` for
+            other jobs of their workflow, and ``"worker"`` for any. None (the default) is no filter.
         limit
             The most jobs to return; None (the default) for all.
         after_id

@@ -155,7 +155,8 @@ begin
         end if;
         -- This comes before the claim, so that the claim finds a job that another worker places in between. In the
         -- other order neither would see the job, and a worker that ends when no job is left would miss it.
-        v_place := exists (select from @schema.adjourn_jobs j where j.hold = @unplaced) or exists (select from @schema.adjourn_headless_locks);
+        v_place := exists (select from @schema.adjourn_jobs j where j.hold = @unplaced) or exists (select from @schema.adjourn_headless_locks)
+            or exists (select from @schema.adjourn_arrivals);
     end if;
 
     if p_limit > 0 then

@@ -23,7 +23,7 @@ begin
     placed := 0; promoted := 0; waiting := 0;
     if not elected
         or not p_heal and not exists (select from @schema.adjourn_jobs where hold = @unplaced)
-           and not exists (select from @schema.adjourn_headless_locks) then
+           and not exists (select from @schema.adjourn_headless_locks) and not exists (select from @schema.adjourn_arrivals) then
         return next;
         return;
     end if;
@@ -121,6 +121,9 @@ begin
     waiting := waiting + coalesce(cardinality(v_undecided), 0);
     if promoted > 0 then
         perform @schema.adjourn_wake_v1(false, null);
+    end if;
+    if exists (select from @schema.adjourn_arrivals) then
+        promoted := promoted + @schema.adjourn_arrive_v1();
     end if;
     return next;
 end $$;

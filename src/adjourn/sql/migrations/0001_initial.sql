@@ -60,7 +60,16 @@ create table @schema.adjourn_jobs (
     special boolean,
     headers jsonb,                                    -- what goes with the job beside its arguments, such as a trace's ids
     waited boolean,                                   -- somebody waits for its end, and is told of it
-    progress jsonb                                    -- what its task has said last
+    progress jsonb,                                   -- what its task has said last
+    -- A job of a workflow, or one that waits for others (hold = @parents). What it waits for is counted, and what has ended is added
+    -- up by the worker that places jobs (adjourn_arrive_v1).
+    workflow_id bigint,
+    pending integer,                                  -- how many jobs it waits for, less those that were added up
+    failed_parents integer,                           -- how many of these have not succeeded
+    run_if smallint,                                  -- null: runs if all of them succeed; @all_done, @any_failed
+    unlinked boolean,                                 -- some of the jobs that it waits for do not know of it yet
+    next_id bigint,                                   -- the one job that waits for this one,
+    has_dependents boolean                            -- or there are some in adjourn_dependencies
 ) with (
     fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0,
     autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 50000
@@ -77,6 +86,8 @@ create index adjourn_jobs_unknown_since on @schema.adjourn_jobs (unknown_since) 
 -- At most one ready or running job for each lock, but for its followers.
 create unique index adjourn_jobs_head on @schema.adjourn_jobs (lock) where hold in (@heads) and lock is not null;
 create unique index adjourn_jobs_queueing_lock on @schema.adjourn_jobs (waiting_queueing_lock) where waiting_queueing_lock is not null;
+
+create index adjourn_jobs_workflow on @schema.adjourn_jobs (workflow_id) where workflow_id is not null;
 
 -- Workers often query which of their jobs to abort, and there are few such jobs.
 create index adjourn_jobs_abort_requested on @schema.adjourn_jobs (id) where abort_requested;
@@ -127,7 +138,7 @@ select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, 
        enqueued_at, started_at, errors, case when worker_id is null then 'todo' else 'doing' end as status, null::timestamptz as finished_at,
        null::jsonb as result, null::timestamptz as result_expires_at, headers, progress, true as is_live,
        case when worker_id is not null then null when hold = @scheduled and attempts > 0 then 'retry' when hold = @scheduled then 'time'
-            when hold in (@behind, @unplaced, @held) then 'lock' when hold = @apart then 'turn' when hold = @unknown then 'task' else 'worker'
+            when hold in (@behind, @unplaced, @held) then 'lock' when hold = @apart then 'turn' when hold = @unknown then 'task' when hold = @parents then 'jobs' else 'worker'
        end as waits_for
 from @schema.adjourn_jobs
 union all
@@ -157,6 +168,46 @@ cross join lateral (
 ) e
 where j.id < @largest_id / 100;
 
+-- Which job waits for which, under which name and at which place it finds the other's result. Linked: the parent knows of it.
+create table @schema.adjourn_dependencies (
+    parent_id bigint not null,
+    child_id bigint not null,
+    name text,
+    place integer,
+    linked boolean not null default true,
+    primary key (parent_id, child_id)
+);
+create index adjourn_dependencies_child on @schema.adjourn_dependencies (child_id);
+
+-- Ends of jobs that were not added up yet, for the jobs that wait for them and for their workflows, whose ids are from one sequence. A
+-- row for those of one transaction. There is no index, so that an insert never waits.
+create table @schema.adjourn_arrivals (job_id bigint not null, ended integer not null, failed integer not null);
+alter table @schema.adjourn_arrivals replica identity full;
+
+create table @schema.adjourn_workflows (
+    id bigint primary key,
+    name text,
+    jobs bigint not null,                             -- how many jobs it has
+    remaining bigint not null,                        -- less those whose ends were added up
+    failed bigint not null default 0,
+    is_cancelled boolean not null default false,
+    waited boolean,
+    first_id bigint not null,                         -- its jobs have ids from this one
+    last_id bigint not null,                          -- to that one, and others have ids in between
+    created_at timestamptz not null default now(),
+    finished_at timestamptz
+);
+
+-- Of each key that jobs have in common of which one is to be stored at a time: the last one. Workers never read it.
+create table @schema.adjourn_unique_keys (
+    key text collate "C" primary key,
+    job_id bigint not null,
+    deferred_at timestamptz not null,
+    -- Until when the job counts even if it has ended: if it is gone by then, it has succeeded. Null: only while it lives.
+    keep_until timestamptz
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+create index adjourn_unique_keys_kept on @schema.adjourn_unique_keys (job_id) where keep_until is not null;
+
 -- Each schedule of each periodic task, with the last tick that was deferred.
 create table @schema.adjourn_schedules (
     id bigint generated by default as identity,       -- for tools that know a row by one column
@@ -180,12 +231,18 @@ create table @schema.adjourn_schedules (
 \ir ../functions/kept_v1.sql
 \ir ../functions/is_wanted_v1.sql
 \ir ../functions/tell_ends_v1.sql
+\ir ../functions/tell_dependents_v1.sql
 \ir ../functions/end_v1.sql
 
 -- Storing jobs
 \ir ../functions/column_v1.sql
 \ir ../functions/defer_jobs_v1.sql
 \ir ../functions/defer_periodic_v1.sql
+\ir ../functions/lock_jobs_v1.sql
+\ir ../functions/lock_waiting_v1.sql
+\ir ../functions/defer_unique_v1.sql
+\ir ../functions/forget_keys_v1.sql
+\ir ../functions/release_keys_v1.sql
 
 -- What workers do: the first eleven are called by the others.
 \ir ../functions/followers_v1.sql
@@ -200,12 +257,16 @@ create table @schema.adjourn_schedules (
 \ir ../functions/pick_unknown_v1.sql
 \ir ../functions/claim_runs_v1.sql
 \ir ../functions/exchange_v1.sql
+\ir ../functions/link_v1.sql
+\ir ../functions/arrive_v1.sql
 \ir ../functions/place_v1.sql
 \ir ../functions/rescue_v1.sql
 
 -- Reading jobs, and changing them by hand
-\ir ../functions/lock_jobs_v1.sql
 \ir ../functions/cancel_jobs_v1.sql
+\ir ../functions/store_nodes_v1.sql
+\ir ../functions/cancel_workflow_v1.sql
+\ir ../functions/retry_workflow_v1.sql
 \ir ../functions/request_abort_v1.sql
 \ir ../functions/retry_by_id_v1.sql
 \ir ../functions/retry_jobs_v1.sql
