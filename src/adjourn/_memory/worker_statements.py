@@ -209,7 +209,8 @@ def exchange(
     promoted = promote(tables, freed)
     put_back, freed = _put_back(tables, worker_id, returned)
     stored |= set(put_back)
-    ready = {*put_back, *(job.id for job in (*promoted, *promote(tables, freed), *tell_dependents(tables)))}
+    promoted += promote(tables, freed)
+    ready = {*put_back, *(job.id for job in (*promoted, *tell_dependents(tables)))}
     if probe:
         wake_awaiting(tables)
     next_at = _make_due(tables) if probe else None
