@@ -77,7 +77,9 @@ def empty(dsn: str) -> None:
     """Remove all jobs of all libraries, and write a checkpoint now, so that none falls into a measurement."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(
-            "truncate adjourn.adjourn_jobs, adjourn.adjourn_finished_jobs, adjourn.adjourn_lapses, adjourn.adjourn_headless_locks, adjourn.adjourn_unique_keys, procrastinate_jobs, pgqueuer, pgqueuer_log cascade"
+            "truncate adjourn.adjourn_jobs, adjourn.adjourn_finished_jobs, adjourn.adjourn_lapses, adjourn.adjourn_headless_locks, "
+            "adjourn.adjourn_workflows, adjourn.adjourn_dependencies, adjourn.adjourn_arrivals, "
+            "adjourn.adjourn_unique_keys, procrastinate_jobs, pgqueuer, pgqueuer_log cascade"
         )
         connection.execute("checkpoint")
 
