@@ -24,6 +24,7 @@ from adjourn.periodic import PeriodicRegistry, PeriodicTask, checked_options
 from adjourn.retry import RetryValue
 from adjourn.tasks import Task
 from adjourn.types import AnyTaskMiddleware, JSONDumps, PeriodicOptions
+from adjourn.unique import Unique
 
 __all__ = ["Blueprint", "TaskRegistry"]
 
@@ -342,6 +343,7 @@ class Blueprint:
         store_result: bool | None = None,
         result_ttl: float | None = None,
         max_result_size: int = LARGEST_RESULT,
+        unique: Unique | None = None,
     ) -> Callable[[Callable[P, R]], Task[P, R, P]]: ...
 
     @overload
@@ -362,6 +364,7 @@ class Blueprint:
         store_result: bool | None = None,
         result_ttl: float | None = None,
         max_result_size: int = LARGEST_RESULT,
+        unique: Unique | None = None,
     ) -> Callable[[Callable[Concatenate[Context, P], R]], Task[Concatenate[Context, P], R, P]]: ...
 
     @suggests_names
@@ -382,6 +385,7 @@ class Blueprint:
         store_result: bool | None = None,
         result_ttl: float | None = None,
         max_result_size: int = LARGEST_RESULT,
+        unique: Unique | None = None,
     ) -> Any:
         """Declare a function as a task; use as ``@app.task`` or ``@app.task(...)``.
 
@@ -398,7 +402,7 @@ class Blueprint:
             so all may fail for the same reason within milliseconds; a worker that starts warns of it.
         pass_context
             Whether the function's first parameter is a `JobContext`.
-        queue, priority, lock, queueing_lock
+        queue, priority, lock, queueing_lock, unique
             Defaults for its jobs, which ``configure`` can override.
         timeout
             Seconds that a run may take; None (the default) takes the worker's. After that time, an async task is
@@ -444,6 +448,7 @@ class Blueprint:
                 store_result=store_result,
                 result_ttl=result_ttl,
                 max_result_size=max_result_size,
+                unique=unique,
             )
             self.tasks.add(task)
             return task

@@ -16,8 +16,11 @@ __all__ = [
     "AlreadyEnqueued",
     "AppNotOpen",
     "CallerModuleUnknown",
+    "CompletionRolledBack",
     "ConnectorException",
+    "DuplicateStep",
     "EndedJobLike",
+    "EventTimeout",
     "FunctionPathError",
     "InvalidConnection",
     "InvalidOption",
@@ -27,8 +30,10 @@ __all__ = [
     "JobAborted",
     "JobCancelled",
     "JobFailed",
+    "JobLost",
     "JobNotFinished",
     "JobRetry",
+    "JobSuspended",
     "JobTimeout",
     "LoadFromPathError",
     "MiddlewareKindMismatch",
@@ -161,6 +166,52 @@ class TooManyJobs(AdjournException):
 
 class JobAborted(AdjournException):
     """Raise it inside a task to end the job as ``aborted``, for instance after ``context.should_abort()`` said so."""
+
+
+class JobLost(AdjournException):
+    """The job is no longer this run's: its worker was taken for dead, or somebody has retried the job by hand. Another run
+    has it now, so let this one end; a transaction in which it was to end has to be rolled back."""
+
+    @classmethod
+    def of(cls, job_id: int | None) -> JobLost:
+        """Return the error of a run that has lost this job."""
+        return cls(
+            f"Job {job_id} is no longer this run's: its worker was taken for dead, or somebody has retried the job by hand. Another "
+            "run has it now, so let this one end, and its transaction roll back."
+        )
+
+
+class CompletionRolledBack(AdjournException):
+    """The task has completed its job in a transaction (``context.complete``), and returned, but the transaction was not
+    committed. So the job has not ended, and this run has failed. Commit before the task returns."""
+
+
+class DuplicateStep(AdjournException):
+    """Two steps of one run have the same name, so that a later run could not tell them apart. Number them, as in
+    ``context.step(f"mail {number}", ...)``."""
+
+
+class EventTimeout(AdjournException, TimeoutError):
+    """The event that a task waited for was not sent in time."""
+
+
+class JobSuspended(BaseException):
+    """A task sleeps or waits for an event, so its run ends here; a later run goes on. Never catch it without raising it again:
+    ``except Exception`` does not see it, and ``finally`` runs each time.
+
+    Attributes
+    ----------
+    seconds : float or None
+        After so many seconds the job runs again at the latest; None for no limit.
+    event : str or None
+        The name of the event that it waits for; None if it sleeps.
+    """
+
+    def __init__(self, seconds: float | None, event: str | None = None) -> None:
+        what = f"sleeps for {seconds:g} s" if event is None else f"waits for the event {event!r}"
+        super().__init__(f"The job {what}: this run ends, and a later one goes on.")
+        self.seconds = seconds
+        self.event = event
 
 
 class WorkerLost(AdjournException):
@@ -319,6 +370,10 @@ class OutcomesNotStored(ConnectorException):
         self.count = count
 
 
+class CannotListen(AdjournException):
+    """A worker, or another program that answers questions, cannot listen at its address. Choose one that is free, or end who has it."""
+
+
 class WorkerStuck(AdjournException):
     """A worker has ended because all its slots were held by jobs that were asked to end and did not. Have its process end,
     and start it again: such jobs may go on running in threads until then.
@@ -347,8 +402,19 @@ class SchemaOutOfDate(ConnectorException):
 
 
 class AlreadyEnqueued(AdjournException):
-    """A job with the same queueing lock is waiting already. Nothing was stored; ignore this error if one waiting job is
-    enough, or defer with another ``queueing_lock``."""
+    """A job with the same queueing lock is waiting already, or one with the same unique key is there. Nothing was stored; ignore
+    this error if one job is enough, or defer with another ``queueing_lock`` or ``unique``.
+
+    Attributes
+    ----------
+    job_ids : tuple of int
+        The ids of the unique jobs that are there already. Empty for a queueing lock, and if several of the jobs that were
+        deferred together are the same.
+    """
+
+    def __init__(self, message: str | None = None, job_ids: Iterable[int] = ()) -> None:
+        super().__init__(message)
+        self.job_ids: tuple[int, ...] = tuple(job_ids)
 
 
 class NoResult(ConnectorException):

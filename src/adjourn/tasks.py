@@ -18,6 +18,7 @@ from adjourn._domain.checks import (
     check_schedule,
     check_takes,
     check_timeout,
+    check_unique,
     checked_names,
 )
 from adjourn._domain.headers import checked_headers
@@ -30,6 +31,7 @@ from adjourn.manager.typed import TypedResults
 from adjourn.retry import BaseRetryStrategy, RetryStrategy, RetryValue
 from adjourn.types import AnyTaskMiddleware, JSONDict, TimeDeltaParams
 from adjourn.types import ConfigureOptions as ConfigureTaskOptions
+from adjourn.unique import Unique
 
 __all__ = ["BlueprintLike", "ConfigureTaskOptions", "Task", "TaskResolver", "make_job"]
 
@@ -48,6 +50,7 @@ def make_job(
     task_kwargs: JSONDict | None = None,
     schedule_at: datetime.datetime | None = None,
     schedule_in: TimeDeltaParams | None = None,
+    unique: Unique | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Job:
     """Check the options of a job, and return it.
@@ -56,7 +59,7 @@ def make_job(
     ----------
     name
         The task's name.
-    queue, priority, lock, queueing_lock, task_kwargs, schedule_at, schedule_in, headers
+    queue, priority, lock, queueing_lock, task_kwargs, schedule_at, schedule_in, unique, headers
         The options, as `Task.configure` takes them.
 
     Raises
@@ -72,6 +75,7 @@ def make_job(
         check_priority(priority)
     if task_kwargs is not None and not isinstance(task_kwargs, dict):
         raise exceptions.InvalidOption(f"task_kwargs={task_kwargs!r}: pass a dictionary of arguments.")
+    check_unique(unique, queueing_lock)
     delay = check_schedule(schedule_at, schedule_in)
     return Job(
         queue=DEFAULT_QUEUE if queue is None else queue,
@@ -82,6 +86,7 @@ def make_job(
         task_kwargs=task_kwargs or {},
         scheduled_at=schedule_at,
         schedule_in=delay,
+        unique=unique,
         headers=None if headers is None else checked_headers(headers),
     )
 
@@ -142,7 +147,7 @@ class Task(TypedResults[P, R, Args]):
         Its name in the database, ``module.function`` unless given.
     aliases
         Further names under which workers know it, for jobs that were deferred under an older name.
-    queue, priority, lock, queueing_lock
+    queue, priority, lock, queueing_lock, unique
         Defaults for its jobs, which ``configure`` can override.
     retry_strategy
         Decides whether a failed job is run again; None for never.
@@ -178,6 +183,7 @@ class Task(TypedResults[P, R, Args]):
         store_result: bool | None = None,
         result_ttl: float | None = None,
         max_result_size: int = LARGEST_RESULT,
+        unique: Unique | None = None,
     ) -> None:
         if not callable(func):
             raise exceptions.InvalidOption(f"{func!r} is not callable: decorate a function.")
@@ -196,6 +202,8 @@ class Task(TypedResults[P, R, Args]):
         self.priority = priority
         self.lock = lock
         self.queueing_lock = queueing_lock
+        check_unique(unique, queueing_lock)
+        self.unique = unique
         self.retry_strategy: BaseRetryStrategy | None = RetryStrategy.of(retry)
         self._hasty_strategy = None if isinstance(retry, BaseRetryStrategy) else self.retry_strategy
         self.pass_context = pass_context
@@ -209,6 +217,7 @@ class Task(TypedResults[P, R, Args]):
         for each in self.task_middleware:
             check_takes("task_middleware", each, MIDDLEWARE_PARAMETERS)
         self.signature: Signature = Signature.of(self.name, func, pass_context)
+        self.signature.check_unique(unique)
         self.__doc__ = func.__doc__
         self.__name__: str = getattr(func, "__name__", type(func).__name__)
         self.__module__ = func.__module__
@@ -269,6 +278,7 @@ class Task(TypedResults[P, R, Args]):
         schedule_in: TimeDeltaParams | None = None,
         queue: str | None = None,
         priority: int | None = None,
+        unique: Unique | None = None,
         headers: Mapping[str, str] | None = None,
         connection: Any = None,
     ) -> JobDeferrer[Args]: ...
@@ -284,6 +294,7 @@ class Task(TypedResults[P, R, Args]):
         schedule_in: TimeDeltaParams | None = None,
         queue: str | None = None,
         priority: int | None = None,
+        unique: Unique | None = None,
         headers: Mapping[str, str] | None = None,
         connection: Any = None,
     ) -> JobDeferrer: ...
@@ -299,6 +310,7 @@ class Task(TypedResults[P, R, Args]):
         schedule_in: TimeDeltaParams | None = None,
         queue: str | None = None,
         priority: int | None = None,
+        unique: Unique | None = None,
         headers: Mapping[str, str] | None = None,
         connection: Any = None,
     ) -> Any:
@@ -323,6 +335,9 @@ class Task(TypedResults[P, R, Args]):
             The queue that the job waits in. Default: None, the task's.
         priority
             Jobs with a higher priority go first; it may be negative. Default: None, the task's.
+        unique
+            Which jobs are the same, so that one of them is stored: see `Unique`; not together with ``queueing_lock``.
+            Default: None, the task's.
         headers
             Texts by names that go with the job beside its arguments, such as ``{"tenant": "acme"}``; a task finds them
             in ``context.job.headers``. Default: None, none.
@@ -349,8 +364,10 @@ class Task(TypedResults[P, R, Args]):
             task_kwargs=task_kwargs,
             schedule_at=schedule_at,
             schedule_in=schedule_in,
+            unique=unique,
             headers=headers,
         )
+        self.signature.check_unique(unique)
         deferrer: JobDeferrer = JobDeferrer(job_manager, job, connection, self.signature)
         return deferrer
 
@@ -361,21 +378,26 @@ class Task(TypedResults[P, R, Args]):
         priority: int | None = None,
         lock: str | None = None,
         queueing_lock: str | None = None,
+        unique: Unique | None = None,
         **options: Any,
     ) -> Job:
         """Return a job with these options, and the task's own for the rest.
 
         Parameters
         ----------
-        queue, priority, lock, queueing_lock, **options
+        queue, priority, lock, queueing_lock, unique, **options
             The options, as `Task.configure` takes them.
         """
+        # What is passed here goes before: of a queueing lock and a unique key, a job has one.
+        if unique is None and queueing_lock is None:
+            unique, queueing_lock = self.unique, self.queueing_lock
         return make_job(
             self.name,
             queue=self.queue if queue is None else queue,
             priority=self.priority if priority is None else priority,
             lock=self.lock if lock is None else lock,
-            queueing_lock=self.queueing_lock if queueing_lock is None else queueing_lock,
+            queueing_lock=queueing_lock,
+            unique=unique,
             **options,
         )
 
@@ -394,7 +416,7 @@ class Task(TypedResults[P, R, Args]):
         InvalidTaskArguments
             If the task does not take these arguments (it never takes positional ones), or they cannot be stored.
         AlreadyEnqueued
-            If the task's queueing lock is taken.
+            If the task's queueing lock is taken, or a unique job is there already.
         AppNotOpen
             If the app is not open.
         WrongCaller
@@ -417,7 +439,7 @@ class Task(TypedResults[P, R, Args]):
         InvalidTaskArguments
             If the task does not take these arguments (it never takes positional ones), or they cannot be stored.
         AlreadyEnqueued
-            If the task's queueing lock is taken.
+            If the task's queueing lock is taken, or a unique job is there already.
         AppNotOpen
             If the app is not open.
         """

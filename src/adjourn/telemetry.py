@@ -44,13 +44,18 @@ class Deferral:
     in_transaction
         Whether they are stored in the caller's own transaction, which can still be rolled back.
     is_periodic
-        Whether these are jobs of periodic tasks, which a worker defers.
+        Whether this is the job of a periodic task, which a worker defers.
+    periodic_id, cron, timezone
+        The schedule of a periodic task; None for other jobs.
     """
 
     jobs: Sequence[Job]
     is_batch: bool = False
     in_transaction: bool = False
     is_periodic: bool = False
+    periodic_id: str | None = None
+    cron: str | None = None
+    timezone: str | None = None
 
     def add_headers(self, headers: Mapping[str, str]) -> None:
         """Give all of the jobs these headers. Those that a job has already stay as they are."""
@@ -84,6 +89,15 @@ class RunOfJob:
     worker_name: str
     function: str | None = None
 
+    @property
+    def wait_seconds(self) -> float | None:
+        """For how long the job could have run before a worker claimed it, by the database's clock; None if that is not known."""
+        job = self.job
+        if job.started_at is None or job.enqueued_at is None:
+            return None
+        ready_at = job.enqueued_at if job.scheduled_at is None else max(job.enqueued_at, job.scheduled_at)
+        return max((job.started_at - ready_at).total_seconds(), 0.0)
+
 
 class RunObservation:
     """What an observer makes of one run. Derive a class from it."""
@@ -116,7 +130,14 @@ class Observer:
     """Observes what happens in this process. Derive a class from it, and pass an instance to `observe`.
 
     What a method raises is reported in the log, and does no harm to a job.
+
+    Attributes
+    ----------
+    makes_traces
+        Whether it makes spans, so that another tracer need not make them as well; False by default.
     """
+
+    makes_traces: bool = False
 
     def around_defer(self, deferral: Deferral) -> contextlib.AbstractContextManager[object]:
         """Return a context manager that is entered around a call that stores jobs; if it fails, its error passes through."""

@@ -93,7 +93,7 @@ def test_a_connection_or_a_queueing_lock_of_ones_own_is_outside(database: str, o
             calls += [pool.submit(app.configure_task("work", connection=own).defer)]
         concurrent.futures.wait(calls, 30)
         errors = [call.exception() for call in calls]
-        assert sorted(type(error) for error in errors if error) == [AlreadyEnqueued]
+        assert [type(error) for error in errors if error] == [AlreadyEnqueued]
         own.rollback()
     assert commits(observer) == [1, 1]
 
@@ -101,12 +101,13 @@ def test_a_connection_or_a_queueing_lock_of_ones_own_is_outside(database: str, o
 async def test_while_an_event_loop_serves_the_threads_each_call_is_its_own(database: str) -> None:
     """The loop would refuse a call of its own thread, and with it all others of a group."""
     app = adjourn.App(connector=adjourn.PsycopgConnector(database))
-    assert app.connector.shares_commits
+    twin = app.connector.get_sync_connector()
+    found = [(app.connector.shares_commits, twin.shares_commits)]
     async with app.open_async():
-        assert not app.connector.shares_commits
-        assert not app.connector.get_sync_connector().shares_commits
+        found.append((app.connector.shares_commits, twin.shares_commits))
     with app.open():
-        assert app.connector.get_sync_connector().shares_commits
+        found.append((app.connector.shares_commits, twin.shares_commits))
+    assert found == [(True, True), (False, False), (True, True)]
 
 
 def test_pools_are_shared_by_threads() -> None:

@@ -106,6 +106,7 @@ class Actor:
                 patience=self.random.choice([0.0, 0.01, 60.0]),
                 listens=self.random.random() < 0.8,
                 called=self.random.random() < 0.3,
+                follow=self.random.choice([0, 2]),
             )
             report = json.loads(rows.pop()["args"])
             self.apart = report["apart"]
@@ -151,6 +152,58 @@ def retry(actor: Actor) -> None:
     actor.exchange({id_: actor.retry() for id_ in actor.some_jobs()}, 0)
 
 
+def complete(actor: Actor) -> None:
+    """End jobs in transactions of their tasks' own."""
+    for id_ in actor.some_jobs():
+        claim, commits = actor.jobs.pop(id_), actor.random.random() < 0.7
+        run = {"job_id": id_, "claim": claim, "worker_id": actor.worker_id}
+        deletes = actor.random.random() < 0.2
+        with actor.connection.transaction(force_rollback=not commits):
+            (begun,) = actor.run("begin_completion")
+            stored = {
+                "status": "-succeeded" if deletes else "succeeded",
+                "result": None if deletes else "1",
+                "ttl": None,
+            }
+            found = actor.connection.execute(
+                "select enqueued_at from adjourn.adjourn_jobs where id = %s", [id_]
+            ).fetchone()
+            at = found["enqueued_at"] if found else None
+            (row,) = actor.run("complete", **run, **stored, transaction=begun["transaction"], enqueued_at=at)
+            actor.pause()
+        actor.deleted += commits and deletes and row["outcome"] == "completed"
+        actor.run("ask_completion", **run)
+
+
+def remember(actor: Actor) -> None:
+    """Store steps, look for events, and suspend jobs."""
+    ids = actor.some_jobs()
+    for id_ in ids:
+        run = {"job_id": id_, "claim": actor.jobs[id_], "worker_id": actor.worker_id}
+        actor.run("store_step", **run, kind="step", name=actor.random.choice("st"), value="1", seconds=None)
+        actor.run("look_for_event", **run, name=actor.random.choice("ef"), seconds=actor.random.choice([None, 0.01]))
+        actor.run("list_steps", job_id=id_)
+    event = {"event": actor.random.choice("ef")}
+    ways: list[dict[str, Any]] = [{"retry_in": 0.01}, event, {**event, "retry_in": 0.05}]
+    actor.exchange({id_: {"outcome": "suspended", **actor.random.choice(ways)} for id_ in ids}, 3)
+
+
+def send(actor: Actor) -> None:
+    names = actor.random.sample("efg", 2)
+    with actor.connection.transaction(force_rollback=actor.random.random() < 0.2):
+        if actor.random.random() < 0.2:
+            actor.connection.execute("set transaction isolation level repeatable read")
+        try:
+            actor.run("send_events", names=names, payloads=["1", "2"], seconds=[0.02, 60.0])
+        except psycopg.errors.SerializationFailure:
+            raise psycopg.Rollback from None
+        actor.pause()
+
+
+def clear_steps(actor: Actor) -> None:
+    actor.run("clear_steps", after_id=0, limit=3)
+
+
 def hand_back(actor: Actor) -> None:
     actor.exchange({id_: {"outcome": "handed_back"} for id_ in actor.some_jobs()}, 0)
 
@@ -175,7 +228,7 @@ def disown(actor: Actor) -> None:
 
 def beat(actor: Actor) -> None:
     actor.some_jobs()
-    actor.run("heartbeat", worker_id=actor.worker_id, timeout=60, overdue=[])
+    actor.run("heartbeat", worker_id=actor.worker_id, timeout=60, overdue=[], running=[], details=None)
 
 
 def leave(actor: Actor) -> None:
@@ -251,12 +304,12 @@ def retry_by_id(actor: Actor) -> None:
 def retry_many(actor: Actor) -> None:
     statuses = actor.random.choice([["todo"], ["failed", "cancelled", "aborted"], ["doing", "succeeded"]])
     with actor.connection.transaction(force_rollback=actor.random.random() < 0.2):
-        actor.run("retry_jobs", ids=actor.some_ids(), statuses=statuses)
+        actor.run("retry_jobs", ids=actor.some_ids(), statuses=statuses, delay=actor.random.choice([0.0, 60.0]))
         actor.pause()
 
 
 def delete_many(actor: Actor) -> None:
-    actor.deleted += len(actor.run("delete_finished", ids=actor.some_ids()))
+    actor.deleted += len(actor.run("delete_finished", ids=actor.some_ids(), statuses=None))
 
 
 def defer(actor: Actor) -> None:
@@ -284,6 +337,41 @@ def defer_several(actor: Actor) -> None:
         (row,) = actor.run("defer_jobs", args="[{}, {}, {}]", columns=json.dumps(columns), own_transaction=True)
         actor.pause()
     actor.deferred += len(json.loads(row["ids"] or "[]"))
+
+
+def defer_unique(actor: Actor) -> None:
+    over = actor.random.choice(["{todo}", "{todo,doing}", "{todo,doing,succeeded,failed}", "{doing,cancelled}"])
+    jobs = [
+        {
+            "queue": "default",
+            "task_name": "t",
+            "priority": 0,
+            "args": "{}",
+            "lock": actor.random.choice(LOCKS),
+            "key": key,
+            "over": over,
+            "period": actor.random.choice([None, 0.01]),
+            "on_conflict": actor.random.choice(["raise", "skip", "replace" if "todo" in over else "skip"]),
+            "schedule_in": actor.random.choice([None, None, 60]),
+        }
+        for key in actor.random.choices("kmn", k=3)
+    ]
+    with actor.connection.transaction(force_rollback=actor.random.random() < 0.2) as transaction:
+        rows = actor.run("defer_unique", jobs=json.dumps(jobs), own_transaction=True)
+        actor.pause()
+    if not transaction.force_rollback:
+        actor.deferred += len([row for row in rows if row["outcome"] == "stored"])
+
+
+def forget_keys(actor: Actor) -> None:
+    actor.run("forget_keys", after="", limit=10)
+
+
+def cancel_and_delete(actor: Actor) -> None:
+    with actor.connection.transaction():
+        gone = actor.run("cancel_jobs", ids=actor.some_ids(), delete=True)
+        actor.pause()
+    actor.deleted += len(gone)
 
 
 def tick(actor: Actor) -> None:
@@ -392,6 +480,8 @@ KINDS = [
     *(
         finish_and_claim,
         retry,
+        complete,
+        remember,
         hand_back,
         not_know,
         tell_all_and_claim,
@@ -402,8 +492,10 @@ KINDS = [
         place_and_heal,
         rescue,
     ),
+    *(send, clear_steps),
     *(cancel, give_up_a_cancel),
     *(retry_many, delete_many),
+    *(defer_unique, forget_keys, cancel_and_delete),
     *(
         defer_flow,
         hold,
@@ -444,7 +536,7 @@ class Arena:
         self.observer.execute(
             "delete from adjourn.adjourn_jobs; delete from adjourn.adjourn_finished_jobs; delete from adjourn.adjourn_workers; "
             "delete from adjourn.adjourn_workflows; delete from adjourn.adjourn_dependencies; delete from adjourn.adjourn_arrivals; "
-            "delete from adjourn.adjourn_headless_locks; delete from adjourn.adjourn_schedules; drop table if exists adjourn.old_week"
+            "delete from adjourn.adjourn_headless_locks; delete from adjourn.adjourn_unique_keys; delete from adjourn.adjourn_schedules; drop table if exists adjourn.old_week"
         )
         if has_old_week:
             self.observer.execute(OLD_WEEK)
@@ -495,8 +587,14 @@ class Arena:
             """,
             "a job not placed": "select count(*) from adjourn.adjourn_jobs where hold = @unplaced",
             "a job behind no lock": "select count(*) from adjourn.adjourn_jobs where hold = @behind and lock is null",
-            "a job that runs and is not ready": """
-                select count(*) from adjourn.adjourn_jobs where worker_id is not null and hold <> @ready
+            "a job that runs, is not ready, and follows no head": """
+                select count(*) from adjourn.adjourn_jobs f where f.worker_id is not null and f.hold <> @ready and not exists (
+                    select from adjourn.adjourn_jobs h
+                    where h.hold = @ready and h.lock = f.lock and h.worker_id = f.worker_id and f.id = any(h.followers)
+                )
+            """,
+            "a head that waits, and has followers": """
+                select count(*) from adjourn.adjourn_jobs where worker_id is null and followers is not null
             """,
         }
 

@@ -81,6 +81,25 @@ def encoded_columns(columns: dict[str, str]) -> str:
 
 
 @attrs.frozen
+class Batch:
+    """What the statement that stores a batch takes.
+
+    Attributes
+    ----------
+    count
+        How many jobs it has.
+    args
+        Their arguments, as a JSON array.
+    columns
+        What else they have, as a JSON object.
+    """
+
+    count: int
+    args: str
+    columns: str
+
+
+@attrs.frozen
 class EncodedJob:
     """A checked job, and its arguments as JSON."""
 

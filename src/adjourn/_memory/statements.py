@@ -12,8 +12,10 @@ import attrs
 from adjourn import exceptions, sql
 from adjourn._domain.batches import COLUMNS
 from adjourn._memory.rules import (
+    counts_unless_succeeded,
     due_at,
     first_hold,
+    release_keys,
     stored_elements,
     stored_json,
     taken_queueing_lock,
@@ -128,6 +130,8 @@ def _announce(
 def cancel_jobs(tables: Tables, *, ids: Sequence[int], delete: bool) -> list[Row]:
     """Cancel waiting jobs."""
     waiting = [job for id_ in sorted(set(ids)) if (job := tables.jobs.get(id_)) and job.worker_id is None]
+    if delete:
+        release_keys(tables, [job.id for job in waiting])
     for job in waiting:
         tables.finish(job, None if delete else "cancelled")
         if job.lock is not None and job.hold in HEADS:
@@ -189,6 +193,8 @@ def retry_job_by_id(
         queue=old.queue if queue is None else queue,
         lock=new_lock,
         hold=first_hold(tables, at, new_lock),
+        awaited_event=None,
+        has_steps=any(key[0] == job_id for key in tables.steps),
     )
     if is_finished:
         del tables.finished[job_id]
@@ -234,7 +240,7 @@ def retry_job_by_id(
 
 
 @answers
-def retry_jobs(tables: Tables, *, ids: Sequence[int], statuses: Sequence[str]) -> list[Row]:
+def retry_jobs(tables: Tables, *, ids: Sequence[int], statuses: Sequence[str], delay: float) -> list[Row]:
     """Run those of these jobs again that have one of these statuses."""
     chosen = []
     for id_ in sorted(set(ids)):
@@ -242,7 +248,8 @@ def retry_jobs(tables: Tables, *, ids: Sequence[int], statuses: Sequence[str]) -
         if job is not None and job.status in statuses and (job.status != "todo" or _is_early(tables, job)):
             chosen.append(id_)
     for id_ in chosen:
-        nothing: Row = {"retry_at": None, "priority": None, "queue": None, "relock": False, "lock": None}
+        at = tables.now + datetime.timedelta(seconds=delay) if delay else None
+        nothing: Row = {"retry_at": at, "priority": None, "queue": None, "relock": False, "lock": None}
         retry_job_by_id(tables, job_id=id_, **nothing)
     return [{"id": id_} for id_ in chosen]
 
@@ -252,9 +259,14 @@ def _is_early(tables: Tables, job: JobRow) -> bool:
 
 
 @answers
-def delete_finished(tables: Tables, *, ids: Sequence[int]) -> list[Row]:
+def delete_finished(tables: Tables, *, ids: Sequence[int], statuses: Sequence[str] | None) -> list[Row]:
     """Delete those of these jobs that have ended."""
-    gone = [id_ for id_ in sorted(set(ids)) if id_ in tables.finished]
+    gone = [
+        id_
+        for id_ in sorted(set(ids))
+        if (job := tables.finished.get(id_)) and (not statuses or job.status in statuses)
+    ]
+    release_keys(tables, gone)
     for id_ in gone:
         del tables.finished[id_]
     return [{"id": id_} for id_ in gone]
@@ -291,6 +303,7 @@ def delete_old_jobs(
         if (job := tables.finished[id_]).status in statuses
         and queue in (None, job.queue)
         and (job.result_expires_at is None or job.result_expires_at <= tables.now)
+        and not counts_unless_succeeded(tables, job)
     ]
     for id_ in gone:
         del tables.finished[id_]

@@ -19,6 +19,7 @@ from adjourn.manager.lists import JobLists
 from adjourn.manager.many import ManyJobs
 from adjourn.manager.results import Results
 from adjourn.manager.retention import Retention
+from adjourn.manager.runs import Runs
 from adjourn.manager.schedules import Schedules, Ticks
 from adjourn.manager.sharing import ThreadGroup
 from adjourn.manager.source import ConnectorSource
@@ -73,6 +74,11 @@ class JobManager(AsyncJobManager, SyncJobManager):
         return part_of(self, Results)
 
     @property
+    def runs(self) -> Runs:
+        """What runs do with their own jobs, by way of their contexts."""
+        return part_of(self, Runs)
+
+    @property
     def workers(self) -> Workers:
         """A worker's operations one by one, for tools and tests."""
         return part_of(self, Workers)
@@ -101,10 +107,10 @@ class JobManager(AsyncJobManager, SyncJobManager):
         """Store one job, in one commit with others that are deferred at the same time.
 
         It takes the same parameters and raises the same errors as `AsyncJobManager.defer_job_async`. A job with a
-        queueing lock, or on the caller's connection, is stored by itself.
+        queueing lock, a unique one, or one on the caller's connection, is stored by itself.
         """
         encoded = self._encoded(job)
-        if connection is None and job.queueing_lock is None:
+        if connection is None and job.queueing_lock is None and job.unique is None:
             return await self._group.defer(encoded)
         return await self._store_async(encoded, connection)
 
@@ -112,11 +118,11 @@ class JobManager(AsyncJobManager, SyncJobManager):
         """Store one job, in one commit with others that threads defer at the same time.
 
         It takes the same parameters and raises the same errors as `AsyncJobManager.defer_job_async`. A job with a
-        queueing lock, or on the caller's connection, is stored by itself, and so is each where calls of a thread have a
+        queueing lock, a unique one, or one on the caller's connection, is stored by itself, and so is each where calls of a thread have a
         connection or an event loop of their own (`BaseConnector.shares_commits`).
         """
         encoded = self._encoded(job)
-        if connection is None and job.queueing_lock is None and self.connector.shares_commits:
+        if connection is None and job.queueing_lock is None and job.unique is None and self.connector.shares_commits:
             return self._threads.defer(encoded)
         return self._store(encoded, connection)
 

@@ -30,7 +30,7 @@ LOOK = 1.0
 """Seconds after which a waiting thread looks whether the call that leads is over."""
 
 
-class Call(Generic[T]):
+class SharedCall(Generic[T]):
     """One thread's call. All but ``turn`` changes under the group's lock, or by the leader that has taken it."""
 
     __slots__ = ("error", "is_over", "item", "job", "taken_by", "turn")
@@ -39,7 +39,7 @@ class Call(Generic[T]):
         self.item = item
         self.turn: threading.Lock | None = None
         """Released when the call is served, or leads."""
-        self.taken_by: Call[T] | None = None
+        self.taken_by: SharedCall[T] | None = None
         self.job: Job | None = None
         self.error: BaseException | None = None
         self.is_over = False
@@ -64,8 +64,8 @@ class ThreadGroup(Generic[T]):
     def renew_locks(self) -> None:
         """Forget the calls of other threads, which do not exist in a forked child."""
         self._lock = threading.Lock()
-        self._leader: Call[T] | None = None
-        self._waiting: deque[Call[T]] = deque()
+        self._leader: SharedCall[T] | None = None
+        self._waiting: deque[SharedCall[T]] = deque()
         self._inside: set[int] = set()
         self._last = 1
         """How many calls the last leader has served."""
@@ -76,7 +76,7 @@ class ThreadGroup(Generic[T]):
         if thread in self._inside:
             # A signal handler or a finalizer has interrupted a call of this thread, which cannot go on before it ends.
             return self._store_one(item)
-        call = Call(item)
+        call = SharedCall(item)
         try:
             self._inside.add(thread)
             return self._take_part(call)
@@ -84,7 +84,7 @@ class ThreadGroup(Generic[T]):
             call.is_over = True
             self._inside.discard(thread)
 
-    def _take_part(self, call: Call[T]) -> Job:
+    def _take_part(self, call: SharedCall[T]) -> Job:
         try:
             with self._lock:
                 if not self._may_lead():
@@ -106,7 +106,7 @@ class ThreadGroup(Generic[T]):
     def _may_lead(self) -> bool:
         return self._leader is None or self._leader.is_over
 
-    def _comes_to_lead(self, call: Call[T]) -> bool:
+    def _comes_to_lead(self, call: SharedCall[T]) -> bool:
         """Wait until a call is served, and return False, or until it leads."""
         assert call.turn is not None
         while not call.turn.acquire(timeout=LOOK):
@@ -120,7 +120,7 @@ class ThreadGroup(Generic[T]):
                     return False
         return self._leader is call
 
-    def _lead(self, call: Call[T]) -> Job:
+    def _lead(self, call: SharedCall[T]) -> Job:
         if len(self._waiting) < self._last - 1:
             time.sleep(LINGER)
         group = [call]
@@ -144,7 +144,7 @@ class ThreadGroup(Generic[T]):
             raise call.error
         return self._store_one(call.item)
 
-    def _store(self, group: list[Call[T]]) -> None:
+    def _store(self, group: list[SharedCall[T]]) -> None:
         """Store a group. If nothing of it was stored, each thread stores its job alone, and gets only its own error."""
         try:
             for call, job in zip(group, self._store_many([call.item for call in group]), strict=True):
@@ -161,7 +161,7 @@ class ThreadGroup(Generic[T]):
                 call.error = theirs
             raise
 
-    def _pass_on(self, call: Call[T]) -> None:
+    def _pass_on(self, call: SharedCall[T]) -> None:
         """If a call leads, let one that waits lead; if it waits, which an interrupt has ended, leave."""
         with self._lock:
             if call in self._waiting:

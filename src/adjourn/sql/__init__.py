@@ -67,9 +67,10 @@ __all__ = [
 
 MAY_TAKE_LONG = frozenset(
     {
-        "clean_workflows",
         "clear_results",
         "defer_batch",
+        "defer_unique",
+        "clean_workflows",
         "delete_old_jobs",
         "drop_partition",
         "lock_migrations",

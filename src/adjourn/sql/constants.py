@@ -52,6 +52,8 @@ FEW_USED = 100
 """Into so many queues that have jobs it looks one by one."""
 MOST_WOKEN = 50
 """Of more new jobs than these, all workers that are hungry are notified."""
+MOST_FOLLOWERS = 400
+"""How many jobs behind the heads of locks one exchange claims, or one behind each head."""
 MOST_ERRORS = 10
 """How many errors of a job are kept: the first, and the last ones."""
 MANY_DEPENDENTS = 1000
@@ -78,6 +80,7 @@ NUMBERS: dict[str, int | str] = {
     "few_queues": FEW_QUEUES,
     "few_used": FEW_USED,
     "most_woken": MOST_WOKEN,
+    "most_followers": MOST_FOLLOWERS,
     "most_errors": MOST_ERRORS,
     "due_limit": DUE_LIMIT,
     "many_dependents": MANY_DEPENDENTS,

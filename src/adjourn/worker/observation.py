@@ -76,7 +76,12 @@ async def defer_observed(
     """
     if not telemetry.OBSERVERS:
         return await defer(ticks)
-    deferrals = [telemetry.Deferral(jobs=[tick.job], is_periodic=True) for tick in ticks]
+    deferrals = [
+        telemetry.Deferral(
+            jobs=[tick.job], is_periodic=True, periodic_id=tick.periodic_id, cron=tick.cron, timezone=tick.timezone
+        )
+        for tick in ticks
+    ]
     with contextlib.ExitStack() as stack:
         for tick, deferral in zip(ticks, deferrals, strict=True):
             if not tick.is_skipped:

@@ -13,9 +13,11 @@ from adjourn._async.managers.lists import AsyncJobLists
 from adjourn._async.managers.many import AsyncManyJobs
 from adjourn._async.managers.results import AsyncResults
 from adjourn._async.managers.retention import AsyncRetention
+from adjourn._async.managers.runs import AsyncRuns
 from adjourn._async.managers.schedules import AsyncSchedules
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._async.managers.ticks import AsyncTicks
+from adjourn._async.managers.uniqueness import deferred_as, encoded_jobs_async, store_unique_async
 from adjourn._async.managers.workers import AsyncWorkers
 from adjourn._async.managers.workflows import AsyncWorkflows
 from adjourn._domain.arguments import check_is_job, check_job
@@ -26,6 +28,7 @@ from adjourn._domain.jobs import Job, Status
 from adjourn._domain.spelling import suggests_names
 from adjourn._domain.times import time_of
 from adjourn.types import JSONDict
+from adjourn.unique import Deferred
 
 
 class AsyncJobManager(AsyncStatementRunner):
@@ -48,6 +51,11 @@ class AsyncJobManager(AsyncStatementRunner):
     def results(self) -> AsyncResults:
         """Waits for jobs to end, and finds what their tasks have returned."""
         return part_of(self, AsyncResults)
+
+    @property
+    def runs(self) -> AsyncRuns:
+        """What runs do with their own jobs."""
+        return part_of(self, AsyncRuns)
 
     @property
     def workers(self) -> AsyncWorkers:
@@ -101,6 +109,10 @@ class AsyncJobManager(AsyncStatementRunner):
     @forwards_to(AsyncJobLists.get_stalled_jobs_async)
     def get_stalled_jobs_async(self) -> AsyncJobLists:
         return self.lists
+
+    @forwards_to(AsyncManyJobs.count_jobs_async)
+    def count_jobs_async(self) -> AsyncManyJobs:
+        return self.many
 
     @forwards_to(AsyncManyJobs.cancel_jobs_async)
     def cancel_jobs_async(self) -> AsyncManyJobs:
@@ -215,13 +227,14 @@ class AsyncJobManager(AsyncStatementRunner):
         Returns
         -------
         Job
-            The same job with its id, its status and ``enqueued_at``.
+            The same job with its id, its status and ``enqueued_at``. If a unique job is there already, with the id of that one
+            and without ``enqueued_at``.
 
         Raises
         ------
         AlreadyEnqueued
-            If a job with the same queueing lock is waiting already. Nothing is stored; with a ``connection``, its
-            transaction goes on.
+            If a job with the same queueing lock is waiting already, or a unique job is there. Nothing is stored; with a
+            ``connection``, its transaction goes on.
         InvalidTaskArguments
             If the arguments cannot be stored as JSON.
         InvalidOption
@@ -235,6 +248,9 @@ class AsyncJobManager(AsyncStatementRunner):
 
     async def _store_async(self, encoded: EncodedJob, connection: Any = None) -> Job:
         job = encoded.job
+        if job.unique is not None:
+            (stored,) = await store_unique_async(self.run_async, [encoded], connection)
+            return stored
         if job.queueing_lock is not None:
             (stored,) = await store_encoded_async(self.run_async, [encoded], connection)
             return stored
@@ -250,7 +266,7 @@ class AsyncJobManager(AsyncStatementRunner):
             "own_transaction": connection is not None,
         }
         (row,) = await self.run_async("defer_job", parameters, connection)
-        return job.as_stored(row["id"], time_of(row["enqueued_at"]))
+        return job.evolve(id=row["id"], status=Status.TODO.value, enqueued_at=time_of(row["enqueued_at"]))
 
     async def _store_several_async(self, encoded: Sequence[EncodedJob]) -> list[Job]:
         return await store_encoded_async(self.run_async, encoded, None)
@@ -268,12 +284,16 @@ class AsyncJobManager(AsyncStatementRunner):
         Raises
         ------
         AlreadyEnqueued
-            If the queueing lock of a job is taken, or two of them have the same. Nothing is stored.
+            If the queueing lock of a job is taken, a unique job is there, or two of them have the same. Nothing is stored.
         InvalidTaskArguments
             If the arguments of a job cannot be stored as JSON.
         InvalidOption
             If one is not a job, or has a value that a task's job cannot have.
         """
+        jobs = checked_list("jobs", jobs, "jobs")
+        if any(getattr(job, "unique", None) is not None for job in jobs):
+            encoded = await encoded_jobs_async(jobs, self.connector.json_dumps)
+            return await store_unique_async(self.run_async, encoded, connection)
         return await store_jobs_async(self.run_async, jobs, self.connector.json_dumps, connection)
 
     async def batch_defer_alike_async(
@@ -311,6 +331,32 @@ class AsyncJobManager(AsyncStatementRunner):
         batch = await batch_of_alike_async(job, arguments, self.connector.json_dumps)
         ids, at = await store_async(self.run_async, batch, connection)
         return AlikeJobs(job.evolve(status=Status.TODO.value, enqueued_at=at), arguments, ids)
+
+    async def defer_jobs_async(self, jobs: Sequence[Job], connection: Any = None) -> list[Deferred]:
+        """Store several jobs, all or none, and return what became of each, in the same order.
+
+        Jobs of one call may belong to several tasks, and those of them that are unique are judged one after the other.
+
+        Parameters
+        ----------
+        jobs
+            The jobs, without ids, as ``task.configure(...).make_new_job(...)`` returns them.
+        connection
+            The caller's own connection: the jobs are stored in the transaction open on it, or not at all.
+
+        Raises
+        ------
+        AlreadyEnqueued
+            If a unique job is there already, and is not to be skipped or replaced: its ``job_ids`` are those that are there. Or
+            if a queueing lock is taken. Nothing is stored.
+        InvalidConnection
+            If some are unique, and the isolation of the transaction is stricter than READ COMMITTED. Nothing is stored.
+        InvalidTaskArguments
+            If the arguments of a job cannot be stored as JSON.
+        InvalidOption
+            If one is not a job, or has a value that a task's job cannot have.
+        """
+        return [deferred_as(job) for job in await self.batch_defer_jobs_async(jobs, connection)]
 
     @suggests_names
     async def cancel_job_by_id_async(

@@ -9,9 +9,7 @@ import operator
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-import attrs
-
-from adjourn._domain.batches import COLUMNS, EncodedJob, check_jobs, encoded, encoded_columns, encoded_values
+from adjourn._domain.batches import COLUMNS, Batch, EncodedJob, check_jobs, encoded, encoded_columns, encoded_values
 from adjourn._domain.checks import checked_list
 from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued
 from adjourn._domain.jobs import Job
@@ -32,25 +30,6 @@ class SyncRuns(Protocol):
     """Runs a statement by its name."""
 
     def __call__(self, name: str, parameters: Parameters, connection: Any = None) -> list[Row]: ...
-
-
-@attrs.frozen
-class Batch:
-    """What the statement takes.
-
-    Attributes
-    ----------
-    count
-        How many jobs it has.
-    args
-        Their arguments, as a JSON array.
-    columns
-        What else they have, as a JSON object.
-    """
-
-    count: int
-    args: str
-    columns: str
 
 
 def batch_of_alike(job: Job, arguments: Sequence[JSONDict], dumps: JSONDumps) -> Batch:
@@ -166,6 +145,6 @@ def _stored(jobs: Sequence[Job], ids: Sequence[int], at: datetime.datetime) -> l
     pace, stored = runtime.Pace(), []
     for start in range(0, len(jobs), SLICE):
         some = zip(jobs[start : start + SLICE], ids[start : start + SLICE], strict=True)
-        stored += [job.as_stored(job_id, at) for job, job_id in some]
+        stored += [job.evolve(id=job_id, status="todo", enqueued_at=at) for job, job_id in some]
         pace.keep()
     return stored

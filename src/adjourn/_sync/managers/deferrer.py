@@ -66,7 +66,7 @@ class SyncJobDeferrer(Generic[Args]):
         InvalidTaskArguments
             If the task does not take these arguments (it never takes positional ones), or they cannot be stored.
         AlreadyEnqueued
-            If the queueing lock is taken.
+            If the queueing lock is taken, or a unique job is there already.
         AppNotOpen
             If the app is not open, and no connection was given.
         """
@@ -99,12 +99,14 @@ class SyncJobDeferrer(Generic[Args]):
         InvalidTaskArguments
             If the task does not take the arguments in one of the dictionaries, or they cannot be stored.
         AlreadyEnqueued
-            If the queueing lock is taken, or several jobs have one.
+            If the queueing lock is taken, or a unique job is there already, or several of the jobs have one of them.
         AppNotOpen
             If the app is not open, and no connection was given.
         """
         self._check_all(task_kwargs)
-        jobs = AlikeJobs(self.job, task_kwargs)
+        jobs: Sequence[Job] = AlikeJobs(self.job, task_kwargs)
+        if self.job.unique is not None:
+            jobs = [self.make_job((), each) for each in task_kwargs]
         log_jobs(logging.DEBUG, "about_to_defer_jobs", "About to defer", jobs)
         deferred = self._store(jobs, is_batch=True)
         self._tell_deferred(deferred)
@@ -165,4 +167,7 @@ class SyncJobDeferrer(Generic[Args]):
     def _tell_deferred(self, jobs: Sequence[Job]) -> None:
         events = getattr(self.job_manager, "events", LOGGED)
         if events.wants(JobsDeferred):
-            events.emit(JobsDeferred(jobs=jobs, in_transaction=self.connection is not None))
+            # Unique jobs may have been there already.
+            new = jobs if isinstance(jobs, AlikeJobs) else [job for job in jobs if not job.unique or job.enqueued_at]
+            if new:
+                events.emit(JobsDeferred(jobs=new, in_transaction=self.connection is not None))

@@ -21,12 +21,15 @@ from adjourn._sync.managers.lists import SyncJobLists
 from adjourn._sync.managers.many import SyncManyJobs
 from adjourn._sync.managers.results import SyncResults
 from adjourn._sync.managers.retention import SyncRetention
+from adjourn._sync.managers.runs import SyncRuns
 from adjourn._sync.managers.schedules import SyncSchedules
 from adjourn._sync.managers.statements import SyncStatementRunner
 from adjourn._sync.managers.ticks import SyncTicks
+from adjourn._sync.managers.uniqueness import deferred_as, encoded_jobs, store_unique
 from adjourn._sync.managers.workers import SyncWorkers
 from adjourn._sync.managers.workflows import SyncWorkflows
 from adjourn.types import JSONDict
+from adjourn.unique import Deferred
 
 
 class SyncJobManager(SyncStatementRunner):
@@ -49,6 +52,11 @@ class SyncJobManager(SyncStatementRunner):
     def results(self) -> SyncResults:
         """Waits for jobs to end, and finds what their tasks have returned."""
         return part_of(self, SyncResults)
+
+    @property
+    def runs(self) -> SyncRuns:
+        """What runs do with their own jobs."""
+        return part_of(self, SyncRuns)
 
     @property
     def workers(self) -> SyncWorkers:
@@ -102,6 +110,10 @@ class SyncJobManager(SyncStatementRunner):
     @forwards_to(SyncJobLists.get_stalled_jobs)
     def get_stalled_jobs(self) -> SyncJobLists:
         return self.lists
+
+    @forwards_to(SyncManyJobs.count_jobs)
+    def count_jobs(self) -> SyncManyJobs:
+        return self.many
 
     @forwards_to(SyncManyJobs.cancel_jobs)
     def cancel_jobs(self) -> SyncManyJobs:
@@ -216,13 +228,14 @@ class SyncJobManager(SyncStatementRunner):
         Returns
         -------
         Job
-            The same job with its id, its status and ``enqueued_at``.
+            The same job with its id, its status and ``enqueued_at``. If a unique job is there already, with the id of that one
+            and without ``enqueued_at``.
 
         Raises
         ------
         AlreadyEnqueued
-            If a job with the same queueing lock is waiting already. Nothing is stored; with a ``connection``, its
-            transaction goes on.
+            If a job with the same queueing lock is waiting already, or a unique job is there. Nothing is stored; with a
+            ``connection``, its transaction goes on.
         InvalidTaskArguments
             If the arguments cannot be stored as JSON.
         InvalidOption
@@ -236,6 +249,9 @@ class SyncJobManager(SyncStatementRunner):
 
     def _store(self, encoded: EncodedJob, connection: Any = None) -> Job:
         job = encoded.job
+        if job.unique is not None:
+            (stored,) = store_unique(self.run, [encoded], connection)
+            return stored
         if job.queueing_lock is not None:
             (stored,) = store_encoded(self.run, [encoded], connection)
             return stored
@@ -251,7 +267,7 @@ class SyncJobManager(SyncStatementRunner):
             "own_transaction": connection is not None,
         }
         (row,) = self.run("defer_job", parameters, connection)
-        return job.as_stored(row["id"], time_of(row["enqueued_at"]))
+        return job.evolve(id=row["id"], status=Status.TODO.value, enqueued_at=time_of(row["enqueued_at"]))
 
     def _store_several(self, encoded: Sequence[EncodedJob]) -> list[Job]:
         return store_encoded(self.run, encoded, None)
@@ -269,12 +285,16 @@ class SyncJobManager(SyncStatementRunner):
         Raises
         ------
         AlreadyEnqueued
-            If the queueing lock of a job is taken, or two of them have the same. Nothing is stored.
+            If the queueing lock of a job is taken, a unique job is there, or two of them have the same. Nothing is stored.
         InvalidTaskArguments
             If the arguments of a job cannot be stored as JSON.
         InvalidOption
             If one is not a job, or has a value that a task's job cannot have.
         """
+        jobs = checked_list("jobs", jobs, "jobs")
+        if any(getattr(job, "unique", None) is not None for job in jobs):
+            encoded = encoded_jobs(jobs, self.connector.json_dumps)
+            return store_unique(self.run, encoded, connection)
         return store_jobs(self.run, jobs, self.connector.json_dumps, connection)
 
     def batch_defer_alike(self, job: Job, arguments: Sequence[JSONDict], connection: Any = None) -> AlikeJobs:
@@ -310,6 +330,32 @@ class SyncJobManager(SyncStatementRunner):
         batch = batch_of_alike(job, arguments, self.connector.json_dumps)
         ids, at = store(self.run, batch, connection)
         return AlikeJobs(job.evolve(status=Status.TODO.value, enqueued_at=at), arguments, ids)
+
+    def defer_jobs(self, jobs: Sequence[Job], connection: Any = None) -> list[Deferred]:
+        """Store several jobs, all or none, and return what became of each, in the same order.
+
+        Jobs of one call may belong to several tasks, and those of them that are unique are judged one after the other.
+
+        Parameters
+        ----------
+        jobs
+            The jobs, without ids, as ``task.configure(...).make_new_job(...)`` returns them.
+        connection
+            The caller's own connection: the jobs are stored in the transaction open on it, or not at all.
+
+        Raises
+        ------
+        AlreadyEnqueued
+            If a unique job is there already, and is not to be skipped or replaced: its ``job_ids`` are those that are there. Or
+            if a queueing lock is taken. Nothing is stored.
+        InvalidConnection
+            If some are unique, and the isolation of the transaction is stricter than READ COMMITTED. Nothing is stored.
+        InvalidTaskArguments
+            If the arguments of a job cannot be stored as JSON.
+        InvalidOption
+            If one is not a job, or has a value that a task's job cannot have.
+        """
+        return [deferred_as(job) for job in self.batch_defer_jobs(jobs, connection)]
 
     @suggests_names
     def cancel_job_by_id(

@@ -50,8 +50,8 @@ function _shtab_adjourn_using
   test "$_shtab_adjourn_cmdpath" = "$argv"
 end
 
-set -g _shtab_adjourn_commands worker defer schema healthchecks doctor shell migrate-from-procrastinate migrate-code completion demo
-set -g _shtab_adjourn_opts_with_value --abort-job-polling-interval --app --at --batch --concurrency --delete-jobs --fetch-job-polling-interval --files --from-schema --id-gap --in --lock --log-format --log-format-style --log-level --name --only --priority --queue --queueing-lock --queues --role --roles --round-trip-timeout --schema --shutdown-graceful-timeout --since --stalled-after --stalled-worker-timeout --stuck-worker-timeout --threshold --timeout --unknown-task-timeout --update-heartbeat-interval --wait -a -c -n -p -q
+set -g _shtab_adjourn_commands worker defer schema healthchecks doctor top shell migrate-from-procrastinate worker-health migrate-code completion demo
+set -g _shtab_adjourn_opts_with_value --abort-job-polling-interval --app --at --batch --concurrency --delete-jobs --fetch-job-polling-interval --file --files --from-schema --health-file --http --id-gap --in --interval --lock --log-format --log-format-style --log-level --name --only --outage-patience --priority --queue --queueing-lock --queues --role --roles --round-trip-timeout --schema --shutdown-graceful-timeout --since --stall-after --stalled-after --stalled-worker-timeout --stuck-worker-timeout --threshold --timeout --unknown-task-timeout --update-heartbeat-interval --url --wait -a -c -n -p -q
 
 complete -c adjourn -e
 complete -c adjourn -f
@@ -82,6 +82,10 @@ complete -c adjourn -n '_shtab_adjourn_using worker' -l round-trip-timeout -x -d
 complete -c adjourn -n '_shtab_adjourn_using worker' -l unknown-task-timeout -x -d 'how long a job whose task no worker knows waits for a worker that knows it; after that, it fails; default: none (an hour; in memory, where no other program has the jobs, they fail at once) (environment: ADJOURN_WORKER_UNKNOWN_TASK_TIMEOUT)'
 complete -c adjourn -n '_shtab_adjourn_using worker' -l timeout -x -d 'how long a run of a job may take, for tasks that have no timeout of their own; default: none (no limit) (environment: ADJOURN_WORKER_TIMEOUT)'
 complete -c adjourn -n '_shtab_adjourn_using worker' -l stuck-worker-timeout -x -d 'how long all of the worker'"'"'s jobs may be jobs that were asked to end and do not; after that, they get their outcomes, and the worker ends, to be started again by its process manager; default: none (no limit) (environment: ADJOURN_WORKER_STUCK_WORKER_TIMEOUT)'
+complete -c adjourn -n '_shtab_adjourn_using worker' -l http -x -d 'answer /livez, /readyz and /metrics at this address; default: no answers (environment: ADJOURN_WORKER_HTTP)'
+complete -c adjourn -n '_shtab_adjourn_using worker' -l health-file -x -d 'write this file anew every five seconds while the worker is alive; default: no file (environment: ADJOURN_WORKER_HEALTH_FILE)'
+complete -c adjourn -n '_shtab_adjourn_using worker' -l stall-after -x -d 'how long a task may block the event loop before the worker does not count as alive; 0 means for ever; default: 300 (environment: ADJOURN_WORKER_STALL_AFTER)'
+complete -c adjourn -n '_shtab_adjourn_using worker' -l outage-patience -x -d 'how long the database may not answer before the worker does not count as alive; 0 means for ever: a restart would not help, and lose the outcomes that it keeps; default: 0 (environment: ADJOURN_WORKER_OUTAGE_PATIENCE)'
 complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a defer -d 'Store a job for a task, for a worker to run, and print the job'"'"'s id.'
 complete -c adjourn -n '_shtab_adjourn_using defer' -s h -l help -d 'show this help message and exit'
 complete -c adjourn -n '_shtab_adjourn_using defer' -l lock -x -d 'of the jobs with the same lock, only one runs at a time, in order of priority and then of deferring; default: the task'"'"'s (environment: ADJOURN_DEFER_LOCK)'
@@ -113,7 +117,12 @@ complete -c adjourn -n '_shtab_adjourn_using doctor' -l threshold -x -d 'from wh
 complete -c adjourn -n '_shtab_adjourn_using doctor' -l json -d 'print one JSON object'
 complete -c adjourn -n '_shtab_adjourn_using doctor' -l nagios -d 'print one line, and exit with 0, 1, 2 or 3 for ok, warning, critical or unknown, as monitoring systems expect'
 complete -c adjourn -n '_shtab_adjourn_using doctor' -l quiet -d 'print only what is not ok'
-complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a shell -d 'Look at jobs; retry, cancel or abort them. With COMMAND, the shell runs that one command and exits. Without, it asks for commands until `exit` or the end of the input.'
+complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a top -d 'Show queues, running jobs, tasks, workers and tables on one screen, again and again. It only reads, at a cost that has a bound. `?` explains the keys. If the output is no terminal, one frame is printed.'
+complete -c adjourn -n '_shtab_adjourn_using top' -s h -l help -d 'show this help message and exit'
+complete -c adjourn -n '_shtab_adjourn_using top' -l interval -x -d 'from one look to the next; default: 2'
+complete -c adjourn -n '_shtab_adjourn_using top' -l once -d 'print one frame, and exit'
+complete -c adjourn -n '_shtab_adjourn_using top' -l json -d 'print a JSON object on a line for each look, until stopped'
+complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a shell -d 'Look at jobs; retry, cancel, abort or delete them. With COMMAND, the shell runs that one command and exits. Without, it asks for commands until `exit` or the end of the input.'
 complete -c adjourn -n '_shtab_adjourn_using shell' -s h -l help -d 'show this help message and exit'
 complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a migrate-from-procrastinate -d 'Move the jobs of Procrastinate'"'"'s tables to adjourn'"'"'s, in the same database, while workers and producers of both go on. Each step may be interrupted and run again.'
 complete -c adjourn -n '_shtab_adjourn_using migrate-from-procrastinate' -s h -l help -d 'show this help message and exit'
@@ -133,6 +142,11 @@ complete -c adjourn -n '_shtab_adjourn_using migrate-from-procrastinate' -l forc
 complete -c adjourn -n '_shtab_adjourn_using migrate-from-procrastinate' -l drop -d 'drop what Procrastinate has made; without it, print how'
 complete -c adjourn -n '_shtab_adjourn_using migrate-from-procrastinate' -l wait -x -d 'how long to wait for running jobs to end; default: 60'
 complete -c adjourn -n '_shtab_adjourn_using migrate-from-procrastinate; and test $_shtab_adjourn_npos -eq 0' -ka "plan start move history status finish rollback" -d 'what to do; default: plan'
+complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a worker-health -d 'Ask a worker whether it is alive or, with --ready, whether it takes jobs. Exits with 0 if so, and with 1 and a word about why if not. It needs no app and no database.'
+complete -c adjourn -n '_shtab_adjourn_using worker-health' -s h -l help -d 'show this help message and exit'
+complete -c adjourn -n '_shtab_adjourn_using worker-health' -l file -x -d 'the worker'"'"'s health file; default: what ADJOURN_WORKER_HEALTH_FILE says'
+complete -c adjourn -n '_shtab_adjourn_using worker-health' -l url -x -d 'such as http://127.0.0.1:8080; default: the address that ADJOURN_WORKER_HTTP says'
+complete -c adjourn -n '_shtab_adjourn_using worker-health' -l ready -d 'ask whether it takes jobs'
 complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a migrate-code -d 'Change programs that were written for Procrastinate: imports, paths in settings, names of loggers, settings and environment variables. Prints what would change as a diff; with --write, changes the files. Then it lists what you have to look at yourself, each with its file and line. Files that are not Python are only looked at.'
 complete -c adjourn -n '_shtab_adjourn_using migrate-code' -s h -l help -d 'show this help message and exit'
 complete -c adjourn -n '_shtab_adjourn_using migrate-code' -l write -d 'change the files'

@@ -18,8 +18,10 @@ _shtab_adjourn_commands() {
     migrate-code:'Change programs that were written for Procrastinate: imports, paths in settings, names of loggers, settings and environment variables. Prints what would change as a diff; with --write, changes the files. Then it lists what you have to look at yourself, each with its file and line. Files that are not Python are only looked at.'
     migrate-from-procrastinate:'Move the jobs of Procrastinate'"'"'s tables to adjourn'"'"'s, in the same database, while workers and producers of both go on. Each step may be interrupted and run again.'
     schema:'Apply or show the tables that adjourn needs in the app'"'"'s database.'
-    shell:'Look at jobs; retry, cancel or abort them. With COMMAND, the shell runs that one command and exits. Without, it asks for commands until `exit` or the end of the input.'
+    shell:'Look at jobs; retry, cancel, abort or delete them. With COMMAND, the shell runs that one command and exits. Without, it asks for commands until `exit` or the end of the input.'
+    top:'Show queues, running jobs, tasks, workers and tables on one screen, again and again. It only reads, at a cost that has a bound. `?` explains the keys. If the output is no terminal, one frame is printed.'
     worker:'Run the app'"'"'s jobs in this process until it is stopped.'
+    worker-health:'Ask a worker whether it is alive or, with --ready, whether it takes jobs. Exits with 0 if so, and with 1 and a word about why if not. It needs no app and no database.'
   )
   _describe 'adjourn commands' _commands
 }
@@ -146,6 +148,16 @@ _shtab_adjourn_shell_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_adjourn_shell_defaults_added=0
 
+_shtab_adjourn_top_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--interval[from one look to the next\; default\: 2]:SECONDS:"
+  "--once[print one frame, and exit]"
+  "--json[print a JSON object on a line for each look, until stopped]"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_adjourn_top_defaults_added=0
+
 _shtab_adjourn_worker_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   {-q,--queues}"[run only the jobs of these queues\: names separated by commas\; an empty text means all queues\; default\: all queues (environment\: ADJOURN_WORKER_QUEUES)]:QUEUE,...:"
@@ -165,10 +177,24 @@ _shtab_adjourn_worker_options=(
   "--unknown-task-timeout[how long a job whose task no worker knows waits for a worker that knows it\; after that, it fails\; default\: none (an hour\; in memory, where no other program has the jobs, they fail at once) (environment\: ADJOURN_WORKER_UNKNOWN_TASK_TIMEOUT)]:SECONDS:"
   "--timeout[how long a run of a job may take, for tasks that have no timeout of their own\; default\: none (no limit) (environment\: ADJOURN_WORKER_TIMEOUT)]:SECONDS:"
   "--stuck-worker-timeout[how long all of the worker\'s jobs may be jobs that were asked to end and do not\; after that, they get their outcomes, and the worker ends, to be started again by its process manager\; default\: none (no limit) (environment\: ADJOURN_WORKER_STUCK_WORKER_TIMEOUT)]:SECONDS:"
+  "--http[answer \/livez, \/readyz and \/metrics at this address\; default\: no answers (environment\: ADJOURN_WORKER_HTTP)]:HOST:PORT:"
+  "--health-file[write this file anew every five seconds while the worker is alive\; default\: no file (environment\: ADJOURN_WORKER_HEALTH_FILE)]:PATH:"
+  "--stall-after[how long a task may block the event loop before the worker does not count as alive\; 0 means for ever\; default\: 300 (environment\: ADJOURN_WORKER_STALL_AFTER)]:SECONDS:"
+  "--outage-patience[how long the database may not answer before the worker does not count as alive\; 0 means for ever\: a restart would not help, and lose the outcomes that it keeps\; default\: 0 (environment\: ADJOURN_WORKER_OUTAGE_PATIENCE)]:SECONDS:"
 )
 
 # guard to ensure default positional specs are added only once per session
 _shtab_adjourn_worker_defaults_added=0
+
+_shtab_adjourn_worker_health_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--file[the worker\'s health file\; default\: what ADJOURN_WORKER_HEALTH_FILE says]:PATH:"
+  "--url[such as http\:\/\/127.0.0.1\:8080\; default\: the address that ADJOURN_WORKER_HTTP says]:URL:"
+  "--ready[ask whether it takes jobs]"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_adjourn_worker_health_defaults_added=0
 
 
 _shtab_adjourn() {
@@ -198,7 +224,9 @@ _shtab_adjourn() {
         migrate-from-procrastinate) _arguments -C -s $_shtab_adjourn_migrate_from_procrastinate_options ;;
         schema) _arguments -C -s $_shtab_adjourn_schema_options ;;
         shell) _arguments -C -s $_shtab_adjourn_shell_options ;;
+        top) _arguments -C -s $_shtab_adjourn_top_options ;;
         worker) _arguments -C -s $_shtab_adjourn_worker_options ;;
+        worker-health) _arguments -C -s $_shtab_adjourn_worker_health_options ;;
       esac
   esac
 }

@@ -8,6 +8,7 @@ from typing import Any
 
 from adjourn._domain.masking import masked
 from adjourn.jobs import Job
+from adjourn.telemetry import RunOfJob
 
 # The conventions' module of constants is private, so the names are written out.
 SYSTEM = "messaging.system"
@@ -55,29 +56,22 @@ def of_batch(jobs: Sequence[Job]) -> dict[str, Any]:
     return found
 
 
-def of_run(job: Job, worker_name: str, function: str | None) -> dict[str, Any]:
+def of_run(run: RunOfJob) -> dict[str, Any]:
     """Return the attributes of a run."""
+    job = run.job
     found: dict[str, Any] = {
         DESTINATION: job.queue,
         MESSAGE_ID: str(job.id),
-        CLIENT_ID: f"{worker_name}-{job.worker_id}",
+        CLIENT_ID: f"{run.worker_name}-{job.worker_id}",
         "adjourn.task.name": job.task_name,
         ATTEMPT: job.attempts + 1,
         "adjourn.job.claim": job.claim,
     }
-    if (waited := wait_seconds(job)) is not None:
+    if (waited := run.wait_seconds) is not None:
         found["adjourn.job.wait_seconds"] = waited
-    if function is not None:
-        found["code.function.name"] = function
+    if run.function is not None:
+        found["code.function.name"] = run.function
     return found
-
-
-def wait_seconds(job: Job) -> float | None:
-    """Return for how long a job could have run before a worker claimed it, by the database's clock."""
-    if job.started_at is None or job.enqueued_at is None:
-        return None
-    ready_at = job.enqueued_at if job.scheduled_at is None else max(job.enqueued_at, job.scheduled_at)
-    return max((job.started_at - ready_at).total_seconds(), 0.0)
 
 
 def arguments(job: Job) -> str:

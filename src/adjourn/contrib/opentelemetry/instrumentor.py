@@ -32,6 +32,8 @@ _OF_THE_LOADER = ("skip_dep_check", "raise_exception_on_conflict")
 class Tracing(Observer):
     """Makes spans and metrics of what happens in this process."""
 
+    makes_traces = True
+
     def __init__(
         self, tracer_provider: TracerProvider | None, meter_provider: MeterProvider | None, settings: Settings
     ) -> None:

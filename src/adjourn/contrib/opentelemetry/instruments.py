@@ -8,6 +8,7 @@ from opentelemetry import metrics
 
 from adjourn.contrib.opentelemetry import attributes as names
 from adjourn.jobs import Job
+from adjourn.telemetry import RunOfJob
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 """What the conventions advise."""
@@ -77,11 +78,11 @@ class Instruments:
         self._sent.add(jobs, labels)
         self._operation.record(seconds, labels)
 
-    def started(self, job: Job) -> None:
+    def started(self, run: RunOfJob) -> None:
         """Record that a run begins."""
-        labels = self._of_run(job)
+        labels = self._of_run(run.job)
         self._consumed.add(1, labels)
-        if (waited := names.wait_seconds(job)) is not None:
+        if (waited := run.wait_seconds) is not None:
             self._wait.record(waited, labels)
 
     def ended(self, job: Job, seconds: float, error: str | None) -> None:

@@ -88,7 +88,7 @@ class TracedRun(RunObservation):
         parent = carried if is_child else trace.set_span_in_context(outside, carried)
         facts = {
             **names.operation("process", "process"),
-            **names.of_run(job, self._run.worker_name, self._run.function),
+            **names.of_run(self._run),
         }
         self._began = time.perf_counter()
         span = self._span = self._tracer.start_span(
@@ -98,7 +98,7 @@ class TracedRun(RunObservation):
         if settings.record_arguments and span.is_recording():
             span.set_attribute("adjourn.job.args", names.arguments(job))
         call_hook(settings.process_hook, span, job)
-        self._instruments.started(job)
+        self._instruments.started(self._run)
         return span
 
     def _end(self, span: Span, outcome: Outcome, error: BaseException | None) -> None:

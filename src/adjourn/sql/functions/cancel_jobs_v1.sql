@@ -9,6 +9,9 @@ declare
     );
     v_special @schema.adjourn_jobs[] := array(select j from @schema.adjourn_jobs j where j.id = any(v_waiting) and j.special);
 begin
+    if p_delete then
+        perform @schema.adjourn_release_keys_v1(v_waiting);
+    end if;
     return query
     with gone as (
         delete from @schema.adjourn_jobs j where j.id = any(v_waiting) returning j.*, j as row
