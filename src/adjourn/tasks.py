@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, overload
 
 from adjourn import exceptions
 from adjourn._compat.moved import moved
@@ -27,6 +27,7 @@ from adjourn._domain.middleware import checked_for_task, is_async
 from adjourn._domain.results import LARGEST_RESULT, ResultRule
 from adjourn._domain.spelling import suggests_names
 from adjourn.manager import JobDeferrer, JobManager
+from adjourn.manager.typed import TypedResults
 from adjourn.retry import BaseRetryStrategy, RetryStrategy, RetryValue
 from adjourn.types import AnyTaskMiddleware, JSONDict, TimeDeltaParams
 from adjourn.types import ConfigureOptions as ConfigureTaskOptions
@@ -135,7 +136,7 @@ class BlueprintLike(Protocol):
         """
 
 
-class Task(Generic[P, R, Args]):
+class Task(TypedResults[P, R, Args]):
     """A function that workers can be asked to call. ``@app.task`` makes one.
 
     Attributes

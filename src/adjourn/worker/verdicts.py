@@ -59,7 +59,7 @@ class Verdicts:
         self._tell: Callable[..., None] = tell
         self._workers_task = asyncio.current_task()
         # What is stored of most jobs.
-        self._success = None if options.delete_jobs.applies_to(Status.SUCCEEDED) else str(Status.SUCCEEDED)
+        self._success, self._deletes = str(Status.SUCCEEDED), options.delete_jobs.applies_to(Status.SUCCEEDED)
 
     def returned(self, run: Run, result: Any) -> Verdict:
         """Judge a run that has returned: if its result is to be stored and cannot be, the job fails, and is not retried."""
@@ -68,7 +68,11 @@ class Verdicts:
         job = run.claimed
         rule = None if run.declared is None else run.declared.result_rule
         if rule is None or not (self._app.store_results if rule.store is None else rule.store):
-            return (Ended(job.id, job.claim, self._success), JobSucceeded, {"result": result})
+            return (
+                Ended(job.id, job.claim, self._success, None, None, self._deletes),
+                JobSucceeded,
+                {"result": result},
+            )
         try:
             rule = rule.of_app(self._app.store_results, self._app.result_ttl)
             text = rule.dump(result, self._app.connector.json_dumps)
