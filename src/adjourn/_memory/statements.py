@@ -193,6 +193,8 @@ def retry_job_by_id(
         queue=old.queue if queue is None else queue,
         lock=new_lock,
         hold=first_hold(tables, at, new_lock),
+        awaited_event=None,
+        has_steps=any(key[0] == job_id for key in tables.steps),
     )
     if is_finished:
         del tables.finished[job_id]

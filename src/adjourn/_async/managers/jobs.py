@@ -13,6 +13,7 @@ from adjourn._async.managers.lists import AsyncJobLists
 from adjourn._async.managers.many import AsyncManyJobs
 from adjourn._async.managers.results import AsyncResults
 from adjourn._async.managers.retention import AsyncRetention
+from adjourn._async.managers.runs import AsyncRuns
 from adjourn._async.managers.schedules import AsyncSchedules
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._async.managers.ticks import AsyncTicks
@@ -50,6 +51,11 @@ class AsyncJobManager(AsyncStatementRunner):
     def results(self) -> AsyncResults:
         """Waits for jobs to end, and finds what their tasks have returned."""
         return part_of(self, AsyncResults)
+
+    @property
+    def runs(self) -> AsyncRuns:
+        """What runs do with their own jobs."""
+        return part_of(self, AsyncRuns)
 
     @property
     def workers(self) -> AsyncWorkers:

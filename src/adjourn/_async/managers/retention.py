@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 
 from adjourn._async.managers.partitions import blockers_async
+from adjourn._async.managers.runs import AsyncRuns
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._domain.checks import check_filter, check_flags
 from adjourn._domain.retention import ENDED, rounds_of
@@ -40,7 +41,8 @@ class AsyncRetention(AsyncStatementRunner):
         there are, leaves nothing to vacuum, and delays workers for a fifth of a second at most. All other jobs are read
         in the order of their ids and deleted in many small transactions. If it is interrupted, the jobs deleted so far
         stay deleted. A job whose result has not lapsed is kept until it has, and keeps its week's table from being dropped.
-        Results that have lapsed are cleared, of jobs that are kept as well.
+        Results that have lapsed are cleared, of jobs that are kept as well; and so are events whose time is over, and the steps of jobs
+        that are gone.
 
         Parameters
         ----------
@@ -68,10 +70,13 @@ class AsyncRetention(AsyncStatementRunner):
         check_filter("queue", queue)
         check_flags(include_failed=include_failed, include_cancelled=include_cancelled, include_aborted=include_aborted)
         also = dict(zip(ENDED[1:], (include_failed, include_cancelled, include_aborted), strict=True))
-        deleted = 0
+        deleted, oldest = 0, 0.0
         for hours, statuses in rounds_of(nb_hours, [status for status, is_included in also.items() if is_included]):
             deleted += await self._delete_async({"seconds": hours * 3600, "statuses": statuses, "queue": queue})
+            oldest = max(oldest, hours)
         await self._clear_results_async()
+        await self._clean_workflows_async(oldest * 3600)
+        await AsyncRuns(self.connector, self.schema).clear_steps_async()
         return deleted
 
     async def _delete_async(self, what: Parameters) -> int:
@@ -101,6 +106,14 @@ class AsyncRetention(AsyncStatementRunner):
         while cleared == EXCHANGES:
             (row,) = await self.run_async("clear_results", {"limit": EXCHANGES})
             cleared = row["cleared"]
+
+    async def _clean_workflows_async(self, seconds: float) -> None:
+        """Forget workflows that ended so long ago."""
+        after_id: int | None = 0
+        while after_id is not None:
+            given = {"seconds": seconds, "after_id": after_id, "limit": BATCH}
+            (row,) = await self.run_async("clean_workflows", given)
+            after_id = row["last_id"]
 
     async def _drop_async(self, name: str, what: Parameters) -> tuple[str, int]:
         """Drop a partition if all its jobs are to be deleted; return what became of it, and the number of its jobs."""

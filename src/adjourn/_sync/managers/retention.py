@@ -11,6 +11,7 @@ from adjourn._domain.retention import ENDED, rounds_of
 from adjourn._domain.upkeep import named_sessions
 from adjourn._domain.wording import counted
 from adjourn._sync.managers.partitions import blockers
+from adjourn._sync.managers.runs import SyncRuns
 from adjourn._sync.managers.statements import SyncStatementRunner
 from adjourn.types import Parameters, Row
 
@@ -41,7 +42,8 @@ class SyncRetention(SyncStatementRunner):
         there are, leaves nothing to vacuum, and delays workers for a fifth of a second at most. All other jobs are read
         in the order of their ids and deleted in many small transactions. If it is interrupted, the jobs deleted so far
         stay deleted. A job whose result has not lapsed is kept until it has, and keeps its week's table from being dropped.
-        Results that have lapsed are cleared, of jobs that are kept as well.
+        Results that have lapsed are cleared, of jobs that are kept as well; and so are events whose time is over, and the steps of jobs
+        that are gone.
 
         Parameters
         ----------
@@ -69,10 +71,13 @@ class SyncRetention(SyncStatementRunner):
         check_filter("queue", queue)
         check_flags(include_failed=include_failed, include_cancelled=include_cancelled, include_aborted=include_aborted)
         also = dict(zip(ENDED[1:], (include_failed, include_cancelled, include_aborted), strict=True))
-        deleted = 0
+        deleted, oldest = 0, 0.0
         for hours, statuses in rounds_of(nb_hours, [status for status, is_included in also.items() if is_included]):
             deleted += self._delete({"seconds": hours * 3600, "statuses": statuses, "queue": queue})
+            oldest = max(oldest, hours)
         self._clear_results()
+        self._clean_workflows(oldest * 3600)
+        SyncRuns(self.connector, self.schema).clear_steps()
         return deleted
 
     def _delete(self, what: Parameters) -> int:
@@ -102,6 +107,14 @@ class SyncRetention(SyncStatementRunner):
         while cleared == EXCHANGES:
             (row,) = self.run("clear_results", {"limit": EXCHANGES})
             cleared = row["cleared"]
+
+    def _clean_workflows(self, seconds: float) -> None:
+        """Forget workflows that ended so long ago."""
+        after_id: int | None = 0
+        while after_id is not None:
+            given = {"seconds": seconds, "after_id": after_id, "limit": BATCH}
+            (row,) = self.run("clean_workflows", given)
+            after_id = row["last_id"]
 
     def _drop(self, name: str, what: Parameters) -> tuple[str, int]:
         """Drop a partition if all its jobs are to be deleted; return what became of it, and the number of its jobs."""
