@@ -12,6 +12,7 @@ import attrs
 from adjourn import exceptions
 from adjourn._domain.checks import check_name, checked_periodic_id
 from adjourn._domain.cron import Cron
+from adjourn._domain.job_limits import check_names_agree
 from adjourn._domain.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE
 from adjourn._domain.protocols import ContextLike
 from adjourn._domain.results import LARGEST_RESULT
@@ -19,6 +20,7 @@ from adjourn._domain.schedules import MissedRuns, checked_max_delay, checked_mis
 from adjourn._domain.spelling import suggests_names
 from adjourn._domain.wording import counted
 from adjourn._runtime.callers import caller_module, caller_stacklevel
+from adjourn.limits import Limit
 from adjourn.manager import JobManager
 from adjourn.periodic import PeriodicRegistry, PeriodicTask, checked_options
 from adjourn.retry import RetryValue
@@ -342,6 +344,7 @@ class Blueprint:
         store_result: bool | None = None,
         result_ttl: float | None = None,
         max_result_size: int = LARGEST_RESULT,
+        limits: Limit | Iterable[Limit] = (),
     ) -> Callable[[Callable[P, R]], Task[P, R, P]]: ...
 
     @overload
@@ -362,6 +365,7 @@ class Blueprint:
         store_result: bool | None = None,
         result_ttl: float | None = None,
         max_result_size: int = LARGEST_RESULT,
+        limits: Limit | Iterable[Limit] = (),
     ) -> Callable[[Callable[Concatenate[Context, P], R]], Task[Concatenate[Context, P], R, P]]: ...
 
     @suggests_names
@@ -382,6 +386,7 @@ class Blueprint:
         store_result: bool | None = None,
         result_ttl: float | None = None,
         max_result_size: int = LARGEST_RESULT,
+        limits: Limit | Iterable[Limit] = (),
     ) -> Any:
         """Declare a function as a task; use as ``@app.task`` or ``@app.task(...)``.
 
@@ -416,6 +421,9 @@ class Blueprint:
             with ``store_result=True``. None (the default) takes the app's ``result_ttl``.
         max_result_size
             Bytes of JSON that a result may have, a megabyte (1,048,576) by default, and 64 of them at most.
+        limits
+            How many of its jobs run at once, or start in a period of time: a `Limit` for all of them, one for those of each key, or
+            both.
 
         Raises
         ------
@@ -444,7 +452,9 @@ class Blueprint:
                 store_result=store_result,
                 result_ttl=result_ttl,
                 max_result_size=max_result_size,
+                limits=limits,
             )
+            check_names_agree(task.limits, (each.limits for each in self.tasks.values()))
             self.tasks.add(task)
             return task
 

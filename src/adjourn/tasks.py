@@ -20,10 +20,12 @@ from adjourn._domain.checks import (
     check_timeout,
     checked_names,
 )
+from adjourn._domain.job_limits import TaskLimits, checked_limit_key
 from adjourn._domain.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE, Job
 from adjourn._domain.middleware import checked_for_task, is_async
 from adjourn._domain.results import LARGEST_RESULT, ResultRule
 from adjourn._domain.spelling import suggests_names
+from adjourn.limits import Limit
 from adjourn.manager import JobDeferrer, JobManager
 from adjourn.retry import BaseRetryStrategy, RetryStrategy, RetryValue
 from adjourn.types import AnyTaskMiddleware, JSONDict, TimeDeltaParams
@@ -46,6 +48,7 @@ def make_job(
     task_kwargs: JSONDict | None = None,
     schedule_at: datetime.datetime | None = None,
     schedule_in: TimeDeltaParams | None = None,
+    limit_key: str | None = None,
 ) -> Job:
     """Check the options of a job, and return it.
 
@@ -53,7 +56,7 @@ def make_job(
     ----------
     name
         The task's name.
-    queue, priority, lock, queueing_lock, task_kwargs, schedule_at, schedule_in
+    queue, priority, lock, queueing_lock, task_kwargs, schedule_at, schedule_in, limit_key
         The options, as `Task.configure` takes them.
 
     Raises
@@ -69,6 +72,7 @@ def make_job(
         check_priority(priority)
     if task_kwargs is not None and not isinstance(task_kwargs, dict):
         raise exceptions.InvalidOption(f"task_kwargs={task_kwargs!r}: pass a dictionary of arguments.")
+    checked_limit_key(limit_key, None)
     delay = check_schedule(schedule_at, schedule_in)
     return Job(
         queue=DEFAULT_QUEUE if queue is None else queue,
@@ -152,6 +156,8 @@ class Task(Generic[P, R, Args]):
         Middleware that wraps each run, the first outermost.
     result_rule
         Whether and how the results of its jobs are stored.
+    limits
+        How many of its jobs run at once and start in a period of time; None for any number.
     blueprint
         The app or blueprint that its jobs are deferred through.
     """
@@ -174,6 +180,7 @@ class Task(Generic[P, R, Args]):
         store_result: bool | None = None,
         result_ttl: float | None = None,
         max_result_size: int = LARGEST_RESULT,
+        limits: Limit | Iterable[Limit] = (),
     ) -> None:
         if not callable(func):
             raise exceptions.InvalidOption(f"{func!r} is not callable: decorate a function.")
@@ -205,6 +212,7 @@ class Task(Generic[P, R, Args]):
         for each in self.task_middleware:
             check_takes("task_middleware", each, MIDDLEWARE_PARAMETERS)
         self.signature: Signature = Signature.of(self.name, func, pass_context)
+        self.limits: TaskLimits | None = TaskLimits.checked(limits, self.name, self.signature, func)
         self.__doc__ = func.__doc__
         self.__name__: str = getattr(func, "__name__", type(func).__name__)
         self.__module__ = func.__module__
@@ -265,6 +273,7 @@ class Task(Generic[P, R, Args]):
         schedule_in: TimeDeltaParams | None = None,
         queue: str | None = None,
         priority: int | None = None,
+        limit_key: str | None = None,
         connection: Any = None,
     ) -> JobDeferrer[Args]: ...
 
@@ -279,6 +288,7 @@ class Task(Generic[P, R, Args]):
         schedule_in: TimeDeltaParams | None = None,
         queue: str | None = None,
         priority: int | None = None,
+        limit_key: str | None = None,
         connection: Any = None,
     ) -> JobDeferrer: ...
 
@@ -293,6 +303,7 @@ class Task(Generic[P, R, Args]):
         schedule_in: TimeDeltaParams | None = None,
         queue: str | None = None,
         priority: int | None = None,
+        limit_key: str | None = None,
         connection: Any = None,
     ) -> Any:
         """Set options for jobs of this task; call ``defer``, ``batch_defer`` or their async forms on the result.
@@ -316,6 +327,8 @@ class Task(Generic[P, R, Args]):
             The queue that the job waits in. Default: None, the task's.
         priority
             Jobs with a higher priority go first; it may be negative. Default: None, the task's.
+        limit_key
+            The key under the task's limit for each key. Default: None, the one that the arguments make.
         connection
             Your own database connection, to store the job in its transaction: the job exists if that commits; of the
             connector's driver, synchronous for ``defer`` and asynchronous for ``defer_async``. Default: None, one of
@@ -340,7 +353,9 @@ class Task(Generic[P, R, Args]):
             schedule_at=schedule_at,
             schedule_in=schedule_in,
         )
-        deferrer: JobDeferrer = JobDeferrer(job_manager, job, connection, self.signature)
+        deferrer: JobDeferrer = JobDeferrer(
+            job_manager, job, connection, self.signature, self.limits, checked_limit_key(limit_key, self.limits)
+        )
         return deferrer
 
     def make_job(

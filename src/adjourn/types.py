@@ -125,6 +125,7 @@ class ConfigureOptions(TypedDict, total=False):
     schedule_in: TimeDeltaParams | None
     queue: str | None
     priority: int | None
+    limit_key: str | None
     connection: Any
 
 

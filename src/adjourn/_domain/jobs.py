@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 import attrs
 
+from adjourn._domain.job_limits import JobLimit
 from adjourn._domain.times import time_or_none
 from adjourn.types import JSONDict, JSONLoads, Row
 
 DEFAULT_QUEUE = "default"
 DEFAULT_PRIORITY = 0
+_OF_LISTS = ("worker_name", "overdue", "result", "has_result", "result_expires_at")
 CLAIMED = (
     "id",
     "queue",
@@ -84,6 +86,8 @@ class Job:
     schedule_in
         For a job that is not stored yet: seconds from when the database stores the job until it may run; None for no
         delay.
+    limit
+        For a job that is not stored yet: what it has to do with limits; None for nothing.
     attempts
         How many attempts have ended, with success, failure or the death of the worker: 0 during the first run, 1 after
         its success.
@@ -124,6 +128,7 @@ class Job:
     task_kwargs: JSONDict = attrs.field(factory=dict)
     scheduled_at: datetime.datetime | None = None
     schedule_in: float | None = None
+    limit: JobLimit | None = None
     attempts: int = 0
     abort_requested: bool = False
     worker_id: int | None = None
@@ -232,7 +237,7 @@ class Job:
     def log_context(self) -> JSONDict:
         """Return the fields of the job for log records."""
         context = self.asdict()
-        for name in ("worker_name", "overdue", "result", "has_result", "result_expires_at"):  # only lists have them
+        for name in ("limit", *_OF_LISTS):
             del context[name]
         for name in ("scheduled_at", "enqueued_at", "started_at", "finished_at"):
             context[name] = context[name] and context[name].isoformat()

@@ -99,4 +99,6 @@ def delete_everything(tables: Tables) -> list[Row]:
     tables.touched.update(tables.jobs)
     for each in (tables.jobs, tables.finished, tables.headless, tables.schedules, tables.workers):
         each.clear()
+    for more in (tables.limits, tables.starts, tables.pauses):
+        more.clear()
     return []

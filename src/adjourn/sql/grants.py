@@ -13,7 +13,19 @@ _EVERYONES = (
     "select on {adjourn_migrations}",
 )
 _VIEWS = ("all_jobs", "events")
-_TABLES = ("jobs", "finished_jobs", "lapses", "workers", "schedules", "headless_locks")
+_TABLES = (
+    "jobs",
+    "finished_jobs",
+    "lapses",
+    "workers",
+    "schedules",
+    "headless_locks",
+    "limits",
+    "open_limits",
+    "starts",
+    "due_rates",
+    "pauses",
+)
 
 KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     OWNER: ("applies the schema and owns its tables; makes partitions, and drops old ones", ()),

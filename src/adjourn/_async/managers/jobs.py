@@ -9,11 +9,13 @@ from typing import Any
 from adjourn import exceptions
 from adjourn._async.managers.batches import batch_of_alike_async, store_async, store_jobs_async
 from adjourn._async.managers.forwarding import forwards_to, part_of
+from adjourn._async.managers.limits import AsyncLimits
 from adjourn._async.managers.lists import AsyncJobLists
 from adjourn._async.managers.many import AsyncManyJobs
 from adjourn._async.managers.results import AsyncResults
 from adjourn._async.managers.retention import AsyncRetention
 from adjourn._async.managers.schedules import AsyncSchedules
+from adjourn._async.managers.specials import store_special_async
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._async.managers.ticks import AsyncTicks
 from adjourn._async.managers.workers import AsyncWorkers
@@ -46,6 +48,11 @@ class AsyncJobManager(AsyncStatementRunner):
     def results(self) -> AsyncResults:
         """Waits for jobs to end, and finds what their tasks have returned."""
         return part_of(self, AsyncResults)
+
+    @property
+    def limits(self) -> AsyncLimits:
+        """Pauses queues and tasks, and sets limits."""
+        return part_of(self, AsyncLimits)
 
     @property
     def workers(self) -> AsyncWorkers:
@@ -159,6 +166,38 @@ class AsyncJobManager(AsyncStatementRunner):
     def delete_old_jobs_async(self) -> AsyncRetention:
         return self.retention
 
+    @forwards_to(AsyncLimits.pause_queue_async)
+    def pause_queue_async(self) -> AsyncLimits:
+        return self.limits
+
+    @forwards_to(AsyncLimits.resume_queue_async)
+    def resume_queue_async(self) -> AsyncLimits:
+        return self.limits
+
+    @forwards_to(AsyncLimits.pause_task_async)
+    def pause_task_async(self) -> AsyncLimits:
+        return self.limits
+
+    @forwards_to(AsyncLimits.resume_task_async)
+    def resume_task_async(self) -> AsyncLimits:
+        return self.limits
+
+    @forwards_to(AsyncLimits.list_pauses_async)
+    def list_pauses_async(self) -> AsyncLimits:
+        return self.limits
+
+    @forwards_to(AsyncLimits.set_limit_async)
+    def set_limit_async(self) -> AsyncLimits:
+        return self.limits
+
+    @forwards_to(AsyncLimits.reset_limit_async)
+    def reset_limit_async(self) -> AsyncLimits:
+        return self.limits
+
+    @forwards_to(AsyncLimits.list_limits_async)
+    def list_limits_async(self) -> AsyncLimits:
+        return self.limits
+
     @forwards_to(AsyncSchedules.defer_periodic_job_async)
     def defer_periodic_job_async(self) -> AsyncSchedules:
         return self.schedules
@@ -201,6 +240,9 @@ class AsyncJobManager(AsyncStatementRunner):
             If ``job`` is not a job, or has a value that a task's job cannot have.
         """
         check_job("job", job)
+        if job.limit is not None:
+            (stored,) = await self._store_special_async([job], connection)
+            return stored
         if job.queueing_lock is not None:
             (stored,) = await store_jobs_async(self.run_async, [job], self.connector.json_dumps, connection)
             return stored
@@ -236,7 +278,15 @@ class AsyncJobManager(AsyncStatementRunner):
         InvalidOption
             If one is not a job, or has a value that a task's job cannot have.
         """
+        jobs = checked_list("jobs", jobs, "jobs")
+        if any(isinstance(job, Job) and job.limit is not None for job in jobs):
+            return await self._store_special_async(jobs, connection)
         return await store_jobs_async(self.run_async, jobs, self.connector.json_dumps, connection)
+
+    async def _store_special_async(self, jobs: Sequence[Job], connection: Any) -> list[Job]:
+        if connection is not None:
+            await self.limits.declare_new_async(jobs)
+        return await store_special_async(self.run_async, jobs, self.connector.json_dumps, connection)
 
     async def batch_defer_alike_async(
         self, job: Job, arguments: Sequence[JSONDict], connection: Any = None

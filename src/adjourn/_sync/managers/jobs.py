@@ -16,11 +16,13 @@ from adjourn._domain.spelling import suggests_names
 from adjourn._domain.times import time_of
 from adjourn._sync.managers.batches import batch_of_alike, store, store_jobs
 from adjourn._sync.managers.forwarding import forwards_to, part_of
+from adjourn._sync.managers.limits import SyncLimits
 from adjourn._sync.managers.lists import SyncJobLists
 from adjourn._sync.managers.many import SyncManyJobs
 from adjourn._sync.managers.results import SyncResults
 from adjourn._sync.managers.retention import SyncRetention
 from adjourn._sync.managers.schedules import SyncSchedules
+from adjourn._sync.managers.specials import store_special
 from adjourn._sync.managers.statements import SyncStatementRunner
 from adjourn._sync.managers.ticks import SyncTicks
 from adjourn._sync.managers.workers import SyncWorkers
@@ -47,6 +49,11 @@ class SyncJobManager(SyncStatementRunner):
     def results(self) -> SyncResults:
         """Waits for jobs to end, and finds what their tasks have returned."""
         return part_of(self, SyncResults)
+
+    @property
+    def limits(self) -> SyncLimits:
+        """Pauses queues and tasks, and sets limits."""
+        return part_of(self, SyncLimits)
 
     @property
     def workers(self) -> SyncWorkers:
@@ -160,6 +167,38 @@ class SyncJobManager(SyncStatementRunner):
     def delete_old_jobs(self) -> SyncRetention:
         return self.retention
 
+    @forwards_to(SyncLimits.pause_queue)
+    def pause_queue(self) -> SyncLimits:
+        return self.limits
+
+    @forwards_to(SyncLimits.resume_queue)
+    def resume_queue(self) -> SyncLimits:
+        return self.limits
+
+    @forwards_to(SyncLimits.pause_task)
+    def pause_task(self) -> SyncLimits:
+        return self.limits
+
+    @forwards_to(SyncLimits.resume_task)
+    def resume_task(self) -> SyncLimits:
+        return self.limits
+
+    @forwards_to(SyncLimits.list_pauses)
+    def list_pauses(self) -> SyncLimits:
+        return self.limits
+
+    @forwards_to(SyncLimits.set_limit)
+    def set_limit(self) -> SyncLimits:
+        return self.limits
+
+    @forwards_to(SyncLimits.reset_limit)
+    def reset_limit(self) -> SyncLimits:
+        return self.limits
+
+    @forwards_to(SyncLimits.list_limits)
+    def list_limits(self) -> SyncLimits:
+        return self.limits
+
     @forwards_to(SyncSchedules.defer_periodic_job)
     def defer_periodic_job(self) -> SyncSchedules:
         return self.schedules
@@ -202,6 +241,9 @@ class SyncJobManager(SyncStatementRunner):
             If ``job`` is not a job, or has a value that a task's job cannot have.
         """
         check_job("job", job)
+        if job.limit is not None:
+            (stored,) = self._store_special([job], connection)
+            return stored
         if job.queueing_lock is not None:
             (stored,) = store_jobs(self.run, [job], self.connector.json_dumps, connection)
             return stored
@@ -237,7 +279,15 @@ class SyncJobManager(SyncStatementRunner):
         InvalidOption
             If one is not a job, or has a value that a task's job cannot have.
         """
+        jobs = checked_list("jobs", jobs, "jobs")
+        if any(isinstance(job, Job) and job.limit is not None for job in jobs):
+            return self._store_special(jobs, connection)
         return store_jobs(self.run, jobs, self.connector.json_dumps, connection)
+
+    def _store_special(self, jobs: Sequence[Job], connection: Any) -> list[Job]:
+        if connection is not None:
+            self.limits.declare_new(jobs)
+        return store_special(self.run, jobs, self.connector.json_dumps, connection)
 
     def batch_defer_alike(self, job: Job, arguments: Sequence[JSONDict], connection: Any = None) -> AlikeJobs:
         """Store a job for each dictionary of arguments, all or none. It costs a fraction of what jobs made one by one do.

@@ -5,6 +5,7 @@ language plpgsql as $$
 declare
     v_ids bigint[];
     v_locks text[];
+    v_special bigint[];
 begin
     perform pg_advisory_xact_lock_shared(@placing_key);
     with freed as (
@@ -15,10 +16,13 @@ begin
             order by j.priority desc, j.id limit 1 for update skip locked
         ) candidate
     ), promoted as (
-        update @schema.adjourn_jobs j set hold = case when j.special then @schema.adjourn_gate_v1(j) else @ready end
-        where j.id = any(array(select id from best)) returning j.id, j.lock
+        update @schema.adjourn_jobs j set hold = @ready where j.id = any(array(select id from best)) returning j.id, j.lock, j.special
     )
-    select coalesce(array_agg(id), '{}'), coalesce(array_agg(lock), '{}') into v_ids, v_locks from promoted;
+    select coalesce(array_agg(id), '{}'), coalesce(array_agg(lock), '{}'), array_agg(id) filter (where special)
+    into v_ids, v_locks, v_special from promoted;
+    if v_special is not null then
+        perform @schema.adjourn_gate_v1(v_special);
+    end if;
     if cardinality(v_ids) < cardinality(p_locks) then
         -- Other transactions have locked every candidate, so record the lock for the placer.
         insert into @schema.adjourn_headless_locks (lock)

@@ -14,6 +14,7 @@ begin
         update @schema.adjourn_jobs j set
             worker_id = null, started_at = null, scheduled_at = p_at, priority = coalesce(p_priority, j.priority),
             attempts = j.attempts + (v_old.worker_id is not null)::integer, queue = coalesce(p_queue, j.queue), lock = v_new,
+            queue_slot = case when coalesce(p_queue, j.queue) = j.queue then j.queue_slot end,
             queueing_lock = case when v_old.worker_id is null then j.queueing_lock end,
             -- A retry takes back an earlier request to abort, and forgives the deaths of workers.
             abort_requested = false, losses = 0, doubts = 0, unknown_since = null,
@@ -29,14 +30,18 @@ begin
         with gone as (
             delete from @schema.adjourn_finished_jobs f where f.id = p_id returning f.*
         )
-        insert into @schema.adjourn_jobs (id, queue, task_name, priority, lock, args, scheduled_at, attempts, claim, enqueued_at, errors, hold)
+        insert into @schema.adjourn_jobs (id, queue, task_name, priority, lock, args, scheduled_at, attempts, claim, enqueued_at, errors, special, limit_id, limit_key, hold)
             overriding system value
         select g.id, coalesce(p_queue, g.queue), g.task_name, coalesce(p_priority, g.priority),
                case when p_relock then p_lock else g.lock end, g.args, p_at, g.attempts, g.claim, g.enqueued_at, g.errors,
+               g.special is not null or null, (g.special ->> 'limit_id')::integer, g.special ->> 'limit_key',
                case when p_at > now() then @scheduled when (case when p_relock then p_lock else g.lock end) is null then @ready else @unplaced end
         from gone g;
         if not found then
             return false;
+        end if;
+        if exists (select from @schema.adjourn_jobs j where j.id = p_id and j.special and j.hold = @ready) then
+            perform @schema.adjourn_gate_v1(array[p_id]);
         end if;
     end if;
     perform @schema.adjourn_wake_v1(true, null);

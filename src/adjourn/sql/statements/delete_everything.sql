@@ -3,5 +3,10 @@ with jobs as (delete from @schema.adjourn_jobs),
      finished as (delete from @schema.adjourn_finished_jobs),
      lapses as (delete from @schema.adjourn_lapses),
      locks as (delete from @schema.adjourn_headless_locks),
+     limits as (delete from @schema.adjourn_limits),
+     notes as (delete from @schema.adjourn_open_limits),
+     starts as (delete from @schema.adjourn_starts),
+     rates as (delete from @schema.adjourn_due_rates),
+     pauses as (delete from @schema.adjourn_pauses),
      schedules as (delete from @schema.adjourn_schedules)
 delete from @schema.adjourn_workers
