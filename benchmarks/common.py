@@ -67,7 +67,7 @@ def empty(dsn: str) -> None:
     """Remove all jobs of both libraries, and write a checkpoint now, so that none falls into a measurement."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(
-            "truncate adjourn.adjourn_jobs, adjourn.adjourn_finished_jobs, adjourn.adjourn_lapses, adjourn.adjourn_headless_locks, procrastinate_jobs cascade"
+            "truncate adjourn.adjourn_jobs, adjourn.adjourn_finished_jobs, adjourn.adjourn_lapses, adjourn.adjourn_headless_locks, adjourn.adjourn_unique_keys, procrastinate_jobs cascade"
         )
         connection.execute("checkpoint")
 

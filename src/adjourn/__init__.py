@@ -34,8 +34,10 @@ if TYPE_CHECKING:
     from adjourn import tasks as tasks
     from adjourn import testing as testing
     from adjourn import types as types
+    from adjourn import unique as unique
     from adjourn import utils as utils
     from adjourn import worker as worker
+    from adjourn import workflows as workflows
     from adjourn._compat.moved import AiopgConnector as AiopgConnector
     from adjourn._domain.jobs import DeleteJobCondition, Job, Status
     from adjourn._domain.runs import AbortReason
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from adjourn.manager import JobManager, SchemaManager
     from adjourn.retry import BaseRetryStrategy, RetryDecision, RetryStrategy
     from adjourn.tasks import Task
+    from adjourn.unique import Deferred, Unique
     from adjourn.worker import Worker
 
     __version__: str
@@ -62,6 +65,7 @@ __all__ = [
     "BaseConnector",
     "BaseRetryStrategy",
     "Blueprint",
+    "Deferred",
     "DeleteJobCondition",
     "Job",
     "JobContext",
@@ -77,6 +81,7 @@ __all__ = [
     "Status",
     "SyncPsycopgConnector",
     "Task",
+    "Unique",
     "Worker",
 ]
 
@@ -94,6 +99,7 @@ _HOMES = {
     "BaseConnector": "adjourn.connectors.base",
     "BaseRetryStrategy": "adjourn.retry",
     "Blueprint": "adjourn.blueprints",
+    "Deferred": "adjourn.unique",
     "DeleteJobCondition": "adjourn._domain.jobs",
     "Job": "adjourn._domain.jobs",
     "JobContext": "adjourn.app",
@@ -109,6 +115,7 @@ _HOMES = {
     "Status": "adjourn._domain.jobs",
     "SyncPsycopgConnector": "adjourn.connectors.psycopg",
     "Task": "adjourn.tasks",
+    "Unique": "adjourn.unique",
     "Worker": "adjourn.worker",
     # It only names the new place; programs that move from Procrastinate may import it.
     "AiopgConnector": "adjourn._compat.moved",
@@ -142,8 +149,10 @@ _MODULES = frozenset(
         "tasks",
         "testing",
         "types",
+        "unique",
         "utils",
         "worker",
+        "workflows",
     ]
 )
 

@@ -16,8 +16,9 @@ from adjourn import blueprints, builtin_tasks, exceptions, sql, tasks
 from adjourn._domain.checks import check_flag, check_known, check_name, checked_list
 from adjourn._domain.job_limits import checked_queue_limits
 from adjourn._domain.jobs import Job, StoredJob, stored_job
+from adjourn._domain.progress import progress_text
 from adjourn._domain.results import DEFAULT_TTL, check_ttl
-from adjourn._domain.runs import AbortReason, not_aborted
+from adjourn._domain.runs import AbortReason, nobody_listens, not_aborted
 from adjourn._domain.schedules import checked_defaults
 from adjourn._domain.spelling import dotted_hint, suggests_names
 from adjourn._runtime.contexts import AwaitableContext
@@ -30,6 +31,7 @@ from adjourn.manager import JobDeferrer, JobManager, SchemaManager
 from adjourn.types import ConfigureOptions, JSONDumps, PeriodicDefaults, WorkerOptions
 from adjourn.worker import Worker, shutdown
 from adjourn.worker.options import checked_options
+from adjourn.workflows import Workflow
 
 __all__ = ["App"]
 
@@ -257,6 +259,7 @@ class App(blueprints.Blueprint):
         worker_queues: Iterable[str] | None = None,
         additional_context: Mapping[str, Any] | None = None,
         abort_reason: Callable[[], AbortReason | None] | None = None,
+        say_progress: Callable[[Job, str], None] | None = None,
     ) -> JobContext:
         """Return the context that a task gets for one run of a job. Workers call this.
 
@@ -270,6 +273,7 @@ class App(blueprints.Blueprint):
             start_timestamp=start_timestamp,
             additional_context={} if additional_context is None else additional_context,
             abort_reason=not_aborted if abort_reason is None else abort_reason,
+            say_progress=nobody_listens if say_progress is None else say_progress,
         )
 
     def json_dumps_of_jobs(self) -> JSONDumps:
@@ -311,6 +315,23 @@ class App(blueprints.Blueprint):
         configured = cast("dict[str, Any]", options)
         connection = configured.pop("connection", None)
         return JobDeferrer(self.job_manager, tasks.make_job(name, **configured), connection)
+
+    def workflow(self, name: str | None = None, *, extends: int | None = None) -> Workflow:
+        """Return a new workflow: jobs that wait for each other, and that its ``defer`` stores together.
+
+        Parameters
+        ----------
+        name
+            A name for people; None (the default) for none.
+        extends
+            The id of a workflow that is stored and has not ended, to which the jobs are added; None (the default) for a new one.
+
+        Raises
+        ------
+        InvalidOption
+            If one is not valid, or both are given.
+        """
+        return Workflow(self.job_manager, name, extends=extends)
 
     def open(self, pool_or_engine: Any = None) -> Self:
         """Open the app for synchronous use, and return it; ``with app.open():`` closes it again.
@@ -458,6 +479,8 @@ class JobContext:
         The worker's ``additional_context``, for its tasks.
     abort_reason
         A function that returns why the job is asked to end, or None.
+    say_progress
+        A function that is told what the task says of its progress.
     """
 
     app: App
@@ -467,6 +490,7 @@ class JobContext:
     start_timestamp: float
     additional_context: Mapping[str, Any] = attrs.field(factory=dict)
     abort_reason: Callable[[], AbortReason | None] = not_aborted
+    say_progress: Callable[[Job, str], None] = attrs.field(default=nobody_listens, repr=False)
 
     @property
     def job(self) -> StoredJob:
@@ -485,6 +509,44 @@ class JobContext:
     def should_abort(self) -> bool:
         """Return whether the job is asked to end. Async tasks are also cancelled; synchronous ones must check this."""
         return self.abort_reason() is not None
+
+    def set_progress(self, current: float, total: float | None = None, message: str | None = None) -> None:
+        """Say how far the job has come; `JobManager.get_progress` and the lists of jobs show it.
+
+        It may be called as often as you like, from any thread: it only takes a note. About once a second the worker
+        stores the last one. What was said in the last second of a run may be lost.
+
+        Parameters
+        ----------
+        current
+            How much is done.
+        total
+            Of how much; None (the default) if that is not known.
+        message
+            What the task is doing, of which 1,000 characters are kept; None (the default) for nothing.
+
+        Raises
+        ------
+        InvalidOption
+            If one is not a finite number, or ``message`` is no text.
+        """
+        self.say_progress(self._job, progress_text(current, total, message))
+
+    def parent_results(self) -> dict[str, Any]:
+        """Return the results of the jobs that this one has waited for, by the names in ``depends_on``. Blocks.
+
+        Of a group it is a list. None stands for a job that has no result: it has not succeeded, its task does not store results,
+        or the result has lapsed.
+        """
+        return self.app.job_manager.workflows.get_parent_results(self.job.id)
+
+    async def parent_results_async(self) -> dict[str, Any]:
+        """Return the results of the jobs that this one has waited for. See `parent_results`."""
+        return await self.app.job_manager.workflows.get_parent_results_async(self.job.id)
+
+    def extend_workflow(self) -> Workflow:
+        """Return a workflow that adds jobs to the one that this job belongs to, when its ``defer`` is called."""
+        return Workflow(self.app.job_manager, of_job=self.job.id)
 
     def evolve(self, **changes: Any) -> JobContext:
         """Return a copy with some attributes changed."""

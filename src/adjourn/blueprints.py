@@ -26,6 +26,7 @@ from adjourn.periodic import PeriodicRegistry, PeriodicTask, checked_options
 from adjourn.retry import RetryValue
 from adjourn.tasks import Task
 from adjourn.types import AnyTaskMiddleware, JSONDumps, PeriodicOptions
+from adjourn.unique import Unique
 
 __all__ = ["Blueprint", "TaskRegistry"]
 
@@ -344,6 +345,7 @@ class Blueprint:
         store_result: bool | None = None,
         result_ttl: float | None = None,
         max_result_size: int = LARGEST_RESULT,
+        unique: Unique | None = None,
         limits: Limit | Iterable[Limit] = (),
     ) -> Callable[[Callable[P, R]], Task[P, R, P]]: ...
 
@@ -365,6 +367,7 @@ class Blueprint:
         store_result: bool | None = None,
         result_ttl: float | None = None,
         max_result_size: int = LARGEST_RESULT,
+        unique: Unique | None = None,
         limits: Limit | Iterable[Limit] = (),
     ) -> Callable[[Callable[Concatenate[Context, P], R]], Task[Concatenate[Context, P], R, P]]: ...
 
@@ -386,6 +389,7 @@ class Blueprint:
         store_result: bool | None = None,
         result_ttl: float | None = None,
         max_result_size: int = LARGEST_RESULT,
+        unique: Unique | None = None,
         limits: Limit | Iterable[Limit] = (),
     ) -> Any:
         """Declare a function as a task; use as ``@app.task`` or ``@app.task(...)``.
@@ -403,7 +407,7 @@ class Blueprint:
             so all may fail for the same reason within milliseconds; a worker that starts warns of it.
         pass_context
             Whether the function's first parameter is a `JobContext`.
-        queue, priority, lock, queueing_lock
+        queue, priority, lock, queueing_lock, unique
             Defaults for its jobs, which ``configure`` can override.
         timeout
             Seconds that a run may take; None (the default) takes the worker's. After that time, an async task is
@@ -452,6 +456,7 @@ class Blueprint:
                 store_result=store_result,
                 result_ttl=result_ttl,
                 max_result_size=max_result_size,
+                unique=unique,
                 limits=limits,
             )
             check_names_agree(task.limits, (each.limits for each in self.tasks.values()))

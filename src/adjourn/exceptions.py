@@ -319,6 +319,10 @@ class OutcomesNotStored(ConnectorException):
         self.count = count
 
 
+class CannotListen(AdjournException):
+    """A worker, or another program that answers questions, cannot listen at its address. Choose one that is free, or end who has it."""
+
+
 class WorkerStuck(AdjournException):
     """A worker has ended because all its slots were held by jobs that were asked to end and did not. Have its process end,
     and start it again: such jobs may go on running in threads until then.
@@ -347,8 +351,19 @@ class SchemaOutOfDate(ConnectorException):
 
 
 class AlreadyEnqueued(AdjournException):
-    """A job with the same queueing lock is waiting already. Nothing was stored; ignore this error if one waiting job is
-    enough, or defer with another ``queueing_lock``."""
+    """A job with the same queueing lock is waiting already, or one with the same unique key is there. Nothing was stored; ignore
+    this error if one job is enough, or defer with another ``queueing_lock`` or ``unique``.
+
+    Attributes
+    ----------
+    job_ids : tuple of int
+        The ids of the unique jobs that are there already. Empty for a queueing lock, and if several of the jobs that were
+        deferred together are the same.
+    """
+
+    def __init__(self, message: str | None = None, job_ids: Iterable[int] = ()) -> None:
+        super().__init__(message)
+        self.job_ids: tuple[int, ...] = tuple(job_ids)
 
 
 class NoResult(ConnectorException):

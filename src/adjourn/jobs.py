@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from adjourn._compat.moved import moved
 from adjourn._domain.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE, DeleteJobCondition, Job, Status, StoredJob
+from adjourn._domain.progress import Progress
 from adjourn._domain.rows import JobCounts
 from adjourn.manager import JobDeferrer
 
@@ -16,6 +17,7 @@ __all__ = [
     "Job",
     "JobCounts",
     "JobDeferrer",
+    "Progress",
     "Status",
     "StoredJob",
 ]

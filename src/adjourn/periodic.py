@@ -149,6 +149,11 @@ def checked_options(
                 f"{name!r} is not an option of periodic tasks{hint(name, known)} These are: {', '.join(known)}."
             )
     job = task.make_job(**options)
+    if job.unique is not None:
+        raise exceptions.InvalidOption(
+            f"unique: task {task.name} is periodic, and each tick of it is deferred once. Give it a queueing_lock, or have it "
+            "defer unique jobs of another task."
+        )
     if "timestamp" in job.task_kwargs:
         raise exceptions.InvalidOption("task_kwargs: leave `timestamp` out, it is the time when the task was due.")
     try:

@@ -18,8 +18,10 @@ from adjourn._domain.checks import (
     check_schedule,
     check_takes,
     check_timeout,
+    check_unique,
     checked_names,
 )
+from adjourn._domain.headers import checked_headers
 from adjourn._domain.job_limits import TaskLimits, checked_limit_key
 from adjourn._domain.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE, Job
 from adjourn._domain.middleware import checked_for_task, is_async
@@ -30,6 +32,7 @@ from adjourn.manager import JobDeferrer, JobManager
 from adjourn.retry import BaseRetryStrategy, RetryStrategy, RetryValue
 from adjourn.types import AnyTaskMiddleware, JSONDict, TimeDeltaParams
 from adjourn.types import ConfigureOptions as ConfigureTaskOptions
+from adjourn.unique import Unique
 
 __all__ = ["BlueprintLike", "ConfigureTaskOptions", "Task", "TaskResolver", "make_job"]
 
@@ -48,6 +51,8 @@ def make_job(
     task_kwargs: JSONDict | None = None,
     schedule_at: datetime.datetime | None = None,
     schedule_in: TimeDeltaParams | None = None,
+    unique: Unique | None = None,
+    headers: Mapping[str, str] | None = None,
     limit_key: str | None = None,
 ) -> Job:
     """Check the options of a job, and return it.
@@ -56,7 +61,7 @@ def make_job(
     ----------
     name
         The task's name.
-    queue, priority, lock, queueing_lock, task_kwargs, schedule_at, schedule_in, limit_key
+    queue, priority, lock, queueing_lock, task_kwargs, schedule_at, schedule_in, unique, headers, limit_key
         The options, as `Task.configure` takes them.
 
     Raises
@@ -72,6 +77,7 @@ def make_job(
         check_priority(priority)
     if task_kwargs is not None and not isinstance(task_kwargs, dict):
         raise exceptions.InvalidOption(f"task_kwargs={task_kwargs!r}: pass a dictionary of arguments.")
+    check_unique(unique, queueing_lock)
     checked_limit_key(limit_key, None)
     delay = check_schedule(schedule_at, schedule_in)
     return Job(
@@ -83,6 +89,8 @@ def make_job(
         task_kwargs=task_kwargs or {},
         scheduled_at=schedule_at,
         schedule_in=delay,
+        unique=unique,
+        headers=None if headers is None else checked_headers(headers),
     )
 
 
@@ -142,7 +150,7 @@ class Task(Generic[P, R, Args]):
         Its name in the database, ``module.function`` unless given.
     aliases
         Further names under which workers know it, for jobs that were deferred under an older name.
-    queue, priority, lock, queueing_lock
+    queue, priority, lock, queueing_lock, unique
         Defaults for its jobs, which ``configure`` can override.
     retry_strategy
         Decides whether a failed job is run again; None for never.
@@ -180,6 +188,7 @@ class Task(Generic[P, R, Args]):
         store_result: bool | None = None,
         result_ttl: float | None = None,
         max_result_size: int = LARGEST_RESULT,
+        unique: Unique | None = None,
         limits: Limit | Iterable[Limit] = (),
     ) -> None:
         if not callable(func):
@@ -199,6 +208,8 @@ class Task(Generic[P, R, Args]):
         self.priority = priority
         self.lock = lock
         self.queueing_lock = queueing_lock
+        check_unique(unique, queueing_lock)
+        self.unique = unique
         self.retry_strategy: BaseRetryStrategy | None = RetryStrategy.of(retry)
         self._hasty_strategy = None if isinstance(retry, BaseRetryStrategy) else self.retry_strategy
         self.pass_context = pass_context
@@ -212,6 +223,7 @@ class Task(Generic[P, R, Args]):
         for each in self.task_middleware:
             check_takes("task_middleware", each, MIDDLEWARE_PARAMETERS)
         self.signature: Signature = Signature.of(self.name, func, pass_context)
+        self.signature.check_unique(unique)
         self.limits: TaskLimits | None = TaskLimits.checked(limits, self.name, self.signature, func)
         self.__doc__ = func.__doc__
         self.__name__: str = getattr(func, "__name__", type(func).__name__)
@@ -273,6 +285,8 @@ class Task(Generic[P, R, Args]):
         schedule_in: TimeDeltaParams | None = None,
         queue: str | None = None,
         priority: int | None = None,
+        unique: Unique | None = None,
+        headers: Mapping[str, str] | None = None,
         limit_key: str | None = None,
         connection: Any = None,
     ) -> JobDeferrer[Args]: ...
@@ -288,6 +302,8 @@ class Task(Generic[P, R, Args]):
         schedule_in: TimeDeltaParams | None = None,
         queue: str | None = None,
         priority: int | None = None,
+        unique: Unique | None = None,
+        headers: Mapping[str, str] | None = None,
         limit_key: str | None = None,
         connection: Any = None,
     ) -> JobDeferrer: ...
@@ -303,6 +319,8 @@ class Task(Generic[P, R, Args]):
         schedule_in: TimeDeltaParams | None = None,
         queue: str | None = None,
         priority: int | None = None,
+        unique: Unique | None = None,
+        headers: Mapping[str, str] | None = None,
         limit_key: str | None = None,
         connection: Any = None,
     ) -> Any:
@@ -327,6 +345,12 @@ class Task(Generic[P, R, Args]):
             The queue that the job waits in. Default: None, the task's.
         priority
             Jobs with a higher priority go first; it may be negative. Default: None, the task's.
+        unique
+            Which jobs are the same, so that one of them is stored: see `Unique`; not together with ``queueing_lock``.
+            Default: None, the task's.
+        headers
+            Texts by names that go with the job beside its arguments, such as ``{"tenant": "acme"}``; a task finds them
+            in ``context.job.headers``. Default: None, none.
         limit_key
             The key under the task's limit for each key. Default: None, the one that the arguments make.
         connection
@@ -352,7 +376,10 @@ class Task(Generic[P, R, Args]):
             task_kwargs=task_kwargs,
             schedule_at=schedule_at,
             schedule_in=schedule_in,
+            unique=unique,
+            headers=headers,
         )
+        self.signature.check_unique(unique)
         deferrer: JobDeferrer = JobDeferrer(
             job_manager, job, connection, self.signature, self.limits, checked_limit_key(limit_key, self.limits)
         )
@@ -365,21 +392,26 @@ class Task(Generic[P, R, Args]):
         priority: int | None = None,
         lock: str | None = None,
         queueing_lock: str | None = None,
+        unique: Unique | None = None,
         **options: Any,
     ) -> Job:
         """Return a job with these options, and the task's own for the rest.
 
         Parameters
         ----------
-        queue, priority, lock, queueing_lock, **options
+        queue, priority, lock, queueing_lock, unique, **options
             The options, as `Task.configure` takes them.
         """
+        # What is passed here goes before: of a queueing lock and a unique key, a job has one.
+        if unique is None and queueing_lock is None:
+            unique, queueing_lock = self.unique, self.queueing_lock
         return make_job(
             self.name,
             queue=self.queue if queue is None else queue,
             priority=self.priority if priority is None else priority,
             lock=self.lock if lock is None else lock,
-            queueing_lock=self.queueing_lock if queueing_lock is None else queueing_lock,
+            queueing_lock=queueing_lock,
+            unique=unique,
             **options,
         )
 
@@ -398,7 +430,7 @@ class Task(Generic[P, R, Args]):
         InvalidTaskArguments
             If the task does not take these arguments (it never takes positional ones), or they cannot be stored.
         AlreadyEnqueued
-            If the task's queueing lock is taken.
+            If the task's queueing lock is taken, or a unique job is there already.
         AppNotOpen
             If the app is not open.
         WrongCaller
@@ -421,7 +453,7 @@ class Task(Generic[P, R, Args]):
         InvalidTaskArguments
             If the task does not take these arguments (it never takes positional ones), or they cannot be stored.
         AlreadyEnqueued
-            If the task's queueing lock is taken.
+            If the task's queueing lock is taken, or a unique job is there already.
         AppNotOpen
             If the app is not open.
         """

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, TypeAlia
 
 import attrs
 
+from adjourn.unique import Unique
+
 if TYPE_CHECKING:
     import typing_extensions  # Python has defaults of type parameters since 3.13
 
@@ -125,6 +127,8 @@ class ConfigureOptions(TypedDict, total=False):
     schedule_in: TimeDeltaParams | None
     queue: str | None
     priority: int | None
+    unique: Unique | None
+    headers: Mapping[str, str] | None
     limit_key: str | None
     connection: Any
 
@@ -137,6 +141,7 @@ class PeriodicOptions(TypedDict, total=False):
     task_kwargs: JSONDict | None
     queue: str | None
     priority: int | None
+    headers: Mapping[str, str] | None
 
 
 class PeriodicDefaults(TypedDict, total=False):
@@ -171,5 +176,9 @@ class WorkerOptions(TypedDict, total=False):
     unknown_task_timeout: float | None
     timeout: float | None
     stuck_worker_timeout: float | None
+    http: str | None
+    health_file: str | None
+    stall_after: float
+    outage_patience: float
     task_middleware: Iterable[AnyTaskMiddleware] | None
     worker_middleware: Iterable[AnyWorkerMiddleware] | None

@@ -31,6 +31,13 @@ def manager() -> AsyncJobManager:
 COUNTS = (AsyncJobManager.list_queues_async, AsyncJobManager.list_tasks_async, AsyncJobManager.list_locks_async)
 CALLS: list[tuple[Callable[..., Any], dict[str, Any], str, list[Any]]] = [
     (AsyncJobManager.get_job_status_async, {}, "job_id", NOT_IDS),
+    (AsyncJobManager.get_progress_async, {}, "job_id", NOT_IDS),
+    (AsyncJobManager.get_workflow_async, {}, "workflow_id", NOT_IDS),
+    (AsyncJobManager.cancel_workflow_async, {}, "workflow_id", NOT_IDS),
+    (AsyncJobManager.cancel_workflow_async, {"workflow_id": 7}, "abort", NOT_FLAGS),
+    (AsyncJobManager.retry_workflow_async, {}, "workflow_id", NOT_IDS),
+    (AsyncJobManager.wait_for_workflow_async, {}, "workflow_id", NOT_IDS),
+    (AsyncJobManager.wait_for_workflow_async, {"workflow_id": 7}, "timeout", NOT_SECONDS[:-1]),
     (AsyncJobManager.get_result_async, {}, "job_id", NOT_IDS),
     (AsyncJobManager.get_result_async, {"job_id": 7}, "timeout", NOT_SECONDS[:-1]),
     (AsyncJobManager.wait_for_job_async, {}, "job_id", NOT_IDS),

@@ -32,6 +32,13 @@ def manager() -> SyncJobManager:
 COUNTS = (SyncJobManager.list_queues, SyncJobManager.list_tasks, SyncJobManager.list_locks)
 CALLS: list[tuple[Callable[..., Any], dict[str, Any], str, list[Any]]] = [
     (SyncJobManager.get_job_status, {}, "job_id", NOT_IDS),
+    (SyncJobManager.get_progress, {}, "job_id", NOT_IDS),
+    (SyncJobManager.get_workflow, {}, "workflow_id", NOT_IDS),
+    (SyncJobManager.cancel_workflow, {}, "workflow_id", NOT_IDS),
+    (SyncJobManager.cancel_workflow, {"workflow_id": 7}, "abort", NOT_FLAGS),
+    (SyncJobManager.retry_workflow, {}, "workflow_id", NOT_IDS),
+    (SyncJobManager.wait_for_workflow, {}, "workflow_id", NOT_IDS),
+    (SyncJobManager.wait_for_workflow, {"workflow_id": 7}, "timeout", NOT_SECONDS[:-1]),
     (SyncJobManager.get_result, {}, "job_id", NOT_IDS),
     (SyncJobManager.get_result, {"job_id": 7}, "timeout", NOT_SECONDS[:-1]),
     (SyncJobManager.wait_for_job, {}, "job_id", NOT_IDS),

@@ -379,7 +379,15 @@ def test_a_retry_waits_by_the_clock_of_the_database(app: adjourn.App, manager: S
 
 def test_a_delay_is_added_to_the_time_of_the_database(app: adjourn.App) -> None:
     statements = adjourn.sql.statements()
-    one = {"queue": "q", "task_name": "t", "priority": 0, "lock": None, "queueing_lock": None, "args": "{}"}
+    one = {
+        "queue": "q",
+        "task_name": "t",
+        "priority": 0,
+        "lock": None,
+        "queueing_lock": None,
+        "args": "{}",
+        "headers": None,
+    }
     common = {**one, "scheduled_at": None, "own_transaction": False}
     connector = app.connector.get_sync_connector()
     connector.execute(statements["defer_job"], {**common, "schedule_in": 60})

@@ -17,8 +17,8 @@ from adjourn.worker.options import Options
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "command-line.md"
 COMMANDS = (
-    *("", "worker", "defer", "schema", "healthchecks", "doctor", "shell"),
-    *("migrate-from-procrastinate", "migrate-code", "demo"),
+    *("", "worker", "defer", "schema", "healthchecks", "doctor", "top", "shell"),
+    *("migrate-from-procrastinate", "migrate-code", "completion", "demo"),
 )
 HEAD = """<!-- not run: tests/acceptance/test_docs_command_line.py compares command-line.md with what is printed -->
 

@@ -87,6 +87,16 @@ def defer(app: adjourn.App) -> None:
     assert raised.value.__cause__.queueing_lock == "q"  # type: ignore[union-attr]
     many = [work.configure(queueing_lock=f"q{number}", lock="l").job for number in range(3)]
     assert len(app.job_manager.batch_defer_jobs(many)) == 3
+    flow = app.workflow()
+    flow.add(work, depends_on={"group": flow.map(work, [{}, {}])})
+    stored = flow.defer()
+    more = app.workflow(extends=stored.id)
+    more.add(work)
+    assert more.defer().id == stored.id
+    for policy in ("skip", "replace"):
+        assert work.configure(unique=adjourn.Unique(over=["todo", "failed"], on_conflict=policy)).defer()
+    with pytest.raises(AlreadyEnqueued):
+        work.configure(unique=adjourn.Unique()).defer()
     assert app.check_connection()
     app.schema_manager.check_version()
     app.schema_manager.try_out("producer")
@@ -107,10 +117,24 @@ def read(app: adjourn.App) -> None:
     assert manager.get_stalled_jobs() == []
 
 
+def app_of_flow(app: adjourn.App) -> int:
+    """Store a workflow of two jobs as a worker may, and return its id."""
+    with app_of(psycopg.conninfo.make_conninfo(app.connector.pool.conninfo), "worker") as maker:  # type: ignore[attr-defined]
+        maker.open()
+        flow = maker.workflow()
+        flow.chain(maker.tasks["work"], maker.tasks["work"])
+        return flow.defer().id
+
+
 def change(app: adjourn.App) -> None:
     """Change jobs in every way."""
     manager = app.job_manager
     ended, waiting = (job.id or 0 for job in manager.list_jobs())
+    stored = app_of_flow(app)
+    assert manager.cancel_workflow(stored, abort=True) == 2
+    assert manager.retry_workflow(stored) == 2
+    assert manager.cancel_workflow(stored) == 2
+    assert len(manager.delete_jobs([stored + 1, stored + 2])) == 2
     manager.retry_job_by_id(ended, lock="l")
     assert manager.cancel_job_by_id(ended)
     assert manager.cancel_job_by_id(waiting, delete_job=True)

@@ -49,6 +49,7 @@ async def test_all_that_a_job_has_is_stored_and_the_ids_come_in_order(app: adjou
             lock=f"l{number}" if is_third else None,
             queueing_lock=f"k{number}" if is_third else None,
             task_kwargs={"number": number, "text": 'a "b" \\ \n é 🙂', "float": 1.5, "none": None},
+            headers={"é": '"'} if number == 8 else None,
             scheduled_at=FUTURE if number == 5 else None,
             schedule_in=number if number == 6 else 0.5 if number == 7 else None,
         )

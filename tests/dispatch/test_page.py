@@ -87,6 +87,15 @@ def blocking_operations(app: adjourn.App) -> dict[str, Callable[[], object]]:
             manager.wait_for_job(job_id, timeout=0.01)
         return True
 
+    def workflow() -> bool:
+        flow = app.workflow()
+        flow.add(app.tasks["add"], task_kwargs={"name": "w"})
+        stored = flow.defer()
+        assert manager.get_workflow(stored.id).remaining == 1
+        with pytest.raises(adjourn.exceptions.WaitTimeout):
+            manager.wait_for_workflow(stored.id, timeout=0)
+        return manager.cancel_workflow(stored.id) == 1 and manager.retry_workflow(stored.id) == 1
+
     return {
         "defer": defer,
         "batch_defer": lambda: len(set(app.tasks["add"].batch_defer({"name": "b"}, {"name": "c"}))) == 2,
@@ -99,6 +108,8 @@ def blocking_operations(app: adjourn.App) -> dict[str, Callable[[], object]]:
         "get_job_status": lambda: manager.get_job_status(job_id).value == "todo",
         "get_result": get_result,
         "wait_for_jobs": wait,
+        "workflow": lambda: workflow(),
+        "get_progress": lambda: manager.get_progress(job_id) is None,
         "cancel_job_by_id": lambda: manager.cancel_job_by_id(job_id),
         "retry_job_by_id": lambda: retry().value == "todo",
         "abort": lambda: manager.cancel_job_by_id(job_id, abort=True),

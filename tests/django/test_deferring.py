@@ -35,6 +35,10 @@ def stored(shop: Shop) -> tuple[int, int]:
     return row[0], row[1]
 
 
+def test_no_thread_stores_the_jobs_of_another_whose_transaction_they_belong_to() -> None:
+    assert not app.connector.shares_commits
+
+
 class LostError(Exception):
     """What ends a transaction."""
 

@@ -256,7 +256,7 @@ def delete_many(actor: Actor) -> None:
 
 
 def defer(actor: Actor) -> None:
-    one = {"queue": "default", "task_name": "t", "priority": actor.random.randint(0, 2), "args": "{}"}
+    one = {"queue": "default", "task_name": "t", "priority": actor.random.randint(0, 2), "args": "{}", "headers": None}
     when = actor.random.choice([None, None, "2100-01-01", "2001-01-01"])
     lock = actor.random.choice(LOCKS)
     with actor.connection.transaction():
@@ -282,6 +282,41 @@ def defer_several(actor: Actor) -> None:
     actor.deferred += len(json.loads(row["ids"] or "[]"))
 
 
+def defer_unique(actor: Actor) -> None:
+    over = actor.random.choice(["{todo}", "{todo,doing}", "{todo,doing,succeeded,failed}", "{doing,cancelled}"])
+    jobs = [
+        {
+            "queue": "default",
+            "task_name": "t",
+            "priority": 0,
+            "args": "{}",
+            "lock": actor.random.choice(LOCKS),
+            "key": key,
+            "over": over,
+            "period": actor.random.choice([None, 0.01]),
+            "on_conflict": actor.random.choice(["raise", "skip", "replace" if "todo" in over else "skip"]),
+            "schedule_in": actor.random.choice([None, None, 60]),
+        }
+        for key in actor.random.choices("kmn", k=3)
+    ]
+    with actor.connection.transaction(force_rollback=actor.random.random() < 0.2) as transaction:
+        rows = actor.run("defer_unique", jobs=json.dumps(jobs), own_transaction=True)
+        actor.pause()
+    if not transaction.force_rollback:
+        actor.deferred += len([row for row in rows if row["outcome"] == "stored"])
+
+
+def forget_keys(actor: Actor) -> None:
+    actor.run("forget_keys", after="", limit=10)
+
+
+def cancel_and_delete(actor: Actor) -> None:
+    with actor.connection.transaction():
+        gone = actor.run("cancel_jobs", ids=actor.some_ids(), delete=True)
+        actor.pause()
+    actor.deleted += len(gone)
+
+
 def tick(actor: Actor) -> None:
     """Defer the ticks of some schedules, the clock's latest second of each, in any order."""
     names = actor.random.sample("abcdef", 3)
@@ -298,6 +333,7 @@ def tick(actor: Actor) -> None:
         locks=[actor.random.choice(LOCKS) for _ in names],
         queueing_locks=queueing_locks,
         args=["{}"] * 3,
+        headers=None,
     )
     assert {row["outcome"] for row in rows} <= {"stored", "taken", "known", "held", "busy"}
     actor.deferred += sum(row["outcome"] == "stored" for row in rows)
@@ -360,6 +396,7 @@ KINDS = [
     ),
     *(cancel, give_up_a_cancel),
     *(retry_many, delete_many),
+    *(defer_unique, forget_keys, cancel_and_delete),
     *(hold, request_abort, retry_by_id, defer, defer_several, tick, keep_schedules, delete_old, drop_old, look),
 ]
 
@@ -387,7 +424,7 @@ class Arena:
         """Begin with a few jobs of each sort."""
         self.observer.execute(
             "delete from adjourn.adjourn_jobs; delete from adjourn.adjourn_finished_jobs; delete from adjourn.adjourn_workers; "
-            "delete from adjourn.adjourn_headless_locks; delete from adjourn.adjourn_schedules; drop table if exists adjourn.old_week"
+            "delete from adjourn.adjourn_headless_locks; delete from adjourn.adjourn_unique_keys; delete from adjourn.adjourn_schedules; drop table if exists adjourn.old_week"
         )
         if has_old_week:
             self.observer.execute(OLD_WEEK)

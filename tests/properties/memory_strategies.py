@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from adjourn.jobs import Job
+from adjourn.unique import Unique
 
 QUEUES = st.sampled_from(["a", "b"])
 LOCKS = st.sampled_from([None, "l", "l", "m"])
@@ -44,8 +45,26 @@ def jobs(draw: st.DrawFn) -> tuple[Job, float | None]:
         lock=draw(LOCKS),
         queueing_lock=draw(QUEUEING_LOCKS),
         task_kwargs=draw(st.dictionaries(_TEXTS, JSON, max_size=2)),
+        headers=draw(st.sampled_from([None, None, {"traceparent": "00-é"}])),
     )
     return job, draw(SECONDS)
+
+
+@st.composite
+def unique_jobs(draw: st.DrawFn) -> tuple[Job, float | None]:
+    """A job that may be unique, and in how many seconds it is scheduled."""
+    job, seconds = draw(jobs())
+    if draw(st.integers(0, 4)) == 0:
+        return job, seconds
+    over = draw(st.sets(STATUSES, min_size=1) | st.sampled_from([["todo"], ["todo", "doing"]]))
+    policies = ["raise", "skip", "replace"] if "todo" in over else ["raise", "skip"]
+    rule = Unique(
+        key=draw(st.sampled_from(["k", "m"])),
+        period=draw(st.sampled_from([None, 1500])),
+        over=over,
+        on_conflict=draw(st.sampled_from(policies)),
+    )
+    return job.evolve(queueing_lock=None, unique=rule), seconds
 
 
 def filters() -> st.SearchStrategy[dict[str, Any]]:

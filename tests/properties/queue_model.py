@@ -84,6 +84,10 @@ class Queue:
         """Locks of which something has changed since jobs were last placed: the order holds from then on."""
         self.returned: dict[str, int] = {}
         """The job that was the last to run with a lock, and has come back to its place."""
+        self.keys: dict[str, int] = {}
+        """The last job of each unique key."""
+        self.kept_keys: set[str] = set()
+        """Keys of jobs that count even if they have ended."""
         self.claims: set[tuple[int, int]] = set()
         """Every claim that was ever handed out."""
         self.told: set[int] = set()
@@ -104,6 +108,35 @@ class Queue:
             for job in self.jobs.values()
         )
 
+    def defers_unique(self, job: Promised, key: str, over: Iterable[str], on_conflict: str) -> tuple[str, int | None]:
+        """A job comes that may be there already; return what must become of it, and the id of the one that is there."""
+        over = set(over)
+        there = self.keys.get(key)
+        found = None if there is None else self.jobs.get(there)
+        status = found.status if found else "succeeded" if key in self.kept_keys else "gone"
+        counts = there is not None and status in over
+        if not counts:
+            self.defers(job)
+            self.keys[key] = job.id
+            self.kept_keys.discard(key)
+        if over - {WAITING, RUNNING} and not (counts and on_conflict == "raise"):
+            self.kept_keys.add(key)
+        if not counts:
+            return "stored", job.id
+        if on_conflict == "raise":
+            return "refused", there
+        if on_conflict == "skip" or found is None or status != WAITING:
+            return "exists", there
+        self.unsettle(found.lock)
+        found.priority, found.lock, found.due = job.priority, job.lock, job.due
+        found.losses = found.deaths = 0
+        self.unsettle(found.lock)
+        return "replaced", there
+
+    def forgets(self, job_id: int) -> None:
+        """A job is deleted by hand, and does not count any more."""
+        self.kept_keys -= {key for key, last in self.keys.items() if last == job_id}
+
     def cancels(self, job_id: int, *, abort: bool, delete: bool) -> bool:
         """Cancel or abort a job; return whether there was anything to do."""
         job = self.jobs.get(job_id)
@@ -115,6 +148,7 @@ class Queue:
         self.unsettle(job.lock)
         self.ends(job, "cancelled")
         if delete:
+            self.forgets(job_id)
             del self.jobs[job_id]
         return True
 

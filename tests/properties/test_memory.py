@@ -19,10 +19,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from adjourn import sql
 from adjourn._domain.checks import WAITS_FOR
 from adjourn._domain.outcomes import Attempt, Ended, Exchanged, HandedBack, Outcome, Result, Retried, Unknown
+from adjourn._domain.workflows import Planned
 from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.connector import BaseConnector
 from adjourn.connectors import SyncPsycopgConnector
-from adjourn.exceptions import AdjournException
+from adjourn.exceptions import AdjournException, AlreadyEnqueued
 from adjourn.jobs import Job
 from adjourn.manager import JobManager
 from adjourn.testing import MemoryStore, SyncInMemoryConnector
@@ -52,6 +53,7 @@ class Side:
         self.ends = connector.session()
         self.ends.listen(ENDS)
         self.jobs: list[int] = []
+        self.flows: list[int] = []
         self.workers: list[int] = []
 
     def now(self) -> datetime.datetime:
@@ -73,6 +75,14 @@ class Side:
     def numbers(self, job_ids: Iterable[int]) -> list[int]:
         """The numbers of jobs, in order."""
         return sorted(map(self.jobs.index, job_ids))
+
+    def flow(self, number: int) -> int:
+        """The id of a workflow by its number."""
+        return self.flows[number] if 0 <= number < len(self.flows) else NOBODY
+
+    def told_numbers(self, ids: Iterable[int]) -> list[int]:
+        """The numbers of jobs and, below zero, of workflows."""
+        return sorted(self.jobs.index(id_) if id_ in self.jobs else -1 - self.flows.index(id_) for id_ in ids)
 
     def worker_id(self, number: int) -> int:
         """The id of a worker by its number."""
@@ -129,7 +139,7 @@ class InMemory(Side):
         return self.listener.wait_for_notifications(0)
 
     def told(self) -> list[int]:
-        return self.numbers(int(id_) for each in self.ends.wait_for_notifications(0) for id_ in each.split())
+        return self.told_numbers(int(id_) for each in self.ends.wait_for_notifications(0) for id_ in each.split())
 
 
 class InPostgres(Side):
@@ -146,6 +156,7 @@ class InPostgres(Side):
             "adjourn_jobs": ("scheduled_at", "enqueued_at", "started_at", "unknown_since"),
             "adjourn_finished_jobs": ("scheduled_at", "enqueued_at", "started_at", "finished_at", "result_expires_at"),
             "adjourn_schedules": ("seen_at",),
+            "adjourn_unique_keys": ("deferred_at", "keep_until"),
             "adjourn_workers": ("started_at", "last_heartbeat_at", "expires_at"),
         }
         for table, names in columns.items():
@@ -157,7 +168,7 @@ class InPostgres(Side):
         heard: list[int] = []
         while 0 not in heard:
             heard += [int(id_) for payload in self.ends.wait_for_notifications(10) for id_ in payload.split()]
-        return self.numbers(id_ for id_ in heard if id_)
+        return self.told_numbers(id_ for id_ in heard if id_)
 
     def heard(self) -> list[str]:
         mark = next(self.marks)
@@ -222,6 +233,33 @@ class Databases(RuleBasedStateMachine):
 
         self.both(ask)
 
+    @rule(new=st.lists(strategies.unique_jobs(), min_size=1, max_size=4))
+    def defer_unique(self, new: list[tuple[Job, float | None]]) -> None:
+        def ask(side: Side) -> Any:
+            jobs = [job.evolve(scheduled_at=side.at(seconds)) for job, seconds in new]
+            try:
+                deferred = side.manager.defer_jobs(jobs)
+            except AlreadyEnqueued as error:
+                return side.numbers(error.job_ids)
+            side.jobs += [each.id for each in deferred if each.outcome == "stored"]
+            return [(side.number(each.id), each.outcome) for each in deferred]
+
+        self.both(ask)
+
+    @rule(limit=st.integers(1, 3))
+    def forget_keys(self, limit: int) -> None:
+        """The keys of all jobs that do not count, in pages."""
+
+        def ask(side: Side) -> int:
+            forgotten: int = 0
+            after: str | None = ""
+            while after is not None:
+                (row,) = side.connector.execute(sql.statements()["forget_keys"], {"after": after, "limit": limit})
+                forgotten, after = forgotten + row["forgotten"], row["last_key"]
+            return forgotten
+
+        self.both(ask)
+
     @rule(new=strategies.jobs(), arguments=st.lists(strategies.jobs(), min_size=1, max_size=4))
     def defer_alike(self, new: tuple[Job, float | None], arguments: list[tuple[Job, float | None]]) -> None:
         def ask(side: Side) -> list[Job]:
@@ -246,6 +284,7 @@ class Databases(RuleBasedStateMachine):
                     "lock": job.lock,
                     "queueing_lock": job.queueing_lock,
                     "args": "{}",
+                    "headers": job.headers,
                     "scheduled_at": side.at(-10),
                     "schedule_in": None if seconds is None else float(seconds),
                 }
@@ -254,6 +293,7 @@ class Databases(RuleBasedStateMachine):
             statements = sql.statements()
             if is_alone:
                 rows[0].pop("queueing_lock")
+                rows[0]["headers"] = rows[0]["headers"] and json.dumps(rows[0]["headers"])
                 stored = side.connector.execute(statements["defer_job"], {**rows[0], "own_transaction": False})
             else:
                 columns = {name: [row[name] for row in rows] for name in rows[0] if name != "args"}
@@ -272,6 +312,57 @@ class Databases(RuleBasedStateMachine):
         if is_placed:
             self.place(200, True)
         self.both(lambda side: side.manager.cancel_job_by_id(side.job(number), abort, delete))
+
+    @rule(
+        data=st.data(),
+        new=st.lists(
+            st.tuples(
+                st.sampled_from([None, None, None, 0, 2]),
+                st.sets(st.integers(0, 3), max_size=2),
+                st.sampled_from([None, None, 1, 2]),
+                st.booleans(),
+                strategies.jobs(),
+            ),
+            max_size=4,
+        ),
+        is_new=st.sampled_from([True, True, False]),
+        is_linked=st.sampled_from([True, True, False]),
+    )
+    def defer_workflow(self, data: st.DataObject, new: list[Any], is_new: bool, is_linked: bool) -> None:
+        known = None if is_linked else self.draw_job(data)
+        number = data.draw(st.integers(0, len(self.sides[0].flows)), "workflow")
+
+        def ask(side: Side) -> None:
+            plans: list[Planned] = []
+            for count, parents, run_if, is_named, (job, seconds) in new:
+                waits: list[Planned | int] = [plans[each] for each in sorted(parents) if each < len(plans)]
+                waits += [] if known is None else [side.job(known)]
+                names = [f"{each}" if is_named else None for each in range(len(waits))]
+                kwargs = None if count is None else [{"n": each} for each in range(count)]
+                job = job.evolve(scheduled_at=side.at(seconds), queueing_lock=None)
+                plans.append(Planned(job, kwargs, waits, names, run_if if waits else None))
+            stored = side.manager.workflows.store_workflow(plans, None, None if is_new else side.flow(number))
+            if is_new:
+                side.flows.append(stored.workflow_id)
+            side.jobs += [id_ for ids in stored.ids for id_ in ids]
+
+        self.both(ask)
+
+    @rule(
+        data=st.data(),
+        change=st.sampled_from(["cancel_workflow", "retry_workflow", "retry_workflow", "watch"]),
+        abort=st.booleans(),
+    )
+    def change_workflow(self, data: st.DataObject, change: str, abort: bool) -> None:
+        number = data.draw(st.integers(0, len(self.sides[0].flows)), "workflow")
+
+        def ask(side: Side) -> Any:
+            if change == "watch":
+                return len(side.connector.execute(sql.statements()["watch_jobs"], {"ids": [side.flow(number)]}))
+            options = {"abort": abort} if change == "cancel_workflow" else {}
+            return getattr(side.manager, change)(side.flow(number), **options)
+
+        self.both(ask)
 
     @rule(data=st.data())
     def watch(self, data: st.DataObject) -> None:
@@ -538,6 +629,7 @@ class Databases(RuleBasedStateMachine):
         self.both(lambda side: [job.worker_name for job in side.manager.list_jobs(status="doing")])
         self.both(lambda side: side.manager.get_job_status(side.job(number)))
         self.both(lambda side: side.manager.get_result(side.job(number)))
+        self.both(lambda side: side.manager.workflows.get_parent_results(side.job(number)))
         self.both(lambda side: [side.seen(job) for job in side.manager.list_jobs(id=side.job(number))])
         self.both(lambda side: side.manager.list_queues(**filters, waits_for=waits_for))
         self.both(lambda side: side.manager.list_tasks(**filters, waits_for=waits_for))
@@ -550,6 +642,14 @@ class Databases(RuleBasedStateMachine):
     @invariant()
     def every_job_is_the_same_in_both(self) -> None:
         self.both(lambda side: [side.seen(job) for job in side.manager.list_jobs()])
+
+    @invariant()
+    def every_workflow_is_the_same_in_both(self) -> None:
+        def ask(side: Side) -> list[Any]:
+            found = [side.manager.get_workflow(id_) for id_ in side.flows]
+            return [(each.status, each.jobs, each.remaining, each.failed, each.has_ended) for each in found]
+
+        self.both(ask)
 
     @invariant()
     def workers_were_told_the_same(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import datetime
 import functools
 import json
@@ -33,6 +34,7 @@ from adjourn.exceptions import AlreadyEnqueued, NoResult
 from adjourn.jobs import Job
 from adjourn.manager import JobManager
 from adjourn.sql.templates import render
+from adjourn.unique import Unique
 from properties.queue_model import LIVES, RUNNING, WAITING, Promised, Queue
 
 EXAMPLES = int(os.environ.get("ADJOURN_TEST_EXAMPLES", "60" if "ADJOURN_TEST_THOROUGH" in os.environ else "40"))
@@ -47,6 +49,23 @@ LOCKS = st.sampled_from([None, "l", "l", "m"])
 PRIORITIES = st.integers(-1, 1)
 NEW = st.tuples(
     QUEUES, PRIORITIES, LOCKS, st.sampled_from([None, None, None, "q", "r"]), st.sampled_from([False, False, True])
+)
+OVER = [
+    ["todo"],
+    ["todo"],
+    ["todo", "doing"],
+    ["todo", "doing"],
+    ["doing"],
+    ["todo", "succeeded"],
+    ["failed", "cancelled"],
+]
+RULES = st.builds(
+    lambda key, over, policy: Unique(
+        key=key, over=over, on_conflict=policy if policy != "replace" or "todo" in over else "skip"
+    ),
+    st.sampled_from(["k", "m"]),
+    st.sampled_from(OVER),
+    st.sampled_from(["raise", "skip", "replace"]),
 )
 STATEMENTS = sql.statements()
 ENDS = sql.ends_channel("adjourn")
@@ -130,6 +149,30 @@ class Machine(RuleBasedStateMachine):
     @rule(queueing_lock=st.sampled_from(["q", "r"]), lock=LOCKS)
     def defer_one(self, queueing_lock: str, lock: str | None) -> None:
         self.defer([("a", 0, lock, queueing_lock, False)], is_kept=False)
+
+    @precondition(lambda self: self.at_commit is None)
+    @rule(new=st.lists(st.tuples(RULES, PRIORITIES, LOCKS), min_size=1, max_size=3))
+    def defer_unique(self, new: list[tuple[Unique, int, str | None]]) -> None:
+        """Store some jobs that may be there already, or none."""
+        jobs = [
+            Job(queue="a", task_name="t", priority=priority, lock=lock, unique=unique) for unique, priority, lock in new
+        ]
+        try:
+            stored = self.manager.defer_jobs(jobs)
+        except AlreadyEnqueued:
+            queue = copy.deepcopy(self.queue)
+            outcomes = [self.arrives(queue, job, 10**9 + number)[0] for number, job in enumerate(jobs)]
+            assert "refused" in outcomes
+            return
+        for job, deferred in zip(jobs, stored, strict=True):
+            assert self.arrives(self.queue, job, deferred.id) == (deferred.outcome, deferred.id)
+
+    def arrives(self, queue: Queue, job: Job, job_id: int) -> tuple[str, int | None]:
+        """A job that may be there already comes to a queue."""
+        rule = job.unique
+        assert rule is not None
+        promised = Promised(job_id, job.queue, job.priority, job.lock, None, True)
+        return queue.defers_unique(promised, rule.key or "", rule.over, rule.on_conflict)
 
     @rule(data=st.data(), abort=st.booleans(), delete=st.booleans(), is_kept=NOW_AND_THEN, is_placed=st.booleans())
     def cancel(self, data: st.DataObject, abort: bool, delete: bool, is_kept: bool, is_placed: bool) -> None:
@@ -617,6 +660,11 @@ BREAKS = {
         "if v_old.lock is not null and v_old.hold in (@heads)",
         "if false",
     ),
+    "two of one key": ("defer_unique", "v_states[v_key] <> all(v_overs[v_at]::text[])\n", "true\n"),
+    "a job that has ended counts": ("defer_unique", "coalesce(f.status, case", "coalesce('todo', case"),
+    "a job that waits is not replaced": ("defer_unique", "where j.id = n.id;", "where false;"),
+    "a replaced head is not missed": ("defer_unique", "and j.lock is not null and j.hold in (@heads)", "and false"),
+    "a job that was deleted counts": ("cancel_jobs", "if p_delete then", "if false then"),
     "nobody is told": ("tell_ends", "where j.waited", "where false"),
     "who waits for a job is not told of it": ("watch_jobs", "set waited = true, special = true", "set waited = true"),
     "a job is deleted although somebody waits for it": ("is_wanted", "p_job.waited is true", "false"),

@@ -158,3 +158,23 @@ def later(deferrer: JobDeferrer) -> int:
 
 later(add.configure(queue="q"))
 later(app.configure_task("add"))
+
+
+# Unique jobs.
+
+skipping = adjourn.Unique(args=["a"], period=60, over=["todo", adjourn.Status.DOING], on_conflict="skip")
+adjourn.Unique(on_conflict="ignore")  # refused: arg-type | reportArgumentType
+adjourn.Unique(key=5)  # refused: arg-type | reportArgumentType
+adjourn.Unique("key")  # refused: call-arg | reportCallIssue
+
+
+@app.task(unique=skipping)
+def once(a: int) -> None: ...
+
+
+assert_type(once.defer(a=1), int)
+assert_type(once.configure(unique=skipping).defer(a=1), int)
+once.configure(unique="a")  # refused: call-overload | reportCallIssue, reportArgumentType
+deferred = app.job_manager.defer_jobs([once.configure().make_new_job(a=1)])
+assert_type(deferred, list[adjourn.Deferred])
+assert_type(deferred[0].id, int)

@@ -122,7 +122,8 @@ def test_no_limit_can_be_said_on_the_command_line() -> None:
 
 def test_every_option_of_a_job_that_can_be_written_down_is_a_flag() -> None:
     defer = make_parser().parse_args(["defer", "task"]).parser
-    assert ConfigureOptions.__annotations__.keys() - defer.variables.keys() == {"task_kwargs", "connection"}
+    told_in_programs = {"task_kwargs", "unique", "headers", "connection"}
+    assert ConfigureOptions.__annotations__.keys() - defer.variables.keys() == told_in_programs
 
 
 @pytest.mark.parametrize("command", ["worker", "defer", "demo"])

@@ -256,7 +256,7 @@ def test_a_statement_takes_effect_as_a_whole_or_not_at_all(app: adjourn.App, con
     with pytest.raises(exceptions.AlreadyEnqueued):
         app.configure_task("any", queueing_lock="one").batch_defer({}, {})
     assert connector.jobs == {}
-    job = {"queue": "q", "task_name": "t", "priority": 0, "lock": None, "args": "{}"}
+    job = {"queue": "q", "task_name": "t", "priority": 0, "lock": None, "args": "{}", "headers": None}
     parameters = {**job, "scheduled_at": None, "schedule_in": None, "own_transaction": False}
     with pytest.raises(exceptions.ConnectorException, match="json"):
         connector.execute(STATEMENTS["defer_job"], {**parameters, "args": "{"})
@@ -272,7 +272,7 @@ def test_the_schema_is_applied(app: adjourn.App) -> None:
 
 
 def defer_in(session: SyncInMemorySession, queue: str) -> None:
-    job = {"queue": queue, "task_name": "t", "priority": 0, "lock": None, "args": "{}"}
+    job = {"queue": queue, "task_name": "t", "priority": 0, "lock": None, "args": "{}", "headers": None}
     session.execute(
         STATEMENTS["defer_job"], {**job, "scheduled_at": None, "schedule_in": None, "own_transaction": True}
     )

@@ -10,11 +10,13 @@ from typing import Any
 
 import attrs
 
-from adjourn._domain.checks import check_aware, check_delay, check_name, check_priority, is_storable
+from adjourn._domain.checks import check_aware, check_delay, check_name, check_priority, check_unique, is_storable
+from adjourn._domain.headers import checked_headers
 from adjourn._domain.jobs import Job
-from adjourn._domain.spelling import closest
+from adjourn._domain.spelling import closest, hint
 from adjourn.exceptions import InvalidOption, InvalidTaskArguments
 from adjourn.types import JSONDumps
+from adjourn.unique import Unique
 
 
 @attrs.frozen
@@ -115,6 +117,24 @@ class Signature:
                 takes = f"It takes {_listed(names)}." if names else "It takes none."
                 self._refuse(f"takes no argument {_listed(unknown)}{question} {takes}")
 
+    def check_unique(self, unique: Unique | None) -> None:
+        """Refuse a rule that names arguments which the task does not take.
+
+        Raises
+        ------
+        InvalidOption
+            If it names one; the message says what the task takes.
+        """
+        if unique is None or isinstance(unique.args, bool) or not self.known or self.takes_any:
+            return
+        names = self.required | self.optional
+        for name in unique.args:
+            if name not in names:
+                raise InvalidOption(
+                    f"unique: task {self.task_name} takes no argument {name!r}{hint(name, names)} It takes "
+                    f"{_listed(names) if names else 'none'}."
+                )
+
     def _refuse(self, reason: str) -> None:
         raise InvalidTaskArguments(f"Task {self.task_name}: {reason}")
 
@@ -153,12 +173,16 @@ def check_job(argument: str, job: Any) -> None:
         if job.queueing_lock is not None:
             check_name("queueing_lock", job.queueing_lock)
         check_priority(job.priority)
+        if job.unique is not None:
+            check_unique(job.unique, job.queueing_lock)
         if job.scheduled_at is not None:
             check_aware("scheduled_at", job.scheduled_at)
         if job.schedule_in is not None:
             check_delay("schedule_in", job.schedule_in)
         if not isinstance(job.task_kwargs, dict):
             raise InvalidOption(f"task_kwargs={job.task_kwargs!r}: pass a dictionary of arguments.")
+        if job.headers is not None:
+            checked_headers(job.headers)
     except InvalidOption as error:
         raise InvalidOption(f"{argument}.{error}") from None
 

@@ -13,6 +13,11 @@ def array_of_numbers(numbers: Iterable[float | None]) -> str:
     return "{" + ",".join(["null" if number is None else str(number) for number in numbers]) + "}"
 
 
+def array_of_flags(flags: Iterable[bool | None]) -> str:
+    """Return flags, or None for null, as the text of an array."""
+    return "{" + ",".join(["null" if flag is None else "true" if flag else "false" for flag in flags]) + "}"
+
+
 def array_of_words(words: Iterable[str]) -> str:
     """Return words of the program's own, without quotes and backslashes, as the text of an array."""
     return '{"' + '","'.join(words) + '"}'

@@ -11,11 +11,13 @@ import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, overload
 
+import attrs
+
 from adjourn._domain.arguments import check_job, dump_arguments, has_marks
 from adjourn._domain.jobs import Job
 from adjourn.types import JSONDict, JSONDumps
 
-COLUMNS = ("queue", "task_name", "priority", "lock", "queueing_lock", "scheduled_at", "schedule_in")
+COLUMNS = ("queue", "task_name", "priority", "lock", "queueing_lock", "headers", "scheduled_at", "schedule_in")
 """What is stored of each job of a batch beside its arguments: the names are attributes of `Job`, and what `defer_jobs_v1.sql`
 reads. A new column is a name here, a variable and a line in each insert there, and an argument of `add_job` in memory."""
 
@@ -78,6 +80,47 @@ def encoded_columns(columns: dict[str, str]) -> str:
     return "{" + ",".join([f'"{name}":{text}' for name, text in columns.items()]) + "}"
 
 
+@attrs.frozen
+class Batch:
+    """What the statement that stores a batch takes.
+
+    Attributes
+    ----------
+    count
+        How many jobs it has.
+    args
+        Their arguments, as a JSON array.
+    columns
+        What else they have, as a JSON object.
+    """
+
+    count: int
+    args: str
+    columns: str
+
+
+@attrs.frozen
+class EncodedJob:
+    """A checked job, and its arguments as JSON."""
+
+    job: Job
+    arguments: str
+
+    @classmethod
+    def of(cls, job: Any, dumps: JSONDumps) -> EncodedJob:
+        """Check a job, and encode its arguments.
+
+        Raises
+        ------
+        InvalidTaskArguments
+            If an argument cannot be stored.
+        InvalidOption
+            If it is not a job, or has a value that a task's job cannot have.
+        """
+        check_job("job", job)
+        return cls(job, dump_arguments(job.task_name, job.task_kwargs, dumps))
+
+
 class AlikeJobs(Sequence[Job]):
     """Jobs that differ in their arguments alone. Each is made when somebody looks at it.
 
@@ -95,6 +138,16 @@ class AlikeJobs(Sequence[Job]):
         self._job = job
         self._arguments = arguments
         self.ids: list[int] = ids or []
+
+    @property
+    def common(self) -> Job:
+        """What they have in common."""
+        return self._job
+
+    @property
+    def arguments(self) -> Sequence[JSONDict]:
+        """The arguments of each."""
+        return self._arguments
 
     def __len__(self) -> int:
         return len(self._arguments)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 from adjourn._domain.spelling import hint, unknown_option
 from adjourn.exceptions import InvalidOption
 from adjourn.types import TimeDeltaParams
+from adjourn.unique import Unique
 
 T = TypeVar("T")
 
@@ -18,7 +19,7 @@ MAX_HOURS = 1000 * 366 * 24
 MAX_SECONDS = 100 * 366 * 24 * 3600
 """The longest duration: now plus this is a valid datetime, and every clock and lock can wait that long."""
 MAX_PORT = 65_535
-WAITS_FOR = ("time", "retry", "lock", "task", "turn", "limit", "pause", "worker")
+WAITS_FOR = ("time", "retry", "lock", "task", "turn", "jobs", "limit", "pause", "worker")
 """What a job can wait for, as the view of all jobs says it."""
 TIMEDELTA = ("weeks", "days", "hours", "minutes", "seconds", "milliseconds", "microseconds")
 """The keywords of `datetime.timedelta`."""
@@ -71,6 +72,25 @@ def check_priority(value: Any) -> None:
     if value not in _INTEGER_RANGE:
         raise InvalidOption(
             f"priority={value!r}: pass an integer between {_INTEGER_RANGE[0]} and {_INTEGER_RANGE[-1]}."
+        )
+
+
+def check_unique(value: Any, queueing_lock: str | None) -> None:
+    """Refuse anything that does not say which jobs are the same, and a unique job with a queueing lock; None is accepted.
+
+    Raises
+    ------
+    InvalidOption
+        If it is refused.
+    """
+    if value is None:
+        return
+    if not isinstance(value, Unique):
+        raise InvalidOption(f"unique={value!r}: pass an adjourn.Unique, such as Unique(args=['user']).")
+    if queueing_lock is not None:
+        raise InvalidOption(
+            "unique and queueing_lock exclude each other: pass one of them. Unique(key=..., over=['todo']) does what a queueing "
+            "lock does."
         )
 
 

@@ -49,6 +49,15 @@ JOB_OPTIONS: Mapping[str, Option] = {
         reads=int,
         metavar="NUMBER",
     ),
+    "unique": Option(
+        sentence="which jobs are the same, so that one of them is stored: see `Unique`; not together with ``queueing_lock``",
+        none=_AS_OF_THE_TASK,
+    ),
+    "headers": Option(
+        sentence='texts by names that go with the job beside its arguments, such as ``{"tenant": "acme"}``; a task finds them in '
+        "``context.job.headers``",
+        none="none",
+    ),
     "limit_key": Option(
         sentence="the key under the task's limit for each key", none="the one that the arguments make", reads=str
     ),

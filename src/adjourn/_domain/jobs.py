@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 import attrs
 
+from adjourn._domain.headers import load_headers
 from adjourn._domain.job_limits import JobLimit
+from adjourn._domain.progress import Progress, progress_of
 from adjourn._domain.times import time_or_none
 from adjourn.types import JSONDict, JSONLoads, Row
+from adjourn.unique import Unique
 
 DEFAULT_QUEUE = "default"
 DEFAULT_PRIORITY = 0
@@ -31,6 +34,7 @@ CLAIMED = (
     "abort_requested",
     "enqueued_at",
     "started_at",
+    "headers",
 )
 """The columns of a job that a worker claims, in the order in which an exchange returns them."""
 
@@ -86,6 +90,8 @@ class Job:
     schedule_in
         For a job that is not stored yet: seconds from when the database stores the job until it may run; None for no
         delay.
+    unique
+        For a job that is not stored yet: which others are the same; None if it is not unique.
     limit
         For a job that is not stored yet: what it has to do with limits; None for nothing.
     attempts
@@ -116,6 +122,10 @@ class Job:
         In lists, whether a result is stored and has not lapsed.
     result_expires_at
         In lists, when the result lapses or has lapsed, by the database's clock; None if it never does, or none was stored.
+    headers
+        Texts by names that go with the job beside its arguments, such as the ids of a trace; None for none.
+    progress
+        In lists, what its task has said last of its progress; None for nothing.
     """
 
     id: int | None = None
@@ -128,6 +138,7 @@ class Job:
     task_kwargs: JSONDict = attrs.field(factory=dict)
     scheduled_at: datetime.datetime | None = None
     schedule_in: float | None = None
+    unique: Unique | None = None
     limit: JobLimit | None = None
     attempts: int = 0
     abort_requested: bool = False
@@ -142,6 +153,8 @@ class Job:
     result: Any = None
     has_result: bool = False
     result_expires_at: datetime.datetime | None = None
+    headers: dict[str, str] | None = None
+    progress: Progress | None = attrs.field(default=None, eq=False)
 
     @classmethod
     def from_row(cls, row: Row, json_loads: JSONLoads = json.loads) -> Job:
@@ -178,6 +191,8 @@ class Job:
             result=None if result is None else json_loads(result),
             has_result=result is not None,
             result_expires_at=time_or_none(row.get("result_expires_at")),
+            headers=load_headers(row.get("headers")),
+            progress=progress_of(row.get("progress")),
         )
 
     @classmethod
@@ -193,9 +208,22 @@ class Job:
         task_kwargs
             Its arguments, decoded.
         """
-        id_, queue, name, priority, lock, queueing_lock, _, scheduled, attempts, claim, abort, enqueued, started = (
-            values
-        )
+        (
+            id_,
+            queue,
+            name,
+            priority,
+            lock,
+            queueing_lock,
+            _,
+            scheduled,
+            attempts,
+            claim,
+            abort,
+            enqueued,
+            started,
+            headers,
+        ) = values
         return cls(
             id=id_,
             status="doing",
@@ -212,22 +240,19 @@ class Job:
             claim=claim,
             enqueued_at=time_or_none(enqueued),
             started_at=time_or_none(started),
+            headers=load_headers(headers),
         )
 
     def evolve(self, **changes: Any) -> Self:
         """Return a copy with some attributes changed."""
-        return attrs.evolve(self, **changes)
-
-    def as_stored(self, job_id: int, enqueued_at: datetime.datetime) -> Job:
-        """Return a copy with what a job has since it is stored. A batch does it for each of its jobs."""
-        if type(self) is not Job:
-            return self.evolve(id=job_id, status="todo", enqueued_at=enqueued_at)
-        copy = object.__new__(Job)
+        # This is done for each job that is deferred; copying its slots takes half as long as giving them to `__init__`.
+        if type(self) is not Job or not changes.keys() <= _PUT.keys():
+            return attrs.evolve(self, **changes)
+        copy = object.__new__(type(self))
         for take, put in _SLOTS:
             put(copy, take(self))
-        _PUT_ID(copy, job_id)
-        _PUT_STATUS(copy, "todo")
-        _PUT_ENQUEUED_AT(copy, enqueued_at)
+        for name, value in changes.items():
+            _PUT[name](copy, value)
         return copy
 
     def asdict(self) -> dict[str, Any]:
@@ -237,7 +262,18 @@ class Job:
     def log_context(self) -> JSONDict:
         """Return the fields of the job for log records."""
         context = self.asdict()
-        for name in ("limit", *_OF_LISTS):
+        # New jobs and lists have them, and headers may hold what no log should.
+        for name in (
+            "unique",
+            "limit",
+            "worker_name",
+            "overdue",
+            "result",
+            "has_result",
+            "result_expires_at",
+            "headers",
+            "progress",
+        ):
             del context[name]
         for name in ("scheduled_at", "enqueued_at", "started_at", "finished_at"):
             context[name] = context[name] and context[name].isoformat()
@@ -251,9 +287,8 @@ class Job:
         return f"{self.task_name}[{self.id}]({arguments})"
 
 
-# Copying slot by slot takes half as long as `evolve`.
-_SLOTS = [(slot.__get__, slot.__set__) for slot in (getattr(Job, each.name) for each in attrs.fields(Job))]
-_PUT_ID, _PUT_STATUS, _PUT_ENQUEUED_AT = Job.id.__set__, Job.status.__set__, Job.enqueued_at.__set__  # type: ignore[union-attr]
+_PUT: dict[str, Any] = {each.name: getattr(Job, each.name).__set__ for each in attrs.fields(Job)}
+_SLOTS: list[tuple[Any, Any]] = [(getattr(Job, name).__get__, put) for name, put in _PUT.items()]
 
 if TYPE_CHECKING:
 

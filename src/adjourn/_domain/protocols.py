@@ -315,6 +315,7 @@ class AppLike(Protocol):
         worker_queues: Iterable[str] | None = None,
         additional_context: Mapping[str, Any] | None = None,
         abort_reason: Callable[[], AbortReason | None] | None = None,
+        say_progress: Callable[[Job, str], None] | None = None,
     ) -> ContextLike:
         """Return the context that a task gets for one run of a job."""
 

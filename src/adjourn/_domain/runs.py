@@ -19,3 +19,7 @@ class AbortReason(enum.StrEnum):
 def not_aborted() -> AbortReason | None:
     """Return None: the run has not been asked to end."""
     return None
+
+
+def nobody_listens(job: object, text: str) -> None:
+    """Do nothing with what a task says of its progress: no worker runs it."""

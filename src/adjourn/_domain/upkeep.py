@@ -12,6 +12,8 @@ HEAL_INTERVAL = 60.0
 """Seconds between searches for locks that have lost their head."""
 PARTITION_INTERVAL = 24 * 3600.0
 """Seconds between checks that there are partitions for the weeks ahead."""
+FORGET_INTERVAL = 60.0
+"""Seconds between deletions of unique keys whose jobs do not count any more."""
 KEEP_INTERVAL = 24 * 3600.0
 """Seconds between records of which schedules are still in use."""
 HEAL_SHARE = 20
@@ -66,6 +68,9 @@ class Timetable:
     heal_at: float = 0.0
     partition_at: float = 0.0
     keep_at: float = 0.0
+    forget_at: float = 0.0
+    forgotten_to: str = ""
+    """The unique key up to which keys were looked at."""
 
     def has_healed(self, began: float, ended: float) -> None:
         """Record when locks were checked, which decides the next check."""
@@ -74,6 +79,10 @@ class Timetable:
     def makes_partitions(self, now: float) -> None:
         """Record when partitions were made, which decides the next time."""
         self.partition_at = now + PARTITION_INTERVAL
+
+    def forgets_keys(self, now: float) -> None:
+        """Record when unique keys were deleted, which decides the next time."""
+        self.forget_at = now + FORGET_INTERVAL
 
     def keeps_schedules(self, now: float) -> None:
         """Record when the schedules in use were stored, which decides the next time."""

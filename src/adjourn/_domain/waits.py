@@ -27,6 +27,11 @@ def has_ended(job: Job) -> bool:
     return job.status not in _LIVE
 
 
+def workflow_timed_out(left: Sequence[int], asked: int, timeout: float | None) -> WaitTimeout:
+    """Return the error for a workflow that has not ended in time. See `timed_out`."""
+    return WaitTimeout(f"Workflow {left[0]} has not ended within {timeout:g} seconds.", left)
+
+
 def timed_out(left: Sequence[int], asked: int, timeout: float | None) -> WaitTimeout:
     """Return the error for jobs that have not ended in time.
 

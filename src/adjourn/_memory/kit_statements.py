@@ -99,6 +99,8 @@ def delete_everything(tables: Tables) -> list[Row]:
     tables.touched.update(tables.jobs)
     for each in (tables.jobs, tables.finished, tables.headless, tables.schedules, tables.workers):
         each.clear()
+    for waits in (tables.edges, tables.arrivals, tables.workflows):
+        waits.clear()
     for more in (tables.limits, tables.starts, tables.pauses):
         more.clear()
     return []

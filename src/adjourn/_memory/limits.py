@@ -109,7 +109,8 @@ def defer_special(tables: Tables, *, jobs: str, own_transaction: bool) -> list[R
         args = stored_json(job["args"])
         at = due_at(tables, job.get("scheduled_at"), job.get("schedule_in"))
         options = (job["queue"], job["task_name"], job["priority"], job.get("lock"), job.get("queueing_lock"))
-        id_ = add_job(tables, *options, args, at)
+        headers = job.get("headers")
+        id_ = add_job(tables, *options, args, at, None if headers is None else stored_json(json.dumps(headers)))
         if (name := job.get("limit_name")) is not None:
             tables.limits.setdefault(
                 ("key", name), _limit("key", name, job.get("concurrency"), job.get("rates"), declared=True)

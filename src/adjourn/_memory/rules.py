@@ -10,9 +10,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import attrs
+
 from adjourn import exceptions
 from adjourn._memory.tables import JobRow, Tables, WorkerRow
-from adjourn.sql.constants import APART_FROM, HEADS, MOST_WOKEN, Hold
+from adjourn.sql.constants import APART_FROM, HEADS, MOST_WOKEN, Hold, RunIf
 
 
 def wake(tables: Tables, always: bool = False, besides: int | None = None) -> bool:
@@ -76,6 +78,43 @@ def promote(tables: Tables, locks: Iterable[str]) -> list[JobRow]:
         if best := min(waiting, key=lambda job: job.order, default=None):
             heads.append(tables.change(best, hold=Hold.READY))
     return heads
+
+
+def tell_dependents(tables: Tables, is_callers: bool = False) -> list[JobRow]:
+    """Tell of the ends of this transaction those that wait for these jobs; return the jobs that are ready because of it."""
+    ends, tables.ends = tables.ends, []
+    told: dict[int, tuple[int, int]] = {}
+
+    def tell(id_: int, status: str) -> None:
+        ended, failed = told.get(id_, (0, 0))
+        told[id_] = (ended + 1, failed + (status != "succeeded"))
+
+    for job, status in ends:
+        if job.next_id is not None:
+            tell(job.next_id, status)
+        if job.has_dependents:
+            for (parent_id, child_id), edge in tables.edges.items():
+                if parent_id == job.id and edge.is_linked:
+                    tell(child_id, status)
+        if job.workflow_id is not None:
+            tables.arrive(job.workflow_id, 1, int(status in ("failed", "aborted")))
+    released = []
+    for id_, (ended, failed) in sorted(told.items()):
+        child = tables.jobs.get(id_)
+        if not is_callers and child is not None and _is_released(child, ended, failed):
+            hold = first_hold(tables, child.scheduled_at, child.lock)
+            released.append(tables.change(child, pending=0, hold=hold))
+        else:
+            tables.arrive(id_, ended, failed)
+    if is_callers and ends:
+        wake(tables, always=True)
+    return released
+
+
+def _is_released(child: JobRow, ended: int, failed: int) -> bool:
+    is_last = child.hold is Hold.PARENTS and (child.pending or 0) <= ended and not child.unlinked
+    succeeds = child.run_if is None and not failed and not child.failed_parents
+    return is_last and (succeeds or child.run_if == RunIf.ALL_DONE)
 
 
 def hold_again(job: JobRow) -> Hold:
@@ -162,3 +201,19 @@ def _written(value: Any) -> str:
 def is_silent(worker: WorkerRow, tables: Tables) -> bool:
     """Return whether a worker is dead, or has not been heard of for too long."""
     return worker.dead or worker.expires_at < tables.now
+
+
+def release_keys(tables: Tables, job_ids: Iterable[int]) -> None:
+    """Jobs are deleted by hand: they do not count for their unique keys any more."""
+    gone = set(job_ids)
+    for key, found in tables.unique_keys.items():
+        if found.job_id in gone:
+            tables.unique_keys[key] = attrs.evolve(found, keep_until=None)
+
+
+def counts_unless_succeeded(tables: Tables, job: JobRow) -> bool:
+    """Return whether a job that has ended counts for its unique key, which remembers only that jobs have succeeded."""
+    return job.status != "succeeded" and any(
+        found.job_id == job.id and found.keep_until is not None and found.keep_until > tables.now
+        for found in tables.unique_keys.values()
+    )

@@ -29,6 +29,7 @@ def defer_ticks(
     locks: Sequence[str | None],
     queueing_locks: Sequence[str | None],
     args: Sequence[str | None],
+    headers: Sequence[str | None] | None,
 ) -> list[Row]:
     """Record ticks and store their jobs, unless those ticks or later ones were recorded already."""
     stored = [None if text is None else stored_json(text) for text in args]
@@ -45,6 +46,7 @@ def defer_ticks(
         priorities,
         locks,
         queueing_locks,
+        headers or [None] * len(stored),
         stored,
         strict=True,
     ):
@@ -72,10 +74,10 @@ def defer_ticks(
 def _defer(tables: Tables, task_name: str, columns: Sequence[Any], args: str | None) -> tuple[str, int | None]:
     if args is None:
         return "skipped", None
-    queue, priority, lock, queueing_lock = columns
+    queue, priority, lock, queueing_lock, headers = columns
     if is_queueing_lock_taken(tables, queueing_lock):
         return "taken", None
-    return "stored", add_job(tables, queue, task_name, priority, lock, queueing_lock, args, None)
+    return "stored", add_job(tables, queue, task_name, priority, lock, queueing_lock, args, None, headers)
 
 
 @answers

@@ -9,14 +9,17 @@ from typing import Any
 
 import attrs
 
-from adjourn import sql
+from adjourn import exceptions, sql
 from adjourn._domain.batches import COLUMNS
 from adjourn._memory.rules import (
+    counts_unless_succeeded,
     due_at,
     first_hold,
+    release_keys,
     stored_elements,
     stored_json,
     taken_queueing_lock,
+    tell_dependents,
     values_of,
     wake,
     wake_for,
@@ -49,13 +52,14 @@ def defer_job(
     priority: int,
     lock: str | None,
     args: str,
+    headers: str | None,
     scheduled_at: datetime.datetime | None,
     schedule_in: float | None,
     own_transaction: bool,
 ) -> list[Row]:
     """Store a new job without a queueing lock."""
     at = due_at(tables, scheduled_at, schedule_in)
-    id_ = add_job(tables, queue, task_name, priority, lock, None, stored_json(args), at)
+    id_ = add_job(tables, queue, task_name, priority, lock, None, stored_json(args), at, headers)
     woken = "" if _announce(tables, [queue], [at], own_transaction) else None
     return [{"id": id_, "enqueued_at": tables.now, "woken": woken}]
 
@@ -69,6 +73,7 @@ def add_job(
     queueing_lock: str | None,
     args: str,
     at: datetime.datetime | None,
+    headers: str | None,
 ) -> int:
     """Store a job that has been checked, and return its id."""
     tables.last_job_id += 1
@@ -85,6 +90,7 @@ def add_job(
         scheduled_at=at,
         hold=first_hold(tables, at, lock),
         enqueued_at=tables.now,
+        headers=None if headers is None else stored_json(headers),
     )
     return tables.last_job_id
 
@@ -98,8 +104,9 @@ def defer_jobs(tables: Tables, *, args: str, columns: str, own_transaction: bool
     if (taken := taken_queueing_lock(tables, column["queueing_lock"])) is not None:
         return [{"ids": None, "taken": taken, "enqueued_at": tables.now}]
     due = [due_at(tables, *times) for times in zip(column["scheduled_at"], column["schedule_in"], strict=True)]
+    headers = [None if each is None else json.dumps(each) for each in column["headers"]]
     options = [column[name] for name in ("queue", "task_name", "priority", "lock", "queueing_lock")]
-    ids = [add_job(tables, *values) for values in zip(*options, stored, due, strict=True)]
+    ids = [add_job(tables, *values) for values in zip(*options, stored, due, headers, strict=True)]
     _announce(tables, column["queue"], due, own_transaction)
     return [{"ids": json.dumps(ids), "taken": None, "enqueued_at": tables.now}]
 
@@ -123,11 +130,14 @@ def _announce(
 def cancel_jobs(tables: Tables, *, ids: Sequence[int], delete: bool) -> list[Row]:
     """Cancel waiting jobs."""
     waiting = [job for id_ in sorted(set(ids)) if (job := tables.jobs.get(id_)) and job.worker_id is None]
+    if delete:
+        release_keys(tables, [job.id for job in waiting])
     for job in waiting:
         tables.finish(job, None if delete else "cancelled")
         if job.lock is not None and job.hold in HEADS:
             tables.headless.add(job.lock)
             wake(tables, always=True)
+    tell_dependents(tables, is_callers=True)
     return [{"id": job.id} for job in waiting]
 
 
@@ -137,7 +147,10 @@ def watch_jobs(tables: Tables, *, ids: Sequence[int]) -> list[Row]:
     for id_ in ids:
         if (job := tables.jobs.get(id_)) and not job.waited:
             tables.jobs[id_] = attrs.evolve(job, waited=True)
-    return [{"id": id_, "has_ended": True} for id_ in sorted(set(ids)) if id_ not in tables.jobs]
+        if (flow := tables.workflows.get(id_)) and flow.finished_at is None:
+            tables.workflows[id_] = attrs.evolve(flow, waited=True)
+    live = tables.jobs.keys() | {id_ for id_, flow in tables.workflows.items() if flow.finished_at is None}
+    return [{"id": id_, "has_ended": True} for id_ in sorted(set(ids) - live)]
 
 
 @answers
@@ -166,6 +179,9 @@ def retry_job_by_id(
     old = tables.finished.get(job_id) or tables.jobs.get(job_id)
     if old is None:
         return [{"found": False}]
+    if old.hold is Hold.PARENTS and not is_finished:
+        message = f"job {job_id} waits for other jobs of its workflow: retry those, or the workflow"
+        raise exceptions.ConnectorException(message, sqlstate="ADJ02")
     at = due_at(tables, retry_at, None)
     new_lock = lock if relock else old.lock
     again = attrs.evolve(
@@ -181,6 +197,8 @@ def retry_job_by_id(
     if is_finished:
         del tables.finished[job_id]
         tables.touched.add(job_id)
+        if old.workflow_id is not None:
+            tables.arrive(old.workflow_id, -1, -int(old.status in ("failed", "aborted")))
         tables.jobs[job_id] = attrs.evolve(
             again,
             losses=0,
@@ -194,6 +212,13 @@ def retry_job_by_id(
             result=None,
             result_expires_at=None,
             waited=False,
+            progress=None,
+            pending=None,
+            failed_parents=0,
+            run_if=None,
+            unlinked=False,
+            next_id=None,
+            has_dependents=False,
         )
     else:
         was_running = old.worker_id is not None
@@ -234,6 +259,7 @@ def _is_early(tables: Tables, job: JobRow) -> bool:
 def delete_finished(tables: Tables, *, ids: Sequence[int]) -> list[Row]:
     """Delete those of these jobs that have ended."""
     gone = [id_ for id_ in sorted(set(ids)) if id_ in tables.finished]
+    release_keys(tables, gone)
     for id_ in gone:
         del tables.finished[id_]
     return [{"id": id_} for id_ in gone]
@@ -270,6 +296,7 @@ def delete_old_jobs(
         if (job := tables.finished[id_]).status in statuses
         and queue in (None, job.queue)
         and (job.result_expires_at is None or job.result_expires_at <= tables.now)
+        and not counts_unless_succeeded(tables, job)
     ]
     for id_ in gone:
         del tables.finished[id_]

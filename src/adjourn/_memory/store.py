@@ -16,7 +16,9 @@ from adjourn._memory import (  # noqa: F401 - they register statements
     limits,
     list_statements,
     schedule_statements,
+    unique_statements,
     worker_statements,
+    workflow_statements,
 )
 from adjourn._memory.events import Event, events_between
 from adjourn._memory.statements import ANSWERS

@@ -45,6 +45,15 @@ class JobRow:
     result: str | None = None
     result_expires_at: datetime.datetime | None = None
     waited: bool = False
+    headers: str | None = None
+    progress: str | None = None
+    workflow_id: int | None = None
+    pending: int | None = None
+    failed_parents: int = 0
+    run_if: int | None = None
+    unlinked: bool = False
+    next_id: int | None = None
+    has_dependents: bool = False
     limit_name: str | None = None
     limit_key: str | None = None
 
@@ -68,8 +77,14 @@ class JobRow:
             Hold.HELD: "lock",
             Hold.APART: "turn",
             Hold.UNKNOWN: "task",
+            Hold.PARENTS: "jobs",
         }
         return kinds.get(self.hold, "worker")
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody wants to know how it has ended, so that it is kept although jobs like it are deleted."""
+        return self.waited or self.workflow_id is not None or self.next_id is not None or self.has_dependents
 
     @property
     def order(self) -> tuple[int, int]:
@@ -102,6 +117,8 @@ class JobRow:
             "finished_at": self.finished_at,
             "result": None if self.has_lapsed(now) else self.result,
             "result_expires_at": self.result_expires_at,
+            "headers": self.headers,
+            "progress": self.progress,
         }
 
 
@@ -168,6 +185,38 @@ class ScheduleRow:
     seen_at: datetime.datetime
 
 
+@attrs.frozen(kw_only=True)
+class EdgeRow:
+    """That a job waits for another."""
+
+    name: str | None
+    place: int | None
+    is_linked: bool
+
+
+@attrs.frozen(kw_only=True)
+class WorkflowRow:
+    """A workflow."""
+
+    name: str | None
+    jobs: int
+    remaining: int
+    created_at: datetime.datetime
+    finished_at: datetime.datetime | None
+    failed: int = 0
+    is_cancelled: bool = False
+    waited: bool = False
+
+
+@attrs.frozen
+class UniqueKeyRow:
+    """The last job of those that have a key in common."""
+
+    job_id: int
+    deferred_at: datetime.datetime
+    keep_until: datetime.datetime | None = None
+
+
 def with_error(errors: tuple[str, ...], error: str | None) -> tuple[str, ...]:
     """Add an error to a job's errors, keeping only the first and the last ones."""
     if error is None:
@@ -191,6 +240,8 @@ class Tables:
         By the task's name and the ``periodic_id``.
     headless
         Locks that may have no head.
+    unique_keys
+        By the key.
     limits, starts, pauses
         Limits and when something was paused, by what they are for: ``queue``, ``task`` or ``key``, and the name. Starts under rates.
     payloads
@@ -199,6 +250,12 @@ class Tables:
         The ids of the jobs that the transaction has stored, changed or moved.
     told
         The ids of the jobs that somebody waits for and that the transaction has ended.
+    ends
+        The jobs that others wait for, or that belong to workflows, and that the transaction has ended, with how each has ended.
+    edges
+        Which jobs wait for which, by the ids of both: that of the one that is waited for first.
+    arrivals
+        How many ends of other jobs, and how many failures, were not added up yet, by the id of a job or of a workflow.
     """
 
     now: datetime.datetime
@@ -208,6 +265,7 @@ class Tables:
     workers: dict[int, WorkerRow] = attrs.field(factory=dict)
     schedules: dict[tuple[str, str], ScheduleRow] = attrs.field(factory=dict)
     headless: set[str] = attrs.field(factory=set)
+    unique_keys: dict[str, UniqueKeyRow] = attrs.field(factory=dict)
     limits: dict[tuple[str, str], LimitRow] = attrs.field(factory=dict)
     starts: list[StartRow] = attrs.field(factory=list)
     pauses: dict[tuple[str, str], datetime.datetime] = attrs.field(factory=dict)
@@ -216,6 +274,10 @@ class Tables:
     payloads: dict[str, None] = attrs.field(factory=dict)
     touched: set[int] = attrs.field(factory=set)
     told: set[int] = attrs.field(factory=set)
+    ends: list[tuple[JobRow, str]] = attrs.field(factory=list)
+    edges: dict[tuple[int, int], EdgeRow] = attrs.field(factory=dict)
+    arrivals: dict[int, tuple[int, int]] = attrs.field(factory=dict)
+    workflows: dict[int, WorkflowRow] = attrs.field(factory=dict)
 
     def copy(self, now: datetime.datetime) -> Tables:
         """Return tables with the same rows, for a transaction that begins now."""
@@ -227,12 +289,17 @@ class Tables:
             workers=dict(self.workers),
             schedules=dict(self.schedules),
             headless=set(self.headless),
+            unique_keys=dict(self.unique_keys),
             limits=dict(self.limits),
             starts=list(self.starts),
             pauses=dict(self.pauses),
             payloads={},
             touched=set(),
             told=set(),
+            ends=[],
+            edges=dict(self.edges),
+            arrivals=dict(self.arrivals),
+            workflows=dict(self.workflows),
         )
 
     def all_jobs(self) -> list[JobRow]:
@@ -261,12 +328,19 @@ class Tables:
         self.touched.add(job.id)
         return changed
 
+    def arrive(self, id_: int, ended: int, failed: int) -> None:
+        """Note that so many jobs have ended that a job waits for, or that a workflow counts."""
+        before = self.arrivals.get(id_, (0, 0))
+        self.arrivals[id_] = (before[0] + ended, before[1] + failed)
+
     def finish(self, job: JobRow, status: str | None, error: str | None = None, **changes: object) -> None:
         """Move a job to the finished ones; a status of None deletes it."""
         del self.jobs[job.id]
         self.touched.add(job.id)
         if job.waited:
             self.told.add(job.id)
+        if job.workflow_id is not None or job.next_id is not None or job.has_dependents:
+            self.ends.append((job, status or "deleted"))
         if status is not None:
             errors = with_error(job.errors, error)
             ended: JobRow = attrs.evolve(job, **changes)  # type: ignore[arg-type]

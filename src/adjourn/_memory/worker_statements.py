@@ -23,17 +23,19 @@ from adjourn._memory.rules import (
     pass_on,
     promote,
     stored_json,
+    tell_dependents,
     wake,
     wake_for,
 )
 from adjourn._memory.statements import answers
 from adjourn._memory.tables import JobRow, Tables, WorkerRow, with_error
+from adjourn._memory.workflow_statements import place_workflows
 from adjourn.sql.constants import DUE_LIMIT, Hold
 from adjourn.types import Row
 
 CLAIMED = (
     *("id", "queue", "task_name", "priority", "lock", "queueing_lock", "args", "scheduled_at", "attempts", "claim"),
-    *("abort_requested", "enqueued_at", "started_at"),
+    *("abort_requested", "enqueued_at", "started_at", "headers"),
 )
 """The columns of a claimed job that are returned to the worker."""
 OUTCOME: tuple[str, ...] = ("id", "claim", "status", "error", "result", "ttl")
@@ -128,6 +130,20 @@ def heartbeat(tables: Tables, *, worker_id: int, timeout: float, overdue: Sequen
 
 
 @answers
+def store_progress(
+    tables: Tables, *, worker_id: int, ids: Sequence[int], claims: Sequence[int], progress: Sequence[str]
+) -> list[Row]:
+    """Store what runs have said of their progress."""
+    stored = []
+    for id_, claim, text in zip(ids, claims, progress, strict=True):
+        if job := _held(tables, worker_id, id_, claim):
+            at = {"at": tables.now.isoformat()}
+            tables.jobs[id_] = attrs.evolve(job, progress=stored_json(json.dumps(json.loads(text) | at)))
+            stored.append({"id": id_})
+    return stored
+
+
+@answers
 def exchange(
     tables: Tables,
     *,
@@ -160,7 +176,7 @@ def exchange(
     stored = set(put_back)
     for row in ended:
         if job := _held(tables, worker_id, row["id"], row["claim"]):
-            is_deleted = row["status"].startswith(DELETED) and not job.waited
+            is_deleted = row["status"].startswith(DELETED) and not job.is_wanted
             status = None if is_deleted else row["status"].removeprefix(DELETED)
             lapses = None if row["ttl"] is None else tables.now + datetime.timedelta(seconds=row["ttl"])
             tables.finish(
@@ -173,7 +189,7 @@ def exchange(
             )
             stored.add(job.id)
             freed += [job.lock] if job.lock is not None else []
-    ready = {*put_back, *(job.id for job in promote(tables, freed))}
+    ready = {*put_back, *(job.id for job in promote(tables, freed)), *(job.id for job in tell_dependents(tables))}
     next_at = _next(_make_due(tables), next_room(tables)) if probe else None
     named = None if queues is None else _elements(queues)
     asked = ClaimRequest(worker_id, limit, named, busy, probe, concurrency, running, tasks, patience, listens)
@@ -194,7 +210,7 @@ def exchange(
         "held": None,  # no transaction locks a row in memory
         "alive": claim.is_alive,
         "repeat": claim.is_to_repeat,
-        "place": (any(tables.held(Hold.UNPLACED)) or bool(tables.headless)) if probe else None,
+        "place": (any(tables.held(Hold.UNPLACED)) or bool(tables.headless) or bool(tables.arrivals)) if probe else None,
         "apart": claim.apart,
         "unknown": claim.unknown or None,
         "overdue": claim.overdue or None,
@@ -303,7 +319,8 @@ def place(tables: Tables, *, limit: int, heal: bool) -> list[Row]:
     if promoted:
         wake(tables)
     placed, waiting = len(new) - len(undecided), len(undecided)
-    return [{"elected": True, "placed": placed, "promoted": len(promoted), "waiting": waiting}]
+    moved = len(promoted) + place_workflows(tables)
+    return [{"elected": True, "placed": placed, "promoted": moved, "waiting": waiting}]
 
 
 def _rivals(tables: Tables, new: Sequence[int]) -> list[tuple[JobRow, JobRow]]:
@@ -352,6 +369,7 @@ def rescue(tables: Tables, *, max_losses: int, grace: float) -> list[Row]:
         lost = _worker_lost(job, tables.workers[job.worker_id or 0], tables.now)
         tables.finish(job, "failed", lost, attempts=job.attempts + 1, losses=job.losses + 1)
     promote(tables, [job.lock for job in failing if job.lock is not None])
+    tell_dependents(tables)
     rescued = [job for job in jobs if job.id in tables.jobs]
     for job in rescued:
         begun = not job.claimed_ahead

@@ -17,6 +17,7 @@ import adjourn
 from adjourn._runtime.signals import end_on
 from adjourn.app import App
 from adjourn.cli import (
+    completion,
     defer,
     demo,
     doctor,
@@ -27,16 +28,18 @@ from adjourn.cli import (
     migrate_from_procrastinate,
     schema,
     shell,
+    top,
     worker,
+    worker_health,
 )
 from adjourn.cli.exits import Exit, code_of, described
 from adjourn.exceptions import AdjournException, MissingApp
 
 logger: logging.Logger = logging.getLogger(__name__)
 
-COMMANDS_OF_APPS = (worker, defer, schema, healthchecks, doctor, shell, migrate_from_procrastinate)
+COMMANDS_OF_APPS = (worker, defer, schema, healthchecks, doctor, top, shell, migrate_from_procrastinate)
 """The commands that work with an app."""
-COMMANDS = (*COMMANDS_OF_APPS, migrate_code, demo)
+COMMANDS = (*COMMANDS_OF_APPS, worker_health, migrate_code, completion, demo)
 EPILOG = f"""\
 `{{prog}} COMMAND --help` explains a command. The options above can also be given after the command.
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from adjourn._domain.wording import shown
-from adjourn.jobs import Job, Status
+from adjourn.jobs import Job, Progress, Status
 from adjourn.types import Row
 from adjourn.worker import RegisteredWorker
 
@@ -35,6 +35,7 @@ JOB_COLUMNS = (
     "scheduled_at",
     "worker_name",
     "overdue",
+    "progress",
 )
 JOB_DETAILS = (
     *("id", "status", "queue", "task_name", "task_kwargs", "priority", "lock", "queueing_lock", "attempts"),
@@ -47,6 +48,7 @@ JOB_DETAILS = (
         "enqueued_at",
         "started_at",
         "finished_at",
+        "progress",
     ),
 )
 COUNT_COLUMNS = ("name", "jobs_count", "todo", "doing", "succeeded", "failed", "cancelled", "aborted")
@@ -127,11 +129,22 @@ def _cell(column: str, value: Any) -> Text:
         return Text("-", style="dim")
     if isinstance(value, datetime.datetime):
         return Text(value.astimezone().isoformat(" ", "seconds"))
+    if isinstance(value, Progress):
+        return Text(shown(_progress(value)))
     if column == "status":
         return Text(str(value), style=STYLES.get(Status(value), ""))
     if isinstance(value, str):
         return Text(shown(value))
     return Text(shown(json.dumps(value, ensure_ascii=False, default=str)))
+
+
+def _progress(progress: Progress) -> str:
+    """Return how far a job has come, such as ``30 of 200 (15 %): writing``."""
+    text = f"{progress.current:g}"
+    if progress.total is not None:
+        share = f" ({progress.current / progress.total:.0%})" if progress.total > 0 else ""
+        text += f" of {progress.total:g}{share}"
+    return text if progress.message is None else f"{text}: {progress.message}"
 
 
 def _time(text: str) -> str:

@@ -66,6 +66,14 @@ class BaseConnector(abc.ABC):
     json_dumps: JSONDumps
     json_loads: JSONLoads
 
+    @property
+    def shares_commits(self) -> bool:
+        """Whether one thread may carry out the blocking calls of others, so that they share a commit.
+
+        Not where threads have connections of their own. It is False unless a connector says otherwise.
+        """
+        return False
+
     # Who serves a call
 
     @abc.abstractmethod

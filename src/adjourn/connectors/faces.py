@@ -82,6 +82,11 @@ class SynchronousConnector(BaseSyncConnector):
         """The most seconds that a call waits for a connection, and that closing waits for calls in flight."""
         return self._behind.timeout
 
+    @property
+    def shares_commits(self) -> bool:
+        """Whether threads may share commits. See `BaseConnector.shares_commits`."""
+        return not (isinstance(self._behind, Dispatcher) and _is_a_loops(self._behind))
+
     def open(self, pool: Any = None) -> None:
         """Connect: make a pool, or use the one given, which is never closed here. See `BaseConnector.open`."""
         self._behind.open(pool)
@@ -129,13 +134,21 @@ class AsynchronousConnector(BaseAsyncConnector):
         """
         return self._dispatcher.pool
 
+    @property
+    def shares_commits(self) -> bool:
+        """Whether threads may share commits. See `BaseConnector.shares_commits`.
+
+        Not while an event loop serves their calls, and would refuse some of them.
+        """
+        return not _is_a_loops(self._dispatcher)
+
     def get_sync_connector(self) -> BaseConnector:
         """Return the connector that serves synchronous calls.
 
         That is the synchronous twin, always the same one. While the app is open on an event loop, it is this connector
         itself, and that loop serves its blocking calls.
         """
-        return self if is_on_loop(self._dispatcher.keeper.state, os.getpid) else self._twin
+        return self if _is_a_loops(self._dispatcher) else self._twin
 
     def open(self, pool: Any = None) -> None:
         """Open for synchronous calls, from any thread. See `BaseConnector.open`."""
@@ -176,3 +189,7 @@ class AsynchronousConnector(BaseAsyncConnector):
     async def session_async(self) -> AsyncSession:
         """Open another connection, for the caller alone. See `BaseConnector.session_async`."""
         return await self._dispatcher.session_async()
+
+
+def _is_a_loops(dispatcher: Dispatcher) -> bool:
+    return is_on_loop(dispatcher.keeper.state, os.getpid)

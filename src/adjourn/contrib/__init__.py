@@ -11,11 +11,24 @@ if TYPE_CHECKING:
     from adjourn.contrib import django as django
     from adjourn.contrib import fastapi as fastapi
     from adjourn.contrib import flask as flask
+    from adjourn.contrib import opentelemetry as opentelemetry
     from adjourn.contrib import psycopg2 as psycopg2
+    from adjourn.contrib import sentry as sentry
     from adjourn.contrib import sqlalchemy as sqlalchemy
     from adjourn.contrib import starlette as starlette
 
-_MODULES = ("aiopg", "click", "django", "fastapi", "flask", "psycopg2", "sqlalchemy", "starlette")
+_MODULES = (
+    "aiopg",
+    "click",
+    "django",
+    "fastapi",
+    "flask",
+    "opentelemetry",
+    "psycopg2",
+    "sentry",
+    "sqlalchemy",
+    "starlette",
+)
 
 
 def __getattr__(name: str) -> Any:

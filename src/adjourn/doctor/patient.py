@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import time
 from collections.abc import Collection
 from typing import Any
 
-from adjourn import sql
 from adjourn._sync.managers.statements import schema_version
 from adjourn.app import App
 from adjourn.doctor.thresholds import Thresholds
-from adjourn.exceptions import ConnectorException
+from adjourn.monitor.reader import Reader
 from adjourn.periodic import PeriodicTask
-from adjourn.sql import doctor
+from adjourn.sql import reading
 from adjourn.types import Row
-
-LONGEST_QUERY = 2.0
-"""The most seconds for one query."""
 
 
 class Patient:
@@ -43,13 +38,12 @@ class Patient:
         self.thresholds: Thresholds = thresholds
         self.schema: str = app.job_manager.schema
         self._deadline = deadline
-        self._statements = doctor.statements(self.schema)
-        self._own = sql.statements(self.schema)
-        self._session = app.connector.session()
+        self._reader = Reader(app, "doctor")
+        self._session = self._reader.session
 
     def close(self) -> None:
         """Close the session."""
-        self._session.close()
+        self._reader.close()
 
     def rows(self, name: str, /, **parameters: Any) -> list[Row]:
         """Execute a query, in a transaction that only reads, and return its rows.
@@ -59,16 +53,7 @@ class Patient:
         ConnectorException
             If the database refuses, or does not answer in time.
         """
-        self._session.execute(doctor.begin(min(LONGEST_QUERY, self.seconds_left)))
-        try:
-            rows = self._session.execute(self._statements[name], parameters)
-        except BaseException:
-            # If the connection has failed, it has rolled back by itself.
-            with contextlib.suppress(ConnectorException):
-                self._session.execute(self._own["rollback"])
-            raise
-        self._session.execute(self._own["rollback"])
-        return [json.loads(row["facts"]) for row in rows]
+        return self._reader.rows(name, self.seconds_left, **parameters)
 
     def row(self, name: str, /, **parameters: Any) -> Row:
         """Execute a query that returns one row."""
@@ -115,7 +100,7 @@ class Patient:
 
     def notify(self, channel: str, payload: str) -> None:
         """Send a notification, which nobody keeps."""
-        self._session.execute(doctor.NOTIFY, {"channel": channel, "payload": payload})
+        self._session.execute(reading.NOTIFY, {"channel": channel, "payload": payload})
 
 
 class Listener:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from adjourn import exceptions, sql
+from adjourn import exceptions, sql, telemetry
 from adjourn._async.managers.forwarding import part_of
 from adjourn._async.managers.jobs import AsyncJobManager
 from adjourn._compat.awaited import awaitable_on_a_loop
+from adjourn._domain.batches import EncodedJob
 from adjourn._domain.jobs import Job
 from adjourn._sync.managers.jobs import SyncJobManager
 from adjourn.events import Events
@@ -19,8 +21,10 @@ from adjourn.manager.many import ManyJobs
 from adjourn.manager.results import Results
 from adjourn.manager.retention import Retention
 from adjourn.manager.schedules import Schedules, Ticks
+from adjourn.manager.sharing import ThreadGroup
 from adjourn.manager.source import ConnectorSource
 from adjourn.manager.workers import Workers
+from adjourn.manager.workflows import Workflows
 
 
 @awaitable_on_a_loop
@@ -43,7 +47,16 @@ class JobManager(AsyncJobManager, SyncJobManager):
 
     def __init__(self, connector: ConnectorSource, schema: str = sql.DEFAULT_SCHEMA) -> None:
         super().__init__(connector, schema)
-        self._group = DeferGroup(super().defer_job_async, super().batch_defer_jobs_async)
+        self._group = DeferGroup(self._store_async, self._store_group_async)
+        self._threads = ThreadGroup(self._store, self._store_group)
+
+    async def _store_group_async(self, group: Sequence[EncodedJob]) -> list[Job]:
+        with telemetry.around_group([each.job for each in group]):
+            return await self._store_several_async(group)
+
+    def _store_group(self, group: Sequence[EncodedJob]) -> list[Job]:
+        with telemetry.around_group([each.job for each in group]):
+            return self._store_several(group)
 
     @property
     def lists(self) -> JobLists:
@@ -71,6 +84,11 @@ class JobManager(AsyncJobManager, SyncJobManager):
         return part_of(self, Workers)
 
     @property
+    def workflows(self) -> Workflows:
+        """Stores workflows, and changes them."""
+        return part_of(self, Workflows)
+
+    @property
     def retention(self) -> Retention:
         """Deletes old finished jobs."""
         return part_of(self, Retention)
@@ -89,11 +107,24 @@ class JobManager(AsyncJobManager, SyncJobManager):
         """Store one job, in one commit with others that are deferred at the same time.
 
         It takes the same parameters and raises the same errors as `AsyncJobManager.defer_job_async`. A job with a
-        queueing lock, or on the caller's connection, is stored by itself.
+        queueing lock, a unique one, or one on the caller's connection, is stored by itself.
         """
-        if connection is None and isinstance(job, Job) and job.queueing_lock is None:
-            return await self._group.defer(job)
-        return await super().defer_job_async(job, connection)
+        encoded = self._encoded(job)
+        if connection is None and job.queueing_lock is None and job.unique is None:
+            return await self._group.defer(encoded)
+        return await self._store_async(encoded, connection)
+
+    def defer_job(self, job: Job, connection: Any = None) -> Job:
+        """Store one job, in one commit with others that threads defer at the same time.
+
+        It takes the same parameters and raises the same errors as `AsyncJobManager.defer_job_async`. A job with a
+        queueing lock, a unique one, or one on the caller's connection, is stored by itself, and so is each where calls of a thread have a
+        connection or an event loop of their own (`BaseConnector.shares_commits`).
+        """
+        encoded = self._encoded(job)
+        if connection is None and job.queueing_lock is None and job.unique is None and self.connector.shares_commits:
+            return self._threads.defer(encoded)
+        return self._store(encoded, connection)
 
     async def listen_for_jobs(self, **options: Any) -> NoReturn:
         """Refuse: new jobs are announced only while a worker has nothing to do, so another listener would miss most.

@@ -10,3 +10,7 @@ from adjourn._sync.connectors.contract import SyncConnectorSource
 
 class ConnectorSource(AsyncConnectorSource, SyncConnectorSource, Protocol):
     """A connector, as managers see it: it returns the connector that serves the calls of each colour."""
+
+    @property
+    def shares_commits(self) -> bool:
+        """Whether one thread may carry out the blocking calls of others, so that they share a commit."""

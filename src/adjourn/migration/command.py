@@ -41,7 +41,7 @@ FLAGS = {"forwarding": "--no-forwarding"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command to a parser."""
     missing: Any = argparse.SUPPRESS
-    parser.add_argument("step", nargs="?", choices=STEPS, default="plan", help="what to do; default: plan")
+    parser.add_argument("step", nargs="?", choices=tuple(STEPS), default="plan", help="what to do; default: plan")
     everywhere: dict[str, dict[str, Any]] = {
         "--from-schema": {
             "metavar": "NAME",

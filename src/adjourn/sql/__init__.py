@@ -66,7 +66,15 @@ __all__ = [
 
 
 MAY_TAKE_LONG = frozenset(
-    {"clear_results", "defer_batch", "delete_old_jobs", "drop_partition", "lock_migrations", "make_partitions"}
+    {
+        "clear_results",
+        "defer_batch",
+        "defer_unique",
+        "delete_old_jobs",
+        "drop_partition",
+        "lock_migrations",
+        "make_partitions",
+    }
 )
 """Statements that store or delete many rows, or wait for whoever holds a table."""
 TAKES_TUPLES = frozenset({"exchange"})

@@ -25,15 +25,27 @@ class Hold(enum.IntEnum):
     """It is ready, and a worker that has claimed it does not know its task: it waits for one that does."""
     HELD = 6
     """Jobs of its lock are still in tables of Procrastinate, from which they are being moved."""
-
     GATE = 7
     """It waits for a place under the limit ``gate_id``."""
     PAUSED = 8
     """Its queue or task was paused when it was looked at."""
+    PARENTS = 10
+    """It waits for other jobs to end."""
 
 
 HEADS = (Hold.READY, Hold.APART, Hold.UNKNOWN, Hold.GATE, Hold.PAUSED)
 """The head of a lock has one of these."""
+
+
+class RunIf(enum.IntEnum):
+    """The column ``run_if`` of a job that waits for others; null for one that runs if they all succeed."""
+
+    ALL_DONE = 1
+    """It runs when they have ended."""
+    ANY_FAILED = 2
+    """It runs when they have ended and one has not succeeded."""
+
+
 MOST_LOSSES = 5
 """A job whose worker has died this many times while it ran the job fails."""
 APART_FROM = 2
@@ -68,6 +80,7 @@ LARGEST_ID = 2**63 - 1
 
 NUMBERS: dict[str, int | str] = {
     **{hold.name.lower(): int(hold) for hold in Hold},
+    **{rule.name.lower(): int(rule) for rule in RunIf},
     "heads": ", ".join(str(int(hold)) for hold in HEADS),
     "most_losses": MOST_LOSSES,
     "apart_from": APART_FROM,

@@ -20,6 +20,10 @@ _TABLES = (
     "workers",
     "schedules",
     "headless_locks",
+    "dependencies",
+    "arrivals",
+    "workflows",
+    "unique_keys",
     "limits",
     "open_limits",
     "starts",
@@ -39,13 +43,22 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "producer": (
-        "defers jobs, and cannot read their arguments",
+        "defers jobs, replaces unique ones that wait, and cannot read their arguments",
         (
             *_EVERYONES,
             "insert on {adjourn_jobs}",
             # What a defer returns, and what the error about a taken queueing lock names.
             "select (id, waiting_queueing_lock, enqueued_at) on {adjourn_jobs}",
+            # Whether a unique job is there, and what it gets if it is to be replaced.
+            "select (worker_id, lock, hold, special) on {adjourn_jobs}",
+            "update (queue, task_name, priority, lock, args, headers, scheduled_at, losses, doubts, unknown_since, hold) on {adjourn_jobs}",
+            "select (id, status) on {adjourn_finished_jobs}",
+            "select, insert, update on {adjourn_unique_keys}",
+            "insert on {adjourn_headless_locks}",
             "select on {adjourn_workers}",
+            "insert on {adjourn_dependencies}",
+            "select, insert on {adjourn_arrivals}",
+            "select, insert, update on {adjourn_workflows}",
             "usage on sequence {adjourn_jobs_id_seq}",
         ),
     ),
@@ -56,6 +69,7 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             *(f"select on {{adjourn_{table}}}" for table in (*_VIEWS, *_TABLES)),
             # Who waits for a job marks it.
             "update (waited, special) on {adjourn_jobs}",
+            "update (waited) on {adjourn_workflows}",
         ),
     ),
     "operator": (
@@ -65,9 +79,11 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             *(f"select on {{adjourn_{table}}}" for table in (*_VIEWS, "workers", "schedules")),
             *(
                 f"select, insert, update, delete on {{adjourn_{table}}}"
-                for table in ("jobs", "finished_jobs", "lapses")
+                for table in ("jobs", "finished_jobs", "lapses", "dependencies", "arrivals", "workflows")
             ),
             "insert on {adjourn_headless_locks}",
+            # A job that is deleted by hand does not count for its unique key any more.
+            "select, update on {adjourn_unique_keys}",
         ),
     ),
 }

@@ -16,7 +16,7 @@ def unique() -> str:
 
 def new_job(**changes: Any) -> dict[str, Any]:
     """Return the parameters that store a job in its own queue."""
-    plain = {"priority": 0, "lock": None, "args": "{}", "own_transaction": False}
+    plain = {"priority": 0, "lock": None, "args": "{}", "headers": None, "own_transaction": False}
     return {"queue": unique(), "task_name": "any", **plain, "scheduled_at": None, "schedule_in": None, **changes}
 
 

@@ -49,6 +49,7 @@ class StatementTests(Suite):
             "locks": [None, *texts[1:]],
             "queueing_locks": [None] * len(texts),
             "args": ["{}"] * len(texts),
+            "headers": None,
             "crons": ["* * * * *"] * len(texts),
             "timezones": ["UTC"] * len(texts),
         }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterable
 
@@ -97,6 +98,8 @@ class Exchange:
         self._keeps_house = not worker.options.wait
         self.silence: float = 0.0
         """Seconds that have passed in vain attempts to exchange, since the last one that succeeded."""
+        self.served_at: float = -math.inf
+        """When the last round trip has succeeded, by the monotonic clock."""
         self.flight: Flight | None = None
         """The round trip that claims jobs, while one is under way."""
         self.jobs_ended: asyncio.Event = asyncio.Event()
@@ -124,6 +127,18 @@ class Exchange:
     def known(self) -> set[Claim]:
         """The claims that this worker knows to be its own."""
         return {*self.executor.claims, *self.buffer.claims, *self._outbox.claims}
+
+    # Called by the thread that watches its health
+
+    @property
+    def waiting_claims(self) -> set[Claim]:
+        """The claims of the outcomes that are not stored yet."""
+        return self._outbox.claims
+
+    @property
+    def has_reason(self) -> bool:
+        """Whether it has a reason for a round trip: room for a job, or an outcome to store."""
+        return bool(len(self._outbox)) or (not self._stopping and self.executor.slots_held < self._options.concurrency)
 
     # Called by the other roles, on the loop's thread
 
@@ -459,6 +474,7 @@ class Exchange:
 
     def _serves_again(self) -> None:
         self.silence = 0.0
+        self.served_at = time.monotonic()
         if self._outage.failures:
             duration = self._outage.duration
             self._outage.end()

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Collection
 from typing import Any
 
-from adjourn import exceptions
+from adjourn import exceptions, telemetry
 from adjourn._domain.claimed import ClaimedJob
 from adjourn._domain.jobs import Job
 from adjourn._domain.middleware import compose, is_async
@@ -26,8 +26,10 @@ from adjourn.events import (
     TaskUnknown,
     WorkerIdentity,
 )
+from adjourn.worker.advances import Advances
 from adjourn.worker.lease import Lease
 from adjourn.worker.lookup import Lookup, not_found
+from adjourn.worker.observation import around_end, observed
 from adjourn.worker.options import Options
 from adjourn.worker.overdue import Overdue
 from adjourn.worker.runners import Body, Halt, LoopRunner, Run, Runner, ThreadRunner
@@ -83,6 +85,8 @@ class Executor:
         self._verdicts = Verdicts(self._app, options, self._on_loop.is_interrupt, self._tell)
         self.lookup: Lookup = Lookup(self._app, options.unknown_task_timeout, self._in_threads)
         """Finds tasks that are not declared."""
+        self.advances: Advances = Advances()
+        """What running tasks say of their progress."""
         self._runs: dict[int, Run] = {}
         self._wraps_all = bool(options.task_middleware or options.worker_middleware)
         self.mean_duration: float = FIRST_GUESS
@@ -192,9 +196,9 @@ class Executor:
         if self._wraps_all or task.pass_context or task.task_middleware:
             self._start_wrapped(run, task, runner)
         elif arguments := run.claimed.task_kwargs:
-            runner.start(run, functools.partial(task.func, **arguments))
+            self._run(runner, run, functools.partial(task.func, **arguments))
         else:
-            runner.start(run, task.func)
+            self._run(runner, run, task.func)
 
     def _start_wrapped(self, run: Run, task: TaskLike, runner: Runner) -> None:
         """Run a job whose task takes a context, or that has middleware around it."""
@@ -205,11 +209,16 @@ class Executor:
         own_kind = [each for each in options.task_middleware if is_async(each) is task.is_async]
         body = compose([*own_kind, *task.task_middleware], body, context, self._worker)
         if not options.worker_middleware:
-            runner.start(run, body)
+            self._run(runner, run, body)
             return
         # Worker middleware is async and runs on the loop; the body in it runs there or in a thread, as its task needs.
         body = functools.partial(runner.call, run, body)
-        self._on_loop.start(run, compose(options.worker_middleware, body, context, self._worker))
+        self._run(self._on_loop, run, compose(options.worker_middleware, body, context, self._worker))
+
+    def _run(self, runner: Runner, run: Run, body: Body) -> None:
+        if telemetry.OBSERVERS:
+            body = observed(run, body, self._options.name, is_async=runner is self._on_loop)
+        runner.start(run, body)
 
     def abort(self, job_id: int, reason: AbortReason) -> None:
         """Ask a run to end: cancel an async one, flag a sync one. The first reason counts."""
@@ -272,6 +281,15 @@ class Executor:
         self._end(run, self._verdicts.failed(run, error))
 
     def _end(self, run: Run, verdict: Verdict) -> None:
+        if not telemetry.OBSERVERS:
+            self._settle(run, verdict)
+            return
+        _, kind, facts = verdict
+        is_lost = self._runs.get(run.claimed.id) is not run
+        with around_end(run, kind, facts.get("error"), self._options.name, is_lost):
+            self._settle(run, verdict)
+
+    def _settle(self, run: Run, verdict: Verdict) -> None:
         job = run.claimed
         if self._runs.get(job.id) is not run:
             return  # no longer followed
@@ -300,6 +318,7 @@ class Executor:
             # Copy it for each job, because middleware may add to it.
             additional_context=dict(self._options.additional_context),
             abort_reason=lambda: run.abort_reason,
+            say_progress=self.advances.say,
         )
 
     def _tell_overdue(self, run: Run) -> None:

@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from adjourn import sql
+from adjourn import sql, telemetry
 from adjourn._domain.outcomes import Heartbeat
 from adjourn._domain.protocols import AppLike, SyncSessionLike
 from adjourn._domain.upkeep import timetable_of
 from adjourn._sync.managers.caretaker import SyncCaretaker
 from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.worker import lease
+from adjourn.worker.advances import PACE, Advances
 from adjourn.worker.connection import silent
 from adjourn.worker.options import Options
 from adjourn.worker.outage import Outage
@@ -49,6 +50,8 @@ class HeartbeatThread(threading.Thread):
         Returns for how many seconds the worker has tried in vain to claim jobs and to store outcomes.
     overdue
         Returns the ids of its jobs that were asked to end and have not.
+    advances
+        What its tasks say of their progress, which is stored here.
     on_begin, on_beat, on_notified, on_listening, on_failure, on_end
         Called in this thread: when it begins, which of a worker that does not wait is a moment later; with each heartbeat's answer; when there may be new jobs, with whether this worker was notified by its id; with whether it hears notifications; with the error of a failed
         heartbeat and the outage that it belongs to; and when this thread is about to end.
@@ -64,6 +67,7 @@ class HeartbeatThread(threading.Thread):
         worker_id: Callable[[], int],
         silence: Callable[[], float],
         overdue: Callable[[], Sequence[int]],
+        advances: Advances,
         on_begin: Callable[[], Any],
         on_beat: Callable[[int, Heartbeat], Any],
         on_notified: Callable[[bool], Any],
@@ -79,6 +83,8 @@ class HeartbeatThread(threading.Thread):
         self._worker_id = worker_id
         self._silence = silence
         self._overdue = overdue
+        self._advances = advances
+        advances.on_news = self._hear
         self._on_begin = on_begin
         self._on_beat = on_beat
         self._on_notified = on_notified
@@ -121,7 +127,8 @@ class HeartbeatThread(threading.Thread):
     def run(self) -> None:
         """Send heartbeats until stopped, whatever fails meanwhile."""
         try:
-            self._run()
+            with telemetry.around_worker():
+                self._run()
         finally:
             self._on_end()
 
@@ -172,7 +179,7 @@ class HeartbeatThread(threading.Thread):
             while not self._has_to_stop():
                 if worker_id := self._worker_id():
                     self._beat(manager, caretaker, worker_id)
-                self._wait(session)
+                self._wait(session, manager)
         finally:
             self._session = None
             self._on_listening(False)
@@ -195,18 +202,35 @@ class HeartbeatThread(threading.Thread):
             self._on_notified(False)
         caretaker.keep_up()
 
-    def _wait(self, session: SyncSessionLike) -> None:
-        """Wait until the next heartbeat, and pass on notifications meanwhile."""
-        if not self._is_listening:
-            self._pause(self._interval)
-            return
+    def _wait(self, session: SyncSessionLike, manager: SyncWorkerManager) -> None:
+        """Wait until the next heartbeat, and meanwhile pass on notifications, and store what tasks say of their progress."""
         deadline = time.monotonic() + self._interval
         longest = self._interval if session.is_wakeable else _UNWAKEABLE_WAIT
         while not self._woken.is_set() and (remaining := deadline - time.monotonic()) > 0:
-            payloads = session.wait_for_notifications(min(remaining, longest))
-            self._pass_on(payloads)
-            if "abort" in payloads:
-                return  # the next heartbeat returns which jobs
+            remaining = min(remaining, self._advances.due_in())
+            if remaining <= 0:
+                self._store_progress(manager)
+            elif not self._is_listening:
+                self._pause(min(remaining, PACE))
+            else:
+                payloads = session.wait_for_notifications(min(remaining, longest))
+                self._pass_on(payloads)
+                if "abort" in payloads:
+                    return  # the next heartbeat returns which jobs
+
+    def _store_progress(self, manager: SyncWorkerManager) -> None:
+        said = self._advances.take()
+        try:
+            manager.store_progress(self._worker_id(), said)
+        except BaseException:
+            self._advances.give_back(said)
+            raise
+
+    def _hear(self) -> None:
+        """Learn that a task has said something of its progress, while this thread may wait for something else."""
+        session = self._session
+        if session is not None and self._is_listening:
+            session.wake()
 
     def _pass_on(self, payloads: Sequence[str]) -> None:
         """Wake the worker if it is meant: by its id, or with all others."""

@@ -53,6 +53,11 @@ class Lease:
         """Whether the last heartbeat is so old that somebody else than the heartbeat's thread has to send one."""
         return now() - self._asked_at > self._patience
 
+    @property
+    def age(self) -> float:
+        """Seconds since this worker was last asked for a heartbeat that succeeded; infinite if it never was."""
+        return now() - self._asked_at
+
     def confirm(self, asked_at: float, seconds: float | None = None) -> None:
         """Note that the database counts this worker as alive.
 

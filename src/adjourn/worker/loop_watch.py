@@ -15,6 +15,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 
+from adjourn import telemetry
 from adjourn._domain.jobs import Job
 from adjourn._domain.outcomes import HandedBack
 from adjourn._domain.protocols import AppLike, SyncSessionLike
@@ -81,9 +82,10 @@ class LoopWatch(threading.Thread):
     def run(self) -> None:
         """Look at the loop until stopped."""
         try:
-            while not self._stop_asked.wait(PERIOD):
-                if self._exchange.is_busy:
-                    self._look()
+            with telemetry.around_worker():
+                while not self._stop_asked.wait(PERIOD):
+                    if self._exchange.is_busy:
+                        self._look()
         except RuntimeError:
             if not self._loop.is_closed():  # otherwise the worker has ended without stopping this thread
                 raise

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import attrs
 
+from adjourn._domain.addresses import address_of
 from adjourn._domain.checks import (
     MIDDLEWARE_PARAMETERS,
     check_flag,
@@ -96,6 +97,20 @@ def _is_above_zero_or_none(instance: Any, attribute: attrs.Attribute[Any], value
 
 def _is_not_negative_or_none(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     check_seconds(attribute.name, value, optional=True)
+
+
+def _is_not_negative(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    check_seconds(attribute.name, value)
+
+
+def _is_address_or_none(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None:
+        address_of(attribute.name, value)
+
+
+def _is_path_or_none(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None and (not isinstance(value, str) or not value or "\0" in value):
+        raise InvalidOption(f"{attribute.name}={value!r}: pass the path of a file, or None.")
 
 
 def _is_middleware(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -268,6 +283,49 @@ class Options:
             "how long all of the worker's jobs may be jobs that were asked to end and do not; after that, they get their "
             "outcomes, and the worker ends, to be started again by its process manager",
             none="no limit",
+            unit="seconds",
+            reads=float,
+        ),
+    )
+    http: str | None = attrs.field(
+        default=None,
+        kw_only=True,
+        validator=_is_address_or_none,
+        metadata=told(
+            "answer /livez, /readyz and /metrics at this address",
+            none="no answers",
+            reads=str,
+            metavar="HOST:PORT",
+        ),
+    )
+    health_file: str | None = attrs.field(
+        default=None,
+        kw_only=True,
+        validator=_is_path_or_none,
+        metadata=told(
+            "write this file anew every five seconds while the worker is alive",
+            none="no file",
+            reads=str,
+            metavar="PATH",
+        ),
+    )
+    stall_after: float = attrs.field(
+        default=300.0,
+        kw_only=True,
+        validator=_is_not_negative,
+        metadata=told(
+            "how long a task may block the event loop before the worker does not count as alive; 0 means for ever",
+            unit="seconds",
+            reads=float,
+        ),
+    )
+    outage_patience: float = attrs.field(
+        default=0.0,
+        kw_only=True,
+        validator=_is_not_negative,
+        metadata=told(
+            "how long the database may not answer before the worker does not count as alive; 0 means for ever: a restart would "
+            "not help, and lose the outcomes that it keeps",
             unit="seconds",
             reads=float,
         ),

@@ -29,6 +29,7 @@ from adjourn.events import (
     SchedulingFailed,
 )
 from adjourn.exceptions import AppNotOpen, ConnectorException
+from adjourn.worker.observation import defer_observed
 from adjourn.worker.outage import Outage
 from adjourn.worker.progress import Due, Progress
 
@@ -150,7 +151,7 @@ class Scheduler:
         """Defer these in one commit. If the database refuses that, find out because of which of them."""
         ticks = [tick for due in batch for tick in due.ticks]
         try:
-            results = iter(await self._app.job_manager.ticks.defer_ticks_async(ticks) if ticks else [])
+            results = iter(await defer_observed(self._app.job_manager.ticks.defer_ticks_async, ticks) if ticks else [])
         except AppNotOpen:
             raise
         except Exception as error:

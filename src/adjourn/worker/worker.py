@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from adjourn import telemetry
 from adjourn._domain.jobs import DeleteJobCondition
 from adjourn._domain.protocols import AppLike
 from adjourn._domain.spelling import suggests_names
@@ -19,14 +20,16 @@ from adjourn.events import (
     WorkerStopped,
     WorkerStopping,
 )
-from adjourn.exceptions import OutcomesNotStored, WorkerStuck
+from adjourn.exceptions import CannotListen, OutcomesNotStored, WorkerStuck
 from adjourn.types import AnyTaskMiddleware, AnyWorkerMiddleware
 from adjourn.worker.advice import hasty_tasks
 from adjourn.worker.declaring import declare_limits
 from adjourn.worker.exchange import Exchange
+from adjourn.worker.health import HealthThread
 from adjourn.worker.heartbeat import HeartbeatThread
 from adjourn.worker.lease import Lease
 from adjourn.worker.loop_watch import LoopWatch
+from adjourn.worker.notify import Manager
 from adjourn.worker.options import Options, check_app
 from adjourn.worker.outage import Outage
 from adjourn.worker.scheduler import Scheduler
@@ -90,6 +93,16 @@ class Worker:
     stuck_worker_timeout
         How long all of the worker's jobs may be jobs that were asked to end and do not; after that, they get their
         outcomes, and the worker ends, to be started again by its process manager. In seconds. Default: None, no limit.
+    http
+        Answer /livez, /readyz and /metrics at this address. Default: None, no answers.
+    health_file
+        Write this file anew every five seconds while the worker is alive. Default: None, no file.
+    stall_after
+        How long a task may block the event loop before the worker does not count as alive; 0 means for ever. In
+        seconds. Default: 300.
+    outage_patience
+        How long the database may not answer before the worker does not count as alive; 0 means for ever: a restart
+        would not help, and lose the outcomes that it keeps. In seconds. Default: 0.
     task_middleware
         Functions that wrap the runs of all tasks of their kind, outside of the tasks' own middleware. Default: None, no
         middleware.
@@ -131,6 +144,10 @@ class Worker:
         unknown_task_timeout: float | None = None,
         timeout: float | None = None,
         stuck_worker_timeout: float | None = None,
+        http: str | None = None,
+        health_file: str | None = None,
+        stall_after: float = 300.0,
+        outage_patience: float = 0.0,
         task_middleware: Iterable[AnyTaskMiddleware] | None = None,
         worker_middleware: Iterable[AnyWorkerMiddleware] | None = None,
     ) -> None:
@@ -191,9 +208,15 @@ class Worker:
         OutcomesNotStored
             If the worker has ended, and could not store the outcomes of jobs that had ended. It is a
             `ConnectorException`, too.
+        CannotListen
+            If the address of ``http`` is taken, or ``health_file`` cannot be written. The worker has not registered then.
         WorkerStuck
             If all jobs that it runs were asked to end and did not, for longer than ``stuck_worker_timeout``.
         """
+        with telemetry.around_worker():
+            await self._run()
+
+    async def _run(self) -> None:
         options = self.options
         self._loop = asyncio.get_running_loop()
         self._stop_asked = asyncio.Event()
@@ -201,6 +224,7 @@ class Worker:
         self._leave_for = LEAVE_TIMEOUT
         self._stuck_for: float | None = None
         self._heartbeat_ended, self._loop_watch_ended = asyncio.Event(), asyncio.Event()
+        self._health_ended = asyncio.Event()
         lease = Lease(options.stalled_worker_timeout, options.update_heartbeat_interval)
         exchange = self._exchange = Exchange(
             self, lease, on_registered=lambda: heartbeat.beat(), on_stuck=self._replace
@@ -209,6 +233,7 @@ class Worker:
         loop_watch = LoopWatch(self.app, limit, exchange, on_end=self._setter(self._loop_watch_ended))
         heartbeat = self._make_heartbeat(exchange, lease, loop_watch)
         roles = (exchange, heartbeat, loop_watch)
+        health = self._make_health(exchange, heartbeat, lease)
         watching = asyncio.create_task(watch(limit, roles), name="adjourn watch")
         try:
             with self._signals():
@@ -216,6 +241,8 @@ class Worker:
         finally:
             self._tell(WorkerStopping, exchange, concurrency=self.concurrency)
             await uncancelled(self._leave(*roles))
+            if health is not None:
+                await uncancelled(self._end_thread(health, self._health_ended))
             await dropped([watching])
             self._is_stopping, self._has_ended = False, True
             self._tell(WorkerStopped, exchange)
@@ -301,7 +328,7 @@ class Worker:
             self._end_thread(loop_watch, self._loop_watch_ended),
         )
 
-    async def _end_thread(self, thread: HeartbeatThread | LoopWatch, ending: asyncio.Event) -> None:
+    async def _end_thread(self, thread: HeartbeatThread | LoopWatch | HealthThread, ending: asyncio.Event) -> None:
         thread.stop()
         if thread.ident is None:
             return  # it has not begun
@@ -333,6 +360,7 @@ class Worker:
             worker_id=lambda: exchange.worker_id,
             silence=lambda: exchange.silence,
             overdue=lambda: exchange.executor.overdue,
+            advances=exchange.executor.advances,
             on_begin=loop_watch.begin,
             on_beat=lambda *args: loop.call_soon_threadsafe(exchange.beaten, *args),
             on_notified=lambda is_called: loop.call_soon_threadsafe(exchange.notify, is_called),
@@ -341,6 +369,26 @@ class Worker:
             on_end=self._setter(self._heartbeat_ended),
             is_over=loop.is_closed,
         )
+
+    def _make_health(self, exchange: Exchange, heartbeat: HeartbeatThread, lease: Lease) -> HealthThread | None:
+        """Start what tells others how this worker is, if somebody wants to know."""
+        manager = Manager.of_this_process()
+        if self.options.http is None and self.options.health_file is None and manager is None:
+            return None
+        try:
+            health = HealthThread(
+                self.options,
+                exchange,
+                heartbeat,
+                lease,
+                is_stopping=lambda: self._is_stopping,
+                manager=manager,
+                on_end=self._setter(self._health_ended),
+            )
+        except OSError as error:
+            raise CannotListen(f"The health of this worker cannot be told: {error}") from error
+        health.start()
+        return health
 
     def _signals(self) -> contextlib.AbstractContextManager[None]:
         return on_signals(self.stop) if self.options.install_signal_handlers else contextlib.nullcontext()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import operator
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-import attrs
-
-from adjourn._domain.batches import COLUMNS, check_jobs, encoded, encoded_columns, encoded_values
+from adjourn._domain.batches import COLUMNS, Batch, EncodedJob, check_jobs, encoded, encoded_columns, encoded_values
 from adjourn._domain.checks import checked_list
 from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued
 from adjourn._domain.jobs import Job
@@ -30,25 +29,6 @@ class AsyncRuns(Protocol):
     """Runs a statement by its name."""
 
     async def __call__(self, name: str, parameters: Parameters, connection: Any = None) -> list[Row]: ...
-
-
-@attrs.frozen
-class Batch:
-    """What the statement takes.
-
-    Attributes
-    ----------
-    count
-        How many jobs it has.
-    args
-        Their arguments, as a JSON array.
-    columns
-        What else they have, as a JSON object.
-    """
-
-    count: int
-    args: str
-    columns: str
 
 
 async def batch_of_alike_async(job: Job, arguments: Sequence[JSONDict], dumps: JSONDumps) -> Batch:
@@ -91,8 +71,13 @@ async def batch_of_jobs_async(jobs: Sequence[Job], dumps: JSONDumps) -> Batch:
         check_jobs(some, start)
         written.append(encoded([job.task_name for job in some], [job.task_kwargs for job in some], dumps))
         await pace.keep()
+    return Batch(len(jobs), f"[{','.join(written)}]", await _columns_async(jobs))
+
+
+async def _columns_async(jobs: Sequence[Job]) -> str:
+    pace = runtime.Pace()
     columns = {name: text for name in COLUMNS if (text := await _column_async(jobs, name, pace)) is not None}
-    return Batch(len(jobs), f"[{','.join(written)}]", encoded_columns(columns))
+    return encoded_columns(columns)
 
 
 async def _column_async(jobs: Sequence[Job], name: str, pace: runtime.Pace) -> str | None:
@@ -113,7 +98,7 @@ async def _column_async(jobs: Sequence[Job], name: str, pace: runtime.Pace) -> s
     return f"[{','.join(written)}]"
 
 
-async def store_async(run: AsyncRuns, batch: Batch, connection: Any) -> tuple[list[int], Any]:
+async def store_async(run: AsyncRuns, batch: Batch, connection: Any) -> tuple[list[int], datetime.datetime]:
     """Store a batch, and return the ids in its order, and when the jobs were stored.
 
     Parameters
@@ -139,14 +124,26 @@ async def store_async(run: AsyncRuns, batch: Batch, connection: Any) -> tuple[li
 
 
 async def store_jobs_async(run: AsyncRuns, jobs: Sequence[Job], dumps: JSONDumps, connection: Any) -> list[Job]:
-    """Store jobs, and return them as they are stored, in the same order."""
+    """Check and store jobs, and return them as they are stored, in the same order."""
     jobs = checked_list("jobs", jobs, "jobs")
     if not jobs:
         return []
     ids, at = await store_async(run, await batch_of_jobs_async(jobs, dumps), connection)
+    return await _stored_async(jobs, ids, at)
+
+
+async def store_encoded_async(run: AsyncRuns, given: Sequence[EncodedJob], connection: Any) -> list[Job]:
+    """Store some jobs that are checked and encoded, and return them as they are stored, in the same order."""
+    jobs = [each.job for each in given]
+    args = encoded_values([each.arguments for each in given])
+    ids, at = await store_async(run, Batch(len(jobs), args, await _columns_async(jobs)), connection)
+    return await _stored_async(jobs, ids, at)
+
+
+async def _stored_async(jobs: Sequence[Job], ids: Sequence[int], at: datetime.datetime) -> list[Job]:
     pace, stored = runtime.Pace(), []
     for start in range(0, len(jobs), SLICE):
         some = zip(jobs[start : start + SLICE], ids[start : start + SLICE], strict=True)
-        stored += [job.as_stored(job_id, at) for job, job_id in some]
+        stored += [job.evolve(id=job_id, status="todo", enqueued_at=at) for job, job_id in some]
         await pace.keep()
     return stored

@@ -1,7 +1,7 @@
 """The caretaker: upkeep that any worker does for all workers, besides running jobs.
 
-It frees the jobs of workers that fell silent, promotes those that wait behind a lock whose holder is gone, and makes
-the partitions of the weeks ahead.
+It frees the jobs of workers that fell silent, promotes those that wait behind a lock whose holder is gone, makes
+the partitions of the weeks ahead, and deletes unique keys whose jobs do not count any more.
 """
 
 from __future__ import annotations
@@ -17,6 +17,11 @@ from adjourn.events.jobs import JobsRescued
 from adjourn.events.workers import PartitionsNotMade
 from adjourn.exceptions import ConnectorException
 from adjourn.sql.constants import MOST_LOSSES, WEEKS_AHEAD
+
+KEYS = 5_000
+"""How many unique keys one transaction looks at."""
+MOST_PAGES = 40
+"""How many transactions look at unique keys before other upkeep has its turn."""
 
 
 class AsyncCaretaker:
@@ -60,6 +65,18 @@ class AsyncCaretaker:
         if now >= self._timetable.partition_at:
             self._timetable.makes_partitions(now)
             await self._make_partitions_async()
+
+        if now >= self._timetable.forget_at:
+            self._timetable.forgets_keys(now)
+            await self._forget_keys_async()
+
+    async def _forget_keys_async(self) -> None:
+        """Delete unique keys whose jobs do not count any more. Where few of many do, look at some of them each time."""
+        for _ in range(MOST_PAGES):
+            forgotten, last = await self._manager.forget_keys_async(self._timetable.forgotten_to, KEYS)
+            self._timetable.forgotten_to = last or ""
+            if last is None or forgotten < KEYS / 4:
+                return
 
     async def _make_partitions_async(self) -> None:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -105,6 +105,21 @@ class AsyncWorkerManager:
         """
         (row,) = await self._run_async("heartbeat", worker_id=worker_id, timeout=timeout, overdue=list(overdue))
         return Heartbeat(row["alive"], tuple(row["aborts"]), row["expired"])
+
+    async def store_progress_async(self, worker_id: int, said: Mapping[Claim, str]) -> None:
+        """Store what runs have said of their progress, as JSON, where they still have their jobs.
+
+        Parameters
+        ----------
+        worker_id
+            The worker.
+        said
+            The text of each run.
+        """
+        ids, claims = [id_ for id_, _ in said], [claim for _, claim in said]
+        await self._run_async(
+            "store_progress", worker_id=worker_id, ids=ids, claims=claims, progress=list(said.values())
+        )
 
     async def exchange_async(
         self,
@@ -250,6 +265,24 @@ class AsyncWorkerManager:
             if sql.lacks_right(error):
                 return []
             raise
+
+    async def forget_keys_async(self, after: str, limit: int) -> tuple[int, str | None]:
+        """Look at the next unique keys, and delete those whose jobs do not count any more.
+
+        Parameters
+        ----------
+        after
+            The key to continue after; empty to begin.
+        limit
+            How many keys to look at.
+
+        Returns
+        -------
+        tuple
+            How many were deleted, and the key to continue after; None if there are no more.
+        """
+        (row,) = await self._run_async("forget_keys", after=after, limit=limit)
+        return row["forgotten"], row["last_key"]
 
     async def blockers_async(self, tables: Sequence[str]) -> list[BlockingSession]:
         """Return the sessions that use one of these tables."""

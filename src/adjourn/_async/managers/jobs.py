@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from adjourn import exceptions
-from adjourn._async.managers.batches import batch_of_alike_async, store_async, store_jobs_async
+from adjourn._async.managers.batches import batch_of_alike_async, store_async, store_encoded_async, store_jobs_async
 from adjourn._async.managers.forwarding import forwards_to, part_of
 from adjourn._async.managers.limits import AsyncLimits
 from adjourn._async.managers.lists import AsyncJobLists
@@ -15,17 +15,21 @@ from adjourn._async.managers.many import AsyncManyJobs
 from adjourn._async.managers.results import AsyncResults
 from adjourn._async.managers.retention import AsyncRetention
 from adjourn._async.managers.schedules import AsyncSchedules
-from adjourn._async.managers.specials import store_special_async
+from adjourn._async.managers.specials import refuse_keyed, store_special_async
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._async.managers.ticks import AsyncTicks
+from adjourn._async.managers.uniqueness import deferred_as, encoded_jobs_async, store_unique_async
 from adjourn._async.managers.workers import AsyncWorkers
-from adjourn._domain.arguments import check_is_job, check_job, dump_arguments
-from adjourn._domain.batches import AlikeJobs
+from adjourn._async.managers.workflows import AsyncWorkflows
+from adjourn._domain.arguments import check_is_job, check_job
+from adjourn._domain.batches import AlikeJobs, EncodedJob
 from adjourn._domain.checks import check_aware, check_flags, check_id, check_name, check_priority, checked_list
+from adjourn._domain.headers import dump_headers
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.spelling import suggests_names
 from adjourn._domain.times import time_of
 from adjourn.types import JSONDict
+from adjourn.unique import Deferred
 
 
 class AsyncJobManager(AsyncStatementRunner):
@@ -60,6 +64,11 @@ class AsyncJobManager(AsyncStatementRunner):
         return part_of(self, AsyncWorkers)
 
     @property
+    def workflows(self) -> AsyncWorkflows:
+        """Stores workflows, and changes them."""
+        return part_of(self, AsyncWorkflows)
+
+    @property
     def retention(self) -> AsyncRetention:
         """Deletes old finished jobs."""
         return part_of(self, AsyncRetention)
@@ -76,6 +85,10 @@ class AsyncJobManager(AsyncStatementRunner):
 
     @forwards_to(AsyncJobLists.get_job_status_async)
     def get_job_status_async(self) -> AsyncJobLists:
+        return self.lists
+
+    @forwards_to(AsyncJobLists.get_progress_async)
+    def get_progress_async(self) -> AsyncJobLists:
         return self.lists
 
     @forwards_to(AsyncJobLists.list_jobs_async)
@@ -125,6 +138,22 @@ class AsyncJobManager(AsyncStatementRunner):
     @forwards_to(AsyncResults.wait_for_jobs_async)
     def wait_for_jobs_async(self) -> AsyncResults:
         return self.results
+
+    @forwards_to(AsyncResults.wait_for_workflow_async)
+    def wait_for_workflow_async(self) -> AsyncResults:
+        return self.results
+
+    @forwards_to(AsyncWorkflows.get_workflow_async)
+    def get_workflow_async(self) -> AsyncWorkflows:
+        return self.workflows
+
+    @forwards_to(AsyncWorkflows.cancel_workflow_async)
+    def cancel_workflow_async(self) -> AsyncWorkflows:
+        return self.workflows
+
+    @forwards_to(AsyncWorkflows.retry_workflow_async)
+    def retry_workflow_async(self) -> AsyncWorkflows:
+        return self.workflows
 
     @forwards_to(AsyncWorkers.register_worker_async)
     def register_worker_async(self) -> AsyncWorkers:
@@ -227,37 +256,55 @@ class AsyncJobManager(AsyncStatementRunner):
         Returns
         -------
         Job
-            The same job with its id, its status and ``enqueued_at``.
+            The same job with its id, its status and ``enqueued_at``. If a unique job is there already, with the id of that one
+            and without ``enqueued_at``.
 
         Raises
         ------
         AlreadyEnqueued
-            If a job with the same queueing lock is waiting already. Nothing is stored; with a ``connection``, its
-            transaction goes on.
+            If a job with the same queueing lock is waiting already, or a unique job is there. Nothing is stored; with a
+            ``connection``, its transaction goes on.
         InvalidTaskArguments
             If the arguments cannot be stored as JSON.
         InvalidOption
             If ``job`` is not a job, or has a value that a task's job cannot have.
         """
-        check_job("job", job)
-        if job.limit is not None:
-            (stored,) = await self._store_special_async([job], connection)
+        return await self._store_async(self._encoded(job), connection)
+
+    def _encoded(self, job: Job) -> EncodedJob:
+        """Check a job, and encode its arguments."""
+        return EncodedJob.of(job, self.connector.json_dumps)
+
+    async def _store_async(self, encoded: EncodedJob, connection: Any = None) -> Job:
+        job = encoded.job
+        if job.limit is not None and job.unique is None:
+            (stored,) = await self._store_special_async([encoded], connection)
+            return stored
+        if job.unique is not None:
+            refuse_keyed([job], "a unique job")
+            (stored,) = await store_unique_async(self.run_async, [encoded], connection)
             return stored
         if job.queueing_lock is not None:
-            (stored,) = await store_jobs_async(self.run_async, [job], self.connector.json_dumps, connection)
+            (stored,) = await store_encoded_async(self.run_async, [encoded], connection)
             return stored
         parameters = {
             "queue": job.queue,
             "task_name": job.task_name,
             "priority": job.priority,
             "lock": job.lock,
-            "args": dump_arguments(job.task_name, job.task_kwargs, self.connector.json_dumps),
+            "args": encoded.arguments,
+            "headers": None if job.headers is None else dump_headers(job.headers),
             "scheduled_at": job.scheduled_at,
             "schedule_in": job.schedule_in,
             "own_transaction": connection is not None,
         }
         (row,) = await self.run_async("defer_job", parameters, connection)
-        return job.as_stored(row["id"], time_of(row["enqueued_at"]))
+        return job.evolve(id=row["id"], status=Status.TODO.value, enqueued_at=time_of(row["enqueued_at"]))
+
+    async def _store_several_async(self, encoded: Sequence[EncodedJob]) -> list[Job]:
+        if any(each.job.limit is not None for each in encoded):
+            return await self._store_special_async(encoded, None)
+        return await store_encoded_async(self.run_async, encoded, None)
 
     async def batch_defer_jobs_async(self, jobs: Sequence[Job], connection: Any = None) -> list[Job]:
         """Store several jobs, all or none, and return them with their ids and ``enqueued_at``, in the same order.
@@ -272,21 +319,26 @@ class AsyncJobManager(AsyncStatementRunner):
         Raises
         ------
         AlreadyEnqueued
-            If the queueing lock of a job is taken, or two of them have the same. Nothing is stored.
+            If the queueing lock of a job is taken, a unique job is there, or two of them have the same. Nothing is stored.
         InvalidTaskArguments
             If the arguments of a job cannot be stored as JSON.
         InvalidOption
             If one is not a job, or has a value that a task's job cannot have.
         """
         jobs = checked_list("jobs", jobs, "jobs")
-        if any(isinstance(job, Job) and job.limit is not None for job in jobs):
-            return await self._store_special_async(jobs, connection)
+        if any(getattr(job, "unique", None) is not None for job in jobs):
+            encoded = await encoded_jobs_async(jobs, self.connector.json_dumps)
+            refuse_keyed(jobs, "a unique job")
+            return await store_unique_async(self.run_async, encoded, connection)
+        if any(getattr(job, "limit", None) is not None for job in jobs):
+            encoded = await encoded_jobs_async(jobs, self.connector.json_dumps)
+            return await self._store_special_async(encoded, connection)
         return await store_jobs_async(self.run_async, jobs, self.connector.json_dumps, connection)
 
-    async def _store_special_async(self, jobs: Sequence[Job], connection: Any) -> list[Job]:
+    async def _store_special_async(self, encoded: Sequence[EncodedJob], connection: Any) -> list[Job]:
         if connection is not None:
-            await self.limits.declare_new_async(jobs)
-        return await store_special_async(self.run_async, jobs, self.connector.json_dumps, connection)
+            await self.limits.declare_new_async([each.job for each in encoded])
+        return await store_special_async(self.run_async, encoded, connection)
 
     async def batch_defer_alike_async(
         self, job: Job, arguments: Sequence[JSONDict], connection: Any = None
@@ -323,6 +375,32 @@ class AsyncJobManager(AsyncStatementRunner):
         batch = await batch_of_alike_async(job, arguments, self.connector.json_dumps)
         ids, at = await store_async(self.run_async, batch, connection)
         return AlikeJobs(job.evolve(status=Status.TODO.value, enqueued_at=at), arguments, ids)
+
+    async def defer_jobs_async(self, jobs: Sequence[Job], connection: Any = None) -> list[Deferred]:
+        """Store several jobs, all or none, and return what became of each, in the same order.
+
+        Jobs of one call may belong to several tasks, and those of them that are unique are judged one after the other.
+
+        Parameters
+        ----------
+        jobs
+            The jobs, without ids, as ``task.configure(...).make_new_job(...)`` returns them.
+        connection
+            The caller's own connection: the jobs are stored in the transaction open on it, or not at all.
+
+        Raises
+        ------
+        AlreadyEnqueued
+            If a unique job is there already, and is not to be skipped or replaced: its ``job_ids`` are those that are there. Or
+            if a queueing lock is taken. Nothing is stored.
+        InvalidConnection
+            If some are unique, and the isolation of the transaction is stricter than READ COMMITTED. Nothing is stored.
+        InvalidTaskArguments
+            If the arguments of a job cannot be stored as JSON.
+        InvalidOption
+            If one is not a job, or has a value that a task's job cannot have.
+        """
+        return [deferred_as(job) for job in await self.batch_defer_jobs_async(jobs, connection)]
 
     @suggests_names
     async def cancel_job_by_id_async(

@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
 
 from adjourn import exceptions
 from adjourn._async.managers.lists import AsyncJobLists
 from adjourn._async.managers.statements import AsyncStatementRunner
+from adjourn._async.managers.workflows import read_workflow_async
 from adjourn._domain.checks import check_id, check_seconds, checked_list
 from adjourn._domain.jobs import Job
 from adjourn._domain.results import result_of
-from adjourn._domain.waits import HELD_PAUSES, IN_A_TASK, WAITS_INSIDE, has_ended, timed_out
+from adjourn._domain.waits import HELD_PAUSES, IN_A_TASK, WAITS_INSIDE, has_ended, timed_out, workflow_timed_out
+from adjourn._domain.workflows import WorkflowState
 from adjourn._runtime import aio as runtime
 from adjourn._runtime.ends import Ends, Wait, is_in_task
 from adjourn._runtime.waiting import done_async
@@ -25,6 +27,12 @@ PAGE = 1_000
 """How many jobs one statement marks or reads."""
 
 logger: logging.Logger = logging.getLogger("adjourn.waits")
+
+
+class AsyncLooks(Protocol):
+    """Looks what has ended of a wait, and returns whether another transaction has kept something from being marked."""
+
+    async def __call__(self, wait: Wait) -> bool: ...
 
 
 class AsyncResults(AsyncStatementRunner):
@@ -92,26 +100,49 @@ class AsyncResults(AsyncStatementRunner):
         for number, id_ in enumerate(ids):
             check_id(f"job_ids[{number}]", id_)
         check_seconds("timeout", timeout, optional=True)
-        _say_what_waits_in_tasks_cost(self.ends)
-        deadline = math.inf if timeout is None else time.monotonic() + timeout
         found: dict[int, Job] = {}
-        looks = 0
-        while left := sorted(set(ids).difference(found)):
-            wait = self.ends.expect(left)
-            try:
-                is_held = await self._look_async(wait, found)
-                if wait.left:
-                    left_over = deadline - time.monotonic()
-                    if left_over <= 0:
-                        raise timed_out(sorted(wait.left), len(set(ids)), timeout)
-                    self.ends.attend()
-                    turn = HELD_PAUSES[min(looks, len(HELD_PAUSES) - 1)] if is_held else self.ends.longest_turn
-                    seconds = min(left_over, turn)
-                    await done_async(wait.turn, None if math.isinf(seconds) else seconds)
-            finally:
-                self.ends.forget(wait)
-            looks += 1
+
+        async def look_async(wait: Wait) -> bool:
+            return await self._look_async(wait, found)
+
+        await self._wait_async(set(ids), timeout, look_async, timed_out)
         return [found[id_] for id_ in ids]
+
+    async def wait_for_workflow_async(self, workflow_id: int, timeout: float | None = None) -> WorkflowState:
+        """Wait until all jobs of a workflow have ended, and return how it has ended. See `wait_for_job_async`.
+
+        Parameters
+        ----------
+        workflow_id
+            The workflow, as ``Workflow.defer_async`` returns it in ``id``. It must be committed.
+        timeout
+            Seconds to wait at most, 0 for not at all; None (the default) waits for any time.
+
+        Raises
+        ------
+        WaitTimeout
+            If they have not all ended in time. They go on as before.
+        NoResult
+            If there is no such workflow.
+        InvalidOption
+            If ``workflow_id`` is not an integer, or ``timeout`` not a number of seconds.
+        """
+        check_id("workflow_id", workflow_id)
+        check_seconds("timeout", timeout, optional=True)
+        states: list[WorkflowState] = []
+
+        async def look_async(wait: Wait) -> bool:
+            rows = await self.run_async("watch_jobs", {"ids": [workflow_id]})
+            if not any(row["has_ended"] for row in rows):
+                return bool(rows)
+            state = await read_workflow_async(self.run_async, workflow_id)
+            if state.has_ended:
+                states.append(state)
+                self.ends.has_seen(wait, [workflow_id])
+            return not state.has_ended
+
+        await self._wait_async({workflow_id}, timeout, look_async, workflow_timed_out)
+        return states[-1]
 
     async def get_result_async(self, job_id: int, timeout: float | None = 0.0, *, connection: Any = None) -> Any:
         """Return what the task of a job has returned, if that is stored.
@@ -162,6 +193,34 @@ class AsyncResults(AsyncStatementRunner):
         deadline = time.monotonic() + CLOSING
         while not self.ends.dismiss() and time.monotonic() < deadline:
             await runtime.sleep(0.005)
+
+    async def _wait_async(
+        self,
+        ids: set[int],
+        timeout: float | None,
+        look_async: AsyncLooks,
+        late: Callable[[Sequence[int], int, float | None], exceptions.WaitTimeout],
+    ) -> None:
+        """Look again and again, until nothing is left to wait for; in between, wait until ends are told of."""
+        _say_what_waits_in_tasks_cost(self.ends)
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        left, looks = ids, 0
+        while left:
+            wait = self.ends.expect(left)
+            try:
+                is_held = await look_async(wait)
+                left = set(wait.left)
+                if left:
+                    left_over = deadline - time.monotonic()
+                    if left_over <= 0:
+                        raise late(sorted(left), len(ids), timeout)
+                    self.ends.attend()
+                    turn = HELD_PAUSES[min(looks, len(HELD_PAUSES) - 1)] if is_held else self.ends.longest_turn
+                    seconds = min(left_over, turn)
+                    await done_async(wait.turn, None if math.isinf(seconds) else seconds)
+            finally:
+                self.ends.forget(wait)
+            looks += 1
 
     async def _look_async(self, wait: Wait, found: dict[int, Job]) -> bool:
         """Mark the jobs of a wait, so that their ends are told, and find those that have ended.

@@ -1,35 +1,32 @@
-"""Stores jobs that are more than plain, such as those with a limit."""
+"""Stores jobs that have to pass limits."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from adjourn._async.managers.batches import AsyncRuns
-from adjourn._domain.arguments import check_job, dump_arguments
+from adjourn._domain.batches import COLUMNS, EncodedJob
 from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued
-from adjourn._domain.jobs import Job
+from adjourn._domain.jobs import Job, Status
 from adjourn._domain.times import time_of
 from adjourn._runtime import aio as runtime
-from adjourn.exceptions import UniqueViolation
-from adjourn.types import JSONDict, JSONDumps
+from adjourn.exceptions import InvalidOption, UniqueViolation
 
 STEP = 8
 """After so many jobs, others may have a turn."""
 
 
-async def store_special_async(run: AsyncRuns, jobs: Sequence[Job], dumps: JSONDumps, connection: Any) -> list[Job]:
-    """Store jobs, all or none, and return them as they are stored, in the same order.
+async def store_special_async(run: AsyncRuns, given: Sequence[EncodedJob], connection: Any) -> list[Job]:
+    """Store jobs that are checked, all or none, and return them as they are stored, in the same order.
 
     Parameters
     ----------
     run
         Runs a statement by its name.
-    jobs
-        The jobs.
-    dumps
-        Writes their arguments as JSON.
+    given
+        The jobs, with their arguments as JSON.
     connection
         The caller's own connection, or None.
 
@@ -38,12 +35,9 @@ async def store_special_async(run: AsyncRuns, jobs: Sequence[Job], dumps: JSONDu
     AlreadyEnqueued
         If a queueing lock is taken. Nothing is stored.
     """
-    pace = runtime.Pace()
-    written: list[str] = []
-    for number, job in enumerate(jobs):
-        if len(jobs) > 1:
-            check_job(f"jobs[{number}]", job)
-        written.append(json.dumps(_members(job, dumps), ensure_ascii=False))
+    pace, written = runtime.Pace(), []
+    for number, each in enumerate(given):
+        written.append(_written(each))
         if not number % STEP:
             await pace.keep()
     parameters = {"jobs": f"[{','.join(written)}]", "own_transaction": connection is not None}
@@ -51,19 +45,35 @@ async def store_special_async(run: AsyncRuns, jobs: Sequence[Job], dumps: JSONDu
     if (taken := rows[0]["taken"]) is not None:
         cause = UniqueViolation(constraint_name=QUEUEING_LOCK_INDEX, queueing_lock=taken)
         raise already_enqueued(repr(taken)) from cause
-    at = time_of(rows[0]["enqueued_at"])
-    return [job.as_stored(row["id"], at) for job, row in zip(jobs, rows, strict=True)]
+    at, stored = time_of(rows[0]["enqueued_at"]), []
+    for number, (each, row) in enumerate(zip(given, rows, strict=True)):
+        stored.append(each.job.evolve(id=row["id"], status=Status.TODO.value, enqueued_at=at))
+        if not number % STEP:
+            await pace.keep()
+    return stored
 
 
-def _members(job: Job, dumps: JSONDumps) -> JSONDict:
-    members = {
-        "queue": job.queue,
-        "task_name": job.task_name,
-        "priority": job.priority,
-        "lock": job.lock,
-        "queueing_lock": job.queueing_lock,
-        "args": dump_arguments(job.task_name, job.task_kwargs, dumps),
-        "scheduled_at": None if job.scheduled_at is None else job.scheduled_at.isoformat(),
-        "schedule_in": job.schedule_in,
-    }
-    return members if job.limit is None else members | job.limit.members()
+def _written(encoded: EncodedJob) -> str:
+    """Return what the database gets of a job, as JSON."""
+    job = encoded.job
+    values: dict[str, Any] = {name: getattr(job, name) for name in COLUMNS}
+    values["args"] = encoded.arguments
+    if job.limit is not None:
+        values |= job.limit.members()
+    given = {name: value for name, value in values.items() if value is not None}
+    return json.dumps(given, ensure_ascii=False, default=str)
+
+
+def refuse_keyed(jobs: Iterable[Job], what: str) -> None:
+    """Refuse jobs with a limit of their key where it would not hold.
+
+    Raises
+    ------
+    InvalidOption
+        If there is one.
+    """
+    for job in jobs:
+        if job.limit is not None and job.limit.limit is not None:
+            raise InvalidOption(
+                f"Task {job.task_name} has a limit with a key, and {what} cannot have one. A limit of the task or of its queue is fine."
+            )

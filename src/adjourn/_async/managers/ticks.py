@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._domain.arguments import dump_arguments
+from adjourn._domain.headers import dump_headers
 from adjourn._domain.ticks import Tick, TickOutcome
 from adjourn._domain.times import time_of
 
@@ -36,6 +37,7 @@ class AsyncTicks(AsyncStatementRunner):
         """
         dumps = self.connector.json_dumps
         jobs = [tick.job for tick in ticks]
+        headers = [None if job.headers is None else dump_headers(job.headers) for job in jobs]
         parameters = {
             "task_names": [job.task_name for job in jobs],
             "periodic_ids": [tick.periodic_id for tick in ticks],
@@ -50,6 +52,7 @@ class AsyncTicks(AsyncStatementRunner):
                 None if tick.is_skipped else dump_arguments(tick.job.task_name, tick.job.task_kwargs, dumps)
                 for tick in ticks
             ],
+            "headers": headers if any(headers) else None,
         }
         rows = await self.run_async("defer_ticks", parameters)
         return [(TickOutcome(row["outcome"]), row["job_id"]) for row in rows]

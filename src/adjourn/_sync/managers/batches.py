@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import operator
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-import attrs
-
-from adjourn._domain.batches import COLUMNS, check_jobs, encoded, encoded_columns, encoded_values
+from adjourn._domain.batches import COLUMNS, Batch, EncodedJob, check_jobs, encoded, encoded_columns, encoded_values
 from adjourn._domain.checks import checked_list
 from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued
 from adjourn._domain.jobs import Job
@@ -31,25 +30,6 @@ class SyncRuns(Protocol):
     """Runs a statement by its name."""
 
     def __call__(self, name: str, parameters: Parameters, connection: Any = None) -> list[Row]: ...
-
-
-@attrs.frozen
-class Batch:
-    """What the statement takes.
-
-    Attributes
-    ----------
-    count
-        How many jobs it has.
-    args
-        Their arguments, as a JSON array.
-    columns
-        What else they have, as a JSON object.
-    """
-
-    count: int
-    args: str
-    columns: str
 
 
 def batch_of_alike(job: Job, arguments: Sequence[JSONDict], dumps: JSONDumps) -> Batch:
@@ -92,8 +72,13 @@ def batch_of_jobs(jobs: Sequence[Job], dumps: JSONDumps) -> Batch:
         check_jobs(some, start)
         written.append(encoded([job.task_name for job in some], [job.task_kwargs for job in some], dumps))
         pace.keep()
+    return Batch(len(jobs), f"[{','.join(written)}]", _columns(jobs))
+
+
+def _columns(jobs: Sequence[Job]) -> str:
+    pace = runtime.Pace()
     columns = {name: text for name in COLUMNS if (text := _column(jobs, name, pace)) is not None}
-    return Batch(len(jobs), f"[{','.join(written)}]", encoded_columns(columns))
+    return encoded_columns(columns)
 
 
 def _column(jobs: Sequence[Job], name: str, pace: runtime.Pace) -> str | None:
@@ -114,7 +99,7 @@ def _column(jobs: Sequence[Job], name: str, pace: runtime.Pace) -> str | None:
     return f"[{','.join(written)}]"
 
 
-def store(run: SyncRuns, batch: Batch, connection: Any) -> tuple[list[int], Any]:
+def store(run: SyncRuns, batch: Batch, connection: Any) -> tuple[list[int], datetime.datetime]:
     """Store a batch, and return the ids in its order, and when the jobs were stored.
 
     Parameters
@@ -140,14 +125,26 @@ def store(run: SyncRuns, batch: Batch, connection: Any) -> tuple[list[int], Any]
 
 
 def store_jobs(run: SyncRuns, jobs: Sequence[Job], dumps: JSONDumps, connection: Any) -> list[Job]:
-    """Store jobs, and return them as they are stored, in the same order."""
+    """Check and store jobs, and return them as they are stored, in the same order."""
     jobs = checked_list("jobs", jobs, "jobs")
     if not jobs:
         return []
     ids, at = store(run, batch_of_jobs(jobs, dumps), connection)
+    return _stored(jobs, ids, at)
+
+
+def store_encoded(run: SyncRuns, given: Sequence[EncodedJob], connection: Any) -> list[Job]:
+    """Store some jobs that are checked and encoded, and return them as they are stored, in the same order."""
+    jobs = [each.job for each in given]
+    args = encoded_values([each.arguments for each in given])
+    ids, at = store(run, Batch(len(jobs), args, _columns(jobs)), connection)
+    return _stored(jobs, ids, at)
+
+
+def _stored(jobs: Sequence[Job], ids: Sequence[int], at: datetime.datetime) -> list[Job]:
     pace, stored = runtime.Pace(), []
     for start in range(0, len(jobs), SLICE):
         some = zip(jobs[start : start + SLICE], ids[start : start + SLICE], strict=True)
-        stored += [job.as_stored(job_id, at) for job, job_id in some]
+        stored += [job.evolve(id=job_id, status="todo", enqueued_at=at) for job, job_id in some]
         pace.keep()
     return stored

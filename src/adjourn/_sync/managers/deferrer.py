@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any, Generic
 
+from adjourn import telemetry
 from adjourn._domain.arguments import Signature, dump_arguments
 from adjourn._domain.batches import AlikeJobs
 from adjourn._domain.job_limits import TaskLimits
@@ -80,7 +81,7 @@ class SyncJobDeferrer(Generic[Args]):
         InvalidTaskArguments
             If the task does not take these arguments (it never takes positional ones), or they cannot be stored.
         AlreadyEnqueued
-            If the queueing lock is taken.
+            If the queueing lock is taken, or a unique job is there already.
         AppNotOpen
             If the app is not open, and no connection was given.
         """
@@ -95,7 +96,10 @@ class SyncJobDeferrer(Generic[Args]):
         """
         job = self.make_job(args, task_kwargs)
         log_jobs(logging.DEBUG, "about_to_defer_jobs", "About to defer", [job])
-        deferred = self.job_manager.defer_job(job, self.connection)
+        if telemetry.OBSERVERS:
+            (deferred,) = self._store([job], is_batch=False)
+        else:
+            deferred = self.job_manager.defer_job(job, self.connection)
         self._tell_deferred([deferred])
         return deferred
 
@@ -110,18 +114,18 @@ class SyncJobDeferrer(Generic[Args]):
         InvalidTaskArguments
             If the task does not take the arguments in one of the dictionaries, or they cannot be stored.
         AlreadyEnqueued
-            If the queueing lock is taken, or several jobs have one.
+            If the queueing lock is taken, or a unique job is there already, or several of the jobs have one of them.
         AppNotOpen
             If the app is not open, and no connection was given.
         """
-        if self.limits is not None:
-            jobs = [self.make_job((), each) for each in task_kwargs]
-            return [stored.id for stored in self.defer_jobs(jobs) if stored.id is not None]
         self._check_all(task_kwargs)
-        log_jobs(logging.DEBUG, "about_to_defer_jobs", "About to defer", AlikeJobs(self.job, task_kwargs))
-        deferred = self.job_manager.batch_defer_alike(self.job, task_kwargs, self.connection)
+        jobs: Sequence[Job] = AlikeJobs(self.job, task_kwargs)
+        if self.job.unique is not None or self.limits is not None:
+            jobs = [self.make_job((), each) for each in task_kwargs]
+        log_jobs(logging.DEBUG, "about_to_defer_jobs", "About to defer", jobs)
+        deferred = self._store(jobs, is_batch=True)
         self._tell_deferred(deferred)
-        return deferred.ids
+        return deferred.ids if isinstance(deferred, AlikeJobs) else [job.id for job in deferred if job.id is not None]
 
     def _check_all(self, task_kwargs: Sequence[JSONDict]) -> None:
         """Check arguments against the task. Which are there decides, so each set of names is checked once."""
@@ -134,7 +138,7 @@ class SyncJobDeferrer(Generic[Args]):
                     known.add(tuple(each))
             pace.keep()
 
-    def defer_jobs(self, jobs: Sequence[Job]) -> list[Job]:
+    def defer_jobs(self, jobs: Sequence[Job]) -> Sequence[Job]:
         """Store jobs that deferrers of the same app have made, all or none, and return them with their ids.
 
         Parameters
@@ -143,7 +147,7 @@ class SyncJobDeferrer(Generic[Args]):
             What their `make_job` has returned.
         """
         log_jobs(logging.DEBUG, "about_to_defer_jobs", "About to defer", jobs)
-        deferred = self.job_manager.batch_defer_jobs(jobs, self.connection)
+        deferred = self._store(jobs, is_batch=True)
         self._tell_deferred(deferred)
         return deferred
 
@@ -163,7 +167,24 @@ class SyncJobDeferrer(Generic[Args]):
             return self.job.evolve(task_kwargs=merged)
         return self.job.evolve(task_kwargs=merged, limit=self.limits.of_job(self.job.task_name, merged, self.limit_key))
 
+    def _store(self, jobs: Sequence[Job], *, is_batch: bool) -> Sequence[Job]:
+        """Store jobs, and let observers see it."""
+        deferral = telemetry.Deferral(jobs=jobs, is_batch=is_batch, in_transaction=self.connection is not None)
+        with telemetry.around_defer(deferral):
+            jobs = deferral.jobs
+            if not is_batch:
+                deferral.jobs = [self.job_manager.defer_job(jobs[0], self.connection)]
+            elif isinstance(jobs, AlikeJobs):
+                store = self.job_manager.batch_defer_alike
+                deferral.jobs = store(jobs.common, jobs.arguments, self.connection)
+            else:
+                deferral.jobs = self.job_manager.batch_defer_jobs(jobs, self.connection)
+        return deferral.jobs
+
     def _tell_deferred(self, jobs: Sequence[Job]) -> None:
         events = getattr(self.job_manager, "events", LOGGED)
         if events.wants(JobsDeferred):
-            events.emit(JobsDeferred(jobs=jobs, in_transaction=self.connection is not None))
+            # Unique jobs may have been there already.
+            new = jobs if isinstance(jobs, AlikeJobs) else [job for job in jobs if not job.unique or job.enqueued_at]
+            if new:
+                events.emit(JobsDeferred(jobs=new, in_transaction=self.connection is not None))

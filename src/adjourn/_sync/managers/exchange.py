@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -106,6 +106,19 @@ class SyncWorkerManager:
         """
         (row,) = self._run("heartbeat", worker_id=worker_id, timeout=timeout, overdue=list(overdue))
         return Heartbeat(row["alive"], tuple(row["aborts"]), row["expired"])
+
+    def store_progress(self, worker_id: int, said: Mapping[Claim, str]) -> None:
+        """Store what runs have said of their progress, as JSON, where they still have their jobs.
+
+        Parameters
+        ----------
+        worker_id
+            The worker.
+        said
+            The text of each run.
+        """
+        ids, claims = [id_ for id_, _ in said], [claim for _, claim in said]
+        self._run("store_progress", worker_id=worker_id, ids=ids, claims=claims, progress=list(said.values()))
 
     def exchange(
         self,
@@ -251,6 +264,24 @@ class SyncWorkerManager:
             if sql.lacks_right(error):
                 return []
             raise
+
+    def forget_keys(self, after: str, limit: int) -> tuple[int, str | None]:
+        """Look at the next unique keys, and delete those whose jobs do not count any more.
+
+        Parameters
+        ----------
+        after
+            The key to continue after; empty to begin.
+        limit
+            How many keys to look at.
+
+        Returns
+        -------
+        tuple
+            How many were deleted, and the key to continue after; None if there are no more.
+        """
+        (row,) = self._run("forget_keys", after=after, limit=limit)
+        return row["forgotten"], row["last_key"]
 
     def blockers(self, tables: Sequence[str]) -> list[BlockingSession]:
         """Return the sessions that use one of these tables."""

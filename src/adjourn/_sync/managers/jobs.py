@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from adjourn import exceptions
-from adjourn._domain.arguments import check_is_job, check_job, dump_arguments
-from adjourn._domain.batches import AlikeJobs
+from adjourn._domain.arguments import check_is_job, check_job
+from adjourn._domain.batches import AlikeJobs, EncodedJob
 from adjourn._domain.checks import check_aware, check_flags, check_id, check_name, check_priority, checked_list
+from adjourn._domain.headers import dump_headers
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.spelling import suggests_names
 from adjourn._domain.times import time_of
-from adjourn._sync.managers.batches import batch_of_alike, store, store_jobs
+from adjourn._sync.managers.batches import batch_of_alike, store, store_encoded, store_jobs
 from adjourn._sync.managers.forwarding import forwards_to, part_of
 from adjourn._sync.managers.limits import SyncLimits
 from adjourn._sync.managers.lists import SyncJobLists
@@ -22,11 +23,14 @@ from adjourn._sync.managers.many import SyncManyJobs
 from adjourn._sync.managers.results import SyncResults
 from adjourn._sync.managers.retention import SyncRetention
 from adjourn._sync.managers.schedules import SyncSchedules
-from adjourn._sync.managers.specials import store_special
+from adjourn._sync.managers.specials import refuse_keyed, store_special
 from adjourn._sync.managers.statements import SyncStatementRunner
 from adjourn._sync.managers.ticks import SyncTicks
+from adjourn._sync.managers.uniqueness import deferred_as, encoded_jobs, store_unique
 from adjourn._sync.managers.workers import SyncWorkers
+from adjourn._sync.managers.workflows import SyncWorkflows
 from adjourn.types import JSONDict
+from adjourn.unique import Deferred
 
 
 class SyncJobManager(SyncStatementRunner):
@@ -61,6 +65,11 @@ class SyncJobManager(SyncStatementRunner):
         return part_of(self, SyncWorkers)
 
     @property
+    def workflows(self) -> SyncWorkflows:
+        """Stores workflows, and changes them."""
+        return part_of(self, SyncWorkflows)
+
+    @property
     def retention(self) -> SyncRetention:
         """Deletes old finished jobs."""
         return part_of(self, SyncRetention)
@@ -77,6 +86,10 @@ class SyncJobManager(SyncStatementRunner):
 
     @forwards_to(SyncJobLists.get_job_status)
     def get_job_status(self) -> SyncJobLists:
+        return self.lists
+
+    @forwards_to(SyncJobLists.get_progress)
+    def get_progress(self) -> SyncJobLists:
         return self.lists
 
     @forwards_to(SyncJobLists.list_jobs)
@@ -126,6 +139,22 @@ class SyncJobManager(SyncStatementRunner):
     @forwards_to(SyncResults.wait_for_jobs)
     def wait_for_jobs(self) -> SyncResults:
         return self.results
+
+    @forwards_to(SyncResults.wait_for_workflow)
+    def wait_for_workflow(self) -> SyncResults:
+        return self.results
+
+    @forwards_to(SyncWorkflows.get_workflow)
+    def get_workflow(self) -> SyncWorkflows:
+        return self.workflows
+
+    @forwards_to(SyncWorkflows.cancel_workflow)
+    def cancel_workflow(self) -> SyncWorkflows:
+        return self.workflows
+
+    @forwards_to(SyncWorkflows.retry_workflow)
+    def retry_workflow(self) -> SyncWorkflows:
+        return self.workflows
 
     @forwards_to(SyncWorkers.register_worker)
     def register_worker(self) -> SyncWorkers:
@@ -228,37 +257,55 @@ class SyncJobManager(SyncStatementRunner):
         Returns
         -------
         Job
-            The same job with its id, its status and ``enqueued_at``.
+            The same job with its id, its status and ``enqueued_at``. If a unique job is there already, with the id of that one
+            and without ``enqueued_at``.
 
         Raises
         ------
         AlreadyEnqueued
-            If a job with the same queueing lock is waiting already. Nothing is stored; with a ``connection``, its
-            transaction goes on.
+            If a job with the same queueing lock is waiting already, or a unique job is there. Nothing is stored; with a
+            ``connection``, its transaction goes on.
         InvalidTaskArguments
             If the arguments cannot be stored as JSON.
         InvalidOption
             If ``job`` is not a job, or has a value that a task's job cannot have.
         """
-        check_job("job", job)
-        if job.limit is not None:
-            (stored,) = self._store_special([job], connection)
+        return self._store(self._encoded(job), connection)
+
+    def _encoded(self, job: Job) -> EncodedJob:
+        """Check a job, and encode its arguments."""
+        return EncodedJob.of(job, self.connector.json_dumps)
+
+    def _store(self, encoded: EncodedJob, connection: Any = None) -> Job:
+        job = encoded.job
+        if job.limit is not None and job.unique is None:
+            (stored,) = self._store_special([encoded], connection)
+            return stored
+        if job.unique is not None:
+            refuse_keyed([job], "a unique job")
+            (stored,) = store_unique(self.run, [encoded], connection)
             return stored
         if job.queueing_lock is not None:
-            (stored,) = store_jobs(self.run, [job], self.connector.json_dumps, connection)
+            (stored,) = store_encoded(self.run, [encoded], connection)
             return stored
         parameters = {
             "queue": job.queue,
             "task_name": job.task_name,
             "priority": job.priority,
             "lock": job.lock,
-            "args": dump_arguments(job.task_name, job.task_kwargs, self.connector.json_dumps),
+            "args": encoded.arguments,
+            "headers": None if job.headers is None else dump_headers(job.headers),
             "scheduled_at": job.scheduled_at,
             "schedule_in": job.schedule_in,
             "own_transaction": connection is not None,
         }
         (row,) = self.run("defer_job", parameters, connection)
-        return job.as_stored(row["id"], time_of(row["enqueued_at"]))
+        return job.evolve(id=row["id"], status=Status.TODO.value, enqueued_at=time_of(row["enqueued_at"]))
+
+    def _store_several(self, encoded: Sequence[EncodedJob]) -> list[Job]:
+        if any(each.job.limit is not None for each in encoded):
+            return self._store_special(encoded, None)
+        return store_encoded(self.run, encoded, None)
 
     def batch_defer_jobs(self, jobs: Sequence[Job], connection: Any = None) -> list[Job]:
         """Store several jobs, all or none, and return them with their ids and ``enqueued_at``, in the same order.
@@ -273,21 +320,26 @@ class SyncJobManager(SyncStatementRunner):
         Raises
         ------
         AlreadyEnqueued
-            If the queueing lock of a job is taken, or two of them have the same. Nothing is stored.
+            If the queueing lock of a job is taken, a unique job is there, or two of them have the same. Nothing is stored.
         InvalidTaskArguments
             If the arguments of a job cannot be stored as JSON.
         InvalidOption
             If one is not a job, or has a value that a task's job cannot have.
         """
         jobs = checked_list("jobs", jobs, "jobs")
-        if any(isinstance(job, Job) and job.limit is not None for job in jobs):
-            return self._store_special(jobs, connection)
+        if any(getattr(job, "unique", None) is not None for job in jobs):
+            encoded = encoded_jobs(jobs, self.connector.json_dumps)
+            refuse_keyed(jobs, "a unique job")
+            return store_unique(self.run, encoded, connection)
+        if any(getattr(job, "limit", None) is not None for job in jobs):
+            encoded = encoded_jobs(jobs, self.connector.json_dumps)
+            return self._store_special(encoded, connection)
         return store_jobs(self.run, jobs, self.connector.json_dumps, connection)
 
-    def _store_special(self, jobs: Sequence[Job], connection: Any) -> list[Job]:
+    def _store_special(self, encoded: Sequence[EncodedJob], connection: Any) -> list[Job]:
         if connection is not None:
-            self.limits.declare_new(jobs)
-        return store_special(self.run, jobs, self.connector.json_dumps, connection)
+            self.limits.declare_new([each.job for each in encoded])
+        return store_special(self.run, encoded, connection)
 
     def batch_defer_alike(self, job: Job, arguments: Sequence[JSONDict], connection: Any = None) -> AlikeJobs:
         """Store a job for each dictionary of arguments, all or none. It costs a fraction of what jobs made one by one do.
@@ -322,6 +374,32 @@ class SyncJobManager(SyncStatementRunner):
         batch = batch_of_alike(job, arguments, self.connector.json_dumps)
         ids, at = store(self.run, batch, connection)
         return AlikeJobs(job.evolve(status=Status.TODO.value, enqueued_at=at), arguments, ids)
+
+    def defer_jobs(self, jobs: Sequence[Job], connection: Any = None) -> list[Deferred]:
+        """Store several jobs, all or none, and return what became of each, in the same order.
+
+        Jobs of one call may belong to several tasks, and those of them that are unique are judged one after the other.
+
+        Parameters
+        ----------
+        jobs
+            The jobs, without ids, as ``task.configure(...).make_new_job(...)`` returns them.
+        connection
+            The caller's own connection: the jobs are stored in the transaction open on it, or not at all.
+
+        Raises
+        ------
+        AlreadyEnqueued
+            If a unique job is there already, and is not to be skipped or replaced: its ``job_ids`` are those that are there. Or
+            if a queueing lock is taken. Nothing is stored.
+        InvalidConnection
+            If some are unique, and the isolation of the transaction is stricter than READ COMMITTED. Nothing is stored.
+        InvalidTaskArguments
+            If the arguments of a job cannot be stored as JSON.
+        InvalidOption
+            If one is not a job, or has a value that a task's job cannot have.
+        """
+        return [deferred_as(job) for job in self.batch_defer_jobs(jobs, connection)]
 
     @suggests_names
     def cancel_job_by_id(

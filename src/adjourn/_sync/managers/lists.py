@@ -10,6 +10,7 @@ from typing import Any
 from adjourn import exceptions
 from adjourn._domain.checks import check_count, check_filters, check_flag, check_id, check_seconds, check_waits_for
 from adjourn._domain.jobs import Job, Status
+from adjourn._domain.progress import Progress, progress_of
 from adjourn._domain.rows import JobCounts
 from adjourn._domain.times import time_of
 from adjourn._runtime.callers import caller_stacklevel
@@ -43,6 +44,29 @@ class SyncJobLists(SyncStatementRunner):
             raise exceptions.NoResult(f"There is no job {job_id}.")
         return Status(rows[0]["status"])
 
+    def get_progress(self, job_id: int, connection: Any = None) -> Progress | None:
+        """Return what a job's task has said last of its progress, by `JobContext.set_progress`; None for nothing.
+
+        Parameters
+        ----------
+        job_id
+            The job, which may have ended.
+        connection
+            The caller's own connection, whose transaction this joins.
+
+        Raises
+        ------
+        NoResult
+            If there is no such job.
+        InvalidOption
+            If ``job_id`` is not an integer.
+        """
+        check_id("job_id", job_id)
+        rows = self.run("read_jobs", {"ids": [job_id]}, connection)
+        if not rows:
+            raise exceptions.NoResult(f"There is no job {job_id}.")
+        return progress_of(rows[0]["progress"])
+
     def list_jobs(
         self,
         id: int | None = None,  # noqa: A002 - the public name
@@ -69,8 +93,8 @@ class SyncJobLists(SyncStatementRunner):
         waits_for
             Only jobs that wait for this, which is always fast: ``"time"`` for the time that they were deferred for,
             ``"retry"`` for that of their next attempt, ``"lock"`` behind another job of their lock, ``"task"`` for a worker
-            that knows their task, ``"turn"`` for a worker to run them apart from others, because they may kill it, and
-            ``"worker"`` for any. None (the default) is no filter.
+            that knows their task, ``"turn"`` for a worker to run them apart from others, because they may kill it, ``"jobs"`` for
+            other jobs of their workflow, and ``"worker"`` for any. None (the default) is no filter.
         limit
             The most jobs to return; None (the default) for all.
         after_id

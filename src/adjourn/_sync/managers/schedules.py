@@ -69,6 +69,8 @@ class SyncSchedules(SyncStatementRunner):
             If another transaction has held the schedule, or the job's queueing lock, for ten seconds.
         """
         check_job("job", job)
+        if job.unique is not None:
+            raise exceptions.InvalidOption("job.unique: each tick is deferred once. Give its job a queueing_lock.")
         checked_periodic_id(periodic_id)
         at = _tick(defer_timestamp)
         if cron or timezone != "UTC":

@@ -130,6 +130,7 @@ class Job(Guarded):
     attempts: models.IntegerField[int, int] = models.IntegerField(_("attempts"), default=0)
     abort_requested: models.BooleanField[bool, bool] = models.BooleanField(_("abort requested"), default=False)
     errors: models.JSONField[Any, Any] = models.JSONField(_("errors"), null=True)
+    headers: models.JSONField[Any, Any] = models.JSONField(_("headers"), null=True)
     result: models.JSONField[Any, Any] = models.JSONField(_("result"), null=True)
     result_expires_at: models.DateTimeField[datetime.datetime | None, datetime.datetime | None] = models.DateTimeField(
         _("result lapses at"), null=True

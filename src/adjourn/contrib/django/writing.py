@@ -46,6 +46,7 @@ class _Row(models.Model):
     enqueued_at: Any = models.DateTimeField()
     started_at: Any = models.DateTimeField(null=True)
     errors: Any = models.JSONField(null=True)
+    headers: Any = models.JSONField(null=True)
 
     class Meta:
         abstract = True

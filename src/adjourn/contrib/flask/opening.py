@@ -44,6 +44,11 @@ class OpensItself(BaseAsyncConnector):
         """Return this connector, which forwards each call to the one that serves it."""
         return self
 
+    @property
+    def shares_commits(self) -> bool:
+        """Whether threads may share commits. See `BaseConnector.shares_commits`."""
+        return self._connector.shares_commits
+
     def open(self, pool: Any = None) -> None:
         """Open the connector."""
         self._connector.open(pool)

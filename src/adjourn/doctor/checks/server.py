@@ -9,7 +9,7 @@ from adjourn._domain.wording import counted, verb
 from adjourn.doctor.findings import Check, Finding, critical, ok, unknown, warn
 from adjourn.doctor.patient import Patient
 from adjourn.doctor.words import named, span
-from adjourn.sql.doctor import COUNTED
+from adjourn.sql.reading import COUNTED
 from adjourn.sql.templates import identifier, literal
 
 MANY_IN_DEFAULT = COUNTED

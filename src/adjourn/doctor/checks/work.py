@@ -11,7 +11,7 @@ from adjourn.doctor.findings import Check, Finding, critical, ok, unknown, warn
 from adjourn.doctor.patient import Patient
 from adjourn.doctor.words import named, span
 from adjourn.exceptions import InvalidOption
-from adjourn.sql.doctor import COUNTED
+from adjourn.sql.reading import COUNTED
 
 LONG_SILENCE = 30.0
 """Seconds without a heartbeat."""

@@ -9,16 +9,19 @@ declare
     );
     v_special @schema.adjourn_jobs[] := array(select j from @schema.adjourn_jobs j where j.id = any(v_waiting) and j.special);
 begin
+    if p_delete then
+        perform @schema.adjourn_release_keys_v1(v_waiting);
+    end if;
     return query
     with gone as (
         delete from @schema.adjourn_jobs j where j.id = any(v_waiting) returning j.*, j as row
     ), stored as (
         insert into @schema.adjourn_finished_jobs (
             id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, losses, claim, worker_id,
-            abort_requested, enqueued_at, started_at, errors, status, finished_at, special
+            abort_requested, enqueued_at, started_at, errors, headers, status, finished_at, special
         )
         select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, losses, claim, worker_id,
-               abort_requested, enqueued_at, started_at, errors, 'cancelled', now(),
+               abort_requested, enqueued_at, started_at, errors, headers, 'cancelled', now(),
                case when gone.special then @schema.adjourn_kept_v1(gone.row) end
         from gone where not p_delete
     ), noted as (

@@ -18,6 +18,7 @@ declare
     v_priorities text[];
     v_locks text[];
     v_queueing_locks text[];
+    v_headers text[];
     v_due timestamptz[];
     v_ids bigint[];
     v_stored integer;
@@ -25,24 +26,24 @@ declare
 begin
     select @schema.adjourn_column_v1(c.queue, v_count), @schema.adjourn_column_v1(c.task_name, v_count),
            @schema.adjourn_column_v1(c.priority, v_count), @schema.adjourn_column_v1(c.lock, v_count),
-           @schema.adjourn_column_v1(c.queueing_lock, v_count),
+           @schema.adjourn_column_v1(c.queueing_lock, v_count), @schema.adjourn_column_v1(c.headers, v_count),
            case when coalesce(c.scheduled_at, c.schedule_in) is not null then array(
                select coalesce(now() + make_interval(secs => u.seconds::double precision), u.at::timestamptz)
                from unnest(@schema.adjourn_column_v1(c.scheduled_at, v_count), @schema.adjourn_column_v1(c.schedule_in, v_count))
                    with ordinality u(at, seconds, position) order by u.position
            ) end
-    into v_queues, v_task_names, v_priorities, v_locks, v_queueing_locks, v_due
+    into v_queues, v_task_names, v_priorities, v_locks, v_queueing_locks, v_headers, v_due
     from json_to_record(p_columns::json) c(
-        queue json, task_name json, priority json, lock json, queueing_lock json, scheduled_at json, schedule_in json
+        queue json, task_name json, priority json, lock json, queueing_lock json, headers json, scheduled_at json, schedule_in json
     );
     if exists (select from unnest(v_queueing_locks) q where q is not null) then
         v_ids := array(
             select nextval(pg_get_serial_sequence(@schema_name || '.adjourn_jobs', 'id')) from generate_series(1, v_count)
         );
         if v_count = 1 then
-            insert into @schema.adjourn_jobs (id, queue, task_name, priority, lock, queueing_lock, waiting_queueing_lock, args, scheduled_at, hold)
+            insert into @schema.adjourn_jobs (id, queue, task_name, priority, lock, queueing_lock, waiting_queueing_lock, args, headers, scheduled_at, hold)
             values (v_ids[1], v_queues[1], v_task_names[1], v_priorities[1]::integer, v_locks[1], v_queueing_locks[1], v_queueing_locks[1],
-                    v_args[1]::jsonb, v_due[1],
+                    v_args[1]::jsonb, v_headers[1]::jsonb, v_due[1],
                     case when v_due[1] > now() then @scheduled when v_locks[1] is not null then @unplaced else @ready end)
             on conflict (waiting_queueing_lock) where waiting_queueing_lock is not null do nothing;
             if not found then
@@ -54,11 +55,11 @@ begin
             -- have.
             begin
                 -- Two batches with the same queueing locks must insert them in the same order, or they may wait for each other.
-                insert into @schema.adjourn_jobs (id, queue, task_name, priority, lock, queueing_lock, waiting_queueing_lock, args, scheduled_at, hold)
-                select u.id, u.queue, u.task_name, u.priority::integer, u.lock, u.queueing_lock, u.queueing_lock, u.args::jsonb, u.due,
+                insert into @schema.adjourn_jobs (id, queue, task_name, priority, lock, queueing_lock, waiting_queueing_lock, args, headers, scheduled_at, hold)
+                select u.id, u.queue, u.task_name, u.priority::integer, u.lock, u.queueing_lock, u.queueing_lock, u.args::jsonb, u.headers::jsonb, u.due,
                        case when u.due > now() then @scheduled when u.lock is not null then @unplaced else @ready end
-                from unnest(v_ids, v_queues, v_task_names, v_priorities, v_locks, v_queueing_locks, v_args, v_due)
-                    u(id, queue, task_name, priority, lock, queueing_lock, args, due)
+                from unnest(v_ids, v_queues, v_task_names, v_priorities, v_locks, v_queueing_locks, v_args, v_headers, v_due)
+                    u(id, queue, task_name, priority, lock, queueing_lock, args, headers, due)
                 order by u.queueing_lock
                 on conflict (waiting_queueing_lock) where waiting_queueing_lock is not null do nothing;
                 get diagnostics v_stored = row_count;
@@ -76,10 +77,11 @@ begin
         end if;
     else
         with new as (
-            insert into @schema.adjourn_jobs (queue, task_name, priority, lock, args, scheduled_at, hold)
-            select u.queue, u.task_name, u.priority::integer, u.lock, u.args::jsonb, u.due,
+            insert into @schema.adjourn_jobs (queue, task_name, priority, lock, args, headers, scheduled_at, hold)
+            select u.queue, u.task_name, u.priority::integer, u.lock, u.args::jsonb, u.headers::jsonb, u.due,
                    case when u.due > now() then @scheduled when u.lock is not null then @unplaced else @ready end
-            from unnest(v_queues, v_task_names, v_priorities, v_locks, v_args, v_due) u(queue, task_name, priority, lock, args, due)
+            from unnest(v_queues, v_task_names, v_priorities, v_locks, v_args, v_headers, v_due)
+                u(queue, task_name, priority, lock, args, headers, due)
             returning adjourn_jobs.id
         )
         select array_agg(new.id) into v_ids from new;

@@ -27,9 +27,9 @@ begin
             select o.*, v_ids[o.place] as id, coalesce(now() + make_interval(secs => o.schedule_in), o.scheduled_at) as at
             from rows from (json_to_recordset(p_jobs) as (
                 queue text, task_name text, priority integer, lock text, queueing_lock text, args text, scheduled_at timestamptz,
-                schedule_in double precision, limit_name text, limit_key text
+                schedule_in double precision, headers jsonb, limit_name text, limit_key text
             )) with ordinality o(
-                queue, task_name, priority, lock, queueing_lock, args, scheduled_at, schedule_in, limit_name, limit_key, place
+                queue, task_name, priority, lock, queueing_lock, args, scheduled_at, schedule_in, headers, limit_name, limit_key, place
             )
         ), gate as materialized (
             -- Jobs of a batch are mostly alike.
@@ -46,10 +46,10 @@ begin
                 and gate.limit_name is not distinct from given.limit_name
         ), stored as (
             insert into @schema.adjourn_jobs (
-                id, queue, task_name, priority, lock, queueing_lock, waiting_queueing_lock, args, scheduled_at, hold, special,
+                id, queue, task_name, priority, lock, queueing_lock, waiting_queueing_lock, args, headers, scheduled_at, hold, special,
                 limit_id, limit_key, gate_id, gate_key
             )
-            select id, queue, task_name, priority, lock, queueing_lock, queueing_lock, args::jsonb, at, hold, true,
+            select id, queue, task_name, priority, lock, queueing_lock, queueing_lock, args::jsonb, headers, at, hold, true,
                    limit_id, case when limit_id is not null then limit_key end,
                    case when hold = @gate then gate_id end, case when hold = @gate then gate_key end
             from held order by queueing_lock, place

@@ -1,5 +1,6 @@
 -- Check the next p_limit finished jobs older than p_age, and delete those with one of these statuses and this queue
--- (null: any). Jobs with a result that has not lapsed stay, and so do those that another transaction has locked.
+-- (null: any). Jobs with a result that has not lapsed stay, those that count for a unique key and have not succeeded, and those
+-- that another transaction has locked.
 -- Returns how many were deleted, and the id to continue after, null if there are no more.
 create function @schema.adjourn_delete_old_jobs_v1(
     p_age interval, p_statuses text[], p_queue text, p_after_id bigint, p_limit integer
@@ -22,6 +23,9 @@ begin
         select f.id from @schema.adjourn_finished_jobs f
         where f.id > p_after_id and f.id <= last_id and f.finished_at between v_from and v_to
           and f.status = any(p_statuses) and (p_queue is null or f.queue = p_queue) and (f.result_expires_at is null or f.result_expires_at <= now())
+          and (f.status = 'succeeded' or not exists (
+              select from @schema.adjourn_unique_keys u where u.job_id = f.id and u.keep_until is not null and u.keep_until > now()
+          ))
         order by f.id for update skip locked
     );
     delete from @schema.adjourn_finished_jobs f

@@ -1,5 +1,5 @@
 -- Drop one of the partitions that adjourn_old_partitions_v1 names, if each of its jobs has one of these statuses and
--- this queue (null: any), and no result that has not lapsed.
+-- this queue (null: any), no result that has not lapsed, and does not count for a unique key, unless it has succeeded.
 -- Returns the outcome ('dropped', 'kept', 'busy', 'refused' or 'missing'), and how many jobs were dropped.
 --   A drop locks all of finished_jobs for a moment, and while it waits for that lock, no worker can finish a job. So
 --   the slow part, checking each job, comes first, under a lock that only blocks changes of this partition. Then the
@@ -11,17 +11,19 @@ language plpgsql set lock_timeout = '2s' set jit = off as $$
 declare
     v_table text := @schema_name || '.' || quote_ident(p_name);
     v_others boolean;
+    v_stays text := 'status <> all($1) or queue <> $2 or result_expires_at > now() or (status <> ''succeeded'' and exists ('
+        || 'select from ' || @schema_name || '.adjourn_unique_keys u where u.job_id = id and u.keep_until > now()))';
 begin
     outcome := 'missing'; jobs := 0;
     if p_name in (select @schema.adjourn_old_partitions_v1(p_age)) then
         outcome := 'kept';
         -- Under a stricter isolation the query below would not see the latest changes.
         if current_setting('transaction_isolation') = 'read committed' then
-            execute 'select exists (select from ' || v_table || ' where status <> all($1) or queue <> $2 or result_expires_at > now())'
+            execute 'select exists (select from ' || v_table || ' where ' || v_stays || ')'
                 into v_others using p_statuses, p_queue;
             if not v_others then
                 execute 'lock table ' || v_table || ' in share mode';
-                execute 'select coalesce(bool_or(status <> all($1) or queue <> $2 or result_expires_at > now()), false), count(*) from ' || v_table
+                execute 'select coalesce(bool_or(' || v_stays || '), false), count(*) from ' || v_table
                     into v_others, jobs using p_statuses, p_queue;
             end if;
             if v_others then

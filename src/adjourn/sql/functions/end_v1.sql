@@ -15,11 +15,14 @@ begin
     if exists (select from unnest(p_jobs) j where j.waited) then
         perform @schema.adjourn_tell_ends_v1(p_jobs, p_ids);
     end if;
+    if exists (select from unnest(p_jobs) j where j.next_id is not null or j.has_dependents or j.workflow_id is not null) then
+        v_ready := @schema.adjourn_tell_dependents_v1(p_jobs, p_ids, p_statuses, p_is_callers);
+    end if;
     if v_going_on <> '{}' then
         perform @schema.adjourn_move_v1(p_jobs, v_going_on);
     end if;
     if exists (select from unnest(p_jobs) j where j.key_slot is not null or j.task_slot is not null or j.queue_slot is not null) then
-        v_ready := @schema.adjourn_free_slots_v1(p_jobs, p_is_callers);
+        v_ready := v_ready || @schema.adjourn_free_slots_v1(p_jobs, p_is_callers);
     end if;
     return v_ready;
 end $$;

@@ -26,7 +26,7 @@ create function @schema.adjourn_exchange_v1(
     p_listens boolean, p_called boolean
 ) returns table (
     id bigint, queue text, task_name text, priority integer, lock text, queueing_lock text, args text, scheduled_at text,
-    attempts integer, claim integer, abort_requested boolean, enqueued_at text, started_at text
+    attempts integer, claim integer, abort_requested boolean, enqueued_at text, started_at text, headers text
 )
 language plpgsql
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_sort = off set jit = off set lock_timeout = '10s'
@@ -87,16 +87,16 @@ begin
                     where j.id = outcome.id and j.claim = outcome.claim and j.worker_id = p_worker
                       and case when v_locked is null then j.xmax = j.xmin or j.xmax = '0'::xid else j.id = any(v_locked) end
                     returning j.id, j.queue, j.task_name, j.priority, j.lock, j.queueing_lock, j.args, j.scheduled_at, j.attempts, j.losses, j.claim,
-                              j.worker_id, j.abort_requested, j.enqueued_at, j.started_at, j.errors, outcome.status, outcome.error,
+                              j.worker_id, j.abort_requested, j.enqueued_at, j.started_at, j.errors, j.headers, outcome.status, outcome.error,
                               j.special, case when j.special then j end as row
                 ), stored as (
                     insert into @schema.adjourn_finished_jobs (
                         id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, losses, claim, worker_id,
-                        abort_requested, enqueued_at, started_at, errors, status, finished_at, special
+                        abort_requested, enqueued_at, started_at, errors, headers, status, finished_at, special
                     )
                     select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts + 1, losses, claim, worker_id,
                            abort_requested, enqueued_at, started_at,
-                           @schema.adjourn_with_error_v1(errors, error::jsonb), ltrim(status, '-'), now(),
+                           @schema.adjourn_with_error_v1(errors, error::jsonb), headers, ltrim(status, '-'), now(),
                            case when special then @schema.adjourn_kept_v1(row) end
                     from gone where left(status, 1) <> '-' or special and @schema.adjourn_is_wanted_v1(row)
                 )
@@ -151,6 +151,7 @@ begin
         -- This comes before the claim, so that the claim finds a job that another worker places in between. In the
         -- other order neither would see the job, and a worker that ends when no job is left would miss it.
         v_place := exists (select from @schema.adjourn_jobs j where j.hold = @unplaced) or exists (select from @schema.adjourn_headless_locks)
+            or exists (select from @schema.adjourn_arrivals)
             or exists (select from @schema.adjourn_open_limits);
         v_rate_due := (select d.at from @schema.adjourn_due_rates d order by d.at limit 1);
         if v_rate_due is not null then
@@ -231,7 +232,8 @@ begin
                     claimed_ahead = nullif(j.id <> all(v_first), false), hold = @ready
                 where j.id = any(v_picked)
                 returning j.id, j.queue, j.task_name, j.priority, j.lock, j.queueing_lock, j.args::text, j.scheduled_at::text,
-                          j.attempts, j.claim, j.abort_requested, j.enqueued_at::text, j.started_at::text;
+                          j.attempts, j.claim, j.abort_requested, j.enqueued_at::text, j.started_at::text,
+                          j.headers::text;
             end if;
         end if;
     end if;
@@ -257,5 +259,5 @@ begin
     return query select null::bigint, null::text, null::text, null::integer, null::text, null::text, json_build_object(
         'refused', v_refused, 'held', v_held, 'alive', v_alive, 'repeat', v_repeat, 'place', v_place, 'apart', v_apart,
         'unknown', v_tasks, 'overdue', v_overdue, 'told', v_told, 'due_in', extract(epoch from v_due - now())
-    )::text, null::text, null::integer, null::integer, null::boolean, null::text, null::text;
+    )::text, null::text, null::integer, null::integer, null::boolean, null::text, null::text, null::text;
 end $$;

@@ -15,17 +15,17 @@ begin
         where j.id = outcome.id and j.claim = outcome.claim and j.worker_id = p_worker
           and case when p_locked is null then j.xmax = j.xmin or j.xmax = '0'::xid else j.id = any(p_locked) end
         returning j.id, j.queue, j.task_name, j.priority, j.lock, j.queueing_lock, j.args, j.scheduled_at, j.attempts, j.losses, j.claim,
-                  j.worker_id, j.abort_requested, j.enqueued_at, j.started_at, j.errors, outcome.status, outcome.error,
+                  j.worker_id, j.abort_requested, j.enqueued_at, j.started_at, j.errors, j.headers, outcome.status, outcome.error,
                   outcome.result, outcome.ttl, j.special, case when j.special then j end as row
     ), stored as (
         insert into @schema.adjourn_finished_jobs (
             id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, losses, claim, worker_id,
-            abort_requested, enqueued_at, started_at, errors, status, finished_at, result, result_expires_at,
+            abort_requested, enqueued_at, started_at, errors, headers, status, finished_at, result, result_expires_at,
             special
         )
         select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts + 1, losses, claim, worker_id,
                abort_requested, enqueued_at, started_at,
-               @schema.adjourn_with_error_v1(errors, error::jsonb), ltrim(status, '-'), now(), result::jsonb, now() + make_interval(secs => ttl),
+               @schema.adjourn_with_error_v1(errors, error::jsonb), headers, ltrim(status, '-'), now(), result::jsonb, now() + make_interval(secs => ttl),
                case when special then @schema.adjourn_kept_v1(row) end
         from gone where left(status, 1) <> '-' or special and @schema.adjourn_is_wanted_v1(row)
     ), noted as (

@@ -7,6 +7,9 @@ declare
     v_gates integer[];
     v_keys text[];
 begin
+    if p_ids = '{}' or not exists (select from @schema.adjourn_limits) and not exists (select from @schema.adjourn_pauses) then
+        return;
+    end if;
     if exists (select from @schema.adjourn_pauses) then
         perform @schema.adjourn_park_v1(array(
             select j.id from @schema.adjourn_jobs j where j.id = any(p_ids) and exists (

@@ -21,7 +21,8 @@ begin
     placed := 0; promoted := 0; waiting := 0;
     if not elected
         or not p_heal and not exists (select from @schema.adjourn_jobs where hold = @unplaced)
-           and not exists (select from @schema.adjourn_headless_locks) and not exists (select from @schema.adjourn_open_limits)
+           and not exists (select from @schema.adjourn_headless_locks) and not exists (select from @schema.adjourn_arrivals)
+           and not exists (select from @schema.adjourn_open_limits)
            and not exists (select from @schema.adjourn_due_rates d where d.at <= now()) then
         return next;
         return;
@@ -115,6 +116,9 @@ begin
     end if;
     if promoted > 0 then
         perform @schema.adjourn_wake_v1(false, null);
+    end if;
+    if exists (select from @schema.adjourn_arrivals) then
+        promoted := promoted + @schema.adjourn_arrive_v1();
     end if;
     return next;
 end $$;

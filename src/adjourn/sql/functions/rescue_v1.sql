@@ -40,7 +40,7 @@ begin
     ), stored as (
         insert into @schema.adjourn_finished_jobs (
             id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, losses, claim, worker_id,
-            abort_requested, enqueued_at, started_at, errors, status, finished_at, special
+            abort_requested, enqueued_at, started_at, errors, headers, status, finished_at, special
         )
         select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts + 1, losses + 1, claim, worker_id,
                abort_requested, enqueued_at, started_at,
@@ -50,7 +50,7 @@ begin
                    'attempt', attempts + 1, 'worker_id', worker_id,
                    'worker_name', (select w.name from @schema.adjourn_workers w where w.id = worker_id),
                    'started_at', started_at, 'ended_at', now()
-               )), 'failed', now(), case when gone.special then @schema.adjourn_kept_v1(gone.row) end
+               )), headers, 'failed', now(), case when gone.special then @schema.adjourn_kept_v1(gone.row) end
         from gone
     )
     select count(*), array_agg(lock) filter (where lock is not null) into failed, v_locks from gone;

@@ -10,6 +10,10 @@ declare
 begin
     select * into v_old from @schema.adjourn_jobs j where j.id = p_id for update;
     if found then
+        if v_old.hold = @parents then
+            raise exception using errcode = 'ADJ02', message =
+                'job ' || p_id || ' waits for other jobs of its workflow: retry those, or the workflow';
+        end if;
         v_new := case when p_relock then p_lock else v_old.lock end;
         update @schema.adjourn_jobs j set
             worker_id = null, started_at = null, scheduled_at = p_at, priority = coalesce(p_priority, j.priority),
@@ -29,12 +33,19 @@ begin
     else
         with gone as (
             delete from @schema.adjourn_finished_jobs f where f.id = p_id returning f.*
+        ), noted as (
+            -- Those that waited for it have gone on. Its workflow counts its end once more.
+            insert into @schema.adjourn_arrivals (job_id, ended, failed)
+            select (g.special ->> 'workflow_id')::bigint, -1, -(g.status in ('failed', 'aborted'))::integer from gone g
+            where g.special -> 'workflow_id' is not null
         )
-        insert into @schema.adjourn_jobs (id, queue, task_name, priority, lock, args, scheduled_at, attempts, claim, enqueued_at, errors, special, limit_id, limit_key, hold)
+        insert into @schema.adjourn_jobs (id, queue, task_name, priority, lock, args, scheduled_at, attempts, claim, enqueued_at, errors, headers, special, workflow_id, limit_id,
+            limit_key, hold)
             overriding system value
         select g.id, coalesce(p_queue, g.queue), g.task_name, coalesce(p_priority, g.priority),
-               case when p_relock then p_lock else g.lock end, g.args, p_at, g.attempts, g.claim, g.enqueued_at, g.errors,
-               g.special is not null or null, (g.special ->> 'limit_id')::integer, g.special ->> 'limit_key',
+               case when p_relock then p_lock else g.lock end, g.args, p_at, g.attempts, g.claim, g.enqueued_at, g.errors, g.headers,
+               case when g.special -> 'workflow_id' is not null or g.special -> 'limit_id' is not null then true end,
+               (g.special ->> 'workflow_id')::bigint, (g.special ->> 'limit_id')::integer, g.special ->> 'limit_key',
                case when p_at > now() then @scheduled when (case when p_relock then p_lock else g.lock end) is null then @ready else @unplaced end
         from gone g;
         if not found then

@@ -59,7 +59,18 @@ create table @schema.adjourn_jobs (
     -- Null for a plain job. True if its start or its end has consequences for others (adjourn_start_v1, adjourn_end_v1), or if it
     -- has more to wait for than its time and its lock (adjourn_gate_v1). It is all that a plain job is asked.
     special boolean,
+    headers jsonb,                                    -- what goes with the job beside its arguments, such as a trace's ids
     waited boolean,                                   -- somebody waits for its end, and is told of it
+    progress jsonb,                                   -- what its task has said last
+    -- A job of a workflow, or one that waits for others (hold = @parents). What it waits for is counted, and what has ended is added
+    -- up by the worker that places jobs (adjourn_arrive_v1).
+    workflow_id bigint,
+    pending integer,                                  -- how many jobs it waits for, less those that were added up
+    failed_parents integer,                           -- how many of these have not succeeded
+    run_if smallint,                                  -- null: runs if all of them succeed; @all_done, @any_failed
+    unlinked boolean,                                 -- some of the jobs that it waits for do not know of it yet
+    next_id bigint,                                   -- the one job that waits for this one,
+    has_dependents boolean,                           -- or there are some in adjourn_dependencies
     turn bigint,                                      -- its place among ready jobs; null: its id (adjourn_serve_v1)
     limit_id integer,                                 -- the limit of its key, if it has one, and its key there
     limit_key text collate "C",
@@ -87,6 +98,7 @@ create index adjourn_jobs_unknown_since on @schema.adjourn_jobs (unknown_since) 
 create unique index adjourn_jobs_head on @schema.adjourn_jobs (lock) where hold in (@heads) and lock is not null;
 create unique index adjourn_jobs_queueing_lock on @schema.adjourn_jobs (waiting_queueing_lock) where waiting_queueing_lock is not null;
 
+create index adjourn_jobs_workflow on @schema.adjourn_jobs (workflow_id) where workflow_id is not null;
 -- Nobody can hold a place that another holds: so a limit is kept whatever a statement does.
 create unique index adjourn_jobs_key_slot on @schema.adjourn_jobs (limit_id, limit_key, key_slot) where key_slot is not null;
 create unique index adjourn_jobs_task_slot on @schema.adjourn_jobs (task_name, task_slot) where task_slot is not null;
@@ -155,6 +167,7 @@ create table @schema.adjourn_finished_jobs (
     finished_at timestamptz not null,
     result jsonb,                                     -- what the task returned, if that is stored and has not lapsed
     result_expires_at timestamptz,                    -- null without a result, and for one that never lapses
+    headers jsonb,
     special jsonb,                                    -- null for a plain job; what a special one needs to be run again (adjourn_kept_v1)
     -- Jobs are found by their id. A key has to hold the column of the partitions; with a key, each of them can be published.
     primary key (id, finished_at)
@@ -172,17 +185,17 @@ alter table @schema.adjourn_lapses replica identity full;
 create view @schema.adjourn_all_jobs as
 select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, claim, worker_id, abort_requested,
        enqueued_at, started_at, errors, case when worker_id is null then 'todo' else 'doing' end as status, null::timestamptz as finished_at,
-       null::jsonb as result, null::timestamptz as result_expires_at, true as is_live,
+       null::jsonb as result, null::timestamptz as result_expires_at, headers, progress, true as is_live,
        case when worker_id is not null then null when hold = @scheduled and attempts > 0 then 'retry' when hold = @scheduled then 'time'
             when hold in (@behind, @unplaced, @held) then 'lock' when hold = @apart then 'turn' when hold = @unknown then 'task'
-            when hold = @gate then 'limit'
+            when hold = @parents then 'jobs' when hold = @gate then 'limit'
             when hold = @paused or queue in (select p.name from @schema.adjourn_pauses p where p.scope = 'queue') then 'pause' else 'worker'
        end as waits_for
 from @schema.adjourn_jobs
 union all
 select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, claim, worker_id, abort_requested,
        enqueued_at, started_at, errors, status, finished_at,
-       case when result_expires_at <= now() then null else result end as result, result_expires_at, false as is_live, null::text as waits_for
+       case when result_expires_at <= now() then null else result end as result, result_expires_at, headers, special -> 'progress', false as is_live, null::text as waits_for
 from @schema.adjourn_finished_jobs;
 
 -- What happened to each job, made from its columns: no event is stored. Each attempt whose error was kept has a start and an end,
@@ -205,6 +218,46 @@ cross join lateral (
     select 99, j.status, j.finished_at where j.finished_at is not null
 ) e
 where j.id < @largest_id / 100;
+
+-- Which job waits for which, under which name and at which place it finds the other's result. Linked: the parent knows of it.
+create table @schema.adjourn_dependencies (
+    parent_id bigint not null,
+    child_id bigint not null,
+    name text,
+    place integer,
+    linked boolean not null default true,
+    primary key (parent_id, child_id)
+);
+create index adjourn_dependencies_child on @schema.adjourn_dependencies (child_id);
+
+-- Ends of jobs that were not added up yet, for the jobs that wait for them and for their workflows, whose ids are from one sequence. A
+-- row for those of one transaction. There is no index, so that an insert never waits.
+create table @schema.adjourn_arrivals (job_id bigint not null, ended integer not null, failed integer not null);
+alter table @schema.adjourn_arrivals replica identity full;
+
+create table @schema.adjourn_workflows (
+    id bigint primary key,
+    name text,
+    jobs bigint not null,                             -- how many jobs it has
+    remaining bigint not null,                        -- less those whose ends were added up
+    failed bigint not null default 0,
+    is_cancelled boolean not null default false,
+    waited boolean,
+    first_id bigint not null,                         -- its jobs have ids from this one
+    last_id bigint not null,                          -- to that one, and others have ids in between
+    created_at timestamptz not null default now(),
+    finished_at timestamptz
+);
+
+-- Of each key that jobs have in common of which one is to be stored at a time: the last one. Workers never read it.
+create table @schema.adjourn_unique_keys (
+    key text collate "C" primary key,
+    job_id bigint not null,
+    deferred_at timestamptz not null,
+    -- Until when the job counts even if it has ended: if it is gone by then, it has succeeded. Null: only while it lives.
+    keep_until timestamptz
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+create index adjourn_unique_keys_kept on @schema.adjourn_unique_keys (job_id) where keep_until is not null;
 
 -- Each schedule of each periodic task, with the last tick that was deferred.
 create table @schema.adjourn_schedules (
@@ -254,6 +307,7 @@ for each row execute function @schema.adjourn_restrict_new_v1();
 \ir ../functions/kept_v1.sql
 \ir ../functions/is_wanted_v1.sql
 \ir ../functions/tell_ends_v1.sql
+\ir ../functions/tell_dependents_v1.sql
 \ir ../functions/end_v1.sql
 
 -- Storing jobs
@@ -261,6 +315,11 @@ for each row execute function @schema.adjourn_restrict_new_v1();
 \ir ../functions/defer_jobs_v1.sql
 \ir ../functions/defer_special_v1.sql
 \ir ../functions/defer_periodic_v1.sql
+\ir ../functions/lock_jobs_v1.sql
+\ir ../functions/lock_waiting_v1.sql
+\ir ../functions/defer_unique_v1.sql
+\ir ../functions/forget_keys_v1.sql
+\ir ../functions/release_keys_v1.sql
 
 -- What workers do: the first eight are called by the others.
 \ir ../functions/promote_v1.sql
@@ -272,13 +331,17 @@ for each row execute function @schema.adjourn_restrict_new_v1();
 \ir ../functions/pick_apart_v1.sql
 \ir ../functions/pick_unknown_v1.sql
 \ir ../functions/exchange_v1.sql
+\ir ../functions/link_v1.sql
+\ir ../functions/arrive_v1.sql
 \ir ../functions/place_v1.sql
 \ir ../functions/rescue_v1.sql
 \ir ../functions/disown_v1.sql
 
 -- Reading jobs, and changing them by hand
-\ir ../functions/lock_jobs_v1.sql
 \ir ../functions/cancel_jobs_v1.sql
+\ir ../functions/store_nodes_v1.sql
+\ir ../functions/cancel_workflow_v1.sql
+\ir ../functions/retry_workflow_v1.sql
 \ir ../functions/request_abort_v1.sql
 \ir ../functions/retry_by_id_v1.sql
 \ir ../functions/retry_jobs_v1.sql

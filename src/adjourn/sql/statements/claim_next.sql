@@ -7,6 +7,6 @@ where id = (
       and (%(queues)s::text[] is null or queue = any(%(queues)s::text[]))
     order by priority desc, coalesce(turn, id) limit 1 for update skip locked
 )
-returning id, queue, task_name, priority, lock, queueing_lock, args::text as args, attempts, claim, abort_requested,
+returning id, queue, task_name, priority, lock, queueing_lock, args::text as args, headers::text as headers, attempts, claim, abort_requested,
           to_json(scheduled_at) #>> '{}' as scheduled_at, to_json(enqueued_at) #>> '{}' as enqueued_at,
           to_json(started_at) #>> '{}' as started_at

@@ -1,7 +1,11 @@
 -- For tests: delete all jobs, workers and schedules.
 with jobs as (delete from @schema.adjourn_jobs),
      finished as (delete from @schema.adjourn_finished_jobs),
+     unique_keys as (delete from @schema.adjourn_unique_keys),
      lapses as (delete from @schema.adjourn_lapses),
+     edges as (delete from @schema.adjourn_dependencies),
+     arrivals as (delete from @schema.adjourn_arrivals),
+     workflows as (delete from @schema.adjourn_workflows),
      locks as (delete from @schema.adjourn_headless_locks),
      limits as (delete from @schema.adjourn_limits),
      notes as (delete from @schema.adjourn_open_limits),

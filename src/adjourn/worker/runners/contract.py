@@ -15,6 +15,7 @@ from adjourn._domain.claimed import ClaimedJob
 from adjourn._domain.jobs import Job
 from adjourn._domain.protocols import TaskLike
 from adjourn._domain.runs import AbortReason
+from adjourn.telemetry import RunObservations
 from adjourn.worker.lease import Lease
 
 Body: TypeAlias = Callable[[], Any]
@@ -77,6 +78,8 @@ class Run:
     timeout: float | None = None
     timer: asyncio.TimerHandle | None = None
     abort_reason: AbortReason | None = None
+    observations: RunObservations | None = None
+    """What observers make of it, if there are any."""
     _taking: threading.Lock = attrs.field(factory=threading.Lock, init=False, repr=False)
     is_let_go: bool = False
     """Whether nobody follows it any more."""

@@ -36,7 +36,9 @@ class JobList(ChangeList):
         """Return the jobs that are asked for."""
         rows: QuerySet[Any] = super().get_queryset(request, exclude_parameters)
         short: Any = Left(Cast("args", TextField()), SHORT_ARGS + 1)
-        return rows.annotate(short_args=short, worker_name=F("worker__name")).defer("args", "errors", "result")
+        return rows.annotate(short_args=short, worker_name=F("worker__name")).defer(
+            "args", "errors", "headers", "result"
+        )
 
     def get_results(self, request: HttpRequest) -> None:
         """Find the jobs of the page, by the ids that were found to count them."""

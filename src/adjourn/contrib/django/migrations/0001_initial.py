@@ -74,6 +74,7 @@ class Migration(migrations.Migration):
                 ("attempts", models.IntegerField(default=0)),
                 ("abort_requested", models.BooleanField(default=False)),
                 ("errors", models.JSONField(null=True)),
+                ("headers", models.JSONField(null=True)),
                 ("result", models.JSONField(null=True)),
                 ("result_expires_at", models.DateTimeField(null=True)),
                 reference("worker", "adjourn.worker", null=True, related_name="jobs"),

@@ -1,0 +1,268 @@
+"""Workflows: storing their jobs, looking at them, cancelling them and running them again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from adjourn import exceptions
+from adjourn._async.managers.specials import refuse_keyed
+from adjourn._async.managers.statements import AsyncStatementRunner
+from adjourn._domain.arguments import dump_arguments
+from adjourn._domain.checks import check_flag, check_id
+from adjourn._domain.graphs import Edge, Graph, Node, Stored, columns_of
+from adjourn._domain.workflows import Planned, WorkflowState
+from adjourn._runtime import aio as runtime
+from adjourn.types import Parameters, Row
+
+CHUNK = 10_000
+"""How many jobs, or pairs of jobs that wait for each other, one statement stores."""
+
+
+class AsyncRuns(Protocol):
+    """Runs a statement by its name."""
+
+    async def __call__(self, name: str, parameters: Parameters, connection: Any = None) -> list[Row]: ...
+
+
+async def read_workflow_async(run_async: AsyncRuns, workflow_id: int, connection: Any = None) -> WorkflowState:
+    """Return a workflow as it is stored.
+
+    Raises
+    ------
+    NoResult
+        If there is no such workflow.
+    """
+    rows = await run_async("get_workflow", {"id": workflow_id}, connection)
+    if not rows:
+        raise exceptions.NoResult(f"There is no workflow {workflow_id}.")
+    return WorkflowState.from_row(rows[0])
+
+
+class AsyncWorkflows(AsyncStatementRunner):
+    """Stores workflows, and changes them."""
+
+    async def get_workflow_async(self, workflow_id: int, connection: Any = None) -> WorkflowState:
+        """Return a workflow: how many of its jobs have ended, and how it has ended.
+
+        Parameters
+        ----------
+        workflow_id
+            The workflow.
+        connection
+            The caller's own connection, whose transaction this joins.
+
+        Raises
+        ------
+        NoResult
+            If there is no such workflow.
+        InvalidOption
+            If ``workflow_id`` is not an integer.
+        """
+        check_id("workflow_id", workflow_id)
+        return await read_workflow_async(self.run_async, workflow_id, connection)
+
+    async def cancel_workflow_async(self, workflow_id: int, abort: bool = False) -> int:
+        """Cancel the jobs of a workflow that wait, and those that are added later; return how many were cancelled now.
+
+        Parameters
+        ----------
+        workflow_id
+            The workflow. If all of its jobs have ended, nothing changes.
+        abort
+            Ask running jobs to end, too.
+
+        Raises
+        ------
+        NoResult
+            If there is no such workflow.
+        InvalidOption
+            If ``workflow_id`` is not an integer, or ``abort`` neither True nor False.
+        """
+        check_id("workflow_id", workflow_id)
+        check_flag("abort", abort)
+        cancelled, page = 0, CHUNK
+        while page == CHUNK:
+            (row,) = await self.run_async("cancel_workflow", {"id": workflow_id, "limit": CHUNK})
+            if row["cancelled"] is None:
+                raise exceptions.NoResult(f"There is no workflow {workflow_id}.")
+            page = int(row["cancelled"])
+            cancelled += page
+        if abort:
+            await self.run_async("abort_workflow", {"id": workflow_id})
+        return cancelled
+
+    async def retry_workflow_async(self, workflow_id: int) -> int:
+        """Run the jobs of a workflow again that have failed or were aborted, and those that were cancelled because of it.
+
+        If the workflow was cancelled, all of its jobs that were cancelled run again. Jobs that have run although others
+        had failed (``run_if``) do not.
+
+        Parameters
+        ----------
+        workflow_id
+            The workflow.
+
+        Returns
+        -------
+        int
+            How many jobs run again.
+
+        Raises
+        ------
+        NoResult
+            If there is no such workflow.
+        InvalidOption
+            If ``workflow_id`` is not an integer.
+        """
+        check_id("workflow_id", workflow_id)
+        (row,) = await self.run_async("retry_workflow", {"id": workflow_id})
+        if row["retried"] is None:
+            raise exceptions.NoResult(f"There is no workflow {workflow_id}.")
+        return int(row["retried"])
+
+    async def get_parent_results_async(self, job_id: int) -> dict[str, Any]:
+        """Return the results of those jobs that a job has waited for, and for which it has names.
+
+        Parameters
+        ----------
+        job_id
+            The job.
+
+        Returns
+        -------
+        dict
+            The result of each by its name, and of a group a list of them. None stands for a job that has no result: it has not
+            succeeded, its task does not store results, or the result has lapsed.
+
+        Raises
+        ------
+        InvalidOption
+            If ``job_id`` is not an integer.
+        """
+        check_id("job_id", job_id)
+        results: dict[str, Any] = {}
+        for row in await self.run_async("get_parent_results", {"job_id": job_id}):
+            value = None if row["result"] is None else self.connector.json_loads(row["result"])
+            if row["place"] is None:
+                results[row["name"]] = value
+            else:
+                results.setdefault(row["name"], []).append(value)
+        return results
+
+    async def store_workflow_async(
+        self,
+        plans: Sequence[Planned],
+        name: str | None = None,
+        extends: int | None = None,
+        of_job: int | None = None,
+        connection: Any = None,
+    ) -> Stored:
+        """Store the jobs of a workflow, all or none. `Workflow.defer_async` calls this.
+
+        Parameters
+        ----------
+        plans
+            The jobs, each after those that it waits for.
+        name
+            The name of a new workflow.
+        extends, of_job
+            The workflow to which the jobs are added, or a job of it; None for a new one.
+        connection
+            The caller's own connection, whose transaction this joins.
+
+        Raises
+        ------
+        NoResult
+            If a job to wait for, or the workflow, does not exist.
+        InvalidOption
+            If the workflow has ended, so that nothing can be added.
+        """
+        if of_job is not None:
+            (row,) = await self.run_async("get_workflow_of", {"job_id": of_job}, connection)
+            extends = row["workflow_id"]
+            if extends is None:
+                raise exceptions.InvalidOption(f"Job {of_job} is in no workflow, so nothing can be added to one.")
+        elif extends is not None:
+            await read_workflow_async(self.run_async, extends, connection)
+        await self._check_parents_async(plans, connection)
+        count = sum(plan.count for plan in plans)
+        # A workflow has an id of the same sequence, before those of its jobs.
+        (row,) = await self.run_async("reserve_ids", {"count": count + (extends is None)}, connection)
+        reserved: list[int] = json.loads(f"[{row['ids'][1:-1]}]")
+        workflow_id = extends if extends is not None else reserved.pop(0)
+        ids: list[list[int]] = []
+        begin = 0
+        for plan in plans:
+            ids.append(reserved[begin : begin + plan.count])
+            begin += plan.count
+        last_id = reserved[-1] if reserved else workflow_id
+        header = {
+            "workflow_id": workflow_id,
+            "is_new": extends is None,
+            "name": name,
+            "last_id": last_id,
+            "jobs": count,
+        }
+        graph = Graph(plans, ids)
+        chunks = await self._chunks_async(graph, header, connection is not None)
+        if len(chunks) == 1 or connection is not None:
+            for chunk in chunks:
+                _check_stored(await self.run_async("store_nodes", chunk, connection), workflow_id)
+        else:
+            await self._store_chunks_async(chunks, workflow_id)
+        return Stored(workflow_id, ids)
+
+    async def _store_chunks_async(self, chunks: Sequence[Parameters], workflow_id: int) -> None:
+        session = await self.connector.get_async_connector().session_async()
+        try:
+            await session.execute_async(self.statements["begin"])
+            for chunk in chunks:
+                _check_stored(await session.execute_async(self.statements["store_nodes"], chunk), workflow_id)
+            await session.execute_async(self.statements["commit"])
+        finally:
+            # Closing the connection also ends an open transaction.
+            await session.close_async()
+
+    async def _check_parents_async(self, plans: Sequence[Planned], connection: Any) -> None:
+        known = sorted({parent for plan in plans for parent in plan.parents if isinstance(parent, int)})
+        if known:
+            rows = await self.run_async("read_jobs", {"ids": known}, connection)
+            if gone := set(known).difference(row["id"] for row in rows):
+                raise exceptions.NoResult(f"There is no job {min(gone)} to wait for.")
+
+    async def _chunks_async(self, graph: Graph, header: Parameters, own_transaction: bool) -> list[dict[str, Any]]:
+        """Return the parameters of the statements that store the jobs."""
+        pace = runtime.Pace()
+        chunks: list[dict[str, Any]] = []
+        nodes: list[Node] = []
+        edges: list[Edge] = []
+
+        def end_chunk() -> None:
+            # Only the first makes the workflow, or has it grow.
+            first = header if not chunks else {**header, "jobs": None}
+            chunks.append({**first, **columns_of(nodes, edges), "own_transaction": own_transaction})
+            nodes.clear()
+            edges.clear()
+
+        for position, plan in enumerate(graph.plans):
+            for number, job_id in enumerate(graph.ids[position]):
+                refuse_keyed([plan.job], "a job of a workflow")
+                arguments = dump_arguments(plan.job.task_name, plan.arguments_of(number), self.connector.json_dumps)
+                nodes.append(graph.node(position, job_id, arguments))
+                edges += graph.edges(position, job_id)
+                if len(nodes) >= CHUNK or len(edges) >= CHUNK:
+                    end_chunk()
+                if not number % 8:
+                    await pace.keep()
+        if nodes or not chunks:
+            end_chunk()
+        return chunks
+
+
+def _check_stored(rows: Sequence[Row], workflow_id: int) -> None:
+    if not rows[0]["stored"]:
+        raise exceptions.InvalidOption(
+            f"Workflow {workflow_id} has ended, so nothing can be added to it: defer another, or add jobs while one of it runs."
+        )

@@ -1,0 +1,137 @@
+"""Workflows: jobs that wait for each other, before they are stored and afterwards."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from adjourn._domain.jobs import Job
+from adjourn._domain.times import time_of, time_or_none
+from adjourn.exceptions import InvalidOption
+from adjourn.types import Row
+
+RUN_IF: dict[str, int | None] = {"all_succeeded": None, "all_done": 1, "any_failed": 2}
+"""When a job runs, by what has become of those that it waits for, and the number that stands for it."""
+
+
+class WorkflowStatus(enum.StrEnum):
+    """The status of a workflow."""
+
+    RUNNING = "running"
+    """Some of its jobs have not ended."""
+    SUCCEEDED = "succeeded"
+    """All have ended, and none has failed."""
+    FAILED = "failed"
+    """All have ended, and some have failed or were aborted."""
+    CANCELLED = "cancelled"
+    """It was cancelled; running jobs may go on until they end."""
+
+
+@attrs.frozen
+class WorkflowState:
+    """A workflow that is stored.
+
+    Attributes
+    ----------
+    id
+        Its number.
+    name
+        Its name; None if it has none.
+    status
+        Its status.
+    jobs
+        How many jobs it has.
+    remaining
+        How many of them have not ended.
+    failed
+        How many have failed or were aborted.
+    created_at, finished_at
+        When it was stored, and when its last job ended (a moment later), by the database's clock.
+    """
+
+    id: int
+    name: str | None
+    status: WorkflowStatus
+    jobs: int
+    remaining: int
+    failed: int
+    created_at: datetime.datetime
+    finished_at: datetime.datetime | None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether all of its jobs have ended, and that was noticed."""
+        return self.finished_at is not None
+
+    @classmethod
+    def from_row(cls, row: Row) -> WorkflowState:
+        """Make it of a row that a statement has returned."""
+        if row["is_cancelled"]:
+            status = WorkflowStatus.CANCELLED
+        elif row["finished_at"] is None:
+            status = WorkflowStatus.RUNNING
+        else:
+            status = WorkflowStatus.FAILED if row["failed"] else WorkflowStatus.SUCCEEDED
+        return cls(
+            id=row["id"],
+            name=row["name"],
+            status=status,
+            jobs=row["jobs"],
+            remaining=int(row["remaining"]),
+            failed=int(row["failed"]),
+            created_at=time_of(row["created_at"]),
+            finished_at=time_or_none(row["finished_at"]),
+        )
+
+
+@attrs.define(eq=False)
+class Planned:
+    """Jobs of one task that are not stored yet, and what they wait for.
+
+    Attributes
+    ----------
+    job
+        The job; of several, what they have in common.
+    kwargs
+        The arguments of each of several jobs, beside those of ``job``; None for one job.
+    parents
+        What it waits for: other plans, or the ids of jobs that are stored.
+    names
+        The name under which it finds the results of each of them, None for none.
+    run_if
+        The number of the rule, None for the usual one.
+    """
+
+    job: Job
+    kwargs: Sequence[dict[str, Any]] | None
+    parents: list[Planned | int]
+    names: list[str | None]
+    run_if: int | None
+
+    @property
+    def count(self) -> int:
+        """How many jobs it stands for."""
+        return 1 if self.kwargs is None else len(self.kwargs)
+
+    def arguments_of(self, number: int) -> dict[str, Any]:
+        """Return the arguments of one of its jobs."""
+        return self.job.task_kwargs if self.kwargs is None else {**self.job.task_kwargs, **self.kwargs[number]}
+
+
+def number_of_rule(run_if: Any, has_parents: bool) -> int | None:
+    """Return the number of a rule.
+
+    Raises
+    ------
+    InvalidOption
+        If there is no such rule, or nothing that it could be about.
+    """
+    if run_if not in RUN_IF:
+        raise InvalidOption(f"run_if={run_if!r}: pass one of {', '.join(map(repr, RUN_IF))}.")
+    if run_if != "all_succeeded" and not has_parents:
+        raise InvalidOption(f"run_if={run_if!r}: pass it together with depends_on.")
+    return RUN_IF[run_if]

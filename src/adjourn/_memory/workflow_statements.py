@@ -1,0 +1,390 @@
+"""Jobs that wait for other jobs, and the statements of workflows."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import attrs
+
+from adjourn._memory.rules import first_hold, stored_json, wake, wake_for
+from adjourn._memory.statements import ANSWERS, answers
+from adjourn._memory.tables import EdgeRow, JobRow, Tables, WorkflowRow
+from adjourn.exceptions import UniqueViolation
+from adjourn.sql.constants import Hold, RunIf
+from adjourn.types import Row
+
+_NODE = (
+    *(
+        "id",
+        "queue",
+        "task_name",
+        "priority",
+        "lock",
+        "args",
+        "headers",
+        "scheduled_at",
+        "schedule_in",
+        "pending",
+        "run_if",
+    ),
+    *("unlinked", "next_id", "has_dependents"),
+)
+
+
+def place_workflows(tables: Tables) -> int:
+    """Add up the ends of jobs that others wait for; return how many jobs were released or cancelled."""
+    moved = 0
+    while tables.arrivals:
+        taken, tables.arrivals = tables.arrivals, {}
+        unlinked = [id_ for id_ in sorted(taken) if (job := tables.jobs.get(id_)) is not None and job.unlinked]
+        _link(tables, unlinked)
+        release, cancel = _judge(tables, taken)
+        for id_ in release:
+            job = tables.jobs[id_]
+            tables.change(job, hold=first_hold(tables, job.scheduled_at, job.lock))
+        wake_for(tables, [tables.jobs[id_].queue for id_ in release if tables.jobs[id_].hold is Hold.READY])
+        cancelled = _count(tables, taken)
+        cancel += [job.id for job in tables.jobs.values() if job.workflow_id in cancelled and job.worker_id is None]
+        if cancel:
+            ANSWERS["cancel_jobs"](tables, ids=cancel, delete=False)
+        moved += len(release) + len(set(cancel))
+        if not cancel and not unlinked:
+            break
+    return moved
+
+
+def _judge(tables: Tables, taken: dict[int, tuple[int, int]]) -> tuple[list[int], list[int]]:
+    """Count what has arrived at jobs; return which of them are ready, and which are not to run."""
+    release, cancel = [], []
+    for id_, (ended, failed) in sorted(taken.items()):
+        job = tables.jobs.get(id_)
+        if job is None or job.pending is None:
+            continue
+        # Nobody sees these columns, so this is no change that is told of.
+        job = attrs.evolve(job, pending=job.pending - ended, failed_parents=job.failed_parents + failed)
+        tables.jobs[id_] = job
+        if job.hold is not Hold.PARENTS:
+            continue
+        if job.run_if is None and job.failed_parents > 0:
+            cancel.append(id_)
+        elif (job.pending or 0) > 0 or job.unlinked:
+            continue
+        elif job.run_if == RunIf.ANY_FAILED and job.failed_parents == 0:
+            cancel.append(id_)
+        else:
+            release.append(id_)
+    return release, cancel
+
+
+def _count(tables: Tables, taken: dict[int, tuple[int, int]]) -> set[int]:
+    """Count what has arrived at workflows; return those that are cancelled and have jobs left."""
+    cancelled = set()
+    for id_, (ended, failed) in taken.items():
+        if (flow := tables.workflows.get(id_)) is None:
+            continue
+        remaining = flow.remaining - ended
+        finished_at = (flow.finished_at or tables.now) if remaining <= 0 else None
+        flow = attrs.evolve(flow, remaining=remaining, failed=flow.failed + failed, finished_at=finished_at)
+        if remaining <= 0 and flow.waited:
+            tables.told.add(id_)
+            flow = attrs.evolve(flow, waited=False)
+        tables.workflows[id_] = flow
+        if remaining > 0 and flow.is_cancelled:
+            cancelled.add(id_)
+    return cancelled
+
+
+def _link(tables: Tables, ids: Sequence[int]) -> None:
+    """Tell jobs that live already which of these jobs wait for them."""
+    for (parent_id, child_id), edge in sorted(tables.edges.items()):
+        if child_id not in ids or edge.is_linked:
+            continue
+        tables.edges[parent_id, child_id] = attrs.evolve(edge, is_linked=True)
+        if (parent := tables.jobs.get(parent_id)) is not None:
+            tables.jobs[parent_id] = attrs.evolve(parent, has_dependents=True)
+        else:
+            ended = tables.finished.get(parent_id)
+            tables.arrive(child_id, 1, int(ended is None or ended.status != "succeeded"))
+    for id_ in ids:
+        tables.jobs[id_] = attrs.evolve(tables.jobs[id_], unlinked=False)
+
+
+@answers
+def reserve_ids(tables: Tables, *, count: int) -> list[Row]:
+    """Reserve ids for jobs."""
+    first = tables.last_job_id + 1
+    tables.last_job_id += count
+    return [{"ids": "{" + ",".join(map(str, range(first, first + count))) + "}"}]
+
+
+@answers
+def store_nodes(
+    tables: Tables,
+    *,
+    workflow_id: int,
+    jobs: int | None,
+    is_new: bool,
+    name: str | None,
+    last_id: int,
+    ids: str,
+    queues: str,
+    task_names: str,
+    priorities: str,
+    locks: str | None,
+    args: str,
+    headers: str | None,
+    scheduled_at: str | None,
+    schedule_in: str | None,
+    pending: str,
+    run_ifs: str,
+    unlinked: str,
+    nexts: str,
+    has_dependents: str,
+    parents: str | None,
+    children: str | None,
+    names: str | None,
+    places: str | None,
+    linked: str | None,
+    own_transaction: bool,
+) -> list[Row]:
+    """Store jobs of a workflow, and who waits for whom."""
+    if jobs is not None and not _grow(tables, workflow_id, jobs, is_new, name, last_id):
+        return [{"stored": False}]
+    columns = (
+        ids,
+        queues,
+        task_names,
+        priorities,
+        locks,
+        args,
+        headers,
+        scheduled_at,
+        schedule_in,
+        pending,
+        run_ifs,
+        unlinked,
+    )
+    rows = _rows(_NODE, (*columns, nexts, has_dependents))
+    is_cancelled = tables.workflows[workflow_id].is_cancelled
+    for row in rows:
+        _store_node(tables, workflow_id, row, is_cancelled)
+    for row in _rows(
+        ("parent_id", "child_id", "name", "place", "is_linked"), (parents, children, names, places, linked)
+    ):
+        edge = EdgeRow(name=row["name"], place=row["place"], is_linked=row["is_linked"])
+        if (row["parent_id"], row["child_id"]) in tables.edges:
+            raise UniqueViolation("duplicate key value", constraint_name="adjourn_dependencies_pkey")
+        tables.edges[row["parent_id"], row["child_id"]] = edge
+    if is_cancelled:
+        tables.arrive(workflow_id, 0, 0)
+    if own_transaction or is_cancelled or any(row["unlinked"] for row in rows):
+        wake(tables, own_transaction)
+    else:
+        wake_for(tables, [row["queue"] for row in rows if row["pending"] is None])
+    return [{"stored": True}]
+
+
+def _grow(tables: Tables, workflow_id: int, jobs: int, is_new: bool, name: str | None, last_id: int) -> bool:
+    """Make a workflow, or have it grow; return whether it can."""
+    if is_new:
+        tables.workflows[workflow_id] = WorkflowRow(
+            name=name,
+            jobs=jobs,
+            remaining=jobs,
+            created_at=tables.now,
+            finished_at=None if jobs else tables.now,
+        )
+        return True
+    flow = tables.workflows.get(workflow_id)
+    if flow is None or flow.finished_at is not None:
+        return False
+    tables.workflows[workflow_id] = attrs.evolve(flow, jobs=flow.jobs + jobs, remaining=flow.remaining + jobs)
+    return True
+
+
+def _store_node(tables: Tables, workflow_id: int, row: Row, is_cancelled: bool) -> None:
+    at = row["scheduled_at"] and datetime.datetime.fromisoformat(row["scheduled_at"])
+    if row["schedule_in"] is not None:
+        at = tables.now + datetime.timedelta(seconds=row["schedule_in"])
+    waits = is_cancelled or (row["pending"] or 0) > 0
+    tables.touched.add(row["id"])
+    tables.jobs[row["id"]] = JobRow(
+        id=row["id"],
+        queue=row["queue"],
+        task_name=row["task_name"],
+        priority=row["priority"],
+        lock=row["lock"],
+        queueing_lock=None,
+        waiting_queueing_lock=None,
+        args=stored_json(row["args"]),
+        headers=None if row["headers"] is None else stored_json(row["headers"]),
+        scheduled_at=at,
+        hold=Hold.PARENTS if waits else first_hold(tables, at, row["lock"]),
+        enqueued_at=tables.now,
+        workflow_id=workflow_id,
+        pending=row["pending"],
+        run_if=row["run_if"],
+        unlinked=bool(row["unlinked"]),
+        next_id=row["next_id"],
+        has_dependents=bool(row["has_dependents"]),
+    )
+    if row["unlinked"]:
+        tables.arrive(row["id"], 0, 0)
+
+
+def _rows(names: Sequence[str], columns: Sequence[str | None]) -> list[Row]:
+    """Return the rows of columns that are the texts of arrays."""
+    values = [None if column is None else json.loads(f"[{column[1:-1]}]", strict=False) for column in columns]
+    count = max((len(each) for each in values if each is not None), default=0)
+    full = [[None] * count if each is None else each for each in values]
+    return [dict(zip(names, row, strict=True)) for row in zip(*full, strict=True)]
+
+
+@answers
+def get_workflow(tables: Tables, *, id: int) -> list[Row]:  # noqa: A002 - the statement's parameter
+    """Return a workflow."""
+    if (flow := tables.workflows.get(id)) is None:
+        return []
+    ended, failed = tables.arrivals.get(id, (0, 0))
+    return [
+        {
+            "id": id,
+            "name": flow.name,
+            "jobs": flow.jobs,
+            "remaining": flow.remaining - ended,
+            "failed": flow.failed + failed,
+            "is_cancelled": flow.is_cancelled,
+            "created_at": flow.created_at,
+            "finished_at": flow.finished_at,
+        }
+    ]
+
+
+@answers
+def get_workflow_of(tables: Tables, *, job_id: int) -> list[Row]:
+    """Return the workflow of a job."""
+    job = tables.jobs.get(job_id) or tables.finished.get(job_id)
+    return [{"workflow_id": None if job is None else job.workflow_id}]
+
+
+@answers
+def get_parent_results(tables: Tables, *, job_id: int) -> list[Row]:
+    """Return the results of the jobs that a job has names for."""
+    rows: list[Row] = []
+    for (parent_id, child_id), edge in tables.edges.items():
+        if child_id == job_id and edge.name is not None:
+            parent = tables.finished.get(parent_id)
+            result = None if parent is None or parent.has_lapsed(tables.now) else parent.result
+            status = None if parent is None else parent.status
+            rows.append({"name": edge.name, "place": edge.place, "status": status, "result": result})
+    return sorted(rows, key=lambda row: (row["name"], -1 if row["place"] is None else row["place"]))
+
+
+@answers
+def cancel_workflow(tables: Tables, *, id: int, limit: int) -> list[Row]:  # noqa: A002 - the statement's parameter
+    """Cancel the jobs of a workflow that wait."""
+    if (flow := tables.workflows.get(id)) is None:
+        return [{"cancelled": None}]
+    if flow.finished_at is None:
+        flow = tables.workflows[id] = attrs.evolve(flow, is_cancelled=True)
+    if not flow.is_cancelled:
+        return [{"cancelled": 0}]
+    waiting = sorted(job.id for job in tables.jobs.values() if job.workflow_id == id and job.worker_id is None)[:limit]
+    ANSWERS["cancel_jobs"](tables, ids=waiting, delete=False)
+    tables.arrive(id, 0, 0)
+    wake(tables, always=True)
+    return [{"cancelled": len(waiting)}]
+
+
+@answers
+def abort_workflow(tables: Tables, *, id: int) -> list[Row]:  # noqa: A002 - the statement's parameter
+    """Ask the running jobs of a workflow to end."""
+    running = [job.id for job in tables.jobs.values() if job.workflow_id == id and job.worker_id is not None]
+    return ANSWERS["request_abort"](tables, ids=running)
+
+
+@answers
+def retry_workflow(tables: Tables, *, id: int) -> list[Row]:  # noqa: A002 - the statement's parameter
+    """Run the jobs of a workflow again that have failed, and those that were cancelled because of it."""
+    if (flow := tables.workflows.get(id)) is None:
+        return [{"retried": None}]
+    members = [job for job in tables.finished.values() if job.workflow_id == id]
+    again = {
+        job.id
+        for job in members
+        if job.status in ("failed", "aborted") or (job.status == "cancelled" and flow.is_cancelled)
+    }
+    more = set(again)
+    while more:
+        waits = {child for child, _ in _edges_from(tables, more)}
+        more = {job.id for job in members if job.status == "cancelled" and job.id in waits - again}
+        again |= more
+    pending = Counter(child for child, _ in _edges_from(tables, again))
+    for child, count in pending.items():
+        if child not in again and (job := tables.jobs.get(child)) is not None and job.hold is Hold.PARENTS:
+            tables.arrive(child, -count, -count)
+    live = [parent for parent in tables.jobs.values() if parent.next_id in again]
+    pending.update(parent.next_id for parent in live if parent.next_id is not None)
+    pending.update(
+        child
+        for (parent_id, child), edge in tables.edges.items()
+        if child in again and parent_id not in again and (not edge.is_linked or parent_id in tables.jobs)
+    )
+    failed = sum(tables.finished[id_].status in ("failed", "aborted") for id_ in again)
+    for id_ in sorted(again):
+        tables.arrivals.pop(id_, None)
+        _revive(tables, tables.finished.pop(id_), pending.get(id_))
+    remaining = flow.remaining + len(again)
+    tables.workflows[id] = attrs.evolve(
+        flow,
+        remaining=remaining,
+        failed=flow.failed - failed,
+        is_cancelled=False,
+        finished_at=flow.finished_at if remaining <= 0 else None,
+    )
+    wake(tables, always=True)
+    return [{"retried": len(again)}]
+
+
+def _edges_from(tables: Tables, parents: Iterable[int]) -> list[tuple[int, int]]:
+    """Return the children of these jobs, each as often as it waits for one of them, with that one."""
+    parents = set(parents)
+    known = [(child, parent) for parent, child in tables.edges if parent in parents]
+    for id_ in parents:
+        job = tables.finished.get(id_) or tables.jobs.get(id_)
+        if job is not None and job.next_id is not None:
+            known.append((job.next_id, id_))
+    return known
+
+
+def _revive(tables: Tables, job: JobRow, pending: int | None) -> None:
+    hold = Hold.PARENTS if pending is not None else first_hold(tables, None, job.lock)
+    changes: dict[str, Any] = {
+        "worker_id": None,
+        "started_at": None,
+        "scheduled_at": None,
+        "queueing_lock": None,
+        "waiting_queueing_lock": None,
+        "losses": 0,
+        "doubts": 0,
+        "unknown_since": None,
+        "abort_requested": False,
+        "finished_as": None,
+        "finished_at": None,
+        "result": None,
+        "result_expires_at": None,
+        "waited": False,
+        "progress": None,
+        "pending": pending,
+        "failed_parents": 0,
+        "hold": hold,
+        "claimed_ahead": False,
+        "unlinked": any(child == job.id and not edge.is_linked for (_, child), edge in tables.edges.items()),
+        "has_dependents": any(parent == job.id for parent, _ in tables.edges),
+    }
+    tables.touched.add(job.id)
+    tables.jobs[job.id] = attrs.evolve(job, **changes)

@@ -1,0 +1,66 @@
+"""A session that only reads, each query in a transaction of its own that ends in time."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+from adjourn import sql
+from adjourn.app import App
+from adjourn.exceptions import ConnectorException, InvalidOption
+from adjourn.sql import reading
+from adjourn.types import Row
+
+LONGEST_QUERY = 2.0
+"""The most seconds for one query."""
+
+
+class Reader:
+    """Reads from an app's database, on a connection of its own.
+
+    Parameters
+    ----------
+    app
+        The app, for its connector and its schema. It need not be open.
+    folder
+        Where the queries are: ``"doctor"`` or ``"monitor"``.
+
+    Raises
+    ------
+    InvalidOption
+        If the app has no database.
+    ConnectorException
+        If the database cannot be reached.
+    """
+
+    def __init__(self, app: App, folder: str) -> None:
+        if not app.connector.is_shared:
+            raise InvalidOption("The app has an in-memory connector: there is no database to look at.")
+        self.schema: str = app.job_manager.schema
+        self._queries = reading.queries(folder, self.schema)
+        self._rollback = sql.statements(self.schema)["rollback"]
+        self.session = app.connector.session()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.session.close()
+
+    def rows(self, name: str, seconds: float = LONGEST_QUERY, /, **parameters: Any) -> list[Row]:
+        """Execute a query, and return its rows.
+
+        Raises
+        ------
+        ConnectorException
+            If the database refuses, or does not answer within so many seconds.
+        """
+        self.session.execute(reading.begin(min(LONGEST_QUERY, seconds)))
+        try:
+            rows = self.session.execute(self._queries[name], parameters)
+        except BaseException:
+            # If the connection has failed, it has rolled back by itself.
+            with contextlib.suppress(ConnectorException):
+                self.session.execute(self._rollback)
+            raise
+        self.session.execute(self._rollback)
+        return [json.loads(row["facts"]) for row in rows]

@@ -1,0 +1,45 @@
+-- Jobs have ended that others wait for, or whose workflow counts them. Who waits for no one else is released here, so that a chain
+-- needs nobody who places; all other ends are noted, and added up by the worker that places jobs.
+--   p_jobs, p_ids, p_statuses, p_is_callers: as adjourn_end_v1 takes them.
+-- Returns the ids of jobs that are ready because of it.
+create function @schema.adjourn_tell_dependents_v1(
+    p_jobs @schema.adjourn_jobs[], p_ids bigint[], p_statuses text[], p_is_callers boolean
+) returns bigint[]
+language plpgsql as $$
+declare
+    v_ready bigint[];
+begin
+    with ended as materialized (
+        select j.id, j.next_id, j.has_dependents, j.workflow_id, ltrim(o.status, '-') as status
+        from unnest(p_ids, p_statuses) o(id, status) join unnest(p_jobs) j on j.id = o.id
+    ), told as materialized (
+        select target.id, count(*)::integer as ended, (count(*) filter (where target.status <> 'succeeded'))::integer as failed from (
+            select e.next_id as id, e.status from ended e where e.next_id is not null
+            union all
+            select d.child_id, e.status from ended e join @schema.adjourn_dependencies d on d.parent_id = e.id and d.linked
+            where e.has_dependents
+        ) target group by target.id
+    ), free as materialized (
+        -- Nobody but this transaction can know that the others have ended: what they have left to add up would still be pending.
+        select j.id from told t join @schema.adjourn_jobs j on j.id = t.id
+        where not p_is_callers and j.hold = @parents and j.pending <= t.ended and j.unlinked is not true
+          and (j.run_if is null and t.failed = 0 and j.failed_parents = 0 or j.run_if = @all_done)
+        order by j.id for update of j skip locked
+    ), released as (
+        update @schema.adjourn_jobs j set
+            pending = 0, hold = case when j.scheduled_at > now() then @scheduled when j.lock is not null then @unplaced else @ready end
+        from free where j.id = free.id returning j.id, j.hold
+    ), noted as (
+        insert into @schema.adjourn_arrivals (job_id, ended, failed)
+        select t.id, t.ended, t.failed from told t where not exists (select from free where free.id = t.id)
+        union all
+        select e.workflow_id, count(*), count(*) filter (where e.status in ('failed', 'aborted')) from ended e
+        where e.workflow_id is not null group by e.workflow_id
+    )
+    select coalesce(array_agg(released.id), '{}') into v_ready from released;
+    perform @schema.adjourn_gate_v1(array(select j.id from @schema.adjourn_jobs j where j.id = any(v_ready) and j.hold = @ready));
+    if p_is_callers then
+        perform @schema.adjourn_wake_v1(true, null);
+    end if;
+    return v_ready;
+end $$;

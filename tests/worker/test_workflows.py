@@ -1,0 +1,314 @@
+"""Workflows: which of their jobs run, in which order, and what becomes of the others; in memory as in Postgres."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import psycopg
+import pytest
+
+import adjourn
+from adjourn import exceptions
+from adjourn.testing import InMemoryConnector
+from adjourn.workflows import Node, StoredWorkflow, Workflow
+from support.bench import Bench
+from support.waiting import BOUND, until_async
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["in memory", "postgres"])
+async def app(request: pytest.FixtureRequest, database: str) -> AsyncIterator[adjourn.App]:
+    given = InMemoryConnector() if request.param == "in memory" else adjourn.PsycopgConnector(database, max_size=4)
+    async with made(given).open_async() as app:
+        yield app
+
+
+def made(connector: Any) -> adjourn.App:
+    app = adjourn.App(connector=connector)
+    app.ran = []  # type: ignore[attr-defined]
+    app.broken = set()  # type: ignore[attr-defined]
+
+    @app.task(name="run", store_result=True)
+    async def run(name: str) -> str:
+        app.ran.append(name)  # type: ignore[attr-defined]
+        if name in app.broken:  # type: ignore[attr-defined]
+            raise ValueError(name)
+        return name.upper()
+
+    @app.task(name="join", pass_context=True, store_result=True)
+    async def join(context: adjourn.JobContext) -> dict[str, Any]:
+        return await context.parent_results_async()
+
+    return app
+
+
+def ran(app: adjourn.App) -> list[str]:
+    """What has run since the last time."""
+    done: list[str] = app.ran  # type: ignore[attr-defined]
+    app.ran = []  # type: ignore[attr-defined]
+    return done
+
+
+def breaks(app: adjourn.App, *names: str) -> None:
+    app.broken = set(names)  # type: ignore[attr-defined]
+
+
+def add(flow: Workflow, app: adjourn.App, name: str, after: Any = None, run_if: Any = "all_succeeded") -> Node:
+    return flow.add(app.tasks["run"], depends_on=after, run_if=run_if, task_kwargs={"name": name})
+
+
+async def ended(app: adjourn.App, stored: StoredWorkflow, **options: Any) -> tuple[str, int, int]:
+    """Run a worker, and return how the workflow has ended."""
+    await Bench(app).drain(concurrency=4, **options)
+    state = await app.job_manager.wait_for_workflow_async(stored.id, BOUND)
+    assert state.has_ended
+    return state.status.value, state.remaining, state.failed
+
+
+async def statuses(app: adjourn.App, stored: StoredWorkflow, *nodes: Node) -> list[str | None]:
+    ids = [stored.job_id(node) for node in nodes]
+    return [job.status for id_ in ids for job in await app.job_manager.list_jobs_async(id=id_)]
+
+
+async def test_a_chain_runs_in_its_order(app: adjourn.App) -> None:
+    task = app.tasks["run"]
+    flow = app.workflow("chain")
+    names = [f"{number:02}" for number in range(20)]
+    last = flow.chain(*(task.configure(task_kwargs={"name": name}) for name in names))
+    stored = await flow.defer_async()
+    state = await app.job_manager.get_workflow_async(stored.id)
+    assert (state.name, state.status, state.jobs, state.remaining) == ("chain", "running", 20, 20)
+    assert await app.job_manager.list_jobs_async(waits_for="jobs") == (
+        await app.job_manager.list_jobs_async(after_id=stored.id + 1)
+    )
+    assert await ended(app, stored) == ("succeeded", 0, 0)
+    assert ran(app) == names
+    assert await app.job_manager.get_result_async(stored.job_id(last)) == "19"
+
+
+async def test_a_group_is_followed_by_its_callback_which_finds_the_results(app: adjourn.App) -> None:
+    flow = app.workflow()
+    first = add(flow, app, "first")
+    pages = flow.map(app.tasks["run"], ({"name": f"{n}"} for n in range(30)), depends_on=first)
+    empty = flow.map(app.tasks["run"], [], depends_on=first)
+    joined = flow.add(app.tasks["join"], depends_on={"pages": pages, "first": first, "none": empty})
+    publish = add(flow, app, "last", [joined, pages])
+    stored = await flow.defer_async()
+    assert await ended(app, stored) == ("succeeded", 0, 0)
+    order = ran(app)
+    assert (order[0], order[-1], sorted(order[1:-1])) == ("first", "last", sorted(str(n) for n in range(30)))
+    expected = {"pages": [str(n) for n in range(30)], "first": "FIRST"}
+    assert await app.job_manager.get_result_async(stored.job_id(joined)) == expected
+    assert await statuses(app, stored, publish) == ["succeeded"]
+    assert len(stored.job_ids(pages)) == 30
+
+
+async def test_who_waits_for_a_job_that_fails_runs_as_its_rule_says(app: adjourn.App) -> None:
+    breaks(app, "bad")
+    flow = app.workflow()
+    bad, good = add(flow, app, "bad"), add(flow, app, "good")
+    child = add(flow, app, "child", [bad, good])
+    grandchild = add(flow, app, "grandchild", child)
+    cleans = add(flow, app, "cleans", [bad, good], "all_done")
+    helps = add(flow, app, "helps", [child, good], "any_failed")
+    never = add(flow, app, "never", good, "any_failed")
+    stored = await flow.defer_async()
+    assert await ended(app, stored) == ("failed", 0, 1)
+    assert sorted(ran(app)) == ["bad", "cleans", "good", "helps"]
+    expected = ["failed", "succeeded", "cancelled", "cancelled", "succeeded", "succeeded", "cancelled"]
+    assert await statuses(app, stored, bad, good, child, grandchild, cleans, helps, never) == expected
+
+
+async def test_a_workflow_that_has_failed_runs_its_failed_jobs_again_and_goes_on(app: adjourn.App) -> None:
+    breaks(app, "bad")
+    flow = app.workflow()
+    good, bad = add(flow, app, "good"), add(flow, app, "bad")
+    child = add(flow, app, "child", [good, bad])
+    add(flow, app, "grandchild", [child])
+    add(flow, app, "cleans", child, "all_done")
+    stored = await flow.defer_async()
+    assert await ended(app, stored) == ("failed", 0, 1)
+    assert sorted(ran(app)) == ["bad", "cleans", "good"]
+    assert await app.job_manager.retry_workflow_async(stored.id) == 3
+    state = await app.job_manager.get_workflow_async(stored.id)
+    assert (state.status, state.remaining, state.failed, state.has_ended) == ("running", 3, 0, False)
+    breaks(app)
+    assert await ended(app, stored) == ("succeeded", 0, 0)
+    assert ran(app) == ["bad", "child", "grandchild"]
+    assert await app.job_manager.retry_workflow_async(stored.id) == 0
+
+
+async def test_a_job_that_is_run_again_by_hand_counts_once_more_and_those_after_it_do_not_run_again(
+    app: adjourn.App,
+) -> None:
+    flow = app.workflow()
+    first = add(flow, app, "first")
+    second = add(flow, app, "second", first)
+    stored = await flow.defer_async()
+    with pytest.raises(exceptions.ConnectorException, match=r"waits for other jobs of its workflow"):
+        await app.job_manager.retry_job_by_id_async(stored.job_id(second))
+    assert await ended(app, stored) == ("succeeded", 0, 0)
+    await app.job_manager.retry_job_by_id_async(stored.job_id(first))
+    assert (await app.job_manager.get_workflow_async(stored.id)).remaining == 1
+    assert await ended(app, stored) == ("succeeded", 0, 0)
+    assert ran(app) == ["first", "second", "first"]
+
+
+async def test_a_cancelled_workflow_runs_nothing_more(app: adjourn.App, bench: Bench) -> None:
+    started = asyncio.Event()
+
+    @app.task(name="hang")
+    async def hang() -> None:
+        started.set()
+        await asyncio.sleep(BOUND)
+
+    flow = app.workflow()
+    running = flow.add(hang)
+    later = add(flow, app, "later", running)
+    group = flow.map(app.tasks["run"], [{"name": "g"}] * 5, depends_on=later, run_if="all_done")
+    stored = await flow.defer_async()
+    async with bench.working():
+        await started.wait()
+        assert await app.job_manager.cancel_workflow_async(stored.id) == 6
+        added = app.workflow(extends=stored.id)
+        late = add(added, app, "late")
+        more = await added.defer_async()
+        state = await app.job_manager.get_workflow_async(stored.id)
+        assert (state.status, state.has_ended, state.jobs) == ("cancelled", False, 8)
+        assert await app.job_manager.cancel_workflow_async(stored.id, abort=True) <= 1
+        state = await app.job_manager.wait_for_workflow_async(stored.id, BOUND)
+    assert (state.status, state.remaining, state.failed) == ("cancelled", 0, 1)
+    assert ran(app) == []
+    assert await statuses(app, stored, running, later) == ["aborted", "cancelled"]
+    assert await statuses(app, more, late) == ["cancelled"]
+    assert len(stored.job_ids(group)) == 5
+    assert await app.job_manager.cancel_workflow_async(stored.id) == 0
+    assert await app.job_manager.retry_workflow_async(stored.id) == 8
+
+
+async def test_a_job_adds_others_to_its_workflow_while_it_runs(app: adjourn.App, bench: Bench) -> None:
+    @app.task(name="split", pass_context=True)
+    async def split(context: adjourn.JobContext, parts: int) -> None:
+        more = context.extend_workflow()
+        group = more.map(app.tasks["run"], [{"name": f"{n}"} for n in range(parts)])
+        add(more, app, "merged", [group, context.job.id])
+        await more.defer_async()
+
+    flow = app.workflow()
+    first = flow.add(split, task_kwargs={"parts": 5})
+    stored = await flow.defer_async()
+    assert await ended(app, stored) == ("succeeded", 0, 0)
+    assert sorted(ran(app)[:-1]) == ["0", "1", "2", "3", "4"]
+    state = await app.job_manager.get_workflow_async(stored.id)
+    assert (state.jobs, state.remaining) == (7, 0)
+    late = app.workflow(extends=stored.id)
+    late.add(app.tasks["run"], task_kwargs={"name": "late"})
+    with pytest.raises(exceptions.InvalidOption, match=rf"^Workflow {stored.id} has ended, so nothing can be added"):
+        await late.defer_async()
+    with pytest.raises(exceptions.NoResult, match=r"^There is no workflow 999999\.$"):
+        await app.workflow(extends=999_999).defer_async()
+    outside = await app.tasks["split"].defer_async(parts=1)
+    await bench.drain()
+    assert await bench.status(outside) == "failed"
+    assert await statuses(app, stored, first) == ["succeeded"]
+
+
+@pytest.mark.parametrize("state", ["waits", "succeeded", "cancelled", "deleted"])
+async def test_a_job_waits_for_jobs_that_were_stored_before(app: adjourn.App, bench: Bench, state: str) -> None:
+    known = await app.tasks["run"].defer_async(name="known")
+    if state == "succeeded":
+        await bench.drain()
+    elif state == "cancelled":
+        await app.job_manager.cancel_job_by_id_async(known)
+    flow = app.workflow()
+    child = add(flow, app, "child", [known])
+    stored = await flow.defer_async()
+    if state == "deleted":
+        await app.job_manager.cancel_job_by_id_async(known, delete_job=True)
+    is_good = state in ("waits", "succeeded")
+    assert await ended(app, stored, delete_jobs="always") == ("succeeded", 0, 0)
+    assert ran(app) == (["known", "child"] if is_good else [])
+    assert await statuses(app, stored, child) == ["succeeded" if is_good else "cancelled"]
+    missing = app.workflow()
+    add(missing, app, "x", 999_999)
+    with pytest.raises(exceptions.NoResult, match=r"^There is no job 999999 to wait for\.$"):
+        await missing.defer_async()
+
+
+async def test_jobs_of_workflows_keep_to_locks_times_and_queues(app: adjourn.App, bench: Bench) -> None:
+    task = app.tasks["run"]
+    flow = app.workflow()
+    first = add(flow, app, "first")
+    for number in range(3):
+        flow.add(
+            task.configure(lock="l", queue="other", priority=number, headers={"h": "1"}),
+            depends_on=first,
+            task_kwargs={"name": f"locked {number}"},
+        )
+    late = flow.add(task.configure(schedule_in={"hours": 1}), depends_on=first, task_kwargs={"name": "late"})
+    stored = await flow.defer_async()
+    await bench.drain()
+    assert ran(app) == ["first", "locked 2", "locked 1", "locked 0"]
+    assert {str(job.headers) for job in await app.job_manager.list_jobs_async(queue="other")} == {"{'h': '1'}"}
+    (job,) = await app.job_manager.list_jobs_async(id=stored.job_id(late))
+    assert job.status == "todo"
+    assert [job.id for job in await app.job_manager.list_jobs_async(waits_for="time")] == [job.id]
+
+
+async def test_a_workflow_is_stored_with_the_transaction_of_its_caller_or_not_at_all(database: str) -> None:
+    async with made(adjourn.PsycopgConnector(database)).open_async() as app:
+        async with await psycopg.AsyncConnection.connect(database) as connection:
+            for ends in (connection.rollback, connection.commit):
+                flow = app.workflow()
+                add(flow, app, "child", add(flow, app, "parent"))
+                stored = await flow.defer_async(connection=connection)
+                await ends()
+        with pytest.raises(exceptions.NoResult):
+            await app.job_manager.get_workflow_async(stored.id - 3)
+        assert await ended(app, stored) == ("succeeded", 0, 0)
+        assert ran(app) == ["parent", "child"]
+
+
+async def test_a_large_workflow_is_stored_in_pieces_all_or_none(
+    database: str, monkeypatch: pytest.MonkeyPatch, bench: Bench
+) -> None:
+    monkeypatch.setattr("adjourn._async.managers.workflows.CHUNK", 10)
+    async with made(adjourn.PsycopgConnector(database)).open_async() as app:
+        flow = app.workflow()
+        pages = flow.map(app.tasks["run"], [{"name": f"{n:02}"} for n in range(35)])
+        flow.add(app.tasks["join"], depends_on={"pages": pages})
+        add(flow, app, "known", 10**9 + 1)
+        with pytest.raises(exceptions.NoResult):
+            await flow.defer_async()
+        assert await app.job_manager.list_jobs_async() == []
+        flow = app.workflow()
+        pages = flow.map(app.tasks["run"], [{"name": f"{n:02}"} for n in range(35)])
+        joined = flow.add(app.tasks["join"], depends_on={"pages": pages})
+        stored = await flow.defer_async()
+        assert await ended(app, stored) == ("succeeded", 0, 0)
+        result = await app.job_manager.get_result_async(stored.job_id(joined))
+        assert result == {"pages": [f"{n:02}" for n in range(35)]}
+
+
+async def test_whoever_waits_for_a_workflow_is_told_of_its_end(
+    app: adjourn.App, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adjourn.manager.ends.LISTENING", (10 * BOUND,))
+    flow = app.workflow()
+    add(flow, app, "b", add(flow, app, "a"))
+    stored = await flow.defer_async()
+    with pytest.raises(exceptions.WaitTimeout, match=rf"^Workflow {stored.id} has not ended within 0 seconds\.$"):
+        await app.job_manager.wait_for_workflow_async(stored.id, 0)
+    with pytest.raises(exceptions.NoResult, match=r"^There is no workflow 999999\.$"):
+        await app.job_manager.wait_for_workflow_async(999_999)
+    waiting = asyncio.create_task(app.job_manager.wait_for_workflow_async(stored.id, BOUND))
+    blocking = asyncio.create_task(asyncio.to_thread(app.job_manager.wait_for_workflow, stored.id, BOUND))
+    listener: Any = app.job_manager.results.ends
+    await until_async(lambda: listener.expected() == [stored.id] and listener._session is not None)
+    async with bench.working():
+        assert (await waiting).status == (await blocking).status == "succeeded"
+    empty = await app.workflow().defer_async()
+    assert (await app.job_manager.wait_for_workflow_async(empty.id, 0)).status == "succeeded"
