@@ -8,6 +8,7 @@ import signal
 import time
 
 import psycopg
+import pytest
 
 import adjourn
 from faults.crash_tasks import limited_tasks
@@ -15,8 +16,8 @@ from faults.test_killed_workers import Workers, counted, wait_for, wait_until_fi
 from faults.test_killed_workers import workers as workers
 
 IS_THOROUGH = "ADJOURN_TEST_THOROUGH" in os.environ
-KILLS = 60 if IS_THOROUGH else 3
-JOBS = 3000 if IS_THOROUGH else 90
+KILLS = 30 if IS_THOROUGH else 3
+JOBS = 1500 if IS_THOROUGH else 90
 OVERLAPS = """
     with runs as (
         select r.lock, r.started_at, r.ended_at, f.queue from crash_runs r
@@ -61,6 +62,7 @@ def end(workers: Workers, observer: psycopg.Connection) -> None:
     assert set(workers.end()) == {0}
 
 
+@pytest.mark.timeout(600)
 def test_no_more_jobs_of_a_key_or_a_queue_run_at_once_when_workers_are_killed(
     database: str, observer: psycopg.Connection, workers: Workers
 ) -> None:
@@ -94,6 +96,7 @@ def test_no_more_jobs_of_a_key_or_a_queue_run_at_once_when_workers_are_killed(
     assert counted(observer, narrow) <= 5
 
 
+@pytest.mark.timeout(600)
 def test_no_more_jobs_start_in_a_period_when_workers_are_killed(
     database: str, observer: psycopg.Connection, workers: Workers
 ) -> None:

@@ -31,6 +31,8 @@ _TABLES = (
     "pauses",
 )
 
+_PLACES = "limit_id, limit_key, key_slot, task_slot, queue_slot, turn, gate_id, gate_key"
+
 KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     OWNER: ("applies the schema and owns its tables; makes partitions, and drops old ones", ()),
     "worker": (
@@ -56,6 +58,11 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "select, insert, update on {adjourn_unique_keys}",
             "insert on {adjourn_headless_locks}",
             "select on {adjourn_workers}",
+            # Which limits a job has to pass, and what is noted for the worker that places it.
+            "select, insert, update on {adjourn_limits}",
+            "insert on {adjourn_open_limits}",
+            "select on {adjourn_pauses}",
+            f"select ({_PLACES}), update (special, {_PLACES}) on {{adjourn_jobs}}",
             "insert on {adjourn_dependencies}",
             "select, insert on {adjourn_arrivals}",
             "select, insert, update on {adjourn_workflows}",
@@ -73,7 +80,7 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "operator": (
-        "lists jobs as readers do, and retries, cancels, aborts and deletes them",
+        "lists jobs as readers do, and retries, cancels, aborts and deletes them; sets limits and pauses",
         (
             *_EVERYONES,
             *(f"select on {{adjourn_{table}}}" for table in (*_VIEWS, "workers", "schedules")),
@@ -82,6 +89,11 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
                 for table in ("jobs", "finished_jobs", "lapses", "dependencies", "arrivals", "workflows")
             ),
             "insert on {adjourn_headless_locks}",
+            "insert on {adjourn_open_limits}",
+            "select, insert, update, delete on {adjourn_limits}",
+            "select, insert, delete on {adjourn_pauses}",
+            # Workers are told that something is paused or has a limit.
+            "update (restricted) on {adjourn_workers}",
             # A job that is deleted by hand does not count for its unique key any more.
             "select, update on {adjourn_unique_keys}",
         ),
