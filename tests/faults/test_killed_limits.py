@@ -87,7 +87,7 @@ def test_no_more_jobs_of_a_key_or_a_queue_run_at_once_when_workers_are_killed(
         cancelled = app.job_manager.cancel_jobs(ids[::10])
         wait_until_finished(observer)
     end(workers, observer)
-    ended = dict(observer.execute("select id, status from adjourn.adjourn_finished_jobs"))
+    ended: dict[int, str] = dict(observer.execute("select id, status from adjourn.adjourn_finished_jobs"))
     assert set(ids) <= ended.keys()
     assert {id_ for id_, status in ended.items() if status == "cancelled"} == set(cancelled)
     assert set(ended.values()) <= {"succeeded", "cancelled"}

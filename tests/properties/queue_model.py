@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable
 
 from adjourn._domain.outcomes import Ended, HandedBack, Outcome, Retried
@@ -40,8 +41,12 @@ class Promised:
     """How many workers that had it have died."""
     result: str | None = None
     """What its run has returned, as JSON."""
+    is_head: bool = False
+    """Of a running job with a lock: whether it is the head of its lock, and not one of those behind it in its worker."""
     waited: bool = False
     """Whether somebody waits for its end."""
+    is_special: bool = False
+    """Whether its end has had consequences for others: it follows no other job."""
 
     @property
     def rank(self) -> tuple[int, int]:
@@ -57,7 +62,7 @@ class Promised:
         return self.deaths >= SUSPICIOUS
 
     def put_back(self) -> None:
-        self.status, self.worker, self.has_begun = WAITING, None, False
+        self.status, self.worker, self.has_begun, self.is_head = WAITING, None, False, False
 
     def fail_an_attempt(self) -> None:
         self.attempts += 1
@@ -80,6 +85,8 @@ class Queue:
         self.workers: dict[int, RegisteredWorker] = {}
         self.kept: set[int] = set()
         """Ids of jobs whose rows a transaction of a program keeps."""
+        self.stops: set[int] = set()
+        """Those of them that had their place in their lock."""
         self.unsettled: set[str] = set()
         """Locks of which something has changed since jobs were last placed: the order holds from then on."""
         self.returned: dict[str, int] = {}
@@ -90,6 +97,8 @@ class Queue:
         """Keys of jobs that count even if they have ended."""
         self.claims: set[tuple[int, int]] = set()
         """Every claim that was ever handed out."""
+        self.freed: set[str] = set()
+        """Locks whose head has just ended."""
         self.told: set[int] = set()
         """Ids of jobs that have ended and that somebody waited for, until that was checked."""
 
@@ -159,7 +168,7 @@ class Queue:
             return "ended"
         if job_id in self.kept and not job.waited:
             return "held"
-        job.waited = True
+        job.waited = job.is_special = True
         return "marked"
 
     def ends(self, job: Promised, status: str) -> None:
@@ -177,6 +186,8 @@ class Queue:
         if job.status != WAITING:
             job.queueing_lock = None
             job.attempts += job.status == RUNNING
+        if job.status not in (WAITING, RUNNING):
+            job.is_special = False
         self.unsettle(job.lock)
         job.put_back()
         job.due, job.abort_requested, job.result = not delayed, False, None
@@ -214,30 +225,43 @@ class Queue:
 
     def hears(self, worker: int, outcomes: Iterable[Outcome]) -> tuple[set[int], set[int]]:
         """Outcomes come in. Return which must be refused, and which must wait for a transaction of a program."""
-        refused: set[int] = set()
-        waiting: set[int] = set()
-        for outcome in outcomes:
-            if not self.holds(worker, outcome.id, outcome.claim):
-                refused.add(outcome.id)
-            elif outcome.id in self.kept:
-                waiting.add(outcome.id)
-            else:
+        told = list(outcomes)
+        refused = {each.id for each in told if not self.holds(worker, each.id, each.claim)}
+        waiting = {each.id for each in told if each.id in self.kept} - refused
+        heard = [each for each in told if each.id not in refused | waiting]
+        for outcome in heard:
+            if isinstance(outcome, Ended):
                 self.stores(self.jobs[outcome.id], outcome)
+        self.choose_heads()
+        back = [each for each in heard if not isinstance(each, Ended)]
+        for outcome in back:
+            job = self.jobs[outcome.id]
+            others = [each for each in self.followers(job) if each.id not in {told.id for told in back}]
+            if any(each.id in self.kept for each in others):
+                waiting.add(job.id)
+                continue
+            for each in others:
+                each.put_back()
+            self.stores(job, outcome)
         return refused, waiting
 
     def stores(self, job: Promised, outcome: Outcome) -> None:
         if isinstance(outcome, Ended):
             job.attempts += 1
             job.errors = min(job.errors + (outcome.error is not None), 10)
+            if job.is_head:
+                self.freed.add(job.lock or "")
+            job.is_head = False
             job.result = None if outcome.result is None else outcome.result.text
             if outcome.is_deleted and not job.waited:
                 del self.jobs[job.id]
             self.ends(job, outcome.status)
         elif isinstance(outcome, HandedBack):
-            job.put_back()
             self.returns(job)
+            job.put_back()
         else:
             assert isinstance(outcome, Retried)
+            was_head = job.is_head
             job.put_back()
             job.fail_an_attempt()
             job.queueing_lock = None
@@ -247,18 +271,41 @@ class Queue:
             if outcome.lock is not None and outcome.lock != job.lock:
                 job.lock = outcome.lock
                 self.unsettle(job.lock)
-            elif job.due:
-                self.returns(job)
+            elif job.due and was_head and job.lock is not None:
+                self.returned[job.lock] = job.id
+
+    def completes(self, job_id: int) -> None:
+        """A run has ended its job in a transaction of its own, which was committed."""
+        job = self.jobs[job_id]
+        job.attempts += 1
+        job.status = "succeeded"
+        self.unsettle(job.lock)
 
     def claims_jobs(
-        self, worker: int, limit: int, queues: list[str] | None, room: int, ids: list[int], *, is_apart: bool
+        self,
+        worker: int,
+        limit: int,
+        queues: list[str] | None,
+        room: int,
+        ids: list[int],
+        *,
+        follow: int,
+        is_apart: bool,
     ) -> None:
         """A claim has brought these jobs, best first: check that they may run now, and that none was passed over."""
-        assert len(ids) == len(set(ids)) <= limit
+        assert len(ids) == len(set(ids))
         assert not ids or self.is_alive(worker), "a worker that was declared dead got a job"
-        got = [self.jobs[job_id] for job_id in ids]
-        assert [job.id for job in sorted(got, key=lambda job: job.rank)] == ids
+        claimed = [self.jobs[job_id] for job_id in ids]
+        assert [job.id for job in sorted(claimed, key=lambda job: job.rank)] == ids
         due_before = [job for job in self.jobs.values() if job.is_ready and job.id not in self.kept]
+        runs: dict[str, list[Promised]] = {}
+        for job in claimed:
+            if job.lock is not None:
+                runs.setdefault(job.lock, []).append(job)
+        for run in runs.values():
+            self.check_run(run, follow, queues, due_before)
+        got = [job for job in claimed if job.lock is None or runs[job.lock][0] is job]
+        assert len(got) <= limit or is_apart
         for job in got:
             assert job.is_ready, f"job {job.id} is {job.status}, or not due"
             assert job.id not in self.kept
@@ -268,15 +315,40 @@ class Queue:
             self.check_turn(job, due_before)
         if not is_apart and self.is_alive(worker):
             self.check_nothing_was_passed_over(got, limit, queues, due_before)
-        for place, job in enumerate(got):
-            job.status, job.worker, job.never_claimed, job.has_begun = RUNNING, worker, False, place < room
+        beginning = got[: max(room, 0)]
+        for job in claimed:
+            job.status, job.worker, job.never_claimed, job.has_begun = RUNNING, worker, False, job in beginning
+            job.is_head = job.lock is not None and job in got
             job.claim += 1
             assert (job.id, job.claim) not in self.claims
             self.claims.add((job.id, job.claim))
             if job.lock is not None:
                 self.returned.pop(job.lock, None)
-        running = [job.lock for job in self.jobs.values() if job.status == RUNNING and job.lock is not None]
-        assert len(running) == len(set(running)), "two jobs of one lock run"
+
+    def check_run(self, run: list[Promised], follow: int, queues: list[str] | None, ready: list[Promised]) -> None:
+        """Of one lock these jobs were claimed: nobody else has one, and behind the head are those that come next."""
+        head, *followers = run
+        assert not self.running(head.lock), "two workers have jobs of one lock"
+        for job in followers:
+            assert job.is_ready
+            assert not job.deaths, "a job that a worker has died with is no follower"
+            assert queues is None or job.queue in queues
+            stops = [each for each in self.stops if self.jobs[each].lock == head.lock]
+            assert all(job.rank < self.jobs[each].rank for each in stops), "a job that was locked was passed over"
+        if head.lock not in self.unsettled:
+            others = sorted(
+                (job for job in ready if job.lock == head.lock and job is not head), key=lambda job: job.rank
+            )
+            fit = itertools.takewhile(
+                lambda job: (
+                    job.rank > head.rank
+                    and not job.deaths
+                    and not job.is_special
+                    and (queues is None or job.queue in queues)
+                ),
+                others,
+            )
+            assert followers == ([] if head.deaths else list(fit)[:follow]), "a run is not what comes next"
 
     def check_turn(self, job: Promised, ready: list[Promised]) -> None:
         """A job with a lock runs if no other of it does, and no better one waits."""
@@ -311,9 +383,10 @@ class Queue:
     def disowns(self, worker: int, known: dict[int, int]) -> set[int]:
         """What a worker has claimed without knowing goes back."""
         lost = self.unknown_to(worker, known) - self.kept
+        lost = {job_id for job_id in lost if all(each.id in lost for each in self.followers(self.jobs[job_id]))}
         for job_id in lost:
-            self.jobs[job_id].put_back()
             self.returns(self.jobs[job_id])
+            self.jobs[job_id].put_back()
         return lost
 
     def heartbeat(self, worker: int) -> bool:
@@ -341,7 +414,9 @@ class Queue:
             if not (state.is_dead or state.is_silent):
                 continue
             state.is_dead = True
-            for job_id in self.held_by(worker) - self.kept:
+            held = self.held_by(worker) - self.kept
+            held = {job_id for job_id in held if all(each.id in held for each in self.followers(self.jobs[job_id]))}
+            for job_id in held:
                 job = self.jobs[job_id]
                 job.deaths += 1
                 if job.has_begun:
@@ -352,8 +427,8 @@ class Queue:
                     job.errors = min(job.errors + 1, 10)
                     failed += 1
                 else:
-                    job.put_back()
                     self.returns(job)
+                    job.put_back()
                     rescued += 1
             if not self.held_by(worker):
                 del self.workers[worker]
@@ -362,9 +437,26 @@ class Queue:
     # The order of locks
 
     def returns(self, job: Promised) -> None:
-        """A job comes back to the place that it had in its lock."""
-        if job.lock is not None:
+        """A job comes back to the place that it had in its lock. The head's is before all others."""
+        if job.lock is not None and job.is_head:
             self.returned[job.lock] = job.id
+
+    def running(self, lock: str | None) -> list[Promised]:
+        """The jobs of a lock that are claimed, best first."""
+        found = (job for job in self.jobs.values() if job.status == RUNNING and job.lock == lock is not None)
+        return sorted(found, key=lambda job: job.rank)
+
+    def followers(self, job: Promised) -> list[Promised]:
+        """The jobs that were claimed with the head of a lock."""
+        return [other for other in self.running(job.lock) if job.is_head and other is not job]
+
+    def choose_heads(self, locks: Iterable[str] | None = None) -> None:
+        """Of those that were claimed with a head that is gone, the next is the head; the placer sees to it if it is locked."""
+        for lock in self.freed if locks is None else locks:
+            running = self.running(lock)
+            if running and not any(job.is_head for job in running) and running[0].id not in self.kept:
+                running[0].is_head = True
+        self.freed = set()
 
     def keeper(self, lock: str) -> int | None:
         """The job that has come back to its place in a lock, and may still be there."""
@@ -374,6 +466,10 @@ class Queue:
     def unsettle(self, lock: str | None) -> None:
         if lock is not None:
             self.unsettled.add(lock)
+
+    def notes_are_read(self) -> None:
+        """Somebody has placed jobs: locks that had no head have one."""
+        self.choose_heads({job.lock for job in self.jobs.values() if job.lock is not None})
 
     def is_placed(self) -> None:
         """Somebody has placed all jobs: the order holds, but for what a program keeps."""

@@ -28,9 +28,10 @@ from hypothesis.stateful import (
 
 from adjourn import sql
 from adjourn._domain.outcomes import Attempt, Ended, Exchanged, HandedBack, Outcome, Result, Retried
+from adjourn._domain.runs import Completion
 from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.connectors import SyncPsycopgConnector
-from adjourn.exceptions import AlreadyEnqueued, NoResult
+from adjourn.exceptions import AlreadyEnqueued, JobLost, NoResult
 from adjourn.jobs import Job
 from adjourn.manager import JobManager
 from adjourn.sql.templates import render
@@ -47,6 +48,7 @@ NOW_AND_THEN = st.sampled_from([False, False, True])
 QUEUES = st.sampled_from(["a", "b"])
 LOCKS = st.sampled_from([None, "l", "l", "m"])
 PRIORITIES = st.integers(-1, 1)
+FOLLOW = st.sampled_from([0, 1, 3])
 NEW = st.tuples(
     QUEUES, PRIORITIES, LOCKS, st.sampled_from([None, None, None, "q", "r"]), st.sampled_from([False, False, True])
 )
@@ -231,6 +233,7 @@ class Machine(RuleBasedStateMachine):
         """The transaction of a program ends, or its program dies."""
         (self.transaction.commit if commits else self.transaction.rollback)()
         kept, self.queue.kept = self.queue.kept, set()
+        self.queue.stops = set()
         for happens in self.at_commit or () if commits else ():
             happens()
         self.at_commit = None
@@ -264,8 +267,11 @@ class Machine(RuleBasedStateMachine):
         queues=st.sampled_from([None, None, ["a"], ["a", "b"]]),
         concurrency=st.integers(1, 4),
         endings=st.lists(st.sampled_from(["heard", "heard", "heard", "lost", "undone"]), min_size=1, max_size=4),
+        follow=FOLLOW,
     )
-    def exchange(self, data: st.DataObject, queues: list[str] | None, concurrency: int, endings: list[str]) -> None:
+    def exchange(
+        self, data: st.DataObject, queues: list[str] | None, concurrency: int, endings: list[str], follow: int
+    ) -> None:
         """A worker tells what has become of jobs and claims others, some times; answers are lost, or the database crashes."""
         worker = self.draw_worker(data)
         for ending in endings:
@@ -274,18 +280,21 @@ class Machine(RuleBasedStateMachine):
             if ending == "undone":
                 self.session.execute(STATEMENTS["begin"], {})
                 try:
-                    self.ask(worker, told, limit, queues, concurrency)
+                    self.ask(worker, told, limit, queues, concurrency, follow)
                 finally:
                     self.session.execute(STATEMENTS["rollback"], {})
             else:
-                exchanged = self.ask(worker, told, limit, queues, concurrency)
-                self.check(worker, told, exchanged, limit, queues, concurrency, is_heard=ending == "heard")
+                exchanged = self.ask(worker, told, limit, queues, concurrency, follow)
+                self.check(
+                    worker, told, exchanged, limit, queues, concurrency, is_heard=ending == "heard", follow=follow
+                )
 
-    @rule(data=st.data(), limit=st.integers(1, 4), queues=st.sampled_from([None, None, ["a"]]))
-    def claim(self, data: st.DataObject, limit: int, queues: list[str] | None) -> None:
+    @rule(data=st.data(), limit=st.integers(1, 4), queues=st.sampled_from([None, None, ["a"]]), follow=FOLLOW)
+    def claim(self, data: st.DataObject, limit: int, queues: list[str] | None, follow: int) -> None:
         worker = self.draw_worker(data)
         self.place_all(worker)
-        self.check(worker, [], self.ask(worker, [], limit, queues, limit), limit, queues, limit)
+        exchanged = self.ask(worker, [], limit, queues, limit, follow)
+        self.check(worker, [], exchanged, limit, queues, limit, follow=follow)
 
     @rule(data=st.data(), limit=st.integers(1, 4))
     def work(self, data: st.DataObject, limit: int) -> None:
@@ -294,11 +303,23 @@ class Machine(RuleBasedStateMachine):
         told: list[Outcome] = [Ended(id_, claim, "succeeded") for id_, claim in worker.known.items()]
         self.check(worker, told, self.ask(worker, told, 0, None, 4), 0, None, 4)
         self.place_all(worker)
-        self.check(worker, [], self.ask(worker, [], limit, None, 4), limit, None, 4)
+        self.check(worker, [], self.ask(worker, [], limit, None, 4, 2), limit, None, 4, follow=2)
+
+    @rule(data=st.data(), new=st.integers(2, 4), outcomes=st.integers(1, 3))
+    def run_a_lock(self, data: st.DataObject, new: int, outcomes: int) -> None:
+        """A worker claims a run of a lock, and tells what became of some of it, in order."""
+        worker = self.draw_worker(data)
+        self.defer([("a", 0, "l", None, False)] * new, is_kept=False)
+        self.place_all(worker)
+        self.check(worker, [], self.ask(worker, [], 4, None, 4, 3), 4, None, 4, follow=3)
+        mine = sorted((id_, claim) for id_, claim in worker.known.items() if self.queue.jobs[id_].lock == "l")
+        told = [self.draw_outcome(data, *each) for each in mine[:outcomes]]
+        self.check(worker, told, self.ask(worker, told, 0, None, 4), 0, None, 4)
 
     @rule(data=st.data())
     def place(self, data: st.DataObject) -> None:
         self.draw_worker(data).manager.place(1)
+        self.queue.notes_are_read()
 
     @rule(data=st.data(), how=st.sampled_from(["disown", "hand back"]))
     def find_lost_answers(self, data: st.DataObject, how: str) -> None:
@@ -324,6 +345,29 @@ class Machine(RuleBasedStateMachine):
         if is_rescued:
             self.rescue()
 
+    @precondition(lambda self: self.at_commit is None)
+    @rule(data=st.data(), ending=st.sampled_from(["commits", "commits", "rolls back", "stays open"]))
+    def complete(self, data: st.DataObject, ending: str) -> None:
+        """A task ends its job in a transaction of its own, perhaps long after others have got the job."""
+        worker = self.draw_worker(data)
+        if not worker.past:
+            return
+        job_id, claim = data.draw(st.sampled_from(sorted(worker.known.items()) * 3 + worker.past), "claim")
+        for job in self.manager.list_jobs(id=job_id):
+            run = job.evolve(claim=claim, worker_id=worker.id)
+            if not self.queue.holds(worker.id, job_id, claim):
+                with pytest.raises(JobLost):
+                    self.manager.runs.complete(run, self.transaction, result=None, ttl=None)
+                ending = "rolls back"
+            else:
+                self.manager.runs.complete(run, self.transaction, result=None, ttl=None)
+                self.keep(True, job_id)
+                self.happens(True, functools.partial(self.queue.completes, job_id))
+            if ending == "stays open":
+                assert self.manager.runs.ask_completion(run) == Completion.OPEN
+            else:
+                self.end_transaction(ending == "commits")
+
     @rule(data=st.data())
     def beat(self, data: st.DataObject) -> None:
         worker = self.draw_worker(data)
@@ -339,7 +383,7 @@ class Machine(RuleBasedStateMachine):
             worker = Simulated(self.worker_manager)
             self.queue.registers(worker.id)
             self.place_all(worker)
-            self.check(worker, [], self.ask(worker, [], 1, None, 1), 1, None, 1)
+            self.check(worker, [], self.ask(worker, [], 1, None, 1, 1), 1, None, 1, follow=1)
             self.fall_silent(worker)
             self.rescue()
 
@@ -430,9 +474,9 @@ class Machine(RuleBasedStateMachine):
         assert worker.manager.rescue(LIVES, 0.0) == self.queue.rescues()
         for _ in range(3 * len(self.queue.jobs) + 3):
             told: list[Outcome] = [Ended(id_, claim, "succeeded") for id_, claim in worker.known.items()]
-            self.check(worker, told, self.ask(worker, told, 3, None, 3), 3, None, 3)
-            if worker.manager.place(200):
-                continue
+            self.check(worker, told, self.ask(worker, told, 3, None, 3, 1), 3, None, 3, follow=1)
+            worker.manager.place(200)
+            self.queue.notes_are_read()
         left = [job.id for job in self.queue.jobs.values() if job.status in (WAITING, RUNNING)]
         assert not left, f"jobs {left} never run"
         self.every_job_is_as_promised()
@@ -441,7 +485,13 @@ class Machine(RuleBasedStateMachine):
     # Steps
 
     def ask(
-        self, worker: Simulated, told: list[Outcome], limit: int, queues: list[str] | None, concurrency: int
+        self,
+        worker: Simulated,
+        told: list[Outcome],
+        limit: int,
+        queues: list[str] | None,
+        concurrency: int,
+        follow: int = 0,
     ) -> Exchanged:
         return worker.manager.exchange(
             worker.id,
@@ -451,6 +501,7 @@ class Machine(RuleBasedStateMachine):
             concurrency=concurrency,
             running=self.running_after(worker, told),
             apart=worker.apart,
+            follow=follow,
         )
 
     def running_after(self, worker: Simulated, told: list[Outcome]) -> int:
@@ -466,6 +517,7 @@ class Machine(RuleBasedStateMachine):
         queues: list[str] | None,
         concurrency: int,
         is_heard: bool = True,
+        follow: int = 0,
     ) -> None:
         """Compare an answer with what was promised, and have the worker learn of it, if it hears it."""
         room = max(concurrency - self.running_after(worker, told), 0)
@@ -476,7 +528,7 @@ class Machine(RuleBasedStateMachine):
         is_apart = exchanged.apart is not None
         if limit:
             ids = [job.id for job in exchanged.jobs if job.id is not None]
-            self.queue.claims_jobs(worker.id, limit, queues, room, ids, is_apart=is_apart)
+            self.queue.claims_jobs(worker.id, limit, queues, room, ids, follow=follow, is_apart=is_apart)
         assert all(job.error is None for job in exchanged.claimed)
         for job in exchanged.jobs:
             assert job.claim == self.queue.jobs[job.id or 0].claim, "a claim has not risen by one"
@@ -495,6 +547,7 @@ class Machine(RuleBasedStateMachine):
         for _ in range(20):
             if not worker.manager.place(200):
                 break
+        self.queue.notes_are_read()
         self.queue.is_placed()
 
     def fall_silent(self, worker: Simulated) -> None:
@@ -508,8 +561,11 @@ class Machine(RuleBasedStateMachine):
 
     def keep(self, is_kept: bool, job_id: int) -> None:
         if is_kept:
+            job = self.queue.jobs[job_id]
+            if job.is_ready and job.lock not in self.queue.unsettled:
+                self.queue.stops.add(job_id)
             self.queue.kept.add(job_id)
-            self.queue.unsettle(self.queue.jobs[job_id].lock)
+            self.queue.unsettle(job.lock)
 
     def happens(self, is_kept: bool, what: Callable[[], Any]) -> None:
         """It happens now, or when the open transaction is committed."""
@@ -628,7 +684,33 @@ BREAKS = {
     "a claim keeps the queueing lock": ("exchange", "waiting_queueing_lock = null,", ""),
     "what is due stays": ("exchange", "if v_due <= now() then", "if v_due < now() - interval '1 day' then"),
     "the oldest of a lock is promoted": ("promote", "order by j.priority desc, j.id", "order by j.id"),
-    "nobody is promoted": ("exchange", "v_promoted := @schema.adjourn_promote_v1(v_freed);", "null;"),
+    "nobody is promoted": ("exchange", "v_promoted := @schema.adjourn_promote_v1(v_freed, v_followers);", "null;"),
+    "a run passes over a locked job": (
+        "claim_runs",
+        "bool_and(j.id is not null) over (partition by c.head order by c.number) as fits",
+        "j.id is not null as fits",
+    ),
+    "a run goes on behind a better job": (
+        "claim_runs",
+        "b.fits and (b.priority < head.priority or b.priority = head.priority and b.id > head.id)",
+        "b.fits",
+    ),
+    "followers are forgotten when their head ends": ("promote", "if p_followers is not null then", "if false then"),
+    "followers are forgotten when their head is retried": (
+        "put_back",
+        "if v_followers is not null then",
+        "if false then",
+    ),
+    "followers are forgotten when their worker dies": (
+        "rescue",
+        "v_followers := @schema.adjourn_followers_v1(v_ids, v_dead);",
+        "v_followers := '{}';",
+    ),
+    "followers are forgotten when their head is retried by hand": (
+        "place",
+        "if v_followers is not null then",
+        "if false then",
+    ),
     "the oldest of a lock is placed": ("place", "order by b.priority desc, b.id", "order by b.id"),
     "a better job waits": ("place", "if v_better is not null", "if false"),
     "the placed are forgotten": (
@@ -636,6 +718,7 @@ BREAKS = {
         "select coalesce(array_agg(distinct lock), '{}') into v_noted from noted",
         "select '{}' into v_noted",
     ),
+    "a completed job keeps its lock": ("complete", "where lock is not null\n", "where false\n"),
     "a cancelled head is not missed": ("cancel_jobs", "where lock is not null and hold in (@heads)", "where false"),
     "a running job is cancelled": ("lock_jobs", "and (j.worker_id is not null) = p_running order", "order"),
     "a job kills one worker more": ("rescue", "j.losses + 1 >= p_max_losses", "j.losses >= p_max_losses"),

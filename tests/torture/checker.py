@@ -290,13 +290,23 @@ def vanished(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[
 def overlap(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[str]:
     """Two jobs of one lock ran at the same time.
 
-    A run that was rescued counts until the same job runs again: what a worker that was taken for dead still does cannot be stopped.
+    A run that was rescued counts until the same job runs again, or one that had ended before it in the same process and was
+    rescued with it: what a worker that was taken for dead still does cannot be stopped.
     """
     by_lock: dict[str, list[tuple[float, float, Run]]] = defaultdict(list)
+    again: dict[tuple[str, int], list[tuple[float, float]]] = defaultdict(list)
+    for runs in story.runs.values():
+        for run, later in itertools.pairwise(runs):
+            if run.lock is not None:
+                again[run.lock, run.pid].append((run.ended, later.begun))
     for runs in story.runs.values():
         for run, later in zip(runs, [*runs[1:], None], strict=True):
             if run.lock is not None and (later is None or run.begun <= later.begun):
-                by_lock[run.lock].append((run.begun, min(run.ended, later.begun if later else FAR), run))
+                ends = [run.ended]
+                if later is not None:
+                    before = (begun for ended, begun in again[run.lock, run.pid] if ended <= run.begun < begun)
+                    ends += [later.begun, *before]
+                by_lock[run.lock].append((run.begun, min(ends), run))
     for lock, spans in by_lock.items():
         spans.sort(key=lambda span: span[:2])
         longest = spans[0]

@@ -21,6 +21,8 @@ QUEUEING_LOCKS = tuple(f"only one {n}" for n in range(4))
 QUICK = ("quick_async", "quick_sync")
 OTHERS = ("slow_async", "slow_sync", "slow_sync", "flaky_async", "flaky_sync", "fails", "parent_async", "parent_sync")
 BATCH = 5
+IS_IN_LINE = bool(os.environ.get("TORTURE_IN_LINE"))
+"""Whether all jobs are short and have one of two locks, so that workers claim many of one lock at once."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,10 @@ class Deferring:
     def choose(self) -> Call:
         """Choose a task and its options."""
         chance = self._chance
+        if IS_IN_LINE:
+            in_line = {"queue": "default", "lock": chance.choice(LOCKS[:2]), "priority": 5 * (chance.random() < 0.05)}
+            short = chance.choices((*QUICK, "flaky_sync", "fails"), [10, 10, 1, 1])[0]
+            return Call(f"{os.getpid()}-{next(self._numbers)}", short, in_line, time.monotonic())
         task = chance.choice(QUICK) if chance.random() < 0.7 else chance.choice(OTHERS)
         options: dict[str, Any] = {"queue": chance.choice(QUEUES)}
         kind = chance.random()

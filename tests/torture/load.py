@@ -59,6 +59,8 @@ class Plan:
         More variables for the first worker, the second, and so on.
     lease
         Seconds of silence after which a worker is taken for dead.
+    is_in_line
+        Whether all jobs are short and have one of two locks.
     """
 
     dsn: str
@@ -70,6 +72,7 @@ class Plan:
     arguments: Sequence[str] = ()
     environments: Sequence[Mapping[str, str]] = ()
     lease: float = LEASE
+    is_in_line: bool = False
     own_dsn: str | None = None
 
 
@@ -132,6 +135,7 @@ class Load:
             "TORTURE_NAME": name,
             "TORTURE_CONNECTOR": self.plan.connector,
             "TORTURE_OPTIONS": json.dumps(dict(self.plan.options)),
+            "TORTURE_IN_LINE": "1" if self.plan.is_in_line else "",
             **(extra or {}),
         }
         with (self.directory / f"{name}.log").open("ab") as log:

@@ -95,6 +95,15 @@ def good() -> Made:
     made.end(13, 9, pid=OTHER_PID + 1)
     made.row(13, claim=2, losses=1)
     made.run(14, 8, lock="c")
+    # Two that ran one after the other in a worker that was stopped before it had stored an outcome. Both run again.
+    for job in (70, 71):
+        made.defer(job, 1, lock="e")
+        made.begin(job, 2 if job == 70 else 2.2, lock="e", pid=OTHER_PID + 1)
+        made.begin(job, 6 if job == 70 else 7, claim=2, lock="e")
+        made.end(job, 6.5 if job == 70 else 7.5, claim=2)
+        made.row(job, claim=2)
+    made.end(70, 2.1, pid=OTHER_PID + 1)
+    made.end(71, 9, pid=OTHER_PID + 1)
     # A retry with a delay lets the next job of its lock go first, and a higher priority goes first.
     made.defer(15, 1, lock="d")
     made.begin(15, 2, lock="d")
@@ -215,6 +224,11 @@ def overlap_with_a_rescued_run(made: Made) -> None:
     made.run(60, 4, lock="c", priority=1)
 
 
+def overlap_with_a_follower_that_was_rescued(made: Made) -> None:
+    """Another job of the lock begins before one that ran in the process that was stopped runs again."""
+    made.run(60, 4, lock="e", priority=1)
+
+
 def invert(made: Made) -> None:
     made.defer(60, 0.5, lock="a")
     made.begin(60, 20, lock="a")
@@ -269,6 +283,7 @@ FAULTS: list[tuple[Callable[[Made], None], str]] = [
     (vanish, "vanished"),
     (overlap, "overlap within a lock"),
     (overlap_with_a_rescued_run, "overlap within a lock"),
+    (overlap_with_a_follower_that_was_rescued, "overlap within a lock"),
     (invert, "inversion within a lock"),
     (wait_together, "queueing lock broken"),
     (store_though_rolled_back, "stored though rolled back"),

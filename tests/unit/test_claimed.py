@@ -24,7 +24,7 @@ def test_the_columns_are_those_of_an_exchange_in_its_order() -> None:
 
 
 def test_the_job_has_what_the_row_has_and_is_made_once() -> None:
-    columns = {
+    columns: dict[str, Any] = {
         "queue": "other",
         "task_name": "work",
         "priority": 3,

@@ -63,6 +63,7 @@ def claim(
         patience=60.0,
         listens=True,
         called=False,
+        follow=0,
     )
     return rows[:-1]
 

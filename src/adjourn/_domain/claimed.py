@@ -68,6 +68,11 @@ class ClaimedJob:
         return cls(values[0], values[9], values[2], values[4], values[10], arguments, error, worker_id, values)
 
     @property
+    def order(self) -> tuple[int, int]:
+        """What jobs are ordered by: higher priorities come first, then older jobs."""
+        return -self._values[3], self.id
+
+    @property
     def attempts(self) -> int:
         """How many attempts have ended."""
         return int(self._values[8])

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import attrs
 
 from adjourn._memory.limits import is_paused, note_starts, startable
-from adjourn._memory.rules import hold_again, is_silent, wake
+from adjourn._memory.rules import BEHIND_HEADS, behind, hold_again, is_silent, wake
 from adjourn._memory.tables import JobRow, Tables
-from adjourn.sql.constants import APART_FROM, MOST_LOSSES, RESTING, Hold
+from adjourn.sql.constants import APART_FROM, MOST_FOLLOWERS, MOST_LOSSES, RESTING, Hold
 
 
 @attrs.frozen
@@ -29,6 +29,7 @@ class ClaimRequest:
     tasks: Sequence[str] | None
     patience: float
     listens: bool
+    follow: int
 
     def best(self, tables: Tables, hold: Hold, limit: int) -> list[JobRow]:
         """Return the best jobs of its queues with this ``hold`` that no worker has, best first."""
@@ -45,11 +46,14 @@ class Claim:
     """What a worker gets: see `Exchanged`."""
 
     jobs: list[JobRow]
+    """Those that were asked for, and followers."""
     is_alive: bool
     is_to_repeat: bool
     apart: int | None
     unknown: list[str] = attrs.field(factory=list)
     overdue: list[int] = attrs.field(factory=list)
+    is_full: bool = False
+    """Whether there are as many as were asked for."""
 
 
 def claim_jobs(tables: Tables, asked: ClaimRequest, apart: int | None) -> Claim:
@@ -80,6 +84,8 @@ def claim_jobs(tables: Tables, asked: ClaimRequest, apart: int | None) -> Claim:
             is_hungry = claim.is_to_repeat
     tables.workers[worker.id] = attrs.evolve(worker, hungry=is_hungry, apart=apart is not None)
     slots = max(asked.concurrency - asked.running, 0)
+    claim.is_full = len(picked) == asked.limit
+    picked += _followers(tables, asked, picked)
     claim.jobs = [
         tables.change(
             job,
@@ -87,13 +93,28 @@ def claim_jobs(tables: Tables, asked: ClaimRequest, apart: int | None) -> Claim:
             claim=job.claim + 1,
             started_at=tables.now,
             waiting_queueing_lock=None,
-            claimed_ahead=number >= slots,
-            hold=Hold.READY,
+            claimed_ahead=number >= slots or job.hold in BEHIND_HEADS,
+            hold=job.hold if job.hold in BEHIND_HEADS else Hold.READY,
         )
         for number, job in enumerate(picked)
     ]
     note_starts(tables, claim.jobs)
     return claim
+
+
+def _followers(tables: Tables, asked: ClaimRequest, picked: list[JobRow]) -> list[JobRow]:
+    """Choose the jobs behind the heads of locks that are claimed with them."""
+    heads = [job for job in picked if job.lock is not None and job.hold == Hold.READY and not job.doubts]
+    most = min(asked.follow, max(1, MOST_FOLLOWERS // max(len(heads), 1)))
+    found = []
+    for head in heads:
+        for job in behind(tables, head.lock)[:most]:
+            is_served = asked.queues is None or job.queue in asked.queues
+            is_special = job.doubts or job.unknown_since or job.is_special
+            if job.order < head.order or job.worker_id or is_special or not is_served:
+                break
+            found.append(job)
+    return found
 
 
 def _with_unknown(tables: Tables, asked: ClaimRequest, picked: list[JobRow], claim: Claim) -> list[JobRow]:

@@ -13,8 +13,11 @@ from typing import Any
 import attrs
 
 from adjourn import exceptions
-from adjourn._memory.tables import JobRow, Tables, WorkerRow
+from adjourn._memory.tables import JobRow, StepRow, Tables, WorkerRow
 from adjourn.sql.constants import APART_FROM, HEADS, MOST_WOKEN, Hold, RunIf
+
+BEHIND_HEADS = (Hold.BEHIND, Hold.UNPLACED)
+"""A job behind the head of a lock has one of these, whether or not it is claimed."""
 
 
 def wake(tables: Tables, always: bool = False, besides: int | None = None) -> bool:
@@ -70,13 +73,28 @@ def has_head(tables: Tables, lock: str) -> bool:
     return any(job.lock == lock for job in tables.held(*HEADS))
 
 
+def followers(tables: Tables, lock: str | None) -> list[JobRow]:
+    """Return the jobs that were claimed with the head of a lock, and wait for their turn in the worker."""
+    return [job for job in behind(tables, lock) if job.worker_id is not None]
+
+
+def behind(tables: Tables, lock: str | None) -> list[JobRow]:
+    """Return the jobs behind the head of a lock, best first."""
+    waiting = (job for job in tables.held(*BEHIND_HEADS) if job.lock == lock)
+    return sorted(waiting, key=lambda job: job.order)
+
+
 def promote(tables: Tables, locks: Iterable[str]) -> list[JobRow]:
-    """Make the best waiting job of each of these locks, which have no head, its head; return the new heads."""
+    """Make the best waiting job of each of these locks, which have no head, its head. A follower that is still claimed comes
+    before others. Return the new heads that nobody has claimed."""
     heads = []
     for lock in sorted(set(locks)):
-        waiting = (job for job in tables.held(Hold.BEHIND, Hold.UNPLACED) if job.lock == lock)
-        if best := min(waiting, key=lambda job: job.order, default=None):
-            heads.append(tables.change(best, hold=Hold.READY))
+        if claimed := followers(tables, lock):
+            tables.change(claimed[0], hold=Hold.READY)
+        elif waiting := behind(tables, lock):
+            (best, *_) = waiting
+            hold = Hold.APART if best.doubts >= APART_FROM else Hold.READY
+            heads.append(tables.change(best, hold=Hold.UNKNOWN if best.unknown_since else hold))
     return heads
 
 
@@ -119,6 +137,8 @@ def _is_released(child: JobRow, ended: int, failed: int) -> bool:
 
 def hold_again(job: JobRow) -> Hold:
     """Return the ``hold`` of a job that its worker no longer has, and that is to be run again at once."""
+    if job.hold in BEHIND_HEADS:
+        return job.hold
     return Hold.APART if job.doubts >= APART_FROM else Hold.READY
 
 
@@ -201,6 +221,25 @@ def _written(value: Any) -> str:
 def is_silent(worker: WorkerRow, tables: Tables) -> bool:
     """Return whether a worker is dead, or has not been heard of for too long."""
     return worker.dead or worker.expires_at < tables.now
+
+
+def wake_awaiting(tables: Tables) -> None:
+    """Wake the jobs that wait for events which have been noted, and were sent."""
+    names, tables.event_notes = tables.event_notes, set()
+    woken = False
+    for job in sorted(tables.held(Hold.SCHEDULED), key=lambda job: job.id):
+        event = tables.sent_events.get(job.awaited_event or "") if job.awaited_event in names else None
+        if event is None or event.expires_at <= tables.now or job.awaited_event is None:
+            continue
+        key = (job.id, "event", job.awaited_event)
+        step = tables.steps.get(key) or StepRow(claim=job.claim, at=tables.now)
+        if not step.is_done:
+            tables.steps[key] = attrs.evolve(step, value=event.payload, is_done=True, at=tables.now)
+        hold = Hold.READY if job.lock is None else Hold.UNPLACED
+        tables.change(job, awaited_event=None, scheduled_at=None, hold=hold)
+        woken = True
+    if woken:
+        wake(tables)
 
 
 def release_keys(tables: Tables, job_ids: Iterable[int]) -> None:

@@ -15,8 +15,10 @@ from adjourn._domain.outcomes import DELETED
 from adjourn._memory.claims import ClaimRequest, claim_jobs
 from adjourn._memory.limits import next_room
 from adjourn._memory.rules import (
+    BEHIND_HEADS,
     due_at,
     first_hold,
+    followers,
     has_head,
     hold_again,
     is_silent,
@@ -25,6 +27,7 @@ from adjourn._memory.rules import (
     stored_json,
     tell_dependents,
     wake,
+    wake_awaiting,
     wake_for,
 )
 from adjourn._memory.statements import answers
@@ -91,6 +94,8 @@ def list_workers(tables: Tables) -> list[Row]:
             "alive": not worker.dead and worker.expires_at > tables.now,
             "running": len(tables.of_worker([worker.id])),
             "overdue": len(worker.overdue),
+            "running_jobs": json.dumps(worker.running),
+            "details": worker.details,
         }
         for _, worker in sorted(tables.workers.items())
     ]
@@ -105,7 +110,15 @@ def list_jobs_to_abort(tables: Tables, *, queue: str | None) -> list[Row]:
 
 
 @answers
-def heartbeat(tables: Tables, *, worker_id: int, timeout: float, overdue: Sequence[int]) -> list[Row]:
+def heartbeat(
+    tables: Tables,
+    *,
+    worker_id: int,
+    timeout: float,
+    overdue: Sequence[int],
+    running: Sequence[int],
+    details: str | None,
+) -> list[Row]:
     """Record a worker's heartbeat, and return the answer for the worker."""
     worker = tables.workers.get(worker_id)
     is_alive = worker is not None and not worker.dead
@@ -114,7 +127,12 @@ def heartbeat(tables: Tables, *, worker_id: int, timeout: float, overdue: Sequen
     if worker is not None and is_alive:
         expires_at = tables.now + datetime.timedelta(seconds=timeout)
         tables.workers[worker_id] = attrs.evolve(
-            worker, last_heartbeat_at=tables.now, expires_at=expires_at, overdue=tuple(overdue)
+            worker,
+            last_heartbeat_at=tables.now,
+            expires_at=expires_at,
+            overdue=tuple(overdue),
+            running=tuple(running),
+            details=worker.details if details is None else stored_json(details),
         )
     return [
         {
@@ -166,14 +184,14 @@ def exchange(
     patience: float,
     listens: bool,
     called: bool,
+    follow: int,
 ) -> list[Row]:
     """Store the outcomes of jobs, and claim the next jobs."""
     columns = map(_elements, (ids, claims, statuses, errors, results, ttls))
     rows = [dict(zip(OUTCOME, row, strict=True)) for row in itertools.zip_longest(*columns)]
     ended = [_read(row) for row in rows]
     returned = [_read(row) for row in json.loads(back or "[]")]
-    put_back, freed = _put_back(tables, worker_id, returned)
-    stored = set(put_back)
+    stored, freed = set(), []
     for row in ended:
         if job := _held(tables, worker_id, row["id"], row["claim"]):
             is_deleted = row["status"].startswith(DELETED) and not job.is_wanted
@@ -188,20 +206,27 @@ def exchange(
                 result_expires_at=lapses,
             )
             stored.add(job.id)
-            freed += [job.lock] if job.lock is not None else []
-    ready = {*put_back, *(job.id for job in promote(tables, freed)), *(job.id for job in tell_dependents(tables))}
+            freed += [job.lock] if job.lock is not None and job.hold not in BEHIND_HEADS else []
+    promoted = promote(tables, freed)
+    put_back, freed = _put_back(tables, worker_id, returned)
+    stored |= set(put_back)
+    promoted += promote(tables, freed)
+    ready = {*put_back, *(job.id for job in (*promoted, *tell_dependents(tables)))}
+    if probe:
+        wake_awaiting(tables)
     next_at = _next(_make_due(tables), next_room(tables)) if probe else None
     named = None if queues is None else _elements(queues)
-    asked = ClaimRequest(worker_id, limit, named, busy, probe, concurrency, running, tasks, patience, listens)
+    asked = ClaimRequest(worker_id, limit, named, busy, probe, concurrency, running, tasks, patience, listens, follow)
     claim = claim_jobs(tables, asked, apart)
     claimed = claim.jobs
     if not ready <= {job.id for job in claimed}:
-        left = [job for id_ in ready if (job := tables.jobs[id_]).worker_id is None]
+        jobs = (tables.jobs[id_] for id_ in ready)
+        left = [job for job in jobs if job.worker_id is None and job.hold != Hold.BEHIND]
         if any(job.hold != Hold.READY for job in left):
             wake(tables, besides=worker_id)
         else:
             wake_for(tables, (job.queue for job in left), worker_id)
-    if called and (limit == 0 or claim.apart is not None or len(claimed) == limit):
+    if called and (limit == 0 or claim.apart is not None or claim.is_full):
         if limit == 0 and (worker := tables.workers.get(worker_id)):
             tables.workers[worker_id] = attrs.evolve(worker, hungry=False)
         pass_on(tables, worker_id, named)
@@ -236,24 +261,44 @@ def _read(row: Row) -> Row:
 
 def _put_back(tables: Tables, worker_id: int, told: Sequence[Row]) -> tuple[list[int], list[str]]:
     """Put jobs back that are to be run again; return their ids, and the locks that they leave without a head."""
-    ids, freed = [], []
+    freed = []
+    ids = [row["id"] for row in told if _held(tables, worker_id, row["id"], row["claim"])]
     for row in told:
-        job = _held(tables, worker_id, row["id"], row["claim"])
-        if job is None:
+        if row["id"] not in ids:
             continue
-        ids.append(job.id)
+        job = tables.jobs[row["id"]]
+        is_head = job.hold == Hold.READY
+        for follower in followers(tables, job.lock) if is_head else ():
+            if follower.id not in ids:
+                tables.change(follower, worker_id=None, started_at=None)
         if row["outcome"] == "handed_back":
             tables.change(job, worker_id=None, started_at=None, unknown_since=None, hold=hold_again(job))
             continue
+        if row["outcome"] == "suspended":
+            tables.change(
+                job,
+                worker_id=None,
+                started_at=None,
+                scheduled_at=due_at(tables, None, row.get("retry_in")),
+                awaited_event=row.get("event"),
+                hold=Hold.SCHEDULED,
+                losses=0,
+                doubts=0,
+                unknown_since=None,
+            )
+            tables.event_notes |= {row["event"]} if "event" in row else set()
+            freed += [] if job.lock is None or job.hold in BEHIND_HEADS else [job.lock]
+            continue
         if row["outcome"] == "unknown":
             since = job.unknown_since or tables.now
-            tables.change(job, worker_id=None, started_at=None, hold=Hold.UNKNOWN, unknown_since=since)
+            hold = Hold.UNKNOWN if is_head else job.hold
+            tables.change(job, worker_id=None, started_at=None, hold=hold, unknown_since=since)
             continue
         scheduled_at = due_at(tables, row.get("retry_at"), row.get("retry_in"))
         lock = row.get("lock", job.lock)
         hold = first_hold(tables, scheduled_at, lock)
         if hold == Hold.UNPLACED and lock == job.lock:
-            hold = Hold.READY  # the job keeps its place
+            hold = job.hold  # the job keeps its place
         tables.change(
             job,
             worker_id=None,
@@ -271,7 +316,7 @@ def _put_back(tables: Tables, worker_id: int, told: Sequence[Row]) -> tuple[list
             hold=hold,
             errors=with_error(job.errors, row.get("error")),
         )
-        if job.lock is not None and (hold != Hold.READY or lock != job.lock):
+        if job.lock is not None and is_head and (hold != Hold.READY or lock != job.lock):
             freed.append(job.lock)
     return ids, freed
 
@@ -290,7 +335,7 @@ def _make_due(tables: Tables) -> datetime.datetime | None:
     due = [id_ for at, id_ in scheduled if at <= tables.now][:DUE_LIMIT]
     for id_ in due:
         job = tables.jobs[id_]
-        tables.change(job, hold=Hold.READY if job.lock is None else Hold.UNPLACED)
+        tables.change(job, awaited_event=None, hold=Hold.READY if job.lock is None else Hold.UNPLACED)
     left = scheduled[len(due) :]
     return left[0][0] if left else None
 
@@ -348,7 +393,14 @@ def list_unknown_claims(tables: Tables, *, worker_id: int, known: Sequence[int],
 def disown(tables: Tables, *, worker_id: int, known: Sequence[int], claims: Sequence[int]) -> list[Row]:
     """Put back jobs that were claimed for a worker but that the worker does not know."""
     pairs = set(zip(known, claims, strict=True))
-    lost = [job for job in tables.of_worker([worker_id]) if (job.id, job.claim) not in pairs]
+    mine = tables.of_worker([worker_id])
+    # A head goes back with all its followers.
+    kept = {job.lock for job in mine if (job.id, job.claim) in pairs and job.hold in BEHIND_HEADS}
+    lost = [
+        job
+        for job in mine
+        if (job.id, job.claim) not in pairs and (job.hold in BEHIND_HEADS or job.lock is None or job.lock not in kept)
+    ]
     for job in lost:
         tables.change(job, worker_id=None, started_at=None, unknown_since=None, hold=hold_again(job))
     return [{"id": job.id} for job in lost]
@@ -370,7 +422,7 @@ def rescue(tables: Tables, *, max_losses: int, grace: float) -> list[Row]:
         tables.finish(job, "failed", lost, attempts=job.attempts + 1, losses=job.losses + 1)
     promote(tables, [job.lock for job in failing if job.lock is not None])
     tell_dependents(tables)
-    rescued = [job for job in jobs if job.id in tables.jobs]
+    rescued = [tables.jobs[job.id] for job in jobs if job.id in tables.jobs]
     for job in rescued:
         begun = not job.claimed_ahead
         job = attrs.evolve(

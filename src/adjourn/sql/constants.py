@@ -56,8 +56,12 @@ FEW_USED = 100
 """Into so many queues that have jobs it looks one by one."""
 MOST_WOKEN = 50
 """Of more new jobs than these, all workers that are hungry are notified."""
+MOST_FOLLOWERS = 400
+"""How many jobs behind the heads of locks one exchange claims, or one behind each head."""
 MOST_ERRORS = 10
 """How many errors of a job are kept: the first, and the last ones."""
+MANY_DEPENDENTS = 1000
+"""If more jobs than these wait for one, the worker that places jobs tells them."""
 TURN_WINDOW = 100
 """A job that a limit admits waits for no more than about so many jobs without one, whatever its turn is."""
 MOST_PLACED = 1000
@@ -88,12 +92,14 @@ NUMBERS: dict[str, int | str] = {
     "few_queues": FEW_QUEUES,
     "few_used": FEW_USED,
     "most_woken": MOST_WOKEN,
+    "most_followers": MOST_FOLLOWERS,
     "most_errors": MOST_ERRORS,
     "turn_window": TURN_WINDOW,
     "most_placed": MOST_PLACED,
     "most_notes": MOST_NOTES,
     "most_keys": MOST_KEYS,
     "due_limit": DUE_LIMIT,
+    "many_dependents": MANY_DEPENDENTS,
     "weeks_ahead": WEEKS_AHEAD,
     "clock_tolerance": CLOCK_TOLERANCE,
     "largest_id": LARGEST_ID,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 from adjourn._domain.claimed import ClaimedJob
 from adjourn._domain.outcomes import Claim
+from adjourn.worker.followers import Followers
 
 STALE_BUFFER = 0.25
 """Seconds after which jobs that still wait in the buffer, behind a long one, are handed back."""
@@ -32,6 +34,10 @@ class Buffer:
     def __init__(self) -> None:
         self._jobs: deque[ClaimedJob] = deque()
         self._since = 0.0
+        self.followers: Followers = Followers()
+        """Those that may not begin yet, because the job before them in their lock has not ended. They do not count."""
+        self.has_locks: bool = False
+        """Whether jobs with a lock were among those that were claimed last."""
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -39,17 +45,35 @@ class Buffer:
     @property
     def claims(self) -> set[Claim]:
         """The claims of these jobs. May be called from any thread."""
-        return {(job.id, job.claim) for job in tuple(self._jobs)}
+        return {(job.id, job.claim) for job in (*tuple(self._jobs), *self.followers)}
 
     def is_stale(self, now: float) -> bool:
         """Tell whether they wait for too long."""
         return bool(self._jobs) and now - self._since > STALE_BUFFER
 
-    def extend(self, jobs: Iterable[ClaimedJob], now: float) -> None:
-        """Add jobs."""
+    def extend(self, jobs: Sequence[ClaimedJob], now: float) -> None:
+        """Add the jobs of one claim, best first."""
         if not self._jobs:
             self._since = now
-        self._jobs.extend(jobs)
+        if jobs:
+            self.has_locks = any(job.lock is not None for job in jobs)
+        self._jobs.extend(self.followers.split(jobs, now) if self.has_locks else jobs)
+
+    def follow(self, job: ClaimedJob) -> None:
+        """A job has ended, and the one behind it in its lock may begin, at its place among the others."""
+        follower = self.followers.after(job)
+        if follower is None:
+            return
+        if not self._jobs:
+            self._since = time.monotonic()
+        place = sum(other.order < follower.order for other in tuple(self._jobs))
+        self._jobs.insert(place, follower)
+
+    def abort(self, job_id: int) -> None:
+        """Have a job end as soon as it begins, if it is here."""
+        for job in (*tuple(self._jobs), *self.followers):
+            if job.id == job_id:
+                job.abort_requested = True
 
     def take(self) -> ClaimedJob | None:
         """Take the best job that may begin now; None if there is none."""
@@ -65,7 +89,9 @@ class Buffer:
         with contextlib.suppress(IndexError):
             while True:
                 yield self._jobs.popleft()
+        yield from self.followers.take_older(math.inf)
 
     def clear(self) -> None:
         """Forget them, because they belong to other workers now."""
         self._jobs.clear()
+        self.followers.clear()

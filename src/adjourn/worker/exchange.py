@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import time
 from collections.abc import Callable, Iterable
 
@@ -16,34 +15,29 @@ import attrs
 
 from adjourn._async.managers.caretaker import AsyncCaretaker
 from adjourn._async.managers.exchange import PLACE_LIMIT, AsyncWorkerManager
-from adjourn._domain.claimed import ClaimedJob
 from adjourn._domain.outcomes import Claim, Exchanged, HandedBack, Heartbeat, Outcome
 from adjourn._domain.protocols import WorkerLike
 from adjourn._domain.runs import AbortReason
 from adjourn._domain.upkeep import timetable_of
 from adjourn.events import (
-    ConnectionLost,
-    ConnectionRestored,
     UnregisteringFailed,
     WorkerDeclaredDead,
     WorkerIdentity,
 )
 from adjourn.worker import lease
-from adjourn.worker.apart import CLEARING_INTERVAL, Apart
-from adjourn.worker.buffer import STALE_BUFFER, Buffer, Flight
-from adjourn.worker.connection import Connection, silent
+from adjourn.worker.apart import CLEARING_INTERVAL
+from adjourn.worker.buffer import STALE_BUFFER, Flight
+from adjourn.worker.contact import Contact
+from adjourn.worker.details import Details, Report
 from adjourn.worker.doubt import Doubt
 from adjourn.worker.executor import Executor
-from adjourn.worker.leaving import leave_within, stopping
+from adjourn.worker.leaving import leave_within
 from adjourn.worker.options import Options
-from adjourn.worker.outage import Outage
 from adjourn.worker.outbox import Outbox
 from adjourn.worker.pace import SHORTEST_WAIT, ExchangePace
 from adjourn.worker.reports import Reports
+from adjourn.worker.slots import Slots
 
-LONGEST_BUFFERED = 0.02
-"""The most seconds of work to claim in advance: a job in the buffer waits while other workers may be idle."""
-LARGEST_BUFFER = 100
 HELD_PATIENCE = 4.0
 """Seconds for which a stopping worker goes on trying to store outcomes that were set aside; less than `LEAVE_TIMEOUT`, so that it
 can try once more, and unregister."""
@@ -77,38 +71,26 @@ class Exchange:
         self._lease = worker_lease
         self._on_registered = on_registered
         self._wake = asyncio.Event()
-        self._connection = Connection(worker.app, worker.options.longest_round_trip)
-        self.buffer: Buffer = Buffer()
-        """The jobs that were claimed ahead."""
         self._outbox = Outbox(worker.app.events)
         self._pace = ExchangePace()
         self._reports = Reports(worker.app.events, lambda: self.identity)
         self._doubt = Doubt(worker.options.stalled_worker_timeout)
-        self._outage = Outage()
-        self._apart = Apart()
+        self._contact = Contact(worker.app, worker.options.longest_round_trip, self._doubt, self._reports)
+        self._details = Details(worker.options.concurrency)
         self._is_listening = False
         self._is_called = False
         # Tasks that this worker knows, and whose jobs wait for a worker that does.
         self._awaited: tuple[str, ...] = ()
         # Until when to wait for outcomes that were set aside, once nothing else is left to do.
         self._leave_at: float | None = None
-        self._stopping = False
-        self._is_starting = False
         # A worker that does not wait may end before its first heartbeat, and there may be no other workers.
         self._keeps_house = not worker.options.wait
-        self.silence: float = 0.0
-        """Seconds that have passed in vain attempts to exchange, since the last one that succeeded."""
-        self.served_at: float = -math.inf
-        """When the last round trip has succeeded, by the monotonic clock."""
         self.flight: Flight | None = None
         """The round trip that claims jobs, while one is under way."""
-        self.jobs_ended: asyncio.Event = asyncio.Event()
-        """Set when this worker is stopping, and no job runs any more."""
         self.unstored: int = 0
         """How many jobs have ended here whose outcomes could not be stored when the worker ended."""
-        self.executor: Executor = Executor(
-            worker, self._on_end, worker_lease, on_room=self._wake.set, on_stuck=on_stuck
-        )
+        self.slots: Slots = Slots(worker, worker_lease, self._outbox.add, on_room=self._wake.set, on_stuck=on_stuck)
+        self.executor: Executor = self.slots.executor
         self.worker_id: int = 0
 
     # Called by the loop's watch, from its thread
@@ -121,14 +103,26 @@ class Exchange:
     @property
     def is_busy(self) -> bool:
         """Whether it has jobs, or may have claimed some."""
-        return bool(len(self.executor) or self.buffer or self.flight)
+        return bool(len(self.slots) or self.flight)
 
     @property
     def known(self) -> set[Claim]:
         """The claims that this worker knows to be its own."""
-        return {*self.executor.claims, *self.buffer.claims, *self._outbox.claims}
+        return self.slots.claims | self._outbox.claims
 
-    # Called by the thread that watches its health
+    # Called by the heartbeat's thread, and by the one that watches its health
+
+    @property
+    def report(self) -> Report:
+        """What a heartbeat says of this worker. May be called from any thread."""
+        return self._details.report(
+            self.executor.overdue,
+            tuple(self.executor.running),
+            buffered=len(self.slots.buffer),
+            outbox=len(self._outbox),
+            listens=self._is_listening,
+            silence=time.monotonic() - self.served_at,
+        )
 
     @property
     def waiting_claims(self) -> set[Claim]:
@@ -136,9 +130,16 @@ class Exchange:
         return self._outbox.claims
 
     @property
+    def served_at(self) -> float:
+        """When the last round trip has succeeded, by the monotonic clock."""
+        return self._contact.served_at
+
+    @property
     def has_reason(self) -> bool:
         """Whether it has a reason for a round trip: room for a job, or an outcome to store."""
-        return bool(len(self._outbox)) or (not self._stopping and self.executor.slots_held < self._options.concurrency)
+        return bool(len(self._outbox)) or (
+            not self.slots.is_stopping and self.executor.slots_held < self._options.concurrency
+        )
 
     # Called by the other roles, on the loop's thread
 
@@ -165,13 +166,11 @@ class Exchange:
 
     def start_no_more(self) -> None:
         """Start no further job, even if it has been claimed. May be called from any thread."""
-        self._stopping = self.executor.halt.is_set = True
+        self.slots.start_no_more()
 
     def stop(self) -> None:
         """Claim no more; end when running jobs have ended and are stored."""
-        self.start_no_more()
-        if not len(self.executor):
-            self.jobs_ended.set()
+        self.slots.stop()
         self._wake.set()
 
     def beaten(self, worker_id: int, heartbeat: Heartbeat) -> None:
@@ -182,6 +181,7 @@ class Exchange:
             self.declared_dead()
         for job_id in heartbeat.aborts:
             self.executor.abort(job_id, AbortReason.USER_REQUEST)
+            self.slots.buffer.abort(job_id)
 
     def declared_dead(self) -> None:
         """Give up all jobs: this worker was declared dead, and others take them over."""
@@ -192,31 +192,30 @@ class Exchange:
         self._reports.tell(
             WorkerDeclaredDead, silence=self._options.stalled_worker_timeout, given_up=len(self.executor)
         )
-        self.executor.abandon()
-        self.buffer.clear()
+        self.slots.give_up()
         self._outbox.clear()
-        self._apart.forget()
         self.worker_id = 0
         self._wake.set()
-        if self._stopping:
-            self.jobs_ended.set()
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass: give up a round trip that takes too long, and send a heartbeat if nobody else does."""
-        self._connection.trips.pass_time(seconds)
-        if self._outage.failures or self._connection.trips.is_under_way:
-            self.silence += seconds
+        self._contact.pass_time(seconds)
         if self.worker_id and self._lease.is_due:
             self._wake.set()
 
     def give_up(self) -> None:
         """Give up the round trip that is under way, if there is one, and go on with another connection."""
-        self._connection.give_up()
+        self._contact.connection.give_up()
+
+    @property
+    def silence(self) -> float:
+        """Seconds that have passed in vain attempts to exchange, since the last one that succeeded."""
+        return self._contact.silence
 
     @property
     def last_error(self) -> BaseException | None:
         """Why the database does not serve this worker, if it does not."""
-        return self._outage.error
+        return self._contact.error
 
     @property
     def identity(self) -> WorkerIdentity:
@@ -255,7 +254,7 @@ class Exchange:
             except (Exception, asyncio.CancelledError) as error:
                 if task is not None and task.cancelling():
                     raise
-                await self._back_off(error)
+                await self._contact.back_off(error, len(self._outbox), is_stopping=self.slots.is_stopping)
 
     async def _round(self) -> bool:
         """Do one round trip, or wait for a reason to do one. Return whether there is no more to do."""
@@ -272,19 +271,18 @@ class Exchange:
         now = time.monotonic()
         if self._doubt.look_at is not None and now >= self._doubt.look_at:
             await self._disown(manager)
-        if self.buffer.is_stale(now) or (self._stopping and self.buffer):
-            self._hand_back_buffer()
-            self.executor.forget_durations()
-        limit = 0 if self._stopping else self._room()
+        if waiting := self.slots.not_begun(now):
+            self.hand_back(waiting)
+        limit = self.slots.room(now)
         if not limit and not self._outbox.is_due and not self._is_called:
-            self._serves_again()
-            if self._stopping and not len(self.executor) and self._has_to_leave(now):
+            self._contact.serves()
+            if self.slots.is_stopping and not len(self.executor) and self._has_to_leave(now):
                 return True
             await self._sleep(None)
             return False
         probing = limit > 0 and self._pace.is_to_probe(now)
         exchanged = await self._exchange(manager, limit, probing, now)
-        self._serves_again()
+        self._contact.serves()
         if not exchanged.alive:
             # Its last heartbeat is too old. If nobody has declared it dead, it keeps its jobs.
             await self._beat(manager)
@@ -293,7 +291,7 @@ class Exchange:
         if exchanged.place and self._pace.may_place(now):
             placed = await manager.place_async(PLACE_LIMIT)
             self._pace.has_placed(placed, now)
-        if placed or exchanged.repeat or len(exchanged.claimed) == limit > 0 or self._outbox.is_due:
+        if placed or exchanged.repeat or len(exchanged.claimed) >= limit > 0 or self._outbox.is_due:
             if placed or exchanged.repeat:
                 self._pace.probe_next()
             if exchanged.repeat:
@@ -304,9 +302,10 @@ class Exchange:
         if limit and not probing:
             self._pace.probe_next()
             return False
-        if not self._options.wait and not exchanged.claimed and not exchanged.place and not self._has_work():
+        has_work = len(self.slots) or len(self._outbox)
+        if not self._options.wait and not exchanged.claimed and not exchanged.place and not has_work:
             return True
-        if not self._stopping:
+        if not self.slots.is_stopping:
             await self._sleep(exchanged.due_in)
         return False
 
@@ -325,7 +324,9 @@ class Exchange:
                 # A worker that was declared dead meanwhile has forgotten its outcomes.
                 if worker_id == self.worker_id:
                     if self._outbox.not_stored(batch, error):
-                        self.silence = 0.0  # the database has answered, and the others are stored without that outcome
+                        self._contact.silence = (
+                            0.0  # the database has answered, and the others are stored without that outcome
+                        )
                         continue
                     self._doubt.sent(each.id for each in batch)
                 raise
@@ -334,7 +335,7 @@ class Exchange:
         self, manager: AsyncWorkerManager, batch: list[Outcome], limit: int, probing: bool, now: float
     ) -> Exchanged:
         worker_id = self.worker_id
-        running = len(self.executor) + len(self.buffer)
+        running = len(self.slots)
         if probing:
             self._pace.probed(now)
         self._doubt.is_present = True
@@ -350,11 +351,12 @@ class Exchange:
                 probe=probing,
                 concurrency=self._options.concurrency,
                 running=running,
-                apart=self._apart.asked(now),
+                apart=self.slots.apart.asked(now),
                 tasks=self._awaited or None,
                 patience=self.executor.lookup.patience,
                 listens=self._is_listening,
                 called=is_called,
+                follow=self.slots.most_followers,
             )
         except BaseException:
             self._is_called = self._is_called or is_called  # it may have been called meanwhile
@@ -365,7 +367,7 @@ class Exchange:
             # This worker was declared dead meanwhile, so other workers rescue the jobs just claimed. They must not run
             # here.
             return attrs.evolve(exchanged, claimed=[], alive=True)
-        self._apart.told(exchanged.apart, running=running, now=now)
+        self.slots.apart.told(exchanged.apart, running=running, now=now)
         self.executor.lookup.too_long |= exchanged.overdue
         if probing:
             awaited = tuple(name for name in exchanged.unknown or () if self._app.may_know(name))
@@ -376,8 +378,7 @@ class Exchange:
         if flight is not None and not flight.take():
             self.hand_back(map(HandedBack.of, exchanged.claimed))
             exchanged = attrs.evolve(exchanged, claimed=[])
-        self.buffer.extend(exchanged.claimed, now)
-        self._start_jobs()
+        self.slots.take(exchanged.claimed, now)
         self._doubt.is_present = False
         self._reports.stored(batch, self._doubt.without_sent(exchanged.refused), exchanged.held)
         if limit:
@@ -386,11 +387,12 @@ class Exchange:
 
     async def _beat(self, manager: AsyncWorkerManager) -> None:
         """Send a heartbeat, because the heartbeat's thread has not sent one for long."""
-        seconds = self._lease.seconds - self.silence
+        seconds = self._lease.seconds - self._contact.silence
         if seconds <= 0:
             return  # it cannot claim and finish, so it does not count as alive
         worker_id, asked_at = self.worker_id, lease.now()
-        heartbeat = await manager.heartbeat_async(worker_id, seconds, self.executor.overdue)
+        report = self.report
+        heartbeat = await manager.heartbeat_async(worker_id, seconds, report.overdue, report.running, report.details)
         if heartbeat.alive:
             self._lease.confirm(asked_at, seconds)
         self.beaten(worker_id, heartbeat)
@@ -402,44 +404,6 @@ class Exchange:
         await caretaker.keep_up_async()
         self._keeps_house = False
 
-    # Jobs in and out
-
-    def _room(self) -> int:
-        """Return how many jobs to claim: those that can run at once, and a few that can run soon after."""
-        concurrency = self._options.concurrency
-        if (room := self._apart.room(concurrency, len(self.executor) + len(self.buffer), time.monotonic())) is not None:
-            return room
-        ahead = min(int(LONGEST_BUFFERED * concurrency / max(self.executor.mean_duration, 1e-6)), LARGEST_BUFFER)
-        if concurrency + ahead > LARGEST_BUFFER:
-            ahead = max(0, LARGEST_BUFFER - concurrency)
-        return max(0, concurrency + ahead - self.executor.slots_held - len(self.buffer))
-
-    def _start_jobs(self) -> None:
-        """Start jobs of the buffer while there are slots."""
-        if self._is_starting:
-            return  # a job has ended at once, and the call that has started it goes on
-        self._is_starting = True
-        try:
-            concurrency, executor = self._options.concurrency, self.executor
-            while not self._stopping and executor.slots_held < concurrency and (job := self.buffer.take()) is not None:
-                executor.start(job)
-        finally:
-            self._is_starting = False
-
-    def _on_end(self, job: ClaimedJob, outcome: Outcome) -> None:
-        self._outbox.add(outcome)
-        if self.buffer:
-            self._start_jobs()
-        if self._stopping and not len(self.executor):
-            self.jobs_ended.set()
-        self._wake.set()
-
-    def _has_work(self) -> bool:
-        return bool(len(self.executor) or self.buffer or len(self._outbox))
-
-    def _hand_back_buffer(self) -> None:
-        self.hand_back(map(HandedBack.of, self.buffer.take_all()))
-
     # Time, and the connection
 
     async def _sleep(self, due_in: float | None) -> None:
@@ -447,9 +411,9 @@ class Exchange:
         longest = self._options.fetch_job_polling_interval
         if due_in is not None:
             longest = min(longest, max(due_in, SHORTEST_WAIT))
-        if self.buffer:
+        if self.slots.buffer or self.slots.buffer.followers:
             longest = min(longest, STALE_BUFFER)
-        if self._apart.is_clearing:
+        if self.slots.apart.is_clearing:
             longest = min(longest, CLEARING_INTERVAL)
         timeout = self._pace.wait(longest, (self._outbox.due_at, self._doubt.look_at, self._leave_at))
         with contextlib.suppress(TimeoutError):
@@ -459,12 +423,10 @@ class Exchange:
         self._pace.probe_next()
 
     async def _connected(self) -> AsyncWorkerManager:
-        connection = self._connection
-        if (manager := connection.manager) is None:
-            manager = await connection.manager_async()
-            if self.worker_id:
-                # The answer to a claim may have been lost with the old connection.
-                await self._disown(manager)
+        manager, is_new = await self._contact.manager_async()
+        if is_new and self.worker_id:
+            # The answer to a claim may have been lost with the old connection.
+            await self._disown(manager)
         return manager
 
     async def _disown(self, manager: AsyncWorkerManager) -> None:
@@ -472,53 +434,24 @@ class Exchange:
         await manager.disown_async(self.worker_id, self.known)
         self._doubt.looked()
 
-    def _serves_again(self) -> None:
-        self.silence = 0.0
-        self.served_at = time.monotonic()
-        if self._outage.failures:
-            duration = self._outage.duration
-            self._outage.end()
-            self._reports.tell(ConnectionRestored, duration=duration)
-
-    async def _back_off(self, error: BaseException) -> None:
-        connection = self._connection
-        if connection.is_given_up:
-            cause, error = error, stopping() if self._stopping else silent(connection.trips.limit)
-            error.__cause__ = cause
-            self._doubt.gave_up()
-        delay = self._outage.fail(error)
-        self._reports.tell(
-            ConnectionLost,
-            error=error,
-            failures=self._outage.failures,
-            is_news=self._outage.is_news,
-            retry_in=delay,
-            waiting=len(self._outbox),
-        )
-        await connection.close()
-        await asyncio.sleep(delay)
-
     async def close(self, seconds: float) -> None:
         """Hand back all remaining jobs and unregister, within so many seconds. Never raises because of the database."""
-        self.executor.end_overdue()
-        self.hand_back(map(HandedBack.of, (*self.executor.abandon(), *self.buffer.take_all())))
-        self.executor.close()
+        self.hand_back(self.slots.close())
         try:
             if self.worker_id:
                 await leave_within(
-                    seconds, self._connection, self._outbox, self.worker_id, is_in_doubt=self._doubt.is_present
+                    seconds, self._contact.connection, self._outbox, self.worker_id, is_in_doubt=self._doubt.is_present
                 )
                 self.unstored = self._reports.lost(self._outbox.waiting)
         except (Exception, asyncio.CancelledError) as error:
-            if not self._outage.failures:
-                self._outage.fail(error)
+            self._contact.fail(error)
             self.unstored = self._reports.lost(self._outbox.waiting)
             self._reports.tell(
                 UnregisteringFailed, error=self.last_error, waiting=len(self._outbox), unstored=self.unstored
             )
         finally:
             self.worker_id = 0
-            await self._connection.close()
+            await self._contact.connection.close()
 
     def cut_short(self) -> None:
         """Ask all running jobs to end, because the worker is stopping."""

@@ -101,7 +101,7 @@ class LoopWatch(threading.Thread):
         exchange, worker_id = self._exchange, self._exchange.worker_id
         job, stack = self._found()
         waiting = [HandedBack.of(each) for each in exchange.executor.take_not_begun()]
-        if buffered := [HandedBack.of(each) for each in exchange.buffer.take_all()]:
+        if buffered := [HandedBack.of(each) for each in exchange.slots.buffer.take_all()]:
             self._loop.call_soon_threadsafe(exchange.hand_back, buffered)
             waiting += buffered
         self._loop.call_soon_threadsafe(exchange.notify)

@@ -153,16 +153,17 @@ class Outbox:
 
     def _remove(self, batch: list[Outcome], kept: Collection[Outcome]) -> None:
         """Remove a batch, wherever its outcomes are; what is kept stays among those that were set aside."""
-        if self._is_set_aside(batch):
-            for each in batch:
-                if each not in kept:
-                    self._set_aside.pop(each.id, None)
-        else:
+        if batch and self.outcomes and self.outcomes[0] is batch[0]:
             del self.outcomes[: len(batch)]
+            return
+        for each in batch:
+            # A newer run of the same job may have ended meanwhile, which has taken the older outcome out.
+            if each not in kept and self._is_set_aside(each):
+                del self._set_aside[each.id]
 
-    def _is_set_aside(self, batch: list[Outcome]) -> bool:
-        aside = self._set_aside.get(batch[0].id) if batch else None
-        return aside is not None and aside.outcome is batch[0]
+    def _is_set_aside(self, outcome: Outcome) -> bool:
+        aside = self._set_aside.get(outcome.id)
+        return aside is not None and aside.outcome is outcome
 
     def _postpone(self, outcome: Outcome, error: Exception | None) -> None:
         older = self._set_aside.get(outcome.id)

@@ -305,15 +305,15 @@ class Worker:
         began = time.monotonic()
         exchange.stop()
         exchange.executor.tell_what_is_waited_for()
-        jobs_ended = asyncio.create_task(exchange.jobs_ended.wait(), name="adjourn jobs")
+        jobs_ended = asyncio.create_task(exchange.slots.jobs_ended.wait(), name="adjourn jobs")
         try:
             is_cancelled = await _first(running, jobs_ended, timeout=graceful)
-            if not exchange.jobs_ended.is_set() and not running.done():
+            if not exchange.slots.jobs_ended.is_set() and not running.done():
                 exchange.cut_short()
                 await asyncio.wait({running, jobs_ended}, timeout=CANCEL_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
         finally:
             jobs_ended.cancel()
-        if exchange.jobs_ended.is_set():
+        if exchange.slots.jobs_ended.is_set():
             ending = time.monotonic()
             left = 0.0 if graceful is None or is_cancelled else max(graceful - (ending - began), 0.0)
             await ended(running, left + LEAVE_TIMEOUT, exchange.give_up)
@@ -359,7 +359,7 @@ class Worker:
             lease,
             worker_id=lambda: exchange.worker_id,
             silence=lambda: exchange.silence,
-            overdue=lambda: exchange.executor.overdue,
+            report=lambda: exchange.report,
             advances=exchange.executor.advances,
             on_begin=loop_watch.begin,
             on_beat=lambda *args: loop.call_soon_threadsafe(exchange.beaten, *args),
@@ -377,6 +377,7 @@ class Worker:
             return None
         try:
             health = HealthThread(
+                self.app,
                 self.options,
                 exchange,
                 heartbeat,

@@ -29,3 +29,14 @@ def stopped_workers(trial: Trial) -> None:
     with trial.server() as server, trial.load(server.dsn) as load:
         for _ in trial.rounds(0.1, 0.5):
             load.pause_worker(trial.chance.uniform(LEASE + 0.2, LEASE + 2))
+
+
+@scenario("short jobs in line")
+def short_jobs_in_line(trial: Trial) -> None:
+    """Short jobs of two locks wait in line while workers are killed (kill -9) or suspended for longer than their lease."""
+    with trial.server() as server, trial.load(server.dsn, is_in_line=True, rate=60.0) as load:
+        for _ in trial.rounds(0.5, 1.5):
+            if trial.chance.random() < 0.7:
+                load.kill_worker()
+            else:
+                load.pause_worker(trial.chance.uniform(LEASE + 0.2, LEASE + 2))

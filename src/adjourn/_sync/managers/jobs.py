@@ -22,6 +22,7 @@ from adjourn._sync.managers.lists import SyncJobLists
 from adjourn._sync.managers.many import SyncManyJobs
 from adjourn._sync.managers.results import SyncResults
 from adjourn._sync.managers.retention import SyncRetention
+from adjourn._sync.managers.runs import SyncRuns
 from adjourn._sync.managers.schedules import SyncSchedules
 from adjourn._sync.managers.specials import refuse_keyed, store_special
 from adjourn._sync.managers.statements import SyncStatementRunner
@@ -53,6 +54,11 @@ class SyncJobManager(SyncStatementRunner):
     def results(self) -> SyncResults:
         """Waits for jobs to end, and finds what their tasks have returned."""
         return part_of(self, SyncResults)
+
+    @property
+    def runs(self) -> SyncRuns:
+        """What runs do with their own jobs."""
+        return part_of(self, SyncRuns)
 
     @property
     def limits(self) -> SyncLimits:
@@ -111,6 +117,10 @@ class SyncJobManager(SyncStatementRunner):
     @forwards_to(SyncJobLists.get_stalled_jobs)
     def get_stalled_jobs(self) -> SyncJobLists:
         return self.lists
+
+    @forwards_to(SyncManyJobs.count_jobs)
+    def count_jobs(self) -> SyncManyJobs:
+        return self.many
 
     @forwards_to(SyncManyJobs.cancel_jobs)
     def cancel_jobs(self) -> SyncManyJobs:

@@ -16,6 +16,7 @@
 --   p_listens: the worker hears notifications. p_called: it was notified by its id; if it cannot take all there is, it passes
 --     that on.
 --   p_patience: after so many seconds such a job is claimed by any worker, which makes it fail.
+--   p_follow: how many of the jobs behind a claimed head of a lock to claim with it at most; adjourn_claim_runs_v1 describes them.
 -- Returns the claimed jobs, then a last row without id whose args is a report, as JSON: among others, which outcomes were
 -- refused because the job is no longer the worker's, and which jobs another transaction holds, so that their outcomes are
 -- to be sent again.
@@ -23,7 +24,7 @@ create function @schema.adjourn_exchange_v1(
     p_worker bigint, p_ids bigint[], p_claims integer[], p_statuses text[], p_errors text[], p_results text[], p_ttls double precision[],
     p_back json, p_limit integer, p_queues text[], p_busy boolean, p_probe boolean,
     p_concurrency integer, p_running integer, p_apart integer, p_tasks text[], p_patience double precision,
-    p_listens boolean, p_called boolean
+    p_listens boolean, p_called boolean, p_follow integer
 ) returns table (
     id bigint, queue text, task_name text, priority integer, lock text, queueing_lock text, args text, scheduled_at text,
     attempts integer, claim integer, abort_requested boolean, enqueued_at text, started_at text, headers text
@@ -42,6 +43,8 @@ declare
     v_back bigint[] := '{}';
     v_ended bigint[] := '{}';
     v_freed text[] := '{}';
+    v_followers bigint[];
+    v_moved @schema.adjourn_jobs[];
     v_ends @schema.adjourn_jobs[];
     v_promoted bigint[] := '{}';
     v_picked bigint[] := '{}';
@@ -73,7 +76,6 @@ begin
                 select j.id from @schema.adjourn_jobs j where j.id = any(v_ids) and j.worker_id = p_worker
                 order by j.id for update skip locked
             );
-            select back.ids, back.freed, back.moved into v_back, v_freed, v_ends from @schema.adjourn_put_back_v1(p_worker, p_back, v_locked) back;
         end if;
         -- An outcome whose job another transaction has locked is not waited for: the others would wait with it. To lock all
         -- rows before they are deleted costs too much, so the first turn takes those that show no sign of a lock (`xmax` is
@@ -88,7 +90,7 @@ begin
                       and case when v_locked is null then j.xmax = j.xmin or j.xmax = '0'::xid else j.id = any(v_locked) end
                     returning j.id, j.queue, j.task_name, j.priority, j.lock, j.queueing_lock, j.args, j.scheduled_at, j.attempts, j.losses, j.claim,
                               j.worker_id, j.abort_requested, j.enqueued_at, j.started_at, j.errors, j.headers, outcome.status, outcome.error,
-                              j.special, case when j.special then j end as row
+                              j.hold, j.followers, j.special, case when j.special then j end as row
                 ), stored as (
                     insert into @schema.adjourn_finished_jobs (
                         id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, losses, claim, worker_id,
@@ -100,16 +102,18 @@ begin
                            case when special then @schema.adjourn_kept_v1(row) end
                     from gone where left(status, 1) <> '-' or special and @schema.adjourn_is_wanted_v1(row)
                 )
-                select v_ended || array_agg(id), v_freed || array_agg(lock) filter (where lock is not null),
+                select v_ended || array_agg(id), v_freed || array_agg(lock) filter (where lock is not null and hold = @ready),
+                       v_followers || string_to_array(string_agg(array_to_string(followers, ','), ','), ',')::bigint[],
                        v_ends || array_agg(row) filter (where special)
-                into v_ended, v_freed, v_ends from gone;
+                into v_ended, v_freed, v_followers, v_ends from gone;
             else
-                select v_ended || done.ids, v_freed || done.freed, v_ends || done.ends into v_ended, v_freed, v_ends
+                select v_ended || done.ids, v_freed || done.freed, v_followers || done.followers, v_ends || done.ends
+                into v_ended, v_freed, v_followers, v_ends
                 from @schema.adjourn_finish_with_results_v1(
                     p_worker, p_ids, p_claims, p_statuses, p_errors, p_results, p_ttls, v_locked
                 ) done;
             end if;
-            v_left := cardinality(v_ids) - cardinality(v_ended) - cardinality(v_back);
+            v_left := cardinality(v_ids) - cardinality(v_ended);
             exit when v_left = 0 or v_locked is not null;
             v_locked := array(
                 select j.id from @schema.adjourn_jobs j where j.id = any(v_ids) and j.worker_id = p_worker
@@ -117,6 +121,19 @@ begin
             );
             exit when v_locked = '{}';
         end loop;
+        if v_freed <> '{}' then
+            v_promoted := @schema.adjourn_promote_v1(v_freed, v_followers);
+        end if;
+        if p_back is not null then
+            -- What became of a follower counts when the jobs before it have ended: it may be the head now.
+            select back.ids, back.freed, back.moved into v_back, v_freed, v_moved
+            from @schema.adjourn_put_back_v1(p_worker, p_back, v_locked) back;
+            if v_freed <> '{}' then
+                v_promoted := v_promoted || @schema.adjourn_promote_v1(v_freed, null);
+            end if;
+            v_ends := v_ends || v_moved;
+            v_left := v_left - cardinality(v_back);
+        end if;
         if v_left > 0 then
             v_held := array(
                 select j.id from @schema.adjourn_jobs j join unnest(v_ids, v_claims) o(id, claim) on o.id = j.id and o.claim = j.claim
@@ -124,19 +141,19 @@ begin
             );
             v_refused := array(select u from unnest(v_ids) u where u <> all(v_ended || v_back || v_held));
         end if;
-        if v_freed <> '{}' then
-            v_promoted := @schema.adjourn_promote_v1(v_freed);
-        end if;
         if v_ends is not null then
             v_promoted := v_promoted || @schema.adjourn_end_v1(v_ends, p_ids, p_statuses, false);
         end if;
     end if;
 
     if p_probe then
+        if exists (select from @schema.adjourn_event_notes) then
+            perform @schema.adjourn_deliver_events_v1(@due_limit);
+        end if;
         v_due := (select j.scheduled_at from @schema.adjourn_jobs j where j.hold = @scheduled order by j.scheduled_at limit 1);
         if v_due <= now() then
             with due as (
-                update @schema.adjourn_jobs set hold = case when lock is null then @ready else @unplaced end
+                update @schema.adjourn_jobs set awaited_event = null, hold = case when lock is null then @ready else @unplaced end
                 where id = any(array(
                     select j.id from @schema.adjourn_jobs j where j.hold = @scheduled and j.scheduled_at <= now()
                     order by j.scheduled_at limit @due_limit for update skip locked
@@ -225,27 +242,35 @@ begin
                 -- Those that can begin at once, unless that is all of them.
                 v_first := case when cardinality(v_picked) > greatest(p_concurrency - p_running, 0) then
                     v_picked[1 : greatest(p_concurrency - p_running, 0)] end;
-                -- A job that was claimed apart, or waited for a worker that knows it, becomes like any other that runs.
-                return query
-                update @schema.adjourn_jobs j
-                set worker_id = p_worker, claim = j.claim + 1, started_at = now(), waiting_queueing_lock = null,
-                    claimed_ahead = nullif(j.id <> all(v_first), false), hold = @ready
-                where j.id = any(v_picked)
-                returning j.id, j.queue, j.task_name, j.priority, j.lock, j.queueing_lock, j.args::text, j.scheduled_at::text,
-                          j.attempts, j.claim, j.abort_requested, j.enqueued_at::text, j.started_at::text,
-                          j.headers::text;
+                -- Those behind a head have not passed limits and pauses.
+                if p_follow > 0 and not v_restricted then
+                    return query
+                    select * from @schema.adjourn_claim_runs_v1(p_worker, v_picked, v_first, p_follow, p_queues);
+                else
+                    -- A job that was claimed apart, or waited for a worker that knows it, becomes like any other that runs.
+                    return query
+                    update @schema.adjourn_jobs j
+                    set worker_id = p_worker, claim = j.claim + 1, started_at = now(), waiting_queueing_lock = null,
+                        claimed_ahead = nullif(j.id <> all(v_first), false), hold = @ready
+                    where j.id = any(v_picked)
+                    returning j.id, j.queue, j.task_name, j.priority, j.lock, j.queueing_lock, j.args::text, j.scheduled_at::text,
+                              j.attempts, j.claim, j.abort_requested, j.enqueued_at::text, j.started_at::text,
+                              j.headers::text;
+                end if;
             end if;
         end if;
     end if;
     if not (v_promoted || v_back) <@ v_picked then
         -- All hungry workers learn of a job that one of them may not be able to take, or that is due later.
         if exists (
-            select from @schema.adjourn_jobs j where j.id = any(v_promoted || v_back) and j.worker_id is null and j.hold <> @ready
+            select from @schema.adjourn_jobs j
+            where j.id = any(v_promoted || v_back) and j.worker_id is null and j.hold not in (@ready, @behind)
         ) then
             perform @schema.adjourn_wake_v1(false, p_worker);
         else
             perform @schema.adjourn_wake_for_v1(array(
-                select j.queue from @schema.adjourn_jobs j where j.id = any(v_promoted || v_back) and j.worker_id is null
+                select j.queue from @schema.adjourn_jobs j
+                where j.id = any(v_promoted || v_back) and j.worker_id is null and j.hold = @ready
             ), p_worker);
         end if;
     end if;

@@ -25,7 +25,7 @@ begin
         select kind.ids, next.limit_id from (
             select array_agg(j.id) as ids, case when j.key_slot is null then j.limit_id end as limit_id,
                    j.task_name, min(j.task_slot) as task_slot, j.queue, min(j.queue_slot) as queue_slot
-            from @schema.adjourn_jobs j where j.id = any(p_ids) and j.hold <> @paused
+            from @schema.adjourn_jobs j where j.id = any(p_ids) and j.hold in (@ready, @apart)
             group by 2, j.task_name, j.queue, j.task_slot is null, j.queue_slot is null
         ) kind cross join lateral @schema.adjourn_next_gate_v1(
             kind.limit_id, '', null, kind.task_name, kind.task_slot, kind.queue, kind.queue_slot

@@ -8,7 +8,10 @@ set lock_timeout = '200ms' set plan_cache_mode = force_generic_plan set enable_s
 declare
     v_new bigint[];
     v_noted text[];
+    v_healed text[];
+    v_followers bigint[];
     v_free text[];
+    v_claimed text[];
     v_heads bigint[];
     v_headed text[];
     v_better bigint[];
@@ -33,8 +36,9 @@ begin
     end if;
     -- Consider new jobs, locks that were recorded as headless and, on request, every lock without a head.
     v_new := array(select j.id from @schema.adjourn_jobs j where j.hold = @unplaced order by j.id limit p_limit for update skip locked);
-    with noted as (delete from @schema.adjourn_headless_locks returning lock)
-    select coalesce(array_agg(distinct lock), '{}') into v_noted from noted;
+    with noted as (delete from @schema.adjourn_headless_locks returning lock, followers)
+    select coalesce(array_agg(distinct lock), '{}'), string_to_array(string_agg(array_to_string(followers, ','), ','), ',')::bigint[]
+    into v_noted, v_followers from noted;
     if p_heal then
         with recursive chain(lock) as (
             (select j.lock from @schema.adjourn_jobs j where j.hold in (@behind, @unplaced) order by j.lock limit 1)
@@ -42,12 +46,18 @@ begin
             select (select j.lock from @schema.adjourn_jobs j where j.hold in (@behind, @unplaced) and j.lock > chain.lock order by j.lock limit 1)
             from chain where chain.lock is not null
         )
-        select v_noted || coalesce(array_agg(chain.lock), '{}') into v_noted from chain
+        select coalesce(array_agg(chain.lock), '{}') into v_healed from chain
         where chain.lock is not null
           and not exists (select from @schema.adjourn_jobs h where h.hold in (@heads) and h.lock = chain.lock offset 0);
+        v_noted := v_noted || v_healed;
+        v_followers := v_followers || array(
+            select j.id from @schema.adjourn_jobs j
+            where j.hold in (@behind, @unplaced) and j.lock = any(v_healed) and j.worker_id is not null
+        );
     end if;
 
-    -- 1. The best waiting job that no transaction has locked becomes the head of a lock that has none. (With `offset 0` the
+    -- 1. The best waiting job that no transaction has locked becomes the head of a lock that has none, but followers that are
+    --    still claimed come before it. (With `offset 0` the
     --    head of each lock is looked up. Otherwise a plan that was made while the table was empty reads all heads.)
     v_free := array(
         select x.lock from (
@@ -55,6 +65,10 @@ begin
         ) x
         where not exists (select from @schema.adjourn_jobs h where h.hold in (@heads) and h.lock = x.lock offset 0)
     );
+    if v_followers is not null then
+        v_claimed := @schema.adjourn_promote_claimed_v1(v_free, v_followers);
+        v_free := array(select u from unnest(v_free) u where u <> all(v_claimed));
+    end if;
     v_heads := array(
         select candidate.id from unnest(v_free) free(lock) cross join lateral (
             select b.id from @schema.adjourn_jobs b where b.hold in (@behind, @unplaced) and b.lock = free.lock
@@ -62,7 +76,9 @@ begin
         ) candidate
     );
     with headed as (
-        update @schema.adjourn_jobs j set hold = @ready where j.id = any(v_heads) returning j.id, j.lock, j.special
+        update @schema.adjourn_jobs j set
+            hold = case when j.unknown_since is not null then @unknown when j.doubts >= @apart_from then @apart else @ready end
+        where j.id = any(v_heads) returning j.id, j.lock, j.special
     )
     select coalesce(array_agg(lock), '{}'), count(*), array_agg(id) filter (where special) into v_headed, promoted, v_special from headed;
     if promoted < cardinality(v_free) then
@@ -79,8 +95,10 @@ begin
         where j.id = any(v_new) and j.hold = @unplaced order by j.lock, j.priority desc, j.id
     )
     select array_agg(best.id), array_agg(head.id) into v_better, v_worse
-    from best join @schema.adjourn_jobs head on head.hold = @ready and head.lock = best.lock
-    where head.worker_id is null and (best.priority > head.priority or (best.priority = head.priority and best.id < head.id));
+    from best cross join lateral (
+        select h.id, h.priority, h.hold, h.worker_id from @schema.adjourn_jobs h where h.hold in (@heads) and h.lock = best.lock offset 0
+    ) head
+    where head.hold = @ready and head.worker_id is null and (best.priority > head.priority or (best.priority = head.priority and best.id < head.id));
     if v_better is not null then
         with demoted as (
             update @schema.adjourn_jobs j set hold = @behind where j.id = any(array(
@@ -96,7 +114,9 @@ begin
             ) candidate
         );
         with headed as (
-            update @schema.adjourn_jobs j set hold = @ready where j.id = any(v_heads) returning j.id, j.special
+            update @schema.adjourn_jobs j set
+                hold = case when j.unknown_since is not null then @unknown when j.doubts >= @apart_from then @apart else @ready end
+            where j.id = any(v_heads) returning j.id, j.special
         )
         select v_special || array_agg(id) filter (where special) into v_special from headed;
         -- If another transaction has locked the head, the next round decides.

@@ -10,6 +10,8 @@ declare
     v_locked bigint[];
     v_ids bigint[];
     v_locks text[];
+    v_followers bigint[];
+    v_kept text[];
     v_special @schema.adjourn_jobs[];
 begin
     rescued := 0; failed := 0;
@@ -27,9 +29,23 @@ begin
     end if;
     update @schema.adjourn_workers w set dead = true where w.id = any(v_dead) and not w.dead;
 
+    v_ids := array(select j.id from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id = any(v_dead));
+    v_followers := @schema.adjourn_followers_v1(v_ids, v_dead);
     v_locked := array(
-        select j.id from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id = any(v_dead) order by j.id for update skip locked
+        select j.id from @schema.adjourn_jobs j
+        where j.id = any(v_ids || v_followers) and j.worker_id = any(v_dead) order by j.id for update skip locked
     );
+    v_kept := array(
+        select f.lock from @schema.adjourn_jobs f
+        where f.id = any(v_followers) and f.id <> all(v_locked) and f.hold <> @ready and f.worker_id = any(v_dead)
+    );
+    if v_kept <> '{}' then
+        -- A head goes back with all its followers, or stays as it is.
+        v_locked := array(
+            select j.id from @schema.adjourn_jobs j
+            where j.id = any(v_locked) and (j.hold <> @ready or j.lock is null or j.lock <> all(v_kept))
+        );
+    end if;
     v_special := array(select j from @schema.adjourn_jobs j where j.id = any(v_locked) and j.special);
     v_ids := array(
         select j.id from @schema.adjourn_jobs j
@@ -53,16 +69,16 @@ begin
                )), headers, 'failed', now(), case when gone.special then @schema.adjourn_kept_v1(gone.row) end
         from gone
     )
-    select count(*), array_agg(lock) filter (where lock is not null) into failed, v_locks from gone;
+    select count(*), array_agg(lock) filter (where lock is not null and hold = @ready) into failed, v_locks from gone;
     if v_locks is not null then
-        perform @schema.adjourn_promote_v1(v_locks);
+        perform @schema.adjourn_promote_v1(v_locks, v_followers);
     end if;
 
     update @schema.adjourn_jobs j set
         worker_id = null, started_at = null, unknown_since = null, doubts = j.doubts + 1,
         attempts = j.attempts + (j.claimed_ahead is not true)::integer,
         losses = j.losses + (j.claimed_ahead is not true)::integer,
-        hold = case when j.doubts + 1 >= @apart_from then @apart else j.hold end
+        hold = case when j.hold = @ready and j.doubts + 1 >= @apart_from then @apart else j.hold end, followers = null
     where j.id = any(v_locked);
     get diagnostics rescued = row_count;
     if v_special <> '{}' then
@@ -70,7 +86,8 @@ begin
     end if;
     -- Jobs that another transaction has locked were skipped, so the row of their worker stays until the next round.
     delete from @schema.adjourn_workers w
-    where w.id = any(v_dead) and not exists (select from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id = w.id);
+    where w.id = any(v_dead) and not exists (select from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id = w.id)
+      and @schema.adjourn_followers_v1('{}', array[w.id]) = '{}';
     if rescued + failed > 0 then
         perform @schema.adjourn_wake_v1(false, null);
     end if;

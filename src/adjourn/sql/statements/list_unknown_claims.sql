@@ -1,5 +1,11 @@
 -- Jobs that this worker has claimed without having received the answer so far, each with the number of the claim.
-select id, claim from @schema.adjourn_jobs
-where hold = @ready and worker_id = %(worker_id)s and (id, claim) not in (
-          select known.id, known.claim from unnest(%(known)s::bigint[], %(claims)s::integer[]) known(id, claim)
-      ) order by id
+with heads as materialized (
+    select id, claim, lock from @schema.adjourn_jobs where hold = @ready and worker_id = %(worker_id)s
+), followers as materialized (
+    select id, claim, lock from @schema.adjourn_jobs
+    where id = any(@schema.adjourn_followers_v1(array(select id from heads), array[%(worker_id)s::bigint]))
+)
+select id, claim from (select id, claim from heads union all select id, claim from followers) claimed
+where (id, claim) not in (
+    select known.id, known.claim from unnest(%(known)s::bigint[], %(claims)s::integer[]) known(id, claim)
+) order by id
