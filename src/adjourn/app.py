@@ -7,13 +7,14 @@ import functools
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self, Unpack, cast
 
 import attrs
 
 from adjourn import blueprints, builtin_tasks, exceptions, sql, tasks
 from adjourn._domain.checks import check_flag, check_known, check_name, checked_list
+from adjourn._domain.job_limits import checked_queue_limits
 from adjourn._domain.jobs import Job, StoredJob, stored_job
 from adjourn._domain.progress import progress_text
 from adjourn._domain.results import DEFAULT_TTL, check_ttl
@@ -30,6 +31,7 @@ from adjourn._runtime.imports import import_all, load_from_path
 from adjourn.connectors.base import BaseConnector
 from adjourn.events import Events
 from adjourn.events.log import logged
+from adjourn.limits import Limit
 from adjourn.manager import JobDeferrer, JobManager, SchemaManager
 from adjourn.types import ConfigureOptions, JSONDumps, PeriodicDefaults, WorkerOptions
 from adjourn.worker import Worker, shutdown
@@ -63,6 +65,9 @@ class App(blueprints.Blueprint, SendsEvents):
     result_ttl
         Seconds after the end of a job until its result lapses, a day by default; ``math.inf`` for as long as the job is
         kept. A task's ``result_ttl`` goes before.
+    queue_limits
+        How many jobs of a queue run at once or start in a period of time, by the queue's name; none by default. They hold for
+        all workers.
 
     Raises
     ------
@@ -86,6 +91,7 @@ class App(blueprints.Blueprint, SendsEvents):
         schema: str = sql.DEFAULT_SCHEMA,
         store_results: bool = False,
         result_ttl: float = DEFAULT_TTL,
+        queue_limits: Mapping[str, Limit] = MappingProxyType({}),
     ) -> None:
         super().__init__()
         self.tasks.declared().update(builtin_tasks.builtin.tasks.declared())
@@ -98,6 +104,7 @@ class App(blueprints.Blueprint, SendsEvents):
         check_ttl(result_ttl)
         self.store_results: bool = store_results
         self.result_ttl: float = result_ttl
+        self.queue_limits: Mapping[str, Limit] = checked_queue_limits(queue_limits)
         self.job_manager: JobManager = self._manager_of(connector, schema)
         self.events: Events = logged()
         self.job_manager.events = self.events

@@ -97,6 +97,8 @@ def defer(app: adjourn.App) -> None:
         assert work.configure(unique=adjourn.Unique(over=["todo", "failed"], on_conflict=policy)).defer()
     with pytest.raises(AlreadyEnqueued):
         work.configure(unique=adjourn.Unique()).defer()
+    limited = app.task(lambda tenant: None, name="limited", limits=adjourn.Limit(key="tenant", concurrency=1))
+    limited.batch_defer({"tenant": "a"}, {"tenant": "b"})
     assert app.check_connection()
     app.schema_manager.check_version()
     app.schema_manager.try_out("producer")
@@ -117,6 +119,8 @@ def read(app: adjourn.App) -> None:
     assert manager.list_locks() == []
     assert manager.list_workers() == []
     assert manager.list_schedules() == []
+    assert manager.list_pauses() == []
+    assert all(limit.waiting == 0 for limit in manager.list_limits())
     assert manager.get_stalled_jobs() == []
 
 
@@ -138,6 +142,10 @@ def change(app: adjourn.App) -> None:
     assert manager.retry_workflow(stored) == 2
     assert manager.cancel_workflow(stored) == 2
     assert len(manager.delete_jobs([stored + 1, stored + 2])) == 2
+    assert manager.set_limit(queue="q", concurrency=1)
+    assert manager.reset_limit(queue="q")
+    assert manager.pause_task("work")
+    assert manager.resume_task("work")
     manager.retry_job_by_id(ended, lock="l")
     assert manager.cancel_job_by_id(ended)
     assert manager.cancel_job_by_id(waiting, delete_job=True)

@@ -424,3 +424,19 @@ def test_jobs_that_match_filters_are_counted_and_then_changed(
         typed("retry colour=red")
     with pytest.raises(adjourn.AdjournException, match="has no time zone"):
         typed("retry finished_before=2030-01-01")
+
+
+def test_queues_and_tasks_are_paused_and_resumed(app: adjourn.App, typed: Typed) -> None:
+    assert typed("pause queue=mail") == [["Queue", "mail", "is", "paused"]]
+    assert typed("pause queue=mail task=clean") == [
+        ["Queue", "mail", "is", "paused", "already"],
+        ["Task", "clean", "is", "paused"],
+    ]
+    assert [row[:2] for row in typed("list_pauses")[1:]] == [["queue", "mail"], ["task", "clean"]]
+    assert typed("resume queue=mail") == [["Queue", "mail", "is", "resumed"]]
+    assert typed("resume queue=mail") == [["Queue", "mail", "is", "not", "paused"]]
+    with pytest.raises(UsageError, match="resume what"):
+        typed("resume")
+    app.job_manager.set_limit(queue="mail", concurrency=3, rate=adjourn.Rate(10, 60))
+    assert typed("list_limits")[1][:2] == ["queue", "mail"]
+    assert "10 in 60 s" in " ".join(typed("list_limits")[1])

@@ -14,12 +14,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from adjourn._domain.cron import Cron
+from adjourn._domain.job_limits import TaskLimits
 from adjourn._domain.jobs import Job
 from adjourn._domain.results import ResultRule
 from adjourn._domain.runs import AbortReason, Completion, RunLike
 from adjourn._domain.schedules import DueTicks
 from adjourn._domain.ticks import Tick, TickOutcome
 from adjourn.exceptions import JobRetry
+from adjourn.limits import Limit, Scope
 from adjourn.types import JSONDumps, JSONLoads, Parameters, PeriodicDefaults, Row, Statement
 
 OptionsT_co = TypeVar("OptionsT_co", covariant=True)
@@ -119,6 +121,13 @@ class RunsLike(Protocol):
         """Return what became of a job that was completed in a transaction of the task's own."""
 
 
+class LimitsLike(Protocol):
+    """What a worker needs of the manager of limits. `Limits` is one."""
+
+    async def declare_async(self, declared: Mapping[tuple[Scope, str], Limit]) -> None:
+        """Store the limits that a program declares."""
+
+
 class JobManagerLike(Protocol):
     """What workers and their tasks need of the job manager. `JobManager` is one."""
 
@@ -129,6 +138,10 @@ class JobManagerLike(Protocol):
     @property
     def schema(self) -> str:
         """The database schema that holds adjourn's tables."""
+
+    @property
+    def limits(self) -> LimitsLike:
+        """Sets limits."""
 
     @property
     def ticks(self) -> TicksLike:
@@ -190,6 +203,10 @@ class TaskLike(Protocol):
     @property
     def result_rule(self) -> ResultRule:
         """Whether and how the results of its jobs are stored."""
+
+    @property
+    def limits(self) -> TaskLimits | None:
+        """How many of its jobs run at once and start in a period of time; None for any number."""
 
     @property
     def retries_at_once(self) -> bool:
@@ -287,6 +304,10 @@ class AppLike(Protocol):
     @property
     def periodic_defaults(self) -> PeriodicDefaults:
         """The options of periodic tasks that do not set their own."""
+
+    @property
+    def queue_limits(self) -> Mapping[str, Limit]:
+        """The limits of queues."""
 
     @property
     def store_results(self) -> bool:

@@ -120,4 +120,6 @@ def delete_everything(tables: Tables) -> list[Row]:
         steps.clear()
     for waits in (tables.edges, tables.arrivals, tables.workflows):
         waits.clear()
+    for more in (tables.limits, tables.starts, tables.pauses):
+        more.clear()
     return []

@@ -56,6 +56,8 @@ class JobRow:
     unlinked: bool = False
     next_id: int | None = None
     has_dependents: bool = False
+    limit_name: str | None = None
+    limit_key: str | None = None
 
     @property
     def status(self) -> str:
@@ -145,6 +147,42 @@ class WorkerRow:
     overdue: tuple[int, ...] = ()
     running: tuple[int, ...] = ()
     details: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class LimitRow:
+    """How many jobs run at once and start in a period of time."""
+
+    scope: str
+    name: str
+    concurrency: int | None
+    rates: tuple[tuple[int, float], ...]
+    is_declared: bool
+    declared: tuple[int | None, tuple[tuple[int, float], ...]] | None
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """By what it is found."""
+        return (self.scope, self.name)
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether it limits anything."""
+        return self.concurrency is not None or bool(self.rates)
+
+    def declaring(self, declared: tuple[int | None, tuple[tuple[int, float], ...]] | None) -> LimitRow:
+        """Return the same limit, beside what programs have declared."""
+        return attrs.evolve(self, declared=declared)
+
+
+@attrs.frozen(kw_only=True)
+class StartRow:
+    """A job was started under a limit with a rate."""
+
+    scope: str
+    name: str
+    key: str
+    at: datetime.datetime
 
 
 @attrs.frozen(kw_only=True)
@@ -240,6 +278,8 @@ class Tables:
         The names of events that were sent, or that a job has begun to wait for.
     unique_keys
         By the key.
+    limits, starts, pauses
+        Limits and when something was paused, by what they are for: ``queue``, ``task`` or ``key``, and the name. Starts under rates.
     payloads
         The notifications of the transaction, without duplicates.
     touched
@@ -265,6 +305,9 @@ class Tables:
     sent_events: dict[str, SentEventRow] = attrs.field(factory=dict)
     event_notes: set[str] = attrs.field(factory=set)
     unique_keys: dict[str, UniqueKeyRow] = attrs.field(factory=dict)
+    limits: dict[tuple[str, str], LimitRow] = attrs.field(factory=dict)
+    starts: list[StartRow] = attrs.field(factory=list)
+    pauses: dict[tuple[str, str], datetime.datetime] = attrs.field(factory=dict)
     last_job_id: int = 0
     last_worker_id: int = 0
     payloads: dict[str, None] = attrs.field(factory=dict)
@@ -289,6 +332,9 @@ class Tables:
             sent_events=dict(self.sent_events),
             event_notes=set(self.event_notes),
             unique_keys=dict(self.unique_keys),
+            limits=dict(self.limits),
+            starts=list(self.starts),
+            pauses=dict(self.pauses),
             payloads={},
             touched=set(),
             told=set(),
@@ -305,6 +351,11 @@ class Tables:
     def held(self, *holds: Hold) -> Iterator[JobRow]:
         """Find the jobs with one of these values of ``hold``."""
         return (job for job in self.jobs.values() if job.hold in holds)
+
+    def ready(self) -> list[JobRow]:
+        """Return the jobs that can be claimed, best first."""
+        waiting = (job for job in self.held(Hold.READY) if job.worker_id is None)
+        return sorted(waiting, key=lambda job: job.order)
 
     def of_worker(self, worker_ids: Iterable[int]) -> list[JobRow]:
         """Return the jobs that these workers run, in the order of their ids."""

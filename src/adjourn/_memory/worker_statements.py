@@ -13,6 +13,7 @@ import attrs
 
 from adjourn._domain.outcomes import DELETED
 from adjourn._memory.claims import ClaimRequest, claim_jobs
+from adjourn._memory.limits import next_room
 from adjourn._memory.rules import (
     BEHIND_HEADS,
     due_at,
@@ -213,7 +214,7 @@ def exchange(
     ready = {*put_back, *(job.id for job in (*promoted, *tell_dependents(tables)))}
     if probe:
         wake_awaiting(tables)
-    next_at = _make_due(tables) if probe else None
+    next_at = _next(_make_due(tables), next_room(tables)) if probe else None
     named = None if queues is None else _elements(queues)
     asked = ClaimRequest(worker_id, limit, named, busy, probe, concurrency, running, tasks, patience, listens, follow)
     claim = claim_jobs(tables, asked, apart)
@@ -242,6 +243,10 @@ def exchange(
     }
     answer: list[Row] = [{column: getattr(job, column) for column in CLAIMED} for job in claimed]
     return [*answer, {**dict.fromkeys(CLAIMED), "args": json.dumps(report)}]
+
+
+def _next(*times: datetime.datetime | None) -> datetime.datetime | None:
+    return min((time for time in times if time is not None), default=None)
 
 
 def _elements(array: str | None) -> list[Any]:

@@ -7,7 +7,7 @@ import cmd
 import datetime
 import shlex
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from adjourn._domain.checks import WAITS_FOR
@@ -41,6 +41,10 @@ USAGES = {
     "list_locks": ("[FILTER=VALUE...]", "count the jobs of each lock; the same filters"),
     "list_workers": ("", "list workers with their last heartbeat and the number of their jobs"),
     "list_schedules": ("", "list periodic tasks with their last and next run"),
+    "list_limits": ("", "list limits with the number of jobs that have a place or wait for one"),
+    "list_pauses": ("", "list paused queues and tasks"),
+    "pause": ("queue=NAME | task=NAME", "start no more jobs of a queue or a task"),
+    "resume": ("queue=NAME | task=NAME", "start them again"),
     "show": ("ID", "show everything about a job, with the traceback of each failed attempt"),
     "retry": ("ID... | FILTER=VALUE... [yes]", f"run jobs again; filters: {', '.join(RETRY_FILTERS)}"),
     "cancel": (
@@ -236,6 +240,39 @@ class Shell(cmd.Cmd):
         known = {(row["task_name"], row["periodic_id"]) for row in rows}
         rows += [row for row in self._declared() if (row["task_name"], row["periodic_id"]) not in known]
         self._screen.schedules(sorted(rows, key=lambda row: (row["task_name"], row["periodic_id"])))
+
+    def on_list_limits(self, words: list[str]) -> None:
+        """List the limits."""
+        _filters(words, ())
+        self._screen.limits(self._app.job_manager.list_limits())
+
+    def on_list_pauses(self, words: list[str]) -> None:
+        """List what is paused."""
+        _filters(words, ())
+        self._screen.pauses(self._app.job_manager.list_pauses())
+
+    def on_pause(self, words: list[str]) -> None:
+        """Pause queues and tasks."""
+        manager = self._app.job_manager
+        self._switch(
+            "pause", words, {"queue": manager.pause_queue, "task": manager.pause_task}, "paused", "is paused already"
+        )
+
+    def on_resume(self, words: list[str]) -> None:
+        """Resume queues and tasks."""
+        manager = self._app.job_manager
+        self._switch(
+            "resume", words, {"queue": manager.resume_queue, "task": manager.resume_task}, "resumed", "is not paused"
+        )
+
+    def _switch(
+        self, command: str, words: list[str], changes: Mapping[str, Callable[[str], bool]], done: str, nothing: str
+    ) -> None:
+        given = _filters(words, tuple(changes))
+        if not given:
+            raise UsageError(f"{command} what? Write queue=NAME or task=NAME")
+        for scope, name in given.items():
+            self._screen.say(f"{scope.capitalize()} {name} {f'is {done}' if changes[scope](name) else nothing}")
 
     def on_show(self, words: list[str]) -> None:
         """Show a job."""

@@ -10,7 +10,7 @@
 -- The followers of a head go back with it: if another transaction has locked one of them, the head stays as it is.
 -- The caller has locked the rows of p_locked, and promotes the next jobs; its planner settings apply here, too. Returns the
 -- ids of jobs that were put back, the locks that these jobs have left without a head, and the rows, as they were, of the
--- special ones that are retried or suspended.
+-- special ones.
 create function @schema.adjourn_put_back_v1(p_worker bigint, p_back json, p_locked bigint[])
 returns table (ids bigint[], freed text[], moved @schema.adjourn_jobs[])
 language plpgsql as $$
@@ -47,7 +47,7 @@ begin
             retry_at timestamptz, retry_in double precision, priority integer, queue text, lock text, event text
         )
     ), mine as materialized (
-        select o.*, j.lock as old_lock, j.hold as old_hold, case when j.special and o.outcome in ('retried', 'suspended') then j end as row
+        select o.*, j.lock as old_lock, j.hold as old_hold, case when j.special then j end as row
         from outcome o join @schema.adjourn_jobs j on j.id = o.id and j.claim = o.claim
         where j.id = any(v_mine)
     ), handed_back as (
@@ -65,7 +65,8 @@ begin
     ), retried as (
         update @schema.adjourn_jobs j set
             worker_id = null, attempts = j.attempts + 1, started_at = null, scheduled_at = mine.due_at,
-            priority = coalesce(mine.priority, j.priority), queue = coalesce(mine.queue, j.queue), lock = coalesce(mine.lock, j.lock),
+            priority = coalesce(mine.priority, j.priority), queue = coalesce(mine.queue, j.queue),
+            queue_slot = case when coalesce(mine.queue, j.queue) = j.queue then j.queue_slot end, lock = coalesce(mine.lock, j.lock),
             queueing_lock = null, waiting_queueing_lock = null, losses = 0, doubts = 0, unknown_since = null, followers = null,
             hold = case when mine.due_at > now() then @scheduled when mine.lock is null or mine.lock is not distinct from j.lock then j.hold
                         else @unplaced end,

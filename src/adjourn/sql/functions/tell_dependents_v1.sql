@@ -33,8 +33,7 @@ begin
         order by j.id for update of j skip locked
     ), released as (
         update @schema.adjourn_jobs j set
-            pending = 0, hold = case when j.scheduled_at > now() then @scheduled when j.lock is not null then @unplaced
-                                     else @schema.adjourn_gate_v1(j) end
+            pending = 0, hold = case when j.scheduled_at > now() then @scheduled when j.lock is not null then @unplaced else @ready end
         from free where j.id = free.id returning j.id, j.hold
     ), noted as (
         insert into @schema.adjourn_arrivals (job_id, ended, failed)
@@ -47,6 +46,7 @@ begin
         select e.id, 1, (e.status <> 'succeeded')::integer, true from ended e where e.id = any(v_large)
     )
     select coalesce(array_agg(released.id), '{}') into v_ready from released;
+    perform @schema.adjourn_gate_v1(array(select j.id from @schema.adjourn_jobs j where j.id = any(v_ready) and j.hold = @ready));
     if p_is_callers then
         perform @schema.adjourn_wake_v1(true, null);
     end if;

@@ -10,5 +10,10 @@ with jobs as (delete from @schema.adjourn_jobs),
      arrivals as (delete from @schema.adjourn_arrivals),
      workflows as (delete from @schema.adjourn_workflows),
      locks as (delete from @schema.adjourn_headless_locks),
+     limits as (delete from @schema.adjourn_limits),
+     notes as (delete from @schema.adjourn_open_limits),
+     starts as (delete from @schema.adjourn_starts),
+     rates as (delete from @schema.adjourn_due_rates),
+     pauses as (delete from @schema.adjourn_pauses),
      schedules as (delete from @schema.adjourn_schedules)
 delete from @schema.adjourn_workers
