@@ -100,6 +100,9 @@ def defer(app: adjourn.App) -> None:
     assert app.check_connection()
     app.schema_manager.check_version()
     app.schema_manager.try_out("producer")
+    event = f"of {app.connector}"
+    assert app.send_event(event, 1)
+    assert not app.send_event(event, 2)
 
 
 def read(app: adjourn.App) -> None:
@@ -149,6 +152,18 @@ def work(app: adjourn.App) -> None:
     app.run_worker(wait=False)
     assert {job.status for job in app.job_manager.list_jobs(task="work")} == {"succeeded"}
     assert app.job_manager.list_jobs(task="tick") != []
+
+    @app.task(name="lasting", pass_context=True)
+    def lasting(context: adjourn.JobContext) -> None:
+        context.step("one", int)
+        context.wait_for_event("sent")
+        with context.transaction():
+            pass
+
+    app.send_event("sent")
+    job_id = lasting.defer()
+    app.run_worker(wait=False)
+    assert app.job_manager.get_job_status(job_id) is Status.SUCCEEDED
     app.schema_manager.try_out()
 
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 from adjourn._domain.cron import Cron
 from adjourn._domain.jobs import Job
 from adjourn._domain.results import ResultRule
-from adjourn._domain.runs import AbortReason
+from adjourn._domain.runs import AbortReason, Completion, RunLike
 from adjourn._domain.schedules import DueTicks
 from adjourn._domain.ticks import Tick, TickOutcome
 from adjourn.exceptions import JobRetry
@@ -112,8 +112,19 @@ class TicksLike(Protocol):
         """Return the last tick of each schedule that is recorded."""
 
 
+class RunsLike(Protocol):
+    """What a worker needs of the operations of runs. `Runs` is one."""
+
+    async def ask_completion_async(self, job: Job) -> Completion:
+        """Return what became of a job that was completed in a transaction of the task's own."""
+
+
 class JobManagerLike(Protocol):
     """What workers and their tasks need of the job manager. `JobManager` is one."""
+
+    @property
+    def runs(self) -> RunsLike:
+        """What runs do with their own jobs."""
 
     @property
     def schema(self) -> str:
@@ -131,7 +142,7 @@ class JobManagerLike(Protocol):
 
     async def delete_old_jobs_async(
         self,
-        nb_hours: float,
+        nb_hours: float | Mapping[str, float],
         queue: str | None = None,
         include_failed: bool = False,
         include_cancelled: bool = False,
@@ -295,6 +306,8 @@ class AppLike(Protocol):
         additional_context: Mapping[str, Any] | None = None,
         abort_reason: Callable[[], AbortReason | None] | None = None,
         say_progress: Callable[[Job, str], None] | None = None,
+        run: RunLike | None = None,
+        keeps_jobs: bool = True,
     ) -> ContextLike:
         """Return the context that a task gets for one run of a job."""
 

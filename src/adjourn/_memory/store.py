@@ -14,6 +14,7 @@ from adjourn import exceptions
 from adjourn._memory import (  # noqa: F401 - they register statements
     kit_statements,
     list_statements,
+    run_statements,
     schedule_statements,
     unique_statements,
     worker_statements,

@@ -44,6 +44,8 @@ class JobRow:
     finished_at: datetime.datetime | None = None
     result: str | None = None
     result_expires_at: datetime.datetime | None = None
+    has_steps: bool = False
+    awaited_event: str | None = None
     waited: bool = False
     headers: str | None = None
     progress: str | None = None
@@ -67,6 +69,8 @@ class JobRow:
         """What the job waits for; None if it runs or has ended."""
         if self.status != "todo":
             return None
+        if self.awaited_event is not None:
+            return "event"
         if self.hold is Hold.SCHEDULED:
             return "retry" if self.attempts else "time"
         kinds = {
@@ -83,6 +87,11 @@ class JobRow:
     def is_wanted(self) -> bool:
         """Whether somebody wants to know how it has ended, so that it is kept although jobs like it are deleted."""
         return self.waited or self.workflow_id is not None or self.next_id is not None or self.has_dependents
+
+    @property
+    def is_special(self) -> bool:
+        """Whether its start or its end has consequences for others."""
+        return self.is_wanted
 
     @property
     def order(self) -> tuple[int, int]:
@@ -134,6 +143,8 @@ class WorkerRow:
     apart: bool = False
     dead: bool = False
     overdue: tuple[int, ...] = ()
+    running: tuple[int, ...] = ()
+    details: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -145,6 +156,25 @@ class ScheduleRow:
     last_tick: datetime.datetime
     last_job_id: int | None
     seen_at: datetime.datetime
+
+
+@attrs.frozen(kw_only=True)
+class StepRow:
+    """What a run of a job has done, for later runs."""
+
+    claim: int
+    value: str | None = None
+    until: datetime.datetime | None = None
+    is_done: bool = False
+    at: datetime.datetime
+
+
+@attrs.frozen(kw_only=True)
+class SentEventRow:
+    """An event that was sent."""
+
+    payload: str
+    expires_at: datetime.datetime
 
 
 @attrs.frozen(kw_only=True)
@@ -202,6 +232,12 @@ class Tables:
         By the task's name and the ``periodic_id``.
     headless
         Locks that may have no head.
+    steps
+        What runs of jobs have done, by the job's id, the kind and the name.
+    sent_events
+        By name.
+    event_notes
+        The names of events that were sent, or that a job has begun to wait for.
     unique_keys
         By the key.
     payloads
@@ -225,6 +261,9 @@ class Tables:
     workers: dict[int, WorkerRow] = attrs.field(factory=dict)
     schedules: dict[tuple[str, str], ScheduleRow] = attrs.field(factory=dict)
     headless: set[str] = attrs.field(factory=set)
+    steps: dict[tuple[int, str, str], StepRow] = attrs.field(factory=dict)
+    sent_events: dict[str, SentEventRow] = attrs.field(factory=dict)
+    event_notes: set[str] = attrs.field(factory=set)
     unique_keys: dict[str, UniqueKeyRow] = attrs.field(factory=dict)
     last_job_id: int = 0
     last_worker_id: int = 0
@@ -246,6 +285,9 @@ class Tables:
             workers=dict(self.workers),
             schedules=dict(self.schedules),
             headless=set(self.headless),
+            steps=dict(self.steps),
+            sent_events=dict(self.sent_events),
+            event_notes=set(self.event_notes),
             unique_keys=dict(self.unique_keys),
             payloads={},
             touched=set(),
@@ -277,6 +319,11 @@ class Tables:
         self.touched.add(job.id)
         return changed
 
+    def forget_steps(self, job_id: int) -> None:
+        """Delete what runs of a job have done."""
+        for key in [key for key in self.steps if key[0] == job_id]:
+            del self.steps[key]
+
     def arrive(self, id_: int, ended: int, failed: int) -> None:
         """Note that so many jobs have ended that a job waits for, or that a workflow counts."""
         before = self.arrivals.get(id_, (0, 0))
@@ -286,6 +333,8 @@ class Tables:
         """Move a job to the finished ones; a status of None deletes it."""
         del self.jobs[job.id]
         self.touched.add(job.id)
+        if job.has_steps and status in (None, "succeeded"):
+            self.forget_steps(job.id)
         if job.waited:
             self.told.add(job.id)
         if job.workflow_id is not None or job.next_id is not None or job.has_dependents:

@@ -19,6 +19,7 @@ from adjourn.manager.lists import JobLists
 from adjourn.manager.many import ManyJobs
 from adjourn.manager.results import Results
 from adjourn.manager.retention import Retention
+from adjourn.manager.runs import Runs
 from adjourn.manager.schedules import Schedules, Ticks
 from adjourn.manager.sharing import ThreadGroup
 from adjourn.manager.source import ConnectorSource
@@ -71,6 +72,11 @@ class JobManager(AsyncJobManager, SyncJobManager):
     def results(self) -> Results:
         """Waits for jobs to end, and finds what their tasks have returned."""
         return part_of(self, Results)
+
+    @property
+    def runs(self) -> Runs:
+        """What runs do with their own jobs, by way of their contexts."""
+        return part_of(self, Runs)
 
     @property
     def workers(self) -> Workers:

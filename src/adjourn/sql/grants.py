@@ -20,6 +20,9 @@ _TABLES = (
     "workers",
     "schedules",
     "headless_locks",
+    "steps",
+    "sent_events",
+    "event_notes",
     "dependencies",
     "arrivals",
     "workflows",
@@ -51,6 +54,9 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "select, insert, update on {adjourn_unique_keys}",
             "insert on {adjourn_headless_locks}",
             "select on {adjourn_workers}",
+            # It sends events, and cannot read their payloads.
+            "insert, update (name), delete, select (name, expires_at) on {adjourn_sent_events}",
+            "insert on {adjourn_event_notes}",
             "insert on {adjourn_dependencies}",
             "select, insert on {adjourn_arrivals}",
             "select, insert, update on {adjourn_workflows}",
@@ -74,7 +80,10 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             *(f"select on {{adjourn_{table}}}" for table in (*_VIEWS, "workers", "schedules")),
             *(
                 f"select, insert, update, delete on {{adjourn_{table}}}"
-                for table in ("jobs", "finished_jobs", "lapses", "dependencies", "arrivals", "workflows")
+                for table in (
+                    *("jobs", "finished_jobs", "lapses", "dependencies", "arrivals", "workflows"),
+                    *("steps", "sent_events", "event_notes"),
+                )
             ),
             "insert on {adjourn_headless_locks}",
             # A job that is deleted by hand does not count for its unique key any more.

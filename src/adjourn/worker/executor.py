@@ -10,16 +10,18 @@ from typing import Any
 
 from adjourn import exceptions, telemetry
 from adjourn._domain.claimed import ClaimedJob
-from adjourn._domain.jobs import Job
+from adjourn._domain.jobs import Job, Status
 from adjourn._domain.middleware import compose, is_async
 from adjourn._domain.outcomes import Claim, Outcome, Unknown
 from adjourn._domain.protocols import ContextLike, TaskLike, WorkerLike
 from adjourn._domain.runs import AbortReason
 from adjourn.events import (
+    ErrorAfterCompletion,
     JobAbortRequested,
     JobEvent,
     JobOverdue,
     JobStarted,
+    JobSucceeded,
     JobWaitedFor,
     SlotsLost,
     TaskAwaited,
@@ -33,6 +35,7 @@ from adjourn.worker.observation import around_end, observed
 from adjourn.worker.options import Options
 from adjourn.worker.overdue import Overdue
 from adjourn.worker.runners import Body, Halt, LoopRunner, Run, Runner, ThreadRunner
+from adjourn.worker.settling import settle
 from adjourn.worker.verdicts import Verdict, Verdicts
 
 FIRST_GUESS = 1.0
@@ -47,7 +50,7 @@ class Executor:
     worker
         The worker, for its app and options.
     on_end
-        Called with each job whose run has ended, and the outcome.
+        Called with each job whose run has ended, and the outcome; with None if that is stored already.
     lease
         How long the worker's jobs are its own.
     on_room
@@ -59,7 +62,7 @@ class Executor:
     def __init__(
         self,
         worker: WorkerLike[Options],
-        on_end: Callable[[ClaimedJob, Outcome], None],
+        on_end: Callable[[ClaimedJob, Outcome | None], None],
         lease: Lease,
         on_room: Callable[[], object],
         on_stuck: Callable[[float], object],
@@ -275,10 +278,23 @@ class Executor:
         """Decide the outcome of a job whose run has ended."""
         if run.was_refused:  # middleware may have caught it
             self._end(run, self._verdicts.handed_back(run))
+        elif run.durable is not None and run.durable.completions:
+            self._ask_for_end(run, result, error)
         elif error is None:
             self._end(run, self._verdicts.returned(run, result))
         else:
             self._end(run, self._verdicts.raised(run, error))
+
+    def _ask_for_end(self, run: Run, result: Any, error: BaseException | None) -> None:
+        """Find out how a run has ended that has completed its job in a transaction."""
+        run.durable, run.runner = None, self._on_loop
+        run.task = settle(run, result, error, self._app.job_manager.runs, self._finish, self._has_ended)
+
+    def _has_ended(self, run: Run, result: Any, error: BaseException | None) -> None:
+        """Tell that a job has ended already, in a transaction of its task's own."""
+        if error is not None:
+            self._tell(ErrorAfterCompletion, run, error=error)
+        self._end(run, (None, JobSucceeded, {"result": result}))
 
     def _fail(self, run: Run, error: BaseException) -> None:
         """Decide the outcome of a job that could not be started."""
@@ -323,6 +339,8 @@ class Executor:
             additional_context=dict(self._options.additional_context),
             abort_reason=lambda: run.abort_reason,
             say_progress=self.advances.say,
+            run=run,
+            keeps_jobs=not self._options.delete_jobs.applies_to(Status.SUCCEEDED),
         )
 
     def _tell_overdue(self, run: Run) -> None:

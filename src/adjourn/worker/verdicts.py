@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from adjourn import exceptions
 from adjourn._domain.jobs import Status
-from adjourn._domain.outcomes import Attempt, Ended, HandedBack, Outcome, Result, Retried, error_entry
+from adjourn._domain.outcomes import Attempt, Ended, HandedBack, Outcome, Result, Retried, Suspended, error_entry
 from adjourn._domain.protocols import AppLike
 from adjourn._domain.runs import AbortReason
 from adjourn.events import (
@@ -20,14 +20,15 @@ from adjourn.events import (
     JobHandedBack,
     JobRetried,
     JobSucceeded,
+    JobSuspended,
     JobTimeoutIgnored,
     RetryStrategyFailed,
 )
 from adjourn.worker.options import Options
 from adjourn.worker.runners import Run
 
-Verdict: TypeAlias = tuple[Outcome, type[JobEnded], dict[str, Any]]
-"""The outcome of a job, and the event that tells of it: its class, and what it says besides."""
+Verdict: TypeAlias = tuple[Outcome | None, type[JobEnded], dict[str, Any]]
+"""The outcome of a job, None if it is stored already, and the event that tells of it: its class, and what it says besides."""
 
 
 class Verdicts:
@@ -80,12 +81,14 @@ class Verdicts:
 
     def raised(self, run: Run, error: BaseException) -> Verdict:
         """Judge a run that has raised something."""
+        if isinstance(error, exceptions.JobSuspended) and run.abort_reason is not AbortReason.USER_REQUEST:
+            return (Suspended.of(run.claimed, error.seconds, error.event), JobSuspended, {"event": error.event})
         if run.abort_reason is AbortReason.TIMEOUT:
             message = f"The job took longer than its timeout of {run.timeout:g} s."
             error, cause = exceptions.JobTimeout(message), error
             error.__cause__ = cause
         is_cancelled = isinstance(error, asyncio.CancelledError)
-        is_aborted = isinstance(error, exceptions.JobAborted)
+        is_aborted = isinstance(error, exceptions.JobAborted | exceptions.JobSuspended)
         if is_cancelled and run.abort_reason is None and self._is_cut_off(run):
             run.abort_reason = AbortReason.SHUTDOWN
         if run.abort_reason is AbortReason.SHUTDOWN and (is_cancelled or is_aborted):

@@ -13,6 +13,7 @@ from adjourn._async.managers.lists import AsyncJobLists
 from adjourn._async.managers.many import AsyncManyJobs
 from adjourn._async.managers.results import AsyncResults
 from adjourn._async.managers.retention import AsyncRetention
+from adjourn._async.managers.runs import AsyncRuns
 from adjourn._async.managers.schedules import AsyncSchedules
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._async.managers.ticks import AsyncTicks
@@ -50,6 +51,11 @@ class AsyncJobManager(AsyncStatementRunner):
     def results(self) -> AsyncResults:
         """Waits for jobs to end, and finds what their tasks have returned."""
         return part_of(self, AsyncResults)
+
+    @property
+    def runs(self) -> AsyncRuns:
+        """What runs do with their own jobs."""
+        return part_of(self, AsyncRuns)
 
     @property
     def workers(self) -> AsyncWorkers:
@@ -103,6 +109,10 @@ class AsyncJobManager(AsyncStatementRunner):
     @forwards_to(AsyncJobLists.get_stalled_jobs_async)
     def get_stalled_jobs_async(self) -> AsyncJobLists:
         return self.lists
+
+    @forwards_to(AsyncManyJobs.count_jobs_async)
+    def count_jobs_async(self) -> AsyncManyJobs:
+        return self.many
 
     @forwards_to(AsyncManyJobs.cancel_jobs_async)
     def cancel_jobs_async(self) -> AsyncManyJobs:

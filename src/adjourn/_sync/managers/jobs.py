@@ -21,6 +21,7 @@ from adjourn._sync.managers.lists import SyncJobLists
 from adjourn._sync.managers.many import SyncManyJobs
 from adjourn._sync.managers.results import SyncResults
 from adjourn._sync.managers.retention import SyncRetention
+from adjourn._sync.managers.runs import SyncRuns
 from adjourn._sync.managers.schedules import SyncSchedules
 from adjourn._sync.managers.statements import SyncStatementRunner
 from adjourn._sync.managers.ticks import SyncTicks
@@ -51,6 +52,11 @@ class SyncJobManager(SyncStatementRunner):
     def results(self) -> SyncResults:
         """Waits for jobs to end, and finds what their tasks have returned."""
         return part_of(self, SyncResults)
+
+    @property
+    def runs(self) -> SyncRuns:
+        """What runs do with their own jobs."""
+        return part_of(self, SyncRuns)
 
     @property
     def workers(self) -> SyncWorkers:
@@ -104,6 +110,10 @@ class SyncJobManager(SyncStatementRunner):
     @forwards_to(SyncJobLists.get_stalled_jobs)
     def get_stalled_jobs(self) -> SyncJobLists:
         return self.lists
+
+    @forwards_to(SyncManyJobs.count_jobs)
+    def count_jobs(self) -> SyncManyJobs:
+        return self.many
 
     @forwards_to(SyncManyJobs.cancel_jobs)
     def cancel_jobs(self) -> SyncManyJobs:

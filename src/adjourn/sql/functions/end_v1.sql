@@ -13,6 +13,9 @@ begin
     if exists (select from unnest(p_jobs) j where j.waited) then
         perform @schema.adjourn_tell_ends_v1(p_jobs, p_ids);
     end if;
+    if p_ids is not null and exists (select from unnest(p_jobs) job where job.has_steps) then
+        perform @schema.adjourn_forget_steps_v1(p_jobs, p_ids, p_statuses);
+    end if;
     if exists (select from unnest(p_jobs) j where j.next_id is not null or j.has_dependents or j.workflow_id is not null) then
         return @schema.adjourn_tell_dependents_v1(p_jobs, p_ids, p_statuses, p_is_callers);
     end if;

@@ -143,10 +143,14 @@ begin
     end if;
 
     if p_probe then
+        if exists (select from @schema.adjourn_event_notes) then
+            perform @schema.adjourn_deliver_events_v1(@due_limit);
+        end if;
         v_due := (select j.scheduled_at from @schema.adjourn_jobs j where j.hold = @scheduled order by j.scheduled_at limit 1);
         if v_due <= now() then
-            update @schema.adjourn_jobs j set hold = case when j.lock is not null then @unplaced when j.special then @schema.adjourn_gate_v1(j)
-                                                   else @ready end
+            update @schema.adjourn_jobs j set awaited_event = null, hold = case
+                when j.lock is not null then @unplaced when j.special then @schema.adjourn_gate_v1(j) else @ready
+            end
             where j.id = any(array(
                 select j.id from @schema.adjourn_jobs j where j.hold = @scheduled and j.scheduled_at <= now()
                 order by j.scheduled_at limit @due_limit for update skip locked

@@ -24,6 +24,8 @@ create table @schema.adjourn_workers (
     apart boolean not null default false,             -- runs jobs apart from others, or is about to
     dead boolean not null default false,              -- declared dead: its jobs are being rescued, it may not come back
     overdue bigint[] not null default '{}',           -- its jobs that were asked to end and have not, at the last heartbeat
+    running bigint[] not null default '{}',           -- its jobs that ran at the last heartbeat, a thousand at most
+    details jsonb,                                    -- what else it has said of itself: host, pid, version, ...
     started_at timestamptz not null default now(),
     last_heartbeat_at timestamptz not null default now(),
     expires_at timestamptz not null
@@ -69,7 +71,9 @@ create table @schema.adjourn_jobs (
     run_if smallint,                                  -- null: runs if all of them succeed; @all_done, @any_failed
     unlinked boolean,                                 -- some of the jobs that it waits for do not know of it yet
     next_id bigint,                                   -- the one job that waits for this one,
-    has_dependents boolean                            -- or there are some in adjourn_dependencies
+    has_dependents boolean,                           -- or there are some in adjourn_dependencies
+    has_steps boolean,                                -- null: it has none
+    awaited_event text collate "C"                    -- the event that it waits for, with `hold` @scheduled; `scheduled_at` says for how long
 ) with (
     fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0,
     autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 50000
@@ -83,6 +87,7 @@ create index adjourn_jobs_chain on @schema.adjourn_jobs (lock, priority desc, id
 create index adjourn_jobs_apart on @schema.adjourn_jobs (priority desc, id) where hold = @apart;
 create index adjourn_jobs_unknown on @schema.adjourn_jobs (task_name, priority desc, id) where hold = @unknown;
 create index adjourn_jobs_unknown_since on @schema.adjourn_jobs (unknown_since) where hold = @unknown;
+create index adjourn_jobs_awaited_event on @schema.adjourn_jobs (awaited_event) where awaited_event is not null;
 -- At most one ready or running job for each lock, but for its followers.
 create unique index adjourn_jobs_head on @schema.adjourn_jobs (lock) where hold in (@heads) and lock is not null;
 create unique index adjourn_jobs_queueing_lock on @schema.adjourn_jobs (waiting_queueing_lock) where waiting_queueing_lock is not null;
@@ -126,18 +131,46 @@ create table @schema.adjourn_finished_jobs (
 -- A job must be able to finish even if there is no partition for today.
 create table @schema.adjourn_finished_jobs_default partition of @schema.adjourn_finished_jobs default;
 
+-- People look for those that have not succeeded, which are few.
+create index adjourn_finished_jobs_unsuccessful on @schema.adjourn_finished_jobs (id) where status <> 'succeeded';
+
 -- When results lapse, a row for those of one exchange. An index on finished jobs would cost those that have no result, too.
 create table @schema.adjourn_lapses (expires_at timestamptz not null, finished_at timestamptz not null, ids bigint[] not null);
 create index adjourn_lapses_due on @schema.adjourn_lapses (expires_at);
 alter table @schema.adjourn_lapses replica identity full;
 
--- `waits_for` says what keeps a waiting job: its time, the delay of its retry, its lock, a turn apart from other jobs, a worker
+-- What runs of a job have done, for later runs of it: steps that have ended, sleeps, and events that it has waited for.
+create table @schema.adjourn_steps (
+    job_id bigint not null,
+    kind text collate "C" not null check (kind in ('step', 'sleep', 'event')),
+    name text collate "C" not null,
+    value jsonb,                                      -- of a step what it returned, of an event its payload; null if it was waited for in vain
+    until timestamptz,                                -- when a sleep is over, or the wait for an event
+    is_done boolean not null,                         -- a step or an event: nothing will change any more
+    claim integer not null,                           -- the run that has stored it; that of a higher claim wins
+    at timestamptz not null default now(),
+    primary key (job_id, kind, name)
+);
+
+-- Events that programs have sent, until their time is over.
+create table @schema.adjourn_sent_events (
+    name text collate "C" primary key,
+    payload jsonb not null,
+    sent_at timestamptz not null,
+    expires_at timestamptz not null
+);
+
+-- Events that were sent, or that a job has begun to wait for, since a worker last looked. There is no index, so that an insert never waits.
+create table @schema.adjourn_event_notes (name text collate "C" not null);
+alter table @schema.adjourn_event_notes replica identity full;
+
+-- `waits_for` says what keeps a waiting job: its time, an event, the delay of its retry, its lock, a turn apart from other jobs, a worker
 -- that knows its task, or any worker.
 create view @schema.adjourn_all_jobs as
 select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, claim, worker_id, abort_requested,
        enqueued_at, started_at, errors, case when worker_id is null then 'todo' else 'doing' end as status, null::timestamptz as finished_at,
        null::jsonb as result, null::timestamptz as result_expires_at, headers, progress, true as is_live,
-       case when worker_id is not null then null when hold = @scheduled and attempts > 0 then 'retry' when hold = @scheduled then 'time'
+       case when worker_id is not null then null when awaited_event is not null then 'event' when hold = @scheduled and attempts > 0 then 'retry' when hold = @scheduled then 'time'
             when hold in (@behind, @unplaced, @held) then 'lock' when hold = @apart then 'turn' when hold = @unknown then 'task' when hold = @parents then 'jobs' else 'worker'
        end as waits_for
 from @schema.adjourn_jobs
@@ -181,7 +214,10 @@ create index adjourn_dependencies_child on @schema.adjourn_dependencies (child_i
 
 -- Ends of jobs that were not added up yet, for the jobs that wait for them and for their workflows, whose ids are from one sequence. A
 -- row for those of one transaction. There is no index, so that an insert never waits.
-create table @schema.adjourn_arrivals (job_id bigint not null, ended integer not null, failed integer not null);
+-- If too many jobs wait for one to be told one by one, the row is that one's own (is_parent).
+create table @schema.adjourn_arrivals (
+    job_id bigint not null, ended integer not null, failed integer not null, is_parent boolean not null default false
+);
 alter table @schema.adjourn_arrivals replica identity full;
 
 create table @schema.adjourn_workflows (
@@ -231,6 +267,7 @@ create table @schema.adjourn_schedules (
 \ir ../functions/kept_v1.sql
 \ir ../functions/is_wanted_v1.sql
 \ir ../functions/tell_ends_v1.sql
+\ir ../functions/forget_steps_v1.sql
 \ir ../functions/tell_dependents_v1.sql
 \ir ../functions/end_v1.sql
 
@@ -249,6 +286,7 @@ create table @schema.adjourn_schedules (
 \ir ../functions/promote_claimed_v1.sql
 \ir ../functions/promote_v1.sql
 \ir ../functions/with_error_v1.sql
+\ir ../functions/deliver_events_v1.sql
 \ir ../functions/put_back_v1.sql
 \ir ../functions/finish_with_results_v1.sql
 \ir ../functions/turn_of_apart_v1.sql
@@ -261,6 +299,12 @@ create table @schema.adjourn_schedules (
 \ir ../functions/arrive_v1.sql
 \ir ../functions/place_v1.sql
 \ir ../functions/rescue_v1.sql
+\ir ../functions/complete_v1.sql
+\ir ../functions/has_steps_v1.sql
+\ir ../functions/store_step_v1.sql
+\ir ../functions/look_for_event_v1.sql
+\ir ../functions/send_events_v1.sql
+\ir ../functions/clear_steps_v1.sql
 
 -- Reading jobs, and changing them by hand
 \ir ../functions/cancel_jobs_v1.sql
@@ -273,6 +317,7 @@ create table @schema.adjourn_schedules (
 \ir ../functions/delete_finished_v1.sql
 \ir ../functions/job_status_v1.sql
 \ir ../functions/list_jobs_v1.sql
+\ir ../functions/find_jobs_v1.sql
 \ir ../functions/read_jobs_v1.sql
 \ir ../functions/watch_jobs_v1.sql
 
@@ -282,5 +327,6 @@ create table @schema.adjourn_schedules (
 \ir ../functions/drop_partition_v1.sql
 \ir ../functions/delete_old_jobs_v1.sql
 \ir ../functions/clear_results_v1.sql
+\ir ../functions/clean_workflows_v1.sql
 
 perform @schema.adjourn_partition_v1(@weeks_ahead);
