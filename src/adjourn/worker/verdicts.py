@@ -27,6 +27,8 @@ from adjourn.events import (
 from adjourn.worker.options import Options
 from adjourn.worker.runners import Run
 
+SUCCEEDED = str(Status.SUCCEEDED)
+
 Verdict: TypeAlias = tuple[Outcome | None, type[JobEnded], dict[str, Any]]
 """The outcome of a job, None if it is stored already, and the event that tells of it: its class, and what it says besides."""
 
@@ -58,8 +60,8 @@ class Verdicts:
         self._is_interrupt = is_interrupt
         self._tell: Callable[..., None] = tell
         self._workers_task = asyncio.current_task()
-        # What is stored of most jobs.
-        self._success, self._deletes = str(Status.SUCCEEDED), options.delete_jobs.applies_to(Status.SUCCEEDED)
+        # What becomes of most jobs.
+        self._deletes_successful = options.delete_jobs.applies_to(Status.SUCCEEDED)
 
     def returned(self, run: Run, result: Any) -> Verdict:
         """Judge a run that has returned: if its result is to be stored and cannot be, the job fails, and is not retried."""
@@ -68,11 +70,8 @@ class Verdicts:
         job = run.claimed
         rule = None if run.declared is None else run.declared.result_rule
         if rule is None or not (self._app.store_results if rule.store is None else rule.store):
-            return (
-                Ended(job.id, job.claim, self._success, None, None, self._deletes),
-                JobSucceeded,
-                {"result": result},
-            )
+            ended = Ended(job.id, job.claim, SUCCEEDED, is_deleted=self._deletes_successful)
+            return (ended, JobSucceeded, {"result": result})
         try:
             rule = rule.of_app(self._app.store_results, self._app.result_ttl)
             text = rule.dump(result, self._app.connector.json_dumps)
