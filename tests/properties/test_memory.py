@@ -397,10 +397,29 @@ class Databases(RuleBasedStateMachine):
     )
     def change_many(self, data: st.DataObject, change: str, statuses: set[str]) -> None:
         numbers = [self.draw_job(data) for _ in range(3)]
-        options = {"statuses": sorted(statuses)} if change == "retry_jobs" else {}
+        options = {"statuses": sorted(statuses)} if change in ("retry_jobs", "delete_jobs") else {}
 
         def ask(side: Side) -> list[int]:
             return side.numbers(getattr(side.manager, change)(map(side.job, numbers), **options))
+
+        self.both(ask)
+
+    @rule(
+        change=st.sampled_from(["cancel_jobs", "retry_jobs", "delete_jobs", "count_jobs"]),
+        statuses=st.sets(strategies.STATUSES, min_size=1),
+        queue=st.none() | strategies.QUEUES,
+        task=st.none() | strategies.TASKS,
+        error=st.sampled_from([None, "1.50", "lost"]),
+        limit=st.none() | st.integers(0, 2),
+    )
+    def change_matching(self, change: str, limit: int | None, statuses: set[str], **filters: str | None) -> None:
+        options: dict[str, Any] = {} if change == "cancel_jobs" else {"statuses": sorted(statuses)}
+        if change != "count_jobs":
+            options["limit"] = limit
+
+        def ask(side: Side) -> Any:
+            changed = getattr(side.manager, change)(**options, **filters)
+            return changed if isinstance(changed, int) else side.numbers(changed)
 
         self.both(ask)
 
@@ -438,7 +457,7 @@ class Databases(RuleBasedStateMachine):
         number = self.draw_worker(data)
 
         def ask(side: Side) -> Any:
-            heartbeat = side.worker.heartbeat(side.worker_id(number), timeout)
+            heartbeat = side.worker.heartbeat(side.worker_id(number), timeout, (), (number, 7), '{"pid": 1}')
             return heartbeat.alive, side.numbers(heartbeat.aborts), heartbeat.expired
 
         self.both(ask)
@@ -690,7 +709,10 @@ class Databases(RuleBasedStateMachine):
             return [{**row, **times, "last_job_id": side.number(row["last_job_id"])} for row in rows]
 
         def list_workers(side: Side) -> list[Any]:
-            return [(each.name, each.queues, each.alive, each.running) for each in side.manager.list_workers()]
+            return [
+                (each.name, each.queues, each.alive, each.running, each.running_jobs, each.details)
+                for each in side.manager.list_workers()
+            ]
 
         self.both(list_jobs)
         self.both(list_schedules)

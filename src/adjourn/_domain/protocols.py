@@ -142,7 +142,7 @@ class JobManagerLike(Protocol):
 
     async def delete_old_jobs_async(
         self,
-        nb_hours: float,
+        nb_hours: float | Mapping[str, float],
         queue: str | None = None,
         include_failed: bool = False,
         include_cancelled: bool = False,

@@ -104,7 +104,7 @@ def _followers(tables: Tables, asked: ClaimRequest, picked: list[JobRow]) -> lis
     for head in heads:
         for job in behind(tables, head.lock)[:most]:
             is_served = asked.queues is None or job.queue in asked.queues
-            is_special = job.doubts or job.unknown_since or job.waited
+            is_special = job.doubts or job.unknown_since or job.is_special
             if job.order < head.order or job.worker_id or is_special or not is_served:
                 break
             found.append(job)

@@ -89,6 +89,11 @@ class JobRow:
         return self.waited or self.workflow_id is not None or self.next_id is not None or self.has_dependents
 
     @property
+    def is_special(self) -> bool:
+        """Whether its start or its end has consequences for others."""
+        return self.is_wanted
+
+    @property
     def order(self) -> tuple[int, int]:
         """The sort key of jobs: higher priorities first, then older jobs."""
         return (-self.priority, self.id)
@@ -138,6 +143,8 @@ class WorkerRow:
     apart: bool = False
     dead: bool = False
     overdue: tuple[int, ...] = ()
+    running: tuple[int, ...] = ()
+    details: str | None = None
 
 
 @attrs.frozen(kw_only=True)

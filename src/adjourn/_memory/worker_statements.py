@@ -93,6 +93,8 @@ def list_workers(tables: Tables) -> list[Row]:
             "alive": not worker.dead and worker.expires_at > tables.now,
             "running": len(tables.of_worker([worker.id])),
             "overdue": len(worker.overdue),
+            "running_jobs": json.dumps(worker.running),
+            "details": worker.details,
         }
         for _, worker in sorted(tables.workers.items())
     ]
@@ -107,7 +109,15 @@ def list_jobs_to_abort(tables: Tables, *, queue: str | None) -> list[Row]:
 
 
 @answers
-def heartbeat(tables: Tables, *, worker_id: int, timeout: float, overdue: Sequence[int]) -> list[Row]:
+def heartbeat(
+    tables: Tables,
+    *,
+    worker_id: int,
+    timeout: float,
+    overdue: Sequence[int],
+    running: Sequence[int],
+    details: str | None,
+) -> list[Row]:
     """Record a worker's heartbeat, and return the answer for the worker."""
     worker = tables.workers.get(worker_id)
     is_alive = worker is not None and not worker.dead
@@ -116,7 +126,12 @@ def heartbeat(tables: Tables, *, worker_id: int, timeout: float, overdue: Sequen
     if worker is not None and is_alive:
         expires_at = tables.now + datetime.timedelta(seconds=timeout)
         tables.workers[worker_id] = attrs.evolve(
-            worker, last_heartbeat_at=tables.now, expires_at=expires_at, overdue=tuple(overdue)
+            worker,
+            last_heartbeat_at=tables.now,
+            expires_at=expires_at,
+            overdue=tuple(overdue),
+            running=tuple(running),
+            details=worker.details if details is None else stored_json(details),
         )
     return [
         {
@@ -194,7 +209,8 @@ def exchange(
     promoted = promote(tables, freed)
     put_back, freed = _put_back(tables, worker_id, returned)
     stored |= set(put_back)
-    ready = {*put_back, *(job.id for job in (*promoted, *promote(tables, freed), *tell_dependents(tables)))}
+    promoted += promote(tables, freed)
+    ready = {*put_back, *(job.id for job in (*promoted, *tell_dependents(tables)))}
     if probe:
         wake_awaiting(tables)
     next_at = _make_due(tables) if probe else None

@@ -56,6 +56,8 @@ MOST_FOLLOWERS = 400
 """How many jobs behind the heads of locks one exchange claims, or one behind each head."""
 MOST_ERRORS = 10
 """How many errors of a job are kept: the first, and the last ones."""
+MANY_DEPENDENTS = 1000
+"""If more jobs than these wait for one, the worker that places jobs tells them."""
 DUE_LIMIT = 1000
 """How many due jobs one exchange makes ready."""
 WEEKS_AHEAD = 8
@@ -81,6 +83,7 @@ NUMBERS: dict[str, int | str] = {
     "most_followers": MOST_FOLLOWERS,
     "most_errors": MOST_ERRORS,
     "due_limit": DUE_LIMIT,
+    "many_dependents": MANY_DEPENDENTS,
     "weeks_ahead": WEEKS_AHEAD,
     "clock_tolerance": CLOCK_TOLERANCE,
     "largest_id": LARGEST_ID,

@@ -92,6 +92,11 @@ class Executor:
         """What running tasks say of their progress."""
         self._runs: dict[int, Run] = {}
         self._wraps_all = bool(options.task_middleware or options.worker_middleware)
+        # The middleware of all tasks of a kind, by whether that is async.
+        self._of_kind = {
+            kind: [each for each in options.task_middleware if is_async(each) is kind] for kind in (True, False)
+        }
+        self._identity: WorkerIdentity | None = None
         self.mean_duration: float = FIRST_GUESS
         """The average duration of recent runs, in seconds."""
 
@@ -190,7 +195,7 @@ class Executor:
     def _begin(self, run: Run, task: TaskLike) -> None:
         run.declared = task
         if self._events.wants(JobStarted):
-            self._tell(JobStarted, run)
+            self._emit(JobStarted, run)
         run.timeout = task.timeout or self._options.timeout
         if run.timeout is not None:
             loop = asyncio.get_running_loop()
@@ -209,8 +214,7 @@ class Executor:
         context = self._context(run)
         arguments = (context,) if task.pass_context else ()
         body: Body = functools.partial(task.func, *arguments, **run.claimed.task_kwargs)
-        own_kind = [each for each in options.task_middleware if is_async(each) is task.is_async]
-        body = compose([*own_kind, *task.task_middleware], body, context, self._worker)
+        body = compose([*self._of_kind[task.is_async], *task.task_middleware], body, context, self._worker)
         if not options.worker_middleware:
             self._run(runner, run, body)
             return
@@ -319,7 +323,7 @@ class Executor:
         outcome, kind, facts = verdict
         try:
             if self._events.wants(kind):
-                self._tell(kind, run, duration=duration, **facts)
+                self._emit(kind, run, duration=duration, **facts)
         finally:  # a subscriber may end the program
             self._on_end(job, outcome)
 
@@ -351,5 +355,12 @@ class Executor:
 
     def _tell(self, kind: type[JobEvent], run: Run, **facts: Any) -> None:
         if self._events.wants(kind):
-            worker = WorkerIdentity(name=self._options.name, id=run.claimed.worker_id, queues=self._options.queues)
-            self._events.emit(kind(job=run.job, worker=worker, started_at=run.started, **facts))
+            self._emit(kind, run, **facts)
+
+    def _emit(self, kind: type[JobEvent], run: Run, **facts: Any) -> None:
+        """Tell of a run somebody who wants to hear of it."""
+        worker, worker_id = self._identity, run.claimed.worker_id
+        if worker is None or worker.id != worker_id:
+            worker = WorkerIdentity(name=self._options.name, id=worker_id, queues=self._options.queues)
+            self._identity = worker
+        self._events.emit(kind(job=run.job, worker=worker, started_at=run.started, **facts))

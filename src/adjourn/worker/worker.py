@@ -357,7 +357,7 @@ class Worker:
             lease,
             worker_id=lambda: exchange.worker_id,
             silence=lambda: exchange.silence,
-            overdue=lambda: exchange.executor.overdue,
+            report=lambda: exchange.report,
             advances=exchange.executor.advances,
             on_begin=loop_watch.begin,
             on_beat=lambda *args: loop.call_soon_threadsafe(exchange.beaten, *args),
@@ -375,6 +375,7 @@ class Worker:
             return None
         try:
             health = HealthThread(
+                self.app,
                 self.options,
                 exchange,
                 heartbeat,

@@ -110,6 +110,10 @@ class AsyncJobManager(AsyncStatementRunner):
     def get_stalled_jobs_async(self) -> AsyncJobLists:
         return self.lists
 
+    @forwards_to(AsyncManyJobs.count_jobs_async)
+    def count_jobs_async(self) -> AsyncManyJobs:
+        return self.many
+
     @forwards_to(AsyncManyJobs.cancel_jobs_async)
     def cancel_jobs_async(self) -> AsyncManyJobs:
         return self.many

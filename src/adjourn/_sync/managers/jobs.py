@@ -111,6 +111,10 @@ class SyncJobManager(SyncStatementRunner):
     def get_stalled_jobs(self) -> SyncJobLists:
         return self.lists
 
+    @forwards_to(SyncManyJobs.count_jobs)
+    def count_jobs(self) -> SyncManyJobs:
+        return self.many
+
     @forwards_to(SyncManyJobs.cancel_jobs)
     def cancel_jobs(self) -> SyncManyJobs:
         return self.many

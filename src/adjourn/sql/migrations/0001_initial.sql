@@ -24,6 +24,8 @@ create table @schema.adjourn_workers (
     apart boolean not null default false,             -- runs jobs apart from others, or is about to
     dead boolean not null default false,              -- declared dead: its jobs are being rescued, it may not come back
     overdue bigint[] not null default '{}',           -- its jobs that were asked to end and have not, at the last heartbeat
+    running bigint[] not null default '{}',           -- its jobs that ran at the last heartbeat, a thousand at most
+    details jsonb,                                    -- what else it has said of itself: host, pid, version, ...
     started_at timestamptz not null default now(),
     last_heartbeat_at timestamptz not null default now(),
     expires_at timestamptz not null
@@ -129,6 +131,9 @@ create table @schema.adjourn_finished_jobs (
 -- A job must be able to finish even if there is no partition for today.
 create table @schema.adjourn_finished_jobs_default partition of @schema.adjourn_finished_jobs default;
 
+-- People look for those that have not succeeded, which are few.
+create index adjourn_finished_jobs_unsuccessful on @schema.adjourn_finished_jobs (id) where status <> 'succeeded';
+
 -- When results lapse, a row for those of one exchange. An index on finished jobs would cost those that have no result, too.
 create table @schema.adjourn_lapses (expires_at timestamptz not null, finished_at timestamptz not null, ids bigint[] not null);
 create index adjourn_lapses_due on @schema.adjourn_lapses (expires_at);
@@ -209,7 +214,10 @@ create index adjourn_dependencies_child on @schema.adjourn_dependencies (child_i
 
 -- Ends of jobs that were not added up yet, for the jobs that wait for them and for their workflows, whose ids are from one sequence. A
 -- row for those of one transaction. There is no index, so that an insert never waits.
-create table @schema.adjourn_arrivals (job_id bigint not null, ended integer not null, failed integer not null);
+-- If too many jobs wait for one to be told one by one, the row is that one's own (is_parent).
+create table @schema.adjourn_arrivals (
+    job_id bigint not null, ended integer not null, failed integer not null, is_parent boolean not null default false
+);
 alter table @schema.adjourn_arrivals replica identity full;
 
 create table @schema.adjourn_workflows (
@@ -309,6 +317,7 @@ create table @schema.adjourn_schedules (
 \ir ../functions/delete_finished_v1.sql
 \ir ../functions/job_status_v1.sql
 \ir ../functions/list_jobs_v1.sql
+\ir ../functions/find_jobs_v1.sql
 \ir ../functions/read_jobs_v1.sql
 \ir ../functions/watch_jobs_v1.sql
 
@@ -318,5 +327,6 @@ create table @schema.adjourn_schedules (
 \ir ../functions/drop_partition_v1.sql
 \ir ../functions/delete_old_jobs_v1.sql
 \ir ../functions/clear_results_v1.sql
+\ir ../functions/clean_workflows_v1.sql
 
 perform @schema.adjourn_partition_v1(@weeks_ahead);
