@@ -65,6 +65,11 @@ class Fleet:
             time.sleep(2)
             process.send_signal(signal.SIGCONT)
 
+    def disturb_often(self) -> None:
+        for _ in range(int(SECONDS)):
+            self.disturb()
+            time.sleep(0.4)
+
     def end(self) -> None:
         for process in self.processes:
             with contextlib.suppress(ProcessLookupError):
@@ -94,7 +99,7 @@ def test_effects_and_ends_are_one_and_stories_go_on(database: str, observer: psy
         for _ in range(WORKERS):
             fleet.start()
         deadline = time.monotonic() + SECONDS
-        disturbing = threading.Thread(target=lambda: [fleet.disturb() or time.sleep(0.4) for _ in range(int(SECONDS))])
+        disturbing = threading.Thread(target=fleet.disturb_often)
         disturbing.start()
         while time.monotonic() < deadline:
             locks = [random.choice(["a", "b", None, None]) for _ in range(EFFECTS_A_ROUND)]
@@ -112,7 +117,7 @@ def test_effects_and_ends_are_one_and_stories_go_on(database: str, observer: psy
             return int(row[0])
 
         until(lambda: not left(), timeout=120)
-    ended = dict(observer.execute("select id, status from adjourn.adjourn_finished_jobs").fetchall())
+    ended: dict[int, str] = dict(observer.execute("select id, status from adjourn.adjourn_finished_jobs").fetchall())
     print(f"{len(effects)} effects, {len(stories)} stories, {fleet.kills} kills, {fleet.stops} stops", end=" ")
     assert ended == dict.fromkeys([*effects, *stories], "succeeded")
     stored = [job_id for (job_id,) in observer.execute("select id from effects order by id")]
