@@ -114,7 +114,9 @@ async def test_jobs_that_differ_in_arguments_alone_are_stored_as_those_made_one_
     assert alike[-1].id == alike.ids[-1]
 
 
-@pytest.mark.parametrize("wrong", ["a\0b", "\ud800", float("nan"), object(), b"x"], ids=repr)
+@pytest.mark.parametrize(
+    "wrong", ["a\0b", "\ud800", float("nan"), object(), b"x"], ids=["NUL", "surrogate", "nan", "object", "bytes"]
+)
 async def test_one_bad_argument_of_many_is_named_and_nothing_is_stored(app: adjourn.App, wrong: Any) -> None:
     arguments = [{"fine": n, "bad": wrong if n == 100 else n} for n in range(130)]
     work = app.configure_task("work")
