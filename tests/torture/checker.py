@@ -300,7 +300,8 @@ def overlap(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[s
             if run.lock is not None:
                 again[run.lock, run.pid].append((run.ended, later.begun))
     for runs in story.runs.values():
-        for run, later in zip(runs, [*runs[1:], None], strict=True):
+        following: list[Run | None] = [*runs[1:], None]
+        for run, later in zip(runs, following, strict=True):
             if run.lock is not None and (later is None or run.begun <= later.begun):
                 ends = [run.ended]
                 if later is not None:
