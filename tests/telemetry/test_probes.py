@@ -323,7 +323,8 @@ async def test_an_address_that_is_taken_is_refused_before_the_worker_registers(a
 
 def test_options_are_checked() -> None:
     app = adjourn.App(connector=InMemoryConnector())
-    for bad in ({"http": "8080"}, {"health_file": ""}, {"stall_after": -1}, {"outage_patience": "x"}):
+    wrong: list[dict[str, Any]] = [{"http": "8080"}, {"health_file": ""}, {"stall_after": -1}, {"outage_patience": "x"}]
+    for bad in wrong:
         with pytest.raises(InvalidOption, match=next(iter(bad))):
             Worker(app, **bad)
 
