@@ -301,12 +301,12 @@ def overlap(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[s
                 again[run.lock, run.pid].append((run.ended, later.begun))
     for runs in story.runs.values():
         following: list[Run | None] = [*runs[1:], None]
-        for run, later in zip(runs, following, strict=True):
-            if run.lock is not None and (later is None or run.begun <= later.begun):
+        for run, after in zip(runs, following, strict=True):
+            if run.lock is not None and (after is None or run.begun <= after.begun):
                 ends = [run.ended]
-                if later is not None:
+                if after is not None:
                     before = (begun for ended, begun in again[run.lock, run.pid] if ended <= run.begun < begun)
-                    ends += [later.begun, *before]
+                    ends += [after.begun, *before]
                 by_lock[run.lock].append((run.begun, min(ends), run))
     for lock, spans in by_lock.items():
         spans.sort(key=lambda span: span[:2])
