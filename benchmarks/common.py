@@ -1,14 +1,23 @@
-"""What all benchmarks share: a server, the two libraries on it, and a table at the end."""
+"""What all benchmarks share: a server, the libraries on it, and a table, or JSON, at the end."""
 
 from __future__ import annotations
 
+import argparse
+import asyncio
 import contextlib
+import datetime
+import json
 import os
+import platform
+import resource
 import statistics
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import pgqueuer_side
 import procrastinate
 import psycopg
 from rich.console import Console
@@ -22,7 +31,7 @@ SETTINGS = {"shared_buffers": "1GB", "max_connections": "100", "autovacuum_napti
 
 @contextlib.contextmanager
 def server() -> Iterator[str]:
-    """Yield the address of a database that has the schemas of both libraries and no jobs."""
+    """Yield the address of a database that has the schemas of all libraries and no jobs."""
     with contextlib.ExitStack() as stack:
         dsn = os.environ.get("ADJOURN_BENCH_DSN")
         if dsn is None:
@@ -36,6 +45,7 @@ def server() -> Iterator[str]:
         for app in (make_adjourn(dsn), make_procrastinate(dsn)):
             with app.open():
                 app.schema_manager.apply_schema()
+        asyncio.run(pgqueuer_side.install(dsn))
         yield dsn
 
 
@@ -64,10 +74,12 @@ def _sync_noop() -> None:
 
 
 def empty(dsn: str) -> None:
-    """Remove all jobs of both libraries, and write a checkpoint now, so that none falls into a measurement."""
+    """Remove all jobs of all libraries, and write a checkpoint now, so that none falls into a measurement."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(
-            "truncate adjourn.adjourn_jobs, adjourn.adjourn_finished_jobs, adjourn.adjourn_lapses, adjourn.adjourn_headless_locks, adjourn.adjourn_unique_keys, procrastinate_jobs cascade"
+            "truncate adjourn.adjourn_jobs, adjourn.adjourn_finished_jobs, adjourn.adjourn_lapses, adjourn.adjourn_headless_locks, "
+            "adjourn.adjourn_workflows, adjourn.adjourn_dependencies, adjourn.adjourn_arrivals, "
+            "adjourn.adjourn_unique_keys, procrastinate_jobs, pgqueuer, pgqueuer_log cascade"
         )
         connection.execute("checkpoint")
 
@@ -80,6 +92,95 @@ def show(title: str, columns: list[str], rows: list[list[str]]) -> None:
     for row in rows:
         table.add_row(*row)
     Console(width=120).print(table)
+
+
+def parser_of(doc: str | None, repeat: int = 3) -> argparse.ArgumentParser:
+    """Return a parser with the arguments that benchmarks share."""
+    parser = argparse.ArgumentParser(description=doc)
+    parser.add_argument("--repeat", type=int, default=repeat, help="runs of each (default: %(default)s)")
+    parser.add_argument("--json", type=Path, help="write all runs to this file, too")
+    return parser
+
+
+Found = dict[str, dict[str, list[float]]]
+"""The measurements of each case, by side."""
+
+
+def report(title: str, found: Found, unit: str, path: Path | None, digits: int = 0) -> None:
+    """Print a table of medians and ranges, a row a case and a column a side, with the ratio of the first side to each other.
+
+    Parameters
+    ----------
+    path
+        Where to write all of them as JSON; None for nowhere.
+    """
+    sides = list(dict.fromkeys(side for by_side in found.values() for side in by_side))
+    rows = []
+    for case, by_side in found.items():
+        ours, row = by_side.get(sides[0]), [case]
+        for side in sides:
+            values = by_side.get(side)
+            row.append(spread(values, digits) if values else "-")
+            if side != sides[0]:
+                row.append(f"{statistics.median(ours) / statistics.median(values):.2f}" if ours and values else "-")
+        rows.append(row)
+    columns = ["", sides[0], *(name for side in sides[1:] for name in (side, "ratio"))]
+    show(f"{title}, {unit}: median [range]", columns, rows)
+    if path is not None:
+        facts = {
+            "title": title,
+            "unit": unit,
+            "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "command": sys.argv,
+            "machine": f"{os.cpu_count()} cores, {platform.machine()}, load {os.getloadavg()[0]:.1f}",
+            "python": platform.python_version(),
+            "found": found,
+        }
+        path.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+
+def measure(sides: dict[str, Callable[[], dict[str, float]]], repeat: int, prepare: Callable[[], Any]) -> Found:
+    """Measure all sides in turn, so many times, and return the measurements of each case by side."""
+    found: Found = {}
+    for _ in range(repeat):
+        for side, run in sides.items():
+            prepare()
+            for case, value in run().items():
+                found.setdefault(case, {}).setdefault(side, []).append(value)
+                print(f"{case}: {side} {value:,.1f}", file=sys.stderr, flush=True)
+    return found
+
+
+def cpu_of_process() -> float:
+    """Return the seconds of CPU that this process has used."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def cpu_of_server(dsn: str) -> float:
+    """Return the seconds of CPU that the server's processes on this machine have used, with those that have ended."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        row = connection.execute("select pg_backend_pid()").fetchone()
+    assert row is not None
+    with contextlib.suppress(OSError):
+        postmaster = int(_stat(Path(f"/proc/{row[0]}/stat"))[1])
+        return sum(_cpu(path, postmaster) for path in Path("/proc").glob("[0-9]*/stat")) / os.sysconf("SC_CLK_TCK")
+    return 0.0  # it runs elsewhere
+
+
+def _cpu(path: Path, postmaster: int) -> int:
+    with contextlib.suppress(OSError):
+        fields, process = _stat(path), int(path.parent.name)
+        if process == postmaster:
+            return sum(map(int, fields[11:15]))  # and that of its children that have ended
+        if int(fields[1]) == postmaster:
+            return sum(map(int, fields[11:13]))
+    return 0
+
+
+def _stat(path: Path) -> list[str]:
+    """Return the fields after the name of the program, which may have blanks."""
+    return path.read_text().rpartition(")")[2].split()
 
 
 def spread(values: list[float], digits: int = 0) -> str:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import logging
-import statistics
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
+import pgqueuer_side
 import psycopg
 import psycopg_pool
-from common import empty, make_adjourn, make_procrastinate, server, show, spread
+from common import empty, make_adjourn, make_procrastinate, measure, parser_of, report, server
+
+THREADS = (8, 32)
 
 INSERT = """
     insert into adjourn.adjourn_jobs
@@ -74,11 +75,8 @@ def blocking(app: Any, count: int) -> dict[str, float]:
     with app.open():
         task = app.tasks["sync_noop"]
         task.defer()
-        return {
-            "defer, 1 thread": one_thread(task.defer, count),
-            "defer, 8 threads": threads(task.defer, count, 8),
-            "batch_defer of 10,000": 10_000 * one_thread(lambda: task.batch_defer(*[{}] * 10_000), 1),
-        }
+        found = {"defer, 1 thread": one_thread(task.defer, count)}
+        return found | {f"defer, {number} threads": threads(task.defer, count, number) for number in THREADS}
 
 
 async def awaited(app: Any, count: int) -> dict[str, float]:
@@ -88,9 +86,25 @@ async def awaited(app: Any, count: int) -> dict[str, float]:
         await task.defer_async()
         return {
             "defer_async, 1 coroutine": await coroutines(task.defer_async, count, 1),
-            "defer_async, 32 coroutines": await coroutines(task.defer_async, count, 32),
+            "defer_async, 32 coroutines": await coroutines(task.defer_async, 4 * count, 32),
             "defer, bridged from 1 thread": await asyncio.to_thread(one_thread, task.defer, count),
         }
+
+
+def of_pgqueuer(dsn: str, count: int) -> dict[str, float]:
+    """Measure PgQueuer, whose blocking form has one connection a thread."""
+    connected = threading.local()
+
+    def enqueue() -> None:
+        if not hasattr(connected, "enqueue"):
+            connected.enqueue = pgqueuer_side.blocking(dsn)
+        connected.enqueue()
+
+    enqueue()
+    found = {"defer, 1 thread": one_thread(enqueue, count)}
+    found |= {f"defer, {number} threads": threads(enqueue, count, number) for number in THREADS}
+    found["defer_async, 1 coroutine"] = asyncio.run(pgqueuer_side.enqueue(dsn, count, 1))
+    return found | {"defer_async, 32 coroutines": asyncio.run(pgqueuer_side.enqueue(dsn, count, 32))}
 
 
 def raw(dsn: str, count: int) -> dict[str, float]:
@@ -103,7 +117,8 @@ def raw(dsn: str, count: int) -> dict[str, float]:
                 connection.execute(INSERT, JOB).fetchone()
 
         insert()
-        blocking = {"defer, 1 thread": one_thread(insert, count), "defer, 8 threads": threads(insert, count, 8)}
+        blocking = {"defer, 1 thread": one_thread(insert, count)}
+        blocking |= {f"defer, {number} threads": threads(insert, count, number) for number in THREADS}
 
     async def measure() -> dict[str, float]:
         connection = await psycopg.AsyncConnection.connect(dsn, autocommit=True)
@@ -130,36 +145,24 @@ def raw(dsn: str, count: int) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeat", type=int, default=3, help="runs of each (default: %(default)s)")
+    parser = parser_of(__doc__)
     parser.add_argument("--count", type=int, default=2_000, help="calls in each run (default: %(default)s)")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
-    found: dict[str, dict[str, list[float]]] = {}
+    count = arguments.count
     with server() as dsn:
-        for _ in range(arguments.repeat):
-            sides: list[tuple[str, Callable[[], dict[str, float]]]] = [
-                ("adjourn", lambda: blocking(make_adjourn(dsn), arguments.count)),
-                ("adjourn", lambda: asyncio.run(awaited(make_adjourn(dsn), arguments.count))),
-                ("psycopg", lambda: raw(dsn, arguments.count)),
-                ("Procrastinate", lambda: blocking(make_procrastinate(dsn), arguments.count)),
-                ("Procrastinate", lambda: asyncio.run(awaited(make_procrastinate(dsn), arguments.count))),
-            ]
-            for side, measure in sides:
-                empty(dsn)
-                for name, rate in measure().items():
-                    found.setdefault(name, {}).setdefault(side, []).append(rate)
-    rows = []
-    for name, by_side in found.items():
-        ours = statistics.median(by_side["adjourn"])
-        row = [name]
-        for side in ("adjourn", "psycopg", "Procrastinate"):
-            rates = by_side.get(side)
-            row.append(spread(rates) if rates else "-")
-            if side != "adjourn":
-                row.append(f"{ours / statistics.median(rates):.2f} x" if rates else "-")
-        rows.append(row)
-    show("Jobs deferred per second", ["call", "adjourn", "raw psycopg", "ratio", "Procrastinate", "ratio"], rows)
+
+        def both(make: Callable[[str], Any]) -> dict[str, float]:
+            return blocking(make(dsn), count) | asyncio.run(awaited(make(dsn), count))
+
+        sides: dict[str, Callable[[], dict[str, float]]] = {
+            "adjourn": lambda: both(make_adjourn),
+            "raw psycopg": lambda: raw(dsn, count),
+            "PgQueuer": lambda: of_pgqueuer(dsn, count),
+            "Procrastinate": lambda: both(make_procrastinate),
+        }
+        found = measure(sides, arguments.repeat, lambda: empty(dsn))
+    report("Jobs deferred by one process", found, "calls/s", arguments.json)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import logging
@@ -11,12 +10,12 @@ import statistics
 import time
 from typing import Any
 
-from common import empty, make_adjourn, make_procrastinate, server, show
+import pgqueuer_side
+from common import empty, make_adjourn, make_procrastinate, measure, parser_of, report, server
 
 
-async def latencies(app: Any, dsn: str, count: int) -> list[float]:
-    """Defer jobs at random intervals, and return how long each waited, in milliseconds."""
-    empty(dsn)
+async def latencies(app: Any, pauses: list[float]) -> list[float]:
+    """Defer jobs after these pauses, and return how long each waited, in milliseconds."""
     waited: list[float] = []
 
     @app.task(name="stamp")
@@ -26,8 +25,8 @@ async def latencies(app: Any, dsn: str, count: int) -> list[float]:
     async with app.open_async():
         worker = asyncio.create_task(app.run_worker_async(concurrency=10, install_signal_handlers=False))
         await asyncio.sleep(1)
-        for _ in range(count):
-            await asyncio.sleep(random.uniform(0.01, 0.05))
+        for pause in pauses:
+            await asyncio.sleep(pause)
             await stamp.defer_async(sent=time.perf_counter())
         await asyncio.sleep(1)
         worker.cancel()
@@ -36,18 +35,26 @@ async def latencies(app: Any, dsn: str, count: int) -> list[float]:
     return waited
 
 
+def quantiles(waited: list[float]) -> dict[str, float]:
+    """Return what the table shows."""
+    found = statistics.quantiles(waited, n=100, method="inclusive")
+    return {"p50": found[49], "p99": found[98], "longest": max(waited)}
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=200, help="jobs (default: %(default)s)")
+    parser = parser_of(__doc__)
+    parser.add_argument("--count", type=int, default=200, help="jobs in each run (default: %(default)s)")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
-    rows = []
+    pauses = [random.uniform(0.01, 0.05) for _ in range(arguments.count)]
     with server() as dsn:
-        for name, make in (("adjourn", make_adjourn), ("Procrastinate", make_procrastinate)):
-            waited = asyncio.run(latencies(make(dsn), dsn, arguments.count))
-            quantiles = statistics.quantiles(waited, n=100)
-            rows.append([name, str(len(waited)), f"{quantiles[49]:.1f}", f"{quantiles[98]:.1f}", f"{max(waited):.1f}"])
-    show("From defer to start, ms", ["library", "jobs", "p50", "p99", "longest"], rows)
+        sides = {
+            "adjourn": lambda: quantiles(asyncio.run(latencies(make_adjourn(dsn), pauses))),
+            "PgQueuer": lambda: quantiles(asyncio.run(pgqueuer_side.latencies(dsn, pauses))),
+            "Procrastinate": lambda: quantiles(asyncio.run(latencies(make_procrastinate(dsn), pauses))),
+        }
+        found = measure(sides, arguments.repeat, lambda: empty(dsn))
+    report("From defer to the start of the task", found, "ms", arguments.json, digits=1)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from adjourn import exceptions as exceptions
     from adjourn import job_context as job_context
     from adjourn import jobs as jobs
+    from adjourn import limits as limits
     from adjourn import manager as manager
     from adjourn import metadata as metadata
     from adjourn import middleware as middleware
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from adjourn.connectors.psycopg import PsycopgConnector, SyncPsycopgConnector
     from adjourn.connectors.psycopg2 import AsyncPsycopg2Connector, Psycopg2Connector
     from adjourn.exceptions import AdjournException
+    from adjourn.limits import Limit, Rate
     from adjourn.manager import JobManager, SchemaManager
     from adjourn.retry import BaseRetryStrategy, RetryDecision, RetryStrategy
     from adjourn.tasks import Task
@@ -68,9 +70,11 @@ __all__ = [
     "Job",
     "JobContext",
     "JobManager",
+    "Limit",
     "MissedRuns",
     "Psycopg2Connector",
     "PsycopgConnector",
+    "Rate",
     "RetryDecision",
     "RetryStrategy",
     "SchemaManager",
@@ -100,9 +104,11 @@ _HOMES = {
     "Job": "adjourn._domain.jobs",
     "JobContext": "adjourn.app",
     "JobManager": "adjourn.manager",
+    "Limit": "adjourn.limits",
     "MissedRuns": "adjourn._domain.schedules",
     "Psycopg2Connector": "adjourn.connectors.psycopg2",
     "PsycopgConnector": "adjourn.connectors.psycopg",
+    "Rate": "adjourn.limits",
     "RetryDecision": "adjourn.retry",
     "RetryStrategy": "adjourn.retry",
     "SchemaManager": "adjourn.manager",
@@ -129,6 +135,7 @@ _MODULES = frozenset(
         "exceptions",
         "job_context",
         "jobs",
+        "limits",
         "manager",
         "metadata",
         "middleware",

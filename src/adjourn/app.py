@@ -7,24 +7,31 @@ import functools
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self, Unpack, cast
 
 import attrs
 
 from adjourn import blueprints, builtin_tasks, exceptions, sql, tasks
 from adjourn._domain.checks import check_flag, check_known, check_name, checked_list
+from adjourn._domain.job_limits import checked_queue_limits
 from adjourn._domain.jobs import Job, StoredJob, stored_job
 from adjourn._domain.progress import progress_text
 from adjourn._domain.results import DEFAULT_TTL, check_ttl
-from adjourn._domain.runs import AbortReason, nobody_listens, not_aborted
+from adjourn._domain.runs import AbortReason, LooseRun, RunLike, nobody_listens, not_aborted
 from adjourn._domain.schedules import checked_defaults
 from adjourn._domain.spelling import dotted_hint, suggests_names
+from adjourn._durable.completion import CompletesJobs
+from adjourn._durable.events import SendsEvents
+from adjourn._durable.hand import Hand
+from adjourn._durable.steps import RemembersSteps
+from adjourn._durable.waiting import Waits
 from adjourn._runtime.contexts import AwaitableContext
 from adjourn._runtime.imports import import_all, load_from_path
 from adjourn.connectors.base import BaseConnector
 from adjourn.events import Events
 from adjourn.events.log import logged
+from adjourn.limits import Limit
 from adjourn.manager import JobDeferrer, JobManager, SchemaManager
 from adjourn.types import ConfigureOptions, JSONDumps, PeriodicDefaults, WorkerOptions
 from adjourn.worker import Worker, shutdown
@@ -36,7 +43,7 @@ __all__ = ["App"]
 logger: logging.Logger = logging.getLogger(__name__)
 
 
-class App(blueprints.Blueprint):
+class App(blueprints.Blueprint, SendsEvents):
     """The main object of adjourn: declares tasks, defers their jobs, and runs workers.
 
     Parameters
@@ -58,6 +65,9 @@ class App(blueprints.Blueprint):
     result_ttl
         Seconds after the end of a job until its result lapses, a day by default; ``math.inf`` for as long as the job is
         kept. A task's ``result_ttl`` goes before.
+    queue_limits
+        How many jobs of a queue run at once or start in a period of time, by the queue's name; none by default. They hold for
+        all workers.
 
     Raises
     ------
@@ -81,6 +91,7 @@ class App(blueprints.Blueprint):
         schema: str = sql.DEFAULT_SCHEMA,
         store_results: bool = False,
         result_ttl: float = DEFAULT_TTL,
+        queue_limits: Mapping[str, Limit] = MappingProxyType({}),
     ) -> None:
         super().__init__()
         self.tasks.declared().update(builtin_tasks.builtin.tasks.declared())
@@ -93,6 +104,7 @@ class App(blueprints.Blueprint):
         check_ttl(result_ttl)
         self.store_results: bool = store_results
         self.result_ttl: float = result_ttl
+        self.queue_limits: Mapping[str, Limit] = checked_queue_limits(queue_limits)
         self.job_manager: JobManager = self._manager_of(connector, schema)
         self.events: Events = logged()
         self.job_manager.events = self.events
@@ -253,10 +265,12 @@ class App(blueprints.Blueprint):
         additional_context: Mapping[str, Any] | None = None,
         abort_reason: Callable[[], AbortReason | None] | None = None,
         say_progress: Callable[[Job, str], None] | None = None,
+        run: RunLike | None = None,
+        keeps_jobs: bool = True,
     ) -> JobContext:
         """Return the context that a task gets for one run of a job. Workers call this.
 
-        Takes the attributes of `JobContext`.
+        Takes the attributes of `JobContext`, the run, and whether a job that has succeeded is kept.
         """
         return JobContext(
             app=self if self._app_of_jobs is None else self._app_of_jobs,
@@ -267,6 +281,9 @@ class App(blueprints.Blueprint):
             additional_context={} if additional_context is None else additional_context,
             abort_reason=not_aborted if abort_reason is None else abort_reason,
             say_progress=nobody_listens if say_progress is None else say_progress,
+            serving=self,
+            run=LooseRun() if run is None else run,
+            keeps_jobs=keeps_jobs,
         )
 
     def json_dumps_of_jobs(self) -> JSONDumps:
@@ -453,7 +470,7 @@ class App(blueprints.Blueprint):
 
 
 @attrs.frozen(kw_only=True)
-class JobContext:
+class JobContext(CompletesJobs, RemembersSteps, Waits):
     """The context of one run of a job.
 
     Attributes
@@ -474,6 +491,9 @@ class JobContext:
         A function that returns why the job is asked to end, or None.
     say_progress
         A function that is told what the task says of its progress.
+
+    A worker also passes ``serving``, the app through which it reaches the database; ``run``, its own record of the run; and
+    ``keeps_jobs``, whether jobs that have succeeded are kept.
     """
 
     app: App
@@ -484,6 +504,9 @@ class JobContext:
     additional_context: Mapping[str, Any] = attrs.field(factory=dict)
     abort_reason: Callable[[], AbortReason | None] = not_aborted
     say_progress: Callable[[Job, str], None] = attrs.field(default=nobody_listens, repr=False)
+    _serving: App | None = attrs.field(default=None, alias="serving", repr=False, eq=False)
+    _run: RunLike = attrs.field(factory=LooseRun, alias="run", repr=False, eq=False)
+    _keeps_jobs: bool = attrs.field(default=True, alias="keeps_jobs", repr=False, eq=False)
 
     @property
     def job(self) -> StoredJob:
@@ -544,6 +567,20 @@ class JobContext:
     def evolve(self, **changes: Any) -> JobContext:
         """Return a copy with some attributes changed."""
         return attrs.evolve(self, **changes)
+
+    def _hand(self) -> Hand:
+        serving = self.app if self._serving is None else self._serving
+        return Hand(
+            job=self._job,
+            run=self._run,
+            runs=serving.job_manager.runs,
+            given=self.app.job_manager.runs,
+            connector=self.app.connector,
+            rule=self.task.result_rule.of_app(serving.store_results, serving.result_ttl),
+            json_dumps=serving.connector.json_dumps,
+            json_loads=serving.connector.json_loads,
+            keeps=self._keeps_jobs,
+        )
 
     @property
     def queues_display(self) -> str:

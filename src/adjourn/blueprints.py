@@ -12,6 +12,7 @@ import attrs
 from adjourn import exceptions
 from adjourn._domain.checks import check_name, checked_periodic_id
 from adjourn._domain.cron import Cron
+from adjourn._domain.job_limits import check_names_agree
 from adjourn._domain.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE
 from adjourn._domain.protocols import ContextLike
 from adjourn._domain.results import LARGEST_RESULT
@@ -19,6 +20,7 @@ from adjourn._domain.schedules import MissedRuns, checked_max_delay, checked_mis
 from adjourn._domain.spelling import suggests_names
 from adjourn._domain.wording import counted
 from adjourn._runtime.callers import caller_module, caller_stacklevel
+from adjourn.limits import Limit
 from adjourn.manager import JobManager
 from adjourn.periodic import PeriodicRegistry, PeriodicTask, checked_options
 from adjourn.retry import RetryValue
@@ -344,6 +346,7 @@ class Blueprint:
         result_ttl: float | None = None,
         max_result_size: int = LARGEST_RESULT,
         unique: Unique | None = None,
+        limits: Limit | Iterable[Limit] = (),
     ) -> Callable[[Callable[P, R]], Task[P, R, P]]: ...
 
     @overload
@@ -365,6 +368,7 @@ class Blueprint:
         result_ttl: float | None = None,
         max_result_size: int = LARGEST_RESULT,
         unique: Unique | None = None,
+        limits: Limit | Iterable[Limit] = (),
     ) -> Callable[[Callable[Concatenate[Context, P], R]], Task[Concatenate[Context, P], R, P]]: ...
 
     @suggests_names
@@ -386,6 +390,7 @@ class Blueprint:
         result_ttl: float | None = None,
         max_result_size: int = LARGEST_RESULT,
         unique: Unique | None = None,
+        limits: Limit | Iterable[Limit] = (),
     ) -> Any:
         """Declare a function as a task; use as ``@app.task`` or ``@app.task(...)``.
 
@@ -420,6 +425,9 @@ class Blueprint:
             with ``store_result=True``. None (the default) takes the app's ``result_ttl``.
         max_result_size
             Bytes of JSON that a result may have, a megabyte (1,048,576) by default, and 64 of them at most.
+        limits
+            How many of its jobs run at once, or start in a period of time: a `Limit` for all of them, one for those of each key, or
+            both.
 
         Raises
         ------
@@ -449,7 +457,9 @@ class Blueprint:
                 result_ttl=result_ttl,
                 max_result_size=max_result_size,
                 unique=unique,
+                limits=limits,
             )
+            check_names_agree(task.limits, (each.limits for each in self.tasks.values()))
             self.tasks.add(task)
             return task
 

@@ -13,8 +13,9 @@ import gc
 import weakref
 
 from adjourn import exceptions
-from adjourn._domain.checks import check_filter, check_flags, check_hours
+from adjourn._domain.checks import check_filter, check_flags
 from adjourn._domain.protocols import ContextLike
+from adjourn._domain.retention import rounds_of
 from adjourn.blueprints import Blueprint
 from adjourn.manager import JobManager
 
@@ -74,7 +75,7 @@ builtin: Builtins = Builtins()
 async def remove_old_jobs(
     context: ContextLike,
     *,
-    max_hours: float,
+    max_hours: float | dict[str, float],
     queue: str | None = None,
     remove_failed: bool = False,
     remove_cancelled: bool = False,
@@ -93,11 +94,12 @@ async def remove_old_jobs(
     context
         The context of the run; the jobs of its app are deleted.
     max_hours
-        The age in hours above which jobs are deleted.
+        The age in hours above which jobs are deleted; or the age for each status, such as ``{"succeeded": 24, "failed": 720}``:
+        jobs with other statuses are kept.
     queue
         Only jobs of this queue; None (the default) for all.
     remove_failed, remove_cancelled, remove_aborted
-        Which jobs to delete besides those that succeeded.
+        Which jobs to delete besides those that succeeded; not together with an age for each status.
     timestamp
         When it was due; not used, but every periodic task gets it.
 
@@ -106,9 +108,10 @@ async def remove_old_jobs(
     InvalidOption
         If ``max_hours`` is not a number of hours, zero or more, or another argument has the wrong type.
     """
-    check_hours("max_hours", max_hours)
     check_filter("queue", queue)
+    also = {"failed": remove_failed, "cancelled": remove_cancelled, "aborted": remove_aborted}
     check_flags(remove_failed=remove_failed, remove_cancelled=remove_cancelled, remove_aborted=remove_aborted)
+    rounds_of(max_hours, [status for status, is_removed in also.items() if is_removed], "max_hours")
     await context.app.job_manager.delete_old_jobs_async(
         nb_hours=max_hours,
         queue=queue,

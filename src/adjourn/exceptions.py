@@ -16,8 +16,11 @@ __all__ = [
     "AlreadyEnqueued",
     "AppNotOpen",
     "CallerModuleUnknown",
+    "CompletionRolledBack",
     "ConnectorException",
+    "DuplicateStep",
     "EndedJobLike",
+    "EventTimeout",
     "FunctionPathError",
     "InvalidConnection",
     "InvalidOption",
@@ -27,8 +30,10 @@ __all__ = [
     "JobAborted",
     "JobCancelled",
     "JobFailed",
+    "JobLost",
     "JobNotFinished",
     "JobRetry",
+    "JobSuspended",
     "JobTimeout",
     "LoadFromPathError",
     "MiddlewareKindMismatch",
@@ -161,6 +166,52 @@ class TooManyJobs(AdjournException):
 
 class JobAborted(AdjournException):
     """Raise it inside a task to end the job as ``aborted``, for instance after ``context.should_abort()`` said so."""
+
+
+class JobLost(AdjournException):
+    """The job is no longer this run's: its worker was taken for dead, or somebody has retried the job by hand. Another run
+    has it now, so let this one end; a transaction in which it was to end has to be rolled back."""
+
+    @classmethod
+    def of(cls, job_id: int | None) -> JobLost:
+        """Return the error of a run that has lost this job."""
+        return cls(
+            f"Job {job_id} is no longer this run's: its worker was taken for dead, or somebody has retried the job by hand. Another "
+            "run has it now, so let this one end, and its transaction roll back."
+        )
+
+
+class CompletionRolledBack(AdjournException):
+    """The task has completed its job in a transaction (``context.complete``), and returned, but the transaction was not
+    committed. So the job has not ended, and this run has failed. Commit before the task returns."""
+
+
+class DuplicateStep(AdjournException):
+    """Two steps of one run have the same name, so that a later run could not tell them apart. Number them, as in
+    ``context.step(f"mail {number}", ...)``."""
+
+
+class EventTimeout(AdjournException, TimeoutError):
+    """The event that a task waited for was not sent in time."""
+
+
+class JobSuspended(BaseException):
+    """A task sleeps or waits for an event, so its run ends here; a later run goes on. Never catch it without raising it again:
+    ``except Exception`` does not see it, and ``finally`` runs each time.
+
+    Attributes
+    ----------
+    seconds : float or None
+        After so many seconds the job runs again at the latest; None for no limit.
+    event : str or None
+        The name of the event that it waits for; None if it sleeps.
+    """
+
+    def __init__(self, seconds: float | None, event: str | None = None) -> None:
+        what = f"sleeps for {seconds:g} s" if event is None else f"waits for the event {event!r}"
+        super().__init__(f"The job {what}: this run ends, and a later one goes on.")
+        self.seconds = seconds
+        self.event = event
 
 
 class WorkerLost(AdjournException):

@@ -148,6 +148,10 @@ def checked_options(
             raise exceptions.UnknownOption(
                 f"{name!r} is not an option of periodic tasks{hint(name, known)} These are: {', '.join(known)}."
             )
+    if task.limits is not None and task.limits.keyed is not None:
+        raise exceptions.InvalidOption(
+            f"Task {task.name} has a limit with a key, and a periodic task cannot have one. A limit of the task or of its queue is fine."
+        )
     job = task.make_job(**options)
     if job.unique is not None:
         raise exceptions.InvalidOption(

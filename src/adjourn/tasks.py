@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, overload
 
 from adjourn import exceptions
 from adjourn._compat.moved import moved
@@ -22,11 +22,14 @@ from adjourn._domain.checks import (
     checked_names,
 )
 from adjourn._domain.headers import checked_headers
+from adjourn._domain.job_limits import TaskLimits, checked_limit_key
 from adjourn._domain.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE, Job
 from adjourn._domain.middleware import checked_for_task, is_async
 from adjourn._domain.results import LARGEST_RESULT, ResultRule
 from adjourn._domain.spelling import suggests_names
+from adjourn.limits import Limit
 from adjourn.manager import JobDeferrer, JobManager
+from adjourn.manager.typed import TypedResults
 from adjourn.retry import BaseRetryStrategy, RetryStrategy, RetryValue
 from adjourn.types import AnyTaskMiddleware, JSONDict, TimeDeltaParams
 from adjourn.types import ConfigureOptions as ConfigureTaskOptions
@@ -51,6 +54,7 @@ def make_job(
     schedule_in: TimeDeltaParams | None = None,
     unique: Unique | None = None,
     headers: Mapping[str, str] | None = None,
+    limit_key: str | None = None,
 ) -> Job:
     """Check the options of a job, and return it.
 
@@ -58,7 +62,7 @@ def make_job(
     ----------
     name
         The task's name.
-    queue, priority, lock, queueing_lock, task_kwargs, schedule_at, schedule_in, unique, headers
+    queue, priority, lock, queueing_lock, task_kwargs, schedule_at, schedule_in, unique, headers, limit_key
         The options, as `Task.configure` takes them.
 
     Raises
@@ -75,6 +79,7 @@ def make_job(
     if task_kwargs is not None and not isinstance(task_kwargs, dict):
         raise exceptions.InvalidOption(f"task_kwargs={task_kwargs!r}: pass a dictionary of arguments.")
     check_unique(unique, queueing_lock)
+    checked_limit_key(limit_key, None)
     delay = check_schedule(schedule_at, schedule_in)
     return Job(
         queue=DEFAULT_QUEUE if queue is None else queue,
@@ -135,7 +140,7 @@ class BlueprintLike(Protocol):
         """
 
 
-class Task(Generic[P, R, Args]):
+class Task(TypedResults[P, R, Args]):
     """A function that workers can be asked to call. ``@app.task`` makes one.
 
     Attributes
@@ -160,6 +165,8 @@ class Task(Generic[P, R, Args]):
         Middleware that wraps each run, the first outermost.
     result_rule
         Whether and how the results of its jobs are stored.
+    limits
+        How many of its jobs run at once and start in a period of time; None for any number.
     blueprint
         The app or blueprint that its jobs are deferred through.
     """
@@ -183,6 +190,7 @@ class Task(Generic[P, R, Args]):
         result_ttl: float | None = None,
         max_result_size: int = LARGEST_RESULT,
         unique: Unique | None = None,
+        limits: Limit | Iterable[Limit] = (),
     ) -> None:
         if not callable(func):
             raise exceptions.InvalidOption(f"{func!r} is not callable: decorate a function.")
@@ -217,6 +225,7 @@ class Task(Generic[P, R, Args]):
             check_takes("task_middleware", each, MIDDLEWARE_PARAMETERS)
         self.signature: Signature = Signature.of(self.name, func, pass_context)
         self.signature.check_unique(unique)
+        self.limits: TaskLimits | None = TaskLimits.checked(limits, self.name, self.signature, func)
         self.__doc__ = func.__doc__
         self.__name__: str = getattr(func, "__name__", type(func).__name__)
         self.__module__ = func.__module__
@@ -279,6 +288,7 @@ class Task(Generic[P, R, Args]):
         priority: int | None = None,
         unique: Unique | None = None,
         headers: Mapping[str, str] | None = None,
+        limit_key: str | None = None,
         connection: Any = None,
     ) -> JobDeferrer[Args]: ...
 
@@ -295,6 +305,7 @@ class Task(Generic[P, R, Args]):
         priority: int | None = None,
         unique: Unique | None = None,
         headers: Mapping[str, str] | None = None,
+        limit_key: str | None = None,
         connection: Any = None,
     ) -> JobDeferrer: ...
 
@@ -311,6 +322,7 @@ class Task(Generic[P, R, Args]):
         priority: int | None = None,
         unique: Unique | None = None,
         headers: Mapping[str, str] | None = None,
+        limit_key: str | None = None,
         connection: Any = None,
     ) -> Any:
         """Set options for jobs of this task; call ``defer``, ``batch_defer`` or their async forms on the result.
@@ -340,6 +352,8 @@ class Task(Generic[P, R, Args]):
         headers
             Texts by names that go with the job beside its arguments, such as ``{"tenant": "acme"}``; a task finds them
             in ``context.job.headers``. Default: None, none.
+        limit_key
+            The key under the task's limit for each key. Default: None, the one that the arguments make.
         connection
             Your own database connection, to store the job in its transaction: the job exists if that commits; of the
             connector's driver, synchronous for ``defer`` and asynchronous for ``defer_async``. Default: None, one of
@@ -367,7 +381,9 @@ class Task(Generic[P, R, Args]):
             headers=headers,
         )
         self.signature.check_unique(unique)
-        deferrer: JobDeferrer = JobDeferrer(job_manager, job, connection, self.signature)
+        deferrer: JobDeferrer = JobDeferrer(
+            job_manager, job, connection, self.signature, self.limits, checked_limit_key(limit_key, self.limits)
+        )
         return deferrer
 
     def make_job(

@@ -129,6 +129,7 @@ class ConfigureOptions(TypedDict, total=False):
     priority: int | None
     unique: Unique | None
     headers: Mapping[str, str] | None
+    limit_key: str | None
     connection: Any
 
 

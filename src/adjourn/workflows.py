@@ -196,10 +196,9 @@ class Workflow:
         """
         if not tasks:
             raise InvalidOption("tasks=(): pass at least one task.")
-        before: Parents = depends_on
-        for task in tasks:
-            node = self.add(task, depends_on=before)
-            before = node
+        node = self.add(tasks[0], depends_on=depends_on)
+        for task in tasks[1:]:
+            node = self.add(task, depends_on=node)
         return node
 
     def defer(self, connection: Any = None) -> StoredWorkflow:

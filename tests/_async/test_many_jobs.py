@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import AsyncIterator
 
 import pytest
 
 import adjourn
+from adjourn._async.managers import many
+from adjourn._async.managers.exchange import AsyncWorkerManager
+from adjourn._domain.outcomes import Ended
 from adjourn.exceptions import InvalidOption
 from adjourn.jobs import Status
 from adjourn.testing import InMemoryConnector
@@ -108,3 +112,112 @@ async def test_a_status_that_does_not_exist_is_refused(app: adjourn.App) -> None
             await app.job_manager.retry_jobs_async([1], [wrong])  # type: ignore[list-item]
     with pytest.raises(InvalidOption, match="statuses='failed': pass a list"):
         await app.job_manager.retry_jobs_async([1], "failed")
+
+
+# By filters
+
+
+@pytest.fixture
+async def failed(app: adjourn.App) -> dict[str, int]:
+    """Jobs of two tasks and queues that have failed for two reasons, one that has succeeded, and one that waits."""
+    manager = app.job_manager
+    worker_id = await manager.register_worker_async()
+    ids = {}
+    for name, queue, error in (
+        ("mail timeout", "mail", "builtins.TimeoutError"),
+        ("mail bug", "mail", "builtins.KeyError"),
+        ("sync timeout", "sync", "builtins.TimeoutError"),
+        ("succeeded", "mail", None),
+    ):
+        ids[name] = await app.configure_task(name.split()[0], queue=queue).defer_async()
+        job = await manager.fetch_job_async(queues=None, worker_id=worker_id)
+        assert job is not None
+        text = f'{{"exception": "{error}", "message": "after 5 s"}}'
+        outcome = Ended(job.id or 0, job.claim, "failed" if error else "succeeded", text if error else None)
+        await exchange_async(app, worker_id, outcome)
+    ids["waits"] = await app.configure_task("mail", queue="mail").defer_async()
+    return ids
+
+
+async def exchange_async(app: adjourn.App, worker_id: int, outcome: Ended) -> None:
+    session = await app.connector.get_async_connector().session_async()
+    manager = AsyncWorkerManager(session, app.connector.json_loads)
+    await manager.exchange_async(worker_id, [outcome], limit=0, queues=None)
+    await session.close_async()
+
+
+async def test_jobs_that_match_are_counted(app: adjourn.App, failed: dict[str, int]) -> None:
+    count_async = app.job_manager.count_jobs_async
+    assert await count_async() == 3
+    assert await count_async(task="mail") == 2
+    assert await count_async(error="Timeout") == 2
+    assert await count_async(error="after 5") == 3
+    assert await count_async(queue="mail", error="KeyError") == 1
+    assert await count_async(statuses=["todo", "doing", "succeeded", "failed"], queue="mail") == 4
+    assert await count_async(statuses=["todo"]) == 1
+    assert await count_async(statuses=["todo", "succeeded"], task="nothing") == 0
+
+
+async def test_jobs_that_match_run_again(app: adjourn.App, failed: dict[str, int]) -> None:
+    manager = app.job_manager
+    assert await manager.retry_jobs_async(error="Timeout", queue="mail") == [failed["mail timeout"]]
+    assert await manager.retry_jobs_async(statuses=["failed"], limit=1) == [failed["mail bug"]]
+    assert await manager.retry_jobs_async(error="Timeout", delay=3600) == [failed["sync timeout"]]
+    (later,) = await manager.list_jobs_async(id=failed["sync timeout"])
+    assert later.scheduled_at is not None
+    assert await manager.retry_jobs_async(statuses=["failed", "todo"], queue="sync") == [failed["sync timeout"]]
+    assert await manager.count_jobs_async(statuses=["todo"]) == 4
+
+
+async def test_since_an_outage_jobs_run_again(app: adjourn.App, failed: dict[str, int]) -> None:
+    manager = app.job_manager
+    (job,) = await manager.list_jobs_async(id=failed["mail bug"])
+    assert await manager.count_jobs_async(finished_before=job.finished_at) == 1
+    again = await manager.retry_jobs_async(finished_after=job.finished_at)
+    assert again == [failed["mail bug"], failed["sync timeout"]]
+    assert await manager.retry_jobs_async(finished_before=job.finished_at) == [failed["mail timeout"]]
+
+
+async def test_jobs_that_match_are_cancelled(app: adjourn.App, failed: dict[str, int]) -> None:
+    assert await app.job_manager.cancel_jobs_async(queue="sync") == []
+    assert await app.job_manager.cancel_jobs_async(queue="mail") == [failed["waits"]]
+    assert await app.job_manager.count_jobs_async(statuses=["cancelled"]) == 1
+
+
+async def test_jobs_that_match_are_deleted(app: adjourn.App, failed: dict[str, int]) -> None:
+    manager = app.job_manager
+    assert await manager.delete_jobs_async(task="mail") == [failed["mail timeout"], failed["mail bug"]]
+    assert await manager.delete_jobs_async(list(failed.values()), statuses=["succeeded"]) == [failed["succeeded"]]
+    assert await manager.delete_jobs_async(statuses=["failed", "todo", "doing"]) == [failed["sync timeout"]]
+    assert [job.id for job in await manager.list_jobs_async()] == [failed["waits"]]
+
+
+async def test_many_jobs_are_changed_in_pages(app: adjourn.App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(many, "PAGE", 10)
+    ids = await app.configure_task("work").batch_defer_async(*[{}] * 25)
+    assert await app.job_manager.cancel_jobs_async(task="work", limit=13) == ids[:13]
+    assert await app.job_manager.cancel_jobs_async(task="work") == ids[13:]
+    assert await app.job_manager.retry_jobs_async(statuses=["cancelled"], limit=20) == ids[:20]
+    assert await app.job_manager.delete_jobs_async(statuses=["cancelled"], limit=0) == []
+    assert await app.job_manager.delete_jobs_async(statuses=["cancelled"]) == ids[20:]
+
+
+async def test_which_jobs_has_to_be_said_in_one_way(app: adjourn.App) -> None:
+    manager = app.job_manager
+    for call in (manager.cancel_jobs_async, manager.retry_jobs_async, manager.delete_jobs_async):
+        with pytest.raises(InvalidOption, match="Pass job_ids, or say which jobs"):
+            await call()
+        with pytest.raises(InvalidOption, match="job_ids and queue exclude each other"):
+            await call([1], queue="mail")
+        with pytest.raises(InvalidOption, match="limit='1'"):
+            await call(queue="mail", limit="1")  # type: ignore[arg-type]
+        with pytest.raises(InvalidOption, match="task=5"):
+            await call(task=5)  # type: ignore[arg-type]
+    with pytest.raises(InvalidOption, match="statuses"):
+        await manager.count_jobs_async(statuses=[])
+    with pytest.raises(InvalidOption, match="finished_after: jobs with the statuses 'todo' have not ended"):
+        await manager.count_jobs_async(statuses=["todo"], finished_after=datetime.datetime.now(datetime.UTC))
+    with pytest.raises(InvalidOption, match="has no time zone"):
+        await manager.retry_jobs_async(finished_before=datetime.datetime(2030, 1, 1))
+    with pytest.raises(InvalidOption, match="delay=-1"):
+        await manager.retry_jobs_async(task="mail", delay=-1)

@@ -85,6 +85,28 @@ async def test_a_week_whose_jobs_all_go_is_dropped_and_its_jobs_count(
     assert (record.__dict__["deleted"], record.__dict__["dropped"]) == (25, ["old_week_4", "old_week_3"])
 
 
+async def test_each_status_may_have_an_age_of_its_own(app: adjourn.App) -> None:
+    for weeks in (1, 3, 5):
+        await make_week_async(app, weeks)
+        await store_async(app, weeks, 10)
+        await store_async(app, weeks, 5, "failed", first=11)
+    await store_async(app, 3, 1, "aborted", first=16)
+    ages = {"succeeded": 2 * WEEK, "failed": 4 * WEEK}
+    assert await app.job_manager.delete_old_jobs_async(ages) == 25
+    assert await partitions_async(app) == ["old_week_1", "old_week_3"]
+    assert await left_async(app) == [("succeeded", 10), ("failed", 10), ("aborted", 1)]
+    assert await app.job_manager.delete_old_jobs_async({"aborted": 0}) == 1
+    for wrong, message in (
+        ({}, "pass a number of hours, or a dictionary"),
+        ({"doing": 1}, "'doing' does not end a job"),
+        ({"failed": -1}, r"nb_hours\['failed'\]=-1"),
+    ):
+        with pytest.raises(exceptions.InvalidOption, match=message):
+            await app.job_manager.delete_old_jobs_async(wrong)
+    with pytest.raises(exceptions.InvalidOption, match="add 'failed' to it"):
+        await app.job_manager.delete_old_jobs_async({"succeeded": 1}, include_failed=True)
+
+
 async def test_of_a_week_with_jobs_to_keep_the_others_are_deleted(app: adjourn.App) -> None:
     for weeks in (3, 4):
         await make_week_async(app, weeks)
@@ -149,8 +171,8 @@ async def test_a_role_that_may_not_drop_a_week_deletes_its_jobs(app: adjourn.App
         await execute_async(app, f"grant usage on schema adjourn to {role}")
         await execute_async(
             app,
-            "grant select, insert, update, delete on adjourn.adjourn_finished_jobs, adjourn.adjourn_lapses, "
-            f"adjourn.adjourn_all_jobs to {role}",
+            "grant select, insert, update, delete on adjourn.adjourn_finished_jobs, adjourn.adjourn_lapses, adjourn.adjourn_unique_keys, "
+            f"adjourn.adjourn_jobs, adjourn.adjourn_dependencies, adjourn.adjourn_workflows, adjourn.adjourn_all_jobs to {role}",
         )
         await tenant.open_async()
         assert await tenant.job_manager.delete_old_jobs_async(2 * WEEK) == 10

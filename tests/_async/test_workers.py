@@ -89,6 +89,20 @@ async def test_a_job_that_has_not_ended_although_it_was_asked_to_is_listed_as_ov
     assert [each.overdue for each in await manager.list_workers_async()] == [0]
 
 
+async def test_a_worker_is_listed_with_what_it_says_of_itself(app: adjourn.App) -> None:
+    manager = app.job_manager
+    worker = await manager.register_worker_async("mail-7")
+    (before,) = await manager.list_workers_async()
+    assert (before.running_jobs, before.details) == ((), {})
+    beats = AsyncWorkerManager(app.connector.get_async_connector(), app.connector.json_loads, manager.schema)
+    await beats.heartbeat_async(worker, 60, [], [7, 9], '{"host": "é", "pid": 3}')
+    (told,) = await manager.list_workers_async()
+    assert (told.running_jobs, told.details) == ((7, 9), {"host": "é", "pid": 3})
+    await manager.update_heartbeat_async(worker)  # by hand: it says nothing of itself
+    (after,) = await manager.list_workers_async()
+    assert (after.running_jobs, after.details) == ((), {"host": "é", "pid": 3})
+
+
 async def test_what_cannot_be_finished_is_refused(app: adjourn.App) -> None:
     manager = app.job_manager
     job_id = await app.configure_task("any").defer_async()

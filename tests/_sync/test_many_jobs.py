@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator
 
 import pytest
 
 import adjourn
+from adjourn._domain.outcomes import Ended
+from adjourn._sync.managers import many
+from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.exceptions import InvalidOption
 from adjourn.jobs import Status
 from adjourn.testing import InMemoryConnector
@@ -109,3 +113,112 @@ def test_a_status_that_does_not_exist_is_refused(app: adjourn.App) -> None:
             app.job_manager.retry_jobs([1], [wrong])  # type: ignore[list-item]
     with pytest.raises(InvalidOption, match="statuses='failed': pass a list"):
         app.job_manager.retry_jobs([1], "failed")
+
+
+# By filters
+
+
+@pytest.fixture
+def failed(app: adjourn.App) -> dict[str, int]:
+    """Jobs of two tasks and queues that have failed for two reasons, one that has succeeded, and one that waits."""
+    manager = app.job_manager
+    worker_id = manager.register_worker()
+    ids = {}
+    for name, queue, error in (
+        ("mail timeout", "mail", "builtins.TimeoutError"),
+        ("mail bug", "mail", "builtins.KeyError"),
+        ("sync timeout", "sync", "builtins.TimeoutError"),
+        ("succeeded", "mail", None),
+    ):
+        ids[name] = app.configure_task(name.split()[0], queue=queue).defer()
+        job = manager.fetch_job(queues=None, worker_id=worker_id)
+        assert job is not None
+        text = f'{{"exception": "{error}", "message": "after 5 s"}}'
+        outcome = Ended(job.id or 0, job.claim, "failed" if error else "succeeded", text if error else None)
+        exchange(app, worker_id, outcome)
+    ids["waits"] = app.configure_task("mail", queue="mail").defer()
+    return ids
+
+
+def exchange(app: adjourn.App, worker_id: int, outcome: Ended) -> None:
+    session = app.connector.get_sync_connector().session()
+    manager = SyncWorkerManager(session, app.connector.json_loads)
+    manager.exchange(worker_id, [outcome], limit=0, queues=None)
+    session.close()
+
+
+def test_jobs_that_match_are_counted(app: adjourn.App, failed: dict[str, int]) -> None:
+    count = app.job_manager.count_jobs
+    assert count() == 3
+    assert count(task="mail") == 2
+    assert count(error="Timeout") == 2
+    assert count(error="after 5") == 3
+    assert count(queue="mail", error="KeyError") == 1
+    assert count(statuses=["todo", "doing", "succeeded", "failed"], queue="mail") == 4
+    assert count(statuses=["todo"]) == 1
+    assert count(statuses=["todo", "succeeded"], task="nothing") == 0
+
+
+def test_jobs_that_match_run_again(app: adjourn.App, failed: dict[str, int]) -> None:
+    manager = app.job_manager
+    assert manager.retry_jobs(error="Timeout", queue="mail") == [failed["mail timeout"]]
+    assert manager.retry_jobs(statuses=["failed"], limit=1) == [failed["mail bug"]]
+    assert manager.retry_jobs(error="Timeout", delay=3600) == [failed["sync timeout"]]
+    (later,) = manager.list_jobs(id=failed["sync timeout"])
+    assert later.scheduled_at is not None
+    assert manager.retry_jobs(statuses=["failed", "todo"], queue="sync") == [failed["sync timeout"]]
+    assert manager.count_jobs(statuses=["todo"]) == 4
+
+
+def test_since_an_outage_jobs_run_again(app: adjourn.App, failed: dict[str, int]) -> None:
+    manager = app.job_manager
+    (job,) = manager.list_jobs(id=failed["mail bug"])
+    assert manager.count_jobs(finished_before=job.finished_at) == 1
+    again = manager.retry_jobs(finished_after=job.finished_at)
+    assert again == [failed["mail bug"], failed["sync timeout"]]
+    assert manager.retry_jobs(finished_before=job.finished_at) == [failed["mail timeout"]]
+
+
+def test_jobs_that_match_are_cancelled(app: adjourn.App, failed: dict[str, int]) -> None:
+    assert app.job_manager.cancel_jobs(queue="sync") == []
+    assert app.job_manager.cancel_jobs(queue="mail") == [failed["waits"]]
+    assert app.job_manager.count_jobs(statuses=["cancelled"]) == 1
+
+
+def test_jobs_that_match_are_deleted(app: adjourn.App, failed: dict[str, int]) -> None:
+    manager = app.job_manager
+    assert manager.delete_jobs(task="mail") == [failed["mail timeout"], failed["mail bug"]]
+    assert manager.delete_jobs(list(failed.values()), statuses=["succeeded"]) == [failed["succeeded"]]
+    assert manager.delete_jobs(statuses=["failed", "todo", "doing"]) == [failed["sync timeout"]]
+    assert [job.id for job in manager.list_jobs()] == [failed["waits"]]
+
+
+def test_many_jobs_are_changed_in_pages(app: adjourn.App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(many, "PAGE", 10)
+    ids = app.configure_task("work").batch_defer(*[{}] * 25)
+    assert app.job_manager.cancel_jobs(task="work", limit=13) == ids[:13]
+    assert app.job_manager.cancel_jobs(task="work") == ids[13:]
+    assert app.job_manager.retry_jobs(statuses=["cancelled"], limit=20) == ids[:20]
+    assert app.job_manager.delete_jobs(statuses=["cancelled"], limit=0) == []
+    assert app.job_manager.delete_jobs(statuses=["cancelled"]) == ids[20:]
+
+
+def test_which_jobs_has_to_be_said_in_one_way(app: adjourn.App) -> None:
+    manager = app.job_manager
+    for call in (manager.cancel_jobs, manager.retry_jobs, manager.delete_jobs):
+        with pytest.raises(InvalidOption, match="Pass job_ids, or say which jobs"):
+            call()
+        with pytest.raises(InvalidOption, match="job_ids and queue exclude each other"):
+            call([1], queue="mail")
+        with pytest.raises(InvalidOption, match="limit='1'"):
+            call(queue="mail", limit="1")  # type: ignore[arg-type]
+        with pytest.raises(InvalidOption, match="task=5"):
+            call(task=5)  # type: ignore[arg-type]
+    with pytest.raises(InvalidOption, match="statuses"):
+        manager.count_jobs(statuses=[])
+    with pytest.raises(InvalidOption, match="finished_after: jobs with the statuses 'todo' have not ended"):
+        manager.count_jobs(statuses=["todo"], finished_after=datetime.datetime.now(datetime.UTC))
+    with pytest.raises(InvalidOption, match="has no time zone"):
+        manager.retry_jobs(finished_before=datetime.datetime(2030, 1, 1))
+    with pytest.raises(InvalidOption, match="delay=-1"):
+        manager.retry_jobs(task="mail", delay=-1)

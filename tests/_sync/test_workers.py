@@ -90,6 +90,20 @@ def test_a_job_that_has_not_ended_although_it_was_asked_to_is_listed_as_overdue(
     assert [each.overdue for each in manager.list_workers()] == [0]
 
 
+def test_a_worker_is_listed_with_what_it_says_of_itself(app: adjourn.App) -> None:
+    manager = app.job_manager
+    worker = manager.register_worker("mail-7")
+    (before,) = manager.list_workers()
+    assert (before.running_jobs, before.details) == ((), {})
+    beats = SyncWorkerManager(app.connector.get_sync_connector(), app.connector.json_loads, manager.schema)
+    beats.heartbeat(worker, 60, [], [7, 9], '{"host": "é", "pid": 3}')
+    (told,) = manager.list_workers()
+    assert (told.running_jobs, told.details) == ((7, 9), {"host": "é", "pid": 3})
+    manager.update_heartbeat(worker)  # by hand: it says nothing of itself
+    (after,) = manager.list_workers()
+    assert (after.running_jobs, after.details) == ((), {"host": "é", "pid": 3})
+
+
 def test_what_cannot_be_finished_is_refused(app: adjourn.App) -> None:
     manager = app.job_manager
     job_id = app.configure_task("any").defer()

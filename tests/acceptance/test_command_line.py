@@ -129,6 +129,7 @@ def test_the_module_is_the_same_program(offline: CommandLine) -> None:
         ("defer", ["ADJOURN_DEFER_QUEUEING_LOCK", "ISO 8601", "JSON", "standard input"]),
         ("healthchecks", ["database", "schema"]),
         ("shell", ["list_jobs", "show ID", "abort ID", "limit=NUMBER", "after=VALUE"]),
+        ("pause", ["--queue", "--task", "all workers"]),
         ("demo", ["ADJOURN_DEMO_FILES", "Leaves nothing behind"]),
     ],
 )
@@ -282,6 +283,22 @@ def test_healthchecks_stop_at_what_is_missing(command: CommandLine) -> None:
     outcome = command("healthchecks", SAMPLE_SCHEMA="nowhere")
     assert (outcome.code, outcome.output) == (1, "App: OK\nDatabase connection: OK\n")
     assert "schema --apply" in outcome.complaint
+
+
+# pause and resume
+
+
+def test_queues_and_tasks_are_paused_until_they_are_resumed(command: CommandLine, observer: psycopg.Connection) -> None:
+    paused = "SELECT scope, name FROM adjourn.adjourn_pauses ORDER BY scope"
+    outcome = command("pause", "--queue=mail", "-t", "sample_app.add")
+    assert (outcome.code, outcome.output) == (0, "Queue mail is paused\nTask sample_app.add is paused\n")
+    assert observer.execute(paused).fetchall() == [("queue", "mail"), ("task", "sample_app.add")]
+    assert command("pause", "--queue=mail").output == "Queue mail is paused already\n"
+    outcome = command("resume", "--queue=mail", "--task=sample_app.add")
+    assert outcome.output == "Queue mail is resumed\nTask sample_app.add is resumed\n"
+    assert observer.execute(paused).fetchall() == []
+    assert command("resume", "--queue=mail").output == "Queue mail is not paused\n"
+    assert command("resume").code == 2
 
 
 # defer

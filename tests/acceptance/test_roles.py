@@ -97,9 +97,14 @@ def defer(app: adjourn.App) -> None:
         assert work.configure(unique=adjourn.Unique(over=["todo", "failed"], on_conflict=policy)).defer()
     with pytest.raises(AlreadyEnqueued):
         work.configure(unique=adjourn.Unique()).defer()
+    limited = app.task(lambda tenant: None, name="limited", limits=adjourn.Limit(key="tenant", concurrency=1))
+    limited.batch_defer({"tenant": "a"}, {"tenant": "b"})
     assert app.check_connection()
     app.schema_manager.check_version()
     app.schema_manager.try_out("producer")
+    event = f"of {app.connector}"
+    assert app.send_event(event, 1)
+    assert not app.send_event(event, 2)
 
 
 def read(app: adjourn.App) -> None:
@@ -114,6 +119,8 @@ def read(app: adjourn.App) -> None:
     assert manager.list_locks() == []
     assert manager.list_workers() == []
     assert manager.list_schedules() == []
+    assert manager.list_pauses() == []
+    assert all(limit.waiting == 0 for limit in manager.list_limits())
     assert manager.get_stalled_jobs() == []
 
 
@@ -135,6 +142,10 @@ def change(app: adjourn.App) -> None:
     assert manager.retry_workflow(stored) == 2
     assert manager.cancel_workflow(stored) == 2
     assert len(manager.delete_jobs([stored + 1, stored + 2])) == 2
+    assert manager.set_limit(queue="q", concurrency=1)
+    assert manager.reset_limit(queue="q")
+    assert manager.pause_task("work")
+    assert manager.resume_task("work")
     manager.retry_job_by_id(ended, lock="l")
     assert manager.cancel_job_by_id(ended)
     assert manager.cancel_job_by_id(waiting, delete_job=True)
@@ -149,6 +160,18 @@ def work(app: adjourn.App) -> None:
     app.run_worker(wait=False)
     assert {job.status for job in app.job_manager.list_jobs(task="work")} == {"succeeded"}
     assert app.job_manager.list_jobs(task="tick") != []
+
+    @app.task(name="lasting", pass_context=True)
+    def lasting(context: adjourn.JobContext) -> None:
+        context.step("one", int)
+        context.wait_for_event("sent")
+        with context.transaction():
+            pass
+
+    app.send_event("sent")
+    job_id = lasting.defer()
+    app.run_worker(wait=False)
+    assert app.job_manager.get_job_status(job_id) is Status.SUCCEEDED
     app.schema_manager.try_out()
 
 

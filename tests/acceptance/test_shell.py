@@ -378,3 +378,65 @@ def test_without_rich_the_message_names_the_extra(environment: dict[str, str], t
     outcome = shell({**environment, "PYTHONPATH": str(tmp_path)}, "list_jobs")
     assert outcome.returncode == 1
     assert outcome.stderr == ('adjourn: The shell needs rich, which is not installed: pip install "adjourn[cli]"\n')
+
+
+def test_jobs_that_match_filters_are_counted_and_then_changed(
+    app: adjourn.App, typed: Typed, observer: psycopg.Connection
+) -> None:
+    ids = app.tasks["mail"].batch_defer({"to": "a"}, {"to": "b"}, {"to": "c"})
+    for job_id in ids[:2]:
+        fail(observer, job_id)
+    assert typed("cancel task=mail error=address") == [
+        ["2", "jobs", "with", "these", "filters:", "add", "yes", "to", "cancel", "them"]
+    ]
+    assert typed("cancel task=mail error=address limit=1") == [
+        [
+            "2",
+            "jobs",
+            "with",
+            "these",
+            "filters,",
+            "of",
+            "which",
+            "1",
+            "would",
+            "be",
+            "changed:",
+            "add",
+            "yes",
+            "to",
+            "cancel",
+            "them",
+        ]
+    ]
+    assert typed("cancel task=mail error=address yes") == [["Cancelled:", "2", "jobs"]]
+    assert typed("retry task=mail") == [["0", "jobs", "with", "these", "filters:", "add", "yes", "to", "retry", "them"]]
+    assert typed("retry status=cancelled limit=1 delay=60 yes") == [["Run", "again:", "1", "job"]]
+    assert app.job_manager.get_job_status(ids[0]) == "todo"
+    assert typed("delete status=cancelled finished_after=2001-01-01T00:00+00:00 yes") == [["Deleted:", "1", "job"]]
+    assert typed("cancel " + str(ids[2]))
+    assert typed(f"delete {ids[2]}") == [f"Job {ids[2]} is deleted".split()]
+    with pytest.raises(adjourn.AdjournException, match="is todo, and is not deleted"):
+        typed(f"delete {ids[0]}")
+    with pytest.raises(UsageError, match="is not a time"):
+        typed("delete finished_before=yesterday")
+    with pytest.raises(UsageError, match="'colour=red' is not a filter"):
+        typed("retry colour=red")
+    with pytest.raises(adjourn.AdjournException, match="has no time zone"):
+        typed("retry finished_before=2030-01-01")
+
+
+def test_queues_and_tasks_are_paused_and_resumed(app: adjourn.App, typed: Typed) -> None:
+    assert typed("pause queue=mail") == [["Queue", "mail", "is", "paused"]]
+    assert typed("pause queue=mail task=clean") == [
+        ["Queue", "mail", "is", "paused", "already"],
+        ["Task", "clean", "is", "paused"],
+    ]
+    assert [row[:2] for row in typed("list_pauses")[1:]] == [["queue", "mail"], ["task", "clean"]]
+    assert typed("resume queue=mail") == [["Queue", "mail", "is", "resumed"]]
+    assert typed("resume queue=mail") == [["Queue", "mail", "is", "not", "paused"]]
+    with pytest.raises(UsageError, match="resume what"):
+        typed("resume")
+    app.job_manager.set_limit(queue="mail", concurrency=3, rate=adjourn.Rate(10, 60))
+    assert typed("list_limits")[1][:2] == ["queue", "mail"]
+    assert "10 in 60 s" in " ".join(typed("list_limits")[1])

@@ -114,7 +114,9 @@ async def test_jobs_that_differ_in_arguments_alone_are_stored_as_those_made_one_
     assert alike[-1].id == alike.ids[-1]
 
 
-@pytest.mark.parametrize("wrong", ["a\0b", "\ud800", float("nan"), object(), b"x"], ids=repr)
+@pytest.mark.parametrize(
+    "wrong", ["a\0b", "\ud800", float("nan"), object(), b"x"], ids=["NUL", "surrogate", "nan", "object", "bytes"]
+)
 async def test_one_bad_argument_of_many_is_named_and_nothing_is_stored(app: adjourn.App, wrong: Any) -> None:
     arguments = [{"fine": n, "bad": wrong if n == 100 else n} for n in range(130)]
     work = app.configure_task("work")
@@ -161,7 +163,7 @@ async def test_the_event_of_a_batch_has_its_jobs(app: adjourn.App) -> None:
     app.events.subscribe(JobsDeferred, told.append)
     ids = await app.configure_task("work", priority=3, task_kwargs={"a": 1}).batch_defer_async({"b": 1}, {"b": 2})
     assert await app.configure_task("work").batch_defer_async() == []
-    assert [len(event.jobs) for event in told] == [2, 0]
+    assert [len(event.jobs) for event in told] == [2]
     assert list(told[0].jobs) == await app.job_manager.list_jobs_async()
     assert [job.id for job in told[0].jobs] == ids
 

@@ -116,6 +116,7 @@ def blocking_operations(app: adjourn.App) -> dict[str, Callable[[], object]]:
         "retry_jobs": lambda: manager.retry_jobs([job_id]) == [job_id],
         "abort_jobs": lambda: manager.abort_jobs([job_id]) == [],
         "cancel_jobs": lambda: manager.cancel_jobs([job_id]) == [job_id],
+        "count_jobs": lambda: manager.count_jobs(statuses=["cancelled"]) == 1,
         "delete_jobs": lambda: manager.delete_jobs([job_id]) == [job_id],
         "list_workers": lambda: list(manager.list_workers()) == [],
         "get_stalled_jobs": lambda: list(manager.get_stalled_jobs()) == [],

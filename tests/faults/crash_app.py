@@ -14,7 +14,9 @@ import psycopg
 import adjourn
 
 app = adjourn.App(
-    connector=adjourn.PsycopgConnector(os.environ["CRASH_DSN"], min_size=1, max_size=2), import_paths=[__name__]
+    connector=adjourn.PsycopgConnector(os.environ["CRASH_DSN"], min_size=1, max_size=2),
+    import_paths=[__name__],
+    queue_limits={"narrow": adjourn.Limit(concurrency=5)},
 )
 own = threading.local()
 
@@ -22,9 +24,27 @@ own = threading.local()
 @app.task(name="crash", pass_context=True)
 def crash(context: adjourn.JobContext, seconds: float) -> None:
     """Note the begin, work for so many seconds, note the end."""
+    note(context, context.job.lock, seconds)
+
+
+@app.task(name="limited", pass_context=True, retry=3, limits=adjourn.Limit(key="tenant", concurrency=2))
+def limited(context: adjourn.JobContext, tenant: str, seconds: float, fails: bool = False) -> None:
+    """Do what `crash` does, two at a time of each tenant; the first attempt may fail."""
+    note(context, tenant, seconds)
+    if fails and not context.job.attempts:
+        raise ValueError("as it was told to")
+
+
+@app.task(name="rated", limits=adjourn.Limit(key="tenant", rate=adjourn.Rate(4, 0.5)))
+async def rated(tenant: str) -> None:
+    """Do nothing, four times in half a second for each tenant."""
+
+
+def note(context: adjourn.JobContext, lock: str | None, seconds: float) -> None:
+    """Note the begin, work for so many seconds, note the end."""
     if not hasattr(own, "connection"):
         own.connection = psycopg.connect(os.environ["CRASH_DSN"], autocommit=True, application_name="crash")
-    run = {"id": context.job.id, "claim": context.job.claim, "lock": context.job.lock}
+    run = {"id": context.job.id, "claim": context.job.claim, "lock": lock}
     own.connection.execute("insert into crash_runs (id, claim, lock) values (%(id)s, %(claim)s, %(lock)s)", run)
     time.sleep(seconds)
     own.connection.execute(

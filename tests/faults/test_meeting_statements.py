@@ -152,6 +152,58 @@ def retry(actor: Actor) -> None:
     actor.exchange({id_: actor.retry() for id_ in actor.some_jobs()}, 0)
 
 
+def complete(actor: Actor) -> None:
+    """End jobs in transactions of their tasks' own."""
+    for id_ in actor.some_jobs():
+        claim, commits = actor.jobs.pop(id_), actor.random.random() < 0.7
+        run = {"job_id": id_, "claim": claim, "worker_id": actor.worker_id}
+        deletes = actor.random.random() < 0.2
+        with actor.connection.transaction(force_rollback=not commits):
+            (begun,) = actor.run("begin_completion")
+            stored = {
+                "status": "-succeeded" if deletes else "succeeded",
+                "result": None if deletes else "1",
+                "ttl": None,
+            }
+            found = actor.connection.execute(
+                "select enqueued_at from adjourn.adjourn_jobs where id = %s", [id_]
+            ).fetchone()
+            at = found["enqueued_at"] if found else None
+            (row,) = actor.run("complete", **run, **stored, transaction=begun["transaction"], enqueued_at=at)
+            actor.pause()
+        actor.deleted += commits and deletes and row["outcome"] == "completed"
+        actor.run("ask_completion", **run)
+
+
+def remember(actor: Actor) -> None:
+    """Store steps, look for events, and suspend jobs."""
+    ids = actor.some_jobs()
+    for id_ in ids:
+        run = {"job_id": id_, "claim": actor.jobs[id_], "worker_id": actor.worker_id}
+        actor.run("store_step", **run, kind="step", name=actor.random.choice("st"), value="1", seconds=None)
+        actor.run("look_for_event", **run, name=actor.random.choice("ef"), seconds=actor.random.choice([None, 0.01]))
+        actor.run("list_steps", job_id=id_)
+    event = {"event": actor.random.choice("ef")}
+    ways: list[dict[str, Any]] = [{"retry_in": 0.01}, event, {**event, "retry_in": 0.05}]
+    actor.exchange({id_: {"outcome": "suspended", **actor.random.choice(ways)} for id_ in ids}, 3)
+
+
+def send(actor: Actor) -> None:
+    names = actor.random.sample("efg", 2)
+    with actor.connection.transaction(force_rollback=actor.random.random() < 0.2):
+        if actor.random.random() < 0.2:
+            actor.connection.execute("set transaction isolation level repeatable read")
+        try:
+            actor.run("send_events", names=names, payloads=["1", "2"], seconds=[0.02, 60.0])
+        except psycopg.errors.SerializationFailure:
+            raise psycopg.Rollback from None
+        actor.pause()
+
+
+def clear_steps(actor: Actor) -> None:
+    actor.run("clear_steps", after_id=0, limit=3)
+
+
 def hand_back(actor: Actor) -> None:
     actor.exchange({id_: {"outcome": "handed_back"} for id_ in actor.some_jobs()}, 0)
 
@@ -176,7 +228,7 @@ def disown(actor: Actor) -> None:
 
 def beat(actor: Actor) -> None:
     actor.some_jobs()
-    actor.run("heartbeat", worker_id=actor.worker_id, timeout=60, overdue=[])
+    actor.run("heartbeat", worker_id=actor.worker_id, timeout=60, overdue=[], running=[], details=None)
 
 
 def leave(actor: Actor) -> None:
@@ -232,28 +284,32 @@ def hold(actor: Actor) -> None:
 
 def retry_by_id(actor: Actor) -> None:
     for job_id in actor.some_ids()[:1]:
-        with actor.connection.transaction():
-            actor.run(
-                "retry_job_by_id",
-                job_id=job_id,
-                retry_at=actor.random.choice([None, None, "2100-01-01"]),
-                priority=actor.random.choice([None, 2]),
-                queue=None,
-                relock=actor.random.random() < 0.3,
-                lock=actor.random.choice(LOCKS),
-            )
-            actor.pause()
+        try:
+            with actor.connection.transaction():
+                actor.run(
+                    "retry_job_by_id",
+                    job_id=job_id,
+                    retry_at=actor.random.choice([None, None, "2100-01-01"]),
+                    priority=actor.random.choice([None, 2]),
+                    queue=None,
+                    relock=actor.random.random() < 0.3,
+                    lock=actor.random.choice(LOCKS),
+                )
+                actor.pause()
+        except psycopg.DatabaseError as error:
+            if error.sqlstate != "ADJ02":  # it waits for others, and is not run before them
+                raise
 
 
 def retry_many(actor: Actor) -> None:
     statuses = actor.random.choice([["todo"], ["failed", "cancelled", "aborted"], ["doing", "succeeded"]])
     with actor.connection.transaction(force_rollback=actor.random.random() < 0.2):
-        actor.run("retry_jobs", ids=actor.some_ids(), statuses=statuses)
+        actor.run("retry_jobs", ids=actor.some_ids(), statuses=statuses, delay=actor.random.choice([0.0, 60.0]))
         actor.pause()
 
 
 def delete_many(actor: Actor) -> None:
-    actor.deleted += len(actor.run("delete_finished", ids=actor.some_ids()))
+    actor.deleted += len(actor.run("delete_finished", ids=actor.some_ids(), statuses=None))
 
 
 def defer(actor: Actor) -> None:
@@ -340,6 +396,45 @@ def tick(actor: Actor) -> None:
     actor.deferred += sum(row["outcome"] == "stored" for row in rows)
 
 
+def defer_flow(actor: Actor) -> None:
+    """Store a workflow, or jobs of one that is there; perhaps after a job that lives already; and change one."""
+    flows = [row["id"] for row in actor.connection.execute("select id from adjourn.adjourn_workflows limit 20")]
+    extends = actor.random.choice([None, *flows[:1]])
+    (row,) = actor.run("reserve_ids", count=5)
+    ids = [int(id_) for id_ in row["ids"][1:-1].split(",")]
+    workflow, (a, b, c, d) = (extends or ids[0]), ids[1:]
+    known = actor.some_ids()[:1]
+    edges = [(b, d, "true"), (c, d, "true"), *((id_, d, "false") for id_ in known)]
+    arrays = {
+        "ids": f"{{{a},{b},{c},{d}}}",
+        "queues": '{"default","default","default","default"}',
+        "task_names": '{"t","t","t","t"}',
+        "priorities": "{0,0,1,0}",
+        "locks": actor.random.choice([None, '{"a","b",null,"a"}']),
+        "args": '{"{}","{}","{}","{}"}',
+        "pending": f"{{null,1,null,{len(edges)}}}",
+        "run_ifs": actor.random.choice(["{null,null,null,null}", "{null,1,null,2}"]),
+        "unlinked": f"{{null,null,null,{'true' if known else 'null'}}}",
+        "nexts": f"{{{b},null,null,null}}",
+        "has_dependents": "{null,true,true,null}",
+        "parents": "{" + ",".join(str(edge[0]) for edge in edges) + "}",
+        "children": "{" + ",".join(str(edge[1]) for edge in edges) + "}",
+        "linked": "{" + ",".join(edge[2] for edge in edges) + "}",
+    }
+    none = dict.fromkeys(("headers", "scheduled_at", "schedule_in", "names", "places"))
+    header = {"workflow_id": workflow, "jobs": 4, "is_new": extends is None, "name": None, "last_id": d}
+    with actor.connection.transaction(force_rollback=actor.random.random() < 0.2) as transaction:
+        (row,) = actor.run("store_nodes", **header, **arrays, **none, own_transaction=True)
+        actor.pause()
+    actor.deferred += 4 * bool(row["stored"] and not transaction.force_rollback)
+    for flow in flows[:1]:
+        what = actor.random.choice(["cancel_workflow", "retry_workflow", "abort_workflow", "get_workflow", None])
+        if what is not None:
+            actor.run(what, id=flow, **({"limit": 3} if what == "cancel_workflow" else {}))
+    if flows:
+        actor.run("watch_jobs", ids=flows)
+
+
 def keep_schedules(actor: Actor) -> None:
     known = actor.random.sample("abcdef", 3)
     with actor.connection.transaction():
@@ -385,6 +480,8 @@ KINDS = [
     *(
         finish_and_claim,
         retry,
+        complete,
+        remember,
         hand_back,
         not_know,
         tell_all_and_claim,
@@ -395,10 +492,23 @@ KINDS = [
         place_and_heal,
         rescue,
     ),
+    *(send, clear_steps),
     *(cancel, give_up_a_cancel),
     *(retry_many, delete_many),
     *(defer_unique, forget_keys, cancel_and_delete),
-    *(hold, request_abort, retry_by_id, defer, defer_several, tick, keep_schedules, delete_old, drop_old, look),
+    *(
+        defer_flow,
+        hold,
+        request_abort,
+        retry_by_id,
+        defer,
+        defer_several,
+        tick,
+        keep_schedules,
+        delete_old,
+        drop_old,
+        look,
+    ),
 ]
 
 
@@ -425,6 +535,7 @@ class Arena:
         """Begin with a few jobs of each sort."""
         self.observer.execute(
             "delete from adjourn.adjourn_jobs; delete from adjourn.adjourn_finished_jobs; delete from adjourn.adjourn_workers; "
+            "delete from adjourn.adjourn_workflows; delete from adjourn.adjourn_dependencies; delete from adjourn.adjourn_arrivals; "
             "delete from adjourn.adjourn_headless_locks; delete from adjourn.adjourn_unique_keys; delete from adjourn.adjourn_schedules; drop table if exists adjourn.old_week"
         )
         if has_old_week:
@@ -456,6 +567,16 @@ class Arena:
         return {
             "an id twice": "select count(*) - count(distinct id) from adjourn.adjourn_all_jobs",
             "jobs lost or invented": f"select count(*) - {expected} from adjourn.adjourn_all_jobs",
+            "an end that was not added up": "select count(*) from adjourn.adjourn_arrivals",
+            "a workflow that is miscounted": """
+                select count(*) from adjourn.adjourn_workflows w where w.remaining <>
+                (select count(*) from adjourn.adjourn_jobs j where j.workflow_id = w.id)
+            """,
+            "a job that waits for nobody": """
+                select count(*) from adjourn.adjourn_jobs j where j.hold = @parents and not exists (
+                    select from adjourn.adjourn_jobs p where p.next_id = j.id or exists (
+                        select from adjourn.adjourn_dependencies d where d.parent_id = p.id and d.child_id = j.id))
+            """,
             "a lock without a head": """
                 select count(*) from (select lock from adjourn.adjourn_jobs where hold in (@behind, @unplaced)
                 except select lock from adjourn.adjourn_jobs where hold in (@heads)) headless

@@ -274,6 +274,13 @@ class Queue:
             elif job.due and was_head and job.lock is not None:
                 self.returned[job.lock] = job.id
 
+    def completes(self, job_id: int) -> None:
+        """A run has ended its job in a transaction of its own, which was committed."""
+        job = self.jobs[job_id]
+        job.attempts += 1
+        job.status = "succeeded"
+        self.unsettle(job.lock)
+
     def claims_jobs(
         self,
         worker: int,

@@ -18,9 +18,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from adjourn import sql
 from adjourn._domain.checks import WAITS_FOR
-from adjourn._domain.outcomes import Attempt, Ended, Exchanged, HandedBack, Outcome, Result, Retried, Unknown
+from adjourn._domain.outcomes import Attempt, Ended, Exchanged, HandedBack, Outcome, Result, Retried, Suspended, Unknown
+from adjourn._domain.runs import StepKind
 from adjourn._domain.workflows import Planned
 from adjourn._sync.managers.exchange import SyncWorkerManager
+from adjourn._sync.managers.runs import SyncRuns
+from adjourn._sync.managers.trial import SyncOneSession
 from adjourn.connector import BaseConnector
 from adjourn.connectors import SyncPsycopgConnector
 from adjourn.exceptions import AdjournException, AlreadyEnqueued
@@ -36,6 +39,8 @@ Told: TypeAlias = Callable[["Side"], Outcome]
 """What has become of a job, in the words of one of the two databases."""
 NOBODY = 10**9
 """An id that nothing has."""
+NAMES = st.sampled_from(["e", "f"])
+"""The names of steps and of events."""
 ATTEMPT = Attempt(1, None, None, datetime.datetime.min, datetime.datetime.min)
 
 
@@ -156,6 +161,8 @@ class InPostgres(Side):
             "adjourn_jobs": ("scheduled_at", "enqueued_at", "started_at", "unknown_since"),
             "adjourn_finished_jobs": ("scheduled_at", "enqueued_at", "started_at", "finished_at", "result_expires_at"),
             "adjourn_schedules": ("seen_at",),
+            "adjourn_steps": ("until", "at"),
+            "adjourn_sent_events": ("sent_at", "expires_at"),
             "adjourn_unique_keys": ("deferred_at", "keep_until"),
             "adjourn_workers": ("started_at", "last_heartbeat_at", "expires_at"),
         }
@@ -390,10 +397,29 @@ class Databases(RuleBasedStateMachine):
     )
     def change_many(self, data: st.DataObject, change: str, statuses: set[str]) -> None:
         numbers = [self.draw_job(data) for _ in range(3)]
-        options = {"statuses": sorted(statuses)} if change == "retry_jobs" else {}
+        options = {"statuses": sorted(statuses)} if change in ("retry_jobs", "delete_jobs") else {}
 
         def ask(side: Side) -> list[int]:
             return side.numbers(getattr(side.manager, change)(map(side.job, numbers), **options))
+
+        self.both(ask)
+
+    @rule(
+        change=st.sampled_from(["cancel_jobs", "retry_jobs", "delete_jobs", "count_jobs"]),
+        statuses=st.sets(strategies.STATUSES, min_size=1),
+        queue=st.none() | strategies.QUEUES,
+        task=st.none() | strategies.TASKS,
+        error=st.sampled_from([None, "1.50", "lost"]),
+        limit=st.none() | st.integers(0, 2),
+    )
+    def change_matching(self, change: str, limit: int | None, statuses: set[str], **filters: str | None) -> None:
+        options: dict[str, Any] = {} if change == "cancel_jobs" else {"statuses": sorted(statuses)}
+        if change != "count_jobs":
+            options["limit"] = limit
+
+        def ask(side: Side) -> Any:
+            changed = getattr(side.manager, change)(**options, **filters)
+            return changed if isinstance(changed, int) else side.numbers(changed)
 
         self.both(ask)
 
@@ -431,7 +457,7 @@ class Databases(RuleBasedStateMachine):
         number = self.draw_worker(data)
 
         def ask(side: Side) -> Any:
-            heartbeat = side.worker.heartbeat(side.worker_id(number), timeout)
+            heartbeat = side.worker.heartbeat(side.worker_id(number), timeout, (), (number, 7), '{"pid": 1}')
             return heartbeat.alive, side.numbers(heartbeat.aborts), heartbeat.expired
 
         self.both(ask)
@@ -539,6 +565,29 @@ class Databases(RuleBasedStateMachine):
         told = [self.draw_retry(data, claim) for claim in self.draw_claims(data, worker)]
         self.exchange_at_both(worker, told, limit, None, False, True)
 
+    @rule(data=st.data(), commits=st.booleans(), result=strategies.RESULTS, ttl=strategies.TTLS, keep=st.booleans())
+    def complete(self, data: st.DataObject, commits: bool, result: str | None, ttl: float | None, keep: bool) -> None:
+        """A task ends its job in a transaction of its own."""
+        for number, claim, worker in self.draw_claims(data, self.draw_worker(data))[:1]:
+
+            def ask(side: Side, number: int = number, claim: int = claim, worker: int = worker) -> Any:
+                (job,) = side.manager.list_jobs(id=side.job(number)) or [
+                    Job(queue="", task_name="", enqueued_at=side.now())
+                ]
+                run = job.evolve(id=side.job(number), claim=claim, worker_id=side.worker_id(worker))
+                runs = SyncRuns(SyncOneSession(side.session, side.connector))
+                statements = sql.statements()
+                side.session.execute(statements["begin"], {})
+                end = "rollback"
+                try:
+                    runs.complete(run, side.session, result=result, ttl=None if result is None else ttl, keep=keep)
+                    end = "commit" if commits else end
+                finally:
+                    side.session.execute(statements[end], {})
+                return runs.ask_completion(run)
+
+            self.both(ask)
+
     @rule(data=st.data())
     def disown(self, data: st.DataObject) -> None:
         worker = self.draw_worker(data)
@@ -577,6 +626,40 @@ class Databases(RuleBasedStateMachine):
     def pass_time(self, seconds: float) -> None:
         for side in self.sides:
             side.pass_time(seconds)
+
+    # Steps and events
+
+    @rule(data=st.data(), kind=st.sampled_from(StepKind), name=NAMES, value=strategies.RESULTS)
+    def step(self, data: st.DataObject, kind: StepKind, name: str, value: str | None) -> None:
+        """A run remembers something, looks at what is remembered, or waits for an event."""
+        seconds = data.draw(st.sampled_from([600.0, 3600.0]), "seconds")
+        for number, claim, worker in self.draw_claims(data, self.draw_worker(data))[:1]:
+
+            def ask(side: Side, number: int = number, claim: int = claim, worker: int = worker) -> Any:
+                run = Job(id=side.job(number), queue="", task_name="", claim=claim, worker_id=side.worker_id(worker))
+                if kind is StepKind.EVENT:
+                    outcome, payload, left = side.manager.runs.look_for_event(
+                        run, name, seconds if value is None else None
+                    )
+                    return outcome, payload, left is None, seen_steps(side, number)
+                left = seconds if kind is StepKind.SLEEP else None
+                given = (value or "null") if kind is StepKind.STEP else None
+                side.manager.runs.store_step(run, kind, name, value=given, seconds=left)
+                return seen_steps(side, number)
+
+            self.both(ask)
+
+    @rule(
+        events=st.lists(st.tuples(NAMES, st.sampled_from(["null", "1", '"x"'])), max_size=3),
+        ttl=st.sampled_from([60, 5000]),
+    )
+    def send(self, events: list[tuple[str, str]], ttl: float) -> None:
+        self.both(lambda side: side.manager.runs.send_events(events, ttl))
+        self.both(lambda side: [side.manager.runs.get_event(name) for name in ("e", "f")])
+
+    @rule()
+    def clear_steps(self) -> None:
+        self.both(lambda side: side.manager.runs.clear_steps())
 
     # The clock
 
@@ -626,7 +709,10 @@ class Databases(RuleBasedStateMachine):
             return [{**row, **times, "last_job_id": side.number(row["last_job_id"])} for row in rows]
 
         def list_workers(side: Side) -> list[Any]:
-            return [(each.name, each.queues, each.alive, each.running) for each in side.manager.list_workers()]
+            return [
+                (each.name, each.queues, each.alive, each.running, each.running_jobs, each.details)
+                for each in side.manager.list_workers()
+            ]
 
         self.both(list_jobs)
         self.both(list_schedules)
@@ -647,6 +733,10 @@ class Databases(RuleBasedStateMachine):
     @invariant()
     def every_job_is_the_same_in_both(self) -> None:
         self.both(lambda side: [side.seen(job) for job in side.manager.list_jobs()])
+
+    @invariant()
+    def every_step_is_the_same_in_both(self) -> None:
+        self.both(lambda side: [seen_steps(side, number) for number in range(len(side.jobs))])
 
     @invariant()
     def every_workflow_is_the_same_in_both(self) -> None:
@@ -686,7 +776,14 @@ class Databases(RuleBasedStateMachine):
 
     def draw_outcome(self, data: st.DataObject, claim: tuple[int, int, int]) -> Told:
         """Choose what has become of a claimed job."""
-        ways = [self.draw_end, self.draw_end, self.draw_retry, self.draw_hand_back, self.draw_unknown]
+        ways = [
+            self.draw_end,
+            self.draw_end,
+            self.draw_retry,
+            self.draw_hand_back,
+            self.draw_unknown,
+            self.draw_suspension,
+        ]
         draw = data.draw(st.sampled_from(ways))
         return draw(data, claim)
 
@@ -721,6 +818,13 @@ class Databases(RuleBasedStateMachine):
         number, fence, _ = claim
         return lambda side: Unknown(side.job(number), fence)
 
+    def draw_suspension(self, data: st.DataObject, claim: tuple[int, int, int]) -> Told:
+        """A job sleeps, or waits for an event."""
+        number, fence, _ = claim
+        event = data.draw(st.none() | NAMES)
+        seconds = data.draw(st.sampled_from([0.0, 600.0, 3600.0]) if event is None else st.none() | st.just(600.0))
+        return lambda side: Suspended(side.job(number), fence, seconds, event)
+
     def draw_claims(self, data: st.DataObject, worker: int) -> list[tuple[int, int, int]]:
         """Choose jobs that were claimed, each once: this worker's latest claims are likely to be held still."""
         if not self.claims:
@@ -728,6 +832,12 @@ class Databases(RuleBasedStateMachine):
         latest = [claim for claim in self.claims if claim[2] == worker][-4:] or self.claims[-4:]
         claims = st.sampled_from(latest) | st.sampled_from(latest) | st.sampled_from(self.claims)
         return data.draw(st.lists(claims, max_size=4, unique_by=lambda claim: claim[0]), "claims")
+
+
+def seen_steps(side: Side, number: int) -> list[Any]:
+    """What is remembered of a job, without times."""
+    steps = side.manager.runs.list_steps(Job(id=side.job(number), queue="", task_name="", claim=2))
+    return [(*key, step.value, step.ends_at is None) for key, step in steps.items()]
 
 
 @pytest.mark.timeout(600)

@@ -28,9 +28,10 @@ from hypothesis.stateful import (
 
 from adjourn import sql
 from adjourn._domain.outcomes import Attempt, Ended, Exchanged, HandedBack, Outcome, Result, Retried
+from adjourn._domain.runs import Completion
 from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.connectors import SyncPsycopgConnector
-from adjourn.exceptions import AlreadyEnqueued, NoResult
+from adjourn.exceptions import AlreadyEnqueued, JobLost, NoResult
 from adjourn.jobs import Job
 from adjourn.manager import JobManager
 from adjourn.sql.templates import render
@@ -344,6 +345,29 @@ class Machine(RuleBasedStateMachine):
         self.fall_silent(worker)
         if is_rescued:
             self.rescue()
+
+    @precondition(lambda self: self.at_commit is None)
+    @rule(data=st.data(), ending=st.sampled_from(["commits", "commits", "rolls back", "stays open"]))
+    def complete(self, data: st.DataObject, ending: str) -> None:
+        """A task ends its job in a transaction of its own, perhaps long after others have got the job."""
+        worker = self.draw_worker(data)
+        if not worker.past:
+            return
+        job_id, claim = data.draw(st.sampled_from(sorted(worker.known.items()) * 3 + worker.past), "claim")
+        for job in self.manager.list_jobs(id=job_id):
+            run = job.evolve(claim=claim, worker_id=worker.id)
+            if not self.queue.holds(worker.id, job_id, claim):
+                with pytest.raises(JobLost):
+                    self.manager.runs.complete(run, self.transaction, result=None, ttl=None)
+                ending = "rolls back"
+            else:
+                self.manager.runs.complete(run, self.transaction, result=None, ttl=None)
+                self.keep(True, job_id)
+                self.happens(True, functools.partial(self.queue.completes, job_id))
+            if ending == "stays open":
+                assert self.manager.runs.ask_completion(run) == Completion.OPEN
+            else:
+                self.end_transaction(ending == "commits")
 
     @rule(data=st.data())
     def beat(self, data: st.DataObject) -> None:
@@ -695,6 +719,7 @@ BREAKS = {
         "select coalesce(array_agg(distinct lock), '{}') into v_noted from noted",
         "select '{}' into v_noted",
     ),
+    "a completed job keeps its lock": ("complete", "where lock is not null\n", "where false\n"),
     "a cancelled head is not missed": ("cancel_jobs", "where lock is not null and hold in (@heads)", "where false"),
     "a running job is cancelled": ("lock_jobs", "and (j.worker_id is not null) = p_running order", "order"),
     "a job kills one worker more": ("rescue", "j.losses + 1 >= p_max_losses", "j.losses >= p_max_losses"),

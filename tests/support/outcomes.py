@@ -8,7 +8,7 @@ from typing import Any
 
 from adjourn._domain.arrays import array_of_numbers, array_of_texts
 
-BACK = ("retried", "handed_back", "unknown")
+BACK = ("retried", "handed_back", "unknown", "suspended")
 
 
 def outcome_parameters(rows: Sequence[dict[str, Any]]) -> dict[str, str | None]:

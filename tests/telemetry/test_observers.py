@@ -77,7 +77,10 @@ def test_only_an_observer_can_observe() -> None:
         telemetry.observe(object())  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("module", "package"), [("opentelemetry", "opentelemetry"), ("sentry", "sentry_sdk")])
+@pytest.mark.parametrize(
+    ("module", "package"),
+    [("opentelemetry", "opentelemetry"), ("prometheus", "prometheus_client"), ("sentry", "sentry_sdk")],
+)
 def test_without_its_package_an_integration_says_which_extra_it_needs(module: str, package: str) -> None:
     program = f"import sys; sys.modules['{package}'] = None; import adjourn; import adjourn.contrib.{module}"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

@@ -68,6 +68,38 @@ def with_result() -> int:
 
 
 assert_type(with_result(), int)
+assert_type(with_result.get_result(1, timeout=5), int)
+wrong: str = with_result.get_result(1)  # refused: assignment | reportAssignmentType
+
+
+@app.task(store_result=True)
+async def with_a_later_result(a: int) -> list[str]:
+    return [str(a)]
+
+
+async def results() -> None:
+    assert_type(await with_a_later_result.get_result_async(1, timeout=None), list[str])
+    assert_type(with_a_later_result.get_result(1), list[str])
+    assert_type(await app.job_manager.wait_for_job_async(1, timeout=5), adjourn.Job)
+    assert_type(await app.job_manager.wait_for_jobs_async([1]), list[adjourn.Job])
+    progress = await app.job_manager.get_progress_async(1)
+    if progress is not None:
+        assert_type(progress.total, float | None)
+
+
+def workflow(context: adjourn.JobContext) -> None:
+    flow = app.workflow("import")
+    group = flow.map(with_a_later_result, [{"a": 1}])
+    flow.add(with_result, depends_on={"pages": group}, run_if="all_done")
+    flow.add(with_result, run_if="sometimes")  # refused: arg-type | reportArgumentType
+    flow.add(len)  # refused: arg-type | reportArgumentType
+    assert_type(flow.defer().id, int)
+    assert_type(app.job_manager.wait_for_workflow(1, timeout=5).remaining, int)
+    assert_type(context.parent_results(), dict[str, Any])
+    context.set_progress(1, 2, "half")
+    context.set_progress("1")  # refused: arg-type | reportArgumentType
+
+
 app.task(store_result="yes")  # refused: call-overload | reportArgumentType
 
 # Retries

@@ -33,7 +33,7 @@ def expected(checker: str) -> Found:
 
 
 def test_the_samples_have_lines_of_both_kinds() -> None:
-    assert len(SAMPLES) == 2
+    assert len(SAMPLES) == 3
     assert {each[:2] for each in expected("mypy")} == {each[:2] for each in expected("pyright")}
     assert len(expected("mypy")) > 60
 

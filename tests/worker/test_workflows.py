@@ -260,15 +260,16 @@ async def test_jobs_of_workflows_keep_to_locks_times_and_queues(app: adjourn.App
 
 async def test_a_workflow_is_stored_with_the_transaction_of_its_caller_or_not_at_all(database: str) -> None:
     async with made(adjourn.PsycopgConnector(database)).open_async() as app:
+        ids = []
         async with await psycopg.AsyncConnection.connect(database) as connection:
             for ends in (connection.rollback, connection.commit):
                 flow = app.workflow()
                 add(flow, app, "child", add(flow, app, "parent"))
-                stored = await flow.defer_async(connection=connection)
+                ids.append(await flow.defer_async(connection=connection))
                 await ends()
         with pytest.raises(exceptions.NoResult):
-            await app.job_manager.get_workflow_async(stored.id - 3)
-        assert await ended(app, stored) == ("succeeded", 0, 0)
+            await app.job_manager.get_workflow_async(ids[0].id)
+        assert await ended(app, ids[1]) == ("succeeded", 0, 0)
         assert ran(app) == ["parent", "child"]
 
 
@@ -291,6 +292,43 @@ async def test_a_large_workflow_is_stored_in_pieces_all_or_none(
         assert await ended(app, stored) == ("succeeded", 0, 0)
         result = await app.job_manager.get_result_async(stored.job_id(joined))
         assert result == {"pages": [f"{n:02}" for n in range(35)]}
+
+
+@pytest.mark.parametrize("is_good", [True, False])
+async def test_a_job_that_very_many_wait_for_tells_them_all(
+    database: str, observer: psycopg.Connection, is_good: bool
+) -> None:
+    async with made(adjourn.PsycopgConnector(database)).open_async() as app:
+        if not is_good:
+            breaks(app, "first")
+        flow = app.workflow()
+        first, second = add(flow, app, "first"), add(flow, app, "second")
+        group = flow.map(app.tasks["run"], [{"name": "g"}] * 1100, depends_on=[first, second])
+        stored = await flow.defer_async()
+        state, failed = ("succeeded", 0) if is_good else ("failed", 1)
+        assert await ended(app, stored) == (state, 0, failed)
+        statuses = "select status, count(*) from adjourn.adjourn_finished_jobs where id = any(%s) group by 1"
+        found = observer.execute(statuses, [stored.job_ids(group)]).fetchall()
+        assert found == [("succeeded" if is_good else "cancelled", 1100)]
+
+
+async def test_old_workflows_are_removed_with_their_jobs(app: adjourn.App) -> None:
+    @app.task(name="plain")
+    async def plain() -> None: ...
+
+    flow = app.workflow()
+    flow.add(plain, depends_on={"x": flow.add(plain), "y": flow.map(plain, [{}, {}])})
+    flow.chain(plain)
+    stored = await flow.defer_async()
+    assert await ended(app, stored) == ("succeeded", 0, 0)
+    results = await app.job_manager.workflows.get_parent_results_async(stored.id + 4)
+    assert results == {"x": None, "y": [None, None]}
+    assert await app.job_manager.delete_old_jobs_async(1) == 0
+    assert (await app.job_manager.get_workflow_async(stored.id)).has_ended
+    assert await app.job_manager.delete_old_jobs_async(0) == 5
+    with pytest.raises(exceptions.NoResult):
+        await app.job_manager.get_workflow_async(stored.id)
+    assert await app.job_manager.workflows.get_parent_results_async(stored.id + 4) == {}
 
 
 async def test_whoever_waits_for_a_workflow_is_told_of_its_end(

@@ -19,7 +19,7 @@ MAX_HOURS = 1000 * 366 * 24
 MAX_SECONDS = 100 * 366 * 24 * 3600
 """The longest duration: now plus this is a valid datetime, and every clock and lock can wait that long."""
 MAX_PORT = 65_535
-WAITS_FOR = ("time", "retry", "lock", "task", "turn", "jobs", "worker")
+WAITS_FOR = ("time", "event", "retry", "lock", "task", "turn", "jobs", "limit", "pause", "worker")
 """What a job can wait for, as the view of all jobs says it."""
 TIMEDELTA = ("weeks", "days", "hours", "minutes", "seconds", "milliseconds", "microseconds")
 """The keywords of `datetime.timedelta`."""

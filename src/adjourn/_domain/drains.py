@@ -23,6 +23,7 @@ class Verdict(enum.Enum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     RETRIED = "retried"
+    SUSPENDED = "suspended"
     CANCELLED = "cancelled"
 
 
@@ -63,8 +64,9 @@ class Drained:
 
     Attributes
     ----------
-    succeeded, failed, retried, cancelled
-        How many runs ended so. A job that is retried counts once for each run. Cancelled are those that were aborted.
+    succeeded, failed, retried, suspended, cancelled
+        How many runs ended so. A job that is retried, or sleeps or waits for an event, counts once for each run. Cancelled are those
+        that were aborted.
     left
         How many jobs of these queues still wait: for their time, for a lock, or because the drain left them out.
     failures
@@ -74,6 +76,7 @@ class Drained:
     succeeded: int = 0
     failed: int = 0
     retried: int = 0
+    suspended: int = 0
     cancelled: int = 0
     left: int = 0
     failures: tuple[Failure, ...] = attrs.field(default=(), repr=False)

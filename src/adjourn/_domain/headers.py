@@ -40,6 +40,11 @@ def checked_headers(headers: Any) -> dict[str, str] | None:
     return dict(headers) or None
 
 
+def storable_text(text: str) -> str:
+    """Return a text that JSON columns can hold."""
+    return "".join(each for each in text if is_storable(each))
+
+
 def dump_headers(headers: Mapping[str, str]) -> str:
     """Return headers as JSON."""
     return json.dumps(dict(headers), ensure_ascii=False)

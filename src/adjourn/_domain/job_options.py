@@ -58,6 +58,9 @@ JOB_OPTIONS: Mapping[str, Option] = {
         "``context.job.headers``",
         none="none",
     ),
+    "limit_key": Option(
+        sentence="the key under the task's limit for each key", none="the one that the arguments make", reads=str
+    ),
     "connection": Option(
         sentence="your own database connection, to store the job in its transaction: the job exists if that commits; of the "
         "connector's driver, synchronous for ``defer`` and asynchronous for ``defer_async``",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import attrs
 
 from adjourn._domain.headers import load_headers
+from adjourn._domain.job_limits import JobLimit
 from adjourn._domain.progress import Progress, progress_of
 from adjourn._domain.times import time_or_none
 from adjourn.types import JSONDict, JSONLoads, Row
@@ -18,6 +19,7 @@ from adjourn.unique import Unique
 
 DEFAULT_QUEUE = "default"
 DEFAULT_PRIORITY = 0
+_OF_LISTS = ("worker_name", "overdue", "result", "has_result", "result_expires_at")
 CLAIMED = (
     "id",
     "queue",
@@ -90,6 +92,8 @@ class Job:
         delay.
     unique
         For a job that is not stored yet: which others are the same; None if it is not unique.
+    limit
+        For a job that is not stored yet: what it has to do with limits; None for nothing.
     attempts
         How many attempts have ended, with success, failure or the death of the worker: 0 during the first run, 1 after
         its success.
@@ -135,6 +139,7 @@ class Job:
     scheduled_at: datetime.datetime | None = None
     schedule_in: float | None = None
     unique: Unique | None = None
+    limit: JobLimit | None = None
     attempts: int = 0
     abort_requested: bool = False
     worker_id: int | None = None
@@ -260,6 +265,7 @@ class Job:
         # New jobs and lists have them, and headers may hold what no log should.
         for name in (
             "unique",
+            "limit",
             "worker_name",
             "overdue",
             "result",

@@ -201,7 +201,41 @@ class Unknown:
         return {"id": self.id, "claim": self.claim, "outcome": "unknown"}
 
 
-Outcome: TypeAlias = Ended | Retried | HandedBack | Unknown
+@attrs.frozen
+class Suspended:
+    """A job whose run has ended because it sleeps, or waits for an event.
+
+    Attributes
+    ----------
+    seconds
+        Until when at most, in seconds from the database's present time; None for as long as it takes.
+    event
+        The name of the event; None if it sleeps.
+    """
+
+    id: int
+    claim: int
+    seconds: float | None
+    event: str | None = None
+
+    @classmethod
+    def of(cls, job: Job | ClaimedJob, seconds: float | None, event: str | None) -> Suspended:
+        """Suspend a claimed job."""
+        return cls(_id(job), job.claim, seconds, event)
+
+    def row(self) -> dict[str, Any]:
+        """Return the data for the database, without fields that are None."""
+        row = {
+            "id": self.id,
+            "claim": self.claim,
+            "outcome": "suspended",
+            "retry_in": self.seconds,
+            "event": self.event,
+        }
+        return {key: value for key, value in row.items() if value is not None}
+
+
+Outcome: TypeAlias = Ended | Retried | HandedBack | Unknown | Suspended
 """The outcomes of a job that a worker has claimed."""
 
 

@@ -14,12 +14,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from adjourn._domain.cron import Cron
+from adjourn._domain.job_limits import TaskLimits
 from adjourn._domain.jobs import Job
 from adjourn._domain.results import ResultRule
-from adjourn._domain.runs import AbortReason
+from adjourn._domain.runs import AbortReason, Completion, RunLike
 from adjourn._domain.schedules import DueTicks
 from adjourn._domain.ticks import Tick, TickOutcome
 from adjourn.exceptions import JobRetry
+from adjourn.limits import Limit, Scope
 from adjourn.types import JSONDumps, JSONLoads, Parameters, PeriodicDefaults, Row, Statement
 
 OptionsT_co = TypeVar("OptionsT_co", covariant=True)
@@ -112,12 +114,34 @@ class TicksLike(Protocol):
         """Return the last tick of each schedule that is recorded."""
 
 
+class RunsLike(Protocol):
+    """What a worker needs of the operations of runs. `Runs` is one."""
+
+    async def ask_completion_async(self, job: Job) -> Completion:
+        """Return what became of a job that was completed in a transaction of the task's own."""
+
+
+class LimitsLike(Protocol):
+    """What a worker needs of the manager of limits. `Limits` is one."""
+
+    async def declare_async(self, declared: Mapping[tuple[Scope, str], Limit]) -> None:
+        """Store the limits that a program declares."""
+
+
 class JobManagerLike(Protocol):
     """What workers and their tasks need of the job manager. `JobManager` is one."""
 
     @property
+    def runs(self) -> RunsLike:
+        """What runs do with their own jobs."""
+
+    @property
     def schema(self) -> str:
         """The database schema that holds adjourn's tables."""
+
+    @property
+    def limits(self) -> LimitsLike:
+        """Sets limits."""
 
     @property
     def ticks(self) -> TicksLike:
@@ -131,7 +155,7 @@ class JobManagerLike(Protocol):
 
     async def delete_old_jobs_async(
         self,
-        nb_hours: float,
+        nb_hours: float | Mapping[str, float],
         queue: str | None = None,
         include_failed: bool = False,
         include_cancelled: bool = False,
@@ -179,6 +203,10 @@ class TaskLike(Protocol):
     @property
     def result_rule(self) -> ResultRule:
         """Whether and how the results of its jobs are stored."""
+
+    @property
+    def limits(self) -> TaskLimits | None:
+        """How many of its jobs run at once and start in a period of time; None for any number."""
 
     @property
     def retries_at_once(self) -> bool:
@@ -278,6 +306,10 @@ class AppLike(Protocol):
         """The options of periodic tasks that do not set their own."""
 
     @property
+    def queue_limits(self) -> Mapping[str, Limit]:
+        """The limits of queues."""
+
+    @property
     def store_results(self) -> bool:
         """Whether the results of jobs are stored whose tasks do not say."""
 
@@ -295,6 +327,8 @@ class AppLike(Protocol):
         additional_context: Mapping[str, Any] | None = None,
         abort_reason: Callable[[], AbortReason | None] | None = None,
         say_progress: Callable[[Job, str], None] | None = None,
+        run: RunLike | None = None,
+        keeps_jobs: bool = True,
     ) -> ContextLike:
         """Return the context that a task gets for one run of a job."""
 

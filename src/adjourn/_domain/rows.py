@@ -113,6 +113,13 @@ class RegisteredWorker(TypedRow):
     overdue : int
         How many of them were asked to end, because they are past their ``timeout`` or somebody has asked to abort them, and
         had not ended at its last sign of life.
+    running_jobs : tuple of int
+        The ids of the jobs that ran at its last sign of life, a thousand at most.
+    details : dict
+        What else it said of itself then: ``host``, ``pid``, ``version`` (adjourn's), ``python``, ``concurrency``, ``buffered`` (jobs
+        claimed that have not begun), ``outbox`` (outcomes not stored yet), ``listens`` (whether it hears notifications),
+        ``exchanged_ago`` (seconds since its last round trip that succeeded) and ``rss`` (bytes of memory). Empty before its
+        first heartbeat.
     """
 
     __slots__ = ()
@@ -125,3 +132,5 @@ class RegisteredWorker(TypedRow):
     alive: Column[bool] = Column()
     running: Column[int] = Column()
     overdue: Column[int] = Column()
+    running_jobs: Column[tuple[int, ...]] = Column()
+    details: Column[dict[str, Any]] = Column()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime
 import heapq
+import itertools
 from collections.abc import Sequence
 
 import attrs
 
+from adjourn._memory.limits import is_paused, note_starts, startable
 from adjourn._memory.rules import BEHIND_HEADS, behind, hold_again, is_silent, wake
 from adjourn._memory.tables import JobRow, Tables
 from adjourn.sql.constants import APART_FROM, MOST_FOLLOWERS, MOST_LOSSES, RESTING, Hold
@@ -33,7 +35,10 @@ class ClaimRequest:
         """Return the best jobs of its queues with this ``hold`` that no worker has, best first."""
         waiting = (job for job in tables.held(hold) if job.worker_id is None)
         served = (job for job in waiting if self.queues is None or job.queue in self.queues)
-        return heapq.nsmallest(limit, served, key=lambda job: job.order)
+        if not tables.limits and not tables.pauses:
+            return heapq.nsmallest(limit, served, key=lambda job: job.order)
+        best = sorted(served, key=lambda job: job.order)
+        return list(itertools.islice(startable(tables, best), limit))
 
 
 @attrs.define
@@ -93,6 +98,7 @@ def claim_jobs(tables: Tables, asked: ClaimRequest, apart: int | None) -> Claim:
         )
         for number, job in enumerate(picked)
     ]
+    note_starts(tables, claim.jobs)
     return claim
 
 
@@ -104,7 +110,7 @@ def _followers(tables: Tables, asked: ClaimRequest, picked: list[JobRow]) -> lis
     for head in heads:
         for job in behind(tables, head.lock)[:most]:
             is_served = asked.queues is None or job.queue in asked.queues
-            is_special = job.doubts or job.unknown_since or job.is_wanted
+            is_special = job.doubts or job.unknown_since or job.is_special
             if job.order < head.order or job.worker_id or is_special or not is_served:
                 break
             found.append(job)
@@ -114,7 +120,7 @@ def _followers(tables: Tables, asked: ClaimRequest, picked: list[JobRow]) -> lis
 def _with_unknown(tables: Tables, asked: ClaimRequest, picked: list[JobRow], claim: Claim) -> list[JobRow]:
     """Add the jobs that wait for a worker that knows their task, and that this worker knows or that have waited too
     long."""
-    waiting = list(tables.held(Hold.UNKNOWN))
+    waiting = [job for job in tables.held(Hold.UNKNOWN) if not is_paused(tables, job)]
     claim.unknown = sorted({job.task_name for job in waiting}, key=str.encode)
     before = tables.now - datetime.timedelta(seconds=asked.patience)
     served = [job for job in waiting if asked.queues is None or job.queue in asked.queues]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from adjourn._memory.rules import wake
+from adjourn._memory.rules import wake, wake_awaiting
 from adjourn._memory.statements import answers
 from adjourn._memory.tables import ScheduleRow, Tables
 from adjourn.sql.constants import HEADS, Hold
@@ -20,13 +20,25 @@ def make_due(tables: Tables, *, until: datetime.datetime, everything: bool) -> l
     waiting = sorted((job for job in tables.jobs.values() if job.worker_id is None), key=lambda job: job.id)
     for job in waiting:
         is_due = everything or job.scheduled_at is None or job.scheduled_at <= until
+        if job.awaited_event is not None and job.scheduled_at is None:
+            continue  # for an event that has no time, it waits on
         if is_due and job.hold in (Hold.SCHEDULED, Hold.APART, Hold.UNKNOWN):
-            tables.change(job, hold=Hold.READY if job.lock is None else Hold.UNPLACED)
+            tables.change(job, awaited_event=None, hold=Hold.READY if job.lock is None else Hold.UNPLACED)
+            for key, step in tables.steps.items():
+                if key[0] == job.id and not step.is_done and step.until is not None and step.until > tables.now:
+                    tables.steps[key] = attrs.evolve(step, until=tables.now)
         elif not is_due and job.hold in (Hold.READY, Hold.BEHIND, Hold.UNPLACED):
             tables.change(job, hold=Hold.SCHEDULED)
             if job.lock is not None and job.hold in HEADS:
                 tables.headless.add(job.lock)
     return [{"last": max(tables.jobs, default=0)}]
+
+
+@answers
+def deliver_events(tables: Tables, *, limit: int) -> list[Row]:
+    """Wake the jobs that wait for events which have been sent."""
+    wake_awaiting(tables)
+    return [{"delivered": ""}]
 
 
 @answers
@@ -62,6 +74,11 @@ def travel(tables: Tables, *, seconds: float) -> list[Row]:
     for job in list(tables.jobs.values()):
         if job.worker_id is None and job.scheduled_at is not None:
             tables.change(job, scheduled_at=job.scheduled_at - delta)
+    for step_key, step in tables.steps.items():
+        if not step.is_done and step.until is not None:
+            tables.steps[step_key] = attrs.evolve(step, until=step.until - delta)
+    for name, event in tables.sent_events.items():
+        tables.sent_events[name] = attrs.evolve(event, expires_at=event.expires_at - delta)
     for key, schedule in tables.schedules.items():
         tables.schedules[key] = attrs.evolve(schedule, last_tick=schedule.last_tick - delta)
     wake(tables, always=True)
@@ -99,6 +116,10 @@ def delete_everything(tables: Tables) -> list[Row]:
     tables.touched.update(tables.jobs)
     for each in (tables.jobs, tables.finished, tables.headless, tables.schedules, tables.workers):
         each.clear()
+    for steps in (tables.steps, tables.sent_events, tables.event_notes):
+        steps.clear()
     for waits in (tables.edges, tables.arrivals, tables.workflows):
         waits.clear()
+    for more in (tables.limits, tables.starts, tables.pauses):
+        more.clear()
     return []

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Sequence
 
-from adjourn._memory.statements import answers
+from adjourn._memory.statements import ANSWERS, answers
 from adjourn._memory.tables import JobRow, Tables
 from adjourn.types import Row
 
@@ -50,6 +51,55 @@ def list_jobs(
 def read_jobs(tables: Tables, *, ids: Sequence[int]) -> list[Row]:
     """Return these jobs."""
     return [job.columns(tables.now) for job in tables.all_jobs() if job.id in set(ids)]
+
+
+@answers
+def find_jobs(
+    tables: Tables,
+    *,
+    statuses: Sequence[str],
+    queue: str | None,
+    task: str | None,
+    error: str | None,
+    finished_after: datetime.datetime | None,
+    finished_before: datetime.datetime | None,
+    after_id: int,
+    limit: int | None,
+) -> list[Row]:
+    """Find the next jobs that match."""
+    found = [
+        {"id": job.id}
+        for job in _matching(tables, queue, task, None, None)
+        if job.id > after_id
+        and job.status in statuses
+        and (error is None or error in _last_error(job))
+        and (finished_after is None or (job.finished_at is not None and job.finished_at >= finished_after))
+        and (finished_before is None or (job.finished_at is not None and job.finished_at < finished_before))
+    ]
+    return found[:limit]
+
+
+def _last_error(job: JobRow) -> str:
+    last = json.loads(job.errors[-1]) if job.errors else {}
+    return ": ".join(str(last[name]) for name in ("exception", "message") if last.get(name) is not None)
+
+
+@answers
+def count_jobs(
+    tables: Tables,
+    *,
+    statuses: Sequence[str],
+    queue: str | None,
+    task: str | None,
+    error: str | None,
+    finished_after: datetime.datetime | None,
+    finished_before: datetime.datetime | None,
+) -> list[Row]:
+    """Count the jobs that match."""
+    times = {"finished_after": finished_after, "finished_before": finished_before}
+    filters = {"statuses": statuses, "queue": queue, "task": task, "error": error, **times}
+    found = ANSWERS["find_jobs"](tables, **filters, after_id=0, limit=None)
+    return [{"jobs": len(found)}]
 
 
 @answers

@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 from adjourn import exceptions
-from adjourn._memory.tables import JobRow, Tables, WorkerRow
+from adjourn._memory.tables import JobRow, StepRow, Tables, WorkerRow
 from adjourn.sql.constants import APART_FROM, HEADS, MOST_WOKEN, Hold, RunIf
 
 BEHIND_HEADS = (Hold.BEHIND, Hold.UNPLACED)
@@ -221,6 +221,25 @@ def _written(value: Any) -> str:
 def is_silent(worker: WorkerRow, tables: Tables) -> bool:
     """Return whether a worker is dead, or has not been heard of for too long."""
     return worker.dead or worker.expires_at < tables.now
+
+
+def wake_awaiting(tables: Tables) -> None:
+    """Wake the jobs that wait for events which have been noted, and were sent."""
+    names, tables.event_notes = tables.event_notes, set()
+    woken = False
+    for job in sorted(tables.held(Hold.SCHEDULED), key=lambda job: job.id):
+        event = tables.sent_events.get(job.awaited_event or "") if job.awaited_event in names else None
+        if event is None or event.expires_at <= tables.now or job.awaited_event is None:
+            continue
+        key = (job.id, "event", job.awaited_event)
+        step = tables.steps.get(key) or StepRow(claim=job.claim, at=tables.now)
+        if not step.is_done:
+            tables.steps[key] = attrs.evolve(step, value=event.payload, is_done=True, at=tables.now)
+        hold = Hold.READY if job.lock is None else Hold.UNPLACED
+        tables.change(job, awaited_event=None, scheduled_at=None, hold=hold)
+        woken = True
+    if woken:
+        wake(tables)
 
 
 def release_keys(tables: Tables, job_ids: Iterable[int]) -> None:

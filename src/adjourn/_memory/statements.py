@@ -193,6 +193,8 @@ def retry_job_by_id(
         queue=old.queue if queue is None else queue,
         lock=new_lock,
         hold=first_hold(tables, at, new_lock),
+        awaited_event=None,
+        has_steps=any(key[0] == job_id for key in tables.steps),
     )
     if is_finished:
         del tables.finished[job_id]
@@ -238,7 +240,7 @@ def retry_job_by_id(
 
 
 @answers
-def retry_jobs(tables: Tables, *, ids: Sequence[int], statuses: Sequence[str]) -> list[Row]:
+def retry_jobs(tables: Tables, *, ids: Sequence[int], statuses: Sequence[str], delay: float) -> list[Row]:
     """Run those of these jobs again that have one of these statuses."""
     chosen = []
     for id_ in sorted(set(ids)):
@@ -246,7 +248,8 @@ def retry_jobs(tables: Tables, *, ids: Sequence[int], statuses: Sequence[str]) -
         if job is not None and job.status in statuses and (job.status != "todo" or _is_early(tables, job)):
             chosen.append(id_)
     for id_ in chosen:
-        nothing: Row = {"retry_at": None, "priority": None, "queue": None, "relock": False, "lock": None}
+        at = tables.now + datetime.timedelta(seconds=delay) if delay else None
+        nothing: Row = {"retry_at": at, "priority": None, "queue": None, "relock": False, "lock": None}
         retry_job_by_id(tables, job_id=id_, **nothing)
     return [{"id": id_} for id_ in chosen]
 
@@ -256,9 +259,13 @@ def _is_early(tables: Tables, job: JobRow) -> bool:
 
 
 @answers
-def delete_finished(tables: Tables, *, ids: Sequence[int]) -> list[Row]:
+def delete_finished(tables: Tables, *, ids: Sequence[int], statuses: Sequence[str] | None) -> list[Row]:
     """Delete those of these jobs that have ended."""
-    gone = [id_ for id_ in sorted(set(ids)) if id_ in tables.finished]
+    gone = [
+        id_
+        for id_ in sorted(set(ids))
+        if (job := tables.finished.get(id_)) and (not statuses or job.status in statuses)
+    ]
     release_keys(tables, gone)
     for id_ in gone:
         del tables.finished[id_]

@@ -13,7 +13,9 @@ from typing import Any
 from adjourn import exceptions
 from adjourn._memory import (  # noqa: F401 - they register statements
     kit_statements,
+    limits,
     list_statements,
+    run_statements,
     schedule_statements,
     unique_statements,
     worker_statements,

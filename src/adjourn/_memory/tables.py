@@ -44,6 +44,8 @@ class JobRow:
     finished_at: datetime.datetime | None = None
     result: str | None = None
     result_expires_at: datetime.datetime | None = None
+    has_steps: bool = False
+    awaited_event: str | None = None
     waited: bool = False
     headers: str | None = None
     progress: str | None = None
@@ -54,6 +56,8 @@ class JobRow:
     unlinked: bool = False
     next_id: int | None = None
     has_dependents: bool = False
+    limit_name: str | None = None
+    limit_key: str | None = None
 
     @property
     def status(self) -> str:
@@ -67,6 +71,8 @@ class JobRow:
         """What the job waits for; None if it runs or has ended."""
         if self.status != "todo":
             return None
+        if self.awaited_event is not None:
+            return "event"
         if self.hold is Hold.SCHEDULED:
             return "retry" if self.attempts else "time"
         kinds = {
@@ -83,6 +89,11 @@ class JobRow:
     def is_wanted(self) -> bool:
         """Whether somebody wants to know how it has ended, so that it is kept although jobs like it are deleted."""
         return self.waited or self.workflow_id is not None or self.next_id is not None or self.has_dependents
+
+    @property
+    def is_special(self) -> bool:
+        """Whether its start or its end has consequences for others."""
+        return self.is_wanted
 
     @property
     def order(self) -> tuple[int, int]:
@@ -134,6 +145,44 @@ class WorkerRow:
     apart: bool = False
     dead: bool = False
     overdue: tuple[int, ...] = ()
+    running: tuple[int, ...] = ()
+    details: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class LimitRow:
+    """How many jobs run at once and start in a period of time."""
+
+    scope: str
+    name: str
+    concurrency: int | None
+    rates: tuple[tuple[int, float], ...]
+    is_declared: bool
+    declared: tuple[int | None, tuple[tuple[int, float], ...]] | None
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """By what it is found."""
+        return (self.scope, self.name)
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether it limits anything."""
+        return self.concurrency is not None or bool(self.rates)
+
+    def declaring(self, declared: tuple[int | None, tuple[tuple[int, float], ...]] | None) -> LimitRow:
+        """Return the same limit, beside what programs have declared."""
+        return attrs.evolve(self, declared=declared)
+
+
+@attrs.frozen(kw_only=True)
+class StartRow:
+    """A job was started under a limit with a rate."""
+
+    scope: str
+    name: str
+    key: str
+    at: datetime.datetime
 
 
 @attrs.frozen(kw_only=True)
@@ -145,6 +194,25 @@ class ScheduleRow:
     last_tick: datetime.datetime
     last_job_id: int | None
     seen_at: datetime.datetime
+
+
+@attrs.frozen(kw_only=True)
+class StepRow:
+    """What a run of a job has done, for later runs."""
+
+    claim: int
+    value: str | None = None
+    until: datetime.datetime | None = None
+    is_done: bool = False
+    at: datetime.datetime
+
+
+@attrs.frozen(kw_only=True)
+class SentEventRow:
+    """An event that was sent."""
+
+    payload: str
+    expires_at: datetime.datetime
 
 
 @attrs.frozen(kw_only=True)
@@ -202,8 +270,16 @@ class Tables:
         By the task's name and the ``periodic_id``.
     headless
         Locks that may have no head.
+    steps
+        What runs of jobs have done, by the job's id, the kind and the name.
+    sent_events
+        By name.
+    event_notes
+        The names of events that were sent, or that a job has begun to wait for.
     unique_keys
         By the key.
+    limits, starts, pauses
+        Limits and when something was paused, by what they are for: ``queue``, ``task`` or ``key``, and the name. Starts under rates.
     payloads
         The notifications of the transaction, without duplicates.
     touched
@@ -225,7 +301,13 @@ class Tables:
     workers: dict[int, WorkerRow] = attrs.field(factory=dict)
     schedules: dict[tuple[str, str], ScheduleRow] = attrs.field(factory=dict)
     headless: set[str] = attrs.field(factory=set)
+    steps: dict[tuple[int, str, str], StepRow] = attrs.field(factory=dict)
+    sent_events: dict[str, SentEventRow] = attrs.field(factory=dict)
+    event_notes: set[str] = attrs.field(factory=set)
     unique_keys: dict[str, UniqueKeyRow] = attrs.field(factory=dict)
+    limits: dict[tuple[str, str], LimitRow] = attrs.field(factory=dict)
+    starts: list[StartRow] = attrs.field(factory=list)
+    pauses: dict[tuple[str, str], datetime.datetime] = attrs.field(factory=dict)
     last_job_id: int = 0
     last_worker_id: int = 0
     payloads: dict[str, None] = attrs.field(factory=dict)
@@ -246,7 +328,13 @@ class Tables:
             workers=dict(self.workers),
             schedules=dict(self.schedules),
             headless=set(self.headless),
+            steps=dict(self.steps),
+            sent_events=dict(self.sent_events),
+            event_notes=set(self.event_notes),
             unique_keys=dict(self.unique_keys),
+            limits=dict(self.limits),
+            starts=list(self.starts),
+            pauses=dict(self.pauses),
             payloads={},
             touched=set(),
             told=set(),
@@ -264,6 +352,11 @@ class Tables:
         """Find the jobs with one of these values of ``hold``."""
         return (job for job in self.jobs.values() if job.hold in holds)
 
+    def ready(self) -> list[JobRow]:
+        """Return the jobs that can be claimed, best first."""
+        waiting = (job for job in self.held(Hold.READY) if job.worker_id is None)
+        return sorted(waiting, key=lambda job: job.order)
+
     def of_worker(self, worker_ids: Iterable[int]) -> list[JobRow]:
         """Return the jobs that these workers run, in the order of their ids."""
         wanted = set(worker_ids)
@@ -277,6 +370,11 @@ class Tables:
         self.touched.add(job.id)
         return changed
 
+    def forget_steps(self, job_id: int) -> None:
+        """Delete what runs of a job have done."""
+        for key in [key for key in self.steps if key[0] == job_id]:
+            del self.steps[key]
+
     def arrive(self, id_: int, ended: int, failed: int) -> None:
         """Note that so many jobs have ended that a job waits for, or that a workflow counts."""
         before = self.arrivals.get(id_, (0, 0))
@@ -286,6 +384,8 @@ class Tables:
         """Move a job to the finished ones; a status of None deletes it."""
         del self.jobs[job.id]
         self.touched.add(job.id)
+        if job.has_steps and status in (None, "succeeded"):
+            self.forget_steps(job.id)
         if job.waited:
             self.told.add(job.id)
         if job.workflow_id is not None or job.next_id is not None or job.has_dependents:

@@ -13,6 +13,7 @@ import attrs
 
 from adjourn._domain.outcomes import DELETED
 from adjourn._memory.claims import ClaimRequest, claim_jobs
+from adjourn._memory.limits import next_room
 from adjourn._memory.rules import (
     BEHIND_HEADS,
     due_at,
@@ -26,6 +27,7 @@ from adjourn._memory.rules import (
     stored_json,
     tell_dependents,
     wake,
+    wake_awaiting,
     wake_for,
 )
 from adjourn._memory.statements import answers
@@ -92,6 +94,8 @@ def list_workers(tables: Tables) -> list[Row]:
             "alive": not worker.dead and worker.expires_at > tables.now,
             "running": len(tables.of_worker([worker.id])),
             "overdue": len(worker.overdue),
+            "running_jobs": json.dumps(worker.running),
+            "details": worker.details,
         }
         for _, worker in sorted(tables.workers.items())
     ]
@@ -106,7 +110,15 @@ def list_jobs_to_abort(tables: Tables, *, queue: str | None) -> list[Row]:
 
 
 @answers
-def heartbeat(tables: Tables, *, worker_id: int, timeout: float, overdue: Sequence[int]) -> list[Row]:
+def heartbeat(
+    tables: Tables,
+    *,
+    worker_id: int,
+    timeout: float,
+    overdue: Sequence[int],
+    running: Sequence[int],
+    details: str | None,
+) -> list[Row]:
     """Record a worker's heartbeat, and return the answer for the worker."""
     worker = tables.workers.get(worker_id)
     is_alive = worker is not None and not worker.dead
@@ -115,7 +127,12 @@ def heartbeat(tables: Tables, *, worker_id: int, timeout: float, overdue: Sequen
     if worker is not None and is_alive:
         expires_at = tables.now + datetime.timedelta(seconds=timeout)
         tables.workers[worker_id] = attrs.evolve(
-            worker, last_heartbeat_at=tables.now, expires_at=expires_at, overdue=tuple(overdue)
+            worker,
+            last_heartbeat_at=tables.now,
+            expires_at=expires_at,
+            overdue=tuple(overdue),
+            running=tuple(running),
+            details=worker.details if details is None else stored_json(details),
         )
     return [
         {
@@ -195,7 +212,9 @@ def exchange(
     stored |= set(put_back)
     promoted += promote(tables, freed)
     ready = {*put_back, *(job.id for job in (*promoted, *tell_dependents(tables)))}
-    next_at = _make_due(tables) if probe else None
+    if probe:
+        wake_awaiting(tables)
+    next_at = _next(_make_due(tables), next_room(tables)) if probe else None
     named = None if queues is None else _elements(queues)
     asked = ClaimRequest(worker_id, limit, named, busy, probe, concurrency, running, tasks, patience, listens, follow)
     claim = claim_jobs(tables, asked, apart)
@@ -226,6 +245,10 @@ def exchange(
     return [*answer, {**dict.fromkeys(CLAIMED), "args": json.dumps(report)}]
 
 
+def _next(*times: datetime.datetime | None) -> datetime.datetime | None:
+    return min((time for time in times if time is not None), default=None)
+
+
 def _elements(array: str | None) -> list[Any]:
     """Return the elements of the text of an array, which are written as JSON would, but for control characters."""
     return [] if array is None else list(json.loads(f"[{array[1:-1]}]", strict=False))
@@ -250,6 +273,21 @@ def _put_back(tables: Tables, worker_id: int, told: Sequence[Row]) -> tuple[list
                 tables.change(follower, worker_id=None, started_at=None)
         if row["outcome"] == "handed_back":
             tables.change(job, worker_id=None, started_at=None, unknown_since=None, hold=hold_again(job))
+            continue
+        if row["outcome"] == "suspended":
+            tables.change(
+                job,
+                worker_id=None,
+                started_at=None,
+                scheduled_at=due_at(tables, None, row.get("retry_in")),
+                awaited_event=row.get("event"),
+                hold=Hold.SCHEDULED,
+                losses=0,
+                doubts=0,
+                unknown_since=None,
+            )
+            tables.event_notes |= {row["event"]} if "event" in row else set()
+            freed += [] if job.lock is None or job.hold in BEHIND_HEADS else [job.lock]
             continue
         if row["outcome"] == "unknown":
             since = job.unknown_since or tables.now
@@ -297,7 +335,7 @@ def _make_due(tables: Tables) -> datetime.datetime | None:
     due = [id_ for at, id_ in scheduled if at <= tables.now][:DUE_LIMIT]
     for id_ in due:
         job = tables.jobs[id_]
-        tables.change(job, hold=Hold.READY if job.lock is None else Hold.UNPLACED)
+        tables.change(job, awaited_event=None, hold=Hold.READY if job.lock is None else Hold.UNPLACED)
     left = scheduled[len(due) :]
     return left[0][0] if left else None
 

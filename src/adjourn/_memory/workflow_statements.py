@@ -388,3 +388,17 @@ def _revive(tables: Tables, job: JobRow, pending: int | None) -> None:
     }
     tables.touched.add(job.id)
     tables.jobs[job.id] = attrs.evolve(job, **changes)
+
+
+@answers
+def clean_workflows(tables: Tables, *, seconds: float, after_id: int, limit: int) -> list[Row]:
+    """Delete workflows that have ended long ago and have no jobs left, and forget who waited for jobs that are gone."""
+    before = tables.now - datetime.timedelta(seconds=seconds)
+    used = {job.workflow_id for job in tables.all_jobs()}
+    for id_, flow in list(tables.workflows.items()):
+        if id_ not in used and flow.finished_at is not None and flow.finished_at < before:
+            del tables.workflows[id_]
+    for parent_id, child_id in list(tables.edges):
+        if child_id not in tables.jobs and child_id not in tables.finished:
+            del tables.edges[parent_id, child_id]
+    return [{"last_id": None}]

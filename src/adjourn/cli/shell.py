@@ -7,11 +7,12 @@ import cmd
 import datetime
 import shlex
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from adjourn._domain.checks import WAITS_FOR
 from adjourn._domain.spelling import hint
+from adjourn._domain.wording import counted
 from adjourn.app import App
 from adjourn.cli import applications, flags
 from adjourn.exceptions import AdjournException
@@ -26,6 +27,10 @@ DEFAULT_LIMIT = 50
 JOB_FILTERS = ("id", "queue", "task", "status", "lock", "queueing_lock", "worker_id", "waits_for")
 COUNT_FILTERS = ("queue", "task", "status", "lock", "waits_for", "live_only")
 PAGING = ("limit", "after")
+CANCEL_FILTERS = ("queue", "task", "error", "limit")
+DELETE_FILTERS = ("status", "queue", "task", "error", "finished_after", "finished_before", "limit")
+RETRY_FILTERS = (*DELETE_FILTERS, "delay")
+TIMES = ("finished_after", "finished_before")
 NUMBERS = ("id", "worker_id", "limit")
 FLAGS = ("live_only",)
 
@@ -36,18 +41,28 @@ USAGES = {
     "list_locks": ("[FILTER=VALUE...]", "count the jobs of each lock; the same filters"),
     "list_workers": ("", "list workers with their last heartbeat and the number of their jobs"),
     "list_schedules": ("", "list periodic tasks with their last and next run"),
+    "list_limits": ("", "list limits with the number of jobs that have a place or wait for one"),
+    "list_pauses": ("", "list paused queues and tasks"),
+    "pause": ("queue=NAME | task=NAME", "start no more jobs of a queue or a task"),
+    "resume": ("queue=NAME | task=NAME", "start them again"),
     "show": ("ID", "show everything about a job, with the traceback of each failed attempt"),
-    "retry": ("ID...", "run jobs again, at once"),
-    "cancel": ("ID...", "cancel jobs that have not started"),
+    "retry": ("ID... | FILTER=VALUE... [yes]", f"run jobs again; filters: {', '.join(RETRY_FILTERS)}"),
+    "cancel": (
+        "ID... | FILTER=VALUE... [yes]",
+        f"cancel jobs that have not started; filters: {', '.join(CANCEL_FILTERS)}",
+    ),
+    "delete": ("ID... | FILTER=VALUE... [yes]", f"delete jobs that have ended; filters: {', '.join(DELETE_FILTERS)}"),
     "abort": ("ID...", "cancel jobs that have not started, and ask running ones to stop"),
     "help": ("", "list these commands"),
     "exit": ("", "leave the shell, as Ctrl-D does"),
 }
 """The arguments of each command, and what it does."""
 
-HELP = "look at jobs, retry, cancel and abort them"
+DONE = {"retry": "Run again:", "cancel": "Cancelled:", "delete": "Deleted:"}
+
+HELP = "look at jobs, retry, cancel, abort and delete them"
 DESCRIPTION = """\
-Look at jobs; retry, cancel or abort them. With COMMAND, the shell runs that one command and exits. Without, it asks for
+Look at jobs; retry, cancel, abort or delete them. With COMMAND, the shell runs that one command and exits. Without, it asks for
 commands until `exit` or the end of the input.
 """
 EPILOG = """\
@@ -57,6 +72,10 @@ commands:
 A filter is written queue=mail, with quotes if the value contains blanks. A status is one of {statuses}; a job
 waits for one of {reasons}, where task is a worker that knows its task. live_only=yes leaves out jobs that have ended.
 
+`retry`, `cancel` and `delete` with filters only count the jobs that match, until you add yes. Without a status, the jobs that
+failed match. error=Timeout is in the class or the message of the last error; finished_after=2030-12-31T23:59+01:00 is a time with its
+offset from UTC; delay is in seconds.
+
 A list shows {limit} rows. limit=NUMBER shows more or fewer; after=VALUE, with the first column of the last row that you
 saw, shows the rows that follow.
 
@@ -64,6 +83,7 @@ examples:
   adjourn shell list_jobs queue=mail status=failed details
   adjourn shell show 42
   adjourn shell retry 42 43
+  adjourn shell retry task=shop.mail error=Timeout yes
 """
 
 
@@ -221,6 +241,39 @@ class Shell(cmd.Cmd):
         rows += [row for row in self._declared() if (row["task_name"], row["periodic_id"]) not in known]
         self._screen.schedules(sorted(rows, key=lambda row: (row["task_name"], row["periodic_id"])))
 
+    def on_list_limits(self, words: list[str]) -> None:
+        """List the limits."""
+        _filters(words, ())
+        self._screen.limits(self._app.job_manager.list_limits())
+
+    def on_list_pauses(self, words: list[str]) -> None:
+        """List what is paused."""
+        _filters(words, ())
+        self._screen.pauses(self._app.job_manager.list_pauses())
+
+    def on_pause(self, words: list[str]) -> None:
+        """Pause queues and tasks."""
+        manager = self._app.job_manager
+        self._switch(
+            "pause", words, {"queue": manager.pause_queue, "task": manager.pause_task}, "paused", "is paused already"
+        )
+
+    def on_resume(self, words: list[str]) -> None:
+        """Resume queues and tasks."""
+        manager = self._app.job_manager
+        self._switch(
+            "resume", words, {"queue": manager.resume_queue, "task": manager.resume_task}, "resumed", "is not paused"
+        )
+
+    def _switch(
+        self, command: str, words: list[str], changes: Mapping[str, Callable[[str], bool]], done: str, nothing: str
+    ) -> None:
+        given = _filters(words, tuple(changes))
+        if not given:
+            raise UsageError(f"{command} what? Write queue=NAME or task=NAME")
+        for scope, name in given.items():
+            self._screen.say(f"{scope.capitalize()} {name} {f'is {done}' if changes[scope](name) else nothing}")
+
     def on_show(self, words: list[str]) -> None:
         """Show a job."""
         (job_id,) = _ids("show", words, most=1)
@@ -231,11 +284,18 @@ class Shell(cmd.Cmd):
 
     def on_retry(self, words: list[str]) -> None:
         """Run jobs again."""
-        self._each("retry", words, self._retry)
+        if not self._matching("retry", words, RETRY_FILTERS, ["failed"]):
+            self._each("retry", words, self._retry)
 
     def on_cancel(self, words: list[str]) -> None:
         """Cancel waiting jobs."""
-        self._each("cancel", words, self._cancel)
+        if not self._matching("cancel", words, CANCEL_FILTERS, ["todo"]):
+            self._each("cancel", words, self._cancel)
+
+    def on_delete(self, words: list[str]) -> None:
+        """Delete jobs that have ended."""
+        if not self._matching("delete", words, DELETE_FILTERS, ["failed"]):
+            self._each("delete", words, self._delete)
 
     def on_abort(self, words: list[str]) -> None:
         """Cancel waiting jobs, and ask running ones to end."""
@@ -288,6 +348,35 @@ class Shell(cmd.Cmd):
             _complain(failure)
         if failures:
             raise failures[-1]
+
+    def _matching(self, name: str, words: list[str], known: tuple[str, ...], statuses: list[str]) -> bool:
+        """Change the jobs that match filters, or count them until that is confirmed; return whether there are filters."""
+        if not any("=" in word for word in words):
+            return False
+        given = _filters([word for word in words if word != "yes"], known)
+        if "delay" in given:
+            given["delay"] = _number("delay", given["delay"])
+        if "status" in given:
+            statuses = [given.pop("status")]
+        manager = self._app.job_manager
+        if "yes" in words:
+            if name != "cancel":
+                given["statuses"] = statuses
+            changed: list[int] = getattr(manager, f"{name}_jobs")(**given)
+            self._screen.say(f"{DONE[name]} {counted(len(changed), 'job')}")
+        else:
+            limit = given.pop("limit", None)
+            given.pop("delay", None)
+            count = manager.count_jobs(**given, statuses=statuses)
+            of_them = "" if limit is None or limit >= count else f", of which {limit} would be changed"
+            self._screen.say(f"{counted(count, 'job')} with these filters{of_them}: add yes to {name} them")
+        return True
+
+    def _delete(self, job_id: int) -> None:
+        manager = self._app.job_manager
+        if not manager.delete_jobs([job_id]):
+            raise AdjournException(f"Job {job_id} is {manager.get_job_status(job_id).value}, and is not deleted.")
+        self._screen.say(f"Job {job_id} is deleted")
 
     def _retry(self, job_id: int) -> None:
         self._app.job_manager.retry_job_by_id(job_id)
@@ -343,6 +432,11 @@ def _filters(words: Iterable[str], known: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _value(name: str, text: str) -> Any:
+    if name in TIMES:
+        try:
+            return datetime.datetime.fromisoformat(text)
+        except ValueError:
+            raise UsageError(f"{name}={text!r} is not a time, such as 2030-12-31T23:59:00+01:00") from None
     if name in FLAGS:
         try:
             return flags.boolean(text)

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from adjourn._domain.wording import shown
 from adjourn.jobs import Job, Progress, Status
+from adjourn.limits import LimitState, Pause
 from adjourn.types import Row
 from adjourn.worker import RegisteredWorker
 
@@ -56,6 +57,8 @@ WORKER_COLUMNS = ("id", "name", "queues", "started_at", "last_heartbeat_at", "al
 SCHEDULE_COLUMNS = (
     *("task_name", "periodic_id", "cron", "timezone", "last_tick", "last_job_id", "next_tick", "seen_at"),
 )
+LIMIT_COLUMNS = ("scope", "name", "concurrency", "rates", "declared", "held", "waiting")
+PAUSE_COLUMNS = ("scope", "name", "paused_at")
 UNBOUNDED = 100_000
 """The width of output that is not a terminal: a program that reads it needs each row on one line."""
 
@@ -82,6 +85,18 @@ class Screen:
     def workers(self, workers: Iterable[RegisteredWorker]) -> None:
         """Print workers, one a row."""
         self._table(WORKER_COLUMNS, ([getattr(worker, column) for column in WORKER_COLUMNS] for worker in workers))
+
+    def limits(self, limits: Iterable[LimitState]) -> None:
+        """Print limits, one a row."""
+        rows = (
+            [_rates(limit) if column == "rates" else getattr(limit, column) for column in LIMIT_COLUMNS]
+            for limit in limits
+        )
+        self._table(LIMIT_COLUMNS, rows)
+
+    def pauses(self, pauses: Iterable[Pause]) -> None:
+        """Print what is paused, one a row."""
+        self._table(PAUSE_COLUMNS, ([getattr(pause, column) for column in PAUSE_COLUMNS] for pause in pauses))
 
     def schedules(self, rows: Iterable[Row]) -> None:
         """Print schedules of periodic tasks, as `JobManager.list_schedules` returns them."""
@@ -145,6 +160,11 @@ def _progress(progress: Progress) -> str:
         share = f" ({progress.current / progress.total:.0%})" if progress.total > 0 else ""
         text += f" of {progress.total:g}{share}"
     return text if progress.message is None else f"{text}: {progress.message}"
+
+
+def _rates(limit: LimitState) -> str | None:
+    """Return rates such as ``10 in 1 s, 1000 in 3600 s``."""
+    return ", ".join(f"{rate.limit} in {rate.period:g} s" for rate in limit.rate) or None
 
 
 def _time(text: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any, NoReturn, Protocol, TypeAlias
 from adjourn import exceptions
 from adjourn._async.connectors.contract import AsyncSession
 from adjourn._sync.connectors.contract import SyncSession
+from adjourn.connectors import _transactions as transactions
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 __all__ = [
@@ -137,6 +138,20 @@ class BaseConnector(abc.ABC):
         The connector need not be open.
         """
 
+    def transaction(self) -> contextlib.AbstractContextManager[Any]:
+        """Begin a transaction on a connection of the driver's: ``with connector.transaction() as connection:``.
+
+        It is committed at the end of the block, or rolled back if the block raises. The connection is made for the block.
+
+        Raises
+        ------
+        InvalidConnection
+            If the connector has no transactions.
+        """
+        if not self.is_shared:
+            raise transactions.refused(type(self).__name__)
+        return transactions.transaction(self.session)
+
     def kept_open(self) -> contextlib.AbstractContextManager[None]:
         """Return a context manager for `App.run_worker`: what synchronous code has open before, it has open afterwards.
 
@@ -223,6 +238,12 @@ class BaseConnector(abc.ABC):
         ConnectorException
             If the database cannot be reached.
         """
+
+    def transaction_async(self) -> contextlib.AbstractAsyncContextManager[Any]:
+        """Begin a transaction on an asynchronous connection of the driver's. See `transaction`."""
+        if not self.is_shared:
+            raise transactions.refused(type(self).__name__)
+        return transactions.transaction_async(self.session_async)
 
     @abc.abstractmethod
     async def listen_notify(self, on_notification: Notify, channels: Iterable[str]) -> None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from adjourn.contrib import fastapi as fastapi
     from adjourn.contrib import flask as flask
     from adjourn.contrib import opentelemetry as opentelemetry
+    from adjourn.contrib import prometheus as prometheus
     from adjourn.contrib import psycopg2 as psycopg2
     from adjourn.contrib import sentry as sentry
     from adjourn.contrib import sqlalchemy as sqlalchemy
@@ -24,6 +25,7 @@ _MODULES = (
     "fastapi",
     "flask",
     "opentelemetry",
+    "prometheus",
     "psycopg2",
     "sentry",
     "sqlalchemy",

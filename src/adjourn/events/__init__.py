@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from adjourn._domain.upkeep import BlockingSession
 from adjourn.events.jobs import (
+    ErrorAfterCompletion,
     ErrorDropped,
     JobAborted,
     JobAbortRequested,
@@ -33,6 +34,7 @@ from adjourn.events.jobs import (
     JobsRescued,
     JobStarted,
     JobSucceeded,
+    JobSuspended,
     JobTimeoutIgnored,
     JobWaitedFor,
     OutcomeLost,
@@ -76,6 +78,7 @@ __all__ = [
     "BlockingSession",
     "ConnectionLost",
     "ConnectionRestored",
+    "ErrorAfterCompletion",
     "ErrorDropped",
     "Event",
     "EventLoopBlocked",
@@ -91,6 +94,7 @@ __all__ = [
     "JobRetried",
     "JobStarted",
     "JobSucceeded",
+    "JobSuspended",
     "JobTimeoutIgnored",
     "JobWaitedFor",
     "JobsDeferred",

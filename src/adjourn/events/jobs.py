@@ -206,6 +206,33 @@ class JobWaitedFor(JobEvent):
 
 
 @attrs.frozen(kw_only=True)
+class JobSuspended(JobEnded):
+    """The task sleeps or waits for an event, without a worker; a later run goes on.
+
+    Attributes
+    ----------
+    event
+        The name of the event that it waits for; None if it sleeps.
+    """
+
+    event: str | None
+
+
+@attrs.frozen(kw_only=True)
+class ErrorAfterCompletion(JobEvent):
+    """The task has completed its job in a transaction (`JobContext.complete`) that was committed, and raised after that. The job
+    has succeeded, so the error is not stored.
+
+    Attributes
+    ----------
+    error
+        What was raised.
+    """
+
+    error: BaseException
+
+
+@attrs.frozen(kw_only=True)
 class RetryStrategyFailed(JobEvent):
     """The retry strategy of the job's task raised, so the job fails.
 

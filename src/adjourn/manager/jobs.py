@@ -15,10 +15,12 @@ from adjourn._sync.managers.jobs import SyncJobManager
 from adjourn.events import Events
 from adjourn.events.log import LOGGED
 from adjourn.manager.grouping import DeferGroup
+from adjourn.manager.limits import Limits
 from adjourn.manager.lists import JobLists
 from adjourn.manager.many import ManyJobs
 from adjourn.manager.results import Results
 from adjourn.manager.retention import Retention
+from adjourn.manager.runs import Runs
 from adjourn.manager.schedules import Schedules, Ticks
 from adjourn.manager.sharing import ThreadGroup
 from adjourn.manager.source import ConnectorSource
@@ -31,7 +33,7 @@ class JobManager(AsyncJobManager, SyncJobManager):
     """Every operation on jobs, in both colours.
 
     It stores and changes jobs itself. It also has the operations of its managers `lists`, `many`, `results`,
-    `workers`, `retention` and `schedules`: ``list_jobs`` calls ``lists.list_jobs``.
+    `limits`, `workers`, `retention` and `schedules`: ``list_jobs`` calls ``lists.list_jobs``.
 
     Parameters
     ----------
@@ -71,6 +73,16 @@ class JobManager(AsyncJobManager, SyncJobManager):
     def results(self) -> Results:
         """Waits for jobs to end, and finds what their tasks have returned."""
         return part_of(self, Results)
+
+    @property
+    def runs(self) -> Runs:
+        """What runs do with their own jobs, by way of their contexts."""
+        return part_of(self, Runs)
+
+    @property
+    def limits(self) -> Limits:
+        """Pauses queues and tasks, and sets limits."""
+        return part_of(self, Limits)
 
     @property
     def workers(self) -> Workers:

@@ -70,6 +70,7 @@ MAY_TAKE_LONG = frozenset(
         "clear_results",
         "defer_batch",
         "defer_unique",
+        "clean_workflows",
         "delete_old_jobs",
         "drop_partition",
         "lock_migrations",

@@ -25,11 +25,15 @@ class Hold(enum.IntEnum):
     """It is ready, and a worker that has claimed it does not know its task: it waits for one that does."""
     HELD = 6
     """Jobs of its lock are still in tables of Procrastinate, from which they are being moved."""
+    GATE = 7
+    """It waits for a place under the limit ``gate_id``."""
+    PAUSED = 8
+    """Its queue or task was paused when it was looked at."""
     PARENTS = 10
     """It waits for other jobs to end."""
 
 
-HEADS = (Hold.READY, Hold.APART, Hold.UNKNOWN)
+HEADS = (Hold.READY, Hold.APART, Hold.UNKNOWN, Hold.GATE, Hold.PAUSED)
 """The head of a lock has one of these."""
 
 
@@ -56,6 +60,16 @@ MOST_FOLLOWERS = 400
 """How many jobs behind the heads of locks one exchange claims, or one behind each head."""
 MOST_ERRORS = 10
 """How many errors of a job are kept: the first, and the last ones."""
+MANY_DEPENDENTS = 1000
+"""If more jobs than these wait for one, the worker that places jobs tells them."""
+TURN_WINDOW = 100
+"""A job that a limit admits waits for no more than about so many jobs without one, whatever its turn is."""
+MOST_PLACED = 1000
+"""To so many jobs of a key one transaction gives places, and so many it sets aside."""
+MOST_NOTES = 4000
+"""So many notes of limits with a free place one transaction reads."""
+MOST_KEYS = 200
+"""At so many of them it looks."""
 DUE_LIMIT = 1000
 """How many due jobs one exchange makes ready."""
 WEEKS_AHEAD = 8
@@ -80,7 +94,12 @@ NUMBERS: dict[str, int | str] = {
     "most_woken": MOST_WOKEN,
     "most_followers": MOST_FOLLOWERS,
     "most_errors": MOST_ERRORS,
+    "turn_window": TURN_WINDOW,
+    "most_placed": MOST_PLACED,
+    "most_notes": MOST_NOTES,
+    "most_keys": MOST_KEYS,
     "due_limit": DUE_LIMIT,
+    "many_dependents": MANY_DEPENDENTS,
     "weeks_ahead": WEEKS_AHEAD,
     "clock_tolerance": CLOCK_TOLERANCE,
     "largest_id": LARGEST_ID,

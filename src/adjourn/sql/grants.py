@@ -20,11 +20,21 @@ _TABLES = (
     "workers",
     "schedules",
     "headless_locks",
+    "steps",
+    "sent_events",
+    "event_notes",
     "dependencies",
     "arrivals",
     "workflows",
     "unique_keys",
+    "limits",
+    "open_limits",
+    "starts",
+    "due_rates",
+    "pauses",
 )
+
+_PLACES = "limit_id, limit_key, key_slot, task_slot, queue_slot, turn, gate_id, gate_key"
 
 KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     OWNER: ("applies the schema and owns its tables; makes partitions, and drops old ones", ()),
@@ -51,6 +61,14 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "select, insert, update on {adjourn_unique_keys}",
             "insert on {adjourn_headless_locks}",
             "select on {adjourn_workers}",
+            # It sends events, and cannot read their payloads.
+            "insert, update (name), delete, select (name, expires_at) on {adjourn_sent_events}",
+            "insert on {adjourn_event_notes}",
+            # Which limits a job has to pass, and what is noted for the worker that places it.
+            "select, insert, update on {adjourn_limits}",
+            "insert on {adjourn_open_limits}",
+            "select on {adjourn_pauses}",
+            f"select ({_PLACES}), update (special, {_PLACES}) on {{adjourn_jobs}}",
             "insert on {adjourn_dependencies}",
             "select, insert on {adjourn_arrivals}",
             "select, insert, update on {adjourn_workflows}",
@@ -68,15 +86,23 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "operator": (
-        "lists jobs as readers do, and retries, cancels, aborts and deletes them",
+        "lists jobs as readers do, and retries, cancels, aborts and deletes them; sets limits and pauses",
         (
             *_EVERYONES,
             *(f"select on {{adjourn_{table}}}" for table in (*_VIEWS, "workers", "schedules")),
             *(
                 f"select, insert, update, delete on {{adjourn_{table}}}"
-                for table in ("jobs", "finished_jobs", "lapses", "dependencies", "arrivals", "workflows")
+                for table in (
+                    *("jobs", "finished_jobs", "lapses", "dependencies", "arrivals", "workflows"),
+                    *("steps", "sent_events", "event_notes"),
+                )
             ),
             "insert on {adjourn_headless_locks}",
+            "insert on {adjourn_open_limits}",
+            "select, insert, update, delete on {adjourn_limits}",
+            "select, insert, delete on {adjourn_pauses}",
+            # Workers are told that something is paused or has a limit.
+            "update (restricted) on {adjourn_workers}",
             # A job that is deleted by hand does not count for its unique key any more.
             "select, update on {adjourn_unique_keys}",
         ),

@@ -28,6 +28,7 @@ from adjourn.worker import lease
 from adjourn.worker.apart import CLEARING_INTERVAL
 from adjourn.worker.buffer import STALE_BUFFER, Flight
 from adjourn.worker.contact import Contact
+from adjourn.worker.details import Details, Report
 from adjourn.worker.doubt import Doubt
 from adjourn.worker.executor import Executor
 from adjourn.worker.leaving import leave_within
@@ -75,6 +76,7 @@ class Exchange:
         self._reports = Reports(worker.app.events, lambda: self.identity)
         self._doubt = Doubt(worker.options.stalled_worker_timeout)
         self._contact = Contact(worker.app, worker.options.longest_round_trip, self._doubt, self._reports)
+        self._details = Details(worker.options.concurrency)
         self._is_listening = False
         self._is_called = False
         # Tasks that this worker knows, and whose jobs wait for a worker that does.
@@ -108,7 +110,19 @@ class Exchange:
         """The claims that this worker knows to be its own."""
         return self.slots.claims | self._outbox.claims
 
-    # Called by the thread that watches its health
+    # Called by the heartbeat's thread, and by the one that watches its health
+
+    @property
+    def report(self) -> Report:
+        """What a heartbeat says of this worker. May be called from any thread."""
+        return self._details.report(
+            self.executor.overdue,
+            tuple(self.executor.running),
+            buffered=len(self.slots.buffer),
+            outbox=len(self._outbox),
+            listens=self._is_listening,
+            silence=time.monotonic() - self.served_at,
+        )
 
     @property
     def waiting_claims(self) -> set[Claim]:
@@ -377,7 +391,8 @@ class Exchange:
         if seconds <= 0:
             return  # it cannot claim and finish, so it does not count as alive
         worker_id, asked_at = self.worker_id, lease.now()
-        heartbeat = await manager.heartbeat_async(worker_id, seconds, self.executor.overdue)
+        report = self.report
+        heartbeat = await manager.heartbeat_async(worker_id, seconds, report.overdue, report.running, report.details)
         if heartbeat.alive:
             self._lease.confirm(asked_at, seconds)
         self.beaten(worker_id, heartbeat)

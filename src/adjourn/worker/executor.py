@@ -10,16 +10,18 @@ from typing import Any
 
 from adjourn import exceptions, telemetry
 from adjourn._domain.claimed import ClaimedJob
-from adjourn._domain.jobs import Job
+from adjourn._domain.jobs import Job, Status
 from adjourn._domain.middleware import compose, is_async
 from adjourn._domain.outcomes import Claim, Outcome, Unknown
 from adjourn._domain.protocols import ContextLike, TaskLike, WorkerLike
 from adjourn._domain.runs import AbortReason
 from adjourn.events import (
+    ErrorAfterCompletion,
     JobAbortRequested,
     JobEvent,
     JobOverdue,
     JobStarted,
+    JobSucceeded,
     JobWaitedFor,
     SlotsLost,
     TaskAwaited,
@@ -33,6 +35,7 @@ from adjourn.worker.observation import around_end, observed
 from adjourn.worker.options import Options
 from adjourn.worker.overdue import Overdue
 from adjourn.worker.runners import Body, Halt, LoopRunner, Run, Runner, ThreadRunner
+from adjourn.worker.settling import settle
 from adjourn.worker.verdicts import Verdict, Verdicts
 
 FIRST_GUESS = 1.0
@@ -47,7 +50,7 @@ class Executor:
     worker
         The worker, for its app and options.
     on_end
-        Called with each job whose run has ended, and the outcome.
+        Called with each job whose run has ended, and the outcome; with None if that is stored already.
     lease
         How long the worker's jobs are its own.
     on_room
@@ -59,7 +62,7 @@ class Executor:
     def __init__(
         self,
         worker: WorkerLike[Options],
-        on_end: Callable[[ClaimedJob, Outcome], None],
+        on_end: Callable[[ClaimedJob, Outcome | None], None],
         lease: Lease,
         on_room: Callable[[], object],
         on_stuck: Callable[[float], object],
@@ -89,6 +92,11 @@ class Executor:
         """What running tasks say of their progress."""
         self._runs: dict[int, Run] = {}
         self._wraps_all = bool(options.task_middleware or options.worker_middleware)
+        # The middleware of all tasks of a kind, by whether that is async.
+        self._of_kind = {
+            kind: [each for each in options.task_middleware if is_async(each) is kind] for kind in (True, False)
+        }
+        self._identity: WorkerIdentity | None = None
         self.mean_duration: float = FIRST_GUESS
         """The average duration of recent runs, in seconds."""
 
@@ -187,7 +195,7 @@ class Executor:
     def _begin(self, run: Run, task: TaskLike) -> None:
         run.declared = task
         if self._events.wants(JobStarted):
-            self._tell(JobStarted, run)
+            self._emit(JobStarted, run)
         run.timeout = task.timeout or self._options.timeout
         if run.timeout is not None:
             loop = asyncio.get_running_loop()
@@ -206,8 +214,7 @@ class Executor:
         context = self._context(run)
         arguments = (context,) if task.pass_context else ()
         body: Body = functools.partial(task.func, *arguments, **run.claimed.task_kwargs)
-        own_kind = [each for each in options.task_middleware if is_async(each) is task.is_async]
-        body = compose([*own_kind, *task.task_middleware], body, context, self._worker)
+        body = compose([*self._of_kind[task.is_async], *task.task_middleware], body, context, self._worker)
         if not options.worker_middleware:
             self._run(runner, run, body)
             return
@@ -271,10 +278,23 @@ class Executor:
         """Decide the outcome of a job whose run has ended."""
         if run.was_refused:  # middleware may have caught it
             self._end(run, self._verdicts.handed_back(run))
+        elif run.durable is not None and run.durable.completions:
+            self._ask_for_end(run, result, error)
         elif error is None:
             self._end(run, self._verdicts.returned(run, result))
         else:
             self._end(run, self._verdicts.raised(run, error))
+
+    def _ask_for_end(self, run: Run, result: Any, error: BaseException | None) -> None:
+        """Find out how a run has ended that has completed its job in a transaction."""
+        run.durable, run.runner = None, self._on_loop
+        run.task = settle(run, result, error, self._app.job_manager.runs, self._finish, self._has_ended)
+
+    def _has_ended(self, run: Run, result: Any, error: BaseException | None) -> None:
+        """Tell that a job has ended already, in a transaction of its task's own."""
+        if error is not None:
+            self._tell(ErrorAfterCompletion, run, error=error)
+        self._end(run, (None, JobSucceeded, {"result": result}))
 
     def _fail(self, run: Run, error: BaseException) -> None:
         """Decide the outcome of a job that could not be started."""
@@ -303,7 +323,7 @@ class Executor:
         outcome, kind, facts = verdict
         try:
             if self._events.wants(kind):
-                self._tell(kind, run, duration=duration, **facts)
+                self._emit(kind, run, duration=duration, **facts)
         finally:  # a subscriber may end the program
             self._on_end(job, outcome)
 
@@ -319,6 +339,8 @@ class Executor:
             additional_context=dict(self._options.additional_context),
             abort_reason=lambda: run.abort_reason,
             say_progress=self.advances.say,
+            run=run,
+            keeps_jobs=not self._options.delete_jobs.applies_to(Status.SUCCEEDED),
         )
 
     def _tell_overdue(self, run: Run) -> None:
@@ -333,5 +355,12 @@ class Executor:
 
     def _tell(self, kind: type[JobEvent], run: Run, **facts: Any) -> None:
         if self._events.wants(kind):
-            worker = WorkerIdentity(name=self._options.name, id=run.claimed.worker_id, queues=self._options.queues)
-            self._events.emit(kind(job=run.job, worker=worker, started_at=run.started, **facts))
+            self._emit(kind, run, **facts)
+
+    def _emit(self, kind: type[JobEvent], run: Run, **facts: Any) -> None:
+        """Tell of a run somebody who wants to hear of it."""
+        worker, worker_id = self._identity, run.claimed.worker_id
+        if worker is None or worker.id != worker_id:
+            worker = WorkerIdentity(name=self._options.name, id=worker_id, queues=self._options.queues)
+            self._identity = worker
+        self._events.emit(kind(job=run.job, worker=worker, started_at=run.started, **facts))

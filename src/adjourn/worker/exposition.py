@@ -3,10 +3,43 @@
 from __future__ import annotations
 
 import importlib
+import threading
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
 _INTEGRATION = "adjourn.contrib.prometheus"
+_adding = threading.Lock()
+_workers: tuple[Callable[[], dict[str, Any]], ...] = ()
+
+
+def add(app: Any, numbers: Callable[[], dict[str, Any]]) -> Callable[[], None]:
+    """Record metrics of an app, and have those of a worker shown until the returned function is called.
+
+    Parameters
+    ----------
+    app
+        The app.
+    numbers
+        Returns what is to be shown of the worker.
+    """
+    global _workers
+    if (integration := loaded()) is not None:
+        integration.instrument(app)
+    with _adding:
+        _workers = (*_workers, numbers)
+
+    def remove() -> None:
+        global _workers
+        with _adding:
+            _workers = tuple(each for each in _workers if each is not numbers)
+
+    return remove
+
+
+def numbers() -> list[dict[str, Any]]:
+    """Return what is to be shown of each worker of this process."""
+    return [each() for each in _workers]
 
 
 def metrics(accept: str) -> tuple[HTTPStatus, str, bytes]:

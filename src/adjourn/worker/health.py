@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.metadata
 import json
 import logging
+import math
+import platform
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from adjourn._domain.health import Health, Limits, Vitals, health_of
+from adjourn._domain.protocols import AppLike
 from adjourn.exceptions import SchemaOutOfDate
-from adjourn.worker import lease
+from adjourn.worker import exposition, lease
 from adjourn.worker.exchange import Exchange
 from adjourn.worker.heartbeat import HeartbeatThread
 from adjourn.worker.notify import Manager
@@ -37,6 +42,8 @@ class HealthThread(threading.Thread):
 
     Parameters
     ----------
+    app
+        The worker's app.
     options
         The worker's options.
     exchange, heartbeat
@@ -58,6 +65,7 @@ class HealthThread(threading.Thread):
 
     def __init__(
         self,
+        app: AppLike,
         options: Options,
         exchange: Exchange,
         heartbeat: HeartbeatThread,
@@ -67,6 +75,7 @@ class HealthThread(threading.Thread):
         on_end: Callable[[], object],
     ) -> None:
         super().__init__(name=f"adjourn-health-{options.name}", daemon=True)
+        self._options = options
         self._exchange = exchange
         self._heartbeat = heartbeat
         self._lease = worker_lease
@@ -90,6 +99,7 @@ class HealthThread(threading.Thread):
         if self._file is not None:
             self._file.parent.joinpath(f".{self._file.name}.new").write_text("", encoding="utf-8")
         self._server = None if options.http is None else ProbeServer(options.http, lambda: self.health)
+        self._hide = None if self._server is None else exposition.add(app, self._numbers)
 
     @property
     def health(self) -> Health:
@@ -112,8 +122,9 @@ class HealthThread(threading.Thread):
                 self._look()
                 if self._stop_asked.wait(PERIOD):
                     break
-            if self._server is not None:
+            if self._server is not None and self._hide is not None:
                 self._server.close()
+                self._hide()
             if self._file is not None:
                 self._file.unlink(missing_ok=True)
         finally:
@@ -148,6 +159,24 @@ class HealthThread(threading.Thread):
         new.write_text(json.dumps(health.asdict(verbose=True)), encoding="utf-8")
         new.replace(self._file)
         self._written = now
+
+    def _numbers(self) -> dict[str, Any]:
+        """Return what metrics say of the worker."""
+        exchange, now, wall = self._exchange, time.monotonic(), time.time()
+        beat, served = self._lease.age, now - exchange.served_at
+        return {
+            "name": self._options.name,
+            "version": importlib.metadata.version("adjourn"),
+            "python": platform.python_version(),
+            "running": len(exchange.executor),
+            "slots": self._options.concurrency,
+            "buffered": len(exchange.slots.buffer),
+            "outbox": len(self._waiting),
+            "outbox_oldest": now - min(self._waiting.values(), default=now),
+            "exchanged_at": None if math.isinf(served) else wall - served,
+            "beaten_at": None if math.isinf(beat) else wall - beat,
+            "loop_lag": max(now - self._turned - PERIOD, 0.0),
+        }
 
     def _vitals(self) -> Vitals:
         now = time.monotonic()

@@ -21,6 +21,7 @@ from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.worker import lease
 from adjourn.worker.advances import PACE, Advances
 from adjourn.worker.connection import silent
+from adjourn.worker.details import Report
 from adjourn.worker.options import Options
 from adjourn.worker.outage import Outage
 from adjourn.worker.watch import RoundTrips, WatchedSyncSession
@@ -48,8 +49,8 @@ class HeartbeatThread(threading.Thread):
         Returns the worker's present id; 0 while it is not registered.
     silence
         Returns for how many seconds the worker has tried in vain to claim jobs and to store outcomes.
-    overdue
-        Returns the ids of its jobs that were asked to end and have not.
+    report
+        Returns what the worker says of itself.
     advances
         What its tasks say of their progress, which is stored here.
     on_begin, on_beat, on_notified, on_listening, on_failure, on_end
@@ -66,7 +67,7 @@ class HeartbeatThread(threading.Thread):
         worker_lease: lease.Lease,
         worker_id: Callable[[], int],
         silence: Callable[[], float],
-        overdue: Callable[[], Sequence[int]],
+        report: Callable[[], Report],
         advances: Advances,
         on_begin: Callable[[], Any],
         on_beat: Callable[[int, Heartbeat], Any],
@@ -82,7 +83,7 @@ class HeartbeatThread(threading.Thread):
         self._lease = worker_lease
         self._worker_id = worker_id
         self._silence = silence
-        self._overdue = overdue
+        self._report = report
         self._advances = advances
         advances.on_news = self._hear
         self._on_begin = on_begin
@@ -191,7 +192,8 @@ class HeartbeatThread(threading.Thread):
         if seconds <= 0:
             return
         asked_at = lease.now()
-        heartbeat = manager.heartbeat(worker_id, seconds, self._overdue())
+        report = self._report()
+        heartbeat = manager.heartbeat(worker_id, seconds, report.overdue, report.running, report.details)
         self._outage.end()
         if heartbeat.alive:
             self._lease.confirm(asked_at, seconds)

@@ -137,10 +137,11 @@ class Slots:
         finally:
             self._is_starting = False
 
-    def _on_end(self, job: ClaimedJob, outcome: Outcome) -> None:
-        self._store(outcome)
+    def _on_end(self, job: ClaimedJob, outcome: Outcome | None) -> None:
+        if outcome is not None:
+            self._store(outcome)
         if self.buffer.followers:
-            if isinstance(outcome, Ended):
+            if outcome is None or isinstance(outcome, Ended):
                 self.buffer.follow(job)
             else:  # it comes back to its place, before those behind it
                 for follower in self.buffer.followers.take_behind(job):

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from adjourn import exceptions
 from adjourn._domain.jobs import Status
-from adjourn._domain.outcomes import Attempt, Ended, HandedBack, Outcome, Result, Retried, error_entry
+from adjourn._domain.outcomes import Attempt, Ended, HandedBack, Outcome, Result, Retried, Suspended, error_entry
 from adjourn._domain.protocols import AppLike
 from adjourn._domain.runs import AbortReason
 from adjourn.events import (
@@ -20,14 +20,17 @@ from adjourn.events import (
     JobHandedBack,
     JobRetried,
     JobSucceeded,
+    JobSuspended,
     JobTimeoutIgnored,
     RetryStrategyFailed,
 )
 from adjourn.worker.options import Options
 from adjourn.worker.runners import Run
 
-Verdict: TypeAlias = tuple[Outcome, type[JobEnded], dict[str, Any]]
-"""The outcome of a job, and the event that tells of it: its class, and what it says besides."""
+SUCCEEDED = str(Status.SUCCEEDED)
+
+Verdict: TypeAlias = tuple[Outcome | None, type[JobEnded], dict[str, Any]]
+"""The outcome of a job, None if it is stored already, and the event that tells of it: its class, and what it says besides."""
 
 
 class Verdicts:
@@ -57,8 +60,8 @@ class Verdicts:
         self._is_interrupt = is_interrupt
         self._tell: Callable[..., None] = tell
         self._workers_task = asyncio.current_task()
-        # What is stored of most jobs.
-        self._success = None if options.delete_jobs.applies_to(Status.SUCCEEDED) else str(Status.SUCCEEDED)
+        # What becomes of most jobs.
+        self._deletes_successful = options.delete_jobs.applies_to(Status.SUCCEEDED)
 
     def returned(self, run: Run, result: Any) -> Verdict:
         """Judge a run that has returned: if its result is to be stored and cannot be, the job fails, and is not retried."""
@@ -67,7 +70,8 @@ class Verdicts:
         job = run.claimed
         rule = None if run.declared is None else run.declared.result_rule
         if rule is None or not (self._app.store_results if rule.store is None else rule.store):
-            return (Ended(job.id, job.claim, self._success), JobSucceeded, {"result": result})
+            ended = Ended(job.id, job.claim, SUCCEEDED, is_deleted=self._deletes_successful)
+            return (ended, JobSucceeded, {"result": result})
         try:
             rule = rule.of_app(self._app.store_results, self._app.result_ttl)
             text = rule.dump(result, self._app.connector.json_dumps)
@@ -80,12 +84,14 @@ class Verdicts:
 
     def raised(self, run: Run, error: BaseException) -> Verdict:
         """Judge a run that has raised something."""
+        if isinstance(error, exceptions.JobSuspended) and run.abort_reason is not AbortReason.USER_REQUEST:
+            return (Suspended.of(run.claimed, error.seconds, error.event), JobSuspended, {"event": error.event})
         if run.abort_reason is AbortReason.TIMEOUT:
             message = f"The job took longer than its timeout of {run.timeout:g} s."
             error, cause = exceptions.JobTimeout(message), error
             error.__cause__ = cause
         is_cancelled = isinstance(error, asyncio.CancelledError)
-        is_aborted = isinstance(error, exceptions.JobAborted)
+        is_aborted = isinstance(error, exceptions.JobAborted | exceptions.JobSuspended)
         if is_cancelled and run.abort_reason is None and self._is_cut_off(run):
             run.abort_reason = AbortReason.SHUTDOWN
         if run.abort_reason is AbortReason.SHUTDOWN and (is_cancelled or is_aborted):

@@ -23,6 +23,7 @@ from adjourn.events import (
 from adjourn.exceptions import CannotListen, OutcomesNotStored, WorkerStuck
 from adjourn.types import AnyTaskMiddleware, AnyWorkerMiddleware
 from adjourn.worker.advice import hasty_tasks
+from adjourn.worker.declaring import declare_limits
 from adjourn.worker.exchange import Exchange
 from adjourn.worker.health import HealthThread
 from adjourn.worker.heartbeat import HeartbeatThread
@@ -287,6 +288,7 @@ class Worker:
 
     async def _start(self, exchange: Exchange, heartbeat: HeartbeatThread, scheduler: Scheduler) -> None:
         await exchange.register()
+        await declare_limits(self.app)
         self._tell(WorkerStarted, exchange, concurrency=self.concurrency)
         if names := hasty_tasks(self.app):
             self._tell(RetriesWithoutWait, exchange, task_names=names)
@@ -357,7 +359,7 @@ class Worker:
             lease,
             worker_id=lambda: exchange.worker_id,
             silence=lambda: exchange.silence,
-            overdue=lambda: exchange.executor.overdue,
+            report=lambda: exchange.report,
             advances=exchange.executor.advances,
             on_begin=loop_watch.begin,
             on_beat=lambda *args: loop.call_soon_threadsafe(exchange.beaten, *args),
@@ -375,6 +377,7 @@ class Worker:
             return None
         try:
             health = HealthThread(
+                self.app,
                 self.options,
                 exchange,
                 heartbeat,

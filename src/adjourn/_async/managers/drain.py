@@ -19,6 +19,8 @@ from adjourn._domain.ticks import Tick
 from adjourn.exceptions import AlreadyEnqueued, ConnectorException
 from adjourn.sql.constants import LARGEST_ID
 
+LARGEST_DELIVERY = 1000
+"""How many jobs that wait for events are woken at once."""
 LONGEST = 24 * 3600.0
 """Seconds that a drain may take before real workers rescue its job: a test may stop at a breakpoint."""
 
@@ -107,6 +109,7 @@ class AsyncDrains(AsyncStatementRunner):
 
     async def _make_due_async(self, plan: DrainPlan) -> int:
         """Decide which jobs are due, and return the highest id of a job."""
+        await self.run_async("deliver_events", {"limit": LARGEST_DELIVERY})
         parameters = {"until": plan.now(), "everything": plan.with_scheduled}
         (row,) = await self.run_async("make_due", parameters)
         return int(row["last"])

@@ -91,7 +91,14 @@ class AsyncWorkerManager:
         """Remove this worker. Jobs that it still has are rescued."""
         await self._run_async("unregister_worker", worker_id=worker_id)
 
-    async def heartbeat_async(self, worker_id: int, timeout: float, overdue: Sequence[int] = ()) -> Heartbeat:
+    async def heartbeat_async(
+        self,
+        worker_id: int,
+        timeout: float,
+        overdue: Sequence[int] = (),
+        running: Sequence[int] = (),
+        details: str | None = None,
+    ) -> Heartbeat:
         """Send this worker's heartbeat, and return the answer for the worker.
 
         Parameters
@@ -102,8 +109,19 @@ class AsyncWorkerManager:
             Seconds without a heartbeat after which the worker counts as dead.
         overdue
             Its jobs that were asked to end and have not ended.
+        running
+            Its jobs that run.
+        details
+            What else it says of itself, as JSON; None leaves that as it is.
         """
-        (row,) = await self._run_async("heartbeat", worker_id=worker_id, timeout=timeout, overdue=list(overdue))
+        (row,) = await self._run_async(
+            "heartbeat",
+            worker_id=worker_id,
+            timeout=timeout,
+            overdue=list(overdue),
+            running=list(running),
+            details=details,
+        )
         return Heartbeat(row["alive"], tuple(row["aborts"]), row["expired"])
 
     async def store_progress_async(self, worker_id: int, said: Mapping[Claim, str]) -> None:

@@ -9,11 +9,14 @@ from typing import Any
 from adjourn import exceptions
 from adjourn._async.managers.batches import batch_of_alike_async, store_async, store_encoded_async, store_jobs_async
 from adjourn._async.managers.forwarding import forwards_to, part_of
+from adjourn._async.managers.limits import AsyncLimits
 from adjourn._async.managers.lists import AsyncJobLists
 from adjourn._async.managers.many import AsyncManyJobs
 from adjourn._async.managers.results import AsyncResults
 from adjourn._async.managers.retention import AsyncRetention
+from adjourn._async.managers.runs import AsyncRuns
 from adjourn._async.managers.schedules import AsyncSchedules
+from adjourn._async.managers.specials import refuse_keyed, store_special_async
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._async.managers.ticks import AsyncTicks
 from adjourn._async.managers.uniqueness import deferred_as, encoded_jobs_async, store_unique_async
@@ -50,6 +53,16 @@ class AsyncJobManager(AsyncStatementRunner):
     def results(self) -> AsyncResults:
         """Waits for jobs to end, and finds what their tasks have returned."""
         return part_of(self, AsyncResults)
+
+    @property
+    def runs(self) -> AsyncRuns:
+        """What runs do with their own jobs."""
+        return part_of(self, AsyncRuns)
+
+    @property
+    def limits(self) -> AsyncLimits:
+        """Pauses queues and tasks, and sets limits."""
+        return part_of(self, AsyncLimits)
 
     @property
     def workers(self) -> AsyncWorkers:
@@ -103,6 +116,10 @@ class AsyncJobManager(AsyncStatementRunner):
     @forwards_to(AsyncJobLists.get_stalled_jobs_async)
     def get_stalled_jobs_async(self) -> AsyncJobLists:
         return self.lists
+
+    @forwards_to(AsyncManyJobs.count_jobs_async)
+    def count_jobs_async(self) -> AsyncManyJobs:
+        return self.many
 
     @forwards_to(AsyncManyJobs.cancel_jobs_async)
     def cancel_jobs_async(self) -> AsyncManyJobs:
@@ -188,6 +205,38 @@ class AsyncJobManager(AsyncStatementRunner):
     def delete_old_jobs_async(self) -> AsyncRetention:
         return self.retention
 
+    @forwards_to(AsyncLimits.pause_queue_async)
+    def pause_queue_async(self) -> AsyncLimits:
+        return self.limits
+
+    @forwards_to(AsyncLimits.resume_queue_async)
+    def resume_queue_async(self) -> AsyncLimits:
+        return self.limits
+
+    @forwards_to(AsyncLimits.pause_task_async)
+    def pause_task_async(self) -> AsyncLimits:
+        return self.limits
+
+    @forwards_to(AsyncLimits.resume_task_async)
+    def resume_task_async(self) -> AsyncLimits:
+        return self.limits
+
+    @forwards_to(AsyncLimits.list_pauses_async)
+    def list_pauses_async(self) -> AsyncLimits:
+        return self.limits
+
+    @forwards_to(AsyncLimits.set_limit_async)
+    def set_limit_async(self) -> AsyncLimits:
+        return self.limits
+
+    @forwards_to(AsyncLimits.reset_limit_async)
+    def reset_limit_async(self) -> AsyncLimits:
+        return self.limits
+
+    @forwards_to(AsyncLimits.list_limits_async)
+    def list_limits_async(self) -> AsyncLimits:
+        return self.limits
+
     @forwards_to(AsyncSchedules.defer_periodic_job_async)
     def defer_periodic_job_async(self) -> AsyncSchedules:
         return self.schedules
@@ -238,7 +287,11 @@ class AsyncJobManager(AsyncStatementRunner):
 
     async def _store_async(self, encoded: EncodedJob, connection: Any = None) -> Job:
         job = encoded.job
+        if job.limit is not None and job.unique is None:
+            (stored,) = await self._store_special_async([encoded], connection)
+            return stored
         if job.unique is not None:
+            refuse_keyed([job], "a unique job")
             (stored,) = await store_unique_async(self.run_async, [encoded], connection)
             return stored
         if job.queueing_lock is not None:
@@ -259,6 +312,8 @@ class AsyncJobManager(AsyncStatementRunner):
         return job.evolve(id=row["id"], status=Status.TODO.value, enqueued_at=time_of(row["enqueued_at"]))
 
     async def _store_several_async(self, encoded: Sequence[EncodedJob]) -> list[Job]:
+        if any(each.job.limit is not None for each in encoded):
+            return await self._store_special_async(encoded, None)
         return await store_encoded_async(self.run_async, encoded, None)
 
     async def batch_defer_jobs_async(self, jobs: Sequence[Job], connection: Any = None) -> list[Job]:
@@ -283,8 +338,17 @@ class AsyncJobManager(AsyncStatementRunner):
         jobs = checked_list("jobs", jobs, "jobs")
         if any(getattr(job, "unique", None) is not None for job in jobs):
             encoded = await encoded_jobs_async(jobs, self.connector.json_dumps)
+            refuse_keyed(jobs, "a unique job")
             return await store_unique_async(self.run_async, encoded, connection)
+        if any(getattr(job, "limit", None) is not None for job in jobs):
+            encoded = await encoded_jobs_async(jobs, self.connector.json_dumps)
+            return await self._store_special_async(encoded, connection)
         return await store_jobs_async(self.run_async, jobs, self.connector.json_dumps, connection)
+
+    async def _store_special_async(self, encoded: Sequence[EncodedJob], connection: Any) -> list[Job]:
+        if connection is not None:
+            await self.limits.declare_new_async([each.job for each in encoded])
+        return await store_special_async(self.run_async, encoded, connection)
 
     async def batch_defer_alike_async(
         self, job: Job, arguments: Sequence[JSONDict], connection: Any = None

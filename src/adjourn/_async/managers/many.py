@@ -1,33 +1,96 @@
-"""Changing many jobs at once, by their ids."""
+"""Changing many jobs at once: those with some ids, or all that match a filter."""
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable
 from typing import Any
 
-from adjourn import exceptions
 from adjourn._async.managers.statements import AsyncStatementRunner
-from adjourn._domain.checks import check_id, checked_list
+from adjourn._domain.checks import check_id, check_seconds, checked_list
+from adjourn._domain.filters import JobFilter, check_limit, check_one_way, checked_statuses
 from adjourn._domain.jobs import Status
+from adjourn.types import Parameters
 
 ENDED_BADLY = (Status.FAILED, Status.CANCELLED, Status.ABORTED)
+PAGE = 1000
+"""How many of the jobs that match a filter one transaction changes."""
 
 
 class AsyncManyJobs(AsyncStatementRunner):
-    """Changes many jobs in one statement. Each operation leaves out the jobs that it does not suit, and says which it changed.
+    """Changes many jobs. Each operation leaves out the jobs that it does not suit, and says which it changed.
+
+    The jobs are given by their ids, or by filters: then those that match all of them are changed, in the order of their ids,
+    a thousand in each transaction. If it is interrupted, what is done stays done; called again, it goes on. `count_jobs_async`
+    says beforehand how many match.
 
     A job may have changed since the caller looked. So none of these fails because of the state of one job.
     """
 
-    async def cancel_jobs_async(self, job_ids: Iterable[int], connection: Any = None) -> list[int]:
-        """Cancel those of these jobs that wait.
+    async def count_jobs_async(
+        self,
+        *,
+        statuses: Iterable[str] = (Status.FAILED,),
+        queue: str | None = None,
+        task: str | None = None,
+        error: str | None = None,
+        finished_after: datetime.datetime | None = None,
+        finished_before: datetime.datetime | None = None,
+    ) -> int:
+        """Return how many jobs match all of these filters.
+
+        Parameters
+        ----------
+        statuses
+            One of these statuses. Default: those that have failed.
+        queue, task
+            This queue, this task; None (the default) is no filter.
+        error
+            This text in the class or the message of the last error, such as ``"Timeout"``; None (the default) is no filter.
+        finished_after, finished_before
+            The job ended at this time or later, and before that time: aware datetimes; None (the default) is no filter.
+
+        Raises
+        ------
+        InvalidOption
+            If a status does not exist, or another value has the wrong type.
+        """
+        wanted = JobFilter.checked(
+            statuses=statuses,
+            queue=queue,
+            task=task,
+            error=error,
+            finished_after=finished_after,
+            finished_before=finished_before,
+        )
+        count = 0
+        for parameters in wanted.passes():
+            (row,) = await self.run_async("count_jobs", parameters)
+            count += row["jobs"]
+        return count
+
+    async def cancel_jobs_async(
+        self,
+        job_ids: Iterable[int] | None = None,
+        connection: Any = None,
+        *,
+        queue: str | None = None,
+        task: str | None = None,
+        error: str | None = None,
+        limit: int | None = None,
+    ) -> list[int]:
+        """Cancel jobs that wait: those of these that do, or all that match the filters.
 
         Parameters
         ----------
         job_ids
-            The jobs; a thousand at a time is a good number.
+            The jobs; a thousand at a time is a good number. None (the default) for those that match the filters.
         connection
             The caller's own connection, whose transaction this joins.
+        queue, task, error
+            Filters, as `count_jobs_async` has them. The last error of a job that waits is that of its last attempt.
+        limit
+            The most jobs to cancel; None (the default) for all that match.
 
         Returns
         -------
@@ -37,39 +100,71 @@ class AsyncManyJobs(AsyncStatementRunner):
         Raises
         ------
         InvalidOption
-            If one of the ids is not an integer.
+            If one of the ids is not an integer, a filter has the wrong type, or there are neither ids nor filters, or both.
         """
-        return await self._change_async("cancel_jobs", job_ids, {"delete": False}, connection)
+        filters = {"queue": queue, "task": task, "error": error}
+        statuses = (Status.TODO,)
+        return await self._change_async(
+            "cancel_jobs", job_ids, {"delete": False}, connection, statuses, None, filters, limit
+        )
 
     async def abort_jobs_async(self, job_ids: Iterable[int], connection: Any = None) -> list[int]:
         """Ask those of these jobs to end that run; see `JobContext.should_abort` for when a job ends.
 
-        It takes the same parameters and raises the same errors as `cancel_jobs_async`.
+        Parameters
+        ----------
+        job_ids
+            The jobs; a thousand at a time is a good number.
+        connection
+            The caller's own connection, whose transaction this joins.
 
         Returns
         -------
         list of int
             The ids of the jobs that were asked, in order. The others wait, have ended or do not exist.
+
+        Raises
+        ------
+        InvalidOption
+            If one of the ids is not an integer.
         """
-        return await self._change_async("request_abort", job_ids, {}, connection)
+        return await self._change_by_id_async("request_abort", job_ids, {}, connection)
 
     async def retry_jobs_async(
-        self, job_ids: Iterable[int], statuses: Iterable[str] = ENDED_BADLY, connection: Any = None
+        self,
+        job_ids: Iterable[int] | None = None,
+        statuses: Iterable[str] | None = None,
+        connection: Any = None,
+        *,
+        queue: str | None = None,
+        task: str | None = None,
+        error: str | None = None,
+        finished_after: datetime.datetime | None = None,
+        finished_before: datetime.datetime | None = None,
+        limit: int | None = None,
+        delay: float = 0.0,
     ) -> list[int]:
-        """Run those of these jobs again, at once, that have one of these statuses.
+        """Run jobs again: those of these that have one of these statuses, or all that match the filters.
 
         Each is run again as by `JobManager.retry_job_by_id_async`.
 
         Parameters
         ----------
         job_ids
-            The jobs; a thousand at a time is a good number.
+            The jobs; a thousand at a time is a good number. None (the default) for those that match the filters.
         statuses
-            Which jobs. Default: those that failed, or that were cancelled or aborted. With ``"todo"``, jobs that wait for
-            their time, or for the delay of a retry, become due. With ``"doing"``, a running job is taken from its worker;
-            the run itself goes on, so the two runs may overlap.
+            Which jobs. Default: None, of jobs that are given by their ids those that failed, or that were cancelled or aborted,
+            and of jobs that match the filters those that failed. With ``"todo"``, jobs that wait for their time, or for the
+            delay of a retry, become due. With ``"doing"``, a running job is taken from its worker; the run itself goes on, so
+            the two runs may overlap.
         connection
             The caller's own connection, whose transaction this joins.
+        queue, task, error, finished_after, finished_before
+            Filters, as `count_jobs_async` has them.
+        limit
+            The most jobs to run again; None (the default) for all that match.
+        delay
+            Seconds from now before which the jobs do not run; 0 (the default) for none.
 
         Returns
         -------
@@ -80,36 +175,128 @@ class AsyncManyJobs(AsyncStatementRunner):
         Raises
         ------
         InvalidOption
-            If one of the ids is not an integer, or a status does not exist.
+            If one of the ids is not an integer, a status does not exist, a filter has the wrong type, or there are neither ids
+            nor filters, or both.
         """
-        names = [_status(each) for each in checked_list("statuses", statuses, "statuses")]
-        return await self._change_async("retry_jobs", job_ids, {"statuses": names}, connection)
+        check_seconds("delay", delay)
+        filters = {
+            "queue": queue,
+            "task": task,
+            "error": error,
+            "finished_after": finished_after,
+            "finished_before": finished_before,
+        }
+        names = None if statuses is None else checked_statuses(statuses)
+        if names is None:
+            names = (Status.FAILED,) if job_ids is None else ENDED_BADLY
+        parameters = {"statuses": [str(each) for each in names], "delay": float(delay)}
+        given = None if job_ids is not None else statuses
+        return await self._change_async("retry_jobs", job_ids, parameters, connection, names, given, filters, limit)
 
-    async def delete_jobs_async(self, job_ids: Iterable[int], connection: Any = None) -> list[int]:
-        """Delete those of these jobs that have ended.
+    async def delete_jobs_async(
+        self,
+        job_ids: Iterable[int] | None = None,
+        connection: Any = None,
+        *,
+        statuses: Iterable[str] | None = None,
+        queue: str | None = None,
+        task: str | None = None,
+        error: str | None = None,
+        finished_after: datetime.datetime | None = None,
+        finished_before: datetime.datetime | None = None,
+        limit: int | None = None,
+    ) -> list[int]:
+        """Delete jobs that have ended: those of these that have, or all that match the filters.
 
-        It takes the same parameters and raises the same errors as `cancel_jobs_async`.
+        To delete old jobs as a matter of routine, `JobManager.delete_old_jobs_async` is faster by far.
+
+        Parameters
+        ----------
+        job_ids
+            The jobs; a thousand at a time is a good number. None (the default) for those that match the filters.
+        connection
+            The caller's own connection, whose transaction this joins.
+        statuses
+            Which jobs. Default: None, of jobs that are given by their ids all that have ended, and of jobs that match the
+            filters those that failed.
+        queue, task, error, finished_after, finished_before
+            Filters, as `count_jobs_async` has them.
+        limit
+            The most jobs to delete; None (the default) for all that match.
 
         Returns
         -------
         list of int
             The ids of the jobs that were deleted, in order. The others wait, run, do not exist, or are being changed by
             another transaction.
+
+        Raises
+        ------
+        InvalidOption
+            If one of the ids is not an integer, a status does not exist, a filter has the wrong type, or there are neither ids
+            nor filters, or both.
         """
-        return await self._change_async("delete_finished", job_ids, {}, connection)
+        filters = {
+            "queue": queue,
+            "task": task,
+            "error": error,
+            "finished_after": finished_after,
+            "finished_before": finished_before,
+        }
+        names = (Status.FAILED,) if statuses is None else checked_statuses(statuses)
+        is_any = job_ids is not None and statuses is None
+        parameters = {"statuses": None if is_any else [str(each) for each in names]}
+        given = None if job_ids is not None else statuses
+        return await self._change_async(
+            "delete_finished", job_ids, parameters, connection, names, given, filters, limit
+        )
 
     async def _change_async(
-        self, statement: str, job_ids: Iterable[int], parameters: dict[str, Any], connection: Any
+        self,
+        statement: str,
+        job_ids: Iterable[int] | None,
+        parameters: Parameters,
+        connection: Any,
+        statuses: Iterable[str],
+        given: Iterable[str] | None,
+        filters: dict[str, Any],
+        limit: int | None,
+    ) -> list[int]:
+        """Change jobs with these ids, or those that match filters; ``given`` are the statuses that the caller has passed."""
+        passed = {**filters, "statuses": given, "limit": limit}
+        check_one_way(job_ids, (name for name, value in passed.items() if value is not None))
+        if job_ids is not None:
+            return await self._change_by_id_async(statement, job_ids, parameters, connection)
+        check_limit(limit)
+        wanted = JobFilter.checked(statuses=statuses, **filters)
+        changed: list[int] = []
+        for each in wanted.passes():
+            await self._change_pages_async(statement, each, parameters, connection, changed, limit)
+        return sorted(changed)
+
+    async def _change_pages_async(
+        self,
+        statement: str,
+        wanted: Parameters,
+        parameters: Parameters,
+        connection: Any,
+        changed: list[int],
+        limit: int | None,
+    ) -> None:
+        # A job that has failed again meanwhile has the id that it had, and is not found twice.
+        after_id: int | None = 0
+        while after_id is not None and (limit is None or len(changed) < limit):
+            size = PAGE if limit is None else min(PAGE, limit - len(changed))
+            rows = await self.run_async("find_jobs", {**wanted, "after_id": after_id, "limit": size}, connection)
+            ids = [row["id"] for row in rows]
+            changed += await self._change_by_id_async(statement, ids, parameters, connection)
+            after_id = ids[-1] if len(ids) == size else None
+
+    async def _change_by_id_async(
+        self, statement: str, job_ids: Iterable[int], parameters: Parameters, connection: Any
     ) -> list[int]:
         ids = checked_list("job_ids", job_ids, "ids")
         for number, job_id in enumerate(ids):
             check_id(f"job_ids[{number}]", job_id)
         rows = await self.run_async(statement, {"ids": list(ids), **parameters}, connection) if ids else []
         return sorted(row["id"] for row in rows)
-
-
-def _status(value: Any) -> str:
-    known = [each.value for each in Status if each is not Status.ABORTING]
-    if value not in known:
-        raise exceptions.InvalidOption(f"statuses: {value!r} is none: pass some of {', '.join(map(repr, known))}.")
-    return str(value)

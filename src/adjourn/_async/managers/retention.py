@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 from adjourn._async.managers.partitions import blockers_async
+from adjourn._async.managers.runs import AsyncRuns
 from adjourn._async.managers.statements import AsyncStatementRunner
-from adjourn._domain.checks import check_filter, check_flags, check_hours
+from adjourn._domain.checks import check_filter, check_flags
+from adjourn._domain.retention import ENDED, rounds_of
 from adjourn._domain.upkeep import named_sessions
 from adjourn._domain.wording import counted
 from adjourn.types import Parameters, Row
@@ -18,7 +21,6 @@ BATCH = 5_000
 EXCHANGES = 100
 """Of how many exchanges, of up to a thousand jobs, one transaction clears the results."""
 DROP_ATTEMPTS = 3
-_FINISHED = ("succeeded", "failed", "cancelled", "aborted")
 
 
 class AsyncRetention(AsyncStatementRunner):
@@ -26,7 +28,7 @@ class AsyncRetention(AsyncStatementRunner):
 
     async def delete_old_jobs_async(
         self,
-        nb_hours: float,
+        nb_hours: float | Mapping[str, float],
         queue: str | None = None,
         include_failed: bool = False,
         include_cancelled: bool = False,
@@ -39,17 +41,19 @@ class AsyncRetention(AsyncStatementRunner):
         there are, leaves nothing to vacuum, and delays workers for a fifth of a second at most. All other jobs are read
         in the order of their ids and deleted in many small transactions. If it is interrupted, the jobs deleted so far
         stay deleted. A job whose result has not lapsed is kept until it has, and keeps its week's table from being dropped.
-        Results that have lapsed are cleared, of jobs that are kept as well.
+        Results that have lapsed are cleared, of jobs that are kept as well; and so are events whose time is over, and the steps of jobs
+        that are gone.
 
         Parameters
         ----------
         nb_hours
-            The age in hours above which jobs are deleted, zero or more.
+            The age in hours above which jobs are deleted, zero or more. Or the age for each status, such as ``{"succeeded": 24,
+            "failed": 720}``: jobs with other statuses are kept.
         queue
             Only jobs of this queue; None (the default) for all. With a queue, a table is dropped only if it has no
             other jobs.
         include_failed, include_cancelled, include_aborted
-            Which jobs to delete besides those that succeeded.
+            Which jobs to delete besides those that succeeded; not together with an age for each status.
 
         Returns
         -------
@@ -60,14 +64,23 @@ class AsyncRetention(AsyncStatementRunner):
         Raises
         ------
         InvalidOption
-            If ``nb_hours`` is not a number of hours, zero or more, or another value has the wrong type.
+            If ``nb_hours`` is not a number of hours, zero or more, a status does not end a job, or another value has the wrong
+            type.
         """
-        check_hours("nb_hours", nb_hours)
         check_filter("queue", queue)
         check_flags(include_failed=include_failed, include_cancelled=include_cancelled, include_aborted=include_aborted)
-        wanted = zip(_FINISHED, (True, include_failed, include_cancelled, include_aborted), strict=True)
-        statuses = [status for status, included in wanted if included]
-        what = {"seconds": nb_hours * 3600, "statuses": statuses, "queue": queue}
+        also = dict(zip(ENDED[1:], (include_failed, include_cancelled, include_aborted), strict=True))
+        deleted, oldest = 0, 0.0
+        for hours, statuses in rounds_of(nb_hours, [status for status, is_included in also.items() if is_included]):
+            deleted += await self._delete_async({"seconds": hours * 3600, "statuses": statuses, "queue": queue})
+            oldest = max(oldest, hours)
+        await self._clear_results_async()
+        await self._clean_workflows_async(oldest * 3600)
+        await AsyncRuns(self.connector, self.schema).clear_steps_async()
+        return deleted
+
+    async def _delete_async(self, what: Parameters) -> int:
+        """Delete jobs that are so old and have one of these statuses, and return how many."""
         deleted, dropped, busy = 0, [], []
         for row in await self.run_async("list_old_partitions", {"seconds": what["seconds"]}):
             outcome, jobs = await self._drop_async(row["name"], what)
@@ -82,7 +95,6 @@ class AsyncRetention(AsyncStatementRunner):
             (batch,) = await self.run_async("delete_old_jobs", {**what, "after_id": after_id, "limit": BATCH})
             deleted += batch["deleted"]
             after_id = batch["last_id"]
-        await self._clear_results_async()
         extra = {"action": "deleted_old_jobs", "deleted": deleted, "dropped": dropped, "busy": busy}
         weeks = counted(len(dropped), "whole week")
         logger.info("Deleted %s, %s of them%s", counted(deleted, "old job"), weeks, in_use, extra=extra)
@@ -94,6 +106,14 @@ class AsyncRetention(AsyncStatementRunner):
         while cleared == EXCHANGES:
             (row,) = await self.run_async("clear_results", {"limit": EXCHANGES})
             cleared = row["cleared"]
+
+    async def _clean_workflows_async(self, seconds: float) -> None:
+        """Forget workflows that ended so long ago."""
+        after_id: int | None = 0
+        while after_id is not None:
+            given = {"seconds": seconds, "after_id": after_id, "limit": BATCH}
+            (row,) = await self.run_async("clean_workflows", given)
+            after_id = row["last_id"]
 
     async def _drop_async(self, name: str, what: Parameters) -> tuple[str, int]:
         """Drop a partition if all its jobs are to be deleted; return what became of it, and the number of its jobs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from adjourn._async.managers.exchange import PLACE_LIMIT, AsyncWorkerManager
@@ -161,6 +162,8 @@ class AsyncWorkers(AsyncStatementRunner):
         for each in workers:
             each.update({name: time_of(each[name]) for name in ("started_at", "last_heartbeat_at")})
             each["queues"] = None if each.queues is None else tuple(each.queues)
+            each["running_jobs"] = tuple(json.loads(each["running_jobs"]))
+            each["details"] = json.loads(each["details"] or "{}")
         return workers
 
     async def list_jobs_to_abort_async(self, queue: str | None = None) -> list[int]:

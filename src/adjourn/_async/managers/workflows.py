@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from adjourn import exceptions
+from adjourn._async.managers.specials import refuse_keyed
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._domain.arguments import dump_arguments
 from adjourn._domain.checks import check_flag, check_id
@@ -247,6 +248,7 @@ class AsyncWorkflows(AsyncStatementRunner):
 
         for position, plan in enumerate(graph.plans):
             for number, job_id in enumerate(graph.ids[position]):
+                refuse_keyed([plan.job], "a job of a workflow")
                 arguments = dump_arguments(plan.job.task_name, plan.arguments_of(number), self.connector.json_dumps)
                 nodes.append(graph.node(position, job_id, arguments))
                 edges += graph.edges(position, job_id)

@@ -10,6 +10,7 @@ from typing import Any, Generic
 from adjourn import telemetry
 from adjourn._domain.arguments import Signature, dump_arguments
 from adjourn._domain.batches import AlikeJobs
+from adjourn._domain.job_limits import TaskLimits
 from adjourn._domain.jobs import Job
 from adjourn._runtime import threads as runtime
 from adjourn._sync.managers.batches import VALUES
@@ -33,6 +34,10 @@ class SyncJobDeferrer(Generic[Args]):
         The caller's own connection; jobs are stored in the transaction that is open on it. None uses the app's.
     signature
         The arguments that the task takes; None if the app does not know the task.
+    limits
+        The limits that the task declares; None for none.
+    limit_key
+        The key under one of them, instead of the one that the arguments make.
 
     Raises
     ------
@@ -42,11 +47,21 @@ class SyncJobDeferrer(Generic[Args]):
 
     job_manager: SyncJobManager
 
-    def __init__(self, job_manager: Any, job: Job, connection: Any = None, signature: Signature | None = None) -> None:
+    def __init__(
+        self,
+        job_manager: Any,
+        job: Job,
+        connection: Any = None,
+        signature: Signature | None = None,
+        limits: TaskLimits | None = None,
+        limit_key: str | None = None,
+    ) -> None:
         self.job_manager = job_manager
         self.job = job
         self.connection = connection
         self.signature: Signature = signature or Signature(job.task_name)
+        self.limits = limits
+        self.limit_key = limit_key
         if job.task_kwargs:
             self.signature.check_names(job.task_kwargs)
             dump_arguments(job.task_name, job.task_kwargs, job_manager.connector.json_dumps)
@@ -105,7 +120,7 @@ class SyncJobDeferrer(Generic[Args]):
         """
         self._check_all(task_kwargs)
         jobs: Sequence[Job] = AlikeJobs(self.job, task_kwargs)
-        if self.job.unique is not None:
+        if self.job.unique is not None or self.limits is not None:
             jobs = [self.make_job((), each) for each in task_kwargs]
         log_jobs(logging.DEBUG, "about_to_defer_jobs", "About to defer", jobs)
         deferred = self._store(jobs, is_batch=True)
@@ -148,7 +163,9 @@ class SyncJobDeferrer(Generic[Args]):
         """
         merged = {**self.job.task_kwargs, **task_kwargs} if isinstance(task_kwargs, dict) else task_kwargs
         self.signature.check(args, merged)
-        return self.job.evolve(task_kwargs=merged)
+        if self.limits is None:
+            return self.job.evolve(task_kwargs=merged)
+        return self.job.evolve(task_kwargs=merged, limit=self.limits.of_job(self.job.task_name, merged, self.limit_key))
 
     def _store(self, jobs: Sequence[Job], *, is_batch: bool) -> Sequence[Job]:
         """Store jobs, and let observers see it."""

@@ -20,6 +20,8 @@ from adjourn._sync.managers.statements import SyncStatementRunner
 from adjourn.exceptions import AlreadyEnqueued, ConnectorException
 from adjourn.sql.constants import LARGEST_ID
 
+LARGEST_DELIVERY = 1000
+"""How many jobs that wait for events are woken at once."""
 LONGEST = 24 * 3600.0
 """Seconds that a drain may take before real workers rescue its job: a test may stop at a breakpoint."""
 
@@ -108,6 +110,7 @@ class SyncDrains(SyncStatementRunner):
 
     def _make_due(self, plan: DrainPlan) -> int:
         """Decide which jobs are due, and return the highest id of a job."""
+        self.run("deliver_events", {"limit": LARGEST_DELIVERY})
         parameters = {"until": plan.now(), "everything": plan.with_scheduled}
         (row,) = self.run("make_due", parameters)
         return int(row["last"])

@@ -92,7 +92,14 @@ class SyncWorkerManager:
         """Remove this worker. Jobs that it still has are rescued."""
         self._run("unregister_worker", worker_id=worker_id)
 
-    def heartbeat(self, worker_id: int, timeout: float, overdue: Sequence[int] = ()) -> Heartbeat:
+    def heartbeat(
+        self,
+        worker_id: int,
+        timeout: float,
+        overdue: Sequence[int] = (),
+        running: Sequence[int] = (),
+        details: str | None = None,
+    ) -> Heartbeat:
         """Send this worker's heartbeat, and return the answer for the worker.
 
         Parameters
@@ -103,8 +110,19 @@ class SyncWorkerManager:
             Seconds without a heartbeat after which the worker counts as dead.
         overdue
             Its jobs that were asked to end and have not ended.
+        running
+            Its jobs that run.
+        details
+            What else it says of itself, as JSON; None leaves that as it is.
         """
-        (row,) = self._run("heartbeat", worker_id=worker_id, timeout=timeout, overdue=list(overdue))
+        (row,) = self._run(
+            "heartbeat",
+            worker_id=worker_id,
+            timeout=timeout,
+            overdue=list(overdue),
+            running=list(running),
+            details=details,
+        )
         return Heartbeat(row["alive"], tuple(row["aborts"]), row["expired"])
 
     def store_progress(self, worker_id: int, said: Mapping[Claim, str]) -> None:

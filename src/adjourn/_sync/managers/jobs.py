@@ -17,11 +17,14 @@ from adjourn._domain.spelling import suggests_names
 from adjourn._domain.times import time_of
 from adjourn._sync.managers.batches import batch_of_alike, store, store_encoded, store_jobs
 from adjourn._sync.managers.forwarding import forwards_to, part_of
+from adjourn._sync.managers.limits import SyncLimits
 from adjourn._sync.managers.lists import SyncJobLists
 from adjourn._sync.managers.many import SyncManyJobs
 from adjourn._sync.managers.results import SyncResults
 from adjourn._sync.managers.retention import SyncRetention
+from adjourn._sync.managers.runs import SyncRuns
 from adjourn._sync.managers.schedules import SyncSchedules
+from adjourn._sync.managers.specials import refuse_keyed, store_special
 from adjourn._sync.managers.statements import SyncStatementRunner
 from adjourn._sync.managers.ticks import SyncTicks
 from adjourn._sync.managers.uniqueness import deferred_as, encoded_jobs, store_unique
@@ -51,6 +54,16 @@ class SyncJobManager(SyncStatementRunner):
     def results(self) -> SyncResults:
         """Waits for jobs to end, and finds what their tasks have returned."""
         return part_of(self, SyncResults)
+
+    @property
+    def runs(self) -> SyncRuns:
+        """What runs do with their own jobs."""
+        return part_of(self, SyncRuns)
+
+    @property
+    def limits(self) -> SyncLimits:
+        """Pauses queues and tasks, and sets limits."""
+        return part_of(self, SyncLimits)
 
     @property
     def workers(self) -> SyncWorkers:
@@ -104,6 +117,10 @@ class SyncJobManager(SyncStatementRunner):
     @forwards_to(SyncJobLists.get_stalled_jobs)
     def get_stalled_jobs(self) -> SyncJobLists:
         return self.lists
+
+    @forwards_to(SyncManyJobs.count_jobs)
+    def count_jobs(self) -> SyncManyJobs:
+        return self.many
 
     @forwards_to(SyncManyJobs.cancel_jobs)
     def cancel_jobs(self) -> SyncManyJobs:
@@ -189,6 +206,38 @@ class SyncJobManager(SyncStatementRunner):
     def delete_old_jobs(self) -> SyncRetention:
         return self.retention
 
+    @forwards_to(SyncLimits.pause_queue)
+    def pause_queue(self) -> SyncLimits:
+        return self.limits
+
+    @forwards_to(SyncLimits.resume_queue)
+    def resume_queue(self) -> SyncLimits:
+        return self.limits
+
+    @forwards_to(SyncLimits.pause_task)
+    def pause_task(self) -> SyncLimits:
+        return self.limits
+
+    @forwards_to(SyncLimits.resume_task)
+    def resume_task(self) -> SyncLimits:
+        return self.limits
+
+    @forwards_to(SyncLimits.list_pauses)
+    def list_pauses(self) -> SyncLimits:
+        return self.limits
+
+    @forwards_to(SyncLimits.set_limit)
+    def set_limit(self) -> SyncLimits:
+        return self.limits
+
+    @forwards_to(SyncLimits.reset_limit)
+    def reset_limit(self) -> SyncLimits:
+        return self.limits
+
+    @forwards_to(SyncLimits.list_limits)
+    def list_limits(self) -> SyncLimits:
+        return self.limits
+
     @forwards_to(SyncSchedules.defer_periodic_job)
     def defer_periodic_job(self) -> SyncSchedules:
         return self.schedules
@@ -239,7 +288,11 @@ class SyncJobManager(SyncStatementRunner):
 
     def _store(self, encoded: EncodedJob, connection: Any = None) -> Job:
         job = encoded.job
+        if job.limit is not None and job.unique is None:
+            (stored,) = self._store_special([encoded], connection)
+            return stored
         if job.unique is not None:
+            refuse_keyed([job], "a unique job")
             (stored,) = store_unique(self.run, [encoded], connection)
             return stored
         if job.queueing_lock is not None:
@@ -260,6 +313,8 @@ class SyncJobManager(SyncStatementRunner):
         return job.evolve(id=row["id"], status=Status.TODO.value, enqueued_at=time_of(row["enqueued_at"]))
 
     def _store_several(self, encoded: Sequence[EncodedJob]) -> list[Job]:
+        if any(each.job.limit is not None for each in encoded):
+            return self._store_special(encoded, None)
         return store_encoded(self.run, encoded, None)
 
     def batch_defer_jobs(self, jobs: Sequence[Job], connection: Any = None) -> list[Job]:
@@ -284,8 +339,17 @@ class SyncJobManager(SyncStatementRunner):
         jobs = checked_list("jobs", jobs, "jobs")
         if any(getattr(job, "unique", None) is not None for job in jobs):
             encoded = encoded_jobs(jobs, self.connector.json_dumps)
+            refuse_keyed(jobs, "a unique job")
             return store_unique(self.run, encoded, connection)
+        if any(getattr(job, "limit", None) is not None for job in jobs):
+            encoded = encoded_jobs(jobs, self.connector.json_dumps)
+            return self._store_special(encoded, connection)
         return store_jobs(self.run, jobs, self.connector.json_dumps, connection)
+
+    def _store_special(self, encoded: Sequence[EncodedJob], connection: Any) -> list[Job]:
+        if connection is not None:
+            self.limits.declare_new([each.job for each in encoded])
+        return store_special(self.run, encoded, connection)
 
     def batch_defer_alike(self, job: Job, arguments: Sequence[JSONDict], connection: Any = None) -> AlikeJobs:
         """Store a job for each dictionary of arguments, all or none. It costs a fraction of what jobs made one by one do.

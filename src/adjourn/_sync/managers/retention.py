@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
-from adjourn._domain.checks import check_filter, check_flags, check_hours
+from adjourn._domain.checks import check_filter, check_flags
+from adjourn._domain.retention import ENDED, rounds_of
 from adjourn._domain.upkeep import named_sessions
 from adjourn._domain.wording import counted
 from adjourn._sync.managers.partitions import blockers
+from adjourn._sync.managers.runs import SyncRuns
 from adjourn._sync.managers.statements import SyncStatementRunner
 from adjourn.types import Parameters, Row
 
@@ -19,7 +22,6 @@ BATCH = 5_000
 EXCHANGES = 100
 """Of how many exchanges, of up to a thousand jobs, one transaction clears the results."""
 DROP_ATTEMPTS = 3
-_FINISHED = ("succeeded", "failed", "cancelled", "aborted")
 
 
 class SyncRetention(SyncStatementRunner):
@@ -27,7 +29,7 @@ class SyncRetention(SyncStatementRunner):
 
     def delete_old_jobs(
         self,
-        nb_hours: float,
+        nb_hours: float | Mapping[str, float],
         queue: str | None = None,
         include_failed: bool = False,
         include_cancelled: bool = False,
@@ -40,17 +42,19 @@ class SyncRetention(SyncStatementRunner):
         there are, leaves nothing to vacuum, and delays workers for a fifth of a second at most. All other jobs are read
         in the order of their ids and deleted in many small transactions. If it is interrupted, the jobs deleted so far
         stay deleted. A job whose result has not lapsed is kept until it has, and keeps its week's table from being dropped.
-        Results that have lapsed are cleared, of jobs that are kept as well.
+        Results that have lapsed are cleared, of jobs that are kept as well; and so are events whose time is over, and the steps of jobs
+        that are gone.
 
         Parameters
         ----------
         nb_hours
-            The age in hours above which jobs are deleted, zero or more.
+            The age in hours above which jobs are deleted, zero or more. Or the age for each status, such as ``{"succeeded": 24,
+            "failed": 720}``: jobs with other statuses are kept.
         queue
             Only jobs of this queue; None (the default) for all. With a queue, a table is dropped only if it has no
             other jobs.
         include_failed, include_cancelled, include_aborted
-            Which jobs to delete besides those that succeeded.
+            Which jobs to delete besides those that succeeded; not together with an age for each status.
 
         Returns
         -------
@@ -61,14 +65,23 @@ class SyncRetention(SyncStatementRunner):
         Raises
         ------
         InvalidOption
-            If ``nb_hours`` is not a number of hours, zero or more, or another value has the wrong type.
+            If ``nb_hours`` is not a number of hours, zero or more, a status does not end a job, or another value has the wrong
+            type.
         """
-        check_hours("nb_hours", nb_hours)
         check_filter("queue", queue)
         check_flags(include_failed=include_failed, include_cancelled=include_cancelled, include_aborted=include_aborted)
-        wanted = zip(_FINISHED, (True, include_failed, include_cancelled, include_aborted), strict=True)
-        statuses = [status for status, included in wanted if included]
-        what = {"seconds": nb_hours * 3600, "statuses": statuses, "queue": queue}
+        also = dict(zip(ENDED[1:], (include_failed, include_cancelled, include_aborted), strict=True))
+        deleted, oldest = 0, 0.0
+        for hours, statuses in rounds_of(nb_hours, [status for status, is_included in also.items() if is_included]):
+            deleted += self._delete({"seconds": hours * 3600, "statuses": statuses, "queue": queue})
+            oldest = max(oldest, hours)
+        self._clear_results()
+        self._clean_workflows(oldest * 3600)
+        SyncRuns(self.connector, self.schema).clear_steps()
+        return deleted
+
+    def _delete(self, what: Parameters) -> int:
+        """Delete jobs that are so old and have one of these statuses, and return how many."""
         deleted, dropped, busy = 0, [], []
         for row in self.run("list_old_partitions", {"seconds": what["seconds"]}):
             outcome, jobs = self._drop(row["name"], what)
@@ -83,7 +96,6 @@ class SyncRetention(SyncStatementRunner):
             (batch,) = self.run("delete_old_jobs", {**what, "after_id": after_id, "limit": BATCH})
             deleted += batch["deleted"]
             after_id = batch["last_id"]
-        self._clear_results()
         extra = {"action": "deleted_old_jobs", "deleted": deleted, "dropped": dropped, "busy": busy}
         weeks = counted(len(dropped), "whole week")
         logger.info("Deleted %s, %s of them%s", counted(deleted, "old job"), weeks, in_use, extra=extra)
@@ -95,6 +107,14 @@ class SyncRetention(SyncStatementRunner):
         while cleared == EXCHANGES:
             (row,) = self.run("clear_results", {"limit": EXCHANGES})
             cleared = row["cleared"]
+
+    def _clean_workflows(self, seconds: float) -> None:
+        """Forget workflows that ended so long ago."""
+        after_id: int | None = 0
+        while after_id is not None:
+            given = {"seconds": seconds, "after_id": after_id, "limit": BATCH}
+            (row,) = self.run("clean_workflows", given)
+            after_id = row["last_id"]
 
     def _drop(self, name: str, what: Parameters) -> tuple[str, int]:
         """Drop a partition if all its jobs are to be deleted; return what became of it, and the number of its jobs."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from adjourn._domain.arguments import check_is_job
@@ -160,6 +161,8 @@ class SyncWorkers(SyncStatementRunner):
         for each in workers:
             each.update({name: time_of(each[name]) for name in ("started_at", "last_heartbeat_at")})
             each["queues"] = None if each.queues is None else tuple(each.queues)
+            each["running_jobs"] = tuple(json.loads(each["running_jobs"]))
+            each["details"] = json.loads(each["details"] or "{}")
         return workers
 
     def list_jobs_to_abort(self, queue: str | None = None) -> list[int]:

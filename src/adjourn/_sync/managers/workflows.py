@@ -13,6 +13,7 @@ from adjourn._domain.checks import check_flag, check_id
 from adjourn._domain.graphs import Edge, Graph, Node, Stored, columns_of
 from adjourn._domain.workflows import Planned, WorkflowState
 from adjourn._runtime import threads as runtime
+from adjourn._sync.managers.specials import refuse_keyed
 from adjourn._sync.managers.statements import SyncStatementRunner
 from adjourn.types import Parameters, Row
 
@@ -248,6 +249,7 @@ class SyncWorkflows(SyncStatementRunner):
 
         for position, plan in enumerate(graph.plans):
             for number, job_id in enumerate(graph.ids[position]):
+                refuse_keyed([plan.job], "a job of a workflow")
                 arguments = dump_arguments(plan.job.task_name, plan.arguments_of(number), self.connector.json_dumps)
                 nodes.append(graph.node(position, job_id, arguments))
                 edges += graph.edges(position, job_id)

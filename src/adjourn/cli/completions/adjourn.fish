@@ -122,7 +122,7 @@ complete -c adjourn -n '_shtab_adjourn_using top' -s h -l help -d 'show this hel
 complete -c adjourn -n '_shtab_adjourn_using top' -l interval -x -d 'from one look to the next; default: 2'
 complete -c adjourn -n '_shtab_adjourn_using top' -l once -d 'print one frame, and exit'
 complete -c adjourn -n '_shtab_adjourn_using top' -l json -d 'print a JSON object on a line for each look, until stopped'
-complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a shell -d 'Look at jobs; retry, cancel or abort them. With COMMAND, the shell runs that one command and exits. Without, it asks for commands until `exit` or the end of the input.'
+complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a shell -d 'Look at jobs; retry, cancel, abort or delete them. With COMMAND, the shell runs that one command and exits. Without, it asks for commands until `exit` or the end of the input.'
 complete -c adjourn -n '_shtab_adjourn_using shell' -s h -l help -d 'show this help message and exit'
 complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a migrate-from-procrastinate -d 'Move the jobs of Procrastinate'"'"'s tables to adjourn'"'"'s, in the same database, while workers and producers of both go on. Each step may be interrupted and run again.'
 complete -c adjourn -n '_shtab_adjourn_using migrate-from-procrastinate' -s h -l help -d 'show this help message and exit'

@@ -18,7 +18,7 @@ _shtab_adjourn_commands() {
     migrate-code:'Change programs that were written for Procrastinate: imports, paths in settings, names of loggers, settings and environment variables. Prints what would change as a diff; with --write, changes the files. Then it lists what you have to look at yourself, each with its file and line. Files that are not Python are only looked at.'
     migrate-from-procrastinate:'Move the jobs of Procrastinate'"'"'s tables to adjourn'"'"'s, in the same database, while workers and producers of both go on. Each step may be interrupted and run again.'
     schema:'Apply or show the tables that adjourn needs in the app'"'"'s database.'
-    shell:'Look at jobs; retry, cancel or abort them. With COMMAND, the shell runs that one command and exits. Without, it asks for commands until `exit` or the end of the input.'
+    shell:'Look at jobs; retry, cancel, abort or delete them. With COMMAND, the shell runs that one command and exits. Without, it asks for commands until `exit` or the end of the input.'
     top:'Show queues, running jobs, tasks, workers and tables on one screen, again and again. It only reads, at a cost that has a bound. `?` explains the keys. If the output is no terminal, one frame is printed.'
     worker:'Run the app'"'"'s jobs in this process until it is stopped.'
     worker-health:'Ask a worker whether it is alive or, with --ready, whether it takes jobs. Exits with 0 if so, and with 1 and a word about why if not. It needs no app and no database.'

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connections
+from django.db import connections, transaction
 
 from adjourn._drivers.wrappers import is_wrapper
 from adjourn.connectors.base import AsyncSession, BaseAsyncConnector, BaseConnector, SyncSession
 from adjourn.contrib.django import cursors
 from adjourn.contrib.django.parameters import connector_params, is_psycopg2, role
 from adjourn.contrib.django.settings import settings
-from adjourn.exceptions import InvalidOption, WrongCaller
+from adjourn.exceptions import InvalidConnection, InvalidOption, WrongCaller
 from adjourn.types import JSONDumps, JSONLoads, Parameters, Row, Statement
 
 __all__ = ["DjangoConnector"]
@@ -155,6 +157,29 @@ class DjangoConnector(BaseAsyncConnector):
             return await self._beside().execute_async(statement, parameters, connection=connection)
         call = sync_to_async(self.execute, thread_sensitive=True)
         return await call(statement, parameters, connection=connection)
+
+    def transaction(self) -> contextlib.AbstractContextManager[Any]:
+        """Begin a transaction on Django's connection: ``transaction.atomic()``, whose block gets the connection."""
+        _check_may_block()
+        return self._atomic()
+
+    @contextlib.contextmanager
+    def _atomic(self) -> Iterator[Any]:
+        with transaction.atomic(using=self.alias):
+            yield self.connection
+
+    def transaction_async(self) -> contextlib.AbstractAsyncContextManager[Any]:
+        """Refuse: Django has no asynchronous transactions.
+
+        Raises
+        ------
+        InvalidConnection
+            Always.
+        """
+        raise InvalidConnection(
+            "Django has no asynchronous transactions. Call context.transaction() in a function under `asgiref.sync.sync_to_async`, "
+            "together with what the transaction stores."
+        )
 
     def session(self) -> SyncSession:
         """Open another connection beside Django's, for the caller alone. See `BaseConnector.session`."""

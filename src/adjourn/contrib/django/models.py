@@ -93,6 +93,8 @@ class Job(Guarded):
         LOCK = "lock", _("its lock")
         TASK = "task", _("a worker that knows its task")
         TURN = "turn", _("a turn apart from other jobs")
+        LIMIT = "limit", _("a place under a limit")
+        PAUSE = "pause", _("the end of a pause")
 
     instead: ClassVar[dict[str, str]] = {
         "store": "Defer a task: `task.defer(...)`.",

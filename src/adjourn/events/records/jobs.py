@@ -105,6 +105,20 @@ def _strategy_failed(event: jobs.RetryStrategyFailed) -> None:
     _of_job(event, logging.ERROR, "job_error", "The retry strategy raised; the job fails", error=event.error)
 
 
+def _suspended(event: jobs.JobSuspended) -> None:
+    what = "sleeps" if event.event is None else f"waits for the event {event.event!r}"
+    message = f"Job {event.job.call_string} {what} after {event.duration:.3f} s"
+    _of_job(event, logging.INFO, "job_suspended", message, duration=event.duration)
+
+
+def _error_after_completion(event: jobs.ErrorAfterCompletion) -> None:
+    message = (
+        f"Job {event.job.call_string} raised {type(event.error).__name__} after it had completed itself; it has succeeded all the "
+        "same"
+    )
+    _of_job(event, logging.ERROR, "error_after_completion", message, error=event.error)
+
+
 def _of_job(
     event: jobs.JobEvent,
     level: int,
@@ -203,6 +217,7 @@ WRITERS: Writers = {
     jobs.TaskUnknown: (WORKER, logging.ERROR, _unknown),
     jobs.TaskAwaited: (WORKER, logging.WARNING, _awaited),
     jobs.JobRetried: (WORKER, logging.INFO, _retried),
+    jobs.JobSuspended: (WORKER, logging.INFO, _suspended),
     jobs.JobAborted: (WORKER, logging.INFO, _aborted),
     jobs.JobHandedBack: (WORKER, logging.INFO, _handed_back),
     jobs.JobAbortRequested: (WORKER, logging.INFO, _abort_requested),
@@ -210,6 +225,7 @@ WRITERS: Writers = {
     jobs.JobTimeoutIgnored: (WORKER, logging.WARNING, _timeout_ignored),
     jobs.JobWaitedFor: (WORKER, logging.INFO, _waited_for),
     jobs.RetryStrategyFailed: (WORKER, logging.ERROR, _strategy_failed),
+    jobs.ErrorAfterCompletion: (WORKER, logging.ERROR, _error_after_completion),
     jobs.OutcomeStored: (WORKER, logging.DEBUG, _stored),
     jobs.OutcomeRefused: (WORKER, logging.WARNING, _refused),
     jobs.OutcomePostponed: (WORKER, logging.WARNING, _postponed),

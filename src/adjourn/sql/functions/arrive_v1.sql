@@ -17,9 +17,18 @@ declare
     v_taken integer;
     v_moved integer := 0;
 begin
+    if exists (select from @schema.adjourn_arrivals a where a.is_parent) then
+        with large as (
+            delete from @schema.adjourn_arrivals a where a.is_parent returning a.job_id, a.ended, a.failed
+        )
+        insert into @schema.adjourn_arrivals (job_id, ended, failed)
+        select d.child_id, large.ended, large.failed from large
+        join @schema.adjourn_dependencies d on d.parent_id = large.job_id and d.linked;
+    end if;
     for round in 1 .. 20 loop
         with taken as (
-            delete from @schema.adjourn_arrivals a where a.ctid = any(array(select b.ctid from @schema.adjourn_arrivals b limit 4000))
+            delete from @schema.adjourn_arrivals a
+            where a.ctid = any(array(select b.ctid from @schema.adjourn_arrivals b where not b.is_parent limit 4000 for update skip locked))
             returning a.job_id, a.ended, a.failed
         ), sums as (
             select taken.job_id, sum(taken.ended) as ended, sum(taken.failed) as failed, count(*) as rows from taken group by taken.job_id
@@ -58,9 +67,9 @@ begin
 
         if v_release <> '{}' then
             update @schema.adjourn_jobs j set
-                hold = case when j.scheduled_at > now() then @scheduled when j.lock is not null then @unplaced
-                            else @schema.adjourn_gate_v1(j) end
+                hold = case when j.scheduled_at > now() then @scheduled when j.lock is not null then @unplaced else @ready end
             where j.id = any(v_release);
+            perform @schema.adjourn_gate_v1(array(select j.id from @schema.adjourn_jobs j where j.id = any(v_release) and j.hold = @ready));
             perform @schema.adjourn_wake_for_v1(
                 array(select j.queue from @schema.adjourn_jobs j where j.id = any(v_release) and j.hold = @ready), null
             );

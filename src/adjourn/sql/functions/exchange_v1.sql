@@ -60,6 +60,10 @@ declare
     v_repeat boolean := false;
     v_place boolean;
     v_due timestamptz;
+    v_gated bigint[];
+    v_rate_due timestamptz;
+    v_restricted boolean;
+    v_queues text[] := p_queues;
 begin
     if p_ids is not null or p_back is not null then
         if p_back is not null then
@@ -143,38 +147,55 @@ begin
     end if;
 
     if p_probe then
+        if exists (select from @schema.adjourn_event_notes) then
+            perform @schema.adjourn_deliver_events_v1(@due_limit);
+        end if;
         v_due := (select j.scheduled_at from @schema.adjourn_jobs j where j.hold = @scheduled order by j.scheduled_at limit 1);
         if v_due <= now() then
-            update @schema.adjourn_jobs j set hold = case when j.lock is not null then @unplaced when j.special then @schema.adjourn_gate_v1(j)
-                                                   else @ready end
-            where j.id = any(array(
-                select j.id from @schema.adjourn_jobs j where j.hold = @scheduled and j.scheduled_at <= now()
-                order by j.scheduled_at limit @due_limit for update skip locked
-            ));
+            with due as (
+                update @schema.adjourn_jobs set awaited_event = null, hold = case when lock is null then @ready else @unplaced end
+                where id = any(array(
+                    select j.id from @schema.adjourn_jobs j where j.hold = @scheduled and j.scheduled_at <= now()
+                    order by j.scheduled_at limit @due_limit for update skip locked
+                )) returning id, lock, special
+            )
+            select array_agg(due.id) into v_gated from due where due.special and due.lock is null;
+            if v_gated is not null then
+                perform @schema.adjourn_gate_v1(v_gated);
+            end if;
             v_due := (select j.scheduled_at from @schema.adjourn_jobs j where j.hold = @scheduled order by j.scheduled_at limit 1);
         end if;
         -- This comes before the claim, so that the claim finds a job that another worker places in between. In the
         -- other order neither would see the job, and a worker that ends when no job is left would miss it.
         v_place := exists (select from @schema.adjourn_jobs j where j.hold = @unplaced) or exists (select from @schema.adjourn_headless_locks)
-            or exists (select from @schema.adjourn_arrivals);
+            or exists (select from @schema.adjourn_arrivals)
+            or exists (select from @schema.adjourn_open_limits);
+        v_rate_due := (select d.at from @schema.adjourn_due_rates d order by d.at limit 1);
+        if v_rate_due is not null then
+            v_place := v_place or v_rate_due <= now();
+            v_due := least(v_due, v_rate_due);
+        end if;
     end if;
 
     if p_limit > 0 then
-        select w.hungry, w.apart into v_hungry, v_was_apart from @schema.adjourn_workers w
+        select w.hungry, w.apart, w.restricted into v_hungry, v_was_apart, v_restricted from @schema.adjourn_workers w
         where w.id = p_worker and not w.dead and w.expires_at > now() for key share;
         v_alive := found;
         if v_alive then
+            if v_restricted then
+                v_queues := @schema.adjourn_open_queues_v1(p_queues);
+            end if;
             -- What looks at tables stands in an `if` of its own: in one with other conditions it costs a query each time.
             if p_probe and p_apart is null then
                 if exists (select from @schema.adjourn_jobs j where j.hold = @apart)
-                    and @schema.adjourn_turn_of_apart_v1(p_worker, p_queues, p_running > 0) then
+                    and @schema.adjourn_turn_of_apart_v1(p_worker, v_queues, p_running > 0) then
                     v_apart := 0;
                 end if;
             end if;
             if v_apart is not null or v_was_apart then
                 if v_apart is not null and (p_apart is not null or p_running = 0) then
                     select apart.ids, apart.worst into v_picked, v_apart
-                    from @schema.adjourn_pick_apart_v1(p_queues, p_concurrency, p_running, v_apart) apart;
+                    from @schema.adjourn_pick_apart_v1(v_queues, p_concurrency, p_running, v_apart) apart;
                     v_special := true;
                     if v_picked = '{}' and p_running = 0 then
                         v_apart := null;
@@ -186,19 +207,19 @@ begin
             end if;
             if v_apart is null then
                 -- The ids of special jobs are picked as negative numbers, which costs no look at the others.
-                if p_queues is null then
+                if v_queues is null then
                     v_picked := array(
                         select case when j.special then -j.id else j.id end from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id is null
-                        order by j.priority desc, j.id limit p_limit for update skip locked
+                        order by j.priority desc, coalesce(j.turn, j.id) limit p_limit for update skip locked
                     );
                 else
-                    v_picked := @schema.adjourn_pick_named_v1(p_queues, p_limit);
+                    v_picked := @schema.adjourn_pick_named_v1(v_queues, p_limit);
                 end if;
                 if p_probe or p_tasks is not null then
                     if exists (select from @schema.adjourn_jobs j where j.hold = @unknown) then
                         v_special := true;
                         select unknown.picked, unknown.overdue, unknown.tasks into v_picked, v_overdue, v_tasks
-                        from @schema.adjourn_pick_unknown_v1(array(select abs(u) from unnest(v_picked) u), p_queues, p_tasks, p_patience, p_limit) unknown;
+                        from @schema.adjourn_pick_unknown_v1(array(select abs(u) from unnest(v_picked) u), v_queues, p_tasks, p_patience, p_limit) unknown;
                     end if;
                 end if;
                 if not v_hungry and p_listens and cardinality(v_picked) < p_limit then
@@ -210,15 +231,19 @@ begin
                     update @schema.adjourn_workers set hungry = false where id = p_worker;
                 end if;
             end if;
-            if v_special or 0 > any(v_picked) then
+            if v_special or v_restricted or 0 > any(v_picked) then
                 v_picked := array(select abs(u.id) from unnest(v_picked) with ordinality u(id, place) order by u.place);
+                if v_restricted or v_special then
+                    select admitted.ids, v_repeat or admitted.parked into v_picked, v_repeat from @schema.adjourn_admit_v1(v_picked) admitted;
+                end if;
                 v_told := @schema.adjourn_start_v1(v_picked);
             end if;
             if v_picked <> '{}' then
                 -- Those that can begin at once, unless that is all of them.
                 v_first := case when cardinality(v_picked) > greatest(p_concurrency - p_running, 0) then
                     v_picked[1 : greatest(p_concurrency - p_running, 0)] end;
-                if p_follow > 0 then
+                -- Those behind a head have not passed limits and pauses.
+                if p_follow > 0 and not v_restricted then
                     return query
                     select * from @schema.adjourn_claim_runs_v1(p_worker, v_picked, v_first, p_follow, p_queues);
                 else
@@ -253,7 +278,7 @@ begin
         if p_limit = 0 then
             update @schema.adjourn_workers set hungry = false where id = p_worker and hungry;
         end if;
-        perform @schema.adjourn_pass_on_v1(p_worker, p_queues);
+        perform @schema.adjourn_pass_on_v1(p_worker, v_queues);
     end if;
 
     return query select null::bigint, null::text, null::text, null::integer, null::text, null::text, json_build_object(

@@ -13,13 +13,13 @@ begin
         perform @schema.adjourn_wake_v1(false, p_worker);
     elsif p_queues is null then
         select j.queue into v_queue from @schema.adjourn_jobs j
-        where j.hold = @ready and j.worker_id is null order by j.priority desc, j.id limit 1;
+        where j.hold = @ready and j.worker_id is null order by j.priority desc, coalesce(j.turn, j.id) limit 1;
     else
         select best.queue into v_queue from unnest(p_queues) q(queue) cross join lateral (
-            select j.queue, j.priority, j.id from @schema.adjourn_jobs j
+            select j.queue, j.priority, coalesce(j.turn, j.id) as turn from @schema.adjourn_jobs j
             where j.hold = @ready and j.worker_id is null and j.queue >= q.queue and j.queue <= q.queue
-            order by j.queue, j.priority desc, j.id limit 1
-        ) best order by best.priority desc, best.id limit 1;
+            order by j.queue, j.priority desc, coalesce(j.turn, j.id) limit 1
+        ) best order by best.priority desc, best.turn limit 1;
     end if;
     if v_queue is not null then
         perform @schema.adjourn_wake_for_v1(array[v_queue], p_worker);

@@ -11,14 +11,14 @@ begin
     if cardinality(p_queues) > @few_queues then
         v_ids := array(
             select best.id from (
-                select j.id, j.priority, j.queue from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id is null
-                order by j.priority desc, j.id limit 1000 + 2 * p_limit
+                select j.id, j.priority, coalesce(j.turn, j.id) as turn, j.queue from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id is null
+                order by j.priority desc, coalesce(j.turn, j.id) limit 1000 + 2 * p_limit
             ) best
-            where (best.queue in (select unnest(p_queues))) is true order by best.priority desc, best.id limit 2 * p_limit
+            where (best.queue in (select unnest(p_queues))) is true order by best.priority desc, best.turn limit 2 * p_limit
         );
         v_ids := array(
             select case when j.special then -j.id else j.id end from @schema.adjourn_jobs j where j.id = any(v_ids) and j.hold = @ready and j.worker_id is null
-            order by j.priority desc, j.id limit p_limit for update skip locked
+            order by j.priority desc, coalesce(j.turn, j.id) limit p_limit for update skip locked
         );
         if cardinality(v_ids) = p_limit then
             return v_ids;
@@ -44,10 +44,10 @@ begin
     -- equality it might use the other index, and read through every waiting job of other queues.
     return array(
         select case when best.special then -best.id else best.id end from (select distinct unnest(v_queues)) q(queue) cross join lateral (
-            select j.id, j.priority, j.special from @schema.adjourn_jobs j
+            select j.id, j.priority, coalesce(j.turn, j.id) as turn, j.special from @schema.adjourn_jobs j
             where j.hold = @ready and j.worker_id is null and j.queue >= q.queue and j.queue <= q.queue
-            order by j.queue, j.priority desc, j.id limit p_limit for update skip locked
+            order by j.queue, j.priority desc, coalesce(j.turn, j.id) limit p_limit for update skip locked
         ) best
-        order by best.priority desc, best.id limit p_limit
+        order by best.priority desc, best.turn limit p_limit
     );
 end $$;

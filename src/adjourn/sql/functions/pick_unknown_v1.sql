@@ -38,7 +38,7 @@ begin
     if v_ids <> '{}' then
         picked := array(
             select j.id from @schema.adjourn_jobs j where j.id = any(p_picked || v_ids)
-            order by j.priority desc, j.id limit p_limit
+            order by j.priority desc, coalesce(j.turn, j.id) limit p_limit
         );
         overdue := array(
             select j.id from @schema.adjourn_jobs j

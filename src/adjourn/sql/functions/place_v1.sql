@@ -1,5 +1,5 @@
 -- Place jobs that have a lock: one job of each lock becomes its head, the others wait behind it. Locks without a head
--- get a new one. Only one session places jobs at a time, elected by a try-lock; it waits only for workers' promotions.
+-- get a new one. Places under limits that are free are given to jobs that wait for them. Only one session places jobs at a time, elected by a try-lock; it waits only for workers' promotions.
 create function @schema.adjourn_place_v1(p_limit integer, p_heal boolean) returns table (
     elected boolean, placed integer, promoted integer, waiting integer
 )
@@ -18,16 +18,22 @@ declare
     v_worse bigint[];
     v_demoted text[];
     v_undecided bigint[];
+    v_special bigint[];
 begin
     elected := pg_try_advisory_xact_lock(@electing_key);
     placed := 0; promoted := 0; waiting := 0;
     if not elected
         or not p_heal and not exists (select from @schema.adjourn_jobs where hold = @unplaced)
-           and not exists (select from @schema.adjourn_headless_locks) and not exists (select from @schema.adjourn_arrivals) then
+           and not exists (select from @schema.adjourn_headless_locks) and not exists (select from @schema.adjourn_arrivals)
+           and not exists (select from @schema.adjourn_open_limits)
+           and not exists (select from @schema.adjourn_due_rates d where d.at <= now()) then
         return next;
         return;
     end if;
     perform pg_advisory_xact_lock(@placing_key);
+    if p_heal then
+        perform @schema.adjourn_heal_limits_v1();
+    end if;
     -- Consider new jobs, locks that were recorded as headless and, on request, every lock without a head.
     v_new := array(select j.id from @schema.adjourn_jobs j where j.hold = @unplaced order by j.id limit p_limit for update skip locked);
     with noted as (delete from @schema.adjourn_headless_locks returning lock, followers)
@@ -71,11 +77,10 @@ begin
     );
     with headed as (
         update @schema.adjourn_jobs j set
-            hold = case when j.unknown_since is not null then @unknown when j.doubts >= @apart_from then @apart
-                        when j.special then @schema.adjourn_gate_v1(j) else @ready end
-        where j.id = any(v_heads) returning j.lock
+            hold = case when j.unknown_since is not null then @unknown when j.doubts >= @apart_from then @apart else @ready end
+        where j.id = any(v_heads) returning j.id, j.lock, j.special
     )
-    select coalesce(array_agg(lock), '{}'), count(*) into v_headed, promoted from headed;
+    select coalesce(array_agg(lock), '{}'), count(*), array_agg(id) filter (where special) into v_headed, promoted, v_special from headed;
     if promoted < cardinality(v_free) then
         insert into @schema.adjourn_headless_locks (lock)
         select free.lock from unnest(v_free) free(lock)
@@ -90,8 +95,10 @@ begin
         where j.id = any(v_new) and j.hold = @unplaced order by j.lock, j.priority desc, j.id
     )
     select array_agg(best.id), array_agg(head.id) into v_better, v_worse
-    from best join @schema.adjourn_jobs head on head.hold = @ready and head.lock = best.lock
-    where head.worker_id is null and (best.priority > head.priority or (best.priority = head.priority and best.id < head.id));
+    from best cross join lateral (
+        select h.id, h.priority, h.hold, h.worker_id from @schema.adjourn_jobs h where h.hold in (@heads) and h.lock = best.lock offset 0
+    ) head
+    where head.hold = @ready and head.worker_id is null and (best.priority > head.priority or (best.priority = head.priority and best.id < head.id));
     if v_better is not null then
         with demoted as (
             update @schema.adjourn_jobs j set hold = @behind where j.id = any(array(
@@ -106,10 +113,12 @@ begin
                 order by b.priority desc, b.id limit 1 for update skip locked
             ) candidate
         );
-        update @schema.adjourn_jobs j set
-            hold = case when j.unknown_since is not null then @unknown when j.doubts >= @apart_from then @apart
-                        when j.special then @schema.adjourn_gate_v1(j) else @ready end
-        where j.id = any(v_heads);
+        with headed as (
+            update @schema.adjourn_jobs j set
+                hold = case when j.unknown_since is not null then @unknown when j.doubts >= @apart_from then @apart else @ready end
+            where j.id = any(v_heads) returning j.id, j.special
+        )
+        select v_special || array_agg(id) filter (where special) into v_special from headed;
         -- If another transaction has locked the head, the next round decides.
         v_undecided := array(select j.id from @schema.adjourn_jobs j where j.id = any(v_better) and j.hold = @unplaced);
     end if;
@@ -119,6 +128,12 @@ begin
     where j.id = any(v_new) and j.hold = @unplaced and j.id <> all(coalesce(v_undecided, '{}'));
     placed := cardinality(v_new) - coalesce(cardinality(v_undecided), 0);
     waiting := waiting + coalesce(cardinality(v_undecided), 0);
+    if v_special is not null then
+        perform @schema.adjourn_gate_v1(v_special);
+    end if;
+    if exists (select from @schema.adjourn_open_limits) or exists (select from @schema.adjourn_due_rates d where d.at <= now()) then
+        promoted := promoted + @schema.adjourn_place_limits_v1();
+    end if;
     if promoted > 0 then
         perform @schema.adjourn_wake_v1(false, null);
     end if;

@@ -6,6 +6,7 @@ language plpgsql as $$
 declare
     v_ids bigint[];
     v_locks text[];
+    v_special bigint[];
     v_claimed text[] := '{}';
 begin
     perform pg_advisory_xact_lock_shared(@placing_key);
@@ -21,11 +22,14 @@ begin
         ) candidate
     ), promoted as (
         update @schema.adjourn_jobs j set
-            hold = case when j.unknown_since is not null then @unknown when j.doubts >= @apart_from then @apart
-                        when j.special then @schema.adjourn_gate_v1(j) else @ready end
-        where j.id = any(array(select id from best)) returning j.id, j.lock
+            hold = case when j.unknown_since is not null then @unknown when j.doubts >= @apart_from then @apart else @ready end
+        where j.id = any(array(select id from best)) returning j.id, j.lock, j.special
     )
-    select coalesce(array_agg(id), '{}'), coalesce(array_agg(lock), '{}') into v_ids, v_locks from promoted;
+    select coalesce(array_agg(id), '{}'), coalesce(array_agg(lock), '{}'), array_agg(id) filter (where special)
+    into v_ids, v_locks, v_special from promoted;
+    if v_special is not null then
+        perform @schema.adjourn_gate_v1(v_special);
+    end if;
     if cardinality(v_ids) + cardinality(v_claimed) < cardinality(p_locks) then
         -- Other transactions have locked every candidate, so record the lock for the placer.
         insert into @schema.adjourn_headless_locks (lock)

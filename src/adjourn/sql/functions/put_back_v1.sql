@@ -5,10 +5,12 @@
 --   'retried': they failed, and so have not killed their worker. They run again at `retry_at`, in `retry_in` seconds or, without either, at once.
 --     `error` is JSON, added to the job's errors, and `priority`, `queue` and `lock` are new values. A retry gives up its queueing lock, so that it can always be
 --     stored. Without a delay or a new lock it stays its lock's head.
+--   'suspended': they sleep until `retry_in`, or wait for `event`, without `retry_in` for as long as it takes. They have not failed, and give
+--     up their lock meanwhile.
 -- The followers of a head go back with it: if another transaction has locked one of them, the head stays as it is.
 -- The caller has locked the rows of p_locked, and promotes the next jobs; its planner settings apply here, too. Returns the
 -- ids of jobs that were put back, the locks that these jobs have left without a head, and the rows, as they were, of the
--- special ones that are retried.
+-- special ones.
 create function @schema.adjourn_put_back_v1(p_worker bigint, p_back json, p_locked bigint[])
 returns table (ids bigint[], freed text[], moved @schema.adjourn_jobs[])
 language plpgsql as $$
@@ -45,10 +47,10 @@ begin
         select o.*, coalesce(o.retry_at, now() + make_interval(secs => o.retry_in)) as due_at
         from json_to_recordset(p_back) o(
             id bigint, claim integer, outcome text, error text,
-            retry_at timestamptz, retry_in double precision, priority integer, queue text, lock text
+            retry_at timestamptz, retry_in double precision, priority integer, queue text, lock text, event text
         )
     ), mine as materialized (
-        select o.*, j.lock as old_lock, j.hold as old_hold, case when j.special and o.outcome = 'retried' then j end as row
+        select o.*, j.lock as old_lock, j.hold as old_hold, case when j.special then j end as row
         from outcome o join @schema.adjourn_jobs j on j.id = o.id and j.claim = o.claim
         where j.id = any(v_mine)
     ), handed_back as (
@@ -66,18 +68,29 @@ begin
     ), retried as (
         update @schema.adjourn_jobs j set
             worker_id = null, attempts = j.attempts + 1, started_at = null, scheduled_at = mine.due_at,
-            priority = coalesce(mine.priority, j.priority), queue = coalesce(mine.queue, j.queue), lock = coalesce(mine.lock, j.lock),
+            priority = coalesce(mine.priority, j.priority), queue = coalesce(mine.queue, j.queue),
+            queue_slot = case when coalesce(mine.queue, j.queue) = j.queue then j.queue_slot end, lock = coalesce(mine.lock, j.lock),
             queueing_lock = null, waiting_queueing_lock = null, losses = 0, doubts = 0, unknown_since = null, followers = null,
             hold = case when mine.due_at > now() then @scheduled when mine.lock is null or mine.lock is not distinct from j.lock then j.hold
                         else @unplaced end,
             errors = @schema.adjourn_with_error_v1(j.errors, mine.error::jsonb)
         from mine where mine.outcome = 'retried' and j.id = mine.id
         returning j.id, case when mine.old_hold = @ready and (j.hold <> @ready or j.lock <> mine.old_lock) then mine.old_lock end as freed
+    ), suspended as (
+        update @schema.adjourn_jobs j set
+            worker_id = null, started_at = null, scheduled_at = mine.due_at, awaited_event = mine.event, hold = @scheduled,
+            losses = 0, doubts = 0, unknown_since = null, followers = null
+        from mine where mine.outcome = 'suspended' and j.id = mine.id
+        returning j.id, case when mine.old_hold = @ready then mine.old_lock end as freed
+    ), noted as (
+        -- It may have been sent since the run has looked for it.
+        insert into @schema.adjourn_event_notes (name)
+        select mine.event from mine where mine.outcome = 'suspended' and mine.event is not null
     )
     select coalesce(array_agg(back.id), '{}'), coalesce(array_agg(back.freed) filter (where back.freed is not null), '{}'),
            (select array_agg(mine.row) from mine where (mine.row).special)
     into ids, freed, moved from (
-        select * from handed_back union all select * from unknown union all select * from retried
+        select * from handed_back union all select * from unknown union all select * from retried union all select * from suspended
     ) back;
     return next;
 end $$;

@@ -18,9 +18,10 @@ begin
         update @schema.adjourn_jobs j set
             worker_id = null, started_at = null, scheduled_at = p_at, priority = coalesce(p_priority, j.priority),
             attempts = j.attempts + (v_old.worker_id is not null)::integer, queue = coalesce(p_queue, j.queue), lock = v_new,
+            queue_slot = case when coalesce(p_queue, j.queue) = j.queue then j.queue_slot end,
             queueing_lock = case when v_old.worker_id is null then j.queueing_lock end,
             -- A retry takes back an earlier request to abort, and forgives the deaths of workers.
-            abort_requested = false, losses = 0, doubts = 0, unknown_since = null, followers = null,
+            abort_requested = false, losses = 0, doubts = 0, unknown_since = null, awaited_event = null, followers = null,
             hold = case when p_at > now() then @scheduled when v_new is null then @ready else @unplaced end
         where j.id = p_id;
         if v_old.lock is not null and v_old.hold in (@heads) then
@@ -38,15 +39,20 @@ begin
             select (g.special ->> 'workflow_id')::bigint, -1, -(g.status in ('failed', 'aborted'))::integer from gone g
             where g.special -> 'workflow_id' is not null
         )
-        insert into @schema.adjourn_jobs (id, queue, task_name, priority, lock, args, scheduled_at, attempts, claim, enqueued_at, errors, headers, special, workflow_id, hold)
+        insert into @schema.adjourn_jobs (id, queue, task_name, priority, lock, args, scheduled_at, attempts, claim, enqueued_at, errors, headers, special, workflow_id, has_steps,
+            limit_id, limit_key, hold)
             overriding system value
         select g.id, coalesce(p_queue, g.queue), g.task_name, coalesce(p_priority, g.priority),
                case when p_relock then p_lock else g.lock end, g.args, p_at, g.attempts, g.claim, g.enqueued_at, g.errors, g.headers,
-               case when g.special -> 'workflow_id' is not null then true end, (g.special ->> 'workflow_id')::bigint,
+               case when g.special ?| array['workflow_id', 'limit_id'] or steps.there then true end, (g.special ->> 'workflow_id')::bigint, steps.there,
+               (g.special ->> 'limit_id')::integer, g.special ->> 'limit_key',
                case when p_at > now() then @scheduled when (case when p_relock then p_lock else g.lock end) is null then @ready else @unplaced end
-        from gone g;
+        from gone g, lateral (select nullif(exists (select from @schema.adjourn_steps s where s.job_id = g.id), false) as there) steps;
         if not found then
             return false;
+        end if;
+        if exists (select from @schema.adjourn_jobs j where j.id = p_id and j.special and j.hold = @ready) then
+            perform @schema.adjourn_gate_v1(array[p_id]);
         end if;
     end if;
     perform @schema.adjourn_wake_v1(true, null);

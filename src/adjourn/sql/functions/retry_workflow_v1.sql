@@ -67,7 +67,7 @@ begin
         select g.id, g.queue, g.task_name, g.priority, g.lock, g.args, g.attempts, g.claim, g.enqueued_at, g.errors, g.headers, true, p_id,
                (g.special ->> 'next_id')::bigint,
                nullif(exists (select from @schema.adjourn_dependencies d where d.parent_id = g.id), false),
-               (g.special ->> 'run_if')::smallint, waits.pending, case when waits.pending is not null then 0 end,
+               (g.special ->> 'run_if')::smallint, waits.pending, 0,
                nullif(exists (select from @schema.adjourn_dependencies d where d.child_id = g.id and not d.linked), false),
                case when waits.pending is not null then @parents when g.lock is not null then @unplaced else @ready end
         from gone g left join waits on waits.child_id = g.id

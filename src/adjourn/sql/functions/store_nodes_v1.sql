@@ -34,7 +34,7 @@ begin
     )
     overriding system value
     select u.id, u.queue, u.task_name, u.priority, u.lock, u.args::jsonb, u.headers::jsonb, due.at, true, p_workflow, u.pending,
-           case when u.pending is not null then 0 end, u.run_if, u.unlinked, u.next_id, u.has_dependents,
+           0, u.run_if, u.unlinked, u.next_id, u.has_dependents,
            case when u.pending > 0 or v_is_cancelled then @parents when due.at > now() then @scheduled
                 when u.lock is not null then @unplaced else @ready end
     from unnest(

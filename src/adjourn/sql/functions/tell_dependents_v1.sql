@@ -8,7 +8,13 @@ create function @schema.adjourn_tell_dependents_v1(
 language plpgsql as $$
 declare
     v_ready bigint[];
+    v_large bigint[];
 begin
+    v_large := array(
+        select j.id from unnest(p_jobs) j where j.has_dependents and exists (
+            select from @schema.adjourn_dependencies d where d.parent_id = j.id offset @many_dependents
+        )
+    );
     with ended as materialized (
         select j.id, j.next_id, j.has_dependents, j.workflow_id, ltrim(o.status, '-') as status
         from unnest(p_ids, p_statuses) o(id, status) join unnest(p_jobs) j on j.id = o.id
@@ -17,7 +23,7 @@ begin
             select e.next_id as id, e.status from ended e where e.next_id is not null
             union all
             select d.child_id, e.status from ended e join @schema.adjourn_dependencies d on d.parent_id = e.id and d.linked
-            where e.has_dependents
+            where e.has_dependents and e.id <> all(v_large)
         ) target group by target.id
     ), free as materialized (
         -- Nobody but this transaction can know that the others have ended: what they have left to add up would still be pending.
@@ -27,8 +33,7 @@ begin
         order by j.id for update of j skip locked
     ), released as (
         update @schema.adjourn_jobs j set
-            pending = 0, hold = case when j.scheduled_at > now() then @scheduled when j.lock is not null then @unplaced
-                                     else @schema.adjourn_gate_v1(j) end
+            pending = 0, hold = case when j.scheduled_at > now() then @scheduled when j.lock is not null then @unplaced else @ready end
         from free where j.id = free.id returning j.id, j.hold
     ), noted as (
         insert into @schema.adjourn_arrivals (job_id, ended, failed)
@@ -36,8 +41,12 @@ begin
         union all
         select e.workflow_id, count(*), count(*) filter (where e.status in ('failed', 'aborted')) from ended e
         where e.workflow_id is not null group by e.workflow_id
+    ), noted_large as (
+        insert into @schema.adjourn_arrivals (job_id, ended, failed, is_parent)
+        select e.id, 1, (e.status <> 'succeeded')::integer, true from ended e where e.id = any(v_large)
     )
     select coalesce(array_agg(released.id), '{}') into v_ready from released;
+    perform @schema.adjourn_gate_v1(array(select j.id from @schema.adjourn_jobs j where j.id = any(v_ready) and j.hold = @ready));
     if p_is_callers then
         perform @schema.adjourn_wake_v1(true, null);
     end if;

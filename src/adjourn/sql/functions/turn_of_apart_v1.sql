@@ -17,15 +17,15 @@ begin
         return false;
     end if;
     if p_queues is null then
-        select j.id, j.priority into v_other from @schema.adjourn_jobs j
-        where j.hold = @ready and j.worker_id is null order by j.priority desc, j.id limit 1;
+        select coalesce(j.turn, j.id) as turn, j.priority into v_other from @schema.adjourn_jobs j
+        where j.hold = @ready and j.worker_id is null order by j.priority desc, coalesce(j.turn, j.id) limit 1;
     else
-        select best.id, best.priority into v_other from unnest(p_queues) q(queue) cross join lateral (
-            select j.id, j.priority from @schema.adjourn_jobs j
+        select best.turn, best.priority into v_other from unnest(p_queues) q(queue) cross join lateral (
+            select coalesce(j.turn, j.id) as turn, j.priority from @schema.adjourn_jobs j
             where j.hold = @ready and j.worker_id is null and j.queue >= q.queue and j.queue <= q.queue
-            order by j.queue, j.priority desc, j.id limit 1
-        ) best order by best.priority desc, best.id limit 1;
+            order by j.queue, j.priority desc, coalesce(j.turn, j.id) limit 1
+        ) best order by best.priority desc, best.turn limit 1;
     end if;
     return not found or v_other.priority < v_apart.priority
-        or v_other.priority = v_apart.priority and v_other.id > v_apart.id;
+        or v_other.priority = v_apart.priority and v_other.turn > v_apart.id;
 end $$;

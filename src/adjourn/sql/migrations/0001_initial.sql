@@ -22,8 +22,11 @@ create table @schema.adjourn_workers (
     queues text[],                                    -- null: every queue
     hungry boolean not null default false,            -- wants to be notified of new jobs
     apart boolean not null default false,             -- runs jobs apart from others, or is about to
+    restricted boolean not null default false,        -- something is paused, or a queue or task has a limit: see adjourn_admit_v1
     dead boolean not null default false,              -- declared dead: its jobs are being rescued, it may not come back
     overdue bigint[] not null default '{}',           -- its jobs that were asked to end and have not, at the last heartbeat
+    running bigint[] not null default '{}',           -- its jobs that ran at the last heartbeat, a thousand at most
+    details jsonb,                                    -- what else it has said of itself: host, pid, version, ...
     started_at timestamptz not null default now(),
     last_heartbeat_at timestamptz not null default now(),
     expires_at timestamptz not null
@@ -41,7 +44,8 @@ create table @schema.adjourn_jobs (
     scheduled_at timestamptz,
     -- Why it is not ready: @ready it is, or it runs; @scheduled it is not due yet; @behind it waits behind its lock's head;
     -- @unplaced it has a lock, and no worker has placed it yet; @apart it may kill its worker, and waits to run apart;
-    -- @unknown a worker did not know its task, and it waits for one that does; @held its lock is still with Procrastinate.
+    -- @unknown a worker did not know its task, and it waits for one that does; @held its lock is still with Procrastinate;
+    -- @gate it waits for a place under a limit; @paused its queue or task was paused when it came to be looked at.
     hold smallint not null,
     attempts integer not null default 0,              -- public: raised by a retry and by the death of a worker
     losses smallint not null default 0,               -- how often its worker died while it ran
@@ -69,25 +73,46 @@ create table @schema.adjourn_jobs (
     run_if smallint,                                  -- null: runs if all of them succeed; @all_done, @any_failed
     unlinked boolean,                                 -- some of the jobs that it waits for do not know of it yet
     next_id bigint,                                   -- the one job that waits for this one,
-    has_dependents boolean                            -- or there are some in adjourn_dependencies
+    has_dependents boolean,                           -- or there are some in adjourn_dependencies
+    has_steps boolean,                                -- null: it has none
+    awaited_event text collate "C",                   -- the event that it waits for, with `hold` @scheduled; `scheduled_at` says for how long
+    turn bigint,                                      -- its place among ready jobs; null: its id (adjourn_serve_v1)
+    limit_id integer,                                 -- the limit of its key, if it has one, and its key there
+    limit_key text collate "C",
+    -- The place that it holds under the limits of its key, its task and its queue, a number below `concurrency`. Negative: it
+    -- was admitted, and the limit is a rate alone.
+    key_slot bigint,
+    task_slot bigint,
+    queue_slot bigint,
+    gate_id integer,                                  -- the limit that it waits for, and the key there: see @gate
+    gate_key text collate "C"
 ) with (
     fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0,
     autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 50000
 );
-create index adjourn_jobs_ready on @schema.adjourn_jobs (priority desc, id) where hold = @ready;
+create index adjourn_jobs_ready on @schema.adjourn_jobs (priority desc, coalesce(turn, id)) where hold = @ready;
 -- A worker of few queues must not read through all jobs of the other queues.
-create index adjourn_jobs_ready_by_queue on @schema.adjourn_jobs (queue, priority desc, id) where hold = @ready;
+create index adjourn_jobs_ready_by_queue on @schema.adjourn_jobs (queue, priority desc, coalesce(turn, id)) where hold = @ready;
 create index adjourn_jobs_scheduled on @schema.adjourn_jobs (scheduled_at) where hold = @scheduled;
 create index adjourn_jobs_unplaced on @schema.adjourn_jobs (id) where hold = @unplaced;
 create index adjourn_jobs_chain on @schema.adjourn_jobs (lock, priority desc, id) where hold in (@behind, @unplaced);
 create index adjourn_jobs_apart on @schema.adjourn_jobs (priority desc, id) where hold = @apart;
 create index adjourn_jobs_unknown on @schema.adjourn_jobs (task_name, priority desc, id) where hold = @unknown;
 create index adjourn_jobs_unknown_since on @schema.adjourn_jobs (unknown_since) where hold = @unknown;
+create index adjourn_jobs_awaited_event on @schema.adjourn_jobs (awaited_event) where awaited_event is not null;
 -- At most one ready or running job for each lock, but for its followers.
 create unique index adjourn_jobs_head on @schema.adjourn_jobs (lock) where hold in (@heads) and lock is not null;
 create unique index adjourn_jobs_queueing_lock on @schema.adjourn_jobs (waiting_queueing_lock) where waiting_queueing_lock is not null;
 
 create index adjourn_jobs_workflow on @schema.adjourn_jobs (workflow_id) where workflow_id is not null;
+-- Nobody can hold a place that another holds: so a limit is kept whatever a statement does.
+create unique index adjourn_jobs_key_slot on @schema.adjourn_jobs (limit_id, limit_key, key_slot) where key_slot is not null;
+create unique index adjourn_jobs_task_slot on @schema.adjourn_jobs (task_name, task_slot) where task_slot is not null;
+create unique index adjourn_jobs_queue_slot on @schema.adjourn_jobs (queue, queue_slot) where queue_slot is not null;
+create index adjourn_jobs_gate on @schema.adjourn_jobs (gate_id, gate_key, priority desc, coalesce(turn, id)) where hold = @gate;
+create index adjourn_jobs_paused on @schema.adjourn_jobs (task_name, id) where hold = @paused;
+-- The last turn of the jobs that each limit has admitted.
+create index adjourn_jobs_admitted on @schema.adjourn_jobs (limit_id, coalesce(turn, id)) where key_slot is not null;
 
 -- Workers often query which of their jobs to abort, and there are few such jobs.
 create index adjourn_jobs_abort_requested on @schema.adjourn_jobs (id) where abort_requested;
@@ -96,6 +121,36 @@ create index adjourn_jobs_abort_requested on @schema.adjourn_jobs (id) where abo
 -- needs to identify the rows of every table, here by all that they hold.
 create table @schema.adjourn_headless_locks (lock text collate "C" not null, followers bigint[]);
 alter table @schema.adjourn_headless_locks replica identity full;
+
+-- How many jobs run at once and start in a period of time: of a queue, of a task, or of each key. One without numbers limits nothing.
+create table @schema.adjourn_limits (
+    id integer generated always as identity primary key,
+    scope text not null check (scope in ('queue', 'task', 'key')),
+    name text not null,                               -- the queue, the task, or a name that programs have given
+    concurrency integer,
+    rates jsonb,                                      -- an array of [number, seconds]
+    is_declared boolean not null,                     -- declared by programs; one that was set by hand wins over those
+    declared jsonb,                                   -- what programs have declared last: {concurrency, rates}
+    unique (scope, name)
+);
+-- Notes for the worker that places jobs: this limit may have a free place, and a job that waits for it. With a `limit_id` of 0, the
+-- key is a task or queue that was paused or resumed. There is no index, so that an insert never waits.
+create table @schema.adjourn_open_limits (limit_id integer not null, limit_key text collate "C" not null);
+alter table @schema.adjourn_open_limits replica identity full;
+-- When how many jobs of a limit with a rate were started: a row an exchange.
+create table @schema.adjourn_starts (limit_id integer not null, limit_key text collate "C" not null, at timestamptz not null, n integer not null);
+create index adjourn_starts_key on @schema.adjourn_starts (limit_id, limit_key, at);
+alter table @schema.adjourn_starts replica identity full;
+-- When to look again at a limit with a rate for which jobs wait.
+create table @schema.adjourn_due_rates (
+    limit_id integer not null, limit_key text collate "C" not null, at timestamptz not null, primary key (limit_id, limit_key)
+);
+create index adjourn_due_rates_at on @schema.adjourn_due_rates (at);
+-- Queues and tasks whose jobs are not started.
+create table @schema.adjourn_pauses (
+    scope text not null check (scope in ('queue', 'task')), name text not null, paused_at timestamptz not null default now(),
+    primary key (scope, name)
+);
 
 create table @schema.adjourn_finished_jobs (
     id bigint not null,
@@ -126,19 +181,50 @@ create table @schema.adjourn_finished_jobs (
 -- A job must be able to finish even if there is no partition for today.
 create table @schema.adjourn_finished_jobs_default partition of @schema.adjourn_finished_jobs default;
 
+-- People look for those that have not succeeded, which are few.
+create index adjourn_finished_jobs_unsuccessful on @schema.adjourn_finished_jobs (id) where status <> 'succeeded';
+
 -- When results lapse, a row for those of one exchange. An index on finished jobs would cost those that have no result, too.
 create table @schema.adjourn_lapses (expires_at timestamptz not null, finished_at timestamptz not null, ids bigint[] not null);
 create index adjourn_lapses_due on @schema.adjourn_lapses (expires_at);
 alter table @schema.adjourn_lapses replica identity full;
 
--- `waits_for` says what keeps a waiting job: its time, the delay of its retry, its lock, a turn apart from other jobs, a worker
--- that knows its task, or any worker.
+-- What runs of a job have done, for later runs of it: steps that have ended, sleeps, and events that it has waited for.
+create table @schema.adjourn_steps (
+    job_id bigint not null,
+    kind text collate "C" not null check (kind in ('step', 'sleep', 'event')),
+    name text collate "C" not null,
+    value jsonb,                                      -- of a step what it returned, of an event its payload; null if it was waited for in vain
+    until timestamptz,                                -- when a sleep is over, or the wait for an event
+    is_done boolean not null,                         -- a step or an event: nothing will change any more
+    claim integer not null,                           -- the run that has stored it; that of a higher claim wins
+    at timestamptz not null default now(),
+    primary key (job_id, kind, name)
+);
+
+-- Events that programs have sent, until their time is over.
+create table @schema.adjourn_sent_events (
+    name text collate "C" primary key,
+    payload jsonb not null,
+    sent_at timestamptz not null,
+    expires_at timestamptz not null
+);
+
+-- Events that were sent, or that a job has begun to wait for, since a worker last looked. There is no index, so that an insert never waits.
+create table @schema.adjourn_event_notes (name text collate "C" not null);
+alter table @schema.adjourn_event_notes replica identity full;
+
+-- `waits_for` says what keeps a waiting job: its time, an event, the delay of its retry, its lock, a turn apart from other jobs, a worker
+-- that knows its task, a limit, the end of a pause, or any worker.
 create view @schema.adjourn_all_jobs as
 select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, claim, worker_id, abort_requested,
        enqueued_at, started_at, errors, case when worker_id is null then 'todo' else 'doing' end as status, null::timestamptz as finished_at,
        null::jsonb as result, null::timestamptz as result_expires_at, headers, progress, true as is_live,
-       case when worker_id is not null then null when hold = @scheduled and attempts > 0 then 'retry' when hold = @scheduled then 'time'
-            when hold in (@behind, @unplaced, @held) then 'lock' when hold = @apart then 'turn' when hold = @unknown then 'task' when hold = @parents then 'jobs' else 'worker'
+       case when worker_id is not null then null when awaited_event is not null then 'event'
+            when hold = @scheduled and attempts > 0 then 'retry' when hold = @scheduled then 'time'
+            when hold in (@behind, @unplaced, @held) then 'lock' when hold = @apart then 'turn' when hold = @unknown then 'task'
+            when hold = @parents then 'jobs' when hold = @gate then 'limit'
+            when hold = @paused or queue in (select p.name from @schema.adjourn_pauses p where p.scope = 'queue') then 'pause' else 'worker'
        end as waits_for
 from @schema.adjourn_jobs
 union all
@@ -181,7 +267,10 @@ create index adjourn_dependencies_child on @schema.adjourn_dependencies (child_i
 
 -- Ends of jobs that were not added up yet, for the jobs that wait for them and for their workflows, whose ids are from one sequence. A
 -- row for those of one transaction. There is no index, so that an insert never waits.
-create table @schema.adjourn_arrivals (job_id bigint not null, ended integer not null, failed integer not null);
+-- If too many jobs wait for one to be told one by one, the row is that one's own (is_parent).
+create table @schema.adjourn_arrivals (
+    job_id bigint not null, ended integer not null, failed integer not null, is_parent boolean not null default false
+);
 alter table @schema.adjourn_arrivals replica identity full;
 
 create table @schema.adjourn_workflows (
@@ -225,18 +314,45 @@ create table @schema.adjourn_schedules (
 \ir ../functions/wake_for_v1.sql
 \ir ../functions/pass_on_v1.sql
 
--- What is different for special jobs. Everything that starts, ends or moves jobs calls these.
+-- Limits and pauses
+\ir ../functions/is_restricted_v1.sql
+\ir ../functions/restrict_v1.sql
+\ir ../functions/restrict_new_v1.sql
+\ir ../functions/note_limit_v1.sql
+\ir ../functions/limit_changed_v1.sql
+\ir ../functions/set_limit_v1.sql
+\ir ../functions/reset_limit_v1.sql
+\ir ../functions/pause_v1.sql
+\ir ../functions/next_gate_v1.sql
+\ir ../functions/park_v1.sql
 \ir ../functions/gate_v1.sql
+\ir ../functions/serve_v1.sql
+\ir ../functions/move_v1.sql
+\ir ../functions/free_slots_v1.sql
+\ir ../functions/room_v1.sql
+\ir ../functions/place_paused_v1.sql
+\ir ../functions/free_places_v1.sql
+\ir ../functions/place_limits_v1.sql
+\ir ../functions/heal_limits_v1.sql
+\ir ../functions/open_queues_v1.sql
+\ir ../functions/refused_v1.sql
+\ir ../functions/admit_v1.sql
+create trigger adjourn_workers_restricted before insert on @schema.adjourn_workers
+for each row execute function @schema.adjourn_restrict_new_v1();
+
+-- What is different for special jobs. Everything that starts, ends or moves jobs calls these.
 \ir ../functions/start_v1.sql
 \ir ../functions/kept_v1.sql
 \ir ../functions/is_wanted_v1.sql
 \ir ../functions/tell_ends_v1.sql
+\ir ../functions/forget_steps_v1.sql
 \ir ../functions/tell_dependents_v1.sql
 \ir ../functions/end_v1.sql
 
 -- Storing jobs
 \ir ../functions/column_v1.sql
 \ir ../functions/defer_jobs_v1.sql
+\ir ../functions/defer_special_v1.sql
 \ir ../functions/defer_periodic_v1.sql
 \ir ../functions/lock_jobs_v1.sql
 \ir ../functions/lock_waiting_v1.sql
@@ -249,6 +365,7 @@ create table @schema.adjourn_schedules (
 \ir ../functions/promote_claimed_v1.sql
 \ir ../functions/promote_v1.sql
 \ir ../functions/with_error_v1.sql
+\ir ../functions/deliver_events_v1.sql
 \ir ../functions/put_back_v1.sql
 \ir ../functions/finish_with_results_v1.sql
 \ir ../functions/turn_of_apart_v1.sql
@@ -261,6 +378,13 @@ create table @schema.adjourn_schedules (
 \ir ../functions/arrive_v1.sql
 \ir ../functions/place_v1.sql
 \ir ../functions/rescue_v1.sql
+\ir ../functions/complete_v1.sql
+\ir ../functions/has_steps_v1.sql
+\ir ../functions/store_step_v1.sql
+\ir ../functions/look_for_event_v1.sql
+\ir ../functions/send_events_v1.sql
+\ir ../functions/clear_steps_v1.sql
+\ir ../functions/disown_v1.sql
 
 -- Reading jobs, and changing them by hand
 \ir ../functions/cancel_jobs_v1.sql
@@ -273,6 +397,7 @@ create table @schema.adjourn_schedules (
 \ir ../functions/delete_finished_v1.sql
 \ir ../functions/job_status_v1.sql
 \ir ../functions/list_jobs_v1.sql
+\ir ../functions/find_jobs_v1.sql
 \ir ../functions/read_jobs_v1.sql
 \ir ../functions/watch_jobs_v1.sql
 
@@ -282,5 +407,6 @@ create table @schema.adjourn_schedules (
 \ir ../functions/drop_partition_v1.sql
 \ir ../functions/delete_old_jobs_v1.sql
 \ir ../functions/clear_results_v1.sql
+\ir ../functions/clean_workflows_v1.sql
 
 perform @schema.adjourn_partition_v1(@weeks_ahead);

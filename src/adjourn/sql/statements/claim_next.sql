@@ -5,7 +5,7 @@ where id = (
     select id from @schema.adjourn_jobs
     where hold = @ready and worker_id is null and id <= %(last)s::bigint and id <> all(%(besides)s::bigint[])
       and (%(queues)s::text[] is null or queue = any(%(queues)s::text[]))
-    order by priority desc, id limit 1 for update skip locked
+    order by priority desc, coalesce(turn, id) limit 1 for update skip locked
 )
 returning id, queue, task_name, priority, lock, queueing_lock, args::text as args, headers::text as headers, attempts, claim, abort_requested,
           to_json(scheduled_at) #>> '{}' as scheduled_at, to_json(enqueued_at) #>> '{}' as enqueued_at,

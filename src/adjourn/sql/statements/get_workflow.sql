@@ -3,6 +3,6 @@ select w.id, w.name, w.jobs, w.remaining - told.ended as remaining, w.failed + t
 from @schema.adjourn_workflows w
 cross join lateral (
     -- What has ended and was not added up yet
-    select coalesce(sum(a.ended), 0) as ended, coalesce(sum(a.failed), 0) as failed from @schema.adjourn_arrivals a where a.job_id = w.id
+    select coalesce(sum(a.ended), 0) as ended, coalesce(sum(a.failed), 0) as failed from @schema.adjourn_arrivals a where a.job_id = w.id and not a.is_parent
 ) told
 where w.id = %(id)s::bigint

@@ -1,6 +1,7 @@
 select w.id, w.name, w.queues, to_json(w.started_at) #>> '{}' as started_at,
        to_json(w.last_heartbeat_at) #>> '{}' as last_heartbeat_at,
-       not w.dead and w.expires_at > now() as alive, coalesce(busy.jobs, 0) as running, cardinality(w.overdue) as overdue
+       not w.dead and w.expires_at > now() as alive, coalesce(busy.jobs, 0) as running, cardinality(w.overdue) as overdue,
+       to_json(w.running)::text as running_jobs, w.details::text as details
 from @schema.adjourn_workers w
 left join (
     select j.worker_id, count(*) as jobs from (

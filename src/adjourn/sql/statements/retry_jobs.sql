@@ -1,1 +1,1 @@
-select id from @schema.adjourn_retry_jobs_v1(%(ids)s::bigint[], %(statuses)s::text[]) id
+select id from @schema.adjourn_retry_jobs_v1(%(ids)s::bigint[], %(statuses)s::text[], %(delay)s::double precision) id

@@ -2,6 +2,10 @@
 with jobs as (
     update @schema.adjourn_jobs set scheduled_at = scheduled_at - make_interval(secs => %(seconds)s::double precision)
     where worker_id is null and scheduled_at is not null
+), steps as (
+    update @schema.adjourn_steps set until = until - make_interval(secs => %(seconds)s::double precision) where not is_done
+), events as (
+    update @schema.adjourn_sent_events set expires_at = expires_at - make_interval(secs => %(seconds)s::double precision)
 ), schedules as (
     update @schema.adjourn_schedules set last_tick = last_tick - make_interval(secs => %(seconds)s::double precision)
 )

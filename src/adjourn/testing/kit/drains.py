@@ -12,6 +12,7 @@ from adjourn._domain.drains import Drained, DrainPlan, Failure, Ran
 from adjourn._domain.jobs import Job
 from adjourn._sync.managers.drain import SyncDrains
 from adjourn.app import App
+from adjourn.exceptions import JobSuspended
 from adjourn.testing.kit.clock import clock_of
 from adjourn.testing.kit.loops import Loop, refuse_cancelled, refuse_on_loop
 from adjourn.testing.kit.places import awaited_place, blocking_place, connection_of
@@ -96,7 +97,10 @@ def drain(
             run = TrialRun(app, job)
             try:
                 with savepoint(joined):
-                    result = run.call(loop)
+                    try:
+                        result = run.call(loop)
+                    except JobSuspended as suspended:  # what it has remembered stays
+                        return run.raised(suspended)
             except OUTCOMES as error:
                 return run.raised(error)
             return run.succeeded(result)
@@ -130,7 +134,10 @@ async def drain_async(
             run = TrialRun(app, job)
             try:
                 async with savepoint_async(joined):
-                    result = await run.call_async()
+                    try:
+                        result = await run.call_async()
+                    except JobSuspended as suspended:
+                        return run.raised(suspended)
             except OUTCOMES as error:
                 refuse_cancelled(error)
                 return run.raised(error)

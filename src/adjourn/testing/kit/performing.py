@@ -45,7 +45,7 @@ def perform(task: Task[Any, Any, Any], /, **task_kwargs: Any) -> Any:
     """
     app, job = _prepared(task, task_kwargs)
     with blocking_place(app, None), Loop("perform") as loop:
-        run = TrialRun(app, job)
+        run = TrialRun(app, job, is_stored=False)
         try:
             result = run.call(loop)
             run.stored_result(result)
@@ -60,7 +60,7 @@ async def perform_async(task: Task[Any, Any, Any], /, **task_kwargs: Any) -> Any
     See `perform`.
     """
     app, job = _prepared(task, task_kwargs)
-    run = TrialRun(app, job)
+    run = TrialRun(app, job, is_stored=False)
     try:
         result = await run.call_async()
         run.stored_result(result)

@@ -14,8 +14,8 @@ from adjourn import exceptions
 from adjourn._domain.drains import Ran, Verdict
 from adjourn._domain.jobs import DeleteJobCondition, Job, Status
 from adjourn._domain.middleware import compose, is_async
-from adjourn._domain.outcomes import Attempt, Ended, Result, Retried, error_entry
-from adjourn._domain.runs import AbortReason
+from adjourn._domain.outcomes import Attempt, Ended, Result, Retried, Suspended, error_entry
+from adjourn._domain.runs import AbortReason, Completion, LooseRun
 from adjourn.app import App
 from adjourn.tasks import Task
 from adjourn.testing.kit.loops import Loop, in_thread
@@ -34,6 +34,8 @@ class TrialRun:
         The app.
     job
         The job.
+    is_stored
+        Whether the job is stored. If not, nothing is stored of what its task does durably, either.
 
     Raises
     ------
@@ -41,7 +43,7 @@ class TrialRun:
         If the app has no task of the job's name.
     """
 
-    def __init__(self, app: App, job: Job) -> None:
+    def __init__(self, app: App, job: Job, *, is_stored: bool = True) -> None:
         task = app.task_of(job)
         self.task: Task[Any, Any, Any] = task
         self.job: Job = job
@@ -53,6 +55,7 @@ class TrialRun:
         self._began = time.monotonic()
         self._started = time.time()
         self._is_late = False
+        self._run = LooseRun(is_stored=is_stored)
         context = app.make_context(
             job,
             start_timestamp=self._started,
@@ -60,6 +63,7 @@ class TrialRun:
             worker_queues=options.queues,
             additional_context=dict(options.additional_context),
             abort_reason=self._abort_reason,
+            run=self._run,
         )
         self._context = context
         arguments = (context,) if task.pass_context else ()
@@ -70,15 +74,26 @@ class TrialRun:
     def call(self, loop: Loop) -> Any:
         """Run the task, and return its result or raise its exception. What is async runs on ``loop``."""
         if self.task.is_async or self._middleware:
-            return loop.run(functools.partial(self._call_async, loop.call_back))
-        result = self._body()
-        if inspect.isawaitable(result):
-            result = loop.run(functools.partial(_awaited, result))
+            result = loop.run(functools.partial(self._call_async, loop.call_back))
+        else:
+            result = self._body()
+            if inspect.isawaitable(result):
+                result = loop.run(functools.partial(_awaited, result))
+        if self._has_completed:
+            _check_committed(self._app.job_manager.runs.ask_completion(self.job))
         return result
 
     async def call_async(self) -> Any:
         """Run the task, and return its result or raise its exception. What is synchronous runs in a thread."""
-        return await self._call_async(in_thread)
+        result = await self._call_async(in_thread)
+        if self._has_completed:
+            _check_committed(await self._app.job_manager.runs.ask_completion_async(self.job))
+        return result
+
+    @property
+    def _has_completed(self) -> bool:
+        """Whether the task has completed its job in a transaction, which may not be committed."""
+        return self._run.is_stored and self._run.durable is not None and self._run.durable.completions > 0
 
     async def _call_async(self, call_back: Callable[[Callable[[], Any]], Awaitable[Any]]) -> Any:
         body = self._body if self.task.is_async else functools.partial(call_back, self._body)
@@ -126,6 +141,8 @@ class TrialRun:
 
     def raised(self, error: BaseException) -> Ran:
         """Return what a worker would make of a run that has raised."""
+        if isinstance(error, exceptions.JobSuspended):
+            return Ran(Suspended.of(self.job, error.seconds, error.event), Verdict.SUSPENDED)
         error = self.error_of(error)
         if isinstance(error, exceptions.JobAborted | asyncio.CancelledError):
             return Ran(self._ended(Status.ABORTED, error), Verdict.CANCELLED, error)
@@ -156,6 +173,11 @@ class TrialRun:
         if self._is_late or (self._timeout is not None and time.monotonic() - self._began > self._timeout):
             return AbortReason.TIMEOUT
         return AbortReason.USER_REQUEST if self.job.abort_requested else None
+
+
+def _check_committed(completion: Completion) -> None:
+    if completion is not Completion.STORED:
+        raise exceptions.CompletionRolledBack
 
 
 async def _awaited(awaitable: Awaitable[Any]) -> Any:

@@ -7,14 +7,14 @@ import concurrent.futures
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import attrs
 
 from adjourn._domain.claimed import ClaimedJob
 from adjourn._domain.jobs import Job
 from adjourn._domain.protocols import TaskLike
-from adjourn._domain.runs import AbortReason
+from adjourn._domain.runs import AbortReason, Durable
 from adjourn.telemetry import RunObservations
 from adjourn.worker.lease import Lease
 
@@ -71,7 +71,7 @@ class Run:
     declared: TaskLike | None = None
     """The job's task, once it is known."""
     runner: Runner | None = None
-    task: asyncio.Task[None] | None = None
+    task: asyncio.Task[Any] | None = None
     """The event loop's task that runs it or its middleware."""
     awaitable: concurrent.futures.Future[Any] | None = None
     """The future that a thread waits for, if the body returned an awaitable."""
@@ -80,6 +80,9 @@ class Run:
     abort_reason: AbortReason | None = None
     observations: RunObservations | None = None
     """What observers make of it, if there are any."""
+    durable: Durable | None = None
+    """What it has done that lasts longer than it."""
+    is_stored: ClassVar[bool] = True
     _taking: threading.Lock = attrs.field(factory=threading.Lock, init=False, repr=False)
     is_let_go: bool = False
     """Whether nobody follows it any more."""

@@ -1,0 +1,79 @@
+"""Stores jobs that have to pass limits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from adjourn._async.managers.batches import AsyncRuns
+from adjourn._domain.batches import COLUMNS, EncodedJob
+from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued
+from adjourn._domain.jobs import Job, Status
+from adjourn._domain.times import time_of
+from adjourn._runtime import aio as runtime
+from adjourn.exceptions import InvalidOption, UniqueViolation
+
+STEP = 8
+"""After so many jobs, others may have a turn."""
+
+
+async def store_special_async(run: AsyncRuns, given: Sequence[EncodedJob], connection: Any) -> list[Job]:
+    """Store jobs that are checked, all or none, and return them as they are stored, in the same order.
+
+    Parameters
+    ----------
+    run
+        Runs a statement by its name.
+    given
+        The jobs, with their arguments as JSON.
+    connection
+        The caller's own connection, or None.
+
+    Raises
+    ------
+    AlreadyEnqueued
+        If a queueing lock is taken. Nothing is stored.
+    """
+    pace, written = runtime.Pace(), []
+    for number, each in enumerate(given):
+        written.append(_written(each))
+        if not number % STEP:
+            await pace.keep()
+    parameters = {"jobs": f"[{','.join(written)}]", "own_transaction": connection is not None}
+    rows = await run("defer_special", parameters, connection)
+    if (taken := rows[0]["taken"]) is not None:
+        cause = UniqueViolation(constraint_name=QUEUEING_LOCK_INDEX, queueing_lock=taken)
+        raise already_enqueued(repr(taken)) from cause
+    at, stored = time_of(rows[0]["enqueued_at"]), []
+    for number, (each, row) in enumerate(zip(given, rows, strict=True)):
+        stored.append(each.job.evolve(id=row["id"], status=Status.TODO.value, enqueued_at=at))
+        if not number % STEP:
+            await pace.keep()
+    return stored
+
+
+def _written(encoded: EncodedJob) -> str:
+    """Return what the database gets of a job, as JSON."""
+    job = encoded.job
+    values: dict[str, Any] = {name: getattr(job, name) for name in COLUMNS}
+    values["args"] = encoded.arguments
+    if job.limit is not None:
+        values |= job.limit.members()
+    given = {name: value for name, value in values.items() if value is not None}
+    return json.dumps(given, ensure_ascii=False, default=str)
+
+
+def refuse_keyed(jobs: Iterable[Job], what: str) -> None:
+    """Refuse jobs with a limit of their key where it would not hold.
+
+    Raises
+    ------
+    InvalidOption
+        If there is one.
+    """
+    for job in jobs:
+        if job.limit is not None and job.limit.limit is not None:
+            raise InvalidOption(
+                f"Task {job.task_name} has a limit with a key, and {what} cannot have one. A limit of the task or of its queue is fine."
+            )

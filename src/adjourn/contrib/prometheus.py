@@ -1,0 +1,240 @@
+"""Metrics for Prometheus, of programs that defer jobs and of workers. Needs the extra ``prometheus``.
+
+``adjourn worker --http`` serves them at ``/metrics`` by itself. Programs that serve their own metrics call `instrument`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+try:
+    import prometheus_client
+except ModuleNotFoundError as _error:
+    raise ImportError(
+        "adjourn.contrib.prometheus needs Prometheus' client: pip install 'adjourn[prometheus]'"
+    ) from _error
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, multiprocess
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from adjourn import events, telemetry
+from adjourn.app import App
+from adjourn.exceptions import AlreadyEnqueued
+from adjourn.jobs import Job
+from adjourn.telemetry import Deferral, Observer, RunOfJob
+from adjourn.worker import exposition as workers
+
+__all__ = ["exposition", "instrument"]
+
+MOST_PAIRS = 500
+"""Of so many pairs of a queue and a task a process has series of their own."""
+OTHER = "(other)"
+"""The name that the tasks of further pairs have."""
+DEFER_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+RUN_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
+WAIT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600, 21600)
+_OUTCOMES: dict[type[events.JobEnded], str] = {
+    events.JobSucceeded: "succeeded",
+    events.JobRetried: "retried",
+    events.JobAborted: "aborted",
+    events.JobHandedBack: "returned",
+}
+
+
+def instrument(app: App, registry: CollectorRegistry | None = None) -> Callable[[], None]:
+    """Record metrics of an app, from now on. Calling it twice for an app records them once.
+
+    Parameters
+    ----------
+    app
+        The app.
+    registry
+        Where the metrics are registered; None for the client's own, ``prometheus_client.REGISTRY``.
+
+    Returns
+    -------
+    callable
+        Ends it for this app.
+    """
+    chosen = prometheus_client.REGISTRY if registry is None else registry
+    with _making:
+        metrics = _made.get(chosen)
+        if metrics is None:
+            metrics = _made[chosen] = _Metrics(chosen)
+    return metrics.follow(app)
+
+
+def exposition(accept: str = "") -> tuple[str, bytes]:
+    """Return the metrics of the client's own registry as text, with its type.
+
+    In programs with ``PROMETHEUS_MULTIPROC_DIR`` these are the metrics of all processes.
+
+    Parameters
+    ----------
+    accept
+        The header ``Accept`` of the request, which chooses a format.
+    """
+    registry = prometheus_client.REGISTRY
+    if _has_processes():
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    encode, kind = prometheus_client.exposition.choose_encoder(accept)
+    return kind, encode(registry)
+
+
+def _has_processes() -> bool:
+    return "PROMETHEUS_MULTIPROC_DIR" in os.environ
+
+
+_making = threading.Lock()
+_made: weakref.WeakKeyDictionary[CollectorRegistry, _Metrics] = weakref.WeakKeyDictionary()
+
+
+class _Metrics:
+    """The metrics in one registry."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, told: str, *labels: str) -> Counter:
+            return Counter(name, told, labels, registry=registry)
+
+        def histogram(name: str, told: str, buckets: Sequence[float], *labels: str) -> Histogram:
+            return Histogram(name, told, labels, buckets=buckets, registry=registry)
+
+        pair = ("queue", "task")
+        self._defers = counter("adjourn_defers_total", "Jobs that were to be deferred", *pair, "result")
+        self._defer_seconds = histogram("adjourn_defer_seconds", "Durations of calls that defer jobs", DEFER_BUCKETS)
+        self._started = counter("adjourn_jobs_started_total", "Runs that have begun", *pair)
+        self._ended = counter("adjourn_jobs_ended_total", "Runs that have ended", *pair, "outcome")
+        self._run_seconds = histogram("adjourn_job_run_seconds", "Durations of runs", RUN_BUCKETS, *pair)
+        self._wait_seconds = histogram(
+            "adjourn_job_wait_seconds",
+            "How long jobs could have run before a worker claimed them",
+            WAIT_BUCKETS,
+            "queue",
+        )
+        self._stale = counter(
+            "adjourn_worker_stale_outcomes_total",
+            "Runs whose outcomes were discarded, because the jobs were no longer theirs",
+        )
+        self._errors = counter("adjourn_worker_database_errors_total", "Failed round trips of workers", "role")
+        self._dead = counter("adjourn_worker_declared_dead_total", "How often workers here were declared dead")
+        self._rescued = counter(
+            "adjourn_worker_rescued_jobs_total", "Jobs of dead workers that workers here have freed", "result"
+        )
+        self._overflow = counter("adjourn_metrics_overflow_total", f"Samples that {OTHER} stands for")
+        self._pairs: set[tuple[str, str]] = set()
+        self._apps: weakref.WeakKeyDictionary[App, list[Callable[[], None]]] = weakref.WeakKeyDictionary()
+        if not _has_processes():
+            registry.register(_Workers())
+        telemetry.observe(_Defers(self))
+
+    def follow(self, app: App) -> Callable[[], None]:
+        if app not in self._apps:
+            subscribe = app.events.subscribe
+            self._apps[app] = [
+                subscribe(events.JobStarted, self._on_start),
+                subscribe(events.JobEnded, self._on_end),
+                subscribe(events.OutcomeRefused, lambda _: self._stale.inc()),
+                subscribe(events.ConnectionLost, lambda _: self._errors.labels("exchange").inc()),
+                subscribe(events.HeartbeatFailed, lambda _: self._errors.labels("heartbeat").inc()),
+                subscribe(events.WorkerDeclaredDead, lambda _: self._dead.inc()),
+                subscribe(events.JobsRescued, self._on_rescue),
+            ]
+
+        def end() -> None:
+            for unsubscribe in self._apps.pop(app, []):
+                unsubscribe()
+
+        return end
+
+    def deferred(self, jobs: Iterable[Job], result: str, seconds: float) -> None:
+        counts: dict[tuple[str, str], int] = {}
+        for job in jobs:
+            names = job.queue, job.task_name
+            counts[names] = counts.get(names, 0) + 1
+        for names, count in counts.items():
+            self._defers.labels(*self._pair(*names), result).inc(count)
+        self._defer_seconds.observe(seconds)
+
+    def _pair(self, queue: str, task: str) -> tuple[str, str]:
+        """Return the labels of a queue and a task: there may be more of them than a database of metrics can bear."""
+        names = queue, task
+        if names in self._pairs:
+            return names
+        if len(self._pairs) < MOST_PAIRS:
+            self._pairs.add(names)
+            return names
+        self._overflow.inc()
+        return OTHER, OTHER
+
+    def _on_start(self, event: events.JobStarted) -> None:
+        job = event.job
+        pair = self._pair(job.queue, job.task_name)
+        self._started.labels(*pair).inc()
+        waited = RunOfJob(job=job, worker_name=event.worker.name).wait_seconds
+        if waited is not None:
+            self._wait_seconds.labels(pair[0]).observe(waited)
+
+    def _on_end(self, event: events.JobEnded) -> None:
+        pair = self._pair(event.job.queue, event.job.task_name)
+        self._ended.labels(*pair, _OUTCOMES.get(type(event), "failed")).inc()
+        self._run_seconds.labels(*pair).observe(event.duration)
+
+    def _on_rescue(self, event: events.JobsRescued) -> None:
+        self._rescued.labels("freed").inc(event.rescued)
+        self._rescued.labels("failed").inc(event.failed)
+
+
+class _Defers(Observer):
+    """Counts and times calls that defer jobs."""
+
+    def __init__(self, metrics: _Metrics) -> None:
+        self._metrics = metrics
+
+    @contextlib.contextmanager
+    def around_defer(self, deferral: Deferral) -> Iterator[None]:
+        began, result, jobs = time.perf_counter(), "error", deferral.jobs
+        try:
+            yield
+            result, jobs = "stored", deferral.jobs
+        except AlreadyEnqueued:
+            result = "already_enqueued"
+            raise
+        finally:
+            if jobs:  # otherwise another worker has deferred this tick
+                self._metrics.deferred(jobs, result, time.perf_counter() - began)
+
+
+class _Workers(Collector):
+    """Asks the workers of this process, those that answer probes, when somebody asks for metrics."""
+
+    GAUGES: tuple[tuple[str, str, str, Callable[[list[float]], float]], ...] = (
+        ("adjourn_jobs_running", "Jobs that run", "running", sum),
+        ("adjourn_worker_slots", "How many jobs can run at once", "slots", sum),
+        ("adjourn_worker_buffered_jobs", "Jobs that are claimed and have not begun", "buffered", sum),
+        ("adjourn_worker_outbox_jobs", "Outcomes that are not stored yet", "outbox", sum),
+        ("adjourn_worker_outbox_oldest_seconds", "Age of the oldest of these", "outbox_oldest", max),
+        ("adjourn_worker_last_exchange_timestamp_seconds", "When the last round trip succeeded", "exchanged_at", min),
+        ("adjourn_worker_last_heartbeat_timestamp_seconds", "When the last heartbeat succeeded", "beaten_at", min),
+        ("adjourn_worker_loop_lag_seconds", "For how long the event loop has not turned", "loop_lag", max),
+    )
+    """Names, what they are, and how those of several workers become one."""
+
+    def collect(self) -> Iterable[Metric]:
+        """Return what the workers say now."""
+        now = workers.numbers()
+        for name, told, key, together in self.GAUGES:
+            family = GaugeMetricFamily(name, told)
+            if values := [each[key] for each in now if each[key] is not None]:
+                family.add_metric([], together(values))
+            yield family
+        info = GaugeMetricFamily("adjourn_worker_info", "Workers", labels=["name", "version", "python"])
+        for identity in sorted({(each["name"], each["version"], each["python"]) for each in now}):
+            info.add_metric(identity, 1)
+        yield info

@@ -1,0 +1,19 @@
+-- Repair what statements of other programs may have left, and forget starts that no rate asks for any more.
+create function @schema.adjourn_heal_limits_v1() returns void
+language plpgsql as $$
+begin
+    perform @schema.adjourn_note_limit_v1(null);
+    insert into @schema.adjourn_open_limits (limit_id, limit_key)
+    select 0, 'task:' || paused.task_name from (
+        select distinct j.task_name from @schema.adjourn_jobs j where j.hold = @paused and not exists (
+            select from @schema.adjourn_pauses p where p.scope = 'task' and p.name = j.task_name or p.scope = 'queue' and p.name = j.queue
+        )
+    ) paused;
+    delete from @schema.adjourn_starts s where s.at < now() - make_interval(secs => coalesce((
+        select max((rate ->> 1)::double precision) from @schema.adjourn_limits l cross join jsonb_array_elements(l.rates) rate
+        where l.id = s.limit_id
+    ), 0));
+    if exists (select from @schema.adjourn_workers w where w.restricted <> @schema.adjourn_is_restricted_v1()) then
+        perform @schema.adjourn_restrict_v1();
+    end if;
+end $$;

@@ -1,0 +1,43 @@
+-- A queue or task was paused or resumed: p_what is 'queue:' or 'task:' and its name. Of one that is paused, jobs that wait for places or hold them
+-- and have not begun give way to others; of one that was resumed, jobs that were set aside go on. The caller holds the placing key
+-- alone. Returns how many jobs go on; if some are left, there is a note again.
+create function @schema.adjourn_place_paused_v1(p_what text) returns integer
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
+declare
+    v_scope text := split_part(p_what, ':', 1);
+    v_name text := substr(p_what, length(split_part(p_what, ':', 1)) + 2);
+    v_ids bigint[];
+    v_moved integer := 0;
+begin
+    if exists (select from @schema.adjourn_pauses p where p.scope = v_scope and p.name = v_name) then
+        v_ids := array(
+            select j.id from @schema.adjourn_jobs j
+            where j.hold = @gate and case v_scope when 'queue' then j.queue = v_name else j.task_name = v_name end
+            limit @most_placed for update skip locked
+        ) || array(
+            select j.id from @schema.adjourn_jobs j
+            where j.key_slot is not null and j.hold = @ready and j.worker_id is null
+              and case v_scope when 'queue' then j.queue = v_name else j.task_name = v_name end
+            limit @most_placed for update skip locked
+        );
+        perform @schema.adjourn_park_v1(v_ids);
+    elsif v_scope = 'task' then
+        v_ids := array(
+            select j.id from @schema.adjourn_jobs j where j.hold = @paused and j.task_name = v_name
+            order by j.id limit @most_placed for update skip locked
+        );
+    else
+        v_ids := array(
+            select j.id from @schema.adjourn_jobs j where j.hold = @paused and j.queue = v_name limit @most_placed for update skip locked
+        );
+    end if;
+    if not exists (select from @schema.adjourn_pauses p where p.scope = v_scope and p.name = v_name) then
+        update @schema.adjourn_jobs j set hold = case when j.doubts >= @apart_from then @apart else @ready end where j.id = any(v_ids);
+        perform @schema.adjourn_gate_v1(v_ids);
+        v_moved := cardinality(v_ids);
+    end if;
+    if cardinality(v_ids) >= @most_placed then
+        insert into @schema.adjourn_open_limits (limit_id, limit_key) values (0, p_what);
+    end if;
+    return v_moved;
+end $$;

@@ -1,0 +1,1 @@
+select name from @schema.adjourn_pause_v1(%(scope)s::text, %(names)s::text[], %(pause)s::boolean) name

@@ -1,0 +1,279 @@
+"""Limits and pauses, as managers and workers see them; in memory as in Postgres."""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+import adjourn
+from adjourn import Limit, Rate, exceptions
+from adjourn._async.managers.exchange import AsyncWorkerManager
+from adjourn._domain.outcomes import Ended, HandedBack, Outcome, Retried
+from adjourn.jobs import Job
+from adjourn.testing import InMemoryConnector
+
+
+@pytest.fixture(params=["in memory", "postgres"])
+async def app(request: pytest.FixtureRequest, database: str) -> AsyncIterator[adjourn.App]:
+    given = InMemoryConnector() if request.param == "in memory" else adjourn.PsycopgConnector(database)
+    app = adjourn.App(connector=given)
+    await app.open_async()
+    yield app
+    await app.close_async()
+
+
+class Claimer:
+    """A worker of the test, which claims jobs and ends them when the test says so."""
+
+    def __init__(self, manager: AsyncWorkerManager, worker_id: int) -> None:
+        self.manager = manager
+        self.worker_id = worker_id
+        self.jobs: list[Job] = []
+
+    async def claim_async(self, limit: int = 100, outcomes: tuple[Outcome, ...] = ()) -> list[Job]:
+        """Store outcomes and claim jobs, and go on as long as there is something to place or to claim."""
+        new: list[Job] = []
+        while True:
+            exchanged = await self.manager.exchange_async(self.worker_id, outcomes, limit=limit - len(new), queues=None)
+            outcomes = ()
+            assert not exchanged.refused
+            new += exchanged.jobs
+            placed = exchanged.place and await self.manager.place_async(200)
+            if len(new) == limit or not (placed or exchanged.repeat or exchanged.jobs):
+                break
+        self.jobs += new
+        return new
+
+    async def end_async(self, *jobs: Job, limit: int = 100) -> list[Job]:
+        """End jobs, and claim more."""
+        self.jobs = [job for job in self.jobs if job not in jobs]
+        return await self.claim_async(limit, tuple(Ended(job.id or 0, job.claim, "succeeded", None) for job in jobs))
+
+
+@pytest.fixture
+async def claimer(app: adjourn.App) -> AsyncIterator[Claimer]:
+    session = await app.connector.session_async()
+    manager = AsyncWorkerManager(session, app.connector.json_loads)
+    yield Claimer(manager, await manager.register_worker_async("one", None, 60))
+    await session.close_async()
+
+
+def task_of(app: adjourn.App, name: str = "task", **options: Any) -> Any:
+    @app.task(name=name, **options)
+    def task(tenant: str = "t", number: int = 0) -> None:
+        """Do nothing."""
+
+    return task
+
+
+async def test_no_more_jobs_of_a_key_run_than_its_limit_allows(app: adjourn.App, claimer: Claimer) -> None:
+    task = task_of(app, limits=[Limit(key="tenant", concurrency=2)])
+    await task.batch_defer_async(*({"tenant": tenant} for tenant in "aaaaabbb"))
+    await task.defer_async(tenant="a")
+    jobs = await claimer.claim_async()
+    assert Counter(job.task_kwargs["tenant"] for job in jobs) == {"a": 2, "b": 2}
+    assert not await claimer.claim_async()
+    while claimer.jobs:
+        await claimer.end_async(claimer.jobs[0])
+        running = Counter(job.task_kwargs["tenant"] for job in claimer.jobs)
+        assert running["a"] <= 2
+        assert running["b"] <= 2
+    (counts,) = await app.job_manager.list_tasks_async()
+    assert counts["succeeded"] == 9
+
+
+async def test_a_place_is_handed_on_in_the_commit_that_ends_its_job(app: adjourn.App, claimer: Claimer) -> None:
+    task = task_of(app, limits=Limit(key="tenant", concurrency=1))
+    ids = await task.batch_defer_async({}, {}, {})
+    (first,) = await claimer.claim_async()
+    ended = [Ended(first.id or 0, first.claim, "succeeded", None)]
+    exchanged = await claimer.manager.exchange_async(claimer.worker_id, ended, limit=9, queues=None)
+    assert [job.id for job in exchanged.jobs] == ids[1:2]
+
+
+@pytest.mark.parametrize("scope", ["task", "queue"])
+async def test_no_more_jobs_of_a_task_or_queue_run_than_its_limit_allows(
+    app: adjourn.App, claimer: Claimer, scope: str
+) -> None:
+    task = task_of(app, limits=[Limit(concurrency=3)] if scope == "task" else (), queue="mail")
+    if scope == "task":
+        await app.job_manager.limits.declare_async({("task", "task"): Limit(concurrency=3)})
+    else:
+        await app.job_manager.set_limit_async(queue="mail", concurrency=3)
+    await task.batch_defer_async(*[{}] * 7)
+    for left in (7, 6, 5, 4, 3, 2, 1):
+        await claimer.claim_async()
+        assert len(claimer.jobs) == min(left, 3)
+        await claimer.end_async(claimer.jobs[0])
+    assert not claimer.jobs
+
+
+async def test_jobs_that_were_stored_before_a_limit_was_set_keep_to_it(app: adjourn.App, claimer: Claimer) -> None:
+    task = task_of(app)
+    await task.batch_defer_async(*[{}] * 20)
+    await app.job_manager.set_limit_async(task="task", concurrency=2)
+    await claimer.claim_async(5)
+    assert len(claimer.jobs) == 2
+    (state,) = await app.job_manager.list_limits_async()
+    assert (state.scope, state.name, state.concurrency, state.held, state.waiting) == ("task", "task", 2, 2, 18)
+    assert await app.job_manager.set_limit_async(task="task", concurrency=None)
+    assert len(await claimer.claim_async()) == 18
+
+
+async def test_a_raised_limit_lets_more_run_and_a_lowered_one_fewer_in_time(app: adjourn.App, claimer: Claimer) -> None:
+    task = task_of(app, limits=[Limit(key="tenant", concurrency=2)])
+    await task.batch_defer_async(*[{}] * 20)
+    await claimer.claim_async()
+    assert await app.job_manager.set_limit_async(name="task", concurrency=5)
+    await claimer.claim_async()
+    assert len(claimer.jobs) == 5
+    assert await app.job_manager.set_limit_async(name="task", concurrency=1)
+    for job in list(claimer.jobs):
+        await claimer.end_async(job)
+    assert len(claimer.jobs) == 1
+    assert await app.job_manager.reset_limit_async(name="task")
+    assert not await app.job_manager.reset_limit_async(name="task")
+    await claimer.claim_async()
+    assert len(claimer.jobs) == 2
+
+
+async def test_a_job_waits_for_places_of_its_key_its_task_and_its_queue(app: adjourn.App, claimer: Claimer) -> None:
+    task = task_of(app, limits=[Limit(key="tenant", concurrency=2), Limit(concurrency=3)], queue="mail", lock="l")
+    await app.job_manager.limits.declare_async({("task", "task"): Limit(concurrency=3)})
+    await app.job_manager.set_limit_async(queue="mail", concurrency=2)
+    without = task.configure(queue="mail")
+    for number, tenant in enumerate("aaabbbcc"):
+        await task.configure(lock=f"lock {number % 5}").defer_async(tenant=tenant)
+    await without.defer_async(tenant="d")
+    seen = 0
+    while await claimer.claim_async() or claimer.jobs:
+        running = Counter(job.task_kwargs["tenant"] for job in claimer.jobs)
+        assert len(claimer.jobs) <= 2
+        assert max(running.values()) <= 2
+        assert max(Counter(job.lock for job in claimer.jobs).values()) == 1
+        seen += 1
+        await claimer.end_async(claimer.jobs[0], limit=0)
+    assert seen == 9
+
+
+async def test_no_more_jobs_start_in_a_period_than_a_rate_allows(app: adjourn.App, claimer: Claimer) -> None:
+    task = task_of(app, limits=Limit(key="tenant", rate=Rate(3, 3600)))
+    await task.batch_defer_async(*({"tenant": tenant} for tenant in "aaaabb"))
+    jobs = await claimer.claim_async()
+    assert Counter(job.task_kwargs["tenant"] for job in jobs) == {"a": 3, "b": 2}
+    await claimer.end_async(*jobs)
+    assert not claimer.jobs
+    await app.job_manager.set_limit_async(name="task", rate=None)
+    assert len(await claimer.claim_async()) == 1
+
+
+async def test_a_retry_under_a_rate_is_a_start(app: adjourn.App, claimer: Claimer) -> None:
+    task = task_of(app, limits=Limit(key="tenant", rate=Rate(2, 3600)))
+    await task.defer_async()
+    (job,) = await claimer.claim_async()
+    (job,) = await claimer.claim_async(outcomes=(Retried(job.id or 0, job.claim),))
+    assert not await claimer.claim_async(outcomes=(Retried(job.id or 0, job.claim),))
+
+
+async def test_nothing_of_a_paused_queue_is_claimed_until_it_is_resumed(app: adjourn.App, claimer: Claimer) -> None:
+    manager = app.job_manager
+    ids = [await app.configure_task("any", queue=queue).defer_async() for queue in ("a", "b", "a", "b")]
+    assert await manager.pause_queue_async("a")
+    assert not await manager.pause_queue_async("a")
+    assert [job.id for job in await claimer.claim_async()] == [ids[1], ids[3]]
+    (pause,) = await manager.list_pauses_async()
+    assert (pause.scope, pause.name) == ("queue", "a")
+    assert await manager.resume_queue_async("a")
+    assert not await manager.resume_queue_async("a")
+    assert [job.id for job in await claimer.claim_async()] == [ids[0], ids[2]]
+    assert await manager.list_pauses_async() == []
+
+
+async def test_nothing_of_a_paused_task_is_claimed_until_it_is_resumed(app: adjourn.App, claimer: Claimer) -> None:
+    manager = app.job_manager
+    ids = [await app.configure_task(name).defer_async() for name in ("a", "b", "a", "b")]
+    assert await manager.pause_task_async("a")
+    assert [job.id for job in await claimer.claim_async()] == [ids[1], ids[3]]
+    assert await manager.resume_task_async("a")
+    assert [job.id for job in await claimer.claim_async()] == [ids[0], ids[2]]
+
+
+async def test_a_paused_queue_does_not_hold_places_that_jobs_of_other_queues_wait_for(
+    app: adjourn.App, claimer: Claimer
+) -> None:
+    task = task_of(app, limits=Limit(key="tenant", concurrency=1))
+    for queue in ("a", "a", "b"):
+        await task.configure(queue=queue).defer_async()
+    await app.job_manager.pause_queue_async("a")
+    (job,) = await claimer.claim_async()
+    assert job.queue == "b"
+    assert not await claimer.end_async(job)
+    await app.job_manager.resume_queue_async("a")
+    (job,) = await claimer.claim_async()
+    assert job.queue == "a"
+
+
+async def test_a_job_that_is_run_again_by_hand_keeps_to_its_limit(app: adjourn.App, claimer: Claimer) -> None:
+    task = task_of(app, limits=Limit(key="tenant", concurrency=1))
+    first, _ = await task.batch_defer_async({}, {})
+    (job,) = await claimer.claim_async()
+    await claimer.end_async(job)
+    await app.job_manager.retry_job_by_id_async(first)
+    assert not await claimer.claim_async()
+    (job,) = claimer.jobs
+    (again,) = await claimer.end_async(job)
+    assert again.id == first
+
+
+@pytest.mark.parametrize("how", ["cancelled", "deleted", "handed back", "retried elsewhere", "retried later"])
+async def test_whatever_moves_a_job_gives_its_place_to_the_next(app: adjourn.App, claimer: Claimer, how: str) -> None:
+    manager = app.job_manager
+    task = task_of(app, limits=Limit(key="tenant", concurrency=1))
+    first, second = await task.batch_defer_async({}, {})
+    if how in ("cancelled", "deleted"):
+        # It has its place, and nobody has claimed it.
+        await claimer.manager.place_async(9)
+        await manager.cancel_job_by_id_async(first, delete_job=how == "deleted")
+    else:
+        (job,) = await claimer.claim_async()
+        claimer.jobs.clear()
+        if how == "handed back":
+            (job,) = await claimer.claim_async(outcomes=(HandedBack(job.id or 0, job.claim),))
+            assert job.id == first
+            return
+        later = await manager.get_time_async() + datetime.timedelta(hours=1)
+        is_later = how == "retried later"
+        await manager.retry_job_by_id_async(
+            first, retry_at=later if is_later else None, queue=None if is_later else "elsewhere"
+        )
+    (job,) = await claimer.claim_async()
+    assert job.id in ((first, second) if how == "retried elsewhere" else (second,))
+
+
+async def test_a_limit_is_refused_where_it_is_set(app: adjourn.App) -> None:
+    manager = app.job_manager
+    with pytest.raises(exceptions.InvalidOption, match="exactly one"):
+        await manager.set_limit_async(queue="a", task="b", concurrency=1)
+    with pytest.raises(exceptions.InvalidOption, match="exactly one"):
+        await manager.reset_limit_async()
+    with pytest.raises(exceptions.InvalidOption, match="concurrency, rate or both"):
+        await manager.set_limit_async(queue="a")
+    with pytest.raises(exceptions.InvalidOption, match="concurrency=0"):
+        await manager.set_limit_async(queue="a", concurrency=0)
+    assert await manager.list_limits_async() == []
+
+
+async def test_jobs_whose_key_is_refused_are_not_stored(app: adjourn.App) -> None:
+    task = task_of(app, limits=Limit(key="tenant", concurrency=1))
+    for value in ("", "x" * 256, None):
+        with pytest.raises(exceptions.InvalidOption, match="limit_key"):
+            await task.batch_defer_async({"tenant": "a"}, {"tenant": value})
+    with pytest.raises(exceptions.InvalidOption, match="limit_key"):
+        await task.configure(limit_key="").defer_async()
+    assert await task.configure(limit_key="k").defer_async()
+    (counts,) = await app.job_manager.list_tasks_async()
+    assert counts["todo"] == 1

@@ -1,0 +1,198 @@
+"""Metrics of programs that defer jobs and of workers, as Prometheus reads them."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import prometheus_client
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+import adjourn
+from adjourn import telemetry
+from adjourn.contrib import prometheus
+from adjourn.exceptions import AlreadyEnqueued
+from support.bench import Bench
+from support.pages import ROOT
+from support.waiting import until_async
+
+Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+class Scraped:
+    """A registry of a test, as Prometheus reads it."""
+
+    def __init__(self, app: adjourn.App) -> None:
+        self.registry = CollectorRegistry()
+        self.end = prometheus.instrument(app, self.registry)
+
+    def samples(self) -> list[Any]:
+        text = generate_latest(self.registry).decode()
+        return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+
+    def value(self, name: str, **labels: str) -> float:
+        total: float = sum(
+            sample.value for sample in self.samples() if sample.name == name and labels.items() <= sample.labels.items()
+        )
+        return total
+
+
+@pytest.fixture
+def scraped(app: adjourn.App) -> Iterator[Scraped]:
+    before = telemetry.OBSERVERS
+    scraped = Scraped(app)
+    yield scraped
+    scraped.end()
+    telemetry.OBSERVERS = before
+
+
+async def test_what_is_deferred_and_run_is_counted_once_and_timed(
+    app: adjourn.App, bench: Bench, scraped: Scraped
+) -> None:
+    prometheus.instrument(app, scraped.registry)  # twice counts once
+
+    @app.task(name="work", queue="q")
+    async def work() -> None: ...
+
+    @app.task(name="flaky", queue="q", retry=adjourn.RetryStrategy(max_attempts=1))
+    def flaky() -> None:
+        raise LookupError("no")
+
+    await work.batch_defer_async({}, {}, {})
+    await flaky.defer_async()
+    deferrer = work.configure(queueing_lock="one")
+    await deferrer.defer_async()
+    with pytest.raises(AlreadyEnqueued):
+        await deferrer.defer_async()
+    await app.configure_task("nobody knows").defer_async()
+    await bench.drain(concurrency=2)
+    value = scraped.value
+    assert value("adjourn_defers_total", queue="q", task="work", result="stored") == 4
+    assert value("adjourn_defers_total", result="already_enqueued") == 1
+    assert value("adjourn_defer_seconds_count") == 5
+    assert value("adjourn_jobs_started_total", queue="q", task="work") == 4
+    assert value("adjourn_jobs_ended_total", outcome="succeeded") == 4
+    assert value("adjourn_jobs_ended_total", outcome="retried") == 1
+    assert value("adjourn_jobs_ended_total", task="flaky", outcome="failed") == 1
+    assert value("adjourn_jobs_ended_total") == 7  # one of them is of an unknown task, and never began
+    assert value("adjourn_job_run_seconds_count") == 7
+    assert value("adjourn_job_wait_seconds_count", queue="q") == 6
+
+
+async def test_after_the_end_nothing_is_counted(app: adjourn.App, bench: Bench, scraped: Scraped) -> None:
+    @app.task(name="work")
+    async def work() -> None: ...
+
+    scraped.end()
+    await work.defer_async()
+    await bench.drain()
+    assert scraped.value("adjourn_jobs_ended_total") == 0
+
+
+async def test_a_flood_of_names_is_bounded(app: adjourn.App, scraped: Scraped) -> None:
+    with_names = [app.configure_task(f"task {n}").job for n in range(700)]
+    deferrer = app.configure_task("any")
+    await deferrer.defer_jobs_async(with_names)
+    tasks = {sample.labels["task"] for sample in scraped.samples() if sample.name == "adjourn_defers_total"}
+    assert len(tasks) == prometheus.MOST_PAIRS + 1
+    assert scraped.value("adjourn_defers_total", task=prometheus.OTHER, result="stored") == 200
+    assert scraped.value("adjourn_metrics_overflow_total") == 200
+
+
+async def test_no_label_holds_an_id_a_lock_or_an_argument(app: adjourn.App, bench: Bench, scraped: Scraped) -> None:
+    @app.task(name="work")
+    async def work(secret: str) -> None:
+        raise LookupError("of-the-error")
+
+    await work.configure(lock="of-a-lock", queueing_lock="of-another").defer_async(secret="of-an-argument")
+    await bench.drain(name="a-worker")
+    labels = {f"{name}={value}" for sample in scraped.samples() for name, value in sample.labels.items()}
+    allowed = {"queue=default", "task=work", "result=stored", "outcome=failed"}
+    assert {each for each in labels if not each.startswith("le=")} == allowed
+
+
+def documented() -> set[str]:
+    page = (ROOT / "docs" / "how-to" / "metrics.md").read_text("utf-8")
+    return set(re.findall(r"`(adjourn_[a-z_]+)`", page))
+
+
+async def test_the_page_names_every_metric_and_no_other(app: adjourn.App, scraped: Scraped) -> None:
+    families = text_string_to_metric_families(generate_latest(scraped.registry).decode())
+    made = {family.name + ("_total" if family.type == "counter" else "") for family in families}
+    assert {name for name in made if not name.endswith("_created")} == documented()
+
+
+async def test_a_worker_serves_its_metrics(app: adjourn.App, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = telemetry.OBSERVERS
+    # Other tests of this process may have used up the names of the client's own registry.
+    monkeypatch.setattr(prometheus, "MOST_PAIRS", 10_000)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+
+    @app.task(name="served", queue="served")
+    async def served() -> None: ...
+
+    def get(accept: str) -> tuple[str, str]:
+        request = urllib.request.Request(f"http://{address}/metrics", headers={"Accept": accept})
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return answer.headers["Content-Type"], answer.read().decode()
+
+    async with bench.working(http=address, concurrency=7, name="one") as worker:
+        await bench.ended(await served.defer_async())
+        await until_async(lambda: worker.worker_id)
+        kind, text = await asyncio.to_thread(get, "text/plain")
+        values = {
+            sample.name: sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name.startswith("adjourn_worker") or sample.labels.get("queue") == "served"
+        }
+        assert kind.startswith("text/plain")
+        assert (values["adjourn_worker_slots"], values["adjourn_jobs_ended_total"]) == (7, 1)
+        assert values["adjourn_worker_last_exchange_timestamp_seconds"] > 1e9
+        kind, text = await asyncio.to_thread(get, "application/openmetrics-text; version=1.0.0")
+        assert kind.startswith("application/openmetrics-text")
+        assert text.endswith("# EOF\n")
+        worker.stop()
+    prometheus.instrument(app)()
+    assert "adjourn_worker_slots 7" not in generate_latest(prometheus_client.REGISTRY).decode()
+    telemetry.OBSERVERS = before
+
+
+PROCESS = """
+import asyncio, sys, adjourn
+from adjourn.contrib import prometheus
+from adjourn.testing import InMemoryConnector
+
+app = adjourn.App(connector=InMemoryConnector())
+
+@app.task(name="work")
+async def work(): ...
+
+async def main():
+    prometheus.instrument(app)
+    async with app.open_async():
+        await work.batch_defer_async({}, {})
+        await app.run_worker_async(wait=False, install_signal_handlers=False)
+
+asyncio.run(main())
+if sys.argv[1:]:
+    print(prometheus.exposition()[1].decode())
+"""
+
+
+def test_the_metrics_of_several_processes_add_up(tmp_path: Path) -> None:
+    environment = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "PATH": ""}
+    command = [sys.executable, "-W", "ignore", "-c", PROCESS]
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    done = subprocess.run([*command, "show"], env=environment, check=True, capture_output=True, text=True)
+    assert 'adjourn_jobs_ended_total{outcome="succeeded",queue="default",task="work"} 4.0' in done.stdout

@@ -1,0 +1,44 @@
+"""What a worker says of itself, for lists of workers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import socket
+
+import pytest
+
+import adjourn
+from support.bench import Bench
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_worker_says_where_it_is_and_what_it_runs(app: adjourn.App, bench: Bench) -> None:
+    go = asyncio.Event()
+
+    @app.task(name="long")
+    async def long() -> None:
+        await go.wait()
+
+    ids = await long.batch_defer_async({}, {}, {})
+    async with bench.working(concurrency=2, update_heartbeat_interval=0.05):
+
+        async def runs_two() -> bool:
+            workers = await app.job_manager.list_workers_async()
+            return [worker.running_jobs for worker in workers] == [(ids[0], ids[1])]
+
+        await bench.until(runs_two)
+        (worker,) = await app.job_manager.list_workers_async()
+        said = worker.details
+        assert (said["host"], said["pid"], said["python"]) == (
+            socket.gethostname(),
+            os.getpid(),
+            platform.python_version(),
+        )
+        assert (said["version"], said["concurrency"], said["outbox"]) == (adjourn.__version__, 2, 0)
+        assert said["exchanged_ago"] >= 0
+        assert said["rss"] is None or said["rss"] > 1_000_000
+        go.set()
+    assert await app.job_manager.list_workers_async() == []
