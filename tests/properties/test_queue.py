@@ -312,7 +312,8 @@ class Machine(RuleBasedStateMachine):
         self.defer([("a", 0, "l", None, False)] * new, is_kept=False)
         self.place_all(worker)
         self.check(worker, [], self.ask(worker, [], 4, None, 4, 3), 4, None, 4, follow=3)
-        mine = sorted((id_, claim) for id_, claim in worker.known.items() if self.queue.jobs[id_].lock == "l")
+        locks = {id_: job.lock for id_, job in self.queue.jobs.items()}
+        mine = sorted((id_, claim) for id_, claim in worker.known.items() if locks.get(id_) == "l")
         told = [self.draw_outcome(data, *each) for each in mine[:outcomes]]
         self.check(worker, told, self.ask(worker, told, 0, None, 4), 0, None, 4)
 
@@ -698,7 +699,7 @@ BREAKS = {
     "followers are forgotten when their head ends": ("promote", "if p_followers is not null then", "if false then"),
     "followers are forgotten when their head is retried": (
         "put_back",
-        "if v_followers is not null then",
+        "if v_followers <> '{}' then",
         "if false then",
     ),
     "followers are forgotten when their worker dies": (

@@ -19,26 +19,29 @@ declare
         select j.id from json_to_recordset(p_back) o(id bigint, claim integer) join @schema.adjourn_jobs j on j.id = o.id and j.claim = o.claim
         where j.worker_id = p_worker and j.id = any(p_locked)
     );
-    v_followers bigint[];
-    v_kept bigint[];
+    v_followers bigint[] := array(
+        select follower from @schema.adjourn_jobs j cross join unnest(j.followers) follower where j.id = any(v_mine)
+    );
+    v_behind bigint[];
+    v_kept text[];
 begin
-    select array_agg(f.id) into v_followers
-    from @schema.adjourn_jobs j cross join unnest(j.followers) u(id) join @schema.adjourn_jobs f on f.id = u.id and f.lock = j.lock
-    where j.id = any(v_mine) and f.hold <> @ready and f.worker_id = p_worker and f.id <> all(v_mine);
-    if v_followers is not null then
+    if v_followers <> '{}' then
         v_followers := array(
+            select f.id from @schema.adjourn_jobs f
+            where f.id = any(v_followers) and f.hold <> @ready and f.worker_id = p_worker and f.id <> all(v_mine)
+        );
+        v_behind := array(
             select f.id from @schema.adjourn_jobs f
             where f.id = any(v_followers) and f.worker_id = p_worker order by f.id for update skip locked
         );
         v_kept := array(
-            select j.id
-            from @schema.adjourn_jobs j cross join unnest(j.followers) u(id) join @schema.adjourn_jobs f on f.id = u.id and f.lock = j.lock
-            where j.id = any(v_mine) and f.hold <> @ready and f.worker_id = p_worker and f.id <> all(v_mine || v_followers)
+            select f.lock from @schema.adjourn_jobs f where f.id = any(v_followers) and f.id <> all(v_behind) and f.worker_id = p_worker
         );
-        v_mine := array(select u from unnest(v_mine) u where u <> all(v_kept));
-        update @schema.adjourn_jobs f set worker_id = null, started_at = null where f.id = any(v_followers) and f.lock <> all(array(
-            select j.lock from @schema.adjourn_jobs j where j.id = any(v_kept)
-        ));
+        update @schema.adjourn_jobs f set worker_id = null, started_at = null where f.id = any(v_behind) and f.lock <> all(v_kept);
+        v_mine := array(
+            select j.id from @schema.adjourn_jobs j
+            where j.id = any(v_mine) and (j.hold <> @ready or j.lock is null or j.lock <> all(v_kept))
+        );
     end if;
     with outcome as materialized (
         select o.*, coalesce(o.retry_at, now() + make_interval(secs => o.retry_in)) as due_at
