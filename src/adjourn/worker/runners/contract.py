@@ -91,6 +91,11 @@ class Run:
     """Whether its body could not begin the last time that it was called."""
 
     @property
+    def is_stored(self) -> bool:
+        """That its job is in the database."""
+        return True
+
+    @property
     def job(self) -> Job:
         """Its job."""
         return self.claimed.job
