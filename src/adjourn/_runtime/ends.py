@@ -46,7 +46,7 @@ class Ends:
     """Seconds after which a caller looks by itself. A subclass that tells of each end makes it infinite."""
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
+        self.lock: threading.RLock = threading.RLock()
         self.has_told = False
         """Whether it was said that tasks wait here."""
         self._waits: dict[int, set[Wait]] = {}
@@ -103,7 +103,7 @@ class Ends:
 
     def renew_locks(self) -> None:
         """Forget the waits of the threads that a forked child does not have."""
-        self.lock = threading.RLock()
+        self.lock: threading.RLock = threading.RLock()
         self._waits = {}
 
     def _drop(self, id_: int, wait: Wait) -> None:

@@ -44,7 +44,7 @@ class EndsListener(Ends):
         The database schema that holds adjourn's tables.
     """
 
-    longest_turn = math.inf
+    longest_turn: float = math.inf
 
     def __init__(self, connector: ConnectorSource, schema: str) -> None:
         super().__init__()
@@ -165,7 +165,7 @@ class Net:
     """
 
     def __init__(self) -> None:
-        self.due_at = math.inf
+        self.due_at: float = math.inf
         self._pauses = LISTENING
         self._step = 0
 

@@ -36,13 +36,13 @@ class SharedCall(Generic[T]):
     __slots__ = ("error", "is_over", "item", "job", "taken_by", "turn")
 
     def __init__(self, item: T) -> None:
-        self.item = item
+        self.item: T = item
         self.turn: threading.Lock | None = None
         """Released when the call is served, or leads."""
         self.taken_by: SharedCall[T] | None = None
         self.job: Job | None = None
         self.error: BaseException | None = None
-        self.is_over = False
+        self.is_over: bool = False
 
 
 class ThreadGroup(Generic[T]):

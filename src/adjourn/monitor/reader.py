@@ -8,6 +8,7 @@ from typing import Any
 
 from adjourn import sql
 from adjourn.app import App
+from adjourn.connectors.base import SyncSession
 from adjourn.exceptions import ConnectorException, InvalidOption
 from adjourn.sql import reading
 from adjourn.types import Row
@@ -40,7 +41,7 @@ class Reader:
         self.schema: str = app.job_manager.schema
         self._queries = reading.queries(folder, self.schema)
         self._rollback = sql.statements(self.schema)["rollback"]
-        self.session = app.connector.session()
+        self.session: SyncSession = app.connector.session()
 
     def close(self) -> None:
         """Close the connection."""

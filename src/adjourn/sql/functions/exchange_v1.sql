@@ -268,9 +268,11 @@ begin
         ) then
             perform @schema.adjourn_wake_v1(false, p_worker);
         else
+            -- With `hold` among the conditions of the inner query, its plan might read all ready jobs.
             perform @schema.adjourn_wake_for_v1(array(
-                select j.queue from @schema.adjourn_jobs j
-                where j.id = any(v_promoted || v_back) and j.worker_id is null and j.hold = @ready
+                select left_.queue from (
+                    select j.queue, j.hold from @schema.adjourn_jobs j where j.id = any(v_promoted || v_back) and j.worker_id is null offset 0
+                ) left_ where left_.hold = @ready
             ), p_worker);
         end if;
     end if;
