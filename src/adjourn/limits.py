@@ -77,7 +77,7 @@ class Rate:
             or not 0 < seconds <= LONGEST_PERIOD
         ):
             raise InvalidOption(f"period={period!r}: pass a number of seconds above 0, at most those of a year.")
-        self.__attrs_init__(limit, float(seconds))
+        self.__attrs_init__(limit, float(seconds))  # pyright: ignore[reportAttributeAccessIssue]
 
 
 Key = str | Sequence[str] | Callable[[dict[str, Any]], str]
@@ -132,7 +132,7 @@ class Limit:
                 raise InvalidOption(
                     f"name={name!r}: pass a key as well; a limit without one has the name of its task or queue."
                 )
-        self.__attrs_init__(concurrency, rates, _checked_key(key), name)
+        self.__attrs_init__(concurrency, rates, _checked_key(key), name)  # pyright: ignore[reportAttributeAccessIssue]
 
     @property
     def arguments(self) -> tuple[str, ...]:

@@ -97,7 +97,7 @@ def defer(app: adjourn.App) -> None:
         assert work.configure(unique=adjourn.Unique(over=["todo", "failed"], on_conflict=policy)).defer()
     with pytest.raises(AlreadyEnqueued):
         work.configure(unique=adjourn.Unique()).defer()
-    limited = app.task(lambda tenant: None, name="limited", limits=adjourn.Limit(key="tenant", concurrency=1))
+    limited = app.task(name="limited", limits=adjourn.Limit(key="tenant", concurrency=1))(lambda tenant: None)
     limited.batch_defer({"tenant": "a"}, {"tenant": "b"})
     assert app.check_connection()
     app.schema_manager.check_version()

@@ -300,12 +300,13 @@ def overlap(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[s
             if run.lock is not None:
                 again[run.lock, run.pid].append((run.ended, later.begun))
     for runs in story.runs.values():
-        for run, later in zip(runs, [*runs[1:], None], strict=True):
-            if run.lock is not None and (later is None or run.begun <= later.begun):
+        following: list[Run | None] = [*runs[1:], None]
+        for run, after in zip(runs, following, strict=True):
+            if run.lock is not None and (after is None or run.begun <= after.begun):
                 ends = [run.ended]
-                if later is not None:
+                if after is not None:
                     before = (begun for ended, begun in again[run.lock, run.pid] if ended <= run.begun < begun)
-                    ends += [later.begun, *before]
+                    ends += [after.begun, *before]
                 by_lock[run.lock].append((run.begun, min(ends), run))
     for lock, spans in by_lock.items():
         spans.sort(key=lambda span: span[:2])

@@ -17,7 +17,7 @@ async def warm_up(app: adjourn.App, bench: Bench) -> None:
     async def short() -> None:
         pass
 
-    task = app.task(short, name="short")
+    task = app.task(name="short")(short)
     last = 0
     for number in range(WARM):
         last = await task.configure(lock=f"warm {number}").defer_async()

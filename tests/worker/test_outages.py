@@ -6,7 +6,6 @@ import asyncio
 import datetime
 import json
 import logging
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -113,11 +112,11 @@ async def test_the_heartbeat_survives_whatever_is_raised_in_its_thread(
     heartbeat = SyncWorkerManager.heartbeat
     beats: list[int] = []
 
-    def failing(manager: SyncWorkerManager, worker_id: int, timeout: float, *overdue: Sequence[int]) -> Heartbeat:
+    def failing(manager: SyncWorkerManager, worker_id: int, timeout: float, *told: Any) -> Heartbeat:
         beats.append(worker_id)
         if len(beats) < 3:
             raise SystemExit("a subscriber, or a driver")
-        return heartbeat(manager, worker_id, timeout, *overdue)
+        return heartbeat(manager, worker_id, timeout, *told)
 
     def exit_(event: events.HeartbeatFailed) -> None:
         raise SystemExit

@@ -204,7 +204,7 @@ class Parser(argparse.ArgumentParser):
             parser.error(f"there is no {what} {wrong!r}{hint(wrong, flags if what == 'option' else ())}")
         return options
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Parse the arguments that it knows, and remember all of them."""
         self._given = tuple(sys.argv[1:] if args is None else args)
         return super().parse_known_args(args, namespace)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from adjourn import sql
 from adjourn._async.managers.results import AsyncResults
+from adjourn._runtime.ends import Ends
 from adjourn._sync.managers.results import SyncResults
 from adjourn.manager.ends import EndsListener
 from adjourn.manager.source import ConnectorSource
@@ -16,4 +17,4 @@ class Results(AsyncResults, SyncResults):
 
     def __init__(self, connector: ConnectorSource, schema: str = sql.DEFAULT_SCHEMA) -> None:
         super().__init__(connector, schema)
-        self.ends = EndsListener(connector, schema)
+        self.ends: Ends = EndsListener(connector, schema)

@@ -50,8 +50,8 @@ function _shtab_adjourn_using
   test "$_shtab_adjourn_cmdpath" = "$argv"
 end
 
-set -g _shtab_adjourn_commands worker defer schema healthchecks doctor top shell migrate-from-procrastinate worker-health migrate-code completion demo
-set -g _shtab_adjourn_opts_with_value --abort-job-polling-interval --app --at --batch --concurrency --delete-jobs --fetch-job-polling-interval --file --files --from-schema --health-file --http --id-gap --in --interval --lock --log-format --log-format-style --log-level --name --only --outage-patience --priority --queue --queueing-lock --queues --role --roles --round-trip-timeout --schema --shutdown-graceful-timeout --since --stall-after --stalled-after --stalled-worker-timeout --stuck-worker-timeout --threshold --timeout --unknown-task-timeout --update-heartbeat-interval --url --wait -a -c -n -p -q
+set -g _shtab_adjourn_commands worker defer schema healthchecks doctor top shell pause resume migrate-from-procrastinate worker-health migrate-code completion demo
+set -g _shtab_adjourn_opts_with_value --abort-job-polling-interval --app --at --batch --concurrency --delete-jobs --fetch-job-polling-interval --file --files --from-schema --health-file --http --id-gap --in --interval --limit-key --lock --log-format --log-format-style --log-level --name --only --outage-patience --priority --queue --queueing-lock --queues --role --roles --round-trip-timeout --schema --shutdown-graceful-timeout --since --stall-after --stalled-after --stalled-worker-timeout --stuck-worker-timeout --task --threshold --timeout --unknown-task-timeout --update-heartbeat-interval --url --wait -a -c -n -p -q -t
 
 complete -c adjourn -e
 complete -c adjourn -f
@@ -94,6 +94,7 @@ complete -c adjourn -n '_shtab_adjourn_using defer' -l at -x -d 'do not run the 
 complete -c adjourn -n '_shtab_adjourn_using defer' -l in -x -d 'do not run the job before this much time has passed; default: at once (environment: ADJOURN_DEFER_IN)'
 complete -c adjourn -n '_shtab_adjourn_using defer' -l queue -x -d 'the queue that the job waits in; default: the task'"'"'s (environment: ADJOURN_DEFER_QUEUE)'
 complete -c adjourn -n '_shtab_adjourn_using defer' -l priority -x -d 'jobs with a higher priority go first; it may be negative; default: none (the task'"'"'s) (environment: ADJOURN_DEFER_PRIORITY)'
+complete -c adjourn -n '_shtab_adjourn_using defer' -l limit-key -x -d 'the key under the task'"'"'s limit for each key; default: the one that the arguments make (environment: ADJOURN_DEFER_LIMIT_KEY)'
 complete -c adjourn -n '_shtab_adjourn_using defer' -s i -l ignore-already-enqueued -l no-ignore-already-enqueued -d 'if the queueing lock is taken, log a warning and exit with 0; default: exit with 1 (environment: ADJOURN_DEFER_IGNORE_ALREADY_ENQUEUED, yes or no)'
 complete -c adjourn -n '_shtab_adjourn_using defer' -l unknown -l no-unknown -d 'store the job even if the app has no such task, since its workers may have it; default: exit with 1 (environment: ADJOURN_DEFER_UNKNOWN, yes or no)'
 complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a schema -d 'Apply or show the tables that adjourn needs in the app'"'"'s database.'
@@ -124,6 +125,14 @@ complete -c adjourn -n '_shtab_adjourn_using top' -l once -d 'print one frame, a
 complete -c adjourn -n '_shtab_adjourn_using top' -l json -d 'print a JSON object on a line for each look, until stopped'
 complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a shell -d 'Look at jobs; retry, cancel, abort or delete them. With COMMAND, the shell runs that one command and exits. Without, it asks for commands until `exit` or the end of the input.'
 complete -c adjourn -n '_shtab_adjourn_using shell' -s h -l help -d 'show this help message and exit'
+complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a pause -d 'Start no more jobs of queues or tasks. Jobs that run go on, and jobs can still be deferred. It holds for all workers, at once, until `adjourn resume`.'
+complete -c adjourn -n '_shtab_adjourn_using pause' -s h -l help -d 'show this help message and exit'
+complete -c adjourn -n '_shtab_adjourn_using pause' -s q -l queue -x -d 'a queue; may be repeated'
+complete -c adjourn -n '_shtab_adjourn_using pause' -s t -l task -x -d 'the name of a task; may be repeated'
+complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a resume -d 'Start jobs of queues or tasks again that `adjourn pause` has paused.'
+complete -c adjourn -n '_shtab_adjourn_using resume' -s h -l help -d 'show this help message and exit'
+complete -c adjourn -n '_shtab_adjourn_using resume' -s q -l queue -x -d 'a queue; may be repeated'
+complete -c adjourn -n '_shtab_adjourn_using resume' -s t -l task -x -d 'the name of a task; may be repeated'
 complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a migrate-from-procrastinate -d 'Move the jobs of Procrastinate'"'"'s tables to adjourn'"'"'s, in the same database, while workers and producers of both go on. Each step may be interrupted and run again.'
 complete -c adjourn -n '_shtab_adjourn_using migrate-from-procrastinate' -s h -l help -d 'show this help message and exit'
 complete -c adjourn -n '_shtab_adjourn_using migrate-from-procrastinate' -l from-schema -x -d 'the schema of Procrastinate'"'"'s tables; default: the one that there is'

@@ -17,6 +17,8 @@ _shtab_adjourn_commands() {
     healthchecks:'Check that the app can be imported, that its database can be reached, that the database has the schema that this version needs, and that jobs can be stored and run: that is tried, in a transaction that is rolled back. Exits with 1 at the first check that fails, and says why.'
     migrate-code:'Change programs that were written for Procrastinate: imports, paths in settings, names of loggers, settings and environment variables. Prints what would change as a diff; with --write, changes the files. Then it lists what you have to look at yourself, each with its file and line. Files that are not Python are only looked at.'
     migrate-from-procrastinate:'Move the jobs of Procrastinate'"'"'s tables to adjourn'"'"'s, in the same database, while workers and producers of both go on. Each step may be interrupted and run again.'
+    pause:'Start no more jobs of queues or tasks. Jobs that run go on, and jobs can still be deferred. It holds for all workers, at once, until `adjourn resume`.'
+    resume:'Start jobs of queues or tasks again that `adjourn pause` has paused.'
     schema:'Apply or show the tables that adjourn needs in the app'"'"'s database.'
     shell:'Look at jobs; retry, cancel, abort or delete them. With COMMAND, the shell runs that one command and exits. Without, it asks for commands until `exit` or the end of the input.'
     top:'Show queues, running jobs, tasks, workers and tables on one screen, again and again. It only reads, at a cost that has a bound. `?` explains the keys. If the output is no terminal, one frame is printed.'
@@ -55,6 +57,7 @@ _shtab_adjourn_defer_options=(
   "--in[do not run the job before this much time has passed\; default\: at once (environment\: ADJOURN_DEFER_IN)]:SECONDS:"
   "--queue[the queue that the job waits in\; default\: the task\'s (environment\: ADJOURN_DEFER_QUEUE)]:queue:"
   "--priority[jobs with a higher priority go first\; it may be negative\; default\: none (the task\'s) (environment\: ADJOURN_DEFER_PRIORITY)]:NUMBER:"
+  "--limit-key[the key under the task\'s limit for each key\; default\: the one that the arguments make (environment\: ADJOURN_DEFER_LIMIT_KEY)]:limit_key:"
   {-i,--ignore-already-enqueued,--no-ignore-already-enqueued}"[if the queueing lock is taken, log a warning and exit with 0\; default\: exit with 1 (environment\: ADJOURN_DEFER_IGNORE_ALREADY_ENQUEUED, yes or no)]"
   {--unknown,--no-unknown}"[store the job even if the app has no such task, since its workers may have it\; default\: exit with 1 (environment\: ADJOURN_DEFER_UNKNOWN, yes or no)]"
   ":the task\'s name, such as package.module.function:"
@@ -126,6 +129,24 @@ _shtab_adjourn_migrate_from_procrastinate_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_adjourn_migrate_from_procrastinate_defaults_added=0
+
+_shtab_adjourn_pause_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "*"{-q,--queue}"[a queue\; may be repeated]:QUEUE:"
+  "*"{-t,--task}"[the name of a task\; may be repeated]:TASK:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_adjourn_pause_defaults_added=0
+
+_shtab_adjourn_resume_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "*"{-q,--queue}"[a queue\; may be repeated]:QUEUE:"
+  "*"{-t,--task}"[the name of a task\; may be repeated]:TASK:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_adjourn_resume_defaults_added=0
 
 _shtab_adjourn_schema_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -222,6 +243,8 @@ _shtab_adjourn() {
         healthchecks) _arguments -C -s $_shtab_adjourn_healthchecks_options ;;
         migrate-code) _arguments -C -s $_shtab_adjourn_migrate_code_options ;;
         migrate-from-procrastinate) _arguments -C -s $_shtab_adjourn_migrate_from_procrastinate_options ;;
+        pause) _arguments -C -s $_shtab_adjourn_pause_options ;;
+        resume) _arguments -C -s $_shtab_adjourn_resume_options ;;
         schema) _arguments -C -s $_shtab_adjourn_schema_options ;;
         shell) _arguments -C -s $_shtab_adjourn_shell_options ;;
         top) _arguments -C -s $_shtab_adjourn_top_options ;;

@@ -15,9 +15,10 @@ begin
             select j.id from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id is null
             order by j.priority desc, coalesce(j.turn, j.id) limit @most_placed
         );
+        v_next := @schema.adjourn_refused_v1(v_next);
         v_next := array(
             select j.id from @schema.adjourn_jobs j
-            where j.id = any(@schema.adjourn_refused_v1(v_next)) and j.hold = @ready and j.worker_id is null and j.id <> all(ids)
+            where j.id = any(v_next) and j.hold = @ready and j.worker_id is null and j.id <> all(ids)
             for update skip locked
         );
         update @schema.adjourn_jobs j set special = true where j.id = any(v_refused || v_next) and j.special is null;

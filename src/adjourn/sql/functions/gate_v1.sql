@@ -19,18 +19,18 @@ begin
         ));
     end if;
     -- Most of them are alike.
-    select array_agg(job.id), array_agg(gate.limit_id), array_agg(case when gate.limit_id = job.limit_id then job.limit_key else '' end)
+    select array_agg(job.id), array_agg(next.limit_id), array_agg(case when next.limit_id = kind.limit_id then job.key else '' end)
     into v_ids, v_gates, v_keys
     from (
-        select kind.ids, next.limit_id from (
-            select array_agg(j.id) as ids, case when j.key_slot is null then j.limit_id end as limit_id,
-                   j.task_name, min(j.task_slot) as task_slot, j.queue, min(j.queue_slot) as queue_slot
-            from @schema.adjourn_jobs j where j.id = any(p_ids) and j.hold in (@ready, @apart)
-            group by 2, j.task_name, j.queue, j.task_slot is null, j.queue_slot is null
-        ) kind cross join lateral @schema.adjourn_next_gate_v1(
-            kind.limit_id, '', null, kind.task_name, kind.task_slot, kind.queue, kind.queue_slot
-        ) next
-    ) gate join @schema.adjourn_jobs job on job.id = any(gate.ids);
+        select array_agg(j.id) as ids, array_agg(j.limit_key) as keys, case when j.key_slot is null then j.limit_id end as limit_id,
+               j.task_name, min(j.task_slot) as task_slot, j.queue, min(j.queue_slot) as queue_slot
+        from @schema.adjourn_jobs j where j.id = any(p_ids) and j.hold in (@ready, @apart)
+        group by 3, j.task_name, j.queue, j.task_slot is null, j.queue_slot is null
+    ) kind
+    cross join lateral @schema.adjourn_next_gate_v1(
+        kind.limit_id, '', null, kind.task_name, kind.task_slot, kind.queue, kind.queue_slot
+    ) next
+    cross join lateral unnest(kind.ids, kind.keys) job(id, key);
     if v_ids is null then
         return;
     end if;

@@ -7,7 +7,7 @@ import concurrent.futures
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import attrs
 
@@ -82,7 +82,6 @@ class Run:
     """What observers make of it, if there are any."""
     durable: Durable | None = None
     """What it has done that lasts longer than it."""
-    is_stored: ClassVar[bool] = True
     _taking: threading.Lock = attrs.field(factory=threading.Lock, init=False, repr=False)
     is_let_go: bool = False
     """Whether nobody follows it any more."""
@@ -90,6 +89,11 @@ class Run:
     """Whether its body holds a thread."""
     was_refused: bool = False
     """Whether its body could not begin the last time that it was called."""
+
+    @property
+    def is_stored(self) -> bool:
+        """That its job is in the database."""
+        return True
 
     @property
     def job(self) -> Job:
