@@ -21,7 +21,15 @@ RunIf: TypeAlias = Literal["all_succeeded", "all_done", "any_failed"]
 
 
 class Node:
-    """A job of a workflow, or a group of jobs of one task, to be named in ``depends_on``. `Workflow.add` and its like return one."""
+    """A job of a workflow, or a group of jobs of one task, to be named in ``depends_on``. `Workflow.add` and its like return one.
+
+    Parameters
+    ----------
+    workflow
+        The workflow to which it was added.
+    plan
+        What is stored of it.
+    """
 
     def __init__(self, workflow: Workflow, plan: Planned) -> None:
         self._workflow = workflow
@@ -41,7 +49,14 @@ Work: TypeAlias = Task[Any, Any, Any] | JobDeferrer[Any]
 
 
 class StoredWorkflow:
-    """A workflow that was stored, or the jobs that were added to one.
+    """A workflow that was stored, or the jobs that were added to one. `Workflow.defer` returns one.
+
+    Parameters
+    ----------
+    stored
+        The ids of the workflow and of its jobs.
+    nodes
+        The nodes that were stored, in the order of these ids.
 
     Attributes
     ----------

@@ -102,10 +102,11 @@ def test_jobs_are_listed_by_what_they_have_in_common(app: adjourn.App, typed: Ty
         "scheduled_at",
         "worker_name",
         "overdue",
+        "progress",
     ]
     assert rows == [
-        [str(first), "todo", "mail", "mail", '{"to":', '"a"}', "0", "-", "-", "false"],
-        [str(second), "todo", "mail", "mail", '{"to":', '"b"}', "0", "-", "-", "false"],
+        [str(first), "todo", "mail", "mail", '{"to":', '"a"}', "0", "-", "-", "false", "-"],
+        [str(second), "todo", "mail", "mail", '{"to":', '"b"}', "0", "-", "-", "false", "-"],
     ]
     assert [row[2] for row in typed("list_jobs lock=l")[1:]] == ["other"]
     assert typed("list_jobs status=failed") == [["(none)"]]
@@ -184,7 +185,7 @@ def test_workers_are_listed_and_named_where_their_jobs_are(
     assert row[1:3] == ["w", "-"]
     assert row[-3:] == ["true", "1", "0"]
     (_, job) = typed("list_jobs")
-    assert job[-2:] == ["w", "false"]
+    assert job[-3:] == ["w", "false", "-"]
     assert ["worker_name", "w"] in typed(f"show {job_id}")
 
 

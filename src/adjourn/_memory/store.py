@@ -181,7 +181,15 @@ class MemoryStore:
         return MemoryConnection(self)
 
     def deliver_to(self, mailbox: Mailbox, *, ends: bool = False) -> None:
-        """Have a mailbox receive every notification for workers from now on, or those of the ends of jobs."""
+        """Have a mailbox receive every notification for workers from now on, or those of the ends of jobs.
+
+        Parameters
+        ----------
+        mailbox
+            What receives them, until it is collected.
+        ends
+            Whether it hears of the ends of jobs instead of what is for workers.
+        """
         with self._lock:
             mailbox.hears_ends = ends
             self._mailboxes.add(mailbox)

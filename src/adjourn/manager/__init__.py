@@ -8,25 +8,31 @@ from adjourn._compat.moved import moved
 from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX
 from adjourn.manager.deferrer import JobDeferrer
 from adjourn.manager.jobs import JobManager
+from adjourn.manager.limits import Limits
 from adjourn.manager.lists import JobLists
 from adjourn.manager.many import ManyJobs
 from adjourn.manager.results import Results
 from adjourn.manager.retention import Retention
+from adjourn.manager.runs import Runs
 from adjourn.manager.schedules import Schedules
 from adjourn.manager.schema import SchemaManager
 from adjourn.manager.workers import Workers
+from adjourn.manager.workflows import Workflows
 
 __all__ = [
     "QUEUEING_LOCK_CONSTRAINT",
     "JobDeferrer",
     "JobLists",
     "JobManager",
+    "Limits",
     "ManyJobs",
     "Results",
     "Retention",
+    "Runs",
     "Schedules",
     "SchemaManager",
     "Workers",
+    "Workflows",
 ]
 
 QUEUEING_LOCK_CONSTRAINT: str = QUEUEING_LOCK_INDEX

@@ -33,7 +33,7 @@ class JobManager(AsyncJobManager, SyncJobManager):
     """Every operation on jobs, in both colours.
 
     It stores and changes jobs itself. It also has the operations of its managers `lists`, `many`, `results`,
-    `limits`, `workers`, `retention` and `schedules`: ``list_jobs`` calls ``lists.list_jobs``.
+    `limits`, `workers`, `workflows`, `retention` and `schedules`: ``list_jobs`` calls ``lists.list_jobs``.
 
     Parameters
     ----------
