@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import adjourn
 from adjourn.connector import BaseConnector
+
+_numbers = itertools.count()
 
 
 def make_app(connector: BaseConnector) -> adjourn.App:
@@ -18,8 +22,8 @@ def make_app(connector: BaseConnector) -> adjourn.App:
 
 
 def add(app: adjourn.App, name: str) -> int:
-    """Defer a job with a name, blocking."""
-    return app.tasks["add"].defer(name=name)
+    """Defer a job with a name, blocking, in a commit of its own: a job with a queueing lock shares none with other threads."""
+    return app.tasks["add"].configure(queueing_lock=f"{name} {next(_numbers)}").defer(name=name)
 
 
 async def add_async(app: adjourn.App, name: str) -> int:
