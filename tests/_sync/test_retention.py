@@ -173,7 +173,7 @@ def test_a_role_that_may_not_drop_a_week_deletes_its_jobs(app: adjourn.App, data
         execute(
             app,
             "grant select, insert, update, delete on adjourn.adjourn_finished_jobs, adjourn.adjourn_lapses, adjourn.adjourn_unique_keys, "
-            f"adjourn.adjourn_jobs, adjourn.adjourn_dependencies, adjourn.adjourn_workflows, adjourn.adjourn_all_jobs to {role}",
+            f"adjourn.adjourn_jobs, adjourn.adjourn_dependencies, adjourn.adjourn_workflows, adjourn.adjourn_steps, adjourn.adjourn_sent_events, adjourn.adjourn_all_jobs to {role}",
         )
         tenant.open()
         assert tenant.job_manager.delete_old_jobs(2 * WEEK) == 10

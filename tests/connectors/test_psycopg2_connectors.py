@@ -109,7 +109,11 @@ class TestPsycopg2Connector:
 
     @pytest.mark.parametrize(
         "name",
-        [name for name, _ in inspect.getmembers(Psycopg2Connector, inspect.isfunction) if name.endswith("_async")],
+        [
+            name
+            for name, _ in inspect.getmembers(Psycopg2Connector, inspect.isfunction)
+            if name.endswith("_async") and name != "transaction_async"
+        ],
     )
     async def test_every_awaited_operation_is_refused_even_before_opening(self, name: str) -> None:
         arguments: dict[str, tuple[Any, ...]] = {"execute_async": (ADD,)}

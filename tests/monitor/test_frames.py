@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from adjourn.cli.frames import Pane, Seen, View, frame, line, page, span, text_of
+from adjourn.cli.frames import Pane, Seen, TopView, frame, line, page, span, text_of
 from adjourn.cli.keys import ESCAPE
 from adjourn.cli.top import obey
 from adjourn.monitor import QueueFigures, Rates, RunningJob, Snapshot, TaskFigures, WaitFigures, WorkerFigures
@@ -74,9 +74,9 @@ def seen(*args: Any, **changes: Any) -> Seen:
     return found
 
 
-def shot(found: Seen, view: View | None = None, width: int = 80, height: int = 24) -> str:
+def shot(found: Seen, view: TopView | None = None, width: int = 80, height: int = 24) -> str:
     """A frame as text."""
-    return text_of(frame(found, view or View(), width=width, height=height), width=width, height=height)
+    return text_of(frame(found, view or TopView(), width=width, height=height), width=width, height=height)
 
 
 def test_a_frame_of_a_small_terminal() -> None:
@@ -98,14 +98,14 @@ mail       0        1          0 ms        1
 @pytest.mark.parametrize("pane", list(Pane))
 def test_a_frame_fits_the_terminal(size: tuple[int, int], pane: Pane) -> None:
     width, height = size
-    text = shot(seen("name" * 30, queues=100), View(pane=pane), width, height)
+    text = shot(seen("name" * 30, queues=100), TopView(pane=pane), width, height)
     assert len(text.splitlines()) < height
     assert max(map(len, text.splitlines())) <= width
 
 
 @pytest.mark.parametrize("pane", list(Pane))
 def test_names_that_are_hostile_do_not_control_the_terminal(pane: Pane) -> None:
-    text = shot(seen(HOSTILE), View(pane=pane, filter=""), 200, 60)
+    text = shot(seen(HOSTILE), TopView(pane=pane, filter=""), 200, 60)
     assert not {"\x1b", "\x07", "\u202e"} & set(text)
 
 
@@ -123,7 +123,7 @@ def test_what_is_seen_when_the_database_is_away() -> None:
 
 def test_an_empty_queue_and_a_filter_that_finds_nothing_say_so() -> None:
     assert "\nnothing\n" in shot(seen(queues=0))
-    assert "nothing with 'x'" in shot(seen(), View(filter="x"))
+    assert "nothing with 'x'" in shot(seen(), TopView(filter="x"))
 
 
 def test_a_page_has_every_pane() -> None:
@@ -135,14 +135,14 @@ def test_a_page_has_every_pane() -> None:
 
 
 def test_rows_are_sorted_by_the_column_that_was_chosen() -> None:
-    view = View()
+    view = TopView()
     assert obey("s", view)
     assert shot(seen(), view).index("\nmail ") < shot(seen(), view).index("\nmail1 ")
     assert "queue*" in shot(seen(), view)
 
 
 def test_each_key_does_what_the_help_says() -> None:
-    view = View()
+    view = TopView()
     for key, pane in zip("12345", Pane, strict=True):
         obey(key, view)
         assert view.pane is pane

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from adjourn._domain.addresses import address_of
-from adjourn._domain.health import Limits, Vitals, health_of
+from adjourn._domain.health import HealthLimits, Vitals, health_of
 from adjourn.exceptions import InvalidOption
 
-LIMITS = Limits()
+LIMITS = HealthLimits()
 FULL_OF_LONG_JOBS: dict[str, Any] = {"exchange": None, "beat": 9.0, "answer": 9.0}
 ROWS: list[tuple[str, dict[str, Any], bool, bool]] = [
     ("it is well", {}, True, True),
@@ -49,14 +49,14 @@ def test_each_state_has_its_answers(vitals: dict[str, Any], is_live: bool, is_re
 
 
 def test_zero_means_for_ever() -> None:
-    blocked = health_of(Vitals(loop=1e6), Limits(stall_after=0))
+    blocked = health_of(Vitals(loop=1e6), HealthLimits(stall_after=0))
     assert (blocked.is_live, blocked.is_ready) == (True, False)
 
 
 def test_a_worker_may_end_because_of_an_outage_if_that_is_asked_for() -> None:
     vitals = Vitals(exchange=100.0, beat=100.0, answer=100.0)
-    assert health_of(vitals, Limits(outage_patience=101)).is_live
-    assert not health_of(vitals, Limits(outage_patience=100)).is_live
+    assert health_of(vitals, HealthLimits(outage_patience=101)).is_live
+    assert not health_of(vitals, HealthLimits(outage_patience=100)).is_live
 
 
 def test_the_schema_s_remedy_is_named() -> None:

@@ -32,7 +32,7 @@ VARIABLE_ADVICE = "adjourn has no such setting or variable"
 
 
 @attrs.frozen(order=True)
-class Finding:
+class CodeFinding:
     """A place to look at.
 
     Attributes
@@ -54,13 +54,13 @@ class Finder(cst.CSTVisitor):
 
     def __init__(self) -> None:
         super().__init__()
-        self.findings: set[Finding] = set()
+        self.findings: set[CodeFinding] = set()
 
     def _add(self, node: cst.CSTNode, what: str, advice: str, *, further: int = 0) -> None:
         place = self.get_metadata(PositionProvider, node)
         assert isinstance(place, CodeRange)
         line = place.start.line + further
-        self.findings.add(Finding(line, f"{what}: {advice}."))
+        self.findings.add(CodeFinding(line, f"{what}: {advice}."))
 
     # Names
 

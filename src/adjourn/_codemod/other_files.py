@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from adjourn._codemod import names
-from adjourn._codemod.findings import VARIABLE_ADVICE, Finding
+from adjourn._codemod.findings import VARIABLE_ADVICE, CodeFinding
 
 SUFFIXES = frozenset(
     [
@@ -37,12 +37,12 @@ def is_looked_at(path: Path) -> bool:
     return path.suffix in SUFFIXES or path.name in NAMES or path.name.startswith((".env", "Dockerfile"))
 
 
-def look_through(text: str) -> list[Finding]:
+def look_through(text: str) -> list[CodeFinding]:
     """Return the lines that name Procrastinate, but for comments, each with what to do."""
     found = []
     for number, line in enumerate(text.splitlines(), start=1):
         if re.search(names.THEIRS, line, re.IGNORECASE) and not line.lstrip().startswith(("#", "--", "//", ";")):
-            found.append(Finding(number, f"{line.strip()[:120]}: {_advice(line)}."))
+            found.append(CodeFinding(number, f"{line.strip()[:120]}: {_advice(line)}."))
     return found
 
 

@@ -17,7 +17,7 @@ import libcst as cst
 from libcst.metadata import MetadataWrapper
 
 from adjourn._codemod import names, other_files
-from adjourn._codemod.findings import Finder, Finding
+from adjourn._codemod.findings import CodeFinding, Finder
 from adjourn._codemod.rewriting import Rewriter
 from adjourn._compat.moved import IN_MEMORY
 from adjourn.exceptions import AdjournException
@@ -51,7 +51,7 @@ class File:
     path: Path
     before: bytes
     after: bytes
-    findings: list[Finding]
+    findings: list[CodeFinding]
     encoding: str = "utf-8"
     error: str = ""
 

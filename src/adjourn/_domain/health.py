@@ -56,7 +56,7 @@ class Vitals:
 
 
 @attrs.frozen(kw_only=True)
-class Limits:
+class HealthLimits:
     """From when on an age is too high, in seconds.
 
     Attributes
@@ -137,12 +137,12 @@ def _shown(condition: Condition) -> dict[str, Any]:
     }
 
 
-def health_of(vitals: Vitals, limits: Limits) -> Health:
+def health_of(vitals: Vitals, limits: HealthLimits) -> Health:
     """Return what follows from what is known of a worker."""
     return Health(conditions=tuple(_conditions(vitals, limits)))
 
 
-def _conditions(vitals: Vitals, limits: Limits) -> Iterator[Condition]:
+def _conditions(vitals: Vitals, limits: HealthLimits) -> Iterator[Condition]:
     # A restart would throw a drain away, and with it the outcomes of jobs that are about to end.
     yield Condition(
         name="running",
@@ -165,7 +165,7 @@ def _conditions(vitals: Vitals, limits: Limits) -> Iterator[Condition]:
     yield from _of_database(vitals, limits)
 
 
-def _of_database(vitals: Vitals, limits: Limits) -> Iterator[Condition]:
+def _of_database(vitals: Vitals, limits: HealthLimits) -> Iterator[Condition]:
     yield Condition(
         name="schema",
         is_ready=vitals.schema_error is None,

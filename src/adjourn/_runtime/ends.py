@@ -18,7 +18,7 @@ def is_in_task() -> bool:
     return isinstance(threading.current_thread(), TaskThread)
 
 
-class Wait:
+class EndsWait:
     """One caller's wait for some jobs.
 
     Attributes
@@ -49,25 +49,25 @@ class Ends:
         self.lock: threading.RLock = threading.RLock()
         self.has_told = False
         """Whether it was said that tasks wait here."""
-        self._waits: dict[int, set[Wait]] = {}
+        self._waits: dict[int, set[EndsWait]] = {}
         forks.watch(self)
 
-    def expect(self, ids: Iterable[int]) -> Wait:
+    def expect(self, ids: Iterable[int]) -> EndsWait:
         """Begin a wait for these jobs. Call `forget` when it is over, however that came."""
-        wait = Wait(ids)
+        wait = EndsWait(ids)
         with self.lock:
             for id_ in wait.left:
                 self._waits.setdefault(id_, set()).add(wait)
         return wait
 
-    def forget(self, wait: Wait) -> None:
+    def forget(self, wait: EndsWait) -> None:
         """End a wait."""
         with self.lock:
             for id_ in wait.left:
                 self._drop(id_, wait)
             wait.left = set()
 
-    def has_seen(self, wait: Wait, ids: Iterable[int]) -> None:
+    def has_seen(self, wait: EndsWait, ids: Iterable[int]) -> None:
         """Note that the caller has seen by itself how some of its jobs have ended."""
         with self.lock:
             for id_ in wait.left.intersection(ids):
@@ -103,10 +103,10 @@ class Ends:
 
     def renew_locks(self) -> None:
         """Forget the waits of the threads that a forked child does not have."""
-        self.lock: threading.RLock = threading.RLock()
+        self.lock = threading.RLock()
         self._waits = {}
 
-    def _drop(self, id_: int, wait: Wait) -> None:
+    def _drop(self, id_: int, wait: EndsWait) -> None:
         waits = self._waits.get(id_)
         if waits is not None:
             waits.discard(wait)
@@ -114,6 +114,6 @@ class Ends:
                 del self._waits[id_]
 
     @staticmethod
-    def _wake(wait: Wait) -> None:
+    def _wake(wait: EndsWait) -> None:
         if not wait.turn.done():
             wait.turn.set_result(None)

@@ -47,7 +47,7 @@ class Pane(enum.Enum):
 
 
 @attrs.define(kw_only=True)
-class View:
+class TopView:
     """What somebody wants to see.
 
     Attributes
@@ -116,7 +116,7 @@ class Column:
     is_bad: Callable[[Any], bool] = lambda value: False
 
 
-def frame(seen: Seen, view: View, *, width: int, height: int) -> RenderableType:
+def frame(seen: Seen, view: TopView, *, width: int, height: int) -> RenderableType:
     """Return a frame of so many columns and lines.
 
     Parameters
@@ -140,11 +140,11 @@ def frame(seen: Seen, view: View, *, width: int, height: int) -> RenderableType:
 def page(seen: Seen, *, width: int) -> RenderableType:
     """Return everything at once, one pane below the other, for output that is no terminal."""
     if seen.snapshot is None:
-        return Group(*_head(seen, View()))
+        return Group(*_head(seen, TopView()))
     panes: list[RenderableType] = []
     for pane in Pane:
-        panes += [Text(f"\n{pane.name.lower()}", style="bold"), _pane(seen.snapshot, View(pane=pane), rows=LISTED)]
-    return Group(*(_cut(part, width) for part in (*_head(seen, View()), *panes)))
+        panes += [Text(f"\n{pane.name.lower()}", style="bold"), _pane(seen.snapshot, TopView(pane=pane), rows=LISTED)]
+    return Group(*(_cut(part, width) for part in (*_head(seen, TopView()), *panes)))
 
 
 def _cut(part: RenderableType, width: int) -> RenderableType:
@@ -154,7 +154,7 @@ def _cut(part: RenderableType, width: int) -> RenderableType:
     return part
 
 
-def _head(seen: Seen, view: View) -> list[RenderableType]:
+def _head(seen: Seen, view: TopView) -> list[RenderableType]:
     snapshot = seen.snapshot
     if snapshot is None:
         return [Text(f"adjourn: {shown(seen.error) or 'connecting'}", style="red" if seen.error else "")]
@@ -195,7 +195,7 @@ WAITS = {"scheduled": "scheduled", "lock": "behind locks", "task": "of unknown t
 """How the kinds of waits are told."""
 
 
-def _pane(snapshot: Snapshot, view: View, rows: int) -> Table:
+def _pane(snapshot: Snapshot, view: TopView, rows: int) -> Table:
     columns, every = PANES[view.pane](snapshot)
     wanted = [
         row for row in every if view.filter.lower() in " ".join(str(column.value(row)) for column in columns).lower()
@@ -239,7 +239,7 @@ def _help() -> Table:
     return table
 
 
-def _foot(view: View) -> Text:
+def _foot(view: TopView) -> Text:
     if view.is_typing:
         return Text(f"/{shown(view.filter)}_", style="bold")
     foot = Text()

@@ -21,7 +21,7 @@ from adjourn.exceptions import ConnectorException
 from adjourn.monitor import Monitor
 
 if TYPE_CHECKING:
-    from adjourn.cli.frames import Seen, View
+    from adjourn.cli.frames import Seen, TopView
     from adjourn.cli.keys import Keys
 
 HELP = "show on one screen what is going on"
@@ -85,7 +85,7 @@ def _show(monitor: Monitor, interval: float) -> int:
 
     # Whoever ends the program gets the terminal back as it was.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    console, seen, view = Console(highlight=False), frames.Seen(), frames.View(interval=interval)
+    console, seen, view = Console(highlight=False), frames.Seen(), frames.TopView(interval=interval)
     looked_at = 0.0
     with Keys() as keys, Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
@@ -105,12 +105,12 @@ def _look(monitor: Monitor, seen: Seen, since: float) -> None:
         seen.age += since
 
 
-def _obey(keys: Keys, view: View, seconds: float) -> bool:
+def _obey(keys: Keys, view: TopView, seconds: float) -> bool:
     """Do what the keys that are pressed within so many seconds ask for; return whether to go on."""
     return all(obey(key, view) for key in keys.pressed(seconds))
 
 
-def obey(key: str, view: View) -> bool:
+def obey(key: str, view: TopView) -> bool:
     """Do what a key asks for; return whether to go on.
 
     Parameters

@@ -136,7 +136,7 @@ class EndsListener(Ends):
             session.close()
 
     def _wait(self, session: SyncSession) -> None:
-        """Wait until it is time to look, and tell meanwhile of ends."""
+        """EndsWait until it is time to look, and tell meanwhile of ends."""
         with self.lock:
             until = self._net.due_at if self._waits else self._idle_since + LINGER
         left = max(until - time.monotonic(), 0.0)

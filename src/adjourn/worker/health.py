@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from adjourn._domain.health import Health, Limits, Vitals, health_of
+from adjourn._domain.health import Health, HealthLimits, Vitals, health_of
 from adjourn._domain.protocols import AppLike
 from adjourn.exceptions import SchemaOutOfDate
 from adjourn.worker import exposition, lease
@@ -84,7 +84,7 @@ class HealthThread(threading.Thread):
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
         self._stop_asked = threading.Event()
-        self._limits = Limits(
+        self._limits = HealthLimits(
             stall_after=options.stall_after,
             outage_patience=options.outage_patience,
             polling_interval=options.fetch_job_polling_interval,

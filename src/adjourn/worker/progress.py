@@ -64,7 +64,7 @@ class _Place:
     next: datetime.datetime
 
 
-class Progress:
+class TickProgress:
     """Where a worker is with each of its schedules."""
 
     def __init__(self) -> None:

@@ -31,7 +31,7 @@ from adjourn.events import (
 from adjourn.exceptions import AppNotOpen, ConnectorException
 from adjourn.worker.observation import defer_observed
 from adjourn.worker.outage import Outage
-from adjourn.worker.progress import Due, Progress
+from adjourn.worker.progress import Due, TickProgress
 
 logger: logging.Logger = logging.getLogger("adjourn.worker")
 
@@ -67,7 +67,7 @@ class Scheduler:
 
     def __init__(self, app: AppLike) -> None:
         self._app = app
-        self._progress = Progress()
+        self._progress = TickProgress()
         self._timetable = timetable_of(app.job_manager)
         # The database's time when it was last read, and the monotonic clock's seconds at that moment.
         self._looked: tuple[datetime.datetime, float] | None = None

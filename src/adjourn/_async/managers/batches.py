@@ -25,7 +25,7 @@ VALUES = 1000
 """So many values of a column are written without a pause."""
 
 
-class AsyncRuns(Protocol):
+class AsyncRunsStatements(Protocol):
     """Runs a statement by its name."""
 
     async def __call__(self, name: str, parameters: Parameters, connection: Any = None) -> list[Row]: ...
@@ -98,7 +98,7 @@ async def _column_async(jobs: Sequence[Job], name: str, pace: runtime.Pace) -> s
     return f"[{','.join(written)}]"
 
 
-async def store_async(run: AsyncRuns, batch: Batch, connection: Any) -> tuple[list[int], datetime.datetime]:
+async def store_async(run: AsyncRunsStatements, batch: Batch, connection: Any) -> tuple[list[int], datetime.datetime]:
     """Store a batch, and return the ids in its order, and when the jobs were stored.
 
     Parameters
@@ -123,7 +123,9 @@ async def store_async(run: AsyncRuns, batch: Batch, connection: Any) -> tuple[li
     return json.loads(row["ids"]), time_of(row["enqueued_at"])
 
 
-async def store_jobs_async(run: AsyncRuns, jobs: Sequence[Job], dumps: JSONDumps, connection: Any) -> list[Job]:
+async def store_jobs_async(
+    run: AsyncRunsStatements, jobs: Sequence[Job], dumps: JSONDumps, connection: Any
+) -> list[Job]:
     """Check and store jobs, and return them as they are stored, in the same order."""
     jobs = checked_list("jobs", jobs, "jobs")
     if not jobs:
@@ -132,7 +134,7 @@ async def store_jobs_async(run: AsyncRuns, jobs: Sequence[Job], dumps: JSONDumps
     return await _stored_async(jobs, ids, at)
 
 
-async def store_encoded_async(run: AsyncRuns, given: Sequence[EncodedJob], connection: Any) -> list[Job]:
+async def store_encoded_async(run: AsyncRunsStatements, given: Sequence[EncodedJob], connection: Any) -> list[Job]:
     """Store some jobs that are checked and encoded, and return them as they are stored, in the same order."""
     jobs = [each.job for each in given]
     args = encoded_values([each.arguments for each in given])

@@ -18,7 +18,7 @@ from adjourn._domain.results import result_of
 from adjourn._domain.waits import HELD_PAUSES, IN_A_TASK, WAITS_INSIDE, has_ended, timed_out, workflow_timed_out
 from adjourn._domain.workflows import WorkflowState
 from adjourn._runtime import aio as runtime
-from adjourn._runtime.ends import Ends, Wait, is_in_task
+from adjourn._runtime.ends import Ends, EndsWait, is_in_task
 from adjourn._runtime.waiting import done_async
 
 CLOSING = 2.0
@@ -32,7 +32,7 @@ logger: logging.Logger = logging.getLogger("adjourn.waits")
 class AsyncLooks(Protocol):
     """Looks what has ended of a wait, and returns whether another transaction has kept something from being marked."""
 
-    async def __call__(self, wait: Wait) -> bool: ...
+    async def __call__(self, wait: EndsWait) -> bool: ...
 
 
 class AsyncResults(AsyncStatementRunner):
@@ -42,7 +42,7 @@ class AsyncResults(AsyncStatementRunner):
     """The waits of this process."""
 
     async def wait_for_job_async(self, job_id: int, timeout: float | None = None) -> Job:
-        """Wait until a job has ended, whether with success or without, and return it.
+        """EndsWait until a job has ended, whether with success or without, and return it.
 
         A job that is retried goes on until its last attempt has ended. Any number of callers may wait at once, for the
         same job or for different ones, in either form: one connection of the process hears of them all.
@@ -78,7 +78,7 @@ class AsyncResults(AsyncStatementRunner):
         return job
 
     async def wait_for_jobs_async(self, job_ids: Iterable[int], timeout: float | None = None) -> list[Job]:
-        """Wait until all of these jobs have ended, and return them in the order given. See `wait_for_job_async`.
+        """EndsWait until all of these jobs have ended, and return them in the order given. See `wait_for_job_async`.
 
         Parameters
         ----------
@@ -102,14 +102,14 @@ class AsyncResults(AsyncStatementRunner):
         check_seconds("timeout", timeout, optional=True)
         found: dict[int, Job] = {}
 
-        async def look_async(wait: Wait) -> bool:
+        async def look_async(wait: EndsWait) -> bool:
             return await self._look_async(wait, found)
 
         await self._wait_async(set(ids), timeout, look_async, timed_out)
         return [found[id_] for id_ in ids]
 
     async def wait_for_workflow_async(self, workflow_id: int, timeout: float | None = None) -> WorkflowState:
-        """Wait until all jobs of a workflow have ended, and return how it has ended. See `wait_for_job_async`.
+        """EndsWait until all jobs of a workflow have ended, and return how it has ended. See `wait_for_job_async`.
 
         Parameters
         ----------
@@ -131,7 +131,7 @@ class AsyncResults(AsyncStatementRunner):
         check_seconds("timeout", timeout, optional=True)
         states: list[WorkflowState] = []
 
-        async def look_async(wait: Wait) -> bool:
+        async def look_async(wait: EndsWait) -> bool:
             rows = await self.run_async("watch_jobs", {"ids": [workflow_id]})
             if not any(row["has_ended"] for row in rows):
                 return bool(rows)
@@ -222,7 +222,7 @@ class AsyncResults(AsyncStatementRunner):
                 self.ends.forget(wait)
             looks += 1
 
-    async def _look_async(self, wait: Wait, found: dict[int, Job]) -> bool:
+    async def _look_async(self, wait: EndsWait, found: dict[int, Job]) -> bool:
         """Mark the jobs of a wait, so that their ends are told, and find those that have ended.
 
         Returns

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from adjourn._async.managers.batches import AsyncRuns
+from adjourn._async.managers.batches import AsyncRunsStatements
 from adjourn._domain.batches import COLUMNS, EncodedJob
 from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued
 from adjourn._domain.jobs import Job, Status
@@ -18,7 +18,7 @@ STEP = 8
 """After so many jobs, others may have a turn."""
 
 
-async def store_special_async(run: AsyncRuns, given: Sequence[EncodedJob], connection: Any) -> list[Job]:
+async def store_special_async(run: AsyncRunsStatements, given: Sequence[EncodedJob], connection: Any) -> list[Job]:
     """Store jobs that are checked, all or none, and return them as they are stored, in the same order.
 
     Parameters

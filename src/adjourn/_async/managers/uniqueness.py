@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from adjourn._async.managers.batches import AsyncRuns
+from adjourn._async.managers.batches import AsyncRunsStatements
 from adjourn._domain.arguments import check_job, dump_arguments
 from adjourn._domain.batches import COLUMNS, EncodedJob
 from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued, already_there
@@ -21,7 +21,7 @@ STEP = 8
 """After so many jobs, others may have a turn."""
 
 
-async def store_unique_async(run: AsyncRuns, given: Sequence[EncodedJob], connection: Any) -> list[Job]:
+async def store_unique_async(run: AsyncRunsStatements, given: Sequence[EncodedJob], connection: Any) -> list[Job]:
     """Store jobs that are checked, and return them with their ids, in the same order; `deferred_as` says what became of each.
 
     Parameters

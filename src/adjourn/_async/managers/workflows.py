@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from adjourn import exceptions
+from adjourn._async.managers.batches import AsyncRunsStatements
 from adjourn._async.managers.specials import refuse_keyed
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._domain.arguments import dump_arguments
@@ -20,13 +21,9 @@ CHUNK = 10_000
 """How many jobs, or pairs of jobs that wait for each other, one statement stores."""
 
 
-class AsyncRuns(Protocol):
-    """Runs a statement by its name."""
-
-    async def __call__(self, name: str, parameters: Parameters, connection: Any = None) -> list[Row]: ...
-
-
-async def read_workflow_async(run_async: AsyncRuns, workflow_id: int, connection: Any = None) -> WorkflowState:
+async def read_workflow_async(
+    run_async: AsyncRunsStatements, workflow_id: int, connection: Any = None
+) -> WorkflowState:
     """Return a workflow as it is stored.
 
     Raises

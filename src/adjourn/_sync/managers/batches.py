@@ -26,7 +26,7 @@ VALUES = 1000
 """So many values of a column are written without a pause."""
 
 
-class SyncRuns(Protocol):
+class SyncRunsStatements(Protocol):
     """Runs a statement by its name."""
 
     def __call__(self, name: str, parameters: Parameters, connection: Any = None) -> list[Row]: ...
@@ -99,7 +99,7 @@ def _column(jobs: Sequence[Job], name: str, pace: runtime.Pace) -> str | None:
     return f"[{','.join(written)}]"
 
 
-def store(run: SyncRuns, batch: Batch, connection: Any) -> tuple[list[int], datetime.datetime]:
+def store(run: SyncRunsStatements, batch: Batch, connection: Any) -> tuple[list[int], datetime.datetime]:
     """Store a batch, and return the ids in its order, and when the jobs were stored.
 
     Parameters
@@ -124,7 +124,7 @@ def store(run: SyncRuns, batch: Batch, connection: Any) -> tuple[list[int], date
     return json.loads(row["ids"]), time_of(row["enqueued_at"])
 
 
-def store_jobs(run: SyncRuns, jobs: Sequence[Job], dumps: JSONDumps, connection: Any) -> list[Job]:
+def store_jobs(run: SyncRunsStatements, jobs: Sequence[Job], dumps: JSONDumps, connection: Any) -> list[Job]:
     """Check and store jobs, and return them as they are stored, in the same order."""
     jobs = checked_list("jobs", jobs, "jobs")
     if not jobs:
@@ -133,7 +133,7 @@ def store_jobs(run: SyncRuns, jobs: Sequence[Job], dumps: JSONDumps, connection:
     return _stored(jobs, ids, at)
 
 
-def store_encoded(run: SyncRuns, given: Sequence[EncodedJob], connection: Any) -> list[Job]:
+def store_encoded(run: SyncRunsStatements, given: Sequence[EncodedJob], connection: Any) -> list[Job]:
     """Store some jobs that are checked and encoded, and return them as they are stored, in the same order."""
     jobs = [each.job for each in given]
     args = encoded_values([each.arguments for each in given])

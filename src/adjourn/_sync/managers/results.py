@@ -16,7 +16,7 @@ from adjourn._domain.results import result_of
 from adjourn._domain.waits import HELD_PAUSES, IN_A_TASK, WAITS_INSIDE, has_ended, timed_out, workflow_timed_out
 from adjourn._domain.workflows import WorkflowState
 from adjourn._runtime import threads as runtime
-from adjourn._runtime.ends import Ends, Wait, is_in_task
+from adjourn._runtime.ends import Ends, EndsWait, is_in_task
 from adjourn._runtime.waiting import done
 from adjourn._sync.managers.lists import SyncJobLists
 from adjourn._sync.managers.statements import SyncStatementRunner
@@ -33,7 +33,7 @@ logger: logging.Logger = logging.getLogger("adjourn.waits")
 class SyncLooks(Protocol):
     """Looks what has ended of a wait, and returns whether another transaction has kept something from being marked."""
 
-    def __call__(self, wait: Wait) -> bool: ...
+    def __call__(self, wait: EndsWait) -> bool: ...
 
 
 class SyncResults(SyncStatementRunner):
@@ -43,7 +43,7 @@ class SyncResults(SyncStatementRunner):
     """The waits of this process."""
 
     def wait_for_job(self, job_id: int, timeout: float | None = None) -> Job:
-        """Wait until a job has ended, whether with success or without, and return it.
+        """EndsWait until a job has ended, whether with success or without, and return it.
 
         A job that is retried goes on until its last attempt has ended. Any number of callers may wait at once, for the
         same job or for different ones, in either form: one connection of the process hears of them all.
@@ -79,7 +79,7 @@ class SyncResults(SyncStatementRunner):
         return job
 
     def wait_for_jobs(self, job_ids: Iterable[int], timeout: float | None = None) -> list[Job]:
-        """Wait until all of these jobs have ended, and return them in the order given. See `wait_for_job`.
+        """EndsWait until all of these jobs have ended, and return them in the order given. See `wait_for_job`.
 
         Parameters
         ----------
@@ -103,14 +103,14 @@ class SyncResults(SyncStatementRunner):
         check_seconds("timeout", timeout, optional=True)
         found: dict[int, Job] = {}
 
-        def look(wait: Wait) -> bool:
+        def look(wait: EndsWait) -> bool:
             return self._look(wait, found)
 
         self._wait(set(ids), timeout, look, timed_out)
         return [found[id_] for id_ in ids]
 
     def wait_for_workflow(self, workflow_id: int, timeout: float | None = None) -> WorkflowState:
-        """Wait until all jobs of a workflow have ended, and return how it has ended. See `wait_for_job`.
+        """EndsWait until all jobs of a workflow have ended, and return how it has ended. See `wait_for_job`.
 
         Parameters
         ----------
@@ -132,7 +132,7 @@ class SyncResults(SyncStatementRunner):
         check_seconds("timeout", timeout, optional=True)
         states: list[WorkflowState] = []
 
-        def look(wait: Wait) -> bool:
+        def look(wait: EndsWait) -> bool:
             rows = self.run("watch_jobs", {"ids": [workflow_id]})
             if not any(row["has_ended"] for row in rows):
                 return bool(rows)
@@ -223,7 +223,7 @@ class SyncResults(SyncStatementRunner):
                 self.ends.forget(wait)
             looks += 1
 
-    def _look(self, wait: Wait, found: dict[int, Job]) -> bool:
+    def _look(self, wait: EndsWait, found: dict[int, Job]) -> bool:
         """Mark the jobs of a wait, so that their ends are told, and find those that have ended.
 
         Returns

@@ -12,14 +12,14 @@ from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.times import time_of
 from adjourn._runtime import threads as runtime
-from adjourn._sync.managers.batches import SyncRuns
+from adjourn._sync.managers.batches import SyncRunsStatements
 from adjourn.exceptions import InvalidOption, UniqueViolation
 
 STEP = 8
 """After so many jobs, others may have a turn."""
 
 
-def store_special(run: SyncRuns, given: Sequence[EncodedJob], connection: Any) -> list[Job]:
+def store_special(run: SyncRunsStatements, given: Sequence[EncodedJob], connection: Any) -> list[Job]:
     """Store jobs that are checked, all or none, and return them as they are stored, in the same order.
 
     Parameters

@@ -13,7 +13,7 @@ from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX, already_enqueued, alr
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.times import time_of
 from adjourn._runtime import threads as runtime
-from adjourn._sync.managers.batches import SyncRuns
+from adjourn._sync.managers.batches import SyncRunsStatements
 from adjourn.exceptions import InvalidConnection, UniqueViolation
 from adjourn.types import JSONDumps, Row
 from adjourn.unique import Deferred
@@ -22,7 +22,7 @@ STEP = 8
 """After so many jobs, others may have a turn."""
 
 
-def store_unique(run: SyncRuns, given: Sequence[EncodedJob], connection: Any) -> list[Job]:
+def store_unique(run: SyncRunsStatements, given: Sequence[EncodedJob], connection: Any) -> list[Job]:
     """Store jobs that are checked, and return them with their ids, in the same order; `deferred_as` says what became of each.
 
     Parameters

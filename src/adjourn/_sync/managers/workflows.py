@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from adjourn import exceptions
 from adjourn._domain.arguments import dump_arguments
@@ -13,6 +13,7 @@ from adjourn._domain.checks import check_flag, check_id
 from adjourn._domain.graphs import Edge, Graph, Node, Stored, columns_of
 from adjourn._domain.workflows import Planned, WorkflowState
 from adjourn._runtime import threads as runtime
+from adjourn._sync.managers.batches import SyncRunsStatements
 from adjourn._sync.managers.specials import refuse_keyed
 from adjourn._sync.managers.statements import SyncStatementRunner
 from adjourn.types import Parameters, Row
@@ -21,13 +22,7 @@ CHUNK = 10_000
 """How many jobs, or pairs of jobs that wait for each other, one statement stores."""
 
 
-class SyncRuns(Protocol):
-    """Runs a statement by its name."""
-
-    def __call__(self, name: str, parameters: Parameters, connection: Any = None) -> list[Row]: ...
-
-
-def read_workflow(run: SyncRuns, workflow_id: int, connection: Any = None) -> WorkflowState:
+def read_workflow(run: SyncRunsStatements, workflow_id: int, connection: Any = None) -> WorkflowState:
     """Return a workflow as it is stored.
 
     Raises

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from opentelemetry import context, propagate, trace
 from opentelemetry.context import Context
 
+from adjourn.contrib.opentelemetry import private
+
 logger: logging.Logger = logging.getLogger("adjourn.opentelemetry")
 
 MOST_BYTES = 1024
@@ -17,7 +19,7 @@ MOST_BYTES = 1024
 _FIRST_LEFT_OUT = ("tracestate", "baggage")
 _SUPPRESSED = "suppress_instrumentation"
 """The key by which instrumentations of other libraries know that they should be silent."""
-_KEYS = (_SUPPRESSED, getattr(context, "_SUPPRESS_INSTRUMENTATION_KEY", _SUPPRESSED))
+_KEYS = (_SUPPRESSED, private.suppression_key(_SUPPRESSED))
 _ambient: contextvars.ContextVar[Context | None] = contextvars.ContextVar("adjourn_ambient", default=None)
 _malformed: set[str] = set()
 

@@ -14,7 +14,7 @@ from adjourn import telemetry
 from adjourn.contrib.opentelemetry import attributes as names
 from adjourn.contrib.opentelemetry.contexts import attached, carrier_of, context_from, is_suppressed
 from adjourn.contrib.opentelemetry.instruments import Instruments
-from adjourn.contrib.opentelemetry.settings import Hook, Settings
+from adjourn.contrib.opentelemetry.settings import Hook, TracingSettings
 from adjourn.exceptions import AlreadyEnqueued
 from adjourn.jobs import Job
 from adjourn.telemetry import Deferral
@@ -45,7 +45,7 @@ class Defers:
         What the program has said.
     """
 
-    def __init__(self, tracer: Tracer, instruments: Instruments, settings: Settings) -> None:
+    def __init__(self, tracer: Tracer, instruments: Instruments, settings: TracingSettings) -> None:
         self._tracer = tracer
         self._instruments = instruments
         self._settings = settings

@@ -19,7 +19,7 @@ from adjourn.contrib.opentelemetry.defers import Defers
 from adjourn.contrib.opentelemetry.instruments import Instruments
 from adjourn.contrib.opentelemetry.records import CurrentSpan
 from adjourn.contrib.opentelemetry.runs import TracedRun
-from adjourn.contrib.opentelemetry.settings import Hook, Relation, Settings, SpanNames
+from adjourn.contrib.opentelemetry.settings import Hook, Relation, SpanNames, TracingSettings
 from adjourn.jobs import Job
 from adjourn.telemetry import Deferral, Observer, RunObservation, RunOfJob
 
@@ -35,7 +35,7 @@ class Tracing(Observer):
     makes_traces = True
 
     def __init__(
-        self, tracer_provider: TracerProvider | None, meter_provider: MeterProvider | None, settings: Settings
+        self, tracer_provider: TracerProvider | None, meter_provider: MeterProvider | None, settings: TracingSettings
     ) -> None:
         version = importlib.metadata.version("adjourn")
         self._tracer = trace.get_tracer("adjourn", version, tracer_provider)
@@ -137,11 +137,11 @@ class AdjournInstrumentor:
         InvalidOption
             If a value is not valid, or an option does not exist.
         """
-        known = [*Settings.__annotations__, "tracer_provider", "meter_provider"]
+        known = [*TracingSettings.__annotations__, "tracer_provider", "meter_provider"]
         for name in others:
             if name not in _OF_THE_LOADER:
                 raise unknown_option("AdjournInstrumentor.instrument", name, known)
-        settings = Settings(
+        settings = TracingSettings(
             relation=relation,
             create_spans=create_spans,
             exchange_spans=exchange_spans,

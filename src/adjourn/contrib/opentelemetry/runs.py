@@ -16,7 +16,7 @@ from adjourn.contrib.opentelemetry import attributes as names
 from adjourn.contrib.opentelemetry.contexts import ambient, attached, context_from
 from adjourn.contrib.opentelemetry.defers import RELATION, call_hook
 from adjourn.contrib.opentelemetry.instruments import Instruments
-from adjourn.contrib.opentelemetry.settings import Settings
+from adjourn.contrib.opentelemetry.settings import TracingSettings
 from adjourn.jobs import Job
 from adjourn.telemetry import Outcome, RunObservation, RunOfJob
 
@@ -39,7 +39,7 @@ class TracedRun(RunObservation):
         What the program has said.
     """
 
-    def __init__(self, run: RunOfJob, tracer: Tracer, instruments: Instruments, settings: Settings) -> None:
+    def __init__(self, run: RunOfJob, tracer: Tracer, instruments: Instruments, settings: TracingSettings) -> None:
         self._run = run
         self._job = run.job
         self._tracer = tracer
@@ -126,7 +126,7 @@ class TracedRun(RunObservation):
         span.record_exception(error, facts, self._ended_at)
 
 
-def _is_child(job: Job, settings: Settings, outside: Span) -> bool:
+def _is_child(job: Job, settings: TracingSettings, outside: Span) -> bool:
     """Return whether the run belongs to the trace that has deferred its job."""
     if settings.relation != "auto":
         return settings.relation == "parent"

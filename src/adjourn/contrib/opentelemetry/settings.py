@@ -20,7 +20,7 @@ _FLAGS = ("create_spans", "exchange_spans", "capture_baggage", "record_arguments
 
 
 @attrs.frozen(kw_only=True)
-class Settings:
+class TracingSettings:
     """The keywords of `AdjournInstrumentor.instrument`, which documents them."""
 
     relation: Relation = "auto"
