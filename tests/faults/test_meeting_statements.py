@@ -170,8 +170,10 @@ def complete(actor: Actor) -> None:
             ).fetchone()
             at = found["enqueued_at"] if found else None
             (row,) = actor.run("complete", **run, **stored, transaction=begun["transaction"], enqueued_at=at)
+            # One that somebody waits for is kept.
+            kept = actor.connection.execute("select from adjourn.adjourn_finished_jobs where id = %s", [id_]).rowcount
             actor.pause()
-        actor.deleted += commits and deletes and row["outcome"] == "completed"
+        actor.deleted += commits and deletes and row["outcome"] == "completed" and not kept
         actor.run("ask_completion", **run)
 
 
