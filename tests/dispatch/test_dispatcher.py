@@ -23,7 +23,7 @@ TWINNED = [{"_runtime/aio.py", "_runtime/threads.py"}]
 """Modules that have the same names, so that the code that uses them reads the same in both colours."""
 SHARED = {
     "JobAborted",  # the exception that a task raises, and the event that tells of it
-    "JobFailed",  # the same
+    *("JobFailed", "JobSuspended"),  # the same
     "MovedElsewhere",  # Procrastinate has it twice, so programs may import either
     # As Django wants them to be named, and as its models of Procrastinate are.
     *("Command", "Migration"),

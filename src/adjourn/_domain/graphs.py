@@ -29,7 +29,7 @@ class Stored:
 
 
 @attrs.frozen
-class Node:
+class PlannedNode:
     """A job of a workflow, as it is stored."""
 
     id: int
@@ -82,11 +82,11 @@ class Graph:
             return ids[0] if len(ids) == 1 else None
         return None
 
-    def node(self, position: int, job_id: int, arguments: str) -> Node:
+    def node(self, position: int, job_id: int, arguments: str) -> PlannedNode:
         """Return one of the jobs of a plan."""
         plan, next_id = self.plans[position], self._only_child(position)
         pending = sum(1 if isinstance(each, int) else len(self.ids[self._positions[id(each)]]) for each in plan.parents)
-        return Node(
+        return PlannedNode(
             job_id,
             plan,
             arguments,
@@ -113,7 +113,7 @@ class Graph:
         return found
 
 
-def columns_of(nodes: Sequence[Node], edges: Sequence[Edge]) -> dict[str, str | None]:
+def columns_of(nodes: Sequence[PlannedNode], edges: Sequence[Edge]) -> dict[str, str | None]:
     """Return jobs, and who waits for whom, as arrays for the statement that stores them; None for one that holds nothing."""
     jobs = [node.plan.job for node in nodes]
     columns: dict[str, str | None] = {

@@ -20,7 +20,7 @@ ENDED = frozenset({"succeeded", "failed", "cancelled", "aborted"})
 
 
 @attrs.define
-class Batch:
+class UniqueBatch:
     """What becomes of the jobs of one call."""
 
     tables: Tables
@@ -76,7 +76,7 @@ def defer_unique(tables: Tables, *, jobs: str, own_transaction: bool) -> list[Ro
     given: list[dict[str, Any]] = json.loads(jobs)
     before = dict(tables.unique_keys), tables.last_job_id
     are_locked = any(_is_locked(tables, values) for values in given)
-    batch = Batch(tables)
+    batch = UniqueBatch(tables)
     for each in given:
         batch.judge(each)
     refused = _refusal(tables, batch)
@@ -94,7 +94,7 @@ def defer_unique(tables: Tables, *, jobs: str, own_transaction: bool) -> list[Ro
     return [{"queueing_lock": None, "enqueued_at": tables.now, **outcome} for outcome in batch.outcomes]
 
 
-def _refusal(tables: Tables, batch: Batch) -> list[Row]:
+def _refusal(tables: Tables, batch: UniqueBatch) -> list[Row]:
     if batch.taken:
         there: list[int | None] = [*sorted({id_ for id_ in batch.taken if id_ is not None})]
         return [{"id": id_, "outcome": "taken"} for id_ in there or [None]]

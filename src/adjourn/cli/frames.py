@@ -106,7 +106,7 @@ class Seen:
 
 
 @attrs.frozen
-class Column:
+class PaneColumn:
     """A column of a pane: its heading, and how a row's value is shown; numbers are sorted from the largest on."""
 
     heading: str
@@ -221,12 +221,12 @@ def _pane(snapshot: Snapshot, view: TopView, rows: int) -> Table:
     return table
 
 
-def _key(column: Column, row: Any) -> Any:
+def _key(column: PaneColumn, row: Any) -> Any:
     value = column.value(row)
     return -float(value or 0) if column.is_number else str(value)
 
 
-def _cell(column: Column, row: Any) -> Text:
+def _cell(column: PaneColumn, row: Any) -> Text:
     value = column.value(row)
     text = "-" if value is None else shown(column.told(value)).replace("\n", "\\n")
     return Text(text, style="red" if value is not None and column.is_bad(value) else "")
@@ -259,72 +259,72 @@ def _some(value: float) -> bool:
     return value > 0
 
 
-def _queues(snapshot: Snapshot) -> tuple[list[Column], list[Any]]:
+def _queues(snapshot: Snapshot) -> tuple[list[PaneColumn], list[Any]]:
     columns = [
-        Column("queue", lambda row: row.name, is_number=False),
-        Column("ready", lambda row: row.ready + row.is_capped / 2, lambda value: amount(int(value), value % 1 > 0)),
-        Column("running", lambda row: row.running),
-        Column("oldest ready", lambda row: row.latency, lambda value: span(value), is_bad=_long),
-        Column("workers", lambda row: row.workers, is_bad=lambda value: value == 0),
+        PaneColumn("queue", lambda row: row.name, is_number=False),
+        PaneColumn("ready", lambda row: row.ready + row.is_capped / 2, lambda value: amount(int(value), value % 1 > 0)),
+        PaneColumn("running", lambda row: row.running),
+        PaneColumn("oldest ready", lambda row: row.latency, lambda value: span(value), is_bad=_long),
+        PaneColumn("workers", lambda row: row.workers, is_bad=lambda value: value == 0),
     ]
     return columns, sorted(snapshot.queues, key=lambda row: (-row.latency, row.name))
 
 
-def _running(snapshot: Snapshot) -> tuple[list[Column], list[Any]]:
+def _running(snapshot: Snapshot) -> tuple[list[PaneColumn], list[Any]]:
     names = {worker.id: worker.name for worker in snapshot.workers}
     columns = [
-        Column("job", lambda row: row.id),
-        Column("task", lambda row: row.task, is_number=False),
-        Column("queue", lambda row: row.queue, is_number=False),
-        Column("for", lambda row: row.seconds, lambda value: span(value)),
-        Column("attempt", lambda row: row.attempt, is_bad=lambda value: value > 1),
-        Column("worker", lambda row: f"{names.get(row.worker_id, '?')} ({row.worker_id})", is_number=False),
-        Column("lock", lambda row: row.lock, is_number=False),
-        Column("", lambda row: "asked to end" if row.is_aborted else "", is_number=False, is_bad=bool),
+        PaneColumn("job", lambda row: row.id),
+        PaneColumn("task", lambda row: row.task, is_number=False),
+        PaneColumn("queue", lambda row: row.queue, is_number=False),
+        PaneColumn("for", lambda row: row.seconds, lambda value: span(value)),
+        PaneColumn("attempt", lambda row: row.attempt, is_bad=lambda value: value > 1),
+        PaneColumn("worker", lambda row: f"{names.get(row.worker_id, '?')} ({row.worker_id})", is_number=False),
+        PaneColumn("lock", lambda row: row.lock, is_number=False),
+        PaneColumn("", lambda row: "asked to end" if row.is_aborted else "", is_number=False, is_bad=bool),
     ]
     return columns, list(snapshot.running)
 
 
-def _tasks(snapshot: Snapshot) -> tuple[list[Column], list[Any]]:
+def _tasks(snapshot: Snapshot) -> tuple[list[PaneColumn], list[Any]]:
     columns = [
-        Column("task", lambda row: row.name, is_number=False),
-        Column("ended", lambda row: row.ended, lambda value: f"{value:,}"),
-        Column("failed", lambda row: row.failed, lambda value: f"{value:,}", is_bad=_some),
-        Column("given up", lambda row: row.given_up, lambda value: f"{value:,}"),
-        Column("mean", lambda row: row.seconds, lambda value: span(value)),
-        Column("longest", lambda row: row.longest, lambda value: span(value)),
+        PaneColumn("task", lambda row: row.name, is_number=False),
+        PaneColumn("ended", lambda row: row.ended, lambda value: f"{value:,}"),
+        PaneColumn("failed", lambda row: row.failed, lambda value: f"{value:,}", is_bad=_some),
+        PaneColumn("given up", lambda row: row.given_up, lambda value: f"{value:,}"),
+        PaneColumn("mean", lambda row: row.seconds, lambda value: span(value)),
+        PaneColumn("longest", lambda row: row.longest, lambda value: span(value)),
     ]
     return columns, list(snapshot.tasks)
 
 
-def _workers(snapshot: Snapshot) -> tuple[list[Column], list[Any]]:
+def _workers(snapshot: Snapshot) -> tuple[list[PaneColumn], list[Any]]:
     columns = [
-        Column("worker", lambda row: row.id),
-        Column("name", lambda row: row.name, is_number=False),
-        Column("queues", lambda row: "all" if row.queues is None else ", ".join(row.queues), is_number=False),
-        Column("running", lambda row: row.running),
-        Column("stuck", lambda row: row.overdue, is_bad=_some),
-        Column(
+        PaneColumn("worker", lambda row: row.id),
+        PaneColumn("name", lambda row: row.name, is_number=False),
+        PaneColumn("queues", lambda row: "all" if row.queues is None else ", ".join(row.queues), is_number=False),
+        PaneColumn("running", lambda row: row.running),
+        PaneColumn("stuck", lambda row: row.overdue, is_bad=_some),
+        PaneColumn(
             "heartbeat", lambda row: row.silence, lambda value: span(value) + " ago", is_bad=lambda value: value > 30
         ),
-        Column("up for", lambda row: row.age, lambda value: span(value)),
-        Column("", lambda row: "silent" if not row.is_alive else "idle" if row.is_idle else "", is_number=False),
+        PaneColumn("up for", lambda row: row.age, lambda value: span(value)),
+        PaneColumn("", lambda row: "silent" if not row.is_alive else "idle" if row.is_idle else "", is_number=False),
     ]
     return columns, sorted(snapshot.workers, key=lambda row: (row.is_alive, -row.running, row.id))
 
 
-def _tables(snapshot: Snapshot) -> tuple[list[Column], list[Any]]:
+def _tables(snapshot: Snapshot) -> tuple[list[PaneColumn], list[Any]]:
     columns = [
-        Column("table", lambda row: row["name"].removeprefix("adjourn_"), is_number=False),
-        Column("MB", lambda row: row["bytes"] / 1e6, lambda value: f"{value:,.1f}"),
-        Column("rows", lambda row: row["rows"], lambda value: f"{value:,}"),
-        Column("dead", lambda row: row["dead"], lambda value: f"{value:,}", is_bad=lambda value: value > 1_000_000),
-        Column("vacuumed", lambda row: row["vacuumed"], lambda value: span(value) + " ago"),
+        PaneColumn("table", lambda row: row["name"].removeprefix("adjourn_"), is_number=False),
+        PaneColumn("MB", lambda row: row["bytes"] / 1e6, lambda value: f"{value:,.1f}"),
+        PaneColumn("rows", lambda row: row["rows"], lambda value: f"{value:,}"),
+        PaneColumn("dead", lambda row: row["dead"], lambda value: f"{value:,}", is_bad=lambda value: value > 1_000_000),
+        PaneColumn("vacuumed", lambda row: row["vacuumed"], lambda value: span(value) + " ago"),
     ]
     return columns, list(snapshot.tables)
 
 
-PANES: dict[Pane, Callable[[Snapshot], tuple[list[Column], list[Any]]]] = {
+PANES: dict[Pane, Callable[[Snapshot], tuple[list[PaneColumn], list[Any]]]] = {
     Pane.QUEUES: _queues,
     Pane.RUNNING: _running,
     Pane.TASKS: _tasks,

@@ -21,7 +21,7 @@ _STATM = Path("/proc/self/statm")
 
 
 @attrs.frozen
-class Report:
+class SelfReport:
     """What the database keeps of a worker until its next heartbeat.
 
     Attributes
@@ -60,7 +60,7 @@ class Details:
         outbox: int,
         listens: bool,
         silence: float,
-    ) -> Report:
+    ) -> SelfReport:
         """Return what to tell. May be called from any thread.
 
         Parameters
@@ -88,7 +88,7 @@ class Details:
             "exchanged_ago": None if math.isinf(silence) else round(silence, 3),
             "rss": _resident(),
         }
-        return Report(list(overdue), sorted(running)[:MOST_RUNNING], json.dumps(details))
+        return SelfReport(list(overdue), sorted(running)[:MOST_RUNNING], json.dumps(details))
 
 
 def _resident() -> int | None:

@@ -28,7 +28,7 @@ from adjourn.worker import lease
 from adjourn.worker.apart import CLEARING_INTERVAL
 from adjourn.worker.buffer import STALE_BUFFER, Flight
 from adjourn.worker.contact import Contact
-from adjourn.worker.details import Details, Report
+from adjourn.worker.details import Details, SelfReport
 from adjourn.worker.doubt import Doubt
 from adjourn.worker.executor import Executor
 from adjourn.worker.leaving import leave_within
@@ -113,7 +113,7 @@ class Exchange:
     # Called by the heartbeat's thread, and by the one that watches its health
 
     @property
-    def report(self) -> Report:
+    def report(self) -> SelfReport:
         """What a heartbeat says of this worker. May be called from any thread."""
         return self._details.report(
             self.executor.overdue,

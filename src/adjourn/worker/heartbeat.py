@@ -21,7 +21,7 @@ from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.worker import lease
 from adjourn.worker.advances import PACE, Advances
 from adjourn.worker.connection import silent
-from adjourn.worker.details import Report
+from adjourn.worker.details import SelfReport
 from adjourn.worker.options import Options
 from adjourn.worker.outage import Outage
 from adjourn.worker.watch import RoundTrips, WatchedSyncSession
@@ -67,7 +67,7 @@ class HeartbeatThread(threading.Thread):
         worker_lease: lease.Lease,
         worker_id: Callable[[], int],
         silence: Callable[[], float],
-        report: Callable[[], Report],
+        report: Callable[[], SelfReport],
         advances: Advances,
         on_begin: Callable[[], Any],
         on_beat: Callable[[int, Heartbeat], Any],

@@ -12,7 +12,7 @@ from adjourn._async.managers.specials import refuse_keyed
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._domain.arguments import dump_arguments
 from adjourn._domain.checks import check_flag, check_id
-from adjourn._domain.graphs import Edge, Graph, Node, Stored, columns_of
+from adjourn._domain.graphs import Edge, Graph, PlannedNode, Stored, columns_of
 from adjourn._domain.workflows import Planned, WorkflowState
 from adjourn._runtime import aio as runtime
 from adjourn.types import Parameters, Row
@@ -233,7 +233,7 @@ class AsyncWorkflows(AsyncStatementRunner):
         """Return the parameters of the statements that store the jobs."""
         pace = runtime.Pace()
         chunks: list[dict[str, Any]] = []
-        nodes: list[Node] = []
+        nodes: list[PlannedNode] = []
         edges: list[Edge] = []
 
         def end_chunk() -> None:

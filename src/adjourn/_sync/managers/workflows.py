@@ -10,7 +10,7 @@ from typing import Any
 from adjourn import exceptions
 from adjourn._domain.arguments import dump_arguments
 from adjourn._domain.checks import check_flag, check_id
-from adjourn._domain.graphs import Edge, Graph, Node, Stored, columns_of
+from adjourn._domain.graphs import Edge, Graph, PlannedNode, Stored, columns_of
 from adjourn._domain.workflows import Planned, WorkflowState
 from adjourn._runtime import threads as runtime
 from adjourn._sync.managers.batches import SyncRunsStatements
@@ -232,7 +232,7 @@ class SyncWorkflows(SyncStatementRunner):
         """Return the parameters of the statements that store the jobs."""
         pace = runtime.Pace()
         chunks: list[dict[str, Any]] = []
-        nodes: list[Node] = []
+        nodes: list[PlannedNode] = []
         edges: list[Edge] = []
 
         def end_chunk() -> None:
