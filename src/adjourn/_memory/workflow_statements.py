@@ -338,6 +338,12 @@ def retry_workflow(tables: Tables, *, id: int) -> list[Row]:  # noqa: A002 - the
     for id_ in sorted(again):
         tables.arrivals.pop(id_, None)
         _revive(tables, tables.finished.pop(id_), pending.get(id_))
+    if flow.is_cancelled:
+        # Jobs that were added since, and not cancelled yet.
+        for job in [job for job in tables.jobs.values() if job.workflow_id == id and job.hold is Hold.PARENTS]:
+            if job.pending is None:
+                tables.change(job, pending=0)
+                tables.arrive(job.id, 0, 0)
     remaining = flow.remaining + len(again)
     tables.workflows[id] = attrs.evolve(
         flow,

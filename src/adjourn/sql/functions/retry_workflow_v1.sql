@@ -77,6 +77,13 @@ begin
         remaining = w.remaining + cardinality(v_again), failed = w.failed - v_failed, is_cancelled = false,
         finished_at = case when w.remaining + cardinality(v_again) <= 0 then w.finished_at end
     where w.id = p_id;
+    if v_flow.is_cancelled then
+        -- Jobs that were added since, and not cancelled yet. The worker that places jobs releases those that wait for no other job.
+        with added as (
+            update @schema.adjourn_jobs j set pending = 0 where j.workflow_id = p_id and j.hold = @parents and j.pending is null returning j.id
+        )
+        insert into @schema.adjourn_arrivals (job_id, ended, failed) select added.id, 0, 0 from added;
+    end if;
     perform @schema.adjourn_wake_v1(true, null);
     return cardinality(v_again);
 end $$;
