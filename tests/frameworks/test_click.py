@@ -62,7 +62,7 @@ def test_a_job_is_deferred_and_run_with_the_flags_and_variables_of_the_command_l
     assert "note" in run(app, "shell", "list_tasks").output
 
 
-@pytest.mark.parametrize("command", ["worker", "defer", "schema", "healthchecks", "shell"])
+@pytest.mark.parametrize("command", ["worker", "defer", "schema", "healthchecks", "shell", "pause", "resume"])
 def test_the_help_of_a_command_is_that_of_adjourn_but_for_the_app(
     app: adjourn.App, command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,12 +79,18 @@ def test_the_help_of_a_command_is_that_of_adjourn_but_for_the_app(
 
 def test_the_group_lists_its_commands(app: adjourn.App) -> None:
     output = run(app, "--help").output
-    assert [line.split()[0] for line in output.partition("Commands:\n")[2].splitlines()] == [
+    lines = output.partition("Commands:\n")[2].splitlines()
+    # A long sentence goes on in the next line.
+    assert [line.split()[0] for line in lines if not line.startswith("   ")] == [
         "defer",
+        "doctor",
         "healthchecks",
         "migrate-from-procrastinate",
+        "pause",
+        "resume",
         "schema",
         "shell",
+        "top",
         "worker",
     ]
     assert adjourn.__version__ in run(app, "--version").output

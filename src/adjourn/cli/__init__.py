@@ -26,7 +26,8 @@ from adjourn.cli import (
     logs,
     migrate_code,
     migrate_from_procrastinate,
-    pauses,
+    pause,
+    resume,
     schema,
     shell,
     top,
@@ -38,7 +39,7 @@ from adjourn.exceptions import AdjournException, MissingApp
 
 logger: logging.Logger = logging.getLogger(__name__)
 
-COMMANDS_OF_APPS = (worker, defer, schema, healthchecks, doctor, top, shell, pauses, migrate_from_procrastinate)
+COMMANDS_OF_APPS = (worker, defer, schema, healthchecks, doctor, top, shell, pause, resume, migrate_from_procrastinate)
 """The commands that work with an app."""
 COMMANDS = (*COMMANDS_OF_APPS, worker_health, migrate_code, completion, demo)
 EPILOG = f"""\

@@ -1,4 +1,4 @@
-"""``adjourn pause`` and ``adjourn resume``: start no more jobs of queues and tasks, and start them again."""
+"""What ``adjourn pause`` and ``adjourn resume`` have in common."""
 
 from __future__ import annotations
 
@@ -11,24 +11,8 @@ from adjourn.cli import applications, flags
 NO_CHANGE = {"paused": "is paused already", "resumed": "is not paused"}
 
 
-def add_parser(commands: Any) -> None:
-    """Add the commands."""
-    _add(
-        commands,
-        "pause",
-        "start no more jobs of a queue or a task",
-        "Start no more jobs of queues or tasks. Jobs that run go on, and jobs can still be deferred. It holds for all workers, at "
-        "once, until `adjourn resume`.",
-    )
-    _add(
-        commands,
-        "resume",
-        "start jobs of a paused queue or task again",
-        "Start jobs of queues or tasks again that `adjourn pause` has paused.",
-    )
-
-
-def _add(commands: Any, name: str, help_text: str, description: str) -> None:
+def add_command(commands: Any, name: str, help_text: str, description: str) -> None:
+    """Add one of the two."""
     parser: flags.Parser = commands.add_parser(name, help=help_text, description=description)
     parser.add_argument("-q", "--queue", metavar="QUEUE", action="append", help="a queue; may be repeated")
     parser.add_argument("-t", "--task", metavar="TASK", action="append", help="the name of a task; may be repeated")

@@ -1,0 +1,20 @@
+"""``adjourn pause``: start no more jobs of queues and tasks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adjourn.cli import pauses
+
+HELP = "start no more jobs of a queue or a task"
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    pauses.add_command(
+        commands,
+        "pause",
+        HELP,
+        "Start no more jobs of queues or tasks. Jobs that run go on, and jobs can still be deferred. It holds for all workers, at "
+        "once, until `adjourn resume`.",
+    )

@@ -1,0 +1,19 @@
+"""``adjourn resume``: start jobs of paused queues and tasks again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adjourn.cli import pauses
+
+HELP = "start jobs of a paused queue or task again"
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    pauses.add_command(
+        commands,
+        "resume",
+        HELP,
+        "Start jobs of queues or tasks again that `adjourn pause` has paused.",
+    )
