@@ -164,6 +164,7 @@ class InPostgres(Side):
             "adjourn_steps": ("until", "at"),
             "adjourn_sent_events": ("sent_at", "expires_at"),
             "adjourn_unique_keys": ("deferred_at", "keep_until"),
+            "adjourn_workflows": ("created_at", "finished_at"),
             "adjourn_workers": ("started_at", "last_heartbeat_at", "expires_at"),
         }
         for table, names in columns.items():

@@ -121,6 +121,7 @@ def _renew(tables: Tables, job: JobRow, values: dict[str, Any]) -> None:
         losses=0,
         doubts=0,
         unknown_since=None,
+        awaited_event=None,
     )
 
 

@@ -28,9 +28,9 @@ declare
     v_times timestamptz[];                    --   when it was deferred,
     v_kept timestamptz[];                     --   until when it counts, even if it has ended,
     v_sources integer[];                      --   the place in the batch of a new job,
-    v_renewals integer[];                     --   and the place of the job that replaces an older one
+    v_renewed bigint[];                       --   the id of an older job that is replaced,
+    v_renewals integer[];                     --   and the place of the job that replaces it
     v_locked bigint[] := '{}';
-    v_renewed bigint[];
     v_special @schema.adjourn_jobs[];
     v_ids bigint[] := '{}';                   -- from here on, of each job: its id,
     v_outcomes text[] := '{}';                --   what became of it,
@@ -60,8 +60,8 @@ begin
         select array_agg(case when j.id is not null and j.worker_id is null then 'todo' when j.id is not null then 'doing'
                    else coalesce(f.status, case when u.keep_until > v_now then 'succeeded' end, 'gone') end order by k.place),
                array_agg(u.job_id order by k.place), array_agg(u.deferred_at order by k.place), array_agg(u.keep_until order by k.place),
-               array_agg(null::integer), array_agg(null::integer)
-        into v_states, v_jobs, v_times, v_kept, v_sources, v_renewals
+               array_agg(null::integer), array_agg(null::bigint), array_agg(null::integer)
+        into v_states, v_jobs, v_times, v_kept, v_sources, v_renewed, v_renewals
         from unnest(v_keys) with ordinality k(key, place)
         join @schema.adjourn_unique_keys u on u.key = k.key
         left join @schema.adjourn_jobs j on j.id = u.job_id
@@ -100,6 +100,8 @@ begin
                 elsif v_policies[v_at] = 'replace' and v_states[v_key] = 'todo' then
                     v_outcomes[v_at] := 'replaced';
                     if v_sources[v_key] is null then
+                        -- A later job of the batch may be stored beside it, and have the key from then on.
+                        v_renewed[v_key] := v_jobs[v_key];
                         v_renewals[v_key] := v_at;
                     else
                         v_values[v_sources[v_key]] := v_at;
@@ -119,7 +121,6 @@ begin
         from unnest(v_keys, v_jobs, v_times, v_kept) c(key, job_id, deferred_at, keep_until)
         where u.key = c.key and (u.job_id <> c.job_id or u.keep_until is distinct from c.keep_until);
 
-        v_renewed := array(select r.id from unnest(v_jobs, v_renewals) r(id, source) where r.source is not null);
         insert into @schema.adjourn_headless_locks (lock)
         select distinct j.lock from @schema.adjourn_jobs j
         where j.id = any(v_renewed) and j.lock is not null and j.hold in (@heads);
@@ -130,11 +131,11 @@ begin
         update @schema.adjourn_jobs j set
             queue = n.queue, task_name = n.task_name, priority = n.priority, lock = n.lock, args = n.args::jsonb, headers = n.headers, scheduled_at = n.at,
             -- Whatever became of its runs with the old arguments, nobody suspects the new ones.
-            losses = 0, doubts = 0, unknown_since = null,
+            losses = 0, doubts = 0, unknown_since = null, awaited_event = null,
             hold = case when n.at > now() then @scheduled when n.lock is not null then @unplaced else @ready end
         from (
             select r.id, g.*, coalesce(now() + make_interval(secs => g.schedule_in), g.scheduled_at) as at
-            from unnest(v_jobs, v_renewals) r(id, source)
+            from unnest(v_renewed, v_renewals) r(id, source)
             join rows from (json_to_recordset(p_jobs) as (
                 queue text, task_name text, priority integer, lock text, args text, headers jsonb, scheduled_at timestamptz, schedule_in double precision
             )) with ordinality g(queue, task_name, priority, lock, args, headers, scheduled_at, schedule_in, position) on g.position = r.source
