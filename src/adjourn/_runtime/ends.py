@@ -25,12 +25,15 @@ class EndsWait:
     ----------
     left
         The ids of those that have not ended, as far as is known.
+    seen
+        The ids of those whose ends the caller has seen by itself. Who is told of an end has still to look at it.
     turn
         Done when none is left, or when the caller has to look again.
     """
 
     def __init__(self, ids: Iterable[int]) -> None:
         self.left: set[int] = set(ids)
+        self.seen: set[int] = set()
         self.turn: concurrent.futures.Future[None] = concurrent.futures.Future()
         # From here on, a caller that gives up cannot cancel it.
         self.turn.set_running_or_notify_cancel()
@@ -70,7 +73,8 @@ class Ends:
     def has_seen(self, wait: EndsWait, ids: Iterable[int]) -> None:
         """Note that the caller has seen by itself how some of its jobs have ended."""
         with self.lock:
-            for id_ in wait.left.intersection(ids):
+            wait.seen.update(ids)
+            for id_ in wait.left.intersection(wait.seen):
                 self._drop(id_, wait)
                 wait.left.discard(id_)
 

@@ -209,7 +209,7 @@ class AsyncResults(AsyncStatementRunner):
             wait = self.ends.expect(left)
             try:
                 is_held = await look_async(wait)
-                left = set(wait.left)
+                left = left - wait.seen
                 if left:
                     left_over = deadline - time.monotonic()
                     if left_over <= 0:

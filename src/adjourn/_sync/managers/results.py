@@ -210,7 +210,7 @@ class SyncResults(SyncStatementRunner):
             wait = self.ends.expect(left)
             try:
                 is_held = look(wait)
-                left = set(wait.left)
+                left = left - wait.seen
                 if left:
                     left_over = deadline - time.monotonic()
                     if left_over <= 0:
