@@ -14,6 +14,7 @@ import pytest
 
 import adjourn
 from support.deployment import objects, of_dockerfile
+from support.pages import ROOT, read
 from support.waiting import BOUND, until
 
 SHOP = """
@@ -88,6 +89,14 @@ def test_the_autoscaler_asks_for_the_backlog(backlog: psycopg.Connection) -> Non
     queries = [trigger["metadata"]["query"] for trigger in scaled["spec"]["triggers"]]
     store(backlog)
     assert [backlog.execute(query.encode()).fetchone() for query in queries] == [(1,)]
+
+
+def test_the_queries_of_the_page_are_right(backlog: psycopg.Connection) -> None:
+    (block,) = [each for each in read(ROOT / "docs" / "how-to" / "deployment.md") if each.language == "sql"]
+    queries = block.text.splitlines()
+    assert len(queries) == 3
+    for query in queries:
+        assert backlog.execute(query.encode()).fetchone() == (0,)
 
 
 def test_the_backlog_is_what_runs_what_could_run_and_what_is_due_soon(backlog: psycopg.Connection) -> None:

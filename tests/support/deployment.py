@@ -61,7 +61,7 @@ def of_dockerfile() -> Iterator[Command]:
     text = re.sub(r"\\\n", " ", (FILES / "docker" / "Dockerfile").read_text("utf-8"))
     environment: dict[str, str] = {}
     for line in re.findall(r"^ENV (.*)$", text, re.MULTILINE):
-        environment.update(pair.split("=", 1) for pair in shlex.split(line))
+        environment.update((name, value) for name, _, value in (pair.partition("=") for pair in shlex.split(line)))
     for words in re.findall(r"^(?:HEALTHCHECK .*)?CMD (\[.*\])$", text, re.MULTILINE):
         found = re.search(r"docker stop --time=(\d+)", text)
         yield Command("Dockerfile", json.loads(words), environment, float(found[1]) if found else None)
@@ -80,7 +80,7 @@ def of_units() -> Iterator[Command]:
     shared = dict(re.findall(r"^(\w+)=(.*)$", (FILES / "systemd" / "shop.env").read_text("utf-8"), re.MULTILINE))
     for file in sorted((FILES / "systemd").glob("*.service")):
         keys = unit(file)
-        own = dict(pair.split("=", 1) for pair in keys.get("Environment", ()))
+        own = {name: value for name, _, value in (pair.partition("=") for pair in keys.get("Environment", ()))}
         (line,) = keys["ExecStart"]
         (grace,) = keys.get("TimeoutStopSec", [None])
         yield Command(

@@ -22,11 +22,11 @@ from support.deployment import FILES, Command, commands, compose, objects, of_un
 
 OURS = [each for each in commands() if each.is_ours]
 WORKERS = [each for each in OURS if "worker" in each.words]
-STOPPING = 5 + 10 + 5
+STOPPING = 5 + 15 + 5
 """Seconds that a worker may need after its graceful timeout: to cancel, to store outcomes, and some to spare."""
 
 
-def by_place(commands: list[Command]) -> Any:
+def by_place(commands: list[Command]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("command", commands, ids=[f"{each.place}: {each.words[1]}" for each in commands])
 
 
@@ -65,7 +65,7 @@ def test_each_variable_of_ours_is_one_that_the_program_reads(command: Command) -
 
 @by_place(WORKERS)
 def test_each_worker_has_options_that_fit_together(command: Command) -> None:
-    assert worker_options(command)
+    worker_options(command)
 
 
 @by_place(WORKERS)
