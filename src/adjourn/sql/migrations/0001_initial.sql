@@ -402,6 +402,7 @@ for each row execute function @schema.adjourn_restrict_new_v1();
 \ir ../functions/find_jobs_v1.sql
 \ir ../functions/read_jobs_v1.sql
 \ir ../functions/watch_jobs_v1.sql
+\ir ../functions/backlog_v1.sql
 
 -- Weeks of finished jobs: making them, and deleting old ones
 \ir ../functions/partition_v1.sql
