@@ -31,6 +31,9 @@ def headings(part: str) -> list[str]:
     return re.findall(r"^### (.*)$", found[1], re.MULTILINE)
 
 
+PARSER = cli.make_parser()
+
+
 def entries() -> dict[str, str]:
     """The text of each entry by its heading."""
     parts = re.split(r"^### (.*)$", PAGE.read_text("utf-8"), flags=re.MULTILINE)[1:]
@@ -65,7 +68,7 @@ def test_an_entry_says_what_to_do(heading: str) -> None:
 def test_a_command_is_one_that_the_program_takes(line: str) -> None:
     words = shlex.split(line)
     assert words[0] == "adjourn"
-    options = cli.make_parser().parse_args(words[1:])
+    options = PARSER.parse_args(words[1:])
     if "shell" in words:
         app = adjourn.App(connector=InMemoryConnector())
         with app.open():
