@@ -127,6 +127,8 @@ class Site:
         Whether there are server-sent events.
     title
         What the dashboard is called; empty for the name of the database.
+    prefix
+        The path below which a proxy offers it; empty for none.
     pages, actions
         Those that there are, by name.
     """
@@ -139,10 +141,12 @@ class Site:
     hides_args: bool
     has_streams: bool
     title: str
+    prefix: str
     pages: dict[str, Page]
     actions: dict[str, Action]
     assets: Assets = attrs.field(factory=Assets)
     notices: Notices = attrs.field(factory=Notices)
+    is_leaving: bool = attrs.field(default=False, init=False)
     database: Database = attrs.field(init=False)
     collector: Collector = attrs.field(init=False)
 
@@ -153,6 +157,11 @@ class Site:
     def permits(self, user: User, permission: str) -> bool:
         """Return whether a user may do something."""
         return permission in (self.permissions if user.permissions is None else user.permissions)
+
+    def leave(self) -> None:
+        """End what would go on: the server is about to stop. May be called by a handler of signals."""
+        self.is_leaving = True
+        self.collector.tell()
 
     def close(self) -> None:
         """Stop to read, and close the connections."""
