@@ -21,7 +21,7 @@ _shtab_adjourn_migrate_from_procrastinate_option_strings=(-h --help --from-schem
 _shtab_adjourn_worker_health_option_strings=(-h --help --file --url --ready)
 _shtab_adjourn_migrate_code_option_strings=(-h --help --write)
 _shtab_adjourn_completion_option_strings=(-h --help)
-_shtab_adjourn_demo_option_strings=(-h --help --files)
+_shtab_adjourn_demo_option_strings=(-h --help --web --files)
 _shtab_adjourn_option_strings=(-h --help -V --version -a --app -v --verbose --log-level --log-format --log-format-style)
 
 
@@ -98,6 +98,7 @@ _shtab_adjourn_completion__h_nargs=0
 _shtab_adjourn_completion___help_nargs=0
 _shtab_adjourn_demo__h_nargs=0
 _shtab_adjourn_demo___help_nargs=0
+_shtab_adjourn_demo___web_nargs='?'
 _shtab_adjourn_pos_0_nargs=A...
 _shtab_adjourn__h_nargs=0
 _shtab_adjourn___help_nargs=0

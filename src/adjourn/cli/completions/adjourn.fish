@@ -51,7 +51,7 @@ function _shtab_adjourn_using
 end
 
 set -g _shtab_adjourn_commands worker defer schema healthchecks doctor top web shell pause resume migrate-from-procrastinate worker-health migrate-code completion demo
-set -g _shtab_adjourn_opts_with_value --abort-job-polling-interval --allowed-host --allowed-origin --app --at --auth-header --batch --bind --concurrency --delete-jobs --fetch-job-polling-interval --file --files --frame-ancestor --from-schema --health-file --http --id-gap --in --interval --limit-key --lock --log-format --log-format-style --log-level --name --only --outage-patience --password-file --permission --prefix --priority --queue --queueing-lock --queues --role --roles --round-trip-timeout --schema --shutdown-graceful-timeout --since --stall-after --stalled-after --stalled-worker-timeout --stuck-worker-timeout --task --threshold --timeout --title --trusted-proxy --unknown-task-timeout --update-heartbeat-interval --url --user --wait -a -c -n -p -q -t
+set -g _shtab_adjourn_opts_with_value --abort-job-polling-interval --allowed-host --allowed-origin --app --at --auth-header --batch --bind --concurrency --delete-jobs --fetch-job-polling-interval --file --files --frame-ancestor --from-schema --health-file --http --id-gap --in --interval --limit-key --lock --log-format --log-format-style --log-level --name --only --outage-patience --password-file --permission --prefix --priority --queue --queueing-lock --queues --role --roles --round-trip-timeout --schema --shutdown-graceful-timeout --since --stall-after --stalled-after --stalled-worker-timeout --stuck-worker-timeout --task --threshold --timeout --title --trusted-proxy --unknown-task-timeout --update-heartbeat-interval --url --user --wait --web -a -c -n -p -q -t
 
 complete -c adjourn -e
 complete -c adjourn -f
@@ -179,4 +179,5 @@ complete -c adjourn -n '_shtab_adjourn_using completion' -s h -l help -d 'show t
 complete -c adjourn -n '_shtab_adjourn_using completion; and test $_shtab_adjourn_npos -eq 0' -ka "bash zsh fish" -d 'the shell'
 complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a demo -d 'Start a temporary Postgres server, defer one job for each source file of Python'"'"'s standard library from a synchronous and an asynchronous program, run the jobs in two workers, kill one of them in the middle, and check that every file was counted exactly once. Leaves nothing behind.'
 complete -c adjourn -n '_shtab_adjourn_using demo' -s h -l help -d 'show this help message and exit'
+complete -c adjourn -n '_shtab_adjourn_using demo' -l web -x -d 'show a dashboard, at 127.0.0.1:8180 unless you say where; port 0 takes a free one (environment: ADJOURN_DEMO_WEB)'
 complete -c adjourn -n '_shtab_adjourn_using demo' -l files -x -d 'count only this many of the files, for a shorter demo; default: all (environment: ADJOURN_DEMO_FILES)'

@@ -70,6 +70,7 @@ _shtab_adjourn_defer_defaults_added=0
 
 _shtab_adjourn_demo_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--web[show a dashboard, at 127.0.0.1\:8180 unless you say where\; port 0 takes a free one (environment\: ADJOURN_DEMO_WEB)]:HOST:PORT:"
   "--files[count only this many of the files, for a shorter demo\; default\: all (environment\: ADJOURN_DEMO_FILES)]:NUMBER:"
 )
 
