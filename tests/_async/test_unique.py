@@ -221,6 +221,16 @@ async def test_a_batch_may_begin_with_what_is_there(app: adjourn.App) -> None:
     assert [id_ for id_, _ in await listed_async(app)] == [first, ids[1], ids[3]]
 
 
+async def test_a_replaced_job_keeps_its_new_values_if_a_later_job_of_the_batch_is_stored(app: adjourn.App) -> None:
+    replacing = unique(app, Unique(key="k", over=["todo"], on_conflict="replace"))
+    beside = unique(app, Unique(key="k", over=["doing"], on_conflict="skip"))
+    first = await replacing.defer_async(note="a")
+    jobs = [replacing.make_new_job(note="b"), beside.make_new_job(note="c")]
+    replaced, stored = await app.job_manager.defer_jobs_async(jobs)
+    assert (replaced, stored.outcome) == (Deferred(first, "replaced"), "stored")
+    assert [(id_, values["note"]) for id_, values in await listed_async(app)] == [(first, "b"), (stored.id, "c")]
+
+
 async def test_of_a_batch_with_a_conflict_nothing_is_stored(app: adjourn.App) -> None:
     same = unique(app, Unique())
     first = await same.defer_async(doc=1)

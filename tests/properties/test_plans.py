@@ -46,6 +46,8 @@ FILLING = """
 AFTER_A_LOSS = {"disown", "list_unknown_claims", "rescue", "unregister_worker"}
 """Statements that look through all ready jobs for those of one worker, after a lost connection, a death, or at the end of a worker.
 An index would be faster, and each claim would have to write into it."""
+LOOKS = 20
+"""So often, at most, does such a statement look through them."""
 HOT = {
     "cancel_jobs", "defer_job", "defer_jobs", "defer_ticks", "exchange", "get_job_status", "heartbeat", "list_jobs_to_abort",
     "place", "read_jobs", "register_worker", "request_abort", "retry_job_by_id", "store_progress", "watch_jobs",
@@ -80,8 +82,10 @@ class Counted:
             for name, (scans, read) in self._read().items():
                 scans, read = scans - before[name][0], read - before[name][1]
                 if statement.name in AFTER_A_LOSS:
-                    continue
-                if (scans and name in self.large) or read >= FEW:
+                    is_much = scans >= FEW or read > LOOKS * 4 * ROWS
+                else:
+                    is_much = read >= FEW or (scans > 0 and name in self.large)
+                if is_much:
                     self.wrong.append(f"{statement.name} reads {read} rows or entries of {name} in {scans} scans")
         return rows
 

@@ -185,6 +185,7 @@ def exchange(
     listens: bool,
     called: bool,
     follow: int,
+    floors: str | None,
 ) -> list[Row]:
     """Store the outcomes of jobs, and claim the next jobs."""
     columns = map(_elements, (ids, claims, statuses, errors, results, ttls))
@@ -239,6 +240,7 @@ def exchange(
         "apart": claim.apart,
         "unknown": claim.unknown or None,
         "overdue": claim.overdue or None,
+        "floors": None,  # there are no dead rows
         "due_in": None if next_at is None else (next_at - tables.now).total_seconds(),
     }
     answer: list[Row] = [{column: getattr(job, column) for column in CLAIMED} for job in claimed]

@@ -15,7 +15,7 @@ from adjourn._async.managers.statements import AsyncExecutes, schema_version_asy
 from adjourn._domain.arrays import array_of_texts
 from adjourn._domain.claimed import ClaimedJob
 from adjourn._domain.jobs import CLAIMED
-from adjourn._domain.outcomes import Claim, Exchanged, HandedBack, Heartbeat, Outcome, dump_outcomes
+from adjourn._domain.outcomes import Claim, Exchanged, HandedBack, Heartbeat, Look, Outcome, dump_outcomes
 from adjourn._domain.upkeep import BlockingSession
 from adjourn.types import JSONLoads, Row
 
@@ -156,6 +156,7 @@ class AsyncWorkerManager:
         listens: bool = True,
         called: bool = False,
         follow: int = 0,
+        floors: str | None = None,
     ) -> Exchanged:
         """Store the outcomes of jobs and claim the next jobs, in one round trip and one commit.
 
@@ -191,6 +192,8 @@ class AsyncWorkerManager:
         follow
             How many of the jobs behind a claimed head of a lock to claim with it, at most: its followers. The worker runs
             them one after the other, in the order of the jobs that are returned.
+        floors
+            Where to begin to look for ready jobs: the floors of the last look. What has become ready below is missed. None looks at all.
         """
         rows = await self._run_async(
             "exchange",
@@ -208,6 +211,7 @@ class AsyncWorkerManager:
             listens=listens,
             called=called,
             follow=follow,
+            floors=floors,
         )
         claimed = list(map(_values, rows))
         report = json.loads(claimed.pop()[6])
@@ -222,6 +226,7 @@ class AsyncWorkerManager:
             apart=report["apart"],
             unknown=None if report["unknown"] is None else tuple(sorted(report["unknown"])),
             overdue=frozenset(report["overdue"] or ()),
+            look=_look(report["floors"]),
             due_in=report["due_in"],
         )
 
@@ -343,6 +348,13 @@ def _columns(known: Collection[Claim]) -> dict[str, list[int]]:
 def _values(row: Row | Sequence[Any]) -> Sequence[Any]:
     """Return the values of a row of an exchange, which most connectors return as a dictionary."""
     return [row[name] for name in CLAIMED] if isinstance(row, dict) else row
+
+
+def _look(said: Mapping[str, Any] | None) -> Look | None:
+    """Return what a report says of a slow look."""
+    if said is None:
+        return None
+    return Look(float(said["took"]), None if said["floors"] is None else json.dumps(said["floors"]))
 
 
 def _by_order(values: Sequence[Any]) -> tuple[int, int]:

@@ -50,8 +50,8 @@ function _shtab_adjourn_using
   test "$_shtab_adjourn_cmdpath" = "$argv"
 end
 
-set -g _shtab_adjourn_commands worker defer schema healthchecks doctor top shell pause resume migrate-from-procrastinate worker-health migrate-code completion demo
-set -g _shtab_adjourn_opts_with_value --abort-job-polling-interval --app --at --batch --concurrency --delete-jobs --fetch-job-polling-interval --file --files --from-schema --health-file --http --id-gap --in --interval --limit-key --lock --log-format --log-format-style --log-level --name --only --outage-patience --priority --queue --queueing-lock --queues --role --roles --round-trip-timeout --schema --shutdown-graceful-timeout --since --stall-after --stalled-after --stalled-worker-timeout --stuck-worker-timeout --task --threshold --timeout --unknown-task-timeout --update-heartbeat-interval --url --wait -a -c -n -p -q -t
+set -g _shtab_adjourn_commands worker defer schema healthchecks doctor top web shell pause resume migrate-from-procrastinate worker-health migrate-code completion demo
+set -g _shtab_adjourn_opts_with_value --abort-job-polling-interval --allowed-host --allowed-origin --app --at --auth-header --batch --bind --concurrency --delete-jobs --fetch-job-polling-interval --file --files --frame-ancestor --from-schema --health-file --http --id-gap --in --interval --limit-key --lock --log-format --log-format-style --log-level --name --only --outage-patience --password-file --permission --prefix --priority --queue --queueing-lock --queues --role --roles --round-trip-timeout --schema --shutdown-graceful-timeout --since --stall-after --stalled-after --stalled-worker-timeout --stuck-worker-timeout --task --threshold --timeout --title --trusted-proxy --unknown-task-timeout --update-heartbeat-interval --url --user --wait -a -c -n -p -q -t
 
 complete -c adjourn -e
 complete -c adjourn -f
@@ -125,6 +125,21 @@ complete -c adjourn -n '_shtab_adjourn_using top' -s h -l help -d 'show this hel
 complete -c adjourn -n '_shtab_adjourn_using top' -l interval -x -d 'from one look to the next; default: 2'
 complete -c adjourn -n '_shtab_adjourn_using top' -l once -d 'print one frame, and exit'
 complete -c adjourn -n '_shtab_adjourn_using top' -l json -d 'print a JSON object on a line for each look, until stopped'
+complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a web -d 'Serve the dashboard: queues, tasks, jobs, workers, and what one can do about them. It reads the database only while somebody looks. Without a password it is there for this machine alone.'
+complete -c adjourn -n '_shtab_adjourn_using web' -s h -l help -d 'show this help message and exit'
+complete -c adjourn -n '_shtab_adjourn_using web' -l bind -x -d 'where to listen; port 0 takes a free one; default: 127.0.0.1:8180 (environment: ADJOURN_WEB_BIND)'
+complete -c adjourn -n '_shtab_adjourn_using web' -l read-only -d 'leave out everything that changes something (environment: ADJOURN_WEB_READ_ONLY, yes or no)'
+complete -c adjourn -n '_shtab_adjourn_using web' -l title -x -d 'what it is called; default: the name of the database (environment: ADJOURN_WEB_TITLE)'
+complete -c adjourn -n '_shtab_adjourn_using web' -l hide-args -d 'show no arguments in lists of jobs (environment: ADJOURN_WEB_HIDE_ARGS, yes or no)'
+complete -c adjourn -n '_shtab_adjourn_using web' -l user -x -d 'the name that browsers ask for (environment: ADJOURN_WEB_USER)'
+complete -c adjourn -n '_shtab_adjourn_using web' -l password-file -x -d 'a file with the user'"'"'s password (environment: ADJOURN_WEB_PASSWORD_FILE)'
+complete -c adjourn -n '_shtab_adjourn_using web' -l auth-header -x -d 'the header in which a proxy names the user, such as X-Forwarded-User; needs --trusted-proxy (environment: ADJOURN_WEB_AUTH_HEADER)'
+complete -c adjourn -n '_shtab_adjourn_using web' -l trusted-proxy -x -d 'a network of proxies whose headers count; may be given several times, or several separated by commas (environment: ADJOURN_WEB_TRUSTED_PROXIES)'
+complete -c adjourn -n '_shtab_adjourn_using web' -l allowed-host -x -d 'a host that requests may name, besides this machine'"'"'s; may be given several times, or several separated by commas (environment: ADJOURN_WEB_ALLOWED_HOSTS)'
+complete -c adjourn -n '_shtab_adjourn_using web' -l allowed-origin -x -d 'an origin whose pages may send forms, for proxies that change the Host; may be given several times, or several separated by commas (environment: ADJOURN_WEB_ALLOWED_ORIGINS)'
+complete -c adjourn -n '_shtab_adjourn_using web' -l frame-ancestor -x -d 'an origin whose pages may show it in a frame; may be given several times, or several separated by commas (environment: ADJOURN_WEB_FRAME_ANCESTORS)'
+complete -c adjourn -n '_shtab_adjourn_using web' -l permission -x -d 'what users may do; default: all but view_args and job.defer; may be given several times, or several separated by commas (environment: ADJOURN_WEB_PERMISSIONS)'
+complete -c adjourn -n '_shtab_adjourn_using web' -l prefix -x -d 'the path below which a proxy offers it, if the proxy leaves that in the address (environment: ADJOURN_WEB_PREFIX)'
 complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a shell -d 'Look at jobs; retry, cancel, abort or delete them. With COMMAND, the shell runs that one command and exits. Without, it asks for commands until `exit` or the end of the input.'
 complete -c adjourn -n '_shtab_adjourn_using shell' -s h -l help -d 'show this help message and exit'
 complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a pause -d 'Start no more jobs of queues or tasks. Jobs that run go on, and jobs can still be deferred. It holds for all workers, at once, until `adjourn resume`.'

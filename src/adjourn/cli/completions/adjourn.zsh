@@ -22,6 +22,7 @@ _shtab_adjourn_commands() {
     schema:'Apply or show the tables that adjourn needs in the app'"'"'s database.'
     shell:'Look at jobs; retry, cancel, abort or delete them. With COMMAND, the shell runs that one command and exits. Without, it asks for commands until `exit` or the end of the input.'
     top:'Show queues, running jobs, tasks, workers and tables on one screen, again and again. It only reads, at a cost that has a bound. `?` explains the keys. If the output is no terminal, one frame is printed.'
+    web:'Serve the dashboard: queues, tasks, jobs, workers, and what one can do about them. It reads the database only while somebody looks. Without a password it is there for this machine alone.'
     worker:'Run the app'"'"'s jobs in this process until it is stopped.'
     worker-health:'Ask a worker whether it is alive or, with --ready, whether it takes jobs. Exits with 0 if so, and with 1 and a word about why if not. It needs no app and no database.'
   )
@@ -179,6 +180,26 @@ _shtab_adjourn_top_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_adjourn_top_defaults_added=0
 
+_shtab_adjourn_web_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--bind[where to listen\; port 0 takes a free one\; default\: 127.0.0.1\:8180 (environment\: ADJOURN_WEB_BIND)]:HOST:PORT:"
+  "--read-only[leave out everything that changes something (environment\: ADJOURN_WEB_READ_ONLY, yes or no)]"
+  "--title[what it is called\; default\: the name of the database (environment\: ADJOURN_WEB_TITLE)]:title:"
+  "--hide-args[show no arguments in lists of jobs (environment\: ADJOURN_WEB_HIDE_ARGS, yes or no)]"
+  "--user[the name that browsers ask for (environment\: ADJOURN_WEB_USER)]:NAME:"
+  "--password-file[a file with the user\'s password (environment\: ADJOURN_WEB_PASSWORD_FILE)]:PATH:"
+  "--auth-header[the header in which a proxy names the user, such as X-Forwarded-User\; needs --trusted-proxy (environment\: ADJOURN_WEB_AUTH_HEADER)]:NAME:"
+  "*--trusted-proxy[a network of proxies whose headers count\; may be given several times, or several separated by commas (environment\: ADJOURN_WEB_TRUSTED_PROXIES)]:CIDR:"
+  "*--allowed-host[a host that requests may name, besides this machine\'s\; may be given several times, or several separated by commas (environment\: ADJOURN_WEB_ALLOWED_HOSTS)]:HOST:"
+  "*--allowed-origin[an origin whose pages may send forms, for proxies that change the Host\; may be given several times, or several separated by commas (environment\: ADJOURN_WEB_ALLOWED_ORIGINS)]:URL:"
+  "*--frame-ancestor[an origin whose pages may show it in a frame\; may be given several times, or several separated by commas (environment\: ADJOURN_WEB_FRAME_ANCESTORS)]:URL:"
+  "*--permission[what users may do\; default\: all but view_args and job.defer\; may be given several times, or several separated by commas (environment\: ADJOURN_WEB_PERMISSIONS)]:NAME:"
+  "--prefix[the path below which a proxy offers it, if the proxy leaves that in the address (environment\: ADJOURN_WEB_PREFIX)]:PATH:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_adjourn_web_defaults_added=0
+
 _shtab_adjourn_worker_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   {-q,--queues}"[run only the jobs of these queues\: names separated by commas\; an empty text means all queues\; default\: all queues (environment\: ADJOURN_WORKER_QUEUES)]:QUEUE,...:"
@@ -250,6 +271,7 @@ _shtab_adjourn() {
         schema) _arguments -C -s $_shtab_adjourn_schema_options ;;
         shell) _arguments -C -s $_shtab_adjourn_shell_options ;;
         top) _arguments -C -s $_shtab_adjourn_top_options ;;
+        web) _arguments -C -s $_shtab_adjourn_web_options ;;
         worker) _arguments -C -s $_shtab_adjourn_worker_options ;;
         worker-health) _arguments -C -s $_shtab_adjourn_worker_health_options ;;
       esac

@@ -386,6 +386,8 @@ for each row execute function @schema.adjourn_restrict_new_v1();
 \ir ../functions/put_back_v1.sql
 \ir ../functions/finish_with_results_v1.sql
 \ir ../functions/turn_of_apart_v1.sql
+\ir ../functions/floors_v1.sql
+\ir ../functions/pick_above_v1.sql
 \ir ../functions/pick_named_v1.sql
 \ir ../functions/pick_apart_v1.sql
 \ir ../functions/pick_unknown_v1.sql
@@ -418,6 +420,7 @@ for each row execute function @schema.adjourn_restrict_new_v1();
 \ir ../functions/find_jobs_v1.sql
 \ir ../functions/read_jobs_v1.sql
 \ir ../functions/watch_jobs_v1.sql
+\ir ../functions/backlog_v1.sql
 
 -- Weeks of finished jobs: making them, and deleting old ones
 \ir ../functions/partition_v1.sql
