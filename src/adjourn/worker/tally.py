@@ -108,16 +108,19 @@ class Tally:
         """Add the runs that have ended to the rows. Another thread may append further ones meanwhile."""
         groups: dict[tuple[str, str, type[JobEnded]], tuple[list[ClaimedJob], list[float]]] = {}
         next_ended = self._ended.popleft
+        queue = task_name = kind = None
+        jobs: list[ClaimedJob] = []
+        runs: list[float] = []
         for _ in range(len(self._ended)):
-            job, kind, seconds = next_ended()
-            key = job.queue, job.task_name, kind
-            group = groups.get(key)
-            if group is None:
-                group = groups[key] = ([], [])
-            group[0].append(job)
-            group[1].append(seconds)
-        for (queue, task_name, kind), (jobs, runs) in groups.items():
-            row = self._row((queue, task_name, OUTCOMES.get(kind, "failed")))
+            job, its_kind, seconds = next_ended()
+            # Most jobs are of the same kind as the one before.
+            if job.task_name != task_name or its_kind is not kind or job.queue != queue:
+                queue, task_name, kind = key = job.queue, job.task_name, its_kind
+                jobs, runs = groups.setdefault(key, ([], []))
+            jobs.append(job)
+            runs.append(seconds)
+        for names, (jobs, runs) in groups.items():
+            row = self._row((names[0], names[1], OUTCOMES.get(names[2], "failed")))
             row[0] += len(jobs)
             row[1] += sum(runs)
             for bucket in map(bisect_left, repeat(RUN_BOUNDS), runs):
