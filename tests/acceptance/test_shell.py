@@ -200,7 +200,7 @@ def test_workers_are_listed_and_named_where_their_jobs_are(
     assert "-" not in run
     # Of many jobs, the first ones are shown.
     observer.execute("UPDATE adjourn.adjourn_workers SET running = array(SELECT generate_series(1, 60))")
-    assert typed("list_workers")[-1] == "They run 10 more: list_jobs status=doing".split()
+    assert typed("list_workers")[-1] == ["They", "run", "10", "more:", "list_jobs", "status=doing"]
     (_, job) = typed("list_jobs")
     assert job[-3:] == ["w", "false", "-"]
     assert ["worker_name", "w"] in typed(f"show {job_id}")

@@ -418,6 +418,7 @@ for each row execute function @schema.adjourn_restrict_new_v1();
 \ir ../functions/job_status_v1.sql
 \ir ../functions/list_jobs_v1.sql
 \ir ../functions/find_jobs_v1.sql
+\ir ../functions/search_jobs_v1.sql
 \ir ../functions/read_jobs_v1.sql
 \ir ../functions/watch_jobs_v1.sql
 \ir ../functions/backlog_v1.sql
