@@ -8,6 +8,7 @@ from adjourn._compat.moved import moved
 from adjourn._domain.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE, DeleteJobCondition, Job, Status, StoredJob
 from adjourn._domain.progress import Progress
 from adjourn._domain.rows import JobCounts
+from adjourn._domain.search import JobPage
 from adjourn.manager import JobDeferrer
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Job",
     "JobCounts",
     "JobDeferrer",
+    "JobPage",
     "Progress",
     "Status",
     "StoredJob",

@@ -114,6 +114,7 @@ def read(app: adjourn.App) -> None:
         manager.wait_for_jobs([job.id or 0 for job in manager.list_jobs()], timeout=0)
     assert [job.status for job in manager.list_jobs()] == ["succeeded", "todo"]
     assert manager.get_job_status(manager.list_jobs()[0].id or 0) is Status.SUCCEEDED
+    assert [job.status for job in manager.search_jobs(newest_first=False).jobs] == ["todo", "succeeded"]
     assert manager.list_queues()
     assert manager.list_tasks()
     assert manager.list_locks() == []

@@ -117,6 +117,7 @@ def blocking_operations(app: adjourn.App) -> dict[str, Callable[[], object]]:
         "abort_jobs": lambda: manager.abort_jobs([job_id]) == [],
         "cancel_jobs": lambda: manager.cancel_jobs([job_id]) == [job_id],
         "count_jobs": lambda: manager.count_jobs(statuses=["cancelled"]) == 1,
+        "search_jobs": lambda: [job.id for job in manager.search_jobs(statuses=["cancelled"]).jobs] == [job_id],
         "delete_jobs": lambda: manager.delete_jobs([job_id]) == [job_id],
         "list_workers": lambda: list(manager.list_workers()) == [],
         "get_stalled_jobs": lambda: list(manager.get_stalled_jobs()) == [],

@@ -425,6 +425,35 @@ class Databases(RuleBasedStateMachine):
         self.both(ask)
 
     @rule(
+        statuses=st.none() | st.sets(strategies.STATUSES, min_size=1),
+        queue=st.none() | strategies.QUEUES,
+        task=st.none() | strategies.TASKS,
+        error=st.sampled_from([None, "1.50", "lost"]),
+        min_attempts=st.sampled_from([None, 1]),
+        newest_first=st.booleans(),
+        look=st.integers(1, 4),
+        limit=st.integers(1, 3),
+    )
+    def search(self, statuses: set[str] | None, look: int, limit: int, newest_first: bool, **filters: Any) -> None:
+        def ask(side: Side) -> list[Any]:
+            pages, position = [], None
+            for _ in range(3):
+                page = side.manager.search_jobs(
+                    **filters,
+                    statuses=None if statuses is None else sorted(statuses),
+                    newest_first=newest_first,
+                    look=look,
+                    limit=limit,
+                    after=position,
+                )
+                pages.append(([side.jobs.index(job.id or 0) for job in page.jobs], page.looked))
+                if (position := page.position) is None:
+                    break
+            return pages
+
+        self.both(ask)
+
+    @rule(
         hours=st.sampled_from([0, 1]),
         queue=st.none() | strategies.QUEUES,
         failed=st.booleans(),

@@ -17,6 +17,7 @@ from adjourn._memory import (  # noqa: F401 - they register statements
     list_statements,
     run_statements,
     schedule_statements,
+    search_statements,
     unique_statements,
     worker_statements,
     workflow_statements,

@@ -16,6 +16,7 @@ from adjourn.manager.retention import Retention
 from adjourn.manager.runs import Runs
 from adjourn.manager.schedules import Schedules
 from adjourn.manager.schema import SchemaManager
+from adjourn.manager.search import JobSearch
 from adjourn.manager.workers import Workers
 from adjourn.manager.workflows import Workflows
 
@@ -24,6 +25,7 @@ __all__ = [
     "JobDeferrer",
     "JobLists",
     "JobManager",
+    "JobSearch",
     "Limits",
     "ManyJobs",
     "Results",

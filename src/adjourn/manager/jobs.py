@@ -22,6 +22,7 @@ from adjourn.manager.results import Results
 from adjourn.manager.retention import Retention
 from adjourn.manager.runs import Runs
 from adjourn.manager.schedules import Schedules, Ticks
+from adjourn.manager.search import JobSearch
 from adjourn.manager.sharing import ThreadGroup
 from adjourn.manager.source import ConnectorSource
 from adjourn.manager.workers import Workers
@@ -32,7 +33,7 @@ from adjourn.manager.workflows import Workflows
 class JobManager(AsyncJobManager, SyncJobManager):
     """Every operation on jobs, in both colours.
 
-    It stores and changes jobs itself. It also has the operations of its managers `lists`, `many`, `results`,
+    It stores and changes jobs itself. It also has the operations of its managers `lists`, `many`, `search`, `results`,
     `limits`, `workers`, `workflows`, `retention` and `schedules`: ``list_jobs`` calls ``lists.list_jobs``.
 
     Parameters
@@ -68,6 +69,11 @@ class JobManager(AsyncJobManager, SyncJobManager):
     def many(self) -> ManyJobs:
         """Changes many jobs at once, by their ids."""
         return part_of(self, ManyJobs)
+
+    @property
+    def search(self) -> JobSearch:
+        """Searches jobs, at a cost that has a bound."""
+        return part_of(self, JobSearch)
 
     @property
     def results(self) -> Results:

@@ -32,6 +32,7 @@ _TABLES = (
     "starts",
     "due_rates",
     "pauses",
+    "stats",
 )
 
 _PLACES = "limit_id, limit_key, key_slot, task_slot, queue_slot, turn, gate_id, gate_key"
@@ -98,6 +99,7 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
                 )
             ),
             "insert on {adjourn_headless_locks}",
+            "select, insert on {adjourn_stats}",
             "insert on {adjourn_open_limits}",
             "select, insert, update, delete on {adjourn_limits}",
             "select, insert, delete on {adjourn_pauses}",

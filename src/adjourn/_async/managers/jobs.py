@@ -16,6 +16,7 @@ from adjourn._async.managers.results import AsyncResults
 from adjourn._async.managers.retention import AsyncRetention
 from adjourn._async.managers.runs import AsyncRuns
 from adjourn._async.managers.schedules import AsyncSchedules
+from adjourn._async.managers.search import AsyncJobSearch
 from adjourn._async.managers.specials import refuse_keyed, store_special_async
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._async.managers.ticks import AsyncTicks
@@ -48,6 +49,11 @@ class AsyncJobManager(AsyncStatementRunner):
     def many(self) -> AsyncManyJobs:
         """Changes many jobs at once, by their ids."""
         return part_of(self, AsyncManyJobs)
+
+    @property
+    def search(self) -> AsyncJobSearch:
+        """Searches jobs, at a cost that has a bound."""
+        return part_of(self, AsyncJobSearch)
 
     @property
     def results(self) -> AsyncResults:
@@ -136,6 +142,10 @@ class AsyncJobManager(AsyncStatementRunner):
     @forwards_to(AsyncManyJobs.delete_jobs_async)
     def delete_jobs_async(self) -> AsyncManyJobs:
         return self.many
+
+    @forwards_to(AsyncJobSearch.search_jobs_async)
+    def search_jobs_async(self) -> AsyncJobSearch:
+        return self.search
 
     @forwards_to(AsyncResults.get_result_async)
     def get_result_async(self) -> AsyncResults:

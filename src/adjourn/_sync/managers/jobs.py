@@ -24,6 +24,7 @@ from adjourn._sync.managers.results import SyncResults
 from adjourn._sync.managers.retention import SyncRetention
 from adjourn._sync.managers.runs import SyncRuns
 from adjourn._sync.managers.schedules import SyncSchedules
+from adjourn._sync.managers.search import SyncJobSearch
 from adjourn._sync.managers.specials import refuse_keyed, store_special
 from adjourn._sync.managers.statements import SyncStatementRunner
 from adjourn._sync.managers.ticks import SyncTicks
@@ -49,6 +50,11 @@ class SyncJobManager(SyncStatementRunner):
     def many(self) -> SyncManyJobs:
         """Changes many jobs at once, by their ids."""
         return part_of(self, SyncManyJobs)
+
+    @property
+    def search(self) -> SyncJobSearch:
+        """Searches jobs, at a cost that has a bound."""
+        return part_of(self, SyncJobSearch)
 
     @property
     def results(self) -> SyncResults:
@@ -137,6 +143,10 @@ class SyncJobManager(SyncStatementRunner):
     @forwards_to(SyncManyJobs.delete_jobs)
     def delete_jobs(self) -> SyncManyJobs:
         return self.many
+
+    @forwards_to(SyncJobSearch.search_jobs)
+    def search_jobs(self) -> SyncJobSearch:
+        return self.search
 
     @forwards_to(SyncResults.get_result)
     def get_result(self) -> SyncResults:

@@ -223,6 +223,8 @@ _shtab_adjourn_worker_options=(
   "--health-file[write this file anew every five seconds while the worker is alive\; default\: no file (environment\: ADJOURN_WORKER_HEALTH_FILE)]:PATH:"
   "--stall-after[how long a task may block the event loop before the worker does not count as alive\; 0 means for ever\; default\: 300 (environment\: ADJOURN_WORKER_STALL_AFTER)]:SECONDS:"
   "--outage-patience[how long the database may not answer before the worker does not count as alive\; 0 means for ever\: a restart would not help, and lose the outcomes that it keeps\; default\: 0 (environment\: ADJOURN_WORKER_OUTAGE_PATIENCE)]:SECONDS:"
+  "--statistics[store every ten seconds how many jobs have ended, and how long they took\; the default (environment\: ADJOURN_WORKER_STATISTICS, yes or no)]"
+  "--no-statistics[do not store how many jobs have ended, and how long they took]"
 )
 
 # guard to ensure default positional specs are added only once per session

@@ -310,6 +310,23 @@ create table @schema.adjourn_schedules (
     primary key (task_name, periodic_id)
 );
 
+-- What has become of jobs, and how long that took: a row for what one worker has counted, or one statement has done, until it is
+-- added up with others (adjourn_add_up_stats_v1). There are only inserts and deletes.
+create table @schema.adjourn_stats (
+    at timestamptz not null,                          -- when the period begins, by the server's clock
+    level smallint not null,                          -- 0: a minute, as it was stored. Added up, 1: a minute, 2: ten minutes, 3: an hour
+    queue text not null,
+    task_name text not null,
+    outcome text not null,
+    jobs bigint not null,
+    run_seconds double precision not null default 0,  -- the sum of the runs' durations,
+    wait_seconds double precision not null default 0, -- and of those of the waits before them
+    run_counts bigint[],                              -- how many of these durations were in which of 17 ranges
+    wait_counts bigint[]
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+create index adjourn_stats_period on @schema.adjourn_stats (level, at);
+alter table @schema.adjourn_stats replica identity full;
+
 \ir ../functions/wake_v1.sql
 \ir ../functions/wake_for_v1.sql
 \ir ../functions/pass_on_v1.sql
@@ -387,6 +404,7 @@ for each row execute function @schema.adjourn_restrict_new_v1();
 \ir ../functions/send_events_v1.sql
 \ir ../functions/clear_steps_v1.sql
 \ir ../functions/disown_v1.sql
+\ir ../functions/add_up_stats_v1.sql
 
 -- Reading jobs, and changing them by hand
 \ir ../functions/cancel_jobs_v1.sql
@@ -400,6 +418,7 @@ for each row execute function @schema.adjourn_restrict_new_v1();
 \ir ../functions/job_status_v1.sql
 \ir ../functions/list_jobs_v1.sql
 \ir ../functions/find_jobs_v1.sql
+\ir ../functions/search_jobs_v1.sql
 \ir ../functions/read_jobs_v1.sql
 \ir ../functions/watch_jobs_v1.sql
 \ir ../functions/backlog_v1.sql
