@@ -29,6 +29,7 @@ __all__ = [
     "InvalidTimestamp",
     "JobAborted",
     "JobCancelled",
+    "JobChanged",
     "JobExpired",
     "JobFailed",
     "JobLost",
@@ -421,6 +422,10 @@ class AlreadyEnqueued(AdjournException):
     def __init__(self, message: str | None = None, job_ids: Iterable[int] = ()) -> None:
         super().__init__(message)
         self.job_ids: tuple[int, ...] = tuple(job_ids)
+
+
+class JobChanged(AdjournException):
+    """The job is not as it was seen: it has begun or has ended meanwhile. Nothing was done; look at it again, and decide anew."""
 
 
 class NoResult(ConnectorException):

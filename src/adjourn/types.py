@@ -185,5 +185,6 @@ class WorkerOptions(TypedDict, total=False):
     health_file: str | None
     stall_after: float
     outage_patience: float
+    statistics: bool
     task_middleware: Iterable[AnyTaskMiddleware] | None
     worker_middleware: Iterable[AnyWorkerMiddleware] | None

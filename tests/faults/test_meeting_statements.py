@@ -312,6 +312,15 @@ def retry_many(actor: Actor) -> None:
         actor.pause()
 
 
+def change_many(actor: Actor) -> None:
+    priority, queue = actor.random.choice([(1, None), (None, "default"), (None, None)])
+    at = actor.random.choice([None, "2100-01-01T00:00:00+00:00"])
+    with actor.connection.transaction(force_rollback=actor.random.random() < 0.2):
+        reschedule = priority is None and queue is None
+        actor.run("change_jobs", ids=actor.some_ids(), priority=priority, queue=queue, reschedule=reschedule, at=at)
+        actor.pause()
+
+
 def delete_many(actor: Actor) -> None:
     actor.deleted += len(actor.run("delete_finished", ids=actor.some_ids(), statuses=None))
 
@@ -514,7 +523,7 @@ KINDS = [
     ),
     *(send, clear_steps, expire),
     *(cancel, give_up_a_cancel),
-    *(retry_many, delete_many),
+    *(retry_many, delete_many, change_many),
     *(defer_unique, forget_keys, cancel_and_delete),
     *(
         defer_flow,

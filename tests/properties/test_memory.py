@@ -413,6 +413,27 @@ class Databases(RuleBasedStateMachine):
         self.both(ask)
 
     @rule(
+        data=st.data(),
+        priority=st.none() | st.integers(-1, 1),
+        queue=st.none() | strategies.QUEUES,
+        seconds=st.sampled_from([None, None, 0, 600]),
+        now=st.booleans(),
+    )
+    def change(
+        self, data: st.DataObject, priority: int | None, queue: str | None, seconds: int | None, now: bool
+    ) -> None:
+        numbers = [self.draw_job(data) for _ in range(2)]
+        is_now = seconds is None and (now or (priority is None and queue is None))
+
+        def ask(side: Side) -> list[int]:
+            at = None if seconds is None else side.at(seconds)
+            ids = list(map(side.job, numbers))
+            changed = side.manager.change_jobs(ids, priority=priority, queue=queue, schedule_at=at, now=is_now)
+            return side.numbers(changed)
+
+        self.both(ask)
+
+    @rule(
         change=st.sampled_from(["cancel_jobs", "retry_jobs", "delete_jobs", "count_jobs"]),
         statuses=st.sets(strategies.STATUSES, min_size=1),
         queue=st.none() | strategies.QUEUES,

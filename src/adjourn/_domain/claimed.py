@@ -5,6 +5,8 @@ Most runs need only a few facts about their jobs. The whole `Job` is made for wh
 
 from __future__ import annotations
 
+import datetime
+import functools
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +15,7 @@ import attrs
 
 from adjourn._domain.jobs import Job
 from adjourn._domain.terms import JobTerms
+from adjourn._domain.times import time_of
 from adjourn.exceptions import InvalidTaskArguments
 from adjourn.types import JSONDict, JSONLoads
 
@@ -26,7 +29,7 @@ class ClaimedJob:
 
     Attributes
     ----------
-    id, task_name, lock
+    id, queue, task_name, lock
         Those of the job.
     worker_id, claim
         The worker, and the number of the claim.
@@ -44,6 +47,7 @@ class ClaimedJob:
 
     id: int
     claim: int
+    queue: str
     task_name: str
     lock: str | None
     abort_requested: bool
@@ -72,7 +76,9 @@ class ClaimedJob:
         error: BaseException | None = None
         if values[6] != NO_ARGUMENTS or json_loads is not json.loads:
             arguments, error = _read(values[6], json_loads)
-        return cls(values[0], values[9], values[2], values[4], values[10], arguments, error, worker_id, values)
+        return cls(
+            values[0], values[9], values[1], values[2], values[4], values[10], arguments, error, worker_id, values
+        )
 
     @property
     def order(self) -> tuple[int, int]:
@@ -85,11 +91,28 @@ class ClaimedJob:
         return int(self._values[8])
 
     @property
+    def wait_seconds(self) -> float:
+        """For how long the job could have run before it was claimed, by the database's clock, as far as its times tell: a wait
+        behind a lock or a limit counts, and so does the first run of a job that was retried at once.
+        """
+        values = self._values
+        ready, scheduled = _time_of(values[11]), values[7]
+        if scheduled is not None:
+            ready = max(ready, _time_of(scheduled))
+        return max((_time_of(values[12]) - ready).total_seconds(), 0.0)
+
+    @property
     def job(self) -> Job:
         """The job. Every call returns the same object."""
         if self._job is None:
             self._job = Job.claimed(self._values, self.worker_id, self.task_kwargs, self.terms)
         return self._job
+
+
+@functools.lru_cache(maxsize=64)
+def _time_of(value: str | datetime.datetime) -> datetime.datetime:
+    # Jobs that are claimed together have one time in common, and jobs that were stored together another.
+    return time_of(value)
 
 
 def _read(text: str, json_loads: JSONLoads) -> tuple[JSONDict, BaseException | None]:

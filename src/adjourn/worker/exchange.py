@@ -448,7 +448,12 @@ class Exchange:
         try:
             if self.worker_id:
                 await leave_within(
-                    seconds, self._contact.connection, self._outbox, self.worker_id, is_in_doubt=self._doubt.is_present
+                    seconds,
+                    self._contact.connection,
+                    self._outbox,
+                    self.executor.tally,
+                    self.worker_id,
+                    is_in_doubt=self._doubt.is_present,
                 )
                 self.unstored = self._reports.lost(self._outbox.waiting)
         except (Exception, asyncio.CancelledError) as error:

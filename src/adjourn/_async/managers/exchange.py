@@ -324,6 +324,27 @@ class AsyncWorkerManager:
         (row,) = await self._run_async("forget_keys", after=after, limit=limit)
         return row["forgotten"], row["last_key"]
 
+    async def store_statistics_async(self, stats: str) -> None:
+        """Store what has become of jobs.
+
+        Parameters
+        ----------
+        stats
+            The rows, as JSON.
+        """
+        await self._run_async("store_stats", stats=stats)
+
+    async def add_up_statistics_async(self, limit: int) -> int:
+        """Add up statistics of the past, and delete old ones; return how many rows of a kind were taken.
+
+        Parameters
+        ----------
+        limit
+            How many to take at most.
+        """
+        (row,) = await self._run_async("add_up_stats", limit=limit)
+        return int(row["taken"])
+
     async def blockers_async(self, tables: Sequence[str]) -> list[BlockingSession]:
         """Return the sessions that use one of these tables."""
         return await blockers_async(self.session, self.schema, tables)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from adjourn import exceptions
+from adjourn._async.managers.actions import AsyncActions
 from adjourn._async.managers.batches import batch_of_alike_async, store_async, store_encoded_async, store_jobs_async
 from adjourn._async.managers.forwarding import forwards_to, part_of
 from adjourn._async.managers.limits import AsyncLimits
@@ -54,6 +55,11 @@ class AsyncJobManager(AsyncStatementRunner):
     def search(self) -> AsyncJobSearch:
         """Searches jobs, at a cost that has a bound."""
         return part_of(self, AsyncJobSearch)
+
+    @property
+    def actions(self) -> AsyncActions:
+        """Holds jobs as they were seen, and keeps notes of what people do."""
+        return part_of(self, AsyncActions)
 
     @property
     def results(self) -> AsyncResults:
@@ -141,6 +147,10 @@ class AsyncJobManager(AsyncStatementRunner):
 
     @forwards_to(AsyncManyJobs.delete_jobs_async)
     def delete_jobs_async(self) -> AsyncManyJobs:
+        return self.many
+
+    @forwards_to(AsyncManyJobs.change_jobs_async)
+    def change_jobs_async(self) -> AsyncManyJobs:
         return self.many
 
     @forwards_to(AsyncJobSearch.search_jobs_async)

@@ -323,6 +323,27 @@ class SyncWorkerManager:
         (row,) = self._run("forget_keys", after=after, limit=limit)
         return row["forgotten"], row["last_key"]
 
+    def store_statistics(self, stats: str) -> None:
+        """Store what has become of jobs.
+
+        Parameters
+        ----------
+        stats
+            The rows, as JSON.
+        """
+        self._run("store_stats", stats=stats)
+
+    def add_up_statistics(self, limit: int) -> int:
+        """Add up statistics of the past, and delete old ones; return how many rows of a kind were taken.
+
+        Parameters
+        ----------
+        limit
+            How many to take at most.
+        """
+        (row,) = self._run("add_up_stats", limit=limit)
+        return int(row["taken"])
+
     def blockers(self, tables: Sequence[str]) -> list[BlockingSession]:
         """Return the sessions that use one of these tables."""
         return blockers(self.session, self.schema, tables)

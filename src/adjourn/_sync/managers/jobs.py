@@ -15,6 +15,7 @@ from adjourn._domain.headers import dump_headers
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.spelling import suggests_names
 from adjourn._domain.times import time_of
+from adjourn._sync.managers.actions import SyncActions
 from adjourn._sync.managers.batches import batch_of_alike, store, store_encoded, store_jobs
 from adjourn._sync.managers.forwarding import forwards_to, part_of
 from adjourn._sync.managers.limits import SyncLimits
@@ -55,6 +56,11 @@ class SyncJobManager(SyncStatementRunner):
     def search(self) -> SyncJobSearch:
         """Searches jobs, at a cost that has a bound."""
         return part_of(self, SyncJobSearch)
+
+    @property
+    def actions(self) -> SyncActions:
+        """Holds jobs as they were seen, and keeps notes of what people do."""
+        return part_of(self, SyncActions)
 
     @property
     def results(self) -> SyncResults:
@@ -142,6 +148,10 @@ class SyncJobManager(SyncStatementRunner):
 
     @forwards_to(SyncManyJobs.delete_jobs)
     def delete_jobs(self) -> SyncManyJobs:
+        return self.many
+
+    @forwards_to(SyncManyJobs.change_jobs)
+    def change_jobs(self) -> SyncManyJobs:
         return self.many
 
     @forwards_to(SyncJobSearch.search_jobs)

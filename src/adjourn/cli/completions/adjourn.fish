@@ -51,7 +51,7 @@ function _shtab_adjourn_using
 end
 
 set -g _shtab_adjourn_commands worker defer schema healthchecks doctor top web shell pause resume migrate-from-procrastinate worker-health migrate-code completion demo
-set -g _shtab_adjourn_opts_with_value --abort-job-polling-interval --allowed-host --allowed-origin --app --at --auth-header --batch --bind --concurrency --delete-jobs --expires-at --expires-in --fetch-job-polling-interval --file --files --frame-ancestor --from-schema --health-file --http --id-gap --in --interval --limit-key --lock --log-format --log-format-style --log-level --max-attempts --name --only --outage-patience --password-file --permission --prefix --priority --queue --queueing-lock --queues --role --roles --round-trip-timeout --schema --shutdown-graceful-timeout --since --stall-after --stalled-after --stalled-worker-timeout --stuck-worker-timeout --task --threshold --timeout --title --trusted-proxy --unknown-task-timeout --update-heartbeat-interval --url --user --wait -a -c -n -p -q -t
+set -g _shtab_adjourn_opts_with_value --abort-job-polling-interval --allowed-host --allowed-origin --app --at --auth-header --batch --bind --concurrency --delete-jobs --expires-at --expires-in --fetch-job-polling-interval --file --files --frame-ancestor --from-schema --health-file --http --id-gap --in --interval --limit-key --lock --log-format --log-format-style --log-level --max-attempts --name --only --outage-patience --password-file --permission --prefix --priority --queue --queueing-lock --queues --role --roles --round-trip-timeout --schema --shutdown-graceful-timeout --since --stall-after --stalled-after --stalled-worker-timeout --stuck-worker-timeout --task --threshold --timeout --title --trusted-proxy --unknown-task-timeout --update-heartbeat-interval --url --user --wait --web -a -c -n -p -q -t
 
 complete -c adjourn -e
 complete -c adjourn -f
@@ -86,6 +86,8 @@ complete -c adjourn -n '_shtab_adjourn_using worker' -l http -x -d 'answer /live
 complete -c adjourn -n '_shtab_adjourn_using worker' -l health-file -x -d 'write this file anew every five seconds while the worker is alive; default: no file (environment: ADJOURN_WORKER_HEALTH_FILE)'
 complete -c adjourn -n '_shtab_adjourn_using worker' -l stall-after -x -d 'how long a task may block the event loop before the worker does not count as alive; 0 means for ever; default: 300 (environment: ADJOURN_WORKER_STALL_AFTER)'
 complete -c adjourn -n '_shtab_adjourn_using worker' -l outage-patience -x -d 'how long the database may not answer before the worker does not count as alive; 0 means for ever: a restart would not help, and lose the outcomes that it keeps; default: 0 (environment: ADJOURN_WORKER_OUTAGE_PATIENCE)'
+complete -c adjourn -n '_shtab_adjourn_using worker' -l statistics -d 'store every ten seconds how many jobs have ended, and how long they took; the default (environment: ADJOURN_WORKER_STATISTICS, yes or no)'
+complete -c adjourn -n '_shtab_adjourn_using worker' -l no-statistics -d 'do not store how many jobs have ended, and how long they took'
 complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a defer -d 'Store a job for a task, for a worker to run, and print the job'"'"'s id.'
 complete -c adjourn -n '_shtab_adjourn_using defer' -s h -l help -d 'show this help message and exit'
 complete -c adjourn -n '_shtab_adjourn_using defer' -l lock -x -d 'of the jobs with the same lock, only one runs at a time, in order of priority and then of deferring; default: the task'"'"'s (environment: ADJOURN_DEFER_LOCK)'
@@ -182,4 +184,5 @@ complete -c adjourn -n '_shtab_adjourn_using completion' -s h -l help -d 'show t
 complete -c adjourn -n '_shtab_adjourn_using completion; and test $_shtab_adjourn_npos -eq 0' -ka "bash zsh fish" -d 'the shell'
 complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a demo -d 'Start a temporary Postgres server, defer one job for each source file of Python'"'"'s standard library from a synchronous and an asynchronous program, run the jobs in two workers, kill one of them in the middle, and check that every file was counted exactly once. Leaves nothing behind.'
 complete -c adjourn -n '_shtab_adjourn_using demo' -s h -l help -d 'show this help message and exit'
+complete -c adjourn -n '_shtab_adjourn_using demo' -l web -x -d 'show a dashboard, at 127.0.0.1:8180 unless you say where; port 0 takes a free one (environment: ADJOURN_DEMO_WEB)'
 complete -c adjourn -n '_shtab_adjourn_using demo' -l files -x -d 'count only this many of the files, for a shorter demo; default: all (environment: ADJOURN_DEMO_FILES)'

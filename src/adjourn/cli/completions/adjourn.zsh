@@ -73,6 +73,7 @@ _shtab_adjourn_defer_defaults_added=0
 
 _shtab_adjourn_demo_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--web[show a dashboard, at 127.0.0.1\:8180 unless you say where\; port 0 takes a free one (environment\: ADJOURN_DEMO_WEB)]:HOST:PORT:"
   "--files[count only this many of the files, for a shorter demo\; default\: all (environment\: ADJOURN_DEMO_FILES)]:NUMBER:"
 )
 
@@ -226,6 +227,8 @@ _shtab_adjourn_worker_options=(
   "--health-file[write this file anew every five seconds while the worker is alive\; default\: no file (environment\: ADJOURN_WORKER_HEALTH_FILE)]:PATH:"
   "--stall-after[how long a task may block the event loop before the worker does not count as alive\; 0 means for ever\; default\: 300 (environment\: ADJOURN_WORKER_STALL_AFTER)]:SECONDS:"
   "--outage-patience[how long the database may not answer before the worker does not count as alive\; 0 means for ever\: a restart would not help, and lose the outcomes that it keeps\; default\: 0 (environment\: ADJOURN_WORKER_OUTAGE_PATIENCE)]:SECONDS:"
+  "--statistics[store every ten seconds how many jobs have ended, and how long they took\; the default (environment\: ADJOURN_WORKER_STATISTICS, yes or no)]"
+  "--no-statistics[do not store how many jobs have ended, and how long they took]"
 )
 
 # guard to ensure default positional specs are added only once per session

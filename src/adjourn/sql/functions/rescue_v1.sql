@@ -68,19 +68,27 @@ begin
                    'started_at', started_at, 'ended_at', now()
                )), headers, 'failed', now(), case when gone.special then @schema.adjourn_kept_v1(gone.row) end
         from gone
+    ), counted as (
+        insert into @schema.adjourn_stats (at, level, queue, task_name, outcome, jobs)
+        select date_trunc('minute', now()), 0, queue, task_name, 'failed', count(*) from gone group by queue, task_name
     )
     select count(*), array_agg(lock) filter (where lock is not null and hold = @ready) into failed, v_locks from gone;
     if v_locks is not null then
         perform @schema.adjourn_promote_v1(v_locks, v_followers);
     end if;
 
-    update @schema.adjourn_jobs j set
-        worker_id = null, started_at = null, unknown_since = null, doubts = j.doubts + 1,
-        attempts = j.attempts + (j.claimed_ahead is not true)::integer,
-        losses = j.losses + (j.claimed_ahead is not true)::integer,
-        hold = case when j.hold = @ready and j.doubts + 1 >= @apart_from then @apart else j.hold end, followers = null
-    where j.id = any(v_locked);
-    get diagnostics rescued = row_count;
+    with freed as (
+        update @schema.adjourn_jobs j set
+            worker_id = null, started_at = null, unknown_since = null, doubts = j.doubts + 1,
+            attempts = j.attempts + (j.claimed_ahead is not true)::integer,
+            losses = j.losses + (j.claimed_ahead is not true)::integer,
+            hold = case when j.hold = @ready and j.doubts + 1 >= @apart_from then @apart else j.hold end, followers = null
+        where j.id = any(v_locked) returning j.queue, j.task_name
+    ), counted as (
+        insert into @schema.adjourn_stats (at, level, queue, task_name, outcome, jobs)
+        select date_trunc('minute', now()), 0, queue, task_name, 'rescued', count(*) from freed group by queue, task_name
+    )
+    select count(*) into rescued from freed;
     if v_special <> '{}' then
         perform @schema.adjourn_end_v1(v_special, v_ids, array_fill('failed'::text, array[cardinality(v_ids)]), false);
     end if;
