@@ -233,7 +233,7 @@ begin
             end if;
             if v_special or v_restricted or 0 > any(v_picked) then
                 v_picked := array(select abs(u.id) from unnest(v_picked) with ordinality u(id, place) order by u.place);
-                if v_restricted or v_special then
+                if v_restricted or v_special or exists (select from @schema.adjourn_limits) then
                     select admitted.ids, v_repeat or admitted.parked into v_picked, v_repeat from @schema.adjourn_admit_v1(v_picked) admitted;
                 end if;
                 v_told := @schema.adjourn_start_v1(v_picked);
