@@ -46,6 +46,8 @@ FILLING = """
 AFTER_A_LOSS = {"disown", "list_unknown_claims", "rescue", "unregister_worker"}
 """Statements that look through all ready jobs for those of one worker, after a lost connection, a death, or at the end of a worker.
 An index would be faster, and each claim would have to write into it."""
+LOOKS = 20
+"""So often, at most, does such a statement look through them."""
 HOT = {
     "cancel_jobs", "defer_job", "defer_jobs", "defer_ticks", "exchange", "get_job_status", "heartbeat", "list_jobs_to_abort",
     "place", "read_jobs", "register_worker", "request_abort", "retry_job_by_id", "store_progress", "watch_jobs",
@@ -80,8 +82,10 @@ class Counted:
             for name, (scans, read) in self._read().items():
                 scans, read = scans - before[name][0], read - before[name][1]
                 if statement.name in AFTER_A_LOSS:
-                    continue
-                if (scans and name in self.large) or read >= FEW:
+                    is_much = scans >= FEW or read > LOOKS * 4 * ROWS
+                else:
+                    is_much = read >= FEW or (scans > 0 and name in self.large)
+                if is_much:
                     self.wrong.append(f"{statement.name} reads {read} rows or entries of {name} in {scans} scans")
         return rows
 
@@ -191,3 +195,28 @@ def test_without_an_index_the_test_above_fails(filled: str) -> None:
                 counted.connection.execute(f"drop index adjourn.adjourn_jobs_{index}".encode())
                 work(counted)
             assert counted.wrong, index
+
+
+SEARCHES: list[dict[str, Any]] = [
+    {"statuses": ["failed", "cancelled"], "queue": "none"},
+    {"statuses": ["succeeded"], "args": {"none": 1}, "look": 100},
+    {"finished_before": datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC), "task": "none"},
+    {"finished_after": datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC), "task": "none"},
+    {"task": "none", "look": 100, "newest_first": False},
+    {"task": "none", "look": 100, "after": "ended:-1"},
+]
+
+
+def test_a_search_reads_no_more_than_it_may_look_at(filled: str) -> None:
+    counted = Counted(filled)
+    with counted.connection as connection:
+        connection.execute(templates.render(FILLING.replace("ROWS", str(ROWS)), sql.DEFAULT_SCHEMA).encode())
+        tables = "select oid::regclass::text as name from pg_class where relkind = 'r' and relname like 'adjourn%jobs%'"
+        counted.large = {row["name"] for row in connection.execute(tables.encode())}
+        jobs = SyncJobManager(SyncOneSession(cast("Any", counted), SyncInMemoryConnector()))
+        for search in SEARCHES:
+            jobs.search_jobs(**search)
+        assert counted.wrong == []
+        connection.execute("drop index adjourn.adjourn_finished_jobs_unsuccessful")
+        jobs.search_jobs(**SEARCHES[0])
+        assert counted.wrong

@@ -268,6 +268,22 @@ def dump_outcomes(outcomes: Iterable[Outcome]) -> dict[str, str | None]:
 
 
 @attrs.frozen
+class Look:
+    """What an exchange says of a slow look for ready jobs.
+
+    Attributes
+    ----------
+    took
+        Seconds that it has taken.
+    floors
+        Where the next look may begin; None if it has found no job.
+    """
+
+    took: float
+    floors: str | None
+
+
+@attrs.frozen
 class Exchanged:
     """The result of an exchange with the database.
 
@@ -292,6 +308,8 @@ class Exchanged:
         are none.
     overdue
         Ids of claimed jobs that have waited too long for a worker that knows their task.
+    look
+        What there is to say of the look for ready jobs, if it was slow, or had floors; else None.
     due_in
         Seconds until the next scheduled job is due; None if there is none, or the exchange did not look for one.
     """
@@ -305,6 +323,7 @@ class Exchanged:
     apart: int | None
     unknown: tuple[str, ...] | None
     overdue: frozenset[int]
+    look: Look | None
     due_in: float | None
 
     @property

@@ -12,7 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from adjourn._domain.wording import shown
+from adjourn._domain.wording import amount, shown, span
 from adjourn.monitor import Snapshot
 from adjourn.sql import reading
 
@@ -333,27 +333,10 @@ PANES: dict[Pane, Callable[[Snapshot], tuple[list[PaneColumn], list[Any]]]] = {
 }
 
 
-def amount(number: int, is_capped: bool) -> str:
-    """Return a number of jobs, with a plus if there are more."""
-    return f"{number:,}" + ("+" if is_capped else "")
-
-
 def line(values: Sequence[float]) -> str:
     """Return numbers as bars, each a character; the highest bar is the largest number."""
     top = max(values, default=0.0)
     return "".join(BARS[round(value / top * (len(BARS) - 1)) if top else 0] for value in values)
-
-
-def span(seconds: float | None) -> str:
-    """Return a span of time in a few characters, such as ``1.5 s`` or ``3 h``."""
-    if seconds is None:
-        return "-"
-    if seconds < 1:
-        return f"{max(0.0, seconds) * 1000:.0f} ms"
-    for size, unit in ((86_400.0, "d"), (3600.0, "h"), (60.0, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
 
 
 def text_of(part: RenderableType, *, width: int, height: int = 100, colours: bool = False) -> str:

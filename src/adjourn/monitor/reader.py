@@ -26,6 +26,8 @@ class Reader:
         The app, for its connector and its schema. It need not be open.
     folder
         Where the queries are: ``"doctor"`` or ``"monitor"``.
+    name
+        What the server calls this session while it reads; empty for what the connector says.
 
     Raises
     ------
@@ -35,10 +37,11 @@ class Reader:
         If the database cannot be reached.
     """
 
-    def __init__(self, app: App, folder: str) -> None:
+    def __init__(self, app: App, folder: str, name: str = "") -> None:
         if not app.connector.is_shared:
             raise InvalidOption("The app has an in-memory connector: there is no database to look at.")
         self.schema: str = app.job_manager.schema
+        self._name = name
         self._queries = reading.queries(folder, self.schema)
         self._rollback = sql.statements(self.schema)["rollback"]
         self.session: SyncSession = app.connector.session()
@@ -55,7 +58,7 @@ class Reader:
         ConnectorException
             If the database refuses, or does not answer within so many seconds.
         """
-        self.session.execute(reading.begin(min(LONGEST_QUERY, seconds)))
+        self.session.execute(reading.begin(min(LONGEST_QUERY, seconds), self._name))
         try:
             rows = self.session.execute(self._queries[name], parameters)
         except BaseException:

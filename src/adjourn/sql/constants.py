@@ -58,6 +58,10 @@ MOST_WOKEN = 50
 """Of more new jobs than these, all workers that are hungry are notified."""
 MOST_FOLLOWERS = 400
 """How many jobs behind the heads of locks one exchange claims, or one behind each head."""
+SLOW_LOOK = "5 ms"
+"""After a look for ready jobs that takes longer, a worker is told where the next may begin."""
+MOST_FLOORS = 50
+"""How many priorities, or priorities of queues, have a floor."""
 MOST_ERRORS = 10
 """How many errors of a job are kept: the first, and the last ones."""
 MANY_DEPENDENTS = 1000
@@ -81,6 +85,8 @@ CLOCK_TOLERANCE = 600
 not believed."""
 LARGEST_ID = 2**63 - 1
 """The largest number of type bigint."""
+LEAST_INTEGER, GREATEST_INTEGER = -(2**31), 2**31 - 1
+"""The least and the largest number of type integer."""
 
 NUMBERS: dict[str, int | str] = {
     **{hold.name.lower(): int(hold) for hold in Hold},
@@ -93,6 +99,8 @@ NUMBERS: dict[str, int | str] = {
     "few_used": FEW_USED,
     "most_woken": MOST_WOKEN,
     "most_followers": MOST_FOLLOWERS,
+    "slow_look": SLOW_LOOK,
+    "most_floors": MOST_FLOORS,
     "most_errors": MOST_ERRORS,
     "turn_window": TURN_WINDOW,
     "most_placed": MOST_PLACED,
@@ -103,5 +111,7 @@ NUMBERS: dict[str, int | str] = {
     "weeks_ahead": WEEKS_AHEAD,
     "clock_tolerance": CLOCK_TOLERANCE,
     "largest_id": LARGEST_ID,
+    "least_integer": LEAST_INTEGER,
+    "greatest_integer": GREATEST_INTEGER,
 }
 """All numbers, and lists of them, by their names in SQL text."""

@@ -26,13 +26,23 @@ def queries(folder: str, schema: str) -> Mapping[str, Statement]:
     return {name: _query(f"{folder}_{name}", text, schema) for name, text in texts}
 
 
-def begin(seconds: float) -> Statement:
-    """Return the statement that begins a transaction which only reads, and none of whose statements takes longer."""
+def begin(seconds: float, name: str = "") -> Statement:
+    """Return the statement that begins a transaction which only reads, and none of whose statements takes longer.
+
+    Parameters
+    ----------
+    seconds
+        The most seconds for a statement.
+    name
+        What the server calls the session meanwhile; empty for what it is called anyway. It has no quotation marks.
+    """
     limit = max(1, round(seconds * 1000))
+    named = f"; set local application_name = '{name}'" if name else ""
     return Statement(
         "begin_reading",
         "begin transaction isolation level read committed read only;"
-        f"set local statement_timeout = {limit}; set local lock_timeout = {min(limit, 200)}; set local jit = off; set local datestyle = 'ISO'",
+        f"set local statement_timeout = {limit}; set local lock_timeout = {min(limit, 200)}; set local jit = off; set local datestyle = 'ISO';"
+        f"set local idle_in_transaction_session_timeout = 5000{named}",
     )
 
 

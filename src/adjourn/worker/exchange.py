@@ -31,6 +31,7 @@ from adjourn.worker.contact import Contact
 from adjourn.worker.details import Details, SelfReport
 from adjourn.worker.doubt import Doubt
 from adjourn.worker.executor import Executor
+from adjourn.worker.floors import Floors
 from adjourn.worker.leaving import leave_within
 from adjourn.worker.options import Options
 from adjourn.worker.outbox import Outbox
@@ -73,6 +74,7 @@ class Exchange:
         self._wake = asyncio.Event()
         self._outbox = Outbox(worker.app.events)
         self._pace = ExchangePace()
+        self._floors = Floors()
         self._reports = Reports(worker.app.events, lambda: self.identity)
         self._doubt = Doubt(worker.options.stalled_worker_timeout)
         self._contact = Contact(worker.app, worker.options.longest_round_trip, self._doubt, self._reports)
@@ -303,7 +305,8 @@ class Exchange:
             self._pace.probe_next()
             return False
         has_work = len(self.slots) or len(self._outbox)
-        if not self._options.wait and not exchanged.claimed and not exchanged.place and not has_work:
+        is_empty = not exchanged.claimed and not exchanged.place and self._floors.is_whole
+        if not self._options.wait and is_empty and not has_work:
             return True
         if not self.slots.is_stopping:
             await self._sleep(exchanged.due_in)
@@ -340,6 +343,7 @@ class Exchange:
             self._pace.probed(now)
         self._doubt.is_present = True
         is_called, self._is_called = self._is_called, False
+        floors = self._floors.asked(now)
         flight = self.flight = Flight() if limit else None
         try:
             exchanged = await manager.exchange_async(
@@ -357,6 +361,7 @@ class Exchange:
                 listens=self._is_listening,
                 called=is_called,
                 follow=self.slots.most_followers,
+                floors=floors,
             )
         except BaseException:
             self._is_called = self._is_called or is_called  # it may have been called meanwhile
@@ -382,6 +387,7 @@ class Exchange:
         self._doubt.is_present = False
         self._reports.stored(batch, self._doubt.without_sent(exchanged.refused), exchanged.held)
         if limit:
+            self._floors.told(floors, exchanged.look, time.monotonic())
             self._pace.claimed(len(exchanged.claimed), limit, now)
         return exchanged
 
@@ -415,7 +421,8 @@ class Exchange:
             longest = min(longest, STALE_BUFFER)
         if self.slots.apart.is_clearing:
             longest = min(longest, CLEARING_INTERVAL)
-        timeout = self._pace.wait(longest, (self._outbox.due_at, self._doubt.look_at, self._leave_at))
+        deadlines = (self._outbox.due_at, self._doubt.look_at, self._leave_at, self._floors.due_at)
+        timeout = self._pace.wait(longest, deadlines)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self._wake.wait()
@@ -440,7 +447,12 @@ class Exchange:
         try:
             if self.worker_id:
                 await leave_within(
-                    seconds, self._contact.connection, self._outbox, self.worker_id, is_in_doubt=self._doubt.is_present
+                    seconds,
+                    self._contact.connection,
+                    self._outbox,
+                    self.executor.tally,
+                    self.worker_id,
+                    is_in_doubt=self._doubt.is_present,
                 )
                 self.unstored = self._reports.lost(self._outbox.waiting)
         except (Exception, asyncio.CancelledError) as error:

@@ -36,6 +36,7 @@ from adjourn.worker.options import Options
 from adjourn.worker.overdue import Overdue
 from adjourn.worker.runners import Body, Halt, LoopRunner, Run, Runner, ThreadRunner
 from adjourn.worker.settling import settle
+from adjourn.worker.tally import Tally
 from adjourn.worker.verdicts import Verdict, Verdicts
 
 FIRST_GUESS = 1.0
@@ -90,6 +91,8 @@ class Executor:
         """Finds tasks that are not declared."""
         self.advances: Advances = Advances()
         """What running tasks say of their progress."""
+        self.tally: Tally | None = Tally() if options.statistics and self._app.connector.is_shared else None
+        """What has become of the jobs and is not stored yet; None if that is not counted."""
         self._runs: dict[int, Run] = {}
         self._wraps_all = bool(options.task_middleware or options.worker_middleware)
         # The middleware of all tasks of a kind, by whether that is async.
@@ -321,6 +324,8 @@ class Executor:
         duration = time.perf_counter() - run.began
         self.mean_duration += (duration - self.mean_duration) * 0.1
         outcome, kind, facts = verdict
+        if self.tally is not None:
+            self.tally.add(job, kind, duration)
         try:
             if self._events.wants(kind):
                 self._emit(kind, run, duration=duration, **facts)

@@ -15,7 +15,8 @@ from adjourn._async.managers.statements import AsyncExecutes, schema_version_asy
 from adjourn._domain.arrays import array_of_texts
 from adjourn._domain.claimed import ClaimedJob
 from adjourn._domain.jobs import CLAIMED
-from adjourn._domain.outcomes import Claim, Exchanged, HandedBack, Heartbeat, Outcome, dump_outcomes
+from adjourn._domain.outcomes import Claim, Exchanged, HandedBack, Heartbeat, Look, Outcome, dump_outcomes
+from adjourn._domain.terms import JobTerms
 from adjourn._domain.upkeep import BlockingSession
 from adjourn.types import JSONLoads, Row
 
@@ -156,6 +157,7 @@ class AsyncWorkerManager:
         listens: bool = True,
         called: bool = False,
         follow: int = 0,
+        floors: str | None = None,
     ) -> Exchanged:
         """Store the outcomes of jobs and claim the next jobs, in one round trip and one commit.
 
@@ -191,6 +193,8 @@ class AsyncWorkerManager:
         follow
             How many of the jobs behind a claimed head of a lock to claim with it, at most: its followers. The worker runs
             them one after the other, in the order of the jobs that are returned.
+        floors
+            Where to begin to look for ready jobs: the floors of the last look. What has become ready below is missed. None looks at all.
         """
         rows = await self._run_async(
             "exchange",
@@ -208,12 +212,17 @@ class AsyncWorkerManager:
             listens=listens,
             called=called,
             follow=follow,
+            floors=floors,
         )
         claimed = list(map(_values, rows))
         report = json.loads(claimed.pop()[6])
         claimed.sort(key=_by_order)
+        jobs = [ClaimedJob.of(values, worker_id, self.json_loads) for values in claimed]
+        if told := report["told"]:
+            for job in jobs:
+                job.terms = JobTerms.of_row(told.get(str(job.id), {}))
         return Exchanged(
-            claimed=[ClaimedJob.of(values, worker_id, self.json_loads) for values in claimed],
+            claimed=jobs,
             refused=frozenset(report["refused"] or ()),
             held=frozenset(report["held"] or ()),
             alive=report["alive"],
@@ -222,6 +231,7 @@ class AsyncWorkerManager:
             apart=report["apart"],
             unknown=None if report["unknown"] is None else tuple(sorted(report["unknown"])),
             overdue=frozenset(report["overdue"] or ()),
+            look=_look(report["floors"]),
             due_in=report["due_in"],
         )
 
@@ -289,6 +299,11 @@ class AsyncWorkerManager:
                 return []
             raise
 
+    async def expire_async(self, limit: int) -> int:
+        """End jobs that have expired and that nobody runs, ``limit`` of them at most, and return how many there were."""
+        (row,) = await self._run_async("expire_due", until=None, limit=limit)
+        return int(row["expired"])
+
     async def forget_keys_async(self, after: str, limit: int) -> tuple[int, str | None]:
         """Look at the next unique keys, and delete those whose jobs do not count any more.
 
@@ -307,6 +322,27 @@ class AsyncWorkerManager:
         (row,) = await self._run_async("forget_keys", after=after, limit=limit)
         return row["forgotten"], row["last_key"]
 
+    async def store_statistics_async(self, stats: str) -> None:
+        """Store what has become of jobs.
+
+        Parameters
+        ----------
+        stats
+            The rows, as JSON.
+        """
+        await self._run_async("store_stats", stats=stats)
+
+    async def add_up_statistics_async(self, limit: int) -> int:
+        """Add up statistics of the past, and delete old ones; return how many rows of a kind were taken.
+
+        Parameters
+        ----------
+        limit
+            How many to take at most.
+        """
+        (row,) = await self._run_async("add_up_stats", limit=limit)
+        return int(row["taken"])
+
     async def blockers_async(self, tables: Sequence[str]) -> list[BlockingSession]:
         """Return the sessions that use one of these tables."""
         return await blockers_async(self.session, self.schema, tables)
@@ -322,6 +358,13 @@ def _columns(known: Collection[Claim]) -> dict[str, list[int]]:
 def _values(row: Row | Sequence[Any]) -> Sequence[Any]:
     """Return the values of a row of an exchange, which most connectors return as a dictionary."""
     return [row[name] for name in CLAIMED] if isinstance(row, dict) else row
+
+
+def _look(said: Mapping[str, Any] | None) -> Look | None:
+    """Return what a report says of a slow look."""
+    if said is None:
+        return None
+    return Look(float(said["took"]), None if said["floors"] is None else json.dumps(said["floors"]))
 
 
 def _by_order(values: Sequence[Any]) -> tuple[int, int]:

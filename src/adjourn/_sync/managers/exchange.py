@@ -14,7 +14,8 @@ from adjourn import exceptions, sql
 from adjourn._domain.arrays import array_of_texts
 from adjourn._domain.claimed import ClaimedJob
 from adjourn._domain.jobs import CLAIMED
-from adjourn._domain.outcomes import Claim, Exchanged, HandedBack, Heartbeat, Outcome, dump_outcomes
+from adjourn._domain.outcomes import Claim, Exchanged, HandedBack, Heartbeat, Look, Outcome, dump_outcomes
+from adjourn._domain.terms import JobTerms
 from adjourn._domain.upkeep import BlockingSession
 from adjourn._sync.managers.partitions import blockers
 from adjourn._sync.managers.statements import SyncExecutes, schema_version
@@ -155,6 +156,7 @@ class SyncWorkerManager:
         listens: bool = True,
         called: bool = False,
         follow: int = 0,
+        floors: str | None = None,
     ) -> Exchanged:
         """Store the outcomes of jobs and claim the next jobs, in one round trip and one commit.
 
@@ -190,6 +192,8 @@ class SyncWorkerManager:
         follow
             How many of the jobs behind a claimed head of a lock to claim with it, at most: its followers. The worker runs
             them one after the other, in the order of the jobs that are returned.
+        floors
+            Where to begin to look for ready jobs: the floors of the last look. What has become ready below is missed. None looks at all.
         """
         rows = self._run(
             "exchange",
@@ -207,12 +211,17 @@ class SyncWorkerManager:
             listens=listens,
             called=called,
             follow=follow,
+            floors=floors,
         )
         claimed = list(map(_values, rows))
         report = json.loads(claimed.pop()[6])
         claimed.sort(key=_by_order)
+        jobs = [ClaimedJob.of(values, worker_id, self.json_loads) for values in claimed]
+        if told := report["told"]:
+            for job in jobs:
+                job.terms = JobTerms.of_row(told.get(str(job.id), {}))
         return Exchanged(
-            claimed=[ClaimedJob.of(values, worker_id, self.json_loads) for values in claimed],
+            claimed=jobs,
             refused=frozenset(report["refused"] or ()),
             held=frozenset(report["held"] or ()),
             alive=report["alive"],
@@ -221,6 +230,7 @@ class SyncWorkerManager:
             apart=report["apart"],
             unknown=None if report["unknown"] is None else tuple(sorted(report["unknown"])),
             overdue=frozenset(report["overdue"] or ()),
+            look=_look(report["floors"]),
             due_in=report["due_in"],
         )
 
@@ -288,6 +298,11 @@ class SyncWorkerManager:
                 return []
             raise
 
+    def expire(self, limit: int) -> int:
+        """End jobs that have expired and that nobody runs, ``limit`` of them at most, and return how many there were."""
+        (row,) = self._run("expire_due", until=None, limit=limit)
+        return int(row["expired"])
+
     def forget_keys(self, after: str, limit: int) -> tuple[int, str | None]:
         """Look at the next unique keys, and delete those whose jobs do not count any more.
 
@@ -306,6 +321,27 @@ class SyncWorkerManager:
         (row,) = self._run("forget_keys", after=after, limit=limit)
         return row["forgotten"], row["last_key"]
 
+    def store_statistics(self, stats: str) -> None:
+        """Store what has become of jobs.
+
+        Parameters
+        ----------
+        stats
+            The rows, as JSON.
+        """
+        self._run("store_stats", stats=stats)
+
+    def add_up_statistics(self, limit: int) -> int:
+        """Add up statistics of the past, and delete old ones; return how many rows of a kind were taken.
+
+        Parameters
+        ----------
+        limit
+            How many to take at most.
+        """
+        (row,) = self._run("add_up_stats", limit=limit)
+        return int(row["taken"])
+
     def blockers(self, tables: Sequence[str]) -> list[BlockingSession]:
         """Return the sessions that use one of these tables."""
         return blockers(self.session, self.schema, tables)
@@ -321,6 +357,13 @@ def _columns(known: Collection[Claim]) -> dict[str, list[int]]:
 def _values(row: Row | Sequence[Any]) -> Sequence[Any]:
     """Return the values of a row of an exchange, which most connectors return as a dictionary."""
     return [row[name] for name in CLAIMED] if isinstance(row, dict) else row
+
+
+def _look(said: Mapping[str, Any] | None) -> Look | None:
+    """Return what a report says of a slow look."""
+    if said is None:
+        return None
+    return Look(float(said["took"]), None if said["floors"] is None else json.dumps(said["floors"]))
 
 
 def _by_order(values: Sequence[Any]) -> tuple[int, int]:

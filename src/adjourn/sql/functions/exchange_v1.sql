@@ -17,6 +17,8 @@
 --     that on.
 --   p_patience: after so many seconds such a job is claimed by any worker, which makes it fail.
 --   p_follow: how many of the jobs behind a claimed head of a lock to claim with it at most; adjourn_claim_runs_v1 describes them.
+--   p_floors: null, or where to begin to look for ready jobs; adjourn_pick_above_v1 describes it. The report has new floors after a look that has
+--     taken long.
 -- Returns the claimed jobs, then a last row without id whose args is a report, as JSON: among others, which outcomes were
 -- refused because the job is no longer the worker's, and which jobs another transaction holds, so that their outcomes are
 -- to be sent again.
@@ -24,7 +26,7 @@ create function @schema.adjourn_exchange_v1(
     p_worker bigint, p_ids bigint[], p_claims integer[], p_statuses text[], p_errors text[], p_results text[], p_ttls double precision[],
     p_back json, p_limit integer, p_queues text[], p_busy boolean, p_probe boolean,
     p_concurrency integer, p_running integer, p_apart integer, p_tasks text[], p_patience double precision,
-    p_listens boolean, p_called boolean, p_follow integer
+    p_listens boolean, p_called boolean, p_follow integer, p_floors json
 ) returns table (
     id bigint, queue text, task_name text, priority integer, lock text, queueing_lock text, args text, scheduled_at text,
     attempts integer, claim integer, abort_requested boolean, enqueued_at text, started_at text, headers text
@@ -57,6 +59,7 @@ declare
     v_overdue bigint[];
     v_special boolean := false;
     v_told json;
+    v_expired bigint[];
     v_repeat boolean := false;
     v_place boolean;
     v_due timestamptz;
@@ -64,6 +67,8 @@ declare
     v_rate_due timestamptz;
     v_restricted boolean;
     v_queues text[] := p_queues;
+    v_began timestamptz;
+    v_floors json;
 begin
     if p_ids is not null or p_back is not null then
         if p_back is not null then
@@ -207,13 +212,22 @@ begin
             end if;
             if v_apart is null then
                 -- The ids of special jobs are picked as negative numbers, which costs no look at the others.
-                if v_queues is null then
+                v_began := clock_timestamp();
+                if p_floors is not null and (v_queues is null or cardinality(v_queues) <= @few_queues) then
+                    v_picked := @schema.adjourn_pick_above_v1(v_queues, p_floors, p_limit);
+                elsif v_queues is null then
                     v_picked := array(
                         select case when j.special then -j.id else j.id end from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id is null
                         order by j.priority desc, coalesce(j.turn, j.id) limit p_limit for update skip locked
                     );
                 else
                     v_picked := @schema.adjourn_pick_named_v1(v_queues, p_limit);
+                end if;
+                if (p_floors is not null or clock_timestamp() - v_began > '@slow_look') and (v_queues is null or cardinality(v_queues) <= @few_queues) then
+                    v_floors := json_build_object(
+                        'took', extract(epoch from clock_timestamp() - v_began),
+                        'floors', @schema.adjourn_floors_v1(v_picked, v_queues, p_floors)
+                    );
                 end if;
                 if p_probe or p_tasks is not null then
                     if exists (select from @schema.adjourn_jobs j where j.hold = @unknown) then
@@ -235,6 +249,12 @@ begin
                 v_picked := array(select abs(u.id) from unnest(v_picked) with ordinality u(id, place) order by u.place);
                 if v_restricted or v_special or exists (select from @schema.adjourn_limits) then
                     select admitted.ids, v_repeat or admitted.parked into v_picked, v_repeat from @schema.adjourn_admit_v1(v_picked) admitted;
+                end if;
+                v_expired := array(select j.id from @schema.adjourn_jobs j where j.id = any(v_picked) and j.expires_at <= now());
+                if v_expired <> '{}' then
+                    perform @schema.adjourn_expire_v1(v_expired);
+                    v_picked := array(select u.id from unnest(v_picked) with ordinality u(id, place) where u.id <> all(v_expired) order by u.place);
+                    v_repeat := true;
                 end if;
                 v_told := @schema.adjourn_start_v1(v_picked);
             end if;
@@ -285,6 +305,6 @@ begin
 
     return query select null::bigint, null::text, null::text, null::integer, null::text, null::text, json_build_object(
         'refused', v_refused, 'held', v_held, 'alive', v_alive, 'repeat', v_repeat, 'place', v_place, 'apart', v_apart,
-        'unknown', v_tasks, 'overdue', v_overdue, 'told', v_told, 'due_in', extract(epoch from v_due - now())
+        'unknown', v_tasks, 'overdue', v_overdue, 'told', v_told, 'floors', v_floors, 'due_in', extract(epoch from v_due - now())
     )::text, null::text, null::integer, null::integer, null::boolean, null::text, null::text, null::text;
 end $$;

@@ -11,6 +11,6 @@ select chosen.queue, count(*) filter (where few.worker_id is null) as ready, cou
 from chosen cross join lateral (
     select j.worker_id, j.enqueued_at, j.scheduled_at from @schema.adjourn_jobs j
     where j.hold = @ready and j.queue >= chosen.queue and j.queue <= chosen.queue
-    order by j.queue, j.priority desc, j.id limit @counted
+    order by j.queue, j.priority desc, coalesce(j.turn, j.id) limit @counted
 ) few
 group by chosen.queue order by chosen.queue

@@ -7,8 +7,12 @@ left join (
     select j.worker_id, count(*) as jobs from (
         select worker_id from @schema.adjourn_jobs where hold = @ready and worker_id is not null
         union all
-        select f.worker_id from @schema.adjourn_jobs f where f.worker_id is not null and f.id = any(@schema.adjourn_followers_v1(
-            array(select id from @schema.adjourn_jobs where hold = @ready and worker_id is not null), array(select id from @schema.adjourn_workers)
+        -- In a subquery of their own, which is run once: in a condition it would be for each job that runs.
+        select f.worker_id from @schema.adjourn_jobs f where f.worker_id is not null and f.id = any(array(
+            select unnest(@schema.adjourn_followers_v1(
+                array(select id from @schema.adjourn_jobs where hold = @ready and worker_id is not null),
+                array(select id from @schema.adjourn_workers)
+            ))
         ))
     ) j group by j.worker_id
 ) busy on busy.worker_id = w.id

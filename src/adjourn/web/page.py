@@ -1,0 +1,295 @@
+"""What a page and an action are, and what they are given.
+
+A page is a module in `adjourn.web.pages` with a `Page`: a function that reads and returns what its template shows. An action is a
+function that changes something, and says what it has done. ::
+
+    def show(view: View) -> dict[str, Any]:
+        name = view.query.needed("name")                     # bounded; else 400 in words
+        return {"name": name, "rows": view.feed("queues")}
+
+    def pause(view: View) -> Done:
+        name = view.form.needed("name")
+        with view.database.changing() as connection:
+            view.app.job_manager.limits.run("pause", {...}, connection=connection)
+        return Done(f"Queue {name} is paused.", view.url("queues"))
+
+    PAGE = Page(name="queues", title="Queues", show=show, feeds=("queues",), key="q")
+    ACTIONS = (Action(name="queue.pause", permission="queue.pause", act=pause),)
+
+The table of pages is `adjourn.web.pages.PAGES`. The template is ``templates/queues.html``, which extends ``frame.html``. In it a
+form for an action is ``{% call form("queue.pause", name=queue) %}<button>Pause</button>{% endcall %}``: it is absent for who may not
+do it. Both run in a thread, so they call blocking forms. What they raise from `adjourn.web.problems` becomes the answer.
+"""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import secrets
+import urllib.parse
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import attrs
+from starlette.requests import Request
+from starlette.responses import Response
+
+from adjourn.app import App
+from adjourn.web.access import User
+from adjourn.web.assets import Assets
+from adjourn.web.collector import Collector, Reading
+from adjourn.web.database import Database
+from adjourn.web.inputs import Inputs
+from adjourn.web.links import Link
+from adjourn.web.masking import Masker
+from adjourn.web.notices import Done, Notices
+from adjourn.web.problems import Forbidden
+
+__all__ = ["Action", "Answer", "Done", "Page", "Site", "View"]
+
+Answer: TypeAlias = Mapping[str, Any] | Response
+"""What a page returns: the names of its template, or a response."""
+
+
+@attrs.frozen(kw_only=True)
+class Page:
+    """A page.
+
+    Attributes
+    ----------
+    name
+        Its name, and that of its template.
+    title
+        Its heading, also in the navigation.
+    show
+        Reads what it shows.
+    permission
+        What one needs to see it, of `adjourn.web.access.PERMISSIONS`.
+    path
+        Its address below the dashboard's; by default its name.
+    feeds
+        What the collector is to read for it, of `adjourn.web.collector.FEEDS`. A page with feeds is live: its elements with
+        ``data-live`` are brought up to date while somebody looks at it.
+    key
+        The key that leads to it, after ``g``; empty for none.
+    is_listed
+        Whether it is in the navigation.
+    """
+
+    name: str
+    title: str
+    show: Callable[[View], Answer]
+    permission: str = "view"
+    path: str = attrs.field(default=attrs.Factory(lambda self: f"/{self.name}", takes_self=True))
+    feeds: tuple[str, ...] = ()
+    key: str = ""
+    is_listed: bool = True
+
+
+@attrs.frozen(kw_only=True)
+class Action:
+    """Something that users do. It is sent to ``/do/NAME`` by POST.
+
+    Attributes
+    ----------
+    name
+        Its name, such as ``"queue.pause"``.
+    permission
+        What one needs to do it.
+    act
+        Does it.
+    """
+
+    name: str
+    permission: str
+    act: Callable[[View], Done]
+
+
+@attrs.define(kw_only=True)
+class Site:
+    """What the pages of a dashboard share.
+
+    Attributes
+    ----------
+    app
+        The app.
+    permissions
+        What a user may do for whom nobody says otherwise.
+    masker
+        Hides secret arguments.
+    links
+        Where else to look for a job.
+    is_read_only
+        Whether there are no actions.
+    hides_args
+        Whether lists of jobs show no arguments.
+    has_streams
+        Whether there are server-sent events.
+    title
+        What the dashboard is called; empty for the name of the database.
+    prefix
+        The path below which a proxy offers it; empty for none.
+    pages, actions
+        Those that there are, by name.
+    """
+
+    app: App
+    permissions: Collection[str]
+    masker: Masker
+    links: Sequence[Link]
+    is_read_only: bool
+    hides_args: bool
+    has_streams: bool
+    title: str
+    prefix: str
+    pages: dict[str, Page]
+    actions: dict[str, Action]
+    assets: Assets = attrs.field(factory=Assets)
+    notices: Notices = attrs.field(factory=Notices)
+    is_leaving: bool = attrs.field(default=False, init=False)
+    database: Database = attrs.field(init=False)
+    collector: Collector = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.database = Database(self.app)
+        self.collector = Collector(self.app, self.database)
+
+    def permits(self, user: User, permission: str) -> bool:
+        """Return whether a user may do something."""
+        return permission in (self.permissions if user.permissions is None else user.permissions)
+
+    def leave(self) -> None:
+        """End what would go on: the server is about to stop. May be called by a handler of signals."""
+        self.is_leaving = True
+        self.collector.tell()
+
+    def close(self) -> None:
+        """Stop to read, and close the connections."""
+        self.collector.close()
+        self.database.close()
+
+    def masked(self, task: str, args: Any) -> Any:
+        """Return arguments with their secret values hidden."""
+        return self.masker.arguments(task, args)
+
+
+@attrs.define(slots=False)
+class View:
+    """One request, as pages and actions see it.
+
+    Attributes
+    ----------
+    site
+        The dashboard.
+    request
+        The request.
+    user
+        Who has sent it.
+    form
+        The fields of a form; none for a page.
+    page
+        The page; None for an action.
+    """
+
+    site: Site
+    request: Request
+    user: User
+    form: Inputs = attrs.field(factory=lambda: Inputs({}))
+    page: Page | None = None
+
+    @property
+    def app(self) -> App:
+        """The app."""
+        return self.site.app
+
+    @property
+    def database(self) -> Database:
+        """Reads, and opens transactions."""
+        return self.site.database
+
+    @functools.cached_property
+    def query(self) -> Inputs:
+        """The parameters of the address."""
+        return Inputs.read(self.request.url.query)
+
+    @property
+    def root(self) -> str:
+        """The path below which the dashboard is."""
+        return str(self.request.scope.get("root_path", "")).rstrip("/")
+
+    def may(self, permission: str) -> bool:
+        """Return whether the user may do something."""
+        return self.site.permits(self.user, permission)
+
+    def require(self, permission: str) -> None:
+        """Refuse a user who may not do something.
+
+        Raises
+        ------
+        Forbidden
+            If the user may not.
+        """
+        if not self.may(permission):
+            raise Forbidden(f"{self.user.name} has no permission {permission}.")
+
+    def can(self, action: str) -> bool:
+        """Return whether there is such an action, and the user may do it."""
+        found = self.site.actions.get(action)
+        return found is not None and self.may(found.permission)
+
+    def url(self, name: str, **query: Any) -> str:
+        """Return the address of a page, or an empty one if there is none that the user may see. Parameters that are None are left out.
+
+        Parameters
+        ----------
+        name
+            The page's name.
+        **query
+            The parameters of the address; a list is several of one name.
+        """
+        page = self.site.pages.get(name)
+        return "" if page is None or not self.may(page.permission) else self.root + page.path + _asked(query)
+
+    def here(self, **changes: Any) -> str:
+        """Return the address of this page with other parameters; one that is None is left out."""
+        query: dict[str, Any] = {**self.query.values, **changes}
+        query.pop("notice", None)
+        return (self.root + self.page.path if self.page else self.root + "/") + _asked(query)
+
+    def action_url(self, name: str) -> str:
+        """Return the address of an action."""
+        return f"{self.root}/do/{name}"
+
+    def static(self, name: str) -> str:
+        """Return the address of a static file."""
+        return self.root + self.site.assets.path(name)
+
+    def reading(self, feed: str) -> Reading:
+        """Return what the collector has read of a feed of this page, with its time, or why there is nothing."""
+        return self.site.collector.reading(feed)
+
+    def feed(self, feed: str) -> list[dict[str, Any]]:
+        """Return the rows of a feed of this page; none if nothing could be read yet."""
+        return self.reading(feed).rows
+
+    def pause(self, scope: str, name: str, *, pause: bool) -> bool:
+        """Pause a queue or a task, or resume it; return whether that has changed anything."""
+        with self.database.changing() as connection:
+            parameters = {"scope": scope, "names": [name], "pause": pause}
+            changed = bool(self.app.job_manager.limits.run("pause", parameters, connection))
+        self.site.collector.forget("pauses")
+        return changed
+
+    def new_request_id(self) -> str:
+        """Return a new id for a form, by which it is carried out once."""
+        return secrets.token_urlsafe(16)
+
+    @functools.cached_property
+    def now(self) -> datetime.datetime:
+        """The time of the database as far as it is known, else this machine's."""
+        return self.site.collector.now()
+
+
+def _asked(query: Mapping[str, Any]) -> str:
+    text = urllib.parse.urlencode({name: value for name, value in query.items() if value is not None}, doseq=True)
+    return f"?{text}" if text else ""

@@ -1,0 +1,60 @@
+"""What goes on: how long jobs wait, how much is done, and what is wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adjourn.web import figures
+from adjourn.web.page import Page, View
+
+WORST = 3
+MOST_LISTED = 8
+
+
+def show(view: View) -> dict[str, Any]:
+    """Return the figures of the whole queue."""
+    queues = figures.queues(view)
+    crew = view.feed("crew")
+    alive = [worker for worker in crew if worker["is_alive"]]
+    rates = list(view.site.collector.rates)
+    tasks = view.feed("tasks")
+    return {
+        "queues": queues[:MOST_LISTED],
+        "queue_count": len(queues),
+        "latency": max((queue["latency"] for queue in queues), default=0.0),
+        "latest": max(queues, key=lambda queue: queue["latency"], default=None),
+        "crew": crew,
+        "alive": len(alive),
+        "slots": sum((worker["details"] or {}).get("concurrency", 0) for worker in alive),
+        "working": view.feed("working"),
+        "waits": figures.waits(view),
+        "rates": rates,
+        "failing": [task for task in tasks if task["failed"]][:MOST_LISTED],
+        "ended": sum(task["ended"] for task in tasks),
+        "failed": sum(task["failed"] for task in tasks),
+        "worst": [row for row in view.feed("doctor") if row["level"] != "ok"][:WORST] if view.may("database") else [],
+        "doctor": view.reading("doctor"),
+        "is_known": view.reading("crew").at is not None,
+    }
+
+
+PAGE = Page(
+    name="overview",
+    title="Overview",
+    show=show,
+    path="/",
+    key="o",
+    feeds=(
+        "server",
+        "latency",
+        "crew",
+        "working",
+        "counters",
+        "pauses",
+        "queues",
+        "waiting",
+        "limits",
+        "tasks",
+        "doctor",
+    ),
+)

@@ -1,0 +1,54 @@
+"""The queues, and their pauses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adjourn._domain.checks import check_name
+from adjourn.web import figures
+from adjourn.web.page import Action, Done, Page, View
+
+
+def show(view: View) -> dict[str, Any]:
+    """Return the queues."""
+    wanted = view.query.text("find").lower()
+    queues = figures.queues(view)
+    return {
+        "find": wanted,
+        "queues": [queue for queue in queues if wanted in queue["name"].lower()],
+        "every": len(queues),
+        "waits": figures.waits(view),
+        "counts": view.reading("queues"),
+    }
+
+
+def pause(view: View) -> Done:
+    """Start no more jobs of a queue."""
+    return _change(view, pause=True)
+
+
+def resume(view: View) -> Done:
+    """Start jobs of a queue again."""
+    return _change(view, pause=False)
+
+
+def _change(view: View, *, pause: bool) -> Done:
+    name = view.form.needed("queue")
+    check_name("queue", name)
+    changed = view.pause("queue", name, pause=pause)
+    word = "paused" if pause else "resumed"
+    text = f"Queue {name} is {word}." if changed else f"Queue {name} was {word} already."
+    return Done(text, view.url("queues"))
+
+
+PAGE = Page(
+    name="queues",
+    title="Queues",
+    show=show,
+    key="q",
+    feeds=("server", "latency", "crew", "pauses", "queues", "waiting", "limits", "working", "counters"),
+)
+ACTIONS = (
+    Action(name="queue.pause", permission="queue.pause", act=pause),
+    Action(name="queue.resume", permission="queue.pause", act=resume),
+)

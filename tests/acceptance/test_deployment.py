@@ -1,0 +1,156 @@
+"""What the files of deploy/ run: the image's command as a process, and the autoscaler's query."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+import adjourn
+from support.deployment import objects, of_dockerfile
+from support.pages import ROOT, read
+from support.waiting import BOUND, until
+
+SHOP = """
+import os, time, adjourn
+
+app = adjourn.App(connector=adjourn.PsycopgConnector(os.environ["DATABASE_URL"]))
+
+@app.task(queue="mail")
+def send():
+    time.sleep(1)
+"""
+
+
+def test_the_image_runs_a_worker_that_ends_its_job_when_it_is_stopped(
+    database: str, tmp_path: Path, observer: psycopg.Connection
+) -> None:
+    health, command = sorted(of_dockerfile(), key=lambda each: "worker-health" not in each.words)
+    (tmp_path / "shop.py").write_text(SHOP)
+    environment = {
+        **os.environ,
+        **command.environment,
+        "DATABASE_URL": database,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "ADJOURN_WORKER_HEALTH_FILE": str(tmp_path / "worker-health"),
+    }
+    app = adjourn.App(connector=adjourn.SyncPsycopgConnector(database))
+    with (
+        app.open(),
+        subprocess.Popen(
+            command.words, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+        ) as process,
+    ):
+        job = app.configure_task("shop.send", queue="mail").defer()
+        until(lambda: app.job_manager.get_job_status(job) == "doing")
+        until((tmp_path / "worker-health").exists)
+        asked = subprocess.run(
+            health.words, env=environment, capture_output=True, text=True, check=False, timeout=BOUND
+        )
+        assert (asked.returncode, asked.stdout) == (0, "alive\n")
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=BOUND)
+        assert process.returncode == 0, said
+        assert app.job_manager.get_job_status(job) == "succeeded"
+    assert observer.execute("select count(*) from adjourn.adjourn_workers").fetchone() == (0,)
+
+
+@pytest.fixture
+def backlog(database: str) -> Iterator[psycopg.Connection]:
+    """A connection that asks for the backlog."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        yield connection
+
+
+def store(connection: psycopg.Connection, queue: str = "mail", hold: int = 0, due: float = 0, number: int = 1) -> None:
+    connection.execute(
+        "insert into adjourn.adjourn_jobs (queue, task_name, priority, args, hold, scheduled_at, lock)"
+        " select %s, 'send', 0, '{}', %s, now() + make_interval(secs => %s), case when %s = 3 then 'lock' end"
+        " from generate_series(1, %s)",
+        (queue, hold, due, hold, number),
+    )
+
+
+def count(connection: psycopg.Connection, arguments: str = "") -> int:
+    row = connection.execute(f"select adjourn.adjourn_backlog_v1({arguments})".encode()).fetchone()
+    assert row is not None
+    assert isinstance(row[0], int)
+    return row[0]
+
+
+def test_the_autoscaler_asks_for_the_backlog(backlog: psycopg.Connection) -> None:
+    (scaled,) = [each for each in objects() if each["kind"] == "ScaledObject"]
+    queries = [trigger["metadata"]["query"] for trigger in scaled["spec"]["triggers"]]
+    store(backlog)
+    assert [backlog.execute(query.encode()).fetchone() for query in queries] == [(1,)]
+
+
+def test_the_queries_of_the_page_are_right(backlog: psycopg.Connection) -> None:
+    (block,) = [each for each in read(ROOT / "docs" / "how-to" / "deployment.md") if each.language == "sql"]
+    queries = block.text.splitlines()
+    assert len(queries) == 3
+    for query in queries:
+        assert backlog.execute(query.encode()).fetchone() == (0,)
+
+
+def test_postgres_can_read_the_sql_of_the_runbook(backlog: psycopg.Connection) -> None:
+    blocks = [each for each in read(ROOT / "docs" / "how-to" / "runbook.md") if each.language == "sql"]
+    assert len(blocks) > 5
+    for block in blocks:
+        # Within a body that is read and not run.
+        backlog.execute(f"do $$ begin return; {block.text} end $$".replace("select ", "perform ").encode())
+        for statement in block.text.splitlines():
+            if statement.startswith(("select", "update")):
+                backlog.execute(f"explain {statement}".encode())
+
+
+def test_the_backlog_is_what_runs_what_could_run_and_what_is_due_soon(backlog: psycopg.Connection) -> None:
+    assert count(backlog) == 0
+    store(backlog, number=3)
+    store(backlog, "sms", number=2)
+    assert (count(backlog), count(backlog, "'{mail}'"), count(backlog, "'{mail,sms,mail}'")) == (5, 3, 5)
+    # A long job that runs keeps its worker.
+    backlog.execute("update adjourn.adjourn_jobs set worker_id = 1, started_at = now()")
+    assert count(backlog) == 5
+    assert (count(backlog, "'{none}'"), count(backlog, "'{}'"), count(backlog, "null, null, null")) == (0, 0, 5)
+    backlog.execute("delete from adjourn.adjourn_jobs")
+    store(backlog, hold=1, due=20)
+    store(backlog, hold=1, due=600, number=7)
+    assert (count(backlog), count(backlog, "null, '0'"), count(backlog, "null, '1 hour'")) == (1, 0, 8)
+    assert count(backlog, "'{sms}', '1 hour'") == 0
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        "insert into adjourn.adjourn_headless_locks values ('lock')",
+        "insert into adjourn.adjourn_arrivals values (1, 1, 0)",
+        "insert into adjourn.adjourn_open_limits values (1, 'key')",
+        "insert into adjourn.adjourn_due_rates values (1, 'key', now() + interval '10 s')",
+    ],
+)
+def test_what_only_a_worker_can_bring_forward_asks_for_one(backlog: psycopg.Connection, note: str) -> None:
+    backlog.execute(note.encode())
+    assert count(backlog) == 1
+
+
+@pytest.mark.parametrize("hold", [3, 5])
+def test_jobs_that_a_worker_has_to_look_at_ask_for_one(backlog: psycopg.Connection, hold: int) -> None:
+    store(backlog, hold=hold, number=4)
+    assert (count(backlog), count(backlog, "'{mail}'"), count(backlog, "'{sms}'")) == (1, 1, 0)
+
+
+def test_the_backlog_has_a_bound_and_is_read_from_indexes(backlog: psycopg.Connection) -> None:
+    store(backlog, number=12_000)
+    store(backlog, "sms", hold=1, number=12_000)
+    with backlog.transaction():
+        looked = "select coalesce(sum(seq_scan), 0) from pg_stat_xact_user_tables where relname = 'adjourn_jobs'"
+        before = backlog.execute(looked).fetchone()
+        assert (count(backlog), count(backlog, "'{mail}', '0', 50")) == (10_000, 50)
+        assert backlog.execute(looked).fetchone() == before

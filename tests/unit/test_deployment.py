@@ -1,0 +1,201 @@
+"""The files of deploy/ fit the code: command lines, variables, probes and grace periods."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any, cast
+
+import attrs
+import pytest
+import yaml
+
+from adjourn import cli
+from adjourn._domain.health import HealthLimits, Vitals, health_of
+from adjourn.cli import flags, web
+from adjourn.worker.options import Options, checked_options
+from adjourn.worker.probes import ProbeServer
+from support.deployment import FILES, Command, commands, compose, objects, of_units
+
+OURS = [each for each in commands() if each.is_ours]
+WORKERS = [each for each in OURS if "worker" in each.words]
+STOPPING = 5 + 15 + 5
+"""Seconds that a worker may need after its graceful timeout: to cancel, to store outcomes, and some to spare."""
+
+
+def by_place(commands: list[Command]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("command", commands, ids=[f"{each.place}: {each.words[1]}" for each in commands])
+
+
+def options_of(command: Command) -> Any:
+    """Read a command line and its environment, as the program does."""
+    options = cli.make_parser().parse_args(list(command.words[1:]))
+    options.parser.read_environment(options, command.environment)
+    return options
+
+
+def worker_options(command: Command) -> Options:
+    names = {field.name for field in attrs.fields(Options)}
+    given = {name: value for name, value in vars(options_of(command)).items() if name in names}
+    return Options(**cast("dict[str, Any]", checked_options("worker", given)))
+
+
+@by_place(OURS)
+def test_each_command_line_is_one_that_the_program_takes(command: Command) -> None:
+    assert options_of(command).run
+
+
+@pytest.mark.parametrize(
+    "wrong", [["worker", "--no-such-flag"], ["no-such-command"], ["worker", "--concurrency=many"]], ids=" ".join
+)
+def test_a_command_line_that_the_program_refuses_is_noticed(wrong: list[str]) -> None:
+    with pytest.raises(SystemExit):
+        options_of(Command("here", ["adjourn", *wrong]))
+
+
+@by_place(OURS)
+def test_each_variable_of_ours_is_one_that_the_program_reads(command: Command) -> None:
+    parser = cli.make_parser()
+    known = {variable.name for each in (parser, *parser.commands.values()) for variable in each.variables.values()}
+    assert {name for name in command.environment if name.startswith(flags.PREFIX)} <= known
+
+
+@by_place(WORKERS)
+def test_each_worker_has_options_that_fit_together(command: Command) -> None:
+    worker_options(command)
+
+
+@by_place(WORKERS)
+def test_each_worker_has_time_to_stop(command: Command) -> None:
+    timeout = worker_options(command).shutdown_graceful_timeout
+    assert timeout is not None, "without one, a long job is lost when the worker is killed"
+    assert command.grace is not None
+    assert command.grace >= timeout + STOPPING
+
+
+@by_place([each for each in WORKERS if "startupProbe" in each.manifest])
+def test_probes_ask_where_the_worker_answers(command: Command) -> None:
+    ports = {each["name"]: each["containerPort"] for each in command.manifest["ports"]}
+    address = worker_options(command).http
+    assert address is not None
+    host, _, port = address.rpartition(":")
+    assert host == "0.0.0.0"
+    server = ProbeServer("127.0.0.1:0", lambda: health_of(Vitals(), HealthLimits()))
+    server.start()
+    try:
+        for name, path in (("startupProbe", "/readyz"), ("livenessProbe", "/livez"), ("readinessProbe", "/readyz")):
+            probe = command.manifest[name]
+            assert ports[probe["httpGet"]["port"]] == int(port)
+            assert probe["httpGet"]["path"] == path
+            assert probe["timeoutSeconds"] >= 3
+            with urllib.request.urlopen(f"http://127.0.0.1:{server.port}{path}", timeout=10) as answer:
+                assert answer.status == 200
+    finally:
+        server.close()
+    assert command.manifest["livenessProbe"]["terminationGracePeriodSeconds"] >= STOPPING
+    assert "lifecycle" not in command.manifest, "a second signal would end the worker at once"
+
+
+WEB = [each for each in OURS if "web" in each.words]
+
+
+@by_place(WEB)
+def test_the_dashboard_has_a_port_that_others_know_and_asks_for_a_password(command: Command) -> None:
+    options = options_of(command)
+    host, port = options.bind
+    assert {"ADJOURN_WEB_USER", "ADJOURN_WEB_PASSWORD"} <= set(command.environment)
+    assert command.grace is not None
+    assert command.grace > web.LEAVING + 5
+    if "pod" in command.manifest:
+        assert [each["containerPort"] for each in command.manifest["ports"]] == [port]
+        (service,) = [
+            each for each in objects() if each["kind"] == "Service" and each["metadata"]["name"] == "shop-web"
+        ]
+        assert service["spec"]["ports"][0]["targetPort"] == command.manifest["ports"][0]["name"]
+    elif command.place.startswith("compose"):
+        # On this machine alone: the password is sent in clear.
+        assert command.manifest["ports"] == [f"127.0.0.1:{port}:{port}"]
+    else:
+        assert host == "127.0.0.1"
+
+
+def test_containers_are_confined_and_hold_no_secret() -> None:
+    for each in commands():
+        if "pod" in each.manifest:
+            context = each.manifest["securityContext"]
+            assert context["readOnlyRootFilesystem"] is True
+            assert context["allowPrivilegeEscalation"] is False
+            assert each.manifest["pod"]["securityContext"]["runAsNonRoot"] is True
+            # Kubernetes would set variables that begin as ours do, such as ADJOURN_WEB_PORT.
+            assert each.manifest["pod"]["enableServiceLinks"] is False
+            assert {
+                name
+                for name, value in each.environment.items()
+                if value and ("URL" in name or "PASSWORD" in name or "TOKEN" in name)
+            } == set()
+    for name, service in compose().items():
+        for variable, value in service.get("environment", {}).items():
+            if "PASSWORD" in variable or "URL" in variable:
+                assert re.search(r"\$\{\w+:\?", value), name
+
+
+def test_selectors_find_the_pods_of_their_deployments() -> None:
+    found = {(each["kind"], each["metadata"]["name"]): each for each in objects() if "metadata" in each}
+    for (kind, name), each in found.items():
+        if kind == "Deployment":
+            assert each["spec"]["selector"]["matchLabels"] == each["spec"]["template"]["metadata"]["labels"]
+        elif kind == "PodDisruptionBudget":
+            assert each["spec"]["selector"] == found["Deployment", name]["spec"]["selector"]
+        elif kind == "ScaledObject":
+            assert ("Deployment", each["spec"]["scaleTargetRef"]["name"]) in found
+            assert each["spec"]["minReplicaCount"] >= 1
+            for trigger in each["spec"]["triggers"]:
+                assert ("TriggerAuthentication", trigger["authenticationRef"]["name"]) in found
+
+
+def test_units_are_as_systemd_wants_them(tmp_path: Path) -> None:
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("systemd-analyze is not installed (package systemd)")
+    for command in of_units():
+        text = (FILES / "systemd" / command.place).read_text("utf-8").replace(command.words[0], sys.executable)
+        (tmp_path / command.place).write_text(text, "utf-8")
+    names = [str(tmp_path / each.place.replace("@.", "@mail.")) for each in of_units()]
+    assert len(names) > 1
+    done = subprocess.run(
+        [analyze, "verify", "--man=no", *names], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "folder", sorted(path.parent.name for path in (FILES / "kubernetes").glob("*/kustomization.yaml"))
+)
+def test_kustomize_builds(folder: str) -> None:
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        pytest.skip("kubectl is not installed")
+    done = subprocess.run(
+        [kubectl, "kustomize", str(FILES / "kubernetes" / folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    built = [each for each in yaml.safe_load_all(done.stdout) if each]
+    assert built
+    for each in built:
+        if each["kind"] == "Deployment" and folder == "keda":
+            assert "replicas" not in each["spec"] or each["metadata"]["name"] != "shop-worker"
+
+
+def test_every_yaml_parses_and_has_no_tab() -> None:
+    for file in FILES.rglob("*.y*ml"):
+        text = file.read_text("utf-8")
+        assert "\t" not in text, file
+        assert list(yaml.safe_load_all(text)), file
