@@ -25,7 +25,7 @@ from adjourn.manager import JobManager
 from adjourn.periodic import PeriodicRegistry, PeriodicTask, checked_options
 from adjourn.retry import RetryValue
 from adjourn.tasks import Task
-from adjourn.types import AnyTaskMiddleware, JSONDumps, PeriodicOptions
+from adjourn.types import AnyTaskMiddleware, JSONDumps, PeriodicOptions, TimeDeltaParams
 from adjourn.unique import Unique
 
 __all__ = ["Blueprint", "TaskRegistry"]
@@ -347,6 +347,7 @@ class Blueprint:
         max_result_size: int = LARGEST_RESULT,
         unique: Unique | None = None,
         limits: Limit | Iterable[Limit] = (),
+        expires_in: float | TimeDeltaParams | None = None,
     ) -> Callable[[Callable[P, R]], Task[P, R, P]]: ...
 
     @overload
@@ -369,6 +370,7 @@ class Blueprint:
         max_result_size: int = LARGEST_RESULT,
         unique: Unique | None = None,
         limits: Limit | Iterable[Limit] = (),
+        expires_in: float | TimeDeltaParams | None = None,
     ) -> Callable[[Callable[Concatenate[Context, P], R]], Task[Concatenate[Context, P], R, P]]: ...
 
     @suggests_names
@@ -391,6 +393,7 @@ class Blueprint:
         max_result_size: int = LARGEST_RESULT,
         unique: Unique | None = None,
         limits: Limit | Iterable[Limit] = (),
+        expires_in: float | TimeDeltaParams | None = None,
     ) -> Any:
         """Declare a function as a task; use as ``@app.task`` or ``@app.task(...)``.
 
@@ -428,6 +431,9 @@ class Blueprint:
         limits
             How many of its jobs run at once, or start in a period of time: a `Limit` for all of them, one for those of each key, or
             both.
+        expires_in
+            A job that has not begun so many seconds after it is due does not run any more: seconds, or keywords of
+            `datetime.timedelta`. ``configure`` can override it. None (the default) means never.
 
         Raises
         ------
@@ -458,6 +464,7 @@ class Blueprint:
                 max_result_size=max_result_size,
                 unique=unique,
                 limits=limits,
+                expires_in=expires_in,
             )
             check_names_agree(task.limits, (each.limits for each in self.tasks.values()))
             self.tasks.add(task)

@@ -27,6 +27,7 @@ from adjourn._domain.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE, Job
 from adjourn._domain.middleware import checked_for_task, is_async
 from adjourn._domain.results import LARGEST_RESULT, ResultRule
 from adjourn._domain.spelling import suggests_names
+from adjourn._domain.terms import checked_expires_in, checked_terms
 from adjourn.limits import Limit
 from adjourn.manager import JobDeferrer, JobManager
 from adjourn.manager.typed import TypedResults
@@ -55,6 +56,9 @@ def make_job(
     unique: Unique | None = None,
     headers: Mapping[str, str] | None = None,
     limit_key: str | None = None,
+    expires_at: datetime.datetime | None = None,
+    expires_in: float | TimeDeltaParams | None = None,
+    max_attempts: int | None = None,
 ) -> Job:
     """Check the options of a job, and return it.
 
@@ -63,6 +67,8 @@ def make_job(
     name
         The task's name.
     queue, priority, lock, queueing_lock, task_kwargs, schedule_at, schedule_in, unique, headers, limit_key
+        The options, as `Task.configure` takes them.
+    expires_at, expires_in, max_attempts
         The options, as `Task.configure` takes them.
 
     Raises
@@ -92,6 +98,7 @@ def make_job(
         schedule_in=delay,
         unique=unique,
         headers=None if headers is None else checked_headers(headers),
+        terms=checked_terms(expires_at, expires_in, max_attempts, schedule_at, delay),
     )
 
 
@@ -151,7 +158,7 @@ class Task(TypedResults[P, R, Args]):
         Its name in the database, ``module.function`` unless given.
     aliases
         Further names under which workers know it, for jobs that were deferred under an older name.
-    queue, priority, lock, queueing_lock, unique
+    queue, priority, lock, queueing_lock, unique, expires_in
         Defaults for its jobs, which ``configure`` can override.
     retry_strategy
         Decides whether a failed job is run again; None for never.
@@ -191,6 +198,7 @@ class Task(TypedResults[P, R, Args]):
         max_result_size: int = LARGEST_RESULT,
         unique: Unique | None = None,
         limits: Limit | Iterable[Limit] = (),
+        expires_in: float | TimeDeltaParams | None = None,
     ) -> None:
         if not callable(func):
             raise exceptions.InvalidOption(f"{func!r} is not callable: decorate a function.")
@@ -211,6 +219,7 @@ class Task(TypedResults[P, R, Args]):
         self.queueing_lock = queueing_lock
         check_unique(unique, queueing_lock)
         self.unique = unique
+        self.expires_in: float | None = None if expires_in is None else checked_expires_in(expires_in)
         self.retry_strategy: BaseRetryStrategy | None = RetryStrategy.of(retry)
         self._hasty_strategy = None if isinstance(retry, BaseRetryStrategy) else self.retry_strategy
         self.pass_context = pass_context
@@ -289,6 +298,9 @@ class Task(TypedResults[P, R, Args]):
         unique: Unique | None = None,
         headers: Mapping[str, str] | None = None,
         limit_key: str | None = None,
+        expires_at: datetime.datetime | None = None,
+        expires_in: float | TimeDeltaParams | None = None,
+        max_attempts: int | None = None,
         connection: Any = None,
     ) -> JobDeferrer[Args]: ...
 
@@ -306,6 +318,9 @@ class Task(TypedResults[P, R, Args]):
         unique: Unique | None = None,
         headers: Mapping[str, str] | None = None,
         limit_key: str | None = None,
+        expires_at: datetime.datetime | None = None,
+        expires_in: float | TimeDeltaParams | None = None,
+        max_attempts: int | None = None,
         connection: Any = None,
     ) -> JobDeferrer: ...
 
@@ -323,6 +338,9 @@ class Task(TypedResults[P, R, Args]):
         unique: Unique | None = None,
         headers: Mapping[str, str] | None = None,
         limit_key: str | None = None,
+        expires_at: datetime.datetime | None = None,
+        expires_in: float | TimeDeltaParams | None = None,
+        max_attempts: int | None = None,
         connection: Any = None,
     ) -> Any:
         """Set options for jobs of this task; call ``defer``, ``batch_defer`` or their async forms on the result.
@@ -354,6 +372,16 @@ class Task(TypedResults[P, R, Args]):
             in ``context.job.headers``. Default: None, none.
         limit_key
             The key under the task's limit for each key. Default: None, the one that the arguments make.
+        expires_at
+            If the job has not begun by this time, it does not run any more: an aware datetime, after the one when it is
+            due. Default: None, never.
+        expires_in
+            If the job has not begun this much time after it is due, it does not run any more: seconds, or keywords of
+            `datetime.timedelta`, such as ``{"minutes": 5}``; not together with ``expires_at``. Default: None, the
+            task's.
+        max_attempts
+            How often the job is run again at most, after failures and the deaths of its workers together. Default:
+            None, what the task's `RetryStrategy` says.
         connection
             Your own database connection, to store the job in its transaction: the job exists if that commits; of the
             connector's driver, synchronous for ``defer`` and asynchronous for ``defer_async``. Default: None, one of
@@ -379,6 +407,9 @@ class Task(TypedResults[P, R, Args]):
             schedule_in=schedule_in,
             unique=unique,
             headers=headers,
+            expires_at=expires_at,
+            expires_in=expires_in,
+            max_attempts=max_attempts,
         )
         self.signature.check_unique(unique)
         deferrer: JobDeferrer = JobDeferrer(
@@ -394,13 +425,15 @@ class Task(TypedResults[P, R, Args]):
         lock: str | None = None,
         queueing_lock: str | None = None,
         unique: Unique | None = None,
+        expires_at: datetime.datetime | None = None,
+        expires_in: float | TimeDeltaParams | None = None,
         **options: Any,
     ) -> Job:
         """Return a job with these options, and the task's own for the rest.
 
         Parameters
         ----------
-        queue, priority, lock, queueing_lock, unique, **options
+        queue, priority, lock, queueing_lock, unique, expires_at, expires_in, **options
             The options, as `Task.configure` takes them.
         """
         # What is passed here goes before: of a queueing lock and a unique key, a job has one.
@@ -413,6 +446,8 @@ class Task(TypedResults[P, R, Args]):
             lock=self.lock if lock is None else lock,
             queueing_lock=queueing_lock,
             unique=unique,
+            expires_at=expires_at,
+            expires_in=self.expires_in if expires_in is None and expires_at is None else expires_in,
             **options,
         )
 
@@ -485,7 +520,7 @@ class Task(TypedResults[P, R, Args]):
             The job.
         """
         strategy = self.retry_strategy
-        if strategy is None:
+        if strategy is None or (job.max_attempts is not None and job.attempts >= job.max_attempts):
             return None
         if hasattr(strategy, "get_retry_exception"):
             return strategy.get_retry_exception(exception=exception, job=job)

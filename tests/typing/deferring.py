@@ -71,6 +71,14 @@ add.defer(a=1, b=None)  # refused: arg-type | reportArgumentType
 of_blueprint.defer(a=1)
 of_blueprint.defer(a="x")  # refused: arg-type | reportArgumentType
 
+# The terms of a job.
+
+add.configure(expires_in=60, max_attempts=0).defer(a=1)
+add.configure(expires_in={"minutes": 5}).defer(a=1)
+add.configure(expires_at=datetime.datetime.now(datetime.UTC))
+add.configure(expires_in="1")  # refused: call-overload | reportCallIssue, reportArgumentType
+add.configure(max_attempts="1")  # refused: call-overload | reportCallIssue, reportArgumentType
+
 # The context is none of the caller's business.
 
 with_context.defer(a=1)

@@ -192,7 +192,9 @@ def test_the_options_of_a_job_are_the_same_wherever_they_are_passed() -> None:
     assert set(parameters(make_job, "name")) == {(name, kind, None) for name, kind in expected if name != "connection"}
     # Each tick is deferred at its time, once, and by a worker.
     other = [
-        each for each in expected if each[0] not in ("schedule_at", "schedule_in", "unique", "limit_key", "connection")
+        each
+        for each in expected
+        if each[0] not in ("schedule_at", "schedule_in", "unique", "limit_key", "expires_at", "connection")
     ]
     assert types_of(PeriodicOptions) == other
 

@@ -12,6 +12,7 @@ import attrs
 from adjourn._memory.limits import is_paused, note_starts, startable
 from adjourn._memory.rules import BEHIND_HEADS, behind, hold_again, is_silent, wake
 from adjourn._memory.tables import JobRow, Tables
+from adjourn._memory.terms import expire, has_expired
 from adjourn.sql.constants import APART_FROM, MOST_FOLLOWERS, MOST_LOSSES, RESTING, Hold
 
 
@@ -82,6 +83,10 @@ def claim_jobs(tables: Tables, asked: ClaimRequest, apart: int | None) -> Claim:
         claim.is_to_repeat = not worker.hungry and asked.listens and len(picked) < asked.limit
         if claim.is_to_repeat or (worker.hungry and (asked.busy or not asked.listens)):
             is_hungry = claim.is_to_repeat
+    if expired := [job for job in picked if has_expired(tables, job)]:
+        expire(tables, expired)
+        picked = [job for job in picked if job not in expired]
+        claim.is_to_repeat = True
     tables.workers[worker.id] = attrs.evolve(worker, hungry=is_hungry, apart=apart is not None)
     slots = max(asked.concurrency - asked.running, 0)
     claim.is_full = len(picked) == asked.limit

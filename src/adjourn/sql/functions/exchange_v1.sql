@@ -59,6 +59,7 @@ declare
     v_overdue bigint[];
     v_special boolean := false;
     v_told json;
+    v_expired bigint[];
     v_repeat boolean := false;
     v_place boolean;
     v_due timestamptz;
@@ -248,6 +249,12 @@ begin
                 v_picked := array(select abs(u.id) from unnest(v_picked) with ordinality u(id, place) order by u.place);
                 if v_restricted or v_special then
                     select admitted.ids, v_repeat or admitted.parked into v_picked, v_repeat from @schema.adjourn_admit_v1(v_picked) admitted;
+                end if;
+                v_expired := array(select j.id from @schema.adjourn_jobs j where j.id = any(v_picked) and j.expires_at <= now());
+                if v_expired <> '{}' then
+                    perform @schema.adjourn_expire_v1(v_expired);
+                    v_picked := array(select u.id from unnest(v_picked) with ordinality u(id, place) where u.id <> all(v_expired) order by u.place);
+                    v_repeat := true;
                 end if;
                 v_told := @schema.adjourn_start_v1(v_picked);
             end if;

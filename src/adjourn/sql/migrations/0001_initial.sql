@@ -85,7 +85,9 @@ create table @schema.adjourn_jobs (
     task_slot bigint,
     queue_slot bigint,
     gate_id integer,                                  -- the limit that it waits for, and the key there: see @gate
-    gate_key text collate "C"
+    gate_key text collate "C",
+    expires_at timestamptz,                           -- if it has not begun by then, it does not: adjourn_expire_v1
+    max_attempts integer                              -- how often it is run again at most; null: as its task says
 ) with (
     fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0,
     autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 50000
@@ -113,6 +115,8 @@ create index adjourn_jobs_gate on @schema.adjourn_jobs (gate_id, gate_key, prior
 create index adjourn_jobs_paused on @schema.adjourn_jobs (task_name, id) where hold = @paused;
 -- The last turn of the jobs that each limit has admitted.
 create index adjourn_jobs_admitted on @schema.adjourn_jobs (limit_id, coalesce(turn, id)) where key_slot is not null;
+
+create index adjourn_jobs_expires on @schema.adjourn_jobs (expires_at) where expires_at is not null;
 
 -- Workers often query which of their jobs to abort, and there are few such jobs.
 create index adjourn_jobs_abort_requested on @schema.adjourn_jobs (id) where abort_requested;
@@ -219,7 +223,7 @@ alter table @schema.adjourn_event_notes replica identity full;
 create view @schema.adjourn_all_jobs as
 select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, claim, worker_id, abort_requested,
        enqueued_at, started_at, errors, case when worker_id is null then 'todo' else 'doing' end as status, null::timestamptz as finished_at,
-       null::jsonb as result, null::timestamptz as result_expires_at, headers, progress, true as is_live,
+       null::jsonb as result, null::timestamptz as result_expires_at, headers, progress, expires_at, max_attempts, true as is_live,
        case when worker_id is not null then null when awaited_event is not null then 'event'
             when hold = @scheduled and attempts > 0 then 'retry' when hold = @scheduled then 'time'
             when hold in (@behind, @unplaced, @held) then 'lock' when hold = @apart then 'turn' when hold = @unknown then 'task'
@@ -230,7 +234,8 @@ from @schema.adjourn_jobs
 union all
 select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, claim, worker_id, abort_requested,
        enqueued_at, started_at, errors, status, finished_at,
-       case when result_expires_at <= now() then null else result end as result, result_expires_at, headers, special -> 'progress', false as is_live, null::text as waits_for
+       case when result_expires_at <= now() then null else result end as result, result_expires_at, headers, special -> 'progress',
+       (special ->> 'expires_at')::timestamptz, (special ->> 'max_attempts')::integer, false as is_live, null::text as waits_for
 from @schema.adjourn_finished_jobs;
 
 -- What happened to each job, made from its columns: no event is stored. Each attempt whose error was kept has a start and an end,
@@ -296,6 +301,22 @@ create table @schema.adjourn_unique_keys (
     keep_until timestamptz
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 create index adjourn_unique_keys_kept on @schema.adjourn_unique_keys (job_id) where keep_until is not null;
+
+-- What people did by way of a dashboard, in the transactions that did it. Rows are only added.
+create table @schema.adjourn_audit (
+    id bigint generated always as identity primary key,
+    at timestamptz not null default now(),
+    actor text not null,                              -- who, and how we know
+    how text not null,
+    action text not null,
+    target text,                                      -- on what, such as a job's id
+    filter jsonb,                                     -- or on which jobs
+    jobs bigint not null,                             -- how many jobs were changed
+    outcome text not null,
+    address text,                                     -- where the request came from, and its id
+    request_id text
+);
+create index adjourn_audit_target on @schema.adjourn_audit (target, id) where target is not null;
 
 -- Each schedule of each periodic task, with the last tick that was deferred.
 create table @schema.adjourn_schedules (
@@ -367,6 +388,7 @@ for each row execute function @schema.adjourn_restrict_new_v1();
 \ir ../functions/end_v1.sql
 
 -- Storing jobs
+\ir ../functions/expiry_v1.sql
 \ir ../functions/column_v1.sql
 \ir ../functions/defer_jobs_v1.sql
 \ir ../functions/defer_special_v1.sql
@@ -392,6 +414,8 @@ for each row execute function @schema.adjourn_restrict_new_v1();
 \ir ../functions/pick_apart_v1.sql
 \ir ../functions/pick_unknown_v1.sql
 \ir ../functions/claim_runs_v1.sql
+\ir ../functions/expire_v1.sql
+\ir ../functions/expire_due_v1.sql
 \ir ../functions/exchange_v1.sql
 \ir ../functions/link_v1.sql
 \ir ../functions/arrive_v1.sql
@@ -412,6 +436,7 @@ for each row execute function @schema.adjourn_restrict_new_v1();
 \ir ../functions/cancel_workflow_v1.sql
 \ir ../functions/retry_workflow_v1.sql
 \ir ../functions/request_abort_v1.sql
+\ir ../functions/change_jobs_v1.sql
 \ir ../functions/retry_by_id_v1.sql
 \ir ../functions/retry_jobs_v1.sql
 \ir ../functions/delete_finished_v1.sql
