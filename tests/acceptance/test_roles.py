@@ -15,7 +15,7 @@ import pytest
 import adjourn
 from adjourn import schema
 from adjourn.exceptions import AlreadyEnqueued, ConnectorException, WaitTimeout
-from adjourn.jobs import Status
+from adjourn.jobs import Author, Seen, Status
 from adjourn.testing import InMemoryConnector
 from support.databases import apply_schema, new_database
 
@@ -114,6 +114,7 @@ def read(app: adjourn.App) -> None:
         manager.wait_for_jobs([job.id or 0 for job in manager.list_jobs()], timeout=0)
     assert [job.status for job in manager.list_jobs()] == ["succeeded", "todo"]
     assert manager.get_job_status(manager.list_jobs()[0].id or 0) is Status.SUCCEEDED
+    assert [job.status for job in manager.search_jobs(newest_first=False).jobs] == ["todo", "succeeded"]
     assert manager.list_queues()
     assert manager.list_tasks()
     assert manager.list_locks() == []
@@ -146,6 +147,12 @@ def change(app: adjourn.App) -> None:
     assert manager.reset_limit(queue="q")
     assert manager.pause_task("work")
     assert manager.resume_task("work")
+    with app.connector.transaction() as connection:
+        manager.actions.hold_job(waiting, Seen(status="todo", claim=0), connection)
+        assert manager.change_jobs([waiting], priority=1, queue="other", now=True, connection=connection) == [waiting]
+        author = Author(name="ann", how="test")
+        assert manager.actions.add_audit(author, "job.priority", target=str(waiting), connection=connection)
+    assert manager.actions.list_audit(target=str(waiting))
     manager.retry_job_by_id(ended, lock="l")
     assert manager.cancel_job_by_id(ended)
     assert manager.cancel_job_by_id(waiting, delete_job=True)

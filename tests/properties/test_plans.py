@@ -195,3 +195,28 @@ def test_without_an_index_the_test_above_fails(filled: str) -> None:
                 counted.connection.execute(f"drop index adjourn.adjourn_jobs_{index}".encode())
                 work(counted)
             assert counted.wrong, index
+
+
+SEARCHES: list[dict[str, Any]] = [
+    {"statuses": ["failed", "cancelled"], "queue": "none"},
+    {"statuses": ["succeeded"], "args": {"none": 1}, "look": 100},
+    {"finished_before": datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC), "task": "none"},
+    {"finished_after": datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC), "task": "none"},
+    {"task": "none", "look": 100, "newest_first": False},
+    {"task": "none", "look": 100, "after": "ended:-1"},
+]
+
+
+def test_a_search_reads_no_more_than_it_may_look_at(filled: str) -> None:
+    counted = Counted(filled)
+    with counted.connection as connection:
+        connection.execute(templates.render(FILLING.replace("ROWS", str(ROWS)), sql.DEFAULT_SCHEMA).encode())
+        tables = "select oid::regclass::text as name from pg_class where relkind = 'r' and relname like 'adjourn%jobs%'"
+        counted.large = {row["name"] for row in connection.execute(tables.encode())}
+        jobs = SyncJobManager(SyncOneSession(cast("Any", counted), SyncInMemoryConnector()))
+        for search in SEARCHES:
+            jobs.search_jobs(**search)
+        assert counted.wrong == []
+        connection.execute("drop index adjourn.adjourn_finished_jobs_unsuccessful")
+        jobs.search_jobs(**SEARCHES[0])
+        assert counted.wrong

@@ -72,14 +72,15 @@ def find_jobs(
         for job in _matching(tables, queue, task, None, None)
         if job.id > after_id
         and job.status in statuses
-        and (error is None or error in _last_error(job))
+        and (error is None or error in last_error(job))
         and (finished_after is None or (job.finished_at is not None and job.finished_at >= finished_after))
         and (finished_before is None or (job.finished_at is not None and job.finished_at < finished_before))
     ]
     return found[:limit]
 
 
-def _last_error(job: JobRow) -> str:
+def last_error(job: JobRow) -> str:
+    """Return the class and the message of the last error of a job."""
     last = json.loads(job.errors[-1]) if job.errors else {}
     return ": ".join(str(last[name]) for name in ("exception", "message") if last.get(name) is not None)
 

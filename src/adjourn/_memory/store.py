@@ -12,11 +12,13 @@ from typing import Any
 
 from adjourn import exceptions
 from adjourn._memory import (  # noqa: F401 - they register statements
+    action_statements,
     kit_statements,
     limits,
     list_statements,
     run_statements,
     schedule_statements,
+    search_statements,
     unique_statements,
     worker_statements,
     workflow_statements,

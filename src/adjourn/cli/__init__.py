@@ -24,6 +24,7 @@ from adjourn.cli import (
     flags,
     healthchecks,
     logs,
+    metrics,
     migrate_code,
     migrate_from_procrastinate,
     pause,
@@ -31,6 +32,7 @@ from adjourn.cli import (
     schema,
     shell,
     top,
+    web,
     worker,
     worker_health,
 )
@@ -39,7 +41,20 @@ from adjourn.exceptions import AdjournException, MissingApp
 
 logger: logging.Logger = logging.getLogger(__name__)
 
-COMMANDS_OF_APPS = (worker, defer, schema, healthchecks, doctor, top, shell, pause, resume, migrate_from_procrastinate)
+COMMANDS_OF_APPS = (
+    worker,
+    defer,
+    schema,
+    healthchecks,
+    doctor,
+    top,
+    web,
+    metrics,
+    shell,
+    pause,
+    resume,
+    migrate_from_procrastinate,
+)
 """The commands that work with an app."""
 COMMANDS = (*COMMANDS_OF_APPS, worker_health, migrate_code, completion, demo)
 EPILOG = f"""\

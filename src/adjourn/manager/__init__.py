@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from adjourn._compat.moved import moved
 from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX
+from adjourn.manager.actions import Actions
 from adjourn.manager.deferrer import JobDeferrer
 from adjourn.manager.jobs import JobManager
 from adjourn.manager.limits import Limits
@@ -16,14 +17,17 @@ from adjourn.manager.retention import Retention
 from adjourn.manager.runs import Runs
 from adjourn.manager.schedules import Schedules
 from adjourn.manager.schema import SchemaManager
+from adjourn.manager.search import JobSearch
 from adjourn.manager.workers import Workers
 from adjourn.manager.workflows import Workflows
 
 __all__ = [
     "QUEUEING_LOCK_CONSTRAINT",
+    "Actions",
     "JobDeferrer",
     "JobLists",
     "JobManager",
+    "JobSearch",
     "Limits",
     "ManyJobs",
     "Results",

@@ -14,6 +14,7 @@ from adjourn._domain.jobs import Job
 from adjourn._sync.managers.jobs import SyncJobManager
 from adjourn.events import Events
 from adjourn.events.log import LOGGED
+from adjourn.manager.actions import Actions
 from adjourn.manager.grouping import DeferGroup
 from adjourn.manager.limits import Limits
 from adjourn.manager.lists import JobLists
@@ -22,6 +23,7 @@ from adjourn.manager.results import Results
 from adjourn.manager.retention import Retention
 from adjourn.manager.runs import Runs
 from adjourn.manager.schedules import Schedules, Ticks
+from adjourn.manager.search import JobSearch
 from adjourn.manager.sharing import ThreadGroup
 from adjourn.manager.source import ConnectorSource
 from adjourn.manager.workers import Workers
@@ -32,7 +34,7 @@ from adjourn.manager.workflows import Workflows
 class JobManager(AsyncJobManager, SyncJobManager):
     """Every operation on jobs, in both colours.
 
-    It stores and changes jobs itself. It also has the operations of its managers `lists`, `many`, `results`,
+    It stores and changes jobs itself. It also has the operations of its managers `lists`, `many`, `search`, `results`,
     `limits`, `workers`, `workflows`, `retention` and `schedules`: ``list_jobs`` calls ``lists.list_jobs``.
 
     Parameters
@@ -68,6 +70,16 @@ class JobManager(AsyncJobManager, SyncJobManager):
     def many(self) -> ManyJobs:
         """Changes many jobs at once, by their ids."""
         return part_of(self, ManyJobs)
+
+    @property
+    def search(self) -> JobSearch:
+        """Searches jobs, at a cost that has a bound."""
+        return part_of(self, JobSearch)
+
+    @property
+    def actions(self) -> Actions:
+        """Holds jobs as they were seen, and keeps notes of what people do."""
+        return part_of(self, Actions)
 
     @property
     def results(self) -> Results:

@@ -120,6 +120,7 @@ def create_app(
         hides_args=hide_args,
         has_streams=streams,
         title=title,
+        prefix=prefix,
         pages={page.name: page for page in pages.PAGES},
         actions={} if read_only else {action.name: action for action in pages.ACTIONS},
     )
@@ -237,7 +238,7 @@ class _Answers:
         began = last = time.monotonic()
         try:
             yield "retry: 3000\n\n"
-            while time.monotonic() - began < LONGEST_STREAM:
+            while time.monotonic() - began < LONGEST_STREAM and not self._site.is_leaving:
                 collector.want(page.feeds)
                 if news.is_set() or last == began:
                     news.clear()

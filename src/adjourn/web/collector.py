@@ -204,6 +204,11 @@ class Collector:
 
         return stop
 
+    def tell(self) -> None:
+        """Call those who listen."""
+        for told in tuple(self._listeners):
+            told()
+
     def close(self) -> None:
         """Stop."""
         with self._changed:
@@ -249,9 +254,7 @@ class Collector:
         with self._changed:
             self.sequence += 1
             self._changed.notify_all()
-            listeners = list(self._listeners)
-        for told in listeners:
-            told()
+        self.tell()
 
     def _read(self, reader: Reader, feed: str) -> None:
         reading, began = self._readings[feed], time.monotonic()
@@ -319,6 +322,7 @@ class Collector:
             reading.rows, reading.at, reading.error, reading.tried_at = rows, now, "", now
             self.sequence += 1
             self._changed.notify_all()
+        self.tell()
 
 
 def _told(found: Any) -> dict[str, str]:

@@ -127,6 +127,8 @@ class Site:
         Whether there are server-sent events.
     title
         What the dashboard is called; empty for the name of the database.
+    prefix
+        The path below which a proxy offers it; empty for none.
     pages, actions
         Those that there are, by name.
     """
@@ -139,10 +141,12 @@ class Site:
     hides_args: bool
     has_streams: bool
     title: str
+    prefix: str
     pages: dict[str, Page]
     actions: dict[str, Action]
     assets: Assets = attrs.field(factory=Assets)
     notices: Notices = attrs.field(factory=Notices)
+    is_leaving: bool = attrs.field(default=False, init=False)
     database: Database = attrs.field(init=False)
     collector: Collector = attrs.field(init=False)
 
@@ -153,6 +157,11 @@ class Site:
     def permits(self, user: User, permission: str) -> bool:
         """Return whether a user may do something."""
         return permission in (self.permissions if user.permissions is None else user.permissions)
+
+    def leave(self) -> None:
+        """End what would go on: the server is about to stop. May be called by a handler of signals."""
+        self.is_leaving = True
+        self.collector.tell()
 
     def close(self) -> None:
         """Stop to read, and close the connections."""
@@ -262,6 +271,14 @@ class View:
     def feed(self, feed: str) -> list[dict[str, Any]]:
         """Return the rows of a feed of this page; none if nothing could be read yet."""
         return self.reading(feed).rows
+
+    def pause(self, scope: str, name: str, *, pause: bool) -> bool:
+        """Pause a queue or a task, or resume it; return whether that has changed anything."""
+        with self.database.changing() as connection:
+            parameters = {"scope": scope, "names": [name], "pause": pause}
+            changed = bool(self.app.job_manager.limits.run("pause", parameters, connection))
+        self.site.collector.forget("pauses")
+        return changed
 
     def new_request_id(self) -> str:
         """Return a new id for a form, by which it is carried out once."""
