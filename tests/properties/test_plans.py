@@ -9,6 +9,7 @@ import contextlib
 import datetime
 import itertools
 import json
+import os
 import time
 from collections.abc import Iterator
 from typing import Any, cast
@@ -154,7 +155,7 @@ def work(counted: Counted) -> None:
 @pytest.fixture
 def filled(server_dsn: str, dsn: str) -> Iterator[str]:
     """A database of its own: its statistics, and the pages that many rows leave, would change other tests."""
-    with new_database(server_dsn, "adjourn_plans") as address:
+    with new_database(server_dsn, f"adjourn_plans_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}") as address:
         apply_schema(address)
         yield address
 
