@@ -21,8 +21,10 @@ from adjourn import sql
 from adjourn.sql.templates import render
 from support.outcomes import outcome_parameters
 
-PAIR_SECONDS = float(os.environ.get("ADJOURN_TEST_PAIR_SECONDS", "0.03"))
-MELEE_SECONDS = 50 * PAIR_SECONDS
+PAIR_SECONDS = float(
+    os.environ.get("ADJOURN_TEST_PAIR_SECONDS", "0.03" if "ADJOURN_TEST_THOROUGH" in os.environ else "0.015")
+)
+MELEE_SECONDS = max(1.5, 50 * PAIR_SECONDS)
 LOCKS = ["a", "b", None]
 STATEMENTS = sql.statements()
 OLD_WEEK = """
