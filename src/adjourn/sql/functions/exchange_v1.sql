@@ -254,7 +254,7 @@ begin
                     v_more := @schema.adjourn_pick_batch_v1(v_picked, p_batches, v_queues);
                     v_picked := v_picked || v_more;
                 end if;
-                if v_restricted or v_special then
+                if v_restricted or v_special or exists (select from @schema.adjourn_limits) then
                     select admitted.ids, v_repeat or admitted.parked into v_picked, v_repeat from @schema.adjourn_admit_v1(v_picked) admitted;
                 end if;
                 v_expired := array(select j.id from @schema.adjourn_jobs j where j.id = any(v_picked) and j.expires_at <= now());

@@ -364,6 +364,7 @@ alter table @schema.adjourn_stats replica identity full;
 \ir ../functions/reset_limit_v1.sql
 \ir ../functions/pause_v1.sql
 \ir ../functions/next_gate_v1.sql
+\ir ../functions/give_up_v1.sql
 \ir ../functions/park_v1.sql
 \ir ../functions/gate_v1.sql
 \ir ../functions/serve_v1.sql
@@ -375,6 +376,7 @@ alter table @schema.adjourn_stats replica identity full;
 \ir ../functions/place_limits_v1.sql
 \ir ../functions/heal_limits_v1.sql
 \ir ../functions/open_queues_v1.sql
+\ir ../functions/lacks_place_v1.sql
 \ir ../functions/refused_v1.sql
 \ir ../functions/admit_v1.sql
 create trigger adjourn_workers_restricted before insert on @schema.adjourn_workers
