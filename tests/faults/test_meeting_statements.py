@@ -406,7 +406,9 @@ def tick(actor: Actor) -> None:
         queueing_locks=queueing_locks,
         args=["{}"] * 3,
         headers=None,
-        terms=None,
+        terms=actor.random.choice(
+            [None, ['{"expires_in": 0.001, "is_batch": true}', None, '{"expires_in": 9, "max_attempts": 1}']]
+        ),
     )
     assert {row["outcome"] for row in rows} <= {"stored", "taken", "known", "held", "busy"}
     actor.deferred += sum(row["outcome"] == "stored" for row in rows)
@@ -428,6 +430,7 @@ def defer_flow(actor: Actor) -> None:
         "priorities": "{0,0,1,0}",
         "locks": actor.random.choice([None, '{"a","b",null,"a"}']),
         "args": '{"{}","{}","{}","{}"}',
+        "terms": actor.random.choice([None, '{"{\\"expires_in\\": 0.01}",null,null,"{\\"max_attempts\\": 0}"}']),
         "pending": f"{{null,1,null,{len(edges)}}}",
         "run_ifs": actor.random.choice(["{null,null,null,null}", "{null,1,null,2}"]),
         "unlinked": f"{{null,null,null,{'true' if known else 'null'}}}",
