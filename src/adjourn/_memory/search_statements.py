@@ -88,7 +88,8 @@ def _rows(tables: Tables, found: list[JobRow], looked: int, last: JobRow | None,
         "is_complete": is_complete,
     }
     nothing: Row = {"id": None}
-    return [{**reached, **(nothing if job is None else job.columns(tables.now))} for job in found or [None]]
+    shown: list[JobRow | None] = [*found] or [None]
+    return [{**reached, **(nothing if job is None else job.columns(tables.now))} for job in shown]
 
 
 def _contains(value: Any, part: Any) -> bool:
