@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from typing import Any
 
@@ -29,7 +30,10 @@ def form_of(page: str, action: str) -> dict[str, str]:
     """The hidden fields of the first form of an action."""
     found = re.search(rf'action="[^"]*/do/{re.escape(action)}"(.*?)</form>', page, re.DOTALL)
     assert found is not None, action
-    return dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', found[1]))
+    return {
+        name: html.unescape(value)
+        for name, value in re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', found[1])
+    }
 
 
 @pytest.fixture
@@ -182,6 +186,14 @@ def test_each_thing_is_done_with_a_job_once_it_is_asked_for(
         f"job.{each}" for each in ("retry", "priority", "move", "reschedule", "run_now", "cancel", "delete")
     ]
     assert "job.abort" in text_of(client.get("/audit").text)
+
+
+def test_a_retry_in_a_list_leads_back_to_the_list(client: TestClient, failed: list[int]) -> None:
+    fields = form_of(client.get("/jobs?status=failed&queue=money").text, "job.retry")
+    done = client.post("/do/job.retry", data=fields, headers=SAME_SITE)
+    assert (done.url.path, "queue=money" in str(done.url.query)) == ("/jobs", True)
+    assert f"Job {failed[2]} runs again." in text_of(done.text)
+    assert f'data-row="{failed[2]}"' not in done.text
 
 
 def test_a_job_that_began_meanwhile_is_left_alone(app: adjourn.App, client: TestClient) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import urllib.parse
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from adjourn._domain.progress import progress_of
 from adjourn.exceptions import JobChanged
 from adjourn.jobs import Seen
 from adjourn.manager import JobManager
+from adjourn.types import JSONDict
 from adjourn.web.page import Action, Done, Page, View
 from adjourn.web.problems import BadInput, Conflict, NotFound
 
@@ -19,6 +21,7 @@ MOST_SHOWN = 65_536
 """Characters of the arguments that are shown at most."""
 LONGEST_ERROR = 20_000
 LONGEST_NOTICE = 4000
+MOST_BACK = 2048
 Change = Callable[[JobManager, int, Any], list[int]]
 """Changes a job in a transaction, and returns its id if it did."""
 
@@ -66,7 +69,7 @@ def attempts(job: Job, now: datetime.datetime, hide: Callable[[str], str]) -> li
             "number": int(error.get("attempt", 0)),
             "began": _time(error.get("started_at")),
             "ended": _time(error.get("ended_at")),
-            "what": hide(f"{error.get('exception')}: {error.get('message')}")[:LONGEST_ERROR],
+            "what": hide(told_error(error)),
             "traceback": hide(str(error.get("traceback") or ""))[-LONGEST_ERROR:],
             "state": "bad",
         }
@@ -99,6 +102,11 @@ def attempts(job: Job, now: datetime.datetime, hide: Callable[[str], str]) -> li
     for before, each in zip([0, *numbers], found, strict=False):
         each["gap"] = max(0, each["number"] - before - 1)
     return found
+
+
+def told_error(error: JSONDict) -> str:
+    """Return the class and the message of an error."""
+    return f"{str(error.get('exception')).removeprefix('builtins.')}: {error.get('message')}"[:LONGEST_ERROR]
 
 
 def _told(value: Any) -> str:
@@ -160,8 +168,14 @@ def _act(view: View, name: str, told: str, change: Change) -> Done:
             manager.actions.add_audit(view.author, name, target=str(number), connection=connection)
     except JobChanged as error:
         raise Conflict(str(error)) from error
-    is_gone = name == "job.delete"
-    return Done(f"Job {number} {told}.", view.url("jobs") if is_gone else view.url("job", id=number))
+    return Done(f"Job {number} {told}.", _next(view, number, is_gone=name == "job.delete"))
+
+
+def _next(view: View, number: int, *, is_gone: bool) -> str:
+    """Return the address of the list that the form was in, or of the job."""
+    back = urllib.parse.parse_qs(view.form.text("back", most=MOST_BACK))
+    back.pop("notice", None)
+    return view.url("jobs", **back) if back or is_gone else view.url("job", id=number)
 
 
 def _state(status: str) -> str:

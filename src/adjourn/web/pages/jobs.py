@@ -7,6 +7,7 @@ from typing import Any
 
 from adjourn._domain.jobs import Job
 from adjourn.web.page import Page, View
+from adjourn.web.pages.job import told_error
 from adjourn.web.pages.searching import FIRST_LOOK, FURTHER_LOOK, STATUSES, carried, filters_of, search
 
 LONGEST_ARGUMENTS = 120
@@ -55,7 +56,7 @@ def row(view: View, job: Job) -> dict[str, Any]:
     return {
         "job": job,
         "args": arguments,
-        "error": None if last is None else hide(f"{last.get('exception')}: {last.get('message')}")[:200],
+        "error": None if last is None else hide(told_error(last))[:200],
         "at": job.finished_at or job.started_at or job.scheduled_at or job.enqueued_at,
     }
 
