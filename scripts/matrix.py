@@ -1,7 +1,8 @@
 """Runs the tests on each Python and each Postgres that it finds, and prints a table.
 
 It does not run every combination, but each Python on the newest Postgres, each Postgres under the oldest Python, and
-the newest of both again with the event loop of uvloop.
+the newest of both again with the event loop of uvloop. The first row also runs the tests that take long; `--thorough` has each row do
+so.
 """
 
 from __future__ import annotations
@@ -189,19 +190,19 @@ def _combinations(*axes: Sequence[str]) -> Iterator[tuple[str, ...]]:
             yield (each, *rest)
 
 
-def run(row: Row, base: str, programs: Path, arguments: Sequence[str], bound: float) -> Result:
+def run(row: Row, base: str, programs: Path, arguments: Sequence[str], bound: float, *, is_thorough: bool) -> Result:
     """Run the tests of one row on their own server."""
     began = time.monotonic()
     try:
         python = prepared(row.python, base)
         with embedded.Server(settings=SETTINGS, binaries=programs) as server:
             began = time.monotonic()
-            return run_tests(row, python, server.dsn, arguments, bound)
+            return run_tests(row, python, server.dsn, arguments, bound, is_thorough=is_thorough)
     except (embedded.EmbeddedServerError, subprocess.SubprocessError) as error:
         return Result(seconds=time.monotonic() - began, remark=str(error))
 
 
-def run_tests(row: Row, python: str, dsn: str, arguments: Sequence[str], bound: float) -> Result:
+def run_tests(row: Row, python: str, dsn: str, arguments: Sequence[str], bound: float, *, is_thorough: bool) -> Result:
     """Run the tests, and after ``bound`` seconds end them and all processes that they started."""
     logs = HOME / "logs"
     logs.mkdir(parents=True, exist_ok=True)
@@ -209,7 +210,9 @@ def run_tests(row: Row, python: str, dsn: str, arguments: Sequence[str], bound: 
     report.unlink(missing_ok=True)
     workers = ["-n", str(os.cpu_count() or 1), "--dist", "worksteal"]
     command = [python, "-m", "pytest", "-q", *workers, f"--junitxml={report}", *arguments]
-    environment = {**os.environ, "ADJOURN_TEST_DSN": dsn, "ADJOURN_TEST_LOOP": row.loop, "ADJOURN_TEST_THOROUGH": "1"}
+    environment = {**os.environ, "ADJOURN_TEST_DSN": dsn, "ADJOURN_TEST_LOOP": row.loop}
+    if is_thorough:
+        environment["ADJOURN_TEST_THOROUGH"] = "1"
     began = time.monotonic()
     with (
         log.open("w") as output,
@@ -274,6 +277,9 @@ def parsed(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[st
     parser.add_argument("--python", action="append", choices=PYTHONS, help="only this Python; may be repeated")
     parser.add_argument("--postgres", action="append", choices=POSTGRESES, help="only this Postgres; may be repeated")
     parser.add_argument("--loop", action="append", choices=LOOPS, help="only this event loop; may be repeated")
+    parser.add_argument(
+        "--thorough", action="store_true", help="tests that take long in each row, not only in the first"
+    )
     parser.add_argument("--quick", action="store_true", help=f"only {', '.join(QUICK)}")
     parser.add_argument("--bound", type=float, default=2400.0, help="seconds that a row may take (default: 2400)")
     parser.add_argument("--list", action="store_true", help="only print what would be run")
@@ -288,7 +294,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     missing += [f"Postgres {major}" for major in POSTGRESES if major not in postgreses]
     if missing:
         print(f"Not found here: {', '.join(missing)}.")
-    rows = chosen(options, sorted(pythons, key=PYTHONS.index), sorted(postgreses, key=POSTGRESES.index))
+    versions = sorted(pythons, key=PYTHONS.index), sorted(postgreses, key=POSTGRESES.index)
+    rows, first = chosen(options, *versions), planned(*versions)[:1]
     heading = line("Python", "loop", "Postgres", "passed", "skipped", "failed", "seconds", "")
     if options.list:
         print(*(f"{row.python:8}{row.loop:9}{row.postgres}" for row in rows), sep="\n")
@@ -298,7 +305,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for row in rows:
         if row.python in pythons and row.postgres in postgreses:
             tests = [*(QUICK if options.quick else ()), *others]
-            results[row] = run(row, pythons[row.python], postgreses[row.postgres], tests, options.bound)
+            is_thorough = options.thorough or row in first
+            base, programs = pythons[row.python], postgreses[row.postgres]
+            results[row] = run(row, base, programs, tests, options.bound, is_thorough=is_thorough)
         else:
             results[row] = Result(remark="not found here")
         print(printed(row, results[row]), flush=True)

@@ -99,6 +99,17 @@ def test_the_queries_of_the_page_are_right(backlog: psycopg.Connection) -> None:
         assert backlog.execute(query.encode()).fetchone() == (0,)
 
 
+def test_postgres_can_read_the_sql_of_the_runbook(backlog: psycopg.Connection) -> None:
+    blocks = [each for each in read(ROOT / "docs" / "how-to" / "runbook.md") if each.language == "sql"]
+    assert len(blocks) > 5
+    for block in blocks:
+        # Within a body that is read and not run.
+        backlog.execute(f"do $$ begin return; {block.text} end $$".replace("select ", "perform ").encode())
+        for statement in block.text.splitlines():
+            if statement.startswith(("select", "update")):
+                backlog.execute(f"explain {statement}".encode())
+
+
 def test_the_backlog_is_what_runs_what_could_run_and_what_is_due_soon(backlog: psycopg.Connection) -> None:
     assert count(backlog) == 0
     store(backlog, number=3)

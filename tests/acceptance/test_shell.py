@@ -181,9 +181,26 @@ def test_workers_are_listed_and_named_where_their_jobs_are(
     job_id = app.tasks["mail"].defer(to="a")
     claim(observer, job_id)
     header, row = typed("list_workers")
-    assert header == ["id", "name", "queues", "started_at", "last_heartbeat_at", "alive", "running", "overdue"]
+    assert header[:8] == ["id", "name", "queues", "started_at", "last_heartbeat_at", "alive", "running", "overdue"]
+    assert header[8:] == ["host", "pid", "version", "concurrency"]
     assert row[1:3] == ["w", "-"]
-    assert row[-3:] == ["true", "1", "0"]
+    assert row[-7:] == ["true", "1", "0", "-", "-", "-", "-"]
+    # What workers say of themselves is text that may come from anywhere.
+    observer.execute(
+        "UPDATE adjourn.adjourn_workers SET running = %s, details = %s",
+        [[job_id, job_id + 1], json.dumps({"host": "\x1b[2Jhost", "pid": 7, "version": "1.2", "concurrency": 10})],
+    )
+    observer.execute("UPDATE adjourn.adjourn_jobs SET started_at = now()")
+    _, row, gap, runs, run = typed("list_workers")
+    assert row[-4:] == ["\\x1b[2Jhost", "7", "1.2", "10"]
+    assert gap == []
+    assert runs == ["worker_id", "worker_name", "id", "task_name", "queue", "started_at", "overdue"]
+    assert run[1:5] == ["w", str(job_id), "mail", "mail"]
+    assert run[-1] == "false"
+    assert "-" not in run
+    # Of many jobs, the first ones are shown.
+    observer.execute("UPDATE adjourn.adjourn_workers SET running = array(SELECT generate_series(1, 60))")
+    assert typed("list_workers")[-1] == ["They", "run", "10", "more:", "list_jobs", "status=doing"]
     (_, job) = typed("list_jobs")
     assert job[-3:] == ["w", "false", "-"]
     assert ["worker_name", "w"] in typed(f"show {job_id}")

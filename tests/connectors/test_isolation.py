@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -16,7 +17,7 @@ from dispatch.pairs import ADAPTED, DRIVERS, Pair
 from support.settings import role_has
 from support.waiting import until_async
 
-DEFERS = 500
+DEFERS = 500 if "ADJOURN_TEST_THOROUGH" in os.environ else 120
 PAIRS = [*DRIVERS, ADAPTED]
 
 

@@ -17,13 +17,26 @@ from urllib.parse import urlencode
 
 from support.waiting import BOUND, until
 
+OPTIONS = ("--graceful-timeout", "5")
+"""A child that has just been forked loses a SIGTERM, and gunicorn kills it after this time, 30 s by default."""
+
 
 @contextlib.contextmanager
 def gunicorn(directory: Path, *arguments: str, workers: int = 2) -> Iterator[Path]:
     """Run gunicorn in a directory for as long as the block lasts, and give the socket it listens on."""
     listens = directory / "socket"
     with subprocess.Popen(
-        [sys.executable, "-m", "gunicorn", "--bind", f"unix:{listens}", "--workers", str(workers), *arguments],
+        [
+            sys.executable,
+            "-m",
+            "gunicorn",
+            *OPTIONS,
+            "--bind",
+            f"unix:{listens}",
+            "--workers",
+            str(workers),
+            *arguments,
+        ],
         cwd=directory,
         env={**os.environ, "PYTHONPATH": str(directory)},
         stdout=subprocess.PIPE,

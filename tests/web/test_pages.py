@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -12,6 +13,7 @@ from starlette.testclient import TestClient
 import adjourn
 from adjourn import web
 from adjourn.limits import Rate
+from adjourn.web import figures
 from support.waiting import until
 
 SAME_SITE = {"Sec-Fetch-Site": "same-origin"}
@@ -54,6 +56,29 @@ def test_a_queue_is_paused_and_resumed(app: adjourn.App, client: TestClient) -> 
     assert app.job_manager.list_pauses() == []
 
 
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        ({"pause": {"at": 0}, "latency": 90.0}, ("paused", "warn", "no job starts until it is resumed")),
+        ({"workers": 0}, ("no worker", "bad", "no worker that is alive serves it")),
+        ({"latency": 90.0, "busy": 4}, ("late", "bad", "all 4 slots of its workers are busy")),
+        (
+            {"latency": 12.0, "busy": 4, "others": 3},
+            ("waiting", "warn", "all 4 slots of its workers are busy, 3 with jobs of other queues"),
+        ),
+        ({"latency": 12.0, "slots": 1, "busy": 1}, ("waiting", "warn", "the one slot of its workers is busy")),
+        ({"latency": 12.0, "held": 1}, ("waiting", "warn", "its limit holds back 1 job")),
+        ({"latency": 12.0}, ("waiting", "warn", "its workers have free slots: see the workers and the limits")),
+        ({"held": 2}, ("limited", "warn", "its limit holds back 2 jobs")),
+        ({}, ("working", "good", "")),
+        ({"ready": 0}, ("idle", "", "")),
+    ],
+)
+def test_a_queue_is_told_with_the_reason(facts: dict[str, Any], told: tuple[str, str, str]) -> None:
+    usual = {"pause": None, "latency": 0.0, "ready": 5, "running": 0, "workers": 1, "slots": 4, "busy": 0}
+    assert figures.judged({**usual, "others": 0, "held": 0, **facts}) == told
+
+
 def test_a_form_that_is_sent_twice_acts_once(app: adjourn.App, client: TestClient) -> None:
     app.tasks["send"].defer()
     page = client.get("/tasks").text
@@ -91,7 +116,22 @@ def test_a_worker_is_shown_with_what_it_said_that_it_runs(
     told = text_of(client.get("/workers").text)
     assert told.index("beta") < told.index("alpha"), "those that are silent come first"
     assert f"send mail {job_id} 1" in told
-    assert "1 worker silent" in told
+    assert "1 worker is silent" in told
+
+
+def test_the_reason_why_a_queue_waits_is_that_its_workers_are_busy_elsewhere(
+    app: adjourn.App, client: TestClient, observer: psycopg.Connection
+) -> None:
+    app.tasks["send"].defer()
+    busy = app.tasks["send"].configure(queue="reports").defer()
+    worker_id = app.job_manager.workers.register_worker("alpha", None, 60)
+    assert app.job_manager.workers.fetch_job(["reports"], worker_id) is not None
+    observer.execute(
+        "UPDATE adjourn.adjourn_workers SET running = array[%s::bigint], details = '{\"concurrency\": 1}'", (busy,)
+    )
+    observer.execute("UPDATE adjourn.adjourn_jobs SET enqueued_at = now() - interval '5 min'")
+    told = text_of(client.get("/queues").text)
+    assert "late the one slot of its workers is busy, 1 with jobs of other queues" in told
 
 
 def test_limits_are_told_with_what_is_taken(app: adjourn.App, client: TestClient) -> None:

@@ -39,7 +39,7 @@ USAGES = {
     "list_queues": ("[FILTER=VALUE...]", f"count the jobs of each queue; filters: {', '.join(COUNT_FILTERS)}"),
     "list_tasks": ("[FILTER=VALUE...]", "count the jobs of each task; the same filters"),
     "list_locks": ("[FILTER=VALUE...]", "count the jobs of each lock; the same filters"),
-    "list_workers": ("", "list workers with their last heartbeat and the number of their jobs"),
+    "list_workers": ("", "list workers, and the jobs that they run, as of their last heartbeats"),
     "list_schedules": ("", "list periodic tasks with their last and next run"),
     "list_limits": ("", "list limits with the number of jobs that have a place or wait for one"),
     "list_pauses": ("", "list paused queues and tasks"),
@@ -231,7 +231,21 @@ class Shell(cmd.Cmd):
     def on_list_workers(self, words: list[str]) -> None:
         """List the registered workers."""
         _filters(words, ())
-        self._screen.workers(self._app.job_manager.list_workers())
+        manager = self._app.job_manager
+        workers = manager.list_workers()
+        self._screen.workers(workers)
+        # As of their last heartbeats. Those that have ended since are left out.
+        ids = [(worker.id, job_id) for worker in workers for job_id in worker.running_jobs]
+        runs = [
+            job
+            for worker_id, job_id in ids[:DEFAULT_LIMIT]
+            for job in manager.list_jobs(job_id, status="doing", worker_id=worker_id)
+        ]
+        if runs:
+            self._screen.say("")
+            self._screen.runs(runs)
+        if len(ids) > DEFAULT_LIMIT:
+            self._screen.say(f"They run {len(ids) - DEFAULT_LIMIT:,} more: list_jobs status=doing")
 
     def on_list_schedules(self, words: list[str]) -> None:
         """List the known schedules, and this app's schedules that never ran."""

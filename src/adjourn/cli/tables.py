@@ -54,6 +54,8 @@ JOB_DETAILS = (
 )
 COUNT_COLUMNS = ("name", "jobs_count", "todo", "doing", "succeeded", "failed", "cancelled", "aborted")
 WORKER_COLUMNS = ("id", "name", "queues", "started_at", "last_heartbeat_at", "alive", "running", "overdue")
+WORKER_DETAILS = ("host", "pid", "version", "concurrency")
+RUN_COLUMNS = ("worker_id", "worker_name", "id", "task_name", "queue", "started_at", "overdue")
 SCHEDULE_COLUMNS = (
     *("task_name", "periodic_id", "cron", "timezone", "last_tick", "last_job_id", "next_tick", "seen_at"),
 )
@@ -83,8 +85,17 @@ class Screen:
         self._table(COUNT_COLUMNS, ([row[column] for column in COUNT_COLUMNS] for row in rows))
 
     def workers(self, workers: Iterable[RegisteredWorker]) -> None:
-        """Print workers, one a row."""
-        self._table(WORKER_COLUMNS, ([getattr(worker, column) for column in WORKER_COLUMNS] for worker in workers))
+        """Print workers, one a row, with what each has said of itself."""
+        rows = (
+            [getattr(worker, column) for column in WORKER_COLUMNS]
+            + [worker.details.get(column) for column in WORKER_DETAILS]
+            for worker in workers
+        )
+        self._table((*WORKER_COLUMNS, *WORKER_DETAILS), rows)
+
+    def runs(self, jobs: Iterable[Job]) -> None:
+        """Print what workers run, one job a row."""
+        self._table(RUN_COLUMNS, ([getattr(job, column) for column in RUN_COLUMNS] for job in jobs))
 
     def limits(self, limits: Iterable[LimitState]) -> None:
         """Print limits, one a row."""

@@ -46,7 +46,7 @@ PAGE = Page(
     title="Queues",
     show=show,
     key="q",
-    feeds=("server", "latency", "crew", "pauses", "queues", "waiting", "counters"),
+    feeds=("server", "latency", "crew", "pauses", "queues", "waiting", "limits", "working", "counters"),
 )
 ACTIONS = (
     Action(name="queue.pause", permission="queue.pause", act=pause),
