@@ -30,6 +30,7 @@ __all__ = [
     "JobAborted",
     "JobCancelled",
     "JobChanged",
+    "JobExpired",
     "JobFailed",
     "JobLost",
     "JobNotFinished",
@@ -218,6 +219,11 @@ class JobSuspended(BaseException):
 class WorkerLost(AdjournException):
     """The worker that ran a job has died. It is never raised: a job whose workers have died too often fails, and this is the
     class of the error that is stored with it."""
+
+
+class JobExpired(AdjournException):
+    """The job had not begun when it expired (``expires_in``, ``expires_at``). It is never raised: such a job is cancelled, and this
+    is the class of the error that is stored with it."""
 
 
 class InvalidResult(AdjournException, TypeError):

@@ -188,15 +188,15 @@ class Bulks:
                 if position is None or bulk.done + bulk.skipped >= MOST_JOBS:
                     break
                 bulk.stopping.wait(PAUSE)
-            bulk.state = "stopped" if position is not None else "done"
+            state = "stopped" if position is not None else "done"
         except (AdjournException, Problem) as error:
             logger.warning("A change of many jobs has ended: %s", error, extra={"action": "web_bulk_failed"})
-            bulk.error, bulk.state = " ".join(str(error).split()), "failed"
+            bulk.error, state = " ".join(str(error).split()), "failed"
         except Exception as error:
             logger.exception("A change of many jobs has ended by an error", extra={"action": "web_bulk_failed"})
-            bulk.error, bulk.state = type(error).__name__, "failed"
-        bulk.ended = time.time()
-        self._note(bulk)
+            bulk.error, state = type(error).__name__, "failed"
+        self._note(bulk, state)
+        bulk.state, bulk.ended = state, time.time()
 
     def _batch(self, bulk: Bulk, position: str | None) -> str | None:
         """Change the next jobs in one transaction with its note, and return where to go on; None at the end."""
@@ -226,8 +226,8 @@ class Bulks:
         bulk.skipped += len(ids) - len(changed)
         return page.position
 
-    def _note(self, bulk: Bulk) -> None:
-        outcome = f"{bulk.state}: {bulk.done} done, {bulk.skipped} skipped"
+    def _note(self, bulk: Bulk, state: str) -> None:
+        outcome = f"{state}: {bulk.done} done, {bulk.skipped} skipped"
         try:
             with self._database.changing() as connection:
                 self._manager.actions.add_audit(

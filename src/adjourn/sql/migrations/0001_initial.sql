@@ -85,7 +85,10 @@ create table @schema.adjourn_jobs (
     task_slot bigint,
     queue_slot bigint,
     gate_id integer,                                  -- the limit that it waits for, and the key there: see @gate
-    gate_key text collate "C"
+    gate_key text collate "C",
+    expires_at timestamptz,                           -- if it has not begun by then, it does not: adjourn_expire_v1
+    max_attempts integer,                             -- how often it is run again at most; null: as its task says
+    is_batch boolean                                  -- its task takes several jobs in a call; null: it does not
 ) with (
     fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0,
     autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 50000
@@ -113,6 +116,9 @@ create index adjourn_jobs_gate on @schema.adjourn_jobs (gate_id, gate_key, prior
 create index adjourn_jobs_paused on @schema.adjourn_jobs (task_name, id) where hold = @paused;
 -- The last turn of the jobs that each limit has admitted.
 create index adjourn_jobs_admitted on @schema.adjourn_jobs (limit_id, coalesce(turn, id)) where key_slot is not null;
+
+create index adjourn_jobs_batch on @schema.adjourn_jobs (task_name, priority desc, coalesce(turn, id)) where hold = @ready and is_batch;
+create index adjourn_jobs_expires on @schema.adjourn_jobs (expires_at) where expires_at is not null;
 
 -- Workers often query which of their jobs to abort, and there are few such jobs.
 create index adjourn_jobs_abort_requested on @schema.adjourn_jobs (id) where abort_requested;
@@ -219,7 +225,7 @@ alter table @schema.adjourn_event_notes replica identity full;
 create view @schema.adjourn_all_jobs as
 select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, claim, worker_id, abort_requested,
        enqueued_at, started_at, errors, case when worker_id is null then 'todo' else 'doing' end as status, null::timestamptz as finished_at,
-       null::jsonb as result, null::timestamptz as result_expires_at, headers, progress, true as is_live,
+       null::jsonb as result, null::timestamptz as result_expires_at, headers, progress, expires_at, max_attempts, true as is_live,
        case when worker_id is not null then null when awaited_event is not null then 'event'
             when hold = @scheduled and attempts > 0 then 'retry' when hold = @scheduled then 'time'
             when hold in (@behind, @unplaced, @held) then 'lock' when hold = @apart then 'turn' when hold = @unknown then 'task'
@@ -230,7 +236,8 @@ from @schema.adjourn_jobs
 union all
 select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, claim, worker_id, abort_requested,
        enqueued_at, started_at, errors, status, finished_at,
-       case when result_expires_at <= now() then null else result end as result, result_expires_at, headers, special -> 'progress', false as is_live, null::text as waits_for
+       case when result_expires_at <= now() then null else result end as result, result_expires_at, headers, special -> 'progress',
+       (special ->> 'expires_at')::timestamptz, (special ->> 'max_attempts')::integer, false as is_live, null::text as waits_for
 from @schema.adjourn_finished_jobs;
 
 -- What happened to each job, made from its columns: no event is stored. Each attempt whose error was kept has a start and an end,
@@ -326,6 +333,23 @@ create table @schema.adjourn_schedules (
     primary key (task_name, periodic_id)
 );
 
+-- What has become of jobs, and how long that took: a row for what one worker has counted, or one statement has done, until it is
+-- added up with others (adjourn_add_up_stats_v1). There are only inserts and deletes.
+create table @schema.adjourn_stats (
+    at timestamptz not null,                          -- when the period begins, by the server's clock
+    level smallint not null,                          -- 0: a minute, as it was stored. Added up, 1: a minute, 2: ten minutes, 3: an hour
+    queue text not null,
+    task_name text not null,
+    outcome text not null,
+    jobs bigint not null,
+    run_seconds double precision not null default 0,  -- the sum of the runs' durations,
+    wait_seconds double precision not null default 0, -- and of those of the waits before them
+    run_counts bigint[],                              -- how many of these durations were in which of 17 ranges
+    wait_counts bigint[]
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+create index adjourn_stats_period on @schema.adjourn_stats (level, at);
+alter table @schema.adjourn_stats replica identity full;
+
 \ir ../functions/wake_v1.sql
 \ir ../functions/wake_for_v1.sql
 \ir ../functions/pass_on_v1.sql
@@ -340,6 +364,7 @@ create table @schema.adjourn_schedules (
 \ir ../functions/reset_limit_v1.sql
 \ir ../functions/pause_v1.sql
 \ir ../functions/next_gate_v1.sql
+\ir ../functions/give_up_v1.sql
 \ir ../functions/park_v1.sql
 \ir ../functions/gate_v1.sql
 \ir ../functions/serve_v1.sql
@@ -351,6 +376,7 @@ create table @schema.adjourn_schedules (
 \ir ../functions/place_limits_v1.sql
 \ir ../functions/heal_limits_v1.sql
 \ir ../functions/open_queues_v1.sql
+\ir ../functions/lacks_place_v1.sql
 \ir ../functions/refused_v1.sql
 \ir ../functions/admit_v1.sql
 create trigger adjourn_workers_restricted before insert on @schema.adjourn_workers
@@ -366,6 +392,7 @@ for each row execute function @schema.adjourn_restrict_new_v1();
 \ir ../functions/end_v1.sql
 
 -- Storing jobs
+\ir ../functions/expiry_v1.sql
 \ir ../functions/column_v1.sql
 \ir ../functions/defer_jobs_v1.sql
 \ir ../functions/defer_special_v1.sql
@@ -391,6 +418,9 @@ for each row execute function @schema.adjourn_restrict_new_v1();
 \ir ../functions/pick_apart_v1.sql
 \ir ../functions/pick_unknown_v1.sql
 \ir ../functions/claim_runs_v1.sql
+\ir ../functions/pick_batch_v1.sql
+\ir ../functions/expire_v1.sql
+\ir ../functions/expire_due_v1.sql
 \ir ../functions/exchange_v1.sql
 \ir ../functions/link_v1.sql
 \ir ../functions/arrive_v1.sql
@@ -403,6 +433,7 @@ for each row execute function @schema.adjourn_restrict_new_v1();
 \ir ../functions/send_events_v1.sql
 \ir ../functions/clear_steps_v1.sql
 \ir ../functions/disown_v1.sql
+\ir ../functions/add_up_stats_v1.sql
 
 -- Reading jobs, and changing them by hand
 \ir ../functions/cancel_jobs_v1.sql
