@@ -220,7 +220,7 @@ def wait_for(app: adjourn.App, client: TestClient, page: str) -> str:
     id_ = re.search(r"bulk (\w{8})|bulk\+(\w{8})", page)
     assert id_ is not None, page
     address = f"/bulk?id={id_[1] or id_[2]}"
-    until(lambda: ">running<" not in client.get(address).text)
+    until(lambda: not re.search(">(running|stopping)<", client.get(address).text))
     return client.get(address).text
 
 
