@@ -36,7 +36,7 @@ def queues(view: View) -> list[dict[str, Any]]:
     for name in latency.keys() | counts.keys() | paused.keys() | served:
         row = counts.get(name, {})
         serving = [worker for worker in alive if worker["queues"] is None or name in worker["queues"]]
-        busy = sum(len(worker["running"]) for worker in serving)
+        busy = sum(max(len(worker["running"]), len(elsewhere.get(worker["id"], ()))) for worker in serving)
         others = sum(queue != name for worker in serving for queue in elsewhere.get(worker["id"], ()))
         found.append(
             {
