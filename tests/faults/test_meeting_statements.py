@@ -21,8 +21,10 @@ from adjourn import sql
 from adjourn.sql.templates import render
 from support.outcomes import outcome_parameters
 
-PAIR_SECONDS = float(os.environ.get("ADJOURN_TEST_PAIR_SECONDS", "0.03"))
-MELEE_SECONDS = 50 * PAIR_SECONDS
+PAIR_SECONDS = float(
+    os.environ.get("ADJOURN_TEST_PAIR_SECONDS", "0.03" if "ADJOURN_TEST_THOROUGH" in os.environ else "0.015")
+)
+MELEE_SECONDS = max(1.5, 50 * PAIR_SECONDS)
 LOCKS = ["a", "b", None]
 STATEMENTS = sql.statements()
 OLD_WEEK = """
@@ -107,6 +109,8 @@ class Actor:
                 listens=self.random.random() < 0.8,
                 called=self.random.random() < 0.3,
                 follow=self.random.choice([0, 2]),
+                floors=None,
+                batches=self.random.choice([None, '{"batch": 3}']),
             )
             report = json.loads(rows.pop()["args"])
             self.apart = report["apart"]
@@ -310,6 +314,15 @@ def retry_many(actor: Actor) -> None:
         actor.pause()
 
 
+def change_many(actor: Actor) -> None:
+    priority, queue = actor.random.choice([(1, None), (None, "default"), (None, None)])
+    at = actor.random.choice([None, "2100-01-01T00:00:00+00:00"])
+    with actor.connection.transaction(force_rollback=actor.random.random() < 0.2):
+        reschedule = priority is None and queue is None
+        actor.run("change_jobs", ids=actor.some_ids(), priority=priority, queue=queue, reschedule=reschedule, at=at)
+        actor.pause()
+
+
 def delete_many(actor: Actor) -> None:
     actor.deleted += len(actor.run("delete_finished", ids=actor.some_ids(), statuses=None))
 
@@ -393,6 +406,7 @@ def tick(actor: Actor) -> None:
         queueing_locks=queueing_locks,
         args=["{}"] * 3,
         headers=None,
+        terms=None,
     )
     assert {row["outcome"] for row in rows} <= {"stored", "taken", "known", "held", "busy"}
     actor.deferred += sum(row["outcome"] == "stored" for row in rows)
@@ -423,7 +437,7 @@ def defer_flow(actor: Actor) -> None:
         "children": "{" + ",".join(str(edge[1]) for edge in edges) + "}",
         "linked": "{" + ",".join(edge[2] for edge in edges) + "}",
     }
-    none = dict.fromkeys(("headers", "scheduled_at", "schedule_in", "names", "places"))
+    none = dict.fromkeys(("headers", "scheduled_at", "schedule_in", "names", "places", "terms"))
     header = {"workflow_id": workflow, "jobs": 4, "is_new": extends is None, "name": None, "last_id": d}
     with actor.connection.transaction(force_rollback=actor.random.random() < 0.2) as transaction:
         (row,) = actor.run("store_nodes", **header, **arrays, **none, own_transaction=True)
@@ -451,6 +465,22 @@ def delete_old(actor: Actor) -> None:
         (row,) = actor.run("delete_old_jobs", **what, after_id=after_id, limit=5)
         actor.deleted += row["deleted"]
         after_id = row["last_id"]
+
+
+def expire(actor: Actor) -> None:
+    """Defer jobs that expire, and end those that have."""
+    given = [
+        {"expires_in": actor.random.choice([0.001, 60]), "lock": actor.random.choice([None, "a"])} for _ in range(2)
+    ]
+    kinds: list[dict[str, Any]] = [{"task_name": "t"}, {"task_name": "batch", "is_batch": True, "lock": None}]
+    jobs = [{"queue": "q", "priority": 0, "args": "{}", **each, **actor.random.choice(kinds)} for each in given]
+    with actor.connection.transaction():
+        actor.run("defer_special", jobs=json.dumps(jobs), own_transaction=True)
+        actor.pause()
+    actor.deferred += len(jobs)
+    with actor.connection.transaction():
+        actor.run("expire_due", until=None, limit=3)
+        actor.pause()
 
 
 def clear(actor: Actor) -> None:
@@ -494,9 +524,9 @@ KINDS = [
         place_and_heal,
         rescue,
     ),
-    *(send, clear_steps),
+    *(send, clear_steps, expire),
     *(cancel, give_up_a_cancel),
-    *(retry_many, delete_many),
+    *(retry_many, delete_many, change_many),
     *(defer_unique, forget_keys, cancel_and_delete),
     *(
         defer_flow,

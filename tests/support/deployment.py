@@ -77,15 +77,16 @@ def unit(file: Path) -> dict[str, list[str]]:
 
 def of_units() -> Iterator[Command]:
     """Yield what systemd starts."""
-    shared = dict(re.findall(r"^(\w+)=(.*)$", (FILES / "systemd" / "shop.env").read_text("utf-8"), re.MULTILINE))
     for file in sorted((FILES / "systemd").glob("*.service")):
         keys = unit(file)
         own = {name: value for name, _, value in (pair.partition("=") for pair in keys.get("Environment", ()))}
+        for name in keys["EnvironmentFile"]:
+            sample = FILES / "systemd" / Path(name).name
+            if sample.exists():
+                own.update(re.findall(r"^(\w+)=(.*)$", sample.read_text("utf-8"), re.MULTILINE))
         (line,) = keys["ExecStart"]
         (grace,) = keys.get("TimeoutStopSec", [None])
-        yield Command(
-            file.name, shlex.split(line), {**own, **shared}, None if grace is None else seconds(grace), {"keys": keys}
-        )
+        yield Command(file.name, shlex.split(line), own, None if grace is None else seconds(grace), {"keys": keys})
 
 
 def compose() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import yaml
 
 from adjourn import cli
 from adjourn._domain.health import HealthLimits, Vitals, health_of
-from adjourn.cli import flags
+from adjourn.cli import flags, web
 from adjourn.worker.options import Options, checked_options
 from adjourn.worker.probes import ProbeServer
 from support.deployment import FILES, Command, commands, compose, objects, of_units
@@ -99,6 +100,29 @@ def test_probes_ask_where_the_worker_answers(command: Command) -> None:
     assert "lifecycle" not in command.manifest, "a second signal would end the worker at once"
 
 
+WEB = [each for each in OURS if "web" in each.words]
+
+
+@by_place(WEB)
+def test_the_dashboard_has_a_port_that_others_know_and_asks_for_a_password(command: Command) -> None:
+    options = options_of(command)
+    host, port = options.bind
+    assert {"ADJOURN_WEB_USER", "ADJOURN_WEB_PASSWORD"} <= set(command.environment)
+    assert command.grace is not None
+    assert command.grace > web.LEAVING + 5
+    if "pod" in command.manifest:
+        assert [each["containerPort"] for each in command.manifest["ports"]] == [port]
+        (service,) = [
+            each for each in objects() if each["kind"] == "Service" and each["metadata"]["name"] == "shop-web"
+        ]
+        assert service["spec"]["ports"][0]["targetPort"] == command.manifest["ports"][0]["name"]
+    elif command.place.startswith("compose"):
+        # On this machine alone: the password is sent in clear.
+        assert command.manifest["ports"] == [f"127.0.0.1:{port}:{port}"]
+    else:
+        assert host == "127.0.0.1"
+
+
 def test_containers_are_confined_and_hold_no_secret() -> None:
     for each in commands():
         if "pod" in each.manifest:
@@ -114,8 +138,9 @@ def test_containers_are_confined_and_hold_no_secret() -> None:
                 if value and ("URL" in name or "PASSWORD" in name or "TOKEN" in name)
             } == set()
     for name, service in compose().items():
-        if "PASSWORD" in str(service.get("environment")):
-            assert "${POSTGRES_PASSWORD:?" in str(service["environment"]), name
+        for variable, value in service.get("environment", {}).items():
+            if "PASSWORD" in variable or "URL" in variable:
+                assert re.search(r"\$\{\w+:\?", value), name
 
 
 def test_selectors_find_the_pods_of_their_deployments() -> None:
@@ -140,6 +165,7 @@ def test_units_are_as_systemd_wants_them(tmp_path: Path) -> None:
         text = (FILES / "systemd" / command.place).read_text("utf-8").replace(command.words[0], sys.executable)
         (tmp_path / command.place).write_text(text, "utf-8")
     names = [str(tmp_path / each.place.replace("@.", "@mail.")) for each in of_units()]
+    assert len(names) > 1
     done = subprocess.run(
         [analyze, "verify", "--man=no", *names], capture_output=True, text=True, check=False, timeout=60
     )

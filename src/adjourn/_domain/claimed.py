@@ -5,6 +5,8 @@ Most runs need only a few facts about their jobs. The whole `Job` is made for wh
 
 from __future__ import annotations
 
+import datetime
+import functools
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +14,8 @@ from typing import Any
 import attrs
 
 from adjourn._domain.jobs import Job
+from adjourn._domain.terms import JobTerms
+from adjourn._domain.times import time_of
 from adjourn.exceptions import InvalidTaskArguments
 from adjourn.types import JSONDict, JSONLoads
 
@@ -25,7 +29,7 @@ class ClaimedJob:
 
     Attributes
     ----------
-    id, task_name, lock
+    id, queue, task_name, lock
         Those of the job.
     worker_id, claim
         The worker, and the number of the claim.
@@ -35,10 +39,15 @@ class ClaimedJob:
         Its arguments; empty if they cannot be read.
     error
         Why its stored arguments cannot be read, or None.
+    terms
+        Its terms, if it has some.
+    companions
+        The jobs that its batch task takes in the same call.
     """
 
     id: int
     claim: int
+    queue: str
     task_name: str
     lock: str | None
     abort_requested: bool
@@ -47,6 +56,8 @@ class ClaimedJob:
     worker_id: int
     _values: Sequence[Any]
     _job: Job | None = None
+    terms: JobTerms | None = None
+    companions: tuple[ClaimedJob, ...] = ()
 
     @classmethod
     def of(cls, values: Sequence[Any], worker_id: int, json_loads: JSONLoads) -> ClaimedJob:
@@ -65,7 +76,9 @@ class ClaimedJob:
         error: BaseException | None = None
         if values[6] != NO_ARGUMENTS or json_loads is not json.loads:
             arguments, error = _read(values[6], json_loads)
-        return cls(values[0], values[9], values[2], values[4], values[10], arguments, error, worker_id, values)
+        return cls(
+            values[0], values[9], values[1], values[2], values[4], values[10], arguments, error, worker_id, values
+        )
 
     @property
     def order(self) -> tuple[int, int]:
@@ -78,11 +91,28 @@ class ClaimedJob:
         return int(self._values[8])
 
     @property
+    def wait_seconds(self) -> float:
+        """For how long the job could have run before it was claimed, by the database's clock, as far as its times tell: a wait
+        behind a lock or a limit counts, and so does the first run of a job that was retried at once.
+        """
+        values = self._values
+        ready, scheduled = _time_of(values[11]), values[7]
+        if scheduled is not None:
+            ready = max(ready, _time_of(scheduled))
+        return max((_time_of(values[12]) - ready).total_seconds(), 0.0)
+
+    @property
     def job(self) -> Job:
         """The job. Every call returns the same object."""
         if self._job is None:
-            self._job = Job.claimed(self._values, self.worker_id, self.task_kwargs)
+            self._job = Job.claimed(self._values, self.worker_id, self.task_kwargs, self.terms)
         return self._job
+
+
+@functools.lru_cache(maxsize=64)
+def _time_of(value: str | datetime.datetime) -> datetime.datetime:
+    # Jobs that are claimed together have one time in common, and jobs that were stored together another.
+    return time_of(value)
 
 
 def _read(text: str, json_loads: JSONLoads) -> tuple[JSONDict, BaseException | None]:

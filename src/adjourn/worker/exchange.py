@@ -362,6 +362,7 @@ class Exchange:
                 called=is_called,
                 follow=self.slots.most_followers,
                 floors=floors,
+                batches=self.slots.buffer.gathering.sizes,
             )
         except BaseException:
             self._is_called = self._is_called or is_called  # it may have been called meanwhile
@@ -447,7 +448,12 @@ class Exchange:
         try:
             if self.worker_id:
                 await leave_within(
-                    seconds, self._contact.connection, self._outbox, self.worker_id, is_in_doubt=self._doubt.is_present
+                    seconds,
+                    self._contact.connection,
+                    self._outbox,
+                    self.executor.tally,
+                    self.worker_id,
+                    is_in_doubt=self._doubt.is_present,
                 )
                 self.unstored = self._reports.lost(self._outbox.waiting)
         except (Exception, asyncio.CancelledError) as error:

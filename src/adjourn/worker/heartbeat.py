@@ -24,6 +24,7 @@ from adjourn.worker.connection import silent
 from adjourn.worker.details import SelfReport
 from adjourn.worker.options import Options
 from adjourn.worker.outage import Outage
+from adjourn.worker.tally import Tally
 from adjourn.worker.watch import RoundTrips, WatchedSyncSession
 
 logger: logging.Logger = logging.getLogger("adjourn.worker")
@@ -53,6 +54,8 @@ class HeartbeatThread(threading.Thread):
         Returns what the worker says of itself.
     advances
         What its tasks say of their progress, which is stored here.
+    tally
+        What has become of its jobs, which is stored here, too.
     on_begin, on_beat, on_notified, on_listening, on_failure, on_end
         Called in this thread: when it begins, which of a worker that does not wait is a moment later; with each heartbeat's answer; when there may be new jobs, with whether this worker was notified by its id; with whether it hears notifications; with the error of a failed
         heartbeat and the outage that it belongs to; and when this thread is about to end.
@@ -69,6 +72,7 @@ class HeartbeatThread(threading.Thread):
         silence: Callable[[], float],
         report: Callable[[], SelfReport],
         advances: Advances,
+        tally: Tally | None,
         on_begin: Callable[[], Any],
         on_beat: Callable[[int, Heartbeat], Any],
         on_notified: Callable[[bool], Any],
@@ -85,6 +89,7 @@ class HeartbeatThread(threading.Thread):
         self._silence = silence
         self._report = report
         self._advances = advances
+        self._tally = tally
         advances.on_news = self._hear
         self._on_begin = on_begin
         self._on_beat = on_beat
@@ -202,6 +207,8 @@ class HeartbeatThread(threading.Thread):
         self._on_beat(worker_id, heartbeat)
         if heartbeat.expired and caretaker.rescue():
             self._on_notified(False)
+        if self._tally is not None and self._tally.is_due:
+            self._tally.store(manager.store_statistics)
         caretaker.keep_up()
 
     def _wait(self, session: SyncSessionLike, manager: SyncWorkerManager) -> None:

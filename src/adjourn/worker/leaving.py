@@ -7,13 +7,14 @@ import asyncio
 from adjourn.exceptions import ConnectorException
 from adjourn.worker.connection import Connection
 from adjourn.worker.outbox import Outbox
+from adjourn.worker.tally import Tally
 from adjourn.worker.watch import ended, leave
 
 
 async def leave_within(
-    seconds: float, connection: Connection, outbox: Outbox, worker_id: int, *, is_in_doubt: bool
+    seconds: float, connection: Connection, outbox: Outbox, tally: Tally | None, worker_id: int, *, is_in_doubt: bool
 ) -> None:
-    """Store the outcomes that are left, and unregister.
+    """Store the outcomes that are left, unregister, and store what has become of jobs.
 
     At half time a connection that does not answer is given up, and another one tried.
 
@@ -25,6 +26,8 @@ async def leave_within(
         The exchange's connection.
     outbox
         The outcomes of all jobs that the worker still has.
+    tally
+        What has become of its jobs; None if that is not counted.
     worker_id
         The worker.
     is_in_doubt
@@ -35,7 +38,7 @@ async def leave_within(
     ConnectorException
         If the database does not answer. Any other exception of a driver is raised, too.
     """
-    leaving = asyncio.ensure_future(_leave(connection, outbox, worker_id, is_in_doubt))
+    leaving = asyncio.ensure_future(_leave(connection, outbox, tally, worker_id, is_in_doubt))
     await ended(leaving, seconds, connection.give_up)
     if not leaving.done():
         leave(leaving)
@@ -48,7 +51,9 @@ def stopping() -> ConnectorException:
     return ConnectorException("The database has not answered this worker, which is stopping.")
 
 
-async def _leave(connection: Connection, outbox: Outbox, worker_id: int, is_in_doubt: bool) -> None:
+async def _leave(
+    connection: Connection, outbox: Outbox, tally: Tally | None, worker_id: int, is_in_doubt: bool
+) -> None:
     is_fresh = connection.manager is None
     try:
         manager = await connection.manager_async()
@@ -65,9 +70,11 @@ async def _leave(connection: Connection, outbox: Outbox, worker_id: int, is_in_d
             else:
                 outbox.stored(batch, exchanged.held)
         await manager.unregister_worker_async(worker_id)
+        if tally is not None:
+            await tally.store_async(manager.store_statistics_async)
     except Exception:
         if is_fresh:
             raise
         # What has failed may be the connection alone: a cancellation in the middle of a statement ends it, too.
         await connection.close()
-        await _leave(connection, outbox, worker_id, is_in_doubt)
+        await _leave(connection, outbox, tally, worker_id, is_in_doubt)

@@ -330,6 +330,16 @@ class Options:
             reads=float,
         ),
     )
+    statistics: bool = attrs.field(
+        default=True,
+        kw_only=True,
+        validator=_is_flag,
+        metadata=told(
+            "store every ten seconds how many jobs have ended, and how long they took",
+            reads=bool,
+            off=("--no-statistics", "do not store how many jobs have ended, and how long they took"),
+        ),
+    )
     task_middleware: tuple[AnyTaskMiddleware, ...] = attrs.field(
         default=None,
         kw_only=True,

@@ -103,6 +103,9 @@ class Worker:
     outage_patience
         How long the database may not answer before the worker does not count as alive; 0 means for ever: a restart
         would not help, and lose the outcomes that it keeps. In seconds. Default: 0.
+    statistics
+        Store every ten seconds how many jobs have ended, and how long they took. False: do not store how many jobs have
+        ended, and how long they took. Default: True.
     task_middleware
         Functions that wrap the runs of all tasks of their kind, outside of the tasks' own middleware. Default: None, no
         middleware.
@@ -148,6 +151,7 @@ class Worker:
         health_file: str | None = None,
         stall_after: float = 300.0,
         outage_patience: float = 0.0,
+        statistics: bool = True,
         task_middleware: Iterable[AnyTaskMiddleware] | None = None,
         worker_middleware: Iterable[AnyWorkerMiddleware] | None = None,
     ) -> None:
@@ -361,6 +365,7 @@ class Worker:
             silence=lambda: exchange.silence,
             report=lambda: exchange.report,
             advances=exchange.executor.advances,
+            tally=exchange.executor.tally,
             on_begin=loop_watch.begin,
             on_beat=lambda *args: loop.call_soon_threadsafe(exchange.beaten, *args),
             on_notified=lambda is_called: loop.call_soon_threadsafe(exchange.notify, is_called),

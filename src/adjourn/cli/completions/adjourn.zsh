@@ -15,6 +15,7 @@ _shtab_adjourn_commands() {
     demo:'Start a temporary Postgres server, defer one job for each source file of Python'"'"'s standard library from a synchronous and an asynchronous program, run the jobs in two workers, kill one of them in the middle, and check that every file was counted exactly once. Leaves nothing behind.'
     doctor:'Look at the database and its server, at workers and jobs, and say what is wrong, why that matters, and what to do. It only reads.'
     healthchecks:'Check that the app can be imported, that its database can be reached, that the database has the schema that this version needs, and that jobs can be stored and run: that is tried, in a transaction that is rolled back. Exits with 1 at the first check that fails, and says why.'
+    metrics:'Serve figures of queues, workers, schedules, tables and the server at /metrics until stopped: for each database, one such process is enough. It only reads, at a cost that has a bound, however often it is asked.'
     migrate-code:'Change programs that were written for Procrastinate: imports, paths in settings, names of loggers, settings and environment variables. Prints what would change as a diff; with --write, changes the files. Then it lists what you have to look at yourself, each with its file and line. Files that are not Python are only looked at.'
     migrate-from-procrastinate:'Move the jobs of Procrastinate'"'"'s tables to adjourn'"'"'s, in the same database, while workers and producers of both go on. Each step may be interrupted and run again.'
     pause:'Start no more jobs of queues or tasks. Jobs that run go on, and jobs can still be deferred. It holds for all workers, at once, until `adjourn resume`.'
@@ -59,6 +60,9 @@ _shtab_adjourn_defer_options=(
   "--queue[the queue that the job waits in\; default\: the task\'s (environment\: ADJOURN_DEFER_QUEUE)]:queue:"
   "--priority[jobs with a higher priority go first\; it may be negative\; default\: none (the task\'s) (environment\: ADJOURN_DEFER_PRIORITY)]:NUMBER:"
   "--limit-key[the key under the task\'s limit for each key\; default\: the one that the arguments make (environment\: ADJOURN_DEFER_LIMIT_KEY)]:limit_key:"
+  "--expires-at[if the job has not begun by this time, it does not run any more\: ISO 8601 with the offset from UTC\; default\: never (environment\: ADJOURN_DEFER_EXPIRES_AT)]:TIME:"
+  "--expires-in[if the job has not begun this much time after it is due, it does not run any more\; default\: the task\'s (environment\: ADJOURN_DEFER_EXPIRES_IN)]:SECONDS:"
+  "--max-attempts[how often the job is run again at most, after failures and the deaths of its workers together\; default\: none (what the task\'s \`RetryStrategy\` says) (environment\: ADJOURN_DEFER_MAX_ATTEMPTS)]:NUMBER:"
   {-i,--ignore-already-enqueued,--no-ignore-already-enqueued}"[if the queueing lock is taken, log a warning and exit with 0\; default\: exit with 1 (environment\: ADJOURN_DEFER_IGNORE_ALREADY_ENQUEUED, yes or no)]"
   {--unknown,--no-unknown}"[store the job even if the app has no such task, since its workers may have it\; default\: exit with 1 (environment\: ADJOURN_DEFER_UNKNOWN, yes or no)]"
   ":the task\'s name, such as package.module.function:"
@@ -70,6 +74,7 @@ _shtab_adjourn_defer_defaults_added=0
 
 _shtab_adjourn_demo_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--web[show a dashboard, at 127.0.0.1\:8180 unless you say where\; port 0 takes a free one (environment\: ADJOURN_DEMO_WEB)]:HOST:PORT:"
   "--files[count only this many of the files, for a shorter demo\; default\: all (environment\: ADJOURN_DEMO_FILES)]:NUMBER:"
 )
 
@@ -98,6 +103,16 @@ _shtab_adjourn_healthchecks_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_adjourn_healthchecks_defaults_added=0
+
+_shtab_adjourn_metrics_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--bind[where to listen\; port 0 takes a free one\; default\: 127.0.0.1\:8181 (environment\: ADJOURN_METRICS_BIND)]:HOST:PORT:"
+  "--interval[for how long what was read is shown\; default\: 10 (environment\: ADJOURN_METRICS_INTERVAL)]:SECONDS:"
+  "--once[print them, and exit]"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_adjourn_metrics_defaults_added=0
 
 _shtab_adjourn_migrate_code_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -223,6 +238,8 @@ _shtab_adjourn_worker_options=(
   "--health-file[write this file anew every five seconds while the worker is alive\; default\: no file (environment\: ADJOURN_WORKER_HEALTH_FILE)]:PATH:"
   "--stall-after[how long a task may block the event loop before the worker does not count as alive\; 0 means for ever\; default\: 300 (environment\: ADJOURN_WORKER_STALL_AFTER)]:SECONDS:"
   "--outage-patience[how long the database may not answer before the worker does not count as alive\; 0 means for ever\: a restart would not help, and lose the outcomes that it keeps\; default\: 0 (environment\: ADJOURN_WORKER_OUTAGE_PATIENCE)]:SECONDS:"
+  "--statistics[store every ten seconds how many jobs have ended, and how long they took\; the default (environment\: ADJOURN_WORKER_STATISTICS, yes or no)]"
+  "--no-statistics[do not store how many jobs have ended, and how long they took]"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -262,6 +279,7 @@ _shtab_adjourn() {
         demo) _arguments -C -s $_shtab_adjourn_demo_options ;;
         doctor) _arguments -C -s $_shtab_adjourn_doctor_options ;;
         healthchecks) _arguments -C -s $_shtab_adjourn_healthchecks_options ;;
+        metrics) _arguments -C -s $_shtab_adjourn_metrics_options ;;
         migrate-code) _arguments -C -s $_shtab_adjourn_migrate_code_options ;;
         migrate-from-procrastinate) _arguments -C -s $_shtab_adjourn_migrate_from_procrastinate_options ;;
         pause) _arguments -C -s $_shtab_adjourn_pause_options ;;

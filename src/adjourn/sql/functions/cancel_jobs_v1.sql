@@ -24,6 +24,9 @@ begin
                abort_requested, enqueued_at, started_at, errors, headers, 'cancelled', now(),
                case when gone.special then @schema.adjourn_kept_v1(gone.row) end
         from gone where not p_delete
+    ), counted as (
+        insert into @schema.adjourn_stats (at, level, queue, task_name, outcome, jobs)
+        select date_trunc('minute', now()), 0, queue, task_name, 'cancelled', count(*) from gone where not p_delete group by queue, task_name
     ), noted as (
         insert into @schema.adjourn_headless_locks (lock) select distinct lock from gone where lock is not null and hold in (@heads)
     )

@@ -1,5 +1,5 @@
 -- Declare workers dead that have stopped sending heartbeats, and free their jobs. A job whose workers have died
--- p_max_losses times while they ran it fails. The first death may have any cause, so the job goes on as before; after the
+-- p_max_losses times while they ran it fails, and so does one that has had its max_attempts. The first death may have any cause, so the job goes on as before; after the
 -- second it runs apart from others, until it succeeds or its error frees it of suspicion. A job that was claimed ahead may
 -- not have begun: this is no loss.
 -- Returns how many jobs were freed and how many failed.
@@ -49,7 +49,7 @@ begin
     v_special := array(select j from @schema.adjourn_jobs j where j.id = any(v_locked) and j.special);
     v_ids := array(
         select j.id from @schema.adjourn_jobs j
-        where j.id = any(v_locked) and j.claimed_ahead is not true and j.losses + 1 >= p_max_losses
+        where j.id = any(v_locked) and j.claimed_ahead is not true and (j.losses + 1 >= p_max_losses or j.attempts >= j.max_attempts)
     );
     with gone as (
         delete from @schema.adjourn_jobs j where j.id = any(v_ids) returning j.*, j as row
@@ -68,19 +68,27 @@ begin
                    'started_at', started_at, 'ended_at', now()
                )), headers, 'failed', now(), case when gone.special then @schema.adjourn_kept_v1(gone.row) end
         from gone
+    ), counted as (
+        insert into @schema.adjourn_stats (at, level, queue, task_name, outcome, jobs)
+        select date_trunc('minute', now()), 0, queue, task_name, 'failed', count(*) from gone group by queue, task_name
     )
     select count(*), array_agg(lock) filter (where lock is not null and hold = @ready) into failed, v_locks from gone;
     if v_locks is not null then
         perform @schema.adjourn_promote_v1(v_locks, v_followers);
     end if;
 
-    update @schema.adjourn_jobs j set
-        worker_id = null, started_at = null, unknown_since = null, doubts = j.doubts + 1,
-        attempts = j.attempts + (j.claimed_ahead is not true)::integer,
-        losses = j.losses + (j.claimed_ahead is not true)::integer,
-        hold = case when j.hold = @ready and j.doubts + 1 >= @apart_from then @apart else j.hold end, followers = null
-    where j.id = any(v_locked);
-    get diagnostics rescued = row_count;
+    with freed as (
+        update @schema.adjourn_jobs j set
+            worker_id = null, started_at = null, unknown_since = null, doubts = j.doubts + 1,
+            attempts = j.attempts + (j.claimed_ahead is not true)::integer,
+            losses = j.losses + (j.claimed_ahead is not true)::integer,
+            hold = case when j.hold = @ready and j.doubts + 1 >= @apart_from then @apart else j.hold end, followers = null
+        where j.id = any(v_locked) returning j.queue, j.task_name
+    ), counted as (
+        insert into @schema.adjourn_stats (at, level, queue, task_name, outcome, jobs)
+        select date_trunc('minute', now()), 0, queue, task_name, 'rescued', count(*) from freed group by queue, task_name
+    )
+    select count(*) into rescued from freed;
     if v_special <> '{}' then
         perform @schema.adjourn_end_v1(v_special, v_ids, array_fill('failed'::text, array[cardinality(v_ids)]), false);
     end if;

@@ -14,6 +14,7 @@ with jobs as (delete from @schema.adjourn_jobs),
      notes as (delete from @schema.adjourn_open_limits),
      starts as (delete from @schema.adjourn_starts),
      rates as (delete from @schema.adjourn_due_rates),
+     stats as (delete from @schema.adjourn_stats),
      pauses as (delete from @schema.adjourn_pauses),
      schedules as (delete from @schema.adjourn_schedules)
 delete from @schema.adjourn_workers

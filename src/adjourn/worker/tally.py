@@ -1,0 +1,153 @@
+"""Counts what becomes of a worker's jobs and how long they take, until it is stored."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import repeat
+from typing import Any, TypeAlias
+
+from adjourn._domain.claimed import ClaimedJob
+from adjourn._domain.statistics import BUCKETS, OTHER, RUN_BOUNDS, WAIT_BOUNDS
+from adjourn.events import JobAborted, JobEnded, JobHandedBack, JobRetried, JobSucceeded, JobSuspended
+
+INTERVAL = 10.0
+"""Seconds between two times that it is stored."""
+MOST_ROWS = 200
+"""So many rows are stored at a time, one of each queue, task and outcome."""
+BLOCK = 64
+"""Runs are counted when so many have ended, or when it is time to store them."""
+WAITS = 8
+"""Of so many runs of one kind in a block, or a few more, the waits are looked at, and stand for those of their neighbours: jobs that
+end one after the other have waited alike."""
+OUTCOMES: dict[type[JobEnded], str] = {
+    JobSucceeded: "succeeded",
+    JobRetried: "retried",
+    JobAborted: "aborted",
+    JobHandedBack: "returned",
+    JobSuspended: "suspended",
+}
+"""The outcomes of runs by the events that tell of them. The others are failures."""
+_COLUMNS = (
+    *("queue", "task_name", "outcome"),
+    *("jobs", "run_seconds", "wait_seconds", "run_counts", "wait_counts"),
+)
+_MOST_NAMED = MOST_ROWS - len(OUTCOMES) - 1
+
+Key: TypeAlias = tuple[str, str, str]
+
+
+class Tally:
+    """What has become of one worker's jobs since that was stored last. Its methods may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._changing = threading.Lock()
+        self._ended: deque[tuple[ClaimedJob, type[JobEnded], float]] = deque()
+        self._rows: dict[Key, list[Any]] = {}
+        self._due_at = time.monotonic() + INTERVAL
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to store it."""
+        return bool(self._ended or self._rows) and time.monotonic() >= self._due_at
+
+    def add(self, job: ClaimedJob, kind: type[JobEnded], seconds: float) -> None:
+        """Count a run that has ended.
+
+        Parameters
+        ----------
+        job
+            Its job.
+        kind
+            The event that tells how it has ended.
+        seconds
+            How long it took.
+        """
+        # This is done for each job, so the rest is done for many at once.
+        self._ended.append((job, kind, seconds))
+        if len(self._ended) >= BLOCK:
+            with self._changing:
+                self._count()
+
+    def store(self, store: Callable[[str], object]) -> None:
+        """Store what was counted, and begin anew.
+
+        Parameters
+        ----------
+        store
+            Stores rows, as JSON. If it fails, they are counted again, and its error is raised.
+        """
+        if taken := self._take():
+            try:
+                store(_text_of(taken))
+            except BaseException:
+                self._give_back(taken)
+                raise
+
+    async def store_async(self, store: Callable[[str], Awaitable[object]]) -> None:
+        """Store what was counted as `store` does, and await that."""
+        if taken := self._take():
+            try:
+                await store(_text_of(taken))
+            except BaseException:
+                self._give_back(taken)
+                raise
+
+    def _take(self) -> dict[Key, list[Any]]:
+        with self._changing:
+            self._count()
+            taken, self._rows = self._rows, {}
+            self._due_at = time.monotonic() + INTERVAL
+        return taken
+
+    def _count(self) -> None:
+        """Add the runs that have ended to the rows. Another thread may append further ones meanwhile."""
+        groups: dict[tuple[str, str, type[JobEnded]], tuple[list[ClaimedJob], list[float]]] = {}
+        next_ended = self._ended.popleft
+        queue = task_name = kind = None
+        jobs: list[ClaimedJob] = []
+        runs: list[float] = []
+        for _ in range(len(self._ended)):
+            job, its_kind, seconds = next_ended()
+            # Most jobs are of the same kind as the one before.
+            if job.task_name != task_name or its_kind is not kind or job.queue != queue:
+                queue, task_name, kind = key = job.queue, job.task_name, its_kind
+                jobs, runs = groups.setdefault(key, ([], []))
+            jobs.append(job)
+            runs.append(seconds)
+        for names, (jobs, runs) in groups.items():
+            row = self._row((names[0], names[1], OUTCOMES.get(names[2], "failed")))
+            row[0] += len(jobs)
+            row[1] += sum(runs)
+            for bucket in map(bisect_left, repeat(RUN_BOUNDS), runs):
+                row[3][bucket] += 1
+            share = max(len(jobs) // WAITS, 1)
+            for start in range(0, len(jobs), share):
+                waited, count = jobs[start].wait_seconds, min(share, len(jobs) - start)
+                row[2] += waited * count
+                row[4][bisect_left(WAIT_BOUNDS, waited)] += count
+
+    def _give_back(self, taken: Mapping[Key, Sequence[Any]]) -> None:
+        with self._changing:
+            for key, row in taken.items():
+                mine = self._row(key)
+                mine[:3] = [old + new for old, new in zip(mine[:3], row[:3], strict=True)]
+                for counts, more in zip(mine[3:], row[3:], strict=True):
+                    counts[:] = map(int.__add__, counts, more)
+
+    def _row(self, key: Key) -> list[Any]:
+        """Return the row of this name, or the one of all others if there are too many names."""
+        row = self._rows.get(key)
+        if row is None:
+            if len(self._rows) >= _MOST_NAMED:
+                key = OTHER, OTHER, key[2]
+            row = self._rows.setdefault(key, [0, 0.0, 0.0, [0] * BUCKETS, [0] * BUCKETS])
+        return row
+
+
+def _text_of(taken: Mapping[Key, Sequence[Any]]) -> str:
+    return json.dumps([dict(zip(_COLUMNS, (*key, *row), strict=True)) for key, row in taken.items()])
