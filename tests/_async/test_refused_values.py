@@ -64,6 +64,15 @@ CALLS: list[tuple[Callable[..., Any], dict[str, Any], str, list[Any]]] = [
             AsyncJobManager.delete_jobs_async,
         )
     ),
+    *(
+        (change, {"queue": "q"}, "progress", [5, "print", lambda: None])
+        for change in (
+            AsyncJobManager.cancel_jobs_async,
+            AsyncJobManager.retry_jobs_async,
+            AsyncJobManager.delete_jobs_async,
+        )
+    ),
+    (AsyncJobManager.delete_old_jobs_async, {"nb_hours": 1}, "progress", [5, "print", lambda: None]),
     (AsyncJobManager.retry_jobs_async, {"job_ids": [7]}, "statuses", ["failed", 5, ["done"]]),
     (AsyncJobManager.list_jobs_async, {}, "id", ["7", True, 2**63]),
     (AsyncJobManager.list_jobs_async, {}, "worker_id", ["7", True, 2**63]),

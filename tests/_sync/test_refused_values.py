@@ -65,6 +65,15 @@ CALLS: list[tuple[Callable[..., Any], dict[str, Any], str, list[Any]]] = [
             SyncJobManager.delete_jobs,
         )
     ),
+    *(
+        (change, {"queue": "q"}, "progress", [5, "print", lambda: None])
+        for change in (
+            SyncJobManager.cancel_jobs,
+            SyncJobManager.retry_jobs,
+            SyncJobManager.delete_jobs,
+        )
+    ),
+    (SyncJobManager.delete_old_jobs, {"nb_hours": 1}, "progress", [5, "print", lambda: None]),
     (SyncJobManager.retry_jobs, {"job_ids": [7]}, "statuses", ["failed", 5, ["done"]]),
     (SyncJobManager.list_jobs, {}, "id", ["7", True, 2**63]),
     (SyncJobManager.list_jobs, {}, "worker_id", ["7", True, 2**63]),

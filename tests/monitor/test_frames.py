@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from adjourn.cli.frames import Pane, Seen, TopView, frame, line, page, span, text_of
+from adjourn._domain.wording import span
+from adjourn.cli.frames import Pane, Seen, TopView, frame, line, page, text_of
 from adjourn.cli.keys import ESCAPE
 from adjourn.cli.top import obey
 from adjourn.monitor import QueueFigures, Rates, RunningJob, Snapshot, TaskFigures, WaitFigures, WorkerFigures

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from adjourn._async.managers.statements import AsyncStatementRunner
-from adjourn._domain.checks import check_id, check_seconds, checked_list
+from adjourn._domain.checks import check_callback, check_id, check_seconds, checked_list
 from adjourn._domain.filters import JobFilter, check_limit, check_one_way, checked_statuses
 from adjourn._domain.jobs import Status
 from adjourn.types import Parameters
@@ -78,6 +78,7 @@ class AsyncManyJobs(AsyncStatementRunner):
         task: str | None = None,
         error: str | None = None,
         limit: int | None = None,
+        progress: Callable[[int], object] | None = None,
     ) -> list[int]:
         """Cancel jobs that wait: those of these that do, or all that match the filters.
 
@@ -91,6 +92,9 @@ class AsyncManyJobs(AsyncStatementRunner):
             Filters, as `count_jobs_async` has them. The last error of a job that waits is that of its last attempt.
         limit
             The most jobs to cancel; None (the default) for all that match.
+        progress
+            Called with the number of jobs that were changed so far, after each thousand of those that match the filters; None (the
+            default) for nothing.
 
         Returns
         -------
@@ -105,7 +109,7 @@ class AsyncManyJobs(AsyncStatementRunner):
         filters = {"queue": queue, "task": task, "error": error}
         statuses = (Status.TODO,)
         return await self._change_async(
-            "cancel_jobs", job_ids, {"delete": False}, connection, statuses, None, filters, limit
+            "cancel_jobs", job_ids, {"delete": False}, connection, statuses, None, filters, limit, progress
         )
 
     async def abort_jobs_async(self, job_ids: Iterable[int], connection: Any = None) -> list[int]:
@@ -143,6 +147,7 @@ class AsyncManyJobs(AsyncStatementRunner):
         finished_before: datetime.datetime | None = None,
         limit: int | None = None,
         delay: float = 0.0,
+        progress: Callable[[int], object] | None = None,
     ) -> list[int]:
         """Run jobs again: those of these that have one of these statuses, or all that match the filters.
 
@@ -165,6 +170,9 @@ class AsyncManyJobs(AsyncStatementRunner):
             The most jobs to run again; None (the default) for all that match.
         delay
             Seconds from now before which the jobs do not run; 0 (the default) for none.
+        progress
+            Called with the number of jobs that were changed so far, after each thousand of those that match the filters; None (the
+            default) for nothing.
 
         Returns
         -------
@@ -191,7 +199,9 @@ class AsyncManyJobs(AsyncStatementRunner):
             names = (Status.FAILED,) if job_ids is None else ENDED_BADLY
         parameters = {"statuses": [str(each) for each in names], "delay": float(delay)}
         given = None if job_ids is not None else statuses
-        return await self._change_async("retry_jobs", job_ids, parameters, connection, names, given, filters, limit)
+        return await self._change_async(
+            "retry_jobs", job_ids, parameters, connection, names, given, filters, limit, progress
+        )
 
     async def delete_jobs_async(
         self,
@@ -205,6 +215,7 @@ class AsyncManyJobs(AsyncStatementRunner):
         finished_after: datetime.datetime | None = None,
         finished_before: datetime.datetime | None = None,
         limit: int | None = None,
+        progress: Callable[[int], object] | None = None,
     ) -> list[int]:
         """Delete jobs that have ended: those of these that have, or all that match the filters.
 
@@ -223,6 +234,9 @@ class AsyncManyJobs(AsyncStatementRunner):
             Filters, as `count_jobs_async` has them.
         limit
             The most jobs to delete; None (the default) for all that match.
+        progress
+            Called with the number of jobs that were changed so far, after each thousand of those that match the filters; None (the
+            default) for nothing.
 
         Returns
         -------
@@ -248,7 +262,7 @@ class AsyncManyJobs(AsyncStatementRunner):
         parameters = {"statuses": None if is_any else [str(each) for each in names]}
         given = None if job_ids is not None else statuses
         return await self._change_async(
-            "delete_finished", job_ids, parameters, connection, names, given, filters, limit
+            "delete_finished", job_ids, parameters, connection, names, given, filters, limit, progress
         )
 
     async def _change_async(
@@ -261,8 +275,10 @@ class AsyncManyJobs(AsyncStatementRunner):
         given: Iterable[str] | None,
         filters: dict[str, Any],
         limit: int | None,
+        progress: Callable[[int], object] | None,
     ) -> list[int]:
         """Change jobs with these ids, or those that match filters; ``given`` are the statuses that the caller has passed."""
+        check_callback("progress", progress, ("number",))
         passed = {**filters, "statuses": given, "limit": limit}
         check_one_way(job_ids, (name for name, value in passed.items() if value is not None))
         if job_ids is not None:
@@ -271,7 +287,7 @@ class AsyncManyJobs(AsyncStatementRunner):
         wanted = JobFilter.checked(statuses=statuses, **filters)
         changed: list[int] = []
         for each in wanted.passes():
-            await self._change_pages_async(statement, each, parameters, connection, changed, limit)
+            await self._change_pages_async(statement, each, parameters, connection, changed, limit, progress)
         return sorted(changed)
 
     async def _change_pages_async(
@@ -282,6 +298,7 @@ class AsyncManyJobs(AsyncStatementRunner):
         connection: Any,
         changed: list[int],
         limit: int | None,
+        progress: Callable[[int], object] | None,
     ) -> None:
         # A job that has failed again meanwhile has the id that it had, and is not found twice.
         after_id: int | None = 0
@@ -291,6 +308,8 @@ class AsyncManyJobs(AsyncStatementRunner):
             ids = [row["id"] for row in rows]
             changed += await self._change_by_id_async(statement, ids, parameters, connection)
             after_id = ids[-1] if len(ids) == size else None
+            if progress is not None:
+                progress(len(changed))
 
     async def _change_by_id_async(
         self, statement: str, job_ids: Iterable[int], parameters: Parameters, connection: Any
