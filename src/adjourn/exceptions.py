@@ -29,6 +29,8 @@ __all__ = [
     "InvalidTimestamp",
     "JobAborted",
     "JobCancelled",
+    "JobChanged",
+    "JobExpired",
     "JobFailed",
     "JobLost",
     "JobNotFinished",
@@ -217,6 +219,11 @@ class JobSuspended(BaseException):
 class WorkerLost(AdjournException):
     """The worker that ran a job has died. It is never raised: a job whose workers have died too often fails, and this is the
     class of the error that is stored with it."""
+
+
+class JobExpired(AdjournException):
+    """The job had not begun when it expired (``expires_in``, ``expires_at``). It is never raised: such a job is cancelled, and this
+    is the class of the error that is stored with it."""
 
 
 class InvalidResult(AdjournException, TypeError):
@@ -415,6 +422,10 @@ class AlreadyEnqueued(AdjournException):
     def __init__(self, message: str | None = None, job_ids: Iterable[int] = ()) -> None:
         super().__init__(message)
         self.job_ids: tuple[int, ...] = tuple(job_ids)
+
+
+class JobChanged(AdjournException):
+    """The job is not as it was seen: it has begun or has ended meanwhile. Nothing was done; look at it again, and decide anew."""
 
 
 class NoResult(ConnectorException):

@@ -180,7 +180,7 @@ class RetryStrategy(BaseRetryStrategy):
     Parameters
     ----------
     max_attempts
-        The most retries; 0 means none, None (the default) no limit.
+        The most retries; 0 means none, None (the default) no limit. That of a job (``configure(max_attempts=...)``) goes before.
     wait, linear_wait, exponential_wait
         Seconds, zero or more; 0 by default.
     max_wait
@@ -215,7 +215,8 @@ class RetryStrategy(BaseRetryStrategy):
         job
             The job; ``job.attempts`` is how often it had failed before.
         """
-        if self.max_attempts is not None and job.attempts >= self.max_attempts:
+        most = self.max_attempts if job.max_attempts is None else job.max_attempts
+        if most is not None and job.attempts >= most:
             return None
         if not isinstance(exception, Exception if self.retry_exceptions is None else self.retry_exceptions):
             return None

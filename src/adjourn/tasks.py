@@ -7,6 +7,8 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, overload
 
+import attrs
+
 from adjourn import exceptions
 from adjourn._compat.moved import moved
 from adjourn._domain.arguments import Signature
@@ -27,6 +29,8 @@ from adjourn._domain.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE, Job
 from adjourn._domain.middleware import checked_for_task, is_async
 from adjourn._domain.results import LARGEST_RESULT, ResultRule
 from adjourn._domain.spelling import suggests_names
+from adjourn._domain.terms import JobTerms, checked_expires_in, checked_terms
+from adjourn.batches import Batch, check_no_lock, checked_batch
 from adjourn.limits import Limit
 from adjourn.manager import JobDeferrer, JobManager
 from adjourn.manager.typed import TypedResults
@@ -55,6 +59,9 @@ def make_job(
     unique: Unique | None = None,
     headers: Mapping[str, str] | None = None,
     limit_key: str | None = None,
+    expires_at: datetime.datetime | None = None,
+    expires_in: float | TimeDeltaParams | None = None,
+    max_attempts: int | None = None,
 ) -> Job:
     """Check the options of a job, and return it.
 
@@ -63,6 +70,8 @@ def make_job(
     name
         The task's name.
     queue, priority, lock, queueing_lock, task_kwargs, schedule_at, schedule_in, unique, headers, limit_key
+        The options, as `Task.configure` takes them.
+    expires_at, expires_in, max_attempts
         The options, as `Task.configure` takes them.
 
     Raises
@@ -92,6 +101,7 @@ def make_job(
         schedule_in=delay,
         unique=unique,
         headers=None if headers is None else checked_headers(headers),
+        terms=checked_terms(expires_at, expires_in, max_attempts, schedule_at, delay),
     )
 
 
@@ -151,7 +161,7 @@ class Task(TypedResults[P, R, Args]):
         Its name in the database, ``module.function`` unless given.
     aliases
         Further names under which workers know it, for jobs that were deferred under an older name.
-    queue, priority, lock, queueing_lock, unique
+    queue, priority, lock, queueing_lock, unique, expires_in
         Defaults for its jobs, which ``configure`` can override.
     retry_strategy
         Decides whether a failed job is run again; None for never.
@@ -167,6 +177,8 @@ class Task(TypedResults[P, R, Args]):
         Whether and how the results of its jobs are stored.
     limits
         How many of its jobs run at once and start in a period of time; None for any number.
+    batch
+        How many jobs one call of it takes; None for one, whose arguments are those of the function.
     blueprint
         The app or blueprint that its jobs are deferred through.
     """
@@ -191,6 +203,8 @@ class Task(TypedResults[P, R, Args]):
         max_result_size: int = LARGEST_RESULT,
         unique: Unique | None = None,
         limits: Limit | Iterable[Limit] = (),
+        expires_in: float | TimeDeltaParams | None = None,
+        batch: Batch | None = None,
     ) -> None:
         if not callable(func):
             raise exceptions.InvalidOption(f"{func!r} is not callable: decorate a function.")
@@ -211,6 +225,8 @@ class Task(TypedResults[P, R, Args]):
         self.queueing_lock = queueing_lock
         check_unique(unique, queueing_lock)
         self.unique = unique
+        self.expires_in: float | None = None if expires_in is None else checked_expires_in(expires_in)
+        self.batch: Batch | None = checked_batch(batch, pass_context=pass_context, lock=lock)
         self.retry_strategy: BaseRetryStrategy | None = RetryStrategy.of(retry)
         self._hasty_strategy = None if isinstance(retry, BaseRetryStrategy) else self.retry_strategy
         self.pass_context = pass_context
@@ -223,7 +239,8 @@ class Task(TypedResults[P, R, Args]):
         )
         for each in self.task_middleware:
             check_takes("task_middleware", each, MIDDLEWARE_PARAMETERS)
-        self.signature: Signature = Signature.of(self.name, func, pass_context)
+        # The arguments of a batch task's jobs are in its items, where nobody can see which they are.
+        self.signature: Signature = Signature(self.name) if batch else Signature.of(self.name, func, pass_context)
         self.signature.check_unique(unique)
         self.limits: TaskLimits | None = TaskLimits.checked(limits, self.name, self.signature, func)
         self.__doc__ = func.__doc__
@@ -260,7 +277,7 @@ class Task(TypedResults[P, R, Args]):
         check_name("name", name)
         self.name = name
         self.aliases = list(aliases)
-        self.signature = Signature.of(name, self.func, self.pass_context)
+        self.signature = Signature(name) if self.batch else Signature.of(name, self.func, self.pass_context)
 
     @property
     def retries_at_once(self) -> bool:
@@ -289,6 +306,9 @@ class Task(TypedResults[P, R, Args]):
         unique: Unique | None = None,
         headers: Mapping[str, str] | None = None,
         limit_key: str | None = None,
+        expires_at: datetime.datetime | None = None,
+        expires_in: float | TimeDeltaParams | None = None,
+        max_attempts: int | None = None,
         connection: Any = None,
     ) -> JobDeferrer[Args]: ...
 
@@ -306,6 +326,9 @@ class Task(TypedResults[P, R, Args]):
         unique: Unique | None = None,
         headers: Mapping[str, str] | None = None,
         limit_key: str | None = None,
+        expires_at: datetime.datetime | None = None,
+        expires_in: float | TimeDeltaParams | None = None,
+        max_attempts: int | None = None,
         connection: Any = None,
     ) -> JobDeferrer: ...
 
@@ -323,6 +346,9 @@ class Task(TypedResults[P, R, Args]):
         unique: Unique | None = None,
         headers: Mapping[str, str] | None = None,
         limit_key: str | None = None,
+        expires_at: datetime.datetime | None = None,
+        expires_in: float | TimeDeltaParams | None = None,
+        max_attempts: int | None = None,
         connection: Any = None,
     ) -> Any:
         """Set options for jobs of this task; call ``defer``, ``batch_defer`` or their async forms on the result.
@@ -354,6 +380,16 @@ class Task(TypedResults[P, R, Args]):
             in ``context.job.headers``. Default: None, none.
         limit_key
             The key under the task's limit for each key. Default: None, the one that the arguments make.
+        expires_at
+            If the job has not begun by this time, it does not run any more: an aware datetime, after the one when it is
+            due. Default: None, never.
+        expires_in
+            If the job has not begun this much time after it is due, it does not run any more: seconds, or keywords of
+            `datetime.timedelta`, such as ``{"minutes": 5}``; not together with ``expires_at``. Default: None, the
+            task's.
+        max_attempts
+            How often the job is run again at most, after failures and the deaths of its workers together. Default:
+            None, what the task's `RetryStrategy` says.
         connection
             Your own database connection, to store the job in its transaction: the job exists if that commits; of the
             connector's driver, synchronous for ``defer`` and asynchronous for ``defer_async``. Default: None, one of
@@ -379,6 +415,9 @@ class Task(TypedResults[P, R, Args]):
             schedule_in=schedule_in,
             unique=unique,
             headers=headers,
+            expires_at=expires_at,
+            expires_in=expires_in,
+            max_attempts=max_attempts,
         )
         self.signature.check_unique(unique)
         deferrer: JobDeferrer = JobDeferrer(
@@ -394,27 +433,33 @@ class Task(TypedResults[P, R, Args]):
         lock: str | None = None,
         queueing_lock: str | None = None,
         unique: Unique | None = None,
+        expires_at: datetime.datetime | None = None,
+        expires_in: float | TimeDeltaParams | None = None,
         **options: Any,
     ) -> Job:
         """Return a job with these options, and the task's own for the rest.
 
         Parameters
         ----------
-        queue, priority, lock, queueing_lock, unique, **options
+        queue, priority, lock, queueing_lock, unique, expires_at, expires_in, **options
             The options, as `Task.configure` takes them.
         """
         # What is passed here goes before: of a queueing lock and a unique key, a job has one.
         if unique is None and queueing_lock is None:
             unique, queueing_lock = self.unique, self.queueing_lock
-        return make_job(
+        check_no_lock(self.batch, lock)
+        job = make_job(
             self.name,
             queue=self.queue if queue is None else queue,
             priority=self.priority if priority is None else priority,
             lock=self.lock if lock is None else lock,
             queueing_lock=queueing_lock,
             unique=unique,
+            expires_at=expires_at,
+            expires_in=self.expires_in if expires_in is None and expires_at is None else expires_in,
             **options,
         )
+        return job if self.batch is None else job.evolve(terms=attrs.evolve(job.terms or JobTerms(), is_batch=True))
 
     def defer(self, *args: Args.args, **kwargs: Args.kwargs) -> int:
         """Store a job that calls the task with these keyword arguments, and return its id. Blocks.
@@ -485,7 +530,7 @@ class Task(TypedResults[P, R, Args]):
             The job.
         """
         strategy = self.retry_strategy
-        if strategy is None:
+        if strategy is None or (job.max_attempts is not None and job.attempts >= job.max_attempts):
             return None
         if hasattr(strategy, "get_retry_exception"):
             return strategy.get_retry_exception(exception=exception, job=job)

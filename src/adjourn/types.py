@@ -130,6 +130,9 @@ class ConfigureOptions(TypedDict, total=False):
     unique: Unique | None
     headers: Mapping[str, str] | None
     limit_key: str | None
+    expires_at: datetime.datetime | None
+    expires_in: float | TimeDeltaParams | None
+    max_attempts: int | None
     connection: Any
 
 
@@ -142,6 +145,8 @@ class PeriodicOptions(TypedDict, total=False):
     queue: str | None
     priority: int | None
     headers: Mapping[str, str] | None
+    expires_in: float | TimeDeltaParams | None
+    max_attempts: int | None
 
 
 class PeriodicDefaults(TypedDict, total=False):

@@ -73,6 +73,11 @@ CALLS: list[tuple[Callable[..., Any], dict[str, Any], str, list[Any]]] = [
         )
     ),
     (AsyncJobManager.delete_old_jobs_async, {"nb_hours": 1}, "progress", [5, "print", lambda: None]),
+    (AsyncJobManager.change_jobs_async, {"priority": 1}, "job_ids", [5, "7", *([7, wrong] for wrong in NOT_IDS)]),
+    (AsyncJobManager.change_jobs_async, {"job_ids": [7]}, "priority", ["1", 2**31]),
+    (AsyncJobManager.change_jobs_async, {"job_ids": [7]}, "queue", [5, ""]),
+    (AsyncJobManager.change_jobs_async, {"job_ids": [7]}, "schedule_at", [NAIVE, "now"]),
+    (AsyncJobManager.change_jobs_async, {"job_ids": [7], "priority": 1}, "now", NOT_FLAGS),
     (AsyncJobManager.retry_jobs_async, {"job_ids": [7]}, "statuses", ["failed", 5, ["done"]]),
     (AsyncJobManager.list_jobs_async, {}, "id", ["7", True, 2**63]),
     (AsyncJobManager.list_jobs_async, {}, "worker_id", ["7", True, 2**63]),

@@ -74,6 +74,11 @@ CALLS: list[tuple[Callable[..., Any], dict[str, Any], str, list[Any]]] = [
         )
     ),
     (SyncJobManager.delete_old_jobs, {"nb_hours": 1}, "progress", [5, "print", lambda: None]),
+    (SyncJobManager.change_jobs, {"priority": 1}, "job_ids", [5, "7", *([7, wrong] for wrong in NOT_IDS)]),
+    (SyncJobManager.change_jobs, {"job_ids": [7]}, "priority", ["1", 2**31]),
+    (SyncJobManager.change_jobs, {"job_ids": [7]}, "queue", [5, ""]),
+    (SyncJobManager.change_jobs, {"job_ids": [7]}, "schedule_at", [NAIVE, "now"]),
+    (SyncJobManager.change_jobs, {"job_ids": [7], "priority": 1}, "now", NOT_FLAGS),
     (SyncJobManager.retry_jobs, {"job_ids": [7]}, "statuses", ["failed", 5, ["done"]]),
     (SyncJobManager.list_jobs, {}, "id", ["7", True, 2**63]),
     (SyncJobManager.list_jobs, {}, "worker_id", ["7", True, 2**63]),

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,10 +40,10 @@ def environment(directory: Path) -> dict[str, str]:
     }
 
 
-def start(environment: dict[str, str]) -> subprocess.Popen[str]:
+def start(environment: dict[str, str], files: int = FILES, *arguments: str) -> subprocess.Popen[str]:
     """Start the demo as the leader of a process group."""
     return subprocess.Popen(
-        [sys.executable, "-m", "adjourn", "demo", "--files", str(FILES)],
+        [sys.executable, "-m", "adjourn", "demo", "--files", str(files), *arguments],
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -96,4 +97,31 @@ def test_an_interrupted_demo_leaves_nothing_behind(
         process.send_signal(number)
         _, errors = process.communicate(timeout=TIMEOUT)
     assert (process.returncode, errors) == (130, "")
+    assert_nothing_is_left(process, directory)
+
+
+def test_the_dashboard_shows_a_shop_at_work_until_the_demo_is_ended(
+    environment: dict[str, str], directory: Path
+) -> None:
+    with start(environment, 20, "--web", "127.0.0.1:0") as process:
+        assert process.stdout is not None
+        said = ""
+        for line in process.stdout:
+            said += line
+            if "orders come in" in line:
+                break
+        address = re.search(r"The dashboard is at (\S+)", said)
+        assert address is not None, said
+
+        def shows_orders() -> bool:
+            with urllib.request.urlopen(f"{address[1]}queues") as answer:
+                page = answer.read().decode()
+            return all(queue in page for queue in ("billing", "mail"))
+
+        until(shows_orders)
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=TIMEOUT)
+    assert "each of the 20 files was counted exactly once" in said
+    assert (process.returncode, errors) == (0, "")
+    assert "The shop is closed." in rest
     assert_nothing_is_left(process, directory)

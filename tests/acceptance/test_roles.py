@@ -15,7 +15,7 @@ import pytest
 import adjourn
 from adjourn import schema
 from adjourn.exceptions import AlreadyEnqueued, ConnectorException, WaitTimeout
-from adjourn.jobs import Status
+from adjourn.jobs import Author, Seen, Status
 from adjourn.testing import InMemoryConnector
 from support.databases import apply_schema, new_database
 
@@ -147,6 +147,12 @@ def change(app: adjourn.App) -> None:
     assert manager.reset_limit(queue="q")
     assert manager.pause_task("work")
     assert manager.resume_task("work")
+    with app.connector.transaction() as connection:
+        manager.actions.hold_job(waiting, Seen(status="todo", claim=0), connection)
+        assert manager.change_jobs([waiting], priority=1, queue="other", now=True, connection=connection) == [waiting]
+        author = Author(name="ann", how="test")
+        assert manager.actions.add_audit(author, "job.priority", target=str(waiting), connection=connection)
+    assert manager.actions.list_audit(target=str(waiting))
     manager.retry_job_by_id(ended, lock="l")
     assert manager.cancel_job_by_id(ended)
     assert manager.cancel_job_by_id(waiting, delete_job=True)

@@ -114,6 +114,7 @@ def blocking_operations(app: adjourn.App) -> dict[str, Callable[[], object]]:
         "retry_job_by_id": lambda: retry().value == "todo",
         "abort": lambda: manager.cancel_job_by_id(job_id, abort=True),
         "retry_jobs": lambda: manager.retry_jobs([job_id]) == [job_id],
+        "change_jobs": lambda: manager.change_jobs([job_id], priority=1) == [job_id],
         "abort_jobs": lambda: manager.abort_jobs([job_id]) == [],
         "cancel_jobs": lambda: manager.cancel_jobs([job_id]) == [job_id],
         "count_jobs": lambda: manager.count_jobs(statuses=["cancelled"]) == 1,

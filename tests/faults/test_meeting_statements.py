@@ -107,6 +107,8 @@ class Actor:
                 listens=self.random.random() < 0.8,
                 called=self.random.random() < 0.3,
                 follow=self.random.choice([0, 2]),
+                floors=None,
+                batches=self.random.choice([None, '{"batch": 3}']),
             )
             report = json.loads(rows.pop()["args"])
             self.apart = report["apart"]
@@ -310,6 +312,15 @@ def retry_many(actor: Actor) -> None:
         actor.pause()
 
 
+def change_many(actor: Actor) -> None:
+    priority, queue = actor.random.choice([(1, None), (None, "default"), (None, None)])
+    at = actor.random.choice([None, "2100-01-01T00:00:00+00:00"])
+    with actor.connection.transaction(force_rollback=actor.random.random() < 0.2):
+        reschedule = priority is None and queue is None
+        actor.run("change_jobs", ids=actor.some_ids(), priority=priority, queue=queue, reschedule=reschedule, at=at)
+        actor.pause()
+
+
 def delete_many(actor: Actor) -> None:
     actor.deleted += len(actor.run("delete_finished", ids=actor.some_ids(), statuses=None))
 
@@ -453,6 +464,22 @@ def delete_old(actor: Actor) -> None:
         after_id = row["last_id"]
 
 
+def expire(actor: Actor) -> None:
+    """Defer jobs that expire, and end those that have."""
+    given = [
+        {"expires_in": actor.random.choice([0.001, 60]), "lock": actor.random.choice([None, "a"])} for _ in range(2)
+    ]
+    kinds: list[dict[str, Any]] = [{"task_name": "t"}, {"task_name": "batch", "is_batch": True, "lock": None}]
+    jobs = [{"queue": "q", "priority": 0, "args": "{}", **each, **actor.random.choice(kinds)} for each in given]
+    with actor.connection.transaction():
+        actor.run("defer_special", jobs=json.dumps(jobs), own_transaction=True)
+        actor.pause()
+    actor.deferred += len(jobs)
+    with actor.connection.transaction():
+        actor.run("expire_due", until=None, limit=3)
+        actor.pause()
+
+
 def clear(actor: Actor) -> None:
     actor.run("clear_results", limit=3)
     actor.pause()
@@ -494,9 +521,9 @@ KINDS = [
         place_and_heal,
         rescue,
     ),
-    *(send, clear_steps),
+    *(send, clear_steps, expire),
     *(cancel, give_up_a_cancel),
-    *(retry_many, delete_many),
+    *(retry_many, delete_many, change_many),
     *(defer_unique, forget_keys, cancel_and_delete),
     *(
         defer_flow,

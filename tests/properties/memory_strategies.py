@@ -6,6 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from adjourn._domain.terms import JobTerms
 from adjourn.jobs import Job
 from adjourn.unique import Unique
 
@@ -20,6 +21,17 @@ TTLS = st.sampled_from([None, 600, 3600])
 FINISHED = st.sampled_from(["succeeded", "failed", "aborted"])
 SECONDS = st.sampled_from([None, None, None, None, -3600, 600, 3600])
 """When something is scheduled, from now."""
+TERMS = st.sampled_from(
+    [
+        None,
+        None,
+        None,
+        JobTerms(expires_in=300.0),
+        JobTerms(expires_in=4000.0, max_attempts=1),
+        JobTerms(max_attempts=0),
+        JobTerms(is_batch=True),
+    ]
+)
 
 _TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=5)
 JSON = st.recursive(
@@ -46,6 +58,7 @@ def jobs(draw: st.DrawFn) -> tuple[Job, float | None]:
         queueing_lock=draw(QUEUEING_LOCKS),
         task_kwargs=draw(st.dictionaries(_TEXTS, JSON, max_size=2)),
         headers=draw(st.sampled_from([None, None, {"traceparent": "00-é"}])),
+        terms=draw(TERMS),
     )
     return job, draw(SECONDS)
 

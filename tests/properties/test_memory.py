@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
+import attrs
 import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
@@ -101,12 +102,14 @@ class Side:
         }
         errors = tuple(self.seen_error(each) for each in job.errors)
         worker_id = None if job.worker_id is None else self.workers.index(job.worker_id)
-        return job.evolve(id=self.number(job.id), worker_id=worker_id, errors=errors, **times)
+        terms = job.terms and attrs.evolve(job.terms, expires_at=job.terms.expires_at and datetime.datetime.min)
+        return job.evolve(id=self.number(job.id), worker_id=worker_id, errors=errors, terms=terms, **times)
 
     def seen_error(self, error: dict[str, Any]) -> dict[str, Any]:
         """An error without what may differ."""
         worker_id = error.get("worker_id") and self.workers.index(error["worker_id"])
-        return {**error, "started_at": None, "ended_at": None, "worker_id": worker_id}
+        message = (error.get("message") or "").partition(" by ")[0]
+        return {**error, "message": message, "started_at": None, "ended_at": None, "worker_id": worker_id}
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass at once."""
@@ -158,7 +161,7 @@ class InPostgres(Side):
 
     def pass_time(self, seconds: float) -> None:
         columns = {
-            "adjourn_jobs": ("scheduled_at", "enqueued_at", "started_at", "unknown_since"),
+            "adjourn_jobs": ("scheduled_at", "enqueued_at", "started_at", "unknown_since", "expires_at"),
             "adjourn_finished_jobs": ("scheduled_at", "enqueued_at", "started_at", "finished_at", "result_expires_at"),
             "adjourn_schedules": ("seen_at",),
             "adjourn_steps": ("until", "at"),
@@ -253,6 +256,10 @@ class Databases(RuleBasedStateMachine):
             return [(side.number(each.id), each.outcome) for each in deferred]
 
         self.both(ask)
+
+    @rule(limit=st.integers(1, 3))
+    def expire(self, limit: int) -> None:
+        self.both(lambda side: side.worker.expire(limit))
 
     @rule(limit=st.integers(1, 3))
     def forget_keys(self, limit: int) -> None:
@@ -406,6 +413,27 @@ class Databases(RuleBasedStateMachine):
         self.both(ask)
 
     @rule(
+        data=st.data(),
+        priority=st.none() | st.integers(-1, 1),
+        queue=st.none() | strategies.QUEUES,
+        seconds=st.sampled_from([None, None, 0, 600]),
+        now=st.booleans(),
+    )
+    def change(
+        self, data: st.DataObject, priority: int | None, queue: str | None, seconds: int | None, now: bool
+    ) -> None:
+        numbers = [self.draw_job(data) for _ in range(2)]
+        is_now = seconds is None and (now or (priority is None and queue is None))
+
+        def ask(side: Side) -> list[int]:
+            at = None if seconds is None else side.at(seconds)
+            ids = list(map(side.job, numbers))
+            changed = side.manager.change_jobs(ids, priority=priority, queue=queue, schedule_at=at, now=is_now)
+            return side.numbers(changed)
+
+        self.both(ask)
+
+    @rule(
         change=st.sampled_from(["cancel_jobs", "retry_jobs", "delete_jobs", "count_jobs"]),
         statuses=st.sets(strategies.STATUSES, min_size=1),
         queue=st.none() | strategies.QUEUES,
@@ -506,6 +534,7 @@ class Databases(RuleBasedStateMachine):
         listens=st.sampled_from([True, True, False]),
         called=st.booleans(),
         follow=st.sampled_from([0, 1, 3]),
+        batches=st.sampled_from([None, '{"one": 3}', '{"one": 2, "two": 4}']),
     )
     def exchange(
         self,
@@ -522,12 +551,14 @@ class Databases(RuleBasedStateMachine):
         listens: bool,
         called: bool,
         follow: int,
+        batches: str | None,
     ) -> None:
         worker = self.draw_worker(data)
         told = [self.draw_outcome(data, claim) for claim in self.draw_claims(data, worker)]
         self.exchange_at_both(
             *(worker, told, limit, queues, busy, probe, concurrency, running, apart, tasks, patience, listens, called),
             follow,
+            batches,
         )
 
     @rule(data=st.data(), limit=st.integers(1, 4), ends=st.booleans())
@@ -555,6 +586,7 @@ class Databases(RuleBasedStateMachine):
         listens: bool = True,
         called: bool = False,
         follow: int = 3,
+        batches: str | None = None,
     ) -> None:
         due_in: list[float | None] = []
 
@@ -575,6 +607,7 @@ class Databases(RuleBasedStateMachine):
                 listens=listens,
                 called=called,
                 follow=follow,
+                batches=batches,
             )
             due_in.append(exchanged.due_in)
             jobs = [side.seen(job) for job in exchanged.jobs]
@@ -648,6 +681,7 @@ class Databases(RuleBasedStateMachine):
     def lose_every_worker(self, max_losses: int, timeout: float) -> None:
         """One claims what it can, all fall silent, and another comes and frees their jobs."""
         self.exchange_at_both(len(self.sides[0].workers) - 1, [], 4, None, False, True)
+        self.workers_were_told_the_same()
         self.pass_time(200_000)
         self.register(timeout)
         self.rescue(max_losses, 0)

@@ -21,6 +21,7 @@ from typing import Any
 import psycopg
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 import adjourn
@@ -306,7 +307,7 @@ def exported() -> dict[str, set[str]]:
     """The labels of each metric that the code has, by the name that a query gives it."""
     made = {each.name: set(each.labels) for each in exports.DECLARED}
     app = adjourn.App(connector=InMemoryConnector())
-    registry = prometheus.CollectorRegistry()
+    registry = CollectorRegistry()
     prometheus.instrument(app, registry)()
     for collector in registry._collector_to_names:
         for family in collector.collect():

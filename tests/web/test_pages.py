@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Any
 
+import psycopg
 import pytest
 from starlette.testclient import TestClient
 
 import adjourn
 from adjourn import web
+from adjourn.limits import Rate
+from adjourn.web import figures
+from support.waiting import until
 
 SAME_SITE = {"Sec-Fetch-Site": "same-origin"}
+HOSTILE = "</td><script>alert(1)</script>\u202e\u2028\"'&\x1b[31m"
 
 
-@pytest.fixture
-def app(database: str) -> Iterator[adjourn.App]:
-    app = adjourn.App(connector=adjourn.PsycopgConnector(conninfo=database))
-
-    @app.task(name="send", queue="mail")
-    def send() -> None:
-        """Do nothing."""
-
-    with app.open():
-        yield app
-
-
-@pytest.fixture
-def client(app: adjourn.App) -> Iterator[TestClient]:
-    with TestClient(web.create_app(app, auth=web.anybody)) as client:
-        yield client
+def text_of(page: str) -> str:
+    """The text of a page without its elements."""
+    return " ".join(re.sub(r"<[^>]*>", " ", page).split())
 
 
 def test_the_overview_shows_the_queue_that_waits_longest(app: adjourn.App, client: TestClient) -> None:
@@ -37,6 +31,18 @@ def test_the_overview_shows_the_queue_that_waits_longest(app: adjourn.App, clien
     assert page.status_code == 200
     assert "<bdi>mail</bdi>" in page.text
     assert "No worker is registered" in page.text
+
+
+def test_an_empty_database_is_told_as_such(client: TestClient) -> None:
+    told = {
+        "/": "No queue has a job that is ready or runs.",
+        "/queues": "No queue has a job that is ready or runs",
+        "/workers": "No worker is registered.",
+        "/limits": "There are no limits",
+        "/workflows": "There are no workflows.",
+    }
+    for path, text in told.items():
+        assert text in text_of(client.get(path).text), path
 
 
 def test_a_queue_is_paused_and_resumed(app: adjourn.App, client: TestClient) -> None:
@@ -48,3 +54,201 @@ def test_a_queue_is_paused_and_resumed(app: adjourn.App, client: TestClient) -> 
     done = client.post("/do/queue.resume", data={"queue": "mail"}, headers=SAME_SITE)
     assert "Queue mail is resumed." in done.text
     assert app.job_manager.list_pauses() == []
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        ({"pause": {"at": 0}, "latency": 90.0}, ("paused", "warn", "no job starts until it is resumed")),
+        ({"workers": 0}, ("no worker", "bad", "no worker that is alive serves it")),
+        ({"latency": 90.0, "busy": 4}, ("late", "bad", "all 4 slots of its workers are busy")),
+        (
+            {"latency": 12.0, "busy": 4, "others": 3},
+            ("waiting", "warn", "all 4 slots of its workers are busy, 3 with jobs of other queues"),
+        ),
+        ({"latency": 12.0, "slots": 1, "busy": 1}, ("waiting", "warn", "the one slot of its workers is busy")),
+        ({"latency": 12.0, "held": 1}, ("waiting", "warn", "its limit holds back 1 job")),
+        ({"latency": 12.0}, ("waiting", "warn", "its workers have free slots: see the workers and the limits")),
+        ({"held": 2}, ("limited", "warn", "its limit holds back 2 jobs")),
+        ({}, ("working", "good", "")),
+        ({"ready": 0}, ("idle", "", "")),
+    ],
+)
+def test_a_queue_is_told_with_the_reason(facts: dict[str, Any], told: tuple[str, str, str]) -> None:
+    usual = {"pause": None, "latency": 0.0, "ready": 5, "running": 0, "workers": 1, "slots": 4, "busy": 0}
+    assert figures.judged({**usual, "others": 0, "held": 0, **facts}) == told
+
+
+def test_a_form_that_is_sent_twice_acts_once(app: adjourn.App, client: TestClient) -> None:
+    app.tasks["send"].defer()
+    page = client.get("/tasks").text
+    form = re.search(r'/do/task.pause".*?name="request_id" value="([^"]+)"', page, re.DOTALL)
+    assert form is not None
+    fields = {"task": "send", "request_id": form[1]}
+    for _ in range(2):
+        # The second one would say that the task was paused already.
+        assert "Task send is paused." in client.post("/do/task.pause", data=fields, headers=SAME_SITE).text
+
+
+def test_tasks_are_told_with_their_failures(app: adjourn.App, client: TestClient) -> None:
+    for _ in range(2):
+        app.tasks["fail"].defer()
+    app.tasks["send"].defer()
+    app.run_worker(wait=False)
+    told = text_of(client.get("/tasks").text)
+    assert "fail 2 2 100.0 %" in told
+    assert "send 1 0 0.0 %" in told
+    assert told.index("fail 2") < told.index("send 1")
+    assert "fail 2 2 100.0 %" in text_of(client.get("/").text)
+
+
+def test_a_worker_is_shown_with_what_it_said_that_it_runs(
+    app: adjourn.App, client: TestClient, observer: psycopg.Connection
+) -> None:
+    job_id = app.tasks["send"].defer()
+    worker_id = app.job_manager.workers.register_worker("alpha", ["mail"], 60)
+    silent = app.job_manager.workers.register_worker("beta", None, 60)
+    assert app.job_manager.workers.fetch_job(["mail"], worker_id) is not None
+    observer.execute(
+        "UPDATE adjourn.adjourn_workers SET running = array[%s::bigint] WHERE id = %s", (job_id, worker_id)
+    )
+    observer.execute("UPDATE adjourn.adjourn_workers SET expires_at = now() - interval '1s' WHERE id = %s", (silent,))
+    told = text_of(client.get("/workers").text)
+    assert told.index("beta") < told.index("alpha"), "those that are silent come first"
+    assert f"send mail {job_id} 1" in told
+    assert "1 worker silent" in told
+
+
+def test_the_reason_why_a_queue_waits_is_that_its_workers_are_busy_elsewhere(
+    app: adjourn.App, client: TestClient, observer: psycopg.Connection
+) -> None:
+    app.tasks["send"].defer()
+    busy = app.tasks["send"].configure(queue="reports").defer()
+    worker_id = app.job_manager.workers.register_worker("alpha", None, 60)
+    assert app.job_manager.workers.fetch_job(["reports"], worker_id) is not None
+    observer.execute(
+        "UPDATE adjourn.adjourn_workers SET running = array[%s::bigint], details = '{\"concurrency\": 1}'", (busy,)
+    )
+    observer.execute("UPDATE adjourn.adjourn_jobs SET enqueued_at = now() - interval '5 min'")
+    told = text_of(client.get("/queues").text)
+    assert "late the one slot of its workers is busy, 1 with jobs of other queues" in told
+
+
+def test_limits_are_told_with_what_is_taken(app: adjourn.App, client: TestClient) -> None:
+    app.job_manager.set_limit(queue="mail", concurrency=3)
+    app.job_manager.set_limit(task="send", rate=Rate(10, 60))
+    told = text_of(client.get("/limits").text)
+    assert "0 of 3" in told
+    assert "10 in 60 s" in told
+    assert "None" not in told
+
+
+def test_a_workflow_is_drawn_and_listed(app: adjourn.App, client: TestClient) -> None:
+    flow = app.workflow(name="nightly")
+    first = flow.add(app.tasks["send"])
+    second = flow.add(app.tasks["fail"], depends_on=first)
+    flow.add(app.tasks["send"], depends_on=[first, second], run_if="all_done")
+    stored = flow.defer()
+    page = client.get("/workflows").text
+    assert f"workflow?id={stored.id}" in page
+    page = client.get(f"/workflow?id={stored.id}").text
+    assert page.count('class="node ') == 3
+    assert page.count('class="edge"') == 3
+    app.run_worker(wait=False)
+    page = client.get(f"/workflow?id={stored.id}").text
+    assert re.findall(r'class="node (\w+)"', page) == ["succeeded", "failed", "succeeded"]
+
+
+def test_the_database_is_examined(client: TestClient) -> None:
+    until(lambda: "without fault" in client.get("/database").text)
+
+
+def test_names_of_others_are_harmless(app: adjourn.App, client: TestClient, observer: psycopg.Connection) -> None:
+    app.tasks["send"].configure(queue=HOSTILE, lock=HOSTILE).defer()
+    app.configure_task(HOSTILE, queue=HOSTILE).defer()
+    worker_id = app.job_manager.workers.register_worker(HOSTILE, [HOSTILE], 60)
+    observer.execute("UPDATE adjourn.adjourn_jobs SET task_name = %s", (HOSTILE,))
+    job = app.job_manager.workers.fetch_job([HOSTILE], worker_id)
+    assert job is not None
+    observer.execute("UPDATE adjourn.adjourn_workers SET running = array[%s::bigint]", (job.id,))
+    app.job_manager.set_limit(queue=HOSTILE, concurrency=3)
+    app.job_manager.pause_task(HOSTILE)
+    for path in ("/", "/queues", "/tasks", "/workers", "/limits"):
+        page = client.get(path).text
+        assert "&lt;script&gt;alert(1)" in page, path
+        assert "<script>alert" not in page, path
+        # What a form sends back is as it is; what people read is spelled out.
+        shown = re.sub(r'value="[^"]*"|data-row="[^"]*"', "", page)
+        assert not set("\u202e\u2028\x1b") & set(shown), path
+
+
+def test_a_queue_with_a_hostile_name_can_be_paused(app: adjourn.App, client: TestClient) -> None:
+    app.tasks["send"].configure(queue=HOSTILE).defer()
+    page = client.get("/queues").text
+    value = re.search(r'name="queue" value="([^"]*)"', page)
+    assert value is not None
+    client.post("/do/queue.pause", data={"queue": HOSTILE}, headers=SAME_SITE)
+    assert [pause.name for pause in app.job_manager.list_pauses()] == [HOSTILE]
+
+
+def test_pages_have_nothing_inline(app: adjourn.App, client: TestClient) -> None:
+    for page in ("/", "/queues", "/tasks", "/workers", "/limits", "/workflows", "/database", "/nowhere"):
+        text = client.get(page).text
+        assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:", text), page
+        assert re.findall(r"<script[^>]*>[^<]", text) == [], page
+        assert not re.search(r'(?:src|href)="(?:https?:)?//', text), page
+
+
+def test_static_files_are_kept_for_ever_under_names_of_their_content(client: TestClient) -> None:
+    page = client.get("/")
+    assert page.headers["cache-control"] == "no-store"
+    for name in re.findall(r"/static/[\w.]+", page.text):
+        answer = client.get(name)
+        assert answer.status_code == 200
+        assert answer.headers["cache-control"] == "private, max-age=31536000, immutable"
+    assert client.get("/static/adjourn.0123456789ab.css").status_code == 404
+    assert len(client.get(re.findall(r"/static/adjourn\.\w+\.js", page.text)[0]).content) <= 25_000
+
+
+def test_what_is_wrong_in_an_address_is_named(client: TestClient) -> None:
+    wrong = {
+        "/workflow": "id: it is missing",
+        "/workflow?id=abc": "id: 'abc' is not a whole number",
+        "/workflow?id=-1": "id: -1 is out of range",
+        "/workflow?id=9223372036854775808": "id: 9223372036854775808 is out of range",
+        "/queues?find=" + "x" * 3000: "find: it has 3,000 characters",
+        "/queues?find=a%00b": "find: it has a NUL character",
+        "/queues?find=%ff": "parameters: they are not text in UTF-8",
+        "/queues?find=" + "x" * 20_000: "parameters: the address has more than 16,384 characters",
+    }
+    for address, text in wrong.items():
+        answer = client.get(address)
+        assert answer.status_code == 400, address
+        assert text in text_of(answer.text).replace("&#39;", "'"), address
+    assert client.get("/workflow?id=42").status_code == 404
+    assert client.get("/nowhere").status_code == 404
+
+
+@pytest.fixture
+def gone() -> Iterator[TestClient]:
+    """A dashboard of a database that is not there."""
+    app = adjourn.App(connector=adjourn.PsycopgConnector(conninfo="host=127.0.0.1 port=1 dbname=gone"))
+    with TestClient(web.create_app(app, auth=web.anybody)) as client:
+        yield client
+
+
+def test_without_a_database_pages_say_so(gone: TestClient) -> None:
+    for page in ("/", "/queues", "/workers", "/database"):
+        answer = gone.get(page)
+        assert answer.status_code == 200
+        assert "Could not be read" in answer.text
+        assert "no answer" in answer.text or "stale since" in answer.text
+    assert gone.get("/workflow?id=1").status_code == 503
+
+
+def test_an_app_in_memory_is_told_that_there_is_nothing_to_see() -> None:
+    from adjourn.testing import InMemoryConnector
+
+    app = adjourn.App(connector=InMemoryConnector())
+    with TestClient(web.create_app(app, auth=web.anybody)) as client:
+        assert "in-memory connector" in client.get("/").text

@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 
 from adjourn._domain.jobs import Job
+from adjourn._domain.terms import JobTerms
 from adjourn._domain.times import time_of
 from adjourn.exceptions import InvalidTaskArguments
 from adjourn.types import JSONDict, JSONLoads
@@ -38,6 +39,10 @@ class ClaimedJob:
         Its arguments; empty if they cannot be read.
     error
         Why its stored arguments cannot be read, or None.
+    terms
+        Its terms, if it has some.
+    companions
+        The jobs that its batch task takes in the same call.
     """
 
     id: int
@@ -51,6 +56,8 @@ class ClaimedJob:
     worker_id: int
     _values: Sequence[Any]
     _job: Job | None = None
+    terms: JobTerms | None = None
+    companions: tuple[ClaimedJob, ...] = ()
 
     @classmethod
     def of(cls, values: Sequence[Any], worker_id: int, json_loads: JSONLoads) -> ClaimedJob:
@@ -98,7 +105,7 @@ class ClaimedJob:
     def job(self) -> Job:
         """The job. Every call returns the same object."""
         if self._job is None:
-            self._job = Job.claimed(self._values, self.worker_id, self.task_kwargs)
+            self._job = Job.claimed(self._values, self.worker_id, self.task_kwargs, self.terms)
         return self._job
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Sequence
 
 import attrs
@@ -131,6 +132,9 @@ def columns_of(nodes: Sequence[PlannedNode], edges: Sequence[Edge]) -> dict[str,
         else None,
         "schedule_in": array_of_numbers([job.schedule_in for job in jobs])
         if any(job.schedule_in is not None for job in jobs)
+        else None,
+        "terms": array_of_texts([None if job.terms is None else json.dumps(job.terms.members()) for job in jobs])
+        if any(job.terms is not None for job in jobs)
         else None,
         "pending": array_of_numbers([node.pending for node in nodes]),
         "run_ifs": array_of_numbers([node.plan.run_if for node in nodes]),

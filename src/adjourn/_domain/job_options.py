@@ -61,6 +61,27 @@ JOB_OPTIONS: Mapping[str, Option] = {
     "limit_key": Option(
         sentence="the key under the task's limit for each key", none="the one that the arguments make", reads=str
     ),
+    "expires_at": Option(
+        sentence="if the job has not begun by this time, it does not run any more",
+        none="never",
+        reads=datetime.datetime,
+        metavar="TIME",
+        as_value="an aware datetime, after the one when it is due",
+        as_text="ISO 8601 with the offset from UTC",
+    ),
+    "expires_in": Option(
+        sentence="if the job has not begun this much time after it is due, it does not run any more",
+        as_value='seconds, or keywords of `datetime.timedelta`, such as ``{"minutes": 5}``; not together with ``expires_at``',
+        none=_AS_OF_THE_TASK,
+        reads=datetime.timedelta,
+        metavar="SECONDS",
+    ),
+    "max_attempts": Option(
+        sentence="how often the job is run again at most, after failures and the deaths of its workers together",
+        none="what the task's `RetryStrategy` says",
+        reads=int,
+        metavar="NUMBER",
+    ),
     "connection": Option(
         sentence="your own database connection, to store the job in its transaction: the job exists if that commits; of the "
         "connector's driver, synchronous for ``defer`` and asynchronous for ``defer_async``",

@@ -13,6 +13,7 @@ import attrs
 from adjourn._domain.headers import load_headers
 from adjourn._domain.job_limits import JobLimit
 from adjourn._domain.progress import Progress, progress_of
+from adjourn._domain.terms import JobTerms
 from adjourn._domain.times import time_or_none
 from adjourn.types import JSONDict, JSONLoads, Row
 from adjourn.unique import Unique
@@ -94,6 +95,8 @@ class Job:
         For a job that is not stored yet: which others are the same; None if it is not unique.
     limit
         For a job that is not stored yet: what it has to do with limits; None for nothing.
+    terms
+        Until when it may begin, and how often it is run again: see ``expires_at`` and ``max_attempts``; None for no terms.
     attempts
         How many attempts have ended, with success, failure or the death of the worker: 0 during the first run, 1 after
         its success.
@@ -140,6 +143,7 @@ class Job:
     schedule_in: float | None = None
     unique: Unique | None = None
     limit: JobLimit | None = None
+    terms: JobTerms | None = None
     attempts: int = 0
     abort_requested: bool = False
     worker_id: int | None = None
@@ -193,10 +197,13 @@ class Job:
             result_expires_at=time_or_none(row.get("result_expires_at")),
             headers=load_headers(row.get("headers")),
             progress=progress_of(row.get("progress")),
+            terms=JobTerms.of_row(row),
         )
 
     @classmethod
-    def claimed(cls, values: Sequence[Any], worker_id: int, task_kwargs: JSONDict) -> Job:
+    def claimed(
+        cls, values: Sequence[Any], worker_id: int, task_kwargs: JSONDict, terms: JobTerms | None = None
+    ) -> Job:
         """Make a job from a row of an exchange, which has only what a claimed job can have.
 
         Parameters
@@ -207,6 +214,8 @@ class Job:
             The worker that has claimed it.
         task_kwargs
             Its arguments, decoded.
+        terms
+            Its terms, if it has some.
         """
         (
             id_,
@@ -241,7 +250,18 @@ class Job:
             enqueued_at=time_or_none(enqueued),
             started_at=time_or_none(started),
             headers=load_headers(headers),
+            terms=terms,
         )
+
+    @property
+    def expires_at(self) -> datetime.datetime | None:
+        """If it has not begun by then, it does not: it is cancelled with `JobExpired` as its error. None for no such time."""
+        return None if self.terms is None else self.terms.expires_at
+
+    @property
+    def max_attempts(self) -> int | None:
+        """How often it is run again at most, after failures and the deaths of its workers; None for what its task says."""
+        return None if self.terms is None else self.terms.max_attempts
 
     def evolve(self, **changes: Any) -> Self:
         """Return a copy with some attributes changed."""
@@ -266,6 +286,7 @@ class Job:
         for name in (
             "unique",
             "limit",
+            "terms",
             "worker_name",
             "overdue",
             "result",

@@ -14,6 +14,8 @@ PARTITION_INTERVAL = 24 * 3600.0
 """Seconds between checks that there are partitions for the weeks ahead."""
 FORGET_INTERVAL = 60.0
 """Seconds between deletions of unique keys whose jobs do not count any more."""
+EXPIRE_INTERVAL = 60.0
+"""Seconds between searches for jobs that have expired."""
 ADD_UP_INTERVAL = 60.0
 """Seconds between two times that statistics are added up."""
 KEEP_INTERVAL = 24 * 3600.0
@@ -71,6 +73,7 @@ class Timetable:
     partition_at: float = 0.0
     keep_at: float = 0.0
     forget_at: float = 0.0
+    expire_at: float = 0.0
     add_up_at: float = 0.0
     forgotten_to: str = ""
     """The unique key up to which keys were looked at."""
@@ -86,6 +89,10 @@ class Timetable:
     def forgets_keys(self, now: float) -> None:
         """Record when unique keys were deleted, which decides the next time."""
         self.forget_at = now + FORGET_INTERVAL
+
+    def expires_jobs(self, now: float) -> None:
+        """Record when jobs were ended that had expired, which decides the next time."""
+        self.expire_at = now + EXPIRE_INTERVAL
 
     def adds_up(self, now: float) -> None:
         """Record when statistics were added up, which decides the next time."""

@@ -72,8 +72,10 @@ def travel(tables: Tables, *, seconds: float) -> list[Row]:
     """Move the times of waiting jobs and the last ticks of schedules back, as if these seconds had passed."""
     delta = datetime.timedelta(seconds=seconds)
     for job in list(tables.jobs.values()):
-        if job.worker_id is None and job.scheduled_at is not None:
-            tables.change(job, scheduled_at=job.scheduled_at - delta)
+        if job.worker_id is None and (job.scheduled_at is not None or job.expires_at is not None):
+            scheduled_at = None if job.scheduled_at is None else job.scheduled_at - delta
+            expires_at = None if job.expires_at is None else job.expires_at - delta
+            tables.change(job, scheduled_at=scheduled_at, expires_at=expires_at)
     for step_key, step in tables.steps.items():
         if not step.is_done and step.until is not None:
             tables.steps[step_key] = attrs.evolve(step, until=step.until - delta)

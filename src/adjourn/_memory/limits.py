@@ -11,9 +11,12 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import attrs
+
 from adjourn._memory.rules import due_at, stored_json, taken_queueing_lock, wake
 from adjourn._memory.statements import add_job, answers
 from adjourn._memory.tables import JobRow, LimitRow, StartRow, Tables
+from adjourn._memory.terms import terms_of
 from adjourn.types import Row
 
 
@@ -116,6 +119,7 @@ def defer_special(tables: Tables, *, jobs: str, own_transaction: bool) -> list[R
                 ("key", name), _limit("key", name, job.get("concurrency"), job.get("rates"), declared=True)
             )
             tables.change(tables.jobs[id_], limit_name=name, limit_key=job["limit_key"])
+        tables.jobs[id_] = attrs.evolve(tables.jobs[id_], **{**terms_of(tables, job, at), "special": True})
         rows.append({"id": id_, "taken": None, "enqueued_at": tables.now})
     wake(tables, own_transaction)
     return rows

@@ -9,7 +9,7 @@ import attrs
 
 from adjourn._domain.outcomes import DELETED
 from adjourn._domain.runs import Completion
-from adjourn._memory.rules import BEHIND_HEADS, stored_json, wake
+from adjourn._memory.rules import BEHIND_HEADS, stored_json, tell_dependents, wake
 from adjourn._memory.statements import answers
 from adjourn._memory.tables import JobRow, SentEventRow, StepRow, Tables
 from adjourn.types import Row
@@ -45,14 +45,15 @@ def complete(
         return [{"outcome": "lost"}]
     tables.finish(
         job,
-        None if status.startswith(DELETED) and not job.waited else status.removeprefix(DELETED),
+        None if status.startswith(DELETED) and not job.is_wanted else status.removeprefix(DELETED),
         attempts=job.attempts + 1,
         result=None if result is None else stored_json(result),
         result_expires_at=None if ttl is None else tables.now + datetime.timedelta(seconds=ttl),
     )
     if job.lock is not None and job.hold not in BEHIND_HEADS:
         tables.headless.add(job.lock)
-    if job.lock is not None or job.has_steps or job.waited:
+    tell_dependents(tables, is_callers=True)
+    if job.lock is not None or job.has_steps or job.is_special:
         wake(tables, True)
     return [{"outcome": "completed"}]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ import attrs
 from adjourn._memory.rules import is_queueing_lock_taken, stored_json, wake
 from adjourn._memory.statements import add_job, answers
 from adjourn._memory.tables import ScheduleRow, Tables
+from adjourn._memory.terms import terms_of
 from adjourn.sql.constants import CLOCK_TOLERANCE
 from adjourn.types import Row
 
@@ -30,6 +32,7 @@ def defer_ticks(
     queueing_locks: Sequence[str | None],
     args: Sequence[str | None],
     headers: Sequence[str | None] | None,
+    terms: Sequence[str | None] | None,
 ) -> list[Row]:
     """Record ticks and store their jobs, unless those ticks or later ones were recorded already."""
     stored = [None if text is None else stored_json(text) for text in args]
@@ -47,6 +50,7 @@ def defer_ticks(
         locks,
         queueing_locks,
         headers or [None] * len(stored),
+        terms or [None] * len(stored),
         stored,
         strict=True,
     ):
@@ -74,10 +78,12 @@ def defer_ticks(
 def _defer(tables: Tables, task_name: str, columns: Sequence[Any], args: str | None) -> tuple[str, int | None]:
     if args is None:
         return "skipped", None
-    queue, priority, lock, queueing_lock, headers = columns
+    queue, priority, lock, queueing_lock, headers, terms = columns
     if is_queueing_lock_taken(tables, queueing_lock):
         return "taken", None
-    return "stored", add_job(tables, queue, task_name, priority, lock, queueing_lock, args, None, headers)
+    id_ = add_job(tables, queue, task_name, priority, lock, queueing_lock, args, None, headers)
+    tables.jobs[id_] = attrs.evolve(tables.jobs[id_], **terms_of(tables, json.loads(terms or "{}"), None))
+    return "stored", id_
 
 
 @answers

@@ -87,8 +87,8 @@ def _rows(tables: Tables, found: list[JobRow], looked: int, last: JobRow | None,
         "reached_at": None if last is None else last.finished_at or last.enqueued_at,
         "is_complete": is_complete,
     }
-    nothing: Row = {"id": None}
-    return [{**reached, **(nothing if job is None else job.columns(tables.now))} for job in found or [None]]
+    rows: list[Row] = [job.columns(tables.now) for job in found] or [{"id": None}]
+    return [{**reached, **row} for row in rows]
 
 
 def _contains(value: Any, part: Any) -> bool:

@@ -194,6 +194,7 @@ def retry_job_by_id(
         lock=new_lock,
         hold=first_hold(tables, at, new_lock),
         awaited_event=None,
+        expires_at=None,
         has_steps=any(key[0] == job_id for key in tables.steps),
     )
     if is_finished:
@@ -221,6 +222,7 @@ def retry_job_by_id(
             unlinked=False,
             next_id=None,
             has_dependents=False,
+            special=old.max_attempts is not None or old.is_batch,
         )
     else:
         was_running = old.worker_id is not None

@@ -58,6 +58,10 @@ class JobRow:
     has_dependents: bool = False
     limit_name: str | None = None
     limit_key: str | None = None
+    expires_at: datetime.datetime | None = None
+    max_attempts: int | None = None
+    is_batch: bool = False
+    special: bool = False
 
     @property
     def status(self) -> str:
@@ -93,7 +97,7 @@ class JobRow:
     @property
     def is_special(self) -> bool:
         """Whether its start or its end has consequences for others."""
-        return self.is_wanted
+        return self.special or self.is_wanted
 
     @property
     def order(self) -> tuple[int, int]:
@@ -128,6 +132,8 @@ class JobRow:
             "result_expires_at": self.result_expires_at,
             "headers": self.headers,
             "progress": self.progress,
+            "expires_at": self.expires_at,
+            "max_attempts": self.max_attempts,
         }
 
 

@@ -11,6 +11,7 @@ import attrs
 from adjourn._memory.rules import due_at, first_hold, stored_json, taken_queueing_lock, wake, wake_for
 from adjourn._memory.statements import add_job, answers
 from adjourn._memory.tables import JobRow, Tables, UniqueKeyRow
+from adjourn._memory.terms import terms_of
 from adjourn.sql.constants import HEADS
 from adjourn.types import Row
 
@@ -122,6 +123,7 @@ def _renew(tables: Tables, job: JobRow, values: dict[str, Any]) -> None:
         doubts=0,
         unknown_since=None,
         awaited_event=None,
+        **terms_of(tables, values, at),
     )
 
 
@@ -145,6 +147,7 @@ def _store(tables: Tables, id_: int, values: dict[str, Any]) -> None:
         at,
         _headers(values),
     )
+    tables.jobs[id_] = attrs.evolve(tables.jobs[id_], **terms_of(tables, values, at))
     tables.last_job_id = last
 
 

@@ -186,6 +186,7 @@ def exchange(
     called: bool,
     follow: int,
     floors: str | None,
+    batches: str | None,
 ) -> list[Row]:
     """Store the outcomes of jobs, and claim the next jobs."""
     columns = map(_elements, (ids, claims, statuses, errors, results, ttls))
@@ -216,12 +217,16 @@ def exchange(
     if probe:
         wake_awaiting(tables)
     next_at = _next(_make_due(tables), next_room(tables)) if probe else None
+    is_to_place = any(tables.held(Hold.UNPLACED)) or bool(tables.headless) or bool(tables.arrivals)
     named = None if queues is None else _elements(queues)
-    asked = ClaimRequest(worker_id, limit, named, busy, probe, concurrency, running, tasks, patience, listens, follow)
+    sizes = json.loads(batches or "{}")
+    asked = ClaimRequest(
+        worker_id, limit, named, busy, probe, concurrency, running, tasks, patience, listens, follow, sizes
+    )
     claim = claim_jobs(tables, asked, apart)
     claimed = claim.jobs
     if not ready <= {job.id for job in claimed}:
-        jobs = (tables.jobs[id_] for id_ in ready)
+        jobs = (tables.jobs[id_] for id_ in ready if id_ in tables.jobs)  # one may have expired
         left = [job for job in jobs if job.worker_id is None and job.hold != Hold.BEHIND]
         if any(job.hold != Hold.READY for job in left):
             wake(tables, besides=worker_id)
@@ -236,15 +241,21 @@ def exchange(
         "held": None,  # no transaction locks a row in memory
         "alive": claim.is_alive,
         "repeat": claim.is_to_repeat,
-        "place": (any(tables.held(Hold.UNPLACED)) or bool(tables.headless) or bool(tables.arrivals)) if probe else None,
+        "place": is_to_place if probe else None,
         "apart": claim.apart,
         "unknown": claim.unknown or None,
         "overdue": claim.overdue or None,
+        "told": {job.id: _told(job) for job in claimed if job.expires_at or job.max_attempts is not None} or None,
         "floors": None,  # there are no dead rows
         "due_in": None if next_at is None else (next_at - tables.now).total_seconds(),
     }
     answer: list[Row] = [{column: getattr(job, column) for column in CLAIMED} for job in claimed]
     return [*answer, {**dict.fromkeys(CLAIMED), "args": json.dumps(report)}]
+
+
+def _told(job: JobRow) -> Row:
+    """Return what the worker has to know of a job that has terms."""
+    return {"expires_at": job.expires_at and job.expires_at.isoformat(), "max_attempts": job.max_attempts}
 
 
 def _next(*times: datetime.datetime | None) -> datetime.datetime | None:
@@ -418,7 +429,12 @@ def rescue(tables: Tables, *, max_losses: int, grace: float) -> list[Row]:
     if not dead:
         return nothing
     jobs = tables.of_worker(dead)
-    failing = [job for job in jobs if not job.claimed_ahead and job.losses + 1 >= max_losses]
+    failing = [
+        job
+        for job in jobs
+        if not job.claimed_ahead
+        and (job.losses + 1 >= max_losses or (job.max_attempts is not None and job.attempts >= job.max_attempts))
+    ]
     for job in failing:
         lost = _worker_lost(job, tables.workers[job.worker_id or 0], tables.now)
         tables.finish(job, "failed", lost, attempts=job.attempts + 1, losses=job.losses + 1)

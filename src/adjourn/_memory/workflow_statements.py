@@ -13,6 +13,7 @@ import attrs
 from adjourn._memory.rules import first_hold, stored_json, wake, wake_for
 from adjourn._memory.statements import ANSWERS, answers
 from adjourn._memory.tables import EdgeRow, JobRow, Tables, WorkflowRow
+from adjourn._memory.terms import terms_of
 from adjourn.exceptions import UniqueViolation
 from adjourn.sql.constants import Hold, RunIf
 from adjourn.types import Row
@@ -28,6 +29,7 @@ _NODE = (
         "headers",
         "scheduled_at",
         "schedule_in",
+        "terms",
         "pending",
         "run_if",
     ),
@@ -139,6 +141,7 @@ def store_nodes(
     headers: str | None,
     scheduled_at: str | None,
     schedule_in: str | None,
+    terms: str | None,
     pending: str,
     run_ifs: str,
     unlinked: str,
@@ -164,6 +167,7 @@ def store_nodes(
         headers,
         scheduled_at,
         schedule_in,
+        terms,
         pending,
         run_ifs,
         unlinked,
@@ -231,6 +235,7 @@ def _store_node(tables: Tables, workflow_id: int, row: Row, is_cancelled: bool) 
         unlinked=bool(row["unlinked"]),
         next_id=row["next_id"],
         has_dependents=bool(row["has_dependents"]),
+        **terms_of(tables, json.loads(row["terms"] or "{}"), at),
     )
     if row["unlinked"]:
         tables.arrive(row["id"], 0, 0)
@@ -385,6 +390,7 @@ def _revive(tables: Tables, job: JobRow, pending: int | None) -> None:
         "result_expires_at": None,
         "waited": False,
         "progress": None,
+        "expires_at": None,
         "pending": pending,
         "failed_parents": 0,
         "hold": hold,

@@ -8,6 +8,8 @@ from typing import Any
 from adjourn.cli import flags
 from adjourn.exceptions import AdjournException
 
+WEB = "127.0.0.1:8180"
+
 
 def add_parser(commands: Any) -> None:
     """Add the command."""
@@ -16,9 +18,18 @@ def add_parser(commands: Any) -> None:
         help="see adjourn work, without a database of your own",
         description="Start a temporary Postgres server, defer one job for each source file of Python's standard "
         "library from a synchronous and an asynchronous program, run the jobs in two workers, kill one of them in the "
-        "middle, and check that every file was counted exactly once. Leaves nothing behind.",
+        "middle, and check that every file was counted exactly once. Leaves nothing behind.\n\n"
+        "With --web, a dashboard in the browser shows this, and then the work of a small shop, until you end it.",
     )
     parser.set_defaults(run=run, parser=parser)
+    parser.add_flag(
+        "--web",
+        variable="DEMO_WEB",
+        nargs="?",
+        const=WEB,
+        metavar="HOST:PORT",
+        help=f"show a dashboard, at {WEB} unless you say where; port 0 takes a free one",
+    )
     parser.add_flag(
         "--files",
         variable="DEMO_FILES",
@@ -38,4 +49,4 @@ def run(options: argparse.Namespace) -> int:
             raise
         message = f'The demo needs {error.name}, which is not installed: pip install "adjourn[demo]"'
         raise AdjournException(message) from error
-    return show.run(getattr(options, "files", None))
+    return show.run(getattr(options, "files", None), getattr(options, "web", None))

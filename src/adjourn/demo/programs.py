@@ -73,6 +73,10 @@ class Programs:
                 text=True,
             )
 
+    def output(self, name: str) -> str:
+        """Return what a program has printed so far."""
+        return self._path(name, "log").read_text("utf-8", "replace")
+
     def send(self, name: str, number: signal.Signals) -> None:
         """Send a signal to a program."""
         self._running[name].send_signal(number)
@@ -108,7 +112,7 @@ class Programs:
         """
         for name, process in self._running.items():
             if process.poll():
-                log = self._path(name, "log").read_text("utf-8", "replace").splitlines()[-LOG_LINES:]
+                log = self.output(name).splitlines()[-LOG_LINES:]
                 raise AdjournException("\n".join([f"{name} failed with exit code {process.returncode}.", *log]))
 
     def _path(self, name: str, suffix: str) -> Path:

@@ -14,6 +14,8 @@ from adjourn.demo import interrupts, library, report, tasks
 from adjourn.demo.programs import Programs
 from adjourn.exceptions import AdjournException
 
+APP = "adjourn.demo.office.app"
+COUNTING = tasks.count_definitions.name
 VICTIM, SURVIVOR = WORKERS = ("worker 1", "worker 2")
 CONCURRENCY = 4
 HEARTBEAT_INTERVAL = 0.5
@@ -26,13 +28,15 @@ SETTLING_TIME = 0.1
 """Seconds within which the database completes the last statement of a worker that was paused."""
 
 
-def run(limit: int | None = None) -> int:
+def run(limit: int | None = None, web: str | None = None) -> int:
     """Run the demo; return 0 if every file was counted exactly once, 1 if not.
 
     Parameters
     ----------
     limit
         How many files to count; None means all.
+    web
+        Where to show a dashboard, such as ``"127.0.0.1:8180"``, until a signal ends the demo; None for nowhere.
     """
     console = Console(highlight=False)
     paths = library.source_files(limit)
@@ -46,7 +50,7 @@ def run(limit: int | None = None) -> int:
                 f"PostgreSQL {server.version} is running; deferring one job for each of {len(paths):,} files, half of "
                 f"them synchronously and half asynchronously; two workers run {CONCURRENCY} jobs at once each"
             )
-            return Show(app, programs, console, paths).run()
+            return Show(app, programs, console, paths, web).run()
 
 
 class Show:
@@ -62,30 +66,65 @@ class Show:
         Where to print.
     paths
         The files to count.
+    web
+        Where to show a dashboard; None for nowhere.
     """
 
-    def __init__(self, app: adjourn.App, programs: Programs, console: Console, paths: list[str]) -> None:
+    def __init__(
+        self, app: adjourn.App, programs: Programs, console: Console, paths: list[str], web: str | None = None
+    ) -> None:
         self.app = app
         self.programs = programs
         self.console = console
         self.paths = paths
+        self.web = web
         self.workers: list[str] = list(WORKERS)
 
     def run(self) -> int:
         """Run the demo, print the results, and return the exit code."""
+        if self.web is not None:
+            self.start_dashboard(self.web)
         for name in self.workers:
             self.start_worker(name)
         began = time.monotonic()
         self.start_deferring()
         self.watch()
         seconds = time.monotonic() - began
+        if self.web is not None:
+            code = self.report(seconds)
+            self.keep_shop()
+            return code
         for name in self.workers:
             self.programs.stop(name)
         return self.report(seconds)
 
+    def start_dashboard(self, address: str) -> None:
+        """Run ``adjourn web``, and say where it is."""
+        self.programs.start("dashboard", "adjourn", f"--app={APP}", "web", f"--bind={address}", "--title=demo")
+        deadline = time.monotonic() + PROGRESS_TIMEOUT
+        while not (said := self.programs.output("dashboard")).endswith("\n"):
+            self.programs.check()
+            if time.monotonic() > deadline:
+                raise AdjournException(f"The dashboard has not begun within {PROGRESS_TIMEOUT:g} s.")
+            time.sleep(POLL_INTERVAL)
+        self.console.print(f"[bold]{said.strip()}[/]")
+
+    def keep_shop(self) -> None:
+        """Have a small shop make work, until a signal ends it."""
+        if VICTIM not in self.workers:
+            self.start_worker(VICTIM)
+        self.programs.start("orders", "adjourn.demo.orders")
+        self.console.print("Now orders come in at a small shop. Look at the dashboard; Ctrl-C ends it.")
+        try:
+            while True:
+                self.programs.check()
+                time.sleep(1.0)
+        except KeyboardInterrupt:
+            self.console.print("The shop is closed.")
+
     def report(self, seconds: float) -> int:
         """Print and check the results of a run that took this many seconds, and return the exit code."""
-        jobs = self.app.job_manager.list_jobs()
+        jobs = self.app.job_manager.list_jobs(task=COUNTING)
         # Not only those that had begun.
         rescued = sum(job.claim > 1 for job in jobs)
         killed = VICTIM not in self.workers
@@ -100,7 +139,7 @@ class Show:
 
     def start_worker(self, name: str) -> None:
         """Run ``adjourn worker``."""
-        command = ["adjourn", "--app=adjourn.demo.tasks.app", "--log-level=WARNING", "worker"]
+        command = ["adjourn", f"--app={APP}", "--log-level=WARNING", "worker"]
         options = [
             f"--name={name}",
             f"--concurrency={CONCURRENCY}",
@@ -136,7 +175,7 @@ class Show:
 
     def finished(self) -> int:
         """Count the jobs that have succeeded or failed."""
-        return sum(row["succeeded"] + row["failed"] for row in self.app.job_manager.list_queues())
+        return sum(row["succeeded"] + row["failed"] for row in self.app.job_manager.list_queues(task=COUNTING))
 
     def kill_if_busy(self, name: str) -> None:
         """Kill a worker if it is running jobs."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from adjourn._compat.moved import moved
 from adjourn._domain.conflicts import QUEUEING_LOCK_INDEX
+from adjourn.manager.actions import Actions
 from adjourn.manager.deferrer import JobDeferrer
 from adjourn.manager.jobs import JobManager
 from adjourn.manager.limits import Limits
@@ -22,6 +23,7 @@ from adjourn.manager.workflows import Workflows
 
 __all__ = [
     "QUEUEING_LOCK_CONSTRAINT",
+    "Actions",
     "JobDeferrer",
     "JobLists",
     "JobManager",

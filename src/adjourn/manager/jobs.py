@@ -14,6 +14,7 @@ from adjourn._domain.jobs import Job
 from adjourn._sync.managers.jobs import SyncJobManager
 from adjourn.events import Events
 from adjourn.events.log import LOGGED
+from adjourn.manager.actions import Actions
 from adjourn.manager.grouping import DeferGroup
 from adjourn.manager.limits import Limits
 from adjourn.manager.lists import JobLists
@@ -74,6 +75,11 @@ class JobManager(AsyncJobManager, SyncJobManager):
     def search(self) -> JobSearch:
         """Searches jobs, at a cost that has a bound."""
         return part_of(self, JobSearch)
+
+    @property
+    def actions(self) -> Actions:
+        """Holds jobs as they were seen, and keeps notes of what people do."""
+        return part_of(self, Actions)
 
     @property
     def results(self) -> Results:

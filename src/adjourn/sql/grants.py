@@ -45,6 +45,7 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             *_EVERYONES,
             *(f"select, insert, update, delete on {{adjourn_{table}}}" for table in _TABLES),
             *(f"select on {{adjourn_{view}}}" for view in _VIEWS),
+            "select, insert on {adjourn_audit}",
             "usage on sequence {adjourn_jobs_id_seq}",
         ),
     ),
@@ -57,7 +58,8 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "select (id, waiting_queueing_lock, enqueued_at) on {adjourn_jobs}",
             # Whether a unique job is there, and what it gets if it is to be replaced.
             "select (worker_id, lock, hold, special) on {adjourn_jobs}",
-            "update (queue, task_name, priority, lock, args, headers, scheduled_at, losses, doubts, unknown_since, awaited_event, hold) on {adjourn_jobs}",
+            "update (queue, task_name, priority, lock, args, headers, scheduled_at) on {adjourn_jobs}",
+            "update (losses, doubts, unknown_since, awaited_event, hold, expires_at, max_attempts, is_batch) on {adjourn_jobs}",
             "select (id, status) on {adjourn_finished_jobs}",
             "select, insert, update on {adjourn_unique_keys}",
             "insert on {adjourn_headless_locks}",
@@ -80,7 +82,7 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
         "lists jobs, workers and schedules, as a dashboard does, and waits for jobs",
         (
             *_EVERYONES,
-            *(f"select on {{adjourn_{table}}}" for table in (*_VIEWS, *_TABLES)),
+            *(f"select on {{adjourn_{table}}}" for table in (*_VIEWS, *_TABLES, "audit")),
             # Who waits for a job marks it.
             "update (waited, special) on {adjourn_jobs}",
             "update (waited) on {adjourn_workflows}",
@@ -103,6 +105,8 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "insert on {adjourn_open_limits}",
             "select, insert, update, delete on {adjourn_limits}",
             "select, insert, delete on {adjourn_pauses}",
+            # What they have done. Nobody changes that.
+            "select, insert on {adjourn_audit}",
             # Workers are told that something is paused or has a limit.
             "update (restricted) on {adjourn_workers}",
             # A job that is deleted by hand does not count for its unique key any more.

@@ -50,6 +50,7 @@ class StatementTests(Suite):
             "queueing_locks": [None] * len(texts),
             "args": ["{}"] * len(texts),
             "headers": None,
+            "terms": None,
             "crons": ["* * * * *"] * len(texts),
             "timezones": ["UTC"] * len(texts),
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from adjourn._domain.wording import counted, verb
 from adjourn.web.page import View
 
 LONG = 60.0
@@ -27,13 +28,22 @@ def queues(view: View) -> list[dict[str, Any]]:
     paused = {row["name"]: row for row in view.feed("pauses") if row["scope"] == "queue"}
     alive = [worker for worker in view.feed("crew") if worker["is_alive"]]
     served = {name for worker in alive for name in worker["queues"] or ()}
+    limits = {row["name"]: row for row in view.feed("limits") if row["scope"] == "queue"}
+    elsewhere: dict[int, list[str]] = {}
+    for job in view.feed("working"):
+        elsewhere.setdefault(job["worker_id"], []).append(job["queue"])
     found = []
     for name in latency.keys() | counts.keys() | paused.keys() | served:
         row = counts.get(name, {})
         serving = [worker for worker in alive if worker["queues"] is None or name in worker["queues"]]
+        busy = sum(len(worker["running"]) for worker in serving)
+        others = sum(queue != name for worker in serving for queue in elsewhere.get(worker["id"], ()))
         found.append(
             {
                 "name": name,
+                "busy": busy,
+                "others": others,
+                "held": limits[name]["waiting"] if name in limits else 0,
                 "latency": latency.get(name, 0.0),
                 "ready": row.get("ready", 0),
                 "running": row.get("running", 0),
@@ -43,7 +53,30 @@ def queues(view: View) -> list[dict[str, Any]]:
                 "pause": paused.get(name),
             }
         )
+    for each in found:
+        each["badge"], each["state"], each["reason"] = judged(each)
     return sorted(found, key=lambda each: (-each["latency"], -each["ready"], each["name"]))
+
+
+def judged(queue: dict[str, Any]) -> tuple[str, str, str]:
+    """Return how a queue does, in a word, how bad that is, and why, as far as it can be seen."""
+    if queue["pause"]:
+        return "paused", "warn", "no job starts until it is resumed"
+    if queue["ready"] and not queue["workers"]:
+        return "no worker", "bad", "no worker that is alive serves it"
+    held = f"its limit holds back {counted(queue['held'], 'job')}" if queue["held"] else ""
+    if queue["latency"] >= NOTICEABLE:
+        word = ("late", "bad") if queue["latency"] >= LONG else ("waiting", "warn")
+        if queue["slots"] and queue["busy"] >= queue["slots"]:
+            slots = f"all {queue['slots']:,} slots" if queue["slots"] > 1 else "the one slot"
+            by_others = f", {queue['others']:,} with jobs of other queues" if queue["others"] else ""
+            return *word, f"{slots} of its workers {verb(queue['slots'], 'is', 'are')} busy{by_others}"
+        return *word, held or "its workers have free slots: see the workers and the limits"
+    if held:
+        return "limited", "warn", held
+    if queue["ready"] or queue["running"]:
+        return "working", "good", ""
+    return "idle", "", ""
 
 
 def waits(view: View) -> list[dict[str, Any]]:

@@ -272,6 +272,14 @@ class View:
         """Return the rows of a feed of this page; none if nothing could be read yet."""
         return self.reading(feed).rows
 
+    def pause(self, scope: str, name: str, *, pause: bool) -> bool:
+        """Pause a queue or a task, or resume it; return whether that has changed anything."""
+        with self.database.changing() as connection:
+            parameters = {"scope": scope, "names": [name], "pause": pause}
+            changed = bool(self.app.job_manager.limits.run("pause", parameters, connection))
+        self.site.collector.forget("pauses")
+        return changed
+
     def new_request_id(self) -> str:
         """Return a new id for a form, by which it is carried out once."""
         return secrets.token_urlsafe(16)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 from typing import Any
 
 import jinja2
@@ -18,8 +19,9 @@ LONGEST = 300
 """Characters of a text that are shown in a list."""
 
 
+@functools.cache
 def environment() -> jinja2.Environment:
-    """Return the templates of the package."""
+    """Return the templates of the package, which are compiled once a process."""
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("adjourn.web", "templates"),
         autoescape=True,
@@ -41,6 +43,7 @@ def environment() -> jinja2.Environment:
         size=size,
         span=span,
     )
+    made.globals.update(absent=ABSENT)
     made.globals.update(sparkline=pictures.sparkline, histogram=pictures.histogram, bar=pictures.bar)
     return made
 

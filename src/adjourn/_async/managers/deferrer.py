@@ -119,7 +119,7 @@ class AsyncJobDeferrer(Generic[Args]):
         """
         await self._check_all_async(task_kwargs)
         jobs: Sequence[Job] = AlikeJobs(self.job, task_kwargs)
-        if self.job.unique is not None or self.limits is not None:
+        if self.job.unique is not None or self.limits is not None or self.job.terms is not None:
             jobs = [self.make_job((), each) for each in task_kwargs]
         log_jobs(logging.DEBUG, "about_to_defer_jobs", "About to defer", jobs)
         deferred = await self._store_async(jobs, is_batch=True)

@@ -15,6 +15,7 @@ from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._domain.drains import Drained, DrainPlan, Ran, Tally, Verdict
 from adjourn._domain.jobs import CLAIMED, Job, Status
 from adjourn._domain.outcomes import HandedBack, Outcome
+from adjourn._domain.terms import JobTerms
 from adjourn._domain.ticks import Tick
 from adjourn.exceptions import AlreadyEnqueued, ConnectorException
 from adjourn.sql.constants import LARGEST_ID
@@ -110,6 +111,7 @@ class AsyncDrains(AsyncStatementRunner):
     async def _make_due_async(self, plan: DrainPlan) -> int:
         """Decide which jobs are due, and return the highest id of a job."""
         await self.run_async("deliver_events", {"limit": LARGEST_DELIVERY})
+        await self.run_async("expire_due", {"until": plan.now(), "limit": LARGEST_DELIVERY})
         parameters = {"until": plan.now(), "everything": plan.with_scheduled}
         (row,) = await self.run_async("make_due", parameters)
         return int(row["last"])
@@ -129,7 +131,8 @@ class AsyncDrains(AsyncStatementRunner):
         if not rows:
             return None
         values = [rows[0][name] for name in CLAIMED]
-        return Job.claimed(values, worker_id, self.connector.json_loads(rows[0]["args"]))
+        arguments = self.connector.json_loads(rows[0]["args"])
+        return Job.claimed(values, worker_id, arguments, JobTerms.of_row(rows[0]))
 
     async def _store_async(self, worker_id: int, outcome: Outcome) -> None:
         worker = self._worker()

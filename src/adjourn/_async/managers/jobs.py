@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from adjourn import exceptions
+from adjourn._async.managers.actions import AsyncActions
 from adjourn._async.managers.batches import batch_of_alike_async, store_async, store_encoded_async, store_jobs_async
 from adjourn._async.managers.forwarding import forwards_to, part_of
 from adjourn._async.managers.limits import AsyncLimits
@@ -17,7 +18,7 @@ from adjourn._async.managers.retention import AsyncRetention
 from adjourn._async.managers.runs import AsyncRuns
 from adjourn._async.managers.schedules import AsyncSchedules
 from adjourn._async.managers.search import AsyncJobSearch
-from adjourn._async.managers.specials import refuse_keyed, store_special_async
+from adjourn._async.managers.specials import is_special, refuse_keyed, store_special_async
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._async.managers.ticks import AsyncTicks
 from adjourn._async.managers.uniqueness import deferred_as, encoded_jobs_async, store_unique_async
@@ -54,6 +55,11 @@ class AsyncJobManager(AsyncStatementRunner):
     def search(self) -> AsyncJobSearch:
         """Searches jobs, at a cost that has a bound."""
         return part_of(self, AsyncJobSearch)
+
+    @property
+    def actions(self) -> AsyncActions:
+        """Holds jobs as they were seen, and keeps notes of what people do."""
+        return part_of(self, AsyncActions)
 
     @property
     def results(self) -> AsyncResults:
@@ -141,6 +147,10 @@ class AsyncJobManager(AsyncStatementRunner):
 
     @forwards_to(AsyncManyJobs.delete_jobs_async)
     def delete_jobs_async(self) -> AsyncManyJobs:
+        return self.many
+
+    @forwards_to(AsyncManyJobs.change_jobs_async)
+    def change_jobs_async(self) -> AsyncManyJobs:
         return self.many
 
     @forwards_to(AsyncJobSearch.search_jobs_async)
@@ -297,7 +307,7 @@ class AsyncJobManager(AsyncStatementRunner):
 
     async def _store_async(self, encoded: EncodedJob, connection: Any = None) -> Job:
         job = encoded.job
-        if job.limit is not None and job.unique is None:
+        if (job.limit is not None or job.terms is not None) and job.unique is None:
             (stored,) = await self._store_special_async([encoded], connection)
             return stored
         if job.unique is not None:
@@ -322,7 +332,7 @@ class AsyncJobManager(AsyncStatementRunner):
         return job.evolve(id=row["id"], status=Status.TODO.value, enqueued_at=time_of(row["enqueued_at"]))
 
     async def _store_several_async(self, encoded: Sequence[EncodedJob]) -> list[Job]:
-        if any(each.job.limit is not None for each in encoded):
+        if any(is_special(each.job) for each in encoded):
             return await self._store_special_async(encoded, None)
         return await store_encoded_async(self.run_async, encoded, None)
 
@@ -350,7 +360,7 @@ class AsyncJobManager(AsyncStatementRunner):
             encoded = await encoded_jobs_async(jobs, self.connector.json_dumps)
             refuse_keyed(jobs, "a unique job")
             return await store_unique_async(self.run_async, encoded, connection)
-        if any(getattr(job, "limit", None) is not None for job in jobs):
+        if any(map(is_special, jobs)):
             encoded = await encoded_jobs_async(jobs, self.connector.json_dumps)
             return await self._store_special_async(encoded, connection)
         return await store_jobs_async(self.run_async, jobs, self.connector.json_dumps, connection)
@@ -392,6 +402,11 @@ class AsyncJobManager(AsyncStatementRunner):
         arguments = checked_list("arguments", arguments, "dictionaries of arguments")
         if not arguments:
             return AlikeJobs(job, ())
+        if job.terms is not None:
+            jobs = [job.evolve(task_kwargs={**job.task_kwargs, **each}) for each in arguments]
+            stored = await self.batch_defer_jobs_async(jobs, connection)
+            common = job.evolve(status=Status.TODO.value, enqueued_at=stored[0].enqueued_at)
+            return AlikeJobs(common, arguments, [each.id for each in stored if each.id is not None])
         batch = await batch_of_alike_async(job, arguments, self.connector.json_dumps)
         ids, at = await store_async(self.run_async, batch, connection)
         return AlikeJobs(job.evolve(status=Status.TODO.value, enqueued_at=at), arguments, ids)

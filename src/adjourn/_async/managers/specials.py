@@ -1,4 +1,4 @@
-"""Stores jobs that have to pass limits."""
+"""Stores jobs that are more than plain: they have to pass limits, or have terms."""
 
 from __future__ import annotations
 
@@ -60,8 +60,15 @@ def _written(encoded: EncodedJob) -> str:
     values["args"] = encoded.arguments
     if job.limit is not None:
         values |= job.limit.members()
+    if job.terms is not None:
+        values |= job.terms.members()
     given = {name: value for name, value in values.items() if value is not None}
     return json.dumps(given, ensure_ascii=False, default=str)
+
+
+def is_special(job: Any) -> bool:
+    """Return whether a job, or what was passed for one, is more than plain."""
+    return getattr(job, "limit", None) is not None or getattr(job, "terms", None) is not None
 
 
 def refuse_keyed(jobs: Iterable[Job], what: str) -> None:

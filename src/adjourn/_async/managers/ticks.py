@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Sequence
 
 from adjourn._async.managers.statements import AsyncStatementRunner
@@ -38,6 +39,7 @@ class AsyncTicks(AsyncStatementRunner):
         dumps = self.connector.json_dumps
         jobs = [tick.job for tick in ticks]
         headers = [None if job.headers is None else dump_headers(job.headers) for job in jobs]
+        terms = [None if job.terms is None else json.dumps(job.terms.members()) for job in jobs]
         parameters = {
             "task_names": [job.task_name for job in jobs],
             "periodic_ids": [tick.periodic_id for tick in ticks],
@@ -53,6 +55,7 @@ class AsyncTicks(AsyncStatementRunner):
                 for tick in ticks
             ],
             "headers": headers if any(headers) else None,
+            "terms": terms if any(terms) else None,
         }
         rows = await self.run_async("defer_ticks", parameters)
         return [(TickOutcome(row["outcome"]), row["job_id"]) for row in rows]

@@ -84,6 +84,8 @@ def _written(job: Job, arguments: str) -> str:
     """Return what the database gets of a job, as JSON."""
     values: dict[str, Any] = {name: getattr(job, name) for name in COLUMNS}
     values["args"] = arguments
+    if job.terms is not None:
+        values |= job.terms.members()
     rule = job.unique
     if rule is not None:
         values["key"] = rule.stored_key(job.task_name, arguments)

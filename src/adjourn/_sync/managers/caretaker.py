@@ -2,7 +2,8 @@
 """The caretaker: upkeep that any worker does for all workers, besides running jobs.
 
 It frees the jobs of workers that fell silent, promotes those that wait behind a lock whose holder is gone, makes
-the partitions of the weeks ahead, deletes unique keys whose jobs do not count any more, and adds up statistics.
+the partitions of the weeks ahead, deletes unique keys whose jobs do not count any more, ends jobs that have expired, and adds up
+statistics.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ ROWS = 5_000
 """How many rows of statistics of a kind one transaction adds up."""
 MOST_PAGES = 40
 """How many transactions look at unique keys, or add up statistics, before other upkeep has its turn."""
+EXPIRED = 1_000
+"""How many expired jobs one transaction ends."""
 
 
 class SyncCaretaker:
@@ -72,9 +75,19 @@ class SyncCaretaker:
         if now >= self._timetable.forget_at:
             self._timetable.forgets_keys(now)
             self._forget_keys()
+        if now >= self._timetable.expire_at:
+            self._timetable.expires_jobs(now)
+            self._expire()
         if now >= self._timetable.add_up_at:
             self._timetable.adds_up(now)
             self._add_up()
+
+    def _expire(self) -> None:
+        """End jobs that have expired, and that no worker has met when it claimed."""
+        for _ in range(MOST_PAGES):
+            if self._manager.expire(EXPIRED) < EXPIRED:
+                return
+        self._timetable.expire_at = 0.0
 
     def _add_up(self) -> None:
         """Add up the statistics of the past."""

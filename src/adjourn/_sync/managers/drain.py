@@ -13,6 +13,7 @@ from typing import Any
 from adjourn._domain.drains import Drained, DrainPlan, Ran, Tally, Verdict
 from adjourn._domain.jobs import CLAIMED, Job, Status
 from adjourn._domain.outcomes import HandedBack, Outcome
+from adjourn._domain.terms import JobTerms
 from adjourn._domain.ticks import Tick
 from adjourn._sync.managers.exchange import PLACE_LIMIT, SyncWorkerManager
 from adjourn._sync.managers.lists import SyncJobLists
@@ -111,6 +112,7 @@ class SyncDrains(SyncStatementRunner):
     def _make_due(self, plan: DrainPlan) -> int:
         """Decide which jobs are due, and return the highest id of a job."""
         self.run("deliver_events", {"limit": LARGEST_DELIVERY})
+        self.run("expire_due", {"until": plan.now(), "limit": LARGEST_DELIVERY})
         parameters = {"until": plan.now(), "everything": plan.with_scheduled}
         (row,) = self.run("make_due", parameters)
         return int(row["last"])
@@ -130,7 +132,8 @@ class SyncDrains(SyncStatementRunner):
         if not rows:
             return None
         values = [rows[0][name] for name in CLAIMED]
-        return Job.claimed(values, worker_id, self.connector.json_loads(rows[0]["args"]))
+        arguments = self.connector.json_loads(rows[0]["args"])
+        return Job.claimed(values, worker_id, arguments, JobTerms.of_row(rows[0]))
 
     def _store(self, worker_id: int, outcome: Outcome) -> None:
         worker = self._worker()

@@ -15,6 +15,7 @@ from adjourn._domain.arrays import array_of_texts
 from adjourn._domain.claimed import ClaimedJob
 from adjourn._domain.jobs import CLAIMED
 from adjourn._domain.outcomes import Claim, Exchanged, HandedBack, Heartbeat, Look, Outcome, dump_outcomes
+from adjourn._domain.terms import JobTerms
 from adjourn._domain.upkeep import BlockingSession
 from adjourn._sync.managers.partitions import blockers
 from adjourn._sync.managers.statements import SyncExecutes, schema_version
@@ -156,6 +157,7 @@ class SyncWorkerManager:
         called: bool = False,
         follow: int = 0,
         floors: str | None = None,
+        batches: str | None = None,
     ) -> Exchanged:
         """Store the outcomes of jobs and claim the next jobs, in one round trip and one commit.
 
@@ -211,12 +213,17 @@ class SyncWorkerManager:
             called=called,
             follow=follow,
             floors=floors,
+            batches=batches,
         )
         claimed = list(map(_values, rows))
         report = json.loads(claimed.pop()[6])
         claimed.sort(key=_by_order)
+        jobs = [ClaimedJob.of(values, worker_id, self.json_loads) for values in claimed]
+        if told := report["told"]:
+            for job in jobs:
+                job.terms = JobTerms.of_row(told.get(str(job.id), {}))
         return Exchanged(
-            claimed=[ClaimedJob.of(values, worker_id, self.json_loads) for values in claimed],
+            claimed=jobs,
             refused=frozenset(report["refused"] or ()),
             held=frozenset(report["held"] or ()),
             alive=report["alive"],
@@ -292,6 +299,11 @@ class SyncWorkerManager:
             if sql.lacks_right(error):
                 return []
             raise
+
+    def expire(self, limit: int) -> int:
+        """End jobs that have expired and that nobody runs, ``limit`` of them at most, and return how many there were."""
+        (row,) = self._run("expire_due", until=None, limit=limit)
+        return int(row["expired"])
 
     def forget_keys(self, after: str, limit: int) -> tuple[int, str | None]:
         """Look at the next unique keys, and delete those whose jobs do not count any more.

@@ -15,6 +15,7 @@ from adjourn._domain.headers import dump_headers
 from adjourn._domain.jobs import Job, Status
 from adjourn._domain.spelling import suggests_names
 from adjourn._domain.times import time_of
+from adjourn._sync.managers.actions import SyncActions
 from adjourn._sync.managers.batches import batch_of_alike, store, store_encoded, store_jobs
 from adjourn._sync.managers.forwarding import forwards_to, part_of
 from adjourn._sync.managers.limits import SyncLimits
@@ -25,7 +26,7 @@ from adjourn._sync.managers.retention import SyncRetention
 from adjourn._sync.managers.runs import SyncRuns
 from adjourn._sync.managers.schedules import SyncSchedules
 from adjourn._sync.managers.search import SyncJobSearch
-from adjourn._sync.managers.specials import refuse_keyed, store_special
+from adjourn._sync.managers.specials import is_special, refuse_keyed, store_special
 from adjourn._sync.managers.statements import SyncStatementRunner
 from adjourn._sync.managers.ticks import SyncTicks
 from adjourn._sync.managers.uniqueness import deferred_as, encoded_jobs, store_unique
@@ -55,6 +56,11 @@ class SyncJobManager(SyncStatementRunner):
     def search(self) -> SyncJobSearch:
         """Searches jobs, at a cost that has a bound."""
         return part_of(self, SyncJobSearch)
+
+    @property
+    def actions(self) -> SyncActions:
+        """Holds jobs as they were seen, and keeps notes of what people do."""
+        return part_of(self, SyncActions)
 
     @property
     def results(self) -> SyncResults:
@@ -142,6 +148,10 @@ class SyncJobManager(SyncStatementRunner):
 
     @forwards_to(SyncManyJobs.delete_jobs)
     def delete_jobs(self) -> SyncManyJobs:
+        return self.many
+
+    @forwards_to(SyncManyJobs.change_jobs)
+    def change_jobs(self) -> SyncManyJobs:
         return self.many
 
     @forwards_to(SyncJobSearch.search_jobs)
@@ -298,7 +308,7 @@ class SyncJobManager(SyncStatementRunner):
 
     def _store(self, encoded: EncodedJob, connection: Any = None) -> Job:
         job = encoded.job
-        if job.limit is not None and job.unique is None:
+        if (job.limit is not None or job.terms is not None) and job.unique is None:
             (stored,) = self._store_special([encoded], connection)
             return stored
         if job.unique is not None:
@@ -323,7 +333,7 @@ class SyncJobManager(SyncStatementRunner):
         return job.evolve(id=row["id"], status=Status.TODO.value, enqueued_at=time_of(row["enqueued_at"]))
 
     def _store_several(self, encoded: Sequence[EncodedJob]) -> list[Job]:
-        if any(each.job.limit is not None for each in encoded):
+        if any(is_special(each.job) for each in encoded):
             return self._store_special(encoded, None)
         return store_encoded(self.run, encoded, None)
 
@@ -351,7 +361,7 @@ class SyncJobManager(SyncStatementRunner):
             encoded = encoded_jobs(jobs, self.connector.json_dumps)
             refuse_keyed(jobs, "a unique job")
             return store_unique(self.run, encoded, connection)
-        if any(getattr(job, "limit", None) is not None for job in jobs):
+        if any(map(is_special, jobs)):
             encoded = encoded_jobs(jobs, self.connector.json_dumps)
             return self._store_special(encoded, connection)
         return store_jobs(self.run, jobs, self.connector.json_dumps, connection)
@@ -391,6 +401,11 @@ class SyncJobManager(SyncStatementRunner):
         arguments = checked_list("arguments", arguments, "dictionaries of arguments")
         if not arguments:
             return AlikeJobs(job, ())
+        if job.terms is not None:
+            jobs = [job.evolve(task_kwargs={**job.task_kwargs, **each}) for each in arguments]
+            stored = self.batch_defer_jobs(jobs, connection)
+            common = job.evolve(status=Status.TODO.value, enqueued_at=stored[0].enqueued_at)
+            return AlikeJobs(common, arguments, [each.id for each in stored if each.id is not None])
         batch = batch_of_alike(job, arguments, self.connector.json_dumps)
         ids, at = store(self.run, batch, connection)
         return AlikeJobs(job.evolve(status=Status.TODO.value, enqueued_at=at), arguments, ids)

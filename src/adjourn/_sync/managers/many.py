@@ -7,10 +7,20 @@ import datetime
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from adjourn._domain.checks import check_callback, check_id, check_seconds, checked_list
+from adjourn._domain.checks import (
+    check_aware,
+    check_callback,
+    check_flag,
+    check_id,
+    check_name,
+    check_priority,
+    check_seconds,
+    checked_list,
+)
 from adjourn._domain.filters import JobFilter, check_limit, check_one_way, checked_statuses
 from adjourn._domain.jobs import Status
 from adjourn._sync.managers.statements import SyncStatementRunner
+from adjourn.exceptions import InvalidOption
 from adjourn.types import Parameters
 
 ENDED_BADLY = (Status.FAILED, Status.CANCELLED, Status.ABORTED)
@@ -261,6 +271,60 @@ class SyncManyJobs(SyncStatementRunner):
         parameters = {"statuses": None if is_any else [str(each) for each in names]}
         given = None if job_ids is not None else statuses
         return self._change("delete_finished", job_ids, parameters, connection, names, given, filters, limit, progress)
+
+    def change_jobs(
+        self,
+        job_ids: Iterable[int],
+        *,
+        priority: int | None = None,
+        queue: str | None = None,
+        schedule_at: datetime.datetime | None = None,
+        now: bool = False,
+        connection: Any = None,
+    ) -> list[int]:
+        """Change jobs that wait: those of these that do. What is not named stays as it is.
+
+        Parameters
+        ----------
+        job_ids
+            The jobs; a thousand at a time is a good number.
+        priority, queue
+            The new priority, and the queue to move them to; None (the default) keeps theirs.
+        schedule_at
+            They do not run before this aware datetime; None (the default) keeps their time.
+        now
+            They need not wait for their time any more. Default: False.
+        connection
+            The caller's own connection, whose transaction this joins.
+
+        Returns
+        -------
+        list of int
+            The ids of the jobs that were changed, in order. The others run, have ended or do not exist. With ``schedule_at`` or
+            ``now``, jobs that wait for other jobs or for an event are among the others.
+
+        Raises
+        ------
+        InvalidOption
+            If a value is not valid, nothing is to be changed, or ``schedule_at`` and ``now`` are both passed.
+        """
+        check_name("queue", queue, optional=True)
+        check_flag("now", now)
+        if priority is not None:
+            check_priority(priority)
+        if schedule_at is not None:
+            check_aware("schedule_at", schedule_at)
+            if now:
+                raise InvalidOption("schedule_at and now exclude each other: pass one of them.")
+        if priority is None and queue is None and schedule_at is None and not now:
+            raise InvalidOption("Pass what is to change: priority, queue, schedule_at or now=True.")
+        parameters = {
+            "priority": priority,
+            "queue": queue,
+            "reschedule": now or schedule_at is not None,
+            "at": schedule_at,
+        }
+        return self._change_by_id("change_jobs", job_ids, parameters, connection)
 
     def _change(
         self,

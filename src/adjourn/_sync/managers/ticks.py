@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Sequence
 
 from adjourn._domain.arguments import dump_arguments
@@ -39,6 +40,7 @@ class SyncTicks(SyncStatementRunner):
         dumps = self.connector.json_dumps
         jobs = [tick.job for tick in ticks]
         headers = [None if job.headers is None else dump_headers(job.headers) for job in jobs]
+        terms = [None if job.terms is None else json.dumps(job.terms.members()) for job in jobs]
         parameters = {
             "task_names": [job.task_name for job in jobs],
             "periodic_ids": [tick.periodic_id for tick in ticks],
@@ -54,6 +56,7 @@ class SyncTicks(SyncStatementRunner):
                 for tick in ticks
             ],
             "headers": headers if any(headers) else None,
+            "terms": terms if any(terms) else None,
         }
         rows = self.run("defer_ticks", parameters)
         return [(TickOutcome(row["outcome"]), row["job_id"]) for row in rows]

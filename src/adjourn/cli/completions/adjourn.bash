@@ -8,7 +8,7 @@
 _shtab_adjourn_subparsers=(worker defer schema healthchecks doctor top web metrics shell pause resume migrate-from-procrastinate worker-health migrate-code completion demo)
 
 _shtab_adjourn_worker_option_strings=(-h --help -q --queues -n --name -c --concurrency -w --wait --one-shot -p --fetch-job-polling-interval -a --abort-job-polling-interval --shutdown-graceful-timeout -l --listen-notify --no-listen-notify --delete-jobs --update-heartbeat-interval --stalled-worker-timeout --round-trip-timeout --unknown-task-timeout --timeout --stuck-worker-timeout --http --health-file --stall-after --outage-patience --statistics --no-statistics)
-_shtab_adjourn_defer_option_strings=(-h --help --lock --queueing-lock --at --in --queue --priority --limit-key -i --ignore-already-enqueued --no-ignore-already-enqueued --unknown --no-unknown)
+_shtab_adjourn_defer_option_strings=(-h --help --lock --queueing-lock --at --in --queue --priority --limit-key --expires-at --expires-in --max-attempts -i --ignore-already-enqueued --no-ignore-already-enqueued --unknown --no-unknown)
 _shtab_adjourn_schema_option_strings=(-h --help --apply --read --version --migrations-path --roles --schema)
 _shtab_adjourn_healthchecks_option_strings=(-h --help --role)
 _shtab_adjourn_doctor_option_strings=(-h --help --only --role --strict --timeout --threshold --json --nagios --quiet)
@@ -22,7 +22,7 @@ _shtab_adjourn_migrate_from_procrastinate_option_strings=(-h --help --from-schem
 _shtab_adjourn_worker_health_option_strings=(-h --help --file --url --ready)
 _shtab_adjourn_migrate_code_option_strings=(-h --help --write)
 _shtab_adjourn_completion_option_strings=(-h --help)
-_shtab_adjourn_demo_option_strings=(-h --help --files)
+_shtab_adjourn_demo_option_strings=(-h --help --web --files)
 _shtab_adjourn_option_strings=(-h --help -V --version -a --app -v --verbose --log-level --log-format --log-format-style)
 
 
@@ -104,6 +104,7 @@ _shtab_adjourn_completion__h_nargs=0
 _shtab_adjourn_completion___help_nargs=0
 _shtab_adjourn_demo__h_nargs=0
 _shtab_adjourn_demo___help_nargs=0
+_shtab_adjourn_demo___web_nargs='?'
 _shtab_adjourn_pos_0_nargs=A...
 _shtab_adjourn__h_nargs=0
 _shtab_adjourn___help_nargs=0

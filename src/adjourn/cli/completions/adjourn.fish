@@ -51,7 +51,7 @@ function _shtab_adjourn_using
 end
 
 set -g _shtab_adjourn_commands worker defer schema healthchecks doctor top web metrics shell pause resume migrate-from-procrastinate worker-health migrate-code completion demo
-set -g _shtab_adjourn_opts_with_value --abort-job-polling-interval --allowed-host --allowed-origin --app --at --auth-header --batch --bind --concurrency --delete-jobs --fetch-job-polling-interval --file --files --frame-ancestor --from-schema --health-file --http --id-gap --in --interval --limit-key --lock --log-format --log-format-style --log-level --name --only --outage-patience --password-file --permission --prefix --priority --queue --queueing-lock --queues --role --roles --round-trip-timeout --schema --shutdown-graceful-timeout --since --stall-after --stalled-after --stalled-worker-timeout --stuck-worker-timeout --task --threshold --timeout --title --trusted-proxy --unknown-task-timeout --update-heartbeat-interval --url --user --wait -a -c -n -p -q -t
+set -g _shtab_adjourn_opts_with_value --abort-job-polling-interval --allowed-host --allowed-origin --app --at --auth-header --batch --bind --concurrency --delete-jobs --expires-at --expires-in --fetch-job-polling-interval --file --files --frame-ancestor --from-schema --health-file --http --id-gap --in --interval --limit-key --lock --log-format --log-format-style --log-level --max-attempts --name --only --outage-patience --password-file --permission --prefix --priority --queue --queueing-lock --queues --role --roles --round-trip-timeout --schema --shutdown-graceful-timeout --since --stall-after --stalled-after --stalled-worker-timeout --stuck-worker-timeout --task --threshold --timeout --title --trusted-proxy --unknown-task-timeout --update-heartbeat-interval --url --user --wait --web -a -c -n -p -q -t
 
 complete -c adjourn -e
 complete -c adjourn -f
@@ -97,6 +97,9 @@ complete -c adjourn -n '_shtab_adjourn_using defer' -l in -x -d 'do not run the 
 complete -c adjourn -n '_shtab_adjourn_using defer' -l queue -x -d 'the queue that the job waits in; default: the task'"'"'s (environment: ADJOURN_DEFER_QUEUE)'
 complete -c adjourn -n '_shtab_adjourn_using defer' -l priority -x -d 'jobs with a higher priority go first; it may be negative; default: none (the task'"'"'s) (environment: ADJOURN_DEFER_PRIORITY)'
 complete -c adjourn -n '_shtab_adjourn_using defer' -l limit-key -x -d 'the key under the task'"'"'s limit for each key; default: the one that the arguments make (environment: ADJOURN_DEFER_LIMIT_KEY)'
+complete -c adjourn -n '_shtab_adjourn_using defer' -l expires-at -x -d 'if the job has not begun by this time, it does not run any more: ISO 8601 with the offset from UTC; default: never (environment: ADJOURN_DEFER_EXPIRES_AT)'
+complete -c adjourn -n '_shtab_adjourn_using defer' -l expires-in -x -d 'if the job has not begun this much time after it is due, it does not run any more; default: the task'"'"'s (environment: ADJOURN_DEFER_EXPIRES_IN)'
+complete -c adjourn -n '_shtab_adjourn_using defer' -l max-attempts -x -d 'how often the job is run again at most, after failures and the deaths of its workers together; default: none (what the task'"'"'s `RetryStrategy` says) (environment: ADJOURN_DEFER_MAX_ATTEMPTS)'
 complete -c adjourn -n '_shtab_adjourn_using defer' -s i -l ignore-already-enqueued -l no-ignore-already-enqueued -d 'if the queueing lock is taken, log a warning and exit with 0; default: exit with 1 (environment: ADJOURN_DEFER_IGNORE_ALREADY_ENQUEUED, yes or no)'
 complete -c adjourn -n '_shtab_adjourn_using defer' -l unknown -l no-unknown -d 'store the job even if the app has no such task, since its workers may have it; default: exit with 1 (environment: ADJOURN_DEFER_UNKNOWN, yes or no)'
 complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a schema -d 'Apply or show the tables that adjourn needs in the app'"'"'s database.'
@@ -186,4 +189,5 @@ complete -c adjourn -n '_shtab_adjourn_using completion' -s h -l help -d 'show t
 complete -c adjourn -n '_shtab_adjourn_using completion; and test $_shtab_adjourn_npos -eq 0' -ka "bash zsh fish" -d 'the shell'
 complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a demo -d 'Start a temporary Postgres server, defer one job for each source file of Python'"'"'s standard library from a synchronous and an asynchronous program, run the jobs in two workers, kill one of them in the middle, and check that every file was counted exactly once. Leaves nothing behind.'
 complete -c adjourn -n '_shtab_adjourn_using demo' -s h -l help -d 'show this help message and exit'
+complete -c adjourn -n '_shtab_adjourn_using demo' -l web -x -d 'show a dashboard, at 127.0.0.1:8180 unless you say where; port 0 takes a free one (environment: ADJOURN_DEMO_WEB)'
 complete -c adjourn -n '_shtab_adjourn_using demo' -l files -x -d 'count only this many of the files, for a shorter demo; default: all (environment: ADJOURN_DEMO_FILES)'

@@ -60,6 +60,9 @@ _shtab_adjourn_defer_options=(
   "--queue[the queue that the job waits in\; default\: the task\'s (environment\: ADJOURN_DEFER_QUEUE)]:queue:"
   "--priority[jobs with a higher priority go first\; it may be negative\; default\: none (the task\'s) (environment\: ADJOURN_DEFER_PRIORITY)]:NUMBER:"
   "--limit-key[the key under the task\'s limit for each key\; default\: the one that the arguments make (environment\: ADJOURN_DEFER_LIMIT_KEY)]:limit_key:"
+  "--expires-at[if the job has not begun by this time, it does not run any more\: ISO 8601 with the offset from UTC\; default\: never (environment\: ADJOURN_DEFER_EXPIRES_AT)]:TIME:"
+  "--expires-in[if the job has not begun this much time after it is due, it does not run any more\; default\: the task\'s (environment\: ADJOURN_DEFER_EXPIRES_IN)]:SECONDS:"
+  "--max-attempts[how often the job is run again at most, after failures and the deaths of its workers together\; default\: none (what the task\'s \`RetryStrategy\` says) (environment\: ADJOURN_DEFER_MAX_ATTEMPTS)]:NUMBER:"
   {-i,--ignore-already-enqueued,--no-ignore-already-enqueued}"[if the queueing lock is taken, log a warning and exit with 0\; default\: exit with 1 (environment\: ADJOURN_DEFER_IGNORE_ALREADY_ENQUEUED, yes or no)]"
   {--unknown,--no-unknown}"[store the job even if the app has no such task, since its workers may have it\; default\: exit with 1 (environment\: ADJOURN_DEFER_UNKNOWN, yes or no)]"
   ":the task\'s name, such as package.module.function:"
@@ -71,6 +74,7 @@ _shtab_adjourn_defer_defaults_added=0
 
 _shtab_adjourn_demo_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--web[show a dashboard, at 127.0.0.1\:8180 unless you say where\; port 0 takes a free one (environment\: ADJOURN_DEMO_WEB)]:HOST:PORT:"
   "--files[count only this many of the files, for a shorter demo\; default\: all (environment\: ADJOURN_DEMO_FILES)]:NUMBER:"
 )
 

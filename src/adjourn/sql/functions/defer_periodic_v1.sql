@@ -11,7 +11,7 @@
 --   busy: another session defers ticks
 create function @schema.adjourn_defer_periodic_v1(
     p_task_names text[], p_periodic_ids text[], p_crons text[], p_timezones text[], p_ticks timestamptz[],
-    p_queues text[], p_priorities integer[], p_locks text[], p_queueing_locks text[], p_args jsonb[], p_headers jsonb[]
+    p_queues text[], p_priorities integer[], p_locks text[], p_queueing_locks text[], p_args jsonb[], p_headers jsonb[], p_terms jsonb[]
 ) returns table (outcome text, job_id bigint)
 language plpgsql set lock_timeout = '2s' as $$
 declare
@@ -48,10 +48,12 @@ begin
 
     -- Jobs without a queueing lock wait for nobody, so one statement stores them.
     with new as (
-        insert into @schema.adjourn_jobs (queue, task_name, priority, lock, args, headers, hold)
-        select u.queue, u.task_name, u.priority, u.lock, u.args, u.headers, case when u.lock is not null then @unplaced else @ready end
-        from unnest(p_queues, p_task_names, p_priorities, p_locks, p_queueing_locks, p_args, p_headers, v_outcomes)
-            with ordinality u(queue, task_name, priority, lock, queueing_lock, args, headers, outcome, position)
+        insert into @schema.adjourn_jobs (queue, task_name, priority, lock, args, headers, expires_at, max_attempts, is_batch, special, hold)
+        select u.queue, u.task_name, u.priority, u.lock, u.args, u.headers,
+               @schema.adjourn_expiry_v1(null, (u.terms ->> 'expires_in')::double precision, null), (u.terms ->> 'max_attempts')::integer, (u.terms ->> 'is_batch')::boolean,
+               case when u.terms is not null then true end, case when u.lock is not null then @unplaced else @ready end
+        from unnest(p_queues, p_task_names, p_priorities, p_locks, p_queueing_locks, p_args, p_headers, p_terms, v_outcomes)
+            with ordinality u(queue, task_name, priority, lock, queueing_lock, args, headers, terms, outcome, position)
         where u.outcome = 'stored' and u.queueing_lock is null order by u.position
         returning id
     )
@@ -70,9 +72,11 @@ begin
         else
             begin
                 insert into @schema.adjourn_jobs
-                    (queue, task_name, priority, lock, queueing_lock, waiting_queueing_lock, args, headers, hold)
+                    (queue, task_name, priority, lock, queueing_lock, waiting_queueing_lock, args, headers, expires_at, max_attempts, is_batch, special, hold)
                 values (p_queues[v_at], p_task_names[v_at], p_priorities[v_at], p_locks[v_at], p_queueing_locks[v_at],
                         p_queueing_locks[v_at], p_args[v_at], p_headers[v_at],
+                        @schema.adjourn_expiry_v1(null, (p_terms[v_at] ->> 'expires_in')::double precision, null),
+                        (p_terms[v_at] ->> 'max_attempts')::integer, (p_terms[v_at] ->> 'is_batch')::boolean, case when p_terms[v_at] is not null then true end,
                         case when p_locks[v_at] is not null then @unplaced else @ready end)
                 on conflict (waiting_queueing_lock) where waiting_queueing_lock is not null do nothing
                 returning id into v_job_id;

@@ -1,5 +1,5 @@
 -- Declare workers dead that have stopped sending heartbeats, and free their jobs. A job whose workers have died
--- p_max_losses times while they ran it fails. The first death may have any cause, so the job goes on as before; after the
+-- p_max_losses times while they ran it fails, and so does one that has had its max_attempts. The first death may have any cause, so the job goes on as before; after the
 -- second it runs apart from others, until it succeeds or its error frees it of suspicion. A job that was claimed ahead may
 -- not have begun: this is no loss.
 -- Returns how many jobs were freed and how many failed.
@@ -49,7 +49,7 @@ begin
     v_special := array(select j from @schema.adjourn_jobs j where j.id = any(v_locked) and j.special);
     v_ids := array(
         select j.id from @schema.adjourn_jobs j
-        where j.id = any(v_locked) and j.claimed_ahead is not true and j.losses + 1 >= p_max_losses
+        where j.id = any(v_locked) and j.claimed_ahead is not true and (j.losses + 1 >= p_max_losses or j.attempts >= j.max_attempts)
     );
     with gone as (
         delete from @schema.adjourn_jobs j where j.id = any(v_ids) returning j.*, j as row

@@ -16,5 +16,8 @@ begin
     ) started
     where exists (select from @schema.adjourn_limits l where l.id = started.id and l.rates is not null)
     group by started.id, started.key;
-    return null;
+    return (
+        select json_object_agg(j.id, json_build_object('expires_at', j.expires_at, 'max_attempts', j.max_attempts)) from @schema.adjourn_jobs j
+        where j.id = any(p_ids) and (j.expires_at is not null or j.max_attempts is not null)
+    );
 end $$;

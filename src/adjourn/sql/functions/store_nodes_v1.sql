@@ -8,7 +8,7 @@
 create function @schema.adjourn_store_nodes_v1(
     p_workflow bigint, p_jobs bigint, p_is_new boolean, p_name text, p_last_id bigint,
     p_ids bigint[], p_queues text[], p_task_names text[], p_priorities integer[], p_locks text[], p_args text[], p_headers text[],
-    p_scheduled_at timestamptz[], p_schedule_in double precision[], p_pending integer[], p_run_ifs smallint[], p_unlinked boolean[],
+    p_scheduled_at timestamptz[], p_schedule_in double precision[], p_terms text[], p_pending integer[], p_run_ifs smallint[], p_unlinked boolean[],
     p_nexts bigint[], p_has_dependents boolean[],
     p_parents bigint[], p_children bigint[], p_names text[], p_places integer[], p_linked boolean[], p_own_transaction boolean
 ) returns boolean
@@ -30,17 +30,21 @@ begin
     v_is_cancelled := (select w.is_cancelled from @schema.adjourn_workflows w where w.id = p_workflow);
     insert into @schema.adjourn_jobs (
         id, queue, task_name, priority, lock, args, headers, scheduled_at, special, workflow_id, pending, failed_parents, run_if, unlinked, next_id,
-        has_dependents, hold
+        has_dependents, expires_at, max_attempts, is_batch, hold
     )
     overriding system value
     select u.id, u.queue, u.task_name, u.priority, u.lock, u.args::jsonb, u.headers::jsonb, due.at, true, p_workflow, u.pending,
            0, u.run_if, u.unlinked, u.next_id, u.has_dependents,
+           case when u.terms is not null then @schema.adjourn_expiry_v1(
+               (u.terms::json ->> 'expires_at')::timestamptz, (u.terms::json ->> 'expires_in')::double precision, due.at
+           ) end,
+           (u.terms::json ->> 'max_attempts')::integer, (u.terms::json ->> 'is_batch')::boolean,
            case when u.pending > 0 or v_is_cancelled then @parents when due.at > now() then @scheduled
                 when u.lock is not null then @unplaced else @ready end
     from unnest(
-        p_ids, p_queues, p_task_names, p_priorities, p_locks, p_args, p_headers, p_scheduled_at, p_schedule_in, p_pending, p_run_ifs, p_unlinked, p_nexts,
+        p_ids, p_queues, p_task_names, p_priorities, p_locks, p_args, p_headers, p_scheduled_at, p_schedule_in, p_terms, p_pending, p_run_ifs, p_unlinked, p_nexts,
         p_has_dependents
-    ) u(id, queue, task_name, priority, lock, args, headers, scheduled_at, schedule_in, pending, run_if, unlinked, next_id, has_dependents)
+    ) u(id, queue, task_name, priority, lock, args, headers, scheduled_at, schedule_in, terms, pending, run_if, unlinked, next_id, has_dependents)
     cross join lateral (select coalesce(now() + make_interval(secs => u.schedule_in), u.scheduled_at) as at) due;
     if p_parents is not null then
         insert into @schema.adjourn_dependencies (parent_id, child_id, name, place, linked)

@@ -1,7 +1,9 @@
 -- For tests: move the times of waiting jobs and the last ticks of schedules back, as if these seconds had passed.
 with jobs as (
-    update @schema.adjourn_jobs set scheduled_at = scheduled_at - make_interval(secs => %(seconds)s::double precision)
-    where worker_id is null and scheduled_at is not null
+    update @schema.adjourn_jobs set
+        scheduled_at = scheduled_at - make_interval(secs => %(seconds)s::double precision),
+        expires_at = expires_at - make_interval(secs => %(seconds)s::double precision)
+    where worker_id is null and coalesce(scheduled_at, expires_at) is not null
 ), steps as (
     update @schema.adjourn_steps set until = until - make_interval(secs => %(seconds)s::double precision) where not is_done
 ), events as (

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from adjourn.web.page import Action, Page
-from adjourn.web.pages import overview, queues
+from adjourn.web.pages import database, limits, overview, queues, tasks, workers, workflow, workflows
 
-PAGES: tuple[Page, ...] = (overview.PAGE, queues.PAGE)
+PAGES: tuple[Page, ...] = (
+    overview.PAGE,
+    queues.PAGE,
+    tasks.PAGE,
+    workers.PAGE,
+    limits.PAGE,
+    workflows.PAGE,
+    workflow.PAGE,
+    database.PAGE,
+)
 """All pages, in the order of the navigation."""
-ACTIONS: tuple[Action, ...] = (*queues.ACTIONS,)
+ACTIONS: tuple[Action, ...] = (*queues.ACTIONS, *tasks.ACTIONS)
 """All actions."""

@@ -53,6 +53,7 @@ PAGE = Page(
         "pauses",
         "queues",
         "waiting",
+        "limits",
         "tasks",
         "doctor",
     ),

@@ -35,10 +35,7 @@ def resume(view: View) -> Done:
 def _change(view: View, *, pause: bool) -> Done:
     name = view.form.needed("queue")
     check_name("queue", name)
-    with view.database.changing() as connection:
-        limits = view.app.job_manager.limits
-        changed = bool(limits.run("pause", {"scope": "queue", "names": [name], "pause": pause}, connection))
-    view.site.collector.forget("pauses")
+    changed = view.pause("queue", name, pause=pause)
     word = "paused" if pause else "resumed"
     text = f"Queue {name} is {word}." if changed else f"Queue {name} was {word} already."
     return Done(text, view.url("queues"))
@@ -49,7 +46,7 @@ PAGE = Page(
     title="Queues",
     show=show,
     key="q",
-    feeds=("server", "latency", "crew", "pauses", "queues", "waiting", "counters"),
+    feeds=("server", "latency", "crew", "pauses", "queues", "waiting", "limits", "working", "counters"),
 )
 ACTIONS = (
     Action(name="queue.pause", permission="queue.pause", act=pause),

@@ -1,0 +1,69 @@
+"""The terms of jobs: until when they may begin, and how often they are run again."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from adjourn._memory.rules import due_at, stored_json
+from adjourn._memory.statements import ANSWERS, answers
+from adjourn._memory.tables import JobRow, Tables, with_error
+from adjourn.types import Row
+
+
+def terms_of(tables: Tables, given: Mapping[str, Any], at: datetime.datetime | None) -> dict[str, Any]:
+    """Return the columns of a new job that are its terms.
+
+    Parameters
+    ----------
+    given
+        What the database gets of it.
+    at
+        When it is due; None for now.
+    """
+    expires_at, seconds = due_at(tables, given.get("expires_at"), None), given.get("expires_in")
+    if expires_at is None and seconds is not None:
+        expires_at = max(at or tables.now, tables.now) + datetime.timedelta(seconds=seconds)
+    max_attempts = given.get("max_attempts")
+    is_batch = bool(given.get("is_batch"))
+    terms: dict[str, Any] = {"expires_at": expires_at, "max_attempts": max_attempts, "is_batch": is_batch}
+    has_terms = expires_at is not None or max_attempts is not None or is_batch
+    return {**terms, "special": True} if has_terms else terms
+
+
+def has_expired(tables: Tables, job: JobRow) -> bool:
+    """Return whether a job that has not begun is not to begin any more."""
+    return job.expires_at is not None and job.expires_at <= tables.now
+
+
+def expire(tables: Tables, jobs: Iterable[JobRow]) -> None:
+    """End jobs that have expired and that nobody runs."""
+    ids = []
+    for job in jobs:
+        assert job.expires_at is not None
+        entry = {
+            "exception": "adjourn.exceptions.JobExpired",
+            "message": f"the job had not begun by {job.expires_at.isoformat()}",
+            "attempt": job.attempts + 1,
+            "worker_id": None,
+            "worker_name": None,
+            "started_at": None,
+            "ended_at": tables.now.isoformat(),
+        }
+        tables.change(job, errors=with_error(job.errors, stored_json(json.dumps(entry))))
+        ids.append(job.id)
+    ANSWERS["cancel_jobs"](tables, ids=ids, delete=False)
+
+
+@answers
+def expire_due(tables: Tables, *, until: datetime.datetime | None, limit: int) -> list[Row]:
+    """End jobs that have expired and that nobody runs."""
+    until = until or tables.now
+    expired = [job for job in tables.jobs.values() if job.expires_at is not None and job.expires_at <= until]
+    waiting = sorted((job for job in expired if job.worker_id is None), key=lambda job: (job.expires_at, job.id))[
+        :limit
+    ]
+    expire(tables, waiting)
+    return [{"expired": len(waiting)}]

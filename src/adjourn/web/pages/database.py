@@ -1,0 +1,37 @@
+"""The state of the database: what the doctor says, the tables, and what the dashboard itself costs."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from adjourn.web.page import Page, View
+
+
+def show(view: View) -> dict[str, Any]:
+    """Return what is known of the database."""
+    collector = view.site.collector
+    server = view.feed("server")
+    seconds = max(1.0, time.monotonic() - collector.began)
+    return {
+        "server": server[0] if server else None,
+        "checks": view.feed("doctor"),
+        "doctor": view.reading("doctor"),
+        "tables": view.feed("database"),
+        "largest": max((row["bytes"] for row in view.feed("database")), default=0),
+        "sizes": view.reading("database"),
+        "oldest": next(iter(view.feed("oldest_transaction")), None),
+        "queries": collector.queries / seconds,
+        "busy": 1000 * collector.busy / seconds,
+        "slowed": [name for name in view.page.feeds if view.reading(name).is_slowed] if view.page else [],
+    }
+
+
+PAGE = Page(
+    name="database",
+    title="Database",
+    show=show,
+    permission="database",
+    key="d",
+    feeds=("server", "doctor", "database", "oldest_transaction", "counters"),
+)

@@ -1,0 +1,62 @@
+"""The tasks: how often they fail, and how long they take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adjourn._domain.checks import check_name
+from adjourn.sql.reading import COUNTED
+from adjourn.web.page import Action, Done, Page, View
+
+
+def show(view: View) -> dict[str, Any]:
+    """Return the tasks whose jobs have ended lately, those that run, those that are paused, and those that the app declares."""
+    wanted = view.query.text("find").lower()
+    ended = {row["task"]: row for row in view.feed("tasks")}
+    paused = {row["name"]: row for row in view.feed("pauses") if row["scope"] == "task"}
+    running: dict[str, int] = {}
+    for job in view.feed("working"):
+        running[job["task"]] = running.get(job["task"], 0) + 1
+    declared = {name for name, task in view.app.tasks.items() if name == task.name}
+    tasks: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "figures": ended.get(name),
+            "running": running.get(name, 0),
+            "pause": paused.get(name),
+            "is_declared": name in declared,
+        }
+        for name in ended.keys() | paused.keys() | running.keys() | declared
+        if wanted in name.lower()
+    ]
+    tasks.sort(key=lambda task: (-_failed(task), -task["running"], task["figures"] is None, task["name"]))
+    return {"tasks": tasks, "find": view.query.text("find"), "counted": COUNTED, "reading": view.reading("tasks")}
+
+
+def _failed(task: dict[str, Any]) -> int:
+    return int(task["figures"]["failed"]) if task["figures"] else 0
+
+
+def pause(view: View) -> Done:
+    """Start no more jobs of a task."""
+    return _change(view, pause=True)
+
+
+def resume(view: View) -> Done:
+    """Start jobs of a task again."""
+    return _change(view, pause=False)
+
+
+def _change(view: View, *, pause: bool) -> Done:
+    name = view.form.needed("task")
+    check_name("task", name)
+    changed = view.pause("task", name, pause=pause)
+    word = "paused" if pause else "resumed"
+    return Done(f"Task {name} is {word}." if changed else f"Task {name} was {word} already.", view.url("tasks"))
+
+
+PAGE = Page(name="tasks", title="Tasks", show=show, key="t", feeds=("server", "tasks", "pauses", "working", "counters"))
+ACTIONS = (
+    Action(name="task.pause", permission="queue.pause", act=pause),
+    Action(name="task.resume", permission="queue.pause", act=resume),
+)

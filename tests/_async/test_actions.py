@@ -1,0 +1,152 @@
+"""What people do with jobs that they look at: fenced by what was seen, noted in the same transaction, and no more than was named."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+import adjourn
+from adjourn.exceptions import ConnectorException, InvalidOption, JobChanged
+from adjourn.jobs import Author, Job, Seen
+from adjourn.testing import InMemoryConnector
+
+ANN = Author(name="ann", how="password", address="10.0.0.7", request_id="request-1")
+
+
+@pytest.fixture(params=["in memory", "postgres"])
+async def app(request: pytest.FixtureRequest, database: str) -> AsyncIterator[adjourn.App]:
+    given = InMemoryConnector() if request.param == "in memory" else adjourn.PsycopgConnector(database)
+    app = adjourn.App(connector=given)
+    await app.open_async()
+    yield app
+    await app.close_async()
+
+
+@pytest.fixture
+async def stored(database: str) -> AsyncIterator[adjourn.App]:
+    app = adjourn.App(connector=adjourn.PsycopgConnector(database))
+    await app.open_async()
+    yield app
+    await app.close_async()
+
+
+async def job_async(app: adjourn.App, job_id: int) -> Job:
+    (job,) = await app.job_manager.list_jobs_async(id=job_id)
+    return job
+
+
+async def claim_async(app: adjourn.App) -> int | None:
+    """Claim the next job, and return its id."""
+    manager = app.job_manager
+    worker_id = await manager.register_worker_async()
+    job = await manager.fetch_job_async(queues=None, worker_id=worker_id)
+    return None if job is None else job.id
+
+
+async def test_only_what_is_named_changes(app: adjourn.App) -> None:
+    deferrer = app.configure_task("work", queue="a", priority=1, lock="l", schedule_in={"hours": 1})
+    job_id = await deferrer.defer_async(x=1)
+    before = await job_async(app, job_id)
+    assert await app.job_manager.change_jobs_async([job_id], priority=5) == [job_id]
+    assert await job_async(app, job_id) == before.evolve(priority=5)
+    assert await app.job_manager.change_jobs_async([job_id], queue="b") == [job_id]
+    assert await job_async(app, job_id) == before.evolve(priority=5, queue="b")
+    assert await claim_async(app) is None
+    at = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1)
+    assert await app.job_manager.change_jobs_async([job_id], schedule_at=at) == [job_id]
+    assert await job_async(app, job_id) == before.evolve(priority=5, queue="b", scheduled_at=at)
+    assert await app.job_manager.change_jobs_async([job_id], now=True) == [job_id]
+    assert await job_async(app, job_id) == before.evolve(priority=5, queue="b", scheduled_at=None)
+    assert await claim_async(app) == job_id
+
+
+async def test_a_job_with_a_higher_priority_goes_before_others_of_its_lock(app: adjourn.App) -> None:
+    first, second = [await app.configure_task("work", lock="l").defer_async() for _ in range(2)]
+    assert await app.job_manager.change_jobs_async([second], priority=1) == [second]
+    assert await claim_async(app) == second
+    assert await claim_async(app) is None
+    assert await app.job_manager.change_jobs_async([first, second, 999_999], priority=2) == [first]
+
+
+async def test_the_head_of_a_lock_that_is_put_off_lets_the_next_one_go(app: adjourn.App) -> None:
+    first, second = [await app.configure_task("work", lock="l").defer_async() for _ in range(2)]
+    worker_id = await app.job_manager.register_worker_async()
+    assert await app.job_manager.fetch_job_async(queues=["none"], worker_id=worker_id) is None  # which places them
+    later = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)
+    assert await app.job_manager.change_jobs_async([first], schedule_at=later) == [first]
+    assert await claim_async(app) == second
+
+
+async def test_jobs_that_wait_for_others_keep_waiting(app: adjourn.App) -> None:
+    flow = app.workflow()
+    one = flow.add(app.configure_task("work"))
+    flow.add(app.configure_task("work"), depends_on=[one])
+    stored = await flow.defer_async()
+    ids = [stored.id + 1, stored.id + 2]
+    assert await app.job_manager.change_jobs_async(ids, now=True) == ids[:1]
+    assert await app.job_manager.change_jobs_async(ids, priority=3) == ids
+    assert await claim_async(app) == ids[0]
+    assert await claim_async(app) is None
+
+
+@pytest.mark.parametrize("options", [{}, {"now": True, "schedule_at": datetime.datetime.now(datetime.UTC)}])
+async def test_a_change_of_nothing_and_two_times_are_refused(app: adjourn.App, options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidOption, match=r"pass|Pass"):
+        await app.job_manager.change_jobs_async([1], **options)
+
+
+async def test_a_job_that_was_moved_to_a_paused_queue_waits_there(stored: adjourn.App) -> None:
+    manager = stored.job_manager
+    await manager.pause_queue_async("slow")
+    job_id = await stored.configure_task("work", queue="fast").defer_async()
+    await manager.change_jobs_async([job_id], queue="slow")
+    assert await claim_async(stored) is None
+    await manager.change_jobs_async([job_id], queue="fast")
+    assert await claim_async(stored) == job_id
+
+
+async def test_what_is_done_with_a_job_is_done_only_while_it_is_as_it_was_seen(
+    stored: adjourn.App,
+) -> None:
+    manager = stored.job_manager
+    job_id = await stored.configure_task("work").defer_async()
+    seen = Seen(status="todo", claim=0)
+    async with stored.connector.transaction_async() as transaction:
+        await manager.actions.hold_job_async(job_id, seen, transaction)
+        assert await manager.cancel_jobs_async([job_id], transaction) == [job_id]
+        await manager.actions.add_audit_async(ANN, "job.cancel", target=str(job_id), connection=transaction)
+        assert await manager.actions.list_audit_async() == []
+    (note,) = await manager.actions.list_audit_async(target=str(job_id))
+    assert (note.author, note.action, note.jobs, note.outcome) == (ANN, "job.cancel", 1, "done")
+    async with stored.connector.transaction_async() as transaction:
+        with pytest.raises(JobChanged, match=rf"^Job {job_id} has ended meanwhile: cancelled, \d+ s ago"):
+            await manager.actions.hold_job_async(job_id, seen, transaction)
+        with pytest.raises(JobChanged, match=r"^Job 999999 is gone"):
+            await manager.actions.hold_job_async(999_999, seen, transaction)
+    other = await stored.configure_task("work").defer_async()
+    assert await claim_async(stored) == other
+    async with stored.connector.transaction_async() as transaction:
+        with pytest.raises(JobChanged, match=rf"^Job {other} has begun to run on worker \d+, \d+ s ago"):
+            await manager.actions.hold_job_async(other, seen, transaction)
+        await manager.actions.hold_job_async(other, Seen(status="doing", claim=1), transaction)
+
+
+async def test_notes_come_in_pages_and_a_hostile_text_is_stored(stored: adjourn.App) -> None:
+    actions = stored.job_manager.actions
+    author = Author(name="\0\ud800<b>", how="header")
+    ids = [await actions.add_audit_async(author, "bulk", filter={"queue": "a"}, jobs=n) for n in range(3)]
+    assert [note.id for note in await actions.list_audit_async(limit=2)] == ids[:0:-1]
+    (last,) = await actions.list_audit_async(before_id=ids[1])
+    assert (last.id, last.jobs, last.filter, last.target) == (ids[0], 0, {"queue": "a"}, None)
+    assert last.author.name == "\N{REPLACEMENT CHARACTER}?<b>"
+
+
+async def test_memory_says_that_it_keeps_no_notes() -> None:
+    app = adjourn.App(connector=InMemoryConnector())
+    await app.open_async()
+    with pytest.raises(ConnectorException, match="keeps no notes"):
+        await app.job_manager.actions.add_audit_async(ANN, "job.cancel")
+    await app.close_async()
