@@ -402,6 +402,8 @@ def tick(actor: Actor) -> None:
         queueing_locks=queueing_locks,
         args=["{}"] * 3,
         headers=None,
+        terms=None,
+        next_ticks=[datetime.datetime.now(datetime.UTC)] * 3,
     )
     assert {row["outcome"] for row in rows} <= {"stored", "taken", "known", "held", "busy"}
     actor.deferred += sum(row["outcome"] == "stored" for row in rows)
