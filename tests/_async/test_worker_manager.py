@@ -440,6 +440,8 @@ async def test_outcomes_find_their_jobs_one_by_one_however_many_there_are(
             "listens": True,
             "called": False,
             "follow": 0,
+            "floors": None,
+            "batches": None,
         }
         (row,) = await manager.session.execute_async(explain, parameters)
         return int(row["QUERY PLAN"][0]["Plan"]["Shared Hit Blocks"])

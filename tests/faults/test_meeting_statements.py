@@ -107,6 +107,8 @@ class Actor:
                 listens=self.random.random() < 0.8,
                 called=self.random.random() < 0.3,
                 follow=self.random.choice([0, 2]),
+                floors=None,
+                batches=self.random.choice([None, '{"batch": 3}']),
             )
             report = json.loads(rows.pop()["args"])
             self.apart = report["apart"]
@@ -469,7 +471,8 @@ def expire(actor: Actor) -> None:
     given = [
         {"expires_in": actor.random.choice([0.001, 60]), "lock": actor.random.choice([None, "a"])} for _ in range(2)
     ]
-    jobs = [{"queue": "q", "task_name": "t", "priority": 0, "args": "{}", **each} for each in given]
+    kinds: list[dict[str, Any]] = [{"task_name": "t"}, {"task_name": "batch", "is_batch": True, "lock": None}]
+    jobs = [{"queue": "q", "priority": 0, "args": "{}", **each, **actor.random.choice(kinds)} for each in given]
     with actor.connection.transaction():
         actor.run("defer_special", jobs=json.dumps(jobs), own_transaction=True)
         actor.pause()
