@@ -21,8 +21,10 @@ from adjourn import sql
 from adjourn.sql.templates import render
 from support.outcomes import outcome_parameters
 
-PAIR_SECONDS = float(os.environ.get("ADJOURN_TEST_PAIR_SECONDS", "0.03"))
-MELEE_SECONDS = 50 * PAIR_SECONDS
+PAIR_SECONDS = float(
+    os.environ.get("ADJOURN_TEST_PAIR_SECONDS", "0.03" if "ADJOURN_TEST_THOROUGH" in os.environ else "0.015")
+)
+MELEE_SECONDS = max(1.5, 50 * PAIR_SECONDS)
 LOCKS = ["a", "b", None]
 STATEMENTS = sql.statements()
 OLD_WEEK = """
@@ -436,7 +438,7 @@ def defer_flow(actor: Actor) -> None:
         "children": "{" + ",".join(str(edge[1]) for edge in edges) + "}",
         "linked": "{" + ",".join(edge[2] for edge in edges) + "}",
     }
-    none = dict.fromkeys(("headers", "scheduled_at", "schedule_in", "names", "places"))
+    none = dict.fromkeys(("headers", "scheduled_at", "schedule_in", "names", "places", "terms"))
     header = {"workflow_id": workflow, "jobs": 4, "is_new": extends is None, "name": None, "last_id": d}
     with actor.connection.transaction(force_rollback=actor.random.random() < 0.2) as transaction:
         (row,) = actor.run("store_nodes", **header, **arrays, **none, own_transaction=True)
