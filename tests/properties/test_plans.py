@@ -129,7 +129,7 @@ def work(counted: Counted) -> None:
     }
     tick |= {"queues": ["default"], "priorities": [0], "locks": [None], "queueing_locks": ["t"], "args": ["{}"]}
     now = datetime.datetime.now(datetime.UTC)
-    tick |= {"ticks": [now], "next_ticks": [now], "terms": None}
+    tick |= {"ticks": [now], "next_ticks": [now]}
     counted.execute(sql.statements()["defer_ticks"], tick)
     outcomes: list[Outcome] = []
     for queues in (None, ["locked"], ["default", "q1"], [f"q{n}" for n in range(40)], None):
