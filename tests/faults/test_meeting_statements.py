@@ -409,6 +409,7 @@ def tick(actor: Actor) -> None:
         terms=actor.random.choice(
             [None, ['{"expires_in": 0.001, "is_batch": true}', None, '{"expires_in": 9, "max_attempts": 1}']]
         ),
+        next_ticks=[datetime.datetime.now(datetime.UTC)] * 3,
     )
     assert {row["outcome"] for row in rows} <= {"stored", "taken", "known", "held", "busy"}
     actor.deferred += sum(row["outcome"] == "stored" for row in rows)

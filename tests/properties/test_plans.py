@@ -128,7 +128,9 @@ def work(counted: Counted) -> None:
         "terms": None,
     }
     tick |= {"queues": ["default"], "priorities": [0], "locks": [None], "queueing_locks": ["t"], "args": ["{}"]}
-    counted.execute(sql.statements()["defer_ticks"], {**tick, "ticks": [datetime.datetime.now(datetime.UTC)]})
+    now = datetime.datetime.now(datetime.UTC)
+    tick |= {"ticks": [now], "next_ticks": [now]}
+    counted.execute(sql.statements()["defer_ticks"], tick)
     outcomes: list[Outcome] = []
     for queues in (None, ["locked"], ["default", "q1"], [f"q{n}" for n in range(40)], None):
         for probe in (False, True):

@@ -328,6 +328,7 @@ create table @schema.adjourn_schedules (
     cron text not null,
     timezone text not null,
     last_tick timestamptz not null,
+    next_tick timestamptz,                            -- the one after it, for who cannot read `cron`
     last_job_id bigint,
     seen_at timestamptz not null default now(),       -- when a worker last had this schedule
     primary key (task_name, periodic_id)
