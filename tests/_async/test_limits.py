@@ -141,6 +141,48 @@ async def test_a_raised_limit_lets_more_run_and_a_lowered_one_fewer_in_time(app:
     assert len(claimer.jobs) == 2
 
 
+async def test_a_limit_that_is_set_again_counts_jobs_that_were_ready_meanwhile(
+    app: adjourn.App, claimer: Claimer
+) -> None:
+    task = task_of(app, limits=[Limit(key="tenant", concurrency=1)])
+    await task.batch_defer_async(*[{}] * 3)
+    await app.job_manager.set_limit_async(name="task", concurrency=None)
+    # Some had waited, and are ready now; the others never waited.
+    await claimer.claim_async(0)
+    await task.batch_defer_async(*[{}] * 3)
+    await app.job_manager.set_limit_async(name="task", concurrency=2)
+    for left in (6, 5, 4, 3, 2, 1):
+        await claimer.claim_async()
+        assert len(claimer.jobs) == min(left, 2)
+        await claimer.end_async(claimer.jobs[0], limit=0)
+
+
+async def test_under_a_lowered_limit_no_job_starts_until_so_few_are_left(app: adjourn.App, claimer: Claimer) -> None:
+    task = task_of(app, limits=[Limit(key="tenant", concurrency=4)])
+    await task.batch_defer_async(*[{}] * 8)
+    first = await claimer.claim_async()
+    await app.job_manager.set_limit_async(name="task", concurrency=2)
+    for job in first[:2]:
+        assert not await claimer.end_async(job)
+    for left in (2, 2, 2, 2, 1, 0):
+        await claimer.end_async(claimer.jobs[0])
+        assert len(claimer.jobs) == left
+
+
+async def test_the_head_of_a_lock_does_not_wait_for_the_place_of_a_job_behind_it(
+    app: adjourn.App, claimer: Claimer
+) -> None:
+    task = task_of(app, limits=Limit(key="tenant", concurrency=1))
+    first = await task.configure(lock="l").defer_async()
+    await claimer.claim_async(0)
+    better = await task.configure(lock="l", priority=1).defer_async()
+    await claimer.claim_async(0)
+    (job,) = await claimer.claim_async()
+    assert job.id == better
+    (job,) = await claimer.end_async(job)
+    assert job.id == first
+
+
 async def test_a_job_waits_for_places_of_its_key_its_task_and_its_queue(app: adjourn.App, claimer: Claimer) -> None:
     task = task_of(app, limits=[Limit(key="tenant", concurrency=2), Limit(concurrency=3)], queue="mail", lock="l")
     await app.job_manager.limits.declare_async({("task", "task"): Limit(concurrency=3)})

@@ -142,6 +142,44 @@ def test_a_raised_limit_lets_more_run_and_a_lowered_one_fewer_in_time(app: adjou
     assert len(claimer.jobs) == 2
 
 
+def test_a_limit_that_is_set_again_counts_jobs_that_were_ready_meanwhile(app: adjourn.App, claimer: Claimer) -> None:
+    task = task_of(app, limits=[Limit(key="tenant", concurrency=1)])
+    task.batch_defer(*[{}] * 3)
+    app.job_manager.set_limit(name="task", concurrency=None)
+    # Some had waited, and are ready now; the others never waited.
+    claimer.claim(0)
+    task.batch_defer(*[{}] * 3)
+    app.job_manager.set_limit(name="task", concurrency=2)
+    for left in (6, 5, 4, 3, 2, 1):
+        claimer.claim()
+        assert len(claimer.jobs) == min(left, 2)
+        claimer.end(claimer.jobs[0], limit=0)
+
+
+def test_under_a_lowered_limit_no_job_starts_until_so_few_are_left(app: adjourn.App, claimer: Claimer) -> None:
+    task = task_of(app, limits=[Limit(key="tenant", concurrency=4)])
+    task.batch_defer(*[{}] * 8)
+    first = claimer.claim()
+    app.job_manager.set_limit(name="task", concurrency=2)
+    for job in first[:2]:
+        assert not claimer.end(job)
+    for left in (2, 2, 2, 2, 1, 0):
+        claimer.end(claimer.jobs[0])
+        assert len(claimer.jobs) == left
+
+
+def test_the_head_of_a_lock_does_not_wait_for_the_place_of_a_job_behind_it(app: adjourn.App, claimer: Claimer) -> None:
+    task = task_of(app, limits=Limit(key="tenant", concurrency=1))
+    first = task.configure(lock="l").defer()
+    claimer.claim(0)
+    better = task.configure(lock="l", priority=1).defer()
+    claimer.claim(0)
+    (job,) = claimer.claim()
+    assert job.id == better
+    (job,) = claimer.end(job)
+    assert job.id == first
+
+
 def test_a_job_waits_for_places_of_its_key_its_task_and_its_queue(app: adjourn.App, claimer: Claimer) -> None:
     task = task_of(app, limits=[Limit(key="tenant", concurrency=2), Limit(concurrency=3)], queue="mail", lock="l")
     app.job_manager.limits.declare({("task", "task"): Limit(concurrency=3)})

@@ -21,6 +21,7 @@ import pytest
 
 from adjourn import embedded
 from adjourn.embedded import accounts, binaries, cluster, directories
+from support.processes import run_silently
 from support.waiting import until
 
 pytestmark = pytest.mark.timeout(60)
@@ -368,6 +369,20 @@ sys.stdin.read()
             assert not is_alive(int(pid))
         finally:
             os.kill(int(child), signal.SIGKILL)
+
+
+def test_a_program_that_does_not_stop_its_server_ends_in_silence(home: Path) -> None:
+    run_silently(
+        """
+        import sys
+        from pathlib import Path
+        from adjourn import embedded
+
+        server = embedded.Server(Path(sys.argv[1]))
+        server.start()
+        """,
+        str(home),
+    )
 
 
 def test_an_interrupt_at_the_terminal_does_not_reach_the_server(home: Path) -> None:

@@ -8,6 +8,7 @@ import io
 import json
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -444,3 +445,17 @@ def test_the_command_names_a_kind_that_does_not_exist(
     with pytest.raises(SystemExit, match="2"):
         main(["schema", "--roles", pair])
     assert f"--roles: '{pair}' does not name a kind and a role" in capsys.readouterr().err
+
+
+def test_records_go_to_what_is_stderr_when_they_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    try:
+        monkeypatch.setattr(sys, "stderr", first := io.StringIO())
+        logs.configure("INFO", "%(message)s", "%")
+        first.close()
+        monkeypatch.setattr(sys, "stderr", second := io.StringIO())
+        logging.getLogger("adjourn").info("here")
+    finally:
+        root.handlers[:], root.level = before, level
+    assert second.getvalue() == "here\n"

@@ -13,6 +13,8 @@ import pytest
 import adjourn
 from adjourn import cli, testing
 from adjourn.cli import flags, make_parser
+from adjourn.cli.shell import Shell
+from adjourn.cli.tables import Screen
 from adjourn.exceptions import InvalidOption, LoadFromPathError, TaskNotFound
 from adjourn.testing import InMemoryConnector
 
@@ -200,3 +202,29 @@ def test_keywords_of_a_connection_are_looked_at_too() -> None:
     with pytest.raises(InvalidOption, match="target_session_attrs has no such value"):
         adjourn.PsycopgConnector(kwargs={"target_session_attrs": "primry"})
     adjourn.PsycopgConnector(lambda: "target_session_attrs=primry")  # it is asked when it connects
+
+
+# The name of a task, which another app may have
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("shop.sned", "adjourn: there is no task 'shop.sned' here; did you mean 'shop.send'?\n"),
+        ("shop.send", ""),
+        ("other.report", ""),
+    ],
+)
+def test_a_task_that_was_probably_meant_is_named(capsys: pytest.CaptureFixture[str], name: str, told: str) -> None:
+    app = adjourn.App(connector=InMemoryConnector())
+
+    @app.task(name="shop.send")
+    def send() -> None: ...
+
+    with app.open():
+        Shell(app, Screen()).do(["list_jobs", f"task={name}"])
+        assert capsys.readouterr().err == told
+        options = cli.make_parser(app=lambda: app).parse_args(["pause", f"--task={name}"])
+        assert options.run(options) == 0
+    printed = capsys.readouterr()
+    assert (printed.err, printed.out) == (told, f"Task {name} is paused\n")

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
+from adjourn._domain.spelling import hint
 from adjourn.app import App
 from adjourn.exceptions import LoadFromPathError, MissingApp
 
@@ -67,6 +68,12 @@ def _telling_where(what: str) -> Iterator[None]:
                 raise
             reason, where = str(error), f"{lines[-1].filename}, line {lines[-1].lineno}"
         raise LoadFromPathError(f"{what}: {type(error).__name__}: {reason} ({where})") from error
+
+
+def doubt_task(app: App, name: str) -> None:
+    """Say on stderr that the app has no task of this name, if one that it has was probably meant: another app may have it."""
+    if not app.may_know(name) and (meant := hint(name, app.tasks)) != ".":
+        print(f"adjourn: there is no task {name!r} here{meant}", file=sys.stderr)
 
 
 def is_named(options: argparse.Namespace) -> bool:

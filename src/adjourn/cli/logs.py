@@ -12,7 +12,7 @@ import json
 import logging
 import re
 import sys
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TextIO, TypeAlias, cast
 
 Style: TypeAlias = Literal["%", "{", "$"]
 
@@ -71,6 +71,18 @@ class JSONFormatter(logging.Formatter):
         return json.dumps(fields, default=str)
 
 
+class StderrHandler(logging.StreamHandler[TextIO]):
+    """Writes to what is stderr when a record comes. A program that runs a command may have another one later."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]  # nobody sets it
+        """Where records go."""
+        return sys.stderr
+
+
 def configure(level: str, text: str, style: str) -> None:
     """Send the log records of this process to stderr.
 
@@ -89,6 +101,6 @@ def configure(level: str, text: str, style: str) -> None:
         If the format does not fit its style.
     """
     formatter = JSONFormatter() if text == JSON_FORMAT else ForgivingFormatter(text, cast("Style", style))
-    handler = logging.StreamHandler(sys.stderr)
+    handler = StderrHandler()
     handler.setFormatter(formatter)
     logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -25,6 +25,8 @@ def run(options: argparse.Namespace) -> int:
     if not queues and not names:
         options.parser.error("Name what is meant: --queue or --task.")
     app = applications.load(options)
+    for name in names:
+        applications.doubt_task(app, name)
     with app.open():
         manager, pauses = app.job_manager, options.word == "paused"
         for_queues: Callable[[str], bool] = manager.pause_queue if pauses else manager.resume_queue

@@ -174,6 +174,9 @@ class Shell(cmd.Cmd):
         name, *arguments = words
         if name not in USAGES:
             raise UsageError(f"there is no command {name!r}{hint(name, USAGES)} These are: {', '.join(USAGES)}")
+        for word in arguments:
+            if word.startswith("task="):
+                applications.doubt_task(self._app, word.removeprefix("task="))
         action: Callable[[list[str]], bool | None] = getattr(self, f"on_{name}")
         return bool(action(arguments))
 

@@ -6,6 +6,7 @@ connection and the lock.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
@@ -237,3 +238,14 @@ def _drop_all() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_drop_all)
+
+
+def _leave_open() -> None:
+    """Have the kernel close what a program has not closed, once all else of the program has ended; Python would close it
+    earlier, and warn."""
+    for presence in list(_all):
+        if presence.connection is not None:
+            presence.connection.detach()
+
+
+atexit.register(_leave_open)

@@ -21,6 +21,7 @@ begin
             where j.id = any(v_next) and j.hold = @ready and j.worker_id is null and j.id <> all(ids)
             for update skip locked
         );
+        perform @schema.adjourn_give_up_v1(v_refused || v_next);
         update @schema.adjourn_jobs j set special = true where j.id = any(v_refused || v_next) and j.special is null;
         perform @schema.adjourn_gate_v1(v_refused || v_next);
     end if;

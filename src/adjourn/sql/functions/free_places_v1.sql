@@ -6,6 +6,7 @@ declare
     v_limit @schema.adjourn_limits;
     v_room record;
     v_free bigint[] := array_fill(null::bigint, array[@most_placed]);
+    v_beyond integer := 0;
 begin
     select * into v_limit from @schema.adjourn_limits l where l.id = p_limit_id;
     if not exists (select from @schema.adjourn_jobs j where j.hold = @gate and j.gate_id = p_limit_id and j.gate_key = p_key) then
@@ -17,19 +18,27 @@ begin
                 select from @schema.adjourn_jobs j where j.limit_id = p_limit_id and j.limit_key = p_key and j.key_slot = s
             ) limit @most_placed
         );
+        v_beyond := (
+            select count(*) from @schema.adjourn_jobs j
+            where j.limit_id = p_limit_id and j.limit_key = p_key and j.key_slot >= v_limit.concurrency
+        );
     elsif v_limit.concurrency is not null and v_limit.scope = 'task' then
         v_free := array(
             select s from generate_series(0, v_limit.concurrency - 1) s where not exists (
                 select from @schema.adjourn_jobs j where j.task_name = v_limit.name and j.task_slot = s
             ) limit @most_placed
         );
+        v_beyond := (select count(*) from @schema.adjourn_jobs j where j.task_name = v_limit.name and j.task_slot >= v_limit.concurrency);
     elsif v_limit.concurrency is not null then
         v_free := array(
             select s from generate_series(0, v_limit.concurrency - 1) s where not exists (
                 select from @schema.adjourn_jobs j where j.queue = v_limit.name and j.queue_slot = s
             ) limit @most_placed
         );
+        v_beyond := (select count(*) from @schema.adjourn_jobs j where j.queue = v_limit.name and j.queue_slot >= v_limit.concurrency);
     end if;
+    -- As many jobs run beyond a limit that was lowered.
+    v_free := v_free[1 + v_beyond :];
     if v_limit.rates is not null then
         select room.room, room.look_at into v_room from @schema.adjourn_room_v1(p_limit_id, p_key) room;
         v_free := v_free[1 : v_room.room];

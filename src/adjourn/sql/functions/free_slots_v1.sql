@@ -1,6 +1,6 @@
 -- Jobs have given up places under limits: those of p_jobs, as they were, that have ended or do not hold them any more. Hand each place to the next
 -- job, key before task before queue, so that who gets a place of its key can get one of its queue as well. A place above a limit that was
--- lowered is not given again. p_is_callers: leave notes instead.
+-- lowered is not given again, and no other is while such a one is held. p_is_callers: leave notes instead.
 -- Returns the ids of jobs that are ready because of it.
 create function @schema.adjourn_free_slots_v1(p_jobs @schema.adjourn_jobs[], p_is_callers boolean) returns bigint[]
 language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
@@ -8,15 +8,23 @@ declare
     v_ids integer[];
     v_keys text[];
     v_slots bigint[];
+    v_direct boolean[];
     v_ready bigint[] := '{}';
-    v_waiting boolean;
 begin
     if not p_is_callers then
         -- The next statement sees what was placed before.
         perform pg_advisory_xact_lock_shared(@placing_key);
     end if;
     for v_scope in 1 .. 3 loop
-        select array_agg(l.id), array_agg(freed.key), array_agg(freed.slot) into v_ids, v_keys, v_slots
+        select array_agg(l.id), array_agg(freed.key), array_agg(freed.slot), array_agg(
+            -- Only the worker that places knows what a rate allows, and how many jobs run beyond a limit that was lowered.
+            not p_is_callers and l.rates is null and freed.slot between 0 and l.concurrency - 1 and not case v_scope
+                when 1 then exists (
+                    select from @schema.adjourn_jobs j where j.limit_id = l.id and j.limit_key = freed.key and j.key_slot >= l.concurrency
+                )
+                when 2 then exists (select from @schema.adjourn_jobs j where j.task_name = l.name and j.task_slot >= l.concurrency)
+                else exists (select from @schema.adjourn_jobs j where j.queue = l.name and j.queue_slot >= l.concurrency) end
+        ) into v_ids, v_keys, v_slots, v_direct
         from (
             select case v_scope when 1 then j.key_slot when 2 then j.task_slot else j.queue_slot end as slot,
                    case v_scope when 1 then j.limit_key else '' end as key, j.limit_id, j.task_name, j.queue
@@ -25,19 +33,14 @@ begin
         ) freed join @schema.adjourn_limits l on case v_scope
             when 1 then l.id = freed.limit_id when 2 then l.scope = 'task' and l.name = freed.task_name
             else l.scope = 'queue' and l.name = freed.queue end
-        where freed.slot is not null and (p_is_callers or l.rates is not null or freed.slot < l.concurrency);
+        where freed.slot is not null and (l.concurrency is not null or l.rates is not null);
         continue when v_ids is null;
-        -- Only the worker that places knows what a rate allows.
         insert into @schema.adjourn_open_limits (limit_id, limit_key)
-        select distinct u.id, u.key from unnest(v_ids, v_keys) u(id, key)
-        where p_is_callers or exists (select from @schema.adjourn_limits l where l.id = u.id and l.rates is not null);
-        if not p_is_callers then
-            select array_agg(u.id), array_agg(u.key), array_agg(u.slot) into v_ids, v_keys, v_slots
-            from unnest(v_ids, v_keys, v_slots) u(id, key, slot)
-            where exists (select from @schema.adjourn_limits l where l.id = u.id and l.rates is null) and u.slot >= 0;
-            if v_ids is not null then
-                v_ready := v_ready || @schema.adjourn_serve_v1(v_ids, v_keys, v_slots);
-            end if;
+        select distinct u.id, u.key from unnest(v_ids, v_keys, v_direct) u(id, key, direct) where not u.direct;
+        select array_agg(u.id), array_agg(u.key), array_agg(u.slot) into v_ids, v_keys, v_slots
+        from unnest(v_ids, v_keys, v_slots, v_direct) u(id, key, slot, direct) where u.direct;
+        if v_ids is not null then
+            v_ready := v_ready || @schema.adjourn_serve_v1(v_ids, v_keys, v_slots);
         end if;
     end loop;
     return v_ready;

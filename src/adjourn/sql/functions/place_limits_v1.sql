@@ -36,6 +36,10 @@ begin
             select s as slot from generate_series(0, l.concurrency - 1) s
             where not exists (
                 select from @schema.adjourn_jobs j where j.limit_id = l.id and j.limit_key = u.key and j.key_slot = s offset 0
+            )
+            -- As many jobs run beyond a limit that was lowered.
+            order by s offset (
+                select count(*) from @schema.adjourn_jobs j where j.limit_id = l.id and j.limit_key = u.key and j.key_slot >= l.concurrency
             ) limit @most_placed
         ) free
         where l.scope = 'key' and l.rates is null and exists (

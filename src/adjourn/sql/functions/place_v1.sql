@@ -17,6 +17,7 @@ declare
     v_better bigint[];
     v_worse bigint[];
     v_demoted text[];
+    v_gone bigint[];
     v_undecided bigint[];
     v_special bigint[];
 begin
@@ -104,9 +105,13 @@ begin
             update @schema.adjourn_jobs j set hold = @behind where j.id = any(array(
                 select l.id from @schema.adjourn_jobs l
                 where l.id = any(v_worse) and l.hold = @ready and l.worker_id is null for update skip locked
-            )) returning j.lock
+            )) returning j.lock, j.id, j.special
         )
-        select coalesce(array_agg(lock), '{}') into v_demoted from demoted;
+        select coalesce(array_agg(lock), '{}'), array_agg(id) filter (where special) into v_demoted, v_gone from demoted;
+        if v_gone is not null then
+            -- Else the new head might wait for a place that the old one keeps behind it.
+            perform @schema.adjourn_give_up_v1(v_gone);
+        end if;
         v_heads := array(
             select candidate.id from unnest(v_demoted) free(lock) cross join lateral (
                 select b.id from @schema.adjourn_jobs b where b.hold in (@behind, @unplaced) and b.lock = free.lock

@@ -1,4 +1,5 @@
--- Those of these jobs that may not start now: their queue or task is paused, or there is a limit that they have not passed.
+-- Those of these jobs that may not start now: their queue or task is paused, or there is a limit under which they have no place. A place
+-- that was given before the limit was set or lowered is none.
 create function @schema.adjourn_refused_v1(p_ids bigint[]) returns bigint[]
 language plpgsql stable set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 declare
@@ -12,10 +13,17 @@ begin
         select j.id from @schema.adjourn_jobs j
         where j.id = any(p_ids) and (
             'queue:' || j.queue = any(v_paused) or 'task:' || j.task_name = any(v_paused)
-            or j.task_slot is null and 'task:' || j.task_name = any(v_limited)
-            or j.queue_slot is null and 'queue:' || j.queue = any(v_limited)
-            or j.limit_id is not null and j.key_slot is null and exists (
-                select from @schema.adjourn_limits l where l.id = j.limit_id and (l.concurrency is not null or l.rates is not null)
+            or j.limit_id is not null and exists (
+                select from @schema.adjourn_limits l
+                where l.id = j.limit_id and @schema.adjourn_lacks_place_v1(l.concurrency, l.rates, j.key_slot)
+            )
+            or 'task:' || j.task_name = any(v_limited) and exists (
+                select from @schema.adjourn_limits l
+                where l.scope = 'task' and l.name = j.task_name and @schema.adjourn_lacks_place_v1(l.concurrency, l.rates, j.task_slot)
+            )
+            or 'queue:' || j.queue = any(v_limited) and exists (
+                select from @schema.adjourn_limits l
+                where l.scope = 'queue' and l.name = j.queue and @schema.adjourn_lacks_place_v1(l.concurrency, l.rates, j.queue_slot)
             )
         )
     );

@@ -1,0 +1,272 @@
+"""What is promised of limits, rates, pauses, workflows, unique jobs, steps and events, in plain Python and without a database."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Iterable, Iterator
+
+from adjourn._domain.outcomes import Ended, HandedBack, Outcome, Retried, Suspended
+
+WAITING, RUNNING, SUCCEEDED = "todo", "doing", "succeeded"
+ALL_DONE, ANY_FAILED = 1, 2
+SUSPICIOUS = 2
+"""A job that so many workers had when they died runs apart from others."""
+
+Place = tuple[str, str, str]
+"""A limit by its scope and name, and the key there."""
+
+
+@dataclasses.dataclass
+class Numbers:
+    """What a limit allows: so many jobs at once, and so many starts in each period."""
+
+    concurrency: int | None = None
+    rate: int | None = None
+
+
+@dataclasses.dataclass
+class Known:
+    """A job as it must be found."""
+
+    id: int
+    task: str
+    queue: str
+    lock: str | None = None
+    key: str | None = None
+    """The key of its task's limit, which is named after the task."""
+    due: bool = True
+    awaits: str | None = None
+    """The event that it waits for."""
+    flow: int | None = None
+    parents: set[int] = dataclasses.field(default_factory=set)
+    heard: dict[int, bool] = dataclasses.field(default_factory=dict)
+    """Which of its parents have ended, and whether they have succeeded."""
+    run_if: int | None = None
+    status: str = WAITING
+    worker: int | None = None
+    claim: int = 0
+    deaths: int = 0
+    unlimited: set[Place] = dataclasses.field(default_factory=set)
+    """Limits that had no number when its run began, and do not count it."""
+    steps: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def verdict(self) -> str:
+        """What its parents say: that it runs, is cancelled, or waits on."""
+        failed = not all(self.heard.values())
+        if self.run_if is None and failed:
+            return "cancelled"
+        if len(self.heard) < len(self.parents):
+            return "waits"
+        return "cancelled" if self.parents and self.run_if == ANY_FAILED and not failed else "runs"
+
+    @property
+    def can_start(self) -> bool:
+        """Whether it waits for nothing but a worker, a limit, a pause or its lock."""
+        return self.status == WAITING and self.due and self.awaits is None and self.verdict == "runs"
+
+
+class Flow:
+    """The jobs, and what may become of them."""
+
+    def __init__(self, *, is_strict: bool) -> None:
+        self.is_strict = is_strict
+        """Whether a job that began without a limit counts for it, as in memory."""
+        self.jobs: dict[int, Known] = {}
+        self.limits: dict[tuple[str, str], Numbers] = {}
+        self.starts: collections.Counter[Place] = collections.Counter()
+        self.paused: set[tuple[str, str]] = set()
+        self.cancelled_flows: set[int] = set()
+        self.keys: dict[str, int] = {}
+        self.sent: dict[str, str] = {}
+        self.gone: set[int] = set()
+        """Jobs that have ended and were deleted."""
+
+    # What programs do
+
+    def defers(self, job: Known) -> None:
+        assert job.id not in self.jobs, "an id was given twice"
+        self.jobs[job.id] = job
+        for parent in job.parents:
+            found = self.jobs[parent]
+            if parent in self.gone or found.status not in (WAITING, RUNNING):
+                job.heard[parent] = found.status == SUCCEEDED and parent not in self.gone
+
+    def defers_unique(self, key: str, policy: str) -> tuple[str, int | None]:
+        """A job comes that may be there already; return what must become of it, and the id of the one that is there."""
+        there = self.keys.get(key)
+        found = None if there is None or there in self.gone else self.jobs[there]
+        if found is None or found.status not in (WAITING, RUNNING):
+            return "stored", None
+        if policy == "raise":
+            return "refused", there
+        return ("replaced" if policy == "replace" and found.status == WAITING else "exists"), there
+
+    def ends(self, job: Known, status: str) -> None:
+        """A job has ended, and those that wait for it hear of it: only the first time."""
+        job.status, job.worker, job.awaits = status, None, None
+        if status == SUCCEEDED:
+            job.steps = {}
+        for child in self.jobs.values():
+            if job.id in child.parents:
+                child.heard.setdefault(job.id, status == SUCCEEDED)
+
+    def runs_again(self, job: Known, *, due: bool) -> None:
+        """A job is retried by hand: it waits for no one but its limits."""
+        if job.status not in (WAITING, RUNNING):
+            job.parents, job.heard, job.run_if = set(), {}, None
+        job.status, job.worker, job.due, job.awaits, job.deaths = WAITING, None, due, None, 0
+
+    def retries_flow(self, flow: int) -> set[int]:
+        """A workflow is retried; return which of its jobs must run again."""
+        members = [job for job in self.jobs.values() if job.flow == flow and job.id not in self.gone]
+        is_cancelled = flow in self.cancelled_flows
+        again = {
+            job.id
+            for job in members
+            if job.status in ("failed", "aborted") or (job.status == "cancelled" and is_cancelled)
+        }
+        more = set(again)
+        while more:
+            more = {
+                job.id for job in members if job.status == "cancelled" and job.parents & more and job.id not in again
+            }
+            again |= more
+        self.cancelled_flows.discard(flow)
+        live = again | {job.id for job in self.jobs.values() if job.status in (WAITING, RUNNING)}
+        for job in members:
+            if job.id in again:
+                job.parents &= live
+                job.heard = {}
+                job.status, job.due, job.awaits, job.deaths = WAITING, True, None, 0
+            elif job.status == WAITING:
+                for parent in job.parents & again:
+                    job.heard.pop(parent, None)
+        return again
+
+    def time_passes(self) -> None:
+        """What was scheduled is due, and the periods of all rates are over."""
+        self.starts.clear()
+        for job in self.jobs.values():
+            job.due = True
+
+    # What workers do
+
+    def places(self, job: Known) -> Iterator[tuple[Place, Numbers]]:
+        """Find the limits that count a job."""
+        for scope, name, key in (("key", job.task, job.key), ("task", job.task, ""), ("queue", job.queue, "")):
+            numbers = self.limits.get((scope, name))
+            if key is not None and numbers is not None and numbers != Numbers():
+                yield (scope, name, key), numbers
+
+    def running(self, place: Place) -> int:
+        """How many jobs run that a limit counts."""
+        return sum(
+            job.status == RUNNING
+            and any(place == each for each, _ in self.places(job))
+            and (self.is_strict or place not in job.unlimited)
+            for job in self.jobs.values()
+        )
+
+    def is_paused(self, job: Known) -> bool:
+        return ("queue", job.queue) in self.paused or ("task", job.task) in self.paused
+
+    def claims(self, worker: int, job: Known, claim: int) -> None:
+        """A worker has got a job: check that it may run now."""
+        assert job.can_start, f"job {job.id} is {job.status}, waits for {job.awaits}, and its parents say {job.verdict}"
+        assert not self.is_paused(job), f"job {job.id} is paused"
+        assert claim == job.claim + 1, "a claim has not risen by one"
+        if job.lock is not None:
+            others = [each.id for each in self.jobs.values() if each.status == RUNNING and each.lock == job.lock]
+            assert not others, f"jobs {others} of lock {job.lock} run already"
+        job.status, job.worker, job.claim = RUNNING, worker, claim
+        counted = dict(self.places(job))
+        job.unlimited = {
+            place
+            for place in (("key", job.task, job.key or ""), ("task", job.task, ""), ("queue", job.queue, ""))
+            if place not in counted or counted[place].concurrency is None
+        }
+
+    def check_limits(self, claimed: Iterable[Known]) -> None:
+        """These jobs were claimed at once: no limit is passed."""
+        for job in claimed:
+            for place, numbers in self.places(job):
+                if numbers.rate is not None:
+                    self.starts[place] += 1
+                    assert self.starts[place] <= numbers.rate, f"{self.starts[place]} jobs of {place} have started"
+                if numbers.concurrency is not None:
+                    running = self.running(place)
+                    assert running <= numbers.concurrency, f"{running} jobs of {place} run at once"
+
+    def holds(self, worker: int, outcome: Outcome) -> bool:
+        job = self.jobs[outcome.id]
+        return job.status == RUNNING and job.worker == worker and job.claim == outcome.claim
+
+    def hears(self, worker: int, outcomes: Iterable[Outcome]) -> set[int]:
+        """Outcomes come in; return which must be refused."""
+        refused = set()
+        for outcome in outcomes:
+            job = self.jobs[outcome.id]
+            if not self.holds(worker, outcome):
+                refused.add(outcome.id)
+            elif isinstance(outcome, Ended):
+                self.ends(job, outcome.status)
+                if outcome.is_deleted and job.flow is None and not self.has_children(job):
+                    self.gone.add(job.id)
+            else:
+                job.status, job.worker = WAITING, None
+                if isinstance(outcome, Suspended):
+                    job.due, job.awaits, job.deaths = outcome.event is not None, outcome.event, 0
+                elif not isinstance(outcome, HandedBack):
+                    assert isinstance(outcome, Retried)
+                    job.due, job.deaths = outcome.retry_in is None, 0
+                    job.queue, job.lock = outcome.queue or job.queue, outcome.lock or job.lock
+        return refused
+
+    def has_children(self, job: Known) -> bool:
+        """Whether a job was waited for when it ended."""
+        return any(job.id in child.parents for child in self.jobs.values())
+
+    def frees(self, jobs: Iterable[Known]) -> None:
+        """Jobs come back that their worker does not run."""
+        for job in jobs:
+            job.status, job.worker = WAITING, None
+
+    # What must have happened once nothing moves any more
+
+    def wakes(self) -> None:
+        """Events have been delivered."""
+        for job in self.jobs.values():
+            if job.awaits in self.sent:
+                job.awaits, job.due = None, True
+
+    def must_be_cancelled(self) -> list[int]:
+        return [job.id for job in self.jobs.values() if job.status == WAITING and job.verdict == "cancelled"]
+
+    def may_be_cancelled(self, job: Known) -> bool:
+        return job.status == WAITING and (job.verdict == "cancelled" or job.flow in self.cancelled_flows)
+
+    def could_run(self) -> list[int]:
+        """Jobs that nothing keeps from running, though a worker has just taken all it could."""
+        waiting = [job for job in self.jobs.values() if job.can_start and not self.is_paused(job)]
+        return [job.id for job in waiting if self.has_room(job, waiting)]
+
+    def has_room(self, job: Known, waiting: list[Known]) -> bool:
+        if job.deaths >= SUSPICIOUS:
+            return False
+        if job.lock is not None and any(
+            # One that is paused stays the head of its lock.
+            other is not job and other.lock == job.lock and (other.status == RUNNING or other.can_start)
+            for other in self.jobs.values()
+        ):
+            return False
+        for number, (place, numbers) in enumerate(self.places(job)):
+            # Others that wait may hold a place here while they wait for the next.
+            others = [each for each in waiting if each is not job and place in dict(self.places(each))]
+            holding = sum(len(list(self.places(each))) > number + 1 for each in others)
+            if numbers.concurrency is not None and self.running(place) + holding >= numbers.concurrency:
+                return False
+            if numbers.rate is not None and self.starts[place] + holding >= numbers.rate:
+                return False
+        return True

@@ -1,0 +1,704 @@
+"""Whatever programs and workers do, limits, rates, pauses, workflows, unique jobs, steps and events keep what is promised of them."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import sys
+from collections.abc import Callable
+from importlib import resources
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, Phase, Verbosity, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from adjourn import Limit, Rate
+from adjourn._domain.job_limits import JobLimit
+from adjourn._domain.outcomes import Ended, Exchanged, HandedBack, Outcome, Retried, Suspended
+from adjourn._domain.runs import StepKind
+from adjourn._domain.workflows import Planned
+from adjourn._sync.managers.exchange import SyncWorkerManager
+from adjourn.connector import BaseConnector
+from adjourn.connectors import SyncPsycopgConnector
+from adjourn.exceptions import AdjournException, AlreadyEnqueued, JobLost
+from adjourn.jobs import Job
+from adjourn.manager import JobManager
+from adjourn.sql.templates import render
+from adjourn.testing import MemoryStore, SyncInMemoryConnector
+from adjourn.unique import Unique
+from properties.flow_model import RUNNING, SUCCEEDED, WAITING, Flow, Known, Numbers
+
+IS_THOROUGH = "ADJOURN_TEST_THOROUGH" in os.environ
+EXAMPLES = int(os.environ.get("ADJOURN_TEST_FLOW_EXAMPLES", "150" if IS_THOROUGH else "8"))
+STEPS = 40
+HOUR = 3600.0
+LATER = 2 * HOUR
+"""Seconds that pass at once: longer than every delay, and than the period of every rate."""
+LIVES = 5
+RARELY = st.sampled_from([False, False, False, True])
+QUEUES = st.sampled_from(["a", "a", "b"])
+LOCKS = st.sampled_from([None, None, None, "l"])
+TASKS = st.sampled_from(["keyed", "keyed", "rated", "whole", "plain"])
+KEYS = st.sampled_from(["x", "x", "y"])
+NEW = st.tuples(TASKS, KEYS, QUEUES, LOCKS, st.integers(-1, 1), RARELY)
+"""The task of a job, its key, queue, lock and priority, and whether it is scheduled."""
+New = tuple[str, str, str, str | None, int, bool]
+DECLARED = {"keyed": Limit(key="key", concurrency=2), "rated": Limit(key="key", rate=Rate(3, HOUR))}
+LIMITED = st.sampled_from(
+    [("key", "keyed"), ("key", "keyed"), ("key", "rated"), ("task", "whole"), ("queue", "a"), ("queue", "b")]
+)
+NUMBERS = st.builds(Numbers, st.sampled_from([None, 1, 1, 2, 3]), st.sampled_from([None, None, None, 2, 4]))
+
+
+class Simulated:
+    """A worker: what it remembers, which may be less or more than what it has."""
+
+    def __init__(self, manager: SyncWorkerManager, queues: list[str] | None) -> None:
+        self.manager = manager
+        self.queues = queues
+        self.id = manager.register_worker("simulated", queues, 10**8)
+        self.known: dict[int, int] = {}
+        self.past: list[tuple[int, int]] = []
+        self.apart: int | None = None
+        self.is_dead = False
+
+    def __repr__(self) -> str:
+        return f"worker {self.id}"
+
+
+class Machine(RuleBasedStateMachine):
+    """Programs and workers, one statement at a time."""
+
+    def reset(self) -> tuple[BaseConnector, Any]:
+        """Empty the database; return a connector to it, and the session on which all workers take turns."""
+        raise NotImplementedError
+
+    def pass_time(self) -> None:
+        """Have `LATER` seconds pass at once."""
+        raise NotImplementedError
+
+    is_memory = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.connector, session = self.reset()
+        self.manager = JobManager(self.connector)
+        self.worker_manager = SyncWorkerManager(session, self.connector.json_loads)
+        self.model = Flow(is_strict=self.is_memory)
+        self.workers: list[Simulated] = []
+        self.flows: list[int] = []
+
+    # Programs
+
+    def job(self, new: New, **options: Any) -> Job:
+        task, key, queue, lock, priority, is_late = new
+        limit = JobLimit(task, key, DECLARED[task]) if task in DECLARED else JobLimit() if task == "whole" else None
+        when = HOUR if is_late else None
+        return Job(task_name=task, queue=queue, lock=lock, priority=priority, limit=limit, schedule_in=when, **options)
+
+    def known(self, job_id: int, new: New, **options: Any) -> Known:
+        task, key, queue, lock, _, is_late = new
+        return Known(job_id, task, queue, lock, key if task in DECLARED else None, due=not is_late, **options)
+
+    @initialize(new=st.lists(NEW, min_size=3, max_size=8))
+    def begin(self, new: list[New]) -> None:
+        for scope, name in (("key", "keyed"), ("task", "whole")):
+            self.set_limit((scope, name), Numbers(2))
+        self.set_limit(("key", "rated"), Numbers(None, 3))
+        self.start_worker(None)
+        self.start_worker(None)
+        self.defer(new)
+
+    @rule(new=st.lists(NEW, min_size=1, max_size=4))
+    def defer(self, new: list[New]) -> None:
+        stored = self.manager.batch_defer_jobs([self.job(each) for each in new])
+        for job, each in zip(stored, new, strict=True):
+            self.model.defers(self.known(job.id or 0, each))
+
+    @rule(new=NEW, count=st.integers(2, 5))
+    def defer_alike(self, new: New, count: int) -> None:
+        self.defer([new] * count)
+
+    @rule(new=NEW, key=st.sampled_from(["u", "v"]), policy=st.sampled_from(["raise", "skip", "replace"]))
+    def defer_unique(self, new: New, key: str, policy: Any) -> None:
+        """Of the jobs with one key, one waits or runs."""
+        if new[0] in DECLARED:
+            new = ("plain", *new[1:])
+        job = self.job(new, unique=Unique(key=key, on_conflict=policy))
+        outcome, there = self.model.defers_unique(key, policy)
+        if outcome == "refused":
+            with pytest.raises(AlreadyEnqueued) as raised:
+                self.manager.defer_jobs([job])
+            assert raised.value.job_ids == (there,)
+            return
+        (deferred,) = self.manager.defer_jobs([job])
+        assert deferred.outcome == outcome
+        assert there is None or deferred.id == there
+        if outcome == "stored":
+            self.model.keys[key] = deferred.id
+            self.model.defers(self.known(deferred.id, new))
+        elif outcome == "replaced":
+            old, fresh = self.model.jobs[deferred.id], self.known(deferred.id, new)
+            old.task, old.queue, old.lock, old.due, old.awaits = fresh.task, fresh.queue, fresh.lock, fresh.due, None
+            old.key, old.deaths = fresh.key, 0
+
+    @rule(
+        data=st.data(),
+        shape=st.sampled_from(["chain", "group", "fan out", "diamond"]),
+        new=st.lists(NEW, min_size=4, max_size=4),
+        rules=st.lists(st.sampled_from([None, None, None, 1, 2]), min_size=4, max_size=4),
+        is_late=RARELY,
+    )
+    def defer_workflow(
+        self, data: st.DataObject, shape: str, new: list[New], rules: list[int | None], is_late: bool
+    ) -> None:
+        """Jobs that wait for each other, the first of them perhaps for one that is there already."""
+        new = [each if each[0] not in DECLARED else ("whole", *each[1:]) for each in new]
+        waits = {"chain": [[], [0], [1], [2]], "group": [[], [], [], [0, 1, 2]]}
+        waits |= {"fan out": [[], [0], [0], [0]], "diamond": [[], [0], [0], [1, 2]]}
+        others = [job.id for job in self.model.jobs.values() if job.id not in self.model.gone]
+        other = data.draw(st.sampled_from(others)) if is_late and others else None
+        plans: list[Planned] = []
+        for number, each in enumerate(new):
+            parents: list[Any] = [plans[parent] for parent in waits[shape][number]]
+            if other is not None and number == 0:
+                parents = [other]
+            names: list[str | None] = [None] * len(parents)
+            plans.append(Planned(self.job(each), None, parents, names, rules[number] if parents else None))
+        stored = self.manager.workflows.store_workflow(plans)
+        self.flows.append(stored.workflow_id)
+        ids = [each for (each,) in stored.ids]
+        for number, each in enumerate(new):
+            found = {ids[parent] for parent in waits[shape][number]}
+            if other is not None and number == 0:
+                found = {other}
+            rule_ = rules[number] if found else None
+            self.model.defers(self.known(ids[number], each, flow=stored.workflow_id, parents=found, run_if=rule_))
+        if other is not None:
+            self.settle_places()
+
+    @rule(data=st.data(), delete=RARELY)
+    def cancel(self, data: st.DataObject, delete: bool) -> None:
+        job = self.draw_job(data)
+        if job is None or job.status != WAITING:
+            return
+        assert self.manager.cancel_job_by_id(job.id, delete_job=delete)
+        self.model.ends(job, "cancelled")
+        if delete:
+            self.model.gone.add(job.id)
+
+    @rule(data=st.data(), is_late=RARELY, queue=st.none() | QUEUES, lock=LOCKS)
+    def retry_by_hand(self, data: st.DataObject, is_late: bool, queue: str | None, lock: str | None) -> None:
+        self.settle_places()
+        job = self.draw_job(data)
+        if job is None or job.id in self.model.gone:
+            return
+        at = self.now_and(HOUR) if is_late else None
+        if job.status == WAITING and job.verdict == "waits":
+            with pytest.raises(AdjournException):
+                self.manager.retry_job_by_id(job.id, at, queue=queue, lock=lock)
+            return
+        self.manager.retry_job_by_id(job.id, at, queue=queue, lock=lock)
+        self.model.runs_again(job, due=not is_late)
+        job.queue, job.lock = queue or job.queue, lock or job.lock
+
+    @precondition(lambda self: self.flows)
+    @rule(data=st.data(), again=st.booleans())
+    def end_workflow(self, data: st.DataObject, again: bool) -> None:
+        """Cancel a workflow, or run what has failed of it once more."""
+        self.settle_places()
+        flow = data.draw(st.sampled_from(self.flows), "workflow")
+        if again:
+            expected = self.model.retries_flow(flow)
+            assert self.manager.retry_workflow(flow) == len(expected)
+            return
+        members = [job for job in self.model.jobs.values() if job.flow == flow]
+        if not any(job.status in (WAITING, RUNNING) for job in members):
+            assert self.manager.cancel_workflow(flow) == 0
+            return
+        waiting = [job for job in members if job.status == WAITING]
+        assert self.manager.cancel_workflow(flow) == len(waiting)
+        self.model.cancelled_flows.add(flow)
+        for job in waiting:
+            self.model.ends(job, "cancelled")
+
+    @rule(limit=LIMITED, numbers=NUMBERS)
+    def set_limit(self, limit: tuple[str, str], numbers: Numbers) -> None:
+        scope, name = limit
+        where: dict[str, Any] = {{"key": "name"}.get(scope, scope): name}
+        rate = None if numbers.rate is None else Rate(numbers.rate, HOUR)
+        self.manager.set_limit(**where, concurrency=numbers.concurrency, rate=rate)
+        old = self.model.limits.get(limit, Numbers())
+        self.model.limits[limit] = numbers
+        if old.rate is None:
+            # What started without a rate does not count.
+            for place in [place for place in self.model.starts if place[:2] == limit]:
+                del self.model.starts[place]
+
+    @rule(what=st.sampled_from([("queue", "a"), ("queue", "b"), ("task", "keyed"), ("task", "plain")]))
+    def pause_or_resume(self, what: tuple[str, str]) -> None:
+        scope, name = what
+        verb = "resume" if what in self.model.paused else "pause"
+        assert getattr(self.manager, f"{verb}_{scope}")(name)
+        self.model.paused ^= {what}
+
+    @rule(name=st.sampled_from(["e", "f"]), payload=st.sampled_from(["1", "2"]))
+    def send(self, name: str, payload: str) -> None:
+        (is_first,) = self.manager.runs.send_events([(name, payload)], 10.0**8)
+        assert is_first == (name not in self.model.sent)
+        self.model.sent.setdefault(name, payload)
+
+    @rule()
+    def time_passes(self) -> None:
+        self.pass_time()
+        self.model.time_passes()
+
+    # Workers
+
+    @precondition(lambda self: sum(not worker.is_dead for worker in self.workers) < 4)
+    @rule(queues=st.sampled_from([None, None, ["a"]]))
+    def start_worker(self, queues: list[str] | None) -> None:
+        self.workers.append(Simulated(self.worker_manager, queues))
+
+    @rule(data=st.data(), limit=st.integers(0, 4), is_heard=st.sampled_from([True, True, True, False]))
+    def exchange(self, data: st.DataObject, limit: int, is_heard: bool) -> None:
+        worker = self.draw_worker(data)
+        told = self.draw_outcomes(data, worker)
+        self.ask(worker, told, limit, is_heard=is_heard)
+
+    @rule(data=st.data(), status=st.sampled_from([SUCCEEDED, SUCCEEDED, "failed"]))
+    def work(self, data: st.DataObject, status: str) -> None:
+        """What a worker does when nothing is in its way."""
+        worker = self.draw_worker(data)
+        told: list[Outcome] = [Ended(id_, claim, status) for id_, claim in worker.known.items()]
+        self.ask(worker, told, 0)
+        self.settle_places()
+        self.ask(worker, [], 4)
+
+    @rule(data=st.data(), kind=st.sampled_from(["step", "step", "event"]), name=st.sampled_from(["e", "f"]))
+    def remember(self, data: st.DataObject, kind: str, name: str) -> None:
+        """A run, perhaps one that has lost its job, stores a step or waits for an event."""
+        worker = self.draw_worker(data)
+        if not worker.past:
+            return
+        job_id, claim = data.draw(st.sampled_from(sorted(worker.known.items()) * 3 + worker.past), "claim")
+        run = Job(id=job_id, queue="", task_name="", claim=claim, worker_id=worker.id)
+        job = self.model.jobs[job_id]
+        is_mine = self.model.holds(worker.id, HandedBack(job_id, claim))
+        if kind == "step":
+            call: Callable[[], Any] = lambda: self.manager.runs.store_step(run, StepKind.STEP, name, value=f'"{claim}"')  # noqa: E731
+        else:
+            call = lambda: self.manager.runs.look_for_event(run, name, None)  # noqa: E731
+        if not is_mine:
+            with pytest.raises(JobLost):
+                call()
+        elif kind == "step":
+            call()
+            job.steps[name] = f'"{claim}"'
+        else:
+            outcome, payload, _ = call()
+            if name in self.model.sent:
+                assert (outcome, payload) == ("received", self.model.sent[name])
+            else:
+                assert outcome == "waits"
+                self.ask(worker, [Suspended(job_id, claim, None, name)], 0)
+
+    @rule(data=st.data())
+    def place(self, data: st.DataObject) -> None:
+        self.draw_worker(data).manager.place(data.draw(st.sampled_from([1, 200])), data.draw(RARELY))
+
+    @rule(data=st.data())
+    def forget(self, data: st.DataObject) -> None:
+        """A worker that has connected anew gives back what it does not know."""
+        worker = self.draw_worker(data)
+        lost = [job for job in self.held_by(worker) if worker.known.get(job.id) != job.claim]
+        assert set(worker.manager.disown(worker.id, worker.known.items())) == {job.id for job in lost}
+        self.model.frees(lost)
+
+    @precondition(lambda self: sum(not worker.is_dead for worker in self.workers) > 1)
+    @rule(data=st.data(), is_rescued=st.sampled_from([True, True, False]))
+    def die(self, data: st.DataObject, is_rescued: bool) -> None:
+        """A worker is declared dead; it may not know that yet."""
+        worker = self.draw_worker(data)
+        worker.manager.unregister_worker(worker.id)
+        worker.is_dead = True
+        if is_rescued:
+            self.rescue()
+
+    @rule()
+    def rescue(self) -> None:
+        lost = [job for worker in self.workers if worker.is_dead for job in self.held_by(worker)]
+        rescued, failed = self.workers[0].manager.rescue(LIVES, 0.0)
+        assert rescued + failed == len(lost)
+        for job in lost:
+            job.deaths += 1
+        found = {job.id: job.status for job in self.manager.list_jobs()}
+        self.model.frees(job for job in lost if found[job.id] == WAITING)
+        for job in lost:
+            if found[job.id] == "failed":
+                self.model.ends(job, "failed")
+
+    @precondition(lambda self: any(not worker.is_dead and worker.queues is None for worker in self.workers))
+    @rule()
+    def settle(self) -> None:
+        """A worker takes all that it gets: nothing that could run is left."""
+        worker = [each for each in self.workers if not each.is_dead and each.queues is None][-1]
+        self.settle_places()
+        for _ in range(30):
+            exchanged = self.ask(worker, [], 100)
+            placed = worker.manager.place(200)
+            if not (exchanged.claimed or exchanged.repeat or placed):
+                break
+        else:
+            raise AssertionError("it never ends")
+        self.model.wakes()
+        self.every_job_is_as_promised()
+        if worker.apart is None:
+            assert self.model.could_run() == [], "these could run, and nobody runs them"
+
+    # What must hold
+
+    @invariant()
+    def every_job_is_as_promised(self) -> None:
+        found = {job.id: job for job in self.manager.list_jobs()}
+        assert found.keys() == self.model.jobs.keys() - self.model.gone, "a job was lost, doubled, or not deleted"
+        for job in self.model.jobs.values():
+            if job.id in self.model.gone:
+                continue
+            seen = found[job.id]
+            if seen.status == "cancelled" and job.status == WAITING:
+                # Others may have had it cancelled, one after the other.
+                continue
+            assert seen.status == job.status, f"job {job.id} is {seen.status}, and should be {job.status}"
+            assert (seen.claim, seen.queue, seen.lock) == (job.claim, job.queue, job.lock), f"job {job.id}"
+            assert job.status != RUNNING or seen.worker_id == job.worker
+        gone = [job for job in self.model.jobs.values() if job.id not in self.model.gone]
+        cancelled = [job for job in gone if job.status == WAITING and found[job.id].status == "cancelled"]
+        while cancelled:
+            justified = [job for job in cancelled if self.model.may_be_cancelled(job)]
+            assert justified, f"jobs {[job.id for job in cancelled]} were cancelled for nothing"
+            for job in justified:
+                self.model.ends(job, "cancelled")
+            cancelled = [job for job in cancelled if job not in justified]
+
+    def teardown(self) -> None:
+        if self.workers and sys.exc_info()[0] is None:  # otherwise a promise was broken already
+            self.everything_ends()
+
+    def everything_ends(self) -> None:
+        """All are dead but one, who finds every job in the end."""
+        for what in list(self.model.paused):
+            self.pause_or_resume(what)
+        for event in ("e", "f"):
+            self.send(event, "1")
+        for worker in self.workers:
+            worker.manager.unregister_worker(worker.id)
+            worker.is_dead = True
+        self.rescue()
+        self.start_worker(None)
+        worker = self.workers[-1]
+        for _ in range(3 * len(self.model.jobs) + 5):
+            self.time_passes()
+            told: list[Outcome] = [Ended(id_, claim, SUCCEEDED) for id_, claim in worker.known.items()]
+            self.ask(worker, told, 3, room=3)
+            worker.manager.place(200)
+            self.every_job_is_as_promised()
+        left = [job.id for job in self.model.jobs.values() if job.status in (WAITING, RUNNING)]
+        assert not left, f"jobs {left} never run"
+        self.workflows_are_counted()
+        assert all(not limit.held and not limit.waiting for limit in self.manager.list_limits())
+
+    def workflows_are_counted(self) -> None:
+        for flow in self.flows:
+            members = [job for job in self.model.jobs.values() if job.flow == flow]
+            live = sum(job.status in (WAITING, RUNNING) for job in members)
+            failed = sum(job.status in ("failed", "aborted") for job in members)
+            state = self.manager.get_workflow(flow)
+            assert (state.remaining, state.failed) == (live, failed), f"workflow {flow}"
+
+    # Steps
+
+    def ask(
+        self, worker: Simulated, told: list[Outcome], limit: int, *, is_heard: bool = True, room: int = 100
+    ) -> Exchanged:
+        """Exchange, compare the answer with what was promised, and have the worker learn of it, if it hears it."""
+        running = len(worker.known.keys() - {each.id for each in told})
+        exchanged = worker.manager.exchange(
+            worker.id, told, limit=limit, queues=worker.queues, concurrency=room, running=running, apart=worker.apart
+        )
+        assert exchanged.refused == self.model.hears(worker.id, told), (
+            "a stale outcome was stored, or a good one refused"
+        )
+        assert not exchanged.held
+        claimed = [self.model.jobs[job.id or 0] for job in exchanged.jobs]
+        assert not (claimed and worker.is_dead), "a worker that was declared dead got a job"
+        if any(job.awaits for job in claimed):
+            self.model.wakes()
+        for job, each in zip(exchanged.jobs, claimed, strict=True):
+            assert worker.queues is None or each.queue in worker.queues
+            self.model.claims(worker.id, each, job.claim)
+            steps = {
+                name: step.value
+                for (kind, name), step in self.manager.runs.list_steps(job).items()
+                if kind is StepKind.STEP
+            }
+            assert steps == each.steps, f"job {job.id} does not know what it has done"
+        self.model.check_limits(claimed)
+        if is_heard:
+            for outcome in told:
+                worker.known.pop(outcome.id, None)
+            worker.known |= {job.id: job.claim for job in exchanged.jobs if job.id is not None}
+            worker.apart = exchanged.apart
+            worker.past += [claim for claim in worker.known.items() if claim not in worker.past]
+        return exchanged
+
+    def settle_places(self) -> None:
+        """Make due what is due, and place until there is nothing to place."""
+        worker = self.workers[0]
+        self.ask(worker, [], 0)
+        for _ in range(30):
+            if not worker.manager.place(200):
+                break
+        self.model.wakes()
+        self.every_job_is_as_promised()
+        assert self.model.must_be_cancelled() == [], "these should have been cancelled"
+        self.workflows_are_counted()
+
+    def held_by(self, worker: Simulated) -> list[Known]:
+        return [job for job in self.model.jobs.values() if job.status == RUNNING and job.worker == worker.id]
+
+    def now_and(self, seconds: float) -> Any:
+        """A time so many seconds from now."""
+        return self.manager.get_time() + datetime.timedelta(seconds=seconds)
+
+    # Choosing
+
+    def draw_job(self, data: st.DataObject) -> Known | None:
+        """Choose a job, rather one that waits or runs."""
+        jobs = [job for job in self.model.jobs.values() if job.id not in self.model.gone]
+        live = [job for job in jobs if job.status in (WAITING, RUNNING)]
+        return data.draw(st.sampled_from(live * 3 + jobs), "job") if jobs else None
+
+    def draw_worker(self, data: st.DataObject) -> Simulated:
+        """Choose a worker, rather one that is alive."""
+        alive = [worker for worker in self.workers if not worker.is_dead]
+        zombies = [worker for worker in self.workers if worker.known and worker.is_dead]
+        return data.draw(st.sampled_from(alive * 2 + zombies), "worker")
+
+    def draw_outcomes(self, data: st.DataObject, worker: Simulated) -> list[Outcome]:
+        if not worker.past:
+            return []
+        known = st.sampled_from(sorted(worker.known.items()) * 3 + worker.past)
+        chosen = data.draw(st.lists(known, max_size=3, unique_by=lambda each: each[0]), "jobs")
+        return [data.draw(self.outcomes(*each), "outcome") for each in chosen]
+
+    def outcomes(self, job_id: int, claim: int) -> st.SearchStrategy[Any]:
+        mine = st.just(job_id), st.just(claim)
+        ended = st.builds(
+            lambda status, is_deleted: Ended(job_id, claim, status, is_deleted=is_deleted),
+            st.sampled_from([SUCCEEDED, SUCCEEDED, "failed", "aborted"]),
+            RARELY,
+        )
+        retried = st.builds(
+            Retried,
+            *mine,
+            retry_in=st.sampled_from([None, None, HOUR]),
+            queue=st.sampled_from([None, None, "a", "b"]),
+            lock=LOCKS,
+        )
+        suspended = st.builds(Suspended, *mine, st.just(HOUR))
+        return ended | ended | retried | st.builds(HandedBack, *mine) | suspended
+
+
+class InMemory(Machine):
+    """In memory, where a claim alone decides."""
+
+    is_memory = True
+
+    def reset(self) -> tuple[BaseConnector, Any]:
+        self.store = MemoryStore()
+        connector = SyncInMemoryConnector(store=self.store)
+        connector.open()
+        return connector, connector.session()
+
+    def pass_time(self) -> None:
+        # Workers live on.
+        self.store.advance(datetime.timedelta(seconds=LATER))
+
+
+class InPostgres(Machine):
+    """In Postgres, where it is not the time that passes but everything that happened earlier."""
+
+    given: BaseConnector
+    session: Any
+    observer: psycopg.Connection
+    deletions: bytes
+
+    def reset(self) -> tuple[BaseConnector, Any]:
+        self.observer.execute(self.deletions)
+        return self.given, self.session
+
+    def pass_time(self) -> None:
+        for table, column in (("jobs", "scheduled_at"), ("steps", "until"), ("starts", "at"), ("due_rates", "at")):
+            self.observer.execute(
+                f"update adjourn.adjourn_{table} set {column} = {column} - interval '{LATER} s'".encode()
+            )
+
+
+def run(machine: type[Machine], **options: Any) -> None:
+    """Have hypothesis look for what breaks a promise."""
+    options = {"max_examples": EXAMPLES, "stateful_step_count": STEPS, **options}
+    run_state_machine_as_test(
+        machine, settings=settings(deadline=None, suppress_health_check=list(HealthCheck), **options)
+    )
+
+
+def run_in_postgres(dsn: str, tables: list[str], observer: psycopg.Connection, **options: Any) -> None:
+    # Each example has the same ids, so that hypothesis can repeat it.
+    sequences = [f"select setval('adjourn.adjourn_{table}_id_seq', 1, false);" for table in ("jobs", "workers")]
+    deletions = "".join([*(f"delete from {table};" for table in tables), *sequences]).encode()
+    connector = SyncPsycopgConnector(dsn, min_size=1, max_size=2, options="-c lock_timeout=5s")
+    with contextlib.ExitStack() as closing:
+        connector.open()
+        closing.callback(connector.close)
+        session = connector.session()
+        closing.callback(session.close)
+        parts = {"given": connector, "session": session, "observer": observer, "deletions": deletions}
+        run(type("Found", (InPostgres,), parts), **options)
+
+
+@pytest.mark.timeout(1200)
+def test_in_postgres_all_of_it_holds_whatever_is_done(
+    dsn: str, tables: list[str], observer: psycopg.Connection
+) -> None:
+    run_in_postgres(dsn, tables, observer)
+
+
+@pytest.mark.timeout(600)
+def test_in_memory_all_of_it_holds_whatever_is_done() -> None:
+    run(InMemory)
+
+
+BREAKS = {
+    "a place above a lowered limit counts": ("lacks_place", "or p_slot not between 0 and p_concurrency - 1", ""),
+    "places are handed on below a lowered limit": (
+        "free_slots",
+        "where j.limit_id = l.id and j.limit_key = freed.key and j.key_slot >= l.concurrency",
+        "where false",
+    ),
+    "a head waits for a place of a job behind it": ("place", "if v_gone is not null then", "if false then"),
+    "who ends keeps the place": (
+        "end",
+        "v_ready := v_ready || @schema.adjourn_free_slots_v1(p_jobs, p_is_callers);",
+        "null;",
+    ),
+    "who moves keeps its place": ("move", "where j.id = any(v_anew);", "where false;"),
+    "a free place that was missed is not noted": (
+        "serve",
+        "where cardinality(asked.slots) > coalesce(taken.number, 0) and",
+        "where false and",
+    ),
+    "jobs of a paused queue are claimed": ("refused", "'queue:' || j.queue = any(v_paused) or 'task:'", "'task:'"),
+    "jobs of a paused task are claimed": ("refused", "or 'task:' || j.task_name = any(v_paused)", ""),
+    "what was paused stays": (
+        "place_paused",
+        "name = v_name) then\n        update",
+        "name = v_name) and false then\n        update",
+    ),
+    "starts are forgotten": (
+        "start",
+        "group by started.id, started.key;",
+        "group by started.id, started.key having false;",
+    ),
+    "what was admitted and has not started is forgotten": (
+        "room",
+        "j.limit_key = p_key and j.key_slot is not null and j.worker_id is null",
+        "false",
+    ),
+    "a failed parent counts as success": (
+        "tell_dependents",
+        "count(*) filter (where target.status <> 'succeeded')",
+        "count(*) filter (where false)",
+    ),
+    "a child waits for one parent": ("tell_dependents", "and j.pending <= t.ended and", "and"),
+    "arrivals are lost": ("arrive", "set pending = j.pending - s.ended,", "set pending = j.pending,"),
+    "a child runs whatever has failed": (
+        "arrive",
+        "when c.run_if is null and c.failed_parents > 0 then 'cancel'",
+        "when false then 'cancel'",
+    ),
+    "ends before a link are lost": ("link", "select e.child_id, count(*), count(*)", "select e.child_id, 0, count(*)"),
+    "an end after a retry by hand counts twice": (
+        "retry_by_id",
+        "select (g.special ->> 'workflow_id')::bigint, -1,",
+        "select (g.special ->> 'workflow_id')::bigint, 0,",
+    ),
+    "a retried workflow counts what has ended": (
+        "retry_workflow",
+        "w.remaining + cardinality(v_again), failed",
+        "w.remaining, failed",
+    ),
+    "an event is lost": ("look_for_event", "if v_payload is not null or", "if"),
+    "an event that was noted is lost": (
+        "deliver_events",
+        "where j.awaited_event = any(v_names) and j.hold = @scheduled\n        order",
+        "where false\n        order",
+    ),
+    "a step is forgotten": ("store_step", "set value = excluded.value, claim", "set claim"),
+    "a step of a lost run counts": (
+        "has_steps",
+        "where j.id = p_id and j.claim = p_claim and j.worker_id = p_worker;\n    if not found",
+        "where j.id = p_id;\n    if not found",
+    ),
+    "steps are forgotten when a job is retried": ("end", "if p_ids is not null and exists", "if exists"),
+    "two of one key": ("defer_unique", "v_states[v_key] <> all(v_overs[v_at]::text[])\n", "true\n"),
+    "a job that is replaced keeps its place": (
+        "defer_unique",
+        "perform @schema.adjourn_end_v1(v_special, null, null, true);",
+        "null;",
+    ),
+    "a job that is rescued keeps its place from others": ("rescue", "if v_special <> '{}' then", "if false then"),
+}
+"""What is broken: the function, and what is replaced in it."""
+
+
+@pytest.mark.skipif("ADJOURN_TEST_THOROUGH" not in os.environ, reason="takes minutes: scripts/test-all runs it")
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("broken", BREAKS)
+def test_what_is_broken_is_noticed(broken: str, dsn: str, tables: list[str], observer: psycopg.Connection) -> None:
+    name, old, new = BREAKS[broken]
+    text = resources.files("adjourn.sql").joinpath("functions", f"{name}_v1.sql").read_text("utf-8")
+    assert old in text
+
+    def replace(text: str) -> None:
+        written = render(text.replace("create function", "create or replace function"), "adjourn")
+        observer.execute(written.encode(), prepare=False)
+
+    try:
+        replace(text.replace(old, new))
+        with pytest.raises(BaseException):  # noqa: B017, PT011 -- an assertion, or an error of the server's
+            run_in_postgres(
+                dsn,
+                tables,
+                observer,
+                phases=[Phase.generate],
+                max_examples=5 * EXAMPLES,
+                derandomize=True,
+                database=None,
+                print_blob=False,
+                verbosity=Verbosity.quiet,
+                report_multiple_bugs=False,
+            )
+    finally:
+        replace(text)
