@@ -118,6 +118,7 @@ def work(counted: Counted) -> None:
         "crons": ["* * * * *"],
         "timezones": ["UTC"],
         "headers": None,
+        "terms": None,
     }
     tick |= {"queues": ["default"], "priorities": [0], "locks": [None], "queueing_locks": ["t"], "args": ["{}"]}
     counted.execute(sql.statements()["defer_ticks"], {**tick, "ticks": [datetime.datetime.now(datetime.UTC)]})
