@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
 
 import adjourn
 from adjourn import Limit, Rate
+from adjourn._domain.outcomes import Ended
 from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.jobs import Job
-from adjourn.tasks import Task
 
 
 class Upkeep:
@@ -21,7 +22,7 @@ class Upkeep:
         self.app = app
         self.manager = manager
 
-    def task(self, limit: Limit) -> Task[..., None]:
+    def task(self, limit: Limit) -> Any:
         @self.app.task(name="task", limits=limit)
         def task(tenant: str = "t") -> None:
             """Do nothing."""
@@ -92,3 +93,18 @@ def test_a_queue_that_no_worker_serves_keeps_no_places_from_others(upkeep: Upkee
     other = upkeep.manager.register_worker("other", ["deserted"], 600)
     (job,) = upkeep.claim(other, ["deserted"])
     assert job.id == first
+
+
+def test_a_line_of_jobs_with_a_limit_does_not_wait_for_all_that_have_none(upkeep: Upkeep) -> None:
+    task = upkeep.task(Limit(key="tenant", concurrency=1))
+    worker = upkeep.manager.register_worker("one", None, 600)
+    limited = set(task.batch_defer(*[{}] * 3))
+    upkeep.app.configure_task("plain").batch_defer(*[{}] * 1000)
+    upkeep.manager.place(200)
+    started: list[int] = []
+    outcomes: list[Ended] = []
+    while not limited <= set(started):
+        exchanged = upkeep.manager.exchange(worker, outcomes, limit=20, queues=None)
+        started += [job.id or 0 for job in exchanged.jobs]
+        outcomes = [Ended(job.id or 0, job.claim, "succeeded") for job in exchanged.jobs]
+    assert len(started) <= 260
