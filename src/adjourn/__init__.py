@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from adjourn import app as app
+    from adjourn import batches as batches
     from adjourn import blueprints as blueprints
     from adjourn import builtin_tasks as builtin_tasks
     from adjourn import connector as connector
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from adjourn._domain.runs import AbortReason
     from adjourn._domain.schedules import MissedRuns
     from adjourn.app import App, JobContext
+    from adjourn.batches import Batch, BatchItem
     from adjourn.blueprints import Blueprint
     from adjourn.connectors.base import BaseConnector
     from adjourn.connectors.psycopg import PsycopgConnector, SyncPsycopgConnector
@@ -64,6 +66,8 @@ __all__ = [
     "AsyncPsycopg2Connector",
     "BaseConnector",
     "BaseRetryStrategy",
+    "Batch",
+    "BatchItem",
     "Blueprint",
     "Deferred",
     "DeleteJobCondition",
@@ -98,6 +102,8 @@ _HOMES = {
     "AsyncPsycopg2Connector": "adjourn.connectors.psycopg2",
     "BaseConnector": "adjourn.connectors.base",
     "BaseRetryStrategy": "adjourn.retry",
+    "Batch": "adjourn.batches",
+    "BatchItem": "adjourn.batches",
     "Blueprint": "adjourn.blueprints",
     "Deferred": "adjourn.unique",
     "DeleteJobCondition": "adjourn._domain.jobs",
@@ -125,6 +131,7 @@ _HOMES = {
 _MODULES = frozenset(
     [
         "app",
+        "batches",
         "blueprints",
         "builtin_tasks",
         "connector",

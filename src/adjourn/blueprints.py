@@ -20,6 +20,7 @@ from adjourn._domain.schedules import MissedRuns, checked_max_delay, checked_mis
 from adjourn._domain.spelling import suggests_names
 from adjourn._domain.wording import counted
 from adjourn._runtime.callers import caller_module, caller_stacklevel
+from adjourn.batches import Batch, BatchItem
 from adjourn.limits import Limit
 from adjourn.manager import JobManager
 from adjourn.periodic import PeriodicRegistry, PeriodicTask, checked_options
@@ -348,6 +349,7 @@ class Blueprint:
         unique: Unique | None = None,
         limits: Limit | Iterable[Limit] = (),
         expires_in: float | TimeDeltaParams | None = None,
+        batch: None = None,
     ) -> Callable[[Callable[P, R]], Task[P, R, P]]: ...
 
     @overload
@@ -371,7 +373,30 @@ class Blueprint:
         unique: Unique | None = None,
         limits: Limit | Iterable[Limit] = (),
         expires_in: float | TimeDeltaParams | None = None,
+        batch: None = None,
     ) -> Callable[[Callable[Concatenate[Context, P], R]], Task[Concatenate[Context, P], R, P]]: ...
+
+    @overload
+    def task(
+        self,
+        _func: None = None,
+        *,
+        name: str | None = None,
+        aliases: Iterable[str] | None = None,
+        retry: RetryValue | None = False,
+        queue: str = DEFAULT_QUEUE,
+        priority: int = DEFAULT_PRIORITY,
+        queueing_lock: str | None = None,
+        timeout: float | None = None,
+        task_middleware: Iterable[AnyTaskMiddleware] | None = None,
+        store_result: bool | None = None,
+        result_ttl: float | None = None,
+        max_result_size: int = LARGEST_RESULT,
+        unique: Unique | None = None,
+        limits: Limit | Iterable[Limit] = (),
+        expires_in: float | TimeDeltaParams | None = None,
+        batch: Batch,
+    ) -> Callable[[Callable[[list[BatchItem]], R]], Task[[list[BatchItem]], R, ...]]: ...
 
     @suggests_names
     def task(
@@ -394,6 +419,7 @@ class Blueprint:
         unique: Unique | None = None,
         limits: Limit | Iterable[Limit] = (),
         expires_in: float | TimeDeltaParams | None = None,
+        batch: Batch | None = None,
     ) -> Any:
         """Declare a function as a task; use as ``@app.task`` or ``@app.task(...)``.
 
@@ -434,6 +460,9 @@ class Blueprint:
         expires_in
             A job that has not begun so many seconds after it is due does not run any more: seconds, or keywords of
             `datetime.timedelta`. ``configure`` can override it. None (the default) means never.
+        batch
+            How many jobs one call takes, as `Batch` says: the function gets a list of `BatchItem`. None (the default) means one job,
+            with its arguments.
 
         Raises
         ------
@@ -465,6 +494,7 @@ class Blueprint:
                 unique=unique,
                 limits=limits,
                 expires_in=expires_in,
+                batch=batch,
             )
             check_names_agree(task.limits, (each.limits for each in self.tasks.values()))
             self.tasks.add(task)

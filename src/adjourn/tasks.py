@@ -7,6 +7,8 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, overload
 
+import attrs
+
 from adjourn import exceptions
 from adjourn._compat.moved import moved
 from adjourn._domain.arguments import Signature
@@ -27,7 +29,8 @@ from adjourn._domain.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE, Job
 from adjourn._domain.middleware import checked_for_task, is_async
 from adjourn._domain.results import LARGEST_RESULT, ResultRule
 from adjourn._domain.spelling import suggests_names
-from adjourn._domain.terms import checked_expires_in, checked_terms
+from adjourn._domain.terms import JobTerms, checked_expires_in, checked_terms
+from adjourn.batches import Batch, check_no_lock, checked_batch
 from adjourn.limits import Limit
 from adjourn.manager import JobDeferrer, JobManager
 from adjourn.manager.typed import TypedResults
@@ -174,6 +177,8 @@ class Task(TypedResults[P, R, Args]):
         Whether and how the results of its jobs are stored.
     limits
         How many of its jobs run at once and start in a period of time; None for any number.
+    batch
+        How many jobs one call of it takes; None for one, whose arguments are those of the function.
     blueprint
         The app or blueprint that its jobs are deferred through.
     """
@@ -199,6 +204,7 @@ class Task(TypedResults[P, R, Args]):
         unique: Unique | None = None,
         limits: Limit | Iterable[Limit] = (),
         expires_in: float | TimeDeltaParams | None = None,
+        batch: Batch | None = None,
     ) -> None:
         if not callable(func):
             raise exceptions.InvalidOption(f"{func!r} is not callable: decorate a function.")
@@ -220,6 +226,7 @@ class Task(TypedResults[P, R, Args]):
         check_unique(unique, queueing_lock)
         self.unique = unique
         self.expires_in: float | None = None if expires_in is None else checked_expires_in(expires_in)
+        self.batch: Batch | None = checked_batch(batch, pass_context=pass_context, lock=lock)
         self.retry_strategy: BaseRetryStrategy | None = RetryStrategy.of(retry)
         self._hasty_strategy = None if isinstance(retry, BaseRetryStrategy) else self.retry_strategy
         self.pass_context = pass_context
@@ -232,7 +239,8 @@ class Task(TypedResults[P, R, Args]):
         )
         for each in self.task_middleware:
             check_takes("task_middleware", each, MIDDLEWARE_PARAMETERS)
-        self.signature: Signature = Signature.of(self.name, func, pass_context)
+        # The arguments of a batch task's jobs are in its items, where nobody can see which they are.
+        self.signature: Signature = Signature(self.name) if batch else Signature.of(self.name, func, pass_context)
         self.signature.check_unique(unique)
         self.limits: TaskLimits | None = TaskLimits.checked(limits, self.name, self.signature, func)
         self.__doc__ = func.__doc__
@@ -269,7 +277,7 @@ class Task(TypedResults[P, R, Args]):
         check_name("name", name)
         self.name = name
         self.aliases = list(aliases)
-        self.signature = Signature.of(name, self.func, self.pass_context)
+        self.signature = Signature(name) if self.batch else Signature.of(name, self.func, self.pass_context)
 
     @property
     def retries_at_once(self) -> bool:
@@ -439,7 +447,8 @@ class Task(TypedResults[P, R, Args]):
         # What is passed here goes before: of a queueing lock and a unique key, a job has one.
         if unique is None and queueing_lock is None:
             unique, queueing_lock = self.unique, self.queueing_lock
-        return make_job(
+        check_no_lock(self.batch, lock)
+        job = make_job(
             self.name,
             queue=self.queue if queue is None else queue,
             priority=self.priority if priority is None else priority,
@@ -450,6 +459,7 @@ class Task(TypedResults[P, R, Args]):
             expires_in=self.expires_in if expires_in is None and expires_at is None else expires_in,
             **options,
         )
+        return job if self.batch is None else job.evolve(terms=attrs.evolve(job.terms or JobTerms(), is_batch=True))
 
     def defer(self, *args: Args.args, **kwargs: Args.kwargs) -> int:
         """Store a job that calls the task with these keyword arguments, and return its id. Blocks.

@@ -21,8 +21,10 @@ from adjourn import sql
 from adjourn.sql.templates import render
 from support.outcomes import outcome_parameters
 
-PAIR_SECONDS = float(os.environ.get("ADJOURN_TEST_PAIR_SECONDS", "0.03"))
-MELEE_SECONDS = 50 * PAIR_SECONDS
+PAIR_SECONDS = float(
+    os.environ.get("ADJOURN_TEST_PAIR_SECONDS", "0.03" if "ADJOURN_TEST_THOROUGH" in os.environ else "0.015")
+)
+MELEE_SECONDS = max(1.5, 50 * PAIR_SECONDS)
 LOCKS = ["a", "b", None]
 STATEMENTS = sql.statements()
 OLD_WEEK = """
@@ -107,6 +109,8 @@ class Actor:
                 listens=self.random.random() < 0.8,
                 called=self.random.random() < 0.3,
                 follow=self.random.choice([0, 2]),
+                floors=None,
+                batches=self.random.choice([None, '{"batch": 3}']),
             )
             report = json.loads(rows.pop()["args"])
             self.apart = report["apart"]
@@ -402,6 +406,7 @@ def tick(actor: Actor) -> None:
         queueing_locks=queueing_locks,
         args=["{}"] * 3,
         headers=None,
+        terms=None,
     )
     assert {row["outcome"] for row in rows} <= {"stored", "taken", "known", "held", "busy"}
     actor.deferred += sum(row["outcome"] == "stored" for row in rows)
@@ -432,7 +437,7 @@ def defer_flow(actor: Actor) -> None:
         "children": "{" + ",".join(str(edge[1]) for edge in edges) + "}",
         "linked": "{" + ",".join(edge[2] for edge in edges) + "}",
     }
-    none = dict.fromkeys(("headers", "scheduled_at", "schedule_in", "names", "places"))
+    none = dict.fromkeys(("headers", "scheduled_at", "schedule_in", "names", "places", "terms"))
     header = {"workflow_id": workflow, "jobs": 4, "is_new": extends is None, "name": None, "last_id": d}
     with actor.connection.transaction(force_rollback=actor.random.random() < 0.2) as transaction:
         (row,) = actor.run("store_nodes", **header, **arrays, **none, own_transaction=True)
@@ -467,7 +472,8 @@ def expire(actor: Actor) -> None:
     given = [
         {"expires_in": actor.random.choice([0.001, 60]), "lock": actor.random.choice([None, "a"])} for _ in range(2)
     ]
-    jobs = [{"queue": "q", "task_name": "t", "priority": 0, "args": "{}", **each} for each in given]
+    kinds: list[dict[str, Any]] = [{"task_name": "t"}, {"task_name": "batch", "is_batch": True, "lock": None}]
+    jobs = [{"queue": "q", "priority": 0, "args": "{}", **each, **actor.random.choice(kinds)} for each in given]
     with actor.connection.transaction():
         actor.run("defer_special", jobs=json.dumps(jobs), own_transaction=True)
         actor.pause()

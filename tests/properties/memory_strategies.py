@@ -29,6 +29,7 @@ TERMS = st.sampled_from(
         JobTerms(expires_in=300.0),
         JobTerms(expires_in=4000.0, max_attempts=1),
         JobTerms(max_attempts=0),
+        JobTerms(is_batch=True),
     ]
 )
 

@@ -534,6 +534,7 @@ class Databases(RuleBasedStateMachine):
         listens=st.sampled_from([True, True, False]),
         called=st.booleans(),
         follow=st.sampled_from([0, 1, 3]),
+        batches=st.sampled_from([None, '{"one": 3}', '{"one": 2, "two": 4}']),
     )
     def exchange(
         self,
@@ -550,12 +551,14 @@ class Databases(RuleBasedStateMachine):
         listens: bool,
         called: bool,
         follow: int,
+        batches: str | None,
     ) -> None:
         worker = self.draw_worker(data)
         told = [self.draw_outcome(data, claim) for claim in self.draw_claims(data, worker)]
         self.exchange_at_both(
             *(worker, told, limit, queues, busy, probe, concurrency, running, apart, tasks, patience, listens, called),
             follow,
+            batches,
         )
 
     @rule(data=st.data(), limit=st.integers(1, 4), ends=st.booleans())
@@ -583,6 +586,7 @@ class Databases(RuleBasedStateMachine):
         listens: bool = True,
         called: bool = False,
         follow: int = 3,
+        batches: str | None = None,
     ) -> None:
         due_in: list[float | None] = []
 
@@ -603,6 +607,7 @@ class Databases(RuleBasedStateMachine):
                 listens=listens,
                 called=called,
                 follow=follow,
+                batches=batches,
             )
             due_in.append(exchanged.due_in)
             jobs = [side.seen(job) for job in exchanged.jobs]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import contextlib
 import itertools
+import math
 import random
 import shutil
 import time
@@ -21,6 +22,8 @@ from torture.checker import Verdict
 from torture.load import Load, Plan
 from torture.postgres import NOT_OURS, Postgres, make_database
 
+ANSWERED_AGAIN = 60.0
+"""Seconds after the last disturbance within which deferrers are to be answered."""
 DRAINED = 90.0
 """Seconds within which all jobs have to be done when deferring has ended; what is left then is a fault."""
 SESSIONS_GONE = 10.0
@@ -147,6 +150,7 @@ class Trial:
             yield load
             load.note_deaths()
             time.sleep(self.warm_up)
+            self._wait_for_answers()
             load.stop_producers()
             self._drain(look)
             self.ledger.write("stopping")
@@ -163,6 +167,14 @@ class Trial:
             if time.monotonic() > deadline:
                 raise RuntimeError("within 60 s no job was deferred and run")
             time.sleep(0.2)
+
+    def _wait_for_answers(self) -> None:
+        """Wait until each deferrer has been answered since the last disturbance, so that it is known how long that took."""
+        deadline = time.monotonic() + ANSWERED_AGAIN
+        while time.monotonic() < deadline:
+            if not any(math.isinf(seconds) for pair in recoveries(ledger.read(self._notes)) for seconds in pair):
+                return
+            time.sleep(0.5)
 
     def _drain(self, look: Callable[[], str]) -> None:
         """Wait until all jobs that were deferred are done."""

@@ -79,6 +79,28 @@ add.configure(expires_at=datetime.datetime.now(datetime.UTC))
 add.configure(expires_in="1")  # refused: call-overload | reportCallIssue, reportArgumentType
 add.configure(max_attempts="1")  # refused: call-overload | reportCallIssue, reportArgumentType
 
+# Batch tasks.
+
+
+@app.task(batch=adjourn.Batch(5, wait=0.1), retry=3)
+def together(jobs: list[adjourn.BatchItem]) -> None:
+    for each in jobs:
+        each.succeed(each.kwargs["a"])
+        each.fail("error")  # refused: arg-type | reportArgumentType
+
+
+@app.task(batch=adjourn.Batch(5))  # refused: arg-type | reportArgumentType
+def apart(a: int) -> None: ...
+
+
+@app.task(batch=adjourn.Batch(5))
+async def together_async(jobs: list[adjourn.BatchItem]) -> None: ...
+
+
+together.defer(a=1)
+together.batch_defer({"a": 1}, {"a": 2})
+adjourn.Batch("5")  # refused: arg-type | reportArgumentType
+
 # The context is none of the caller's business.
 
 with_context.defer(a=1)

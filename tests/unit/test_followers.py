@@ -23,7 +23,7 @@ def taken(buffer: Buffer) -> list[int]:
 
 @pytest.fixture
 def buffer() -> Buffer:
-    return Buffer()
+    return Buffer({}, lambda: None)
 
 
 def test_the_first_of_each_lock_may_begin(buffer: Buffer) -> None:

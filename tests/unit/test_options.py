@@ -203,10 +203,13 @@ def test_the_options_of_a_task_are_the_same_wherever_they_are_passed() -> None:
     expected = parameters(Task.__init__, "func", "blueprint")
     assert parameters(Blueprint.task, "_func") == expected
     _, *overloads = typing.get_overloads(Blueprint.task)
-    assert len(overloads) == 2
-    for each in overloads:
-        # Which of the two it is depends on this one.
-        assert parameters(each, "_func", "pass_context") == [kind for kind in expected if kind[0] != "pass_context"]
+    assert len(overloads) == 3
+    # Which of these it is depends on these two.
+    deciding = ("pass_context", "batch")
+    for each in overloads[:2]:
+        assert parameters(each, "_func", *deciding) == [kind for kind in expected if kind[0] not in deciding]
+    no_batches = (*deciding, "lock")
+    assert parameters(overloads[2], "_func", *no_batches) == [kind for kind in expected if kind[0] not in no_batches]
     defaults = {name: default for name, _, default in expected}
     shared = {"queue": DEFAULT_QUEUE, "priority": DEFAULT_PRIORITY, "lock": None, "queueing_lock": None}
     assert {name: defaults[name] for name in shared} == shared

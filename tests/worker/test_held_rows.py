@@ -64,6 +64,8 @@ def claim(
         listens=True,
         called=False,
         follow=0,
+        floors=None,
+        batches=None,
     )
     return rows[:-1]
 

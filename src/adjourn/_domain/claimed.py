@@ -41,6 +41,8 @@ class ClaimedJob:
         Why its stored arguments cannot be read, or None.
     terms
         Its terms, if it has some.
+    companions
+        The jobs that its batch task takes in the same call.
     """
 
     id: int
@@ -55,6 +57,7 @@ class ClaimedJob:
     _values: Sequence[Any]
     _job: Job | None = None
     terms: JobTerms | None = None
+    companions: tuple[ClaimedJob, ...] = ()
 
     @classmethod
     def of(cls, values: Sequence[Any], worker_id: int, json_loads: JSONLoads) -> ClaimedJob:

@@ -177,6 +177,18 @@ class EventsLike(Protocol):
 # Tasks
 
 
+class BatchLike(Protocol):
+    """What a worker needs of how many jobs a call takes. `Batch` is one."""
+
+    @property
+    def size(self) -> int:
+        """The most jobs of one call."""
+
+    @property
+    def wait(self) -> float:
+        """For how many seconds a worker waits for more."""
+
+
 class TaskLike(Protocol):
     """What a worker needs of a task. `Task` is one."""
 
@@ -207,6 +219,10 @@ class TaskLike(Protocol):
     @property
     def limits(self) -> TaskLimits | None:
         """How many of its jobs run at once and start in a period of time; None for any number."""
+
+    @property
+    def batch(self) -> BatchLike | None:
+        """How many jobs one call of it takes; None for one."""
 
     @property
     def retries_at_once(self) -> bool:

@@ -28,11 +28,14 @@ class JobTerms:
         Of a new job: the seconds from when it is due until it expires; None for ``expires_at``.
     max_attempts
         How often it is run again at most; None for what its task says.
+    is_batch
+        Of a new job: whether its task takes several jobs in a call.
     """
 
     expires_at: datetime.datetime | None = None
     expires_in: float | None = None
     max_attempts: int | None = None
+    is_batch: bool = False
 
     @classmethod
     def of_row(cls, row: Row) -> JobTerms | None:
@@ -49,6 +52,7 @@ class JobTerms:
             "expires_at": None if self.expires_at is None else self.expires_at.astimezone(datetime.UTC).isoformat(),
             "expires_in": self.expires_in,
             "max_attempts": self.max_attempts,
+            "is_batch": self.is_batch or None,
         }
         return {name: value for name, value in values.items() if value is not None}
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime
 import heapq
 import itertools
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import attrs
 
@@ -31,6 +32,7 @@ class ClaimRequest:
     patience: float
     listens: bool
     follow: int
+    batches: Mapping[str, int] = attrs.field(factory=dict)
 
     def best(self, tables: Tables, hold: Hold, limit: int) -> list[JobRow]:
         """Return the best jobs of its queues with this ``hold`` that no worker has, best first."""
@@ -83,13 +85,16 @@ def claim_jobs(tables: Tables, asked: ClaimRequest, apart: int | None) -> Claim:
         claim.is_to_repeat = not worker.hungry and asked.listens and len(picked) < asked.limit
         if claim.is_to_repeat or (worker.hungry and (asked.busy or not asked.listens)):
             is_hungry = claim.is_to_repeat
+    more = _of_batches(tables, asked, picked) if apart is None else []
+    picked += more
+    together = {job.id for job in more}
     if expired := [job for job in picked if has_expired(tables, job)]:
         expire(tables, expired)
         picked = [job for job in picked if job not in expired]
         claim.is_to_repeat = True
     tables.workers[worker.id] = attrs.evolve(worker, hungry=is_hungry, apart=apart is not None)
     slots = max(asked.concurrency - asked.running, 0)
-    claim.is_full = len(picked) == asked.limit
+    claim.is_full = len(picked) >= asked.limit
     picked += _followers(tables, asked, picked)
     claim.jobs = [
         tables.change(
@@ -98,13 +103,27 @@ def claim_jobs(tables: Tables, asked: ClaimRequest, apart: int | None) -> Claim:
             claim=job.claim + 1,
             started_at=tables.now,
             waiting_queueing_lock=None,
-            claimed_ahead=number >= slots or job.hold in BEHIND_HEADS,
+            claimed_ahead=(number >= slots and job.id not in together) or job.hold in BEHIND_HEADS,
             hold=job.hold if job.hold in BEHIND_HEADS else Hold.READY,
         )
         for number, job in enumerate(picked)
     ]
     note_starts(tables, claim.jobs)
     return claim
+
+
+def _of_batches(tables: Tables, asked: ClaimRequest, picked: list[JobRow]) -> list[JobRow]:
+    """Choose more jobs for a call of each batch task that some of these are of."""
+    more: list[JobRow] = []
+    for name, number in Counter(
+        job.task_name for job in picked if job.is_batch and job.task_name in asked.batches
+    ).items():
+        ready = [
+            job for job in asked.best(tables, Hold.READY, len(tables.jobs)) if job.is_batch and job.task_name == name
+        ]
+        chosen = {job.id for job in picked}
+        more += [job for job in ready if job.id not in chosen][: max(asked.batches[name] - number, 0)]
+    return more
 
 
 def _followers(tables: Tables, asked: ClaimRequest, picked: list[JobRow]) -> list[JobRow]:

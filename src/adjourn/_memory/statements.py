@@ -222,7 +222,7 @@ def retry_job_by_id(
             unlinked=False,
             next_id=None,
             has_dependents=False,
-            special=old.max_attempts is not None,
+            special=old.max_attempts is not None or old.is_batch,
         )
     else:
         was_running = old.worker_id is not None

@@ -60,6 +60,7 @@ class JobRow:
     limit_key: str | None = None
     expires_at: datetime.datetime | None = None
     max_attempts: int | None = None
+    is_batch: bool = False
     special: bool = False
 
     @property

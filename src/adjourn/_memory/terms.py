@@ -27,8 +27,10 @@ def terms_of(tables: Tables, given: Mapping[str, Any], at: datetime.datetime | N
     if expires_at is None and seconds is not None:
         expires_at = max(at or tables.now, tables.now) + datetime.timedelta(seconds=seconds)
     max_attempts = given.get("max_attempts")
-    terms: dict[str, Any] = {"expires_at": expires_at, "max_attempts": max_attempts}
-    return terms if expires_at is None and max_attempts is None else {**terms, "special": True}
+    is_batch = bool(given.get("is_batch"))
+    terms: dict[str, Any] = {"expires_at": expires_at, "max_attempts": max_attempts, "is_batch": is_batch}
+    has_terms = expires_at is not None or max_attempts is not None or is_batch
+    return {**terms, "special": True} if has_terms else terms
 
 
 def has_expired(tables: Tables, job: JobRow) -> bool:

@@ -186,6 +186,7 @@ def exchange(
     called: bool,
     follow: int,
     floors: str | None,
+    batches: str | None,
 ) -> list[Row]:
     """Store the outcomes of jobs, and claim the next jobs."""
     columns = map(_elements, (ids, claims, statuses, errors, results, ttls))
@@ -218,7 +219,10 @@ def exchange(
     next_at = _next(_make_due(tables), next_room(tables)) if probe else None
     is_to_place = any(tables.held(Hold.UNPLACED)) or bool(tables.headless) or bool(tables.arrivals)
     named = None if queues is None else _elements(queues)
-    asked = ClaimRequest(worker_id, limit, named, busy, probe, concurrency, running, tasks, patience, listens, follow)
+    sizes = json.loads(batches or "{}")
+    asked = ClaimRequest(
+        worker_id, limit, named, busy, probe, concurrency, running, tasks, patience, listens, follow, sizes
+    )
     claim = claim_jobs(tables, asked, apart)
     claimed = claim.jobs
     if not ready <= {job.id for job in claimed}:

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
+import socketserver
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 try:
     import prometheus_client
@@ -20,31 +24,24 @@ except ModuleNotFoundError as _error:
     ) from _error
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, multiprocess
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from adjourn import events, telemetry
+from adjourn._domain.statistics import OTHER, RUN_BOUNDS, WAIT_BOUNDS
 from adjourn.app import App
 from adjourn.exceptions import AlreadyEnqueued
 from adjourn.jobs import Job
+from adjourn.monitor import exports
 from adjourn.telemetry import Deferral, Observer, RunOfJob
 from adjourn.worker import exposition as workers
+from adjourn.worker.tally import OUTCOMES
 
-__all__ = ["exposition", "instrument"]
+__all__ = ["DatabaseCollector", "exposition", "instrument", "server_of"]
 
 MOST_PAIRS = 500
 """Of so many pairs of a queue and a task a process has series of their own."""
-OTHER = "(other)"
-"""The name that the tasks of further pairs have."""
 DEFER_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
-RUN_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
-WAIT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600, 21600)
-_OUTCOMES: dict[type[events.JobEnded], str] = {
-    events.JobSucceeded: "succeeded",
-    events.JobRetried: "retried",
-    events.JobAborted: "aborted",
-    events.JobHandedBack: "returned",
-}
 
 
 def instrument(app: App, registry: CollectorRegistry | None = None) -> Callable[[], None]:
@@ -111,11 +108,11 @@ class _Metrics:
         self._defer_seconds = histogram("adjourn_defer_seconds", "Durations of calls that defer jobs", DEFER_BUCKETS)
         self._started = counter("adjourn_jobs_started_total", "Runs that have begun", *pair)
         self._ended = counter("adjourn_jobs_ended_total", "Runs that have ended", *pair, "outcome")
-        self._run_seconds = histogram("adjourn_job_run_seconds", "Durations of runs", RUN_BUCKETS, *pair)
+        self._run_seconds = histogram("adjourn_job_run_seconds", "Durations of runs", RUN_BOUNDS, *pair)
         self._wait_seconds = histogram(
             "adjourn_job_wait_seconds",
             "How long jobs could have run before a worker claimed them",
-            WAIT_BUCKETS,
+            WAIT_BOUNDS,
             "queue",
         )
         self._stale = counter(
@@ -183,7 +180,7 @@ class _Metrics:
 
     def _on_end(self, event: events.JobEnded) -> None:
         pair = self._pair(event.job.queue, event.job.task_name)
-        self._ended.labels(*pair, _OUTCOMES.get(type(event), "failed")).inc()
+        self._ended.labels(*pair, OUTCOMES.get(type(event), "failed")).inc()
         self._run_seconds.labels(*pair).observe(event.duration)
 
     def _on_rescue(self, event: events.JobsRescued) -> None:
@@ -209,6 +206,120 @@ class _Defers(Observer):
         finally:
             if jobs:  # otherwise another worker has deferred this tick
                 self._metrics.deferred(jobs, result, time.perf_counter() - began)
+
+
+class DatabaseCollector(Collector):
+    """Has a registry show the figures of an app's database, as ``adjourn metrics`` does: register it in one of its own.
+
+    They are read when somebody asks, in a few seconds at most, and shown for a while. One process of a system is enough.
+
+    Parameters
+    ----------
+    app
+        The app. It need not be open.
+    interval
+        For how many seconds what was read is shown. Default: 10.
+
+    Raises
+    ------
+    InvalidOption
+        If the app has no database, or the interval is not from 1 to 3,600.
+    """
+
+    def __init__(self, app: App, interval: float = exports.INTERVAL) -> None:
+        self._exports = exports.Exports(app, interval)
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        self._answer = prometheus_client.make_wsgi_app(self._registry)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the database answers, or has answered not long ago."""
+        return any(each.name == "adjourn_up" and each.samples[()] for each in self._exports.families())
+
+    def text(self) -> bytes:
+        """Return the figures in Prometheus' own format."""
+        return prometheus_client.generate_latest(self._registry)
+
+    def answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Answer a request by WSGI: ``/metrics`` in the format that it accepts, ``/livez`` and ``/readyz``."""
+        path = environ.get("PATH_INFO")
+        if path == "/metrics":
+            answer: Iterable[bytes] = self._answer(environ, start_response)
+            return answer
+        status, text = "404 Not Found", b"Here are /metrics, /livez and /readyz.\n"
+        if path == "/livez":
+            status, text = "200 OK", b"alive\n"
+        elif path == "/readyz":
+            up = self.is_up
+            status = "200 OK" if up else "503 Service Unavailable"
+            text = b"ready\n" if up else b"the database does not answer\n"
+        start_response(status, [("Content-Type", "text/plain"), ("Cache-Control", "no-store")])
+        return [text]
+
+    def close(self) -> None:
+        """Close the connection to the database."""
+        self._exports.close()
+
+    def describe(self) -> Iterable[Metric]:
+        """Return the metrics without figures, for the registry, which does not ask the database when this is registered."""
+        return map(_family, exports.DECLARED)
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the figures."""
+        return map(_family, self._exports.families())
+
+
+def server_of(collector: DatabaseCollector, host: str, port: int) -> socketserver.BaseServer:
+    """Return a server that listens already, and answers by a collector once it serves.
+
+    Parameters
+    ----------
+    collector
+        The collector.
+    host, port
+        Where it listens.
+
+    Raises
+    ------
+    OSError
+        If it cannot listen there.
+    """
+    kind = type("Server", (_Server,), {"address_family": socket.AF_INET6 if ":" in host else socket.AF_INET})
+    server = kind((host, port), _Handler)
+    server.set_app(collector.answer)
+    made: socketserver.BaseServer = server
+    return made
+
+
+class _Server(socketserver.ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def server_bind(self) -> None:
+        """Listen, and do not ask a name server for this host's name."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+        self.setup_environ()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: a client that goes away is no error."""
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = 5.0  # seconds that a client may take for its request
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name that the class has
+        """Say nothing: scrapes come every few seconds."""
+
+
+def _family(family: exports.Family) -> Metric:
+    labels = list(family.labels)
+    kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
+    made: CounterMetricFamily | GaugeMetricFamily = kind(family.name, family.told, labels=labels)
+    for values, number in sorted(family.samples.items()):
+        made.add_metric(values, number)
+    return made
 
 
 class _Workers(Collector):

@@ -7,11 +7,13 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from adjourn._domain.claimed import ClaimedJob
 from adjourn._domain.outcomes import Claim
+from adjourn._domain.protocols import TaskLike
 from adjourn.worker.followers import Followers
+from adjourn.worker.gathering import Gathering
 
 STALE_BUFFER = 0.25
 """Seconds after which jobs that still wait in the buffer, behind a long one, are handed back."""
@@ -29,10 +31,21 @@ class Flight:
 
 
 class Buffer:
-    """Jobs that were claimed ahead, best first. Two threads may take them at once: each job goes to one."""
+    """Jobs that were claimed ahead, best first. Two threads may take them at once: each job goes to one.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    tasks
+        The worker's tasks, by their names.
+    on_ready
+        Called when a job may begin that had waited for others.
+    """
+
+    def __init__(self, tasks: Mapping[str, TaskLike], on_ready: Callable[[], object]) -> None:
         self._jobs: deque[ClaimedJob] = deque()
+        self._on_ready = on_ready
+        self.gathering: Gathering = Gathering(tasks, self._add_call)
+        """Those of batch tasks that wait for more. They do not count, and all of one call count as one."""
         self._since = 0.0
         self.followers: Followers = Followers()
         """Those that may not begin yet, because the job before them in their lock has not ended. They do not count."""
@@ -45,7 +58,7 @@ class Buffer:
     @property
     def claims(self) -> set[Claim]:
         """The claims of these jobs. May be called from any thread."""
-        return {(job.id, job.claim) for job in (*tuple(self._jobs), *self.followers)}
+        return {(job.id, job.claim) for job in self._all()}
 
     def is_stale(self, now: float) -> bool:
         """Tell whether they wait for too long."""
@@ -57,7 +70,20 @@ class Buffer:
             self._since = now
         if jobs:
             self.has_locks = any(job.lock is not None for job in jobs)
+        if self.gathering.sizes is not None:
+            jobs = self.gathering.split(jobs)
         self._jobs.extend(self.followers.split(jobs, now) if self.has_locks else jobs)
+
+    def _all(self) -> Iterator[ClaimedJob]:
+        for job in (*tuple(self._jobs), *self.followers, *self.gathering):
+            yield job
+            yield from job.companions
+
+    def _add_call(self, job: ClaimedJob) -> None:
+        if not self._jobs:
+            self._since = time.monotonic()
+        self._jobs.append(job)
+        self._on_ready()
 
     def follow(self, job: ClaimedJob) -> None:
         """A job has ended, and the one behind it in its lock may begin, at its place among the others."""
@@ -71,7 +97,7 @@ class Buffer:
 
     def abort(self, job_id: int) -> None:
         """Have a job end as soon as it begins, if it is here."""
-        for job in (*tuple(self._jobs), *self.followers):
+        for job in self._all():
             if job.id == job_id:
                 job.abort_requested = True
 
@@ -88,10 +114,14 @@ class Buffer:
         """Take one job after the other."""
         with contextlib.suppress(IndexError):
             while True:
-                yield self._jobs.popleft()
+                job = self._jobs.popleft()
+                yield job
+                yield from job.companions
+        yield from self.gathering.take_all()
         yield from self.followers.take_older(math.inf)
 
     def clear(self) -> None:
         """Forget them, because they belong to other workers now."""
         self._jobs.clear()
         self.followers.clear()
+        self.gathering.clear()

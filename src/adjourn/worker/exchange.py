@@ -362,6 +362,7 @@ class Exchange:
                 called=is_called,
                 follow=self.slots.most_followers,
                 floors=floors,
+                batches=self.slots.buffer.gathering.sizes,
             )
         except BaseException:
             self._is_called = self._is_called or is_called  # it may have been called meanwhile

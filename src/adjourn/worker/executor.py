@@ -29,6 +29,7 @@ from adjourn.events import (
     WorkerIdentity,
 )
 from adjourn.worker.advances import Advances
+from adjourn.worker.calls import Calls
 from adjourn.worker.lease import Lease
 from adjourn.worker.lookup import Lookup, not_found
 from adjourn.worker.observation import around_end, observed
@@ -94,6 +95,7 @@ class Executor:
         self.tally: Tally | None = Tally() if options.statistics and self._app.connector.is_shared else None
         """What has become of the jobs and is not stored yet; None if that is not counted."""
         self._runs: dict[int, Run] = {}
+        self._calls = Calls(self._verdicts, self._end)
         self._wraps_all = bool(options.task_middleware or options.worker_middleware)
         # The middleware of all tasks of a kind, by whether that is async.
         self._of_kind = {
@@ -104,12 +106,12 @@ class Executor:
         """The average duration of recent runs, in seconds."""
 
     def __len__(self) -> int:
-        return len(self._runs)
+        return len(self._runs) - len(self._calls.companions)
 
     @property
     def slots_held(self) -> int:
         """How many slots are taken: by running jobs, and by threads that still run what nobody follows any more."""
-        return len(self._runs) + len(self._in_threads.left)
+        return len(self._runs) - len(self._calls.companions) + len(self._in_threads.left)
 
     @property
     def overdue(self) -> list[int]:
@@ -132,7 +134,8 @@ class Executor:
 
     def take_not_begun(self) -> list[ClaimedJob]:
         """Take the jobs that have not begun, so that they never will. May be called from any thread."""
-        return [run.claimed for run in tuple(self._runs.values()) if run.take()]
+        runs = [run for run in tuple(self._runs.values()) if run not in self._calls.companions]
+        return [claimed for run in runs if run.take() for claimed in self._calls.not_begun(run)]
 
     def forget_durations(self) -> None:
         """Reset the mean duration to the first guess, because it has proved wrong."""
@@ -140,14 +143,39 @@ class Executor:
 
     def start(self, job: ClaimedJob) -> None:
         """Begin to run a job. If it cannot be started, that error is its outcome."""
-        if older := self._runs.get(job.id):
-            # The worker lost the job and has claimed it again during its first run.
-            self._let_go(older)
-        run = self._runs[job.id] = Run(job)
+        if job.companions:
+            self._start_call(job)
+            return
+        run = self._follow(job)
         try:
             self._start(run)
         except Exception as error:
             self._fail(run, error)
+
+    def _follow(self, job: ClaimedJob) -> Run:
+        if older := self._runs.get(job.id):
+            # The worker lost the job and has claimed it again during its first run.
+            self._let_go(older)
+        run = self._runs[job.id] = Run(job)
+        return run
+
+    def _start_call(self, job: ClaimedJob) -> None:
+        """Begin one call for a job of a batch task and its companions. Those that cannot run end by themselves."""
+        together: list[Run] = []
+        for each in (job, *job.companions):
+            run = self._follow(each)
+            if each.error is not None or each.abort_requested:
+                self._start(run)
+            else:
+                together.append(run)
+        if not together:
+            return
+        first, *companions = together
+        self._calls.open(first, self._app.tasks[job.task_name], companions)
+        try:
+            self._start(first)
+        except Exception as error:
+            self._finish(first, None, error)
 
     def _start(self, run: Run) -> None:
         job = run.claimed
@@ -197,14 +225,17 @@ class Executor:
 
     def _begin(self, run: Run, task: TaskLike) -> None:
         run.declared = task
+        if task.batch is not None and run.call is None:
+            self._calls.open(run, task, ())
         if self._events.wants(JobStarted):
-            self._emit(JobStarted, run)
+            for each in (run,) if run.call is None else run.call.runs:
+                self._emit(JobStarted, each)
         run.timeout = task.timeout or self._options.timeout
         if run.timeout is not None:
             loop = asyncio.get_running_loop()
             run.timer = loop.call_later(run.timeout, self._abort, run, AbortReason.TIMEOUT)
         run.runner = runner = self._on_loop if task.is_async else self._in_threads
-        if self._wraps_all or task.pass_context or task.task_middleware:
+        if self._wraps_all or task.pass_context or task.task_middleware or run.call is not None:
             self._start_wrapped(run, task, runner)
         elif arguments := run.claimed.task_kwargs:
             self._run(runner, run, functools.partial(task.func, **arguments))
@@ -217,6 +248,8 @@ class Executor:
         context = self._context(run)
         arguments = (context,) if task.pass_context else ()
         body: Body = functools.partial(task.func, *arguments, **run.claimed.task_kwargs)
+        if run.call is not None:
+            body = functools.partial(task.func, run.call.items)
         body = compose([*self._of_kind[task.is_async], *task.task_middleware], body, context, self._worker)
         if not options.worker_middleware:
             self._run(runner, run, body)
@@ -233,7 +266,10 @@ class Executor:
     def abort(self, job_id: int, reason: AbortReason) -> None:
         """Ask a run to end: cancel an async one, flag a sync one. The first reason counts."""
         if run := self._runs.get(job_id):
-            self._abort(run, reason)
+            if run.call is not None and reason is AbortReason.USER_REQUEST:
+                self._calls.asks_to_abort(run)  # the other jobs of the call go on
+            else:
+                self._abort(run, reason)
 
     def _abort(self, run: Run, reason: AbortReason) -> None:
         if run.abort_reason is None:
@@ -268,6 +304,7 @@ class Executor:
 
     def _let_go(self, run: Run) -> None:
         self._overdue.discard(run)
+        self._calls.leave(run)
         run.let_go()
         self._in_threads.leave(run)
 
@@ -279,7 +316,9 @@ class Executor:
 
     def _finish(self, run: Run, result: Any, error: BaseException | None) -> None:
         """Decide the outcome of a job whose run has ended."""
-        if run.was_refused:  # middleware may have caught it
+        if run.call is not None:
+            self._calls.finish(run, error)
+        elif run.was_refused:  # middleware may have caught it
             self._end(run, self._verdicts.handed_back(run))
         elif run.durable is not None and run.durable.completions:
             self._ask_for_end(run, result, error)
@@ -322,7 +361,10 @@ class Executor:
         if run.abort_reason is not None:
             self._overdue.discard(run)
         duration = time.perf_counter() - run.began
-        self.mean_duration += (duration - self.mean_duration) * 0.1
+        if run in self._calls.companions:
+            self._calls.leave(run)
+        else:
+            self.mean_duration += (duration - self.mean_duration) * 0.1
         outcome, kind, facts = verdict
         if self.tally is not None:
             self.tally.add(job, kind, duration)

@@ -54,7 +54,7 @@ class Slots:
         self._store = on_end
         self._on_room = on_room
         self.executor: Executor = Executor(worker, self._on_end, lease, on_room, on_stuck)
-        self.buffer: Buffer = Buffer()
+        self.buffer: Buffer = Buffer(worker.app.tasks, self._start)
         """The jobs that were claimed ahead."""
         self.apart: Apart = Apart()
         """Whether to claim jobs that run apart from others."""
@@ -65,7 +65,7 @@ class Slots:
         self._is_starting = False
 
     def __len__(self) -> int:
-        return len(self.executor) + len(self.buffer)
+        return len(self.executor) + len(self.buffer) + bool(self.buffer.gathering)
 
     @property
     def claims(self) -> set[Claim]:
@@ -95,7 +95,7 @@ class Slots:
     def not_begun(self, now: float) -> list[HandedBack]:
         """Take the jobs that have waited for too long, or wait while this worker is stopping, to be handed back."""
         buffer = self.buffer
-        if not buffer.is_stale(now) and not (self.is_stopping and (buffer or buffer.followers)):
+        if not buffer.is_stale(now) and not (self.is_stopping and (buffer or buffer.followers or buffer.gathering)):
             return list(map(HandedBack.of, buffer.followers.take_older(now - STALE_BUFFER)))
         self.executor.forget_durations()
         return list(map(HandedBack.of, self.buffer.take_all()))

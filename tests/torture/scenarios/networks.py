@@ -31,7 +31,8 @@ def disturbed_network(trial: Trial, *, spares_transactions: bool = False) -> Ite
     spares_transactions
         Whether the connections of callers' own transactions, which have no bound, do not go through it and are cut at the end.
     """
-    with trial.server() as server, proxy_before(server.dsn) as (proxy, dsn):
+    # The server keeps the sessions of connections that have fallen silent: it cannot know.
+    with trial.server(max_connections="400") as server, proxy_before(server.dsn) as (proxy, dsn):
         spared: dict[str, Any] = {"own_dsn": server.dsn} if spares_transactions else {}
         at_end = [proxy.cut] if spares_transactions else []
         with trial.load(dsn, lambda: server.dsn, *at_end, **spared):

@@ -158,6 +158,7 @@ class AsyncWorkerManager:
         called: bool = False,
         follow: int = 0,
         floors: str | None = None,
+        batches: str | None = None,
     ) -> Exchanged:
         """Store the outcomes of jobs and claim the next jobs, in one round trip and one commit.
 
@@ -213,6 +214,7 @@ class AsyncWorkerManager:
             called=called,
             follow=follow,
             floors=floors,
+            batches=batches,
         )
         claimed = list(map(_values, rows))
         report = json.loads(claimed.pop()[6])

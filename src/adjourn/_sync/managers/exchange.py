@@ -157,6 +157,7 @@ class SyncWorkerManager:
         called: bool = False,
         follow: int = 0,
         floors: str | None = None,
+        batches: str | None = None,
     ) -> Exchanged:
         """Store the outcomes of jobs and claim the next jobs, in one round trip and one commit.
 
@@ -212,6 +213,7 @@ class SyncWorkerManager:
             called=called,
             follow=follow,
             floors=floors,
+            batches=batches,
         )
         claimed = list(map(_values, rows))
         report = json.loads(claimed.pop()[6])

@@ -5,7 +5,7 @@
 #    source ~/.local/share/bash_completion/adjourn
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_adjourn_subparsers=(worker defer schema healthchecks doctor top web shell pause resume migrate-from-procrastinate worker-health migrate-code completion demo)
+_shtab_adjourn_subparsers=(worker defer schema healthchecks doctor top web metrics shell pause resume migrate-from-procrastinate worker-health migrate-code completion demo)
 
 _shtab_adjourn_worker_option_strings=(-h --help -q --queues -n --name -c --concurrency -w --wait --one-shot -p --fetch-job-polling-interval -a --abort-job-polling-interval --shutdown-graceful-timeout -l --listen-notify --no-listen-notify --delete-jobs --update-heartbeat-interval --stalled-worker-timeout --round-trip-timeout --unknown-task-timeout --timeout --stuck-worker-timeout --http --health-file --stall-after --outage-patience --statistics --no-statistics)
 _shtab_adjourn_defer_option_strings=(-h --help --lock --queueing-lock --at --in --queue --priority --limit-key --expires-at --expires-in --max-attempts -i --ignore-already-enqueued --no-ignore-already-enqueued --unknown --no-unknown)
@@ -14,6 +14,7 @@ _shtab_adjourn_healthchecks_option_strings=(-h --help --role)
 _shtab_adjourn_doctor_option_strings=(-h --help --only --role --strict --timeout --threshold --json --nagios --quiet)
 _shtab_adjourn_top_option_strings=(-h --help --interval --once --json)
 _shtab_adjourn_web_option_strings=(-h --help --bind --read-only --title --hide-args --user --password-file --auth-header --trusted-proxy --allowed-host --allowed-origin --frame-ancestor --permission --prefix)
+_shtab_adjourn_metrics_option_strings=(-h --help --bind --interval --once)
 _shtab_adjourn_shell_option_strings=(-h --help)
 _shtab_adjourn_pause_option_strings=(-h --help -q --queue -t --task)
 _shtab_adjourn_resume_option_strings=(-h --help -q --queue -t --task)
@@ -30,7 +31,7 @@ _shtab_adjourn_healthchecks___role_choices=(worker producer)
 _shtab_adjourn_doctor___role_choices=(owner worker producer reader operator)
 _shtab_adjourn_migrate_from_procrastinate_pos_0_choices=(plan start move history status finish rollback)
 _shtab_adjourn_completion_pos_0_choices=(bash zsh fish)
-_shtab_adjourn_pos_0_choices=(worker defer schema healthchecks doctor top web shell pause resume migrate-from-procrastinate worker-health migrate-code completion demo)
+_shtab_adjourn_pos_0_choices=(worker defer schema healthchecks doctor top web metrics shell pause resume migrate-from-procrastinate worker-health migrate-code completion demo)
 
 _shtab_adjourn_worker__h_nargs=0
 _shtab_adjourn_worker___help_nargs=0
@@ -72,6 +73,9 @@ _shtab_adjourn_web__h_nargs=0
 _shtab_adjourn_web___help_nargs=0
 _shtab_adjourn_web___read_only_nargs=0
 _shtab_adjourn_web___hide_args_nargs=0
+_shtab_adjourn_metrics__h_nargs=0
+_shtab_adjourn_metrics___help_nargs=0
+_shtab_adjourn_metrics___once_nargs=0
 _shtab_adjourn_shell_pos_0_nargs='*'
 _shtab_adjourn_shell__h_nargs=0
 _shtab_adjourn_shell___help_nargs=0

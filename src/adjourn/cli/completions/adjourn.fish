@@ -50,7 +50,7 @@ function _shtab_adjourn_using
   test "$_shtab_adjourn_cmdpath" = "$argv"
 end
 
-set -g _shtab_adjourn_commands worker defer schema healthchecks doctor top web shell pause resume migrate-from-procrastinate worker-health migrate-code completion demo
+set -g _shtab_adjourn_commands worker defer schema healthchecks doctor top web metrics shell pause resume migrate-from-procrastinate worker-health migrate-code completion demo
 set -g _shtab_adjourn_opts_with_value --abort-job-polling-interval --allowed-host --allowed-origin --app --at --auth-header --batch --bind --concurrency --delete-jobs --expires-at --expires-in --fetch-job-polling-interval --file --files --frame-ancestor --from-schema --health-file --http --id-gap --in --interval --limit-key --lock --log-format --log-format-style --log-level --max-attempts --name --only --outage-patience --password-file --permission --prefix --priority --queue --queueing-lock --queues --role --roles --round-trip-timeout --schema --shutdown-graceful-timeout --since --stall-after --stalled-after --stalled-worker-timeout --stuck-worker-timeout --task --threshold --timeout --title --trusted-proxy --unknown-task-timeout --update-heartbeat-interval --url --user --wait --web -a -c -n -p -q -t
 
 complete -c adjourn -e
@@ -143,6 +143,11 @@ complete -c adjourn -n '_shtab_adjourn_using web' -l allowed-origin -x -d 'an or
 complete -c adjourn -n '_shtab_adjourn_using web' -l frame-ancestor -x -d 'an origin whose pages may show it in a frame; may be given several times, or several separated by commas (environment: ADJOURN_WEB_FRAME_ANCESTORS)'
 complete -c adjourn -n '_shtab_adjourn_using web' -l permission -x -d 'what users may do; default: all but view_args and job.defer; may be given several times, or several separated by commas (environment: ADJOURN_WEB_PERMISSIONS)'
 complete -c adjourn -n '_shtab_adjourn_using web' -l prefix -x -d 'the path below which a proxy offers it, if the proxy leaves that in the address (environment: ADJOURN_WEB_PREFIX)'
+complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a metrics -d 'Serve figures of queues, workers, schedules, tables and the server at /metrics until stopped: for each database, one such process is enough. It only reads, at a cost that has a bound, however often it is asked.'
+complete -c adjourn -n '_shtab_adjourn_using metrics' -s h -l help -d 'show this help message and exit'
+complete -c adjourn -n '_shtab_adjourn_using metrics' -l bind -x -d 'where to listen; port 0 takes a free one; default: 127.0.0.1:8181 (environment: ADJOURN_METRICS_BIND)'
+complete -c adjourn -n '_shtab_adjourn_using metrics' -l interval -x -d 'for how long what was read is shown; default: 10 (environment: ADJOURN_METRICS_INTERVAL)'
+complete -c adjourn -n '_shtab_adjourn_using metrics' -l once -d 'print them, and exit'
 complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a shell -d 'Look at jobs; retry, cancel, abort or delete them. With COMMAND, the shell runs that one command and exits. Without, it asks for commands until `exit` or the end of the input.'
 complete -c adjourn -n '_shtab_adjourn_using shell' -s h -l help -d 'show this help message and exit'
 complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a pause -d 'Start no more jobs of queues or tasks. Jobs that run go on, and jobs can still be deferred. It holds for all workers, at once, until `adjourn resume`.'

@@ -15,6 +15,7 @@ _shtab_adjourn_commands() {
     demo:'Start a temporary Postgres server, defer one job for each source file of Python'"'"'s standard library from a synchronous and an asynchronous program, run the jobs in two workers, kill one of them in the middle, and check that every file was counted exactly once. Leaves nothing behind.'
     doctor:'Look at the database and its server, at workers and jobs, and say what is wrong, why that matters, and what to do. It only reads.'
     healthchecks:'Check that the app can be imported, that its database can be reached, that the database has the schema that this version needs, and that jobs can be stored and run: that is tried, in a transaction that is rolled back. Exits with 1 at the first check that fails, and says why.'
+    metrics:'Serve figures of queues, workers, schedules, tables and the server at /metrics until stopped: for each database, one such process is enough. It only reads, at a cost that has a bound, however often it is asked.'
     migrate-code:'Change programs that were written for Procrastinate: imports, paths in settings, names of loggers, settings and environment variables. Prints what would change as a diff; with --write, changes the files. Then it lists what you have to look at yourself, each with its file and line. Files that are not Python are only looked at.'
     migrate-from-procrastinate:'Move the jobs of Procrastinate'"'"'s tables to adjourn'"'"'s, in the same database, while workers and producers of both go on. Each step may be interrupted and run again.'
     pause:'Start no more jobs of queues or tasks. Jobs that run go on, and jobs can still be deferred. It holds for all workers, at once, until `adjourn resume`.'
@@ -102,6 +103,16 @@ _shtab_adjourn_healthchecks_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_adjourn_healthchecks_defaults_added=0
+
+_shtab_adjourn_metrics_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--bind[where to listen\; port 0 takes a free one\; default\: 127.0.0.1\:8181 (environment\: ADJOURN_METRICS_BIND)]:HOST:PORT:"
+  "--interval[for how long what was read is shown\; default\: 10 (environment\: ADJOURN_METRICS_INTERVAL)]:SECONDS:"
+  "--once[print them, and exit]"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_adjourn_metrics_defaults_added=0
 
 _shtab_adjourn_migrate_code_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -268,6 +279,7 @@ _shtab_adjourn() {
         demo) _arguments -C -s $_shtab_adjourn_demo_options ;;
         doctor) _arguments -C -s $_shtab_adjourn_doctor_options ;;
         healthchecks) _arguments -C -s $_shtab_adjourn_healthchecks_options ;;
+        metrics) _arguments -C -s $_shtab_adjourn_metrics_options ;;
         migrate-code) _arguments -C -s $_shtab_adjourn_migrate_code_options ;;
         migrate-from-procrastinate) _arguments -C -s $_shtab_adjourn_migrate_from_procrastinate_options ;;
         pause) _arguments -C -s $_shtab_adjourn_pause_options ;;

@@ -48,9 +48,9 @@ begin
 
     -- Jobs without a queueing lock wait for nobody, so one statement stores them.
     with new as (
-        insert into @schema.adjourn_jobs (queue, task_name, priority, lock, args, headers, expires_at, max_attempts, special, hold)
+        insert into @schema.adjourn_jobs (queue, task_name, priority, lock, args, headers, expires_at, max_attempts, is_batch, special, hold)
         select u.queue, u.task_name, u.priority, u.lock, u.args, u.headers,
-               @schema.adjourn_expiry_v1(null, (u.terms ->> 'expires_in')::double precision, null), (u.terms ->> 'max_attempts')::integer,
+               @schema.adjourn_expiry_v1(null, (u.terms ->> 'expires_in')::double precision, null), (u.terms ->> 'max_attempts')::integer, (u.terms ->> 'is_batch')::boolean,
                case when u.terms is not null then true end, case when u.lock is not null then @unplaced else @ready end
         from unnest(p_queues, p_task_names, p_priorities, p_locks, p_queueing_locks, p_args, p_headers, p_terms, v_outcomes)
             with ordinality u(queue, task_name, priority, lock, queueing_lock, args, headers, terms, outcome, position)
@@ -72,11 +72,11 @@ begin
         else
             begin
                 insert into @schema.adjourn_jobs
-                    (queue, task_name, priority, lock, queueing_lock, waiting_queueing_lock, args, headers, expires_at, max_attempts, special, hold)
+                    (queue, task_name, priority, lock, queueing_lock, waiting_queueing_lock, args, headers, expires_at, max_attempts, is_batch, special, hold)
                 values (p_queues[v_at], p_task_names[v_at], p_priorities[v_at], p_locks[v_at], p_queueing_locks[v_at],
                         p_queueing_locks[v_at], p_args[v_at], p_headers[v_at],
                         @schema.adjourn_expiry_v1(null, (p_terms[v_at] ->> 'expires_in')::double precision, null),
-                        (p_terms[v_at] ->> 'max_attempts')::integer, case when p_terms[v_at] is not null then true end,
+                        (p_terms[v_at] ->> 'max_attempts')::integer, (p_terms[v_at] ->> 'is_batch')::boolean, case when p_terms[v_at] is not null then true end,
                         case when p_locks[v_at] is not null then @unplaced else @ready end)
                 on conflict (waiting_queueing_lock) where waiting_queueing_lock is not null do nothing
                 returning id into v_job_id;

@@ -28,10 +28,10 @@ begin
             from rows from (json_to_recordset(p_jobs) as (
                 queue text, task_name text, priority integer, lock text, queueing_lock text, args text, scheduled_at timestamptz,
                 schedule_in double precision, headers jsonb, limit_name text, limit_key text,
-                expires_at timestamptz, expires_in double precision, max_attempts integer
+                expires_at timestamptz, expires_in double precision, max_attempts integer, is_batch boolean
             )) with ordinality o(
                 queue, task_name, priority, lock, queueing_lock, args, scheduled_at, schedule_in, headers, limit_name, limit_key,
-                expires_at, expires_in, max_attempts, place
+                expires_at, expires_in, max_attempts, is_batch, place
             )
         ), gate as materialized (
             -- Jobs of a batch are mostly alike.
@@ -49,12 +49,12 @@ begin
         ), stored as (
             insert into @schema.adjourn_jobs (
                 id, queue, task_name, priority, lock, queueing_lock, waiting_queueing_lock, args, headers, scheduled_at, hold, special,
-                limit_id, limit_key, gate_id, gate_key, expires_at, max_attempts
+                limit_id, limit_key, gate_id, gate_key, expires_at, max_attempts, is_batch
             )
             select id, queue, task_name, priority, lock, queueing_lock, queueing_lock, args::jsonb, headers, at, hold, true,
                    limit_id, case when limit_id is not null then limit_key end,
                    case when hold = @gate then gate_id end, case when hold = @gate then gate_key end,
-                   @schema.adjourn_expiry_v1(expires_at, expires_in, at), max_attempts
+                   @schema.adjourn_expiry_v1(expires_at, expires_in, at), max_attempts, is_batch
             from held order by queueing_lock, place
             on conflict (waiting_queueing_lock) where waiting_queueing_lock is not null do nothing
             returning 1

@@ -134,16 +134,16 @@ begin
             losses = 0, doubts = 0, unknown_since = null, awaited_event = null,
             -- It may have other limits now.
             limit_id = null, limit_key = null, key_slot = null, task_slot = null, queue_slot = null, gate_id = null, gate_key = null,
-            expires_at = @schema.adjourn_expiry_v1(n.expires_at, n.expires_in, n.at), max_attempts = n.max_attempts,
-            special = case when coalesce(n.expires_at::text, n.expires_in::text, n.max_attempts::text) is not null then true else j.special end,
+            expires_at = @schema.adjourn_expiry_v1(n.expires_at, n.expires_in, n.at), max_attempts = n.max_attempts, is_batch = n.is_batch,
+            special = case when coalesce(n.expires_at::text, n.expires_in::text, n.max_attempts::text, n.is_batch::text) is not null then true else j.special end,
             hold = case when n.at > now() then @scheduled when n.lock is not null then @unplaced else @ready end
         from (
             select r.id, g.*, coalesce(now() + make_interval(secs => g.schedule_in), g.scheduled_at) as at
             from unnest(v_renewed, v_renewals) r(id, source)
             join rows from (json_to_recordset(p_jobs) as (
                 queue text, task_name text, priority integer, lock text, args text, headers jsonb, scheduled_at timestamptz, schedule_in double precision,
-                expires_at timestamptz, expires_in double precision, max_attempts integer
-            )) with ordinality g(queue, task_name, priority, lock, args, headers, scheduled_at, schedule_in, expires_at, expires_in, max_attempts, position) on g.position = r.source
+                expires_at timestamptz, expires_in double precision, max_attempts integer, is_batch boolean
+            )) with ordinality g(queue, task_name, priority, lock, args, headers, scheduled_at, schedule_in, expires_at, expires_in, max_attempts, is_batch, position) on g.position = r.source
         ) n where j.id = n.id;
         perform @schema.adjourn_limit_jobs_v1(p_jobs, v_renewed, v_renewals);
         if v_special <> '{}' then
@@ -152,20 +152,20 @@ begin
 
         -- Two batches with the same queueing locks must insert them in the same order, or they may wait for each other.
         insert into @schema.adjourn_jobs (
-            id, queue, task_name, priority, lock, queueing_lock, waiting_queueing_lock, args, headers, scheduled_at, expires_at, max_attempts, special, hold
+            id, queue, task_name, priority, lock, queueing_lock, waiting_queueing_lock, args, headers, scheduled_at, expires_at, max_attempts, is_batch, special, hold
         )
         select n.id, n.queue, n.task_name, n.priority, n.lock, n.queueing_lock, n.queueing_lock, n.args::jsonb, n.headers, n.at,
-               @schema.adjourn_expiry_v1(n.expires_at, n.expires_in, n.at), n.max_attempts,
-               case when coalesce(n.expires_at::text, n.expires_in::text, n.max_attempts::text) is not null then true end,
+               @schema.adjourn_expiry_v1(n.expires_at, n.expires_in, n.at), n.max_attempts, n.is_batch,
+               case when coalesce(n.expires_at::text, n.expires_in::text, n.max_attempts::text, n.is_batch::text) is not null then true end,
                case when n.at > now() then @scheduled when n.lock is not null then @unplaced else @ready end
         from (
             select s.id, g.*, coalesce(now() + make_interval(secs => g.schedule_in), g.scheduled_at) as at
             from unnest(v_ids, v_outcomes, v_values) s(id, outcome, source)
             join rows from (json_to_recordset(p_jobs) as (
                 queue text, task_name text, priority integer, lock text, queueing_lock text, args text, headers jsonb, scheduled_at timestamptz,
-                schedule_in double precision, expires_at timestamptz, expires_in double precision, max_attempts integer
+                schedule_in double precision, expires_at timestamptz, expires_in double precision, max_attempts integer, is_batch boolean
             )) with ordinality g(
-                queue, task_name, priority, lock, queueing_lock, args, headers, scheduled_at, schedule_in, expires_at, expires_in, max_attempts, position
+                queue, task_name, priority, lock, queueing_lock, args, headers, scheduled_at, schedule_in, expires_at, expires_in, max_attempts, is_batch, position
             )
                 on g.position = s.source
             where s.outcome = 'stored'

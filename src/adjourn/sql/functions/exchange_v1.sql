@@ -19,6 +19,8 @@
 --   p_follow: how many of the jobs behind a claimed head of a lock to claim with it at most; adjourn_claim_runs_v1 describes them.
 --   p_floors: null, or where to begin to look for ready jobs; adjourn_pick_above_v1 describes it. The report has new floors after a look that has
 --     taken long.
+--   p_batches: null, or how many jobs one call takes of those of its tasks that take several, by their names. If there is one among the jobs, more
+--     than p_limit are claimed.
 -- Returns the claimed jobs, then a last row without id whose args is a report, as JSON: among others, which outcomes were
 -- refused because the job is no longer the worker's, and which jobs another transaction holds, so that their outcomes are
 -- to be sent again.
@@ -26,7 +28,7 @@ create function @schema.adjourn_exchange_v1(
     p_worker bigint, p_ids bigint[], p_claims integer[], p_statuses text[], p_errors text[], p_results text[], p_ttls double precision[],
     p_back json, p_limit integer, p_queues text[], p_busy boolean, p_probe boolean,
     p_concurrency integer, p_running integer, p_apart integer, p_tasks text[], p_patience double precision,
-    p_listens boolean, p_called boolean, p_follow integer, p_floors json
+    p_listens boolean, p_called boolean, p_follow integer, p_floors json, p_batches json
 ) returns table (
     id bigint, queue text, task_name text, priority integer, lock text, queueing_lock text, args text, scheduled_at text,
     attempts integer, claim integer, abort_requested boolean, enqueued_at text, started_at text, headers text
@@ -60,6 +62,7 @@ declare
     v_special boolean := false;
     v_told json;
     v_expired bigint[];
+    v_more bigint[] := '{}';
     v_repeat boolean := false;
     v_place boolean;
     v_due timestamptz;
@@ -247,6 +250,10 @@ begin
             end if;
             if v_special or v_restricted or 0 > any(v_picked) then
                 v_picked := array(select abs(u.id) from unnest(v_picked) with ordinality u(id, place) order by u.place);
+                if p_batches is not null and v_apart is null then
+                    v_more := @schema.adjourn_pick_batch_v1(v_picked, p_batches, v_queues);
+                    v_picked := v_picked || v_more;
+                end if;
                 if v_restricted or v_special or exists (select from @schema.adjourn_limits) then
                     select admitted.ids, v_repeat or admitted.parked into v_picked, v_repeat from @schema.adjourn_admit_v1(v_picked) admitted;
                 end if;
@@ -261,7 +268,7 @@ begin
             if v_picked <> '{}' then
                 -- Those that can begin at once, unless that is all of them.
                 v_first := case when cardinality(v_picked) > greatest(p_concurrency - p_running, 0) then
-                    v_picked[1 : greatest(p_concurrency - p_running, 0)] end;
+                    v_picked[1 : greatest(p_concurrency - p_running, 0)] || v_more end;
                 -- Those behind a head have not passed limits and pauses.
                 if p_follow > 0 and not v_restricted then
                     return query
@@ -296,7 +303,7 @@ begin
             ), p_worker);
         end if;
     end if;
-    if p_called and (p_limit = 0 or v_apart is not null or cardinality(v_picked) = p_limit) then
+    if p_called and (p_limit = 0 or v_apart is not null or cardinality(v_picked) >= p_limit) then
         if p_limit = 0 then
             update @schema.adjourn_workers set hungry = false where id = p_worker and hungry;
         end if;

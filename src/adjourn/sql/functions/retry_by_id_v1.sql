@@ -41,12 +41,12 @@ begin
             where g.special -> 'workflow_id' is not null
         )
         insert into @schema.adjourn_jobs (id, queue, task_name, priority, lock, args, scheduled_at, attempts, claim, enqueued_at, errors, headers, special, workflow_id, has_steps,
-            limit_id, limit_key, max_attempts, hold)
+            limit_id, limit_key, max_attempts, is_batch, hold)
             overriding system value
         select g.id, coalesce(p_queue, g.queue), g.task_name, coalesce(p_priority, g.priority),
                case when p_relock then p_lock else g.lock end, g.args, p_at, g.attempts, g.claim, g.enqueued_at, g.errors, g.headers,
-               case when g.special ?| array['workflow_id', 'limit_id', 'max_attempts'] or steps.there then true end, (g.special ->> 'workflow_id')::bigint, steps.there,
-               (g.special ->> 'limit_id')::integer, g.special ->> 'limit_key', (g.special ->> 'max_attempts')::integer,
+               case when g.special ?| array['workflow_id', 'limit_id', 'max_attempts', 'is_batch'] or steps.there then true end, (g.special ->> 'workflow_id')::bigint, steps.there,
+               (g.special ->> 'limit_id')::integer, g.special ->> 'limit_key', (g.special ->> 'max_attempts')::integer, (g.special ->> 'is_batch')::boolean,
                case when p_at > now() then @scheduled when (case when p_relock then p_lock else g.lock end) is null then @ready else @unplaced end
         from gone g, lateral (select nullif(exists (select from @schema.adjourn_steps s where s.job_id = g.id), false) as there) steps;
         if not found then

@@ -30,7 +30,7 @@ begin
     v_is_cancelled := (select w.is_cancelled from @schema.adjourn_workflows w where w.id = p_workflow);
     insert into @schema.adjourn_jobs (
         id, queue, task_name, priority, lock, args, headers, scheduled_at, special, workflow_id, pending, failed_parents, run_if, unlinked, next_id,
-        has_dependents, expires_at, max_attempts, hold
+        has_dependents, expires_at, max_attempts, is_batch, hold
     )
     overriding system value
     select u.id, u.queue, u.task_name, u.priority, u.lock, u.args::jsonb, u.headers::jsonb, due.at, true, p_workflow, u.pending,
@@ -38,7 +38,7 @@ begin
            case when u.terms is not null then @schema.adjourn_expiry_v1(
                (u.terms::json ->> 'expires_at')::timestamptz, (u.terms::json ->> 'expires_in')::double precision, due.at
            ) end,
-           (u.terms::json ->> 'max_attempts')::integer,
+           (u.terms::json ->> 'max_attempts')::integer, (u.terms::json ->> 'is_batch')::boolean,
            case when u.pending > 0 or v_is_cancelled then @parents when due.at > now() then @scheduled
                 when u.lock is not null then @unplaced else @ready end
     from unnest(

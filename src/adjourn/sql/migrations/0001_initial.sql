@@ -87,7 +87,8 @@ create table @schema.adjourn_jobs (
     gate_id integer,                                  -- the limit that it waits for, and the key there: see @gate
     gate_key text collate "C",
     expires_at timestamptz,                           -- if it has not begun by then, it does not: adjourn_expire_v1
-    max_attempts integer                              -- how often it is run again at most; null: as its task says
+    max_attempts integer,                             -- how often it is run again at most; null: as its task says
+    is_batch boolean                                  -- its task takes several jobs in a call; null: it does not
 ) with (
     fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0,
     autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 50000
@@ -116,6 +117,7 @@ create index adjourn_jobs_paused on @schema.adjourn_jobs (task_name, id) where h
 -- The last turn of the jobs that each limit has admitted.
 create index adjourn_jobs_admitted on @schema.adjourn_jobs (limit_id, coalesce(turn, id)) where key_slot is not null;
 
+create index adjourn_jobs_batch on @schema.adjourn_jobs (task_name, priority desc, coalesce(turn, id)) where hold = @ready and is_batch;
 create index adjourn_jobs_expires on @schema.adjourn_jobs (expires_at) where expires_at is not null;
 
 -- Workers often query which of their jobs to abort, and there are few such jobs.
@@ -420,6 +422,7 @@ for each row execute function @schema.adjourn_restrict_new_v1();
 \ir ../functions/pick_apart_v1.sql
 \ir ../functions/pick_unknown_v1.sql
 \ir ../functions/claim_runs_v1.sql
+\ir ../functions/pick_batch_v1.sql
 \ir ../functions/expire_v1.sql
 \ir ../functions/expire_due_v1.sql
 \ir ../functions/exchange_v1.sql

@@ -17,6 +17,7 @@ from adjourn._domain.middleware import compose, is_async
 from adjourn._domain.outcomes import Attempt, Ended, Result, Retried, Suspended, error_entry
 from adjourn._domain.runs import AbortReason, Completion, LooseRun
 from adjourn.app import App
+from adjourn.batches import BatchItem
 from adjourn.tasks import Task
 from adjourn.testing.kit.loops import Loop, in_thread
 from adjourn.worker import Worker
@@ -68,7 +69,11 @@ class TrialRun:
         self._context = context
         arguments = (context,) if task.pass_context else ()
         own_kind = [each for each in options.task_middleware if is_async(each) is task.is_async]
+        # A batch task gets one job at a time.
+        self._item = None if task.batch is None else BatchItem(job)
         body = functools.partial(task.func, *arguments, **job.task_kwargs)
+        if self._item is not None:
+            body = functools.partial(task.func, [self._item])
         self._body = compose([*own_kind, *task.task_middleware], body, context, self._worker)
 
     def call(self, loop: Loop) -> Any:
@@ -81,14 +86,22 @@ class TrialRun:
                 result = loop.run(functools.partial(_awaited, result))
         if self._has_completed:
             _check_committed(self._app.job_manager.runs.ask_completion(self.job))
-        return result
+        return self._own(result)
 
     async def call_async(self) -> Any:
         """Run the task, and return its result or raise its exception. What is synchronous runs in a thread."""
         result = await self._call_async(in_thread)
         if self._has_completed:
             _check_committed(await self._app.job_manager.runs.ask_completion_async(self.job))
-        return result
+        return self._own(result)
+
+    def _own(self, result: Any) -> Any:
+        """Return what the job of a batch task has returned, or raise what it has failed with."""
+        if self._item is None:
+            return result
+        if self._item.error is not None:
+            raise self._item.error
+        return self._item.result
 
     @property
     def _has_completed(self) -> bool:
@@ -141,6 +154,10 @@ class TrialRun:
 
     def raised(self, error: BaseException) -> Ran:
         """Return what a worker would make of a run that has raised."""
+        if self._item is not None and self._item.has_ended:
+            if self._item.error is None:
+                return self.succeeded(self._item.result)
+            error = self._item.error
         if isinstance(error, exceptions.JobSuspended):
             return Ran(Suspended.of(self.job, error.seconds, error.event), Verdict.SUSPENDED)
         error = self.error_of(error)

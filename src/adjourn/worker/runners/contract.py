@@ -80,6 +80,8 @@ class Run:
     abort_reason: AbortReason | None = None
     observations: RunObservations | None = None
     """What observers make of it, if there are any."""
+    call: Any = None
+    """The call of a batch task that it belongs to."""
     durable: Durable | None = None
     """What it has done that lasts longer than it."""
     _taking: threading.Lock = attrs.field(factory=threading.Lock, init=False, repr=False)
