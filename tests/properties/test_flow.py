@@ -133,8 +133,6 @@ class Machine(RuleBasedStateMachine):
     @rule(new=NEW, key=st.sampled_from(["u", "v"]), policy=st.sampled_from(["raise", "skip", "replace"]))
     def defer_unique(self, new: New, key: str, policy: Any) -> None:
         """Of the jobs with one key, one waits or runs."""
-        if new[0] in DECLARED:
-            new = ("plain", *new[1:])
         job = self.job(new, unique=Unique(key=key, on_conflict=policy))
         outcome, there = self.model.defers_unique(key, policy)
         if outcome == "refused":
@@ -164,7 +162,6 @@ class Machine(RuleBasedStateMachine):
         self, data: st.DataObject, shape: str, new: list[New], rules: list[int | None], is_late: bool
     ) -> None:
         """Jobs that wait for each other, the first of them perhaps for one that is there already."""
-        new = [each if each[0] not in DECLARED else ("whole", *each[1:]) for each in new]
         waits = {"chain": [[], [0], [1], [2]], "group": [[], [], [], [0, 1, 2]]}
         waits |= {"fan out": [[], [0], [0], [0]], "diamond": [[], [0], [0], [1, 2]]}
         others = [job.id for job in self.model.jobs.values() if job.id not in self.model.gone]
