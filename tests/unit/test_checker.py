@@ -104,6 +104,14 @@ def good() -> Made:
         made.row(job, claim=2)
     made.end(70, 2.1, pid=OTHER_PID + 1)
     made.end(71, 9, pid=OTHER_PID + 1)
+    # One that was claimed ahead and began in a worker that was declared dead in an outage; its end was not stored.
+    made.defer(80, 1)
+    made.begin(80, 2, pid=OTHER_PID + 2)
+    made.end(80, 2.1, pid=OTHER_PID + 2)
+    made.note("declared dead", 5, pid=OTHER_PID + 2)
+    made.begin(80, 6, claim=2)
+    made.end(80, 6.1, claim=2)
+    made.row(80, claim=2)
     # A retry with a delay lets the next job of its lock go first, and a higher priority goes first.
     made.defer(15, 1, lock="d")
     made.begin(15, 2, lock="d")
@@ -185,6 +193,15 @@ def run_twice_without_a_rescue(made: Made) -> None:
 def run_twice_by_one_claim(made: Made) -> None:
     made.begin(20, 3.5, pid=OTHER_PID)
     made.end(20, 3.6, pid=OTHER_PID)
+
+
+def run_twice_by_a_worker_that_was_declared_dead_before(made: Made) -> None:
+    made.defer(81, 1)
+    made.begin(81, 5.5, pid=OTHER_PID + 2)
+    made.end(81, 5.6, pid=OTHER_PID + 2)
+    made.begin(81, 6, claim=2)
+    made.end(81, 6.1, claim=2)
+    made.row(81, claim=2)
 
 
 def run_more_often_than_rescued(made: Made) -> None:
@@ -276,6 +293,7 @@ FAULTS: list[tuple[Callable[[Made], None], str]] = [
     (succeed_without_a_run, "succeeded without a run"),
     (run_twice_without_a_rescue, "doubled without a rescue"),
     (run_twice_by_one_claim, "doubled without a rescue"),
+    (run_twice_by_a_worker_that_was_declared_dead_before, "doubled without a rescue"),
     (run_more_often_than_rescued, "doubled without a rescue"),
     (rescue_from_a_live_worker, "rescued in vain"),
     (finish_by_a_stale_run, "finished by a stale run"),
