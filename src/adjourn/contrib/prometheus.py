@@ -247,7 +247,15 @@ class DatabaseCollector(Collector):
         return prometheus_client.generate_latest(self._registry)
 
     def answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Answer a request by WSGI: ``/metrics`` in the format that it accepts, ``/livez`` and ``/readyz``."""
+        """Answer a request by WSGI: ``/metrics`` in the format that it accepts, ``/livez`` and ``/readyz``.
+
+        Parameters
+        ----------
+        environ
+            What WSGI says of the request.
+        start_response
+            Begins the answer.
+        """
         path = environ.get("PATH_INFO")
         if path == "/metrics":
             answer: Iterable[bytes] = self._answer(environ, start_response)
