@@ -48,9 +48,10 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serve until stopped."""
+    parser: flags.Parser = options.parser
     integration = exposition.loaded()
     if integration is None:
-        options.parser.error("`adjourn metrics` needs Prometheus' client: pip install 'adjourn[prometheus]'")
+        parser.error("`adjourn metrics` needs Prometheus' client: pip install 'adjourn[prometheus]'")
     app = applications.load(options)
     collector = integration.DatabaseCollector(app, getattr(options, "interval", exports.INTERVAL))
     try:

@@ -290,8 +290,8 @@ class _History:
                 self._add(row["queue"], row["task"], row["outcome"], more)
         if rows:
             # A minute grows no more when it is over for some time.
-            self._since = max(self._since, rows[-1]["at"] - 120)
-            self._seen = {key: jobs for key, jobs in self._seen.items() if key[0] >= self._since}
+            self._since = since = max(self._since, rows[-1]["at"] - 120)
+            self._seen = {key: jobs for key, jobs in self._seen.items() if key[0] >= since}
         return {
             "adjourn_history_jobs_total": dict(self._totals),
             "adjourn_metrics_overflow_total": {(): self._overflow},
