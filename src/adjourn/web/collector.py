@@ -245,7 +245,7 @@ class Collector:
             with self._database.reader() as reader:
                 for feed in queries:
                     self._read(reader, feed)
-            self.is_down: bool = False
+            self.is_down = False
         except (AdjournException, Problem) as error:
             self.is_down = True
             for feed in queries:
