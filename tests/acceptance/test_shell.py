@@ -17,7 +17,7 @@ import psycopg
 import pytest
 
 import adjourn
-from adjourn.cli.progress import Progress
+from adjourn.cli.progress import ProgressReport
 from adjourn.cli.shell import Shell, UsageError
 from adjourn.cli.tables import Screen
 
@@ -258,12 +258,12 @@ def test_a_running_job_is_aborted_but_not_cancelled(
 def test_ctrl_c_says_how_many_jobs_are_done(app: adjourn.App, typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("adjourn._sync.managers.many.PAGE", 10)
 
-    def interrupt(progress: Progress, done: int) -> None:
+    def interrupt(progress: ProgressReport, done: int) -> None:
         progress.done = done
         if done == 20:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(Progress, "__call__", interrupt)
+    monkeypatch.setattr(ProgressReport, "__call__", interrupt)
     ids = app.tasks["mail"].batch_defer(*[{"to": "a"}] * 25)
     with pytest.raises(KeyboardInterrupt):
         typed("cancel queue=mail yes")

@@ -28,6 +28,10 @@ SHARED = {
     # As Django wants them to be named, and as its models of Procrastinate are.
     *("Command", "Migration"),
     *("Event", "Job", "Schedule", "Worker"),
+    # The dashboard is an application of its own, and its words are those of web frameworks.
+    *("Action", "Database", "View"),
+    "Batch",  # what users declare, and the columns of many jobs that are stored
+    *("_Handler", "_Server"),  # of the standard library's HTTP servers, each within its module
 }
 
 

@@ -441,7 +441,7 @@ def defer_flow(actor: Actor) -> None:
         "children": "{" + ",".join(str(edge[1]) for edge in edges) + "}",
         "linked": "{" + ",".join(edge[2] for edge in edges) + "}",
     }
-    none = dict.fromkeys(("headers", "scheduled_at", "schedule_in", "names", "places", "terms"))
+    none = dict.fromkeys(("headers", "scheduled_at", "schedule_in", "names", "places"))
     header = {"workflow_id": workflow, "jobs": 4, "is_new": extends is None, "name": None, "last_id": d}
     with actor.connection.transaction(force_rollback=actor.random.random() < 0.2) as transaction:
         (row,) = actor.run("store_nodes", **header, **arrays, **none, own_transaction=True)

@@ -85,12 +85,14 @@ def test_the_group_lists_its_commands(app: adjourn.App) -> None:
         "defer",
         "doctor",
         "healthchecks",
+        "metrics",
         "migrate-from-procrastinate",
         "pause",
         "resume",
         "schema",
         "shell",
         "top",
+        "web",
         "worker",
     ]
     assert adjourn.__version__ in run(app, "--version").output

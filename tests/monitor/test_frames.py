@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from adjourn._domain.wording import span
-from adjourn.cli.frames import Pane, Seen, TopView, frame, line, page, text_of
+from adjourn.cli.frames import Pane, SeenSnapshot, TopView, frame, line, page, text_of
 from adjourn.cli.keys import ESCAPE
 from adjourn.cli.top import obey
 from adjourn.monitor import QueueFigures, Rates, RunningJob, Snapshot, TaskFigures, WaitFigures, WorkerFigures
@@ -68,14 +68,14 @@ def snapshot(name: str = "mail", queues: int = 2, **changes: Any) -> Snapshot:
     return Snapshot(**{**values, **changes})
 
 
-def seen(*args: Any, **changes: Any) -> Seen:
+def seen(*args: Any, **changes: Any) -> SeenSnapshot:
     """What was seen with one look."""
-    found = Seen()
+    found = SeenSnapshot()
     found.add(snapshot(*args, **changes))
     return found
 
 
-def shot(found: Seen, view: TopView | None = None, width: int = 80, height: int = 24) -> str:
+def shot(found: SeenSnapshot, view: TopView | None = None, width: int = 80, height: int = 24) -> str:
     """A frame as text."""
     return text_of(frame(found, view or TopView(), width=width, height=height), width=width, height=height)
 
@@ -111,8 +111,8 @@ def test_names_that_are_hostile_do_not_control_the_terminal(pane: Pane) -> None:
 
 
 def test_what_is_seen_when_the_database_is_away() -> None:
-    assert "connecting" in shot(Seen())
-    found = Seen(error="refused")
+    assert "connecting" in shot(SeenSnapshot())
+    found = SeenSnapshot(error="refused")
     assert "refused" in shot(found)
     found = seen()
     found.error, found.age = "refused", 12.0

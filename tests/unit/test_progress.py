@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from adjourn.cli import progress
-from adjourn.cli.progress import Progress
+from adjourn.cli.progress import ProgressReport
 from support.waiting import until
 
 
@@ -17,7 +17,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def printed(capsys: pytest.CaptureFixture[str], done: int | None = None) -> str:
     """Return the first that it prints, and all that follows."""
-    with Progress("Deleting jobs") as told:
+    with ProgressReport("Deleting jobs") as told:
         if done is not None:
             told(done)
         texts: list[str] = []
@@ -50,6 +50,6 @@ def test_on_a_terminal_it_is_one_line_that_goes(
 
 
 def test_what_is_soon_over_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    with Progress("Deleting jobs") as told:
+    with ProgressReport("Deleting jobs") as told:
         told(1000)
     assert capsys.readouterr() == ("", "")

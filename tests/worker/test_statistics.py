@@ -113,9 +113,9 @@ async def test_what_a_dead_worker_leaves_is_counted(
     assert by_task(reader) == {"freed": {"rescued": 1}, "failed": {"failed": 1}}
 
 
-def counted(*ends: tuple[str, float], kind: type[Any] = JobSucceeded) -> tally.Tally:
+def counted(*ends: tuple[str, float], kind: type[Any] = JobSucceeded) -> tally.RunTally:
     """What a worker has counted of runs of tasks that took so many seconds, after a wait of a minute."""
-    made = tally.Tally()
+    made = tally.RunTally()
     for name, seconds in ends:
         made.add(_Claimed(name), kind, seconds)  # type: ignore[arg-type]
     return made
@@ -129,7 +129,7 @@ class _Claimed:
         self.task_name = task_name
 
 
-def store(app: adjourn.App, what: tally.Tally) -> None:
+def store(app: adjourn.App, what: tally.RunTally) -> None:
     connector = app.connector
     with contextlib.closing(connector.session()) as session:
         what.store(SyncWorkerManager(session, connector.json_loads).store_statistics)

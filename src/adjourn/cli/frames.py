@@ -76,7 +76,7 @@ class TopView:
 
 
 @attrs.define
-class Seen:
+class SeenSnapshot:
     """What was seen last, and before.
 
     Attributes
@@ -116,7 +116,7 @@ class PaneColumn:
     is_bad: Callable[[Any], bool] = lambda value: False
 
 
-def frame(seen: Seen, view: TopView, *, width: int, height: int) -> RenderableType:
+def frame(seen: SeenSnapshot, view: TopView, *, width: int, height: int) -> RenderableType:
     """Return a frame of so many columns and lines.
 
     Parameters
@@ -137,7 +137,7 @@ def frame(seen: Seen, view: TopView, *, width: int, height: int) -> RenderableTy
     return Group(*(_cut(part, width) for part in parts))
 
 
-def page(seen: Seen, *, width: int) -> RenderableType:
+def page(seen: SeenSnapshot, *, width: int) -> RenderableType:
     """Return everything at once, one pane below the other, for output that is no terminal."""
     if seen.snapshot is None:
         return Group(*_head(seen, TopView()))
@@ -154,7 +154,7 @@ def _cut(part: RenderableType, width: int) -> RenderableType:
     return part
 
 
-def _head(seen: Seen, view: TopView) -> list[RenderableType]:
+def _head(seen: SeenSnapshot, view: TopView) -> list[RenderableType]:
     snapshot = seen.snapshot
     if snapshot is None:
         return [Text(f"adjourn: {shown(seen.error) or 'connecting'}", style="red" if seen.error else "")]

@@ -15,7 +15,7 @@ GLANCE = 1.0
 """Seconds until what a terminal shows is changed."""
 
 
-class Progress:
+class ProgressReport:
     """Tells how far something has come: on a terminal in one line that changes, elsewhere by a line every ten seconds. What ends
     sooner says nothing.
 

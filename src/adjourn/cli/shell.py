@@ -15,7 +15,7 @@ from adjourn._domain.spelling import hint
 from adjourn._domain.wording import counted
 from adjourn.app import App
 from adjourn.cli import applications, flags
-from adjourn.cli.progress import Progress
+from adjourn.cli.progress import ProgressReport
 from adjourn.exceptions import AdjournException
 from adjourn.jobs import JobCounts, Status
 from adjourn.types import Row
@@ -381,7 +381,7 @@ class Shell(cmd.Cmd):
         if "yes" in words:
             if name != "cancel":
                 given["statuses"] = statuses
-            with Progress(DOING[name]) as progress:
+            with ProgressReport(DOING[name]) as progress:
                 try:
                     changed: list[int] = getattr(manager, f"{name}_jobs")(**given, progress=progress)
                 except KeyboardInterrupt:

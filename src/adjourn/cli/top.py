@@ -21,7 +21,7 @@ from adjourn.exceptions import ConnectorException
 from adjourn.monitor import Monitor
 
 if TYPE_CHECKING:
-    from adjourn.cli.frames import Seen, TopView
+    from adjourn.cli.frames import SeenSnapshot, TopView
     from adjourn.cli.keys import Keys
 
 HELP = "show on one screen what is going on"
@@ -70,7 +70,7 @@ def _print_json(monitor: Monitor, interval: float) -> int:
 def _print_once(monitor: Monitor) -> int:
     from adjourn.cli import frames
 
-    seen, width = frames.Seen(), shutil.get_terminal_size((120, 40)).columns
+    seen, width = frames.SeenSnapshot(), shutil.get_terminal_size((120, 40)).columns
     seen.add(monitor.look())
     print(frames.text_of(frames.page(seen, width=width), width=width), end="")
     return Exit.DONE
@@ -85,7 +85,7 @@ def _show(monitor: Monitor, interval: float) -> int:
 
     # Whoever ends the program gets the terminal back as it was.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    console, seen, view = Console(highlight=False), frames.Seen(), frames.TopView(interval=interval)
+    console, seen, view = Console(highlight=False), frames.SeenSnapshot(), frames.TopView(interval=interval)
     looked_at = 0.0
     with Keys() as keys, Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
@@ -97,7 +97,7 @@ def _show(monitor: Monitor, interval: float) -> int:
                 return Exit.DONE
 
 
-def _look(monitor: Monitor, seen: Seen, since: float) -> None:
+def _look(monitor: Monitor, seen: SeenSnapshot, since: float) -> None:
     try:
         seen.add(monitor.look())
     except ConnectorException as error:

@@ -36,7 +36,7 @@ Change = Callable[[JobManager, list[int], tuple[str, ...], Any], list[int]]
 
 
 @attrs.frozen(kw_only=True)
-class Kind:
+class BulkKind:
     """What can be done with many jobs.
 
     Attributes
@@ -66,36 +66,36 @@ class Kind:
         return {**wanted, "statuses": statuses} if statuses else None
 
 
-KINDS: dict[str, Kind] = {
-    "retry": Kind(
+KINDS: dict[str, BulkKind] = {
+    "retry": BulkKind(
         permission="job.retry",
         told="Run again",
         statuses=ENDED,
         usual=BADLY,
         change=lambda manager, ids, statuses, connection: manager.retry_jobs(ids, statuses, connection),
     ),
-    "cancel": Kind(
+    "cancel": BulkKind(
         permission="job.cancel",
         told="Cancel",
         statuses=("todo",),
         usual=("todo",),
         change=lambda manager, ids, statuses, connection: manager.cancel_jobs(ids, connection),
     ),
-    "abort": Kind(
+    "abort": BulkKind(
         permission="job.abort",
         told="Ask to end",
         statuses=("doing",),
         usual=("doing",),
         change=lambda manager, ids, statuses, connection: manager.abort_jobs(ids, connection),
     ),
-    "run_now": Kind(
+    "run_now": BulkKind(
         permission="job.run_now",
         told="Run now",
         statuses=("todo",),
         usual=("todo",),
         change=lambda manager, ids, statuses, connection: manager.change_jobs(ids, now=True, connection=connection),
     ),
-    "delete": Kind(
+    "delete": BulkKind(
         permission="job.delete",
         told="Delete",
         statuses=ENDED,

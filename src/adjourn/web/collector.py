@@ -94,7 +94,7 @@ class Reading:
 
 
 @attrs.frozen
-class Rate:
+class RateAt:
     """What happened a second, at some time.
 
     Attributes
@@ -132,7 +132,7 @@ class Collector:
         self._is_closed = False
         self._offset: float | None = None
         self._last: tuple[float, int, int] | None = None
-        self.rates: deque[Rate] = deque(maxlen=REMEMBERED)
+        self.rates: deque[RateAt] = deque(maxlen=REMEMBERED)
         """What happened between the latest looks."""
         self.sequence: int = 0
         """Rises with each look."""
@@ -296,7 +296,7 @@ class Collector:
             # The statistics begin at zero again after a crash of the server.
             seconds = now - last[0]
             self.rates.append(
-                Rate(now, max(0, row["deferred"] - last[1]) / seconds, max(0, row["ended"] - last[2]) / seconds)
+                RateAt(now, max(0, row["deferred"] - last[1]) / seconds, max(0, row["ended"] - last[2]) / seconds)
             )
 
     def _ask_doctor(self) -> None:

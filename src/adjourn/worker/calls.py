@@ -15,7 +15,7 @@ from adjourn.worker.verdicts import Verdict, Verdicts
 
 
 @attrs.define(eq=False)
-class Call:
+class BatchCall:
     """A call of a batch task.
 
     Attributes
@@ -49,7 +49,7 @@ class Calls:
 
     def open(self, run: Run, task: TaskLike, companions: Sequence[Run]) -> None:
         """Make a call of these runs: the first has its body."""
-        call = Call([run, *companions], [BatchItem(each.job) for each in (run, *companions)])
+        call = BatchCall([run, *companions], [BatchItem(each.job) for each in (run, *companions)])
         for each in call.runs:
             each.declared, each.call = task, call
         self.companions.update(companions)

@@ -37,7 +37,7 @@ from adjourn.worker.options import Options
 from adjourn.worker.overdue import Overdue
 from adjourn.worker.runners import Body, Halt, LoopRunner, Run, Runner, ThreadRunner
 from adjourn.worker.settling import settle
-from adjourn.worker.tally import Tally
+from adjourn.worker.tally import RunTally
 from adjourn.worker.verdicts import Verdict, Verdicts
 
 FIRST_GUESS = 1.0
@@ -92,7 +92,7 @@ class Executor:
         """Finds tasks that are not declared."""
         self.advances: Advances = Advances()
         """What running tasks say of their progress."""
-        self.tally: Tally | None = Tally() if options.statistics and self._app.connector.is_shared else None
+        self.tally: RunTally | None = RunTally() if options.statistics and self._app.connector.is_shared else None
         """What has become of the jobs and is not stored yet; None if that is not counted."""
         self._runs: dict[int, Run] = {}
         self._calls = Calls(self._verdicts, self._end)

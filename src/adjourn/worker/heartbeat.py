@@ -24,7 +24,7 @@ from adjourn.worker.connection import silent
 from adjourn.worker.details import SelfReport
 from adjourn.worker.options import Options
 from adjourn.worker.outage import Outage
-from adjourn.worker.tally import Tally
+from adjourn.worker.tally import RunTally
 from adjourn.worker.watch import RoundTrips, WatchedSyncSession
 
 logger: logging.Logger = logging.getLogger("adjourn.worker")
@@ -72,7 +72,7 @@ class HeartbeatThread(threading.Thread):
         silence: Callable[[], float],
         report: Callable[[], SelfReport],
         advances: Advances,
-        tally: Tally | None,
+        tally: RunTally | None,
         on_begin: Callable[[], Any],
         on_beat: Callable[[int, Heartbeat], Any],
         on_notified: Callable[[bool], Any],

@@ -7,12 +7,12 @@ import asyncio
 from adjourn.exceptions import ConnectorException
 from adjourn.worker.connection import Connection
 from adjourn.worker.outbox import Outbox
-from adjourn.worker.tally import Tally
+from adjourn.worker.tally import RunTally
 from adjourn.worker.watch import ended, leave
 
 
 async def leave_within(
-    seconds: float, connection: Connection, outbox: Outbox, tally: Tally | None, worker_id: int, *, is_in_doubt: bool
+    seconds: float, connection: Connection, outbox: Outbox, tally: RunTally | None, worker_id: int, *, is_in_doubt: bool
 ) -> None:
     """Store the outcomes that are left, unregister, and store what has become of jobs.
 
@@ -52,7 +52,7 @@ def stopping() -> ConnectorException:
 
 
 async def _leave(
-    connection: Connection, outbox: Outbox, tally: Tally | None, worker_id: int, is_in_doubt: bool
+    connection: Connection, outbox: Outbox, tally: RunTally | None, worker_id: int, is_in_doubt: bool
 ) -> None:
     is_fresh = connection.manager is None
     try:

@@ -41,7 +41,7 @@ _MOST_NAMED = MOST_ROWS - len(OUTCOMES) - 1
 Key: TypeAlias = tuple[str, str, str]
 
 
-class Tally:
+class RunTally:
     """What has become of one worker's jobs since that was stored last. Its methods may be called from any thread."""
 
     def __init__(self) -> None:
