@@ -208,7 +208,7 @@ def run_tests(row: Row, python: str, dsn: str, arguments: Sequence[str], bound: 
     logs.mkdir(parents=True, exist_ok=True)
     log, report = logs / f"{row}.log", logs / f"{row}.xml"
     report.unlink(missing_ok=True)
-    workers = ["-n", str(os.cpu_count() or 1), "--dist", "worksteal"]
+    workers = ["-n", str((os.cpu_count() or 1) + 2), "--dist", "worksteal"]  # as in scripts/test
     command = [python, "-m", "pytest", "-q", *workers, f"--junitxml={report}", *arguments]
     environment = {**os.environ, "ADJOURN_TEST_DSN": dsn, "ADJOURN_TEST_LOOP": row.loop}
     if is_thorough:

@@ -18,6 +18,7 @@ import pytest
 
 from adjourn import embedded
 from support.databases import SETTINGS, apply_schema, new_database
+from support.prepared import PreparedProcess
 from support.sessions import Sessions
 
 # The suite's settings keep pytest from loading it by itself, before coverage is measured.
@@ -96,3 +97,11 @@ def scratch(dsn: str, observer: psycopg.Connection) -> str:
 def sessions(observer: psycopg.Connection) -> Sessions:
     """Who is connected to this worker's database."""
     return Sessions(observer)
+
+
+@pytest.fixture(scope="session")
+def prepared() -> Iterator[PreparedProcess]:
+    """What runs programs that need not import everything anew."""
+    prepared = PreparedProcess()
+    yield prepared
+    prepared.close()

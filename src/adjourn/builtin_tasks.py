@@ -118,4 +118,5 @@ async def remove_old_jobs(
         include_failed=remove_failed,
         include_cancelled=remove_cancelled,
         include_aborted=remove_aborted,
+        progress=lambda number: context.set_progress(number, message="deleted"),
     )

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 from adjourn._domain.checks import check_id, check_name
 from adjourn._domain.graphs import Stored
+from adjourn._domain.job_limits import JobLimit
 from adjourn._domain.jobs import Job
 from adjourn._domain.workflows import Planned, WorkflowState, WorkflowStatus, number_of_rule
 from adjourn.exceptions import InvalidOption
@@ -190,9 +191,8 @@ class Workflow:
         """
         deferrer = self._deferrer("task", task)
         given = list(task_kwargs)
-        for kwargs in given:
-            deferrer.make_new_job(**kwargs)
-        return self._add(deferrer.job, given, depends_on, run_if)
+        limits = [deferrer.make_new_job(**kwargs).limit for kwargs in given]
+        return self._add(deferrer.job, given, depends_on, run_if, limits if any(limits) else None)
 
     def chain(self, *tasks: Work, depends_on: Parents = None) -> Node:
         """Add jobs, each of which waits for the one before, and return the node of the last.
@@ -265,7 +265,14 @@ class Workflow:
             )
         return deferrer
 
-    def _add(self, job: Job, kwargs: list[JSONDict] | None, depends_on: Parents, run_if: str) -> Node:
+    def _add(
+        self,
+        job: Job,
+        kwargs: list[JSONDict] | None,
+        depends_on: Parents,
+        run_if: str,
+        limits: list[JobLimit | None] | None = None,
+    ) -> Node:
         if self._is_stored:
             raise InvalidOption("This workflow is stored already: add to it with app.workflow(extends=...).")
         parents: list[Planned | int] = []
@@ -284,7 +291,7 @@ class Workflow:
                 raise InvalidOption(f"depends_on={parent!r}: it is there twice.")
             parents.append(plan)
             names.append(name)
-        node = Node(self, Planned(job, kwargs, parents, names, number_of_rule(run_if, bool(parents))))
+        node = Node(self, Planned(job, kwargs, parents, names, number_of_rule(run_if, bool(parents)), limits))
         self._nodes.append(node)
         return node
 

@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
+import psycopg
 import pytest
 
 import adjourn
-from adjourn import Limit, Rate, exceptions
+from adjourn import Limit, Rate, Unique, exceptions
 from adjourn._async.managers.exchange import AsyncWorkerManager
 from adjourn._domain.outcomes import Ended, HandedBack, Outcome, Retried
 from adjourn.jobs import Job
@@ -294,6 +295,52 @@ async def test_whatever_moves_a_job_gives_its_place_to_the_next(app: adjourn.App
         )
     (job,) = await claimer.claim_async()
     assert job.id in ((first, second) if how == "retried elsewhere" else (second,))
+
+
+@pytest.mark.parametrize("is_callers", [False, True])
+async def test_unique_jobs_and_jobs_of_workflows_keep_to_the_limit_of_their_key(
+    app: adjourn.App, claimer: Claimer, is_callers: bool, database: str
+) -> None:
+    task = task_of(app, limits=Limit(key="tenant", concurrency=1))
+    in_postgres = not isinstance(app.connector, InMemoryConnector)
+    async with await psycopg.AsyncConnection.connect(database) as connection:
+        where = connection if is_callers and in_postgres else None
+        same = task.configure(unique=Unique(on_conflict="skip"))
+        jobs = [
+            same.make_new_job(tenant=tenant, number=number)
+            for tenant, number in (("a", 1), ("a", 1), ("b", 1), ("a", 2))
+        ]
+        deferred = await app.job_manager.defer_jobs_async(jobs, where)
+        assert [each.outcome for each in deferred] == ["stored", "exists", "stored", "stored"]
+        flow = app.workflow()
+        first = flow.map(task, [{"tenant": "a"}, {"tenant": "c"}, {"tenant": "c"}])
+        flow.add(task, task_kwargs={"tenant": "c"}, depends_on=first)
+        await flow.defer_async(where)
+    ran = []
+    while await claimer.claim_async() or claimer.jobs:
+        running = Counter(job.task_kwargs["tenant"] for job in claimer.jobs)
+        assert max(running.values()) == 1
+        ran.append(claimer.jobs[0].task_kwargs["tenant"])
+        await claimer.end_async(claimer.jobs[0], limit=0)
+    assert Counter(ran) == {"a": 3, "b": 1, "c": 3}
+    (limit,) = await app.job_manager.list_limits_async()
+    assert (limit.name, limit.concurrency, limit.held, limit.waiting) == ("task", 1, 0, 0)
+
+
+async def test_a_job_that_is_replaced_gives_up_its_places(app: adjourn.App, claimer: Claimer) -> None:
+    task = task_of(app, limits=Limit(key="tenant", concurrency=1))
+    for queue in ("a", "b"):
+        await app.job_manager.set_limit_async(queue=queue, concurrency=1)
+    replacing = Unique(key="k", on_conflict="replace")
+    await task.configure(queue="b").defer_async(tenant="b")
+    first = await task.configure(queue="a", unique=replacing).defer_async(tenant="a")
+    await claimer.claim_async(0)
+    # Both have all their places, and nobody has claimed them.
+    other = await task.configure(queue="a").defer_async(tenant="a")
+    assert await task.configure(queue="b", unique=replacing).defer_async(tenant="b") == first
+    jobs = await claimer.claim_async()
+    assert {job.id for job in jobs} == {first - 1, other}
+    assert [job.id for job in await claimer.end_async(*jobs)] == [first]
 
 
 async def test_a_limit_is_refused_where_it_is_set(app: adjourn.App) -> None:

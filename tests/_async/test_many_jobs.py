@@ -195,11 +195,30 @@ async def test_jobs_that_match_are_deleted(app: adjourn.App, failed: dict[str, i
 async def test_many_jobs_are_changed_in_pages(app: adjourn.App, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(many, "PAGE", 10)
     ids = await app.configure_task("work").batch_defer_async(*[{}] * 25)
-    assert await app.job_manager.cancel_jobs_async(task="work", limit=13) == ids[:13]
+    told: list[int] = []
+    assert await app.job_manager.cancel_jobs_async(task="work", limit=13, progress=told.append) == ids[:13]
+    assert told == [10, 13]
     assert await app.job_manager.cancel_jobs_async(task="work") == ids[13:]
     assert await app.job_manager.retry_jobs_async(statuses=["cancelled"], limit=20) == ids[:20]
     assert await app.job_manager.delete_jobs_async(statuses=["cancelled"], limit=0) == []
-    assert await app.job_manager.delete_jobs_async(statuses=["cancelled"]) == ids[20:]
+    assert await app.job_manager.delete_jobs_async(statuses=["cancelled"], progress=told.append) == ids[20:]
+    assert told == [10, 13, 5]
+
+
+async def test_what_is_interrupted_between_pages_is_done_as_far_as_it_was_told(
+    app: adjourn.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(many, "PAGE", 10)
+    ids = await app.configure_task("work").batch_defer_async(*[{}] * 25)
+
+    def interrupt(number: int) -> None:
+        if number == 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await app.job_manager.cancel_jobs_async(task="work", progress=interrupt)
+    assert [job.id for job in await app.job_manager.list_jobs_async(status="cancelled")] == ids[:20]
+    assert await app.job_manager.cancel_jobs_async(task="work") == ids[20:]
 
 
 async def test_which_jobs_has_to_be_said_in_one_way(app: adjourn.App) -> None:

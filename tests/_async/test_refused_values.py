@@ -64,6 +64,15 @@ CALLS: list[tuple[Callable[..., Any], dict[str, Any], str, list[Any]]] = [
             AsyncJobManager.delete_jobs_async,
         )
     ),
+    *(
+        (change, {"queue": "q"}, "progress", [5, "print", lambda: None])
+        for change in (
+            AsyncJobManager.cancel_jobs_async,
+            AsyncJobManager.retry_jobs_async,
+            AsyncJobManager.delete_jobs_async,
+        )
+    ),
+    (AsyncJobManager.delete_old_jobs_async, {"nb_hours": 1}, "progress", [5, "print", lambda: None]),
     (AsyncJobManager.change_jobs_async, {"priority": 1}, "job_ids", [5, "7", *([7, wrong] for wrong in NOT_IDS)]),
     (AsyncJobManager.change_jobs_async, {"job_ids": [7]}, "priority", ["1", 2**31]),
     (AsyncJobManager.change_jobs_async, {"job_ids": [7]}, "queue", [5, ""]),

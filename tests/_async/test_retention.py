@@ -78,7 +78,9 @@ async def test_a_week_whose_jobs_all_go_is_dropped_and_its_jobs_count(
         await make_week_async(app, weeks)
         await store_async(app, weeks, 10)
     await store_async(app, 3, 5, "failed", first=11)
-    assert await app.job_manager.delete_old_jobs_async(2 * WEEK, include_failed=True) == 25
+    told: list[int] = []
+    assert await app.job_manager.delete_old_jobs_async(2 * WEEK, include_failed=True, progress=told.append) == 25
+    assert told == [10, 25, 25]
     assert await partitions_async(app) == ["old_week_1"]
     assert await left_async(app) == [("succeeded", 10)]
     (record,) = [record for record in caplog.records if record.__dict__.get("action") == "deleted_old_jobs"]
@@ -92,7 +94,9 @@ async def test_each_status_may_have_an_age_of_its_own(app: adjourn.App) -> None:
         await store_async(app, weeks, 5, "failed", first=11)
     await store_async(app, 3, 1, "aborted", first=16)
     ages = {"succeeded": 2 * WEEK, "failed": 4 * WEEK}
-    assert await app.job_manager.delete_old_jobs_async(ages) == 25
+    told: list[int] = []
+    assert await app.job_manager.delete_old_jobs_async(ages, progress=told.append) == 25
+    assert (sorted(told), told[-1]) == (told, 25)
     assert await partitions_async(app) == ["old_week_1", "old_week_3"]
     assert await left_async(app) == [("succeeded", 10), ("failed", 10), ("aborted", 1)]
     assert await app.job_manager.delete_old_jobs_async({"aborted": 0}) == 1

@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import psycopg
 import pytest
 
 import adjourn
-from adjourn import Limit, Rate, exceptions
+from adjourn import Limit, Rate, Unique, exceptions
 from adjourn._domain.outcomes import Ended, HandedBack, Outcome, Retried
 from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.jobs import Job
@@ -289,6 +290,52 @@ def test_whatever_moves_a_job_gives_its_place_to_the_next(app: adjourn.App, clai
         manager.retry_job_by_id(first, retry_at=later if is_later else None, queue=None if is_later else "elsewhere")
     (job,) = claimer.claim()
     assert job.id in ((first, second) if how == "retried elsewhere" else (second,))
+
+
+@pytest.mark.parametrize("is_callers", [False, True])
+def test_unique_jobs_and_jobs_of_workflows_keep_to_the_limit_of_their_key(
+    app: adjourn.App, claimer: Claimer, is_callers: bool, database: str
+) -> None:
+    task = task_of(app, limits=Limit(key="tenant", concurrency=1))
+    in_postgres = not isinstance(app.connector, InMemoryConnector)
+    with psycopg.Connection.connect(database) as connection:
+        where = connection if is_callers and in_postgres else None
+        same = task.configure(unique=Unique(on_conflict="skip"))
+        jobs = [
+            same.make_new_job(tenant=tenant, number=number)
+            for tenant, number in (("a", 1), ("a", 1), ("b", 1), ("a", 2))
+        ]
+        deferred = app.job_manager.defer_jobs(jobs, where)
+        assert [each.outcome for each in deferred] == ["stored", "exists", "stored", "stored"]
+        flow = app.workflow()
+        first = flow.map(task, [{"tenant": "a"}, {"tenant": "c"}, {"tenant": "c"}])
+        flow.add(task, task_kwargs={"tenant": "c"}, depends_on=first)
+        flow.defer(where)
+    ran = []
+    while claimer.claim() or claimer.jobs:
+        running = Counter(job.task_kwargs["tenant"] for job in claimer.jobs)
+        assert max(running.values()) == 1
+        ran.append(claimer.jobs[0].task_kwargs["tenant"])
+        claimer.end(claimer.jobs[0], limit=0)
+    assert Counter(ran) == {"a": 3, "b": 1, "c": 3}
+    (limit,) = app.job_manager.list_limits()
+    assert (limit.name, limit.concurrency, limit.held, limit.waiting) == ("task", 1, 0, 0)
+
+
+def test_a_job_that_is_replaced_gives_up_its_places(app: adjourn.App, claimer: Claimer) -> None:
+    task = task_of(app, limits=Limit(key="tenant", concurrency=1))
+    for queue in ("a", "b"):
+        app.job_manager.set_limit(queue=queue, concurrency=1)
+    replacing = Unique(key="k", on_conflict="replace")
+    task.configure(queue="b").defer(tenant="b")
+    first = task.configure(queue="a", unique=replacing).defer(tenant="a")
+    claimer.claim(0)
+    # Both have all their places, and nobody has claimed them.
+    other = task.configure(queue="a").defer(tenant="a")
+    assert task.configure(queue="b", unique=replacing).defer(tenant="b") == first
+    jobs = claimer.claim()
+    assert {job.id for job in jobs} == {first - 1, other}
+    assert [job.id for job in claimer.end(*jobs)] == [first]
 
 
 def test_a_limit_is_refused_where_it_is_set(app: adjourn.App) -> None:

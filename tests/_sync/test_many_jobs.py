@@ -196,11 +196,30 @@ def test_jobs_that_match_are_deleted(app: adjourn.App, failed: dict[str, int]) -
 def test_many_jobs_are_changed_in_pages(app: adjourn.App, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(many, "PAGE", 10)
     ids = app.configure_task("work").batch_defer(*[{}] * 25)
-    assert app.job_manager.cancel_jobs(task="work", limit=13) == ids[:13]
+    told: list[int] = []
+    assert app.job_manager.cancel_jobs(task="work", limit=13, progress=told.append) == ids[:13]
+    assert told == [10, 13]
     assert app.job_manager.cancel_jobs(task="work") == ids[13:]
     assert app.job_manager.retry_jobs(statuses=["cancelled"], limit=20) == ids[:20]
     assert app.job_manager.delete_jobs(statuses=["cancelled"], limit=0) == []
-    assert app.job_manager.delete_jobs(statuses=["cancelled"]) == ids[20:]
+    assert app.job_manager.delete_jobs(statuses=["cancelled"], progress=told.append) == ids[20:]
+    assert told == [10, 13, 5]
+
+
+def test_what_is_interrupted_between_pages_is_done_as_far_as_it_was_told(
+    app: adjourn.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(many, "PAGE", 10)
+    ids = app.configure_task("work").batch_defer(*[{}] * 25)
+
+    def interrupt(number: int) -> None:
+        if number == 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        app.job_manager.cancel_jobs(task="work", progress=interrupt)
+    assert [job.id for job in app.job_manager.list_jobs(status="cancelled")] == ids[:20]
+    assert app.job_manager.cancel_jobs(task="work") == ids[20:]
 
 
 def test_which_jobs_has_to_be_said_in_one_way(app: adjourn.App) -> None:

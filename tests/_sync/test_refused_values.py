@@ -65,6 +65,15 @@ CALLS: list[tuple[Callable[..., Any], dict[str, Any], str, list[Any]]] = [
             SyncJobManager.delete_jobs,
         )
     ),
+    *(
+        (change, {"queue": "q"}, "progress", [5, "print", lambda: None])
+        for change in (
+            SyncJobManager.cancel_jobs,
+            SyncJobManager.retry_jobs,
+            SyncJobManager.delete_jobs,
+        )
+    ),
+    (SyncJobManager.delete_old_jobs, {"nb_hours": 1}, "progress", [5, "print", lambda: None]),
     (SyncJobManager.change_jobs, {"priority": 1}, "job_ids", [5, "7", *([7, wrong] for wrong in NOT_IDS)]),
     (SyncJobManager.change_jobs, {"job_ids": [7]}, "priority", ["1", 2**31]),
     (SyncJobManager.change_jobs, {"job_ids": [7]}, "queue", [5, ""]),

@@ -79,7 +79,9 @@ def test_a_week_whose_jobs_all_go_is_dropped_and_its_jobs_count(
         make_week(app, weeks)
         store(app, weeks, 10)
     store(app, 3, 5, "failed", first=11)
-    assert app.job_manager.delete_old_jobs(2 * WEEK, include_failed=True) == 25
+    told: list[int] = []
+    assert app.job_manager.delete_old_jobs(2 * WEEK, include_failed=True, progress=told.append) == 25
+    assert told == [10, 25, 25]
     assert partitions(app) == ["old_week_1"]
     assert left(app) == [("succeeded", 10)]
     (record,) = [record for record in caplog.records if record.__dict__.get("action") == "deleted_old_jobs"]
@@ -93,7 +95,9 @@ def test_each_status_may_have_an_age_of_its_own(app: adjourn.App) -> None:
         store(app, weeks, 5, "failed", first=11)
     store(app, 3, 1, "aborted", first=16)
     ages = {"succeeded": 2 * WEEK, "failed": 4 * WEEK}
-    assert app.job_manager.delete_old_jobs(ages) == 25
+    told: list[int] = []
+    assert app.job_manager.delete_old_jobs(ages, progress=told.append) == 25
+    assert (sorted(told), told[-1]) == (told, 25)
     assert partitions(app) == ["old_week_1", "old_week_3"]
     assert left(app) == [("succeeded", 10), ("failed", 10), ("aborted", 1)]
     assert app.job_manager.delete_old_jobs({"aborted": 0}) == 1

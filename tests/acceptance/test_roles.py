@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import adjourn
 from adjourn import schema
 from adjourn.exceptions import AlreadyEnqueued, ConnectorException, WaitTimeout
 from adjourn.jobs import Author, Seen, Status
+from adjourn.monitor import Reader, exports, statistics
 from adjourn.testing import InMemoryConnector
 from support.databases import apply_schema, new_database
 
@@ -182,6 +184,17 @@ def work(app: adjourn.App) -> None:
     app.schema_manager.try_out()
 
 
+def export(app: adjourn.App) -> None:
+    """Export figures for Prometheus, and read statistics."""
+    exporter = exports.Exports(app)
+    families = {family.name: family.samples for family in exporter.families()}
+    exporter.close()
+    assert set(families["adjourn_collector_success"].values()) == {1}
+    reader = Reader(app, "monitor")
+    assert statistics(reader, start=datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1))
+    reader.close()
+
+
 def apply(app: adjourn.App) -> None:
     """Apply the schema, which is up to date."""
     assert app.schema_manager.apply_schema() == []
@@ -191,7 +204,7 @@ ABLE: list[tuple[str, Callable[[adjourn.App], None]]] = [
     *(("owner", each) for each in (defer, read, change, work, apply)),
     *(("worker", each) for each in (defer, read, change, work)),
     ("producer", defer),
-    ("reader", read),
+    *(("reader", each) for each in (read, export)),
     *(("operator", each) for each in (read, change)),
 ]
 

@@ -17,6 +17,7 @@ import psycopg
 import pytest
 
 import adjourn
+from adjourn.cli.progress import Progress
 from adjourn.cli.shell import Shell, UsageError
 from adjourn.cli.tables import Screen
 
@@ -252,6 +253,24 @@ def test_a_running_job_is_aborted_but_not_cancelled(
         typed(f"cancel {job_id}")
     assert typed(f"abort {job_id}") == [["Job", str(job_id), "is", "asked", "to", "end"]]
     assert app.job_manager.list_jobs(id=job_id)[0].abort_requested
+
+
+def test_ctrl_c_says_how_many_jobs_are_done(app: adjourn.App, typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adjourn._sync.managers.many.PAGE", 10)
+
+    def interrupt(progress: Progress, done: int) -> None:
+        progress.done = done
+        if done == 20:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Progress, "__call__", interrupt)
+    ids = app.tasks["mail"].batch_defer(*[{"to": "a"}] * 25)
+    with pytest.raises(KeyboardInterrupt):
+        typed("cancel queue=mail yes")
+    assert typed.capsys.readouterr().err == "\nadjourn: interrupted. Cancelled: 20 jobs; the same command goes on\n"
+    assert [job.id for job in app.job_manager.list_jobs(status="cancelled")] == ids[:20]
+    monkeypatch.undo()
+    assert typed("cancel queue=mail yes") == [["Cancelled:", "5", "jobs"]]
 
 
 @pytest.mark.parametrize("command", ["show", "retry", "cancel", "abort"])

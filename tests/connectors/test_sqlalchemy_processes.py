@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from support.addresses import address
-from support.processes import run_silently
+from support.prepared import PreparedProcess
 from support.sessions import Sessions
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
@@ -31,14 +31,14 @@ Program = Callable[[str], None]
 
 
 @pytest.fixture
-def program(scratch: str, sessions: Sessions) -> Program:
+def program(scratch: str, sessions: Sessions, prepared: PreparedProcess) -> Program:
     """Run a program, which must end soon, with code 0, in silence, and leave no connection."""
     urls = [
         address(scratch, driver).render_as_string(hide_password=False) for driver in ("psycopg", "psycopg2", "asyncpg")
     ]
 
     def run(text: str) -> None:
-        run_silently(PREAMBLE + textwrap.dedent(text), *urls)
+        prepared.run_silently(PREAMBLE + textwrap.dedent(text), *urls)
         assert sessions.settle(0) == 0
 
     return run

@@ -14,7 +14,7 @@ import adjourn
 from dispatch.pairs import DRIVERS, PSYCOPG, Pair
 from support.apps import make_app
 from support.places import Hurried, LoopThread
-from support.processes import run_silently
+from support.prepared import PreparedProcess
 from support.sessions import Sessions
 from support.waiting import until
 
@@ -98,12 +98,12 @@ Program = Callable[[str], None]
 
 
 @pytest.fixture
-def program(database: str, sessions: Sessions) -> Program:
+def program(database: str, sessions: Sessions, prepared: PreparedProcess) -> Program:
     """Run a program, which must end soon, with code 0, in silence, and leave no connection."""
 
     def run(text: str) -> None:
         text = "from support.program import *\n" + textwrap.dedent(text)
-        run_silently(text, PROGRAM_DSN=database)
+        prepared.run_silently(text, PROGRAM_DSN=database)
         assert sessions.settle(0) == 0
 
     return run

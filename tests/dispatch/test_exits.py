@@ -10,6 +10,23 @@ from support.program import ASYNCHRONOUS, KINDS, SYNCHRONOUS
 EACH_ASYNCHRONOUS = pytest.mark.parametrize("kind", ASYNCHRONOUS)
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("sys.exit(3)", "code 3"),
+        ("print('said')", "said"),
+        ("import atexit; atexit.register(print, 'said at the end')", "said at the end"),
+        ("threading.Timer(0.05, print, ['said in a thread']).start()", "said in a thread"),
+        ("kept = open(__import__('os').devnull)", "ResourceWarning: unclosed file"),
+        ("async def never(): pass\nnever()", "was never awaited"),
+        ("in_child(lambda: os.kill(os.getpid(), 9))", "AssertionError: 9"),
+    ],
+)
+def test_a_program_that_does_not_end_in_silence_fails_its_test(program: Program, text: str, told: str) -> None:
+    with pytest.raises(AssertionError, match=told):
+        program(text)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("scope", ["global", "local"])
 def test_b34_a_program_that_never_closes_the_app_ends_promptly_and_silently(

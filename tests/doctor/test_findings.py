@@ -191,6 +191,20 @@ def test_jobs_that_wait_are_told_by_what_they_until(app: adjourn.App, execute: E
         assert words in texts
 
 
+def test_jobs_of_a_paused_queue_wait_for_its_end_and_not_for_workers(app: adjourn.App, execute: Execute) -> None:
+    lives(execute, queues="'{print}'")
+    stores(execute, age=700)
+    with app.open():
+        app.job_manager.pause_queue("mail")
+        app.job_manager.pause_task("send")
+    first, second = found(app, "jobs", Level.WARN)
+    assert "'mail'" in first.text
+    assert first.statement == "adjourn --app=... resume --queue=mail"
+    assert "'send'" in second.text
+    assert second.statement == "adjourn --app=... resume --task=send"
+    assert found(app, "workers", Level.OK)
+
+
 def test_a_lock_without_a_head_and_one_that_waits_for_long_are_named(app: adjourn.App, execute: Execute) -> None:
     stores(execute, hold=2, columns=", lock", values=", 'orphans'", age=310)
     texts = " ".join(each.text for each in found(app, "locks", Level.WARN, AT_ONCE))

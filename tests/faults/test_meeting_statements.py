@@ -21,8 +21,10 @@ from adjourn import sql
 from adjourn.sql.templates import render
 from support.outcomes import outcome_parameters
 
-PAIR_SECONDS = float(os.environ.get("ADJOURN_TEST_PAIR_SECONDS", "0.03"))
-MELEE_SECONDS = 50 * PAIR_SECONDS
+PAIR_SECONDS = float(
+    os.environ.get("ADJOURN_TEST_PAIR_SECONDS", "0.03" if "ADJOURN_TEST_THOROUGH" in os.environ else "0.015")
+)
+MELEE_SECONDS = max(1.5, 50 * PAIR_SECONDS)
 LOCKS = ["a", "b", None]
 STATEMENTS = sql.statements()
 OLD_WEEK = """
@@ -404,6 +406,10 @@ def tick(actor: Actor) -> None:
         queueing_locks=queueing_locks,
         args=["{}"] * 3,
         headers=None,
+        terms=actor.random.choice(
+            [None, ['{"expires_in": 0.001, "is_batch": true}', None, '{"expires_in": 9, "max_attempts": 1}']]
+        ),
+        next_ticks=[datetime.datetime.now(datetime.UTC)] * 3,
     )
     assert {row["outcome"] for row in rows} <= {"stored", "taken", "known", "held", "busy"}
     actor.deferred += sum(row["outcome"] == "stored" for row in rows)
@@ -425,6 +431,7 @@ def defer_flow(actor: Actor) -> None:
         "priorities": "{0,0,1,0}",
         "locks": actor.random.choice([None, '{"a","b",null,"a"}']),
         "args": '{"{}","{}","{}","{}"}',
+        "terms": actor.random.choice([None, '{"{\\"expires_in\\": 0.01}",null,null,"{\\"max_attempts\\": 0}"}']),
         "pending": f"{{null,1,null,{len(edges)}}}",
         "run_ifs": actor.random.choice(["{null,null,null,null}", "{null,1,null,2}"]),
         "unlinked": f"{{null,null,null,{'true' if known else 'null'}}}",
@@ -434,7 +441,7 @@ def defer_flow(actor: Actor) -> None:
         "children": "{" + ",".join(str(edge[1]) for edge in edges) + "}",
         "linked": "{" + ",".join(edge[2] for edge in edges) + "}",
     }
-    none = dict.fromkeys(("headers", "scheduled_at", "schedule_in", "names", "places"))
+    none = dict.fromkeys(("headers", "scheduled_at", "schedule_in", "names", "places", "terms"))
     header = {"workflow_id": workflow, "jobs": 4, "is_new": extends is None, "name": None, "last_id": d}
     with actor.connection.transaction(force_rollback=actor.random.random() < 0.2) as transaction:
         (row,) = actor.run("store_nodes", **header, **arrays, **none, own_transaction=True)

@@ -60,6 +60,16 @@ class Terminal:
     def shows(self, text: bytes) -> None:
         until(lambda: text in self.read())
 
+    def ends(self) -> int:
+        """Wait for the end of the process, and return its code. A terminal that nobody reads would keep it."""
+
+        def has_ended() -> bool:
+            self.read()
+            return self.process.poll() is not None
+
+        until(has_ended)
+        return self.process.wait()
+
     def press(self, key: str) -> None:
         os.write(self.master, key.encode())
 
@@ -95,7 +105,7 @@ def test_a_terminal_is_as_it_was_however_it_ends(start: Callable[..., Terminal])
         terminal.shows(b"1 queues")
         assert not termios.tcgetattr(terminal.slave)[3] & termios.ICANON
         end(terminal)
-        assert terminal.process.wait(30) == code, name
+        assert terminal.ends() == code, name
         assert termios.tcgetattr(terminal.slave) == terminal.before, name
         terminal.shows(b"\x1b[?1049l")  # back from the other screen
 
@@ -108,7 +118,7 @@ def test_keys_choose_what_is_shown(start: Callable[..., Terminal]) -> None:
     terminal.press("?")
     terminal.shows(b"these keys")
     terminal.press("q")
-    assert terminal.process.wait(30) == 0
+    assert terminal.ends() == 0
 
 
 def test_where_there_is_no_terminal_one_page_is_printed(environment: dict[str, str]) -> None:

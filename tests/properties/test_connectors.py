@@ -35,7 +35,7 @@ from support.places import BESIDE_THE_LOOP, ON_THE_LOOP, LoopThread, Place, in_c
 from support.sessions import Sessions
 from support.waiting import BOUND
 
-EXAMPLES = int(os.environ.get("ADJOURN_TEST_EXAMPLES", "20"))
+EXAMPLES = int(os.environ.get("ADJOURN_TEST_EXAMPLES", "20" if "ADJOURN_TEST_THOROUGH" in os.environ else "12"))
 """How many sequences of steps are tried."""
 
 LOOPS = st.sampled_from(["loop a", "loop b"])

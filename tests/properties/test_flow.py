@@ -98,6 +98,8 @@ class Machine(RuleBasedStateMachine):
         self.model = Flow(is_strict=self.is_memory)
         self.workers: list[Simulated] = []
         self.flows: list[int] = []
+        self.revived: set[int] = set()
+        """Workflows of which a job that had ended was run again by hand: the model does not know what retrying these means."""
 
     # Programs
 
@@ -133,8 +135,6 @@ class Machine(RuleBasedStateMachine):
     @rule(new=NEW, key=st.sampled_from(["u", "v"]), policy=st.sampled_from(["raise", "skip", "replace"]))
     def defer_unique(self, new: New, key: str, policy: Any) -> None:
         """Of the jobs with one key, one waits or runs."""
-        if new[0] in DECLARED:
-            new = ("plain", *new[1:])
         job = self.job(new, unique=Unique(key=key, on_conflict=policy))
         outcome, there = self.model.defers_unique(key, policy)
         if outcome == "refused":
@@ -164,7 +164,6 @@ class Machine(RuleBasedStateMachine):
         self, data: st.DataObject, shape: str, new: list[New], rules: list[int | None], is_late: bool
     ) -> None:
         """Jobs that wait for each other, the first of them perhaps for one that is there already."""
-        new = [each if each[0] not in DECLARED else ("whole", *each[1:]) for each in new]
         waits = {"chain": [[], [0], [1], [2]], "group": [[], [], [], [0, 1, 2]]}
         waits |= {"fan out": [[], [0], [0], [0]], "diamond": [[], [0], [0], [1, 2]]}
         others = [job.id for job in self.model.jobs.values() if job.id not in self.model.gone]
@@ -210,6 +209,8 @@ class Machine(RuleBasedStateMachine):
                 self.manager.retry_job_by_id(job.id, at, queue=queue, lock=lock)
             return
         self.manager.retry_job_by_id(job.id, at, queue=queue, lock=lock)
+        if job.status not in (WAITING, RUNNING) and job.flow is not None:
+            self.revived.add(job.flow)
         self.model.runs_again(job, due=not is_late)
         job.queue, job.lock = queue or job.queue, lock or job.lock
 
@@ -219,6 +220,8 @@ class Machine(RuleBasedStateMachine):
         """Cancel a workflow, or run what has failed of it once more."""
         self.settle_places()
         flow = data.draw(st.sampled_from(self.flows), "workflow")
+        if again and flow in self.revived:
+            return
         if again:
             expected = self.model.retries_flow(flow)
             assert self.manager.retry_workflow(flow) == len(expected)

@@ -9,6 +9,7 @@ import contextlib
 import datetime
 import itertools
 import json
+import os
 import time
 from collections.abc import Iterator
 from typing import Any, cast
@@ -48,6 +49,8 @@ AFTER_A_LOSS = {"disown", "list_unknown_claims", "rescue", "unregister_worker"}
 An index would be faster, and each claim would have to write into it."""
 LOOKS = 20
 """So often, at most, does such a statement look through them."""
+FOR_PEOPLE = {"list_jobs_to_abort"}
+"""No worker executes it: it may read a table from one end to the other until the server has statistics of it."""
 HOT = {
     "cancel_jobs", "defer_job", "defer_jobs", "defer_ticks", "exchange", "get_job_status", "heartbeat", "list_jobs_to_abort",
     "place", "read_jobs", "register_worker", "request_abort", "retry_job_by_id", "store_progress", "watch_jobs",
@@ -69,6 +72,8 @@ class Counted:
         self.connection = psycopg.connect(dsn, autocommit=True, row_factory=dict_row)
         self.large: set[str] = set()
         """The tables that no statement may scan; an index, none may read much of."""
+        self.has_statistics = False
+        """Whether the server knows what is in them."""
         self.wrong: list[str] = []
         self.seen: set[str] = set()
 
@@ -83,6 +88,8 @@ class Counted:
                 scans, read = scans - before[name][0], read - before[name][1]
                 if statement.name in AFTER_A_LOSS:
                     is_much = scans >= FEW or read > LOOKS * 4 * ROWS
+                elif statement.name in FOR_PEOPLE and not self.has_statistics:
+                    is_much = False
                 else:
                     is_much = read >= FEW or (scans > 0 and name in self.large)
                 if is_much:
@@ -118,9 +125,12 @@ def work(counted: Counted) -> None:
         "crons": ["* * * * *"],
         "timezones": ["UTC"],
         "headers": None,
+        "terms": None,
     }
     tick |= {"queues": ["default"], "priorities": [0], "locks": [None], "queueing_locks": ["t"], "args": ["{}"]}
-    counted.execute(sql.statements()["defer_ticks"], {**tick, "ticks": [datetime.datetime.now(datetime.UTC)]})
+    now = datetime.datetime.now(datetime.UTC)
+    tick |= {"ticks": [now], "next_ticks": [now]}
+    counted.execute(sql.statements()["defer_ticks"], tick)
     outcomes: list[Outcome] = []
     for queues in (None, ["locked"], ["default", "q1"], [f"q{n}" for n in range(40)], None):
         for probe in (False, True):
@@ -154,7 +164,7 @@ def work(counted: Counted) -> None:
 @pytest.fixture
 def filled(server_dsn: str, dsn: str) -> Iterator[str]:
     """A database of its own: its statistics, and the pages that many rows leave, would change other tests."""
-    with new_database(server_dsn, "adjourn_plans") as address:
+    with new_database(server_dsn, f"adjourn_plans_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}") as address:
         apply_schema(address)
         yield address
 
@@ -182,6 +192,7 @@ def test_no_hot_statement_reads_a_table_from_one_end_to_the_other(filled: str) -
         assert len(counted.large) == 2  # jobs, and the finished ones of this week
         work(counted)
         counted.connection.execute("analyze")
+        counted.has_statistics = True
         work(counted)
         assert sorted(set(counted.wrong)) == []
         assert counted.seen >= HOT | AFTER_A_LOSS

@@ -53,4 +53,9 @@ def run_silently(text: str, *arguments: str, **environment: str) -> None:
     done = run_python(
         "-X", "dev", "-c", textwrap.dedent(text), *arguments, environment={"PYTHONPATH": str(TESTS), **environment}
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    check_silence(done.returncode, done.stdout + done.stderr)
+
+
+def check_silence(code: int, said: str) -> None:
+    """Fail unless a program has ended with code 0, and said nothing."""
+    assert (code, said) == (0, ""), f"it has ended with code {code}, and says:\n{said}"

@@ -161,6 +161,10 @@ async def test_a_worker_serves_its_metrics(app: adjourn.App, bench: Bench, monke
         }
         assert kind.startswith("text/plain")
         assert (values["adjourn_worker_slots"], values["adjourn_jobs_ended_total"]) == (7, 1)
+        assert values["adjourn_worker_exchange_seconds_count"] >= 1
+        assert values["adjourn_worker_exchange_seconds_sum"] > 0
+        carried = re.findall(r'adjourn_worker_exchange_jobs_total\{direction="(\w+)"\} (\S+)', text)
+        assert carried == [("claimed", "1.0"), ("stored", "1.0")]
         assert values["adjourn_worker_last_exchange_timestamp_seconds"] > 1e9
         kind, text = await asyncio.to_thread(get, "application/openmetrics-text; version=1.0.0")
         assert kind.startswith("application/openmetrics-text")

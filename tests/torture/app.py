@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import adjourn
+from adjourn.events import WorkerDeclaredDead
 from torture.deferring import Deferring
 from torture.ledger import Ledger
 
@@ -29,6 +30,14 @@ def make_connector() -> Any:
 app = adjourn.App(connector=make_connector(), import_paths=[__name__])
 ledger = Ledger(Path(os.environ["TORTURE_LEDGER"]), f"{os.environ.get('TORTURE_NAME', 'process')}-{os.getpid()}")
 deferring = Deferring(ledger, random.Random(os.getpid()))
+
+
+def note_death(event: WorkerDeclaredDead) -> None:
+    """Note that this worker has learnt that others have its jobs."""
+    ledger.write("declared dead", pid=os.getpid())
+
+
+app.events.subscribe(WorkerDeclaredDead, note_death)
 
 
 @contextlib.contextmanager

@@ -82,6 +82,8 @@ class Story:
         When each process was killed.
     paused
         The processes that were stopped for a while.
+    declared_dead
+        When each process has learnt last that it was declared dead.
     """
 
     runs: dict[int, list[Run]] = field(default_factory=lambda: defaultdict(list))
@@ -90,6 +92,7 @@ class Story:
     faults: list[tuple[float, float]] = field(default_factory=list)
     killed: dict[int, float] = field(default_factory=dict)
     paused: set[int] = field(default_factory=set)
+    declared_dead: dict[int, float] = field(default_factory=dict)
     served: tuple[float, float] | None = None
     counts: Counter[str] = field(default_factory=Counter)
     strange: list[str] = field(default_factory=list)
@@ -161,6 +164,8 @@ def tell(entries: Iterable[Entry]) -> Story:
                 story.killed[entry["pid"]] = entry.monotonic
             case "paused":
                 story.paused.add(entry["pid"])
+            case "declared dead":
+                story.declared_dead[entry["pid"]] = entry.monotonic
             case "disturbed":
                 story.faults.append((entry.wall, FAR))
             case "undisturbed":
@@ -241,7 +246,10 @@ def doubled(story: Story, jobs: dict[int, JobRow], tables: Tables) -> Iterator[s
             yield f"job {id_} was run twice by one claim: {_told(runs)}"
         rerun = [run for run in runs[:-1] if run.how not in ("raised", "cancelled")]
         # A job that was claimed ahead, and has begun since, counts no loss when its worker dies.
-        lost = sum(run.pid in story.killed.keys() | story.paused for run in rerun)
+        lost = sum(
+            run.pid in story.killed.keys() | story.paused or run.begun < story.declared_dead.get(run.pid, 0.0)
+            for run in rerun
+        )
         if rerun and (id_ not in jobs or len(rerun) > max(jobs[id_].losses, lost)):
             yield f"job {id_} was run {len(runs)} times, losses {jobs[id_].losses if id_ in jobs else '?'}: {_told(runs)}"
 

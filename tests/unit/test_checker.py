@@ -187,6 +187,16 @@ def run_twice_by_one_claim(made: Made) -> None:
     made.end(20, 3.6, pid=OTHER_PID)
 
 
+def run_twice_by_a_worker_that_was_declared_dead_before(made: Made) -> None:
+    made.defer(81, 1)
+    made.note("declared dead", 5, pid=OTHER_PID + 2)
+    made.begin(81, 5.5, pid=OTHER_PID + 2)
+    made.end(81, 5.6, pid=OTHER_PID + 2)
+    made.begin(81, 6, claim=2)
+    made.end(81, 6.1, claim=2)
+    made.row(81, claim=2)
+
+
 def run_more_often_than_rescued(made: Made) -> None:
     made.begin(11, 7.1, claim=3, lock="b")
     made.end(11, 7.2, claim=3)
@@ -276,6 +286,7 @@ FAULTS: list[tuple[Callable[[Made], None], str]] = [
     (succeed_without_a_run, "succeeded without a run"),
     (run_twice_without_a_rescue, "doubled without a rescue"),
     (run_twice_by_one_claim, "doubled without a rescue"),
+    (run_twice_by_a_worker_that_was_declared_dead_before, "doubled without a rescue"),
     (run_more_often_than_rescued, "doubled without a rescue"),
     (rescue_from_a_live_worker, "rescued in vain"),
     (finish_by_a_stale_run, "finished by a stale run"),
@@ -300,6 +311,18 @@ def test_each_fault_is_found(do: Callable[[Made], None], name: str) -> None:
     made = good()
     do(made)
     assert name in made.faults()
+
+
+def test_a_job_may_run_again_that_began_before_its_worker_was_declared_dead() -> None:
+    made = good()
+    made.defer(80, 1)
+    made.begin(80, 2, pid=OTHER_PID + 2)
+    made.end(80, 2.1, pid=OTHER_PID + 2)
+    made.note("declared dead", 5, pid=OTHER_PID + 2)
+    made.begin(80, 6, claim=2)
+    made.end(80, 6.1, claim=2)
+    made.row(80, claim=2)  # claimed ahead, so it has no losses
+    assert made.faults() == set()
 
 
 def test_a_rescue_from_a_worker_that_was_killed_or_stopped_is_no_fault() -> None:

@@ -123,6 +123,63 @@ def test_the_dashboard_has_a_port_that_others_know_and_asks_for_a_password(comma
         assert host == "127.0.0.1"
 
 
+METRICS = [each for each in OURS if "metrics" in each.words]
+
+
+@by_place(METRICS)
+def test_the_exporter_is_asked_where_it_answers(command: Command) -> None:
+    host, port = options_of(command).bind
+    if "pod" in command.manifest:
+        assert [each["containerPort"] for each in command.manifest["ports"]] == [port]
+        # /readyz fails while the database is away, when figures are wanted most.
+        assert {command.manifest[probe]["httpGet"]["path"] for probe in ("readinessProbe", "livenessProbe")} == {
+            "/livez"
+        }
+    elif command.place.startswith("compose"):
+        assert f"http://127.0.0.1:{port}" in str(command.manifest["healthcheck"]["test"])
+    else:
+        assert host == "127.0.0.1"
+
+
+def test_prometheus_scrapes_what_compose_starts() -> None:
+    config = yaml.safe_load((FILES / "prometheus" / "prometheus.yaml").read_text("utf-8"))
+    (job,) = config["scrape_configs"]
+    services = compose()
+    (found,) = job["dns_sd_configs"]
+    (worker,) = [each for each in WORKERS if each.place == "compose: worker"]
+    assert (found["names"], str(found["port"])) == (["worker"], str(worker_options(worker).http).rpartition(":")[2])
+    (target,) = job["static_configs"][0]["targets"]
+    (exporter,) = [each for each in METRICS if each.place.startswith("compose")]
+    assert target == f"metrics:{options_of(exporter).bind[1]}"
+    assert "metrics" in services
+    mounted = dict(
+        volume.split(":")[1::-1] for name in ("prometheus", "grafana") for volume in services[name]["volumes"]
+    )
+    assert set(config["rule_files"]) <= set(mounted)
+    for inside, outside in mounted.items():
+        assert not outside.startswith("./") or (FILES / outside).exists(), inside
+    assert services["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"] in mounted
+    (provider,) = yaml.safe_load(
+        (FILES / "grafana" / "provisioning" / "dashboards" / "adjourn.yaml").read_text("utf-8")
+    )["providers"]
+    assert f"{provider['options']['path']}/adjourn.json" in mounted
+
+
+def test_monitors_find_pods_and_services_by_their_labels() -> None:
+    made = list(objects())
+    for each in made:
+        if each["kind"] in ("PodMonitor", "ServiceMonitor"):
+            labels = each["spec"]["selector"]["matchLabels"]
+            kind = {"PodMonitor": "Deployment", "ServiceMonitor": "Service"}[each["kind"]]
+            found = [
+                other
+                for other in made
+                if other["kind"] == kind
+                and labels == (other["spec"]["template"] if kind == "Deployment" else other)["metadata"].get("labels")
+            ]
+            assert [other["metadata"]["name"] for other in found] == [each["metadata"]["name"]]
+
+
 def test_containers_are_confined_and_hold_no_secret() -> None:
     for each in commands():
         if "pod" in each.manifest:

@@ -36,8 +36,9 @@ def test_after_slow_looks_the_next_begin_where_the_last_ended() -> None:
     for number in range(SLOW_LOOKS):
         assert floors.asked(1.0) is None
         floors.told(None, slow(0.01, f"[{number}]"), 1.0)
-    assert floors.asked(1.0) == "[1]"
-    floors.told("[1]", slow(0.0001, "[9]"), 1.0)
+    last = f"[{SLOW_LOOKS - 1}]"
+    assert floors.asked(1.0) == last
+    floors.told(last, slow(0.0001, "[9]"), 1.0)
     assert floors.asked(1.0) == "[9]"
     assert floors.due_at == 1.0 + SHARE * 0.01
 

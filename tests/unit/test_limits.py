@@ -105,11 +105,3 @@ def test_what_does_not_go_with_a_limit_of_a_key_is_refused(app: adjourn.App) -> 
         plain.configure(limit_key="x")
     with pytest.raises(exceptions.InvalidOption, match="limit_key"):
         app.configure_task("unknown", limit_key="x")
-    with app.open():
-        with pytest.raises(exceptions.InvalidOption, match="a unique job cannot"):
-            limited.configure(unique=adjourn.Unique()).defer(tenant="a")
-        flow = app.workflow()
-        flow.add(limited, task_kwargs={"tenant": "a"})
-        with pytest.raises(exceptions.InvalidOption, match="a job of a workflow cannot"):
-            flow.defer()
-        assert app.job_manager.list_jobs() == []

@@ -248,6 +248,8 @@ def test_a_forked_child_does_not_wait_for_calls_of_its_parent() -> None:
     with store.together(2):
         child = os.fork()
         if child == 0:
+            # The lock of the other one may have been taken by a thread of the parent, and stays so for ever here.
+            store.gate = threading.Event()
             store.gate.set()
             os._exit(0 if store.group.defer(5).id == 5 else 1)
         _, status = os.waitpid(child, 0)

@@ -116,7 +116,7 @@ def test_a_worker_is_shown_with_what_it_said_that_it_runs(
     told = text_of(client.get("/workers").text)
     assert told.index("beta") < told.index("alpha"), "those that are silent come first"
     assert f"send mail {job_id} 1" in told
-    assert "1 worker silent" in told
+    assert "1 worker is silent" in told
 
 
 def test_the_reason_why_a_queue_waits_is_that_its_workers_are_busy_elsewhere(

@@ -288,6 +288,23 @@ async def test_all_schedules_that_are_due_at_once_take_one_statement() -> None:
     assert len(await deferred(app)) == 600
 
 
+async def test_who_cannot_read_cron_finds_the_next_tick_and_that_it_is_something_to_do(
+    app: adjourn.App, observer: psycopg.Connection
+) -> None:
+    def backlog(horizon: str) -> Any:
+        row = observer.execute("select adjourn.adjourn_backlog_v1(null, %s::text::interval)", (horizon,)).fetchone()
+        return row and row[0]
+
+    declare(app, "a")
+    await look(Scheduler(app), NOON)
+    found = observer.execute("select last_tick, next_tick from adjourn.adjourn_schedules").fetchall()
+    assert [following - tick for tick, following in found] == [MINUTE]
+    observer.execute("delete from adjourn.adjourn_jobs")
+    assert backlog("1 s") == 1
+    observer.execute("update adjourn.adjourn_schedules set next_tick = now() + interval '1 h'")
+    assert (backlog("1 s"), backlog("2 h")) == (0, 1)
+
+
 async def test_one_of_many_workers_defers_each_tick_and_another_does_when_it_is_gone(app: adjourn.App) -> None:
     tick = declare(app, "a", periodic_id="0")
     for number in range(1, 50):

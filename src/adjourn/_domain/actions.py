@@ -35,6 +35,13 @@ class Seen:
     def check(self, job_id: int, rows: list[Row]) -> None:
         """Refuse if the job is not as it was seen.
 
+        Parameters
+        ----------
+        job_id
+            The job.
+        rows
+            What the database says of it now: one row, or none if it is gone.
+
         Raises
         ------
         JobChanged

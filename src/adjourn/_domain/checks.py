@@ -405,6 +405,21 @@ def check_takes(argument: str, function: Callable[..., Any], parameters: Iterabl
         ) from error
 
 
+def check_callback(argument: str, value: Any, parameters: Iterable[str]) -> None:
+    """Refuse anything but None, or a function that can be called with these positional arguments.
+
+    Raises
+    ------
+    InvalidOption
+        If it is neither.
+    """
+    if value is None:
+        return
+    if not callable(value):
+        raise InvalidOption(f"{argument}={value!r}: pass a function, or None.")
+    check_takes(argument, value, parameters)
+
+
 def check_connector(value: Any) -> None:
     """Refuse anything that does not look like a connector.
 

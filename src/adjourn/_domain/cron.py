@@ -135,6 +135,11 @@ class _Ticks:
         return not self._expression.split()[_HOUR].startswith("*")
 
 
+def next_tick(expression: str, timezone: str, after: datetime.datetime) -> datetime.datetime:
+    """Return the first due time of a schedule after the aware datetime ``after``, in UTC. Both have been checked, as `Cron` does."""
+    return _ticks(expression, timezone).next(after)
+
+
 @functools.lru_cache(maxsize=10_000)
 def _ticks(expression: str, timezone: str) -> _Ticks:
     return _Ticks(expression, timezone)

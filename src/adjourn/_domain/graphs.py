@@ -10,7 +10,9 @@ import attrs
 
 from adjourn._domain.arrays import array_of_flags, array_of_numbers, array_of_texts
 from adjourn._domain.headers import dump_headers
+from adjourn._domain.job_limits import JobLimit
 from adjourn._domain.workflows import Planned
+from adjourn.types import JSONDict
 
 
 @attrs.frozen
@@ -40,6 +42,13 @@ class PlannedNode:
     is_unlinked: bool
     next_id: int | None
     has_dependents: bool
+    limit: JobLimit | None
+
+    @property
+    def terms(self) -> JSONDict:
+        """What else it has: its terms, and the limit of its key."""
+        terms, limit = self.plan.job.terms, self.limit
+        return {**({} if terms is None else terms.members()), **({} if limit is None else limit.members())}
 
 
 @attrs.frozen
@@ -83,7 +92,7 @@ class Graph:
             return ids[0] if len(ids) == 1 else None
         return None
 
-    def node(self, position: int, job_id: int, arguments: str) -> PlannedNode:
+    def node(self, position: int, job_id: int, arguments: str, limit: JobLimit | None) -> PlannedNode:
         """Return one of the jobs of a plan."""
         plan, next_id = self.plans[position], self._only_child(position)
         pending = sum(1 if isinstance(each, int) else len(self.ids[self._positions[id(each)]]) for each in plan.parents)
@@ -95,6 +104,7 @@ class Graph:
             any(isinstance(parent, int) for parent in plan.parents),
             next_id,
             next_id is None and any(self.ids[child] for child, _ in self._children.get(position, ())),
+            limit,
         )
 
     def edges(self, position: int, job_id: int) -> list[Edge]:
@@ -117,6 +127,7 @@ class Graph:
 def columns_of(nodes: Sequence[PlannedNode], edges: Sequence[Edge]) -> dict[str, str | None]:
     """Return jobs, and who waits for whom, as arrays for the statement that stores them; None for one that holds nothing."""
     jobs = [node.plan.job for node in nodes]
+    terms = [node.terms for node in nodes]
     columns: dict[str, str | None] = {
         "ids": array_of_numbers([node.id for node in nodes]),
         "queues": array_of_texts([job.queue for job in jobs]),
@@ -133,9 +144,7 @@ def columns_of(nodes: Sequence[PlannedNode], edges: Sequence[Edge]) -> dict[str,
         "schedule_in": array_of_numbers([job.schedule_in for job in jobs])
         if any(job.schedule_in is not None for job in jobs)
         else None,
-        "terms": array_of_texts([None if job.terms is None else json.dumps(job.terms.members()) for job in jobs])
-        if any(job.terms is not None for job in jobs)
-        else None,
+        "terms": array_of_texts([json.dumps(each) if each else None for each in terms]) if any(terms) else None,
         "pending": array_of_numbers([node.pending for node in nodes]),
         "run_ifs": array_of_numbers([node.plan.run_if for node in nodes]),
         "unlinked": array_of_flags([node.is_unlinked or None for node in nodes]),

@@ -160,6 +160,8 @@ class JobManagerLike(Protocol):
         include_failed: bool = False,
         include_cancelled: bool = False,
         include_aborted: bool = False,
+        *,
+        progress: Callable[[int], object] | None = None,
     ) -> int:
         """Delete jobs that finished more than ``nb_hours`` hours ago."""
 
@@ -362,6 +364,9 @@ class ContextLike(Protocol):
 
     def should_abort(self) -> bool:
         """Return whether the job is asked to end."""
+
+    def set_progress(self, current: float, total: float | None = None, message: str | None = None) -> None:
+        """Say how far the job has come."""
 
 
 class WorkerLike(Protocol[OptionsT_co]):

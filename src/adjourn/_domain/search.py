@@ -50,7 +50,15 @@ class JobPage:
 
     @classmethod
     def of(cls, rows: list[Row], json_loads: JSONLoads | Callable[[Any], Any]) -> JobPage:
-        """Read the rows of the statement: one for each job, or one without a job."""
+        """Read the rows of the statement.
+
+        Parameters
+        ----------
+        rows
+            One for each job, or one without a job.
+        json_loads
+            The function that reads the arguments of jobs.
+        """
         first = rows[0]
         position = None
         if not first["is_complete"]:

@@ -7,6 +7,7 @@ import enum
 
 import attrs
 
+from adjourn._domain.cron import next_tick
 from adjourn._domain.jobs import Job
 
 
@@ -58,3 +59,11 @@ class Tick:
     at: datetime.datetime
     job: Job
     is_skipped: bool = False
+
+    @property
+    def following(self) -> datetime.datetime | None:
+        """When the next one of its schedule is due; None if that cannot be known."""
+        try:
+            return next_tick(self.cron, self.timezone, self.at)
+        except (ValueError, KeyError):  # one that was deferred by hand may have another text there, or none
+            return None

@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from adjourn._domain.job_limits import JobLimit
 from adjourn._domain.jobs import Job
 from adjourn._domain.times import time_of, time_or_none
 from adjourn.exceptions import InvalidOption
@@ -104,6 +105,8 @@ class Planned:
         The name under which it finds the results of each of them, None for none.
     run_if
         The number of the rule, None for the usual one.
+    limits
+        Of several jobs, what each has to do with limits; None if that is nothing.
     """
 
     job: Job
@@ -111,6 +114,7 @@ class Planned:
     parents: list[Planned | int]
     names: list[str | None]
     run_if: int | None
+    limits: Sequence[JobLimit | None] | None = None
 
     @property
     def count(self) -> int:
@@ -120,6 +124,10 @@ class Planned:
     def arguments_of(self, number: int) -> dict[str, Any]:
         """Return the arguments of one of its jobs."""
         return self.job.task_kwargs if self.kwargs is None else {**self.job.task_kwargs, **self.kwargs[number]}
+
+    def limit_of(self, number: int) -> JobLimit | None:
+        """Return what one of its jobs has to do with limits."""
+        return self.job.limit if self.limits is None else self.limits[number]
 
 
 def number_of_rule(run_if: Any, has_parents: bool) -> int | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -114,15 +114,20 @@ def defer_special(tables: Tables, *, jobs: str, own_transaction: bool) -> list[R
         options = (job["queue"], job["task_name"], job["priority"], job.get("lock"), job.get("queueing_lock"))
         headers = job.get("headers")
         id_ = add_job(tables, *options, args, at, None if headers is None else stored_json(json.dumps(headers)))
-        if (name := job.get("limit_name")) is not None:
-            tables.limits.setdefault(
-                ("key", name), _limit("key", name, job.get("concurrency"), job.get("rates"), declared=True)
-            )
-            tables.change(tables.jobs[id_], limit_name=name, limit_key=job["limit_key"])
-        tables.jobs[id_] = attrs.evolve(tables.jobs[id_], **{**terms_of(tables, job, at), "special": True})
+        columns = {**terms_of(tables, job, at), **limit_of(tables, job), "special": True}
+        tables.jobs[id_] = attrs.evolve(tables.jobs[id_], **columns)
         rows.append({"id": id_, "taken": None, "enqueued_at": tables.now})
     wake(tables, own_transaction)
     return rows
+
+
+def limit_of(tables: Tables, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns of a new job that are the limit of its key, and store that limit if it is new."""
+    if (name := given.get("limit_name")) is None:
+        return {"limit_name": None, "limit_key": None}
+    declared = _limit("key", name, given.get("concurrency"), given.get("rates"), declared=True)
+    tables.limits.setdefault(("key", name), declared)
+    return {"limit_name": name, "limit_key": given["limit_key"], "special": True}
 
 
 def _limit(scope: str, name: str, concurrency: int | None, rates: Any, *, declared: bool) -> LimitRow:

@@ -33,6 +33,7 @@ def defer_ticks(
     args: Sequence[str | None],
     headers: Sequence[str | None] | None,
     terms: Sequence[str | None] | None,
+    next_ticks: Sequence[datetime.datetime | None],
 ) -> list[Row]:
     """Record ticks and store their jobs, unless those ticks or later ones were recorded already."""
     stored = [None if text is None else stored_json(text) for text in args]

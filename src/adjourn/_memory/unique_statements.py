@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from adjourn._memory.limits import limit_of
 from adjourn._memory.rules import due_at, first_hold, stored_json, taken_queueing_lock, wake, wake_for
 from adjourn._memory.statements import add_job, answers
 from adjourn._memory.tables import JobRow, Tables, UniqueKeyRow
@@ -123,7 +124,7 @@ def _renew(tables: Tables, job: JobRow, values: dict[str, Any]) -> None:
         doubts=0,
         unknown_since=None,
         awaited_event=None,
-        **terms_of(tables, values, at),
+        **{**terms_of(tables, values, at), **limit_of(tables, values)},
     )
 
 
@@ -147,7 +148,8 @@ def _store(tables: Tables, id_: int, values: dict[str, Any]) -> None:
         at,
         _headers(values),
     )
-    tables.jobs[id_] = attrs.evolve(tables.jobs[id_], **terms_of(tables, values, at))
+    columns = {**terms_of(tables, values, at), **limit_of(tables, values)}
+    tables.jobs[id_] = attrs.evolve(tables.jobs[id_], **columns)
     tables.last_job_id = last
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 
+from adjourn._memory.limits import limit_of
 from adjourn._memory.rules import first_hold, stored_json, wake, wake_for
 from adjourn._memory.statements import ANSWERS, answers
 from adjourn._memory.tables import EdgeRow, JobRow, Tables, WorkflowRow
@@ -214,6 +215,7 @@ def _store_node(tables: Tables, workflow_id: int, row: Row, is_cancelled: bool) 
     at = row["scheduled_at"] and datetime.datetime.fromisoformat(row["scheduled_at"])
     if row["schedule_in"] is not None:
         at = tables.now + datetime.timedelta(seconds=row["schedule_in"])
+    terms = json.loads(row["terms"] or "{}")
     waits = is_cancelled or (row["pending"] or 0) > 0
     tables.touched.add(row["id"])
     tables.jobs[row["id"]] = JobRow(
@@ -235,7 +237,7 @@ def _store_node(tables: Tables, workflow_id: int, row: Row, is_cancelled: bool) 
         unlinked=bool(row["unlinked"]),
         next_id=row["next_id"],
         has_dependents=bool(row["has_dependents"]),
-        **terms_of(tables, json.loads(row["terms"] or "{}"), at),
+        **{**terms_of(tables, terms, at), **limit_of(tables, terms)},
     )
     if row["unlinked"]:
         tables.arrive(row["id"], 0, 0)

@@ -14,13 +14,13 @@ from rich.text import Text
 
 from adjourn._domain.wording import amount, shown, span
 from adjourn.monitor import Snapshot
-from adjourn.sql import reading
 
 BARS = " ▁▂▃▄▅▆▇█"
 REMEMBERED = 40
 """How many looks the lines of the header show."""
 BARS_SHOWN = 20
-MOST_LISTED = reading.LISTED
+MOST_LISTED = 500
+"""A look knows no more jobs that run."""
 LISTED = 20
 """How many rows of each pane are printed where all are."""
 LONG = 60.0

@@ -9,6 +9,7 @@ from typing import Any
 from adjourn import sql
 from adjourn._domain.spelling import hint
 from adjourn.cli import applications, flags
+from adjourn.cli.progress import Progress
 from adjourn.manager import SchemaManager
 from adjourn.schema import ROLES, grants
 
@@ -63,7 +64,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _apply(options: argparse.Namespace) -> None:
     with applications.load(options).open() as app:
-        done = app.schema_manager.apply_schema()
+        # It is one transaction: if it is interrupted, nothing has changed.
+        with Progress("Applying the schema"):
+            done = app.schema_manager.apply_schema()
         for line in done:
             print(line[:1].upper() + line[1:])
         if not done:

@@ -15,6 +15,7 @@ from adjourn._domain.spelling import hint
 from adjourn._domain.wording import counted
 from adjourn.app import App
 from adjourn.cli import applications, flags
+from adjourn.cli.progress import Progress
 from adjourn.exceptions import AdjournException
 from adjourn.jobs import JobCounts, Status
 from adjourn.types import Row
@@ -59,6 +60,7 @@ USAGES = {
 """The arguments of each command, and what it does."""
 
 DONE = {"retry": "Run again:", "cancel": "Cancelled:", "delete": "Deleted:"}
+DOING = {"retry": "Running jobs again", "cancel": "Cancelling jobs", "delete": "Deleting jobs"}
 
 HELP = "look at jobs, retry, cancel, abort and delete them"
 DESCRIPTION = """\
@@ -379,7 +381,13 @@ class Shell(cmd.Cmd):
         if "yes" in words:
             if name != "cancel":
                 given["statuses"] = statuses
-            changed: list[int] = getattr(manager, f"{name}_jobs")(**given)
+            with Progress(DOING[name]) as progress:
+                try:
+                    changed: list[int] = getattr(manager, f"{name}_jobs")(**given, progress=progress)
+                except KeyboardInterrupt:
+                    done = counted(progress.done or 0, "job")
+                    print(f"\nadjourn: interrupted. {DONE[name]} {done}; the same command goes on", file=sys.stderr)
+                    raise
             self._screen.say(f"{DONE[name]} {counted(len(changed), 'job')}")
         else:
             limit = given.pop("limit", None)

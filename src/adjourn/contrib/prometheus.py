@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import math
 import os
 import socket
 import socketserver
@@ -24,8 +26,9 @@ except ModuleNotFoundError as _error:
     ) from _error
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, multiprocess
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from adjourn import events, telemetry
 from adjourn._domain.statistics import OTHER, RUN_BOUNDS, WAIT_BOUNDS
@@ -36,6 +39,8 @@ from adjourn.monitor import exports
 from adjourn.telemetry import Deferral, Observer, RunOfJob
 from adjourn.worker import exposition as workers
 from adjourn.worker.tally import OUTCOMES
+from adjourn.worker.traffic import BOUNDS as EXCHANGE_BOUNDS
+from adjourn.worker.traffic import Traffic
 
 __all__ = ["DatabaseCollector", "exposition", "instrument", "server_of"]
 
@@ -242,7 +247,15 @@ class DatabaseCollector(Collector):
         return prometheus_client.generate_latest(self._registry)
 
     def answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Answer a request by WSGI: ``/metrics`` in the format that it accepts, ``/livez`` and ``/readyz``."""
+        """Answer a request by WSGI: ``/metrics`` in the format that it accepts, ``/livez`` and ``/readyz``.
+
+        Parameters
+        ----------
+        environ
+            What WSGI says of the request.
+        start_response
+            Begins the answer.
+        """
         path = environ.get("PATH_INFO")
         if path == "/metrics":
             answer: Iterable[bytes] = self._answer(environ, start_response)
@@ -322,6 +335,23 @@ def _family(family: exports.Family) -> Metric:
     return made
 
 
+def _exchanges(traffic: Sequence[Traffic]) -> Iterable[Metric]:
+    """Return what the round trips of workers carry, and how long they take."""
+    durations = HistogramMetricFamily(
+        "adjourn_worker_exchange_seconds", "Round trips that claim jobs and store outcomes"
+    )
+    jobs = CounterMetricFamily(
+        "adjourn_worker_exchange_jobs", "Jobs claimed and outcomes stored by them", labels=["direction"]
+    )
+    if traffic:
+        counts = itertools.accumulate(map(sum, zip(*(each.counts for each in traffic), strict=True)))
+        bounds = [floatToGoString(bound) for bound in (*EXCHANGE_BOUNDS, math.inf)]  # type: ignore[no-untyped-call]
+        durations.add_metric([], list(zip(bounds, counts, strict=True)), sum(each.seconds for each in traffic))
+        jobs.add_metric(["claimed"], sum(each.claimed for each in traffic))
+        jobs.add_metric(["stored"], sum(each.stored for each in traffic))
+    return durations, jobs
+
+
 class _Workers(Collector):
     """Asks the workers of this process, those that answer probes, when somebody asks for metrics."""
 
@@ -340,6 +370,7 @@ class _Workers(Collector):
     def collect(self) -> Iterable[Metric]:
         """Return what the workers say now."""
         now = workers.numbers()
+        yield from _exchanges([each["traffic"] for each in now])
         for name, told, key, together in self.GAUGES:
             family = GaugeMetricFamily(name, told)
             if values := [each[key] for each in now if each[key] is not None]:

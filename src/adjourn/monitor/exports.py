@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import logging
 import threading
 import time
@@ -13,7 +12,6 @@ from typing import Any, Literal, TypeAlias
 import attrs
 
 from adjourn import sql
-from adjourn._domain.cron import Cron
 from adjourn._domain.statistics import OTHER
 from adjourn.app import App
 from adjourn.exceptions import ConnectorException, InvalidOption
@@ -320,25 +318,12 @@ def _read_locks(reader: Reader) -> dict[str, Samples]:
 
 
 def _read_schedules(reader: Reader) -> dict[str, Samples]:
-    (server,) = reader.rows("server")
-    last: Samples = {}
-    following: Samples = {}
-    overdue: Samples = {}
-    for row in reader.rows("ticks"):
-        labels = row["task"], row["periodic_id"]
-        last[labels] = row["last_tick"]
-        try:
-            tick = Cron(row["cron"], row["timezone"]).next(
-                datetime.datetime.fromtimestamp(row["last_tick"], datetime.UTC)
-            )
-        except InvalidOption:  # a time zone that this computer does not know
-            continue
-        following[labels] = tick.timestamp()
-        overdue[labels] = max(0.0, server["now"] - tick.timestamp())
+    rows = {(row["task"], row["periodic_id"]): row for row in reader.rows("ticks")}
+    known = {labels: row for labels, row in rows.items() if row["next_tick"] is not None}
     return {
-        "adjourn_schedule_last_tick_timestamp_seconds": last,
-        "adjourn_schedule_next_tick_timestamp_seconds": following,
-        "adjourn_schedule_overdue_seconds": overdue,
+        "adjourn_schedule_last_tick_timestamp_seconds": {labels: row["last_tick"] for labels, row in rows.items()},
+        "adjourn_schedule_next_tick_timestamp_seconds": {labels: row["next_tick"] for labels, row in known.items()},
+        "adjourn_schedule_overdue_seconds": {labels: max(0.0, row["overdue"]) for labels, row in known.items()},
     }
 
 

@@ -65,14 +65,19 @@ class Monitor:
 
     def _look(self, reader: Reader) -> Snapshot:
         (server,) = reader.rows("server")
-        running = [RunningJob(**row) for row in reader.rows("running")]
+        running = [RunningJob(**row) for row in reader.rows("working")]
         busy = Counter(job.worker_id for job in running)
         workers = [WorkerFigures(**row, running=busy[row["id"]]) for row in reader.rows("workers")]
+        in_queue = Counter(job.queue for job in running)
+        latency = {row["queue"]: row["latency"] for row in reader.rows("latency")}
         queues = [
             QueueFigures(
-                name=row.pop("queue"),
+                name=name,
+                ready=max(0, row["jobs"] - in_queue[name]),
+                running=in_queue[name],
+                is_capped=row["is_capped"],
+                latency=latency.get(name, 0.0),
                 workers=sum(each.is_alive and (each.queues is None or name in each.queues) for each in workers),
-                **row,
             )
             for row in reader.rows("queues")
             for name in [row["queue"]]

@@ -53,6 +53,15 @@ class Reader:
     def rows(self, name: str, seconds: float = LONGEST_QUERY, /, **parameters: Any) -> list[Row]:
         """Execute a query, and return its rows.
 
+        Parameters
+        ----------
+        name
+            The query, a file of the folder.
+        seconds
+            How long it may take; two seconds at most.
+        **parameters
+            What it asks for.
+
         Raises
         ------
         ConnectorException

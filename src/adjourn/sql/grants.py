@@ -83,6 +83,8 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
         (
             *_EVERYONES,
             *(f"select on {{adjourn_{table}}}" for table in (*_VIEWS, *_TABLES, "audit")),
+            # How many jobs are in no week's partition.
+            "select on {adjourn_finished_jobs_default}",
             # Who waits for a job marks it.
             "update (waited, special) on {adjourn_jobs}",
             "update (waited) on {adjourn_workflows}",

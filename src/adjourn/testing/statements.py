@@ -51,6 +51,7 @@ class StatementTests(Suite):
             "args": ["{}"] * len(texts),
             "headers": None,
             "terms": None,
+            "next_ticks": [LATER] * len(texts),
             "crons": ["* * * * *"] * len(texts),
             "timezones": ["UTC"] * len(texts),
         }

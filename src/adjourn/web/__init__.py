@@ -1,6 +1,6 @@
 """A dashboard in the browser: what waits, what runs, who works, what fails. Needs the extra ``web``. The command is ``adjourn web``.
 
-`create_app` returns it as an ASGI application, which can be mounted in another one. `page` says what a page and an action are made of.
+`create_app` returns it as an ASGI application, which can be mounted in another one.
 """
 
 from __future__ import annotations

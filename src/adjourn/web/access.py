@@ -64,7 +64,7 @@ class User:
     name
         The name that the audit has.
     permissions
-        What the user may do, of `PERMISSIONS`. None: what `create_app` was told. Default: None.
+        What the user may do, of ``adjourn.web.PERMISSIONS``. None: what ``create_app`` was told. Default: None.
     how
         How we know who it is, for the audit. Default: ``"auth"``.
 

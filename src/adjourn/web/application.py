@@ -65,9 +65,9 @@ def create_app(
     app
         The app. It need not be open.
     auth
-        Returns who has sent a request: see `adjourn.web.Auth`. None answers each request with 403 and an explanation. Default: None.
+        Returns who has sent a request: see ``adjourn.web.Auth``. None answers each request with 403 and an explanation. Default: None.
     permissions
-        What a user may do for whom ``auth`` says nothing else, of `adjourn.web.PERMISSIONS`. Default: all but to reveal secret
+        What a user may do for whom ``auth`` says nothing else, of ``adjourn.web.PERMISSIONS``. Default: all but to reveal secret
         arguments and to store new jobs.
     mask
         Takes a task's name and its arguments, of which secret values are hidden already, and returns what may be shown. Default: None.

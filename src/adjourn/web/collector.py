@@ -134,16 +134,16 @@ class Collector:
         self._last: tuple[float, int, int] | None = None
         self.rates: deque[Rate] = deque(maxlen=REMEMBERED)
         """What happened between the latest looks."""
-        self.sequence = 0
+        self.sequence: int = 0
         """Rises with each look."""
-        self.queries = 0
+        self.queries: int = 0
         """How many queries it has made."""
-        self.busy = 0.0
+        self.busy: float = 0.0
         """How many seconds they took."""
-        self.began = time.monotonic()
+        self.began: float = time.monotonic()
         self.answered_at: float | None = None
         """When the database has answered last, by this process's clock."""
-        self.is_down = False
+        self.is_down: bool = False
         """Whether the database did not answer the last time."""
 
     @property
@@ -245,7 +245,7 @@ class Collector:
             with self._database.reader() as reader:
                 for feed in queries:
                     self._read(reader, feed)
-            self.is_down = False
+            self.is_down: bool = False
         except (AdjournException, Problem) as error:
             self.is_down = True
             for feed in queries:

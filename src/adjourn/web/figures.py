@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from adjourn._domain.wording import counted, verb
@@ -29,14 +30,15 @@ def queues(view: View) -> list[dict[str, Any]]:
     alive = [worker for worker in view.feed("crew") if worker["is_alive"]]
     served = {name for worker in alive for name in worker["queues"] or ()}
     limits = {row["name"]: row for row in view.feed("limits") if row["scope"] == "queue"}
+    running: Counter[str] = Counter(job["queue"] for job in view.feed("working"))
     elsewhere: dict[int, list[str]] = {}
     for job in view.feed("working"):
         elsewhere.setdefault(job["worker_id"], []).append(job["queue"])
     found = []
-    for name in latency.keys() | counts.keys() | paused.keys() | served:
+    for name in latency.keys() | counts.keys() | paused.keys() | running.keys() | served:
         row = counts.get(name, {})
         serving = [worker for worker in alive if worker["queues"] is None or name in worker["queues"]]
-        busy = sum(len(worker["running"]) for worker in serving)
+        busy = sum(max(len(worker["running"]), len(elsewhere.get(worker["id"], ()))) for worker in serving)
         others = sum(queue != name for worker in serving for queue in elsewhere.get(worker["id"], ()))
         found.append(
             {
@@ -45,8 +47,8 @@ def queues(view: View) -> list[dict[str, Any]]:
                 "others": others,
                 "held": limits[name]["waiting"] if name in limits else 0,
                 "latency": latency.get(name, 0.0),
-                "ready": row.get("ready", 0),
-                "running": row.get("running", 0),
+                "ready": max(0, row.get("jobs", 0) - running[name]),
+                "running": running[name],
                 "is_capped": row.get("is_capped", False),
                 "workers": len(serving),
                 "slots": sum((worker["details"] or {}).get("concurrency", 0) for worker in serving),

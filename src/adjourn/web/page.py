@@ -35,8 +35,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from adjourn.app import App
+from adjourn.jobs import Author
 from adjourn.web.access import User
 from adjourn.web.assets import Assets
+from adjourn.web.bulk import Bulks
 from adjourn.web.collector import Collector, Reading
 from adjourn.web.database import Database
 from adjourn.web.inputs import Inputs
@@ -149,10 +151,12 @@ class Site:
     is_leaving: bool = attrs.field(default=False, init=False)
     database: Database = attrs.field(init=False)
     collector: Collector = attrs.field(init=False)
+    bulks: Bulks = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.database = Database(self.app)
         self.collector = Collector(self.app, self.database)
+        self.bulks = Bulks(self.app.job_manager, self.database)
 
     def permits(self, user: User, permission: str) -> bool:
         """Return whether a user may do something."""
@@ -165,6 +169,7 @@ class Site:
 
     def close(self) -> None:
         """Stop to read, and close the connections."""
+        self.bulks.close()
         self.collector.close()
         self.database.close()
 
@@ -274,11 +279,26 @@ class View:
 
     def pause(self, scope: str, name: str, *, pause: bool) -> bool:
         """Pause a queue or a task, or resume it; return whether that has changed anything."""
+        manager = self.app.job_manager
         with self.database.changing() as connection:
             parameters = {"scope": scope, "names": [name], "pause": pause}
-            changed = bool(self.app.job_manager.limits.run("pause", parameters, connection))
+            changed = bool(manager.limits.run("pause", parameters, connection))
+            action = f"{scope}.{'pause' if pause else 'resume'}"
+            outcome = "done" if changed else "it was so already"
+            manager.actions.add_audit(self.author, action, target=name, jobs=0, outcome=outcome, connection=connection)
         self.site.collector.forget("pauses")
         return changed
+
+    @property
+    def author(self) -> Author:
+        """Who does something here, for its note."""
+        client = self.request.client
+        return Author(
+            name=self.user.name,
+            how=self.user.how,
+            address=client.host if client else None,
+            request_id=self.form.text("request_id") or None,
+        )
 
     def new_request_id(self) -> str:
         """Return a new id for a form, by which it is carried out once."""

@@ -22,7 +22,7 @@ class Problem(Exception):
     def __init__(self, text: str, *, headers: dict[str, str] | None = None) -> None:
         super().__init__(text)
         self.text = text
-        self.headers = headers or {}
+        self.headers: dict[str, str] = headers or {}
 
 
 class BadInput(Problem):

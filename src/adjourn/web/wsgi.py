@@ -23,7 +23,7 @@ def create_wsgi_app(app: App, **options: Any) -> Any:
     app
         The app.
     **options
-        Options of `create_app`, other than ``streams``.
+        Options of `adjourn.web.create_app`, other than ``streams``.
 
     Raises
     ------

@@ -38,6 +38,7 @@ from adjourn.worker.outbox import Outbox
 from adjourn.worker.pace import SHORTEST_WAIT, ExchangePace
 from adjourn.worker.reports import Reports
 from adjourn.worker.slots import Slots
+from adjourn.worker.traffic import Traffic
 
 HELD_PATIENCE = 4.0
 """Seconds for which a stopping worker goes on trying to store outcomes that were set aside; less than `LEAVE_TIMEOUT`, so that it
@@ -87,6 +88,8 @@ class Exchange:
         self._leave_at: float | None = None
         # A worker that does not wait may end before its first heartbeat, and there may be no other workers.
         self._keeps_house = not worker.options.wait
+        self.traffic: Traffic = Traffic()
+        """What its round trips carry."""
         self.flight: Flight | None = None
         """The round trip that claims jobs, while one is under way."""
         self.unstored: int = 0
@@ -345,6 +348,7 @@ class Exchange:
         is_called, self._is_called = self._is_called, False
         floors = self._floors.asked(now)
         flight = self.flight = Flight() if limit else None
+        began = time.perf_counter()
         try:
             exchanged = await manager.exchange_async(
                 worker_id,
@@ -369,6 +373,7 @@ class Exchange:
             raise
         finally:
             self.flight = None
+        self.traffic.add(time.perf_counter() - began, len(exchanged.claimed), len(batch))
         if worker_id != self.worker_id:
             # This worker was declared dead meanwhile, so other workers rescue the jobs just claimed. They must not run
             # here.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from adjourn._domain.outcomes import Look
 
-SLOW_LOOKS = 2
+SLOW_LOOKS = 5
 """After so many slow looks in a row, the next ones have floors: one may be slow because the machine is busy."""
 SHARE = 10
 """A whole look that has taken a while is followed by another after so many times as long."""

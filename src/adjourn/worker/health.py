@@ -175,6 +175,7 @@ class HealthThread(threading.Thread):
             "outbox_oldest": now - min(self._waiting.values(), default=now),
             "exchanged_at": None if math.isinf(served) else wall - served,
             "beaten_at": None if math.isinf(beat) else wall - beat,
+            "traffic": exchange.traffic,
             "loop_lag": max(now - self._turned - PERIOD, 0.0),
         }
 

@@ -18,7 +18,7 @@ from adjourn._async.managers.retention import AsyncRetention
 from adjourn._async.managers.runs import AsyncRuns
 from adjourn._async.managers.schedules import AsyncSchedules
 from adjourn._async.managers.search import AsyncJobSearch
-from adjourn._async.managers.specials import is_special, refuse_keyed, store_special_async
+from adjourn._async.managers.specials import is_special, store_special_async
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._async.managers.ticks import AsyncTicks
 from adjourn._async.managers.uniqueness import deferred_as, encoded_jobs_async, store_unique_async
@@ -311,8 +311,7 @@ class AsyncJobManager(AsyncStatementRunner):
             (stored,) = await self._store_special_async([encoded], connection)
             return stored
         if job.unique is not None:
-            refuse_keyed([job], "a unique job")
-            (stored,) = await store_unique_async(self.run_async, [encoded], connection)
+            (stored,) = await self._store_unique_async([encoded], connection)
             return stored
         if job.queueing_lock is not None:
             (stored,) = await store_encoded_async(self.run_async, [encoded], connection)
@@ -358,12 +357,16 @@ class AsyncJobManager(AsyncStatementRunner):
         jobs = checked_list("jobs", jobs, "jobs")
         if any(getattr(job, "unique", None) is not None for job in jobs):
             encoded = await encoded_jobs_async(jobs, self.connector.json_dumps)
-            refuse_keyed(jobs, "a unique job")
-            return await store_unique_async(self.run_async, encoded, connection)
+            return await self._store_unique_async(encoded, connection)
         if any(map(is_special, jobs)):
             encoded = await encoded_jobs_async(jobs, self.connector.json_dumps)
             return await self._store_special_async(encoded, connection)
         return await store_jobs_async(self.run_async, jobs, self.connector.json_dumps, connection)
+
+    async def _store_unique_async(self, encoded: Sequence[EncodedJob], connection: Any) -> list[Job]:
+        if connection is not None:
+            await self.limits.declare_new_async([each.job for each in encoded])
+        return await store_unique_async(self.run_async, encoded, connection)
 
     async def _store_special_async(self, encoded: Sequence[EncodedJob], connection: Any) -> list[Job]:
         if connection is not None:

@@ -91,9 +91,10 @@ class AsyncJobLists(AsyncStatementRunner):
             and ``"doing"`` never read the history, so they are always fast.
         waits_for
             Only jobs that wait for this, which is always fast: ``"time"`` for the time that they were deferred for,
-            ``"retry"`` for that of their next attempt, ``"lock"`` behind another job of their lock, ``"task"`` for a worker
-            that knows their task, ``"turn"`` for a worker to run them apart from others, because they may kill it, ``"jobs"`` for
-            other jobs of their workflow, and ``"worker"`` for any. None (the default) is no filter.
+            ``"event"`` for an event, ``"retry"`` for the time of their next attempt, ``"lock"`` behind another job of their lock, ``"task"``
+            for a worker that knows their task, ``"turn"`` for a worker to run them apart from others, because they may kill it,
+            ``"jobs"`` for other jobs of their workflow, ``"limit"`` for a place under a limit, ``"pause"`` for the end of a pause,
+            and ``"worker"`` for any. None (the default) is no filter.
         limit
             The most jobs to return; None (the default) for all.
         after_id

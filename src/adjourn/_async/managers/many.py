@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._domain.checks import (
     check_aware,
+    check_callback,
     check_flag,
     check_id,
     check_name,
@@ -87,6 +88,7 @@ class AsyncManyJobs(AsyncStatementRunner):
         task: str | None = None,
         error: str | None = None,
         limit: int | None = None,
+        progress: Callable[[int], object] | None = None,
     ) -> list[int]:
         """Cancel jobs that wait: those of these that do, or all that match the filters.
 
@@ -100,6 +102,9 @@ class AsyncManyJobs(AsyncStatementRunner):
             Filters, as `count_jobs_async` has them. The last error of a job that waits is that of its last attempt.
         limit
             The most jobs to cancel; None (the default) for all that match.
+        progress
+            Called with the number of jobs that were changed so far, after each thousand of those that match the filters; None (the
+            default) for nothing.
 
         Returns
         -------
@@ -114,7 +119,7 @@ class AsyncManyJobs(AsyncStatementRunner):
         filters = {"queue": queue, "task": task, "error": error}
         statuses = (Status.TODO,)
         return await self._change_async(
-            "cancel_jobs", job_ids, {"delete": False}, connection, statuses, None, filters, limit
+            "cancel_jobs", job_ids, {"delete": False}, connection, statuses, None, filters, limit, progress
         )
 
     async def abort_jobs_async(self, job_ids: Iterable[int], connection: Any = None) -> list[int]:
@@ -152,6 +157,7 @@ class AsyncManyJobs(AsyncStatementRunner):
         finished_before: datetime.datetime | None = None,
         limit: int | None = None,
         delay: float = 0.0,
+        progress: Callable[[int], object] | None = None,
     ) -> list[int]:
         """Run jobs again: those of these that have one of these statuses, or all that match the filters.
 
@@ -174,6 +180,9 @@ class AsyncManyJobs(AsyncStatementRunner):
             The most jobs to run again; None (the default) for all that match.
         delay
             Seconds from now before which the jobs do not run; 0 (the default) for none.
+        progress
+            Called with the number of jobs that were changed so far, after each thousand of those that match the filters; None (the
+            default) for nothing.
 
         Returns
         -------
@@ -200,7 +209,9 @@ class AsyncManyJobs(AsyncStatementRunner):
             names = (Status.FAILED,) if job_ids is None else ENDED_BADLY
         parameters = {"statuses": [str(each) for each in names], "delay": float(delay)}
         given = None if job_ids is not None else statuses
-        return await self._change_async("retry_jobs", job_ids, parameters, connection, names, given, filters, limit)
+        return await self._change_async(
+            "retry_jobs", job_ids, parameters, connection, names, given, filters, limit, progress
+        )
 
     async def delete_jobs_async(
         self,
@@ -214,6 +225,7 @@ class AsyncManyJobs(AsyncStatementRunner):
         finished_after: datetime.datetime | None = None,
         finished_before: datetime.datetime | None = None,
         limit: int | None = None,
+        progress: Callable[[int], object] | None = None,
     ) -> list[int]:
         """Delete jobs that have ended: those of these that have, or all that match the filters.
 
@@ -232,6 +244,9 @@ class AsyncManyJobs(AsyncStatementRunner):
             Filters, as `count_jobs_async` has them.
         limit
             The most jobs to delete; None (the default) for all that match.
+        progress
+            Called with the number of jobs that were changed so far, after each thousand of those that match the filters; None (the
+            default) for nothing.
 
         Returns
         -------
@@ -257,7 +272,7 @@ class AsyncManyJobs(AsyncStatementRunner):
         parameters = {"statuses": None if is_any else [str(each) for each in names]}
         given = None if job_ids is not None else statuses
         return await self._change_async(
-            "delete_finished", job_ids, parameters, connection, names, given, filters, limit
+            "delete_finished", job_ids, parameters, connection, names, given, filters, limit, progress
         )
 
     async def change_jobs_async(
@@ -324,8 +339,10 @@ class AsyncManyJobs(AsyncStatementRunner):
         given: Iterable[str] | None,
         filters: dict[str, Any],
         limit: int | None,
+        progress: Callable[[int], object] | None,
     ) -> list[int]:
         """Change jobs with these ids, or those that match filters; ``given`` are the statuses that the caller has passed."""
+        check_callback("progress", progress, ("number",))
         passed = {**filters, "statuses": given, "limit": limit}
         check_one_way(job_ids, (name for name, value in passed.items() if value is not None))
         if job_ids is not None:
@@ -334,7 +351,7 @@ class AsyncManyJobs(AsyncStatementRunner):
         wanted = JobFilter.checked(statuses=statuses, **filters)
         changed: list[int] = []
         for each in wanted.passes():
-            await self._change_pages_async(statement, each, parameters, connection, changed, limit)
+            await self._change_pages_async(statement, each, parameters, connection, changed, limit, progress)
         return sorted(changed)
 
     async def _change_pages_async(
@@ -345,6 +362,7 @@ class AsyncManyJobs(AsyncStatementRunner):
         connection: Any,
         changed: list[int],
         limit: int | None,
+        progress: Callable[[int], object] | None,
     ) -> None:
         # A job that has failed again meanwhile has the id that it had, and is not found twice.
         after_id: int | None = 0
@@ -354,6 +372,8 @@ class AsyncManyJobs(AsyncStatementRunner):
             ids = [row["id"] for row in rows]
             changed += await self._change_by_id_async(statement, ids, parameters, connection)
             after_id = ids[-1] if len(ids) == size else None
+            if progress is not None:
+                progress(len(changed))
 
     async def _change_by_id_async(
         self, statement: str, job_ids: Iterable[int], parameters: Parameters, connection: Any

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from adjourn._async.managers.partitions import blockers_async
 from adjourn._async.managers.runs import AsyncRuns
 from adjourn._async.managers.statements import AsyncStatementRunner
-from adjourn._domain.checks import check_filter, check_flags
+from adjourn._domain.checks import check_callback, check_filter, check_flags
 from adjourn._domain.retention import ENDED, rounds_of
 from adjourn._domain.upkeep import named_sessions
 from adjourn._domain.wording import counted
@@ -33,6 +33,8 @@ class AsyncRetention(AsyncStatementRunner):
         include_failed: bool = False,
         include_cancelled: bool = False,
         include_aborted: bool = False,
+        *,
+        progress: Callable[[int], object] | None = None,
     ) -> int:
         """Delete jobs that finished more than ``nb_hours`` hours ago, and return how many.
 
@@ -54,6 +56,8 @@ class AsyncRetention(AsyncStatementRunner):
             other jobs.
         include_failed, include_cancelled, include_aborted
             Which jobs to delete besides those that succeeded; not together with an age for each status.
+        progress
+            Called with the number of jobs that were deleted so far, after each transaction; None (the default) for nothing.
 
         Returns
         -------
@@ -67,20 +71,22 @@ class AsyncRetention(AsyncStatementRunner):
             If ``nb_hours`` is not a number of hours, zero or more, a status does not end a job, or another value has the wrong
             type.
         """
+        check_callback("progress", progress, ("number",))
         check_filter("queue", queue)
         check_flags(include_failed=include_failed, include_cancelled=include_cancelled, include_aborted=include_aborted)
         also = dict(zip(ENDED[1:], (include_failed, include_cancelled, include_aborted), strict=True))
         deleted, oldest = 0, 0.0
         for hours, statuses in rounds_of(nb_hours, [status for status, is_included in also.items() if is_included]):
-            deleted += await self._delete_async({"seconds": hours * 3600, "statuses": statuses, "queue": queue})
+            what = {"seconds": hours * 3600, "statuses": statuses, "queue": queue}
+            deleted = await self._delete_async(what, deleted, progress)
             oldest = max(oldest, hours)
         await self._clear_results_async()
         await self._clean_workflows_async(oldest * 3600)
         await AsyncRuns(self.connector, self.schema).clear_steps_async()
         return deleted
 
-    async def _delete_async(self, what: Parameters) -> int:
-        """Delete jobs that are so old and have one of these statuses, and return how many."""
+    async def _delete_async(self, what: Parameters, before: int, progress: Callable[[int], object] | None) -> int:
+        """Delete jobs that are so old and have one of these statuses, and return how many, with those from before."""
         deleted, dropped, busy = 0, [], []
         for row in await self.run_async("list_old_partitions", {"seconds": what["seconds"]}):
             outcome, jobs = await self._drop_async(row["name"], what)
@@ -89,16 +95,20 @@ class AsyncRetention(AsyncStatementRunner):
                 dropped.append(row["name"])
             elif outcome == "busy":
                 busy.append(row["name"])
+            if progress is not None:
+                progress(before + deleted)
         in_use = await self._in_use_async(busy) if busy else ""
         after_id: int | None = 0
         while after_id is not None:
             (batch,) = await self.run_async("delete_old_jobs", {**what, "after_id": after_id, "limit": BATCH})
             deleted += batch["deleted"]
             after_id = batch["last_id"]
+            if progress is not None:
+                progress(before + deleted)
         extra = {"action": "deleted_old_jobs", "deleted": deleted, "dropped": dropped, "busy": busy}
         weeks = counted(len(dropped), "whole week")
         logger.info("Deleted %s, %s of them%s", counted(deleted, "old job"), weeks, in_use, extra=extra)
-        return deleted
+        return before + deleted
 
     async def _clear_results_async(self) -> None:
         """Clear the results that have lapsed, of jobs that are kept."""

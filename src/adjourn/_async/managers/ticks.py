@@ -56,6 +56,7 @@ class AsyncTicks(AsyncStatementRunner):
             ],
             "headers": headers if any(headers) else None,
             "terms": terms if any(terms) else None,
+            "next_ticks": [tick.following for tick in ticks],
         }
         rows = await self.run_async("defer_ticks", parameters)
         return [(TickOutcome(row["outcome"]), row["job_id"]) for row in rows]

@@ -86,6 +86,8 @@ def _written(job: Job, arguments: str) -> str:
     values["args"] = arguments
     if job.terms is not None:
         values |= job.terms.members()
+    if job.limit is not None:
+        values |= job.limit.members()
     rule = job.unique
     if rule is not None:
         values["key"] = rule.stored_key(job.task_name, arguments)

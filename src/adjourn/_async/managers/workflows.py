@@ -8,7 +8,7 @@ from typing import Any
 
 from adjourn import exceptions
 from adjourn._async.managers.batches import AsyncRunsStatements
-from adjourn._async.managers.specials import refuse_keyed
+from adjourn._async.managers.limits import AsyncLimits
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._domain.arguments import dump_arguments
 from adjourn._domain.checks import check_flag, check_id
@@ -184,6 +184,9 @@ class AsyncWorkflows(AsyncStatementRunner):
         elif extends is not None:
             await read_workflow_async(self.run_async, extends, connection)
         await self._check_parents_async(plans, connection)
+        if connection is not None:
+            named = [plan.job.evolve(limit=plan.limit_of(0)) for plan in plans if plan.count]
+            await AsyncLimits(self.connector, self.schema).declare_new_async(named)
         count = sum(plan.count for plan in plans)
         # A workflow has an id of the same sequence, before those of its jobs.
         (row,) = await self.run_async("reserve_ids", {"count": count + (extends is None)}, connection)
@@ -245,9 +248,8 @@ class AsyncWorkflows(AsyncStatementRunner):
 
         for position, plan in enumerate(graph.plans):
             for number, job_id in enumerate(graph.ids[position]):
-                refuse_keyed([plan.job], "a job of a workflow")
                 arguments = dump_arguments(plan.job.task_name, plan.arguments_of(number), self.connector.json_dumps)
-                nodes.append(graph.node(position, job_id, arguments))
+                nodes.append(graph.node(position, job_id, arguments, plan.limit_of(number)))
                 edges += graph.edges(position, job_id)
                 if len(nodes) >= CHUNK or len(edges) >= CHUNK:
                     end_chunk()

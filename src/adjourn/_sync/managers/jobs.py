@@ -26,7 +26,7 @@ from adjourn._sync.managers.retention import SyncRetention
 from adjourn._sync.managers.runs import SyncRuns
 from adjourn._sync.managers.schedules import SyncSchedules
 from adjourn._sync.managers.search import SyncJobSearch
-from adjourn._sync.managers.specials import is_special, refuse_keyed, store_special
+from adjourn._sync.managers.specials import is_special, store_special
 from adjourn._sync.managers.statements import SyncStatementRunner
 from adjourn._sync.managers.ticks import SyncTicks
 from adjourn._sync.managers.uniqueness import deferred_as, encoded_jobs, store_unique
@@ -312,8 +312,7 @@ class SyncJobManager(SyncStatementRunner):
             (stored,) = self._store_special([encoded], connection)
             return stored
         if job.unique is not None:
-            refuse_keyed([job], "a unique job")
-            (stored,) = store_unique(self.run, [encoded], connection)
+            (stored,) = self._store_unique([encoded], connection)
             return stored
         if job.queueing_lock is not None:
             (stored,) = store_encoded(self.run, [encoded], connection)
@@ -359,12 +358,16 @@ class SyncJobManager(SyncStatementRunner):
         jobs = checked_list("jobs", jobs, "jobs")
         if any(getattr(job, "unique", None) is not None for job in jobs):
             encoded = encoded_jobs(jobs, self.connector.json_dumps)
-            refuse_keyed(jobs, "a unique job")
-            return store_unique(self.run, encoded, connection)
+            return self._store_unique(encoded, connection)
         if any(map(is_special, jobs)):
             encoded = encoded_jobs(jobs, self.connector.json_dumps)
             return self._store_special(encoded, connection)
         return store_jobs(self.run, jobs, self.connector.json_dumps, connection)
+
+    def _store_unique(self, encoded: Sequence[EncodedJob], connection: Any) -> list[Job]:
+        if connection is not None:
+            self.limits.declare_new([each.job for each in encoded])
+        return store_unique(self.run, encoded, connection)
 
     def _store_special(self, encoded: Sequence[EncodedJob], connection: Any) -> list[Job]:
         if connection is not None:

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from adjourn._domain.checks import (
     check_aware,
+    check_callback,
     check_flag,
     check_id,
     check_name,
@@ -88,6 +89,7 @@ class SyncManyJobs(SyncStatementRunner):
         task: str | None = None,
         error: str | None = None,
         limit: int | None = None,
+        progress: Callable[[int], object] | None = None,
     ) -> list[int]:
         """Cancel jobs that wait: those of these that do, or all that match the filters.
 
@@ -101,6 +103,9 @@ class SyncManyJobs(SyncStatementRunner):
             Filters, as `count_jobs` has them. The last error of a job that waits is that of its last attempt.
         limit
             The most jobs to cancel; None (the default) for all that match.
+        progress
+            Called with the number of jobs that were changed so far, after each thousand of those that match the filters; None (the
+            default) for nothing.
 
         Returns
         -------
@@ -114,7 +119,9 @@ class SyncManyJobs(SyncStatementRunner):
         """
         filters = {"queue": queue, "task": task, "error": error}
         statuses = (Status.TODO,)
-        return self._change("cancel_jobs", job_ids, {"delete": False}, connection, statuses, None, filters, limit)
+        return self._change(
+            "cancel_jobs", job_ids, {"delete": False}, connection, statuses, None, filters, limit, progress
+        )
 
     def abort_jobs(self, job_ids: Iterable[int], connection: Any = None) -> list[int]:
         """Ask those of these jobs to end that run; see `JobContext.should_abort` for when a job ends.
@@ -151,6 +158,7 @@ class SyncManyJobs(SyncStatementRunner):
         finished_before: datetime.datetime | None = None,
         limit: int | None = None,
         delay: float = 0.0,
+        progress: Callable[[int], object] | None = None,
     ) -> list[int]:
         """Run jobs again: those of these that have one of these statuses, or all that match the filters.
 
@@ -173,6 +181,9 @@ class SyncManyJobs(SyncStatementRunner):
             The most jobs to run again; None (the default) for all that match.
         delay
             Seconds from now before which the jobs do not run; 0 (the default) for none.
+        progress
+            Called with the number of jobs that were changed so far, after each thousand of those that match the filters; None (the
+            default) for nothing.
 
         Returns
         -------
@@ -199,7 +210,7 @@ class SyncManyJobs(SyncStatementRunner):
             names = (Status.FAILED,) if job_ids is None else ENDED_BADLY
         parameters = {"statuses": [str(each) for each in names], "delay": float(delay)}
         given = None if job_ids is not None else statuses
-        return self._change("retry_jobs", job_ids, parameters, connection, names, given, filters, limit)
+        return self._change("retry_jobs", job_ids, parameters, connection, names, given, filters, limit, progress)
 
     def delete_jobs(
         self,
@@ -213,6 +224,7 @@ class SyncManyJobs(SyncStatementRunner):
         finished_after: datetime.datetime | None = None,
         finished_before: datetime.datetime | None = None,
         limit: int | None = None,
+        progress: Callable[[int], object] | None = None,
     ) -> list[int]:
         """Delete jobs that have ended: those of these that have, or all that match the filters.
 
@@ -231,6 +243,9 @@ class SyncManyJobs(SyncStatementRunner):
             Filters, as `count_jobs` has them.
         limit
             The most jobs to delete; None (the default) for all that match.
+        progress
+            Called with the number of jobs that were changed so far, after each thousand of those that match the filters; None (the
+            default) for nothing.
 
         Returns
         -------
@@ -255,7 +270,7 @@ class SyncManyJobs(SyncStatementRunner):
         is_any = job_ids is not None and statuses is None
         parameters = {"statuses": None if is_any else [str(each) for each in names]}
         given = None if job_ids is not None else statuses
-        return self._change("delete_finished", job_ids, parameters, connection, names, given, filters, limit)
+        return self._change("delete_finished", job_ids, parameters, connection, names, given, filters, limit, progress)
 
     def change_jobs(
         self,
@@ -321,8 +336,10 @@ class SyncManyJobs(SyncStatementRunner):
         given: Iterable[str] | None,
         filters: dict[str, Any],
         limit: int | None,
+        progress: Callable[[int], object] | None,
     ) -> list[int]:
         """Change jobs with these ids, or those that match filters; ``given`` are the statuses that the caller has passed."""
+        check_callback("progress", progress, ("number",))
         passed = {**filters, "statuses": given, "limit": limit}
         check_one_way(job_ids, (name for name, value in passed.items() if value is not None))
         if job_ids is not None:
@@ -331,7 +348,7 @@ class SyncManyJobs(SyncStatementRunner):
         wanted = JobFilter.checked(statuses=statuses, **filters)
         changed: list[int] = []
         for each in wanted.passes():
-            self._change_pages(statement, each, parameters, connection, changed, limit)
+            self._change_pages(statement, each, parameters, connection, changed, limit, progress)
         return sorted(changed)
 
     def _change_pages(
@@ -342,6 +359,7 @@ class SyncManyJobs(SyncStatementRunner):
         connection: Any,
         changed: list[int],
         limit: int | None,
+        progress: Callable[[int], object] | None,
     ) -> None:
         # A job that has failed again meanwhile has the id that it had, and is not found twice.
         after_id: int | None = 0
@@ -351,6 +369,8 @@ class SyncManyJobs(SyncStatementRunner):
             ids = [row["id"] for row in rows]
             changed += self._change_by_id(statement, ids, parameters, connection)
             after_id = ids[-1] if len(ids) == size else None
+            if progress is not None:
+                progress(len(changed))
 
     def _change_by_id(
         self, statement: str, job_ids: Iterable[int], parameters: Parameters, connection: Any

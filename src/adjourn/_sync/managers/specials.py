@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from adjourn._domain.batches import COLUMNS, EncodedJob
@@ -13,7 +13,7 @@ from adjourn._domain.jobs import Job, Status
 from adjourn._domain.times import time_of
 from adjourn._runtime import threads as runtime
 from adjourn._sync.managers.batches import SyncRunsStatements
-from adjourn.exceptions import InvalidOption, UniqueViolation
+from adjourn.exceptions import UniqueViolation
 
 STEP = 8
 """After so many jobs, others may have a turn."""
@@ -70,18 +70,3 @@ def _written(encoded: EncodedJob) -> str:
 def is_special(job: Any) -> bool:
     """Return whether a job, or what was passed for one, is more than plain."""
     return getattr(job, "limit", None) is not None or getattr(job, "terms", None) is not None
-
-
-def refuse_keyed(jobs: Iterable[Job], what: str) -> None:
-    """Refuse jobs with a limit of their key where it would not hold.
-
-    Raises
-    ------
-    InvalidOption
-        If there is one.
-    """
-    for job in jobs:
-        if job.limit is not None and job.limit.limit is not None:
-            raise InvalidOption(
-                f"Task {job.task_name} has a limit with a key, and {what} cannot have one. A limit of the task or of its queue is fine."
-            )

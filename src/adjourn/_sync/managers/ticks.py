@@ -57,6 +57,7 @@ class SyncTicks(SyncStatementRunner):
             ],
             "headers": headers if any(headers) else None,
             "terms": terms if any(terms) else None,
+            "next_ticks": [tick.following for tick in ticks],
         }
         rows = self.run("defer_ticks", parameters)
         return [(TickOutcome(row["outcome"]), row["job_id"]) for row in rows]

@@ -14,7 +14,7 @@ from adjourn._domain.graphs import Edge, Graph, PlannedNode, Stored, columns_of
 from adjourn._domain.workflows import Planned, WorkflowState
 from adjourn._runtime import threads as runtime
 from adjourn._sync.managers.batches import SyncRunsStatements
-from adjourn._sync.managers.specials import refuse_keyed
+from adjourn._sync.managers.limits import SyncLimits
 from adjourn._sync.managers.statements import SyncStatementRunner
 from adjourn.types import Parameters, Row
 
@@ -183,6 +183,9 @@ class SyncWorkflows(SyncStatementRunner):
         elif extends is not None:
             read_workflow(self.run, extends, connection)
         self._check_parents(plans, connection)
+        if connection is not None:
+            named = [plan.job.evolve(limit=plan.limit_of(0)) for plan in plans if plan.count]
+            SyncLimits(self.connector, self.schema).declare_new(named)
         count = sum(plan.count for plan in plans)
         # A workflow has an id of the same sequence, before those of its jobs.
         (row,) = self.run("reserve_ids", {"count": count + (extends is None)}, connection)
@@ -244,9 +247,8 @@ class SyncWorkflows(SyncStatementRunner):
 
         for position, plan in enumerate(graph.plans):
             for number, job_id in enumerate(graph.ids[position]):
-                refuse_keyed([plan.job], "a job of a workflow")
                 arguments = dump_arguments(plan.job.task_name, plan.arguments_of(number), self.connector.json_dumps)
-                nodes.append(graph.node(position, job_id, arguments))
+                nodes.append(graph.node(position, job_id, arguments, plan.limit_of(number)))
                 edges += graph.edges(position, job_id)
                 if len(nodes) >= CHUNK or len(edges) >= CHUNK:
                     end_chunk()

@@ -159,7 +159,7 @@ def _retention(patient: Patient) -> Iterator[Finding]:
             f"About {row['rows']:,} finished jobs are kept, {age}, and no periodic task of this app removes old ones",
             "Declare one; the page about old jobs says how.",
             "",
-            f"history_warn={limits.history_warn:g} jobs",
+            f"history_warn={limits.history_warn:.0f} jobs",
         )
     else:
         yield ok(f"About {row['rows'] or 0:,} finished jobs are kept, {age}")

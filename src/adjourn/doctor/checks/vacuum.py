@@ -23,7 +23,7 @@ _INDEX = re.compile(r"^create (unique )?index (?P<name>adjourn_\w+)\s+on\s[^;]+;
 
 def _xmin(patient: Patient) -> Iterator[Finding]:
     limits, found = patient.thresholds, False
-    threshold = f"transaction_warn={limits.transaction_warn:g} s, xid_age_warn={limits.xid_age_warn:g}"
+    threshold = f"transaction_warn={limits.transaction_warn:g} s, xid_age_warn={limits.xid_age_warn:.0f}"
 
     def judge(seconds: float | None, age: int | None) -> str | None:
         if (seconds or 0) >= limits.transaction_critical or (age or 0) >= limits.xid_age_critical:
@@ -137,7 +137,7 @@ def _autovacuum(patient: Patient) -> Iterator[Finding]:
 
 
 def _bloat(patient: Patient) -> Iterator[Finding]:
-    limits, found, threshold = patient.thresholds, False, f"bloat_warn={patient.thresholds.bloat_warn:g} bytes"
+    limits, found, threshold = patient.thresholds, False, f"bloat_warn={patient.thresholds.bloat_warn:.0f} bytes"
     table = next((row for row in patient.rows("vacuum") if row["name"] == "adjourn_jobs"), None)
     if table is None:
         yield unknown("There is no table of jobs")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import shlex
 from collections.abc import Iterator
 
 from adjourn._domain.cron import Cron
@@ -83,6 +84,13 @@ def _jobs(patient: Patient) -> Iterator[Finding]:
                 f"adjourn --app=... shell list_jobs queue={row['queue']} status=todo",
                 f"ready_warn={limits.ready_warn:g} s",
             )
+    for pause in patient.rows("pauses"):
+        found = True
+        yield warn(
+            f"{pause['scope'].capitalize()} {pause['name']!r} has been paused for {span(pause['seconds'])}: none of its jobs starts",
+            "Resume it when its jobs may run.",
+            f"adjourn --app=... resume --{pause['scope']}={shlex.quote(pause['name'])}",
+        )
     waits = patient.row("overdue_jobs")
     for name, text in (
         ("scheduled", "A scheduled job is overdue"),

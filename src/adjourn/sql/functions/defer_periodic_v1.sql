@@ -11,7 +11,8 @@
 --   busy: another session defers ticks
 create function @schema.adjourn_defer_periodic_v1(
     p_task_names text[], p_periodic_ids text[], p_crons text[], p_timezones text[], p_ticks timestamptz[],
-    p_queues text[], p_priorities integer[], p_locks text[], p_queueing_locks text[], p_args jsonb[], p_headers jsonb[], p_terms jsonb[]
+    p_queues text[], p_priorities integer[], p_locks text[], p_queueing_locks text[], p_args jsonb[], p_headers jsonb[], p_terms jsonb[],
+    p_next_ticks timestamptz[]
 ) returns table (outcome text, job_id bigint)
 language plpgsql set lock_timeout = '2s' as $$
 declare
@@ -89,14 +90,14 @@ begin
     end loop;
     perform set_config('lock_timeout', '2s', true);
 
-    insert into @schema.adjourn_schedules as s (task_name, periodic_id, cron, timezone, last_tick, last_job_id)
-    select u.task_name, u.periodic_id, max(u.cron), max(u.timezone), max(u.tick), max(u.job_id)
-    from unnest(p_task_names, p_periodic_ids, p_crons, p_timezones, p_ticks, v_outcomes, v_job_ids)
-        u(task_name, periodic_id, cron, timezone, tick, outcome, job_id)
+    insert into @schema.adjourn_schedules as s (task_name, periodic_id, cron, timezone, last_tick, next_tick, last_job_id)
+    select u.task_name, u.periodic_id, max(u.cron), max(u.timezone), max(u.tick), max(u.next_tick), max(u.job_id)
+    from unnest(p_task_names, p_periodic_ids, p_crons, p_timezones, p_ticks, p_next_ticks, v_outcomes, v_job_ids)
+        u(task_name, periodic_id, cron, timezone, tick, next_tick, outcome, job_id)
     where u.outcome in ('stored', 'taken', 'skipped')
     group by u.task_name, u.periodic_id
     on conflict (task_name, periodic_id) do update
-    set last_tick = excluded.last_tick, last_job_id = coalesce(excluded.last_job_id, s.last_job_id),
+    set last_tick = excluded.last_tick, next_tick = excluded.next_tick, last_job_id = coalesce(excluded.last_job_id, s.last_job_id),
         cron = excluded.cron, timezone = excluded.timezone, seen_at = now();
     if 'stored' = any(v_outcomes) then
         perform @schema.adjourn_wake_v1(false, null);

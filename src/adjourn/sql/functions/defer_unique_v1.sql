@@ -132,6 +132,8 @@ begin
             queue = n.queue, task_name = n.task_name, priority = n.priority, lock = n.lock, args = n.args::jsonb, headers = n.headers, scheduled_at = n.at,
             -- Whatever became of its runs with the old arguments, nobody suspects the new ones.
             losses = 0, doubts = 0, unknown_since = null, awaited_event = null,
+            -- It may have other limits now.
+            limit_id = null, limit_key = null, key_slot = null, task_slot = null, queue_slot = null, gate_id = null, gate_key = null,
             expires_at = @schema.adjourn_expiry_v1(n.expires_at, n.expires_in, n.at), max_attempts = n.max_attempts, is_batch = n.is_batch,
             special = case when coalesce(n.expires_at::text, n.expires_in::text, n.max_attempts::text, n.is_batch::text) is not null then true else j.special end,
             hold = case when n.at > now() then @scheduled when n.lock is not null then @unplaced else @ready end
@@ -143,6 +145,7 @@ begin
                 expires_at timestamptz, expires_in double precision, max_attempts integer, is_batch boolean
             )) with ordinality g(queue, task_name, priority, lock, args, headers, scheduled_at, schedule_in, expires_at, expires_in, max_attempts, is_batch, position) on g.position = r.source
         ) n where j.id = n.id;
+        perform @schema.adjourn_limit_jobs_v1(p_jobs, v_renewed, v_renewals);
         if v_special <> '{}' then
             perform @schema.adjourn_end_v1(v_special, null, null, true);
         end if;
@@ -186,6 +189,9 @@ begin
         end if;
         return;
     end;
+    perform @schema.adjourn_limit_jobs_v1(p_jobs, array(
+        select s.id from unnest(v_ids, v_outcomes) with ordinality s(id, outcome, place) where s.outcome = 'stored' order by s.place
+    ), array(select s.source from unnest(v_values, v_outcomes) with ordinality s(source, outcome, place) where s.outcome = 'stored' order by s.place));
     -- A worker may have passed over a job that was locked.
     if p_own_transaction or v_locked <> '{}' or exists (
         select from json_array_elements(p_jobs) j where j.value ->> 'scheduled_at' is not null or j.value ->> 'schedule_in' is not null

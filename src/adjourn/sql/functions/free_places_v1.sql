@@ -40,8 +40,11 @@ begin
     -- As many jobs run beyond a limit that was lowered.
     v_free := v_free[1 + v_beyond :];
     if v_limit.rates is not null then
-        select room.room, room.look_at into v_room from @schema.adjourn_room_v1(p_limit_id, p_key) room;
+        select room.room, room.look_at, room.rows into v_room from @schema.adjourn_room_v1(p_limit_id, p_key) room;
         v_free := v_free[1 : v_room.room];
+        if v_room.rows > @most_placed then
+            perform @schema.adjourn_merge_starts_v1(p_limit_id, p_key);
+        end if;
         if v_room.look_at is not null or cardinality(v_free) = v_room.room then
             insert into @schema.adjourn_due_rates (limit_id, limit_key, at)
             values (p_limit_id, p_key, greatest(v_room.look_at, clock_timestamp() + interval '20 ms'));

@@ -1,5 +1,6 @@
 -- A queue or task was paused or resumed: p_what is 'queue:' or 'task:' and its name. Of one that is paused, jobs that wait for places or hold them
--- and have not begun give way to others; of one that was resumed, jobs that were set aside go on. The caller holds the placing key
+-- and have not begun give way to others; of one that was resumed, jobs that were set aside go on, of a task those whose queue a worker
+-- serves. The caller holds the placing key
 -- alone. Returns how many jobs go on; if some are left, there is a note again.
 create function @schema.adjourn_place_paused_v1(p_what text) returns integer
 language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
@@ -23,7 +24,8 @@ begin
         perform @schema.adjourn_park_v1(v_ids);
     elsif v_scope = 'task' then
         v_ids := array(
-            select j.id from @schema.adjourn_jobs j where j.hold = @paused and j.task_name = v_name
+            select j.id from @schema.adjourn_jobs j
+            where j.hold = @paused and j.task_name = v_name and @schema.adjourn_is_served_v1(j.queue)
             order by j.id limit @most_placed for update skip locked
         );
     else

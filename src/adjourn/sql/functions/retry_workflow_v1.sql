@@ -61,7 +61,7 @@ begin
     ), stored as (
         insert into @schema.adjourn_jobs (
             id, queue, task_name, priority, lock, args, attempts, claim, enqueued_at, errors, headers, special, workflow_id, next_id, has_dependents,
-            run_if, pending, failed_parents, unlinked, max_attempts, is_batch, hold
+            run_if, pending, failed_parents, unlinked, max_attempts, is_batch, limit_id, limit_key, hold
         )
         overriding system value
         select g.id, g.queue, g.task_name, g.priority, g.lock, g.args, g.attempts, g.claim, g.enqueued_at, g.errors, g.headers, true, p_id,
@@ -69,11 +69,12 @@ begin
                nullif(exists (select from @schema.adjourn_dependencies d where d.parent_id = g.id), false),
                (g.special ->> 'run_if')::smallint, waits.pending, 0,
                nullif(exists (select from @schema.adjourn_dependencies d where d.child_id = g.id and not d.linked), false),
-               (g.special ->> 'max_attempts')::integer, (g.special ->> 'is_batch')::boolean,
+               (g.special ->> 'max_attempts')::integer, (g.special ->> 'is_batch')::boolean, (g.special ->> 'limit_id')::integer, g.special ->> 'limit_key',
                case when waits.pending is not null then @parents when g.lock is not null then @unplaced else @ready end
         from gone g left join waits on waits.child_id = g.id
     )
     select count(*) filter (where g.status in ('failed', 'aborted')) into v_failed from gone g;
+    perform @schema.adjourn_gate_v1(array(select j.id from @schema.adjourn_jobs j where j.id = any(v_again) and j.hold = @ready));
     update @schema.adjourn_workflows w set
         remaining = w.remaining + cardinality(v_again), failed = w.failed - v_failed, is_cancelled = false,
         finished_at = case when w.remaining + cardinality(v_again) <= 0 then w.finished_at end

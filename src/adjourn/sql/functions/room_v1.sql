@@ -1,7 +1,7 @@
 -- How many more jobs of a limit with rates may be admitted under a key now: of each rate the number, less those that were admitted and have not
 -- started, less those that have started within the period. Any jobs that start within a period were all admitted when the last of them
--- was, so they were counted. Without room, also when to look again.
-create function @schema.adjourn_room_v1(p_limit_id integer, p_key text) returns table (room integer, look_at timestamptz)
+-- was, so they were counted. Without room, also when to look again. `rows`: of how many rows that is made.
+create function @schema.adjourn_room_v1(p_limit_id integer, p_key text) returns table (room integer, look_at timestamptz, rows bigint)
 language plpgsql as $$
 declare
     v_limit @schema.adjourn_limits;
@@ -24,7 +24,7 @@ begin
             else (
                 select count(*) from @schema.adjourn_jobs j
                 where j.queue = v_limit.name and j.queue_slot is not null and j.worker_id is null)
-        end, min(s.at) into v_used, v_oldest
+        end, min(s.at), greatest(rows, count(*)) into v_used, v_oldest, rows
         from @schema.adjourn_starts s
         where s.limit_id = p_limit_id and s.limit_key = p_key and s.at > v_now - make_interval(secs => (v_rate ->> 1)::double precision);
         room := least(room, (v_rate ->> 0)::bigint - v_used);

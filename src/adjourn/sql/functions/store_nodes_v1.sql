@@ -46,6 +46,11 @@ begin
         p_has_dependents
     ) u(id, queue, task_name, priority, lock, args, headers, scheduled_at, schedule_in, terms, pending, run_if, unlinked, next_id, has_dependents)
     cross join lateral (select coalesce(now() + make_interval(secs => u.schedule_in), u.scheduled_at) as at) due;
+    if p_terms is not null then
+        perform @schema.adjourn_limit_jobs_v1(
+            ('[' || array_to_string(p_terms, ',', 'null') || ']')::json, p_ids, array(select * from generate_series(1, cardinality(p_ids)))
+        );
+    end if;
     if p_parents is not null then
         insert into @schema.adjourn_dependencies (parent_id, child_id, name, place, linked)
         select * from unnest(p_parents, p_children, p_names, p_places, p_linked);

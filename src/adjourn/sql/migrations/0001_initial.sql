@@ -230,7 +230,8 @@ select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, 
             when hold = @scheduled and attempts > 0 then 'retry' when hold = @scheduled then 'time'
             when hold in (@behind, @unplaced, @held) then 'lock' when hold = @apart then 'turn' when hold = @unknown then 'task'
             when hold = @parents then 'jobs' when hold = @gate then 'limit'
-            when hold = @paused or queue in (select p.name from @schema.adjourn_pauses p where p.scope = 'queue') then 'pause' else 'worker'
+            when queue in (select p.name from @schema.adjourn_pauses p where p.scope = 'queue') then 'pause'
+            when hold = @paused and task_name in (select p.name from @schema.adjourn_pauses p where p.scope = 'task') then 'pause' else 'worker'
        end as waits_for
 from @schema.adjourn_jobs
 union all
@@ -328,6 +329,7 @@ create table @schema.adjourn_schedules (
     cron text not null,
     timezone text not null,
     last_tick timestamptz not null,
+    next_tick timestamptz,                            -- the one after it, for who cannot read `cron`
     last_job_id bigint,
     seen_at timestamptz not null default now(),       -- when a worker last had this schedule
     primary key (task_name, periodic_id)
@@ -357,6 +359,7 @@ alter table @schema.adjourn_stats replica identity full;
 -- Limits and pauses
 \ir ../functions/is_restricted_v1.sql
 \ir ../functions/restrict_v1.sql
+\ir ../functions/is_served_v1.sql
 \ir ../functions/restrict_new_v1.sql
 \ir ../functions/note_limit_v1.sql
 \ir ../functions/limit_changed_v1.sql
@@ -371,6 +374,7 @@ alter table @schema.adjourn_stats replica identity full;
 \ir ../functions/move_v1.sql
 \ir ../functions/free_slots_v1.sql
 \ir ../functions/room_v1.sql
+\ir ../functions/merge_starts_v1.sql
 \ir ../functions/place_paused_v1.sql
 \ir ../functions/free_places_v1.sql
 \ir ../functions/place_limits_v1.sql
@@ -395,6 +399,7 @@ for each row execute function @schema.adjourn_restrict_new_v1();
 \ir ../functions/expiry_v1.sql
 \ir ../functions/column_v1.sql
 \ir ../functions/defer_jobs_v1.sql
+\ir ../functions/limit_jobs_v1.sql
 \ir ../functions/defer_special_v1.sql
 \ir ../functions/defer_periodic_v1.sql
 \ir ../functions/lock_jobs_v1.sql

@@ -1,16 +1,15 @@
--- The queues with jobs that are ready or run, found from one to the next in the index; of each, no more than @counted rows are read.
+-- The queues with jobs that are ready or run, found from one to the next in the index; of each, no more than @counted entries of the index
+-- are counted. How many of them run is not asked: that would read the rows.
 with recursive queue as (
     (select j.queue from @schema.adjourn_jobs j where j.hold = @ready order by j.queue limit 1)
     union all
     select (select j.queue from @schema.adjourn_jobs j where j.hold = @ready and j.queue > queue.queue order by j.queue limit 1)
     from queue where queue.queue is not null
 ), chosen as (select queue from queue where queue is not null limit @listed)
-select chosen.queue, count(*) filter (where few.worker_id is null) as ready, count(*) filter (where few.worker_id is not null) as running,
-       count(*) >= @counted as is_capped,
-       coalesce(extract(epoch from now() - min(greatest(few.enqueued_at, few.scheduled_at)) filter (where few.worker_id is null)), 0)::double precision as latency
+select chosen.queue, few.jobs, few.jobs >= @counted as is_capped
 from chosen cross join lateral (
-    select j.worker_id, j.enqueued_at, j.scheduled_at from @schema.adjourn_jobs j
-    where j.hold = @ready and j.queue >= chosen.queue and j.queue <= chosen.queue
-    order by j.queue, j.priority desc, coalesce(j.turn, j.id) limit @counted
+    select count(*) as jobs from (
+        select j.queue from @schema.adjourn_jobs j where j.hold = @ready and j.queue >= chosen.queue and j.queue <= chosen.queue limit @counted
+    ) entry
 ) few
-group by chosen.queue order by chosen.queue
+order by chosen.queue

@@ -1,2 +1,3 @@
-select s.task_name as task, s.periodic_id, s.cron, s.timezone, extract(epoch from s.last_tick)::double precision as last_tick
+select s.task_name as task, s.periodic_id, extract(epoch from s.last_tick)::double precision as last_tick,
+       extract(epoch from s.next_tick)::double precision as next_tick, extract(epoch from now() - s.next_tick)::double precision as overdue
 from @schema.adjourn_schedules s order by s.task_name, s.periodic_id limit @listed

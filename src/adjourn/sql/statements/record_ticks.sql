@@ -5,5 +5,5 @@ select u.* from unnest(
     %(job_ids)s::bigint[]
 ) u
 on conflict (task_name, periodic_id) do update
-set last_tick = excluded.last_tick, last_job_id = coalesce(excluded.last_job_id, adjourn_schedules.last_job_id),
+set last_tick = excluded.last_tick, next_tick = null, last_job_id = coalesce(excluded.last_job_id, adjourn_schedules.last_job_id),
     cron = excluded.cron, timezone = excluded.timezone, seen_at = now()

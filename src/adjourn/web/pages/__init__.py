@@ -3,18 +3,43 @@
 from __future__ import annotations
 
 from adjourn.web.page import Action, Page
-from adjourn.web.pages import database, limits, overview, queues, tasks, workers, workflow, workflows
+from adjourn.web.pages import (
+    audit,
+    bulk,
+    database,
+    job,
+    jobs,
+    limits,
+    overview,
+    queues,
+    schedules,
+    tasks,
+    workers,
+    workflow,
+    workflows,
+)
 
 PAGES: tuple[Page, ...] = (
     overview.PAGE,
     queues.PAGE,
     tasks.PAGE,
+    jobs.PAGE,
+    job.PAGE,
+    bulk.PAGE,
     workers.PAGE,
+    schedules.PAGE,
     limits.PAGE,
     workflows.PAGE,
     workflow.PAGE,
     database.PAGE,
+    audit.PAGE,
 )
 """All pages, in the order of the navigation."""
-ACTIONS: tuple[Action, ...] = (*queues.ACTIONS, *tasks.ACTIONS)
+ACTIONS: tuple[Action, ...] = (
+    *queues.ACTIONS,
+    *tasks.ACTIONS,
+    *job.ACTIONS,
+    *bulk.ACTIONS,
+    *schedules.ACTIONS,
+)
 """All actions."""

@@ -24,7 +24,7 @@ def show(view: View) -> dict[str, Any]:
             **worker,
             "details": dict.fromkeys(_TOLD) | (worker["details"] or {}),
             "jobs": jobs.get(worker["id"], []),
-            "told": len(worker["running"]),
+            "told": max(len(worker["running"]), len(jobs.get(worker["id"], ()))),
         }
         for worker in view.feed("crew")
     ]

@@ -1,0 +1,248 @@
+"""Changes of all jobs that match a filter, in batches, while somebody may look at the progress and stop it."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from adjourn.exceptions import AdjournException
+from adjourn.jobs import Author
+from adjourn.manager import JobManager
+from adjourn.types import JSONDict
+from adjourn.web.database import Database
+from adjourn.web.problems import Conflict, Problem
+
+logger: logging.Logger = logging.getLogger(__name__)
+
+BATCH = 500
+PAUSE = 0.05
+"""Seconds between two batches, so that workers are not held up."""
+LOOK = 50_000
+"""Jobs that one transaction looks at."""
+MOST_JOBS = 100_000
+MOST_RUNNING = 2
+MOST_KEPT = 50
+ENDED = ("succeeded", "failed", "cancelled", "aborted")
+BADLY = ("failed", "cancelled", "aborted")
+
+Change = Callable[[JobManager, list[int], tuple[str, ...], Any], list[int]]
+
+
+@attrs.frozen(kw_only=True)
+class Kind:
+    """What can be done with many jobs.
+
+    Attributes
+    ----------
+    permission
+        What one needs for it, besides ``bulk``.
+    told
+        What it does, such as ``"Run again"``.
+    statuses
+        The statuses of jobs that it suits.
+    usual
+        Those that are meant if the filter names none.
+    change
+        Changes jobs in a transaction, and returns the ids of those that it has changed.
+    """
+
+    permission: str
+    told: str
+    statuses: tuple[str, ...]
+    usual: tuple[str, ...]
+    change: Change
+
+    def narrowed(self, wanted: JSONDict) -> JSONDict | None:
+        """Return the filter for jobs that this suits; None if it suits none of them."""
+        asked = wanted.get("statuses", self.usual)
+        statuses = [each for each in asked if each in self.statuses]
+        return {**wanted, "statuses": statuses} if statuses else None
+
+
+KINDS: dict[str, Kind] = {
+    "retry": Kind(
+        permission="job.retry",
+        told="Run again",
+        statuses=ENDED,
+        usual=BADLY,
+        change=lambda manager, ids, statuses, connection: manager.retry_jobs(ids, statuses, connection),
+    ),
+    "cancel": Kind(
+        permission="job.cancel",
+        told="Cancel",
+        statuses=("todo",),
+        usual=("todo",),
+        change=lambda manager, ids, statuses, connection: manager.cancel_jobs(ids, connection),
+    ),
+    "abort": Kind(
+        permission="job.abort",
+        told="Ask to end",
+        statuses=("doing",),
+        usual=("doing",),
+        change=lambda manager, ids, statuses, connection: manager.abort_jobs(ids, connection),
+    ),
+    "run_now": Kind(
+        permission="job.run_now",
+        told="Run now",
+        statuses=("todo",),
+        usual=("todo",),
+        change=lambda manager, ids, statuses, connection: manager.change_jobs(ids, now=True, connection=connection),
+    ),
+    "delete": Kind(
+        permission="job.delete",
+        told="Delete",
+        statuses=ENDED,
+        usual=BADLY,
+        change=lambda manager, ids, statuses, connection: manager.delete_jobs(ids, connection, statuses=statuses),
+    ),
+}
+
+
+@attrs.define
+class Bulk:
+    """One change of many jobs.
+
+    Attributes
+    ----------
+    id, kind, wanted, author
+        What it does, with which jobs, and who asked for it.
+    expected
+        How many jobs matched; more if ``is_capped``.
+    done, skipped
+        How many were changed, and how many had changed meanwhile or were being changed.
+    state
+        ``"running"``, ``"done"``, ``"stopped"`` or ``"failed"``.
+    error
+        What has ended it.
+    """
+
+    id: str
+    name: str
+    wanted: JSONDict
+    shown: JSONDict
+    author: Author
+    expected: int
+    is_capped: bool
+    done: int = 0
+    skipped: int = 0
+    state: str = "running"
+    error: str | None = None
+    began: float = attrs.field(factory=time.time)
+    ended: float | None = None
+    stopping: threading.Event = attrs.field(factory=threading.Event)
+
+
+class Bulks:
+    """The changes of many jobs of this process: those that run, and the last ones that have ended."""
+
+    def __init__(self, manager: JobManager, database: Database) -> None:
+        self._manager = manager
+        self._database = database
+        self._lock = threading.Lock()
+        self._known: OrderedDict[str, Bulk] = OrderedDict()
+
+    def find(self, id_: str) -> Bulk | None:
+        """Return a change by its id; None if this process does not know it."""
+        return self._known.get(id_)
+
+    def all(self) -> list[Bulk]:
+        """Return those that are known, the newest first."""
+        return list(reversed(self._known.values()))
+
+    def start(self, bulk: Bulk) -> None:
+        """Begin a change.
+
+        Raises
+        ------
+        Conflict
+            If there are too many already.
+        """
+        with self._lock:
+            if sum(each.state == "running" for each in self._known.values()) >= MOST_RUNNING:
+                raise Conflict(f"{MOST_RUNNING} changes of many jobs run already: wait for one, or stop it.")
+            self._known[bulk.id] = bulk
+            while len(self._known) > MOST_KEPT:
+                oldest = next(iter(self._known))
+                if self._known[oldest].state == "running":
+                    break
+                del self._known[oldest]
+        threading.Thread(target=self._run, args=(bulk,), name=f"adjourn bulk {bulk.id}", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop all, each after the batch that it has begun."""
+        for bulk in self.all():
+            bulk.stopping.set()
+
+    def _run(self, bulk: Bulk) -> None:
+        try:
+            position: str | None = None
+            while not bulk.stopping.is_set():
+                position = self._batch(bulk, position)
+                if position is None or bulk.done + bulk.skipped >= MOST_JOBS:
+                    break
+                bulk.stopping.wait(PAUSE)
+            state = "stopped" if position is not None else "done"
+        except (AdjournException, Problem) as error:
+            logger.warning("A change of many jobs has ended: %s", error, extra={"action": "web_bulk_failed"})
+            bulk.error, state = " ".join(str(error).split()), "failed"
+        except Exception as error:
+            logger.exception("A change of many jobs has ended by an error", extra={"action": "web_bulk_failed"})
+            bulk.error, state = type(error).__name__, "failed"
+        self._note(bulk, state)
+        bulk.state, bulk.ended = state, time.time()
+
+    def _batch(self, bulk: Bulk, position: str | None) -> str | None:
+        """Change the next jobs in one transaction with its note, and return where to go on; None at the end."""
+        kind = KINDS[bulk.name]
+        filters = dict(bulk.wanted)
+        times: dict[str, Any] = {
+            name: _time(filters.pop(name)) for name in ("finished_after", "finished_before") if name in filters
+        }
+        with self._database.changing() as connection:
+            page = self._manager.search_jobs(
+                **filters, **times, newest_first=False, after=position, look=LOOK, limit=BATCH, connection=connection
+            )
+            ids = [job.id for job in page.jobs if job.id is not None]
+            if not ids:
+                return page.position
+            changed = kind.change(self._manager, ids, tuple(bulk.wanted["statuses"]), connection)
+            self._manager.actions.add_audit(
+                bulk.author,
+                f"bulk.{bulk.name}",
+                target=f"bulk {bulk.id}",
+                filter=bulk.shown,
+                jobs=len(changed),
+                outcome=f"jobs {ids[0]} to {ids[-1]}",
+                connection=connection,
+            )
+        bulk.done += len(changed)
+        bulk.skipped += len(ids) - len(changed)
+        return page.position
+
+    def _note(self, bulk: Bulk, state: str) -> None:
+        outcome = f"{state}: {bulk.done} done, {bulk.skipped} skipped"
+        try:
+            with self._database.changing() as connection:
+                self._manager.actions.add_audit(
+                    bulk.author,
+                    f"bulk.{bulk.name}",
+                    target=f"bulk {bulk.id}",
+                    jobs=0,
+                    outcome=outcome,
+                    connection=connection,
+                )
+        except (AdjournException, Problem) as error:
+            logger.warning(
+                "The end of a change of many jobs was not noted: %s", error, extra={"action": "web_bulk_failed"}
+            )
+
+
+def _time(text: str) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(text)

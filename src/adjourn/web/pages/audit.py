@@ -1,0 +1,21 @@
+"""Who did what by way of the dashboard."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from adjourn.web.page import Page, View
+
+SHOWN = 50
+
+
+def show(view: View) -> dict[str, Any]:
+    """Return a page of notes, the newest first."""
+    target = view.query.text("target") or None
+    rows = view.database.rows("audit", target=target, before_id=view.query.number("before"))
+    notes = [{**row, "filter": row["filter"] and json.dumps(row["filter"], ensure_ascii=False)} for row in rows[:SHOWN]]
+    return {"notes": notes, "target": target, "next": notes[-1]["id"] if len(rows) > SHOWN else None}
+
+
+PAGE = Page(name="audit", title="Audit", show=show, permission="audit", key="a")

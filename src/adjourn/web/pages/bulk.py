@@ -1,0 +1,145 @@
+"""What would be done with all jobs that match a filter, and how far it is."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import secrets
+from typing import Any
+
+from adjourn.sql.reading import COUNTED
+from adjourn.types import JSONDict
+from adjourn.web.bulk import KINDS, MOST_JOBS, Bulk
+from adjourn.web.page import Action, Done, Page, View
+from adjourn.web.pages.jobs import row
+from adjourn.web.pages.searching import FURTHER_LOOK, LONGEST, carried, filters_of, search
+from adjourn.web.problems import BadInput, Forbidden, NotFound
+
+EXAMPLES = 20
+MOST_UNTYPED = 1000
+"""For more jobs than these, one has to type how many there are."""
+
+
+def show(view: View) -> dict[str, Any]:
+    """Return the progress of a change, or the preview of one."""
+    id_ = view.query.text("id", most=64)
+    if id_:
+        bulk = view.site.bulks.find(id_)
+        if bulk is None:
+            raise NotFound("This process knows no such change any more. The audit says how far it came.")
+        return {"bulk": bulk, "kind": KINDS[bulk.name], "title": KINDS[bulk.name].told, "told": _told(bulk.shown)}
+    kinds = {name: kind for name, kind in KINDS.items() if view.may(kind.permission)}
+    chosen = view.query.choice("what", list(KINDS))
+    wanted = filters_of(view.query)
+    names = {
+        "bulk": None,
+        "kinds": kinds,
+        "what": chosen,
+        "carried": carried(view.query),
+        "told": _told(_hidden(view, wanted)),
+    }
+    if not chosen:
+        return {**names, "preview": None, "known": view.site.bulks.all()}
+    if chosen not in kinds:
+        raise Forbidden(f"{view.user.name} has no permission {KINDS[chosen].permission}.")
+    narrowed = KINDS[chosen].narrowed(wanted)
+    preview: dict[str, Any] = {"jobs": 0, "kinds": [], "looked": 0, "is_complete": True, "at": "", "up_to_id": 0}
+    if narrowed is not None:
+        preview = _preview(view, narrowed)
+    examples = []
+    if narrowed is not None and preview["jobs"]:
+        found = search(view, narrowed, newest=True, after=None, look=FURTHER_LOOK, limit=EXAMPLES)
+        examples = [row(view, job) for job in found.jobs]
+    return {
+        **names,
+        "title": KINDS[chosen].told,
+        "kind": KINDS[chosen],
+        "statuses": [] if narrowed is None else narrowed["statuses"],
+        "preview": preview,
+        "is_capped": preview["jobs"] > COUNTED or not preview["is_complete"],
+        "counted": COUNTED,
+        "examples": examples,
+        "most": MOST_JOBS,
+        "must_type": preview["jobs"] > MOST_UNTYPED,
+    }
+
+
+def _preview(view: View, wanted: JSONDict) -> dict[str, Any]:
+    rows = view.database.rows("matching", filter=json.dumps(wanted), budget=FURTHER_LOOK, seconds=LONGEST)
+    return rows[0]
+
+
+def _hidden(view: View, wanted: JSONDict) -> JSONDict:
+    """Return a filter as it may be shown: its arguments may be secret."""
+    if "args" not in wanted:
+        return wanted
+    return {**wanted, "args": view.site.masked(wanted.get("task", ""), wanted["args"])}
+
+
+def _told(wanted: JSONDict) -> list[tuple[str, str]]:
+    names = {"statuses": "status", "min_attempts": "attempts at least", "worker_id": "worker", "error": "error has"}
+    return [
+        (
+            names.get(name, name.replace("_", " ")),
+            ", ".join(value) if isinstance(value, list) else value if isinstance(value, str) else json.dumps(value),
+        )
+        for name, value in wanted.items()
+        if name != "up_to_id"
+    ]
+
+
+def start(view: View) -> Done:
+    """Begin a change of all jobs that match, and that had matched when somebody saw how many they were."""
+    form = view.form
+    name = form.choice("what", list(KINDS))
+    if not name:
+        raise BadInput("what", f"it is missing: pass one of {', '.join(KINDS)}.")
+    view.require(KINDS[name].permission)
+    wanted = KINDS[name].narrowed(filters_of(form))
+    up_to, expected = form.number("up_to"), form.number("expected")
+    at = form.needed("seen_at", most=40)
+    if wanted is None or up_to is None or expected is None:
+        raise BadInput("up_to", "the preview is missing: look at the preview, and send its form.")
+    if expected > MOST_UNTYPED and form.number("typed") != min(expected, COUNTED):
+        raise BadInput(
+            "typed", f"type {min(expected, COUNTED)}, the number of the preview, to go on. Nothing was done."
+        )
+    if any(status not in ("todo", "doing") for status in wanted["statuses"]):
+        wanted["finished_before"] = _earlier(wanted.get("finished_before"), at)
+    bulk = Bulk(
+        id=secrets.token_hex(4),
+        name=name,
+        wanted=wanted,
+        shown=_hidden(view, wanted),
+        author=view.author,
+        expected=min(expected, COUNTED),
+        is_capped=expected > COUNTED or form.flag("capped"),
+    )
+    view.site.bulks.start(bulk)
+    return Done(f"{KINDS[name].told}: it has begun.", view.url("bulk", id=bulk.id))
+
+
+def _earlier(given: str | None, at: str) -> str:
+    try:
+        seen = datetime.datetime.fromisoformat(at)
+    except ValueError:
+        seen = None
+    if seen is None or seen.tzinfo is None:
+        raise BadInput("seen_at", "it is no time with a zone: look at the preview, and send its form.")
+    return min(seen, datetime.datetime.fromisoformat(given)).isoformat() if given else seen.isoformat()
+
+
+def stop(view: View) -> Done:
+    """Stop a change after the batch that it has begun."""
+    bulk = view.site.bulks.find(view.form.needed("id", most=64))
+    if bulk is None:
+        raise NotFound("This process knows no such change any more.")
+    bulk.stopping.set()
+    return Done("It stops after the jobs that it has begun with.", view.url("bulk", id=bulk.id))
+
+
+PAGE = Page(name="bulk", title="Many jobs", show=show, permission="bulk", feeds=("server", "counters"), is_listed=False)
+ACTIONS = (
+    Action(name="bulk.start", permission="bulk", act=start),
+    Action(name="bulk.stop", permission="bulk", act=stop),
+)

@@ -1,0 +1,247 @@
+"""A job: what it is, what became of its attempts, and what keeps it."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import urllib.parse
+from collections.abc import Callable
+from typing import Any
+
+from adjourn._domain.jobs import Job
+from adjourn._domain.progress import progress_of
+from adjourn.exceptions import JobChanged
+from adjourn.jobs import Seen
+from adjourn.manager import JobManager
+from adjourn.types import JSONDict
+from adjourn.web.page import Action, Done, Page, View
+from adjourn.web.problems import BadInput, Conflict, NotFound
+
+MOST_SHOWN = 65_536
+"""Characters of the arguments that are shown at most."""
+LONGEST_ERROR = 20_000
+LONGEST_NOTICE = 4000
+MOST_BACK = 2048
+Change = Callable[[JobManager, int, Any], list[int]]
+"""Changes a job in a transaction, and returns its id if it did."""
+
+
+def show(view: View) -> dict[str, Any]:
+    """Return a job with all that is known of it."""
+    number = view.query.number("id")
+    if number is None:
+        raise BadInput("id", "it is missing: pass the id of a job.")
+    with view.database.reader() as reader:
+        rows = reader.rows("job", id=number)
+        if not rows:
+            raise NotFound(f"There is no job {number}. Jobs are deleted some time after they have ended.")
+        (row,) = rows
+        lock = row["lock"]
+        is_waiting = row["status"] in ("todo", "doing")
+        chain = reader.rows("chain", lock=lock) if lock is not None and is_waiting else []
+        place = reader.rows("place_in_chain", lock=lock, id=number)[0] if chain else None
+        steps = reader.rows("steps", id=number)
+        audit = reader.rows("audit", target=str(number), before_id=None) if view.may("audit") else []
+    job = Job.from_row(row)
+    hide = view.site.masker.texts(job.task_kwargs)
+    return {
+        "title": f"Job {number}",
+        "job": job,
+        "row": row,
+        "args": _told(view.site.masked(job.task_name, job.task_kwargs)),
+        "result": hide(_told(view.site.masked(job.task_name, job.result))) if job.has_result else None,
+        "progress": progress_of(row["progress"]),
+        "attempts": attempts(job, view.now, hide),
+        "steps": [{**step, "value": _step(view, job, step, hide)} for step in steps],
+        "chain": chain,
+        "place": place,
+        "audit": audit,
+        "links": _links(view, job),
+        "seen": {"id": number, "status": job.status, "claim": job.claim},
+        "headers": sorted((job.headers or {}).items()),
+    }
+
+
+def attempts(job: Job, now: datetime.datetime, hide: Callable[[str], str]) -> list[dict[str, Any]]:
+    """Return the attempts of which something is known, each with its place between the first start and the last end, in percent."""
+    found: list[dict[str, Any]] = [
+        {
+            "number": int(error.get("attempt", 0)),
+            "began": _time(error.get("started_at")),
+            "ended": _time(error.get("ended_at")),
+            "what": hide(told_error(error)),
+            "traceback": hide(str(error.get("traceback") or ""))[-LONGEST_ERROR:],
+            "state": "bad",
+        }
+        for error in job.errors
+    ]
+    kept = {each["number"] for each in found}
+    if job.status == "doing":
+        running: dict[str, Any] = {
+            "number": job.attempts + 1,
+            "began": job.started_at,
+            "ended": None,
+            "what": "runs",
+            "state": "",
+        }
+        found.append({**running, "traceback": ""})
+    elif job.started_at is not None and job.attempts not in kept:
+        ended = {"number": job.attempts, "began": job.started_at, "ended": job.finished_at, "what": str(job.status)}
+        found.append({**ended, "state": "good" if job.status == "succeeded" else "warn", "traceback": ""})
+    starts = [each["began"] for each in found if each["began"]]
+    if starts:
+        first = min(starts)
+        last = max([each["ended"] or now for each in found if each["began"]])
+        whole = max((last - first).total_seconds(), 0.001)
+        for each in found:
+            if each["began"] is not None:
+                each["from"] = 100 * (each["began"] - first).total_seconds() / whole
+                took = ((each["ended"] or now) - each["began"]).total_seconds()
+                each["width"], each["took"] = max(0.5, 100 * took / whole), took
+    numbers = [each["number"] for each in found]
+    for before, each in zip([0, *numbers], found, strict=False):
+        each["gap"] = max(0, each["number"] - before - 1)
+    return found
+
+
+def told_error(error: JSONDict) -> str:
+    """Return the class and the message of an error."""
+    return f"{str(error.get('exception')).removeprefix('builtins.')}: {error.get('message')}"[:LONGEST_ERROR]
+
+
+def _told(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, indent=2, default=str)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}\n… and {len(text) - MOST_SHOWN:,} characters more"
+
+
+def _step(view: View, job: Job, step: dict[str, Any], hide: Callable[[str], str]) -> str | None:
+    if step["value"] is None:
+        return None
+    return hide(json.dumps(view.site.masked(job.task_name, json.loads(step["value"])), ensure_ascii=False))[:500]
+
+
+def _time(value: Any) -> datetime.datetime | None:
+    try:
+        time = datetime.datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return time if time is None or time.tzinfo else None
+
+
+def _links(view: View, job: Job) -> list[tuple[str, str]]:
+    trace = (job.headers or {}).get("traceparent", "").split("-")
+    values = {
+        "job_id": job.id,
+        "task": job.task_name,
+        "queue": job.queue,
+        "trace_id": trace[1] if len(trace) == 4 else None,
+        "begin": job.enqueued_at and job.enqueued_at.isoformat(),
+        "end": (job.finished_at or view.now).isoformat(),
+    }
+    return [(link.text, address) for link in view.site.links if (address := link.address(values)) is not None]
+
+
+# Actions
+
+
+def _acts(name: str, told: str, change: Change) -> Action:
+    """Return an action on one job, which is carried out only while the job is as its form says."""
+
+    def act(view: View) -> Done:
+        return _act(view, name, told, change)
+
+    return Action(name=name, permission=name, act=act)
+
+
+def _act(view: View, name: str, told: str, change: Change) -> Done:
+    form = view.form
+    number, claim = form.number("id"), form.number("claim")
+    if number is None or claim is None:
+        raise BadInput("id" if number is None else "claim", "it is missing: send the form of the job's page.")
+    seen = Seen(status=form.needed("status"), claim=claim)
+    manager = view.app.job_manager
+    try:
+        with view.database.changing() as connection:
+            manager.actions.hold_job(number, seen, connection)
+            if not change(manager, number, connection):
+                raise Conflict(f"This cannot be done with job {number}: it {_state(seen.status)}. Nothing was done.")
+            manager.actions.add_audit(view.author, name, target=str(number), connection=connection)
+    except JobChanged as error:
+        raise Conflict(str(error)) from error
+    return Done(f"Job {number} {told}.", _next(view, number, is_gone=name == "job.delete"))
+
+
+def _next(view: View, number: int, *, is_gone: bool) -> str:
+    """Return the address of the list that the form was in, or of the job."""
+    back = urllib.parse.parse_qs(view.form.text("back", most=MOST_BACK))
+    back.pop("notice", None)
+    return view.url("jobs", **back) if back or is_gone else view.url("job", id=number)
+
+
+def _state(status: str) -> str:
+    return {"todo": "waits", "doing": "runs"}.get(status, f"has ended ({status})")
+
+
+def _reveal(view: View) -> Done:
+    """Show the arguments of a job as they are, once."""
+    number = view.form.number("id")
+    rows = [] if number is None else view.database.rows("job", id=number)
+    if not rows:
+        raise NotFound("There is no such job.")
+    with view.database.changing() as connection:
+        view.app.job_manager.actions.add_audit(
+            view.author, "view_args", target=str(number), jobs=0, outcome="revealed", connection=connection
+        )
+    return Done(f"Arguments of job {number}: {rows[0]['args'][:LONGEST_NOTICE]}", view.url("job", id=number))
+
+
+def _priority(view: View) -> Done:
+    value = view.form.number("priority", least=-(2**31), most=2**31 - 1)
+    if value is None:
+        raise BadInput("priority", "it is missing: pass a whole number.")
+    return _act(
+        view,
+        "job.priority",
+        f"has the priority {value}",
+        lambda m, n, c: m.change_jobs([n], priority=value, connection=c),
+    )
+
+
+def _move(view: View) -> Done:
+    queue = view.form.needed("queue", most=255)
+    return _act(
+        view, "job.move", f"is in the queue {queue}", lambda m, n, c: m.change_jobs([n], queue=queue, connection=c)
+    )
+
+
+def _reschedule(view: View) -> Done:
+    text = view.form.needed("at", most=40)
+    try:
+        at = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        raise BadInput("at", f"{text!r} is no time: pass one such as 2026-01-31T12:00, in UTC.") from None
+    at = at if at.tzinfo else at.replace(tzinfo=datetime.UTC)
+    told = f"is to run at {at:%Y-%m-%d %H:%M} UTC or later"
+    return _act(view, "job.reschedule", told, lambda m, n, c: m.change_jobs([n], schedule_at=at, connection=c))
+
+
+def _delete(manager: JobManager, number: int, connection: Any) -> list[int]:
+    deleted = manager.delete_jobs([number], connection)
+    return deleted or ([number] if manager.cancel_job_by_id(number, delete_job=True, connection=connection) else [])
+
+
+PAGE = Page(name="job", title="Job", show=show, is_listed=False)
+ENDED = ("succeeded", "failed", "cancelled", "aborted")
+ACTIONS = (
+    _acts("job.retry", "runs again", lambda m, n, c: m.retry_jobs([n], ENDED, c)),
+    _acts(
+        "job.run_now", "need not wait for its time any more", lambda m, n, c: m.change_jobs([n], now=True, connection=c)
+    ),
+    _acts("job.cancel", "is cancelled", lambda m, n, c: m.cancel_jobs([n], c)),
+    _acts("job.abort", "was asked to end", lambda m, n, c: m.abort_jobs([n], c)),
+    _acts("job.delete", "is deleted", _delete),
+    Action(name="job.priority", permission="job.priority", act=_priority),
+    Action(name="job.move", permission="job.move", act=_move),
+    Action(name="job.reschedule", permission="job.reschedule", act=_reschedule),
+    Action(name="job.reveal", permission="view_args", act=_reveal),
+)

@@ -1,0 +1,75 @@
+"""The schedules of periodic tasks: when they were due, what came of it, and when they are due next."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from typing import Any
+
+from adjourn._domain.cron import Cron
+from adjourn.exceptions import AlreadyEnqueued
+from adjourn.web.page import Action, Done, Page, View
+from adjourn.web.problems import Conflict, NotFound
+
+TICKS = 5
+LATE = 60.0
+"""A tick is overdue if so many seconds have passed since then."""
+
+
+def show(view: View) -> dict[str, Any]:
+    """Return the schedules, those that are overdue first."""
+    known = view.app.periodic_registry.periodic_tasks
+    rows = view.database.rows("schedules")
+    schedules = []
+    for row in rows:
+        now = datetime.datetime.fromtimestamp(row["now"], datetime.UTC)
+        last = datetime.datetime.fromtimestamp(row["last_tick"], datetime.UTC)
+        due = next(iter(_ticks(row["cron"], row["timezone"], last, 1)), None)
+        late = (now - due).total_seconds() if due is not None else 0.0
+        schedules.append(
+            {
+                **row,
+                "next": _ticks(row["cron"], row["timezone"], now, TICKS),
+                "late": late if late > LATE else None,
+                "is_readable": due is not None,
+                "is_known": (row["task"], row["periodic_id"]) in known,
+            }
+        )
+    schedules.sort(key=lambda each: (each["late"] is None, each["task"], each["periodic_id"]))
+    stored = {(row["task"], row["periodic_id"]) for row in rows}
+    new = sorted(key for key in known if key not in stored)
+    return {"schedules": schedules, "new": [(*key, known[key].cron.expression) for key in new]}
+
+
+def _ticks(cron: str, timezone: str, after: datetime.datetime, count: int) -> list[datetime.datetime]:
+    """Return the next ticks; none if another program has stored what cannot be read here."""
+    found: list[datetime.datetime] = []
+    try:
+        schedule = Cron(cron, timezone)
+        for _ in range(count):
+            found.append(schedule.next(found[-1] if found else after))
+    except ValueError:
+        return []
+    return found
+
+
+def run(view: View) -> Done:
+    """Store a job of a schedule's task, as for a tick at this moment."""
+    task, periodic_id = view.form.needed("task"), view.form.text("periodic_id")
+    found = view.app.periodic_registry.periodic_tasks.get((task, periodic_id))
+    if found is None:
+        raise NotFound("The app of this dashboard does not declare this schedule, so it does not know its arguments.")
+    try:
+        with view.database.changing() as connection:
+            deferrer = found.task.configure(**found.configure_kwargs, connection=connection)
+            job_id = deferrer.defer(timestamp=int(time.time()))
+            view.app.job_manager.actions.add_audit(
+                view.author, "schedule.run", target=task, outcome=f"job {job_id}", connection=connection
+            )
+    except AlreadyEnqueued as error:
+        raise Conflict(f"{error} Nothing was stored.") from error
+    return Done(f"Job {job_id} of {task} is stored.", view.url("schedules"))
+
+
+PAGE = Page(name="schedules", title="Schedules", show=show, key="s")
+ACTIONS = (Action(name="schedule.run", permission="schedule.run", act=run),)

@@ -1,0 +1,55 @@
+"""How far a command has come, on stderr."""
+
+from __future__ import annotations
+
+import pytest
+
+from adjourn.cli import progress
+from adjourn.cli.progress import Progress
+from support.waiting import until
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "PAUSE", 0.01)
+    monkeypatch.setattr(progress, "GLANCE", 0.01)
+
+
+def printed(capsys: pytest.CaptureFixture[str], done: int | None = None) -> str:
+    """Return the first that it prints, and all that follows."""
+    with Progress("Deleting jobs") as told:
+        if done is not None:
+            told(done)
+        texts: list[str] = []
+
+        def has_printed() -> bool:
+            out, err = capsys.readouterr()
+            assert out == ""
+            texts.append(err)
+            return bool(err)
+
+        until(has_printed)
+    return "".join(texts) + capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("quick")
+def test_where_there_is_no_terminal_it_is_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    assert set(printed(capsys, 1000).splitlines()) == {"Deleting jobs: 1,000 in 0 s"}
+    assert set(printed(capsys).splitlines()) == {"Deleting jobs: 0 s"}
+
+
+@pytest.mark.usefixtures("quick")
+def test_on_a_terminal_it_is_one_line_that_goes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    pictures = printed(capsys, 1000).split("\r\x1b[K")
+    assert pictures[0] == pictures[-1] == ""
+    assert set(pictures[1:-1]) == {"Deleting jobs: 1,000 in 0 s"}
+
+
+def test_what_is_soon_over_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress("Deleting jobs") as told:
+        told(1000)
+    assert capsys.readouterr() == ("", "")

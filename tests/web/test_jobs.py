@@ -1,0 +1,328 @@
+"""Jobs in the dashboard: found by filters, looked at, changed one by one and many at once, and what the audit says of it."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Any
+
+import psycopg
+import pytest
+from starlette.testclient import TestClient
+
+import adjourn
+from adjourn import web
+from adjourn.web import bulk
+from adjourn.web.pages import searching
+from support.waiting import until
+
+SAME_SITE = {"Sec-Fetch-Site": "same-origin"}
+HOSTILE = "</td></script><script>alert(1)</script>\u202e\u2028\"'&\x1b[31m\\u0000"
+SECRET = "hunter2-and-more"
+
+
+def text_of(page: str) -> str:
+    """The text of a page without its elements."""
+    return " ".join(re.sub(r"<[^>]*>", " ", page).split())
+
+
+def form_of(page: str, action: str) -> dict[str, str]:
+    """The hidden fields of the first form of an action."""
+    found = re.search(rf'action="[^"]*/do/{re.escape(action)}"(.*?)</form>', page, re.DOTALL)
+    assert found is not None, action
+    return {
+        name: html.unescape(value)
+        for name, value in re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', found[1])
+    }
+
+
+@pytest.fixture
+def failed(app: adjourn.App) -> list[int]:
+    """Three jobs that failed; the arguments of the first one have secrets."""
+
+    @app.task(name="pay", queue="money")
+    def pay(order: int, deep: Any = None) -> None:
+        told = deep and deep["a"]["b"]["c"]["password"]
+        raise ValueError(f"no connection with {told} for {order}")
+
+    deep = {"a": {"b": {"c": {"password": SECRET}}}}
+    ids = [pay.defer(order=1, deep=deep), pay.defer(order=2), pay.defer(order=3)]
+    app.run_worker(wait=False)
+    return ids
+
+
+def test_jobs_are_found_by_filters_of_the_address(app: adjourn.App, client: TestClient, failed: list[int]) -> None:
+    waiting = app.tasks["send"].defer()
+    assert [int(id_) for id_ in re.findall(r'data-row="(\d+)"', client.get("/jobs").text)] == [waiting, *failed[::-1]]
+    for query, found in {
+        "status=failed,cancelled&order=oldest": failed,
+        "status=failed&status=todo&queue=mail": [waiting],
+        "task=pay&args=%7B%22order%22:2%7D": [failed[1]],
+        "error=ValueError&attempts=1": failed[::-1],
+        "after_time=2100-01-01T00:00": [],
+        "before_time=2100-01-01T00:00&limit=10": failed[::-1],
+    }.items():
+        page = client.get(f"/jobs?{query}")
+        assert page.status_code == 200, page.text
+        assert [int(id_) for id_ in re.findall(r'data-row="(\d+)"', page.text)] == found, query
+
+
+def test_a_list_says_how_far_it_has_looked_and_looks_further(
+    client: TestClient, failed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adjourn.web.pages.jobs.FIRST_LOOK", 2)
+    page = client.get("/jobs?task=pay&args=%7B%22order%22:1%7D").text
+    assert "Looked at 2 jobs, back to" in text_of(page)
+    assert "0 found" in text_of(page)
+    further = re.search(r'href="([^"]+)" rel="next">Look further', page)
+    assert further is not None
+    page = client.get(further[1].replace("&amp;", "&")).text
+    assert f'data-row="{failed[0]}"' in page
+    assert "at no more: this is the end" in text_of(page)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *(
+            "status=done",
+            "worker=x",
+            "priority=1e9",
+            "attempts=-1",
+            "args=%5B1%5D",
+            "args={",
+            "after_time=soon",
+            "limit=1000000000",
+        ),
+        *(
+            "limit=1",
+            "order=up",
+            "after=live:x",
+            "task=a%00b",
+            "further=2",
+            "args=" + "%7B%22a%22:" * 6 + "1" + "%7D" * 6,
+        ),
+    ],
+)
+def test_what_is_no_filter_is_refused_in_words(client: TestClient, query: str) -> None:
+    page = client.get(f"/jobs?{query}")
+    assert page.status_code == 400
+    assert query.split("=")[0] in text_of(page.text)
+
+
+def test_ids_that_are_none_and_jobs_that_are_gone(client: TestClient) -> None:
+    assert [client.get(f"/job?id={each}").status_code for each in ("", "abc", "-1", "99999999999999999999")] == [
+        400
+    ] * 4
+    page = client.get("/job?id=7777777")
+    assert (page.status_code, "There is no job 7777777" in page.text) == (404, True)
+
+
+def test_secrets_are_hidden_in_arguments_and_in_tracebacks(
+    app: adjourn.App, client: TestClient, failed: list[int]
+) -> None:
+    for path in ("/jobs", "/jobs?status=failed", f"/job?id={failed[0]}", "/bulk?what=retry&task=pay", "/audit"):
+        page = client.get(path)
+        assert page.status_code == 200, page.text
+        assert SECRET not in page.text, path
+    assert "no connection with *** for 1" in text_of(client.get(f"/job?id={failed[0]}").text)
+    refused = client.post("/do/job.reveal", data={"id": failed[0]}, headers=SAME_SITE)
+    assert refused.status_code == 403
+    with TestClient(web.create_app(app, auth=web.anybody, permissions=web.PERMISSIONS)) as able:
+        fields = form_of(able.get(f"/job?id={failed[0]}").text, "job.reveal")
+        assert SECRET in able.post("/do/job.reveal", data=fields, headers=SAME_SITE).text
+        assert SECRET not in able.get(f"/job?id={failed[0]}").text
+        assert "view_args" in able.get("/audit").text
+
+
+def test_hostile_texts_are_shown_and_do_nothing(app: adjourn.App, client: TestClient) -> None:
+    name = HOSTILE[:200]
+    job_id = app.configure_task(name, queue=name, lock=name, queueing_lock=name, allow_unknown=True).defer(
+        **{HOSTILE: [HOSTILE, "x" * 100_000]}
+    )
+    for path in (f"/job?id={job_id}", "/jobs", "/bulk?what=cancel&status=todo"):
+        # What a form sends back is what it was.
+        page = re.sub(r'value="[^"]*"', "", client.get(path).text)
+        assert "<script>alert" not in page
+        assert not {"\u202e", "\x1b"} & set(page)
+        assert len(page) < 120_000
+    assert client.get("/jobs", params={"queue": name, "lock": name}).text.count(f'data-row="{job_id}"') == 1
+
+
+def test_each_thing_is_done_with_a_job_once_it_is_asked_for(
+    app: adjourn.App, client: TestClient, failed: list[int]
+) -> None:
+    def do(action: str, job_id: int, **more: str) -> str:
+        fields = form_of(client.get(f"/job?id={job_id}").text, action)
+        done = client.post(f"/do/{action}", data={**fields, **more}, headers=SAME_SITE)
+        assert done.status_code == 200, done.text
+        return text_of(done.text)
+
+    def job(job_id: int) -> adjourn.jobs.Job:
+        (found,) = app.job_manager.list_jobs(id=job_id)
+        return found
+
+    one = failed[0]
+    assert f"Job {one} runs again." in do("job.retry", one)
+    assert job(one).status == "todo"
+    do("job.priority", one, priority="7")
+    do("job.move", one, queue="slow")
+    do("job.reschedule", one, at="2100-01-31T12:00")
+    changed = job(one)
+    assert (changed.priority, changed.queue, changed.scheduled_at and changed.scheduled_at.year) == (7, "slow", 2100)
+    do("job.run_now", one)
+    assert job(one).scheduled_at is None
+    do("job.cancel", one)
+    assert job(one).status == "cancelled"
+    do("job.delete", one)
+    assert app.job_manager.list_jobs(id=one) == []
+    running = app.tasks["send"].defer()
+    worker = app.job_manager.register_worker()
+    app.job_manager.fetch_job(["mail"], worker)
+    do("job.abort", running)
+    assert job(running).abort_requested
+    told = [note.action for note in app.job_manager.actions.list_audit(target=str(one))]
+    assert told[::-1] == [
+        f"job.{each}" for each in ("retry", "priority", "move", "reschedule", "run_now", "cancel", "delete")
+    ]
+    assert "job.abort" in text_of(client.get("/audit").text)
+
+
+def test_a_retry_in_a_list_leads_back_to_the_list(client: TestClient, failed: list[int]) -> None:
+    fields = form_of(client.get("/jobs?status=failed&queue=money").text, "job.retry")
+    done = client.post("/do/job.retry", data=fields, headers=SAME_SITE)
+    assert (done.url.path, "queue=money" in str(done.url.query)) == ("/jobs", True)
+    assert f"Job {failed[2]} runs again." in text_of(done.text)
+    assert f'data-row="{failed[2]}"' not in done.text
+
+
+def test_a_job_that_began_meanwhile_is_left_alone(app: adjourn.App, client: TestClient) -> None:
+    job_id = app.tasks["send"].defer()
+    fields = form_of(client.get(f"/job?id={job_id}").text, "job.cancel")
+    app.job_manager.fetch_job(None, app.job_manager.register_worker())
+    done = client.post("/do/job.cancel", data=fields, headers=SAME_SITE)
+    assert done.status_code == 409
+    assert f"Job {job_id} has begun to run on worker" in text_of(done.text)
+    assert app.job_manager.get_job_status(job_id).value == "doing"
+    assert app.job_manager.actions.list_audit(target=str(job_id)) == []
+
+
+def test_a_job_in_a_line_shows_the_line(app: adjourn.App, client: TestClient) -> None:
+    ids = [app.tasks["send"].configure(lock="one").defer() for _ in range(3)]
+    app.job_manager.fetch_job(None, app.job_manager.register_worker())
+    told = text_of(client.get(f"/job?id={ids[2]}").text)
+    assert "2 behind the first, 1 of them before this job" in told
+    assert told.index(f"{ids[0]} send running") < told.index(f"{ids[2]} send this job")
+
+
+def wait_for(app: adjourn.App, client: TestClient, page: str) -> str:
+    """Wait for the end of a change, and return its page."""
+    id_ = re.search(r"bulk (\w{8})|bulk\+(\w{8})", page)
+    assert id_ is not None, page
+    address = f"/bulk?id={id_[1] or id_[2]}"
+    until(lambda: not re.search(">(running|stopping)<", client.get(address).text))
+    return client.get(address).text
+
+
+def test_many_jobs_are_changed_as_the_preview_said(
+    app: adjourn.App,
+    client: TestClient,
+    failed: list[int],
+    observer: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bulk, "BATCH", 2)
+    preview = client.get("/bulk?what=retry&queue=money").text
+    assert "Run again: 3 jobs" in text_of(preview)
+    fields = form_of(preview, "bulk.start")
+    later = app.tasks["pay"].defer(order=9)
+    app.run_worker(wait=False)
+    done = client.post("/do/bulk.start", data=fields, headers=SAME_SITE)
+    told = text_of(wait_for(app, client, done.text))
+    assert "Done 3 Skipped 0 Matched before 3" in told
+    assert {job.id for job in app.job_manager.list_jobs(status="todo")} == set(failed)
+    assert app.job_manager.get_job_status(later).value == "failed"
+    notes = app.job_manager.actions.list_audit()
+    assert [(note.action, note.jobs) for note in notes[::-1]] == [
+        ("bulk.retry", 2),
+        ("bulk.retry", 1),
+        ("bulk.retry", 0),
+    ]
+    assert notes[0].outcome == "done: 3 done, 0 skipped"
+
+
+def test_a_change_of_many_jobs_is_stopped(
+    app: adjourn.App, client: TestClient, failed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "BATCH", 1)
+    monkeypatch.setattr(bulk, "PAUSE", 600.0)
+    fields = form_of(client.get("/bulk?what=delete&task=pay").text, "bulk.start")
+    page = client.post("/do/bulk.start", data=fields, headers=SAME_SITE).text
+    until(lambda: len(app.job_manager.list_jobs(task="pay")) == 2)
+    client.post("/do/bulk.stop", data=form_of(page, "bulk.stop"), headers=SAME_SITE)
+    assert "The others are as they were." in wait_for(app, client, page)
+    assert len(app.job_manager.list_jobs(task="pay")) == 2
+
+
+def test_of_many_jobs_the_number_has_to_be_typed(
+    client: TestClient, failed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adjourn.web.pages.bulk.MOST_UNTYPED", 2)
+    page = client.get("/bulk?what=delete&task=pay").text
+    assert "Type 3 to go on" in text_of(page)
+    refused = client.post("/do/bulk.start", data=form_of(page, "bulk.start"), headers=SAME_SITE)
+    assert (refused.status_code, "type 3" in text_of(refused.text)) == (400, True)
+    assert len(re.findall("data-row", client.get("/jobs?status=failed").text)) == 3
+
+
+def test_no_action_is_there_for_who_may_not(app: adjourn.App, failed: list[int]) -> None:
+    names = [
+        f"job.{each}"
+        for each in ["retry", "run_now", "cancel", "abort", "delete", "priority", "move", "reschedule", "reveal"]
+    ]
+    names += ["bulk.start", "bulk.stop", "schedule.run"]
+    fields = {
+        "id": failed[0],
+        "status": "failed",
+        "claim": 1,
+        "priority": 1,
+        "queue": "q",
+        "at": "2100-01-01",
+        "what": "retry",
+    }
+    for options, status in (({"permissions": ["view"]}, 403), ({"read_only": True}, 404)):
+        with TestClient(web.create_app(app, auth=web.anybody, **options)) as client:
+            page = client.get(f"/job?id={failed[0]}")
+            assert '<form method="post"' not in page.text
+            assert {client.post(f"/do/{name}", data=fields, headers=SAME_SITE).status_code for name in names} == {
+                status
+            }
+    assert app.job_manager.get_job_status(failed[0]).value == "failed"
+
+
+def test_filters_have_names_that_pages_know() -> None:
+    assert set(searching.TEXTS) < set(searching.NAMES)
+
+
+def test_schedules_are_told_with_their_jobs_and_run_at_once(
+    app: adjourn.App, client: TestClient, observer: psycopg.Connection
+) -> None:
+    @app.periodic(cron="0 4 * * *")
+    @app.task(name="clean")
+    def clean(timestamp: int) -> None: ...
+
+    assert "Declared, and not due yet: clean 0 4 * * *" in text_of(client.get("/schedules").text)
+    job_id = app.tasks["send"].defer()
+    observer.execute(
+        "insert into adjourn.adjourn_schedules (task_name, periodic_id, cron, timezone, last_tick, last_job_id) values"
+        " ('clean', '', '* * * * *', 'UTC', now() - interval '1 hour', %s), ('alien', '', 'never', 'Mars', now(), null)",
+        (job_id,),
+    )
+    page = client.get("/schedules").text
+    told = text_of(page)
+    assert f"{job_id} waiting" in told
+    assert re.search(r"overdue (59|60) min", told)
+    assert "cannot be read here" in told
+    done = client.post("/do/schedule.run", data=form_of(page, "schedule.run"), headers=SAME_SITE)
+    assert "of clean is stored." in text_of(done.text)
+    assert [job.task_name for job in app.job_manager.list_jobs(task="clean")] == ["clean"]

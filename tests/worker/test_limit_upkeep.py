@@ -1,0 +1,110 @@
+"""What the worker that places jobs does for limits beside giving places."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+import adjourn
+from adjourn import Limit, Rate
+from adjourn._domain.outcomes import Ended
+from adjourn._sync.managers.exchange import SyncWorkerManager
+from adjourn.jobs import Job
+
+
+class Upkeep:
+    """An app with a task whose jobs have a limit of their key, and a worker that the test speaks for."""
+
+    def __init__(self, app: adjourn.App, manager: SyncWorkerManager) -> None:
+        self.app = app
+        self.manager = manager
+
+    def task(self, limit: Limit) -> Any:
+        @self.app.task(name="task", limits=limit)
+        def task(tenant: str = "t") -> None:
+            """Do nothing."""
+
+        return task
+
+    def claim(self, worker: int, queues: list[str] | None = None) -> list[Job]:
+        """Claim all there is, as this worker."""
+        while True:
+            exchanged = self.manager.exchange(worker, [], limit=100, queues=queues)
+            placed = self.manager.place(200)
+            if exchanged.jobs or not (placed or exchanged.repeat):
+                return exchanged.jobs
+
+
+@pytest.fixture
+def upkeep(database: str) -> Iterator[Upkeep]:
+    app = adjourn.App(connector=adjourn.SyncPsycopgConnector(database))
+    with app.open():
+        session = app.connector.session()
+        yield Upkeep(app, SyncWorkerManager(session, app.connector.json_loads))
+        session.close()
+
+
+def test_starts_of_a_busy_key_are_merged_and_none_is_forgotten_too_early(
+    upkeep: Upkeep, observer: psycopg.Connection
+) -> None:
+    task = upkeep.task(Limit(key="tenant", rate=[Rate(10, 1), Rate(5000, 3600)]))
+    worker = upkeep.manager.register_worker("one", None, 600)
+    task.batch_defer(*[{}] * 20)
+    upkeep.manager.place(200)
+    observer.execute(
+        "insert into adjourn.adjourn_starts (limit_id, limit_key, at, n)"
+        " select l.id, 't', clock_timestamp() - n * interval '0.8 s', 1 from adjourn.adjourn_limits l cross join generate_series(2, 4988) n"
+    )
+    counts = "select count(*), sum(n) from adjourn.adjourn_starts where at > clock_timestamp() - interval '1 hour'"
+    rows, starts = observer.execute(counts).fetchone() or (0, 0)
+    assert rows > 4000
+    assert len(upkeep.claim(worker)) <= 10
+    upkeep.manager.place(200, heal=True)
+    upkeep.manager.place(200, heal=True)
+    merged, kept = observer.execute(counts).fetchone() or (0, 0)
+    assert merged <= 402
+    assert kept >= starts
+    late = "select count(*) from adjourn.adjourn_starts where at > clock_timestamp() - interval '0.8 s' and n > 10"
+    assert observer.execute(late).fetchone() == (0,), "starts of the hour count as starts of this second"
+
+
+def test_a_queue_that_no_worker_serves_keeps_no_places_from_others(upkeep: Upkeep) -> None:
+    task = upkeep.task(Limit(key="tenant", concurrency=1))
+    worker = upkeep.manager.register_worker("one", ["served"], 600)
+    first = task.configure(queue="deserted").defer()
+    upkeep.manager.place(200)
+    second = task.configure(queue="served").defer()
+    assert upkeep.claim(worker, ["served"]) == []
+    upkeep.manager.place(200, heal=True)
+    (job,) = upkeep.claim(worker, ["served"])
+    assert job.id == second
+    # It does not get the place back while there is nobody for it.
+    third = task.configure(queue="served").defer()
+    upkeep.app.job_manager.finish_job(job, adjourn.Status.SUCCEEDED)
+    upkeep.manager.place(200, heal=True)
+    (job,) = upkeep.claim(worker, ["served"])
+    assert job.id == third
+    (waiting,) = upkeep.app.job_manager.list_jobs(status="todo")
+    assert waiting.id == first
+    upkeep.app.job_manager.finish_job(job, adjourn.Status.SUCCEEDED)
+    other = upkeep.manager.register_worker("other", ["deserted"], 600)
+    (job,) = upkeep.claim(other, ["deserted"])
+    assert job.id == first
+
+
+def test_a_line_of_jobs_with_a_limit_does_not_wait_for_all_that_have_none(upkeep: Upkeep) -> None:
+    task = upkeep.task(Limit(key="tenant", concurrency=1))
+    worker = upkeep.manager.register_worker("one", None, 600)
+    limited = set(task.batch_defer(*[{}] * 3))
+    upkeep.app.configure_task("plain").batch_defer(*[{}] * 1000)
+    upkeep.manager.place(200)
+    started: list[int] = []
+    outcomes: list[Ended] = []
+    while not limited <= set(started):
+        exchanged = upkeep.manager.exchange(worker, outcomes, limit=20, queues=None)
+        started += [job.id or 0 for job in exchanged.jobs]
+        outcomes = [Ended(job.id or 0, job.claim, "succeeded") for job in exchanged.jobs]
+    assert len(started) <= 260
