@@ -42,7 +42,7 @@ def console(width: int) -> Console:
 
 def draw_top() -> None:
     """Draw the screen of a newsletter that goes out."""
-    seen = frames.Seen(
+    seen = frames.SeenSnapshot(
         deferred=deque(120 + 80 * math.sin(n / 4) for n in range(20)), ended=deque(500 + 20 * n for n in range(20))
     )
     seen.add(
