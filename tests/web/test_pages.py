@@ -33,6 +33,17 @@ def test_the_overview_shows_the_queue_that_waits_longest(app: adjourn.App, clien
     assert "No worker is registered" in page.text
 
 
+def test_a_paused_queue_is_not_the_one_that_waits_longest(
+    app: adjourn.App, client: TestClient, observer: psycopg.Connection
+) -> None:
+    app.tasks["send"].defer()
+    observer.execute("update adjourn.adjourn_jobs set enqueued_at = now() - interval '3 min'")
+    app.job_manager.pause_queue("mail")
+    assert "Oldest ready job none nothing waits that could run" in text_of(client.get("/").text)
+    app.job_manager.resume_queue("mail")
+    assert until(lambda: "Oldest ready job 3 min in queue mail" in text_of(client.get("/").text)) is None
+
+
 def test_an_empty_database_is_told_as_such(client: TestClient) -> None:
     told = {
         "/": "No queue has a job that is ready or runs.",

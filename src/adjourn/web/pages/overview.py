@@ -14,6 +14,7 @@ MOST_LISTED = 8
 def show(view: View) -> dict[str, Any]:
     """Return the figures of the whole queue."""
     queues = figures.queues(view)
+    going = [queue for queue in queues if not queue["pause"]]  # a paused queue waits for its end
     crew = view.feed("crew")
     alive = [worker for worker in crew if worker["is_alive"]]
     rates = list(view.site.collector.rates)
@@ -21,8 +22,8 @@ def show(view: View) -> dict[str, Any]:
     return {
         "queues": queues[:MOST_LISTED],
         "queue_count": len(queues),
-        "latency": max((queue["latency"] for queue in queues), default=0.0),
-        "latest": max(queues, key=lambda queue: queue["latency"], default=None),
+        "latency": max((queue["latency"] for queue in going), default=0.0),
+        "latest": max(going, key=lambda queue: queue["latency"], default=None),
         "crew": crew,
         "alive": len(alive),
         "slots": sum((worker["details"] or {}).get("concurrency", 0) for worker in alive),
