@@ -47,6 +47,8 @@ class Trial:
         self.stop = threading.Event()
         self.has_failed = threading.Event()
         self.lock = threading.Lock()
+        self.deferring = CLIENTS
+        """How many clients may still store a job."""
         self.stored: list[int] = []
         """The ids of the jobs that were stored, each time that somebody was told so."""
         self.answered: set[int] = set()
@@ -71,6 +73,13 @@ class Trial:
 
     def defer(self, number: int) -> None:
         """Be a client: defer batches, some of them in transactions that stay open for a while or are rolled back."""
+        try:
+            self.defer_until_stopped(number)
+        finally:
+            with self.lock:
+                self.deferring -= 1
+
+    def defer_until_stopped(self, number: int) -> None:
         choice = random.Random(f"{self.seed} {number}")
         with self.manager() as manager, psycopg.connect(self.dsn, autocommit=True) as connection:
             connection.execute("set deadlock_timeout = '100ms'")
@@ -101,7 +110,7 @@ class Trial:
         choice = random.Random(f"{self.seed} worker {number}")
         with self.manager() as manager:
             worker_id = manager.register_worker()
-            while not self.has_failed.is_set() and (not self.stop.is_set() or manager.list_queues(live_only=True)):
+            while not self.has_failed.is_set() and (self.deferring or manager.list_queues(live_only=True)):
                 job = manager.fetch_job(queues=None, worker_id=worker_id)
                 if job is None:
                     time.sleep(0.001)
