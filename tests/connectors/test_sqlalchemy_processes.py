@@ -47,6 +47,7 @@ def program(scratch: str, sessions: Sessions, prepared: PreparedProcess) -> Prog
 def test_an_engine_of_the_applications_stays_with_the_process_that_opened_with_it(program: Program) -> None:
     program(
         """
+        kept = []
         for connector, url in (
             (SQLAlchemyPsycopgConnector(), PSYCOPG), (SQLAlchemyPsycopg2Connector(), PSYCOPG2)
         ):
@@ -61,7 +62,8 @@ def test_an_engine_of_the_applications_stays_with_the_process_that_opened_with_i
                 else:
                     raise AssertionError
                 connector.close()
-                # As SQLAlchemy wants it after a fork.
+                # As SQLAlchemy wants it after a fork. The parent's connections must not be collected here, which psycopg warns of.
+                kept.append(engine.pool)
                 engine.dispose(close=False)
                 connector.open(engine)
                 connector.execute(PID)

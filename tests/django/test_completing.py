@@ -73,7 +73,8 @@ def test_a_block_that_is_rolled_back_alone_takes_the_end_with_it(perform: Callab
     def rolls_back(context: JobContext) -> None:
         with transaction.atomic():
             Order.objects.create(name="kept")
-            point = transaction.savepoint()
+            # Django 6.1 has given it another name.
+            point = getattr(transaction, "savepoint_create", transaction.savepoint)()
             in_atomic(context)
             transaction.savepoint_rollback(point)
 

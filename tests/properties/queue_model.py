@@ -89,6 +89,8 @@ class Queue:
         """Those of them that had their place in their lock."""
         self.unsettled: set[str] = set()
         """Locks of which something has changed since jobs were last placed: the order holds from then on."""
+        self.passed: set[int] = set()
+        """Ids of jobs that a transaction has kept and not changed: while it did, the next of their lock may have been chosen."""
         self.returned: dict[str, int] = {}
         """The job that was the last to run with a lock, and has come back to its place."""
         self.keys: dict[str, int] = {}
@@ -278,7 +280,7 @@ class Queue:
         """A run has ended its job in a transaction of its own, which was committed."""
         job = self.jobs[job_id]
         job.attempts += 1
-        job.status = "succeeded"
+        self.ends(job, "succeeded")
         self.unsettle(job.lock)
 
     def claims_jobs(
@@ -313,6 +315,7 @@ class Queue:
             assert not is_apart or job.is_suspicious, "a job that harmed nobody was taken for one that kills its worker"
             assert is_apart or not job.is_suspicious, "a job that kills its workers ran beside others"
             self.check_turn(job, due_before)
+            self.passed.discard(job.id)
         if not is_apart and self.is_alive(worker):
             self.check_nothing_was_passed_over(got, limit, queues, due_before)
         beginning = got[: max(room, 0)]
@@ -354,7 +357,11 @@ class Queue:
         """A job with a lock runs if no other of it does, and no better one waits."""
         if job.lock is None or job.lock in self.unsettled or self.returned.get(job.lock) == job.id:
             return
-        better = [other.id for other in ready if other.lock == job.lock and other.rank < job.rank]
+        better = [
+            other.id
+            for other in ready
+            if other.lock == job.lock and other.rank < job.rank and other.id not in self.passed
+        ]
         # What people suspect of killing workers keeps its lock; it was the last to run.
         assert not better, f"job {job.id} ran before {better} of its lock"
 
@@ -371,7 +378,7 @@ class Queue:
             is_next = job.lock is None or (
                 job.lock not in locks and heads[job.lock] is job and self.keeper(job.lock) in (None, job.id)
             )
-            is_mine = queues is None or job.queue in queues
+            is_mine = (queues is None or job.queue in queues) and job.id not in self.passed
             if is_next and is_mine and not job.is_suspicious and job not in got:
                 assert len(got) == limit, f"job {job.id} can run, and was not claimed"
                 assert all(each.rank < job.rank for each in got), f"job {job.id} was passed over"

@@ -233,6 +233,7 @@ class Machine(RuleBasedStateMachine):
         """The transaction of a program ends, or its program dies."""
         (self.transaction.commit if commits else self.transaction.rollback)()
         kept, self.queue.kept = self.queue.kept, set()
+        self.queue.passed |= set() if commits else kept
         self.queue.stops = set()
         for happens in self.at_commit or () if commits else ():
             happens()
