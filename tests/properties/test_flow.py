@@ -7,12 +7,11 @@ import datetime
 import os
 import sys
 from collections.abc import Callable
-from importlib import resources
 from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, Phase, Verbosity, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -34,10 +33,10 @@ from adjourn.connectors import SyncPsycopgConnector
 from adjourn.exceptions import AdjournException, AlreadyEnqueued, JobLost
 from adjourn.jobs import Job
 from adjourn.manager import JobManager
-from adjourn.sql.templates import render
 from adjourn.testing import MemoryStore, SyncInMemoryConnector
 from adjourn.unique import Unique
 from properties.flow_model import RUNNING, SUCCEEDED, WAITING, Flow, Known, Numbers
+from support.breaks import HUNT, changed_function
 
 IS_THOROUGH = "ADJOURN_TEST_THOROUGH" in os.environ
 EXAMPLES = int(os.environ.get("ADJOURN_TEST_FLOW_EXAMPLES", "150" if IS_THOROUGH else "8"))
@@ -681,27 +680,5 @@ BREAKS = {
 @pytest.mark.parametrize("broken", BREAKS)
 def test_what_is_broken_is_noticed(broken: str, dsn: str, tables: list[str], observer: psycopg.Connection) -> None:
     name, old, new = BREAKS[broken]
-    text = resources.files("adjourn.sql").joinpath("functions", f"{name}_v1.sql").read_text("utf-8")
-    assert old in text
-
-    def replace(text: str) -> None:
-        written = render(text.replace("create function", "create or replace function"), "adjourn")
-        observer.execute(written.encode(), prepare=False)
-
-    try:
-        replace(text.replace(old, new))
-        with pytest.raises(BaseException):  # noqa: B017, PT011 -- an assertion, or an error of the server's
-            run_in_postgres(
-                dsn,
-                tables,
-                observer,
-                phases=[Phase.generate],
-                max_examples=5 * EXAMPLES,
-                derandomize=True,
-                database=None,
-                print_blob=False,
-                verbosity=Verbosity.quiet,
-                report_multiple_bugs=False,
-            )
-    finally:
-        replace(text)
+    with changed_function(observer, name, (old, new)), pytest.raises(BaseException):  # noqa: B017, PT011 -- an assertion, or the server's error
+        run_in_postgres(dsn, tables, observer, max_examples=5 * EXAMPLES, **HUNT)

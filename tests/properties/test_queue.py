@@ -10,12 +10,11 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from importlib import resources
 from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, Phase, Verbosity, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -34,9 +33,9 @@ from adjourn.connectors import SyncPsycopgConnector
 from adjourn.exceptions import AlreadyEnqueued, JobLost, NoResult
 from adjourn.jobs import Job
 from adjourn.manager import JobManager
-from adjourn.sql.templates import render
 from adjourn.unique import Unique
 from properties.queue_model import LIVES, RUNNING, WAITING, Promised, Queue
+from support.breaks import HUNT, changed_function
 
 EXAMPLES = int(os.environ.get("ADJOURN_TEST_EXAMPLES", "60" if "ADJOURN_TEST_THOROUGH" in os.environ else "40"))
 STEPS = 50
@@ -764,27 +763,5 @@ def test_the_model_notices_a_broken_promise(
     broken: str, dsn: str, tables: list[str], observer: psycopg.Connection
 ) -> None:
     name, old, new = BREAKS[broken]
-    text = resources.files("adjourn.sql").joinpath("functions", f"{name}_v1.sql").read_text("utf-8")
-    assert old in text
-    try:
-        observer.execute(
-            render(text.replace(old, new).replace("create function", "create or replace function"), "adjourn").encode(),
-            prepare=False,
-        )
-        with pytest.raises(BaseException):  # noqa: B017, PT011 -- an assertion, or an error of the server's
-            run(
-                dsn,
-                tables,
-                observer,
-                phases=[Phase.generate],
-                max_examples=10 * EXAMPLES,
-                derandomize=True,
-                database=None,
-                print_blob=False,
-                verbosity=Verbosity.quiet,
-                report_multiple_bugs=False,
-            )
-    finally:
-        observer.execute(
-            render(text.replace("create function", "create or replace function"), "adjourn").encode(), prepare=False
-        )
+    with changed_function(observer, name, (old, new)), pytest.raises(BaseException):  # noqa: B017, PT011 -- an assertion, or the server's error
+        run(dsn, tables, observer, max_examples=10 * EXAMPLES, **HUNT)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator
-from importlib import resources
 
 import psycopg
 import pytest
 
 import adjourn
-from adjourn.sql.templates import render
 from support.bench import Bench
+from support.breaks import changed_function
 
 pytestmark = pytest.mark.anyio
 
@@ -20,15 +19,9 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def slow_looks(observer: psycopg.Connection, database: str) -> Iterator[None]:
     """Each look for ready jobs counts as slow, and as having taken as long as delays the next whole look most."""
-    text = resources.files("adjourn.sql").joinpath("functions", "exchange_v1.sql").read_text("utf-8")
-    text = text.replace("create function", "create or replace function")
-    slow = text.replace("'@slow_look'", "'-1 s'").replace("extract(epoch from clock_timestamp() - v_began)", "0.05")
-    assert slow.count("'-1 s'") == slow.count(" 0.05,") == 1
-    observer.execute(render(slow, "adjourn").encode(), prepare=False)
-    try:
+    took = "extract(epoch from clock_timestamp() - v_began)"
+    with changed_function(observer, "exchange", ("'@slow_look'", "'-1 s'"), (took, "0.05")):
         yield
-    finally:
-        observer.execute(render(text, "adjourn").encode(), prepare=False)
 
 
 @pytest.mark.usefixtures("slow_looks")

@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 import attrs
 
+from adjourn._domain.addresses import address_of
 from adjourn._domain.checks import MAX_SECONDS, check_aware
 from adjourn._domain.options import Option
 from adjourn._domain.spelling import closest, hint
@@ -295,6 +296,14 @@ def seconds(text: str) -> float:
     if not 0 <= number <= MAX_SECONDS:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds between 0 and {MAX_SECONDS:,}")
     return number
+
+
+def address(text: str) -> tuple[str, int]:
+    """Read where to listen, as ``HOST:PORT``."""
+    try:
+        return address_of("the address", text)
+    except InvalidOption:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, such as 127.0.0.1:8180 or [::1]:8180") from None
 
 
 def boolean(text: str) -> bool:

@@ -7,11 +7,10 @@ import signal
 import threading
 from typing import Any
 
-from adjourn._domain.addresses import address_of
 from adjourn._runtime.signals import Handlers
 from adjourn.cli import applications, flags
 from adjourn.cli.exits import Exit
-from adjourn.exceptions import AdjournException, CannotListen, InvalidOption
+from adjourn.exceptions import CannotListen, InvalidOption
 from adjourn.monitor import exports
 from adjourn.worker import exposition
 
@@ -31,7 +30,7 @@ def add_parser(commands: Any) -> None:
     parser.add_flag(
         "--bind",
         variable="METRICS_BIND",
-        convert=_address,
+        convert=flags.address,
         metavar="HOST:PORT",
         help=f"where to listen; port 0 takes a free one; default: {BIND}",
     )
@@ -58,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
         if getattr(options, "once", False):
             print(collector.text().decode(), end="")
             return Exit.DONE if collector.is_up else Exit.FAILED
-        host, port = getattr(options, "bind", None) or _address(BIND)
+        host, port = getattr(options, "bind", None) or flags.address(BIND)
         try:
             server = integration.server_of(collector, host, port)
         except OSError as error:
@@ -84,13 +83,6 @@ def _serve(server: Any) -> None:
     finally:
         handlers.remove()
         server.server_close()
-
-
-def _address(text: str) -> tuple[str, int]:
-    try:
-        return address_of("--bind", text)
-    except AdjournException as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, such as {BIND}") from error
 
 
 def _seconds(text: str) -> float:

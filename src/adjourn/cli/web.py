@@ -40,7 +40,7 @@ def add_parser(commands: Any) -> None:
     parser.add_flag(
         "--bind",
         variable="WEB_BIND",
-        convert=_address,
+        convert=flags.address,
         metavar="HOST:PORT",
         help=f"where to listen; port 0 takes a free one; default: {BIND}",
     )
@@ -111,7 +111,7 @@ def run(options: argparse.Namespace) -> int:
         from adjourn import web
     except ImportError as error:
         parser.error(f"`adjourn web` needs packages that are not here: pip install 'adjourn[web]' ({error})")
-    host, port = getattr(options, "bind", None) or _address(BIND)
+    host, port = getattr(options, "bind", None) or flags.address(BIND)
     given = {
         name: getattr(options, name) for name in ("title", "hide_args", "read_only", "prefix") if hasattr(options, name)
     }
@@ -226,13 +226,6 @@ def _is_local(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host.lower() == "localhost"
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdecimal() or int(port) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, such as {BIND}")
-    return host, int(port)
 
 
 def _texts(text: str) -> list[str]:

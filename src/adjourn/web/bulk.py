@@ -111,16 +111,26 @@ class Bulk:
 
     Attributes
     ----------
-    id, kind, wanted, author
-        What it does, with which jobs, and who asked for it.
-    expected
-        How many jobs matched; more if ``is_capped``.
+    id
+        Its id, in addresses.
+    name
+        What it does, of `KINDS`.
+    wanted, shown
+        The filter, and how the audit shows it.
+    author
+        Who asked for it.
+    expected, is_capped
+        How many jobs matched, and whether there were more.
     done, skipped
         How many were changed, and how many had changed meanwhile or were being changed.
     state
         ``"running"``, ``"done"``, ``"stopped"`` or ``"failed"``.
     error
         What has ended it.
+    began, ended
+        When, in seconds since 1970.
+    stopping
+        Set by who stops it.
     """
 
     id: str

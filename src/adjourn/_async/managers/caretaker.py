@@ -8,6 +8,7 @@ statistics.
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 
 from adjourn import sql
 from adjourn._async.managers.exchange import PLACE_LIMIT, AsyncWorkerManager
@@ -24,7 +25,7 @@ KEYS = 5_000
 ROWS = 5_000
 """How many rows of statistics of a kind one transaction adds up."""
 MOST_PAGES = 40
-"""How many transactions look at unique keys, or add up statistics, before other upkeep has its turn."""
+"""How many transactions of one kind there are before other upkeep has its turn."""
 EXPIRED = 1_000
 """How many expired jobs one transaction ends."""
 
@@ -76,23 +77,21 @@ class AsyncCaretaker:
             await self._forget_keys_async()
         if now >= self._timetable.expire_at:
             self._timetable.expires_jobs(now)
-            await self._expire_async()
+            if not await self._exhaust_async(self._manager.expire_async, EXPIRED):
+                self._timetable.expire_at = 0.0
         if now >= self._timetable.add_up_at:
             self._timetable.adds_up(now)
-            await self._add_up_async()
+            if not await self._exhaust_async(self._manager.add_up_statistics_async, ROWS):
+                self._timetable.add_up_at = 0.0
 
-    async def _expire_async(self) -> None:
-        """End jobs that have expired, and that no worker has met when it claimed."""
-        for _ in range(MOST_PAGES):
-            if await self._manager.expire_async(EXPIRED) < EXPIRED:
-                return
-        self._timetable.expire_at = 0.0
-
-    async def _add_up_async(self) -> None:
-        """Add up the statistics of the past."""
-        for _ in range(MOST_PAGES):
-            if await self._manager.add_up_statistics_async(ROWS) < ROWS:
-                return
+    async def _exhaust_async(self, take: Callable[[int], Awaitable[int]], most: int) -> bool:
+        """Take what there is, at most so many in one transaction. Return whether nothing is left: other upkeep has its turn first."""
+        pages = 1
+        while await take(most) >= most:
+            if pages == MOST_PAGES:
+                return False
+            pages += 1
+        return True
 
     async def _forget_keys_async(self) -> None:
         """Delete unique keys whose jobs do not count any more. Where few of many do, look at some of them each time."""

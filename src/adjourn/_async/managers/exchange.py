@@ -196,6 +196,8 @@ class AsyncWorkerManager:
             them one after the other, in the order of the jobs that are returned.
         floors
             Where to begin to look for ready jobs: the floors of the last look. What has become ready below is missed. None looks at all.
+        batches
+            How many jobs one call takes of the tasks that take several, by their names, as JSON; None if there are no such tasks.
         """
         rows = await self._run_async(
             "exchange",

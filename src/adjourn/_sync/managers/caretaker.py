@@ -9,6 +9,7 @@ statistics.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from adjourn import sql
 from adjourn._domain.protocols import EventsLike
@@ -25,7 +26,7 @@ KEYS = 5_000
 ROWS = 5_000
 """How many rows of statistics of a kind one transaction adds up."""
 MOST_PAGES = 40
-"""How many transactions look at unique keys, or add up statistics, before other upkeep has its turn."""
+"""How many transactions of one kind there are before other upkeep has its turn."""
 EXPIRED = 1_000
 """How many expired jobs one transaction ends."""
 
@@ -77,23 +78,21 @@ class SyncCaretaker:
             self._forget_keys()
         if now >= self._timetable.expire_at:
             self._timetable.expires_jobs(now)
-            self._expire()
+            if not self._exhaust(self._manager.expire, EXPIRED):
+                self._timetable.expire_at = 0.0
         if now >= self._timetable.add_up_at:
             self._timetable.adds_up(now)
-            self._add_up()
+            if not self._exhaust(self._manager.add_up_statistics, ROWS):
+                self._timetable.add_up_at = 0.0
 
-    def _expire(self) -> None:
-        """End jobs that have expired, and that no worker has met when it claimed."""
-        for _ in range(MOST_PAGES):
-            if self._manager.expire(EXPIRED) < EXPIRED:
-                return
-        self._timetable.expire_at = 0.0
-
-    def _add_up(self) -> None:
-        """Add up the statistics of the past."""
-        for _ in range(MOST_PAGES):
-            if self._manager.add_up_statistics(ROWS) < ROWS:
-                return
+    def _exhaust(self, take: Callable[[int], int], most: int) -> bool:
+        """Take what there is, at most so many in one transaction. Return whether nothing is left: other upkeep has its turn first."""
+        pages = 1
+        while take(most) >= most:
+            if pages == MOST_PAGES:
+                return False
+            pages += 1
+        return True
 
     def _forget_keys(self) -> None:
         """Delete unique keys whose jobs do not count any more. Where few of many do, look at some of them each time."""

@@ -69,7 +69,7 @@ def attempts(job: Job, now: datetime.datetime, hide: Callable[[str], str]) -> li
             "number": int(error.get("attempt", 0)),
             "began": _time(error.get("started_at")),
             "ended": _time(error.get("ended_at")),
-            "what": hide(told_error(error)),
+            "what": hide(told_error(error))[:LONGEST_ERROR],
             "traceback": hide(str(error.get("traceback") or ""))[-LONGEST_ERROR:],
             "state": "bad",
         }
@@ -105,8 +105,8 @@ def attempts(job: Job, now: datetime.datetime, hide: Callable[[str], str]) -> li
 
 
 def told_error(error: JSONDict) -> str:
-    """Return the class and the message of an error."""
-    return f"{str(error.get('exception')).removeprefix('builtins.')}: {error.get('message')}"[:LONGEST_ERROR]
+    """Return the class and the message of an error. Hide secrets before it is cut: a part of one would be seen."""
+    return f"{str(error.get('exception')).removeprefix('builtins.')}: {error.get('message')}"
 
 
 def _told(value: Any) -> str:
