@@ -338,6 +338,7 @@ create table @schema.adjourn_schedules (
     next_tick timestamptz,                            -- the one after it, for who cannot read `cron`
     last_job_id bigint,
     seen_at timestamptz not null default now(),       -- when a worker last had this schedule
+    paused_at timestamptz,                            -- since when its ticks are left for later; null if they are not
     primary key (task_name, periodic_id)
 );
 
@@ -408,6 +409,7 @@ for each row execute function @schema.adjourn_restrict_new_v1();
 \ir ../functions/limit_jobs_v1.sql
 \ir ../functions/defer_special_v1.sql
 \ir ../functions/defer_periodic_v1.sql
+\ir ../functions/pause_schedule_v1.sql
 \ir ../functions/lock_jobs_v1.sql
 \ir ../functions/lock_waiting_v1.sql
 \ir ../functions/defer_unique_v1.sql
