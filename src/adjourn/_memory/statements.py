@@ -316,7 +316,10 @@ def _nothing(tables: Tables, **parameters: Any) -> list[Row]:
     return []
 
 
-for _name in ("lock_migrations", "make_partitions", "list_blockers", "list_misplaced_functions", "limit_waits"):
+for _name in (
+    *("lock_migrations", "try_lock_indexes", "make_partitions", "list_blockers"),
+    *("list_misplaced_functions", "list_unbuilt_indexes", "limit_waits"),
+):
     ANSWERS[_name] = _nothing
 for _version in sql.versions():
     ANSWERS[_version.statement.name] = _nothing
