@@ -44,11 +44,17 @@ class ThreadPool:
         self._busy = 0
 
     def submit(self, body: Body, done: Done) -> None:
-        """Call ``body`` in a thread, then ``done`` with its result or its exception on the loop's thread."""
-        self._busy += 1
-        if self._busy > self._threads and self._threads < self._size:
+        """Call ``body`` in a thread, then ``done`` with its result or its exception on the loop's thread.
+
+        Raises
+        ------
+        RuntimeError
+            If a thread is missing, and the process can have no more of them now.
+        """
+        if self._busy >= self._threads and self._threads < self._size:
+            TaskThread(target=self._work, name=f"adjourn-task-{self._threads + 1}", daemon=True).start()
             self._threads += 1
-            TaskThread(target=self._work, name=f"adjourn-task-{self._threads}", daemon=True).start()
+        self._busy += 1
         self._waiting.put((contextvars.copy_context(), body, done))
 
     def close(self) -> None:
