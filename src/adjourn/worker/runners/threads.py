@@ -12,12 +12,14 @@ import contextlib
 import contextvars
 import functools
 import inspect
+import os
 import queue
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 from adjourn._runtime.ends import TaskThread
+from adjourn.worker.runners.children import end_child
 from adjourn.worker.runners.contract import Body, Halt, OnEnd, Run
 
 Done: TypeAlias = Callable[[Any, BaseException | None], None]
@@ -37,6 +39,7 @@ class ThreadPool:
     def __init__(self, size: int, loop: asyncio.AbstractEventLoop) -> None:
         self._size = size
         self._loop = loop
+        self._process = os.getpid()
         self._waiting: queue.SimpleQueue[tuple[contextvars.Context, Body, Done] | None] = queue.SimpleQueue()
         self._finished: deque[tuple[Done, Any, BaseException | None]] = deque()
         self._collecting = False
@@ -69,6 +72,7 @@ class ThreadPool:
                 outcome: tuple[Done, Any, BaseException | None] = (done, context.run(body), None)
             except BaseException as error:  # any exception of the function is its outcome
                 outcome = (done, None, error)
+            end_child(self._process, outcome[2])
             del context, body, done, item
             self._finished.append(outcome)
             del outcome
