@@ -440,6 +440,7 @@ for each row execute function @schema.adjourn_restrict_new_v1();
 \ir ../functions/arrive_v1.sql
 \ir ../functions/place_v1.sql
 \ir ../functions/rescue_v1.sql
+\ir ../functions/unregister_v1.sql
 \ir ../functions/complete_v1.sql
 \ir ../functions/has_steps_v1.sql
 \ir ../functions/store_step_v1.sql
