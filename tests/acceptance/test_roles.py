@@ -149,6 +149,8 @@ def change(app: adjourn.App) -> None:
     assert manager.reset_limit(queue="q")
     assert manager.pause_task("work")
     assert manager.resume_task("work")
+    assert manager.pause_schedule("work", cron="@daily")
+    assert manager.resume_schedule("work")
     with app.connector.transaction() as connection:
         manager.actions.hold_job(waiting, Seen(status="todo", claim=0), connection)
         assert manager.change_jobs([waiting], priority=1, queue="other", now=True, connection=connection) == [waiting]

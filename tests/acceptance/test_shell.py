@@ -210,12 +210,12 @@ def test_schedules_are_listed_whether_they_have_run_or_not(app: adjourn.App, typ
     (_, before) = typed("list_schedules")
     assert before[:2] == ["clean", "nightly"]
     assert "Europe/Paris" in before
-    assert before.count("-") == 3  # no last run, no job of it, and no worker that has seen it
+    assert before.count("-") == 4  # no last run, no job of it, no pause, and no worker that has seen it
     job = app.tasks["clean"].make_job().evolve(task_kwargs={"timestamp": 1})
     app.job_manager.defer_periodic_job(job, "nightly", 1, cron="0 3 * * *", timezone="Europe/Paris")
     (_, after) = typed("list_schedules")
     assert after[:2] == ["clean", "nightly"]
-    assert "-" not in after
+    assert after.count("-") == 1  # not paused
 
 
 # One job
@@ -473,6 +473,14 @@ def test_queues_and_tasks_are_paused_and_resumed(app: adjourn.App, typed: Typed)
     assert typed("resume queue=mail") == [["Queue", "mail", "is", "not", "paused"]]
     with pytest.raises(UsageError, match="resume what"):
         typed("resume")
+    assert typed("pause schedule=clean") == [["Schedule", "clean", "(nightly)", "is", "paused"]]
+    assert typed("list_pauses")[1][:2] == ["schedule", "clean"]
+    assert typed("resume schedule=clean periodic_id=nightly") == [["Schedule", "clean", "(nightly)", "is", "resumed"]]
+    assert typed("resume schedule=clean") == [["Schedule", "clean", "(nightly)", "is", "not", "paused"]]
+    with pytest.raises(
+        adjourn.AdjournException, match=r"Task mail has no schedule with periodic_id='x': .*list_schedules"
+    ):
+        typed("pause schedule=mail periodic_id=x")
     app.job_manager.set_limit(queue="mail", concurrency=3, rate=adjourn.Rate(10, 60))
     assert typed("list_limits")[1][:2] == ["queue", "mail"]
     assert "10 in 60 s" in " ".join(typed("list_limits")[1])

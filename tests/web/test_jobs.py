@@ -280,7 +280,7 @@ def test_no_action_is_there_for_who_may_not(app: adjourn.App, failed: list[int])
         f"job.{each}"
         for each in ["retry", "run_now", "cancel", "abort", "delete", "priority", "move", "reschedule", "reveal"]
     ]
-    names += ["bulk.start", "bulk.stop", "schedule.run"]
+    names += ["bulk.start", "bulk.stop", "schedule.run", "schedule.pause", "schedule.resume"]
     fields = {
         "id": failed[0],
         "status": "failed",
@@ -326,3 +326,30 @@ def test_schedules_are_told_with_their_jobs_and_run_at_once(
     done = client.post("/do/schedule.run", data=form_of(page, "schedule.run"), headers=SAME_SITE)
     assert "of clean is stored." in text_of(done.text)
     assert [job.task_name for job in app.job_manager.list_jobs(task="clean")] == ["clean"]
+
+
+def test_a_schedule_is_paused_and_resumed_also_before_it_was_due(
+    app: adjourn.App, client: TestClient, observer: psycopg.Connection
+) -> None:
+    @app.periodic(cron="0 4 * * *", periodic_id="night")
+    @app.task(name="clean")
+    def clean(timestamp: int) -> None: ...
+
+    page = client.get("/schedules").text
+    done = client.post("/do/schedule.pause", data=form_of(page, "schedule.pause"), headers=SAME_SITE)
+    assert "The schedule of clean (night) is paused." in text_of(done.text)
+    assert [(each.scope, each.name, each.periodic_id) for each in app.job_manager.list_pauses()] == [
+        ("schedule", "clean", "night")
+    ]
+    observer.execute("update adjourn.adjourn_schedules set last_tick = now() - interval '3 days'")
+    page = client.get("/schedules").text
+    assert "paused" in text_of(page)
+    assert "overdue" not in text_of(page).replace("overdue or paused first", "")
+    assert "schedule.pause" not in page
+    done = client.post("/do/schedule.resume", data=form_of(page, "schedule.resume"), headers=SAME_SITE)
+    assert "The schedule of clean (night) is resumed." in text_of(done.text)
+    assert app.job_manager.list_pauses() == []
+    notes = app.job_manager.actions.list_audit(target="clean (night)")
+    assert [(note.action, note.outcome) for note in notes] == [("schedule.resume", "done"), ("schedule.pause", "done")]
+    refused = client.post("/do/schedule.pause", data={"task": "none"}, headers=SAME_SITE)
+    assert (refused.status_code, "knows no such schedule" in text_of(refused.text)) == (400, True)

@@ -15,6 +15,7 @@ from adjourn._domain.spelling import hint
 from adjourn._domain.wording import counted
 from adjourn.app import App
 from adjourn.cli import applications, flags
+from adjourn.cli.pauses import switch_schedules
 from adjourn.cli.progress import ProgressReport
 from adjourn.exceptions import AdjournException
 from adjourn.jobs import JobCounts, Status
@@ -43,9 +44,12 @@ USAGES = {
     "list_workers": ("", "list workers, and the jobs that they run, as of their last heartbeats"),
     "list_schedules": ("", "list periodic tasks with their last and next run"),
     "list_limits": ("", "list limits with the number of jobs that have a place or wait for one"),
-    "list_pauses": ("", "list paused queues and tasks"),
-    "pause": ("queue=NAME | task=NAME", "start no more jobs of a queue or a task"),
-    "resume": ("queue=NAME | task=NAME", "start them again"),
+    "list_pauses": ("", "list paused queues, tasks and schedules"),
+    "pause": (
+        "queue=NAME | task=NAME | schedule=TASK [periodic_id=ID]",
+        "start no more jobs of a queue or a task, or defer no ticks of a schedule",
+    ),
+    "resume": ("queue=NAME | task=NAME | schedule=TASK [periodic_id=ID]", "start or defer them again"),
     "show": ("ID", "show everything about a job, with the traceback of each failed attempt"),
     "retry": ("ID... | FILTER=VALUE... [yes]", f"run jobs again; filters: {', '.join(RETRY_FILTERS)}"),
     "cancel": (
@@ -287,9 +291,13 @@ class Shell(cmd.Cmd):
     def _switch(
         self, command: str, words: list[str], changes: Mapping[str, Callable[[str], bool]], done: str, nothing: str
     ) -> None:
-        given = _filters(words, tuple(changes))
-        if not given:
-            raise UsageError(f"{command} what? Write queue=NAME or task=NAME")
+        given = _filters(words, (*changes, "schedule", "periodic_id"))
+        schedule, periodic_id = given.pop("schedule", None), given.pop("periodic_id", None)
+        if not given and schedule is None:
+            raise UsageError(f"{command} what? Write queue=NAME, task=NAME or schedule=TASK")
+        if schedule is not None:
+            for line in switch_schedules(self._app, schedule, periodic_id, pause=command == "pause"):
+                self._screen.say(line)
         for scope, name in given.items():
             self._screen.say(f"{scope.capitalize()} {name} {f'is {done}' if changes[scope](name) else nothing}")
 
