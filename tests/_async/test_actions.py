@@ -52,7 +52,7 @@ async def test_only_what_is_named_changes(app: adjourn.App) -> None:
     before = await job_async(app, job_id)
     assert await app.job_manager.change_jobs_async([job_id], priority=5) == [job_id]
     assert await job_async(app, job_id) == before.evolve(priority=5)
-    assert await app.job_manager.change_jobs_async([job_id], queue="b") == [job_id]
+    assert await app.job_manager.change_jobs_async([job_id], move_to="b") == [job_id]
     assert await job_async(app, job_id) == before.evolve(priority=5, queue="b")
     assert await claim_async(app) is None
     at = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1)
@@ -102,9 +102,9 @@ async def test_a_job_that_was_moved_to_a_paused_queue_waits_there(stored: adjour
     manager = stored.job_manager
     await manager.pause_queue_async("slow")
     job_id = await stored.configure_task("work", queue="fast").defer_async()
-    await manager.change_jobs_async([job_id], queue="slow")
+    await manager.change_jobs_async([job_id], move_to="slow")
     assert await claim_async(stored) is None
-    await manager.change_jobs_async([job_id], queue="fast")
+    await manager.change_jobs_async([job_id], move_to="fast")
     assert await claim_async(stored) == job_id
 
 

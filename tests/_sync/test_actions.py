@@ -53,7 +53,7 @@ def test_only_what_is_named_changes(app: adjourn.App) -> None:
     before = job(app, job_id)
     assert app.job_manager.change_jobs([job_id], priority=5) == [job_id]
     assert job(app, job_id) == before.evolve(priority=5)
-    assert app.job_manager.change_jobs([job_id], queue="b") == [job_id]
+    assert app.job_manager.change_jobs([job_id], move_to="b") == [job_id]
     assert job(app, job_id) == before.evolve(priority=5, queue="b")
     assert claim(app) is None
     at = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1)
@@ -103,9 +103,9 @@ def test_a_job_that_was_moved_to_a_paused_queue_waits_there(stored: adjourn.App)
     manager = stored.job_manager
     manager.pause_queue("slow")
     job_id = stored.configure_task("work", queue="fast").defer()
-    manager.change_jobs([job_id], queue="slow")
+    manager.change_jobs([job_id], move_to="slow")
     assert claim(stored) is None
-    manager.change_jobs([job_id], queue="fast")
+    manager.change_jobs([job_id], move_to="fast")
     assert claim(stored) == job_id
 
 

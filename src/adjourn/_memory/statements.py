@@ -242,7 +242,9 @@ def retry_job_by_id(
 
 
 @answers
-def retry_jobs(tables: Tables, *, ids: Sequence[int], statuses: Sequence[str], delay: float) -> list[Row]:
+def retry_jobs(
+    tables: Tables, *, ids: Sequence[int], statuses: Sequence[str], delay: float, at: datetime.datetime | None
+) -> list[Row]:
     """Run those of these jobs again that have one of these statuses."""
     chosen = []
     for id_ in sorted(set(ids)):
@@ -250,8 +252,8 @@ def retry_jobs(tables: Tables, *, ids: Sequence[int], statuses: Sequence[str], d
         if job is not None and job.status in statuses and (job.status != "todo" or _is_early(tables, job)):
             chosen.append(id_)
     for id_ in chosen:
-        at = tables.now + datetime.timedelta(seconds=delay) if delay else None
-        nothing: Row = {"retry_at": at, "priority": None, "queue": None, "relock": False, "lock": None}
+        then = tables.now + datetime.timedelta(seconds=delay) if delay and at is None else at
+        nothing: Row = {"retry_at": then, "priority": None, "queue": None, "relock": False, "lock": None}
         retry_job_by_id(tables, job_id=id_, **nothing)
     return [{"id": id_} for id_ in chosen]
 

@@ -1,7 +1,6 @@
--- Run those of these jobs again that have one of these statuses, as adjourn_retry_by_id_v1 does, in so many seconds, and return their
--- ids. A waiting
--- job is among them only if it waits for its time. Jobs that another transaction has locked stay as they are.
-create function @schema.adjourn_retry_jobs_v1(p_ids bigint[], p_statuses text[], p_delay double precision) returns setof bigint
+-- Run those of these jobs again that have one of these statuses, as adjourn_retry_by_id_v1 does, at p_at or else in so many seconds, and
+-- return their ids. A waiting job is among them only if it waits for its time. Jobs that another transaction has locked stay as they are.
+create function @schema.adjourn_retry_jobs_v1(p_ids bigint[], p_statuses text[], p_delay double precision, p_at timestamptz) returns setof bigint
 language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 declare
     v_live bigint[] := array(
@@ -18,5 +17,5 @@ declare
 begin
     return query
     select again.id from unnest(v_live || v_finished) again(id)
-    where @schema.adjourn_retry_by_id_v1(again.id, case when p_delay > 0 then now() + make_interval(secs => p_delay) end, null, null, false, null);
+    where @schema.adjourn_retry_by_id_v1(again.id, coalesce(p_at, case when p_delay > 0 then now() + make_interval(secs => p_delay) end), null, null, false, null);
 end $$;
