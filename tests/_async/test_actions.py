@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 import adjourn
+from adjourn._async.managers.exchange import AsyncWorkerManager
 from adjourn.exceptions import ConnectorException, InvalidOption, JobChanged
 from adjourn.jobs import Author, Job, Seen
 from adjourn.testing import InMemoryConnector
+from adjourn.types import Statement
 
 ANN = Author(name="ann", how="password", address="10.0.0.7", request_id="request-1")
 
@@ -142,6 +144,23 @@ async def test_notes_come_in_pages_and_a_hostile_text_is_stored(stored: adjourn.
     (last,) = await actions.list_audit_async(before_id=ids[1])
     assert (last.id, last.jobs, last.filter, last.target) == (ids[0], 0, {"queue": "a"}, None)
     assert last.author.name == "\N{REPLACEMENT CHARACTER}?<b>"
+
+
+async def test_old_notes_are_deleted_the_oldest_first_so_many_at_a_time(stored: adjourn.App) -> None:
+    actions = stored.job_manager.actions
+    for _ in range(5):
+        await actions.add_audit_async(ANN, "job.cancel")
+    connector = stored.connector.get_async_connector()
+    change = (
+        "update adjourn.adjourn_audit set at = now() - make_interval(days => case when id in "
+        "(select id from adjourn.adjourn_audit order by id limit 3) then 401 else 399 end)"
+    )
+    await connector.execute_async(Statement("age", change), {})
+    session = await connector.session_async()
+    manager = AsyncWorkerManager(session, stored.connector.json_loads)
+    assert [await manager.forget_audit_async(400, 2) for _ in range(3)] == [2, 1, 0]
+    assert len(await actions.list_audit_async()) == 2
+    await session.close_async()
 
 
 async def test_memory_says_that_it_keeps_no_notes() -> None:
