@@ -132,6 +132,30 @@ def test_an_index_that_is_not_as_it_should_be_is_mended_by_what_it_says(
     assert found(app, "indexes", Level.OK)
 
 
+@pytest.mark.parametrize(
+    ("plant", "level", "words"),
+    [
+        ("drop index adjourn.adjourn_finished_jobs_unsuccessful", Level.CRITICAL, "unsuccessful is missing"),
+        (
+            "update pg_index set indisvalid = false where indexrelid = 'adjourn.adjourn_finished_jobs_unsuccessful'::regclass",
+            Level.WARN,
+            "unsuccessful is not on all partitions of adjourn_finished_jobs yet",
+        ),
+    ],
+)
+def test_an_index_of_finished_jobs_is_mended_by_applying_the_schema(
+    app: adjourn.App, execute: Execute, plant: str, level: Level, words: str
+) -> None:
+    execute(plant)
+    (finding,) = found(app, "indexes", level)
+    assert words in finding.text
+    assert "schema --apply" in finding.remedy
+    if finding.statement:
+        execute(finding.statement)
+    app.schema_manager.apply_schema()
+    assert found(app, "indexes", Level.OK)
+
+
 def test_autovacuum_that_is_off_is_switched_on_by_what_it_says(app: adjourn.App, execute: Execute) -> None:
     execute("alter table adjourn.adjourn_jobs set (autovacuum_enabled = off)")
     (finding,) = found(app, "autovacuum", Level.CRITICAL)

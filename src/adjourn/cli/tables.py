@@ -39,7 +39,7 @@ JOB_COLUMNS = (
     "progress",
 )
 JOB_DETAILS = (
-    *("id", "status", "queue", "task_name", "task_kwargs", "priority", "lock", "queueing_lock", "attempts"),
+    *("id", "status", "reason", "queue", "task_name", "task_kwargs", "priority", "lock", "queueing_lock", "attempts"),
     *(
         "worker_name",
         "worker_id",

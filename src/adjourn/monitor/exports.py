@@ -124,8 +124,9 @@ class Exports:
             if self._is_fresh():
                 return self._shown()
             if not self._is_reading:
-                self._is_reading = True
+                # This fails if the process can have no more threads now.
                 threading.Thread(target=self._run, name="adjourn-exports", daemon=True).start()
+                self._is_reading = True
             self._changing.wait_for(lambda: not self._is_reading, PATIENCE)
             if not self._is_reading:
                 return self._shown()

@@ -291,16 +291,17 @@ class Bulks:
         Conflict
             If there are too many already.
         """
+        thread = threading.Thread(target=self._run, args=(bulk,), name=f"adjourn bulk {bulk.id}", daemon=True)
         with self._lock:
             if sum(each.state == "running" for each in self._known.values()) >= MOST_RUNNING:
                 raise Conflict(f"{MOST_RUNNING} changes of many jobs run already: wait for one, or stop it.")
+            thread.start()  # this fails if the process can have no more threads now
             self._known[bulk.id] = bulk
             while len(self._known) > MOST_KEPT:
                 oldest = next(iter(self._known))
                 if self._known[oldest].state == "running":
                     break
                 del self._known[oldest]
-        threading.Thread(target=self._run, args=(bulk,), name=f"adjourn bulk {bulk.id}", daemon=True).start()
 
     def close(self) -> None:
         """Stop all, each after the batch that it has begun."""

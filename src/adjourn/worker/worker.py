@@ -12,6 +12,7 @@ from adjourn import telemetry
 from adjourn._domain.jobs import DeleteJobCondition
 from adjourn._domain.protocols import AppLike
 from adjourn._domain.spelling import suggests_names
+from adjourn._runtime.lookups import own_lookups
 from adjourn.events import (
     HeartbeatFailed,
     RetriesWithoutWait,
@@ -221,7 +222,7 @@ class Worker:
         WorkerStuck
             If all jobs that it runs were asked to end and did not, for longer than ``stuck_worker_timeout``.
         """
-        with telemetry.around_worker():
+        with telemetry.around_worker(), own_lookups(asyncio.get_running_loop()):
             await self._run()
 
     async def _run(self) -> None:

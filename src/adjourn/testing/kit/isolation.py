@@ -15,9 +15,12 @@ from adjourn.connectors.memory import InMemoryConnector
 from adjourn.exceptions import InvalidOption
 from adjourn.testing.kit.clearing import clear
 from adjourn.testing.kit.databases import RunDatabase
-from adjourn.testing.kit.places import BlockingPlace, connection_of
+from adjourn.testing.kit.places import OwnPlace, connection_of
 
 KINDS = ("memory", "transaction", "delete", "schema", "template")
+
+_TO_OURS = "Have your session connect to the fixture adjourn_dsn."
+_MARK_DELETE = 'Mark the test with @pytest.mark.adjourn(isolation="delete"), and connect to the fixture adjourn_dsn.'
 
 
 @attrs.frozen
@@ -97,7 +100,7 @@ def _in_django(app: App, kind: str) -> Iterator[Isolated]:
 @contextlib.contextmanager
 def _with_deletion(app: App, database: RunDatabase) -> Iterator[Isolated]:
     own = app.connector
-    with app.swapped_connector(BlockingPlace(database.connector_like(own), None)):
+    with app.swapped_connector(OwnPlace(database.connector_like(own), None, _TO_OURS)):
         clear(app)
         yield Isolated(app, lambda: database.new_connector_like(own))
         if not database.keep:
@@ -116,7 +119,7 @@ def _in_transaction(app: App, database: RunDatabase) -> Iterator[Isolated]:
     with (
         pool.connection() as connection,
         connection.transaction(force_rollback=True),
-        app.swapped_connector(BlockingPlace(connector, connection)),
+        app.swapped_connector(OwnPlace(connector, connection, _MARK_DELETE)),
     ):
         yield Isolated(app, _refuse_worker)
 
@@ -125,7 +128,7 @@ def _in_transaction(app: App, database: RunDatabase) -> Iterator[Isolated]:
 def _in_schema(app: App, database: RunDatabase) -> Iterator[Isolated]:
     own = app.connector
     connector = database.connector_like(own)
-    with database.new_schema(connector) as schema, app.swapped_connector(BlockingPlace(connector, None), schema):
+    with database.new_schema(connector) as schema, app.swapped_connector(OwnPlace(connector, None, _TO_OURS), schema):
         yield Isolated(app, lambda: database.new_connector_like(own))
 
 
@@ -136,7 +139,7 @@ def _in_copy(app: App, database: RunDatabase) -> Iterator[Isolated]:
         connector = database.new_connector_like(own, dsn)
         connector.open()
         stack.callback(connector.close)
-        with app.swapped_connector(BlockingPlace(connector, None)):
+        with app.swapped_connector(OwnPlace(connector, None, _MARK_DELETE)):
             yield Isolated(app, lambda: database.new_connector_like(own, dsn))
 
 
