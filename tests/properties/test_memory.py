@@ -428,7 +428,7 @@ class Databases(RuleBasedStateMachine):
         def ask(side: Side) -> list[int]:
             at = None if seconds is None else side.at(seconds)
             ids = list(map(side.job, numbers))
-            changed = side.manager.change_jobs(ids, priority=priority, queue=queue, schedule_at=at, now=is_now)
+            changed = side.manager.change_jobs(ids, priority=priority, move_to=queue, schedule_at=at, now=is_now)
             return side.numbers(changed)
 
         self.both(ask)
