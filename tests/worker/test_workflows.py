@@ -237,7 +237,7 @@ async def test_what_was_cancelled_by_hand_stays_so_when_its_workflow_is_run_agai
     breaks(app, "bad")
     flow = app.workflow()
     bad, by_hand = add(flow, app, "bad"), add(flow, app, "by hand")
-    _, after_both = add(flow, app, "after bad", bad), add(flow, app, "after both", [bad, by_hand])
+    _after_bad, after_both = add(flow, app, "after bad", bad), add(flow, app, "after both", [bad, by_hand])
     after_hand = add(flow, app, "after hand", by_hand)
     stored = await flow.defer_async()
     await app.job_manager.cancel_job_by_id_async(stored.job_id(by_hand))

@@ -209,9 +209,12 @@ def retry_job_by_id(
 
 
 @answers
-def retry_jobs(tables: Tables, *, ids: Sequence[int], statuses: Sequence[str], delay: float) -> list[Row]:
+def retry_jobs(
+    tables: Tables, *, ids: Sequence[int], statuses: Sequence[str], delay: float, at: datetime.datetime | None
+) -> list[Row]:
     """Run those of these jobs again that have one of these statuses."""
-    at = tables.now + datetime.timedelta(seconds=delay) if delay else None
+    if at is None and delay:
+        at = tables.now + datetime.timedelta(seconds=delay)
     live, ended = [], []
     for id_ in sorted(set(ids)):
         if (job := tables.finished.get(id_)) is not None and job.status in statuses:
@@ -316,7 +319,10 @@ def _nothing(tables: Tables, **parameters: Any) -> list[Row]:
     return []
 
 
-for _name in ("lock_migrations", "make_partitions", "list_blockers", "list_misplaced_functions", "limit_waits"):
+for _name in (
+    *("lock_migrations", "try_lock_indexes", "make_partitions", "list_blockers"),
+    *("list_misplaced_functions", "list_unbuilt_indexes", "limit_waits"),
+):
     ANSWERS[_name] = _nothing
 for _version in sql.versions():
     ANSWERS[_version.statement.name] = _nothing

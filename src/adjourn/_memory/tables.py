@@ -203,6 +203,7 @@ class ScheduleRow:
     last_tick: datetime.datetime
     last_job_id: int | None
     seen_at: datetime.datetime
+    paused_at: datetime.datetime | None = None
 
 
 @attrs.frozen(kw_only=True)

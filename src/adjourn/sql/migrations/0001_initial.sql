@@ -311,7 +311,7 @@ create table @schema.adjourn_unique_keys (
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 create index adjourn_unique_keys_kept on @schema.adjourn_unique_keys (job_id) where keep_until is not null;
 
--- What people did by way of a dashboard, in the transactions that did it. Rows are only added.
+-- What people did by way of a dashboard, in the transactions that did it. Rows are only added, and deleted when they are old.
 create table @schema.adjourn_audit (
     id bigint generated always as identity primary key,
     at timestamptz not null default now(),
@@ -338,6 +338,7 @@ create table @schema.adjourn_schedules (
     next_tick timestamptz,                            -- the one after it, for who cannot read `cron`
     last_job_id bigint,
     seen_at timestamptz not null default now(),       -- when a worker last had this schedule
+    paused_at timestamptz,                            -- since when its ticks are left for later; null if they are not
     primary key (task_name, periodic_id)
 );
 
@@ -345,7 +346,7 @@ create table @schema.adjourn_schedules (
 -- added up with others (adjourn_add_up_stats_v1). There are only inserts and deletes.
 create table @schema.adjourn_stats (
     at timestamptz not null,                          -- when the period begins, by the server's clock
-    level smallint not null,                          -- 0: a minute, as it was stored. Added up, 1: a minute, 2: ten minutes, 3: an hour
+    level smallint not null,                          -- 0: a minute, as it was stored. Added up, 1: a minute, 2: ten minutes, 3: an hour, 4: a day
     queue text not null,
     task_name text not null,
     outcome text not null,
@@ -408,6 +409,7 @@ for each row execute function @schema.adjourn_restrict_new_v1();
 \ir ../functions/limit_jobs_v1.sql
 \ir ../functions/defer_special_v1.sql
 \ir ../functions/defer_periodic_v1.sql
+\ir ../functions/pause_schedule_v1.sql
 \ir ../functions/lock_jobs_v1.sql
 \ir ../functions/lock_waiting_v1.sql
 \ir ../functions/defer_unique_v1.sql
@@ -438,6 +440,7 @@ for each row execute function @schema.adjourn_restrict_new_v1();
 \ir ../functions/arrive_v1.sql
 \ir ../functions/place_v1.sql
 \ir ../functions/rescue_v1.sql
+\ir ../functions/unregister_v1.sql
 \ir ../functions/complete_v1.sql
 \ir ../functions/has_steps_v1.sql
 \ir ../functions/store_step_v1.sql
