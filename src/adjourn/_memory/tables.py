@@ -241,6 +241,7 @@ class WorkflowRow:
     finished_at: datetime.datetime | None
     failed: int = 0
     is_cancelled: bool = False
+    is_open: bool = False
     waited: bool = False
 
 

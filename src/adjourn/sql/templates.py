@@ -10,6 +10,7 @@
 ``@electing_key``   advisory lock: decides which worker places locked jobs
 ``@migrating_key``  advisory lock: who applies a version of the schema
 ``@ticking_key``    advisory lock: decides which worker defers periodic tasks
+``@waiting_key``    advisory lock: which run notes that its job waits for others
 ``@restricting_key``  advisory lock: who tells workers that something is paused or limited; shared by workers that register
 ``@ready``, ...     a number by its name, from `constants`
 ==================  ====================================================================
@@ -31,7 +32,7 @@ from adjourn.sql.constants import NUMBERS
 
 DEFAULT_SCHEMA = "adjourn"
 _MARK = re.compile(r"@([a-z]\w*)")
-_KEYS = ("placing", "electing", "migrating", "ticking", "restricting")
+_KEYS = ("placing", "electing", "migrating", "ticking", "waiting", "restricting")
 _ENDS = "_ends"
 _MAX_IDENTIFIER_BYTES = 63
 

@@ -16,10 +16,10 @@ begin
         update @schema.adjourn_dependencies d set linked = true
         where d.child_id = any(p_ids) and not d.linked
           and not exists (select from @schema.adjourn_jobs j where j.id = d.parent_id)
-        returning d.parent_id, d.child_id
+        returning d.parent_id, d.child_id, d.place
     )
     insert into @schema.adjourn_arrivals (job_id, ended, failed)
-    select e.child_id, count(*), count(*) filter (where not exists (
+    select e.child_id, count(*), count(*) filter (where e.place is distinct from @in_a_run and not exists (
         select from @schema.adjourn_finished_jobs f where f.id = e.parent_id and f.status = 'succeeded'
     )) from ended e group by e.child_id;
     update @schema.adjourn_jobs j set unlinked = null

@@ -288,6 +288,7 @@ create table @schema.adjourn_workflows (
     remaining bigint not null,                        -- less those whose ends were added up
     failed bigint not null default 0,
     is_cancelled boolean not null default false,
+    is_open boolean not null default false,           -- jobs are added to it, so it has not ended even if they have
     waited boolean,
     first_id bigint not null,                         -- its jobs have ids from this one
     last_id bigint not null,                          -- to that one, and others have ids in between
@@ -435,6 +436,7 @@ for each row execute function @schema.adjourn_restrict_new_v1();
 \ir ../functions/has_steps_v1.sql
 \ir ../functions/store_step_v1.sql
 \ir ../functions/look_for_event_v1.sql
+\ir ../functions/wait_for_jobs_v1.sql
 \ir ../functions/send_events_v1.sql
 \ir ../functions/clear_steps_v1.sql
 \ir ../functions/disown_v1.sql
@@ -444,6 +446,7 @@ for each row execute function @schema.adjourn_restrict_new_v1();
 \ir ../functions/cancel_jobs_v1.sql
 \ir ../functions/store_nodes_v1.sql
 \ir ../functions/cancel_workflow_v1.sql
+\ir ../functions/close_workflow_v1.sql
 \ir ../functions/retry_workflow_v1.sql
 \ir ../functions/request_abort_v1.sql
 \ir ../functions/change_jobs_v1.sql
