@@ -155,10 +155,13 @@ def wait_for_jobs(tables: Tables, *, job_id: int, claim: int, worker_id: int, id
     for (parent_id, child_id), edge in list(tables.edges.items()):
         if child_id == job_id and edge.place == IN_A_RUN:
             del tables.edges[parent_id, child_id]
+            tables.forgiven.discard((parent_id, child_id))
     live = [id_ for id_ in ids if id_ in tables.jobs]
     for id_ in live:
-        edge = tables.edges.get((id_, job_id)) or EdgeRow(name=None, place=IN_A_RUN, is_linked=False)
-        tables.edges[id_, job_id] = attrs.evolve(edge, is_linked=False)
+        if (known := tables.edges.get((id_, job_id))) is None:
+            known = EdgeRow(name=None, place=IN_A_RUN, is_linked=False)
+            tables.forgiven.add((id_, job_id))
+        tables.edges[id_, job_id] = attrs.evolve(known, is_linked=False)
     return [{"outcome": "waits" if live else "ended", "culprit": None}]
 
 

@@ -412,7 +412,8 @@ class Exchange:
 
     async def _keep_house(self, manager: AsyncWorkerManager) -> None:
         timetable = timetable_of(self._app.job_manager)
-        caretaker = AsyncCaretaker(manager, timetable, self._options.stalled_worker_timeout, self._events)
+        timeout, audit_days = self._options.stalled_worker_timeout, self._options.audit_days
+        caretaker = AsyncCaretaker(manager, timetable, timeout, audit_days, self._events)
         await caretaker.rescue_async()
         await caretaker.keep_up_async()
         self._keeps_house = False

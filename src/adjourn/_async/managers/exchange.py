@@ -348,6 +348,19 @@ class AsyncWorkerManager:
         (row,) = await self._run_async("add_up_stats", limit=limit)
         return int(row["taken"])
 
+    async def forget_audit_async(self, days: int, limit: int) -> int:
+        """Delete old notes of what people did; return how many.
+
+        Parameters
+        ----------
+        days
+            Their age.
+        limit
+            How many to look at, the oldest first.
+        """
+        (row,) = await self._run_async("forget_audit", days=days, limit=limit)
+        return int(row["forgotten"])
+
     async def blockers_async(self, tables: Sequence[str]) -> list[BlockingSession]:
         """Return the sessions that use one of these tables."""
         return await blockers_async(self.session, self.schema, tables)

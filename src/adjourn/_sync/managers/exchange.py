@@ -347,6 +347,19 @@ class SyncWorkerManager:
         (row,) = self._run("add_up_stats", limit=limit)
         return int(row["taken"])
 
+    def forget_audit(self, days: int, limit: int) -> int:
+        """Delete old notes of what people did; return how many.
+
+        Parameters
+        ----------
+        days
+            Their age.
+        limit
+            How many to look at, the oldest first.
+        """
+        (row,) = self._run("forget_audit", days=days, limit=limit)
+        return int(row["forgotten"])
+
     def blockers(self, tables: Sequence[str]) -> list[BlockingSession]:
         """Return the sessions that use one of these tables."""
         return blockers(self.session, self.schema, tables)

@@ -36,8 +36,8 @@ begin
     v_ids := array(select j.id from @schema.adjourn_jobs j where j.id = any(p_ids));
     delete from @schema.adjourn_dependencies d where d.child_id = p_id and d.place = @in_a_run;
     -- It may have waited for one of them before it began.
-    insert into @schema.adjourn_dependencies as d (parent_id, child_id, place, linked)
-    select u.id, p_id, @in_a_run, false from unnest(v_ids) u(id)
+    insert into @schema.adjourn_dependencies as d (parent_id, child_id, place, linked, forgiven)
+    select u.id, p_id, @in_a_run, false, true from unnest(v_ids) u(id)
     on conflict (parent_id, child_id) do update set linked = false;
     outcome := case when v_ids = '{}' then 'ended' else 'waits' end;
     return next;
