@@ -61,6 +61,7 @@ class JobRow:
     expires_at: datetime.datetime | None = None
     max_attempts: int | None = None
     is_batch: bool = False
+    aged: int = 0
     special: bool = False
     cause: str | None = None
     reason: str | None = None

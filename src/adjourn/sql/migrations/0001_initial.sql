@@ -88,7 +88,8 @@ create table @schema.adjourn_jobs (
     gate_key text collate "C",
     expires_at timestamptz,                           -- if it has not begun by then, it does not: adjourn_expire_v1
     max_attempts integer,                             -- how often it is run again at most; null: as its task says
-    is_batch boolean                                  -- its task takes several jobs in a call; null: it does not
+    is_batch boolean,                                 -- its task takes several jobs in a call; null: it does not
+    aged integer                                      -- how much of its priority it has got by waiting (adjourn_age_v1)
 ) with (
     fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0,
     autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 50000
@@ -435,6 +436,7 @@ for each row execute function @schema.adjourn_restrict_new_v1();
 \ir ../functions/pick_batch_v1.sql
 \ir ../functions/expire_v1.sql
 \ir ../functions/expire_due_v1.sql
+\ir ../functions/age_v1.sql
 \ir ../functions/exchange_v1.sql
 \ir ../functions/tell_large_v1.sql
 \ir ../functions/link_v1.sql
