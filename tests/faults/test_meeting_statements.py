@@ -630,6 +630,12 @@ class Arena:
                     select from adjourn.adjourn_jobs p where p.next_id = j.id or exists (
                         select from adjourn.adjourn_dependencies d where d.parent_id = p.id and d.child_id = j.id))
             """,
+            "a job that waits for another number of jobs than there are": """
+                select count(*) from adjourn.adjourn_jobs j where j.hold = @parents and (
+                    j.pending <> (select count(*) from adjourn.adjourn_jobs p where p.next_id = j.id or exists (
+                        select from adjourn.adjourn_dependencies d where d.parent_id = p.id and d.child_id = j.id))
+                    or j.run_if is null and j.failed_parents <> 0)
+            """,
             "a lock without a head": """
                 select count(*) from (select lock from adjourn.adjourn_jobs where hold in (@behind, @unplaced)
                 except select lock from adjourn.adjourn_jobs where hold in (@heads)) headless

@@ -7,6 +7,7 @@ import datetime
 import itertools
 import json
 import os
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
@@ -103,7 +104,18 @@ class Side:
         errors = tuple(self.seen_error(each) for each in job.errors)
         worker_id = None if job.worker_id is None else self.workers.index(job.worker_id)
         terms = job.terms and attrs.evolve(job.terms, expires_at=job.terms.expires_at and datetime.datetime.min)
-        return job.evolve(id=self.number(job.id), worker_id=worker_id, errors=errors, terms=terms, **times)
+        return job.evolve(
+            id=self.number(job.id),
+            worker_id=worker_id,
+            errors=errors,
+            terms=terms,
+            reason=job.reason and re.sub(r"\d+", lambda id_: self.named(int(id_[0])), job.reason.partition(" by ")[0]),
+            **times,
+        )
+
+    def named(self, id_: int) -> str:
+        """The number of a job or of a workflow, in the text that says why a job was cancelled."""
+        return f"job {self.jobs.index(id_)}" if id_ in self.jobs else f"workflow {self.flows.index(id_)}"
 
     def seen_error(self, error: dict[str, Any]) -> dict[str, Any]:
         """An error without what may differ."""
@@ -173,6 +185,11 @@ class InPostgres(Side):
         for table, names in columns.items():
             changes = ", ".join(f"{name} = {name} - interval '{seconds} s'" for name in names)
             self.observer.execute(f"update adjourn.{table} set {changes}".encode())
+        # A job that is run again may have a time after which it does not begin.
+        self.observer.execute(
+            "update adjourn.adjourn_finished_jobs set special = jsonb_set(special, '{expires_at}', to_jsonb("
+            f"(special ->> 'expires_at')::timestamptz - interval '{seconds} s')) where special ? 'expires_at'".encode()
+        )
 
     def told(self) -> list[int]:
         self.observer.execute("select pg_notify(%s, '0')", [ENDS])

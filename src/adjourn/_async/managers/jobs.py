@@ -501,6 +501,10 @@ class AsyncJobManager(AsyncStatementRunner):
         A running job is taken from its worker, and the outcome of that run is discarded. The run itself goes on, so the
         two runs may overlap, even under a lock. If that matters, abort the job first and wait for its end.
 
+        A job of a workflow counts as not ended: those that still wait for it wait for its new end, those that were cancelled because of it come
+        back and wait, and those that have run stay as they are. It waits for the jobs that it depends on and that have not ended; those that
+        have failed do not keep it from running.
+
         Parameters
         ----------
         job_id

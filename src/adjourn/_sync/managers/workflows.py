@@ -91,10 +91,10 @@ class SyncWorkflows(SyncStatementRunner):
         return cancelled
 
     def retry_workflow(self, workflow_id: int) -> int:
-        """Run the jobs of a workflow again that have failed or were aborted, and those that were cancelled because of it.
+        """Run the jobs of a workflow again that have failed, were aborted or have expired, and those that were cancelled because of it.
 
-        If the workflow was cancelled, all of its jobs that were cancelled run again. Jobs that have run although others
-        had failed (``run_if``) do not.
+        If the workflow was cancelled, what was cancelled with it runs again, too. What was cancelled by hand does not, nor what was
+        cancelled because of that. Jobs that have run although others had failed (``run_if``) do not run again.
 
         Parameters
         ----------
