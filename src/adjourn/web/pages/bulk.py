@@ -89,7 +89,11 @@ def _told(wanted: JSONDict) -> list[tuple[str, str]]:
     return [
         (
             names.get(name, name.replace("_", " ")),
-            ", ".join(map(str, value)) if isinstance(value, list) else value if isinstance(value, str) else json.dumps(value),
+            ", ".join(map(str, value))
+            if isinstance(value, list)
+            else value
+            if isinstance(value, str)
+            else json.dumps(value),
         )
         for name, value in wanted.items()
         if name != "up_to_id"
