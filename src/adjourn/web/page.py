@@ -34,8 +34,9 @@ import attrs
 from starlette.requests import Request
 from starlette.responses import Response
 
+from adjourn._domain.masking import Mask
 from adjourn.app import App
-from adjourn.jobs import Author
+from adjourn.jobs import Author, Job
 from adjourn.web.access import User
 from adjourn.web.assets import Assets
 from adjourn.web.bulk import Bulks
@@ -173,9 +174,18 @@ class Site:
         self.collector.close()
         self.database.close()
 
-    def masked(self, task: str, args: Any) -> Any:
-        """Return arguments with their secret values hidden."""
-        return self.masker.arguments(task, args)
+    def masked(self, task: str, args: Any, job: Job | None = None) -> Any:
+        """Return arguments of a task, or something else of a job of it, with secret values hidden."""
+        return self.masker.arguments(task, args, self._sensitive(task, job))
+
+    def hides(self, job: Job) -> Mask:
+        """Return a function that hides the secret values of a job's arguments in texts, such as a traceback."""
+        return self.masker.texts(job.task_kwargs, self._sensitive(job.task_name, job))
+
+    def _sensitive(self, task: str, job: Job | None) -> frozenset[str]:
+        """Return the names that the task has declared, as far as it is known here, or when the job was stored."""
+        declared = self.app.tasks.get(task)
+        return frozenset(declared.sensitive if declared else ()) | (job.sensitive if job else frozenset())
 
 
 @attrs.define(slots=False)

@@ -43,13 +43,13 @@ def show(view: View) -> dict[str, Any]:
         steps = reader.rows("steps", id=number)
         audit = reader.rows("audit", target=str(number), before_id=None) if view.may("audit") else []
     job = Job.from_row(row)
-    hide = view.site.masker.texts(job.task_kwargs)
+    hide = view.site.hides(job)
     return {
         "title": f"Job {number}",
         "job": job,
         "row": row,
-        "args": _told(view.site.masked(job.task_name, job.task_kwargs)),
-        "result": hide(_told(view.site.masked(job.task_name, job.result))) if job.has_result else None,
+        "args": _told(view.site.masked(job.task_name, job.task_kwargs, job)),
+        "result": hide(_told(view.site.masked(job.task_name, job.result, job))) if job.has_result else None,
         "progress": progress_of(row["progress"]),
         "attempts": attempts(job, view.now, hide),
         "steps": [{**step, "value": _step(view, job, step, hide)} for step in steps],
@@ -117,7 +117,7 @@ def _told(value: Any) -> str:
 def _step(view: View, job: Job, step: dict[str, Any], hide: Callable[[str], str]) -> str | None:
     if step["value"] is None:
         return None
-    return hide(json.dumps(view.site.masked(job.task_name, json.loads(step["value"])), ensure_ascii=False))[:500]
+    return hide(json.dumps(view.site.masked(job.task_name, json.loads(step["value"]), job), ensure_ascii=False))[:500]
 
 
 def _time(value: Any) -> datetime.datetime | None:
