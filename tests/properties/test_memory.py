@@ -873,7 +873,7 @@ class Databases(RuleBasedStateMachine):
         number, fence, _ = claim
         status, error = data.draw(strategies.FINISHED), data.draw(strategies.ERRORS)
         result, ttl = data.draw(strategies.RESULTS), data.draw(strategies.TTLS)
-        stored = None if status != "succeeded" or result is None else Result(result, ttl, ATTEMPT)
+        stored = None if status != "succeeded" or result is None else Result(result, ttl, lambda: ATTEMPT)
         is_deleted = data.draw(st.sampled_from([False, False, False, True]), "deleted")
         return lambda side: Ended(side.job(number), fence, status, error, stored, is_deleted)
 

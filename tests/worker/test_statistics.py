@@ -190,8 +190,9 @@ async def test_sums_stay_the_same_while_they_become_coarser_and_end_after_ninety
     for ends in ((("t", 0.1), ("u", 0.2)), (("t", 3.0),)):
         store(app, counted(*ends))
 
-    def grow_old(**age: float) -> datetime.datetime:
-        at = now().replace(minute=0, second=0, microsecond=0) - datetime.timedelta(**age)
+    def grow_old(hours: float, period: int = 3600) -> datetime.datetime:
+        past = (now() - datetime.timedelta(hours=hours)).timestamp()
+        at = datetime.datetime.fromtimestamp(past // period * period, datetime.UTC)
         observer.execute("update adjourn.adjourn_stats set at = %s", (at,))
         return at
 
@@ -210,8 +211,8 @@ async def test_sums_stay_the_same_while_they_become_coarser_and_end_after_ninety
     before = seen()
     add_up()
     assert levels() == [(0, 3)]  # the minute is not over
-    for level, (hours, seconds) in enumerate(((1.0, 60), (5.0, 600), (72.0, 3600)), 1):
-        at = grow_old(hours=hours)
+    for level, (hours, seconds) in enumerate(((1.0, 60), (5.0, 600), (72.0, 3600), (480.0, 86400)), 1):
+        at = grow_old(hours, max(seconds, 3600))
         add_up()
         # One by one, no row is added to another.
         assert levels() == [(level, 3 if limit == 1 else 2)]
@@ -222,7 +223,7 @@ async def test_sums_stay_the_same_while_they_become_coarser_and_end_after_ninety
         # A period is no shorter than what is kept of it.
         end = at + datetime.timedelta(minutes=1)
         assert {each.seconds for each in read(reader, start=at, end=end, step=60)} == {seconds}
-    grow_old(days=91)
+    grow_old(91 * 24.0)
     add_up()
     assert levels() == []
 

@@ -15,7 +15,7 @@ from adjourn._domain.job_limits import JobLimit
 from adjourn._domain.masking import mask_as_declared, masked_as_declared, masked_texts, sensitive_of
 from adjourn._domain.progress import Progress, progress_of
 from adjourn._domain.terms import JobTerms
-from adjourn._domain.times import time_or_none
+from adjourn._domain.times import time_known, time_or_none
 from adjourn.types import JSONDict, JSONLoads, Row
 from adjourn.unique import Unique
 
@@ -239,25 +239,27 @@ class Job:
             started,
             headers,
         ) = values
-        return cls(
-            id=id_,
-            status="doing",
-            queue=queue,
-            priority=priority,
-            lock=lock,
-            queueing_lock=queueing_lock,
-            task_name=name,
-            task_kwargs=task_kwargs,
-            scheduled_at=time_or_none(scheduled),
-            attempts=attempts,
-            abort_requested=abort,
-            worker_id=worker_id,
-            claim=claim,
-            enqueued_at=time_or_none(enqueued),
-            started_at=time_or_none(started),
-            headers=load_headers(headers),
-            terms=terms,
+        times = map(time_known, (scheduled, enqueued, started))
+        known = (
+            id_,
+            queue,
+            priority,
+            lock,
+            queueing_lock,
+            name,
+            task_kwargs,
+            *times,
+            attempts,
+            abort,
+            worker_id,
+            claim,
+            terms,
         )
+        # This is done for each job whose events or context somebody looks at: like `evolve`, it puts the values into the slots.
+        job = object.__new__(cls)
+        for put, value in zip(_PUT_CLAIMED, (*known, load_headers(headers), *_OTHERS), strict=True):
+            put(job, value)
+        return job
 
     @property
     def expires_at(self) -> datetime.datetime | None:
@@ -340,6 +342,25 @@ class Job:
 
 _PUT: dict[str, Any] = {each.name: getattr(Job, each.name).__set__ for each in attrs.fields(Job)}
 _SLOTS: list[tuple[Any, Any]] = [(getattr(Job, name).__get__, put) for name, put in _PUT.items()]
+_KNOWN = (
+    *(
+        "id",
+        "queue",
+        "priority",
+        "lock",
+        "queueing_lock",
+        "task_name",
+        "task_kwargs",
+        "scheduled_at",
+        "enqueued_at",
+        "started_at",
+    ),
+    *("attempts", "abort_requested", "worker_id", "claim", "terms", "headers", "status"),
+)
+"""What a worker knows of each job that it claims, in the order in which `Job.claimed` puts it. The others have their defaults."""
+_DEFAULTS: dict[str, Any] = {each.name: each.default for each in attrs.fields(Job) if each.name not in _KNOWN}
+_PUT_CLAIMED = [_PUT[name] for name in (*_KNOWN, *_DEFAULTS)]
+_OTHERS = (Status.DOING.value, *_DEFAULTS.values())
 
 if TYPE_CHECKING:
 

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from adjourn._domain.arrays import array_of_numbers, array_of_texts, array_of_words
+from adjourn._domain.arrays import array_of_few, array_of_numbers, array_of_texts, array_of_words
 from adjourn._domain.checks import check_aware, check_delay, check_name, check_priority
 from adjourn._domain.claimed import ClaimedJob
 from adjourn._domain.jobs import DeleteJobCondition, Job, Status
@@ -60,12 +60,12 @@ class Result:
     ttl
         Seconds until it lapses, None for never.
     attempt
-        The attempt, in case that the database does not accept the result.
+        Describes the attempt, in case that the database does not accept the result.
     """
 
     text: str
     ttl: float | None
-    attempt: Attempt
+    attempt: Callable[[], Attempt]
 
 
 @attrs.frozen
@@ -260,7 +260,7 @@ def dump_outcomes(outcomes: Iterable[Outcome]) -> dict[str, str | None]:
             parameters["results"] = array_of_texts(
                 [None if each.result is None else each.result.text for each in ended]
             )
-            parameters["ttls"] = array_of_numbers([None if each.result is None else each.result.ttl for each in ended])
+            parameters["ttls"] = array_of_few([None if each.result is None else each.result.ttl for each in ended])
     if len(ended) < len(in_order):
         back = [each.row() for each in in_order if not isinstance(each, Ended)]
         parameters["back"] = json.dumps(back, allow_nan=False, separators=(",", ":"))

@@ -13,6 +13,7 @@ import datetime
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
+from adjourn._domain.claimed import ClaimedJob
 from adjourn._domain.cron import Cron
 from adjourn._domain.job_limits import TaskLimits
 from adjourn._domain.jobs import Job
@@ -341,7 +342,7 @@ class AppLike(Protocol):
 
     def make_context(
         self,
-        job: Job,
+        job: Job | ClaimedJob,
         *,
         start_timestamp: float,
         worker_name: str | None = None,

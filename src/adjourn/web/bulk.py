@@ -107,7 +107,8 @@ class BulkKind:
 
     def narrowed(self, wanted: JSONDict) -> JSONDict | None:
         """Return the filter for jobs that this suits; None if it suits none of them."""
-        asked = wanted.get("statuses", self.usual)
+        # Who has chosen jobs one by one means these.
+        asked = wanted.get("statuses", self.statuses if "ids" in wanted else self.usual)
         statuses = [each for each in asked if each in self.statuses]
         return {**wanted, "statuses": statuses} if statuses else None
 

@@ -346,7 +346,7 @@ create table @schema.adjourn_schedules (
 -- added up with others (adjourn_add_up_stats_v1). There are only inserts and deletes.
 create table @schema.adjourn_stats (
     at timestamptz not null,                          -- when the period begins, by the server's clock
-    level smallint not null,                          -- 0: a minute, as it was stored. Added up, 1: a minute, 2: ten minutes, 3: an hour
+    level smallint not null,                          -- 0: a minute, as it was stored. Added up, 1: a minute, 2: ten minutes, 3: an hour, 4: a day
     queue text not null,
     task_name text not null,
     outcome text not null,

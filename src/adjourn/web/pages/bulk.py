@@ -31,6 +31,8 @@ def show(view: View) -> dict[str, Any]:
     kinds = {name: kind for name, kind in KINDS.items() if view.may(kind.permission)}
     chosen = view.query.choice("what", list(KINDS))
     wanted = filters_of(view.query)
+    if view.query.flag("chosen") and "ids" not in wanted:
+        raise BadInput("job", "none is chosen: go back, and choose some.")
     names = {
         "bulk": None,
         "kinds": kinds,
@@ -78,11 +80,21 @@ def _hidden(view: View, wanted: JSONDict) -> JSONDict:
 
 
 def _told(wanted: JSONDict) -> list[tuple[str, str]]:
-    names = {"statuses": "status", "min_attempts": "attempts at least", "worker_id": "worker", "error": "error has"}
+    names = {
+        "statuses": "status",
+        "min_attempts": "attempts at least",
+        "worker_id": "worker",
+        "error": "error has",
+        "ids": "chosen",
+    }
     return [
         (
             names.get(name, name.replace("_", " ")),
-            ", ".join(value) if isinstance(value, list) else value if isinstance(value, str) else json.dumps(value),
+            ", ".join(map(str, value))
+            if isinstance(value, list)
+            else value
+            if isinstance(value, str)
+            else json.dumps(value),
         )
         for name, value in wanted.items()
         if name != "up_to_id"

@@ -10,6 +10,7 @@ from adjourn._domain.cron import Cron
 from adjourn.exceptions import AlreadyEnqueued
 from adjourn.web.page import Action, Done, Page, View
 from adjourn.web.problems import Conflict, NotFound
+from adjourn.web.words import cron_in_words
 
 TICKS = 5
 LATE = 60.0
@@ -32,6 +33,7 @@ def show(view: View) -> dict[str, Any]:
                 "next": _ticks(row["cron"], row["timezone"], now, TICKS),
                 "late": late if late > LATE else None,
                 "is_readable": due is not None,
+                "words": cron_in_words(row["cron"]) if due is not None else None,
                 "is_known": (row["task"], row["periodic_id"]) in known,
             }
         )

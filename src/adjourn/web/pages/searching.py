@@ -14,7 +14,7 @@ from adjourn.web.problems import BadInput
 
 STATUSES = ("todo", "doing", "succeeded", "failed", "cancelled", "aborted")
 TEXTS = ("queue", "task", "lock", "queueing_lock", "error")
-NAMES = ("status", *TEXTS, "worker", "priority", "attempts", "args", "after_time", "before_time")
+NAMES = ("status", *TEXTS, "worker", "priority", "attempts", "args", "after_time", "before_time", "job")
 """The filters, by the names that addresses have."""
 FIRST_LOOK = 100_000
 FURTHER_LOOK = 1_000_000
@@ -37,6 +37,7 @@ def filters_of(inputs: Inputs) -> JSONDict:
             raise BadInput("status", f"{status[:40]!r} is none of {', '.join(STATUSES)}.")
     try:
         return checked_search(
+            ids=inputs.ids("job") or None,
             statuses=statuses or None,
             worker_id=inputs.number("worker"),
             priority=inputs.number("priority", least=-(2**31), most=2**31 - 1),
