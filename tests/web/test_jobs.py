@@ -205,8 +205,8 @@ def test_each_thing_is_done_with_a_job_once_it_is_asked_for(
     do("job.run_now", one)
     assert job(one).scheduled_at is None
     do("job.cancel", one)
-    told = do("job.retry", one, at="2100-01-31T12:00", zone="Europe/Berlin")
-    assert f"Job {one} is to run at 2100-01-31 12:00 CET or later." in told
+    done = do("job.retry", one, at="2100-01-31T12:00", zone="Europe/Berlin")
+    assert f"Job {one} is to run at 2100-01-31 12:00 CET or later." in done
     assert job(one).scheduled_at == datetime.datetime(2100, 1, 31, 11, tzinfo=datetime.UTC)
     do("job.cancel", one)
     assert job(one).status == "cancelled"

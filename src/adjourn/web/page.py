@@ -119,6 +119,8 @@ class Site:
     ----------
     app
         The app.
+    name, names
+        Its name among several apps, and the names of all of them; empty for the only one.
     permissions
         What a user may do for whom nobody says otherwise.
     masker
@@ -140,6 +142,8 @@ class Site:
     """
 
     app: App
+    name: str = ""
+    names: Sequence[str] = ()
     permissions: Collection[str]
     masker: Masker
     links: Sequence[Link]
@@ -275,6 +279,11 @@ class View:
         query: dict[str, Any] = {**self.query.values, **changes}
         query.pop("notice", None)
         return (self.root + self.page.path if self.page else self.root + "/") + _asked(query)
+
+    def sibling(self, name: str) -> str:
+        """Return the address of this page for another app, or of its first page if this one is about something of this app."""
+        outer = self.root.removesuffix(f"/{self.site.name}")
+        return f"{outer}/{name}{self.page.path if self.page and self.page.is_listed else '/'}"
 
     def action_url(self, name: str) -> str:
         """Return the address of an action."""
