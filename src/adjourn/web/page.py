@@ -35,8 +35,9 @@ import attrs
 from starlette.requests import Request
 from starlette.responses import Response
 
+from adjourn._domain.masking import Mask
 from adjourn.app import App
-from adjourn.jobs import Author
+from adjourn.jobs import Author, Job
 from adjourn.web import zones
 from adjourn.web.access import User
 from adjourn.web.assets import Assets
@@ -118,6 +119,8 @@ class Site:
     ----------
     app
         The app.
+    name, names
+        Its name among several apps, and the names of all of them; empty for the only one.
     permissions
         What a user may do for whom nobody says otherwise.
     masker
@@ -139,6 +142,8 @@ class Site:
     """
 
     app: App
+    name: str = ""
+    names: Sequence[str] = ()
     permissions: Collection[str]
     masker: Masker
     links: Sequence[Link]
@@ -178,9 +183,18 @@ class Site:
         self.collector.close()
         self.database.close()
 
-    def masked(self, task: str, args: Any) -> Any:
-        """Return arguments with their secret values hidden."""
-        return self.masker.arguments(task, args)
+    def masked(self, task: str, args: Any, job: Job | None = None) -> Any:
+        """Return arguments of a task, or something else of a job of it, with secret values hidden."""
+        return self.masker.arguments(task, args, self._sensitive(task, job))
+
+    def hides(self, job: Job) -> Mask:
+        """Return a function that hides the secret values of a job's arguments in texts, such as a traceback."""
+        return self.masker.texts(job.task_kwargs, self._sensitive(job.task_name, job))
+
+    def _sensitive(self, task: str, job: Job | None) -> frozenset[str]:
+        """Return the names that the task has declared, as far as it is known here, or when the job was stored."""
+        declared = self.app.tasks.get(task)
+        return frozenset(declared.sensitive if declared else ()) | (job.sensitive if job else frozenset())
 
 
 @attrs.define(slots=False)
@@ -265,6 +279,11 @@ class View:
         query: dict[str, Any] = {**self.query.values, **changes}
         query.pop("notice", None)
         return (self.root + self.page.path if self.page else self.root + "/") + _asked(query)
+
+    def sibling(self, name: str) -> str:
+        """Return the address of this page for another app, or of its first page if this one is about something of this app."""
+        outer = self.root.removesuffix(f"/{self.site.name}")
+        return f"{outer}/{name}{self.page.path if self.page and self.page.is_listed else '/'}"
 
     def action_url(self, name: str) -> str:
         """Return the address of an action."""
