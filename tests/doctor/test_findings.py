@@ -275,6 +275,10 @@ def test_an_overdue_tick_and_a_schedule_that_nobody_has_are_named(app: adjourn.A
     (finding,) = found(app, "schedules", Level.CRITICAL)
     assert "report is overdue" in finding.text
     assert "old" in " ".join(each.text for each in examine(app, only=["schedules"]).checks[0].findings)
+    execute("update adjourn.adjourn_schedules set paused_at = now() - interval '10 min' where task_name = 'report'")
+    (finding,) = [each for each in found(app, "schedules", Level.WARN) if "report" in each.text]
+    assert "has been paused for 10 min" in finding.text
+    assert finding.statement == "adjourn --app=... resume --schedule=report"
 
 
 def test_an_old_schema_is_critical_and_none_is_told_once(app: adjourn.App, execute: Execute, server_dsn: str) -> None:

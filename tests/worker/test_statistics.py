@@ -12,6 +12,7 @@ import pytest
 
 import adjourn
 from adjourn._domain.statistics import OTHER, RUN_BOUNDS, WAIT_BOUNDS
+from adjourn._domain.upkeep import timetable_of
 from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.events import JobFailed, JobSucceeded
 from adjourn.exceptions import InvalidOption
@@ -248,3 +249,25 @@ async def test_in_memory_there_is_nothing_to_read() -> None:
     app = adjourn.App(connector=InMemoryConnector())
     with pytest.raises(InvalidOption, match="no database"):
         Reader(app, "monitor")
+
+
+async def test_a_worker_deletes_notes_of_what_people_did_once_they_are_old(
+    app: adjourn.App, bench: Bench, observer: psycopg.Connection
+) -> None:
+    for age in (401, 399, 6):
+        await app.job_manager.actions.add_audit_async(adjourn.jobs.Author(name="ann", how="test"), f"{age}")
+    observer.execute("update adjourn.adjourn_audit set at = now() - make_interval(days => action::integer)")
+
+    async def left() -> list[str]:
+        return [note.action for note in await app.job_manager.actions.list_audit_async()]
+
+    async def forget(expected: list[str], **options: Any) -> None:
+        async def is_done() -> bool:
+            return await left() == expected
+
+        timetable_of(app.job_manager).forget_audit_at = 0.0
+        async with bench.working(**options):
+            await bench.until(is_done)
+
+    await forget(["6", "399"])
+    await forget(["6"], audit_days=7)

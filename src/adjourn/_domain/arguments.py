@@ -13,6 +13,7 @@ import attrs
 from adjourn._domain.checks import check_aware, check_delay, check_name, check_priority, check_unique, is_storable
 from adjourn._domain.headers import checked_headers
 from adjourn._domain.jobs import Job
+from adjourn._domain.json_text import dumped
 from adjourn._domain.spelling import closest, hint
 from adjourn.exceptions import InvalidOption, InvalidTaskArguments
 from adjourn.types import JSONDumps
@@ -198,7 +199,7 @@ def dump_arguments(task_name: str, arguments: Mapping[str, Any], json_dumps: JSO
         If ``json_dumps`` does not return the text of a JSON object.
     """
     try:
-        text = dumped_text(json_dumps(dict(arguments)))
+        text = dumped_text(dumped(dict(arguments), json_dumps))
         is_object = isinstance(text, str) and text.lstrip().startswith("{")
         if is_object:
             check_storable(text)
@@ -214,12 +215,12 @@ def dump_arguments(task_name: str, arguments: Mapping[str, Any], json_dumps: JSO
     return str(text)
 
 
-_MARKS = ("\\u0000", "\\ud", "\0", "NaN", "Infinity")
-
-
 def has_marks(text: str) -> bool:
     """Return whether JSON that Python has written has one of the marks, without which Postgres accepts it."""
-    return not text.isascii() or any(mark in text for mark in _MARKS)
+    # Each result is searched, so the marks are not in a list.
+    return (
+        not text.isascii() or "\\u0000" in text or "\\ud" in text or "\0" in text or "NaN" in text or "Infinity" in text
+    )
 
 
 def check_storable(text: str) -> None:

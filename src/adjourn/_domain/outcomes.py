@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from adjourn._domain.arrays import array_of_numbers, array_of_texts, array_of_words
+from adjourn._domain.arrays import array_of_few, array_of_numbers, array_of_texts, array_of_words
 from adjourn._domain.checks import check_aware, check_delay, check_name, check_priority
 from adjourn._domain.claimed import ClaimedJob
 from adjourn._domain.jobs import DeleteJobCondition, Job, Status
@@ -60,12 +60,12 @@ class Result:
     ttl
         Seconds until it lapses, None for never.
     attempt
-        The attempt, in case that the database does not accept the result.
+        Describes the attempt, in case that the database does not accept the result.
     """
 
     text: str
     ttl: float | None
-    attempt: Attempt
+    attempt: Callable[[], Attempt]
 
 
 @attrs.frozen
@@ -260,7 +260,7 @@ def dump_outcomes(outcomes: Iterable[Outcome]) -> dict[str, str | None]:
             parameters["results"] = array_of_texts(
                 [None if each.result is None else each.result.text for each in ended]
             )
-            parameters["ttls"] = array_of_numbers([None if each.result is None else each.result.ttl for each in ended])
+            parameters["ttls"] = array_of_few([None if each.result is None else each.result.ttl for each in ended])
     if len(ended) < len(in_order):
         back = [each.row() for each in in_order if not isinstance(each, Ended)]
         parameters["back"] = json.dumps(back, allow_nan=False, separators=(",", ":"))
@@ -281,6 +281,26 @@ class Look:
 
     took: float
     floors: str | None
+
+
+@attrs.frozen
+class Placed:
+    """What became of an attempt to place jobs. It is true if jobs have moved.
+
+    Attributes
+    ----------
+    moved
+        Whether jobs were placed, or are ready because of it.
+    is_to_repeat
+        Whether nothing could be done, although there is something to be done: another worker is placing jobs, or other transactions
+        have locked what it is about.
+    """
+
+    moved: bool
+    is_to_repeat: bool = False
+
+    def __bool__(self) -> bool:
+        return self.moved
 
 
 @attrs.frozen

@@ -141,7 +141,7 @@ class TrialRun:
         rule = self.task.result_rule.of_app(self._app.store_results, self._app.result_ttl)
         if not rule.store:
             return None
-        return Result(rule.dump(result, self._app.connector.json_dumps), rule.seconds, self._attempt())
+        return Result(rule.dump(result, self._app.connector.json_dumps), rule.seconds, self._attempt)
 
     def succeeded(self, result: Any) -> Ran:
         """Return what a worker would make of a run that has returned."""
