@@ -35,6 +35,7 @@ CALLS: list[tuple[Callable[..., Any], dict[str, Any], str, list[Any]]] = [
     (AsyncJobManager.get_workflow_async, {}, "workflow_id", NOT_IDS),
     (AsyncJobManager.cancel_workflow_async, {}, "workflow_id", NOT_IDS),
     (AsyncJobManager.cancel_workflow_async, {"workflow_id": 7}, "abort", NOT_FLAGS),
+    (AsyncJobManager.close_workflow_async, {}, "workflow_id", NOT_IDS),
     (AsyncJobManager.retry_workflow_async, {}, "workflow_id", NOT_IDS),
     (AsyncJobManager.wait_for_workflow_async, {}, "workflow_id", NOT_IDS),
     (AsyncJobManager.wait_for_workflow_async, {"workflow_id": 7}, "timeout", NOT_SECONDS[:-1]),

@@ -36,6 +36,7 @@ CALLS: list[tuple[Callable[..., Any], dict[str, Any], str, list[Any]]] = [
     (SyncJobManager.get_workflow, {}, "workflow_id", NOT_IDS),
     (SyncJobManager.cancel_workflow, {}, "workflow_id", NOT_IDS),
     (SyncJobManager.cancel_workflow, {"workflow_id": 7}, "abort", NOT_FLAGS),
+    (SyncJobManager.close_workflow, {}, "workflow_id", NOT_IDS),
     (SyncJobManager.retry_workflow, {}, "workflow_id", NOT_IDS),
     (SyncJobManager.wait_for_workflow, {}, "workflow_id", NOT_IDS),
     (SyncJobManager.wait_for_workflow, {"workflow_id": 7}, "timeout", NOT_SECONDS[:-1]),

@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 import adjourn
 from adjourn import web
+from adjourn.jobs import Job
 from adjourn.web import bulk
 from adjourn.web.pages import searching
 from support.waiting import until
@@ -136,6 +137,36 @@ def test_secrets_are_hidden_in_arguments_and_in_tracebacks(
         assert "view_args" in able.get("/audit").text
 
 
+def test_sensitive_arguments_are_hidden_whoever_has_stored_the_job(app: adjourn.App, client: TestClient) -> None:
+    @app.task(name="transfer", sensitive=["to"])
+    def transfer(to: str, number: int) -> str:
+        if number:
+            raise ValueError(f"no account {to!r}")
+        return f"sent to {to}"
+
+    ids = [transfer.defer(to="DE02120300", number=number) for number in (0, 1)]
+    # One of a program that does not know the task, and one of a task that this program does not know.
+    ids.append(
+        app.job_manager.defer_job(
+            Job(task_name="transfer", queue="q", task_kwargs={"to": "DE02120300", "number": 1})
+        ).id
+        or 0
+    )
+    app.run_worker(wait=False)
+    headers = {"adjourn-sensitive": "to"}
+    unknown = Job(task_name="elsewhere", queue="q", task_kwargs={"to": "DE02120300"}, headers=headers)
+    ids.append(app.job_manager.defer_job(unknown).id or 0)
+    for path in ("/jobs", *(f"/job?id={each}" for each in ids), "/bulk?what=retry&task=transfer"):
+        page = client.get(path)
+        assert page.status_code == 200, page.text
+        assert "***" in page.text, path
+        assert "DE02120300" not in page.text, path
+    # Filters are looked for, and shown without the value that was asked for.
+    assert "DE02120300" not in text_of(
+        client.get("/bulk", params={"task": "transfer", "args": '{"to": "DE02120300"}'}).text
+    )
+
+
 def test_hostile_texts_are_shown_and_do_nothing(app: adjourn.App, client: TestClient) -> None:
     name = HOSTILE[:200]
     job_id = app.configure_task(name, queue=name, lock=name, queueing_lock=name, allow_unknown=True).defer(
@@ -174,7 +205,8 @@ def test_each_thing_is_done_with_a_job_once_it_is_asked_for(
     do("job.run_now", one)
     assert job(one).scheduled_at is None
     do("job.cancel", one)
-    assert f"Job {one} is to run at 2100-01-31 11:00 UTC or later." in do("job.retry", one, at="2100-01-31T12:00+01:00")
+    done = do("job.retry", one, at="2100-01-31T12:00", zone="Europe/Berlin")
+    assert f"Job {one} is to run at 2100-01-31 12:00 CET or later." in done
     assert job(one).scheduled_at == datetime.datetime(2100, 1, 31, 11, tzinfo=datetime.UTC)
     do("job.cancel", one)
     assert job(one).status == "cancelled"

@@ -181,6 +181,10 @@ class AsyncJobManager(AsyncStatementRunner):
     def cancel_workflow_async(self) -> AsyncWorkflows:
         return self.workflows
 
+    @forwards_to(AsyncWorkflows.close_workflow_async)
+    def close_workflow_async(self) -> AsyncWorkflows:
+        return self.workflows
+
     @forwards_to(AsyncWorkflows.retry_workflow_async)
     def retry_workflow_async(self) -> AsyncWorkflows:
         return self.workflows

@@ -182,6 +182,10 @@ class SyncJobManager(SyncStatementRunner):
     def cancel_workflow(self) -> SyncWorkflows:
         return self.workflows
 
+    @forwards_to(SyncWorkflows.close_workflow)
+    def close_workflow(self) -> SyncWorkflows:
+        return self.workflows
+
     @forwards_to(SyncWorkflows.retry_workflow)
     def retry_workflow(self) -> SyncWorkflows:
         return self.workflows
