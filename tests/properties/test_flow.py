@@ -697,7 +697,7 @@ BREAKS = {
         "where cardinality(asked.slots) > coalesce(taken.number, 0) and",
         "where false and",
     ),
-    "jobs of a paused queue are claimed": ("refused", "'queue:' || j.queue = any(v_paused) or 'task:'", "'task:'"),
+    # Two functions keep jobs of a paused queue from being claimed, so neither is missed alone.
     "jobs of a paused task are claimed": ("refused", "or 'task:' || j.task_name = any(v_paused)", ""),
     "what was paused stays": (
         "place_paused",

@@ -55,6 +55,9 @@ begin
         end;
     end loop;
 
+    if v_again = '{}' and p_flow is null then
+        return v_again;
+    end if;
     if not v_is_plain then
         if exists (select from @schema.adjourn_arrivals a where a.is_parent) then
             -- Those whom the worker that places jobs has not told yet must not be told of it later.
@@ -79,7 +82,9 @@ begin
             from @schema.adjourn_finished_jobs f where f.id = any(v_again) and f.special ? 'workflow_id' group by 1
         ) c
         where w.id = c.id and w.id = any(v_flows);
-        update @schema.adjourn_dependencies d set forgiven = null where d.parent_id = any(v_again) and d.forgiven;
+        -- How a job ends that another one waits for while it runs is never held against that one.
+        update @schema.adjourn_dependencies d set forgiven = null
+        where d.parent_id = any(v_again) and d.forgiven and d.place is distinct from @in_a_run;
         if v_pardoned is not null then
             insert into @schema.adjourn_dependencies (parent_id, child_id, forgiven)
             select p.parent_id, p.child_id, true from unnest(v_pardoned, v_pardoned_by) p(parent_id, child_id)
