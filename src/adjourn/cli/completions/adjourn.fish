@@ -88,6 +88,7 @@ complete -c adjourn -n '_shtab_adjourn_using worker' -l stall-after -x -d 'how l
 complete -c adjourn -n '_shtab_adjourn_using worker' -l outage-patience -x -d 'how long the database may not answer before the worker does not count as alive; 0 means for ever: a restart would not help, and lose the outcomes that it keeps; default: 0 (environment: ADJOURN_WORKER_OUTAGE_PATIENCE)'
 complete -c adjourn -n '_shtab_adjourn_using worker' -l statistics -d 'store every ten seconds how many jobs have ended, and how long they took; the default (environment: ADJOURN_WORKER_STATISTICS, yes or no)'
 complete -c adjourn -n '_shtab_adjourn_using worker' -l no-statistics -d 'do not store how many jobs have ended, and how long they took'
+complete -c adjourn -n '_shtab_adjourn_using worker' -l reload -d 'for development: start the worker again when a Python file below the current directory changes (environment: ADJOURN_WORKER_RELOAD, yes or no)'
 complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a defer -d 'Store a job for a task, for a worker to run, and print the job'"'"'s id.'
 complete -c adjourn -n '_shtab_adjourn_using defer' -s h -l help -d 'show this help message and exit'
 complete -c adjourn -n '_shtab_adjourn_using defer' -l lock -x -d 'of the jobs with the same lock, only one runs at a time, in order of priority and then of deferring; default: the task'"'"'s (environment: ADJOURN_DEFER_LOCK)'

@@ -240,6 +240,7 @@ _shtab_adjourn_worker_options=(
   "--outage-patience[how long the database may not answer before the worker does not count as alive\; 0 means for ever\: a restart would not help, and lose the outcomes that it keeps\; default\: 0 (environment\: ADJOURN_WORKER_OUTAGE_PATIENCE)]:SECONDS:"
   "--statistics[store every ten seconds how many jobs have ended, and how long they took\; the default (environment\: ADJOURN_WORKER_STATISTICS, yes or no)]"
   "--no-statistics[do not store how many jobs have ended, and how long they took]"
+  "--reload[for development\: start the worker again when a Python file below the current directory changes (environment\: ADJOURN_WORKER_RELOAD, yes or no)]"
 )
 
 # guard to ensure default positional specs are added only once per session
