@@ -79,7 +79,7 @@ def empty(dsn: str) -> None:
         connection.execute(
             "truncate adjourn.adjourn_jobs, adjourn.adjourn_finished_jobs, adjourn.adjourn_lapses, adjourn.adjourn_headless_locks, "
             "adjourn.adjourn_workflows, adjourn.adjourn_dependencies, adjourn.adjourn_arrivals, "
-            "adjourn.adjourn_unique_keys, adjourn.adjourn_limits, adjourn.adjourn_open_limits, procrastinate_jobs, pgqueuer, pgqueuer_log cascade"
+            "adjourn.adjourn_unique_keys, adjourn.adjourn_open_limits, procrastinate_jobs, pgqueuer, pgqueuer_log cascade"
         )
         connection.execute("checkpoint")
 

@@ -34,8 +34,8 @@ SIDES = {
 }
 
 
-def make(dsn: str, features: set[str]) -> tuple[adjourn.App, dict[str, Any]]:
-    """Return an app whose task `featured` uses these, and the options of its worker."""
+def make(dsn: str, features: set[str]) -> tuple[adjourn.App, str, dict[str, Any]]:
+    """Return an app, its task that uses these, and the options of its worker."""
     app = make_adjourn(dsn)
     of_task: dict[str, Any] = {"store_result": True} if RESULTS in features else {}
     if LIMIT in features:  # more than run at once, so that no job waits for a place
@@ -43,8 +43,10 @@ def make(dsn: str, features: set[str]) -> tuple[adjourn.App, dict[str, Any]]:
     if EVENTS in features:
         for kind in (JobStarted, JobSucceeded, JobEnded):
             app.events.subscribe(kind, lambda event: None)
-    app.task(name="featured", **of_task)(_returns)
-    return app, {"worker_middleware": [_passes]} if MIDDLEWARE in features else {}
+    # The database keeps the limit of a task, also for runs without one.
+    task = "limited" if LIMIT in features else "unlimited"
+    app.task(name=task, **of_task)(_returns)
+    return app, task, {"worker_middleware": [_passes]} if MIDDLEWARE in features else {}
 
 
 def main() -> None:
@@ -54,11 +56,13 @@ def main() -> None:
     logging.disable(logging.WARNING)
 
     def run(name: str) -> dict[str, float]:
-        app, options = make(dsn, SIDES[name])
-        rate, cpu = asyncio.run(drain(app, dsn, "featured", 100, 0, arguments.jobs, **options))
+        app, task, options = make(dsn, SIDES[name])
+        rate, cpu = asyncio.run(drain(app, dsn, task, 100, 0, arguments.jobs, **options))
         return {"jobs/s": rate, "ms for a job": cpu / 1e3}
 
     with server() as dsn:
+        app, task, _ = make(dsn, {LIMIT})
+        asyncio.run(drain(app, dsn, task, 100, 0, 1))  # declares the limit
         sides = {name: lambda name=name: run(name) for name in SIDES}
         found = measure(sides, arguments.repeat, lambda: empty(dsn))
 
