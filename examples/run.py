@@ -5,7 +5,7 @@ Usage: run.py NAME. The example's `run.toml` says what to run:
 * `environment`: variables, unless they are set;
 * `prepare`: commands to run first, in this order; `prepare_own`: further ones for a server that is gone afterwards;
 * `worker` and `site`: commands to run until Ctrl-C;
-* `says`: what to print then; `says_own`: further sentences for a server that is gone afterwards.
+* `says`: what to print when the site answers; `says_own`: further sentences for a server that is gone afterwards.
 
 A command is a list of Python's arguments. `{port}` in it stands for PORT, or for `port`.
 """
@@ -13,8 +13,10 @@ A command is a list of Python's arguments. `{port}` in it stands for PORT, or fo
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +31,15 @@ def running(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         process.terminate()
         process.wait()
+
+
+def wait_until_open(port: int, site: subprocess.Popen[bytes]) -> None:
+    """Return when the site listens, or has ended."""
+    while site.poll() is None:
+        with socket.socket() as trying:
+            if trying.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
 
 
 def main(name: str) -> None:
@@ -55,8 +66,10 @@ def main(name: str) -> None:
             subprocess.run(command(arguments), check=True)
         stack.enter_context(running(command(plan["worker"])))
         site = stack.enter_context(running(command(plan["site"])))
-        print(" ".join(saying).replace("{port}", port), "Ctrl-C ends it.", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
+            wait_until_open(int(port), site)
+            if site.poll() is None:
+                print(" ".join(saying).replace("{port}", port), "Ctrl-C ends it.", flush=True)
             sys.exit(site.wait())
 
 

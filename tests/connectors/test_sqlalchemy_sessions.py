@@ -262,6 +262,24 @@ async def test_jobs_are_cancelled_in_a_session_too(engine_async: AsyncEngine, ap
         assert await jobs.get_job_status_async(job, connection=session) == "todo"
 
 
+async def test_two_phase_transactions_are_refused_before_they_could_fail_at_their_commit(
+    engine: Engine, engine_async: AsyncEngine, app: adjourn.App, stored: Stored
+) -> None:
+    add = app.tasks["add"]
+    with Session(engine, twophase=True) as session, pytest.raises(InvalidConnection, match="without twophase=True"):
+        add.configure(connection=session).defer(name="x")
+    async with AsyncSession(engine_async, twophase=True) as awaited:
+        with pytest.raises(InvalidConnection, match="without twophase=True"):
+            await add.configure(connection=awaited).defer_async(name="x")
+    with (
+        engine.connect() as connection,
+        connection.begin_twophase(),
+        pytest.raises(InvalidConnection, match="notifies the workers"),
+    ):
+        add.configure(connection=connection).defer(name="x")
+    assert stored() == ([], [])
+
+
 async def test_an_open_app_takes_a_session_in_calls_of_both_colours(
     database: str, engine: Engine, engine_async: AsyncEngine, stored: Stored
 ) -> None:

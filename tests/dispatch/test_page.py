@@ -122,6 +122,8 @@ def blocking_operations(app: adjourn.App) -> dict[str, Callable[[], object]]:
         "delete_jobs": lambda: manager.delete_jobs([job_id]) == [job_id],
         "list_workers": lambda: list(manager.list_workers()) == [],
         "get_stalled_jobs": lambda: list(manager.get_stalled_jobs()) == [],
+        "pause_schedule": lambda: manager.pause_schedule("add", cron="@daily"),
+        "resume_schedule": lambda: manager.resume_schedule("add"),
         "get_version": lambda: app.schema_manager.get_version() > 0,
     }
 

@@ -89,6 +89,7 @@ def test_signs_of_a_pooler_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(connections.settings["default"], "DISABLE_SERVER_SIDE_CURSORS", True)
     assert "pooler" in found()["adjourn.W003"]
     assert found(ADJOURN_WORKER_DEFAULTS={"listen_notify": False}) == {}
+    assert found(ADJOURN_POOL={"pooler": True}) == found(ADJOURN_POOL={"pooler": False}) == {}
 
 
 @pytest.fixture

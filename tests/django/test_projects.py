@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from support.databases import new_database
+from support.pooler import BINARY, MISSING, pgbouncer
 from support.processes import run_python
 from support.site import address
 
@@ -161,6 +162,17 @@ def test_the_smallest_project_migrates_defers_and_runs_its_job(
     write(tmp_path, {f"small/{name}": text for name, text in SMALL.items()} | {"program.py": SMALLEST})
     names = {"driver": driver, "place": address(real), "settings": settings}
     done = run_python("program.py", json.dumps(names), cwd=tmp_path, environment={"PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.skipif("ADJOURN_TEST_THOROUGH" not in os.environ, reason="as above: scripts/test-all runs it")
+@pytest.mark.skipif(BINARY is None, reason=MISSING)
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+def test_the_smallest_project_works_behind_a_pooler(driver: str, real: str, tmp_path: Path) -> None:
+    write(tmp_path, {f"small/{name}": text for name, text in SMALL.items()} | {"program.py": SMALLEST})
+    with pgbouncer(real, 2) as pooled:
+        names = {"driver": driver, "place": address(pooled), "settings": {"ADJOURN_POOL": {"pooler": True}}}
+        done = run_python("program.py", json.dumps(names), cwd=tmp_path, environment={"PYTHONPATH": str(tmp_path)})
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -462,6 +462,12 @@ def keep_schedules(actor: Actor) -> None:
         actor.pause()
 
 
+def pause_schedules(actor: Actor) -> None:
+    for task_name in actor.random.sample("abcdef", 2):
+        given = {"task_name": task_name, "periodic_id": "", "cron": "@daily", "timezone": "UTC"}
+        actor.run("pause_schedule", **given, pause=actor.random.random() < 0.5)
+
+
 def delete_old(actor: Actor) -> None:
     what = {"seconds": 0, "statuses": ["succeeded", "failed", "cancelled", "aborted"], "queue": None}
     after_id = 0
@@ -541,6 +547,7 @@ KINDS = [
         defer_several,
         tick,
         keep_schedules,
+        pause_schedules,
         delete_old,
         drop_old,
         look,

@@ -159,6 +159,48 @@ def test_code_with_a_transaction_of_its_own_is_tested_on_postgres(program: pytes
     result.stdout.fnmatch_lines(['*InvalidConnection*mark the test with @pytest.mark.adjourn(isolation="delete")*'])
 
 
+def test_a_connection_to_elsewhere_is_refused_and_nothing_is_stored_there(
+    program: pytest.Pytester, given: str, database: str, server_dsn: str
+) -> None:
+    program.makepyfile(
+        f"""
+        import psycopg
+        import pytest
+        import program
+
+        @pytest.fixture
+        def anyio_backend():
+            return "asyncio"
+
+        @pytest.mark.parametrize("isolation", ["delete", "schema", "template", "transaction"])
+        def test_it(request, isolation):
+            request.node.add_marker(pytest.mark.adjourn(isolation=isolation))
+            adjourn_dsn, jobs = map(request.getfixturevalue, ("adjourn_dsn", "adjourn_jobs"))
+            with psycopg.connect({database!r}) as connection:
+                with pytest.raises(Exception, match="This connection is to the database|this is another connection"):
+                    program.send.configure(connection=connection).defer(number=1)
+            jobs.refute_deferred()
+            if isolation == "template":  # its address is not adjourn_dsn
+                with psycopg.connect(adjourn_dsn) as connection, pytest.raises(Exception, match="adjourn_dsn"):
+                    program.send.configure(connection=connection).defer(number=1)
+            elif isolation != "transaction":
+                with psycopg.connect(adjourn_dsn) as connection:
+                    program.send.configure(connection=connection).defer(number=1)
+                jobs.assert_deferred(program.send)
+
+        @pytest.mark.adjourn(isolation="delete")
+        @pytest.mark.anyio
+        async def test_awaited(anyio_backend, adjourn_jobs):
+            async with await psycopg.AsyncConnection.connect({database!r}) as connection:
+                with pytest.raises(program.adjourn.exceptions.InvalidConnection, match="connect to the fixture adjourn_dsn"):
+                    await program.send.configure(connection=connection).defer_async(number=1)
+        """
+    )
+    run(program, f"--adjourn-dsn={given}").assert_outcomes(passed=5)
+    with psycopg.connect(database) as connection:
+        assert connection.execute("SELECT 1 FROM adjourn.adjourn_all_jobs").fetchall() == []
+
+
 def test_a_worker_runs_beside_the_test_and_defers_no_periodic_task(program: pytest.Pytester, given: str) -> None:
     program.makepyfile(
         """

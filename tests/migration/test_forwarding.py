@@ -93,6 +93,22 @@ def test_two_producers_that_take_a_queueing_lock_at_once_lose_no_job(
     assert old.jobs() == []
 
 
+def test_two_open_transactions_of_both_systems_may_take_one_queueing_lock(
+    migration: Migration, old: Old, app: adjourn.App, both: str
+) -> None:
+    migration.start()
+    with psycopg.connect(both) as connection:
+        app.configure_task("echo", queueing_lock="q", connection=connection).defer()
+        thread = threading.Thread(target=old.defer, kwargs={"queueing_lock": "q"})
+        thread.start()
+        until(lambda: app.connector.execute_query_all("select 1 as x from pg_locks where not granted"))
+        connection.commit()
+    thread.join()
+    # The page says so: nobody is told, and both run.
+    app.run_worker(wait=False)
+    assert [job.status for job in app.job_manager.list_jobs(task="echo")] == ["succeeded", "succeeded"]
+
+
 def test_a_tick_is_deferred_by_one_of_both(migration: Migration, old: Old, app: adjourn.App) -> None:
     migration.start()
     job = Job(task_name="tick", queue="default", lock=None, queueing_lock=None, task_kwargs={"timestamp": 1_000_020})

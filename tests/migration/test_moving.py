@@ -371,6 +371,53 @@ def test_a_rollback_gives_everything_back_that_waits(
     migration.start()
 
 
+def test_after_a_rollback_a_migration_begins_again_with_the_same_ids(
+    migration: Migration, old: Old, app: adjourn.App
+) -> None:
+    copied, retried, ran, waits = (old.defer(n=number) for number in range(4))
+    for job_id, status in ((copied, "succeeded"), (retried, "failed")):
+        assert old.fetch(old.register())
+        old.end(job_id, status)
+    migration.start()
+    migration.history()
+    list(migration.move())
+    app.job_manager.cancel_job_by_id(ran)
+    new = app.configure_task("echo").defer()
+    assert migration.rollback().facts["given_back"] == 2
+    old.retry(retried)
+
+    assert migration.plan().to_decide == []
+    migration.start()
+    list(migration.move())
+    migration.history()
+    migration.history()
+    found = {job.id: job.status for job in app.job_manager.list_jobs()}
+    assert found == {copied: "succeeded", retried: "todo", ran: "cancelled", waits: "todo", new: "todo"}
+    assert old.value("select count(*) from adjourn.adjourn_all_jobs") == 5
+    assert (app.configure_task("echo").defer() or 0) > new
+
+
+def test_after_a_rollback_jobs_with_new_ids_keep_them_and_are_there_once(app: adjourn.App, old: Old) -> None:
+    app.tasks["echo"].defer()  # its id is that of an old job
+    ended, waits = old.defer(), old.defer()
+    assert old.fetch(old.register())
+    old.end(ended)
+    migration = Migration(app)
+    migration.start(map_ids=True)
+    list(migration.move())
+    migration.history()
+    new = [app.tasks["echo"].defer(), app.tasks["echo"].defer()]
+    before = old.value("select count(*) from adjourn.adjourn_all_jobs")
+    assert migration.rollback().facts["given_back"] == len(new) + 2
+    assert old.jobs("succeeded") == [ended]
+    assert len(old.jobs()) == len(new) + 2
+    migration.start(map_ids=True)
+    list(migration.move())
+    migration.history()
+    assert old.value("select count(*) from adjourn.adjourn_all_jobs") == before
+    assert waits not in old.jobs()
+
+
 def test_a_rollback_and_a_move_do_not_take_jobs_from_each_other(migration: Migration, old: Old) -> None:
     fill_many(old, 20)
     migration.start()

@@ -27,7 +27,7 @@ from adjourn._sync.managers.runs import SyncRuns
 from adjourn._sync.managers.trial import SyncOneSession
 from adjourn.connector import BaseConnector
 from adjourn.connectors import SyncPsycopgConnector
-from adjourn.exceptions import AdjournException, AlreadyEnqueued
+from adjourn.exceptions import AdjournException, AlreadyEnqueued, InvalidOption
 from adjourn.jobs import Job
 from adjourn.manager import JobManager
 from adjourn.testing import MemoryStore, SyncInMemoryConnector
@@ -428,7 +428,7 @@ class Databases(RuleBasedStateMachine):
         def ask(side: Side) -> list[int]:
             at = None if seconds is None else side.at(seconds)
             ids = list(map(side.job, numbers))
-            changed = side.manager.change_jobs(ids, priority=priority, queue=queue, schedule_at=at, now=is_now)
+            changed = side.manager.change_jobs(ids, priority=priority, move_to=queue, schedule_at=at, now=is_now)
             return side.numbers(changed)
 
         self.both(ask)
@@ -744,6 +744,23 @@ class Databases(RuleBasedStateMachine):
     @rule(known=st.lists(st.tuples(strategies.TASKS, st.sampled_from(["", "x", "y"])), unique=True, max_size=3))
     def keep_schedules(self, known: list[tuple[str, str]]) -> None:
         self.both(lambda side: sorted(side.manager.keep_schedules(known, 5000)))
+
+    @rule(
+        task=strategies.TASKS,
+        periodic_id=st.sampled_from(["", "x", "y"]),
+        pause=st.booleans(),
+        cron=st.sampled_from([None, "@daily"]),
+    )
+    def pause_schedule(self, task: str, periodic_id: str, pause: bool, cron: str | None) -> None:
+        def ask(side: Side) -> Any:
+            change = side.manager.pause_schedule if pause else side.manager.resume_schedule
+            try:
+                changed: Any = change(task, periodic_id, cron=cron)
+            except InvalidOption:
+                changed = "unknown"
+            return changed, sorted((each.scope, each.name, each.periodic_id) for each in side.manager.list_pauses())
+
+        self.both(ask)
 
     # Looking
 

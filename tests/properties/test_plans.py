@@ -215,6 +215,7 @@ SEARCHES: list[dict[str, Any]] = [
     {"finished_after": datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC), "task": "none"},
     {"task": "none", "look": 100, "newest_first": False},
     {"task": "none", "look": 100, "after": "ended:-1"},
+    {"ids": list(range(1, 20_000, 20))},
 ]
 
 

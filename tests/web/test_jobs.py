@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import html
 import re
 from typing import Any
@@ -173,6 +174,9 @@ def test_each_thing_is_done_with_a_job_once_it_is_asked_for(
     do("job.run_now", one)
     assert job(one).scheduled_at is None
     do("job.cancel", one)
+    assert f"Job {one} is to run at 2100-01-31 11:00 UTC or later." in do("job.retry", one, at="2100-01-31T12:00+01:00")
+    assert job(one).scheduled_at == datetime.datetime(2100, 1, 31, 11, tzinfo=datetime.UTC)
+    do("job.cancel", one)
     assert job(one).status == "cancelled"
     do("job.delete", one)
     assert app.job_manager.list_jobs(id=one) == []
@@ -183,7 +187,8 @@ def test_each_thing_is_done_with_a_job_once_it_is_asked_for(
     assert job(running).abort_requested
     told = [note.action for note in app.job_manager.actions.list_audit(target=str(one))]
     assert told[::-1] == [
-        f"job.{each}" for each in ("retry", "priority", "move", "reschedule", "run_now", "cancel", "delete")
+        f"job.{each}"
+        for each in ("retry", "priority", "move", "reschedule", "run_now", "cancel", "retry", "cancel", "delete")
     ]
     assert "job.abort" in text_of(client.get("/audit").text)
 
@@ -251,6 +256,41 @@ def test_many_jobs_are_changed_as_the_preview_said(
     assert notes[0].outcome == "done: 3 done, 0 skipped"
 
 
+@pytest.mark.parametrize(
+    ("what", "value", "member", "expected"),
+    [
+        ("priority", "-7", "priority", -7),
+        ("move", "slow", "queue", "slow"),
+        ("reschedule", "2100-01-31T12:00", "scheduled_at", datetime.datetime(2100, 1, 31, 12, tzinfo=datetime.UTC)),
+        ("retry", "2100-01-31T12:00", "scheduled_at", datetime.datetime(2100, 1, 31, 12, tzinfo=datetime.UTC)),
+    ],
+)
+def test_many_jobs_get_what_somebody_has_said(
+    app: adjourn.App, client: TestClient, failed: list[int], what: str, value: str, member: str, expected: object
+) -> None:
+    if what != "retry":
+        app.job_manager.retry_jobs(failed, statuses=["failed"])
+    other = app.tasks["send"].defer()
+    preview = client.get(f"/bulk?what={what}&queue=money").text
+    assert ": 3 jobs" in text_of(preview)
+    fields = form_of(preview, "bulk.start")
+    if what != "retry":
+        refused = client.post("/do/bulk.start", data=fields, headers=SAME_SITE)
+        assert (refused.status_code, "to: it is missing" in text_of(refused.text)) == (400, True)
+    wrong = {"priority": "high", "move": "x" * 256}.get(what, "soon")
+    refused = client.post("/do/bulk.start", data={**fields, "to": wrong}, headers=SAME_SITE)
+    assert (refused.status_code, "to:" in text_of(refused.text)) == (400, True)
+    done = client.post("/do/bulk.start", data={**fields, "to": value}, headers=SAME_SITE)
+    told = text_of(wait_for(app, client, done.text))
+    assert "Done 3 Skipped 0 Matched before 3" in told
+    jobs = {job.id: job for job in app.job_manager.list_jobs()}
+    assert [getattr(jobs[each], member) for each in failed] == [expected] * 3
+    assert getattr(jobs[other], member) != expected
+    notes = [note.outcome for note in app.job_manager.actions.list_audit() if note.jobs]
+    assert len(notes) == 1
+    assert notes[0].startswith(f"jobs {failed[0]} to {failed[-1]}, to ")
+
+
 def test_a_change_of_many_jobs_is_stopped(
     app: adjourn.App, client: TestClient, failed: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -280,7 +320,7 @@ def test_no_action_is_there_for_who_may_not(app: adjourn.App, failed: list[int])
         f"job.{each}"
         for each in ["retry", "run_now", "cancel", "abort", "delete", "priority", "move", "reschedule", "reveal"]
     ]
-    names += ["bulk.start", "bulk.stop", "schedule.run"]
+    names += ["bulk.start", "bulk.stop", "schedule.run", "schedule.pause", "schedule.resume"]
     fields = {
         "id": failed[0],
         "status": "failed",
@@ -326,3 +366,30 @@ def test_schedules_are_told_with_their_jobs_and_run_at_once(
     done = client.post("/do/schedule.run", data=form_of(page, "schedule.run"), headers=SAME_SITE)
     assert "of clean is stored." in text_of(done.text)
     assert [job.task_name for job in app.job_manager.list_jobs(task="clean")] == ["clean"]
+
+
+def test_a_schedule_is_paused_and_resumed_also_before_it_was_due(
+    app: adjourn.App, client: TestClient, observer: psycopg.Connection
+) -> None:
+    @app.periodic(cron="0 4 * * *", periodic_id="night")
+    @app.task(name="clean")
+    def clean(timestamp: int) -> None: ...
+
+    page = client.get("/schedules").text
+    done = client.post("/do/schedule.pause", data=form_of(page, "schedule.pause"), headers=SAME_SITE)
+    assert "The schedule of clean (night) is paused." in text_of(done.text)
+    assert [(each.scope, each.name, each.periodic_id) for each in app.job_manager.list_pauses()] == [
+        ("schedule", "clean", "night")
+    ]
+    observer.execute("update adjourn.adjourn_schedules set last_tick = now() - interval '3 days'")
+    page = client.get("/schedules").text
+    assert "paused" in text_of(page)
+    assert "overdue" not in text_of(page).replace("overdue or paused first", "")
+    assert "schedule.pause" not in page
+    done = client.post("/do/schedule.resume", data=form_of(page, "schedule.resume"), headers=SAME_SITE)
+    assert "The schedule of clean (night) is resumed." in text_of(done.text)
+    assert app.job_manager.list_pauses() == []
+    notes = app.job_manager.actions.list_audit(target="clean (night)")
+    assert [(note.action, note.outcome) for note in notes] == [("schedule.resume", "done"), ("schedule.pause", "done")]
+    refused = client.post("/do/schedule.pause", data={"task": "none"}, headers=SAME_SITE)
+    assert (refused.status_code, "knows no such schedule" in text_of(refused.text)) == (400, True)

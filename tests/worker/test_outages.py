@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import datetime
 import json
 import logging
+import threading
 from typing import Any
 
 import pytest
+from psycopg.conninfo import make_conninfo
 
 import adjourn
 from adjourn import events
 from adjourn._async.managers.exchange import AsyncWorkerManager
 from adjourn._domain.outcomes import Heartbeat
 from adjourn._sync.managers.exchange import SyncWorkerManager
+from adjourn.contrib.sqlalchemy import SQLAlchemyConnector
 from adjourn.worker.outage import Outage
+from support.addresses import address
 from support.bench import Bench
+from support.proxy import proxied
 
 pytestmark = pytest.mark.anyio
 
@@ -26,6 +32,40 @@ OPTIONS: dict[str, Any] = {
     "stalled_worker_timeout": 3.0,
     "fetch_job_polling_interval": 0.1,
 }
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
+async def test_a_worker_connects_again_although_tasks_hold_all_threads_of_its_loop(
+    database: str, app: adjourn.App, bench: Bench, driver: str
+) -> None:
+    begun, release = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        begun.set()
+        release.wait(60)
+
+    with proxied(database) as (proxy, dsn), concurrent.futures.ThreadPoolExecutor(1) as threads:
+        dsn = make_conninfo(dsn, host="localhost")
+        connector: Any = adjourn.PsycopgConnector(dsn)
+        if driver == "asyncpg":
+            connector = SQLAlchemyConnector(dsn=address(dsn, driver))
+        own = adjourn.App(connector=connector)
+        own.task(name="work")(asyncio.Event().is_set)
+
+        @own.task(name="hold")
+        async def hold_all() -> None:
+            await asyncio.get_running_loop().run_in_executor(threads, hold)
+
+        try:
+            async with own.open_async(), Bench(own).working(concurrency=2, **OPTIONS):
+                asyncio.get_running_loop().set_default_executor(threads)
+                await app.configure_task("hold").defer_async()
+                await bench.until(begun.is_set)
+                proxy.cut()
+                await bench.ended(await app.configure_task("work").defer_async())
+                release.set()
+        finally:
+            release.set()
 
 
 @pytest.mark.parametrize(

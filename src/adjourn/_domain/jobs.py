@@ -125,6 +125,9 @@ class Job:
         In lists, whether a result is stored and has not lapsed.
     result_expires_at
         In lists, when the result lapses or has lapsed, by the database's clock; None if it never does, or none was stored.
+    reason
+        In lists, why it was cancelled: ``"job 4 failed"``, of a job that waited for job 4, ``"workflow 3 was cancelled"``, or until when it had
+        not begun. None for any other job, also for one that was cancelled by hand.
     headers
         Texts by names that go with the job beside its arguments, such as the ids of a trace; None for none.
     progress
@@ -157,6 +160,7 @@ class Job:
     result: Any = None
     has_result: bool = False
     result_expires_at: datetime.datetime | None = None
+    reason: str | None = None
     headers: dict[str, str] | None = None
     progress: Progress | None = attrs.field(default=None, eq=False)
 
@@ -197,6 +201,7 @@ class Job:
             result_expires_at=time_or_none(row.get("result_expires_at")),
             headers=load_headers(row.get("headers")),
             progress=progress_of(row.get("progress")),
+            reason=row.get("reason"),
             terms=JobTerms.of_row(row),
         )
 
@@ -294,6 +299,7 @@ class Job:
             "result",
             "has_result",
             "result_expires_at",
+            "reason",
             "headers",
             "progress",
         ):

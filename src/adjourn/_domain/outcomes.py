@@ -284,6 +284,26 @@ class Look:
 
 
 @attrs.frozen
+class Placed:
+    """What became of an attempt to place jobs. It is true if jobs have moved.
+
+    Attributes
+    ----------
+    moved
+        Whether jobs were placed, or are ready because of it.
+    is_to_repeat
+        Whether nothing could be done, although there is something to be done: another worker is placing jobs, or other transactions
+        have locked what it is about.
+    """
+
+    moved: bool
+    is_to_repeat: bool = False
+
+    def __bool__(self) -> bool:
+        return self.moved
+
+
+@attrs.frozen
 class Exchanged:
     """The result of an exchange with the database.
 

@@ -20,7 +20,7 @@ from adjourn._domain.jobs import Job
 from adjourn._domain.results import ResultRule
 from adjourn._domain.runs import AbortReason, Completion, RunLike
 from adjourn._domain.schedules import DueTicks
-from adjourn._domain.ticks import Tick, TickOutcome
+from adjourn._domain.ticks import LastTick, Tick, TickOutcome
 from adjourn.exceptions import JobRetry
 from adjourn.limits import Limit, Scope
 from adjourn.types import JSONDumps, JSONLoads, Parameters, PeriodicDefaults, Row, Statement
@@ -111,7 +111,7 @@ class TicksLike(Protocol):
     async def defer_ticks_async(self, ticks: Sequence[Tick]) -> list[tuple[TickOutcome, int | None]]:
         """Record ticks, each with its job, and return what became of each."""
 
-    async def last_ticks_async(self) -> dict[tuple[str, str], datetime.datetime]:
+    async def last_ticks_async(self) -> dict[tuple[str, str], LastTick]:
         """Return the last tick of each schedule that is recorded."""
 
 

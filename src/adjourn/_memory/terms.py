@@ -7,8 +7,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from adjourn._memory.rules import due_at, stored_json
-from adjourn._memory.statements import ANSWERS, answers
+from adjourn._memory.rules import cancel_waiting, due_at, stored_json
+from adjourn._memory.statements import answers
 from adjourn._memory.tables import JobRow, Tables, with_error
 from adjourn.types import Row
 
@@ -40,7 +40,7 @@ def has_expired(tables: Tables, job: JobRow) -> bool:
 
 def expire(tables: Tables, jobs: Iterable[JobRow]) -> None:
     """End jobs that have expired and that nobody runs."""
-    ids = []
+    reasons = {}
     for job in jobs:
         assert job.expires_at is not None
         entry = {
@@ -53,8 +53,8 @@ def expire(tables: Tables, jobs: Iterable[JobRow]) -> None:
             "ended_at": tables.now.isoformat(),
         }
         tables.change(job, errors=with_error(job.errors, stored_json(json.dumps(entry))))
-        ids.append(job.id)
-    ANSWERS["cancel_jobs"](tables, ids=ids, delete=False)
+        reasons[job.id] = f"it had not begun by {job.expires_at.isoformat()}"
+    cancel_waiting(tables, reasons, cause="expiry", reasons=reasons)
 
 
 @answers

@@ -378,7 +378,7 @@ def place(tables: Tables, *, limit: int, heal: bool) -> list[Row]:
         wake(tables)
     placed, waiting = len(new) - len(undecided), len(undecided)
     moved = len(promoted) + place_workflows(tables)
-    return [{"elected": True, "placed": placed, "promoted": moved, "waiting": waiting}]
+    return [{"elected": True, "placed": placed, "promoted": moved, "waiting": waiting, "is_left": waiting > 0}]
 
 
 def _rivals(tables: Tables, new: Sequence[int]) -> list[tuple[JobRow, JobRow]]:

@@ -97,10 +97,12 @@ def _foreign_keys(database: Database) -> list[str]:
 
 def _taken_ids(database: Database, id_gap: int) -> list[str]:
     ids = database.row("list_ids")
-    if not ids["ours"] or ids["our_lowest"] >= first_id(ids, id_gap):
+    their_last = max(ids["their_highest"], ids["their_last"])
+    shared = database.row("count_shared_ids", their_last=their_last, first_id=first_id(ids, id_gap))
+    if not shared["jobs"]:
         return []
-    found = f"{counted(ids['ours'], 'job')} already, with ids from {ids['our_lowest']} on"
-    return [f"adjourn has {found}, which old jobs may have, too. Pass --map-ids to give those new ids."]
+    found = f"{counted(shared['jobs'], 'job')} already, with ids from {shared['lowest']} on"
+    return [f"adjourn has {found}, which old jobs have or will have, too. Pass --map-ids to give those new ids."]
 
 
 def _id_warnings(database: Database, id_gap: int, *, map_ids: bool) -> list[str]:

@@ -68,7 +68,8 @@ DECLARED: tuple[Family, ...] = (
     Family(name="adjourn_metrics_overflow_total", told=f"Samples that {OTHER} stands for", kind="counter"),
     Family(name="adjourn_schedule_last_tick_timestamp_seconds", told="The last tick that was deferred", labels=SCHEDULE),
     Family(name="adjourn_schedule_next_tick_timestamp_seconds", told="The tick after that", labels=SCHEDULE),
-    Family(name="adjourn_schedule_overdue_seconds", told="For how long that one is due", labels=SCHEDULE),
+    Family(name="adjourn_schedule_overdue_seconds", told="For how long that one is due, 0 while paused", labels=SCHEDULE),
+    Family(name="adjourn_schedule_paused", told="1 if the schedule is paused", labels=SCHEDULE),
     Family(name="adjourn_table_bytes", told="Bytes on disk", labels=("table", "part")),
     Family(name="adjourn_table_rows_estimate", told="About how many rows there are", labels=("table",)),
     Family(name="adjourn_table_dead_rows", told="About how many rows wait for vacuum", labels=("table",)),
@@ -123,8 +124,9 @@ class Exports:
             if self._is_fresh():
                 return self._shown()
             if not self._is_reading:
-                self._is_reading = True
+                # This fails if the process can have no more threads now.
                 threading.Thread(target=self._run, name="adjourn-exports", daemon=True).start()
+                self._is_reading = True
             self._changing.wait_for(lambda: not self._is_reading, PATIENCE)
             if not self._is_reading:
                 return self._shown()
@@ -324,6 +326,7 @@ def _read_schedules(reader: Reader) -> dict[str, Samples]:
         "adjourn_schedule_last_tick_timestamp_seconds": {labels: row["last_tick"] for labels, row in rows.items()},
         "adjourn_schedule_next_tick_timestamp_seconds": {labels: row["next_tick"] for labels, row in known.items()},
         "adjourn_schedule_overdue_seconds": {labels: max(0.0, row["overdue"]) for labels, row in known.items()},
+        "adjourn_schedule_paused": {labels: int(row["is_paused"]) for labels, row in rows.items()},
     }
 
 

@@ -27,6 +27,7 @@ import datetime
 import functools
 import secrets
 import urllib.parse
+import zoneinfo
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -36,11 +37,13 @@ from starlette.responses import Response
 
 from adjourn.app import App
 from adjourn.jobs import Author
+from adjourn.web import zones
 from adjourn.web.access import User
 from adjourn.web.assets import Assets
 from adjourn.web.bulk import Bulks
 from adjourn.web.collector import Collector, Reading
 from adjourn.web.database import Database
+from adjourn.web.histories import Histories
 from adjourn.web.inputs import Inputs
 from adjourn.web.links import Link
 from adjourn.web.masking import Masker
@@ -151,11 +154,13 @@ class Site:
     is_leaving: bool = attrs.field(default=False, init=False)
     database: Database = attrs.field(init=False)
     collector: Collector = attrs.field(init=False)
+    histories: Histories = attrs.field(init=False)
     bulks: Bulks = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.database = Database(self.app)
         self.collector = Collector(self.app, self.database)
+        self.histories = Histories(self.database, lambda: self.collector.is_down)
         self.bulks = Bulks(self.app.job_manager, self.database)
 
     def permits(self, user: User, permission: str) -> bool:
@@ -242,7 +247,7 @@ class View:
         found = self.site.actions.get(action)
         return found is not None and self.may(found.permission)
 
-    def url(self, name: str, **query: Any) -> str:
+    def url(self, name: str, /, **query: Any) -> str:
         """Return the address of a page, or an empty one if there is none that the user may see. Parameters that are None are left out.
 
         Parameters
@@ -308,6 +313,17 @@ class View:
     def now(self) -> datetime.datetime:
         """The time of the database as far as it is known, else this machine's."""
         return self.site.collector.now()
+
+    @functools.cached_property
+    def zone(self) -> zoneinfo.ZoneInfo:
+        """The time zone that times are shown in."""
+        # What is wrong with an address can be told in any zone.
+        query = self.query if self.page else Inputs({})
+        return zones.zone_of(query, self.request.cookies.get(zones.COOKIE))
+
+    def clock(self, at: datetime.datetime, *, with_day: bool = False) -> str:
+        """Return a time of the day in the viewer's time zone, with the day of the week if asked for."""
+        return at.astimezone(self.zone).strftime("%a %H:%M" if with_day else "%H:%M")
 
 
 def _asked(query: Mapping[str, Any]) -> str:

@@ -294,8 +294,9 @@ class Exchange:
             return False
         placed = False
         if exchanged.place and self._pace.may_place(now):
-            placed = await manager.place_async(PLACE_LIMIT)
-            self._pace.has_placed(placed, now)
+            attempt = await manager.place_async(PLACE_LIMIT)
+            self._pace.has_placed(attempt.is_to_repeat, now)
+            placed = attempt.moved
         if placed or exchanged.repeat or len(exchanged.claimed) >= limit > 0 or self._outbox.is_due:
             if placed or exchanged.repeat:
                 self._pace.probe_next()
@@ -312,7 +313,7 @@ class Exchange:
         if not self._options.wait and is_empty and not has_work:
             return True
         if not self.slots.is_stopping:
-            await self._sleep(exchanged.due_in)
+            await self._sleep(None if self._pace.is_to_place_later else exchanged.due_in)
         return False
 
     def _has_to_leave(self, now: float) -> bool:
@@ -411,7 +412,8 @@ class Exchange:
 
     async def _keep_house(self, manager: AsyncWorkerManager) -> None:
         timetable = timetable_of(self._app.job_manager)
-        caretaker = AsyncCaretaker(manager, timetable, self._options.stalled_worker_timeout, self._events)
+        timeout, audit_days = self._options.stalled_worker_timeout, self._options.audit_days
+        caretaker = AsyncCaretaker(manager, timetable, timeout, audit_days, self._events)
         await caretaker.rescue_async()
         await caretaker.keep_up_async()
         self._keeps_house = False

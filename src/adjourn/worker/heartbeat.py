@@ -175,7 +175,7 @@ class HeartbeatThread(threading.Thread):
             watched = WatchedSyncSession(session, self._trips)
             manager = SyncWorkerManager(watched, connector.json_loads, self._app.job_manager.schema)
             timetable, timeout = timetable_of(self._app.job_manager), self._options.stalled_worker_timeout
-            caretaker = SyncCaretaker(manager, timetable, timeout, self._app.events)
+            caretaker = SyncCaretaker(manager, timetable, timeout, self._options.audit_days, self._app.events)
             self._is_listening = self._options.listen_notify and session.can_listen
             if self._is_listening:
                 with self._trips:

@@ -1,8 +1,8 @@
 """The caretaker: upkeep that any worker does for all workers, besides running jobs.
 
 It frees the jobs of workers that fell silent, promotes those that wait behind a lock whose holder is gone, makes
-the partitions of the weeks ahead, deletes unique keys whose jobs do not count any more, ends jobs that have expired, and adds up
-statistics.
+the partitions of the weeks ahead, deletes unique keys whose jobs do not count any more and old notes of what people did, ends jobs that have
+expired, and adds up statistics.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ ROWS = 5_000
 """How many rows of statistics of a kind one transaction adds up."""
 MOST_PAGES = 40
 """How many transactions of one kind there are before other upkeep has its turn."""
+NOTES = 5_000
+"""How many notes of what people did one transaction looks at."""
 EXPIRED = 1_000
 """How many expired jobs one transaction ends."""
 
@@ -41,14 +43,19 @@ class AsyncCaretaker:
         When each part of the upkeep is due.
     timeout
         Seconds of silence after which workers count as dead.
+    audit_days
+        How many days notes of what people did are kept.
     events
         Where it reports what it has done.
     """
 
-    def __init__(self, manager: AsyncWorkerManager, timetable: Timetable, timeout: float, events: EventsLike) -> None:
+    def __init__(
+        self, manager: AsyncWorkerManager, timetable: Timetable, timeout: float, audit_days: int, events: EventsLike
+    ) -> None:
         self._manager = manager
         self._timetable = timetable
         self._timeout = timeout
+        self._audit_days = audit_days
         self._events = events
 
     async def rescue_async(self) -> bool:
@@ -83,6 +90,13 @@ class AsyncCaretaker:
             self._timetable.adds_up(now)
             if not await self._exhaust_async(self._manager.add_up_statistics_async, ROWS):
                 self._timetable.add_up_at = 0.0
+        if now >= self._timetable.forget_audit_at:
+            self._timetable.forgets_audit(now)
+            if not await self._exhaust_async(self._forget_audit_async, NOTES):
+                self._timetable.forget_audit_at = 0.0
+
+    async def _forget_audit_async(self, most: int) -> int:
+        return await self._manager.forget_audit_async(self._audit_days, most)
 
     async def _exhaust_async(self, take: Callable[[int], Awaitable[int]], most: int) -> bool:
         """Take what there is, at most so many in one transaction. Return whether nothing is left: other upkeep has its turn first."""

@@ -15,7 +15,7 @@ from adjourn._async.managers.statements import AsyncExecutes, schema_version_asy
 from adjourn._domain.arrays import array_of_texts
 from adjourn._domain.claimed import ClaimedJob
 from adjourn._domain.jobs import CLAIMED
-from adjourn._domain.outcomes import Claim, Exchanged, HandedBack, Heartbeat, Look, Outcome, dump_outcomes
+from adjourn._domain.outcomes import Claim, Exchanged, HandedBack, Heartbeat, Look, Outcome, Placed, dump_outcomes
 from adjourn._domain.terms import JobTerms
 from adjourn._domain.upkeep import BlockingSession
 from adjourn.types import JSONLoads, Row
@@ -262,8 +262,8 @@ class AsyncWorkerManager:
         rows = await self._run_async("list_unknown_claims", worker_id=worker_id, **_columns(known))
         return [HandedBack(row["id"], row["claim"]) for row in rows]
 
-    async def place_async(self, limit: int, heal: bool = False) -> bool:
-        """Place locked jobs, and return whether that made progress (another worker may be placing them).
+    async def place_async(self, limit: int, heal: bool = False) -> Placed:
+        """Place locked jobs, and give free places under limits to jobs that wait for them; another worker may be doing so.
 
         Parameters
         ----------
@@ -273,7 +273,8 @@ class AsyncWorkerManager:
             Whether to search also all locks with waiting jobs for one that has no head.
         """
         (row,) = await self._run_async("place", limit=limit, heal=heal)
-        return bool(row["placed"] or row["promoted"])
+        moved = bool(row["placed"] or row["promoted"])
+        return Placed(moved, is_to_repeat=not moved and (not row["elected"] or row["is_left"]))
 
     async def rescue_async(self, max_losses: int, grace: float) -> tuple[int, int]:
         """Declare workers dead that have stopped sending heartbeats, and free their jobs.
@@ -346,6 +347,19 @@ class AsyncWorkerManager:
         """
         (row,) = await self._run_async("add_up_stats", limit=limit)
         return int(row["taken"])
+
+    async def forget_audit_async(self, days: int, limit: int) -> int:
+        """Delete old notes of what people did; return how many.
+
+        Parameters
+        ----------
+        days
+            Their age.
+        limit
+            How many to look at, the oldest first.
+        """
+        (row,) = await self._run_async("forget_audit", days=days, limit=limit)
+        return int(row["forgotten"])
 
     async def blockers_async(self, tables: Sequence[str]) -> list[BlockingSession]:
         """Return the sessions that use one of these tables."""

@@ -269,6 +269,14 @@ class AsyncJobManager(AsyncStatementRunner):
     def list_schedules_async(self) -> AsyncSchedules:
         return self.schedules
 
+    @forwards_to(AsyncSchedules.pause_schedule_async)
+    def pause_schedule_async(self) -> AsyncSchedules:
+        return self.schedules
+
+    @forwards_to(AsyncSchedules.resume_schedule_async)
+    def resume_schedule_async(self) -> AsyncSchedules:
+        return self.schedules
+
     @forwards_to(AsyncSchedules.keep_schedules_async)
     def keep_schedules_async(self) -> AsyncSchedules:
         return self.schedules

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, TwoPhaseTransaction
 from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.orm import Session
 
@@ -58,12 +58,17 @@ def run(
     Raises
     ------
     InvalidConnection
-        If it is on another driver, or SQLAlchemy cannot tell which of several engines to use.
+        If it is on another driver, its transaction is a two-phase one, or SQLAlchemy cannot tell which of several engines to use.
     ConnectorException
         For an error of the database or of the connection to it.
     """
     connection = _connection_of(given)
     _check_driver(type(given).__name__, connection, drivers)
+    if isinstance(connection.get_transaction(), TwoPhaseTransaction):
+        raise exceptions.InvalidConnection(
+            f"The transaction of this {type(given).__name__} is a two-phase one. Postgres cannot prepare a transaction that notifies "
+            "others, and a deferred job notifies the workers. Use a session without twophase=True, or defer after the commit."
+        )
     with engines.translating():
         return engines.run(connection, statement, parameters)
 

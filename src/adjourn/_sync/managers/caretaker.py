@@ -2,8 +2,8 @@
 """The caretaker: upkeep that any worker does for all workers, besides running jobs.
 
 It frees the jobs of workers that fell silent, promotes those that wait behind a lock whose holder is gone, makes
-the partitions of the weeks ahead, deletes unique keys whose jobs do not count any more, ends jobs that have expired, and adds up
-statistics.
+the partitions of the weeks ahead, deletes unique keys whose jobs do not count any more and old notes of what people did, ends jobs that have
+expired, and adds up statistics.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ ROWS = 5_000
 """How many rows of statistics of a kind one transaction adds up."""
 MOST_PAGES = 40
 """How many transactions of one kind there are before other upkeep has its turn."""
+NOTES = 5_000
+"""How many notes of what people did one transaction looks at."""
 EXPIRED = 1_000
 """How many expired jobs one transaction ends."""
 
@@ -42,14 +44,19 @@ class SyncCaretaker:
         When each part of the upkeep is due.
     timeout
         Seconds of silence after which workers count as dead.
+    audit_days
+        How many days notes of what people did are kept.
     events
         Where it reports what it has done.
     """
 
-    def __init__(self, manager: SyncWorkerManager, timetable: Timetable, timeout: float, events: EventsLike) -> None:
+    def __init__(
+        self, manager: SyncWorkerManager, timetable: Timetable, timeout: float, audit_days: int, events: EventsLike
+    ) -> None:
         self._manager = manager
         self._timetable = timetable
         self._timeout = timeout
+        self._audit_days = audit_days
         self._events = events
 
     def rescue(self) -> bool:
@@ -84,6 +91,13 @@ class SyncCaretaker:
             self._timetable.adds_up(now)
             if not self._exhaust(self._manager.add_up_statistics, ROWS):
                 self._timetable.add_up_at = 0.0
+        if now >= self._timetable.forget_audit_at:
+            self._timetable.forgets_audit(now)
+            if not self._exhaust(self._forget_audit, NOTES):
+                self._timetable.forget_audit_at = 0.0
+
+    def _forget_audit(self, most: int) -> int:
+        return self._manager.forget_audit(self._audit_days, most)
 
     def _exhaust(self, take: Callable[[int], int], most: int) -> bool:
         """Take what there is, at most so many in one transaction. Return whether nothing is left: other upkeep has its turn first."""

@@ -14,7 +14,7 @@ from adjourn import exceptions, sql
 from adjourn._domain.arrays import array_of_texts
 from adjourn._domain.claimed import ClaimedJob
 from adjourn._domain.jobs import CLAIMED
-from adjourn._domain.outcomes import Claim, Exchanged, HandedBack, Heartbeat, Look, Outcome, dump_outcomes
+from adjourn._domain.outcomes import Claim, Exchanged, HandedBack, Heartbeat, Look, Outcome, Placed, dump_outcomes
 from adjourn._domain.terms import JobTerms
 from adjourn._domain.upkeep import BlockingSession
 from adjourn._sync.managers.partitions import blockers
@@ -261,8 +261,8 @@ class SyncWorkerManager:
         rows = self._run("list_unknown_claims", worker_id=worker_id, **_columns(known))
         return [HandedBack(row["id"], row["claim"]) for row in rows]
 
-    def place(self, limit: int, heal: bool = False) -> bool:
-        """Place locked jobs, and return whether that made progress (another worker may be placing them).
+    def place(self, limit: int, heal: bool = False) -> Placed:
+        """Place locked jobs, and give free places under limits to jobs that wait for them; another worker may be doing so.
 
         Parameters
         ----------
@@ -272,7 +272,8 @@ class SyncWorkerManager:
             Whether to search also all locks with waiting jobs for one that has no head.
         """
         (row,) = self._run("place", limit=limit, heal=heal)
-        return bool(row["placed"] or row["promoted"])
+        moved = bool(row["placed"] or row["promoted"])
+        return Placed(moved, is_to_repeat=not moved and (not row["elected"] or row["is_left"]))
 
     def rescue(self, max_losses: int, grace: float) -> tuple[int, int]:
         """Declare workers dead that have stopped sending heartbeats, and free their jobs.
@@ -345,6 +346,19 @@ class SyncWorkerManager:
         """
         (row,) = self._run("add_up_stats", limit=limit)
         return int(row["taken"])
+
+    def forget_audit(self, days: int, limit: int) -> int:
+        """Delete old notes of what people did; return how many.
+
+        Parameters
+        ----------
+        days
+            Their age.
+        limit
+            How many to look at, the oldest first.
+        """
+        (row,) = self._run("forget_audit", days=days, limit=limit)
+        return int(row["forgotten"])
 
     def blockers(self, tables: Sequence[str]) -> list[BlockingSession]:
         """Return the sessions that use one of these tables."""

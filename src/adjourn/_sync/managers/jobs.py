@@ -270,6 +270,14 @@ class SyncJobManager(SyncStatementRunner):
     def list_schedules(self) -> SyncSchedules:
         return self.schedules
 
+    @forwards_to(SyncSchedules.pause_schedule)
+    def pause_schedule(self) -> SyncSchedules:
+        return self.schedules
+
+    @forwards_to(SyncSchedules.resume_schedule)
+    def resume_schedule(self) -> SyncSchedules:
+        return self.schedules
+
     @forwards_to(SyncSchedules.keep_schedules)
     def keep_schedules(self) -> SyncSchedules:
         return self.schedules

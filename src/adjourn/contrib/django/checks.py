@@ -196,13 +196,14 @@ def _check_names() -> Iterator[CheckMessage]:
 
 def _check_pooler() -> Iterator[CheckMessage]:
     alias = settings.DATABASE_ALIAS
+    pool: Any = settings.POOL
+    is_said = isinstance(pool, Mapping) and "pooler" in pool
     listens = _worker_defaults().get("listen_notify", True)
-    if connections.settings[alias].get("DISABLE_SERVER_SIDE_CURSORS") and listens:
+    if connections.settings[alias].get("DISABLE_SERVER_SIDE_CURSORS") and listens and not is_said:
         yield Warning(
             f"DISABLE_SERVER_SIDE_CURSORS of the database {alias!r} suggests a connection pooler in transaction mode, through "
             "which workers are told of no new jobs.",
-            hint="Set ADJOURN_WORKER_DEFAULTS = {'listen_notify': False}, so that they only poll, or have workers "
-            "connect to the server itself.",
+            hint="Set ADJOURN_POOL = {'pooler': True}, so that they only poll; or False, if there is no such pooler.",
             id="adjourn.W003",
         )
 

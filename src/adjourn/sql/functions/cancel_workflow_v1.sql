@@ -16,7 +16,7 @@ begin
         select j.id from @schema.adjourn_jobs j where j.workflow_id = p_id and j.worker_id is null order by j.id limit p_limit
         for update skip locked
     );
-    perform @schema.adjourn_cancel_jobs_v1(v_waiting, false);
+    perform @schema.adjourn_cancel_jobs_v1(v_waiting, false, 'workflow', null);
     insert into @schema.adjourn_arrivals (job_id, ended, failed) values (p_id, 0, 0);
     perform @schema.adjourn_wake_v1(true, null);
     return cardinality(v_waiting);

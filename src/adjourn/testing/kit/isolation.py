@@ -15,9 +15,12 @@ from adjourn.connectors.memory import InMemoryConnector
 from adjourn.exceptions import InvalidOption
 from adjourn.testing.kit.clearing import clear
 from adjourn.testing.kit.databases import RunDatabase
-from adjourn.testing.kit.places import BlockingPlace, connection_of
+from adjourn.testing.kit.places import OwnPlace, connection_of
 
 KINDS = ("memory", "transaction", "delete", "schema", "template")
+
+_TO_OURS = "Have your session connect to the fixture adjourn_dsn."
+_MARK_DELETE = 'Mark the test with @pytest.mark.adjourn(isolation="delete"), and connect to the fixture adjourn_dsn.'
 
 
 @attrs.frozen
@@ -80,7 +83,15 @@ def _in_memory(app: App) -> Iterator[Isolated]:
 
 @contextlib.contextmanager
 def _in_django(app: App, kind: str) -> Iterator[Isolated]:
-    connector = app.connector
+    connector: Any = app.connector
+    if connector.alias != "default" and kind in ("transaction", "delete"):
+        try:
+            app.check_connection()
+        except AssertionError as error:  # Django's
+            raise InvalidOption(
+                f"The jobs are in the database {connector.alias!r}, which this test may not use: mark it with "
+                f"@pytest.mark.django_db(databases=['default', {connector.alias!r}])."
+            ) from error
     if kind == "transaction":
         yield Isolated(app, _refuse_worker)
         return
@@ -91,13 +102,13 @@ def _in_django(app: App, kind: str) -> Iterator[Isolated]:
         )
     clear(app)
     # Afterwards the plugin does so, before pytest-django takes the database away.
-    yield Isolated(app, getattr(connector, "get_worker_connector"))  # noqa: B009 - the class is Django's
+    yield Isolated(app, connector.get_worker_connector)
 
 
 @contextlib.contextmanager
 def _with_deletion(app: App, database: RunDatabase) -> Iterator[Isolated]:
     own = app.connector
-    with app.swapped_connector(BlockingPlace(database.connector_like(own), None)):
+    with app.swapped_connector(OwnPlace(database.connector_like(own), None, _TO_OURS)):
         clear(app)
         yield Isolated(app, lambda: database.new_connector_like(own))
         if not database.keep:
@@ -116,7 +127,7 @@ def _in_transaction(app: App, database: RunDatabase) -> Iterator[Isolated]:
     with (
         pool.connection() as connection,
         connection.transaction(force_rollback=True),
-        app.swapped_connector(BlockingPlace(connector, connection)),
+        app.swapped_connector(OwnPlace(connector, connection, _MARK_DELETE)),
     ):
         yield Isolated(app, _refuse_worker)
 
@@ -125,7 +136,7 @@ def _in_transaction(app: App, database: RunDatabase) -> Iterator[Isolated]:
 def _in_schema(app: App, database: RunDatabase) -> Iterator[Isolated]:
     own = app.connector
     connector = database.connector_like(own)
-    with database.new_schema(connector) as schema, app.swapped_connector(BlockingPlace(connector, None), schema):
+    with database.new_schema(connector) as schema, app.swapped_connector(OwnPlace(connector, None, _TO_OURS), schema):
         yield Isolated(app, lambda: database.new_connector_like(own))
 
 
@@ -136,7 +147,7 @@ def _in_copy(app: App, database: RunDatabase) -> Iterator[Isolated]:
         connector = database.new_connector_like(own, dsn)
         connector.open()
         stack.callback(connector.close)
-        with app.swapped_connector(BlockingPlace(connector, None)):
+        with app.swapped_connector(OwnPlace(connector, None, _MARK_DELETE)):
             yield Isolated(app, lambda: database.new_connector_like(own, dsn))
 
 

@@ -91,6 +91,72 @@ class BlockingPlace(Place):
         return rows
 
 
+class OwnPlace(BlockingPlace):
+    """The place of a test's jobs. A connection to anywhere else is refused, because the test would not see those jobs.
+
+    Parameters
+    ----------
+    connector, connection
+        As for `Place`.
+    remedy
+        What to do instead, for the message.
+    """
+
+    def __init__(self, connector: BaseConnector, connection: Any, remedy: str) -> None:
+        super().__init__(connector, connection)
+        self._remedy = remedy
+        self._own: Row | None = None
+
+    def execute(
+        self, statement: Statement, parameters: Parameters | None = None, *, connection: Any = None
+    ) -> list[Row]:
+        """Execute one statement.
+
+        Raises
+        ------
+        InvalidConnection
+            If the connection is to somewhere else.
+        """
+        if connection is not None and connection is not self.connection:
+            (found,) = super().execute(_WHERE, connection=connection)
+            self._check(found)
+        return super().execute(statement, parameters, connection=connection)
+
+    async def execute_async(
+        self, statement: Statement, parameters: Parameters | None = None, *, connection: Any = None
+    ) -> list[Row]:
+        """Execute one statement. See `execute`."""
+        if connection is not None and connection is not self.connection:
+            (found,) = await super().execute_async(_WHERE, connection=connection)
+            self._check(found)
+        return await super().execute_async(statement, parameters, connection=connection)
+
+    def _check(self, found: Row) -> None:
+        if self.connection is not None:
+            raise exceptions.InvalidConnection(
+                f"The jobs of this test are in a transaction, and this is another connection. {self._remedy}"
+            )
+        if self._own is None:
+            (self._own,) = self._inner.get_sync_connector().execute(_WHERE)
+        if found != self._own:
+            raise exceptions.InvalidConnection(
+                f"This connection is to the database {found['name']!r}{_address(found)}, and the jobs of this test are in "
+                f"{self._own['name']!r}{_address(self._own)}. {self._remedy}"
+            )
+
+
+_WHERE = Statement(
+    "query",
+    "select current_database()::text as name, (select oid::bigint from pg_database where datname = current_database()) as oid, "
+    "pg_postmaster_start_time()::text as started, current_setting('port') as port",
+)
+"""Which database of which server a connection is to, however its address is written."""
+
+
+def _address(where: Row) -> str:
+    return f" of the server at port {where['port']}"
+
+
 class AwaitedPlace(Place):
     """The place of a drain that is awaited, on the caller's connection. Synchronous tasks run in threads meanwhile."""
 

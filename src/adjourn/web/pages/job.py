@@ -210,19 +210,25 @@ def _priority(view: View) -> Done:
 def _move(view: View) -> Done:
     queue = view.form.needed("queue", most=255)
     return _act(
-        view, "job.move", f"is in the queue {queue}", lambda m, n, c: m.change_jobs([n], queue=queue, connection=c)
+        view, "job.move", f"is in the queue {queue}", lambda m, n, c: m.change_jobs([n], move_to=queue, connection=c)
     )
 
 
 def _reschedule(view: View) -> Done:
-    text = view.form.needed("at", most=40)
-    try:
-        at = datetime.datetime.fromisoformat(text)
-    except ValueError:
-        raise BadInput("at", f"{text!r} is no time: pass one such as 2026-01-31T12:00, in UTC.") from None
-    at = at if at.tzinfo else at.replace(tzinfo=datetime.UTC)
-    told = f"is to run at {at:%Y-%m-%d %H:%M} UTC or later"
-    return _act(view, "job.reschedule", told, lambda m, n, c: m.change_jobs([n], schedule_at=at, connection=c))
+    at = view.form.moment("at")
+    if at is None:
+        raise BadInput("at", "it is missing: pass a time such as 2026-01-31T12:00, in UTC.")
+    return _act(view, "job.reschedule", _told_at(at), lambda m, n, c: m.change_jobs([n], schedule_at=at, connection=c))
+
+
+def _retry(view: View) -> Done:
+    at = view.form.moment("at")
+    told = "runs again" if at is None else _told_at(at)
+    return _act(view, "job.retry", told, lambda m, n, c: m.retry_jobs([n], ENDED, c, retry_at=at))
+
+
+def _told_at(at: datetime.datetime) -> str:
+    return f"is to run at {at.astimezone(datetime.UTC):%Y-%m-%d %H:%M} UTC or later"
 
 
 def _delete(manager: JobManager, number: int, connection: Any) -> list[int]:
@@ -233,7 +239,7 @@ def _delete(manager: JobManager, number: int, connection: Any) -> list[int]:
 PAGE = Page(name="job", title="Job", show=show, is_listed=False)
 ENDED = ("succeeded", "failed", "cancelled", "aborted")
 ACTIONS = (
-    _acts("job.retry", "runs again", lambda m, n, c: m.retry_jobs([n], ENDED, c)),
+    Action(name="job.retry", permission="job.retry", act=_retry),
     _acts(
         "job.run_now", "need not wait for its time any more", lambda m, n, c: m.change_jobs([n], now=True, connection=c)
     ),

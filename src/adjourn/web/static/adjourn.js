@@ -163,6 +163,22 @@ document.addEventListener("click", (event) => {
   const all = event.target.closest("[data-check-all]");
   if (all) for (const box of document.querySelectorAll(`input[name="${CSS.escape(all.dataset.checkAll)}"]`)) box.checked = all.checked;
 });
+for (const all of document.querySelectorAll("[data-check-all]")) all.hidden = false;
+document.addEventListener("change", (event) => {
+  const form = event.target.form;
+  if (event.target.matches("[data-check-all]") || form?.id === "chosen") countChosen();
+});
+addEventListener("pageshow", countChosen);
+function countChosen() {
+  const told = $("chosen-count");
+  if (!told) return;
+  const boxes = [...document.querySelectorAll('input[name="job"][form="chosen"]')];
+  const count = boxes.filter((box) => box.checked).length;
+  told.textContent = `With the chosen jobs (${count}):`;
+  const all = $("check-all");
+  all.checked = count > 0 && count === boxes.length;
+  all.indeterminate = count > 0 && count < boxes.length;
+}
 async function copyText(button) {
   const text = $(button.dataset.copy).textContent;
   try {

@@ -26,16 +26,26 @@ begin
         delete from @schema.adjourn_jobs j
         where j.id = any(v_ids) and j.lock is null or j.id = any(v_group) and j.lock = any(v_locks)
         returning j.*
+    ), theirs as materialized (
+        -- With ids of their own in both systems, theirs may have given ours to another job.
+        select g.*, coalesce(m.old_id, case
+                   when p.map_ids then nextval(pg_get_serial_sequence(@theirs_name || '.procrastinate_jobs', 'id')) else g.id
+               end) as their_id
+        from gone g cross join @schema.adjourn_procrastinate p left join @schema.adjourn_migrated_ids m on m.new_id = g.id
+        order by g.id
+    ), mapped as (
+        insert into @schema.adjourn_migrated_ids (old_id, new_id) select t.their_id, t.id from theirs t where t.their_id <> t.id
+        on conflict do nothing
     ), given as (
         insert into @theirs.procrastinate_jobs (
             id, queue_name, task_name, priority, lock, queueing_lock, args, status, scheduled_at, attempts
         )
-        select coalesce(m.old_id, g.id), g.queue, g.task_name, g.priority, g.lock,
+        select g.their_id, g.queue, g.task_name, g.priority, g.lock,
                case when not exists (
                    select from @theirs.procrastinate_jobs w where w.queueing_lock = g.waiting_queueing_lock and w.status = 'todo'
                ) then g.waiting_queueing_lock end,
                g.args, 'todo', g.scheduled_at, g.attempts
-        from gone g left join @schema.adjourn_migrated_ids m on m.new_id = g.id order by g.id
+        from theirs g order by g.id
         -- It had ended there, and was retried here.
         on conflict (id) do update set status = 'todo', scheduled_at = excluded.scheduled_at, attempts = excluded.attempts,
             priority = excluded.priority, queue_name = excluded.queue_name, lock = excluded.lock, queueing_lock = excluded.queueing_lock

@@ -31,7 +31,11 @@ begin
         select e.* from ended e
         where (p_since is null or e.finished_at >= p_since) and (e.id > v_state.history_high or not exists (
             select from @schema.adjourn_finished_jobs f
-            where f.id = coalesce((select m.new_id from @schema.adjourn_migrated_ids m where m.old_id = e.id), e.id)
+            where f.id = (select m.new_id from @schema.adjourn_migrated_ids m where m.old_id = e.id)
+        ) and not exists (
+            -- With ids of their own in both systems, this may be another job.
+            select from @schema.adjourn_finished_jobs f
+            where f.id = e.id and (not v_state.map_ids or f.task_name = e.task_name and f.enqueued_at = e.deferred_at)
         ))
     ), mapped as (
         insert into @schema.adjourn_migrated_ids (old_id, new_id)

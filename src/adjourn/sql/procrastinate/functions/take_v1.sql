@@ -14,7 +14,7 @@ begin
         select id, nextval(pg_get_serial_sequence(@schema_name || '.adjourn_jobs', 'id')) from unnest(p_ids) id
         on conflict (old_id) do nothing;
     end if;
-    if exists (select from @schema.adjourn_procrastinate p where p.history_bookmark is not null) then
+    if exists (select from @schema.adjourn_procrastinate p where p.history_bookmark is not null or p.history_high > 0) then
         -- A job that had ended, and was retried, may have been copied.
         delete from @schema.adjourn_finished_jobs f where f.id = any(array(
             select coalesce(m.new_id, u.id) from unnest(p_ids) u(id) left join @schema.adjourn_migrated_ids m on m.old_id = u.id

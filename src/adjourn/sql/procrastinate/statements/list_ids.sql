@@ -1,5 +1,3 @@
--- Where the ids of both are.
+-- Where the ids of theirs are.
 select coalesce((select max(j.id) from @theirs.procrastinate_jobs j), 0) as their_highest,
-       coalesce(pg_sequence_last_value(pg_get_serial_sequence(@theirs_name || '.procrastinate_jobs', 'id')::regclass), 0) as their_last,
-       (select count(*) from @schema.adjourn_all_jobs) as ours,
-       coalesce((select min(a.id) from @schema.adjourn_all_jobs a), 0) as our_lowest
+       coalesce(pg_sequence_last_value(pg_get_serial_sequence(@theirs_name || '.procrastinate_jobs', 'id')::regclass), 0) as their_last
