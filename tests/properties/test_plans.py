@@ -241,9 +241,9 @@ EXPRESSIONS = """
 """
 
 
-def test_a_function_that_is_an_expression_becomes_part_of_the_statement_that_calls_it(filled: str) -> None:
+def test_a_function_that_is_an_expression_becomes_part_of_the_statement_that_calls_it(database: str) -> None:
     """A call of it takes 5 microseconds, for each row. The planner makes none if the body is no less stable than the function claims."""
-    with psycopg.connect(filled, row_factory=dict_row) as connection:
+    with psycopg.connect(database, row_factory=dict_row) as connection:
         functions = connection.execute(EXPRESSIONS.encode()).fetchall()
         assert {"adjourn_with_error_v1", "adjourn_kept_v1"} <= {each["name"] for each in functions}
         connection.execute("set local search_path = adjourn")

@@ -7,7 +7,7 @@ import contextlib
 import functools
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -71,7 +71,7 @@ def test_calls_that_begin_later_are_watched(shortage: contextlib.AbstractContext
 
 
 def test_those_who_wait_for_jobs_later_are_told(shortage: contextlib.AbstractContextManager[None]) -> None:
-    ends = EndsListener(Broken(), "adjourn")
+    ends = EndsListener(cast(Any, Broken()), "adjourn")
     with shortage, pytest.raises(RuntimeError, match="thread"):
         ends.attend()
     ends.attend()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import html
 import re
 from typing import Any
@@ -12,6 +13,7 @@ from starlette.testclient import TestClient
 
 import adjourn
 from adjourn import web
+from adjourn.jobs import Job
 from adjourn.web import bulk
 from adjourn.web.pages import searching
 from support.waiting import until
@@ -135,6 +137,36 @@ def test_secrets_are_hidden_in_arguments_and_in_tracebacks(
         assert "view_args" in able.get("/audit").text
 
 
+def test_sensitive_arguments_are_hidden_whoever_has_stored_the_job(app: adjourn.App, client: TestClient) -> None:
+    @app.task(name="transfer", sensitive=["to"])
+    def transfer(to: str, number: int) -> str:
+        if number:
+            raise ValueError(f"no account {to!r}")
+        return f"sent to {to}"
+
+    ids = [transfer.defer(to="DE02120300", number=number) for number in (0, 1)]
+    # One of a program that does not know the task, and one of a task that this program does not know.
+    ids.append(
+        app.job_manager.defer_job(
+            Job(task_name="transfer", queue="q", task_kwargs={"to": "DE02120300", "number": 1})
+        ).id
+        or 0
+    )
+    app.run_worker(wait=False)
+    headers = {"adjourn-sensitive": "to"}
+    unknown = Job(task_name="elsewhere", queue="q", task_kwargs={"to": "DE02120300"}, headers=headers)
+    ids.append(app.job_manager.defer_job(unknown).id or 0)
+    for path in ("/jobs", *(f"/job?id={each}" for each in ids), "/bulk?what=retry&task=transfer"):
+        page = client.get(path)
+        assert page.status_code == 200, page.text
+        assert "***" in page.text, path
+        assert "DE02120300" not in page.text, path
+    # Filters are looked for, and shown without the value that was asked for.
+    assert "DE02120300" not in text_of(
+        client.get("/bulk", params={"task": "transfer", "args": '{"to": "DE02120300"}'}).text
+    )
+
+
 def test_hostile_texts_are_shown_and_do_nothing(app: adjourn.App, client: TestClient) -> None:
     name = HOSTILE[:200]
     job_id = app.configure_task(name, queue=name, lock=name, queueing_lock=name, allow_unknown=True).defer(
@@ -173,6 +205,10 @@ def test_each_thing_is_done_with_a_job_once_it_is_asked_for(
     do("job.run_now", one)
     assert job(one).scheduled_at is None
     do("job.cancel", one)
+    done = do("job.retry", one, at="2100-01-31T12:00", zone="Europe/Berlin")
+    assert f"Job {one} is to run at 2100-01-31 12:00 CET or later." in done
+    assert job(one).scheduled_at == datetime.datetime(2100, 1, 31, 11, tzinfo=datetime.UTC)
+    do("job.cancel", one)
     assert job(one).status == "cancelled"
     do("job.delete", one)
     assert app.job_manager.list_jobs(id=one) == []
@@ -183,7 +219,8 @@ def test_each_thing_is_done_with_a_job_once_it_is_asked_for(
     assert job(running).abort_requested
     told = [note.action for note in app.job_manager.actions.list_audit(target=str(one))]
     assert told[::-1] == [
-        f"job.{each}" for each in ("retry", "priority", "move", "reschedule", "run_now", "cancel", "delete")
+        f"job.{each}"
+        for each in ("retry", "priority", "move", "reschedule", "run_now", "cancel", "retry", "cancel", "delete")
     ]
     assert "job.abort" in text_of(client.get("/audit").text)
 
@@ -249,6 +286,41 @@ def test_many_jobs_are_changed_as_the_preview_said(
         ("bulk.retry", 0),
     ]
     assert notes[0].outcome == "done: 3 done, 0 skipped"
+
+
+@pytest.mark.parametrize(
+    ("what", "value", "member", "expected"),
+    [
+        ("priority", "-7", "priority", -7),
+        ("move", "slow", "queue", "slow"),
+        ("reschedule", "2100-01-31T12:00", "scheduled_at", datetime.datetime(2100, 1, 31, 12, tzinfo=datetime.UTC)),
+        ("retry", "2100-01-31T12:00", "scheduled_at", datetime.datetime(2100, 1, 31, 12, tzinfo=datetime.UTC)),
+    ],
+)
+def test_many_jobs_get_what_somebody_has_said(
+    app: adjourn.App, client: TestClient, failed: list[int], what: str, value: str, member: str, expected: object
+) -> None:
+    if what != "retry":
+        app.job_manager.retry_jobs(failed, statuses=["failed"])
+    other = app.tasks["send"].defer()
+    preview = client.get(f"/bulk?what={what}&queue=money").text
+    assert ": 3 jobs" in text_of(preview)
+    fields = form_of(preview, "bulk.start")
+    if what != "retry":
+        refused = client.post("/do/bulk.start", data=fields, headers=SAME_SITE)
+        assert (refused.status_code, "to: it is missing" in text_of(refused.text)) == (400, True)
+    wrong = {"priority": "high", "move": "x" * 256}.get(what, "soon")
+    refused = client.post("/do/bulk.start", data={**fields, "to": wrong}, headers=SAME_SITE)
+    assert (refused.status_code, "to:" in text_of(refused.text)) == (400, True)
+    done = client.post("/do/bulk.start", data={**fields, "to": value}, headers=SAME_SITE)
+    told = text_of(wait_for(app, client, done.text))
+    assert "Done 3 Skipped 0 Matched before 3" in told
+    jobs = {job.id: job for job in app.job_manager.list_jobs()}
+    assert [getattr(jobs[each], member) for each in failed] == [expected] * 3
+    assert getattr(jobs[other], member) != expected
+    notes = [note.outcome for note in app.job_manager.actions.list_audit() if note.jobs]
+    assert len(notes) == 1
+    assert notes[0].startswith(f"jobs {failed[0]} to {failed[-1]}, to ")
 
 
 def test_a_change_of_many_jobs_is_stopped(

@@ -13,6 +13,7 @@ import datetime
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
+from adjourn._domain.claimed import ClaimedJob
 from adjourn._domain.cron import Cron
 from adjourn._domain.job_limits import TaskLimits
 from adjourn._domain.jobs import Job
@@ -195,6 +196,10 @@ class TaskLike(Protocol):
     """What a worker needs of a task. `Task` is one."""
 
     @property
+    def sensitive(self) -> Sequence[str]:
+        """The names of the arguments whose values nobody else is to see."""
+
+    @property
     def name(self) -> str:
         """Its name in the database."""
 
@@ -337,7 +342,7 @@ class AppLike(Protocol):
 
     def make_context(
         self,
-        job: Job,
+        job: Job | ClaimedJob,
         *,
         start_timestamp: float,
         worker_name: str | None = None,

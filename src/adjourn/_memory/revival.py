@@ -44,7 +44,7 @@ def revive(
     pending = {id_: _pending(tables, id_, again) for id_ in again}
     failures = {id_: _failures(tables, id_, again) for id_ in again}
     flows = {
-        flow for id_ in again if (flow := tables.finished[id_].workflow_id) in tables.workflows and flow != flow_id
+        named for id_ in again if (named := tables.finished[id_].workflow_id) in tables.workflows and named != flow_id
     }
     stopped = [id_ for id_, job in tables.jobs.items() if job.workflow_id in flows and job.worker_id is None]
     cancel_waiting(tables, [id_ for id_ in stopped if _is_cancelled(tables, id_)], cause="workflow")

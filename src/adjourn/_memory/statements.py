@@ -209,9 +209,12 @@ def retry_job_by_id(
 
 
 @answers
-def retry_jobs(tables: Tables, *, ids: Sequence[int], statuses: Sequence[str], delay: float) -> list[Row]:
+def retry_jobs(
+    tables: Tables, *, ids: Sequence[int], statuses: Sequence[str], delay: float, at: datetime.datetime | None
+) -> list[Row]:
     """Run those of these jobs again that have one of these statuses."""
-    at = tables.now + datetime.timedelta(seconds=delay) if delay else None
+    if at is None and delay:
+        at = tables.now + datetime.timedelta(seconds=delay)
     live, ended = [], []
     for id_ in sorted(set(ids)):
         if (job := tables.finished.get(id_)) is not None and job.status in statuses:

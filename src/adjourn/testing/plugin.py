@@ -30,6 +30,8 @@ MARKER = (
     f"({', '.join(KINDS)}), whether they run where they are deferred, and which queues are drained."
 )
 DJANGO = "django"
+DEFAULT = "default"
+"""The database that Django's tests may use if they name none."""
 COMMITTING = {"transactional_db", "django_db_reset_sequences", "live_server"}
 """The fixtures of pytest-django with which transactions are committed."""
 
@@ -63,18 +65,49 @@ def pytest_pycollect_makeitem(collector: pytest.Collector) -> Generator[None, An
     return made
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_teardown(item: pytest.Item) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Name the database of Django's jobs, if that is another one, to the tests that use it.
+
+    pytest-django makes the test databases that the collected tests name, and a test may use no others.
+    """
+    if config.getini("adjourn_app") != DJANGO or "django.conf" not in sys.modules:
+        return
+    alias = getattr(sys.modules["django.conf"].settings, "ADJOURN_DATABASE_ALIAS", DEFAULT)
+    for item in items if alias != DEFAULT else ():
+        kinds = [mark.kwargs["isolation"] for mark in item.iter_markers("adjourn") if mark.kwargs.get("isolation")]
+        kind = [*kinds, config.getini("adjourn_isolation")][0]
+        marker = item.get_closest_marker("django_db") or pytest.mark.django_db(transaction=kind == "delete").mark
+        is_ours = any(name.startswith("adjourn_") for name in getattr(item, "fixturenames", ()))
+        if is_ours and kind != "memory" and "databases" not in marker.kwargs and len(marker.args) < 3:
+            databases = {"databases": [DEFAULT, alias]}
+            item.add_marker(pytest.mark.django_db(*marker.args, **{**marker.kwargs, **databases}), append=False)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
     """Delete the jobs of a test whose transactions Django commits: it empties only the tables that it manages."""
     ours = sys.modules.get("adjourn.contrib.django.procrastinate_app")
-    if ours is not None and _commits_in_django(item) and ours.app.check_connection():
-        _kit("clearing").clear(ours.app)
+    try:
+        if ours is not None and _commits_in_django(item) and _may_be_used(ours.app):
+            _kit("clearing").clear(ours.app)
+    finally:
+        # Whatever happens: a test that is not torn down spoils the next one.
+        done = yield
+    return done
 
 
 def _commits_in_django(item: pytest.Item) -> bool:
     marker = item.get_closest_marker("django_db")
     is_marked = marker is not None and bool(marker.kwargs.get("transaction") or marker.args[:1] == (True,))
     return is_marked or bool(COMMITTING & set(getattr(item, "fixturenames", ())))
+
+
+def _may_be_used(app: App) -> bool:
+    """Return whether the jobs of Django's app have tables, in a database that the test may use."""
+    try:
+        return app.check_connection()
+    except AssertionError:  # Django's: the test has not named the database, and so has stored nothing there
+        return False
 
 
 def what_is_wrong(marker: pytest.Mark) -> str | None:

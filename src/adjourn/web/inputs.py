@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import urllib.parse
 from collections.abc import Collection, Mapping
 
@@ -89,6 +90,23 @@ class Inputs:
         """
         text = self.text(name, most=40).strip()
         return default if not text else _number(name, text, least, most)
+
+    def moment(self, name: str, zone: datetime.tzinfo = datetime.UTC) -> datetime.datetime | None:
+        """Return a time, in this zone if it has no offset; None for an absent or empty one.
+
+        Raises
+        ------
+        BadInput
+            If it is no time.
+        """
+        text = self.text(name, most=40).strip()
+        if not text:
+            return None
+        try:
+            time = datetime.datetime.fromisoformat(text)
+        except ValueError:
+            raise BadInput(name, f"{text!r} is no time: pass one such as 2026-01-31T12:00, in {zone}.") from None
+        return time if time.tzinfo else time.replace(tzinfo=zone)
 
     def ids(self, name: str) -> list[int]:
         """Return all values as ids.

@@ -412,7 +412,9 @@ class Exchange:
 
     async def _keep_house(self, manager: AsyncWorkerManager) -> None:
         timetable = timetable_of(self._app.job_manager)
-        caretaker = AsyncCaretaker(manager, timetable, self._options.stalled_worker_timeout, self._events)
+        options, queues = self._options, self._options.queues
+        timeout, audit_days, ageing = options.stalled_worker_timeout, options.audit_days, options.priority_ageing
+        caretaker = AsyncCaretaker(manager, timetable, timeout, audit_days, self._events, ageing, queues)
         await caretaker.rescue_async()
         await caretaker.keep_up_async()
         self._keeps_house = False

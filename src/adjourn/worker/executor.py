@@ -250,7 +250,8 @@ class Executor:
         body: Body = functools.partial(task.func, *arguments, **run.claimed.task_kwargs)
         if run.call is not None:
             body = functools.partial(task.func, run.call.items)
-        body = compose([*self._of_kind[task.is_async], *task.task_middleware], body, context, self._worker)
+        if middleware := (*self._of_kind[task.is_async], *task.task_middleware):
+            body = compose(middleware, body, context, self._worker)
         if not options.worker_middleware:
             self._run(runner, run, body)
             return
@@ -378,7 +379,7 @@ class Executor:
 
     def _context(self, run: Run) -> ContextLike:
         return self._app.make_context(
-            run.job,
+            run.claimed,
             start_timestamp=run.started,
             worker_name=self._options.name,
             worker_queues=self._options.queues,

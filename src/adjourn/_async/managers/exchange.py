@@ -309,6 +309,13 @@ class AsyncWorkerManager:
         (row,) = await self._run_async("expire_due", until=None, limit=limit)
         return int(row["expired"])
 
+    async def age_async(self, seconds: float, queues: Sequence[str] | None, limit: int) -> int:
+        """Raise the priority of ready jobs by one for each ``seconds`` that they have waited, up to the highest of a ready job, and
+        return how many there were. Of each priority the first ``limit`` jobs are looked at; of named queues, each has its own highest."""
+        given = None if queues is None else list(queues)
+        (row,) = await self._run_async("age", seconds=float(seconds), queues=given, limit=limit)
+        return int(row["raised"])
+
     async def forget_keys_async(self, after: str, limit: int) -> tuple[int, str | None]:
         """Look at the next unique keys, and delete those whose jobs do not count any more.
 
@@ -347,6 +354,19 @@ class AsyncWorkerManager:
         """
         (row,) = await self._run_async("add_up_stats", limit=limit)
         return int(row["taken"])
+
+    async def forget_audit_async(self, days: int, limit: int) -> int:
+        """Delete old notes of what people did; return how many.
+
+        Parameters
+        ----------
+        days
+            Their age.
+        limit
+            How many to look at, the oldest first.
+        """
+        (row,) = await self._run_async("forget_audit", days=days, limit=limit)
+        return int(row["forgotten"])
 
     async def blockers_async(self, tables: Sequence[str]) -> list[BlockingSession]:
         """Return the sessions that use one of these tables."""

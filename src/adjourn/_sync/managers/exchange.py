@@ -308,6 +308,13 @@ class SyncWorkerManager:
         (row,) = self._run("expire_due", until=None, limit=limit)
         return int(row["expired"])
 
+    def age(self, seconds: float, queues: Sequence[str] | None, limit: int) -> int:
+        """Raise the priority of ready jobs by one for each ``seconds`` that they have waited, up to the highest of a ready job, and
+        return how many there were. Of each priority the first ``limit`` jobs are looked at; of named queues, each has its own highest."""
+        given = None if queues is None else list(queues)
+        (row,) = self._run("age", seconds=float(seconds), queues=given, limit=limit)
+        return int(row["raised"])
+
     def forget_keys(self, after: str, limit: int) -> tuple[int, str | None]:
         """Look at the next unique keys, and delete those whose jobs do not count any more.
 
@@ -346,6 +353,19 @@ class SyncWorkerManager:
         """
         (row,) = self._run("add_up_stats", limit=limit)
         return int(row["taken"])
+
+    def forget_audit(self, days: int, limit: int) -> int:
+        """Delete old notes of what people did; return how many.
+
+        Parameters
+        ----------
+        days
+            Their age.
+        limit
+            How many to look at, the oldest first.
+        """
+        (row,) = self._run("forget_audit", days=days, limit=limit)
+        return int(row["forgotten"])
 
     def blockers(self, tables: Sequence[str]) -> list[BlockingSession]:
         """Return the sessions that use one of these tables."""

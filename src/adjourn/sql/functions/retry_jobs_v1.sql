@@ -1,7 +1,7 @@
--- Run those of these jobs again that have one of these statuses, as adjourn_retry_by_id_v1 does, in so many seconds, and return their
--- ids, without those that come back because of them. A waiting job is among them only if it waits for its time. Jobs that another
+-- Run those of these jobs again that have one of these statuses, as adjourn_retry_by_id_v1 does, at p_at or else in so many seconds,
+-- and return their ids, without those that come back because of them. A waiting job is among them only if it waits for its time. Jobs that another
 -- transaction has locked stay as they are.
-create function @schema.adjourn_retry_jobs_v1(p_ids bigint[], p_statuses text[], p_delay double precision) returns setof bigint
+create function @schema.adjourn_retry_jobs_v1(p_ids bigint[], p_statuses text[], p_delay double precision, p_at timestamptz) returns setof bigint
 language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 declare
     v_live bigint[] := array(
@@ -11,7 +11,7 @@ declare
                    else 'todo' = any(p_statuses) and j.hold = @scheduled and j.scheduled_at > now() end
         order by j.id for update skip locked
     );
-    v_at timestamptz := case when p_delay > 0 then now() + make_interval(secs => p_delay) end;
+    v_at timestamptz := coalesce(p_at, case when p_delay > 0 then now() + make_interval(secs => p_delay) end);
     v_finished bigint[];
 begin
     -- They are locked together with others, all in one order, so now this only asks whether another transaction has them.

@@ -88,7 +88,8 @@ create table @schema.adjourn_jobs (
     gate_key text collate "C",
     expires_at timestamptz,                           -- if it has not begun by then, it does not: adjourn_expire_v1
     max_attempts integer,                             -- how often it is run again at most; null: as its task says
-    is_batch boolean                                  -- its task takes several jobs in a call; null: it does not
+    is_batch boolean,                                 -- its task takes several jobs in a call; null: it does not
+    aged integer                                      -- how much of its priority it has got by waiting (adjourn_age_v1)
 ) with (
     fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0,
     autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 50000
@@ -294,6 +295,7 @@ create table @schema.adjourn_workflows (
     remaining bigint not null,                        -- less those whose ends were added up
     failed bigint not null default 0,
     is_cancelled boolean not null default false,
+    is_open boolean not null default false,           -- jobs are added to it, so it has not ended even if they have
     waited boolean,
     first_id bigint not null,                         -- its jobs have ids from this one
     last_id bigint not null,                          -- to that one, and others have ids in between
@@ -311,7 +313,7 @@ create table @schema.adjourn_unique_keys (
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 create index adjourn_unique_keys_kept on @schema.adjourn_unique_keys (job_id) where keep_until is not null;
 
--- What people did by way of a dashboard, in the transactions that did it. Rows are only added.
+-- What people did by way of a dashboard, in the transactions that did it. Rows are only added, and deleted when they are old.
 create table @schema.adjourn_audit (
     id bigint generated always as identity primary key,
     at timestamptz not null default now(),
@@ -346,7 +348,7 @@ create table @schema.adjourn_schedules (
 -- added up with others (adjourn_add_up_stats_v1). There are only inserts and deletes.
 create table @schema.adjourn_stats (
     at timestamptz not null,                          -- when the period begins, by the server's clock
-    level smallint not null,                          -- 0: a minute, as it was stored. Added up, 1: a minute, 2: ten minutes, 3: an hour
+    level smallint not null,                          -- 0: a minute, as it was stored. Added up, 1: a minute, 2: ten minutes, 3: an hour, 4: a day
     queue text not null,
     task_name text not null,
     outcome text not null,
@@ -434,6 +436,7 @@ for each row execute function @schema.adjourn_restrict_new_v1();
 \ir ../functions/pick_batch_v1.sql
 \ir ../functions/expire_v1.sql
 \ir ../functions/expire_due_v1.sql
+\ir ../functions/age_v1.sql
 \ir ../functions/exchange_v1.sql
 \ir ../functions/tell_large_v1.sql
 \ir ../functions/link_v1.sql
@@ -445,6 +448,7 @@ for each row execute function @schema.adjourn_restrict_new_v1();
 \ir ../functions/has_steps_v1.sql
 \ir ../functions/store_step_v1.sql
 \ir ../functions/look_for_event_v1.sql
+\ir ../functions/wait_for_jobs_v1.sql
 \ir ../functions/send_events_v1.sql
 \ir ../functions/clear_steps_v1.sql
 \ir ../functions/disown_v1.sql
@@ -454,6 +458,7 @@ for each row execute function @schema.adjourn_restrict_new_v1();
 \ir ../functions/cancel_jobs_v1.sql
 \ir ../functions/store_nodes_v1.sql
 \ir ../functions/cancel_workflow_v1.sql
+\ir ../functions/close_workflow_v1.sql
 \ir ../functions/family_v1.sql
 \ir ../functions/revive_v1.sql
 \ir ../functions/retry_workflow_v1.sql

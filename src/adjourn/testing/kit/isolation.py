@@ -83,7 +83,15 @@ def _in_memory(app: App) -> Iterator[Isolated]:
 
 @contextlib.contextmanager
 def _in_django(app: App, kind: str) -> Iterator[Isolated]:
-    connector = app.connector
+    connector: Any = app.connector
+    if connector.alias != "default" and kind in ("transaction", "delete"):
+        try:
+            app.check_connection()
+        except AssertionError as error:  # Django's
+            raise InvalidOption(
+                f"The jobs are in the database {connector.alias!r}, which this test may not use: mark it with "
+                f"@pytest.mark.django_db(databases=['default', {connector.alias!r}])."
+            ) from error
     if kind == "transaction":
         yield Isolated(app, _refuse_worker)
         return
@@ -94,7 +102,7 @@ def _in_django(app: App, kind: str) -> Iterator[Isolated]:
         )
     clear(app)
     # Afterwards the plugin does so, before pytest-django takes the database away.
-    yield Isolated(app, getattr(connector, "get_worker_connector"))  # noqa: B009 - the class is Django's
+    yield Isolated(app, connector.get_worker_connector)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 
 from adjourn.sql.reading import COUNTED
 from adjourn.types import JSONDict
-from adjourn.web.bulk import KINDS, MOST_JOBS, Bulk
+from adjourn.web.bulk import FIELD, KINDS, MOST_JOBS, Bulk
 from adjourn.web.page import Action, Done, Page, View
 from adjourn.web.pages.jobs import row
 from adjourn.web.pages.searching import FURTHER_LOOK, LONGEST, carried, filters_of, search
@@ -63,6 +63,7 @@ def show(view: View) -> dict[str, Any]:
         "examples": examples,
         "most": MOST_JOBS,
         "must_type": preview["jobs"] > MOST_UNTYPED,
+        "field": FIELD,
     }
 
 
@@ -116,6 +117,8 @@ def start(view: View) -> Done:
         raise BadInput(
             "typed", f"type {min(expected, COUNTED)}, the number of the preview, to go on. Nothing was done."
         )
+    asked = KINDS[name].asked
+    value = None if asked is None else asked.value(form)
     if any(status not in ("todo", "doing") for status in wanted["statuses"]):
         wanted["finished_before"] = _earlier(wanted.get("finished_before"), at)
     bulk = Bulk(
@@ -124,6 +127,7 @@ def start(view: View) -> Done:
         wanted=wanted,
         shown=_hidden(view, wanted),
         author=view.author,
+        value=value,
         expected=min(expected, COUNTED),
         is_capped=expected > COUNTED or form.flag("capped"),
     )

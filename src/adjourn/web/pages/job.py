@@ -14,6 +14,7 @@ from adjourn.exceptions import JobChanged
 from adjourn.jobs import Seen
 from adjourn.manager import JobManager
 from adjourn.types import JSONDict
+from adjourn.web import zones
 from adjourn.web.page import Action, Done, Page, View
 from adjourn.web.problems import BadInput, Conflict, NotFound
 
@@ -43,13 +44,13 @@ def show(view: View) -> dict[str, Any]:
         steps = reader.rows("steps", id=number)
         audit = reader.rows("audit", target=str(number), before_id=None) if view.may("audit") else []
     job = Job.from_row(row)
-    hide = view.site.masker.texts(job.task_kwargs)
+    hide = view.site.hides(job)
     return {
         "title": f"Job {number}",
         "job": job,
         "row": row,
-        "args": _told(view.site.masked(job.task_name, job.task_kwargs)),
-        "result": hide(_told(view.site.masked(job.task_name, job.result))) if job.has_result else None,
+        "args": _told(view.site.masked(job.task_name, job.task_kwargs, job)),
+        "result": hide(_told(view.site.masked(job.task_name, job.result, job))) if job.has_result else None,
         "progress": progress_of(row["progress"]),
         "attempts": attempts(job, view.now, hide),
         "steps": [{**step, "value": _step(view, job, step, hide)} for step in steps],
@@ -117,7 +118,7 @@ def _told(value: Any) -> str:
 def _step(view: View, job: Job, step: dict[str, Any], hide: Callable[[str], str]) -> str | None:
     if step["value"] is None:
         return None
-    return hide(json.dumps(view.site.masked(job.task_name, json.loads(step["value"])), ensure_ascii=False))[:500]
+    return hide(json.dumps(view.site.masked(job.task_name, json.loads(step["value"]), job), ensure_ascii=False))[:500]
 
 
 def _time(value: Any) -> datetime.datetime | None:
@@ -210,19 +211,30 @@ def _priority(view: View) -> Done:
 def _move(view: View) -> Done:
     queue = view.form.needed("queue", most=255)
     return _act(
-        view, "job.move", f"is in the queue {queue}", lambda m, n, c: m.change_jobs([n], queue=queue, connection=c)
+        view, "job.move", f"is in the queue {queue}", lambda m, n, c: m.change_jobs([n], move_to=queue, connection=c)
     )
 
 
 def _reschedule(view: View) -> Done:
-    text = view.form.needed("at", most=40)
-    try:
-        at = datetime.datetime.fromisoformat(text)
-    except ValueError:
-        raise BadInput("at", f"{text!r} is no time: pass one such as 2026-01-31T12:00, in UTC.") from None
-    at = at if at.tzinfo else at.replace(tzinfo=datetime.UTC)
-    told = f"is to run at {at:%Y-%m-%d %H:%M} UTC or later"
-    return _act(view, "job.reschedule", told, lambda m, n, c: m.change_jobs([n], schedule_at=at, connection=c))
+    at = _at(view)
+    if at is None:
+        raise BadInput("at", "it is missing: pass a time such as 2026-01-31T12:00.")
+    return _act(view, "job.reschedule", _told_at(at), lambda m, n, c: m.change_jobs([n], schedule_at=at, connection=c))
+
+
+def _retry(view: View) -> Done:
+    at = _at(view)
+    told = "runs again" if at is None else _told_at(at)
+    return _act(view, "job.retry", told, lambda m, n, c: m.retry_jobs([n], ENDED, c, retry_at=at))
+
+
+def _at(view: View) -> datetime.datetime | None:
+    """Return the time of a form, which says in which zone it is."""
+    return view.form.moment("at", zones.zone_of(view.form, None))
+
+
+def _told_at(at: datetime.datetime) -> str:
+    return f"is to run at {at:%Y-%m-%d %H:%M %Z} or later"
 
 
 def _delete(manager: JobManager, number: int, connection: Any) -> list[int]:
@@ -233,7 +245,7 @@ def _delete(manager: JobManager, number: int, connection: Any) -> list[int]:
 PAGE = Page(name="job", title="Job", show=show, is_listed=False, within="jobs")
 ENDED = ("succeeded", "failed", "cancelled", "aborted")
 ACTIONS = (
-    _acts("job.retry", "runs again", lambda m, n, c: m.retry_jobs([n], ENDED, c)),
+    Action(name="job.retry", permission="job.retry", act=_retry),
     _acts(
         "job.run_now", "need not wait for its time any more", lambda m, n, c: m.change_jobs([n], now=True, connection=c)
     ),
