@@ -80,6 +80,8 @@ class Page:
         The key that leads to it, after ``g``; empty for none.
     is_listed
         Whether it is in the navigation.
+    within
+        The name of the page that the navigation shows as the present one instead; empty for none.
     """
 
     name: str
@@ -90,6 +92,7 @@ class Page:
     feeds: tuple[str, ...] = ()
     key: str = ""
     is_listed: bool = True
+    within: str = ""
 
 
 @attrs.frozen(kw_only=True)
