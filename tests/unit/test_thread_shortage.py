@@ -71,7 +71,7 @@ def test_calls_that_begin_later_are_watched(shortage: contextlib.AbstractContext
 
 
 def test_those_who_wait_for_jobs_later_are_told(shortage: contextlib.AbstractContextManager[None]) -> None:
-    ends = EndsListener(Broken(), "adjourn")
+    ends = EndsListener(Broken(), "adjourn")  # type: ignore[arg-type]
     with shortage, pytest.raises(RuntimeError, match="thread"):
         ends.attend()
     ends.attend()
