@@ -477,7 +477,6 @@ class Machine(RuleBasedStateMachine):
         self.rescue()
         self.start_worker(None)
         worker = self.workers[-1]
-        left: list[int] = []
         for _ in range(3 * len(self.model.jobs) + 5):
             self.time_passes()
             told: list[Outcome] = [Ended(id_, claim, SUCCEEDED) for id_, claim in worker.known.items()]
