@@ -43,7 +43,8 @@ def test_no_page_has_a_fault(
 ) -> None:
     app.job_manager.pause_task("shop.monthly")
     found: dict[str, Any] = {}
-    jobs = [app.job_manager.list_jobs(**kind)[0].id for kind in ({"status": "failed"}, {"lock": "customer 7"})]
+    list_jobs = app.job_manager.list_jobs
+    jobs = [listed[0].id for listed in (list_jobs(status="failed"), list_jobs(lock="customer 7"))]
     several = [*(f"/job?id={job_id}" for job_id in jobs), f"/workflow?id={newest_workflow(observer)}"]
     with chromium.new_context(color_scheme=scheme, viewport={"width": width, "height": 900}) as context:
         look = Look(context.new_page(), address)

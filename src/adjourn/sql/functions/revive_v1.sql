@@ -35,6 +35,9 @@ begin
             v_again := null;
         end;
     end if;
+    if v_again = '{}' and p_flow is null then
+        return v_again;
+    end if;
     while v_again is null loop
         v_is_plain := false;
         select f.flows, f.ended, f.live into v_flows, v_ended, v_live from @schema.adjourn_family_v1(p_seeds, p_forced) f;

@@ -228,7 +228,8 @@ alter table @schema.adjourn_event_notes replica identity full;
 create view @schema.adjourn_all_jobs as
 select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, claim, worker_id, abort_requested,
        enqueued_at, started_at, errors, case when worker_id is null then 'todo' else 'doing' end as status, null::timestamptz as finished_at,
-       null::jsonb as result, null::timestamptz as result_expires_at, headers, progress, expires_at, max_attempts, null::text as reason, true as is_live,
+       null::jsonb as result, null::timestamptz as result_expires_at, headers, progress, expires_at, max_attempts, null::text as reason,
+       true as is_live, workflow_id,
        case when worker_id is not null then null when awaited_event is not null then 'event'
             when hold = @scheduled and attempts > 0 then 'retry' when hold = @scheduled then 'time'
             when hold in (@behind, @unplaced, @held) then 'lock' when hold = @apart then 'turn' when hold = @unknown then 'task'
@@ -242,7 +243,7 @@ select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, 
        enqueued_at, started_at, errors, status, finished_at,
        case when result_expires_at <= now() then null else result end as result, result_expires_at, headers, special -> 'progress',
        (special ->> 'expires_at')::timestamptz, (special ->> 'max_attempts')::integer, special ->> 'reason',
-       false as is_live, null::text as waits_for
+       false as is_live, (special ->> 'workflow_id')::bigint, null::text as waits_for
 from @schema.adjourn_finished_jobs;
 
 -- What happened to each job, made from its columns: no event is stored. Each attempt whose error was kept has a start and an end,

@@ -32,6 +32,10 @@ $("theme").addEventListener("click", () => {
 showTheme();
 $("tools").hidden = false;
 
+// On a phone the navigation is one line, of which the present page is to be seen.
+const present = document.querySelector("nav [aria-current]");
+if (present) document.querySelector("nav").scrollLeft = present.offsetLeft - 60;
+
 // What is new
 
 let paused = false;
