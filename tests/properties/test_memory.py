@@ -477,15 +477,19 @@ class Databases(RuleBasedStateMachine):
         error=st.sampled_from([None, "1.50", "lost"]),
         min_attempts=st.sampled_from([None, 1]),
         newest_first=st.booleans(),
+        chosen=st.sets(st.integers(0, 9), max_size=4),
         look=st.integers(1, 4),
         limit=st.integers(1, 3),
     )
-    def search(self, statuses: set[str] | None, look: int, limit: int, newest_first: bool, **filters: Any) -> None:
+    def search(
+        self, statuses: set[str] | None, chosen: set[int], look: int, limit: int, newest_first: bool, **filters: Any
+    ) -> None:
         def ask(side: Side) -> list[Any]:
             pages, position = [], None
             for _ in range(3):
                 page = side.manager.search_jobs(
                     **filters,
+                    ids=[side.jobs[number] for number in chosen if number < len(side.jobs)] or None,
                     statuses=None if statuses is None else sorted(statuses),
                     newest_first=newest_first,
                     look=look,

@@ -63,6 +63,13 @@ def register_worker(
 
 
 @answers
+def get_registration(tables: Tables, *, worker_id: int) -> list[Row]:
+    """Return when a worker has registered, in microseconds."""
+    worker = tables.workers.get(worker_id)
+    return [] if worker is None else [{"registered_at": int(worker.started_at.timestamp() * 1_000_000)}]
+
+
+@answers
 def unregister_worker(tables: Tables, *, worker_id: int) -> list[Row]:
     """Remove a worker; if it still has jobs, mark it as dead until they are rescued."""
     if worker := tables.workers.get(worker_id):

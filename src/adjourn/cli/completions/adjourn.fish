@@ -51,7 +51,7 @@ function _shtab_adjourn_using
 end
 
 set -g _shtab_adjourn_commands worker defer schema healthchecks doctor top web metrics shell pause resume migrate-from-procrastinate worker-health migrate-code completion demo
-set -g _shtab_adjourn_opts_with_value --abort-job-polling-interval --allowed-host --allowed-origin --app --at --audit-days --auth-header --batch --bind --concurrency --delete-jobs --expires-at --expires-in --fetch-job-polling-interval --file --files --frame-ancestor --from-schema --health-file --http --id-gap --in --interval --limit-key --lock --log-format --log-format-style --log-level --max-attempts --name --only --outage-patience --password-file --periodic-id --permission --prefix --priority --priority-ageing --queue --queueing-lock --queues --role --roles --round-trip-timeout --schedule --schema --shutdown-graceful-timeout --since --stall-after --stalled-after --stalled-worker-timeout --stuck-worker-timeout --task --threshold --timeout --title --trusted-proxy --unknown-task-timeout --update-heartbeat-interval --url --user --wait --web -a -c -n -p -q -t
+set -g _shtab_adjourn_opts_with_value --abort-job-polling-interval --allowed-host --allowed-origin --also --app --at --audit-days --auth-header --batch --bind --concurrency --delete-jobs --expires-at --expires-in --fetch-job-polling-interval --file --files --frame-ancestor --from-schema --health-file --http --id-gap --in --interval --limit-key --lock --log-format --log-format-style --log-level --max-attempts --name --only --outage-patience --password-file --periodic-id --permission --prefix --priority --priority-ageing --queue --queueing-lock --queues --role --roles --round-trip-timeout --schedule --schema --shutdown-graceful-timeout --since --stall-after --stalled-after --stalled-worker-timeout --stuck-worker-timeout --task --threshold --timeout --title --trusted-proxy --unknown-task-timeout --update-heartbeat-interval --url --user --wait --web -a -c -n -p -q -t
 
 complete -c adjourn -e
 complete -c adjourn -f
@@ -90,6 +90,7 @@ complete -c adjourn -n '_shtab_adjourn_using worker' -l stall-after -x -d 'how l
 complete -c adjourn -n '_shtab_adjourn_using worker' -l outage-patience -x -d 'how long the database may not answer before the worker does not count as alive; 0 means for ever: a restart would not help, and lose the outcomes that it keeps; default: 0 (environment: ADJOURN_WORKER_OUTAGE_PATIENCE)'
 complete -c adjourn -n '_shtab_adjourn_using worker' -l statistics -d 'store every ten seconds how many jobs have ended, and how long they took; the default (environment: ADJOURN_WORKER_STATISTICS, yes or no)'
 complete -c adjourn -n '_shtab_adjourn_using worker' -l no-statistics -d 'do not store how many jobs have ended, and how long they took'
+complete -c adjourn -n '_shtab_adjourn_using worker' -l reload -d 'for development: start the worker again when a Python file below the current directory changes (environment: ADJOURN_WORKER_RELOAD, yes or no)'
 complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a defer -d 'Store a job for a task, for a worker to run, and print the job'"'"'s id.'
 complete -c adjourn -n '_shtab_adjourn_using defer' -s h -l help -d 'show this help message and exit'
 complete -c adjourn -n '_shtab_adjourn_using defer' -l lock -x -d 'of the jobs with the same lock, only one runs at a time, in order of priority and then of deferring; default: the task'"'"'s (environment: ADJOURN_DEFER_LOCK)'
@@ -136,6 +137,7 @@ complete -c adjourn -n '_shtab_adjourn_using web' -l bind -x -d 'where to listen
 complete -c adjourn -n '_shtab_adjourn_using web' -l read-only -d 'leave out everything that changes something (environment: ADJOURN_WEB_READ_ONLY, yes or no)'
 complete -c adjourn -n '_shtab_adjourn_using web' -l title -x -d 'what it is called; default: the name of the database (environment: ADJOURN_WEB_TITLE)'
 complete -c adjourn -n '_shtab_adjourn_using web' -l hide-args -d 'show no arguments in lists of jobs (environment: ADJOURN_WEB_HIDE_ARGS, yes or no)'
+complete -c adjourn -n '_shtab_adjourn_using web' -l also -x -d 'another app in the same dashboard, where to import it from as --app says it, with the name that its pages have; default: the first part of the path; may be given several times, or several separated by commas (environment: ADJOURN_WEB_ALSO)'
 complete -c adjourn -n '_shtab_adjourn_using web' -l user -x -d 'the name that browsers ask for (environment: ADJOURN_WEB_USER)'
 complete -c adjourn -n '_shtab_adjourn_using web' -l password-file -x -d 'a file with the user'"'"'s password (environment: ADJOURN_WEB_PASSWORD_FILE)'
 complete -c adjourn -n '_shtab_adjourn_using web' -l auth-header -x -d 'the header in which a proxy names the user, such as X-Forwarded-User; needs --trusted-proxy (environment: ADJOURN_WEB_AUTH_HEADER)'
