@@ -56,7 +56,7 @@ BOUNDS: dict[str, int] = {
     "counters": 500,
     "pauses": 100,
 }
-"""The most buffers of what is read every two or five seconds."""
+"""The most buffers of what is read every two or five seconds: ten for each of 200 pairs of a queue and a priority, and rows of jobs that run."""
 WORKERS, RUNNING = 10, 500
 LIVE = """
     insert into adjourn.adjourn_jobs (id, queue, task_name, priority, lock, args, hold, worker_id, claim, started_at, scheduled_at, enqueued_at)

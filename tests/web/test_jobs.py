@@ -120,6 +120,13 @@ def test_ids_that_are_none_and_jobs_that_are_gone(client: TestClient) -> None:
     assert (page.status_code, "There is no job 7777777" in page.text) == (404, True)
 
 
+def test_a_job_that_has_expired_was_not_begun(app: adjourn.App, client: TestClient) -> None:
+    number = app.configure_task("any", expires_in=3600).defer()
+    app.job_manager.run("expire_due", {"until": datetime.datetime.max.replace(tzinfo=datetime.UTC), "limit": 9})
+    page = text_of(client.get(f"/job?id={number}").text)
+    assert "Attempts not begun" in page
+
+
 def test_secrets_are_hidden_in_arguments_and_in_tracebacks(
     app: adjourn.App, client: TestClient, failed: list[int]
 ) -> None:
@@ -383,7 +390,7 @@ def test_schedules_are_told_with_their_jobs_and_run_at_once(
     @app.task(name="clean")
     def clean(timestamp: int) -> None: ...
 
-    assert "Declared, and not due yet: clean 0 4 * * *" in text_of(client.get("/schedules").text)
+    assert "Declared, and not due yet: clean At 04:00 0 4 * * * UTC" in text_of(client.get("/schedules").text)
     job_id = app.tasks["send"].defer()
     observer.execute(
         "insert into adjourn.adjourn_schedules (task_name, periodic_id, cron, timezone, last_tick, last_job_id) values"

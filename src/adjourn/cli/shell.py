@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 DEFAULT_LIMIT = 50
 """How many rows a list shows by default."""
-JOB_FILTERS = ("id", "queue", "task", "status", "lock", "queueing_lock", "worker_id", "waits_for")
+JOB_FILTERS = ("id", "queue", "task", "status", "lock", "queueing_lock", "worker_id", "waits_for", "workflow_id")
 COUNT_FILTERS = ("queue", "task", "status", "lock", "waits_for", "live_only")
 PAGING = ("limit", "after")
 CANCEL_FILTERS = ("queue", "task", "error", "limit")
@@ -34,7 +34,7 @@ DELETE_FILTERS = ("status", "queue", "task", "error", "finished_after", "finishe
 RETRY_OPTIONS = ("delay", "at")
 CHANGES = ("priority", "move_to", "at", "now")
 TIMES = ("finished_after", "finished_before", "at")
-NUMBERS = ("id", "worker_id", "limit", "delay")
+NUMBERS = ("id", "worker_id", "workflow_id", "limit", "delay")
 FLAGS = ("live_only", "now")
 
 USAGES = {

@@ -78,6 +78,7 @@ DECLARED: tuple[Family, ...] = (
     Family(name="adjourn_notify_queue_ratio", told="How full the server's queue of notifications is, from 0 to 1"),
     Family(name="adjourn_xmin_age_transactions", told="For how many transactions dead rows have been kept for somebody"),
     Family(name="adjourn_oldest_transaction_seconds", told="For how long the oldest transaction of this database has been open"),
+    Family(name="adjourn_standby_lag_seconds", told="For how long the server, a standby, has not had what the primary has stored"),
     Family(name="adjourn_schema_version", told="The version of the schema"),
     Family(name="adjourn_schema_version_needed", told="The version that this release needs"),
     Family(name="adjourn_up", told="1 if the database answers"),
@@ -347,6 +348,7 @@ def _read_condition(reader: Reader) -> dict[str, Samples]:
         ("adjourn_notify_queue_ratio", row["notify"]),
         ("adjourn_xmin_age_transactions", row["xmin_age"] or 0),
         ("adjourn_oldest_transaction_seconds", row["transaction"]),
+        ("adjourn_standby_lag_seconds", row["lag"]),
         ("adjourn_schema_version", row["version"]),
         ("adjourn_schema_version_needed", sql.latest_version()),
     )

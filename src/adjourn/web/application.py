@@ -127,7 +127,7 @@ def create_app(
             permissions=access.USUAL if permissions is None else access.checked_permissions(permissions),
             masker=Masker(mask),
             links=tuple(links),
-            is_read_only=read_only,
+            read_only=read_only,
             hides_args=hide_args,
             has_streams=streams,
             title=title,
@@ -227,6 +227,10 @@ class _Answers:
 
     def _do(self, view: View, action: Action) -> Response:
         view.require(action.permission)
+        if self._site.is_standby:
+            raise problems.Conflict(
+                "This server is a standby, which stores nothing. Nothing was done: use the dashboard of the primary."
+            )
         request_id = view.form.text("request_id") or view.new_request_id()
 
         def act() -> Done:

@@ -79,6 +79,8 @@ class Page:
         The key that leads to it, after ``g``; empty for none.
     is_listed
         Whether it is in the navigation.
+    within
+        The name of the page that the navigation shows as the present one instead; empty for none.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Page:
     feeds: tuple[str, ...] = ()
     key: str = ""
     is_listed: bool = True
+    within: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -126,7 +129,7 @@ class Site:
         Hides secret arguments.
     links
         Where else to look for a job.
-    is_read_only
+    read_only
         Whether there are no actions.
     hides_args
         Whether lists of jobs show no arguments.
@@ -146,7 +149,7 @@ class Site:
     permissions: Collection[str]
     masker: Masker
     links: Sequence[Link]
-    is_read_only: bool
+    read_only: bool
     hides_args: bool
     has_streams: bool
     title: str
@@ -166,6 +169,16 @@ class Site:
         self.collector = Collector(self.app, self.database)
         self.histories = Histories(self.database, lambda: self.collector.is_down)
         self.bulks = Bulks(self.app.job_manager, self.database)
+
+    @property
+    def is_standby(self) -> bool:
+        """Whether the server was a standby when it answered last, which stores nothing."""
+        return any(row["is_standby"] for row in self.collector.reading("server").rows)
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether nothing can be done."""
+        return self.read_only or self.is_standby
 
     def permits(self, user: User, permission: str) -> bool:
         """Return whether a user may do something."""
@@ -258,7 +271,7 @@ class View:
     def can(self, action: str) -> bool:
         """Return whether there is such an action, and the user may do it."""
         found = self.site.actions.get(action)
-        return found is not None and self.may(found.permission)
+        return found is not None and not self.site.is_standby and self.may(found.permission)
 
     def url(self, name: str, /, **query: Any) -> str:
         """Return the address of a page, or an empty one if there is none that the user may see. Parameters that are None are left out.

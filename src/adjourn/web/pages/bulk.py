@@ -155,7 +155,15 @@ def stop(view: View) -> Done:
     return Done("It stops after the jobs that it has begun with.", view.url("bulk", id=bulk.id))
 
 
-PAGE = Page(name="bulk", title="Many jobs", show=show, permission="bulk", feeds=("server", "counters"), is_listed=False)
+PAGE = Page(
+    name="bulk",
+    title="Many jobs",
+    show=show,
+    permission="bulk",
+    feeds=("server", "counters"),
+    is_listed=False,
+    within="jobs",
+)
 ACTIONS = (
     Action(name="bulk.start", permission="bulk", act=start),
     Action(name="bulk.stop", permission="bulk", act=stop),

@@ -258,7 +258,7 @@ def _delete(manager: JobManager, number: int, connection: Any) -> list[int]:
     return deleted or ([number] if manager.cancel_job_by_id(number, delete_job=True, connection=connection) else [])
 
 
-PAGE = Page(name="job", title="Job", show=show, is_listed=False)
+PAGE = Page(name="job", title="Job", show=show, is_listed=False, within="jobs")
 ENDED = ("succeeded", "failed", "cancelled", "aborted")
 ACTIONS = (
     Action(name="job.retry", permission="job.retry", act=_retry),

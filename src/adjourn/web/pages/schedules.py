@@ -42,7 +42,7 @@ def show(view: View) -> dict[str, Any]:
     )
     stored = {(row["task"], row["periodic_id"]) for row in rows}
     new = sorted(key for key in known if key not in stored)
-    return {"schedules": schedules, "new": [(*key, known[key].cron.expression) for key in new]}
+    return {"schedules": schedules, "new": [(*key, known[key].cron) for key in new]}
 
 
 def _ticks(cron: str, timezone: str, after: datetime.datetime, count: int) -> list[datetime.datetime]:
