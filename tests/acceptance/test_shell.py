@@ -470,6 +470,17 @@ def test_jobs_that_match_filters_are_counted_and_then_changed(
         typed("retry finished_before=2030-01-01")
 
 
+def test_sensitive_arguments_are_hidden(app: adjourn.App, typed: Typed) -> None:
+    @app.task(name="transfer", queue="money", sensitive=["to"])
+    def transfer(to: str) -> None: ...
+
+    job_id = transfer.defer(to="DE02120300")
+    for command in ("list_jobs details", f"show {job_id}"):
+        told = " ".join(" ".join(row) for row in typed(command))
+        assert "***" in told
+        assert "DE02120300" not in told
+
+
 def test_waiting_jobs_are_changed_by_their_ids_and_by_filters(app: adjourn.App, typed: Typed) -> None:
     ids = [app.configure_task("mail", queue="mail").defer(to=str(number)) for number in range(3)]
 

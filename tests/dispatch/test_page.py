@@ -94,6 +94,7 @@ def blocking_operations(app: adjourn.App) -> dict[str, Callable[[], object]]:
         assert manager.get_workflow(stored.id).remaining == 1
         with pytest.raises(adjourn.exceptions.WaitTimeout):
             manager.wait_for_workflow(stored.id, timeout=0)
+        assert manager.close_workflow(app.workflow().open().id)
         return manager.cancel_workflow(stored.id) == 1 and manager.retry_workflow(stored.id) == 1
 
     return {

@@ -23,7 +23,7 @@ from adjourn.web.page import Site
 from support.waiting import until
 
 HOSTILE = "</td><script>alert(1)</script>\u202e\"'&"
-NOTHING = "Nothing was counted in the last 1 hour."
+NOTHING = "Nothing was counted in the last hour."
 
 
 def text_of(page: str) -> str:

@@ -500,3 +500,98 @@ async def test_whoever_waits_for_a_workflow_is_told_of_its_end(
         assert (await waiting).status == (await blocking).status == "succeeded"
     empty = await app.workflow().defer_async()
     assert (await app.job_manager.wait_for_workflow_async(empty.id, 0)).status == "succeeded"
+
+
+# Workflows that stay open
+
+
+async def test_a_workflow_that_is_open_takes_jobs_until_it_is_closed(app: adjourn.App) -> None:
+    flow = app.workflow("open")
+    add(flow, app, "first")
+    stored = await flow.open_async()
+    manager = app.job_manager
+    await Bench(app).drain()
+    for name in ("second", "third"):
+        state = await manager.get_workflow_async(stored.id)
+        assert (state.status, state.remaining, state.is_open, state.has_ended) == ("running", 0, True, False)
+        with pytest.raises(exceptions.WaitTimeout):
+            await manager.wait_for_workflow_async(stored.id, timeout=0)
+        more = app.workflow(extends=stored.id)
+        add(more, app, name)
+        await more.defer_async()
+        await Bench(app).drain()
+    assert ran(app) == ["first", "second", "third"]
+    assert await manager.close_workflow_async(stored.id)
+    assert not await manager.close_workflow_async(stored.id)
+    assert await ended(app, stored) == ("succeeded", 0, 0)
+    late = app.workflow(extends=stored.id)
+    add(late, app, "late")
+    with pytest.raises(exceptions.InvalidOption, match="has ended"):
+        await late.defer_async()
+
+
+async def test_a_workflow_that_is_closed_before_its_jobs_have_ended_ends_with_the_last(app: adjourn.App) -> None:
+    flow = app.workflow()
+    breaks(app, "bad")
+    add(flow, app, "bad")
+    stored = await flow.open_async()
+    assert await app.job_manager.close_workflow_async(stored.id)
+    assert await ended(app, stored) == ("failed", 0, 1)
+
+
+async def test_an_open_workflow_may_be_empty_and_whoever_waits_for_its_end_is_told(app: adjourn.App) -> None:
+    stored = await app.workflow().open_async()
+    async with Bench(app).working():
+        waiting = asyncio.create_task(app.job_manager.wait_for_workflow_async(stored.id, BOUND))
+        more = app.workflow(extends=stored.id)
+        add(more, app, "only")
+        await Bench(app).ended((await more.defer_async()).id + 1)
+        assert not waiting.done()
+        await app.job_manager.close_workflow_async(stored.id)
+        assert (await waiting).status == "succeeded"
+
+
+async def test_an_open_workflow_that_is_cancelled_ends(app: adjourn.App) -> None:
+    flow = app.workflow()
+    add(flow, app, "one")
+    stored = await flow.open_async()
+    assert await app.job_manager.cancel_workflow_async(stored.id) == 1
+    assert await ended(app, stored) == ("cancelled", 0, 0)
+    assert not (await app.job_manager.get_workflow_async(stored.id)).is_open
+
+
+async def test_only_a_new_workflow_can_be_opened_and_only_one_that_is_there_closed(app: adjourn.App) -> None:
+    stored = await app.workflow().open_async()
+    with pytest.raises(exceptions.InvalidOption, match="Only a new one"):
+        await app.workflow(extends=stored.id).open_async()
+    with pytest.raises(exceptions.NoResult, match="no workflow"):
+        await app.job_manager.close_workflow_async(stored.id + 1)
+
+
+def test_blocking_calls_open_and_close_workflows() -> None:
+    app = made(InMemoryConnector())
+    with app.open():
+        stored = app.workflow().open()
+        assert app.job_manager.close_workflow(stored.id)
+
+
+async def test_the_jobs_of_a_workflow_are_listed(app: adjourn.App) -> None:
+    others = [await app.tasks["run"].defer_async(name=name) for name in "ab"]
+    flow = app.workflow()
+    nodes = [add(flow, app, "one"), add(flow, app, "two")]
+    stored = await flow.defer_async()
+    others.append(await app.tasks["run"].defer_async(name="c"))
+    more = app.workflow(extends=stored.id)
+    nodes.append(add(more, app, "late"))
+    extended = await more.defer_async()
+    mine = [stored.job_id(nodes[0]), stored.job_id(nodes[1]), extended.job_id(nodes[2])]
+
+    async def listed(**filters: Any) -> list[int | None]:
+        return [job.id for job in await app.job_manager.list_jobs_async(workflow_id=stored.id, **filters)]
+
+    assert await listed() == mine
+    await Bench(app).drain()
+    assert await listed() == mine
+    assert await listed(status="succeeded", limit=1, after_id=mine[0]) == [mine[1]]
+    assert await listed(id=others[2]) == []
+    assert await app.job_manager.list_jobs_async(workflow_id=others[0]) == []

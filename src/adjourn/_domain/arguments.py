@@ -118,6 +118,21 @@ class Signature:
                 takes = f"It takes {_listed(names)}." if names else "It takes none."
                 self._refuse(f"takes no argument {_listed(unknown)}{question} {takes}")
 
+    def check_sensitive(self, name: str) -> None:
+        """Refuse the name of an argument that the task does not take.
+
+        Raises
+        ------
+        InvalidOption
+            If it takes none of this name; the message says what it takes.
+        """
+        names = self.required | self.optional
+        if self.known and not self.takes_any and name not in names:
+            raise InvalidOption(
+                f"sensitive: task {self.task_name} takes no argument {name!r}{hint(name, names)} It takes "
+                f"{_listed(names) if names else 'none'}."
+            )
+
     def check_unique(self, unique: Unique | None) -> None:
         """Refuse a rule that names arguments which the task does not take.
 

@@ -13,6 +13,7 @@ import attrs
 
 from adjourn._domain.jobs import Job
 from adjourn._domain.json_text import loaded
+from adjourn._domain.masking import with_sensitive
 from adjourn._domain.terms import JobTerms
 from adjourn._domain.times import time_known
 from adjourn.exceptions import InvalidTaskArguments
@@ -109,6 +110,11 @@ class ClaimedJob:
         if self._job is None:
             self._job = Job.claimed(self._values, self.worker_id, self.task_kwargs, self.terms)
         return self._job
+
+    def mark(self, names: Sequence[str]) -> None:
+        """Have the job say which of its arguments are sensitive, if whoever stored it did not."""
+        if not self.job.sensitive:
+            self._job = self.job.evolve(headers=with_sensitive(self.job.headers, names))
 
 
 def _read(text: str, json_loads: JSONLoads) -> tuple[JSONDict, BaseException | None]:

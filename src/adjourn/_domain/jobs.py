@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime
 import enum
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import attrs
 
 from adjourn._domain.headers import load_headers
 from adjourn._domain.job_limits import JobLimit
+from adjourn._domain.masking import mask_as_declared, masked_as_declared, masked_texts, sensitive_of
 from adjourn._domain.progress import Progress, progress_of
 from adjourn._domain.terms import JobTerms
 from adjourn._domain.times import time_known, time_or_none
@@ -294,7 +295,7 @@ class Job:
 
     def log_context(self) -> JSONDict:
         """Return the fields of the job for log records."""
-        context = self.asdict()
+        context = self.masked().asdict()
         # New jobs and lists have them, and headers may hold what no log should.
         for name in (
             "unique",
@@ -316,9 +317,32 @@ class Job:
         return context
 
     @property
+    def sensitive(self) -> frozenset[str]:
+        """The names of the arguments that its task has declared ``sensitive``."""
+        return sensitive_of(self.headers)
+
+    def masked(self, names: Collection[str] = ()) -> Self:
+        """Return the job with the values of its sensitive arguments hidden, also in its errors and its result; itself if there are none.
+
+        Parameters
+        ----------
+        names
+            The names of further arguments.
+        """
+        hidden = self.sensitive | frozenset(names)
+        if not hidden:
+            return self
+        mask = mask_as_declared(self.task_kwargs, hidden)
+        errors = tuple(masked_texts(self.errors, mask))
+        result = masked_texts(masked_as_declared(self.result, hidden), mask)
+        return self.evolve(task_kwargs=masked_as_declared(self.task_kwargs, hidden), errors=errors, result=result)
+
+    @property
     def call_string(self) -> str:
-        """The job as a call to show in messages, such as ``tasks.add[7](a=1, b=2)``."""
-        arguments = ", ".join(f"{name}={_shown(value)}" for name, value in self.task_kwargs.items())
+        """The job as a call to show in messages, such as ``tasks.add[7](a=1, b=2)``, with the values of sensitive arguments hidden."""
+        hidden = self.sensitive
+        shown = masked_as_declared(self.task_kwargs, hidden) if hidden else self.task_kwargs
+        arguments = ", ".join(f"{name}={_shown(value)}" for name, value in shown.items())
         return f"{self.task_name}[{self.id}]({arguments})"
 
 

@@ -196,6 +196,10 @@ class TaskLike(Protocol):
     """What a worker needs of a task. `Task` is one."""
 
     @property
+    def sensitive(self) -> Sequence[str]:
+        """The names of the arguments whose values nobody else is to see."""
+
+    @property
     def name(self) -> str:
         """Its name in the database."""
 

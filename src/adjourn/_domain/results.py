@@ -135,7 +135,7 @@ def result_of(job: Job) -> Any:
     if job.status == Status.FAILED:
         raise exceptions.JobFailed(f"{name} has failed{_last_error(job)}.", job)
     if job.status in (Status.CANCELLED, Status.ABORTED):
-        raise exceptions.JobCancelled(f"{name} was {job.status}.", job)
+        raise exceptions.JobCancelled(f"{name} was {job.status}{f' because {job.reason}' if job.reason else ''}.", job)
     if job.status != Status.SUCCEEDED:
         state = "waits" if job.status == Status.TODO else "runs"
         raise exceptions.JobNotFinished(f"{name} has not ended yet: it {state}.")

@@ -14,7 +14,7 @@ import attrs
 
 from adjourn import exceptions
 from adjourn._memory.tables import JobRow, StepRow, Tables, WorkerRow
-from adjourn.sql.constants import APART_FROM, HEADS, MOST_WOKEN, Hold, RunIf
+from adjourn.sql.constants import APART_FROM, HEADS, IN_A_RUN, MOST_WOKEN, Hold, RunIf
 
 BEHIND_HEADS = (Hold.BEHIND, Hold.UNPLACED)
 """A job behind the head of a lock has one of these, whether or not it is claimed."""
@@ -115,7 +115,7 @@ def tell_dependents(tables: Tables, is_callers: bool = False) -> list[JobRow]:
         if job.has_dependents:
             for (parent_id, child_id), edge in tables.edges.items():
                 if parent_id == job.id and edge.is_linked:
-                    tell(child_id, job, status)
+                    tell(child_id, job, "succeeded" if edge.place == IN_A_RUN else status)
         if job.workflow_id is not None:
             tables.arrive(job.workflow_id, 1, int(status in ("failed", "aborted")))
     released = []

@@ -62,6 +62,7 @@ class JobRow:
     expires_at: datetime.datetime | None = None
     max_attempts: int | None = None
     is_batch: bool = False
+    aged: int = 0
     special: bool = False
     cause: str | None = None
     reason: str | None = None
@@ -246,6 +247,7 @@ class WorkflowRow:
     finished_at: datetime.datetime | None
     failed: int = 0
     is_cancelled: bool = False
+    is_open: bool = False
     waited: bool = False
 
 

@@ -15,7 +15,7 @@ from adjourn._memory.statements import ANSWERS, answers
 from adjourn._memory.tables import EdgeRow, JobRow, Tables, WorkflowRow
 from adjourn._memory.terms import terms_of
 from adjourn.exceptions import UniqueViolation
-from adjourn.sql.constants import Hold, RunIf
+from adjourn.sql.constants import IN_A_RUN, Hold, RunIf
 from adjourn.types import Row
 
 NONE_FAILED = "none of the jobs that it waited for has failed"
@@ -95,9 +95,9 @@ def _count(tables: Tables, taken: Taken) -> set[int]:
         if (flow := tables.workflows.get(id_)) is None:
             continue
         remaining = flow.remaining - ended
-        finished_at = (flow.finished_at or tables.now) if remaining <= 0 else None
+        finished_at = (flow.finished_at or tables.now) if remaining <= 0 and not flow.is_open else None
         flow = attrs.evolve(flow, remaining=remaining, failed=flow.failed + failed, finished_at=finished_at)
-        if remaining <= 0 and flow.waited:
+        if finished_at is not None and flow.waited:
             tables.told.add(id_)
             flow = attrs.evolve(flow, waited=False)
         tables.workflows[id_] = flow
@@ -117,7 +117,7 @@ def _link(tables: Tables, ids: Sequence[int]) -> None:
         else:
             ended = tables.finished.get(parent_id)
             status = None if ended is None else ended.status
-            if status == "succeeded":
+            if status == "succeeded" or edge.place == IN_A_RUN:
                 tables.arrive(child_id, 1, 0)
             else:
                 tables.arrive(child_id, 1, 1, told_end(parent_id, status))
@@ -140,6 +140,7 @@ def store_nodes(
     workflow_id: int,
     jobs: int | None,
     is_new: bool,
+    is_open: bool,
     name: str | None,
     last_id: int,
     ids: str,
@@ -165,7 +166,7 @@ def store_nodes(
     own_transaction: bool,
 ) -> list[Row]:
     """Store jobs of a workflow, and who waits for whom."""
-    if jobs is not None and not _grow(tables, workflow_id, jobs, is_new, name, last_id):
+    if jobs is not None and not _grow(tables, workflow_id, jobs, is_new, is_open, name):
         return [{"stored": False}]
     columns = (
         ids,
@@ -202,15 +203,16 @@ def store_nodes(
     return [{"stored": True}]
 
 
-def _grow(tables: Tables, workflow_id: int, jobs: int, is_new: bool, name: str | None, last_id: int) -> bool:
+def _grow(tables: Tables, workflow_id: int, jobs: int, is_new: bool, is_open: bool, name: str | None) -> bool:
     """Make a workflow, or have it grow; return whether it can."""
     if is_new:
         tables.workflows[workflow_id] = WorkflowRow(
             name=name,
             jobs=jobs,
             remaining=jobs,
+            is_open=is_open,
             created_at=tables.now,
-            finished_at=None if jobs else tables.now,
+            finished_at=None if jobs or is_open else tables.now,
         )
         return True
     flow = tables.workflows.get(workflow_id)
@@ -274,6 +276,7 @@ def get_workflow(tables: Tables, *, id: int) -> list[Row]:  # noqa: A002 - the s
             "remaining": flow.remaining - ended,
             "failed": flow.failed + failed,
             "is_cancelled": flow.is_cancelled,
+            "is_open": flow.is_open,
             "created_at": flow.created_at,
             "finished_at": flow.finished_at,
         }
@@ -306,7 +309,7 @@ def cancel_workflow(tables: Tables, *, id: int, limit: int) -> list[Row]:  # noq
     if (flow := tables.workflows.get(id)) is None:
         return [{"cancelled": None}]
     if flow.finished_at is None:
-        flow = tables.workflows[id] = attrs.evolve(flow, is_cancelled=True)
+        flow = tables.workflows[id] = attrs.evolve(flow, is_cancelled=True, is_open=False)
     if not flow.is_cancelled:
         return [{"cancelled": 0}]
     waiting = sorted(job.id for job in tables.jobs.values() if job.workflow_id == id and job.worker_id is None)[:limit]
@@ -314,6 +317,17 @@ def cancel_workflow(tables: Tables, *, id: int, limit: int) -> list[Row]:  # noq
     tables.arrive(id, 0, 0)
     wake(tables, always=True)
     return [{"cancelled": len(waiting)}]
+
+
+@answers
+def close_workflow(tables: Tables, *, id: int) -> list[Row]:  # noqa: A002 - the statement's parameter
+    """Have a workflow end with its last job."""
+    if (flow := tables.workflows.get(id)) is None or not flow.is_open:
+        return [{"closed": None if flow is None else False}]
+    tables.workflows[id] = attrs.evolve(flow, is_open=False)
+    tables.arrive(id, 0, 0)
+    wake(tables, always=True)
+    return [{"closed": True}]
 
 
 @answers

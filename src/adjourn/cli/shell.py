@@ -18,7 +18,7 @@ from adjourn.cli import applications, flags
 from adjourn.cli.pauses import switch_schedules
 from adjourn.cli.progress import ProgressReport
 from adjourn.exceptions import AdjournException
-from adjourn.jobs import JobCounts, Status
+from adjourn.jobs import Job, JobCounts, Status
 from adjourn.types import Row
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 DEFAULT_LIMIT = 50
 """How many rows a list shows by default."""
-JOB_FILTERS = ("id", "queue", "task", "status", "lock", "queueing_lock", "worker_id", "waits_for")
+JOB_FILTERS = ("id", "queue", "task", "status", "lock", "queueing_lock", "worker_id", "waits_for", "workflow_id")
 COUNT_FILTERS = ("queue", "task", "status", "lock", "waits_for", "live_only")
 PAGING = ("limit", "after")
 CANCEL_FILTERS = ("queue", "task", "error", "limit")
@@ -34,7 +34,7 @@ DELETE_FILTERS = ("status", "queue", "task", "error", "finished_after", "finishe
 RETRY_OPTIONS = ("delay", "at")
 CHANGES = ("priority", "move_to", "at", "now")
 TIMES = ("finished_after", "finished_before", "at")
-NUMBERS = ("id", "worker_id", "limit", "delay")
+NUMBERS = ("id", "worker_id", "workflow_id", "limit", "delay")
 FLAGS = ("live_only", "now")
 
 USAGES = {
@@ -237,7 +237,7 @@ class Shell(cmd.Cmd):
         after = _number("after", str(given.pop("after", 0)))
         # Ask for one more than is shown, to know whether there are more.
         jobs = self._app.job_manager.list_jobs(**given, limit=limit + 1, after_id=after)
-        self._screen.jobs(jobs[:limit], details=details)
+        self._screen.jobs([self._masked(job) for job in jobs[:limit]], details=details)
         self._hint(len(jobs) > limit, jobs[:limit][-1].id if jobs[:limit] else after)
 
     def on_list_queues(self, words: list[str]) -> None:
@@ -321,8 +321,8 @@ class Shell(cmd.Cmd):
         (job_id,) = _ids("show", words, most=1)
         jobs = self._app.job_manager.list_jobs(id=job_id)
         if not jobs:
-            raise AdjournException(f"There is no job {job_id}.")
-        self._screen.job(jobs[0])
+            raise AdjournException(f"There is no job {job_id}: `list_jobs` lists those that there are.")
+        self._screen.job(self._masked(jobs[0]))
 
     def on_retry(self, words: list[str]) -> None:
         """Run jobs again."""
@@ -391,6 +391,11 @@ class Shell(cmd.Cmd):
     def _hint(self, more: bool, last: Any) -> None:
         if more:
             self._screen.say(f"There are more: add after={shlex.quote(str(last))}")
+
+    def _masked(self, job: Job) -> Job:
+        """Return a job without the values of arguments that it, or its task here, declares sensitive."""
+        task = self._app.tasks.get(job.task_name)
+        return job.masked(task.sensitive if task else ())
 
     def _declared(self) -> Iterable[Row]:
         now = datetime.datetime.now(datetime.UTC)
@@ -463,7 +468,9 @@ class Shell(cmd.Cmd):
     def _delete(self, job_id: int) -> None:
         manager = self._app.job_manager
         if not manager.delete_jobs([job_id]):
-            raise AdjournException(f"Job {job_id} is {manager.get_job_status(job_id).value}, and is not deleted.")
+            status = manager.get_job_status(job_id)
+            remedy = {Status.TODO: f": `cancel {job_id}` first", Status.DOING: f": `abort {job_id}` asks it to end"}
+            raise AdjournException(f"Job {job_id} is {status.value}, and is not deleted{remedy.get(status, '')}.")
         self._screen.say(f"Job {job_id} is deleted")
 
     def _retry(self, job_id: int, at: datetime.datetime | None) -> None:
@@ -488,7 +495,7 @@ class Shell(cmd.Cmd):
         manager = self._app.job_manager
         if not manager.cancel_job_by_id(job_id, abort=abort):
             status = manager.get_job_status(job_id)
-            remedy = f": `abort {job_id}` asks it to end" if status is Status.DOING else ", and is not changed"
+            remedy = f": `abort {job_id}` asks it to end" if status is Status.DOING else ", and has ended already"
             raise AdjournException(f"Job {job_id} is {status.value}{remedy}.")
         status = manager.get_job_status(job_id)
         done = "is asked to end" if status is Status.DOING else "is cancelled"

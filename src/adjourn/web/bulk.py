@@ -17,6 +17,7 @@ from adjourn.exceptions import AdjournException
 from adjourn.jobs import Author
 from adjourn.manager import JobManager
 from adjourn.types import JSONDict
+from adjourn.web import zones
 from adjourn.web.database import Database
 from adjourn.web.inputs import Inputs
 from adjourn.web.problems import BadInput, Conflict, Problem
@@ -114,11 +115,11 @@ class BulkKind:
 
 
 def _moment(form: Inputs) -> datetime.datetime | None:
-    return form.moment(FIELD)
+    return form.moment(FIELD, zones.zone_of(form, None))
 
 
 def _told_time(at: datetime.datetime) -> str:
-    return f"{at.astimezone(datetime.UTC):%Y-%m-%d %H:%M} UTC"
+    return f"{at:%Y-%m-%d %H:%M %Z}"
 
 
 def _queue(form: Inputs) -> str | None:
@@ -137,7 +138,7 @@ KINDS: dict[str, BulkKind] = {
             ids, statuses, connection, retry_at=at
         ),
         asked=Asked(
-            label="Not before (UTC), or empty for now",
+            label="Not before, or empty for now",
             kind="datetime-local",
             read=_moment,
             told=_told_time,
@@ -161,7 +162,7 @@ KINDS: dict[str, BulkKind] = {
         change=lambda manager, ids, statuses, connection, at: manager.change_jobs(
             ids, schedule_at=at, connection=connection
         ),
-        asked=Asked(label="Not before (UTC)", kind="datetime-local", read=_moment, told=_told_time),
+        asked=Asked(label="Not before", kind="datetime-local", read=_moment, told=_told_time),
     ),
     "priority": BulkKind(
         permission="job.priority",

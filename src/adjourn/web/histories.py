@@ -44,6 +44,11 @@ class Range:
     step: float
     kept: float
 
+    @property
+    def last(self) -> str:
+        """The range as the end of a sentence, such as ``"the last hour"``."""
+        return f"the last {self.told.removeprefix('1 ')}"
+
 
 RANGES: dict[str, Range] = {
     each.name: each

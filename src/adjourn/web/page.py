@@ -35,10 +35,11 @@ import attrs
 from starlette.requests import Request
 from starlette.responses import Response
 
+from adjourn._domain.masking import Mask
 from adjourn.app import App
-from adjourn.jobs import Author
+from adjourn.jobs import Author, Job
 from adjourn.web import zones
-from adjourn.web.access import User
+from adjourn.web.access import User, lacking
 from adjourn.web.assets import Assets
 from adjourn.web.bulk import Bulks
 from adjourn.web.collector import Collector, Reading
@@ -48,7 +49,6 @@ from adjourn.web.inputs import Inputs
 from adjourn.web.links import Link
 from adjourn.web.masking import Masker
 from adjourn.web.notices import Done, Notices
-from adjourn.web.problems import Forbidden
 
 __all__ = ["Action", "Answer", "Done", "Page", "Site", "View"]
 
@@ -79,6 +79,8 @@ class Page:
         The key that leads to it, after ``g``; empty for none.
     is_listed
         Whether it is in the navigation.
+    within
+        The name of the page that the navigation shows as the present one instead; empty for none.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Page:
     feeds: tuple[str, ...] = ()
     key: str = ""
     is_listed: bool = True
+    within: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -118,6 +121,8 @@ class Site:
     ----------
     app
         The app.
+    name, names
+        Its name among several apps, and the names of all of them; empty for the only one.
     permissions
         What a user may do for whom nobody says otherwise.
     masker
@@ -139,6 +144,8 @@ class Site:
     """
 
     app: App
+    name: str = ""
+    names: Sequence[str] = ()
     permissions: Collection[str]
     masker: Masker
     links: Sequence[Link]
@@ -188,9 +195,18 @@ class Site:
         self.collector.close()
         self.database.close()
 
-    def masked(self, task: str, args: Any) -> Any:
-        """Return arguments with their secret values hidden."""
-        return self.masker.arguments(task, args)
+    def masked(self, task: str, args: Any, job: Job | None = None) -> Any:
+        """Return arguments of a task, or something else of a job of it, with secret values hidden."""
+        return self.masker.arguments(task, args, self._sensitive(task, job))
+
+    def hides(self, job: Job) -> Mask:
+        """Return a function that hides the secret values of a job's arguments in texts, such as a traceback."""
+        return self.masker.texts(job.task_kwargs, self._sensitive(job.task_name, job))
+
+    def _sensitive(self, task: str, job: Job | None) -> frozenset[str]:
+        """Return the names that the task has declared, as far as it is known here, or when the job was stored."""
+        declared = self.app.tasks.get(task)
+        return frozenset(declared.sensitive if declared else ()) | (job.sensitive if job else frozenset())
 
 
 @attrs.define(slots=False)
@@ -250,7 +266,7 @@ class View:
             If the user may not.
         """
         if not self.may(permission):
-            raise Forbidden(f"{self.user.name} has no permission {permission}.")
+            raise lacking(self.user, permission)
 
     def can(self, action: str) -> bool:
         """Return whether there is such an action, and the user may do it."""
@@ -275,6 +291,11 @@ class View:
         query: dict[str, Any] = {**self.query.values, **changes}
         query.pop("notice", None)
         return (self.root + self.page.path if self.page else self.root + "/") + _asked(query)
+
+    def sibling(self, name: str) -> str:
+        """Return the address of this page for another app, or of its first page if this one is about something of this app."""
+        outer = self.root.removesuffix(f"/{self.site.name}")
+        return f"{outer}/{name}{self.page.path if self.page and self.page.is_listed else '/'}"
 
     def action_url(self, name: str) -> str:
         """Return the address of an action."""

@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 
 from adjourn._domain.wording import amount, counted, shown, span
 from adjourn.web import pictures
+from adjourn.web.words import cron_in_words
 
 ABSENT = "\u2013"
 """What stands for a value that is not there."""
@@ -34,6 +35,7 @@ def environment() -> jinja2.Environment:
     made.filters.update(
         amount=amount,
         counted=counted,
+        cron_in_words=cron_in_words,
         exact=exact,
         moment=moment,
         named=named,

@@ -281,6 +281,18 @@ class Options:
             reads=float,
         ),
     )
+    priority_ageing: float | None = attrs.field(
+        default=None,
+        kw_only=True,
+        validator=_is_above_zero_or_none,
+        metadata=told(
+            "after how long a ready job gains one in priority, and one more each time, up to the highest priority of the ready jobs "
+            "that the worker serves",
+            none="never",
+            unit="seconds",
+            reads=float,
+        ),
+    )
     timeout: float | None = attrs.field(
         default=None,
         kw_only=True,

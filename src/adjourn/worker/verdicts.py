@@ -90,7 +90,7 @@ class Verdicts:
     def raised(self, run: Run, error: BaseException) -> Verdict:
         """Judge a run that has raised something."""
         if isinstance(error, exceptions.JobSuspended) and run.abort_reason is not AbortReason.USER_REQUEST:
-            return (Suspended.of(run.claimed, error.seconds, error.event), JobSuspended, {"event": error.event})
+            return (Suspended.of(run.claimed, error), JobSuspended, {"event": error.event, "jobs": error.jobs})
         if run.abort_reason is AbortReason.TIMEOUT:
             message = f"The job took longer than its timeout of {run.timeout:g} s."
             error, cause = exceptions.JobTimeout(message), error

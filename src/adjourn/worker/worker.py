@@ -91,6 +91,9 @@ class Worker:
     unknown_task_timeout
         How long a job whose task no worker knows waits for a worker that knows it; after that, it fails. In seconds.
         Default: None, an hour; in memory, where no other program has the jobs, they fail at once.
+    priority_ageing
+        After how long a ready job gains one in priority, and one more each time, up to the highest priority of the
+        ready jobs that the worker serves. In seconds. Default: None, never.
     timeout
         How long a run of a job may take, for tasks that have no timeout of their own. In seconds. Default: None, no
         limit.
@@ -150,6 +153,7 @@ class Worker:
         round_trip_timeout: float | None = None,
         audit_days: int = 400,
         unknown_task_timeout: float | None = None,
+        priority_ageing: float | None = None,
         timeout: float | None = None,
         stuck_worker_timeout: float | None = None,
         http: str | None = None,

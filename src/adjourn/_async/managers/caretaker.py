@@ -8,7 +8,7 @@ expired, and adds up statistics.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from adjourn import sql
 from adjourn._async.managers.exchange import PLACE_LIMIT, AsyncWorkerManager
@@ -28,6 +28,10 @@ MOST_PAGES = 40
 """How many transactions of one kind there are before other upkeep has its turn."""
 NOTES = 5_000
 """How many notes of what people did one transaction looks at."""
+AGE_INTERVAL = 10.0
+"""Seconds, at most, between two times that the priority of jobs which have waited for long is raised."""
+AGED = 1_000
+"""At how many jobs of a priority one transaction looks whether they have waited for long."""
 EXPIRED = 1_000
 """How many expired jobs one transaction ends."""
 
@@ -47,16 +51,30 @@ class AsyncCaretaker:
         How many days notes of what people did are kept.
     events
         Where it reports what it has done.
+    ageing
+        After how many seconds a ready job gains in priority; None for never.
+    queues
+        In which queues; None for all.
     """
 
     def __init__(
-        self, manager: AsyncWorkerManager, timetable: Timetable, timeout: float, audit_days: int, events: EventsLike
+        self,
+        manager: AsyncWorkerManager,
+        timetable: Timetable,
+        timeout: float,
+        audit_days: int,
+        events: EventsLike,
+        ageing: float | None = None,
+        queues: Sequence[str] | None = None,
     ) -> None:
         self._manager = manager
         self._timetable = timetable
         self._timeout = timeout
         self._audit_days = audit_days
         self._events = events
+        self._ageing = ageing
+        self._queues = queues
+        self._age_at = 0.0
 
     async def rescue_async(self) -> bool:
         """Free the jobs of workers that fell silent, and return whether there were any."""
@@ -78,7 +96,10 @@ class AsyncCaretaker:
         if now >= self._timetable.partition_at:
             self._timetable.makes_partitions(now)
             await self._make_partitions_async()
-
+        if self._ageing is not None and now >= self._age_at:
+            # The worker's own, because others may serve other queues.
+            self._age_at = now + min(self._ageing, AGE_INTERVAL)
+            await self._manager.age_async(self._ageing, self._queues, AGED)
         if now >= self._timetable.forget_at:
             self._timetable.forgets_keys(now)
             await self._forget_keys_async()

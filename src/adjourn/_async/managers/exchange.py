@@ -88,6 +88,14 @@ class AsyncWorkerManager:
             raise sql.out_of_date(self.schema, row["version"])
         return int(row["id"])
 
+    async def registered_at_async(self, worker_id: int) -> int | None:
+        """Return when the worker of this id has registered, in microseconds since 1970, or None if there is none.
+
+        Ids are given once more by a database that was restored, or that has lost the last commits in a failover.
+        """
+        rows = await self._run_async("get_registration", worker_id=worker_id)
+        return int(rows[0]["registered_at"]) if rows else None
+
     async def unregister_worker_async(self, worker_id: int) -> None:
         """Remove this worker. Jobs that it still has are rescued."""
         await self._run_async("unregister_worker", worker_id=worker_id)
@@ -308,6 +316,13 @@ class AsyncWorkerManager:
         """End jobs that have expired and that nobody runs, ``limit`` of them at most, and return how many there were."""
         (row,) = await self._run_async("expire_due", until=None, limit=limit)
         return int(row["expired"])
+
+    async def age_async(self, seconds: float, queues: Sequence[str] | None, limit: int) -> int:
+        """Raise the priority of ready jobs by one for each ``seconds`` that they have waited, up to the highest of a ready job, and
+        return how many there were. Of each priority the first ``limit`` jobs are looked at; of named queues, each has its own highest."""
+        given = None if queues is None else list(queues)
+        (row,) = await self._run_async("age", seconds=float(seconds), queues=given, limit=limit)
+        return int(row["raised"])
 
     async def forget_keys_async(self, after: str, limit: int) -> tuple[int, str | None]:
         """Look at the next unique keys, and delete those whose jobs do not count any more.

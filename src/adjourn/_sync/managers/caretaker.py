@@ -9,7 +9,7 @@ expired, and adds up statistics.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from adjourn import sql
 from adjourn._domain.protocols import EventsLike
@@ -29,6 +29,10 @@ MOST_PAGES = 40
 """How many transactions of one kind there are before other upkeep has its turn."""
 NOTES = 5_000
 """How many notes of what people did one transaction looks at."""
+AGE_INTERVAL = 10.0
+"""Seconds, at most, between two times that the priority of jobs which have waited for long is raised."""
+AGED = 1_000
+"""At how many jobs of a priority one transaction looks whether they have waited for long."""
 EXPIRED = 1_000
 """How many expired jobs one transaction ends."""
 
@@ -48,16 +52,30 @@ class SyncCaretaker:
         How many days notes of what people did are kept.
     events
         Where it reports what it has done.
+    ageing
+        After how many seconds a ready job gains in priority; None for never.
+    queues
+        In which queues; None for all.
     """
 
     def __init__(
-        self, manager: SyncWorkerManager, timetable: Timetable, timeout: float, audit_days: int, events: EventsLike
+        self,
+        manager: SyncWorkerManager,
+        timetable: Timetable,
+        timeout: float,
+        audit_days: int,
+        events: EventsLike,
+        ageing: float | None = None,
+        queues: Sequence[str] | None = None,
     ) -> None:
         self._manager = manager
         self._timetable = timetable
         self._timeout = timeout
         self._audit_days = audit_days
         self._events = events
+        self._ageing = ageing
+        self._queues = queues
+        self._age_at = 0.0
 
     def rescue(self) -> bool:
         """Free the jobs of workers that fell silent, and return whether there were any."""
@@ -79,7 +97,10 @@ class SyncCaretaker:
         if now >= self._timetable.partition_at:
             self._timetable.makes_partitions(now)
             self._make_partitions()
-
+        if self._ageing is not None and now >= self._age_at:
+            # The worker's own, because others may serve other queues.
+            self._age_at = now + min(self._ageing, AGE_INTERVAL)
+            self._manager.age(self._ageing, self._queues, AGED)
         if now >= self._timetable.forget_at:
             self._timetable.forgets_keys(now)
             self._forget_keys()

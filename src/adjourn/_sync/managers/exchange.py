@@ -89,6 +89,14 @@ class SyncWorkerManager:
             raise sql.out_of_date(self.schema, row["version"])
         return int(row["id"])
 
+    def registered_at(self, worker_id: int) -> int | None:
+        """Return when the worker of this id has registered, in microseconds since 1970, or None if there is none.
+
+        Ids are given once more by a database that was restored, or that has lost the last commits in a failover.
+        """
+        rows = self._run("get_registration", worker_id=worker_id)
+        return int(rows[0]["registered_at"]) if rows else None
+
     def unregister_worker(self, worker_id: int) -> None:
         """Remove this worker. Jobs that it still has are rescued."""
         self._run("unregister_worker", worker_id=worker_id)
@@ -307,6 +315,13 @@ class SyncWorkerManager:
         """End jobs that have expired and that nobody runs, ``limit`` of them at most, and return how many there were."""
         (row,) = self._run("expire_due", until=None, limit=limit)
         return int(row["expired"])
+
+    def age(self, seconds: float, queues: Sequence[str] | None, limit: int) -> int:
+        """Raise the priority of ready jobs by one for each ``seconds`` that they have waited, up to the highest of a ready job, and
+        return how many there were. Of each priority the first ``limit`` jobs are looked at; of named queues, each has its own highest."""
+        given = None if queues is None else list(queues)
+        (row,) = self._run("age", seconds=float(seconds), queues=given, limit=limit)
+        return int(row["raised"])
 
     def forget_keys(self, after: str, limit: int) -> tuple[int, str | None]:
         """Look at the next unique keys, and delete those whose jobs do not count any more.

@@ -77,11 +77,11 @@ begin
         with counted as (
             update @schema.adjourn_workflows w set
                 remaining = w.remaining - s.ended, failed = w.failed + s.failed,
-                finished_at = case when w.remaining - s.ended <= 0 then coalesce(w.finished_at, now()) end
+                finished_at = case when w.remaining - s.ended <= 0 and not w.is_open then coalesce(w.finished_at, now()) end
             from unnest(v_targets, v_ended, v_failed) s(id, ended, failed) where w.id = s.id and w.id = any(v_flows)
-            returning w.id, w.remaining, w.waited, w.is_cancelled
+            returning w.id, w.remaining, w.finished_at, w.waited, w.is_cancelled
         )
-        select coalesce(array_agg(counted.id) filter (where counted.remaining <= 0 and counted.waited), '{}'),
+        select coalesce(array_agg(counted.id) filter (where counted.finished_at is not null and counted.waited), '{}'),
                coalesce(array_agg(counted.id) filter (where counted.remaining > 0 and counted.is_cancelled), '{}')
         into v_told, v_cancelled from counted;
         perform pg_notify(@ends_channel, told.id::text) from unnest(v_told) told(id);

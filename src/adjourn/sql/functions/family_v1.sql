@@ -63,6 +63,9 @@ begin
         union
         select j.id from @schema.adjourn_finished_jobs f join @schema.adjourn_jobs j on j.id = (f.special ->> 'next_id')::bigint
         where f.id = any(v_reach) and f.special ? 'next_id' and j.hold = @parents
+        union
+        select j.id from @schema.adjourn_workflows w join @schema.adjourn_jobs j on j.workflow_id = w.id
+        where w.id = any(flows) and w.is_cancelled and j.worker_id is null
         order by 1
     );
 
@@ -108,7 +111,7 @@ begin
     into v_parents, v_children, v_counted, v_bad_parents, v_bad_children, v_ids, v_pending, v_failed, v_rules from base b;
 
     loop
-        select array_agg(n.id), array_agg(n.pending), array_agg(case when n.rule is null then 0 else n.failed end),
+        select array_agg(n.id), array_agg(n.pending), array_agg(n.failed * (n.rule is not null)::integer),
                array_agg(n.id) filter (where not n.is_forced and (
                    n.rule is null and n.failed > 0 or n.rule = @any_failed and n.failed = 0 and n.pending = 0
                ))

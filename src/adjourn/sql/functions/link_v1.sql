@@ -25,8 +25,9 @@ begin
         update @schema.adjourn_dependencies d set linked = true from gone left join known on known.id = gone.parent_id
         where d.parent_id = gone.parent_id and d.child_id = gone.child_id
           and (known.id is not null or not exists (select from @schema.adjourn_finished_jobs f where f.id = gone.parent_id))
-        returning d.parent_id, d.child_id, case known.status
-            when 'succeeded' then null when 'failed' then ' failed' else coalesce(' was ' || known.status, ' is gone') end as what
+        returning d.parent_id, d.child_id, case
+            when known.status = 'succeeded' or d.place = @in_a_run then null when known.status = 'failed' then ' failed'
+            else coalesce(' was ' || known.status, ' is gone') end as what
     )
     insert into @schema.adjourn_arrivals (job_id, ended, failed, reason)
     select e.child_id, count(*), count(e.what), min(('job ' || e.parent_id || e.what) collate "C") from ended e group by e.child_id;

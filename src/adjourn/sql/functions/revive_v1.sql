@@ -35,14 +35,17 @@ begin
             v_again := null;
         end;
     end if;
+    if v_again = '{}' and p_flow is null then
+        return v_again;
+    end if;
     while v_again is null loop
         v_is_plain := false;
         select f.flows, f.ended, f.live into v_flows, v_ended, v_live from @schema.adjourn_family_v1(p_seeds, p_forced) f;
         begin
             -- All that is locked stays as it is now. If something was different a moment ago, the locks are given up, and it begins anew.
             perform from @schema.adjourn_finished_jobs f where f.id = any(v_ended) order by f.id for update;
-            v_locked := array(select j.id from @schema.adjourn_jobs j where j.id = any(v_live) order by j.id for update);
             perform from @schema.adjourn_workflows w where w.id = any(v_flows || p_flow) order by w.id for update;
+            v_locked := array(select j.id from @schema.adjourn_jobs j where j.id = any(v_live) order by j.id for update);
             select f.again, f.pending, f.failed, f.children, f.ended_less, f.failed_less, f.pardoned, f.pardoned_by
             into v_again, v_pending, v_failed, v_children, v_ended_less, v_failed_less, v_pardoned, v_pardoned_by
             from @schema.adjourn_family_v1(p_seeds, p_forced) f where f.ended = v_ended and f.live = v_locked;

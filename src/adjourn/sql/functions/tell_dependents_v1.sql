@@ -26,7 +26,9 @@ begin
         from (
             select e.next_id as id, e.status, e.reason from ended e where e.next_id is not null
             union all
-            select d.child_id, e.status, e.reason from ended e join @schema.adjourn_dependencies d on d.parent_id = e.id and d.linked
+            select d.child_id, case when d.place = @in_a_run then 'succeeded' else e.status end,
+                   case when d.place is distinct from @in_a_run then e.reason end
+            from ended e join @schema.adjourn_dependencies d on d.parent_id = e.id and d.linked
             where e.has_dependents and e.id <> all(v_large)
         ) target group by target.id
     ), free as materialized (

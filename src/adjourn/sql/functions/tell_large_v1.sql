@@ -14,6 +14,8 @@ begin
         delete from @schema.adjourn_arrivals a where a.ctid = any(v_notes) returning a.job_id, a.ended, a.failed, a.reason
     )
     insert into @schema.adjourn_arrivals (job_id, ended, failed, reason)
-    select d.child_id, large.ended, large.failed, large.reason from large
+    select d.child_id, large.ended, large.failed * (d.place is distinct from @in_a_run)::integer,
+           case when d.place is distinct from @in_a_run then large.reason end
+    from large
     join @schema.adjourn_dependencies d on d.parent_id = large.job_id and d.linked;
 end $$;

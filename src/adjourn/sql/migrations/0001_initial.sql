@@ -89,6 +89,7 @@ create table @schema.adjourn_jobs (
     expires_at timestamptz,                           -- if it has not begun by then, it does not: adjourn_expire_v1
     max_attempts integer,                             -- how often it is run again at most; null: as its task says
     is_batch boolean,                                 -- its task takes several jobs in a call; null: it does not
+    aged integer,                                     -- how much of its priority it has got by waiting (adjourn_age_v1)
     -- Since when it could run, if it could not when it was stored or due: it waited for its lock, a place, the end of a pause, other jobs
     -- or an event. Plain jobs leave it null.
     ready_at timestamptz
@@ -230,7 +231,8 @@ alter table @schema.adjourn_event_notes replica identity full;
 create view @schema.adjourn_all_jobs as
 select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, claim, worker_id, abort_requested,
        enqueued_at, started_at, errors, case when worker_id is null then 'todo' else 'doing' end as status, null::timestamptz as finished_at,
-       null::jsonb as result, null::timestamptz as result_expires_at, headers, progress, expires_at, max_attempts, null::text as reason, true as is_live,
+       null::jsonb as result, null::timestamptz as result_expires_at, headers, progress, expires_at, max_attempts, null::text as reason,
+       true as is_live, workflow_id,
        case when worker_id is not null then null when awaited_event is not null then 'event'
             when hold = @scheduled and attempts > 0 then 'retry' when hold = @scheduled then 'time'
             when hold in (@behind, @unplaced, @held) then 'lock' when hold = @apart then 'turn' when hold = @unknown then 'task'
@@ -244,7 +246,7 @@ select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, 
        enqueued_at, started_at, errors, status, finished_at,
        case when result_expires_at <= now() then null else result end as result, result_expires_at, headers, special -> 'progress',
        (special ->> 'expires_at')::timestamptz, (special ->> 'max_attempts')::integer, special ->> 'reason',
-       false as is_live, null::text as waits_for
+       false as is_live, (special ->> 'workflow_id')::bigint, null::text as waits_for
 from @schema.adjourn_finished_jobs;
 
 -- What happened to each job, made from its columns: no event is stored. Each attempt whose error was kept has a start and an end,
@@ -297,6 +299,7 @@ create table @schema.adjourn_workflows (
     remaining bigint not null,                        -- less those whose ends were added up
     failed bigint not null default 0,
     is_cancelled boolean not null default false,
+    is_open boolean not null default false,           -- jobs are added to it, so it has not ended even if they have
     waited boolean,
     first_id bigint not null,                         -- its jobs have ids from this one
     last_id bigint not null,                          -- to that one, and others have ids in between
@@ -437,6 +440,7 @@ for each row execute function @schema.adjourn_restrict_new_v1();
 \ir ../functions/pick_batch_v1.sql
 \ir ../functions/expire_v1.sql
 \ir ../functions/expire_due_v1.sql
+\ir ../functions/age_v1.sql
 \ir ../functions/exchange_v1.sql
 \ir ../functions/tell_large_v1.sql
 \ir ../functions/link_v1.sql
@@ -448,6 +452,7 @@ for each row execute function @schema.adjourn_restrict_new_v1();
 \ir ../functions/has_steps_v1.sql
 \ir ../functions/store_step_v1.sql
 \ir ../functions/look_for_event_v1.sql
+\ir ../functions/wait_for_jobs_v1.sql
 \ir ../functions/send_events_v1.sql
 \ir ../functions/clear_steps_v1.sql
 \ir ../functions/disown_v1.sql
@@ -457,6 +462,7 @@ for each row execute function @schema.adjourn_restrict_new_v1();
 \ir ../functions/cancel_jobs_v1.sql
 \ir ../functions/store_nodes_v1.sql
 \ir ../functions/cancel_workflow_v1.sql
+\ir ../functions/close_workflow_v1.sql
 \ir ../functions/family_v1.sql
 \ir ../functions/revive_v1.sql
 \ir ../functions/retry_workflow_v1.sql

@@ -159,7 +159,7 @@ class TrialRun:
                 return self.succeeded(self._item.result)
             error = self._item.error
         if isinstance(error, exceptions.JobSuspended):
-            return Ran(Suspended.of(self.job, error.seconds, error.event), Verdict.SUSPENDED)
+            return Ran(Suspended.of(self.job, error), Verdict.SUSPENDED)
         error = self.error_of(error)
         if isinstance(error, exceptions.JobAborted | asyncio.CancelledError):
             return Ran(self._ended(Status.ABORTED, error), Verdict.CANCELLED, error)

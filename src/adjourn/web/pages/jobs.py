@@ -99,10 +99,10 @@ def row(view: View, job: Job) -> dict[str, Any]:
     """Return what a row shows of a job."""
     arguments = None
     if not view.site.hides_args:
-        arguments = json.dumps(view.site.masked(job.task_name, job.task_kwargs), ensure_ascii=False, default=str)
+        arguments = json.dumps(view.site.masked(job.task_name, job.task_kwargs, job), ensure_ascii=False, default=str)
         if len(arguments) > LONGEST_ARGUMENTS:
             arguments = f"{arguments[:LONGEST_ARGUMENTS]}…"
-    hide = view.site.masker.texts(job.task_kwargs)
+    hide = view.site.hides(job)
     last = job.errors[-1] if job.errors else None
     return {
         "job": job,

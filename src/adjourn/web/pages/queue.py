@@ -35,4 +35,4 @@ def show(view: View) -> dict[str, Any]:
     }
 
 
-PAGE = Page(name="queue", title="Queue", show=show, feeds=figures.OF_QUEUES, is_listed=False)
+PAGE = Page(name="queue", title="Queue", show=show, feeds=figures.OF_QUEUES, is_listed=False, within="queues")

@@ -31,5 +31,10 @@ def show(view: View) -> dict[str, Any]:
 
 
 PAGE = Page(
-    name="task", title="Task", show=show, feeds=("server", "pauses", "working", "limits", "counters"), is_listed=False
+    name="task",
+    title="Task",
+    show=show,
+    feeds=("server", "pauses", "working", "limits", "counters"),
+    is_listed=False,
+    within="tasks",
 )
