@@ -14,6 +14,7 @@ import attrs
 
 from adjourn import blueprints, builtin_tasks, exceptions, sql, tasks
 from adjourn._domain.checks import check_flag, check_known, check_name, checked_list
+from adjourn._domain.claimed import ClaimedJob
 from adjourn._domain.job_limits import checked_queue_limits
 from adjourn._domain.jobs import Job, StoredJob, stored_job
 from adjourn._domain.progress import progress_text
@@ -257,7 +258,7 @@ class App(blueprints.Blueprint, SendsEvents):
 
     def make_context(
         self,
-        job: Job,
+        job: Job | ClaimedJob,
         *,
         start_timestamp: float,
         worker_name: str | None = None,
@@ -270,7 +271,8 @@ class App(blueprints.Blueprint, SendsEvents):
     ) -> JobContext:
         """Return the context that a task gets for one run of a job. Workers call this.
 
-        Takes the attributes of `JobContext`, the run, and whether a job that has succeeded is kept.
+        Takes the attributes of `JobContext`, the run, and whether a job that has succeeded is kept. The job of a
+        claimed job is made when the context is asked for it.
         """
         return JobContext(
             app=self if self._app_of_jobs is None else self._app_of_jobs,
@@ -499,7 +501,7 @@ class JobContext(CompletesJobs, RemembersSteps, Waits):
     app: App
     worker_name: str | None = None
     worker_queues: Iterable[str] | None = None
-    _job: Job = attrs.field(alias="job")
+    _job: Job | ClaimedJob = attrs.field(alias="job")
     start_timestamp: float
     additional_context: Mapping[str, Any] = attrs.field(factory=dict)
     abort_reason: Callable[[], AbortReason | None] = not_aborted
@@ -511,15 +513,15 @@ class JobContext(CompletesJobs, RemembersSteps, Waits):
     @property
     def job(self) -> StoredJob:
         """The job."""
-        return stored_job(self._job)
+        return stored_job(self._job.job if isinstance(self._job, ClaimedJob) else self._job)
 
     @property
     def task(self) -> tasks.Task[Any, Any, Any]:
         """The job's task."""
-        name = self._job.task_name
+        name = self.job.task_name
         # What stands for an app in a test may have tasks and nothing else.
         if name not in self.app.tasks and self.app.resolver_of(name) is not None:
-            return self.app.task_of(self._job)
+            return self.app.task_of(self.job)
         return self.app.tasks[name]
 
     def should_abort(self) -> bool:
@@ -546,7 +548,7 @@ class JobContext(CompletesJobs, RemembersSteps, Waits):
         InvalidOption
             If one is not a finite number, or ``message`` is no text.
         """
-        self.say_progress(self._job, progress_text(current, total, message))
+        self.say_progress(self.job, progress_text(current, total, message))
 
     def parent_results(self) -> dict[str, Any]:
         """Return the results of the jobs that this one has waited for, by the names in ``depends_on``. Blocks.
@@ -571,7 +573,7 @@ class JobContext(CompletesJobs, RemembersSteps, Waits):
     def _hand(self) -> Hand:
         serving = self.app if self._serving is None else self._serving
         return Hand(
-            job=self._job,
+            job=self.job,
             run=self._run,
             runs=serving.job_manager.runs,
             given=self.app.job_manager.runs,

@@ -350,6 +350,7 @@ class Blueprint:
         limits: Limit | Iterable[Limit] = (),
         expires_in: float | TimeDeltaParams | None = None,
         batch: None = None,
+        sensitive: Iterable[str] = (),
     ) -> Callable[[Callable[P, R]], Task[P, R, P]]: ...
 
     @overload
@@ -374,6 +375,7 @@ class Blueprint:
         limits: Limit | Iterable[Limit] = (),
         expires_in: float | TimeDeltaParams | None = None,
         batch: None = None,
+        sensitive: Iterable[str] = (),
     ) -> Callable[[Callable[Concatenate[Context, P], R]], Task[Concatenate[Context, P], R, P]]: ...
 
     @overload
@@ -396,6 +398,7 @@ class Blueprint:
         limits: Limit | Iterable[Limit] = (),
         expires_in: float | TimeDeltaParams | None = None,
         batch: Batch,
+        sensitive: Iterable[str] = (),
     ) -> Callable[[Callable[[list[BatchItem]], R]], Task[[list[BatchItem]], R, ...]]: ...
 
     @suggests_names
@@ -420,6 +423,7 @@ class Blueprint:
         limits: Limit | Iterable[Limit] = (),
         expires_in: float | TimeDeltaParams | None = None,
         batch: Batch | None = None,
+        sensitive: Iterable[str] = (),
     ) -> Any:
         """Declare a function as a task; use as ``@app.task`` or ``@app.task(...)``.
 
@@ -463,6 +467,9 @@ class Blueprint:
         batch
             How many jobs one call takes, as `Batch` says: the function gets a list of `BatchItem`. None (the default) means one job,
             with its arguments.
+        sensitive
+            The names of arguments whose values nobody but the task is to see: log records, the dashboard, the shell, traces and error
+            reports hide them, also where they appear in errors. None by default.
 
         Raises
         ------
@@ -495,6 +502,7 @@ class Blueprint:
                 limits=limits,
                 expires_in=expires_in,
                 batch=batch,
+                sensitive=sensitive,
             )
             check_names_agree(task.limits, (each.limits for each in self.tasks.values()))
             self.tasks.add(task)

@@ -198,7 +198,7 @@ class EventTimeout(AdjournException, TimeoutError):
 
 
 class JobSuspended(BaseException):
-    """A task sleeps or waits for an event, so its run ends here; a later run goes on. Never catch it without raising it again:
+    """A task sleeps, or waits for an event or for other jobs, so its run ends here; a later run goes on. Never catch it without raising it again:
     ``except Exception`` does not see it, and ``finally`` runs each time.
 
     Attributes
@@ -206,14 +206,20 @@ class JobSuspended(BaseException):
     seconds : float or None
         After so many seconds the job runs again at the latest; None for no limit.
     event : str or None
-        The name of the event that it waits for; None if it sleeps.
+        The name of the event that it waits for; None if it waits for none.
+    jobs : int
+        For how many other jobs it waits; 0 if it waits for none.
     """
 
-    def __init__(self, seconds: float | None, event: str | None = None) -> None:
-        what = f"sleeps for {seconds:g} s" if event is None else f"waits for the event {event!r}"
+    def __init__(self, seconds: float | None, event: str | None = None, jobs: int = 0) -> None:
+        if jobs:
+            what = f"waits for {jobs} other jobs" if jobs > 1 else "waits for another job"
+        else:
+            what = f"sleeps for {seconds:g} s" if event is None else f"waits for the event {event!r}"
         super().__init__(f"The job {what}: this run ends, and a later one goes on.")
         self.seconds = seconds
         self.event = event
+        self.jobs = jobs
 
 
 class WorkerLost(AdjournException):

@@ -228,19 +228,22 @@ class LimitState:
 
 @attrs.frozen(kw_only=True)
 class Pause:
-    """A queue or a task that is paused, from ``list_pauses``.
+    """A queue, a task or a schedule that is paused, from ``list_pauses``.
 
     Attributes
     ----------
     scope, name
-        Which: ``queue`` or ``task``, and its name.
+        Which: ``queue``, ``task`` or ``schedule``, and its name; that of a schedule is the name of its periodic task.
     paused_at
         Since when, by the database's clock.
+    periodic_id
+        Tells several schedules of one task apart; empty for a queue or a task.
     """
 
-    scope: Literal["queue", "task"]
+    scope: Literal["queue", "task", "schedule"]
     name: str
     paused_at: datetime.datetime
+    periodic_id: str = ""
 
 
 class _Unset:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from adjourn import sql
 from adjourn._domain.checks import check_name
+from adjourn._domain.indexes import UnbuiltIndex
 from adjourn._domain.spelling import hint
 from adjourn.exceptions import InvalidOption
 from adjourn.manager import SchemaManager
@@ -14,7 +15,7 @@ from adjourn.sql import SchemaVersion
 from adjourn.sql.grants import KINDS
 from adjourn.sql.grants import grants as render_grants
 
-__all__ = ["ROLES", "SchemaManager", "SchemaVersion", "grants", "versions"]
+__all__ = ["ROLES", "SchemaManager", "SchemaVersion", "UnbuiltIndex", "grants", "versions"]
 
 ROLES: tuple[str, ...] = tuple(KINDS)
 """The kinds of roles of a database: see `grants`."""
@@ -67,7 +68,7 @@ def versions(schema: str = sql.DEFAULT_SCHEMA, *, after: int = 0, through: int |
     Returns
     -------
     list of SchemaVersion
-        Each with its ``number``, ``name`` and ``sql``.
+        Each with its ``number``, ``name`` and ``sql``, and the ``online_indexes`` that are built afterwards.
 
     Raises
     ------

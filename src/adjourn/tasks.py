@@ -26,6 +26,7 @@ from adjourn._domain.checks import (
 from adjourn._domain.headers import checked_headers
 from adjourn._domain.job_limits import TaskLimits, checked_limit_key
 from adjourn._domain.jobs import DEFAULT_PRIORITY, DEFAULT_QUEUE, Job
+from adjourn._domain.masking import checked_sensitive, with_sensitive
 from adjourn._domain.middleware import checked_for_task, is_async
 from adjourn._domain.results import LARGEST_RESULT, ResultRule
 from adjourn._domain.spelling import suggests_names
@@ -205,6 +206,7 @@ class Task(TypedResults[P, R, Args]):
         limits: Limit | Iterable[Limit] = (),
         expires_in: float | TimeDeltaParams | None = None,
         batch: Batch | None = None,
+        sensitive: Iterable[str] = (),
     ) -> None:
         if not callable(func):
             raise exceptions.InvalidOption(f"{func!r} is not callable: decorate a function.")
@@ -242,6 +244,7 @@ class Task(TypedResults[P, R, Args]):
         # The arguments of a batch task's jobs are in its items, where nobody can see which they are.
         self.signature: Signature = Signature(self.name) if batch else Signature.of(self.name, func, pass_context)
         self.signature.check_unique(unique)
+        self.sensitive: tuple[str, ...] = checked_sensitive(sensitive, self.signature.check_sensitive)
         self.limits: TaskLimits | None = TaskLimits.checked(limits, self.name, self.signature, func)
         self.__doc__ = func.__doc__
         self.__name__: str = getattr(func, "__name__", type(func).__name__)
@@ -459,6 +462,8 @@ class Task(TypedResults[P, R, Args]):
             expires_in=self.expires_in if expires_in is None and expires_at is None else expires_in,
             **options,
         )
+        if self.sensitive:
+            job = job.evolve(headers=with_sensitive(job.headers, self.sensitive))
         return job if self.batch is None else job.evolve(terms=attrs.evolve(job.terms or JobTerms(), is_batch=True))
 
     def defer(self, *args: Args.args, **kwargs: Args.kwargs) -> int:

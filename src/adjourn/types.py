@@ -178,7 +178,9 @@ class WorkerOptions(TypedDict, total=False):
     update_heartbeat_interval: float
     stalled_worker_timeout: float
     round_trip_timeout: float | None
+    audit_days: int
     unknown_task_timeout: float | None
+    priority_ageing: float | None
     timeout: float | None
     stuck_worker_timeout: float | None
     http: str | None

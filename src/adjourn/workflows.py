@@ -241,6 +241,42 @@ class Workflow:
         stored = await self._job_manager.workflows.store_workflow_async(*self._what(), connection=connection)
         return self._stored(stored)
 
+    def open(self, connection: Any = None) -> StoredWorkflow:
+        """Store it as `defer` does, and have it stay open for jobs that are added. Blocks. See `open_async`."""
+        self._check_opened()
+        stored = self._job_manager.workflows.store_workflow(*self._what(), connection=connection, is_open=True)
+        return self._stored(stored)
+
+    async def open_async(self, connection: Any = None) -> StoredWorkflow:
+        """Store it as `defer_async` does, and have it stay open: it has not ended, even if all of its jobs have, before
+        `JobManager.close_workflow` is called.
+
+        Until then programs add jobs with ``app.workflow(extends=stored.id)``. It may have no jobs at first.
+
+        Parameters
+        ----------
+        connection
+            The caller's own connection: the jobs are stored in the transaction that is open on it. None uses the app's.
+
+        Raises
+        ------
+        InvalidOption
+            If it adds to a workflow, or was stored before.
+        NoResult, InvalidTaskArguments
+            As `defer_async` raises them.
+        """
+        self._check_opened()
+        stored = await self._job_manager.workflows.store_workflow_async(
+            *self._what(), connection=connection, is_open=True
+        )
+        return self._stored(stored)
+
+    def _check_opened(self) -> None:
+        if self._extends is not None or self._of_job is not None:
+            raise InvalidOption(
+                "This adds jobs to a workflow that is stored: call defer. Only a new one can be opened."
+            )
+
     def _what(self) -> tuple[list[Planned], str | None, int | None, int | None]:
         if self._is_stored:
             raise InvalidOption(

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 import adjourn
+from adjourn._async.managers.exchange import AsyncWorkerManager
 from adjourn.exceptions import ConnectorException, InvalidOption, JobChanged
 from adjourn.jobs import Author, Job, Seen
 from adjourn.testing import InMemoryConnector
+from adjourn.types import Statement
 
 ANN = Author(name="ann", how="password", address="10.0.0.7", request_id="request-1")
 
@@ -52,7 +54,7 @@ async def test_only_what_is_named_changes(app: adjourn.App) -> None:
     before = await job_async(app, job_id)
     assert await app.job_manager.change_jobs_async([job_id], priority=5) == [job_id]
     assert await job_async(app, job_id) == before.evolve(priority=5)
-    assert await app.job_manager.change_jobs_async([job_id], queue="b") == [job_id]
+    assert await app.job_manager.change_jobs_async([job_id], move_to="b") == [job_id]
     assert await job_async(app, job_id) == before.evolve(priority=5, queue="b")
     assert await claim_async(app) is None
     at = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1)
@@ -102,9 +104,9 @@ async def test_a_job_that_was_moved_to_a_paused_queue_waits_there(stored: adjour
     manager = stored.job_manager
     await manager.pause_queue_async("slow")
     job_id = await stored.configure_task("work", queue="fast").defer_async()
-    await manager.change_jobs_async([job_id], queue="slow")
+    await manager.change_jobs_async([job_id], move_to="slow")
     assert await claim_async(stored) is None
-    await manager.change_jobs_async([job_id], queue="fast")
+    await manager.change_jobs_async([job_id], move_to="fast")
     assert await claim_async(stored) == job_id
 
 
@@ -142,6 +144,23 @@ async def test_notes_come_in_pages_and_a_hostile_text_is_stored(stored: adjourn.
     (last,) = await actions.list_audit_async(before_id=ids[1])
     assert (last.id, last.jobs, last.filter, last.target) == (ids[0], 0, {"queue": "a"}, None)
     assert last.author.name == "\N{REPLACEMENT CHARACTER}?<b>"
+
+
+async def test_old_notes_are_deleted_the_oldest_first_so_many_at_a_time(stored: adjourn.App) -> None:
+    actions = stored.job_manager.actions
+    for _ in range(5):
+        await actions.add_audit_async(ANN, "job.cancel")
+    connector = stored.connector.get_async_connector()
+    change = (
+        "update adjourn.adjourn_audit set at = now() - make_interval(days => case when id in "
+        "(select id from adjourn.adjourn_audit order by id limit 3) then 401 else 399 end)"
+    )
+    await connector.execute_async(Statement("age", change), {})
+    session = await connector.session_async()
+    manager = AsyncWorkerManager(session, stored.connector.json_loads)
+    assert [await manager.forget_audit_async(400, 2) for _ in range(3)] == [2, 1, 0]
+    assert len(await actions.list_audit_async()) == 2
+    await session.close_async()
 
 
 async def test_memory_says_that_it_keeps_no_notes() -> None:

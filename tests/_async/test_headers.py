@@ -92,7 +92,7 @@ async def test_a_cancelled_job_and_one_with_a_result_keep_their_headers(
     worker = await manager.register_worker_async("one", None, 60)
     job = await claim_async(manager, worker)
     attempt = Attempt(1, worker, "one", datetime.datetime.min, datetime.datetime.min)
-    outcome = Ended.with_result(job, Result("1", None, attempt))
+    outcome = Ended.with_result(job, Result("1", None, lambda: attempt))
     await manager.exchange_async(worker, [outcome], limit=0, queues=None)
     assert [each.headers for each in await app.job_manager.list_jobs_async()] == [HEADERS, HEADERS]
 

@@ -16,6 +16,7 @@ from adjourn._async.managers.exchange import AsyncWorkerManager
 from adjourn._domain.outcomes import Ended, HandedBack, Outcome, Retried
 from adjourn.jobs import Job
 from adjourn.testing import InMemoryConnector
+from support.waiting import until_async
 
 
 @pytest.fixture(params=["in memory", "postgres"])
@@ -43,7 +44,7 @@ class Claimer:
             outcomes = ()
             assert not exchanged.refused
             new += exchanged.jobs
-            placed = exchanged.place and await self.manager.place_async(200)
+            placed = exchanged.place and (await self.manager.place_async(200)).moved
             if len(new) == limit or not (placed or exchanged.repeat or exchanged.jobs):
                 break
         self.jobs += new
@@ -212,6 +213,31 @@ async def test_no_more_jobs_start_in_a_period_than_a_rate_allows(app: adjourn.Ap
     assert not claimer.jobs
     await app.job_manager.set_limit_async(name="task", rate=None)
     assert len(await claimer.claim_async()) == 1
+
+
+async def test_a_job_whose_rate_has_room_again_takes_one_round_trip(app: adjourn.App, claimer: Claimer) -> None:
+    task = task_of(app, limits=Limit(rate=Rate(1, 0.1)))
+    await app.job_manager.limits.declare_async({("task", "task"): Limit(rate=Rate(1, 0.1))})
+    await task.batch_defer_async(*[{}] * 2)
+    (first,) = await claimer.claim_async()
+    assert not await claimer.end_async(first)
+
+    async def claimed_async() -> bool:
+        exchanged = await claimer.manager.exchange_async(claimer.worker_id, (), limit=9, queues=None)
+        assert not exchanged.place
+        assert exchanged.jobs or 0 < (exchanged.due_in or 0) <= 0.1
+        return bool(exchanged.jobs)
+
+    await until_async(claimed_async)
+
+
+async def test_whoever_finds_no_room_under_a_rate_looks_again_when_there_is_some(
+    app: adjourn.App, claimer: Claimer
+) -> None:
+    task = task_of(app, limits=Limit(key="tenant", rate=Rate(1, 3600)))
+    await task.batch_defer_async(*[{}] * 2)
+    await claimer.claim_async()
+    assert not (await claimer.manager.place_async(200)).is_to_repeat
 
 
 async def test_a_retry_under_a_rate_is_a_start(app: adjourn.App, claimer: Claimer) -> None:

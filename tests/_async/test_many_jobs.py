@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import functools
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -169,6 +171,41 @@ async def test_jobs_that_match_run_again(app: adjourn.App, failed: dict[str, int
     assert await manager.count_jobs_async(statuses=["todo"]) == 4
 
 
+async def test_jobs_that_match_run_again_at_a_time(app: adjourn.App, failed: dict[str, int]) -> None:
+    manager, at = app.job_manager, datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC)
+    assert await manager.retry_jobs_async(error="Timeout", retry_at=at) == [
+        failed["mail timeout"],
+        failed["sync timeout"],
+    ]
+    assert await manager.retry_jobs_async([failed["mail bug"]], retry_at=at) == [failed["mail bug"]]
+    waiting = {job.id: job.scheduled_at for job in await manager.list_jobs_async(status="todo")}
+    assert waiting == {id_: None if name == "waits" else at for name, id_ in failed.items() if name != "succeeded"}
+    with pytest.raises(InvalidOption, match="delay and retry_at exclude each other"):
+        await manager.retry_jobs_async(task="mail", delay=1, retry_at=at)
+
+
+async def test_waiting_jobs_that_match_get_another_priority_queue_and_time(
+    app: adjourn.App, failed: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(many, "PAGE", 2)
+    manager, at = app.job_manager, datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC)
+    ids = [failed["waits"], *await app.configure_task("mail", queue="mail").batch_defer_async(*[{}] * 4)]
+    other = await app.configure_task("sync", queue="sync").defer_async()
+    told: list[int] = []
+    assert await manager.change_jobs_async(task="mail", priority=7, progress=told.append) == ids
+    assert told == [2, 4, 5]
+    assert await manager.change_jobs_async(queue="mail", limit=3, schedule_at=at) == ids[:3]
+    # Those that are moved do not match any more, and none is left out for it.
+    assert await manager.change_jobs_async(queue="mail", task="mail", move_to="slow") == ids
+    assert await manager.change_jobs_async(queue="mail", move_to="slow") == []
+    jobs = {job.id: job for job in await manager.list_jobs_async(status="todo")}
+    assert [(jobs[id_].priority, jobs[id_].queue) for id_ in ids] == [(7, "slow")] * 5
+    assert [jobs[id_].scheduled_at for id_ in ids] == [at, at, at, None, None]
+    assert (jobs[other].priority, jobs[other].queue, jobs[other].scheduled_at) == (0, "sync", None)
+    assert await manager.change_jobs_async(queue="slow", now=True, limit=1) == ids[:1]
+    assert await manager.count_jobs_async(statuses=["failed"], queue="mail") == 2
+
+
 async def test_since_an_outage_jobs_run_again(app: adjourn.App, failed: dict[str, int]) -> None:
     manager = app.job_manager
     (job,) = await manager.list_jobs_async(id=failed["mail bug"])
@@ -223,15 +260,17 @@ async def test_what_is_interrupted_between_pages_is_done_as_far_as_it_was_told(
 
 async def test_which_jobs_has_to_be_said_in_one_way(app: adjourn.App) -> None:
     manager = app.job_manager
-    for call in (manager.cancel_jobs_async, manager.retry_jobs_async, manager.delete_jobs_async):
+    change_async = functools.partial(manager.change_jobs_async, priority=1)
+    calls: list[Any] = [manager.cancel_jobs_async, manager.retry_jobs_async, manager.delete_jobs_async, change_async]
+    for call in calls:
         with pytest.raises(InvalidOption, match="Pass job_ids, or say which jobs"):
             await call()
         with pytest.raises(InvalidOption, match="job_ids and queue exclude each other"):
             await call([1], queue="mail")
         with pytest.raises(InvalidOption, match="limit='1'"):
-            await call(queue="mail", limit="1")  # type: ignore[arg-type]
+            await call(queue="mail", limit="1")
         with pytest.raises(InvalidOption, match="task=5"):
-            await call(task=5)  # type: ignore[arg-type]
+            await call(task=5)
     with pytest.raises(InvalidOption, match="statuses"):
         await manager.count_jobs_async(statuses=[])
     with pytest.raises(InvalidOption, match="finished_after: jobs with the statuses 'todo' have not ended"):

@@ -53,7 +53,7 @@ async def end_async(
 
 
 def returned(text: str, ttl: float | None = 60) -> Callable[[int, int], Ended]:
-    return lambda job_id, claim: Ended(job_id, claim, "succeeded", None, Result(text, ttl, ATTEMPT))
+    return lambda job_id, claim: Ended(job_id, claim, "succeeded", None, Result(text, ttl, lambda: ATTEMPT))
 
 
 async def lapse_async(app: adjourn.App) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import adjourn
-from adjourn._domain.ticks import Tick
+from adjourn._domain.ticks import LastTick, Tick
 from adjourn.jobs import Job
 from adjourn.testing import InMemoryConnector
 
@@ -63,7 +63,7 @@ async def test_ticks_are_recorded_once_and_in_order_each_with_its_job(app: adjou
     }
     assert listed["c"]["last_job_id"] == results[4][1]
     assert listed["d"]["last_job_id"] is None
-    assert await manager.last_ticks_async() == {(name, "p"): row["last_tick"] for name, row in listed.items()}
+    assert await manager.last_ticks_async() == {(name, "p"): LastTick(row["last_tick"]) for name, row in listed.items()}
     again = await manager.defer_ticks_async(ticks)
     assert {outcome.value for outcome, _ in again} == {"known", "early"}
 
@@ -73,3 +73,52 @@ async def test_schedules_are_listed_by_task_and_then_by_their_id(app: adjourn.Ap
         await app.job_manager.defer_periodic_job_async(Job(queue="q", task_name=task_name), periodic_id, 1_700_000_000)
     listed = [(row["task_name"], row["periodic_id"]) for row in await app.job_manager.list_schedules_async()]
     assert listed == [("a", "1"), ("a", "2"), ("b", "")]
+
+
+async def test_a_schedule_is_paused_and_resumed_once_and_nothing_of_it_is_recorded_in_between(app: adjourn.App) -> None:
+    manager, job = app.job_manager, Job(queue="q", task_name="t")
+    await manager.defer_periodic_job_async(job, "a", 1_700_000_000, cron="@hourly")
+    await manager.defer_periodic_job_async(job, "b", 1_700_000_000, cron="@hourly")
+    assert await manager.pause_schedule_async("t", "a")
+    assert not await manager.pause_schedule_async("t", "a")
+    assert await manager.defer_periodic_job_async(job, "a", 1_700_003_600, cron="@hourly") is None
+    assert await manager.defer_periodic_job_async(job, "b", 1_700_003_600, cron="@hourly") is not None
+    listed = {row["periodic_id"]: row for row in await manager.list_schedules_async()}
+    assert listed["a"]["last_tick"] < listed["b"]["last_tick"]
+    assert listed["a"].paused_at is not None
+    assert listed["b"].paused_at is None
+    (pause,) = await manager.list_pauses_async()
+    assert (pause.scope, pause.name, pause.periodic_id, pause.paused_at) == (
+        "schedule",
+        "t",
+        "a",
+        listed["a"].paused_at,
+    )
+    assert await manager.resume_schedule_async("t", "a")
+    assert not await manager.resume_schedule_async("t", "a")
+    assert await manager.list_pauses_async() == []
+    assert await manager.defer_periodic_job_async(job, "a", 1_700_003_600, cron="@hourly") is not None
+
+
+async def test_a_schedule_that_nobody_knows_is_not_paused_and_one_that_was_not_due_yet_is(app: adjourn.App) -> None:
+    manager = app.job_manager
+    with pytest.raises(adjourn.exceptions.InvalidOption, match=r"knows no such schedule.*list_schedules.*cron"):
+        await manager.pause_schedule_async("t")
+    with pytest.raises(adjourn.exceptions.InvalidOption, match="knows no such schedule"):
+        await manager.resume_schedule_async("t")
+    assert not await manager.resume_schedule_async("t", cron="@monthly")
+    assert await manager.list_schedules_async() == []
+    assert await manager.pause_schedule_async("t", cron="@monthly", timezone="Europe/Berlin")
+    assert not await manager.pause_schedule_async("t", cron="@monthly", timezone="Europe/Berlin")
+    (schedule,) = await manager.list_schedules_async()
+    assert (schedule.cron, schedule.timezone, schedule.last_job_id) == ("@monthly", "Europe/Berlin", None)
+    assert schedule.paused_at is not None
+
+
+async def test_a_paused_schedule_is_not_forgotten(app: adjourn.App) -> None:
+    manager, job = app.job_manager, Job(queue="q", task_name="t")
+    await manager.defer_periodic_job_async(job, "", 1_700_000_000)
+    await manager.pause_schedule_async("t")
+    assert await manager.keep_schedules_async([], 0.0) == []
+    await manager.resume_schedule_async("t")
+    assert await manager.keep_schedules_async([], 0.0) == [("t", "")]

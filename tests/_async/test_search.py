@@ -110,6 +110,10 @@ async def test_jobs_are_found_by_when_they_ended_and_by_their_worker(app: adjour
     page = await manager.search_jobs_async(finished_after=failed.finished_at + day)
     assert page == JobPage(jobs=[], looked=0, reached_at=None, position=None)
     assert ids(await manager.search_jobs_async(worker_id=failed.worker_id)) == [jobs["failed"]]
+    chosen = [jobs["succeeded"], jobs["waiting"], 10**9]
+    page = await manager.search_jobs_async(ids=chosen)
+    assert (ids(page), page.looked) == ([jobs["waiting"], jobs["succeeded"]], 2)
+    assert ids(await manager.search_jobs_async(ids=chosen, statuses=["succeeded"])) == [jobs["succeeded"]]
     assert ids(await manager.search_jobs_async(up_to_id=jobs["failed"])) == [jobs["failed"], jobs["succeeded"]]
 
 
@@ -150,6 +154,7 @@ async def test_jobs_that_succeeded_are_not_looked_at_for_those_that_have_not(
 @pytest.mark.parametrize(
     ("argument", "value"),
     [
+        *[("ids", value) for value in (5, "7", [], ["7"], [2**63], [True], range(1001))],
         *[("statuses", value) for value in ("failed", ["done"], [], 5)],
         *[(name, value) for name in ("queue", "task", "lock", "queueing_lock", "error") for value in (5, "a\0")],
         *[("worker_id", value) for value in ("7", True, 2**63)],

@@ -45,7 +45,7 @@ class Claimer:
             )
             outcomes = ()
             new += exchanged.jobs
-            placed = exchanged.place and await self.manager.place_async(200)
+            placed = exchanged.place and (await self.manager.place_async(200)).moved
             if len(new) == limit or not (placed or exchanged.repeat or exchanged.jobs):
                 return new
 

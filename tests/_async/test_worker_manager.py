@@ -201,7 +201,7 @@ async def test_a_locked_job_is_placed_before_it_can_be_claimed(
     first, second = await app.configure_task("any", lock="l").batch_defer_async({}, {})
     exchanged = await claim_async(manager, worker)
     assert (exchanged.jobs, exchanged.place) == ([], True)
-    assert await manager.place_async(200) is True
+    assert (await manager.place_async(200)).moved
     exchanged = await claim_async(manager, worker)
     assert ([job.id for job in exchanged.jobs], exchanged.place) == ([first], False)
     exchanged = await claim_async(manager, worker, 10, (ended(exchanged.jobs[0]),))
@@ -234,7 +234,7 @@ async def test_a_lock_that_lost_its_head_gets_another(
     await manager.place_async(200)
     await app.job_manager.cancel_job_by_id_async(first)
     assert (await claim_async(manager, worker)).place is True
-    assert await manager.place_async(200) is True
+    assert (await manager.place_async(200)).moved
     assert [job.id for job in (await claim_async(manager, worker)).jobs] == [second]
 
 
@@ -246,8 +246,8 @@ async def test_a_lock_that_lost_its_head_unnoticed_is_healed(
     await manager.session.execute_async(
         Statement("delete", "delete from adjourn.adjourn_jobs where id = (select min(id) from adjourn.adjourn_jobs)")
     )
-    assert await manager.place_async(200) is False
-    assert await manager.place_async(200, heal=True) is True
+    assert not (await manager.place_async(200)).moved
+    assert (await manager.place_async(200, heal=True)).moved
     assert [job.id for job in (await claim_async(manager, worker)).jobs] == [second]
     assert first < second
 

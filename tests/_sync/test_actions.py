@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 import adjourn
+from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.exceptions import ConnectorException, InvalidOption, JobChanged
 from adjourn.jobs import Author, Job, Seen
 from adjourn.testing import InMemoryConnector
+from adjourn.types import Statement
 
 ANN = Author(name="ann", how="password", address="10.0.0.7", request_id="request-1")
 
@@ -53,7 +55,7 @@ def test_only_what_is_named_changes(app: adjourn.App) -> None:
     before = job(app, job_id)
     assert app.job_manager.change_jobs([job_id], priority=5) == [job_id]
     assert job(app, job_id) == before.evolve(priority=5)
-    assert app.job_manager.change_jobs([job_id], queue="b") == [job_id]
+    assert app.job_manager.change_jobs([job_id], move_to="b") == [job_id]
     assert job(app, job_id) == before.evolve(priority=5, queue="b")
     assert claim(app) is None
     at = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1)
@@ -103,9 +105,9 @@ def test_a_job_that_was_moved_to_a_paused_queue_waits_there(stored: adjourn.App)
     manager = stored.job_manager
     manager.pause_queue("slow")
     job_id = stored.configure_task("work", queue="fast").defer()
-    manager.change_jobs([job_id], queue="slow")
+    manager.change_jobs([job_id], move_to="slow")
     assert claim(stored) is None
-    manager.change_jobs([job_id], queue="fast")
+    manager.change_jobs([job_id], move_to="fast")
     assert claim(stored) == job_id
 
 
@@ -143,6 +145,23 @@ def test_notes_come_in_pages_and_a_hostile_text_is_stored(stored: adjourn.App) -
     (last,) = actions.list_audit(before_id=ids[1])
     assert (last.id, last.jobs, last.filter, last.target) == (ids[0], 0, {"queue": "a"}, None)
     assert last.author.name == "\N{REPLACEMENT CHARACTER}?<b>"
+
+
+def test_old_notes_are_deleted_the_oldest_first_so_many_at_a_time(stored: adjourn.App) -> None:
+    actions = stored.job_manager.actions
+    for _ in range(5):
+        actions.add_audit(ANN, "job.cancel")
+    connector = stored.connector.get_sync_connector()
+    change = (
+        "update adjourn.adjourn_audit set at = now() - make_interval(days => case when id in "
+        "(select id from adjourn.adjourn_audit order by id limit 3) then 401 else 399 end)"
+    )
+    connector.execute(Statement("age", change), {})
+    session = connector.session()
+    manager = SyncWorkerManager(session, stored.connector.json_loads)
+    assert [manager.forget_audit(400, 2) for _ in range(3)] == [2, 1, 0]
+    assert len(actions.list_audit()) == 2
+    session.close()
 
 
 def test_memory_says_that_it_keeps_no_notes() -> None:

@@ -89,7 +89,7 @@ def test_a_cancelled_job_and_one_with_a_result_keep_their_headers(app: adjourn.A
     worker = manager.register_worker("one", None, 60)
     job = claim(manager, worker)
     attempt = Attempt(1, worker, "one", datetime.datetime.min, datetime.datetime.min)
-    outcome = Ended.with_result(job, Result("1", None, attempt))
+    outcome = Ended.with_result(job, Result("1", None, lambda: attempt))
     manager.exchange(worker, [outcome], limit=0, queues=None)
     assert [each.headers for each in app.job_manager.list_jobs()] == [HEADERS, HEADERS]
 

@@ -17,6 +17,7 @@ from adjourn._domain.outcomes import Ended, HandedBack, Outcome, Retried
 from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.jobs import Job
 from adjourn.testing import InMemoryConnector
+from support.waiting import until
 
 
 @pytest.fixture(params=["in memory", "postgres"])
@@ -44,7 +45,7 @@ class Claimer:
             outcomes = ()
             assert not exchanged.refused
             new += exchanged.jobs
-            placed = exchanged.place and self.manager.place(200)
+            placed = exchanged.place and self.manager.place(200).moved
             if len(new) == limit or not (placed or exchanged.repeat or exchanged.jobs):
                 break
         self.jobs += new
@@ -209,6 +210,29 @@ def test_no_more_jobs_start_in_a_period_than_a_rate_allows(app: adjourn.App, cla
     assert not claimer.jobs
     app.job_manager.set_limit(name="task", rate=None)
     assert len(claimer.claim()) == 1
+
+
+def test_a_job_whose_rate_has_room_again_takes_one_round_trip(app: adjourn.App, claimer: Claimer) -> None:
+    task = task_of(app, limits=Limit(rate=Rate(1, 0.1)))
+    app.job_manager.limits.declare({("task", "task"): Limit(rate=Rate(1, 0.1))})
+    task.batch_defer(*[{}] * 2)
+    (first,) = claimer.claim()
+    assert not claimer.end(first)
+
+    def claimed() -> bool:
+        exchanged = claimer.manager.exchange(claimer.worker_id, (), limit=9, queues=None)
+        assert not exchanged.place
+        assert exchanged.jobs or 0 < (exchanged.due_in or 0) <= 0.1
+        return bool(exchanged.jobs)
+
+    until(claimed)
+
+
+def test_whoever_finds_no_room_under_a_rate_looks_again_when_there_is_some(app: adjourn.App, claimer: Claimer) -> None:
+    task = task_of(app, limits=Limit(key="tenant", rate=Rate(1, 3600)))
+    task.batch_defer(*[{}] * 2)
+    claimer.claim()
+    assert not claimer.manager.place(200).is_to_repeat
 
 
 def test_a_retry_under_a_rate_is_a_start(app: adjourn.App, claimer: Claimer) -> None:

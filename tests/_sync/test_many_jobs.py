@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import datetime
+import functools
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -170,6 +172,41 @@ def test_jobs_that_match_run_again(app: adjourn.App, failed: dict[str, int]) -> 
     assert manager.count_jobs(statuses=["todo"]) == 4
 
 
+def test_jobs_that_match_run_again_at_a_time(app: adjourn.App, failed: dict[str, int]) -> None:
+    manager, at = app.job_manager, datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC)
+    assert manager.retry_jobs(error="Timeout", retry_at=at) == [
+        failed["mail timeout"],
+        failed["sync timeout"],
+    ]
+    assert manager.retry_jobs([failed["mail bug"]], retry_at=at) == [failed["mail bug"]]
+    waiting = {job.id: job.scheduled_at for job in manager.list_jobs(status="todo")}
+    assert waiting == {id_: None if name == "waits" else at for name, id_ in failed.items() if name != "succeeded"}
+    with pytest.raises(InvalidOption, match="delay and retry_at exclude each other"):
+        manager.retry_jobs(task="mail", delay=1, retry_at=at)
+
+
+def test_waiting_jobs_that_match_get_another_priority_queue_and_time(
+    app: adjourn.App, failed: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(many, "PAGE", 2)
+    manager, at = app.job_manager, datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC)
+    ids = [failed["waits"], *app.configure_task("mail", queue="mail").batch_defer(*[{}] * 4)]
+    other = app.configure_task("sync", queue="sync").defer()
+    told: list[int] = []
+    assert manager.change_jobs(task="mail", priority=7, progress=told.append) == ids
+    assert told == [2, 4, 5]
+    assert manager.change_jobs(queue="mail", limit=3, schedule_at=at) == ids[:3]
+    # Those that are moved do not match any more, and none is left out for it.
+    assert manager.change_jobs(queue="mail", task="mail", move_to="slow") == ids
+    assert manager.change_jobs(queue="mail", move_to="slow") == []
+    jobs = {job.id: job for job in manager.list_jobs(status="todo")}
+    assert [(jobs[id_].priority, jobs[id_].queue) for id_ in ids] == [(7, "slow")] * 5
+    assert [jobs[id_].scheduled_at for id_ in ids] == [at, at, at, None, None]
+    assert (jobs[other].priority, jobs[other].queue, jobs[other].scheduled_at) == (0, "sync", None)
+    assert manager.change_jobs(queue="slow", now=True, limit=1) == ids[:1]
+    assert manager.count_jobs(statuses=["failed"], queue="mail") == 2
+
+
 def test_since_an_outage_jobs_run_again(app: adjourn.App, failed: dict[str, int]) -> None:
     manager = app.job_manager
     (job,) = manager.list_jobs(id=failed["mail bug"])
@@ -224,15 +261,17 @@ def test_what_is_interrupted_between_pages_is_done_as_far_as_it_was_told(
 
 def test_which_jobs_has_to_be_said_in_one_way(app: adjourn.App) -> None:
     manager = app.job_manager
-    for call in (manager.cancel_jobs, manager.retry_jobs, manager.delete_jobs):
+    change = functools.partial(manager.change_jobs, priority=1)
+    calls: list[Any] = [manager.cancel_jobs, manager.retry_jobs, manager.delete_jobs, change]
+    for call in calls:
         with pytest.raises(InvalidOption, match="Pass job_ids, or say which jobs"):
             call()
         with pytest.raises(InvalidOption, match="job_ids and queue exclude each other"):
             call([1], queue="mail")
         with pytest.raises(InvalidOption, match="limit='1'"):
-            call(queue="mail", limit="1")  # type: ignore[arg-type]
+            call(queue="mail", limit="1")
         with pytest.raises(InvalidOption, match="task=5"):
-            call(task=5)  # type: ignore[arg-type]
+            call(task=5)
     with pytest.raises(InvalidOption, match="statuses"):
         manager.count_jobs(statuses=[])
     with pytest.raises(InvalidOption, match="finished_after: jobs with the statuses 'todo' have not ended"):

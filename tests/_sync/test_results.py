@@ -52,7 +52,7 @@ def end(app: adjourn.App, manager: SyncWorkerManager, end: Callable[[int, int], 
 
 
 def returned(text: str, ttl: float | None = 60) -> Callable[[int, int], Ended]:
-    return lambda job_id, claim: Ended(job_id, claim, "succeeded", None, Result(text, ttl, ATTEMPT))
+    return lambda job_id, claim: Ended(job_id, claim, "succeeded", None, Result(text, ttl, lambda: ATTEMPT))
 
 
 def lapse(app: adjourn.App) -> None:

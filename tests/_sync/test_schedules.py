@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import adjourn
-from adjourn._domain.ticks import Tick
+from adjourn._domain.ticks import LastTick, Tick
 from adjourn.jobs import Job
 from adjourn.testing import InMemoryConnector
 
@@ -64,7 +64,7 @@ def test_ticks_are_recorded_once_and_in_order_each_with_its_job(app: adjourn.App
     }
     assert listed["c"]["last_job_id"] == results[4][1]
     assert listed["d"]["last_job_id"] is None
-    assert manager.last_ticks() == {(name, "p"): row["last_tick"] for name, row in listed.items()}
+    assert manager.last_ticks() == {(name, "p"): LastTick(row["last_tick"]) for name, row in listed.items()}
     again = manager.defer_ticks(ticks)
     assert {outcome.value for outcome, _ in again} == {"known", "early"}
 
@@ -74,3 +74,52 @@ def test_schedules_are_listed_by_task_and_then_by_their_id(app: adjourn.App) -> 
         app.job_manager.defer_periodic_job(Job(queue="q", task_name=task_name), periodic_id, 1_700_000_000)
     listed = [(row["task_name"], row["periodic_id"]) for row in app.job_manager.list_schedules()]
     assert listed == [("a", "1"), ("a", "2"), ("b", "")]
+
+
+def test_a_schedule_is_paused_and_resumed_once_and_nothing_of_it_is_recorded_in_between(app: adjourn.App) -> None:
+    manager, job = app.job_manager, Job(queue="q", task_name="t")
+    manager.defer_periodic_job(job, "a", 1_700_000_000, cron="@hourly")
+    manager.defer_periodic_job(job, "b", 1_700_000_000, cron="@hourly")
+    assert manager.pause_schedule("t", "a")
+    assert not manager.pause_schedule("t", "a")
+    assert manager.defer_periodic_job(job, "a", 1_700_003_600, cron="@hourly") is None
+    assert manager.defer_periodic_job(job, "b", 1_700_003_600, cron="@hourly") is not None
+    listed = {row["periodic_id"]: row for row in manager.list_schedules()}
+    assert listed["a"]["last_tick"] < listed["b"]["last_tick"]
+    assert listed["a"].paused_at is not None
+    assert listed["b"].paused_at is None
+    (pause,) = manager.list_pauses()
+    assert (pause.scope, pause.name, pause.periodic_id, pause.paused_at) == (
+        "schedule",
+        "t",
+        "a",
+        listed["a"].paused_at,
+    )
+    assert manager.resume_schedule("t", "a")
+    assert not manager.resume_schedule("t", "a")
+    assert manager.list_pauses() == []
+    assert manager.defer_periodic_job(job, "a", 1_700_003_600, cron="@hourly") is not None
+
+
+def test_a_schedule_that_nobody_knows_is_not_paused_and_one_that_was_not_due_yet_is(app: adjourn.App) -> None:
+    manager = app.job_manager
+    with pytest.raises(adjourn.exceptions.InvalidOption, match=r"knows no such schedule.*list_schedules.*cron"):
+        manager.pause_schedule("t")
+    with pytest.raises(adjourn.exceptions.InvalidOption, match="knows no such schedule"):
+        manager.resume_schedule("t")
+    assert not manager.resume_schedule("t", cron="@monthly")
+    assert manager.list_schedules() == []
+    assert manager.pause_schedule("t", cron="@monthly", timezone="Europe/Berlin")
+    assert not manager.pause_schedule("t", cron="@monthly", timezone="Europe/Berlin")
+    (schedule,) = manager.list_schedules()
+    assert (schedule.cron, schedule.timezone, schedule.last_job_id) == ("@monthly", "Europe/Berlin", None)
+    assert schedule.paused_at is not None
+
+
+def test_a_paused_schedule_is_not_forgotten(app: adjourn.App) -> None:
+    manager, job = app.job_manager, Job(queue="q", task_name="t")
+    manager.defer_periodic_job(job, "", 1_700_000_000)
+    manager.pause_schedule("t")
+    assert manager.keep_schedules([], 0.0) == []
+    manager.resume_schedule("t")
+    assert manager.keep_schedules([], 0.0) == [("t", "")]

@@ -109,6 +109,10 @@ def test_jobs_are_found_by_when_they_ended_and_by_their_worker(app: adjourn.App,
     page = manager.search_jobs(finished_after=failed.finished_at + day)
     assert page == JobPage(jobs=[], looked=0, reached_at=None, position=None)
     assert ids(manager.search_jobs(worker_id=failed.worker_id)) == [jobs["failed"]]
+    chosen = [jobs["succeeded"], jobs["waiting"], 10**9]
+    page = manager.search_jobs(ids=chosen)
+    assert (ids(page), page.looked) == ([jobs["waiting"], jobs["succeeded"]], 2)
+    assert ids(manager.search_jobs(ids=chosen, statuses=["succeeded"])) == [jobs["succeeded"]]
     assert ids(manager.search_jobs(up_to_id=jobs["failed"])) == [jobs["failed"], jobs["succeeded"]]
 
 
@@ -145,6 +149,7 @@ def test_jobs_that_succeeded_are_not_looked_at_for_those_that_have_not(app: adjo
 @pytest.mark.parametrize(
     ("argument", "value"),
     [
+        *[("ids", value) for value in (5, "7", [], ["7"], [2**63], [True], range(1001))],
         *[("statuses", value) for value in ("failed", ["done"], [], 5)],
         *[(name, value) for name in ("queue", "task", "lock", "queueing_lock", "error") for value in (5, "a\0")],
         *[("worker_id", value) for value in ("7", True, 2**63)],

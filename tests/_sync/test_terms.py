@@ -46,7 +46,7 @@ class Claimer:
             )
             outcomes = ()
             new += exchanged.jobs
-            placed = exchanged.place and self.manager.place(200)
+            placed = exchanged.place and self.manager.place(200).moved
             if len(new) == limit or not (placed or exchanged.repeat or exchanged.jobs):
                 return new
 

@@ -196,7 +196,7 @@ def test_a_locked_job_is_placed_before_it_can_be_claimed(
     first, second = app.configure_task("any", lock="l").batch_defer({}, {})
     exchanged = claim(manager, worker)
     assert (exchanged.jobs, exchanged.place) == ([], True)
-    assert manager.place(200) is True
+    assert manager.place(200).moved
     exchanged = claim(manager, worker)
     assert ([job.id for job in exchanged.jobs], exchanged.place) == ([first], False)
     exchanged = claim(manager, worker, 10, (ended(exchanged.jobs[0]),))
@@ -227,7 +227,7 @@ def test_a_lock_that_lost_its_head_gets_another(app: adjourn.App, manager: SyncW
     manager.place(200)
     app.job_manager.cancel_job_by_id(first)
     assert claim(manager, worker).place is True
-    assert manager.place(200) is True
+    assert manager.place(200).moved
     assert [job.id for job in claim(manager, worker).jobs] == [second]
 
 
@@ -239,8 +239,8 @@ def test_a_lock_that_lost_its_head_unnoticed_is_healed(
     manager.session.execute(
         Statement("delete", "delete from adjourn.adjourn_jobs where id = (select min(id) from adjourn.adjourn_jobs)")
     )
-    assert manager.place(200) is False
-    assert manager.place(200, heal=True) is True
+    assert not manager.place(200).moved
+    assert manager.place(200, heal=True).moved
     assert [job.id for job in claim(manager, worker).jobs] == [second]
     assert first < second
 

@@ -299,6 +299,21 @@ def test_queues_and_tasks_are_paused_until_they_are_resumed(command: CommandLine
     assert observer.execute(paused).fetchall() == []
     assert command("resume", "--queue=mail").output == "Queue mail is not paused\n"
     assert command("resume").code == 2
+    assert command("pause", "--queue=mail", "--periodic-id=x").code == 2
+
+
+def test_a_schedule_is_paused_until_it_is_resumed(command: CommandLine, observer: psycopg.Connection) -> None:
+    observer.execute(
+        "insert into adjourn.adjourn_schedules (task_name, periodic_id, cron, timezone, last_tick) values "
+        "('sample_app.add', '', '@daily', 'UTC', now()), ('sample_app.add', 'b', '@daily', 'UTC', now())"
+    )
+    outcome = command("pause", "--schedule=sample_app.add", "--periodic-id=b")
+    assert outcome.output == "Schedule sample_app.add (b) is paused\n"
+    outcome = command("resume", "--schedule=sample_app.add")
+    assert outcome.output == "Schedule sample_app.add is not paused\nSchedule sample_app.add (b) is resumed\n"
+    outcome = command("pause", "--schedule=sample_app.ad")
+    assert (outcome.code, outcome.output) == (1, "")
+    assert "Task sample_app.ad has no schedule" in outcome.complaint
 
 
 # defer

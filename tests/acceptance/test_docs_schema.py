@@ -70,6 +70,7 @@ def assert_works(program: Path, dsn: str) -> None:
 def test_each_block_of_the_page_is_run_here() -> None:
     assert FILES.keys() == {
         "pending.py",
+        "indexes.py",
         "versions/0001_adjourn.py",
         "env.py",
         "migrations/0001_adjourn.py",
@@ -101,6 +102,15 @@ def test_what_is_missing_is_printed_and_another_role_may_work(
         finally:
             connection.execute("drop owned by shop cascade")
             connection.execute("drop role shop")
+
+
+def test_indexes_are_built_by_the_program_of_the_page(program: Path, bare: str) -> None:
+    (program / "indexes.py").write_text(FILES["indexes.py"])
+    with psycopg.connect(bare, autocommit=True) as connection:
+        connection.execute(sql.whole_schema().encode())
+        connection.execute("create index adjourn_x on only adjourn.adjourn_finished_jobs using brin (finished_at)")
+    assert re.fullmatch(r"built index adjourn_x on \d+ partitions\n", run(program, bare, sys.executable, "indexes.py"))
+    assert run(program, bare, sys.executable, "indexes.py") == ""
 
 
 # What needs more rights than a plain job does: the sequence by name, the placer, weeks of finished jobs.

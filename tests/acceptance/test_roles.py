@@ -149,9 +149,11 @@ def change(app: adjourn.App) -> None:
     assert manager.reset_limit(queue="q")
     assert manager.pause_task("work")
     assert manager.resume_task("work")
+    assert manager.pause_schedule("work", cron="@daily")
+    assert manager.resume_schedule("work")
     with app.connector.transaction() as connection:
         manager.actions.hold_job(waiting, Seen(status="todo", claim=0), connection)
-        assert manager.change_jobs([waiting], priority=1, queue="other", now=True, connection=connection) == [waiting]
+        assert manager.change_jobs([waiting], priority=1, move_to="other", now=True, connection=connection) == [waiting]
         author = Author(name="ann", how="test")
         assert manager.actions.add_audit(author, "job.priority", target=str(waiting), connection=connection)
     assert manager.actions.list_audit(target=str(waiting))

@@ -210,12 +210,12 @@ def test_schedules_are_listed_whether_they_have_run_or_not(app: adjourn.App, typ
     (_, before) = typed("list_schedules")
     assert before[:2] == ["clean", "nightly"]
     assert "Europe/Paris" in before
-    assert before.count("-") == 3  # no last run, no job of it, and no worker that has seen it
+    assert before.count("-") == 4  # no last run, no job of it, no pause, and no worker that has seen it
     job = app.tasks["clean"].make_job().evolve(task_kwargs={"timestamp": 1})
     app.job_manager.defer_periodic_job(job, "nightly", 1, cron="0 3 * * *", timezone="Europe/Paris")
     (_, after) = typed("list_schedules")
     assert after[:2] == ["clean", "nightly"]
-    assert "-" not in after
+    assert after.count("-") == 1  # not paused
 
 
 # One job
@@ -295,6 +295,14 @@ def test_a_job_that_does_not_exist_is_an_error(typed: Typed, command: str) -> No
         ("list_jobs id=-1", "id='-1' is out of range"),
         ("show 1 2", "write show ID"),
         ("retry", "write retry ID..."),
+        ("retry 1 delay=5", "delay is for filters: write at=TIME"),
+        ("retry task=mail delay=5 at=2030-01-01T00:00+00:00", "delay and at exclude each other"),
+        ("change", "change what?"),
+        ("change 1", "change what?"),
+        ("change priority=1", "write change ID..."),
+        ("change 1 priority=high", "priority='high' is not a whole number"),
+        ("change 1 task=mail priority=1", "change takes the ids of jobs, or filters, and not both"),
+        ("change 1 now=yes at=2030-01-01T00:00+00:00", "at and now exclude each other"),
         ("cancel one", "ID='one' is not a whole number"),
     ],
 )
@@ -462,6 +470,46 @@ def test_jobs_that_match_filters_are_counted_and_then_changed(
         typed("retry finished_before=2030-01-01")
 
 
+def test_sensitive_arguments_are_hidden(app: adjourn.App, typed: Typed) -> None:
+    @app.task(name="transfer", queue="money", sensitive=["to"])
+    def transfer(to: str) -> None: ...
+
+    job_id = transfer.defer(to="DE02120300")
+    for command in ("list_jobs details", f"show {job_id}"):
+        told = " ".join(" ".join(row) for row in typed(command))
+        assert "***" in told
+        assert "DE02120300" not in told
+
+
+def test_waiting_jobs_are_changed_by_their_ids_and_by_filters(app: adjourn.App, typed: Typed) -> None:
+    ids = [app.configure_task("mail", queue="mail").defer(to=str(number)) for number in range(3)]
+
+    def jobs() -> list[tuple[int, str, object]]:
+        found = {job.id: job for job in app.job_manager.list_jobs()}
+        return [
+            (job.priority, job.queue, at and at.year) for job in map(found.get, ids) if job for at in [job.scheduled_at]
+        ]
+
+    assert typed("change queue=mail priority=-5 move_to=slow") == [
+        ["3", "jobs", "with", "these", "filters:", "add", "yes", "to", "change", "them"]
+    ]
+    assert jobs() == [(0, "mail", None)] * 3
+    assert typed("change queue=mail priority=-5 move_to=slow yes") == [["Changed:", "3", "jobs"]]
+    assert jobs() == [(-5, "slow", None)] * 3
+    assert typed(f"change {ids[0]} {ids[1]} at=2100-01-31T12:00+01:00") == [
+        f"Job {each} is changed".split() for each in ids[:2]
+    ]
+    assert typed(f"change {ids[0]} now=yes") == [f"Job {ids[0]} is changed".split()]
+    assert jobs() == [(-5, "slow", None), (-5, "slow", 2100), (-5, "slow", None)]
+    app.job_manager.cancel_jobs(ids)
+    with pytest.raises(adjourn.AdjournException, match=f"Job {ids[0]} is cancelled.*only jobs that wait"):
+        typed(f"change {ids[0]} priority=1")
+    assert typed("retry status=cancelled at=2100-01-31T12:00+01:00 yes") == [["Run", "again:", "3", "jobs"]]
+    app.job_manager.cancel_jobs(ids)
+    typed(f"retry {ids[2]} at=2101-01-31T12:00+01:00")
+    assert [year for _, _, year in jobs()] == [2100, 2100, 2101]
+
+
 def test_queues_and_tasks_are_paused_and_resumed(app: adjourn.App, typed: Typed) -> None:
     assert typed("pause queue=mail") == [["Queue", "mail", "is", "paused"]]
     assert typed("pause queue=mail task=clean") == [
@@ -473,6 +521,14 @@ def test_queues_and_tasks_are_paused_and_resumed(app: adjourn.App, typed: Typed)
     assert typed("resume queue=mail") == [["Queue", "mail", "is", "not", "paused"]]
     with pytest.raises(UsageError, match="resume what"):
         typed("resume")
+    assert typed("pause schedule=clean") == [["Schedule", "clean", "(nightly)", "is", "paused"]]
+    assert typed("list_pauses")[1][:2] == ["schedule", "clean"]
+    assert typed("resume schedule=clean periodic_id=nightly") == [["Schedule", "clean", "(nightly)", "is", "resumed"]]
+    assert typed("resume schedule=clean") == [["Schedule", "clean", "(nightly)", "is", "not", "paused"]]
+    with pytest.raises(
+        adjourn.AdjournException, match=r"Task mail has no schedule with periodic_id='x': .*list_schedules"
+    ):
+        typed("pause schedule=mail periodic_id=x")
     app.job_manager.set_limit(queue="mail", concurrency=3, rate=adjourn.Rate(10, 60))
     assert typed("list_limits")[1][:2] == ["queue", "mail"]
     assert "10 in 60 s" in " ".join(typed("list_limits")[1])

@@ -17,9 +17,12 @@ from psycopg.conninfo import make_conninfo
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import create_async_engine
+from starlette.testclient import TestClient
 
 import adjourn
-from adjourn import exceptions
+from adjourn import exceptions, web
+from adjourn.doctor import examine
+from adjourn.monitor.exports import Exports
 from adjourn.testing.faces import Face
 from adjourn.types import Statement
 from connectors.test_silent_servers import CASES, ONE, Case
@@ -204,6 +207,45 @@ async def test_a_pool_of_the_users_reaches_the_new_primary(case: Case, servers: 
     pool, driver = USERS_POOLS[case.name]
     face = case.made("host=/nowhere")
     await check_pool_of_the_users(servers, face, pool, (lambda dsn: address(dsn, driver)) if driver else str)
+
+
+def test_whoever_looks_at_a_standby_is_told_so_and_how_late_it_is(servers: Servers) -> None:
+    app = adjourn.App(connector=adjourn.PsycopgConnector(servers.standby.dsn))
+    primary = adjourn.App(connector=adjourn.PsycopgConnector(servers.primary.dsn))
+
+    def exported(of: adjourn.App, name: str) -> dict[tuple[str, ...], float]:
+        exports = Exports(of, 1.0)
+        try:
+            return next(dict(each.samples) for each in exports.families() if each.name == name)
+        finally:
+            exports.close()
+
+    def said() -> str:
+        (check,) = examine(app, only=["replication"], timeout=60).checks
+        return " ".join(each.text for each in check.findings)
+
+    with primary.open():
+        job_id = primary.configure_task("any", queue="mail").defer()
+    assert exported(primary, "adjourn_standby_lag_seconds") == {}
+    until(lambda: exported(app, "adjourn_standby_lag_seconds") == {(): 0.0})
+    assert set(exported(app, "adjourn_collector_success").values()) == {1.0}
+    assert "This server is a standby, which stores nothing; it has all that the primary has stored" in said()
+    with TestClient(web.create_app(app, auth=web.anybody)) as client:
+        assert "standby, read only" in client.get("/").text
+        page = client.get("/queues").text
+        assert "mail" in page
+        assert "/do/queue.pause" not in page
+        assert "nothing is late" in client.get("/database").text
+        answer = client.post("/do/queue.pause", data={"name": "mail"}, headers={"Sec-Fetch-Site": "same-origin"})
+        assert answer.status_code == 409
+        assert "This server is a standby" in answer.text
+    with servers.standby.connect() as connection:
+        connection.execute("select pg_wal_replay_pause()")
+        with primary.open():
+            primary.job_manager.cancel_job_by_id(job_id, delete_job=True)
+        until(lambda: exported(app, "adjourn_standby_lag_seconds")[()] >= 1)
+        assert "behind the primary" in said()
+        connection.execute("select pg_wal_replay_resume()")
 
 
 async def test_the_apps_own_calls_and_its_worker_move_to_the_promoted_standby(servers: Servers) -> None:

@@ -219,9 +219,9 @@ async def test_b16_the_pool_of_the_twin_is_closed_after_the_calls_that_are_in_it
         calls = [asyncio.create_task(asyncio.to_thread(add, app, f"{number}")) for number in range(4)]
         await asyncio.to_thread(bar.wait_for, 2)
         opening = asyncio.create_task(app.connector.open_async())
-        await asyncio.sleep(0.2)
+        while app.connector.get_sync_connector() is not app.connector:
+            await asyncio.sleep(0.002)
         assert not opening.done()
-        assert app.connector.get_sync_connector() is app.connector
     await asyncio.gather(opening, *calls)
     assert stored() == list("0123")
     until(lambda: sessions.count() <= 2)

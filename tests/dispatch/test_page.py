@@ -94,6 +94,7 @@ def blocking_operations(app: adjourn.App) -> dict[str, Callable[[], object]]:
         assert manager.get_workflow(stored.id).remaining == 1
         with pytest.raises(adjourn.exceptions.WaitTimeout):
             manager.wait_for_workflow(stored.id, timeout=0)
+        assert manager.close_workflow(app.workflow().open().id)
         return manager.cancel_workflow(stored.id) == 1 and manager.retry_workflow(stored.id) == 1
 
     return {
@@ -122,6 +123,8 @@ def blocking_operations(app: adjourn.App) -> dict[str, Callable[[], object]]:
         "delete_jobs": lambda: manager.delete_jobs([job_id]) == [job_id],
         "list_workers": lambda: list(manager.list_workers()) == [],
         "get_stalled_jobs": lambda: list(manager.get_stalled_jobs()) == [],
+        "pause_schedule": lambda: manager.pause_schedule("add", cron="@daily"),
+        "resume_schedule": lambda: manager.resume_schedule("add"),
         "get_version": lambda: app.schema_manager.get_version() > 0,
     }
 

@@ -238,6 +238,15 @@ def test_secrets_of_tasks_that_are_named_are_shown_nowhere(root: Client) -> None
     assert "hunter2" in body(root, JOBS)
 
 
+def test_sensitive_arguments_are_shown_nowhere(root: Client) -> None:
+    headers = {"adjourn-sensitive": "to"}
+    entry = {"exception": "ValueError", "message": "no 'hunter2'", "traceback": "send('hunter2')", "attempt": 1}
+    job = make_job(ship, status="failed", args={"to": "hunter2"}, result="hunter2", headers=headers, errors=[entry])
+    page = body(root, f"{JOBS}{job.pk}/change/")
+    assert "hunter2" not in page
+    assert "no &#x27;***&#x27;" in page
+
+
 def test_secrets_of_a_task_of_the_framework_are_hidden_by_its_path_too(root: Client) -> None:
     job = make_job("django:shop.letters.send", status="failed", args={"args": ["hunter2"]})
     for name in ("shop.letters.send", job.task_name):

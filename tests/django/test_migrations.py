@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import OperationalError, connections, transaction
+from django.db import NotSupportedError, OperationalError, connections, transaction
 from django.db.migrations.exceptions import IrreversibleError
 from django.db.migrations.loader import MigrationLoader
 from django.test import override_settings
@@ -18,7 +18,7 @@ from django.test import override_settings
 import adjourn
 from adjourn import sql
 from adjourn.contrib.django import app
-from adjourn.contrib.django.operations import ApplySchema
+from adjourn.contrib.django.operations import ApplySchema, BuildIndexes
 from support.databases import new_database
 from support.shop.tasks import bill
 from support.site import move
@@ -156,13 +156,39 @@ def test_every_version_of_the_schema_has_its_operation() -> None:
     migrations = [loader.get_migration(*key) for key in loader.graph.leaf_nodes("adjourn")]
     plan = loader.graph.forwards_plan((migrations[0].app_label, migrations[0].name))
     operations = [
-        operation.version
+        operation.version if isinstance(operation, ApplySchema) else operation.describe()
         for label, name in plan
         if label == "adjourn"
         for operation in loader.get_migration(label, name).operations
-        if isinstance(operation, ApplySchema)
+        if isinstance(operation, ApplySchema | BuildIndexes)
     ]
-    assert operations == [version.number for version in sql.versions()], "add a migration to adjourn.contrib.django"
+    expected: list[int | str] = []
+    for version in sql.versions():
+        expected += [version.number, *([BuildIndexes().describe()] if version.online_indexes else [])]
+    assert operations == expected, "add a migration to adjourn.contrib.django"
+
+
+def test_indexes_are_built_by_an_operation_outside_of_transactions(empty: Site) -> None:
+    migrate()
+    own = "adjourn.adjourn_finished_jobs"
+    empty.execute(f"CREATE INDEX adjourn_finished_jobs_when ON ONLY {own} USING brin (finished_at)".encode())
+    operation = BuildIndexes()
+    assert operation.deconstruct() == ("BuildIndexes", [], {})
+    operation.state_forwards("adjourn", None)
+    connection = connections["default"]
+    with pytest.raises(NotSupportedError, match="atomic = False"), connection.schema_editor() as editor:
+        operation.database_forwards("adjourn", editor, None, None)
+    with connection.schema_editor(collect_sql=True, atomic=False) as editor:
+        operation.database_forwards("adjourn", editor, None, None)
+    assert editor.collected_sql == ["-- The indexes are built partition by partition, outside of transactions."]
+    assert len(app.schema_manager.list_unbuilt_indexes()) == 1
+    with connection.schema_editor(atomic=False) as editor:
+        with override_settings(DATABASE_ROUTERS=[Nowhere()]):
+            operation.database_forwards("adjourn", editor, None, None)
+        assert len(app.schema_manager.list_unbuilt_indexes()) == 1
+        operation.database_forwards("adjourn", editor, None, None)
+        operation.database_backwards("adjourn", editor, None, None)
+    assert app.schema_manager.list_unbuilt_indexes() == []
 
 
 @pytest.mark.parametrize("field", ["django.db.models.AutoField", "django.db.models.BigAutoField"])

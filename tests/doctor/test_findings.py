@@ -132,6 +132,30 @@ def test_an_index_that_is_not_as_it_should_be_is_mended_by_what_it_says(
     assert found(app, "indexes", Level.OK)
 
 
+@pytest.mark.parametrize(
+    ("plant", "level", "words"),
+    [
+        ("drop index adjourn.adjourn_finished_jobs_unsuccessful", Level.CRITICAL, "unsuccessful is missing"),
+        (
+            "update pg_index set indisvalid = false where indexrelid = 'adjourn.adjourn_finished_jobs_unsuccessful'::regclass",
+            Level.WARN,
+            "unsuccessful is not on all partitions of adjourn_finished_jobs yet",
+        ),
+    ],
+)
+def test_an_index_of_finished_jobs_is_mended_by_applying_the_schema(
+    app: adjourn.App, execute: Execute, plant: str, level: Level, words: str
+) -> None:
+    execute(plant)
+    (finding,) = found(app, "indexes", level)
+    assert words in finding.text
+    assert "schema --apply" in finding.remedy
+    if finding.statement:
+        execute(finding.statement)
+    app.schema_manager.apply_schema()
+    assert found(app, "indexes", Level.OK)
+
+
 def test_autovacuum_that_is_off_is_switched_on_by_what_it_says(app: adjourn.App, execute: Execute) -> None:
     execute("alter table adjourn.adjourn_jobs set (autovacuum_enabled = off)")
     (finding,) = found(app, "autovacuum", Level.CRITICAL)
@@ -251,6 +275,10 @@ def test_an_overdue_tick_and_a_schedule_that_nobody_has_are_named(app: adjourn.A
     (finding,) = found(app, "schedules", Level.CRITICAL)
     assert "report is overdue" in finding.text
     assert "old" in " ".join(each.text for each in examine(app, only=["schedules"]).checks[0].findings)
+    execute("update adjourn.adjourn_schedules set paused_at = now() - interval '10 min' where task_name = 'report'")
+    (finding,) = [each for each in found(app, "schedules", Level.WARN) if "report" in each.text]
+    assert "has been paused for 10 min" in finding.text
+    assert finding.statement == "adjourn --app=... resume --schedule=report"
 
 
 def test_an_old_schema_is_critical_and_none_is_told_once(app: adjourn.App, execute: Execute, server_dsn: str) -> None:

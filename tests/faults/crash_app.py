@@ -52,6 +52,19 @@ def note(context: adjourn.JobContext, lock: str | None, seconds: float) -> None:
     )
 
 
+@app.task(name="gather", batch=adjourn.Batch(20, wait=0.1))
+def gather(jobs: list[adjourn.BatchItem]) -> None:
+    """Note the begin of each job, work for a moment, note their ends."""
+    with psycopg.connect(os.environ["CRASH_DSN"], autocommit=True, application_name="crash") as connection:
+        runs = [{"id": each.job.id, "claim": each.job.claim} for each in jobs]
+        with connection.cursor() as cursor:
+            cursor.executemany("insert into crash_runs (id, claim, lock) values (%(id)s, %(claim)s, null)", runs)
+            time.sleep(0.3)
+            cursor.executemany(
+                "update crash_runs set ended_at = clock_timestamp() where (id, claim) = (%(id)s, %(claim)s)", runs
+            )
+
+
 @app.task(name="kill")
 async def kill(seconds: float) -> None:
     """Work for so many seconds, and have this process killed, as the kernel does when memory ends."""

@@ -17,3 +17,12 @@ def limited_tasks(app: adjourn.App) -> tuple[Any, Any]:
     def rated(tenant: str) -> None: ...
 
     return limited, rated
+
+
+def batch_task(app: adjourn.App) -> Any:
+    """Declare the batch task that the crash app has, and return it."""
+
+    @app.task(name="gather", batch=adjourn.Batch(20))
+    def gather(jobs: list[adjourn.BatchItem]) -> None: ...
+
+    return gather

@@ -20,6 +20,7 @@ import pytest
 import adjourn
 from adjourn._domain.outcomes import Suspended
 from adjourn._sync.managers.exchange import SyncWorkerManager
+from adjourn.exceptions import JobSuspended
 from support.waiting import until
 
 SECONDS = float(os.environ.get("ADJOURN_TEST_DURABLE_SECONDS", "20"))
@@ -150,7 +151,7 @@ def test_an_event_and_a_wait_that_meet_are_not_lost(database: str, observer: psy
                 assert job is not None
                 outcome, _, _ = app.job_manager.runs.look_for_event(job, f"e{job.id}", None)
                 if outcome == "waits":
-                    suspended = Suspended.of(job, None, f"e{job.id}")
+                    suspended = Suspended.of(job, JobSuspended(None, f"e{job.id}"))
                     worker.exchange(worker_id, [suspended], limit=0, queues=None, probe=False)
             session.close()
 

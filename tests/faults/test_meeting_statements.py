@@ -182,15 +182,16 @@ def complete(actor: Actor) -> None:
 
 
 def remember(actor: Actor) -> None:
-    """Store steps, look for events, and suspend jobs."""
+    """Store steps, look for events and for other jobs, and suspend jobs."""
     ids = actor.some_jobs()
     for id_ in ids:
         run = {"job_id": id_, "claim": actor.jobs[id_], "worker_id": actor.worker_id}
         actor.run("store_step", **run, kind="step", name=actor.random.choice("st"), value="1", seconds=None)
         actor.run("look_for_event", **run, name=actor.random.choice("ef"), seconds=actor.random.choice([None, 0.01]))
         actor.run("list_steps", job_id=id_)
+        actor.run("wait_for_jobs", **run, ids=actor.some_ids())
     event = {"event": actor.random.choice("ef")}
-    ways: list[dict[str, Any]] = [{"retry_in": 0.01}, event, {**event, "retry_in": 0.05}]
+    ways: list[dict[str, Any]] = [{"retry_in": 0.01}, event, {**event, "retry_in": 0.05}, {"for_jobs": True}]
     actor.exchange({id_: {"outcome": "suspended", **actor.random.choice(ways)} for id_ in ids}, 3)
 
 
@@ -442,13 +443,22 @@ def defer_flow(actor: Actor) -> None:
         "linked": "{" + ",".join(edge[2] for edge in edges) + "}",
     }
     none = dict.fromkeys(("headers", "scheduled_at", "schedule_in", "names", "places"))
-    header = {"workflow_id": workflow, "jobs": 4, "is_new": extends is None, "name": None, "last_id": d}
+    header = {
+        "workflow_id": workflow,
+        "jobs": 4,
+        "is_new": extends is None,
+        "is_open": actor.random.random() < 0.2,
+        "name": None,
+        "last_id": d,
+    }
     with actor.connection.transaction(force_rollback=actor.random.random() < 0.2) as transaction:
         (row,) = actor.run("store_nodes", **header, **arrays, **none, own_transaction=True)
         actor.pause()
     actor.deferred += 4 * bool(row["stored"] and not transaction.force_rollback)
     for flow in flows[:1]:
-        what = actor.random.choice(["cancel_workflow", "retry_workflow", "abort_workflow", "get_workflow", None])
+        what = actor.random.choice(
+            ["cancel_workflow", "retry_workflow", "abort_workflow", "close_workflow", "get_workflow", None]
+        )
         if what is not None:
             actor.run(what, id=flow, **({"limit": 3} if what == "cancel_workflow" else {}))
     if flows:
@@ -460,6 +470,12 @@ def keep_schedules(actor: Actor) -> None:
     with actor.connection.transaction():
         actor.run("keep_schedules", task_names=known, periodic_ids=[""] * 3, seconds=actor.random.choice([0, 60]))
         actor.pause()
+
+
+def pause_schedules(actor: Actor) -> None:
+    for task_name in actor.random.sample("abcdef", 2):
+        given = {"task_name": task_name, "periodic_id": "", "cron": "@daily", "timezone": "UTC"}
+        actor.run("pause_schedule", **given, pause=actor.random.random() < 0.5)
 
 
 def delete_old(actor: Actor) -> None:
@@ -504,7 +520,7 @@ def look(actor: Actor) -> None:
     """Read jobs, and wait for the ends of some."""
     actor.run("watch_jobs", ids=actor.some_ids())
     nothing = dict.fromkeys(
-        ("id", "queue", "task", "status", "lock", "queueing_lock", "worker_id", "waits_for", "limit")
+        ("id", "queue", "task", "status", "lock", "queueing_lock", "worker_id", "waits_for", "workflow_id", "limit")
     )
     actor.run("list_jobs", **nothing, after_id=0)
     for job_id in actor.some_ids():
@@ -541,6 +557,7 @@ KINDS = [
         defer_several,
         tick,
         keep_schedules,
+        pause_schedules,
         delete_old,
         drop_old,
         look,
@@ -612,6 +629,12 @@ class Arena:
                 select count(*) from adjourn.adjourn_jobs j where j.hold = @parents and not exists (
                     select from adjourn.adjourn_jobs p where p.next_id = j.id or exists (
                         select from adjourn.adjourn_dependencies d where d.parent_id = p.id and d.child_id = j.id))
+            """,
+            "a job that waits for another number of jobs than there are": """
+                select count(*) from adjourn.adjourn_jobs j where j.hold = @parents and (
+                    j.pending <> (select count(*) from adjourn.adjourn_jobs p where p.next_id = j.id or exists (
+                        select from adjourn.adjourn_dependencies d where d.parent_id = p.id and d.child_id = j.id))
+                    or j.run_if is null and j.failed_parents <> 0)
             """,
             "a lock without a head": """
                 select count(*) from (select lock from adjourn.adjourn_jobs where hold in (@behind, @unplaced)

@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 import adjourn
 from adjourn.contrib.fastapi import Deferred, DurableTasks, Transaction, durable_tasks, lifespan, transaction
 from adjourn.exceptions import InvalidOption
+from adjourn.workflows import WorkflowState
 from support.addresses import address
 from support.apps import make_app
 from support.sessions import Sessions
@@ -64,6 +65,20 @@ async def test_a_hundred_endpoints_of_each_kind_share_one_pool(
         assert len({answer.json() for answer in answers}) == 200
         assert 1 <= sessions.count() <= 4
     assert len(stored(observer)[1]) == 200
+
+
+def test_an_endpoint_returns_the_state_of_a_workflow(app: adjourn.App) -> None:
+    web = FastAPI(lifespan=lifespan(app))
+
+    # Annotations are text here, and names of a function would not be seen.
+    @web.get("/workflows/{number}")
+    def show(number: int) -> WorkflowState:
+        return app.job_manager.get_workflow(number)
+
+    with TestClient(web) as client:
+        stored = app.workflow("import").open()
+        answer = client.get(f"/workflows/{stored.id}").json()
+    assert (answer["id"], answer["name"], answer["status"], answer["is_open"]) == (stored.id, "import", "running", True)
 
 
 def test_a_websocket_defers_as_well(app: adjourn.App, observer: psycopg.Connection) -> None:

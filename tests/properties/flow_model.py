@@ -1,4 +1,4 @@
-"""What is promised of limits, rates, pauses, workflows, unique jobs, steps and events, in plain Python and without a database."""
+"""What is promised of limits, rates, pauses, workflows, unique jobs, steps, events and terms, in plain Python and without a database."""
 
 from __future__ import annotations
 
@@ -42,7 +42,18 @@ class Known:
     parents: set[int] = dataclasses.field(default_factory=set)
     heard: dict[int, bool] = dataclasses.field(default_factory=dict)
     """Which of its parents have ended, and whether they have succeeded."""
+    forgiven: set[int] = dataclasses.field(default_factory=set)
+    """Which of its parents have failed, when somebody ran it by hand all the same."""
+    is_forced: bool = False
+    """It was run by hand when it waited for nobody, so that it runs whatever its rule says."""
     run_if: int | None = None
+    cause: str | None = None
+    """Why it was cancelled, if not by hand: ``jobs``, ``workflow`` or ``expiry``."""
+    expires: str = ""
+    """``later`` or ``now``, if it has a time after which it does not begin."""
+    max_attempts: int | None = None
+    attempts: int = 0
+    is_batch: bool = False
     status: str = WAITING
     worker: int | None = None
     claim: int = 0
@@ -54,17 +65,26 @@ class Known:
     @property
     def verdict(self) -> str:
         """What its parents say: that it runs, is cancelled, or waits on."""
-        failed = not all(self.heard.values())
+        return "runs" if self.is_forced else self.judge(self.heard)
+
+    def judge(self, heard: dict[int, bool]) -> str:
+        """What its rule makes of the ends of its parents."""
+        failed = not all(heard.values())
         if self.run_if is None and failed:
             return "cancelled"
-        if len(self.heard) < len(self.parents):
+        if len(heard) < len(self.parents):
             return "waits"
         return "cancelled" if self.parents and self.run_if == ANY_FAILED and not failed else "runs"
 
     @property
+    def is_in_line(self) -> bool:
+        """Whether it waits for nothing but a worker, a limit, a pause or its lock; it may have expired, and nobody has seen that yet."""
+        return self.status == WAITING and self.due and self.awaits is None and self.verdict == "runs"
+
+    @property
     def can_start(self) -> bool:
         """Whether it waits for nothing but a worker, a limit, a pause or its lock."""
-        return self.status == WAITING and self.due and self.awaits is None and self.verdict == "runs"
+        return self.is_in_line and self.expires != "now"
 
 
 class Flow:
@@ -103,9 +123,9 @@ class Flow:
             return "refused", there
         return ("replaced" if policy == "replace" and found.status == WAITING else "exists"), there
 
-    def ends(self, job: Known, status: str) -> None:
-        """A job has ended, and those that wait for it hear of it: only the first time."""
-        job.status, job.worker, job.awaits = status, None, None
+    def ends(self, job: Known, status: str, cause: str | None = None) -> None:
+        """A job has ended, and those that wait for it hear of it: only the first time, unless they wait for it once more."""
+        job.status, job.worker, job.awaits, job.cause = status, None, None, cause
         if status == SUCCEEDED:
             job.steps = {}
         for child in self.jobs.values():
@@ -113,36 +133,59 @@ class Flow:
                 child.heard.setdefault(job.id, status == SUCCEEDED)
 
     def runs_again(self, job: Known, *, due: bool) -> None:
-        """A job is retried by hand: it waits for no one but its limits."""
-        if job.status not in (WAITING, RUNNING):
-            job.parents, job.heard, job.run_if = set(), {}, None
+        """A job that has not ended is retried by hand."""
+        job.attempts += job.status == RUNNING
         job.status, job.worker, job.due, job.awaits, job.deaths = WAITING, None, due, None, 0
+        job.expires = ""
+
+    def revive(self, seeds: set[int], forced: set[int], *, due: bool = True, flow: int | None = None) -> set[int]:
+        """Jobs that have ended are run again, some of them whatever became of their parents; return who comes back."""
+        there = {job.id: job for job in self.jobs.values() if job.id not in self.gone}
+        again, new = set(seeds), set(seeds)
+        while new:
+            new = {job.id for job in there.values() if job.cause == "jobs" and job.parents & new} - again
+            again |= new
+        while out := {id_ for id_ in again - forced if there[id_].judge(self.known(there[id_], again)) == "cancelled"}:
+            again -= out
+        for child in self.jobs.values():
+            if child.id not in again and child.status == WAITING and child.verdict == "waits":
+                for parent in child.parents & again:
+                    child.heard.pop(parent, None)
+        for job in self.jobs.values():
+            job.forgiven -= again
+        for id_ in again:
+            self.comes_back(there[id_], again, is_forced=id_ in forced, due=due)
+        for other in {there[id_].flow for id_ in again} & self.cancelled_flows - {flow}:
+            for job in self.jobs.values():
+                if job.flow == other and job.status == WAITING and job.id not in again:
+                    self.ends(job, "cancelled", "workflow")
+            self.cancelled_flows.discard(other or 0)
+        return again
+
+    def known(self, job: Known, again: set[int]) -> dict[int, bool]:
+        """How its parents have ended, but for those that run again; one that was deleted does not count."""
+        ended = {id_ for id_ in job.parents - again if self.jobs[id_].status not in (WAITING, RUNNING)}
+        return {id_: self.jobs[id_].status == SUCCEEDED or id_ in job.forgiven | self.gone for id_ in ended}
+
+    def comes_back(self, job: Known, again: set[int], *, is_forced: bool, due: bool) -> None:
+        job.heard, job.is_forced = self.known(job, again), False
+        if is_forced:
+            if job.run_if is None:
+                job.forgiven |= {id_ for id_, succeeded in job.heard.items() if not succeeded}
+                job.heard = dict.fromkeys(job.heard, True)
+            job.is_forced = len(job.heard) == len(job.parents)
+            job.due = due
+        if is_forced or job.expires == "now":
+            job.expires = ""
+        job.status, job.awaits, job.deaths, job.cause = WAITING, None, 0, None
 
     def retries_flow(self, flow: int) -> set[int]:
         """A workflow is retried; return which of its jobs must run again."""
         members = [job for job in self.jobs.values() if job.flow == flow and job.id not in self.gone]
-        is_cancelled = flow in self.cancelled_flows
-        again = {
-            job.id
-            for job in members
-            if job.status in ("failed", "aborted") or (job.status == "cancelled" and is_cancelled)
-        }
-        more = set(again)
-        while more:
-            more = {
-                job.id for job in members if job.status == "cancelled" and job.parents & more and job.id not in again
-            }
-            again |= more
+        failed = {job.id for job in members if job.status in ("failed", "aborted")}
+        others = {job.id for job in members if job.cause in ("workflow", "expiry")}
+        again = self.revive(failed | others, failed, flow=flow)
         self.cancelled_flows.discard(flow)
-        live = again | {job.id for job in self.jobs.values() if job.status in (WAITING, RUNNING)}
-        for job in members:
-            if job.id in again:
-                job.parents &= live
-                job.heard = {}
-                job.status, job.due, job.awaits, job.deaths = WAITING, True, None, 0
-            elif job.status == WAITING:
-                for parent in job.parents & again:
-                    job.heard.pop(parent, None)
         return again
 
     def time_passes(self) -> None:
@@ -150,6 +193,7 @@ class Flow:
         self.starts.clear()
         for job in self.jobs.values():
             job.due = True
+            job.expires = job.expires and "now"
 
     # What workers do
 
@@ -174,7 +218,9 @@ class Flow:
 
     def claims(self, worker: int, job: Known, claim: int) -> None:
         """A worker has got a job: check that it may run now."""
-        assert job.can_start, f"job {job.id} is {job.status}, waits for {job.awaits}, and its parents say {job.verdict}"
+        assert job.can_start, (
+            f"job {job.id} is {job.status}, waits for {job.awaits}, expires {job.expires}, and its parents say {job.verdict}"
+        )
         assert not self.is_paused(job), f"job {job.id} is paused"
         assert claim == job.claim + 1, "a claim has not risen by one"
         if job.lock is not None:
@@ -212,6 +258,7 @@ class Flow:
                 refused.add(outcome.id)
             elif isinstance(outcome, Ended):
                 self.ends(job, outcome.status)
+                job.attempts += 1
                 if outcome.is_deleted and job.flow is None and not self.has_children(job):
                     self.gone.add(job.id)
             else:
@@ -220,6 +267,7 @@ class Flow:
                     job.due, job.awaits, job.deaths = outcome.event is not None, outcome.event, 0
                 elif not isinstance(outcome, HandedBack):
                     assert isinstance(outcome, Retried)
+                    job.attempts += 1
                     job.due, job.deaths = outcome.retry_in is None, 0
                     job.queue, job.lock = outcome.queue or job.queue, outcome.lock or job.lock
         return refused
@@ -233,6 +281,10 @@ class Flow:
         for job in jobs:
             job.status, job.worker = WAITING, None
 
+    def left(self) -> list[int]:
+        """Jobs that have not ended."""
+        return [job.id for job in self.jobs.values() if job.status in (WAITING, RUNNING)]
+
     # What must have happened once nothing moves any more
 
     def wakes(self) -> None:
@@ -244,8 +296,11 @@ class Flow:
     def must_be_cancelled(self) -> list[int]:
         return [job.id for job in self.jobs.values() if job.status == WAITING and job.verdict == "cancelled"]
 
-    def may_be_cancelled(self, job: Known) -> bool:
-        return job.status == WAITING and (job.verdict == "cancelled" or job.flow in self.cancelled_flows)
+    def may_be_cancelled(self, job: Known, cause: str) -> bool:
+        """Whether a job may be cancelled though nobody has cancelled it by hand."""
+        if cause == "expiry":
+            return job.expires == "now"
+        return job.verdict == "cancelled" if cause == "jobs" else job.flow in self.cancelled_flows
 
     def could_run(self) -> list[int]:
         """Jobs that nothing keeps from running, though a worker has just taken all it could."""
@@ -257,7 +312,7 @@ class Flow:
             return False
         if job.lock is not None and any(
             # One that is paused stays the head of its lock.
-            other is not job and other.lock == job.lock and (other.status == RUNNING or other.can_start)
+            other is not job and other.lock == job.lock and (other.status == RUNNING or other.is_in_line)
             for other in self.jobs.values()
         ):
             return False

@@ -200,6 +200,8 @@ pieces = st.sampled_from(
 @given(dsn=st.lists(pieces | texts, max_size=8).map("".join))
 @example(dsn="postgresql://me@host:99999999999999999999/db")
 @example(dsn="postgresql://me@host:٣/db")
+@example(dsn="postgresql://%aa")
+@example(dsn="postgresql://me:%ff@host/db?application_name=%aa")
 @settings(max_examples=150, deadline=None)
 def test_an_address_is_taken_or_refused(dsn: str) -> None:
     for connector in CONNECTORS:

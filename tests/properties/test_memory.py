@@ -7,6 +7,7 @@ import datetime
 import itertools
 import json
 import os
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
@@ -27,7 +28,7 @@ from adjourn._sync.managers.runs import SyncRuns
 from adjourn._sync.managers.trial import SyncOneSession
 from adjourn.connector import BaseConnector
 from adjourn.connectors import SyncPsycopgConnector
-from adjourn.exceptions import AdjournException, AlreadyEnqueued
+from adjourn.exceptions import AdjournException, AlreadyEnqueued, InvalidOption, JobSuspended
 from adjourn.jobs import Job
 from adjourn.manager import JobManager
 from adjourn.testing import MemoryStore, SyncInMemoryConnector
@@ -103,7 +104,18 @@ class Side:
         errors = tuple(self.seen_error(each) for each in job.errors)
         worker_id = None if job.worker_id is None else self.workers.index(job.worker_id)
         terms = job.terms and attrs.evolve(job.terms, expires_at=job.terms.expires_at and datetime.datetime.min)
-        return job.evolve(id=self.number(job.id), worker_id=worker_id, errors=errors, terms=terms, **times)
+        return job.evolve(
+            id=self.number(job.id),
+            worker_id=worker_id,
+            errors=errors,
+            terms=terms,
+            reason=job.reason and re.sub(r"\d+", lambda id_: self.named(int(id_[0])), job.reason.partition(" by ")[0]),
+            **times,
+        )
+
+    def named(self, id_: int) -> str:
+        """The number of a job or of a workflow, in the text that says why a job was cancelled."""
+        return f"job {self.jobs.index(id_)}" if id_ in self.jobs else f"workflow {self.flows.index(id_)}"
 
     def seen_error(self, error: dict[str, Any]) -> dict[str, Any]:
         """An error without what may differ."""
@@ -173,6 +185,11 @@ class InPostgres(Side):
         for table, names in columns.items():
             changes = ", ".join(f"{name} = {name} - interval '{seconds} s'" for name in names)
             self.observer.execute(f"update adjourn.{table} set {changes}".encode())
+        # A job that is run again may have a time after which it does not begin.
+        self.observer.execute(
+            "update adjourn.adjourn_finished_jobs set special = jsonb_set(special, '{expires_at}', to_jsonb("
+            f"(special ->> 'expires_at')::timestamptz - interval '{seconds} s')) where special ? 'expires_at'".encode()
+        )
 
     def told(self) -> list[int]:
         self.observer.execute("select pg_notify(%s, '0')", [ENDS])
@@ -356,7 +373,8 @@ class Databases(RuleBasedStateMachine):
                 kwargs = None if count is None else [{"n": each} for each in range(count)]
                 job = job.evolve(scheduled_at=side.at(seconds), queueing_lock=None)
                 plans.append(Planned(job, kwargs, waits, names, run_if if waits else None))
-            stored = side.manager.workflows.store_workflow(plans, None, None if is_new else side.flow(number))
+            flow = None if is_new else side.flow(number)
+            stored = side.manager.workflows.store_workflow(plans, None, flow, is_open=is_new and not is_linked)
             if is_new:
                 side.flows.append(stored.workflow_id)
             side.jobs += [id_ for ids in stored.ids for id_ in ids]
@@ -365,7 +383,7 @@ class Databases(RuleBasedStateMachine):
 
     @rule(
         data=st.data(),
-        change=st.sampled_from(["cancel_workflow", "retry_workflow", "retry_workflow", "watch"]),
+        change=st.sampled_from(["cancel_workflow", "retry_workflow", "retry_workflow", "close_workflow", "watch"]),
         abort=st.booleans(),
     )
     def change_workflow(self, data: st.DataObject, change: str, abort: bool) -> None:
@@ -428,7 +446,7 @@ class Databases(RuleBasedStateMachine):
         def ask(side: Side) -> list[int]:
             at = None if seconds is None else side.at(seconds)
             ids = list(map(side.job, numbers))
-            changed = side.manager.change_jobs(ids, priority=priority, queue=queue, schedule_at=at, now=is_now)
+            changed = side.manager.change_jobs(ids, priority=priority, move_to=queue, schedule_at=at, now=is_now)
             return side.numbers(changed)
 
         self.both(ask)
@@ -459,15 +477,19 @@ class Databases(RuleBasedStateMachine):
         error=st.sampled_from([None, "1.50", "lost"]),
         min_attempts=st.sampled_from([None, 1]),
         newest_first=st.booleans(),
+        chosen=st.sets(st.integers(0, 9), max_size=4),
         look=st.integers(1, 4),
         limit=st.integers(1, 3),
     )
-    def search(self, statuses: set[str] | None, look: int, limit: int, newest_first: bool, **filters: Any) -> None:
+    def search(
+        self, statuses: set[str] | None, chosen: set[int], look: int, limit: int, newest_first: bool, **filters: Any
+    ) -> None:
         def ask(side: Side) -> list[Any]:
             pages, position = [], None
             for _ in range(3):
                 page = side.manager.search_jobs(
                     **filters,
+                    ids=[side.jobs[number] for number in chosen if number < len(side.jobs)] or None,
                     statuses=None if statuses is None else sorted(statuses),
                     newest_first=newest_first,
                     look=look,
@@ -713,6 +735,21 @@ class Databases(RuleBasedStateMachine):
 
             self.both(ask)
 
+    @rule(data=st.data())
+    def wait_for_others(self, data: st.DataObject) -> None:
+        """A run looks whether other jobs have ended, and notes that its job waits for those that have not."""
+        others = [self.draw_job(data) for _ in range(data.draw(st.integers(1, 2), "others"))]
+        for number, claim, worker in self.draw_claims(data, self.draw_worker(data))[:1]:
+
+            def ask(side: Side, number: int = number, claim: int = claim, worker: int = worker) -> Any:
+                run = Job(id=side.job(number), queue="", task_name="", claim=claim, worker_id=side.worker_id(worker))
+                try:
+                    return [job.status for job in side.manager.runs.wait_for_jobs(run, list(map(side.job, others)))]
+                except JobSuspended as suspended:
+                    return suspended.jobs
+
+            self.both(ask)
+
     @rule(
         events=st.lists(st.tuples(NAMES, st.sampled_from(["null", "1", '"x"'])), max_size=3),
         ttl=st.sampled_from([60, 5000]),
@@ -744,6 +781,23 @@ class Databases(RuleBasedStateMachine):
     @rule(known=st.lists(st.tuples(strategies.TASKS, st.sampled_from(["", "x", "y"])), unique=True, max_size=3))
     def keep_schedules(self, known: list[tuple[str, str]]) -> None:
         self.both(lambda side: sorted(side.manager.keep_schedules(known, 5000)))
+
+    @rule(
+        task=strategies.TASKS,
+        periodic_id=st.sampled_from(["", "x", "y"]),
+        pause=st.booleans(),
+        cron=st.sampled_from([None, "@daily"]),
+    )
+    def pause_schedule(self, task: str, periodic_id: str, pause: bool, cron: str | None) -> None:
+        def ask(side: Side) -> Any:
+            change = side.manager.pause_schedule if pause else side.manager.resume_schedule
+            try:
+                changed: Any = change(task, periodic_id, cron=cron)
+            except InvalidOption:
+                changed = "unknown"
+            return changed, sorted((each.scope, each.name, each.periodic_id) for each in side.manager.list_pauses())
+
+        self.both(ask)
 
     # Looking
 
@@ -856,7 +910,7 @@ class Databases(RuleBasedStateMachine):
         number, fence, _ = claim
         status, error = data.draw(strategies.FINISHED), data.draw(strategies.ERRORS)
         result, ttl = data.draw(strategies.RESULTS), data.draw(strategies.TTLS)
-        stored = None if status != "succeeded" or result is None else Result(result, ttl, ATTEMPT)
+        stored = None if status != "succeeded" or result is None else Result(result, ttl, lambda: ATTEMPT)
         is_deleted = data.draw(st.sampled_from([False, False, False, True]), "deleted")
         return lambda side: Ended(side.job(number), fence, status, error, stored, is_deleted)
 
@@ -883,8 +937,10 @@ class Databases(RuleBasedStateMachine):
         return lambda side: Unknown(side.job(number), fence)
 
     def draw_suspension(self, data: st.DataObject, claim: tuple[int, int, int]) -> Told:
-        """A job sleeps, or waits for an event."""
+        """A job sleeps, or waits for an event or for other jobs."""
         number, fence, _ = claim
+        if data.draw(st.sampled_from([False, False, True]), "for jobs"):
+            return lambda side: Suspended(side.job(number), fence, None, None, for_jobs=True)
         event = data.draw(st.none() | NAMES)
         seconds = data.draw(st.sampled_from([0.0, 600.0, 3600.0]) if event is None else st.none() | st.just(600.0))
         return lambda side: Suspended(side.job(number), fence, seconds, event)

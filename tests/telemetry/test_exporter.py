@@ -196,6 +196,10 @@ async def test_overdue_ticks_are_seen_although_nobody_ticks(exporter: Exporter, 
     assert following - last == 3600
     assert 4 * 3600 <= overdue <= 4 * 3600 + 60
     assert exporter.value("adjourn_schedule_overdue_seconds", task="old", periodic_id="") is None
+    assert exporter.value("adjourn_schedule_paused", **labels) == 0
+    observer.execute("update adjourn.adjourn_schedules set paused_at = now()")
+    assert exporter.value("adjourn_schedule_overdue_seconds", **labels) == 0
+    assert exporter.value("adjourn_schedule_paused", **labels) == 1
 
 
 async def test_scrapes_share_one_read(app: adjourn.App) -> None:

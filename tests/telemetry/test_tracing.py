@@ -457,11 +457,15 @@ async def test_a_tracestate_that_is_too_long_is_left_out(
 async def test_arguments_are_in_a_span_only_if_that_is_asked_for_and_secrets_never(
     app: adjourn.App, bench: Bench, spans: Spans, instrument: Instrument
 ) -> None:
-    @app.task(name="pay")
-    def pay(number: int, options: Any) -> None:
-        raise ValueError(f"no access with {options['api_key']}")
+    @app.task(name="pay", sensitive=["street"])
+    def pay(number: int, options: Any, street: str) -> None:
+        raise ValueError(f"no access with {options['api_key']} from {street}")
 
-    arguments: dict[str, Any] = {"number": 7, "options": {"api_key": "hunter22", "name": "jane"}}
+    arguments: dict[str, Any] = {
+        "number": 7,
+        "options": {"api_key": "hunter22", "name": "jane"},
+        "street": "Elm Street",
+    }
     instrument()
     await pay.defer_async(**arguments)
     await bench.drain()
@@ -470,9 +474,10 @@ async def test_arguments_are_in_a_span_only_if_that_is_asked_for_and_secrets_nev
     instrument(record_arguments=True)
     await pay.defer_async(**arguments)
     await bench.drain()
-    assert '{"number": 7, "options": {"api_key": "***", "name": "jane"}}' in told(spans)
-    assert "no access with ***" in told(spans)
+    assert '{"number": 7, "options": {"api_key": "***", "name": "jane"}, "street": "***"}' in told(spans)
+    assert "no access with *** from ***" in told(spans)
     assert "hunter22" not in told(spans)
+    assert "Elm Street" not in told(spans)
 
 
 def told(spans: Spans) -> str:

@@ -28,6 +28,8 @@ def blocking(context: adjourn.JobContext) -> None:
     context.sleep("3600")  # refused: arg-type | reportArgumentType
     assert_type(context.wait_for_event("e", timeout=1.5), Any)
     context.wait_for_event("e", timeout="1")  # refused: arg-type | reportArgumentType
+    assert_type(context.wait_for_jobs([1, 2]), list[adjourn.jobs.Job])
+    context.wait_for_jobs(["1"])  # refused: list-item | reportArgumentType
     context.complete(object(), result=1)
     with context.transaction() as connection:
         assert_type(connection, Any)
@@ -40,6 +42,7 @@ async def awaited(context: adjourn.JobContext) -> None:
     await context.step_async("mail", mail, 1)  # refused: call-overload | reportCallIssue, reportArgumentType
     await context.sleep_async(1)
     assert_type(await context.wait_for_event_async("e"), Any)
+    assert_type(await context.wait_for_jobs_async(iter([1])), list[adjourn.jobs.Job])
     async with context.transaction_async() as connection:
         await context.complete_async(connection)
 

@@ -80,6 +80,8 @@ def test_a_time_from_now_is_a_delay_in_seconds() -> None:
         ("concurrency", 1.5),
         ("concurrency", True),
         ("concurrency", 2**31),
+        ("audit_days", 0),
+        ("audit_days", 36_501),
         ("fetch_job_polling_interval", -1),
         ("fetch_job_polling_interval", float("nan")),
         ("shutdown_graceful_timeout", -1),

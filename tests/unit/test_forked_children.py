@@ -131,3 +131,67 @@ def test_a_process_that_is_terminated_at_once_can_be_joined(method: str) -> None
         assert not stops
     """
     )
+
+
+LEAVING = """
+    import io, logging, os, sys, time, warnings
+    import adjourn
+    from adjourn.testing import InMemoryConnector
+
+    warnings.filterwarnings("ignore", r".*fork\\(\\) may lead to deadlocks", DeprecationWarning)
+    warnings.filterwarnings("ignore", "This App is created in the program's main module")
+    logging.getLogger("asyncio").setLevel("ERROR")  # it tells of the loops that these tasks block
+    app = adjourn.App(connector=InMemoryConnector())
+    ran, codes = [], []
+
+    def fork(how):
+        ran.append(how)
+        if child := os.fork():
+            for _ in range(200):
+                found, status = os.waitpid(child, os.WNOHANG)
+                if found:
+                    codes.append(os.waitstatus_to_exitcode(status))
+                    return
+                time.sleep(0.05)
+            os.kill(child, 9)
+            codes.append("has not ended")
+        else:
+            sys.stderr = io.StringIO()
+            if how == "raises":
+                raise ValueError
+            if how == "exits":
+                sys.exit(7)
+
+    @app.task(name="blocking")
+    def blocking(how):
+        fork(how)
+
+    @app.task(name="awaited")
+    async def awaited(how):
+        fork(how)
+
+    @app.task(name="other")
+    async def other():
+        pass
+
+    async def pass_on(call_next, context, worker):
+        return await call_next()
+"""
+
+
+@pytest.mark.parametrize("task", ["blocking", "awaited"])
+@pytest.mark.parametrize("middleware", ["", "pass_on"], ids=["bare", "wrapped"])
+def test_a_child_that_comes_to_the_end_of_its_task_ends_and_is_no_second_worker(task: str, middleware: str) -> None:
+    run_silently(
+        LEAVING
+        + f"""
+    with app.open():
+        for how in ("returns", "raises", "exits"):
+            app.tasks["{task}"].defer(how=how)
+            app.tasks["other"].defer()
+        app.run_worker(wait=False, concurrency=2, worker_middleware=[{middleware}])
+        assert ran == ["returns", "raises", "exits"], ran
+        assert codes == [0, 1, 7], codes
+        assert {{job.status for job in app.job_manager.list_jobs()}} == {{"succeeded"}}
+    """
+    )

@@ -101,14 +101,14 @@ def test_outcomes_are_sent_in_the_order_of_their_ids_without_what_is_none() -> N
 
 
 def test_results_are_sent_with_the_seconds_until_they_lapse() -> None:
-    results = [Result('{"a": "b"}', 3600, ATTEMPT), None, Result("null", None, ATTEMPT)]
+    results = [Result('{"a": "b"}', 3600, lambda: ATTEMPT), None, Result("null", None, lambda: ATTEMPT)]
     sent = dump_outcomes([Ended(number, 1, "succeeded", None, result) for number, result in enumerate(results)])
     assert sent["results"] == '{"{\\"a\\": \\"b\\"}",null,"null"}'
     assert sent["ttls"] == "{3600,null,null}"
 
 
 def test_a_job_with_a_result_is_kept_whatever_jobs_are_deleted() -> None:
-    ended = Ended.with_result(JOB, Result("1", None, ATTEMPT))
+    ended = Ended.with_result(JOB, Result("1", None, lambda: ATTEMPT))
     assert (ended.id, ended.claim, ended.status, ended.error) == (7, 3, "succeeded", None)
 
 

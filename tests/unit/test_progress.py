@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from adjourn.cli import progress
 from adjourn.cli.progress import ProgressReport
+from adjourn.exceptions import ConnectorException
 from support.waiting import until
 
 
@@ -15,9 +18,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "GLANCE", 0.01)
 
 
-def printed(capsys: pytest.CaptureFixture[str], done: int | None = None) -> str:
+def printed(capsys: pytest.CaptureFixture[str], done: int | None = None, tells: Callable[[], str] | None = None) -> str:
     """Return the first that it prints, and all that follows."""
-    with ProgressReport("Deleting jobs") as told:
+    with ProgressReport("Deleting jobs", tells) as told:
         if done is not None:
             told(done)
         texts: list[str] = []
@@ -47,6 +50,17 @@ def test_on_a_terminal_it_is_one_line_that_goes(
     pictures = printed(capsys, 1000).split("\r\x1b[K")
     assert pictures[0] == pictures[-1] == ""
     assert set(pictures[1:-1]) == {"Deleting jobs: 1,000 in 0 s"}
+
+
+@pytest.mark.usefixtures("quick")
+def test_it_says_how_far_it_is_in_words_as_long_as_somebody_knows(capsys: pytest.CaptureFixture[str]) -> None:
+    assert set(printed(capsys, tells=lambda: "2 of 3").splitlines()) == {"Deleting jobs: 0 s, 2 of 3"}
+    assert set(printed(capsys, tells=lambda: "").splitlines()) == {"Deleting jobs: 0 s"}
+
+    def fails() -> str:
+        raise ConnectorException("no answer")
+
+    assert set(printed(capsys, tells=fails).splitlines()) == {"Deleting jobs: 0 s"}
 
 
 def test_what_is_soon_over_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:

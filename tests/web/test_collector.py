@@ -139,7 +139,8 @@ def test_without_streams_a_page_has_its_browser_ask(app: adjourn.App) -> None:
         assert client.get("/events/queues").status_code == 404
 
 
-def test_a_connection_that_was_lost_is_made_again(site: Any) -> None:
+def test_a_connection_that_was_lost_is_made_again(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collector, "LINGERS", 20.0)
     shared: Site = site.state.site
     with TestClient(site) as client:
         client.get("/queues")

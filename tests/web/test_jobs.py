@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import html
 import re
 from typing import Any
@@ -12,6 +13,7 @@ from starlette.testclient import TestClient
 
 import adjourn
 from adjourn import web
+from adjourn.jobs import Job
 from adjourn.web import bulk
 from adjourn.web.pages import searching
 from support.waiting import until
@@ -118,6 +120,13 @@ def test_ids_that_are_none_and_jobs_that_are_gone(client: TestClient) -> None:
     assert (page.status_code, "There is no job 7777777" in page.text) == (404, True)
 
 
+def test_a_job_that_has_expired_was_not_begun(app: adjourn.App, client: TestClient) -> None:
+    number = app.configure_task("any", expires_in=3600).defer()
+    app.job_manager.run("expire_due", {"until": datetime.datetime.max.replace(tzinfo=datetime.UTC), "limit": 9})
+    page = text_of(client.get(f"/job?id={number}").text)
+    assert "Attempts not begun" in page
+
+
 def test_secrets_are_hidden_in_arguments_and_in_tracebacks(
     app: adjourn.App, client: TestClient, failed: list[int]
 ) -> None:
@@ -133,6 +142,36 @@ def test_secrets_are_hidden_in_arguments_and_in_tracebacks(
         assert SECRET in able.post("/do/job.reveal", data=fields, headers=SAME_SITE).text
         assert SECRET not in able.get(f"/job?id={failed[0]}").text
         assert "view_args" in able.get("/audit").text
+
+
+def test_sensitive_arguments_are_hidden_whoever_has_stored_the_job(app: adjourn.App, client: TestClient) -> None:
+    @app.task(name="transfer", sensitive=["to"])
+    def transfer(to: str, number: int) -> str:
+        if number:
+            raise ValueError(f"no account {to!r}")
+        return f"sent to {to}"
+
+    ids = [transfer.defer(to="DE02120300", number=number) for number in (0, 1)]
+    # One of a program that does not know the task, and one of a task that this program does not know.
+    ids.append(
+        app.job_manager.defer_job(
+            Job(task_name="transfer", queue="q", task_kwargs={"to": "DE02120300", "number": 1})
+        ).id
+        or 0
+    )
+    app.run_worker(wait=False)
+    headers = {"adjourn-sensitive": "to"}
+    unknown = Job(task_name="elsewhere", queue="q", task_kwargs={"to": "DE02120300"}, headers=headers)
+    ids.append(app.job_manager.defer_job(unknown).id or 0)
+    for path in ("/jobs", *(f"/job?id={each}" for each in ids), "/bulk?what=retry&task=transfer"):
+        page = client.get(path)
+        assert page.status_code == 200, page.text
+        assert "***" in page.text, path
+        assert "DE02120300" not in page.text, path
+    # Filters are looked for, and shown without the value that was asked for.
+    assert "DE02120300" not in text_of(
+        client.get("/bulk", params={"task": "transfer", "args": '{"to": "DE02120300"}'}).text
+    )
 
 
 def test_hostile_texts_are_shown_and_do_nothing(app: adjourn.App, client: TestClient) -> None:
@@ -173,6 +212,10 @@ def test_each_thing_is_done_with_a_job_once_it_is_asked_for(
     do("job.run_now", one)
     assert job(one).scheduled_at is None
     do("job.cancel", one)
+    done = do("job.retry", one, at="2100-01-31T12:00", zone="Europe/Berlin")
+    assert f"Job {one} is to run at 2100-01-31 12:00 CET or later." in done
+    assert job(one).scheduled_at == datetime.datetime(2100, 1, 31, 11, tzinfo=datetime.UTC)
+    do("job.cancel", one)
     assert job(one).status == "cancelled"
     do("job.delete", one)
     assert app.job_manager.list_jobs(id=one) == []
@@ -183,7 +226,8 @@ def test_each_thing_is_done_with_a_job_once_it_is_asked_for(
     assert job(running).abort_requested
     told = [note.action for note in app.job_manager.actions.list_audit(target=str(one))]
     assert told[::-1] == [
-        f"job.{each}" for each in ("retry", "priority", "move", "reschedule", "run_now", "cancel", "delete")
+        f"job.{each}"
+        for each in ("retry", "priority", "move", "reschedule", "run_now", "cancel", "retry", "cancel", "delete")
     ]
     assert "job.abort" in text_of(client.get("/audit").text)
 
@@ -251,6 +295,41 @@ def test_many_jobs_are_changed_as_the_preview_said(
     assert notes[0].outcome == "done: 3 done, 0 skipped"
 
 
+@pytest.mark.parametrize(
+    ("what", "value", "member", "expected"),
+    [
+        ("priority", "-7", "priority", -7),
+        ("move", "slow", "queue", "slow"),
+        ("reschedule", "2100-01-31T12:00", "scheduled_at", datetime.datetime(2100, 1, 31, 12, tzinfo=datetime.UTC)),
+        ("retry", "2100-01-31T12:00", "scheduled_at", datetime.datetime(2100, 1, 31, 12, tzinfo=datetime.UTC)),
+    ],
+)
+def test_many_jobs_get_what_somebody_has_said(
+    app: adjourn.App, client: TestClient, failed: list[int], what: str, value: str, member: str, expected: object
+) -> None:
+    if what != "retry":
+        app.job_manager.retry_jobs(failed, statuses=["failed"])
+    other = app.tasks["send"].defer()
+    preview = client.get(f"/bulk?what={what}&queue=money").text
+    assert ": 3 jobs" in text_of(preview)
+    fields = form_of(preview, "bulk.start")
+    if what != "retry":
+        refused = client.post("/do/bulk.start", data=fields, headers=SAME_SITE)
+        assert (refused.status_code, "to: it is missing" in text_of(refused.text)) == (400, True)
+    wrong = {"priority": "high", "move": "x" * 256}.get(what, "soon")
+    refused = client.post("/do/bulk.start", data={**fields, "to": wrong}, headers=SAME_SITE)
+    assert (refused.status_code, "to:" in text_of(refused.text)) == (400, True)
+    done = client.post("/do/bulk.start", data={**fields, "to": value}, headers=SAME_SITE)
+    told = text_of(wait_for(app, client, done.text))
+    assert "Done 3 Skipped 0 Matched before 3" in told
+    jobs = {job.id: job for job in app.job_manager.list_jobs()}
+    assert [getattr(jobs[each], member) for each in failed] == [expected] * 3
+    assert getattr(jobs[other], member) != expected
+    notes = [note.outcome for note in app.job_manager.actions.list_audit() if note.jobs]
+    assert len(notes) == 1
+    assert notes[0].startswith(f"jobs {failed[0]} to {failed[-1]}, to ")
+
+
 def test_a_change_of_many_jobs_is_stopped(
     app: adjourn.App, client: TestClient, failed: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -280,7 +359,7 @@ def test_no_action_is_there_for_who_may_not(app: adjourn.App, failed: list[int])
         f"job.{each}"
         for each in ["retry", "run_now", "cancel", "abort", "delete", "priority", "move", "reschedule", "reveal"]
     ]
-    names += ["bulk.start", "bulk.stop", "schedule.run"]
+    names += ["bulk.start", "bulk.stop", "schedule.run", "schedule.pause", "schedule.resume"]
     fields = {
         "id": failed[0],
         "status": "failed",
@@ -311,7 +390,7 @@ def test_schedules_are_told_with_their_jobs_and_run_at_once(
     @app.task(name="clean")
     def clean(timestamp: int) -> None: ...
 
-    assert "Declared, and not due yet: clean 0 4 * * *" in text_of(client.get("/schedules").text)
+    assert "Declared, and not due yet: clean At 04:00 0 4 * * * UTC" in text_of(client.get("/schedules").text)
     job_id = app.tasks["send"].defer()
     observer.execute(
         "insert into adjourn.adjourn_schedules (task_name, periodic_id, cron, timezone, last_tick, last_job_id) values"
@@ -326,3 +405,78 @@ def test_schedules_are_told_with_their_jobs_and_run_at_once(
     done = client.post("/do/schedule.run", data=form_of(page, "schedule.run"), headers=SAME_SITE)
     assert "of clean is stored." in text_of(done.text)
     assert [job.task_name for job in app.job_manager.list_jobs(task="clean")] == ["clean"]
+
+
+def test_a_schedule_is_paused_and_resumed_also_before_it_was_due(
+    app: adjourn.App, client: TestClient, observer: psycopg.Connection
+) -> None:
+    @app.periodic(cron="0 4 * * *", periodic_id="night")
+    @app.task(name="clean")
+    def clean(timestamp: int) -> None: ...
+
+    page = client.get("/schedules").text
+    done = client.post("/do/schedule.pause", data=form_of(page, "schedule.pause"), headers=SAME_SITE)
+    assert "The schedule of clean (night) is paused." in text_of(done.text)
+    assert [(each.scope, each.name, each.periodic_id) for each in app.job_manager.list_pauses()] == [
+        ("schedule", "clean", "night")
+    ]
+    observer.execute("update adjourn.adjourn_schedules set last_tick = now() - interval '3 days'")
+    page = client.get("/schedules").text
+    assert "paused" in text_of(page)
+    assert "overdue" not in text_of(page).replace("overdue or paused first", "")
+    assert "schedule.pause" not in page
+    done = client.post("/do/schedule.resume", data=form_of(page, "schedule.resume"), headers=SAME_SITE)
+    assert "The schedule of clean (night) is resumed." in text_of(done.text)
+    assert app.job_manager.list_pauses() == []
+    notes = app.job_manager.actions.list_audit(target="clean (night)")
+    assert [(note.action, note.outcome) for note in notes] == [("schedule.resume", "done"), ("schedule.pause", "done")]
+    refused = client.post("/do/schedule.pause", data={"task": "none"}, headers=SAME_SITE)
+    assert (refused.status_code, "There is no schedule of none" in text_of(refused.text)) == (404, True)
+
+
+@pytest.mark.parametrize(
+    ("action", "state", "remedy"),
+    [
+        ("retry", "todo", "let this one end, or cancel it"),
+        ("run_now", "parents", "see to what it waits for"),
+        ("reschedule", "parents", "see to what it waits for"),
+        ("priority", "failed", "can be run again"),
+        ("move", "failed", "can be run again"),
+        ("cancel", "doing", "can be asked to end"),
+        ("abort", "todo", "can be cancelled"),
+        ("delete", "doing", "ask it to end"),
+    ],
+)
+def test_what_does_not_suit_a_job_is_refused_with_what_to_do_instead(
+    app: adjourn.App, client: TestClient, action: str, state: str, remedy: str
+) -> None:
+    if state == "parents":
+        flow = app.workflow()
+        second = flow.add(app.tasks["send"], depends_on=flow.add(app.tasks["send"]))
+        job_id = flow.defer().job_id(second)
+    else:
+        job_id = app.tasks["send" if state != "failed" else "fail"].defer()
+    if state == "doing":
+        app.job_manager.fetch_job(None, app.job_manager.register_worker())
+    elif state == "failed":
+        app.run_worker(wait=False)
+    (job,) = app.job_manager.list_jobs(id=job_id)
+    fields = {"id": job_id, "claim": job.claim, "status": str(job.status), "priority": 1, "queue": "q"}
+    done = client.post(f"/do/job.{action}", data={**fields, "at": "2100-01-01T00:00"}, headers=SAME_SITE)
+    assert done.status_code == 409, done.text
+    assert remedy in text_of(done.text)
+    assert f'href="/job?id={job_id}"' in done.text
+    assert app.job_manager.actions.list_audit(target=str(job_id)) == []
+
+
+def test_who_lacks_a_permission_is_told_who_gives_it(app: adjourn.App) -> None:
+    with TestClient(web.create_app(app, auth=lambda request: web.User("bob", {"view", "bulk"}))) as reader:
+        refused = reader.post("/do/job.retry", data={"id": 1, "claim": 1, "status": "failed"}, headers=SAME_SITE)
+        for answer in (refused, reader.get("/bulk?what=retry")):
+            assert answer.status_code == 403
+            told = text_of(answer.text)
+            assert "bob may not run finished jobs again." in told
+            assert "needs the permission job.retry: ask who runs this dashboard" in told
+        told = text_of(reader.get("/settings").text)
+        assert "do with all jobs of a filter what one may do with one bulk" in told
+        assert "Not: view_args, job.retry, job.run_now" in told

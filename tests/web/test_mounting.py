@@ -25,13 +25,16 @@ SAME_SITE = {"Sec-Fetch-Site": "same-origin"}
 
 
 def followed(get: Callable[[str], tuple[int, str]], prefix: str = PREFIX) -> set[str]:
-    """Follow all links from the overview, and return where they led."""
+    """Follow links from the overview, of each page one with the same parameters, and return where they led."""
     seen: set[str] = set()
+    kinds: set[str] = set()
     left = [f"{prefix}/"]
     while left:
         address = left.pop()
-        if address in seen:
+        kind = re.sub("=[^&]*", "=", address)
+        if kind in kinds:
             continue
+        kinds.add(kind)
         seen.add(address)
         status, page = get(address)
         assert status == 200, address

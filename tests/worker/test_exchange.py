@@ -331,7 +331,7 @@ async def test_a_job_placed_by_another_worker_during_a_claim_is_claimed_or_annou
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         )
         await until_async(lambda: barrier.execute(waiting).fetchone() == (1,))
-        assert await other.place_async(10)
+        assert (await other.place_async(10)).moved
     exchanged = await claiming
     assert exchanged.place or [job.id for job in exchanged.jobs] == [job_id]
     for session in sessions:

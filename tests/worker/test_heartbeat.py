@@ -145,3 +145,21 @@ async def test_a_worker_declared_dead_while_its_outcome_is_refused_goes_on(
     async with bench.working(update_heartbeat_interval=0.1, stalled_worker_timeout=0.5, fetch_job_polling_interval=0.2):
         job = await bench.ended(job_id)
     assert (job.attempts, job.claim) == (2, 2)
+
+
+async def test_nobody_is_taken_for_dead_while_somebody_locks_the_table(app: adjourn.App, database: str) -> None:
+    """`vacuum full` does so, for instance. Nobody can claim and finish then."""
+    session = await app.connector.session_async()
+    manager = AsyncWorkerManager(session, app.connector.json_loads)
+    await app.configure_task("any").defer_async()
+    worker = await manager.register_worker_async("one", None, 60)
+    (claimed,) = (await manager.exchange_async(worker, (), limit=1, queues=None)).claimed
+    await execute(app, "UPDATE adjourn.adjourn_workers SET expires_at = now() - interval '1 h'")
+    async with await psycopg.AsyncConnection.connect(database) as other:
+        await other.execute("LOCK TABLE adjourn.adjourn_jobs")
+        async with asyncio.timeout(20):
+            assert await manager.rescue_async(5, 0) == (0, 0)
+    assert await execute(app, "SELECT dead FROM adjourn.adjourn_workers") == [{"dead": False}]
+    assert await manager.rescue_async(5, 0) == (1, 0)
+    assert claimed.claim == 1
+    await session.close_async()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,8 @@ from adjourn import Limit, Rate
 from adjourn._domain.outcomes import Ended
 from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.jobs import Job
+from support.bench import Bench
+from support.waiting import BOUND
 
 
 class Upkeep:
@@ -108,3 +111,18 @@ def test_a_line_of_jobs_with_a_limit_does_not_wait_for_all_that_have_none(upkeep
         started += [job.id or 0 for job in exchanged.jobs]
         outcomes = [Ended(job.id or 0, job.claim, "succeeded") for job in exchanged.jobs]
     assert len(started) <= 260
+
+
+async def test_a_short_rate_is_kept_in_every_window_and_its_jobs_do_not_wait_for_the_next_poll(bench: Bench) -> None:
+    @bench.app.task(name="task", limits=Limit(rate=Rate(2, 0.05)))
+    async def task() -> None:
+        """Do nothing."""
+
+    ids = await task.batch_defer_async(*[{}] * 12)
+    async with bench.working(fetch_job_polling_interval=600.0), bench.working(fetch_job_polling_interval=600.0):
+        await bench.app.job_manager.wait_for_jobs_async(ids, timeout=BOUND)
+    starts = [job.started_at for job in await bench.app.job_manager.list_jobs_async(task="task") if job.started_at]
+    assert len(starts) == 12
+    for first in starts:
+        within = [at for at in starts if first <= at < first + datetime.timedelta(seconds=0.05)]
+        assert len(within) <= 2

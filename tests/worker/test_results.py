@@ -171,7 +171,7 @@ def test_a_batch_has_one_result_at_least_and_no_more_than_fit(monkeypatch: pytes
     waiting = outbox.Outbox(adjourn.App(connector=InMemoryConnector()).events)
     sizes = [20, 6, 6, 0, 4, 1]
     outcomes: list[Outcome] = [
-        Ended(number, 1, "succeeded", None, Result("1" * size, None, ATTEMPT) if size else None)
+        Ended(number, 1, "succeeded", None, Result("1" * size, None, lambda: ATTEMPT) if size else None)
         for number, size in enumerate(sizes)
     ]
     for each in outcomes:

@@ -210,3 +210,62 @@ async def test_whatever_the_database_raises_periodic_tasks_go_on_and_the_log_tel
         await bench.until(lambda: ran)
     told = [record for record in caplog.records if vars(record).get("action") == "side_task_failed"]
     assert len(told) == 2
+
+
+async def ticks_of(app: adjourn.App, task: str) -> list[str]:
+    jobs = await app.job_manager.list_jobs_async(task=task)
+    times = [datetime.datetime.fromtimestamp(job.task_kwargs["timestamp"], datetime.UTC) for job in jobs]
+    return [f"{time:%H:%M}" for time in times]
+
+
+@pytest.mark.parametrize(("missed", "expected"), [("skip", []), ("latest", ["12:06"]), ("all", ["12:04", "12:06"])])
+async def test_a_paused_schedule_defers_nothing_and_what_it_missed_follows_its_policy(
+    app: adjourn.App, caplog: pytest.LogCaptureFixture, missed: str, expected: list[str]
+) -> None:
+    caplog.set_level("INFO")
+
+    @app.periodic(cron="*/2 * * * *", missed=missed)
+    @app.task(name="tick")
+    async def tick(timestamp: int) -> None: ...
+
+    @app.periodic(cron="* * * * *")
+    @app.task(name="other")
+    async def other(timestamp: int) -> None: ...
+
+    schedulers = [Scheduler(app), Scheduler(app)]
+    await schedulers[0].defer_due(NOON + 2 * MINUTE)
+    assert await app.job_manager.pause_schedule_async("tick")
+    for scheduler in (*schedulers, Scheduler(app)):  # one that has a place, one that has none, one that starts anew
+        await scheduler.defer_due(NOON + 6 * MINUTE)
+    assert await ticks_of(app, "tick") == ["12:02"]
+    assert (await ticks_of(app, "other"))[-1] == "12:06"
+    assert await app.job_manager.resume_schedule_async("tick")
+    for scheduler in (*schedulers, Scheduler(app)):
+        await scheduler.defer_due(NOON + 7 * MINUTE + datetime.timedelta(seconds=1))
+    assert (await ticks_of(app, "tick"))[1:] == expected
+    said = [record.getMessage() for record in caplog.records]
+    assert said.count("The schedule '' of periodic task tick is paused") == 3
+    assert said.count("The schedule '' of periodic task tick is resumed") == 2
+    await schedulers[0].defer_due(NOON + 8 * MINUTE)
+    assert (await ticks_of(app, "tick"))[-1] == "12:08"
+
+
+async def test_a_worker_looks_at_each_tick_of_a_paused_schedule_whether_it_still_is(
+    app: adjourn.App, bench: Bench
+) -> None:
+    @app.periodic(cron="* * * * * *")
+    @app.task(name="tick")
+    async def tick(timestamp: int) -> None: ...
+
+    async with bench.working():
+        await bench.until(lambda: ticks_of(app, "tick"))
+        await app.job_manager.pause_schedule_async("tick")
+        before = await ticks_of(app, "tick")
+        await asyncio.sleep(1.2)
+        assert await ticks_of(app, "tick") == before
+        await app.job_manager.resume_schedule_async("tick")
+
+        async def goes_on() -> bool:
+            return len(await ticks_of(app, "tick")) > len(before)
+
+        await bench.until(goes_on, timeout=10)

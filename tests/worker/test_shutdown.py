@@ -236,3 +236,38 @@ async def test_jobs_whose_claim_was_cut_off_by_a_cancellation_are_not_lost_with_
     job = await bench.job(job_id)
     assert (job.status, job.attempts, job.worker_id) == ("todo", 0, None)
     assert await app.connector.get_async_connector().execute_async(_workers(app)) == []
+
+
+async def test_a_claim_that_is_under_way_when_its_worker_leaves_is_not_lost_with_it(
+    app: adjourn.App, bench: Bench
+) -> None:
+    """The worker has given its round trip up, and the server is still at work on it."""
+    job_id = await app.configure_task("any").defer_async()
+    claiming, leaving = await app.connector.session_async(), await app.connector.session_async()
+    claims, leaves = (AsyncWorkerManager(each, app.connector.json_loads) for each in (claiming, leaving))
+    worker_id = await claims.register_worker_async("one", None, 60)
+    await claiming.execute_async(Statement("begin", "BEGIN"))
+    (claimed,) = (await claims.exchange_async(worker_id, (), limit=1, queues=None)).claimed
+
+    async def leave_async() -> None:
+        await leaves.disown_async(worker_id, ())
+        await leaves.unregister_worker_async(worker_id)
+
+    left = asyncio.create_task(leave_async())
+    waits = Statement("waits", "SELECT FROM pg_locks WHERE NOT granted")
+    connector = app.connector.get_async_connector()
+
+    async def is_waiting() -> bool:
+        return bool(await connector.execute_async(waits))
+
+    await bench.until(is_waiting)
+    await claiming.execute_async(Statement("commit", "COMMIT"))
+    async with asyncio.timeout(20):
+        await left
+    other = await claims.register_worker_async("two", None, 60)
+    assert (await claims.heartbeat_async(other, 60)).expired
+    assert await claims.rescue_async(5, 0) == (1, 0)
+    assert claimed.id == job_id
+    assert await bench.status(job_id) == "todo"
+    await claiming.close_async()
+    await leaving.close_async()

@@ -12,6 +12,7 @@ import pytest
 
 import adjourn
 from adjourn._domain.statistics import OTHER, RUN_BOUNDS, WAIT_BOUNDS
+from adjourn._domain.upkeep import timetable_of
 from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.events import JobFailed, JobSucceeded
 from adjourn.exceptions import InvalidOption
@@ -189,8 +190,9 @@ async def test_sums_stay_the_same_while_they_become_coarser_and_end_after_ninety
     for ends in ((("t", 0.1), ("u", 0.2)), (("t", 3.0),)):
         store(app, counted(*ends))
 
-    def grow_old(**age: float) -> datetime.datetime:
-        at = now().replace(minute=0, second=0, microsecond=0) - datetime.timedelta(**age)
+    def grow_old(hours: float, period: int = 3600) -> datetime.datetime:
+        past = (now() - datetime.timedelta(hours=hours)).timestamp()
+        at = datetime.datetime.fromtimestamp(past // period * period, datetime.UTC)
         observer.execute("update adjourn.adjourn_stats set at = %s", (at,))
         return at
 
@@ -209,8 +211,8 @@ async def test_sums_stay_the_same_while_they_become_coarser_and_end_after_ninety
     before = seen()
     add_up()
     assert levels() == [(0, 3)]  # the minute is not over
-    for level, (hours, seconds) in enumerate(((1.0, 60), (5.0, 600), (72.0, 3600)), 1):
-        at = grow_old(hours=hours)
+    for level, (hours, seconds) in enumerate(((1.0, 60), (5.0, 600), (72.0, 3600), (480.0, 86400)), 1):
+        at = grow_old(hours, max(seconds, 3600))
         add_up()
         # One by one, no row is added to another.
         assert levels() == [(level, 3 if limit == 1 else 2)]
@@ -221,7 +223,7 @@ async def test_sums_stay_the_same_while_they_become_coarser_and_end_after_ninety
         # A period is no shorter than what is kept of it.
         end = at + datetime.timedelta(minutes=1)
         assert {each.seconds for each in read(reader, start=at, end=end, step=60)} == {seconds}
-    grow_old(days=91)
+    grow_old(91 * 24.0)
     add_up()
     assert levels() == []
 
@@ -247,3 +249,25 @@ async def test_in_memory_there_is_nothing_to_read() -> None:
     app = adjourn.App(connector=InMemoryConnector())
     with pytest.raises(InvalidOption, match="no database"):
         Reader(app, "monitor")
+
+
+async def test_a_worker_deletes_notes_of_what_people_did_once_they_are_old(
+    app: adjourn.App, bench: Bench, observer: psycopg.Connection
+) -> None:
+    for age in (401, 399, 6):
+        await app.job_manager.actions.add_audit_async(adjourn.jobs.Author(name="ann", how="test"), f"{age}")
+    observer.execute("update adjourn.adjourn_audit set at = now() - make_interval(days => action::integer)")
+
+    async def left() -> list[str]:
+        return [note.action for note in await app.job_manager.actions.list_audit_async()]
+
+    async def forget(expected: list[str], **options: Any) -> None:
+        async def is_done() -> bool:
+            return await left() == expected
+
+        timetable_of(app.job_manager).forget_audit_at = 0.0
+        async with bench.working(**options):
+            await bench.until(is_done)
+
+    await forget(["6", "399"])
+    await forget(["6"], audit_days=7)

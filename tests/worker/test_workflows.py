@@ -141,7 +141,7 @@ async def test_a_workflow_that_has_failed_runs_its_failed_jobs_again_and_goes_on
     assert await app.job_manager.retry_workflow_async(stored.id) == 0
 
 
-async def test_a_job_that_is_run_again_by_hand_counts_once_more_and_those_after_it_do_not_run_again(
+async def test_a_job_that_is_run_again_by_hand_counts_as_not_ended_and_those_that_have_run_do_not_run_again(
     app: adjourn.App,
 ) -> None:
     flow = app.workflow()
@@ -152,9 +152,159 @@ async def test_a_job_that_is_run_again_by_hand_counts_once_more_and_those_after_
         await app.job_manager.retry_job_by_id_async(stored.job_id(second))
     assert await ended(app, stored) == ("succeeded", 0, 0)
     await app.job_manager.retry_job_by_id_async(stored.job_id(first))
-    assert (await app.job_manager.get_workflow_async(stored.id)).remaining == 1
+    state = await app.job_manager.get_workflow_async(stored.id)
+    assert (state.remaining, state.has_ended) == (1, False)
     assert await ended(app, stored) == ("succeeded", 0, 0)
     assert ran(app) == ["first", "second", "first"]
+
+
+@pytest.mark.parametrize("many", [True, False])
+async def test_a_workflow_goes_on_when_its_failed_job_is_run_again_by_hand(app: adjourn.App, many: bool) -> None:
+    breaks(app, "bad", "worse")
+    flow = app.workflow()
+    bad, worse = add(flow, app, "bad"), add(flow, app, "worse")
+    after_bad, after_both = add(flow, app, "after bad", bad), add(flow, app, "after both", [bad, worse])
+    last = add(flow, app, "last", [after_bad])
+    add(flow, app, "cleans", [bad, worse], "all_done")
+    stored = await flow.defer_async()
+    assert await ended(app, stored) == ("failed", 0, 2)
+    assert sorted(ran(app)) == ["bad", "cleans", "worse"]
+    breaks(app)
+    if many:
+        assert await app.job_manager.retry_jobs_async([stored.job_id(bad)]) == [stored.job_id(bad)]
+    else:
+        await app.job_manager.retry_job_by_id_async(stored.job_id(bad), priority=7)
+        (job,) = await app.job_manager.list_jobs_async(id=stored.job_id(bad))
+        assert job.priority == 7
+    state = await app.job_manager.get_workflow_async(stored.id)
+    assert (state.status, state.remaining, state.failed, state.has_ended) == ("running", 3, 1, False)
+    # One that waits for a job that has failed, too, stays cancelled until that one is run again.
+    assert await statuses(app, stored, after_bad, after_both, last) == ["todo", "cancelled", "todo"]
+    assert await ended(app, stored) == ("failed", 0, 1)
+    assert ran(app) == ["bad", "after bad", "last"]
+    await app.job_manager.retry_job_by_id_async(stored.job_id(worse))
+    assert await ended(app, stored) == ("succeeded", 0, 0)
+    assert ran(app) == ["worse", "after both"]
+
+
+async def test_a_job_waits_once_more_for_one_that_is_run_again(app: adjourn.App, bench: Bench) -> None:
+    flow = app.workflow()
+    first, second = (
+        add(flow, app, "first"),
+        flow.add(app.tasks["run"].configure(queue="slow"), task_kwargs={"name": "second"}),
+    )
+    named = flow.add(app.tasks["join"], depends_on={"first": first, "second": second})
+    after = add(flow, app, "after", [first, second])
+    cleans = add(flow, app, "cleans", [first, second], "any_failed")
+    stored = await flow.defer_async()
+    await bench.drain(queues=["default"])
+    await app.job_manager.retry_job_by_id_async(stored.job_id(first), queue="other")
+    await bench.drain(queues=["slow"])
+    assert await statuses(app, stored, named, after, cleans) == ["todo"] * 3
+    breaks(app, "first")
+    await bench.drain(queues=["other"])
+    assert await ended(app, stored) == ("failed", 0, 1)
+    assert ran(app) == ["first", "second", "first", "cleans"]
+
+
+async def test_a_job_that_is_run_again_waits_for_those_that_have_not_ended(app: adjourn.App, bench: Bench) -> None:
+    breaks(app, "bad")
+    flow = app.workflow()
+    bad = add(flow, app, "bad")
+    slow = flow.add(app.tasks["run"].configure(queue="slow"), task_kwargs={"name": "slow"})
+    last = add(flow, app, "last", [bad, slow])
+    stored = await flow.defer_async()
+    await bench.drain(queues=["default"])
+    assert await statuses(app, stored, last) == ["cancelled"]
+    # By hand, it runs although one of those that it has waited for has failed.
+    await app.job_manager.retry_job_by_id_async(stored.job_id(last))
+    await bench.drain(queues=["default"])
+    assert await statuses(app, stored, last) == ["todo"]
+    # But if that one is run again, too, its new end counts.
+    await app.job_manager.retry_job_by_id_async(stored.job_id(bad))
+    await bench.drain(queues=["slow"])
+    assert await statuses(app, stored, last) == ["todo"]
+    assert await ended(app, stored) == ("failed", 0, 1)
+    assert await statuses(app, stored, last) == ["cancelled"]
+    await app.job_manager.retry_job_by_id_async(stored.job_id(last))
+    assert await ended(app, stored) == ("failed", 0, 1)
+    assert ran(app) == ["bad", "slow", "bad", "last"]
+
+
+async def test_what_was_cancelled_by_hand_stays_so_when_its_workflow_is_run_again(
+    app: adjourn.App, bench: Bench
+) -> None:
+    breaks(app, "bad")
+    flow = app.workflow()
+    bad, by_hand = add(flow, app, "bad"), add(flow, app, "by hand")
+    _after_bad, after_both = add(flow, app, "after bad", bad), add(flow, app, "after both", [bad, by_hand])
+    after_hand = add(flow, app, "after hand", by_hand)
+    stored = await flow.defer_async()
+    await app.job_manager.cancel_job_by_id_async(stored.job_id(by_hand))
+    assert await ended(app, stored) == ("failed", 0, 1)
+    breaks(app)
+    assert await app.job_manager.retry_workflow_async(stored.id) == 2
+    assert await ended(app, stored) == ("succeeded", 0, 0)
+    assert ran(app) == ["bad", "bad", "after bad"]
+    assert await statuses(app, stored, by_hand, after_both, after_hand) == ["cancelled"] * 3
+    await app.job_manager.retry_job_by_id_async(stored.job_id(by_hand))
+    assert await ended(app, stored) == ("succeeded", 0, 0)
+    assert sorted(ran(app)) == ["after both", "after hand", "by hand"]
+
+
+async def test_a_cancelled_job_says_because_of_which_other(app: adjourn.App, bench: Bench) -> None:
+    breaks(app, "bad")
+    flow = app.workflow()
+    bad, good, expiring = (
+        add(flow, app, "bad"),
+        add(flow, app, "good"),
+        flow.add(app.tasks["run"].configure(expires_in=0.001), task_kwargs={"name": "late"}),
+    )
+    by_hand = add(flow, app, "by hand")
+    child = add(flow, app, "child", [bad, good])
+    nodes = [
+        bad,
+        expiring,
+        by_hand,
+        child,
+        add(flow, app, "grandchild", child),
+        add(flow, app, "never", good, "any_failed"),
+        add(flow, app, "late", expiring),
+        flow.add(app.tasks["join"], depends_on={"b": by_hand}),
+    ]
+    stored = await flow.defer_async()
+    await app.job_manager.cancel_job_by_id_async(stored.job_id(by_hand))
+    await ended(app, stored)
+    reasons = [(await app.job_manager.list_jobs_async(id=stored.job_id(node)))[0].reason for node in nodes]
+    late = reasons.pop(1)
+    assert late is not None
+    assert late.startswith("it had not begun by 2")
+    assert reasons == [
+        None,
+        None,
+        f"job {stored.job_id(bad)} failed",
+        f"job {stored.job_id(child)} was cancelled",
+        "none of the jobs that it waited for has failed",
+        f"job {stored.job_id(expiring)} was cancelled",
+        f"job {stored.job_id(by_hand)} was cancelled",
+    ]
+
+
+async def test_one_job_of_a_cancelled_workflow_is_run_again_and_the_others_stay_so(app: adjourn.App) -> None:
+    flow = app.workflow()
+    first, other = add(flow, app, "first"), add(flow, app, "other")
+    second = add(flow, app, "second", first)
+    stored = await flow.defer_async()
+    assert await app.job_manager.cancel_workflow_async(stored.id) == 3
+    assert await ended(app, stored) == ("cancelled", 0, 0)
+    (job,) = await app.job_manager.list_jobs_async(id=stored.job_id(first))
+    assert job.reason == f"workflow {stored.id} was cancelled"
+    await app.job_manager.retry_job_by_id_async(stored.job_id(first))
+    assert await ended(app, stored) == ("succeeded", 0, 0)
+    assert await statuses(app, stored, first, second, other) == ["succeeded", "cancelled", "cancelled"]
+    assert await app.job_manager.retry_workflow_async(stored.id) == 2
+    assert await ended(app, stored) == ("succeeded", 0, 0)
+    assert sorted(ran(app)) == ["first", "other", "second"]
 
 
 async def test_a_cancelled_workflow_runs_nothing_more(app: adjourn.App, bench: Bench) -> None:
@@ -350,3 +500,98 @@ async def test_whoever_waits_for_a_workflow_is_told_of_its_end(
         assert (await waiting).status == (await blocking).status == "succeeded"
     empty = await app.workflow().defer_async()
     assert (await app.job_manager.wait_for_workflow_async(empty.id, 0)).status == "succeeded"
+
+
+# Workflows that stay open
+
+
+async def test_a_workflow_that_is_open_takes_jobs_until_it_is_closed(app: adjourn.App) -> None:
+    flow = app.workflow("open")
+    add(flow, app, "first")
+    stored = await flow.open_async()
+    manager = app.job_manager
+    await Bench(app).drain()
+    for name in ("second", "third"):
+        state = await manager.get_workflow_async(stored.id)
+        assert (state.status, state.remaining, state.is_open, state.has_ended) == ("running", 0, True, False)
+        with pytest.raises(exceptions.WaitTimeout):
+            await manager.wait_for_workflow_async(stored.id, timeout=0)
+        more = app.workflow(extends=stored.id)
+        add(more, app, name)
+        await more.defer_async()
+        await Bench(app).drain()
+    assert ran(app) == ["first", "second", "third"]
+    assert await manager.close_workflow_async(stored.id)
+    assert not await manager.close_workflow_async(stored.id)
+    assert await ended(app, stored) == ("succeeded", 0, 0)
+    late = app.workflow(extends=stored.id)
+    add(late, app, "late")
+    with pytest.raises(exceptions.InvalidOption, match="has ended"):
+        await late.defer_async()
+
+
+async def test_a_workflow_that_is_closed_before_its_jobs_have_ended_ends_with_the_last(app: adjourn.App) -> None:
+    flow = app.workflow()
+    breaks(app, "bad")
+    add(flow, app, "bad")
+    stored = await flow.open_async()
+    assert await app.job_manager.close_workflow_async(stored.id)
+    assert await ended(app, stored) == ("failed", 0, 1)
+
+
+async def test_an_open_workflow_may_be_empty_and_whoever_waits_for_its_end_is_told(app: adjourn.App) -> None:
+    stored = await app.workflow().open_async()
+    async with Bench(app).working():
+        waiting = asyncio.create_task(app.job_manager.wait_for_workflow_async(stored.id, BOUND))
+        more = app.workflow(extends=stored.id)
+        add(more, app, "only")
+        await Bench(app).ended((await more.defer_async()).id + 1)
+        assert not waiting.done()
+        await app.job_manager.close_workflow_async(stored.id)
+        assert (await waiting).status == "succeeded"
+
+
+async def test_an_open_workflow_that_is_cancelled_ends(app: adjourn.App) -> None:
+    flow = app.workflow()
+    add(flow, app, "one")
+    stored = await flow.open_async()
+    assert await app.job_manager.cancel_workflow_async(stored.id) == 1
+    assert await ended(app, stored) == ("cancelled", 0, 0)
+    assert not (await app.job_manager.get_workflow_async(stored.id)).is_open
+
+
+async def test_only_a_new_workflow_can_be_opened_and_only_one_that_is_there_closed(app: adjourn.App) -> None:
+    stored = await app.workflow().open_async()
+    with pytest.raises(exceptions.InvalidOption, match="Only a new one"):
+        await app.workflow(extends=stored.id).open_async()
+    with pytest.raises(exceptions.NoResult, match="no workflow"):
+        await app.job_manager.close_workflow_async(stored.id + 1)
+
+
+def test_blocking_calls_open_and_close_workflows() -> None:
+    app = made(InMemoryConnector())
+    with app.open():
+        stored = app.workflow().open()
+        assert app.job_manager.close_workflow(stored.id)
+
+
+async def test_the_jobs_of_a_workflow_are_listed(app: adjourn.App) -> None:
+    others = [await app.tasks["run"].defer_async(name=name) for name in "ab"]
+    flow = app.workflow()
+    nodes = [add(flow, app, "one"), add(flow, app, "two")]
+    stored = await flow.defer_async()
+    others.append(await app.tasks["run"].defer_async(name="c"))
+    more = app.workflow(extends=stored.id)
+    nodes.append(add(more, app, "late"))
+    extended = await more.defer_async()
+    mine = [stored.job_id(nodes[0]), stored.job_id(nodes[1]), extended.job_id(nodes[2])]
+
+    async def listed(**filters: Any) -> list[int | None]:
+        return [job.id for job in await app.job_manager.list_jobs_async(workflow_id=stored.id, **filters)]
+
+    assert await listed() == mine
+    await Bench(app).drain()
+    assert await listed() == mine
+    assert await listed(status="succeeded", limit=1, after_id=mine[0]) == [mine[1]]
+    assert await listed(id=others[2]) == []
+    assert await app.job_manager.list_jobs_async(workflow_id=others[0]) == []

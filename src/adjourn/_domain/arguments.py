@@ -13,6 +13,7 @@ import attrs
 from adjourn._domain.checks import check_aware, check_delay, check_name, check_priority, check_unique, is_storable
 from adjourn._domain.headers import checked_headers
 from adjourn._domain.jobs import Job
+from adjourn._domain.json_text import dumped
 from adjourn._domain.spelling import closest, hint
 from adjourn.exceptions import InvalidOption, InvalidTaskArguments
 from adjourn.types import JSONDumps
@@ -117,6 +118,21 @@ class Signature:
                 takes = f"It takes {_listed(names)}." if names else "It takes none."
                 self._refuse(f"takes no argument {_listed(unknown)}{question} {takes}")
 
+    def check_sensitive(self, name: str) -> None:
+        """Refuse the name of an argument that the task does not take.
+
+        Raises
+        ------
+        InvalidOption
+            If it takes none of this name; the message says what it takes.
+        """
+        names = self.required | self.optional
+        if self.known and not self.takes_any and name not in names:
+            raise InvalidOption(
+                f"sensitive: task {self.task_name} takes no argument {name!r}{hint(name, names)} It takes "
+                f"{_listed(names) if names else 'none'}."
+            )
+
     def check_unique(self, unique: Unique | None) -> None:
         """Refuse a rule that names arguments which the task does not take.
 
@@ -198,7 +214,7 @@ def dump_arguments(task_name: str, arguments: Mapping[str, Any], json_dumps: JSO
         If ``json_dumps`` does not return the text of a JSON object.
     """
     try:
-        text = dumped_text(json_dumps(dict(arguments)))
+        text = dumped_text(dumped(dict(arguments), json_dumps))
         is_object = isinstance(text, str) and text.lstrip().startswith("{")
         if is_object:
             check_storable(text)
@@ -214,12 +230,12 @@ def dump_arguments(task_name: str, arguments: Mapping[str, Any], json_dumps: JSO
     return str(text)
 
 
-_MARKS = ("\\u0000", "\\ud", "\0", "NaN", "Infinity")
-
-
 def has_marks(text: str) -> bool:
     """Return whether JSON that Python has written has one of the marks, without which Postgres accepts it."""
-    return not text.isascii() or any(mark in text for mark in _MARKS)
+    # Each result is searched, so the marks are not in a list.
+    return (
+        not text.isascii() or "\\u0000" in text or "\\ud" in text or "\0" in text or "NaN" in text or "Infinity" in text
+    )
 
 
 def check_storable(text: str) -> None:

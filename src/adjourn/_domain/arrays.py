@@ -5,12 +5,18 @@ Each driver would look into every element of a list, and the drivers write it in
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def array_of_numbers(numbers: Iterable[float | None]) -> str:
     """Return numbers, or None for null, as the text of an array."""
     return "{" + ",".join(["null" if number is None else str(number) for number in numbers]) + "}"
+
+
+def array_of_few(numbers: Sequence[float | None]) -> str:
+    """Return numbers that are mostly the same ones, or None for null, as the text of an array: each is written once."""
+    written = {number: "null" if number is None else str(number) for number in set(numbers)}
+    return "{" + ",".join([written[number] for number in numbers]) + "}"
 
 
 def array_of_flags(flags: Iterable[bool | None]) -> str:

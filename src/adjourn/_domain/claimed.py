@@ -5,8 +5,6 @@ Most runs need only a few facts about their jobs. The whole `Job` is made for wh
 
 from __future__ import annotations
 
-import datetime
-import functools
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -14,8 +12,10 @@ from typing import Any
 import attrs
 
 from adjourn._domain.jobs import Job
+from adjourn._domain.json_text import loaded
+from adjourn._domain.masking import with_sensitive
 from adjourn._domain.terms import JobTerms
-from adjourn._domain.times import time_of
+from adjourn._domain.times import time_known
 from adjourn.exceptions import InvalidTaskArguments
 from adjourn.types import JSONDict, JSONLoads
 
@@ -96,10 +96,11 @@ class ClaimedJob:
         behind a lock or a limit counts, and so does the first run of a job that was retried at once.
         """
         values = self._values
-        ready, scheduled = _time_of(values[11]), values[7]
-        if scheduled is not None:
-            ready = max(ready, _time_of(scheduled))
-        return max((_time_of(values[12]) - ready).total_seconds(), 0.0)
+        scheduled, enqueued, started = (time_known(values[place]) for place in (7, 11, 12))
+        assert enqueued is not None
+        assert started is not None
+        ready = enqueued if scheduled is None else max(enqueued, scheduled)
+        return max((started - ready).total_seconds(), 0.0)
 
     @property
     def job(self) -> Job:
@@ -108,17 +109,16 @@ class ClaimedJob:
             self._job = Job.claimed(self._values, self.worker_id, self.task_kwargs, self.terms)
         return self._job
 
-
-@functools.lru_cache(maxsize=64)
-def _time_of(value: str | datetime.datetime) -> datetime.datetime:
-    # Jobs that are claimed together have one time in common, and jobs that were stored together another.
-    return time_of(value)
+    def mark(self, names: Sequence[str]) -> None:
+        """Have the job say which of its arguments are sensitive, if whoever stored it did not."""
+        if not self.job.sensitive:
+            self._job = self.job.evolve(headers=with_sensitive(self.job.headers, names))
 
 
 def _read(text: str, json_loads: JSONLoads) -> tuple[JSONDict, BaseException | None]:
     """Return the arguments, or why they cannot be read."""
     try:
-        arguments: Any = json_loads(text)
+        arguments = loaded(text, json_loads)
     except BaseException as error:  # of the user's function, even SystemExit, which is this job's outcome alone
         if isinstance(error, KeyboardInterrupt):
             raise

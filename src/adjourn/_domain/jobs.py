@@ -5,16 +5,17 @@ from __future__ import annotations
 import datetime
 import enum
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import attrs
 
 from adjourn._domain.headers import load_headers
 from adjourn._domain.job_limits import JobLimit
+from adjourn._domain.masking import mask_as_declared, masked_as_declared, masked_texts, sensitive_of
 from adjourn._domain.progress import Progress, progress_of
 from adjourn._domain.terms import JobTerms
-from adjourn._domain.times import time_or_none
+from adjourn._domain.times import time_known, time_or_none
 from adjourn.types import JSONDict, JSONLoads, Row
 from adjourn.unique import Unique
 
@@ -125,6 +126,9 @@ class Job:
         In lists, whether a result is stored and has not lapsed.
     result_expires_at
         In lists, when the result lapses or has lapsed, by the database's clock; None if it never does, or none was stored.
+    reason
+        In lists, why it was cancelled: ``"job 4 failed"``, of a job that waited for job 4, ``"workflow 3 was cancelled"``, or until when it had
+        not begun. None for any other job, also for one that was cancelled by hand.
     headers
         Texts by names that go with the job beside its arguments, such as the ids of a trace; None for none.
     progress
@@ -157,6 +161,7 @@ class Job:
     result: Any = None
     has_result: bool = False
     result_expires_at: datetime.datetime | None = None
+    reason: str | None = None
     headers: dict[str, str] | None = None
     progress: Progress | None = attrs.field(default=None, eq=False)
 
@@ -197,6 +202,7 @@ class Job:
             result_expires_at=time_or_none(row.get("result_expires_at")),
             headers=load_headers(row.get("headers")),
             progress=progress_of(row.get("progress")),
+            reason=row.get("reason"),
             terms=JobTerms.of_row(row),
         )
 
@@ -233,25 +239,27 @@ class Job:
             started,
             headers,
         ) = values
-        return cls(
-            id=id_,
-            status="doing",
-            queue=queue,
-            priority=priority,
-            lock=lock,
-            queueing_lock=queueing_lock,
-            task_name=name,
-            task_kwargs=task_kwargs,
-            scheduled_at=time_or_none(scheduled),
-            attempts=attempts,
-            abort_requested=abort,
-            worker_id=worker_id,
-            claim=claim,
-            enqueued_at=time_or_none(enqueued),
-            started_at=time_or_none(started),
-            headers=load_headers(headers),
-            terms=terms,
+        times = map(time_known, (scheduled, enqueued, started))
+        known = (
+            id_,
+            queue,
+            priority,
+            lock,
+            queueing_lock,
+            name,
+            task_kwargs,
+            *times,
+            attempts,
+            abort,
+            worker_id,
+            claim,
+            terms,
         )
+        # This is done for each job whose events or context somebody looks at: like `evolve`, it puts the values into the slots.
+        job = object.__new__(cls)
+        for put, value in zip(_PUT_CLAIMED, (*known, load_headers(headers), *_OTHERS), strict=True):
+            put(job, value)
+        return job
 
     @property
     def expires_at(self) -> datetime.datetime | None:
@@ -281,7 +289,7 @@ class Job:
 
     def log_context(self) -> JSONDict:
         """Return the fields of the job for log records."""
-        context = self.asdict()
+        context = self.masked().asdict()
         # New jobs and lists have them, and headers may hold what no log should.
         for name in (
             "unique",
@@ -292,6 +300,7 @@ class Job:
             "result",
             "has_result",
             "result_expires_at",
+            "reason",
             "headers",
             "progress",
         ):
@@ -302,14 +311,56 @@ class Job:
         return context
 
     @property
+    def sensitive(self) -> frozenset[str]:
+        """The names of the arguments that its task has declared ``sensitive``."""
+        return sensitive_of(self.headers)
+
+    def masked(self, names: Collection[str] = ()) -> Self:
+        """Return the job with the values of its sensitive arguments hidden, also in its errors and its result; itself if there are none.
+
+        Parameters
+        ----------
+        names
+            The names of further arguments.
+        """
+        hidden = self.sensitive | frozenset(names)
+        if not hidden:
+            return self
+        mask = mask_as_declared(self.task_kwargs, hidden)
+        errors = tuple(masked_texts(self.errors, mask))
+        result = masked_texts(masked_as_declared(self.result, hidden), mask)
+        return self.evolve(task_kwargs=masked_as_declared(self.task_kwargs, hidden), errors=errors, result=result)
+
+    @property
     def call_string(self) -> str:
-        """The job as a call to show in messages, such as ``tasks.add[7](a=1, b=2)``."""
-        arguments = ", ".join(f"{name}={_shown(value)}" for name, value in self.task_kwargs.items())
+        """The job as a call to show in messages, such as ``tasks.add[7](a=1, b=2)``, with the values of sensitive arguments hidden."""
+        hidden = self.sensitive
+        shown = masked_as_declared(self.task_kwargs, hidden) if hidden else self.task_kwargs
+        arguments = ", ".join(f"{name}={_shown(value)}" for name, value in shown.items())
         return f"{self.task_name}[{self.id}]({arguments})"
 
 
 _PUT: dict[str, Any] = {each.name: getattr(Job, each.name).__set__ for each in attrs.fields(Job)}
 _SLOTS: list[tuple[Any, Any]] = [(getattr(Job, name).__get__, put) for name, put in _PUT.items()]
+_KNOWN = (
+    *(
+        "id",
+        "queue",
+        "priority",
+        "lock",
+        "queueing_lock",
+        "task_name",
+        "task_kwargs",
+        "scheduled_at",
+        "enqueued_at",
+        "started_at",
+    ),
+    *("attempts", "abort_requested", "worker_id", "claim", "terms", "headers", "status"),
+)
+"""What a worker knows of each job that it claims, in the order in which `Job.claimed` puts it. The others have their defaults."""
+_DEFAULTS: dict[str, Any] = {each.name: each.default for each in attrs.fields(Job) if each.name not in _KNOWN}
+_PUT_CLAIMED = [_PUT[name] for name in (*_KNOWN, *_DEFAULTS)]
+_OTHERS = (Status.DOING.value, *_DEFAULTS.values())
 
 if TYPE_CHECKING:
 

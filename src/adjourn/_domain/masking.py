@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, TypeAlias
+
+from adjourn._domain.checks import checked_names
+from adjourn.exceptions import InvalidOption
 
 Mask: TypeAlias = Callable[[str], str]
 """Hides in a text, such as a traceback, what was hidden in the arguments."""
@@ -18,34 +22,111 @@ SHORTEST = 6
 """Characters of a hidden text that is looked for elsewhere: shorter ones would be found everywhere."""
 
 
-def masked(value: Any) -> Any:
-    """Return arguments with their secret values hidden."""
+Names: TypeAlias = Collection[str]
+HEADER = "adjourn-sensitive"
+"""The header of a job that names the arguments which its task has declared sensitive, so that everybody knows who sees the job."""
+MOST_CHARACTERS = 1000
+
+
+def masked(value: Any, names: Names = ()) -> Any:
+    """Return arguments with their secret values hidden: those whose names look secret, and those with one of these names, at any depth."""
+    return _masked(value, lambda name: name in names or _is_secret(name))
+
+
+def masked_as_declared(value: Any, names: Names) -> Any:
+    """Return arguments with the values of these names hidden, at any depth."""
+    return _masked(value, names.__contains__)
+
+
+def _masked(value: Any, is_secret: Callable[[Any], bool]) -> Any:
     if isinstance(value, dict):
-        return {name: HIDDEN if _is_secret(name) else masked(each) for name, each in value.items()}
+        return {name: HIDDEN if is_secret(name) else _masked(each, is_secret) for name, each in value.items()}
     if isinstance(value, list | tuple):
-        return [masked(each) for each in value]
+        return [_masked(each, is_secret) for each in value]
     return value
 
 
-def mask_of(arguments: Any) -> Mask:
-    """Return a function that hides the secret texts of these arguments in other texts."""
-    secrets = sorted({text for text in _secrets(arguments, False) if len(text) >= SHORTEST}, key=len, reverse=True)
-    if not secrets:
+def mask_of(arguments: Any, names: Names = ()) -> Mask:
+    """Return a function that hides the secret values of these arguments in other texts, as `masked` does in the arguments."""
+    return _mask_of(arguments, lambda name: name in names or _is_secret(name))
+
+
+def mask_as_declared(arguments: Any, names: Names) -> Mask:
+    """Return a function that hides in other texts what `masked_as_declared` hides in these arguments."""
+    return _mask_of(arguments, names.__contains__)
+
+
+def _mask_of(arguments: Any, is_secret: Callable[[Any], bool]) -> Mask:
+    found = {text for text in _secrets(arguments, is_secret, False) if len(text) >= SHORTEST}
+    # What a string holds stands otherwise in its representation and in JSON, and these are in tracebacks and messages.
+    written = {each for text in found for each in (text, repr(text)[1:-1], json.dumps(text)[1:-1])}
+    if not written:
         return str
-    found = re.compile("|".join(map(re.escape, secrets)))
-    return lambda text: found.sub(HIDDEN, text)
+    pattern = re.compile("|".join(map(re.escape, sorted(written, key=len, reverse=True))))
+    return lambda text: pattern.sub(HIDDEN, text)
+
+
+def masked_texts(value: Any, mask: Mask) -> Any:
+    """Return a value of JSON with a mask applied to all its texts and numbers."""
+    if isinstance(value, dict):
+        return {name: masked_texts(each, mask) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [masked_texts(each, mask) for each in value]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value if mask(str(value)) == str(value) else HIDDEN
+    return mask(value) if isinstance(value, str) else value
+
+
+def checked_sensitive(names: Any, check: Callable[[str], object]) -> tuple[str, ...]:
+    """Return the names of sensitive arguments.
+
+    Parameters
+    ----------
+    names
+        What a task has declared.
+    check
+        Refuses the name of an argument that the task does not take.
+
+    Raises
+    ------
+    InvalidOption
+        If it is something else.
+    """
+    given = checked_names("sensitive", names) or ()
+    for name in given:
+        if "," in name:
+            raise InvalidOption(f"sensitive: {name!r} has a comma: pass the names of arguments, one each.")
+        check(name)
+    if len(",".join(given)) > MOST_CHARACTERS:
+        raise InvalidOption(
+            f"sensitive: the names have more than {MOST_CHARACTERS:,} characters: put these arguments into one dictionary."
+        )
+    return given
+
+
+def with_sensitive(headers: Mapping[str, str] | None, names: Names) -> dict[str, str]:
+    """Return headers that name these arguments as well."""
+    return {**(headers or {}), HEADER: ",".join(names)}
+
+
+def sensitive_of(headers: Mapping[str, str] | None) -> frozenset[str]:
+    """Return the names that headers have."""
+    text = headers.get(HEADER) if headers else None
+    return frozenset(text.split(",")) if text else frozenset()
 
 
 def _is_secret(name: Any) -> bool:
     return isinstance(name, str) and SECRET_NAMES.search(name) is not None
 
 
-def _secrets(value: Any, is_secret: bool) -> Iterator[str]:
+def _secrets(value: Any, is_secret: Callable[[Any], bool], is_within: bool) -> Iterator[str]:
     if isinstance(value, dict):
         for name, each in value.items():
-            yield from _secrets(each, is_secret or _is_secret(name))
+            yield from _secrets(each, is_secret, is_within or is_secret(name))
     elif isinstance(value, list | tuple):
         for each in value:
-            yield from _secrets(each, is_secret)
-    elif is_secret and isinstance(value, str):
+            yield from _secrets(each, is_secret, is_within)
+    elif is_within and isinstance(value, str):
         yield value
+    elif is_within and isinstance(value, int | float) and not isinstance(value, bool):
+        yield str(value)

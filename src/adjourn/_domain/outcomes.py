@@ -11,11 +11,11 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from adjourn._domain.arrays import array_of_numbers, array_of_texts, array_of_words
+from adjourn._domain.arrays import array_of_few, array_of_numbers, array_of_texts, array_of_words
 from adjourn._domain.checks import check_aware, check_delay, check_name, check_priority
 from adjourn._domain.claimed import ClaimedJob
 from adjourn._domain.jobs import DeleteJobCondition, Job, Status
-from adjourn.exceptions import RetryDecisionLike
+from adjourn.exceptions import JobSuspended, RetryDecisionLike
 
 DELETED = "-"
 """What stands before the status of a job that is to be deleted, unless somebody wants to know how it has ended."""
@@ -60,12 +60,12 @@ class Result:
     ttl
         Seconds until it lapses, None for never.
     attempt
-        The attempt, in case that the database does not accept the result.
+        Describes the attempt, in case that the database does not accept the result.
     """
 
     text: str
     ttl: float | None
-    attempt: Attempt
+    attempt: Callable[[], Attempt]
 
 
 @attrs.frozen
@@ -203,25 +203,28 @@ class Unknown:
 
 @attrs.frozen
 class Suspended:
-    """A job whose run has ended because it sleeps, or waits for an event.
+    """A job whose run has ended because it sleeps, or waits for an event or for other jobs.
 
     Attributes
     ----------
     seconds
         Until when at most, in seconds from the database's present time; None for as long as it takes.
     event
-        The name of the event; None if it sleeps.
+        The name of the event; None if it waits for none.
+    for_jobs
+        Whether it waits for other jobs, which are noted already.
     """
 
     id: int
     claim: int
     seconds: float | None
     event: str | None = None
+    for_jobs: bool = False
 
     @classmethod
-    def of(cls, job: Job | ClaimedJob, seconds: float | None, event: str | None) -> Suspended:
+    def of(cls, job: Job | ClaimedJob, why: JobSuspended) -> Suspended:
         """Suspend a claimed job."""
-        return cls(_id(job), job.claim, seconds, event)
+        return cls(_id(job), job.claim, why.seconds, why.event, why.jobs > 0)
 
     def row(self) -> dict[str, Any]:
         """Return the data for the database, without fields that are None."""
@@ -231,6 +234,7 @@ class Suspended:
             "outcome": "suspended",
             "retry_in": self.seconds,
             "event": self.event,
+            "for_jobs": self.for_jobs or None,
         }
         return {key: value for key, value in row.items() if value is not None}
 
@@ -260,7 +264,7 @@ def dump_outcomes(outcomes: Iterable[Outcome]) -> dict[str, str | None]:
             parameters["results"] = array_of_texts(
                 [None if each.result is None else each.result.text for each in ended]
             )
-            parameters["ttls"] = array_of_numbers([None if each.result is None else each.result.ttl for each in ended])
+            parameters["ttls"] = array_of_few([None if each.result is None else each.result.ttl for each in ended])
     if len(ended) < len(in_order):
         back = [each.row() for each in in_order if not isinstance(each, Ended)]
         parameters["back"] = json.dumps(back, allow_nan=False, separators=(",", ":"))
@@ -281,6 +285,26 @@ class Look:
 
     took: float
     floors: str | None
+
+
+@attrs.frozen
+class Placed:
+    """What became of an attempt to place jobs. It is true if jobs have moved.
+
+    Attributes
+    ----------
+    moved
+        Whether jobs were placed, or are ready because of it.
+    is_to_repeat
+        Whether nothing could be done, although there is something to be done: another worker is placing jobs, or other transactions
+        have locked what it is about.
+    """
+
+    moved: bool
+    is_to_repeat: bool = False
+
+    def __bool__(self) -> bool:
+        return self.moved
 
 
 @attrs.frozen

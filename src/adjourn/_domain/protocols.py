@@ -13,13 +13,14 @@ import datetime
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
+from adjourn._domain.claimed import ClaimedJob
 from adjourn._domain.cron import Cron
 from adjourn._domain.job_limits import TaskLimits
 from adjourn._domain.jobs import Job
 from adjourn._domain.results import ResultRule
 from adjourn._domain.runs import AbortReason, Completion, RunLike
 from adjourn._domain.schedules import DueTicks
-from adjourn._domain.ticks import Tick, TickOutcome
+from adjourn._domain.ticks import LastTick, Tick, TickOutcome
 from adjourn.exceptions import JobRetry
 from adjourn.limits import Limit, Scope
 from adjourn.types import JSONDumps, JSONLoads, Parameters, PeriodicDefaults, Row, Statement
@@ -110,7 +111,7 @@ class TicksLike(Protocol):
     async def defer_ticks_async(self, ticks: Sequence[Tick]) -> list[tuple[TickOutcome, int | None]]:
         """Record ticks, each with its job, and return what became of each."""
 
-    async def last_ticks_async(self) -> dict[tuple[str, str], datetime.datetime]:
+    async def last_ticks_async(self) -> dict[tuple[str, str], LastTick]:
         """Return the last tick of each schedule that is recorded."""
 
 
@@ -193,6 +194,10 @@ class BatchLike(Protocol):
 
 class TaskLike(Protocol):
     """What a worker needs of a task. `Task` is one."""
+
+    @property
+    def sensitive(self) -> Sequence[str]:
+        """The names of the arguments whose values nobody else is to see."""
 
     @property
     def name(self) -> str:
@@ -337,7 +342,7 @@ class AppLike(Protocol):
 
     def make_context(
         self,
-        job: Job,
+        job: Job | ClaimedJob,
         *,
         start_timestamp: float,
         worker_name: str | None = None,

@@ -12,6 +12,7 @@ from adjourn import exceptions
 from adjourn._domain.arguments import check_storable, dumped_text
 from adjourn._domain.checks import check_count, check_flag, check_seconds
 from adjourn._domain.jobs import Job, Status
+from adjourn._domain.json_text import dumped
 from adjourn.types import JSONDumps
 
 DEFAULT_TTL = 86_400.0
@@ -69,7 +70,7 @@ class ResultRule:
     @property
     def seconds(self) -> float | None:
         """Seconds until a result lapses, None for never."""
-        return None if self.ttl is None or math.isinf(self.ttl) else float(self.ttl)
+        return seconds_of(self.ttl)
 
     def dump(self, result: Any, json_dumps: JSONDumps) -> str:
         """Turn what a task returned into JSON.
@@ -80,7 +81,7 @@ class ResultRule:
             If it cannot be stored.
         """
         try:
-            text = dumped_text(json_dumps(result))
+            text = dumped_text(dumped(result, json_dumps))
             if isinstance(text, str):
                 check_storable(text)
         except Exception as error:  # the encoder may be the user's own
@@ -99,6 +100,11 @@ class ResultRule:
                 "where it is."
             )
         return text
+
+
+def seconds_of(ttl: float | None) -> float | None:
+    """Return the seconds of a ``result_ttl``, None for never."""
+    return None if ttl is None or math.isinf(ttl) else float(ttl)
 
 
 def check_ttl(value: Any) -> None:
@@ -129,7 +135,7 @@ def result_of(job: Job) -> Any:
     if job.status == Status.FAILED:
         raise exceptions.JobFailed(f"{name} has failed{_last_error(job)}.", job)
     if job.status in (Status.CANCELLED, Status.ABORTED):
-        raise exceptions.JobCancelled(f"{name} was {job.status}.", job)
+        raise exceptions.JobCancelled(f"{name} was {job.status}{f' because {job.reason}' if job.reason else ''}.", job)
     if job.status != Status.SUCCEEDED:
         state = "waits" if job.status == Status.TODO else "runs"
         raise exceptions.JobNotFinished(f"{name} has not ended yet: it {state}.")

@@ -77,6 +77,8 @@ class RegisteredSchedule(TypedRow):
         When a worker last used the schedule, by the database's clock.
     next_tick : datetime.datetime or None
         When it is due next; None if that is not known, because its ``cron`` cannot be read here.
+    paused_at : datetime.datetime or None
+        Since when it is paused; None if it is not.
     """
 
     __slots__ = ()
@@ -89,6 +91,7 @@ class RegisteredSchedule(TypedRow):
     last_job_id: Column[int | None] = Column()
     seen_at: Column[datetime.datetime] = Column()
     next_tick: Column[datetime.datetime | None] = Column()
+    paused_at: Column[datetime.datetime | None] = Column()
 
 
 class RegisteredWorker(TypedRow):

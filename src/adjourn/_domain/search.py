@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from adjourn._domain.arguments import dump_arguments
-from adjourn._domain.checks import check_aware, check_count, check_filters, check_id, check_priority
+from adjourn._domain.checks import check_aware, check_count, check_filters, check_id, check_priority, checked_list
 from adjourn._domain.filters import checked_statuses
 from adjourn._domain.jobs import Job
 from adjourn._domain.times import time_or_none
@@ -73,6 +73,7 @@ class JobPage:
 
 def checked_search(
     *,
+    ids: Iterable[int] | None = None,
     statuses: Iterable[str] | None = None,
     worker_id: int | None = None,
     priority: int | None = None,
@@ -107,6 +108,7 @@ def checked_search(
     if chosen == []:
         raise InvalidOption("statuses=[]: pass at least one, such as ['failed'], or None for all.")
     filters = {
+        "ids": None if ids is None else _checked_ids(ids),
         "statuses": chosen,
         "worker_id": worker_id,
         "priority": priority,
@@ -141,6 +143,15 @@ def check_bounds(look: Any, limit: Any) -> None:
     for argument, value, most in (("look", look, 2**63 - 1), ("limit", limit, MOST_FOUND)):
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
             raise InvalidOption(f"{argument}={value!r}: pass an integer between 1 and {most:,}.")
+
+
+def _checked_ids(ids: Any) -> list[int]:
+    found = list(checked_list("ids", ids, "ids"))
+    if not 1 <= len(found) <= MOST_FOUND:
+        raise InvalidOption(f"ids: {len(found):,} of them; pass 1 to {MOST_FOUND:,}, or None for all jobs.")
+    for number, each in enumerate(found):
+        check_id(f"ids[{number}]", each)
+    return found
 
 
 def _checked_arguments(args: Any) -> Any:

@@ -24,6 +24,8 @@ class TickOutcome(enum.StrEnum):
     """It, or a later one, was recorded before."""
     EARLY = "early"
     """It is in the future of the database's clock, so it is not recorded."""
+    PAUSED = "paused"
+    """Its schedule is paused, so it is left for when it is resumed."""
     HELD = "held"
     """Another transaction has locked the schedule, or holds the job's queueing lock and is not committed yet."""
     BUSY = "busy"
@@ -32,7 +34,23 @@ class TickOutcome(enum.StrEnum):
     @property
     def is_final(self) -> bool:
         """Whether the tick is recorded, so that nobody needs to try again."""
-        return self not in (TickOutcome.EARLY, TickOutcome.HELD, TickOutcome.BUSY)
+        return self not in (TickOutcome.EARLY, TickOutcome.PAUSED, TickOutcome.HELD, TickOutcome.BUSY)
+
+
+@attrs.frozen
+class LastTick:
+    """How far a schedule has come, by the database.
+
+    Attributes
+    ----------
+    at
+        The last tick that is recorded.
+    is_paused
+        Whether those after it are left for later.
+    """
+
+    at: datetime.datetime
+    is_paused: bool = False
 
 
 @attrs.frozen(kw_only=True)

@@ -18,6 +18,8 @@ EXPIRE_INTERVAL = 60.0
 """Seconds between searches for jobs that have expired."""
 ADD_UP_INTERVAL = 60.0
 """Seconds between two times that statistics are added up."""
+FORGET_AUDIT_INTERVAL = 3600.0
+"""Seconds between deletions of old notes of what people did."""
 KEEP_INTERVAL = 24 * 3600.0
 """Seconds between records of which schedules are still in use."""
 HEAL_SHARE = 20
@@ -75,6 +77,7 @@ class Timetable:
     forget_at: float = 0.0
     expire_at: float = 0.0
     add_up_at: float = 0.0
+    forget_audit_at: float = 0.0
     forgotten_to: str = ""
     """The unique key up to which keys were looked at."""
 
@@ -97,6 +100,10 @@ class Timetable:
     def adds_up(self, now: float) -> None:
         """Record when statistics were added up, which decides the next time."""
         self.add_up_at = now + ADD_UP_INTERVAL
+
+    def forgets_audit(self, now: float) -> None:
+        """Record when old notes of what people did were deleted, which decides the next time."""
+        self.forget_audit_at = now + FORGET_AUDIT_INTERVAL
 
     def keeps_schedules(self, now: float) -> None:
         """Record when the schedules in use were stored, which decides the next time."""

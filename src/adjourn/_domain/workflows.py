@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import enum
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ class WorkflowStatus(enum.StrEnum):
     """The status of a workflow."""
 
     RUNNING = "running"
-    """Some of its jobs have not ended."""
+    """Some of its jobs have not ended, or it is open."""
     SUCCEEDED = "succeeded"
     """All have ended, and none has failed."""
     FAILED = "failed"
@@ -32,7 +33,8 @@ class WorkflowStatus(enum.StrEnum):
     """It was cancelled; running jobs may go on until they end."""
 
 
-@attrs.frozen
+# A dataclass, so that web frameworks can make JSON of it.
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowState:
     """A workflow that is stored.
 
@@ -50,6 +52,8 @@ class WorkflowState:
         How many of them have not ended.
     failed
         How many have failed or were aborted.
+    is_open
+        Whether it stays open for jobs that are added, so that it has not ended even if its jobs have.
     created_at, finished_at
         When it was stored, and when its last job ended (a moment later), by the database's clock.
     """
@@ -60,6 +64,7 @@ class WorkflowState:
     jobs: int
     remaining: int
     failed: int
+    is_open: bool
     created_at: datetime.datetime
     finished_at: datetime.datetime | None
 
@@ -84,6 +89,7 @@ class WorkflowState:
             jobs=row["jobs"],
             remaining=int(row["remaining"]),
             failed=int(row["failed"]),
+            is_open=row["is_open"],
             created_at=time_of(row["created_at"]),
             finished_at=time_or_none(row["finished_at"]),
         )

@@ -72,7 +72,7 @@ def is_readable(text: str, read: Callable[[str], Mapping[str, Any]], error: type
         return False
     try:
         port = read(text).get("port", "")
-    except error:
+    except (error, UnicodeDecodeError):  # psycopg decodes what libpq has read: "%aa" is no text
         return False
     # In a URL whose password has a slash that is not quoted, the beginning of the password is taken for the port.
     return is_port(port)

@@ -164,9 +164,11 @@ class Watchdog:
             self._woken.set()
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="adjourn watchdog", daemon=True)
-                # A program that ends cannot start threads any more.
-                with contextlib.suppress(RuntimeError):
+                try:
                     self._thread.start()
+                except RuntimeError:
+                    # The program ends, or can have no more threads now: the next call tries again.
+                    self._is_asleep = True
 
     def _run(self) -> None:
         try:

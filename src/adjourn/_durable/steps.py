@@ -99,15 +99,26 @@ def begin_step(hand: Hand, kind: StepKind, name: str) -> None:
         If it cannot.
     """
     check_name("name", name)
+    check_open(hand)
     durable = hand.durable
-    if durable.completions:
+    if (kind, name) in durable.used:
+        raise DuplicateStep(f"This run has a {kind} named {name!r} already. Number them, as in f'{{name}} {{number}}'.")
+    durable.used.add((kind, name))
+
+
+def check_open(hand: Hand) -> None:
+    """Check that the run may still remember something.
+
+    Raises
+    ------
+    WrongCaller
+        If it has completed its job.
+    """
+    if hand.durable.completions:
         raise WrongCaller(
             f"Job {hand.job.id} was completed in a transaction before (context.complete), so this run remembers nothing any more. Do "
             "steps, sleeps and waits before."
         )
-    if (kind, name) in durable.used:
-        raise DuplicateStep(f"This run has a {kind} named {name!r} already. Number them, as in f'{{name}} {{number}}'.")
-    durable.used.add((kind, name))
 
 
 def known_steps(hand: Hand) -> dict[tuple[StepKind, str], Step]:

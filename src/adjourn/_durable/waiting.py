@@ -1,15 +1,18 @@
-"""Waiting without a worker: for time, and for events."""
+"""Waiting without a worker: for time, for events, and for other jobs."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 from typing import Any
 
-from adjourn._domain.checks import check_seconds
+from adjourn._domain.checks import check_id, check_seconds, checked_list
+from adjourn._domain.jobs import Job
 from adjourn._domain.runs import Step, StepKind
+from adjourn._domain.waits import timed_out
 from adjourn._durable.hand import Hand
-from adjourn._durable.steps import begin_step, known_steps, known_steps_async
+from adjourn._durable.steps import begin_step, check_open, known_steps, known_steps_async
 from adjourn.exceptions import EventTimeout, JobSuspended
 
 __all__ = ["Waits"]
@@ -108,6 +111,62 @@ class Waits:
         if not hand.run.is_stored:
             return _received(hand, name, "timed_out", await hand.runs.get_event_async(name), None)
         return _received(hand, name, *await hand.runs.look_for_event_async(hand.job, name, timeout))
+
+    def wait_for_jobs(self, job_ids: Iterable[int]) -> list[Job]:
+        """Wait until other jobs have ended, without holding a worker, and return them in the order given.
+
+        If all have ended, this returns at once. Otherwise this run ends as with `sleep`, and a later one gets the jobs here, whatever has
+        become of each: look at their ``status``, ``result`` and ``errors``. Until then the job is in lists as one that waits for jobs.
+
+        Parameters
+        ----------
+        job_ids
+            The jobs. Each run has to pass the same, so defer them in a `step`, whose result are their ids.
+
+        Raises
+        ------
+        JobSuspended
+            To end this run. It is not an `Exception`; do not catch it.
+        NoResult
+            If one of them does not exist, perhaps because it was deleted.
+        JobLost
+            If the job is no longer this run's.
+        WrongCaller
+            If the job was completed before (`complete`), or an event loop runs in this thread.
+        InvalidOption
+            If ``job_ids`` is not a list of integers, or one of them is this job, or waits for it.
+        WaitTimeout
+            If they have not all ended, and no worker runs this job (`perform`).
+        """
+        hand = self._hand()
+        ids = _checked_ids(hand, job_ids)
+        if hand.run.is_stored:
+            return hand.runs.wait_for_jobs(hand.job, ids)
+        return _all_of(hand.runs.find_ended(ids), ids)
+
+    async def wait_for_jobs_async(self, job_ids: Iterable[int]) -> list[Job]:
+        """Wait until other jobs have ended, without holding a worker, and return them. See `wait_for_jobs`."""
+        hand = self._hand()
+        ids = _checked_ids(hand, job_ids)
+        if hand.run.is_stored:
+            return await hand.runs.wait_for_jobs_async(hand.job, ids)
+        return _all_of(await hand.runs.find_ended_async(ids), ids)
+
+
+def _checked_ids(hand: Hand, job_ids: Any) -> list[int]:
+    """Return the ids of other jobs to wait for."""
+    ids = list(checked_list("job_ids", job_ids, "ids of jobs"))
+    for number, id_ in enumerate(ids):
+        check_id(f"job_ids[{number}]", id_)
+    check_open(hand)
+    return ids
+
+
+def _all_of(found: dict[int, Job], ids: list[int]) -> list[Job]:
+    """Return these jobs, all of which should have ended."""
+    if left := sorted(set(ids).difference(found)):
+        raise timed_out(left, len(ids), 0.0)
+    return [found[id_] for id_ in ids]
 
 
 def _begun_sleep(hand: Hand, seconds: Any, name: str | None) -> str:

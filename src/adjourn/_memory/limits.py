@@ -202,4 +202,9 @@ def pause(tables: Tables, *, scope: str, names: Sequence[str], pause: bool) -> l
 @answers
 def list_pauses(tables: Tables) -> list[Row]:
     """List what is paused."""
-    return [{"scope": scope, "name": name, "paused_at": at} for (scope, name), at in sorted(tables.pauses.items())]
+    schedules = {("schedule", *key): row.paused_at for key, row in tables.schedules.items() if row.paused_at}
+    paused = {(scope, name, ""): at for (scope, name), at in tables.pauses.items()} | schedules
+    return [
+        {"scope": scope, "name": name, "periodic_id": periodic_id, "paused_at": at}
+        for (scope, name, periodic_id), at in sorted(paused.items())
+    ]

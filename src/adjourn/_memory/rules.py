@@ -14,7 +14,7 @@ import attrs
 
 from adjourn import exceptions
 from adjourn._memory.tables import JobRow, StepRow, Tables, WorkerRow
-from adjourn.sql.constants import APART_FROM, HEADS, MOST_WOKEN, Hold, RunIf
+from adjourn.sql.constants import APART_FROM, HEADS, IN_A_RUN, MOST_WOKEN, Hold, RunIf
 
 BEHIND_HEADS = (Hold.BEHIND, Hold.UNPLACED)
 """A job behind the head of a lock has one of these, whether or not it is claimed."""
@@ -101,32 +101,42 @@ def promote(tables: Tables, locks: Iterable[str]) -> list[JobRow]:
 def tell_dependents(tables: Tables, is_callers: bool = False) -> list[JobRow]:
     """Tell of the ends of this transaction those that wait for these jobs; return the jobs that are ready because of it."""
     ends, tables.ends = tables.ends, []
-    told: dict[int, tuple[int, int]] = {}
+    told: dict[int, tuple[int, int, str | None]] = {}
 
-    def tell(id_: int, status: str) -> None:
-        ended, failed = told.get(id_, (0, 0))
-        told[id_] = (ended + 1, failed + (status != "succeeded"))
+    def tell(id_: int, job: JobRow, status: str) -> None:
+        ended, failed, reason = told.get(id_, (0, 0, None))
+        if status != "succeeded":
+            failed, reason = failed + 1, min(filter(None, (told_end(job.id, status), reason)))
+        told[id_] = (ended + 1, failed, reason)
 
     for job, status in ends:
         if job.next_id is not None:
-            tell(job.next_id, status)
+            tell(job.next_id, job, status)
         if job.has_dependents:
             for (parent_id, child_id), edge in tables.edges.items():
                 if parent_id == job.id and edge.is_linked:
-                    tell(child_id, status)
+                    tell(child_id, job, "succeeded" if edge.place == IN_A_RUN else status)
         if job.workflow_id is not None:
             tables.arrive(job.workflow_id, 1, int(status in ("failed", "aborted")))
     released = []
-    for id_, (ended, failed) in sorted(told.items()):
+    for id_, (ended, failed, reason) in sorted(told.items()):
         child = tables.jobs.get(id_)
         if not is_callers and child is not None and _is_released(child, ended, failed):
             hold = first_hold(tables, child.scheduled_at, child.lock)
             released.append(tables.change(child, pending=0, hold=hold))
         else:
-            tables.arrive(id_, ended, failed)
+            tables.arrive(id_, ended, failed, reason)
     if is_callers and ends:
         wake(tables, always=True)
     return released
+
+
+def told_end(job_id: int, status: str | None) -> str:
+    """Return how a job that others have waited for has ended, as a text for people."""
+    if status == "failed":
+        return f"job {job_id} failed"
+    # Whoever deletes a job that waits cancels it.
+    return f"job {job_id} is gone" if status is None else f"job {job_id} was {status.replace('deleted', 'cancelled')}"
 
 
 def _is_released(child: JobRow, ended: int, failed: int) -> bool:
@@ -240,6 +250,33 @@ def wake_awaiting(tables: Tables) -> None:
         woken = True
     if woken:
         wake(tables)
+
+
+def cancel_waiting(
+    tables: Tables,
+    ids: Iterable[int],
+    *,
+    delete: bool = False,
+    cause: str | None = None,
+    reasons: dict[int, str] | None = None,
+) -> list[int]:
+    """Cancel those of these jobs that wait, or delete them, and return their ids.
+
+    Without a cause, somebody does so by hand. Without a reason, it is the end of the job's workflow.
+    """
+    waiting = [job for id_ in sorted(set(ids)) if (job := tables.jobs.get(id_)) and job.worker_id is None]
+    if delete:
+        release_keys(tables, [job.id for job in waiting])
+    for job in waiting:
+        reason = None
+        if cause is not None:
+            reason = (reasons or {}).get(job.id, f"workflow {job.workflow_id} was cancelled")
+        tables.finish(job, None if delete else "cancelled", cause=cause, reason=reason)
+        if job.lock is not None and job.hold in HEADS:
+            tables.headless.add(job.lock)
+            wake(tables, always=True)
+    tell_dependents(tables, is_callers=True)
+    return [job.id for job in waiting]
 
 
 def release_keys(tables: Tables, job_ids: Iterable[int]) -> None:

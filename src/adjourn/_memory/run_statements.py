@@ -11,7 +11,8 @@ from adjourn._domain.outcomes import DELETED
 from adjourn._domain.runs import Completion
 from adjourn._memory.rules import BEHIND_HEADS, stored_json, tell_dependents, wake
 from adjourn._memory.statements import answers
-from adjourn._memory.tables import JobRow, SentEventRow, StepRow, Tables
+from adjourn._memory.tables import EdgeRow, JobRow, SentEventRow, StepRow, Tables
+from adjourn.sql.constants import IN_A_RUN, Hold
 from adjourn.types import Row
 
 TRANSACTION = "memory"
@@ -134,6 +135,46 @@ def clear_steps(tables: Tables, *, after_id: int, limit: int) -> list[Row]:
         if key[0] in ids and step.at < old and not is_kept:
             del tables.steps[key]
     return [{"last_id": ids[-1] if len(ids) == limit else None}]
+
+
+# Other jobs
+
+
+@answers
+def wait_for_jobs(tables: Tables, *, job_id: int, claim: int, worker_id: int, ids: Sequence[int]) -> list[Row]:
+    """Note which jobs a run's job waits for."""
+    job = tables.jobs.get(job_id)
+    if job is None or (job.claim, job.worker_id) != (claim, worker_id):
+        return [{"outcome": "lost", "culprit": None}]
+    later, looked = [job_id], set[int]()
+    while later:
+        looked.add(id_ := later.pop())
+        if id_ in ids:
+            return [{"outcome": "circle", "culprit": id_}]
+        later += [child for child in _waiting_for(tables, id_) if child not in looked]
+    for (parent_id, child_id), edge in list(tables.edges.items()):
+        if child_id == job_id and edge.place == IN_A_RUN:
+            del tables.edges[parent_id, child_id]
+            tables.forgiven.discard((parent_id, child_id))
+    live = [id_ for id_ in ids if id_ in tables.jobs]
+    for id_ in live:
+        if (known := tables.edges.get((id_, job_id))) is None:
+            known = EdgeRow(name=None, place=IN_A_RUN, is_linked=False)
+            tables.forgiven.add((id_, job_id))
+        tables.edges[id_, job_id] = attrs.evolve(known, is_linked=False)
+    return [{"outcome": "waits" if live else "ended", "culprit": None}]
+
+
+def _waiting_for(tables: Tables, parent_id: int) -> list[int]:
+    """Return the jobs that wait for a job."""
+    parent = tables.jobs.get(parent_id)
+    waiting: list[tuple[int, int | None]] = [] if parent is None or parent.next_id is None else [(parent.next_id, None)]
+    waiting += [(child, edge.place) for (id_, child), edge in tables.edges.items() if id_ == parent_id]
+    return [
+        child
+        for child, place in waiting
+        if (job := tables.jobs.get(child)) is not None and (job.hold is Hold.PARENTS or place == IN_A_RUN)
+    ]
 
 
 # Events

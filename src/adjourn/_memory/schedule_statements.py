@@ -60,6 +60,8 @@ def defer_ticks(
             outcome, job_id = "early", None
         elif before is not None and tick <= before.last_tick <= too_late:
             outcome, job_id = "known", None
+        elif before is not None and before.paused_at is not None:
+            outcome, job_id = "paused", None
         else:
             outcome, job_id = _defer(tables, task_name, columns, text)
             last = tables.schedules.get((task_name, periodic_id))
@@ -96,10 +98,32 @@ def keep_schedules(
         if key in tables.schedules:
             tables.schedules[key] = attrs.evolve(tables.schedules[key], seen_at=tables.now)
     before = tables.now - datetime.timedelta(seconds=seconds)
-    gone = [key for key, schedule in tables.schedules.items() if schedule.seen_at < before]
+    gone = [key for key, row in tables.schedules.items() if row.seen_at < before and row.paused_at is None]
     for key in gone:
         del tables.schedules[key]
     return [{"task_name": task_name, "periodic_id": periodic_id} for task_name, periodic_id in gone]
+
+
+@answers
+def pause_schedule(
+    tables: Tables, *, task_name: str, periodic_id: str, cron: str | None, timezone: str, pause: bool
+) -> list[Row]:
+    """Pause a schedule, or resume it."""
+    found = tables.schedules.get((task_name, periodic_id))
+    if found is not None and (found.paused_at is None) == pause:
+        tables.schedules[task_name, periodic_id] = attrs.evolve(found, paused_at=tables.now if pause else None)
+        return [{"outcome": "changed"}]
+    if found is None and pause and cron is not None:
+        tables.schedules[task_name, periodic_id] = ScheduleRow(
+            cron=cron,
+            timezone=timezone,
+            last_tick=tables.now,
+            last_job_id=None,
+            seen_at=tables.now,
+            paused_at=tables.now,
+        )
+        return [{"outcome": "changed"}]
+    return [{"outcome": "unknown" if found is None and cron is None else "same"}]
 
 
 @answers

@@ -26,6 +26,7 @@ _MATCHES: dict[str, Callable[[JobRow, Any], bool]] = {
 }
 _IS_LOOKED_AT: dict[str, Callable[[JobRow, Any], bool]] = {
     "statuses": lambda job, value: job.finished_as != "succeeded" or "succeeded" in value,
+    "ids": lambda job, value: job.id in value,
     "up_to_id": lambda job, value: job.id <= value,
     "finished_after": lambda job, value: job.finished_at is not None and job.finished_at >= _time(value),
     "finished_before": lambda job, value: job.finished_at is not None and job.finished_at < _time(value),

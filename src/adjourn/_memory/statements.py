@@ -11,7 +11,9 @@ import attrs
 
 from adjourn import exceptions, sql
 from adjourn._domain.batches import COLUMNS
+from adjourn._memory.revival import revive
 from adjourn._memory.rules import (
+    cancel_waiting,
     counts_unless_succeeded,
     due_at,
     first_hold,
@@ -19,7 +21,6 @@ from adjourn._memory.rules import (
     stored_elements,
     stored_json,
     taken_queueing_lock,
-    tell_dependents,
     values_of,
     wake,
     wake_for,
@@ -129,16 +130,7 @@ def _announce(
 @answers
 def cancel_jobs(tables: Tables, *, ids: Sequence[int], delete: bool) -> list[Row]:
     """Cancel waiting jobs."""
-    waiting = [job for id_ in sorted(set(ids)) if (job := tables.jobs.get(id_)) and job.worker_id is None]
-    if delete:
-        release_keys(tables, [job.id for job in waiting])
-    for job in waiting:
-        tables.finish(job, None if delete else "cancelled")
-        if job.lock is not None and job.hold in HEADS:
-            tables.headless.add(job.lock)
-            wake(tables, always=True)
-    tell_dependents(tables, is_callers=True)
-    return [{"id": job.id} for job in waiting]
+    return [{"id": id_} for id_ in cancel_waiting(tables, ids, delete=delete)]
 
 
 @answers
@@ -175,16 +167,23 @@ def retry_job_by_id(
     lock: str | None,
 ) -> list[Row]:
     """Run a job again, whether it has ended, is running or is waiting."""
-    is_finished = job_id in tables.finished
-    old = tables.finished.get(job_id) or tables.jobs.get(job_id)
-    if old is None:
+    at = due_at(tables, retry_at, None)
+    if (ended := tables.finished.get(job_id)) is not None:
+        changes: dict[str, Any] = {
+            "priority": ended.priority if priority is None else priority,
+            "queue": ended.queue if queue is None else queue,
+            "lock": lock if relock else ended.lock,
+        }
+        revive(tables, [job_id], [job_id], at, **changes)
+        return [{"found": True}]
+    if (old := tables.jobs.get(job_id)) is None:
         return [{"found": False}]
-    if old.hold is Hold.PARENTS and not is_finished:
+    if old.hold is Hold.PARENTS:
         message = f"job {job_id} waits for other jobs of its workflow: retry those, or the workflow"
         raise exceptions.ConnectorException(message, sqlstate="ADJ02")
-    at = due_at(tables, retry_at, None)
     new_lock = lock if relock else old.lock
-    again = attrs.evolve(
+    was_running = old.worker_id is not None
+    tables.change(
         old,
         worker_id=None,
         started_at=None,
@@ -196,64 +195,38 @@ def retry_job_by_id(
         awaited_event=None,
         expires_at=None,
         has_steps=any(key[0] == job_id for key in tables.steps),
+        attempts=old.attempts + was_running,
+        abort_requested=False,
+        losses=0,
+        doubts=0,
+        unknown_since=None,
+        queueing_lock=None if was_running else old.queueing_lock,
     )
-    if is_finished:
-        del tables.finished[job_id]
-        tables.touched.add(job_id)
-        if old.workflow_id is not None:
-            tables.arrive(old.workflow_id, -1, -int(old.status in ("failed", "aborted")))
-        tables.jobs[job_id] = attrs.evolve(
-            again,
-            losses=0,
-            doubts=0,
-            unknown_since=None,
-            abort_requested=False,
-            queueing_lock=None,
-            waiting_queueing_lock=None,
-            finished_as=None,
-            finished_at=None,
-            result=None,
-            result_expires_at=None,
-            waited=False,
-            progress=None,
-            pending=None,
-            failed_parents=0,
-            run_if=None,
-            unlinked=False,
-            next_id=None,
-            has_dependents=False,
-            special=old.max_attempts is not None or old.is_batch,
-        )
-    else:
-        was_running = old.worker_id is not None
-        tables.change(
-            again,
-            attempts=old.attempts + was_running,
-            abort_requested=False,
-            losses=0,
-            doubts=0,
-            unknown_since=None,
-            queueing_lock=None if was_running else old.queueing_lock,
-        )
-        if old.lock is not None and old.hold in HEADS:
-            tables.headless.add(old.lock)
+    if old.lock is not None and old.hold in HEADS:
+        tables.headless.add(old.lock)
     wake(tables, always=True)
     return [{"found": True}]
 
 
 @answers
-def retry_jobs(tables: Tables, *, ids: Sequence[int], statuses: Sequence[str], delay: float) -> list[Row]:
+def retry_jobs(
+    tables: Tables, *, ids: Sequence[int], statuses: Sequence[str], delay: float, at: datetime.datetime | None
+) -> list[Row]:
     """Run those of these jobs again that have one of these statuses."""
-    chosen = []
+    if at is None and delay:
+        at = tables.now + datetime.timedelta(seconds=delay)
+    live, ended = [], []
     for id_ in sorted(set(ids)):
-        job = tables.jobs.get(id_) or tables.finished.get(id_)
+        if (job := tables.finished.get(id_)) is not None and job.status in statuses:
+            ended.append(id_)
+        job = tables.jobs.get(id_)
         if job is not None and job.status in statuses and (job.status != "todo" or _is_early(tables, job)):
-            chosen.append(id_)
-    for id_ in chosen:
-        at = tables.now + datetime.timedelta(seconds=delay) if delay else None
-        nothing: Row = {"retry_at": at, "priority": None, "queue": None, "relock": False, "lock": None}
-        retry_job_by_id(tables, job_id=id_, **nothing)
-    return [{"id": id_} for id_ in chosen]
+            live.append(id_)
+    for id_ in live:
+        retry_job_by_id(tables, job_id=id_, retry_at=at, priority=None, queue=None, relock=False, lock=None)
+    if ended:
+        revive(tables, ended, ended, at)
+    return [{"id": id_} for id_ in sorted([*live, *ended])]
 
 
 def _is_early(tables: Tables, job: JobRow) -> bool:
@@ -346,7 +319,10 @@ def _nothing(tables: Tables, **parameters: Any) -> list[Row]:
     return []
 
 
-for _name in ("lock_migrations", "make_partitions", "list_blockers", "list_misplaced_functions", "limit_waits"):
+for _name in (
+    *("lock_migrations", "try_lock_indexes", "make_partitions", "list_blockers"),
+    *("list_misplaced_functions", "list_unbuilt_indexes", "limit_waits"),
+):
     ANSWERS[_name] = _nothing
 for _version in sql.versions():
     ANSWERS[_version.statement.name] = _nothing

@@ -61,7 +61,10 @@ class JobRow:
     expires_at: datetime.datetime | None = None
     max_attempts: int | None = None
     is_batch: bool = False
+    aged: int = 0
     special: bool = False
+    cause: str | None = None
+    reason: str | None = None
 
     @property
     def status(self) -> str:
@@ -134,6 +137,7 @@ class JobRow:
             "progress": self.progress,
             "expires_at": self.expires_at,
             "max_attempts": self.max_attempts,
+            "reason": self.reason,
         }
 
 
@@ -200,6 +204,7 @@ class ScheduleRow:
     last_tick: datetime.datetime
     last_job_id: int | None
     seen_at: datetime.datetime
+    paused_at: datetime.datetime | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -241,6 +246,7 @@ class WorkflowRow:
     finished_at: datetime.datetime | None
     failed: int = 0
     is_cancelled: bool = False
+    is_open: bool = False
     waited: bool = False
 
 
@@ -296,8 +302,11 @@ class Tables:
         The jobs that others wait for, or that belong to workflows, and that the transaction has ended, with how each has ended.
     edges
         Which jobs wait for which, by the ids of both: that of the one that is waited for first.
+    forgiven
+        Of which pairs of these the first has failed, and the second was run all the same, by hand.
     arrivals
-        How many ends of other jobs, and how many failures, were not added up yet, by the id of a job or of a workflow.
+        How many ends of other jobs, and how many failures, were not added up yet, and which one has failed, by the id of a job or of a
+        workflow.
     """
 
     now: datetime.datetime
@@ -321,7 +330,8 @@ class Tables:
     told: set[int] = attrs.field(factory=set)
     ends: list[tuple[JobRow, str]] = attrs.field(factory=list)
     edges: dict[tuple[int, int], EdgeRow] = attrs.field(factory=dict)
-    arrivals: dict[int, tuple[int, int]] = attrs.field(factory=dict)
+    forgiven: set[tuple[int, int]] = attrs.field(factory=set)
+    arrivals: dict[int, tuple[int, int, str | None]] = attrs.field(factory=dict)
     workflows: dict[int, WorkflowRow] = attrs.field(factory=dict)
 
     def copy(self, now: datetime.datetime) -> Tables:
@@ -346,6 +356,7 @@ class Tables:
             told=set(),
             ends=[],
             edges=dict(self.edges),
+            forgiven=set(self.forgiven),
             arrivals=dict(self.arrivals),
             workflows=dict(self.workflows),
         )
@@ -381,10 +392,11 @@ class Tables:
         for key in [key for key in self.steps if key[0] == job_id]:
             del self.steps[key]
 
-    def arrive(self, id_: int, ended: int, failed: int) -> None:
-        """Note that so many jobs have ended that a job waits for, or that a workflow counts."""
-        before = self.arrivals.get(id_, (0, 0))
-        self.arrivals[id_] = (before[0] + ended, before[1] + failed)
+    def arrive(self, id_: int, ended: int, failed: int, reason: str | None = None) -> None:
+        """Note that so many jobs have ended that a job waits for, or that a workflow counts, and which one has failed."""
+        before = self.arrivals.get(id_, (0, 0, None))
+        reasons = [each for each in (before[2], reason) if each is not None]
+        self.arrivals[id_] = (before[0] + ended, before[1] + failed, min(reasons, default=None))
 
     def finish(self, job: JobRow, status: str | None, error: str | None = None, **changes: object) -> None:
         """Move a job to the finished ones; a status of None deletes it."""

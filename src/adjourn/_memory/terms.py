@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from adjourn._memory.rules import due_at, stored_json
-from adjourn._memory.statements import ANSWERS, answers
+from adjourn._memory.rules import cancel_waiting, due_at, stored_json, wake
+from adjourn._memory.statements import answers
 from adjourn._memory.tables import JobRow, Tables, with_error
 from adjourn.types import Row
 
@@ -40,7 +40,7 @@ def has_expired(tables: Tables, job: JobRow) -> bool:
 
 def expire(tables: Tables, jobs: Iterable[JobRow]) -> None:
     """End jobs that have expired and that nobody runs."""
-    ids = []
+    reasons = {}
     for job in jobs:
         assert job.expires_at is not None
         entry = {
@@ -53,8 +53,8 @@ def expire(tables: Tables, jobs: Iterable[JobRow]) -> None:
             "ended_at": tables.now.isoformat(),
         }
         tables.change(job, errors=with_error(job.errors, stored_json(json.dumps(entry))))
-        ids.append(job.id)
-    ANSWERS["cancel_jobs"](tables, ids=ids, delete=False)
+        reasons[job.id] = f"it had not begun by {job.expires_at.isoformat()}"
+    cancel_waiting(tables, reasons, cause="expiry", reasons=reasons)
 
 
 @answers
@@ -67,3 +67,24 @@ def expire_due(tables: Tables, *, until: datetime.datetime | None, limit: int) -
     ]
     expire(tables, waiting)
     return [{"expired": len(waiting)}]
+
+
+@answers
+def age(tables: Tables, *, seconds: float, queues: Sequence[str] | None, limit: int) -> list[Row]:
+    """Raise the priority of ready jobs that have waited for long."""
+    raised = 0
+    for queue in [None] if queues is None else queues:
+        levels: dict[int, list[JobRow]] = {}
+        for job in tables.ready():
+            if queue is None or job.queue == queue:
+                levels.setdefault(job.priority, []).append(job)
+        top, *lower = levels or [0]
+        for job in [job for level in lower for job in levels[level][:limit]]:
+            waited = (tables.now - (job.scheduled_at or job.enqueued_at)).total_seconds()
+            steps = min(top - job.priority, int(waited / seconds) - job.aged)
+            if steps > 0:
+                tables.change(job, priority=job.priority + steps, aged=job.aged + steps)
+                raised += 1
+    if raised:
+        wake(tables)
+    return [{"raised": raised}]

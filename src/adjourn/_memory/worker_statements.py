@@ -33,7 +33,7 @@ from adjourn._memory.rules import (
 from adjourn._memory.statements import answers
 from adjourn._memory.tables import JobRow, Tables, WorkerRow, with_error
 from adjourn._memory.workflow_statements import place_workflows
-from adjourn.sql.constants import DUE_LIMIT, Hold
+from adjourn.sql.constants import DUE_LIMIT, Hold, RunIf
 from adjourn.types import Row
 
 CLAIMED = (
@@ -60,6 +60,13 @@ def register_worker(
         expires_at=tables.now + datetime.timedelta(seconds=timeout),
     )
     return [{"id": tables.last_worker_id, "version": needed_version}]
+
+
+@answers
+def get_registration(tables: Tables, *, worker_id: int) -> list[Row]:
+    """Return when a worker has registered, in microseconds."""
+    worker = tables.workers.get(worker_id)
+    return [] if worker is None else [{"registered_at": int(worker.started_at.timestamp() * 1_000_000)}]
 
 
 @answers
@@ -294,10 +301,10 @@ def _put_back(tables: Tables, worker_id: int, told: Sequence[Row]) -> tuple[list
                 started_at=None,
                 scheduled_at=due_at(tables, None, row.get("retry_in")),
                 awaited_event=row.get("event"),
-                hold=Hold.SCHEDULED,
                 losses=0,
                 doubts=0,
                 unknown_since=None,
+                **(_waits_for_jobs(tables, job) if row.get("for_jobs") else {"hold": Hold.SCHEDULED}),
             )
             tables.event_notes |= {row["event"]} if "event" in row else set()
             freed += [] if job.lock is None or job.hold in BEHIND_HEADS else [job.lock]
@@ -332,6 +339,17 @@ def _put_back(tables: Tables, worker_id: int, told: Sequence[Row]) -> tuple[list
         if job.lock is not None and is_head and (hold != Hold.READY or lock != job.lock):
             freed.append(job.lock)
     return ids, freed
+
+
+def _waits_for_jobs(tables: Tables, job: JobRow) -> dict[str, Any]:
+    """Return the columns of a job that waits for those that its run has noted."""
+    tables.arrive(job.id, 0, 0)
+    return {
+        "hold": Hold.PARENTS,
+        "pending": sum(child == job.id and not edge.is_linked for (_, child), edge in tables.edges.items()),
+        "unlinked": True,
+        "run_if": RunIf.ALL_DONE if job.run_if == RunIf.ANY_FAILED else job.run_if,
+    }
 
 
 def _held(tables: Tables, worker_id: int, id_: int, claim: int) -> JobRow | None:
@@ -378,7 +396,7 @@ def place(tables: Tables, *, limit: int, heal: bool) -> list[Row]:
         wake(tables)
     placed, waiting = len(new) - len(undecided), len(undecided)
     moved = len(promoted) + place_workflows(tables)
-    return [{"elected": True, "placed": placed, "promoted": moved, "waiting": waiting}]
+    return [{"elected": True, "placed": placed, "promoted": moved, "waiting": waiting, "is_left": waiting > 0}]
 
 
 def _rivals(tables: Tables, new: Sequence[int]) -> list[tuple[JobRow, JobRow]]:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import attrs
 
 from adjourn._memory.limits import limit_of
-from adjourn._memory.rules import first_hold, stored_json, wake, wake_for
+from adjourn._memory.revival import revive
+from adjourn._memory.rules import cancel_waiting, first_hold, stored_json, told_end, wake, wake_for
 from adjourn._memory.statements import ANSWERS, answers
 from adjourn._memory.tables import EdgeRow, JobRow, Tables, WorkflowRow
 from adjourn._memory.terms import terms_of
 from adjourn.exceptions import UniqueViolation
-from adjourn.sql.constants import Hold, RunIf
+from adjourn.sql.constants import IN_A_RUN, Hold, RunIf
 from adjourn.types import Row
 
+NONE_FAILED = "none of the jobs that it waited for has failed"
 _NODE = (
     *(
         "id",
@@ -51,19 +51,24 @@ def place_workflows(tables: Tables) -> int:
             tables.change(job, hold=first_hold(tables, job.scheduled_at, job.lock))
         wake_for(tables, [tables.jobs[id_].queue for id_ in release if tables.jobs[id_].hold is Hold.READY])
         cancelled = _count(tables, taken)
-        cancel += [job.id for job in tables.jobs.values() if job.workflow_id in cancelled and job.worker_id is None]
         if cancel:
-            ANSWERS["cancel_jobs"](tables, ids=cancel, delete=False)
-        moved += len(release) + len(set(cancel))
-        if not cancel and not unlinked:
+            cancel_waiting(tables, cancel, cause="jobs", reasons=cancel)
+        others = [job.id for job in tables.jobs.values() if job.workflow_id in cancelled and job.worker_id is None]
+        if others:
+            cancel_waiting(tables, others, cause="workflow")
+        moved += len(release) + len(cancel) + len(others)
+        if not cancel and not others and not unlinked:
             break
     return moved
 
 
-def _judge(tables: Tables, taken: dict[int, tuple[int, int]]) -> tuple[list[int], list[int]]:
-    """Count what has arrived at jobs; return which of them are ready, and which are not to run."""
-    release, cancel = [], []
-    for id_, (ended, failed) in sorted(taken.items()):
+Taken = dict[int, tuple[int, int, str | None]]
+
+
+def _judge(tables: Tables, taken: Taken) -> tuple[list[int], dict[int, str]]:
+    """Count what has arrived at jobs; return which of them are ready, and which are not to run, and why."""
+    release, cancel = [], {}
+    for id_, (ended, failed, reason) in sorted(taken.items()):
         job = tables.jobs.get(id_)
         if job is None or job.pending is None:
             continue
@@ -73,26 +78,26 @@ def _judge(tables: Tables, taken: dict[int, tuple[int, int]]) -> tuple[list[int]
         if job.hold is not Hold.PARENTS:
             continue
         if job.run_if is None and job.failed_parents > 0:
-            cancel.append(id_)
+            cancel[id_] = reason or NONE_FAILED
         elif (job.pending or 0) > 0 or job.unlinked:
             continue
         elif job.run_if == RunIf.ANY_FAILED and job.failed_parents == 0:
-            cancel.append(id_)
+            cancel[id_] = reason or NONE_FAILED
         else:
             release.append(id_)
     return release, cancel
 
 
-def _count(tables: Tables, taken: dict[int, tuple[int, int]]) -> set[int]:
+def _count(tables: Tables, taken: Taken) -> set[int]:
     """Count what has arrived at workflows; return those that are cancelled and have jobs left."""
     cancelled = set()
-    for id_, (ended, failed) in taken.items():
+    for id_, (ended, failed, _) in taken.items():
         if (flow := tables.workflows.get(id_)) is None:
             continue
         remaining = flow.remaining - ended
-        finished_at = (flow.finished_at or tables.now) if remaining <= 0 else None
+        finished_at = (flow.finished_at or tables.now) if remaining <= 0 and not flow.is_open else None
         flow = attrs.evolve(flow, remaining=remaining, failed=flow.failed + failed, finished_at=finished_at)
-        if remaining <= 0 and flow.waited:
+        if finished_at is not None and flow.waited:
             tables.told.add(id_)
             flow = attrs.evolve(flow, waited=False)
         tables.workflows[id_] = flow
@@ -111,7 +116,11 @@ def _link(tables: Tables, ids: Sequence[int]) -> None:
             tables.jobs[parent_id] = attrs.evolve(parent, has_dependents=True)
         else:
             ended = tables.finished.get(parent_id)
-            tables.arrive(child_id, 1, int(ended is None or ended.status != "succeeded"))
+            status = None if ended is None else ended.status
+            if status == "succeeded" or edge.place == IN_A_RUN:
+                tables.arrive(child_id, 1, 0)
+            else:
+                tables.arrive(child_id, 1, 1, told_end(parent_id, status))
     for id_ in ids:
         tables.jobs[id_] = attrs.evolve(tables.jobs[id_], unlinked=False)
 
@@ -131,6 +140,7 @@ def store_nodes(
     workflow_id: int,
     jobs: int | None,
     is_new: bool,
+    is_open: bool,
     name: str | None,
     last_id: int,
     ids: str,
@@ -156,7 +166,7 @@ def store_nodes(
     own_transaction: bool,
 ) -> list[Row]:
     """Store jobs of a workflow, and who waits for whom."""
-    if jobs is not None and not _grow(tables, workflow_id, jobs, is_new, name, last_id):
+    if jobs is not None and not _grow(tables, workflow_id, jobs, is_new, is_open, name):
         return [{"stored": False}]
     columns = (
         ids,
@@ -193,15 +203,16 @@ def store_nodes(
     return [{"stored": True}]
 
 
-def _grow(tables: Tables, workflow_id: int, jobs: int, is_new: bool, name: str | None, last_id: int) -> bool:
+def _grow(tables: Tables, workflow_id: int, jobs: int, is_new: bool, is_open: bool, name: str | None) -> bool:
     """Make a workflow, or have it grow; return whether it can."""
     if is_new:
         tables.workflows[workflow_id] = WorkflowRow(
             name=name,
             jobs=jobs,
             remaining=jobs,
+            is_open=is_open,
             created_at=tables.now,
-            finished_at=None if jobs else tables.now,
+            finished_at=None if jobs or is_open else tables.now,
         )
         return True
     flow = tables.workflows.get(workflow_id)
@@ -256,7 +267,7 @@ def get_workflow(tables: Tables, *, id: int) -> list[Row]:  # noqa: A002 - the s
     """Return a workflow."""
     if (flow := tables.workflows.get(id)) is None:
         return []
-    ended, failed = tables.arrivals.get(id, (0, 0))
+    ended, failed, _ = tables.arrivals.get(id, (0, 0, None))
     return [
         {
             "id": id,
@@ -265,6 +276,7 @@ def get_workflow(tables: Tables, *, id: int) -> list[Row]:  # noqa: A002 - the s
             "remaining": flow.remaining - ended,
             "failed": flow.failed + failed,
             "is_cancelled": flow.is_cancelled,
+            "is_open": flow.is_open,
             "created_at": flow.created_at,
             "finished_at": flow.finished_at,
         }
@@ -297,14 +309,25 @@ def cancel_workflow(tables: Tables, *, id: int, limit: int) -> list[Row]:  # noq
     if (flow := tables.workflows.get(id)) is None:
         return [{"cancelled": None}]
     if flow.finished_at is None:
-        flow = tables.workflows[id] = attrs.evolve(flow, is_cancelled=True)
+        flow = tables.workflows[id] = attrs.evolve(flow, is_cancelled=True, is_open=False)
     if not flow.is_cancelled:
         return [{"cancelled": 0}]
     waiting = sorted(job.id for job in tables.jobs.values() if job.workflow_id == id and job.worker_id is None)[:limit]
-    ANSWERS["cancel_jobs"](tables, ids=waiting, delete=False)
+    cancel_waiting(tables, waiting, cause="workflow")
     tables.arrive(id, 0, 0)
     wake(tables, always=True)
     return [{"cancelled": len(waiting)}]
+
+
+@answers
+def close_workflow(tables: Tables, *, id: int) -> list[Row]:  # noqa: A002 - the statement's parameter
+    """Have a workflow end with its last job."""
+    if (flow := tables.workflows.get(id)) is None or not flow.is_open:
+        return [{"closed": None if flow is None else False}]
+    tables.workflows[id] = attrs.evolve(flow, is_open=False)
+    tables.arrive(id, 0, 0)
+    wake(tables, always=True)
+    return [{"closed": True}]
 
 
 @answers
@@ -317,91 +340,19 @@ def abort_workflow(tables: Tables, *, id: int) -> list[Row]:  # noqa: A002 - the
 @answers
 def retry_workflow(tables: Tables, *, id: int) -> list[Row]:  # noqa: A002 - the statement's parameter
     """Run the jobs of a workflow again that have failed, and those that were cancelled because of it."""
-    if (flow := tables.workflows.get(id)) is None:
+    if id not in tables.workflows:
         return [{"retried": None}]
     members = [job for job in tables.finished.values() if job.workflow_id == id]
-    again = {
-        job.id
-        for job in members
-        if job.status in ("failed", "aborted") or (job.status == "cancelled" and flow.is_cancelled)
-    }
-    more = set(again)
-    while more:
-        waits = {child for child, _ in _edges_from(tables, more)}
-        more = {job.id for job in members if job.status == "cancelled" and job.id in waits - again}
-        again |= more
-    pending = Counter(child for child, _ in _edges_from(tables, again))
-    for child, count in pending.items():
-        if child not in again and (job := tables.jobs.get(child)) is not None and job.hold is Hold.PARENTS:
-            tables.arrive(child, -count, -count)
-    live = [parent for parent in tables.jobs.values() if parent.next_id in again]
-    pending.update(parent.next_id for parent in live if parent.next_id is not None)
-    pending.update(
-        child
-        for (parent_id, child), edge in tables.edges.items()
-        if child in again and parent_id not in again and (not edge.is_linked or parent_id in tables.jobs)
-    )
-    failed = sum(tables.finished[id_].status in ("failed", "aborted") for id_ in again)
-    for id_ in sorted(again):
-        tables.arrivals.pop(id_, None)
-        _revive(tables, tables.finished.pop(id_), pending.get(id_))
-    if flow.is_cancelled:
-        # Jobs that were added since, and not cancelled yet.
-        for job in [job for job in tables.jobs.values() if job.workflow_id == id and job.hold is Hold.PARENTS]:
-            if job.pending is None:
-                tables.change(job, pending=0)
-                tables.arrive(job.id, 0, 0)
-    remaining = flow.remaining + len(again)
-    tables.workflows[id] = attrs.evolve(
-        flow,
-        remaining=remaining,
-        failed=flow.failed - failed,
-        is_cancelled=False,
-        finished_at=flow.finished_at if remaining <= 0 else None,
-    )
-    wake(tables, always=True)
+    failed = [job.id for job in members if job.status in ("failed", "aborted")]
+    others = [job.id for job in members if job.cause in ("workflow", "expiry")]
+    again = revive(tables, [*failed, *others], failed, flow_id=id)
+    # Jobs that were added since it was cancelled, and not cancelled yet.
+    for job in [job for job in tables.jobs.values() if job.workflow_id == id and job.hold is Hold.PARENTS]:
+        if job.pending is None:
+            tables.change(job, pending=0)
+            tables.arrive(job.id, 0, 0)
+    tables.workflows[id] = attrs.evolve(tables.workflows[id], is_cancelled=False)
     return [{"retried": len(again)}]
-
-
-def _edges_from(tables: Tables, parents: Iterable[int]) -> list[tuple[int, int]]:
-    """Return the children of these jobs, each as often as it waits for one of them, with that one."""
-    parents = set(parents)
-    known = [(child, parent) for parent, child in tables.edges if parent in parents]
-    for id_ in parents:
-        job = tables.finished.get(id_) or tables.jobs.get(id_)
-        if job is not None and job.next_id is not None:
-            known.append((job.next_id, id_))
-    return known
-
-
-def _revive(tables: Tables, job: JobRow, pending: int | None) -> None:
-    hold = Hold.PARENTS if pending is not None else first_hold(tables, None, job.lock)
-    changes: dict[str, Any] = {
-        "worker_id": None,
-        "started_at": None,
-        "scheduled_at": None,
-        "queueing_lock": None,
-        "waiting_queueing_lock": None,
-        "losses": 0,
-        "doubts": 0,
-        "unknown_since": None,
-        "abort_requested": False,
-        "finished_as": None,
-        "finished_at": None,
-        "result": None,
-        "result_expires_at": None,
-        "waited": False,
-        "progress": None,
-        "expires_at": None,
-        "pending": pending,
-        "failed_parents": 0,
-        "hold": hold,
-        "claimed_ahead": False,
-        "unlinked": any(child == job.id and not edge.is_linked for (_, child), edge in tables.edges.items()),
-        "has_dependents": any(parent == job.id for parent, _ in tables.edges),
-    }
-    tables.touched.add(job.id)
-    tables.jobs[job.id] = attrs.evolve(job, **changes)
 
 
 @answers
@@ -415,4 +366,5 @@ def clean_workflows(tables: Tables, *, seconds: float, after_id: int, limit: int
     for parent_id, child_id in list(tables.edges):
         if child_id not in tables.jobs and child_id not in tables.finished:
             del tables.edges[parent_id, child_id]
+    tables.forgiven = {edge for edge in tables.forgiven if edge[1] in tables.jobs or edge[1] in tables.finished}
     return [{"last_id": None}]

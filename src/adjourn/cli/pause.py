@@ -6,7 +6,7 @@ from typing import Any
 
 from adjourn.cli import pauses
 
-HELP = "start no more jobs of a queue or a task"
+HELP = "start no more jobs of a queue or a task, or defer no ticks of a schedule"
 
 
 def add_parser(commands: Any) -> None:
@@ -15,6 +15,6 @@ def add_parser(commands: Any) -> None:
         commands,
         "pause",
         HELP,
-        "Start no more jobs of queues or tasks. Jobs that run go on, and jobs can still be deferred. It holds for all workers, at "
-        "once, until `adjourn resume`.",
+        "Start no more jobs of queues or tasks, or defer no ticks of schedules. Jobs that run go on, and jobs can still be deferred. It "
+        "holds for all workers, at once, until `adjourn resume`.",
     )

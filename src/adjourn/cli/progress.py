@@ -6,8 +6,11 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
+
+from adjourn.exceptions import AdjournException
 
 PAUSE = 10.0
 """Seconds between two lines, where there is no terminal."""
@@ -23,12 +26,15 @@ class ProgressReport:
     ----------
     what
         What is done, such as "Deleting jobs".
+    tells
+        Returns how far it is, in words, for each line anew; "" for nothing to say. Called in a thread.
     """
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, tells: Callable[[], str] | None = None) -> None:
         self.done: int | None = None
         """How much is done, if that can be counted."""
         self._what = what
+        self._tells = tells
         self._is_terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._began = time.monotonic()
         self._ended = threading.Event()
@@ -53,8 +59,22 @@ class ProgressReport:
         is_told = False
         while not self._ended.wait(GLANCE if self._is_terminal else PAUSE):
             number = "" if self.done is None else f"{self.done:,} in "
+            words = self.words()
             seconds = time.monotonic() - self._began
-            print(f"{start}{self._what}: {number}{seconds:.0f} s", end=end, file=sys.stderr, flush=True)
+            print(
+                f"{start}{self._what}: {number}{seconds:.0f} s{words and ', ' + words}",
+                end=end,
+                file=sys.stderr,
+                flush=True,
+            )
             is_told = True
         if is_told and self._is_terminal:
             print(start, end="", file=sys.stderr, flush=True)
+
+    def words(self) -> str:
+        """Return how far it is, in words."""
+        try:
+            return self._tells() if self._tells is not None else ""
+        except AdjournException:
+            # What is being done will meet the same error, and report it.
+            return ""

@@ -6,7 +6,7 @@ from typing import Any
 
 from adjourn.cli import pauses
 
-HELP = "start jobs of a paused queue or task again"
+HELP = "start jobs of a paused queue or task again, or defer ticks of a paused schedule"
 
 
 def add_parser(commands: Any) -> None:
@@ -15,5 +15,6 @@ def add_parser(commands: Any) -> None:
         commands,
         "resume",
         HELP,
-        "Start jobs of queues or tasks again that `adjourn pause` has paused.",
+        "Start jobs of queues or tasks again, and defer ticks of schedules, that `adjourn pause` has paused. What becomes of the ticks that "
+        "came meanwhile is up to `missed` and `max_delay` of the task.",
     )

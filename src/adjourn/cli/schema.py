@@ -64,13 +64,26 @@ def run(options: argparse.Namespace) -> int:
 
 def _apply(options: argparse.Namespace) -> None:
     with applications.load(options).open() as app:
-        # It is one transaction: if it is interrupted, nothing has changed.
-        with ProgressReport("Applying the schema"):
-            done = app.schema_manager.apply_schema()
+        manager = app.schema_manager
+
+        def tells() -> str:
+            return "; ".join(map(str, manager.list_unbuilt_indexes()))
+
+        # The versions are one transaction: if that is interrupted, nothing has changed. Indexes are built afterwards.
+        with ProgressReport("Applying the schema", tells) as progress:
+            try:
+                done = manager.apply_schema()
+            except KeyboardInterrupt:
+                words = progress.words()
+                print(
+                    f"\nadjourn: interrupted; {words or 'nothing is left half done'}. The same command goes on",
+                    file=sys.stderr,
+                )
+                raise
         for line in done:
             print(line[:1].upper() + line[1:])
         if not done:
-            print(f"The schema is up to date, version {app.schema_manager.get_version()}")
+            print(f"The schema is up to date, version {manager.get_version()}")
 
 
 def _schema(options: argparse.Namespace) -> str:
@@ -107,3 +120,7 @@ def _version(options: argparse.Namespace) -> None:
         print(version)
         if version < sql.latest_version():
             print(sql.out_of_date(app.job_manager.schema, version), file=sys.stderr)
+        for index in app.schema_manager.list_unbuilt_indexes():
+            print(
+                f"{str(index).capitalize()}. Run {sql.APPLYING}, which builds it while workers go on.", file=sys.stderr
+            )

@@ -15,9 +15,10 @@ from adjourn._domain.spelling import hint
 from adjourn._domain.wording import counted
 from adjourn.app import App
 from adjourn.cli import applications, flags
+from adjourn.cli.pauses import switch_schedules
 from adjourn.cli.progress import ProgressReport
 from adjourn.exceptions import AdjournException
-from adjourn.jobs import JobCounts, Status
+from adjourn.jobs import Job, JobCounts, Status
 from adjourn.types import Row
 
 if TYPE_CHECKING:
@@ -25,15 +26,16 @@ if TYPE_CHECKING:
 
 DEFAULT_LIMIT = 50
 """How many rows a list shows by default."""
-JOB_FILTERS = ("id", "queue", "task", "status", "lock", "queueing_lock", "worker_id", "waits_for")
+JOB_FILTERS = ("id", "queue", "task", "status", "lock", "queueing_lock", "worker_id", "waits_for", "workflow_id")
 COUNT_FILTERS = ("queue", "task", "status", "lock", "waits_for", "live_only")
 PAGING = ("limit", "after")
 CANCEL_FILTERS = ("queue", "task", "error", "limit")
 DELETE_FILTERS = ("status", "queue", "task", "error", "finished_after", "finished_before", "limit")
-RETRY_FILTERS = (*DELETE_FILTERS, "delay")
-TIMES = ("finished_after", "finished_before")
-NUMBERS = ("id", "worker_id", "limit")
-FLAGS = ("live_only",)
+RETRY_OPTIONS = ("delay", "at")
+CHANGES = ("priority", "move_to", "at", "now")
+TIMES = ("finished_after", "finished_before", "at")
+NUMBERS = ("id", "worker_id", "workflow_id", "limit", "delay")
+FLAGS = ("live_only", "now")
 
 USAGES = {
     "list_jobs": ("[FILTER=VALUE...] [details]", f"list jobs by id; filters: {', '.join(JOB_FILTERS)}"),
@@ -43,11 +45,21 @@ USAGES = {
     "list_workers": ("", "list workers, and the jobs that they run, as of their last heartbeats"),
     "list_schedules": ("", "list periodic tasks with their last and next run"),
     "list_limits": ("", "list limits with the number of jobs that have a place or wait for one"),
-    "list_pauses": ("", "list paused queues and tasks"),
-    "pause": ("queue=NAME | task=NAME", "start no more jobs of a queue or a task"),
-    "resume": ("queue=NAME | task=NAME", "start them again"),
+    "list_pauses": ("", "list paused queues, tasks and schedules"),
+    "pause": (
+        "queue=NAME | task=NAME | schedule=TASK [periodic_id=ID]",
+        "start no more jobs of a queue or a task, or defer no ticks of a schedule",
+    ),
+    "resume": ("queue=NAME | task=NAME | schedule=TASK [periodic_id=ID]", "start or defer them again"),
     "show": ("ID", "show everything about a job, with the traceback of each failed attempt"),
-    "retry": ("ID... | FILTER=VALUE... [yes]", f"run jobs again; filters: {', '.join(RETRY_FILTERS)}"),
+    "retry": (
+        "ID... | FILTER=VALUE... [delay=SECONDS | at=TIME] [yes]",
+        f"run jobs again; filters: {', '.join(DELETE_FILTERS)}",
+    ),
+    "change": (
+        "ID... | FILTER=VALUE... CHANGE=VALUE... [yes]",
+        f"change jobs that wait: {', '.join(CHANGES)}; filters: {', '.join(CANCEL_FILTERS)}",
+    ),
     "cancel": (
         "ID... | FILTER=VALUE... [yes]",
         f"cancel jobs that have not started; filters: {', '.join(CANCEL_FILTERS)}",
@@ -59,12 +71,17 @@ USAGES = {
 }
 """The arguments of each command, and what it does."""
 
-DONE = {"retry": "Run again:", "cancel": "Cancelled:", "delete": "Deleted:"}
-DOING = {"retry": "Running jobs again", "cancel": "Cancelling jobs", "delete": "Deleting jobs"}
+DONE = {"retry": "Run again:", "change": "Changed:", "cancel": "Cancelled:", "delete": "Deleted:"}
+DOING = {
+    "retry": "Running jobs again",
+    "change": "Changing jobs",
+    "cancel": "Cancelling jobs",
+    "delete": "Deleting jobs",
+}
 
-HELP = "look at jobs, retry, cancel, abort and delete them"
+HELP = "look at jobs, retry, change, cancel, abort and delete them"
 DESCRIPTION = """\
-Look at jobs; retry, cancel, abort or delete them. With COMMAND, the shell runs that one command and exits. Without, it asks for
+Look at jobs; retry, change, cancel, abort or delete them. With COMMAND, the shell runs that one command and exits. Without, it asks for
 commands until `exit` or the end of the input.
 """
 EPILOG = """\
@@ -74,9 +91,10 @@ commands:
 A filter is written queue=mail, with quotes if the value contains blanks. A status is one of {statuses}; a job
 waits for one of {reasons}, where task is a worker that knows its task. live_only=yes leaves out jobs that have ended.
 
-`retry`, `cancel` and `delete` with filters only count the jobs that match, until you add yes. Without a status, the jobs that
+`retry`, `change`, `cancel` and `delete` with filters only count the jobs that match, until you add yes. Without a status, the jobs that
 failed match. error=Timeout is in the class or the message of the last error; finished_after=2030-12-31T23:59+01:00 is a time with its
-offset from UTC; delay is in seconds.
+offset from UTC, and so is at=..., before which the jobs do not run; delay is in seconds. `change` gives jobs that wait another priority=5,
+another queue by move_to=slow, another time by at=..., or has them run at once by now=yes.
 
 A list shows {limit} rows. limit=NUMBER shows more or fewer; after=VALUE, with the first column of the last row that you
 saw, shows the rows that follow.
@@ -86,6 +104,7 @@ examples:
   adjourn shell show 42
   adjourn shell retry 42 43
   adjourn shell retry task=shop.mail error=Timeout yes
+  adjourn shell change queue=mail task=shop.news priority=-5 move_to=slow yes
 """
 
 
@@ -218,7 +237,7 @@ class Shell(cmd.Cmd):
         after = _number("after", str(given.pop("after", 0)))
         # Ask for one more than is shown, to know whether there are more.
         jobs = self._app.job_manager.list_jobs(**given, limit=limit + 1, after_id=after)
-        self._screen.jobs(jobs[:limit], details=details)
+        self._screen.jobs([self._masked(job) for job in jobs[:limit]], details=details)
         self._hint(len(jobs) > limit, jobs[:limit][-1].id if jobs[:limit] else after)
 
     def on_list_queues(self, words: list[str]) -> None:
@@ -287,9 +306,13 @@ class Shell(cmd.Cmd):
     def _switch(
         self, command: str, words: list[str], changes: Mapping[str, Callable[[str], bool]], done: str, nothing: str
     ) -> None:
-        given = _filters(words, tuple(changes))
-        if not given:
-            raise UsageError(f"{command} what? Write queue=NAME or task=NAME")
+        given = _filters(words, (*changes, "schedule", "periodic_id"))
+        schedule, periodic_id = given.pop("schedule", None), given.pop("periodic_id", None)
+        if not given and schedule is None:
+            raise UsageError(f"{command} what? Write queue=NAME, task=NAME or schedule=TASK")
+        if schedule is not None:
+            for line in switch_schedules(self._app, schedule, periodic_id, pause=command == "pause"):
+                self._screen.say(line)
         for scope, name in given.items():
             self._screen.say(f"{scope.capitalize()} {name} {f'is {done}' if changes[scope](name) else nothing}")
 
@@ -298,27 +321,52 @@ class Shell(cmd.Cmd):
         (job_id,) = _ids("show", words, most=1)
         jobs = self._app.job_manager.list_jobs(id=job_id)
         if not jobs:
-            raise AdjournException(f"There is no job {job_id}.")
-        self._screen.job(jobs[0])
+            raise AdjournException(f"There is no job {job_id}: `list_jobs` lists those that there are.")
+        self._screen.job(self._masked(jobs[0]))
 
     def on_retry(self, words: list[str]) -> None:
         """Run jobs again."""
-        if not self._matching("retry", words, RETRY_FILTERS, ["failed"]):
-            self._each("retry", words, self._retry)
+        ids, rest = _numbers(words)
+        given = _filters([word for word in rest if word != "yes"], (*DELETE_FILTERS, *RETRY_OPTIONS))
+        options = {name: given.pop(name) for name in RETRY_OPTIONS if name in given}
+        if "delay" in options and "at" in options:
+            raise UsageError("delay and at exclude each other: write one of them")
+        options = {"retry_at" if name == "at" else name: value for name, value in options.items()}
+        if not ids or given:
+            self._matching("retry", ids, rest, given, ["failed"], options)
+        elif "delay" in options:
+            raise UsageError("delay is for filters: write at=TIME")
+        else:
+            self._each("retry", ids, lambda job_id: self._retry(job_id, options.get("retry_at")))
+
+    def on_change(self, words: list[str]) -> None:
+        """Change waiting jobs."""
+        ids, rest = _numbers(words)
+        given = _filters([word for word in rest if word != "yes"], (*CANCEL_FILTERS, *CHANGES))
+        changes = {name: given.pop(name) for name in CHANGES if name in given}
+        if not changes:
+            raise UsageError("change what? Write priority=NUMBER, move_to=QUEUE, at=TIME or now=yes")
+        if "at" in changes and "now" in changes:
+            raise UsageError("at and now exclude each other: write one of them")
+        if "priority" in changes:
+            changes["priority"] = _priority(changes["priority"])
+        changes = {"schedule_at" if name == "at" else name: value for name, value in changes.items()}
+        if not ids or given:
+            self._matching("change", ids, rest, given, ["todo"], changes)
+        else:
+            self._each("change", ids, lambda job_id: self._change(job_id, changes))
 
     def on_cancel(self, words: list[str]) -> None:
         """Cancel waiting jobs."""
-        if not self._matching("cancel", words, CANCEL_FILTERS, ["todo"]):
-            self._each("cancel", words, self._cancel)
+        self._either("cancel", words, CANCEL_FILTERS, ["todo"], self._cancel)
 
     def on_delete(self, words: list[str]) -> None:
         """Delete jobs that have ended."""
-        if not self._matching("delete", words, DELETE_FILTERS, ["failed"]):
-            self._each("delete", words, self._delete)
+        self._either("delete", words, DELETE_FILTERS, ["failed"], self._delete)
 
     def on_abort(self, words: list[str]) -> None:
         """Cancel waiting jobs, and ask running ones to end."""
-        self._each("abort", words, self._abort)
+        self._each("abort", _ids("abort", words), self._abort)
 
     def on_help(self, words: list[str]) -> None:
         """List the commands."""
@@ -344,6 +392,11 @@ class Shell(cmd.Cmd):
         if more:
             self._screen.say(f"There are more: add after={shlex.quote(str(last))}")
 
+    def _masked(self, job: Job) -> Job:
+        """Return a job without the values of arguments that it, or its task here, declares sensitive."""
+        task = self._app.tasks.get(job.task_name)
+        return job.masked(task.sensitive if task else ())
+
     def _declared(self) -> Iterable[Row]:
         now = datetime.datetime.now(datetime.UTC)
         for each in self._app.periodic_registry.periodic_tasks.values():
@@ -355,10 +408,20 @@ class Shell(cmd.Cmd):
                 "next_tick": each.cron.next(now),
             }
 
-    def _each(self, name: str, words: list[str], action: Callable[[int], None]) -> None:
+    def _either(
+        self, name: str, words: list[str], known: tuple[str, ...], statuses: list[str], action: Callable[[int], None]
+    ) -> None:
+        """Do something with jobs by their ids, or with those that match filters."""
+        ids, rest = _numbers(words)
+        if ids and not rest:
+            self._each(name, ids, action)
+        else:
+            self._matching(name, ids, rest, _filters([word for word in rest if word != "yes"], known), statuses, {})
+
+    def _each(self, name: str, ids: list[int], action: Callable[[int], None]) -> None:
         """Apply an action to each job, even if it fails for some, and report the failures."""
         failures = []
-        for job_id in _ids(name, words):
+        for job_id in ids:
             try:
                 action(job_id)
             except AdjournException as error:
@@ -368,22 +431,29 @@ class Shell(cmd.Cmd):
         if failures:
             raise failures[-1]
 
-    def _matching(self, name: str, words: list[str], known: tuple[str, ...], statuses: list[str]) -> bool:
-        """Change the jobs that match filters, or count them until that is confirmed; return whether there are filters."""
-        if not any("=" in word for word in words):
-            return False
-        given = _filters([word for word in words if word != "yes"], known)
-        if "delay" in given:
-            given["delay"] = _number("delay", given["delay"])
+    def _matching(
+        self,
+        name: str,
+        ids: list[int],
+        words: list[str],
+        given: dict[str, Any],
+        statuses: list[str],
+        options: dict[str, Any],
+    ) -> None:
+        """Change the jobs that match filters, or count them until that is confirmed."""
+        if ids:
+            raise UsageError(f"{name} takes the ids of jobs, or filters, and not both")
+        if not given:
+            raise UsageError(f"write {name} {USAGES[name][0]}")
         if "status" in given:
             statuses = [given.pop("status")]
         manager = self._app.job_manager
         if "yes" in words:
-            if name != "cancel":
+            if name in ("retry", "delete"):
                 given["statuses"] = statuses
             with ProgressReport(DOING[name]) as progress:
                 try:
-                    changed: list[int] = getattr(manager, f"{name}_jobs")(**given, progress=progress)
+                    changed: list[int] = getattr(manager, f"{name}_jobs")(**given, **options, progress=progress)
                 except KeyboardInterrupt:
                     done = counted(progress.done or 0, "job")
                     print(f"\nadjourn: interrupted. {DONE[name]} {done}; the same command goes on", file=sys.stderr)
@@ -391,21 +461,29 @@ class Shell(cmd.Cmd):
             self._screen.say(f"{DONE[name]} {counted(len(changed), 'job')}")
         else:
             limit = given.pop("limit", None)
-            given.pop("delay", None)
             count = manager.count_jobs(**given, statuses=statuses)
             of_them = "" if limit is None or limit >= count else f", of which {limit} would be changed"
             self._screen.say(f"{counted(count, 'job')} with these filters{of_them}: add yes to {name} them")
-        return True
 
     def _delete(self, job_id: int) -> None:
         manager = self._app.job_manager
         if not manager.delete_jobs([job_id]):
-            raise AdjournException(f"Job {job_id} is {manager.get_job_status(job_id).value}, and is not deleted.")
+            status = manager.get_job_status(job_id)
+            remedy = {Status.TODO: f": `cancel {job_id}` first", Status.DOING: f": `abort {job_id}` asks it to end"}
+            raise AdjournException(f"Job {job_id} is {status.value}, and is not deleted{remedy.get(status, '')}.")
         self._screen.say(f"Job {job_id} is deleted")
 
-    def _retry(self, job_id: int) -> None:
-        self._app.job_manager.retry_job_by_id(job_id)
+    def _retry(self, job_id: int, at: datetime.datetime | None) -> None:
+        self._app.job_manager.retry_job_by_id(job_id, at)
         self._screen.say(f"Job {job_id} waits to run again")
+
+    def _change(self, job_id: int, changes: dict[str, Any]) -> None:
+        manager = self._app.job_manager
+        if not manager.change_jobs([job_id], **changes):
+            raise AdjournException(
+                f"Job {job_id} is {manager.get_job_status(job_id).value}, or waits for something else than its time: only jobs that wait are changed."
+            )
+        self._screen.say(f"Job {job_id} is changed")
 
     def _cancel(self, job_id: int) -> None:
         self._end(job_id, abort=False)
@@ -417,7 +495,7 @@ class Shell(cmd.Cmd):
         manager = self._app.job_manager
         if not manager.cancel_job_by_id(job_id, abort=abort):
             status = manager.get_job_status(job_id)
-            remedy = f": `abort {job_id}` asks it to end" if status is Status.DOING else ", and is not changed"
+            remedy = f": `abort {job_id}` asks it to end" if status is Status.DOING else ", and has ended already"
             raise AdjournException(f"Job {job_id} is {status.value}{remedy}.")
         status = manager.get_job_status(job_id)
         done = "is asked to end" if status is Status.DOING else "is cancelled"
@@ -474,6 +552,19 @@ def _ids(name: str, words: list[str], most: int | None = None) -> list[int]:
     if not words or (most is not None and len(words) > most):
         raise UsageError(f"write {name} {USAGES[name][0]}")
     return [_number("ID", word) for word in words]
+
+
+def _numbers(words: list[str]) -> tuple[list[int], list[str]]:
+    """Divide the words of a command: the ids of jobs, and the others."""
+    rest = [word for word in words if "=" in word or word == "yes"]
+    return [_number("ID", word) for word in words if word not in rest], rest
+
+
+def _priority(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise UsageError(f"priority={text!r} is not a whole number") from None
 
 
 def _number(name: str, text: str) -> int:

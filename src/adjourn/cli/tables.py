@@ -39,7 +39,7 @@ JOB_COLUMNS = (
     "progress",
 )
 JOB_DETAILS = (
-    *("id", "status", "queue", "task_name", "task_kwargs", "priority", "lock", "queueing_lock", "attempts"),
+    *("id", "status", "reason", "queue", "task_name", "task_kwargs", "priority", "lock", "queueing_lock", "attempts"),
     *(
         "worker_name",
         "worker_id",
@@ -57,10 +57,10 @@ WORKER_COLUMNS = ("id", "name", "queues", "started_at", "last_heartbeat_at", "al
 WORKER_DETAILS = ("host", "pid", "version", "concurrency")
 RUN_COLUMNS = ("worker_id", "worker_name", "id", "task_name", "queue", "started_at", "overdue")
 SCHEDULE_COLUMNS = (
-    *("task_name", "periodic_id", "cron", "timezone", "last_tick", "last_job_id", "next_tick", "seen_at"),
+    *("task_name", "periodic_id", "cron", "timezone", "last_tick", "last_job_id", "next_tick", "paused_at", "seen_at"),
 )
 LIMIT_COLUMNS = ("scope", "name", "concurrency", "rates", "declared", "held", "waiting")
-PAUSE_COLUMNS = ("scope", "name", "paused_at")
+PAUSE_COLUMNS = ("scope", "name", "paused_at", "periodic_id")
 UNBOUNDED = 100_000
 """The width of output that is not a terminal: a program that reads it needs each row on one line."""
 
@@ -135,7 +135,8 @@ class Screen:
 
     def _error(self, error: Mapping[str, Any]) -> None:
         times = " to ".join(_time(str(error[name])) for name in ("started_at", "ended_at") if error.get(name))
-        heading = f"Attempt {error.get('attempt', '?')}, {times}: {error.get('exception')}: {error.get('message')}"
+        which = f"Attempt {error.get('attempt', '?')}" if error.get("started_at") else "Not begun"
+        heading = f"{which}, {times}: {error.get('exception')}: {error.get('message')}"
         self._console.print()
         self._console.print(Text(shown(heading), style="red"), soft_wrap=True)
         if trace := error.get("traceback"):

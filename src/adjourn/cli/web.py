@@ -7,11 +7,12 @@ import contextlib
 import ipaddress
 import logging
 import signal
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from adjourn._runtime.signals import Handlers
+from adjourn.app import App
 from adjourn.cli import applications, flags
 from adjourn.cli.exits import Exit
 from adjourn.exceptions import InvalidOption
@@ -58,6 +59,16 @@ def add_parser(commands: Any) -> None:
         convert=flags.boolean,
         action="store_true",
         help="show no arguments in lists of jobs",
+    )
+    parser.add_flag(
+        "--also",
+        variable="WEB_ALSO",
+        convert=_texts,
+        action="extend",
+        type=_texts,
+        metavar="[NAME=]PATH",
+        help="another app in the same dashboard, where to import it from as --app says it, with the name that its pages have; default: the first "
+        "part of the path; may be given several times, or several separated by commas",
     )
     parser.add_flag("--user", variable="WEB_USER", metavar="NAME", help="the name that browsers ask for")
     parser.add_flag(
@@ -123,9 +134,10 @@ def run(options: argparse.Namespace) -> int:
             parser.error(f"{host} can be reached by others, and nobody would be asked who it is: {THREE_WAYS}")
         auth, hosts = web.anybody, hosts | set(LOCAL)
     app = applications.load_with_tasks(options)
+    also = getattr(options, "also", [])
     try:
         made = web.create_app(
-            app,
+            _by_name(options, app, also) if also else app,
             auth=auth,
             permissions=getattr(options, "permission", None),
             allowed_hosts=hosts,
@@ -147,11 +159,30 @@ def run(options: argparse.Namespace) -> int:
         ws="none",
         timeout_graceful_shutdown=LEAVING,
     )
-    _serve(config, made.state.site)
+    _serve(config, made.state.sites)
     return Exit.DONE
 
 
-def _serve(config: Any, site: Any) -> None:
+def _by_name(options: argparse.Namespace, app: App, also: list[str]) -> dict[str, App]:
+    """Return the app and the others, by the names that their pages have."""
+    from adjourn.web.application import names_of_pages
+
+    apps = {_name(getattr(options, "app", "main"), names_of_pages()): app}
+    for text in also:
+        name, _, path = text.rpartition("=")
+        name = name or _name(path, names_of_pages())
+        if name in apps:
+            options.parser.error(f"--also={text}: {name!r} names an app already: write NAME=PATH, with another name")
+        apps[name] = applications.load_with_tasks(argparse.Namespace(app=path))
+    return apps
+
+
+def _name(path: str, taken: Collection[str]) -> str:
+    name = path.replace(":", ".").partition(".")[0]
+    return f"{name}-app" if name in taken else name
+
+
+def _serve(config: Any, sites: Sequence[Any]) -> None:
     """Serve until the first signal; the second one ends it at once."""
     import uvicorn
 
@@ -161,7 +192,7 @@ def _serve(config: Any, site: Any) -> None:
             for server in self.servers:
                 host, port, *_ = server.sockets[0].getsockname()
                 print(
-                    f"The dashboard is at http://{f'[{host}]' if ':' in host else host}:{port}{site.prefix}/",
+                    f"The dashboard is at http://{f'[{host}]' if ':' in host else host}:{port}{sites[0].prefix}/",
                     flush=True,
                 )
 
@@ -175,7 +206,8 @@ def _serve(config: Any, site: Any) -> None:
                 handlers.remove()
 
         def _leave(self, number: int, frame: Any) -> None:
-            site.leave()
+            for site in sites:
+                site.leave()
             self.handle_exit(number, frame)
 
     # What it says at level INFO, nobody has to know.

@@ -228,7 +228,7 @@ class _Run(RunObservation):
 
     def _context(self) -> dict[str, Any]:
         job = self._job
-        arguments = masked(job.task_kwargs) if _has_consent() else "[Filtered]"
+        arguments = masked(job.task_kwargs, job.sensitive) if _has_consent() else "[Filtered]"
         return {
             "task": job.task_name,
             "job_id": job.id,
@@ -263,7 +263,7 @@ class _Run(RunObservation):
             client_options=sentry_sdk.get_client().options,
             mechanism={"type": "adjourn", "handled": False},
         )
-        mask = mask_of(self._job.task_kwargs)
+        mask = mask_of(self._job.task_kwargs, self._job.sensitive)
         for each in event.get("exception", {}).get("values", ()):
             if isinstance(each.get("value"), str):
                 each["value"] = mask(each["value"])

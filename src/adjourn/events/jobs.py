@@ -207,15 +207,18 @@ class JobWaitedFor(JobEvent):
 
 @attrs.frozen(kw_only=True)
 class JobSuspended(JobEnded):
-    """The task sleeps or waits for an event, without a worker; a later run goes on.
+    """The task sleeps, or waits for an event or for other jobs, without a worker; a later run goes on.
 
     Attributes
     ----------
     event
-        The name of the event that it waits for; None if it sleeps.
+        The name of the event that it waits for; None if it waits for none.
+    jobs
+        For how many other jobs it waits.
     """
 
     event: str | None
+    jobs: int = 0
 
 
 @attrs.frozen(kw_only=True)

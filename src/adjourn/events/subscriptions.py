@@ -36,15 +36,11 @@ class Event:
 class _Subscription:
     kind: type[Event]
     subscriber: Callable[[Any], object]
-    when: Callable[[], bool]
+    when: Callable[[], bool] | None
     exactly: bool
 
     def covers(self, kind: type[Event]) -> bool:
         return kind is self.kind if self.exactly else issubclass(kind, self.kind)
-
-
-def _always() -> bool:
-    return True
 
 
 class _Found(dict[type[Event], tuple[_Subscription, ...]]):
@@ -123,7 +119,7 @@ class Events:
         if when is not None and not callable(when):
             raise InvalidOption(f"when={when!r}: pass a function without parameters, or None.")
         check_flag("exactly", exactly)
-        subscription = _Subscription(kind, subscriber, when or _always, exactly)
+        subscription = _Subscription(kind, subscriber, when, exactly)
         self._change(lambda own: (*own, subscription))
         return functools.partial(self._change, lambda own: tuple(each for each in own if each is not subscription))
 
@@ -132,7 +128,7 @@ class Events:
         # This runs twice for each job, so it calls as little as possible.
         for each in self._found[kind]:
             try:
-                if each.when():
+                if each.when is None or each.when():
                     return True
             except RAISED as error:
                 _report(kind, error)
@@ -143,7 +139,7 @@ class Events:
         kind = type(event)
         for each in self._found[kind]:
             try:
-                if each.when():
+                if each.when is None or each.when():
                     each.subscriber(event)
             except RAISED as error:  # subscribers are user code, whose errors must not harm a job
                 _report(kind, error)

@@ -62,8 +62,9 @@ class EndsListener(Ends):
             self._idle_since = time.monotonic()
             self._net.spread(time.monotonic())
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="adjourn-waits", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="adjourn-waits", daemon=True)
+                thread.start()  # this fails if the process can have no more threads now
+                self._thread = thread
             else:
                 self._wake_thread()
 

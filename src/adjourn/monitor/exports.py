@@ -68,7 +68,8 @@ DECLARED: tuple[Family, ...] = (
     Family(name="adjourn_metrics_overflow_total", told=f"Samples that {OTHER} stands for", kind="counter"),
     Family(name="adjourn_schedule_last_tick_timestamp_seconds", told="The last tick that was deferred", labels=SCHEDULE),
     Family(name="adjourn_schedule_next_tick_timestamp_seconds", told="The tick after that", labels=SCHEDULE),
-    Family(name="adjourn_schedule_overdue_seconds", told="For how long that one is due", labels=SCHEDULE),
+    Family(name="adjourn_schedule_overdue_seconds", told="For how long that one is due, 0 while paused", labels=SCHEDULE),
+    Family(name="adjourn_schedule_paused", told="1 if the schedule is paused", labels=SCHEDULE),
     Family(name="adjourn_table_bytes", told="Bytes on disk", labels=("table", "part")),
     Family(name="adjourn_table_rows_estimate", told="About how many rows there are", labels=("table",)),
     Family(name="adjourn_table_dead_rows", told="About how many rows wait for vacuum", labels=("table",)),
@@ -77,6 +78,7 @@ DECLARED: tuple[Family, ...] = (
     Family(name="adjourn_notify_queue_ratio", told="How full the server's queue of notifications is, from 0 to 1"),
     Family(name="adjourn_xmin_age_transactions", told="For how many transactions dead rows have been kept for somebody"),
     Family(name="adjourn_oldest_transaction_seconds", told="For how long the oldest transaction of this database has been open"),
+    Family(name="adjourn_standby_lag_seconds", told="For how long the server, a standby, has not had what the primary has stored"),
     Family(name="adjourn_schema_version", told="The version of the schema"),
     Family(name="adjourn_schema_version_needed", told="The version that this release needs"),
     Family(name="adjourn_up", told="1 if the database answers"),
@@ -123,8 +125,9 @@ class Exports:
             if self._is_fresh():
                 return self._shown()
             if not self._is_reading:
-                self._is_reading = True
+                # This fails if the process can have no more threads now.
                 threading.Thread(target=self._run, name="adjourn-exports", daemon=True).start()
+                self._is_reading = True
             self._changing.wait_for(lambda: not self._is_reading, PATIENCE)
             if not self._is_reading:
                 return self._shown()
@@ -324,6 +327,7 @@ def _read_schedules(reader: Reader) -> dict[str, Samples]:
         "adjourn_schedule_last_tick_timestamp_seconds": {labels: row["last_tick"] for labels, row in rows.items()},
         "adjourn_schedule_next_tick_timestamp_seconds": {labels: row["next_tick"] for labels, row in known.items()},
         "adjourn_schedule_overdue_seconds": {labels: max(0.0, row["overdue"]) for labels, row in known.items()},
+        "adjourn_schedule_paused": {labels: int(row["is_paused"]) for labels, row in rows.items()},
     }
 
 
@@ -344,6 +348,7 @@ def _read_condition(reader: Reader) -> dict[str, Samples]:
         ("adjourn_notify_queue_ratio", row["notify"]),
         ("adjourn_xmin_age_transactions", row["xmin_age"] or 0),
         ("adjourn_oldest_transaction_seconds", row["transaction"]),
+        ("adjourn_standby_lag_seconds", row["lag"]),
         ("adjourn_schema_version", row["version"]),
         ("adjourn_schema_version_needed", sql.latest_version()),
     )

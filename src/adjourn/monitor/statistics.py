@@ -15,7 +15,8 @@ from adjourn.monitor.reader import Reader
 
 KEPT_BY_MINUTE = datetime.timedelta(hours=2)
 KEPT_BY_TEN_MINUTES = datetime.timedelta(days=2)
-"""Younger statistics are kept by the minute, younger ones by ten minutes, and the others by the hour, for 90 days."""
+KEPT_BY_HOUR = datetime.timedelta(days=14)
+"""Younger statistics are kept by the minute, by ten minutes, and by the hour; the others by the day, for 90 days."""
 MOST_POINTS = 2_000
 """A range has so many periods at most."""
 MOST_ROWS = 20_000
@@ -91,7 +92,7 @@ def statistics(
         Reads from the database, in the folder ``"monitor"``.
     start, end
         The range of time. The start is rounded down to a period that is kept: minutes of the last two hours, ten minutes of the last
-        two days, hours before. Default of the end: the time in a minute, by this computer's clock.
+        two days, hours of the last two weeks, days before. Default of the end: the time in a minute, by this computer's clock.
     step
         How long each period is, in seconds, from the start on; 60 or more. One that is longer than the range gives the sum of all.
         Default: the period that is kept of the time of the start, or a multiple of it where that were too many.
@@ -128,7 +129,10 @@ def statistics(
     check_flag("by_task", by_task)
     if end <= start:
         raise InvalidOption(f"end={end!r}: pass a time after the start, {start.isoformat()}.")
-    kept = 60 if now - start <= KEPT_BY_MINUTE else 600 if now - start <= KEPT_BY_TEN_MINUTES else 3600
+    age = now - start
+    kept = (
+        60 if age <= KEPT_BY_MINUTE else 600 if age <= KEPT_BY_TEN_MINUTES else 3600 if age <= KEPT_BY_HOUR else 86400
+    )
     began = start.timestamp() // kept * kept
     step = _step(step, kept, end.timestamp() - began)
     rows = reader.rows(

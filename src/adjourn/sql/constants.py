@@ -74,6 +74,8 @@ MOST_NOTES = 4000
 """So many notes of limits with a free place one transaction reads."""
 MOST_KEYS = 200
 """At so many of them it looks."""
+IN_A_RUN = -1
+"""The ``place`` of a job that another one waits for since one of its runs: how it ends does not matter."""
 DUE_LIMIT = 1000
 """How many due jobs one exchange makes ready."""
 WEEKS_AHEAD = 8
@@ -106,6 +108,7 @@ NUMBERS: dict[str, int | str] = {
     "most_placed": MOST_PLACED,
     "most_notes": MOST_NOTES,
     "most_keys": MOST_KEYS,
+    "in_a_run": IN_A_RUN,
     "due_limit": DUE_LIMIT,
     "many_dependents": MANY_DEPENDENTS,
     "weeks_ahead": WEEKS_AHEAD,

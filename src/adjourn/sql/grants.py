@@ -45,7 +45,8 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             *_EVERYONES,
             *(f"select, insert, update, delete on {{adjourn_{table}}}" for table in _TABLES),
             *(f"select on {{adjourn_{view}}}" for view in _VIEWS),
-            "select, insert on {adjourn_audit}",
+            # It deletes old notes.
+            "select, insert, delete on {adjourn_audit}",
             "usage on sequence {adjourn_jobs_id_seq}",
         ),
     ),
@@ -107,6 +108,7 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "insert on {adjourn_open_limits}",
             "select, insert, update, delete on {adjourn_limits}",
             "select, insert, delete on {adjourn_pauses}",
+            "insert, update (paused_at) on {adjourn_schedules}",
             # What they have done. Nobody changes that.
             "select, insert on {adjourn_audit}",
             # Workers are told that something is paused or has a limit.

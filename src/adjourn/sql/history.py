@@ -5,6 +5,10 @@ that changes is one new file in ``functions/`` and one line in a new migration, 
 old file stays, because workers of the older release go on calling the old function.
 
 A version is applied as one statement, which ``version.sql`` makes from its migration.
+
+A line ``\\online create index NAME on @schema.adjourn_finished_jobs ...;`` adds an index to finished jobs, of which there may be many. If
+there are any, the version makes it for the table alone, and whoever applies the schema builds it on each partition afterwards, outside
+of transactions, while workers go on (`adjourn.sql.online`).
 """
 
 from __future__ import annotations
@@ -23,6 +27,8 @@ from adjourn.types import Statement
 IS_IN_USE = "55006"
 """Postgres's code of the error with which `removal` refuses."""
 
+_ONLINE = re.compile(r"^\\online (.*)$", re.MULTILINE)
+_ONLINE_INDEX = re.compile(r"create index (adjourn_\w+) on (@schema\.adjourn_finished_jobs) [^;]+;")
 _INCLUDE = re.compile(r"^\\ir \.\./functions/(\w+)\.sql$", re.MULTILINE)
 
 
@@ -40,11 +46,15 @@ class SchemaVersion:
         The text to execute, without parameters: one statement, all or nothing. It records the version in the table
         ``adjourn_migrations``, does nothing if it has been applied already, and raises an error if an earlier version
         is missing.
+    online_indexes
+        The names of indexes that it adds to finished jobs. If there are any such jobs, `SchemaManager.apply_schema` has to build these
+        on the partitions afterwards; until then all goes on, but slower. Most versions have none.
     """
 
     number: int
     name: str
     sql: str
+    online_indexes: tuple[str, ...] = ()
 
     @property
     def statement(self) -> Statement:
@@ -64,12 +74,15 @@ class Migration:
         The names of the files in ``functions/`` that it includes, in order.
     text
         The text with these files in it, and marks in place of the schema's name.
+    online_indexes
+        The indexes that are built afterwards, partition by partition.
     """
 
     number: int
     name: str
     functions: tuple[str, ...]
     text: str
+    online_indexes: tuple[str, ...]
 
 
 def own_folder() -> Traversable:
@@ -83,7 +96,7 @@ def read_migrations(folder: Traversable) -> list[Migration]:
     Raises
     ------
     LookupError
-        If a migration names a function that has no file.
+        If a migration names a function that has no file, or has an online step of another kind than there is.
     """
     functions = dict(templates.read(folder.joinpath("functions")))
 
@@ -92,11 +105,22 @@ def read_migrations(folder: Traversable) -> list[Migration]:
             raise LookupError(f"{include[0]}: there is no such file.")
         return functions[include[1]].strip() + "\n"
 
+    def online(line: re.Match[str]) -> str:
+        index = _ONLINE_INDEX.fullmatch(line[1])
+        if index is None:
+            raise LookupError(
+                f"{line[0]}: write `create index adjourn_NAME on @schema.adjourn_finished_jobs ...;`, in one line."
+            )
+        only = line[1].replace(f" on {index[2]}", f" on only {index[2]}", 1)
+        return f"if exists (select from {index[2]}) then\n    {only}\nelse\n    {line[1]}\nend if;"
+
     found = []
     for stem, text in templates.read(folder.joinpath("migrations")):
         number, _, name = stem.partition("_")
         names = tuple(include[1] for include in _INCLUDE.finditer(text))
-        found.append(Migration(int(number), name, names, _INCLUDE.sub(function, text).strip()))
+        indexes = tuple(index[1] for index in _ONLINE_INDEX.finditer("".join(_ONLINE.findall(text))))
+        text = _INCLUDE.sub(function, _ONLINE.sub(online, text)).strip()
+        found.append(Migration(int(number), name, names, text, indexes))
     return found
 
 
@@ -142,10 +166,19 @@ def versions(schema: str = DEFAULT_SCHEMA, folder: Traversable | None = None) ->
     frame = own_folder().joinpath("version.sql").read_text("utf-8")
 
     def rendered(migration: Migration) -> str:
-        more = {"version": str(migration.number), "version_name": migration.name, "changes": migration.text}
+        note = ""
+        if migration.online_indexes:
+            names = ", ".join(migration.online_indexes)
+            note = f"\n-- If there are finished jobs, `adjourn schema --apply` has to build indexes afterwards, while workers go on: {names}."
+        more = {
+            "version": str(migration.number),
+            "version_name": migration.name,
+            "changes": migration.text,
+            "note": note,
+        }
         return templates.render(frame, schema, more=more)
 
-    return [SchemaVersion(each.number, each.name, rendered(each)) for each in migrations]
+    return [SchemaVersion(each.number, each.name, rendered(each), each.online_indexes) for each in migrations]
 
 
 def partitions_ahead(schema: str = DEFAULT_SCHEMA) -> Statement:

@@ -9,7 +9,10 @@
 ``@placing_key``    advisory lock: shared by promotions, exclusive for the worker that places locked jobs
 ``@electing_key``   advisory lock: decides which worker places locked jobs
 ``@migrating_key``  advisory lock: who applies a version of the schema
+``@indexing_key``   advisory lock: who builds indexes of finished jobs
 ``@ticking_key``    advisory lock: decides which worker defers periodic tasks
+``@waiting_key``    advisory lock: which run notes that its job waits for others
+``@forgetting_key``  advisory lock: which worker deletes old notes of what people did
 ``@restricting_key``  advisory lock: who tells workers that something is paused or limited; shared by workers that register
 ``@ready``, ...     a number by its name, from `constants`
 ==================  ====================================================================
@@ -31,7 +34,7 @@ from adjourn.sql.constants import NUMBERS
 
 DEFAULT_SCHEMA = "adjourn"
 _MARK = re.compile(r"@([a-z]\w*)")
-_KEYS = ("placing", "electing", "migrating", "ticking", "restricting")
+_KEYS = ("placing", "electing", "migrating", "indexing", "ticking", "waiting", "forgetting", "restricting")
 _ENDS = "_ends"
 _MAX_IDENTIFIER_BYTES = 63
 

@@ -1,5 +1,5 @@
 -- adjourn's schema, version @version (@version_name). One statement, and therefore all or nothing: it records itself,
--- does nothing if it has been applied already, and raises an error if an earlier version is missing.
+-- does nothing if it has been applied already, and raises an error if an earlier version is missing.@note
 do $adjourn$
 declare
     v_version integer := 0;

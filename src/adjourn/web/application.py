@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Any
 
 from starlette.applications import Starlette
@@ -27,6 +27,7 @@ from adjourn.web.links import Link
 from adjourn.web.masking import ArgumentsMask, Masker
 from adjourn.web.page import Action, Done, Page, Site, View
 from adjourn.web.rendering import environment
+from adjourn.web.several import checked_apps, together
 
 logger: logging.Logger = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ COMMENT = 15.0
 
 
 def create_app(
-    app: App,
+    app: App | Mapping[str, App],
     *,
     auth: Auth | None = None,
     permissions: Collection[str] | None = None,
@@ -55,7 +56,7 @@ def create_app(
     frame_ancestors: Sequence[str] = (),
     streams: bool = True,
 ) -> Starlette:
-    """Return the dashboard of an app as a web application, for an ASGI server or to mount in another application.
+    """Return the dashboard of an app, or of several, as a web application, for an ASGI server or to mount in another application.
 
     Nobody sees it unless ``auth`` says so. It reads the database only while somebody looks at it, on at most two connections of its
     own, whatever the number of viewers.
@@ -63,7 +64,9 @@ def create_app(
     Parameters
     ----------
     app
-        The app. It need not be open.
+        The app. It need not be open. Or several by their names, each of another database or schema: their dashboards are below these names,
+        and the header leads from one to another. The options are for all of them; ``auth`` finds the name in
+        ``request.scope["adjourn.app"]``.
     auth
         Returns who has sent a request: see ``adjourn.web.Auth``. None answers each request with 403 and an explanation. Default: None.
     permissions
@@ -97,8 +100,12 @@ def create_app(
     InvalidOption
         If one of them is not valid.
     """
-    if not isinstance(app, App):
-        raise InvalidOption(f"app={app!r}: pass an adjourn.App.")
+    if isinstance(app, Mapping):
+        apps = checked_apps(app, names_of_pages())
+    elif isinstance(app, App):
+        apps = {"": app}
+    else:
+        raise InvalidOption(f"app={app!r}: pass an adjourn.App, or several in a dictionary by their names.")
     if auth is not None and not callable(auth):
         raise InvalidOption("auth: pass a function that takes a request and returns its user.")
     if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
@@ -108,23 +115,33 @@ def create_app(
         hosts=frozenset(each.lower() for each in allowed_hosts),
         origins=frozenset(allowed_origins),
         proxies=access.networks(trusted_proxies),
-        prefix=prefix,
+        prefix="" if isinstance(app, Mapping) else prefix,
         frame_ancestors=tuple(frame_ancestors),
     )
-    site = Site(
-        app=app,
-        permissions=access.USUAL if permissions is None else access.checked_permissions(permissions),
-        masker=Masker(mask),
-        links=tuple(links),
-        is_read_only=read_only,
-        hides_args=hide_args,
-        has_streams=streams,
-        title=title,
-        prefix=prefix,
-        pages={page.name: page for page in pages.PAGES},
-        actions={} if read_only else {action.name: action for action in pages.ACTIONS},
-    )
-    return _Answers(site).application(rules)
+    made: dict[str, Starlette] = {}
+    for name, each in apps.items():
+        site = Site(
+            app=each,
+            name=name,
+            names=tuple(apps) if isinstance(app, Mapping) else (),
+            permissions=access.USUAL if permissions is None else access.checked_permissions(permissions),
+            masker=Masker(mask),
+            links=tuple(links),
+            read_only=read_only,
+            hides_args=hide_args,
+            has_streams=streams,
+            title=title,
+            prefix=prefix,
+            pages={page.name: page for page in pages.PAGES},
+            actions={} if read_only else {action.name: action for action in pages.ACTIONS},
+        )
+        made[name] = _Answers(site).application(rules)
+    return together(made, prefix) if isinstance(app, Mapping) else made[""]
+
+
+def names_of_pages() -> set[str]:
+    """Return the first parts of the paths that lead to pages and actions."""
+    return {page.path.split("/")[1] for page in pages.PAGES} | {"static", "do", "events"}
 
 
 class _Answers:
@@ -155,6 +172,7 @@ class _Answers:
             lifespan=self._lifespan,
         )
         made.state.site = self._site
+        made.state.sites = (self._site,)
         return made
 
     @contextlib.asynccontextmanager
@@ -209,6 +227,10 @@ class _Answers:
 
     def _do(self, view: View, action: Action) -> Response:
         view.require(action.permission)
+        if self._site.is_standby:
+            raise problems.Conflict(
+                "This server is a standby, which stores nothing. Nothing was done: use the dashboard of the primary."
+            )
         request_id = view.form.text("request_id") or view.new_request_id()
 
         def act() -> Done:
@@ -291,6 +313,6 @@ async def _body(request: Request) -> bytes:
     async for part in request.stream():
         length += len(part)
         if length > MOST_BODY:
-            raise problems.TooLarge(f"A form has at most {MOST_BODY:,} bytes.")
+            raise problems.TooLarge(f"A form has at most {MOST_BODY:,} bytes: send one with less in it.")
         parts.append(part)
     return b"".join(parts)

@@ -12,12 +12,15 @@ from typing import Any
 
 import attrs
 
+from adjourn._domain.checks import check_name
 from adjourn.exceptions import AdjournException
 from adjourn.jobs import Author
 from adjourn.manager import JobManager
 from adjourn.types import JSONDict
+from adjourn.web import zones
 from adjourn.web.database import Database
-from adjourn.web.problems import Conflict, Problem
+from adjourn.web.inputs import Inputs
+from adjourn.web.problems import BadInput, Conflict, Problem
 
 logger: logging.Logger = logging.getLogger(__name__)
 
@@ -30,9 +33,50 @@ MOST_JOBS = 100_000
 MOST_RUNNING = 2
 MOST_KEPT = 50
 ENDED = ("succeeded", "failed", "cancelled", "aborted")
+WAITING = ("todo",)
 BADLY = ("failed", "cancelled", "aborted")
+FIELD = "to"
+"""The name of the field of the form in which somebody says more."""
 
-Change = Callable[[JobManager, list[int], tuple[str, ...], Any], list[int]]
+Change = Callable[[JobManager, list[int], tuple[str, ...], Any, Any], list[int]]
+
+
+@attrs.frozen(kw_only=True)
+class Asked:
+    """What somebody has to say besides which jobs: to which priority, queue or time.
+
+    Attributes
+    ----------
+    label
+        What the field of the form is called.
+    kind
+        Its type in HTML.
+    read
+        Reads it from the form; None for an empty one.
+    told
+        How the value is told.
+    is_needed
+        Whether it may be empty.
+    """
+
+    label: str
+    kind: str
+    read: Callable[[Inputs], Any]
+    told: Callable[[Any], str]
+    is_needed: bool = True
+
+    def value(self, form: Inputs) -> Any:
+        """Return what somebody has said.
+
+        Raises
+        ------
+        BadInput
+            If it is missing, or not valid.
+        """
+        found = self.read(form)
+        if found is None and self.is_needed:
+            raise BadInput(FIELD, f"it is missing: fill in the field {self.label!r}. Nothing was done.")
+        return found
 
 
 @attrs.frozen(kw_only=True)
@@ -51,6 +95,8 @@ class BulkKind:
         Those that are meant if the filter names none.
     change
         Changes jobs in a transaction, and returns the ids of those that it has changed.
+    asked
+        What somebody has to say besides; None for nothing.
     """
 
     permission: str
@@ -58,12 +104,28 @@ class BulkKind:
     statuses: tuple[str, ...]
     usual: tuple[str, ...]
     change: Change
+    asked: Asked | None = None
 
     def narrowed(self, wanted: JSONDict) -> JSONDict | None:
         """Return the filter for jobs that this suits; None if it suits none of them."""
-        asked = wanted.get("statuses", self.usual)
+        # Who has chosen jobs one by one means these.
+        asked = wanted.get("statuses", self.statuses if "ids" in wanted else self.usual)
         statuses = [each for each in asked if each in self.statuses]
         return {**wanted, "statuses": statuses} if statuses else None
+
+
+def _moment(form: Inputs) -> datetime.datetime | None:
+    return form.moment(FIELD, zones.zone_of(form, None))
+
+
+def _told_time(at: datetime.datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M %Z}"
+
+
+def _queue(form: Inputs) -> str | None:
+    name = form.text(FIELD, most=255) or None
+    check_name(FIELD, name, optional=True)
+    return name
 
 
 KINDS: dict[str, BulkKind] = {
@@ -72,35 +134,83 @@ KINDS: dict[str, BulkKind] = {
         told="Run again",
         statuses=ENDED,
         usual=BADLY,
-        change=lambda manager, ids, statuses, connection: manager.retry_jobs(ids, statuses, connection),
+        change=lambda manager, ids, statuses, connection, at: manager.retry_jobs(
+            ids, statuses, connection, retry_at=at
+        ),
+        asked=Asked(
+            label="Not before, or empty for now",
+            kind="datetime-local",
+            read=_moment,
+            told=_told_time,
+            is_needed=False,
+        ),
+    ),
+    "run_now": BulkKind(
+        permission="job.run_now",
+        told="Run now",
+        statuses=WAITING,
+        usual=WAITING,
+        change=lambda manager, ids, statuses, connection, value: manager.change_jobs(
+            ids, now=True, connection=connection
+        ),
+    ),
+    "reschedule": BulkKind(
+        permission="job.reschedule",
+        told="Put off",
+        statuses=WAITING,
+        usual=WAITING,
+        change=lambda manager, ids, statuses, connection, at: manager.change_jobs(
+            ids, schedule_at=at, connection=connection
+        ),
+        asked=Asked(label="Not before", kind="datetime-local", read=_moment, told=_told_time),
+    ),
+    "priority": BulkKind(
+        permission="job.priority",
+        told="Set the priority",
+        statuses=WAITING,
+        usual=WAITING,
+        change=lambda manager, ids, statuses, connection, value: manager.change_jobs(
+            ids, priority=value, connection=connection
+        ),
+        asked=Asked(
+            label="Priority",
+            kind="number",
+            read=lambda form: form.number(FIELD, least=-(2**31), most=2**31 - 1),
+            told=str,
+        ),
+    ),
+    "move": BulkKind(
+        permission="job.move",
+        told="Move to a queue",
+        statuses=WAITING,
+        usual=WAITING,
+        change=lambda manager, ids, statuses, connection, queue: manager.change_jobs(
+            ids, move_to=queue, connection=connection
+        ),
+        asked=Asked(label="Queue", kind="text", read=_queue, told=str),
     ),
     "cancel": BulkKind(
         permission="job.cancel",
         told="Cancel",
-        statuses=("todo",),
-        usual=("todo",),
-        change=lambda manager, ids, statuses, connection: manager.cancel_jobs(ids, connection),
+        statuses=WAITING,
+        usual=WAITING,
+        change=lambda manager, ids, statuses, connection, value: manager.cancel_jobs(ids, connection),
     ),
     "abort": BulkKind(
         permission="job.abort",
         told="Ask to end",
         statuses=("doing",),
         usual=("doing",),
-        change=lambda manager, ids, statuses, connection: manager.abort_jobs(ids, connection),
-    ),
-    "run_now": BulkKind(
-        permission="job.run_now",
-        told="Run now",
-        statuses=("todo",),
-        usual=("todo",),
-        change=lambda manager, ids, statuses, connection: manager.change_jobs(ids, now=True, connection=connection),
+        change=lambda manager, ids, statuses, connection, value: manager.abort_jobs(ids, connection),
     ),
     "delete": BulkKind(
         permission="job.delete",
         told="Delete",
         statuses=ENDED,
         usual=BADLY,
-        change=lambda manager, ids, statuses, connection: manager.delete_jobs(ids, connection, statuses=statuses),
+        change=lambda manager, ids, statuses, connection, value: manager.delete_jobs(
+            ids, connection, statuses=statuses
+        ),
     ),
 }
 
@@ -119,6 +229,8 @@ class Bulk:
         The filter, and how the audit shows it.
     author
         Who asked for it.
+    value
+        What somebody has said besides, such as the priority.
     expected, is_capped
         How many jobs matched, and whether there were more.
     done, skipped
@@ -140,6 +252,7 @@ class Bulk:
     author: Author
     expected: int
     is_capped: bool
+    value: Any = None
     done: int = 0
     skipped: int = 0
     state: str = "running"
@@ -147,6 +260,12 @@ class Bulk:
     began: float = attrs.field(factory=time.time)
     ended: float | None = None
     stopping: threading.Event = attrs.field(factory=threading.Event)
+
+    @property
+    def said(self) -> str:
+        """What somebody has said besides, as it is told; empty for nothing."""
+        asked = KINDS[self.name].asked
+        return "" if asked is None or self.value is None else asked.told(self.value)
 
 
 class Bulks:
@@ -174,16 +293,17 @@ class Bulks:
         Conflict
             If there are too many already.
         """
+        thread = threading.Thread(target=self._run, args=(bulk,), name=f"adjourn bulk {bulk.id}", daemon=True)
         with self._lock:
             if sum(each.state == "running" for each in self._known.values()) >= MOST_RUNNING:
                 raise Conflict(f"{MOST_RUNNING} changes of many jobs run already: wait for one, or stop it.")
+            thread.start()  # this fails if the process can have no more threads now
             self._known[bulk.id] = bulk
             while len(self._known) > MOST_KEPT:
                 oldest = next(iter(self._known))
                 if self._known[oldest].state == "running":
                     break
                 del self._known[oldest]
-        threading.Thread(target=self._run, args=(bulk,), name=f"adjourn bulk {bulk.id}", daemon=True).start()
 
     def close(self) -> None:
         """Stop all, each after the batch that it has begun."""
@@ -222,14 +342,14 @@ class Bulks:
             ids = [job.id for job in page.jobs if job.id is not None]
             if not ids:
                 return page.position
-            changed = kind.change(self._manager, ids, tuple(bulk.wanted["statuses"]), connection)
+            changed = kind.change(self._manager, ids, tuple(bulk.wanted["statuses"]), connection, bulk.value)
             self._manager.actions.add_audit(
                 bulk.author,
                 f"bulk.{bulk.name}",
                 target=f"bulk {bulk.id}",
                 filter=bulk.shown,
                 jobs=len(changed),
-                outcome=f"jobs {ids[0]} to {ids[-1]}",
+                outcome=f"jobs {ids[0]} to {ids[-1]}{f', to {bulk.said}' if bulk.said else ''}",
                 connection=connection,
             )
         bulk.done += len(changed)

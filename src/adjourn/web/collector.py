@@ -157,9 +157,10 @@ class Collector:
         with self._changed:
             for feed in feeds:
                 self._wanted[feed] = now
-            if self._thread is None and feeds:
-                self._thread = threading.Thread(target=self._run, name="adjourn web", daemon=True)
-                self._thread.start()
+            if feeds and (self._thread is None or not self._thread.is_alive()):
+                thread = threading.Thread(target=self._run, name="adjourn web", daemon=True)
+                thread.start()  # this fails if the process can have no more threads now
+                self._thread = thread
             self._changed.notify_all()
 
     def wait(self, feeds: Collection[str], seconds: float = PATIENCE) -> None:

@@ -104,8 +104,13 @@ class Database:
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
-        for _ in range(self._free.qsize()):
-            with contextlib.suppress(queue.Empty):
-                if (reader := self._free.get_nowait()) is not None:
+        free: list[Reader | None] = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                free.append(self._free.get_nowait())
+        for reader in free:
+            try:
+                if reader is not None:
                     reader.close()
+            finally:
                 self._free.put(None)

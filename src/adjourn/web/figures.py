@@ -8,6 +8,8 @@ from typing import Any
 from adjourn._domain.wording import counted, verb
 from adjourn.web.page import View
 
+OF_QUEUES = ("server", "latency", "crew", "pauses", "queues", "limits", "working", "counters")
+"""The feeds that the figures of queues are made of."""
 LONG = 60.0
 """From how many seconds on a wait is bad."""
 NOTICEABLE = 10.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import urllib.parse
 from collections.abc import Collection, Mapping
 
@@ -41,7 +42,10 @@ class Inputs:
         try:
             pairs = urllib.parse.parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_VALUES, errors="strict")
         except ValueError:
-            raise BadInput("parameters", f"they are not text in UTF-8, or more than {MOST_VALUES}.") from None
+            raise BadInput(
+                "parameters",
+                f"they are not text in UTF-8, or more than {MOST_VALUES}: pass fewer, as a page of this dashboard does.",
+            ) from None
         values: dict[str, list[str]] = {}
         for name, value in pairs:
             if "\0" in value or "\0" in name:
@@ -90,6 +94,23 @@ class Inputs:
         text = self.text(name, most=40).strip()
         return default if not text else _number(name, text, least, most)
 
+    def moment(self, name: str, zone: datetime.tzinfo = datetime.UTC) -> datetime.datetime | None:
+        """Return a time, in this zone if it has no offset; None for an absent or empty one.
+
+        Raises
+        ------
+        BadInput
+            If it is no time.
+        """
+        text = self.text(name, most=40).strip()
+        if not text:
+            return None
+        try:
+            time = datetime.datetime.fromisoformat(text)
+        except ValueError:
+            raise BadInput(name, f"{text!r} is no time: pass one such as 2026-01-31T12:00, in {zone}.") from None
+        return time if time.tzinfo else time.replace(tzinfo=zone)
+
     def ids(self, name: str) -> list[int]:
         """Return all values as ids.
 
@@ -110,7 +131,7 @@ class Inputs:
         """
         found = self.text(name, most=100) or default
         if found != default and found not in choices:
-            raise BadInput(name, f"{found!r} is none of {', '.join(choices)}.")
+            raise BadInput(name, f"{found!r} is none of these: pass {', '.join(choices)}.")
         return found
 
     def flag(self, name: str) -> bool:

@@ -27,6 +27,7 @@ import datetime
 import functools
 import secrets
 import urllib.parse
+import zoneinfo
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -34,18 +35,20 @@ import attrs
 from starlette.requests import Request
 from starlette.responses import Response
 
+from adjourn._domain.masking import Mask
 from adjourn.app import App
-from adjourn.jobs import Author
-from adjourn.web.access import User
+from adjourn.jobs import Author, Job
+from adjourn.web import zones
+from adjourn.web.access import User, lacking
 from adjourn.web.assets import Assets
 from adjourn.web.bulk import Bulks
 from adjourn.web.collector import Collector, Reading
 from adjourn.web.database import Database
+from adjourn.web.histories import Histories
 from adjourn.web.inputs import Inputs
 from adjourn.web.links import Link
 from adjourn.web.masking import Masker
 from adjourn.web.notices import Done, Notices
-from adjourn.web.problems import Forbidden
 
 __all__ = ["Action", "Answer", "Done", "Page", "Site", "View"]
 
@@ -76,6 +79,8 @@ class Page:
         The key that leads to it, after ``g``; empty for none.
     is_listed
         Whether it is in the navigation.
+    within
+        The name of the page that the navigation shows as the present one instead; empty for none.
     """
 
     name: str
@@ -86,6 +91,7 @@ class Page:
     feeds: tuple[str, ...] = ()
     key: str = ""
     is_listed: bool = True
+    within: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -115,13 +121,15 @@ class Site:
     ----------
     app
         The app.
+    name, names
+        Its name among several apps, and the names of all of them; empty for the only one.
     permissions
         What a user may do for whom nobody says otherwise.
     masker
         Hides secret arguments.
     links
         Where else to look for a job.
-    is_read_only
+    read_only
         Whether there are no actions.
     hides_args
         Whether lists of jobs show no arguments.
@@ -136,10 +144,12 @@ class Site:
     """
 
     app: App
+    name: str = ""
+    names: Sequence[str] = ()
     permissions: Collection[str]
     masker: Masker
     links: Sequence[Link]
-    is_read_only: bool
+    read_only: bool
     hides_args: bool
     has_streams: bool
     title: str
@@ -151,12 +161,24 @@ class Site:
     is_leaving: bool = attrs.field(default=False, init=False)
     database: Database = attrs.field(init=False)
     collector: Collector = attrs.field(init=False)
+    histories: Histories = attrs.field(init=False)
     bulks: Bulks = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.database = Database(self.app)
         self.collector = Collector(self.app, self.database)
+        self.histories = Histories(self.database, lambda: self.collector.is_down)
         self.bulks = Bulks(self.app.job_manager, self.database)
+
+    @property
+    def is_standby(self) -> bool:
+        """Whether the server was a standby when it answered last, which stores nothing."""
+        return any(row["is_standby"] for row in self.collector.reading("server").rows)
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether nothing can be done."""
+        return self.read_only or self.is_standby
 
     def permits(self, user: User, permission: str) -> bool:
         """Return whether a user may do something."""
@@ -173,9 +195,18 @@ class Site:
         self.collector.close()
         self.database.close()
 
-    def masked(self, task: str, args: Any) -> Any:
-        """Return arguments with their secret values hidden."""
-        return self.masker.arguments(task, args)
+    def masked(self, task: str, args: Any, job: Job | None = None) -> Any:
+        """Return arguments of a task, or something else of a job of it, with secret values hidden."""
+        return self.masker.arguments(task, args, self._sensitive(task, job))
+
+    def hides(self, job: Job) -> Mask:
+        """Return a function that hides the secret values of a job's arguments in texts, such as a traceback."""
+        return self.masker.texts(job.task_kwargs, self._sensitive(job.task_name, job))
+
+    def _sensitive(self, task: str, job: Job | None) -> frozenset[str]:
+        """Return the names that the task has declared, as far as it is known here, or when the job was stored."""
+        declared = self.app.tasks.get(task)
+        return frozenset(declared.sensitive if declared else ()) | (job.sensitive if job else frozenset())
 
 
 @attrs.define(slots=False)
@@ -235,14 +266,14 @@ class View:
             If the user may not.
         """
         if not self.may(permission):
-            raise Forbidden(f"{self.user.name} has no permission {permission}.")
+            raise lacking(self.user, permission)
 
     def can(self, action: str) -> bool:
         """Return whether there is such an action, and the user may do it."""
         found = self.site.actions.get(action)
-        return found is not None and self.may(found.permission)
+        return found is not None and not self.site.is_standby and self.may(found.permission)
 
-    def url(self, name: str, **query: Any) -> str:
+    def url(self, name: str, /, **query: Any) -> str:
         """Return the address of a page, or an empty one if there is none that the user may see. Parameters that are None are left out.
 
         Parameters
@@ -260,6 +291,11 @@ class View:
         query: dict[str, Any] = {**self.query.values, **changes}
         query.pop("notice", None)
         return (self.root + self.page.path if self.page else self.root + "/") + _asked(query)
+
+    def sibling(self, name: str) -> str:
+        """Return the address of this page for another app, or of its first page if this one is about something of this app."""
+        outer = self.root.removesuffix(f"/{self.site.name}")
+        return f"{outer}/{name}{self.page.path if self.page and self.page.is_listed else '/'}"
 
     def action_url(self, name: str) -> str:
         """Return the address of an action."""
@@ -308,6 +344,17 @@ class View:
     def now(self) -> datetime.datetime:
         """The time of the database as far as it is known, else this machine's."""
         return self.site.collector.now()
+
+    @functools.cached_property
+    def zone(self) -> zoneinfo.ZoneInfo:
+        """The time zone that times are shown in."""
+        # What is wrong with an address can be told in any zone.
+        query = self.query if self.page else Inputs({})
+        return zones.zone_of(query, self.request.cookies.get(zones.COOKIE))
+
+    def clock(self, at: datetime.datetime, *, with_day: bool = False) -> str:
+        """Return a time of the day in the viewer's time zone, with the day of the week if asked for."""
+        return at.astimezone(self.zone).strftime("%a %H:%M" if with_day else "%H:%M")
 
 
 def _asked(query: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 
 from adjourn._domain.wording import amount, counted, shown, span
 from adjourn.web import pictures
+from adjourn.web.words import cron_in_words
 
 ABSENT = "\u2013"
 """What stands for a value that is not there."""
@@ -34,6 +35,7 @@ def environment() -> jinja2.Environment:
     made.filters.update(
         amount=amount,
         counted=counted,
+        cron_in_words=cron_in_words,
         exact=exact,
         moment=moment,
         named=named,
@@ -89,11 +91,14 @@ def size(value: float | None) -> str:
     return f"{value:,.1f} TB"
 
 
-def moment(value: datetime.datetime | float | None, now: datetime.datetime) -> Markup:
+@jinja2.pass_context
+def moment(context: Any, value: datetime.datetime | float | None, now: datetime.datetime) -> Markup:
     """Return a time as so long ago, or in so long, with the time itself for programs and on hovering.
 
     Parameters
     ----------
+    context
+        Knows the viewer's time zone.
     value
         The time, or seconds since 1970.
     now
@@ -105,5 +110,5 @@ def moment(value: datetime.datetime | float | None, now: datetime.datetime) -> M
     seconds = (now - at).total_seconds()
     told = f"{span(seconds)} ago" if seconds >= 0 else f"in {span(-seconds)}"
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
-        at.isoformat(timespec="seconds"), at.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC"), told
+        at.isoformat(timespec="seconds"), at.astimezone(context["view"].zone).strftime("%Y-%m-%d %H:%M:%S %Z"), told
     )

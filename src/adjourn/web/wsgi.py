@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 try:
@@ -13,7 +14,7 @@ from adjourn.app import App
 from adjourn.web.application import create_app
 
 
-def create_wsgi_app(app: App, **options: Any) -> Any:
+def create_wsgi_app(app: App | Mapping[str, App], **options: Any) -> Any:
     """Return the dashboard of an app as a WSGI application.
 
     A WSGI server has a thread for each request, so there are no server-sent events: browsers ask every five seconds.
@@ -21,7 +22,7 @@ def create_wsgi_app(app: App, **options: Any) -> Any:
     Parameters
     ----------
     app
-        The app.
+        The app, or several by their names.
     **options
         Options of `adjourn.web.create_app`, other than ``streams``.
 

@@ -101,6 +101,7 @@ class Executor:
         self._of_kind = {
             kind: [each for each in options.task_middleware if is_async(each) is kind] for kind in (True, False)
         }
+        self._keeps_jobs = not options.delete_jobs.applies_to(Status.SUCCEEDED)
         self._identity: WorkerIdentity | None = None
         self.mean_duration: float = FIRST_GUESS
         """The average duration of recent runs, in seconds."""
@@ -250,7 +251,8 @@ class Executor:
         body: Body = functools.partial(task.func, *arguments, **run.claimed.task_kwargs)
         if run.call is not None:
             body = functools.partial(task.func, run.call.items)
-        body = compose([*self._of_kind[task.is_async], *task.task_middleware], body, context, self._worker)
+        if middleware := (*self._of_kind[task.is_async], *task.task_middleware):
+            body = compose(middleware, body, context, self._worker)
         if not options.worker_middleware:
             self._run(runner, run, body)
             return
@@ -378,7 +380,7 @@ class Executor:
 
     def _context(self, run: Run) -> ContextLike:
         return self._app.make_context(
-            run.job,
+            run.claimed,
             start_timestamp=run.started,
             worker_name=self._options.name,
             worker_queues=self._options.queues,
@@ -387,7 +389,7 @@ class Executor:
             abort_reason=lambda: run.abort_reason,
             say_progress=self.advances.say,
             run=run,
-            keeps_jobs=not self._options.delete_jobs.applies_to(Status.SUCCEEDED),
+            keeps_jobs=self._keeps_jobs,
         )
 
     def _tell_overdue(self, run: Run) -> None:

@@ -175,7 +175,8 @@ class HeartbeatThread(threading.Thread):
             watched = WatchedSyncSession(session, self._trips)
             manager = SyncWorkerManager(watched, connector.json_loads, self._app.job_manager.schema)
             timetable, timeout = timetable_of(self._app.job_manager), self._options.stalled_worker_timeout
-            caretaker = SyncCaretaker(manager, timetable, timeout, self._app.events)
+            audit_days, ageing, queues = self._options.audit_days, self._options.priority_ageing, self._options.queues
+            caretaker = SyncCaretaker(manager, timetable, timeout, audit_days, self._app.events, ageing, queues)
             self._is_listening = self._options.listen_notify and session.can_listen
             if self._is_listening:
                 with self._trips:

@@ -27,6 +27,7 @@ WORKER_NAME = "worker"
 WORKER_CONCURRENCY = 1
 """How many jobs run at once."""
 MOST_JOBS = 2**31 - 1
+MOST_DAYS = 36_500
 """How many jobs a worker can ask the database for."""
 FETCH_JOB_POLLING_INTERVAL = 5.0
 ABORT_JOB_POLLING_INTERVAL = 5.0
@@ -81,6 +82,12 @@ def _is_at_least_one(instance: Any, attribute: attrs.Attribute[Any], value: Any)
         raise InvalidOption(f"{attribute.name}={value!r}: pass a whole number, one or more.")
     if value > MOST_JOBS:
         raise InvalidOption(f"{attribute.name}={value!r}: pass a whole number up to {MOST_JOBS:,}.")
+
+
+def _is_days(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    _is_at_least_one(instance, attribute, value)
+    if value > MOST_DAYS:
+        raise InvalidOption(f"{attribute.name}={value!r}: pass a whole number of days up to {MOST_DAYS:,}.")
 
 
 def _is_flag(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -253,6 +260,16 @@ class Options:
             reads=float,
         ),
     )
+    audit_days: int = attrs.field(
+        default=400,
+        kw_only=True,
+        validator=_is_days,
+        metadata=told(
+            "how many days the notes are kept of what people did by the dashboard; of several workers, the least counts",
+            reads=int,
+            metavar="DAYS",
+        ),
+    )
     unknown_task_timeout: float | None = attrs.field(
         default=None,
         kw_only=True,
@@ -260,6 +277,18 @@ class Options:
         metadata=told(
             "how long a job whose task no worker knows waits for a worker that knows it; after that, it fails",
             none="an hour; in memory, where no other program has the jobs, they fail at once",
+            unit="seconds",
+            reads=float,
+        ),
+    )
+    priority_ageing: float | None = attrs.field(
+        default=None,
+        kw_only=True,
+        validator=_is_above_zero_or_none,
+        metadata=told(
+            "after how long a ready job gains one in priority, and one more each time, up to the highest priority of the ready jobs "
+            "that the worker serves",
+            none="never",
             unit="seconds",
             reads=float,
         ),

@@ -205,7 +205,7 @@ def _storable(outcome: Outcome, error: Exception) -> Outcome:
         return Ended(outcome.id, outcome.claim, Status.FAILED.value, outcome.error)
     if isinstance(outcome, Ended) and outcome.result is not None:
         invalid = InvalidResult(f"The database does not accept the result: {error}")
-        return Ended(outcome.id, outcome.claim, Status.FAILED.value, error_entry(invalid, outcome.result.attempt))
+        return Ended(outcome.id, outcome.claim, Status.FAILED.value, error_entry(invalid, outcome.result.attempt()))
     if isinstance(outcome, Ended):
         return Ended(outcome.id, outcome.claim, outcome.status, is_deleted=outcome.is_deleted)
     return outcome

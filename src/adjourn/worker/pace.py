@@ -11,7 +11,7 @@ PROBE_INTERVAL = 0.05
 SATURATED = 1.0
 """Seconds after which a worker that always finds enough work need not be notified of more."""
 PLACE_RETRY = 0.2
-"""Seconds after which to place jobs again when another worker was doing so."""
+"""Seconds after which to place jobs again when another worker was doing so, or other transactions held what there was to place."""
 CONFIRMATIONS = (0.02, 0.1)
 """Seconds after which to look again, twice, when a transaction that was storing a job may not have seen that this worker
 waits for jobs."""
@@ -47,9 +47,14 @@ class ExchangePace:
         """Return whether to place the jobs that have to be placed."""
         return now >= (self._place_at or 0.0)
 
-    def has_placed(self, placed: bool, now: float) -> None:
-        """Take note of a try to place jobs, and whether it was this worker's turn."""
-        self._place_at = None if placed else now + PLACE_RETRY
+    def has_placed(self, is_to_repeat: bool, now: float) -> None:
+        """Take note of an attempt to place jobs, and whether to repeat it a little later."""
+        self._place_at = now + PLACE_RETRY if is_to_repeat else None
+
+    @property
+    def is_to_place_later(self) -> bool:
+        """Whether to wait before the next attempt to place jobs, although some are due."""
+        return self._place_at is not None
 
     # Claiming
 

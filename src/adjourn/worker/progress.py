@@ -13,7 +13,7 @@ import attrs
 from adjourn._domain.arguments import check_job
 from adjourn._domain.protocols import PeriodicTaskLike
 from adjourn._domain.schedules import SkipReason
-from adjourn._domain.ticks import Tick
+from adjourn._domain.ticks import LastTick, Tick
 from adjourn.sql.constants import CLOCK_TOLERANCE
 
 TICKS_AT_ONCE = 100
@@ -72,6 +72,13 @@ class TickProgress:
         self._places: dict[Key, _Place] = {}
         # In how many looks in a row another transaction held a schedule's next tick up.
         self._held: dict[Key, int] = {}
+        # When the next tick of a paused schedule is due: a time to look whether it still is.
+        self._paused: dict[Key, datetime.datetime] = {}
+
+    @property
+    def paused(self) -> set[Key]:
+        """The schedules that were paused when they were last looked at."""
+        return set(self._paused)
 
     def knows(self, key: Key) -> bool:
         """Return whether this worker has handled the schedule before."""
@@ -82,11 +89,12 @@ class TickProgress:
         latest = now + datetime.timedelta(seconds=CLOCK_TOLERANCE)
         self._places = {key: place for key, place in self._places.items() if key in schedules and place.since <= latest}
         self._held = {key: looks for key, looks in self._held.items() if key in schedules}
+        self._paused = {key: at for key, at in self._paused.items() if key in schedules}
 
     async def due(
         self,
         schedules: Mapping[Key, PeriodicTaskLike],
-        stored: Mapping[Key, datetime.datetime],
+        stored: Mapping[Key, LastTick],
         now: datetime.datetime,
         max_delay: float | None,
     ) -> list[Due]:
@@ -112,9 +120,14 @@ class TickProgress:
             looked_at += 1
             if looked_at % TURN == 0:
                 await asyncio.sleep(0)
-            if place is not None and self._has_caught_up(key, schedule, place, stored.get(key), now):
+            last = stored.get(key)
+            if last is not None and last.is_paused:
+                self.has_found_paused(key, schedule, now)
                 continue
-            since = stored.get(key) if place is None else place.since
+            self._paused.pop(key, None)
+            if place is not None and self._has_caught_up(key, schedule, place, last, now):
+                continue
+            since = place.since if place is not None else None if last is None else last.at
             try:
                 found.append(self._due(schedule, since, now, max_delay))
             except Exception as error:  # of this task alone, whatever it is
@@ -126,14 +139,14 @@ class TickProgress:
         key: Key,
         schedule: PeriodicTaskLike,
         place: _Place,
-        stored: datetime.datetime | None,
+        stored: LastTick | None,
         now: datetime.datetime,
     ) -> bool:
         """Take over what other workers have done, and return whether nothing is left."""
-        if stored is None or not place.since < stored <= now:
+        if stored is None or not place.since < stored.at <= now:
             return False
         self._held.pop(key, None)
-        place.since, place.next = stored, schedule.cron.next(stored)
+        place.since, place.next = stored.at, schedule.cron.next(stored.at)
         return place.next > now
 
     def _due(
@@ -170,9 +183,16 @@ class TickProgress:
         self._held[due.key] = self._held.get(due.key, 0) + 1
         return self._held[due.key]
 
+    def has_found_paused(self, key: Key, schedule: PeriodicTaskLike, now: datetime.datetime) -> None:
+        """Record that a schedule is paused. When it is resumed, its place is the one that the database has, as for a worker that starts."""
+        self._places.pop(key, None)
+        self._held.pop(key, None)
+        self._paused[key] = schedule.cron.next(now)
+
     def next_at(self) -> datetime.datetime | None:
         """Return when the first of the next ticks is due; None if none is known."""
-        return min((place.next for key, place in self._places.items() if key not in self._held), default=None)
+        places = [place.next for key, place in self._places.items() if key not in self._held]
+        return min((*places, *self._paused.values()), default=None)
 
 
 def _key(schedule: PeriodicTaskLike) -> Key:

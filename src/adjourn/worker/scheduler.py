@@ -74,6 +74,8 @@ class Scheduler:
         # How many looks in a row left something because another transaction held it up, or another worker was at it.
         self._held = 0
         self._busy = 0
+        # Which schedules were paused when they were last looked at.
+        self._paused: set[tuple[str, str]] = set()
         # Whether another worker deferred the last ticks.
         self._follows = False
 
@@ -139,6 +141,7 @@ class Scheduler:
                 outcomes.update(outcome for outcome, _ in results)
         if outcomes:
             self._follows = outcomes <= {TickOutcome.KNOWN, TickOutcome.BUSY}
+        self._tell_pauses()
         self._held = self._held + 1 if TickOutcome.HELD in outcomes else 0
         self._busy = self._busy + 1 if TickOutcome.BUSY in outcomes else 0
         if self._busy == LONG_BUSY:
@@ -170,7 +173,9 @@ class Scheduler:
             self._tell(SchedulingFailed, error=due.error, task_name=due.schedule.task.name)
         for number, (outcome, job_id) in enumerate(results):
             if not outcome.is_final:
-                if outcome is not TickOutcome.EARLY:
+                if outcome is TickOutcome.PAUSED:
+                    self._progress.has_found_paused(due.key, due.schedule, now)
+                elif outcome is not TickOutcome.EARLY:
                     self._progress.has_reached(due, due.ticks[number])
                 if outcome is TickOutcome.HELD and self._progress.has_been_held(due) == 2:
                     # A commit that is under way holds a tick up for a moment, which is not worth a word.
@@ -194,6 +199,15 @@ class Scheduler:
             self._tell_of(PeriodicJobSkipped, tick, reason=due.reason, delay=delay, max_delay=due.max_delay)
         elif not tick.is_skipped:
             self._tell_of(PeriodicJobAlreadyDeferred, tick)
+
+    def _tell_pauses(self) -> None:
+        """Say once of each schedule that it is paused, and that it is resumed."""
+        paused = self._progress.paused
+        for task_name, periodic_id in sorted(paused ^ self._paused):
+            word = "paused" if (task_name, periodic_id) in paused else "resumed"
+            extra = {"action": f"schedule_{word}", "task_name": task_name, "periodic_id": periodic_id}
+            logger.info("The schedule %r of periodic task %s is %s", periodic_id, task_name, word, extra=extra)
+        self._paused = paused
 
     def _tell_of(self, kind: type[Event], tick: Tick, **facts: Any) -> None:
         self._tell(kind, job=tick.job, periodic_id=tick.periodic_id, tick=tick.at, **facts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import functools
 import time
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -12,6 +13,7 @@ from adjourn import exceptions
 from adjourn._domain.jobs import Status
 from adjourn._domain.outcomes import Attempt, Ended, HandedBack, Outcome, Result, Retried, Suspended, error_entry
 from adjourn._domain.protocols import AppLike
+from adjourn._domain.results import seconds_of
 from adjourn._domain.runs import AbortReason
 from adjourn.events import (
     JobAborted,
@@ -73,19 +75,22 @@ class Verdicts:
             ended = Ended(job.id, job.claim, SUCCEEDED, is_deleted=self._deletes_successful)
             return (ended, JobSucceeded, {"result": result})
         try:
-            rule = rule.of_app(self._app.store_results, self._app.result_ttl)
             text = rule.dump(result, self._app.connector.json_dumps)
         except BaseException as error:  # `json_dumps` is user code
             if self._is_interrupt(error):
                 raise
             return self.refused(run, error)
-        stored = Result(text, rule.seconds, self._attempt(run))
-        return (Ended.with_result(job, stored), JobSucceeded, {"result": result})
+        ttl = seconds_of(self._app.result_ttl if rule.ttl is None else rule.ttl)
+        # Most results are accepted, so the attempt is not described yet.
+        stored = Result(
+            text, ttl, functools.partial(self._attempt, job.attempts, job.worker_id, run.started, time.time())
+        )
+        return (Ended(job.id, job.claim, SUCCEEDED, None, stored), JobSucceeded, {"result": result})
 
     def raised(self, run: Run, error: BaseException) -> Verdict:
         """Judge a run that has raised something."""
         if isinstance(error, exceptions.JobSuspended) and run.abort_reason is not AbortReason.USER_REQUEST:
-            return (Suspended.of(run.claimed, error.seconds, error.event), JobSuspended, {"event": error.event})
+            return (Suspended.of(run.claimed, error), JobSuspended, {"event": error.event, "jobs": error.jobs})
         if run.abort_reason is AbortReason.TIMEOUT:
             message = f"The job took longer than its timeout of {run.timeout:g} s."
             error, cause = exceptions.JobTimeout(message), error
@@ -147,15 +152,16 @@ class Verdicts:
         return Ended.of(run.claimed, status, self._options.delete_jobs, entry)
 
     def _entry(self, run: Run, error: BaseException) -> str:
-        return error_entry(error, self._attempt(run))
+        job = run.claimed
+        return error_entry(error, self._attempt(job.attempts, job.worker_id, run.started, time.time()))
 
-    def _attempt(self, run: Run) -> Attempt:
+    def _attempt(self, attempts: int, worker_id: int, started: float, ended: float) -> Attempt:
         return Attempt(
-            number=run.claimed.attempts + 1,
-            worker_id=run.claimed.worker_id,
+            number=attempts + 1,
+            worker_id=worker_id,
             worker_name=self._options.name,
-            started_at=datetime.datetime.fromtimestamp(run.started, datetime.UTC),
-            ended_at=datetime.datetime.now(datetime.UTC),
+            started_at=datetime.datetime.fromtimestamp(started, datetime.UTC),
+            ended_at=datetime.datetime.fromtimestamp(ended, datetime.UTC),
         )
 
 

@@ -12,6 +12,7 @@ from adjourn import telemetry
 from adjourn._domain.jobs import DeleteJobCondition
 from adjourn._domain.protocols import AppLike
 from adjourn._domain.spelling import suggests_names
+from adjourn._runtime.lookups import own_lookups
 from adjourn.events import (
     HeartbeatFailed,
     RetriesWithoutWait,
@@ -84,9 +85,15 @@ class Worker:
         How long the database may take to answer the worker itself; after that, the worker gives the connection up, and
         goes on with another one; less than stalled_worker_timeout. In seconds. Default: None, half of
         stalled_worker_timeout.
+    audit_days
+        How many days the notes are kept of what people did by the dashboard; of several workers, the least counts.
+        Default: 400.
     unknown_task_timeout
         How long a job whose task no worker knows waits for a worker that knows it; after that, it fails. In seconds.
         Default: None, an hour; in memory, where no other program has the jobs, they fail at once.
+    priority_ageing
+        After how long a ready job gains one in priority, and one more each time, up to the highest priority of the
+        ready jobs that the worker serves. In seconds. Default: None, never.
     timeout
         How long a run of a job may take, for tasks that have no timeout of their own. In seconds. Default: None, no
         limit.
@@ -144,7 +151,9 @@ class Worker:
         stalled_worker_timeout: float = 30.0,
         *,
         round_trip_timeout: float | None = None,
+        audit_days: int = 400,
         unknown_task_timeout: float | None = None,
+        priority_ageing: float | None = None,
         timeout: float | None = None,
         stuck_worker_timeout: float | None = None,
         http: str | None = None,
@@ -217,7 +226,7 @@ class Worker:
         WorkerStuck
             If all jobs that it runs were asked to end and did not, for longer than ``stuck_worker_timeout``.
         """
-        with telemetry.around_worker():
+        with telemetry.around_worker(), own_lookups(asyncio.get_running_loop()):
             await self._run()
 
     async def _run(self) -> None:

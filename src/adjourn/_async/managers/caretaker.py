@@ -1,14 +1,14 @@
 """The caretaker: upkeep that any worker does for all workers, besides running jobs.
 
 It frees the jobs of workers that fell silent, promotes those that wait behind a lock whose holder is gone, makes
-the partitions of the weeks ahead, deletes unique keys whose jobs do not count any more, ends jobs that have expired, and adds up
-statistics.
+the partitions of the weeks ahead, deletes unique keys whose jobs do not count any more and old notes of what people did, ends jobs that have
+expired, and adds up statistics.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from adjourn import sql
 from adjourn._async.managers.exchange import PLACE_LIMIT, AsyncWorkerManager
@@ -26,6 +26,12 @@ ROWS = 5_000
 """How many rows of statistics of a kind one transaction adds up."""
 MOST_PAGES = 40
 """How many transactions of one kind there are before other upkeep has its turn."""
+NOTES = 5_000
+"""How many notes of what people did one transaction looks at."""
+AGE_INTERVAL = 10.0
+"""Seconds, at most, between two times that the priority of jobs which have waited for long is raised."""
+AGED = 1_000
+"""At how many jobs of a priority one transaction looks whether they have waited for long."""
 EXPIRED = 1_000
 """How many expired jobs one transaction ends."""
 
@@ -41,15 +47,34 @@ class AsyncCaretaker:
         When each part of the upkeep is due.
     timeout
         Seconds of silence after which workers count as dead.
+    audit_days
+        How many days notes of what people did are kept.
     events
         Where it reports what it has done.
+    ageing
+        After how many seconds a ready job gains in priority; None for never.
+    queues
+        In which queues; None for all.
     """
 
-    def __init__(self, manager: AsyncWorkerManager, timetable: Timetable, timeout: float, events: EventsLike) -> None:
+    def __init__(
+        self,
+        manager: AsyncWorkerManager,
+        timetable: Timetable,
+        timeout: float,
+        audit_days: int,
+        events: EventsLike,
+        ageing: float | None = None,
+        queues: Sequence[str] | None = None,
+    ) -> None:
         self._manager = manager
         self._timetable = timetable
         self._timeout = timeout
+        self._audit_days = audit_days
         self._events = events
+        self._ageing = ageing
+        self._queues = queues
+        self._age_at = 0.0
 
     async def rescue_async(self) -> bool:
         """Free the jobs of workers that fell silent, and return whether there were any."""
@@ -71,7 +96,10 @@ class AsyncCaretaker:
         if now >= self._timetable.partition_at:
             self._timetable.makes_partitions(now)
             await self._make_partitions_async()
-
+        if self._ageing is not None and now >= self._age_at:
+            # The worker's own, because others may serve other queues.
+            self._age_at = now + min(self._ageing, AGE_INTERVAL)
+            await self._manager.age_async(self._ageing, self._queues, AGED)
         if now >= self._timetable.forget_at:
             self._timetable.forgets_keys(now)
             await self._forget_keys_async()
@@ -83,6 +111,13 @@ class AsyncCaretaker:
             self._timetable.adds_up(now)
             if not await self._exhaust_async(self._manager.add_up_statistics_async, ROWS):
                 self._timetable.add_up_at = 0.0
+        if now >= self._timetable.forget_audit_at:
+            self._timetable.forgets_audit(now)
+            if not await self._exhaust_async(self._forget_audit_async, NOTES):
+                self._timetable.forget_audit_at = 0.0
+
+    async def _forget_audit_async(self, most: int) -> int:
+        return await self._manager.forget_audit_async(self._audit_days, most)
 
     async def _exhaust_async(self, take: Callable[[int], Awaitable[int]], most: int) -> bool:
         """Take what there is, at most so many in one transaction. Return whether nothing is left: other upkeep has its turn first."""

@@ -119,7 +119,7 @@ class AsyncDrains(AsyncStatementRunner):
     async def _claim_async(self, plan: DrainPlan, worker_id: int, last: int | None, besides: list[int]) -> Job | None:
         await self._make_due_async(plan)
         worker = self._worker()
-        while await worker.place_async(PLACE_LIMIT):
+        while (await worker.place_async(PLACE_LIMIT)).moved:
             pass
         parameters: dict[str, Any] = {
             "worker_id": worker_id,

@@ -15,7 +15,7 @@ from adjourn._async.managers.statements import AsyncExecutes, schema_version_asy
 from adjourn._domain.arrays import array_of_texts
 from adjourn._domain.claimed import ClaimedJob
 from adjourn._domain.jobs import CLAIMED
-from adjourn._domain.outcomes import Claim, Exchanged, HandedBack, Heartbeat, Look, Outcome, dump_outcomes
+from adjourn._domain.outcomes import Claim, Exchanged, HandedBack, Heartbeat, Look, Outcome, Placed, dump_outcomes
 from adjourn._domain.terms import JobTerms
 from adjourn._domain.upkeep import BlockingSession
 from adjourn.types import JSONLoads, Row
@@ -87,6 +87,14 @@ class AsyncWorkerManager:
         if row["id"] is None:
             raise sql.out_of_date(self.schema, row["version"])
         return int(row["id"])
+
+    async def registered_at_async(self, worker_id: int) -> int | None:
+        """Return when the worker of this id has registered, in microseconds since 1970, or None if there is none.
+
+        Ids are given once more by a database that was restored, or that has lost the last commits in a failover.
+        """
+        rows = await self._run_async("get_registration", worker_id=worker_id)
+        return int(rows[0]["registered_at"]) if rows else None
 
     async def unregister_worker_async(self, worker_id: int) -> None:
         """Remove this worker. Jobs that it still has are rescued."""
@@ -262,8 +270,8 @@ class AsyncWorkerManager:
         rows = await self._run_async("list_unknown_claims", worker_id=worker_id, **_columns(known))
         return [HandedBack(row["id"], row["claim"]) for row in rows]
 
-    async def place_async(self, limit: int, heal: bool = False) -> bool:
-        """Place locked jobs, and return whether that made progress (another worker may be placing them).
+    async def place_async(self, limit: int, heal: bool = False) -> Placed:
+        """Place locked jobs, and give free places under limits to jobs that wait for them; another worker may be doing so.
 
         Parameters
         ----------
@@ -273,7 +281,8 @@ class AsyncWorkerManager:
             Whether to search also all locks with waiting jobs for one that has no head.
         """
         (row,) = await self._run_async("place", limit=limit, heal=heal)
-        return bool(row["placed"] or row["promoted"])
+        moved = bool(row["placed"] or row["promoted"])
+        return Placed(moved, is_to_repeat=not moved and (not row["elected"] or row["is_left"]))
 
     async def rescue_async(self, max_losses: int, grace: float) -> tuple[int, int]:
         """Declare workers dead that have stopped sending heartbeats, and free their jobs.
@@ -307,6 +316,13 @@ class AsyncWorkerManager:
         """End jobs that have expired and that nobody runs, ``limit`` of them at most, and return how many there were."""
         (row,) = await self._run_async("expire_due", until=None, limit=limit)
         return int(row["expired"])
+
+    async def age_async(self, seconds: float, queues: Sequence[str] | None, limit: int) -> int:
+        """Raise the priority of ready jobs by one for each ``seconds`` that they have waited, up to the highest of a ready job, and
+        return how many there were. Of each priority the first ``limit`` jobs are looked at; of named queues, each has its own highest."""
+        given = None if queues is None else list(queues)
+        (row,) = await self._run_async("age", seconds=float(seconds), queues=given, limit=limit)
+        return int(row["raised"])
 
     async def forget_keys_async(self, after: str, limit: int) -> tuple[int, str | None]:
         """Look at the next unique keys, and delete those whose jobs do not count any more.
@@ -346,6 +362,19 @@ class AsyncWorkerManager:
         """
         (row,) = await self._run_async("add_up_stats", limit=limit)
         return int(row["taken"])
+
+    async def forget_audit_async(self, days: int, limit: int) -> int:
+        """Delete old notes of what people did; return how many.
+
+        Parameters
+        ----------
+        days
+            Their age.
+        limit
+            How many to look at, the oldest first.
+        """
+        (row,) = await self._run_async("forget_audit", days=days, limit=limit)
+        return int(row["forgotten"])
 
     async def blockers_async(self, tables: Sequence[str]) -> list[BlockingSession]:
         """Return the sessions that use one of these tables."""

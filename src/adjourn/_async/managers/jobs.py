@@ -181,6 +181,10 @@ class AsyncJobManager(AsyncStatementRunner):
     def cancel_workflow_async(self) -> AsyncWorkflows:
         return self.workflows
 
+    @forwards_to(AsyncWorkflows.close_workflow_async)
+    def close_workflow_async(self) -> AsyncWorkflows:
+        return self.workflows
+
     @forwards_to(AsyncWorkflows.retry_workflow_async)
     def retry_workflow_async(self) -> AsyncWorkflows:
         return self.workflows
@@ -267,6 +271,14 @@ class AsyncJobManager(AsyncStatementRunner):
 
     @forwards_to(AsyncSchedules.list_schedules_async)
     def list_schedules_async(self) -> AsyncSchedules:
+        return self.schedules
+
+    @forwards_to(AsyncSchedules.pause_schedule_async)
+    def pause_schedule_async(self) -> AsyncSchedules:
+        return self.schedules
+
+    @forwards_to(AsyncSchedules.resume_schedule_async)
+    def resume_schedule_async(self) -> AsyncSchedules:
         return self.schedules
 
     @forwards_to(AsyncSchedules.keep_schedules_async)
@@ -488,6 +500,10 @@ class AsyncJobManager(AsyncStatementRunner):
 
         A running job is taken from its worker, and the outcome of that run is discarded. The run itself goes on, so the
         two runs may overlap, even under a lock. If that matters, abort the job first and wait for its end.
+
+        A job of a workflow counts as not ended: those that still wait for it wait for its new end, those that were cancelled because of it come
+        back and wait, and those that have run stay as they are. It waits for the jobs that it depends on and that have not ended; those that
+        have failed do not keep it from running.
 
         Parameters
         ----------

@@ -88,9 +88,9 @@ class AsyncLimits(AsyncStatementRunner):
         return bool(await self.run_async("pause", {"scope": scope, "names": [name], "pause": pause}))
 
     async def list_pauses_async(self) -> list[Pause]:
-        """Return what is paused: queues, then tasks, by name."""
+        """Return what is paused: queues, schedules (`pause_schedule_async`), then tasks, by name."""
         rows = await self.run_async("list_pauses", {})
-        return [Pause(scope=row["scope"], name=row["name"], paused_at=time_of(row["paused_at"])) for row in rows]
+        return [Pause(**{**row, "paused_at": time_of(row["paused_at"])}) for row in rows]
 
     async def set_limit_async(
         self,

@@ -157,6 +157,7 @@ class AsyncManyJobs(AsyncStatementRunner):
         finished_before: datetime.datetime | None = None,
         limit: int | None = None,
         delay: float = 0.0,
+        retry_at: datetime.datetime | None = None,
         progress: Callable[[int], object] | None = None,
     ) -> list[int]:
         """Run jobs again: those of these that have one of these statuses, or all that match the filters.
@@ -180,6 +181,8 @@ class AsyncManyJobs(AsyncStatementRunner):
             The most jobs to run again; None (the default) for all that match.
         delay
             Seconds from now before which the jobs do not run; 0 (the default) for none.
+        retry_at
+            An aware datetime before which the jobs do not run; None (the default) for none. Not with ``delay``.
         progress
             Called with the number of jobs that were changed so far, after each thousand of those that match the filters; None (the
             default) for nothing.
@@ -193,10 +196,14 @@ class AsyncManyJobs(AsyncStatementRunner):
         Raises
         ------
         InvalidOption
-            If one of the ids is not an integer, a status does not exist, a filter has the wrong type, or there are neither ids
-            nor filters, or both.
+            If one of the ids is not an integer, a status does not exist, a filter has the wrong type, there are neither ids nor
+            filters, or both, or ``delay`` and ``retry_at`` are both passed.
         """
         check_seconds("delay", delay)
+        if retry_at is not None:
+            check_aware("retry_at", retry_at)
+            if delay:
+                raise InvalidOption("delay and retry_at exclude each other: pass one of them.")
         filters = {
             "queue": queue,
             "task": task,
@@ -207,7 +214,7 @@ class AsyncManyJobs(AsyncStatementRunner):
         names = None if statuses is None else checked_statuses(statuses)
         if names is None:
             names = (Status.FAILED,) if job_ids is None else ENDED_BADLY
-        parameters = {"statuses": [str(each) for each in names], "delay": float(delay)}
+        parameters = {"statuses": [str(each) for each in names], "delay": float(delay), "at": retry_at}
         given = None if job_ids is not None else statuses
         return await self._change_async(
             "retry_jobs", job_ids, parameters, connection, names, given, filters, limit, progress
@@ -277,21 +284,26 @@ class AsyncManyJobs(AsyncStatementRunner):
 
     async def change_jobs_async(
         self,
-        job_ids: Iterable[int],
+        job_ids: Iterable[int] | None = None,
         *,
         priority: int | None = None,
-        queue: str | None = None,
+        move_to: str | None = None,
         schedule_at: datetime.datetime | None = None,
         now: bool = False,
         connection: Any = None,
+        queue: str | None = None,
+        task: str | None = None,
+        error: str | None = None,
+        limit: int | None = None,
+        progress: Callable[[int], object] | None = None,
     ) -> list[int]:
-        """Change jobs that wait: those of these that do. What is not named stays as it is.
+        """Change jobs that wait: those of these that do, or all that match the filters. What is not named stays as it is.
 
         Parameters
         ----------
         job_ids
-            The jobs; a thousand at a time is a good number.
-        priority, queue
+            The jobs; a thousand at a time is a good number. None (the default) for those that match the filters.
+        priority, move_to
             The new priority, and the queue to move them to; None (the default) keeps theirs.
         schedule_at
             They do not run before this aware datetime; None (the default) keeps their time.
@@ -299,6 +311,13 @@ class AsyncManyJobs(AsyncStatementRunner):
             They need not wait for their time any more. Default: False.
         connection
             The caller's own connection, whose transaction this joins.
+        queue, task, error
+            Filters, as `count_jobs_async` has them. The last error of a job that waits is that of its last attempt.
+        limit
+            The most jobs to change; None (the default) for all that match.
+        progress
+            Called with the number of jobs that were changed so far, after each thousand of those that match the filters; None (the
+            default) for nothing.
 
         Returns
         -------
@@ -309,9 +328,10 @@ class AsyncManyJobs(AsyncStatementRunner):
         Raises
         ------
         InvalidOption
-            If a value is not valid, nothing is to be changed, or ``schedule_at`` and ``now`` are both passed.
+            If a value is not valid, nothing is to be changed, ``schedule_at`` and ``now`` are both passed, or there are neither ids nor
+            filters, or both.
         """
-        check_name("queue", queue, optional=True)
+        check_name("move_to", move_to, optional=True)
         check_flag("now", now)
         if priority is not None:
             check_priority(priority)
@@ -319,15 +339,18 @@ class AsyncManyJobs(AsyncStatementRunner):
             check_aware("schedule_at", schedule_at)
             if now:
                 raise InvalidOption("schedule_at and now exclude each other: pass one of them.")
-        if priority is None and queue is None and schedule_at is None and not now:
-            raise InvalidOption("Pass what is to change: priority, queue, schedule_at or now=True.")
+        if priority is None and move_to is None and schedule_at is None and not now:
+            raise InvalidOption("Pass what is to change: priority, move_to, schedule_at or now=True.")
         parameters = {
             "priority": priority,
-            "queue": queue,
+            "queue": move_to,
             "reschedule": now or schedule_at is not None,
             "at": schedule_at,
         }
-        return await self._change_by_id_async("change_jobs", job_ids, parameters, connection)
+        filters = {"queue": queue, "task": task, "error": error}
+        return await self._change_async(
+            "change_jobs", job_ids, parameters, connection, (Status.TODO,), None, filters, limit, progress
+        )
 
     async def _change_async(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
+from typing import Any
 
 from adjourn import exceptions
 from adjourn._async.managers.statements import AsyncStatementRunner
@@ -13,6 +14,7 @@ from adjourn._domain.checks import (
     check_aware,
     check_filter,
     check_id,
+    check_name,
     check_seconds,
     checked_list,
     checked_periodic_id,
@@ -55,7 +57,7 @@ class AsyncSchedules(AsyncStatementRunner):
         Returns
         -------
         int or None
-            The job's id; None if the tick was deferred already.
+            The job's id; None if the tick was deferred already, or the schedule is paused.
 
         Raises
         ------
@@ -113,8 +115,83 @@ class AsyncSchedules(AsyncStatementRunner):
         rows = await self.run_async("list_schedules", {})
         for row in rows:
             row.update({name: time_of(row[name]) for name in ("last_tick", "seen_at", "now")})
+            row["paused_at"] = None if row["paused_at"] is None else time_of(row["paused_at"])
             row["next_tick"] = _next_tick(row["cron"], row["timezone"], row.pop("now"))
         return [RegisteredSchedule(row) for row in rows]
+
+    async def pause_schedule_async(
+        self,
+        task: str,
+        periodic_id: str = "",
+        *,
+        cron: str | None = None,
+        timezone: str = "UTC",
+        connection: Any = None,
+    ) -> bool:
+        """Defer no more ticks of a schedule. Jobs of it that are stored already run; `pause_task_async` would hold them, too.
+
+        It holds for all workers from the commit on, until `resume_schedule_async`. Then it is as if no worker had been running in between:
+        the schedule's ``missed`` and ``max_delay`` say what becomes of the ticks that came.
+
+        Parameters
+        ----------
+        task
+            The name of the periodic task.
+        periodic_id
+            Tells several schedules of one task apart. Default: empty, as for ``@app.periodic``.
+        cron, timezone
+            The schedule as it is declared. With ``cron``, one that has not been due yet can be paused, too.
+        connection
+            The caller's own connection, whose transaction this joins.
+
+        Returns
+        -------
+        bool
+            Whether it was not paused before.
+
+        Raises
+        ------
+        InvalidOption
+            If the database knows no such schedule, and ``cron`` is not given; or if a name or the schedule is not valid.
+        """
+        return await self._pause_async(task, periodic_id, cron, timezone, connection, pause=True)
+
+    async def resume_schedule_async(
+        self,
+        task: str,
+        periodic_id: str = "",
+        *,
+        cron: str | None = None,
+        timezone: str = "UTC",
+        connection: Any = None,
+    ) -> bool:
+        """Defer ticks of a schedule again, within a minute, and return whether it was paused.
+
+        It takes the parameters of `pause_schedule_async`, and raises what that raises.
+        """
+        return await self._pause_async(task, periodic_id, cron, timezone, connection, pause=False)
+
+    async def _pause_async(
+        self, task: str, periodic_id: str, cron: str | None, timezone: str, connection: Any, *, pause: bool
+    ) -> bool:
+        check_name("task", task)
+        checked_periodic_id(periodic_id)
+        if cron is not None:
+            Cron(cron, timezone)  # refuses what cannot be read
+        parameters = {
+            "task_name": task,
+            "periodic_id": periodic_id,
+            "cron": cron,
+            "timezone": timezone,
+            "pause": pause,
+        }
+        (row,) = await self.run_async("pause_schedule", parameters, connection)
+        if row["outcome"] == "unknown":
+            raise exceptions.InvalidOption(
+                f"task={task!r}, periodic_id={periodic_id!r}: the database knows no such schedule. `list_schedules` returns those that it "
+                "knows. For one that has not been due yet, pass cron=... as it is declared."
+            )
+        return bool(row["outcome"] == "changed")
 
     async def keep_schedules_async(self, known: Sequence[tuple[str, str]], seconds: float) -> list[tuple[str, str]]:
         """Record that schedules, given by task name and ``periodic_id``, are still in use, and forget unused ones.

@@ -6,10 +6,12 @@ import pathlib
 
 from adjourn import sql
 from adjourn._async.connectors.contract import AsyncConnectorSource, AsyncSession
+from adjourn._async.managers.indexes import build_indexes_async, list_parts_async
 from adjourn._async.managers.partitions import make_partitions_async
 from adjourn._async.managers.statements import misplaced_functions_async, schema_version_async
 from adjourn._async.managers.trial import AsyncTrial
 from adjourn._domain.checks import check_connector
+from adjourn._domain.indexes import UnbuiltIndex, unbuilt
 from adjourn.exceptions import ConnectorException, InvalidOption
 
 
@@ -43,6 +45,9 @@ class AsyncSchemaManager:
         its name. Afterwards it makes the partitions of the weeks ahead. If others use the
         table of finished jobs for so long that this fails, one of the lines says who they are.
 
+        At last it builds the indexes that partitions of finished jobs lack (`list_unbuilt_indexes`), one by one and each by itself, while
+        workers go on. If that is interrupted, the next call goes on from there.
+
         Returns
         -------
         list of str
@@ -51,13 +56,14 @@ class AsyncSchemaManager:
         Raises
         ------
         ConnectorException
-            If the database refuses; nothing is changed then. If a right is missing, the message has the GRANT that adds
-            it.
+            If the database refuses; nothing is changed then, or indexes are built in part. If a right is missing, the message has the
+            GRANT that adds it.
         """
         session = await self.connector.get_async_connector().session_async()
         try:
             done = await self._apply_async(session)
-            return done + await make_partitions_async(session, self.schema)
+            done += await make_partitions_async(session, self.schema)
+            return done + await self._build_indexes_async(session)
         finally:
             # Closing the connection also ends an open transaction.
             await session.close_async()
@@ -99,6 +105,48 @@ class AsyncSchemaManager:
             if sql.lacks_right(error):
                 raise sql.missing_grant(error) from error
             raise
+
+    async def build_indexes_async(self) -> list[str]:
+        """Build the indexes that partitions of finished jobs lack, as `apply_schema` does at last, and return what was done.
+
+        It is for who applies versions with other tools. It works outside of transactions, one partition after the other, while workers
+        go on. It waits for the transactions that are open. If it is interrupted, the next call goes on from there.
+
+        Returns
+        -------
+        list of str
+            One line for each index. If another session keeps it from building one, a line says which.
+
+        Raises
+        ------
+        ConnectorException
+            If the database refuses. If a right is missing, the message says so.
+        """
+        session = await self.connector.get_async_connector().session_async()
+        try:
+            return await self._build_indexes_async(session)
+        finally:
+            await session.close_async()
+
+    async def _build_indexes_async(self, session: AsyncSession) -> list[str]:
+        try:
+            return await build_indexes_async(session, self.schema)
+        except ConnectorException as error:
+            if sql.lacks_right(error):
+                raise sql.missing_right(self.schema, error) from error
+            raise
+
+    async def list_unbuilt_indexes_async(self) -> list[UnbuiltIndex]:
+        """Return the indexes that are not on all partitions of finished jobs yet, and how far they are.
+
+        `apply_schema` builds them. It may be asked meanwhile, by any program. As text each is a sentence about it.
+
+        Raises
+        ------
+        ConnectorException
+            If the database cannot be asked.
+        """
+        return unbuilt(await list_parts_async(self.connector.get_async_connector(), self.schema))
 
     async def check_version_async(self) -> None:
         """Refuse a database whose schema is missing or older than this version of adjourn needs, or was renamed.

@@ -18,6 +18,7 @@ class AsyncJobSearch(AsyncStatementRunner):
     async def search_jobs_async(
         self,
         *,
+        ids: Iterable[int] | None = None,
         statuses: Iterable[str] | None = None,
         queue: str | None = None,
         task: str | None = None,
@@ -44,6 +45,8 @@ class AsyncJobSearch(AsyncStatementRunner):
 
         Parameters
         ----------
+        ids
+            Only the jobs with these ids, at most a thousand; None (the default) is no filter. No other job is looked at.
         statuses
             One of these statuses; None (the default) is no filter. Jobs that have not succeeded are found without looking at those that
             have.
@@ -76,6 +79,7 @@ class AsyncJobSearch(AsyncStatementRunner):
             If a value is not valid; the message names the argument.
         """
         wanted = checked_search(
+            ids=ids,
             statuses=statuses,
             queue=queue,
             task=task,

@@ -120,7 +120,7 @@ class SyncDrains(SyncStatementRunner):
     def _claim(self, plan: DrainPlan, worker_id: int, last: int | None, besides: list[int]) -> Job | None:
         self._make_due(plan)
         worker = self._worker()
-        while worker.place(PLACE_LIMIT):
+        while worker.place(PLACE_LIMIT).moved:
             pass
         parameters: dict[str, Any] = {
             "worker_id": worker_id,

@@ -14,7 +14,7 @@ from adjourn import exceptions, sql
 from adjourn._domain.arrays import array_of_texts
 from adjourn._domain.claimed import ClaimedJob
 from adjourn._domain.jobs import CLAIMED
-from adjourn._domain.outcomes import Claim, Exchanged, HandedBack, Heartbeat, Look, Outcome, dump_outcomes
+from adjourn._domain.outcomes import Claim, Exchanged, HandedBack, Heartbeat, Look, Outcome, Placed, dump_outcomes
 from adjourn._domain.terms import JobTerms
 from adjourn._domain.upkeep import BlockingSession
 from adjourn._sync.managers.partitions import blockers
@@ -88,6 +88,14 @@ class SyncWorkerManager:
         if row["id"] is None:
             raise sql.out_of_date(self.schema, row["version"])
         return int(row["id"])
+
+    def registered_at(self, worker_id: int) -> int | None:
+        """Return when the worker of this id has registered, in microseconds since 1970, or None if there is none.
+
+        Ids are given once more by a database that was restored, or that has lost the last commits in a failover.
+        """
+        rows = self._run("get_registration", worker_id=worker_id)
+        return int(rows[0]["registered_at"]) if rows else None
 
     def unregister_worker(self, worker_id: int) -> None:
         """Remove this worker. Jobs that it still has are rescued."""
@@ -261,8 +269,8 @@ class SyncWorkerManager:
         rows = self._run("list_unknown_claims", worker_id=worker_id, **_columns(known))
         return [HandedBack(row["id"], row["claim"]) for row in rows]
 
-    def place(self, limit: int, heal: bool = False) -> bool:
-        """Place locked jobs, and return whether that made progress (another worker may be placing them).
+    def place(self, limit: int, heal: bool = False) -> Placed:
+        """Place locked jobs, and give free places under limits to jobs that wait for them; another worker may be doing so.
 
         Parameters
         ----------
@@ -272,7 +280,8 @@ class SyncWorkerManager:
             Whether to search also all locks with waiting jobs for one that has no head.
         """
         (row,) = self._run("place", limit=limit, heal=heal)
-        return bool(row["placed"] or row["promoted"])
+        moved = bool(row["placed"] or row["promoted"])
+        return Placed(moved, is_to_repeat=not moved and (not row["elected"] or row["is_left"]))
 
     def rescue(self, max_losses: int, grace: float) -> tuple[int, int]:
         """Declare workers dead that have stopped sending heartbeats, and free their jobs.
@@ -306,6 +315,13 @@ class SyncWorkerManager:
         """End jobs that have expired and that nobody runs, ``limit`` of them at most, and return how many there were."""
         (row,) = self._run("expire_due", until=None, limit=limit)
         return int(row["expired"])
+
+    def age(self, seconds: float, queues: Sequence[str] | None, limit: int) -> int:
+        """Raise the priority of ready jobs by one for each ``seconds`` that they have waited, up to the highest of a ready job, and
+        return how many there were. Of each priority the first ``limit`` jobs are looked at; of named queues, each has its own highest."""
+        given = None if queues is None else list(queues)
+        (row,) = self._run("age", seconds=float(seconds), queues=given, limit=limit)
+        return int(row["raised"])
 
     def forget_keys(self, after: str, limit: int) -> tuple[int, str | None]:
         """Look at the next unique keys, and delete those whose jobs do not count any more.
@@ -345,6 +361,19 @@ class SyncWorkerManager:
         """
         (row,) = self._run("add_up_stats", limit=limit)
         return int(row["taken"])
+
+    def forget_audit(self, days: int, limit: int) -> int:
+        """Delete old notes of what people did; return how many.
+
+        Parameters
+        ----------
+        days
+            Their age.
+        limit
+            How many to look at, the oldest first.
+        """
+        (row,) = self._run("forget_audit", days=days, limit=limit)
+        return int(row["forgotten"])
 
     def blockers(self, tables: Sequence[str]) -> list[BlockingSession]:
         """Return the sessions that use one of these tables."""

@@ -182,6 +182,10 @@ class SyncJobManager(SyncStatementRunner):
     def cancel_workflow(self) -> SyncWorkflows:
         return self.workflows
 
+    @forwards_to(SyncWorkflows.close_workflow)
+    def close_workflow(self) -> SyncWorkflows:
+        return self.workflows
+
     @forwards_to(SyncWorkflows.retry_workflow)
     def retry_workflow(self) -> SyncWorkflows:
         return self.workflows
@@ -268,6 +272,14 @@ class SyncJobManager(SyncStatementRunner):
 
     @forwards_to(SyncSchedules.list_schedules)
     def list_schedules(self) -> SyncSchedules:
+        return self.schedules
+
+    @forwards_to(SyncSchedules.pause_schedule)
+    def pause_schedule(self) -> SyncSchedules:
+        return self.schedules
+
+    @forwards_to(SyncSchedules.resume_schedule)
+    def resume_schedule(self) -> SyncSchedules:
         return self.schedules
 
     @forwards_to(SyncSchedules.keep_schedules)
@@ -487,6 +499,10 @@ class SyncJobManager(SyncStatementRunner):
 
         A running job is taken from its worker, and the outcome of that run is discarded. The run itself goes on, so the
         two runs may overlap, even under a lock. If that matters, abort the job first and wait for its end.
+
+        A job of a workflow counts as not ended: those that still wait for it wait for its new end, those that were cancelled because of it come
+        back and wait, and those that have run stay as they are. It waits for the jobs that it depends on and that have not ended; those that
+        have failed do not keep it from running.
 
         Parameters
         ----------

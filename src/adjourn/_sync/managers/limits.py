@@ -89,9 +89,9 @@ class SyncLimits(SyncStatementRunner):
         return bool(self.run("pause", {"scope": scope, "names": [name], "pause": pause}))
 
     def list_pauses(self) -> list[Pause]:
-        """Return what is paused: queues, then tasks, by name."""
+        """Return what is paused: queues, schedules (`pause_schedule`), then tasks, by name."""
         rows = self.run("list_pauses", {})
-        return [Pause(scope=row["scope"], name=row["name"], paused_at=time_of(row["paused_at"])) for row in rows]
+        return [Pause(**{**row, "paused_at": time_of(row["paused_at"])}) for row in rows]
 
     def set_limit(
         self,

@@ -158,6 +158,7 @@ class SyncManyJobs(SyncStatementRunner):
         finished_before: datetime.datetime | None = None,
         limit: int | None = None,
         delay: float = 0.0,
+        retry_at: datetime.datetime | None = None,
         progress: Callable[[int], object] | None = None,
     ) -> list[int]:
         """Run jobs again: those of these that have one of these statuses, or all that match the filters.
@@ -181,6 +182,8 @@ class SyncManyJobs(SyncStatementRunner):
             The most jobs to run again; None (the default) for all that match.
         delay
             Seconds from now before which the jobs do not run; 0 (the default) for none.
+        retry_at
+            An aware datetime before which the jobs do not run; None (the default) for none. Not with ``delay``.
         progress
             Called with the number of jobs that were changed so far, after each thousand of those that match the filters; None (the
             default) for nothing.
@@ -194,10 +197,14 @@ class SyncManyJobs(SyncStatementRunner):
         Raises
         ------
         InvalidOption
-            If one of the ids is not an integer, a status does not exist, a filter has the wrong type, or there are neither ids
-            nor filters, or both.
+            If one of the ids is not an integer, a status does not exist, a filter has the wrong type, there are neither ids nor
+            filters, or both, or ``delay`` and ``retry_at`` are both passed.
         """
         check_seconds("delay", delay)
+        if retry_at is not None:
+            check_aware("retry_at", retry_at)
+            if delay:
+                raise InvalidOption("delay and retry_at exclude each other: pass one of them.")
         filters = {
             "queue": queue,
             "task": task,
@@ -208,7 +215,7 @@ class SyncManyJobs(SyncStatementRunner):
         names = None if statuses is None else checked_statuses(statuses)
         if names is None:
             names = (Status.FAILED,) if job_ids is None else ENDED_BADLY
-        parameters = {"statuses": [str(each) for each in names], "delay": float(delay)}
+        parameters = {"statuses": [str(each) for each in names], "delay": float(delay), "at": retry_at}
         given = None if job_ids is not None else statuses
         return self._change("retry_jobs", job_ids, parameters, connection, names, given, filters, limit, progress)
 
@@ -274,21 +281,26 @@ class SyncManyJobs(SyncStatementRunner):
 
     def change_jobs(
         self,
-        job_ids: Iterable[int],
+        job_ids: Iterable[int] | None = None,
         *,
         priority: int | None = None,
-        queue: str | None = None,
+        move_to: str | None = None,
         schedule_at: datetime.datetime | None = None,
         now: bool = False,
         connection: Any = None,
+        queue: str | None = None,
+        task: str | None = None,
+        error: str | None = None,
+        limit: int | None = None,
+        progress: Callable[[int], object] | None = None,
     ) -> list[int]:
-        """Change jobs that wait: those of these that do. What is not named stays as it is.
+        """Change jobs that wait: those of these that do, or all that match the filters. What is not named stays as it is.
 
         Parameters
         ----------
         job_ids
-            The jobs; a thousand at a time is a good number.
-        priority, queue
+            The jobs; a thousand at a time is a good number. None (the default) for those that match the filters.
+        priority, move_to
             The new priority, and the queue to move them to; None (the default) keeps theirs.
         schedule_at
             They do not run before this aware datetime; None (the default) keeps their time.
@@ -296,6 +308,13 @@ class SyncManyJobs(SyncStatementRunner):
             They need not wait for their time any more. Default: False.
         connection
             The caller's own connection, whose transaction this joins.
+        queue, task, error
+            Filters, as `count_jobs` has them. The last error of a job that waits is that of its last attempt.
+        limit
+            The most jobs to change; None (the default) for all that match.
+        progress
+            Called with the number of jobs that were changed so far, after each thousand of those that match the filters; None (the
+            default) for nothing.
 
         Returns
         -------
@@ -306,9 +325,10 @@ class SyncManyJobs(SyncStatementRunner):
         Raises
         ------
         InvalidOption
-            If a value is not valid, nothing is to be changed, or ``schedule_at`` and ``now`` are both passed.
+            If a value is not valid, nothing is to be changed, ``schedule_at`` and ``now`` are both passed, or there are neither ids nor
+            filters, or both.
         """
-        check_name("queue", queue, optional=True)
+        check_name("move_to", move_to, optional=True)
         check_flag("now", now)
         if priority is not None:
             check_priority(priority)
@@ -316,15 +336,18 @@ class SyncManyJobs(SyncStatementRunner):
             check_aware("schedule_at", schedule_at)
             if now:
                 raise InvalidOption("schedule_at and now exclude each other: pass one of them.")
-        if priority is None and queue is None and schedule_at is None and not now:
-            raise InvalidOption("Pass what is to change: priority, queue, schedule_at or now=True.")
+        if priority is None and move_to is None and schedule_at is None and not now:
+            raise InvalidOption("Pass what is to change: priority, move_to, schedule_at or now=True.")
         parameters = {
             "priority": priority,
-            "queue": queue,
+            "queue": move_to,
             "reschedule": now or schedule_at is not None,
             "at": schedule_at,
         }
-        return self._change_by_id("change_jobs", job_ids, parameters, connection)
+        filters = {"queue": queue, "task": task, "error": error}
+        return self._change(
+            "change_jobs", job_ids, parameters, connection, (Status.TODO,), None, filters, limit, progress
+        )
 
     def _change(
         self,

@@ -10,11 +10,12 @@ from typing import Any
 from adjourn import exceptions
 from adjourn._domain.jobs import Job
 from adjourn._domain.runs import Completion, Step, StepKind
+from adjourn._domain.waits import has_ended
 from adjourn._sync.managers.statements import SyncStatementRunner
 from adjourn.types import Row
 
 PAGE = 1000
-"""Of how many jobs steps are cleared at once."""
+"""Of how many jobs steps are cleared, and how many jobs are read, at once."""
 ISOLATION = ("read committed", "read uncommitted")
 """The isolations of transactions in which a job can be completed; to Postgres both are one."""
 
@@ -155,6 +156,62 @@ class SyncRuns(SyncStatementRunner):
         if row["outcome"] == "lost":
             raise exceptions.JobLost.of(job.id)
         return row["outcome"], row["value"], row["seconds"]
+
+    def wait_for_jobs(self, job: Job, ids: Sequence[int]) -> list[Job]:
+        """Return these jobs if all of them have ended; else note that a run's job waits for them.
+
+        Parameters
+        ----------
+        job
+            The job of the run, as it was claimed.
+        ids
+            The other jobs.
+
+        Raises
+        ------
+        JobSuspended
+            If some have not ended: the run has to end.
+        NoResult
+            If one of them does not exist.
+        InvalidOption
+            If one of them waits for this job.
+        JobLost
+            If the job is no longer this run's.
+        """
+        while True:
+            found = self.find_ended(ids)
+            left = sorted(set(ids).difference(found))
+            if not left:
+                return [found[id_] for id_ in ids]
+            (row,) = self.run("wait_for_jobs", {**_fence(job), "ids": left})
+            if row["outcome"] == "lost":
+                raise exceptions.JobLost.of(job.id)
+            if row["outcome"] == "circle":
+                raise exceptions.InvalidOption(
+                    f"job_ids: job {row['culprit']} is or waits for job {job.id}, which would wait for it for ever."
+                )
+            if row["outcome"] == "waits":
+                raise exceptions.JobSuspended(None, jobs=len(left))
+
+    def find_ended(self, ids: Sequence[int]) -> dict[int, Job]:
+        """Return those of these jobs that have ended, by their ids. The others are kept when they have ended.
+
+        Raises
+        ------
+        NoResult
+            If one of them does not exist.
+        """
+        asked, found = sorted(set(ids)), dict[int, Job]()
+        for start in range(0, len(asked), PAGE):
+            rows = self.run("watch_jobs", {"ids": asked[start : start + PAGE]})
+            ended = [row["id"] for row in rows if row["has_ended"]]
+            rows = self.run("read_jobs", {"ids": ended}) if ended else []
+            if gone := set(ended).difference(row["id"] for row in rows):
+                raise exceptions.NoResult(f"There is no job {min(gone)}.")
+            jobs = (Job.from_row(row, self.connector.json_loads) for row in rows)
+            # One that was run again since goes on.
+            found.update((job.id, job) for job in jobs if job.id is not None and has_ended(job))
+        return found
 
     def get_event(self, name: str) -> str | None:
         """Return the payload of an event, as JSON, if it was sent and its time is not over; else None."""

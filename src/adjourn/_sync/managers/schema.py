@@ -7,7 +7,9 @@ import pathlib
 
 from adjourn import sql
 from adjourn._domain.checks import check_connector
+from adjourn._domain.indexes import UnbuiltIndex, unbuilt
 from adjourn._sync.connectors.contract import SyncConnectorSource, SyncSession
+from adjourn._sync.managers.indexes import build_indexes, list_parts
 from adjourn._sync.managers.partitions import make_partitions
 from adjourn._sync.managers.statements import misplaced_functions, schema_version
 from adjourn._sync.managers.trial import SyncTrial
@@ -44,6 +46,9 @@ class SyncSchemaManager:
         its name. Afterwards it makes the partitions of the weeks ahead. If others use the
         table of finished jobs for so long that this fails, one of the lines says who they are.
 
+        At last it builds the indexes that partitions of finished jobs lack (`list_unbuilt_indexes`), one by one and each by itself, while
+        workers go on. If that is interrupted, the next call goes on from there.
+
         Returns
         -------
         list of str
@@ -52,13 +57,14 @@ class SyncSchemaManager:
         Raises
         ------
         ConnectorException
-            If the database refuses; nothing is changed then. If a right is missing, the message has the GRANT that adds
-            it.
+            If the database refuses; nothing is changed then, or indexes are built in part. If a right is missing, the message has the
+            GRANT that adds it.
         """
         session = self.connector.get_sync_connector().session()
         try:
             done = self._apply(session)
-            return done + make_partitions(session, self.schema)
+            done += make_partitions(session, self.schema)
+            return done + self._build_indexes(session)
         finally:
             # Closing the connection also ends an open transaction.
             session.close()
@@ -100,6 +106,48 @@ class SyncSchemaManager:
             if sql.lacks_right(error):
                 raise sql.missing_grant(error) from error
             raise
+
+    def build_indexes(self) -> list[str]:
+        """Build the indexes that partitions of finished jobs lack, as `apply_schema` does at last, and return what was done.
+
+        It is for who applies versions with other tools. It works outside of transactions, one partition after the other, while workers
+        go on. It waits for the transactions that are open. If it is interrupted, the next call goes on from there.
+
+        Returns
+        -------
+        list of str
+            One line for each index. If another session keeps it from building one, a line says which.
+
+        Raises
+        ------
+        ConnectorException
+            If the database refuses. If a right is missing, the message says so.
+        """
+        session = self.connector.get_sync_connector().session()
+        try:
+            return self._build_indexes(session)
+        finally:
+            session.close()
+
+    def _build_indexes(self, session: SyncSession) -> list[str]:
+        try:
+            return build_indexes(session, self.schema)
+        except ConnectorException as error:
+            if sql.lacks_right(error):
+                raise sql.missing_right(self.schema, error) from error
+            raise
+
+    def list_unbuilt_indexes(self) -> list[UnbuiltIndex]:
+        """Return the indexes that are not on all partitions of finished jobs yet, and how far they are.
+
+        `apply_schema` builds them. It may be asked meanwhile, by any program. As text each is a sentence about it.
+
+        Raises
+        ------
+        ConnectorException
+            If the database cannot be asked.
+        """
+        return unbuilt(list_parts(self.connector.get_sync_connector(), self.schema))
 
     def check_version(self) -> None:
         """Refuse a database whose schema is missing or older than this version of adjourn needs, or was renamed.

@@ -19,6 +19,7 @@ class SyncJobSearch(SyncStatementRunner):
     def search_jobs(
         self,
         *,
+        ids: Iterable[int] | None = None,
         statuses: Iterable[str] | None = None,
         queue: str | None = None,
         task: str | None = None,
@@ -45,6 +46,8 @@ class SyncJobSearch(SyncStatementRunner):
 
         Parameters
         ----------
+        ids
+            Only the jobs with these ids, at most a thousand; None (the default) is no filter. No other job is looked at.
         statuses
             One of these statuses; None (the default) is no filter. Jobs that have not succeeded are found without looking at those that
             have.
@@ -77,6 +80,7 @@ class SyncJobSearch(SyncStatementRunner):
             If a value is not valid; the message names the argument.
         """
         wanted = checked_search(
+            ids=ids,
             statuses=statuses,
             queue=queue,
             task=task,

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 from collections.abc import Sequence
 
 from adjourn._domain.arguments import dump_arguments
 from adjourn._domain.headers import dump_headers
-from adjourn._domain.ticks import Tick, TickOutcome
+from adjourn._domain.ticks import LastTick, Tick, TickOutcome
 from adjourn._domain.times import time_of
 from adjourn._sync.managers.statements import SyncStatementRunner
 
@@ -62,7 +61,10 @@ class SyncTicks(SyncStatementRunner):
         rows = self.run("defer_ticks", parameters)
         return [(TickOutcome(row["outcome"]), row["job_id"]) for row in rows]
 
-    def last_ticks(self) -> dict[tuple[str, str], datetime.datetime]:
+    def last_ticks(self) -> dict[tuple[str, str], LastTick]:
         """Return the last tick of each schedule that is recorded, by the task's name and the ``periodic_id``."""
         rows = self.run("list_schedules", {})
-        return {(row["task_name"], row["periodic_id"]): time_of(row["last_tick"]) for row in rows}
+        return {
+            (row["task_name"], row["periodic_id"]): LastTick(time_of(row["last_tick"]), row["paused_at"] is not None)
+            for row in rows
+        }

@@ -60,7 +60,8 @@ class SyncWorkflows(SyncStatementRunner):
         return read_workflow(self.run, workflow_id, connection)
 
     def cancel_workflow(self, workflow_id: int, abort: bool = False) -> int:
-        """Cancel the jobs of a workflow that wait, and those that are added later; return how many were cancelled now.
+        """Cancel the jobs of a workflow that wait, and those that are added later; return how many were cancelled now. It does not stay
+        open.
 
         Parameters
         ----------
@@ -90,10 +91,10 @@ class SyncWorkflows(SyncStatementRunner):
         return cancelled
 
     def retry_workflow(self, workflow_id: int) -> int:
-        """Run the jobs of a workflow again that have failed or were aborted, and those that were cancelled because of it.
+        """Run the jobs of a workflow again that have failed, were aborted or have expired, and those that were cancelled because of it.
 
-        If the workflow was cancelled, all of its jobs that were cancelled run again. Jobs that have run although others
-        had failed (``run_if``) do not.
+        If the workflow was cancelled, what was cancelled with it runs again, too. What was cancelled by hand does not, nor what was
+        cancelled because of that. Jobs that have run although others had failed (``run_if``) do not run again.
 
         Parameters
         ----------
@@ -117,6 +118,34 @@ class SyncWorkflows(SyncStatementRunner):
         if row["retried"] is None:
             raise exceptions.NoResult(f"There is no workflow {workflow_id}.")
         return int(row["retried"])
+
+    def close_workflow(self, workflow_id: int, connection: Any = None) -> bool:
+        """Have a workflow that was stored by `Workflow.open` end with its last job, or a moment later if that has ended.
+
+        Parameters
+        ----------
+        workflow_id
+            The workflow.
+        connection
+            The caller's own connection: it is closed if the transaction commits.
+
+        Returns
+        -------
+        bool
+            Whether it was open.
+
+        Raises
+        ------
+        NoResult
+            If there is no such workflow.
+        InvalidOption
+            If ``workflow_id`` is not an integer.
+        """
+        check_id("workflow_id", workflow_id)
+        (row,) = self.run("close_workflow", {"id": workflow_id}, connection)
+        if row["closed"] is None:
+            raise exceptions.NoResult(f"There is no workflow {workflow_id}.")
+        return bool(row["closed"])
 
     def get_parent_results(self, job_id: int) -> dict[str, Any]:
         """Return the results of those jobs that a job has waited for, and for which it has names.
@@ -154,6 +183,8 @@ class SyncWorkflows(SyncStatementRunner):
         extends: int | None = None,
         of_job: int | None = None,
         connection: Any = None,
+        *,
+        is_open: bool = False,
     ) -> Stored:
         """Store the jobs of a workflow, all or none. `Workflow.defer` calls this.
 
@@ -167,6 +198,8 @@ class SyncWorkflows(SyncStatementRunner):
             The workflow to which the jobs are added, or a job of it; None for a new one.
         connection
             The caller's own connection, whose transaction this joins.
+        is_open
+            Whether a new workflow stays open.
 
         Raises
         ------
@@ -200,6 +233,7 @@ class SyncWorkflows(SyncStatementRunner):
         header = {
             "workflow_id": workflow_id,
             "is_new": extends is None,
+            "is_open": is_open,
             "name": name,
             "last_id": last_id,
             "jobs": count,

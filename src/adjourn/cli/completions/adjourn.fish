@@ -51,7 +51,7 @@ function _shtab_adjourn_using
 end
 
 set -g _shtab_adjourn_commands worker defer schema healthchecks doctor top web metrics shell pause resume migrate-from-procrastinate worker-health migrate-code completion demo
-set -g _shtab_adjourn_opts_with_value --abort-job-polling-interval --allowed-host --allowed-origin --app --at --auth-header --batch --bind --concurrency --delete-jobs --expires-at --expires-in --fetch-job-polling-interval --file --files --frame-ancestor --from-schema --health-file --http --id-gap --in --interval --limit-key --lock --log-format --log-format-style --log-level --max-attempts --name --only --outage-patience --password-file --permission --prefix --priority --queue --queueing-lock --queues --role --roles --round-trip-timeout --schema --shutdown-graceful-timeout --since --stall-after --stalled-after --stalled-worker-timeout --stuck-worker-timeout --task --threshold --timeout --title --trusted-proxy --unknown-task-timeout --update-heartbeat-interval --url --user --wait --web -a -c -n -p -q -t
+set -g _shtab_adjourn_opts_with_value --abort-job-polling-interval --allowed-host --allowed-origin --also --app --at --audit-days --auth-header --batch --bind --concurrency --delete-jobs --expires-at --expires-in --fetch-job-polling-interval --file --files --frame-ancestor --from-schema --health-file --http --id-gap --in --interval --limit-key --lock --log-format --log-format-style --log-level --max-attempts --name --only --outage-patience --password-file --periodic-id --permission --prefix --priority --priority-ageing --queue --queueing-lock --queues --role --roles --round-trip-timeout --schedule --schema --shutdown-graceful-timeout --since --stall-after --stalled-after --stalled-worker-timeout --stuck-worker-timeout --task --threshold --timeout --title --trusted-proxy --unknown-task-timeout --update-heartbeat-interval --url --user --wait --web -a -c -n -p -q -t
 
 complete -c adjourn -e
 complete -c adjourn -f
@@ -79,7 +79,9 @@ complete -c adjourn -n '_shtab_adjourn_using worker' -l delete-jobs -x -d 'which
 complete -c adjourn -n '_shtab_adjourn_using worker' -l update-heartbeat-interval -x -d 'how often to tell the database that this worker is alive; default: 10 (environment: ADJOURN_WORKER_UPDATE_HEARTBEAT_INTERVAL)'
 complete -c adjourn -n '_shtab_adjourn_using worker' -l stalled-worker-timeout -x -d 'how long this worker may be silent before it counts as dead and others run its jobs again; more than the heartbeat interval; default: 30 (environment: ADJOURN_WORKER_STALLED_WORKER_TIMEOUT)'
 complete -c adjourn -n '_shtab_adjourn_using worker' -l round-trip-timeout -x -d 'how long the database may take to answer the worker itself; after that, the worker gives the connection up, and goes on with another one; less than stalled_worker_timeout; default: none (half of stalled_worker_timeout) (environment: ADJOURN_WORKER_ROUND_TRIP_TIMEOUT)'
+complete -c adjourn -n '_shtab_adjourn_using worker' -l audit-days -x -d 'how many days the notes are kept of what people did by the dashboard; of several workers, the least counts; default: 400 (environment: ADJOURN_WORKER_AUDIT_DAYS)'
 complete -c adjourn -n '_shtab_adjourn_using worker' -l unknown-task-timeout -x -d 'how long a job whose task no worker knows waits for a worker that knows it; after that, it fails; default: none (an hour; in memory, where no other program has the jobs, they fail at once) (environment: ADJOURN_WORKER_UNKNOWN_TASK_TIMEOUT)'
+complete -c adjourn -n '_shtab_adjourn_using worker' -l priority-ageing -x -d 'after how long a ready job gains one in priority, and one more each time, up to the highest priority of the ready jobs that the worker serves; default: none (never) (environment: ADJOURN_WORKER_PRIORITY_AGEING)'
 complete -c adjourn -n '_shtab_adjourn_using worker' -l timeout -x -d 'how long a run of a job may take, for tasks that have no timeout of their own; default: none (no limit) (environment: ADJOURN_WORKER_TIMEOUT)'
 complete -c adjourn -n '_shtab_adjourn_using worker' -l stuck-worker-timeout -x -d 'how long all of the worker'"'"'s jobs may be jobs that were asked to end and do not; after that, they get their outcomes, and the worker ends, to be started again by its process manager; default: none (no limit) (environment: ADJOURN_WORKER_STUCK_WORKER_TIMEOUT)'
 complete -c adjourn -n '_shtab_adjourn_using worker' -l http -x -d 'answer /livez, /readyz and /metrics at this address; default: no answers (environment: ADJOURN_WORKER_HTTP)'
@@ -135,6 +137,7 @@ complete -c adjourn -n '_shtab_adjourn_using web' -l bind -x -d 'where to listen
 complete -c adjourn -n '_shtab_adjourn_using web' -l read-only -d 'leave out everything that changes something (environment: ADJOURN_WEB_READ_ONLY, yes or no)'
 complete -c adjourn -n '_shtab_adjourn_using web' -l title -x -d 'what it is called; default: the name of the database (environment: ADJOURN_WEB_TITLE)'
 complete -c adjourn -n '_shtab_adjourn_using web' -l hide-args -d 'show no arguments in lists of jobs (environment: ADJOURN_WEB_HIDE_ARGS, yes or no)'
+complete -c adjourn -n '_shtab_adjourn_using web' -l also -x -d 'another app in the same dashboard, where to import it from as --app says it, with the name that its pages have; default: the first part of the path; may be given several times, or several separated by commas (environment: ADJOURN_WEB_ALSO)'
 complete -c adjourn -n '_shtab_adjourn_using web' -l user -x -d 'the name that browsers ask for (environment: ADJOURN_WEB_USER)'
 complete -c adjourn -n '_shtab_adjourn_using web' -l password-file -x -d 'a file with the user'"'"'s password (environment: ADJOURN_WEB_PASSWORD_FILE)'
 complete -c adjourn -n '_shtab_adjourn_using web' -l auth-header -x -d 'the header in which a proxy names the user, such as X-Forwarded-User; needs --trusted-proxy (environment: ADJOURN_WEB_AUTH_HEADER)'
@@ -149,16 +152,20 @@ complete -c adjourn -n '_shtab_adjourn_using metrics' -s h -l help -d 'show this
 complete -c adjourn -n '_shtab_adjourn_using metrics' -l bind -x -d 'where to listen; port 0 takes a free one; default: 127.0.0.1:8181 (environment: ADJOURN_METRICS_BIND)'
 complete -c adjourn -n '_shtab_adjourn_using metrics' -l interval -x -d 'for how long what was read is shown; default: 10 (environment: ADJOURN_METRICS_INTERVAL)'
 complete -c adjourn -n '_shtab_adjourn_using metrics' -l once -d 'print them, and exit'
-complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a shell -d 'Look at jobs; retry, cancel, abort or delete them. With COMMAND, the shell runs that one command and exits. Without, it asks for commands until `exit` or the end of the input.'
+complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a shell -d 'Look at jobs; retry, change, cancel, abort or delete them. With COMMAND, the shell runs that one command and exits. Without, it asks for commands until `exit` or the end of the input.'
 complete -c adjourn -n '_shtab_adjourn_using shell' -s h -l help -d 'show this help message and exit'
-complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a pause -d 'Start no more jobs of queues or tasks. Jobs that run go on, and jobs can still be deferred. It holds for all workers, at once, until `adjourn resume`.'
+complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a pause -d 'Start no more jobs of queues or tasks, or defer no ticks of schedules. Jobs that run go on, and jobs can still be deferred. It holds for all workers, at once, until `adjourn resume`.'
 complete -c adjourn -n '_shtab_adjourn_using pause' -s h -l help -d 'show this help message and exit'
 complete -c adjourn -n '_shtab_adjourn_using pause' -s q -l queue -x -d 'a queue; may be repeated'
 complete -c adjourn -n '_shtab_adjourn_using pause' -s t -l task -x -d 'the name of a task; may be repeated'
-complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a resume -d 'Start jobs of queues or tasks again that `adjourn pause` has paused.'
+complete -c adjourn -n '_shtab_adjourn_using pause' -l schedule -x -d 'the schedules of a periodic task, of which no tick is deferred; may be repeated'
+complete -c adjourn -n '_shtab_adjourn_using pause' -l periodic-id -x -d 'with --schedule: only the schedule with this periodic_id'
+complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a resume -d 'Start jobs of queues or tasks again, and defer ticks of schedules, that `adjourn pause` has paused. What becomes of the ticks that came meanwhile is up to `missed` and `max_delay` of the task.'
 complete -c adjourn -n '_shtab_adjourn_using resume' -s h -l help -d 'show this help message and exit'
 complete -c adjourn -n '_shtab_adjourn_using resume' -s q -l queue -x -d 'a queue; may be repeated'
 complete -c adjourn -n '_shtab_adjourn_using resume' -s t -l task -x -d 'the name of a task; may be repeated'
+complete -c adjourn -n '_shtab_adjourn_using resume' -l schedule -x -d 'the schedules of a periodic task, of which no tick is deferred; may be repeated'
+complete -c adjourn -n '_shtab_adjourn_using resume' -l periodic-id -x -d 'with --schedule: only the schedule with this periodic_id'
 complete -c adjourn -n '_shtab_adjourn_using; and test $_shtab_adjourn_npos -eq 0' -a migrate-from-procrastinate -d 'Move the jobs of Procrastinate'"'"'s tables to adjourn'"'"'s, in the same database, while workers and producers of both go on. Each step may be interrupted and run again.'
 complete -c adjourn -n '_shtab_adjourn_using migrate-from-procrastinate' -s h -l help -d 'show this help message and exit'
 complete -c adjourn -n '_shtab_adjourn_using migrate-from-procrastinate' -l from-schema -x -d 'the schema of Procrastinate'"'"'s tables; default: the one that there is'

@@ -18,10 +18,10 @@ _shtab_adjourn_commands() {
     metrics:'Serve figures of queues, workers, schedules, tables and the server at /metrics until stopped: for each database, one such process is enough. It only reads, at a cost that has a bound, however often it is asked.'
     migrate-code:'Change programs that were written for Procrastinate: imports, paths in settings, names of loggers, settings and environment variables. Prints what would change as a diff; with --write, changes the files. Then it lists what you have to look at yourself, each with its file and line. Files that are not Python are only looked at.'
     migrate-from-procrastinate:'Move the jobs of Procrastinate'"'"'s tables to adjourn'"'"'s, in the same database, while workers and producers of both go on. Each step may be interrupted and run again.'
-    pause:'Start no more jobs of queues or tasks. Jobs that run go on, and jobs can still be deferred. It holds for all workers, at once, until `adjourn resume`.'
-    resume:'Start jobs of queues or tasks again that `adjourn pause` has paused.'
+    pause:'Start no more jobs of queues or tasks, or defer no ticks of schedules. Jobs that run go on, and jobs can still be deferred. It holds for all workers, at once, until `adjourn resume`.'
+    resume:'Start jobs of queues or tasks again, and defer ticks of schedules, that `adjourn pause` has paused. What becomes of the ticks that came meanwhile is up to `missed` and `max_delay` of the task.'
     schema:'Apply or show the tables that adjourn needs in the app'"'"'s database.'
-    shell:'Look at jobs; retry, cancel, abort or delete them. With COMMAND, the shell runs that one command and exits. Without, it asks for commands until `exit` or the end of the input.'
+    shell:'Look at jobs; retry, change, cancel, abort or delete them. With COMMAND, the shell runs that one command and exits. Without, it asks for commands until `exit` or the end of the input.'
     top:'Show queues, running jobs, tasks, workers and tables on one screen, again and again. It only reads, at a cost that has a bound. `?` explains the keys. If the output is no terminal, one frame is printed.'
     web:'Serve the dashboard: queues, tasks, jobs, workers, and what one can do about them. It reads the database only while somebody looks. Without a password it is there for this machine alone.'
     worker:'Run the app'"'"'s jobs in this process until it is stopped.'
@@ -150,6 +150,8 @@ _shtab_adjourn_pause_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "*"{-q,--queue}"[a queue\; may be repeated]:QUEUE:"
   "*"{-t,--task}"[the name of a task\; may be repeated]:TASK:"
+  "*--schedule[the schedules of a periodic task, of which no tick is deferred\; may be repeated]:TASK:"
+  "--periodic-id[with --schedule\: only the schedule with this periodic_id]:ID:"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -159,6 +161,8 @@ _shtab_adjourn_resume_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "*"{-q,--queue}"[a queue\; may be repeated]:QUEUE:"
   "*"{-t,--task}"[the name of a task\; may be repeated]:TASK:"
+  "*--schedule[the schedules of a periodic task, of which no tick is deferred\; may be repeated]:TASK:"
+  "--periodic-id[with --schedule\: only the schedule with this periodic_id]:ID:"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -201,6 +205,7 @@ _shtab_adjourn_web_options=(
   "--read-only[leave out everything that changes something (environment\: ADJOURN_WEB_READ_ONLY, yes or no)]"
   "--title[what it is called\; default\: the name of the database (environment\: ADJOURN_WEB_TITLE)]:title:"
   "--hide-args[show no arguments in lists of jobs (environment\: ADJOURN_WEB_HIDE_ARGS, yes or no)]"
+  "*--also[another app in the same dashboard, where to import it from as --app says it, with the name that its pages have\; default\: the first part of the path\; may be given several times, or several separated by commas (environment\: ADJOURN_WEB_ALSO)]:[NAME=]PATH:"
   "--user[the name that browsers ask for (environment\: ADJOURN_WEB_USER)]:NAME:"
   "--password-file[a file with the user\'s password (environment\: ADJOURN_WEB_PASSWORD_FILE)]:PATH:"
   "--auth-header[the header in which a proxy names the user, such as X-Forwarded-User\; needs --trusted-proxy (environment\: ADJOURN_WEB_AUTH_HEADER)]:NAME:"
@@ -231,7 +236,9 @@ _shtab_adjourn_worker_options=(
   "--update-heartbeat-interval[how often to tell the database that this worker is alive\; default\: 10 (environment\: ADJOURN_WORKER_UPDATE_HEARTBEAT_INTERVAL)]:SECONDS:"
   "--stalled-worker-timeout[how long this worker may be silent before it counts as dead and others run its jobs again\; more than the heartbeat interval\; default\: 30 (environment\: ADJOURN_WORKER_STALLED_WORKER_TIMEOUT)]:SECONDS:"
   "--round-trip-timeout[how long the database may take to answer the worker itself\; after that, the worker gives the connection up, and goes on with another one\; less than stalled_worker_timeout\; default\: none (half of stalled_worker_timeout) (environment\: ADJOURN_WORKER_ROUND_TRIP_TIMEOUT)]:SECONDS:"
+  "--audit-days[how many days the notes are kept of what people did by the dashboard\; of several workers, the least counts\; default\: 400 (environment\: ADJOURN_WORKER_AUDIT_DAYS)]:DAYS:"
   "--unknown-task-timeout[how long a job whose task no worker knows waits for a worker that knows it\; after that, it fails\; default\: none (an hour\; in memory, where no other program has the jobs, they fail at once) (environment\: ADJOURN_WORKER_UNKNOWN_TASK_TIMEOUT)]:SECONDS:"
+  "--priority-ageing[after how long a ready job gains one in priority, and one more each time, up to the highest priority of the ready jobs that the worker serves\; default\: none (never) (environment\: ADJOURN_WORKER_PRIORITY_AGEING)]:SECONDS:"
   "--timeout[how long a run of a job may take, for tasks that have no timeout of their own\; default\: none (no limit) (environment\: ADJOURN_WORKER_TIMEOUT)]:SECONDS:"
   "--stuck-worker-timeout[how long all of the worker\'s jobs may be jobs that were asked to end and do not\; after that, they get their outcomes, and the worker ends, to be started again by its process manager\; default\: none (no limit) (environment\: ADJOURN_WORKER_STUCK_WORKER_TIMEOUT)]:SECONDS:"
   "--http[answer \/livez, \/readyz and \/metrics at this address\; default\: no answers (environment\: ADJOURN_WORKER_HTTP)]:HOST:PORT:"

@@ -268,6 +268,9 @@ class Schedule(Guarded):
     seen_at: models.DateTimeField[datetime.datetime, datetime.datetime] = models.DateTimeField(
         _("last used by a worker"), default=now
     )
+    paused_at: models.DateTimeField[datetime.datetime | None, datetime.datetime | None] = models.DateTimeField(
+        _("paused since"), null=True
+    )
 
     class Meta(Guarded.Meta):
         db_table = table("schedules")

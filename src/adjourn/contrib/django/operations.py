@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import OperationalError, router
+from django.db import NotSupportedError, OperationalError, router
 from django.db.migrations.exceptions import IrreversibleError
 from django.db.migrations.operations.base import Operation, OperationCategory
 
 from adjourn import sql
 from adjourn.contrib.django.cursors import sqlstate
+from adjourn.contrib.django.procrastinate_app import app
 from adjourn.contrib.django.settings import settings
 
-__all__ = ["ApplySchema"]
+__all__ = ["ApplySchema", "BuildIndexes"]
 
 LOCKED = "55P03"
 """Postgres's code of the error that a lock was not granted in time."""
@@ -82,6 +83,54 @@ class ApplySchema(Operation):
             raise IrreversibleError(
                 f"{reason}, and would be lost. Let workers finish them, or set ADJOURN_ALLOW_DROP = True."
             ) from error
+
+
+class BuildIndexes(Operation):
+    """Builds the indexes that a version of the schema has added to finished jobs, partition by partition, while workers go on.
+
+    It is for a migration of its own, with ``atomic = False``, after the one that applies the version. It does nothing where they are built
+    already. If it is interrupted, ``manage.py migrate`` goes on from there. Backwards it changes nothing.
+    """
+
+    reduces_to_sql = False
+    reversible = True
+    elidable = False
+    category = OperationCategory.SQL
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        """Return what recreates the operation."""
+        return type(self).__qualname__, [], {}
+
+    def describe(self) -> str:
+        """Return a sentence about the operation."""
+        return "Build indexes of adjourn's finished jobs"
+
+    def state_forwards(self, app_label: str, state: Any) -> None:
+        """Change nothing."""
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        """Build them.
+
+        Raises
+        ------
+        NotSupportedError
+            In a transaction.
+        """
+        if not _is_here(app_label, schema_editor.connection):
+            return
+        if schema_editor.collect_sql:
+            schema_editor.collected_sql.append(
+                "-- The indexes are built partition by partition, outside of transactions."
+            )
+            return
+        if schema_editor.connection.in_atomic_block:
+            raise NotSupportedError(
+                "BuildIndexes works outside of transactions: set `atomic = False` in the migration."
+            )
+        app.schema_manager.build_indexes()
+
+    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        """Change nothing."""
 
 
 def _is_here(app_label: str, connection: Any) -> bool:

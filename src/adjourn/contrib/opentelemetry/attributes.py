@@ -76,7 +76,7 @@ def of_run(run: RunOfJob) -> dict[str, Any]:
 
 def arguments(job: Job) -> str:
     """Return a job's arguments as JSON, without secret values, and cut where they are long."""
-    return json.dumps(masked(job.task_kwargs), ensure_ascii=False, default=repr)[:MOST_ARGUMENTS]
+    return json.dumps(masked(job.task_kwargs, job.sensitive), ensure_ascii=False, default=repr)[:MOST_ARGUMENTS]
 
 
 def error_type(error: BaseException) -> str:

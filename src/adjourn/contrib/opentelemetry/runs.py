@@ -117,7 +117,7 @@ class TracedRun(RunObservation):
         self._instruments.ended(self._job, seconds, kind)
 
     def _record(self, span: Span, error: BaseException) -> None:
-        mask = mask_of(self._job.task_kwargs)
+        mask = mask_of(self._job.task_kwargs, self._job.sensitive)
         try:
             message, told = str(error), "".join(traceback.format_exception(error))
         except Exception as unprintable:  # it is the program's own

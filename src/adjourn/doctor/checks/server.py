@@ -23,8 +23,16 @@ MUCH_WAL = 10e9
 def _replication(patient: Patient) -> Iterator[Finding]:
     limits, found = patient.thresholds, False
     if patient.server["is_standby"]:
+        lag = patient.server["lag"]
         yield critical(
-            "This server is a standby, which stores nothing",
+            "This server is a standby, which stores nothing"
+            + (
+                ""
+                if lag is None
+                else f"; it is {span(lag)} behind the primary"
+                if lag >= 1
+                else "; it has all that the primary has stored"
+            ),
             "Use the address of the primary, or target_session_attrs=read-write with all addresses.",
         )
         return

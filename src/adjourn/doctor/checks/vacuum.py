@@ -18,7 +18,7 @@ ROW_BYTES = 1000
 """What a live job takes at most, with free space beside it, unless its arguments are large."""
 WRAPAROUND_CRITICAL = 1_200_000_000
 FREEZE_FACTOR = 1.5
-_INDEX = re.compile(r"^create (unique )?index (?P<name>adjourn_\w+)\s+on\s[^;]+;", re.MULTILINE)
+_INDEX = re.compile(r"^ *create (unique )?index (?P<name>adjourn_\w+)\s+on\s[^;]+;", re.MULTILINE)
 
 
 def _xmin(patient: Patient) -> Iterator[Finding]:
@@ -184,12 +184,25 @@ def _indexes(patient: Patient) -> Iterator[Finding]:
     schema = identifier(patient.schema)
     for name, definition in expected_indexes(patient.schema).items():
         row = there.get(name)
-        if row is None:
+        if row is None and f" on {schema}.adjourn_finished_jobs" in definition:
+            found = True
+            yield critical(
+                f"The index {name} is missing",
+                f"Make it for the table alone, then run {sql.APPLYING}, which builds it on each partition while workers go on.",
+                definition.replace(" on ", " on only ", 1) + ";",
+            )
+        elif row is None:
             found = True
             yield critical(
                 f"The index {name} is missing",
                 "Make it again.",
                 definition.replace("index ", "index concurrently ", 1) + ";",
+            )
+        elif row["is_partitioned"] and not row["is_valid"]:
+            found = True
+            yield warn(
+                f"The index {name} is not on all partitions of {row['table_name']} yet",
+                f"Run {sql.APPLYING}; it builds the index while workers go on.",
             )
         elif not (row["is_valid"] and row["is_ready"]):
             found = True

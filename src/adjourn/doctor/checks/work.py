@@ -209,6 +209,15 @@ def _schedules(patient: Patient) -> Iterator[Finding]:
                 "If it was removed, workers forget it by themselves after a while. If not, name its module in import_paths.",
             )
             continue
+        if row["paused"] is not None:
+            found = True
+            which = f" --periodic-id={shlex.quote(row['periodic_id'])}" if row["periodic_id"] else ""
+            yield warn(
+                f"The schedule of {what} has been paused for {span(row['paused'])}: none of its ticks is deferred",
+                "Resume it when its jobs are wanted again.",
+                f"adjourn --app=... resume --schedule={shlex.quote(row['task'])}{which}",
+            )
+            continue
         try:
             cron = Cron(row["cron"], row["timezone"])
         except InvalidOption as error:

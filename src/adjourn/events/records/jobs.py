@@ -52,6 +52,8 @@ def _ended(
     event: jobs.JobEnded, action: str, how: str, *, error: BaseException | None = None, result: Any = None
 ) -> None:
     message = f"Job {event.job.call_string}: {how} in {event.duration:.3f} s"
+    if event.job.sensitive:
+        result = event.job.evolve(result=result).masked().result
     _of_job(event, logging.INFO, action, message, duration=event.duration, error=error, result=result)
 
 
@@ -107,6 +109,7 @@ def _strategy_failed(event: jobs.RetryStrategyFailed) -> None:
 
 def _suspended(event: jobs.JobSuspended) -> None:
     what = "sleeps" if event.event is None else f"waits for the event {event.event!r}"
+    what = f"waits for {event.jobs} other job{'s' if event.jobs > 1 else ''}" if event.jobs else what
     message = f"Job {event.job.call_string} {what} after {event.duration:.3f} s"
     _of_job(event, logging.INFO, "job_suspended", message, duration=event.duration)
 

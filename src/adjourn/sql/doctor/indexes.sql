@@ -1,5 +1,6 @@
 -- The indexes of our tables, but for those of partitions, with the columns that each mentions.
 select i.relname::text as name, t.relname::text as table_name, x.indisvalid as is_valid, x.indisready as is_ready,
+       i.relkind = 'I' as is_partitioned,
        pg_get_indexdef(x.indexrelid) as definition,
        array(
            select a.attname::text from pg_depend d join pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid

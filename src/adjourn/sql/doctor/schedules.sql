@@ -1,3 +1,4 @@
 select s.task_name as task, s.periodic_id, s.cron, s.timezone, extract(epoch from now() - s.last_tick)::double precision as since_tick,
-       extract(epoch from s.last_tick)::double precision as last_tick, extract(epoch from now() - s.seen_at)::double precision as since_seen
+       extract(epoch from s.last_tick)::double precision as last_tick, extract(epoch from now() - s.seen_at)::double precision as since_seen,
+       extract(epoch from now() - s.paused_at)::double precision as paused
 from @schema.adjourn_schedules s order by s.task_name, s.periodic_id limit 1000

@@ -1,5 +1,6 @@
--- Add up statistics: those of past minutes, then minutes older than two hours to ten minutes, then those older than two days to hours;
--- delete what is older than 90 days. What is read is a sum, so it does not matter into how many rows a period's numbers are split.
+-- Add up statistics: those of past minutes, then minutes older than two hours to ten minutes, then those older than two days to hours,
+-- and those older than two weeks to days; delete what is older than 90 days. What is read is a sum, so it does not matter into how many
+-- rows a period's numbers are split.
 -- Takes p_limit rows of each kind, those that nobody else adds up, and returns how many it took of the kind of which it took most.
 create function @schema.adjourn_add_up_stats_v1(p_limit integer) returns bigint
 language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
@@ -14,7 +15,7 @@ begin
     for v_level, v_period, v_before in values
         -- A statement may have begun in the minute before, and be about to store something.
         (0::smallint, interval '1 minute', now() - interval '1 minute'), (1, '10 minutes', now() - interval '2 hours'),
-        (2, '1 hour', now() - interval '2 days')
+        (2, '1 hour', now() - interval '2 days'), (3, '1 day', now() - interval '14 days')
     loop
         with gone as (
             delete from @schema.adjourn_stats old where old.ctid = any(array(
@@ -40,7 +41,7 @@ begin
         v_most := greatest(v_most, v_taken);
     end loop;
     delete from @schema.adjourn_stats old where old.ctid = any(array(
-        select o.ctid from @schema.adjourn_stats o where o.level = 3 and o.at < now() - interval '90 days'
+        select o.ctid from @schema.adjourn_stats o where o.level = 4 and o.at < now() - interval '90 days'
         order by o.level, o.at limit p_limit for update skip locked
     ));
     get diagnostics v_taken = row_count;

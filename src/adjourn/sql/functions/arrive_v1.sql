@@ -7,40 +7,38 @@ declare
     v_targets bigint[];
     v_ended integer[];
     v_failed integer[];
+    v_reasons text[];
     v_mine bigint[];
     v_flows bigint[];
     v_unlinked bigint[];
     v_release bigint[];
     v_cancel bigint[];
+    v_more bigint[];
     v_told bigint[];
     v_cancelled bigint[];
     v_taken integer;
     v_moved integer := 0;
 begin
     if exists (select from @schema.adjourn_arrivals a where a.is_parent) then
-        with large as (
-            delete from @schema.adjourn_arrivals a where a.is_parent returning a.job_id, a.ended, a.failed
-        )
-        insert into @schema.adjourn_arrivals (job_id, ended, failed)
-        select d.child_id, large.ended, large.failed from large
-        join @schema.adjourn_dependencies d on d.parent_id = large.job_id and d.linked;
+        perform @schema.adjourn_tell_large_v1(false);
     end if;
     for round in 1 .. 20 loop
         with taken as (
             delete from @schema.adjourn_arrivals a
             where a.ctid = any(array(select b.ctid from @schema.adjourn_arrivals b where not b.is_parent limit 4000 for update skip locked))
-            returning a.job_id, a.ended, a.failed
+            returning a.job_id, a.ended, a.failed, a.reason
         ), sums as (
-            select taken.job_id, sum(taken.ended) as ended, sum(taken.failed) as failed, count(*) as rows from taken group by taken.job_id
+            select taken.job_id, sum(taken.ended) as ended, sum(taken.failed) as failed, min(taken.reason collate "C") as reason, count(*) as rows
+            from taken group by taken.job_id
         )
-        select array_agg(sums.job_id), array_agg(sums.ended), array_agg(sums.failed), sum(sums.rows)
-        into v_targets, v_ended, v_failed, v_taken from sums;
+        select array_agg(sums.job_id), array_agg(sums.ended), array_agg(sums.failed), array_agg(sums.reason), sum(sums.rows)
+        into v_targets, v_ended, v_failed, v_reasons, v_taken from sums;
         exit when v_targets is null;
 
         v_mine := array(select j.id from @schema.adjourn_jobs j where j.id = any(v_targets) order by j.id for update skip locked);
         v_flows := array(select w.id from @schema.adjourn_workflows w where w.id = any(v_targets) order by w.id for update skip locked);
-        insert into @schema.adjourn_arrivals (job_id, ended, failed)
-        select s.id, s.ended, s.failed from unnest(v_targets, v_ended, v_failed) s(id, ended, failed)
+        insert into @schema.adjourn_arrivals (job_id, ended, failed, reason)
+        select s.id, s.ended, s.failed, s.reason from unnest(v_targets, v_ended, v_failed, v_reasons) s(id, ended, failed, reason)
         where s.id <> all(v_mine) and s.id <> all(v_flows)
           and (exists (select from @schema.adjourn_jobs j where j.id = s.id) or exists (select from @schema.adjourn_workflows w where w.id = s.id));
 
@@ -51,19 +49,20 @@ begin
 
         with counted as (
             update @schema.adjourn_jobs j set pending = j.pending - s.ended, failed_parents = j.failed_parents + s.failed
-            from unnest(v_targets, v_ended, v_failed) s(id, ended, failed)
+            from unnest(v_targets, v_ended, v_failed, v_reasons) s(id, ended, failed, reason)
             where j.id = s.id and j.id = any(v_mine) and j.pending is not null
-            returning j.id, j.hold, j.pending, j.failed_parents, j.run_if, j.unlinked
+            returning j.id, j.hold, j.pending, j.failed_parents, j.run_if, j.unlinked, s.reason
         ), judged as (
-            select c.id, case
+            select c.id, c.reason, case
                 when c.run_if is null and c.failed_parents > 0 then 'cancel'
                 when c.pending > 0 or c.unlinked then null
                 when c.run_if = @any_failed and c.failed_parents = 0 then 'cancel'
                 else 'release' end as verdict
             from counted c where c.hold = @parents
         )
-        select coalesce(array_agg(id) filter (where verdict = 'release'), '{}'), coalesce(array_agg(id) filter (where verdict = 'cancel'), '{}')
-        into v_release, v_cancel from judged;
+        select coalesce(array_agg(id) filter (where verdict = 'release'), '{}'), coalesce(array_agg(id) filter (where verdict = 'cancel'), '{}'),
+               array_agg(coalesce(reason, 'none of the jobs that it waited for has failed')) filter (where verdict = 'cancel')
+        into v_release, v_cancel, v_reasons from judged;
 
         if v_release <> '{}' then
             update @schema.adjourn_jobs j set
@@ -78,26 +77,26 @@ begin
         with counted as (
             update @schema.adjourn_workflows w set
                 remaining = w.remaining - s.ended, failed = w.failed + s.failed,
-                finished_at = case when w.remaining - s.ended <= 0 then coalesce(w.finished_at, now()) end
+                finished_at = case when w.remaining - s.ended <= 0 and not w.is_open then coalesce(w.finished_at, now()) end
             from unnest(v_targets, v_ended, v_failed) s(id, ended, failed) where w.id = s.id and w.id = any(v_flows)
-            returning w.id, w.remaining, w.waited, w.is_cancelled
+            returning w.id, w.remaining, w.finished_at, w.waited, w.is_cancelled
         )
-        select coalesce(array_agg(counted.id) filter (where counted.remaining <= 0 and counted.waited), '{}'),
+        select coalesce(array_agg(counted.id) filter (where counted.finished_at is not null and counted.waited), '{}'),
                coalesce(array_agg(counted.id) filter (where counted.remaining > 0 and counted.is_cancelled), '{}')
         into v_told, v_cancelled from counted;
         perform pg_notify(@ends_channel, told.id::text) from unnest(v_told) told(id);
         update @schema.adjourn_workflows w set waited = null where w.id = any(v_told);
+        if v_cancel <> '{}' then
+            perform @schema.adjourn_cancel_jobs_v1(v_cancel, false, 'jobs', v_reasons);
+        end if;
         if v_cancelled <> '{}' then
             -- Jobs that were locked when their workflow was cancelled, or that were added since.
-            v_cancel := v_cancel || array(
+            v_more := array(
                 select j.id from @schema.adjourn_jobs j where j.workflow_id = any(v_cancelled) and j.worker_id is null order by j.id limit 1000
                 for update skip locked
             );
-        end if;
-        if v_cancel <> '{}' then
-            perform @schema.adjourn_cancel_jobs_v1(v_cancel, false);
-        end if;
-        if v_cancelled <> '{}' then
+            perform @schema.adjourn_cancel_jobs_v1(v_more, false, 'workflow', null);
+            v_cancel := v_cancel || v_more;
             insert into @schema.adjourn_arrivals (job_id, ended, failed)
             select w.id, 0, 0 from unnest(v_cancelled) w(id)
             where exists (select from @schema.adjourn_jobs j where j.workflow_id = w.id and j.worker_id is null);

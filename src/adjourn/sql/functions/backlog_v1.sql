@@ -40,7 +40,7 @@ begin
         or exists (select from @schema.adjourn_event_notes)
         or exists (select from @schema.adjourn_open_limits)
         or exists (select from @schema.adjourn_due_rates r where r.at <= v_until)
-        or exists (select from @schema.adjourn_schedules s where s.next_tick <= v_until)
+        or exists (select from @schema.adjourn_schedules s where s.next_tick <= v_until and s.paused_at is null)
     ) then
         v_jobs := 1;
     end if;

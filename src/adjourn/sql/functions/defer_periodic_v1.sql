@@ -7,6 +7,7 @@
 --   taken: the tick is recorded, and its job was not stored, because the queueing lock is taken
 --   known: this tick or a later one was recorded before
 --   early: the tick is in the future
+--   paused: the schedule is paused, and the tick is left for when it is resumed
 --   held: another transaction has locked the schedule, or has stored a job with the queueing lock and not yet committed
 --   busy: another session defers ticks
 create function @schema.adjourn_defer_periodic_v1(
@@ -31,7 +32,7 @@ begin
             select u.* from unnest(p_task_names, p_periodic_ids, p_ticks, p_args)
                 with ordinality u(task_name, periodic_id, tick, args, position)
         ), free as materialized (
-            select s.task_name, s.periodic_id, s.last_tick from @schema.adjourn_schedules s
+            select s.task_name, s.periodic_id, s.last_tick, s.paused_at from @schema.adjourn_schedules s
             where (s.task_name, s.periodic_id) in (select g.task_name, g.periodic_id from given g) for update skip locked
         )
         select case
@@ -39,6 +40,7 @@ begin
             when s.task_name is not null and f.task_name is null then 'held'
             -- A last tick that is far in the future was recorded while the server's clock was wrong.
             when f.last_tick >= g.tick and f.last_tick <= now() + make_interval(secs => @clock_tolerance) then 'known'
+            when f.paused_at is not null then 'paused'
             when g.args is null then 'skipped'
             else 'stored' end
         from given g

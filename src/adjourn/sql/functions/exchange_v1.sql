@@ -180,7 +180,22 @@ begin
             or exists (select from @schema.adjourn_open_limits);
         v_rate_due := (select d.at from @schema.adjourn_due_rates d order by d.at limit 1);
         if v_rate_due is not null then
-            v_place := v_place or v_rate_due <= now();
+            if v_rate_due <= now() then
+                -- Another round trip would take a part of a short period. A worker with outcomes may keep others from placing, so it
+                -- does not place here.
+                if p_limit = 0 or v_ids is not null then
+                    v_place := true;
+                elsif not pg_try_advisory_xact_lock(@electing_key) then
+                    v_rate_due := now() + interval '20 ms';
+                elsif not pg_try_advisory_xact_lock(@placing_key) then
+                    v_place := true;
+                else
+                    if @schema.adjourn_place_limits_v1() > 0 then
+                        perform @schema.adjourn_wake_v1(false, p_worker);
+                    end if;
+                    v_rate_due := (select d.at from @schema.adjourn_due_rates d order by d.at limit 1);
+                end if;
+            end if;
             v_due := least(v_due, v_rate_due);
         end if;
     end if;

@@ -8,5 +8,8 @@ begin
         'attempt', j.attempts + 1, 'worker_id', null, 'worker_name', null, 'started_at', null, 'ended_at', now()
     ))
     where j.id = any(p_ids);
-    perform @schema.adjourn_cancel_jobs_v1(p_ids, false);
+    perform @schema.adjourn_cancel_jobs_v1(j.ids, false, 'expiry', j.reasons) from (
+        select array_agg(e.id) as ids, array_agg('it had not begun by ' || (to_json(e.expires_at) #>> '{}')) as reasons
+        from @schema.adjourn_jobs e where e.id = any(p_ids)
+    ) j;
 end $$;

@@ -45,9 +45,12 @@ begin
         if v_room.rows > @most_placed then
             perform @schema.adjourn_merge_starts_v1(p_limit_id, p_key);
         end if;
-        if v_room.look_at is not null or cardinality(v_free) = v_room.room then
+        if cardinality(v_free) = v_room.room then
+            -- Starts may be close to each other: a look is not worth its cost for each of them.
             insert into @schema.adjourn_due_rates (limit_id, limit_key, at)
-            values (p_limit_id, p_key, greatest(v_room.look_at, clock_timestamp() + interval '20 ms'));
+            values (p_limit_id, p_key, greatest(v_room.look_at, clock_timestamp() + least(interval '20 ms', (
+                select min(make_interval(secs => (rate ->> 1)::double precision)) from jsonb_array_elements(v_limit.rates) rate
+            ) / 20)));
         end if;
     end if;
     if cardinality(v_free) = @most_placed then

@@ -27,13 +27,14 @@ begin
         ) into v_ids, v_keys, v_slots, v_direct
         from (
             select case v_scope when 1 then j.key_slot when 2 then j.task_slot else j.queue_slot end as slot,
-                   case v_scope when 1 then j.limit_key else '' end as key, j.limit_id, j.task_name, j.queue
+                   case v_scope when 1 then j.limit_key else '' end as key, j.limit_id, j.task_name, j.queue, j.worker_id
             from unnest(p_jobs) j left join @schema.adjourn_jobs n on n.id = j.id
             where case v_scope when 1 then n.key_slot when 2 then n.task_slot else n.queue_slot end is null
         ) freed join @schema.adjourn_limits l on case v_scope
             when 1 then l.id = freed.limit_id when 2 then l.scope = 'task' and l.name = freed.task_name
             else l.scope = 'queue' and l.name = freed.queue end
-        where freed.slot is not null and (l.concurrency is not null or l.rates is not null);
+        -- A job that has started under rates alone counts as long as they say, whatever becomes of it.
+        where freed.slot is not null and (l.concurrency is not null or l.rates is not null and freed.worker_id is null);
         continue when v_ids is null;
         insert into @schema.adjourn_open_limits (limit_id, limit_key)
         select distinct u.id, u.key from unnest(v_ids, v_keys, v_direct) u(id, key, direct) where not u.direct;

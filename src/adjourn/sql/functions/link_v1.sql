@@ -11,17 +11,26 @@ declare
 begin
     update @schema.adjourn_jobs j set has_dependents = true, special = true where j.id = any(v_live);
     update @schema.adjourn_dependencies d set linked = true where d.child_id = any(p_ids) and d.parent_id = any(v_live);
-    -- This statement sees what has ended meanwhile. A parent that is locked is still there, so it is left for the next time.
-    with ended as (
-        update @schema.adjourn_dependencies d set linked = true
+    -- This statement sees what has ended meanwhile. A parent that is locked is still there, so it is left for the next time, and so is one
+    -- that somebody is running again, and one that has not told all others yet.
+    with gone as materialized (
+        select d.parent_id, d.child_id from @schema.adjourn_dependencies d
         where d.child_id = any(p_ids) and not d.linked
           and not exists (select from @schema.adjourn_jobs j where j.id = d.parent_id)
-        returning d.parent_id, d.child_id
+          and not exists (select from @schema.adjourn_arrivals a where a.is_parent and a.job_id = d.parent_id)
+    ), known as materialized (
+        select f.id, f.status from @schema.adjourn_finished_jobs f where f.id in (select gone.parent_id from gone)
+        order by f.id for key share skip locked
+    ), ended as (
+        update @schema.adjourn_dependencies d set linked = true from gone left join known on known.id = gone.parent_id
+        where d.parent_id = gone.parent_id and d.child_id = gone.child_id
+          and (known.id is not null or not exists (select from @schema.adjourn_finished_jobs f where f.id = gone.parent_id))
+        returning d.parent_id, d.child_id, case
+            when known.status = 'succeeded' or d.place = @in_a_run then null when known.status = 'failed' then ' failed'
+            else coalesce(' was ' || known.status, ' is gone') end as what
     )
-    insert into @schema.adjourn_arrivals (job_id, ended, failed)
-    select e.child_id, count(*), count(*) filter (where not exists (
-        select from @schema.adjourn_finished_jobs f where f.id = e.parent_id and f.status = 'succeeded'
-    )) from ended e group by e.child_id;
+    insert into @schema.adjourn_arrivals (job_id, ended, failed, reason)
+    select e.child_id, count(*), count(e.what), min(('job ' || e.parent_id || e.what) collate "C") from ended e group by e.child_id;
     update @schema.adjourn_jobs j set unlinked = null
     where j.id = any(p_ids) and not exists (select from @schema.adjourn_dependencies d where d.child_id = j.id and not d.linked);
     insert into @schema.adjourn_arrivals (job_id, ended, failed)

@@ -20,7 +20,7 @@ begin
             select either.limit_id, either.limit_key from (
                 select note.limit_id, note.limit_key from note
                 union
-                select d.limit_id, d.limit_key from @schema.adjourn_due_rates d where d.at <= clock_timestamp()
+                select d.limit_id, d.limit_key from @schema.adjourn_due_rates d where d.at <= now()
             ) either limit @most_keys
         )
         select array_agg(chosen.limit_id), array_agg(chosen.limit_key),

@@ -1,7 +1,8 @@
 -- Place jobs that have a lock: one job of each lock becomes its head, the others wait behind it. Locks without a head
--- get a new one. Places under limits that are free are given to jobs that wait for them. Only one session places jobs at a time, elected by a try-lock; it waits only for workers' promotions.
+-- get a new one. Places under limits that are free are given to jobs that wait for them. Only one session places jobs at a time, elected
+-- by a try-lock; it waits only for workers' promotions. `is_left`: there is more to be done, or other transactions hold what it is about.
 create function @schema.adjourn_place_v1(p_limit integer, p_heal boolean) returns table (
-    elected boolean, placed integer, promoted integer, waiting integer
+    elected boolean, placed integer, promoted integer, waiting integer, is_left boolean
 )
 language plpgsql
 set lock_timeout = '200ms' set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
@@ -22,7 +23,7 @@ declare
     v_special bigint[];
 begin
     elected := pg_try_advisory_xact_lock(@electing_key);
-    placed := 0; promoted := 0; waiting := 0;
+    placed := 0; promoted := 0; waiting := 0; is_left := false;
     if not elected
         or not p_heal and not exists (select from @schema.adjourn_jobs where hold = @unplaced)
            and not exists (select from @schema.adjourn_headless_locks) and not exists (select from @schema.adjourn_arrivals)
@@ -145,5 +146,6 @@ begin
     if exists (select from @schema.adjourn_arrivals) then
         promoted := promoted + @schema.adjourn_arrive_v1();
     end if;
+    is_left := waiting > 0 or exists (select from @schema.adjourn_open_limits) or exists (select from @schema.adjourn_arrivals);
     return next;
 end $$;

@@ -5,8 +5,8 @@
 --   'retried': they failed, and so have not killed their worker. They run again at `retry_at`, in `retry_in` seconds or, without either, at once.
 --     `error` is JSON, added to the job's errors, and `priority`, `queue` and `lock` are new values. A retry gives up its queueing lock, so that it can always be
 --     stored. Without a delay or a new lock it stays its lock's head.
---   'suspended': they sleep until `retry_in`, or wait for `event`, without `retry_in` for as long as it takes. They have not failed, and give
---     up their lock meanwhile.
+--   'suspended': they sleep until `retry_in`, or wait for `event`, without `retry_in` for as long as it takes; or, with `for_jobs`, for the jobs that
+--     adjourn_wait_for_jobs_v1 has noted. They have not failed, and give up their lock meanwhile.
 -- The followers of a head go back with it: if another transaction has locked one of them, the head stays as it is.
 -- The caller has locked the rows of p_locked, and promotes the next jobs; its planner settings apply here, too. Returns the
 -- ids of jobs that were put back, the locks that these jobs have left without a head, and the rows, as they were, of the
@@ -47,7 +47,7 @@ begin
         select o.*, coalesce(o.retry_at, now() + make_interval(secs => o.retry_in)) as due_at
         from json_to_recordset(p_back) o(
             id bigint, claim integer, outcome text, error text,
-            retry_at timestamptz, retry_in double precision, priority integer, queue text, lock text, event text
+            retry_at timestamptz, retry_in double precision, priority integer, queue text, lock text, event text, for_jobs boolean
         )
     ), mine as materialized (
         select o.*, j.lock as old_lock, j.hold as old_hold, case when j.special then j end as row
@@ -78,14 +78,23 @@ begin
         returning j.id, case when mine.old_hold = @ready and (j.hold <> @ready or j.lock <> mine.old_lock) then mine.old_lock end as freed
     ), suspended as (
         update @schema.adjourn_jobs j set
-            worker_id = null, started_at = null, scheduled_at = mine.due_at, awaited_event = mine.event, hold = @scheduled,
-            losses = 0, doubts = 0, unknown_since = null, followers = null
+            worker_id = null, started_at = null, scheduled_at = mine.due_at, awaited_event = mine.event,
+            losses = 0, doubts = 0, unknown_since = null, followers = null,
+            hold = case when mine.for_jobs then @parents else @scheduled end, unlinked = mine.for_jobs,
+            -- Those that it has waited for before it began have decided that it runs.
+            run_if = case when mine.for_jobs and j.run_if = @any_failed then @all_done else j.run_if end,
+            pending = case when mine.for_jobs then (
+                select count(*) from @schema.adjourn_dependencies d where d.child_id = j.id and not d.linked
+            ) else j.pending end
         from mine where mine.outcome = 'suspended' and j.id = mine.id
         returning j.id, case when mine.old_hold = @ready then mine.old_lock end as freed
     ), noted as (
         -- It may have been sent since the run has looked for it.
         insert into @schema.adjourn_event_notes (name)
         select mine.event from mine where mine.outcome = 'suspended' and mine.event is not null
+    ), to_link as (
+        insert into @schema.adjourn_arrivals (job_id, ended, failed)
+        select mine.id, 0, 0 from mine where mine.outcome = 'suspended' and mine.for_jobs
     )
     select coalesce(array_agg(back.id), '{}'), coalesce(array_agg(back.freed) filter (where back.freed is not null), '{}'),
            (select array_agg(mine.row) from mine where (mine.row).special)

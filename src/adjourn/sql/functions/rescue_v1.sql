@@ -27,6 +27,14 @@ begin
         return next;
         return;
     end if;
+    -- While somebody locks the table, no worker can claim and finish, so all of them seem to be dead. Do not wait for that: when it
+    -- is over, they come back.
+    begin
+        lock table only @schema.adjourn_jobs in row exclusive mode nowait;
+    exception when lock_not_available then
+        return next;
+        return;
+    end;
     update @schema.adjourn_workers w set dead = true where w.id = any(v_dead) and not w.dead;
 
     v_ids := array(select j.id from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id = any(v_dead));

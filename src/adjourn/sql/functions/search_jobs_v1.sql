@@ -1,11 +1,11 @@
 -- Walk through jobs in the order of their ids, the live ones first, until p_limit of them match, or p_budget have been looked at, or
 -- p_seconds have passed.
---   p_filter: {statuses, queue, task, lock, queueing_lock, worker_id, priority, min_attempts, error, args, finished_after,
+--   p_filter: {ids, statuses, queue, task, lock, queueing_lock, worker_id, priority, min_attempts, error, args, finished_after,
 --     finished_before, up_to_id}, each of which may be missing.
 --   p_is_live, p_after_id: where an earlier walk has stopped; null: at the beginning.
 -- Returns the ids of those that match, how many jobs were looked at, and the last one of these: whether it lives, its id and the time
 -- when it ended or was stored. Without a last one, or if the walk has come to its end, is_complete is true.
---   If the statuses are others than 'succeeded', or there is a time, jobs that these exclude are not looked at: indexes tell them.
+--   If the statuses are others than 'succeeded', or there are ids or a time, jobs that these exclude are not looked at: indexes tell them.
 create function @schema.adjourn_search_jobs_v1(
     p_filter jsonb, p_newest boolean, p_is_live boolean, p_after_id bigint, p_budget bigint, p_seconds double precision, p_limit integer
 ) returns table (ids bigint[], looked bigint, is_live boolean, reached_id bigint, reached_at timestamptz, is_complete boolean)
@@ -29,6 +29,7 @@ begin
     is_complete := false;
     v_bounds := concat_ws(' and ',
         'true',
+        case when p_filter ? 'ids' then 'j.id = any(array(select jsonb_array_elements_text($1 -> ''ids'')::bigint))' end,
         case when p_filter ? 'up_to_id' then 'j.id <= ($1 ->> ''up_to_id'')::bigint' end,
         case when p_filter ? 'finished_after' then 'j.finished_at >= ($1 ->> ''finished_after'')::timestamptz' end,
         case when p_filter ? 'finished_before' then 'j.finished_at < ($1 ->> ''finished_before'')::timestamptz' end

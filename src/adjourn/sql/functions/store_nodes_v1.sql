@@ -1,12 +1,12 @@
 -- Store jobs of a workflow, whose ids the caller has reserved, and which waits for which.
 --   p_workflow: the workflow. p_jobs: how many jobs it has or gets, with the first of several calls in a transaction, and null with the
---     others. p_is_new: this makes it, with p_name; or jobs are added to it. p_last_id: its last job.
+--     others. p_is_new: this makes it, with p_name, and perhaps so that it stays open (p_is_open); or jobs are added to it. p_last_id: its last job.
 --   p_pending: for how many others each job waits, null for none.
 --   p_parents, p_children, p_names, p_places, p_linked: rows of adjourn_dependencies.
 -- Returns false, and stores nothing, if jobs are added to a workflow that has ended or is gone. Those that are added to one that was
 -- cancelled are never ready: the worker that places jobs cancels them.
 create function @schema.adjourn_store_nodes_v1(
-    p_workflow bigint, p_jobs bigint, p_is_new boolean, p_name text, p_last_id bigint,
+    p_workflow bigint, p_jobs bigint, p_is_new boolean, p_is_open boolean, p_name text, p_last_id bigint,
     p_ids bigint[], p_queues text[], p_task_names text[], p_priorities integer[], p_locks text[], p_args text[], p_headers text[],
     p_scheduled_at timestamptz[], p_schedule_in double precision[], p_terms text[], p_pending integer[], p_run_ifs smallint[], p_unlinked boolean[],
     p_nexts bigint[], p_has_dependents boolean[],
@@ -17,8 +17,10 @@ declare
     v_is_cancelled boolean;
 begin
     if p_jobs is not null and p_is_new then
-        insert into @schema.adjourn_workflows (id, name, jobs, remaining, first_id, last_id, finished_at)
-        values (p_workflow, p_name, p_jobs, p_jobs, p_workflow, p_last_id, case when p_jobs = 0 then now() end);
+        insert into @schema.adjourn_workflows (id, name, jobs, remaining, is_open, first_id, last_id, finished_at)
+        values (
+            p_workflow, p_name, p_jobs, p_jobs, p_is_open, p_workflow, p_last_id, case when p_jobs = 0 and not p_is_open then now() end
+        );
     elsif p_jobs is not null then
         update @schema.adjourn_workflows w set
             jobs = w.jobs + p_jobs, remaining = w.remaining + p_jobs, last_id = greatest(w.last_id, p_last_id)

@@ -16,13 +16,19 @@ begin
         )
     );
     with ended as materialized (
-        select j.id, j.next_id, j.has_dependents, j.workflow_id, ltrim(o.status, '-') as status
+        select j.id, j.next_id, j.has_dependents, j.workflow_id, ltrim(o.status, '-') as status,
+               case ltrim(o.status, '-') when 'succeeded' then null when 'failed' then 'job ' || j.id || ' failed'
+                   else 'job ' || j.id || ' was ' || ltrim(o.status, '-') end as reason
         from unnest(p_ids, p_statuses) o(id, status) join unnest(p_jobs) j on j.id = o.id
     ), told as materialized (
-        select target.id, count(*)::integer as ended, (count(*) filter (where target.status <> 'succeeded'))::integer as failed from (
-            select e.next_id as id, e.status from ended e where e.next_id is not null
+        select target.id, count(*)::integer as ended, (count(*) filter (where target.status <> 'succeeded'))::integer as failed,
+               min(target.reason collate "C") as reason
+        from (
+            select e.next_id as id, e.status, e.reason from ended e where e.next_id is not null
             union all
-            select d.child_id, e.status from ended e join @schema.adjourn_dependencies d on d.parent_id = e.id and d.linked
+            select d.child_id, case when d.place = @in_a_run then 'succeeded' else e.status end,
+                   case when d.place is distinct from @in_a_run then e.reason end
+            from ended e join @schema.adjourn_dependencies d on d.parent_id = e.id and d.linked
             where e.has_dependents and e.id <> all(v_large)
         ) target group by target.id
     ), free as materialized (
@@ -36,14 +42,14 @@ begin
             pending = 0, hold = case when j.scheduled_at > now() then @scheduled when j.lock is not null then @unplaced else @ready end
         from free where j.id = free.id returning j.id, j.hold
     ), noted as (
-        insert into @schema.adjourn_arrivals (job_id, ended, failed)
-        select t.id, t.ended, t.failed from told t where not exists (select from free where free.id = t.id)
+        insert into @schema.adjourn_arrivals (job_id, ended, failed, reason)
+        select t.id, t.ended, t.failed, t.reason from told t where not exists (select from free where free.id = t.id)
         union all
-        select e.workflow_id, count(*), count(*) filter (where e.status in ('failed', 'aborted')) from ended e
+        select e.workflow_id, count(*), count(*) filter (where e.status in ('failed', 'aborted')), null from ended e
         where e.workflow_id is not null group by e.workflow_id
     ), noted_large as (
-        insert into @schema.adjourn_arrivals (job_id, ended, failed, is_parent)
-        select e.id, 1, (e.status <> 'succeeded')::integer, true from ended e where e.id = any(v_large)
+        insert into @schema.adjourn_arrivals (job_id, ended, failed, reason, is_parent)
+        select e.id, 1, (e.status <> 'succeeded')::integer, e.reason, true from ended e where e.id = any(v_large)
     )
     select coalesce(array_agg(released.id), '{}') into v_ready from released;
     perform @schema.adjourn_gate_v1(array(select j.id from @schema.adjourn_jobs j where j.id = any(v_ready) and j.hold = @ready));

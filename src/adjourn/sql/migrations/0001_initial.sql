@@ -88,7 +88,8 @@ create table @schema.adjourn_jobs (
     gate_key text collate "C",
     expires_at timestamptz,                           -- if it has not begun by then, it does not: adjourn_expire_v1
     max_attempts integer,                             -- how often it is run again at most; null: as its task says
-    is_batch boolean                                  -- its task takes several jobs in a call; null: it does not
+    is_batch boolean,                                 -- its task takes several jobs in a call; null: it does not
+    aged integer                                      -- how much of its priority it has got by waiting (adjourn_age_v1)
 ) with (
     fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0,
     autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 50000
@@ -180,7 +181,9 @@ create table @schema.adjourn_finished_jobs (
     result jsonb,                                     -- what the task returned, if that is stored and has not lapsed
     result_expires_at timestamptz,                    -- null without a result, and for one that never lapses
     headers jsonb,
-    special jsonb,                                    -- null for a plain job; what a special one needs to be run again (adjourn_kept_v1)
+    -- Null for a plain job; what a special one needs to be run again (adjourn_kept_v1), and why it was cancelled: `cause` and `reason`
+    -- (adjourn_cancel_jobs_v1).
+    special jsonb,
     -- Jobs are found by their id. A key has to hold the column of the partitions; with a key, each of them can be published.
     primary key (id, finished_at)
 ) partition by range (finished_at);
@@ -225,7 +228,8 @@ alter table @schema.adjourn_event_notes replica identity full;
 create view @schema.adjourn_all_jobs as
 select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, claim, worker_id, abort_requested,
        enqueued_at, started_at, errors, case when worker_id is null then 'todo' else 'doing' end as status, null::timestamptz as finished_at,
-       null::jsonb as result, null::timestamptz as result_expires_at, headers, progress, expires_at, max_attempts, true as is_live,
+       null::jsonb as result, null::timestamptz as result_expires_at, headers, progress, expires_at, max_attempts, null::text as reason,
+       true as is_live, workflow_id,
        case when worker_id is not null then null when awaited_event is not null then 'event'
             when hold = @scheduled and attempts > 0 then 'retry' when hold = @scheduled then 'time'
             when hold in (@behind, @unplaced, @held) then 'lock' when hold = @apart then 'turn' when hold = @unknown then 'task'
@@ -238,7 +242,8 @@ union all
 select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, claim, worker_id, abort_requested,
        enqueued_at, started_at, errors, status, finished_at,
        case when result_expires_at <= now() then null else result end as result, result_expires_at, headers, special -> 'progress',
-       (special ->> 'expires_at')::timestamptz, (special ->> 'max_attempts')::integer, false as is_live, null::text as waits_for
+       (special ->> 'expires_at')::timestamptz, (special ->> 'max_attempts')::integer, special ->> 'reason',
+       false as is_live, (special ->> 'workflow_id')::bigint, null::text as waits_for
 from @schema.adjourn_finished_jobs;
 
 -- What happened to each job, made from its columns: no event is stored. Each attempt whose error was kept has a start and an end,
@@ -262,13 +267,15 @@ cross join lateral (
 ) e
 where j.id < @largest_id / 100;
 
--- Which job waits for which, under which name and at which place it finds the other's result. Linked: the parent knows of it.
+-- Which job waits for which, under which name and at which place it finds the other's result. Linked: the parent knows of it, or has ended
+-- and is counted.
 create table @schema.adjourn_dependencies (
     parent_id bigint not null,
     child_id bigint not null,
     name text,
     place integer,
     linked boolean not null default true,
+    forgiven boolean,                                 -- the parent has failed, and the child was run all the same, by hand
     primary key (parent_id, child_id)
 );
 create index adjourn_dependencies_child on @schema.adjourn_dependencies (child_id);
@@ -277,7 +284,8 @@ create index adjourn_dependencies_child on @schema.adjourn_dependencies (child_i
 -- row for those of one transaction. There is no index, so that an insert never waits.
 -- If too many jobs wait for one to be told one by one, the row is that one's own (is_parent).
 create table @schema.adjourn_arrivals (
-    job_id bigint not null, ended integer not null, failed integer not null, is_parent boolean not null default false
+    job_id bigint not null, ended integer not null, failed integer not null, is_parent boolean not null default false,
+    reason text                                       -- which of them has failed
 );
 alter table @schema.adjourn_arrivals replica identity full;
 
@@ -288,6 +296,7 @@ create table @schema.adjourn_workflows (
     remaining bigint not null,                        -- less those whose ends were added up
     failed bigint not null default 0,
     is_cancelled boolean not null default false,
+    is_open boolean not null default false,           -- jobs are added to it, so it has not ended even if they have
     waited boolean,
     first_id bigint not null,                         -- its jobs have ids from this one
     last_id bigint not null,                          -- to that one, and others have ids in between
@@ -305,7 +314,7 @@ create table @schema.adjourn_unique_keys (
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 create index adjourn_unique_keys_kept on @schema.adjourn_unique_keys (job_id) where keep_until is not null;
 
--- What people did by way of a dashboard, in the transactions that did it. Rows are only added.
+-- What people did by way of a dashboard, in the transactions that did it. Rows are only added, and deleted when they are old.
 create table @schema.adjourn_audit (
     id bigint generated always as identity primary key,
     at timestamptz not null default now(),
@@ -332,6 +341,7 @@ create table @schema.adjourn_schedules (
     next_tick timestamptz,                            -- the one after it, for who cannot read `cron`
     last_job_id bigint,
     seen_at timestamptz not null default now(),       -- when a worker last had this schedule
+    paused_at timestamptz,                            -- since when its ticks are left for later; null if they are not
     primary key (task_name, periodic_id)
 );
 
@@ -339,7 +349,7 @@ create table @schema.adjourn_schedules (
 -- added up with others (adjourn_add_up_stats_v1). There are only inserts and deletes.
 create table @schema.adjourn_stats (
     at timestamptz not null,                          -- when the period begins, by the server's clock
-    level smallint not null,                          -- 0: a minute, as it was stored. Added up, 1: a minute, 2: ten minutes, 3: an hour
+    level smallint not null,                          -- 0: a minute, as it was stored. Added up, 1: a minute, 2: ten minutes, 3: an hour, 4: a day
     queue text not null,
     task_name text not null,
     outcome text not null,
@@ -402,6 +412,7 @@ for each row execute function @schema.adjourn_restrict_new_v1();
 \ir ../functions/limit_jobs_v1.sql
 \ir ../functions/defer_special_v1.sql
 \ir ../functions/defer_periodic_v1.sql
+\ir ../functions/pause_schedule_v1.sql
 \ir ../functions/lock_jobs_v1.sql
 \ir ../functions/lock_waiting_v1.sql
 \ir ../functions/defer_unique_v1.sql
@@ -426,15 +437,19 @@ for each row execute function @schema.adjourn_restrict_new_v1();
 \ir ../functions/pick_batch_v1.sql
 \ir ../functions/expire_v1.sql
 \ir ../functions/expire_due_v1.sql
+\ir ../functions/age_v1.sql
 \ir ../functions/exchange_v1.sql
+\ir ../functions/tell_large_v1.sql
 \ir ../functions/link_v1.sql
 \ir ../functions/arrive_v1.sql
 \ir ../functions/place_v1.sql
 \ir ../functions/rescue_v1.sql
+\ir ../functions/unregister_v1.sql
 \ir ../functions/complete_v1.sql
 \ir ../functions/has_steps_v1.sql
 \ir ../functions/store_step_v1.sql
 \ir ../functions/look_for_event_v1.sql
+\ir ../functions/wait_for_jobs_v1.sql
 \ir ../functions/send_events_v1.sql
 \ir ../functions/clear_steps_v1.sql
 \ir ../functions/disown_v1.sql
@@ -444,6 +459,9 @@ for each row execute function @schema.adjourn_restrict_new_v1();
 \ir ../functions/cancel_jobs_v1.sql
 \ir ../functions/store_nodes_v1.sql
 \ir ../functions/cancel_workflow_v1.sql
+\ir ../functions/close_workflow_v1.sql
+\ir ../functions/family_v1.sql
+\ir ../functions/revive_v1.sql
 \ir ../functions/retry_workflow_v1.sql
 \ir ../functions/request_abort_v1.sql
 \ir ../functions/change_jobs_v1.sql

@@ -1,5 +1,5 @@
--- For how long the first job of each queue and priority could have run that does not: found from one to the next in the index. Of each,
--- no more than a hundred rows are looked at, for those that run stay in the index.
+-- For how long the first job of each queue and priority could have run that does not: found from one to the next in the index. Those
+-- that run stay in the index, before the first that does not; no more than @counted of each are looked at.
 with recursive pair as (
     (select j.queue, j.priority from @schema.adjourn_jobs j where j.hold = @ready order by j.queue, j.priority desc limit 1)
     union all
@@ -18,7 +18,7 @@ from chosen cross join lateral (
     select first.enqueued_at, first.scheduled_at from (
         select j.worker_id, j.enqueued_at, j.scheduled_at from @schema.adjourn_jobs j
         where j.hold = @ready and j.queue >= chosen.queue and j.queue <= chosen.queue and j.priority = chosen.priority
-        order by j.queue, j.priority desc, coalesce(j.turn, j.id) limit 100
+        order by j.queue, j.priority desc, coalesce(j.turn, j.id) limit @counted
     ) first where first.worker_id is null limit 1
 ) few
 group by chosen.queue order by 2 desc, 1

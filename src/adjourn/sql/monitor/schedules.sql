@@ -1,5 +1,11 @@
--- The schedules of periodic tasks, with what came of the job of the last tick.
+-- The schedules of periodic tasks, with what came of the job of the last tick. It cannot have ended before its tick, so earlier weeks are
+-- not looked at.
 select s.task_name as task, s.periodic_id, s.cron, s.timezone, extract(epoch from s.last_tick)::double precision as last_tick,
        s.last_job_id, extract(epoch from s.seen_at)::double precision as seen, extract(epoch from now())::double precision as now,
-       (select j.status from @schema.adjourn_read_jobs_v1(array[s.last_job_id]) j) as last_status
+       extract(epoch from s.paused_at)::double precision as paused_at,
+       coalesce(
+           (select case when j.worker_id is null then 'todo' else 'doing' end from @schema.adjourn_jobs j where j.id = s.last_job_id),
+           (select f.status from @schema.adjourn_finished_jobs f
+            where f.id = s.last_job_id and f.finished_at >= s.last_tick - interval '1 day' limit 1)
+       ) as last_status
 from @schema.adjourn_schedules s order by s.task_name, s.periodic_id limit @listed

@@ -1,1 +1,1 @@
-select id from @schema.adjourn_cancel_jobs_v1(%(ids)s::bigint[], %(delete)s::boolean) id
+select id from @schema.adjourn_cancel_jobs_v1(%(ids)s::bigint[], %(delete)s::boolean, null, null) id

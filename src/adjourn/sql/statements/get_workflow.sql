@@ -1,4 +1,4 @@
-select w.id, w.name, w.jobs, w.remaining - told.ended as remaining, w.failed + told.failed as failed, w.is_cancelled,
+select w.id, w.name, w.jobs, w.remaining - told.ended as remaining, w.failed + told.failed as failed, w.is_cancelled, w.is_open,
        to_json(w.created_at) #>> '{}' as created_at, to_json(w.finished_at) #>> '{}' as finished_at
 from @schema.adjourn_workflows w
 cross join lateral (

@@ -1,1 +1,3 @@
-select id from @schema.adjourn_retry_jobs_v1(%(ids)s::bigint[], %(statuses)s::text[], %(delay)s::double precision) id
+select id from @schema.adjourn_retry_jobs_v1(
+    %(ids)s::bigint[], %(statuses)s::text[], %(delay)s::double precision, %(at)s::timestamptz
+) id

@@ -10,7 +10,7 @@ from adjourn._async.managers.drain import AsyncDrains
 from adjourn._async.managers.ticks import AsyncTicks
 from adjourn._domain.checks import check_aware, delay_seconds
 from adjourn._domain.jobs import Job
-from adjourn._domain.ticks import Tick
+from adjourn._domain.ticks import LastTick, Tick
 from adjourn._memory.store import MemoryStore
 from adjourn._sync.managers.drain import SyncDrains
 from adjourn._sync.managers.ticks import SyncTicks
@@ -24,7 +24,7 @@ from adjourn.worker.progress import tick_of
 __all__ = ["periodic", "periodic_async", "travel", "travel_async"]
 
 AnyTask = Task[Any, Any, Any]
-LastTicks = Mapping[tuple[str, str], datetime.datetime]
+LastTicks = Mapping[tuple[str, str], LastTick]
 
 
 def clock_of(app: App) -> Callable[[], datetime.datetime]:
@@ -139,7 +139,12 @@ def _due(app: App, task: AnyTask | None, last: LastTicks, now: datetime.datetime
     for key, schedule in app.periodic_registry.periodic_tasks.items():
         if task is not None and schedule.task.name != task.name:
             continue
-        due = schedule.due(last.get(key), now, app.periodic_defaults.get("max_delay"), is_up=False)
+        place = last.get(key)
+        if place is not None and place.is_paused:
+            continue
+        due = schedule.due(
+            None if place is None else place.at, now, app.periodic_defaults.get("max_delay"), is_up=False
+        )
         if due.skipped is not None:
             ticks.append(tick_of(schedule, due.skipped, is_skipped=True))
         ticks += [tick_of(schedule, at) for at in due.ticks]

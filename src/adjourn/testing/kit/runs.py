@@ -141,7 +141,7 @@ class TrialRun:
         rule = self.task.result_rule.of_app(self._app.store_results, self._app.result_ttl)
         if not rule.store:
             return None
-        return Result(rule.dump(result, self._app.connector.json_dumps), rule.seconds, self._attempt())
+        return Result(rule.dump(result, self._app.connector.json_dumps), rule.seconds, self._attempt)
 
     def succeeded(self, result: Any) -> Ran:
         """Return what a worker would make of a run that has returned."""
@@ -159,7 +159,7 @@ class TrialRun:
                 return self.succeeded(self._item.result)
             error = self._item.error
         if isinstance(error, exceptions.JobSuspended):
-            return Ran(Suspended.of(self.job, error.seconds, error.event), Verdict.SUSPENDED)
+            return Ran(Suspended.of(self.job, error), Verdict.SUSPENDED)
         error = self.error_of(error)
         if isinstance(error, exceptions.JobAborted | asyncio.CancelledError):
             return Ran(self._ended(Status.ABORTED, error), Verdict.CANCELLED, error)

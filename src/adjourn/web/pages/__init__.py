@@ -11,8 +11,11 @@ from adjourn.web.pages import (
     jobs,
     limits,
     overview,
+    queue,
     queues,
     schedules,
+    settings,
+    task,
     tasks,
     workers,
     workflow,
@@ -22,7 +25,9 @@ from adjourn.web.pages import (
 PAGES: tuple[Page, ...] = (
     overview.PAGE,
     queues.PAGE,
+    queue.PAGE,
     tasks.PAGE,
+    task.PAGE,
     jobs.PAGE,
     job.PAGE,
     bulk.PAGE,
@@ -33,6 +38,7 @@ PAGES: tuple[Page, ...] = (
     workflow.PAGE,
     database.PAGE,
     audit.PAGE,
+    settings.PAGE,
 )
 """All pages, in the order of the navigation."""
 ACTIONS: tuple[Action, ...] = (

@@ -9,11 +9,12 @@ from typing import Any
 
 from adjourn.sql.reading import COUNTED
 from adjourn.types import JSONDict
-from adjourn.web.bulk import KINDS, MOST_JOBS, Bulk
+from adjourn.web.access import lacking
+from adjourn.web.bulk import FIELD, KINDS, MOST_JOBS, Bulk
 from adjourn.web.page import Action, Done, Page, View
 from adjourn.web.pages.jobs import row
 from adjourn.web.pages.searching import FURTHER_LOOK, LONGEST, carried, filters_of, search
-from adjourn.web.problems import BadInput, Forbidden, NotFound
+from adjourn.web.problems import BadInput, NotFound
 
 EXAMPLES = 20
 MOST_UNTYPED = 1000
@@ -31,6 +32,8 @@ def show(view: View) -> dict[str, Any]:
     kinds = {name: kind for name, kind in KINDS.items() if view.may(kind.permission)}
     chosen = view.query.choice("what", list(KINDS))
     wanted = filters_of(view.query)
+    if view.query.flag("chosen") and "ids" not in wanted:
+        raise BadInput("job", "none is chosen: go back, and choose some.")
     names = {
         "bulk": None,
         "kinds": kinds,
@@ -41,7 +44,7 @@ def show(view: View) -> dict[str, Any]:
     if not chosen:
         return {**names, "preview": None, "known": view.site.bulks.all()}
     if chosen not in kinds:
-        raise Forbidden(f"{view.user.name} has no permission {KINDS[chosen].permission}.")
+        raise lacking(view.user, KINDS[chosen].permission)
     narrowed = KINDS[chosen].narrowed(wanted)
     preview: dict[str, Any] = {"jobs": 0, "kinds": [], "looked": 0, "is_complete": True, "at": "", "up_to_id": 0}
     if narrowed is not None:
@@ -61,6 +64,7 @@ def show(view: View) -> dict[str, Any]:
         "examples": examples,
         "most": MOST_JOBS,
         "must_type": preview["jobs"] > MOST_UNTYPED,
+        "field": FIELD,
     }
 
 
@@ -77,11 +81,21 @@ def _hidden(view: View, wanted: JSONDict) -> JSONDict:
 
 
 def _told(wanted: JSONDict) -> list[tuple[str, str]]:
-    names = {"statuses": "status", "min_attempts": "attempts at least", "worker_id": "worker", "error": "error has"}
+    names = {
+        "statuses": "status",
+        "min_attempts": "attempts at least",
+        "worker_id": "worker",
+        "error": "error has",
+        "ids": "chosen",
+    }
     return [
         (
             names.get(name, name.replace("_", " ")),
-            ", ".join(value) if isinstance(value, list) else value if isinstance(value, str) else json.dumps(value),
+            ", ".join(map(str, value))
+            if isinstance(value, list)
+            else value
+            if isinstance(value, str)
+            else json.dumps(value),
         )
         for name, value in wanted.items()
         if name != "up_to_id"
@@ -104,6 +118,8 @@ def start(view: View) -> Done:
         raise BadInput(
             "typed", f"type {min(expected, COUNTED)}, the number of the preview, to go on. Nothing was done."
         )
+    asked = KINDS[name].asked
+    value = None if asked is None else asked.value(form)
     if any(status not in ("todo", "doing") for status in wanted["statuses"]):
         wanted["finished_before"] = _earlier(wanted.get("finished_before"), at)
     bulk = Bulk(
@@ -112,6 +128,7 @@ def start(view: View) -> Done:
         wanted=wanted,
         shown=_hidden(view, wanted),
         author=view.author,
+        value=value,
         expected=min(expected, COUNTED),
         is_capped=expected > COUNTED or form.flag("capped"),
     )
@@ -133,12 +150,20 @@ def stop(view: View) -> Done:
     """Stop a change after the batch that it has begun."""
     bulk = view.site.bulks.find(view.form.needed("id", most=64))
     if bulk is None:
-        raise NotFound("This process knows no such change any more.")
+        raise NotFound("This process knows no such change any more: it has ended. The audit says how far it came.")
     bulk.stopping.set()
     return Done("It stops after the jobs that it has begun with.", view.url("bulk", id=bulk.id))
 
 
-PAGE = Page(name="bulk", title="Many jobs", show=show, permission="bulk", feeds=("server", "counters"), is_listed=False)
+PAGE = Page(
+    name="bulk",
+    title="Many jobs",
+    show=show,
+    permission="bulk",
+    feeds=("server", "counters"),
+    is_listed=False,
+    within="jobs",
+)
 ACTIONS = (
     Action(name="bulk.start", permission="bulk", act=start),
     Action(name="bulk.stop", permission="bulk", act=stop),

@@ -14,6 +14,7 @@ from adjourn.exceptions import JobChanged
 from adjourn.jobs import Seen
 from adjourn.manager import JobManager
 from adjourn.types import JSONDict
+from adjourn.web import zones
 from adjourn.web.page import Action, Done, Page, View
 from adjourn.web.problems import BadInput, Conflict, NotFound
 
@@ -22,6 +23,20 @@ MOST_SHOWN = 65_536
 LONGEST_ERROR = 20_000
 LONGEST_NOTICE = 4000
 MOST_BACK = 2048
+NO_TIME = (
+    "A job that waits for other jobs or for an event has no time that it could be given: see to what it waits for."
+)
+REMEDIES = {
+    "job.retry": "Only a job that has ended is run again: let this one end, or cancel it first.",
+    "job.run_now": f"Only a job that waits for its time is run now. {NO_TIME}",
+    "job.reschedule": f"Only a job that waits is put off. {NO_TIME}",
+    "job.priority": "Only a job that waits gets another priority. One that has ended can be run again.",
+    "job.move": "Only a job that waits gets another queue. One that has ended can be run again.",
+    "job.cancel": "Only a job that waits is cancelled. One that runs can be asked to end.",
+    "job.abort": "Only a job that runs is asked to end. One that waits can be cancelled.",
+    "job.delete": "A job that runs is not deleted: ask it to end, and delete it then.",
+}
+"""What to do instead of an action that does not suit a job."""
 Change = Callable[[JobManager, int, Any], list[int]]
 """Changes a job in a transaction, and returns its id if it did."""
 
@@ -34,7 +49,8 @@ def show(view: View) -> dict[str, Any]:
     with view.database.reader() as reader:
         rows = reader.rows("job", id=number)
         if not rows:
-            raise NotFound(f"There is no job {number}. Jobs are deleted some time after they have ended.")
+            lead = ("Search for jobs", view.url("jobs"))
+            raise NotFound(f"There is no job {number}. Jobs are deleted some time after they have ended.", lead=lead)
         (row,) = rows
         lock = row["lock"]
         is_waiting = row["status"] in ("todo", "doing")
@@ -43,13 +59,13 @@ def show(view: View) -> dict[str, Any]:
         steps = reader.rows("steps", id=number)
         audit = reader.rows("audit", target=str(number), before_id=None) if view.may("audit") else []
     job = Job.from_row(row)
-    hide = view.site.masker.texts(job.task_kwargs)
+    hide = view.site.hides(job)
     return {
         "title": f"Job {number}",
         "job": job,
         "row": row,
-        "args": _told(view.site.masked(job.task_name, job.task_kwargs)),
-        "result": hide(_told(view.site.masked(job.task_name, job.result))) if job.has_result else None,
+        "args": _told(view.site.masked(job.task_name, job.task_kwargs, job)),
+        "result": hide(_told(view.site.masked(job.task_name, job.result, job))) if job.has_result else None,
         "progress": progress_of(row["progress"]),
         "attempts": attempts(job, view.now, hide),
         "steps": [{**step, "value": _step(view, job, step, hide)} for step in steps],
@@ -117,7 +133,7 @@ def _told(value: Any) -> str:
 def _step(view: View, job: Job, step: dict[str, Any], hide: Callable[[str], str]) -> str | None:
     if step["value"] is None:
         return None
-    return hide(json.dumps(view.site.masked(job.task_name, json.loads(step["value"])), ensure_ascii=False))[:500]
+    return hide(json.dumps(view.site.masked(job.task_name, json.loads(step["value"]), job), ensure_ascii=False))[:500]
 
 
 def _time(value: Any) -> datetime.datetime | None:
@@ -159,15 +175,16 @@ def _act(view: View, name: str, told: str, change: Change) -> Done:
     if number is None or claim is None:
         raise BadInput("id" if number is None else "claim", "it is missing: send the form of the job's page.")
     seen = Seen(status=form.needed("status"), claim=claim)
-    manager = view.app.job_manager
+    manager, lead = view.app.job_manager, (f"Job {number} as it is now", view.url("job", id=number))
     try:
         with view.database.changing() as connection:
             manager.actions.hold_job(number, seen, connection)
             if not change(manager, number, connection):
-                raise Conflict(f"This cannot be done with job {number}: it {_state(seen.status)}. Nothing was done.")
+                remedy = REMEDIES[name]
+                raise Conflict(f"Job {number} {_state(seen.status)}, and so nothing was done. {remedy}", lead=lead)
             manager.actions.add_audit(view.author, name, target=str(number), connection=connection)
     except JobChanged as error:
-        raise Conflict(str(error)) from error
+        raise Conflict(f"{error} Look at it as it is now, and decide again.", lead=lead) from error
     return Done(f"Job {number} {told}.", _next(view, number, is_gone=name == "job.delete"))
 
 
@@ -187,7 +204,7 @@ def _reveal(view: View) -> Done:
     number = view.form.number("id")
     rows = [] if number is None else view.database.rows("job", id=number)
     if not rows:
-        raise NotFound("There is no such job.")
+        raise NotFound("There is no such job any more. Jobs are deleted some time after they have ended.")
     with view.database.changing() as connection:
         view.app.job_manager.actions.add_audit(
             view.author, "view_args", target=str(number), jobs=0, outcome="revealed", connection=connection
@@ -210,19 +227,30 @@ def _priority(view: View) -> Done:
 def _move(view: View) -> Done:
     queue = view.form.needed("queue", most=255)
     return _act(
-        view, "job.move", f"is in the queue {queue}", lambda m, n, c: m.change_jobs([n], queue=queue, connection=c)
+        view, "job.move", f"is in the queue {queue}", lambda m, n, c: m.change_jobs([n], move_to=queue, connection=c)
     )
 
 
 def _reschedule(view: View) -> Done:
-    text = view.form.needed("at", most=40)
-    try:
-        at = datetime.datetime.fromisoformat(text)
-    except ValueError:
-        raise BadInput("at", f"{text!r} is no time: pass one such as 2026-01-31T12:00, in UTC.") from None
-    at = at if at.tzinfo else at.replace(tzinfo=datetime.UTC)
-    told = f"is to run at {at:%Y-%m-%d %H:%M} UTC or later"
-    return _act(view, "job.reschedule", told, lambda m, n, c: m.change_jobs([n], schedule_at=at, connection=c))
+    at = _at(view)
+    if at is None:
+        raise BadInput("at", "it is missing: pass a time such as 2026-01-31T12:00.")
+    return _act(view, "job.reschedule", _told_at(at), lambda m, n, c: m.change_jobs([n], schedule_at=at, connection=c))
+
+
+def _retry(view: View) -> Done:
+    at = _at(view)
+    told = "runs again" if at is None else _told_at(at)
+    return _act(view, "job.retry", told, lambda m, n, c: m.retry_jobs([n], ENDED, c, retry_at=at))
+
+
+def _at(view: View) -> datetime.datetime | None:
+    """Return the time of a form, which says in which zone it is."""
+    return view.form.moment("at", zones.zone_of(view.form, None))
+
+
+def _told_at(at: datetime.datetime) -> str:
+    return f"is to run at {at:%Y-%m-%d %H:%M %Z} or later"
 
 
 def _delete(manager: JobManager, number: int, connection: Any) -> list[int]:
@@ -230,10 +258,10 @@ def _delete(manager: JobManager, number: int, connection: Any) -> list[int]:
     return deleted or ([number] if manager.cancel_job_by_id(number, delete_job=True, connection=connection) else [])
 
 
-PAGE = Page(name="job", title="Job", show=show, is_listed=False)
+PAGE = Page(name="job", title="Job", show=show, is_listed=False, within="jobs")
 ENDED = ("succeeded", "failed", "cancelled", "aborted")
 ACTIONS = (
-    _acts("job.retry", "runs again", lambda m, n, c: m.retry_jobs([n], ENDED, c)),
+    Action(name="job.retry", permission="job.retry", act=_retry),
     _acts(
         "job.run_now", "need not wait for its time any more", lambda m, n, c: m.change_jobs([n], now=True, connection=c)
     ),

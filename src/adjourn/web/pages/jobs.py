@@ -6,12 +6,34 @@ import json
 from typing import Any
 
 from adjourn._domain.jobs import Job
+from adjourn.web.bulk import KINDS
 from adjourn.web.page import Page, View
 from adjourn.web.pages.job import told_error
 from adjourn.web.pages.searching import FIRST_LOOK, FURTHER_LOOK, STATUSES, carried, filters_of, search
+from adjourn.web.problems import BadInput
 
 LONGEST_ARGUMENTS = 120
 """Characters of the arguments in a row."""
+COLUMNS = {
+    "queue": "Queue",
+    "args": "Arguments",
+    "attempts": "Attempts",
+    "at": "When",
+    "priority": "Priority",
+    "lock": "Lock",
+    "queueing_lock": "Queueing lock",
+    "worker": "Worker",
+    "stored": "Stored",
+    "due": "Due",
+    "began": "Began",
+    "ended": "Ended",
+    "took": "Took",
+}
+"""The columns that can be chosen, besides the id, the task and the status."""
+USUAL = ("queue", "args", "attempts", "at")
+NUMBERS = ("attempts", "priority", "worker", "took")
+AT_ONCE = ("retry", "cancel", "delete")
+"""What can be done at once with the jobs that are chosen; the next page has all that can."""
 
 
 def show(view: View) -> dict[str, Any]:
@@ -22,6 +44,8 @@ def show(view: View) -> dict[str, Any]:
     limit = query.number("limit", 50, least=10, most=200) or 50
     is_further = query.flag("further")
     wanted = filters_of(query)
+    columns = chosen_columns(view)
+    can_choose = view.may("bulk") and not view.site.is_read_only
     page = search(
         view,
         wanted,
@@ -41,22 +65,50 @@ def show(view: View) -> dict[str, Any]:
         "is_filtered": bool(wanted),
         "is_first": after is None,
         "is_full": len(page.jobs) == limit,
+        "columns": columns,
+        "choices": {name: told for name, told in COLUMNS.items() if name != "args" or not view.site.hides_args},
+        "kept": {} if columns == usual_columns(view) else {"column": columns},
+        "numbers": NUMBERS,
+        "can_choose": can_choose,
+        "at_once": {name: KINDS[name] for name in AT_ONCE if view.may(KINDS[name].permission)},
     }
+
+
+def usual_columns(view: View) -> list[str]:
+    """Return the columns that there are if nobody has chosen any."""
+    return [name for name in USUAL if name != "args" or not view.site.hides_args]
+
+
+def chosen_columns(view: View) -> list[str]:
+    """Return the columns that the address names, in their order.
+
+    Raises
+    ------
+    BadInput
+        If it names one that there is not.
+    """
+    asked = set(view.query.values.get("column", ()))
+    for name in asked:
+        if name not in COLUMNS:
+            raise BadInput("column", f"{name[:40]!r} is none of {', '.join(COLUMNS)}.")
+    usual = usual_columns(view)
+    return [name for name in COLUMNS if name in asked and (name != "args" or "args" in usual)] if asked else usual
 
 
 def row(view: View, job: Job) -> dict[str, Any]:
     """Return what a row shows of a job."""
     arguments = None
     if not view.site.hides_args:
-        arguments = json.dumps(view.site.masked(job.task_name, job.task_kwargs), ensure_ascii=False, default=str)
+        arguments = json.dumps(view.site.masked(job.task_name, job.task_kwargs, job), ensure_ascii=False, default=str)
         if len(arguments) > LONGEST_ARGUMENTS:
             arguments = f"{arguments[:LONGEST_ARGUMENTS]}…"
-    hide = view.site.masker.texts(job.task_kwargs)
+    hide = view.site.hides(job)
     last = job.errors[-1] if job.errors else None
     return {
         "job": job,
         "args": arguments,
         "error": None if last is None else hide(told_error(last))[:200],
+        "seconds": (job.finished_at - job.started_at).total_seconds() if job.finished_at and job.started_at else None,
         "at": job.finished_at or job.started_at or job.scheduled_at or job.enqueued_at,
     }
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from adjourn.web import figures
 from adjourn.web.page import Page, View
+from adjourn.web.trends import trend
 
 WORST = 3
 MOST_LISTED = 8
@@ -35,6 +36,7 @@ def show(view: View) -> dict[str, Any]:
         "failed": sum(task["failed"] for task in tasks),
         "worst": [row for row in view.feed("doctor") if row["level"] != "ok"][:WORST] if view.may("database") else [],
         "doctor": view.reading("doctor"),
+        "trend": trend(view),
         "is_known": view.reading("crew").at is not None,
     }
 

@@ -17,6 +17,7 @@ def show(view: View) -> dict[str, Any]:
         "find": wanted,
         "queues": [queue for queue in queues if wanted in queue["name"].lower()],
         "every": len(queues),
+        "histories": view.site.histories.by("queue", view.now),
         "waits": figures.waits(view),
         "counts": view.reading("queues"),
     }
@@ -41,13 +42,7 @@ def _change(view: View, *, pause: bool) -> Done:
     return Done(text, view.url("queues"))
 
 
-PAGE = Page(
-    name="queues",
-    title="Queues",
-    show=show,
-    key="q",
-    feeds=("server", "latency", "crew", "pauses", "queues", "waiting", "limits", "working", "counters"),
-)
+PAGE = Page(name="queues", title="Queues", show=show, key="q", feeds=(*figures.OF_QUEUES, "waiting"))
 ACTIONS = (
     Action(name="queue.pause", permission="queue.pause", act=pause),
     Action(name="queue.resume", permission="queue.pause", act=resume),

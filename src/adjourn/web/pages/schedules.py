@@ -7,9 +7,10 @@ import time
 from typing import Any
 
 from adjourn._domain.cron import Cron
-from adjourn.exceptions import AlreadyEnqueued
+from adjourn.exceptions import AlreadyEnqueued, InvalidOption
 from adjourn.web.page import Action, Done, Page, View
 from adjourn.web.problems import Conflict, NotFound
+from adjourn.web.words import cron_in_words
 
 TICKS = 5
 LATE = 60.0
@@ -17,7 +18,7 @@ LATE = 60.0
 
 
 def show(view: View) -> dict[str, Any]:
-    """Return the schedules, those that are overdue first."""
+    """Return the schedules: those that are overdue, then those that are paused, then the others."""
     known = view.app.periodic_registry.periodic_tasks
     rows = view.database.rows("schedules")
     schedules = []
@@ -25,20 +26,23 @@ def show(view: View) -> dict[str, Any]:
         now = datetime.datetime.fromtimestamp(row["now"], datetime.UTC)
         last = datetime.datetime.fromtimestamp(row["last_tick"], datetime.UTC)
         due = next(iter(_ticks(row["cron"], row["timezone"], last, 1)), None)
-        late = (now - due).total_seconds() if due is not None else 0.0
+        late = (now - due).total_seconds() if due is not None and row["paused_at"] is None else 0.0
         schedules.append(
             {
                 **row,
                 "next": _ticks(row["cron"], row["timezone"], now, TICKS),
                 "late": late if late > LATE else None,
                 "is_readable": due is not None,
+                "words": cron_in_words(row["cron"]) if due is not None else None,
                 "is_known": (row["task"], row["periodic_id"]) in known,
             }
         )
-    schedules.sort(key=lambda each: (each["late"] is None, each["task"], each["periodic_id"]))
+    schedules.sort(
+        key=lambda each: (each["late"] is None, each["paused_at"] is None, each["task"], each["periodic_id"])
+    )
     stored = {(row["task"], row["periodic_id"]) for row in rows}
     new = sorted(key for key in known if key not in stored)
-    return {"schedules": schedules, "new": [(*key, known[key].cron.expression) for key in new]}
+    return {"schedules": schedules, "new": [(*key, known[key].cron) for key in new]}
 
 
 def _ticks(cron: str, timezone: str, after: datetime.datetime, count: int) -> list[datetime.datetime]:
@@ -58,7 +62,10 @@ def run(view: View) -> Done:
     task, periodic_id = view.form.needed("task"), view.form.text("periodic_id")
     found = view.app.periodic_registry.periodic_tasks.get((task, periodic_id))
     if found is None:
-        raise NotFound("The app of this dashboard does not declare this schedule, so it does not know its arguments.")
+        raise NotFound(
+            "The app of this dashboard does not declare this schedule, so it does not know its arguments. Name the module that declares it in the "
+            "app's import_paths, and start the dashboard again; or defer a job of the task by `adjourn defer`."
+        )
     try:
         with view.database.changing() as connection:
             deferrer = found.task.configure(**found.configure_kwargs, connection=connection)
@@ -67,9 +74,47 @@ def run(view: View) -> Done:
                 view.author, "schedule.run", target=task, outcome=f"job {job_id}", connection=connection
             )
     except AlreadyEnqueued as error:
-        raise Conflict(f"{error} Nothing was stored.") from error
+        raise Conflict(f"{error} Nothing was stored: let that job run, or cancel it.") from error
     return Done(f"Job {job_id} of {task} is stored.", view.url("schedules"))
 
 
+def pause(view: View) -> Done:
+    """Defer no more ticks of a schedule."""
+    return _switch(view, pause=True)
+
+
+def resume(view: View) -> Done:
+    """Defer ticks of a schedule again."""
+    return _switch(view, pause=False)
+
+
+def _switch(view: View, *, pause: bool) -> Done:
+    task, periodic_id = view.form.needed("task"), view.form.text("periodic_id")
+    name = f"{task} ({periodic_id})" if periodic_id else task
+    manager, declared = view.app.job_manager, view.app.periodic_registry.periodic_tasks.get((task, periodic_id))
+    # One that has not been due yet is stored by its pause.
+    new = {} if declared is None else {"cron": declared.cron.expression, "timezone": declared.cron.timezone}
+    action, word = ("pause", "paused") if pause else ("resume", "resumed")
+    try:
+        with view.database.changing() as connection:
+            change = manager.pause_schedule if pause else manager.resume_schedule
+            changed = change(task, periodic_id, **new, connection=connection)
+            outcome = "done" if changed else "it was so already"
+            manager.actions.add_audit(
+                view.author, f"schedule.{action}", target=name, jobs=0, outcome=outcome, connection=connection
+            )
+    except InvalidOption as error:
+        raise NotFound(
+            f"There is no schedule of {name}. If a program declares it, it appears with its first tick; else its name is another one.",
+            lead=("The schedules that there are", view.url("schedules")),
+        ) from error
+    text = f"The schedule of {name} is {word}." if changed else f"The schedule of {name} was {word} already."
+    return Done(text, view.url("schedules"))
+
+
 PAGE = Page(name="schedules", title="Schedules", show=show, key="s")
-ACTIONS = (Action(name="schedule.run", permission="schedule.run", act=run),)
+ACTIONS = (
+    Action(name="schedule.run", permission="schedule.run", act=run),
+    Action(name="schedule.pause", permission="schedule.pause", act=pause),
+    Action(name="schedule.resume", permission="schedule.pause", act=resume),
+)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 from typing import Any
 
@@ -15,7 +14,7 @@ from adjourn.web.problems import BadInput
 
 STATUSES = ("todo", "doing", "succeeded", "failed", "cancelled", "aborted")
 TEXTS = ("queue", "task", "lock", "queueing_lock", "error")
-NAMES = ("status", *TEXTS, "worker", "priority", "attempts", "args", "after_time", "before_time")
+NAMES = ("status", *TEXTS, "worker", "priority", "attempts", "args", "after_time", "before_time", "job")
 """The filters, by the names that addresses have."""
 FIRST_LOOK = 100_000
 FURTHER_LOOK = 1_000_000
@@ -38,13 +37,14 @@ def filters_of(inputs: Inputs) -> JSONDict:
             raise BadInput("status", f"{status[:40]!r} is none of {', '.join(STATUSES)}.")
     try:
         return checked_search(
+            ids=inputs.ids("job") or None,
             statuses=statuses or None,
             worker_id=inputs.number("worker"),
             priority=inputs.number("priority", least=-(2**31), most=2**31 - 1),
             min_attempts=inputs.number("attempts", most=2**31 - 1),
             args=_arguments(inputs),
-            finished_after=_time(inputs, "after_time"),
-            finished_before=_time(inputs, "before_time"),
+            finished_after=inputs.moment("after_time"),
+            finished_before=inputs.moment("before_time"),
             up_to_id=inputs.number("up_to"),
             **{name: inputs.text(name) or None for name in TEXTS},
         )
@@ -100,14 +100,3 @@ def _arguments(inputs: Inputs) -> Any:
 def _depth(value: Any) -> int:
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
     return 0 if inner is None else 1 + max(map(_depth, inner), default=0)
-
-
-def _time(inputs: Inputs, name: str) -> datetime.datetime | None:
-    text = inputs.text(name, most=40).strip()
-    if not text:
-        return None
-    try:
-        time = datetime.datetime.fromisoformat(text)
-    except ValueError:
-        raise BadInput(name, f"{text!r} is no time: pass one such as 2026-01-31T12:00, in UTC.") from None
-    return time if time.tzinfo else time.replace(tzinfo=datetime.UTC)

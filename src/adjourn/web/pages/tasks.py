@@ -30,7 +30,14 @@ def show(view: View) -> dict[str, Any]:
         if wanted in name.lower()
     ]
     tasks.sort(key=lambda task: (-_failed(task), -task["running"], task["figures"] is None, task["name"]))
-    return {"tasks": tasks, "find": view.query.text("find"), "counted": COUNTED, "reading": view.reading("tasks")}
+    histories = view.site.histories.by("task", view.now)
+    return {
+        "tasks": tasks,
+        "histories": histories,
+        "find": view.query.text("find"),
+        "counted": COUNTED,
+        "reading": view.reading("tasks"),
+    }
 
 
 def _failed(task: dict[str, Any]) -> int:

@@ -43,4 +43,4 @@ def show(view: View) -> dict[str, Any]:
     }
 
 
-PAGE = Page(name="workflow", title="Workflow", show=show, is_listed=False)
+PAGE = Page(name="workflow", title="Workflow", show=show, is_listed=False, within="workflows")

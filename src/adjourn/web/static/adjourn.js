@@ -32,6 +32,10 @@ $("theme").addEventListener("click", () => {
 showTheme();
 $("tools").hidden = false;
 
+// On a phone the navigation is one line, of which the present page is to be seen.
+const present = document.querySelector("nav [aria-current]");
+if (present) document.querySelector("nav").scrollLeft = present.offsetLeft - 60;
+
 // What is new
 
 let paused = false;
@@ -39,16 +43,23 @@ let stream = null;
 let timer = null;
 let reading = null;
 let announced = 0;
+let saying = null;
 
 function say(mode, text) {
   const element = $("mode");
-  if (element.dataset.mode !== mode && mode !== "live" && Date.now() - announced > ANNOUNCE) {
-    announced = Date.now();
-    $("announcer").textContent = `The figures are ${text}.`;
-  }
+  if (element.dataset.mode !== mode) announce(mode === "live" ? "" : `The figures are ${text}.`);
   element.dataset.mode = mode;
   element.textContent = text;
   element.hidden = false;
+}
+
+// Tells screen readers, at once or when they had time for what they were told before.
+function announce(text) {
+  clearTimeout(saying);
+  saying = setTimeout(() => {
+    if (text) announced = Date.now();
+    $("announcer").textContent = text;
+  }, text ? Math.max(0, announced + ANNOUNCE - Date.now()) : 0);
 }
 
 // Reads this page again. A document that is read so runs no script.
@@ -135,6 +146,8 @@ function begin() {
   }
 }
 function poll(on) {
+  // A stream that is refused fails every three seconds: what asks already goes on.
+  if (on === (timer !== null)) return;
   clearInterval(timer);
   timer = on ? setInterval(() => look("polling"), POLL) : null;
 }
@@ -163,6 +176,22 @@ document.addEventListener("click", (event) => {
   const all = event.target.closest("[data-check-all]");
   if (all) for (const box of document.querySelectorAll(`input[name="${CSS.escape(all.dataset.checkAll)}"]`)) box.checked = all.checked;
 });
+for (const all of document.querySelectorAll("[data-check-all]")) all.hidden = false;
+document.addEventListener("change", (event) => {
+  const form = event.target.form;
+  if (event.target.matches("[data-check-all]") || form?.id === "chosen") countChosen();
+});
+addEventListener("pageshow", countChosen);
+function countChosen() {
+  const told = $("chosen-count");
+  if (!told) return;
+  const boxes = [...document.querySelectorAll('input[name="job"][form="chosen"]')];
+  const count = boxes.filter((box) => box.checked).length;
+  told.textContent = `With the chosen jobs (${count}):`;
+  const all = $("check-all");
+  all.checked = count > 0 && count === boxes.length;
+  all.indeterminate = count > 0 && count < boxes.length;
+}
 async function copyText(button) {
   const text = $(button.dataset.copy).textContent;
   try {
@@ -199,7 +228,7 @@ function choose(step) {
   row = next;
   row.classList.add("current");
   row.scrollIntoView({ block: "nearest" });
-  row.querySelector("a, button, input:not([type=hidden])")?.focus({ preventScroll: true });
+  (row.querySelector("a") ?? row.querySelector("button, input:not([type=hidden])"))?.focus({ preventScroll: true });
 }
 
 const KEYS = {
@@ -214,7 +243,7 @@ const KEYS = {
 
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || dialog.open) return;
-  if (event.target.closest("input, select, textarea") || ($("keys-off").checked && event.key !== "?")) return;
+  if (event.target.closest("input:not([type=checkbox]), select, textarea") || ($("keys-off").checked && event.key !== "?")) return;
   if (Date.now() - lead < 1500) {
     lead = 0;
     const page = document.querySelector(`nav a[data-key="${CSS.escape(event.key)}"]`);

@@ -100,6 +100,8 @@ class Run:
     @property
     def job(self) -> Job:
         """Its job."""
+        if self.declared is not None and self.declared.sensitive:
+            self.claimed.mark(self.declared.sensitive)
         return self.claimed.job
 
     def take(self) -> bool:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from adjourn.worker.runners.children import end_child
 from adjourn.worker.runners.contract import Body, Halt, OnEnd, Run
 
 
@@ -30,6 +32,7 @@ class LoopRunner:
         self._on_end = on_end
         self._halt = halt
         self._may_be_interrupted = may_be_interrupted
+        self._process = os.getpid()
 
     def start(self, run: Run, body: Body) -> None:
         """Await a body in a new task."""
@@ -62,8 +65,10 @@ class LoopRunner:
             while result is not None and inspect.isawaitable(result):  # middleware that did not await what it called
                 result = await result
         except BaseException as error:  # any exception, even SystemExit, is the job's outcome, not ours
+            end_child(self._process, error)
             if self.is_interrupt(error):
                 raise
             self._on_end(run, None, error)
         else:
+            end_child(self._process, None)
             self._on_end(run, result, None)

@@ -12,12 +12,14 @@ import contextlib
 import contextvars
 import functools
 import inspect
+import os
 import queue
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 from adjourn._runtime.ends import TaskThread
+from adjourn.worker.runners.children import end_child
 from adjourn.worker.runners.contract import Body, Halt, OnEnd, Run
 
 Done: TypeAlias = Callable[[Any, BaseException | None], None]
@@ -37,6 +39,7 @@ class ThreadPool:
     def __init__(self, size: int, loop: asyncio.AbstractEventLoop) -> None:
         self._size = size
         self._loop = loop
+        self._process = os.getpid()
         self._waiting: queue.SimpleQueue[tuple[contextvars.Context, Body, Done] | None] = queue.SimpleQueue()
         self._finished: deque[tuple[Done, Any, BaseException | None]] = deque()
         self._collecting = False
@@ -44,11 +47,17 @@ class ThreadPool:
         self._busy = 0
 
     def submit(self, body: Body, done: Done) -> None:
-        """Call ``body`` in a thread, then ``done`` with its result or its exception on the loop's thread."""
-        self._busy += 1
-        if self._busy > self._threads and self._threads < self._size:
+        """Call ``body`` in a thread, then ``done`` with its result or its exception on the loop's thread.
+
+        Raises
+        ------
+        RuntimeError
+            If a thread is missing, and the process can have no more of them now.
+        """
+        if self._busy >= self._threads and self._threads < self._size:
+            TaskThread(target=self._work, name=f"adjourn-task-{self._threads + 1}", daemon=True).start()
             self._threads += 1
-            TaskThread(target=self._work, name=f"adjourn-task-{self._threads}", daemon=True).start()
+        self._busy += 1
         self._waiting.put((contextvars.copy_context(), body, done))
 
     def close(self) -> None:
@@ -63,6 +72,7 @@ class ThreadPool:
                 outcome: tuple[Done, Any, BaseException | None] = (done, context.run(body), None)
             except BaseException as error:  # any exception of the function is its outcome
                 outcome = (done, None, error)
+            end_child(self._process, outcome[2])
             del context, body, done, item
             self._finished.append(outcome)
             del outcome

@@ -17,18 +17,27 @@ from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext as _
 
 from adjourn.contrib.django.names import path_of
+from adjourn.contrib.django.procrastinate_app import app
 from adjourn.contrib.django.settings import settings
 
-__all__ = ["ago", "badge", "code", "duration", "hides", "link", "local", "short", "shown_json", "table_of"]
+__all__ = ["ago", "badge", "code", "duration", "hides", "link", "local", "sensitive", "short", "shown_json", "table_of"]
 
 LONGEST_JSON = 20_000
 """Characters of a value that the page of one job shows."""
 NOTHING = "–"  # noqa: RUF001 - a dash
 
 
+def sensitive(task_name: str) -> tuple[str, ...]:
+    """Return the names of the arguments that a task of this program has declared sensitive."""
+    task = app.tasks.get(task_name)
+    return () if task is None else task.sensitive
+
+
 def hides(task_name: str) -> bool:
-    """Return whether ``ADJOURN_ADMIN_HIDE_ARGS`` names a task; one of ``django.tasks`` by its path, too."""
-    return not {task_name, path_of(task_name)}.isdisjoint(settings.ADMIN_HIDE_ARGS)
+    """Return whether ``ADJOURN_ADMIN_HIDE_ARGS`` names a task; one of ``django.tasks`` by its path, too. Or it has declared some sensitive."""
+    if not {task_name, path_of(task_name)}.isdisjoint(settings.ADMIN_HIDE_ARGS):
+        return True
+    return bool(sensitive(task_name))
 
 
 def local(value: datetime.datetime | None) -> str:

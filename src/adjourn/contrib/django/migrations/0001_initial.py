@@ -102,6 +102,7 @@ class Migration(migrations.Migration):
                 ("last_tick", models.DateTimeField()),
                 reference("last_job", "adjourn.job", null=True, related_name="+"),
                 ("seen_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("paused_at", models.DateTimeField(null=True)),
             ],
             options=options("schedule", "schedules", "schedules", "last_tick", ("view", "change")),
         ),

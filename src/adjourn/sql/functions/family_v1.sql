@@ -1,0 +1,156 @@
+-- Who comes back if these jobs, which have ended, are to be run again: with them those that were cancelled because of them, and so on. One
+-- that would have to be cancelled again because of others stays as it is.
+--   p_seeds: the jobs. p_forced: those of them that come back whatever became of the jobs that they have waited for.
+-- Returns
+--   again, pending, failed: who comes back, for how many jobs each waits (for those that come back, too, and for those that have not
+--     ended), and how many of the others that it has waited for have failed.
+--   flows: their workflows.
+--   ended, live: the rows that the caller has to lock, so that all this stays as it is: those of jobs that have ended, and those of others.
+--   children, ended_less, failed_less: who waits still, and has counted the ends of how many jobs that come back, and of how many as failed.
+--   pardoned, pardoned_by: which failed job does not keep which of p_forced from running.
+create function @schema.adjourn_family_v1(p_seeds bigint[], p_forced bigint[]) returns table (
+    again bigint[], pending integer[], failed integer[], flows bigint[], ended bigint[], live bigint[],
+    children bigint[], ended_less integer[], failed_less integer[], pardoned bigint[], pardoned_by bigint[]
+)
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
+declare
+    v_reach bigint[];
+    v_flows bigint[];
+    v_parents bigint[];
+    v_children bigint[];
+    v_counted boolean[];
+    v_ids bigint[];
+    v_pending integer[];
+    v_failed integer[];
+    v_rules integer[];
+    v_bad_parents bigint[];
+    v_bad_children bigint[];
+    v_out bigint[] := '{}';
+    v_more bigint[];
+begin
+    -- A set of ids may be large. `(id in (select unnest(ids))) is true` looks each up in a hash table; `= any` would compare it with all.
+    with recursive reach(id) as (
+        select f.id from @schema.adjourn_finished_jobs f where f.id = any(p_seeds)
+        union
+        select c.id from reach r
+        cross join lateral (
+            select d.child_id from @schema.adjourn_dependencies d where d.parent_id = r.id
+            union all
+            select (f.special ->> 'next_id')::bigint from @schema.adjourn_finished_jobs f where f.id = r.id and f.special ? 'next_id'
+        ) e join @schema.adjourn_finished_jobs c on c.id = e.child_id
+        where c.status = 'cancelled' and c.special ->> 'cause' = 'jobs'
+    )
+    select coalesce(array_agg(reach.id order by reach.id), '{}') into v_reach from reach;
+    flows := array(
+        select distinct (f.special ->> 'workflow_id')::bigint from @schema.adjourn_finished_jobs f
+        where f.id = any(v_reach) and f.special ? 'workflow_id' order by 1
+    );
+    ended := array(
+        select r.id from unnest(v_reach) r(id)
+        union
+        select c.id from @schema.adjourn_dependencies d join @schema.adjourn_finished_jobs c on c.id = d.child_id where d.parent_id = any(v_reach)
+        union
+        select c.id from @schema.adjourn_finished_jobs f join @schema.adjourn_finished_jobs c on c.id = (f.special ->> 'next_id')::bigint
+        where f.id = any(v_reach) and f.special ? 'next_id'
+        order by 1
+    );
+    live := array(
+        select j.id from @schema.adjourn_jobs j where j.workflow_id = any(flows) and (j.next_id in (select unnest(v_reach))) is true
+        union
+        select j.id from @schema.adjourn_dependencies d join @schema.adjourn_jobs j on j.id = d.parent_id where d.child_id = any(v_reach) and d.linked
+        union
+        select j.id from @schema.adjourn_dependencies d join @schema.adjourn_jobs j on j.id = d.child_id where d.parent_id = any(v_reach) and j.hold = @parents
+        union
+        select j.id from @schema.adjourn_finished_jobs f join @schema.adjourn_jobs j on j.id = (f.special ->> 'next_id')::bigint
+        where f.id = any(v_reach) and f.special ? 'next_id' and j.hold = @parents
+        union
+        select j.id from @schema.adjourn_workflows w join @schema.adjourn_jobs j on j.workflow_id = w.id
+        where w.id = any(flows) and w.is_cancelled and j.worker_id is null
+        order by 1
+    );
+
+    -- What each of them waits for: a job that may come back, one that has not ended or does not know yet that it is waited for, or one that
+    -- has failed. Whatever else it was has succeeded, or is gone.
+    with named as materialized (
+        select d.parent_id, d.child_id, d.forgiven is not true as counts, not d.linked as waits from @schema.adjourn_dependencies d
+        where d.child_id = any(v_reach)
+    ), edge as materialized (
+        select n.parent_id, n.child_id, n.counts,
+               case when n.waits or exists (select from @schema.adjourn_jobs j where j.id = n.parent_id) then 'waits'
+                    when (n.parent_id in (select unnest(v_reach))) is true then 'again'
+                    when exists (select from @schema.adjourn_finished_jobs f where f.id = n.parent_id and f.status <> 'succeeded') then 'failed'
+               end as state
+        from named n
+        union all
+        select j.id, j.next_id, true, 'waits' from @schema.adjourn_jobs j
+        where j.workflow_id = any(flows) and (j.next_id in (select unnest(v_reach))) is true
+        union all
+        select f.id, (f.special ->> 'next_id')::bigint, true, 'again' from @schema.adjourn_finished_jobs f
+        where f.id = any(v_reach) and ((f.special ->> 'next_id')::bigint in (select unnest(v_reach))) is true
+          and not exists (select from @schema.adjourn_dependencies d where d.parent_id = f.id and d.child_id = (f.special ->> 'next_id')::bigint)
+        union all
+        select f.id, (f.special ->> 'next_id')::bigint, true, 'failed'
+        from @schema.adjourn_workflows w join @schema.adjourn_finished_jobs f on f.id between w.first_id and w.last_id
+        where w.id = any(flows) and f.status <> 'succeeded' and (f.special ->> 'workflow_id')::bigint = w.id
+          and ((f.special ->> 'next_id')::bigint in (select unnest(v_reach))) is true and (f.id in (select unnest(v_reach))) is not true
+          and not exists (select from @schema.adjourn_dependencies d where d.parent_id = f.id and d.child_id = (f.special ->> 'next_id')::bigint)
+    ), base as (
+        select u.id, sum(u.pending)::integer as pending, sum(u.failed)::integer as failed, max(u.rule) as rule from (
+            select f.id, 0 as pending, 0 as failed, (f.special ->> 'run_if')::integer as rule from @schema.adjourn_finished_jobs f
+            where f.id = any(v_reach)
+            union all
+            select e.child_id, (e.state = 'waits')::integer, (e.state = 'failed' and e.counts)::integer, null from edge e
+            where e.state in ('waits', 'failed')
+        ) u group by u.id
+    )
+    select (select array_agg(e.parent_id) from edge e where e.state = 'again'), (select array_agg(e.child_id) from edge e where e.state = 'again'),
+           (select array_agg(e.counts) from edge e where e.state = 'again'),
+           (select array_agg(e.parent_id) from edge e where e.state = 'failed' and e.counts),
+           (select array_agg(e.child_id) from edge e where e.state = 'failed' and e.counts),
+           array_agg(b.id), array_agg(b.pending), array_agg(b.failed), array_agg(b.rule)
+    into v_parents, v_children, v_counted, v_bad_parents, v_bad_children, v_ids, v_pending, v_failed, v_rules from base b;
+
+    loop
+        select array_agg(n.id), array_agg(n.pending), array_agg(n.failed * (n.rule is not null)::integer),
+               array_agg(n.id) filter (where not n.is_forced and (
+                   n.rule is null and n.failed > 0 or n.rule = @any_failed and n.failed = 0 and n.pending = 0
+               ))
+        into again, pending, failed, v_more from (
+            select u.id, sum(u.pending)::integer as pending, sum(u.failed)::integer as failed, max(u.rule) as rule,
+                   (u.id in (select unnest(p_forced))) is true as is_forced
+            from (
+                select k.id, k.pending, k.failed, k.rule from unnest(v_ids, v_pending, v_failed, v_rules) k(id, pending, failed, rule)
+                union all
+                select e.child_id, e.stays::integer, (not e.stays and e.counts)::integer, null from (
+                    select a.child_id, a.counts, (a.parent_id in (select unnest(v_out))) is not true as stays
+                    from unnest(v_parents, v_children, v_counted) a(parent_id, child_id, counts)
+                ) e
+            ) u where (u.id in (select unnest(v_out))) is not true group by u.id order by u.id
+        ) n;
+        exit when v_more is null;
+        v_out := v_out || v_more;
+    end loop;
+
+    with told as (
+        select d.child_id, f.status <> 'succeeded' and d.forgiven is not true as failed
+        from @schema.adjourn_finished_jobs f join @schema.adjourn_dependencies d on d.parent_id = f.id
+        where f.id = any(again) and d.linked
+        union all
+        select (f.special ->> 'next_id')::bigint, f.status <> 'succeeded' from @schema.adjourn_finished_jobs f
+        where f.id = any(again) and f.special ? 'next_id'
+          and not exists (select from @schema.adjourn_dependencies d where d.parent_id = f.id and d.child_id = (f.special ->> 'next_id')::bigint)
+    ), sums as (
+        select t.child_id, count(*)::integer as ended, (count(*) filter (where t.failed))::integer as failed
+        from told t where (t.child_id in (select unnest(live))) is true group by t.child_id
+    )
+    select array_agg(s.child_id), array_agg(s.ended), array_agg(s.failed) into children, ended_less, failed_less from sums s;
+
+    select array_agg(b.parent_id), array_agg(b.child_id) into pardoned, pardoned_by from (
+        select * from unnest(v_bad_parents, v_bad_children)
+        union all
+        select e.parent_id, e.child_id from unnest(v_parents, v_children) e(parent_id, child_id) where (e.parent_id in (select unnest(v_out))) is true
+    ) b(parent_id, child_id)
+    where (b.child_id in (select unnest(p_forced))) is true
+      and (b.child_id in (select k.id from unnest(v_ids, v_rules) k(id, rule) where k.rule is null)) is true;
+    return next;
+end $$;

@@ -1,0 +1,1 @@
+select @schema.adjourn_close_workflow_v1(%(id)s::bigint) as closed

@@ -1,0 +1,38 @@
+"""A queue: what waits and runs in it, who serves it, and what became of its jobs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adjourn._domain.checks import check_name
+from adjourn.exceptions import InvalidOption
+from adjourn.web import figures
+from adjourn.web.page import Page, View
+from adjourn.web.problems import BadInput
+from adjourn.web.trends import trend
+
+
+def show(view: View) -> dict[str, Any]:
+    """Return a queue. One that nobody has heard of is an empty one."""
+    name = view.query.needed("name")
+    try:
+        check_name("name", name)
+    except InvalidOption as error:
+        raise BadInput("name", str(error)) from error
+    found = next((queue for queue in figures.queues(view) if queue["name"] == name), None)
+    workers = [
+        worker
+        for worker in view.feed("crew")
+        if worker["is_alive"] and (worker["queues"] is None or name in worker["queues"])
+    ]
+    return {
+        "title": f"Queue {name}",
+        "of": name,
+        "queue": found,
+        "workers": workers,
+        "is_known": view.reading("queues").at is not None,
+        "trend": trend(view, queue=name),
+    }
+
+
+PAGE = Page(name="queue", title="Queue", show=show, feeds=figures.OF_QUEUES, is_listed=False, within="queues")

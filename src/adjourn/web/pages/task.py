@@ -1,0 +1,40 @@
+"""A task: how often it fails, how long it takes, and what became of its jobs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adjourn._domain.checks import check_name
+from adjourn.exceptions import InvalidOption
+from adjourn.web.page import Page, View
+from adjourn.web.problems import BadInput
+from adjourn.web.trends import trend
+
+
+def show(view: View) -> dict[str, Any]:
+    """Return a task. One that nobody has heard of is one that has never run."""
+    name = view.query.needed("name")
+    try:
+        check_name("name", name)
+    except InvalidOption as error:
+        raise BadInput("name", str(error)) from error
+    declared = view.app.tasks.get(name)
+    return {
+        "title": f"Task {name}",
+        "of": name,
+        "declared": declared if declared is not None and declared.name == name else None,
+        "pause": next((row for row in view.feed("pauses") if row["scope"] == "task" and row["name"] == name), None),
+        "working": [job for job in view.feed("working") if job["task"] == name],
+        "limit": next((row for row in view.feed("limits") if row["scope"] == "task" and row["name"] == name), None),
+        "trend": trend(view, task=name),
+    }
+
+
+PAGE = Page(
+    name="task",
+    title="Task",
+    show=show,
+    feeds=("server", "pauses", "working", "limits", "counters"),
+    is_listed=False,
+    within="tasks",
+)

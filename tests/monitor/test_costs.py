@@ -1,0 +1,114 @@
+"""What it costs to look does not grow with the number of jobs: the server counts the pages that each query reads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+import adjourn
+from adjourn.doctor import examine
+from adjourn.monitor.reader import Reader
+from adjourn.sql import reading, templates
+from support.databases import apply_schema, new_database
+
+READY, OTHERS = 8000, 1000
+"""How many jobs are ready, in eight queues and three priorities, and how many there are of each other kind."""
+SCHEDULES = 20
+FILLING = """
+    -- Jobs of all kinds are side by side in the table.
+    insert into adjourn.adjourn_jobs (queue, task_name, priority, args, hold, enqueued_at, lock, scheduled_at)
+    select * from (
+        select 'q' || n % 8, 't', n % 3, '{}'::jsonb, @ready, now() - interval '1 hour', null, null from generate_series(1, READY) n
+        union all
+        select 'q', 't', 0, '{}', kind, now(), case when kind in (@behind, @unplaced) then 'l' || n % 50 end,
+               case when kind = @scheduled then now() + interval '1 day' end
+        from generate_series(1, OTHERS) n, unnest(array[@scheduled, @behind, @unplaced, @unknown, @apart]) kind
+    ) job order by random();
+    do $$ begin
+        for n in 1 .. 30 loop
+            execute 'create table adjourn.old_week_' || n || ' partition of adjourn.adjourn_finished_jobs for values from ('
+                || quote_literal('2001-01-01'::timestamptz + (n - 1) * interval '1 week') || ') to ('
+                || quote_literal('2001-01-01'::timestamptz + n * interval '1 week') || ')';
+        end loop;
+    end $$;
+    insert into adjourn.adjourn_finished_jobs
+        (id, queue, task_name, priority, args, attempts, losses, claim, abort_requested, enqueued_at, finished_at, status)
+    select -n, 'q', 't', 0, '{}', 1, 0, 1, false, now(), '2001-01-01'::timestamptz + n * interval '1 week' / 50, 'succeeded'
+    from generate_series(0, 50 * 30 - 1) n;
+    insert into adjourn.adjourn_finished_jobs
+        (id, queue, task_name, priority, args, attempts, losses, claim, abort_requested, enqueued_at, finished_at, status)
+    select -10000 - n, 'q', 't', 0, '{}', 1, 0, 1, false, now(), now(), 'failed' from generate_series(1, SCHEDULES) n;
+    insert into adjourn.adjourn_schedules (task_name, periodic_id, cron, timezone, last_tick, next_tick, last_job_id)
+    select 't', n::text, '0 * * * *', 'UTC', now() - interval '1 minute', now() + interval '1 hour', -10000 - n
+    from generate_series(1, SCHEDULES) n;
+"""
+BOUNDS = {
+    ("monitor", "latency"): 1000,
+    ("monitor", "schedules"): 40 * SCHEDULES,
+    ("doctor", "ready_queues"): 1000,
+}
+"""The most pages of 8 kB: each was many more when the query read rows instead of entries of an index, all of a kind, or all weeks."""
+
+
+@pytest.fixture(scope="module")
+def filled(server_dsn: str) -> Iterator[str]:
+    """The address of a database with many jobs."""
+    with new_database(server_dsn, f"adjourn_costs_{os.getpid()}") as dsn:
+        apply_schema(dsn)
+        text = templates.render(FILLING, "adjourn").replace("READY", str(READY)).replace("OTHERS", str(OTHERS))
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute(text.replace("SCHEDULES", str(SCHEDULES)).encode())
+            connection.execute("vacuum analyze")
+        yield dsn
+
+
+@pytest.mark.parametrize(("folder", "name"), BOUNDS)
+def test_a_look_reads_a_bounded_number_of_pages(filled: str, folder: str, name: str) -> None:
+    query = reading.queries(folder, "adjourn")[name]
+    with psycopg.connect(filled) as connection:
+        connection.execute("set jit = off")
+        rows = connection.execute(query.text.encode(), {}).fetchall()
+        assert rows, "it shows something"
+        (plan,) = connection.execute(
+            b"explain (analyze, buffers, format json) " + query.text.encode(), {}
+        ).fetchone() or ([],)
+    read = plan[0]["Plan"]["Shared Hit Blocks"] + plan[0]["Plan"]["Shared Read Blocks"]
+    assert read <= BOUNDS[folder, name]
+
+
+def test_what_is_shown_is_right_nevertheless(filled: str) -> None:
+    app = adjourn.App(connector=adjourn.PsycopgConnector(filled))
+    reader = Reader(app, "monitor")
+    try:
+        states = {(row["queue"], row["state"]): row["jobs"] for row in reader.rows("states")}
+        assert states == {
+            **{(f"q{n}", "ready"): READY // 8 for n in range(8)},
+            **{("q", state): OTHERS for state in ("scheduled", "blocked", "unplaced")},
+        }
+        assert {row["kind"]: row["jobs"] for row in reader.rows("waiting")} == {
+            "scheduled": OTHERS,
+            "lock": 2 * OTHERS,
+            "task": OTHERS,
+            "turn": OTHERS,
+        }
+        assert {row["last_status"] for row in reader.rows("schedules")} == {"failed"}
+    finally:
+        reader.close()
+    (check,) = examine(app, only=["jobs"], timeout=60).checks
+    for n in range(8):
+        assert any(f"queue 'q{n}' could have run" in each.text for each in check.findings)
+
+
+def test_latency_is_seen_behind_more_running_jobs_than_a_hundred(filled: str) -> None:
+    with psycopg.connect(filled) as connection:
+        connection.execute("update adjourn.adjourn_jobs set worker_id = 1 where queue = 'q0'")
+        connection.execute(
+            "update adjourn.adjourn_jobs set worker_id = null where id = (select max(id) from adjourn.adjourn_jobs where queue = 'q0')"
+        )
+        text = reading.queries("monitor", "adjourn")["latency"].text
+        rows = [row for (row,) in connection.execute(f"select facts::json from ({text}) all_of_them".encode(), {})]
+        assert {row["queue"]: row["latency"] > 3500 for row in rows}["q0"]
+        connection.rollback()

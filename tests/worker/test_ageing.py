@@ -1,0 +1,158 @@
+"""Jobs of low priority that have waited for long; in memory as in Postgres."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import psycopg
+import pytest
+
+import adjourn
+from adjourn._async.managers.exchange import AsyncWorkerManager
+from adjourn.exceptions import InvalidOption
+from adjourn.testing import InMemoryConnector
+from support.bench import Bench
+
+pytestmark = pytest.mark.anyio
+
+MINUTE = 60.0
+
+
+@pytest.fixture(params=["in memory", "postgres"])
+async def app(request: pytest.FixtureRequest, database: str) -> AsyncIterator[adjourn.App]:
+    connector: Any = InMemoryConnector() if request.param == "in memory" else adjourn.PsycopgConnector(database)
+    app = adjourn.App(connector=connector)
+    async with app.open_async():
+        yield app
+
+
+@pytest.fixture
+async def manager(app: adjourn.App) -> AsyncIterator[AsyncWorkerManager]:
+    session = await app.connector.session_async()
+    yield AsyncWorkerManager(session, app.connector.json_loads)
+    await session.close_async()
+
+
+@pytest.fixture
+def pass_time(app: adjourn.App, observer: psycopg.Connection) -> Callable[[float], None]:
+    """Lets time pass at once."""
+
+    def pass_time(seconds: float) -> None:
+        if isinstance(app.connector, InMemoryConnector):
+            app.connector.advance(seconds=seconds)
+            return
+        ago = datetime.timedelta(seconds=seconds)
+        observer.execute(
+            "update adjourn.adjourn_jobs set enqueued_at = enqueued_at - %s, scheduled_at = scheduled_at - %s",
+            [ago, ago],
+        )
+
+    return pass_time
+
+
+async def defer(app: adjourn.App, *priorities: int, queue: str = "default") -> list[int]:
+    return [await app.configure_task("any", priority=each, queue=queue).defer_async() for each in priorities]
+
+
+async def priorities(app: adjourn.App, ids: list[int]) -> list[int]:
+    found = {job.id: job.priority for job in await app.job_manager.list_jobs_async()}
+    return [found[id_] for id_ in ids]
+
+
+async def test_a_job_gains_a_priority_for_each_time_that_it_waits_and_no_more_than_others_have(
+    app: adjourn.App, manager: AsyncWorkerManager, pass_time: Callable[[float], None]
+) -> None:
+    ids = await defer(app, 0, -10, 3)
+    assert await manager.age_async(MINUTE, None, 100) == 0
+    pass_time(2 * MINUTE + 1)
+    assert await manager.age_async(MINUTE, None, 100) == 2
+    assert await priorities(app, ids) == [2, -8, 3]
+    assert await manager.age_async(MINUTE, None, 100) == 0
+    pass_time(5 * MINUTE)
+    assert await manager.age_async(MINUTE, None, 100) == 2
+    assert await priorities(app, ids) == [3, -3, 3]
+    # One that came later, and is higher: what was waited in the meantime counts.
+    ids += await defer(app, 100)
+    assert await manager.age_async(MINUTE, None, 100) == 2
+    assert await priorities(app, ids) == [7, -3, 10, 100]
+
+
+async def test_jobs_of_one_priority_stay_as_they_are(
+    app: adjourn.App, manager: AsyncWorkerManager, pass_time: Callable[[float], None]
+) -> None:
+    ids = await defer(app, 5, 5)
+    pass_time(100 * MINUTE)
+    assert await manager.age_async(MINUTE, None, 100) == 0
+    assert await priorities(app, ids) == [5, 5]
+
+
+async def test_each_named_queue_is_for_itself(
+    app: adjourn.App, manager: AsyncWorkerManager, pass_time: Callable[[float], None]
+) -> None:
+    ids = await defer(app, 0, 9, queue="a") + await defer(app, 0, 1, queue="b") + await defer(app, 0, 9, queue="c")
+    pass_time(5 * MINUTE + 1)
+    assert await manager.age_async(MINUTE, ["a", "b", "none"], 100) == 2
+    assert await priorities(app, ids) == [5, 9, 1, 1, 0, 9]
+
+
+async def test_only_the_first_jobs_of_a_priority_are_looked_at(
+    app: adjourn.App, manager: AsyncWorkerManager, pass_time: Callable[[float], None]
+) -> None:
+    ids = await defer(app, 0, 0, 0, 9)
+    pass_time(MINUTE + 1)
+    assert [await manager.age_async(MINUTE, None, 2) for _ in range(3)] == [2, 1, 0]
+    assert await priorities(app, ids) == [1, 1, 1, 9]
+
+
+async def test_a_job_that_is_not_ready_does_not_age(
+    app: adjourn.App, manager: AsyncWorkerManager, pass_time: Callable[[float], None]
+) -> None:
+    later = await app.configure_task("any", schedule_in={"hours": 9}).defer_async()
+    behind = [await app.configure_task("any", lock="a lock").defer_async() for _ in range(2)]
+    await manager.place_async(100)
+    (high,) = await defer(app, 9)
+    pass_time(2 * MINUTE + 1)
+    assert await manager.age_async(MINUTE, None, 100) == 1
+    assert await priorities(app, [later, *behind, high]) == [0, 2, 0, 9]
+
+
+async def test_a_worker_that_is_asked_to_raises_priorities(bench: Bench) -> None:
+    order: list[int] = []
+
+    @bench.app.task(name="note")
+    async def note(number: int) -> None:
+        order.append(number)
+
+    await note.configure(priority=-3).defer_async(number=1)
+    await note.configure(priority=0).batch_defer_async({"number": 2}, {"number": 3})
+    await bench.drain(concurrency=1, priority_ageing=1e-6)
+    assert order == [1, 2, 3]
+    await note.configure(priority=-3).defer_async(number=4)
+    await note.defer_async(number=5)
+    await bench.drain(concurrency=1)
+    assert order[3:] == [5, 4]
+
+
+def test_a_time_that_is_none_is_refused() -> None:
+    app = adjourn.App(connector=InMemoryConnector())
+    with pytest.raises(InvalidOption, match="priority_ageing"):
+        adjourn.Worker(app, priority_ageing=0)
+
+
+async def test_a_job_that_another_transaction_has_locked_is_left_for_the_next_time(
+    database: str, observer: psycopg.Connection
+) -> None:
+    app = adjourn.App(connector=adjourn.PsycopgConnector(database))
+    async with app.open_async():
+        session = await app.connector.session_async()
+        manager = AsyncWorkerManager(session, app.connector.json_loads)
+        ids = await defer(app, 0, 0, 9)
+        observer.execute("update adjourn.adjourn_jobs set enqueued_at = enqueued_at - interval '61 s'")
+        with observer.transaction():
+            observer.execute("select from adjourn.adjourn_jobs where id = %s for update", [ids[0]])
+            assert await manager.age_async(MINUTE, None, 100) == 1
+        assert await manager.age_async(MINUTE, None, 100) == 1
+        assert await priorities(app, ids) == [1, 1, 9]
+        await session.close_async()
