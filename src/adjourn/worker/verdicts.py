@@ -147,7 +147,7 @@ class Verdicts:
         return Ended.of(run.claimed, status, self._options.delete_jobs, entry)
 
     def _entry(self, run: Run, error: BaseException) -> str:
-        return error_entry(error, self._attempt(run))
+        return error_entry(error, self._attempt(run), self._is_interrupt)
 
     def _attempt(self, run: Run) -> Attempt:
         return Attempt(
