@@ -135,7 +135,7 @@ def test_an_option_like_no_other_is_named_with_all_that_exist(app: adjourn.App) 
     assert str(raised.value) == (
         "task: there is no option 'xyz'. These are: name, aliases, retry, pass_context, queue, priority, lock, "
         "queueing_lock, timeout, task_middleware, store_result, result_ttl, max_result_size, unique, limits, "
-        "expires_in, batch."
+        "expires_in, batch, sensitive."
     )
 
 
