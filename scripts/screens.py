@@ -55,11 +55,11 @@ def pages(observer: psycopg.Connection) -> dict[str, str]:
 
 
 def draw(
-    browser: Browser, address: str, paths: dict[str, str], folder: Path, scheme: str, width: int, end: str
+    browser: Browser, address: str, paths: dict[str, str], folder: Path, scheme: str, size: tuple[int, int], end: str
 ) -> None:
-    """Draw pages as they are for a scheme and a width."""
+    """Draw pages as they are for a scheme and a size of the window."""
     with browser.new_context(
-        color_scheme="dark" if scheme == "dark" else "light", viewport={"width": width, "height": 720}
+        color_scheme="dark" if scheme == "dark" else "light", viewport={"width": size[0], "height": size[1]}
     ) as context:
         page = context.new_page()
         for name, path in paths.items():
@@ -86,11 +86,11 @@ def main() -> None:
             dashboard.fill(app, connection)
             with dashboard.served(app, title="shop") as address:
                 if folder is None:
-                    draw(browser, address, PICTURES, STATIC, "light", 1200, "")
+                    draw(browser, address, PICTURES, STATIC, "light", (1200, 440), "")
                 else:
                     folder.mkdir(parents=True, exist_ok=True)
                     for scheme, width in (("light", 1280), ("dark", 1280), ("light", 390)):
-                        draw(browser, address, pages(connection), folder, scheme, width, f"-{scheme}-{width}")
+                        draw(browser, address, pages(connection), folder, scheme, (width, 720), f"-{scheme}-{width}")
         browser.close()
 
 

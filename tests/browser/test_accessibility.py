@@ -37,14 +37,15 @@ PATHS = (
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
+@pytest.mark.timeout(600)  # so many pages take a minute on an idle machine
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])
 def test_no_page_has_a_fault(
     chromium: Browser, address: str, app: adjourn.App, observer: psycopg.Connection, scheme: Any, width: int
 ) -> None:
     app.job_manager.pause_task("shop.monthly")
     found: dict[str, Any] = {}
-    list_jobs = app.job_manager.list_jobs
-    jobs = [listed[0].id for listed in (list_jobs(status="failed"), list_jobs(lock="customer 7"))]
+    manager = app.job_manager
+    jobs = [manager.list_jobs(status="failed")[0].id, manager.list_jobs(lock="customer 7")[0].id]
     several = [*(f"/job?id={job_id}" for job_id in jobs), f"/workflow?id={newest_workflow(observer)}"]
     with chromium.new_context(color_scheme=scheme, viewport={"width": width, "height": 900}) as context:
         look = Look(context.new_page(), address)

@@ -38,7 +38,7 @@ from adjourn.types import Row
 
 CLAIMED = (
     *("id", "queue", "task_name", "priority", "lock", "queueing_lock", "args", "scheduled_at", "attempts", "claim"),
-    *("abort_requested", "enqueued_at", "started_at", "headers"),
+    *("abort_requested", "enqueued_at", "started_at", "headers", "ready_at"),
 )
 """The columns of a claimed job that are returned to the worker."""
 OUTCOME: tuple[str, ...] = ("id", "claim", "status", "error", "result", "ttl")
@@ -324,6 +324,7 @@ def _put_back(tables: Tables, worker_id: int, told: Sequence[Row]) -> tuple[list
             worker_id=None,
             attempts=job.attempts + 1,
             started_at=None,
+            ready_at=tables.now,
             scheduled_at=scheduled_at,
             priority=row.get("priority", job.priority),
             queue=row.get("queue", job.queue),

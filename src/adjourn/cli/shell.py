@@ -321,7 +321,7 @@ class Shell(cmd.Cmd):
         (job_id,) = _ids("show", words, most=1)
         jobs = self._app.job_manager.list_jobs(id=job_id)
         if not jobs:
-            raise AdjournException(f"There is no job {job_id}: `list_jobs` lists those that there are.")
+            raise AdjournException(f"There is no job {job_id}.")
         self._screen.job(self._masked(jobs[0]))
 
     def on_retry(self, words: list[str]) -> None:

@@ -89,7 +89,10 @@ create table @schema.adjourn_jobs (
     expires_at timestamptz,                           -- if it has not begun by then, it does not: adjourn_expire_v1
     max_attempts integer,                             -- how often it is run again at most; null: as its task says
     is_batch boolean,                                 -- its task takes several jobs in a call; null: it does not
-    aged integer                                      -- how much of its priority it has got by waiting (adjourn_age_v1)
+    aged integer,                                     -- how much of its priority it has got by waiting (adjourn_age_v1)
+    -- Since when it could run, if it could not when it was stored or due: it waited for its lock, a place, the end of a pause, other jobs
+    -- or an event. Plain jobs leave it null.
+    ready_at timestamptz
 ) with (
     fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0,
     autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 50000
