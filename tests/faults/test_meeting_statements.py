@@ -311,7 +311,9 @@ def retry_by_id(actor: Actor) -> None:
 def retry_many(actor: Actor) -> None:
     statuses = actor.random.choice([["todo"], ["failed", "cancelled", "aborted"], ["doing", "succeeded"]])
     with actor.connection.transaction(force_rollback=actor.random.random() < 0.2):
-        actor.run("retry_jobs", ids=actor.some_ids(), statuses=statuses, delay=actor.random.choice([0.0, 60.0]))
+        actor.run(
+            "retry_jobs", ids=actor.some_ids(), statuses=statuses, delay=actor.random.choice([0.0, 60.0]), at=None
+        )
         actor.pause()
 
 
