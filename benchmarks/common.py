@@ -79,7 +79,7 @@ def empty(dsn: str) -> None:
         connection.execute(
             "truncate adjourn.adjourn_jobs, adjourn.adjourn_finished_jobs, adjourn.adjourn_lapses, adjourn.adjourn_headless_locks, "
             "adjourn.adjourn_workflows, adjourn.adjourn_dependencies, adjourn.adjourn_arrivals, "
-            "adjourn.adjourn_unique_keys, procrastinate_jobs, pgqueuer, pgqueuer_log cascade"
+            "adjourn.adjourn_unique_keys, adjourn.adjourn_open_limits, procrastinate_jobs, pgqueuer, pgqueuer_log cascade"
         )
         connection.execute("checkpoint")
 
@@ -137,6 +137,11 @@ def report(title: str, found: Found, unit: str, path: Path | None, digits: int =
             "found": found,
         }
         path.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+
+def beside(path: Path | None, name: str) -> Path | None:
+    """Return where to write more figures of a benchmark whose first ones go to a path."""
+    return None if path is None else path.with_stem(f"{path.stem}-{name}")
 
 
 def measure(sides: dict[str, Callable[[], dict[str, float]]], repeat: int, prepare: Callable[[], Any]) -> Found:

@@ -11,6 +11,7 @@ from typing import Any
 import pgqueuer_side
 from common import (
     Found,
+    beside,
     cpu_of_process,
     cpu_of_server,
     empty,
@@ -93,7 +94,7 @@ def main() -> None:
                 )
             rates |= measure(sides, arguments.repeat, lambda: empty(dsn))
     report("Drain of no-op jobs by one worker process", rates, "jobs/s", arguments.json)
-    report("CPU of worker and server", cpus, "ms for a job", None, digits=3)
+    report("CPU of worker and server", cpus, "ms for a job", beside(arguments.json, "cpu"), digits=3)
     print("Graphile Worker is not in this table: it needs Node, which this benchmark does not install.")
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from typing import Any
 
-from common import empty, make_adjourn, measure, parser_of, report, server
+from common import Found, beside, empty, make_adjourn, measure, parser_of, report, server
 from drain import drain
 
+import adjourn
 from adjourn.events import JobEnded, JobStarted, JobSucceeded
 
 
@@ -21,31 +21,32 @@ async def _passes(call_next: Any, context: Any, worker: Any) -> Any:
     return await call_next()
 
 
-def with_results(app: Any) -> dict[str, Any]:
-    """Each task returns a result, which is stored."""
-    app.task(name="returns", store_result=True)(_returns)
-    return {"task": "returns"}
-
-
-def with_middleware(app: Any) -> dict[str, Any]:
-    """A middleware of the worker is called around each job."""
-    return {"worker_middleware": [_passes]}
-
-
-def with_events(app: Any) -> dict[str, Any]:
-    """The start and the end of each job are told to a subscriber."""
-    for kind in (JobStarted, JobSucceeded, JobEnded):
-        app.events.subscribe(kind, lambda event: None)
-    return {}
-
-
-FEATURES: dict[str, list[Callable[[Any], dict[str, Any]]]] = {
-    "none": [],
-    "results": [with_results],
-    "a middleware": [with_middleware],
-    "events": [with_events],
-    "all of these": [with_results, with_middleware, with_events],
+RESULTS = "results"
+MIDDLEWARE = "a middleware"
+EVENTS = "events"
+LIMIT = "a limit"
+NONE = "none of these"
+SIDES = {
+    NONE: set[str](),
+    "all four": {RESULTS, MIDDLEWARE, EVENTS, LIMIT},
+    "all but the limit": {RESULTS, MIDDLEWARE, EVENTS},
+    **{each: {each} for each in (RESULTS, MIDDLEWARE, EVENTS, LIMIT)},
 }
+
+
+def make(dsn: str, features: set[str]) -> tuple[adjourn.App, str, dict[str, Any]]:
+    """Return an app, its task that uses these, and the options of its worker."""
+    app = make_adjourn(dsn)
+    of_task: dict[str, Any] = {"store_result": True} if RESULTS in features else {}
+    if LIMIT in features:  # more than run at once, so that no job waits for a place
+        of_task["limits"] = [adjourn.Limit(concurrency=500)]
+    if EVENTS in features:
+        for kind in (JobStarted, JobSucceeded, JobEnded):
+            app.events.subscribe(kind, lambda event: None)
+    # The database keeps the limit of a task, also for runs without one.
+    task = "limited" if LIMIT in features else "unlimited"
+    app.task(name=task, **of_task)(_returns)
+    return app, task, {"worker_middleware": [_passes]} if MIDDLEWARE in features else {}
 
 
 def main() -> None:
@@ -55,17 +56,23 @@ def main() -> None:
     logging.disable(logging.WARNING)
 
     def run(name: str) -> dict[str, float]:
-        app = make_adjourn(dsn)
-        options: dict[str, Any] = {"task": "async_noop"}
-        for feature in FEATURES[name]:
-            options |= feature(app)
-        rate, _ = asyncio.run(drain(app, dsn, options.pop("task"), 100, 0, arguments.jobs, **options))
-        return {"jobs/s": rate}
+        app, task, options = make(dsn, SIDES[name])
+        rate, cpu = asyncio.run(drain(app, dsn, task, 100, 0, arguments.jobs, **options))
+        return {"jobs/s": rate, "ms for a job": cpu / 1e3}
 
     with server() as dsn:
-        sides = {name: lambda name=name: run(name) for name in FEATURES}
+        app, task, _ = make(dsn, {LIMIT})
+        asyncio.run(drain(app, dsn, task, 100, 0, 1))  # declares the limit
+        sides = {name: lambda name=name: run(name) for name in SIDES}
         found = measure(sides, arguments.repeat, lambda: empty(dsn))
-    report("A worker with features in use", found, "jobs/s", arguments.json)
+
+    def table(unit: str) -> Found:
+        by_side = found[unit]
+        return {name: {"in use": by_side[name], NONE: by_side[NONE]} for name in SIDES if name != NONE}
+
+    report("A worker with features in use", table("jobs/s"), "jobs/s", arguments.json)
+    path = beside(arguments.json, "cpu")
+    report("CPU of worker and server", table("ms for a job"), "ms for a job", path, digits=3)
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ class RunOfJob:
         job = self.job
         if job.started_at is None or job.enqueued_at is None:
             return None
-        ready_at = job.enqueued_at if job.scheduled_at is None else max(job.enqueued_at, job.scheduled_at)
+        ready_at = max(at for at in (job.enqueued_at, job.scheduled_at, job.ready_at) if at is not None)
         return max((job.started_at - ready_at).total_seconds(), 0.0)
 
 

@@ -84,6 +84,7 @@ CALLS: list[tuple[Callable[..., Any], dict[str, Any], str, list[Any]]] = [
     (AsyncJobManager.retry_jobs_async, {"job_ids": [7]}, "statuses", ["failed", 5, ["done"]]),
     (AsyncJobManager.list_jobs_async, {}, "id", ["7", True, 2**63]),
     (AsyncJobManager.list_jobs_async, {}, "worker_id", ["7", True, 2**63]),
+    (AsyncJobManager.list_jobs_async, {}, "workflow_id", ["7", True, 2**63]),
     *((AsyncJobManager.list_jobs_async, {}, name, NOT_FILTERS) for name in ("queue", "task", "lock", "queueing_lock")),
     *((count, {}, name, NOT_FILTERS) for count in COUNTS for name in ("queue", "task", "lock")),
     *((count, {}, "live_only", NOT_FLAGS) for count in COUNTS),

@@ -85,6 +85,7 @@ CALLS: list[tuple[Callable[..., Any], dict[str, Any], str, list[Any]]] = [
     (SyncJobManager.retry_jobs, {"job_ids": [7]}, "statuses", ["failed", 5, ["done"]]),
     (SyncJobManager.list_jobs, {}, "id", ["7", True, 2**63]),
     (SyncJobManager.list_jobs, {}, "worker_id", ["7", True, 2**63]),
+    (SyncJobManager.list_jobs, {}, "workflow_id", ["7", True, 2**63]),
     *((SyncJobManager.list_jobs, {}, name, NOT_FILTERS) for name in ("queue", "task", "lock", "queueing_lock")),
     *((count, {}, name, NOT_FILTERS) for count in COUNTS for name in ("queue", "task", "lock")),
     *((count, {}, "live_only", NOT_FLAGS) for count in COUNTS),

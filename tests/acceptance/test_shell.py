@@ -238,7 +238,7 @@ def test_a_job_is_cancelled_and_retried(app: adjourn.App, typed: Typed) -> None:
     job_id = app.tasks["mail"].defer(to="a")
     assert typed(f"cancel {job_id}") == [["Job", str(job_id), "is", "cancelled"]]
     assert app.job_manager.get_job_status(job_id) == "cancelled"
-    with pytest.raises(adjourn.exceptions.AdjournException, match="is cancelled, and is not changed"):
+    with pytest.raises(adjourn.exceptions.AdjournException, match="is cancelled, and has ended already"):
         typed(f"cancel {job_id}")
     typed(f"retry {job_id}")
     assert app.job_manager.get_job_status(job_id) == "todo"

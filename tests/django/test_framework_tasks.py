@@ -28,7 +28,7 @@ from django.utils import timezone
 import django
 from adjourn import RetryStrategy
 from adjourn.contrib.django import app
-from adjourn.contrib.django.tasks import AdjournBackend, AdjournTask
+from adjourn.contrib.django.tasks import AdjournBackend, AdjournTask, options
 from adjourn.contrib.django.tasks.compat import (
     InvalidTask,
     Task,
@@ -578,6 +578,23 @@ def test_a_task_may_be_declared_with_options_of_its_own() -> None:
     for wrong in ({"retry": "often"}, {"timeout": -1}, {"lock": ""}, {"queueing_lock": 3}):
         with pytest.raises(InvalidTask, match=next(iter(wrong))):
             framework.task(**wrong)(framework.fail.func)
+
+
+def declared() -> None:
+    """Do nothing."""
+
+
+def test_a_function_may_have_the_options_on_any_version() -> None:
+    made = framework.task(options(retry=1, timeout=30.0, lock="a", queueing_lock="b")(declared))
+    assert (made.retry, made.timeout, made.lock, made.queueing_lock) == (1, 30.0, "a", "b")
+    used = made.using(priority=3, lock="c")
+    assert (used.priority, used.retry, used.lock, used.queueing_lock) == (3, 1, "c", "b")
+    assert ended(framework.dogged.enqueue()).attempts == 2
+    for wrong in ({"retry": "often"}, {"timeout": -1}, {"lock": ""}, {"queueing_lock": 3}):
+        with pytest.raises(InvalidTask, match=next(iter(wrong))):
+            framework.task(options(**wrong)(declared))
+    with pytest.raises(TypeError, match="put @options below @task"):
+        options(retry=1)(made)
 
 
 # Signals

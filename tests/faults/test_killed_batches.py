@@ -57,6 +57,6 @@ def test_each_job_of_a_call_runs_again_when_its_worker_is_killed_and_none_ends_t
     assert unended <= cut
     assert len(unended) > 1, "no call was cut"
     # Each run that was lost is an attempt, and nothing else is.
-    lost = dict(unended)
+    lost: dict[int, int] = dict(unended)
     assert all(claim > lost[id_] and attempts > 1 for id_, _, claim, attempts in finished if id_ in lost)
     assert counted(observer, "select count(*) from adjourn.adjourn_jobs") == 0

@@ -520,7 +520,7 @@ def look(actor: Actor) -> None:
     """Read jobs, and wait for the ends of some."""
     actor.run("watch_jobs", ids=actor.some_ids())
     nothing = dict.fromkeys(
-        ("id", "queue", "task", "status", "lock", "queueing_lock", "worker_id", "waits_for", "limit")
+        ("id", "queue", "task", "status", "lock", "queueing_lock", "worker_id", "waits_for", "workflow_id", "limit")
     )
     actor.run("list_jobs", **nothing, after_id=0)
     for job_id in actor.some_ids():

@@ -10,7 +10,9 @@ from typing import Any
 
 import click
 import pytest
+import typer
 from click.testing import CliRunner, Result
+from typer.testing import CliRunner as TyperRunner
 
 import adjourn
 from adjourn import cli, exceptions
@@ -165,6 +167,35 @@ def handlers() -> Iterator[list[logging.Handler]]:
     yield logging.root.handlers
     logging.root.handlers[:] = before
     logging.root.setLevel(level)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["defer", "note", '{"number": 1}'], 0, "1"),
+        (["worker", "--one-shot"], 0, ""),
+        (["worker", "--nope"], 2, "there is no option '--nope'"),
+        (["--help"], 0, "Usage: shop adjourn [OPTIONS] COMMAND"),
+    ],
+)
+def test_a_program_of_typers_hands_its_arguments_on(
+    app: adjourn.App, arguments: list[str], code: int, said: str
+) -> None:
+    program = typer.Typer()
+    program.command()(lambda: None)
+
+    @program.command(
+        "adjourn",
+        add_help_option=False,
+        context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    )
+    def run_adjourn(context: typer.Context) -> None:
+        group(app).main(context.args, prog_name="shop adjourn")
+
+    result = TyperRunner().invoke(program, ["adjourn", *arguments])
+    assert result.exit_code == code, result.output
+    assert said in result.output
+    assert "Traceback" not in result.output
 
 
 def test_something_that_is_no_app_is_refused_at_once() -> None:

@@ -77,15 +77,14 @@ class Known:
         return "cancelled" if self.parents and self.run_if == ANY_FAILED and not failed else "runs"
 
     @property
+    def is_in_line(self) -> bool:
+        """Whether it waits for nothing but a worker, a limit, a pause or its lock; it may have expired, and nobody has seen that yet."""
+        return self.status == WAITING and self.due and self.awaits is None and self.verdict == "runs"
+
+    @property
     def can_start(self) -> bool:
         """Whether it waits for nothing but a worker, a limit, a pause or its lock."""
-        return (
-            self.status == WAITING
-            and self.due
-            and self.awaits is None
-            and self.verdict == "runs"
-            and self.expires != "now"
-        )
+        return self.is_in_line and self.expires != "now"
 
 
 class Flow:
@@ -282,6 +281,10 @@ class Flow:
         for job in jobs:
             job.status, job.worker = WAITING, None
 
+    def left(self) -> list[int]:
+        """Jobs that have not ended."""
+        return [job.id for job in self.jobs.values() if job.status in (WAITING, RUNNING)]
+
     # What must have happened once nothing moves any more
 
     def wakes(self) -> None:
@@ -309,7 +312,7 @@ class Flow:
             return False
         if job.lock is not None and any(
             # One that is paused stays the head of its lock.
-            other is not job and other.lock == job.lock and (other.status == RUNNING or other.can_start)
+            other is not job and other.lock == job.lock and (other.status == RUNNING or other.is_in_line)
             for other in self.jobs.values()
         ):
             return False

@@ -8,8 +8,10 @@ from importlib import resources
 from typing import Any
 
 import psycopg
+import pytest
 from hypothesis import Phase, Verbosity
 
+from adjourn.exceptions import AdjournException
 from adjourn.sql.templates import render
 
 HUNT: dict[str, Any] = {
@@ -21,6 +23,18 @@ HUNT: dict[str, Any] = {
     "report_multiple_bugs": False,
 }
 """Settings of hypothesis for a property that is to fail."""
+
+
+@contextlib.contextmanager
+def noticed() -> Iterator[None]:
+    """Demand that the block notices a break: by an assertion, or because the server refuses something, or does not refuse it."""
+    # No other exception will do, or a test that is stopped because it takes too long would have noticed, too.
+    with pytest.raises((AssertionError, AdjournException, pytest.fail.Exception), check=_is_no_timeout):
+        yield
+
+
+def _is_no_timeout(error: BaseException) -> bool:
+    return not isinstance(error, pytest.fail.Exception) or "DID NOT RAISE" in str(error)
 
 
 @contextlib.contextmanager

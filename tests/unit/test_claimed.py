@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+import adjourn
 from adjourn import exceptions, sql
 from adjourn._domain.jobs import CLAIMED, Job
 from adjourn.sql.history import own_folder
+from adjourn.testing import InMemoryConnector
 from support.claims import claimed_job
 
 
@@ -37,6 +39,7 @@ def test_the_job_has_what_the_row_has_and_is_made_once() -> None:
         "abort_requested": True,
         "enqueued_at": "2026-01-02T00:00:00+00:00",
         "started_at": "2026-01-03T00:00:00+00:00",
+        "headers": '{"trace": "1"}',
     }
     claimed = claimed_job(7, **columns)
     days = [datetime.datetime(2026, 1, day, tzinfo=datetime.UTC) for day in (1, 2, 3)]
@@ -56,11 +59,22 @@ def test_the_job_has_what_the_row_has_and_is_made_once() -> None:
         claim=4,
         enqueued_at=days[1],
         started_at=days[2],
+        headers={"trace": "1"},
     )
+    # Each attribute has a value: a copy reads all.
+    assert claimed.job.evolve(priority=4).asdict() == claimed.job.asdict() | {"priority": 4}
     assert claimed.job is claimed.job
     assert claimed.job.task_kwargs is claimed.task_kwargs
     facts = (claimed.id, claimed.claim, claimed.task_name, claimed.lock, claimed.attempts, claimed.worker_id)
     assert (facts, claimed.abort_requested, claimed.error) == ((7, 4, "work", "l", 2, 1), True, None)
+
+
+def test_a_context_makes_the_job_when_it_is_asked_for_it() -> None:
+    claimed = claimed_job(7, task_name="work")
+    context = adjourn.App(connector=InMemoryConnector()).make_context(claimed, start_timestamp=1.0)
+    changed = context.evolve(additional_context={"a": 1})
+    assert claimed._job is None, "it was made although nobody has asked"
+    assert (context.job, changed.job) == (claimed.job, claimed.job)
 
 
 def test_a_function_of_the_user_reads_also_arguments_that_are_empty() -> None:

@@ -70,3 +70,18 @@ def test_the_shell_shows_the_result_of_a_job_that_has_one(has_result: bool, caps
     Screen().job(job)
     printed = capsys.readouterr().out
     assert ('{"a": "\\u001b[31m"}' in printed) is has_result
+
+
+def test_the_shell_says_of_a_job_that_has_expired_that_it_was_not_begun(capsys: pytest.CaptureFixture[str]) -> None:
+    expired: dict[str, typing.Any] = {
+        "exception": "JobExpired",
+        "message": "late",
+        "attempt": 1,
+        "started_at": None,
+        "ended_at": "2030-01-01T00:00:00+00:00",
+    }
+    failed = {**expired, "exception": "ValueError", "started_at": "2030-01-01T00:00:00+00:00"}
+    Screen().job(adjourn.jobs.Job(id=1, status="cancelled", queue="q", task_name="t", errors=(failed, expired)))
+    printed = capsys.readouterr().out
+    assert "Not begun" in printed
+    assert printed.count("Attempt 1") == 1

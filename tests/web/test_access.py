@@ -63,7 +63,7 @@ def test_a_function_says_who_somebody_is(app: adjourn.App, is_async: bool) -> No
     assert "<bdi>ann</bdi>" in answer.text
     answer = seen.get("/", headers={"x-name": "guest"})
     assert answer.status_code == 403
-    assert "guest has no permission view" in answer.text
+    assert "guest may not see all pages, with secret arguments hidden." in answer.text
 
 
 def test_a_password_lets_in_and_five_wrong_ones_keep_out(app: adjourn.App) -> None:
@@ -125,7 +125,7 @@ def test_an_action_needs_its_permission_and_is_never_a_get(app: adjourn.App) -> 
     for action in ACTIONS:
         answer = seen.post(f"/do/{action}", data={"queue": "q", "task": "t"}, headers=SAME_SITE)
         assert answer.status_code == 403
-        assert "has no permission queue.pause" in answer.text
+        assert "needs the permission queue.pause: ask who runs this dashboard" in answer.text
         assert client(app, auth=web.anybody).get(f"/do/{action}").status_code == 405
         assert read_only.post(f"/do/{action}", data={"queue": "q", "task": "t"}, headers=SAME_SITE).status_code == 404
     assert seen.get("/database").status_code == 403

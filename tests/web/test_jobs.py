@@ -120,6 +120,13 @@ def test_ids_that_are_none_and_jobs_that_are_gone(client: TestClient) -> None:
     assert (page.status_code, "There is no job 7777777" in page.text) == (404, True)
 
 
+def test_a_job_that_has_expired_was_not_begun(app: adjourn.App, client: TestClient) -> None:
+    number = app.configure_task("any", expires_in=3600).defer()
+    app.job_manager.run("expire_due", {"until": datetime.datetime.max.replace(tzinfo=datetime.UTC), "limit": 9})
+    page = text_of(client.get(f"/job?id={number}").text)
+    assert "Attempts not begun" in page
+
+
 def test_secrets_are_hidden_in_arguments_and_in_tracebacks(
     app: adjourn.App, client: TestClient, failed: list[int]
 ) -> None:
@@ -424,4 +431,52 @@ def test_a_schedule_is_paused_and_resumed_also_before_it_was_due(
     notes = app.job_manager.actions.list_audit(target="clean (night)")
     assert [(note.action, note.outcome) for note in notes] == [("schedule.resume", "done"), ("schedule.pause", "done")]
     refused = client.post("/do/schedule.pause", data={"task": "none"}, headers=SAME_SITE)
-    assert (refused.status_code, "knows no such schedule" in text_of(refused.text)) == (400, True)
+    assert (refused.status_code, "There is no schedule of none" in text_of(refused.text)) == (404, True)
+
+
+@pytest.mark.parametrize(
+    ("action", "state", "remedy"),
+    [
+        ("retry", "todo", "let this one end, or cancel it"),
+        ("run_now", "parents", "see to what it waits for"),
+        ("reschedule", "parents", "see to what it waits for"),
+        ("priority", "failed", "can be run again"),
+        ("move", "failed", "can be run again"),
+        ("cancel", "doing", "can be asked to end"),
+        ("abort", "todo", "can be cancelled"),
+        ("delete", "doing", "ask it to end"),
+    ],
+)
+def test_what_does_not_suit_a_job_is_refused_with_what_to_do_instead(
+    app: adjourn.App, client: TestClient, action: str, state: str, remedy: str
+) -> None:
+    if state == "parents":
+        flow = app.workflow()
+        second = flow.add(app.tasks["send"], depends_on=flow.add(app.tasks["send"]))
+        job_id = flow.defer().job_id(second)
+    else:
+        job_id = app.tasks["send" if state != "failed" else "fail"].defer()
+    if state == "doing":
+        app.job_manager.fetch_job(None, app.job_manager.register_worker())
+    elif state == "failed":
+        app.run_worker(wait=False)
+    (job,) = app.job_manager.list_jobs(id=job_id)
+    fields = {"id": job_id, "claim": job.claim, "status": str(job.status), "priority": 1, "queue": "q"}
+    done = client.post(f"/do/job.{action}", data={**fields, "at": "2100-01-01T00:00"}, headers=SAME_SITE)
+    assert done.status_code == 409, done.text
+    assert remedy in text_of(done.text)
+    assert f'href="/job?id={job_id}"' in done.text
+    assert app.job_manager.actions.list_audit(target=str(job_id)) == []
+
+
+def test_who_lacks_a_permission_is_told_who_gives_it(app: adjourn.App) -> None:
+    with TestClient(web.create_app(app, auth=lambda request: web.User("bob", {"view", "bulk"}))) as reader:
+        refused = reader.post("/do/job.retry", data={"id": 1, "claim": 1, "status": "failed"}, headers=SAME_SITE)
+        for answer in (refused, reader.get("/bulk?what=retry")):
+            assert answer.status_code == 403
+            told = text_of(answer.text)
+            assert "bob may not run finished jobs again." in told
+            assert "needs the permission job.retry: ask who runs this dashboard" in told
+        told = text_of(reader.get("/settings").text)
+        assert "do with all jobs of a filter what one may do with one bulk" in told
+        assert "Not: view_args, job.retry, job.run_now" in told

@@ -19,6 +19,7 @@ from adjourn._async.managers.exchange import AsyncWorkerManager
 from adjourn._domain.outcomes import Heartbeat
 from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.contrib.sqlalchemy import SQLAlchemyConnector
+from adjourn.types import Statement
 from adjourn.worker.outage import Outage
 from support.addresses import address
 from support.bench import Bench
@@ -201,3 +202,38 @@ def test_an_outage_that_goes_on_is_news_once_a_minute(monkeypatch: pytest.Monkey
     assert outage.is_news
     assert outage.end()
     assert not outage.end()
+
+
+async def test_a_worker_whose_id_is_anothers_after_a_restore_leaves_that_ones_jobs_alone(
+    app: adjourn.App, bench: Bench
+) -> None:
+    """A failover may lose the last commits, and a restore more of them. Ids are given once more then."""
+    begun: list[int] = []
+    dead: list[events.WorkerDeclaredDead] = []
+    app.events.subscribe(events.WorkerDeclaredDead, dead.append)
+
+    @app.task
+    async def work(n: int) -> None:
+        begun.append(n)
+
+    execute_async = app.connector.get_async_connector().execute_async
+    await work.defer_async(n=1)
+    async with bench.working(queues=["default"], **OPTIONS):
+        await bench.until(lambda: begun == [1])
+        (older,) = await app.job_manager.list_workers_async()
+        others_id = await app.configure_task("theirs", queue="theirs").defer_async()
+        restore = f"""
+            UPDATE adjourn.adjourn_workers SET name = 'another', started_at = clock_timestamp(), expires_at = now() + interval '1 h'
+             WHERE id = {older.id};
+            UPDATE adjourn.adjourn_jobs SET worker_id = {older.id}, claim = 1, started_at = now() WHERE id = {others_id};
+            SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name <> 'adjourn tests'
+        """
+        await execute_async(Statement("restore", restore))
+        await bench.until(lambda: dead)
+        await work.defer_async(n=2)
+        await bench.until(lambda: begun == [1, 2])
+        assert len(await app.job_manager.list_workers_async()) == 2
+    job = await bench.job(others_id)
+    assert (job.status, job.worker_id, job.claim) == ("doing", older.id, 1)
+    assert [each.id for each in await app.job_manager.list_workers_async()] == [older.id]

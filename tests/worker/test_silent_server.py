@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+import psycopg
 import pytest
 
 import adjourn
@@ -304,6 +305,14 @@ async def test_a_worker_that_cannot_connect_at_its_start_says_so(away: Away) -> 
     async with asyncio.timeout(8):
         with pytest.raises(ConnectorException, match="has not let this worker connect"):
             await Worker(away.app, install_signal_handlers=False, **OPTIONS).run()
+
+
+async def test_a_worker_that_gets_no_answer_at_its_start_says_so(away: Away, database: str) -> None:
+    async with await psycopg.AsyncConnection.connect(database) as other:
+        await other.execute("LOCK TABLE adjourn.adjourn_workers")
+        async with asyncio.timeout(20):
+            with pytest.raises(ConnectorException, match="has not answered within"):
+                await Worker(away.app, install_signal_handlers=False, **OPTIONS).run()
 
 
 async def test_a_worker_says_how_many_outcomes_it_could_not_store(

@@ -80,6 +80,13 @@ async def forget_to_await(call_next: Callable[[], Any], context: JobContext, wor
     return call_next()
 
 
+class Interrupting(Exception):
+    """An exception that interrupts whoever wants to know its message."""
+
+    def __str__(self) -> str:
+        raise KeyboardInterrupt
+
+
 ERRORS: list[Any] = [
     SystemExit,
     KeyboardInterrupt,
@@ -87,6 +94,7 @@ ERRORS: list[Any] = [
     StopIteration,
     Unspeakable,
     Exiting,
+    Interrupting,
     asyncio.CancelledError,
 ]
 

@@ -573,3 +573,25 @@ def test_blocking_calls_open_and_close_workflows() -> None:
     with app.open():
         stored = app.workflow().open()
         assert app.job_manager.close_workflow(stored.id)
+
+
+async def test_the_jobs_of_a_workflow_are_listed(app: adjourn.App) -> None:
+    others = [await app.tasks["run"].defer_async(name=name) for name in "ab"]
+    flow = app.workflow()
+    nodes = [add(flow, app, "one"), add(flow, app, "two")]
+    stored = await flow.defer_async()
+    others.append(await app.tasks["run"].defer_async(name="c"))
+    more = app.workflow(extends=stored.id)
+    nodes.append(add(more, app, "late"))
+    extended = await more.defer_async()
+    mine = [stored.job_id(nodes[0]), stored.job_id(nodes[1]), extended.job_id(nodes[2])]
+
+    async def listed(**filters: Any) -> list[int | None]:
+        return [job.id for job in await app.job_manager.list_jobs_async(workflow_id=stored.id, **filters)]
+
+    assert await listed() == mine
+    await Bench(app).drain()
+    assert await listed() == mine
+    assert await listed(status="succeeded", limit=1, after_id=mine[0]) == [mine[1]]
+    assert await listed(id=others[2]) == []
+    assert await app.job_manager.list_jobs_async(workflow_id=others[0]) == []

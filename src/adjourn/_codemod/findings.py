@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import attrs
 import libcst as cst
 from libcst.helpers import get_full_name_for_node
-from libcst.metadata import CodeRange, ParentNodeProvider, PositionProvider, QualifiedNameProvider, QualifiedNameSource
+from libcst.metadata import CodeRange, ParentNodeProvider, PositionProvider, QualifiedNameSource, ScopeProvider
 
 from adjourn._codemod import names
 
@@ -50,7 +50,7 @@ class CodeFinding:
 class Finder(cst.CSTVisitor):
     """Collects `findings`."""
 
-    METADATA_DEPENDENCIES = (ParentNodeProvider, PositionProvider, QualifiedNameProvider)
+    METADATA_DEPENDENCIES = (ParentNodeProvider, PositionProvider, ScopeProvider)
 
     def __init__(self) -> None:
         super().__init__()
@@ -90,7 +90,9 @@ class Finder(cst.CSTVisitor):
             self._add(node.attr, node.attr.value, instead)
 
     def _imported_as(self, node: cst.CSTNode) -> Iterator[str]:
-        for qualified in self.get_metadata(QualifiedNameProvider, node, set()):
+        # Not libcst's QualifiedNameProvider, which does this for every node there is.
+        scope = self.get_metadata(ScopeProvider, node, None)
+        for qualified in scope.get_qualified_names_for(node) if scope is not None else ():
             if qualified.source is QualifiedNameSource.IMPORT:
                 yield qualified.name
 

@@ -92,14 +92,16 @@ class ClaimedJob:
 
     @property
     def wait_seconds(self) -> float:
-        """For how long the job could have run before it was claimed, by the database's clock, as far as its times tell: a wait
-        behind a lock or a limit counts, and so does the first run of a job that was retried at once.
+        """For how long the job could have run before it was claimed, by the database's clock: since it was stored, due, or no longer kept by
+        its lock, a limit, a pause or other jobs.
         """
         values = self._values
-        scheduled, enqueued, started = (time_known(values[place]) for place in (7, 11, 12))
+        scheduled, enqueued, started, kept = (time_known(values[place]) for place in (7, 11, 12, 14))
         assert enqueued is not None
         assert started is not None
         ready = enqueued if scheduled is None else max(enqueued, scheduled)
+        if kept is not None:
+            ready = max(ready, kept)
         return max((started - ready).total_seconds(), 0.0)
 
     @property

@@ -37,6 +37,7 @@ CLAIMED = (
     "enqueued_at",
     "started_at",
     "headers",
+    "ready_at",
 )
 """The columns of a job that a worker claims, in the order in which an exchange returns them."""
 
@@ -115,6 +116,9 @@ class Job:
         the job cannot end it.
     enqueued_at, started_at, finished_at
         When it was stored, last started and ended, by the database's clock.
+    ready_at
+        Of a job that a worker has: when it could run, if its lock, a limit, a pause, an event or other jobs kept it before, or it was
+        retried; else None.
     errors
         The errors of the failed attempts, oldest first; of more than ten, only the first and the last nine. Each is a
         dictionary of ``exception`` (the path of the class, such as ``builtins.ValueError``), ``message``, ``traceback``,
@@ -164,6 +168,7 @@ class Job:
     reason: str | None = None
     headers: dict[str, str] | None = None
     progress: Progress | None = attrs.field(default=None, eq=False)
+    ready_at: datetime.datetime | None = attrs.field(default=None, eq=False)
 
     @classmethod
     def from_row(cls, row: Row, json_loads: JSONLoads = json.loads) -> Job:
@@ -238,8 +243,9 @@ class Job:
             enqueued,
             started,
             headers,
+            ready,
         ) = values
-        times = map(time_known, (scheduled, enqueued, started))
+        times = map(time_known, (scheduled, enqueued, started, ready))
         known = (
             id_,
             queue,
@@ -354,6 +360,7 @@ _KNOWN = (
         "scheduled_at",
         "enqueued_at",
         "started_at",
+        "ready_at",
     ),
     *("attempts", "abort_requested", "worker_id", "claim", "terms", "headers", "status"),
 )

@@ -366,12 +366,37 @@ class Heartbeat:
     expired: bool
 
 
-def error_entry(error: BaseException, attempt: Attempt) -> str:
-    """Describe a failed attempt as the JSON that is kept with the job: bounded in size, and always storable."""
+def _is_interrupt(error: BaseException) -> bool:
+    return isinstance(error, KeyboardInterrupt)
+
+
+def error_entry(
+    error: BaseException, attempt: Attempt, is_interrupt: Callable[[BaseException], bool] = _is_interrupt
+) -> str:
+    """Describe a failed attempt as the JSON that is kept with the job: bounded in size, and always storable.
+
+    Parameters
+    ----------
+    error
+        What the task has raised. Its class is the user's.
+    attempt
+        The attempt.
+    is_interrupt
+        Returns whether what that class raises comes from outside of it, and is raised here.
+    """
+
+    def described(describe: Callable[[], str], otherwise: str) -> str:
+        try:
+            return _storable(describe())
+        except BaseException as broken:  # the exception is the user's, and so are its class and its __str__
+            if is_interrupt(broken):
+                raise
+            return f"<{otherwise}: it raised {type(broken).__name__}>"
+
     entry: dict[str, Any] = {
-        "exception": _described(lambda: f"{type(error).__module__}.{type(error).__qualname__}", "no name"),
-        "message": _described(lambda: str(error), "no message")[:MAX_MESSAGE],
-        "traceback": _shortened(_described(lambda: "".join(traceback.format_exception(error)), "no traceback")),
+        "exception": described(lambda: f"{type(error).__module__}.{type(error).__qualname__}", "no name"),
+        "message": described(lambda: str(error), "no message")[:MAX_MESSAGE],
+        "traceback": _shortened(described(lambda: "".join(traceback.format_exception(error)), "no traceback")),
         "attempt": attempt.number,
         "worker_id": attempt.worker_id,
         "worker_name": attempt.worker_name,
@@ -379,15 +404,6 @@ def error_entry(error: BaseException, attempt: Attempt) -> str:
         "ended_at": attempt.ended_at.isoformat(),
     }
     return json.dumps(entry)
-
-
-def _described(describe: Callable[[], str], otherwise: str) -> str:
-    try:
-        return _storable(describe())
-    except BaseException as broken:  # the exception is the user's, and so are its class and its __str__
-        if isinstance(broken, KeyboardInterrupt):
-            raise
-        return f"<{otherwise}: it raised {type(broken).__name__}>"
 
 
 def _shortened(text: str) -> str:

@@ -105,6 +105,7 @@ def claim_jobs(tables: Tables, asked: ClaimRequest, apart: int | None) -> Claim:
             waiting_queueing_lock=None,
             claimed_ahead=(number >= slots and job.id not in together) or job.hold in BEHIND_HEADS,
             hold=job.hold if job.hold in BEHIND_HEADS else Hold.READY,
+            ready_at=tables.now if job.hold in BEHIND_HEADS else job.ready_at,
         )
         for number, job in enumerate(picked)
     ]

@@ -32,6 +32,7 @@ def list_jobs(
     queueing_lock: str | None,
     worker_id: int | None,
     waits_for: str | None,
+    workflow_id: int | None,
     after_id: int,
     limit: int | None,
 ) -> list[Row]:
@@ -42,6 +43,7 @@ def list_jobs(
         if id in (None, job.id)
         and queueing_lock in (None, job.queueing_lock)
         and worker_id in (None, job.worker_id)
+        and workflow_id in (None, job.workflow_id)
         and job.id > after_id
     ]
     return found[:limit]

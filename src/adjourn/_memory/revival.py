@@ -11,7 +11,7 @@ import attrs
 
 from adjourn._memory.rules import cancel_waiting, first_hold, wake
 from adjourn._memory.tables import JobRow, Tables
-from adjourn.sql.constants import Hold, RunIf
+from adjourn.sql.constants import IN_A_RUN, Hold, RunIf
 
 
 def revive(
@@ -155,7 +155,12 @@ def _wait_again(tables: Tables, again: set[int]) -> None:
                     pending=None if child.pending is None else child.pending + 1,
                     failed_parents=child.failed_parents - int(failed and not is_forgiven),
                 )
-    tables.forgiven = {edge for edge in tables.forgiven if edge[0] not in again}
+    # How a job ends that another one waits for while it runs is never held against that one.
+    tables.forgiven = {
+        edge
+        for edge in tables.forgiven
+        if edge[0] not in again or (edge in tables.edges and tables.edges[edge].place == IN_A_RUN)
+    }
 
 
 def _renewed(tables: Tables, job: JobRow, pending: int, failed: int) -> JobRow:

@@ -94,7 +94,7 @@ def promote(tables: Tables, locks: Iterable[str]) -> list[JobRow]:
         elif waiting := behind(tables, lock):
             (best, *_) = waiting
             hold = Hold.APART if best.doubts >= APART_FROM else Hold.READY
-            heads.append(tables.change(best, hold=Hold.UNKNOWN if best.unknown_since else hold))
+            heads.append(tables.change(best, hold=Hold.UNKNOWN if best.unknown_since else hold, ready_at=tables.now))
     return heads
 
 
@@ -123,7 +123,7 @@ def tell_dependents(tables: Tables, is_callers: bool = False) -> list[JobRow]:
         child = tables.jobs.get(id_)
         if not is_callers and child is not None and _is_released(child, ended, failed):
             hold = first_hold(tables, child.scheduled_at, child.lock)
-            released.append(tables.change(child, pending=0, hold=hold))
+            released.append(tables.change(child, pending=0, hold=hold, ready_at=tables.now))
         else:
             tables.arrive(id_, ended, failed, reason)
     if is_callers and ends:
@@ -246,7 +246,7 @@ def wake_awaiting(tables: Tables) -> None:
         if not step.is_done:
             tables.steps[key] = attrs.evolve(step, value=event.payload, is_done=True, at=tables.now)
         hold = Hold.READY if job.lock is None else Hold.UNPLACED
-        tables.change(job, awaited_event=None, scheduled_at=None, hold=hold)
+        tables.change(job, awaited_event=None, scheduled_at=None, hold=hold, ready_at=tables.now)
         woken = True
     if woken:
         wake(tables)

@@ -187,6 +187,7 @@ def retry_job_by_id(
         old,
         worker_id=None,
         started_at=None,
+        ready_at=tables.now,
         scheduled_at=at,
         priority=old.priority if priority is None else priority,
         queue=old.queue if queue is None else queue,

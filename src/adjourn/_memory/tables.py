@@ -39,6 +39,7 @@ class JobRow:
     worker_id: int | None = None
     abort_requested: bool = False
     started_at: datetime.datetime | None = None
+    ready_at: datetime.datetime | None = None
     errors: tuple[str, ...] = ()
     finished_as: str | None = None
     finished_at: datetime.datetime | None = None

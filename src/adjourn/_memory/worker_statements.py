@@ -38,7 +38,7 @@ from adjourn.types import Row
 
 CLAIMED = (
     *("id", "queue", "task_name", "priority", "lock", "queueing_lock", "args", "scheduled_at", "attempts", "claim"),
-    *("abort_requested", "enqueued_at", "started_at", "headers"),
+    *("abort_requested", "enqueued_at", "started_at", "headers", "ready_at"),
 )
 """The columns of a claimed job that are returned to the worker."""
 OUTCOME: tuple[str, ...] = ("id", "claim", "status", "error", "result", "ttl")
@@ -60,6 +60,13 @@ def register_worker(
         expires_at=tables.now + datetime.timedelta(seconds=timeout),
     )
     return [{"id": tables.last_worker_id, "version": needed_version}]
+
+
+@answers
+def get_registration(tables: Tables, *, worker_id: int) -> list[Row]:
+    """Return when a worker has registered, in microseconds."""
+    worker = tables.workers.get(worker_id)
+    return [] if worker is None else [{"registered_at": int(worker.started_at.timestamp() * 1_000_000)}]
 
 
 @answers
@@ -317,6 +324,7 @@ def _put_back(tables: Tables, worker_id: int, told: Sequence[Row]) -> tuple[list
             worker_id=None,
             attempts=job.attempts + 1,
             started_at=None,
+            ready_at=tables.now,
             scheduled_at=scheduled_at,
             priority=row.get("priority", job.priority),
             queue=row.get("queue", job.queue),

@@ -48,7 +48,7 @@ def place_workflows(tables: Tables) -> int:
         release, cancel = _judge(tables, taken)
         for id_ in release:
             job = tables.jobs[id_]
-            tables.change(job, hold=first_hold(tables, job.scheduled_at, job.lock))
+            tables.change(job, hold=first_hold(tables, job.scheduled_at, job.lock), ready_at=tables.now)
         wake_for(tables, [tables.jobs[id_].queue for id_ in release if tables.jobs[id_].hold is Hold.READY])
         cancelled = _count(tables, taken)
         if cancel:

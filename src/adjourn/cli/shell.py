@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 DEFAULT_LIMIT = 50
 """How many rows a list shows by default."""
-JOB_FILTERS = ("id", "queue", "task", "status", "lock", "queueing_lock", "worker_id", "waits_for")
+JOB_FILTERS = ("id", "queue", "task", "status", "lock", "queueing_lock", "worker_id", "waits_for", "workflow_id")
 COUNT_FILTERS = ("queue", "task", "status", "lock", "waits_for", "live_only")
 PAGING = ("limit", "after")
 CANCEL_FILTERS = ("queue", "task", "error", "limit")
@@ -34,7 +34,7 @@ DELETE_FILTERS = ("status", "queue", "task", "error", "finished_after", "finishe
 RETRY_OPTIONS = ("delay", "at")
 CHANGES = ("priority", "move_to", "at", "now")
 TIMES = ("finished_after", "finished_before", "at")
-NUMBERS = ("id", "worker_id", "limit", "delay")
+NUMBERS = ("id", "worker_id", "workflow_id", "limit", "delay")
 FLAGS = ("live_only", "now")
 
 USAGES = {
@@ -468,7 +468,9 @@ class Shell(cmd.Cmd):
     def _delete(self, job_id: int) -> None:
         manager = self._app.job_manager
         if not manager.delete_jobs([job_id]):
-            raise AdjournException(f"Job {job_id} is {manager.get_job_status(job_id).value}, and is not deleted.")
+            status = manager.get_job_status(job_id)
+            remedy = {Status.TODO: f": `cancel {job_id}` first", Status.DOING: f": `abort {job_id}` asks it to end"}
+            raise AdjournException(f"Job {job_id} is {status.value}, and is not deleted{remedy.get(status, '')}.")
         self._screen.say(f"Job {job_id} is deleted")
 
     def _retry(self, job_id: int, at: datetime.datetime | None) -> None:
@@ -493,7 +495,7 @@ class Shell(cmd.Cmd):
         manager = self._app.job_manager
         if not manager.cancel_job_by_id(job_id, abort=abort):
             status = manager.get_job_status(job_id)
-            remedy = f": `abort {job_id}` asks it to end" if status is Status.DOING else ", and is not changed"
+            remedy = f": `abort {job_id}` asks it to end" if status is Status.DOING else ", and has ended already"
             raise AdjournException(f"Job {job_id} is {status.value}{remedy}.")
         status = manager.get_job_status(job_id)
         done = "is asked to end" if status is Status.DOING else "is cancelled"

@@ -135,7 +135,8 @@ class Screen:
 
     def _error(self, error: Mapping[str, Any]) -> None:
         times = " to ".join(_time(str(error[name])) for name in ("started_at", "ended_at") if error.get(name))
-        heading = f"Attempt {error.get('attempt', '?')}, {times}: {error.get('exception')}: {error.get('message')}"
+        which = f"Attempt {error.get('attempt', '?')}" if error.get("started_at") else "Not begun"
+        heading = f"{which}, {times}: {error.get('exception')}: {error.get('message')}"
         self._console.print()
         self._console.print(Text(shown(heading), style="red"), soft_wrap=True)
         if trace := error.get("traceback"):

@@ -10,7 +10,7 @@ from typing import Any, cast
 import attrs
 
 from adjourn._domain.options import option_of
-from adjourn.cli import applications, flags
+from adjourn.cli import applications, flags, reloading
 from adjourn.exceptions import InvalidOption
 from adjourn.worker.options import Options, checked_options
 
@@ -34,6 +34,13 @@ def add_parser(commands: Any) -> None:
         option = option_of(field)
         if option.reads is not None:
             parser.add_option(field.name, option, "worker", default=field.default)
+    parser.add_flag(
+        "--reload",
+        variable="WORKER_RELOAD",
+        convert=flags.boolean,
+        action="store_true",
+        help="for development: start the worker again when a Python file below the current directory changes",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -42,6 +49,13 @@ def run(options: argparse.Namespace) -> int:
     given = {field.name: vars(options)[field.name] for field in attrs.fields(Options) if field.name in vars(options)}
     with _refusing(parser):
         checked = checked_options("worker", given)
+    if getattr(options, "reload", False) and not reloading.is_supervised():
+        if not checked.get("wait", True):
+            parser.error("--reload: a worker with --one-shot ends by itself. Leave one of them out.")
+        try:
+            return reloading.supervise()
+        except ModuleNotFoundError as error:
+            parser.error(f"`--reload` needs the package watchfiles: pip install 'adjourn[reload]' ({error})")
     app = applications.load_with_tasks(options)
     parser.spellings.update({name: f"worker_defaults: {name}" for name in app.worker_defaults if name not in given})
     with _refusing(parser):

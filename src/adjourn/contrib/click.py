@@ -55,6 +55,14 @@ def group(app: App | Callable[[], App], name: str = "adjourn") -> click.Group:
         def main() -> None: ...
 
         main.add_command(adjourn.contrib.click.group(app))
+
+    Typer has a Click of its own, to which no group of Click's can be added. Hand the arguments on there::
+
+        PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+        @main.command("adjourn", help="Run jobs.", add_help_option=False, context_settings=PASSED_ON)
+        def run_adjourn(context: typer.Context) -> None:
+            adjourn.contrib.click.group(app).main(context.args, prog_name="shop adjourn")
     """
     if not isinstance(app, App) and not callable(app):
         raise InvalidOption(f"app={app!r}: pass an adjourn.App, or a function that returns one.")

@@ -126,8 +126,19 @@ async def user_of(request: Request, auth: Auth) -> User | Response:
     if isinstance(found, str) and found:
         return User(found)
     if found is None:
-        raise Forbidden("You are not signed in, or not as somebody who may see this dashboard.")
+        raise Forbidden(
+            "You are not signed in, or not as somebody who may see this dashboard. Sign in where you came from, and load the page again; "
+            "or ask who runs the dashboard."
+        )
     raise TypeError(f"auth returned {type(found).__name__}: return an adjourn.web.User, a name, a response, or None.")
+
+
+def lacking(user: User, permission: str) -> Forbidden:
+    """Return the refusal of what a user has no permission for, with who can give it."""
+    return Forbidden(
+        f"{user.name or 'You'} may not {PERMISSIONS[permission]}. That needs the permission {permission}: ask who runs this dashboard to give it, by "
+        "--permission, or in create_app by permissions or auth."
+    )
 
 
 class Password:

@@ -313,6 +313,6 @@ async def _body(request: Request) -> bytes:
     async for part in request.stream():
         length += len(part)
         if length > MOST_BODY:
-            raise problems.TooLarge(f"A form has at most {MOST_BODY:,} bytes.")
+            raise problems.TooLarge(f"A form has at most {MOST_BODY:,} bytes: send one with less in it.")
         parts.append(part)
     return b"".join(parts)

@@ -146,13 +146,14 @@ class Guard:
             )
         if len(scope.get("query_string", b"")) > MOST_QUERY:
             raise BadInput(
-                "parameters", f"the address has more than {MOST_QUERY:,} characters behind the question mark."
+                "parameters",
+                f"the address has more than {MOST_QUERY:,} characters behind the question mark: pass fewer filters.",
             )
         if request.method not in SAFE:
             self._check_origin(request)
             length = request.headers.get("content-length", "0")
             if not length.isdecimal() or int(length) > MOST_BODY:
-                raise TooLarge(f"A form has at most {MOST_BODY:,} bytes.")
+                raise TooLarge(f"A form has at most {MOST_BODY:,} bytes: send one with less in it.")
         if scope["path"].removeprefix(scope.get("root_path", "")).startswith(STATIC):
             return None  # these files are the package's, and say nothing of the queue
         if rules.auth is None:

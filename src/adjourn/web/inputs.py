@@ -42,7 +42,10 @@ class Inputs:
         try:
             pairs = urllib.parse.parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_VALUES, errors="strict")
         except ValueError:
-            raise BadInput("parameters", f"they are not text in UTF-8, or more than {MOST_VALUES}.") from None
+            raise BadInput(
+                "parameters",
+                f"they are not text in UTF-8, or more than {MOST_VALUES}: pass fewer, as a page of this dashboard does.",
+            ) from None
         values: dict[str, list[str]] = {}
         for name, value in pairs:
             if "\0" in value or "\0" in name:
@@ -128,7 +131,7 @@ class Inputs:
         """
         found = self.text(name, most=100) or default
         if found != default and found not in choices:
-            raise BadInput(name, f"{found!r} is none of {', '.join(choices)}.")
+            raise BadInput(name, f"{found!r} is none of these: pass {', '.join(choices)}.")
         return found
 
     def flag(self, name: str) -> bool:

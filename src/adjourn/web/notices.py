@@ -76,7 +76,9 @@ class Notices:
             try:
                 return before.result(PATIENCE)
             except TimeoutError:
-                raise Conflict("The same form was sent before, and is still being carried out.") from None
+                raise Conflict(
+                    "The same form was sent before, and is still being carried out. Wait some seconds, and look at the page: nothing is done twice."
+                ) from None
         try:
             done = act()
         except BaseException as error:

@@ -39,7 +39,7 @@ from adjourn._domain.masking import Mask
 from adjourn.app import App
 from adjourn.jobs import Author, Job
 from adjourn.web import zones
-from adjourn.web.access import User
+from adjourn.web.access import User, lacking
 from adjourn.web.assets import Assets
 from adjourn.web.bulk import Bulks
 from adjourn.web.collector import Collector, Reading
@@ -49,7 +49,6 @@ from adjourn.web.inputs import Inputs
 from adjourn.web.links import Link
 from adjourn.web.masking import Masker
 from adjourn.web.notices import Done, Notices
-from adjourn.web.problems import Forbidden
 
 __all__ = ["Action", "Answer", "Done", "Page", "Site", "View"]
 
@@ -267,7 +266,7 @@ class View:
             If the user may not.
         """
         if not self.may(permission):
-            raise Forbidden(f"{self.user.name} has no permission {permission}.")
+            raise lacking(self.user, permission)
 
     def can(self, action: str) -> bool:
         """Return whether there is such an action, and the user may do it."""

@@ -14,14 +14,19 @@ class Problem(Exception):
         The HTTP status.
     headers
         Headers to answer with.
+    lead
+        A text and the address that it leads to: where to go on.
     """
 
     status: int = 400
     title: str = "This request cannot be answered"
 
-    def __init__(self, text: str, *, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, text: str, *, headers: dict[str, str] | None = None, lead: tuple[str, str] | None = None
+    ) -> None:
         super().__init__(text)
         self.text = text
+        self.lead = lead
         self.headers: dict[str, str] = headers or {}
 
 

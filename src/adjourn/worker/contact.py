@@ -72,6 +72,15 @@ class Contact:
             self._outage.end()
             self._reports.tell(ConnectionRestored, duration=duration)
 
+    def explained(self, error: BaseException, *, is_stopping: bool = False) -> BaseException:
+        """Return why a round trip has failed: if it was given up, what its driver raises does not say so."""
+        if not self.connection.is_given_up:
+            return error
+        self.connection.is_given_up = False
+        reason = stopping() if is_stopping else silent(self.connection.trips.limit)
+        reason.__cause__ = error
+        return reason
+
     async def back_off(self, error: BaseException, waiting: int, *, is_stopping: bool) -> None:
         """Tell that a round trip has failed, close the connection, and wait a while.
 
@@ -84,10 +93,8 @@ class Contact:
         is_stopping
             Whether the worker is stopping.
         """
-        connection = self.connection
-        if connection.is_given_up:
-            cause, error = error, stopping() if is_stopping else silent(connection.trips.limit)
-            error.__cause__ = cause
+        if self.connection.is_given_up:
+            error = self.explained(error, is_stopping=is_stopping)
             self._doubt.gave_up()
         delay = self._outage.fail(error)
         self._reports.tell(
@@ -98,7 +105,7 @@ class Contact:
             retry_in=delay,
             waiting=waiting,
         )
-        await connection.close()
+        await self.connection.close()
         await asyncio.sleep(delay)
 
     def fail(self, error: BaseException) -> None:

@@ -24,6 +24,7 @@ from adjourn.events import (
     WorkerDeclaredDead,
     WorkerIdentity,
 )
+from adjourn.exceptions import ConnectorException
 from adjourn.worker import lease
 from adjourn.worker.apart import CLEARING_INTERVAL
 from adjourn.worker.buffer import STALE_BUFFER, Flight
@@ -97,6 +98,7 @@ class Exchange:
         self.slots: Slots = Slots(worker, worker_lease, self._outbox.add, on_room=self._wake.set, on_stuck=on_stuck)
         self.executor: Executor = self.slots.executor
         self.worker_id: int = 0
+        self._registered_at: int | None = None
 
     # Called by the loop's watch, from its thread
 
@@ -240,9 +242,15 @@ class Exchange:
         options = self._options
         manager = await self._connected()
         asked_at = lease.now()
-        self.worker_id = await manager.register_worker_async(
-            options.name, options.queues, options.stalled_worker_timeout
-        )
+        try:
+            self.worker_id = await manager.register_worker_async(
+                options.name, options.queues, options.stalled_worker_timeout
+            )
+        except ConnectorException as error:
+            if (reason := self._contact.explained(error)) is error:
+                raise
+            raise reason from error
+        self._registered_at = await manager.registered_at_async(self.worker_id)
         self._lease.confirm(asked_at)
 
     async def run(self) -> None:
@@ -441,8 +449,12 @@ class Exchange:
     async def _connected(self) -> AsyncWorkerManager:
         manager, is_new = await self._contact.manager_async()
         if is_new and self.worker_id:
-            # The answer to a claim may have been lost with the old connection.
-            await self._disown(manager)
+            if await manager.registered_at_async(self.worker_id) != self._registered_at:
+                # The database was restored, or has lost it in a failover: this id is nobody's now, or another worker's.
+                self.declared_dead()
+            else:
+                # The answer to a claim may have been lost with the old connection.
+                await self._disown(manager)
         return manager
 
     async def _disown(self, manager: AsyncWorkerManager) -> None:
@@ -461,6 +473,7 @@ class Exchange:
                     self._outbox,
                     self.executor.tally,
                     self.worker_id,
+                    self._registered_at,
                     is_in_doubt=self._doubt.is_present,
                 )
                 self.unstored = self._reports.lost(self._outbox.waiting)

@@ -101,6 +101,7 @@ class Executor:
         self._of_kind = {
             kind: [each for each in options.task_middleware if is_async(each) is kind] for kind in (True, False)
         }
+        self._keeps_jobs = not options.delete_jobs.applies_to(Status.SUCCEEDED)
         self._identity: WorkerIdentity | None = None
         self.mean_duration: float = FIRST_GUESS
         """The average duration of recent runs, in seconds."""
@@ -388,7 +389,7 @@ class Executor:
             abort_reason=lambda: run.abort_reason,
             say_progress=self.advances.say,
             run=run,
-            keeps_jobs=not self._options.delete_jobs.applies_to(Status.SUCCEEDED),
+            keeps_jobs=self._keeps_jobs,
         )
 
     def _tell_overdue(self, run: Run) -> None:

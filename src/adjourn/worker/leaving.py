@@ -12,7 +12,14 @@ from adjourn.worker.watch import ended, leave
 
 
 async def leave_within(
-    seconds: float, connection: Connection, outbox: Outbox, tally: RunTally | None, worker_id: int, *, is_in_doubt: bool
+    seconds: float,
+    connection: Connection,
+    outbox: Outbox,
+    tally: RunTally | None,
+    worker_id: int,
+    registered_at: int | None,
+    *,
+    is_in_doubt: bool,
 ) -> None:
     """Store the outcomes that are left, unregister, and store what has become of jobs.
 
@@ -28,8 +35,8 @@ async def leave_within(
         The outcomes of all jobs that the worker still has.
     tally
         What has become of its jobs; None if that is not counted.
-    worker_id
-        The worker.
+    worker_id, registered_at
+        The worker, and when it has registered: if the worker of this id has done so at another time, it is another one.
     is_in_doubt
         Whether jobs may have been claimed without the worker knowing it.
 
@@ -38,7 +45,7 @@ async def leave_within(
     ConnectorException
         If the database does not answer. Any other exception of a driver is raised, too.
     """
-    leaving = asyncio.ensure_future(_leave(connection, outbox, tally, worker_id, is_in_doubt))
+    leaving = asyncio.ensure_future(_leave(connection, outbox, tally, worker_id, registered_at, is_in_doubt))
     await ended(leaving, seconds, connection.give_up)
     if not leaving.done():
         leave(leaving)
@@ -52,11 +59,18 @@ def stopping() -> ConnectorException:
 
 
 async def _leave(
-    connection: Connection, outbox: Outbox, tally: RunTally | None, worker_id: int, is_in_doubt: bool
+    connection: Connection,
+    outbox: Outbox,
+    tally: RunTally | None,
+    worker_id: int,
+    registered_at: int | None,
+    is_in_doubt: bool,
 ) -> None:
     is_fresh = connection.manager is None
     try:
         manager = await connection.manager_async()
+        if is_fresh and await manager.registered_at_async(worker_id) != registered_at:
+            return
         if is_fresh or is_in_doubt:
             # The answer to a claim may have been lost, with an earlier connection or by a cancellation.
             await manager.disown_async(worker_id, outbox.claims)
@@ -77,4 +91,4 @@ async def _leave(
             raise
         # What has failed may be the connection alone: a cancellation in the middle of a statement ends it, too.
         await connection.close()
-        await _leave(connection, outbox, tally, worker_id, is_in_doubt)
+        await _leave(connection, outbox, tally, worker_id, registered_at, is_in_doubt)

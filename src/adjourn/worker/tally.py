@@ -19,11 +19,13 @@ INTERVAL = 10.0
 """Seconds between two times that it is stored."""
 MOST_ROWS = 200
 """So many rows are stored at a time, one of each queue, task and outcome."""
-BLOCK = 64
+BLOCK = 128
 """Runs are counted when so many have ended, or when it is time to store them."""
 WAITS = 8
 """Of so many runs of one kind in a block, or a few more, the waits are looked at, and stand for those of their neighbours: jobs that
 end one after the other have waited alike."""
+NEIGHBOURS = 8
+"""In a whole block, which a busy worker fills, the wait of one run stands for at least so many of its kind."""
 OUTCOMES: dict[type[JobEnded], str] = {
     JobSucceeded: "succeeded",
     JobRetried: "retried",
@@ -71,7 +73,7 @@ class RunTally:
         self._ended.append((job, kind, seconds))
         if len(self._ended) >= BLOCK:
             with self._changing:
-                self._count()
+                self._count(NEIGHBOURS)
 
     def store(self, store: Callable[[str], object]) -> None:
         """Store what was counted, and begin anew.
@@ -104,7 +106,7 @@ class RunTally:
             self._due_at = time.monotonic() + INTERVAL
         return taken
 
-    def _count(self) -> None:
+    def _count(self, neighbours: int = 1) -> None:
         """Add the runs that have ended to the rows. Another thread may append further ones meanwhile."""
         groups: dict[tuple[str, str, type[JobEnded]], tuple[list[ClaimedJob], list[float]]] = {}
         next_ended = self._ended.popleft
@@ -125,7 +127,7 @@ class RunTally:
             row[1] += sum(runs)
             for bucket in map(bisect_left, repeat(RUN_BOUNDS), runs):
                 row[3][bucket] += 1
-            share = max(len(jobs) // WAITS, 1)
+            share = max(len(jobs) // WAITS, neighbours)
             for start in range(0, len(jobs), share):
                 waited, count = jobs[start].wait_seconds, min(share, len(jobs) - start)
                 row[2] += waited * count

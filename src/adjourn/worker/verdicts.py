@@ -153,7 +153,8 @@ class Verdicts:
 
     def _entry(self, run: Run, error: BaseException) -> str:
         job = run.claimed
-        return error_entry(error, self._attempt(job.attempts, job.worker_id, run.started, time.time()))
+        attempt = self._attempt(job.attempts, job.worker_id, run.started, time.time())
+        return error_entry(error, attempt, self._is_interrupt)
 
     def _attempt(self, attempts: int, worker_id: int, started: float, ended: float) -> Attempt:
         return Attempt(

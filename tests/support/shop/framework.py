@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import django
+from adjourn.contrib.django.tasks import options
 from adjourn.exceptions import JobAborted
 from support.shop.models import Order
 
@@ -115,6 +116,13 @@ class Shelf:
     @staticmethod
     def inner() -> None:
         """Do nothing."""
+
+
+@task
+@options(retry=1)
+def dogged() -> None:
+    """Fail twice."""
+    raise LookupError
 
 
 if not (6, 0) <= django.VERSION < (6, 1):

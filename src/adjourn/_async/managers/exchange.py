@@ -88,6 +88,14 @@ class AsyncWorkerManager:
             raise sql.out_of_date(self.schema, row["version"])
         return int(row["id"])
 
+    async def registered_at_async(self, worker_id: int) -> int | None:
+        """Return when the worker of this id has registered, in microseconds since 1970, or None if there is none.
+
+        Ids are given once more by a database that was restored, or that has lost the last commits in a failover.
+        """
+        rows = await self._run_async("get_registration", worker_id=worker_id)
+        return int(rows[0]["registered_at"]) if rows else None
+
     async def unregister_worker_async(self, worker_id: int) -> None:
         """Remove this worker. Jobs that it still has are rescued."""
         await self._run_async("unregister_worker", worker_id=worker_id)

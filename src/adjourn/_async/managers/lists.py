@@ -77,6 +77,7 @@ class AsyncJobLists(AsyncStatementRunner):
         worker_id: int | None = None,
         *,
         waits_for: str | None = None,
+        workflow_id: int | None = None,
         limit: int | None = None,
         after_id: int = 0,
         connection: Any = None,
@@ -95,6 +96,9 @@ class AsyncJobLists(AsyncStatementRunner):
             for a worker that knows their task, ``"turn"`` for a worker to run them apart from others, because they may kill it,
             ``"jobs"`` for other jobs of their workflow, ``"limit"`` for a place under a limit, ``"pause"`` for the end of a pause,
             and ``"worker"`` for any. None (the default) is no filter.
+        workflow_id
+            Only jobs of this workflow. Of the history only what was deferred between its first and its last job is read. None (the
+            default) is no filter.
         limit
             The most jobs to return; None (the default) for all.
         after_id
@@ -108,7 +112,7 @@ class AsyncJobLists(AsyncStatementRunner):
             If the status or what jobs wait for does not exist, ``limit`` or ``after_id`` is not an integer of zero or more, or a filter has
             the wrong type.
         """
-        for argument, value in (("id", id), ("worker_id", worker_id)):
+        for argument, value in (("id", id), ("worker_id", worker_id), ("workflow_id", workflow_id)):
             if value is not None:
                 check_id(argument, value)
         check_filters(queue=queue, task=task, lock=lock, queueing_lock=queueing_lock)
@@ -127,6 +131,7 @@ class AsyncJobLists(AsyncStatementRunner):
                 "queueing_lock": queueing_lock,
                 "worker_id": worker_id,
                 "waits_for": waits_for,
+                "workflow_id": workflow_id,
                 "after_id": after_id,
                 "limit": limit,
             },

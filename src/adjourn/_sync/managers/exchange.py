@@ -89,6 +89,14 @@ class SyncWorkerManager:
             raise sql.out_of_date(self.schema, row["version"])
         return int(row["id"])
 
+    def registered_at(self, worker_id: int) -> int | None:
+        """Return when the worker of this id has registered, in microseconds since 1970, or None if there is none.
+
+        Ids are given once more by a database that was restored, or that has lost the last commits in a failover.
+        """
+        rows = self._run("get_registration", worker_id=worker_id)
+        return int(rows[0]["registered_at"]) if rows else None
+
     def unregister_worker(self, worker_id: int) -> None:
         """Remove this worker. Jobs that it still has are rescued."""
         self._run("unregister_worker", worker_id=worker_id)

@@ -238,6 +238,7 @@ _shtab_adjourn_worker_options=(
   "--round-trip-timeout[how long the database may take to answer the worker itself\; after that, the worker gives the connection up, and goes on with another one\; less than stalled_worker_timeout\; default\: none (half of stalled_worker_timeout) (environment\: ADJOURN_WORKER_ROUND_TRIP_TIMEOUT)]:SECONDS:"
   "--audit-days[how many days the notes are kept of what people did by the dashboard\; of several workers, the least counts\; default\: 400 (environment\: ADJOURN_WORKER_AUDIT_DAYS)]:DAYS:"
   "--unknown-task-timeout[how long a job whose task no worker knows waits for a worker that knows it\; after that, it fails\; default\: none (an hour\; in memory, where no other program has the jobs, they fail at once) (environment\: ADJOURN_WORKER_UNKNOWN_TASK_TIMEOUT)]:SECONDS:"
+  "--priority-ageing[after how long a ready job gains one in priority, and one more each time, up to the highest priority of the ready jobs that the worker serves\; default\: none (never) (environment\: ADJOURN_WORKER_PRIORITY_AGEING)]:SECONDS:"
   "--timeout[how long a run of a job may take, for tasks that have no timeout of their own\; default\: none (no limit) (environment\: ADJOURN_WORKER_TIMEOUT)]:SECONDS:"
   "--stuck-worker-timeout[how long all of the worker\'s jobs may be jobs that were asked to end and do not\; after that, they get their outcomes, and the worker ends, to be started again by its process manager\; default\: none (no limit) (environment\: ADJOURN_WORKER_STUCK_WORKER_TIMEOUT)]:SECONDS:"
   "--http[answer \/livez, \/readyz and \/metrics at this address\; default\: no answers (environment\: ADJOURN_WORKER_HTTP)]:HOST:PORT:"
@@ -246,6 +247,7 @@ _shtab_adjourn_worker_options=(
   "--outage-patience[how long the database may not answer before the worker does not count as alive\; 0 means for ever\: a restart would not help, and lose the outcomes that it keeps\; default\: 0 (environment\: ADJOURN_WORKER_OUTAGE_PATIENCE)]:SECONDS:"
   "--statistics[store every ten seconds how many jobs have ended, and how long they took\; the default (environment\: ADJOURN_WORKER_STATISTICS, yes or no)]"
   "--no-statistics[do not store how many jobs have ended, and how long they took]"
+  "--reload[for development\: start the worker again when a Python file below the current directory changes (environment\: ADJOURN_WORKER_RELOAD, yes or no)]"
 )
 
 # guard to ensure default positional specs are added only once per session

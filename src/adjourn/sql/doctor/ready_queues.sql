@@ -16,10 +16,10 @@ with recursive pair as (
     where queue not in (select p.name from @schema.adjourn_pauses p where p.scope = 'queue') limit 200
 )
 select distinct on (chosen.queue) chosen.queue, oldest.id,
-       extract(epoch from now() - greatest(oldest.enqueued_at, oldest.scheduled_at))::double precision as seconds
+       extract(epoch from now() - greatest(oldest.enqueued_at, oldest.scheduled_at, oldest.ready_at))::double precision as seconds
 from chosen cross join lateral (
-    select first.id, first.enqueued_at, first.scheduled_at from (
-        select j.id, j.task_name, j.enqueued_at, j.scheduled_at, j.worker_id from @schema.adjourn_jobs j
+    select first.id, first.enqueued_at, first.scheduled_at, first.ready_at from (
+        select j.id, j.task_name, j.enqueued_at, j.scheduled_at, j.ready_at, j.worker_id from @schema.adjourn_jobs j
         where j.hold = @ready and j.queue >= chosen.queue and j.queue <= chosen.queue and j.priority = chosen.priority
         order by j.queue, j.priority desc, coalesce(j.turn, j.id) limit 1000
     ) first

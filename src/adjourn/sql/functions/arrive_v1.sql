@@ -66,7 +66,7 @@ begin
 
         if v_release <> '{}' then
             update @schema.adjourn_jobs j set
-                hold = case when j.scheduled_at > now() then @scheduled when j.lock is not null then @unplaced else @ready end
+                ready_at = now(), hold = case when j.scheduled_at > now() then @scheduled when j.lock is not null then @unplaced else @ready end
             where j.id = any(v_release);
             perform @schema.adjourn_gate_v1(array(select j.id from @schema.adjourn_jobs j where j.id = any(v_release) and j.hold = @ready));
             perform @schema.adjourn_wake_for_v1(

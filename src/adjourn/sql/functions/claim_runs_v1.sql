@@ -9,7 +9,7 @@ create function @schema.adjourn_claim_runs_v1(
     p_worker bigint, p_picked bigint[], p_first bigint[], p_follow integer, p_queues text[]
 ) returns table (
     id bigint, queue text, task_name text, priority integer, lock text, queueing_lock text, args text, scheduled_at text,
-    attempts integer, claim integer, abort_requested boolean, enqueued_at text, started_at text, headers text
+    attempts integer, claim integer, abort_requested boolean, enqueued_at text, started_at text, headers text, ready_at text
 )
 language plpgsql as $$
 #variable_conflict use_column
@@ -62,5 +62,7 @@ begin
     where j.id = any(p_picked || v_ids)
     returning j.id, j.queue, j.task_name, j.priority, j.lock, j.queueing_lock, j.args::text, j.scheduled_at::text,
               j.attempts, j.claim, j.abort_requested, j.enqueued_at::text, j.started_at::text,
-              j.headers::text;
+              j.headers::text,
+              -- A follower is not ready before the one before it has ended.
+              case when j.hold in (@behind, @unplaced) then j.started_at else j.ready_at end::text;
 end $$;

@@ -23,7 +23,7 @@ begin
     from @schema.adjourn_jobs j join @schema.adjourn_sent_events e on e.name = j.awaited_event where j.id = any(v_ids)
     on conflict (job_id, kind, name) do update set value = excluded.value, is_done = true, at = now() where not s.is_done;
     update @schema.adjourn_jobs j set
-        awaited_event = null, scheduled_at = null,
+        awaited_event = null, scheduled_at = null, ready_at = now(),
         hold = case when j.lock is not null then @unplaced else @ready end
     where j.id = any(v_ids);
     perform @schema.adjourn_gate_v1(array(select j.id from @schema.adjourn_jobs j where j.id = any(v_ids) and j.hold = @ready));

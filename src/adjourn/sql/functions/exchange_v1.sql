@@ -31,7 +31,7 @@ create function @schema.adjourn_exchange_v1(
     p_listens boolean, p_called boolean, p_follow integer, p_floors json, p_batches json
 ) returns table (
     id bigint, queue text, task_name text, priority integer, lock text, queueing_lock text, args text, scheduled_at text,
-    attempts integer, claim integer, abort_requested boolean, enqueued_at text, started_at text, headers text
+    attempts integer, claim integer, abort_requested boolean, enqueued_at text, started_at text, headers text, ready_at text
 )
 language plpgsql
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_sort = off set jit = off set lock_timeout = '10s'
@@ -297,7 +297,7 @@ begin
                     where j.id = any(v_picked)
                     returning j.id, j.queue, j.task_name, j.priority, j.lock, j.queueing_lock, j.args::text, j.scheduled_at::text,
                               j.attempts, j.claim, j.abort_requested, j.enqueued_at::text, j.started_at::text,
-                              j.headers::text;
+                              j.headers::text, j.ready_at::text;
                 end if;
             end if;
         end if;
@@ -328,5 +328,5 @@ begin
     return query select null::bigint, null::text, null::text, null::integer, null::text, null::text, json_build_object(
         'refused', v_refused, 'held', v_held, 'alive', v_alive, 'repeat', v_repeat, 'place', v_place, 'apart', v_apart,
         'unknown', v_tasks, 'overdue', v_overdue, 'told', v_told, 'floors', v_floors, 'due_in', extract(epoch from v_due - now())
-    )::text, null::text, null::integer, null::integer, null::boolean, null::text, null::text, null::text;
+    )::text, null::text, null::integer, null::integer, null::boolean, null::text, null::text, null::text, null::text;
 end $$;

@@ -63,6 +63,9 @@ begin
         union
         select j.id from @schema.adjourn_finished_jobs f join @schema.adjourn_jobs j on j.id = (f.special ->> 'next_id')::bigint
         where f.id = any(v_reach) and f.special ? 'next_id' and j.hold = @parents
+        union
+        select j.id from @schema.adjourn_workflows w join @schema.adjourn_jobs j on j.workflow_id = w.id
+        where w.id = any(flows) and w.is_cancelled and j.worker_id is null
         order by 1
     );
 

@@ -34,7 +34,9 @@ begin
         );
     end if;
     if not exists (select from @schema.adjourn_pauses p where p.scope = v_scope and p.name = v_name) then
-        update @schema.adjourn_jobs j set hold = case when j.doubts >= @apart_from then @apart else @ready end where j.id = any(v_ids);
+        update @schema.adjourn_jobs j set
+            ready_at = now(), hold = case when j.doubts >= @apart_from then @apart else @ready end
+        where j.id = any(v_ids);
         perform @schema.adjourn_gate_v1(v_ids);
         v_moved := cardinality(v_ids);
     end if;

@@ -79,6 +79,7 @@ begin
     );
     with headed as (
         update @schema.adjourn_jobs j set
+            ready_at = case when j.hold = @behind then now() else j.ready_at end,
             hold = case when j.unknown_since is not null then @unknown when j.doubts >= @apart_from then @apart else @ready end
         where j.id = any(v_heads) returning j.id, j.lock, j.special
     )
@@ -121,6 +122,7 @@ begin
         );
         with headed as (
             update @schema.adjourn_jobs j set
+                ready_at = case when j.hold = @behind then now() else j.ready_at end,
                 hold = case when j.unknown_since is not null then @unknown when j.doubts >= @apart_from then @apart else @ready end
             where j.id = any(v_heads) returning j.id, j.special
         )

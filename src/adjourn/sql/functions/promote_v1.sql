@@ -22,6 +22,7 @@ begin
         ) candidate
     ), promoted as (
         update @schema.adjourn_jobs j set
+            ready_at = now(),
             hold = case when j.unknown_since is not null then @unknown when j.doubts >= @apart_from then @apart else @ready end
         where j.id = any(array(select id from best)) returning j.id, j.lock, j.special
     )

@@ -16,7 +16,7 @@ begin
         end if;
         v_new := case when p_relock then p_lock else v_old.lock end;
         update @schema.adjourn_jobs j set
-            worker_id = null, started_at = null, scheduled_at = p_at, priority = coalesce(p_priority, j.priority),
+            worker_id = null, started_at = null, ready_at = now(), scheduled_at = p_at, priority = coalesce(p_priority, j.priority),
             attempts = j.attempts + (v_old.worker_id is not null)::integer, queue = coalesce(p_queue, j.queue), lock = v_new,
             queue_slot = case when coalesce(p_queue, j.queue) = j.queue then j.queue_slot end,
             queueing_lock = case when v_old.worker_id is null then j.queueing_lock end,

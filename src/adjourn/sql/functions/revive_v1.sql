@@ -35,14 +35,17 @@ begin
             v_again := null;
         end;
     end if;
+    if v_again = '{}' and p_flow is null then
+        return v_again;
+    end if;
     while v_again is null loop
         v_is_plain := false;
         select f.flows, f.ended, f.live into v_flows, v_ended, v_live from @schema.adjourn_family_v1(p_seeds, p_forced) f;
         begin
             -- All that is locked stays as it is now. If something was different a moment ago, the locks are given up, and it begins anew.
             perform from @schema.adjourn_finished_jobs f where f.id = any(v_ended) order by f.id for update;
-            v_locked := array(select j.id from @schema.adjourn_jobs j where j.id = any(v_live) order by j.id for update);
             perform from @schema.adjourn_workflows w where w.id = any(v_flows || p_flow) order by w.id for update;
+            v_locked := array(select j.id from @schema.adjourn_jobs j where j.id = any(v_live) order by j.id for update);
             select f.again, f.pending, f.failed, f.children, f.ended_less, f.failed_less, f.pardoned, f.pardoned_by
             into v_again, v_pending, v_failed, v_children, v_ended_less, v_failed_less, v_pardoned, v_pardoned_by
             from @schema.adjourn_family_v1(p_seeds, p_forced) f where f.ended = v_ended and f.live = v_locked;
@@ -55,6 +58,9 @@ begin
         end;
     end loop;
 
+    if v_again = '{}' and p_flow is null then
+        return v_again;
+    end if;
     if not v_is_plain then
         if exists (select from @schema.adjourn_arrivals a where a.is_parent) then
             -- Those whom the worker that places jobs has not told yet must not be told of it later.
@@ -79,7 +85,9 @@ begin
             from @schema.adjourn_finished_jobs f where f.id = any(v_again) and f.special ? 'workflow_id' group by 1
         ) c
         where w.id = c.id and w.id = any(v_flows);
-        update @schema.adjourn_dependencies d set forgiven = null where d.parent_id = any(v_again) and d.forgiven;
+        -- How a job ends that another one waits for while it runs is never held against that one.
+        update @schema.adjourn_dependencies d set forgiven = null
+        where d.parent_id = any(v_again) and d.forgiven and d.place is distinct from @in_a_run;
         if v_pardoned is not null then
             insert into @schema.adjourn_dependencies (parent_id, child_id, forgiven)
             select p.parent_id, p.child_id, true from unnest(v_pardoned, v_pardoned_by) p(parent_id, child_id)

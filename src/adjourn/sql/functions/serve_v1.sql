@@ -62,7 +62,7 @@ begin
     end if;
     -- From arrays the planner expects few rows, and finds each by its id.
     update @schema.adjourn_jobs j set
-        hold = case when j.doubts >= @apart_from then @apart else @ready end, gate_id = null, gate_key = null,
+        ready_at = now(), hold = case when j.doubts >= @apart_from then @apart else @ready end, gate_id = null, gate_key = null,
         key_slot = case when u.scope = 'key' then u.slot else j.key_slot end,
         task_slot = case when u.scope = 'task' then u.slot else j.task_slot end,
         queue_slot = case when u.scope = 'queue' then u.slot else j.queue_slot end,

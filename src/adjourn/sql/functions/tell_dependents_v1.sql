@@ -39,7 +39,7 @@ begin
         order by j.id for update of j skip locked
     ), released as (
         update @schema.adjourn_jobs j set
-            pending = 0, hold = case when j.scheduled_at > now() then @scheduled when j.lock is not null then @unplaced else @ready end
+            pending = 0, ready_at = now(), hold = case when j.scheduled_at > now() then @scheduled when j.lock is not null then @unplaced else @ready end
         from free where j.id = free.id returning j.id, j.hold
     ), noted as (
         insert into @schema.adjourn_arrivals (job_id, ended, failed, reason)

@@ -89,7 +89,10 @@ create table @schema.adjourn_jobs (
     expires_at timestamptz,                           -- if it has not begun by then, it does not: adjourn_expire_v1
     max_attempts integer,                             -- how often it is run again at most; null: as its task says
     is_batch boolean,                                 -- its task takes several jobs in a call; null: it does not
-    aged integer                                      -- how much of its priority it has got by waiting (adjourn_age_v1)
+    aged integer,                                     -- how much of its priority it has got by waiting (adjourn_age_v1)
+    -- Since when it could run, if it could not when it was stored or due: it waited for its lock, a place, the end of a pause, other jobs
+    -- or an event. Plain jobs leave it null.
+    ready_at timestamptz
 ) with (
     fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0,
     autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 50000
@@ -228,7 +231,8 @@ alter table @schema.adjourn_event_notes replica identity full;
 create view @schema.adjourn_all_jobs as
 select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, claim, worker_id, abort_requested,
        enqueued_at, started_at, errors, case when worker_id is null then 'todo' else 'doing' end as status, null::timestamptz as finished_at,
-       null::jsonb as result, null::timestamptz as result_expires_at, headers, progress, expires_at, max_attempts, null::text as reason, true as is_live,
+       null::jsonb as result, null::timestamptz as result_expires_at, headers, progress, expires_at, max_attempts, null::text as reason,
+       true as is_live, workflow_id,
        case when worker_id is not null then null when awaited_event is not null then 'event'
             when hold = @scheduled and attempts > 0 then 'retry' when hold = @scheduled then 'time'
             when hold in (@behind, @unplaced, @held) then 'lock' when hold = @apart then 'turn' when hold = @unknown then 'task'
@@ -242,7 +246,7 @@ select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, 
        enqueued_at, started_at, errors, status, finished_at,
        case when result_expires_at <= now() then null else result end as result, result_expires_at, headers, special -> 'progress',
        (special ->> 'expires_at')::timestamptz, (special ->> 'max_attempts')::integer, special ->> 'reason',
-       false as is_live, null::text as waits_for
+       false as is_live, (special ->> 'workflow_id')::bigint, null::text as waits_for
 from @schema.adjourn_finished_jobs;
 
 -- What happened to each job, made from its columns: no event is stored. Each attempt whose error was kept has a start and an end,

@@ -13,10 +13,10 @@ with recursive pair as (
         limit 1
     ) next
 ), chosen as (select queue, priority from pair limit @listed)
-select chosen.queue, max(extract(epoch from now() - greatest(few.enqueued_at, few.scheduled_at)))::double precision as latency
+select chosen.queue, max(extract(epoch from now() - greatest(few.enqueued_at, few.scheduled_at, few.ready_at)))::double precision as latency
 from chosen cross join lateral (
-    select first.enqueued_at, first.scheduled_at from (
-        select j.worker_id, j.enqueued_at, j.scheduled_at from @schema.adjourn_jobs j
+    select first.enqueued_at, first.scheduled_at, first.ready_at from (
+        select j.worker_id, j.enqueued_at, j.scheduled_at, j.ready_at from @schema.adjourn_jobs j
         where j.hold = @ready and j.queue >= chosen.queue and j.queue <= chosen.queue and j.priority = chosen.priority
         order by j.queue, j.priority desc, coalesce(j.turn, j.id) limit @counted
     ) first where first.worker_id is null limit 1

@@ -9,4 +9,4 @@ where id = (
 )
 returning id, queue, task_name, priority, lock, queueing_lock, args::text as args, headers::text as headers, attempts, claim, abort_requested,
           to_json(scheduled_at) #>> '{}' as scheduled_at, to_json(enqueued_at) #>> '{}' as enqueued_at,
-          to_json(started_at) #>> '{}' as started_at, to_json(expires_at) #>> '{}' as expires_at, max_attempts
+          to_json(started_at) #>> '{}' as started_at, to_json(ready_at) #>> '{}' as ready_at, to_json(expires_at) #>> '{}' as expires_at, max_attempts

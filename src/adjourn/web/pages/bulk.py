@@ -9,11 +9,12 @@ from typing import Any
 
 from adjourn.sql.reading import COUNTED
 from adjourn.types import JSONDict
+from adjourn.web.access import lacking
 from adjourn.web.bulk import FIELD, KINDS, MOST_JOBS, Bulk
 from adjourn.web.page import Action, Done, Page, View
 from adjourn.web.pages.jobs import row
 from adjourn.web.pages.searching import FURTHER_LOOK, LONGEST, carried, filters_of, search
-from adjourn.web.problems import BadInput, Forbidden, NotFound
+from adjourn.web.problems import BadInput, NotFound
 
 EXAMPLES = 20
 MOST_UNTYPED = 1000
@@ -43,7 +44,7 @@ def show(view: View) -> dict[str, Any]:
     if not chosen:
         return {**names, "preview": None, "known": view.site.bulks.all()}
     if chosen not in kinds:
-        raise Forbidden(f"{view.user.name} has no permission {KINDS[chosen].permission}.")
+        raise lacking(view.user, KINDS[chosen].permission)
     narrowed = KINDS[chosen].narrowed(wanted)
     preview: dict[str, Any] = {"jobs": 0, "kinds": [], "looked": 0, "is_complete": True, "at": "", "up_to_id": 0}
     if narrowed is not None:
@@ -149,7 +150,7 @@ def stop(view: View) -> Done:
     """Stop a change after the batch that it has begun."""
     bulk = view.site.bulks.find(view.form.needed("id", most=64))
     if bulk is None:
-        raise NotFound("This process knows no such change any more.")
+        raise NotFound("This process knows no such change any more: it has ended. The audit says how far it came.")
     bulk.stopping.set()
     return Done("It stops after the jobs that it has begun with.", view.url("bulk", id=bulk.id))
 

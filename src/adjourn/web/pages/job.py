@@ -23,6 +23,20 @@ MOST_SHOWN = 65_536
 LONGEST_ERROR = 20_000
 LONGEST_NOTICE = 4000
 MOST_BACK = 2048
+NO_TIME = (
+    "A job that waits for other jobs or for an event has no time that it could be given: see to what it waits for."
+)
+REMEDIES = {
+    "job.retry": "Only a job that has ended is run again: let this one end, or cancel it first.",
+    "job.run_now": f"Only a job that waits for its time is run now. {NO_TIME}",
+    "job.reschedule": f"Only a job that waits is put off. {NO_TIME}",
+    "job.priority": "Only a job that waits gets another priority. One that has ended can be run again.",
+    "job.move": "Only a job that waits gets another queue. One that has ended can be run again.",
+    "job.cancel": "Only a job that waits is cancelled. One that runs can be asked to end.",
+    "job.abort": "Only a job that runs is asked to end. One that waits can be cancelled.",
+    "job.delete": "A job that runs is not deleted: ask it to end, and delete it then.",
+}
+"""What to do instead of an action that does not suit a job."""
 Change = Callable[[JobManager, int, Any], list[int]]
 """Changes a job in a transaction, and returns its id if it did."""
 
@@ -35,7 +49,8 @@ def show(view: View) -> dict[str, Any]:
     with view.database.reader() as reader:
         rows = reader.rows("job", id=number)
         if not rows:
-            raise NotFound(f"There is no job {number}. Jobs are deleted some time after they have ended.")
+            lead = ("Search for jobs", view.url("jobs"))
+            raise NotFound(f"There is no job {number}. Jobs are deleted some time after they have ended.", lead=lead)
         (row,) = rows
         lock = row["lock"]
         is_waiting = row["status"] in ("todo", "doing")
@@ -160,15 +175,16 @@ def _act(view: View, name: str, told: str, change: Change) -> Done:
     if number is None or claim is None:
         raise BadInput("id" if number is None else "claim", "it is missing: send the form of the job's page.")
     seen = Seen(status=form.needed("status"), claim=claim)
-    manager = view.app.job_manager
+    manager, lead = view.app.job_manager, (f"Job {number} as it is now", view.url("job", id=number))
     try:
         with view.database.changing() as connection:
             manager.actions.hold_job(number, seen, connection)
             if not change(manager, number, connection):
-                raise Conflict(f"This cannot be done with job {number}: it {_state(seen.status)}. Nothing was done.")
+                remedy = REMEDIES[name]
+                raise Conflict(f"Job {number} {_state(seen.status)}, and so nothing was done. {remedy}", lead=lead)
             manager.actions.add_audit(view.author, name, target=str(number), connection=connection)
     except JobChanged as error:
-        raise Conflict(str(error)) from error
+        raise Conflict(f"{error} Look at it as it is now, and decide again.", lead=lead) from error
     return Done(f"Job {number} {told}.", _next(view, number, is_gone=name == "job.delete"))
 
 
@@ -188,7 +204,7 @@ def _reveal(view: View) -> Done:
     number = view.form.number("id")
     rows = [] if number is None else view.database.rows("job", id=number)
     if not rows:
-        raise NotFound("There is no such job.")
+        raise NotFound("There is no such job any more. Jobs are deleted some time after they have ended.")
     with view.database.changing() as connection:
         view.app.job_manager.actions.add_audit(
             view.author, "view_args", target=str(number), jobs=0, outcome="revealed", connection=connection

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from adjourn._domain.cron import Cron
-from adjourn.exceptions import AlreadyEnqueued
+from adjourn.exceptions import AlreadyEnqueued, InvalidOption
 from adjourn.web.page import Action, Done, Page, View
 from adjourn.web.problems import Conflict, NotFound
 from adjourn.web.words import cron_in_words
@@ -62,7 +62,10 @@ def run(view: View) -> Done:
     task, periodic_id = view.form.needed("task"), view.form.text("periodic_id")
     found = view.app.periodic_registry.periodic_tasks.get((task, periodic_id))
     if found is None:
-        raise NotFound("The app of this dashboard does not declare this schedule, so it does not know its arguments.")
+        raise NotFound(
+            "The app of this dashboard does not declare this schedule, so it does not know its arguments. Name the module that declares it in the "
+            "app's import_paths, and start the dashboard again; or defer a job of the task by `adjourn defer`."
+        )
     try:
         with view.database.changing() as connection:
             deferrer = found.task.configure(**found.configure_kwargs, connection=connection)
@@ -71,7 +74,7 @@ def run(view: View) -> Done:
                 view.author, "schedule.run", target=task, outcome=f"job {job_id}", connection=connection
             )
     except AlreadyEnqueued as error:
-        raise Conflict(f"{error} Nothing was stored.") from error
+        raise Conflict(f"{error} Nothing was stored: let that job run, or cancel it.") from error
     return Done(f"Job {job_id} of {task} is stored.", view.url("schedules"))
 
 
@@ -92,13 +95,19 @@ def _switch(view: View, *, pause: bool) -> Done:
     # One that has not been due yet is stored by its pause.
     new = {} if declared is None else {"cron": declared.cron.expression, "timezone": declared.cron.timezone}
     action, word = ("pause", "paused") if pause else ("resume", "resumed")
-    with view.database.changing() as connection:
-        change = manager.pause_schedule if pause else manager.resume_schedule
-        changed = change(task, periodic_id, **new, connection=connection)
-        outcome = "done" if changed else "it was so already"
-        manager.actions.add_audit(
-            view.author, f"schedule.{action}", target=name, jobs=0, outcome=outcome, connection=connection
-        )
+    try:
+        with view.database.changing() as connection:
+            change = manager.pause_schedule if pause else manager.resume_schedule
+            changed = change(task, periodic_id, **new, connection=connection)
+            outcome = "done" if changed else "it was so already"
+            manager.actions.add_audit(
+                view.author, f"schedule.{action}", target=name, jobs=0, outcome=outcome, connection=connection
+            )
+    except InvalidOption as error:
+        raise NotFound(
+            f"There is no schedule of {name}. If a program declares it, it appears with its first tick; else its name is another one.",
+            lead=("The schedules that there are", view.url("schedules")),
+        ) from error
     text = f"The schedule of {name} is {word}." if changed else f"The schedule of {name} was {word} already."
     return Done(text, view.url("schedules"))
 

@@ -11,7 +11,7 @@ It needs Django 6.0 or later, or the extra ``adjourn[django-tasks]``.
 from __future__ import annotations
 
 from adjourn.contrib.django.tasks.backend import AdjournBackend
-from adjourn.contrib.django.tasks.declared import AdjournTask
+from adjourn.contrib.django.tasks.declared import AdjournTask, options
 from adjourn.contrib.django.tasks.options import BackendOptions
 
-__all__ = ["AdjournBackend", "AdjournTask", "BackendOptions"]
+__all__ = ["AdjournBackend", "AdjournTask", "BackendOptions", "options"]

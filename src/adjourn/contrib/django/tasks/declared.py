@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from adjourn.contrib.django.tasks.compat import AnyTask, InvalidTask, Task
 from adjourn.exceptions import TaskNotFound
 from adjourn.retry import RetryValue
 
-__all__ = ["AdjournTask", "changed", "is_findable", "located"]
+__all__ = ["AdjournTask", "changed", "is_findable", "located", "options"]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+DECLARED = "_adjourn_options"
+"""The attribute of a function with what `options` was given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdjournTask(Task):  # type: ignore[type-arg] # that of Django 6.0 takes none
     """A task of the framework with options of adjourn's, which the decorator takes: ``@task(retry=3, timeout=60)``.
 
-    The decorator of Django 6.0 takes none, that of Django 6.1 and that of the backport do.
+    The decorator of Django 6.0 takes none: there, `options` below it says them. That of Django 6.1 and that of the backport do.
 
     Attributes
     ----------
@@ -40,6 +46,14 @@ class AdjournTask(Task):  # type: ignore[type-arg] # that of Django 6.0 takes no
     lock: str | None = None
     queueing_lock: str | None = None
 
+    def __post_init__(self) -> None:
+        """Take the options that `options` has given to the function, unless the task has others, and check all of them."""
+        for name, value in getattr(self.func, DECLARED, {}).items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
+        # Not super(): a class with slots is not the one in which the method was defined.
+        Task.__post_init__(self)
+
     def using(self, *, lock: str | None = None, queueing_lock: str | None = None, **changes: Any) -> Any:
         """Return the task with other options.
 
@@ -55,6 +69,46 @@ class AdjournTask(Task):  # type: ignore[type-arg] # that of Django 6.0 takes no
         return replace(
             Task.using(self, **changes), **{name: value for name, value in locks.items() if value is not None}
         )
+
+
+def options(
+    *,
+    retry: RetryValue | None = None,
+    timeout: float | None = None,
+    lock: str | None = None,
+    queueing_lock: str | None = None,
+) -> Callable[[Function], Function]:
+    """Give a function options of adjourn's, for a task that is made of it: below ``@task``, on any version of Django.
+
+    What ``@task`` or ``using`` say goes first. Backends of others do not see them.
+
+    Parameters
+    ----------
+    retry, timeout, lock, queueing_lock
+        As for `AdjournTask`. They are checked when the task is made.
+
+    Raises
+    ------
+    TypeError
+        If what it decorates is a task already.
+
+    Examples
+    --------
+    ::
+
+        @task
+        @options(retry=5, timeout=10, lock="invoices")
+        def write_invoice(number: int) -> None: ...
+    """
+    given = {"retry": retry, "timeout": timeout, "lock": lock, "queueing_lock": queueing_lock}
+
+    def declare(function: Function) -> Function:
+        if isinstance(function, Task):
+            raise TypeError(f"{function.name} is a task already: put @options below @task.")
+        setattr(function, DECLARED, {name: value for name, value in given.items() if value is not None})
+        return function
+
+    return declare
 
 
 def changed(task: AnyTask, **changes: Any) -> AnyTask:
