@@ -120,7 +120,7 @@ def graph(nodes: Sequence[GraphNode], label: str) -> Markup:
     )
     boxes = Markup("").join(_box(node, *places[node.id]) for layer in layers for node in layer)
     return Markup(
-        '<svg class="graph" viewBox="0 0 {0} {1}" width="{0}" height="{1}" role="img" aria-label="{2}"><title>{2}</title>{3}{4}</svg>'
+        '<svg class="graph" viewBox="0 0 {0} {1}" width="{0}" height="{1}" role="group" aria-label="{2}"><title>{2}</title>{3}{4}</svg>'
     ).format(width, height, label, edges, boxes)
 
 

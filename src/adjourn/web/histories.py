@@ -53,10 +53,10 @@ class Range:
 RANGES: dict[str, Range] = {
     each.name: each
     for each in (
-        Range(name="1h", told="1 hour", step_told="each minute", seconds=3600, step=60, kept=5),
+        Range(name="1h", told="1 hour", step_told="each minute", seconds=3600, step=60, kept=10),
         Range(name="6h", told="6 hours", step_told="each 10 minutes", seconds=6 * 3600, step=600, kept=20),
         Range(name="24h", told="24 hours", step_told="each half hour", seconds=24 * 3600, step=1800, kept=60),
-        Range(name="7d", told="7 days", step_told="each 3 hours", seconds=7 * 86400, step=10800, kept=60),
+        Range(name="7d", told="7 days", step_told="each 3 hours", seconds=7 * 86400, step=10800, kept=120),
     )
 }
 BRIEF = Range(name="brief", told="1 hour", step_told="each 5 minutes", seconds=3600, step=300, kept=10)
