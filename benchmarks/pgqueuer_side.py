@@ -18,6 +18,10 @@ from pgqueuer.types import QueueExecutionMode
 NAME = "noop"
 
 
+def _nothing() -> None:
+    pass
+
+
 async def install(dsn: str) -> None:
     """Make PgQueuer's tables."""
     connection = await asyncpg.connect(dsn)
@@ -30,15 +34,10 @@ async def drain(dsn: str, jobs: int, concurrency: int, is_sync: bool) -> float:
     connection = await asyncpg.connect(dsn)
     worker = PgQueuer(AsyncpgDriver(connection))
 
-    if is_sync:
-
-        @worker.entrypoint(NAME)
-        def run_in_thread(job: Job) -> None: ...
-
-    else:
-
-        @worker.entrypoint(NAME)
-        async def run(job: Job) -> None: ...
+    @worker.entrypoint(NAME)
+    async def run(job: Job) -> None:
+        if is_sync:  # as it tells to run what blocks
+            await asyncio.to_thread(_nothing)
 
     await Queries(AsyncpgDriver(connection)).enqueue([NAME] * jobs, [None] * jobs, [0] * jobs)
     began = time.perf_counter()
