@@ -14,6 +14,7 @@ import pytest
 import adjourn
 from adjourn._async.managers.exchange import AsyncWorkerManager
 from adjourn.exceptions import AlreadyEnqueued
+from adjourn.types import Statement
 from support.bench import Bench
 from support.waiting import until_async
 
@@ -336,6 +337,21 @@ async def test_a_job_placed_by_another_worker_during_a_claim_is_claimed_or_annou
     assert exchanged.place or [job.id for job in exchanged.jobs] == [job_id]
     for session in sessions:
         await session.close_async()
+
+
+async def test_a_worker_of_many_queues_does_not_look_into_each(app: adjourn.App) -> None:
+    job_id = await app.configure_task("any", queue="q7").defer_async()
+    session = await app.connector.session_async()
+    manager = AsyncWorkerManager(session, app.connector.json_loads)
+    worker = await manager.register_worker_async("one", None, 60)
+    await session.execute_async(Statement("begin", "BEGIN"))
+    exchanged = await manager.exchange_async(worker, (), limit=5, queues=[f"q{n}" for n in range(10_000)])
+    looks = "SELECT idx_scan FROM pg_stat_xact_user_tables WHERE relid = 'adjourn.adjourn_jobs'::regclass"
+    (row,) = await session.execute_async(Statement("looks", looks))
+    await session.execute_async(Statement("rollback", "ROLLBACK"))
+    await session.close_async()
+    assert [each.id for each in exchanged.claimed] == [job_id]
+    assert row["idx_scan"] < 100
 
 
 @pytest.mark.parametrize("queues_with_jobs", [3, 150, 1500])
