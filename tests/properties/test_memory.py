@@ -41,6 +41,8 @@ Told: TypeAlias = Callable[["Side"], Outcome]
 """What has become of a job, in the words of one of the two databases."""
 NOBODY = 10**9
 """An id that nothing has."""
+THIS_CENTURY = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
+"""The model's ticks are of 1970; what a database calls now comes later than this."""
 NAMES = st.sampled_from(["e", "f"])
 """The names of steps and of events."""
 ATTEMPT = Attempt(1, None, None, datetime.datetime.min, datetime.datetime.min)
@@ -99,7 +101,7 @@ class Side:
         """A job without what may differ: its ids become numbers, and times, whether there is one."""
         times = {
             name: getattr(job, name) and datetime.datetime.min
-            for name in ("scheduled_at", "enqueued_at", "started_at", "finished_at", "result_expires_at")
+            for name in ("scheduled_at", "enqueued_at", "started_at", "finished_at", "result_expires_at", "ready_at")
         }
         errors = tuple(self.seen_error(each) for each in job.errors)
         worker_id = None if job.worker_id is None else self.workers.index(job.worker_id)
@@ -822,9 +824,7 @@ class Databases(RuleBasedStateMachine):
             return [side.seen(job) for job in jobs]
 
         def list_schedules(side: Side) -> list[Row]:
-            times = {"seen_at": None, "next_tick": None}
-            rows = side.manager.list_schedules()
-            return [{**row, **times, "last_job_id": side.number(row["last_job_id"])} for row in rows]
+            return [seen_schedule(side, row) for row in side.manager.list_schedules()]
 
         def list_workers(side: Side) -> list[Any]:
             return [
@@ -952,6 +952,21 @@ class Databases(RuleBasedStateMachine):
         latest = [claim for claim in self.claims if claim[2] == worker][-4:] or self.claims[-4:]
         claims = st.sampled_from(latest) | st.sampled_from(latest) | st.sampled_from(self.claims)
         return data.draw(st.lists(claims, max_size=4, unique_by=lambda claim: claim[0]), "claims")
+
+
+def seen_schedule(side: Side, row: Row) -> Row:
+    """A schedule without what may differ. One that was paused before it was ever due has the time of that as its last tick."""
+    last_tick = row["last_tick"] if row["last_tick"] < THIS_CENTURY else None
+    paused = row["paused_at"] is not None
+    number = side.number(row["last_job_id"])
+    return {
+        **row,
+        "last_tick": last_tick,
+        "paused_at": paused,
+        "last_job_id": number,
+        "seen_at": None,
+        "next_tick": None,
+    }
 
 
 def seen_steps(side: Side, number: int) -> list[Any]:
