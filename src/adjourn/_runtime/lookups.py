@@ -16,32 +16,53 @@ from typing import Any
 
 from adjourn._runtime.aio import run_sync
 
-_users: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, int] = weakref.WeakKeyDictionary()
+MOST = 32
+"""How many lookups at once have threads of their own. More wait for a thread of the loop, as they do without a worker."""
+
+
+class _Lookups:
+    """The lookups of one loop."""
+
+    def __init__(self) -> None:
+        self.users = 0
+        self._running = 0
+
+    async def look_up(
+        self,
+        host: Any,
+        port: Any,
+        *,
+        family: int = 0,
+        type: int = 0,  # noqa: A002
+        proto: int = 0,
+        flags: int = 0,
+    ) -> list[Any]:
+        if self._running >= MOST:
+            loop: Any = asyncio.get_running_loop()
+            options = {"family": family, "type": type, "proto": proto, "flags": flags}
+            return await asyncio.BaseEventLoop.getaddrinfo(loop, host, port, **options)
+        self._running += 1
+        try:
+            return await run_sync(functools.partial(socket.getaddrinfo, host, port, family, type, proto, flags))
+        finally:
+            self._running -= 1
+
+
+_lookups: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Lookups] = weakref.WeakKeyDictionary()
 
 
 @contextlib.contextmanager
 def own_lookups(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
     """Within this context, have a loop look names up in threads of their own. Other loops than asyncio's do so anyway."""
-    if not isinstance(loop, asyncio.BaseEventLoop) or ("getaddrinfo" in vars(loop) and loop not in _users):
+    if not isinstance(loop, asyncio.BaseEventLoop) or ("getaddrinfo" in vars(loop) and loop not in _lookups):
         yield
         return
-    _users[loop] = _users.get(loop, 0) + 1
-    vars(loop)["getaddrinfo"] = _look_up
+    lookups = _lookups.setdefault(loop, _Lookups())
+    lookups.users += 1
+    vars(loop)["getaddrinfo"] = lookups.look_up
     try:
         yield
     finally:
-        _users[loop] -= 1
-        if not _users[loop]:
-            del _users[loop], vars(loop)["getaddrinfo"]
-
-
-async def _look_up(
-    host: Any,
-    port: Any,
-    *,
-    family: int = 0,
-    type: int = 0,  # noqa: A002
-    proto: int = 0,
-    flags: int = 0,
-) -> list[Any]:
-    return await run_sync(functools.partial(socket.getaddrinfo, host, port, family, type, proto, flags))
+        lookups.users -= 1
+        if not lookups.users:
+            del _lookups[loop], vars(loop)["getaddrinfo"]

@@ -14,7 +14,7 @@ from adjourn.retry import RetryValue
 
 __all__ = ["AdjournTask", "changed", "is_findable", "located", "options"]
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 DECLARED = "_adjourn_options"
 """The attribute of a function with what `options` was given."""
@@ -77,7 +77,7 @@ def options(
     timeout: float | None = None,
     lock: str | None = None,
     queueing_lock: str | None = None,
-) -> Callable[[Function], Function]:
+) -> Callable[[_Function], _Function]:
     """Give a function options of adjourn's, for a task that is made of it: below ``@task``, on any version of Django.
 
     What ``@task`` or ``using`` say goes first. Backends of others do not see them.
@@ -102,7 +102,7 @@ def options(
     """
     given = {"retry": retry, "timeout": timeout, "lock": lock, "queueing_lock": queueing_lock}
 
-    def declare(function: Function) -> Function:
+    def declare(function: _Function) -> _Function:
         if isinstance(function, Task):
             raise TypeError(f"{function.name} is a task already: put @options below @task.")
         setattr(function, DECLARED, {name: value for name, value in given.items() if value is not None})
