@@ -17,8 +17,9 @@ import psycopg
 import pytest
 
 import adjourn
+from adjourn.cli.grammar import UsageError
 from adjourn.cli.progress import ProgressReport
-from adjourn.cli.shell import Shell, UsageError
+from adjourn.cli.shell import Shell
 from adjourn.cli.tables import Screen
 
 HERE = Path(__file__).parent

@@ -14,7 +14,19 @@ from adjourn._domain.checks import WAITS_FOR
 from adjourn._domain.spelling import hint
 from adjourn._domain.wording import counted
 from adjourn.app import App
-from adjourn.cli import applications, flags
+from adjourn.cli import applications, flags, grammar
+from adjourn.cli.grammar import (
+    CANCEL_FILTERS,
+    CHANGES,
+    COUNT_FILTERS,
+    DEFAULT_LIMIT,
+    DELETE_FILTERS,
+    JOB_FILTERS,
+    PAGING,
+    RETRY_OPTIONS,
+    USAGES,
+    UsageError,
+)
 from adjourn.cli.pauses import switch_schedules
 from adjourn.cli.progress import ProgressReport
 from adjourn.exceptions import AdjournException
@@ -23,53 +35,6 @@ from adjourn.types import Row
 
 if TYPE_CHECKING:
     from adjourn.cli.tables import Screen
-
-DEFAULT_LIMIT = 50
-"""How many rows a list shows by default."""
-JOB_FILTERS = ("id", "queue", "task", "status", "lock", "queueing_lock", "worker_id", "waits_for", "workflow_id")
-COUNT_FILTERS = ("queue", "task", "status", "lock", "waits_for", "live_only")
-PAGING = ("limit", "after")
-CANCEL_FILTERS = ("queue", "task", "error", "limit")
-DELETE_FILTERS = ("status", "queue", "task", "error", "finished_after", "finished_before", "limit")
-RETRY_OPTIONS = ("delay", "at")
-CHANGES = ("priority", "move_to", "at", "now")
-TIMES = ("finished_after", "finished_before", "at")
-NUMBERS = ("id", "worker_id", "workflow_id", "limit", "delay")
-FLAGS = ("live_only", "now")
-
-USAGES = {
-    "list_jobs": ("[FILTER=VALUE...] [details]", f"list jobs by id; filters: {', '.join(JOB_FILTERS)}"),
-    "list_queues": ("[FILTER=VALUE...]", f"count the jobs of each queue; filters: {', '.join(COUNT_FILTERS)}"),
-    "list_tasks": ("[FILTER=VALUE...]", "count the jobs of each task; the same filters"),
-    "list_locks": ("[FILTER=VALUE...]", "count the jobs of each lock; the same filters"),
-    "list_workers": ("", "list workers, and the jobs that they run, as of their last heartbeats"),
-    "list_schedules": ("", "list periodic tasks with their last and next run"),
-    "list_limits": ("", "list limits with the number of jobs that have a place or wait for one"),
-    "list_pauses": ("", "list paused queues, tasks and schedules"),
-    "pause": (
-        "queue=NAME | task=NAME | schedule=TASK [periodic_id=ID]",
-        "start no more jobs of a queue or a task, or defer no ticks of a schedule",
-    ),
-    "resume": ("queue=NAME | task=NAME | schedule=TASK [periodic_id=ID]", "start or defer them again"),
-    "show": ("ID", "show everything about a job, with the traceback of each failed attempt"),
-    "retry": (
-        "ID... | FILTER=VALUE... [delay=SECONDS | at=TIME] [yes]",
-        f"run jobs again; filters: {', '.join(DELETE_FILTERS)}",
-    ),
-    "change": (
-        "ID... | FILTER=VALUE... CHANGE=VALUE... [yes]",
-        f"change jobs that wait: {', '.join(CHANGES)}; filters: {', '.join(CANCEL_FILTERS)}",
-    ),
-    "cancel": (
-        "ID... | FILTER=VALUE... [yes]",
-        f"cancel jobs that have not started; filters: {', '.join(CANCEL_FILTERS)}",
-    ),
-    "delete": ("ID... | FILTER=VALUE... [yes]", f"delete jobs that have ended; filters: {', '.join(DELETE_FILTERS)}"),
-    "abort": ("ID...", "cancel jobs that have not started, and ask running ones to stop"),
-    "help": ("", "list these commands"),
-    "exit": ("", "leave the shell, as Ctrl-D does"),
-}
-"""The arguments of each command, and what it does."""
 
 DONE = {"retry": "Run again:", "change": "Changed:", "cancel": "Cancelled:", "delete": "Deleted:"}
 DOING = {
@@ -108,19 +73,15 @@ examples:
 """
 
 
-class UsageError(Exception):
-    """An invalid command was typed."""
-
-
 def add_parser(commands: Any) -> None:
     """Add the command."""
-    width = max(len(usage) for usage, _ in _usages())
+    width = max(len(usage) for usage, _ in grammar.usages())
     parser: flags.Parser = commands.add_parser(
         "shell",
         help=HELP,
         description=DESCRIPTION,
         epilog=EPILOG.format(
-            commands="\n".join(f"  {usage:{width}}  {text}" for usage, text in _usages()),
+            commands="\n".join(f"  {usage:{width}}  {text}" for usage, text in grammar.usages()),
             limit=DEFAULT_LIMIT,
             reasons=", ".join(WAITS_FOR),
             statuses=", ".join(status.value for status in Status if status is not Status.ABORTING),
@@ -147,7 +108,7 @@ def run(options: argparse.Namespace) -> int:
         if not options.words:
             return shell.ask()
         try:
-            shell.do(_split(options.words))
+            shell.do(grammar.split(options.words))
         except UsageError as error:
             options.parser.error(str(error))
     return 0
@@ -232,9 +193,9 @@ class Shell(cmd.Cmd):
     def on_list_jobs(self, words: list[str]) -> None:
         """List jobs."""
         details = "details" in words
-        given = _filters([word for word in words if word != "details"], (*JOB_FILTERS, *PAGING))
+        given = grammar.filters([word for word in words if word != "details"], (*JOB_FILTERS, *PAGING))
         limit = given.pop("limit", DEFAULT_LIMIT)
-        after = _number("after", str(given.pop("after", 0)))
+        after = grammar.number("after", str(given.pop("after", 0)))
         # Ask for one more than is shown, to know whether there are more.
         jobs = self._app.job_manager.list_jobs(**given, limit=limit + 1, after_id=after)
         self._screen.jobs([self._masked(job) for job in jobs[:limit]], details=details)
@@ -254,7 +215,7 @@ class Shell(cmd.Cmd):
 
     def on_list_workers(self, words: list[str]) -> None:
         """List the registered workers."""
-        _filters(words, ())
+        grammar.filters(words, ())
         manager = self._app.job_manager
         workers = manager.list_workers()
         self._screen.workers(workers)
@@ -273,7 +234,7 @@ class Shell(cmd.Cmd):
 
     def on_list_schedules(self, words: list[str]) -> None:
         """List the known schedules, and this app's schedules that never ran."""
-        _filters(words, ())
+        grammar.filters(words, ())
         rows: list[Row] = list(self._app.job_manager.list_schedules())
         known = {(row["task_name"], row["periodic_id"]) for row in rows}
         rows += [row for row in self._declared() if (row["task_name"], row["periodic_id"]) not in known]
@@ -281,12 +242,12 @@ class Shell(cmd.Cmd):
 
     def on_list_limits(self, words: list[str]) -> None:
         """List the limits."""
-        _filters(words, ())
+        grammar.filters(words, ())
         self._screen.limits(self._app.job_manager.list_limits())
 
     def on_list_pauses(self, words: list[str]) -> None:
         """List what is paused."""
-        _filters(words, ())
+        grammar.filters(words, ())
         self._screen.pauses(self._app.job_manager.list_pauses())
 
     def on_pause(self, words: list[str]) -> None:
@@ -306,7 +267,7 @@ class Shell(cmd.Cmd):
     def _switch(
         self, command: str, words: list[str], changes: Mapping[str, Callable[[str], bool]], done: str, nothing: str
     ) -> None:
-        given = _filters(words, (*changes, "schedule", "periodic_id"))
+        given = grammar.filters(words, (*changes, "schedule", "periodic_id"))
         schedule, periodic_id = given.pop("schedule", None), given.pop("periodic_id", None)
         if not given and schedule is None:
             raise UsageError(f"{command} what? Write queue=NAME, task=NAME or schedule=TASK")
@@ -318,7 +279,7 @@ class Shell(cmd.Cmd):
 
     def on_show(self, words: list[str]) -> None:
         """Show a job."""
-        (job_id,) = _ids("show", words, most=1)
+        (job_id,) = grammar.ids_in("show", words, most=1)
         jobs = self._app.job_manager.list_jobs(id=job_id)
         if not jobs:
             raise AdjournException(f"There is no job {job_id}.")
@@ -326,8 +287,8 @@ class Shell(cmd.Cmd):
 
     def on_retry(self, words: list[str]) -> None:
         """Run jobs again."""
-        ids, rest = _numbers(words)
-        given = _filters([word for word in rest if word != "yes"], (*DELETE_FILTERS, *RETRY_OPTIONS))
+        ids, rest = grammar.ids_and_rest(words)
+        given = grammar.filters([word for word in rest if word != "yes"], (*DELETE_FILTERS, *RETRY_OPTIONS))
         options = {name: given.pop(name) for name in RETRY_OPTIONS if name in given}
         if "delay" in options and "at" in options:
             raise UsageError("delay and at exclude each other: write one of them")
@@ -341,15 +302,15 @@ class Shell(cmd.Cmd):
 
     def on_change(self, words: list[str]) -> None:
         """Change waiting jobs."""
-        ids, rest = _numbers(words)
-        given = _filters([word for word in rest if word != "yes"], (*CANCEL_FILTERS, *CHANGES))
+        ids, rest = grammar.ids_and_rest(words)
+        given = grammar.filters([word for word in rest if word != "yes"], (*CANCEL_FILTERS, *CHANGES))
         changes = {name: given.pop(name) for name in CHANGES if name in given}
         if not changes:
             raise UsageError("change what? Write priority=NUMBER, move_to=QUEUE, at=TIME or now=yes")
         if "at" in changes and "now" in changes:
             raise UsageError("at and now exclude each other: write one of them")
         if "priority" in changes:
-            changes["priority"] = _priority(changes["priority"])
+            changes["priority"] = grammar.priority(changes["priority"])
         changes = {"schedule_at" if name == "at" else name: value for name, value in changes.items()}
         if not ids or given:
             self._matching("change", ids, rest, given, ["todo"], changes)
@@ -366,11 +327,11 @@ class Shell(cmd.Cmd):
 
     def on_abort(self, words: list[str]) -> None:
         """Cancel waiting jobs, and ask running ones to end."""
-        self._each("abort", _ids("abort", words), self._abort)
+        self._each("abort", grammar.ids_in("abort", words), self._abort)
 
     def on_help(self, words: list[str]) -> None:
         """List the commands."""
-        self._screen.usage(_usages())
+        self._screen.usage(grammar.usages())
 
     def on_exit(self, words: list[str]) -> bool:
         """End."""
@@ -379,7 +340,7 @@ class Shell(cmd.Cmd):
     # Shared code
 
     def _counts(self, method: Callable[..., list[JobCounts]], words: list[str]) -> None:
-        given = _filters(words, (*COUNT_FILTERS, *PAGING))
+        given = grammar.filters(words, (*COUNT_FILTERS, *PAGING))
         limit, after = given.pop("limit", DEFAULT_LIMIT), given.pop("after", "")
         # The database sorts names differently from Python: search for the name instead of comparing.
         rows = method(**given)
@@ -412,11 +373,13 @@ class Shell(cmd.Cmd):
         self, name: str, words: list[str], known: tuple[str, ...], statuses: list[str], action: Callable[[int], None]
     ) -> None:
         """Do something with jobs by their ids, or with those that match filters."""
-        ids, rest = _numbers(words)
+        ids, rest = grammar.ids_and_rest(words)
         if ids and not rest:
             self._each(name, ids, action)
         else:
-            self._matching(name, ids, rest, _filters([word for word in rest if word != "yes"], known), statuses, {})
+            self._matching(
+                name, ids, rest, grammar.filters([word for word in rest if word != "yes"], known), statuses, {}
+            )
 
     def _each(self, name: str, ids: list[int], action: Callable[[int], None]) -> None:
         """Apply an action to each job, even if it fails for some, and report the failures."""
@@ -505,73 +468,3 @@ class Shell(cmd.Cmd):
 def _complain(error: Exception) -> None:
     sys.stdout.flush()
     print("adjourn:", " ".join(str(error).split()), file=sys.stderr)
-
-
-def _split(words: list[str]) -> list[str]:
-    """Split a command that was quoted as a whole: ``adjourn shell "list_jobs queue=mail"``."""
-    if len(words) != 1:
-        return words
-    try:
-        return shlex.split(words[0]) or words
-    except ValueError as error:
-        raise UsageError(f"{words[0]!r}: {error}") from None
-
-
-def _usages() -> list[tuple[str, str]]:
-    return [(f"{name} {takes}".strip(), text) for name, (takes, text) in USAGES.items()]
-
-
-def _filters(words: Iterable[str], known: tuple[str, ...]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not equals or name not in known:
-            takes = f"It takes {', '.join(f'{each}=...' for each in known)}" if known else "It takes none"
-            raise UsageError(f"{word!r} is not a filter of this command{hint(name, known)} {takes}")
-        given[name] = _value(name, value)
-    if given.get("limit", 1) < 1:
-        raise UsageError(f"limit={given['limit']}: pass a whole number of one or more")
-    return given
-
-
-def _value(name: str, text: str) -> Any:
-    if name in TIMES:
-        try:
-            return datetime.datetime.fromisoformat(text)
-        except ValueError:
-            raise UsageError(f"{name}={text!r} is not a time, such as 2030-12-31T23:59:00+01:00") from None
-    if name in FLAGS:
-        try:
-            return flags.boolean(text)
-        except argparse.ArgumentTypeError as error:
-            raise UsageError(f"{name}={error}") from None
-    return _number(name, text) if name in NUMBERS else text
-
-
-def _ids(name: str, words: list[str], most: int | None = None) -> list[int]:
-    if not words or (most is not None and len(words) > most):
-        raise UsageError(f"write {name} {USAGES[name][0]}")
-    return [_number("ID", word) for word in words]
-
-
-def _numbers(words: list[str]) -> tuple[list[int], list[str]]:
-    """Divide the words of a command: the ids of jobs, and the others."""
-    rest = [word for word in words if "=" in word or word == "yes"]
-    return [_number("ID", word) for word in words if word not in rest], rest
-
-
-def _priority(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise UsageError(f"priority={text!r} is not a whole number") from None
-
-
-def _number(name: str, text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        raise UsageError(f"{name}={text!r} is not a whole number") from None
-    if not 0 <= number < 2**63:
-        raise UsageError(f"{name}={text!r} is out of range")
-    return number
