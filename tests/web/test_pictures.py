@@ -43,7 +43,13 @@ def test_a_histogram_marks_values_at_their_bars() -> None:
     marks = [float(each.attrib["x1"]) for each in root.iter("line") if each.attrib["class"] == "mark"]
     for each, x in zip(bars, marks, strict=True):
         assert float(each.attrib["x"]) <= x <= float(each.attrib["x"]) + float(each.attrib["width"])
+    assert [each.text for each in root.iter("text")] == ["p50", "p95"]
     assert "no data yet" in histogram([0, 0, 0], [0.1, 1.0], "Run times")
+
+
+def test_the_names_of_values_that_are_close_to_each_other_are_written_side_by_side() -> None:
+    root = ET.fromstring(histogram([4, 0, 0], [0.1, 1.0], "Run times", marks=[("half", 0.05), ("95 %", 0.07)]))
+    assert [each.text for each in root.iter("text")] == ["half, 95 %"]
 
 
 @given(numbers, numbers)

@@ -9,6 +9,8 @@ from markupsafe import Markup
 
 WIDTH, HEIGHT = 120, 28
 _PAD = 3.0
+NAME_WIDTH = 32.0
+"""How much room the name of a marked value takes."""
 
 
 def sparkline(
@@ -99,12 +101,21 @@ def histogram(
         for place, count in enumerate(counts)
         if count
     )
+    places = [((sum(value > bound for bound in bounds) + 0.5) * step, name) for name, value in marks]
+    # Names that would lie on one another are written side by side.
+    names: list[tuple[float, str]] = []
+    for x, name in sorted(places, key=lambda each: each[0]):
+        if names and x - names[-1][0] < NAME_WIDTH:
+            names[-1] = (names[-1][0], f"{names[-1][1]}, {name}")
+        else:
+            names.append((x, name))
     ticks = Markup("").join(
-        Markup(
-            '<line class="mark" x1="{0:.1f}" x2="{0:.1f}" y1="0" y2="{1}"/><text class="mark-text" x="{0:.1f}" y="{2}" text-anchor="{3}">{4}</text>'
-        ).format(x, floor, height - 1, "end" if x > width * 0.8 else "start", name)
-        for name, value in marks
-        for x in [(sum(value > bound for bound in bounds) + 0.5) * step]
+        Markup('<line class="mark" x1="{0:.1f}" x2="{0:.1f}" y1="0" y2="{1}"/>').format(x, floor) for x, _ in places
+    ) + Markup("").join(
+        Markup('<text class="mark-text" x="{:.1f}" y="{}" text-anchor="{}">{}</text>').format(
+            x, height - 1, "end" if x > width * 0.8 else "start", name
+        )
+        for x, name in names
     )
     text = f"{label}: " + ", ".join(f"{name} {_seconds(value)}" for name, value in marks)
     base = Markup('<line class="base" x1="0" x2="{0}" y1="{1}" y2="{1}"/>').format(width, floor)
