@@ -92,7 +92,7 @@ def test_jobs_are_found_chosen_and_run_again(app: adjourn.App, look: Look) -> No
         page.keyboard.press(key)
     expect(page.locator("#chosen-count")).to_have_text("With the chosen jobs (2):")
     chosen = [int(box.input_value()) for box in page.locator("td input:checked").all()]
-    until_focused(page, "Run again")
+    until_focused(page, "Run again…")
     page.keyboard.press("Enter")
     expect(page.locator("main")).to_contain_text("Run again: 2 jobs")
     until_focused(page, "Run again", most=60)

@@ -93,7 +93,7 @@ class TestWithoutAScript:
         assert page.locator("tbody tr").first.get_attribute("data-row") != first
         page = look.go("/jobs?status=failed")
         job_id = int(page.locator("tbody tr").first.get_attribute("data-row") or 0)
-        page.get_by_role("button", name="Retry").first.click()
+        page.get_by_role("button", name="Run again", exact=True).first.click()
         expect(page.locator(".notice[role=status]")).to_be_visible()
         assert app.job_manager.get_job_status(job_id).value == "todo"
         page = look.go("/jobs?status=failed")
