@@ -173,7 +173,7 @@ KINDS: dict[str, BulkKind] = {
             ids, priority=value, connection=connection
         ),
         asked=Asked(
-            label="Priority",
+            label="Priority, the highest goes first",
             kind="number",
             read=lambda form: form.number(FIELD, least=-(2**31), most=2**31 - 1),
             told=str,
