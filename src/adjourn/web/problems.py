@@ -41,7 +41,7 @@ class BadInput(Problem):
         What is wrong with it, and what to pass instead.
     """
 
-    title = "The address has a value that it cannot have"
+    title = "A value cannot be used"
 
     def __init__(self, name: str, remedy: str) -> None:
         super().__init__(f"{name}: {remedy}")
