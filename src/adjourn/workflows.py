@@ -313,6 +313,7 @@ class Workflow:
             raise InvalidOption("This workflow is stored already: add to it with app.workflow(extends=...).")
         parents: list[Planned | int] = []
         names: list[str | None] = []
+        seen: set[int | Planned] = set()
         for name, parent in _named(depends_on):
             if isinstance(parent, Node):
                 if parent._workflow is not self:
@@ -323,8 +324,9 @@ class Workflow:
             else:
                 check_id("depends_on", parent)
                 plan = parent
-            if plan in parents:
+            if plan in seen:
                 raise InvalidOption(f"depends_on={parent!r}: it is there twice.")
+            seen.add(plan)
             parents.append(plan)
             names.append(name)
         node = Node(self, Planned(job, kwargs, parents, names, number_of_rule(run_if, bool(parents)), limits))

@@ -60,6 +60,32 @@ def count_steps(app: adjourn.App, observer: psycopg.Connection) -> int:
 # Steps
 
 
+async def test_a_job_that_is_replaced_while_it_sleeps_remembers_nothing_of_its_old_arguments(
+    app: adjourn.App, pass_time: Callable[[float], None], observer: psycopg.Connection
+) -> None:
+    seen: list[tuple[str, str]] = []
+    rule = adjourn.Unique(key="story", over=["todo"], on_conflict="replace")
+
+    @app.task(name="story", pass_context=True, unique=rule)
+    async def story(context: adjourn.JobContext, user: str) -> None:
+        async def greet() -> str:
+            return user
+
+        greeted = await context.step_async("greet", greet)
+        await context.sleep_async(HOUR)
+        seen.append((user, greeted))
+
+    job_id = await story.defer_async(user="Ada")
+    await app.run_worker_async(wait=False, install_signal_handlers=False)
+    assert await story.defer_async(user="Grace") == job_id
+    assert count_steps(app, observer) == 0
+    for _ in range(2):
+        await app.run_worker_async(wait=False, install_signal_handlers=False)
+        pass_time(HOUR + 1)
+    await app.run_worker_async(wait=False, install_signal_handlers=False)
+    assert seen == [("Grace", "Grace")]
+
+
 async def test_a_step_is_called_once_over_retries(app: adjourn.App, bench: Bench, observer: psycopg.Connection) -> None:
     calls: list[str] = []
     seen: list[Any] = []

@@ -108,6 +108,8 @@ def _renew(tables: Tables, job: JobRow, values: dict[str, Any]) -> None:
     """Give a job that waits the values of another."""
     if job.lock is not None and job.hold in HEADS:
         tables.headless.add(job.lock)
+    # What was remembered came of the old arguments.
+    tables.forget_steps(job.id)
     at = due_at(tables, values.get("scheduled_at"), values.get("schedule_in"))
     lock = values.get("lock")
     tables.change(

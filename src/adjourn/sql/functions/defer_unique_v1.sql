@@ -131,7 +131,7 @@ begin
         update @schema.adjourn_jobs j set
             queue = n.queue, task_name = n.task_name, priority = n.priority, lock = n.lock, args = n.args::jsonb, headers = n.headers, scheduled_at = n.at,
             -- Whatever became of its runs with the old arguments, nobody suspects the new ones.
-            losses = 0, doubts = 0, unknown_since = null, awaited_event = null,
+            losses = 0, doubts = 0, unknown_since = null, awaited_event = null, has_steps = null,
             -- It may have other limits now.
             limit_id = null, limit_key = null, key_slot = null, task_slot = null, queue_slot = null, gate_id = null, gate_key = null,
             expires_at = @schema.adjourn_expiry_v1(n.expires_at, n.expires_in, n.at), max_attempts = n.max_attempts, is_batch = n.is_batch,
@@ -148,6 +148,10 @@ begin
         perform @schema.adjourn_limit_jobs_v1(p_jobs, v_renewed, v_renewals);
         if v_special <> '{}' then
             perform @schema.adjourn_end_v1(v_special, null, null, true);
+        end if;
+        if exists (select from unnest(v_special) o where o.has_steps) then
+            -- What was remembered came of the old arguments.
+            delete from @schema.adjourn_steps s where s.job_id = any(array(select o.id from unnest(v_special) o where o.has_steps));
         end if;
 
         -- Two batches with the same queueing locks must insert them in the same order, or they may wait for each other.
