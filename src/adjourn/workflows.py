@@ -299,6 +299,11 @@ class Workflow:
                 f"queueing_lock={deferrer.job.queueing_lock!r}: a job of a workflow cannot have one, because the others would be stored "
                 "without it."
             )
+        if deferrer.job.unique is not None:
+            raise InvalidOption(
+                f"unique={deferrer.job.unique!r}: a job of a workflow cannot be unique, because a workflow stores all of its jobs. Add a task "
+                "without it, which may call the same function, or have the workflow deferred by a unique job."
+            )
         return deferrer
 
     def _add(

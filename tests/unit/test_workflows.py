@@ -47,6 +47,10 @@ def test_what_is_no_task_and_what_a_job_of_a_workflow_cannot_have_are_refused(ap
     for given, said in (
         (len, r"^task=<built-in function len>: pass a task, or what task\.configure\(\.\.\.\) returns\.$"),
         (task.configure(queueing_lock="q"), r"^queueing_lock='q': a job of a workflow cannot have one"),
+        (
+            task.configure(unique=adjourn.Unique(args=["n"])),
+            r"^unique=Unique\(.*: a job of a workflow cannot be unique",
+        ),
         (task.configure(connection=object()), r"^connection: pass it to the workflow's defer"),
     ):
         with pytest.raises(exceptions.InvalidOption, match=said):
