@@ -204,6 +204,26 @@ async def test_a_job_waits_for_places_of_its_key_its_task_and_its_queue(app: adj
     assert seen == 9
 
 
+async def test_jobs_do_not_wait_for_each_others_places_when_a_limit_is_set_while_they_wait(
+    app: adjourn.App, claimer: Claimer
+) -> None:
+    task = task_of(app, limits=[Limit(key="tenant", concurrency=1)], queue="mail")
+    await app.job_manager.set_limit_async(name="task", concurrency=None)
+    await app.job_manager.set_limit_async(queue="mail", concurrency=1)
+    await task.defer_async()
+    await claimer.claim_async()
+    # One waits for the queue, and has passed the limit of its key, as there was none. The next has a place of the key.
+    await task.configure(priority=1).defer_async()
+    await claimer.claim_async()
+    await app.job_manager.set_limit_async(name="task", concurrency=1)
+    await task.defer_async()
+    for _ in range(3):
+        await claimer.claim_async()
+        assert len(claimer.jobs) == 1
+        await claimer.end_async(claimer.jobs[0], limit=0)
+    assert not await claimer.claim_async()
+
+
 async def test_no_more_jobs_start_in_a_period_than_a_rate_allows(app: adjourn.App, claimer: Claimer) -> None:
     task = task_of(app, limits=Limit(key="tenant", rate=Rate(3, 3600)))
     await task.batch_defer_async(*({"tenant": tenant} for tenant in "aaaabb"))

@@ -201,6 +201,26 @@ def test_a_job_waits_for_places_of_its_key_its_task_and_its_queue(app: adjourn.A
     assert seen == 9
 
 
+def test_jobs_do_not_wait_for_each_others_places_when_a_limit_is_set_while_they_wait(
+    app: adjourn.App, claimer: Claimer
+) -> None:
+    task = task_of(app, limits=[Limit(key="tenant", concurrency=1)], queue="mail")
+    app.job_manager.set_limit(name="task", concurrency=None)
+    app.job_manager.set_limit(queue="mail", concurrency=1)
+    task.defer()
+    claimer.claim()
+    # One waits for the queue, and has passed the limit of its key, as there was none. The next has a place of the key.
+    task.configure(priority=1).defer()
+    claimer.claim()
+    app.job_manager.set_limit(name="task", concurrency=1)
+    task.defer()
+    for _ in range(3):
+        claimer.claim()
+        assert len(claimer.jobs) == 1
+        claimer.end(claimer.jobs[0], limit=0)
+    assert not claimer.claim()
+
+
 def test_no_more_jobs_start_in_a_period_than_a_rate_allows(app: adjourn.App, claimer: Claimer) -> None:
     task = task_of(app, limits=Limit(key="tenant", rate=Rate(3, 3600)))
     task.batch_defer(*({"tenant": tenant} for tenant in "aaaabb"))

@@ -313,7 +313,7 @@ def test_a_schedule_is_paused_until_it_is_resumed(command: CommandLine, observer
     assert outcome.output == "Schedule sample_app.add is not paused\nSchedule sample_app.add (b) is resumed\n"
     outcome = command("pause", "--schedule=sample_app.ad")
     assert (outcome.code, outcome.output) == (1, "")
-    assert "Task sample_app.ad has no schedule" in outcome.complaint
+    assert "Task sample_app.ad has no schedule" in outcome.errors
 
 
 # defer

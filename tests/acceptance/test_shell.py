@@ -266,6 +266,7 @@ def test_ctrl_c_says_how_many_jobs_are_done(app: adjourn.App, typed: Typed, monk
 
     monkeypatch.setattr(ProgressReport, "__call__", interrupt)
     ids = app.tasks["mail"].batch_defer(*[{"to": "a"}] * 25)
+    typed.capsys.readouterr()
     with pytest.raises(KeyboardInterrupt):
         typed("cancel queue=mail yes")
     assert typed.capsys.readouterr().err == "\nadjourn: interrupted. Cancelled: 20 jobs; the same command goes on\n"

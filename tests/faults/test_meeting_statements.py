@@ -414,7 +414,7 @@ def tick(actor: Actor) -> None:
         ),
         next_ticks=[datetime.datetime.now(datetime.UTC)] * 3,
     )
-    assert {row["outcome"] for row in rows} <= {"stored", "taken", "known", "held", "busy"}
+    assert {row["outcome"] for row in rows} <= {"stored", "taken", "known", "held", "busy", "paused"}
     actor.deferred += sum(row["outcome"] == "stored" for row in rows)
 
 

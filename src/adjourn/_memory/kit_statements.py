@@ -64,7 +64,7 @@ def claim_next(
         waiting_queueing_lock=None,
         claimed_ahead=False,
     )
-    return [claimed.columns(tables.now)]
+    return [{**claimed.columns(tables.now), "ready_at": claimed.ready_at}]
 
 
 @answers

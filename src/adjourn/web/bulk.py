@@ -42,7 +42,7 @@ Change = Callable[[JobManager, list[int], tuple[str, ...], Any, Any], list[int]]
 
 
 @attrs.frozen(kw_only=True)
-class Asked:
+class Question:
     """What somebody has to say besides which jobs: to which priority, queue or time.
 
     Attributes
@@ -104,7 +104,7 @@ class BulkKind:
     statuses: tuple[str, ...]
     usual: tuple[str, ...]
     change: Change
-    asked: Asked | None = None
+    asked: Question | None = None
 
     def narrowed(self, wanted: JSONDict) -> JSONDict | None:
         """Return the filter for jobs that this suits; None if it suits none of them."""
@@ -137,7 +137,7 @@ KINDS: dict[str, BulkKind] = {
         change=lambda manager, ids, statuses, connection, at: manager.retry_jobs(
             ids, statuses, connection, retry_at=at
         ),
-        asked=Asked(
+        asked=Question(
             label="Not before, or empty for now",
             kind="datetime-local",
             read=_moment,
@@ -162,7 +162,7 @@ KINDS: dict[str, BulkKind] = {
         change=lambda manager, ids, statuses, connection, at: manager.change_jobs(
             ids, schedule_at=at, connection=connection
         ),
-        asked=Asked(label="Not before", kind="datetime-local", read=_moment, told=_told_time),
+        asked=Question(label="Not before", kind="datetime-local", read=_moment, told=_told_time),
     ),
     "priority": BulkKind(
         permission="job.priority",
@@ -172,7 +172,7 @@ KINDS: dict[str, BulkKind] = {
         change=lambda manager, ids, statuses, connection, value: manager.change_jobs(
             ids, priority=value, connection=connection
         ),
-        asked=Asked(
+        asked=Question(
             label="Priority, the highest goes first",
             kind="number",
             read=lambda form: form.number(FIELD, least=-(2**31), most=2**31 - 1),
@@ -187,7 +187,7 @@ KINDS: dict[str, BulkKind] = {
         change=lambda manager, ids, statuses, connection, queue: manager.change_jobs(
             ids, move_to=queue, connection=connection
         ),
-        asked=Asked(label="Queue", kind="text", read=_queue, told=str),
+        asked=Question(label="Queue", kind="text", read=_queue, told=str),
     ),
     "cancel": BulkKind(
         permission="job.cancel",

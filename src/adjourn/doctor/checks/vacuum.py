@@ -139,7 +139,7 @@ def _autovacuum(patient: Patient) -> Iterator[Finding]:
 def _bloat(patient: Patient) -> Iterator[Finding]:
     limits, found, threshold = patient.thresholds, False, f"bloat_warn={patient.thresholds.bloat_warn:.0f} bytes"
     table = next((row for row in patient.rows("vacuum") if row["name"] == "adjourn_jobs"), None)
-    if table is None:
+    if table is None or table["bytes"] is None:  # a table that has been dropped since has no size
         yield unknown("There is no table of jobs")
         return
     needed = max(1, table["live"] or 0) * ROW_BYTES
@@ -150,7 +150,11 @@ def _bloat(patient: Patient) -> Iterator[Finding]:
             "vacuum {}; -- makes its space usable; it shrinks only when it is empty at its end",
         )
     ]
-    sizes += [(row["name"], row["bytes"], "reindex index concurrently {};") for row in patient.rows("index_sizes")]
+    sizes += [
+        (row["name"], row["bytes"], "reindex index concurrently {};")
+        for row in patient.rows("index_sizes")
+        if row["bytes"] is not None
+    ]
     for name, size, statement in sizes:
         if size > limits.bloat_warn and size > 8 * needed:
             found = True

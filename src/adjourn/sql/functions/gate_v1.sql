@@ -18,6 +18,19 @@ begin
             )
         ));
     end if;
+    -- A limit that was set since comes before one that a job has passed. It gives up that place, as everybody takes places in one order: two
+    -- jobs would wait for each other's otherwise.
+    perform @schema.adjourn_give_up_v1(array(
+        select j.id from @schema.adjourn_jobs j
+        where j.id = any(p_ids) and j.hold in (@ready, @apart) and case
+            when j.task_slot is null and j.queue_slot is null then false
+            when j.limit_id is not null and j.key_slot is null
+                 and exists (select from @schema.adjourn_limits l where l.id = j.limit_id and (l.concurrency is not null or l.rates is not null)) then true
+            when j.task_slot is null then exists (
+                select from @schema.adjourn_limits l
+                where l.scope = 'task' and l.name = j.task_name and (l.concurrency is not null or l.rates is not null)
+            ) else false end
+    ));
     -- Most of them are alike.
     select array_agg(job.id), array_agg(next.limit_id), array_agg(case when next.limit_id = kind.limit_id then job.key else '' end)
     into v_ids, v_gates, v_keys
