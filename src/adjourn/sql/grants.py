@@ -62,7 +62,8 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "update (queue, task_name, priority, lock, args, headers, scheduled_at) on {adjourn_jobs}",
             "update (losses, doubts, unknown_since, awaited_event, hold, has_steps, expires_at, max_attempts, is_batch) on {adjourn_jobs}",
             # What a replaced job remembered.
-            "delete, select (job_id) on {adjourn_steps}",
+            "delete on {adjourn_steps}",
+            "select (job_id) on {adjourn_steps}",
             "select (id, status) on {adjourn_finished_jobs}",
             "select, insert, update on {adjourn_unique_keys}",
             "insert on {adjourn_headless_locks}",
