@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 import adjourn
 from adjourn import web
-from adjourn.limits import Rate
+from adjourn.limits import Limit, Rate
 from adjourn.web import figures
 from support.waiting import until
 
@@ -143,6 +143,17 @@ def test_the_reason_why_a_queue_waits_is_that_its_workers_are_busy_elsewhere(
     observer.execute("UPDATE adjourn.adjourn_jobs SET enqueued_at = now() - interval '5 min'")
     told = text_of(client.get("/queues").text)
     assert "late the one slot of its workers is busy, 1 with jobs of other queues" in told
+
+
+def test_the_overview_does_not_call_well_what_limits_hold_back(app: adjourn.App, client: TestClient) -> None:
+    @app.task(name="ship", limits=[Limit(key="tenant", concurrency=1)])
+    def ship(tenant: str) -> None:
+        """Do nothing."""
+
+    ship.batch_defer({"tenant": "a"}, {"tenant": "b"})
+    page = client.get("/").text
+    assert "Oldest ready job none 2 jobs held back by limits" in text_of(page)
+    assert '<div class="tile warn">' in page
 
 
 def test_limits_are_told_with_what_is_taken(app: adjourn.App, client: TestClient) -> None:

@@ -25,6 +25,7 @@ def show(view: View) -> dict[str, Any]:
         "queue_count": len(queues),
         "latency": max((queue["latency"] for queue in going), default=0.0),
         "latest": max(going, key=lambda queue: queue["latency"], default=None),
+        "held": sum(limit["waiting"] for limit in view.feed("limits")),
         "crew": crew,
         "alive": len(alive),
         "slots": sum((worker["details"] or {}).get("concurrency", 0) for worker in alive),
