@@ -114,12 +114,14 @@ class Wait:
 
     def is_over(self, now: float) -> bool:
         """Return whether the server's time is up."""
-        if self.deadline is None:
-            self.deadline = now + self.seconds
+        # The call may end in its own thread meanwhile, and take its deadline away.
+        deadline = self.deadline
+        if deadline is None:
+            deadline = self.deadline = now + self.seconds
         if self.task is not None and self.task.cancelling():
             self.task = None
-            self.deadline = min(self.deadline, now + CANCELLATION)
-        return now >= self.deadline
+            deadline = self.deadline = min(deadline, now + CANCELLATION)
+        return now >= deadline
 
 
 class Watchdog:
@@ -196,8 +198,8 @@ class Watchdog:
         """Look at all calls once; the whole program was stopped for ``late`` seconds, and could not read any answer."""
         now = time.monotonic()
         for wait in list(self._waits):
-            if late and wait.deadline is not None:
-                wait.deadline += late
+            if late and (deadline := wait.deadline) is not None:
+                wait.deadline = deadline + late
             if wait.is_over(now):
                 with self._changing:
                     wait.is_expiring = True
