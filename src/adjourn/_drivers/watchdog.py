@@ -114,7 +114,7 @@ class Wait:
 
     def is_over(self, now: float) -> bool:
         """Return whether the server's time is up."""
-        # The call may end in its own thread meanwhile, and take its deadline away.
+        # The call may go on to another connection meanwhile, in its own thread, and take its deadline away.
         deadline = self.deadline
         if deadline is None:
             deadline = self.deadline = now + self.seconds
@@ -203,7 +203,8 @@ class Watchdog:
             if wait.is_over(now):
                 with self._changing:
                     wait.is_expiring = True
-                    if wait in self._waits:
+                    # It may have ended since, or have gone on to another connection.
+                    if wait in self._waits and wait.is_over(now):
                         self._expire(wait, now)
                     wait.is_expiring = False
 
