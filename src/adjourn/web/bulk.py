@@ -12,7 +12,6 @@ from typing import Any
 
 import attrs
 
-from adjourn._domain.checks import check_name
 from adjourn.exceptions import AdjournException
 from adjourn.jobs import Author
 from adjourn.manager import JobManager
@@ -123,9 +122,19 @@ def _told_time(at: datetime.datetime) -> str:
 
 
 def _queue(form: Inputs) -> str | None:
-    name = form.text(FIELD, most=255) or None
-    check_name(FIELD, name, optional=True)
-    return name
+    return form.known_name(FIELD, needed=False) or None
+
+
+def _of_waiting(permission: str, told: str, option: str, asked: Question | None = None) -> BulkKind:
+    """Something that an option of `change_jobs` does with jobs that wait; without a question, its value is True."""
+
+    def change(
+        manager: JobManager, ids: list[int], statuses: tuple[str, ...], connection: Any, value: Any
+    ) -> list[int]:
+        options: dict[str, Any] = {option: True if asked is None else value}
+        return manager.change_jobs(ids, connection=connection, **options)
+
+    return BulkKind(permission=permission, told=told, statuses=WAITING, usual=WAITING, change=change, asked=asked)
 
 
 KINDS: dict[str, BulkKind] = {
@@ -145,49 +154,26 @@ KINDS: dict[str, BulkKind] = {
             is_needed=False,
         ),
     ),
-    "run_now": BulkKind(
-        permission="job.run_now",
-        told="Run now",
-        statuses=WAITING,
-        usual=WAITING,
-        change=lambda manager, ids, statuses, connection, value: manager.change_jobs(
-            ids, now=True, connection=connection
-        ),
+    "run_now": _of_waiting("job.run_now", "Run now", "now"),
+    "reschedule": _of_waiting(
+        "job.reschedule",
+        "Put off",
+        "schedule_at",
+        Question(label="Not before", kind="datetime-local", read=_moment, told=_told_time),
     ),
-    "reschedule": BulkKind(
-        permission="job.reschedule",
-        told="Put off",
-        statuses=WAITING,
-        usual=WAITING,
-        change=lambda manager, ids, statuses, connection, at: manager.change_jobs(
-            ids, schedule_at=at, connection=connection
-        ),
-        asked=Question(label="Not before", kind="datetime-local", read=_moment, told=_told_time),
-    ),
-    "priority": BulkKind(
-        permission="job.priority",
-        told="Set the priority",
-        statuses=WAITING,
-        usual=WAITING,
-        change=lambda manager, ids, statuses, connection, value: manager.change_jobs(
-            ids, priority=value, connection=connection
-        ),
-        asked=Question(
+    "priority": _of_waiting(
+        "job.priority",
+        "Set the priority",
+        "priority",
+        Question(
             label="Priority, the highest goes first",
             kind="number",
             read=lambda form: form.number(FIELD, least=-(2**31), most=2**31 - 1),
             told=str,
         ),
     ),
-    "move": BulkKind(
-        permission="job.move",
-        told="Move to a queue",
-        statuses=WAITING,
-        usual=WAITING,
-        change=lambda manager, ids, statuses, connection, queue: manager.change_jobs(
-            ids, move_to=queue, connection=connection
-        ),
-        asked=Question(label="Queue", kind="text", read=_queue, told=str),
+    "move": _of_waiting(
+        "job.move", "Move to a queue", "move_to", Question(label="Queue", kind="text", read=_queue, told=str)
     ),
     "cancel": BulkKind(
         permission="job.cancel",

@@ -8,6 +8,8 @@ from collections.abc import Collection, Mapping
 
 import attrs
 
+from adjourn._domain.checks import check_name
+from adjourn.exceptions import InvalidOption
 from adjourn.web.problems import BadInput
 
 MOST_TEXT = 2048
@@ -81,6 +83,22 @@ class Inputs:
         found = self.text(name, most=most)
         if not found:
             raise BadInput(name, "it is missing: pass it.")
+        return found
+
+    def known_name(self, name: str, *, needed: bool = True) -> str:
+        """Return the name of a queue or a task; an empty text if it is absent and not needed.
+
+        Raises
+        ------
+        BadInput
+            If it is needed and absent, or nothing can have such a name.
+        """
+        found = self.needed(name) if needed else self.text(name)
+        if found:
+            try:
+                check_name(name, found)
+            except InvalidOption as error:
+                raise BadInput(name, str(error)) from None
         return found
 
     def number(self, name: str, default: int | None = None, *, least: int = 0, most: int = LARGEST_ID) -> int | None:

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from adjourn._domain.checks import check_name
-from adjourn.exceptions import InvalidOption
 from adjourn.web import figures
 from adjourn.web.page import Page, View
-from adjourn.web.problems import BadInput
 from adjourn.web.trends import trend
 
 
 def show(view: View) -> dict[str, Any]:
     """Return a queue. One that nobody has heard of is an empty one."""
-    name = view.query.needed("name")
-    try:
-        check_name("name", name)
-    except InvalidOption as error:
-        raise BadInput("name", str(error)) from error
+    name = view.query.known_name("name")
     found = next((queue for queue in figures.queues(view) if queue["name"] == name), None)
     workers = [
         worker

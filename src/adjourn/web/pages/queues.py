@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from adjourn._domain.checks import check_name
 from adjourn.web import figures
 from adjourn.web.page import Action, Done, Page, View
 
@@ -34,8 +33,7 @@ def resume(view: View) -> Done:
 
 
 def _change(view: View, *, pause: bool) -> Done:
-    name = view.form.needed("queue")
-    check_name("queue", name)
+    name = view.form.known_name("queue")
     changed = view.pause("queue", name, pause=pause)
     word = "paused" if pause else "resumed"
     text = f"Queue {name} is {word}." if changed else f"Queue {name} was {word} already."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from adjourn._domain.checks import check_name
 from adjourn.sql.reading import COUNTED
 from adjourn.web.page import Action, Done, Page, View
 
@@ -55,8 +54,7 @@ def resume(view: View) -> Done:
 
 
 def _change(view: View, *, pause: bool) -> Done:
-    name = view.form.needed("task")
-    check_name("task", name)
+    name = view.form.known_name("task")
     changed = view.pause("task", name, pause=pause)
     word = "paused" if pause else "resumed"
     return Done(f"Task {name} is {word}." if changed else f"Task {name} was {word} already.", view.url("tasks"))
