@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import psycopg
@@ -17,12 +16,9 @@ from support.bench import Bench
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=["in memory", "postgres"])
-async def app(request: pytest.FixtureRequest, database: str) -> AsyncIterator[adjourn.App]:
-    connector: Any = InMemoryConnector() if request.param == "in memory" else adjourn.PsycopgConnector(database)
-    app = adjourn.App(connector=connector)
-    async with app.open_async():
-        yield app
+@pytest.fixture
+def app(app_in_both: adjourn.App) -> adjourn.App:
+    return app_in_both
 
 
 class Family:
@@ -77,6 +73,16 @@ async def test_what_has_become_of_the_others_does_not_matter(bench: Bench, famil
     assert await bench.app.job_manager.cancel_job_by_id_async(cancelled.id or 0)
     await bench.drain()
     assert {job.status for job in family.got} == {"cancelled", "failed"}
+    assert await bench.status(id_) == "succeeded"
+
+
+async def test_a_job_that_waits_is_not_run_again_and_the_error_says_what_to_do(bench: Bench, family: Family) -> None:
+    id_ = await family.parent([1], queue="slow").defer_async()
+    await bench.drain(queues=["default"])
+    assert [job.id for job in await bench.app.job_manager.list_jobs_async(waits_for="jobs")] == [id_]
+    with pytest.raises(exceptions.ConnectorException, match=rf"job {id_} waits in its run for other jobs.*cancel"):
+        await bench.app.job_manager.retry_job_by_id_async(id_)
+    await bench.drain()
     assert await bench.status(id_) == "succeeded"
 
 

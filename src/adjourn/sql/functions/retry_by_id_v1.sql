@@ -11,8 +11,10 @@ begin
     select * into v_old from @schema.adjourn_jobs j where j.id = p_id for update;
     if found then
         if v_old.hold = @parents then
-            raise exception using errcode = 'ADJ02', message =
-                'job ' || p_id || ' waits for other jobs of its workflow: retry those, or the workflow';
+            raise exception using errcode = 'ADJ02', message = 'job ' || p_id || case
+                when exists (select from @schema.adjourn_dependencies d where d.child_id = p_id and d.place = @in_a_run)
+                then ' waits in its run for other jobs, and goes on when they have ended: cancel those, or it'
+                else ' waits for other jobs of its workflow: retry those, or the workflow' end;
         end if;
         v_new := case when p_relock then p_lock else v_old.lock end;
         update @schema.adjourn_jobs j set
