@@ -169,16 +169,24 @@ def cpu_of_server(dsn: str) -> float:
     assert row is not None
     with contextlib.suppress(OSError):
         postmaster = int(_stat(Path(f"/proc/{row[0]}/stat"))[1])
-        return sum(_cpu(path, postmaster) for path in Path("/proc").glob("[0-9]*/stat")) / os.sysconf("SC_CLK_TCK")
+        while True:
+            # One that ends meanwhile would be counted twice or not at all.
+            ended = _ended(postmaster)
+            live = sum(_cpu(path, postmaster) for path in Path("/proc").glob("[0-9]*/stat"))
+            if _ended(postmaster) == ended:
+                return (ended + live) / os.sysconf("SC_CLK_TCK")
     return 0.0  # it runs elsewhere
+
+
+def _ended(postmaster: int) -> int:
+    """Return the CPU of the server's processes that have ended."""
+    return sum(map(int, _stat(Path(f"/proc/{postmaster}/stat"))[13:15]))
 
 
 def _cpu(path: Path, postmaster: int) -> int:
     with contextlib.suppress(OSError):
-        fields, process = _stat(path), int(path.parent.name)
-        if process == postmaster:
-            return sum(map(int, fields[11:15]))  # and that of its children that have ended
-        if int(fields[1]) == postmaster:
+        fields = _stat(path)
+        if int(path.parent.name) == postmaster or int(fields[1]) == postmaster:
             return sum(map(int, fields[11:13]))
     return 0
 

@@ -129,6 +129,8 @@ def main() -> None:
         for name, keys, rate, jobs in (
             ("10 in a second, 20 keys", 20, Rate(10, 1), 600),
             ("100 in half a second, one key", 1, Rate(100, 0.5), 600),
+            ("1 in 0.1 seconds, one key", 1, Rate(1, 0.1), 50),
+            ("1 in 0.02 seconds, one key", 1, Rate(1, 0.02), 200),
         ):
             worst, seconds = asyncio.run(worst_window(dsn, keys, rate, jobs))
             possible = (jobs / keys / rate.limit - 1) * rate.period
