@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import AsyncIterator, Callable
-from typing import Any
 
 import psycopg
 import pytest
@@ -20,12 +18,9 @@ pytestmark = pytest.mark.anyio
 MINUTE = 60.0
 
 
-@pytest.fixture(params=["in memory", "postgres"])
-async def app(request: pytest.FixtureRequest, database: str) -> AsyncIterator[adjourn.App]:
-    connector: Any = InMemoryConnector() if request.param == "in memory" else adjourn.PsycopgConnector(database)
-    app = adjourn.App(connector=connector)
-    async with app.open_async():
-        yield app
+@pytest.fixture
+def app(app_in_both: adjourn.App) -> adjourn.App:
+    return app_in_both
 
 
 @pytest.fixture
@@ -33,23 +28,6 @@ async def manager(app: adjourn.App) -> AsyncIterator[AsyncWorkerManager]:
     session = await app.connector.session_async()
     yield AsyncWorkerManager(session, app.connector.json_loads)
     await session.close_async()
-
-
-@pytest.fixture
-def pass_time(app: adjourn.App, observer: psycopg.Connection) -> Callable[[float], None]:
-    """Lets time pass at once."""
-
-    def pass_time(seconds: float) -> None:
-        if isinstance(app.connector, InMemoryConnector):
-            app.connector.advance(seconds=seconds)
-            return
-        ago = datetime.timedelta(seconds=seconds)
-        observer.execute(
-            "update adjourn.adjourn_jobs set enqueued_at = enqueued_at - %s, scheduled_at = scheduled_at - %s",
-            [ago, ago],
-        )
-
-    return pass_time
 
 
 async def defer(app: adjourn.App, *priorities: int, queue: str = "default") -> list[int]:

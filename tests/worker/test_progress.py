@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
 from typing import Any
 
 import psycopg
@@ -14,19 +13,15 @@ import adjourn
 from adjourn import exceptions
 from adjourn._async.managers.exchange import AsyncWorkerManager
 from adjourn._domain.progress import LONGEST_MESSAGE, progress_text
-from adjourn.testing import InMemoryConnector
 from support.bench import Bench
 from support.waiting import until_async
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=["in memory", "postgres"])
-async def app(request: pytest.FixtureRequest, database: str) -> AsyncIterator[adjourn.App]:
-    given = InMemoryConnector() if request.param == "in memory" else adjourn.PsycopgConnector(database, max_size=4)
-    app = adjourn.App(connector=given)
-    async with app.open_async():
-        yield app
+@pytest.fixture
+def app(app_in_both: adjourn.App) -> adjourn.App:
+    return app_in_both
 
 
 async def said(app: adjourn.App, job_id: int) -> tuple[Any, ...] | None:

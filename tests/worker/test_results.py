@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -23,12 +23,9 @@ pytestmark = pytest.mark.anyio
 ATTEMPT = Attempt(1, 1, "one", datetime.datetime.min, datetime.datetime.min)
 
 
-@pytest.fixture(params=["in memory", "postgres"])
-async def app(request: pytest.FixtureRequest, database: str) -> AsyncIterator[adjourn.App]:
-    given = InMemoryConnector() if request.param == "in memory" else adjourn.PsycopgConnector(database, max_size=4)
-    app = adjourn.App(connector=given)
-    async with app.open_async():
-        yield app
+@pytest.fixture
+def app(app_in_both: adjourn.App) -> adjourn.App:
+    return app_in_both
 
 
 async def result(app: adjourn.App, job_id: int) -> Any:

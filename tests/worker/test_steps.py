@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -24,28 +23,9 @@ pytestmark = pytest.mark.anyio
 HOUR = 3600.0
 
 
-@pytest.fixture(params=["in memory", "postgres"])
-async def app(request: pytest.FixtureRequest, database: str) -> AsyncIterator[adjourn.App]:
-    connector: Any = InMemoryConnector() if request.param == "in memory" else adjourn.PsycopgConnector(database)
-    app = adjourn.App(connector=connector)
-    async with app.open_async():
-        yield app
-
-
 @pytest.fixture
-def pass_time(app: adjourn.App, observer: psycopg.Connection) -> Callable[[float], None]:
-    """Lets time pass at once."""
-
-    def pass_time(seconds: float) -> None:
-        if isinstance(app.connector, InMemoryConnector):
-            app.connector.advance(seconds=seconds)
-            return
-        ago = datetime.timedelta(seconds=seconds)
-        observer.execute("update adjourn.adjourn_jobs set scheduled_at = scheduled_at - %s", [ago])
-        observer.execute("update adjourn.adjourn_steps set until = until - %s, at = at - %s", [ago, ago])
-        observer.execute("update adjourn.adjourn_sent_events set expires_at = expires_at - %s", [ago])
-
-    return pass_time
+def app(app_in_both: adjourn.App) -> adjourn.App:
+    return app_in_both
 
 
 def count_steps(app: adjourn.App, observer: psycopg.Connection) -> int:
