@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from typing import Any
@@ -75,9 +76,13 @@ async def worst_window(dsn: str, keys: int, rate: Rate, jobs: int) -> tuple[int,
     async with app.open_async():
         await task.batch_defer_async(*({"key": str(number % keys)} for number in range(jobs)))
         began = time.perf_counter()
-        while len(runs) < jobs:
-            await app.run_worker_async(concurrency=100, wait=False, install_signal_handlers=False)
+        worker = asyncio.create_task(app.run_worker_async(concurrency=100, install_signal_handlers=False))
+        while len(runs) < jobs:  # noqa: ASYNC110 - the tasks fill a list
+            await asyncio.sleep(0.002)
         seconds = time.perf_counter() - began
+        worker.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await worker
     with psycopg.connect(dsn) as connection:
         rows = connection.execute(
             "select args ->> 'key', extract(epoch from started_at)::float8 from adjourn.adjourn_finished_jobs"
