@@ -407,8 +407,9 @@ def test_a_delay_is_added_to_the_time_of_the_database(app: adjourn.App) -> None:
     assert [row["wait"] for row in rows] == [60, None, None, 120, 0.5, None, 120, 0.5]
 
 
+@pytest.mark.parametrize("known", ["nothing", "that there are none"])
 def test_outcomes_find_their_jobs_one_by_one_however_many_there_are(
-    app: adjourn.App, manager: SyncWorkerManager, worker: int
+    app: adjourn.App, manager: SyncWorkerManager, worker: int, known: str
 ) -> None:
     statements = adjourn.sql.statements()
     explain = Statement("explain", f"explain (analyze, buffers, format json) {statements['exchange'].text}")
@@ -438,19 +439,22 @@ def test_outcomes_find_their_jobs_one_by_one_however_many_there_are(
     def outcomes_of(jobs: list[Job]) -> tuple[Outcome, ...]:
         return tuple((ended(job), retried(job), HandedBack.of(job))[n % 3] for n, job in enumerate(jobs))
 
+    fill = Statement(
+        "fill",
+        "insert into adjourn.adjourn_jobs (queue, task_name, priority, args, hold)"
+        " select 'other', 't', 0, '{}', 0 from generate_series(1, 20000)",
+    )
+    if known != "nothing":
+        manager.session.execute(fill)
+        manager.session.execute(Statement("empty", "delete from adjourn.adjourn_jobs"))
+        manager.session.execute(Statement("analyze", "analyze adjourn.adjourn_jobs"))
     # Plans are made, and kept, while there are few jobs.
     app.configure_task("any").batch_defer(*[{}] * 300)
     jobs = claim(manager, worker, 60).jobs
     for n in range(8):
         pages_read(outcomes_of(jobs[n * 3 : n * 3 + 3]))
         pages_read(tuple(map(ended, jobs[30 + n * 3 : n * 3 + 33])))
-    manager.session.execute(
-        Statement(
-            "fill",
-            "insert into adjourn.adjourn_jobs (queue, task_name, priority, args, hold)"
-            " select 'other', 't', 0, '{}', 0 from generate_series(1, 20000)",
-        )
-    )
+    manager.session.execute(fill)
     # The least of three: others may have had the server forget its catalogs, which are read again then, or make plans anew.
     for outcomes in (outcomes_of(jobs[24:30]), tuple(map(ended, jobs[54:60]))):
         assert min([pages_read(outcomes[n : n + 2]) for n in (0, 2, 4)]) < 200

@@ -18,7 +18,7 @@ begin
         v_next := @schema.adjourn_refused_v1(v_next);
         v_next := array(
             select j.id from @schema.adjourn_jobs j
-            where j.id = any(v_next) and j.hold = @ready and j.worker_id is null and j.id <> all(ids)
+            where j.id = any(v_next) and j.hold + 0 = @ready and j.worker_id is null and j.id <> all(ids)
             for update skip locked
         );
         perform @schema.adjourn_give_up_v1(v_refused || v_next);

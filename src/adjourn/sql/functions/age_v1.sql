@@ -55,10 +55,10 @@ begin
                     v_top - j.priority::bigint,
                     floor(extract(epoch from now() - coalesce(j.scheduled_at, j.enqueued_at)) / p_seconds)::bigint - coalesce(j.aged, 0)
                 )::integer as steps
-                from @schema.adjourn_jobs j where j.id = any(v_old) and j.hold = @ready and j.worker_id is null order by j.id for update skip locked
+                from @schema.adjourn_jobs j where j.id = any(v_old) and j.hold + 0 = @ready and j.worker_id is null order by j.id for update skip locked
             )
             update @schema.adjourn_jobs j set priority = j.priority + old.steps, aged = coalesce(j.aged, 0) + old.steps
-            from old where j.id = old.id and old.steps > 0;
+            from old where j.id between old.id and old.id and old.steps > 0;
             get diagnostics v_raised = row_count;
             v_sum := v_sum + v_raised;
         end loop;

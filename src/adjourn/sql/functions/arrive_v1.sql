@@ -40,7 +40,7 @@ begin
         insert into @schema.adjourn_arrivals (job_id, ended, failed, reason)
         select s.id, s.ended, s.failed, s.reason from unnest(v_targets, v_ended, v_failed, v_reasons) s(id, ended, failed, reason)
         where s.id <> all(v_mine) and s.id <> all(v_flows)
-          and (exists (select from @schema.adjourn_jobs j where j.id = s.id) or exists (select from @schema.adjourn_workflows w where w.id = s.id));
+          and (exists (select from @schema.adjourn_jobs j where j.id between s.id and s.id) or exists (select from @schema.adjourn_workflows w where w.id between s.id and s.id));
 
         v_unlinked := array(select j.id from @schema.adjourn_jobs j where j.id = any(v_mine) and j.unlinked);
         if v_unlinked <> '{}' then
@@ -50,7 +50,7 @@ begin
         with counted as (
             update @schema.adjourn_jobs j set pending = j.pending - s.ended, failed_parents = j.failed_parents + s.failed
             from unnest(v_targets, v_ended, v_failed, v_reasons) s(id, ended, failed, reason)
-            where j.id = s.id and j.id = any(v_mine) and j.pending is not null
+            where j.id between s.id and s.id and j.id = any(v_mine) and j.pending is not null
             returning j.id, j.hold, j.pending, j.failed_parents, j.run_if, j.unlinked, s.reason
         ), judged as (
             select c.id, c.reason, case
@@ -68,9 +68,9 @@ begin
             update @schema.adjourn_jobs j set
                 ready_at = now(), hold = case when j.scheduled_at > now() then @scheduled when j.lock is not null then @unplaced else @ready end
             where j.id = any(v_release);
-            perform @schema.adjourn_gate_v1(array(select j.id from @schema.adjourn_jobs j where j.id = any(v_release) and j.hold = @ready));
+            perform @schema.adjourn_gate_v1(array(select j.id from @schema.adjourn_jobs j where j.id = any(v_release) and j.hold + 0 = @ready));
             perform @schema.adjourn_wake_for_v1(
-                array(select j.queue from @schema.adjourn_jobs j where j.id = any(v_release) and j.hold = @ready), null
+                array(select j.queue from @schema.adjourn_jobs j where j.id = any(v_release) and j.hold + 0 = @ready), null
             );
         end if;
 
@@ -78,7 +78,7 @@ begin
             update @schema.adjourn_workflows w set
                 remaining = w.remaining - s.ended, failed = w.failed + s.failed,
                 finished_at = case when w.remaining - s.ended <= 0 and not w.is_open then coalesce(w.finished_at, now()) end
-            from unnest(v_targets, v_ended, v_failed) s(id, ended, failed) where w.id = s.id and w.id = any(v_flows)
+            from unnest(v_targets, v_ended, v_failed) s(id, ended, failed) where w.id between s.id and s.id and w.id = any(v_flows)
             returning w.id, w.remaining, w.finished_at, w.waited, w.is_cancelled
         )
         select coalesce(array_agg(counted.id) filter (where counted.finished_at is not null and counted.waited), '{}'),

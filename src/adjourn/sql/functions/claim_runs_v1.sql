@@ -15,7 +15,7 @@ language plpgsql as $$
 #variable_conflict use_column
 declare
     v_heads bigint[] := array(
-        select j.id from @schema.adjourn_jobs j where j.id = any(p_picked) and j.lock is not null and j.hold = @ready and j.doubts = 0
+        select j.id from @schema.adjourn_jobs j where j.id = any(p_picked) and j.lock is not null and j.hold + 0 = @ready and j.doubts = 0
     );
     v_most integer := least(p_follow, greatest(1, @most_followers / greatest(cardinality(v_heads), 1)));
     v_of bigint[];

@@ -64,7 +64,7 @@ begin
         into v_states, v_jobs, v_times, v_kept, v_sources, v_renewed, v_renewals
         from unnest(v_keys) with ordinality k(key, place)
         join @schema.adjourn_unique_keys u on u.key = k.key
-        left join @schema.adjourn_jobs j on j.id = u.job_id
+        left join @schema.adjourn_jobs j on j.id between u.job_id and u.job_id
         left join lateral (
             select o.status from @schema.adjourn_finished_jobs o where v_ended and o.id = u.job_id and j.id is null limit 1
         ) f on true;
@@ -144,7 +144,7 @@ begin
                 queue text, task_name text, priority integer, lock text, args text, headers jsonb, scheduled_at timestamptz, schedule_in double precision,
                 expires_at timestamptz, expires_in double precision, max_attempts integer, is_batch boolean
             )) with ordinality g(queue, task_name, priority, lock, args, headers, scheduled_at, schedule_in, expires_at, expires_in, max_attempts, is_batch, position) on g.position = r.source
-        ) n where j.id = n.id;
+        ) n where j.id between n.id and n.id;
         perform @schema.adjourn_limit_jobs_v1(p_jobs, v_renewed, v_renewals);
         if v_special <> '{}' then
             perform @schema.adjourn_end_v1(v_special, null, null, true);
@@ -181,7 +181,7 @@ begin
             v_taken_lock := (
                 select g.queueing_lock from unnest(v_ids, v_values) s(id, source)
                 join rows from (json_to_recordset(p_jobs) as (queueing_lock text)) with ordinality g(queueing_lock, position) on g.position = s.source
-                where g.queueing_lock is not null and not exists (select from @schema.adjourn_jobs j where j.id = s.id) limit 1
+                where g.queueing_lock is not null and not exists (select from @schema.adjourn_jobs j where j.id between s.id and s.id) limit 1
             );
             raise exception using errcode = 'ADJ01';
         end if;

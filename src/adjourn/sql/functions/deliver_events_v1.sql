@@ -15,8 +15,11 @@ begin
     select array_agg(distinct name) into v_names from noted;
     v_ids := array(
         select j.id from @schema.adjourn_jobs j join @schema.adjourn_sent_events e on e.name = j.awaited_event and e.expires_at > now()
-        where j.awaited_event = any(v_names) and j.hold = @scheduled
-        order by j.id limit p_limit for update of j skip locked
+        where j.awaited_event = any(v_names) and j.hold + 0 = @scheduled limit p_limit
+    );
+    v_ids := array(
+        select j.id from @schema.adjourn_jobs j where j.id = any(v_ids) and j.awaited_event = any(v_names) and j.hold + 0 = @scheduled
+        order by j.id for update skip locked
     );
     insert into @schema.adjourn_steps as s (job_id, kind, name, value, is_done, claim)
     select j.id, 'event', j.awaited_event, e.payload, true, j.claim
@@ -26,11 +29,11 @@ begin
         awaited_event = null, scheduled_at = null, ready_at = now(),
         hold = case when j.lock is not null then @unplaced else @ready end
     where j.id = any(v_ids);
-    perform @schema.adjourn_gate_v1(array(select j.id from @schema.adjourn_jobs j where j.id = any(v_ids) and j.hold = @ready));
+    perform @schema.adjourn_gate_v1(array(select j.id from @schema.adjourn_jobs j where j.id = any(v_ids) and j.hold + 0 = @ready));
     insert into @schema.adjourn_event_notes (name)
     select distinct j.awaited_event from @schema.adjourn_jobs j
     join @schema.adjourn_sent_events e on e.name = j.awaited_event and e.expires_at > now()
-    where j.awaited_event = any(v_names) and j.hold = @scheduled;
+    where j.awaited_event = any(v_names) and j.hold + 0 = @scheduled;
     if v_ids <> '{}' then
         perform @schema.adjourn_wake_v1(false, null);
     end if;

@@ -85,6 +85,7 @@ begin
                 order by j.id for update skip locked
             );
         end if;
+        -- A range of one id leaves the planner no choice: with an equality it reads a whole index, if the last statistics were of an empty table.
         -- An outcome whose job another transaction has locked is not waited for: the others would wait with it. To lock all
         -- rows before they are deleted costs too much, so the first turn takes those that show no sign of a lock (`xmax` is
         -- who has locked a row, or is deleting it; the claim itself has left xmin there). The second locks the rest.
@@ -94,7 +95,7 @@ begin
                     select * from unnest(p_ids, p_claims, p_statuses, p_errors) o(id, claim, status, error)
                 ), gone as (
                     delete from @schema.adjourn_jobs j using outcome
-                    where j.id = outcome.id and j.claim = outcome.claim and j.worker_id = p_worker
+                    where j.id between outcome.id and outcome.id and j.claim = outcome.claim and j.worker_id = p_worker
                       and case when v_locked is null then j.xmax = j.xmin or j.xmax = '0'::xid else j.id = any(v_locked) end
                     returning j.id, j.queue, j.task_name, j.priority, j.lock, j.queueing_lock, j.args, j.scheduled_at, j.attempts, j.losses, j.claim,
                               j.worker_id, j.abort_requested, j.enqueued_at, j.started_at, j.errors, j.headers, outcome.status, outcome.error,
@@ -144,7 +145,7 @@ begin
         end if;
         if v_left > 0 then
             v_held := array(
-                select j.id from @schema.adjourn_jobs j join unnest(v_ids, v_claims) o(id, claim) on o.id = j.id and o.claim = j.claim
+                select j.id from @schema.adjourn_jobs j join unnest(v_ids, v_claims) o(id, claim) on j.id between o.id and o.id and o.claim = j.claim
                 where j.worker_id = p_worker
             );
             v_refused := array(select u from unnest(v_ids) u where u <> all(v_ended || v_back || v_held));

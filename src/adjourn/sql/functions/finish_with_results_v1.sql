@@ -13,7 +13,7 @@ begin
         select * from unnest(p_ids, p_claims, p_statuses, p_errors, p_results, p_ttls) o(id, claim, status, error, result, ttl)
     ), gone as (
         delete from @schema.adjourn_jobs j using outcome
-        where j.id = outcome.id and j.claim = outcome.claim and j.worker_id = p_worker
+        where j.id between outcome.id and outcome.id and j.claim = outcome.claim and j.worker_id = p_worker
           and case when p_locked is null then j.xmax = j.xmin or j.xmax = '0'::xid else j.id = any(p_locked) end
         returning j.id, j.queue, j.task_name, j.priority, j.lock, j.queueing_lock, j.args, j.scheduled_at, j.attempts, j.losses, j.claim,
                   j.worker_id, j.abort_requested, j.enqueued_at, j.started_at, j.errors, j.headers, outcome.status, outcome.error,

@@ -28,7 +28,7 @@ begin
         from (
             select case v_scope when 1 then j.key_slot when 2 then j.task_slot else j.queue_slot end as slot,
                    case v_scope when 1 then j.limit_key else '' end as key, j.limit_id, j.task_name, j.queue, j.worker_id
-            from unnest(p_jobs) j left join @schema.adjourn_jobs n on n.id = j.id
+            from unnest(p_jobs) j left join @schema.adjourn_jobs n on n.id between j.id and j.id
             where case v_scope when 1 then n.key_slot when 2 then n.task_slot else n.queue_slot end is null
         ) freed join @schema.adjourn_limits l on case v_scope
             when 1 then l.id = freed.limit_id when 2 then l.scope = 'task' and l.name = freed.task_name

@@ -49,7 +49,7 @@ begin
     end if;
     with sent as (
         update @schema.adjourn_jobs j set hold = @gate, gate_id = u.gate_id, gate_key = u.gate_key
-        from unnest(v_ids, v_gates, v_keys) u(id, gate_id, gate_key) where j.id = u.id
+        from unnest(v_ids, v_gates, v_keys) u(id, gate_id, gate_key) where j.id between u.id and u.id
         returning j.gate_id, j.gate_key
     )
     insert into @schema.adjourn_open_limits (limit_id, limit_key) select distinct sent.gate_id, sent.gate_key from sent;

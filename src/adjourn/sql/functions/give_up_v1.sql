@@ -6,7 +6,7 @@ begin
         select j.* from @schema.adjourn_jobs j
         where j.id = any(p_ids) and (j.key_slot is not null or j.task_slot is not null or j.queue_slot is not null)
     ), freed as (
-        update @schema.adjourn_jobs j set key_slot = null, task_slot = null, queue_slot = null from held where j.id = held.id
+        update @schema.adjourn_jobs j set key_slot = null, task_slot = null, queue_slot = null from held where j.id between held.id and held.id
     )
     insert into @schema.adjourn_open_limits (limit_id, limit_key)
     select held.limit_id, held.limit_key from held where held.key_slot is not null

@@ -27,6 +27,6 @@ begin
     on conflict do nothing;
     update @schema.adjourn_jobs j set limit_id = l.id, limit_key = u.key, special = true
     from unnest(v_ids, v_names, v_keys) u(id, name, key) join @schema.adjourn_limits l on l.scope = 'key' and l.name = u.name
-    where j.id = u.id;
-    perform @schema.adjourn_gate_v1(array(select j.id from @schema.adjourn_jobs j where j.id = any(v_ids) and j.hold = @ready));
+    where j.id between u.id and u.id;
+    perform @schema.adjourn_gate_v1(array(select j.id from @schema.adjourn_jobs j where j.id = any(v_ids) and j.hold + 0 = @ready));
 end $$;

@@ -7,7 +7,7 @@ declare
     v_anew bigint[];
 begin
     v_anew := array(
-        select j.id from @schema.adjourn_jobs j join unnest(p_jobs) o on o.id = j.id
+        select j.id from @schema.adjourn_jobs j join unnest(p_jobs) o on j.id between o.id and o.id
         where j.id = any(p_ids) and j.worker_id is null and j.hold <> @gate and (
             j.hold not in (@ready, @apart, @unknown) or j.queue <> o.queue or j.lock is distinct from o.lock
             or exists (

@@ -58,7 +58,7 @@ begin
         return v_ids;
     end if;
     return array(
-        select found.id from unnest(v_ids) found(id) join @schema.adjourn_jobs j on j.id = abs(found.id)
+        select found.id from unnest(v_ids) found(id) join @schema.adjourn_jobs j on j.id between abs(found.id) and abs(found.id)
         order by j.priority desc, coalesce(j.turn, j.id) limit p_limit
     );
 end $$;

@@ -17,7 +17,7 @@ begin
             where (best.queue in (select unnest(p_queues))) is true order by best.priority desc, best.turn limit 2 * p_limit
         );
         v_ids := array(
-            select case when j.special then -j.id else j.id end from @schema.adjourn_jobs j where j.id = any(v_ids) and j.hold = @ready and j.worker_id is null
+            select case when j.special then -j.id else j.id end from @schema.adjourn_jobs j where j.id = any(v_ids) and j.hold + 0 = @ready and j.worker_id is null
             order by j.priority desc, coalesce(j.turn, j.id) limit p_limit for update skip locked
         );
         if cardinality(v_ids) = p_limit then

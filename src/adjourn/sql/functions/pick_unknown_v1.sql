@@ -23,7 +23,7 @@ begin
         order by j.unknown_since limit p_limit
     );
     v_ids := array(
-        select j.id from @schema.adjourn_jobs j where j.id = any(v_ids) and j.hold = @unknown
+        select j.id from @schema.adjourn_jobs j where j.id = any(v_ids) and j.hold + 0 = @unknown
         order by j.priority desc, j.id limit p_limit for update skip locked
     );
     v_suspects := array(
@@ -42,7 +42,7 @@ begin
         );
         overdue := array(
             select j.id from @schema.adjourn_jobs j
-            where j.id = any(picked) and j.hold = @unknown and j.unknown_since <= now() - make_interval(secs => p_patience)
+            where j.id = any(picked) and j.hold + 0 = @unknown and j.unknown_since <= now() - make_interval(secs => p_patience)
         );
     end if;
     with recursive known(task_name) as (

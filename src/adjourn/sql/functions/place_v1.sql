@@ -95,7 +95,7 @@ begin
     -- 2. A better new job replaces a head that is not claimed yet, unless that is a job that may kill its worker.
     with best as (
         select distinct on (j.lock) j.lock, j.id, j.priority from @schema.adjourn_jobs j
-        where j.id = any(v_new) and j.hold = @unplaced order by j.lock, j.priority desc, j.id
+        where j.id = any(v_new) and j.hold + 0 = @unplaced order by j.lock, j.priority desc, j.id
     )
     select array_agg(best.id), array_agg(head.id) into v_better, v_worse
     from best cross join lateral (
@@ -106,7 +106,7 @@ begin
         with demoted as (
             update @schema.adjourn_jobs j set hold = @behind where j.id = any(array(
                 select l.id from @schema.adjourn_jobs l
-                where l.id = any(v_worse) and l.hold = @ready and l.worker_id is null for update skip locked
+                where l.id = any(v_worse) and l.hold + 0 = @ready and l.worker_id is null for update skip locked
             )) returning j.lock, j.id, j.special
         )
         select coalesce(array_agg(lock), '{}'), array_agg(id) filter (where special) into v_demoted, v_gone from demoted;
@@ -128,12 +128,12 @@ begin
         )
         select v_special || array_agg(id) filter (where special) into v_special from headed;
         -- If another transaction has locked the head, the next round decides.
-        v_undecided := array(select j.id from @schema.adjourn_jobs j where j.id = any(v_better) and j.hold = @unplaced);
+        v_undecided := array(select j.id from @schema.adjourn_jobs j where j.id = any(v_better) and j.hold + 0 = @unplaced);
     end if;
 
     -- 3. The others wait.
     update @schema.adjourn_jobs j set hold = @behind
-    where j.id = any(v_new) and j.hold = @unplaced and j.id <> all(coalesce(v_undecided, '{}'));
+    where j.id = any(v_new) and j.hold + 0 = @unplaced and j.id <> all(coalesce(v_undecided, '{}'));
     placed := cardinality(v_new) - coalesce(cardinality(v_undecided), 0);
     waiting := waiting + coalesce(cardinality(v_undecided), 0);
     if v_special is not null then

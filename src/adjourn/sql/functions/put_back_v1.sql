@@ -16,7 +16,7 @@ returns table (ids bigint[], freed text[], moved @schema.adjourn_jobs[])
 language plpgsql as $$
 declare
     v_mine bigint[] := array(
-        select j.id from json_to_recordset(p_back) o(id bigint, claim integer) join @schema.adjourn_jobs j on j.id = o.id and j.claim = o.claim
+        select j.id from json_to_recordset(p_back) o(id bigint, claim integer) join @schema.adjourn_jobs j on j.id between o.id and o.id and j.claim = o.claim
         where j.worker_id = p_worker and j.id = any(p_locked)
     );
     v_followers bigint[] := array(
@@ -51,19 +51,19 @@ begin
         )
     ), mine as materialized (
         select o.*, j.lock as old_lock, j.hold as old_hold, case when j.special then j end as row
-        from outcome o join @schema.adjourn_jobs j on j.id = o.id and j.claim = o.claim
+        from outcome o join @schema.adjourn_jobs j on j.id between o.id and o.id and j.claim = o.claim
         where j.id = any(v_mine)
     ), handed_back as (
         update @schema.adjourn_jobs j set
             worker_id = null, started_at = null, unknown_since = null, followers = null,
             hold = case when j.hold = @ready and j.doubts >= @apart_from then @apart else j.hold end
-        from mine where mine.outcome = 'handed_back' and j.id = mine.id
+        from mine where mine.outcome = 'handed_back' and j.id between mine.id and mine.id
         returning j.id, null::text as freed
     ), unknown as (
         update @schema.adjourn_jobs j set
             worker_id = null, started_at = null, unknown_since = coalesce(j.unknown_since, now()), followers = null,
             hold = case when j.hold = @ready then @unknown else j.hold end
-        from mine where mine.outcome = 'unknown' and j.id = mine.id
+        from mine where mine.outcome = 'unknown' and j.id between mine.id and mine.id
         returning j.id, null::text as freed
     ), retried as (
         update @schema.adjourn_jobs j set
@@ -74,7 +74,7 @@ begin
             hold = case when mine.due_at > now() then @scheduled when mine.lock is null or mine.lock is not distinct from j.lock then j.hold
                         else @unplaced end,
             errors = @schema.adjourn_with_error_v1(j.errors, mine.error::jsonb)
-        from mine where mine.outcome = 'retried' and j.id = mine.id
+        from mine where mine.outcome = 'retried' and j.id between mine.id and mine.id
         returning j.id, case when mine.old_hold = @ready and (j.hold <> @ready or j.lock <> mine.old_lock) then mine.old_lock end as freed
     ), suspended as (
         update @schema.adjourn_jobs j set
@@ -86,7 +86,7 @@ begin
             pending = case when mine.for_jobs then (
                 select count(*) from @schema.adjourn_dependencies d where d.child_id = j.id and not d.linked
             ) else j.pending end
-        from mine where mine.outcome = 'suspended' and j.id = mine.id
+        from mine where mine.outcome = 'suspended' and j.id between mine.id and mine.id
         returning j.id, case when mine.old_hold = @ready then mine.old_lock end as freed
     ), noted as (
         -- It may have been sent since the run has looked for it.

@@ -76,7 +76,7 @@ begin
         end if;
         update @schema.adjourn_jobs j set pending = j.pending + c.ended, failed_parents = j.failed_parents - c.failed
         from unnest(v_children, v_ended_less, v_failed_less) c(id, ended, failed)
-        where j.id = c.id and j.id = any(v_children) and j.hold = @parents;
+        where j.id = c.id and j.id = any(v_children) and j.hold + 0 = @parents;
         update @schema.adjourn_workflows w set
             remaining = w.remaining + c.jobs, failed = w.failed - c.failed, is_cancelled = false,
             finished_at = case when w.remaining + c.jobs <= 0 then w.finished_at end
@@ -138,7 +138,7 @@ begin
         insert into @schema.adjourn_arrivals (job_id, ended, failed) select added.id, 0, 0 from added;
         update @schema.adjourn_workflows w set is_cancelled = false where w.id = p_flow and w.is_cancelled;
     end if;
-    perform @schema.adjourn_gate_v1(array(select j.id from @schema.adjourn_jobs j where j.id = any(v_again) and j.special and j.hold = @ready));
+    perform @schema.adjourn_gate_v1(array(select j.id from @schema.adjourn_jobs j where j.id = any(v_again) and j.special and j.hold + 0 = @ready));
     perform @schema.adjourn_wake_v1(true, null);
     return v_again;
 end $$;

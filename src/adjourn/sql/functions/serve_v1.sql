@@ -67,7 +67,7 @@ begin
         task_slot = case when u.scope = 'task' then u.slot else j.task_slot end,
         queue_slot = case when u.scope = 'queue' then u.slot else j.queue_slot end,
         turn = case when u.scope = 'key' then u.turn else j.turn end
-    from unnest(v_ids, v_slots, v_scopes, v_turns) u(id, slot, scope, turn) where j.id = u.id;
+    from unnest(v_ids, v_slots, v_scopes, v_turns) u(id, slot, scope, turn) where j.id between u.id and u.id;
     perform @schema.adjourn_gate_v1(v_ids);
     return array(select j.id from @schema.adjourn_jobs j where j.id = any(v_ids) and j.hold in (@ready, @apart));
 end $$;

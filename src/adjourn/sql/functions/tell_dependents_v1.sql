@@ -33,14 +33,17 @@ begin
         ) target group by target.id
     ), free as materialized (
         -- Nobody but this transaction can know that the others have ended: what they have left to add up would still be pending.
-        select j.id from told t join @schema.adjourn_jobs j on j.id = t.id
-        where not p_is_callers and j.hold = @parents and j.pending <= t.ended and j.unlinked is not true
-          and (j.run_if is null and t.failed = 0 and j.failed_parents = 0 or j.run_if = @all_done)
-        order by j.id for update of j skip locked
+        select j.id from (select * from told order by told.id) t cross join lateral (
+            select j.id from @schema.adjourn_jobs j
+            where j.id = t.id and j.hold + 0 = @parents and j.pending <= t.ended and j.unlinked is not true
+              and (j.run_if is null and t.failed = 0 and j.failed_parents = 0 or j.run_if = @all_done)
+            for update skip locked
+        ) j
+        where not p_is_callers
     ), released as (
         update @schema.adjourn_jobs j set
             pending = 0, ready_at = now(), hold = case when j.scheduled_at > now() then @scheduled when j.lock is not null then @unplaced else @ready end
-        from free where j.id = free.id returning j.id, j.hold
+        from free where j.id between free.id and free.id returning j.id, j.hold
     ), noted as (
         insert into @schema.adjourn_arrivals (job_id, ended, failed, reason)
         select t.id, t.ended, t.failed, t.reason from told t where not exists (select from free where free.id = t.id)
@@ -52,7 +55,7 @@ begin
         select e.id, 1, (e.status <> 'succeeded')::integer, e.reason, true from ended e where e.id = any(v_large)
     )
     select coalesce(array_agg(released.id), '{}') into v_ready from released;
-    perform @schema.adjourn_gate_v1(array(select j.id from @schema.adjourn_jobs j where j.id = any(v_ready) and j.hold = @ready));
+    perform @schema.adjourn_gate_v1(array(select j.id from @schema.adjourn_jobs j where j.id = any(v_ready) and j.hold + 0 = @ready));
     if p_is_callers then
         perform @schema.adjourn_wake_v1(true, null);
     end if;

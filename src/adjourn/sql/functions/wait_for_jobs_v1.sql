@@ -23,7 +23,7 @@ begin
             union all
             select d.child_id, d.place from @schema.adjourn_dependencies d where d.parent_id = later.id
         ) child
-        join @schema.adjourn_jobs w on w.id = child.id and (w.hold = @parents or child.place = @in_a_run)
+        join @schema.adjourn_jobs w on w.id between child.id and child.id and (w.hold + 0 = @parents or child.place = @in_a_run)
     ), looked as materialized (
         select later.id from later limit 10000
     )

@@ -15,7 +15,7 @@ begin
     -- This statement sees what was committed since: a job that a worker has just ended was skipped above.
     return query
     select u.id, j.id is null and w.id is null from (select distinct unnest(p_ids)) u(id)
-    left join @schema.adjourn_jobs j on j.id = u.id
-    left join @schema.adjourn_workflows w on w.id = u.id and w.finished_at is null
+    left join @schema.adjourn_jobs j on j.id between u.id and u.id
+    left join @schema.adjourn_workflows w on w.id between u.id and u.id and w.finished_at is null
     where j.waited is not true and w.waited is not true;
 end $$;

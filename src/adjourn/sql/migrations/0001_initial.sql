@@ -97,6 +97,8 @@ create table @schema.adjourn_jobs (
     fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0,
     autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 50000
 );
+-- Where statistics were gathered while one queue had all jobs, the planner would take a queue for no condition at all.
+alter table @schema.adjourn_jobs alter column queue set (n_distinct = 50);
 create index adjourn_jobs_ready on @schema.adjourn_jobs (priority desc, coalesce(turn, id)) where hold = @ready;
 -- A worker of few queues must not read through all jobs of the other queues.
 create index adjourn_jobs_ready_by_queue on @schema.adjourn_jobs (queue, priority desc, coalesce(turn, id)) where hold = @ready;
