@@ -23,7 +23,7 @@ LONGEST_NAME = 255
 
 def _checked_number(name: str, value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LARGEST:
-        raise InvalidOption(f"{name}={value!r}: pass an integer of at least 1.")
+        raise InvalidOption(f"{name}={value!r}: pass an integer from 1 to {LARGEST:,}.")
     return value
 
 

@@ -72,8 +72,13 @@ class ResultRule:
         """Seconds until a result lapses, None for never."""
         return seconds_of(self.ttl)
 
-    def dump(self, result: Any, json_dumps: JSONDumps) -> str:
-        """Turn what a task returned into JSON.
+    def dump(self, result: Any, json_dumps: JSONDumps, what: str = "the result", instead: str = "return") -> str:
+        """Turn what a task returned, or another value that is kept like it, into JSON.
+
+        Parameters
+        ----------
+        what, instead
+            For the messages: what it is, and what the caller does with such values.
 
         Raises
         ------
@@ -86,20 +91,23 @@ class ResultRule:
                 check_storable(text)
         except Exception as error:  # the encoder may be the user's own
             raise exceptions.InvalidResult(
-                f"The result, of type {type(result).__name__}, cannot be stored as JSON ({error}). Return plain values, or give "
-                "the connector a json_dumps that knows the type."
+                f"{_begin(what)}, of type {type(result).__name__}, cannot be stored as JSON ({error}). {_begin(instead)} plain values, or "
+                "give the connector a json_dumps that knows the type."
             ) from error
         if not isinstance(text, str):
             raise exceptions.InvalidResult(
-                f"json_dumps made {reprlib.repr(text)} of the result: return str, or bytes of UTF-8."
+                f"json_dumps made {reprlib.repr(text)} of {what}: have it return str, or bytes of UTF-8."
             )
         size = len(text) if text.isascii() else len(text.encode())
         if size > self.max_size:
             raise exceptions.InvalidResult(
-                f"The result has {size} bytes as JSON, and {self.max_size} at most are stored: keep it elsewhere, and return "
-                "where it is."
+                f"{_begin(what)} has {size} bytes as JSON, and {self.max_size} at most are stored: keep it elsewhere, and {instead} where it is."
             )
         return text
+
+
+def _begin(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def seconds_of(ttl: float | None) -> float | None:

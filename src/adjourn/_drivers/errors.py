@@ -19,6 +19,11 @@ _UNPREPARED = (
     "(for psycopg prepare_threshold=None; for SQLAlchemy's asyncpg connect_args={'statement_cache_size': 0, "
     "'prepared_statement_cache_size': 0, 'prepared_statement_name_func': str})."
 )
+_FULL_QUEUE = (
+    "Nothing that notifies can be stored, by anybody, until the oldest session that listens takes its notifications: end the one that has "
+    "been in a transaction for longest (`select pid, xact_start, query from pg_stat_activity order by xact_start`), as "
+    "`adjourn doctor` says before it comes to this."
+)
 _REMEDIES = {
     "42P05": _UNPREPARED,
     "26000": _UNPREPARED,
@@ -32,6 +37,8 @@ _REMEDIES = {
 def explained(message: str, sqlstate: str | None) -> str:
     """Return the server's message, with the remedy if there is one to name."""
     remedy = _REMEDIES.get(sqlstate or "")
+    if sqlstate == "54000" and "NOTIFY" in message:
+        remedy = _FULL_QUEUE
     if sqlstate == "22007" and '"NULL"' in message:
         remedy = "array_nulls is off in this session; run `alter role ... set array_nulls = on`."
     return f"{message.rstrip('.')}. {remedy}" if remedy else message

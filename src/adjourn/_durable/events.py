@@ -82,7 +82,8 @@ class SendsEvents:
             name, payload = event
             check_name("name", name)
             try:
-                dumped.append((name, ResultRule().dump(payload, self.job_manager.connector.json_dumps)))
+                text = ResultRule().dump(payload, self.job_manager.connector.json_dumps, f"the payload of event {name!r}", "send")
             except InvalidResult as error:
-                raise InvalidOption(f"payload of the event {name!r}: {error}") from error.__cause__
+                raise InvalidOption(f"events[{number}]: {error}") from error.__cause__
+            dumped.append((name, text))
         return dumped

@@ -153,7 +153,4 @@ class _giving_back:  # noqa: N801 - it reads as a verb
 
 
 def _dumped(hand: Hand, name: str, value: Any) -> str:
-    try:
-        return ResultRule().dump(value, hand.json_dumps)
-    except InvalidResult as error:
-        raise InvalidResult(f"Step {name!r}: {error}") from error.__cause__
+    return ResultRule().dump(value, hand.json_dumps, f"the result of step {name!r}")

@@ -17,3 +17,5 @@ select exists (select from beat) as alive,
                )
            )
        ) as expired
+-- A queue of notifications that was full stays full until somebody asks how full it is, though all listeners have read it since.
+from pg_notification_queue_usage()
