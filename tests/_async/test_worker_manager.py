@@ -100,13 +100,18 @@ async def test_a_worker_that_was_declared_dead_claims_nothing_and_cannot_come_ba
     assert [(job.attempts, job.claim) for job in jobs] == [(1, 2), (0, 1)]
 
 
+@pytest.mark.parametrize("by_hand", [False, True])
 async def test_a_worker_that_leaves_with_jobs_is_dead_until_they_are_rescued(
-    app: adjourn.App, manager: AsyncWorkerManager, worker: int
+    app: adjourn.App, manager: AsyncWorkerManager, worker: int, by_hand: bool
 ) -> None:
     await app.configure_task("any").defer_async()
     (held,) = (await claim_async(manager, worker)).jobs
+    if by_hand:
+        delete = Statement("delete", "delete from adjourn.adjourn_workers returning id")
+        assert await manager.session.execute_async(delete) == []
+    else:
+        await manager.unregister_worker_async(worker)
     other = await manager.register_worker_async("two", None, 60)
-    await manager.unregister_worker_async(worker)
     assert (await manager.heartbeat_async(worker, 60)).alive is False
     assert (await manager.heartbeat_async(other, 60)).expired is True
     assert await manager.rescue_async(5, 0) == (1, 0)
@@ -121,6 +126,8 @@ async def test_a_worker_that_leaves_without_jobs_is_forgotten(
     await manager.unregister_worker_async(worker)
     await manager.unregister_worker_async(worker)
     assert (await manager.heartbeat_async(other, 60)).expired is False
+    workers = Statement("workers", "select id from adjourn.adjourn_workers")
+    assert await manager.session.execute_async(workers) == [{"id": other}]
 
 
 async def test_a_job_that_is_to_run_again_is_not_aborted_for_an_earlier_request(

@@ -97,13 +97,18 @@ def test_a_worker_that_was_declared_dead_claims_nothing_and_cannot_come_back(
     assert [(job.attempts, job.claim) for job in jobs] == [(1, 2), (0, 1)]
 
 
+@pytest.mark.parametrize("by_hand", [False, True])
 def test_a_worker_that_leaves_with_jobs_is_dead_until_they_are_rescued(
-    app: adjourn.App, manager: SyncWorkerManager, worker: int
+    app: adjourn.App, manager: SyncWorkerManager, worker: int, by_hand: bool
 ) -> None:
     app.configure_task("any").defer()
     (held,) = claim(manager, worker).jobs
+    if by_hand:
+        delete = Statement("delete", "delete from adjourn.adjourn_workers returning id")
+        assert manager.session.execute(delete) == []
+    else:
+        manager.unregister_worker(worker)
     other = manager.register_worker("two", None, 60)
-    manager.unregister_worker(worker)
     assert manager.heartbeat(worker, 60).alive is False
     assert manager.heartbeat(other, 60).expired is True
     assert manager.rescue(5, 0) == (1, 0)
@@ -118,6 +123,8 @@ def test_a_worker_that_leaves_without_jobs_is_forgotten(
     manager.unregister_worker(worker)
     manager.unregister_worker(worker)
     assert manager.heartbeat(other, 60).expired is False
+    workers = Statement("workers", "select id from adjourn.adjourn_workers")
+    assert manager.session.execute(workers) == [{"id": other}]
 
 
 def test_a_job_that_is_to_run_again_is_not_aborted_for_an_earlier_request(

@@ -100,10 +100,8 @@ begin
     if v_special <> '{}' then
         perform @schema.adjourn_end_v1(v_special, v_ids, array_fill('failed'::text, array[cardinality(v_ids)]), false);
     end if;
-    -- Jobs that another transaction has locked were skipped, so the row of their worker stays until the next round.
-    delete from @schema.adjourn_workers w
-    where w.id = any(v_dead) and not exists (select from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id = w.id)
-      and @schema.adjourn_followers_v1('{}', array[w.id]) = '{}';
+    -- Jobs that another transaction has locked were skipped. The row of their worker stays until the next round (adjourn_keep_worker_v1).
+    delete from @schema.adjourn_workers w where w.id = any(v_dead);
     if rescued + failed > 0 then
         perform @schema.adjourn_wake_v1(false, null);
     end if;

@@ -1,5 +1,5 @@
--- Remove a worker that ends. One that still has jobs stays, marked as dead, until they are rescued. It may have been notified
--- meanwhile of jobs that it does not take.
+-- Remove a worker that ends; one that still has jobs stays (adjourn_keep_worker_v1). It may have been notified meanwhile of jobs that it
+-- does not take.
 create function @schema.adjourn_unregister_v1(p_worker bigint) returns void
 language plpgsql as $$
 declare
@@ -11,11 +11,6 @@ begin
     if not found then
         return;
     end if;
-    if exists (select from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id = p_worker)
-        or @schema.adjourn_followers_v1('{}', array[p_worker]) <> '{}' then
-        update @schema.adjourn_workers set dead = true where id = p_worker;
-    else
-        delete from @schema.adjourn_workers where id = p_worker;
-    end if;
+    delete from @schema.adjourn_workers where id = p_worker;
     perform @schema.adjourn_pass_on_v1(p_worker, v_queues);
 end $$;

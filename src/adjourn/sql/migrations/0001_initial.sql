@@ -449,6 +449,9 @@ for each row execute function @schema.adjourn_restrict_new_v1();
 \ir ../functions/arrive_v1.sql
 \ir ../functions/place_v1.sql
 \ir ../functions/rescue_v1.sql
+\ir ../functions/keep_worker_v1.sql
+create trigger adjourn_workers_kept before delete on @schema.adjourn_workers
+for each row execute function @schema.adjourn_keep_worker_v1();
 \ir ../functions/unregister_v1.sql
 \ir ../functions/complete_v1.sql
 \ir ../functions/has_steps_v1.sql

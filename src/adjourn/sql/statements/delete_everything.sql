@@ -1,5 +1,5 @@
 -- For tests: delete all jobs, workers and schedules.
-with jobs as (delete from @schema.adjourn_jobs),
+with jobs as (delete from @schema.adjourn_jobs returning 1),
      finished as (delete from @schema.adjourn_finished_jobs),
      unique_keys as (delete from @schema.adjourn_unique_keys),
      lapses as (delete from @schema.adjourn_lapses),
@@ -17,4 +17,5 @@ with jobs as (delete from @schema.adjourn_jobs),
      stats as (delete from @schema.adjourn_stats),
      pauses as (delete from @schema.adjourn_pauses),
      schedules as (delete from @schema.adjourn_schedules)
-delete from @schema.adjourn_workers
+-- Workers that have jobs would stay.
+delete from @schema.adjourn_workers where (select count(*) from jobs) is not null
