@@ -31,6 +31,16 @@ def fill(observer: psycopg.Connection) -> None:
     )
 
 
+def fill_finished(observer: psycopg.Connection) -> None:
+    observer.execute(
+        "insert into adjourn.adjourn_finished_jobs"
+        " (id, queue, task_name, priority, args, attempts, losses, claim, abort_requested, enqueued_at, status, finished_at)"
+        " select nextval('adjourn.adjourn_jobs_id_seq'), 'other', 't', 0, '{}', 0, 0, 1, false, now(), 'succeeded', now()"
+        " from generate_series(1, %s)",
+        [OTHERS],
+    )
+
+
 async def rows_read_async(observer: psycopg.Connection) -> int:
     """Return how many rows of the jobs, and entries of their indexes, sessions have read that have ended since the tables are there."""
     others = "select from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
@@ -39,8 +49,8 @@ async def rows_read_async(observer: psycopg.Connection) -> int:
             await anyio.sleep(0.02)
     observer.execute("select pg_stat_force_next_flush()")
     (row,) = observer.execute(
-        "select sum(seq_tup_read) + (select sum(idx_tup_read) from pg_stat_user_indexes where relname = 'adjourn_jobs')"
-        " from pg_stat_user_tables where relname = 'adjourn_jobs'"
+        "select sum(seq_tup_read) + (select sum(idx_tup_read) from pg_stat_user_indexes where relname ~ 'adjourn_(finished_)?jobs')"
+        " from pg_stat_user_tables where relname ~ 'adjourn_(finished_)?jobs'"
     )
     return int(row[0])
 
@@ -130,3 +140,27 @@ async def test_no_statement_of_a_worker_reads_all_jobs(
     # A worker that leaves looks once whether it has jobs.
     assert await rows_read_async(observer) - before < 1.9 * OTHERS
     assert observer.execute("select from adjourn.adjourn_finished_jobs limit 1").fetchone() is not None
+
+
+async def test_a_workflow_that_runs_again_reads_no_other_jobs(app: adjourn.App, observer: psycopg.Connection) -> None:
+    declare_tasks(app)
+    fill_finished(observer)
+    fill(observer)
+    for table in ("finished_jobs", "jobs"):
+        observer.execute(f"delete from adjourn.adjourn_{table}".encode())
+    observer.execute("vacuum (analyze, truncate false)")
+    fill_finished(observer)
+    fill(observer)
+    before = await rows_read_async(observer)
+    async with app.open_async():
+        flow = app.workflow("flow")
+        first = flow.add(app.tasks["fails"])
+        second = flow.add(app.tasks["plain"], depends_on=first)
+        flow.map(app.tasks["result"], [{}] * EACH, depends_on=second)
+        stored = await flow.defer_async()
+        for again in (False, True):
+            if again:
+                await app.job_manager.retry_workflow_async(stored.id)
+            await app.run_worker_async(queues=["default"], wait=False, install_signal_handlers=False)
+    # Two workers have looked whether they have jobs.
+    assert await rows_read_async(observer) - before < 2.9 * OTHERS

@@ -40,7 +40,7 @@ begin
         insert into @schema.adjourn_arrivals (job_id, ended, failed, reason)
         select s.id, s.ended, s.failed, s.reason from unnest(v_targets, v_ended, v_failed, v_reasons) s(id, ended, failed, reason)
         where s.id <> all(v_mine) and s.id <> all(v_flows)
-          and (exists (select from @schema.adjourn_jobs j where j.id between s.id and s.id) or exists (select from @schema.adjourn_workflows w where w.id between s.id and s.id));
+          and (exists (select from @schema.adjourn_jobs j where j.id = s.id offset 0) or exists (select from @schema.adjourn_workflows w where w.id = s.id offset 0));
 
         v_unlinked := array(select j.id from @schema.adjourn_jobs j where j.id = any(v_mine) and j.unlinked);
         if v_unlinked <> '{}' then

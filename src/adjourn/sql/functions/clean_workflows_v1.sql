@@ -22,7 +22,7 @@ begin
     -- All rows of the last parent, too: the next page begins with another.
     delete from @schema.adjourn_dependencies d
     where d.parent_id > p_after_id and d.parent_id <= v_last
-      and not exists (select from @schema.adjourn_jobs j where j.id between d.child_id and d.child_id)
-      and not exists (select from @schema.adjourn_finished_jobs f where f.id between d.child_id and d.child_id);
+      and not exists (select from @schema.adjourn_jobs j where j.id = d.child_id offset 0)
+      and not exists (select from @schema.adjourn_finished_jobs f where f.id = d.child_id offset 0);
     return case when v_looked = p_limit then v_last end;
 end $$;

@@ -66,7 +66,7 @@ begin
                 if v_stored < v_count then
                     v_taken := (
                         select u.queueing_lock from unnest(v_ids, v_queueing_locks) u(id, queueing_lock)
-                        where not exists (select from @schema.adjourn_jobs j where j.id between u.id and u.id) limit 1
+                        where not exists (select from @schema.adjourn_jobs j where j.id = u.id offset 0) limit 1
                     );
                     raise exception using errcode = 'ADJ01';
                 end if;

@@ -181,7 +181,7 @@ begin
             v_taken_lock := (
                 select g.queueing_lock from unnest(v_ids, v_values) s(id, source)
                 join rows from (json_to_recordset(p_jobs) as (queueing_lock text)) with ordinality g(queueing_lock, position) on g.position = s.source
-                where g.queueing_lock is not null and not exists (select from @schema.adjourn_jobs j where j.id between s.id and s.id) limit 1
+                where g.queueing_lock is not null and not exists (select from @schema.adjourn_jobs j where j.id = s.id offset 0) limit 1
             );
             raise exception using errcode = 'ADJ01';
         end if;

@@ -37,7 +37,9 @@ begin
             select d.child_id from @schema.adjourn_dependencies d where d.parent_id = r.id
             union all
             select (f.special ->> 'next_id')::bigint from @schema.adjourn_finished_jobs f where f.id = r.id and f.special ? 'next_id'
-        ) e join @schema.adjourn_finished_jobs c on c.id = e.child_id
+        ) e cross join lateral (
+            select c.id, c.status, c.special from @schema.adjourn_finished_jobs c where c.id = e.child_id offset 0
+        ) c
         where c.status = 'cancelled' and c.special ->> 'cause' = 'jobs'
     )
     select coalesce(array_agg(reach.id order by reach.id), '{}') into v_reach from reach;
@@ -48,21 +50,26 @@ begin
     ended := array(
         select r.id from unnest(v_reach) r(id)
         union
-        select c.id from @schema.adjourn_dependencies d join @schema.adjourn_finished_jobs c on c.id = d.child_id where d.parent_id = any(v_reach)
+        select c.id from @schema.adjourn_dependencies d
+        cross join lateral (select c.id from @schema.adjourn_finished_jobs c where c.id = d.child_id offset 0) c where d.parent_id = any(v_reach)
         union
-        select c.id from @schema.adjourn_finished_jobs f join @schema.adjourn_finished_jobs c on c.id = (f.special ->> 'next_id')::bigint
+        select c.id from @schema.adjourn_finished_jobs f
+        cross join lateral (select c.id from @schema.adjourn_finished_jobs c where c.id = (f.special ->> 'next_id')::bigint offset 0) c
         where f.id = any(v_reach) and f.special ? 'next_id'
         order by 1
     );
     live := array(
         select j.id from @schema.adjourn_jobs j where j.workflow_id = any(flows) and (j.next_id in (select unnest(v_reach))) is true
         union
-        select j.id from @schema.adjourn_dependencies d join @schema.adjourn_jobs j on j.id = d.parent_id where d.child_id = any(v_reach) and d.linked
+        select j.id from @schema.adjourn_dependencies d
+        cross join lateral (select j.id from @schema.adjourn_jobs j where j.id = d.parent_id offset 0) j where d.child_id = any(v_reach) and d.linked
         union
-        select j.id from @schema.adjourn_dependencies d join @schema.adjourn_jobs j on j.id = d.child_id where d.parent_id = any(v_reach) and j.hold = @parents
+        select j.id from @schema.adjourn_dependencies d
+        cross join lateral (select j.id from @schema.adjourn_jobs j where j.id = d.child_id and j.hold = @parents offset 0) j where d.parent_id = any(v_reach)
         union
-        select j.id from @schema.adjourn_finished_jobs f join @schema.adjourn_jobs j on j.id = (f.special ->> 'next_id')::bigint
-        where f.id = any(v_reach) and f.special ? 'next_id' and j.hold = @parents
+        select j.id from @schema.adjourn_finished_jobs f
+        cross join lateral (select j.id from @schema.adjourn_jobs j where j.id = (f.special ->> 'next_id')::bigint and j.hold = @parents offset 0) j
+        where f.id = any(v_reach) and f.special ? 'next_id'
         union
         select j.id from @schema.adjourn_workflows w join @schema.adjourn_jobs j on j.workflow_id = w.id
         where w.id = any(flows) and w.is_cancelled and j.worker_id is null
@@ -76,9 +83,9 @@ begin
         where d.child_id = any(v_reach)
     ), edge as materialized (
         select n.parent_id, n.child_id, n.counts,
-               case when n.waits or exists (select from @schema.adjourn_jobs j where j.id = n.parent_id) then 'waits'
+               case when n.waits or exists (select from @schema.adjourn_jobs j where j.id = n.parent_id offset 0) then 'waits'
                     when (n.parent_id in (select unnest(v_reach))) is true then 'again'
-                    when exists (select from @schema.adjourn_finished_jobs f where f.id = n.parent_id and f.status <> 'succeeded') then 'failed'
+                    when exists (select from @schema.adjourn_finished_jobs f where f.id = n.parent_id and f.status <> 'succeeded' offset 0) then 'failed'
                end as state
         from named n
         union all

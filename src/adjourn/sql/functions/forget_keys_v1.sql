@@ -8,7 +8,7 @@ declare
 begin
     select count(*), max(page.key), array_agg(page.key) filter (where page.is_over) into v_looked, last_key, v_keys
     from (
-        select u.key, coalesce(u.keep_until <= now(), true) and not exists (select from @schema.adjourn_jobs j where j.id between u.job_id and u.job_id) as is_over
+        select u.key, coalesce(u.keep_until <= now(), true) and not exists (select from @schema.adjourn_jobs j where j.id = u.job_id offset 0) as is_over
         from @schema.adjourn_unique_keys u where u.key > p_after order by u.key limit p_limit
     ) page;
     forgotten := 0;
@@ -17,7 +17,7 @@ begin
         -- A job may have got one of the keys before that was locked, so look again.
         delete from @schema.adjourn_unique_keys u
         where u.key = any(v_keys) and coalesce(u.keep_until <= now(), true)
-          and not exists (select from @schema.adjourn_jobs j where j.id between u.job_id and u.job_id);
+          and not exists (select from @schema.adjourn_jobs j where j.id = u.job_id offset 0);
         get diagnostics forgotten = row_count;
     end if;
     if v_looked < p_limit then

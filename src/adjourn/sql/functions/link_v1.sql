@@ -16,7 +16,7 @@ begin
     with gone as materialized (
         select d.parent_id, d.child_id from @schema.adjourn_dependencies d
         where d.child_id = any(p_ids) and not d.linked
-          and not exists (select from @schema.adjourn_jobs j where j.id between d.parent_id and d.parent_id)
+          and not exists (select from @schema.adjourn_jobs j where j.id = d.parent_id offset 0)
           and not exists (select from @schema.adjourn_arrivals a where a.is_parent and a.job_id = d.parent_id)
     ), known as materialized (
         select f.id, f.status from @schema.adjourn_finished_jobs f where f.id in (select gone.parent_id from gone)
@@ -24,7 +24,7 @@ begin
     ), ended as (
         update @schema.adjourn_dependencies d set linked = true from gone left join known on known.id = gone.parent_id
         where d.parent_id = gone.parent_id and d.child_id = gone.child_id
-          and (known.id is not null or not exists (select from @schema.adjourn_finished_jobs f where f.id between gone.parent_id and gone.parent_id))
+          and (known.id is not null or not exists (select from @schema.adjourn_finished_jobs f where f.id = gone.parent_id offset 0))
         returning d.parent_id, d.child_id, case
             when known.status = 'succeeded' or d.place = @in_a_run then null when known.status = 'failed' then ' failed'
             else coalesce(' was ' || known.status, ' is gone') end as what

@@ -76,7 +76,7 @@ begin
         end if;
         update @schema.adjourn_jobs j set pending = j.pending + c.ended, failed_parents = j.failed_parents - c.failed
         from unnest(v_children, v_ended_less, v_failed_less) c(id, ended, failed)
-        where j.id = c.id and j.id = any(v_children) and j.hold + 0 = @parents;
+        where j.id between c.id and c.id and j.hold + 0 = @parents;
         update @schema.adjourn_workflows w set
             remaining = w.remaining + c.jobs, failed = w.failed - c.failed, is_cancelled = false,
             finished_at = case when w.remaining + c.jobs <= 0 then w.finished_at end
