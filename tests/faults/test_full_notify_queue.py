@@ -29,13 +29,10 @@ def dsn() -> Iterator[str]:
 
 
 def fill(connection: psycopg.Connection) -> None:
-    try:
-        for number in range(PAGES * 2):
-            connection.execute("select pg_notify('news', %s || repeat('x', 7000))", [f"{number:05}"])
-    except psycopg.OperationalError as error:
-        assert "NOTIFY queue" in str(error)
-    else:
-        pytest.fail("the queue is not full")
+    with connection.cursor() as cursor, pytest.raises(psycopg.OperationalError, match="NOTIFY queue"):
+        cursor.executemany(
+            "select pg_notify('news', %s || repeat('x', 7000))", [[f"{number:05}"] for number in range(PAGES * 2)]
+        )
 
 
 @pytest.mark.timeout(60)
