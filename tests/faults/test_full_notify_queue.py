@@ -28,11 +28,14 @@ def dsn() -> Iterator[str]:
         yield server.dsn
 
 
+def notify_often(connection: psycopg.Connection) -> None:
+    for number in range(PAGES * 2):
+        connection.execute("select pg_notify('news', %s || repeat('x', 7000))", [f"{number:05}"])
+
+
 def fill(connection: psycopg.Connection) -> None:
-    with connection.cursor() as cursor, pytest.raises(psycopg.OperationalError, match="NOTIFY queue"):
-        cursor.executemany(
-            "select pg_notify('news', %s || repeat('x', 7000))", [[f"{number:05}"] for number in range(PAGES * 2)]
-        )
+    with pytest.raises(psycopg.OperationalError, match="NOTIFY queue"):
+        notify_often(connection)
 
 
 @pytest.mark.timeout(60)
