@@ -1,4 +1,4 @@
--- Remove a worker that ends; one that still has jobs stays (adjourn_keep_worker_v1). It may have been notified meanwhile of jobs that it
+-- Remove a worker that ends; one that still has jobs stays (adjourn_keep_workers_v1). It may have been notified meanwhile of jobs that it
 -- does not take.
 create function @schema.adjourn_unregister_v1(p_worker bigint) returns void
 language plpgsql as $$
