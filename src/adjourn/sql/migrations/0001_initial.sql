@@ -24,6 +24,7 @@ create table @schema.adjourn_workers (
     apart boolean not null default false,             -- runs jobs apart from others, or is about to
     restricted boolean not null default false,        -- something is paused, or a queue or task has a limit: see adjourn_admit_v1
     dead boolean not null default false,              -- declared dead: its jobs are being rescued, it may not come back
+    is_done boolean,                                  -- it has no jobs, as it has said, and its row is about to be deleted
     overdue bigint[] not null default '{}',           -- its jobs that were asked to end and have not, at the last heartbeat
     running bigint[] not null default '{}',           -- its jobs that ran at the last heartbeat, a thousand at most
     details jsonb,                                    -- what else it has said of itself: host, pid, version, ...
@@ -451,7 +452,7 @@ for each row execute function @schema.adjourn_restrict_new_v1();
 \ir ../functions/rescue_v1.sql
 \ir ../functions/keep_worker_v1.sql
 create trigger adjourn_workers_kept before delete on @schema.adjourn_workers
-for each row execute function @schema.adjourn_keep_worker_v1();
+for each row when (old.is_done is not true) execute function @schema.adjourn_keep_worker_v1();
 \ir ../functions/unregister_v1.sql
 \ir ../functions/complete_v1.sql
 \ir ../functions/has_steps_v1.sql
