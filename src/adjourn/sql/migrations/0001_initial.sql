@@ -230,7 +230,7 @@ create table @schema.adjourn_event_notes (name text collate "C" not null);
 alter table @schema.adjourn_event_notes replica identity full;
 
 -- `waits_for` says what keeps a waiting job: its time, an event, the delay of its retry, its lock, a turn apart from other jobs, a worker
--- that knows its task, a limit, the end of a pause, or any worker.
+-- that knows its task, other jobs, a limit, the end of a pause, or any worker.
 create view @schema.adjourn_all_jobs as
 select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, claim, worker_id, abort_requested,
        enqueued_at, started_at, errors, case when worker_id is null then 'todo' else 'doing' end as status, null::timestamptz as finished_at,
