@@ -106,13 +106,13 @@ async def defer_async(app: adjourn.App, kind: str) -> None:
     elif kind == "keyed":
         await app.tasks[name].batch_defer_async(*({"key": str(number % 3)} for number in range(EACH)))
     else:
-        options: dict[str, Any] = {
+        all_options: dict[str, dict[str, Any]] = {
             "plain locked": {"lock": "lock"},
             "plain narrow": {"queue": "narrow"},
             "plain expires": {"expires_in": 60},
             "plain later": {"schedule_in": {"milliseconds": 10}},
-        }.get(kind, {})
-        await app.tasks[name].configure(**options).batch_defer_async(*[{}] * EACH)
+        }
+        await app.tasks[name].configure(**all_options.get(kind, {})).batch_defer_async(*[{}] * EACH)
 
 
 @pytest.mark.parametrize("known", ["when it was empty", "since"])
