@@ -10,7 +10,7 @@ from adjourn._domain.checks import check_name
 from adjourn._domain.results import ResultRule
 from adjourn._domain.runs import Durable, Step, StepKind
 from adjourn._durable.hand import Hand
-from adjourn.exceptions import DuplicateStep, InvalidResult, InvalidTaskArguments, WrongCaller
+from adjourn.exceptions import DuplicateStep, InvalidTaskArguments, WrongCaller
 
 __all__ = ["RemembersSteps"]
 

@@ -24,6 +24,7 @@ create table @schema.adjourn_workers (
     apart boolean not null default false,             -- runs jobs apart from others, or is about to
     restricted boolean not null default false,        -- something is paused, or a queue or task has a limit: see adjourn_admit_v1
     dead boolean not null default false,              -- declared dead: its jobs are being rescued, it may not come back
+    is_done boolean,                                  -- it has no jobs, as it has said, and its row is about to be deleted
     overdue bigint[] not null default '{}',           -- its jobs that were asked to end and have not, at the last heartbeat
     running bigint[] not null default '{}',           -- its jobs that ran at the last heartbeat, a thousand at most
     details jsonb,                                    -- what else it has said of itself: host, pid, version, ...
@@ -230,7 +231,7 @@ create table @schema.adjourn_event_notes (name text collate "C" not null);
 alter table @schema.adjourn_event_notes replica identity full;
 
 -- `waits_for` says what keeps a waiting job: its time, an event, the delay of its retry, its lock, a turn apart from other jobs, a worker
--- that knows its task, a limit, the end of a pause, or any worker.
+-- that knows its task, other jobs, a limit, the end of a pause, or any worker.
 create view @schema.adjourn_all_jobs as
 select id, queue, task_name, priority, lock, queueing_lock, args, scheduled_at, attempts, claim, worker_id, abort_requested,
        enqueued_at, started_at, errors, case when worker_id is null then 'todo' else 'doing' end as status, null::timestamptz as finished_at,
