@@ -240,7 +240,7 @@ def beat(actor: Actor) -> None:
 
 def leave(actor: Actor) -> None:
     actor.some_jobs()
-    actor.run("unregister_worker", worker_id=actor.worker_id)
+    actor.run("unregister_worker", worker_id=actor.worker_id, is_done=not actor.jobs)
     actor.worker_id, actor.jobs, actor.apart = 0, {}, None
 
 

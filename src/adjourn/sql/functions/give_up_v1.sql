@@ -4,7 +4,7 @@ language plpgsql as $$
 begin
     with held as materialized (
         select j.* from @schema.adjourn_jobs j
-        where j.id = any(p_ids) and (j.key_slot is not null or j.task_slot is not null or j.queue_slot is not null)
+        where j.id = any(p_ids) and coalesce(j.key_slot, j.task_slot, j.queue_slot) is not null
     ), freed as (
         update @schema.adjourn_jobs j set key_slot = null, task_slot = null, queue_slot = null from held where j.id between held.id and held.id
     )

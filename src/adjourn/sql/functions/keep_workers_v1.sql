@@ -4,6 +4,7 @@ create function @schema.adjourn_keep_workers_v1() returns trigger
 language plpgsql set enable_seqscan = off set jit = off as $$
 declare
     v_gone bigint[];
+    v_followers bigint[];
     v_busy bigint[];
 begin
     if tg_op = 'DELETE' then
@@ -15,10 +16,11 @@ begin
         return null;
     end if;
     -- A claim of one of them shares a lock on its row until it is committed, so this sees what was claimed.
+    v_followers := @schema.adjourn_followers_v1('{}', v_gone);
     v_busy := array(
         select distinct j.worker_id from @schema.adjourn_jobs j where j.hold = @ready and j.worker_id = any(v_gone)
     ) || array(
-        select f.worker_id from @schema.adjourn_jobs f where f.id = any(@schema.adjourn_followers_v1('{}', v_gone))
+        select f.worker_id from @schema.adjourn_jobs f where f.id = any(v_followers)
     );
     if v_busy = '{}' then
         return null;

@@ -6,13 +6,13 @@ begin
     -- Starts under rates: by this clock, since a transaction may have waited since it began.
     insert into @schema.adjourn_starts (limit_id, limit_key, at, n)
     select started.id, started.key, clock_timestamp(), count(*) from (
-        select j.limit_id as id, j.limit_key as key from @schema.adjourn_jobs j where j.id = any(p_ids) and j.key_slot is not null
+        select j.limit_id as id, j.limit_key as key from @schema.adjourn_jobs j where j.id = any(p_ids) and (j.key_slot is null) is false
         union all
         select l.id, '' from @schema.adjourn_jobs j join @schema.adjourn_limits l on l.scope = 'task' and l.name = j.task_name
-        where j.id = any(p_ids) and j.task_slot is not null
+        where j.id = any(p_ids) and (j.task_slot is null) is false
         union all
         select l.id, '' from @schema.adjourn_jobs j join @schema.adjourn_limits l on l.scope = 'queue' and l.name = j.queue
-        where j.id = any(p_ids) and j.queue_slot is not null
+        where j.id = any(p_ids) and (j.queue_slot is null) is false
     ) started
     where exists (select from @schema.adjourn_limits l where l.id = started.id and l.rates is not null)
     group by started.id, started.key;

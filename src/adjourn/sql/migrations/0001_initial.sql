@@ -123,7 +123,7 @@ create index adjourn_jobs_gate on @schema.adjourn_jobs (gate_id, gate_key, prior
 create index adjourn_jobs_paused on @schema.adjourn_jobs (task_name, id) where hold = @paused;
 -- The last turn of the jobs that each limit has admitted. With `limit_id` by itself the planner might use this index for what one key of the
 -- limit has, and read that of all keys.
-create index adjourn_jobs_admitted on @schema.adjourn_jobs ((limit_id + 0), coalesce(turn, id)) where key_slot is not null;
+create index adjourn_jobs_admitted on @schema.adjourn_jobs ((limit_id + 0), coalesce(turn, id)) where key_slot + 0 is not null;
 
 create index adjourn_jobs_batch on @schema.adjourn_jobs (task_name, priority desc, coalesce(turn, id)) where hold = @ready and is_batch;
 create index adjourn_jobs_expires on @schema.adjourn_jobs (expires_at) where expires_at is not null;
