@@ -18,6 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils.functional import Promise
 
 import adjourn
+from adjourn._domain.checks import WAITS_FOR
 from adjourn.contrib.django import admin, app
 from adjourn.contrib.django.admin import actions, paginator
 from adjourn.contrib.django.models import Job, Schedule, Worker
@@ -156,6 +157,23 @@ def test_the_filters_find_jobs(root: Client, shop: Shop) -> None:
     page = body(root, JOBS)
     assert f"?task={ship.name}" in page, "tasks that the program knows"
     assert "?queue=mail" in page, "queues of live jobs"
+
+
+def test_a_job_of_a_workflow_and_one_that_waits_for_an_event_are_shown(root: Client, shop: Shop) -> None:
+    flow = app.workflow("orders")
+    flow.add(bill, depends_on=flow.add(bill, task_kwargs={"order_id": 1}), task_kwargs={"order_id": 1})
+    flow.defer()
+    waiting = bill.defer(order_id=2)
+    shop.execute("UPDATE adjourn.adjourn_jobs SET awaited_event = 'paid', hold = 1 WHERE id = %s", [waiting])
+    page = body(root, JOBS)
+    assert "for an event" in page
+    assert "for other jobs" in page
+    assert listed(root, "?waits_for=event") == [waiting]
+    assert len(listed(root, "?waits_for=jobs")) == 1
+
+
+def test_everything_that_a_job_can_wait_for_has_a_label() -> None:
+    assert {*Job.WaitsFor.values} == {*WAITS_FOR}
 
 
 def test_the_search_finds_an_id_a_task_and_a_lock(root: Client) -> None:

@@ -575,6 +575,10 @@ class Machine(RuleBasedStateMachine):
             assert (seen.claim, seen.queue, seen.lock, seen.attempts) == known, f"job {job.id}"
             assert (seen.reason is None) == (job.cause is None), f"job {job.id} says {seen.reason}, and not {job.cause}"
             assert job.status != RUNNING or seen.worker_id == job.worker
+        self.learn_of_cancelled(found)
+
+    def learn_of_cancelled(self, found: dict[int | None, Job]) -> None:
+        """Note which jobs were cancelled because of others, or of their terms, and check that there was a reason."""
         gone = [job for job in self.model.jobs.values() if job.id not in self.model.gone]
         cancelled = [job for job in gone if job.status == WAITING and found[job.id].status == "cancelled"]
         causes = {job.id: cause_of(found[job.id], job) for job in cancelled}
@@ -649,6 +653,9 @@ class Machine(RuleBasedStateMachine):
         assert not (claimed and worker.is_dead), "a worker that was declared dead got a job"
         if any(job.awaits for job in claimed):
             self.model.wakes()
+        if any(job.verdict == "waits" for job in claimed):
+            # What they waited for was cancelled in this exchange, as it had expired.
+            self.learn_of_cancelled({job.id: job for job in self.manager.list_jobs()})
         for job, each in zip(exchanged.jobs, claimed, strict=True):
             assert worker.queues is None or each.queue in worker.queues
             self.model.claims(worker.id, each, job.claim)

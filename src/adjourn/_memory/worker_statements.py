@@ -49,11 +49,11 @@ def get_registration(tables: Tables, *, worker_id: int) -> list[Row]:
 
 
 @answers
-def unregister_worker(tables: Tables, *, worker_id: int) -> list[Row]:
+def unregister_worker(tables: Tables, *, worker_id: int, is_done: bool) -> list[Row]:
     """Remove a worker; if it still has jobs, mark it as dead until they are rescued."""
     if worker := tables.workers.get(worker_id):
         pass_on(tables, worker_id, worker.queues)
-    if tables.of_worker([worker_id]) and worker_id in tables.workers:
+    if not is_done and tables.of_worker([worker_id]) and worker_id in tables.workers:
         tables.workers[worker_id] = attrs.evolve(tables.workers[worker_id], dead=True)
     else:
         tables.workers.pop(worker_id, None)

@@ -89,10 +89,12 @@ class Job(Guarded):
 
         WORKER = "worker", _("a worker")
         TIME = "time", _("its time")
+        EVENT = "event", _("an event")
         RETRY = "retry", _("the delay of its retry")
         LOCK = "lock", _("its lock")
         TASK = "task", _("a worker that knows its task")
         TURN = "turn", _("a turn apart from other jobs")
+        JOBS = "jobs", _("other jobs")
         LIMIT = "limit", _("a place under a limit")
         PAUSE = "pause", _("the end of a pause")
 
