@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from adjourn._domain.outcomes import Ended, HandedBack, Outcome, Retried, Suspended
 
@@ -49,6 +49,18 @@ class Known:
     is_late: bool = False
     """It was added to a workflow that had been cancelled, and is to be cancelled, too."""
     run_if: int | None = None
+    awaited: set[int] = dataclasses.field(default_factory=set)
+    """The jobs that its run has said last to wait for, of those that had not ended."""
+    noted: int | None = None
+    """The claim of the run that has said so."""
+    is_told: bool = True
+    """Whether that run has ended, so that they know of it."""
+    arrived: set[int] | None = None
+    """Which of them have ended since, while it waits for them; None if it does not, or once it may go on."""
+    has_begun: bool = False
+    """It has waited in its run, so that its parents do not matter any more."""
+    is_watched: bool = False
+    """Somebody has asked for its end, so that it is kept."""
     cause: str | None = None
     """Why it was cancelled, if not by hand: ``jobs``, ``workflow`` or ``expiry``."""
     expires: str = ""
@@ -69,6 +81,8 @@ class Known:
         """What its parents say: that it runs, is cancelled, or waits on."""
         if self.is_late:
             return "cancelled"
+        if self.has_begun:
+            return "runs" if self.arrived is None or self.arrived >= self.awaited else "waits"
         return "runs" if self.is_forced else self.judge(self.heard)
 
     def judge(self, heard: dict[int, bool]) -> str:
@@ -136,6 +150,8 @@ class Flow:
         for child in self.jobs.values():
             if job.id in child.parents:
                 child.heard.setdefault(job.id, status == SUCCEEDED)
+            if child.arrived is not None and job.id in child.awaited:
+                child.arrived.add(job.id)
 
     def runs_again(self, job: Known, *, due: bool) -> None:
         """A job that has not ended is retried by hand."""
@@ -154,10 +170,15 @@ class Flow:
             again -= out
         for child in self.jobs.values():
             if child.id not in again and child.status == WAITING and child.verdict == "waits":
-                for parent in child.parents & again:
-                    child.heard.pop(parent, None)
+                if child.arrived is not None:
+                    child.arrived -= again
+                else:
+                    for parent in child.parents & again:
+                        child.heard.pop(parent, None)
         for job in self.jobs.values():
             job.forgiven -= again
+        for id_ in again:
+            there[id_].awaited = set()
         for id_ in again:
             self.comes_back(there[id_], again, is_forced=id_ in forced, due=due)
         for other in {there[id_].flow for id_ in again} & self.cancelled_flows - {flow}:
@@ -183,6 +204,8 @@ class Flow:
         if is_forced or job.expires == "now":
             job.expires = ""
         job.status, job.awaits, job.deaths, job.cause = WAITING, None, 0, None
+        job.arrived, job.has_begun, job.is_told = None, False, True
+        job.is_watched = self.has_children(job)
 
     def retries_flow(self, flow: int) -> set[int]:
         """A workflow is retried; return which of its jobs must run again."""
@@ -252,7 +275,7 @@ class Flow:
         if job.lock is not None:
             others = [each.id for each in self.jobs.values() if each.status == RUNNING and each.lock == job.lock]
             assert not others, f"jobs {others} of lock {job.lock} run already"
-        job.status, job.worker, job.claim = RUNNING, worker, claim
+        job.status, job.worker, job.claim, job.arrived = RUNNING, worker, claim, None
         counted = dict(self.places(job))
         job.unlimited = {
             place
@@ -285,12 +308,15 @@ class Flow:
             elif isinstance(outcome, Ended):
                 self.ends(job, outcome.status)
                 job.attempts += 1
-                if outcome.is_deleted and job.flow is None and not self.has_children(job):
+                if outcome.is_deleted and job.flow is None and not job.is_watched and not self.has_children(job):
                     self.gone.add(job.id)
             else:
                 job.status, job.worker = WAITING, None
                 if isinstance(outcome, Suspended):
-                    job.due, job.awaits, job.deaths = outcome.event is not None, outcome.event, 0
+                    job.due, job.awaits, job.deaths = outcome.seconds is None, outcome.event, 0
+                    if outcome.for_jobs:
+                        job.has_begun = job.is_told = True
+                        job.arrived = {id_ for id_ in job.awaited if self.jobs[id_].status not in (WAITING, RUNNING)}
                 elif not isinstance(outcome, HandedBack):
                     assert isinstance(outcome, Retried)
                     job.attempts += 1
@@ -300,7 +326,52 @@ class Flow:
 
     def has_children(self, job: Known) -> bool:
         """Whether a job was waited for when it ended."""
-        return any(job.id in child.parents for child in self.jobs.values())
+        return any(job.id in child.parents | child.awaited for child in self.jobs.values())
+
+    # Jobs that wait in their runs
+
+    def waits_in_run(self, job: Known, ids: set[int]) -> str:
+        """The run of a job is to wait for others: return what becomes of that."""
+        if ids & self.gone:
+            return "missing"
+        for id_ in ids:
+            self.jobs[id_].is_watched = True
+        left = {id_ for id_ in ids if self.jobs[id_].status in (WAITING, RUNNING)}
+        if not left:
+            return "ended"
+        if left & self.behind(job, self.surely_waits):
+            return "circle"
+        return "perhaps" if left & self.behind(job, self.may_wait) else "waits"
+
+    def notes(self, job: Known, ids: set[int], claim: int) -> None:
+        """It does."""
+        job.awaited = {id_ for id_ in ids if self.jobs[id_].status in (WAITING, RUNNING)}
+        job.noted, job.is_told = claim, False
+
+    def behind(self, job: Known, waits: Callable[[Known, int], bool]) -> set[int]:
+        """Return who waits for a job, by way of others, too; and itself."""
+        found, new = {job.id}, {job.id}
+        live = [each for each in self.jobs.values() if each.status in (WAITING, RUNNING)]
+        while new:
+            new = {each.id for each in live if any(waits(each, id_) for id_ in new)} - found
+            found |= new
+        return found
+
+    def surely_waits(self, job: Known, parent: int) -> bool:
+        """Whether a job waits for another, or its run has said that it will."""
+        if parent in job.awaited and (not job.is_told and job.status == RUNNING and job.noted == job.claim):
+            return True
+        if job.status != WAITING or job.verdict != "waits":
+            return False
+        return parent in (job.parents if job.arrived is None else job.awaited)
+
+    def may_wait(self, job: Known, parent: int) -> bool:
+        """Whether it may: it is not known whether a run that was lost says so again."""
+        return (
+            self.surely_waits(job, parent)
+            or (parent in job.awaited and not job.is_told)
+            or (job.is_late and parent in job.parents)
+        )
 
     def frees(self, jobs: Iterable[Known]) -> None:
         """Jobs come back that their worker does not run."""

@@ -33,7 +33,7 @@ from adjourn._domain.workflows import Planned
 from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.connector import BaseConnector
 from adjourn.connectors import SyncPsycopgConnector
-from adjourn.exceptions import AdjournException, AlreadyEnqueued, InvalidOption, JobLost
+from adjourn.exceptions import AdjournException, AlreadyEnqueued, InvalidOption, JobLost, JobSuspended, NoResult
 from adjourn.jobs import Job
 from adjourn.manager import JobManager
 from adjourn.testing import MemoryStore, SyncInMemoryConnector
@@ -193,6 +193,7 @@ class Machine(RuleBasedStateMachine):
         elif outcome == "replaced":
             old, fresh = self.model.jobs[deferred.id], self.known(deferred.id, new)
             old.task, old.queue, old.lock, old.due, old.awaits = fresh.task, fresh.queue, fresh.lock, fresh.due, None
+            old.arrived = None
             old.key, old.deaths, old.expires, old.max_attempts = fresh.key, 0, fresh.expires, fresh.max_attempts
 
     @rule(
@@ -461,6 +462,43 @@ class Machine(RuleBasedStateMachine):
             else:
                 assert outcome == "waits"
                 self.ask(worker, [Suspended(job_id, claim, None, name)], 0)
+
+    @rule(data=st.data(), count=st.integers(1, 3), ends=st.sampled_from([True, True, False]), settles=st.booleans())
+    def wait_in_a_run(self, data: st.DataObject, count: int, ends: bool, settles: bool) -> None:
+        """A run, perhaps one that has lost its job, is to go on when others have ended; it may be lost before it ends."""
+        worker = self.draw_worker(data)
+        if not worker.past:
+            return
+        job_id, claim = data.draw(st.sampled_from(sorted(worker.known.items()) * 5 + worker.past), "claim")
+        live = [job.id for job in self.model.jobs.values() if job.status in (WAITING, RUNNING) and job.id != job_id]
+        others = live * 4 + list(self.model.jobs)
+        ids = data.draw(st.lists(st.sampled_from(others), min_size=1, max_size=count, unique=True), "jobs")
+        self.wait_for(worker, job_id, claim, ids, ends=ends)
+        if settles:
+            self.settle_places()
+
+    def wait_for(self, worker: Simulated, job_id: int, claim: int, ids: list[int], *, ends: bool = True) -> None:
+        job, run = self.model.jobs[job_id], Job(id=job_id, queue="", task_name="", claim=claim, worker_id=worker.id)
+        is_mine = self.model.holds(worker.id, HandedBack(job_id, claim))
+        what = self.model.waits_in_run(job, set(ids))
+        if what == "missing":
+            with pytest.raises(NoResult):
+                self.manager.runs.wait_for_jobs(run, ids)
+        elif what == "ended":
+            found = self.manager.runs.wait_for_jobs(run, ids)
+            assert [(each.id, each.status) for each in found] == [(id_, self.model.jobs[id_].status) for id_ in ids]
+        elif not is_mine:
+            with pytest.raises(JobLost):
+                self.manager.runs.wait_for_jobs(run, ids)
+        else:
+            circle = [InvalidOption] if what in ("circle", "perhaps") else []
+            waits = [JobSuspended] if what in ("waits", "perhaps") else []
+            with pytest.raises((*circle, *waits)) as raised:
+                self.manager.runs.wait_for_jobs(run, ids)
+            if isinstance(raised.value, JobSuspended):
+                self.model.notes(job, set(ids), claim)
+                if ends:
+                    self.ask(worker, [Suspended(job_id, claim, None, None, True)], 0)
 
     @rule(data=st.data())
     def place(self, data: st.DataObject) -> None:
@@ -820,14 +858,26 @@ BREAKS = {
         "count(*) filter (where target.status <> 'succeeded')",
         "count(*) filter (where false)",
     ),
-    "a child waits for one parent": ("tell_dependents", "and j.pending <= t.ended and", "and"),
-    "arrivals are lost": ("arrive", "set pending = j.pending - s.ended,", "set pending = j.pending,"),
+    "a child waits for one parent": (
+        "tell_dependents",
+        "and j.pending <= case when j.run_if >= @begun then t.in_run else t.ended end and",
+        "and",
+    ),
+    "arrivals are lost": (
+        "arrive",
+        "pending = j.pending - case when j.run_if >= @begun then s.in_run else s.ended end,",
+        "pending = j.pending,",
+    ),
     "a child runs whatever has failed": (
         "arrive",
         "when c.run_if is null and c.failed_parents > 0 then 'cancel'",
         "when false then 'cancel'",
     ),
-    "ends before a link are lost": ("link", "select e.child_id, count(*), count(e.what)", "select e.child_id, 0, 0"),
+    "ends before a link are lost": (
+        "link",
+        "select e.child_id, count(*) filter (where not e.in_run), count(e.what)",
+        "select e.child_id, 0, 0",
+    ),
     "a workflow does not count what runs again": (
         "revive",
         "remaining = w.remaining + c.jobs, failed",
@@ -872,6 +922,41 @@ BREAKS = {
         "and j.is_batch and",
     ),
     "a call takes jobs that wait": ("pick_batch", "and j.hold = @ready and j.is_batch and", "and j.is_batch and"),
+    "how a job ends for which a run waits counts": (
+        "tell_dependents",
+        "case when d.in_run then 'succeeded' else e.status end",
+        "e.status",
+    ),
+    "ends are lost for which a run waits": ("tell_dependents", "filter (where target.in_run)", "filter (where false)"),
+    "ends before a run begins to wait are lost": ("link", "count(*) filter (where e.in_run)", "0"),
+    "a run waits again for those that it waited for earlier": (
+        "wait_for_jobs",
+        "d.child_id = p_id and d.in_run;",
+        "false;",
+    ),
+    "runs wait in a circle": ("wait_for_jobs", "looked.id = any(p_ids)", "false"),
+    "a run that waits for a job that runs again does not wait for its new end": (
+        "family",
+        "= t.in_run group",
+        "= t.in_run and not t.in_run group",
+    ),
+    "an open workflow ends": ("arrive", "and not w.is_open then", "then"),
+    "a workflow that is closed does not end": (
+        "close_workflow",
+        "insert into @schema.adjourn_arrivals (job_id, ended, failed) values (p_id, 0, 0);",
+        "",
+    ),
+    "a cancelled workflow stays open": ("cancel_workflow", "is_open = false", "is_open = w.is_open"),
+    "what is added to a cancelled workflow runs": (
+        "store_nodes",
+        "u.pending > 0 or v_is_cancelled",
+        "u.pending > 0",
+    ),
+    "what was added to a cancelled workflow stays behind when that is run again": (
+        "retry_workflow",
+        "null, null, null, false, null, p_id",
+        "null, null, null, false, null, null",
+    ),
     "an event is lost": ("look_for_event", "if v_payload is not null or", "if"),
     "an event that was noted is lost": (
         "deliver_events",

@@ -186,6 +186,94 @@ async def test_a_job_that_waits_for_itself_or_for_who_depends_on_it_is_refused(b
         assert (job.status, job.errors[-1]["exception"]) == ("failed", "adjourn.exceptions.InvalidOption")
 
 
+async def test_a_job_may_wait_for_one_that_has_waited_for_it_and_does_not_any_more(bench: Bench) -> None:
+    ids: list[int] = []
+    runs: list[str] = []
+
+    @bench.app.task(name="first", pass_context=True)
+    async def first(context: adjourn.JobContext) -> None:
+        if len(runs) < 2:
+            await context.wait_for_jobs_async([ids[1]])
+        await context.wait_for_event_async("go on")
+
+    @bench.app.task(name="second", pass_context=True)
+    async def second(context: adjourn.JobContext) -> None:
+        runs.append("second")
+        if len(runs) > 1:
+            await context.wait_for_jobs_async([ids[0]])
+
+    ids += [await first.defer_async(), await second.configure(priority=-1).defer_async()]
+    await bench.drain()
+    await bench.app.job_manager.retry_job_by_id_async(ids[1])
+    await bench.drain()
+    assert [await bench.status(id_) for id_ in ids] == ["todo", "todo"]
+    await bench.app.send_event_async("go on")
+    await bench.drain()
+    assert [await bench.status(id_) for id_ in ids] == ["succeeded", "succeeded"]
+
+
+async def test_how_a_parent_ends_that_is_run_again_does_not_matter_to_who_waits_in_its_run(
+    bench: Bench, family: Family
+) -> None:
+    fails: list[bool] = []
+
+    @bench.app.task(name="before")
+    def before() -> None:
+        if fails:
+            raise ValueError
+
+    flow = bench.app.workflow()
+    first = flow.add(before)
+    waits = flow.add(family.parent([1, 2], queue="slow"), depends_on=first)
+    stored = await flow.defer_async()
+    await bench.drain(queues=["default"])
+    fails.append(True)
+    await bench.app.job_manager.retry_job_by_id_async(stored.job_id(first))
+    await bench.drain(queues=["default"])
+    assert await bench.status(stored.job_id(first)) == "failed"
+    assert await bench.status(stored.job_id(waits)) == "todo"
+    assert family.runs == 1
+    await bench.drain()
+    assert (await bench.status(stored.job_id(waits)), family.runs) == ("succeeded", 2)
+
+
+async def test_a_job_that_failed_when_it_began_to_wait_begins_anew(bench: Bench, family: Family) -> None:
+    (other,) = await family.defer_children_async([1], "slow")
+    runs: list[int] = []
+
+    @bench.app.task(name="breaks", pass_context=True)
+    async def breaks(context: adjourn.JobContext) -> None:
+        runs.append(1)
+        if len(runs) == 1:
+            try:
+                await context.wait_for_jobs_async([other])
+            except exceptions.JobSuspended as suspended:
+                raise ValueError from suspended
+
+    flow = bench.app.workflow()
+    node = flow.add(breaks)
+    stored = await flow.defer_async()
+    await bench.drain(queues=["default"])
+    assert await bench.status(stored.job_id(node)) == "failed"
+    await bench.app.job_manager.retry_job_by_id_async(stored.job_id(node))
+    await bench.drain(queues=["default"])
+    assert (await bench.status(stored.job_id(node)), len(runs)) == ("succeeded", 2)
+
+
+async def test_a_job_that_is_cancelled_before_its_parent_knows_of_it_can_be_run_again(
+    bench: Bench, family: Family
+) -> None:
+    (other,) = await family.defer_children_async([1])
+    flow = bench.app.workflow()
+    node = flow.add(family.child, depends_on=other, task_kwargs={"number": 2})
+    stored = await flow.defer_async()
+    assert await bench.app.job_manager.cancel_job_by_id_async(stored.job_id(node))
+    await bench.drain(queues=["nobody"])
+    await bench.app.job_manager.retry_job_by_id_async(stored.job_id(node))
+    await bench.drain()
+    assert await bench.status(stored.job_id(node)) == "succeeded"
+
+
 @pytest.mark.parametrize(("given", "error"), [([2**40], "NoResult"), (["1"], "InvalidOption"), (7, "InvalidOption")])
 async def test_what_cannot_be_waited_for_is_refused(bench: Bench, given: Any, error: str) -> None:
     @bench.app.task(name="waits", pass_context=True)

@@ -33,7 +33,7 @@ from adjourn._memory.rules import (
 from adjourn._memory.statements import answers
 from adjourn._memory.tables import JobRow, Tables, with_error
 from adjourn._memory.workflow_statements import place_workflows
-from adjourn.sql.constants import DUE_LIMIT, Hold, RunIf
+from adjourn.sql.constants import DUE_LIMIT, Hold
 from adjourn.types import Row
 
 CLAIMED = (
@@ -224,9 +224,9 @@ def _waits_for_jobs(tables: Tables, job: JobRow) -> dict[str, Any]:
     tables.arrive(job.id, 0, 0)
     return {
         "hold": Hold.PARENTS,
-        "pending": sum(child == job.id and not edge.is_linked for (_, child), edge in tables.edges.items()),
+        "pending": sum(child == job.id and not is_linked for (_, child), is_linked in tables.run_waits.items()),
         "unlinked": True,
-        "run_if": RunIf.ALL_DONE if job.run_if == RunIf.ANY_FAILED else job.run_if,
+        "has_begun": True,
     }
 
 

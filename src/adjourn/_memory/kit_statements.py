@@ -120,7 +120,7 @@ def delete_everything(tables: Tables) -> list[Row]:
         each.clear()
     for steps in (tables.steps, tables.sent_events, tables.event_notes):
         steps.clear()
-    for waits in (tables.edges, tables.arrivals, tables.workflows):
+    for waits in (tables.edges, tables.run_waits, tables.arrivals, tables.workflows):
         waits.clear()
     for more in (tables.limits, tables.starts, tables.pauses):
         more.clear()

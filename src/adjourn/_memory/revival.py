@@ -11,7 +11,7 @@ import attrs
 
 from adjourn._memory.rules import cancel_waiting, first_hold, wake
 from adjourn._memory.tables import JobRow, Tables
-from adjourn.sql.constants import IN_A_RUN, Hold, RunIf
+from adjourn.sql.constants import Hold, RunIf
 
 
 def revive(
@@ -48,6 +48,8 @@ def revive(
     }
     stopped = [id_ for id_, job in tables.jobs.items() if job.workflow_id in flows and job.worker_id is None]
     cancel_waiting(tables, [id_ for id_ in stopped if _is_cancelled(tables, id_)], cause="workflow")
+    # They begin anew, and so does what they wait for in their runs.
+    tables.forget_run_waits(again)
     _wait_again(tables, again)
     for id_, parents in failures.items():
         if id_ in forced and tables.finished[id_].run_if is None:
@@ -73,6 +75,8 @@ def revive(
         new = attrs.evolve(job, scheduled_at=at, expires_at=None, **changes) if is_forced else job
         tables.touched.add(id_)
         tables.jobs[id_] = _renewed(tables, new, pending[id_], len(failures[id_]))
+        if tables.jobs[id_].unlinked:
+            tables.arrive(id_, 0, 0)
     wake(tables, always=True)
     return sorted(again)
 
@@ -148,19 +152,19 @@ def _wait_again(tables: Tables, again: set[int]) -> None:
             edge = tables.edges.get((parent_id, child_id))
             child = tables.jobs.get(child_id)
             is_forgiven = (parent_id, child_id) in tables.forgiven
-            if child is not None and child.hold is Hold.PARENTS and (edge is None or edge.is_linked):
+            is_told = edge is None or edge.is_linked
+            if child is not None and child.hold is Hold.PARENTS and not child.has_begun and is_told:
                 # Nobody sees these columns, so this is no change that is told of.
                 tables.jobs[child_id] = attrs.evolve(
                     child,
                     pending=None if child.pending is None else child.pending + 1,
                     failed_parents=child.failed_parents - int(failed and not is_forgiven),
                 )
-    # How a job ends that another one waits for while it runs is never held against that one.
-    tables.forgiven = {
-        edge
-        for edge in tables.forgiven
-        if edge[0] not in again or (edge in tables.edges and tables.edges[edge].place == IN_A_RUN)
-    }
+        for child_id in [child for (id_, child), is_told in tables.run_waits.items() if id_ == parent_id and is_told]:
+            child = tables.jobs.get(child_id)
+            if child is not None and child.hold is Hold.PARENTS:
+                tables.jobs[child_id] = attrs.evolve(child, pending=(child.pending or 0) + 1)
+    tables.forgiven = {edge for edge in tables.forgiven if edge[0] not in again}
 
 
 def _renewed(tables: Tables, job: JobRow, pending: int, failed: int) -> JobRow:
@@ -188,7 +192,8 @@ def _renewed(tables: Tables, job: JobRow, pending: int, failed: int) -> JobRow:
         reason=None,
         expires_at=None if has_expired else job.expires_at,
         has_steps=has_steps,
-        has_dependents=any(parent == job.id for parent, _ in tables.edges),
+        has_dependents=any(parent == job.id for parent, _ in (*tables.edges, *tables.run_waits)),
+        has_begun=False,
         unlinked=any(child == job.id and not edge.is_linked for (_, child), edge in tables.edges.items()),
         pending=pending or None,
         failed_parents=failed,

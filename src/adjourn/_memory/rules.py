@@ -13,8 +13,8 @@ from typing import Any
 import attrs
 
 from adjourn import exceptions
-from adjourn._memory.tables import JobRow, StepRow, Tables, WorkerRow
-from adjourn.sql.constants import APART_FROM, HEADS, IN_A_RUN, MOST_WOKEN, Hold, RunIf
+from adjourn._memory.tables import Arrival, JobRow, StepRow, Tables, WorkerRow
+from adjourn.sql.constants import APART_FROM, HEADS, MOST_WOKEN, Hold, RunIf
 
 BEHIND_HEADS = (Hold.BEHIND, Hold.UNPLACED)
 """A job behind the head of a lock has one of these, whether or not it is claimed."""
@@ -101,13 +101,14 @@ def promote(tables: Tables, locks: Iterable[str]) -> list[JobRow]:
 def tell_dependents(tables: Tables, is_callers: bool = False) -> list[JobRow]:
     """Tell of the ends of this transaction those that wait for these jobs; return the jobs that are ready because of it."""
     ends, tables.ends = tables.ends, []
-    told: dict[int, tuple[int, int, str | None]] = {}
+    told: dict[int, Arrival] = {}
 
     def tell(id_: int, job: JobRow, status: str) -> None:
-        ended, failed, reason = told.get(id_, (0, 0, None))
+        before = told.get(id_, Arrival())
+        failed, reason = before.failed, before.reason
         if status != "succeeded":
             failed, reason = failed + 1, min(filter(None, (told_end(job.id, status), reason)))
-        told[id_] = (ended + 1, failed, reason)
+        told[id_] = Arrival(before.ended + 1, failed, reason, before.in_run)
 
     for job, status in ends:
         if job.next_id is not None:
@@ -115,17 +116,21 @@ def tell_dependents(tables: Tables, is_callers: bool = False) -> list[JobRow]:
         if job.has_dependents:
             for (parent_id, child_id), edge in tables.edges.items():
                 if parent_id == job.id and edge.is_linked:
-                    tell(child_id, job, "succeeded" if edge.place == IN_A_RUN else status)
+                    tell(child_id, job, status)
+            for (parent_id, child_id), is_linked in tables.run_waits.items():
+                if parent_id == job.id and is_linked:
+                    before = told.get(child_id, Arrival())
+                    told[child_id] = attrs.evolve(before, in_run=before.in_run + 1)
         if job.workflow_id is not None:
             tables.arrive(job.workflow_id, 1, int(status in ("failed", "aborted")))
     released = []
-    for id_, (ended, failed, reason) in sorted(told.items()):
+    for id_, each in sorted(told.items(), key=lambda item: item[0]):
         child = tables.jobs.get(id_)
-        if not is_callers and child is not None and _is_released(child, ended, failed):
+        if not is_callers and child is not None and _is_released(child, each):
             hold = first_hold(tables, child.scheduled_at, child.lock)
             released.append(tables.change(child, pending=0, hold=hold, ready_at=tables.now))
         else:
-            tables.arrive(id_, ended, failed, reason)
+            tables.arrive(id_, each.ended, each.failed, each.reason, each.in_run)
     if is_callers and ends:
         wake(tables, always=True)
     return released
@@ -139,10 +144,11 @@ def told_end(job_id: int, status: str | None) -> str:
     return f"job {job_id} is gone" if status is None else f"job {job_id} was {status.replace('deleted', 'cancelled')}"
 
 
-def _is_released(child: JobRow, ended: int, failed: int) -> bool:
+def _is_released(child: JobRow, told: Arrival) -> bool:
+    ended = told.in_run if child.has_begun else told.ended
     is_last = child.hold is Hold.PARENTS and (child.pending or 0) <= ended and not child.unlinked
-    succeeds = child.run_if is None and not failed and not child.failed_parents
-    return is_last and (succeeds or child.run_if == RunIf.ALL_DONE)
+    succeeds = child.run_if is None and not told.failed and not child.failed_parents
+    return is_last and (child.has_begun or succeeds or child.run_if == RunIf.ALL_DONE)
 
 
 def hold_again(job: JobRow) -> Hold:

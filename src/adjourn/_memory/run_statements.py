@@ -11,8 +11,8 @@ from adjourn._domain.outcomes import DELETED
 from adjourn._domain.runs import Completion
 from adjourn._memory.rules import BEHIND_HEADS, stored_json, tell_dependents, wake
 from adjourn._memory.statements import answers
-from adjourn._memory.tables import EdgeRow, JobRow, SentEventRow, StepRow, Tables
-from adjourn.sql.constants import IN_A_RUN, Hold
+from adjourn._memory.tables import JobRow, SentEventRow, StepRow, Tables
+from adjourn.sql.constants import Hold
 from adjourn.types import Row
 
 TRANSACTION = "memory"
@@ -152,29 +152,27 @@ def wait_for_jobs(tables: Tables, *, job_id: int, claim: int, worker_id: int, id
         if id_ in ids:
             return [{"outcome": "circle", "culprit": id_}]
         later += [child for child in _waiting_for(tables, id_) if child not in looked]
-    for (parent_id, child_id), edge in list(tables.edges.items()):
-        if child_id == job_id and edge.place == IN_A_RUN:
-            del tables.edges[parent_id, child_id]
-            tables.forgiven.discard((parent_id, child_id))
+    tables.forget_run_waits([job_id])
     live = [id_ for id_ in ids if id_ in tables.jobs]
-    for id_ in live:
-        if (known := tables.edges.get((id_, job_id))) is None:
-            known = EdgeRow(name=None, place=IN_A_RUN, is_linked=False)
-            tables.forgiven.add((id_, job_id))
-        tables.edges[id_, job_id] = attrs.evolve(known, is_linked=False)
+    tables.run_waits |= dict.fromkeys(((id_, job_id) for id_ in live), False)
     return [{"outcome": "waits" if live else "ended", "culprit": None}]
 
 
 def _waiting_for(tables: Tables, parent_id: int) -> list[int]:
     """Return the jobs that wait for a job."""
     parent = tables.jobs.get(parent_id)
-    waiting: list[tuple[int, int | None]] = [] if parent is None or parent.next_id is None else [(parent.next_id, None)]
-    waiting += [(child, edge.place) for (id_, child), edge in tables.edges.items() if id_ == parent_id]
-    return [
-        child
-        for child, place in waiting
-        if (job := tables.jobs.get(child)) is not None and (job.hold is Hold.PARENTS or place == IN_A_RUN)
+    children = [] if parent is None or parent.next_id is None else [parent.next_id]
+    children += [child for id_, child in tables.edges if id_ == parent_id]
+    # One that waits in its run does not wait any more for those for which it has waited before.
+    waiting = [id_ for id_ in children if _is_held(tables, id_) and not tables.jobs[id_].has_begun]
+    noted = [(child, is_linked) for (id_, child), is_linked in tables.run_waits.items() if id_ == parent_id]
+    return waiting + [
+        id_ for id_, is_linked in noted if id_ in tables.jobs and (_is_held(tables, id_) or not is_linked)
     ]
+
+
+def _is_held(tables: Tables, id_: int) -> bool:
+    return (job := tables.jobs.get(id_)) is not None and job.hold is Hold.PARENTS
 
 
 # Events

@@ -26,7 +26,7 @@ from adjourn._memory.rules import (
     wake_for,
 )
 from adjourn._memory.tables import JobRow, Tables
-from adjourn.sql.constants import HEADS, IN_A_RUN, Hold
+from adjourn.sql.constants import HEADS, Hold
 from adjourn.types import Row
 
 Answer = Callable[..., list[Row]]
@@ -179,10 +179,9 @@ def retry_job_by_id(
     if (old := tables.jobs.get(job_id)) is None:
         return [{"found": False}]
     if old.hold is Hold.PARENTS:
-        is_in_a_run = any(edge[1] == job_id and row.place == IN_A_RUN for edge, row in tables.edges.items())
         why = (
             "waits in its run for other jobs, and goes on when they have ended: cancel those, or it"
-            if is_in_a_run
+            if old.has_begun
             else "waits for other jobs of its workflow: retry those, or the workflow"
         )
         raise exceptions.ConnectorException(f"job {job_id} {why}", sqlstate="ADJ02")

@@ -7,7 +7,7 @@ a copy: it sees the data as it was when it began, and leaves no trace if it fail
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import attrs
 
@@ -54,6 +54,7 @@ class JobRow:
     pending: int | None = None
     failed_parents: int = 0
     run_if: int | None = None
+    has_begun: bool = False
     unlinked: bool = False
     next_id: int | None = None
     has_dependents: bool = False
@@ -236,6 +237,17 @@ class EdgeRow:
     is_linked: bool
 
 
+@attrs.frozen
+class Arrival:
+    """Ends that were not added up yet: how many that a job waits for or a workflow counts, how many of them have failed, which, and how
+    many that a job waits for in its run."""
+
+    ended: int = 0
+    failed: int = 0
+    reason: str | None = None
+    in_run: int = 0
+
+
 @attrs.frozen(kw_only=True)
 class WorkflowRow:
     """A workflow."""
@@ -305,6 +317,8 @@ class Tables:
         Which jobs wait for which, by the ids of both: that of the one that is waited for first.
     forgiven
         Of which pairs of these the first has failed, and the second was run all the same, by hand.
+    run_waits
+        Which jobs wait in their runs for which, by the same ids, and whether the first knows of it.
     arrivals
         How many ends of other jobs, and how many failures, were not added up yet, and which one has failed, by the id of a job or of a
         workflow.
@@ -332,7 +346,8 @@ class Tables:
     ends: list[tuple[JobRow, str]] = attrs.field(factory=list)
     edges: dict[tuple[int, int], EdgeRow] = attrs.field(factory=dict)
     forgiven: set[tuple[int, int]] = attrs.field(factory=set)
-    arrivals: dict[int, tuple[int, int, str | None]] = attrs.field(factory=dict)
+    arrivals: dict[int, Arrival] = attrs.field(factory=dict)
+    run_waits: dict[tuple[int, int], bool] = attrs.field(factory=dict)
     workflows: dict[int, WorkflowRow] = attrs.field(factory=dict)
 
     def copy(self, now: datetime.datetime) -> Tables:
@@ -359,6 +374,7 @@ class Tables:
             edges=dict(self.edges),
             forgiven=set(self.forgiven),
             arrivals=dict(self.arrivals),
+            run_waits=dict(self.run_waits),
             workflows=dict(self.workflows),
         )
 
@@ -393,11 +409,17 @@ class Tables:
         for key in [key for key in self.steps if key[0] == job_id]:
             del self.steps[key]
 
-    def arrive(self, id_: int, ended: int, failed: int, reason: str | None = None) -> None:
+    def arrive(self, id_: int, ended: int, failed: int, reason: str | None = None, in_run: int = 0) -> None:
         """Note that so many jobs have ended that a job waits for, or that a workflow counts, and which one has failed."""
-        before = self.arrivals.get(id_, (0, 0, None))
-        reasons = [each for each in (before[2], reason) if each is not None]
-        self.arrivals[id_] = (before[0] + ended, before[1] + failed, min(reasons, default=None))
+        before = self.arrivals.get(id_, Arrival())
+        reasons = [each for each in (before.reason, reason) if each is not None]
+        self.arrivals[id_] = Arrival(
+            before.ended + ended, before.failed + failed, min(reasons, default=None), before.in_run + in_run
+        )
+
+    def forget_run_waits(self, ids: Collection[int]) -> None:
+        """Forget for which others these jobs wait in their runs."""
+        self.run_waits = {pair: is_linked for pair, is_linked in self.run_waits.items() if pair[1] not in ids}
 
     def finish(self, job: JobRow, status: str | None, error: str | None = None, **changes: object) -> None:
         """Move a job to the finished ones; a status of None deletes it."""

@@ -12,10 +12,10 @@ from adjourn._memory.limits import limit_of
 from adjourn._memory.revival import revive
 from adjourn._memory.rules import cancel_waiting, first_hold, stored_json, told_end, wake, wake_for
 from adjourn._memory.statements import ANSWERS, answers
-from adjourn._memory.tables import EdgeRow, JobRow, Tables, WorkflowRow
+from adjourn._memory.tables import Arrival, EdgeRow, JobRow, Tables, WorkflowRow
 from adjourn._memory.terms import terms_of
 from adjourn.exceptions import UniqueViolation
-from adjourn.sql.constants import IN_A_RUN, Hold, RunIf
+from adjourn.sql.constants import Hold, RunIf
 from adjourn.types import Row
 
 NONE_FAILED = "none of the jobs that it waited for has failed"
@@ -62,27 +62,31 @@ def place_workflows(tables: Tables) -> int:
     return moved
 
 
-Taken = dict[int, tuple[int, int, str | None]]
+Taken = dict[int, Arrival]
 
 
 def _judge(tables: Tables, taken: Taken) -> tuple[list[int], dict[int, str]]:
     """Count what has arrived at jobs; return which of them are ready, and which are not to run, and why."""
     release, cancel = [], {}
-    for id_, (ended, failed, reason) in sorted(taken.items()):
+    for id_, told in sorted(taken.items(), key=lambda item: item[0]):
         job = tables.jobs.get(id_)
         if job is None or job.pending is None:
             continue
         # Nobody sees these columns, so this is no change that is told of.
-        job = attrs.evolve(job, pending=job.pending - ended, failed_parents=job.failed_parents + failed)
+        job = attrs.evolve(
+            job,
+            pending=job.pending - (told.in_run if job.has_begun else told.ended),
+            failed_parents=job.failed_parents + told.failed,
+        )
         tables.jobs[id_] = job
         if job.hold is not Hold.PARENTS:
             continue
-        if job.run_if is None and job.failed_parents > 0:
-            cancel[id_] = reason or NONE_FAILED
+        if not job.has_begun and job.run_if is None and job.failed_parents > 0:
+            cancel[id_] = told.reason or NONE_FAILED
         elif (job.pending or 0) > 0 or job.unlinked:
             continue
-        elif job.run_if == RunIf.ANY_FAILED and job.failed_parents == 0:
-            cancel[id_] = reason or NONE_FAILED
+        elif not job.has_begun and job.run_if == RunIf.ANY_FAILED and job.failed_parents == 0:
+            cancel[id_] = told.reason or NONE_FAILED
         else:
             release.append(id_)
     return release, cancel
@@ -91,12 +95,12 @@ def _judge(tables: Tables, taken: Taken) -> tuple[list[int], dict[int, str]]:
 def _count(tables: Tables, taken: Taken) -> set[int]:
     """Count what has arrived at workflows; return those that are cancelled and have jobs left."""
     cancelled = set()
-    for id_, (ended, failed, _) in taken.items():
+    for id_, told in taken.items():
         if (flow := tables.workflows.get(id_)) is None:
             continue
-        remaining = flow.remaining - ended
+        remaining = flow.remaining - told.ended
         finished_at = (flow.finished_at or tables.now) if remaining <= 0 and not flow.is_open else None
-        flow = attrs.evolve(flow, remaining=remaining, failed=flow.failed + failed, finished_at=finished_at)
+        flow = attrs.evolve(flow, remaining=remaining, failed=flow.failed + told.failed, finished_at=finished_at)
         if finished_at is not None and flow.waited:
             tables.told.add(id_)
             flow = attrs.evolve(flow, waited=False)
@@ -117,10 +121,18 @@ def _link(tables: Tables, ids: Sequence[int]) -> None:
         else:
             ended = tables.finished.get(parent_id)
             status = None if ended is None else ended.status
-            if status == "succeeded" or edge.place == IN_A_RUN:
+            if status == "succeeded":
                 tables.arrive(child_id, 1, 0)
             else:
                 tables.arrive(child_id, 1, 1, told_end(parent_id, status))
+    for (parent_id, child_id), is_linked in sorted(tables.run_waits.items()):
+        if child_id not in ids or is_linked:
+            continue
+        tables.run_waits[parent_id, child_id] = True
+        if (parent := tables.jobs.get(parent_id)) is not None:
+            tables.jobs[parent_id] = attrs.evolve(parent, has_dependents=True)
+        else:
+            tables.arrive(child_id, 0, 0, in_run=1)
     for id_ in ids:
         tables.jobs[id_] = attrs.evolve(tables.jobs[id_], unlinked=False)
 
@@ -267,14 +279,14 @@ def get_workflow(tables: Tables, *, id: int) -> list[Row]:  # noqa: A002 - the s
     """Return a workflow."""
     if (flow := tables.workflows.get(id)) is None:
         return []
-    ended, failed, _ = tables.arrivals.get(id, (0, 0, None))
+    told = tables.arrivals.get(id, Arrival())
     return [
         {
             "id": id,
             "name": flow.name,
             "jobs": flow.jobs,
-            "remaining": flow.remaining - ended,
-            "failed": flow.failed + failed,
+            "remaining": flow.remaining - told.ended,
+            "failed": flow.failed + told.failed,
             "is_cancelled": flow.is_cancelled,
             "is_open": flow.is_open,
             "created_at": flow.created_at,
@@ -363,8 +375,9 @@ def clean_workflows(tables: Tables, *, seconds: float, after_id: int, limit: int
     for id_, flow in list(tables.workflows.items()):
         if id_ not in used and flow.finished_at is not None and flow.finished_at < before:
             del tables.workflows[id_]
-    for parent_id, child_id in list(tables.edges):
-        if child_id not in tables.jobs and child_id not in tables.finished:
-            del tables.edges[parent_id, child_id]
+    for waits in (tables.edges, tables.run_waits):
+        for parent_id, child_id in list(waits):
+            if child_id not in tables.jobs and child_id not in tables.finished:
+                del waits[parent_id, child_id]
     tables.forgiven = {edge for edge in tables.forgiven if edge[1] in tables.jobs or edge[1] in tables.finished}
     return [{"last_id": None}]

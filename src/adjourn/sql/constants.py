@@ -74,8 +74,8 @@ MOST_NOTES = 4000
 """So many notes of limits with a free place one transaction reads."""
 MOST_KEYS = 200
 """At so many of them it looks."""
-IN_A_RUN = -1
-"""The ``place`` of a job that another one waits for since one of its runs: how it ends does not matter."""
+BEGUN = 4
+"""Added to ``run_if`` of a job that waits in its run for others: those for which it has waited before do not matter any more."""
 DUE_LIMIT = 1000
 """How many due jobs one exchange makes ready."""
 WEEKS_AHEAD = 8
@@ -108,7 +108,7 @@ NUMBERS: dict[str, int | str] = {
     "most_placed": MOST_PLACED,
     "most_notes": MOST_NOTES,
     "most_keys": MOST_KEYS,
-    "in_a_run": IN_A_RUN,
+    "begun": BEGUN,
     "due_limit": DUE_LIMIT,
     "many_dependents": MANY_DEPENDENTS,
     "weeks_ahead": WEEKS_AHEAD,

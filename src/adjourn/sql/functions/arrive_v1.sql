@@ -7,6 +7,7 @@ declare
     v_targets bigint[];
     v_ended integer[];
     v_failed integer[];
+    v_in_run integer[];
     v_reasons text[];
     v_mine bigint[];
     v_flows bigint[];
@@ -26,19 +27,20 @@ begin
         with taken as (
             delete from @schema.adjourn_arrivals a
             where a.ctid = any(array(select b.ctid from @schema.adjourn_arrivals b where not b.is_parent limit 4000 for update skip locked))
-            returning a.job_id, a.ended, a.failed, a.reason
+            returning a.job_id, a.ended, a.failed, a.in_run, a.reason
         ), sums as (
-            select taken.job_id, sum(taken.ended) as ended, sum(taken.failed) as failed, min(taken.reason collate "C") as reason, count(*) as rows
+            select taken.job_id, sum(taken.ended) as ended, sum(taken.failed) as failed, sum(taken.in_run) as in_run, min(taken.reason collate "C") as reason, count(*) as rows
             from taken group by taken.job_id
         )
-        select array_agg(sums.job_id), array_agg(sums.ended), array_agg(sums.failed), array_agg(sums.reason), sum(sums.rows)
-        into v_targets, v_ended, v_failed, v_reasons, v_taken from sums;
+        select array_agg(sums.job_id), array_agg(sums.ended), array_agg(sums.failed), array_agg(sums.in_run), array_agg(sums.reason), sum(sums.rows)
+        into v_targets, v_ended, v_failed, v_in_run, v_reasons, v_taken from sums;
         exit when v_targets is null;
 
         v_mine := array(select j.id from @schema.adjourn_jobs j where j.id = any(v_targets) order by j.id for update skip locked);
         v_flows := array(select w.id from @schema.adjourn_workflows w where w.id = any(v_targets) order by w.id for update skip locked);
-        insert into @schema.adjourn_arrivals (job_id, ended, failed, reason)
-        select s.id, s.ended, s.failed, s.reason from unnest(v_targets, v_ended, v_failed, v_reasons) s(id, ended, failed, reason)
+        insert into @schema.adjourn_arrivals (job_id, ended, failed, in_run, reason)
+        select s.id, s.ended, s.failed, s.in_run, s.reason
+        from unnest(v_targets, v_ended, v_failed, v_in_run, v_reasons) s(id, ended, failed, in_run, reason)
         where s.id <> all(v_mine) and s.id <> all(v_flows)
           and (exists (select from @schema.adjourn_jobs j where j.id = s.id offset 0) or exists (select from @schema.adjourn_workflows w where w.id = s.id offset 0));
 
@@ -48,8 +50,9 @@ begin
         end if;
 
         with counted as (
-            update @schema.adjourn_jobs j set pending = j.pending - s.ended, failed_parents = j.failed_parents + s.failed
-            from unnest(v_targets, v_ended, v_failed, v_reasons) s(id, ended, failed, reason)
+            update @schema.adjourn_jobs j set
+                pending = j.pending - case when j.run_if >= @begun then s.in_run else s.ended end, failed_parents = j.failed_parents + s.failed
+            from unnest(v_targets, v_ended, v_failed, v_in_run, v_reasons) s(id, ended, failed, in_run, reason)
             where j.id between s.id and s.id and j.id = any(v_mine) and j.pending is not null
             returning j.id, j.hold, j.pending, j.failed_parents, j.run_if, j.unlinked, s.reason
         ), judged as (

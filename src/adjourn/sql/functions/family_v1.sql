@@ -80,7 +80,7 @@ begin
     -- has failed. Whatever else it was has succeeded, or is gone.
     with named as materialized (
         select d.parent_id, d.child_id, d.forgiven is not true as counts, not d.linked as waits from @schema.adjourn_dependencies d
-        where d.child_id = any(v_reach)
+        where d.child_id = any(v_reach) and not d.in_run
     ), edge as materialized (
         select n.parent_id, n.child_id, n.counts,
                case when n.waits or exists (select from @schema.adjourn_jobs j where j.id = n.parent_id offset 0) then 'waits'
@@ -94,13 +94,13 @@ begin
         union all
         select f.id, (f.special ->> 'next_id')::bigint, true, 'again' from @schema.adjourn_finished_jobs f
         where f.id = any(v_reach) and ((f.special ->> 'next_id')::bigint in (select unnest(v_reach))) is true
-          and not exists (select from @schema.adjourn_dependencies d where d.parent_id = f.id and d.child_id = (f.special ->> 'next_id')::bigint)
+          and not exists (select from @schema.adjourn_dependencies d where d.parent_id = f.id and d.child_id = (f.special ->> 'next_id')::bigint and not d.in_run)
         union all
         select f.id, (f.special ->> 'next_id')::bigint, true, 'failed'
         from @schema.adjourn_workflows w join @schema.adjourn_finished_jobs f on f.id between w.first_id and w.last_id
         where w.id = any(flows) and f.status <> 'succeeded' and (f.special ->> 'workflow_id')::bigint = w.id
           and ((f.special ->> 'next_id')::bigint in (select unnest(v_reach))) is true and (f.id in (select unnest(v_reach))) is not true
-          and not exists (select from @schema.adjourn_dependencies d where d.parent_id = f.id and d.child_id = (f.special ->> 'next_id')::bigint)
+          and not exists (select from @schema.adjourn_dependencies d where d.parent_id = f.id and d.child_id = (f.special ->> 'next_id')::bigint and not d.in_run)
     ), base as (
         select u.id, sum(u.pending)::integer as pending, sum(u.failed)::integer as failed, max(u.rule) as rule from (
             select f.id, 0 as pending, 0 as failed, (f.special ->> 'run_if')::integer as rule from @schema.adjourn_finished_jobs f
@@ -139,16 +139,17 @@ begin
     end loop;
 
     with told as (
-        select d.child_id, f.status <> 'succeeded' and d.forgiven is not true as failed
+        select d.child_id, d.in_run, f.status <> 'succeeded' and not d.in_run and d.forgiven is not true as failed
         from @schema.adjourn_finished_jobs f join @schema.adjourn_dependencies d on d.parent_id = f.id
         where f.id = any(again) and d.linked
         union all
-        select (f.special ->> 'next_id')::bigint, f.status <> 'succeeded' from @schema.adjourn_finished_jobs f
+        select (f.special ->> 'next_id')::bigint, false, f.status <> 'succeeded' from @schema.adjourn_finished_jobs f
         where f.id = any(again) and f.special ? 'next_id'
-          and not exists (select from @schema.adjourn_dependencies d where d.parent_id = f.id and d.child_id = (f.special ->> 'next_id')::bigint)
+          and not exists (select from @schema.adjourn_dependencies d where d.parent_id = f.id and d.child_id = (f.special ->> 'next_id')::bigint and not d.in_run)
     ), sums as (
         select t.child_id, count(*)::integer as ended, (count(*) filter (where t.failed))::integer as failed
-        from told t where (t.child_id in (select unnest(live))) is true group by t.child_id
+        from told t join @schema.adjourn_jobs j on j.id between t.child_id and t.child_id
+        where (t.child_id in (select unnest(live))) is true and (coalesce(j.run_if, 0) >= @begun) = t.in_run group by t.child_id
     )
     select array_agg(s.child_id), array_agg(s.ended), array_agg(s.failed) into children, ended_less, failed_less from sums s;
 

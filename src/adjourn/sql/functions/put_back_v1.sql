@@ -82,9 +82,9 @@ begin
             losses = 0, doubts = 0, unknown_since = null, followers = null,
             hold = case when mine.for_jobs then @parents else @scheduled end, unlinked = mine.for_jobs,
             -- Those that it has waited for before it began have decided that it runs.
-            run_if = case when mine.for_jobs and j.run_if = @any_failed then @all_done else j.run_if end,
+            run_if = case when mine.for_jobs then coalesce(j.run_if, 0) | @begun else j.run_if end,
             pending = case when mine.for_jobs then (
-                select count(*) from @schema.adjourn_dependencies d where d.child_id = j.id and not d.linked
+                select count(*) from @schema.adjourn_dependencies d where d.child_id = j.id and d.in_run and not d.linked
             ) else j.pending end
         from mine where mine.outcome = 'suspended' and j.id between mine.id and mine.id
         returning j.id, case when mine.old_hold = @ready then mine.old_lock end as freed

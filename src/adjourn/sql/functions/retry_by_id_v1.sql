@@ -12,7 +12,7 @@ begin
     if found then
         if v_old.hold = @parents then
             raise exception using errcode = 'ADJ02', message = 'job ' || p_id || case
-                when exists (select from @schema.adjourn_dependencies d where d.child_id = p_id and d.place = @in_a_run)
+                when v_old.run_if >= @begun
                 then ' waits in its run for other jobs, and goes on when they have ended: cancel those, or it'
                 else ' waits for other jobs of its workflow: retry those, or the workflow' end;
         end if;

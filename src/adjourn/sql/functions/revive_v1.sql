@@ -61,6 +61,8 @@ begin
     if v_again = '{}' and p_flow is null then
         return v_again;
     end if;
+    -- It begins anew, and so does what it waits for in its run.
+    delete from @schema.adjourn_dependencies d where d.child_id = any(v_again) and d.in_run;
     if not v_is_plain then
         if exists (select from @schema.adjourn_arrivals a where a.is_parent) then
             -- Those whom the worker that places jobs has not told yet must not be told of it later.
@@ -85,13 +87,11 @@ begin
             from @schema.adjourn_finished_jobs f where f.id = any(v_again) and f.special ? 'workflow_id' group by 1
         ) c
         where w.id = c.id and w.id = any(v_flows);
-        -- How a job ends that another one waits for while it runs is never held against that one.
-        update @schema.adjourn_dependencies d set forgiven = null
-        where d.parent_id = any(v_again) and d.forgiven and d.place is distinct from @in_a_run;
+        update @schema.adjourn_dependencies d set forgiven = null where d.parent_id = any(v_again) and d.forgiven;
         if v_pardoned is not null then
             insert into @schema.adjourn_dependencies (parent_id, child_id, forgiven)
             select p.parent_id, p.child_id, true from unnest(v_pardoned, v_pardoned_by) p(parent_id, child_id)
-            order by 1, 2 on conflict (parent_id, child_id) do update set forgiven = true;
+            order by 1, 2 on conflict (parent_id, child_id, in_run) do update set forgiven = true;
         end if;
     end if;
 
@@ -120,7 +120,7 @@ begin
            case when r.special ?| array['workflow_id', 'limit_id', 'max_attempts', 'is_batch'] or r.has_dependents or r.has_steps then true end,
            (r.special ->> 'workflow_id')::bigint,
            (select (r.special ->> 'next_id')::bigint where not exists (
-               select from @schema.adjourn_dependencies d where d.parent_id = r.id and d.child_id = (r.special ->> 'next_id')::bigint
+               select from @schema.adjourn_dependencies d where d.parent_id = r.id and d.child_id = (r.special ->> 'next_id')::bigint and not d.in_run
            )),
            r.has_dependents, (r.special ->> 'run_if')::smallint, r.waits_for,
            r.failed, r.unlinked, r.has_steps,
@@ -130,6 +130,9 @@ begin
            case when r.waits_for is not null then @parents when r.due_at > now() then @scheduled when r.new_lock is not null then @unplaced
                 else @ready end
     from renewed r;
+    -- What came while it was gone may have been a note that those it waits for are to be told.
+    insert into @schema.adjourn_arrivals (job_id, ended, failed)
+    select j.id, 0, 0 from @schema.adjourn_jobs j where j.id = any(v_again) and j.unlinked;
     if p_flow is not null then
         -- Jobs that were added since it was cancelled, and not cancelled yet. The worker that places jobs releases those that wait for no other.
         with added as (

@@ -21,13 +21,12 @@ begin
                    else 'job ' || j.id || ' was ' || ltrim(o.status, '-') end as reason
         from unnest(p_ids, p_statuses) o(id, status) join unnest(p_jobs) j on j.id = o.id
     ), told as materialized (
-        select target.id, count(*)::integer as ended, (count(*) filter (where target.status <> 'succeeded'))::integer as failed,
-               min(target.reason collate "C") as reason
+        select target.id, (count(*) filter (where not target.in_run))::integer as ended, (count(*) filter (where target.in_run))::integer as in_run,
+               (count(*) filter (where target.status <> 'succeeded'))::integer as failed, min(target.reason collate "C") as reason
         from (
-            select e.next_id as id, e.status, e.reason from ended e where e.next_id is not null
+            select e.next_id as id, false as in_run, e.status, e.reason from ended e where e.next_id is not null
             union all
-            select d.child_id, case when d.place = @in_a_run then 'succeeded' else e.status end,
-                   case when d.place is distinct from @in_a_run then e.reason end
+            select d.child_id, d.in_run, case when d.in_run then 'succeeded' else e.status end, case when not d.in_run then e.reason end
             from ended e join @schema.adjourn_dependencies d on d.parent_id = e.id and d.linked
             where e.has_dependents and e.id <> all(v_large)
         ) target group by target.id
@@ -35,8 +34,8 @@ begin
         -- Nobody but this transaction can know that the others have ended: what they have left to add up would still be pending.
         select j.id from (select * from told order by told.id) t cross join lateral (
             select j.id from @schema.adjourn_jobs j
-            where j.id = t.id and j.hold + 0 = @parents and j.pending <= t.ended and j.unlinked is not true
-              and (j.run_if is null and t.failed = 0 and j.failed_parents = 0 or j.run_if = @all_done)
+            where j.id = t.id and j.hold + 0 = @parents and j.pending <= case when j.run_if >= @begun then t.in_run else t.ended end and j.unlinked is not true
+              and (j.run_if is null and t.failed = 0 and j.failed_parents = 0 or j.run_if = @all_done or j.run_if >= @begun)
             for update skip locked
         ) j
         where not p_is_callers
@@ -45,10 +44,10 @@ begin
             pending = 0, ready_at = now(), hold = case when j.scheduled_at > now() then @scheduled when j.lock is not null then @unplaced else @ready end
         from free where j.id between free.id and free.id returning j.id, j.hold
     ), noted as (
-        insert into @schema.adjourn_arrivals (job_id, ended, failed, reason)
-        select t.id, t.ended, t.failed, t.reason from told t where not exists (select from free where free.id = t.id)
+        insert into @schema.adjourn_arrivals (job_id, ended, failed, in_run, reason)
+        select t.id, t.ended, t.failed, t.in_run, t.reason from told t where not exists (select from free where free.id = t.id)
         union all
-        select e.workflow_id, count(*), count(*) filter (where e.status in ('failed', 'aborted')), null from ended e
+        select e.workflow_id, count(*), count(*) filter (where e.status in ('failed', 'aborted')), 0, null from ended e
         where e.workflow_id is not null group by e.workflow_id
     ), noted_large as (
         insert into @schema.adjourn_arrivals (job_id, ended, failed, reason, is_parent)

@@ -13,9 +13,9 @@ begin
     with large as (
         delete from @schema.adjourn_arrivals a where a.ctid = any(v_notes) returning a.job_id, a.ended, a.failed, a.reason
     )
-    insert into @schema.adjourn_arrivals (job_id, ended, failed, reason)
-    select d.child_id, large.ended, large.failed * (d.place is distinct from @in_a_run)::integer,
-           case when d.place is distinct from @in_a_run then large.reason end
+    insert into @schema.adjourn_arrivals (job_id, ended, failed, in_run, reason)
+    select d.child_id, large.ended * (not d.in_run)::integer, large.failed * (not d.in_run)::integer, large.ended * d.in_run::integer,
+           case when not d.in_run then large.reason end
     from large
     join @schema.adjourn_dependencies d on d.parent_id = large.job_id and d.linked;
 end $$;

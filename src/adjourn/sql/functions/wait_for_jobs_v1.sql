@@ -19,11 +19,14 @@ begin
         select p_id
         union
         select child.id from later cross join lateral (
-            select j.next_id as id, null::integer as place from @schema.adjourn_jobs j where j.id = later.id and j.next_id is not null
+            select j.next_id as id, false as in_run, true as linked from @schema.adjourn_jobs j where j.id = later.id and j.next_id is not null
             union all
-            select d.child_id, d.place from @schema.adjourn_dependencies d where d.parent_id = later.id
+            select d.child_id, d.in_run, d.linked from @schema.adjourn_dependencies d where d.parent_id = later.id
         ) child
-        join @schema.adjourn_jobs w on w.id between child.id and child.id and (w.hold + 0 = @parents or child.place = @in_a_run)
+        -- One that waits in its run does not wait any more for those for which it has waited before; and what it has noted counts until that is over.
+        join @schema.adjourn_jobs w on w.id between child.id and child.id and (
+            w.hold + 0 = @parents and (child.in_run or w.run_if is null or w.run_if < @begun) or child.in_run and not child.linked
+        )
     ), looked as materialized (
         select later.id from later limit 10000
     )
@@ -34,11 +37,8 @@ begin
         return;
     end if;
     v_ids := array(select j.id from @schema.adjourn_jobs j where j.id = any(p_ids));
-    delete from @schema.adjourn_dependencies d where d.child_id = p_id and d.place = @in_a_run;
-    -- It may have waited for one of them before it began.
-    insert into @schema.adjourn_dependencies as d (parent_id, child_id, place, linked, forgiven)
-    select u.id, p_id, @in_a_run, false, true from unnest(v_ids) u(id)
-    on conflict (parent_id, child_id) do update set linked = false;
+    delete from @schema.adjourn_dependencies d where d.child_id = p_id and d.in_run;
+    insert into @schema.adjourn_dependencies (parent_id, child_id, in_run, linked) select u.id, p_id, true, false from unnest(v_ids) u(id);
     outcome := case when v_ids = '{}' then 'ended' else 'waits' end;
     return next;
 end $$;

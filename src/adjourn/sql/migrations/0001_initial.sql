@@ -283,7 +283,8 @@ create table @schema.adjourn_dependencies (
     place integer,
     linked boolean not null default true,
     forgiven boolean,                                 -- the parent has failed, and the child was run all the same, by hand
-    primary key (parent_id, child_id)
+    in_run boolean not null default false,            -- the child waits for it in its run (adjourn_wait_for_jobs_v1)
+    primary key (parent_id, child_id, in_run)
 );
 create index adjourn_dependencies_child on @schema.adjourn_dependencies (child_id);
 
@@ -292,6 +293,7 @@ create index adjourn_dependencies_child on @schema.adjourn_dependencies (child_i
 -- If too many jobs wait for one to be told one by one, the row is that one's own (is_parent).
 create table @schema.adjourn_arrivals (
     job_id bigint not null, ended integer not null, failed integer not null, is_parent boolean not null default false,
+    in_run integer not null default 0,                -- of jobs for which it waits in its run, which are not among `ended`
     reason text                                       -- which of them has failed
 );
 alter table @schema.adjourn_arrivals replica identity full;
