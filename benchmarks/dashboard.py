@@ -185,6 +185,7 @@ def pages(app: adjourn.App, stack: contextlib.ExitStack, rows: int, live: int) -
             "/",
             "/queues",
             "/tasks",
+            "/task?name=task+7",
             "/jobs",
             f"/job?id={rows // 2}",
             f"/job?id={rows + live // 2}",

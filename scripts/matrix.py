@@ -213,6 +213,9 @@ def run_tests(row: Row, python: str, dsn: str, arguments: Sequence[str], bound: 
     environment = {**os.environ, "ADJOURN_TEST_DSN": dsn, "ADJOURN_TEST_LOOP": row.loop}
     if is_thorough:
         environment["ADJOURN_TEST_THOROUGH"] = "1"
+    # As in scripts/test, for this version of Python.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    subprocess.run([python, "-m", "compileall", "-q", "src", "tests/support"], check=True, cwd=PROJECT)
     began = time.monotonic()
     with (
         log.open("w") as output,

@@ -25,6 +25,13 @@ from support.sessions import Sessions
 pytest_plugins = ["adjourn.testing.plugin", "pytester"]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_bytecode_of_programs() -> None:
+    """Have the processes that tests start write no bytecode: of a program that is written twice within a second, Python
+    would run the first one."""
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> tuple[str, dict[str, bool]]:
     """Asynchronous tests run on asyncio, by default on its own event loop."""

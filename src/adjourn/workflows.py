@@ -9,6 +9,7 @@ from adjourn._domain.checks import check_id, check_name
 from adjourn._domain.graphs import Stored
 from adjourn._domain.job_limits import JobLimit
 from adjourn._domain.jobs import Job
+from adjourn._domain.wording import counted
 from adjourn._domain.workflows import Planned, WorkflowState, WorkflowStatus, number_of_rule
 from adjourn.exceptions import InvalidOption
 from adjourn.manager import JobDeferrer, JobManager
@@ -68,6 +69,9 @@ class StoredWorkflow:
     def __init__(self, stored: Stored, nodes: Sequence[Node]) -> None:
         self.id: int = stored.workflow_id
         self._ids: dict[Node, list[int]] = dict(zip(nodes, stored.ids, strict=True))
+
+    def __repr__(self) -> str:
+        return f"<workflow {self.id}, {counted(sum(map(len, self._ids.values())), 'job')} stored>"
 
     def job_id(self, node: Node) -> int:
         """Return the id of the job that a node stands for.

@@ -120,6 +120,10 @@ async def test_a_job_without_a_result_says_why(app: adjourn.App, manager: AsyncW
     with pytest.raises(exceptions.JobFailed, match=r"has failed: builtins\.ValueError: no\.$") as failure:
         await jobs.get_result_async(failed)
     assert failure.value.job.errors == ({"exception": "builtins.ValueError", "message": "no"},)
+    sentence = error.replace("no", "No such page.")
+    failed = await end_async(app, manager, lambda job_id, claim: Ended(job_id, claim, "failed", sentence))
+    with pytest.raises(exceptions.JobFailed, match=r"ValueError: No such page\.$"):
+        await jobs.get_result_async(failed)
     aborted = await end_async(app, manager, lambda job_id, claim: Ended(job_id, claim, "aborted"))
     with pytest.raises(exceptions.JobCancelled, match=r"was aborted\.$"):
         await jobs.get_result_async(aborted)

@@ -119,6 +119,10 @@ def test_a_job_without_a_result_says_why(app: adjourn.App, manager: SyncWorkerMa
     with pytest.raises(exceptions.JobFailed, match=r"has failed: builtins\.ValueError: no\.$") as failure:
         jobs.get_result(failed)
     assert failure.value.job.errors == ({"exception": "builtins.ValueError", "message": "no"},)
+    sentence = error.replace("no", "No such page.")
+    failed = end(app, manager, lambda job_id, claim: Ended(job_id, claim, "failed", sentence))
+    with pytest.raises(exceptions.JobFailed, match=r"ValueError: No such page\.$"):
+        jobs.get_result(failed)
     aborted = end(app, manager, lambda job_id, claim: Ended(job_id, claim, "aborted"))
     with pytest.raises(exceptions.JobCancelled, match=r"was aborted\.$"):
         jobs.get_result(aborted)

@@ -468,8 +468,18 @@ def test_jobs_that_match_filters_are_counted_and_then_changed(
         typed("delete finished_before=yesterday")
     with pytest.raises(UsageError, match="'colour=red' is not a filter"):
         typed("retry colour=red")
-    with pytest.raises(adjourn.AdjournException, match="has no time zone"):
+    with pytest.raises(UsageError, match=r"add the offset from UTC, as in 2030-01-01T00:00:00\+00:00$"):
         typed("retry finished_before=2030-01-01")
+
+
+def test_show_says_what_a_job_waits_for(app: adjourn.App, typed: Typed) -> None:
+    mail = app.tasks["mail"]
+    first, later = mail.configure(lock="a lock of its own").batch_defer({"to": "a"}, {"to": "b"})
+    scheduled = mail.configure(schedule_in={"hours": 1}).defer(to="c")
+    ended = mail.defer(to="d")
+    app.job_manager.cancel_job_by_id(ended)
+    for job_id, reason in ((first, "worker"), (later, "lock"), (scheduled, "time"), (ended, "-")):
+        assert ["waits_for", reason] in typed(f"show {job_id}")
 
 
 def test_sensitive_arguments_are_hidden(app: adjourn.App, typed: Typed) -> None:

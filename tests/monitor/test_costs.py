@@ -12,11 +12,14 @@ import adjourn
 from adjourn.doctor import examine
 from adjourn.monitor.reader import Reader
 from adjourn.sql import reading, templates
+from adjourn.web.failures import LISTED, LOOK, MOST
 from support.databases import apply_schema, new_database
 
 READY, OTHERS = 8000, 1000
 """How many jobs are ready, in eight queues and three priorities, and how many there are of each other kind."""
 SCHEDULES = 20
+FAILED = 12_000
+"""How many jobs have failed, of two tasks, one of them rarely; each has an error that is stored beside the row."""
 FILLING = """
     -- Jobs of all kinds are side by side in the table.
     insert into adjourn.adjourn_jobs (queue, task_name, priority, args, hold, enqueued_at, lock, scheduled_at)
@@ -41,6 +44,12 @@ FILLING = """
     insert into adjourn.adjourn_finished_jobs
         (id, queue, task_name, priority, args, attempts, losses, claim, abort_requested, enqueued_at, finished_at, status)
     select -10000 - n, 'q', 't', 0, '{}', 1, 0, 1, false, now(), now(), 'failed' from generate_series(1, SCHEDULES) n;
+    insert into adjourn.adjourn_finished_jobs
+        (id, queue, task_name, priority, args, attempts, losses, claim, abort_requested, enqueued_at, finished_at, status, errors)
+    select -100000 + n, 'q', case when n % 6 = 0 then 'rare' else 'mass' end, 0, '{}', 1, 0, 1, false, now(), now() - (FAILED - n) * interval '1 s', 'failed',
+           jsonb_build_array(jsonb_build_object('exception', 'builtins.ValueError', 'message', 'm', 'traceback', traceback.text))
+    from generate_series(1, FAILED) n
+    cross join (select string_agg(md5(k::text), '') as text from generate_series(1, 100) k) traceback;
     insert into adjourn.adjourn_schedules (task_name, periodic_id, cron, timezone, last_tick, next_tick, last_job_id)
     select 't', n::text, '0 * * * *', 'UTC', now() - interval '1 minute', now() + interval '1 hour', -10000 - n
     from generate_series(1, SCHEDULES) n;
@@ -49,8 +58,13 @@ BOUNDS = {
     ("monitor", "latency"): 1000,
     ("monitor", "schedules"): 40 * SCHEDULES,
     ("doctor", "ready_queues"): 1000,
+    # A page of the table for each of those that are looked at, and some for each error that is read.
+    ("monitor", "failures"): LOOK + 12 * MOST,
 }
 """The most pages of 8 kB: each was many more when the query read rows instead of entries of an index, all of a kind, or all weeks."""
+
+ASKED = {"queue": None, "task": "rare", "look": LOOK, "most": MOST, "listed": LISTED}
+"""What the queries are asked; each takes of it what it needs."""
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +72,12 @@ def filled(server_dsn: str) -> Iterator[str]:
     """The address of a database with many jobs."""
     with new_database(server_dsn, f"adjourn_costs_{os.getpid()}") as dsn:
         apply_schema(dsn)
-        text = templates.render(FILLING, "adjourn").replace("READY", str(READY)).replace("OTHERS", str(OTHERS))
+        text = (
+            templates.render(FILLING, "adjourn")
+            .replace("READY", str(READY))
+            .replace("OTHERS", str(OTHERS))
+            .replace("FAILED", str(FAILED))
+        )
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute(text.replace("SCHEDULES", str(SCHEDULES)).encode())
             connection.execute("vacuum analyze")
@@ -70,10 +89,10 @@ def test_a_look_reads_a_bounded_number_of_pages(filled: str, folder: str, name: 
     query = reading.queries(folder, "adjourn")[name]
     with psycopg.connect(filled) as connection:
         connection.execute("set jit = off")
-        rows = connection.execute(query.text.encode(), {}).fetchall()
+        rows = connection.execute(query.text.encode(), ASKED).fetchall()
         assert rows, "it shows something"
         (plan,) = connection.execute(
-            b"explain (analyze, buffers, format json) " + query.text.encode(), {}
+            b"explain (analyze, buffers, format json) " + query.text.encode(), ASKED
         ).fetchone() or ([],)
     read = plan[0]["Plan"]["Shared Hit Blocks"] + plan[0]["Plan"]["Shared Read Blocks"]
     assert read <= BOUNDS[folder, name]

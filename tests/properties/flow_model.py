@@ -46,6 +46,8 @@ class Known:
     """Which of its parents have failed, when somebody ran it by hand all the same."""
     is_forced: bool = False
     """It was run by hand when it waited for nobody, so that it runs whatever its rule says."""
+    is_late: bool = False
+    """It was added to a workflow that had been cancelled, and is to be cancelled, too."""
     run_if: int | None = None
     cause: str | None = None
     """Why it was cancelled, if not by hand: ``jobs``, ``workflow`` or ``expiry``."""
@@ -65,6 +67,8 @@ class Known:
     @property
     def verdict(self) -> str:
         """What its parents say: that it runs, is cancelled, or waits on."""
+        if self.is_late:
+            return "cancelled"
         return "runs" if self.is_forced else self.judge(self.heard)
 
     def judge(self, heard: dict[int, bool]) -> str:
@@ -98,6 +102,7 @@ class Flow:
         self.starts: collections.Counter[Place] = collections.Counter()
         self.paused: set[tuple[str, str]] = set()
         self.cancelled_flows: set[int] = set()
+        self.open_flows: set[int] = set()
         self.keys: dict[str, int] = {}
         self.sent: dict[str, str] = {}
         self.gone: set[int] = set()
@@ -168,7 +173,7 @@ class Flow:
         return {id_: self.jobs[id_].status == SUCCEEDED or id_ in job.forgiven | self.gone for id_ in ended}
 
     def comes_back(self, job: Known, again: set[int], *, is_forced: bool, due: bool) -> None:
-        job.heard, job.is_forced = self.known(job, again), False
+        job.heard, job.is_forced, job.is_late = self.known(job, again), False, False
         if is_forced:
             if job.run_if is None:
                 job.forgiven |= {id_ for id_, succeeded in job.heard.items() if not succeeded}
@@ -186,7 +191,28 @@ class Flow:
         others = {job.id for job in members if job.cause in ("workflow", "expiry")}
         again = self.revive(failed | others, failed, flow=flow)
         self.cancelled_flows.discard(flow)
+        for job in members:
+            job.is_late = False
         return again
+
+    def members(self, flow: int) -> list[Known]:
+        """The jobs of a workflow."""
+        return [job for job in self.jobs.values() if job.flow == flow]
+
+    def has_ended(self, flow: int) -> bool:
+        """Whether a workflow has ended: it is not open, and all of its jobs have."""
+        return flow not in self.open_flows and not any(job.status in (WAITING, RUNNING) for job in self.members(flow))
+
+    def flow_is(self, flow: int) -> tuple[str, int, int, int, bool, bool]:
+        """Return what must be said of a workflow: its status, how many jobs it has, how many are left, how many have failed, whether it is
+        open, and whether it has ended."""
+        members = self.members(flow)
+        left = sum(job.status in (WAITING, RUNNING) for job in members)
+        failed = sum(job.status in ("failed", "aborted") for job in members)
+        status = "running" if not self.has_ended(flow) else "failed" if failed else SUCCEEDED
+        if flow in self.cancelled_flows:
+            status = "cancelled"
+        return status, len(members), left, failed, flow in self.open_flows, self.has_ended(flow)
 
     def time_passes(self) -> None:
         """What was scheduled is due, and the periods of all rates are over."""
@@ -300,7 +326,7 @@ class Flow:
         """Whether a job may be cancelled though nobody has cancelled it by hand."""
         if cause == "expiry":
             return job.expires == "now"
-        return job.verdict == "cancelled" if cause == "jobs" else job.flow in self.cancelled_flows
+        return job.judge(job.heard) == "cancelled" if cause == "jobs" else job.flow in self.cancelled_flows
 
     def could_run(self) -> list[int]:
         """Jobs that nothing keeps from running, though a worker has just taken all it could."""

@@ -33,7 +33,7 @@ from adjourn._domain.workflows import Planned
 from adjourn._sync.managers.exchange import SyncWorkerManager
 from adjourn.connector import BaseConnector
 from adjourn.connectors import SyncPsycopgConnector
-from adjourn.exceptions import AdjournException, AlreadyEnqueued, JobLost
+from adjourn.exceptions import AdjournException, AlreadyEnqueued, InvalidOption, JobLost
 from adjourn.jobs import Job
 from adjourn.manager import JobManager
 from adjourn.testing import MemoryStore, SyncInMemoryConnector
@@ -201,9 +201,16 @@ class Machine(RuleBasedStateMachine):
         new=st.lists(NEW, min_size=4, max_size=4),
         rules=st.lists(st.sampled_from([None, None, None, 1, 2]), min_size=4, max_size=4),
         is_late=RARELY,
+        is_open=RARELY,
     )
     def defer_workflow(
-        self, data: st.DataObject, shape: str, new: list[New], rules: list[int | None], is_late: bool
+        self,
+        data: st.DataObject,
+        shape: str,
+        new: list[New],
+        rules: list[int | None],
+        is_late: bool,
+        is_open: bool = False,
     ) -> None:
         """Jobs that wait for each other, the first of them perhaps for one that is there already."""
         waits = {"chain": [[], [0], [1], [2]], "group": [[], [], [], [0, 1, 2]]}
@@ -217,17 +224,92 @@ class Machine(RuleBasedStateMachine):
                 parents = [other]
             names: list[str | None] = [None] * len(parents)
             plans.append(Planned(self.job(each), None, parents, names, rules[number] if parents else None))
-        stored = self.manager.workflows.store_workflow(plans)
-        self.flows.append(stored.workflow_id)
-        ids = [each for (each,) in stored.ids]
-        for number, each in enumerate(new):
-            found = {ids[parent] for parent in waits[shape][number]}
-            if other is not None and number == 0:
-                found = {other}
-            rule_ = rules[number] if found else None
-            self.model.defers(self.known(ids[number], each, flow=stored.workflow_id, parents=found, run_if=rule_))
+        self.store_workflow(plans, new, rules, None, is_open=is_open)
         if other is not None:
             self.settle_places()
+
+    def store_workflow(
+        self, plans: list[Planned], new: list[New], rules: list[int | None], flow: int | None, *, is_open: bool = False
+    ) -> int:
+        """Store these jobs, as a workflow or as more of one; return its id."""
+        stored = self.manager.workflows.store_workflow(plans, None, flow, is_open=is_open)
+        ids = [each for (each,) in stored.ids]
+        for number, plan in enumerate(plans):
+            found = {parent if isinstance(parent, int) else ids[plans.index(parent)] for parent in plan.parents}
+            rule_ = rules[number] if found else None
+            known = self.known(ids[number], new[number], flow=stored.workflow_id, parents=found, run_if=rule_)
+            known.is_late = stored.workflow_id in self.model.cancelled_flows
+            self.model.defers(known)
+        if flow is None:
+            self.flows.append(stored.workflow_id)
+            if is_open:
+                self.model.open_flows.add(stored.workflow_id)
+        return stored.workflow_id
+
+    @rule(new=st.lists(NEW, max_size=2))
+    def open_workflow(self, new: list[New]) -> None:
+        """A workflow to which jobs are added, and which may have none yet."""
+        plans = [Planned(self.job(each), None, [], [], None) for each in new]
+        self.store_workflow(plans, new, [None] * len(new), None, is_open=True)
+
+    @precondition(lambda self: self.flows)
+    @rule(
+        data=st.data(),
+        new=st.lists(NEW, min_size=1, max_size=3),
+        rules=st.lists(st.sampled_from([None, None, None, 1, 2]), min_size=3, max_size=3),
+        is_chained=st.booleans(),
+        waits=st.booleans(),
+        again=RARELY,
+    )
+    def extend_workflow(
+        self,
+        data: st.DataObject,
+        new: list[New],
+        rules: list[int | None],
+        is_chained: bool,
+        waits: bool,
+        again: bool,
+    ) -> None:
+        """Add jobs to a workflow, the first of them perhaps behind one of its jobs. If it is cancelled, then so are they, unless somebody
+        runs it again before."""
+        self.settle_places()
+        flow = self.draw_flow(data)
+        self.extend(data, flow, new, rules, is_chained, waits)
+        if again:
+            self.retry_flow(flow)
+
+    def extend(
+        self,
+        data: st.DataObject | None,
+        flow: int,
+        new: list[New],
+        rules: list[int | None],
+        is_chained: bool,
+        waits: bool,
+    ) -> None:
+        others = [job.id for job in self.model.members(flow) if job.id not in self.model.gone]
+        other = data.draw(st.sampled_from(others), "job") if data is not None and waits and others else None
+        plans: list[Planned] = []
+        for number, each in enumerate(new):
+            parents: list[Any] = [plans[-1]] if number and is_chained else [other] if other is not None else []
+            plans.append(
+                Planned(self.job(each), None, parents, [None] * len(parents), rules[number] if parents else None)
+            )
+        if self.model.has_ended(flow):
+            with pytest.raises(InvalidOption, match="has ended"):
+                self.manager.workflows.store_workflow(plans, None, flow)
+            return
+        self.store_workflow(plans, new, rules, flow)
+        if other is not None:
+            self.settle_places()
+
+    @precondition(lambda self: self.flows)
+    @rule(data=st.data())
+    def close_workflow(self, data: st.DataObject) -> None:
+        """A workflow ends with its last job."""
+        flow = self.draw_flow(data)
+        assert self.manager.close_workflow(flow) == (flow in self.model.open_flows)
+        self.model.open_flows.discard(flow)
 
     @rule(data=st.data(), delete=RARELY)
     def cancel(self, data: st.DataObject, delete: bool) -> None:
@@ -273,18 +355,22 @@ class Machine(RuleBasedStateMachine):
     def end_workflow(self, data: st.DataObject, again: bool) -> None:
         """Cancel a workflow, or run what has failed of it once more."""
         self.settle_places()
-        flow = data.draw(st.sampled_from(self.flows), "workflow")
+        flow = self.draw_flow(data)
         if again:
-            expected = self.model.retries_flow(flow)
-            assert self.manager.retry_workflow(flow) == len(expected)
-            return
-        members = [job for job in self.model.jobs.values() if job.flow == flow]
-        if not any(job.status in (WAITING, RUNNING) for job in members):
-            assert self.manager.cancel_workflow(flow) == 0
-            return
-        waiting = [job for job in members if job.status == WAITING]
+            self.retry_flow(flow)
+        else:
+            self.cancel_flow(flow)
+
+    def retry_flow(self, flow: int) -> None:
+        expected = self.model.retries_flow(flow)
+        assert self.manager.retry_workflow(flow) == len(expected)
+
+    def cancel_flow(self, flow: int) -> None:
+        waiting = [job for job in self.model.members(flow) if job.status == WAITING]
         assert self.manager.cancel_workflow(flow) == len(waiting)
-        self.model.cancelled_flows.add(flow)
+        if not self.model.has_ended(flow):
+            self.model.cancelled_flows.add(flow)
+        self.model.open_flows.discard(flow)
         for job in waiting:
             self.model.ends(job, "cancelled", "workflow")
 
@@ -451,6 +537,10 @@ class Machine(RuleBasedStateMachine):
             assert (seen.claim, seen.queue, seen.lock, seen.attempts) == known, f"job {job.id}"
             assert (seen.reason is None) == (job.cause is None), f"job {job.id} says {seen.reason}, and not {job.cause}"
             assert job.status != RUNNING or seen.worker_id == job.worker
+        self.learn_of_cancelled(found)
+
+    def learn_of_cancelled(self, found: dict[int | None, Job]) -> None:
+        """Note which jobs were cancelled because of others, or of their terms, and check that there was a reason."""
         gone = [job for job in self.model.jobs.values() if job.id not in self.model.gone]
         cancelled = [job for job in gone if job.status == WAITING and found[job.id].status == "cancelled"]
         causes = {job.id: cause_of(found[job.id], job) for job in cancelled}
@@ -487,15 +577,18 @@ class Machine(RuleBasedStateMachine):
                 break
         assert not self.model.left(), f"jobs {self.model.left()} never run"
         self.workflows_are_counted()
+        for flow in sorted(self.model.open_flows):
+            assert self.manager.close_workflow(flow)
+        self.model.open_flows.clear()
+        worker.manager.place(200)
+        self.workflows_are_counted()
         assert all(not limit.held and not limit.waiting for limit in self.manager.list_limits())
 
     def workflows_are_counted(self) -> None:
         for flow in self.flows:
-            members = [job for job in self.model.jobs.values() if job.flow == flow]
-            live = sum(job.status in (WAITING, RUNNING) for job in members)
-            failed = sum(job.status in ("failed", "aborted") for job in members)
             state = self.manager.get_workflow(flow)
-            assert (state.remaining, state.failed) == (live, failed), f"workflow {flow}"
+            found = (state.status, state.jobs, state.remaining, state.failed, state.is_open, state.has_ended)
+            assert found == self.model.flow_is(flow), f"workflow {flow}"
 
     # Steps
 
@@ -522,6 +615,9 @@ class Machine(RuleBasedStateMachine):
         assert not (claimed and worker.is_dead), "a worker that was declared dead got a job"
         if any(job.awaits for job in claimed):
             self.model.wakes()
+        if any(job.verdict == "waits" for job in claimed):
+            # What they waited for was cancelled in this exchange, as it had expired.
+            self.learn_of_cancelled({job.id: job for job in self.manager.list_jobs()})
         for job, each in zip(exchanged.jobs, claimed, strict=True):
             assert worker.queues is None or each.queue in worker.queues
             self.model.claims(worker.id, each, job.claim)
@@ -566,6 +662,11 @@ class Machine(RuleBasedStateMachine):
         jobs = [job for job in self.model.jobs.values() if job.id not in self.model.gone]
         live = [job for job in jobs if job.status in (WAITING, RUNNING)]
         return data.draw(st.sampled_from(live * 3 + jobs), "job") if jobs else None
+
+    def draw_flow(self, data: st.DataObject) -> int:
+        """Choose a workflow, rather one that has not ended."""
+        left = [flow for flow in self.flows if not self.model.has_ended(flow)]
+        return data.draw(st.sampled_from(left * 2 + self.flows), "workflow")
 
     def draw_worker(self, data: st.DataObject) -> Simulated:
         """Choose a worker, rather one that is alive."""

@@ -38,7 +38,8 @@ def test_an_option_that_is_not_valid_is_refused_where_it_is_said(
     flow = app.workflow()
     with pytest.raises((exceptions.InvalidOption, exceptions.InvalidTaskArguments), match=said):
         flow.add(app.tasks["run"], **{"task_kwargs": {"n": 1}, **options})
-    assert flow.defer().id
+    stored = flow.defer()
+    assert repr(stored) == f"<workflow {stored.id}, 0 jobs stored>"
     assert app.job_manager.list_jobs() == []
 
 

@@ -18,7 +18,8 @@ from adjourn.exceptions import ConnectorException
 from adjourn.monitor.reader import Reader
 from adjourn.web import charts
 from adjourn.web.charts import Series
-from adjourn.web.histories import MOST_KEPT, RANGES
+from adjourn.web.histories import RANGES
+from adjourn.web.kept import MOST_KEPT
 from adjourn.web.page import Site
 from support.waiting import until
 
@@ -43,7 +44,7 @@ def shared(site: Any) -> Site:
 
 
 def queries(shared: Site) -> int:
-    return shared.histories.queries
+    return shared.kept.queries
 
 
 def count(
@@ -147,7 +148,7 @@ def test_who_looks_at_the_same_shares_what_was_read(
     assert queries(shared) == 1
     for number in range(2 * MOST_KEPT):
         shared.histories.of(RANGES["1h"], shared.collector.now(), queue=f"queue {number}")
-    assert len(shared.histories._kept) == MOST_KEPT
+    assert len(shared.kept._answers) == MOST_KEPT
     shared.database.close()
 
 

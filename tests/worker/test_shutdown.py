@@ -196,12 +196,12 @@ async def test_a_worker_whose_connection_is_lost_at_the_end_unregisters_all_the_
     app.events.subscribe(events.UnregisteringFailed, failures.append)
     unregister_worker_async = AsyncWorkerManager.unregister_worker_async
 
-    async def lose_async(manager: AsyncWorkerManager, worker_id: int) -> None:
+    async def lose_async(manager: AsyncWorkerManager, worker_id: int, is_done: bool) -> None:
         session: Any = manager.session
         with contextlib.suppress(ConnectorException):
             await session.execute_async(Statement("end", "select pg_terminate_backend(pg_backend_pid())"))
         patch.undo()
-        await unregister_worker_async(manager, worker_id)
+        await unregister_worker_async(manager, worker_id, is_done)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(AsyncWorkerManager, "unregister_worker_async", lose_async)

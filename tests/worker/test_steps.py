@@ -146,6 +146,11 @@ async def test_what_is_wrong_with_a_step_is_told(app: adjourn.App, bench: Bench)
             context.step("two", object)
         with pytest.raises(exceptions.InvalidTaskArguments, match=r"await context\.step_async"):
             context.step("three", nothing)  # type: ignore[unused-coroutine]
+        for called in (None, 7, ("receipt", 1)):
+            with pytest.raises(
+                exceptions.InvalidTaskArguments, match=r"^Step 'four': \w+ cannot be called\. Pass the function"
+            ):
+                context.step("four", called)  # type: ignore[call-overload]
         for bad in ("", 3, None, "\0", "\ud800"):
             with pytest.raises(InvalidOption, match="name"):
                 context.step(bad, int)  # type: ignore[arg-type]

@@ -141,7 +141,7 @@ def result_of(job: Job) -> Any:
     """
     name = f"Job {job.id} of task {job.task_name}"
     if job.status == Status.FAILED:
-        raise exceptions.JobFailed(f"{name} has failed{_last_error(job)}.", job)
+        raise exceptions.JobFailed(f"{name} has failed{_last_error(job)}".removesuffix(".") + ".", job)
     if job.status in (Status.CANCELLED, Status.ABORTED):
         raise exceptions.JobCancelled(f"{name} was {job.status}{f' because {job.reason}' if job.reason else ''}.", job)
     if job.status != Status.SUCCEEDED:

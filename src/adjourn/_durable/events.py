@@ -82,7 +82,9 @@ class SendsEvents:
             name, payload = event
             check_name("name", name)
             try:
-                text = ResultRule().dump(payload, self.job_manager.connector.json_dumps, f"the payload of event {name!r}", "send")
+                text = ResultRule().dump(
+                    payload, self.job_manager.connector.json_dumps, f"the payload of event {name!r}", "send"
+                )
             except InvalidResult as error:
                 raise InvalidOption(f"events[{number}]: {error}") from error.__cause__
             dumped.append((name, text))

@@ -10,7 +10,7 @@ from adjourn._domain.checks import check_name
 from adjourn._domain.results import ResultRule
 from adjourn._domain.runs import Durable, Step, StepKind
 from adjourn._durable.hand import Hand
-from adjourn.exceptions import DuplicateStep, InvalidResult, InvalidTaskArguments, WrongCaller
+from adjourn.exceptions import DuplicateStep, InvalidTaskArguments, WrongCaller
 
 __all__ = ["RemembersSteps"]
 
@@ -52,10 +52,13 @@ class RemembersSteps:
             If the job was completed before (`complete`), or an event loop runs in this thread.
         InvalidOption
             If ``name`` is not a name.
+        InvalidTaskArguments
+            If ``function`` cannot be called, or is async.
         """
         hand = self._hand()
         begin_step(hand, StepKind.STEP, name)
         with _giving_back(hand.durable, name):
+            check_callable(name, function)
             remembered = known_steps(hand).get((StepKind.STEP, name))
             if remembered is None:
                 value = function(*args, **kwargs)
@@ -79,6 +82,7 @@ class RemembersSteps:
         hand = self._hand()
         begin_step(hand, StepKind.STEP, name)
         with _giving_back(hand.durable, name):
+            check_callable(name, function)
             remembered = (await known_steps_async(hand)).get((StepKind.STEP, name))
             if remembered is None:
                 value = function(*args, **kwargs)
@@ -88,6 +92,21 @@ class RemembersSteps:
                 if hand.run.is_stored:
                     await hand.runs.store_step_async(hand.job, StepKind.STEP, name, value=remembered.value)
             return hand.json_loads(remembered.value or "null")
+
+
+def check_callable(name: str, function: Any) -> None:
+    """Refuse what is not a function, such as the result of a call.
+
+    Raises
+    ------
+    InvalidTaskArguments
+        If it cannot be called.
+    """
+    if not callable(function):
+        raise InvalidTaskArguments(
+            f"Step {name!r}: {type(function).__name__} cannot be called. Pass the function and then its arguments, as in "
+            "context.step(name, function, argument), so that it is called once."
+        )
 
 
 def begin_step(hand: Hand, kind: StepKind, name: str) -> None:

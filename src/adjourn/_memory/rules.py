@@ -228,6 +228,12 @@ def _written(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+def held_by(tables: Tables, worker_id: int, id_: int, claim: int) -> JobRow | None:
+    """Return the job if the worker still holds it by this claim."""
+    job = tables.jobs.get(id_)
+    return job if job is not None and (job.worker_id, job.claim) == (worker_id, claim) else None
+
+
 def is_silent(worker: WorkerRow, tables: Tables) -> bool:
     """Return whether a worker is dead, or has not been heard of for too long."""
     return worker.dead or worker.expires_at < tables.now

@@ -13,6 +13,7 @@ from typing import Any
 from adjourn import exceptions
 from adjourn._memory import (  # noqa: F401 - they register statements
     action_statements,
+    exchange_statements,
     kit_statements,
     limits,
     list_statements,

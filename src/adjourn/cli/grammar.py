@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import shlex
 from collections.abc import Iterable
 from typing import Any
@@ -101,9 +100,9 @@ def filters(words: Iterable[str], known: tuple[str, ...]) -> dict[str, Any]:
 def _value(name: str, text: str) -> Any:
     if name in TIMES:
         try:
-            return datetime.datetime.fromisoformat(text)
-        except ValueError:
-            raise UsageError(f"{name}={text!r} is not a time, such as 2030-12-31T23:59:00+01:00") from None
+            return flags.moment(text)
+        except argparse.ArgumentTypeError as error:
+            raise UsageError(f"{name}={error}") from None
     if name in FLAGS:
         try:
             return flags.boolean(text)

@@ -268,7 +268,7 @@ class Shell(Changes, cmd.Cmd):
         jobs = self._app.job_manager.list_jobs(id=job_id)
         if not jobs:
             raise AdjournException(f"There is no job {job_id}.")
-        self._screen.job(self._masked(jobs[0]))
+        self._screen.job(self._masked(jobs[0]), waits_for=self._waits_for(jobs[0]))
 
     def on_help(self, words: list[str]) -> None:
         """List the commands."""
@@ -293,6 +293,13 @@ class Shell(Changes, cmd.Cmd):
     def _hint(self, more: bool, last: Any) -> None:
         if more:
             self._screen.say(f"There are more: add after={shlex.quote(str(last))}")
+
+    def _waits_for(self, job: Job) -> str | None:
+        """Return what a job waits for, in the words of the filter `waits_for`; None if it does not wait."""
+        if job.status != Status.TODO:
+            return None
+        find = self._app.job_manager.list_jobs
+        return next((reason for reason in WAITS_FOR if find(job.id, waits_for=reason)), None)
 
     def _masked(self, job: Job) -> Job:
         """Return a job without the values of arguments that it, or its task here, declares sensitive."""

@@ -113,11 +113,13 @@ class Screen:
         """Print schedules of periodic tasks, as `JobManager.list_schedules` returns them."""
         self._table(SCHEDULE_COLUMNS, ([row.get(column) for column in SCHEDULE_COLUMNS] for row in rows))
 
-    def job(self, job: Job) -> None:
-        """Print all that is known of a job, with its result and the errors of its attempts."""
+    def job(self, job: Job, *, waits_for: str | None = None) -> None:
+        """Print all that is known of a job, what it waits for, its result, and the errors of its attempts."""
         table = Table(box=None, show_header=False, pad_edge=False)
         for column in JOB_DETAILS:
             table.add_row(Text(column, style="bold"), _cell(column, getattr(job, column)))
+            if column == "status":
+                table.add_row(Text("waits_for", style="bold"), _cell("waits_for", waits_for))
         if job.has_result:
             table.add_row(
                 Text("result", style="bold"), Text(shown(json.dumps(job.result, ensure_ascii=False, default=str)))

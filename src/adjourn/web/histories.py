@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import datetime
-import threading
-import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import attrs
 
 from adjourn._domain.statistics import BUCKETS, RUN_BOUNDS, WAIT_BOUNDS, Durations
-from adjourn.exceptions import AdjournException
+from adjourn.monitor.reader import Reader
 from adjourn.monitor.statistics import PeriodFigures, statistics
-from adjourn.web.database import Database
-from adjourn.web.problems import Problem
-
-MOST_KEPT = 64
-"""So many histories are remembered."""
+from adjourn.web.kept import Answer, Kept
 
 
 @attrs.frozen(kw_only=True)
@@ -113,18 +106,7 @@ def counted(period: PeriodFigures, *outcomes: str) -> int:
 
 
 Scope = Literal["all", "queue", "task", "by_queue", "by_task"]
-Key = tuple[str, Scope, str]
 Found = Mapping[str, Sequence[PeriodFigures]]
-
-
-@attrs.define
-class _Kept:
-    """What was read last, by the name of a queue or a task; an empty name where they are added up."""
-
-    lock: threading.Lock = attrs.field(factory=threading.Lock)
-    found: Found = attrs.field(factory=dict)
-    error: str = ""
-    until: float = 0.0
 
 
 class Histories:
@@ -132,74 +114,53 @@ class Histories:
 
     Parameters
     ----------
-    database
-        Where to read.
-    is_down
-        Says whether the database did not answer somebody else just now. Then it is not asked.
+    kept
+        Keeps them.
     """
 
-    def __init__(self, database: Database, is_down: Callable[[], bool]) -> None:
-        self._database, self._is_down = database, is_down
-        self._lock = threading.Lock()
-        self._kept: OrderedDict[Key, _Kept] = OrderedDict()
-        self.queries: int = 0
-        """How many queries it has made."""
-        self.busy: float = 0.0
-        """How many seconds they took."""
+    def __init__(self, kept: Kept) -> None:
+        self._kept = kept
 
     def of(self, chosen: Range, now: datetime.datetime, *, queue: str = "", task: str = "") -> History:
         """Return the history of a queue, of a task, or of all jobs."""
         scope: Scope = "queue" if queue else "task" if task else "all"
-        kept = self._read((chosen.name, scope, queue or task), chosen, now)
-        periods = _each(kept.found.get("", ()), chosen, now)
-        return History(range=chosen, periods=periods, error=kept.error)
+        answer = self._read(scope, queue or task, chosen, now)
+        periods = _each(answer.found.get("", ()), chosen, now)
+        return History(range=chosen, periods=periods, error=answer.error)
 
     def by(self, scope: Literal["queue", "task"], now: datetime.datetime) -> dict[str, History]:
         """Return the history of the last hour of each queue, or of each task, that has one."""
-        kept = self._read((BRIEF.name, "by_queue" if scope == "queue" else "by_task", ""), BRIEF, now)
+        answer = self._read("by_queue" if scope == "queue" else "by_task", "", BRIEF, now)
         return {
-            name: History(range=BRIEF, periods=_each(periods, BRIEF, now), error=kept.error)
-            for name, periods in kept.found.items()
+            name: History(range=BRIEF, periods=_each(periods, BRIEF, now), error=answer.error)
+            for name, periods in answer.found.items()
         }
 
-    def _read(self, key: Key, chosen: Range, now: datetime.datetime) -> _Kept:
-        with self._lock:
-            kept = self._kept.setdefault(key, _Kept())
-            self._kept.move_to_end(key)
-            while len(self._kept) > MOST_KEPT:
-                self._kept.popitem(last=False)
-        # Others who want the same wait for it.
-        with kept.lock:
-            if time.monotonic() >= kept.until and not self._is_down():
-                try:
-                    kept.found, kept.error = self._found(key, chosen, now), ""
-                except (AdjournException, Problem) as error:
-                    kept.error = " ".join(str(error).split())
-                kept.until = time.monotonic() + chosen.kept
-        return kept
+    def _read(self, scope: Scope, name: str, chosen: Range, now: datetime.datetime) -> Answer[Found]:
+        def find(reader: Reader) -> Found:
+            return _found(reader, scope, name, chosen, now)
 
-    def _found(self, key: Key, chosen: Range, now: datetime.datetime) -> Found:
-        _, scope, name = key
-        began = time.monotonic()
-        with self._database.reader() as reader:
-            rows = statistics(
-                reader,
-                start=_start(chosen, now),
-                end=now + datetime.timedelta(minutes=1),
-                step=chosen.step,
-                queue=name if scope == "queue" else None,
-                task=name if scope == "task" else None,
-                by_queue=scope == "by_queue",
-                by_task=scope == "by_task",
-            )
-        self.queries += 1
-        self.busy += time.monotonic() - began
-        found: dict[str, list[PeriodFigures]] = {}
-        for row in rows:
-            found.setdefault(
-                (row.queue if scope == "by_queue" else row.task if scope == "by_task" else "") or "", []
-            ).append(row)
-        return found
+        nothing: Found = {}
+        return self._kept.read(("history", chosen.name, scope, name), chosen.kept, find, nothing)
+
+
+def _found(reader: Reader, scope: Scope, name: str, chosen: Range, now: datetime.datetime) -> Found:
+    rows = statistics(
+        reader,
+        start=_start(chosen, now),
+        end=now + datetime.timedelta(minutes=1),
+        step=chosen.step,
+        queue=name if scope == "queue" else None,
+        task=name if scope == "task" else None,
+        by_queue=scope == "by_queue",
+        by_task=scope == "by_task",
+    )
+    found: dict[str, list[PeriodFigures]] = {}
+    for row in rows:
+        found.setdefault(
+            (row.queue if scope == "by_queue" else row.task if scope == "by_task" else "") or "", []
+        ).append(row)
+    return found
 
 
 def _start(chosen: Range, now: datetime.datetime) -> datetime.datetime:

@@ -46,6 +46,7 @@ from adjourn.web.collector import Collector, Reading
 from adjourn.web.database import Database
 from adjourn.web.histories import Histories
 from adjourn.web.inputs import Inputs
+from adjourn.web.kept import Kept
 from adjourn.web.links import Link
 from adjourn.web.masking import Masker
 from adjourn.web.notices import Done, Notices
@@ -161,13 +162,15 @@ class Site:
     is_leaving: bool = attrs.field(default=False, init=False)
     database: Database = attrs.field(init=False)
     collector: Collector = attrs.field(init=False)
+    kept: Kept = attrs.field(init=False)
     histories: Histories = attrs.field(init=False)
     bulks: Bulks = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.database = Database(self.app)
         self.collector = Collector(self.app, self.database)
-        self.histories = Histories(self.database, lambda: self.collector.is_down)
+        self.kept = Kept(self.database, lambda: self.collector.is_down)
+        self.histories = Histories(self.kept)
         self.bulks = Bulks(self.app.job_manager, self.database)
 
     @property

@@ -27,6 +27,11 @@ class Doubt:
         """When to look for such jobs once more, by the monotonic clock; None if there is no need to."""
         self._sent: frozenset[int] = frozenset()
 
+    @property
+    def is_none(self) -> bool:
+        """Whether it certainly knows its jobs: no round trip was given up that the server may still be at work on."""
+        return not self.is_present and self.look_at is None
+
     def gave_up(self) -> None:
         """Note that a round trip was given up. The server may be at work on it, for nobody knows how long."""
         self._delay = self._first_delay

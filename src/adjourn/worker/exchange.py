@@ -475,6 +475,7 @@ class Exchange:
                     self.worker_id,
                     self._registered_at,
                     is_in_doubt=self._doubt.is_present,
+                    knows_all=self._doubt.is_none and self._outbox.claims.issuperset(self.known),
                 )
                 self.unstored = self._reports.lost(self._outbox.waiting)
         except (Exception, asyncio.CancelledError) as error:

@@ -20,6 +20,7 @@ async def leave_within(
     registered_at: int | None,
     *,
     is_in_doubt: bool,
+    knows_all: bool,
 ) -> None:
     """Store the outcomes that are left, unregister, and store what has become of jobs.
 
@@ -39,13 +40,15 @@ async def leave_within(
         The worker, and when it has registered: if the worker of this id has done so at another time, it is another one.
     is_in_doubt
         Whether jobs may have been claimed without the worker knowing it.
+    knows_all
+        Whether what it has are those outcomes, and certainly nothing else.
 
     Raises
     ------
     ConnectorException
         If the database does not answer. Any other exception of a driver is raised, too.
     """
-    leaving = asyncio.ensure_future(_leave(connection, outbox, tally, worker_id, registered_at, is_in_doubt))
+    leaving = asyncio.ensure_future(_leave(connection, outbox, tally, worker_id, registered_at, is_in_doubt, knows_all))
     await ended(leaving, seconds, connection.give_up)
     if not leaving.done():
         leave(leaving)
@@ -65,6 +68,7 @@ async def _leave(
     worker_id: int,
     registered_at: int | None,
     is_in_doubt: bool,
+    knows_all: bool,
 ) -> None:
     is_fresh = connection.manager is None
     try:
@@ -83,7 +87,8 @@ async def _leave(
                     raise
             else:
                 outbox.stored(batch, exchanged.held)
-        await manager.unregister_worker_async(worker_id)
+        is_done = knows_all and not is_fresh and not outbox.waiting
+        await manager.unregister_worker_async(worker_id, is_done)
         if tally is not None:
             await tally.store_async(manager.store_statistics_async)
     except Exception:
@@ -91,4 +96,4 @@ async def _leave(
             raise
         # What has failed may be the connection alone: a cancellation in the middle of a statement ends it, too.
         await connection.close()
-        await _leave(connection, outbox, tally, worker_id, registered_at, is_in_doubt)
+        await _leave(connection, outbox, tally, worker_id, registered_at, is_in_doubt, knows_all)

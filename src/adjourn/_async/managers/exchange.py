@@ -96,9 +96,15 @@ class AsyncWorkerManager:
         rows = await self._run_async("get_registration", worker_id=worker_id)
         return int(rows[0]["registered_at"]) if rows else None
 
-    async def unregister_worker_async(self, worker_id: int) -> None:
-        """Remove this worker. Jobs that it still has are rescued."""
-        await self._run_async("unregister_worker", worker_id=worker_id)
+    async def unregister_worker_async(self, worker_id: int, is_done: bool = False) -> None:
+        """Remove this worker. Jobs that it still has are rescued.
+
+        Parameters
+        ----------
+        is_done
+            It knows that it has none. Otherwise the database looks through all jobs that are ready.
+        """
+        await self._run_async("unregister_worker", worker_id=worker_id, is_done=is_done)
 
     async def heartbeat_async(
         self,

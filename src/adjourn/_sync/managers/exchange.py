@@ -97,9 +97,15 @@ class SyncWorkerManager:
         rows = self._run("get_registration", worker_id=worker_id)
         return int(rows[0]["registered_at"]) if rows else None
 
-    def unregister_worker(self, worker_id: int) -> None:
-        """Remove this worker. Jobs that it still has are rescued."""
-        self._run("unregister_worker", worker_id=worker_id)
+    def unregister_worker(self, worker_id: int, is_done: bool = False) -> None:
+        """Remove this worker. Jobs that it still has are rescued.
+
+        Parameters
+        ----------
+        is_done
+            It knows that it has none. Otherwise the database looks through all jobs that are ready.
+        """
+        self._run("unregister_worker", worker_id=worker_id, is_done=is_done)
 
     def heartbeat(
         self,

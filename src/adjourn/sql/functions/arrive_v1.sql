@@ -99,7 +99,7 @@ begin
             v_cancel := v_cancel || v_more;
             insert into @schema.adjourn_arrivals (job_id, ended, failed)
             select w.id, 0, 0 from unnest(v_cancelled) w(id)
-            where exists (select from @schema.adjourn_jobs j where j.workflow_id = w.id and j.worker_id is null);
+            where exists (select from @schema.adjourn_jobs j where j.workflow_id = w.id and j.worker_id is null offset 0);
         end if;
         v_moved := v_moved + cardinality(v_release) + cardinality(v_cancel);
         -- The next round adds up what this one has noted. What is locked is left for the next call.

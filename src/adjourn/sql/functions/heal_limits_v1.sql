@@ -13,12 +13,12 @@ begin
     perform @schema.adjourn_park_v1(array(
         select j.id from @schema.adjourn_jobs j
         where j.key_slot is not null and j.hold = @ready and j.worker_id is null and not @schema.adjourn_is_served_v1(j.queue)
-          and exists (select from @schema.adjourn_jobs o where o.hold = @gate and o.gate_id = j.limit_id and o.gate_key = j.limit_key)
+          and exists (select from @schema.adjourn_jobs o where o.hold = @gate and o.gate_id = j.limit_id and o.gate_key = j.limit_key offset 0)
         limit @most_placed for update skip locked
     ) || array(
         select j.id from @schema.adjourn_limits l join @schema.adjourn_jobs j on j.task_name = l.name and j.task_slot is not null
         where l.scope = 'task' and j.hold = @ready and j.worker_id is null and not @schema.adjourn_is_served_v1(j.queue)
-          and exists (select from @schema.adjourn_jobs o where o.hold = @gate and o.gate_id = l.id and o.gate_key = '')
+          and exists (select from @schema.adjourn_jobs o where o.hold = @gate and o.gate_id = l.id and o.gate_key = '' offset 0)
         limit @most_placed for update of j skip locked
     ));
     delete from @schema.adjourn_starts s where s.at < now() - make_interval(secs => coalesce((

@@ -22,6 +22,6 @@ begin
         union
         select j.queue from @schema.adjourn_jobs j where j.hold = @apart and j.queue <> all(v_paused)
         union
-        select j.queue from @schema.adjourn_jobs j where j.hold = @unknown and j.queue <> all(v_paused)
+        select queue from unnest(@schema.adjourn_unknown_queues_v1()) queue where queue <> all(v_paused)
     );
 end $$;

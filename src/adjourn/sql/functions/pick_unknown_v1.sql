@@ -7,20 +7,25 @@ create function @schema.adjourn_pick_unknown_v1(
 ) returns table (picked bigint[], overdue bigint[], tasks text[])
 language plpgsql as $$
 declare
+    -- In each queue the best jobs are looked for by themselves, so that those of queues which this worker does not serve are not read.
+    v_queues text[] := array(
+        select queue from unnest(@schema.adjourn_unknown_queues_v1()) queue where p_queues is null or queue = any(p_queues)
+    );
     v_ids bigint[];
     v_suspects bigint[];
 begin
     v_ids := array(
-        select known.id from unnest(p_tasks) t(task_name) cross join lateral (
+        select known.id from unnest(p_tasks) t(task_name) cross join unnest(v_queues) q(queue) cross join lateral (
             select j.id from @schema.adjourn_jobs j
-            where j.hold = @unknown and j.task_name = t.task_name and (p_queues is null or j.queue = any(p_queues))
+            where j.hold = @unknown and j.task_name = t.task_name and j.queue = q.queue
             order by j.priority desc, j.id limit p_limit
         ) known
     ) || array(
-        select j.id from @schema.adjourn_jobs j
-        where j.hold = @unknown and j.unknown_since <= now() - make_interval(secs => p_patience)
-          and (p_queues is null or j.queue = any(p_queues))
-        order by j.unknown_since limit p_limit
+        select late.id from unnest(v_queues) q(queue) cross join lateral (
+            select j.id from @schema.adjourn_jobs j
+            where j.hold = @unknown and j.queue = q.queue and j.unknown_since <= now() - make_interval(secs => p_patience)
+            order by j.unknown_since limit p_limit
+        ) late
     );
     v_ids := array(
         select j.id from @schema.adjourn_jobs j where j.id = any(v_ids) and j.hold + 0 = @unknown

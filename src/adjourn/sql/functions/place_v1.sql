@@ -88,7 +88,7 @@ begin
         insert into @schema.adjourn_headless_locks (lock)
         select free.lock from unnest(v_free) free(lock)
         where free.lock <> all(v_headed)
-          and exists (select from @schema.adjourn_jobs b where b.hold = @behind and b.lock = free.lock);
+          and exists (select from @schema.adjourn_jobs b where b.hold = @behind and b.lock = free.lock offset 0);
         get diagnostics waiting = row_count;
     end if;
 

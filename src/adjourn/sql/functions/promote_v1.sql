@@ -32,11 +32,12 @@ begin
         perform @schema.adjourn_gate_v1(v_special);
     end if;
     if cardinality(v_ids) + cardinality(v_claimed) < cardinality(p_locks) then
-        -- Other transactions have locked every candidate, so record the lock for the placer.
+        -- Other transactions have locked every candidate, so record the lock for the placer. (With `offset 0` each lock is looked up. Otherwise
+        -- the jobs behind all locks might be read.)
         insert into @schema.adjourn_headless_locks (lock)
         select distinct lock from unnest(p_locks) lock
         where lock <> all(v_locks || v_claimed)
-          and exists (select from @schema.adjourn_jobs b where b.hold in (@behind, @unplaced) and b.lock = lock.lock);
+          and exists (select from @schema.adjourn_jobs b where b.hold in (@behind, @unplaced) and b.lock = lock.lock offset 0);
     end if;
     return v_ids;
 end $$;

@@ -100,7 +100,7 @@ begin
     if v_special <> '{}' then
         perform @schema.adjourn_end_v1(v_special, v_ids, array_fill('failed'::text, array[cardinality(v_ids)]), false);
     end if;
-    -- Jobs that another transaction has locked were skipped. The row of their worker stays until the next round (adjourn_keep_worker_v1).
+    -- Jobs that another transaction has locked were skipped. The row of their worker stays until the next round (adjourn_keep_workers_v1).
     delete from @schema.adjourn_workers w where w.id = any(v_dead);
     if rescued + failed > 0 then
         perform @schema.adjourn_wake_v1(false, null);

@@ -37,7 +37,7 @@ begin
     ), last as materialized (
         select l.id, (
             select coalesce(j.turn, j.id) from @schema.adjourn_jobs j
-            where j.limit_id = l.id and j.key_slot is not null order by coalesce(j.turn, j.id) desc limit 1
+            where j.limit_id + 0 = l.id and j.key_slot is not null order by coalesce(j.turn, j.id) desc limit 1
         ) as turn
         from @schema.adjourn_limits l where l.scope = 'key' and l.id in (select best.limit_id from best)
     ), first as materialized (

@@ -24,6 +24,7 @@ create table @schema.adjourn_workers (
     apart boolean not null default false,             -- runs jobs apart from others, or is about to
     restricted boolean not null default false,        -- something is paused, or a queue or task has a limit: see adjourn_admit_v1
     dead boolean not null default false,              -- declared dead: its jobs are being rescued, it may not come back
+    is_done boolean,                                  -- it has no jobs, as it has said, and its row is about to be deleted
     overdue bigint[] not null default '{}',           -- its jobs that were asked to end and have not, at the last heartbeat
     running bigint[] not null default '{}',           -- its jobs that ran at the last heartbeat, a thousand at most
     details jsonb,                                    -- what else it has said of itself: host, pid, version, ...
@@ -106,8 +107,8 @@ create index adjourn_jobs_scheduled on @schema.adjourn_jobs (scheduled_at) where
 create index adjourn_jobs_unplaced on @schema.adjourn_jobs (id) where hold = @unplaced;
 create index adjourn_jobs_chain on @schema.adjourn_jobs (lock, priority desc, id) where hold in (@behind, @unplaced);
 create index adjourn_jobs_apart on @schema.adjourn_jobs (priority desc, id) where hold = @apart;
-create index adjourn_jobs_unknown on @schema.adjourn_jobs (task_name, priority desc, id) where hold = @unknown;
-create index adjourn_jobs_unknown_since on @schema.adjourn_jobs (unknown_since) where hold = @unknown;
+create index adjourn_jobs_unknown on @schema.adjourn_jobs (task_name, queue, priority desc, id) where hold = @unknown;
+create index adjourn_jobs_unknown_since on @schema.adjourn_jobs (queue, unknown_since) where hold = @unknown;
 create index adjourn_jobs_awaited_event on @schema.adjourn_jobs (awaited_event) where awaited_event is not null;
 -- At most one ready or running job for each lock, but for its followers.
 create unique index adjourn_jobs_head on @schema.adjourn_jobs (lock) where hold in (@heads) and lock is not null;
@@ -120,8 +121,9 @@ create unique index adjourn_jobs_task_slot on @schema.adjourn_jobs (task_name, t
 create unique index adjourn_jobs_queue_slot on @schema.adjourn_jobs (queue, queue_slot) where queue_slot is not null;
 create index adjourn_jobs_gate on @schema.adjourn_jobs (gate_id, gate_key, priority desc, coalesce(turn, id)) where hold = @gate;
 create index adjourn_jobs_paused on @schema.adjourn_jobs (task_name, id) where hold = @paused;
--- The last turn of the jobs that each limit has admitted.
-create index adjourn_jobs_admitted on @schema.adjourn_jobs (limit_id, coalesce(turn, id)) where key_slot is not null;
+-- The last turn of the jobs that each limit has admitted. With `limit_id` by itself the planner might use this index for what one key of the
+-- limit has, and read that of all keys.
+create index adjourn_jobs_admitted on @schema.adjourn_jobs ((limit_id + 0), coalesce(turn, id)) where key_slot is not null;
 
 create index adjourn_jobs_batch on @schema.adjourn_jobs (task_name, priority desc, coalesce(turn, id)) where hold = @ready and is_batch;
 create index adjourn_jobs_expires on @schema.adjourn_jobs (expires_at) where expires_at is not null;
@@ -394,12 +396,13 @@ alter table @schema.adjourn_stats replica identity full;
 \ir ../functions/free_places_v1.sql
 \ir ../functions/place_limits_v1.sql
 \ir ../functions/heal_limits_v1.sql
+\ir ../functions/unknown_queues_v1.sql
 \ir ../functions/open_queues_v1.sql
 \ir ../functions/lacks_place_v1.sql
 \ir ../functions/refused_v1.sql
 \ir ../functions/admit_v1.sql
 create trigger adjourn_workers_restricted before insert on @schema.adjourn_workers
-for each row execute function @schema.adjourn_restrict_new_v1();
+for each row when (not new.dead) execute function @schema.adjourn_restrict_new_v1();
 
 -- What is different for special jobs. Everything that starts, ends or moves jobs calls these.
 \ir ../functions/start_v1.sql
@@ -449,9 +452,11 @@ for each row execute function @schema.adjourn_restrict_new_v1();
 \ir ../functions/arrive_v1.sql
 \ir ../functions/place_v1.sql
 \ir ../functions/rescue_v1.sql
-\ir ../functions/keep_worker_v1.sql
-create trigger adjourn_workers_kept before delete on @schema.adjourn_workers
-for each row execute function @schema.adjourn_keep_worker_v1();
+\ir ../functions/keep_workers_v1.sql
+create trigger adjourn_workers_kept after delete on @schema.adjourn_workers referencing old table as gone
+for each statement execute function @schema.adjourn_keep_workers_v1();
+create trigger adjourn_workers_emptied after truncate on @schema.adjourn_workers
+for each statement execute function @schema.adjourn_keep_workers_v1();
 \ir ../functions/unregister_v1.sql
 \ir ../functions/complete_v1.sql
 \ir ../functions/has_steps_v1.sql

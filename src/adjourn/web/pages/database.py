@@ -10,7 +10,7 @@ from adjourn.web.page import Page, View
 
 def show(view: View) -> dict[str, Any]:
     """Return what is known of the database."""
-    collector, histories = view.site.collector, view.site.histories
+    collector, kept = view.site.collector, view.site.kept
     server = view.feed("server")
     seconds = max(1.0, time.monotonic() - collector.began)
     return {
@@ -21,8 +21,8 @@ def show(view: View) -> dict[str, Any]:
         "largest": max((row["bytes"] for row in view.feed("database")), default=0),
         "sizes": view.reading("database"),
         "oldest": next(iter(view.feed("oldest_transaction")), None),
-        "queries": (collector.queries + histories.queries) / seconds,
-        "busy": 1000 * (collector.busy + histories.busy) / seconds,
+        "queries": (collector.queries + kept.queries) / seconds,
+        "busy": 1000 * (collector.busy + kept.busy) / seconds,
         "slowed": [name for name in view.page.feeds if view.reading(name).is_slowed] if view.page else [],
     }
 

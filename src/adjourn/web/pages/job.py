@@ -13,8 +13,8 @@ from adjourn._domain.progress import progress_of
 from adjourn.exceptions import JobChanged
 from adjourn.jobs import Seen
 from adjourn.manager import JobManager
-from adjourn.types import JSONDict
 from adjourn.web import zones
+from adjourn.web.failures import told_error
 from adjourn.web.page import Action, Done, Page, View
 from adjourn.web.problems import BadInput, Conflict, NotFound
 
@@ -118,11 +118,6 @@ def attempts(job: Job, now: datetime.datetime, hide: Callable[[str], str]) -> li
     for before, each in zip([0, *numbers], found, strict=False):
         each["gap"] = max(0, each["number"] - before - 1)
     return found
-
-
-def told_error(error: JSONDict) -> str:
-    """Return the class and the message of an error. Hide secrets before it is cut: a part of one would be seen."""
-    return f"{str(error.get('exception')).removeprefix('builtins.')}: {error.get('message')}"
 
 
 def _told(value: Any) -> str:

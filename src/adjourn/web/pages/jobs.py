@@ -7,8 +7,8 @@ from typing import Any
 
 from adjourn._domain.jobs import Job
 from adjourn.web.bulk import KINDS
+from adjourn.web.failures import told_error
 from adjourn.web.page import Page, View
-from adjourn.web.pages.job import told_error
 from adjourn.web.pages.searching import FIRST_LOOK, FURTHER_LOOK, STATUSES, carried, filters_of, search
 from adjourn.web.problems import BadInput
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from adjourn.web import figures
+from adjourn.web.failures import failures
 from adjourn.web.page import Page, View
 from adjourn.web.trends import trend
 
@@ -24,6 +25,7 @@ def show(view: View) -> dict[str, Any]:
         "queue": found,
         "workers": workers,
         "is_known": view.reading("queues").at is not None,
+        "failures": failures(view, queue=name),
         "trend": trend(view, queue=name),
     }
 

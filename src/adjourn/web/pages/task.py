@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from adjourn.web.failures import failures
 from adjourn.web.page import Page, View
 from adjourn.web.trends import trend
 
@@ -19,6 +20,7 @@ def show(view: View) -> dict[str, Any]:
         "pause": next((row for row in view.feed("pauses") if row["scope"] == "task" and row["name"] == name), None),
         "working": [job for job in view.feed("working") if job["task"] == name],
         "limit": next((row for row in view.feed("limits") if row["scope"] == "task" and row["name"] == name), None),
+        "failures": failures(view, task=name),
         "trend": trend(view, task=name),
     }
 
