@@ -246,6 +246,11 @@ def test_the_page_of_a_job_shows_its_errors_events_and_the_jobs_of_its_lock(root
         assert "2026-01-01 11:00:02" in body(root, f"{JOBS}{job.pk}/change/")
 
 
+def test_a_worker_that_is_gone_is_told_by_its_number(root: Client) -> None:
+    job = make_job(ship, status="failed", worker_id=987654)
+    assert "987654, which has ended" in body(root, f"{JOBS}{job.pk}/change/")
+
+
 def test_secrets_of_tasks_that_are_named_are_shown_nowhere(root: Client) -> None:
     job = make_job(ship, status="failed", args={"password": "hunter2"}, result="hunter2")
     with override_settings(ADJOURN_ADMIN_HIDE_ARGS=[ship.name]):

@@ -61,6 +61,8 @@ def test_nothing_is_wrong_with_the_defaults() -> None:
         ({"ADJOURN_ADMIN_HIDE_ARGS": ["django:no.such"]}, "adjourn.W006", ["django:no.such"]),
         ({"ADJOURN_STORE_RESULTS": "no"}, "adjourn.E009", ["'no'", "False"]),
         ({"ADJOURN_RESULT_TTL": -1}, "adjourn.E005", ["ADJOURN_RESULT_TTL", "-1"]),
+        ({"ADJOURN_QUEUE_LIMITS": {"mail": 3}}, "adjourn.E005", ["ADJOURN_QUEUE_LIMITS", "'mail'", "Limit(...)"]),
+        ({"ADJOURN_QUEUE_LIMITS": ["mail"]}, "adjourn.E005", ["ADJOURN_QUEUE_LIMITS", "dictionary"]),
         ({"ADJOURN_READONLY_MODELS": "no"}, "adjourn.E009", ["'no'", "False"]),
         ({"ADJOURN_ALLOW_DROP": "False"}, "adjourn.E009", ["ADJOURN_ALLOW_DROP='False'"]),
         ({"ADJOURN_SCHEMA": "a$b"}, "adjourn.E004", ["a$b"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import sys
 from collections.abc import Iterator
@@ -14,9 +15,12 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.test import override_settings
 
+import adjourn
 from adjourn.contrib import django as contrib
 from adjourn.contrib.django import app, procrastinate_app
+from adjourn.contrib.django.application import DjangoApp
 from adjourn.contrib.django.apps import AdjournConfig
+from adjourn.contrib.django.settings import Settings
 from support.shop.models import Order
 
 config = apps.get_app_config("adjourn")
@@ -112,6 +116,12 @@ def test_a_function_that_raises_is_not_hidden() -> None:
 
     with override_settings(ADJOURN_ON_APP_READY=broken), pytest.raises(LookupError, match="mine"):
         config.ready()
+
+
+def test_every_option_of_an_app_is_a_setting() -> None:
+    options = {*inspect.signature(adjourn.App).parameters} - {"connector"}
+    assert options <= {*inspect.signature(DjangoApp).parameters}
+    assert {each.upper() for each in options} <= {*vars(Settings)}
 
 
 def test_names_of_procrastinate_are_there() -> None:

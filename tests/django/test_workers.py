@@ -15,11 +15,12 @@ from django.db import connection, connections, transaction
 from django.test import override_settings
 from psycopg.sql import SQL, Identifier
 
-from adjourn import JobContext, PsycopgConnector
+from adjourn import JobContext, Limit, PsycopgConnector
 from adjourn.contrib.django import DjangoConnector, app, connector_params
 from adjourn.contrib.django.connections import clean_up
 from adjourn.testing import InMemoryConnector
 from support.sessions import Sessions
+from support.shop import framework
 from support.shop.models import Order
 from support.shop.tasks import bill, bill_async, leave_block, leave_open, look, see_context, seen, ship
 from support.waiting import until_async
@@ -232,6 +233,31 @@ def test_the_settings_say_whether_results_are_stored(shop: Shop) -> None:
         if store_results:
             assert job.finished_at is not None
             assert job.result_expires_at == job.finished_at + datetime.timedelta(seconds=60)
+
+
+def test_the_settings_limit_queues_for_the_tasks_of_both_kinds(shop: Shop) -> None:
+    order = Order.objects.create()
+    running: list[int] = []
+
+    async def count(call_next: Any, context: JobContext, worker: Any) -> Any:
+        row = shop.execute(
+            "SELECT count(*) FROM adjourn.adjourn_jobs WHERE worker_id IS NOT NULL AND queue = 'default'"
+        ).fetchone()
+        assert row is not None
+        running.append(row[0])
+        return await call_next()
+
+    with override_settings(ADJOURN_QUEUE_LIMITS={"default": Limit(concurrency=1)}):
+        run()  # workers store the limits
+        for _ in range(3):
+            bill.defer(order_id=order.pk)
+            framework.note.enqueue(1, two=2)
+        run(worker_middleware=[count], concurrency=6)
+    try:
+        assert running == [1] * 6
+        assert [limit.name for limit in app.job_manager.list_limits()] == ["default"]
+    finally:
+        shop.execute("DELETE FROM adjourn.adjourn_limits")
 
 
 # The parameters of connections

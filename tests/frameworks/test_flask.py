@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import attrs
 import flask
 import psycopg
 import pytest
@@ -14,6 +16,7 @@ from flask_sqlalchemy import SQLAlchemy
 
 import adjourn
 from adjourn.contrib.flask import Adjourn
+from adjourn.contrib.flask.settings import FlaskSettings
 from adjourn.exceptions import (
     AlreadyEnqueued,
     AppNotOpen,
@@ -223,6 +226,14 @@ def test_options_of_the_app_are_settings(make: Make) -> None:
     assert (app.store_results, app.result_ttl, app.periodic_defaults) == (True, 60.0, {"max_delay": 5})
     with pytest.raises(InvalidOption, match="store_results"):
         make(Adjourn(), ADJOURN_TESTING=True, ADJOURN_STORE_RESULTS="yes")
+    limits = {"mail": adjourn.Limit(concurrency=3)}
+    app = make(Adjourn(), ADJOURN_TESTING=True, ADJOURN_QUEUE_LIMITS=limits).extensions["adjourn"].app
+    assert app.queue_limits == limits
+
+
+def test_every_option_of_an_app_is_a_setting() -> None:
+    options = {*inspect.signature(adjourn.App).parameters} - {"connector"}
+    assert options <= {each.name for each in attrs.fields(FlaskSettings)}
 
 
 def test_for_tests_jobs_are_kept_in_memory(jobs: Adjourn, make: Make) -> None:

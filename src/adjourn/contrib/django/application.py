@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Self, Unpack
 
 from adjourn import sql
+from adjourn._domain.job_limits import checked_queue_limits
 from adjourn._domain.results import DEFAULT_TTL
 from adjourn._domain.schedules import checked_defaults as checked_periodic_defaults
 from adjourn.app import App
@@ -15,6 +17,7 @@ from adjourn.contrib.django.connections import KeptConnections, clean_up, clean_
 from adjourn.contrib.django.connector import DjangoConnector
 from adjourn.contrib.django.manager import DjangoJobManager
 from adjourn.contrib.django.settings import settings
+from adjourn.limits import Limit
 from adjourn.manager import JobManager
 from adjourn.types import PeriodicDefaults, WorkerOptions
 from adjourn.worker import shutdown
@@ -36,7 +39,7 @@ class DjangoApp(App):
     connector
         The connector. With a `DjangoConnector`, a worker uses a connector of its own for the queue, and the jobs
         themselves go on to defer through Django's connection.
-    import_paths, worker_defaults, periodic_defaults, store_results, result_ttl
+    import_paths, worker_defaults, periodic_defaults, store_results, result_ttl, queue_limits
         As for `App`.
     schema
         The database schema that holds adjourn's tables. Default: with a `DjangoConnector` ``ADJOURN_SCHEMA``, read at
@@ -53,6 +56,7 @@ class DjangoApp(App):
         schema: str | None = None,
         store_results: bool = False,
         result_ttl: float = DEFAULT_TTL,
+        queue_limits: Mapping[str, Limit] = MappingProxyType({}),
     ) -> None:
         super().__init__(
             connector=connector,
@@ -62,6 +66,7 @@ class DjangoApp(App):
             schema=sql.DEFAULT_SCHEMA if schema is None else schema,
             store_results=store_results,
             result_ttl=result_ttl,
+            queue_limits=queue_limits,
         )
         if schema is None and isinstance(self.job_manager, DjangoJobManager):
             self.job_manager: JobManager = DjangoJobManager(connector)
@@ -152,10 +157,18 @@ class SiteApp(DjangoApp):
     periodic_defaults: Any = FromSettings(lambda app: checked_periodic_defaults(settings.PERIODIC_DEFAULTS))
     store_results: Any = FromSettings(lambda app: settings.STORE_RESULTS)
     result_ttl: Any = FromSettings(lambda app: settings.RESULT_TTL)
+    queue_limits: Any = FromSettings(lambda app: checked_queue_limits(settings.QUEUE_LIMITS))
 
     def __init__(self, *, connector: BaseConnector) -> None:
         super().__init__(connector=connector)
-        for name in ("import_paths", "worker_defaults", "periodic_defaults", "store_results", "result_ttl"):
+        for name in (
+            "import_paths",
+            "worker_defaults",
+            "periodic_defaults",
+            "store_results",
+            "result_ttl",
+            "queue_limits",
+        ):
             del vars(self)[name]
 
     def _settings_for_workers(self) -> WorkerOptions:

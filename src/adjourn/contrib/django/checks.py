@@ -15,6 +15,7 @@ from django.db import connections
 from django.utils.module_loading import import_string
 
 from adjourn import sql
+from adjourn._domain.job_limits import checked_queue_limits
 from adjourn._domain.results import check_ttl
 from adjourn._domain.schedules import checked_defaults
 from adjourn._domain.spelling import dotted_hint, hint
@@ -130,6 +131,7 @@ def _check_options() -> Iterator[CheckMessage]:
         ("WORKER_DEFAULTS", lambda value: checked_options("ADJOURN_WORKER_DEFAULTS", value)),
         ("PERIODIC_DEFAULTS", checked_defaults),
         ("RESULT_TTL", check_ttl),
+        ("QUEUE_LIMITS", checked_queue_limits),
     ):
         value = getattr(settings, name)
         try:

@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from adjourn import sql
 from adjourn._domain.results import DEFAULT_TTL
 from adjourn.contrib.django.exceptions import DjangoNotReady
+from adjourn.limits import Limit
 from adjourn.types import PeriodicDefaults, WorkerOptions
 
 __all__ = ["PREFIX", "Settings", "settings"]
@@ -34,6 +35,8 @@ class Settings:
         What `App` takes as ``worker_defaults`` and ``periodic_defaults``.
     STORE_RESULTS, RESULT_TTL
         What `App` takes as ``store_results`` and ``result_ttl`` (in seconds).
+    QUEUE_LIMITS
+        What `App` takes as ``queue_limits``: how many jobs of a queue run at once, or start in a period of time.
     ON_APP_READY
         The path of a function that is called with the app when Django is ready, such as ``"shop.queue.on_app_ready"``.
     READONLY_MODELS
@@ -55,6 +58,7 @@ class Settings:
     PERIODIC_DEFAULTS: PeriodicDefaults | None = None
     STORE_RESULTS: bool = False
     RESULT_TTL: float = DEFAULT_TTL
+    QUEUE_LIMITS: Mapping[str, Limit] = {}
     ON_APP_READY: str | Callable[..., Any] | None = None
     READONLY_MODELS: bool = True
     SCHEMA: str = sql.DEFAULT_SCHEMA

@@ -115,9 +115,8 @@ class Adjourn:
 
         It reads the settings ``ADJOURN_DSN`` (or ``SQLALCHEMY_DATABASE_URI``), ``ADJOURN_POOL_MIN_SIZE``,
         ``ADJOURN_POOL_MAX_SIZE``, ``ADJOURN_POOL_TIMEOUT``, ``ADJOURN_SCHEMA``, ``ADJOURN_IMPORT_PATHS``,
-        ``ADJOURN_WORKER_DEFAULTS``, ``ADJOURN_PERIODIC_DEFAULTS``, ``ADJOURN_STORE_RESULTS``, ``ADJOURN_RESULT_TTL`` and
-        ``ADJOURN_TESTING``, and adds the commands
-        ``flask adjourn``. Binding the same application once more does nothing.
+        ``ADJOURN_WORKER_DEFAULTS``, ``ADJOURN_PERIODIC_DEFAULTS``, ``ADJOURN_STORE_RESULTS``, ``ADJOURN_RESULT_TTL``,
+        ``ADJOURN_QUEUE_LIMITS`` and ``ADJOURN_TESTING``, and adds the commands ``flask adjourn``. Binding the same application once more does nothing.
 
         Parameters
         ----------

@@ -19,7 +19,9 @@ from adjourn.exceptions import InvalidOption, UnknownOption
 PREFIX = "ADJOURN_"
 DEFAULT_MAX_SIZE = 10
 """How many connections a connector's pool has at most, unless it is told."""
-_OF_APPS = ("import_paths", "worker_defaults", "periodic_defaults", "schema", "store_results", "result_ttl")
+_OF_APPS = (
+    *("import_paths", "worker_defaults", "periodic_defaults", "schema", "store_results", "result_ttl", "queue_limits"),
+)
 """The settings that are options of `App`."""
 _FLASK_SQLALCHEMYS = "SQLALCHEMY_DATABASE_URI"
 
@@ -34,7 +36,7 @@ class FlaskSettings:
         The address of the database. It may name a driver, as those of SQLAlchemy do: psycopg or psycopg2.
     pool_min_size, pool_max_size, pool_timeout
         The pool of each process: the numbers of its connections, and the seconds that a call waits for one.
-    schema, import_paths, worker_defaults, periodic_defaults, store_results, result_ttl
+    schema, import_paths, worker_defaults, periodic_defaults, store_results, result_ttl, queue_limits
         As `App` takes them.
     testing
         Whether jobs are kept in memory.
@@ -50,6 +52,7 @@ class FlaskSettings:
     periodic_defaults: Any = None
     store_results: Any = None
     result_ttl: Any = None
+    queue_limits: Any = None
     testing: bool = False
 
     @classmethod

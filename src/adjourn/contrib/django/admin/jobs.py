@@ -18,7 +18,7 @@ from adjourn._domain.masking import mask_as_declared, masked_texts, sensitive_of
 from adjourn.contrib.django.admin import filters, shown
 from adjourn.contrib.django.admin.actions import JOB_ACTIONS
 from adjourn.contrib.django.admin.readonly import ReadOnlyAdmin
-from adjourn.contrib.django.models import Job
+from adjourn.contrib.django.models import Job, Worker
 
 __all__ = ["JobAdmin", "JobList"]
 
@@ -239,7 +239,7 @@ class JobAdmin(ReadOnlyAdmin):
         """Return the worker that has or had the job."""
         if job.worker_id is None:
             return shown.NOTHING
-        worker = job.worker
+        worker = Worker.objects.filter(pk=job.worker_id).first()
         if worker is None:
             return _("%(id)d, which has ended") % {"id": job.worker_id}
         return shown.link("worker_change", str(worker), worker.pk)
