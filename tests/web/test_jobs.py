@@ -13,9 +13,10 @@ from starlette.testclient import TestClient
 
 import adjourn
 from adjourn import web
-from adjourn.jobs import Job
+from adjourn.jobs import Author, Job
 from adjourn.web import bulk
-from adjourn.web.pages import searching
+from adjourn.web.pages import ACTIONS, searching
+from adjourn.web.pages.noting import DONE
 from support.waiting import until
 
 SAME_SITE = {"Sec-Fetch-Site": "same-origin"}
@@ -110,6 +111,40 @@ def test_what_is_no_filter_is_refused_in_words(client: TestClient, query: str) -
     page = client.get(f"/jobs?{query}")
     assert page.status_code == 400
     assert query.split("=")[0] in text_of(page.text)
+
+
+def test_what_is_refused_keeps_the_form_as_it_was_filled_in(client: TestClient) -> None:
+    query = "status=failed&queue=mail&error=Refused&args=ann&attempts=2&order=oldest&column=lock"
+    answer = client.get(f"/jobs?{query}")
+    assert answer.status_code == 400
+    assert 'Write {"NAME": "ann"}, with the name of the argument in place of NAME' in html.unescape(answer.text)
+    form = re.search(r'<form class="filters".*?</form>', answer.text, re.DOTALL)
+    assert form is not None
+    for kept in (
+        '<option value="failed" selected>',
+        'name="queue" size="13" value="mail"',
+        'name="error" size="15" value="Refused"',
+        'name="args" size="15" value="ann"',
+        'name="attempts" inputmode="numeric" value="2"',
+        '<option value="oldest" selected>',
+        'value="lock"',
+    ):
+        assert kept in form[0], kept
+    assert 'id="jobs"' not in answer.text, "nothing was looked for"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("7", 'Write {"NAME": 7}'),
+        ('"ann"', 'Write {"NAME": "ann"}'),
+        ("{user: 7}", 'Write them in JSON, such as {"user": 7}'),
+        ("[1]", 'Write them in JSON, such as {"user": 7}'),
+    ],
+)
+def test_what_is_no_object_of_arguments_is_told_what_to_write(client: TestClient, text: str, told: str) -> None:
+    answer = client.get("/jobs", params={"args": text})
+    assert (answer.status_code, told in html.unescape(answer.text)) == (400, True)
 
 
 def test_ids_that_are_none_and_jobs_that_are_gone(client: TestClient) -> None:
@@ -292,7 +327,59 @@ def test_many_jobs_are_changed_as_the_preview_said(
         ("bulk.retry", 1),
         ("bulk.retry", 0),
     ]
-    assert notes[0].outcome == "done: 3 done, 0 skipped"
+    assert notes[0].outcome == "ended: 3 jobs changed"
+    told = text_of(client.get("/audit").text)
+    assert "ran many jobs again bulk.retry change " in told
+    assert "status failed or cancelled or aborted" in told
+    assert "ended: 3 jobs changed" in told
+    assert "{" not in told, "nobody reads JSON"
+
+
+def test_the_end_of_a_change_is_noted_in_words() -> None:
+    author = Author(name="ann", how="auth")
+    change = bulk.Bulk(id="1", name="retry", wanted={}, shown={}, author=author, expected=9, is_capped=False, done=1)
+    assert bulk._told_end(change, "done") == "ended: 1 job changed"
+    change.skipped = 2
+    some = "1 job changed, 2 skipped because they had changed meanwhile or were being changed"
+    assert bulk._told_end(change, "done") == f"ended: {some}"
+    assert bulk._told_end(change, "stopped") == f"stopped before the end: {some}; the others are as they were"
+    change.error = "the server is gone"
+    assert bulk._told_end(change, "failed").startswith("stopped by an error (the server is gone): 1 job changed")
+    change.done, change.skipped = bulk.MOST_JOBS, 0
+    assert bulk._told_end(change, "stopped").startswith("stopped after 100,000 jobs: 100,000 jobs changed; ")
+
+
+def test_every_action_has_its_words() -> None:
+    stored = {name for name in (action.name for action in ACTIONS) if not name.startswith("bulk.")} - {"job.reveal"}
+    assert set(DONE) == stored | {"view_args"} | {f"bulk.{name}" for name in bulk.KINDS}
+
+
+def test_the_audit_says_in_words_who_did_what(
+    app: adjourn.App, client: TestClient, observer: psycopg.Connection, failed: list[int]
+) -> None:
+    fields = form_of(client.get(f"/job?id={failed[0]}").text, "job.retry")
+    client.post("/do/job.retry", data=fields, headers=SAME_SITE)
+    client.post("/do/queue.pause", data={"queue": "mail"}, headers=SAME_SITE)
+    observer.execute(
+        "insert into adjourn.adjourn_audit (actor, how, action, target, filter, jobs, outcome) values "
+        "('eve', 'auth', 'own.action', %s, %s, 0, 'done')",
+        (
+            HOSTILE.replace("\\u0000", ""),
+            '{"statuses": ["todo"], "finished_before": "2026-01-31T12:00:00+00:00", "args": {"a": "<b>"}, "up_to_id": 7}',
+        ),
+    )
+    page = client.get("/audit?zone=Asia/Tokyo").text
+    told = text_of(page)
+    assert f"ran a job again job.retry {failed[0]}" in told
+    assert "paused a queue queue.pause mail" in told
+    assert f'href="/job?id={failed[0]}"' in page
+    assert 'href="/queue?name=mail"' in page
+    assert "own.action own.action" in told, "what nobody has words for is told by its code"
+    assert "status waiting" in told
+    assert "ended before 2026-01-31 21:00:00 JST" in told
+    assert "<script>alert" not in page
+    assert "up_to_id" not in page
+    assert "ran a job again" in text_of(client.get(f"/job?id={failed[0]}").text)
 
 
 @pytest.mark.parametrize(

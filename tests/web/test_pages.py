@@ -67,25 +67,44 @@ def test_a_queue_is_paused_and_resumed(app: adjourn.App, client: TestClient) -> 
     assert app.job_manager.list_pauses() == []
 
 
+PAUSED = ("paused", "warn", "no job starts until it is resumed")
+ALONE = ("no worker", "bad", "no worker that is alive serves it")
+
+
 @pytest.mark.parametrize(
     ("facts", "told"),
     [
-        ({"pause": {"at": 0}, "latency": 90.0}, ("paused", "warn", "no job starts until it is resumed")),
-        ({"workers": 0}, ("no worker", "bad", "no worker that is alive serves it")),
-        ({"latency": 90.0, "busy": 4}, ("late", "bad", "all 4 slots of its workers are busy")),
+        ({"pause": {"at": 0}, "latency": 90.0}, [PAUSED]),
+        ({"pause": {"at": 0}, "held": 20}, [PAUSED, ("limited", "warn", "its limit holds back 20 jobs")]),
+        (
+            {"pause": {"at": 0}, "held": 1, "workers": 0},
+            [PAUSED, ALONE, ("limited", "warn", "its limit holds back 1 job")],
+        ),
+        ({"workers": 0}, [ALONE]),
+        ({"workers": 0, "slots": 0, "latency": 90.0}, [ALONE, ("late", "bad", "")]),
+        ({"latency": 90.0, "busy": 4}, [("late", "bad", "all 4 slots of its workers are busy")]),
         (
             {"latency": 12.0, "busy": 4, "others": 3},
-            ("waiting", "warn", "all 4 slots of its workers are busy, 3 with jobs of other queues"),
+            [("waiting", "warn", "all 4 slots of its workers are busy, 3 with jobs of other queues")],
         ),
-        ({"latency": 12.0, "slots": 1, "busy": 1}, ("waiting", "warn", "the one slot of its workers is busy")),
-        ({"latency": 12.0, "held": 1}, ("waiting", "warn", "its limit holds back 1 job")),
-        ({"latency": 12.0}, ("waiting", "warn", "its workers have free slots: see the workers and the limits")),
-        ({"held": 2}, ("limited", "warn", "its limit holds back 2 jobs")),
-        ({}, ("working", "good", "")),
-        ({"ready": 0}, ("idle", "", "")),
+        ({"latency": 12.0, "slots": 1, "busy": 1}, [("waiting", "warn", "the one slot of its workers is busy")]),
+        ({"latency": 12.0, "held": 1}, [("waiting", "warn", ""), ("limited", "warn", "its limit holds back 1 job")]),
+        (
+            {"latency": 12.0, "busy": 4, "held": 2},
+            [
+                ("waiting", "warn", "all 4 slots of its workers are busy"),
+                ("limited", "warn", "its limit holds back 2 jobs"),
+            ],
+        ),
+        ({"latency": 12.0}, [("waiting", "warn", "its workers have free slots: see the workers and the limits")]),
+        ({"held": 2}, [("limited", "warn", "its limit holds back 2 jobs")]),
+        ({}, [("working", "good", "")]),
+        ({"ready": 0}, [("idle", "", "")]),
     ],
 )
-def test_a_queue_is_told_with_the_reason(facts: dict[str, Any], told: tuple[str, str, str]) -> None:
+def test_a_queue_is_told_with_all_its_states_and_their_reasons(
+    facts: dict[str, Any], told: list[tuple[str, str, str]]
+) -> None:
     usual = {"pause": None, "latency": 0.0, "ready": 5, "running": 0, "workers": 1, "slots": 4, "busy": 0}
     assert figures.judged({**usual, "others": 0, "held": 0, **facts}) == told
 

@@ -61,6 +61,13 @@ def add_parser(commands: Any) -> None:
         help="show no arguments in lists of jobs",
     )
     parser.add_flag(
+        "--metrics",
+        variable="WEB_METRICS",
+        convert=flags.boolean,
+        action="store_true",
+        help="answer /metrics with the figures of `adjourn metrics`, for who may see the pages",
+    )
+    parser.add_flag(
         "--also",
         variable="WEB_ALSO",
         convert=_texts,
@@ -124,7 +131,9 @@ def run(options: argparse.Namespace) -> int:
         parser.error(f"`adjourn web` needs packages that are not here: pip install 'adjourn[web]' ({error})")
     host, port = getattr(options, "bind", None) or flags.address(BIND)
     given = {
-        name: getattr(options, name) for name in ("title", "hide_args", "read_only", "prefix") if hasattr(options, name)
+        name: getattr(options, name)
+        for name in ("title", "hide_args", "read_only", "prefix", "metrics")
+        if hasattr(options, name)
     }
     proxies = getattr(options, "trusted_proxy", [])
     hosts = set(getattr(options, "allowed_host", []))

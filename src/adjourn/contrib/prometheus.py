@@ -246,6 +246,17 @@ class DatabaseCollector(Collector):
         """Return the figures in Prometheus' own format."""
         return prometheus_client.generate_latest(self._registry)
 
+    def exposition(self, accept: str = "") -> tuple[str, bytes]:
+        """Return the figures as text, with its type.
+
+        Parameters
+        ----------
+        accept
+            The header ``Accept`` of the request, which chooses a format.
+        """
+        encode, kind = prometheus_client.exposition.choose_encoder(accept)
+        return kind, encode(self._registry)
+
     def answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer a request by WSGI: ``/metrics`` in the format that it accepts, ``/livez`` and ``/readyz``.
 

@@ -25,6 +25,7 @@ from adjourn.web.guard import Guard, Rules
 from adjourn.web.inputs import MOST_BODY, Inputs
 from adjourn.web.links import Link
 from adjourn.web.masking import ArgumentsMask, Masker
+from adjourn.web.metrics import Metrics
 from adjourn.web.page import Action, Done, Page, Site, View
 from adjourn.web.rendering import environment
 from adjourn.web.several import checked_apps, together
@@ -55,6 +56,7 @@ def create_app(
     trusted_proxies: Sequence[str] = (),
     frame_ancestors: Sequence[str] = (),
     streams: bool = True,
+    metrics: bool = False,
 ) -> Starlette:
     """Return the dashboard of an app, or of several, as a web application, for an ASGI server or to mount in another application.
 
@@ -94,6 +96,9 @@ def create_app(
         The origins whose pages may show the dashboard in a frame. Default: none.
     streams
         Tell browsers what is new by server-sent events. Without, they ask every five seconds. Default: True.
+    metrics
+        Answer ``/metrics`` with the figures of `adjourn metrics`, for who may see the pages. It takes one connection more while somebody
+        asks, and the extra ``prometheus``. Default: False.
 
     Raises
     ------
@@ -133,6 +138,7 @@ def create_app(
             title=title,
             prefix=prefix,
             pages={page.name: page for page in pages.PAGES},
+            metrics=Metrics(each) if metrics else None,
             actions={} if read_only else {action.name: action for action in pages.ACTIONS},
         )
         made[name] = _Answers(site).application(rules)
@@ -141,7 +147,7 @@ def create_app(
 
 def names_of_pages() -> set[str]:
     """Return the first parts of the paths that lead to pages and actions."""
-    return {page.path.split("/")[1] for page in pages.PAGES} | {"static", "do", "events"}
+    return {page.path.split("/")[1] for page in pages.PAGES} | {"static", "do", "events", "metrics"}
 
 
 class _Answers:
@@ -158,6 +164,8 @@ class _Answers:
         routes += [
             Route(f"/do/{each.name}", self._does(each), methods=["POST"]) for each in self._site.actions.values()
         ]
+        if self._site.metrics is not None:
+            routes.append(Route("/metrics", self._metrics, methods=["GET"]))
         if self._site.has_streams:
             routes.append(Route("/events/{name}", self._events, methods=["GET"]))
         handlers: dict[Any, Any] = {
@@ -196,7 +204,7 @@ class _Answers:
         shown = page.show(view)
         if isinstance(shown, Response):
             return shown
-        return self._page(view, f"{page.name}.html", {"title": page.title, **shown})
+        return self._page(view, f"{page.name}.html", {"title": page.title, **shown}, view.status)
 
     def _page(self, view: View, template: str, names: dict[str, Any], status: int = 200) -> HTMLResponse:
         feeds = view.page.feeds if view.page else ()
@@ -239,6 +247,13 @@ class _Answers:
         done = self._site.notices.once(view.user.name, request_id, act)
         separator = "&" if "?" in done.location else "?"
         return RedirectResponse(f"{done.location}{separator}notice={request_id}", 303)
+
+    # Metrics
+
+    async def _metrics(self, request: Request) -> Response:
+        assert self._site.metrics is not None
+        View(self._site, request, _user(request)).require("view")
+        return await run_in_threadpool(self._site.metrics.answer, request.headers.get("accept", ""))
 
     # What is new
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import attrs
 
+from adjourn._domain.wording import counted
 from adjourn.exceptions import AdjournException
 from adjourn.jobs import Author
 from adjourn.manager import JobManager
@@ -343,7 +344,7 @@ class Bulks:
         return page.position
 
     def _note(self, bulk: Bulk, state: str) -> None:
-        outcome = f"{state}: {bulk.done} done, {bulk.skipped} skipped"
+        outcome = _told_end(bulk, state)
         try:
             with self._database.changing() as connection:
                 self._manager.actions.add_audit(
@@ -358,6 +359,21 @@ class Bulks:
             logger.warning(
                 "The end of a change of many jobs was not noted: %s", error, extra={"action": "web_bulk_failed"}
             )
+
+
+def _told_end(bulk: Bulk, state: str) -> str:
+    """Return what became of a change, for its last note."""
+    told = f"{counted(bulk.done, 'job')} changed"
+    if bulk.skipped:
+        told += f", {bulk.skipped:,} skipped because they had changed meanwhile or were being changed"
+    if state == "done":
+        return f"ended: {told}"
+    why = "before the end"
+    if state == "failed":
+        why = f"by an error ({bulk.error})"
+    elif bulk.done + bulk.skipped >= MOST_JOBS:
+        why = f"after {MOST_JOBS:,} jobs"
+    return f"stopped {why}: {told}; the others are as they were"
 
 
 def _time(text: str) -> datetime.datetime:

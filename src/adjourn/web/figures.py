@@ -58,29 +58,36 @@ def queues(view: View) -> list[dict[str, Any]]:
             }
         )
     for each in found:
-        each["badge"], each["state"], each["reason"] = judged(each)
+        each["states"] = judged(each)
+        each["reasons"] = [why for _, _, why in each["states"] if why]
     return sorted(found, key=lambda each: (-each["latency"], -each["ready"], each["name"]))
 
 
-def judged(queue: dict[str, Any]) -> tuple[str, str, str]:
-    """Return how a queue does, in a word, how bad that is, and why, as far as it can be seen."""
+def judged(queue: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Return all states that a queue is in: each in a word, how bad that is, and why, as far as it can be seen."""
+    found: list[tuple[str, str, str]] = []
     if queue["pause"]:
-        return "paused", "warn", "no job starts until it is resumed"
+        found.append(("paused", "warn", "no job starts until it is resumed"))
     if queue["ready"] and not queue["workers"]:
-        return "no worker", "bad", "no worker that is alive serves it"
-    held = f"its limit holds back {counted(queue['held'], 'job')}" if queue["held"] else ""
-    if queue["latency"] >= NOTICEABLE:
+        found.append(("no worker", "bad", "no worker that is alive serves it"))
+    if queue["latency"] >= NOTICEABLE and not queue["pause"]:
         word = ("late", "bad") if queue["latency"] >= LONG else ("waiting", "warn")
-        if queue["slots"] and queue["busy"] >= queue["slots"]:
-            slots = f"all {queue['slots']:,} slots" if queue["slots"] > 1 else "the one slot"
-            by_others = f", {queue['others']:,} with jobs of other queues" if queue["others"] else ""
-            return *word, f"{slots} of its workers {verb(queue['slots'], 'is', 'are')} busy{by_others}"
-        return *word, held or "its workers have free slots: see the workers and the limits"
-    if held:
-        return "limited", "warn", held
-    if queue["ready"] or queue["running"]:
-        return "working", "good", ""
-    return "idle", "", ""
+        found.append((*word, _why_late(queue)))
+    if queue["held"]:
+        found.append(("limited", "warn", f"its limit holds back {counted(queue['held'], 'job')}"))
+    if found:
+        return found
+    return [("working", "good", "")] if queue["ready"] or queue["running"] else [("idle", "", "")]
+
+
+def _why_late(queue: dict[str, Any]) -> str:
+    if queue["slots"] and queue["busy"] >= queue["slots"]:
+        slots = f"all {queue['slots']:,} slots" if queue["slots"] > 1 else "the one slot"
+        by_others = f", {queue['others']:,} with jobs of other queues" if queue["others"] else ""
+        return f"{slots} of its workers {verb(queue['slots'], 'is', 'are')} busy{by_others}"
+    if queue["held"] or not queue["workers"]:
+        return ""  # another state says why
+    return "its workers have free slots: see the workers and the limits"
 
 
 def waits(view: View) -> list[dict[str, Any]]:

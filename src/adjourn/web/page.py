@@ -49,6 +49,7 @@ from adjourn.web.inputs import Inputs
 from adjourn.web.kept import Kept
 from adjourn.web.links import Link
 from adjourn.web.masking import Masker
+from adjourn.web.metrics import Metrics
 from adjourn.web.notices import Done, Notices
 
 __all__ = ["Action", "Answer", "Done", "Page", "Site", "View"]
@@ -142,6 +143,8 @@ class Site:
         The path below which a proxy offers it; empty for none.
     pages, actions
         Those that there are, by name.
+    metrics
+        Answers ``/metrics``; None: there is no such address.
     """
 
     app: App
@@ -157,6 +160,7 @@ class Site:
     prefix: str
     pages: dict[str, Page]
     actions: dict[str, Action]
+    metrics: Metrics | None = None
     assets: Assets = attrs.field(factory=Assets)
     notices: Notices = attrs.field(factory=Notices)
     is_leaving: bool = attrs.field(default=False, init=False)
@@ -196,6 +200,8 @@ class Site:
         """Stop to read, and close the connections."""
         self.bulks.close()
         self.collector.close()
+        if self.metrics is not None:
+            self.metrics.close()
         self.database.close()
 
     def masked(self, task: str, args: Any, job: Job | None = None) -> Any:
@@ -228,6 +234,8 @@ class View:
         The fields of a form; none for a page.
     page
         The page; None for an action.
+    status
+        The HTTP status of the answer, which a page may set.
     """
 
     site: Site
@@ -235,6 +243,7 @@ class View:
     user: User
     form: Inputs = attrs.field(factory=lambda: Inputs({}))
     page: Page | None = None
+    status: int = 200
 
     @property
     def app(self) -> App:

@@ -137,6 +137,7 @@ complete -c adjourn -n '_shtab_adjourn_using web' -l bind -x -d 'where to listen
 complete -c adjourn -n '_shtab_adjourn_using web' -l read-only -d 'leave out everything that changes something (environment: ADJOURN_WEB_READ_ONLY, yes or no)'
 complete -c adjourn -n '_shtab_adjourn_using web' -l title -x -d 'what it is called; default: the name of the database (environment: ADJOURN_WEB_TITLE)'
 complete -c adjourn -n '_shtab_adjourn_using web' -l hide-args -d 'show no arguments in lists of jobs (environment: ADJOURN_WEB_HIDE_ARGS, yes or no)'
+complete -c adjourn -n '_shtab_adjourn_using web' -l metrics -d 'answer /metrics with the figures of `adjourn metrics`, for who may see the pages (environment: ADJOURN_WEB_METRICS, yes or no)'
 complete -c adjourn -n '_shtab_adjourn_using web' -l also -x -d 'another app in the same dashboard, where to import it from as --app says it, with the name that its pages have; default: the first part of the path; may be given several times, or several separated by commas (environment: ADJOURN_WEB_ALSO)'
 complete -c adjourn -n '_shtab_adjourn_using web' -l user -x -d 'the name that browsers ask for (environment: ADJOURN_WEB_USER)'
 complete -c adjourn -n '_shtab_adjourn_using web' -l password-file -x -d 'a file with the user'"'"'s password (environment: ADJOURN_WEB_PASSWORD_FILE)'

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from adjourn.web.page import Page, View
+from adjourn.web.pages.noting import told_note
 
 SHOWN = 50
 
@@ -14,7 +14,7 @@ def show(view: View) -> dict[str, Any]:
     """Return a page of notes, the newest first."""
     target = view.query.text("target") or None
     rows = view.database.rows("audit", target=target, before_id=view.query.number("before"))
-    notes = [{**row, "filter": row["filter"] and json.dumps(row["filter"], ensure_ascii=False)} for row in rows[:SHOWN]]
+    notes = [told_note(view, row) for row in rows[:SHOWN]]
     return {"notes": notes, "target": target, "next": notes[-1]["id"] if len(rows) > SHOWN else None}
 
 

@@ -13,7 +13,7 @@ from adjourn.web.access import lacking
 from adjourn.web.bulk import FIELD, KINDS, MOST_JOBS, Bulk
 from adjourn.web.page import Action, Done, Page, View
 from adjourn.web.pages.jobs import row
-from adjourn.web.pages.searching import FURTHER_LOOK, LONGEST, carried, filters_of, search
+from adjourn.web.pages.searching import FURTHER_LOOK, LONGEST, carried, filters_of, search, told_filter
 from adjourn.web.problems import BadInput, NotFound
 
 EXAMPLES = 20
@@ -28,7 +28,12 @@ def show(view: View) -> dict[str, Any]:
         bulk = view.site.bulks.find(id_)
         if bulk is None:
             raise NotFound("This process knows no such change any more. The audit says how far it came.")
-        return {"bulk": bulk, "kind": KINDS[bulk.name], "title": KINDS[bulk.name].told, "told": _told(bulk.shown)}
+        return {
+            "bulk": bulk,
+            "kind": KINDS[bulk.name],
+            "title": KINDS[bulk.name].told,
+            "told": told_filter(view, bulk.shown),
+        }
     kinds = {name: kind for name, kind in KINDS.items() if view.may(kind.permission)}
     chosen = view.query.choice("what", list(KINDS))
     wanted = filters_of(view.query)
@@ -39,7 +44,7 @@ def show(view: View) -> dict[str, Any]:
         "kinds": kinds,
         "what": chosen,
         "carried": carried(view.query),
-        "told": _told(_hidden(view, wanted)),
+        "told": told_filter(view, _hidden(view, wanted)),
     }
     if not chosen:
         return {**names, "preview": None, "known": view.site.bulks.all()}
@@ -78,28 +83,6 @@ def _hidden(view: View, wanted: JSONDict) -> JSONDict:
     if "args" not in wanted:
         return wanted
     return {**wanted, "args": view.site.masked(wanted.get("task", ""), wanted["args"])}
-
-
-def _told(wanted: JSONDict) -> list[tuple[str, str]]:
-    names = {
-        "statuses": "status",
-        "min_attempts": "attempts at least",
-        "worker_id": "worker",
-        "error": "error has",
-        "ids": "chosen",
-    }
-    return [
-        (
-            names.get(name, name.replace("_", " ")),
-            ", ".join(map(str, value))
-            if isinstance(value, list)
-            else value
-            if isinstance(value, str)
-            else json.dumps(value),
-        )
-        for name, value in wanted.items()
-        if name != "up_to_id"
-    ]
 
 
 def start(view: View) -> Done:

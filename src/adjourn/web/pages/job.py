@@ -16,6 +16,7 @@ from adjourn.manager import JobManager
 from adjourn.web import zones
 from adjourn.web.failures import told_error
 from adjourn.web.page import Action, Done, Page, View
+from adjourn.web.pages.noting import told_note
 from adjourn.web.problems import BadInput, Conflict, NotFound
 
 MOST_SHOWN = 65_536
@@ -71,7 +72,7 @@ def show(view: View) -> dict[str, Any]:
         "steps": [{**step, "value": _step(view, job, step, hide)} for step in steps],
         "chain": chain,
         "place": place,
-        "audit": audit,
+        "audit": [told_note(view, note) for note in audit],
         "links": _links(view, job),
         "seen": {"id": number, "status": job.status, "claim": job.claim},
         "headers": sorted((job.headers or {}).items()),
@@ -202,7 +203,7 @@ def _reveal(view: View) -> Done:
         raise NotFound("There is no such job any more. Jobs are deleted some time after they have ended.")
     with view.database.changing() as connection:
         view.app.job_manager.actions.add_audit(
-            view.author, "view_args", target=str(number), jobs=0, outcome="revealed", connection=connection
+            view.author, "view_args", target=str(number), jobs=0, outcome="shown once", connection=connection
         )
     return Done(f"Arguments of job {number}: {rows[0]['args'][:LONGEST_NOTICE]}", view.url("job", id=number))
 

@@ -8,8 +8,9 @@ from typing import Any
 from adjourn._domain.jobs import Job
 from adjourn.web.bulk import KINDS
 from adjourn.web.failures import told_error
+from adjourn.web.inputs import MOST_TEXT
 from adjourn.web.page import Page, View
-from adjourn.web.pages.searching import FIRST_LOOK, FURTHER_LOOK, STATUSES, carried, filters_of, search
+from adjourn.web.pages.searching import FIRST_LOOK, FURTHER_LOOK, NAMES, STATUSES, carried, filters_of, search
 from adjourn.web.problems import BadInput
 
 LONGEST_ARGUMENTS = 120
@@ -37,7 +38,15 @@ AT_ONCE = ("retry", "cancel", "delete")
 
 
 def show(view: View) -> dict[str, Any]:
-    """Return a page of jobs."""
+    """Return a page of jobs. If the filters are not valid, it has no jobs: it says why, and keeps the form as it was filled in."""
+    try:
+        return _found(view)
+    except BadInput as error:
+        view.status = 400
+        return {**_form(view, usual_columns(view)), "refused": error.text}
+
+
+def _found(view: View) -> dict[str, Any]:
     query = view.query
     order = query.choice("order", ("newest", "oldest"), "newest")
     after = query.text("after") or None
@@ -55,22 +64,32 @@ def show(view: View) -> dict[str, Any]:
         limit=limit,
     )
     return {
+        **_form(view, columns),
+        "refused": "",
         "jobs": [row(view, job) for job in page.jobs],
         "page": page,
         "limit": limit,
-        "order": order,
-        "carried": carried(query),
-        "statuses": STATUSES,
-        "chosen": ",".join(wanted.get("statuses", ())),
         "is_filtered": bool(wanted),
         "is_first": after is None,
         "is_full": len(page.jobs) == limit,
-        "columns": columns,
-        "choices": {name: told for name, told in COLUMNS.items() if name != "args" or not view.site.hides_args},
-        "kept": {} if columns == usual_columns(view) else {"column": columns},
         "numbers": NUMBERS,
         "can_choose": can_choose,
         "at_once": {name: KINDS[name] for name in AT_ONCE if view.may(KINDS[name].permission)},
+    }
+
+
+def _form(view: View, columns: list[str]) -> dict[str, Any]:
+    """Return what the form shows: what somebody has filled in, whether or not it is valid."""
+    given = view.query.values
+    return {
+        "typed": {name: given[name][-1][:MOST_TEXT] if given.get(name) else "" for name in NAMES},
+        "order": "oldest" if given.get("order", [""])[-1] == "oldest" else "newest",
+        "carried": carried(view.query),
+        "statuses": STATUSES,
+        "chosen": ",".join(given.get("status", ())),
+        "columns": columns,
+        "choices": {name: told for name, told in COLUMNS.items() if name != "args" or not view.site.hides_args},
+        "kept": {} if columns == usual_columns(view) else {"column": columns},
     }
 
 

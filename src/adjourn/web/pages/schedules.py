@@ -71,7 +71,7 @@ def run(view: View) -> Done:
             deferrer = found.task.configure(**found.configure_kwargs, connection=connection)
             job_id = deferrer.defer(timestamp=int(time.time()))
             view.app.job_manager.actions.add_audit(
-                view.author, "schedule.run", target=task, outcome=f"job {job_id}", connection=connection
+                view.author, "schedule.run", target=task, outcome=f"stored job {job_id}", connection=connection
             )
     except AlreadyEnqueued as error:
         raise Conflict(f"{error} Nothing was stored: let that job run, or cancel it.") from error

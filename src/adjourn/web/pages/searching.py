@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from adjourn._domain.search import JobPage, checked_search, position_of
@@ -57,6 +59,42 @@ def carried(inputs: Inputs) -> dict[str, Any]:
     return {name: inputs.values[name] for name in NAMES if any(inputs.values.get(name, ()))}
 
 
+def told_filter(view: View, wanted: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return a filter in words: what of a job has to be what."""
+    return [
+        (_NAMED.get(name, name.replace("_", " ")), _value(view, name, value))
+        for name, value in wanted.items()
+        if name != "up_to_id"
+    ]
+
+
+_NAMED = {
+    "statuses": "status",
+    "min_attempts": "attempts at least",
+    "worker_id": "worker",
+    "error": "error has",
+    "args": "arguments have",
+    "ids": "chosen jobs",
+    "finished_after": "ended at or after",
+    "finished_before": "ended before",
+}
+
+
+def _value(view: View, name: str, value: Any) -> str:
+    if name == "statuses":
+        return " or ".join(told_status(each) for each in value)
+    if name in ("finished_after", "finished_before"):
+        return datetime.datetime.fromisoformat(value).astimezone(view.zone).strftime("%Y-%m-%d %H:%M:%S %Z")
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def told_status(status: str) -> str:
+    """Return a status as people call it."""
+    return {"todo": "waiting", "doing": "running"}.get(status, status)
+
+
 def search(view: View, wanted: JSONDict, *, newest: bool, after: str | None, look: int, limit: int) -> JobPage:
     """Search jobs on a connection of the dashboard.
 
@@ -89,12 +127,20 @@ def _arguments(inputs: Inputs) -> Any:
     try:
         value = json.loads(text)
     except ValueError:
-        value = None
+        value = text
     if not isinstance(value, dict):
-        raise BadInput("args", 'it is no JSON object: pass one such as {"user": {"id": 7}}.')
+        raise BadInput("args", f"arguments are found by their names. {_instead(text, value)}")
     if _depth(value) > MOST_DEPTH:
         raise BadInput("args", f"it is more than {MOST_DEPTH} deep: look for less.")
     return value
+
+
+def _instead(text: str, value: Any) -> str:
+    """Return what to write instead of something that is no JSON object."""
+    if text[0] in "{[":
+        return 'Write them in JSON, such as {"user": 7}, or {"user": "ann"} for a text; inner ones, too: {"user": {"id": 7}}.'
+    told = json.dumps(value, ensure_ascii=False)[:100]
+    return f'Write {{"NAME": {told}}}, with the name of the argument in place of NAME; to look for {text[:40]!r} in errors, use "Error has".'
 
 
 def _depth(value: Any) -> int:
