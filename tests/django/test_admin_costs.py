@@ -109,4 +109,4 @@ def read(node: dict[str, Any]) -> int:
     if any(part["Parent Relationship"] in ("Outer", "Inner", "Member") for part in parts):
         return below
     removed = sum(value for name, value in node.items() if name.startswith("Rows Removed"))
-    return below + round((node["Actual Rows"] + removed) * node["Actual Loops"])
+    return below + round(float((node["Actual Rows"] + removed) * node["Actual Loops"]))

@@ -150,7 +150,7 @@ async def test_what_is_wrong_with_a_step_is_told(app: adjourn.App, bench: Bench)
             with pytest.raises(
                 exceptions.InvalidTaskArguments, match=r"^Step 'four': \w+ cannot be called\. Pass the function"
             ):
-                context.step("four", called)  # type: ignore[call-overload]
+                context.step("four", called)  # type: ignore[arg-type]
         for bad in ("", 3, None, "\0", "\ud800"):
             with pytest.raises(InvalidOption, match="name"):
                 context.step(bad, int)  # type: ignore[arg-type]
