@@ -71,8 +71,8 @@ def judged(queue: dict[str, Any]) -> list[tuple[str, str, str]]:
     if queue["ready"] and not queue["workers"]:
         found.append(("no worker", "bad", "no worker that is alive serves it"))
     if queue["latency"] >= NOTICEABLE and not queue["pause"]:
-        word = ("late", "bad") if queue["latency"] >= LONG else ("waiting", "warn")
-        found.append((*word, _why_late(queue)))
+        word, grade = ("late", "bad") if queue["latency"] >= LONG else ("waiting", "warn")
+        found.append((word, grade, _why_late(queue)))
     if queue["held"]:
         found.append(("limited", "warn", f"its limit holds back {counted(queue['held'], 'job')}"))
     if found:
