@@ -474,11 +474,12 @@ def test_jobs_that_match_filters_are_counted_and_then_changed(
 
 def test_show_says_what_a_job_waits_for(app: adjourn.App, typed: Typed) -> None:
     mail = app.tasks["mail"]
-    first, later = mail.configure(lock="a lock of its own").batch_defer({"to": "a"}, {"to": "b"})
+    ready = mail.defer(to="a")
+    locked = mail.configure(lock="a lock of its own").defer(to="b")
     scheduled = mail.configure(schedule_in={"hours": 1}).defer(to="c")
     ended = mail.defer(to="d")
     app.job_manager.cancel_job_by_id(ended)
-    for job_id, reason in ((first, "worker"), (later, "lock"), (scheduled, "time"), (ended, "-")):
+    for job_id, reason in ((ready, "worker"), (locked, "lock"), (scheduled, "time"), (ended, "-")):
         assert ["waits_for", reason] in typed(f"show {job_id}")
 
 

@@ -49,7 +49,7 @@ def test_chosen_jobs_are_run_again_and_the_others_are_left_alone(
     assert sorted(map(int, boxes)) == failed
     preview = client.get("/bulk", params={"chosen": 1, "what": "retry", "job": failed[:2]}).text
     assert "Run again: 2 jobs" in text_of(preview)
-    assert f"chosen {failed[0]}, {failed[1]}" in text_of(preview)
+    assert f"chosen jobs {failed[0]}, {failed[1]}" in text_of(preview)
     done = client.post("/do/bulk.start", data=form_of(preview), headers=SAME_SITE)
     assert done.status_code == 200
     until(lambda: [status(app, each) for each in failed[:2]] == ["todo", "todo"])
