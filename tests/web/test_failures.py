@@ -43,12 +43,6 @@ def app(database: str) -> Iterator[adjourn.App]:
         yield app
 
 
-@pytest.fixture
-def client(app: adjourn.App) -> Iterator[TestClient]:
-    with TestClient(web.create_app(app, auth=web.anybody)) as client:
-        yield client
-
-
 def of_failures(client: TestClient, path: str) -> str:
     """What a page says of failures, with its elements."""
     found = re.search(r'<section id="failures".*?</section>', client.get(path).text, re.DOTALL)

@@ -53,7 +53,7 @@ begin
             update @schema.adjourn_jobs j set
                 pending = j.pending - case when j.run_if >= @begun then s.in_run else s.ended end, failed_parents = j.failed_parents + s.failed
             from unnest(v_targets, v_ended, v_failed, v_in_run, v_reasons) s(id, ended, failed, in_run, reason)
-            where j.id between s.id and s.id and j.id = any(v_mine) and j.pending is not null
+            where (s.id in (select unnest(v_mine))) is true and j.id between s.id and s.id and j.pending is not null
             returning j.id, j.hold, j.pending, j.failed_parents, j.run_if, j.unlinked, s.reason
         ), judged as (
             select c.id, c.reason, case
@@ -81,7 +81,7 @@ begin
             update @schema.adjourn_workflows w set
                 remaining = w.remaining - s.ended, failed = w.failed + s.failed,
                 finished_at = case when w.remaining - s.ended <= 0 and not w.is_open then coalesce(w.finished_at, now()) end
-            from unnest(v_targets, v_ended, v_failed) s(id, ended, failed) where w.id between s.id and s.id and w.id = any(v_flows)
+            from unnest(v_targets, v_ended, v_failed) s(id, ended, failed) where (s.id in (select unnest(v_flows))) is true and w.id between s.id and s.id
             returning w.id, w.remaining, w.finished_at, w.waited, w.is_cancelled
         )
         select coalesce(array_agg(counted.id) filter (where counted.finished_at is not null and counted.waited), '{}'),

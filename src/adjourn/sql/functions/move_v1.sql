@@ -8,7 +8,7 @@ declare
 begin
     v_anew := array(
         select j.id from @schema.adjourn_jobs j join unnest(p_jobs) o on j.id between o.id and o.id
-        where j.id = any(p_ids) and j.worker_id is null and j.hold <> @gate and (
+        where (o.id in (select unnest(p_ids))) is true and j.worker_id is null and j.hold <> @gate and (
             j.hold not in (@ready, @apart, @unknown) or j.queue <> o.queue or j.lock is distinct from o.lock
             or exists (
                 select from @schema.adjourn_limits l

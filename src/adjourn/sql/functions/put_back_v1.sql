@@ -17,7 +17,7 @@ language plpgsql as $$
 declare
     v_mine bigint[] := array(
         select j.id from json_to_recordset(p_back) o(id bigint, claim integer) join @schema.adjourn_jobs j on j.id between o.id and o.id and j.claim = o.claim
-        where j.worker_id = p_worker and j.id = any(p_locked)
+        where j.worker_id = p_worker and (o.id in (select unnest(p_locked))) is true
     );
     v_followers bigint[] := array(
         select follower from @schema.adjourn_jobs j cross join unnest(j.followers) follower where j.id = any(v_mine)
@@ -52,7 +52,7 @@ begin
     ), mine as materialized (
         select o.*, j.lock as old_lock, j.hold as old_hold, case when j.special then j end as row
         from outcome o join @schema.adjourn_jobs j on j.id between o.id and o.id and j.claim = o.claim
-        where j.id = any(v_mine)
+        where (o.id in (select unnest(v_mine))) is true
     ), handed_back as (
         update @schema.adjourn_jobs j set
             worker_id = null, started_at = null, unknown_since = null, followers = null,
