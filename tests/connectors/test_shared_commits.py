@@ -15,6 +15,7 @@ from adjourn.connectors.sqlalchemy import SQLAlchemyPsycopgConnector
 from adjourn.exceptions import AlreadyEnqueued, InvalidOption
 from dispatch.pairs import PAIRS, SYNCHRONOUS
 from support.addresses import address
+from support.sessions import BLOCKED
 from support.waiting import until
 
 CONNECTORS: dict[str, Callable[[str], Any]] = {
@@ -35,12 +36,7 @@ def held_up(database: str, waiting: Callable[[], Any]) -> Iterator[None]:
 
 
 def is_held_up(observer: psycopg.Connection, number: int) -> Callable[[], bool]:
-    def ask() -> bool:
-        text = "SELECT count(*) FROM pg_locks WHERE relation = 'adjourn.adjourn_jobs'::regclass AND NOT granted"
-        row = observer.execute(text).fetchone()
-        return row is not None and row[0] == number
-
-    return ask
+    return lambda: len(observer.execute(BLOCKED).fetchall()) == number
 
 
 def commits(observer: psycopg.Connection) -> list[int]:

@@ -15,7 +15,7 @@ from dispatch.pairs import DRIVERS, PSYCOPG, Pair
 from support.apps import make_app
 from support.places import Hurried, LoopThread
 from support.prepared import PreparedProcess
-from support.sessions import Sessions
+from support.sessions import BLOCKED, Sessions
 from support.waiting import until
 
 Stored = Callable[[], list[str]]
@@ -126,8 +126,7 @@ class Bar:
 
     def wait_for(self, number: int) -> None:
         """Wait until that many stand before it."""
-        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        until(lambda: self._observer.execute(query).fetchone() == (number,))
+        until(lambda: len(self._observer.execute(BLOCKED).fetchall()) == number)
 
 
 @pytest.fixture

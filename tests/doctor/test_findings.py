@@ -16,6 +16,7 @@ import adjourn
 from adjourn.doctor import CHECKS, Examination, Finding, Level, Thresholds, examine
 from adjourn.exceptions import InvalidOption
 from support.databases import apply_schema, new_database
+from support.sessions import BLOCKED
 from support.waiting import until
 
 AT_ONCE = Thresholds.of(
@@ -236,7 +237,10 @@ def test_a_lock_without_a_head_and_one_that_waits_for_long_are_named(app: adjour
     assert "has waited for 5 min behind another one" in texts
 
 
-def test_who_waits_for_whom_is_told(app: adjourn.App, address: str) -> None:
+@contextlib.contextmanager
+def blocked(address: str) -> Iterator[psycopg.Connection]:
+    """Hold a lock on the table of schedules, for which another session waits; yield the connection that has it."""
+
     def wait() -> None:
         with (
             psycopg.connect(address, application_name="adjourn waits", autocommit=True) as connection,
@@ -244,22 +248,33 @@ def test_who_waits_for_whom_is_told(app: adjourn.App, address: str) -> None:
         ):
             connection.execute("table adjourn.adjourn_schedules")
 
-    with psycopg.connect(address) as holder:
+    with psycopg.connect(address) as holder, psycopg.connect(address, autocommit=True) as observer:
         holder.execute("lock table adjourn.adjourn_schedules in access exclusive mode")
         thread = threading.Thread(target=wait)
         thread.start()
         try:
-            with psycopg.connect(address, autocommit=True) as observer:
-                until(lambda: observer.execute("select count(*) from pg_locks where not granted").fetchone() != (0,))
-            (finding,) = found(app, "waits", Level.WARN, AT_ONCE)
-            assert "adjourn_schedules" in finding.text
-            assert finding.statement == f"select pg_terminate_backend({holder.info.backend_pid});"
-            # Another check that needs that table does not hold the others up.
-            examination = examine(app, only=["schedules", "version"], timeout=60)
-            assert [each.level for each in examination.checks] == [Level.OK, Level.UNKNOWN]
+            until(lambda: observer.execute(BLOCKED).fetchone())
+            yield holder
         finally:
             holder.rollback()
             thread.join()
+
+
+def test_who_waits_for_whom_is_told(app: adjourn.App, address: str) -> None:
+    with blocked(address) as holder:
+        (finding,) = found(app, "waits", Level.WARN, AT_ONCE)
+        assert "adjourn_schedules" in finding.text
+        assert finding.statement == f"select pg_terminate_backend({holder.info.backend_pid});"
+        # Another check that needs that table does not hold the others up.
+        examination = examine(app, only=["schedules", "version"], timeout=60)
+        assert [each.level for each in examination.checks] == [Level.OK, Level.UNKNOWN]
+
+
+def test_who_waits_in_a_copy_of_the_database_is_not_told(app: adjourn.App, address: str, server_dsn: str) -> None:
+    """Its tables have the same oids, and the server lists the locks of all databases."""
+    name = psycopg.conninfo.conninfo_to_dict(address)["dbname"]
+    with new_database(server_dsn, f"{name}_copy", template=str(name)) as copy, blocked(copy):
+        assert found(app, "waits", Level.OK, AT_ONCE)
 
 
 def test_an_overdue_tick_and_a_schedule_that_nobody_has_are_named(app: adjourn.App, execute: Execute) -> None:

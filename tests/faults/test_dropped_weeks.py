@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 import adjourn
+from support.sessions import BLOCKED
 from support.waiting import until
 
 HOURS = 24 * 14
@@ -27,9 +28,6 @@ STORE = """
            (date_trunc('week', now() at time zone 'UTC') - interval '9 weeks') at time zone 'UTC' + interval '1 hour'
     from generate_series(1, %s)
     returning id
-"""
-WAITING = """
-    select count(*) from pg_locks where relation = %s::regclass and not granted
 """
 
 
@@ -66,9 +64,9 @@ def is_there(observer: psycopg.Connection) -> bool:
     return bool(row[0])
 
 
-def wait_until_it_waits(observer: psycopg.Connection, table: str) -> None:
-    """Wait until somebody waits for a table."""
-    until(lambda: observer.execute(WAITING, [table]).fetchone() != (0,))
+def wait_until_it_waits(observer: psycopg.Connection) -> None:
+    """Wait until somebody waits for a lock."""
+    until(lambda: observer.execute(BLOCKED).fetchone())
 
 
 def test_a_job_that_is_stored_late_is_seen_before_its_week_is_dropped(
@@ -81,7 +79,7 @@ def test_a_job_that_is_stored_late_is_seen_before_its_week_is_dropped(
     late = other.execute(STORE.encode(), ["failed", 1]).fetchone()
     assert late is not None
     deletion = executor.submit(app.job_manager.delete_old_jobs, HOURS)
-    wait_until_it_waits(observer, "adjourn.old_week")
+    wait_until_it_waits(observer)
     other.commit()
     assert deletion.result(timeout=30) == len(week)
     assert is_there(observer)
@@ -97,7 +95,7 @@ def test_a_job_that_is_revived_leaves_its_week_before_that_is_dropped(
 ) -> None:
     app.job_manager.retry_job_by_id(week[0], connection=other)
     deletion = executor.submit(app.job_manager.delete_old_jobs, HOURS)
-    wait_until_it_waits(observer, "adjourn.old_week")
+    wait_until_it_waits(observer)
     other.commit()
     assert deletion.result(timeout=30) == len(week) - 1
     assert not is_there(observer)

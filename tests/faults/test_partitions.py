@@ -12,13 +12,13 @@ import pytest
 import adjourn
 from adjourn import events
 from support.bench import Bench
+from support.sessions import BLOCKED
 from support.waiting import until
 
 LAST_WEEK = """
     select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
     where i.inhparent = 'adjourn.adjourn_finished_jobs'::regclass and c.relname ~ '_\\d+$' order by 1 desc limit 1
 """
-WAITING = "select pid from pg_locks where relation = 'adjourn.adjourn_finished_jobs_default'::regclass and not granted"
 LOCKS_OF_ALL = "select mode from pg_locks where relation = 'adjourn.adjourn_finished_jobs'::regclass and pid = %s"
 
 
@@ -61,7 +61,7 @@ def test_partitions_are_made_as_soon_as_the_reader_ends(
 ) -> None:
     with app.open(), ThreadPoolExecutor(1) as executor:
         applying = executor.submit(app.schema_manager.apply_schema)
-        until(lambda: observer.execute(WAITING).fetchone() is not None)
+        until(lambda: observer.execute(BLOCKED).fetchone() is not None)
         reader.rollback()
         assert applying.result(30) == [f"made partition {due}"]
 
@@ -71,8 +71,8 @@ def test_workers_store_finished_jobs_while_partitions_wait_for_a_reader(
 ) -> None:
     with app.open(), ThreadPoolExecutor(1) as executor:
         applying = executor.submit(app.schema_manager.apply_schema)
-        until(lambda: observer.execute(WAITING).fetchone() is not None)
-        (pid,) = observer.execute(WAITING).fetchone() or (0,)
+        until(lambda: observer.execute(BLOCKED).fetchone() is not None)
+        (pid,) = observer.execute(BLOCKED).fetchone() or (0,)
         modes = {mode for (mode,) in observer.execute(LOCKS_OF_ALL, [pid])}
         reader.rollback()
         applying.result(30)

@@ -13,6 +13,7 @@ import adjourn
 from adjourn.jobs import Job
 from adjourn.migration import Migration
 from support.procrastinates import Old
+from support.sessions import BLOCKED
 from support.waiting import until
 
 LATER = datetime.datetime(2050, 1, 1, tzinfo=datetime.UTC)
@@ -86,7 +87,7 @@ def test_two_producers_that_take_a_queueing_lock_at_once_lose_no_job(
         old.defer(queueing_lock="q")
         thread = threading.Thread(target=second.defer, kwargs={"queueing_lock": "q", "word": 2})
         thread.start()
-        until(lambda: app.connector.execute_query_all("select 1 as x from pg_locks where not granted"))
+        until(lambda: app.connector.execute_query_all(BLOCKED))
     thread.join()
     second.connection.close()
     assert len(ours(app)) == 2
@@ -101,7 +102,7 @@ def test_two_open_transactions_of_both_systems_may_take_one_queueing_lock(
         app.configure_task("echo", queueing_lock="q", connection=connection).defer()
         thread = threading.Thread(target=old.defer, kwargs={"queueing_lock": "q"})
         thread.start()
-        until(lambda: app.connector.execute_query_all("select 1 as x from pg_locks where not granted"))
+        until(lambda: app.connector.execute_query_all(BLOCKED))
         connection.commit()
     thread.join()
     # The page says so: nobody is told, and both run.
@@ -254,7 +255,7 @@ def test_a_job_that_stays_keeps_its_lock_there_until_its_commit(
             producer.run("set constraints all immediate")
             ending = threading.Thread(target=worker.end, args=[first])
             ending.start()
-            until(lambda: old.run("select 1 as waits from pg_locks where not granted"))
+            until(lambda: old.run(BLOCKED))
             held = app.configure_task("echo", lock="a").defer()
             assert [report.facts["moved"] for report in migration.move()] == [0]
             assert holds(old) == {held: 6}

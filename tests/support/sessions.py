@@ -11,6 +11,8 @@ import psycopg
 from support.waiting import until
 
 OTHER_SESSIONS = "datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+# In this database alone: the servers' `pg_locks` also has what other tests' processes wait for, in databases of their own.
+BLOCKED = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 AT_WORK = f"FROM pg_stat_activity WHERE {OTHER_SESSIONS} AND state = 'active' AND query = %s"
 
 

@@ -16,6 +16,7 @@ from adjourn._async.managers.exchange import AsyncWorkerManager
 from adjourn.exceptions import AlreadyEnqueued
 from adjourn.types import Statement
 from support.bench import Bench
+from support.sessions import BLOCKED
 from support.waiting import until_async
 
 pytestmark = pytest.mark.anyio
@@ -328,10 +329,7 @@ async def test_a_job_placed_by_another_worker_during_a_claim_is_claimed_or_annou
         # The claim finds nothing, and waits where it notes that its worker wants to be told of new jobs.
         barrier.execute("SELECT FROM adjourn.adjourn_workers FOR SHARE")
         claiming = asyncio.create_task(one.exchange_async(worker_id, (), limit=1, queues=None))
-        waiting = (
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        )
-        await until_async(lambda: barrier.execute(waiting).fetchone() == (1,))
+        await until_async(lambda: len(barrier.execute(BLOCKED).fetchall()) == 1)
         assert (await other.place_async(10)).moved
     exchanged = await claiming
     assert exchanged.place or [job.id for job in exchanged.jobs] == [job_id]

@@ -19,6 +19,7 @@ from adjourn.jobs import Status
 from adjourn.worker import exchange
 from support.bench import Bench
 from support.outcomes import outcome_parameters
+from support.sessions import BLOCKED
 from support.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -246,8 +247,7 @@ async def test_a_held_job_cannot_be_finished_by_hand(app: adjourn.App, holder: p
 
 def waits(observer: psycopg.Connection[Any]) -> bool:
     """Whether a session waits for a lock."""
-    query = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
-    return observer.execute(query).fetchone() is not None
+    return observer.execute(BLOCKED).fetchone() is not None
 
 
 def is_free(observer: psycopg.Connection[Any], job_id: int) -> bool:

@@ -17,6 +17,7 @@ from adjourn.exceptions import ConnectorException, OutcomesNotStored
 from adjourn.types import Statement
 from adjourn.worker import Worker
 from support.bench import Bench
+from support.sessions import BLOCKED
 
 pytestmark = pytest.mark.anyio
 
@@ -254,7 +255,7 @@ async def test_a_claim_that_is_under_way_when_its_worker_leaves_is_not_lost_with
         await leaves.unregister_worker_async(worker_id)
 
     left = asyncio.create_task(leave_async())
-    waits = Statement("waits", "SELECT FROM pg_locks WHERE NOT granted")
+    waits = Statement("waits", BLOCKED)
     connector = app.connector.get_async_connector()
 
     async def is_waiting() -> bool:
