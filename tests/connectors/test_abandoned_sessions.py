@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from adjourn.testing.threads import in_thread
 from adjourn.types import Parameters, Row, Statement
 from dispatch.pairs import ADAPTED, DRIVERS, PSYCOPG, PSYCOPG2, SYNCHRONOUS, Pair
 from support.drivers import PsycopgDriver
+from support.forking import exit_code_of_child
 from support.proxy import proxied
 from support.sessions import Sessions
 from support.waiting import BOUND
@@ -105,9 +105,6 @@ async def test_a_call_that_a_silent_server_does_not_answer_fails_at_once_when_it
 @pytest.mark.parametrize("pair", [PSYCOPG, PSYCOPG2], ids=str)
 def test_a_forked_child_cannot_give_up_its_parents_session(pair: Pair, dsn: str) -> None:
     session = pair.connector(dsn, 1, 10).session()
-    if (child := os.fork()) == 0:
-        session.abandon()
-        os._exit(0)
-    os.waitpid(child, 0)
+    assert exit_code_of_child(session.abandon) == 0
     assert session.execute(Statement("one", "SELECT 1 AS one")) == [{"one": 1}]
     session.close()

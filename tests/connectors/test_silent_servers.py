@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import subprocess
 import sys
@@ -29,6 +28,7 @@ from adjourn.testing.threads import in_thread
 from adjourn.types import Statement
 from support.addresses import address
 from support.drivers import PsycopgDriver
+from support.forking import exit_code_of_child
 from support.proxy import Proxy, proxied
 from support.sessions import Sessions
 from support.waiting import BOUND, until_async
@@ -295,15 +295,12 @@ def test_a_forked_child_gives_up_by_itself(scratch: str) -> None:
     connector.open()
     connector.execute(ONE)
     assert any(thread.name == "adjourn watchdog" for thread in threading.enumerate())
-    if (child := os.fork()) == 0:
-        code = 1
-        with contextlib.suppress(BaseException):
-            try:
-                connector.execute(SLEEP)
-            except exceptions.ConnectorException as error:
-                code = 0 if "response_timeout" in str(error) else 2
-        os._exit(code)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+    def gives_up() -> None:
+        with pytest.raises(exceptions.ConnectorException, match="response_timeout"):
+            connector.execute(SLEEP)
+
+    assert exit_code_of_child(gives_up) == 0
     assert connector.execute(ONE) == [{"one": 1}]
     connector.close()
 

@@ -15,6 +15,7 @@ from adjourn.exceptions import AppNotOpen, ConnectorException, WrongCaller
 from adjourn.jobs import Job
 from adjourn.manager import sharing
 from adjourn.manager.sharing import ThreadGroup
+from support.forking import exit_code_of_child
 
 
 class Store:
@@ -47,6 +48,12 @@ class Store:
             self.found[number] = self.group.defer(number)
         except BaseException as error:
             self.found[number] = error
+
+    def defer_in_child(self) -> None:
+        # The lock of the other one may have been taken by a thread of the parent, and stays so for ever here.
+        self.gate = threading.Event()
+        self.gate.set()
+        assert self.group.defer(5).id == 5
 
     @contextlib.contextmanager
     def together(self, number: int) -> Iterator[list[threading.Thread]]:
@@ -246,12 +253,5 @@ def test_a_call_from_within_a_call_does_not_wait_for_it() -> None:
 def test_a_forked_child_does_not_wait_for_calls_of_its_parent() -> None:
     store = Store()
     with store.together(2):
-        child = os.fork()
-        if child == 0:
-            # The lock of the other one may have been taken by a thread of the parent, and stays so for ever here.
-            store.gate = threading.Event()
-            store.gate.set()
-            os._exit(0 if store.group.defer(5).id == 5 else 1)
-        _, status = os.waitpid(child, 0)
-        assert os.waitstatus_to_exitcode(status) == 0
+        assert exit_code_of_child(store.defer_in_child) == 0
     assert store.ids() == [0, 1]
