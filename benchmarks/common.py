@@ -40,6 +40,7 @@ def server() -> Iterator[str]:
             dsn = stack.enter_context(embedded.Server(path, settings=SETTINGS)).dsn
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute("drop schema if exists adjourn cascade")
+            connection.execute("drop schema if exists graphile_worker cascade")
             connection.execute("drop schema public cascade")
             connection.execute("create schema public")
         for app in (make_adjourn(dsn), make_procrastinate(dsn)):

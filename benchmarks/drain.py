@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import graphile_side
 import pgqueuer_side
 from common import (
     Found,
@@ -63,15 +66,31 @@ async def drain(
     return jobs / seconds, cpu / jobs * 1e6
 
 
+@contextlib.contextmanager
+def _graphile(is_left_out: bool) -> Iterator[Path | None]:
+    """Yield the directory of Graphile Worker, or None if it is left out."""
+    if is_left_out:
+        yield None
+        return
+    with graphile_side.installed() as home:
+        yield home
+
+
 def main() -> None:
     parser = parser_of(__doc__)
     parser.add_argument("--only", default="", help="only shapes whose name contains this")
-    parser.add_argument("--without-peers", action="store_true", help="do not measure Procrastinate and PgQueuer")
+    parser.add_argument("--without-peers", action="store_true", help="do not measure other libraries")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
     rates: Found = {}
     cpus: Found = {}
-    with server() as dsn:
+
+    def note(name: str, side: str, found: tuple[float, float]) -> dict[str, float]:
+        rate, cpu = found
+        cpus.setdefault(name, {}).setdefault(side, []).append(cpu / 1e3)
+        return {name: rate}
+
+    with server() as dsn, _graphile(arguments.without_peers) as graphile:
         for name, task, concurrency, locks, jobs in SHAPES:
             if arguments.only not in name:
                 continue
@@ -79,9 +98,11 @@ def main() -> None:
             def of(
                 make: Any, count: int, name: str = name, shape: Any = (task, concurrency, locks), **options: Any
             ) -> Any:
-                rate, cpu = asyncio.run(drain(make(dsn), dsn, *shape, count, **options))
-                cpus.setdefault(name, {}).setdefault(make.__name__.removeprefix("make_"), []).append(cpu / 1e3)
-                return {name: rate}
+                return note(
+                    name,
+                    make.__name__.removeprefix("make_"),
+                    asyncio.run(drain(make(dsn), dsn, *shape, count, **options)),
+                )
 
             sides: dict[str, Callable[[], dict[str, float]]] = {"adjourn": lambda of=of, n=jobs: of(make_adjourn, n)}
             # PgQueuer has no locks. Procrastinate's worker without `wait` ends as soon as one lock blocks all jobs that are left.
@@ -89,13 +110,20 @@ def main() -> None:
                 if not locks:
                     call = (dsn, jobs, concurrency, task == "sync_noop")
                     sides["PgQueuer"] = lambda name=name, call=call: {name: asyncio.run(pgqueuer_side.drain(*call))}
+                if graphile is not None and not locks and task == "async_noop":
+                    here = (graphile, dsn, jobs, concurrency, lambda: cpu_of_server(dsn))
+                    sides["Graphile Worker"] = lambda name=name, here=here: note(
+                        name, "Graphile Worker", graphile_side.drain(*here)
+                    )
                 sides["Procrastinate"] = lambda of=of, n=jobs: of(
                     make_procrastinate, min(n, PEER_JOBS), listen_notify=False
                 )
             rates |= measure(sides, arguments.repeat, lambda: empty(dsn))
     report("Drain of no-op jobs by one worker process", rates, "jobs/s", arguments.json)
     report("CPU of worker and server", cpus, "ms for a job", beside(arguments.json, "cpu"), digits=3)
-    print("Graphile Worker is not in this table: it needs Node, which this benchmark does not install.")
+    print(
+        "PgQueuer logs finished jobs, and Graphile Worker deletes them. Without Node and npm, Graphile Worker is left out."
+    )
 
 
 if __name__ == "__main__":
