@@ -49,8 +49,15 @@ def keep_for_ever(inherited: Any) -> None:
 
 
 def _renew_locks() -> None:
+    errors = []
     for owner in list(_owners):
-        owner.renew_locks()
+        try:
+            owner.renew_locks()
+        except Exception as error:
+            errors.append(error)  # the others must not keep locks that nobody releases
+    if errors:
+        # Python prints it, and the fork goes on.
+        raise ExceptionGroup("A forked child keeps some locks of its parent", errors)
 
 
 if hasattr(os, "register_at_fork"):

@@ -86,6 +86,7 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
         pooler: bool | None = None,
         **options: Any,
     ) -> None:
+        self._made: driver.Made | None = None
         super().__init__()
         check_response_timeout(name, response_timeout)
         self.response_timeout = response_timeout
@@ -96,7 +97,6 @@ class SyncSQLAlchemyHalf(SyncPooledHalf[Engine]):
         self.options = options
         check_pooler(name, pooler)
         self._pooler = pooler
-        self._made: driver.Made | None = None
         # Made now, so that SQLAlchemy refuses unknown options at once. It does not connect yet.
         self._make_engine()
 
