@@ -134,7 +134,16 @@ class Refusing:
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
         self.heard: list[bytes] = []
-        threading.Thread(target=self.serve, daemon=True).start()
+        self.thread = threading.Thread(target=self.serve)
+
+    def __enter__(self) -> Refusing:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self.socket, contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)  # wakes the thread, which closing alone does not
+        self.thread.join()
 
     def serve(self) -> None:
         while True:
@@ -155,8 +164,7 @@ class Refusing:
 @pytest.mark.parametrize("name", CONNECTORS)
 def test_a_password_that_the_server_refuses_is_not_shown(name: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    server = Refusing()
-    with server.socket:
+    with Refusing() as server:
         error = check(name, f"postgresql://me:{SECRET}@127.0.0.1:{server.port}/db", caplog)
     assert SECRET.encode() in b"".join(server.heard)
     assert "password authentication failed" in str(error)
