@@ -119,6 +119,8 @@ class Flow:
         self.open_flows: set[int] = set()
         self.keys: dict[str, int] = {}
         self.sent: dict[str, str] = {}
+        self.needless_by_id: dict[int, bool | None] = {}
+        """Of jobs that were cancelled because of others: whether they were not needed, as nothing had failed."""
         self.gone: set[int] = set()
         """Jobs that have ended and were deleted."""
 
@@ -145,6 +147,7 @@ class Flow:
     def ends(self, job: Known, status: str, cause: str | None = None) -> None:
         """A job has ended, and those that wait for it hear of it: only the first time, unless they wait for it once more."""
         job.status, job.worker, job.awaits, job.cause = status, None, None, cause
+        self.notes_why(job)
         if status == SUCCEEDED:
             job.steps = {}
         for child in self.jobs.values():
@@ -226,16 +229,45 @@ class Flow:
         """Whether a workflow has ended: it is not open, and all of its jobs have."""
         return flow not in self.open_flows and not any(job.status in (WAITING, RUNNING) for job in self.members(flow))
 
-    def flow_is(self, flow: int) -> tuple[str, int, int, int, bool, bool]:
-        """Return what must be said of a workflow: its status, how many jobs it has, how many are left, how many have failed, whether it is
+    def flow_is(self, flow: int) -> tuple[int, int, int, bool, bool]:
+        """Return what must be said of a workflow: how many jobs it has, how many are left, how many have failed, whether it is
         open, and whether it has ended."""
         members = self.members(flow)
         left = sum(job.status in (WAITING, RUNNING) for job in members)
         failed = sum(job.status in ("failed", "aborted") for job in members)
-        status = "running" if not self.has_ended(flow) else "failed" if failed else SUCCEEDED
+        return len(members), left, failed, flow in self.open_flows, self.has_ended(flow)
+
+    def status_may_be(self, flow: int) -> set[str]:
+        """Return which statuses a workflow may have: more than one if it depends on which of two parents has ended first."""
         if flow in self.cancelled_flows:
-            status = "cancelled"
-        return status, len(members), left, failed, flow in self.open_flows, self.has_ended(flow)
+            return {"cancelled"}
+        if not self.has_ended(flow):
+            return {"running"}
+        if any(job.status in ("failed", "aborted") for job in self.members(flow)):
+            return {"failed"}
+        few, many = self.cancelled_of(flow)
+        return {"cancelled"} if few else {"cancelled", SUCCEEDED} if many else {SUCCEEDED}
+
+    def cancelled_of(self, flow: int) -> tuple[int, int]:
+        """Return how many jobs of a workflow were cancelled at least, and at most, without those that were not needed."""
+        cancelled = [job for job in self.members(flow) if job.status == "cancelled"]
+        return sum(self.needless(job) is False for job in cancelled), sum(not self.needless(job) for job in cancelled)
+
+    def needless(self, job: Known) -> bool | None:
+        """Return whether a job was cancelled because nothing had failed; None if that depends on which parent has ended first."""
+        if job.id not in self.needless_by_id:
+            return False
+        return self.needless_by_id[job.id]
+
+    def notes_why(self, job: Known) -> None:
+        """Remember whether a job that has just been cancelled because of others was not needed."""
+        if job.cause != "jobs":
+            self.needless_by_id.pop(job.id, None)
+        elif all(job.heard.values()):
+            self.needless_by_id[job.id] = True
+        else:
+            kinds = {self.needless(self.jobs[id_]) if self.jobs[id_].status == "cancelled" else False for id_, good in job.heard.items() if not good}
+            self.needless_by_id[job.id] = kinds.pop() if len(kinds) == 1 else None
 
     def time_passes(self) -> None:
         """What was scheduled is due, and the periods of all rates are over."""

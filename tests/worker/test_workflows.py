@@ -244,12 +244,71 @@ async def test_what_was_cancelled_by_hand_stays_so_when_its_workflow_is_run_agai
     assert await ended(app, stored) == ("failed", 0, 1)
     breaks(app)
     assert await app.job_manager.retry_workflow_async(stored.id) == 2
-    assert await ended(app, stored) == ("succeeded", 0, 0)
+    assert await ended(app, stored) == ("cancelled", 0, 0)
     assert ran(app) == ["bad", "bad", "after bad"]
     assert await statuses(app, stored, by_hand, after_both, after_hand) == ["cancelled"] * 3
     await app.job_manager.retry_job_by_id_async(stored.job_id(by_hand))
     assert await ended(app, stored) == ("succeeded", 0, 0)
     assert sorted(ran(app)) == ["after both", "after hand", "by hand"]
+
+
+@pytest.mark.parametrize("delete", [False, True])
+async def test_a_workflow_of_which_a_job_was_cancelled_has_not_succeeded(
+    app: adjourn.App, bench: Bench, delete: bool
+) -> None:
+    flow = app.workflow()
+    group = flow.map(app.tasks["run"], [{"name": f"part {number}"} for number in range(3)])
+    merge = add(flow, app, "merge", group)
+    add(flow, app, "clean up", merge, "all_done")
+    stored = await flow.defer_async()
+    await app.job_manager.cancel_job_by_id_async(stored.job_ids(group)[1], delete_job=delete)
+    assert await ended(app, stored) == ("cancelled", 0, 0)
+    assert sorted(ran(app)) == ["clean up", "part 0", "part 2"]
+    assert await statuses(app, stored, merge) == ["cancelled"]
+    state = await app.job_manager.get_workflow_async(stored.id)
+    assert (state.cancelled, state.has_ended) == (2, True)
+    if not delete:
+        await app.job_manager.retry_job_by_id_async(stored.job_ids(group)[1])
+        assert (await app.job_manager.get_workflow_async(stored.id)).cancelled == 0
+        assert await ended(app, stored) == ("succeeded", 0, 0)
+        assert ran(app) == ["part 1", "merge"]
+
+
+async def test_a_workflow_of_which_a_job_has_expired_has_not_succeeded(app: adjourn.App) -> None:
+    flow = app.workflow()
+    late = flow.add(app.tasks["run"].configure(expires_in=0.001), task_kwargs={"name": "late"})
+    add(flow, app, "child", late)
+    stored = await flow.defer_async()
+    await asyncio.sleep(0.01)
+    assert await ended(app, stored) == ("cancelled", 0, 0)
+    assert (await app.job_manager.get_workflow_async(stored.id)).cancelled == 2
+    assert await app.job_manager.retry_workflow_async(stored.id) == 2
+    assert await ended(app, stored) == ("succeeded", 0, 0)
+
+
+async def test_a_workflow_succeeds_without_the_jobs_that_were_there_in_case_others_fail(app: adjourn.App) -> None:
+    flow = app.workflow()
+    good = add(flow, app, "good")
+    helps = add(flow, app, "helps", good, "any_failed")
+    tells = add(flow, app, "tells", [helps, good])
+    repairs = add(flow, app, "repairs", tells, "any_failed")
+    stored = await flow.defer_async()
+    assert await ended(app, stored) == ("succeeded", 0, 0)
+    assert sorted(ran(app)) == ["good", "repairs"]
+    assert await statuses(app, stored, helps, tells, repairs) == ["cancelled", "cancelled", "succeeded"]
+    late = app.workflow()
+    add(late, app, "after help", stored.job_id(helps))
+    stored = await late.defer_async()
+    assert await ended(app, stored) == ("succeeded", 0, 0)
+
+
+async def test_a_workflow_whose_job_waits_in_vain_for_one_of_another_has_not_succeeded(app: adjourn.App) -> None:
+    other = await app.tasks["run"].defer_async(name="other")
+    flow = app.workflow()
+    add(flow, app, "child", other)
+    stored = await flow.defer_async()
+    await app.job_manager.cancel_job_by_id_async(other)
+    assert await ended(app, stored) == ("cancelled", 0, 0)
 
 
 async def test_a_cancelled_job_says_because_of_which_other(app: adjourn.App, bench: Bench) -> None:
@@ -300,7 +359,8 @@ async def test_one_job_of_a_cancelled_workflow_is_run_again_and_the_others_stay_
     (job,) = await app.job_manager.list_jobs_async(id=stored.job_id(first))
     assert job.reason == f"workflow {stored.id} was cancelled"
     await app.job_manager.retry_job_by_id_async(stored.job_id(first))
-    assert await ended(app, stored) == ("succeeded", 0, 0)
+    assert (await app.job_manager.get_workflow_async(stored.id)).status == "running"
+    assert await ended(app, stored) == ("cancelled", 0, 0)
     assert await statuses(app, stored, first, second, other) == ["succeeded", "cancelled", "cancelled"]
     assert await app.job_manager.retry_workflow_async(stored.id) == 2
     assert await ended(app, stored) == ("succeeded", 0, 0)
@@ -379,7 +439,7 @@ async def test_a_job_waits_for_jobs_that_were_stored_before(app: adjourn.App, be
     if state == "deleted":
         await app.job_manager.cancel_job_by_id_async(known, delete_job=True)
     is_good = state in ("waits", "succeeded")
-    assert await ended(app, stored, delete_jobs="always") == ("succeeded", 0, 0)
+    assert await ended(app, stored, delete_jobs="always") == ("succeeded" if is_good else "cancelled", 0, 0)
     assert ran(app) == (["known", "child"] if is_good else [])
     assert await statuses(app, stored, child) == ["succeeded" if is_good else "cancelled"]
     missing = app.workflow()

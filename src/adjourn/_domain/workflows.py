@@ -26,11 +26,22 @@ class WorkflowStatus(enum.StrEnum):
     RUNNING = "running"
     """Some of its jobs have not ended, or it is open."""
     SUCCEEDED = "succeeded"
-    """All have ended, and none has failed."""
+    """All have ended, and none has failed or was cancelled, unless that was because nothing had failed (``run_if="any_failed"``)."""
     FAILED = "failed"
     """All have ended, and some have failed or were aborted."""
     CANCELLED = "cancelled"
-    """It was cancelled; running jobs may go on until they end."""
+    """It was cancelled, and running jobs may go on until they end; or all have ended, none has failed, and some were cancelled or have expired."""
+
+
+def status_of(*, is_cancelled: bool, has_ended: bool, failed: int, cancelled: int) -> WorkflowStatus:
+    """Return the status of a workflow, by what is stored of it."""
+    if is_cancelled:
+        return WorkflowStatus.CANCELLED
+    if not has_ended:
+        return WorkflowStatus.RUNNING
+    if failed:
+        return WorkflowStatus.FAILED
+    return WorkflowStatus.CANCELLED if cancelled else WorkflowStatus.SUCCEEDED
 
 
 # A dataclass, so that web frameworks can make JSON of it.
@@ -52,6 +63,9 @@ class WorkflowState:
         How many of them have not ended.
     failed
         How many have failed or were aborted.
+    cancelled
+        How many were cancelled or have expired, also because of others. Those that were only to run if others failed
+        (``run_if="any_failed"``) are not among them if none has, nor are those that wait for them.
     is_open
         Whether it stays open for jobs that are added, so that it has not ended even if its jobs have.
     created_at, finished_at
@@ -64,6 +78,7 @@ class WorkflowState:
     jobs: int
     remaining: int
     failed: int
+    cancelled: int
     is_open: bool
     created_at: datetime.datetime
     finished_at: datetime.datetime | None
@@ -76,12 +91,12 @@ class WorkflowState:
     @classmethod
     def from_row(cls, row: Row) -> WorkflowState:
         """Make it of a row that a statement has returned."""
-        if row["is_cancelled"]:
-            status = WorkflowStatus.CANCELLED
-        elif row["finished_at"] is None:
-            status = WorkflowStatus.RUNNING
-        else:
-            status = WorkflowStatus.FAILED if row["failed"] else WorkflowStatus.SUCCEEDED
+        status = status_of(
+            is_cancelled=row["is_cancelled"],
+            has_ended=row["finished_at"] is not None,
+            failed=row["failed"],
+            cancelled=row["cancelled"],
+        )
         return cls(
             id=row["id"],
             name=row["name"],
@@ -89,6 +104,7 @@ class WorkflowState:
             jobs=row["jobs"],
             remaining=int(row["remaining"]),
             failed=int(row["failed"]),
+            cancelled=int(row["cancelled"]),
             is_open=row["is_open"],
             created_at=time_of(row["created_at"]),
             finished_at=time_or_none(row["finished_at"]),

@@ -221,7 +221,7 @@ def _put_back(tables: Tables, worker_id: int, told: Sequence[Row]) -> tuple[list
 
 def _waits_for_jobs(tables: Tables, job: JobRow) -> dict[str, Any]:
     """Return the columns of a job that waits for those that its run has noted."""
-    tables.arrive(job.id, 0, 0)
+    tables.arrive(job.id)
     return {
         "hold": Hold.PARENTS,
         "pending": sum(child == job.id and not is_linked for (_, child), is_linked in tables.run_waits.items()),

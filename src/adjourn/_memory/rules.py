@@ -108,7 +108,8 @@ def tell_dependents(tables: Tables, is_callers: bool = False) -> list[JobRow]:
         failed, reason = before.failed, before.reason
         if status != "succeeded":
             failed, reason = failed + 1, min(filter(None, (told_end(job.id, status), reason)))
-        told[id_] = Arrival(before.ended + 1, failed, reason, before.in_run)
+        needless = before.needless + (status == "needless")
+        told[id_] = Arrival(before.ended + 1, failed, reason, before.in_run, needless=needless)
 
     for job, status in ends:
         if job.next_id is not None:
@@ -122,7 +123,8 @@ def tell_dependents(tables: Tables, is_callers: bool = False) -> list[JobRow]:
                     before = told.get(child_id, Arrival())
                     told[child_id] = attrs.evolve(before, in_run=before.in_run + 1)
         if job.workflow_id is not None:
-            tables.arrive(job.workflow_id, 1, int(status in ("failed", "aborted")))
+            failed, cancelled = status in ("failed", "aborted"), status in ("cancelled", "deleted")
+            tables.arrive(job.workflow_id, Arrival(1, int(failed), cancelled=int(cancelled)))
     released = []
     for id_, each in sorted(told.items(), key=lambda item: item[0]):
         child = tables.jobs.get(id_)
@@ -130,7 +132,7 @@ def tell_dependents(tables: Tables, is_callers: bool = False) -> list[JobRow]:
             hold = first_hold(tables, child.scheduled_at, child.lock)
             released.append(tables.change(child, pending=0, hold=hold, ready_at=tables.now))
         else:
-            tables.arrive(id_, each.ended, each.failed, each.reason, each.in_run)
+            tables.arrive(id_, each)
     if is_callers and ends:
         wake(tables, always=True)
     return released
@@ -140,8 +142,10 @@ def told_end(job_id: int, status: str | None) -> str:
     """Return how a job that others have waited for has ended, as a text for people."""
     if status == "failed":
         return f"job {job_id} failed"
+    if status is None:
+        return f"job {job_id} is gone"
     # Whoever deletes a job that waits cancels it.
-    return f"job {job_id} is gone" if status is None else f"job {job_id} was {status.replace('deleted', 'cancelled')}"
+    return f"job {job_id} was {'cancelled' if status in ('deleted', 'needless') else status}"
 
 
 def _is_released(child: JobRow, told: Arrival) -> bool:

@@ -239,13 +239,15 @@ class EdgeRow:
 
 @attrs.frozen
 class Arrival:
-    """Ends that were not added up yet: how many that a job waits for or a workflow counts, how many of them have failed, which, and how
-    many that a job waits for in its run."""
+    """Ends that were not added up yet: how many that a job waits for or a workflow counts, how many of them have failed, which, how many
+    that a job waits for in its run, how many jobs of a workflow were cancelled, and how many that a job waits for were not needed."""
 
     ended: int = 0
     failed: int = 0
     reason: str | None = None
     in_run: int = 0
+    cancelled: int = 0
+    needless: int = 0
 
 
 @attrs.frozen(kw_only=True)
@@ -258,6 +260,7 @@ class WorkflowRow:
     created_at: datetime.datetime
     finished_at: datetime.datetime | None
     failed: int = 0
+    cancelled: int = 0
     is_cancelled: bool = False
     is_open: bool = False
     waited: bool = False
@@ -409,12 +412,16 @@ class Tables:
         for key in [key for key in self.steps if key[0] == job_id]:
             del self.steps[key]
 
-    def arrive(self, id_: int, ended: int, failed: int, reason: str | None = None, in_run: int = 0) -> None:
-        """Note that so many jobs have ended that a job waits for, or that a workflow counts, and which one has failed."""
-        before = self.arrivals.get(id_, Arrival())
-        reasons = [each for each in (before.reason, reason) if each is not None]
+    def arrive(self, id_: int, new: Arrival | None = None) -> None:
+        """Note that jobs have ended that a job waits for, or that a workflow counts; without one, that somebody should look."""
+        before, new = self.arrivals.get(id_, Arrival()), new or Arrival()
         self.arrivals[id_] = Arrival(
-            before.ended + ended, before.failed + failed, min(reasons, default=None), before.in_run + in_run
+            before.ended + new.ended,
+            before.failed + new.failed,
+            min(filter(None, (before.reason, new.reason)), default=None),
+            before.in_run + new.in_run,
+            before.cancelled + new.cancelled,
+            before.needless + new.needless,
         )
 
     def forget_run_waits(self, ids: Collection[int]) -> None:
@@ -430,7 +437,8 @@ class Tables:
         if job.waited:
             self.told.add(job.id)
         if job.workflow_id is not None or job.next_id is not None or job.has_dependents:
-            self.ends.append((job, status or "deleted"))
+            is_needless = changes.get("cause") == "needless"
+            self.ends.append((job, "needless" if is_needless else status or "deleted"))
         if status is not None:
             errors = with_error(job.errors, error)
             ended: JobRow = attrs.evolve(job, **changes)  # type: ignore[arg-type]

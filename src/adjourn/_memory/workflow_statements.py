@@ -45,7 +45,7 @@ def place_workflows(tables: Tables) -> int:
         taken, tables.arrivals = tables.arrivals, {}
         unlinked = [id_ for id_ in sorted(taken) if (job := tables.jobs.get(id_)) is not None and job.unlinked]
         _link(tables, unlinked)
-        release, cancel = _judge(tables, taken)
+        release, cancel, drop = _judge(tables, taken)
         for id_ in release:
             job = tables.jobs[id_]
             tables.change(job, hold=first_hold(tables, job.scheduled_at, job.lock), ready_at=tables.now)
@@ -53,11 +53,13 @@ def place_workflows(tables: Tables) -> int:
         cancelled = _count(tables, taken)
         if cancel:
             cancel_waiting(tables, cancel, cause="jobs", reasons=cancel)
+        if drop:
+            cancel_waiting(tables, drop, cause="needless", reasons=drop)
         others = [job.id for job in tables.jobs.values() if job.workflow_id in cancelled and job.worker_id is None]
         if others:
             cancel_waiting(tables, others, cause="workflow")
-        moved += len(release) + len(cancel) + len(others)
-        if not cancel and not others and not unlinked:
+        moved += len(release) + len(cancel) + len(drop) + len(others)
+        if not cancel and not drop and not others and not unlinked:
             break
     return moved
 
@@ -65,9 +67,12 @@ def place_workflows(tables: Tables) -> int:
 Taken = dict[int, Arrival]
 
 
-def _judge(tables: Tables, taken: Taken) -> tuple[list[int], dict[int, str]]:
-    """Count what has arrived at jobs; return which of them are ready, and which are not to run, and why."""
-    release, cancel = [], {}
+def _judge(tables: Tables, taken: Taken) -> tuple[list[int], dict[int, str], dict[int, str]]:
+    """Count what has arrived at jobs; return which of them are ready, and which are not to run, and why: because others have not
+    succeeded, or because none has failed."""
+    release: list[int] = []
+    cancel: dict[int, str] = {}
+    drop: dict[int, str] = {}
     for id_, told in sorted(taken.items(), key=lambda item: item[0]):
         job = tables.jobs.get(id_)
         if job is None or job.pending is None:
@@ -82,14 +87,15 @@ def _judge(tables: Tables, taken: Taken) -> tuple[list[int], dict[int, str]]:
         if job.hold is not Hold.PARENTS:
             continue
         if not job.has_begun and job.run_if is None and job.failed_parents > 0:
-            cancel[id_] = told.reason or NONE_FAILED
+            chosen = cancel if job.failed_parents > told.needless else drop
+            chosen[id_] = told.reason or NONE_FAILED
         elif (job.pending or 0) > 0 or job.unlinked:
             continue
         elif not job.has_begun and job.run_if == RunIf.ANY_FAILED and job.failed_parents == 0:
-            cancel[id_] = told.reason or NONE_FAILED
+            drop[id_] = told.reason or NONE_FAILED
         else:
             release.append(id_)
-    return release, cancel
+    return release, cancel, drop
 
 
 def _count(tables: Tables, taken: Taken) -> set[int]:
@@ -100,7 +106,13 @@ def _count(tables: Tables, taken: Taken) -> set[int]:
             continue
         remaining = flow.remaining - told.ended
         finished_at = (flow.finished_at or tables.now) if remaining <= 0 and not flow.is_open else None
-        flow = attrs.evolve(flow, remaining=remaining, failed=flow.failed + told.failed, finished_at=finished_at)
+        flow = attrs.evolve(
+            flow,
+            remaining=remaining,
+            failed=flow.failed + told.failed,
+            cancelled=flow.cancelled + told.cancelled,
+            finished_at=finished_at,
+        )
         if finished_at is not None and flow.waited:
             tables.told.add(id_)
             flow = attrs.evolve(flow, waited=False)
@@ -120,11 +132,11 @@ def _link(tables: Tables, ids: Sequence[int]) -> None:
             tables.jobs[parent_id] = attrs.evolve(parent, has_dependents=True)
         else:
             ended = tables.finished.get(parent_id)
-            status = None if ended is None else ended.status
+            status = None if ended is None else "needless" if ended.cause == "needless" else ended.status
             if status == "succeeded":
-                tables.arrive(child_id, 1, 0)
+                tables.arrive(child_id, Arrival(1))
             else:
-                tables.arrive(child_id, 1, 1, told_end(parent_id, status))
+                tables.arrive(child_id, Arrival(1, 1, told_end(parent_id, status), needless=int(status == "needless")))
     for (parent_id, child_id), is_linked in sorted(tables.run_waits.items()):
         if child_id not in ids or is_linked:
             continue
@@ -132,7 +144,7 @@ def _link(tables: Tables, ids: Sequence[int]) -> None:
         if (parent := tables.jobs.get(parent_id)) is not None:
             tables.jobs[parent_id] = attrs.evolve(parent, has_dependents=True)
         else:
-            tables.arrive(child_id, 0, 0, in_run=1)
+            tables.arrive(child_id, Arrival(in_run=1))
     for id_ in ids:
         tables.jobs[id_] = attrs.evolve(tables.jobs[id_], unlinked=False)
 
@@ -207,7 +219,7 @@ def store_nodes(
             raise UniqueViolation("duplicate key value", constraint_name="adjourn_dependencies_pkey")
         tables.edges[row["parent_id"], row["child_id"]] = edge
     if is_cancelled:
-        tables.arrive(workflow_id, 0, 0)
+        tables.arrive(workflow_id)
     if own_transaction or is_cancelled or any(row["unlinked"] for row in rows):
         wake(tables, own_transaction)
     else:
@@ -263,7 +275,7 @@ def _store_node(tables: Tables, workflow_id: int, row: Row, is_cancelled: bool) 
         **{**terms_of(tables, terms, at), **limit_of(tables, terms)},
     )
     if row["unlinked"]:
-        tables.arrive(row["id"], 0, 0)
+        tables.arrive(row["id"])
 
 
 def _rows(names: Sequence[str], columns: Sequence[str | None]) -> list[Row]:
@@ -287,6 +299,7 @@ def get_workflow(tables: Tables, *, id: int) -> list[Row]:  # noqa: A002 - the s
             "jobs": flow.jobs,
             "remaining": flow.remaining - told.ended,
             "failed": flow.failed + told.failed,
+            "cancelled": flow.cancelled + told.cancelled,
             "is_cancelled": flow.is_cancelled,
             "is_open": flow.is_open,
             "created_at": flow.created_at,
@@ -326,7 +339,7 @@ def cancel_workflow(tables: Tables, *, id: int, limit: int) -> list[Row]:  # noq
         return [{"cancelled": 0}]
     waiting = sorted(job.id for job in tables.jobs.values() if job.workflow_id == id and job.worker_id is None)[:limit]
     cancel_waiting(tables, waiting, cause="workflow")
-    tables.arrive(id, 0, 0)
+    tables.arrive(id)
     wake(tables, always=True)
     return [{"cancelled": len(waiting)}]
 
@@ -337,7 +350,7 @@ def close_workflow(tables: Tables, *, id: int) -> list[Row]:  # noqa: A002 - the
     if (flow := tables.workflows.get(id)) is None or not flow.is_open:
         return [{"closed": None if flow is None else False}]
     tables.workflows[id] = attrs.evolve(flow, is_open=False)
-    tables.arrive(id, 0, 0)
+    tables.arrive(id)
     wake(tables, always=True)
     return [{"closed": True}]
 
@@ -362,7 +375,7 @@ def retry_workflow(tables: Tables, *, id: int) -> list[Row]:  # noqa: A002 - the
     for job in [job for job in tables.jobs.values() if job.workflow_id == id and job.hold is Hold.PARENTS]:
         if job.pending is None:
             tables.change(job, pending=0)
-            tables.arrive(job.id, 0, 0)
+            tables.arrive(job.id)
     tables.workflows[id] = attrs.evolve(tables.workflows[id], is_cancelled=False)
     return [{"retried": len(again)}]
 

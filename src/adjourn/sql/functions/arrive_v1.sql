@@ -7,6 +7,8 @@ declare
     v_targets bigint[];
     v_ended integer[];
     v_failed integer[];
+    v_gone integer[];
+    v_needless integer[];
     v_in_run integer[];
     v_reasons text[];
     v_mine bigint[];
@@ -14,6 +16,8 @@ declare
     v_unlinked bigint[];
     v_release bigint[];
     v_cancel bigint[];
+    v_drop bigint[];
+    v_drop_reasons text[];
     v_more bigint[];
     v_told bigint[];
     v_cancelled bigint[];
@@ -27,20 +31,22 @@ begin
         with taken as (
             delete from @schema.adjourn_arrivals a
             where a.ctid = any(array(select b.ctid from @schema.adjourn_arrivals b where not b.is_parent limit 4000 for update skip locked))
-            returning a.job_id, a.ended, a.failed, a.in_run, a.reason
+            returning a.job_id, a.ended, a.failed, a.cancelled, a.needless, a.in_run, a.reason
         ), sums as (
-            select taken.job_id, sum(taken.ended) as ended, sum(taken.failed) as failed, sum(taken.in_run) as in_run, min(taken.reason collate "C") as reason, count(*) as rows
+            select taken.job_id, sum(taken.ended) as ended, sum(taken.failed) as failed, sum(taken.cancelled) as cancelled,
+                   sum(taken.needless) as needless, sum(taken.in_run) as in_run, min(taken.reason collate "C") as reason, count(*) as rows
             from taken group by taken.job_id
         )
-        select array_agg(sums.job_id), array_agg(sums.ended), array_agg(sums.failed), array_agg(sums.in_run), array_agg(sums.reason), sum(sums.rows)
-        into v_targets, v_ended, v_failed, v_in_run, v_reasons, v_taken from sums;
+        select array_agg(sums.job_id), array_agg(sums.ended), array_agg(sums.failed), array_agg(sums.cancelled), array_agg(sums.needless), array_agg(sums.in_run),
+               array_agg(sums.reason), sum(sums.rows)
+        into v_targets, v_ended, v_failed, v_gone, v_needless, v_in_run, v_reasons, v_taken from sums;
         exit when v_targets is null;
 
         v_mine := array(select j.id from @schema.adjourn_jobs j where j.id = any(v_targets) order by j.id for update skip locked);
         v_flows := array(select w.id from @schema.adjourn_workflows w where w.id = any(v_targets) order by w.id for update skip locked);
-        insert into @schema.adjourn_arrivals (job_id, ended, failed, in_run, reason)
-        select s.id, s.ended, s.failed, s.in_run, s.reason
-        from unnest(v_targets, v_ended, v_failed, v_in_run, v_reasons) s(id, ended, failed, in_run, reason)
+        insert into @schema.adjourn_arrivals (job_id, ended, failed, cancelled, needless, in_run, reason)
+        select s.id, s.ended, s.failed, s.cancelled, s.needless, s.in_run, s.reason
+        from unnest(v_targets, v_ended, v_failed, v_gone, v_needless, v_in_run, v_reasons) s(id, ended, failed, cancelled, needless, in_run, reason)
         where s.id <> all(v_mine) and s.id <> all(v_flows)
           and (exists (select from @schema.adjourn_jobs j where j.id = s.id offset 0) or exists (select from @schema.adjourn_workflows w where w.id = s.id offset 0));
 
@@ -52,20 +58,22 @@ begin
         with counted as (
             update @schema.adjourn_jobs j set
                 pending = j.pending - case when j.run_if >= @begun then s.in_run else s.ended end, failed_parents = j.failed_parents + s.failed
-            from unnest(v_targets, v_ended, v_failed, v_in_run, v_reasons) s(id, ended, failed, in_run, reason)
+            from unnest(v_targets, v_ended, v_failed, v_needless, v_in_run, v_reasons) s(id, ended, failed, needless, in_run, reason)
             where (s.id in (select unnest(v_mine))) is true and j.id between s.id and s.id and j.pending is not null
-            returning j.id, j.hold, j.pending, j.failed_parents, j.run_if, j.unlinked, s.reason
+            returning j.id, j.hold, j.pending, j.failed_parents, j.run_if, j.unlinked, s.needless, s.reason
         ), judged as (
             select c.id, c.reason, case
-                when c.run_if is null and c.failed_parents > 0 then 'cancel'
+                when c.run_if is null and c.failed_parents > c.needless then 'cancel'
+                when c.run_if is null and c.failed_parents > 0 then 'drop'
                 when c.pending > 0 or c.unlinked then null
-                when c.run_if = @any_failed and c.failed_parents = 0 then 'cancel'
+                when c.run_if = @any_failed and c.failed_parents = 0 then 'drop'
                 else 'release' end as verdict
             from counted c where c.hold = @parents
         )
         select coalesce(array_agg(id) filter (where verdict = 'release'), '{}'), coalesce(array_agg(id) filter (where verdict = 'cancel'), '{}'),
-               array_agg(coalesce(reason, 'none of the jobs that it waited for has failed')) filter (where verdict = 'cancel')
-        into v_release, v_cancel, v_reasons from judged;
+               coalesce(array_agg(id) filter (where verdict = 'drop'), '{}'), array_agg(reason) filter (where verdict = 'cancel'),
+               array_agg(coalesce(reason, 'none of the jobs that it waited for has failed')) filter (where verdict = 'drop')
+        into v_release, v_cancel, v_drop, v_reasons, v_drop_reasons from judged;
 
         if v_release <> '{}' then
             update @schema.adjourn_jobs j set
@@ -79,9 +87,10 @@ begin
 
         with counted as (
             update @schema.adjourn_workflows w set
-                remaining = w.remaining - s.ended, failed = w.failed + s.failed,
+                remaining = w.remaining - s.ended, failed = w.failed + s.failed, cancelled = w.cancelled + s.cancelled,
                 finished_at = case when w.remaining - s.ended <= 0 and not w.is_open then coalesce(w.finished_at, now()) end
-            from unnest(v_targets, v_ended, v_failed) s(id, ended, failed) where (s.id in (select unnest(v_flows))) is true and w.id between s.id and s.id
+            from unnest(v_targets, v_ended, v_failed, v_gone) s(id, ended, failed, cancelled)
+            where (s.id in (select unnest(v_flows))) is true and w.id between s.id and s.id
             returning w.id, w.remaining, w.finished_at, w.waited, w.is_cancelled
         )
         select coalesce(array_agg(counted.id) filter (where counted.finished_at is not null and counted.waited), '{}'),
@@ -91,6 +100,10 @@ begin
         update @schema.adjourn_workflows w set waited = null where w.id = any(v_told);
         if v_cancel <> '{}' then
             perform @schema.adjourn_cancel_jobs_v1(v_cancel, false, 'jobs', v_reasons);
+        end if;
+        if v_drop <> '{}' then
+            perform @schema.adjourn_cancel_jobs_v1(v_drop, false, 'needless', v_drop_reasons);
+            v_cancel := v_cancel || v_drop;
         end if;
         if v_cancelled <> '{}' then
             -- Jobs that were locked when their workflow was cancelled, or that were added since.

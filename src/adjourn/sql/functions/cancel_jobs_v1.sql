@@ -1,6 +1,7 @@
 -- Cancel those of these jobs that wait, or delete them, and return their ids. If one was the head of its lock, record the
 -- lock, so that the placer gives it another head, and notify workers, one of which places it.
---   p_cause: null if somebody does so by hand; 'jobs': because of others that it waits for, 'workflow': with its workflow; 'expiry'.
+--   p_cause: null if somebody does so by hand; 'jobs': because of others that it waits for, which have
+--     not succeeded; 'needless': because none of those has failed, or with one that was cancelled because of that; 'workflow': with its workflow; 'expiry'.
 --   p_reasons: null, or for each of p_ids a text that tells people why.
 create function @schema.adjourn_cancel_jobs_v1(p_ids bigint[], p_delete boolean, p_cause text, p_reasons text[]) returns setof bigint
 language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
@@ -41,7 +42,7 @@ begin
     select id from gone;
     if v_special <> '{}' then
         perform @schema.adjourn_end_v1(
-            v_special, v_waiting, array_fill(case when p_delete then '-cancelled' else 'cancelled' end, array[cardinality(v_waiting)]), true
+            v_special, v_waiting, array_fill(case when p_delete then '-cancelled' when p_cause = 'needless' then p_cause else 'cancelled' end, array[cardinality(v_waiting)]), true
         );
     end if;
     if v_headless then

@@ -40,7 +40,7 @@ begin
         ) e cross join lateral (
             select c.id, c.status, c.special from @schema.adjourn_finished_jobs c where c.id = e.child_id offset 0
         ) c
-        where c.status = 'cancelled' and c.special ->> 'cause' = 'jobs'
+        where c.status = 'cancelled' and c.special ->> 'cause' in ('jobs', 'needless')
     )
     select coalesce(array_agg(reach.id order by reach.id), '{}') into v_reach from reach;
     flows := array(

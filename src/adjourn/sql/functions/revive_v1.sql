@@ -80,10 +80,11 @@ begin
         from unnest(v_children, v_ended_less, v_failed_less) c(id, ended, failed)
         where j.id between c.id and c.id and j.hold + 0 = @parents;
         update @schema.adjourn_workflows w set
-            remaining = w.remaining + c.jobs, failed = w.failed - c.failed, is_cancelled = false,
+            remaining = w.remaining + c.jobs, failed = w.failed - c.failed, cancelled = w.cancelled - c.cancelled, is_cancelled = false,
             finished_at = case when w.remaining + c.jobs <= 0 then w.finished_at end
         from (
-            select (f.special ->> 'workflow_id')::bigint as id, count(*) as jobs, count(*) filter (where f.status in ('failed', 'aborted')) as failed
+            select (f.special ->> 'workflow_id')::bigint as id, count(*) as jobs, count(*) filter (where f.status in ('failed', 'aborted')) as failed,
+                   count(*) filter (where f.status = 'cancelled' and f.special ->> 'cause' is distinct from 'needless') as cancelled
             from @schema.adjourn_finished_jobs f where f.id = any(v_again) and f.special ? 'workflow_id' group by 1
         ) c
         where w.id = c.id and w.id = any(v_flows);

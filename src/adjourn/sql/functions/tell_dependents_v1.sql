@@ -1,6 +1,7 @@
 -- Jobs have ended that others wait for, or whose workflow counts them. Who waits for no one else is released here, so that a chain
 -- needs nobody who places; all other ends are noted, and added up by the worker that places jobs.
---   p_jobs, p_ids, p_statuses, p_is_callers: as adjourn_end_v1 takes them.
+--   p_jobs, p_ids, p_statuses, p_is_callers: as adjourn_end_v1 takes them. The status of a job that was cancelled is 'needless' if nothing
+--     is wrong because of that: it was to run if others failed, and none has; or it waits for such a job.
 -- Returns the ids of jobs that are ready because of it.
 create function @schema.adjourn_tell_dependents_v1(
     p_jobs @schema.adjourn_jobs[], p_ids bigint[], p_statuses text[], p_is_callers boolean
@@ -18,11 +19,12 @@ begin
     with ended as materialized (
         select j.id, j.next_id, j.has_dependents, j.workflow_id, ltrim(o.status, '-') as status,
                case ltrim(o.status, '-') when 'succeeded' then null when 'failed' then 'job ' || j.id || ' failed'
-                   else 'job ' || j.id || ' was ' || ltrim(o.status, '-') end as reason
+                   when 'needless' then 'job ' || j.id || ' was cancelled' else 'job ' || j.id || ' was ' || ltrim(o.status, '-') end as reason
         from unnest(p_ids, p_statuses) o(id, status) join unnest(p_jobs) j on j.id = o.id
     ), told as materialized (
         select target.id, (count(*) filter (where not target.in_run))::integer as ended, (count(*) filter (where target.in_run))::integer as in_run,
-               (count(*) filter (where target.status <> 'succeeded'))::integer as failed, min(target.reason collate "C") as reason
+               (count(*) filter (where target.status <> 'succeeded'))::integer as failed,
+               (count(*) filter (where target.status = 'needless'))::integer as needless, min(target.reason collate "C") as reason
         from (
             select e.next_id as id, false as in_run, e.status, e.reason from ended e where e.next_id is not null
             union all
@@ -44,14 +46,15 @@ begin
             pending = 0, ready_at = now(), hold = case when j.scheduled_at > now() then @scheduled when j.lock is not null then @unplaced else @ready end
         from free where j.id between free.id and free.id returning j.id, j.hold
     ), noted as (
-        insert into @schema.adjourn_arrivals (job_id, ended, failed, in_run, reason)
-        select t.id, t.ended, t.failed, t.in_run, t.reason from told t where not exists (select from free where free.id = t.id)
+        insert into @schema.adjourn_arrivals (job_id, ended, failed, cancelled, needless, in_run, reason)
+        select t.id, t.ended, t.failed, 0, t.needless, t.in_run, t.reason from told t where not exists (select from free where free.id = t.id)
         union all
-        select e.workflow_id, count(*), count(*) filter (where e.status in ('failed', 'aborted')), 0, null from ended e
+        select e.workflow_id, count(*), count(*) filter (where e.status in ('failed', 'aborted')), count(*) filter (where e.status = 'cancelled'), 0, 0, null
+        from ended e
         where e.workflow_id is not null group by e.workflow_id
     ), noted_large as (
-        insert into @schema.adjourn_arrivals (job_id, ended, failed, reason, is_parent)
-        select e.id, 1, (e.status <> 'succeeded')::integer, e.reason, true from ended e where e.id = any(v_large)
+        insert into @schema.adjourn_arrivals (job_id, ended, failed, needless, reason, is_parent)
+        select e.id, 1, (e.status <> 'succeeded')::integer, (e.status = 'needless')::integer, e.reason, true from ended e where e.id = any(v_large)
     )
     select coalesce(array_agg(released.id), '{}') into v_ready from released;
     perform @schema.adjourn_gate_v1(array(select j.id from @schema.adjourn_jobs j where j.id = any(v_ready) and j.hold + 0 = @ready));

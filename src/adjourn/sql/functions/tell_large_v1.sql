@@ -11,10 +11,11 @@ begin
         v_notes := array(select a.ctid from @schema.adjourn_arrivals a where a.is_parent for update skip locked);
     end if;
     with large as (
-        delete from @schema.adjourn_arrivals a where a.ctid = any(v_notes) returning a.job_id, a.ended, a.failed, a.reason
+        delete from @schema.adjourn_arrivals a where a.ctid = any(v_notes) returning a.job_id, a.ended, a.failed, a.needless, a.reason
     )
-    insert into @schema.adjourn_arrivals (job_id, ended, failed, in_run, reason)
-    select d.child_id, large.ended * (not d.in_run)::integer, large.failed * (not d.in_run)::integer, large.ended * d.in_run::integer,
+    insert into @schema.adjourn_arrivals (job_id, ended, failed, needless, in_run, reason)
+    select d.child_id, large.ended * (not d.in_run)::integer, large.failed * (not d.in_run)::integer, large.needless * (not d.in_run)::integer,
+           large.ended * d.in_run::integer,
            case when not d.in_run then large.reason end
     from large
     join @schema.adjourn_dependencies d on d.parent_id = large.job_id and d.linked;

@@ -293,6 +293,8 @@ create index adjourn_dependencies_child on @schema.adjourn_dependencies (child_i
 -- If too many jobs wait for one to be told one by one, the row is that one's own (is_parent).
 create table @schema.adjourn_arrivals (
     job_id bigint not null, ended integer not null, failed integer not null, is_parent boolean not null default false,
+    cancelled integer not null default 0,             -- of jobs of a workflow
+    needless integer not null default 0,              -- of jobs among `failed` that were cancelled although nothing is wrong (adjourn_tell_dependents_v1)
     in_run integer not null default 0,                -- of jobs for which it waits in its run, which are not among `ended`
     reason text                                       -- which of them has failed
 );
@@ -304,6 +306,7 @@ create table @schema.adjourn_workflows (
     jobs bigint not null,                             -- how many jobs it has
     remaining bigint not null,                        -- less those whose ends were added up
     failed bigint not null default 0,
+    cancelled bigint not null default 0,              -- without those that were not needed, because nothing had failed
     is_cancelled boolean not null default false,
     is_open boolean not null default false,           -- jobs are added to it, so it has not ended even if they have
     waited boolean,

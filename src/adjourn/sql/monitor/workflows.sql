@@ -1,4 +1,4 @@
 -- The latest workflows.
-select w.id, w.name, w.jobs, w.remaining, w.failed, w.is_cancelled, w.finished_at is not null as has_ended,
+select w.id, w.name, w.jobs, w.remaining, w.failed, w.cancelled, w.is_cancelled, w.finished_at is not null as has_ended,
        extract(epoch from w.created_at)::double precision as created, extract(epoch from w.finished_at)::double precision as finished
 from @schema.adjourn_workflows w order by w.id desc limit @listed

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from adjourn._domain import workflows
+
 
 def status_of(workflow: dict[str, Any]) -> str:
     """Return the status of a workflow, as `adjourn.workflows.WorkflowStatus` has it."""
-    if workflow["is_cancelled"]:
-        return "cancelled"
-    if not workflow["has_ended"]:
-        return "running"
-    return "failed" if workflow["failed"] else "succeeded"
+    names = ("is_cancelled", "has_ended", "failed", "cancelled")
+    return workflows.status_of(**{name: workflow[name] for name in names}).value
