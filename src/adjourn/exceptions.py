@@ -50,6 +50,7 @@ __all__ = [
     "RetryDecisionLike",
     "RunTaskError",
     "SchemaOutOfDate",
+    "SuspensionIgnored",
     "SyncConnectorConfigurationError",
     "TaskAlreadyRegistered",
     "TaskNotFound",
@@ -217,9 +218,30 @@ class JobSuspended(BaseException):
         else:
             what = f"sleeps for {seconds:g} s" if event is None else f"waits for the event {event!r}"
         super().__init__(f"The job {what}: this run ends, and a later one goes on.")
+        self._what = what
         self.seconds = seconds
         self.event = event
         self.jobs = jobs
+
+    @property
+    def what(self) -> str:
+        """What the job does meanwhile, as a text for people."""
+        return self._what
+
+
+class SuspensionIgnored(AdjournException):
+    """The task has caught `JobSuspended`, by which a sleep or a wait ends a run, and has returned. So the job has failed, and is not
+    retried: catch ``Exception`` instead, or raise it again."""
+
+    @classmethod
+    def of(cls, ignored: JobSuspended) -> SuspensionIgnored:
+        """Return the error of a run that has caught this and returned."""
+        error = cls(
+            f"The job {ignored.what}, but its task has caught JobSuspended, by which the run was to end, and has returned. Catch Exception "
+            "instead of BaseException, or raise it again."
+        )
+        error.__cause__ = ignored
+        return error
 
 
 class WorkerLost(AdjournException):

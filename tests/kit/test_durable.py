@@ -8,7 +8,7 @@ import pytest
 
 import adjourn
 from adjourn import testing
-from adjourn.exceptions import EventTimeout
+from adjourn.exceptions import EventTimeout, SuspensionIgnored
 from adjourn.testing import InMemoryConnector
 from kit.conftest import Shop
 
@@ -49,6 +49,19 @@ def test_all_that_is_scheduled_includes_what_sleeps(shop: Shop, story: Any, call
     shop.configured(story).defer()
     assert shop.drain(with_scheduled=True) == testing.Drained(succeeded=1, suspended=2)
     assert calls == ["begin", "late"]
+
+
+def test_a_task_that_catches_what_ends_its_run_fails_in_a_test_as_it_does_with_a_worker(shop: Shop) -> None:
+    @shop.app.task(pass_context=True)
+    def bad(context: adjourn.JobContext) -> None:
+        try:
+            context.sleep(HOUR)
+        except BaseException:
+            print("Something went wrong.")
+
+    shop.configured(bad).defer()
+    with pytest.raises(SuspensionIgnored, match="raise it again"):
+        shop.drain()
 
 
 def test_a_task_that_is_performed_remembers_nothing() -> None:

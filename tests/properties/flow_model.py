@@ -266,7 +266,11 @@ class Flow:
         elif all(job.heard.values()):
             self.needless_by_id[job.id] = True
         else:
-            kinds = {self.needless(self.jobs[id_]) if self.jobs[id_].status == "cancelled" else False for id_, good in job.heard.items() if not good}
+            kinds = {
+                self.needless(self.jobs[id_]) if self.jobs[id_].status == "cancelled" else False
+                for id_, good in job.heard.items()
+                if not good
+            }
             self.needless_by_id[job.id] = kinds.pop() if len(kinds) == 1 else None
 
     def time_passes(self) -> None:

@@ -37,6 +37,145 @@ def count_steps(app: adjourn.App, observer: psycopg.Connection) -> int:
     return int(row[0])
 
 
+# Runs that catch what ends them
+
+
+def swallowing(app: adjourn.App, what: str, effects: list[str], is_async: bool) -> Any:
+    """A task that catches what ends its run, and goes on."""
+    if is_async:
+
+        @app.task(name="bad", pass_context=True, retry=3)
+        async def bad(context: adjourn.JobContext, other: int) -> None:
+            try:
+                if what == "sleep":
+                    await context.sleep_async(HOUR)
+                elif what == "event":
+                    await context.wait_for_event_async("e")
+                else:
+                    await context.wait_for_jobs_async([other])
+            except BaseException:
+                effects.append("caught")
+
+        return bad
+
+    @app.task(name="bad", pass_context=True, retry=3)
+    def bad_blocking(context: adjourn.JobContext, other: int) -> None:
+        try:
+            if what == "sleep":
+                context.sleep(HOUR)
+            elif what == "event":
+                context.wait_for_event("e")
+            else:
+                context.wait_for_jobs([other])
+        except BaseException:
+            effects.append("caught")
+
+    return bad_blocking
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+@pytest.mark.parametrize("what", ["sleep", "event", "jobs"])
+async def test_a_run_that_catches_what_ends_it_and_returns_fails_with_an_error_that_says_so(
+    app: adjourn.App, bench: Bench, what: str, is_async: bool
+) -> None:
+    @app.task(name="other")
+    async def other() -> None:
+        pass
+
+    effects: list[str] = []
+    other_id = await other.configure(schedule_in={"hours": 1}).defer_async()
+    job_id = await swallowing(app, what, effects, is_async).defer_async(other=other_id)
+    await app.run_worker_async(wait=False, install_signal_handlers=False)
+    (job,) = await app.job_manager.list_jobs_async(id=job_id)
+    assert (job.status, effects) == ("failed", ["caught"])
+    error = job.errors[-1]
+    assert error["exception"] == "adjourn.exceptions.SuspensionIgnored"
+    told = {"sleep": "sleeps for 3600 s", "event": "waits for the event 'e'", "jobs": "waits for another job"}[what]
+    assert told in error["message"]
+    assert "raise it again" in error["message"]
+    assert f"context.{'sleep' if what == 'sleep' else 'wait_for'}" in error["traceback"]
+
+
+async def test_a_run_that_has_caught_what_ends_it_does_nothing_more_that_lasts(
+    app: adjourn.App, bench: Bench, pass_time: Callable[[float], None]
+) -> None:
+    calls: list[str] = []
+
+    @app.task(pass_context=True)
+    async def work(context: adjourn.JobContext) -> None:
+        try:
+            await context.sleep_async(HOUR)
+        except BaseException:
+            calls.append("caught")
+        finally:
+            await context.step_async("charge", calls.append, "charged")
+        await context.sleep_async(HOUR)
+        calls.append("over")
+
+    job_id = await work.defer_async()
+    for _ in range(2):
+        await app.run_worker_async(wait=False, install_signal_handlers=False)
+        assert await bench.status(job_id) == "todo"
+        pass_time(HOUR + 1)
+    await app.run_worker_async(wait=False, install_signal_handlers=False)
+    assert await bench.status(job_id) == "succeeded"
+    assert calls == ["caught", "charged", "over"]
+
+
+async def test_a_run_that_has_caught_what_ends_it_does_not_complete_its_job(app: adjourn.App, bench: Bench) -> None:
+    seen: list[BaseException] = []
+
+    @app.task(pass_context=True)
+    async def work(context: adjourn.JobContext) -> None:
+        try:
+            await context.sleep_async(HOUR)
+        except BaseException as error:
+            seen.append(error)
+            await context.complete_async(object())
+
+    job_id = await work.defer_async()
+    await app.run_worker_async(wait=False, install_signal_handlers=False)
+    assert await bench.status(job_id) == "todo"
+
+
+async def test_a_run_that_fails_while_it_is_to_end_has_failed(app: adjourn.App, bench: Bench) -> None:
+    @app.task(pass_context=True)
+    async def work(context: adjourn.JobContext) -> None:
+        try:
+            await context.sleep_async(HOUR)
+        finally:
+            raise ValueError("the file cannot be closed")
+
+    job_id = await work.defer_async()
+    await app.run_worker_async(wait=False, install_signal_handlers=False)
+    (job,) = await app.job_manager.list_jobs_async(id=job_id)
+    assert (job.status, job.errors[-1]["exception"]) == ("failed", "builtins.ValueError")
+
+
+async def test_tasks_of_a_group_sleep_and_wait_together(
+    app: adjourn.App, bench: Bench, pass_time: Callable[[float], None]
+) -> None:
+    seen: list[str] = []
+
+    @app.task(pass_context=True)
+    async def work(context: adjourn.JobContext) -> None:
+        async with asyncio.TaskGroup() as group:
+            event = group.create_task(context.wait_for_event_async("e"))
+            group.create_task(context.sleep_async(HOUR, "short"))
+            group.create_task(context.sleep_async(2 * HOUR, "long"))
+        seen.append(event.result())
+
+    job_id = await work.defer_async()
+    await app.send_event_async("e", "sent")
+    for number in range(5):  # the first that ends a run may do so before another has begun
+        await app.run_worker_async(wait=False, install_signal_handlers=False)
+        if await bench.status(job_id) != "todo":
+            break
+        assert number < 4
+        pass_time(HOUR + 1)
+    assert (await bench.status(job_id), seen) == ("succeeded", ["sent"])
+
+
 # Steps
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
 import operator
 import traceback
 from collections.abc import Callable, Iterable
@@ -237,6 +238,22 @@ class Suspended:
             "for_jobs": self.for_jobs or None,
         }
         return {key: value for key, value in row.items() if value is not None}
+
+
+def suspension_in(error: BaseException) -> JobSuspended | None:
+    """Return with what a run is to end that sleeps or waits, perhaps in several tasks of a group; None if it has raised something else.
+
+    Of several it is that which ends first: the next run waits for the others.
+    """
+    if isinstance(error, JobSuspended):
+        return error
+    if not isinstance(error, BaseExceptionGroup):
+        return None
+    found = [suspension_in(each) for each in error.exceptions]
+    whys = [each for each in found if each is not None]
+    if len(whys) < len(found):
+        return None
+    return min(whys, key=lambda why: math.inf if why.seconds is None else why.seconds)
 
 
 Outcome: TypeAlias = Ended | Retried | HandedBack | Unknown | Suspended

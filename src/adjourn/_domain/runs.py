@@ -7,6 +7,8 @@ from typing import Protocol
 
 import attrs
 
+from adjourn.exceptions import JobSuspended
+
 
 class AbortReason(enum.StrEnum):
     """Why a running job is asked to end."""
@@ -82,12 +84,32 @@ class Durable:
         The kinds and names that this run has used.
     sleeps
         How many sleeps without a name it has begun.
+    suspension
+        What it was to end with, because it sleeps or waits; None if it does not.
     """
 
     completions: int = 0
     steps: dict[tuple[StepKind, str], Step] | None = None
     used: set[tuple[StepKind, str]] = attrs.field(factory=set)
     sleeps: int = 0
+    suspension: JobSuspended | None = None
+
+    def suspend(self, why: JobSuspended) -> JobSuspended:
+        """Note what the run is to end with, and return it."""
+        if self.suspension is None:
+            self.suspension = why
+        return why
+
+    def check_goes_on(self) -> None:
+        """Check that the run was not to end before.
+
+        Raises
+        ------
+        JobSuspended
+            If it was.
+        """
+        if (why := self.suspension) is not None:
+            raise JobSuspended(why.seconds, why.event, why.jobs)
 
 
 class RunLike(Protocol):

@@ -92,7 +92,8 @@ class CompletesJobs:
 
 
 def _stored_result(hand: Hand, result: Any) -> tuple[str | None, float | None]:
-    """Return a result as JSON, and the seconds until it lapses."""
+    """Return a result as JSON, and the seconds until it lapses; a run that sleeps has none."""
+    hand.durable.check_goes_on()
     if result is None and not hand.rule.store:
         return None, None
     return hand.rule.dump(result, hand.json_dumps), hand.rule.seconds

@@ -114,7 +114,7 @@ def begin_step(hand: Hand, kind: StepKind, name: str) -> None:
 
     Raises
     ------
-    InvalidOption, DuplicateStep, WrongCaller
+    InvalidOption, DuplicateStep, WrongCaller, JobSuspended
         If it cannot.
     """
     check_name("name", name)
@@ -130,9 +130,12 @@ def check_open(hand: Hand) -> None:
 
     Raises
     ------
+    JobSuspended
+        If it was to end before, with such an exception.
     WrongCaller
         If it has completed its job.
     """
+    hand.durable.check_goes_on()
     if hand.durable.completions:
         raise WrongCaller(
             f"Job {hand.job.id} was completed in a transaction before (context.complete), so this run remembers nothing any more. Do "

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from adjourn._domain.checks import check_id, check_seconds, checked_list
@@ -141,7 +142,8 @@ class Waits:
         hand = self._hand()
         ids = _checked_ids(hand, job_ids)
         if hand.run.is_stored:
-            return hand.runs.wait_for_jobs(hand.job, ids)
+            with _suspending(hand):
+                return hand.runs.wait_for_jobs(hand.job, ids)
         return _all_of(hand.runs.find_ended(ids), ids)
 
     async def wait_for_jobs_async(self, job_ids: Iterable[int]) -> list[Job]:
@@ -149,8 +151,19 @@ class Waits:
         hand = self._hand()
         ids = _checked_ids(hand, job_ids)
         if hand.run.is_stored:
-            return await hand.runs.wait_for_jobs_async(hand.job, ids)
+            with _suspending(hand):
+                return await hand.runs.wait_for_jobs_async(hand.job, ids)
         return _all_of(await hand.runs.find_ended_async(ids), ids)
+
+
+@contextlib.contextmanager
+def _suspending(hand: Hand) -> Iterator[None]:
+    """Note what the run is to end with, if the block raises that."""
+    try:
+        yield
+    except JobSuspended as why:
+        hand.durable.suspend(why)
+        raise
 
 
 def _checked_ids(hand: Hand, job_ids: Any) -> list[int]:
@@ -193,7 +206,7 @@ def _left(hand: Hand, remembered: Step | None, seconds: float) -> float:
     if remembered is not None:
         left = max(0.0, (remembered.ends_at or 0.0) - time.monotonic())
     if left >= SHORTEST:
-        raise JobSuspended(left)
+        raise hand.durable.suspend(JobSuspended(left))
     return left
 
 
@@ -213,5 +226,5 @@ def _received(hand: Hand, name: str, outcome: str, payload: str | None, left: fl
     if payload is not None:
         return hand.json_loads(payload)
     if outcome == "waits":
-        raise JobSuspended(None if left is None else max(left, 0.0), name)
+        raise hand.durable.suspend(JobSuspended(None if left is None else max(left, 0.0), name))
     raise EventTimeout(f"The event {name!r} was not sent in time.")

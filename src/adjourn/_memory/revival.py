@@ -56,7 +56,9 @@ def revive(
             tables.forgiven |= {(parent, id_) for parent in parents}
             failures[id_] = set()
     failed = {id_ for id_ in again if tables.finished[id_].status in ("failed", "aborted")}
-    cancelled = {id_ for id_ in again if (job := tables.finished[id_]).status == "cancelled" and job.cause != "needless"}
+    cancelled = {
+        id_ for id_ in again if (job := tables.finished[id_]).status == "cancelled" and job.cause != "needless"
+    }
     grown = Counter(tables.finished[id_].workflow_id for id_ in again)
     for flow_id, count in grown.items():
         if flow_id is not None and (flow := tables.workflows.get(flow_id)) is not None:
@@ -110,7 +112,9 @@ def _family(tables: Tables, seeds: set[int], forced: set[int]) -> set[int]:
     while new:
         reach |= new
         near = {child for id_ in new for child in _children(tables, id_)} - reach
-        new = {id_ for id_ in near if (job := tables.finished.get(id_)) is not None and job.cause in ("jobs", "needless")}
+        new = {
+            id_ for id_ in near if (job := tables.finished.get(id_)) is not None and job.cause in ("jobs", "needless")
+        }
     while True:
         out = {id_ for id_ in reach - forced if _is_refused(tables, id_, reach)}
         if not out:

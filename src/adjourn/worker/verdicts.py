@@ -11,7 +11,17 @@ from typing import Any, TypeAlias
 
 from adjourn import exceptions
 from adjourn._domain.jobs import Status
-from adjourn._domain.outcomes import Attempt, Ended, HandedBack, Outcome, Result, Retried, Suspended, error_entry
+from adjourn._domain.outcomes import (
+    Attempt,
+    Ended,
+    HandedBack,
+    Outcome,
+    Result,
+    Retried,
+    Suspended,
+    error_entry,
+    suspension_in,
+)
 from adjourn._domain.protocols import AppLike
 from adjourn._domain.results import seconds_of
 from adjourn._domain.runs import AbortReason
@@ -66,9 +76,12 @@ class Verdicts:
         self._deletes_successful = options.delete_jobs.applies_to(Status.SUCCEEDED)
 
     def returned(self, run: Run, result: Any) -> Verdict:
-        """Judge a run that has returned: if its result is to be stored and cannot be, the job fails, and is not retried."""
+        """Judge a run that has returned. If its result is to be stored and cannot be, or it was to sleep or to wait and has not, the job
+        fails, and is not retried."""
         if run.abort_reason is AbortReason.TIMEOUT:
             self._tell(JobTimeoutIgnored, run, duration=time.perf_counter() - run.began, timeout=run.timeout)
+        if run.durable is not None and run.durable.suspension is not None:
+            return self.refused(run, exceptions.SuspensionIgnored.of(run.durable.suspension))
         job = run.claimed
         rule = None if run.declared is None else run.declared.result_rule
         if rule is None or not (self._app.store_results if rule.store is None else rule.store):
@@ -89,8 +102,12 @@ class Verdicts:
 
     def raised(self, run: Run, error: BaseException) -> Verdict:
         """Judge a run that has raised something."""
-        if isinstance(error, exceptions.JobSuspended) and run.abort_reason is not AbortReason.USER_REQUEST:
-            return (Suspended.of(run.claimed, error), JobSuspended, {"event": error.event, "jobs": error.jobs})
+        if (why := suspension_in(error)) is not None:
+            error = why
+        if run.durable is not None:
+            run.durable.suspension = None  # it holds the frames of the task
+        if why is not None and run.abort_reason is not AbortReason.USER_REQUEST:
+            return (Suspended.of(run.claimed, why), JobSuspended, {"event": why.event, "jobs": why.jobs})
         if run.abort_reason is AbortReason.TIMEOUT:
             message = f"The job took longer than its timeout of {run.timeout:g} s."
             error, cause = exceptions.JobTimeout(message), error

@@ -10,9 +10,9 @@ from adjourn._async.managers.drain import AsyncDrains
 from adjourn._domain.checks import check_aware, check_count, check_flags, checked_names
 from adjourn._domain.drains import Drained, DrainPlan, Failure, Ran
 from adjourn._domain.jobs import Job
+from adjourn._domain.outcomes import suspension_in
 from adjourn._sync.managers.drain import SyncDrains
 from adjourn.app import App
-from adjourn.exceptions import JobSuspended
 from adjourn.testing.kit.clock import clock_of
 from adjourn.testing.kit.loops import Loop, refuse_cancelled, refuse_on_loop
 from adjourn.testing.kit.places import awaited_place, blocking_place, connection_of
@@ -99,8 +99,10 @@ def drain(
                 with savepoint(joined):
                     try:
                         result = run.call(loop)
-                    except JobSuspended as suspended:  # what it has remembered stays
-                        return run.raised(suspended)
+                    except BaseException as error:
+                        if suspension_in(error) is None:
+                            raise
+                        return run.raised(error)  # what it has remembered stays
             except OUTCOMES as error:
                 return run.raised(error)
             return run.succeeded(result)
@@ -136,8 +138,10 @@ async def drain_async(
                 async with savepoint_async(joined):
                     try:
                         result = await run.call_async()
-                    except JobSuspended as suspended:
-                        return run.raised(suspended)
+                    except BaseException as error:
+                        if suspension_in(error) is None:
+                            raise
+                        return run.raised(error)
             except OUTCOMES as error:
                 refuse_cancelled(error)
                 return run.raised(error)

@@ -14,7 +14,7 @@ from adjourn import exceptions
 from adjourn._domain.drains import Ran, Verdict
 from adjourn._domain.jobs import DeleteJobCondition, Job, Status
 from adjourn._domain.middleware import compose, is_async
-from adjourn._domain.outcomes import Attempt, Ended, Result, Retried, Suspended, error_entry
+from adjourn._domain.outcomes import Attempt, Ended, Result, Retried, Suspended, error_entry, suspension_in
 from adjourn._domain.runs import AbortReason, Completion, LooseRun
 from adjourn.app import App
 from adjourn.batches import BatchItem
@@ -145,6 +145,8 @@ class TrialRun:
 
     def succeeded(self, result: Any) -> Ran:
         """Return what a worker would make of a run that has returned."""
+        if self._run.durable is not None and self._run.durable.suspension is not None:
+            return self._failed(exceptions.SuspensionIgnored.of(self._run.durable.suspension))
         try:
             stored = self.stored_result(result)
         except exceptions.InvalidResult as error:
@@ -158,8 +160,8 @@ class TrialRun:
             if self._item.error is None:
                 return self.succeeded(self._item.result)
             error = self._item.error
-        if isinstance(error, exceptions.JobSuspended):
-            return Ran(Suspended.of(self.job, error), Verdict.SUSPENDED)
+        if (why := suspension_in(error)) is not None:
+            return Ran(Suspended.of(self.job, why), Verdict.SUSPENDED)
         error = self.error_of(error)
         if isinstance(error, exceptions.JobAborted | asyncio.CancelledError):
             return Ran(self._ended(Status.ABORTED, error), Verdict.CANCELLED, error)
