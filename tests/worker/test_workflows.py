@@ -100,7 +100,7 @@ async def test_a_group_is_followed_by_its_callback_which_finds_the_results(app: 
     assert await ended(app, stored) == ("succeeded", 0, 0)
     order = ran(app)
     assert (order[0], order[-1], sorted(order[1:-1])) == ("first", "last", sorted(str(n) for n in range(30)))
-    expected = {"pages": [str(n) for n in range(30)], "first": "FIRST"}
+    expected = {"pages": [str(n) for n in range(30)], "first": "FIRST", "none": []}
     assert await app.job_manager.get_result_async(stored.job_id(joined)) == expected
     assert await statuses(app, stored, publish) == ["succeeded"]
     assert len(stored.job_ids(pages)) == 30
@@ -250,6 +250,25 @@ async def test_what_was_cancelled_by_hand_stays_so_when_its_workflow_is_run_agai
     await app.job_manager.retry_job_by_id_async(stored.job_id(by_hand))
     assert await ended(app, stored) == ("succeeded", 0, 0)
     assert sorted(ran(app)) == ["after both", "after hand", "by hand"]
+
+
+async def test_groups_of_no_jobs_have_empty_results_also_for_a_job_that_is_run_again(app: adjourn.App) -> None:
+    breaks(app, "bad")
+    flow = app.workflow()
+    none, never = flow.map(app.tasks["run"], []), flow.map(app.tasks["run"], iter(()))
+    joined = flow.add(app.tasks["join"], depends_on={"none": none, "never": never})
+    bad = add(flow, app, "bad")
+    again = flow.add(app.tasks["join"], depends_on={"bad": bad, "never": never})
+    stored = await flow.defer_async()
+    assert await ended(app, stored) == ("failed", 0, 1)
+    assert await app.job_manager.get_result_async(stored.job_id(joined)) == {"none": [], "never": []}
+    breaks(app)
+    await app.job_manager.retry_workflow_async(stored.id)
+    assert await ended(app, stored) == ("succeeded", 0, 0)
+    assert await app.job_manager.get_result_async(stored.job_id(again)) == {"bad": "BAD", "never": []}
+    more = app.workflow("no jobs at all")
+    more.map(app.tasks["run"], [])
+    assert (await app.job_manager.get_workflow_async((await more.defer_async()).id)).has_ended
 
 
 @pytest.mark.parametrize("delete", [False, True])

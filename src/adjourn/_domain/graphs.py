@@ -12,6 +12,7 @@ from adjourn._domain.arrays import array_of_flags, array_of_numbers, array_of_te
 from adjourn._domain.headers import dump_headers
 from adjourn._domain.job_limits import JobLimit
 from adjourn._domain.workflows import Planned
+from adjourn.sql.constants import EMPTY_GROUP
 from adjourn.types import JSONDict
 
 
@@ -71,11 +72,14 @@ class Graph:
         The jobs, each after those that it waits for.
     ids
         The ids of the jobs of each plan.
+    reserved
+        An id for each of `named_empty`.
     """
 
-    def __init__(self, plans: Sequence[Planned], ids: Sequence[Sequence[int]]) -> None:
+    def __init__(self, plans: Sequence[Planned], ids: Sequence[Sequence[int]], reserved: Sequence[int] = ()) -> None:
         self.plans = plans
         self.ids = ids
+        self._empty = {id(plan): id_ for plan, id_ in zip(named_empty(plans), reserved, strict=True)}
         self._positions = {id(plan): position for position, plan in enumerate(plans)}
         self._children: dict[int, list[tuple[int, bool]]] = {}
         for position, plan in enumerate(plans):
@@ -115,6 +119,8 @@ class Graph:
                 found.append(Edge(parent, job_id, name, None, False))
                 continue
             at = self._positions[id(parent)]
+            if name is not None and id(parent) in self._empty:
+                found.append(Edge(self._empty[id(parent)], job_id, name, EMPTY_GROUP, True))
             if self._only_child(at) is None:
                 is_group = parent.kwargs is not None and name is not None
                 found += [
@@ -122,6 +128,16 @@ class Graph:
                     for place, parent_id in enumerate(self.ids[at])
                 ]
         return found
+
+
+def named_empty(plans: Sequence[Planned]) -> list[Planned]:
+    """Return the groups of no jobs for which others have names. An id stands for each, which no job has, so that its name is stored."""
+    found: dict[int, Planned] = {}
+    for plan in plans:
+        for parent, name in zip(plan.parents, plan.names, strict=True):
+            if name is not None and not isinstance(parent, int) and not parent.count:
+                found[id(parent)] = parent
+    return list(found.values())
 
 
 def columns_of(nodes: Sequence[PlannedNode], edges: Sequence[Edge]) -> dict[str, str | None]:

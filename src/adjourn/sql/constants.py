@@ -76,6 +76,8 @@ MOST_KEYS = 200
 """At so many of them it looks."""
 BEGUN = 4
 """Added to ``run_if`` of a job that waits in its run for others: those for which it has waited before do not matter any more."""
+EMPTY_GROUP = -1
+"""The place of a group of no jobs among the parents of a job that has a name for it. There is no job with the id of that parent."""
 DUE_LIMIT = 1000
 """How many due jobs one exchange makes ready."""
 WEEKS_AHEAD = 8
@@ -109,6 +111,7 @@ NUMBERS: dict[str, int | str] = {
     "most_notes": MOST_NOTES,
     "most_keys": MOST_KEYS,
     "begun": BEGUN,
+    "empty_group": EMPTY_GROUP,
     "due_limit": DUE_LIMIT,
     "many_dependents": MANY_DEPENDENTS,
     "weeks_ahead": WEEKS_AHEAD,

@@ -12,9 +12,10 @@ from adjourn._async.managers.limits import AsyncLimits
 from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._domain.arguments import dump_arguments
 from adjourn._domain.checks import check_flag, check_id
-from adjourn._domain.graphs import Edge, Graph, PlannedNode, Stored, columns_of
+from adjourn._domain.graphs import Edge, Graph, PlannedNode, Stored, columns_of, named_empty
 from adjourn._domain.workflows import Planned, WorkflowState
 from adjourn._runtime import aio as runtime
+from adjourn.sql.constants import EMPTY_GROUP
 from adjourn.types import Parameters, Row
 
 CHUNK = 10_000
@@ -159,7 +160,7 @@ class AsyncWorkflows(AsyncStatementRunner):
         Returns
         -------
         dict
-            The result of each by its name, and of a group a list of them. None stands for a job that has no result: it has not
+            The result of each by its name, and of a group a list of them, which is empty for a group of no jobs. None stands for a job that has no result: it has not
             succeeded, its task does not store results, or the result has lapsed.
 
         Raises
@@ -173,6 +174,8 @@ class AsyncWorkflows(AsyncStatementRunner):
             value = None if row["result"] is None else self.connector.json_loads(row["result"])
             if row["place"] is None:
                 results[row["name"]] = value
+            elif row["place"] == EMPTY_GROUP:
+                results[row["name"]] = []
             else:
                 results.setdefault(row["name"], []).append(value)
         return results
@@ -220,11 +223,12 @@ class AsyncWorkflows(AsyncStatementRunner):
         if connection is not None:
             named = [plan.job.evolve(limit=plan.limit_of(0)) for plan in plans if plan.count]
             await AsyncLimits(self.connector, self.schema).declare_new_async(named)
-        count = sum(plan.count for plan in plans)
+        count, nobody = sum(plan.count for plan in plans), len(named_empty(plans))
         # A workflow has an id of the same sequence, before those of its jobs.
-        (row,) = await self.run_async("reserve_ids", {"count": count + (extends is None)}, connection)
+        (row,) = await self.run_async("reserve_ids", {"count": count + nobody + (extends is None)}, connection)
         reserved: list[int] = json.loads(f"[{row['ids'][1:-1]}]")
         workflow_id = extends if extends is not None else reserved.pop(0)
+        nobodies, reserved = reserved[:nobody], reserved[nobody:]
         ids: list[list[int]] = []
         begin = 0
         for plan in plans:
@@ -239,7 +243,7 @@ class AsyncWorkflows(AsyncStatementRunner):
             "last_id": last_id,
             "jobs": count,
         }
-        graph = Graph(plans, ids)
+        graph = Graph(plans, ids, nobodies)
         chunks = await self._chunks_async(graph, header, connection is not None)
         if len(chunks) == 1 or connection is not None:
             for chunk in chunks:

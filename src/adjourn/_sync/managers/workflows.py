@@ -10,12 +10,13 @@ from typing import Any
 from adjourn import exceptions
 from adjourn._domain.arguments import dump_arguments
 from adjourn._domain.checks import check_flag, check_id
-from adjourn._domain.graphs import Edge, Graph, PlannedNode, Stored, columns_of
+from adjourn._domain.graphs import Edge, Graph, PlannedNode, Stored, columns_of, named_empty
 from adjourn._domain.workflows import Planned, WorkflowState
 from adjourn._runtime import threads as runtime
 from adjourn._sync.managers.batches import SyncRunsStatements
 from adjourn._sync.managers.limits import SyncLimits
 from adjourn._sync.managers.statements import SyncStatementRunner
+from adjourn.sql.constants import EMPTY_GROUP
 from adjourn.types import Parameters, Row
 
 CHUNK = 10_000
@@ -158,7 +159,7 @@ class SyncWorkflows(SyncStatementRunner):
         Returns
         -------
         dict
-            The result of each by its name, and of a group a list of them. None stands for a job that has no result: it has not
+            The result of each by its name, and of a group a list of them, which is empty for a group of no jobs. None stands for a job that has no result: it has not
             succeeded, its task does not store results, or the result has lapsed.
 
         Raises
@@ -172,6 +173,8 @@ class SyncWorkflows(SyncStatementRunner):
             value = None if row["result"] is None else self.connector.json_loads(row["result"])
             if row["place"] is None:
                 results[row["name"]] = value
+            elif row["place"] == EMPTY_GROUP:
+                results[row["name"]] = []
             else:
                 results.setdefault(row["name"], []).append(value)
         return results
@@ -219,11 +222,12 @@ class SyncWorkflows(SyncStatementRunner):
         if connection is not None:
             named = [plan.job.evolve(limit=plan.limit_of(0)) for plan in plans if plan.count]
             SyncLimits(self.connector, self.schema).declare_new(named)
-        count = sum(plan.count for plan in plans)
+        count, nobody = sum(plan.count for plan in plans), len(named_empty(plans))
         # A workflow has an id of the same sequence, before those of its jobs.
-        (row,) = self.run("reserve_ids", {"count": count + (extends is None)}, connection)
+        (row,) = self.run("reserve_ids", {"count": count + nobody + (extends is None)}, connection)
         reserved: list[int] = json.loads(f"[{row['ids'][1:-1]}]")
         workflow_id = extends if extends is not None else reserved.pop(0)
+        nobodies, reserved = reserved[:nobody], reserved[nobody:]
         ids: list[list[int]] = []
         begin = 0
         for plan in plans:
@@ -238,7 +242,7 @@ class SyncWorkflows(SyncStatementRunner):
             "last_id": last_id,
             "jobs": count,
         }
-        graph = Graph(plans, ids)
+        graph = Graph(plans, ids, nobodies)
         chunks = self._chunks(graph, header, connection is not None)
         if len(chunks) == 1 or connection is not None:
             for chunk in chunks:

@@ -13,7 +13,7 @@ with flow as (
 )
 select n.id, n.task, n.queue, n.status, extract(epoch from coalesce(n.finished_at, now()) - n.started_at)::double precision as seconds,
        array(
-           select d.parent_id from @schema.adjourn_dependencies d where d.child_id = n.id
+           select d.parent_id from @schema.adjourn_dependencies d where d.child_id = n.id and d.place is distinct from @empty_group
            union
            select parent.id from node parent where parent.next_id = n.id
            order by 1
