@@ -79,6 +79,12 @@ ProcrastinateException = AdjournException
 class InvalidOption(AdjournException, ValueError):
     """An option has a value that adjourn cannot work with; the message names the option and what it takes."""
 
+    @classmethod
+    def no_seconds(cls, argument: str, value: Any, takes: str) -> InvalidOption:
+        """Return the error of an argument that takes a number of seconds, and got something else."""
+        remedy = " A timedelta has them: value.total_seconds()." if isinstance(value, datetime.timedelta) else ""
+        return cls(f"{argument}={value!r}: pass {takes}.{remedy}")
+
 
 class UnknownOption(InvalidOption, TypeError):
     """There is no option of that name; the message names it, the one that was probably meant, and those that exist."""

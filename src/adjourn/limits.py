@@ -76,7 +76,7 @@ class Rate:
             or not math.isfinite(seconds)
             or not 0 < seconds <= LONGEST_PERIOD
         ):
-            raise InvalidOption(f"period={period!r}: pass a number of seconds above 0, at most those of a year.")
+            raise InvalidOption.no_seconds("period", period, "a number of seconds above 0, at most those of a year")
         self.__attrs_init__(limit, float(seconds))  # pyright: ignore[reportAttributeAccessIssue]
 
 

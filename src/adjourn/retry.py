@@ -145,7 +145,7 @@ def _count_or_none(instance: Any, attribute: attrs.Attribute[Any], value: Any) -
 def _seconds(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     # Of any length: `LONGEST_WAIT` limits the resulting wait.
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise InvalidOption(f"{attribute.name}={value!r}: pass a number of seconds, zero or more.")
+        raise InvalidOption.no_seconds(attribute.name, value, "a number of seconds, zero or more")
 
 
 def _seconds_or_none(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:

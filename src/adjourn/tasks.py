@@ -16,6 +16,7 @@ from adjourn._domain.checks import (
     MIDDLEWARE_PARAMETERS,
     check_flag,
     check_name,
+    check_one_of,
     check_priority,
     check_schedule,
     check_takes,
@@ -447,9 +448,9 @@ class Task(TypedResults[P, R, Args]):
         queue, priority, lock, queueing_lock, unique, expires_at, expires_in, **options
             The options, as `Task.configure` takes them.
         """
-        # What is passed here goes before: of a queueing lock and a unique key, a job has one.
-        if unique is None and queueing_lock is None:
-            unique, queueing_lock = self.unique, self.queueing_lock
+        check_one_of(self.name, unique, queueing_lock, self.unique, self.queueing_lock)
+        unique = self.unique if unique is None else unique
+        queueing_lock = self.queueing_lock if queueing_lock is None else queueing_lock
         check_no_lock(self.batch, lock)
         job = make_job(
             self.name,

@@ -62,7 +62,8 @@ def _checked_period(period: float | None) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LONGEST_PERIOD:
-        raise InvalidOption(f"period={value!r}: pass a number of seconds above zero, a hundred years at most, or None.")
+        takes = "a number of seconds above zero, a hundred years at most, or None"
+        raise InvalidOption.no_seconds("period", value, takes)
     return float(value)
 
 

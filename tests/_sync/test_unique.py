@@ -282,7 +282,24 @@ def test_a_task_has_a_rule_of_its_own(app: adjourn.App) -> None:
     first = index.defer(doc=1)
     assert index.defer(doc=1, depth=2) == first
     assert index.configure(unique=Unique()).defer(doc=1, depth=3) != first
-    assert index.configure(queueing_lock="q").defer(doc=1) != first
+
+
+def test_a_job_of_a_unique_task_cannot_have_a_queueing_lock_instead(app: adjourn.App) -> None:
+    @app.task(name="index", unique=Unique(args=["doc"], on_conflict="skip"))
+    def index(doc: int) -> None: ...
+
+    @app.task(name="mail", queueing_lock="mail")
+    def mail(doc: int) -> None: ...
+
+    with pytest.raises(
+        InvalidOption, match=r"queueing_lock='q': task index is unique.*Unique\(key='q', over=\['todo'\]\)"
+    ):
+        index.configure(queueing_lock="q")
+    with pytest.raises(InvalidOption, match="unique=.*task mail has the queueing lock 'mail'"):
+        mail.configure(unique=Unique(args=["doc"]))
+    with pytest.raises(InvalidOption, match="task index is unique"):
+        app.periodic(cron="@daily", queueing_lock="q")(index)
+    assert listed(app) == []
 
 
 def test_a_job_that_was_there_is_not_told_to_be_deferred(app: adjourn.App) -> None:

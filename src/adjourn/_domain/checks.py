@@ -94,6 +94,26 @@ def check_unique(value: Any, queueing_lock: str | None) -> None:
         )
 
 
+def check_one_of(task: str, unique: Any, queueing_lock: Any, of_task: Unique | None, lock_of_task: str | None) -> None:
+    """Refuse a queueing lock of a job whose task is unique, and the other way round: the job would lose what its task says.
+
+    Raises
+    ------
+    InvalidOption
+        If it is refused.
+    """
+    if queueing_lock is not None and of_task is not None:
+        raise InvalidOption(
+            f"queueing_lock={queueing_lock!r}: task {task} is unique, and a job is unique or has a queueing lock. Pass "
+            f"unique=Unique(key={queueing_lock!r}, over=['todo']) instead, or leave unique out of the task."
+        )
+    if unique is not None and lock_of_task is not None:
+        raise InvalidOption(
+            f"unique={unique!r}: task {task} has the queueing lock {lock_of_task!r}, and a job is unique or has a queueing lock. Give the "
+            "task unique=... instead, or leave its queueing_lock out."
+        )
+
+
 def check_timeout(value: Any) -> None:
     """Refuse anything that is not a timeout: a number of seconds above zero, or None.
 
@@ -122,9 +142,8 @@ def check_seconds(argument: str, value: Any, *, above_zero: bool = False, option
         or (above_zero and not value)
     ):
         least = "above zero" if above_zero else "from zero"
-        raise InvalidOption(
-            f"{argument}={value!r}: pass a number of seconds {least} to {MAX_SECONDS:,}{', or None' if optional else ''}."
-        )
+        takes = f"a number of seconds {least} to {MAX_SECONDS:,}{', or None' if optional else ''}"
+        raise InvalidOption.no_seconds(argument, value, takes)
 
 
 LONGEST_DELAY = datetime.timedelta(days=1000 * 365)
@@ -163,7 +182,7 @@ def check_delay(argument: str, value: Any) -> None:
     """Refuse what is not a delay: a number of seconds, within `LONGEST_DELAY`."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not abs(value) <= LONGEST_DELAY.total_seconds():
-        raise InvalidOption(f"{argument}={value!r}: pass a number of seconds, a thousand years at most.")
+        raise InvalidOption.no_seconds(argument, value, "a number of seconds, a thousand years at most")
 
 
 def delay_seconds(argument: str, keywords: Any) -> float:
@@ -176,6 +195,8 @@ def delay_seconds(argument: str, keywords: Any) -> float:
     """
     if not isinstance(keywords, Mapping):
         message = f"{argument}={keywords!r}: pass a dictionary of timedelta's keywords, such as {{'minutes': 5}}."
+        if isinstance(keywords, datetime.timedelta):
+            message += " Of a timedelta: {'seconds': value.total_seconds()}."
         raise InvalidOption(message)
     for name in keywords:
         if name not in TIMEDELTA:

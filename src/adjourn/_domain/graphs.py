@@ -11,8 +11,7 @@ import attrs
 from adjourn._domain.arrays import array_of_flags, array_of_numbers, array_of_texts
 from adjourn._domain.headers import dump_headers
 from adjourn._domain.job_limits import JobLimit
-from adjourn._domain.workflows import Planned
-from adjourn.sql.constants import EMPTY_GROUP
+from adjourn._domain.workflows import EMPTY_GROUP, Planned
 from adjourn.types import JSONDict
 
 

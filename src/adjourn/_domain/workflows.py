@@ -19,6 +19,9 @@ from adjourn.types import Row
 RUN_IF: dict[str, int | None] = {"all_succeeded": None, "all_done": 1, "any_failed": 2}
 """When a job runs, by what has become of those that it waits for, and the number that stands for it."""
 
+EMPTY_GROUP = -1
+"""The place of a group of no jobs among the parents of a job that has a name for it. No job has the id of that parent."""
+
 
 class WorkflowStatus(enum.StrEnum):
     """The status of a workflow."""

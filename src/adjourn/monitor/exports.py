@@ -251,7 +251,7 @@ def checked_interval(value: Any) -> float:
         If that is not a number from 1 to 3,600.
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= 3600:
-        raise InvalidOption(f"interval={value!r}: pass a number of seconds from 1 to 3,600.")
+        raise InvalidOption.no_seconds("interval", value, "a number of seconds from 1 to 3,600")
     return value
 
 

@@ -157,7 +157,7 @@ def _step(step: float | None, kept: int, seconds: float) -> float:
     if step is None:
         return kept * max(1, -(-seconds // (kept * MOST_POINTS)))
     if isinstance(step, bool) or not isinstance(step, int | float) or not step >= 60:  # not a number is not at least 60
-        raise InvalidOption(f"step={step!r}: pass a number of seconds, 60 or more.")
+        raise InvalidOption.no_seconds("step", step, "a number of seconds, 60 or more")
     if seconds / step > MOST_POINTS:
         raise InvalidOption(
             f"step={step!r}: that makes more than {MOST_POINTS:,} periods; pass more seconds, or a shorter range."

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import enum
 
+from adjourn._domain.workflows import EMPTY_GROUP
+
 
 class Hold(enum.IntEnum):
     """The column ``hold`` of a job: whether it can be claimed, and if not, what it waits for."""
@@ -76,8 +78,6 @@ MOST_KEYS = 200
 """At so many of them it looks."""
 BEGUN = 4
 """Added to ``run_if`` of a job that waits in its run for others: those for which it has waited before do not matter any more."""
-EMPTY_GROUP = -1
-"""The place of a group of no jobs among the parents of a job that has a name for it. There is no job with the id of that parent."""
 DUE_LIMIT = 1000
 """How many due jobs one exchange makes ready."""
 WEEKS_AHEAD = 8

@@ -15,6 +15,7 @@ from adjourn._domain.middleware import compose, is_async
 from adjourn._domain.outcomes import Claim, Outcome, Unknown
 from adjourn._domain.protocols import ContextLike, TaskLike, WorkerLike
 from adjourn._domain.runs import AbortReason
+from adjourn._domain.tracebacks import begin_in_user_code
 from adjourn.events import (
     ErrorAfterCompletion,
     JobAbortRequested,
@@ -318,6 +319,8 @@ class Executor:
 
     def _finish(self, run: Run, result: Any, error: BaseException | None) -> None:
         """Decide the outcome of a job whose run has ended."""
+        if error is not None:
+            begin_in_user_code(error)
         if run.call is not None:
             self._calls.finish(run, error)
         elif run.was_refused:  # middleware may have caught it

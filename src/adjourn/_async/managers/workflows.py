@@ -13,9 +13,8 @@ from adjourn._async.managers.statements import AsyncStatementRunner
 from adjourn._domain.arguments import dump_arguments
 from adjourn._domain.checks import check_flag, check_id
 from adjourn._domain.graphs import Edge, Graph, PlannedNode, Stored, columns_of, named_empty
-from adjourn._domain.workflows import Planned, WorkflowState
+from adjourn._domain.workflows import EMPTY_GROUP, Planned, WorkflowState
 from adjourn._runtime import aio as runtime
-from adjourn.sql.constants import EMPTY_GROUP
 from adjourn.types import Parameters, Row
 
 CHUNK = 10_000

@@ -11,12 +11,11 @@ from adjourn import exceptions
 from adjourn._domain.arguments import dump_arguments
 from adjourn._domain.checks import check_flag, check_id
 from adjourn._domain.graphs import Edge, Graph, PlannedNode, Stored, columns_of, named_empty
-from adjourn._domain.workflows import Planned, WorkflowState
+from adjourn._domain.workflows import EMPTY_GROUP, Planned, WorkflowState
 from adjourn._runtime import threads as runtime
 from adjourn._sync.managers.batches import SyncRunsStatements
 from adjourn._sync.managers.limits import SyncLimits
 from adjourn._sync.managers.statements import SyncStatementRunner
-from adjourn.sql.constants import EMPTY_GROUP
 from adjourn.types import Parameters, Row
 
 CHUNK = 10_000

@@ -63,8 +63,7 @@ begin
             returning j.id, j.hold, j.pending, j.failed_parents, j.run_if, j.unlinked, s.needless, s.reason
         ), judged as (
             select c.id, c.reason, case
-                when c.run_if is null and c.failed_parents > c.needless then 'cancel'
-                when c.run_if is null and c.failed_parents > 0 then 'drop'
+                when c.run_if is null and c.failed_parents > 0 then case when c.failed_parents > c.needless then 'cancel' else 'drop' end
                 when c.pending > 0 or c.unlinked then null
                 when c.run_if = @any_failed and c.failed_parents = 0 then 'drop'
                 else 'release' end as verdict
