@@ -66,6 +66,37 @@ async def test_jobs_of_one_priority_stay_as_they_are(
     assert await priorities(app, ids) == [5, 5]
 
 
+async def test_a_unique_job_that_is_replaced_gets_by_waiting_what_any_other_gets(
+    app: adjourn.App, manager: AsyncWorkerManager, pass_time: Callable[[float], None]
+) -> None:
+    rule = adjourn.Unique(key="k", over=["todo"], on_conflict="replace")
+    later = app.configure_task("any", unique=rule, priority=0, schedule_in={"minutes": 1})
+    job_id = await app.configure_task("any", unique=rule, priority=0).defer_async()
+    await defer(app, 50)
+    pass_time(10 * MINUTE + 1)
+    assert await manager.age_async(MINUTE, None, 100) == 1
+    assert await later.defer_async() == job_id
+    assert await priorities(app, [job_id]) == [0]
+    pass_time(3 * MINUTE + 1)
+    await manager.place_async(100)
+    await manager.exchange_async(1, [], limit=0, queues=None)
+    assert await manager.age_async(MINUTE, None, 100) == 1
+    assert await priorities(app, [job_id]) == [2]
+
+
+async def test_a_job_that_is_run_again_ages_as_in_the_database(
+    app: adjourn.App, manager: AsyncWorkerManager, pass_time: Callable[[float], None]
+) -> None:
+    (job_id,) = await defer(app, 0)
+    await defer(app, 50)
+    pass_time(10 * MINUTE + 1)
+    await manager.age_async(MINUTE, None, 100)
+    await app.job_manager.cancel_job_by_id_async(job_id)
+    await app.job_manager.retry_job_by_id_async(job_id, priority=1)
+    await manager.age_async(MINUTE, None, 100)
+    assert await priorities(app, [job_id]) == [11]
+
+
 async def test_each_named_queue_is_for_itself(
     app: adjourn.App, manager: AsyncWorkerManager, pass_time: Callable[[float], None]
 ) -> None:

@@ -196,6 +196,7 @@ def _renewed(tables: Tables, job: JobRow, pending: int, failed: int) -> JobRow:
         progress=None,
         cause=None,
         reason=None,
+        aged=0,
         expires_at=None if has_expired else job.expires_at,
         has_steps=has_steps,
         has_dependents=any(parent == job.id for parent, _ in (*tables.edges, *tables.run_waits)),

@@ -126,6 +126,7 @@ def _renew(tables: Tables, job: JobRow, values: dict[str, Any]) -> None:
         doubts=0,
         unknown_since=None,
         awaited_event=None,
+        aged=0,
         **{**terms_of(tables, values, at), **limit_of(tables, values)},
     )
 

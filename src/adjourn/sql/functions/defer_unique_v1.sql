@@ -132,6 +132,8 @@ begin
             queue = n.queue, task_name = n.task_name, priority = n.priority, lock = n.lock, args = n.args::jsonb, headers = n.headers, scheduled_at = n.at,
             -- Whatever became of its runs with the old arguments, nobody suspects the new ones.
             losses = 0, doubts = 0, unknown_since = null, awaited_event = null, has_steps = null,
+            -- It has a new priority, and what the old one had got by waiting is not part of it.
+            aged = null,
             -- It may have other limits now.
             limit_id = null, limit_key = null, key_slot = null, task_slot = null, queue_slot = null, gate_id = null, gate_key = null,
             expires_at = @schema.adjourn_expiry_v1(n.expires_at, n.expires_in, n.at), max_attempts = n.max_attempts, is_batch = n.is_batch,
